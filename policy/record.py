@@ -1,0 +1,172 @@
+"""One request, one line; one fill, one line; one purge, one line: and back.
+
+The lines of a node, sorted by their `seq` numbers, are everything that node's `EdgeMachine` was told, so `replay/`
+can tell it all again; `kind = "request"` lines alone are what the report counts.
+
+A request line carries no secret: the token parameter is gone from `url`, and of the request's fields only those
+the policy reads are kept.
+"""
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """How a request was answered."""
+
+    HIT = "hit"                  # fresh, from the store
+    HIT_STALE = "hit-stale"      # stale, as RFC 5861 or a failing origin allows
+    MISS = "miss"                # a fill of its own
+    REVALIDATED = "revalidated"  # the origin said 304 to this request's own question
+    COLLAPSED = "collapsed"      # waited on another request's fill
+    PASS = "pass"                # never the cache's business: method, behavior, uncacheable
+    REFUSED = "refused"          # answered by the gate: 403, 405, 508 ...
+    FAILED = "failed"            # the origin failed and nothing stored could stand in
+
+
+class Cause(StrEnum):
+    """Why a request was not answered from the store; exactly one for each miss, revalidation and pass."""
+
+    COLD = "cold"                # never stored, or stored so long ago that no trace is left
+    EXPIRED = "expired"          # stored, no longer fresh
+    EVICTED = "evicted"          # stored, then pushed out for room
+    PURGED = "purged"            # stored, then purged
+    VARY = "vary"                # stored, for other values of the fields in Vary
+    UNCACHEABLE = "uncacheable"  # the origin's answer may not be stored
+    BYPASS = "bypass"            # the behavior says: do not cache
+    METHOD = "method"            # neither GET nor HEAD
+    REQUEST = "request"          # the request's own directives forbade reuse
+    PARTIAL = "partial"          # a range that the store cannot cut
+    ABORTED = "aborted"          # the fill it waited on broke off
+
+
+class ObjectClass(StrEnum):
+    """What a URL of a stream is."""
+
+    MULTIVARIANT = "multivariant"
+    MEDIA_PLAYLIST = "media-playlist"
+    INIT = "init"
+    SEGMENT = "segment"
+    PART = "part"
+    OTHER = "other"
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """One request at one node. Times are Unix seconds on the node's clock; durations are milliseconds."""
+
+    node: str
+    seq: int
+    """Place of the request's arrival among all that happened at this node."""
+    at: float
+    """When it arrived."""
+    method: str
+    url: str
+    """Scheme, host, path and query as received, without the token."""
+    status: int
+    """As sent to the client; 0 if the client left before any was."""
+    outcome: Outcome
+    cause: Cause | None
+    behavior: str
+    """`path` of the behavior that ruled it, or "-"."""
+    object_class: ObjectClass
+    rendition: str
+    """Track of the ladder, such as "720p"; "" for what belongs to none."""
+    bytes_sent: int
+    """Body bytes sent to the client."""
+    ttfb_ms: float
+    """From arrival to the response head handed to the server."""
+    duration_ms: float
+    client_ip: str
+    country: str
+    """ISO 3166-1 code, or "" when unknown or not looked up."""
+    reason: str = ""
+    """For refusals and failures: the gate's or the upstream reader's word."""
+    upstream_bytes: int = 0
+    """Body bytes this request itself drew from the parent; collapsed ones drew none."""
+    fetch: int = 0
+    """Id of the fill that answered it, 0 if none."""
+    from_node: str = ""
+    """Name of the child node that asked, "" for a viewer."""
+    aborted: bool = False
+    """The client left, or the upstream broke off, before the whole body was sent."""
+    session: str = ""
+    """The player's session id, where it sends one (`CMCD sid`)."""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    """Request fields the policy read."""
+    kind: str = "request"
+
+
+@dataclass(slots=True)
+class FetchRecord:
+    """One exchange with the parent."""
+
+    node: str
+    fetch: int
+    url: str
+    purpose: str
+    """`miss`, `revalidate`, `refresh` or `pass`."""
+    sent_at: float
+    landed_seq: int
+    landed_at: float
+    status: int
+    """0 when it failed before a response head."""
+    headers: list[tuple[str, str]]
+    ended_seq: int = 0
+    ended_at: float = 0.0
+    size_bytes: int = 0
+    failure: str = ""
+    """Why it failed, at `landed_*` (no head came) or at `ended_*` (the body broke off)."""
+    kind: str = "fetch"
+
+
+@dataclass(slots=True)
+class PurgeRecord:
+    """One purge order carried out."""
+
+    node: str
+    seq: int
+    at: float
+    what: str
+    """`url`, `surrogate-key` or `everything`."""
+    value: str
+    soft: bool
+    purged: int
+    """Stored responses it touched."""
+    kind: str = "purge"
+
+
+Record = RequestRecord | FetchRecord | PurgeRecord
+
+_KINDS: dict[str, type[Any]] = {"request": RequestRecord, "fetch": FetchRecord, "purge": PurgeRecord}
+
+
+class Unreadable(ValueError):
+    """A line that is no record; says which and why."""
+
+    def __init__(self, line_number: int, why: str) -> None:
+        super().__init__(f"line {line_number}: {why}")
+        self.line_number = line_number
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    return asdict(record)
+
+
+def from_json(values: dict[str, Any], line_number: int = 0) -> Record:
+    """The record a line held; `Unreadable` names the field that is missing or unknown."""
+    kind = _KINDS.get(str(values.get("kind")))
+    if kind is None:
+        raise Unreadable(line_number, f"kind {values.get('kind')!r}, wanted one of {', '.join(_KINDS)}")
+    try:
+        record: Record = kind(**values)
+        if isinstance(record, RequestRecord):
+            record.outcome = Outcome(record.outcome)
+            record.cause = None if record.cause is None else Cause(record.cause)
+            record.object_class = ObjectClass(record.object_class)
+        if isinstance(record, RequestRecord | FetchRecord):
+            record.headers = [(name, value) for name, value in record.headers]
+    except (TypeError, ValueError) as error:
+        raise Unreadable(line_number, str(error)) from error
+    return record

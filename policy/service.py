@@ -1,0 +1,162 @@
+"""The vendor-neutral settings of one service: what may be asked, by whom, and how long answers are kept.
+
+Everything here is configuration, read once. Nothing here is made per request.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from units import Bytes, Glob, Seconds, Settings
+
+ProfileName = Literal["rfc9111", "cloudfront", "fastly"]
+
+
+class Ttl(Settings):
+    """How long answers of one behavior stay fresh: the origin's word, held between two bounds."""
+
+    min: Seconds = 0.0
+    """A shorter freshness lifetime from the origin is raised to this."""
+
+    default: Seconds | None = None
+    """The freshness lifetime when the origin names none. Left out: the profile's."""
+
+    max: Seconds | None = None
+    """A longer freshness lifetime from the origin is cut to this. Left out: the profile's."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        # CloudFront answers 400 InvalidTTLOrder for the same mistake.
+        known = [value for value in (self.min, self.default, self.max) if value is not None]
+        if known != sorted(known):
+            raise ValueError("wanted min <= default <= max")
+        return self
+
+
+class Key(Settings):
+    """What of a request enters the cache key, beside host and path."""
+
+    query: Literal["all", "none"] | tuple[str, ...] = "all"
+    """Query parameters in the key: "all", "none", or the names of those that are. Others still reach the origin."""
+
+    headers: tuple[str, ...] = ()
+    """Request header fields whose values are part of the key."""
+
+
+class Geo(Settings):
+    """Which countries are served: ISO 3166-1 alpha-2 codes."""
+
+    allow: tuple[str, ...] = ()
+    """Only these are served. Empty: all but the denied ones."""
+
+    deny: tuple[str, ...] = ()
+    """These are refused."""
+
+    unknown: Literal["allow", "deny"] = "deny"
+    """What becomes of an address no country is known for."""
+
+    @field_validator("allow", "deny")
+    @classmethod
+    def _codes(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [code for code in codes if not (len(code) == 2 and code.isalpha() and code.isupper())]
+        if wrong:
+            raise ValueError(f'wanted upper-case ISO 3166-1 codes such as "DE", not {", ".join(map(repr, wrong))}')
+        return codes
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Self:
+        if self.allow and self.deny:
+            raise ValueError("wanted allow or deny, not both: the vendors take one list")
+        return self
+
+
+class Token(Settings):
+    """A signed-URL scheme, checked at the edge before the cache and kept out of the cache key."""
+
+    scheme: Literal["fastly"] = "fastly"
+    """`fastly`: `?token=<expiry>_<hex HMAC of path + expiry>`, the pattern of Fastly's VCL tutorial."""
+
+    key: str | None = None
+    """The shared secret, base64. Prefer `key_file` or `${ENVIRONMENT_VARIABLE}` to a secret in this file."""
+
+    key_file: Path | None = None
+    """A file that holds the shared secret, base64."""
+
+    param: str = "token"
+    """The query parameter that carries the token; it reaches neither the cache key nor the origin."""
+
+    hash: Literal["sha1", "sha256"] = "sha256"
+    """The HMAC's hash."""
+
+    expired_status: int = Field(default=403, ge=400, le=499)
+    """The status for a token that was good once. Fastly's tutorial answers 410."""
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if (self.key is None) == (self.key_file is None):
+            raise ValueError("wanted exactly one of key and key_file")
+        return self
+
+
+class Behavior(Settings):
+    """How requests for one set of paths are answered; the first behavior that matches a request rules it."""
+
+    path: Glob
+    """Glob on the URL path, case-sensitive: `*` any characters, also `/`; `?` exactly one. A leading `/` is optional."""
+
+    cache: bool = True
+    """False: every request goes to the origin and nothing is stored (a *pass*)."""
+
+    ttl: Ttl = Ttl()
+    """Bounds and default of the freshness lifetime."""
+
+    key: Key = Key()
+    """What of the request enters the cache key."""
+
+    stale_while_revalidate: Seconds | None = None
+    """Serve stale for so long while one request refreshes behind it, where the origin's answer does not say."""
+
+    stale_if_error: Seconds | None = None
+    """Serve stale for so long when the origin fails, where the origin's answer does not say."""
+
+    error_ttl: Seconds = 1.0
+    """How long a 404 or 410 without a lifetime of its own is kept. Short: a segment asked for too early must appear."""
+
+    token: str | None = None
+    """Name of a `[token.NAME]`; requests without a good one are refused with 403."""
+
+    geo: Geo | None = None
+    """Countries served and refused; the gate stands before the cache."""
+
+
+class Service(Settings):
+    """The rules of one cache node, whichever shell runs them."""
+
+    name: str = "cdnlab"
+    """How this node signs `Via` and `Cache-Status`."""
+
+    profile: ProfileName = "rfc9111"
+    """Whose habits rule where the standard leaves a choice."""
+
+    behaviors: tuple[Behavior, ...] = (Behavior(path="*"),)
+    """First match wins; a request no behavior matches is ruled by the profile alone."""
+
+    tokens: dict[str, Token] = {}
+    """The schemes that behaviors name."""
+
+    gate: bool = True
+    """Check tokens and countries here. False on a shield: its viewers are edges that have checked already."""
+
+    room: Bytes = 512 * 2**20
+    """Bytes of stored responses kept; the least recently used go first."""
+
+    largest: Bytes = 64 * 2**20
+    """A larger response streams through and is not stored."""
+
+    @model_validator(mode="after")
+    def _tokens_exist(self) -> Self:
+        for behavior in self.behaviors:
+            if behavior.token is not None and behavior.token not in self.tokens:
+                raise ValueError(f"behavior {behavior.path!r} names token {behavior.token!r}, which does not exist")
+        return self

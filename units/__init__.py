@@ -1,0 +1,9 @@
+"""The words people write settings in: durations, sizes, rates, and the model they stand in.
+
+A leaf that every package may import and that imports none of ours.
+"""
+
+from units.model import Settings
+from units.quantities import BitsPerSecond, Bytes, Glob, ListenAddress, Seconds, split_address
+
+__all__ = ["BitsPerSecond", "Bytes", "Glob", "ListenAddress", "Seconds", "Settings", "split_address"]
