@@ -1,0 +1,119 @@
+"""Cache-Control, in requests and responses (RFC 9111 §5.2, RFC 5861, RFC 8246)."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+LONGEST = 2**31
+"""What a delta-seconds too big to hold counts as (RFC 9111 §1.2.2)."""
+
+# A directive is `token`, `token=token` or `token="quoted"`; no white space around "=". A stray piece of text up to the
+# next comma is skipped as a whole: commas inside a quoted string belong to that string, wherever it stands.
+_DIRECTIVE = re.compile(
+    r"""[\s,]*(?:
+        (?P<name>[!#$%&'*+\-.^_`|~0-9A-Za-z]+)
+        (?:=(?:(?P<token>[!#$%&'*+\-.^_`|~0-9A-Za-z]+)|"(?P<quoted>(?:[^"\\]|\\.)*)"))?
+        [ \t]*(?=,|$)
+      | (?P<junk>(?:"(?:[^"\\]|\\.)*"|[^,"]|")+)
+    )""",
+    re.VERBOSE,
+)
+
+
+@dataclass(slots=True, frozen=True)
+class CacheControl:
+    """The directives cdnlab knows, read once. Lifetimes are whole seconds; None means the directive is absent.
+
+    An unreadable lifetime counts as 0 (stale): it must not fall through to the next source (RFC 9111 §4.2.1).
+    """
+
+    max_age: int | None = None
+    s_maxage: int | None = None
+    stale_while_revalidate: int | None = None
+    stale_if_error: int | None = None
+    no_store: bool = False
+    no_cache: bool = False
+    """Unqualified."""
+    no_cache_fields: tuple[str, ...] = ()
+    private: bool = False
+    """Unqualified."""
+    private_fields: tuple[str, ...] = ()
+    public: bool = False
+    must_revalidate: bool = False
+    proxy_revalidate: bool = False
+    must_understand: bool = False
+    immutable: bool = False
+    only_if_cached: bool = False
+    max_stale: int | None = None
+    """LONGEST for a bare `max-stale`."""
+    min_fresh: int | None = None
+
+
+def directives(text: str) -> dict[str, str | None]:
+    """Directive names, lower case, with their arguments unquoted; the first of a name wins (RFC 9111 §4.2.1)."""
+    found: dict[str, str | None] = {}
+    position = 0
+    while position < len(text):
+        match = _DIRECTIVE.match(text, position)
+        if match is None or match.end() == position:
+            break
+        position = match.end()
+        if match["name"] is not None:
+            argument = match["token"]
+            if match["quoted"] is not None:
+                argument = re.sub(r"\\(.)", r"\1", match["quoted"])
+            found.setdefault(match["name"].lower(), argument)
+    return found
+
+
+def delta_seconds(text: str | None) -> int | None:
+    """`1*DIGIT` as seconds, at most `LONGEST`; None when it is anything else (RFC 9111 §1.2.2)."""
+    if text is None or not text.isascii() or not text.isdigit():
+        return None
+    return min(int(text), LONGEST) if len(text) < 20 else LONGEST
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str) -> CacheControl:
+    """All lines of the field, joined, as values. Never fails: what cannot be read is not there."""
+    found = directives(text)
+
+    def lifetime(name: str) -> int | None:
+        return (delta_seconds(found[name]) or 0) if name in found else None
+
+    def names(name: str) -> tuple[str, ...]:
+        return tuple(field.strip().lower() for field in (found.get(name) or "").split(",") if field.strip())
+
+    def bare(name: str) -> bool:
+        return name in found and not names(name)
+
+    max_stale = None
+    if "max-stale" in found:
+        max_stale = LONGEST if found["max-stale"] is None else lifetime("max-stale")
+    return CacheControl(
+        max_age=lifetime("max-age"),
+        s_maxage=lifetime("s-maxage"),
+        stale_while_revalidate=lifetime("stale-while-revalidate"),
+        stale_if_error=lifetime("stale-if-error"),
+        no_store="no-store" in found,
+        no_cache=bare("no-cache"),
+        no_cache_fields=names("no-cache"),
+        private=bare("private"),
+        private_fields=names("private"),
+        public="public" in found,
+        must_revalidate="must-revalidate" in found,
+        proxy_revalidate="proxy-revalidate" in found,
+        must_understand="must-understand" in found,
+        immutable="immutable" in found,
+        only_if_cached="only-if-cached" in found,
+        max_stale=max_stale,
+        min_fresh=lifetime("min-fresh"),
+    )
+
+
+NOTHING = CacheControl()
+
+
+def of(text: str | None) -> CacheControl:
+    """`parse`, for a field that may be absent."""
+    return NOTHING if text is None else parse(text)

@@ -1,0 +1,57 @@
+"""Fills in flight: who waits for what (RFC 9111 §4, collapsed forwarding).
+
+A flight opens with the `Fetch` of the first who missed, gathers the tickets of those who come while it is under way,
+and ends when its head lands or it fails. After that, newcomers find the entry in the index, filling or whole.
+"""
+
+from dataclasses import dataclass, field
+
+from policy.messages import RequestHead
+from policy.plan import Fetch, Join
+from policy.service import Behavior
+
+
+@dataclass(slots=True)
+class Waiter:
+    """One request that waits, with what is needed to answer it."""
+
+    ticket: int
+    request: RequestHead
+    behavior: Behavior
+    plan: Fetch | Join
+
+
+@dataclass(slots=True)
+class Flight:
+    """One exchange under way."""
+
+    fetch: Fetch
+    opened_at: int
+    """The machine's event number when it opened: purges with a later number apply to what it brings."""
+    waiters: list[Waiter] = field(default_factory=list)
+
+
+class FlightTable:
+    """Flights by fetch id, and the open one of each key that newcomers may join."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, Flight] = {}
+        self._open: dict[str, Flight] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def open(self, flight: Flight) -> None:
+        self._by_id[flight.fetch.id] = flight
+        if flight.fetch.collapsible:
+            self._open[flight.fetch.key] = flight
+
+    def to_join(self, key: str) -> Flight | None:
+        return self._open.get(key)
+
+    def close(self, fetch: Fetch) -> Flight | None:
+        """The flight of that fetch, closed to newcomers; None when it has landed before."""
+        flight = self._by_id.pop(fetch.id, None)
+        if self._open.get(fetch.key) is flight and flight is not None:
+            del self._open[fetch.key]
+        return flight

@@ -1,0 +1,153 @@
+"""What is stored: entries by cache key, by variant, by surrogate key; and why what is gone has gone.
+
+Purging never scans: an entry is reachable from each of its surrogate keys.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from cachetools import LRUCache
+
+from policy.lifetime import Lifetime
+from policy.messages import Headers
+from policy.record import Cause
+
+Selecting = tuple[tuple[str, str | None], ...]
+"""The request fields that Vary names, with their values; a stored response is selected by equal ones."""
+
+REMEMBERED_KEYS = 65_536
+"""Of so many keys that are gone the index can still say why. About 10 MB at worst."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One stored response. The body lies with the shell, under `id`."""
+
+    id: int
+    key: str
+    status: int
+    headers: Headers
+    life: Lifetime
+    selecting: Selecting = ()
+    surrogate_keys: tuple[str, ...] = ()
+    size_bytes: int = 0
+    """Body length: what Content-Length promises while it fills, what came once it is complete; 0 if not known yet."""
+    length: int | None = None
+    """Body length once known, None before."""
+    complete: bool = False
+    etag: str | None = field(default=None)
+    last_modified: str | None = field(default=None)
+    hits: int = 0
+    indexed: bool = False
+    """False for a shared answer that is nobody's to find: an error given to those who waited for it."""
+
+    @property
+    def has_validator(self) -> bool:
+        return self.etag is not None or self.last_modified is not None
+
+
+def normalised(value: str | None) -> str | None:
+    """A field value as Vary compares it: list members without white space around the commas (RFC 9111 §4.1)."""
+    if value is None:
+        return None
+    return ",".join(part.strip() for part in value.split(","))
+
+
+def vary_names(headers: Headers) -> tuple[str, ...]:
+    vary = headers.joined("vary")
+    if vary is None:
+        return ()
+    return tuple(sorted({name.strip().lower() for name in vary.split(",") if name.strip()}))
+
+
+def selecting_fields(names: Iterable[str], request: Headers) -> Selecting:
+    return tuple((name, normalised(request.joined(name))) for name in names)
+
+
+def surrogate_keys_of(headers: Headers) -> tuple[str, ...]:
+    """Keys of `Surrogate-Key` (Fastly: separated by spaces), each once."""
+    value = " ".join(headers.all("surrogate-key"))
+    return tuple(dict.fromkeys(value.split()))
+
+
+class EntryIndex:
+    """All entries of one node."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, list[Entry]] = {}
+        self._by_surrogate_key: dict[str, dict[int, Entry]] = {}
+        self._gone: LRUCache[str, Cause] = LRUCache(REMEMBERED_KEYS)
+        self.size = 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[Entry]:
+        for entries in self._by_key.values():
+            yield from entries
+
+    def variants(self, key: str) -> list[Entry]:
+        """All stored responses of the key, latest first."""
+        return self._by_key.get(key, [])
+
+    def select(self, key: str, request: Headers) -> Entry | Cause:
+        """The stored response this request selects, or why there is none."""
+        entries = self._by_key.get(key)
+        if not entries:
+            return self._gone.get(key, Cause.COLD)
+        for entry in entries:
+            for name, value in entry.selecting:
+                if normalised(request.joined(name)) != value:
+                    break
+            else:
+                return entry
+        return Cause.VARY
+
+    def add(self, entry: Entry) -> Entry | None:
+        """Put it in front; the entry it replaces, if any, is taken out and returned."""
+        entries = self._by_key.setdefault(entry.key, [])
+        replaced = next((old for old in entries if old.selecting == entry.selecting), None)
+        if replaced is not None:
+            self.remove(replaced, None)
+            entries = self._by_key.setdefault(entry.key, [])
+        entries.insert(0, entry)
+        for surrogate_key in entry.surrogate_keys:
+            self._by_surrogate_key.setdefault(surrogate_key, {})[entry.id] = entry
+        entry.indexed = True
+        self.size += 1
+        self._gone.pop(entry.key, None)
+        return replaced
+
+    def retag(self, entry: Entry, surrogate_keys: tuple[str, ...]) -> None:
+        """A 304 brought other surrogate keys."""
+        if surrogate_keys == entry.surrogate_keys:
+            return
+        self._untag(entry)
+        entry.surrogate_keys = surrogate_keys
+        for surrogate_key in surrogate_keys:
+            self._by_surrogate_key.setdefault(surrogate_key, {})[entry.id] = entry
+
+    def remove(self, entry: Entry, why: Cause | None) -> None:
+        """Take it out; `why` answers the next request that misses it."""
+        if not entry.indexed:
+            return
+        entries = self._by_key[entry.key]
+        entries.remove(entry)
+        if not entries:
+            del self._by_key[entry.key]
+            if why is not None:
+                self._gone[entry.key] = why
+        self._untag(entry)
+        entry.indexed = False
+        self.size -= 1
+
+    def tagged(self, surrogate_key: str) -> list[Entry]:
+        return list(self._by_surrogate_key.get(surrogate_key, {}).values())
+
+    def _untag(self, entry: Entry) -> None:
+        for surrogate_key in entry.surrogate_keys:
+            tagged = self._by_surrogate_key.get(surrogate_key)
+            if tagged is not None:
+                tagged.pop(entry.id, None)
+                if not tagged:
+                    del self._by_surrogate_key[surrogate_key]

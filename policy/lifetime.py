@@ -1,0 +1,165 @@
+"""How long a response stays good: headers in, instants out (RFC 9111 §4.2, RFC 5861).
+
+    arrives     fresh_until     refreshable_until        fallback_until
+      |---- FRESH ----|--- REFRESHABLE ---|------ FALLBACK ------|---- SPENT ----
+
+Headers are read once, when a response arrives; from then on a request costs comparisons.
+"""
+
+from dataclasses import dataclass
+
+from policy.fields import cache_control, dates
+from policy.messages import ResponseHead
+from policy.profile import Profile
+from policy.service import Behavior
+
+HEURISTIC_STATUSES = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501})
+"""Statuses whose answers may be kept without explicit freshness (RFC 9110 §15.1)."""
+
+NEGATIVE_STATUSES = frozenset({404, 410})
+
+
+@dataclass(slots=True)
+class Lifetime:
+    """Instants in a stored response's life, Unix seconds."""
+
+    born_at: float
+    """When its age was 0, by RFC 9111 §4.2.3: the age at `now` is `now - born_at`."""
+    fresh_until: float
+    refreshable_until: float
+    """It may be served stale while one request refreshes it."""
+    fallback_until: float
+    """It may stand in for an origin that fails."""
+    rule: str
+    """What set the freshness lifetime: "s-maxage", "max-age", "expires", "heuristic", "default", "min", ..."""
+    revalidate_always: bool = False
+    """`no-cache`: never reused without asking."""
+
+    def age(self, now: float) -> float:
+        # An origin whose clock runs ahead of ours must not make us send a negative Age.
+        return max(0.0, now - self.born_at)
+
+    def made_stale(self, now: float) -> "Lifetime":
+        """After a soft purge: no longer fresh, the stale windows begin now."""
+        if self.fresh_until <= now:
+            return self
+        return Lifetime(
+            born_at=self.born_at,
+            fresh_until=now,
+            refreshable_until=now + (self.refreshable_until - self.fresh_until),
+            fallback_until=now + (self.fallback_until - self.fresh_until),
+            rule="soft-purge",
+            revalidate_always=self.revalidate_always,
+        )
+
+
+def initial_age(head: ResponseHead, asked_at: float, now: float) -> float:
+    """Age on arrival (RFC 9111 §4.2.3): the larger of what Date and what Age plus the wait say."""
+    age_field = head.headers.first("age")
+    age_value = cache_control.delta_seconds(age_field.partition(",")[0].strip(" \t")) if age_field else None
+    corrected = (age_value or 0) + max(0.0, now - asked_at)
+    date = dates.parse_date(head.headers.first("date"), now)
+    # Date has whole seconds: an origin on our own clock would look up to a second old without the floor.
+    apparent = 0.0 if date is None else max(0.0, float(int(now)) - date)
+    return max(apparent, corrected)
+
+
+def freshness(
+    head: ResponseHead, behavior: Behavior, profile: Profile, now: float
+) -> tuple[float | None, str]:
+    """(freshness lifetime in seconds, the rule that set it); None when nothing gives the answer a lifetime.
+
+    Precedence: s-maxage, max-age, Expires - Date, then what stands in where the origin is silent. `ttl.min` and
+    `ttl.max` of the behavior hold the result.
+    """
+    headers = head.headers
+    directives = cache_control.of(headers.joined("cache-control"))
+    lifetime: float | None
+    if directives.s_maxage is not None:
+        lifetime, rule = directives.s_maxage, "s-maxage"
+    elif directives.max_age is not None:
+        lifetime, rule = directives.max_age, "max-age"
+    elif "expires" in headers:
+        lifetime, rule = _until_expiry(head, now), "expires"
+    else:
+        return _unstated(head, behavior, profile, directives.public, now)
+    longest = behavior.ttl.max if behavior.ttl.max is not None else profile.max_ttl
+    if longest is not None and lifetime > longest:
+        lifetime, rule = longest, "ttl.max"
+    if lifetime < behavior.ttl.min:
+        lifetime, rule = behavior.ttl.min, "ttl.min"
+    return lifetime, rule
+
+
+def _until_expiry(head: ResponseHead, now: float) -> float:
+    """Expires - Date, never negative; an unreadable or ambiguous Expires has passed already (RFC 9111 §5.3)."""
+    lines = set(head.headers.all("expires"))
+    expires = dates.parse_date(lines.pop(), now) if len(lines) == 1 else None
+    if expires is None:
+        return 0.0
+    date = dates.parse_date(head.headers.first("date"), now)
+    return max(0.0, expires - (now if date is None else date))
+
+
+def _unstated(
+    head: ResponseHead, behavior: Behavior, profile: Profile, public: bool, now: float
+) -> tuple[float | None, str]:
+    """The lifetime of an answer whose origin names none."""
+    if head.status in NEGATIVE_STATUSES and profile.error_ttls is None:
+        return behavior.error_ttl, "error_ttl"
+    if profile.error_ttls is not None and head.status in profile.error_ttls:
+        return profile.error_ttls[head.status], "error_ttl"
+    if head.status not in HEURISTIC_STATUSES and not public:
+        return None, "none"
+    default = behavior.ttl.default if behavior.ttl.default is not None else profile.default_ttl
+    if default is not None:
+        return max(default, behavior.ttl.min), "ttl.default"
+    modified = dates.parse_date(head.headers.first("last-modified"), now)
+    if modified is not None:
+        date = dates.parse_date(head.headers.first("date"), now)
+        since = max(0.0, (now if date is None else date) - modified)
+        lifetime = min(since * profile.heuristic_share, profile.heuristic_limit)
+        return max(lifetime, behavior.ttl.min), "heuristic"
+    if behavior.ttl.min > 0:
+        return behavior.ttl.min, "ttl.min"
+    return (0.0 if "etag" in head.headers else None), "none"
+
+
+def lifetime_of(
+    head: ResponseHead, behavior: Behavior, profile: Profile, *, asked_at: float, now: float
+) -> Lifetime:
+    """The instants of a response that arrived at `now` to a question asked at `asked_at`."""
+    directives = cache_control.of(head.headers.joined("cache-control"))
+    seconds, rule = freshness(head, behavior, profile, now)
+    born_at = now - initial_age(head, asked_at, now)
+    fresh_until = born_at + (seconds or 0.0)
+    # s-maxage carries proxy-revalidate with it (RFC 9111 §5.2.2.10).
+    strict = (
+        directives.must_revalidate
+        or directives.proxy_revalidate
+        or directives.s_maxage is not None
+        or directives.no_cache
+    )
+    said_refresh, said_error = directives.stale_while_revalidate, directives.stale_if_error
+    refresh_window: float = said_refresh if said_refresh is not None else behavior.stale_while_revalidate or 0.0
+    error_window: float = (
+        said_error
+        if said_error is not None
+        else behavior.stale_if_error
+        if behavior.stale_if_error is not None
+        else profile.stale_if_error
+    )
+    if strict:
+        # What the origin said itself still holds; what cdnlab would add does not.
+        refresh_window = said_refresh or 0.0
+        error_window = said_error or 0.0
+        if directives.must_revalidate or directives.proxy_revalidate or directives.no_cache:
+            refresh_window = error_window = 0.0
+    return Lifetime(
+        born_at=born_at,
+        fresh_until=fresh_until,
+        refreshable_until=fresh_until + refresh_window,
+        fallback_until=fresh_until + max(refresh_window, error_window),
+        rule=rule,
+        revalidate_always=directives.no_cache,
+    )

@@ -1,0 +1,67 @@
+"""Which behavior rules a request: globs on the path, first match wins.
+
+Source: CloudFront's path patterns: `*` zero or more characters including "/", `?` exactly one, case-sensitive, the query
+is not looked at, a leading "/" is optional.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from policy.service import Behavior
+
+
+def _pattern(glob: str) -> re.Pattern[str]:
+    anchored = glob if glob.startswith(("/", "*")) else "/" + glob
+    return re.compile("".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in anchored), re.DOTALL)
+
+
+class Matcher:
+    """Ordered behaviors, asked by path; answers are remembered, since a CDN sees the same paths again and again."""
+
+    __slots__ = ("_behaviors", "_find")
+
+    def __init__(self, behaviors: Sequence[Behavior], otherwise: Behavior) -> None:
+        compiled = [(_pattern(behavior.path), behavior) for behavior in behaviors]
+        self._behaviors = tuple(behaviors)
+
+        @lru_cache(maxsize=16_384)
+        def find(path: str) -> Behavior:
+            for pattern, behavior in compiled:
+                if pattern.fullmatch(path):
+                    return behavior
+            return otherwise
+
+        self._find = find
+
+    def behavior_of(self, path: str) -> Behavior:
+        return self._find(path)
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether every path that glob `narrow` matches, `wide` matches too.
+
+    Read `narrow` as a text in which its own `*` is a letter only a `*` can swallow: exact for globs of this kind but
+    for one corner (`?*` against `*?`), which is answered False, the safe side.
+    """
+    star, any_one = "\0", "\1"
+    text = "".join(
+        star if c == "*" else any_one if c == "?" else c
+        for c in (narrow if narrow.startswith(("/", "*")) else "/" + narrow)
+    )
+    anchored = wide if wide.startswith(("/", "*")) else "/" + wide
+    pattern = "".join(
+        ".*" if c == "*" else f"[^{star}]" if c == "?" else re.escape(c) for c in anchored
+    )
+    return re.fullmatch(pattern, text, re.DOTALL) is not None
+
+
+def shadowed(behaviors: Sequence[Behavior]) -> list[tuple[int, int]]:
+    """Pairs (i, j), j < i: behavior i can never match, because behavior j takes all that it would."""
+    found = []
+    for i, behavior in enumerate(behaviors):
+        for j in range(i):
+            if covers(behaviors[j].path, behavior.path):
+                found.append((i, j))
+                break
+    return found

@@ -1,0 +1,118 @@
+"""Heads of HTTP messages as the policy sees them (RFC 9110 §5, §6).
+
+Bodies never come here: the machine deals in heads, sizes and instants.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+Lines = list[tuple[str, str]]
+"""Field lines in the order received: (lower-case name, value). Values are octets decoded as Latin-1."""
+
+
+class Headers:
+    """A header section: field lines in order, looked up without regard to case.
+
+    Names are held in lower case (HTTP/2 demands it, HTTP/1.1 does not mind), so callers look up lower-case names.
+    """
+
+    __slots__ = ("lines",)
+
+    def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
+        self.lines: Lines = [(name.lower(), value) for name, value in lines]
+
+    @classmethod
+    def wrap(cls, lines: Lines) -> "Headers":
+        """Headers over lines whose names are known to be lower case; the list is kept, not copied."""
+        headers = cls.__new__(cls)
+        headers.lines = lines
+        return headers
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.lines)
+
+    def __contains__(self, name: str) -> bool:
+        return any(line[0] == name for line in self.lines)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self.lines == other.lines
+
+    def __repr__(self) -> str:
+        return f"Headers({self.lines!r})"
+
+    def first(self, name: str) -> str | None:
+        """The value of the first line of that name."""
+        for line_name, value in self.lines:
+            if line_name == name:
+                return value
+        return None
+
+    def all(self, name: str) -> list[str]:
+        return [value for line_name, value in self.lines if line_name == name]
+
+    def joined(self, name: str) -> str | None:
+        """All lines of a list-based field as one value (RFC 9110 §5.3); None when there is none."""
+        values = self.all(name)
+        return ", ".join(values) if values else None
+
+    def without(self, names: Iterable[str]) -> "Headers":
+        dropped = frozenset(names)
+        return Headers.wrap([line for line in self.lines if line[0] not in dropped])
+
+    def plus(self, *lines: tuple[str, str]) -> "Headers":
+        return Headers.wrap([*self.lines, *lines])
+
+
+@dataclass(slots=True)
+class RequestHead:
+    """A request as it reached the node (or as the node sends it on)."""
+
+    method: str
+    scheme: str
+    host: str
+    """Host and port as the client named them; "" if it named none."""
+    path: str
+    """Byte-exact path of the target, never decoded: "/live/720p/media.m3u8"."""
+    query: str | None
+    """Byte-exact query without its "?"; None when there is no "?" at all."""
+    headers: Headers
+    client_ip: str = ""
+    country: str = ""
+    """ISO 3166-1 code the shell found for `client_ip`; "" when unknown."""
+
+    @property
+    def target(self) -> str:
+        """Path and query, as in a request line."""
+        return self.path if self.query is None else f"{self.path}?{self.query}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.host}{self.target}"
+
+
+@dataclass(slots=True)
+class ResponseHead:
+    """A final response (never 1xx): status 200..999 and its header section."""
+
+    status: int
+    headers: Headers
+
+
+HOP_BY_HOP = frozenset(
+    {
+        "connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "trailer",
+        "proxy-authenticate", "proxy-authentication-info", "proxy-authorization",
+    }
+)  # fmt: skip
+
+
+def end_to_end(headers: Headers) -> Headers:
+    """The fields that belong to the message, not to one connection: what is stored and passed on.
+
+    Source: RFC 9110 §7.6.1, RFC 9111 §3.1.
+    """
+    dropped = HOP_BY_HOP
+    named = headers.joined("connection")
+    if named is not None:
+        dropped = dropped | {name.strip().lower() for name in named.split(",")}
+    return Headers.wrap([line for line in headers.lines if line[0] not in dropped])

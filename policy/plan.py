@@ -1,0 +1,173 @@
+"""The machine's answers: what the shell is to do.
+
+A request is answered at once (`Serve`, `Refuse`) or it holds a ticket and waits (`Fetch`, `Join`). When the answer of
+the origin lands, `Landing.answers` gives every ticket its answer: the leader of a fill is only the first who waited.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+
+from policy.fields.ranges import Span
+from policy.index import Entry
+from policy.messages import Lines, RequestHead
+from policy.record import Cause, Outcome
+from policy.service import Behavior
+
+
+class Purpose(StrEnum):
+    """Why a fetch is made."""
+
+    MISS = "miss"
+    REVALIDATE = "revalidate"
+    REFRESH = "refresh"  # behind a viewer's back: nobody waits for it
+    PASS = "pass"
+
+
+class Failure(StrEnum):
+    """How an exchange with the parent can fail; facts of the upstream reader, not of HTTP."""
+
+    CONNECT = "connect-refused"
+    CONNECT_TIMEOUT = "connect-timeout"
+    FIRST_BYTE_TIMEOUT = "first-byte-timeout"
+    BETWEEN_BYTES_TIMEOUT = "between-bytes-timeout"
+    RESET = "connection-reset"
+    GARBAGE = "not-http"
+    TRUNCATED = "body-shorter-than-promised"
+    TOO_LARGE = "larger-than-a-stored-response-may-be"
+    ABANDONED = "nobody-waits-any-more"
+
+    @property
+    def status(self) -> int:
+        """What a viewer is told when nothing stored can stand in (RFC 9110 §15.6.3, §15.6.5)."""
+        return 504 if self in _LATE else 502
+
+
+_LATE = frozenset({Failure.CONNECT_TIMEOUT, Failure.FIRST_BYTE_TIMEOUT, Failure.BETWEEN_BYTES_TIMEOUT})
+
+
+@dataclass(slots=True)
+class Refuse:
+    """Answer without the cache: the gate said no, or the request is not one a cache may forward."""
+
+    status: int
+    reason: str
+    """Rule and fact, for the viewer and the record: "token: expired", "geo: KP is denied"."""
+    headers: Lines
+    behavior: Behavior
+    outcome: Outcome = Outcome.REFUSED
+
+
+@dataclass(slots=True)
+class Fetch:
+    """An obligation: exactly one response or failure settles it, however its first asker ends."""
+
+    id: int
+    ticket: int
+    """The request that waits for it first; 0 for a refresh, for which nobody waits."""
+    purpose: Purpose
+    request: RequestHead
+    """What to send to the parent; its `host` is for the shell to set."""
+    key: str
+    behavior: Behavior
+    cause: Cause | None
+    entry: Entry | None = None
+    """The stored response it validates."""
+    collapsible: bool = True
+    """Others may wait on it."""
+    sent_at: float = 0.0
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the record says if its asker leaves before anything landed."""
+        return Outcome.PASS if self.purpose is Purpose.PASS else Outcome.MISS
+
+
+@dataclass(slots=True)
+class Join:
+    """Wait for a fill that is in flight already."""
+
+    ticket: int
+    fetch_id: int
+    behavior: Behavior
+    cause: Cause | None
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome.COLLAPSED
+
+
+@dataclass(slots=True)
+class Serve:
+    """Answer from a stored response, whole or filling: the shell has its body under `entry.id`."""
+
+    entry: Entry
+    status: int
+    headers: Lines
+    outcome: Outcome
+    cause: Cause | None
+    behavior: Behavior
+    body: bool = True
+    """False: head only (HEAD, 304, 416)."""
+    span: Span | None = None
+    """The part of the body to send; None: all of it."""
+    refresh: Fetch | None = None
+    """To be started behind the viewer's back."""
+    fetch_id: int = 0
+    """The fill that brought it, for the record; 0 for a hit."""
+
+
+@dataclass(slots=True)
+class Relay:
+    """Pass the parent's answer on to one viewer as it comes; nothing is stored."""
+
+    status: int
+    headers: Lines
+    outcome: Outcome
+    cause: Cause | None
+    behavior: Behavior
+    fetch_id: int
+    body: bool = True
+
+
+Plan = Serve | Fetch | Join | Refuse
+Answer = Serve | Relay | Fetch | Refuse
+
+
+@dataclass(slots=True)
+class Landing:
+    """What an answer (or a failure) of the parent means for everyone concerned."""
+
+    answers: dict[int, Answer] = field(default_factory=dict)
+    """Ticket -> answer. A `Fetch` here is a new obligation, for a request that may not share what came."""
+    store: Entry | None = None
+    """Keep (or share) the body that follows under this entry's id; None: relay it or throw it away."""
+    dropped: list[int] = field(default_factory=list)
+    """Entry ids whose bodies nobody will ask for again."""
+
+
+class PurgeKind(Enum):
+    """What a purge order names."""
+
+    URL = "url"
+    SURROGATE_KEY = "surrogate-key"
+    EVERYTHING = "everything"
+
+
+@dataclass(slots=True)
+class PurgeOrder:
+    """Take stored responses away (hard), or make them stale so that they are asked for again (soft)."""
+
+    kind: PurgeKind
+    value: str = ""
+    """A path with its query for `URL` (scheme and host are ignored: a node has one parent), a key, or ""."""
+    soft: bool = False
+
+
+@dataclass(slots=True)
+class Purged:
+    """What a purge touched."""
+
+    count: int
+    """Stored responses it took away or made stale."""
+    dropped: list[int]
+    """Entry ids whose bodies nobody will ask for again."""

@@ -1,0 +1,71 @@
+"""May this response be stored? (RFC 9111 §3)"""
+
+from policy.fields import cache_control
+from policy.lifetime import freshness
+from policy.messages import Headers, RequestHead, ResponseHead, end_to_end
+from policy.profile import Profile
+from policy.service import Behavior
+
+UNDERSTOOD_STATUSES = frozenset(
+    {200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 410, 414, 500, 501, 502, 503, 504}
+)
+"""Statuses whose caching rules this cache implements, for `must-understand`. 206 and 304 have rules of their own."""
+
+
+def why_not_store(
+    request: RequestHead,
+    response: ResponseHead,
+    behavior: Behavior,
+    profile: Profile,
+    *,
+    largest: int,
+    now: float,
+) -> str | None:
+    """The rule that forbids storing, as a token for `Cache-Status; detail`; None when it may be stored."""
+    if request.method != "GET":
+        return "method"
+    status = response.status
+    if status in (206, 304) or status < 200:
+        return "status"
+    if profile.storable_statuses is not None and status not in profile.storable_statuses:
+        return "status"
+    headers = response.headers
+    directives = cache_control.of(headers.joined("cache-control"))
+    if directives.must_understand:
+        if status not in UNDERSTOOD_STATUSES:
+            return "must-understand"
+    elif directives.no_store:
+        return "no-store"
+    if profile.request_directives and cache_control.of(request.headers.joined("cache-control")).no_store:
+        return "request-no-store"
+    if directives.private:
+        return "private"
+    if "authorization" in request.headers and not (
+        directives.public or directives.s_maxage is not None or directives.must_revalidate
+    ):
+        return "authorization"
+    if profile.set_cookie_passes and "set-cookie" in headers:
+        return "set-cookie"
+    if "*" in (headers.joined("vary") or ""):
+        return "vary-star"
+    if freshness(response, behavior, profile, now)[0] is None:
+        return "no-lifetime"
+    length = content_length(headers)
+    if length is not None and length > largest:
+        return "too-large"
+    return None
+
+
+def content_length(headers: Headers) -> int | None:
+    """Content-Length as a number; None when absent or not one number."""
+    lines = {part.strip() for line in headers.all("content-length") for part in line.split(",")}
+    if len(lines) != 1:
+        return None
+    text = lines.pop()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def stored_headers(response: ResponseHead) -> Headers:
+    """The fields to keep: end-to-end ones, less those that `private` and `no-cache` name (RFC 9111 §3.1, §5.2.2)."""
+    directives = cache_control.of(response.headers.joined("cache-control"))
+    return end_to_end(response.headers).without((*directives.private_fields, *directives.no_cache_fields))
