@@ -1,0 +1,48 @@
+"""What can go wrong at the origin, each with where, what was found and what was wanted."""
+
+from dataclasses import dataclass
+
+
+class OriginError(Exception):
+    """The base of this package's errors; `str()` of one is a sentence for a person."""
+
+
+@dataclass
+class BadMedia(OriginError):
+    """Bytes that are not the media they should be."""
+
+    where: str
+    """Byte offset in the request body and the box there: `byte 2048, moof/traf/trun`."""
+    found: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}, wanted {self.wanted}."
+
+
+@dataclass
+class StorageFailed(OriginError):
+    """A file that could not be written; what was stored before is untouched."""
+
+    where: str
+    found: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.found}, wanted {self.wanted}."
+
+
+@dataclass
+class PortInUse(OriginError):
+    """A listener that cannot have its address."""
+
+    where: str
+    """The setting: `origin.listen`."""
+    address: str
+    found: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where}: cannot listen on {self.address} ({self.found}), wanted a free address. "
+            "Stop what listens there, or set another; port 0 takes any free one."
+        )

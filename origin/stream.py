@@ -1,0 +1,352 @@
+"""One live stream as a machine: told of init sections, fragments and ends, it numbers segments.
+
+A *generation* is one run of one encoder. All tracks of a stream come from the same encoder, so a second init section
+for a track that the generation already has means that the encoder began anew, and the whole stream begins a new
+generation with it, behind one discontinuity that has the same number in every track.
+
+| happens                                     | then                                                             |
+|---------------------------------------------|------------------------------------------------------------------|
+| init section, track new to the generation   | the track joins it                                               |
+| init section, track already in it, new POST | new generation; POSTs of the old one are superseded              |
+| other init section, or decode times jump,   | new generation; the other POSTs move over to it, leftovers of the |
+|   within a POST                             |   old timeline are dropped                                       |
+| body ends properly, on all tracks           | the stream has ended                                             |
+| connection breaks                           | what is complete is published; the next POST begins a generation |
+
+Segment *i* of a generation has number `base + i` in every track, so tracks stay in step; where a track has nothing
+for a number its siblings have, it lists a gap (EXT-X-GAP). Numbering happens here, at once; storing and listing are
+the publisher's, in the order of each track's `outbox`. No I/O, and `now` is an argument.
+"""
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from typing import Any
+
+from origin.errors import BadMedia
+from origin.fragments import Fragment
+from origin.segmenter import Segment, Segmenter, Timeline
+from origin.tracks import InitSection, Kind, Track
+from origin.window import Entry, TrackWindow
+
+
+class State(Enum):
+    """How an ingest of one track stands."""
+
+    LIVE = "live"
+    ENDED = "ended"  # the body ended as HTTP says it should
+    BROKEN = "broken"  # the connection did, or the media was refused
+    SUPERSEDED = "superseded"  # a newer encoder took over
+
+
+@dataclass(slots=True)
+class Numbered:
+    """What the publisher is to store and list: an init section, or a segment with its entry, or a gap."""
+
+    init: InitSection | None = None
+    entry: Entry | None = None
+    segment: Segment | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """One run of one encoder."""
+
+    id: int
+    """In the names of its segments; never used twice, not even over a storage folder that was emptied."""
+    base: int
+    """Number of its segment 0."""
+    timeline: Timeline = field(default_factory=Timeline)
+    sessions: dict[str, "Session"] = field(default_factory=dict)
+    discontinuity: int | None = None
+    """Given when it publishes first: a generation that published nothing leaves no trace."""
+    anchor: tuple[float, Fraction] | None = None
+    """(Unix seconds, decode seconds) of one instant: program date-times advance with media time from here."""
+
+
+class Session:
+    """One track of one generation, as one POST feeds it."""
+
+    def __init__(self, stream: "Stream", name: str, init: InitSection, supersede: Callable[[], None]) -> None:
+        self.stream = stream
+        self.name = name
+        self.init = init
+        self.state = State.LIVE
+        self.supersede = supersede
+        self.generation: Generation
+        self.segmenter: Segmenter
+        self.index: int | None = None
+        """Of the segment being gathered; None until the track has found its place among its siblings."""
+        self.end: int | None = None
+        """Decode time in ticks at which the next fragment is due."""
+        self.carried = False
+        """Moved over from an older generation by a sibling's jump, its own not seen yet."""
+        self.unplaced = Fraction(0)
+
+    @property
+    def track(self) -> Track:
+        return self.init.track
+
+    def attach(self, generation: Generation, *, carried: bool) -> None:
+        self.generation = generation
+        self.segmenter = self.stream.segmenter(self.track)
+        self.index = None
+        self.carried = carried
+        self.unplaced = Fraction(0)
+        generation.sessions[self.name] = self
+        self.stream.numbered(self.name, Numbered(init=self.init))
+
+    def push(self, fragment: Fragment, now: float) -> None:
+        """Takes the next fragment. `BadMedia`: it cannot be cut or placed; the session is then to be broken off."""
+        if self.state is not State.LIVE:
+            return
+        if self.end is not None and self.segmenter.jump(fragment, self.end):
+            if self.carried:
+                # The sibling's jump has reached this track: what it still held is of the old timeline.
+                self.segmenter.drop()
+                self.carried, self.index = False, None
+            else:
+                self.stream.reopen(self, now)
+        self.end = fragment.end
+        generation = self.generation
+        if generation.anchor is None:
+            # Its first sample was captured about its duration before it came, or right behind what is listed.
+            began = now - float(self.segmenter.seconds(fragment.duration))
+            generation.anchor = (max(began, self.stream.listed_until), self.segmenter.seconds(fragment.start))
+        if self.index is None and not self._place(fragment):
+            return
+        self.stream.note_frame_rate(self.name, self.track, fragment)
+        segment = self.segmenter.push(fragment)
+        if segment is not None:
+            self.number(segment)
+        self.stream.follow(generation)
+
+    def _place(self, fragment: Fragment) -> bool:
+        """Finds which segment of the generation this fragment begins; False: it begins none, drop it."""
+        assert self.generation.anchor is not None
+        start = self.segmenter.seconds(fragment.start)
+        origin = self.generation.anchor[1]
+        boundaries = self.generation.timeline.boundaries
+        length = Fraction(self.stream.length).limit_denominator(1_000_000)
+        if abs(start - origin) < length / 2:
+            self.index = 0
+        elif self.track.kind is Kind.AUDIO and start > origin:
+            self.index = bisect_right(boundaries, start)
+        elif boundaries and fragment.independent:
+            # A rung that joins late has to begin where the others were cut, or will be.
+            frame = self.segmenter.seconds(fragment.duration) / fragment.samples
+            step = boundaries[0] - origin if len(boundaries) == 1 else boundaries[-1] - boundaries[-2]
+            for index, boundary in enumerate(boundaries):
+                if abs(start - boundary) < frame:
+                    self.index = index + 1
+            ahead = round((start - boundaries[-1]) / step) if step > 0 else 0
+            if ahead > 0 and abs(start - boundaries[-1] - ahead * step) < frame:
+                self.index = len(boundaries) + ahead
+        if self.index is None:
+            self.unplaced += self.segmenter.seconds(fragment.duration)
+            if self.unplaced > 3 * self.stream.target:
+                raise BadMedia(
+                    f"decode time {float(start):.3f} s",
+                    f"no key frame where the stream's other tracks are cut (they began at {float(origin):.3f} s)",
+                    "one encoder whose tracks share decode times and key frames",
+                )
+        return self.index is not None
+
+    def number(self, segment: Segment) -> None:
+        """Gives a finished segment its number."""
+        assert self.index is not None
+        if self.track.kind is Kind.VIDEO:
+            end = self.segmenter.seconds(segment.start + segment.duration)
+            self.generation.timeline.mark(self.index, end)
+        self.carried = False
+        self.stream.place(self, segment, self.index)
+        self.index += 1
+
+    def flush(self) -> None:
+        """Numbers all that is complete."""
+        for segment in self.segmenter.flush():
+            if self.index is not None:
+                self.number(segment)
+
+    def finish(self, state: State) -> None:
+        """The POST is over; `state` says how."""
+        if self.state is not State.LIVE:
+            return
+        self.state = state
+        if self.track.kind is Kind.VIDEO:
+            self.flush()
+        self.stream.follow(self.generation)
+        self.stream.note_end()
+
+
+class Stream:
+    """One stream's state. Mutable; one event loop's."""
+
+    def __init__(self, name: str, *, length: float, target: int, largest: int) -> None:
+        self.name = name
+        self.length = length
+        self.target = target
+        self.largest = largest
+        self.windows: dict[str, TrackWindow] = {}
+        self.outbox: dict[str, deque[Numbered]] = {}
+        self.generation: Generation | None = None
+        self.awaited: dict[object, Kind] = {}
+        """POSTs that are open and have sent no init section yet, and the kind their names promise."""
+        self.ended = False
+        self.next_number = 0
+        self.next_discontinuity = 0
+        self.last_generation = 0
+        self.listed_until = 0.0
+        """Program date-time at the end of what was numbered so far."""
+        self._last_numbers: dict[str, int] = {}
+        self._numbered: dict[int, Entry] = {}
+
+    def segmenter(self, track: Track) -> Segmenter:
+        return Segmenter(track, self.length, self.target, self.largest)
+
+    def begin(self, name: str, init: InitSection, now: float, supersede: Callable[[], None]) -> Session:
+        """A POST of `name` has sent its init section. `supersede` is called when a newer encoder takes over."""
+        self.ended = False
+        generation = self.generation
+        if generation is None or name in generation.sessions:
+            for session in list(generation.sessions.values()) if generation else ():
+                self._retire(session)
+            generation = self._open(now)
+        session = Session(self, name, init, supersede)
+        session.attach(generation, carried=False)
+        return session
+
+    def reopen(self, by: Session, now: float) -> None:
+        """`by` jumped, or sent another init section: a new generation, and its siblings come along."""
+        sessions = [s for s in by.generation.sessions.values() if s.state is State.LIVE]
+        for session in by.generation.sessions.values():
+            session.flush()
+        generation = self._open(now)
+        for session in sessions:
+            session.attach(generation, carried=session is not by)
+
+    def _retire(self, session: Session) -> None:
+        session.flush()
+        if session.state is State.LIVE:
+            session.state = State.SUPERSEDED
+            session.supersede()
+
+    def _open(self, now: float) -> Generation:
+        # Seconds since 1970: a number no earlier run can have used, even where the storage folder was emptied.
+        self.last_generation = max(self.last_generation + 1, int(now))
+        self.generation = Generation(self.last_generation, self.next_number)
+        return self.generation
+
+    def follow(self, generation: Generation) -> None:
+        """Cuts audio where the video was cut; by length where there is no video."""
+        video = any(
+            session.state is State.LIVE and session.track.kind is Kind.VIDEO
+            for session in generation.sessions.values()
+        ) or (generation is self.generation and Kind.VIDEO in self.awaited.values())
+        boundaries = generation.timeline.boundaries
+        for session in generation.sessions.values():
+            if session.track.kind is not Kind.AUDIO or session.index is None:
+                continue
+            segmenter = session.segmenter
+            while session.index < len(boundaries):
+                if segment := segmenter.take(boundaries[session.index]):
+                    session.number(segment)
+                elif segmenter.starts_after(boundaries[session.index]):
+                    session.index += 1
+                else:
+                    break
+            # Video that lags by three segments is not waited for: sound goes on.
+            while (not video or segmenter.held > 3 * self.target) and (segment := segmenter.take()):
+                session.number(segment)
+            if not video and session.state is not State.LIVE:
+                session.flush()
+
+    def place(self, session: Session, segment: Segment, index: int) -> None:
+        """Makes the entry of segment `index` of the session's generation, gaps before it filled."""
+        generation = session.generation
+        assert generation.anchor is not None
+        if generation.discontinuity is None:
+            generation.discontinuity = self.next_discontinuity
+            self.next_discontinuity += 1
+        number = generation.base + index
+        seconds = session.segmenter.seconds
+        start, duration = seconds(segment.start), seconds(segment.duration)
+        wall, media = generation.anchor
+        entry = Entry(
+            number=number,
+            generation=generation.id,
+            discontinuity=generation.discontinuity,
+            start=float(start),
+            duration=float(duration),
+            at=wall + float(start - media),
+            size=segment.size,
+            init=session.init.id,
+        )
+        self._fill(session.name, entry)
+        self._last_numbers[session.name] = number
+        self.next_number = max(self.next_number, number + 1)
+        self.listed_until = max(self.listed_until, entry.at + entry.duration)
+        self._numbered[number] = entry
+        if len(self._numbered) > 256:
+            del self._numbered[min(self._numbered)]
+        self.numbered(session.name, Numbered(entry=entry, segment=segment))
+
+    def _fill(self, name: str, entry: Entry) -> None:
+        last = self._last_numbers.get(name)
+        if last is None or entry.number - last > 200:
+            return  # nothing before it, or so long ago that the window begins anew
+        for number in range(last + 1, entry.number):
+            like = self._numbered.get(number, entry)
+            gap = Entry(
+                number=number,
+                generation=like.generation,
+                discontinuity=like.discontinuity,
+                start=like.start,
+                duration=min(like.duration, float(self.target)),
+                at=like.at,
+                size=0,
+                init=entry.init,
+                gap=True,
+            )
+            self.numbered(name, Numbered(entry=gap))
+
+    def numbered(self, name: str, item: Numbered) -> None:
+        self.outbox.setdefault(name, deque()).append(item)
+
+    def note_frame_rate(self, name: str, track: Track, fragment: Fragment) -> None:
+        window = self.windows.get(name)
+        if window is not None and track.kind is Kind.VIDEO and not window.frame_rate:
+            window.frame_rate = fragment.samples * track.timescale / fragment.duration
+
+    def note_end(self) -> None:
+        """The stream has ended when every track of the generation did, properly."""
+        if self.generation is None or self.awaited:
+            return
+        states = {session.state for session in self.generation.sessions.values()}
+        self.ended = states == {State.ENDED}
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "ended": self.ended,
+            "next_discontinuity": self.next_discontinuity,
+            "last_generation": self.last_generation,
+            "windows": {name: window.to_json() for name, window in self.windows.items()},
+        }
+
+    def resume(self, values: dict[str, Any]) -> None:
+        """Takes up where `to_json` left; the next POST begins a new generation. KeyError and the like: not ours."""
+        self.ended = bool(values["ended"])
+        self.next_discontinuity = int(values["next_discontinuity"])
+        self.last_generation = int(values["last_generation"])
+        for name, saved in values["windows"].items():
+            window = TrackWindow.from_json(name, saved)
+            self.windows[name] = window
+            self.next_number = max(self.next_number, window.next_number)
+            if window.listed:
+                self._last_numbers[name] = window.next_number - 1
+                last = window.listed[-1]
+                self.listed_until = max(self.listed_until, last.at + last.duration)
+                self._numbered.update({entry.number: entry for entry in window.listed})

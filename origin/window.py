@@ -1,0 +1,126 @@
+"""The live window of one track: which segments are listed, which are only fetchable still, and how to come back.
+
+Numbers are media sequence numbers; they only grow, through encoder restarts and restarts of the origin. A segment's
+`discontinuity` counts the generations of the stream that published before it, the same in every track: it is the
+discontinuity sequence number (RFC 8216 6.2.1), and a tag stands wherever it changes between two neighbours.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from origin.tracks import Kind, Track
+
+
+@dataclass(slots=True)
+class Entry:
+    """One segment, or the gap where this track has none although its siblings have."""
+
+    number: int
+    generation: int
+    discontinuity: int
+    start: float
+    """Decode time in seconds, on the encoder's timeline."""
+    duration: float
+    at: float
+    """Program date-time of the start, Unix seconds."""
+    size: int
+    init: str
+    """Id of its init section."""
+    gap: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"seg-{self.generation}-{self.number}.m4s"
+
+    @property
+    def rate_bps(self) -> float:
+        return 8 * self.size / self.duration
+
+
+@dataclass(slots=True)
+class TrackWindow:
+    """One track's window. Mutable state; whoever adds slides it."""
+
+    name: str
+    track: Track
+    init: str
+    """Id of the newest init section."""
+    frame_rate: float = 0.0
+    listed: deque[Entry] = field(default_factory=deque)
+    gone: deque[tuple[Entry, float]] = field(default_factory=deque)
+    """No longer listed, with the time until which each stays fetchable."""
+    peak_bps: float = 0.0
+    """Largest rate of a segment so far. It never falls: BANDWIDTH must hold for what is still to come."""
+    next_number: int = 0
+    """One past the last number listed."""
+
+    @property
+    def average_bps(self) -> float:
+        sized = [entry for entry in self.listed if not entry.gap]
+        duration = sum(entry.duration for entry in sized)
+        return 8 * sum(entry.size for entry in sized) / duration if duration else 0.0
+
+    @property
+    def duration(self) -> float:
+        return sum(entry.duration for entry in self.listed)
+
+    def fetchable(self) -> Iterator[Entry]:
+        yield from (entry for entry, _ in self.gone)
+        yield from self.listed
+
+    def add(self, entry: Entry, *, target: int) -> None:
+        """Lists one more segment; `target` is the target duration."""
+        if entry.number < self.next_number:
+            raise ValueError(f"{self.name}: number {entry.number} after {self.next_number - 1}")
+        self.listed.append(entry)
+        self.next_number = entry.number + 1
+        # RFC 8216 4.3.4.2 measures stretches of half a target duration and more; a short tail is mostly key frame.
+        if not entry.gap and entry.duration >= target / 2:
+            self.peak_bps = max(self.peak_bps, entry.rate_bps)
+
+    def slide(self, length: float, linger: float, now: float) -> None:
+        """Takes segments off the playlist's head while `length` seconds stay listed behind them."""
+        total = self.duration
+        while len(self.listed) > 1 and total - self.listed[0].duration >= length:
+            total -= self.listed[0].duration
+            self.gone.append((self.listed.popleft(), now + linger))
+
+    def restart(self, linger: float, now: float) -> None:
+        """Takes everything off the playlist: what comes next does not follow it by number."""
+        while self.listed:
+            self.gone.append((self.listed.popleft(), now + linger))
+
+    def expire(self, now: float) -> list[Entry]:
+        """Forgets segments nobody may ask for any more, and returns them: their files can go."""
+        expired: list[Entry] = []
+        while self.gone and self.gone[0][1] <= now:
+            expired.append(self.gone.popleft()[0])
+        return expired
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "track": asdict(self.track),
+            "init": self.init,
+            "frame_rate": self.frame_rate,
+            "peak_bps": self.peak_bps,
+            "next_number": self.next_number,
+            "listed": [asdict(entry) for entry in self.listed],
+            "gone": [[asdict(entry), until] for entry, until in self.gone],
+        }
+
+    @classmethod
+    def from_json(cls, name: str, values: dict[str, Any]) -> "TrackWindow":
+        """The window as it was saved. KeyError, TypeError or ValueError: it was not saved by `to_json`."""
+        track = Track(**{**values["track"], "kind": Kind(values["track"]["kind"])})
+        return cls(
+            name=name,
+            track=track,
+            init=str(values["init"]),
+            frame_rate=float(values["frame_rate"]),
+            peak_bps=float(values["peak_bps"]),
+            next_number=int(values["next_number"]),
+            listed=deque(Entry(**entry) for entry in values["listed"]),
+            gone=deque((Entry(**entry), float(until)) for entry, until in values["gone"]),
+        )
