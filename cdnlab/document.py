@@ -1,0 +1,272 @@
+"""`cdn.toml`, the one settings file: text to typed settings, or to everything that is wrong with it, at once.
+
+The models belong to the packages they configure; this file composes them, reads the text, and knows where it stands.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator
+
+from cdnlab import checks
+from cdnlab.complaints import complaints, nearest, shown, spelled
+from cdnlab.errors import BadDocument, BadUsage, Complaint
+from cdnlab.positions import Path as KeyPath
+from cdnlab.positions import Positions
+from edge.settings import Node
+from loadtests.settings import Load
+from origin.settings import Origin
+from policy.service import Behavior, ProfileName, Service, Token
+from transcode.settings import Stream
+from units import Settings
+
+
+class Places(Settings):
+    """Where addresses are: the lab's own table, so that a laptop can have viewers in many countries."""
+
+    countries: dict[str, str] = {}
+    """Country of each network, ISO 3166-1 alpha-2: `{"203.0.113.0/24" = "DE"}`; the longest prefix wins."""
+
+    @field_validator("countries")
+    @classmethod
+    def _networks(cls, countries: dict[str, str]) -> dict[str, str]:
+        for network, country in countries.items():
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise ValueError(f'{error}; wanted networks such as "203.0.113.0/24"') from error
+            if not (len(country) == 2 and country.isalpha() and country.isupper()):
+                raise ValueError(f'{network} is in {country!r}; wanted an upper-case ISO 3166-1 code such as "DE"')
+        return countries
+
+
+class Document(Settings):
+    """The whole of a `cdn.toml`."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    profile: ProfileName = "rfc9111"
+    """Whose habits rule where the HTTP caching standard leaves a choice."""
+
+    streams: tuple[Stream, ...] = Field(default=(), alias="stream")
+    """What is encoded and pushed to the origin, one `[[stream]]` each."""
+
+    behaviors: tuple[Behavior, ...] = Field(default=(Behavior(path="*"),), alias="behavior")
+    """How requests are answered, one `[[behavior]]` each; the first that matches a request rules it."""
+
+    tokens: dict[str, Token] = Field(default={}, alias="token")
+    """Signed-URL schemes by the name that behaviors use, `[token.NAME]`."""
+
+    geo: Places = Places()
+    """Which addresses are where."""
+
+    nodes: tuple[Node, ...] = Field(default=(), alias="node")
+    """The cache nodes, one `[[node]]` each; one that others name as their parent is a shield."""
+
+    origin: Origin = Origin()
+    """The origin, which takes what encoders push and publishes it as HLS."""
+
+    load: Load = Load()
+    """What `cdnlab load` asks of the edges."""
+
+    def parents(self) -> frozenset[str]:
+        """Names of the nodes that other nodes ask: the shields."""
+        return frozenset(node.parent for node in self.nodes) & {node.name for node in self.nodes}
+
+    def edges(self) -> tuple[Node, ...]:
+        """The nodes viewers ask."""
+        return tuple(node for node in self.nodes if node.name not in self.parents())
+
+    def service(self, node: Node) -> Service:
+        """The rules of one node: everybody's behaviors, its own name and room, and a gate only where viewers come."""
+        return Service(
+            name=node.name,
+            profile=self.profile,
+            behaviors=self.behaviors,
+            tokens=self.tokens,
+            gate=node.name not in self.parents(),
+            room=node.memory,
+            largest=node.largest,
+        )
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A document, and what is known of the text it came from."""
+
+    document: Document
+    file: str
+    from_environment: Mapping[KeyPath, str] = field(default_factory=dict)
+    """Settings that held `${NAME}`, as written."""
+
+    def public(self) -> dict[str, Any]:
+        """The settings as run, every default filled in, and no secret: what came from the environment stays there."""
+        values = cast(dict[str, Any], self.document.model_dump(mode="json", by_alias=True))
+        for token in values["token"].values():
+            if token["key"] is not None:
+                token["key"] = "(hidden)"
+        for path, written in self.from_environment.items():
+            inner: Any = values
+            for step in path[:-1]:
+                inner = inner[step]
+            inner[path[-1]] = written
+        return values
+
+
+def read(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
+    """The settings of a file; relative paths in it are relative to its folder.
+
+    Raises `BadDocument` with every complaint, `BadUsage` when the file cannot be read.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise BadUsage(f"{path}: no such file", "`cdnlab init` writes a commented one.") from None
+    except UnicodeDecodeError as error:
+        raise BadUsage(f"{path}: not UTF-8 at byte {error.start}, as TOML wants") from None
+    except OSError as error:
+        raise BadUsage(f"{path}: {error.strerror or error}") from None
+    return parse(text, file=str(path), folder=path.absolute().parent, environ=environ)
+
+
+def parse(text: str, *, file: str, folder: Path, environ: Mapping[str, str]) -> Loaded:
+    """As `read`, of a text."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadDocument(file, [_syntax(text, str(error))]) from None
+    positions = Positions(text)
+    from_environment: dict[KeyPath, str] = {}
+    found: list[Complaint] = []
+    data = _substituted(data, (), environ, positions, from_environment, found)
+    try:
+        document = Document.model_validate(data)
+        draft = checks.Draft.of(document)
+    except ValidationError as error:
+        document = None
+        found += complaints(error, data, Document, positions)
+        draft = _salvage(data)
+    unset = {(one.line, one.column) for one in found}
+    draft.folder = folder
+    for finding in checks.run(draft):
+        place = positions.of(finding.path)
+        if (place.line, place.column) not in unset or document is not None:
+            found.append(
+                Complaint(place.line, place.column, spelled(finding.path), finding.found, finding.wanted, finding.hint)
+            )
+    if found or document is None:
+        found.sort(key=lambda one: (one.line, one.column))
+        raise BadDocument(file, found)
+    return Loaded(_anchored(document, folder), file, from_environment)
+
+
+def _syntax(text: str, message: str) -> Complaint:
+    where = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    lines = text.split("\n")
+    line, column = len(lines), len(lines[-1]) + 1
+    if where is not None and where[1] is not None:
+        line, column = int(where[1]), int(where[2])
+    message = message[: where.start()] if where is not None else message
+    written = lines[line - 1].strip() if line <= len(lines) else ""
+    return Complaint(line, column, "the file", shown(written), "TOML", f"{message}.")
+
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def _substituted(
+    value: Any,
+    path: KeyPath,
+    environ: Mapping[str, str],
+    positions: Positions,
+    from_environment: dict[KeyPath, str],
+    found: list[Complaint],
+) -> Any:
+    """`value` with every `${NAME}` in its texts replaced from the environment."""
+    if isinstance(value, dict):
+        return {
+            key: _substituted(inner, (*path, key), environ, positions, from_environment, found)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [
+            _substituted(inner, (*path, index), environ, positions, from_environment, found)
+            for index, inner in enumerate(value)
+        ]
+    if not isinstance(value, str) or not (names := _VARIABLE.findall(value)):
+        return value
+    from_environment[path] = value
+    for name in names:
+        if name not in environ:
+            place = positions.of(path)
+            found.append(
+                Complaint(
+                    place.line, place.column, spelled(path), shown(value),
+                    f"the environment variable {name} to be set", nearest(name, list(environ), keys=False)
+                    if any(name.lower() in known.lower() for known in environ) else "",
+                )
+            )  # fmt: skip
+    return _VARIABLE.sub(lambda match: environ.get(match[1], match[0]), value)
+
+
+def _salvage(data: dict[str, Any]) -> checks.Draft:
+    """The parts of a bad document that are good by themselves, so that what is wrong between them is also said."""
+    draft = checks.Draft()
+
+    def part(model: type[Any], value: Any) -> Any:
+        try:
+            return model.model_validate(value)
+        except ValidationError:
+            return None
+
+    def array(key: str, model: type[Any]) -> dict[int, Any]:
+        values = data.get(key)
+        parts = {index: part(model, value) for index, value in enumerate(values if isinstance(values, list) else ())}
+        return {index: value for index, value in parts.items() if value is not None}
+
+    def names(key: str) -> set[str]:
+        values = data.get(key)
+        if isinstance(values, dict):
+            return set(values)
+        values = values if isinstance(values, list) else ()
+        return {value["name"] for value in values if isinstance(value, dict) and isinstance(value.get("name"), str)}
+
+    draft.streams = array("stream", Stream)
+    draft.behaviors = array("behavior", Behavior)
+    draft.nodes = array("node", Node)
+    draft.node_names, draft.token_names = names("node"), names("token")
+    tokens = data.get("token")
+    for name, value in (tokens if isinstance(tokens, dict) else {}).items():
+        token = part(Token, value)
+        if token is not None:
+            draft.tokens[name] = token
+    draft.origin = part(Origin, data.get("origin", {}))
+    return draft
+
+
+def _anchored(document: Document, folder: Path) -> Document:
+    """The document with its relative paths made absolute: the processes that read them may stand elsewhere."""
+    tokens = {
+        name: token if token.key_file is None else token.model_copy(update={"key_file": folder / token.key_file})
+        for name, token in document.tokens.items()
+    }
+    streams = tuple(
+        stream.model_copy(update={"source": str(folder / stream.source)})
+        if checks.is_file_source(stream.source)
+        else stream
+        for stream in document.streams
+    )
+    origin = document.origin
+    if streams:
+        origin = origin.model_copy(update={"segment": streams[0].segment})
+    if origin.vod is not None:
+        origin = origin.model_copy(update={"vod": folder / origin.vod})
+    if "storage" in origin.model_fields_set:
+        origin = origin.model_copy(update={"storage": folder / origin.storage})
+    return document.model_copy(update={"tokens": tokens, "streams": streams, "origin": origin})

@@ -1,0 +1,109 @@
+"""What can go wrong for a person at the keyboard, and the exit status that says so to a script."""
+
+from dataclasses import dataclass, field
+
+FAILED = 1
+"""It was tried, and failed."""
+
+USAGE = 2
+"""It was not tried: the command line, the settings or the machine forbade it."""
+
+INTERRUPTED = 130
+"""Ctrl-C: 128 + SIGINT, as shells count it."""
+
+
+class LabError(Exception):
+    """Base of the errors of this package. `str()` is the whole message, in English, fit for a terminal."""
+
+    exit_status = FAILED
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """One thing wrong with a settings file."""
+
+    line: int
+    column: int
+    where: str
+    """The setting as people write its path: `behavior[1].ttl.min`."""
+    found: str
+    wanted: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.where}: found {self.found}, wanted {self.wanted}"
+            if self.found
+            else f"{self.where}: wanted {self.wanted}"
+        )
+        return f"{text}. {self.hint}" if self.hint else text
+
+
+@dataclass
+class BadDocument(LabError):
+    """Everything wrong with one settings file, in the order of its lines."""
+
+    file: str
+    complaints: list[Complaint] = field(default_factory=list)
+
+    exit_status = USAGE
+
+    def __str__(self) -> str:
+        return "\n".join(f"{self.file}:{one.line}:{one.column}: {one}" for one in self.complaints)
+
+
+@dataclass
+class BadUsage(LabError):
+    """A command line that asks for something that is not there."""
+
+    message: str
+    hint: str = ""
+
+    exit_status = USAGE
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}".rstrip()
+
+
+@dataclass
+class Failed(LabError):
+    """Something that was tried and did not come about."""
+
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}".rstrip()
+
+
+@dataclass
+class MissingExtra(LabError):
+    """A command needs packages that this installation left out."""
+
+    module: str
+    extra: str
+
+    exit_status = USAGE
+
+    def __str__(self) -> str:
+        return f"this needs the Python package {self.module!r}, which is not installed.\npip install 'cdnlab[{self.extra}]'"
+
+
+EXTRA_OF = {
+    "av": "media",
+    "imageio_ffmpeg": "ffmpeg",
+    "iptocc": "geo",
+    "locust": "load",
+    "gevent": "load",
+    "duckdb": "report",
+    "plotly": "report",
+    "aiocache": "shared",
+    "redis": "shared",
+}
+"""Top-level module -> the extra of ours that brings it."""
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
+    """The extra that would have brought the module this import wanted, if it is one of ours."""
+    module = (error.name or "").partition(".")[0]
+    return MissingExtra(module, EXTRA_OF[module]) if module in EXTRA_OF else None
