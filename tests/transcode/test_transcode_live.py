@@ -1,0 +1,331 @@
+"""A real ffmpeg, a real socket: what arrives at the origin's door."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from transcode_boxes import fragments, inside, timescale
+from transcode_sink import Sink
+
+from transcode.command import START
+from transcode.events import Died, Drained, Ended, Event, Progress, Said, Started
+from transcode.ffmpeg import Ffmpeg
+from transcode.ladder import Rung
+from transcode.plan import Plan, prepare
+from transcode.process import Backoff, Patience, run_live
+from transcode.settings import Stream
+from transcode.source import probe
+
+pytestmark = pytest.mark.live
+
+SMALL = (Rung("180p", 320, 180, 300_000, 64_000), Rung("90p", 160, 90, 100_000, 32_000))
+FAST = Stream(preset="ultrafast", encoder="x264", segment=1.0, part=0.25, frame_rate=30)
+
+
+def small(stream: Stream = FAST) -> Plan:
+    """The plan of a stream with rungs two busy cores always keep up with."""
+    return replace(prepare(stream), rungs=SMALL)
+
+
+def encode(plan: Plan, sink: Sink, shutdown: asyncio.Event, events: list[Event], **more):  # type: ignore[no-untyped-def]
+    return asyncio.create_task(
+        run_live(plan.stream, sink.url, plan=plan, shutdown=shutdown, on_event=events.append, **more)
+    )
+
+
+def of_kind(events: list[Event], kind: type) -> list:
+    return [event for event in events if isinstance(event, kind)]
+
+
+async def run_to_end(plan: Plan) -> tuple[Sink, list[Event]]:
+    events: list[Event] = []
+    async with Sink() as sink, asyncio.timeout(30):
+        await encode(plan, sink, asyncio.Event(), events)
+        for post in sink.posts:
+            await post.ended.wait()
+    return sink, events
+
+
+@pytest.fixture(scope="module")
+def finite() -> tuple[Sink, list[Event]]:
+    """Four seconds of test card, to its end."""
+    return asyncio.run(run_to_end(small(FAST.model_copy(update={"duration": 4.0}))))
+
+
+def test_one_chunked_post_per_track_that_ends_properly(finite: tuple[Sink, list[Event]]) -> None:
+    sink, events = finite
+    assert sorted(post.path for post in sink.posts) == [
+        "/ingest/live/180p.cmfv",
+        "/ingest/live/90p.cmfv",
+        "/ingest/live/audio-32k.cmfa",
+        "/ingest/live/audio-64k.cmfa",
+    ]
+    assert all(post.complete for post in sink.posts)
+    assert all(post.chunks > 8 for post in sink.posts), "fragments are pushed as they are made"
+    assert [type(event) for event in events if not isinstance(event, Progress)][-1] is Ended
+    assert not of_kind(events, Said), "ffmpeg had nothing to complain of"
+
+
+def test_segments_start_at_the_same_decode_time_in_every_rung(finite: tuple[Sink, list[Event]]) -> None:
+    sink, _ = finite
+    starts = {}
+    for rung in SMALL:
+        data = bytes(sink.of(rung.name)[0].body)
+        assert timescale(data) == 30_000
+        cut = [one for one in fragments(data) if one.starts_with_keyframe]
+        starts[rung.name] = [one.first_decode_time / 30_000 for one in cut]
+        assert all(one.composition_offsets[0] == 0 for one in cut), "presented when it is decoded"
+    assert starts["180p"] == [START + second for second in range(4)]
+    assert starts["90p"] == starts["180p"]
+
+
+def test_keyframes_stand_nowhere_else(finite: tuple[Sink, list[Event]], tmp_path: Path) -> None:
+    import av
+
+    sink, _ = finite
+    for rung in SMALL:
+        (tmp_path / "track.mp4").write_bytes(sink.of(rung.name)[0].body)
+        with av.open(str(tmp_path / "track.mp4")) as container:
+            packets = [packet for packet in container.demux(video=0) if packet.size]
+        keys = [number for number, packet in enumerate(packets) if packet.is_keyframe]
+        assert len(packets) == 120
+        assert keys == [0, 30, 60, 90]
+
+
+def test_decode_times_go_on_without_a_gap(finite: tuple[Sink, list[Event]]) -> None:
+    sink, _ = finite
+    for post in sink.posts:
+        made = fragments(bytes(post.body))
+        for before, after in zip(made, made[1:], strict=False):
+            assert after.first_decode_time == before.end, post.track
+
+
+def test_parts_are_no_longer_than_asked(finite: tuple[Sink, list[Event]]) -> None:
+    sink, _ = finite
+    for rung in SMALL:
+        lengths = {sum(one.durations) for one in fragments(bytes(sink.of(rung.name)[0].body))}
+        # 250 ms are seven and a half frames: eight, and six at the end of a second.
+        assert lengths == {8_000, 6_000}
+    audio = fragments(bytes(sink.of("audio-64k")[0].body))
+    assert {len(one.durations) for one in audio[:-1]} == {4}
+
+
+def test_sound_and_picture_share_one_timeline(finite: tuple[Sink, list[Event]]) -> None:
+    sink, _ = finite
+    audio = bytes(sink.of("audio-64k")[0].body)
+    assert timescale(audio) == 48_000
+    # The encoder's 1024 samples of priming lie before the picture's first frame, where they belong.
+    assert fragments(audio)[0].first_decode_time == START * 48_000 - 1024
+    for post in sink.posts:
+        assert not list(inside(bytes(post.body), "moov/trak/edts")), "no edit list to disagree about"
+
+
+def test_progress_reaches_the_end(finite: tuple[Sink, list[Event]]) -> None:
+    _, events = finite
+    last = of_kind(events, Progress)[-1]
+    assert last.frame == 120
+    assert last.media_time == pytest.approx(4.0, abs=0.1)
+
+
+async def _shut_down_in_the_middle() -> tuple[Sink, list[Event], float]:
+    events: list[Event] = []
+    shutdown = asyncio.Event()
+    async with Sink() as sink, asyncio.timeout(30):
+        task = encode(small(), sink, shutdown, events)
+        await sink.until(lambda: len(sink.posts) == 4 and all(post.chunks > 3 for post in sink.posts))
+        asked = time.monotonic()
+        shutdown.set()
+        await task
+        took = time.monotonic() - asked
+        for post in sink.posts:
+            await post.ended.wait()
+    return sink, events, took
+
+
+def test_shutdown_drains_every_body() -> None:
+    sink, events, took = asyncio.run(_shut_down_in_the_middle())
+    assert all(post.complete for post in sink.posts)
+    assert events[-1] == Drained("q")
+    assert took < 2.5
+    with pytest.raises(ProcessLookupError):
+        os.kill(of_kind(events, Started)[0].pid, 0)
+
+
+async def _stuck(patience: Patience) -> list[Event]:
+    events: list[Event] = []
+    shutdown = asyncio.Event()
+    async with Sink() as sink, asyncio.timeout(30):
+        task = encode(small(), sink, shutdown, events, patience=patience)
+        await sink.until(lambda: len(sink.posts) == 4)
+        os.kill(of_kind(events, Started)[0].pid, signal.SIGSTOP)
+        shutdown.set()
+        await task
+    return events
+
+
+def test_an_ffmpeg_that_does_not_answer_is_killed() -> None:
+    events = asyncio.run(_stuck(Patience(after_q=0.1, after_sigterm=0.1, after_sigkill=1.0)))
+    assert events[-1] == Drained("SIGKILL")
+
+
+async def _killed(times: int) -> tuple[Sink, list[Event]]:
+    events: list[Event] = []
+    shutdown = asyncio.Event()
+    async with Sink() as sink, asyncio.timeout(40):
+        task = encode(small(), sink, shutdown, events, backoff=Backoff(first=0.01, longest=0.03))
+        for life in range(1, times + 1):
+            await sink.until(lambda life=life: len(sink.posts) == 4 * life and sink.posts[-1].chunks > 0)
+            os.kill(of_kind(events, Started)[-1].pid, signal.SIGKILL)
+        await sink.until(lambda: len(sink.posts) == 4 * (times + 1) and sink.posts[-1].chunks > 0)
+        shutdown.set()
+        await task
+        for post in sink.posts:
+            await post.ended.wait()
+    return sink, events
+
+
+def test_a_dead_ffmpeg_is_started_again_with_back_off() -> None:
+    sink, events = asyncio.run(_killed(3))
+    assert [(event.status, event.retry_in) for event in of_kind(events, Died)] == [
+        (-9, 0.01),
+        (-9, 0.02),
+        (-9, 0.03),  # the longest
+    ]
+    assert [event.attempt for event in of_kind(events, Started)] == [1, 2, 3, 4]
+    assert [post.complete for post in sink.posts] == [False] * 12 + [True] * 4
+
+
+async def _refused() -> list[Event]:
+    events: list[Event] = []
+    shutdown = asyncio.Event()
+    async with Sink() as sink:
+        plan = small()
+        nobody = sink.url
+    async with asyncio.timeout(20):
+
+        def on_event(event: Event) -> None:
+            events.append(event)
+            if len(of_kind(events, Died)) == 2:
+                shutdown.set()
+
+        await run_live(
+            plan.stream, nobody, plan=plan, shutdown=shutdown, on_event=on_event, backoff=Backoff(first=0.01)
+        )
+    return events
+
+
+def test_an_origin_that_is_down_is_named_and_tried_again() -> None:
+    died = of_kind(asyncio.run(_refused()), Died)
+    assert len(died) == 2
+    assert "Connection refused" in died[0].why
+    assert "starting again in 0.01 s" in str(died[0])
+
+
+async def _broken_by_the_origin() -> list[Event]:
+    events: list[Event] = []
+    shutdown = asyncio.Event()
+    async with Sink() as sink, asyncio.timeout(30):
+        task = encode(small(), sink, shutdown, events, backoff=Backoff(first=0.01))
+        await sink.until(lambda: len(sink.posts) == 4 and sink.posts[-1].chunks > 0)
+        sink.break_all()
+        await sink.until(lambda: len(sink.posts) == 8)
+        shutdown.set()
+        await task
+    return events
+
+
+def test_a_broken_post_restarts_the_whole_encoder() -> None:
+    events = asyncio.run(_broken_by_the_origin())
+    assert len(of_kind(events, Died)) == 1
+    assert of_kind(events, Died)[0].status > 0
+
+
+async def _cancelled() -> int:
+    events: list[Event] = []
+    async with Sink() as sink, asyncio.timeout(20):
+        task = encode(small(), sink, asyncio.Event(), events)
+        await sink.until(lambda: len(sink.posts) == 4)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    return of_kind(events, Started)[0].pid
+
+
+def test_a_cancelled_run_leaves_no_ffmpeg() -> None:
+    with pytest.raises(ProcessLookupError):
+        os.kill(asyncio.run(_cancelled()), 0)
+
+
+SUPERVISOR = """
+import asyncio, sys
+from transcode.process import serve
+from transcode.settings import Stream
+from transcode.events import Started
+def tell(event):
+    if isinstance(event, Started):
+        print(event.pid, flush=True)
+stream = Stream(ladder=["360p"], preset="ultrafast", encoder="x264", frame_rate=10)
+asyncio.run(serve(stream, sys.argv[1], on_event=tell))
+"""
+
+
+async def _supervised(number: int) -> tuple[Sink, int, int]:
+    async with Sink() as sink, asyncio.timeout(30):
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", SUPERVISOR, sink.url, stdout=subprocess.PIPE, start_new_session=True
+        )
+        assert child.stdout is not None
+        pid = int(await child.stdout.readline())
+        await sink.until(lambda: len(sink.posts) == 2 and sink.posts[0].chunks > 0)
+        child.send_signal(number)
+        status = await child.wait()
+        for post in sink.posts:
+            await post.ended.wait()
+    return sink, pid, status
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills the children of a killed parent")
+def test_ffmpeg_dies_with_a_supervisor_that_is_killed() -> None:
+    sink, pid, _ = asyncio.run(_supervised(signal.SIGKILL))
+    assert not any(post.complete for post in sink.posts), "the origin must see an interruption, not an end"
+    assert _state(pid) in ("gone", "Z"), "an orphan"
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_supervisor_drains(number: int) -> None:
+    sink, _, status = asyncio.run(_supervised(number))
+    assert status == 0
+    assert all(post.complete for post in sink.posts)
+
+
+def test_a_looped_file_without_sound_goes_on_in_time_with_silence(ffmpeg: Ffmpeg, clip) -> None:  # type: ignore[no-untyped-def]
+    one_second = clip("one.mp4", seconds=1, sound=False)
+    stream = FAST.model_copy(update={"source": str(one_second), "duration": 3.0})
+    assert probe(stream.source).audio_index is None
+    sink, _ = asyncio.run(run_to_end(small(stream)))
+    video = fragments(bytes(sink.of("180p")[0].body))
+    audio = fragments(bytes(sink.of("audio-64k")[0].body))
+    assert video[-1].end / 30_000 == START + 3
+    assert audio[-1].end / 48_000 == pytest.approx(START + 3, abs=0.03)
+    assert [one.first_decode_time // 30_000 for one in video if one.starts_with_keyframe] == [10, 11, 12]
+
+
+def test_a_file_that_is_not_looped_ends_the_stream(clip) -> None:  # type: ignore[no-untyped-def]
+    stream = FAST.model_copy(update={"source": str(clip("short.mp4", seconds=1)), "loop": False})
+    sink, events = asyncio.run(run_to_end(small(stream)))
+    assert isinstance(events[-1], Ended)
+    assert all(post.complete for post in sink.posts)
+    assert fragments(bytes(sink.of("180p")[0].body))[-1].end / 30_000 == pytest.approx(START + 1, abs=0.05)
