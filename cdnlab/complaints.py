@@ -117,9 +117,7 @@ def _walk(data: object, location: Sequence[str | int]) -> tuple[Path, object]:
     """The part of pydantic's location that is in the data (it also names union branches), and the value there."""
     path: Path = ()
     for step in location:
-        if isinstance(data, Mapping) and step in data:
-            data = data[step]
-        elif isinstance(data, Sequence) and not isinstance(data, str) and isinstance(step, int) and step < len(data):
+        if (isinstance(data, Mapping) and step in data) or (isinstance(data, Sequence) and not isinstance(data, str) and isinstance(step, int) and step < len(data)):
             data = data[step]
         else:
             continue

@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
@@ -104,6 +104,8 @@ class Loaded:
     file: str
     from_environment: Mapping[KeyPath, str] = field(default_factory=dict)
     """Settings that held `${NAME}`, as written."""
+    path: Path | None = None
+    """The file, absolute; None when the text came from elsewhere."""
 
     def public(self) -> dict[str, Any]:
         """The settings as run, every default filled in, and no secret: what came from the environment stays there."""
@@ -132,7 +134,8 @@ def read(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
         raise BadUsage(f"{path}: not UTF-8 at byte {error.start}, as TOML wants") from None
     except OSError as error:
         raise BadUsage(f"{path}: {error.strerror or error}") from None
-    return parse(text, file=str(path), folder=path.absolute().parent, environ=environ)
+    loaded = parse(text, file=str(path), folder=path.absolute().parent, environ=environ)
+    return replace(loaded, path=path.absolute())
 
 
 def parse(text: str, *, file: str, folder: Path, environ: Mapping[str, str]) -> Loaded:

@@ -86,7 +86,8 @@ class MissingExtra(LabError):
     exit_status = USAGE
 
     def __str__(self) -> str:
-        return f"this needs the Python package {self.module!r}, which is not installed.\npip install 'cdnlab[{self.extra}]'"
+        wanted = f"pip install 'cdnlab[{self.extra}]'"
+        return f"this needs the Python package {self.module!r}, which is not installed.\n{wanted}"
 
 
 EXTRA_OF = {
@@ -107,3 +108,17 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
     """The extra that would have brought the module this import wanted, if it is one of ours."""
     module = (error.name or "").partition(".")[0]
     return MissingExtra(module, EXTRA_OF[module]) if module in EXTRA_OF else None
+
+
+_REFUSALS = frozenset(
+    {"PortInUse", "BadKeyFile", "BadTarget", "LocustMissing", "FfmpegMissing", "SourceError", "EncoderRefused"}
+)
+"""Errors of the other packages that say: not tried, for the settings or the machine forbid it."""
+
+
+def exit_status(error: BaseException) -> int:
+    """The exit status an error calls for."""
+    status = getattr(error, "exit_status", None)
+    if isinstance(status, int):
+        return status
+    return USAGE if type(error).__name__ in _REFUSALS else FAILED

@@ -1,0 +1,111 @@
+"""Settings of a part that runs by itself, from a settings file, the command line, or both: the command line wins."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from cdnlab.complaints import nearest
+from cdnlab.errors import BadUsage
+from edge.settings import Node
+from policy.service import Service
+from units import Settings
+
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True)
+class AloneEdge:
+    """What `edge.serve.serve` takes."""
+
+    node: Node
+    service: Service
+    parent: str
+    countries: dict[str, str]
+
+
+def edge_settings(
+    *,
+    origin: str | None,
+    listen: str | None,
+    admin: str | None,
+    profile: str | None,
+    config: Path | None,
+    node: str | None,
+) -> AloneEdge:
+    """One edge. Without a file: no gate, no behaviors, the profile alone. `BadUsage` names the option that is wrong."""
+    options = {"listen": listen, "admin": admin}
+    countries: dict[str, str] = {}
+    if config is None:
+        if node is not None:
+            raise BadUsage("--node: wanted --config with it, the file that has this [[node]]")
+        chosen = _built(Node, {"name": "edge", "listen": listen or "127.0.0.1:8080", **_given({"admin": admin})})
+        service = Service(behaviors=())
+    else:
+        # Only here: the whole document's models are of no use to an edge without a file.
+        from cdnlab.document import read
+
+        document = read(config).document
+        countries = document.geo.countries
+        chosen = _pick(document.nodes, node) if document.nodes or node else Node(name="edge", listen="127.0.0.1:8080")
+        chosen = _changed(chosen, options)
+        service = document.service(chosen)
+    parent = origin or (chosen.parent if "://" in chosen.parent else None)
+    if parent is None:
+        raise BadUsage("--origin: wanted the URL of the origin, such as http://127.0.0.1:9000")
+    if not parent.startswith(("http://", "https://")):
+        raise BadUsage(f"--origin: found {parent!r}, wanted an http:// or https:// URL")
+    rules: dict[str, Any] = {"name": chosen.name, "room": chosen.memory, "largest": chosen.largest}
+    if profile is not None:
+        rules["profile"] = profile
+    return AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), countries)
+
+
+def origin_settings(
+    *, listen: str | None, ingest: str | None, storage: Path | None, vod: Path | None, config: Path | None
+) -> Any:
+    """The origin's settings (`origin.settings.Origin`). `BadUsage` names the option that is wrong."""
+    from origin.settings import Origin
+
+    if config is None:
+        base = Origin()
+    else:
+        from cdnlab.document import read
+
+        base = read(config).document.origin
+    if vod is not None and not vod.is_dir():
+        raise BadUsage(f"--vod: found {str(vod)!r}, wanted a folder that exists")
+    return _changed(base, {"listen": listen, "ingest": ingest, "storage": storage, "vod": vod})
+
+
+def _pick(nodes: tuple[Node, ...], name: str | None) -> Node:
+    if name is None:
+        if len(nodes) == 1:
+            return nodes[0]
+        raise BadUsage(f"--node: wanted one of {', '.join(node.name for node in nodes)}")
+    for node in nodes:
+        if node.name == name:
+            return node
+    names = [node.name for node in nodes]
+    raise BadUsage(f"--node: found {name!r}, wanted the name of a [[node]]. {nearest(name, names, keys=False)}")
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _changed(settings: S, options: Mapping[str, Any]) -> S:
+    """The settings with the options given, checked anew."""
+    return _built(type(settings), {**dict(settings), **_given(options)})
+
+
+def _built(model: type[S], values: Mapping[str, Any]) -> S:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + str(first["loc"][0]) if first["loc"] else model.__name__
+        message = first["msg"].removeprefix("Value error, ").replace("Input should be ", "wanted ")
+        raise BadUsage(f"{option}: found {first['input']!r}, {message}") from None

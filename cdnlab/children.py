@@ -1,0 +1,156 @@
+"""The child's side of a process that `cdnlab up` starts: `python -P -m cdnlab.children KIND`.
+
+The first line of standard input is its settings, as JSON: secrets are on no command line and in no file. The rest of
+standard input is its life line: when it ends, because the parent closed it or is no more, the child drains and leaves.
+Standard output carries one JSON object a line: `{"ready": NAME, ...}` once it serves, `{"event": ...}` later, or
+`{"failed": "why", "status": N}` as the last one. Standard error is its log.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from cdnlab.errors import FAILED, USAGE, exit_status
+
+Say = Callable[[dict[str, object]], None]
+
+
+async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:
+    from edge.serve import serve
+    from edge.settings import Node
+    from policy.service import Service
+
+    await serve(
+        Node.model_validate(settings["node"]),
+        Service.model_validate(settings["service"]),
+        parent=settings["parent"],
+        records=Path(settings["records"]),
+        shutdown=shutdown,
+        ready=say,
+        countries=settings["countries"],
+    )
+
+
+async def _origin(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:
+    from origin.serve import serve
+    from origin.settings import Origin
+
+    await serve(Origin.model_validate(settings["origin"]), shutdown=shutdown, ready=say)
+
+
+async def _transcode(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:
+    from transcode.events import Event, Progress, Said, Started
+    from transcode.plan import prepare
+    from transcode.process import run_live
+    from transcode.settings import Stream
+
+    stream = Stream.model_validate(settings["stream"])
+    # Before it says that it is ready: a source that does not exist is no reason to be started again.
+    plan = await asyncio.to_thread(prepare, stream)
+    say({"ready": f"transcode-{stream.name}", "renditions": len(plan.rungs)})
+
+    def on_event(event: Event) -> None:
+        routine = isinstance(event, Progress)
+        important = not (isinstance(event, Said) and event.level not in ("error", "fatal", "panic"))
+        important = important and not isinstance(event, Started)
+        if not routine:
+            print(event, file=sys.stderr, flush=True)
+        say({"event": type(event).__name__, "text": str(event), "routine": routine, "important": important})
+
+    await run_live(stream, settings["ingest"], shutdown=shutdown, on_event=on_event, plan=plan)
+
+
+KINDS: dict[str, Callable[[dict[str, Any], asyncio.Event, Say], Awaitable[None]]] = {
+    "node": _node,
+    "origin": _origin,
+    "transcode": _transcode,
+}
+
+
+def _preload(kind: str) -> None:
+    """The child's imports, done while its parents in the chain are still starting."""
+    match kind:
+        case "node":
+            pass
+        case "origin":
+            pass
+        case "transcode":
+            import transcode.process  # noqa: F401
+
+
+def _say(message: dict[str, object]) -> None:
+    # A parent that is gone reads nothing: that is the life line's business, not an error of ours.
+    try:
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
+    except OSError:
+        pass
+
+
+async def _live(kind: str, settings: dict[str, Any]) -> None:
+    loop = asyncio.get_running_loop()
+    shutdown = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, shutdown.set)
+
+    def hold_life_line() -> None:
+        # A thread, for a blocking read works on a pipe, a file and a terminal alike.
+        while os.read(0, 4096):
+            pass
+        try:
+            loop.call_soon_threadsafe(shutdown.set)
+        except RuntimeError:  # the loop has ended by itself
+            return
+
+    threading.Thread(target=hold_life_line, daemon=True).start()
+    await KINDS[kind](settings, shutdown, _say)
+
+
+def _first_line() -> bytes:
+    """The settings; read byte-exactly so that nothing of the life line is swallowed into a buffer."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        some = os.read(0, 65536)
+        if not some:
+            return b""
+        line += some
+    return bytes(line)
+
+
+def main(kind: str) -> int:
+    _preload(kind)
+    line = _first_line()
+    if not line:
+        return 0  # the parent gave up before it had settings for us
+    try:
+        _run(_live(kind, json.loads(line)))
+    except KeyboardInterrupt:
+        return 0
+    except Exception as error:
+        traceback.print_exc()
+        _say({"failed": str(error) or type(error).__name__, "status": exit_status(error)})
+        return FAILED
+    return 0
+
+
+def _run(coroutine: Any) -> None:
+    try:
+        import uvloop
+    except ModuleNotFoundError:  # not made for Windows
+        asyncio.run(coroutine)
+    else:
+        uvloop.run(coroutine)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in KINDS:
+        print(f"found {sys.argv[1:]}, wanted one of {', '.join(KINDS)}; `cdnlab up` starts this", file=sys.stderr)
+        sys.exit(USAGE)
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,103 @@
+"""The `cdnlab` command: its verbs, and the one place where errors become a message and an exit status.
+
+Exit status: 0 done, 1 tried and failed, 2 bad usage or settings, 130 ended by Ctrl-C. Verbs live in `cdnlab.commands`,
+which import what they need when they run: `cdnlab --help` and `cdnlab edge` need no media, load or report packages.
+"""
+
+import os
+import sys
+import traceback
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from cdnlab import __version__
+from cdnlab.commands import after, asking, single, together
+from cdnlab.commands import settings as settings_commands
+from cdnlab.errors import FAILED, INTERRUPTED, exit_status, missing_extra
+
+app = typer.Typer(
+    name="cdnlab",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="First steps: [bold]cdnlab demo[/], or [bold]cdnlab init[/] and then [bold]cdnlab up[/].",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"cdnlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def cdnlab(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """A CDN that runs on your laptop: a live origin behind shields and edge caches, with the reasons for every miss."""
+
+
+for group in (together, single, settings_commands, asking, after):
+    group.register(app)
+
+
+OURS = ("units", "policy", "vendors", "transcode", "origin", "edge", "replay", "loadtests", "cdnlab")
+"""Packages whose errors are sentences for people."""
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Runs one command line and leaves with its exit status; never a traceback, unless CDNLAB_DEBUG is set."""
+    sys.exit(_status(arguments))
+
+
+def _status(arguments: list[str] | None) -> int:
+    try:
+        result = app(arguments, standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough. Nothing more may be flushed into the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("CDNLAB_DEBUG"):
+            traceback.print_exc()
+        return _explained(error)
+
+
+def _explained(error: Any) -> int:
+    """Says an error on standard error; the exit status it calls for."""
+    # typer's own usage errors know how to show themselves (its click is its own copy in some versions).
+    if callable(getattr(error, "show", None)) and isinstance(getattr(error, "exit_code", None), int):
+        error.show()
+        return int(error.exit_code)
+    if isinstance(error, ModuleNotFoundError) and (extra := missing_extra(error)) is not None:
+        error = extra
+    if type(error).__module__.partition(".")[0] in OURS:
+        _complain(str(error))
+        return exit_status(error)
+    if isinstance(error, OSError):
+        _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
+        return FAILED
+    _complain(
+        f"a fault in cdnlab itself: {type(error).__name__}: {error}\n"
+        "Please report it, with what CDNLAB_DEBUG=1 in the environment adds to this."
+    )
+    return FAILED
+
+
+def _complain(text: str) -> None:
+    first, _, rest = text.partition("\n")
+    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    label = "\x1b[31merror:\x1b[0m" if colour else "error:"
+    print(f"{label} {first}", file=sys.stderr)
+    for line in rest.splitlines():
+        print(f"       {line}", file=sys.stderr)

@@ -1,0 +1,196 @@
+"""`cdnlab up`: the origin, the nodes and the transcoders as processes of their own, started, kept alive and drained.
+
+All interpreters start at once and load their imports side by side; each gets its settings when its parent's URL is
+known: the origin first, then nodes from the origin outwards, transcoders as soon as the origin takes posts.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cdnlab import ports
+from cdnlab.document import Document, Loaded
+from cdnlab.process import Child, State
+from cdnlab.runfolder import RunFolder
+from edge.settings import Node
+from origin.settings import Origin
+from transcode.settings import Stream
+
+GRACE = {"transcode": 1.6, "node": 0.5, "origin": 0.5}
+"""Seconds each kind has to drain before it is killed; together under the 3 s that Ctrl-C may take."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a person would want to see happen."""
+
+    process: str
+    state: State | None
+    """The state it entered, None for a word in between."""
+    detail: dict[str, Any]
+
+
+class Cluster:
+    """One running lab."""
+
+    def __init__(self, loaded: Loaded, folder: RunFolder, tell: Callable[[Event], None]) -> None:
+        self.document = loaded.document
+        self.folder = folder
+        self._public = loaded.public()
+        self._settings_file = loaded.path
+        self._tell = tell
+        self._started_at = datetime.now(UTC)
+        self._stopped_at: datetime | None = None
+        self.origin = self._child("origin", "origin")
+        self.nodes = {node.name: self._child(node.name, "node") for node in self.document.nodes}
+        self.transcoders = {
+            stream.name: self._child(f"transcode-{stream.name}", "transcode") for stream in self.document.streams
+        }
+
+    def children(self) -> list[Child]:
+        """All processes, from the origin outwards."""
+        return [self.origin, *self.nodes.values(), *self.transcoders.values()]
+
+    async def start(self) -> None:
+        """Everything serves when this returns. Raises `PortTaken` before anything is started, `ChildFailed` after
+        everything has been stopped again."""
+        ports.check(addresses(self.document))
+        self.folder.write("cdn.json", self._public)
+        await asyncio.gather(*(child.spawn() for child in self.children()))
+        begun = [asyncio.ensure_future(self._begin_origin())]
+        begun += [asyncio.ensure_future(self._begin_node(node)) for node in self.document.nodes]
+        begun += [asyncio.ensure_future(self._begin_transcoder(stream)) for stream in self.document.streams]
+        try:
+            await asyncio.gather(*begun)
+        except BaseException:
+            for task in begun:
+                task.cancel()
+            await asyncio.gather(*begun, return_exceptions=True)
+            await self.stop()
+            raise
+        self._write()
+
+    async def stop(self) -> None:
+        """Drains from the encoders inwards, so that streams end properly; kills what does not leave in time."""
+        for group in (self.transcoders.values(), self.nodes.values(), [self.origin]):
+            for child in group:
+                child.drain()
+            left = await asyncio.gather(*(child.gone(GRACE[child.kind]) for child in group))
+            for child, gone in zip(group, left, strict=True):
+                if not gone:
+                    self._tell(Event(child.name, None, {"text": "did not leave in time: killed"}))
+        self.kill()
+        await asyncio.gather(*(child.gone(1.0) for child in self.children()))
+        self._stopped_at = datetime.now(UTC)
+        if (self.folder.path / "cluster.json").exists():
+            self._write()
+
+    def kill(self) -> None:
+        """Ends every process and all that they started, at once."""
+        for child in self.children():
+            child.kill()
+
+    def describe(self) -> dict[str, Any]:
+        """What `cluster.json` says: names, URLs and pids."""
+        parents = self.document.parents()
+        return {
+            "started_at": self._started_at.isoformat(),
+            "stopped_at": self._stopped_at.isoformat() if self._stopped_at is not None else None,
+            "pid": os.getpid(),
+            "settings": None if self._settings_file is None else str(self._settings_file),
+            "profile": self.document.profile,
+            "origin": {
+                "url": self.origin.ready.get("url"),
+                "ingest": self.origin.ready.get("ingest"),
+                "pid": self.origin.pid,
+            },
+            "nodes": [
+                {
+                    "name": node.name,
+                    "url": self.nodes[node.name].ready.get("url"),
+                    "admin": self.nodes[node.name].ready.get("admin"),
+                    "parent": node.parent,
+                    "role": "shield" if node.name in parents else "edge",
+                    "countries": list(node.countries),
+                    "pid": self.nodes[node.name].pid,
+                }
+                for node in self.document.nodes
+            ],
+            "streams": [
+                {
+                    "name": stream.name,
+                    "playlist": f"/{stream.name}/multivariant.m3u8",
+                    "segment": float(stream.segment),
+                    "pid": self.transcoders[stream.name].pid,
+                }
+                for stream in self.document.streams
+            ],
+        }
+
+    def edge_urls(self) -> dict[str, str]:
+        """URL of each node that viewers ask."""
+        return {node.name: str(self.nodes[node.name].ready["url"]) for node in self.document.edges()}
+
+    def _child(self, name: str, kind: str) -> Child:
+        return Child(name, kind, self.folder.log(name), self._heard)
+
+    def _heard(self, child: Child, said: dict[str, Any]) -> None:
+        state = said.get("state")
+        self._tell(Event(child.name, state if isinstance(state, State) else None, said))
+        # A process that came back has another pid.
+        if state is State.READY and child.restarts:
+            self._write()
+
+    def _write(self) -> None:
+        self.folder.write("cluster.json", self.describe())
+
+    async def _begin_origin(self) -> None:
+        origin: Origin = self.document.origin
+        if "storage" not in origin.model_fields_set:
+            origin = origin.model_copy(update={"storage": self.folder.media.absolute()})
+
+        def pin(settings: dict[str, Any], ready: dict[str, Any]) -> None:
+            settings["origin"] |= {"listen": _address(ready["url"]), "ingest": _address(ready["ingest"])}
+
+        await self.origin.begin({"origin": origin.model_dump(mode="json")}, pin)
+
+    async def _begin_node(self, node: Node) -> None:
+        if "://" in node.parent:
+            parent = node.parent
+        else:
+            upper = self.origin if node.parent == "origin" else self.nodes[node.parent]
+            await upper.serving()
+            parent = upper.ready["url"]
+
+        def pin(settings: dict[str, Any], ready: dict[str, Any]) -> None:
+            settings["node"] |= {"listen": _address(ready["url"]), "admin": _address(ready["admin"])}
+
+        settings = {
+            "node": node.model_dump(mode="json"),
+            "service": self.document.service(node).model_dump(mode="json"),
+            "parent": parent,
+            "records": str(self.folder.records(node.name).absolute()),
+            "countries": self.document.geo.countries,
+        }
+        await self.nodes[node.name].begin(settings, pin)
+
+    async def _begin_transcoder(self, stream: Stream) -> None:
+        await self.origin.serving()
+        settings = {"stream": stream.model_dump(mode="json"), "ingest": self.origin.ready["ingest"]}
+        await self.transcoders[stream.name].begin(settings, lambda settings, ready: None)
+
+
+def addresses(document: Document) -> dict[str, str]:
+    """Every address the cluster of a document listens on, by setting."""
+    found = {"origin.listen": document.origin.listen, "origin.ingest": document.origin.ingest}
+    for index, node in enumerate(document.nodes):
+        found[f"node[{index}].listen ({node.name})"] = node.listen
+        found[f"node[{index}].admin ({node.name})"] = node.admin
+    return found
+
+
+def _address(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0]

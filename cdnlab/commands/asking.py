@@ -1,0 +1,65 @@
+"""`explain`, `purge`, `sign`: asking a cluster that runs, one URL at a time."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RUNS = typer.Option("--runs", help="Where the run folders are; the newest that still runs is asked.")
+NODE = typer.Option("--node", help="The node to ask; by default the one the URL names.")
+ADMIN = typer.Option("--admin", help="URL of a node's admin listener, for one that `cdnlab up` did not start.")
+JSON = typer.Option("--json", help="JSON, for scripts.")
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example: [bold]cdnlab explain http://127.0.0.1:8081/live/multivariant.m3u8[/]")(explain)
+    app.command(
+        epilog="Examples: [bold]cdnlab purge http://127.0.0.1:8081/live/480p/media.m3u8[/]    "
+        "[bold]cdnlab purge --key live --soft[/]"
+    )(purge)
+    app.command(epilog="Example: [bold]cdnlab sign http://127.0.0.1:8081/live/multivariant.m3u8 --for 1h[/]")(sign)
+
+
+def explain(
+    url: Annotated[str, typer.Argument(help="A URL at an edge, or its path with --node.")],
+    node: Annotated[str | None, NODE] = None,
+    admin: Annotated[str | None, ADMIN] = None,
+    runs: Annotated[Path, RUNS] = Path("runs"),
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Ask an edge what it would do with a URL now, and why."""
+    from cdnlab import asking
+
+    return asking.explain(asking.find(url, node=node, admin=admin, runs=runs), url, as_json=as_json)
+
+
+def purge(
+    url: Annotated[str | None, typer.Argument(help="The URL to purge.")] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Purge every response with this surrogate key.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Purge all there is.")] = False,
+    soft: Annotated[bool, typer.Option("--soft", help="Make it stale instead of removing it.")] = False,
+    node: Annotated[str | None, typer.Option("--node", help="Only this node; by default all, shields first.")] = None,
+    admin: Annotated[str | None, ADMIN] = None,
+    runs: Annotated[Path, RUNS] = Path("runs"),
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Purge stored responses by URL, by surrogate key, or all of them, on every node."""
+    from cdnlab import asking
+
+    order = asking.purge_order(url=url, key=key, everything=everything, soft=soft)
+    return asking.purge(asking.find_all(node=node, admin=admin, runs=runs), order, as_json=as_json)
+
+
+def sign(
+    url: Annotated[str, typer.Argument(help="The URL a viewer will ask for.")],
+    config: Annotated[Path, typer.Option("--config", help="The settings file with the token.")] = Path("cdn.toml"),
+    valid_for: Annotated[str, typer.Option("--for", help="How long the URL is good.")] = "1h",
+    token: Annotated[
+        str | None, typer.Option("--token", help="Sign with this \\[token.NAME] whatever the behaviors ask.")
+    ] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Sign a URL with the token its behavior asks for."""
+    from cdnlab import signing
+
+    return signing.run(url, config=config, valid_for=valid_for, token=token, as_json=as_json)

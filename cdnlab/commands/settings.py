@@ -1,0 +1,43 @@
+"""`init` and `schema`: the settings file, before anything runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdnlab.errors import BadUsage
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example: [bold]cdnlab init && cdnlab up[/]")(init)
+    app.command(epilog="Example: [bold]cdnlab schema > cdn.schema.json[/]")(schema)
+
+
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("cdn.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write a commented cdn.toml: every setting there is, with its default."""
+    from cdnlab.example import text
+
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text())
+    except FileExistsError:
+        raise BadUsage(f"{path}: there already", "Use --force to write over it, or name another file.") from None
+    except OSError as error:
+        raise BadUsage(f"{path}: {error.strerror or error}") from None
+    print(f"{path} written. Next: cdnlab up {path if str(path) != 'cdn.toml' else ''}".rstrip())
+
+
+def schema(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The settings reference, as in docs/settings.md.")
+    ] = False,
+) -> None:
+    """Print the JSON Schema of cdn.toml, for editors that complete and check TOML."""
+    import json
+
+    from cdnlab import schema as made
+
+    print(made.markdown() if markdown else json.dumps(made.json_schema(), indent=2))

@@ -1,0 +1,167 @@
+"""What this machine has and what it lacks, each by trying it, and what to do about what is missing."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib import metadata
+from importlib.util import find_spec
+
+from rich.console import Console
+from rich.table import Table
+
+from cdnlab import ports
+from cdnlab.errors import EXTRA_OF, FAILED
+
+
+class Verdict(StrEnum):
+    GOOD = "good"
+    LESS = "less"  # it works without, with less
+    MISSING = "missing"  # a part of cdnlab cannot work
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    what: str
+    verdict: Verdict
+    found: str
+    advice: str = ""
+
+
+def examine() -> list[Finding]:
+    """Every check, side by side; about a second, for NVENC is probed with a real encode."""
+    checks: tuple[Callable[[], list[Finding]], ...] = (_python, _ffmpeg, _cores, _ports, _redis, _extras)
+    with ThreadPoolExecutor(len(checks)) as pool:
+        return [finding for found in pool.map(lambda check: check(), checks) for finding in found]
+
+
+def run(*, as_json: bool) -> int:
+    """`cdnlab doctor`: prints the findings; FAILED when something required is missing."""
+    findings = examine()
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        _show(findings)
+    return FAILED if any(finding.verdict is Verdict.MISSING for finding in findings) else 0
+
+
+def _show(findings: list[Finding]) -> None:
+    mark = {Verdict.GOOD: "[green]ok[/]", Verdict.LESS: "[yellow]--[/]", Verdict.MISSING: "[red]!![/]"}
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for finding in findings:
+        table.add_row(mark[finding.verdict], finding.what, finding.found)
+        if finding.advice:
+            table.add_row("", "", f"[dim]{finding.advice}[/]")
+    Console().print(table)
+
+
+def _python() -> list[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < (3, 11):
+        return [Finding("Python", Verdict.MISSING, version, "Python 3.11 or newer is needed.")]
+    if sys.version_info >= (3, 14):
+        return [Finding("Python", Verdict.LESS, f"{version}, which is not tested", "3.11 to 3.13 are.")]
+    return [Finding("Python", Verdict.GOOD, version)]
+
+
+def _ffmpeg() -> list[Finding]:
+    from transcode.encoders import probe_nvenc
+    from transcode.errors import FfmpegMissing
+    from transcode.ffmpeg import find
+
+    try:
+        ffmpeg = find()
+    except FfmpegMissing as error:
+        return [Finding("ffmpeg", Verdict.MISSING, error.found, error.hint)]
+    probe = probe_nvenc(ffmpeg)
+    return [
+        Finding("ffmpeg", Verdict.GOOD, f"{ffmpeg.version}, {ffmpeg.path} ({ffmpeg.found_in})"),
+        Finding("NVENC", Verdict.GOOD, probe.reason)
+        if probe.usable
+        else Finding("NVENC", Verdict.LESS, f"refused: {probe.reason}", "x264 encodes in its place, on the CPU."),
+    ]
+
+
+def _cores() -> list[Finding]:
+    from transcode.ladder import choose
+    from transcode.plan import usable_cores
+
+    cores = usable_cores()
+    rungs = ", ".join(rung.name for rung in choose("auto", cores=cores))
+    return [Finding("cores", Verdict.GOOD, f'{cores}; ladder = "auto" encodes {rungs} with x264 veryfast')]
+
+
+def _ports() -> list[Finding]:
+    """The addresses of the built-in example, which are also those of a fresh cdn.toml and of the demo."""
+    from pathlib import Path
+
+    from cdnlab import example
+    from cdnlab.cluster import addresses
+    from cdnlab.document import parse
+
+    document = parse(example.text(), file="example", folder=Path(), environ={}).document
+    taken = {
+        setting: (address, ports.holder_of(address) or "another process")
+        for setting, address in addresses(document).items()
+        if ports.why_taken(address)
+    }
+    if not taken:
+        names = ", ".join(address.rpartition(":")[2] for address in addresses(document).values())
+        return [Finding("ports", Verdict.GOOD, f"{names} are free")]
+    return [
+        Finding("port", Verdict.LESS, f"{address} is taken by {holder}", f"Stop it, or set {setting} to another.")
+        for setting, (address, holder) in taken.items()
+    ]
+
+
+def _redis() -> list[Finding]:
+    address = os.environ.get("CDNLAB_REDIS", "127.0.0.1:6379")
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=0.5) as connection:
+            connection.settimeout(0.5)
+            connection.sendall(b"PING\r\n")
+            answer = connection.recv(64)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        advice = "Only a cache tier that nodes share needs it. CDNLAB_REDIS=host:port names another."
+        return [Finding("Redis", Verdict.LESS, f"not at {address} ({why})", advice)]
+    if answer.startswith((b"+PONG", b"-NOAUTH")):
+        return [Finding("Redis", Verdict.GOOD, f"answers at {address}")]
+    return [Finding("Redis", Verdict.LESS, f"something else answers at {address}: {answer[:20]!r}")]
+
+
+def _extras() -> list[Finding]:
+    """The optional packages, by the extra that brings them."""
+    modules: dict[str, list[str]] = {}
+    for module, extra in EXTRA_OF.items():
+        if module != "gevent":  # locust's own
+            modules.setdefault(extra, []).append(module)
+    needed_for = {
+        "media": "sources other than the test card",
+        "ffmpeg": "machines without an ffmpeg of their own",
+        "geo": "countries of addresses outside the lab's table",
+        "load": "cdnlab load",
+        "report": "cdnlab report",
+        "shared": "a cache tier that nodes share",
+    }
+    findings = []
+    for extra, names in modules.items():
+        missing = [name for name in names if find_spec(name) is None]
+        if missing:
+            advice = f"pip install 'cdnlab[{extra}]' for {needed_for[extra]}."
+            findings.append(Finding(f"extra {extra}", Verdict.LESS, f"{', '.join(missing)} not installed", advice))
+        else:
+            versions = ", ".join(f"{name} {_version(name)}" for name in names)
+            findings.append(Finding(f"extra {extra}", Verdict.GOOD, versions))
+    return findings
+
+
+def _version(module: str) -> str:
+    return metadata.version(module.replace("_", "-"))

@@ -1,0 +1,76 @@
+"""Whether an address can be listened on, and who has it if not."""
+
+import contextlib
+import errno
+import os
+import socket
+from dataclasses import dataclass
+
+from cdnlab.errors import USAGE, LabError
+from units import split_address
+
+
+@dataclass
+class PortTaken(LabError):
+    """A setting names an address that something else holds."""
+
+    setting: str
+    address: str
+    holder: str
+    reason: str
+
+    exit_status = USAGE
+
+    def __str__(self) -> str:
+        by = f" by {self.holder}" if self.holder else ""
+        return (
+            f"{self.setting}: found {self.address}, which is {self.reason}{by}; wanted a free address.\n"
+            f"Stop what holds it, or set {self.setting} to another port (port 0 takes any free one)."
+        )
+
+
+def why_taken(address: str) -> str:
+    """ "" if a server could listen there now, else the reason in a few words.
+
+    Bound the way servers bind (SO_REUSEADDR), so a port whose last connections linger in TIME_WAIT counts as free.
+    """
+    host, port = split_address(address)
+    try:
+        family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        return f"not an address of this machine ({error.strerror})"
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(target)
+            probe.listen(1)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return "taken"
+            if error.errno == errno.EADDRNOTAVAIL:
+                return "not an address of this machine"
+            return error.strerror or str(error)
+    return ""
+
+
+def holder_of(address: str) -> str:
+    """Who listens there: `nginx (pid 123)`; "" when that cannot be seen (another user's process, or no psutil)."""
+    try:
+        import psutil
+    except ModuleNotFoundError:
+        return ""
+    _, port = split_address(address)
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                name = psutil.Process(connection.pid).name()
+                return f"{name} (pid {connection.pid})" if connection.pid != os.getpid() else "this very process"
+    return ""
+
+
+def check(addresses: dict[str, str]) -> None:
+    """Raises `PortTaken` for the first of `{setting: address}` that cannot be listened on."""
+    for setting, address in addresses.items():
+        reason = why_taken(address)
+        if reason:
+            raise PortTaken(setting, address, holder_of(address) if reason == "taken" else "", reason)

@@ -1,0 +1,21 @@
+"""`cdnlab report`: the report of a run, made again from its records."""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from cdnlab.loading import show_report
+from cdnlab.runfolder import RunFolder
+
+
+def run(folder: Path, *, as_json: bool) -> int:
+    """Writes report.html and report.json, and shows the tables or prints the JSON."""
+    from cdnlab import report
+
+    if as_json:
+        report.write(folder)
+        print(json.dumps(report.build(folder).to_json(), indent=2))
+        return 0
+    show_report(RunFolder(folder), Console())
+    return 0

@@ -1,0 +1,97 @@
+"""The folder of one run: everything it left, and how later commands find the cluster that is running.
+
+Laid out as `docs/architecture.md` says.
+"""
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from cdnlab.errors import BadUsage
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """`runs/<UTC start time>/`."""
+
+    path: Path
+
+    @classmethod
+    def new(cls, parent: Path, now: datetime | None = None) -> "RunFolder":
+        """A fresh folder below `parent`, named by the time; two started in one second get different names."""
+        stem = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H-%M-%SZ")
+        for attempt in range(1000):
+            path = parent / (stem if attempt == 0 else f"{stem}-{attempt}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise BadUsage(f"{path}: cannot make the run's folder: {error.strerror or error}") from None
+            for name in ("logs", "records", "media"):
+                (path / name).mkdir()
+            return cls(path)
+        raise BadUsage(f"{parent}: a thousand runs in one second")
+
+    @property
+    def media(self) -> Path:
+        return self.path / "media"
+
+    def log(self, process: str) -> Path:
+        return self.path / "logs" / f"{process}.log"
+
+    def records(self, node: str) -> Path:
+        return self.path / "records" / f"{node}.jsonl"
+
+    def write(self, name: str, values: Any) -> None:
+        """A JSON file in the folder, whole or not at all."""
+        target = self.path / name
+        partial = target.with_suffix(".partial")
+        partial.write_text(json.dumps(values, indent=2) + "\n")
+        partial.replace(target)
+
+    def cluster(self) -> dict[str, Any]:
+        """What `cluster.json` says; `BadUsage` when there is none."""
+        try:
+            return cast(dict[str, Any], json.loads((self.path / "cluster.json").read_text()))
+        except FileNotFoundError:
+            raise BadUsage(f"{self.path}: no cluster.json there, so no run of `cdnlab up`") from None
+        except (OSError, ValueError) as error:
+            raise BadUsage(f"{self.path / 'cluster.json'}: cannot be read: {error}") from None
+
+
+def running(parent: Path) -> RunFolder | None:
+    """The newest run below `parent` whose `cdnlab up` still lives."""
+    if not parent.is_dir():
+        return None
+    for path in sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True):
+        folder = RunFolder(path)
+        with suppress(BadUsage):
+            told = folder.cluster()
+            if told.get("stopped_at") is None and _lives(told.get("pid")):
+                return folder
+    return None
+
+
+def find_running(parent: Path) -> RunFolder:
+    """As `running`; `BadUsage` says how to start one."""
+    folder = running(parent)
+    if folder is None:
+        raise BadUsage(f"no cluster is running from {parent.resolve()}", "Start one with `cdnlab up`.")
+    return folder
+
+
+def _lives(pid: object) -> bool:
+    if not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,67 @@
+"""`cdnlab up`: a settings file becomes a running cluster, shown until Ctrl-C."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from cdnlab import document, example, ports
+from cdnlab.cluster import Cluster, addresses
+from cdnlab.display import Display
+from cdnlab.document import Loaded
+from cdnlab.errors import BadUsage
+from cdnlab.playable import NotPlayable, wait_until_playable
+from cdnlab.runfolder import RunFolder
+from cdnlab.session import while_up
+from transcode.settings import Stream
+
+
+def load_settings(settings: Path | None, source: str | None) -> Loaded:
+    """The named file, ./cdn.toml, or the built-in example; `source` takes the place of the first stream's."""
+    if settings is None and not Path("cdn.toml").exists():
+        loaded = document.parse(example.text(), file="the built-in example", folder=Path.cwd(), environ={})
+    else:
+        loaded = document.read(settings or Path("cdn.toml"))
+    return loaded if source is None else with_source(loaded, source)
+
+
+def with_source(loaded: Loaded, source: str) -> Loaded:
+    """As loaded, but for the first stream's source; a path is relative to where the user stands."""
+    if source != "testcard" and "://" not in source:
+        if not Path(source).is_file():
+            raise BadUsage(f"--source: found {source!r}, wanted a file that exists, a URL or testcard")
+        source = str(Path(source).absolute())
+    streams = loaded.document.streams or (Stream(),)
+    first = streams[0].model_copy(update={"source": source})
+    changed = loaded.document.model_copy(update={"streams": (first, *streams[1:])})
+    return replace(loaded, document=changed)
+
+
+def run(settings: Path | None, *, source: str | None, runs: Path, within: float, verbose: bool) -> int:
+    """Runs until Ctrl-C; the exit status."""
+    loaded = load_settings(settings, source)
+    console = Console()
+    # Before the folder is made: a run that could not start leaves none.
+    ports.check(addresses(loaded.document))
+    folder = RunFolder.new(runs)
+
+    with Display(console, verbose=verbose) as display:
+
+        async def stay(cluster: Cluster) -> int:
+            try:
+                took = await wait_until_playable(cluster, within=within)
+            except NotPlayable as error:
+                # Not the end: a slow encoder may still come, and the user can look at what runs.
+                display.say(str(error), "red")
+            else:
+                display.say(f"playable {took:.1f} s after all processes served" if loaded.document.streams else "up")
+            display.urls(cluster)
+            display.say("Ctrl-C ends it.")
+            await asyncio.Event().wait()
+            return 0
+
+        display.say(
+            f"{loaded.file}: starting {1 + len(loaded.document.nodes) + len(loaded.document.streams)} processes"
+        )
+        return asyncio.run(while_up(loaded, folder, display.hear, stay))
