@@ -1,0 +1,147 @@
+"""A locust user that is a player: sends what `Player` asks for, reads bodies and throws them away."""
+
+import gevent
+from locust import task
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, FastHttpUser, ResponseContextManager
+from locust.env import Environment
+from locust.exception import StopUser
+
+from loadtests.errors import BadPlaylist
+from loadtests.identity import address, session_id
+from loadtests.player import Ask, Ended, Wait
+from loadtests.playlist import Multivariant, read
+from loadtests.session import clock, session_of
+from policy.record import ObjectClass
+
+_READ_BYTES = 64 * 1024  # bodies in larger reads than the socket fills cost copies, in smaller ones calls
+_PLAYLISTS = (ObjectClass.MULTIVARIANT, ObjectClass.MEDIA_PLAYLIST)
+_CMCD_OBJECT_TYPE = {ObjectClass.MULTIVARIANT: "m", ObjectClass.MEDIA_PLAYLIST: "m", ObjectClass.INIT: "i"}
+# ^ CTA-5004 `ot`; segments are "v" or "a" by their track
+
+
+class Viewer(FastHttpUser):
+    """One viewer at one edge; locust spawns as many as it is told to."""
+
+    def __init__(self, environment: Environment) -> None:
+        session = session_of(environment)
+        self._tally = session.tally
+        self._index, self._edge, self.player = session.arrive()
+        self._session_id = session_id(session.seed, self._index)
+        self._address = address(self._edge.networks, self._index // len(session.targets))
+        self.host = self._edge.url
+        self.network_timeout = self.connection_timeout = session.load.timeout
+        super().__init__(environment)
+
+    def wait_time(self) -> float:
+        """Until the player has its next request; locust ends a waiting user at once, a sleeping task late."""
+        now = clock()
+        todo = self.player.next(now)
+        return max(0.0, todo.until - now) if isinstance(todo, Wait) else 0.0
+
+    @task
+    def step(self) -> None:
+        """One request, if one is due."""
+        match self.player.next(clock()):
+            case Ask() as ask:
+                self._send(ask)
+            case Ended():
+                raise StopUser
+            case Wait():
+                pass
+
+    def _send(self, ask: Ask) -> None:
+        begun = clock()
+        with self.client.get(
+            ask.resource.url,
+            name=ask.object_class.value,
+            headers=self._headers(ask),
+            stream=True,
+            catch_response=True,
+        ) as response:
+            ttfb_ms = (clock() - begun) * 1000 if response.status_code else -1.0
+            failure, kept, size = self._take(ask, response)
+            answered = clock()
+            if not failure and ask.object_class in _PLAYLISTS:
+                failure = self._read_playlist(ask, kept, begun, answered)
+            response.request_meta["response_time"] = (answered - begun) * 1000
+            response.request_meta["response_length"] = size
+            if failure:
+                response.failure(failure)
+            else:
+                response.success()
+            fields = response.headers or {}
+            age = fields.get("age", "")
+            self._tally.request(
+                (self._edge.name, self.player.rendition, ask.object_class.value),
+                size_bytes=size,
+                ttfb_ms=ttfb_ms,
+                cache_status=fields.get("cache-status", ""),
+                age=int(age) if age.isdecimal() else None,
+                failure=failure,
+            )
+        if failure:
+            self.player.on_failure(ask, answered)
+        elif ask.object_class is ObjectClass.INIT:
+            self.player.on_init(ask, answered)
+        elif ask.object_class is ObjectClass.SEGMENT:
+            self.player.on_segment(ask, answered)
+
+    def _headers(self, ask: Ask) -> dict[str, str]:
+        kind = _CMCD_OBJECT_TYPE.get(ask.object_class) or ("v" if ask.track == 0 else "a")
+        # Headers, not a query: as a query they would split every cache key (scenario S33).
+        fields = {
+            "Accept-Encoding": "identity",
+            "CMCD-Object": f"ot={kind}",
+            "CMCD-Session": f'sf=h,sid="{self._session_id}"',
+        }
+        if self._address:
+            fields["CDNLab-Client-IP"] = self._address
+        if ask.resource.first is not None:
+            fields["Range"] = f"bytes={ask.resource.first}-{ask.resource.last}"
+        return fields
+
+    def _take(self, ask: Ask, response: ResponseContextManager) -> tuple[str, bytes, int]:
+        """Read the body to its end: (what went wrong or "", a playlist's bytes, bytes read)."""
+        if not response.status_code:
+            return _word(getattr(response, "error", None)), b"", 0
+        kept = bytearray()
+        size = 0
+        try:
+            while chunk := response.stream.read(_READ_BYTES):
+                size += len(chunk)
+                if ask.object_class in _PLAYLISTS:
+                    kept += chunk
+        except FAILURE_EXCEPTIONS as error:
+            return _word(error), b"", size
+        wanted = 200 if ask.resource.first is None else 206
+        if response.status_code != wanted:
+            return str(response.status_code), b"", size
+        promised = (response.headers or {}).get("content-length", "")
+        if promised.isdecimal() and int(promised) != size:
+            return "short-body", b"", size
+        return "", bytes(kept), size
+
+    def _read_playlist(self, ask: Ask, body: bytes, begun: float, answered: float) -> str:
+        """Tell the player; a word for what was wrong, or ""."""
+        try:
+            playlist = read(body.decode(), ask.resource.url)
+        except (BadPlaylist, UnicodeDecodeError) as error:
+            problems = self._tally.bad_playlists
+            text = f"{ask.resource.url.partition('?')[0]}: {error}"
+            if len(problems) < 10 and text not in problems:
+                problems.append(text)
+            return "bad-playlist"
+        if isinstance(playlist, Multivariant):
+            if ask.object_class is not ObjectClass.MULTIVARIANT:
+                return "bad-playlist"
+            self.player.on_multivariant(playlist, answered)
+        else:
+            self.player.on_media_playlist(ask, playlist, begun, answered)
+        return ""
+
+
+def _word(error: BaseException | None) -> str:
+    """An exception as a word that groups well: "timeout", "ConnectionRefusedError"."""
+    if isinstance(error, TimeoutError | gevent.Timeout):
+        return "timeout"
+    return type(error).__name__ if error is not None else "no-answer"
