@@ -64,9 +64,7 @@ def initial_age(head: ResponseHead, asked_at: float, now: float) -> float:
     return max(apparent, corrected)
 
 
-def freshness(
-    head: ResponseHead, behavior: Behavior, profile: Profile, now: float
-) -> tuple[float | None, str]:
+def freshness(head: ResponseHead, behavior: Behavior, profile: Profile, now: float) -> tuple[float | None, str]:
     """(freshness lifetime in seconds, the rule that set it); None when nothing gives the answer a lifetime.
 
     Precedence: s-maxage, max-age, Expires - Date, then what stands in where the origin is silent. `ttl.min` and
@@ -125,9 +123,7 @@ def _unstated(
     return (0.0 if "etag" in head.headers else None), "none"
 
 
-def lifetime_of(
-    head: ResponseHead, behavior: Behavior, profile: Profile, *, asked_at: float, now: float
-) -> Lifetime:
+def lifetime_of(head: ResponseHead, behavior: Behavior, profile: Profile, *, asked_at: float, now: float) -> Lifetime:
     """The instants of a response that arrived at `now` to a question asked at `asked_at`."""
     directives = cache_control.of(head.headers.joined("cache-control"))
     seconds, rule = freshness(head, behavior, profile, now)

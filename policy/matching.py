@@ -1,7 +1,7 @@
 """Which behavior rules a request: globs on the path, first match wins.
 
-Source: CloudFront's path patterns: `*` zero or more characters including "/", `?` exactly one, case-sensitive, the query
-is not looked at, a leading "/" is optional.
+Source: CloudFront's path patterns: `*` zero or more characters including "/", `?` exactly one, case-sensitive, the
+query is not looked at, a leading "/" is optional.
 """
 
 import re
@@ -50,9 +50,7 @@ def covers(wide: str, narrow: str) -> bool:
         for c in (narrow if narrow.startswith(("/", "*")) else "/" + narrow)
     )
     anchored = wide if wide.startswith(("/", "*")) else "/" + wide
-    pattern = "".join(
-        ".*" if c == "*" else f"[^{star}]" if c == "?" else re.escape(c) for c in anchored
-    )
+    pattern = "".join(".*" if c == "*" else f"[^{star}]" if c == "?" else re.escape(c) for c in anchored)
     return re.fullmatch(pattern, text, re.DOTALL) is not None
 
 

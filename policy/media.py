@@ -1,7 +1,7 @@
 """What a URL of a stream is, by its shape: object class and rendition, for records and reports.
 
-Only names are read. cdnlab's own origin uses `multivariant.m3u8`, `media.m3u8`, `init-*.mp4`, `seg-*.m4s`, `part-*.m4s`;
-the other spellings are those of common packagers. Nothing of caching hangs on this.
+Only names are read. cdnlab's own origin uses `multivariant.m3u8`, `media.m3u8`, `init-*.mp4`, `seg-*.m4s`,
+`part-*.m4s`; the other spellings are those of common packagers. Nothing of caching hangs on this.
 """
 
 import re
@@ -24,7 +24,11 @@ def classify(path: str) -> tuple[ObjectClass, str]:
         return ObjectClass.MULTIVARIANT, ""
     if name.endswith(".m3u8"):
         return ObjectClass.MEDIA_PLAYLIST, rendition
-    for pattern, object_class in ((_INIT, ObjectClass.INIT), (_PART, ObjectClass.PART), (_SEGMENT, ObjectClass.SEGMENT)):
+    for pattern, object_class in (
+        (_INIT, ObjectClass.INIT),
+        (_PART, ObjectClass.PART),
+        (_SEGMENT, ObjectClass.SEGMENT),
+    ):
         if pattern.fullmatch(name):
             return object_class, rendition
     return ObjectClass.OTHER, ""

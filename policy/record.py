@@ -15,30 +15,30 @@ from typing import Any
 class Outcome(StrEnum):
     """How a request was answered."""
 
-    HIT = "hit"                  # fresh, from the store
-    HIT_STALE = "hit-stale"      # stale, as RFC 5861 or a failing origin allows
-    MISS = "miss"                # a fill of its own
+    HIT = "hit"  # fresh, from the store
+    HIT_STALE = "hit-stale"  # stale, as RFC 5861 or a failing origin allows
+    MISS = "miss"  # a fill of its own
     REVALIDATED = "revalidated"  # the origin said 304 to this request's own question
-    COLLAPSED = "collapsed"      # waited on another request's fill
-    PASS = "pass"                # never the cache's business: method, behavior, uncacheable
-    REFUSED = "refused"          # answered by the gate: 403, 405, 508 ...
-    FAILED = "failed"            # the origin failed and nothing stored could stand in
+    COLLAPSED = "collapsed"  # waited on another request's fill
+    PASS = "pass"  # never the cache's business: method, behavior, uncacheable
+    REFUSED = "refused"  # answered by the gate: 403, 405, 508 ...
+    FAILED = "failed"  # the origin failed and nothing stored could stand in
 
 
 class Cause(StrEnum):
     """Why a request was not answered from the store; exactly one for each miss, revalidation and pass."""
 
-    COLD = "cold"                # never stored, or stored so long ago that no trace is left
-    EXPIRED = "expired"          # stored, no longer fresh
-    EVICTED = "evicted"          # stored, then pushed out for room
-    PURGED = "purged"            # stored, then purged
-    VARY = "vary"                # stored, for other values of the fields in Vary
+    COLD = "cold"  # never stored, or stored so long ago that no trace is left
+    EXPIRED = "expired"  # stored, no longer fresh
+    EVICTED = "evicted"  # stored, then pushed out for room
+    PURGED = "purged"  # stored, then purged
+    VARY = "vary"  # stored, for other values of the fields in Vary
     UNCACHEABLE = "uncacheable"  # the origin's answer may not be stored
-    BYPASS = "bypass"            # the behavior says: do not cache
-    METHOD = "method"            # neither GET nor HEAD
-    REQUEST = "request"          # the request's own directives forbade reuse
-    PARTIAL = "partial"          # a range that the store cannot cut
-    ABORTED = "aborted"          # the fill it waited on broke off
+    BYPASS = "bypass"  # the behavior says: do not cache
+    METHOD = "method"  # neither GET nor HEAD
+    REQUEST = "request"  # the request's own directives forbade reuse
+    PARTIAL = "partial"  # a range that the store cannot cut
+    ABORTED = "aborted"  # the fill it waited on broke off
 
 
 class ObjectClass(StrEnum):
@@ -83,8 +83,6 @@ class RequestRecord:
     """ISO 3166-1 code, or "" when unknown or not looked up."""
     reason: str = ""
     """For refusals and failures: the gate's or the upstream reader's word."""
-    upstream_bytes: int = 0
-    """Body bytes this request itself drew from the parent; collapsed ones drew none."""
     fetch: int = 0
     """Id of the fill that answered it, 0 if none."""
     from_node: str = ""
@@ -94,7 +92,7 @@ class RequestRecord:
     session: str = ""
     """The player's session id, where it sends one (`CMCD sid`)."""
     headers: list[tuple[str, str]] = field(default_factory=list)
-    """Request fields the policy read."""
+    """Request fields the policy read. Secret values are blinded: equal if and only if they were equal."""
     kind: str = "request"
 
 

@@ -10,10 +10,10 @@ from policy.messages import RequestHead
 class Standing(Enum):
     """What a stored response is good for at one instant."""
 
-    FRESH = "fresh"              # serve it
+    FRESH = "fresh"  # serve it
     REFRESHABLE = "refreshable"  # serve it, and refresh it behind the viewer's back
-    FALLBACK = "fallback"        # ask the origin; serve this only if the origin fails
-    SPENT = "spent"              # good for a conditional request, nothing more
+    FALLBACK = "fallback"  # ask the origin; serve this only if the origin fails
+    SPENT = "spent"  # good for a conditional request, nothing more
 
 
 def standing(life: Lifetime, now: float) -> Standing:

@@ -103,7 +103,7 @@ class Behavior(Settings):
     """How requests for one set of paths are answered; the first behavior that matches a request rules it."""
 
     path: Glob
-    """Glob on the URL path, case-sensitive: `*` any characters, also `/`; `?` exactly one. A leading `/` is optional."""
+    """Glob on the URL path, case-sensitive: `*` any characters, also `/`; `?` one. A leading `/` is optional."""
 
     cache: bool = True
     """False: every request goes to the origin and nothing is stored (a *pass*)."""
@@ -142,7 +142,7 @@ class Service(Settings):
     behaviors: tuple[Behavior, ...] = (Behavior(path="*"),)
     """First match wins; a request no behavior matches is ruled by the profile alone."""
 
-    tokens: dict[str, Token] = {}
+    tokens: dict[str, Token] = Field(default_factory=dict)
     """The schemes that behaviors name."""
 
     gate: bool = True

@@ -1,7 +1,7 @@
 """Fastly's signed-URL pattern: `?token=<expiry>_<hex HMAC of path + expiry>`.
 
-A pattern of its VCL tutorials, not a product feature: the hash is HMAC-SHA1 or HMAC-SHA256 over the URL path followed by
-the decimal expiry, keyed with a base64 secret; `digest.hmac_*` yields the hex (its `0x` is stripped in VCL).
+A pattern of its VCL tutorials, not a product feature: the hash is HMAC-SHA1 or HMAC-SHA256 over the URL path followed
+by the decimal expiry, keyed with a base64 secret; `digest.hmac_*` yields the hex (its `0x` is stripped in VCL).
 """
 
 import base64

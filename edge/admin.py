@@ -1,0 +1,103 @@
+"""The operator's side of a node, on a listener of its own: health, explain, purge."""
+
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from edge.countries import CLIENT_IP, Countries
+from edge.driver import Driver
+from policy.explain import explain
+from policy.machine import target_of
+from policy.messages import Headers
+from policy.plan import PurgeKind, PurgeOrder
+
+
+class BadOrder(ValueError):
+    """A request to the admin side that asks for nothing we know."""
+
+
+def purge_order(values: Any) -> PurgeOrder:
+    """`{"url": ...}`, `{"surrogate_key": ...}` or `{"everything": true}`, with `"soft": bool`.
+
+    BadOrder says what is wrong.
+    """
+    if not isinstance(values, dict):
+        raise BadOrder(f"found {type(values).__name__}, wanted a JSON object")
+    unknown = set(values) - {"url", "surrogate_key", "everything", "soft"}
+    if unknown:
+        raise BadOrder(f"found {', '.join(sorted(unknown))}; wanted url, surrogate_key or everything, and soft")
+    soft = values.get("soft", False)
+    named = [name for name in ("url", "surrogate_key", "everything") if values.get(name)]
+    if not isinstance(soft, bool) or len(named) != 1:
+        raise BadOrder('wanted exactly one of {"url": "..."}, {"surrogate_key": "..."}, {"everything": true}')
+    value = values[named[0]]
+    if named[0] == "everything":
+        if value is not True:
+            raise BadOrder('wanted {"everything": true}')
+        return PurgeOrder(PurgeKind.EVERYTHING, soft=soft)
+    if not isinstance(value, str):
+        raise BadOrder(f"{named[0]}: found {value!r}, wanted text")
+    kind = PurgeKind.URL if named[0] == "url" else PurgeKind.SURROGATE_KEY
+    return PurgeOrder(kind, value, soft=soft)
+
+
+def admin_app(driver: Driver, countries: Countries) -> Starlette:
+    """GET /healthz, GET /explain?url=URL, POST /purge."""
+    machine = driver.machine
+
+    async def healthz(_: Request) -> Response:
+        return JSONResponse(
+            {
+                "node": driver.name,
+                "profile": machine.profile.name,
+                "parent": driver.upstream.url,
+                "stored_responses": len(machine.index),
+                "stored_bytes": driver.stored_bytes,
+                "room_bytes": machine.service.room,
+                "fills_in_flight": len(machine.flights),
+            }
+        )
+
+    async def explain_url(request: Request) -> Response:
+        url = request.query_params.get("url", "")
+        if not (url.startswith("/") or urlsplit(url).scheme in ("http", "https")):
+            return _error(f'url: found {url!r}, wanted a URL or a path such as "/live/multivariant.m3u8"')
+        asked_of = target_of(url)
+        asked_of.method = request.query_params.get("method", "GET")
+        wanted = request.query_params.getlist("header")
+        asked_of.headers = Headers(
+            (name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in wanted)
+        )
+        peer = request.client.host if request.client else ""
+        asked_of.client_ip = countries.client(peer, asked_of.headers.first(CLIENT_IP))
+        asked_of.country = countries.country_of(asked_of.client_ip)
+        return JSONResponse(explain(machine, asked_of, driver.clock()))
+
+    async def purge(request: Request) -> Response:
+        try:
+            order = purge_order(await request.json())
+        except (ValueError, BadOrder) as error:
+            return _error(f"purge: {error}")
+        purged = driver.purge(order)
+        return JSONResponse({"node": driver.name, "purged": purged.count, **_order(order)})
+
+    return Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/explain", explain_url),
+            Route("/purge", purge, methods=["POST"]),
+        ],
+    )
+
+
+def _order(order: PurgeOrder) -> dict[str, Any]:
+    return asdict(order) | {"kind": order.kind.value}
+
+
+def _error(message: str) -> Response:
+    return JSONResponse({"error": message}, status_code=400)

@@ -1,0 +1,146 @@
+"""A body while it comes and after: written once, read by many (read-while-write).
+
+A *kept* body grows until it is whole and stays; nobody's slowness holds it up. A *passing* body is dropped behind its
+slowest reader and holds the writer back when that reader is slow, so that what is not stored costs a window, not its
+length.
+"""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import AsyncIterator
+
+WINDOW_BYTES = 256 * 1024
+"""How far a passing body may run ahead of its slowest reader. nginx buffers 32 kB, Varnish the whole body."""
+
+
+class BodyBroken(Exception):
+    """The upstream broke off: what was read is not the whole."""
+
+
+class Reader:
+    """One reader's place in a body. Taken when an answer is decided, so that no byte is dropped before it reads."""
+
+    __slots__ = ("_body", "position")
+
+    def __init__(self, body: "Body", start: int) -> None:
+        self._body = body
+        self.position = start
+        body.readers.add(self)
+
+    def leave(self) -> None:
+        """It has finished, or gone away."""
+        self._body.readers.discard(self)
+        self._body.drained.set()
+
+    def take_whole(self, stop: int | None = None) -> bytes | None:
+        """All that is wanted at once, if the body is whole; None while it still comes."""
+        whole = self._body.whole
+        if whole is None:
+            return None
+        piece = whole if self.position == 0 and stop is None else whole[self.position : stop]
+        self.position += len(piece)
+        return piece
+
+    async def read(self, stop: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from its place to `stop` as they come; BodyBroken if they will not come."""
+        body = self._body
+        while stop is None or self.position < stop:
+            whole = self.take_whole(stop)
+            if whole is not None:
+                if whole:
+                    yield whole
+                return
+            piece = body.piece_at(self.position)
+            if piece:
+                if stop is not None:
+                    piece = piece[: stop - self.position]
+                self.position += len(piece)
+                yield piece
+            elif body.broken:
+                raise BodyBroken
+            elif body.complete:
+                return
+            else:
+                await body.more()
+
+
+class Body:
+    """One body."""
+
+    __slots__ = (
+        "_arrived",
+        "_chunks",
+        "_ends",
+        "broken",
+        "complete",
+        "drained",
+        "kept",
+        "readers",
+        "size_bytes",
+        "whole",
+    )
+
+    def __init__(self, *, kept: bool) -> None:
+        self.kept = kept
+        self.size_bytes = 0
+        self.complete = False
+        self.broken = False
+        self.whole: bytes | None = None
+        """All of it, once complete and kept: a hit is one write of this object, never copied."""
+        self.readers: set[Reader] = set()
+        self.drained = asyncio.Event()
+        self._chunks: list[bytes] = []
+        self._ends: list[int] = []
+        """Offset just behind each chunk held."""
+        self._arrived = asyncio.Event()
+
+    def write(self, chunk: bytes) -> None:
+        self.size_bytes += len(chunk)
+        self._chunks.append(chunk)
+        self._ends.append(self.size_bytes)
+        self._wake()
+
+    def finish(self) -> None:
+        self.complete = True
+        if self.kept:
+            self.whole = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+            self._chunks.clear()
+            self._ends.clear()
+        self._wake()
+
+    def break_off(self) -> None:
+        self.broken = True
+        self._wake()
+
+    def let_pass(self) -> None:
+        """It has grown too large to keep: from now on it is dropped behind its slowest reader."""
+        self.kept = False
+
+    async def room(self) -> bool:
+        """Wait until a passing body's slowest reader has caught up; False when nobody reads it any more."""
+        while not self.kept and self.readers:
+            slowest = min(reader.position for reader in self.readers)
+            behind = bisect_right(self._ends, slowest)
+            del self._chunks[:behind], self._ends[:behind]
+            if self.size_bytes - slowest <= WINDOW_BYTES:
+                break
+            self.drained.clear()
+            await self.drained.wait()
+        return self.kept or bool(self.readers)
+
+    def piece_at(self, position: int) -> bytes:
+        """What is held from `position` to the end of the chunk it lies in; b"" when nothing has come yet."""
+        index = bisect_right(self._ends, position)
+        if index == len(self._ends):
+            return b""
+        self.drained.set()
+        chunk = self._chunks[index]
+        skip = position - (self._ends[index] - len(chunk))
+        return chunk[skip:] if skip else chunk
+
+    async def more(self) -> None:
+        await self._arrived.wait()
+
+    def _wake(self) -> None:
+        event, self._arrived = self._arrived, asyncio.Event()
+        event.set()

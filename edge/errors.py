@@ -1,0 +1,48 @@
+"""What can go wrong around an edge, with the facts as attributes."""
+
+from dataclasses import dataclass
+
+from policy.plan import Failure
+
+
+class EdgeError(Exception):
+    """Base of the edge's errors."""
+
+
+@dataclass
+class UpstreamFailed(EdgeError):
+    """An exchange with the parent failed."""
+
+    why: Failure
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.why.value}: {self.detail}" if self.detail else self.why.value
+
+
+@dataclass
+class PortInUse(EdgeError):
+    """The node cannot listen where its settings say."""
+
+    where: str
+    """The setting: "node fra: listen"."""
+    address: str
+    why: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where}: cannot listen on {self.address}: {self.why}. "
+            "Stop what holds it, or choose another port (port 0 takes any free one)."
+        )
+
+
+@dataclass
+class BadKeyFile(EdgeError):
+    """A token's secret cannot be read."""
+
+    where: str
+    path: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.path!r} ({self.why}), wanted a file that holds a base64 secret."

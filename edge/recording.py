@@ -1,0 +1,93 @@
+"""What the shell saw, as record lines: the policy's plan joined with bytes and times."""
+
+import hmac
+import os
+
+from policy.forward import last_node
+from policy.key import drop_parameter
+from policy.media import classify
+from policy.messages import RequestHead, ResponseHead
+from policy.plan import Fetch, Join, Plan, Refuse, Relay, Serve
+from policy.record import FetchRecord, RequestRecord
+
+READ_BY_POLICY = frozenset(
+    {"cache-control", "pragma", "if-none-match", "if-modified-since", "if-range", "range", "via", "authorization"}
+)
+"""Request fields the policy reads whatever the settings; those of keys and of Vary come on top."""
+
+SECRETS = frozenset({"authorization", "cookie"})
+
+_BLIND = os.urandom(16)
+
+
+def blinded(value: str) -> str:
+    """A value that must not be written: equal texts give equal marks within one run, and nothing leads back."""
+    return "#" + hmac.digest(_BLIND, value.encode("latin-1"), "sha256").hex()[:16]
+
+
+def kept_headers(request: RequestHead, names: frozenset[str]) -> list[tuple[str, str]]:
+    """The request's fields of those names, secrets blinded."""
+    return [(name, blinded(value) if name in SECRETS else value) for name, value in request.headers if name in names]
+
+
+def request_record(
+    node: str, seq: int, at: float, request: RequestHead, plan: Plan, *, secret: str | None, viewers: bool,
+) -> RequestRecord:  # fmt: skip
+    """A record as the machine's first answer leaves it; `answered` completes it."""
+    object_class, rendition = classify(request.path)
+    query = request.query if secret is None else drop_parameter(request.query, secret)
+    target = request.path if query is None else f"{request.path}?{query}"
+    session = ""
+    for part in (request.headers.first("cmcd-session") or "").split(","):
+        name, _, value = part.strip().partition("=")
+        if name == "sid":
+            session = value.strip('"')
+    return RequestRecord(
+        node=node,
+        seq=seq,
+        at=at,
+        method=request.method,
+        url=f"{request.scheme}://{request.host}{target}",
+        status=0,
+        outcome=plan.outcome,
+        cause=None if isinstance(plan, Refuse) else plan.cause,
+        behavior=plan.behavior.path,
+        object_class=object_class,
+        rendition=rendition,
+        bytes_sent=0,
+        ttfb_ms=0.0,
+        duration_ms=0.0,
+        client_ip=request.client_ip,
+        country=request.country,
+        from_node="" if viewers else last_node(request),
+        fetch=plan.id if isinstance(plan, Fetch) else plan.fetch_id if isinstance(plan, Join | Serve) else 0,
+        session=session,
+    )
+
+
+def answered(record: RequestRecord, answer: Serve | Relay | Refuse, at: float) -> None:
+    """The head went out."""
+    record.status = answer.status
+    record.outcome = answer.outcome
+    record.ttfb_ms = round((at - record.at) * 1000, 3)
+    if isinstance(answer, Refuse):
+        record.reason = answer.reason
+    else:
+        record.cause = answer.cause
+        record.fetch = answer.fetch_id
+
+
+def fetch_record(node: str, fetch: Fetch, seq: int, at: float, head: ResponseHead | None, failure: str) -> FetchRecord:
+    """An exchange as its head (or its failure) leaves it; the shell adds its end."""
+    return FetchRecord(
+        node=node,
+        fetch=fetch.id,
+        url=fetch.request.target,
+        purpose=fetch.purpose.value,
+        sent_at=fetch.sent_at,
+        landed_seq=seq,
+        landed_at=at,
+        status=head.status if head else 0,
+        headers=list(head.headers.lines) if head else [],
+        failure=failure,
+    )

@@ -1,0 +1,143 @@
+"""From a decision to a ready head: status, fields, and which part of the body goes with it."""
+
+from policy.fields import ranges
+from policy.fields.dates import format_date
+from policy.index import Entry
+from policy.messages import Headers, RequestHead, ResponseHead
+from policy.plan import Fetch, Refuse, Relay, Serve
+from policy.profile import Profile
+from policy.record import Cause, Outcome
+from policy.revalidate import IN_A_304, holds, range_applies
+from policy.service import Behavior
+from policy.status import cache_status, signed
+
+
+class Answering:
+    """Makes the answers of one node, signed with its name."""
+
+    def __init__(self, name: str, profile: Profile) -> None:
+        self._name = name
+        self._profile = profile
+
+    def from_store(self, entry: Entry, request: RequestHead, behavior: Behavior, outcome: Outcome, now: float) -> Serve:
+        """A hit, fresh or stale: the parent was not asked."""
+        member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
+        age = int(entry.life.age(now))
+        return self._serve(entry, request, behavior, outcome, None, member, age, 0, now)
+
+    def after_fetch(
+        self,
+        entry: Entry,
+        request: RequestHead,
+        fetch: Fetch,
+        behavior: Behavior,
+        outcome: Outcome,
+        cause: Cause | None,
+        now: float,
+        *,
+        forward_status: int | None = None,
+        stored: bool = False,
+        detail: str | None = None,
+    ) -> Serve:
+        """The parent was asked, by this request or by one it waited for."""
+        if detail is None and cause in (Cause.EVICTED, Cause.PURGED, Cause.ABORTED):
+            detail = cause.value
+        member = cache_status(
+            self._name,
+            cause=cause,
+            forward_status=forward_status,
+            ttl=entry.life.fresh_until - now if entry.indexed else None,
+            stored=stored,
+            collapsed=outcome is Outcome.COLLAPSED,
+            detail=detail,
+        )
+        age = int(entry.life.age(now))
+        shown = age if age or "age" in entry.headers or outcome is Outcome.HIT_STALE else None
+        return self._serve(entry, request, behavior, outcome, cause, member, shown, fetch.id, now)
+
+    def relayed(
+        self,
+        request: RequestHead,
+        response: ResponseHead,
+        fetch: Fetch,
+        outcome: Outcome,
+        cause: Cause | None,
+        *,
+        detail: str | None = None,
+    ) -> Relay:
+        """The parent's answer as it is, for one viewer."""
+        member = cache_status(self._name, cause=cause, detail=detail)
+        age = response.headers.first("age")
+        lines = signed(
+            response.headers, self._name, self._profile, outcome, member,
+            int(age) if age is not None and age.isascii() and age.isdigit() else None,
+        )  # fmt: skip
+        bodiless = request.method == "HEAD" or response.status in (204, 304)
+        return Relay(response.status, lines, outcome, cause, fetch.behavior, fetch.id, body=not bodiless)
+
+    def refusal(self, status: int, reason: str, behavior: Behavior, outcome: Outcome, now: float) -> Refuse:
+        """An answer of our own making: a reason in plain words, never stored by anyone, readable across origins."""
+        lines = [
+            ("date", format_date(now)),
+            ("content-type", "text/plain; charset=utf-8"),
+            ("cache-control", "no-store"),
+            ("access-control-allow-origin", "*"),
+            ("access-control-expose-headers", "Cache-Status"),
+            ("via", f"1.1 {self._name}"),
+            ("cache-status", f"{self._name}; detail={quoted(reason)}"),
+        ]
+        return Refuse(status, reason, lines, behavior, outcome)
+
+    def _serve(
+        self,
+        entry: Entry,
+        request: RequestHead,
+        behavior: Behavior,
+        outcome: Outcome,
+        cause: Cause | None,
+        member: str,
+        age: int | None,
+        fetch_id: int,
+        now: float,
+    ) -> Serve:
+        lines = signed(entry.headers, self._name, self._profile, outcome, member, age)
+        served = Serve(entry, entry.status, lines, outcome, cause, behavior, fetch_id=fetch_id)
+        served.body = request.method != "HEAD" and entry.status not in (204, 304)
+        if entry.status == 200:
+            if holds(request, entry, now):
+                served.status, served.body = 304, False
+                served.headers = [line for line in lines if line[0] in IN_A_304]
+                return served
+            wanted = request.headers.first("range")
+            if wanted is not None and entry.length is not None and request.method == "GET":
+                self._cut(served, wanted, request, entry.length, now)
+        # Stored from a chunked answer: now its length is known. A 204 has none.
+        unsized = served.status == entry.status != 204 and "content-length" not in entry.headers
+        if unsized and entry.length is not None:
+            served.headers.append(("content-length", str(entry.length)))
+        return served
+
+    def _cut(self, served: Serve, wanted: str, request: RequestHead, length: int, now: float) -> None:
+        """Answer a single byte range from a stored 200 (RFC 9110 §14.2)."""
+        if not range_applies(request, served.entry, now):
+            return
+        span = ranges.single_span(wanted, length)
+        if span is None:
+            return
+        headers = Headers.wrap(served.headers).without(("content-length",))
+        if span is ranges.UNSATISFIABLE:
+            served.status, served.body = 416, False
+            extra = [("content-range", f"bytes */{length}"), ("content-length", "0")]
+        else:
+            served.status, served.span = 206, span
+            extra = [
+                ("content-range", f"bytes {span.start}-{span.stop - 1}/{length}"),
+                ("content-length", str(span.stop - span.start)),
+            ]
+        served.headers = headers.lines + extra
+
+
+def quoted(text: str) -> str:
+    """An RFC 9651 string."""
+    printable = "".join(c if 0x20 <= ord(c) < 0x7F else "?" for c in text)
+    return '"' + printable.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,64 @@
+"""Validation, both ways: what a client's conditions find in the store, and what a 304 does to a stored response."""
+
+from policy.fields import dates, etags
+from policy.index import Entry
+from policy.messages import Headers, RequestHead
+
+NEVER_TAKEN_OVER = frozenset({"content-length"})
+"""A 304's own framing says nothing of the stored body (RFC 9111 §3.2)."""
+
+IN_A_304 = frozenset(
+    {
+        "etag", "date", "cache-control", "expires", "vary", "content-location", "last-modified", "age",
+        "cache-status", "via", "x-cache", "surrogate-key", "access-control-allow-origin",
+        "access-control-allow-credentials", "access-control-expose-headers", "set-cookie",
+    }
+)  # fmt: skip
+"""Fields a 304 from the store carries (RFC 9110 §15.4.5), and those browsers need to be allowed to see it."""
+
+
+def holds(request: RequestHead, entry: Entry, now: float) -> bool:
+    """Whether the client's own copy is still good, so that a 304 answers it (RFC 9110 §13.2.2).
+
+    `If-None-Match` silences `If-Modified-Since`, matched or not.
+    """
+    if_none_match = request.headers.joined("if-none-match")
+    if if_none_match is not None:
+        tags = etags.tag_list(if_none_match)
+        if tags == ("*",):
+            return True
+        return entry.etag is not None and any(etags.weakly_equal(tag, entry.etag) for tag in tags)
+    since = dates.parse_date(request.headers.first("if-modified-since"), now)
+    if since is None:
+        return False
+    modified = dates.parse_date(entry.last_modified or entry.headers.first("date"), now)
+    return modified is not None and modified <= since
+
+
+def range_applies(request: RequestHead, entry: Entry, now: float) -> bool:
+    """Whether `If-Range` (absent: always) lets the Range count: strong tags or an equal date (RFC 9110 §13.1.5)."""
+    condition = request.headers.first("if-range")
+    if condition is None:
+        return True
+    condition = condition.strip()
+    if condition.startswith(('"', "W/")):
+        return entry.etag is not None and etags.strongly_equal(condition, entry.etag)
+    return entry.last_modified is not None and condition == entry.last_modified.strip()
+
+
+def names_another(not_modified: Headers, entry: Entry) -> bool:
+    """Whether a 304's strong tag is not the stored one: then it must not freshen it (RFC 9111 §4.3.4)."""
+    tag = not_modified.first("etag")
+    return (
+        tag is not None and etags.is_strong(tag) and entry.etag is not None and not etags.weakly_equal(tag, entry.etag)
+    )
+
+
+def freshened(stored: Headers, update: Headers) -> Headers:
+    """Stored fields after a 304: each field it has replaces all stored lines of that name (RFC 9111 §3.2).
+
+    An Age that the 304 does not repeat is gone: it belonged to the old answer.
+    """
+    names = {name for name, _ in update.lines} - NEVER_TAKEN_OVER
+    kept = [line for line in stored.lines if line[0] not in names and line[0] != "age"]
+    return Headers.wrap(kept + [line for line in update.lines if line[0] in names])

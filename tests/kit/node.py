@@ -1,0 +1,82 @@
+"""A real cache node in the test's own loop, on ports of its own."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.serve import serve
+from edge.settings import Node
+from policy.profile import RFC9111, Profile
+from policy.service import Behavior, Service
+from tests.kit.http import Reply, ask
+
+
+@dataclass
+class Running:
+    """A node that serves."""
+
+    url: str
+    admin: str
+    records_path: Path | None
+    shutdown: asyncio.Event
+    task: "asyncio.Task[None]"
+
+    async def get(self, target: str, **fields: str) -> Reply:
+        return await ask(self.url, target, **fields)
+
+    async def purge(self, **order: Any) -> dict[str, Any]:
+        reply = await ask(self.admin, "/purge", method="POST", body=json.dumps(order).encode())
+        return {"status": reply.status, **json.loads(reply.body)}
+
+    async def health(self) -> dict[str, Any]:
+        return json.loads((await ask(self.admin, "/healthz")).body)
+
+    async def stop(self) -> None:
+        self.shutdown.set()
+        await self.task
+
+    def records(self) -> list[dict[str, Any]]:
+        assert self.records_path is not None
+        return [json.loads(line) for line in self.records_path.read_text().splitlines()]
+
+
+@asynccontextmanager
+async def running_node(
+    parent: str,
+    *behaviors: Behavior,
+    name: str = "fra",
+    records: Path | None = None,
+    profile: Profile = RFC9111,
+    countries: dict[str, str] | None = None,
+    service: dict[str, Any] | None = None,
+    **settings: Any,
+) -> AsyncIterator[Running]:
+    """A node in front of `parent`; `settings` go to `Node`, `service` to `Service`."""
+    told: asyncio.Future[dict[str, object]] = asyncio.get_running_loop().create_future()
+    shutdown = asyncio.Event()
+    rules = Service(behaviors=behaviors or (Behavior(path="*"),), **(service or {}))
+    task = asyncio.create_task(
+        serve(
+            Node(name=name, **settings),
+            rules,
+            parent=parent,
+            records=records,
+            shutdown=shutdown,
+            ready=told.set_result,
+            countries=countries,
+            profile=profile,
+        )  # fmt: skip
+    )
+    await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
+    ready = told.result()
+    node = Running(str(ready["url"]), str(ready["admin"]), records, shutdown, task)
+    try:
+        yield node
+    finally:
+        await node.stop()
