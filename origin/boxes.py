@@ -99,9 +99,7 @@ def children(data: memoryview, where: str) -> Iterator[tuple[str, memoryview]]:
         elif size == 0:  # allowed for the last child: it reaches to the end of its parent
             size = end - at
         if not header <= size <= end - at:
-            raise BadMedia(
-                f"{where}/{letters.decode('latin-1')}", f"size {size}", f"{header} to {end - at} bytes"
-            )
+            raise BadMedia(f"{where}/{letters.decode('latin-1')}", f"size {size}", f"{header} to {end - at} bytes")
         yield letters.decode("latin-1"), data[at + header : at + size]
         at += size
 

@@ -115,9 +115,7 @@ def read_moof(moof: Box, track: Track) -> tuple[Fragment, int, int]:
             seen_header = True
             _, given = fields.version_and_flags()
             if (track_id := fields.uint(4)) != track.track_id:
-                raise BadMedia(
-                    fields.where, f"track {track_id}", f"the init section's track {track.track_id}"
-                )
+                raise BadMedia(fields.where, f"track {track_id}", f"the init section's track {track.track_id}")
             if given & 0x1:
                 # Absolute offsets are only right in the one file the muxer had in mind.
                 raise BadMedia(fields.where, "a base data offset", "default-base-is-moof")

@@ -118,11 +118,19 @@ class Session:
             generation.anchor = (max(began, self.stream.listed_until), self.segmenter.seconds(fragment.start))
         if self.index is None and not self._place(fragment):
             return
-        self.stream.note_frame_rate(self.name, self.track, fragment)
         segment = self.segmenter.push(fragment)
         if segment is not None:
             self.number(segment)
         self.stream.follow(generation)
+
+    def renew(self, init: InitSection, now: float) -> None:
+        """The POST has sent another init section; an equal one, repeated for late joiners, changes nothing."""
+        if self.state is not State.LIVE or init.id == self.init.id:
+            return
+        self.flush()
+        self.init = init
+        self.end = None
+        self.stream.reopen(self, now)
 
     def _place(self, fragment: Fragment) -> bool:
         """Finds which segment of the generation this fragment begins; False: it begins none, drop it."""
@@ -219,6 +227,16 @@ class Stream:
         session.attach(generation, carried=False)
         return session
 
+    def awaiting(self, post: object, kind: Kind) -> None:
+        """A POST has opened; audio waits for video that is on its way."""
+        self.awaited[post] = kind
+
+    def settled(self, post: object) -> None:
+        """The POST has sent its init section, or never will."""
+        if self.awaited.pop(post, None) is not None and self.generation is not None:
+            self.follow(self.generation)
+            self.note_end()
+
     def reopen(self, by: Session, now: float) -> None:
         """`by` jumped, or sent another init section: a new generation, and its siblings come along."""
         sessions = [s for s in by.generation.sessions.values() if s.state is State.LIVE]
@@ -243,8 +261,7 @@ class Stream:
     def follow(self, generation: Generation) -> None:
         """Cuts audio where the video was cut; by length where there is no video."""
         video = any(
-            session.state is State.LIVE and session.track.kind is Kind.VIDEO
-            for session in generation.sessions.values()
+            session.state is State.LIVE and session.track.kind is Kind.VIDEO for session in generation.sessions.values()
         ) or (generation is self.generation and Kind.VIDEO in self.awaited.values())
         boundaries = generation.timeline.boundaries
         for session in generation.sessions.values():
@@ -315,11 +332,6 @@ class Stream:
 
     def numbered(self, name: str, item: Numbered) -> None:
         self.outbox.setdefault(name, deque()).append(item)
-
-    def note_frame_rate(self, name: str, track: Track, fragment: Fragment) -> None:
-        window = self.windows.get(name)
-        if window is not None and track.kind is Kind.VIDEO and not window.frame_rate:
-            window.frame_rate = fragment.samples * track.timescale / fragment.duration
 
     def note_end(self) -> None:
         """The stream has ended when every track of the generation did, properly."""

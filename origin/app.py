@@ -1,0 +1,175 @@
+"""What caches and players reach: playlists, init sections and segments of live streams, and the VOD folder.
+
+    /{stream}/multivariant.m3u8    /{stream}/{track}/media.m3u8    /{stream}/{track}/init-{id}.mp4
+    /{stream}/{track}/seg-{generation}-{number}.m4s    /vod/...    /  (the streams)    /healthz
+
+Live resources are looked up by their whole path in one table; a request's path never becomes a file's.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from origin.publisher import Publisher
+from origin.responses import Resource, answer, cache_control, cross_origin
+from origin.vod import find
+
+log = logging.getLogger("origin")
+
+CHUNK = 256 * 1024
+_METHODS = ["GET", "HEAD", "OPTIONS"]
+_REQUEST_FIELDS = "If-Match, If-Modified-Since, If-None-Match, If-Range, Range"
+
+
+def origin_app(publisher: Publisher) -> Starlette:
+    """The application of the public listener."""
+    allowed = publisher.settings.cors
+
+    async def live(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return _preflight(allowed)
+        name = request.path_params["name"]
+        resource = publisher.resources.get(name)
+        if resource is None:
+            return _not_found(publisher, name)
+        return await _send(request, resource, publisher.body(name, resource), allowed)
+
+    async def vod(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return _preflight(allowed)
+        name = request.path_params["name"]
+        folder = publisher.settings.vod
+        resource = await asyncio.to_thread(find, folder, name, publisher.settings.lifetimes.vod) if folder else None
+        if resource is None:
+            return _not_found(publisher, f"vod/{name}")
+        return await _send(request, resource, None, allowed)
+
+    async def streams(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return _preflight(allowed)
+        return _json(_list(publisher), allowed)
+
+    async def health(request: Request) -> Response:
+        status = 503 if publisher.trouble else 200
+        return _json({"ok": not publisher.trouble, "storage": publisher.trouble or "ok"}, allowed, status)
+
+    async def unusual(request: Request, error: Exception) -> Response:
+        """404, 405 and what else the router says, in our words and with our fields."""
+        assert isinstance(error, HTTPException)
+        headers = {**(error.headers or {}), **dict(cross_origin(allowed)), "Cache-Control": cache_control(1)}
+        return Response(f"{error.detail}\n", error.status_code, headers, "text/plain")
+
+    return Starlette(
+        routes=[
+            Route("/", streams, methods=_METHODS),
+            Route("/healthz", health, methods=_METHODS),
+            Route("/vod/{name:path}", vod, methods=_METHODS),
+            Route("/{name:path}", live, methods=_METHODS),
+        ],
+        exception_handlers={HTTPException: unusual, OSError: _unreadable},
+    )
+
+
+def _preflight(allowed: str) -> Response:
+    headers = {
+        **dict(cross_origin(allowed)),
+        "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
+        "Access-Control-Allow-Headers": _REQUEST_FIELDS,
+        "Access-Control-Max-Age": "86400",
+        "Allow": "GET, HEAD, OPTIONS",
+    }
+    return Response(status_code=204, headers=headers)
+
+
+def _not_found(publisher: Publisher, name: str) -> Response:
+    headers = {
+        **dict(cross_origin(publisher.settings.cors)),
+        "Cache-Control": cache_control(publisher.settings.lifetimes.not_found),
+    }
+    stream = name.partition("/")[0]
+    if stream in publisher.streams:
+        headers["Surrogate-Key"] = stream  # purging the stream makes caches forget what was not there, too
+    return Response(f"/{name}: not here.\n", 404, headers, "text/plain")
+
+
+async def _unreadable(request: Request, error: Exception) -> Response:
+    log.error("%s: %s", request.url.path, error)
+    return Response("The origin cannot read this file.\n", 500, {"Cache-Control": "no-store"}, "text/plain")
+
+
+async def _send(request: Request, resource: Resource, body: bytes | None, allowed: str) -> Response:
+    reply = answer(resource, request.method, request.headers, allowed)
+    response: Response
+    if reply.first == reply.end:
+        response = Response(status_code=reply.status)
+    elif body is not None:
+        # One message of bytes: the server copies anything else, and sends several in several writes.
+        whole = reply.end - reply.first == len(body)
+        response = Response(body if whole else body[reply.first : reply.end], reply.status)
+    else:
+        chunks = _read(resource, reply.first, reply.end)
+        # The first chunk is read before the head is sent: a file that cannot be read is a 500, not a broken 200.
+        first = await anext(chunks)
+        response = StreamingResponse(_continued(first, chunks), reply.status)
+    response.raw_headers = [
+        (field.lower().encode("latin-1"), value.encode("latin-1")) for field, value in reply.headers
+    ]
+    return response
+
+
+async def _continued(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+
+
+async def _read(resource: Resource, at: int, end: int) -> AsyncIterator[bytes]:
+    """The file's bytes from `at` to `end`, a chunk at a time; OSError when it is shorter than it was."""
+    assert resource.path is not None
+    file = await asyncio.to_thread(resource.path.open, "rb")
+    try:
+        file.seek(at)
+        while at < end:
+            chunk = await asyncio.to_thread(file.read, min(CHUNK, end - at))
+            if not chunk:
+                raise OSError(f"{resource.path}: ends at byte {at}, wanted {end}")
+            at += len(chunk)
+            yield chunk
+    finally:
+        file.close()
+
+
+def _json(value: object, allowed: str, status: int = 200) -> Response:
+    headers = {**dict(cross_origin(allowed)), "Cache-Control": "no-store"}
+    return Response(json.dumps(value, indent=2) + "\n", status, headers, "application/json")
+
+
+def _list(publisher: Publisher) -> dict[str, object]:
+    return {
+        "streams": [
+            {
+                "name": stream.name,
+                "url": f"{stream.name}/multivariant.m3u8",
+                "ended": stream.ended,
+                "tracks": [
+                    {
+                        "name": window.name,
+                        "codec": window.track.codec,
+                        "segments": len(window.listed),
+                        "last": window.next_number - 1,
+                        "bandwidth_bps": round(window.average_bps),
+                    }
+                    for window in stream.windows.values()
+                ],
+            }
+            for stream in publisher.streams.values()
+        ],
+        "vod": publisher.settings.vod is not None,
+    }

@@ -1,0 +1,228 @@
+"""Where encoders post: `POST|PUT /ingest/{stream}/{track}.cmfv|.cmfa|.mp4`, one long request a track.
+
+The body is the DASH-IF live media ingest protocol's CMAF: `ftyp moov (moof mdat)*`, in one request for as long as the
+encoder runs. How the request ends says what happened: properly, the track has ended; broken off, it was interrupted.
+"""
+
+import asyncio
+import logging
+import re
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from origin.errors import BadMedia
+from origin.fragments import FragmentReader
+from origin.publisher import Publisher
+from origin.stream import Session, State, Stream
+from origin.tracks import InitSection, Kind
+
+log = logging.getLogger("origin")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_KINDS = {"cmfv": Kind.VIDEO, "cmfa": Kind.AUDIO, "mp4": None}
+_SPEND_S = 2.0
+"""How long a refused body is read on: an answer sent to someone who is still sending is lost with the connection."""
+
+
+class Refused(Exception):
+    """An ingest request that ends with an error status and a sentence for the person behind the encoder."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def check_names(stream: str, file: str) -> tuple[str, Kind | None]:
+    """(track, the kind its extension promises). `Refused`: a name that could not stand in a path, or is reserved."""
+    track, _, extension = file.rpartition(".")
+    if not _NAME.fullmatch(stream) or stream == "vod" or not _NAME.fullmatch(track):
+        raise Refused(
+            400,
+            f"/ingest/{stream}/{file}: found a name that cannot be used, wanted letters, digits, - and _ "
+            '(64 at most, a letter or digit first; "vod" is taken).',
+        )
+    if extension not in _KINDS:
+        raise Refused(400, f"{file}: found .{extension}, wanted .cmfv (video), .cmfa (audio) or .mp4.")
+    return track, _KINDS[extension]
+
+
+class Ingest:
+    """ASGI endpoint of all ingest requests."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self.publisher = publisher
+        self.stopping = asyncio.Event()
+        """Set at shutdown: open requests are ended, what they sent is published."""
+        self.open = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def stop(self) -> None:
+        """Ends all open requests and waits until what they sent is stored."""
+        self.stopping.set()
+        await self._idle.wait()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        self.open += 1
+        self._idle.clear()
+        try:
+            stream, file = request.path_params["stream"], request.path_params["file"]
+            if request.method not in ("POST", "PUT"):
+                await _answer(send, 405, "Wanted POST or PUT.", allow="POST, PUT")
+                return
+            await self._ingest(stream, file, receive)
+            await _answer(send, 200, "")
+        except Refused as refused:
+            log.warning("%s: %s", scope["path"], refused)
+            await self._refuse(receive, send, refused.status, str(refused))
+        except _Gone:
+            pass
+        except Exception as error:
+            # A defect of ours: one line for the log, one answer, and the other tracks go on.
+            log.error("%s: %s: %s", scope["path"], type(error).__name__, error, exc_info=log.isEnabledFor(10))
+            await self._refuse(receive, send, 500, "The origin failed; its log says why.")
+        finally:
+            self.open -= 1
+            if not self.open:
+                self._idle.set()
+
+    async def _ingest(self, stream_name: str, file: str, receive: Receive) -> None:
+        track, promised = check_names(stream_name, file)
+        post = _Post(self, track, promised, receive)
+        stream = self.publisher.streams.get(stream_name)
+        if stream is None:
+            # A stream that never gets an init section leaves nothing behind.
+            stream = self.publisher.stream(stream_name)
+        try:
+            await post.run(stream)
+        finally:
+            if not stream.windows and not stream.outbox and not stream.awaited:
+                self.publisher.streams.pop(stream_name, None)
+
+    async def _refuse(self, receive: Receive, send: Send, status: int, text: str) -> None:
+        # The server passes a body on through a bounded queue: unless someone reads it, neither our answer nor the
+        # connection's end gets through.
+        spending = asyncio.create_task(_spend(receive))
+        try:
+            await _answer(send, status, text)
+            await asyncio.wait((spending,), timeout=_SPEND_S)
+        finally:
+            spending.cancel()
+
+
+class _Gone(Exception):
+    """The encoder's connection broke: there is nobody to answer."""
+
+
+class _Post:
+    """One ingest request."""
+
+    def __init__(self, ingest: Ingest, track: str, promised: Kind | None, receive: Receive) -> None:
+        self.publisher = ingest.publisher
+        self.clock = ingest.publisher.clock
+        self.stopping = ingest.stopping
+        self.track = track
+        self.promised = promised
+        self.receive = receive
+        self.reader = FragmentReader(ingest.publisher.settings.largest)
+        self.session: Session | None = None
+        self.superseded = asyncio.Event()
+
+    async def run(self, stream: Stream) -> None:
+        """Until the request ends. `Refused`, `_Gone`: not as it should."""
+        if self.promised is not None:
+            stream.awaiting(self, self.promised)
+        how = State.BROKEN
+        try:
+            await self._read(stream)
+            how = State.ENDED
+        except BadMedia as error:
+            raise Refused(400, f"{stream.name}/{self.track}: {error}") from None
+        finally:
+            stream.settled(self)
+            if self.session is not None:
+                self.session.finish(how)
+                await self.publisher.close(stream)
+                log.info("%s/%s: %s", stream.name, self.track, self.session.state.value)
+
+    async def _read(self, stream: Stream) -> None:
+        interruptions = [
+            asyncio.create_task(self.superseded.wait()),
+            asyncio.create_task(self.stopping.wait()),
+        ]
+        received: asyncio.Task[Message] | None = None
+        try:
+            while True:
+                received = asyncio.create_task(_receive(self.receive))
+                await asyncio.wait((received, *interruptions), return_when=asyncio.FIRST_COMPLETED)
+                if self.superseded.is_set():
+                    raise Refused(409, f"{stream.name}/{self.track}: a newer encoder has taken over.")
+                if self.stopping.is_set():
+                    raise Refused(503, f"{stream.name}/{self.track}: the origin is shutting down.")
+                message = received.result()
+                if message["type"] == "http.disconnect":
+                    raise _Gone
+                self._take(stream, message.get("body", b""))
+                await self.publisher.drain(stream)
+                if not message.get("more_body", False):
+                    self.reader.finish()
+                    return
+        finally:
+            for task in (*interruptions, received):
+                if task is not None:
+                    task.cancel()
+
+    def _take(self, stream: Stream, data: bytes) -> None:
+        for found in self.reader.feed(data):
+            now = self.clock()
+            if not isinstance(found, InitSection):
+                assert self.session is not None
+                self.session.push(found, now)
+            elif self.session is not None:
+                self.session.renew(found, now)
+            else:
+                if self.promised not in (None, found.track.kind):
+                    raise Refused(
+                        400,
+                        f"{stream.name}/{self.track}: found {found.track.kind.value}, wanted {self.promised.value} "
+                        "(.cmfv holds video, .cmfa audio).",
+                    )
+                self.session = stream.begin(self.track, found, now, self.superseded.set)
+                stream.settled(self)
+                log.info("%s/%s: %s", stream.name, self.track, _describe(self.session))
+
+
+def _describe(session: Session) -> str:
+    track = session.track
+    if track.kind is Kind.VIDEO:
+        what = f"{track.codec} {track.width}x{track.height}"
+    else:
+        what = f"{track.codec} {track.sample_rate} Hz, {track.channels} channel(s)"
+    return f"{what}, generation {session.generation.id}"
+
+
+async def _receive(receive: Receive) -> Message:
+    return await receive()
+
+
+async def _spend(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _answer(send: Send, status: int, text: str, allow: str = "") -> None:
+    body = f"{text}\n".encode() if text else b""
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    headers += [(b"connection", b"close")] if status >= 400 else []
+    headers += [(b"allow", allow.encode())] if allow else []
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def ingest_app(ingest: Ingest) -> Starlette:
+    """The application of the ingest listener."""
+    return Starlette(routes=[Route("/ingest/{stream}/{file}", endpoint=ingest)])

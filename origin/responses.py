@@ -1,0 +1,126 @@
+"""From a resource and a request to a status and its fields: conditional requests and byte ranges (RFC 9110 13, 14).
+
+Pure: tables in the tests say what is answered. Resources are immutable values; a live playlist is replaced, not
+changed.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import formatdate, parsedate_to_datetime
+from pathlib import Path
+
+Headers = list[tuple[str, str]]
+
+EXPOSED = "Age, Cache-Status, Content-Length, Content-Range, Date, ETag, Last-Modified, Via, X-Cache"
+"""Fields that scripts of other origins may read: a player measures age and finds what the caches did."""
+
+
+@dataclass(slots=True)
+class Resource:
+    """What stands behind a URL."""
+
+    media_type: str
+    size: int
+    etag: str
+    """Strong, with its quotes."""
+    modified: float
+    """Unix seconds."""
+    lifetime: float
+    surrogate_key: str = ""
+    body: bytes | None = None
+    path: Path | None = None
+    """Where the bytes lie if they are not in `body`."""
+    immutable: bool = False
+    """These bytes will be the answer for ever (RFC 8246)."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What to send: the resource's bytes `first` to `end` (exclusive), none where both are 0."""
+
+    status: int
+    headers: Headers
+    first: int = 0
+    end: int = 0
+
+
+def cache_control(lifetime: float, *, immutable: bool = False) -> str:
+    return f"public, max-age={int(lifetime)}{', immutable' if immutable else ''}"
+
+
+def cross_origin(allowed: str) -> Headers:
+    fields = [("Access-Control-Allow-Origin", allowed), ("Access-Control-Expose-Headers", EXPOSED)]
+    # One named origin makes no difference between requests, so no Vary: it would split every cache for nothing.
+    return fields if allowed else []
+
+
+def answer(resource: Resource, method: str, request: Mapping[str, str], allowed: str) -> Answer:
+    """How GET or HEAD for a resource is answered; `request` looks fields up without regard to case."""
+    headers: Headers = [
+        ("ETag", resource.etag),
+        ("Last-Modified", formatdate(resource.modified, usegmt=True)),
+        ("Cache-Control", cache_control(resource.lifetime, immutable=resource.immutable)),
+        *cross_origin(allowed),
+    ]
+    if resource.surrogate_key:
+        headers.append(("Surrogate-Key", resource.surrogate_key))
+    if _unchanged(resource, request):
+        return Answer(304, headers)
+    headers += [("Content-Type", resource.media_type), ("Accept-Ranges", "bytes")]
+    if method == "GET" and (span := _range(resource, request)) is not None:
+        first, end = span
+        if first >= end:
+            headers += [("Content-Range", f"bytes */{resource.size}"), ("Content-Length", "0")]
+            return Answer(416, headers)
+        headers += [
+            ("Content-Range", f"bytes {first}-{end - 1}/{resource.size}"),
+            ("Content-Length", str(end - first)),
+        ]
+        return Answer(206, headers, first, end)
+    headers.append(("Content-Length", str(resource.size)))
+    return Answer(200, headers, 0, resource.size if method == "GET" else 0)
+
+
+_TAGS = re.compile(r'(?:W/)?("[^"]*")')
+
+
+def _unchanged(resource: Resource, request: Mapping[str, str]) -> bool:
+    """RFC 9110 13.2.2: If-None-Match rules where it is sent, If-Modified-Since only where it is not."""
+    tags = request.get("if-none-match")
+    if tags is not None:
+        return tags.strip() == "*" or resource.etag in _TAGS.findall(tags)  # weak comparison
+    since = _date(request.get("if-modified-since"))
+    return since is not None and int(resource.modified) <= since
+
+
+def _range(resource: Resource, request: Mapping[str, str]) -> tuple[int, int] | None:
+    """(first, end) of the one range asked for, end exclusive; empty: not satisfiable; None: send it all.
+
+    Several ranges, other units and malformed ones are ignored, as RFC 9110 14.2 allows.
+    """
+    match = re.fullmatch(r"\s*bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", request.get("range", ""), re.I)
+    if match is None or match[1] == match[2] == "":
+        return None
+    condition = request.get("if-range")
+    if condition is not None:
+        date = _date(condition)
+        # Strong comparison: a weak tag never matches; a date only if it is exactly ours (RFC 9110 13.1.5).
+        if condition != resource.etag and (date is None or date != int(resource.modified)):
+            return None
+    if match[1] == "":
+        first = max(0, resource.size - int(match[2])) if int(match[2]) else resource.size
+        return first, resource.size
+    first = int(match[1])
+    if match[2] and int(match[2]) < first:
+        return None
+    return first, min(resource.size, int(match[2]) + 1) if match[2] else resource.size
+
+
+def _date(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None

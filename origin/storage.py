@@ -1,0 +1,78 @@
+"""The folder the origin keeps its media in: a file is there whole or not at all.
+
+Everything is written beside its place and renamed into it, so that neither a reader nor a crash ever meets half a
+file. A full disk costs what was being written and nothing else.
+"""
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from origin.errors import StorageFailed
+
+
+class Storage:
+    """A directory tree. Calls block: the shell runs them in a thread."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def prepare(self) -> None:
+        """Makes the folder, and sweeps up what a crash left half written. `StorageFailed`: it cannot be used."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            for left in self.root.rglob("*.part"):
+                left.unlink(missing_ok=True)
+            self.write("writable", b"")
+            self.delete("writable")
+        except OSError as error:
+            raise _failed(self.root, error) from error
+
+    def path(self, name: str) -> Path:
+        """Where `live/720p/seg-1-0.m4s` lies. Names are the origin's own, never taken from a request."""
+        return self.root / name
+
+    def write(self, name: str, data: bytes) -> None:
+        """Puts a whole file in its place. `StorageFailed`: nothing was put there, what was there still is."""
+        path = self.path(name)
+        part = path.with_name(f"{path.name}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(data)
+            part.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                part.unlink()
+            raise _failed(path, error, len(data)) from error
+
+    def read(self, name: str) -> bytes | None:
+        """The file's bytes, None where there is none. `StorageFailed`: it is there and cannot be read."""
+        try:
+            return self.path(name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _failed(self.path(name), error) from error
+
+    def delete(self, name: str) -> None:
+        """Removes a file; one that is not there, or cannot be removed, is left for later."""
+        with suppress(OSError):
+            self.path(name).unlink()
+
+    def has(self, name: str, size: int) -> bool:
+        try:
+            return self.path(name).stat().st_size == size
+        except OSError:
+            return False
+
+    def streams(self) -> list[str]:
+        """Names of the streams with saved state."""
+        return sorted(path.parent.name for path in self.root.glob("*/state.json"))
+
+
+def _failed(path: Path, error: OSError, size: int = 0) -> StorageFailed:
+    found = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFailed(str(path), f"disk full ({found})", f"room for {size} bytes")
+    return StorageFailed(str(path), found, "a folder that can be written to")
