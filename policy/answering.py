@@ -45,6 +45,7 @@ class Answering:
         member = cache_status(
             self._name,
             cause=cause,
+            had_stale=fetch.entry is not None,
             forward_status=forward_status,
             ttl=entry.life.fresh_until - now if entry.indexed else None,
             stored=stored,

@@ -25,18 +25,23 @@ def cache_status(
     *,
     cause: Cause | None = None,
     hit: bool = False,
+    had_stale: bool = False,
     ttl: float | None = None,
     forward_status: int | None = None,
     stored: bool = False,
     collapsed: bool = False,
     detail: str | None = None,
 ) -> str:
-    """One member of the list: `fra; hit; ttl=12` or `fra; fwd=uri-miss; stored`. `detail` is an RFC 9651 token."""
+    """One member of the list: `fra; hit; ttl=12` or `fra; fwd=uri-miss; stored`. `detail` is an RFC 9651 token.
+
+    `had_stale`: something was stored for the key, so that a miss is not one of the URI.
+    """
     parts = [name]
     if hit:
         parts.append("hit")
     elif cause is not None:
-        parts.append(f"fwd={FORWARD_REASON[cause]}")
+        reason = FORWARD_REASON[cause]
+        parts.append("fwd=stale" if had_stale and reason == "uri-miss" else f"fwd={reason}")
     if forward_status is not None:
         parts.append(f"fwd-status={forward_status}")
     if ttl is not None:

@@ -59,18 +59,17 @@ async def running_node(
     told: asyncio.Future[dict[str, object]] = asyncio.get_running_loop().create_future()
     shutdown = asyncio.Event()
     rules = Service(behaviors=behaviors or (Behavior(path="*"),), **(service or {}))
-    task = asyncio.create_task(
-        serve(
-            Node(name=name, **settings),
-            rules,
-            parent=parent,
-            records=records,
-            shutdown=shutdown,
-            ready=told.set_result,
-            countries=countries,
-            profile=profile,
-        )  # fmt: skip
+    node_runs = serve(
+        Node(name=name, **settings),
+        rules,
+        parent=parent,
+        records=records,
+        shutdown=shutdown,
+        ready=told.set_result,
+        countries=countries,
+        profile=profile,
     )
+    task = asyncio.create_task(node_runs)
     await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()

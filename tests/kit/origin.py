@@ -89,7 +89,7 @@ def response(body: bytes, status: int = 200, method: str = "GET", **fields: str)
 async def running_origin() -> AsyncIterator[Origin]:
     origin = Origin()
     server = await asyncio.start_server(origin.serve, "127.0.0.1", 0)
-    origin.url = "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    origin.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield origin
     finally:
