@@ -1,18 +1,23 @@
 """Talking to the admin listeners of nodes that run: explain and purge."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cdnlab.complaints import nearest
 from cdnlab.errors import BadUsage, Failed
 from cdnlab.runfolder import find_running
 from cdnlab.viewer import Answer, ask
+
+CLIENT_IP = "CDNLab-Client-IP"
+"""The request field by which a viewer on this machine stands in for one elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -51,24 +56,57 @@ def find_all(*, node: str | None, admin: str | None, runs: Path) -> list[Listene
     nodes = _nodes(runs)
     if node is not None:
         return [_named(nodes, node)]
+    return shields_first(nodes)
+
+
+def shields_first(nodes: list[Listener]) -> list[Listener]:
+    """The order in which a purge must go: from the origin outwards."""
     return sorted(nodes, key=lambda one: one.role != "shield")
 
 
-def explain(listener: Listener, url: str, *, as_json: bool) -> int:
-    """Prints what the node would do with `url`."""
-    if not urlsplit(url).netloc:
-        url = f"{listener.url}{url}" if url.startswith("/") else url
-    told = _good(ask(f"{listener.admin}/explain?url={quote(url, safe='')}"), listener).json()
+def explain(listener: Listener, url: str, headers: list[str], *, as_json: bool) -> int:
+    """Prints what the node would do with a request for `url` now."""
+    query = urlencode([("url", url), *(("header", header) for header in headers)])
+    told = _good(ask(f"{listener.admin}/explain?{query}"), listener).json()
     if as_json:
         print(json.dumps(told, indent=2))
-        return 0
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in told.items():
-        table.add_row(name.replace("_", " "), _plain(value))
-    console = Console()
-    console.print(f"{listener.name} would answer {url}:", highlight=False, markup=False, soft_wrap=True)
-    console.print(table)
+    else:
+        _show(told, url)
     return 0
+
+
+def _show(told: dict[str, Any], url: str) -> None:
+    console = Console()
+    gate, behavior = told["gate"], told["behavior"]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("next", told["next"], style="bold")
+    table.add_row("behavior", escape(_spelled(behavior)))
+    country = f"viewer in {gate['country'] or 'no known country'}"
+    asks = f"asks for token {gate['token']!r}, " if gate["token"] else ""
+    verdict = f"refused: {gate['refused']} {gate['reason']}" if gate["refused"] else "open"
+    table.add_row("gate", escape(f"{verdict} ({asks}{country})"))
+    table.add_row("cache key", escape(told["key"]))
+    for entry in told["stored"]:
+        left = entry["fresh_for"]
+        fresh = f"fresh for {left:.1f} s" if left > 0 else f"stale for {-left:.1f} s"
+        table.add_row(
+            "stored" if entry["selected"] else "stored, other variant",
+            escape(
+                f"{entry['status']}, {entry['bytes']} bytes, age {entry['age']:.1f} s, {fresh} "
+                f"({entry['standing']}; lifetime by {entry['set_by']}), {entry['hits']} hits"
+            ),
+        )
+    if not told["stored"]:
+        table.add_row("stored", "nothing")
+    if told["in_flight"]:
+        table.add_row("in flight", "a fill that requests wait for")
+    console.print(f"{told['node']} ({told['profile']}), asked for {url}", highlight=False, markup=False, soft_wrap=True)
+    console.print(table, highlight=False)
+
+
+def _spelled(behavior: dict[str, Any]) -> str:
+    rest = ", ".join(f"{name} {_plain(value)}" for name, value in behavior.items() if name != "path")
+    return behavior["path"] + (f"  {rest}" if rest else "")
 
 
 def purge_order(*, url: str | None, key: str | None, everything: bool, soft: bool) -> dict[str, Any]:
@@ -82,27 +120,26 @@ def purge_order(*, url: str | None, key: str | None, everything: bool, soft: boo
 def purge(listeners: list[Listener], order: dict[str, Any], *, as_json: bool) -> int:
     """Sends the order to each node in turn and prints how many responses each had."""
     results: dict[str, Any] = {}
-    for listener in listeners:
-        here = dict(order)
-        if "url" in here and listener.url:
-            # Every node stores under the host that it was asked by; a viewer's URL names only one of them.
-            parts = urlsplit(str(here["url"]))
-            here["url"] = f"{listener.url}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
-        answer = _good(
-            ask(
-                f"{listener.admin}/purge",
-                method="POST",
-                headers={"Content-Type": "application/json"},
-                body=json.dumps(here).encode(),
-            ),
-            listener,
-        ).json()
-        results[listener.name] = answer
+    for name, answer in send_purge(listeners, order):
+        results[name] = answer
         if not as_json:
-            print(f"{listener.name}: {answer.get('purged', 0)} purged{' (soft)' if order['soft'] else ''}")
+            print(f"{name}: {answer.get('purged', 0)} purged{' (soft)' if order['soft'] else ''}")
     if as_json:
         print(json.dumps(results, indent=2))
     return 0
+
+
+def send_purge(listeners: list[Listener], order: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each node's name and its answer, one after the other. Raises `Failed` at the first that does not obey."""
+    for listener in listeners:
+        here = dict(order)
+        if "url" in here and listener.url:
+            # A viewer's URL names one node; every node has the same thing under its own address.
+            parts = urlsplit(str(here["url"]))
+            here["url"] = f"{listener.url}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
+        body = json.dumps(here).encode()
+        answer = ask(f"{listener.admin}/purge", method="POST", headers={"Content-Type": "application/json"}, body=body)
+        yield listener.name, _good(answer, listener).json()
 
 
 def _nodes(runs: Path) -> list[Listener]:

@@ -167,15 +167,16 @@ def _behaviors(draft: Draft) -> Iterator[Finding]:
     for index, behavior in draft.behaviors.items():
         if behavior.token is not None and behavior.token not in draft.token_names:
             yield Finding(
-                ("behavior", index, "token"), shown(behavior.token), f"the name of a token; there is no [token.{behavior.token}]",
+                ("behavior", index, "token"), shown(behavior.token),
+                f"the name of a token; there is no [token.{behavior.token}]",
                 nearest(behavior.token, sorted(draft.token_names), keys=False),
             )  # fmt: skip
     indexes = list(draft.behaviors)
     for never, by in matching.shadowed(tuple(draft.behaviors.values())):
         yield Finding(
             ("behavior", indexes[never], "path"), shown(draft.behaviors[indexes[never]].path),
-            f"a pattern that can match: behavior[{indexes[by]}], {shown(draft.behaviors[indexes[by]].path)}, comes first and "
-            "takes all of it", "Put the narrower pattern first.",
+            f"a pattern that can match: behavior[{indexes[by]}], {shown(draft.behaviors[indexes[by]].path)}, "
+            "comes first and takes all of it", "Put the narrower pattern first.",
         )  # fmt: skip
 
 
@@ -194,14 +195,15 @@ def _segments(draft: Draft) -> Iterator[Finding]:
     for index, length in lengths.items():
         if length != first:
             yield Finding(
-                ("stream", index, "segment"), shown(write_seconds(length)), f"{write_seconds(first)} like the first stream: "
-                "one origin cuts them all alike",
+                ("stream", index, "segment"), shown(write_seconds(length)),
+                f"{write_seconds(first)} like the first stream: one origin cuts them all alike",
             )  # fmt: skip
     if draft.origin is None:
         return
     if "segment" in draft.origin.model_fields_set and draft.origin.segment != first:
         yield Finding(
-            ("origin", "segment"), shown(write_seconds(draft.origin.segment)), f"{write_seconds(first)}, as the encoder is told",
+            ("origin", "segment"), shown(write_seconds(draft.origin.segment)),
+            f"{write_seconds(first)}, as the encoder is told",
             "Leave it out: it follows the streams.",
         )  # fmt: skip
     elif draft.origin.window < 3 * first:

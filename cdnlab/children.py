@@ -26,15 +26,18 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> 
     from edge.serve import serve
     from edge.settings import Node
     from policy.service import Service
+    from vendors import PROFILES
 
+    service = Service.model_validate(settings["service"])
     await serve(
         Node.model_validate(settings["node"]),
-        Service.model_validate(settings["service"]),
+        service,
         parent=settings["parent"],
         records=Path(settings["records"]),
         shutdown=shutdown,
         ready=say,
         countries=settings["countries"],
+        profile=PROFILES[service.profile],
     )
 
 

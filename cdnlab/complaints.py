@@ -117,7 +117,11 @@ def _walk(data: object, location: Sequence[str | int]) -> tuple[Path, object]:
     """The part of pydantic's location that is in the data (it also names union branches), and the value there."""
     path: Path = ()
     for step in location:
-        if (isinstance(data, Mapping) and step in data) or (isinstance(data, Sequence) and not isinstance(data, str) and isinstance(step, int) and step < len(data)):
+        if isinstance(data, Mapping):
+            if step not in data:
+                continue
+            data = data[step]
+        elif isinstance(data, list) and isinstance(step, int):
             data = data[step]
         else:
             continue
@@ -132,8 +136,7 @@ def _alias(name: str, info: Any) -> str:
 def _fields_at(model: Any, path: Path) -> Mapping[str, Any]:
     """The fields of the model that rules the table at `path`."""
     for step in path:
-        kinds = [kind for kind in _alternatives(model)]
-        model = None
+        kinds, model = _alternatives(model), None
         for kind in kinds:
             if isinstance(step, int) or get_origin(kind) is dict:
                 inner = [one for one in get_args(kind) if one is not Ellipsis]

@@ -44,6 +44,12 @@ class Display(AbstractContextManager["Display"]):
         if self._live is not None:
             self._live.stop()
 
+    def pause(self) -> None:
+        """Leaves the terminal to somebody else's progress bar; lines go on."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
     def say(self, line: str, style: str = "") -> None:
         """One line that stays."""
         self._console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)

@@ -63,8 +63,7 @@ def _show(findings: list[Finding]) -> None:
 
 def _python() -> list[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return [Finding("Python", Verdict.MISSING, version, "Python 3.11 or newer is needed.")]
+    # pip refuses to install cdnlab on anything older than 3.11.
     if sys.version_info >= (3, 14):
         return [Finding("Python", Verdict.LESS, f"{version}, which is not tested", "3.11 to 3.13 are.")]
     return [Finding("Python", Verdict.GOOD, version)]

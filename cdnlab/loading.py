@@ -1,6 +1,7 @@
 """`cdnlab load`: the running cluster's edges, or any, loaded with players; what they saw, and the report of it."""
 
 import json
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,13 +72,14 @@ def load_edges(
     segment: float,
     console: Console,
     verbose: bool = False,
+    stop: threading.Event | None = None,
 ) -> dict[str, Any]:
     """Runs the players to the end and returns load.json's content; warnings go to the console."""
     path = f"/{stream}/multivariant.m3u8"
     expires_at = int(time.time() + load.duration) + _LONGER
     result = launch.run(
         load, targets, out=out, stream_url=path, segment=segment, console=console, verbose=verbose,
-        token=urlsplit(signed(document, path, expires_at=expires_at)).query,
+        stop=stop, token=urlsplit(signed(document, path, expires_at=expires_at)).query,
     )  # fmt: skip
     for warning in launch.warnings(result):
         console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)

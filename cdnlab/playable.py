@@ -3,18 +3,16 @@
 import asyncio
 import time
 from dataclasses import dataclass
-from ipaddress import ip_network
 from urllib.parse import urljoin
 
+from cdnlab.asking import CLIENT_IP
 from cdnlab.cluster import Cluster
 from cdnlab.document import Document
 from cdnlab.errors import Failed
 from cdnlab.signing import signed
 from cdnlab.viewer import Answer, ask
 from edge.settings import Node
-
-CLIENT_IP = "CDNLab-Client-IP"
-"""The request field by which a viewer on this machine stands in for one elsewhere."""
+from loadtests.identity import address, networks_of
 
 
 @dataclass
@@ -52,21 +50,13 @@ async def wait_until_playable(cluster: Cluster, *, within: float, renditions: in
 
 
 def viewer_headers(document: Document, node: Node) -> dict[str, str]:
-    """What a viewer of this edge sends: an address in one of its countries, where the lab's table has one."""
-    for country in node.countries:
-        address = address_in(document, country)
-        if address is not None:
-            return {CLIENT_IP: address}
-    return {}
+    """What a viewer of this edge sends: an address in one of its countries."""
+    return from_country(document, node.countries[0]) if node.countries else {}
 
 
-def address_in(document: Document, country: str) -> str | None:
-    """An address of a country by the lab's own table."""
-    for network, code in document.geo.countries.items():
-        if code == country:
-            whole = ip_network(network)
-            return str(whole[1] if whole.num_addresses > 1 else whole[0])
-    return None
+def from_country(document: Document, country: str) -> dict[str, str]:
+    """What a viewer in a country sends; `BadTarget` when no network there is known."""
+    return {CLIENT_IP: address(networks_of((country,), document.geo.countries), 0)}
 
 
 def _what_is_missing(url: str, renditions: int, headers: dict[str, str]) -> str:

@@ -157,7 +157,7 @@ class Child:
             return
         if "ready" in said:
             self.ready = said
-            self._enter(State.READY)
+            self._enter(State.READY, **{name: value for name, value in said.items() if name != "ready"})
             if self._readiness is not None and not self._readiness.done():
                 self._readiness.set_result(said)
         elif "failed" in said:

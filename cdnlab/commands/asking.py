@@ -24,13 +24,18 @@ def explain(
     url: Annotated[str, typer.Argument(help="A URL at an edge, or its path with --node.")],
     node: Annotated[str | None, NODE] = None,
     admin: Annotated[str | None, ADMIN] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", help="A field of the request, such as 'Range: bytes=0-99'.")
+    ] = None,
+    client: Annotated[str | None, typer.Option("--from", help="The viewer's IP address.")] = None,
     runs: Annotated[Path, RUNS] = Path("runs"),
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Ask an edge what it would do with a URL now, and why."""
     from cdnlab import asking
 
-    return asking.explain(asking.find(url, node=node, admin=admin, runs=runs), url, as_json=as_json)
+    headers = [*(header or ()), *([] if client is None else [f"{asking.CLIENT_IP}: {client}"])]
+    return asking.explain(asking.find(url, node=node, admin=admin, runs=runs), url, headers, as_json=as_json)
 
 
 def purge(

@@ -11,7 +11,8 @@ JSON = typer.Option("--json", help="One JSON object a line, for scripts.")
 
 def register(app: typer.Typer) -> None:
     app.command(
-        epilog="Example: [bold]cdnlab edge --listen 127.0.0.1:8080 --origin http://127.0.0.1:9000 --profile cloudfront[/]"
+        epilog="Example: [bold]cdnlab edge --listen 127.0.0.1:8080 --origin http://127.0.0.1:9000 "
+        "--profile cloudfront[/]"
     )(edge)
     app.command(epilog="Example: [bold]cdnlab origin --listen 0.0.0.0:9000 --storage /srv/media[/]")(origin)
     app.command(epilog="Example: [bold]cdnlab transcode clip.mp4 --out vod/clip[/]")(transcode)
@@ -39,13 +40,14 @@ def edge(
     from cdnlab.alone import edge_settings
     from cdnlab.foreground import Ready, serve_here
     from edge.serve import serve
+    from vendors import PROFILES
 
     alone = edge_settings(origin=origin, listen=listen, admin=admin, profile=profile, config=config, node=node)
 
     async def server(shutdown: asyncio.Event, ready: Ready) -> None:
         await serve(
             alone.node, alone.service, parent=alone.parent, records=records, shutdown=shutdown, ready=ready,
-            countries=alone.countries,
+            countries=alone.countries, profile=PROFILES[alone.service.profile],
         )  # fmt: skip
 
     return serve_here(server, as_json=as_json)
