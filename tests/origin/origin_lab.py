@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from origin import Origin, serve
+from origin.fragments import FragmentReader
 
 RATE = 30
 """Frames a second of the test card."""
@@ -161,3 +162,35 @@ def until(what: Callable[[], Any], seconds: float = 10.0) -> Any:
             return value
         time.sleep(0.02)
     raise AssertionError(f"not within {seconds} s")
+
+
+class Feeder:
+    """One ingest request whose body is sent piece by piece, as an encoder would."""
+
+    def __init__(self, origin: Running, path: str, method: str = "POST") -> None:
+        parts = urlsplit(origin.ingest)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+        self._connection.putrequest(method, f"/ingest/{path}")
+        self._connection.putheader("Transfer-Encoding", "chunked")
+        self._connection.endheaders()
+
+    def send(self, data: bytes) -> None:
+        self._connection.send(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def end(self) -> Reply:
+        """Ends the body as HTTP says it should."""
+        self._connection.send(b"0\r\n\r\n")
+        return self.reply()
+
+    def reply(self) -> Reply:
+        response = self._connection.getresponse()
+        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+
+    def break_off(self) -> None:
+        """Closes the connection in the middle of the body."""
+        self._connection.close()
+
+
+def pieces(data: bytes) -> list[bytes]:
+    """Init section and fragments of a body, each by itself."""
+    return [one.data for one in FragmentReader(2**26).feed(data)]
