@@ -1,6 +1,7 @@
 """A real ffmpeg, a real socket: what arrives at the origin's door."""
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -13,12 +14,13 @@ import pytest
 from transcode_boxes import fragments, inside, timescale
 from transcode_sink import Sink
 
+from transcode.child import Patience
 from transcode.command import START
 from transcode.events import Died, Drained, Ended, Event, Progress, Said, Started
 from transcode.ffmpeg import Ffmpeg
 from transcode.ladder import Rung
 from transcode.plan import Plan, prepare
-from transcode.process import Backoff, Patience, run_live
+from transcode.process import Backoff, run_live
 from transcode.settings import Stream
 from transcode.source import probe
 
@@ -102,7 +104,7 @@ def test_decode_times_go_on_without_a_gap(finite: tuple[Sink, list[Event]]) -> N
     sink, _ = finite
     for post in sink.posts:
         made = fragments(bytes(post.body))
-        for before, after in zip(made, made[1:], strict=False):
+        for before, after in itertools.pairwise(made):
             assert after.first_decode_time == before.end, post.track
 
 
