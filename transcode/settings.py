@@ -47,7 +47,7 @@ class Stream(Settings):
     loop: bool = True
     """A file starts again at its end, and the stream's time goes on. False: the stream ends with the file."""
 
-    duration: Seconds | None = None
+    duration: Seconds | None = Field(default=None, gt=0)
     """End the stream after this much media. Left out: it goes on until it is stopped, or its source ends."""
 
     @field_validator("ladder", mode="before")
