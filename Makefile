@@ -1,0 +1,68 @@
+# The verbs of this project. `make help` lists them.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python here that is new enough. Tried by running it: a version manager's shim may be there for one that is not.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+# A system's ffmpeg of version 6 or newer is used; without one, the package that brings one along is installed.
+FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg version n\{0,1\}\([0-9]*\)\..*/\1/p'); \
+	[ "$${v:-0}" -ge 6 ] || echo ,ffmpeg)
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo test check live slow bench format docs clean
+
+help:  ## List the verbs
+	@awk -F ':.*## +' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed  ## Make .venv with cdnlab in it (and an ffmpeg, if the system's is missing or old)
+
+dev: $(VENV)/.dev  ## The same, and what the tests need
+
+demo: install  ## A live stream, a shield, two edges, a hundred viewers, a report
+	@$(BIN)/cdnlab demo
+
+test: dev  ## All tests but the slow ones
+	$(BIN)/pytest -m "not slow"
+
+check: dev  ## Format, lint, types, fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not live and not slow"
+
+live: dev  ## The tests that start ffmpeg and whole clusters
+	$(BIN)/pytest -m "live and not slow"
+
+slow: dev  ## The tests that take minutes
+	$(BIN)/pytest -m slow --timeout 600
+
+bench: dev  ## Benchmarks, beside the last run on this machine
+	$(BIN)/pytest tests/bench -o addopts="-q --strict-markers --import-mode=importlib" --benchmark-only --benchmark-autosave \
+		$$(ls .benchmarks/*/*.json >/dev/null 2>&1 && echo --benchmark-compare)
+
+format: dev  ## Format and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: dev  ## Make the generated page of docs/ again
+	$(BIN)/cdnlab schema --markdown > docs/settings.md
+
+clean:  ## Remove what was built (not the runs)
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@[ -n "$(PYTHON)" ] || { echo "cdnlab needs Python 3.11 or newer; found $$(python3 --version 2>&1 || true)." \
+		"Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "This Python has no venv module." \
+		"On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[all$(FFMPEG_EXTRA)]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(PIP) --editable '.[all,dev$(FFMPEG_EXTRA)]'
+	@touch $@
