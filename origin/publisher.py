@@ -44,7 +44,7 @@ class Publisher:
         self.resources: dict[str, Resource] = {}
         """What each path answers, without its leading slash: `live/720p/seg-1-0.m4s`."""
         self.trouble: str = ""
-        """What went wrong with storage last, until a write succeeds again."""
+        """What went wrong with storage last, until a segment is stored again."""
         self._lengths = dict(lengths or {})
         self._bodies: LRUCache[str, bytes] = LRUCache(max(1, settings.memory), getsizeof=len)
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
@@ -125,6 +125,7 @@ class Publisher:
             data = item.segment.data
             name = f"{stream.name}/{track}/{entry.name}"
             if await self._write(name, data):
+                self.trouble = ""
                 self._offer_segment(stream, window, entry, data, now)
                 if window.track.kind is Kind.VIDEO:
                     samples = sum(fragment.samples for fragment in item.segment.fragments)
@@ -150,7 +151,6 @@ class Publisher:
             log.error("%s", error)
             self.trouble = str(error)
             return False
-        self.trouble = ""
         return True
 
     async def _save(self, stream: Stream) -> None:

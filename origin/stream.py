@@ -33,6 +33,11 @@ from origin.tracks import InitSection, Kind, Track
 from origin.window import Entry, TrackWindow
 
 
+_WAIT_S = 10
+"""How far audio may run ahead of its video: an encoder that looks ahead 40 frames and starts slowly needs two or three
+seconds."""
+
+
 class State(Enum):
     """How an ingest of one track stands."""
 
@@ -141,8 +146,9 @@ class Session:
         length = Fraction(self.stream.length).limit_denominator(1_000_000)
         if abs(start - origin) < length / 2:
             self.index = 0
-        elif self.track.kind is Kind.AUDIO and start > origin:
-            self.index = bisect_right(boundaries, start)
+        elif self.track.kind is Kind.AUDIO:
+            if origin < start <= max((origin, *boundaries[-1:])) + _WAIT_S:
+                self.index = bisect_right(boundaries, start)
         elif boundaries and fragment.independent:
             # A rung that joins late has to begin where the others were cut, or will be.
             frame = self.segmenter.seconds(fragment.duration) / fragment.samples
@@ -151,7 +157,7 @@ class Session:
                 if abs(start - boundary) < frame:
                     self.index = index + 1
             ahead = round((start - boundaries[-1]) / step) if step > 0 else 0
-            if ahead > 0 and abs(start - boundaries[-1] - ahead * step) < frame:
+            if 0 < ahead <= 3 and abs(start - boundaries[-1] - ahead * step) < frame:
                 self.index = len(boundaries) + ahead
         if self.index is None:
             self.unplaced += self.segmenter.seconds(fragment.duration)
@@ -275,8 +281,9 @@ class Stream:
                     session.index += 1
                 else:
                     break
-            # Video that lags by three segments is not waited for: sound goes on.
-            while (not video or segmenter.held > 3 * self.target) and (segment := segmenter.take()):
+            # Video that lags by more than it should is not waited for: sound goes on.
+            patience = max(_WAIT_S, 3 * self.target)
+            while (not video or segmenter.held > patience) and (segment := segmenter.take()):
                 session.number(segment)
             if not video and session.state is not State.LIVE:
                 session.flush()
