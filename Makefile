@@ -39,7 +39,7 @@ slow: dev  ## The tests that take minutes
 	$(BIN)/pytest -m slow --timeout 600
 
 bench: dev  ## Benchmarks, beside the last run on this machine
-	$(BIN)/pytest tests/bench -o addopts="-q --strict-markers --import-mode=importlib" --benchmark-only --benchmark-autosave \
+	$(BIN)/pytest tests/bench -o addopts="-q --strict-markers" --benchmark-only --benchmark-autosave \
 		$$(ls .benchmarks/*/*.json >/dev/null 2>&1 && echo --benchmark-compare)
 
 format: dev  ## Format and mend what ruff can mend
