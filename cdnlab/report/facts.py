@@ -1,0 +1,216 @@
+"""The facts of a run, counted from its records.
+
+**Hit rate**, defined once and used everywhere: a request is a *hit* when it was answered without an upstream fetch of
+its own (`hit`, `hit-stale`, `collapsed`); the rate is hits / cacheable requests, where cacheable is everything but
+`pass` and `refused`, which were never the cache's business. `revalidated` (the parent said 304) is not a hit and is
+counted apart. The byte hit rate is the same over body bytes sent. Vendors count differently: CloudFront's console
+divides hits by all requests.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cdnlab.report import sql
+from cdnlab.report.errors import CausesDoNotSum, ExtraMissing, NoRecords
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+HIT_RATE = (
+    "A hit is a request answered without an upstream fetch of its own: hit, hit-stale or collapsed. The hit rate is "
+    "hits divided by cacheable requests; pass and refused were never the cache's business and stand outside. "
+    "Revalidated (the parent answered 304) is no hit and is counted apart. The byte hit rate is the same over body "
+    "bytes sent."
+)
+OFFLOAD = (
+    "Origin offload is 1 - what the origin was asked for / what viewers asked for, over requests and over bytes. "
+    "The origin's requests are the fetches of the nodes whose parent it is, whatever their purpose."
+)
+
+_MOST_BINS = 600
+Row = dict[str, Any]
+
+
+@dataclass
+class Report:
+    """What report.json holds, key by key. Rates are between 0 and 1, or null where there was nothing to divide by.
+
+    A *rates row* has `requests`, `cacheable`, `hits`, `revalidated`, `misses`, `failed`, `passed`, `refused`,
+    `hit_rate`, `bytes`, `bytes_cacheable`, `bytes_hit`, `byte_hit_rate`.
+    """
+
+    run: str
+    """Name of the run folder."""
+    began: float | None
+    """Unix seconds of the first request; null without any."""
+    seconds: float
+    """From the first request's arrival to the last one's end."""
+    notes: list[str] = field(default_factory=list)
+    """What a reader must know before trusting the rest, such as unreadable lines."""
+    definitions: dict[str, str] = field(default_factory=dict)
+    total: Row = field(default_factory=dict)
+    """Rates row over viewers' requests: what arrived at the edges."""
+    nodes: list[Row] = field(default_factory=list)
+    """Rates row per node, with `node` and `role` ("edge" or "shield")."""
+    classes: list[Row] = field(default_factory=list)
+    """Rates row per `object_class`, viewers' requests."""
+    node_classes: list[Row] = field(default_factory=list)
+    """Rates row per `node` and `object_class`."""
+    renditions: list[Row] = field(default_factory=list)
+    """Rates row per `rendition`, viewers' requests."""
+    statuses: list[Row] = field(default_factory=list)
+    """`node`, `status`, `requests`, `bytes`; status 0: the client left first."""
+    outcomes: list[Row] = field(default_factory=list)
+    """`object_class`, `outcome`, `requests`, `bytes`, viewers' requests."""
+    causes: list[Row] = field(default_factory=list)
+    """`node`, `object_class`, `outcome` (miss, revalidated, pass), `cause`, `requests`. Sums to all of those."""
+    offload: Row = field(default_factory=dict)
+    """`edge_`, `shield_`, `origin_` `requests` and `bytes`, `request_offload`, `byte_offload`."""
+    fetches: list[Row] = field(default_factory=list)
+    """`node`, `to_origin`, `purpose`, `fetches`, `failed`, `bytes`."""
+    repeated: list[Row] = field(default_factory=list)
+    """Per node that asks the origin, over init sections and segments it missed: `objects`, `fetches`, `most` for one
+    object, `repeated` (objects fetched more than once)."""
+    ttfb: list[Row] = field(default_factory=list)
+    """`node`, `outcome`, `requests`, `p50`, `p90`, `p99` in milliseconds (interpolated)."""
+    ttfb_histogram: list[Row] = field(default_factory=list)
+    """`outcome`, `bucket` b (10^(b/10) to 10^((b+1)/10) ms), `requests`, viewers' requests."""
+    bin_seconds: float = 1.0
+    timeline: list[Row] = field(default_factory=list)
+    """`second` since `began`, `node`, `outcome`, `by_viewer`, `requests`, `hits`, `cacheable` per bin."""
+    refusals: list[Row] = field(default_factory=list)
+    """`node`, `status`, `reason`, `country`, `requests`."""
+    failures: list[Row] = field(default_factory=list)
+    """`node`, `status`, `reason`, `requests`."""
+    top_misses: list[Row] = field(default_factory=list)
+    """The 15 `path`s with the most `misses`, the `nodes` they missed at, their `causes`."""
+    purges: list[Row] = field(default_factory=list)
+    """`at`, `node`, `what`, `value`, `soft`, `purged`; the first 200."""
+    players: Row | None = None
+    """load.json, where the run had a load test (`loadtests.tally` tells its keys)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole report as plain values; every key is an attribute documented here."""
+        return asdict(self)
+
+    def segment_hit_rate(self) -> float | None:
+        """At the edges: what a CDN for video is judged by."""
+        return next((row["hit_rate"] for row in self.classes if row["object_class"] == "segment"), None)
+
+
+def build(directory: Path) -> Report:
+    """Count the run in `directory` (docs/architecture.md tells its files).
+
+    Lines that cannot be read (the last one of a killed process) are left out and told in `notes`. Raises `NoRecords`,
+    `CausesDoNotSum`, `ExtraMissing`.
+    """
+    files = _files(directory)
+    try:
+        import duckdb
+    except ModuleNotFoundError as error:
+        raise ExtraMissing("duckdb") from error
+    with duckdb.connect() as db:
+        db.execute(sql.LOAD, {"files": [str(file) for file in files]})
+        db.execute(sql.VIEWS)
+        return _count(db, directory)
+
+
+def _count(db: "DuckDBPyConnection", directory: Path) -> Report:
+    for row in _rows(db, sql.CAUSELESS):
+        raise CausesDoNotSum(**row)
+    window = _row(db, sql.WINDOW)
+    began = window["began"]
+    seconds = max(0.0, window["ended"] - began) if began is not None else 0.0
+    bin_seconds = float(max(1, -(-int(seconds) // _MOST_BINS)))
+    cluster, notes = _read_json(directory / "cluster.json")
+    players, complaints = _read_json(directory / "load.json")
+    notes += complaints
+    for row in _rows(db, sql.UNREADABLE):
+        lines = "1 line" if row["lines"] == 1 else f"{row['lines']} lines"
+        notes.append(
+            f"records/{row['file']}: {lines} could not be read and left out; the last line of a process that was "
+            "killed may be torn"
+        )
+    facing = {"facing_origin": _facing_origin(db, cluster)}
+    if began is None:
+        notes.append("no request was recorded")
+    return Report(
+        run=directory.resolve().name,
+        began=began,
+        seconds=round(seconds, 3),
+        notes=notes,
+        definitions={"hit_rate": HIT_RATE, "offload": OFFLOAD},
+        total=_row(db, sql.TOTAL),
+        nodes=_rows(db, sql.BY_NODE),
+        classes=_rows(db, sql.BY_CLASS),
+        node_classes=_rows(db, sql.BY_NODE_CLASS),
+        renditions=_rows(db, sql.BY_RENDITION),
+        statuses=_rows(db, sql.BY_STATUS),
+        outcomes=_rows(db, sql.OUTCOMES),
+        causes=_rows(db, sql.CAUSES),
+        offload=_row(db, sql.OFFLOAD, facing),
+        fetches=_rows(db, sql.FETCHES, facing),
+        repeated=_rows(db, sql.REPEATED, facing),
+        ttfb=_rows(db, sql.TTFB),
+        ttfb_histogram=_rows(db, sql.TTFB_HISTOGRAM),
+        bin_seconds=bin_seconds,
+        timeline=_rows(db, sql.TIMELINE, {"began": began or 0.0, "bin": bin_seconds}),
+        refusals=_rows(db, sql.REFUSALS),
+        failures=_rows(db, sql.FAILURES),
+        top_misses=_rows(db, sql.TOP_MISSES),
+        purges=_rows(db, sql.PURGES),
+        players=players,
+    )
+
+
+def when(began: float | None) -> str:
+    """The instant as people read it, in UTC."""
+    if began is None:
+        return "never"
+    return datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _files(directory: Path) -> list[Path]:
+    if not directory.is_dir():
+        raise NoRecords(str(directory), "no such folder" if not directory.exists() else "a file")
+    records = directory / "records"
+    if not records.is_dir():
+        raise NoRecords(str(directory), "no records folder")
+    files = sorted(records.glob("*.jsonl"))
+    if not files:
+        raise NoRecords(str(directory), "an empty records folder")
+    return files
+
+
+def _facing_origin(db: "DuckDBPyConnection", cluster: Row | None) -> list[str]:
+    """Names of the nodes whose parent is no node of the run."""
+    told = {row["name"]: row.get("parent") for row in (cluster or {}).get("nodes", []) if "name" in row}
+    if told and all(told.values()):
+        return sorted(name for name, parent in told.items() if parent not in told)
+    return [str(row["node"]) for row in _rows(db, sql.PARENTLESS)]
+
+
+def _read_json(path: Path) -> tuple[Row | None, list[str]]:
+    """A file that need not be there, and what is to be said when it is there and useless."""
+    if not path.exists():
+        return None, []
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        return None, [f"{path.name} could not be read and was left out: {error}"]
+    if not isinstance(found, dict):
+        return None, [f"{path.name} was left out: found {type(found).__name__}, wanted a JSON object"]
+    return found, []
+
+
+def _rows(db: "DuckDBPyConnection", query: str, values: Row | None = None) -> list[Row]:
+    answer = db.execute(query, values) if values is not None else db.execute(query)
+    names = [column[0] for column in answer.description or []]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+def _row(db: "DuckDBPyConnection", query: str, values: Row | None = None) -> Row:
+    return _rows(db, query, values)[0]

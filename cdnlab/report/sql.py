@@ -1,0 +1,217 @@
+"""The report's arithmetic, in DuckDB's SQL: one query for each table of the report.
+
+`records` is every line of records/*.jsonl; `asked` the request lines, `fetched` the fetch lines, `purged` the purge
+lines. The same SQL reads a bucket of such lines on other engines, after their own way to read JSON lines.
+"""
+
+COLUMNS = {
+    "kind": "VARCHAR", "node": "VARCHAR", "seq": "BIGINT", "at": "DOUBLE", "method": "VARCHAR", "url": "VARCHAR",
+    "status": "INTEGER", "outcome": "VARCHAR", "cause": "VARCHAR", "behavior": "VARCHAR",
+    "object_class": "VARCHAR", "rendition": "VARCHAR", "bytes_sent": "BIGINT", "ttfb_ms": "DOUBLE",
+    "duration_ms": "DOUBLE", "country": "VARCHAR", "reason": "VARCHAR", "fetch": "BIGINT",
+    "from_node": "VARCHAR", "aborted": "BOOLEAN", "session": "VARCHAR", "purpose": "VARCHAR",
+    "sent_at": "DOUBLE", "landed_at": "DOUBLE", "ended_at": "DOUBLE", "size_bytes": "BIGINT",
+    "failure": "VARCHAR", "what": "VARCHAR", "value": "VARCHAR", "soft": "BOOLEAN", "purged": "BIGINT",
+}  # fmt: skip
+"""Fields of policy/record.py that the report reads, and their types; others in a line are passed over."""
+
+# A line that is no JSON, or has a value of the wrong type, becomes nulls; `unreadable` counts those.
+LOAD = f"""
+CREATE TABLE records AS
+SELECT * FROM read_json(
+    $files, format = 'newline_delimited', ignore_errors = true, filename = true,
+    columns = {{{", ".join(f"'{name}': '{kind}'" for name, kind in COLUMNS.items())}}}
+)
+"""
+
+VIEWS = """
+CREATE VIEW asked AS
+SELECT
+    *,
+    outcome IN ('hit', 'hit-stale', 'collapsed') AS is_hit,
+    outcome NOT IN ('pass', 'refused')           AS is_cacheable,
+    coalesce(from_node, '') = ''                 AS by_viewer
+FROM records
+WHERE kind = 'request' AND node IS NOT NULL AND "at" IS NOT NULL AND status IS NOT NULL AND outcome IS NOT NULL
+    AND object_class IS NOT NULL AND bytes_sent IS NOT NULL AND ttfb_ms IS NOT NULL;
+
+CREATE VIEW fetched AS
+SELECT *, coalesce(failure, '') <> '' AS has_failed FROM records
+WHERE kind = 'fetch' AND node IS NOT NULL AND url IS NOT NULL AND sent_at IS NOT NULL AND purpose IS NOT NULL;
+
+CREATE VIEW purged_lines AS
+SELECT * FROM records WHERE kind = 'purge' AND node IS NOT NULL AND "at" IS NOT NULL;
+"""
+
+UNREADABLE = """
+SELECT
+    parse_filename(filename) AS file,
+    count(*) - (SELECT count(*) FROM asked a WHERE a.filename = r.filename)
+             - (SELECT count(*) FROM fetched f WHERE f.filename = r.filename)
+             - (SELECT count(*) FROM purged_lines p WHERE p.filename = r.filename) AS lines
+FROM records r GROUP BY filename HAVING lines > 0 ORDER BY file
+"""
+
+# The columns of every hit-rate table. Rates are null where nothing was cacheable: 0 % would be a lie.
+_RATES = """
+    count(*)                                                    AS requests,
+    count(*) FILTER (is_cacheable)                              AS cacheable,
+    count(*) FILTER (is_hit)                                    AS hits,
+    count(*) FILTER (outcome = 'revalidated')                   AS revalidated,
+    count(*) FILTER (outcome = 'miss')                          AS misses,
+    count(*) FILTER (outcome = 'failed')                        AS failed,
+    count(*) FILTER (outcome = 'pass')                          AS passed,
+    count(*) FILTER (outcome = 'refused')                       AS refused,
+    hits / nullif(cacheable, 0)                                 AS hit_rate,
+    coalesce(sum(bytes_sent), 0)::BIGINT                        AS bytes,
+    coalesce(sum(bytes_sent) FILTER (is_cacheable), 0)::BIGINT  AS bytes_cacheable,
+    coalesce(sum(bytes_sent) FILTER (is_hit), 0)::BIGINT        AS bytes_hit,
+    bytes_hit / nullif(bytes_cacheable, 0)                      AS byte_hit_rate
+"""
+
+_CLASS_ORDER = """
+    list_position(['multivariant', 'media-playlist', 'init', 'segment', 'part', 'other'], object_class)
+"""
+
+TOTAL = f"SELECT {_RATES} FROM asked WHERE by_viewer"
+
+BY_NODE = f"""
+SELECT node, CASE WHEN bool_or(by_viewer) THEN 'edge' ELSE 'shield' END AS role, {_RATES}
+FROM asked GROUP BY node ORDER BY role, node
+"""
+
+BY_CLASS = f"""
+SELECT object_class, {_RATES} FROM asked WHERE by_viewer GROUP BY object_class ORDER BY {_CLASS_ORDER}
+"""
+
+BY_NODE_CLASS = f"""
+SELECT node, object_class, {_RATES} FROM asked GROUP BY node, object_class ORDER BY node, {_CLASS_ORDER}
+"""
+
+BY_RENDITION = f"""
+SELECT rendition, {_RATES} FROM asked WHERE by_viewer AND coalesce(rendition, '') <> ''
+GROUP BY rendition ORDER BY bytes DESC, rendition
+"""
+
+BY_STATUS = """
+SELECT node, status, count(*) AS requests, sum(bytes_sent)::BIGINT AS bytes
+FROM asked GROUP BY node, status ORDER BY node, status
+"""
+
+OUTCOMES = f"""
+SELECT object_class, outcome, count(*) AS requests, sum(bytes_sent)::BIGINT AS bytes
+FROM asked WHERE by_viewer GROUP BY object_class, outcome ORDER BY {_CLASS_ORDER}, outcome
+"""
+
+CAUSES = f"""
+SELECT node, object_class, outcome, cause, count(*) AS requests
+FROM asked WHERE outcome IN ('miss', 'revalidated', 'pass')
+GROUP BY node, object_class, outcome, cause ORDER BY node, {_CLASS_ORDER}, outcome, cause
+"""
+
+CAUSELESS = """
+SELECT node, outcome, count(*) AS requests, count(cause) AS with_cause,
+       first(url ORDER BY "at") FILTER (cause IS NULL) AS example
+FROM asked WHERE outcome IN ('miss', 'revalidated', 'pass')
+GROUP BY node, outcome HAVING with_cause < requests ORDER BY node, outcome
+"""
+
+# A node that asks through another of ours appears there as `from_node`; one that appears nowhere asks the origin.
+# Used where cluster.json does not say.
+PARENTLESS = """
+SELECT DISTINCT node FROM records
+WHERE node IS NOT NULL AND node NOT IN (SELECT DISTINCT from_node FROM asked WHERE from_node IS NOT NULL)
+ORDER BY node
+"""
+
+OFFLOAD = """
+WITH
+edge AS (
+    SELECT count(*) AS requests, coalesce(sum(bytes_sent), 0)::BIGINT AS bytes FROM asked WHERE by_viewer
+),
+origin AS (
+    SELECT count(*) AS requests, coalesce(sum(size_bytes), 0)::BIGINT AS bytes
+    FROM fetched WHERE list_contains($facing_origin, node)
+),
+tiers AS (
+    SELECT count(*) AS requests, coalesce(sum(bytes_sent), 0)::BIGINT AS bytes FROM asked WHERE NOT by_viewer
+)
+SELECT
+    edge.requests AS edge_requests, edge.bytes AS edge_bytes,
+    tiers.requests AS shield_requests, tiers.bytes AS shield_bytes,
+    origin.requests AS origin_requests, origin.bytes AS origin_bytes,
+    1 - origin.requests / nullif(edge.requests, 0) AS request_offload,
+    1 - origin.bytes / nullif(edge.bytes, 0) AS byte_offload
+FROM edge, origin, tiers
+"""
+
+FETCHES = """
+SELECT node, list_contains($facing_origin, node) AS to_origin, purpose, count(*) AS fetches,
+       count(*) FILTER (has_failed) AS failed, coalesce(sum(size_bytes), 0)::BIGINT AS bytes
+FROM fetched GROUP BY ALL ORDER BY to_origin DESC, node, purpose
+"""
+
+# What must be fetched once: names of init sections and segments are never used again for other bytes.
+REPEATED = """
+WITH objects AS (
+    SELECT f.node, f.url, count(DISTINCT f.fetch) AS fetches
+    FROM fetched f JOIN asked a ON a.node = f.node AND a.fetch = f.fetch
+    WHERE f.purpose = 'miss' AND list_contains($facing_origin, f.node) AND a.object_class IN ('init', 'segment')
+    GROUP BY f.node, f.url
+)
+SELECT node, count(*) AS objects, sum(fetches)::BIGINT AS fetches, max(fetches) AS most,
+       count(*) FILTER (fetches > 1) AS repeated
+FROM objects GROUP BY node ORDER BY node
+"""
+
+TTFB = """
+SELECT node, outcome, count(*) AS requests,
+       quantile_cont(ttfb_ms, 0.5) AS p50, quantile_cont(ttfb_ms, 0.9) AS p90, quantile_cont(ttfb_ms, 0.99) AS p99
+FROM asked WHERE status > 0 GROUP BY node, outcome ORDER BY node, outcome
+"""
+
+# Ten buckets a decade: bucket b holds 10^(b/10) ms up to 10^((b+1)/10) ms; anything faster than 10 us is in -20.
+TTFB_HISTOGRAM = """
+SELECT outcome, floor(10 * log10(greatest(ttfb_ms, 0.01)) + 1e-9)::INTEGER AS bucket, count(*) AS requests
+FROM asked WHERE by_viewer AND status > 0 GROUP BY ALL ORDER BY outcome, bucket
+"""
+
+WINDOW = 'SELECT min("at") AS began, max("at" + coalesce(duration_ms, 0) / 1000) AS ended FROM asked'
+
+TIMELINE = """
+SELECT floor(("at" - $began) / $bin)::INTEGER * $bin AS second, node, outcome, bool_or(by_viewer) AS by_viewer,
+       count(*) AS requests, count(*) FILTER (is_hit) AS hits, count(*) FILTER (is_cacheable) AS cacheable
+FROM asked GROUP BY ALL ORDER BY second, node, outcome
+"""
+
+REFUSALS = """
+SELECT node, status, coalesce(reason, '') AS reason, coalesce(country, '') AS country, count(*) AS requests
+FROM asked WHERE outcome = 'refused' GROUP BY ALL ORDER BY requests DESC, node, status, reason, country
+"""
+
+FAILURES = """
+SELECT node, status, coalesce(reason, '') AS reason, count(*) AS requests
+FROM asked WHERE outcome = 'failed' GROUP BY ALL ORDER BY requests DESC, node, status, reason
+"""
+
+TOP_MISSES = """
+WITH counted AS (
+    SELECT url, node, cause, count(*) AS n FROM asked WHERE outcome = 'miss' GROUP BY ALL
+),
+ranked AS (
+    SELECT regexp_replace(url, '^https?://[^/]*', '') AS path, node, cause, sum(n)::BIGINT AS n
+    FROM counted GROUP BY ALL
+)
+SELECT path, sum(n)::BIGINT AS misses,
+       (SELECT string_agg(node, ', ' ORDER BY node) FROM (SELECT DISTINCT node FROM ranked b WHERE b.path = a.path))
+           AS nodes,
+       (SELECT string_agg(cause || ' ' || n, ', ' ORDER BY n DESC, cause)
+        FROM (SELECT cause, sum(n)::BIGINT AS n FROM ranked b WHERE b.path = a.path GROUP BY cause)) AS causes
+FROM ranked a GROUP BY path ORDER BY misses DESC, path LIMIT 15
+"""
+
+PURGES = """
+SELECT "at", node, what, coalesce(value, '') AS value, coalesce(soft, false) AS soft,
+       coalesce(purged, 0) AS purged
+FROM purged_lines ORDER BY "at", node LIMIT 200
+"""

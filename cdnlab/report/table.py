@@ -1,0 +1,93 @@
+"""The report on a terminal: the hit-rate table, the causes, the offload, and what the players saw."""
+
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from cdnlab.report import words
+from cdnlab.report.facts import Report, Row
+from cdnlab.report.words import count, percent, size
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the report's tables; everything else is on the page and in the JSON."""
+    for note in report.notes:
+        console.print(f"[yellow]note:[/yellow] {escape(note)}", highlight=False)
+    if report.total["requests"]:
+        console.print(hit_rates(report, wide=console.width >= 125))
+        if report.causes:
+            console.print(causes(report))
+    for sentence in [*words.sentences(report), words.player_sentence(report)]:
+        if sentence:
+            console.print(escape(sentence), highlight=False)
+    offload = report.offload
+    if offload["edge_requests"]:
+        console.print(
+            f"Origin offload: [bold]{percent(offload['request_offload'])}[/bold] of requests "
+            f"({count(offload['origin_requests'])} of {count(offload['edge_requests'])} reached it), "
+            f"[bold]{percent(offload['byte_offload'])}[/bold] of bytes.",
+            highlight=False,
+        )
+
+
+def hit_rates(report: Report, *, wide: bool) -> Table:
+    """Rows: node x object class, then the node's sum. Not `wide`: the columns that fit 80 characters."""
+    table = Table(title="Hit rate", title_justify="left", header_style="bold", pad_edge=False)
+    columns = [column for column in _COLUMNS if wide or column[2]]
+    for name in ("node", "class"):
+        table.add_column(name, no_wrap=True)
+    for name, _, _ in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for node in report.nodes:
+        for row in report.node_classes:
+            if row["node"] == node["node"]:
+                table.add_row(node["node"], row["object_class"], *(cell(row) for _, cell, _ in columns))
+        cells = (cell(node) for _, cell, _ in columns)
+        table.add_row(node["node"], f"all ({node['role']})", *cells, style="bold", end_section=True)
+    return table
+
+
+def causes(report: Report) -> Table:
+    """Misses, revalidations and passes by cause, one column a node."""
+    nodes = [row["node"] for row in report.nodes]
+    sums: dict[tuple[str, str], dict[str, int]] = {}
+    for row in report.causes:
+        cell = sums.setdefault((row["outcome"], row["cause"]), {})
+        cell[row["node"]] = cell.get(row["node"], 0) + row["requests"]
+    table = Table(title="Why", title_justify="left", header_style="bold", pad_edge=False)
+    for name in ("outcome", "cause", "meaning"):
+        table.add_column(name, no_wrap=name != "meaning")
+    for node in nodes:
+        table.add_column(node, justify="right", no_wrap=True)
+    for (outcome, cause), cell in sorted(sums.items(), key=lambda item: (item[0][0], -sum(item[1].values()))):
+        meaning = words.MEANING.get(cause, "")
+        table.add_row(outcome, cause, meaning, *(count(cell.get(node, 0)) for node in nodes))
+    return table
+
+
+def _rate(row: Row) -> Text:
+    rate = row["hit_rate"]
+    colour = "" if rate is None else "green" if rate >= 0.95 else "yellow" if rate >= 0.8 else "red"
+    return Text(percent(rate), style=colour)
+
+
+def _number(name: str) -> Callable[[Row], str]:
+    return lambda row: count(row[name])
+
+
+_COLUMNS: tuple[tuple[str, Callable[[Row], str | Text], bool], ...] = (
+    ("requests", _number("requests"), True),
+    ("hit rate", _rate, True),
+    ("hits", _number("hits"), False),
+    ("misses", _number("misses"), True),
+    ("reval.", _number("revalidated"), False),
+    ("pass", _number("passed"), False),
+    ("refused", _number("refused"), False),
+    ("failed", _number("failed"), False),
+    ("bytes hit", lambda row: percent(row["byte_hit_rate"]), True),
+    ("bytes", lambda row: size(row["bytes"]), True),
+)
+"""Heading, cell, and whether a narrow terminal shows it too."""

@@ -1,0 +1,124 @@
+"""The report's numbers as people read them, and what they mean in a few sentences."""
+
+from collections import Counter
+
+from cdnlab.report.facts import Report
+
+MEANING = {
+    "cold": "asked for the first time",
+    "expired": "stored, but no longer fresh",
+    "evicted": "pushed out for room",
+    "purged": "taken out by a purge",
+    "vary": "stored only for other request fields",
+    "uncacheable": "the origin forbade storing",
+    "bypass": "the behavior does not cache",
+    "method": "neither GET nor HEAD",
+    "request": "the client insisted on a new answer",
+    "partial": "a range the store could not cut",
+    "aborted": "the fill it waited on broke off",
+}
+"""Each cause of policy/record.py in a few words."""
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """0.98765 -> "98.8 %"; never rounded up to 100 % or down to 0 % when it is not; "–" for nothing to divide by."""
+    if share is None:
+        return "–"
+    step = 10.0**-digits
+    value = share * 100
+    if value < 100:
+        value = min(value, 100 - step)
+    if value > 0:
+        value = max(value, step)
+    return f"{value:.{digits}f} %"
+
+
+def count(number: int | float | None) -> str:
+    """12345 -> "12,345"."""
+    return "–" if number is None else f"{number:,.0f}"
+
+
+def size(number: int | float | None) -> str:
+    """1234567 -> "1.23 MB" (decimal, as traffic is billed)."""
+    if number is None:
+        return "–"
+    value = float(number)
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(value) < 1000:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"
+
+
+def milliseconds(value: float | None) -> str:
+    """0.04321 -> "0.043 ms"; 1234 -> "1,234 ms"."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
+
+
+def sentences(report: Report) -> list[str]:
+    """What the numbers mean, most important first; each stands for itself."""
+    total, offload = report.total, report.offload
+    if not total["requests"]:
+        return ["No viewer asked for anything, so there is nothing to say about the cache."]
+    found: list[str] = []
+    if total["cacheable"]:
+        found.append(
+            f"Of {count(total['cacheable'])} cacheable requests by viewers, {percent(total['hit_rate'])} were answered "
+            f"without a fetch of their own ({percent(total['byte_hit_rate'])} of the bytes)."
+        )
+    if offload["origin_requests"] and offload["request_offload"] is not None:
+        ratio = offload["edge_requests"] / offload["origin_requests"]
+        found.append(
+            f"The origin was asked once for every {ratio:,.0f} requests of viewers and sent "
+            f"{size(offload['origin_bytes'])} where the edges sent {size(offload['edge_bytes'])}."
+            if ratio >= 2
+            else f"The origin was asked {count(offload['origin_requests'])} times for "
+            f"{count(offload['edge_requests'])} requests of viewers: the caches spared it little."
+        )
+    misses = Counter[tuple[str, str]]()
+    for row in report.causes:
+        if row["outcome"] == "miss":
+            misses[row["object_class"], row["cause"]] += row["requests"]
+    if misses:
+        (object_class, cause), most = misses.most_common(1)[0]
+        found.append(
+            f"The most common miss, {percent(most / misses.total(), 0)} of them over all nodes, was a "
+            f"{object_class} that was {cause} ({MEANING.get(cause, cause)})."
+        )
+    for row in report.repeated:
+        if row["repeated"]:
+            found.append(
+                f"{row['node']} fetched {count(row['repeated'])} of {count(row['objects'])} segments and init "
+                f"sections more than once (one of them {count(row['most'])} times): look for evictions or purges."
+            )
+    if total["failed"]:
+        found.append(f"{count(total['failed'])} requests failed because the origin did and nothing could stand in.")
+    if total["refused"]:
+        found.append(f"{count(total['refused'])} requests were refused at the gate, with the reasons given below.")
+    return found
+
+
+def player_sentence(report: Report) -> str:
+    """What the load test's viewers saw; "" without one."""
+    if report.players is None or "total" not in report.players:
+        return ""
+    seen, generator = report.players["total"], report.players.get("generator", {})
+    stalls = seen["stalls"]
+    text = (
+        f"{count(seen['viewers'])} players watched: "
+        + (f"{count(stalls)} stall{'s' if stalls > 1 else ''}" if stalls else "no stall")
+        + f", {percent(seen['rebuffer_ratio'], 2)} of their time rebuffering"
+    )
+    if seen["startup_ms"]:
+        text += f"; half of them saw a picture within {milliseconds(seen['startup_ms']['p50'])}"
+    if seen["live_latency"]:
+        text += f", {seen['live_latency']['p50']:.1f} s behind live"
+    text += "."
+    if generator.get("bound"):
+        text += (
+            f" The load generator itself used {percent(generator['cpu_share'], 0)} of a core, so latencies and stalls "
+            "measure it rather than the edges."
+        )
+    return text
