@@ -9,6 +9,7 @@ Headers are read once, when a response arrives; from then on a request costs com
 from dataclasses import dataclass
 
 from policy.fields import cache_control, dates
+from policy.fields.cache_control import CacheControl
 from policy.messages import ResponseHead
 from policy.profile import Profile
 from policy.service import Behavior
@@ -129,28 +130,7 @@ def lifetime_of(head: ResponseHead, behavior: Behavior, profile: Profile, *, ask
     seconds, rule = freshness(head, behavior, profile, now)
     born_at = now - initial_age(head, asked_at, now)
     fresh_until = born_at + (seconds or 0.0)
-    # s-maxage carries proxy-revalidate with it (RFC 9111 §5.2.2.10).
-    strict = (
-        directives.must_revalidate
-        or directives.proxy_revalidate
-        or directives.s_maxage is not None
-        or directives.no_cache
-    )
-    said_refresh, said_error = directives.stale_while_revalidate, directives.stale_if_error
-    refresh_window: float = said_refresh if said_refresh is not None else behavior.stale_while_revalidate or 0.0
-    error_window: float = (
-        said_error
-        if said_error is not None
-        else behavior.stale_if_error
-        if behavior.stale_if_error is not None
-        else profile.stale_if_error
-    )
-    if strict:
-        # What the origin said itself still holds; what cdnlab would add does not.
-        refresh_window = said_refresh or 0.0
-        error_window = said_error or 0.0
-        if directives.must_revalidate or directives.proxy_revalidate or directives.no_cache:
-            refresh_window = error_window = 0.0
+    refresh_window, error_window = _stale_windows(directives, behavior, profile)
     return Lifetime(
         born_at=born_at,
         fresh_until=fresh_until,
@@ -159,3 +139,24 @@ def lifetime_of(head: ResponseHead, behavior: Behavior, profile: Profile, *, ask
         rule=rule,
         revalidate_always=directives.no_cache,
     )
+
+
+def _stale_windows(directives: CacheControl, behavior: Behavior, profile: Profile) -> tuple[float, float]:
+    """Seconds after its freshness that an answer may be served while refreshed, and when the origin fails.
+
+    The origin's own word comes first, then the behavior's, then the profile's.
+    """
+    if directives.must_revalidate or directives.proxy_revalidate or directives.no_cache:
+        return 0.0, 0.0
+    refresh, error = directives.stale_while_revalidate, directives.stale_if_error
+    if directives.s_maxage is not None:
+        # It carries proxy-revalidate with it (RFC 9111 §5.2.2.10): only what the origin itself allows beside it counts.
+        return refresh or 0.0, error or 0.0
+    if refresh is None:
+        refresh_window = behavior.stale_while_revalidate or 0.0
+    else:
+        refresh_window = float(refresh)
+    if error is not None:
+        return refresh_window, float(error)
+    configured = behavior.stale_if_error
+    return refresh_window, profile.stale_if_error if configured is None else configured

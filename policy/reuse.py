@@ -18,9 +18,11 @@ class Standing(Enum):
 
 def standing(life: Lifetime, now: float) -> Standing:
     """Equality is stale: fresh is strictly younger than the lifetime (RFC 9111 §4.2)."""
-    if now < life.fresh_until and not life.revalidate_always:
+    if life.revalidate_always:
+        return Standing.SPENT
+    if now < life.fresh_until:
         return Standing.FRESH
-    if now < life.refreshable_until and not life.revalidate_always:
+    if now < life.refreshable_until:
         return Standing.REFRESHABLE
     if now < life.fallback_until:
         return Standing.FALLBACK

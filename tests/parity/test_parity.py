@@ -1,0 +1,123 @@
+"""Live and replay agree on every line: real nodes on real sockets, then their logs through fresh machines."""
+
+import asyncio
+import random
+from pathlib import Path
+
+from policy.machine import EdgeMachine
+from policy.profile import RFC9111
+from policy.record import Outcome
+from policy.service import Behavior, Geo, Service, Token, Ttl
+from policy.token import FastlyToken
+from replay import read_trace, replay_node
+from tests.kit.node import Running, running_node
+from tests.kit.origin import Asked, response, running_origin
+
+SECRET = "c2VjcmV0IG9mIHRoZSB0ZXN0cw=="
+RULES = (
+    Behavior(path="/guarded/*", token="viewer"),
+    Behavior(path="*.m3u8", ttl=Ttl(max="200ms"), stale_while_revalidate="100ms", stale_if_error="1s"),
+    Behavior(path="/pass/*", cache=False),
+    Behavior(path="*", geo=Geo(deny=("KP",), unknown="allow")),
+)
+SETTINGS = {"tokens": {"viewer": Token(key=SECRET)}}
+
+
+async def misbehaving(asked: Asked, writer: asyncio.StreamWriter) -> None:
+    """An origin with moods: cacheable or not, varying, failing, breaking off; by chance, as a busy one would."""
+    mood = random.random()
+    await asyncio.sleep(random.random() * 0.01)
+    if mood < 0.05:
+        writer.transport.abort()
+    elif mood < 0.1:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\ncache-control: max-age=60\r\n\r\nshort")
+        await writer.drain()
+        writer.close()
+    elif mood < 0.15:
+        writer.write(response(b"in trouble", 503))
+    elif asked.headers.first("if-none-match") == '"v"' and mood < 0.7:
+        writer.write(response(b"", 304, etag='"v"', cache_control="max-age=0.1"))
+    else:
+        control = random.choice(["max-age=1", "max-age=0", "private", "max-age=60", "no-cache"])
+        vary = {"vary": "X-Device"} if "vary" in asked.target else {}
+        body = random.randbytes(random.randrange(5000))
+        writer.write(response(body, cache_control=control, etag='"v"', surrogate_key="all", **vary))
+
+
+async def viewer(node: Running, number: int) -> None:
+    chance = random.Random(number)
+    for _ in range(25):
+        path = chance.choice(["/live.m3u8", "/seg1.m4s", "/seg2.m4s", "/vary.bin", "/pass/x", "/guarded/y", "/lost"])
+        fields = {"cdnlab_client_ip": chance.choice(["203.0.113.5", "198.51.100.5"])}
+        if chance.random() < 0.2:
+            fields["range"] = "bytes=0-99"
+        if chance.random() < 0.2:
+            fields["if_none_match"] = '"v"'
+        if chance.random() < 0.1:
+            fields["cache_control"] = "no-cache"
+        if "vary" in path:
+            fields["x_device"] = chance.choice(["tv", "phone"])
+        if path.startswith("/guarded") and chance.random() < 0.7:
+            path += "?token=" + FastlyToken(SECRET).sign(path, 4_000_000_000)
+        impatient = chance.random() < 0.05
+        try:
+            async with asyncio.timeout(0.005 if impatient else 30):
+                await node.get(path, **fields)
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
+            pass
+        if chance.random() < 0.05:
+            await node.purge(**chance.choice([{"everything": True}, {"surrogate_key": "all"}, {"url": "/seg1.m4s"}]))
+            await node.purge(surrogate_key="all", soft=True)
+
+
+def test_every_line_of_a_live_run_is_the_same_in_the_replay(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            for path in ("/live.m3u8", "/seg1.m4s", "/seg2.m4s", "/vary.bin", "/pass/x", "/guarded/y"):
+                origin.does(path, misbehaving)
+            shield_settings = {"gate": False, **SETTINGS}
+            async with running_node(
+                origin.url,
+                *RULES,
+                name="shield",
+                records=tmp_path / "shield.jsonl",
+                service=shield_settings,
+                memory="40KiB",
+                largest="30KiB",
+            ) as shield, running_node(
+                shield.url, *RULES, name="fra", records=tmp_path / "fra.jsonl", service=SETTINGS,
+                countries={"203.0.113.0/24": "KP"}, memory="20KiB", largest="15KiB",
+            ) as fra:  # fmt: skip
+                await asyncio.gather(*(viewer(fra, number) for number in range(16)))
+
+    random.seed(7)
+    asyncio.run(run())
+    for name, room, largest, gate in (("shield", 40, 30, False), ("fra", 20, 15, True)):
+        service = Service(
+            name=name,
+            behaviors=RULES,
+            room=f"{room}KiB",
+            largest=f"{largest}KiB",
+            gate=gate,
+            **SETTINGS,  # type: ignore[arg-type]
+        )
+        replayed = replay_node(read_trace(tmp_path / f"{name}.jsonl"), service, RFC9111)
+        assert replayed.requests > 100
+        assert not replayed.differences, "\n".join(map(str, replayed.differences[:20]))
+        assert {Outcome.HIT, Outcome.MISS, Outcome.PASS} <= set(replayed.outcomes)
+        if gate:  # viewers come at the same instant; one edge asks its shield one question at a time
+            assert Outcome.COLLAPSED in replayed.outcomes
+
+
+def test_a_machine_that_decides_otherwise_is_found_out(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url, records=tmp_path / "fra.jsonl") as node:
+            origin.says("/a", b"x", cache_control="max-age=60")
+            for _ in range(3):
+                await node.get("/a")
+
+    asyncio.run(run())
+    shorter = Service(name="fra", behaviors=(Behavior(path="*", ttl=Ttl(max="0s")),))
+    assert EdgeMachine(shorter).service.behaviors[0].ttl.max == 0
+    replayed = replay_node(read_trace(tmp_path / "fra.jsonl"), shorter, RFC9111)
+    assert len(replayed.differences) == 2

@@ -1,0 +1,181 @@
+"""Playbooks: events in, plans out, no sockets and no clock but the one we hold."""
+
+from policy import (
+    Behavior,
+    EdgeMachine,
+    Failure,
+    Fetch,
+    Headers,
+    Join,
+    PurgeKind,
+    PurgeOrder,
+    Refuse,
+    Relay,
+    RequestHead,
+    ResponseHead,
+    Serve,
+    Service,
+)
+from policy.record import Cause, Outcome
+
+START = 1_795_000_000.0
+
+
+def get(path: str = "/a", *, method: str = "GET", **fields: str) -> RequestHead:
+    lines = [(name.replace("_", "-"), value) for name, value in fields.items()]
+    return RequestHead(method, "http", "h", path, None, Headers(lines), "198.51.100.7")
+
+
+def says(status: int = 200, **fields: str) -> ResponseHead:
+    return ResponseHead(status, Headers((name.replace("_", "-"), value) for name, value in fields.items()))
+
+
+def machine(**service: object) -> EdgeMachine:
+    return EdgeMachine(Service(name="fra", **service))  # type: ignore[arg-type]
+
+
+def test_the_first_fetches_the_others_join_and_all_share_one_landing() -> None:
+    edge = machine()
+    leader, second, third = (edge.on_request(get(), START) for _ in range(3))
+    assert isinstance(leader, Fetch) and isinstance(second, Join) and isinstance(third, Join)
+    landing = edge.on_response(leader, says(cache_control="max-age=60"), START + 1)
+    assert [landing.answers[plan.ticket].outcome for plan in (leader, second, third)] == [
+        Outcome.MISS, Outcome.COLLAPSED, Outcome.COLLAPSED,
+    ]  # fmt: skip
+    while_filling = edge.on_request(get(), START + 1)
+    assert isinstance(while_filling, Serve) and while_filling.outcome is Outcome.HIT
+    edge.on_body_end(leader, 10, START + 2)
+    assert edge.on_request(get(), START + 60.5).cause is Cause.EXPIRED
+
+
+def test_those_who_may_not_share_are_asked_for_alone_and_later_ones_do_not_wait() -> None:
+    edge = machine()
+    leader, second = edge.on_request(get(), START), edge.on_request(get(), START)
+    assert isinstance(leader, Fetch)
+    landing = edge.on_response(leader, says(cache_control="private"), START)
+    assert isinstance(landing.answers[leader.ticket], Relay) and landing.store is None
+    own = landing.answers[second.ticket]  # type: ignore[union-attr]
+    assert isinstance(own, Fetch) and own.cause is Cause.UNCACHEABLE and not own.collapsible
+    assert isinstance(edge.on_request(get(), START + 1), Fetch)
+    assert isinstance(edge.on_request(get(), START + 1), Fetch)  # hit-for-pass: side by side
+    later = edge.on_request(get(), START + 500)
+    assert isinstance(later, Fetch) and later.collapsible
+
+
+def test_an_error_is_one_answer_for_all_who_waited() -> None:
+    edge = machine()
+    plans = [edge.on_request(get(), START) for _ in range(3)]
+    landing = edge.on_response(plans[0], says(503), START)  # type: ignore[arg-type]
+    assert [answer.status for answer in landing.answers.values()] == [503] * 3  # type: ignore[union-attr]
+    assert landing.store is not None and not landing.store.indexed
+    again = edge.on_request(get(), START)
+    assert isinstance(again, Fetch)
+    landing = edge.on_failure(again, Failure.FIRST_BYTE_TIMEOUT, START)
+    refused = landing.answers[again.ticket]
+    assert isinstance(refused, Refuse) and (refused.status, refused.outcome) == (504, Outcome.FAILED)
+
+
+def test_a_304_freshens_and_a_304_for_another_tag_does_not() -> None:
+    edge = machine()
+    first = edge.on_request(get(), START)
+    edge.on_response(first, says(cache_control="max-age=1", etag='"1"', x_kept="k"), START)  # type: ignore[arg-type]
+    edge.on_body_end(first, 5, START)  # type: ignore[arg-type]
+    asking = edge.on_request(get(), START + 2)
+    assert isinstance(asking, Fetch) and asking.request.headers.first("if-none-match") == '"1"'
+    landing = edge.on_response(asking, says(304, cache_control="max-age=60", etag='"1"', x_new="n"), START + 2)
+    answer = landing.answers[asking.ticket]
+    assert isinstance(answer, Serve) and answer.outcome is Outcome.REVALIDATED
+    assert dict(answer.headers) | {"x-kept": "k", "x-new": "n", "cache-control": "max-age=60"} == dict(answer.headers)
+    assert edge.on_request(get(), START + 30).outcome is Outcome.HIT
+    asking = edge.on_request(get(), START + 90)
+    landing = edge.on_response(asking, says(304, etag='"2"'), START + 90)  # type: ignore[arg-type]
+    anew = landing.answers[asking.ticket]  # type: ignore[union-attr]
+    assert isinstance(anew, Fetch) and "if-none-match" not in anew.request.headers
+
+
+def test_a_304_for_a_body_purged_meanwhile_asks_anew() -> None:
+    edge = machine()
+    first = edge.on_request(get(), START)
+    edge.on_response(first, says(cache_control="max-age=1", etag='"1"'), START)  # type: ignore[arg-type]
+    edge.on_body_end(first, 5, START)  # type: ignore[arg-type]
+    asking, waiting = edge.on_request(get(), START + 2), edge.on_request(get(), START + 2)
+    edge.on_purge(PurgeOrder(PurgeKind.EVERYTHING), START + 3)
+    landing = edge.on_response(asking, says(304, etag='"1"'), START + 4)  # type: ignore[arg-type]
+    assert list(landing.answers) == [asking.ticket]  # type: ignore[union-attr]  # the other waits on, under its ticket
+    anew = landing.answers[asking.ticket]  # type: ignore[union-attr]
+    assert isinstance(anew, Fetch)
+    landing = edge.on_response(anew, says(cache_control="max-age=60"), START + 5)
+    assert set(landing.answers) == {asking.ticket, waiting.ticket}  # type: ignore[union-attr]
+
+
+def test_a_fill_that_breaks_off_is_forgotten() -> None:
+    edge = machine()
+    first = edge.on_request(get(), START)
+    landing = edge.on_response(first, says(cache_control="max-age=60", content_length="9"), START)  # type: ignore[arg-type]
+    assert landing.store is not None
+    gone = edge.on_failure(first, Failure.TRUNCATED, START)  # type: ignore[arg-type]
+    assert gone.dropped == [landing.store.id] and len(edge.index) == 0
+    assert edge.on_request(get(), START).cause is Cause.ABORTED
+
+
+def test_a_fetch_is_settled_once() -> None:
+    edge = machine()
+    first = edge.on_request(get(), START)
+    edge.on_failure(first, Failure.RESET, START)  # type: ignore[arg-type]
+    assert not edge.on_response(first, says(cache_control="max-age=60"), START).answers  # type: ignore[arg-type]
+    assert len(edge.index) == 0
+
+
+def test_only_if_cached_and_no_cache_requests() -> None:
+    edge = machine()
+    refused = edge.on_request(get(cache_control="only-if-cached"), START)
+    assert isinstance(refused, Refuse) and refused.status == 504
+    first = edge.on_request(get(), START)
+    edge.on_response(first, says(cache_control="max-age=60"), START)  # type: ignore[arg-type]
+    edge.on_body_end(first, 1, START)  # type: ignore[arg-type]
+    assert isinstance(edge.on_request(get(cache_control="only-if-cached"), START), Serve)
+    assert edge.on_request(get(cache_control="no-cache"), START).cause is Cause.REQUEST
+    assert edge.on_request(get(pragma="no-cache"), START).cause is Cause.REQUEST
+    assert edge.on_request(get(cache_control="max-age=5"), START + 6).cause is Cause.REQUEST
+    assert edge.on_request(get(cache_control="min-fresh=58"), START + 6).cause is Cause.REQUEST
+    assert edge.on_request(get(cache_control="max-stale"), START + 600).outcome is Outcome.HIT_STALE
+
+
+def test_a_refresh_that_fails_leaves_the_stale_copy_and_one_that_may_not_be_stored_retires_it() -> None:
+    edge = machine()
+    first = edge.on_request(get(), START)
+    edge.on_response(first, says(cache_control="max-age=1, stale-while-revalidate=60"), START)  # type: ignore[arg-type]
+    edge.on_body_end(first, 1, START)  # type: ignore[arg-type]
+    stale = edge.on_request(get(), START + 2)
+    assert isinstance(stale, Serve) and stale.refresh is not None and stale.outcome is Outcome.HIT_STALE
+    assert edge.on_request(get(), START + 2).refresh is None  # type: ignore[union-attr]  # one at a time
+    edge.on_failure(stale.refresh, Failure.RESET, START + 2)
+    again = edge.on_request(get(), START + 3)
+    assert isinstance(again, Serve) and again.refresh is not None
+    edge.on_response(again.refresh, says(cache_control="no-store"), START + 3)
+    assert edge.on_request(get(), START + 3).cause is Cause.UNCACHEABLE
+
+
+def test_every_cause_of_a_miss_can_be_told() -> None:
+    edge = machine(room=4096, largest=4096, behaviors=(Behavior(path="/no", cache=False), Behavior(path="*")))
+
+    def fill(path: str, size: int = 0, **fields: str) -> Cause | None:
+        plan = edge.on_request(get(path), START)
+        assert isinstance(plan, Fetch)
+        edge.on_response(plan, says(**{"cache_control": "max-age=60", **fields}), START)
+        edge.on_body_end(plan, size, START)
+        return plan.cause
+
+    assert fill("/a") is Cause.COLD
+    assert edge.on_request(get("/a"), START + 90).cause is Cause.EXPIRED
+    edge = machine(room=4096, largest=4096, behaviors=(Behavior(path="/no", cache=False), Behavior(path="*")))
+    fill("/a")
+    edge.on_purge(PurgeOrder(PurgeKind.URL, "/a"), START)
+    assert fill("/a") is Cause.PURGED
+    fill("/b", 2000)
+    fill("/c", 1000)
+    assert fill("/a") is Cause.EVICTED
+    fill("/v", vary="accept")
+    assert edge.on_request(get("/v", accept="x"), START).cause is Cause.VARY
+    assert edge.on_request(get("/no"), START).cause is Cause.BYPASS
+    assert edge.on_request(get("/a", method="POST"), START).cause is Cause.METHOD

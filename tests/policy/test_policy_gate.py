@@ -1,0 +1,90 @@
+"""The gate: tokens and countries."""
+
+from ipaddress import ip_address
+
+import pytest
+
+from policy.geo import CountryTable, address_of, why_refused
+from policy.key import drop_parameter
+from policy.service import Geo
+from policy.token import FastlyToken, Verdict
+
+# AUTH-4 of the vendor facts: key, path and expiry with both hashes.
+KEY, PATH, EXPIRY = "RmFzdGx5IFRva2VuIFRlc3Q=", "/live/720p/seg_00042.m4s", 1767225600
+SHA1 = "22d173457e3822a3888ba80c88fb08162328cd07"
+SHA256 = "0d40fbe0cc3dad96f874c526d1ab32de6daf2f98e3f8ac09336fc4b502d5b73e"
+
+
+@pytest.mark.parametrize(("hash_name", "digest"), [("sha1", SHA1), ("sha256", SHA256)])
+def test_the_published_vector(hash_name: str, digest: str) -> None:
+    token = FastlyToken(KEY, hash=hash_name)
+    assert token.sign(PATH, EXPIRY) == f"{EXPIRY}_{digest}"
+    assert token.check(PATH, f"a=b&token={EXPIRY}_{digest}", EXPIRY - 1) is Verdict.GOOD
+
+
+GOOD = f"{EXPIRY}_{SHA256}"
+CHECKS = [  # query, seconds before expiry, verdict
+    (None, 1, Verdict.MISSING),
+    ("a=b", 1, Verdict.MISSING),
+    (f"token={GOOD}", 1, Verdict.GOOD),
+    (f"token={GOOD.upper()}", 1, Verdict.GOOD),  # hex has no case
+    (f"token={GOOD}", 0, Verdict.EXPIRED),
+    (f"token={EXPIRY + 9}_{SHA256}", 1, Verdict.FORGED),
+    (f"token={EXPIRY}_{SHA1}", 1, Verdict.FORGED),
+    ("token=", 1, Verdict.MALFORMED),
+    ("token=1_2", 1, Verdict.MALFORMED),
+    (f"token=x&token={GOOD}", 1, Verdict.MALFORMED),  # the first counts
+]
+
+
+@pytest.mark.parametrize(("query", "before", "verdict"), CHECKS)
+def test_token_checks(query: str | None, before: float, verdict: Verdict) -> None:
+    assert FastlyToken(KEY).check(PATH, query, EXPIRY - before) is verdict
+
+
+def test_another_path_is_another_token() -> None:
+    assert FastlyToken(KEY).check("/other", f"token={GOOD}", 0) is Verdict.FORGED
+
+
+@pytest.mark.parametrize("key", ["", "not base64!", "===="])
+def test_a_key_that_is_none_is_an_error(key: str) -> None:
+    with pytest.raises(ValueError, match="base64"):
+        FastlyToken(key)
+
+
+DROPS = [
+    ("token=x", None),
+    ("a=1&token=x&b=2", "a=1&b=2"),
+    ("tokens=x", "tokens=x"),
+    ("a=token", "a=token"),
+    (None, None),
+]
+
+
+@pytest.mark.parametrize(("query", "left"), DROPS)
+def test_the_token_leaves_the_query_and_nothing_else_does(query: str | None, left: str | None) -> None:
+    assert drop_parameter(query, "token") == left
+
+
+GEO = [  # rule, country, refused?
+    (Geo(deny=("KP",), unknown="allow"), "KP", True),
+    (Geo(deny=("KP",), unknown="allow"), "DE", False),
+    (Geo(deny=("KP",), unknown="allow"), "", False),
+    (Geo(deny=("KP",)), "", True),
+    (Geo(allow=("DE", "FR")), "DE", False),
+    (Geo(allow=("DE", "FR")), "US", True),
+]
+
+
+@pytest.mark.parametrize(("rule", "country", "refused"), GEO)
+def test_geo(rule: Geo, country: str, refused: bool) -> None:
+    assert (why_refused(rule, country) is not None) is refused
+
+
+def test_the_longest_prefix_names_the_country() -> None:
+    table = CountryTable({"10.0.0.0/8": "DE", "10.1.0.0/16": "FR", "10.1.2.0/24": "US", "2001:db8::/32": "NL"})
+    for address, country in [("10.9.9.9", "DE"), ("10.1.9.9", "FR"), ("10.1.2.3", "US"), ("11.0.0.1", None)]:
+        assert table.country_of(ip_address(address)) == country
+    assert table.country_of(ip_address("2001:db8::1")) == "NL"
+    assert address_of("::ffff:10.1.2.3") == ip_address("10.1.2.3")  # unwrapped before the look-up
+    assert address_of("not an address") is None

@@ -1,0 +1,100 @@
+"""May it be stored? RFC 9111 §3, one row a rule."""
+
+import pytest
+
+from policy.fields.dates import format_date
+from policy.matching import covers, shadowed
+from policy.messages import Headers, RequestHead, ResponseHead
+from policy.profile import RFC9111, Profile
+from policy.service import Behavior
+from policy.storing import content_length, stored_headers, why_not_store
+from vendors import FASTLY
+
+NOW = 1_795_000_000.0
+
+
+def verdict(
+    status: int, fields: dict[str, str], asked: dict[str, str] | None = None, profile: Profile = RFC9111
+) -> str | None:
+    request = RequestHead("GET", "http", "h", "/a", None, Headers((asked or {}).items()))
+    response = ResponseHead(status, Headers([("date", format_date(NOW)), *fields.items()]))
+    return why_not_store(request, response, Behavior(path="*"), profile, largest=1000, now=NOW)
+
+
+FRESH = {"cache-control": "max-age=60"}
+ROWS = [  # status, response fields, request fields, why not (None: stored)
+    (200, FRESH, {}, None),
+    (200, {"cache-control": "no-store, max-age=60"}, {}, "no-store"),
+    (200, {"cache-control": "private, max-age=60"}, {}, "private"),
+    (200, {"cache-control": 'private="x", max-age=60'}, {}, None),
+    (200, FRESH, {"cache-control": "no-store"}, "request-no-store"),
+    (200, FRESH, {"authorization": "Basic x"}, "authorization"),
+    (200, {"cache-control": "public, max-age=60"}, {"authorization": "Basic x"}, None),
+    (200, {"cache-control": "s-maxage=60"}, {"authorization": "Basic x"}, None),
+    (200, {"cache-control": "max-age=60, must-revalidate"}, {"authorization": "Basic x"}, None),
+    (200, {**FRESH, "vary": "accept, *"}, {}, "vary-star"),
+    (200, {**FRESH, "set-cookie": "a=b"}, {}, None),
+    (200, {}, {}, "no-lifetime"),
+    (200, {"etag": '"1"'}, {}, None),  # nothing but a validator: worth keeping
+    (200, {"cache-control": "public"}, {}, "no-lifetime"),
+    (404, {}, {}, None),
+    (403, {}, {}, "no-lifetime"),
+    (403, FRESH, {}, None),
+    (599, FRESH, {}, None),  # an unknown status with explicit freshness
+    (500, {}, {}, "no-lifetime"),
+    (206, FRESH, {}, "status"),
+    (304, FRESH, {}, "status"),
+    (200, {"cache-control": "must-understand, no-store, max-age=60"}, {}, None),
+    (599, {"cache-control": "must-understand, max-age=60"}, {}, "must-understand"),
+    (200, {**FRESH, "content-length": "1001"}, {}, "too-large"),
+]
+
+
+@pytest.mark.parametrize(("status", "fields", "asked", "why"), ROWS)
+def test_storing(status: int, fields: dict[str, str], asked: dict[str, str], why: str | None) -> None:
+    assert verdict(status, fields, asked) == why
+
+
+def test_fastly_stores_only_its_statuses_and_never_cookies() -> None:
+    assert verdict(200, {**FRESH, "set-cookie": "a=b"}, profile=FASTLY) == "set-cookie"
+    assert verdict(500, FRESH, profile=FASTLY) == "status"
+    assert verdict(302, FRESH, profile=FASTLY) is None
+
+
+def test_stored_fields_are_end_to_end_ones_without_those_it_may_not_keep() -> None:
+    fields = [
+        ("connection", "close, X-Hop"), ("x-hop", "1"), ("transfer-encoding", "chunked"), ("trailer", "x"),
+        ("set-cookie", "a=1"), ("set-cookie", "b=2"), ("cache-control", 'no-cache="x-secret"'), ("x-secret", "s"),
+        ("x-kept", "k"),
+    ]  # fmt: skip
+    kept = stored_headers(ResponseHead(200, Headers(fields)))
+    assert [name for name, _ in kept] == ["set-cookie", "set-cookie", "cache-control", "x-kept"]
+
+
+def test_content_length_that_is_not_one_number_is_none() -> None:
+    assert content_length(Headers([("content-length", "5"), ("content-length", "5")])) == 5
+    for lines in ([("content-length", "5"), ("content-length", "6")], [("content-length", "-5")], []):
+        assert content_length(Headers(lines)) is None
+
+
+COVERS = [  # wide, narrow, does wide take all of narrow?
+    ("*", "/live/*", True),
+    ("*.m3u8", "/live/*.m3u8", True),
+    ("/live/*", "*.m3u8", False),
+    ("/live/*", "live/a", True),  # a leading "/" is optional
+    ("/a?c", "/abc", True),
+    ("/a?c", "/a*c", False),
+    ("/a*c", "/a?c", True),
+    ("/live/*", "/live/*", True),
+    ("/live", "/live/", False),
+]
+
+
+@pytest.mark.parametrize(("wide", "narrow", "expected"), COVERS)
+def test_glob_covers(wide: str, narrow: str, expected: bool) -> None:
+    assert covers(wide, narrow) is expected
+
+
+def test_shadowed_behaviors_are_named_with_what_takes_their_place() -> None:
+    behaviors = [Behavior(path=path) for path in ("/live/*", "*.m3u8", "/live/x.m3u8", "*", "/late")]
+    assert shadowed(behaviors) == [(2, 0), (4, 3)]
