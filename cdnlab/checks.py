@@ -114,7 +114,7 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _parents(draft: Draft) -> Iterator[Finding]:
-    by_name = {node.name: node for node in draft.nodes.values()}
+    by_name = {node.name: node for node in draft.nodes.values() if node.name != "origin"}
     for index, node in draft.nodes.items():
         path = ("node", index, "parent")
         if "://" in node.parent:
@@ -126,6 +126,8 @@ def _parents(draft: Draft) -> Iterator[Finding]:
                 path, shown(node.parent), '"origin", the name of a node, or a URL',
                 nearest(node.parent, sorted(draft.node_names | {"origin"}), keys=False),
             )  # fmt: skip
+            continue
+        if node.name not in by_name:
             continue
         chain = [node.name]
         while (upper := by_name.get(by_name[chain[-1]].parent)) is not None and upper.name not in chain:

@@ -110,7 +110,7 @@ def _wanted(kind: str, message: str, context: Mapping[str, Any]) -> tuple[str, s
             return f"something else: {text}", ""
         before = before.strip().rstrip(";:")
         return wanted, f"{before[0].upper()}{before[1:]}." if before else ""
-    return message.removeprefix("Input should be ").removeprefix("a valid "), ""
+    return message.removeprefix("Input should be ").removeprefix("a valid ").replace("'", '"'), ""
 
 
 def _walk(data: object, location: Sequence[str | int]) -> tuple[Path, object]:

@@ -15,8 +15,8 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a cdn.toml."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "cdn.toml",
         **Document.model_json_schema(by_alias=True, mode="validation"),
+        "title": "cdn.toml",
     }
 
 

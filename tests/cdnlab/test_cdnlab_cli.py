@@ -1,0 +1,175 @@
+"""The command as a script meets it: exit statuses, what goes to which stream, and never a traceback."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = (
+    "up", "demo", "edge", "origin", "transcode", "init", "schema",
+    "explain", "purge", "sign", "load", "report", "replay", "doctor",
+)  # fmt: skip
+
+
+def cdnlab(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """One run of the command line in a folder of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cdnlab", *arguments],
+        cwd=cwd,
+        env=os.environ | {"COLUMNS": "200", "NO_COLOR": "1"} | environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def test_help_lists_every_command(tmp_path: Path) -> None:
+    done = cdnlab("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_an_example(command: str, tmp_path: Path) -> None:
+    done = cdnlab(command, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    example = done.stdout.partition("Example")[2]
+    assert f"cdnlab {command}" in example
+
+
+BAD = [  # given                                                    then: words on standard error; the status is 2
+    (["upp"], ["No such command"]),
+    (["up", "no-such.toml"], ["no-such.toml: no such file", "cdnlab init"]),
+    (["up", "bad.toml"], ["bad.toml:2:1:", "Did you mean 'name'?", "bad.toml:3:1:"]),
+    (["up", "--source", "no-such.mp4"], ["--source", "no-such.mp4"]),
+    (["edge"], ["--origin: wanted the URL"]),
+    (["edge", "--origin", "127.0.0.1:9000"], ["--origin: found '127.0.0.1:9000'", "http://"]),
+    (["edge", "--origin", "http://x", "--listen", "80"], ["--listen", "127.0.0.1:8080"]),
+    (["edge", "--origin", "http://x", "--profile", "akamai"], ["--profile: found 'akamai'", "rfc9111"]),
+    (["edge", "--origin", "http://x", "--node", "fra"], ["--node", "--config"]),
+    (["edge", "--origin", "http://x", "--config", "two.toml"], ["--node: wanted one of fra, nyc"]),
+    (["edge", "--origin", "http://x", "--config", "two.toml", "--node", "frs"], ["Did you mean 'fra'?"]),
+    (["origin", "--vod", "no-such-folder"], ["--vod", "a folder that exists"]),
+    (["origin", "--listen", "nowhere"], ["--listen"]),
+    (["transcode", "no-such.mp4", "--out", "vod"], ["no-such.mp4"]),
+    (["transcode", "no-such.mp4"], ["--out"]),
+    (["explain", "http://127.0.0.1:1/"], ["no cluster is running", "cdnlab up"]),
+    (["purge"], ["exactly one of a URL, --key and --all"]),
+    (["purge", "--all", "--key", "live"], ["exactly one of"]),
+    (["purge", "--all"], ["no cluster is running"]),
+    (["load"], ["no cluster is running"]),
+    (["load", "--edge", "fra"], ["--edge", "name=url"]),
+    (["sign", "http://127.0.0.1/x", "--config", "two.toml"], ["no token is asked of /x"]),
+    (["sign", "/x", "--config", "two.toml", "--for", "ever"], ["--for: found 'ever'", "a duration"]),
+    (["sign", "/x", "--config", "two.toml", "--token", "viewr"], ["--token: found 'viewr'"]),
+    (["demo", "--duration", "soon"], ["--duration: found 'soon'"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
+def test_bad_usage(arguments: list[str], words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text('[[node]]\nnam = "fra"\nlisten = "x"\n')
+    (tmp_path / "two.toml").write_text('[[node]]\nname = "fra"\n[[node]]\nname = "nyc"\n')
+    done = cdnlab(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    for word in words:
+        assert word in done.stderr
+    assert not (tmp_path / "runs").exists(), "what was not tried leaves no run folder"
+
+
+def test_no_one_listening_is_a_failure_not_a_bad_usage(tmp_path: Path) -> None:
+    done = cdnlab("explain", "/x", "--admin", "http://127.0.0.1:1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "http://127.0.0.1:1: no answer (Connection refused)" in done.stderr
+
+
+def test_init_writes_once(tmp_path: Path) -> None:
+    assert cdnlab("init", cwd=tmp_path).returncode == 0
+    first = (tmp_path / "cdn.toml").read_text()
+    again = cdnlab("init", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "there already" in again.stderr
+    assert (tmp_path / "cdn.toml").read_text() == first
+    assert cdnlab("init", "--force", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "cdn.toml").read_text() != first, "a fresh file has a fresh key"
+    assert "folder" not in cdnlab("init", "no/such/folder.toml", cwd=tmp_path).stdout
+
+
+def test_a_signed_url_opens_the_gate_it_is_for(tmp_path: Path) -> None:
+    from policy.token import FastlyToken, Verdict
+
+    (tmp_path / "cdn.toml").write_text('[[behavior]]\npath="*"\ntoken="v"\n[token.v]\nkey="${KEY}"\nparam="t"\n')
+    done = cdnlab("sign", "http://h:1/live/multivariant.m3u8?a=1", "--for", "5m", "--json", cwd=tmp_path, KEY="c2VjcmV0")
+    told = json.loads(done.stdout)
+    base, _, query = told["url"].partition("?")
+    assert base == "http://h:1/live/multivariant.m3u8"
+    token = FastlyToken("c2VjcmV0", param="t")
+    assert token.check("/live/multivariant.m3u8", query, told["expires_at"] - 1) is Verdict.GOOD
+    assert token.check("/live/multivariant.m3u8", query, told["expires_at"]) is Verdict.EXPIRED
+    assert token.check("/live/other.m3u8", query, told["expires_at"] - 1) is Verdict.FORGED
+    unset = cdnlab("sign", "/x", cwd=tmp_path)
+    assert unset.returncode == 2
+    assert "cdn.toml:5:1: token.v.key" in unset.stderr
+
+
+def test_schema_is_json_and_the_reference_is_markdown(tmp_path: Path) -> None:
+    assert json.loads(cdnlab("schema", cwd=tmp_path).stdout)["title"] == "cdn.toml"
+    assert cdnlab("schema", "--markdown", cwd=tmp_path).stdout.startswith("# Settings\n")
+
+
+def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
+    pipe = f"set -o pipefail; {sys.executable} -m cdnlab schema | head -n 1"
+    done = subprocess.run(["bash", "-c", pipe], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("{\n", "", 0)
+
+
+def test_the_edge_and_help_start_without_the_extras() -> None:
+    """Nothing optional is imported, and nothing that is slow to import."""
+    code = "import cdnlab.cli, sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    for module in ("", "; import cdnlab.alone, edge.serve, cdnlab.foreground"):
+        done = subprocess.run([sys.executable, "-c", code.replace(";", module + ";", 1)], capture_output=True, text=True, check=True)
+        loaded = set(done.stdout.split())
+        assert loaded.isdisjoint({"av", "locust", "gevent", "duckdb", "plotly", "redis", "aiocache", "loadtests", "transcode"})
+
+
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
+    """The real import of a module that is not there, as an installation without extras has it."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Without:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('duckdb', 'locust'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Without())\n"
+    )
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "fra.jsonl").write_text("")
+    done = cdnlab("report", ".", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    assert "pip install 'cdnlab[report]'" in done.stderr
+
+
+def test_doctor_as_json(tmp_path: Path) -> None:
+    done = cdnlab("doctor", "--json", cwd=tmp_path)
+    found = {one["what"]: one for one in json.loads(done.stdout)}
+    assert done.returncode == 0
+    assert found["Python"]["verdict"] == "good"
+    assert found["ffmpeg"]["found"]
+    assert found["NVENC"]["verdict"] in ("good", "less")
+    assert found["NVENC"]["found"] == "ten frames encoded" or found["NVENC"]["found"].startswith("refused: ")
+
+
+def test_doctor_fails_when_something_required_is_missing(tmp_path: Path) -> None:
+    done = cdnlab("doctor", "--json", cwd=tmp_path, CDNLAB_FFMPEG=str(tmp_path / "no-ffmpeg"))
+    found = {one["what"]: one for one in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert found["ffmpeg"]["verdict"] == "missing"
+    assert "cdnlab[ffmpeg]" in found["ffmpeg"]["advice"]

@@ -1,0 +1,164 @@
+"""cdn.toml: what is wrong is said by file, line, found and wanted, all of it at once."""
+
+from pathlib import Path
+
+import pytest
+
+from cdnlab.document import Loaded, parse, read
+from cdnlab.errors import BadDocument, BadUsage
+
+KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
+
+
+def load(text: str, folder: Path = Path(), **environ: str) -> Loaded:
+    return parse(text, file="cdn.toml", folder=folder, environ=environ)
+
+
+def complaints_of(text: str, folder: Path = Path(), **environ: str) -> list[str]:
+    with pytest.raises(BadDocument) as caught:
+        load(text, folder, **environ)
+    return str(caught.value).splitlines()
+
+
+BAD = [  # given                                                         then: line:column, and words of the complaint
+    # the text itself
+    ('profile = "rfc9111', "1:19", ["wanted TOML"]),
+    ("[[node]]\nname = fra", "2:8", ["found \"name = fra\"", "wanted TOML"]),
+    # one setting
+    ('profil = "fastly"', "1:1", ["unknown key 'profil'", "Did you mean 'profile'?"]),
+    ('profile = "akamai"', "1:1", ['found "akamai"', "rfc9111", "cloudfront"]),
+    ('[[stream]]\nname = "a"\nladder = ["721p"]', "3:1", ['stream[0].ladder', "No rung '721p'", "720p"]),
+    ('[[stream]]\nname = "Big Name"', "2:1", ["stream[0].name", "wanted text that matches"]),
+    ('[[stream]]\nsegment = "5 parsecs"', "2:1", ['found "5 parsecs"', "a duration such as", "Unknown unit 'parsecs'"]),
+    ('[[stream]]\nsegment = "1s"\npart = "2s"', "1:1", ["stream[0]", "wanted part <= segment"]),
+    ('[[stream]]\nsegment = "1010ms"\nframe_rate = 30', "1:1", ["wanted a whole number", "30.3 frames"]),
+    ('[[behavior]]\npath = "*"\nttl = { mim = "1s" }', "3:9", ["behavior[0].ttl.mim", "Did you mean 'min'?"]),
+    ('[[behavior]]\npath = "*"\nttl.min = "5s"\nttl.max = "2s"', "3:1", ["wanted min <= default <= max"]),
+    ('[[behavior]]\npath = "*"\nkey.query = 3', "3:5", ["found 3", '"all" or "none"', "a list in brackets"]),
+    ('[[behavior]]\npath = "*"\ncache = "yes please"', "3:1", ['found "yes please"', "wanted true or false"]),
+    ('[[behavior]]\nttl = { min = "1s" }', "1:1", ["behavior[0]: wanted the key 'path'"]),
+    ('[[behavior]]\npath = "*"\ngeo = { allow = ["de"] }', "3:9", ["behavior[0].geo.allow", 'such as "DE"']),
+    ('[[behavior]]\npath = "*"\ngeo = { allow = ["DE"], deny = ["US"] }', "3:1", ["wanted allow or deny, not both"]),
+    ('[[node]]\nname = "a"\nmemory = "lots"', "3:1", ["node[0].memory", 'a size such as "64KiB"']),
+    ('[[node]]\nname = "a"\nlisten = "8080"', "3:1", ["node[0].listen", 'an address such as "127.0.0.1:8080"']),
+    ('[[node]]\nname = "a"\nmemory = "1MiB"\nlargest = "2MiB"', "1:1", ["wanted largest <= memory"]),
+    ('[[node]]\nname = "a"\ntrusted = ["localhost"]', "3:1", ["node[0].trusted", "localhost"]),
+    ('[geo]\ncountries = { "203.0.113.0/33" = "DE" }', "2:1", ["geo.countries", 'such as "203.0.113.0/24"']),
+    ("[token.viewer]\nparam = 't'", "1:1", ["token.viewer", "wanted exactly one of key and key_file"]),
+    ("[load]\nviewers = 0", "2:1", ["load.viewers", "found 0", "greater than or equal to 1"]),
+    ("origin = 3", "1:1", ["origin: found 3", "wanted a table"]),
+    ("stream = 3", "1:1", ["stream: found 3", "wanted a list in brackets"]),
+    # between settings
+    ('[[node]]\nname="a"\nlisten="127.0.0.1:8080"\n[[node]]\nname="b"\nlisten="0.0.0.0:8080"', "6:1", ["not a's listen too"]),
+    ('[[node]]\nname="a"\nlisten="127.0.0.1:9000"', "3:1", ["not the origin's listen too"]),
+    ('[[node]]\nname="a"\nlisten="127.0.0.1:81"\nadmin="127.0.0.1:81"', "4:1", ["not a's listen too"]),
+    ('[[node]]\nname="a"\n[[node]]\nname="a"', "4:1", ["a name that node[0] does not have"]),
+    ('[[stream]]\nname="a"\n[[stream]]\nname="a"', "4:1", ["a name that stream[0] does not have"]),
+    ('[[node]]\nname="origin"', "2:1", ["wanted another name"]),
+    ('[[node]]\nname="fra"\nparent="sheild"\n[[node]]\nname="shield"', "3:1", ['found "sheild"', "Did you mean 'shield'?"]),
+    ('[[node]]\nname="a"\nparent="ftp://x"', "3:1", ["an http:// or https:// URL"]),
+    ('[[node]]\nname="a"\nparent="a"', "3:1", ["the loop a -> a"]),
+    ('[[node]]\nname="a"\nparent="b"\n[[node]]\nname="b"\nparent="a"', "3:1", ["the loop a -> b -> a"]),
+    ('[[behavior]]\npath="*"\ntoken="viewer"\n[token.viewers]\nkey="' + KEY + '"', "3:1", ["no [token.viewer]", "'viewers'?"]),
+    ('[token.v]\nkey_file="no/such.key"', "2:1", ["no/such.key", "No such file", "/dev/urandom"]),
+    ('[token.v]\nkey="not base64!"', "2:1", ["a shared secret in base64"]),
+    ('[[behavior]]\npath="*"\n[[behavior]]\npath="/live/*.m3u8"', "4:1", ["behavior[0], \"*\", comes first", "narrower"]),
+    ('[[stream]]\nname="a"\nsource="no-such-clip.mp4"', "3:1", ['"testcard", a URL, or a file that exists']),
+    ('[[stream]]\nsegment="2s"\n[origin]\nsegment="4s"', "4:1", ["wanted 2s, as the encoder is told"]),
+    ('[[stream]]\nname="a"\nsegment="2s"\n[[stream]]\nname="b"\nsegment="4s"', "6:1", ["wanted 2s like the first stream"]),
+    ('[[stream]]\nsegment="10s"\n[origin]\nwindow="20s"', "4:1", ["at least three segments (30s"]),
+    ('[token.v]\nkey="${NO_SUCH_KEY}"', "2:1", ["the environment variable NO_SUCH_KEY to be set"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "place", "words"), BAD, ids=[text.replace("\n", " ")[:60] for text, _, _ in BAD])
+def test_one_complaint(text: str, place: str, words: list[str]) -> None:
+    (complaint,) = complaints_of(text)
+    assert complaint.startswith(f"cdn.toml:{place}: ")
+    for word in words:
+        assert word in complaint
+
+
+def test_all_complaints_at_once_in_the_order_of_the_lines() -> None:
+    told = complaints_of(
+        """\
+profile = "rfc911"
+[[stream]]
+sauce = "testcard"
+[[node]]
+name = "a"
+parent = "b"       # a loop with b ...
+[[node]]
+name = "b"
+parent = "a"
+[[node]]
+name = "c"
+parent = "d"       # ... and a parent that is not there, although other tables are bad by themselves
+memory = "512 bananas"
+[[behavior]]
+path = "*"
+[[behavior]]
+path = "*.m3u8"
+token = "nobody"
+"""
+    )
+    assert [line.split(":")[1] for line in told] == ["1", "3", "6", "13", "17", "18"]
+
+
+def test_a_bad_node_is_no_reason_to_miss_it_as_a_parent() -> None:
+    told = complaints_of('[[node]]\nname="shield"\nmemory="?"\n[[node]]\nname="fra"\nparent="shield"')
+    assert len(told) == 1
+    assert "memory" in told[0]
+
+
+def test_environment_fills_in_and_stays_out_of_what_is_written_down() -> None:
+    loaded = load('[token.v]\nkey="${SECRET}"\n[[node]]\nname="a"\nparent="http://${HOST}:1"', SECRET=KEY, HOST="::1")
+    assert loaded.document.tokens["v"].key == KEY
+    assert loaded.document.nodes[0].parent == "http://::1:1"
+    public = loaded.public()
+    assert public["token"]["v"]["key"] == "${SECRET}"
+    assert public["node"][0]["parent"] == "http://${HOST}:1"
+    assert KEY not in str(public)
+
+
+def test_a_key_in_the_file_is_hidden_too() -> None:
+    public = load(f'[token.v]\nkey="{KEY}"').public()
+    assert public["token"]["v"]["key"] == "(hidden)"
+    assert public["load"]["viewers"] == 50  # every default filled in
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "viewer.key").write_text(KEY)
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    file = tmp_path / "cdn.toml"
+    file.write_text(
+        '[token.v]\nkey_file="viewer.key"\n[[stream]]\nsource="clip.mp4"\n[origin]\nvod="vod"\nstorage="media"'
+    )
+    document = read(file).document
+    assert document.tokens["v"].key_file == tmp_path / "viewer.key"
+    assert document.streams[0].source == str(tmp_path / "clip.mp4")
+    assert (document.origin.vod, document.origin.storage) == (tmp_path / "vod", tmp_path / "media")
+
+
+def test_the_origin_cuts_as_the_encoder_is_told() -> None:
+    assert load('[[stream]]\nsegment="2s"').document.origin.segment == 2.0
+
+
+def test_a_shield_has_no_gate() -> None:
+    document = load(
+        '[[node]]\nname="shield"\n[[node]]\nname="fra"\nparent="shield"\nmemory="8MiB"\nlargest="1MiB"'
+    ).document
+    shield, fra = (document.service(node) for node in document.nodes)
+    assert (shield.gate, fra.gate) == (False, True)
+    assert (fra.name, fra.room, fra.largest) == ("fra", 8 * 2**20, 2**20)
+    assert [node.name for node in document.edges()] == ["fra"]
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(BadUsage, match="no such file"):
+        read(tmp_path / "cdn.toml")
+    with pytest.raises(BadUsage, match="Is a directory"):
+        read(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b'profile = "\xe9"')
+    with pytest.raises(BadUsage, match="not UTF-8 at byte 11"):
+        read(tmp_path / "latin.toml")

@@ -1,0 +1,111 @@
+"""The file that `cdnlab init` writes, the schema and the reference page: none may know more or less than the models."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from cdnlab import example, schema
+from cdnlab.document import Document, parse
+from cdnlab.schema import _table
+from edge.settings import Node
+from loadtests.settings import Load
+from origin.settings import Origin
+from policy.service import Behavior, Token
+from transcode.settings import Stream
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def keys_of(model: type[BaseModel], path: str = "") -> set[str]:
+    """Every key a file may have: `behavior.ttl.min`; tables by name count as one."""
+    found = set()
+    for name, info in model.model_fields.items():
+        key = path + (info.alias or name)
+        inner, kind = _table(info.annotation)
+        found |= {key} if inner is None else keys_of(inner, f"{key}.{'NAME.' if kind == 'named' else ''}")
+    return found
+
+
+def keys_in(data: Any, path: str = "") -> set[str]:
+    found: set[str] = set()
+    for key, value in data.items():
+        if path == "token.":
+            key = "NAME"
+        # The table of countries is a value: its keys are the user's.
+        if isinstance(value, dict) and path + key != "geo.countries":
+            found |= keys_in(value, f"{path}{key}.")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for one in value:
+                found |= keys_in(one, f"{path}{key}.")
+        else:
+            found.add(path + key)
+    return found
+
+
+def uncommented(text: str) -> str:
+    """With every `#key = value` made a setting; prose comments have a space after the #."""
+    return re.sub(r"(?m)^#(?=[a-z_]+ = )", "", text)
+
+
+def test_it_is_good_as_it_is() -> None:
+    document = parse(example.text(), file="cdn.toml", folder=ROOT, environ={}).document
+    assert [node.name for node in document.edges()] == ["fra", "nyc"]
+
+
+def test_every_key_is_in_it_and_every_key_in_it_exists() -> None:
+    assert keys_in(tomllib.loads(uncommented(example.text()))) == keys_of(Document)
+
+
+OPTIONS = [line for line in example.text().splitlines() if re.match(r"#[a-z_]+ = ", line)]
+
+
+@pytest.mark.parametrize("line", OPTIONS, ids=[line.split(" = ")[0] for line in OPTIONS])
+def test_each_option_can_be_uncommented(line: str, tmp_path: Path) -> None:
+    text = example.text().replace(line, line[1:])
+    if line.startswith("#key_file"):
+        (tmp_path / "keys").mkdir()
+        (tmp_path / "keys" / "viewer.b64").write_text("c2VjcmV0")
+        text = re.sub(r'(?m)^key = ".*$', "", text)
+    parse(text, file="cdn.toml", folder=tmp_path, environ={})
+
+
+def test_a_commented_default_is_the_default() -> None:
+    """Where a model has a default that can be written down, the comment shows that one."""
+    models = {"stream": Stream, "behavior": Behavior, "token.viewer": Token, "node": Node, "origin": Origin, "load": Load}
+    required: dict[str, Any] = {"behavior": {"path": "*"}, "token.viewer": {"key": "c2VjcmV0"}, "node": {"name": "a"}}
+    samples = {"segment", "linger", "geo", "lifetimes", "storage"}  # left out, they follow something else
+    section, compared = "", 0
+    for line in example.text().splitlines():
+        if header := re.match(r"\[+([a-z.]+)\]+$", line):
+            section = header[1]
+        elif (option := re.match(r"#([a-z_]+) = ", line)) and option[1] not in samples:
+            model = models[section]
+            default = model.model_fields[option[1]].default
+            if default is not None:
+                values = required.get(section, {}) | tomllib.loads(line[1:])
+                assert getattr(model.model_validate(values), option[1]) == default, line
+                compared += 1
+    assert compared > 20
+
+
+def test_two_files_have_two_keys() -> None:
+    first, second = (tomllib.loads(example.text())["token"]["viewer"]["key"] for _ in range(2))
+    assert first != second
+
+
+def test_the_reference_page_is_current() -> None:
+    page = ROOT / "docs" / "settings.md"
+    assert page.read_text(encoding="utf-8") == schema.markdown() + "\n", "`make docs` writes it anew"
+
+
+def test_the_schema_speaks_of_every_table() -> None:
+    made = schema.json_schema()
+    assert set(made["properties"]) == {"profile", "stream", "behavior", "token", "geo", "node", "origin", "load"}
+    assert made["additionalProperties"] is False
+    assert made["$defs"]["Node"]["properties"]["memory"]["description"]
+    json.dumps(made)
