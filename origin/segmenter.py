@@ -40,6 +40,8 @@ class Segment:
 class Timeline:
     """Where the video of one generation was cut, in seconds of decode time; all its tracks share it."""
 
+    start: Fraction | None = None
+    """Where segment 0 starts; None until video has begun."""
     boundaries: list[Fraction] = field(default_factory=list)
     """`boundaries[i]` ends segment i."""
 
@@ -59,7 +61,7 @@ class Segmenter:
     def __init__(self, track: Track, length: float, longest: int, largest: int) -> None:
         self.track = track
         self._length = Fraction(length).limit_denominator(1_000_000)
-        self._longest = longest
+        self._limit = longest + Fraction(1, 2)  # seconds; what is shorter rounds to the target duration
         self._largest = largest
         self._pending: list[Fragment] = []
         self._pending_size = 0
@@ -99,7 +101,13 @@ class Segmenter:
 
     def _check(self, fragment: Fragment) -> None:
         held = self.seconds(fragment.end - self._pending[0].start)
-        if self.track.kind is Kind.VIDEO and held >= self._longest + Fraction(1, 2):
+        if self.track.kind is Kind.AUDIO and self.seconds(fragment.duration) >= self._limit:
+            raise BadMedia(
+                f"decode time {float(self.seconds(fragment.start)):.3f} s",
+                f"a fragment of {float(self.seconds(fragment.duration)):.3f} s",
+                f"fragments that can be cut every {float(self._length):g} s (ffmpeg: -frag_duration)",
+            )
+        if self.track.kind is Kind.VIDEO and held >= self._limit:
             raise BadMedia(
                 f"decode time {float(self.seconds(self._pending[0].start)):.3f} s",
                 f"no key frame at the start of a fragment for {float(held):.3f} s",
@@ -123,6 +131,10 @@ class Segmenter:
             boundary = self.seconds(self._pending[0].start) + self._length
         for index, fragment in enumerate(self._pending):
             if self.seconds(fragment.start) >= boundary:
+                while index and not 0 < self.seconds(fragment.start - self._pending[0].start) < self._limit:
+                    # Where the track began inside a segment, or its video late: the head does not fit any more.
+                    self._pending_size -= len(self._pending.pop(0).data)
+                    index -= 1
                 return self._cut(index, fragment.start) if index else None
         return None
 
@@ -143,6 +155,11 @@ class Segmenter:
             self.drop()
         return segments
 
+    def drop_before(self, at: Fraction) -> None:
+        """Forget the fragments that start before `at` seconds."""
+        while self._pending and self.seconds(self._pending[0].start) < at:
+            self._pending_size -= len(self._pending.pop(0).data)
+
     def drop(self) -> None:
         """Forget what is held."""
         self._pending.clear()
@@ -153,7 +170,7 @@ class Segmenter:
         del self._pending[:count]
         segment = Segment(fragments[0].start, end - fragments[0].start, fragments)
         self._pending_size -= segment.size
-        if segment.duration <= 0 or self.seconds(segment.duration) >= self._longest + Fraction(1, 2):
+        if not 0 < self.seconds(segment.duration) < self._limit:
             raise BadMedia(
                 f"decode time {float(self.seconds(segment.start)):.3f} s",
                 f"a segment of {float(self.seconds(segment.duration)):.3f} s",

@@ -21,7 +21,7 @@ the publisher's, in the order of each track's `outbox`. No I/O, and `now` is an 
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
 from typing import Any
@@ -31,7 +31,6 @@ from origin.fragments import Fragment
 from origin.segmenter import Segment, Segmenter, Timeline
 from origin.tracks import InitSection, Kind, Track
 from origin.window import Entry, TrackWindow
-
 
 _WAIT_S = 10
 """How far audio may run ahead of its video: an encoder that looks ahead 40 frames and starts slowly needs two or three
@@ -117,6 +116,8 @@ class Session:
                 self.stream.reopen(self, now)
         self.end = fragment.end
         generation = self.generation
+        if self.index is None and not fragment.independent:
+            return  # nothing before the first key frame can be decoded
         if generation.anchor is None:
             # Its first sample was captured about its duration before it came, or right behind what is listed.
             began = now - float(self.segmenter.seconds(fragment.duration))
@@ -142,17 +143,22 @@ class Session:
         assert self.generation.anchor is not None
         start = self.segmenter.seconds(fragment.start)
         origin = self.generation.anchor[1]
-        boundaries = self.generation.timeline.boundaries
+        timeline = self.generation.timeline
+        boundaries = timeline.boundaries
         length = Fraction(self.stream.length).limit_denominator(1_000_000)
-        if abs(start - origin) < length / 2:
+        if self.track.kind is Kind.VIDEO and timeline.start is None and abs(start - origin) < _WAIT_S:
+            self.index = 0
+            timeline.start = start
+        elif abs(start - (origin if timeline.start is None else timeline.start)) < length / 2:
             self.index = 0
         elif self.track.kind is Kind.AUDIO:
             if origin < start <= max((origin, *boundaries[-1:])) + _WAIT_S:
                 self.index = bisect_right(boundaries, start)
-        elif boundaries and fragment.independent:
+        elif boundaries:
+            assert timeline.start is not None
             # A rung that joins late has to begin where the others were cut, or will be.
             frame = self.segmenter.seconds(fragment.duration) / fragment.samples
-            step = boundaries[0] - origin if len(boundaries) == 1 else boundaries[-1] - boundaries[-2]
+            step = boundaries[-1] - (boundaries[-2] if len(boundaries) > 1 else timeline.start)
             for index, boundary in enumerate(boundaries):
                 if abs(start - boundary) < frame:
                     self.index = index + 1
@@ -274,6 +280,9 @@ class Stream:
             if session.track.kind is not Kind.AUDIO or session.index is None:
                 continue
             segmenter = session.segmenter
+            if session.index == 0 and generation.timeline.start is not None:
+                # Sound from before the first picture would make the first segment longer than the target duration.
+                segmenter.drop_before(generation.timeline.start - Fraction(1, 2))
             while session.index < len(boundaries):
                 if segment := segmenter.take(boundaries[session.index]):
                     session.number(segment)
@@ -322,20 +331,18 @@ class Stream:
         last = self._last_numbers.get(name)
         if last is None or entry.number - last > 200:
             return  # nothing before it, or so long ago that the window begins anew
+        before = self._numbered.get(last, entry)
         for number in range(last + 1, entry.number):
-            like = self._numbered.get(number, entry)
-            gap = Entry(
-                number=number,
-                generation=like.generation,
-                discontinuity=like.discontinuity,
-                start=like.start,
-                duration=min(like.duration, float(self.target)),
-                at=like.at,
-                size=0,
-                init=entry.init,
-                gap=True,
-            )
+            like = self._numbered.get(number)
+            if like is None:  # none of the tracks has it
+                like = replace(
+                    before, number=number, start=before.start + before.duration, at=before.at + before.duration
+                )
+                self._numbered[number] = like
+            duration = min(like.duration, float(self.target))
+            gap = replace(like, duration=duration, size=0, init=entry.init, gap=True)
             self.numbered(name, Numbered(entry=gap))
+            before = like
 
     def numbered(self, name: str, item: Numbered) -> None:
         self.outbox.setdefault(name, deque()).append(item)

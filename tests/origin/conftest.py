@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from origin_lab import Running, encoder_command, ffmpeg_program
 
 from origin import Origin
+from tests.origin.origin_lab import Running, encoder_command, ffmpeg_program
 
 
 @pytest.fixture(scope="session")

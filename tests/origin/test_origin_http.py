@@ -12,11 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from origin_lab import Feeder, Running, encoder_command, pieces, request, until
-from origin_playlists import read_playlist
 
 from origin import Origin, PortInUse, StorageFailed
 from origin.storage import Storage
+from tests.origin.origin_lab import Feeder, Running, encoder_command, pieces, request, until
+from tests.origin.origin_playlists import read_playlist
 
 
 @pytest.fixture

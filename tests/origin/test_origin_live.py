@@ -7,8 +7,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
-from origin_lab import Reply, Running, encoder, encoder_command, until
-from origin_playlists import Watch, read_playlist, read_segment
+
+from tests.origin.origin_lab import Reply, Running, encoder, encoder_command, until
+from tests.origin.origin_playlists import Watch, read_playlist, read_segment
 
 pytestmark = pytest.mark.live
 

@@ -359,6 +359,7 @@ def test_whatever_happens_the_playlists_hold(steps: list[tuple[str, str, int]]) 
         )
         for before, after in itertools.pairwise(entries):
             assert after.discontinuity - before.discontinuity in (0, 1)
+            assert after.at > before.at
             if not (before.gap or after.gap) and before.discontinuity == after.discontinuity:
                 assert after.at == pytest.approx(before.at + before.duration, abs=1e-3)
         for one in entries:
