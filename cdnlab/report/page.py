@@ -23,8 +23,8 @@ _CAPTIONS = {
     "requests": ("Requests over time", "What viewers asked each second, by how it was answered."),
     "outcomes": ("How requests were answered", "By object class, viewers' requests; the number of them in brackets."),
     "causes": ("Why the caches missed", "Every miss has one cause; the bars add up to all misses of all nodes."),
-    "ttfb": ("Time to first byte", "By outcome, at the edges: how much a miss costs the one who meets it."),
-    "bytes": ("Bytes by tier", "Each tier should send far less than the one before it asked of viewers' traffic."),
+    "ttfb": ("Time to first byte", "At the edges, by outcome: what a miss costs the one who meets it."),
+    "bytes": ("Bytes by tier", "What each tier sent. The origin's share is what the caches could not spare it."),
 }
 
 
@@ -75,8 +75,9 @@ def _words(report: Report) -> str:
     first, *rest = words.sentences(report)
     player = words.player_sentence(report)
     found = [f'<p class="lead">{escape(first)}</p>']
-    if rest or player:
-        found.append(f'<p class="more">{escape(" ".join([*rest, player]).strip())}</p>')
+    more = [text for text in (*rest, player) if text]
+    if more:
+        found.append('<ul class="more">' + "".join(f"<li>{escape(text)}</li>" for text in more) + "</ul>")
     if report.notes:
         found.append('<div class="notes">' + "".join(f"<p>{escape(note)}</p>" for note in report.notes) + "</div>")
     return "\n".join(found)
@@ -86,19 +87,19 @@ def _cards(report: Report) -> str:
     total, offload = report.total, report.offload
     segment = next((row for row in report.classes if row["object_class"] == "segment"), None)
     cards = [
-        ("Hit rate, all", percent(total["hit_rate"]), f"{count(total['hits'])} of {count(total['cacheable'])}"),
+        ("Hit rate", percent(total["hit_rate"]), f"{count(total['hits'])} of {count(total['cacheable'])}"),
         (
-            "Hit rate, segments",
+            "Segments hit",
             percent(segment["hit_rate"] if segment else None),
             f"{count(segment['hits'])} of {count(segment['cacheable'])}" if segment else "none were asked for",
         ),
         ("Byte hit rate", percent(total["byte_hit_rate"]), f"{size(total['bytes_hit'])} from the caches"),
         (
-            "Origin offload",
+            "Request offload",
             percent(offload["request_offload"]),
             f"{count(offload['origin_requests'])} requests reached it",
         ),
-        ("… by bytes", percent(offload["byte_offload"]), f"{size(offload['origin_bytes'])} left it"),
+        ("Byte offload", percent(offload["byte_offload"]), f"{size(offload['origin_bytes'])} left it"),
         (
             "Requests",
             count(total["requests"]),
@@ -167,10 +168,18 @@ def _renditions(report: Report) -> str:
 
 
 def _causes(report: Report) -> str:
-    summed = _summed(report.causes, ("node", "outcome", "cause"), "requests")
-    rows = [[node, outcome, cause, words.MEANING.get(cause, ""), count(n)] for (node, outcome, cause), n in summed]
+    nodes = [row["node"] for row in report.nodes]
+    sums: dict[tuple[str, str], dict[str, int]] = {}
+    for row in report.causes:
+        cell = sums.setdefault((row["outcome"], row["cause"]), dict.fromkeys(nodes, 0))
+        cell[row["node"]] += row["requests"]
+    ordered = sorted(sums.items(), key=lambda item: (item[0][0], -sum(item[1].values())))
+    rows = [
+        [outcome, cause, words.MEANING.get(cause, ""), *map(count, cell.values())] for (outcome, cause), cell in ordered
+    ]
     what = "every miss, revalidation and pass has exactly one"
-    return _table("Causes", what, ["node", "outcome", "cause", "meaning", "requests"], rows, numbers=(4,))
+    numbers = range(3, 3 + len(nodes))
+    return _table("Causes", what, ["outcome", "cause", "meaning", *nodes], rows, numbers=numbers)
 
 
 def _times(report: Report) -> str:
@@ -313,14 +322,6 @@ def _table(
     top += f'<p class="caption">{escape(what)}</p>' if what else ""
     headings = "".join(f"<th{style.get(i, '')}>{escape(name)}</th>" for i, name in enumerate(head))
     return f'<div class="{place}">{top}<table><thead><tr>{headings}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _summed(rows: list[Row], keys: tuple[str, ...], what: str) -> list[tuple[tuple[str, ...], int]]:
-    sums: dict[tuple[str, ...], int] = {}
-    for row in rows:
-        key = tuple(row[name] for name in keys)
-        sums[key] = sums.get(key, 0) + row[what]
-    return list(sums.items())
 
 
 def _definitions(report: Report) -> str:

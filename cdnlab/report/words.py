@@ -90,7 +90,7 @@ def sentences(report: Report) -> list[str]:
     for row in report.repeated:
         if row["repeated"]:
             found.append(
-                f"{row['node']} fetched {count(row['repeated'])} of {count(row['objects'])} segments and init "
+                f"Node {row['node']} fetched {count(row['repeated'])} of {count(row['objects'])} segments and init "
                 f"sections more than once (one of them {count(row['most'])} times): look for evictions or purges."
             )
     if total["failed"]:

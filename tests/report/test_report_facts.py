@@ -1,0 +1,234 @@
+"""Every fact of a report, counted again in plain Python from the same records."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_run import BEGAN, lay, records
+
+from cdnlab import report
+from cdnlab.report import CausesDoNotSum, NoRecords
+from policy.record import Cause, FetchRecord, ObjectClass, Outcome, PurgeRecord, Record, RequestRecord
+
+HITS = (Outcome.HIT, Outcome.HIT_STALE, Outcome.COLLAPSED)
+
+
+def rates(rows: list[RequestRecord]) -> dict[str, Any]:
+    """A rates row, the slow and obvious way."""
+    n = Counter(row.outcome for row in rows)
+    hits = sum(n[one] for one in HITS)
+    cacheable = len(rows) - n[Outcome.PASS] - n[Outcome.REFUSED]
+    bytes_hit = sum(row.bytes_sent for row in rows if row.outcome in HITS)
+    bytes_cacheable = sum(row.bytes_sent for row in rows if row.outcome not in (Outcome.PASS, Outcome.REFUSED))
+    return {
+        "requests": len(rows), "cacheable": cacheable, "hits": hits, "revalidated": n[Outcome.REVALIDATED],
+        "misses": n[Outcome.MISS], "failed": n[Outcome.FAILED], "passed": n[Outcome.PASS],
+        "refused": n[Outcome.REFUSED], "hit_rate": hits / cacheable if cacheable else None,
+        "bytes": sum(row.bytes_sent for row in rows), "bytes_cacheable": bytes_cacheable, "bytes_hit": bytes_hit,
+        "byte_hit_rate": bytes_hit / bytes_cacheable if bytes_cacheable else None,
+    }  # fmt: skip
+
+
+def quantile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    place = (len(ordered) - 1) * share
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+@pytest.mark.parametrize(
+    ("seed", "requests", "nodes"),
+    [(1, 2000, ("fra", "nyc", "shield")), (2, 300, ("alone",)), (3, 1, ("alone",)), (4, 40, ("a", "b", "c", "s"))],
+)
+def test_the_same_as_counted_by_hand(tmp_path: Path, seed: int, requests: int, nodes: tuple[str, ...]) -> None:
+    made = records(seed, requests=requests, nodes=nodes)
+    found = report.build(lay(tmp_path / "run", made, nodes=nodes))
+    asked = [one for one in made if isinstance(one, RequestRecord)]
+    fetched = [one for one in made if isinstance(one, FetchRecord)]
+    viewers = [one for one in asked if not one.from_node]
+    origin = [one for one in fetched if one.node == nodes[-1]]
+
+    assert found.notes == []
+    assert found.total == pytest.approx(rates(viewers))
+    assert found.began == min(one.at for one in asked)
+    assert found.seconds == pytest.approx(
+        max(one.at + one.duration_ms / 1000 for one in asked) - found.began, abs=0.001
+    )
+    for row in found.nodes:
+        assert row.pop("role") == ("edge" if any(one.node == row["node"] for one in viewers) else "shield")
+        assert row == pytest.approx({"node": row["node"]} | rates([one for one in asked if one.node == row["node"]]))
+    for name, rows, among in (
+        ("object_class", found.classes, viewers),
+        ("rendition", found.renditions, [one for one in viewers if one.rendition]),
+    ):
+        assert {row[name] for row in rows} == {str(getattr(one, name)) for one in among}
+        for row in rows:
+            mine = [one for one in among if getattr(one, name) == row[name]]
+            assert row == pytest.approx({name: row[name]} | rates(mine))
+    for row in found.node_classes:
+        mine = [one for one in asked if (one.node, one.object_class) == (row["node"], row["object_class"])]
+        assert row == pytest.approx({"node": row["node"], "object_class": row["object_class"]} | rates(mine))
+
+    def sums(rows: list[dict[str, Any]], names: tuple[str, ...], what: str = "requests") -> Counter[tuple[Any, ...]]:
+        return Counter({tuple(row[name] for name in names): row[what] for row in rows})
+
+    assert sums(found.statuses, ("node", "status")) == Counter((one.node, one.status) for one in asked)
+    assert sums(found.outcomes, ("object_class", "outcome")) == Counter(
+        (str(one.object_class), str(one.outcome)) for one in viewers
+    )
+    assert sums(found.causes, ("node", "object_class", "outcome", "cause")) == Counter(
+        (one.node, str(one.object_class), str(one.outcome), str(one.cause)) for one in asked if one.cause
+    )
+    assert sums(found.refusals, ("node", "status", "reason", "country")) == Counter(
+        (one.node, one.status, one.reason, one.country) for one in asked if one.outcome is Outcome.REFUSED
+    )
+    assert sums(found.failures, ("node", "status", "reason")) == Counter(
+        (one.node, one.status, one.reason) for one in asked if one.outcome is Outcome.FAILED
+    )
+    assert sums(found.timeline, ("second", "node", "outcome")) == Counter(
+        (float(int(one.at - found.began)), one.node, str(one.outcome)) for one in asked
+    )
+
+    told = found.offload
+    assert (told["edge_requests"], told["origin_requests"]) == (len(viewers), len(origin))
+    assert told["edge_bytes"] == sum(one.bytes_sent for one in viewers)
+    assert told["origin_bytes"] == sum(one.size_bytes for one in origin)
+    assert told["request_offload"] == pytest.approx(1 - len(origin) / len(viewers))
+    assert sums(found.fetches, ("node", "to_origin", "purpose"), "fetches") == Counter(
+        (one.node, one.node == nodes[-1], one.purpose) for one in fetched
+    )
+    again = Counter(
+        one.url
+        for one in origin
+        if one.purpose == "miss" and any(part in one.url for part in ("/seg-", "/init-"))
+    )  # fmt: skip
+    if again:
+        assert found.repeated == [
+            {
+                "node": nodes[-1], "objects": len(again), "fetches": again.total(), "most": max(again.values()),
+                "repeated": sum(n > 1 for n in again.values()),
+            }
+        ]  # fmt: skip
+    for row in found.ttfb:
+        mine = [one.ttfb_ms for one in asked if (one.node, one.outcome) == (row["node"], row["outcome"])]
+        assert row["requests"] == len(mine)
+        for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
+            assert row[name] == pytest.approx(quantile(mine, share))
+    assert sum(row["requests"] for row in found.ttfb_histogram) == len(viewers)
+    for row in found.ttfb_histogram:
+        low, high = 10 ** (row["bucket"] / 10), 10 ** ((row["bucket"] + 1) / 10)
+        inside = [one for one in viewers if one.outcome == row["outcome"] and low <= one.ttfb_ms < high]
+        assert row["requests"] == pytest.approx(len(inside), abs=1)  # a value on the edge of two buckets
+    misses = Counter(
+        one.url.split(":8080", 1)[1] for one in asked if one.outcome is Outcome.MISS
+    )  # fmt: skip
+    assert [row["misses"] for row in found.top_misses] == sorted(misses.values(), reverse=True)[:15]
+    for row in found.top_misses:
+        assert misses[row["path"]] == row["misses"]
+        assert sum(int(part.rsplit(" ", 1)[1]) for part in row["causes"].split(", ")) == row["misses"]
+    assert [(row["at"], row["purged"]) for row in found.purges] == [
+        (one.at, one.purged) for one in made if isinstance(one, PurgeRecord)
+    ]
+
+
+def test_causes_sum_to_all_the_misses(tmp_path: Path) -> None:
+    found = report.build(lay(tmp_path / "run", records(5)))
+    for node in found.nodes:
+        for outcome, column in (("miss", "misses"), ("revalidated", "revalidated"), ("pass", "passed")):
+            mine = [row for row in found.causes if (row["node"], row["outcome"]) == (node["node"], outcome)]
+            assert sum(row["requests"] for row in mine) == node[column]
+
+
+def test_a_miss_without_a_cause_is_a_loud_error(tmp_path: Path) -> None:
+    made = records(6)
+    broken = next(one for one in made if isinstance(one, RequestRecord) and one.outcome is Outcome.MISS)
+    broken.cause = None
+    with pytest.raises(CausesDoNotSum) as caught:
+        report.build(lay(tmp_path / "run", made))
+    assert caught.value.node == broken.node
+    assert caught.value.requests == caught.value.with_cause + 1
+    assert broken.url in str(caught.value)
+
+
+def test_a_torn_last_line_is_left_out_and_told(tmp_path: Path) -> None:
+    made = records(7)
+    whole = report.build(lay(tmp_path / "whole", made))
+    run = lay(tmp_path / "torn", made)
+    with (run / "records" / "nyc.jsonl").open("a") as file:
+        file.write('{"kind": "request", "node": "nyc", "at": 1.5, "outco')
+    torn = report.build(run)
+    assert len(torn.notes) == 1
+    assert "nyc.jsonl: 1 line could not be read" in torn.notes[0]
+    assert torn.total == whole.total
+
+
+def test_a_node_that_went_on_writing_behind_a_torn_line(tmp_path: Path) -> None:
+    run = lay(tmp_path / "run", made := records(8, requests=50, nodes=("fra",)), nodes=("fra",))
+    path = run / "records" / "fra.jsonl"
+    lines = path.read_text().splitlines()
+    lines[10] = lines[10][:40]
+    lines[20] = lines[20].replace('"status": ', '"status": "none", "was": ')
+    path.write_text("\n".join(lines) + "\n")
+    found = report.build(run)
+    lost = sum('"kind": "request"' in line for line in (lines[10], lines[20]))
+    assert "fra.jsonl: 2 lines" in found.notes[0]
+    assert found.total["requests"] >= sum(isinstance(one, RequestRecord) for one in made) - 2 - lost
+
+
+def test_fields_from_a_later_version_are_passed_over(tmp_path: Path) -> None:
+    run = lay(tmp_path / "run", made := records(9, requests=20, nodes=("fra",)), nodes=("fra",))
+    path = run / "records" / "fra.jsonl"
+    rows = [json.loads(line) | {"later": {"deep": [1]}} for line in path.read_text().splitlines()]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    found = report.build(run)
+    assert found.notes == []
+    assert found.total["requests"] == sum(isinstance(one, RequestRecord) for one in made)
+
+
+def test_no_requests(tmp_path: Path) -> None:
+    found = report.build(lay(tmp_path / "run", [], nodes=("fra",)))
+    assert found.began is None
+    assert found.total["hit_rate"] is None and found.offload["request_offload"] is None
+    assert found.notes == ["no request was recorded"]
+
+
+def test_without_cluster_json_the_records_tell_who_asks_the_origin(tmp_path: Path) -> None:
+    made = records(10)
+    told = report.build(lay(tmp_path / "told", made))
+    run = lay(tmp_path / "untold", made)
+    (run / "cluster.json").unlink()
+    assert report.build(run).offload == told.offload
+    (run / "cluster.json").write_text("{broken")
+    found = report.build(run)
+    assert found.offload == told.offload
+    assert "cluster.json could not be read" in found.notes[0]
+
+
+def test_a_long_run_is_binned(tmp_path: Path) -> None:
+    made: list[Record] = [
+        RequestRecord(
+            "fra", n, BEGAN + n * 60, "GET", "http://fra/x", 200, Outcome.MISS, Cause.COLD, "*", ObjectClass.OTHER,
+            "", 10, 1.0, 1.0, "", "", fetch=n,
+        )
+        for n in range(60)
+    ]  # fmt: skip
+    found = report.build(lay(tmp_path / "run", made, nodes=("fra",)))
+    assert found.bin_seconds == 6.0
+    assert len({row["second"] for row in found.timeline}) == 60
+    assert all(row["second"] % 6 == 0 for row in found.timeline)
+
+
+def test_says_what_it_wanted(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "empty" / "records").mkdir(parents=True)
+    for name, found in (
+        ("nowhere", "no such folder"), ("file", "a file"), ("bare", "no records folder"), ("empty", "an empty"),
+    ):  # fmt: skip
+        with pytest.raises(NoRecords, match=found) as caught:
+            report.build(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value)
+        assert "records/<node>.jsonl" in str(caught.value)
