@@ -21,22 +21,6 @@ class UpstreamFailed(EdgeError):
 
 
 @dataclass
-class PortInUse(EdgeError):
-    """The node cannot listen where its settings say."""
-
-    where: str
-    """The setting: "node fra: listen"."""
-    address: str
-    why: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.where}: cannot listen on {self.address}: {self.why}. "
-            "Stop what holds it, or choose another port (port 0 takes any free one)."
-        )
-
-
-@dataclass
 class BadKeyFile(EdgeError):
     """A token's secret cannot be read."""
 
