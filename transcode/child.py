@@ -23,10 +23,10 @@ from transcode.progress import Report, ReportReader, read_log_line
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds a drain waits after each step; together under the 2.5 s that a Ctrl-C may take."""
+    """Seconds a drain waits after each step; together under the 1.6 s that a cluster grants its transcoders."""
 
-    after_q: float = 1.5
-    after_sigterm: float = 0.5
+    after_q: float = 1.0
+    after_sigterm: float = 0.3
     after_sigkill: float = 0.2
 
 
@@ -147,8 +147,8 @@ def _die_with_parent() -> Callable[[], None] | None:
     thing."""
     if sys.platform != "linux":
         return None
-    # Looked up in the parent: between fork and exec nothing may be imported that a lock could guard.
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    # Looked up in the parent, and called with the GIL held: between fork and exec no lock may be waited for.
+    prctl = ctypes.PyDLL(None).prctl
     parent = os.getpid()
 
     def in_child() -> None:

@@ -127,9 +127,9 @@ class _Watch:
 
 
 def advice(plan: Plan) -> str:
-    """What to change in the settings when this plan is too much for the machine."""
+    """What to change in the settings when this plan is too much for the machine (or the way to the origin)."""
     faster = "a faster preset" if plan.stream.preset != "ultrafast" else "fewer frames a second"
     if len(plan.rungs) == 1:
-        return f"try {faster}"
+        return f"try {faster}, if it is not the origin that takes the posts too slowly"
     kept = ", ".join(f'"{rung.name}"' for rung in plan.rungs[1:])
-    return f"drop rungs (ladder = [{kept}]) or try {faster}"
+    return f"drop rungs (ladder = [{kept}]) or try {faster}, if it is not the origin that takes the posts too slowly"

@@ -81,7 +81,7 @@ def _read(location: str, kind: Literal["file", "url"]) -> Source:
         ) from error
     try:
         # The file: prefix keeps a name such as "a:b.mp4" from being read as a protocol.
-        with av.open(f"file:{location}" if kind == "file" else location, timeout=10.0) as container:
+        with av.open(f"file:{location}" if kind == "file" else location, timeout=5.0) as container:
             attached = av.stream.Disposition.attached_pic
             videos = [one for one in container.streams.video if not one.disposition & attached]
             if not videos:
@@ -155,7 +155,7 @@ def testcard_graph(ffmpeg: Ffmpeg, size: tuple[int, int], frame_rate: int) -> st
         # %F %T instead of %H:%M:%S spares two levels of escaped colons.
         card += (
             f",drawtext=fontfile={_quoted(font)}:fontsize=h/14:fontcolor=white:box=1:boxcolor=black@0.7"
-            r":boxborderw=h/60:x=(w-tw)/2:y=h*0.62:text='%{gmtime\:%F %T.%3N} UTC  %{frame_num}'"
+            r":boxborderw=8:x=(w-tw)/2:y=h*0.62:text='%{gmtime\:%F %T.%3N} UTC  %{frame_num}'"
         )
     return f"{card}[out0];sine=frequency=440:beep_factor=4:sample_rate=48000[out1]"
 
