@@ -45,11 +45,10 @@ class Timeline:
     boundaries: list[Fraction] = field(default_factory=list)
     """`boundaries[i]` ends segment i."""
 
-    def mark(self, index: int, at: Fraction) -> Fraction:
-        """Segment `index` of a video track ends at `at`; the boundary that holds, from whichever came first."""
+    def mark(self, index: int, at: Fraction) -> None:
+        """Segment `index` of a video track ends at `at`; whichever track comes first says so for all."""
         if index == len(self.boundaries):
             self.boundaries.append(at)
-        return self.boundaries[index] if index < len(self.boundaries) else at
 
 
 class Segmenter:

@@ -119,13 +119,19 @@ class Session:
         if self.index is None and not fragment.independent:
             return  # nothing before the first key frame can be decoded
         if generation.anchor is None:
-            # Its first sample was captured about its duration before it came, or right behind what is listed.
+            # Its first sample was captured about its duration before it came, or behind what is listed: half a
+            # segment behind, because a sibling may start that much earlier.
             began = now - float(self.segmenter.seconds(fragment.duration))
-            generation.anchor = (max(began, self.stream.listed_until), self.segmenter.seconds(fragment.start))
+            earliest = self.stream.listed_until + self.stream.length / 2
+            generation.anchor = (max(began, earliest), self.segmenter.seconds(fragment.start))
         if self.index is None and not self._place(fragment):
             return
         segment = self.segmenter.push(fragment)
         if segment is not None:
+            if self.track.kind is Kind.VIDEO:
+                # Only a cut at a key frame counts: where one rung broke off, the others go on.
+                assert self.index is not None
+                generation.timeline.mark(self.index, self.segmenter.seconds(fragment.start))
             self.number(segment)
         self.stream.follow(generation)
 
@@ -146,7 +152,8 @@ class Session:
         timeline = self.generation.timeline
         boundaries = timeline.boundaries
         length = Fraction(self.stream.length).limit_denominator(1_000_000)
-        if self.track.kind is Kind.VIDEO and timeline.start is None and abs(start - origin) < _WAIT_S:
+        first = self.track.kind is Kind.VIDEO and timeline.start is None
+        if first and -length / 2 < start - origin < _WAIT_S:
             self.index = 0
             timeline.start = start
         elif abs(start - (origin if timeline.start is None else timeline.start)) < length / 2:
@@ -178,9 +185,6 @@ class Session:
     def number(self, segment: Segment) -> None:
         """Gives a finished segment its number."""
         assert self.index is not None
-        if self.track.kind is Kind.VIDEO:
-            end = self.segmenter.seconds(segment.start + segment.duration)
-            self.generation.timeline.mark(self.index, end)
         self.carried = False
         self.stream.place(self, segment, self.index)
         self.index += 1
