@@ -19,6 +19,8 @@ import gevent
 import gevent.os
 from locust import events
 from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+from pydantic import ValidationError
 
 from loadtests.errors import BadTarget
 from loadtests.identity import Target, parse_target
@@ -88,12 +90,7 @@ class Session:
     def __init__(self, options: Namespace) -> None:
         self.options = options
         self.targets = _targets(options)
-        self.load = Load(
-            mix=_mix(options.rendition_mix),
-            buffer=options.player_buffer,
-            start_behind=options.start_behind,
-            timeout=options.answer_timeout,
-        )
+        self.load = _load(options)
         self.tally = Tally()
         self.began = clock()
         self.seed = random.getrandbits(48)
@@ -189,14 +186,18 @@ def _init(environment: Environment, **_: Any) -> None:
     options = environment.parsed_options
     if options is None:
         return
+    if options.load_out and isinstance(environment.runner, MasterRunner | WorkerRunner):
+        # Each process counts its own viewers; a file that holds one process's share would mislead.
+        print("cdnlab: --load-out: found several locust processes, wanted one", file=sys.stderr)
+        sys.exit(2)
     try:
         if options.host or options.edge:
             targets = Session(options).targets
             if not environment.host:
                 environment.host = targets[0].url
         else:
-            _mix(options.rendition_mix)
-    except (BadTarget, ValueError) as error:
+            _load(options)  # the host is still to be typed into locust's web page
+    except BadTarget as error:
         print(f"cdnlab: {error}", file=sys.stderr)
         sys.exit(2)
     if options.status_lines:
@@ -246,9 +247,28 @@ def _targets(options: Namespace) -> list[Target]:
         if len(set(names)) < len(names):
             raise BadTarget("--edge", ", ".join(names), "a different name for each edge")
         return targets
-    if not options.host:
-        raise BadTarget("--host", options.host, "the edge's URL, such as http://127.0.0.1:8081")
-    return [Target(urlsplit(options.host).netloc or options.host, options.host.rstrip("/"))]
+    host = options.host or ""
+    if not host.startswith(("http://", "https://")):
+        raise BadTarget("--host", host, "the edge's URL, such as http://127.0.0.1:8081")
+    return [Target(urlsplit(host).netloc, host.rstrip("/"))]
+
+
+def _load(options: Namespace) -> Load:
+    """The settings the options spell out; the first that is wrong is told by its option's name."""
+    named = {
+        "mix": "rendition_mix",
+        "buffer": "player_buffer",
+        "start_behind": "start_behind",
+        "timeout": "answer_timeout",
+    }
+    values = {field: getattr(options, name) for field, name in named.items()}
+    try:
+        return Load.model_validate(values | {"mix": _mix(options.rendition_mix)})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        wanted = first["msg"].removeprefix("Value error, wanted ").replace("Input should be", "a number")
+        raise BadTarget("--" + named[field].replace("_", "-"), values[field], wanted) from error
 
 
 def _mix(text: str) -> tuple[float, ...]:

@@ -144,6 +144,24 @@ def test_a_run_that_cannot_begin_says_why(tmp_path: Path) -> None:
         run(QUICK, [], out=tmp_path / "load.json")
 
 
+OPTIONS = [  # given                                                 then, on standard error
+    (["--host", "localhost:80"], "--host: found 'localhost:80', wanted the edge's URL"),
+    (["--host", "http://e", "--rendition-mix", "a,b"], "--rendition-mix: found 'a,b', wanted weights"),
+    (["--host", "http://e", "--rendition-mix", "0,0"], "--rendition-mix: found '0,0', wanted weights of at least 0"),
+    (["--host", "http://e", "--player-buffer", "0"], "--player-buffer: found 0.0, wanted a number greater than 0"),
+    (["--edge", "fra"], "--edge: found 'fra', wanted name=url"),
+]
+
+
+@pytest.mark.parametrize(("options", "told"), OPTIONS)
+def test_wrong_options_of_locust_itself(options: list[str], told: str) -> None:
+    argv = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "-u", "1", "-t", "1s", *options]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_token_is_not_on_the_command_line(tmp_path: Path) -> None:
     argv = command(QUICK, [Target("a", "http://e")], stream_url="/live/x.m3u8", out=tmp_path)
     assert argv[argv.index("--spawn-rate") + 1] == "10"
