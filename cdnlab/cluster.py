@@ -168,6 +168,10 @@ class Cluster:
         def pin(settings: dict[str, Any], ready: dict[str, Any]) -> None:
             settings["node"] |= {"listen": _address(ready["url"]), "admin": _address(ready["admin"])}
 
+        def again(settings: dict[str, Any], restarts: int) -> None:
+            # A file for each life: its machine starts empty, and so must the one that a replay tells it to.
+            settings["records"] = str(self.folder.records(f"{node.name}.{restarts + 1}").absolute())
+
         settings = {
             "node": node.model_dump(mode="json"),
             "service": self.document.service(node).model_dump(mode="json"),
@@ -175,7 +179,7 @@ class Cluster:
             "records": str(self.folder.records(node.name).absolute()),
             "countries": self.document.geo.countries,
         }
-        await self.nodes[node.name].begin(settings, pin)
+        await self.nodes[node.name].begin(settings, pin, again)
 
     async def _begin_transcoder(self, stream: Stream) -> None:
         await self.origin.serving()

@@ -72,6 +72,7 @@ class Child:
         self._tell = tell
         self._process: Process | None = None
         self._settings: dict[str, Any] = {}
+        self._again: Callable[[dict[str, Any], int], None] = lambda settings, restarts: None
         self._keeper: asyncio.Task[None] | None = None
         self._readiness: asyncio.Future[dict[str, Any]] | None = None
         self._failure: dict[str, Any] = {}
@@ -93,13 +94,19 @@ class Child:
                 stdin=PIPE, stdout=PIPE, stderr=log, start_new_session=True, limit=2**20,
             )  # fmt: skip
 
-    async def begin(self, settings: dict[str, Any], pin: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
+    async def begin(
+        self,
+        settings: dict[str, Any],
+        pin: Callable[[dict[str, Any], dict[str, Any]], None],
+        again: Callable[[dict[str, Any], int], None] = lambda settings, restarts: None,
+    ) -> None:
         """Sends the settings, waits until it serves, and keeps it alive from then on.
 
-        `pin(settings, ready)` writes the addresses it got into the settings, so that a restarted child has the same.
-        Raises `ChildFailed`.
+        `pin(settings, ready)` writes the addresses it got into the settings, so that a restarted child has the same;
+        `again(settings, restarts)` changes what must differ from life to life. Raises `ChildFailed`.
         """
         self._settings = settings
+        self._again = again
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
         await self.serving()
         pin(self._settings, self.ready)
@@ -136,6 +143,7 @@ class Child:
                 return self._enter(State.STOPPED)
             pause = min(pause * 2, LONGEST_PAUSE)
             self.restarts += 1
+            self._again(self._settings, self.restarts)
             await self.spawn()
 
     async def _one_life(self) -> int:

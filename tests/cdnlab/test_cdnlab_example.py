@@ -76,7 +76,14 @@ def test_each_option_can_be_uncommented(line: str, tmp_path: Path) -> None:
 
 def test_a_commented_default_is_the_default() -> None:
     """Where a model has a default that can be written down, the comment shows that one."""
-    models = {"stream": Stream, "behavior": Behavior, "token.viewer": Token, "node": Node, "origin": Origin, "load": Load}
+    models = {
+        "stream": Stream,
+        "behavior": Behavior,
+        "token.viewer": Token,
+        "node": Node,
+        "origin": Origin,
+        "load": Load,
+    }
     required: dict[str, Any] = {"behavior": {"path": "*"}, "token.viewer": {"key": "c2VjcmV0"}, "node": {"name": "a"}}
     samples = {"segment", "linger", "geo", "lifetimes", "storage"}  # left out, they follow something else
     section, compared = "", 0
