@@ -194,6 +194,12 @@ def test_sources_that_are_refused(clip: Clip, tmp_path: Path) -> None:
         assert 'wanted "testcard", a media file with video, or a URL' in said
 
 
+def test_a_password_is_not_repeated() -> None:
+    with pytest.raises(SourceError) as refused:
+        source.probe("http://me:hunter2@127.0.0.1:9/live.mp4")
+    assert "source http://me:***@127.0.0.1:9/live.mp4: found" in str(refused.value)
+
+
 def test_a_cover_picture_is_no_video(clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     import subprocess
 

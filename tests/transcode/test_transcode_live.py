@@ -395,3 +395,18 @@ def test_a_file_that_is_not_looped_ends_the_stream(clip) -> None:  # type: ignor
     assert isinstance(events[-1], Ended)
     assert all(post.complete for post in sink.posts)
     assert fragments(bytes(sink.of("180p")[0].body))[-1].end / 30_000 == pytest.approx(START + 1, abs=0.05)
+
+
+@pytest.mark.parametrize("late", ["picture", "sound"])
+def test_a_late_picture_or_sound_starts_with_the_stream(late: str, clip, ffmpeg: Ffmpeg, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    whole, shifted = clip("whole.mkv", seconds=2), tmp_path / "late.mkv"
+    first, second = ("0:a", "1:v") if late == "picture" else ("0:v", "1:a")
+    subprocess.run(
+        [ffmpeg.path, "-v", "error", "-nostdin", "-i", whole, "-itsoffset", "0.4", "-i", whole,
+         "-map", first, "-map", second, "-c", "copy", "-t", "2", shifted],
+        stdin=subprocess.DEVNULL, check=True, timeout=20,
+    )  # fmt: skip
+    stream = FAST.model_copy(update={"source": str(shifted), "duration": 1.0})
+    sink, _ = asyncio.run(run_to_end(small(stream)))
+    assert fragments(bytes(sink.of("180p")[0].body))[0].first_decode_time == START * 30_000
+    assert fragments(bytes(sink.of("audio-64k")[0].body))[0].first_decode_time == START * 48_000 - 1024
