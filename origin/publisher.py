@@ -60,20 +60,22 @@ class Publisher:
     async def resume(self) -> None:
         """Takes up the streams of an earlier run. `StorageFailed`: the folder cannot be used."""
         await asyncio.to_thread(self.storage.prepare)
-        for name in await asyncio.to_thread(self.storage.streams):
+        for name, track in await asyncio.to_thread(self.storage.find, STATE):
+            stream = self.stream(name)
             try:
-                saved = await asyncio.to_thread(self.storage.read, f"{name}/{STATE}")
-                stream = self.stream(name)
-                stream.resume(json.loads(saved or b""))
+                saved = await asyncio.to_thread(self.storage.read, f"{name}/{track}/{STATE}")
+                stream.resume(track, json.loads(saved or b""))
             except (StorageFailed, ValueError, KeyError, TypeError, AttributeError) as error:
-                log.error("%s/%s: cannot be read (%s); the stream begins anew", name, STATE, error)
-                self.streams.pop(name, None)
+                log.error("%s/%s/%s: cannot be read (%r); the track begins anew", name, track, STATE, error)
+        for stream in list(self.streams.values()):
+            if not stream.windows:
+                del self.streams[stream.name]
                 continue
             for window in stream.windows.values():
                 self._offer_saved(stream, window)
                 self._relist(stream, window)
             self._relist_stream(stream)
-            log.info("%s: resumed at media sequence number %d", name, stream.next_number)
+            log.info("%s: resumed at media sequence number %d", stream.name, stream.next_number)
 
     def _offer_saved(self, stream: Stream, window: TrackWindow) -> None:
         now = self.clock()
@@ -95,7 +97,7 @@ class Publisher:
         await asyncio.gather(*(self._drain(stream, name) for name, box in stream.outbox.items() if box))
 
     async def _drain(self, stream: Stream, name: str) -> None:
-        async with self._locks.setdefault((stream.name, name), asyncio.Lock()):
+        async with self._lock(stream, name):
             changed = False
             while stream.outbox[name]:
                 # Left in the box until it is listed: whoever waits for the lock then finds it empty, and knows.
@@ -104,9 +106,13 @@ class Publisher:
                 changed = True
             if changed:
                 window = stream.windows[name]
-                await self._save(stream)
+                await self._save(stream, name)
                 self._relist(stream, window)
                 self._relist_stream(stream)
+
+    def _lock(self, stream: Stream, track: str) -> asyncio.Lock:
+        """One writer a track at a time."""
+        return self._locks.setdefault((stream.name, track), asyncio.Lock())
 
     async def _publish(self, stream: Stream, track: str, item: Numbered) -> None:
         now = self.clock()
@@ -153,20 +159,19 @@ class Publisher:
             return False
         return True
 
-    async def _save(self, stream: Stream) -> None:
-        # One writer at a time, and what it writes is read under the lock: an older state never overwrites a newer.
-        async with self._locks.setdefault((stream.name, STATE), asyncio.Lock()):
-            state = json.dumps(stream.to_json(), separators=(",", ":")).encode()
-            await self._write(f"{stream.name}/{STATE}", state)
+    async def _save(self, stream: Stream, track: str) -> None:
+        """Under the track's lock: an older state never overwrites a newer one."""
+        state = json.dumps(stream.to_json(track), separators=(",", ":")).encode()
+        await self._write(f"{stream.name}/{track}/{STATE}", state)
 
     async def close(self, stream: Stream) -> None:
-        """Everything is drained and the stream's state may have changed: it ended, or begins again."""
+        """A POST is over: stores and lists what it left, and whether the stream has ended."""
         await self.drain(stream)
-        if stream.windows:
-            await self._save(stream)
-            for window in stream.windows.values():
+        for track, window in list(stream.windows.items()):
+            async with self._lock(stream, track):
+                await self._save(stream, track)
                 self._relist(stream, window)
-            self._relist_stream(stream)
+        self._relist_stream(stream)
 
     def _offer_init(self, stream: Stream, window: TrackWindow, init: str, data: bytes, now: float) -> None:
         name = f"{stream.name}/{window.name}/{init_name(init)}"
@@ -240,4 +245,5 @@ class Publisher:
             lifetime=lifetime,
             surrogate_key=keys,
             body=body,
+            dated=False,
         )

@@ -31,6 +31,8 @@ class Resource:
     body: bytes | None = None
     path: Path | None = None
     """Where the bytes lie if they are not in `body`."""
+    dated: bool = True
+    """False where the bytes may change twice within a second: a Last-Modified then says too little to compare by."""
     immutable: bool = False
     """These bytes will be the answer for ever (RFC 8246)."""
 
@@ -91,7 +93,7 @@ def _unchanged(resource: Resource, request: Mapping[str, str]) -> bool:
     if tags is not None:
         return tags.strip() == "*" or resource.etag in _TAGS.findall(tags)  # weak comparison
     since = _date(request.get("if-modified-since"))
-    return since is not None and int(resource.modified) <= since
+    return since is not None and resource.dated and int(resource.modified) <= since
 
 
 def _range(resource: Resource, request: Mapping[str, str]) -> tuple[int, int] | None:
@@ -106,7 +108,7 @@ def _range(resource: Resource, request: Mapping[str, str]) -> tuple[int, int] | 
     if condition is not None:
         date = _date(condition)
         # Strong comparison: a weak tag never matches; a date only if it is exactly ours (RFC 9110 13.1.5).
-        if condition != resource.etag and (date is None or date != int(resource.modified)):
+        if condition != resource.etag and not (resource.dated and date == int(resource.modified)):
             return None
     if match[1] == "":
         first = max(0, resource.size - int(match[2])) if int(match[2]) else resource.size

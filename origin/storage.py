@@ -66,9 +66,9 @@ class Storage:
         except OSError:
             return False
 
-    def streams(self) -> list[str]:
-        """Names of the streams with saved state."""
-        return sorted(path.parent.name for path in self.root.glob("*/state.json"))
+    def find(self, file: str) -> list[tuple[str, str]]:
+        """(stream, track) of every track that has a file of this name."""
+        return sorted((path.parent.parent.name, path.parent.name) for path in self.root.glob(f"*/*/{file}"))
 
 
 def _failed(path: Path, error: OSError, size: int = 0) -> StorageFailed:

@@ -358,25 +358,29 @@ class Stream:
         states = {session.state for session in self.generation.sessions.values()}
         self.ended = states == {State.ENDED}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, name: str) -> dict[str, Any]:
+        """What is to survive a restart, of the stream and of one of its tracks."""
         return {
             "ended": self.ended,
             "next_discontinuity": self.next_discontinuity,
             "last_generation": self.last_generation,
-            "windows": {name: window.to_json() for name, window in self.windows.items()},
+            "window": self.windows[name].to_json(),
         }
 
-    def resume(self, values: dict[str, Any]) -> None:
-        """Takes up where `to_json` left; the next POST begins a new generation. KeyError and the like: not ours."""
-        self.ended = bool(values["ended"])
-        self.next_discontinuity = int(values["next_discontinuity"])
-        self.last_generation = int(values["last_generation"])
-        for name, saved in values["windows"].items():
-            window = TrackWindow.from_json(name, saved)
-            self.windows[name] = window
-            self.next_number = max(self.next_number, window.next_number)
-            if window.listed:
-                self._last_numbers[name] = window.next_number - 1
-                last = window.listed[-1]
-                self.listed_until = max(self.listed_until, last.at + last.duration)
-                self._numbered.update({entry.number: entry for entry in window.listed})
+    def resume(self, name: str, values: dict[str, Any]) -> None:
+        """Takes one track up where `to_json` left it; the next POST begins a new generation.
+
+        KeyError, TypeError, ValueError: the values are not what `to_json` gave.
+        """
+        window = TrackWindow.from_json(name, values["window"])
+        ended = bool(values["ended"])
+        self.ended = ended and (self.ended or not self.windows)
+        self.next_discontinuity = max(self.next_discontinuity, int(values["next_discontinuity"]))
+        self.last_generation = max(self.last_generation, int(values["last_generation"]))
+        self.windows[name] = window
+        self.next_number = max(self.next_number, window.next_number)
+        if window.listed:
+            self._last_numbers[name] = window.next_number - 1
+            last = window.listed[-1]
+            self.listed_until = max(self.listed_until, last.at + last.duration)
+            self._numbered.update({entry.number: entry for entry in window.listed if not entry.gap})

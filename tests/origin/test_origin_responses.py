@@ -67,6 +67,14 @@ def test_get(fields: dict[str, str], status: int, span: tuple[int, int], content
     )
 
 
+def test_a_playlist_that_changes_twice_a_second_is_not_compared_by_date() -> None:
+    playlist = resource()
+    playlist.dated = False
+    assert answer(playlist, "GET", Headers({"if-modified-since": LATER}), "*").status == 200
+    assert answer(playlist, "GET", Headers({"if-none-match": '"e1"'}), "*").status == 304
+    assert answer(playlist, "GET", Headers({"range": "bytes=0-0", "if-range": HTTP_DATE}), "*").status == 200
+
+
 def test_head_says_what_get_would_and_sends_nothing() -> None:
     reply = answer(resource(), "HEAD", Headers({"range": "bytes=0-9"}), "")
     headers = dict(reply.headers)

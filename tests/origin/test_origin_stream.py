@@ -1,6 +1,7 @@
 """The stream's machine in virtual time: fragments as values, no sockets, no encoder."""
 
 import itertools
+import json
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -270,7 +271,8 @@ def test_a_stream_resumes_from_what_it_saved() -> None:
     lab.push(lab.begin("720p", video_init()), video(5))
     before = list(lab.listed("720p").listed)
     again = Lab()
-    again.stream.resume(lab.stream.to_json())
+    saved = json.loads(json.dumps(lab.stream.to_json("720p")))
+    again.stream.resume("720p", saved)
     assert list(again.listed("720p").listed) == before
     again.push(again.begin("720p", video_init()), video(3))
     entries = list(again.listed("720p").listed)
@@ -361,7 +363,10 @@ def test_whatever_happens_the_playlists_hold(steps: list[tuple[str, str, int]]) 
             assert after.discontinuity - before.discontinuity in (0, 1)
             assert after.at > before.at
             if not (before.gap or after.gap) and before.discontinuity == after.discontinuity:
-                assert after.at == pytest.approx(before.at + before.duration, abs=1e-3)
+                assert after.at - before.at == pytest.approx(after.start - before.start, abs=1e-6)
+                # Sound alone, joined later by pictures that are cut elsewhere, loses up to a segment once.
+                lost = after.start - before.start - before.duration
+                assert lost == pytest.approx(0, abs=1e-3) or (name.startswith("audio") and 0 < lost < 1)
         for one in entries:
             assert round(one.duration) <= lab.stream.target
             by_number.setdefault(one.number, set()).add((one.generation, one.discontinuity))
