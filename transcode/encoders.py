@@ -20,7 +20,7 @@ _NVENC_PRESET: dict[Preset, str] = {
 
 _X264_COST: dict[Preset, float] = {
     "ultrafast": 0.5, "superfast": 0.7, "veryfast": 1.0, "faster": 1.5, "fast": 1.7,
-    "medium": 1.8, "slow": 3.2, "slower": 6.0, "veryslow": 10.0,
+    "medium": 1.8, "slow": 3.2, "slower": 4.7, "veryslow": 6.8,
 }  # fmt: skip
 
 VBV_SECONDS = 2
