@@ -7,7 +7,7 @@ in `CDNLab-Client-IP`, which a node believes from its trusted networks only.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from loadtests.errors import BadTarget
 
@@ -71,9 +71,9 @@ def address(networks: tuple[str, ...], index: int) -> str:
     return str(net[1 + (index // len(networks)) * 7919 % (room - 2)])
 
 
-def session_id(seed: int, index: int) -> str:
+def session_id(seed: int, viewer: str) -> str:
     """A UUID, as CTA-5004 recommends for `sid`; the same for the same seed and viewer."""
-    return str(UUID(int=(seed << 64 | index) & (2**128 - 1), version=4))
+    return str(uuid5(UUID(int=seed), viewer))
 
 
 def parse_target(text: str) -> Target:

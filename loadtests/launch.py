@@ -58,7 +58,7 @@ def command(
         *("--stream-url", stream_url),
         *("--rendition-mix", ",".join(f"{weight:g}" for weight in load.mix)),
         *("--player-buffer", f"{load.buffer:g}", "--start-behind", f"{load.start_behind:g}"),
-        *("--answer-timeout", f"{load.timeout:g}"),
+        *("--answer-timeout", f"{load.timeout:g}", "--arrival-spread", f"{min(ramp, 1.0):g}"),
         *("--load-out", str(out), "--status-lines"),
         *("--only-summary", "--loglevel", "WARNING", "--exit-code-on-error", "0", "--stop-timeout", "0"),
     ]

@@ -33,9 +33,15 @@ STATUS = "cdnlab-load"
 
 # Wall time at start + monotonic since: never steps back, and comparable with PROGRAM-DATE-TIME.
 _EPOCH = time.time() - time.monotonic()
-# Half the golden ratio's turn: any number of viewers in a row is spread evenly over [0, 1), so ten viewers
-# already show the mix that was asked for.
-_GOLDEN = 0.6180339887498949
+# Multiples of an irrational, modulo 1, keep away from one another: ten viewers already show the mix. Two of them,
+# so that which rendition a viewer watches says nothing of when it begins.
+_MIX_STEP = 0.6180339887498949
+_ARRIVAL_STEP = 0.4142135623730951
+
+
+def spread(turn: int, step: float) -> float:
+    """The n-th of a sequence in [0, 1) that is spread evenly however long it is."""
+    return (0.5 + turn * step) % 1.0
 
 
 def clock() -> float:
@@ -75,6 +81,9 @@ def _options(parser: Any) -> None:
         "--start-behind", type=float, default=defaults.start_behind, help="target durations behind live"
     )
     parser.add_argument("--answer-timeout", type=float, default=defaults.timeout, help="seconds to an answer")
+    parser.add_argument(
+        "--arrival-spread", type=float, default=1.0, help="seconds over which viewers of one batch begin"
+    )
     parser.add_argument("--load-out", default="", include_in_web_ui=False, help="write load.json here")
     parser.add_argument(
         "--status-lines",
@@ -102,21 +111,30 @@ class Session:
         self._cpu_over = False
         self.finished = False
 
-    def arrive(self) -> tuple[int, Target, Player]:
-        """A new viewer: its number, its edge, its player."""
+    def next_viewer(self) -> tuple[int, Target]:
+        """A new viewer's turn at its edge (counted from 0), and that edge."""
         index = next(self._count)
-        target = self.targets[index % len(self.targets)]
-        turn = index // len(self.targets)
+        return index // len(self.targets), self.targets[index % len(self.targets)]
+
+    def hesitation(self, turn: int) -> float:
+        """Seconds between a viewer's arrival and its first request.
+
+        locust lets viewers in once a second, in a batch; without this they would ask in step for ever.
+        """
+        return float(self.options.arrival_spread * spread(turn, _ARRIVAL_STEP))
+
+    def sit_down(self, turn: int, target: Target) -> Player:
+        """The player of a viewer that begins now."""
         player = Player(
             self.stream_url(target),
             began=clock(),
-            draw=(0.5 + turn * _GOLDEN) % 1.0,
+            draw=spread(turn, _MIX_STEP),
             mix=self.load.mix,
             buffer=self.load.buffer,
             start_behind=self.load.start_behind,
         )
         self.tally.viewers.append((target.name, player))
-        return index, target, player
+        return player
 
     def stream_url(self, target: Target) -> str:
         path = "/" + self.options.stream_url.lstrip("/")

@@ -25,12 +25,17 @@ class Viewer(FastHttpUser):
     def __init__(self, environment: Environment) -> None:
         session = session_of(environment)
         self._tally = session.tally
-        self._index, self._edge, self.player = session.arrive()
-        self._session_id = session_id(session.seed, self._index)
-        self._address = address(self._edge.networks, self._index // len(session.targets))
+        self._session = session
+        self._turn, self._edge = session.next_viewer()
+        self._session_id = session_id(session.seed, f"{self._edge.name}/{self._turn}")
+        self._address = address(self._edge.networks, self._turn)
         self.host = self._edge.url
         self.network_timeout = self.connection_timeout = session.load.timeout
         super().__init__(environment)
+
+    def on_start(self) -> None:
+        gevent.sleep(self._session.hesitation(self._turn))
+        self.player = self._session.sit_down(self._turn, self._edge)
 
     def wait_time(self) -> float:
         """Until the player has its next request; locust ends a waiting user at once, a sleeping task late."""

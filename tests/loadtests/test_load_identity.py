@@ -36,9 +36,10 @@ def test_every_viewer_has_an_address_of_its_own() -> None:
 
 
 def test_session_ids_are_uuids_and_differ() -> None:
-    ids = {session_id(7, index) for index in range(1000)} | {session_id(8, 0)}
-    assert len(ids) == 1001
-    assert all(UUID(one).version == 4 for one in ids)
+    ids = {session_id(7, f"fra/{turn}") for turn in range(1000)} | {session_id(8, "fra/0"), session_id(7, "nyc/0")}
+    assert len(ids) == 1002
+    assert all(str(UUID(one)) == one for one in ids)
+    assert session_id(7, "fra/0") == session_id(7, "fra/0")
 
 
 def test_targets() -> None:
