@@ -62,6 +62,9 @@ def hit_rate_over_time(report: Report) -> Figure:
     data = []
     for i, (node, bins) in enumerate(sorted(sums.items(), key=lambda item: (roles.get(item[0], ""), item[0]))):
         seconds = sorted(bins)
+        # A bin of one request is 0 % or 100 %: its dot is small, so that it does not look like a fact.
+        most = max(cell[1] for cell in bins.values()) or 1
+        sizes = [3 + 6 * (bins[s][1] / most) ** 0.5 for s in seconds]
         data.append(
             {
                 "type": "scatter",
@@ -73,10 +76,10 @@ def hit_rate_over_time(report: Report) -> Figure:
                 "hovertemplate": "%{y:.1f} %  (%{customdata[0]} of %{customdata[1]})",
                 "line": {
                     "color": _LINES[i % len(_LINES)],
-                    "width": 2,
+                    "width": 1.3,
                     "dash": "solid" if roles.get(node) == "edge" else "dot",
                 },
-                "marker": {"size": 4},
+                "marker": {"size": sizes, "line": {"width": 0}},
             }
         )
     return _figure(

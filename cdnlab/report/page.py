@@ -19,7 +19,7 @@ _HERE = Path(__file__).parent
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 _CAPTIONS = {
-    "hit-rate": ("Hit rate over time", "Per node. A live stream dips when a segment is new and recovers at once."),
+    "hit-rate": ("Hit rate over time", "Per node; the larger the dot, the more requests. New segments make it dip."),
     "requests": ("Requests over time", "What viewers asked each second, by how it was answered."),
     "outcomes": ("How requests were answered", "By object class, viewers' requests; the number of them in brackets."),
     "causes": ("Why the caches missed", "Every miss has one cause; the bars add up to all misses of all nodes."),
@@ -320,7 +320,8 @@ def _table(
     place = "table wide" if wide else "table"
     top = f"<h3>{escape(title)}</h3>" if title else ""
     top += f'<p class="caption">{escape(what)}</p>' if what else ""
-    headings = "".join(f"<th{style.get(i, '')}>{escape(name)}</th>" for i, name in enumerate(head))
+    aligned = dict.fromkeys(numbers, ' class="n"')
+    headings = "".join(f"<th{aligned.get(i, '')}>{escape(name)}</th>" for i, name in enumerate(head))
     return f'<div class="{place}">{top}<table><thead><tr>{headings}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
