@@ -39,7 +39,7 @@ def run(folder: Path, *, as_json: bool) -> int:
 
 
 def _document(folder: Path) -> Document:
-    """The settings as they were run. Secrets are not among them and not needed: the records hold the gate's verdicts."""
+    """The settings as run. Secrets are not among them, nor needed: the records hold the gate's verdicts."""
     file = folder / "cdn.json"
     try:
         return Document.model_validate(json.loads(file.read_text()))

@@ -1,0 +1,135 @@
+"""Every file in examples/ does what its first lines say."""
+
+import http.server
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from cdnlab.document import read
+from cdnlab.viewer import ask
+from transcode.ffmpeg import find
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+FILES = sorted(EXAMPLES.rglob("*.toml"))
+
+
+def test_there_are_examples_and_the_index_names_each() -> None:
+    index = (EXAMPLES / "README.md").read_text()
+    assert FILES
+    assert all(f"({file.relative_to(EXAMPLES)})" in index for file in FILES)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name)
+def test_each_is_good_as_it_is(file: Path) -> None:
+    read(file)
+
+
+@contextmanager
+def running(cwd: Path, *arguments: str, until: str) -> Iterator[str]:
+    """A `cdnlab` command in the foreground, once it has said `until`; yields what it said so far."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cdnlab", *arguments],
+        cwd=cwd,
+        env=os.environ | {"NO_COLOR": "1", "PYTHONUNBUFFERED": "1", "PYTHONOPTIMIZE": os.environ.get("LABOPT", "")},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    # Ends the loop below if the words never come.
+    watchdog = threading.Timer(30, process.kill)
+    watchdog.start()
+    try:
+        said = ""
+        for line in process.stdout:
+            said += line
+            if until in line:
+                break
+        else:
+            pytest.fail(said)
+        yield said
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+        watchdog.cancel()
+
+
+def with_free_ports(file: Path, folder: Path) -> Path:
+    """The example with every fixed port replaced: tests share the machine."""
+    text = re.sub(r'"127\.0\.0\.1:\d+"', '"127.0.0.1:0"', file.read_text())
+    if "[origin]" not in text:
+        text += "\n[origin]\n"
+    text = text.replace("[origin]", '[origin]\nlisten = "127.0.0.1:0"\ningest = "127.0.0.1:0"')
+    copy = folder / "cdn.toml"
+    copy.write_text(text)
+    return copy
+
+
+@pytest.mark.live
+def test_own_origin(tmp_path: Path) -> None:
+    """Python's own web server behind the edge: what changes is asked again, what is cached is not."""
+    site = tmp_path / "site"
+    (site / "api").mkdir(parents=True)
+    (site / "logo.svg").write_text("<svg/>")
+    (site / "api" / "now").write_text("12:00")
+    asked: list[str] = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: object) -> None:
+            asked.append(self.path)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = with_free_ports(EXAMPLES / "own-origin" / "cdn.toml", tmp_path)
+        origin = f"http://127.0.0.1:{server.server_address[1]}"
+        with running(tmp_path, "edge", "--config", str(config), "--origin", origin, "--json", until="ready") as said:
+            urls = json.loads(said)
+            answers = [
+                ask(urls["url"] + path) for path in ("/logo.svg?v=1&utm=a", "/logo.svg?v=1&utm=b", "/logo.svg?v=2")
+            ]
+            assert [answer.body for answer in answers] == [b"<svg/>"] * 3
+            assert [answer.headers["x-cache"].split()[0] for answer in answers] == [
+                "Miss",
+                "Hit",
+                "Miss",
+            ]  # CloudFront writes "Miss from cloudfront"
+            for _ in range(2):
+                assert ask(urls["url"] + "/api/now").body == b"12:00"
+            done = subprocess.run(
+                [sys.executable, "-m", "cdnlab", "explain", "/logo.svg?v=1", "--admin", urls["admin"], "--json"],
+                capture_output=True, text=True, check=True, timeout=30,
+            )  # fmt: skip
+            assert json.loads(done.stdout)["next"] == "hit"
+        server.shutdown()
+    assert asked == ["/logo.svg?v=1&utm=a", "/logo.svg?v=2", "/api/now", "/api/now"]
+
+
+@pytest.mark.live
+def test_vod(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    make = [find().path, "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=10", "-t", "3"]
+    subprocess.run([*make, "-pix_fmt", "yuv420p", str(clip)], check=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-m", "cdnlab", "transcode", str(clip), "--out", str(tmp_path / "library" / "clip"), "--segment", "1s"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with_free_ports(EXAMPLES / "vod" / "cdn.toml", tmp_path)
+    with running(tmp_path, "up", until="Ctrl-C ends it") as said:
+        edge = re.search(r"edge: ready +url (\S+)", said)
+        assert edge is not None, said
+        url = f"{edge[1]}/vod/clip/multivariant.m3u8"
+        pull = [find().path, "-nostdin", "-v", "warning", "-i", url, "-f", "framecrc", "-"]
+        played = subprocess.run(pull, capture_output=True, text=True, check=False, timeout=30)
+        assert (played.returncode, played.stderr) == (0, "")
+        assert sum(line.startswith("0,") for line in played.stdout.splitlines()) >= 3 * 10

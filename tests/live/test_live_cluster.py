@@ -1,0 +1,129 @@
+"""A cluster's life: what it needs to start, what it survives, and that it leaves nothing behind."""
+
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import NO_STREAM, QUICK, Up, alive, until
+
+from cdnlab.viewer import ask
+
+pytestmark = pytest.mark.live
+
+Start = Callable[..., Up]
+
+
+def test_ctrl_c_ends_everything_in_order_and_in_time(start: Start) -> None:
+    up = start(QUICK)
+    up.wait_for("Ctrl-C ends it")
+    processes = up.descendants()
+    assert any("ffmpeg" in one.name() for one in processes)
+    began = time.monotonic()
+    status = up.stop()
+    took = time.monotonic() - began
+    assert status == 130
+    assert took < 3.0
+    assert alive(processes) == []
+    assert "Traceback" not in up.said() + "".join(log.read_text() for log in (up.run / "logs").iterdir())
+    # The encoder was drained before the origin: the stream ended properly.
+    assert "transcode-live: drained" in up.said()
+    assert up.cluster["stopped_at"] is not None
+    # And the nodes before the origin: every line of theirs is whole.
+    for file in (up.run / "records").iterdir():
+        assert [json.loads(line)["node"] for line in file.read_text().splitlines()]
+
+
+def test_kill_9_of_the_parent_leaves_no_orphan(start: Start) -> None:
+    up = start(QUICK)
+    up.wait_for("Ctrl-C ends it")
+    processes = up.descendants()
+    assert len(processes) >= 5  # origin, two nodes, a transcoder and its ffmpeg
+    up.stop(signal.SIGKILL)
+    until(lambda: not alive(processes), 5.0, lambda: f"still there: {alive(processes)}")
+
+
+def test_a_second_ctrl_c_kills_at_once(start: Start) -> None:
+    up = start(NO_STREAM)
+    up.wait_for("Ctrl-C ends it")
+    processes = up.descendants()
+    # A child that cannot drain, for it is stopped.
+    os.kill(up.cluster["origin"]["pid"], signal.SIGSTOP)
+    up.process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    time.sleep(0.05)  # two signals of one number at one time are one
+    assert up.stop() == 130
+    assert time.monotonic() - began < 1.5
+    assert alive(processes) == []
+
+
+def test_sigterm_drains_too(start: Start) -> None:
+    up = start(NO_STREAM)
+    up.wait_for("Ctrl-C ends it")
+    processes = up.descendants()
+    assert up.stop(signal.SIGTERM) == 143
+    assert alive(processes) == []
+
+
+@pytest.mark.parametrize("victim", ["fra", "origin"])
+def test_a_killed_process_comes_back_at_its_address(start: Start, victim: str) -> None:
+    up = start(NO_STREAM)
+    up.wait_for("Ctrl-C ends it")
+
+    def told() -> dict[str, object]:
+        return up.cluster["origin"] if victim == "origin" else up.node(victim)
+
+    before = told()
+    os.kill(int(str(before["pid"])), signal.SIGKILL)
+    up.wait_for(f"{victim}: ended by SIGKILL; restarted in 0.2 s")
+    until(lambda: told()["pid"] != before["pid"], 10, up.said)
+    assert told()["url"] == before["url"]
+    if victim == "fra":
+        assert ask(f"{told()['admin']}/healthz").json()["node"] == "fra"
+        # A life of its own has a file of its own.
+        until(lambda: (up.run / "records" / "fra.2.jsonl").exists(), 5, lambda: "no fra.2.jsonl")
+    else:
+        assert ask(f"{told()['url']}/healthz").status == 200
+
+
+def test_a_port_in_use_is_named_with_its_setting_before_anything_starts(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        up = start(NO_STREAM + f'[[node]]\nname = "nyc"\nadmin = "{address}"\n')
+        assert up.process.wait(10) == 2
+    assert f"node[2].admin (nyc): found {address}, which is taken by" in up.said()
+    assert f"(pid {os.getpid()})" in up.said()
+    assert not (up.folder / "runs").exists()
+
+
+def test_a_source_that_cannot_play_ends_the_start_with_its_reason(start: Start) -> None:
+    up = start(QUICK.replace('name = "live"', 'name = "live"\nsource = "cdn.toml"'))
+    assert up.process.wait(20) != 0
+    assert re.search(r"error: transcode-live: source .*cdn\.toml: found ", up.said())
+    assert "Traceback" not in up.said()
+
+
+def test_ctrl_c_while_it_starts(start: Start) -> None:
+    up = start(QUICK)
+    up.wait_for("starting 4 processes")
+    until(lambda: len(up.descendants()) >= 2, 5, up.said)
+    processes = up.descendants()
+    assert up.stop() == 130
+    assert alive(processes) == []
+    assert "Traceback" not in up.said()
+
+
+def test_a_folder_called_like_a_package_is_not_imported(start: Start, tmp_path: Path) -> None:
+    """`cdnlab up` where the user has an `edge/` or `origin.py` of their own; as the installed command, not with -m."""
+    for name in ("edge", "policy"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "origin.py").write_text("raise SystemExit('the wrong one')")
+    up = start(NO_STREAM, program=(str(Path(sys.executable).with_name("cdnlab")),))
+    up.wait_for("Ctrl-C ends it")
+    assert up.stop() == 130
