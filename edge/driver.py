@@ -53,9 +53,6 @@ class Driver:
     # ---- viewers -----------------------------------------------------------------------------------------------
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _live(receive, send)
-            return
         request = self._read(scope)
         now = self.clock()
         plan = self.machine.on_request(request, now)
@@ -246,6 +243,8 @@ class Driver:
                 else:
                     self._start(answer)
                 continue
+            if isinstance(answer, Serve) and answer.refresh is not None:
+                self._start(answer.refresh)
             if future is None or future.done():
                 continue
             if isinstance(answer, Serve):
@@ -309,12 +308,3 @@ def _request_body(request: RequestHead, receive: Receive) -> AsyncIterator[bytes
 async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    """ASGI's lifespan: nothing to prepare here, `serve` has done it."""
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

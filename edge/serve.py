@@ -53,21 +53,17 @@ async def serve(
     upstream = Upstream(parent, node.timeouts, node.connections)
     driver = Driver(EdgeMachine(service, profile, gate=gate), upstream, who, log, Clock())
     flusher = asyncio.create_task(log.keep_flushing())
-    closing = asyncio.Event()
-    listeners = (
-        # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
-        Listener(driver, viewers, closing, logger, date_header=False),
-        Listener(admin_app(driver, who), operators, closing, logger),
-    )
-    ready({"ready": node.name, **urls, "parent": parent})
-    stopped = asyncio.create_task(shutdown.wait())
+    # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
+    front = Listener(driver, logger, date_header=False)
+    back = Listener(admin_app(driver, who), logger)
     try:
-        await asyncio.wait((stopped, *(listener.task for listener in listeners)), return_when=asyncio.FIRST_COMPLETED)
+        await front.start(viewers)
+        await back.start(operators)
+        ready({"ready": node.name, **urls, "parent": parent})
+        await shutdown.wait()
     finally:
-        stopped.cancel()
-        closing.set()
         flusher.cancel()
-        await asyncio.gather(*(listener.close() for listener in listeners))
+        await asyncio.gather(front.close(), back.close())
         await driver.close()
 
 

@@ -1,17 +1,22 @@
 """One ASGI application on one socket, by hypercorn: bound before it is served, stopped within half a second.
 
 Binding is apart from serving so that a port in use is known before anything runs, and so that port 0 can be told.
+Connections are hypercorn's (pinned to its 0.18 line, since its connection class is no public interface), the accepting
+is ours: that is what lets one process serve several applications and end them in its own order.
 """
 
 import asyncio
 import logging
 import os
 import socket
-from contextlib import suppress
 from dataclasses import dataclass
 
-from hypercorn.asyncio import serve as serve_asgi
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.events import Event, Updated
+from hypercorn.typing import ConnectionState
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from units import split_address
@@ -59,61 +64,82 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class Listener:
-    """One application, served from now until `closing` is set."""
+class _Connection(TCPServer):
+    """hypercorn's connection, less one wait: a client that has closed does not hold its socket until the keep-alive
+    time-out (a hypercorn connection whose client leaves during a request stays in CLOSE_WAIT for as long)."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        listener: socket.socket,
-        closing: asyncio.Event,
-        log: logging.Logger,
-        *,
-        date_header: bool = True,
-    ) -> None:
-        """Takes over the socket. `date_header` False: the application's responses carry their own Date."""
+    _over = False
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        self._over = True
+        await self.idle_task.stop()
+
+    async def protocol_send(self, event: Event) -> None:
+        if not (self._over and isinstance(event, Updated)):
+            await super().protocol_send(event)
+
+
+class Listener:
+    """One application, served from `start` to `close`."""
+
+    def __init__(self, app: ASGIApp, log: logging.Logger, *, date_header: bool = True) -> None:
+        """`date_header` False: the application's responses carry their own Date."""
         self._app = app
         self._log = log
+        self._connections: set[asyncio.Task[None]] = set()
         self._requests: set[asyncio.Task[object]] = set()
-        config = Config()
-        config.bind = [f"fd://{listener.detach()}"]  # the server owns, and closes, the descriptor from here on
+        self._context = WorkerContext(None)
+        self._server: asyncio.Server | None = None
+        config = self._config = Config()
         config.accesslog = None
         config.errorlog = log
-        config.loglevel = "WARNING"
         config.include_server_header = False
         config.include_date_header = date_header
         # The default of 5 s is shorter than a 6 s poll of a playlist: every poll would connect anew.
         config.keep_alive_timeout = 75
         config.keep_alive_max_requests = 1_000_000_000
-        config.backlog = 1024
-        config.graceful_timeout = GRACE_S
         config.h11_max_incomplete_size = 64 * 1024
-        # The server types scopes as closed dictionaries, Starlette as open ones: the same thing at run time.
-        running = serve_asgi(self._call, config, shutdown_trigger=closing.wait, mode="asgi")  # type: ignore[arg-type]
-        self.task = asyncio.create_task(running)
+
+    async def start(self, listener: socket.socket) -> None:
+        """Accept connections on a bound socket, which is ours from now on."""
+        self._server = await asyncio.start_server(self._connected, sock=listener, backlog=1024)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            app = ASGIWrapper(self._call)  # type: ignore[arg-type]  # hypercorn's scopes are closed dictionaries
+            loop = asyncio.get_running_loop()
+            await _Connection(app, loop, self._config, self._context, ConnectionState({}), reader, writer)
+        except Exception as error:
+            self._log.warning("a connection ended: %s: %s", type(error).__name__, error)
+        finally:
+            self._connections.discard(task)
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
-        if scope["type"] != "http" or task is None:
-            await self._app(scope, receive, send)
-            return
+        assert task is not None
         self._requests.add(task)
         try:
             await self._app(scope, receive, send)
         except Exception as error:
             # Ends the connection where an answer was under way: a body cut short must not look complete.
-            self._log.error(
-                "%s: %s: %s", scope["path"], type(error).__name__, error, exc_info=self._log.isEnabledFor(logging.DEBUG)
-            )
+            debug = self._log.isEnabledFor(logging.DEBUG)
+            self._log.error("%s: %s: %s", scope["path"], type(error).__name__, error, exc_info=debug)
         finally:
             self._requests.discard(task)
 
     async def close(self) -> None:
-        """After `closing`: waits for the answers being sent, then for nobody; a slow reader does not keep us here."""
-        done, _ = await asyncio.wait((self.task,), timeout=GRACE_S)
-        for request in self._requests:
-            request.cancel()
-        if not done:
-            self.task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait((self.task,), timeout=0.1)
+        """Waits a moment for the answers being sent, then for nobody: a slow reader does not keep us here."""
+        if self._server is not None:
+            self._server.close()
+        await self._context.terminated.set()  # idle connections close
+        for tasks in (self._requests, self._connections):
+            if self._connections:
+                await asyncio.wait(self._connections, timeout=GRACE_S / 2)
+            for task in tuple(tasks):
+                task.cancel()
+        if self._connections:
+            await asyncio.wait(self._connections, timeout=0.1)

@@ -126,7 +126,8 @@ class EdgeMachine:
                 return self._refuse(504, "only-if-cached: nothing stored may answer", behavior, now, Outcome.FAILED)
             if wish.no_store:
                 return self._pass(request, behavior, ticket, Cause.REQUEST, now)
-        alone = cause is Cause.REQUEST or now < self._alone_until.get(key, 0.0)
+        # "Validate first" is not answered by a question that was asked before this request came.
+        alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or now < self._alone_until.get(key, 0.0)
         if not alone:
             flight = self.flights.to_join(key)
             if flight is not None:

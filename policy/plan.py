@@ -138,7 +138,8 @@ class Landing:
     """What an answer (or a failure) of the parent means for everyone concerned."""
 
     answers: dict[int, Answer] = field(default_factory=dict)
-    """Ticket -> answer. A `Fetch` here is a new obligation, for a request that may not share what came."""
+    """Ticket -> answer. A `Fetch` here is a new obligation, for a request that may not share what came; so is the
+    `refresh` of a `Serve`, whether its viewer is still there or not."""
     store: Entry | None = None
     """Keep (or share) the body that follows under this entry's id; None: relay it or throw it away."""
     dropped: list[int] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""One node in virtual time: the events of a live run told to a fresh `EdgeMachine`, its answers held against the log."""
+"""One node in virtual time: a live run's events told to a fresh `EdgeMachine`, its answers held against the log."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -124,6 +124,8 @@ class ReplayNode:
             if isinstance(answer, Fetch):
                 self._fetches[answer.id] = answer
                 continue
+            if isinstance(answer, Serve) and answer.refresh is not None:
+                self._fetches[answer.refresh.id] = answer.refresh
             record = self._waiting.pop(ticket, None)
             if record is not None:
                 self._compare(record, answer)

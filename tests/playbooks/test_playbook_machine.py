@@ -179,3 +179,17 @@ def test_every_cause_of_a_miss_can_be_told() -> None:
     assert edge.on_request(get("/v", accept="x"), START).cause is Cause.VARY
     assert edge.on_request(get("/no"), START).cause is Cause.BYPASS
     assert edge.on_request(get("/a", method="POST"), START).cause is Cause.METHOD
+
+
+def test_one_who_waited_for_another_variant_may_get_a_stale_one_and_its_refresh_is_owed() -> None:
+    # Once forgotten by the shell: the refresh stayed in flight for ever, and everyone after waited for it.
+    edge = machine()
+    first = edge.on_request(get(accept="a"), START)
+    waiting = edge.on_request(get(accept="b"), START)
+    reload = edge.on_request(get(accept="b", cache_control="no-cache"), START)  # nothing may be shared with it
+    assert isinstance(first, Fetch) and isinstance(waiting, Join) and isinstance(reload, Fetch)
+    edge.on_response(reload, says(cache_control="max-age=0, stale-while-revalidate=60", vary="accept"), START)
+    landing = edge.on_response(first, says(cache_control="max-age=60", vary="accept"), START)
+    served = landing.answers[waiting.ticket]
+    assert isinstance(served, Serve) and served.refresh is not None
+    assert not edge.on_failure(served.refresh, Failure.RESET, START).answers and len(edge.flights) == 0

@@ -65,6 +65,8 @@ class Shell(RuleBasedStateMachine):
                 self.owe(answer)
                 continue
             assert not isinstance(answer, Join)
+            if isinstance(answer, Serve) and answer.refresh is not None:
+                self.owe(answer.refresh)
             self.waiting.discard(ticket)
 
     @rule(
@@ -175,5 +177,5 @@ class Shell(RuleBasedStateMachine):
 
 TestMachine = Shell.TestCase
 TestMachine.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=250, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

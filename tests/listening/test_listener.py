@@ -1,0 +1,96 @@
+"""Listening: a port in use is told by its setting, clients that leave leave nothing behind, stopping is quick."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psutil
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from listening import Listener, PortInUse, bind, url_of
+from tests.kit.http import ask
+
+LOG = logging.getLogger("test")
+
+
+@asynccontextmanager
+async def serving(app) -> AsyncIterator[tuple[str, Listener]]:  # type: ignore[no-untyped-def]
+    listener = Listener(app, LOG)
+    socket = bind("127.0.0.1:0", "test.listen")
+    url = url_of(socket)
+    await listener.start(socket)
+    try:
+        yield url, listener
+    finally:
+        await listener.close()
+
+
+def test_a_port_in_use_is_named_with_its_setting() -> None:
+    taken = bind("127.0.0.1:0", "first")
+    try:
+        with pytest.raises(
+            PortInUse, match=r"node fra: listen: cannot listen on 127\.0\.0\.1:\d+: Address already in use"
+        ):
+            bind(url_of(taken).removeprefix("http://"), "node fra: listen")
+    finally:
+        taken.close()
+
+
+async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers nobody until the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def test_a_client_that_leaves_during_a_request_leaves_no_socket_behind() -> None:
+    # It once stayed in CLOSE_WAIT until the keep-alive time-out of 75 s.
+    async def run() -> None:
+        async with serving(endless) as (url, _):
+            host, port = url.removeprefix("http://").split(":")
+            for _ in range(20):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                await writer.drain()
+                writer.close()
+            async with asyncio.timeout(5):
+                while any(
+                    connection.laddr.port == int(port) and connection.status in ("CLOSE_WAIT", "ESTABLISHED")
+                    for connection in psutil.Process().net_connections("tcp")
+                ):
+                    await asyncio.sleep(0)  # noqa: ASYNC110  (the kernel's table has no event)
+
+    asyncio.run(run())
+
+
+def test_closing_does_not_wait_for_those_who_never_read() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": bytes(65_536), "more_body": True})
+
+    async def run() -> float:
+        async with serving(app) as (url, _):
+            host, port = url.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            began = time.monotonic()
+        writer.transport.abort()
+        return time.monotonic() - began
+
+    assert asyncio.run(run()) < 1.5
+
+
+def test_an_application_that_fails_is_a_500_and_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("a bug of ours")
+
+    async def run() -> None:
+        async with serving(app) as (url, _):
+            assert (await ask(url, "/x")).status == 500
+
+    asyncio.run(run())
+    assert "/x: RuntimeError: a bug of ours" in caplog.text and "Traceback" not in caplog.text
