@@ -82,6 +82,11 @@ def _names(draft: Draft) -> Iterator[Finding]:
                     (key, index, "name"), shown(part.name), f"a name that {key}[{seen[part.name]}] does not have"
                 )
             seen.setdefault(part.name, index)
+    for index, stream in draft.streams.items():
+        if stream.name == "vod":
+            yield Finding(
+                ("stream", index, "name"), shown("vod"), "another name: /vod/ is where the origin's files are"
+            )
     for index, node in draft.nodes.items():
         if node.name == "origin" or node.name.startswith("transcode-"):
             yield Finding(

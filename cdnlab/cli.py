@@ -46,7 +46,7 @@ for group in (together, single, settings_commands, asking, after):
     group.register(app)
 
 
-OURS = ("units", "policy", "vendors", "transcode", "origin", "edge", "replay", "loadtests", "cdnlab")
+OURS = ("units", "listening", "policy", "vendors", "transcode", "origin", "edge", "replay", "loadtests", "cdnlab")
 """Packages whose errors are sentences for people."""
 
 

@@ -9,14 +9,15 @@ ROOT = Path(__file__).parent.parent
 
 MAY_IMPORT = {
     "units": set(),
+    "listening": {"units"},
     "policy": {"units"},
     "vendors": {"units", "policy"},
-    "edge": {"units", "policy"},
+    "edge": {"units", "listening", "policy"},
     "replay": {"units", "policy"},
     "transcode": {"units"},
-    "origin": {"units", "transcode.ladder"},  # the ladder's values only
+    "origin": {"units", "listening", "transcode.ladder"},  # the ladder's values only
     "loadtests": {"units", "policy.token", "policy.record", "cdnlab.document"},
-    "cdnlab": {"units", "policy", "vendors", "transcode", "origin", "edge", "replay", "loadtests"},
+    "cdnlab": {"units", "listening", "policy", "vendors", "transcode", "origin", "edge", "replay", "loadtests"},
 }
 """Package -> packages or modules of ours that it may import, itself aside."""
 

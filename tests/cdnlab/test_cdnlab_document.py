@@ -55,6 +55,7 @@ BAD = [  # given                                                         then: l
     ('[[node]]\nname="a"\n[[node]]\nname="a"', "4:1", ["a name that node[0] does not have"]),
     ('[[stream]]\nname="a"\n[[stream]]\nname="a"', "4:1", ["a name that stream[0] does not have"]),
     ('[[node]]\nname="origin"', "2:1", ["wanted another name"]),
+    ('[[stream]]\nname="vod"', "2:1", ["wanted another name"]),
     ('[[node]]\nname="fra"\nparent="sheild"\n[[node]]\nname="shield"', "3:1", ['found "sheild"', "Did you mean 'shield'?"]),
     ('[[node]]\nname="a"\nparent="ftp://x"', "3:1", ["an http:// or https:// URL"]),
     ('[[node]]\nname="a"\nparent="a"', "3:1", ["the loop a -> a"]),
