@@ -23,8 +23,9 @@ log = logging.getLogger("origin")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _KINDS = {"cmfv": Kind.VIDEO, "cmfa": Kind.AUDIO, "mp4": None}
-_SPEND_S = 2.0
-"""How long a refused body is read on: an answer sent to someone who is still sending is lost with the connection."""
+_WRONG_METHOD = b"Wanted POST or PUT.\n"
+_SPEND_S = 1.0
+"""How long a refused body is read on after the answer."""
 
 
 class Refused(Exception):
@@ -72,10 +73,12 @@ class Ingest:
         try:
             stream, file = request.path_params["stream"], request.path_params["file"]
             if request.method not in ("POST", "PUT"):
-                await _answer(send, 405, "Wanted POST or PUT.", allow="POST, PUT")
+                await send(_head(405, _WRONG_METHOD, allow="POST, PUT"))
+                await send({"type": "http.response.body", "body": _WRONG_METHOD})
                 return
             await self._ingest(stream, file, receive)
-            await _answer(send, 200, "")
+            await send(_head(200, b""))
+            await send({"type": "http.response.body", "body": b""})
         except Refused as refused:
             log.warning("%s: %s", scope["path"], refused)
             await self._refuse(receive, send, refused.status, str(refused))
@@ -104,14 +107,16 @@ class Ingest:
                 self.publisher.streams.pop(stream_name, None)
 
     async def _refuse(self, receive: Receive, send: Send, status: int, text: str) -> None:
-        # The server passes a body on through a bounded queue: unless someone reads it, neither our answer nor the
-        # connection's end gets through.
+        """Says no, and reads on for a moment: a connection closed on someone who sends loses them the answer."""
+        body = f"{text}\n".encode()
+        await send(_head(status, body))
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        # The server hands a body on through a bounded queue: unless it is read to the end of the answer, neither
+        # that end nor the connection's gets past it.
         spending = asyncio.create_task(_spend(receive))
-        try:
-            await _answer(send, status, text)
-            await asyncio.wait((spending,), timeout=_SPEND_S)
-        finally:
-            spending.cancel()
+        await asyncio.wait((spending,), timeout=_SPEND_S if status != 503 else 0)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        spending.cancel()
 
 
 class _Gone(Exception):
@@ -210,17 +215,17 @@ async def _receive(receive: Receive) -> Message:
 
 
 async def _spend(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    """Reads a body to its end, or the connection's."""
+    more = True
+    while more:
+        more = (await receive()).get("more_body", False)
 
 
-async def _answer(send: Send, status: int, text: str, allow: str = "") -> None:
-    body = f"{text}\n".encode() if text else b""
+def _head(status: int, body: bytes, allow: str = "") -> Message:
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     headers += [(b"connection", b"close")] if status >= 400 else []
     headers += [(b"allow", allow.encode())] if allow else []
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    return {"type": "http.response.start", "status": status, "headers": headers}
 
 
 def ingest_app(ingest: Ingest) -> Starlette:

@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from hypercorn.asyncio import serve as serve_asgi
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.utils import wrap_app
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from origin.app import origin_app
@@ -21,6 +23,7 @@ from units import split_address
 
 log = logging.getLogger("origin")
 
+BACKLOG = 1024
 GRACE_S = 0.4
 """How long answers that are being sent may take after shutdown was asked for."""
 
@@ -48,20 +51,14 @@ async def serve(
     except PortInUse:
         public.close()
         raise
-    said = {"ready": "origin", "url": _url(public), "ingest": _url(private)}
-    closing = asyncio.Event()
-    listeners = [
-        _Listener(origin_app(publisher), public, closing),
-        _Listener(ingest_app(ingest), private, closing),
-    ]
-    # The sockets already listen: a connection made from here on is accepted as soon as the servers run.
-    ready(dict(said))
-    stopped = asyncio.create_task(shutdown.wait())
+    said: dict[str, object] = {"ready": "origin", "url": _url(public), "ingest": _url(private)}
+    listeners = [_Listener(origin_app(publisher)), _Listener(ingest_app(ingest))]
     try:
-        await asyncio.wait((stopped, *(listener.task for listener in listeners)), return_when=asyncio.FIRST_COMPLETED)
+        for listener, on in zip(listeners, (public, private), strict=True):
+            await listener.start(on)
+        ready(said)
+        await shutdown.wait()
     finally:
-        stopped.cancel()
-        closing.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
                 await ingest.stop()
@@ -76,7 +73,7 @@ def _bind(address: str, setting: str) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind((host, port))
-        listener.listen(1024)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         found = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
@@ -90,32 +87,47 @@ def _url(listener: socket.socket) -> str:
 
 
 class _Listener:
-    """One application on one socket."""
+    """One application on one socket: hypercorn's connections, our accepting and ending.
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, closing: asyncio.Event) -> None:
+    `hypercorn.asyncio.serve` would do the first half; but at shutdown it waits for connections it cannot end (from
+    Python 3.12 on without limit), and a viewer who reads slowly, or an encoder that posts, would keep us here.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._wrapped = wrap_app(self._call, 0, "asgi")  # type: ignore[arg-type]  # open dictionaries, as in Starlette
+        self._context = WorkerContext(None)
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._requests: set[asyncio.Task[object]] = set()
-        config = Config()
-        config.bind = [f"fd://{listener.detach()}"]  # the server owns, and closes, the descriptor from here on
+        self._server: asyncio.Server | None = None
+        self._config = config = Config()
         config.accesslog = None
         config.errorlog = log
-        config.loglevel = "WARNING"
         config.include_server_header = False
         # The default of 5 s is shorter than a 6 s poll of a playlist: every poll would connect anew.
         config.keep_alive_timeout = 75
         config.keep_alive_max_requests = 1_000_000_000
-        config.backlog = 1024
-        config.graceful_timeout = GRACE_S
         config.h11_max_incomplete_size = 64 * 1024
-        # The server types scopes as closed dictionaries, Starlette as open ones: the same thing at run time.
-        running = serve_asgi(self._call, config, shutdown_trigger=closing.wait, mode="asgi")  # type: ignore[arg-type]
-        self.task = asyncio.create_task(running)
+
+    async def start(self, listener: socket.socket) -> None:
+        self._server = await asyncio.start_server(self._accept, sock=listener, backlog=BACKLOG)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._talk(reader, writer))
+        self._connections[task] = writer
+        task.add_done_callback(lambda ended: self._connections.pop(ended, None))
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await TCPServer(self._wrapped, loop, self._config, self._context, {}, reader, writer)
+        except Exception as error:
+            log.error("connection: %s: %s", type(error).__name__, error, exc_info=log.isEnabledFor(10))
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
         if scope["type"] != "http" or task is None:
-            await self._app(scope, receive, send)
-            return
+            return  # nothing here speaks WebSocket: the server answers
         self._requests.add(task)
         try:
             await self._app(scope, receive, send)
@@ -126,10 +138,15 @@ class _Listener:
             self._requests.discard(task)
 
     async def close(self) -> None:
-        """Waits for the answers being sent, then for nobody: a viewer who reads slowly does not keep us here."""
-        done, _ = await asyncio.wait((self.task,), timeout=GRACE_S)
-        for request in self._requests:
+        """Accepts no more, gives the answers being sent their grace, then ends every connection."""
+        if self._server is not None:
+            self._server.close()
+        await self._context.terminated.set()  # idle connections end at once
+        if self._connections:
+            await asyncio.wait(list(self._connections), timeout=GRACE_S)
+        for request in list(self._requests):
             request.cancel()
-        if not done:
-            self.task.cancel()
-            await asyncio.wait((self.task,), timeout=0.1)
+        for writer in list(self._connections.values()):
+            writer.transport.abort()
+        if self._connections:
+            await asyncio.wait(list(self._connections), timeout=GRACE_S / 4)

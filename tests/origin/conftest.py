@@ -34,7 +34,7 @@ def encoded(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 
 @pytest.fixture
-def origins(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+def origins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Callable[..., Running]]:
     """Starts origins; stops those that still run when the test ends."""
     running: list[Running] = []
 
@@ -55,3 +55,6 @@ def origins(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     yield start
     for one in running:
         one.stop()
+    logged = [*caplog.get_records("call"), *caplog.get_records("teardown")]
+    loud = [record for record in logged if record.exc_info or (record.name == "asyncio" and record.levelno > 20)]
+    assert [record.getMessage() for record in loud] == [], "no tracebacks"

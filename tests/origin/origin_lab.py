@@ -92,6 +92,7 @@ class Running:
     """An origin in a thread of its own."""
 
     settings: Origin
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     url: str = ""
     ingest: str = ""
     error: BaseException | None = None
@@ -114,7 +115,8 @@ class Running:
             await serve(self.settings, shutdown=self._shutdown, ready=self._said)
 
         try:
-            asyncio.run(main())
+            with asyncio.Runner(loop_factory=self.loop_factory) as runner:
+                runner.run(main())
         except BaseException as error:
             self.error = error
         finally:

@@ -26,7 +26,8 @@ def live(origins: Callable[..., Running], encoded: dict[str, bytes]) -> Running:
     feeders = [Feeder(origin, f"live/{name}") for name in encoded]
     for feeder, data in zip(feeders, encoded.values(), strict=True):
         feeder.send(data)
-    until(lambda: origin.get("live/multivariant.m3u8").status == 200)
+    tracks = [name.partition(".")[0] for name in encoded]
+    until(lambda: all(origin.get(f"live/{track}/media.m3u8").text.count("#EXTINF") == 4 for track in tracks))
     origin.keep = feeders
     return origin
 
@@ -376,3 +377,20 @@ def test_keep_alive_outlasts_a_playlist_poll(live: Running) -> None:
 def test_windows_shorter_than_three_segments_are_refused() -> None:
     with pytest.raises(ValueError, match="window >= 3"):
         Origin(segment=6.0, window=12.0)
+
+
+def test_it_serves_on_uvloop_as_well(encoded: dict[str, bytes], tmp_path: Path) -> None:
+    uvloop = pytest.importorskip("uvloop")
+    settings = Origin(listen="127.0.0.1:0", ingest="127.0.0.1:0", storage=tmp_path / "media", segment=1.0)
+    origin = Running(settings, uvloop.new_event_loop).start()
+    try:
+        for name, data in encoded.items():
+            assert origin.post(f"live/{name}", data).status == 200
+        assert len(playlist(origin)) == 5
+        open_one = Feeder(origin, "other/180p.cmfv")
+        open_one.send(encoded["180p.cmfv"])
+        until(lambda: origin.get("other/180p/media.m3u8").status == 200)
+    finally:
+        assert origin.stop() < 1
+    open_one.break_off()
+    assert origin.error is None

@@ -231,3 +231,24 @@ def test_segments_are_whole_fragments(origins: Callable[..., Running], encoded: 
     init = origin.get(f"live/180p/{playlist.segments[0].init}").body
     fragments = read_segment(init, origin.get(f"live/180p/{playlist.segments[1].uri}").body)
     assert [one.samples for one in fragments] == [15, 15]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_two_minutes_of_polls(origins: Callable[..., Running], ffmpeg: str) -> None:
+    """The rules of HLS at every poll of a two-minute run, with an encoder that dies in the middle."""
+    origin = origins(window=10.0)
+    watching = watches(origin)
+    for seconds in (60, 60):
+        with encoder(encoder_command(ffmpeg, urls(origin), seconds=seconds + 30, realtime=True)) as process:
+            deadline = time.monotonic() + seconds
+            until(lambda: poll(origin, watching))
+            while time.monotonic() < deadline:
+                poll(origin, watching)
+                time.sleep(0.25)
+            process.kill()
+    video, other, audio = (watching[track] for track in TRACKS)
+    assert len(video.seen) > 115
+    assert {one.discontinuity for one in video.seen.values()} == {0, 1}
+    assert {n: video.starts[n] for n in other.starts} == other.starts
+    assert all(0 <= start - video.starts[n] < 0.52 for n, start in audio.starts.items())
