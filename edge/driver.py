@@ -166,7 +166,12 @@ class Driver:
     def _start(self, fetch: Fetch, body: AsyncIterator[bytes] | None = None) -> None:
         task = asyncio.create_task(self._fill(fetch, body))
         self._fills.add(task)
-        task.add_done_callback(self._fills.discard)
+        task.add_done_callback(self._over)
+
+    def _over(self, task: "asyncio.Task[None]") -> None:
+        self._fills.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("%s: a fill ended: %r", self.name, task.exception(), exc_info=task.exception())
 
     async def _fill(self, fetch: Fetch, request_body: AsyncIterator[bytes] | None) -> None:
         """Carry a fetch to its end. Whatever happens, the machine hears of it: nobody waits on nothing."""
@@ -175,8 +180,9 @@ class Driver:
         except UpstreamFailed as failed:
             self._failed(fetch, failed.why)
             return
-        except asyncio.CancelledError:
-            self._failed(fetch, Failure.ABANDONED)
+        except BaseException as error:
+            # Also a bug of ours: whoever waits must not wait for ever.
+            self._failed(fetch, Failure.ABANDONED if isinstance(error, asyncio.CancelledError) else Failure.INTERNAL)
             raise
         now = self.clock()
         landing = self.machine.on_response(fetch, exchange.head, now)

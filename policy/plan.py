@@ -34,6 +34,7 @@ class Failure(StrEnum):
     GARBAGE = "not-http"
     TRUNCATED = "body-shorter-than-promised"
     TOO_LARGE = "larger-than-a-stored-response-may-be"
+    INTERNAL = "an-error-of-the-edge"
     ABANDONED = "nobody-waits-any-more"
 
     @property
