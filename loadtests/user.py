@@ -1,5 +1,7 @@
 """A locust user that is a player: sends what `Player` asks for, reads bodies and throws them away."""
 
+from functools import lru_cache
+
 import gevent
 from locust import task
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, FastHttpUser, ResponseContextManager
@@ -17,6 +19,10 @@ _READ_BYTES = 64 * 1024  # bodies in larger reads than the socket fills cost cop
 _PLAYLISTS = (ObjectClass.MULTIVARIANT, ObjectClass.MEDIA_PLAYLIST)
 _CMCD_OBJECT_TYPE = {ObjectClass.MULTIVARIANT: "m", ObjectClass.MEDIA_PLAYLIST: "m", ObjectClass.INIT: "i"}
 # ^ CTA-5004 `ot`; segments are "v" or "a" by their track
+
+# Viewers of one edge are sent the same playlist by the hundred; reading it once saves a quarter of the generator's
+# time (measured: 190 us a read). What is read is frozen, so it can be shared.
+_read = lru_cache(maxsize=256)(read)
 
 
 class Viewer(FastHttpUser):
@@ -129,7 +135,7 @@ class Viewer(FastHttpUser):
     def _read_playlist(self, ask: Ask, body: bytes, begun: float, answered: float) -> str:
         """Tell the player; a word for what was wrong, or ""."""
         try:
-            playlist = read(body.decode(), ask.resource.url)
+            playlist = _read(body.decode(), ask.resource.url)
         except (BadPlaylist, UnicodeDecodeError) as error:
             problems = self._tally.bad_playlists
             text = f"{ask.resource.url.partition('?')[0]}: {error}"

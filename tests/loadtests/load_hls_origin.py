@@ -78,15 +78,17 @@ class HlsOrigin:
         self.sessions.add(request.headers.get("cmcd-session", ""))
 
     def _answer(self, body: bytes | str, kind: str) -> Response:
-        # The first answer of each path is a miss, the later ones are hits: a cache with room for everything.
         response = PlainTextResponse(body) if isinstance(body, str) else Response(body)
         response.headers["content-type"] = kind
         return response
 
     def _signed(self, request: Request, response: Response) -> Response:
+        # The first answer of each path is a miss, the later ones are hits: a cache with room for everything.
         first = self.asked[request.url.path] == 1
         response.headers["cache-status"] = "test; fwd=uri-miss; stored" if first else "test; hit; ttl=5"
-        response.headers["age"] = "0" if first else "1"
+        lifetime = 1 if request.url.path.endswith(".m3u8") else 3600
+        response.headers["cache-control"] = f"max-age={lifetime}"
+        response.headers["age"] = "0"
         return response
 
     async def _multivariant(self, request: Request) -> Response:
