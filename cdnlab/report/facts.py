@@ -86,7 +86,7 @@ class Report:
     failures: list[Row] = field(default_factory=list)
     """`node`, `status`, `reason`, `requests`."""
     top_misses: list[Row] = field(default_factory=list)
-    """The 15 `path`s with the most `misses`, the `nodes` they missed at, their `causes`."""
+    """The 15 `path`s with the most `misses`, of those that missed more than once at a node: `nodes`, `causes`."""
     purges: list[Row] = field(default_factory=list)
     """`at`, `node`, `what`, `value`, `soft`, `purged`; the first 200."""
     players: Row | None = None

@@ -148,7 +148,7 @@ def _tables(report: Report) -> str:
         made += ["<h2>What the players saw</h2>", _players(report.players)]
     top = _table(
         "The URLs with the most misses",
-        "",
+        "of those that missed more than once at a node; the first time cannot be helped",
         ["path", "misses", "causes", "at"],
         [[row["path"], count(row["misses"]), row["causes"], row["nodes"]] for row in report.top_misses],
         numbers=(1,),

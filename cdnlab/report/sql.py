@@ -194,6 +194,7 @@ SELECT node, status, coalesce(reason, '') AS reason, count(*) AS requests
 FROM asked WHERE outcome = 'failed' GROUP BY ALL ORDER BY requests DESC, node, status, reason
 """
 
+# A node's first miss of a URL cannot be helped, so only URLs that missed again somewhere are worth a look.
 TOP_MISSES = """
 WITH counted AS (
     SELECT url, node, cause, count(*) AS n FROM asked WHERE outcome = 'miss' GROUP BY ALL
@@ -207,7 +208,7 @@ SELECT path, sum(n)::BIGINT AS misses,
            AS nodes,
        (SELECT string_agg(cause || ' ' || n, ', ' ORDER BY n DESC, cause)
         FROM (SELECT cause, sum(n)::BIGINT AS n FROM ranked b WHERE b.path = a.path GROUP BY cause)) AS causes
-FROM ranked a GROUP BY path ORDER BY misses DESC, path LIMIT 15
+FROM ranked a GROUP BY path HAVING misses > count(DISTINCT node) ORDER BY misses DESC, path LIMIT 15
 """
 
 PURGES = """

@@ -86,7 +86,7 @@ def sentences(report: Report) -> list[str]:
         found.append(
             f"The most common miss, {percent(most / misses.total(), 0)} of them over all nodes, was a "
             f"{object_class} that was {cause} ({MEANING.get(cause, cause)})."
-            + (" That much no cache can spare: each must meet each object once." if cause == "cold" else "")
+            + (" No cache can avoid these: each must meet each object once." if cause == "cold" else "")
         )
     for row in report.repeated:
         if row["repeated"]:
