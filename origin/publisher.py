@@ -91,6 +91,12 @@ class Publisher:
             else:
                 log.error("%s: missing from storage; listed as a gap", name)
                 entry.gap = True
+        # Segments that were written and never listed: the origin was killed between the two.
+        known = {entry.name for entry in window.fetchable()}
+        folder = f"{stream.name}/{window.name}"
+        for left in self.storage.names(folder):
+            if left.startswith("seg-") and left not in known:
+                self.storage.delete(f"{folder}/{left}")
 
     async def drain(self, stream: Stream) -> None:
         """Stores and lists everything the stream has numbered."""

@@ -66,6 +66,12 @@ class Storage:
         except OSError:
             return False
 
+    def names(self, folder: str) -> list[str]:
+        """Names of the files in a folder; none where there is no such folder."""
+        with suppress(OSError):
+            return sorted(path.name for path in self.path(folder).iterdir() if path.is_file())
+        return []
+
     def find(self, file: str) -> list[tuple[str, str]]:
         """(stream, track) of every track that has a file of this name."""
         return sorted((path.parent.parent.name, path.parent.name) for path in self.root.glob(f"*/*/{file}"))

@@ -193,11 +193,15 @@ def test_the_origin_restarts(origins: Callable[..., Running], encoded: dict[str,
     segment = read_playlist(before["180p"]).segments[2].uri
     bytes_before = first.get(f"live/180p/{segment}").body
     first.stop()
+    left = first.settings.storage / "live/180p/seg-1-99.m4s"  # written, and the origin killed before it was listed
+    left.write_bytes(b"x")
 
     second = origins()
+    assert not left.exists()
     assert {track: second.get(f"live/{track}/media.m3u8").text for track in TRACKS} == before
     assert second.get("live/multivariant.m3u8").status == 200
     assert second.get(f"live/180p/{segment}").body == bytes_before
+    assert second.get("live/180p/seg-1-99.m4s").status == 404
     for name, data in encoded.items():
         second.post(f"live/{name}", data)
     watching = watches(second)
@@ -207,6 +211,21 @@ def test_the_origin_restarts(origins: Callable[..., Running], encoded: dict[str,
         assert [watch.seen[one.number] for one in old] == old
         assert [one.discontinuity for one in watch.seen.values()] == [0] * 5 + [1] * 5
         assert len({one.uri for one in watch.seen.values()}) == 10
+
+
+def test_a_segment_lost_from_storage_is_a_gap_after_a_restart(
+    origins: Callable[..., Running], encoded: dict[str, bytes]
+) -> None:
+    first = origins()
+    first.post("live/180p.cmfv", encoded["180p.cmfv"])
+    names = [one.uri for one in read_playlist(first.get("live/180p/media.m3u8").text).segments]
+    first.stop()
+    (first.settings.storage / "live/180p" / names[1]).unlink()
+    (first.settings.storage / "live/180p" / names[3]).write_bytes(b"half")
+    second = origins()
+    listed = read_playlist(second.get("live/180p/media.m3u8").text).segments
+    assert [one.gap for one in listed] == [False, True, False, True, False]
+    assert [second.get(f"live/180p/{name}").status for name in names] == [200, 404, 200, 404, 200]
 
 
 def test_shutdown_with_posts_open_is_quick_and_keeps_what_came(origins: Callable[..., Running], ffmpeg: str) -> None:
