@@ -106,7 +106,7 @@ def _show(told: dict[str, Any], url: str) -> None:
 
 def _spelled(behavior: dict[str, Any]) -> str:
     rest = ", ".join(f"{name} {_plain(value)}" for name, value in behavior.items() if name != "path")
-    return behavior["path"] + (f"  {rest}" if rest else "")
+    return f"{behavior['path']}  {rest}".rstrip()
 
 
 def purge_order(*, url: str | None, key: str | None, everything: bool, soft: bool) -> dict[str, Any]:

@@ -46,7 +46,7 @@ PLAYABLE_WITHIN = 60.0
 def run(*, duration: str, viewers: int, runs: Path, stay: bool | None, verbose: bool) -> int:
     """The exit status: 0 when it played, was loaded and reported."""
     try:
-        load = Load(duration=duration, viewers=viewers)  # type: ignore[arg-type]  # it reads text
+        load = Load.model_validate({"duration": duration, "viewers": viewers})
     except ValidationError as error:
         raise BadUsage(f"--duration: found {duration!r}, {error.errors()[0]['msg']}") from None
     console = Console()
@@ -148,8 +148,8 @@ def _purge(cluster: Cluster, display: Display) -> None:
     told = cluster.describe()["nodes"]
     nodes = [asking.Listener(one["name"], one["admin"], one["url"], one["role"]) for one in told]
     order = asking.purge_order(url=None, key="live", everything=False, soft=False)
-    for name, answer in asking.send_purge(asking.shields_first(nodes), order):
-        display.say(f"  {name}: {answer['purged']} stored responses purged")
+    for name, told_by_node in asking.send_purge(asking.shields_first(nodes), order):
+        display.say(f"  {name}: {told_by_node['purged']} stored responses purged")
     url = f"{cluster.edge_urls()['fra']}/live/multivariant.m3u8"
     url = signed(cluster.document, url, expires_at=int(time.time()) + 600)
     answer = ask(url, headers=viewer_headers(cluster.document, cluster.document.edges()[0]))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
@@ -109,7 +109,7 @@ class Loaded:
 
     def public(self) -> dict[str, Any]:
         """The settings as run, every default filled in, and no secret: what came from the environment stays there."""
-        values = cast(dict[str, Any], self.document.model_dump(mode="json", by_alias=True))
+        values = self.document.model_dump(mode="json", by_alias=True)
         for token in values["token"].values():
             if token["key"] is not None:
                 token["key"] = "(hidden)"
