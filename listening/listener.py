@@ -1,8 +1,7 @@
 """One ASGI application on one socket, by hypercorn: bound before it is served, stopped within half a second.
 
 Binding is apart from serving so that a port in use is known before anything runs, and so that port 0 can be told.
-Connections are hypercorn's (pinned to its 0.18 line, since its connection class is no public interface), the accepting
-is ours: that is what lets one process serve several applications and end them in its own order.
+hypercorn is pinned to its 0.18 line, since its connection class is no public interface.
 """
 
 import asyncio
@@ -21,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from units import split_address
 
+BACKLOG = 1024
 GRACE_S = 0.4
 """How long answers that are being sent may take after shutdown was asked for."""
 
@@ -50,7 +50,7 @@ def bind(address: str, setting: str) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind((host, port))
-        listener.listen(1024)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         found = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
@@ -81,15 +81,20 @@ class _Connection(TCPServer):
 
 
 class Listener:
-    """One application, served from `start` to `close`."""
+    """One application on one socket, from `start` to `close`: hypercorn's connections, our accepting and ending.
+
+    `hypercorn.asyncio.serve` would do the first half; but at shutdown it waits for connections it cannot end (from
+    Python 3.12 on without limit), and a viewer who reads slowly, or an encoder that posts, would keep us here.
+    """
 
     def __init__(self, app: ASGIApp, log: logging.Logger, *, date_header: bool = True) -> None:
         """`date_header` False: the application's responses carry their own Date."""
         self._app = app
         self._log = log
-        self._connections: set[asyncio.Task[None]] = set()
-        self._requests: set[asyncio.Task[object]] = set()
+        self._wrapped = ASGIWrapper(self._call)  # type: ignore[arg-type]  # open dictionaries, as in Starlette
         self._context = WorkerContext(None)
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._requests: set[asyncio.Task[object]] = set()
         self._server: asyncio.Server | None = None
         config = self._config = Config()
         config.accesslog = None
@@ -103,43 +108,47 @@ class Listener:
 
     async def start(self, listener: socket.socket) -> None:
         """Accept connections on a bound socket, which is ours from now on."""
-        self._server = await asyncio.start_server(self._connected, sock=listener, backlog=1024)
+        self._server = await asyncio.start_server(self._accept, sock=listener, backlog=BACKLOG)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._talk(reader, writer))
+        self._connections[task] = writer
+        task.add_done_callback(lambda ended: self._connections.pop(ended, None))
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            app = ASGIWrapper(self._call)  # type: ignore[arg-type]  # hypercorn's scopes are closed dictionaries
-            loop = asyncio.get_running_loop()
-            await _Connection(app, loop, self._config, self._context, ConnectionState({}), reader, writer)
+            await _Connection(self._wrapped, loop, self._config, self._context, ConnectionState({}), reader, writer)
         except Exception as error:
-            self._log.warning("a connection ended: %s: %s", type(error).__name__, error)
-        finally:
-            self._connections.discard(task)
+            self._log.error("connection: %s: %s", type(error).__name__, error, exc_info=self._verbose)
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
-        assert task is not None
+        if scope["type"] != "http" or task is None:
+            return  # nothing here speaks WebSocket: the server answers
         self._requests.add(task)
         try:
             await self._app(scope, receive, send)
         except Exception as error:
             # Ends the connection where an answer was under way: a body cut short must not look complete.
-            debug = self._log.isEnabledFor(logging.DEBUG)
-            self._log.error("%s: %s: %s", scope["path"], type(error).__name__, error, exc_info=debug)
+            self._log.error("%s: %s: %s", scope["path"], type(error).__name__, error, exc_info=self._verbose)
         finally:
             self._requests.discard(task)
 
+    @property
+    def _verbose(self) -> bool:
+        return self._log.isEnabledFor(logging.DEBUG)
+
     async def close(self) -> None:
-        """Waits a moment for the answers being sent, then for nobody: a slow reader does not keep us here."""
+        """Accepts no more, gives the answers being sent their grace, then ends every connection."""
         if self._server is not None:
             self._server.close()
-        await self._context.terminated.set()  # idle connections close
-        for tasks in (self._requests, self._connections):
-            if self._connections:
-                await asyncio.wait(self._connections, timeout=GRACE_S / 2)
-            for task in tuple(tasks):
-                task.cancel()
+        await self._context.terminated.set()  # idle connections end at once
         if self._connections:
-            await asyncio.wait(self._connections, timeout=0.1)
+            await asyncio.wait(list(self._connections), timeout=GRACE_S)
+        for request in list(self._requests):
+            request.cancel()
+        for writer in list(self._connections.values()):
+            writer.transport.abort()
+        if self._connections:
+            await asyncio.wait(list(self._connections), timeout=GRACE_S / 4)

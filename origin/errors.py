@@ -30,19 +30,3 @@ class StorageFailed(OriginError):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.found}, wanted {self.wanted}."
-
-
-@dataclass
-class PortInUse(OriginError):
-    """A listener that cannot have its address."""
-
-    where: str
-    """The setting: `origin.listen`."""
-    address: str
-    found: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.where}: cannot listen on {self.address} ({self.found}), wanted a free address. "
-            "Stop what listens there, or set another; port 0 takes any free one."
-        )

@@ -56,11 +56,11 @@ def test_a_client_that_leaves_during_a_request_leaves_no_socket_behind() -> None
                 await writer.drain()
                 writer.close()
             async with asyncio.timeout(5):
-                while any(
+                while any(  # noqa: ASYNC110  (the kernel table has no event to wait for)
                     connection.laddr.port == int(port) and connection.status in ("CLOSE_WAIT", "ESTABLISHED")
                     for connection in psutil.Process().net_connections("tcp")
                 ):
-                    await asyncio.sleep(0)  # noqa: ASYNC110  (the kernel's table has no event)
+                    await asyncio.sleep(0)
 
     asyncio.run(run())
 

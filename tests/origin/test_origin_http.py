@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from origin import Origin, PortInUse, StorageFailed
+from listening import PortInUse
+from origin import Origin, StorageFailed
 from origin.storage import Storage
 from tests.origin.origin_lab import Feeder, Running, encoder_command, pieces, request, until
 from tests.origin.origin_playlists import read_playlist
