@@ -31,6 +31,9 @@ _RETRY_FIRST = 1.0
 _RETRY_MOST = 8.0
 # A buffer this small is empty: sums of durations leave rounding errors, and each would count as a stall.
 _DRY = 1e-6
+# A shorter stall is not counted as one (its seconds are): nobody sees two frames held, and the queue of decoded
+# frames that a real player has between buffer and screen, and this model has not, hides it.
+_NOTICED = 0.1
 
 
 class State(Enum):
@@ -71,7 +74,9 @@ class Experience:
     startup: float | None = None
     """From the first request to the first picture; None while there was none."""
     stalls: int = 0
+    """Of a tenth of a second or more."""
     stalled: float = 0.0
+    """However short."""
     played: float = 0.0
     jumps: int = 0
     """Times the live window left this player behind."""
@@ -139,6 +144,7 @@ class Player:
         self._failures = 0
         self._not_before = began
         self._now = began
+        self._stall = 0.0
         self._dates: deque[tuple[float, float]] = deque()
         # ^ (media second at which a segment of the first track starts, its date): the way to the live latency
 
@@ -271,11 +277,10 @@ class Player:
                 if all(track.exhausted for track in self._tracks):
                     self.state = State.ENDED
                 else:
-                    self.state = State.STALLED
-                    self.seen.stalls += 1
-                    self.seen.stalled += elapsed - played
+                    self.state, self._stall = State.STALLED, 0.0
+                    self._stand(elapsed - played)
         elif self.state is State.STALLED:
-            self.seen.stalled += elapsed
+            self._stand(elapsed)
             if self.buffered > _DRY:
                 self.state = State.PLAYING
             elif self._tracks and all(track.exhausted for track in self._tracks):
@@ -286,6 +291,13 @@ class Player:
                 self.seen.startup = self._now - self._began
             elif self._tracks and all(track.exhausted for track in self._tracks):
                 self.state = State.ENDED  # an empty stream that has ended
+
+    def _stand(self, seconds: float) -> None:
+        """The picture stands still for so much longer."""
+        before, self._stall = self._stall, self._stall + seconds
+        self.seen.stalled += seconds
+        if before < _NOTICED <= self._stall:
+            self.seen.stalls += 1
 
     def _play(self, seconds: float, since: float) -> None:
         """Move the picture on by `seconds` of media, which began to play at the instant `since`."""

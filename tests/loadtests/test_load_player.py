@@ -171,6 +171,33 @@ def test_a_dead_edge_stalls_the_picture_for_as_long_as_it_takes() -> None:
     assert 8.0 < player.seen.stalled < 16.0
 
 
+STALLS = [  # the second segment comes after     stalls   stalled
+    (3.9, 0, 0.0),
+    (4.05, 0, 0.05),  # nobody sees it; its time is kept
+    (4.2, 1, 0.2),
+    (9.0, 1, 5.0),
+]
+
+
+@pytest.mark.parametrize(("late", "stalls", "stalled"), STALLS)
+@pytest.mark.parametrize("looks", [0, 7])
+def test_a_stall_is_counted_from_a_tenth_of_a_second(late: float, stalls: int, stalled: float, looks: int) -> None:
+    world, player = World(tracks=("720p",)), viewer()
+    player.on_multivariant(world.multivariant(), BEGAN)
+    listed = world.playlist("720p", BEGAN)
+    ask = Ask(Resource("http://edge/live/720p/media.m3u8"), ObjectClass.MEDIA_PLAYLIST, 0, "720p")
+    player.on_media_playlist(ask, listed, BEGAN, BEGAN)
+    first, second = listed.segments[-3:-1]
+    player.on_segment(Ask(first.resource, ObjectClass.SEGMENT, 0, "720p", first), BEGAN)
+    for look in range(looks):  # however often it is looked at in between
+        player.next(BEGAN + late * look / looks)
+    player.on_segment(Ask(second.resource, ObjectClass.SEGMENT, 0, "720p", second), BEGAN + late)
+    player.next(BEGAN + late + 1)
+    assert player.seen.stalls == stalls
+    assert player.seen.stalled == pytest.approx(stalled, abs=1e-6)
+    assert player.state is State.PLAYING
+
+
 def test_left_behind_by_the_window_it_jumps_with_all_tracks() -> None:
     world, player = World(dead=(10.0, 60.0)), viewer()
     world.watch(player, 120)
