@@ -39,7 +39,7 @@ def running(cwd: Path, *arguments: str, until: str) -> Iterator[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "cdnlab", *arguments],
         cwd=cwd,
-        env=os.environ | {"NO_COLOR": "1", "PYTHONUNBUFFERED": "1", "PYTHONOPTIMIZE": os.environ.get("LABOPT", "")},
+        env=os.environ | {"NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

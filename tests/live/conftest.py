@@ -98,8 +98,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Up]]:
             process = subprocess.Popen(
                 [*program, "up", *options],
                 cwd=tmp_path,
-                env=os.environ
-                | {"NO_COLOR": "1", "PYTHONUNBUFFERED": "1", "PYTHONOPTIMIZE": os.environ.get("LABOPT", "")},
+                env=os.environ | {"NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
