@@ -67,7 +67,14 @@ def test_a_live_stream_plays_while_it_is_made_and_in_time(start: Start) -> None:
     overbooked = max(1.0, os.getloadavg()[0] / usable_cores())
     assert float(took[1]) < 6.0 * overbooked
     # At each reload ffmpeg reads the init section again and warns that it is there twice: its habit, no error.
-    frames, errors = pulled(f"{up.node('fra')['url']}/live/multivariant.m3u8", "-t", "3", level="error")
+    frames, errors = pulled(
+        f"{up.node('fra')['url']}/live/multivariant.m3u8",
+        "-map",
+        "0:v",
+        "-frames:v",
+        str(3 * FRAME_RATE),
+        level="error",
+    )
     assert errors == ""
     video = pts_of(frames, 0)
     assert len(video) == 3 * FRAME_RATE
