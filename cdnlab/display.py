@@ -63,7 +63,9 @@ class Display(AbstractContextManager["Display"]):
         match event.state:
             case State.READY:
                 self._urls[event.process] = "  ".join(
-                    f"{name} {url}" for name, url in detail.items() if isinstance(url, str) and "://" in url
+                    str(detail[name]) if name == "url" else f"{name} {detail[name]}"
+                    for name in ("url", "admin", "ingest")
+                    if name in detail
                 )
                 if self._live is None:
                     self.say(f"{event.process}: ready  {self._urls[event.process]}".rstrip())

@@ -126,7 +126,7 @@ def test_vod(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     with_free_ports(EXAMPLES / "vod" / "cdn.toml", tmp_path)
     with running(tmp_path, "up", until="Ctrl-C ends it") as said:
-        edge = re.search(r"edge: ready +url (\S+)", said)
+        edge = re.search(r"edge: ready +(\S+)", said)
         assert edge is not None, said
         url = f"{edge[1]}/vod/clip/multivariant.m3u8"
         pull = [find().path, "-nostdin", "-v", "warning", "-i", url, "-f", "framecrc", "-"]
