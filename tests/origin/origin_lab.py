@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -131,7 +131,7 @@ class Running:
         """Seconds that shutting down took."""
         assert self._loop is not None and self._shutdown is not None and self._thread is not None
         began = time.monotonic()
-        if self._thread.is_alive():
+        with suppress(RuntimeError):  # it has ended by itself: its loop is closed
             self._loop.call_soon_threadsafe(self._shutdown.set)
         self._thread.join(10)
         assert not self._thread.is_alive(), "the origin did not stop"
