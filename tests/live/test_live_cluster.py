@@ -127,3 +127,32 @@ def test_a_folder_called_like_a_package_is_not_imported(start: Start, tmp_path: 
     up = start(NO_STREAM, program=(str(Path(sys.executable).with_name("cdnlab")),))
     up.wait_for("Ctrl-C ends it")
     assert up.stop() == 130
+
+
+def sequence_and_segments(up: Up) -> tuple[int, list[str]]:
+    """The media sequence and the segments of the playlist as the edge has it; (0, []) while there is none."""
+    playlist = ask(f"{up.node('fra')['url']}/live/360p/media.m3u8", timeout=20.0).text()
+    first = re.search(r"#EXT-X-MEDIA-SEQUENCE:(\d+)", playlist)
+    return int(first[1]) if first else 0, [line for line in playlist.splitlines() if line.startswith("seg-")]
+
+
+@pytest.mark.parametrize("victim", ["transcode-live", "origin"])
+def test_a_stream_goes_on_when_what_makes_it_is_killed(start: Start, victim: str) -> None:
+    """Behind a discontinuity, with other names, and without a step back; what was stored can still be fetched."""
+    up = start(QUICK)
+    up.wait_for("Ctrl-C ends it")
+    sequence, before = sequence_and_segments(up)
+    pid = up.cluster["origin"]["pid"] if victim == "origin" else up.cluster["streams"][0]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    up.wait_for(f"{victim}: ended by SIGKILL; restarted")
+
+    def new_segments() -> bool:
+        later, now = sequence_and_segments(up)
+        assert later >= sequence
+        return len(set(now) - set(before)) >= 3
+
+    until(new_segments, 25, up.said)
+    assert "#EXT-X-DISCONTINUITY\n" in ask(f"{up.cluster['origin']['url']}/live/360p/media.m3u8").text()
+    assert ask(f"{up.cluster['origin']['url']}/live/360p/{before[0]}").status == 200
+    assert sum("ffmpeg" in one.name() for one in up.descendants()) == 1, "the old encoder lives on"
+    assert up.stop() == 130
