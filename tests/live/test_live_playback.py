@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
@@ -78,4 +79,26 @@ def test_a_live_stream_plays_while_it_is_made_and_in_time(start: Start) -> None:
     assert errors == ""
     video = pts_of(frames, 0)
     assert len(video) == 3 * FRAME_RATE
+    assert {after - before for before, after in pairwise(video)} == {video[1] - video[0]}
+
+
+def test_a_file_is_looped_live_and_its_time_goes_on(start: Start, tmp_path: Path) -> None:
+    """`cdnlab up --source clip.mp4`: a clip shorter than what is pulled, without audio of its own."""
+    clip = tmp_path / "clip.mp4"
+    make = [find().path, "-nostdin", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=size=640x360:rate={FRAME_RATE}"]
+    subprocess.run([*make, "-t", "2", "-pix_fmt", "yuv420p", str(clip)], check=True, timeout=30)
+    up = start(QUICK, "--source", "clip.mp4")
+    up.wait_for("Ctrl-C ends it")
+    assert "the source has no audio: silence is encoded" in up.said()
+    frames, errors = pulled(
+        f"{up.node('fra')['url']}/live/multivariant.m3u8",
+        "-map",
+        "0:v",
+        "-frames:v",
+        str(4 * FRAME_RATE),
+        level="error",
+    )
+    assert errors == ""
+    video = pts_of(frames, 0)
+    assert len(video) == 4 * FRAME_RATE
     assert {after - before for before, after in pairwise(video)} == {video[1] - video[0]}
