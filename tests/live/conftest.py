@@ -1,88 +1,15 @@
-"""Whole clusters, started as a user starts them: `cdnlab up` as a process, stopped by the signals a user sends."""
+"""A cluster for a test: started as a user starts it, and gone when the test is."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-QUICK = """
-[[stream]]
-name = "live"
-ladder = ["360p"]
-preset = "ultrafast"
-frame_rate = 15
-segment = "1s"
-[[node]]
-name = "shield"
-[[node]]
-name = "fra"
-parent = "shield"
-[origin]
-listen = "127.0.0.1:0"
-ingest = "127.0.0.1:0"
-"""
-"""The smallest cluster that has everything: nothing in it needs a fixed port."""
-
-NO_STREAM = QUICK.partition("[[node]]")[1] + QUICK.partition("[[node]]")[2]
-
-
-@dataclass
-class Up:
-    """A `cdnlab up` that runs."""
-
-    process: subprocess.Popen[str]
-    folder: Path
-    """Where it was started."""
-    output: Path
-
-    @property
-    def run(self) -> Path:
-        """Its run folder."""
-        (run,) = (self.folder / "runs").iterdir()
-        return run
-
-    @property
-    def cluster(self) -> dict[str, Any]:
-        return json.loads((self.run / "cluster.json").read_text())
-
-    def node(self, name: str) -> dict[str, Any]:
-        return next(node for node in self.cluster["nodes"] if node["name"] == name)
-
-    def said(self) -> str:
-        return self.output.read_text()
-
-    def descendants(self) -> list[psutil.Process]:
-        """All processes below it, ffmpeg included."""
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def wait_for(self, words: str, within: float = 20.0) -> None:
-        until(lambda: words in self.said() or self.process.poll() is not None, within, lambda: self.said())
-        assert words in self.said(), self.said()
-
-    def stop(self, number: int = signal.SIGINT) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(10)
-
-
-def until(true: Callable[[], bool], within: float, otherwise: Callable[[], str]) -> None:
-    """Waits for something another process does; fails with `otherwise()`."""
-    end = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < end, otherwise()
-        time.sleep(0.02)
-
-
-def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+from tests.live.lab import Up, alive
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import NO_STREAM, QUICK, Up, alive, until
 
 from cdnlab.viewer import ask
+from tests.live.lab import NO_STREAM, QUICK, Up, alive, until
 
 pytestmark = pytest.mark.live
 

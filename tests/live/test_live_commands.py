@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, Up
 
 from cdnlab.viewer import ask
+from tests.live.lab import QUICK, Up
 
 pytestmark = pytest.mark.live
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
-from conftest import QUICK, Up, until
 
 from cdnlab.viewer import ask
+from tests.live.lab import QUICK, Up, until
 from transcode.ffmpeg import find
 from transcode.plan import usable_cores
 
