@@ -539,3 +539,28 @@ def test_a_viewer_who_leaves_in_mid_body_harms_nobody(tmp_path: Path) -> None:
             assert (await node.health())["fills_in_flight"] == 0
 
     asyncio.run(run())
+
+
+def test_500_viewers_of_two_edges_are_one_question_to_the_origin_behind_a_shield() -> None:
+    async def run() -> None:
+        async with (
+            running_origin() as origin,
+            running_node(origin.url, name="shield", service={"gate": False}) as shield,
+            running_node(shield.url, name="fra") as fra,
+            running_node(shield.url, name="nyc") as nyc,
+        ):
+            body, go = bytes(range(256)) * 400, asyncio.Event()
+
+            async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+                await go.wait()
+                writer.write(response(body, cache_control="max-age=60"))
+
+            origin.does("/seg.m4s", script)
+            asks = [asyncio.create_task(edge.get("/seg.m4s")) for _ in range(250) for edge in (fra, nyc)]
+            while (await shield.health())["fills_in_flight"] != 1:
+                pass
+            go.set()
+            assert {reply.body for reply in await asyncio.gather(*asks)} == {body}
+            assert origin.count["/seg.m4s"] == 1
+
+    asyncio.run(run())
