@@ -15,7 +15,18 @@ _BYTES = {
     "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
-_BITS = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9, "bps": 1, "kbps": 10**3, "Mbps": 10**6, "k": 10**3, "M": 10**6, "G": 10**9}  # noqa: E501
+_BITS = {
+    "bit": 1,
+    "kbit": 10**3,
+    "Mbit": 10**6,
+    "Gbit": 10**9,
+    "bps": 1,
+    "kbps": 10**3,
+    "Mbps": 10**6,
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+}
 
 
 def _read(value: Any, scale: dict[str, Any], wanted: str) -> float:
