@@ -1,16 +1,18 @@
 """What `cdnlab up` shows: one table that stays current on a terminal, plain lines anywhere else."""
 
+import time
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from cdnlab.cluster import Cluster, Event
 from cdnlab.process import State
+from cdnlab.signing import signed
 
 _STYLE = {
     State.STARTING: "dim",
@@ -80,10 +82,12 @@ class Display(AbstractContextManager["Display"]):
         self._refresh()
 
     def urls(self, cluster: Cluster) -> None:
-        """The lines a person copies from, once it plays."""
+        """The lines a person copies from, once it plays; signed where the gate asks for that."""
         for stream in cluster.document.streams:
-            for name, url in cluster.edge_urls().items():
-                self.say(f"  play at {name}: {url}/{stream.name}/multivariant.m3u8")
+            for name, edge in cluster.edge_urls().items():
+                plain = f"{edge}/{stream.name}/multivariant.m3u8"
+                url = signed(cluster.document, plain, expires_at=int(time.time()) + 86_400)
+                self.say(f"  play at {name}: {url}" + ("  (signed, good for a day)" if url != plain else ""))
         self.say(f"  run folder: {cluster.folder.path}")
 
     def _word(self, event: Event) -> None:
@@ -99,5 +103,6 @@ class Display(AbstractContextManager["Display"]):
         table = Table(box=None, pad_edge=False, show_header=False)
         for name, state in self._states.items():
             shown = self._notes.get(name) or self._urls.get(name, "")
-            table.add_row(name, f"[{_STYLE[state]}]{state}[/]", escape(shown))
+            # Texts, not markup: the table is drawn again beneath lines that are printed without markup.
+            table.add_row(Text(name), Text(str(state), _STYLE[state]), Text(shown))
         self._live.update(table, refresh=True)

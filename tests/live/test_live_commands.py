@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -52,6 +53,11 @@ def test_sign_explain_purge_load_report_replay(start: Start, monkeypatch: pytest
     fra = up.node("fra")["url"]
     url = f"{fra}/live/multivariant.m3u8"
     here, there = {"CDNLab-Client-IP": "203.0.113.9"}, {"CDNLab-Client-IP": "192.0.2.9"}
+
+    # What a person may copy from the terminal plays.
+    copied = re.search(r"play at fra: (\S+)  \(signed", up.said())
+    assert copied is not None
+    assert ask(copied[1], headers=here).status == 200
 
     # The gate: no token, the wrong place, and a token from `cdnlab sign`.
     signed = cdnlab(up, "sign", url).strip()
