@@ -122,7 +122,7 @@ class Driver:
         answered(record, answer, self.clock())
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
         body = b""
-        if isinstance(answer, Refuse):
+        if isinstance(answer, Refuse) and answer.status != 204:
             body = f"{answer.status} {answer.reason}\n".encode()
             headers.append((b"content-length", b"%d" % len(body)))
             body = b"" if record.method == "HEAD" else body

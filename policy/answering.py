@@ -38,8 +38,12 @@ class Answering:
         forward_status: int | None = None,
         stored: bool = False,
         detail: str | None = None,
+        headers: Headers | None = None,
     ) -> Serve:
-        """The parent was asked, by this request or by one it waited for."""
+        """The parent was asked, by this request or by one it waited for.
+
+        `headers`: what came, for the one who asked; the stored ones lack fields that are for him alone.
+        """
         if detail is None and cause in (Cause.EVICTED, Cause.PURGED, Cause.ABORTED):
             detail = cause.value
         member = cache_status(
@@ -54,7 +58,7 @@ class Answering:
         )
         age = int(entry.life.age(now))
         shown = age if age or "age" in entry.headers or outcome is Outcome.HIT_STALE else None
-        return self._serve(entry, request, behavior, outcome, cause, member, shown, fetch.id, now)
+        return self._serve(entry, request, behavior, outcome, cause, member, shown, fetch.id, now, headers)
 
     def relayed(
         self,
@@ -100,8 +104,9 @@ class Answering:
         age: int | None,
         fetch_id: int,
         now: float,
+        headers: Headers | None = None,
     ) -> Serve:
-        lines = signed(entry.headers, self._name, self._profile, outcome, member, age)
+        lines = signed(headers or entry.headers, self._name, self._profile, outcome, member, age)
         served = Serve(entry, entry.status, lines, outcome, cause, behavior, fetch_id=fetch_id)
         served.body = request.method != "HEAD" and entry.status not in (204, 304)
         if entry.status == 200:

@@ -46,6 +46,9 @@ class FlightTable:
         if flight.fetch.collapsible:
             self._open[flight.fetch.key] = flight
 
+    def flight_of(self, fetch: Fetch) -> Flight | None:
+        return self._by_id.get(fetch.id)
+
     def to_join(self, key: str) -> Flight | None:
         return self._open.get(key)
 

@@ -2,9 +2,13 @@
 
 from dataclasses import replace
 
+from policy.fields.cache_control import delta_seconds
 from policy.messages import Headers, RequestHead, end_to_end
 
 CONDITIONS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
+
+OURS = ("host", "via", "x-forwarded-for", "cdnlab-client-ip", "expect")
+"""Fields a node writes itself, or that end here: `Expect` is settled with the client (RFC 9110 §10.1.1)."""
 
 
 def visited(request: RequestHead, name: str) -> bool:
@@ -20,14 +24,28 @@ def last_node(request: RequestHead) -> str:
     return words[1] if len(words) > 1 else ""
 
 
-def forwarded(request: RequestHead, name: str, *, whole: bool) -> RequestHead:
-    """The request as it goes to the parent: end-to-end fields, our Via, the client's address.
+def has_conditions(request: RequestHead) -> bool:
+    return any(name in CONDITIONS for name, _ in request.headers.lines)
 
-    `whole`: ask for the complete representation, unconditionally; what the client asked of it is answered here.
+
+def hops_left(request: RequestHead) -> int | None:
+    """Max-Forwards as a number; None when absent or unreadable (RFC 9110 §7.6.2)."""
+    return delta_seconds(request.headers.first("max-forwards"))
+
+
+def forwarded(request: RequestHead, name: str, *, conditions: bool = True, ranges: bool = True) -> RequestHead:
+    """The request as it goes to the parent: end-to-end fields, our Via, the client's address, one hop less.
+
+    Without `conditions` and `ranges` it asks for the complete representation, unconditionally.
     """
-    headers = end_to_end(request.headers).without(("host", "via", "x-forwarded-for", "cdnlab-client-ip"))
-    if whole:
-        headers = headers.without((*CONDITIONS, "range"))
+    headers = end_to_end(request.headers).without(OURS)
+    if not conditions:
+        headers = headers.without(CONDITIONS)
+    if not ranges:
+        headers = headers.without(("range", "if-range"))
+    hops = hops_left(request)
+    if hops is not None and request.method == "OPTIONS":
+        headers = headers.without(("max-forwards",)).plus(("max-forwards", str(max(0, hops - 1))))
     via, forwarded_for = request.headers.joined("via"), request.headers.joined("x-forwarded-for")
     headers.lines.append(("via", f"{via}, 1.1 {name}" if via else f"1.1 {name}"))
     if request.client_ip:

@@ -10,6 +10,7 @@ from cachetools import LRUCache
 
 from policy.lifetime import Lifetime
 from policy.messages import Headers
+from policy.negotiation import normalised, preferred_language
 from policy.record import Cause
 
 Selecting = tuple[tuple[str, str | None], ...]
@@ -46,13 +47,6 @@ class Entry:
         return self.etag is not None or self.last_modified is not None
 
 
-def normalised(value: str | None) -> str | None:
-    """A field value as Vary compares it: list members without white space around the commas (RFC 9111 §4.1)."""
-    if value is None:
-        return None
-    return ",".join(part.strip() for part in value.split(","))
-
-
 def vary_names(headers: Headers) -> tuple[str, ...]:
     vary = headers.joined("vary")
     if vary is None:
@@ -61,7 +55,7 @@ def vary_names(headers: Headers) -> tuple[str, ...]:
 
 
 def selecting_fields(names: Iterable[str], request: Headers) -> Selecting:
-    return tuple((name, normalised(request.joined(name))) for name in names)
+    return tuple((name, normalised(name, request.joined(name))) for name in names)
 
 
 def surrogate_keys_of(headers: Headers) -> tuple[str, ...]:
@@ -97,11 +91,26 @@ class EntryIndex:
             return self._gone.get(key, Cause.COLD)
         for entry in entries:
             for name, value in entry.selecting:
-                if normalised(request.joined(name)) != value:
+                if normalised(name, request.joined(name)) != value:
                     break
             else:
                 return entry
-        return Cause.VARY
+        return self._by_language(entries, request) or Cause.VARY
+
+    def _by_language(self, entries: list[Entry], request: Headers) -> Entry | None:
+        """A stored response in the very language the request wants most, where only languages are varied on.
+
+        Source: RFC 9111 §4.1: a field's own way of selecting may be used.
+        """
+        wanted = preferred_language(request.joined("accept-language"))
+        if wanted is None:
+            return None
+        for entry in entries:
+            varied = {name for name, _ in entry.selecting}
+            language = entry.headers.first("content-language")
+            if varied == {"accept-language"} and language is not None and language.strip().lower() == wanted:
+                return entry
+        return None
 
     def add(self, entry: Entry) -> Entry | None:
         """Put it in front; the entry it replaces, if any, is taken out and returned."""

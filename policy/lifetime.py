@@ -7,7 +7,9 @@ Headers are read once, when a response arrives; from then on a request costs com
 """
 
 from dataclasses import dataclass
+from math import inf
 
+from policy.directives import ruling
 from policy.fields import cache_control, dates
 from policy.fields.cache_control import CacheControl
 from policy.messages import ResponseHead
@@ -30,11 +32,15 @@ class Lifetime:
     refreshable_until: float
     """It may be served stale while one request refreshes it."""
     fallback_until: float
-    """It may stand in for an origin that fails."""
+    """It may stand in for an origin that answers with an error."""
+    unreachable_until: float
+    """It may stand in for an origin that does not answer at all."""
     rule: str
     """What set the freshness lifetime: "s-maxage", "max-age", "expires", "heuristic", "default", "min", ..."""
     revalidate_always: bool = False
     """`no-cache`: never reused without asking."""
+    may_be_stale: bool = True
+    """False: its own directives forbid stale use, whoever allows it (RFC 9111 §4.2.4)."""
 
     def age(self, now: float) -> float:
         # An origin whose clock runs ahead of ours must not make us send a negative Age.
@@ -49,8 +55,10 @@ class Lifetime:
             fresh_until=now,
             refreshable_until=now + (self.refreshable_until - self.fresh_until),
             fallback_until=now + (self.fallback_until - self.fresh_until),
+            unreachable_until=now + (self.unreachable_until - self.fresh_until),
             rule="soft-purge",
             revalidate_always=self.revalidate_always,
+            may_be_stale=self.may_be_stale,
         )
 
 
@@ -72,13 +80,14 @@ def freshness(head: ResponseHead, behavior: Behavior, profile: Profile, now: flo
     `ttl.max` of the behavior hold the result.
     """
     headers = head.headers
-    directives = cache_control.of(headers.joined("cache-control"))
+    ruled = ruling(headers, profile)
+    directives = ruled.control
     lifetime: float | None
     if directives.s_maxage is not None:
         lifetime, rule = directives.s_maxage, "s-maxage"
     elif directives.max_age is not None:
         lifetime, rule = directives.max_age, "max-age"
-    elif "expires" in headers:
+    elif "expires" in headers and not ruled.targeted:
         lifetime, rule = _until_expiry(head, now), "expires"
     else:
         return _unstated(head, behavior, profile, directives.public, now)
@@ -126,18 +135,24 @@ def _unstated(
 
 def lifetime_of(head: ResponseHead, behavior: Behavior, profile: Profile, *, asked_at: float, now: float) -> Lifetime:
     """The instants of a response that arrived at `now` to a question asked at `asked_at`."""
-    directives = cache_control.of(head.headers.joined("cache-control"))
+    directives = ruling(head.headers, profile).control
     seconds, rule = freshness(head, behavior, profile, now)
     born_at = now - initial_age(head, asked_at, now)
     fresh_until = born_at + (seconds or 0.0)
     refresh_window, error_window = _stale_windows(directives, behavior, profile)
+    fallback_until = fresh_until + max(refresh_window, error_window)
+    strict = directives.must_revalidate or directives.proxy_revalidate or directives.no_cache
+    may_be_stale = not strict and directives.s_maxage is None
+    disconnected = profile.stale_when_unreachable and may_be_stale
     return Lifetime(
         born_at=born_at,
         fresh_until=fresh_until,
         refreshable_until=fresh_until + refresh_window,
-        fallback_until=fresh_until + max(refresh_window, error_window),
+        fallback_until=fallback_until,
+        unreachable_until=inf if disconnected and directives.stale_if_error is None else fallback_until,
         rule=rule,
         revalidate_always=directives.no_cache,
+        may_be_stale=may_be_stale,
     )
 
 

@@ -19,183 +19,36 @@ that waited gets its answer, and the leader is only the first of them.
 The machine holds heads, sizes and instants; the shell holds bodies, sockets and futures, by id.
 """
 
-from dataclasses import replace
-
-from cachetools import LRUCache
-
-from policy.access import Gate, ServiceGate
-from policy.answering import Answering
-from policy.eviction import Room
+from policy.deciding import Deciding
 from policy.fields.dates import format_date
-from policy.flights import Flight, FlightTable, Waiter
-from policy.forward import conditional, forwarded, visited
-from policy.index import Entry, EntryIndex, selecting_fields, surrogate_keys_of, vary_names
-from policy.key import cache_key, drop_parameter
+from policy.flights import Flight, Waiter
+from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
+from policy.invalidation import also_doubtful, invalidates
+from policy.key import cache_key
 from policy.lifetime import lifetime_of
-from policy.matching import Matcher
 from policy.messages import Headers, RequestHead, ResponseHead, end_to_end
-from policy.plan import (
-    Failure,
-    Fetch,
-    Join,
-    Landing,
-    Plan,
-    Purged,
-    PurgeKind,
-    PurgeOrder,
-    Purpose,
-    Refuse,
-    Serve,
-)
-from policy.profile import RFC9111, Profile
+from policy.plan import Failure, Fetch, Join, Landing, Purged, PurgeKind, PurgeOrder, Purpose
 from policy.record import Cause, Outcome
-from policy.reuse import Standing, asked, forbids_reuse, standing, takes_stale
-from policy.revalidate import freshened, names_another
-from policy.service import Behavior, Service
+from policy.reuse import Standing, asked, standing
+from policy.revalidate import freshened, names_another, same_representation
 from policy.storing import content_length, stored_headers, why_not_store
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 ORIGIN_FAILED = frozenset({500, 502, 503, 504})
 """Answers that stale-if-error counts as errors (RFC 5861 §4)."""
 
+PASSED_ON = frozenset({102, 103})
+"""Interim responses that are for the viewer; 100 and 101 are of one connection (RFC 9110 §15.2, RFC 8297)."""
 
-class EdgeMachine:
+
+class EdgeMachine(Deciding):
     """One cache node's mind. Not thread-safe: one loop tells it everything, in order."""
 
-    def __init__(self, service: Service, profile: Profile = RFC9111, *, gate: Gate | None = None) -> None:
-        self.service = service
-        self.profile = profile
-        self.gate: Gate = gate if gate is not None else ServiceGate(service, {})
-        self.index = EntryIndex()
-        self.room = Room(service.room)
-        self.flights = FlightTable()
-        self.matcher = Matcher(service.behaviors, Behavior(path="*"))
-        self._answering = Answering(service.name, profile)
-        self._filling: dict[int, Entry] = {}
-        self._alone_until: LRUCache[str, float] = LRUCache(65_536)
-        """Keys whose last answer could not be shared: requests for them do not wait for one another."""
-        self._purges: list[tuple[int, PurgeOrder]] = []
-        """Purges since the oldest open flight began: what lands must not bring back what they took away."""
-        self.varying: set[str] = set()
-        """Every request field a Vary has named so far: what a record must keep, for a replay to select the same."""
-        self.events = 0
-        """How many things this machine was told; the `seq` of records."""
-        self._ids = 0
-
-    # ---- requests ----------------------------------------------------------------------------------------------
-
-    def on_request(self, request: RequestHead, now: float) -> Plan:
-        """What to do with a request that arrived at `now`."""
-        self.events += 1
-        behavior = self.matcher.behavior_of(request.path)
-        if visited(request, self.service.name):
-            return self._refuse(508, f"loop: the request has passed {self.service.name} before", behavior, now)
-        refusal = self.gate.refusal(request, behavior, now)
-        if refusal is not None:
-            return self._refuse(refusal.status, refusal.reason, behavior, now)
-        secret = self.gate.secret_parameter(behavior)
-        if secret is not None:
-            request = replace(request, query=drop_parameter(request.query, secret))
-        return self._plan(request, behavior, self._next_id(), now)
-
-    def _plan(self, request: RequestHead, behavior: Behavior, ticket: int, now: float) -> Plan:
-        if request.method not in ("GET", "HEAD"):
-            return self._pass(request, behavior, ticket, Cause.METHOD, now)
-        if not behavior.cache:
-            return self._pass(request, behavior, ticket, Cause.BYPASS, now)
-        key = cache_key(request, behavior)
-        wish = asked(request) if self.profile.request_directives else None
-        found = self.index.select(key, request.headers)
-        if isinstance(found, Entry):
-            if wish is not None and forbids_reuse(wish, found.life, now):
-                cause = Cause.REQUEST
-            else:
-                match standing(found.life, now):
-                    case Standing.FRESH:
-                        return self._hit(found, request, behavior, now)
-                    case Standing.REFRESHABLE:
-                        return self._hit_stale(found, request, behavior, now)
-                if wish is not None and takes_stale(wish, found.life, now):
-                    return self._hit(found, request, behavior, now)
-                cause = Cause.PURGED if found.life.rule == "soft-purge" else Cause.EXPIRED
-            entry: Entry | None = found
-        else:
-            cause, entry = found, None
-        if wish is not None:
-            if wish.only_if_cached:
-                return self._refuse(504, "only-if-cached: nothing stored may answer", behavior, now, Outcome.FAILED)
-            if wish.no_store:
-                return self._pass(request, behavior, ticket, Cause.REQUEST, now)
-        # "Validate first" is not answered by a question that was asked before this request came.
-        alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or now < self._alone_until.get(key, 0.0)
-        if not alone:
-            flight = self.flights.to_join(key)
-            if flight is not None:
-                join = Join(ticket, flight.fetch.id, behavior, cause)
-                flight.waiters.append(Waiter(ticket, request, behavior, join))
-                return join
-        if request.method == "HEAD" and entry is None:
-            # A HEAD's answer has no body to store: it goes as it is, and alone.
-            return self._pass(request, behavior, ticket, cause, now)
-        return self._fetch(request, behavior, ticket, key, cause, entry, now, collapsible=not alone)
-
-    def _hit(self, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
-        entry.hits += 1
-        self.room.touch(entry)
-        outcome = Outcome.HIT if now < entry.life.fresh_until else Outcome.HIT_STALE
-        return self._answering.from_store(entry, request, behavior, outcome, now)
-
-    def _hit_stale(self, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
-        served = self._hit(entry, request, behavior, now)
-        if self.flights.to_join(entry.key) is None:
-            served.refresh = self._fetch(request, behavior, 0, entry.key, None, entry, now, collapsible=True)
-        return served
-
-    def _refuse(
-        self, status: int, reason: str, behavior: Behavior, now: float, outcome: Outcome = Outcome.REFUSED
-    ) -> Refuse:
-        return self._answering.refusal(status, reason, behavior, outcome, now)
-
-    def _pass(self, request: RequestHead, behavior: Behavior, ticket: int, cause: Cause, now: float) -> Fetch:
-        upstream = forwarded(request, self.service.name, whole=False)
-        key = cache_key(request, behavior)
-        fetch = Fetch(self._next_id(), ticket, Purpose.PASS, upstream, key, behavior, cause, None, False, now)
-        self._open(fetch, request, behavior)
-        return fetch
-
-    def _fetch(
-        self,
-        request: RequestHead,
-        behavior: Behavior,
-        ticket: int,
-        key: str,
-        cause: Cause | None,
-        entry: Entry | None,
-        now: float,
-        *,
-        collapsible: bool,
-    ) -> Fetch:
-        upstream = forwarded(request, self.service.name, whole=True)
-        upstream.method = "GET"
-        purpose = Purpose.MISS
-        if entry is not None and entry.has_validator:
-            upstream = conditional(upstream, entry.etag, entry.last_modified)
-            purpose = Purpose.REVALIDATE
-        if ticket == 0:
-            purpose = Purpose.REFRESH
-        fetch = Fetch(self._next_id(), ticket, purpose, upstream, key, behavior, cause, entry, collapsible, now)
-        self._open(fetch, request, behavior)
-        return fetch
-
-    def _open(self, fetch: Fetch, request: RequestHead, behavior: Behavior) -> None:
-        waiters = [Waiter(fetch.ticket, request, behavior, fetch)] if fetch.ticket else []
-        self.flights.open(Flight(fetch, self.events, waiters))
-
-    def _next_id(self) -> int:
-        self._ids += 1
-        return self._ids
-
-    # ---- landings ----------------------------------------------------------------------------------------------
+    def on_interim(self, fetch: Fetch, head: ResponseHead) -> list[int]:
+        """An interim response came: the tickets of those to whom it is passed on. Never kept, never said again."""
+        flight = self.flights.flight_of(fetch)
+        if flight is None or head.status not in PASSED_ON:
+            return []
+        return [waiter.ticket for waiter in flight.waiters]
 
     def on_response(self, fetch: Fetch, head: ResponseHead, now: float) -> Landing:
         """The parent's final response head came. Called at most once per fetch; 1xx never come here."""
@@ -211,7 +64,9 @@ class EdgeMachine:
             landing = self._land_pass(flight, response, now)
         elif response.status == 304 and fetch.entry is not None:
             landing = self._land_not_modified(flight, fetch.entry, response, now)
-        elif response.status in ORIGIN_FAILED and self._stale_stands_in(fetch, now):
+        elif response.status == 304:
+            landing = self._land_to_its_asker(flight, response, now)
+        elif response.status in ORIGIN_FAILED and self._stale_stands_in(flight, now):
             landing = self._land_failure(flight, f"origin: {response.status}", 502, now, response.status)
         else:
             landing = self._land_full(flight, response, now)
@@ -220,14 +75,39 @@ class EdgeMachine:
 
     def _land_pass(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
-        if fetch.request.method not in SAFE_METHODS and 200 <= response.status < 400:
-            # RFC 9111 §4.4: the target may look different now.
-            landing.dropped = [self._take_out(entry, Cause.PURGED) for entry in list(self.index.variants(fetch.key))]
+        request = fetch.request
+        if invalidates(request, response):
+            landing.dropped = self._invalidate(fetch.key)
+            for target in also_doubtful(request, response):
+                landing.dropped += self._invalidate(self._purge_key(target))
+        if request.method == "POST" and fetch.behavior.cache and self._why_not(flight, response, now) is None:
+            dropped = landing.dropped
+            landing = self._store(flight, response, now)
+            landing.dropped += dropped
+            return landing
+        if request.method == "HEAD" and fetch.entry is not None:
+            self._learn_from_head(flight, fetch.entry, response, now)
         for waiter in flight.waiters:
             landing.answers[waiter.ticket] = self._answering.relayed(
                 waiter.request, response, fetch, Outcome.PASS, fetch.cause
             )
         return landing
+
+    def _invalidate(self, key: str) -> list[int]:
+        """All stored responses of a key, every variant."""
+        return [self._take_out(entry, Cause.PURGED) for entry in list(self.index.variants(key))]
+
+    def _learn_from_head(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> None:
+        """A HEAD's 200 tells of the stored GET: the same representation is freshened, another makes it stale.
+
+        Source: RFC 9111 §4.3.5.
+        """
+        if not entry.indexed or response.status != entry.status:
+            return
+        if same_representation(entry, response.headers):
+            self._freshen(flight, entry, response, now)
+        else:
+            entry.life = entry.life.made_stale(now)
 
     def _land_not_modified(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> Landing:
         fetch = flight.fetch
@@ -238,8 +118,7 @@ class EdgeMachine:
                 landing.dropped.append(self._take_out(entry, Cause.EXPIRED))
             self._decide_again(flight, landing, now)
             return landing
-        entry.headers = freshened(entry.headers, stored_headers(response))
-        self._read_stored(entry, ResponseHead(entry.status, entry.headers), flight, now)
+        self._freshen(flight, entry, response, now)
         self.room.touch(entry)
         for waiter in flight.waiters:
             if waiter.plan is fetch:
@@ -251,10 +130,30 @@ class EdgeMachine:
                 self._share(waiter, entry, fetch, landing, now)
         return landing
 
+    def _land_to_its_asker(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
+        """An answer to the leader's own condition: it is the leader's alone, the others decide again."""
+        landing = Landing()
+        for waiter in flight.waiters:
+            if waiter.plan is flight.fetch:
+                landing.answers[waiter.ticket] = self._answering.relayed(
+                    waiter.request, response, flight.fetch, Outcome.PASS, flight.fetch.cause
+                )
+            else:
+                self._decide_for(waiter, landing, now)
+        return landing
+
+    def _freshen(self, flight: Flight, entry: Entry, update: ResponseHead, now: float) -> None:
+        entry.headers = freshened(entry.headers, stored_headers(update, self.profile))
+        self._read_stored(entry, ResponseHead(entry.status, entry.headers), flight, now)
+
+    def _why_not(self, flight: Flight, response: ResponseHead, now: float) -> str | None:
+        fetch = flight.fetch
+        largest = min(self.service.largest, self.service.room)
+        return why_not_store(fetch.request, response, fetch.behavior, self.profile, largest=largest, now=now)
+
     def _land_full(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
-        behavior = fetch.behavior
-        why_not = why_not_store(fetch.request, response, behavior, self.profile, largest=self._largest(), now=now)
+        why_not = self._why_not(flight, response, now)
         if why_not is not None:
             if fetch.purpose is not Purpose.REFRESH or response.status not in ORIGIN_FAILED:
                 # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3).
@@ -263,7 +162,7 @@ class EdgeMachine:
                 # One clear error for all who waited, not one more question each to an origin in trouble.
                 shared = self._entry(flight, response, now)
                 landing.store = shared
-                self._answer_waiters(flight, shared, landing, now, stored=False, share_always=True)
+                self._answer_waiters(flight, shared, response, landing, now, stored=False, share_always=True)
                 return landing
             self._alone_until[fetch.key] = now + self.profile.hit_for_pass
             for waiter in flight.waiters:
@@ -276,12 +175,17 @@ class EdgeMachine:
                         waiter.request, waiter.behavior, waiter.ticket, Cause.UNCACHEABLE, now
                     )
             return landing
+        return self._store(flight, response, now)
+
+    def _store(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
+        """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
+        fetch, landing = flight.fetch, Landing()
         entry = self._entry(flight, response, now)
         landing.store = entry
         self._filling[fetch.id] = entry
         purged = self._purged_meanwhile(flight, entry)
         if purged is not None and not purged.soft:
-            self._answer_waiters(flight, entry, landing, now, stored=False, share_always=True)
+            self._answer_waiters(flight, entry, response, landing, now, stored=False, share_always=True)
             return landing
         if purged is not None:
             entry.life = entry.life.made_stale(now)
@@ -296,11 +200,19 @@ class EdgeMachine:
         else:
             # Every use of it asks the parent, so nobody should wait for somebody else's answer.
             self._alone_until[fetch.key] = now + self.profile.hit_for_pass
-        self._answer_waiters(flight, entry, landing, now, stored=True, share_always=False)
+        self._answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False)
         return landing
 
     def _answer_waiters(
-        self, flight: Flight, entry: Entry, landing: Landing, now: float, *, stored: bool, share_always: bool
+        self,
+        flight: Flight,
+        entry: Entry,
+        response: ResponseHead,
+        landing: Landing,
+        now: float,
+        *,
+        stored: bool,
+        share_always: bool,
     ) -> None:
         fetch = flight.fetch
         for waiter in flight.waiters:
@@ -385,26 +297,34 @@ class EdgeMachine:
         self, flight: Flight, reason: str, status: int, now: float, forward_status: int | None
     ) -> Landing:
         fetch, landing = flight.fetch, Landing()
-        stale = fetch.entry if self._stale_stands_in(fetch, now) else None
+        entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None) else None
         for waiter in flight.waiters:
-            if stale is not None:
-                self.room.touch(stale)
+            if entry is not None:
+                self.room.touch(entry)
                 landing.answers[waiter.ticket] = self._answering.after_fetch(
-                    stale, waiter.request, fetch, waiter.behavior, Outcome.HIT_STALE, waiter.plan.cause, now,
+                    entry, waiter.request, fetch, waiter.behavior, Outcome.HIT_STALE, waiter.plan.cause, now,
                     forward_status=forward_status, detail="stale-if-error",
                 )  # fmt: skip
             else:
                 landing.answers[waiter.ticket] = self._refuse(status, reason, waiter.behavior, now, Outcome.FAILED)
         return landing
 
-    def _stale_stands_in(self, fetch: Fetch, now: float) -> bool:
-        entry = fetch.entry
-        return entry is not None and entry.indexed and now < entry.life.fallback_until
+    def _stale_stands_in(self, flight: Flight, now: float, *, silent: bool = False) -> bool:
+        """Whether the stored response may cover for the origin: it answered with an error, or (`silent`) not at all."""
+        entry = flight.fetch.entry
+        if entry is None or not entry.indexed or flight.fetch.purpose is Purpose.PASS:
+            return False
+        if now < (entry.life.unreachable_until if silent else entry.life.fallback_until):
+            return True
+        # The request may allow it too (RFC 5861 §4), where the origin has not forbidden it.
+        wish = asked(flight.waiters[0].request) if flight.waiters and self.profile.request_directives else None
+        window = wish.stale_if_error if wish is not None else None
+        return window is not None and entry.life.may_be_stale and now < entry.life.fresh_until + window
 
     # ---- storing -----------------------------------------------------------------------------------------------
 
     def _entry(self, flight: Flight, response: ResponseHead, now: float) -> Entry:
-        headers = stored_headers(response)
+        headers = stored_headers(response, self.profile)
         entry = Entry(
             id=self._next_id(),
             key=flight.fetch.key,
@@ -430,9 +350,6 @@ class EdgeMachine:
             self.index.retag(entry, keys)
         else:
             entry.surrogate_keys = keys
-
-    def _largest(self) -> int:
-        return min(self.service.largest, self.service.room)
 
     def _make_room(self) -> list[int]:
         gone = self.room.take_pushed_out()

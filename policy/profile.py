@@ -19,10 +19,21 @@ class Profile:
     """Share of Date - Last-Modified that counts as the lifetime where heuristics apply."""
     heuristic_limit: float = 86_400.0
     """A heuristic lifetime is cut to this; ours, the standard only asks for care."""
+    targeted_fields: tuple[str, ...] = ("cdn-cache-control",)
+    """Targeted fields that rule instead of Cache-Control, the first valid one wins (RFC 9213 §2.2)."""
     request_directives: bool = True
     """Honour Cache-Control and Pragma of requests (RFC 9111 §5.2.1: advisory)."""
     stale_if_error: float = 0.0
     """How long after its freshness a stored answer stands in for a failing origin, when nothing else says so."""
+    stale_when_unreachable: bool = True
+    """A stored answer stands in for an origin that gives no answer at all, however stale, unless its own directives
+    forbid (RFC 9111 §4.2.4: a cache that is disconnected)."""
+    forward_conditions: bool = True
+    """Nothing stored for the request: its own conditions go to the origin (RFC 9111 §4.3.2)."""
+    range_forwarded: bool = True
+    """Nothing stored for a range request: it goes on as it is, and the part is kept. False: the whole is fetched."""
+    head_as_get: bool = False
+    """A HEAD that the store cannot answer is asked as a GET, whose answer is kept."""
     storable_statuses: frozenset[int] | None = None
     """Only these may be stored; None: the standard's rules."""
     error_ttls: dict[int, float] | None = None

@@ -52,6 +52,6 @@ def forbids_reuse(wish: CacheControl, life: Lifetime, now: float) -> bool:
 
 def takes_stale(wish: CacheControl, life: Lifetime, now: float) -> bool:
     """Whether `max-stale` accepts a response as stale as this; the origin's own ban still stands."""
-    if wish.max_stale is None or wish.no_cache or life.revalidate_always:
+    if wish.max_stale is None or wish.no_cache or not life.may_be_stale:
         return False
     return now - life.fresh_until <= wish.max_stale

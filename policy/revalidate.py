@@ -22,6 +22,8 @@ def holds(request: RequestHead, entry: Entry, now: float) -> bool:
 
     `If-None-Match` silences `If-Modified-Since`, matched or not.
     """
+    if request.method not in ("GET", "HEAD"):
+        return False
     if_none_match = request.headers.joined("if-none-match")
     if if_none_match is not None:
         tags = etags.tag_list(if_none_match)
@@ -52,6 +54,17 @@ def names_another(not_modified: Headers, entry: Entry) -> bool:
     return (
         tag is not None and etags.is_strong(tag) and entry.etag is not None and not etags.weakly_equal(tag, entry.etag)
     )
+
+
+def same_representation(entry: Entry, headers: Headers) -> bool:
+    """Whether a HEAD's fields are those of the stored response: validators and length, as far as they are there."""
+    for name in ("etag", "last-modified", "content-length"):
+        told, stored = headers.first(name), entry.headers.first(name)
+        if name == "content-length" and stored is None and entry.length is not None:
+            stored = str(entry.length)
+        if told is not None and told != stored:
+            return False
+    return True
 
 
 def freshened(stored: Headers, update: Headers) -> Headers:

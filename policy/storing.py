@@ -1,6 +1,8 @@
 """May this response be stored? (RFC 9111 §3)"""
 
+from policy.directives import ruling
 from policy.fields import cache_control
+from policy.invalidation import resolved
 from policy.lifetime import freshness
 from policy.messages import Headers, RequestHead, ResponseHead, end_to_end
 from policy.profile import Profile
@@ -22,7 +24,7 @@ def why_not_store(
     now: float,
 ) -> str | None:
     """The rule that forbids storing, as a token for `Cache-Status; detail`; None when it may be stored."""
-    if request.method != "GET":
+    if request.method != "GET" and not _answers_later_gets(request, response):
         return "method"
     status = response.status
     if status in (206, 304) or status < 200:
@@ -30,7 +32,7 @@ def why_not_store(
     if profile.storable_statuses is not None and status not in profile.storable_statuses:
         return "status"
     headers = response.headers
-    directives = cache_control.of(headers.joined("cache-control"))
+    directives = ruling(headers, profile).control
     if directives.must_understand:
         if status not in UNDERSTOOD_STATUSES:
             return "must-understand"
@@ -65,7 +67,20 @@ def content_length(headers: Headers) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
-def stored_headers(response: ResponseHead) -> Headers:
-    """The fields to keep: end-to-end ones, less those that `private` and `no-cache` name (RFC 9111 §3.1, §5.2.2)."""
+def _answers_later_gets(request: RequestHead, response: ResponseHead) -> bool:
+    """A POST's answer that says it is what a GET of its target would give: it names itself as the content's location,
+    and its lifetime (RFC 9110 §9.3.3)."""
+    if request.method != "POST":
+        return False
+    location = response.headers.first("content-location")
+    if location is None or resolved(request, location) != resolved(request, request.target):
+        return False
     directives = cache_control.of(response.headers.joined("cache-control"))
+    explicit = directives.max_age is not None or directives.s_maxage is not None
+    return explicit or "expires" in response.headers
+
+
+def stored_headers(response: ResponseHead, profile: Profile) -> Headers:
+    """The fields to keep: end-to-end ones, less those that `private` and `no-cache` name (RFC 9111 §3.1, §5.2.2)."""
+    directives = ruling(response.headers, profile).control
     return end_to_end(response.headers).without((*directives.private_fields, *directives.no_cache_fields))

@@ -67,7 +67,7 @@ def test_stored_fields_are_end_to_end_ones_without_those_it_may_not_keep() -> No
         ("set-cookie", "a=1"), ("set-cookie", "b=2"), ("cache-control", 'no-cache="x-secret"'), ("x-secret", "s"),
         ("x-kept", "k"),
     ]  # fmt: skip
-    kept = stored_headers(ResponseHead(200, Headers(fields)))
+    kept = stored_headers(ResponseHead(200, Headers(fields)), RFC9111)
     assert [name for name, _ in kept] == ["set-cookie", "set-cookie", "cache-control", "x-kept"]
 
 

@@ -1,0 +1,175 @@
+"""What a request gets: the half of the machine that is told of requests and holds its state.
+
+See `policy/machine.py` for the theory and the table.
+"""
+
+from dataclasses import replace
+
+from cachetools import LRUCache
+
+from policy.access import Gate, ServiceGate
+from policy.answering import Answering
+from policy.eviction import Room
+from policy.flights import Flight, FlightTable, Waiter
+from policy.forward import conditional, forwarded, has_conditions, hops_left, visited
+from policy.index import Entry, EntryIndex
+from policy.key import cache_key, drop_parameter
+from policy.matching import Matcher
+from policy.messages import RequestHead
+from policy.plan import Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Serve
+from policy.profile import RFC9111, Profile
+from policy.record import Cause, Outcome
+from policy.reuse import Standing, asked, forbids_reuse, standing, takes_stale
+from policy.service import Behavior, Service
+
+NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
+"""TRACE would show a client the fields that nodes add for one another (RFC 9110 §9.3.8); CONNECT is a tunnel's."""
+
+
+class Deciding:
+    """State of one cache node, and its decisions about requests."""
+
+    def __init__(self, service: Service, profile: Profile = RFC9111, *, gate: Gate | None = None) -> None:
+        self.service = service
+        self.profile = profile
+        self.gate: Gate = gate if gate is not None else ServiceGate(service, {})
+        self.index = EntryIndex()
+        self.room = Room(service.room)
+        self.flights = FlightTable()
+        self.matcher = Matcher(service.behaviors, Behavior(path="*"))
+        self._answering = Answering(service.name, profile)
+        self._filling: dict[int, Entry] = {}
+        self._alone_until: LRUCache[str, float] = LRUCache(65_536)
+        """Keys whose last answer could not be shared: requests for them do not wait for one another."""
+        self._purges: list[tuple[int, PurgeOrder]] = []
+        """Purges since the oldest open flight began: what lands must not bring back what they took away."""
+        self.varying: set[str] = set()
+        """Every request field a Vary has named so far: what a record must keep, for a replay to select the same."""
+        self.events = 0
+        """How many things this machine was told; the `seq` of records."""
+        self._ids = 0
+
+    def on_request(self, request: RequestHead, now: float) -> Plan:
+        """What to do with a request that arrived at `now`."""
+        self.events += 1
+        behavior = self.matcher.behavior_of(request.path)
+        if visited(request, self.service.name):
+            return self._refuse(508, f"loop: the request has passed {self.service.name} before", behavior, now)
+        if request.method in NEVER_FORWARDED:
+            return self._refuse(405, f"method: {request.method} is not for a cache to forward", behavior, now)
+        if request.method == "OPTIONS" and hops_left(request) == 0:
+            return self._refuse(204, "max-forwards: 0", behavior, now)
+        refusal = self.gate.refusal(request, behavior, now)
+        if refusal is not None:
+            return self._refuse(refusal.status, refusal.reason, behavior, now)
+        secret = self.gate.secret_parameter(behavior)
+        if secret is not None:
+            request = replace(request, query=drop_parameter(request.query, secret))
+        return self._plan(request, behavior, self._next_id(), now)
+
+    def _plan(self, request: RequestHead, behavior: Behavior, ticket: int, now: float) -> Plan:
+        if request.method not in ("GET", "HEAD"):
+            return self._pass(request, behavior, ticket, Cause.METHOD, now)
+        if not behavior.cache:
+            return self._pass(request, behavior, ticket, Cause.BYPASS, now)
+        key = cache_key(request, behavior)
+        wish = asked(request) if self.profile.request_directives else None
+        found = self.index.select(key, request.headers)
+        if isinstance(found, Entry):
+            if wish is not None and forbids_reuse(wish, found.life, now):
+                cause = Cause.REQUEST
+            else:
+                match standing(found.life, now):
+                    case Standing.FRESH:
+                        return self._hit(found, request, behavior, now)
+                    case Standing.REFRESHABLE:
+                        return self._hit_stale(found, request, behavior, now)
+                if wish is not None and takes_stale(wish, found.life, now):
+                    return self._hit(found, request, behavior, now)
+                cause = Cause.PURGED if found.life.rule == "soft-purge" else Cause.EXPIRED
+            entry: Entry | None = found
+        else:
+            cause, entry = found, None
+        if wish is not None:
+            if wish.only_if_cached:
+                return self._refuse(504, "only-if-cached: nothing stored may answer", behavior, now, Outcome.FAILED)
+            if wish.no_store:
+                return self._pass(request, behavior, ticket, Cause.REQUEST, now)
+        # "Validate first" is not answered by a question that was asked before this request came.
+        alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or now < self._alone_until.get(key, 0.0)
+        if not alone:
+            flight = self.flights.to_join(key)
+            if flight is not None:
+                join = Join(ticket, flight.fetch.id, behavior, cause)
+                flight.waiters.append(Waiter(ticket, request, behavior, join))
+                return join
+        if request.method == "HEAD" and not self.profile.head_as_get:
+            # A HEAD's answer has no body to store: it goes as it is, alone, and tells of the stored GET (§4.3.5).
+            return self._pass(request, behavior, ticket, cause, now, entry)
+        return self._fetch(request, behavior, ticket, key, cause, entry, now, collapsible=not alone)
+
+    def _hit(self, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
+        entry.hits += 1
+        self.room.touch(entry)
+        outcome = Outcome.HIT if now < entry.life.fresh_until else Outcome.HIT_STALE
+        return self._answering.from_store(entry, request, behavior, outcome, now)
+
+    def _hit_stale(self, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
+        served = self._hit(entry, request, behavior, now)
+        if self.flights.to_join(entry.key) is None:
+            served.refresh = self._fetch(request, behavior, 0, entry.key, None, entry, now, collapsible=True)
+        return served
+
+    def _refuse(
+        self, status: int, reason: str, behavior: Behavior, now: float, outcome: Outcome = Outcome.REFUSED
+    ) -> Refuse:
+        return self._answering.refusal(status, reason, behavior, outcome, now)
+
+    def _pass(
+        self,
+        request: RequestHead,
+        behavior: Behavior,
+        ticket: int,
+        cause: Cause,
+        now: float,
+        entry: Entry | None = None,
+    ) -> Fetch:
+        upstream = forwarded(request, self.service.name)
+        key = cache_key(request, behavior)
+        fetch = Fetch(self._next_id(), ticket, Purpose.PASS, upstream, key, behavior, cause, entry, False, now)
+        self._open(fetch, request, behavior)
+        return fetch
+
+    def _fetch(
+        self,
+        request: RequestHead,
+        behavior: Behavior,
+        ticket: int,
+        key: str,
+        cause: Cause | None,
+        entry: Entry | None,
+        now: float,
+        *,
+        collapsible: bool,
+    ) -> Fetch:
+        # With something stored, its own validators ask; the client's conditions are answered from the outcome.
+        own = entry is None and ticket != 0 and self.profile.forward_conditions and has_conditions(request)
+        upstream = forwarded(request, self.service.name, conditions=own, ranges=False)
+        upstream.method = "GET"
+        purpose = Purpose.MISS
+        if entry is not None and entry.has_validator:
+            upstream = conditional(upstream, entry.etag, entry.last_modified)
+            purpose = Purpose.REVALIDATE
+        if ticket == 0:
+            purpose = Purpose.REFRESH
+        fetch = Fetch(self._next_id(), ticket, purpose, upstream, key, behavior, cause, entry, collapsible, now)
+        self._open(fetch, request, behavior)
+        return fetch
+
+    def _open(self, fetch: Fetch, request: RequestHead, behavior: Behavior) -> None:
+        waiters = [Waiter(fetch.ticket, request, behavior, fetch)] if fetch.ticket else []
+        self.flights.open(Flight(fetch, self.events, waiters))
+
+    def _next_id(self) -> int:
+        self._ids += 1
+        return self._ids
