@@ -12,12 +12,12 @@ from typing import Any
 from edge.bodies import Body, BodyBroken, Reader
 from edge.clock import Clock
 from edge.countries import CLIENT_IP, Countries
-from edge.errors import UpstreamFailed
+from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
 from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers, request_record
 from edge.upstream import Upstream
 from policy.machine import EdgeMachine
-from policy.messages import Headers, RequestHead
+from policy.messages import Headers, RequestHead, ResponseHead
 from policy.plan import Failure, Fetch, Landing, Purged, PurgeOrder, Refuse, Relay, Serve
 from policy.record import FetchRecord, PurgeRecord, RequestRecord
 
@@ -185,7 +185,11 @@ class Driver:
             self._failed(fetch, Failure.ABANDONED if isinstance(error, asyncio.CancelledError) else Failure.INTERNAL)
             raise
         now = self.clock()
-        landing = self.machine.on_response(fetch, exchange.head, now)
+        try:
+            landing = self._landed(fetch, exchange.head, now)
+        except BaseException:
+            exchange.close()
+            raise
         record = fetch_record(self.name, fetch, self.machine.events, now, exchange.head, "")
         relayed = any(isinstance(answer, Relay) and answer.body for answer in landing.answers.values())
         body = Body(kept=landing.store is not None)
@@ -212,6 +216,18 @@ class Driver:
         finally:
             exchange.close()
             self._ended(fetch, body, record, why)
+
+    def _landed(self, fetch: Fetch, head: ResponseHead, now: float) -> Landing:
+        flight = self.machine.flights.flight_of(fetch)
+        try:
+            return self.machine.on_response(fetch, head, now)
+        except Exception as error:
+            # A bug of ours is a 500 for those who wait, not silence.
+            for waiter in flight.waiters if flight is not None else ():
+                future = self._waiting.get(waiter.ticket)
+                if future is not None and not future.done():
+                    future.set_exception(EdgeError(f"the landing of {fetch.request.target} failed: {error!r}"))
+            raise
 
     def _ended(self, fetch: Fetch, body: Body, record: FetchRecord, why: Failure | None) -> None:
         if why is None:
