@@ -222,7 +222,8 @@ class Driver:
         try:
             return self.machine.on_response(fetch, head, now)
         except Exception as error:
-            # A bug of ours is a 500 for those who wait, not silence.
+            # A bug of ours is an error for those who wait, not silence; nobody may join what will never land.
+            self._failed(fetch, Failure.INTERNAL)
             for waiter in flight.waiters if flight is not None else ():
                 future = self._waiting.get(waiter.ticket)
                 if future is not None and not future.done():
