@@ -1,0 +1,385 @@
+"""One HTTP/1.1 connection to the parent, one exchange at a time (RFC 9112).
+
+A head is parsed when it is complete (`head.py`); the body's bytes are then passed on as they were read, without a
+parser, counted against their length; only a chunked body goes through httptools again.
+
+| reading   | until                      | then                                                        |
+|-----------|----------------------------|-------------------------------------------------------------|
+| nothing   | an exchange begins         | head; a byte nobody asked for closes the connection         |
+| head      | a final head is complete   | length, chunked, or to close; 101 and what is no head fail  |
+| length    | so many bytes              | surplus; the connection's end before that is TRUNCATED      |
+| chunked   | the last chunk             | surplus; trailers are dropped                               |
+| to close  | the connection's end       |                                                             |
+| surplus   | the exchange is closed     | nothing; a byte beyond the body closes the connection       |
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import cast
+
+import httptools
+
+from edge.bodies import WINDOW_BYTES
+from edge.errors import UpstreamFailed
+from edge.parent.deadline import Deadline
+from edge.parent.exchange import Incoming, OnInterim
+from edge.parent.head import HEAD_LIMIT_BYTES, NotHttp, ReceivedHead, read_head
+from edge.settings import Timeouts
+from policy.messages import ResponseHead
+from policy.plan import Failure
+
+_CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+class _Chunks:
+    """What httptools calls back for a chunked body; it asks for no trailers, so they are dropped (RFC 9110 §6.5.1)."""
+
+    __slots__ = ("on_body", "on_message_begin", "on_message_complete")
+
+    def __init__(self, on_body: Callable[[bytes], None], begin: Callable[[], None], end: Callable[[], None]) -> None:
+        self.on_body = on_body
+        self.on_message_begin = begin
+        self.on_message_complete = end
+
+
+class Http1Connection(asyncio.Protocol):
+    """One connection to the parent, one exchange at a time."""
+
+    incoming: Incoming
+    _head: "asyncio.Future[ResponseHead]"
+
+    def __init__(self, timeouts: Timeouts, keep_alive: float, gone: "Callable[[Http1Connection], None]") -> None:
+        """`keep_alive`: seconds it may rest between two exchanges; `gone` hears when it is closed."""
+        self._timeouts = timeouts
+        self._keep_alive = keep_alive
+        self._gone = gone
+        self._loop = asyncio.get_running_loop()
+        self._deadline = Deadline(self._loop, self._late)
+        self._late_for = Failure.FIRST_BYTE_TIMEOUT
+        self._transport: asyncio.Transport | None = None
+        self._writable: asyncio.Future[None] | None = None
+        """Somebody waits for the parent to read what was written; None: nobody has to."""
+        self._sending: asyncio.Task[None] | None = None
+        self._read: Callable[[bytes], None] = self._read_nothing
+        self._resting = True
+        self._paused = False
+        self.closed = False
+        self.reusable = True
+        self.used = False
+        """It has carried an exchange to its end before."""
+        self.got_bytes = False
+        """A byte of this exchange's answer has come."""
+
+    # ---- one exchange ------------------------------------------------------------------------------------------
+
+    async def exchange(
+        self,
+        head: bytes,
+        method: str,
+        body: AsyncIterator[bytes] | None,
+        body_length: int | None,
+        on_interim: OnInterim | None,
+    ) -> ResponseHead:
+        """Send a request; the final response head, or UpstreamFailed. The body is then read from `incoming`."""
+        assert self._transport is not None
+        self.incoming = Incoming(self._consumed)
+        self._head = self._loop.create_future()
+        self._bodiless = method == "HEAD"
+        self._on_interim = on_interim
+        self._head_bytes = 0
+        self._buffer = b""
+        self._resting = self.got_bytes = False
+        self._read = self._read_head
+        if self.closed:
+            self._fail(Failure.RESET, "closed before the request")
+            return await self._head
+        self._transport.write(head)
+        if body is None:
+            self._sending = None
+            self._wait(self._timeouts.first_byte, Failure.FIRST_BYTE_TIMEOUT)
+        else:
+            self._deadline.clear()
+            self._sending = asyncio.create_task(self._send(body, body_length))
+        return await self._head
+
+    async def _send(self, body: AsyncIterator[bytes], length: int | None) -> None:
+        """Send a request body: chunked, unless its length was promised. An error of `body` fails the exchange."""
+        assert self._transport is not None
+        sent_bytes = 0
+        try:
+            async for chunk in body:
+                if self.closed:
+                    return
+                if not chunk:
+                    continue
+                sent_bytes += len(chunk)
+                if length is not None and sent_bytes > length:
+                    break
+                self._transport.write(chunk if length is not None else b"%x\r\n%b\r\n" % (len(chunk), chunk))
+                if self._writable is not None:
+                    await self._written(self._writable)
+            if length is None:
+                self._transport.write(b"0\r\n\r\n")
+            elif sent_bytes != length:
+                self._fail(Failure.ABANDONED, f"a request body of {sent_bytes} bytes or more, {length} promised")
+                return
+        except UpstreamFailed as failed:
+            self._break(failed)
+        except Exception as error:
+            self._break(UpstreamFailed(Failure.INTERNAL, f"the request body: {error!r}"), error)
+        else:
+            if not self._head.done():
+                self._wait(self._timeouts.first_byte, Failure.FIRST_BYTE_TIMEOUT)
+            elif not self.incoming.ended:
+                self._wait(self._timeouts.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
+
+    async def _written(self, writable: "asyncio.Future[None]") -> None:
+        """Wait until the parent reads on; once it answers, the answer's own deadline rules."""
+        if not self._head.done():
+            self._wait(self._timeouts.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
+        await writable
+        if not self._head.done():
+            self._deadline.clear()  # how long the next chunk takes is the viewer's affair
+
+    @property
+    def finished(self) -> bool:
+        """Whether request and answer came to their ends, so that the connection may carry another exchange."""
+        sent = self._sending is None or (self._sending.done() and not self._sending.cancelled())
+        return sent and self.incoming.ended and self.reusable and not self.closed
+
+    def rest(self) -> None:
+        """Between two exchanges: whatever comes now was not asked for, and it does not rest for ever."""
+        self.used = self._resting = True
+        self._sending = None
+        self._read = self._read_nothing
+        if self._paused:
+            self._resume()
+        self._deadline.set(self._keep_alive)
+
+    def abort(self) -> None:
+        """Close it at once, whatever it was about."""
+        self.reusable = self._paused = False
+        self._deadline.stop()
+        if self._sending is not None:
+            self._sending.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ---- asyncio.Protocol ----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+
+    def data_received(self, data: bytes) -> None:
+        self._read(data)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.closed, self.reusable = True, False
+        self.resume_writing()
+        self._deadline.stop()
+        self._gone(self)
+        if self._resting or self.incoming.ended or self.incoming.failure is not None:
+            return
+        if not self._head.done():
+            self._fail(Failure.RESET, str(error or "closed before an answer"))
+        elif self._read == self._read_to_close and error is None:
+            self._end()
+        elif self._read == self._read_length:
+            self._fail(Failure.TRUNCATED, f"{self._left} bytes are missing: {error or 'closed'}")
+        else:
+            self._fail(Failure.TRUNCATED, str(error or "closed before the last chunk"))
+
+    def pause_writing(self) -> None:
+        if self._writable is None:
+            self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        writable, self._writable = self._writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+
+    # ---- reading -------------------------------------------------------------------------------------------------
+
+    def _read_nothing(self, data: bytes) -> None:
+        """Bytes nobody asked for: discard them, and the connection with them."""
+        self.abort()
+
+    def _read_head(self, data: bytes) -> None:
+        self.got_bytes = True
+        data = self._buffer + data if self._buffer else data
+        while True:
+            end = data.find(b"\r\n\r\n") + 4
+            if end == 3 or self._head_bytes + end > HEAD_LIMIT_BYTES:
+                self._await_head(data)
+                return
+            self._head_bytes += end
+            try:
+                received = read_head(data[:end] if end < len(data) else data)
+            except NotHttp as error:
+                self._fail(Failure.GARBAGE, str(error))
+                return
+            data = data[end:]
+            if received.head.status >= 200:
+                self._begin_body(received, data)
+                return
+            if not self._interim(received.head):
+                return
+            if not data:
+                self._buffer = b""
+                return
+
+    def _await_head(self, data: bytes) -> None:
+        """The head is not complete. What cannot become one is refused now rather than when time runs out."""
+        if self._head_bytes + len(data) > HEAD_LIMIT_BYTES:
+            self._fail(Failure.GARBAGE, f"response head longer than {HEAD_LIMIT_BYTES} bytes")
+        elif not data.startswith(b"HTTP/1."[: len(data)]):
+            self._fail(Failure.GARBAGE, f"found {data[:40]!r}, wanted HTTP/1.0 or HTTP/1.1")
+        elif b"\n\n" in data or b"\n\r\n" in data.replace(b"\r\n", b""):
+            self._fail(Failure.GARBAGE, "lines that end in a bare LF")
+        else:
+            self._buffer = data
+
+    def _interim(self, head: ResponseHead) -> bool:
+        """Pass an interim response on (RFC 9110 §15.2); False if the exchange ends here."""
+        if head.status == 101:
+            self._fail(Failure.GARBAGE, "101: an upgrade nobody asked for")
+            return False
+        if head.status != 100 and self._on_interim is not None:
+            try:
+                self._on_interim(head)
+            except Exception as error:
+                self._break(UpstreamFailed(Failure.INTERNAL, f"an interim response: {error!r}"), error)
+                return False
+        if self._sending is None or self._sending.done():
+            # 102 says that it goes on working: the wait begins again, and the size limit bounds how often.
+            self._wait(self._timeouts.first_byte, Failure.FIRST_BYTE_TIMEOUT)
+        return True
+
+    def _begin_body(self, received: ReceivedHead, data: bytes) -> None:
+        head = received.head
+        self.reusable = self.reusable and received.keep_alive
+        if self._sending is not None and not self._sending.done() and head.status >= 300:
+            self._sending.cancel()  # 413, say: it has made up its mind without the rest of the request
+        self._buffer = b""
+        self._left = received.length or 0
+        if self._bodiless or head.status in (204, 304):
+            self._left = 0
+            self._read = self._read_length
+        elif received.chunked:
+            self._parser = httptools.HttpResponseParser(_Chunks(self._on_chunk, self._on_message_begin, self._end))
+            # A Content-Length among the trailers says nothing any more; llhttp would refuse the whole body for it.
+            self._parser.set_dangerous_leniencies(lenient_chunked_length=True)
+            self._parser.feed_data(_CHUNKED)
+            self._read = self._read_chunked
+        elif received.length is None:
+            self.reusable = False
+            self._read = self._read_to_close
+        else:
+            self._read = self._read_length
+        if not self._head.done():  # else its asker was cancelled a moment ago
+            self._head.set_result(head)
+        if self._left == 0 and self._read == self._read_length:
+            self._end()
+        if data:
+            self._read(data)
+        elif not self.incoming.ended:
+            self._go_on()
+
+    def _read_length(self, data: bytes) -> None:
+        left = self._left
+        if len(data) < left:
+            self._left = left - len(data)
+            self._push(data)
+            return
+        self._left = 0
+        self.incoming.push(data[:left] if len(data) > left else data)
+        self._end()
+        if len(data) > left:
+            self._read_surplus(data)
+
+    def _read_chunked(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if self.incoming.ended:
+                self.abort()
+            else:
+                self._fail(Failure.GARBAGE, f"malformed chunks: {error}")
+            return
+        if not self.incoming.ended:
+            self._go_on()
+
+    def _on_chunk(self, chunk: bytes) -> None:
+        if not self.incoming.ended:
+            self.incoming.push(chunk)
+
+    def _on_message_begin(self) -> None:
+        if self.incoming.ended:
+            self.abort()  # what follows the last chunk looks like an answer, and nobody asked
+
+    def _read_to_close(self, data: bytes) -> None:
+        self._push(data)
+
+    def _read_surplus(self, data: bytes) -> None:
+        """A body longer than it said is cut where it said; nothing after it can be told from an answer."""
+        self.abort()
+
+    # ---- flow ------------------------------------------------------------------------------------------------------
+
+    def _push(self, data: bytes) -> None:
+        self.incoming.push(data)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """More of the body is to come: wait for it, or let the reader catch up first."""
+        if self.incoming.queued_bytes > WINDOW_BYTES:
+            if not self._paused and self._transport is not None:
+                self._paused = True
+                self._deadline.clear()  # the viewer is slow, not the parent
+                self._transport.pause_reading()
+        else:
+            self._wait(self._timeouts.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
+
+    def _consumed(self, size: int) -> None:
+        if self._paused and self.incoming.queued_bytes < WINDOW_BYTES // 2:
+            self._resume()
+            if not self.closed and not self.incoming.ended:
+                self._wait(self._timeouts.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
+
+    def _resume(self) -> None:
+        self._paused = False
+        if self._transport is not None and not self.closed:
+            self._transport.resume_reading()
+
+    # ---- ends ------------------------------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        self._deadline.clear()
+        self._read = self._read_surplus
+        self.incoming.end()
+
+    def _fail(self, why: Failure, detail: str) -> None:
+        self._break(UpstreamFailed(why, detail))
+
+    def _break(self, failure: UpstreamFailed, cause: Exception | None = None) -> None:
+        if cause is not None:
+            failure.__cause__ = cause
+        if not self._head.done():
+            self._head.set_exception(failure)
+            self._head.exception()  # retrieved: its asker may just have been cancelled
+        if not self.incoming.ended and self.incoming.failure is None:
+            self.incoming.fail(failure)
+        self.abort()
+
+    def _wait(self, seconds: float, why: Failure) -> None:
+        self._late_for = why
+        self._deadline.set(seconds)
+
+    def _late(self) -> None:
+        if self._resting:
+            self.abort()
+        else:
+            self._fail(self._late_for, "nothing came in time")
