@@ -87,7 +87,7 @@ ANSWERS = [  # what comes (then silence)                                        
     (CHUNKED + b"\r\n5\r\nhello\r\n0\r\n\r\nmore", 200, b"hello", CLOSED),
     (CHUNKED + b"\r\n5\r\nhello\r\n0\r\n\r\n" + OK + b"content-length: 1\r\n\r\nx", 200, b"hello", CLOSED),
     (CHUNKED + b"\r\nfive\r\nhello\r\n0\r\n\r\n", GARBAGE, b"", CLOSED),
-    (CHUNKED + b"\r\n5\r\nhellos\r\n0\r\n\r\n", GARBAGE, bb"hello", CLOSED),
+    (CHUNKED + b"\r\n5\r\nhellos\r\n0\r\n\r\n", GARBAGE, b"hello", CLOSED),
     (CHUNKED + b"\r\n5\nhello\n0\n\n", GARBAGE, b"", CLOSED),  # bare LF, as llhttp has it
     (OK + b"transfer-encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 200, b"hello", KEPT),  # what it does not know stays
     (OK + b"transfer-encoding: gzip\r\ntransfer-encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 200, b"hello", KEPT),
@@ -214,7 +214,9 @@ def test_fields_come_as_they_were_sent() -> None:
     async def run() -> None:
         async with running_origin() as origin:
             upstream = Upstream(origin.url, QUICK, 1)
-            raw = b"B: 2\r\na:  \t1 \t\r\nB: \xe9\xff\r\nempty:\r\nfold: a\r\n \t b\r\n\tc\r\ncontent-encoding: gzip\r\n"
+            raw = (
+                b"B: 2\r\na:  \t1 \t\r\nB: \xe9\xff\r\nempty:\r\nfold: a\r\n \t b\r\n\tc\r\ncontent-encoding: gzip\r\n"
+            )
             sends(origin, OK + raw + b"Content-Length: 3\r\n\r\n\x1f\x8b\x00")
             seen = await ask(upstream, asking())
             assert seen.headers.lines == [
