@@ -11,7 +11,7 @@ FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg vers
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check live slow bench format docs clean
+.PHONY: help install dev demo test check live slow bench fuzz differential format docs clean
 
 help:  ## List the verbs
 	@awk -F ':.*## +' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ slow: dev  ## The tests that take minutes
 bench: dev  ## Benchmarks, beside the last run on this machine
 	$(BIN)/pytest tests/bench -o addopts="-q --strict-markers" --benchmark-only --benchmark-autosave \
 		$$(ls .benchmarks/*/*.json >/dev/null 2>&1 && echo --benchmark-compare)
+
+fuzz: dev  ## Random lives and bytes for ten minutes (FUZZ_SECONDS=60 for one)
+	$(BIN)/python -m tests.fuzz --seconds $${FUZZ_SECONDS:-600}
+
+differential: dev  ## The same scripts through a real nginx, a real Varnish and our edge
+	$(BIN)/pytest tests/differential -m "slow or not slow" --timeout 600
 
 format: dev  ## Format and mend what ruff can mend
 	$(BIN)/ruff format .

@@ -1,0 +1,127 @@
+"""What the fuzz target found: each the shortest life that shows it. A row of `open_findings.OPEN` is why one may fail."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from policy import EdgeMachine, Failure, Fetch, PurgeKind, PurgeOrder, Serve
+from policy.fields import cache_control
+from tests.fuzz.open_findings import OPEN
+from tests.playbooks.test_playbook_machine import START, get, machine, says
+
+
+def still_open(*kinds: str) -> pytest.MarkDecorator:
+    """Strict: once the machine does it right, the mark (and the rows) must go."""
+    assert all(kind in OPEN for kind in kinds)
+    return pytest.mark.xfail(strict=True, raises=AssertionError, reason="; ".join(OPEN[kind] for kind in kinds))
+
+
+def fetch(edge: EdgeMachine, at: float = START, **fields: str) -> Fetch:
+    plan = edge.on_request(get(**fields), at)
+    assert isinstance(plan, Fetch)
+    return plan
+
+
+@still_open("waiter-after-purge")
+def test_who_comes_after_a_purge_is_not_given_what_was_asked_for_before_it() -> None:
+    edge = machine()
+    before = fetch(edge)
+    edge.on_purge(PurgeOrder(PurgeKind.URL, "/a"), START)
+    after = edge.on_request(get(), START)
+    landing = edge.on_response(before, says(cache_control="max-age=60"), START)
+    assert isinstance(after, Fetch) or not isinstance(landing.answers[after.ticket], Serve)  # type: ignore[union-attr]
+
+
+@still_open("after-invalidation", "waiter-after-invalidation")
+def test_a_fill_under_way_when_a_post_succeeds_does_not_bring_back_the_old_content() -> None:
+    edge = machine()
+    fill = fetch(edge)
+    post = fetch(edge, method="POST")
+    edge.on_response(post, says(200), START)
+    edge.on_response(fill, says(cache_control="max-age=60"), START)
+    assert not isinstance(edge.on_request(get(), START), Serve)
+
+
+@still_open("no-cache")
+@pytest.mark.parametrize("how", ["500", "reset"])
+def test_no_cache_does_not_stand_in_for_an_origin_that_fails(how: str) -> None:
+    edge = machine()
+    edge.on_response(fetch(edge), says(cache_control="no-cache, max-age=60", etag='"1"'), START)
+    asking = fetch(edge)
+    failed = (
+        edge.on_response(asking, says(500), START) if how == "500" else edge.on_failure(asking, Failure.RESET, START)
+    )
+    answer = failed.answers[asking.ticket]
+    assert answer.status >= 500  # type: ignore[union-attr]
+
+
+@still_open("private", "no-store", "vary", "waiter-private", "waiter-no-store", "waiter-vary")
+@pytest.mark.parametrize(
+    "said", [{"cache_control": "private, max-age=60"}, {"cache_control": "no-store, max-age=60"}, {"vary": "*"}]
+)
+def test_a_304_that_forbids_sharing_ends_it(said: dict[str, str]) -> None:
+    edge = machine()
+    edge.on_response(fetch(edge), says(cache_control="max-age=1", etag='"1"'), START)
+    asking = fetch(edge, START + 2)
+    edge.on_response(asking, says(304, **{"cache_control": "max-age=60", **said}), START + 2)
+    assert not isinstance(edge.on_request(get(), START + 3), Serve)
+
+
+@still_open("authorization", "waiter-authorization")
+def test_a_304_that_takes_away_the_permission_to_share_an_answer_to_authorization() -> None:
+    edge = machine()
+    edge.on_response(fetch(edge, authorization="Basic YTph"), says(cache_control="s-maxage=1", etag='"1"'), START)
+    asking = fetch(edge, START + 2)
+    edge.on_response(asking, says(304, cache_control="max-age=60"), START + 2)
+    assert not isinstance(edge.on_request(get(), START + 3), Serve)
+
+
+@still_open("private-field")
+def test_a_field_that_a_304_makes_private_is_no_longer_shared() -> None:
+    edge = machine()
+    edge.on_response(fetch(edge), says(cache_control="max-age=1", etag='"1"', x_secret="s"), START)
+    asking = fetch(edge, START + 2)
+    edge.on_response(asking, says(304, cache_control='max-age=60, private="x-secret"'), START + 2)
+    served = edge.on_request(get(), START + 3)
+    assert isinstance(served, Serve) and "x-secret" not in dict(served.headers)
+
+
+@still_open("waiter-error-private", "waiter-error-authorization", "waiter-error-vary")
+@pytest.mark.parametrize(
+    ("request_says", "said"),
+    [({}, {"cache_control": "private"}), ({"authorization": "Basic YTph"}, {}), ({}, {"vary": "*"})],
+)
+def test_an_error_meant_for_one_is_not_given_to_all_who_waited(
+    request_says: dict[str, str], said: dict[str, str]
+) -> None:
+    edge = machine()
+    leader = fetch(edge, **request_says)
+    waiting = edge.on_request(get(), START)
+    landing = edge.on_response(leader, says(503, **said), START)
+    assert not isinstance(landing.answers[waiting.ticket], Serve)  # type: ignore[union-attr]
+
+
+@still_open("waiter-stale", "waiter-no-cache")
+@pytest.mark.parametrize("control", ["no-cache, max-age=60", "max-age=0"])
+def test_a_purge_on_the_way_makes_nothing_shareable_that_was_not(control: str) -> None:
+    edge = machine()
+    leader, waiting = fetch(edge), edge.on_request(get(), START)
+    edge.on_purge(PurgeOrder(PurgeKind.EVERYTHING), START)
+    landing = edge.on_response(leader, says(cache_control=control), START)
+    assert not isinstance(landing.answers[waiting.ticket], Serve)  # type: ignore[union-attr]
+
+
+@still_open("field cache-control")
+def test_cache_control_is_read_in_linear_time() -> None:
+    def cost(characters: int) -> float:
+        text = '"' + '\\"' * (characters // 2)
+        return min(_spent(lambda: cache_control.directives(text)) for _ in range(3))
+
+    assert cost(16_384) < 8 * max(cost(4_096), 0.000_5)  # four times as long: 4 when linear, 16 when quadratic
+
+
+def _spent(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began

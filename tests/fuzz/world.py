@@ -1,0 +1,475 @@
+"""A node's life in virtual time: steps through a real `EdgeMachine`, with a shell and an origin that remember all.
+
+Every answer a viewer gets is held against the oracle, and every line of the life can be printed as a playbook.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import http_sf
+
+from policy import (
+    Behavior,
+    EdgeMachine,
+    Failure,
+    Fetch,
+    Headers,
+    Join,
+    Landing,
+    PurgeKind,
+    PurgeOrder,
+    Refuse,
+    Relay,
+    RequestHead,
+    ResponseHead,
+    Serve,
+    Service,
+)
+from policy.fields.dates import format_date
+from policy.profile import RFC9111, Profile
+from policy.record import Outcome
+from policy.service import Ttl
+from tests.fuzz.oracle import Asker, Body, Complaint, Rules, View, sharing_complaint, updated
+from tests.fuzz.steps import Answer, Ask, Fail, Finish, Purge, Step, Wait, spelled
+
+START = 1_795_000_000.25
+
+BEHAVIORS = (
+    Behavior(path="/pass/*", cache=False),
+    Behavior(
+        path="/held/*", ttl=Ttl(min="2s", default="3s", max="20s"), stale_while_revalidate="2s", stale_if_error="4s"
+    ),
+    Behavior(path="*"),
+)
+RULES = {
+    "/pass/": Rules(cached=False),
+    "/held/": Rules(least=2.0, default=3.0, most=20.0, stale_while_revalidate=2.0, stale_if_error=4.0),
+}
+HOPS = frozenset({"connection", "keep-alive", "x-hop", "transfer-encoding"})
+FAILED_STATUSES = frozenset({500, 502, 503, 504})
+
+
+class Wrong(Exception):
+    """The node did what it may not do."""
+
+    def __init__(self, complaint: Complaint, expression: str) -> None:
+        super().__init__(f"{complaint.kind}: {complaint.sentence}")
+        self.complaint = complaint
+        self.expression = expression
+        """Where in the playbook the wrong answer stands."""
+
+
+@dataclass(slots=True)
+class Open:
+    """A fetch that is owed an answer."""
+
+    fetch: Fetch
+    name: str
+    opened: int
+
+
+@dataclass(slots=True)
+class Filling:
+    """A body on its way."""
+
+    fetch: Fetch
+    name: str
+    body: Body | None
+    content: bytes
+
+
+@dataclass
+class World:
+    """One node and all it met."""
+
+    profile: Profile = RFC9111
+    room: int = 2**20
+    make: type[EdgeMachine] = EdgeMachine
+    now: float = START
+    step: int = 0
+    open: list[Open] = field(default_factory=list)
+    filling: list[Filling] = field(default_factory=list)
+    waiting: dict[int, Asker] = field(default_factory=dict)
+    bodies: dict[int, Body] = field(default_factory=dict)
+    """What the shell keeps, by entry id."""
+    landed: list[Body] = field(default_factory=list)
+    opened_at: dict[int, int] = field(default_factory=dict)
+    orders: list[tuple[int, PurgeOrder, str]] = field(default_factory=list)
+    versions: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.edge = self.make(Service(name="fra", behaviors=BEHAVIORS, room=self.room, largest=self.room), self.profile)
+
+    # ---- steps -------------------------------------------------------------------------------------------------
+
+    def live(self, steps: list[Step]) -> None:
+        """All of it, then every debt is paid. `Wrong` at the first wrong answer."""
+        for step in steps:
+            self.take(step)
+        for _ in range(200):
+            if not self.open:
+                break
+            self.take(Answer(control={"no-store": None}))
+        self._claim(not self.open, "endless", "every answer makes a new question", "edge")
+        self._claim(
+            not self.waiting, "waits-forever", f"no answer for {[a.name for a in self.waiting.values()]}", "edge"
+        )
+        self._claim(len(self.edge.flights) == 0, "flight-left", "a flight is open and nobody owes it", "edge")
+        while self.filling:
+            self.take(Finish())
+        self._claim(
+            self.edge.room.currsize <= self.edge.room.maxsize, "too-much", "more stored than there is room", "edge"
+        )
+
+    def take(self, step: Step) -> None:
+        self.step += 1
+        match step:
+            case Wait():
+                self.now += step.seconds
+            case Ask():
+                self._ask(step)
+            case Answer():
+                self._answer(step)
+            case Fail() if self.open:
+                gone = self.open.pop(step.which % len(self.open))
+                self._tell(
+                    f"landing{self.step} = edge.on_failure({gone.name}, Failure.{step.why.name}, {self._instant})"
+                )
+                self._land(self.edge.on_failure(gone.fetch, step.why, self.now), gone, failed="silent")
+            case Finish() if self.filling:
+                self._finish(step, self.filling.pop(step.which % len(self.filling)))
+            case Purge():
+                self._purge(step)
+
+    def _ask(self, ask: Ask) -> None:
+        name = f"ask{self.step}"
+        lines = dict(ask.fields)
+        control = spelled(ask.control, 0)
+        if control is not None:
+            lines["cache-control"] = control
+        self._tell(f"{name} = edge.on_request({_get(ask, lines)}, {self._instant})")
+        path, mark, query = ask.target.partition("?")
+        request = RequestHead(
+            ask.method, "http", "h", path, query if mark else None, Headers(lines.items()), "198.51.100.7"
+        )
+        asker = Asker(ask, self.step, self.now, name)
+        plan = self.edge.on_request(request, self.now)
+        if isinstance(plan, Fetch | Join):
+            if "only-if-cached" in ask.control and ask.method in ("GET", "HEAD") and not ask.target.startswith("/pass"):
+                raise Wrong(Complaint("only-if-cached", "the origin was asked"), name)
+            self._claim(plan.ticket not in self.waiting, "ticket-twice", "a ticket was given out twice", name)
+            self.waiting[plan.ticket] = asker
+            if isinstance(plan, Fetch):
+                self._owe(plan, name, asker)
+            else:
+                asker.joined = True
+                self._claim(
+                    any(owed.fetch.id == plan.fetch_id for owed in self.open),
+                    "dead-flight",
+                    "joined what has landed",
+                    name,
+                )
+        else:
+            self._judge(asker, plan, name, None)
+
+    def _answer(self, step: Answer) -> None:
+        if not self.open:
+            return
+        owed = self.open.pop(step.which % len(self.open))
+        fetch = owed.fetch
+        asked = fetch.request.headers
+        self.versions += 1
+        version, status = self.versions, step.status
+        validating = "if-none-match" in asked or "if-modified-since" in asked
+        # An origin of good manners: 304 to those who asked conditionally, 206 and 416 to those who asked for a range.
+        if status == 304 and (not validating or fetch.request.method not in ("GET", "HEAD")):
+            status = 200
+        if status in (206, 416) and ("range" not in asked or fetch.request.method != "GET"):
+            status = 200
+        content = b"" if status in (204, 304) else f"{fetch.request.target} v{version} ".encode().ljust(step.size, b".")
+        lines = dict(step.fields)
+        control = spelled(step.control, step.noise)
+        if control is not None:
+            lines["cache-control"] = control
+        date = float(int(self.now))
+        if step.date_skew is not None:
+            date = float(int(self.now + step.date_skew))
+            lines["date"] = format_date(date)
+        expires = None if step.expires_in is None else date + step.expires_in
+        if expires is not None:
+            lines["expires"] = format_date(expires)
+        modified = None if step.modified_before is None else date - step.modified_before
+        if modified is not None:
+            lines["last-modified"] = format_date(modified)
+        etag = {"strong": f'"v{version}"', "weak": f'W/"v{version}"', "same": '"same"', "none": None}[step.etag]
+        if status == 304:
+            # Mostly it repeats the tag that it confirms; "same" may name another.
+            etag = '"same"' if step.etag == "same" else None if step.etag == "none" else asked.first("if-none-match")
+        if etag is not None:
+            lines["etag"] = etag
+        if status == 206:
+            lines["content-range"] = f"bytes 0-{len(content) - 1}/{len(content) + 5}"
+        if status == 416:
+            lines["content-range"] = "bytes */10"
+        if step.sized and status not in (204, 304):
+            lines["content-length"] = str(len(content))
+        if fetch.request.method == "HEAD":
+            content = b""
+        self._tell(f"landing{self.step} = edge.on_response({owed.name}, {_says(status, lines)}, {self._instant})")
+        age_text = lines.get("age", "").partition(",")[0]
+        view = View(
+            dict(step.control), lines.get("vary"), date, expires, modified, float(age_text) if age_text.isdigit() else 0.0,
+            fetch.sent_at, self.now,
+        )  # fmt: skip
+        self._believe(owed, status, view, etag, lines)
+        landing = self.edge.on_response(fetch, ResponseHead(status, Headers(lines.items())), self.now)
+        body = Body(
+            fetch.request.target, version, content, status, fetch.id,
+            # A POST's answer stands for the state after it.
+            self.step + 1 if fetch.request.method == "POST" else owed.opened,
+            etag, "authorization" in asked, [dict(asked.lines)], [view],
+            frozenset(lines.get("surrogate-key", "").split()),
+        )  # fmt: skip
+        if landing.store is not None:
+            self._purged_on_the_way(body, owed)
+            self.bodies[landing.store.id] = body
+            self.landed.append(body)
+        self.filling.append(Filling(fetch, owed.name, body if landing.store is not None else None, content))
+        failed = "error" if status in FAILED_STATUSES else None
+        self._land(landing, owed, failed=failed)
+        if landing.store is not None and not landing.store.indexed:
+            self.bodies.pop(landing.store.id, None)
+
+    def _believe(self, owed: Open, status: int, view: View, etag: str | None, lines: dict[str, str]) -> None:
+        """What the origin's answer says of bodies that are here already."""
+        fetch = owed.fetch
+        if fetch.request.method not in ("GET", "HEAD", "OPTIONS", "TRACE") and 200 <= status < 400:
+            doubtful = {fetch.request.target}
+            for name in ("location", "content-location"):
+                if lines.get(name) in ("/b", "http://h/b", "b") and not fetch.request.path.startswith("/pass"):
+                    doubtful.add("/b")
+            self._remove_all(doubtful)
+        if fetch.entry is None:
+            return
+        body = self.bodies.get(fetch.entry.id)
+        if body is None:
+            return
+        # Only a HEAD tells of a stored GET by an answer other than 304, and only if it is the same representation.
+        if status == 304:
+            # Whether a 304 that names another tag counts is the cache's to find out: it must not.
+            if (
+                etag is not None
+                and not etag.startswith("W/")
+                and body.etag is not None
+                and _opaque(body.etag) != _opaque(etag)
+            ):
+                return
+        elif fetch.request.method != "HEAD" or status != body.status:
+            return
+        news = [
+            updated(
+                old, control=view.control, vary=view.vary, date=view.date, expires=view.expires, age=view.age,
+                sent_at=view.sent_at, landed_at=view.landed_at,
+            )
+            for old in body.views
+        ]  # fmt: skip
+        body.views = news if status == 304 else body.views + news
+        body.suits.append(dict(fetch.request.headers.lines))
+        body.validated_by.add(fetch.id)
+        if "surrogate-key" in lines:
+            body.surrogate_keys = frozenset(lines["surrogate-key"].split())
+
+    def _remove_all(self, targets: set[str]) -> None:
+        """An unsafe method's success at these targets; what is in flight meanwhile is of the time before it."""
+        for target in targets:
+            self.orders.append((self.step, PurgeOrder(PurgeKind.URL, target), "invalidation"))
+        for body in self.landed:
+            if body.target in targets:
+                body.removed.append((self.step, "invalidation"))
+
+    def _purged_on_the_way(self, body: Body, owed: Open) -> None:
+        for step, order, why in self.orders:
+            if step > body.opened and _names(order, body):
+                if order.soft:
+                    body.views[0].stale_from = min(body.views[0].stale_from, self.now)
+                else:
+                    body.removed.append((step, why))
+
+    def _purge(self, step: Purge) -> None:
+        order = PurgeOrder(step.kind, step.value, step.soft)
+        self._tell(
+            f"edge.on_purge(PurgeOrder(PurgeKind.{step.kind.name}, {step.value!r}, {step.soft}), {self._instant})"
+        )
+        self.orders.append((self.step, order, "purge"))
+        for body in self.landed:
+            if _names(order, body):
+                if step.soft:
+                    for view in body.views:
+                        view.stale_from = min(view.stale_from, self.now)
+                else:
+                    body.removed.append((self.step, "purge"))
+        for entry_id in self.edge.on_purge(order, self.now).dropped:
+            self.bodies.pop(entry_id, None)
+
+    def _finish(self, step: Finish, ended: Filling) -> None:
+        if step.whole:
+            self._tell(f"edge.on_body_end({ended.name}, {len(ended.content)}, {self._instant})")
+            landing = self.edge.on_body_end(ended.fetch, len(ended.content), self.now)
+        else:
+            self._tell(f"edge.on_failure({ended.name}, Failure.TRUNCATED, {self._instant})")
+            landing = self.edge.on_failure(ended.fetch, Failure.TRUNCATED, self.now)
+            if ended.body is not None:
+                ended.body.broken = self.step
+        self._land(landing, Open(ended.fetch, ended.name, 0), failed=None)
+
+    def _owe(self, fetch: Fetch, name: str, asker: Asker | None) -> None:
+        self._claim(fetch.id not in self.opened_at, "fetch-twice", "a fetch id was used twice", name)
+        self.opened_at[fetch.id] = self.step
+        if asker is not None:
+            asker.fetches.add(fetch.id)
+            asker.joined = False
+        self.open.append(Open(fetch, name, self.step))
+
+    def _land(self, landing: Landing, owed: Open, *, failed: str | None) -> None:
+        for ticket, answer in landing.answers.items():
+            asker = self.waiting.get(ticket)
+            self._claim(
+                asker is not None, "for-nobody", f"an answer for ticket {ticket}, which nobody holds", owed.name
+            )
+            assert asker is not None
+            name = f"landing{self.step}.answers[{asker.name}.ticket]"
+            if isinstance(answer, Fetch):
+                self._owe(answer, name, asker)
+                continue
+            del self.waiting[ticket]
+            self._judge(asker, answer, name, failed)
+        for entry_id in landing.dropped:
+            self.bodies.pop(entry_id, None)
+
+    # ---- answers -----------------------------------------------------------------------------------------------
+
+    def _judge(
+        self, asker: Asker, answer: Serve | Relay | Refuse | Fetch | Join, name: str, failed: str | None
+    ) -> None:
+        assert not isinstance(answer, Fetch | Join)
+        if isinstance(answer, Serve) and answer.refresh is not None:
+            self._owe(answer.refresh, f"{name}.refresh", None)
+        lines = answer.headers
+        if isinstance(answer, Refuse):
+            self._claim(answer.status in (502, 504, 508, 416, 412), "refused", f"{answer.status} {answer.reason}", name)
+            return
+        self._claim(not HOPS & {line[0] for line in lines}, "hop-by-hop", f"{lines}", name)
+        headers = Headers.wrap(lines)
+        ages = headers.all("age")
+        self._claim(len(ages) <= 1 and all(age.isdigit() for age in ages), "age-form", f"Age: {ages}", name)
+        status_field = headers.joined("cache-status") or ""
+        try:
+            http_sf.parse(status_field.encode("latin-1"), tltype="list")
+        except http_sf.StructuredFieldError:
+            raise Wrong(Complaint("cache-status", f"not a structured list: {status_field}"), name) from None
+        has_range, has_condition = (
+            "range" in asker.ask.fields,
+            asker.ask.fields.keys() & {"if-none-match", "if-modified-since"},
+        )
+        if answer.status in (206, 416):
+            self._claim(has_range, "unasked-part", f"{answer.status} to a request without Range", name)
+        if answer.status == 304:
+            self._claim(bool(has_condition), "unasked-304", "304 to an unconditional request", name)
+        if isinstance(answer, Relay):
+            self._claim(answer.fetch_id in asker.fetches, "another's-answer", "relayed to one who did not ask it", name)
+            return
+        body = self.bodies.get(answer.entry.id)
+        if body is None:
+            raise Wrong(Complaint("no-body", "served an entry whose body the shell was told to drop"), name)
+        own = body.fetch_id in asker.fetches
+        if not own and not body.validated_by & asker.fetches and self.profile is RFC9111:
+            rules = next((rules for path, rules in RULES.items() if body.target.startswith(path)), Rules())
+            complaint = sharing_complaint(body, asker, rules, self.now, failed)
+            if complaint is not None:
+                # One who waited on a flight is told apart: his answer was chosen elsewhere in the machine.
+                raise Wrong(replace(complaint, kind=f"waiter-{complaint.kind}") if asker.joined else complaint, name)
+            secret = all(
+                "x-secret" in (view.control.get("private"), view.control.get("no-cache")) for view in body.views
+            )
+            self._claim(
+                not (secret and "x-secret" in headers), "private-field", "a field named by private was shared", name
+            )
+        self._judge_form(asker, answer, body, headers, name)
+        if answer.outcome in (Outcome.HIT, Outcome.HIT_STALE):
+            self._claim(bool(ages), "no-age", "served from the store without Age", name)
+        if ages and not own:
+            expected = [view.current_age(self.now) for view in body.views]
+            self._claim(
+                any(abs(int(ages[0]) - age) <= 1.001 for age in expected), "age", f"Age: {ages[0]}, is {expected}", name
+            )
+
+    def _judge_form(self, asker: Asker, answer: Serve, body: Body, headers: Headers, name: str) -> None:
+        """Status, part and length agree with the body."""
+        content = body.content
+        if answer.status == 304:
+            self._claim(not answer.body, "304-body", "a 304 with a body", name)
+            wanted = asker.ask.fields.get("if-none-match")
+            if wanted is not None and wanted.strip() != "*":
+                tags = {_opaque(tag) for tag in wanted.split(", ")}
+                self._claim(
+                    body.etag is not None and _opaque(body.etag) in tags, "304-tag", f"{body.etag}: {wanted}", name
+                )
+            return
+        if answer.status == 206:
+            span = answer.span
+            assert span is not None
+            said = headers.first("content-range")
+            self._claim(
+                said == f"bytes {span.start}-{span.stop - 1}/{len(content)}" and span.stop <= len(content), "content-range",
+                f"{said}: {span} of {len(content)}", name,
+            )  # fmt: skip
+            content = content[span.start : span.stop]
+        elif answer.status != 416:
+            self._claim(answer.status == body.status, "status", f"{answer.status}, the origin said {body.status}", name)
+            self._claim(answer.span is None, "part-as-whole", f"{answer.status} with {answer.span}", name)
+        length = headers.first("content-length")
+        if length is not None and answer.body and asker.ask.method == "GET":
+            self._claim(int(length) == len(content), "content-length", f"{length} for {len(content)} bytes", name)
+        self._claim(len(headers.all("content-length")) <= 1, "content-length", "two lengths", name)
+        if asker.ask.method == "HEAD":
+            self._claim(not answer.body, "head-body", "a body to HEAD", name)
+
+    # ---- words -------------------------------------------------------------------------------------------------
+
+    @property
+    def _instant(self) -> str:
+        return f"START + {self.now - START:g}"
+
+    def _tell(self, line: str) -> None:
+        self.lines.append(line)
+
+    def _claim(self, holds: bool, kind: str, sentence: str, name: str) -> None:
+        if not holds:
+            raise Wrong(Complaint(kind, sentence), name)
+
+
+def _opaque(tag: str) -> str:
+    return tag.removeprefix("W/")
+
+
+def _names(order: PurgeOrder, body: Body) -> bool:
+    match order.kind:
+        case PurgeKind.URL:
+            return order.value == body.target
+        case PurgeKind.SURROGATE_KEY:
+            return order.value in body.surrogate_keys
+        case PurgeKind.EVERYTHING:
+            return True
+
+
+def _get(ask: Ask, lines: dict[str, str]) -> str:
+    method = [] if ask.method == "GET" else [f"method={ask.method!r}"]
+    return f"get({', '.join([repr(ask.target), *method, *_keywords(lines)])})"
+
+
+def _says(status: int, lines: dict[str, str]) -> str:
+    return f"says({', '.join([str(status), *_keywords(lines)])})"
+
+
+def _keywords(lines: dict[str, str]) -> list[str]:
+    return [f"{name.replace('-', '_')}={value!r}" for name, value in lines.items()]
