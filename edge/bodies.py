@@ -7,7 +7,9 @@ length.
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+
+from policy.fields.ranges import Span
 
 WINDOW_BYTES = 256 * 1024
 """How far a passing body may run ahead of its slowest reader. nginx buffers 32 kB, Varnish the whole body."""
@@ -40,6 +42,16 @@ class Reader:
         piece = whole if self.position == 0 and stop is None else whole[self.position : stop]
         self.position += len(piece)
         return piece
+
+    async def read_pieces(self, pieces: Sequence[bytes | Span]) -> AsyncIterator[bytes]:
+        """The framing and the parts of a multipart answer, in order."""
+        for wanted in pieces:
+            if isinstance(wanted, bytes):
+                yield wanted
+            else:
+                self.position = wanted.start
+                async for piece in self.read(wanted.stop):
+                    yield piece
 
     async def read(self, stop: int | None = None) -> AsyncIterator[bytes]:
         """The bytes from its place to `stop` as they come; BodyBroken if they will not come."""

@@ -127,7 +127,8 @@ class Driver:
             headers.append((b"content-length", b"%d" % len(body)))
             body = b"" if record.method == "HEAD" else body
         stop = answer.span.stop if isinstance(answer, Serve) and answer.span else None
-        if reader is not None:
+        pieces = answer.pieces if isinstance(answer, Serve) else None
+        if reader is not None and pieces is None:
             body = reader.take_whole(stop) or b""
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         if reader is None or body:
@@ -135,7 +136,7 @@ class Driver:
             record.bytes_sent = len(body)
             return
         try:
-            async for piece in reader.read(stop):
+            async for piece in reader.read_pieces(pieces) if pieces is not None else reader.read(stop):
                 record.bytes_sent += len(piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 if watch is not None and watch.done():
@@ -193,6 +194,8 @@ class Driver:
         record = fetch_record(self.name, fetch, self.machine.events, now, exchange.head, "")
         relayed = any(isinstance(answer, Relay) and answer.body for answer in landing.answers.values())
         body = Body(kept=landing.store is not None)
+        if landing.prefix is not None:
+            body.write(self._bodies[landing.prefix].whole or b"")
         if landing.store is not None:
             self._bodies[landing.store.id] = body
         self._settle(landing, body)

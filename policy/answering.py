@@ -1,5 +1,7 @@
 """From a decision to a ready head: status, fields, and which part of the body goes with it."""
 
+from collections.abc import Sequence
+
 from policy.fields import ranges
 from policy.fields.dates import format_date
 from policy.index import Entry
@@ -109,14 +111,15 @@ class Answering:
         lines = signed(headers or entry.headers, self._name, self._profile, outcome, member, age)
         served = Serve(entry, entry.status, lines, outcome, cause, behavior, fetch_id=fetch_id)
         served.body = request.method != "HEAD" and entry.status not in (204, 304)
-        if entry.status == 200:
-            if holds(request, entry, now):
-                served.status, served.body = 304, False
-                served.headers = [line for line in lines if line[0] in IN_A_304]
-                return served
-            wanted = request.headers.first("range")
-            if wanted is not None and entry.length is not None and request.method == "GET":
-                self._cut(served, wanted, request, entry.length, now)
+        if entry.status in (200, 206) and holds(request, entry, now):
+            served.status, served.body = 304, False
+            served.headers = [line for line in lines if line[0] in IN_A_304]
+            return served
+        wanted = request.headers.first("range") if request.method == "GET" else None
+        if entry.part is not None:
+            self._cut_part(served, wanted or "", entry.part)
+        elif entry.status == 200 and wanted is not None and entry.length is not None:
+            self._cut(served, wanted, request, entry.length, now)
         # Stored from a chunked answer: now its length is known. A 204 has none.
         unsized = served.status == entry.status != 204 and "content-length" not in entry.headers
         if unsized and entry.length is not None:
@@ -124,23 +127,54 @@ class Answering:
         return served
 
     def _cut(self, served: Serve, wanted: str, request: RequestHead, length: int, now: float) -> None:
-        """Answer a single byte range from a stored 200 (RFC 9110 §14.2)."""
+        """Answer byte ranges from a stored 200 (RFC 9110 §14.2): one as itself, several as multipart/byteranges."""
         if not range_applies(request, served.entry, now):
             return
-        span = ranges.single_span(wanted, length)
-        if span is None:
+        spans = ranges.spans(wanted, length)
+        if spans is None:
             return
-        headers = Headers.wrap(served.headers).without(("content-length",))
-        if span is ranges.UNSATISFIABLE:
+        if not spans:
             served.status, served.body = 416, False
-            extra = [("content-range", f"bytes */{length}"), ("content-length", "0")]
+            self._frame(served, ("content-range", f"bytes */{length}"), 0)
+        elif len(spans) == 1:
+            served.status, served.span = 206, spans[0]
+            self._frame(served, _content_range(spans[0], length), spans[0].stop - spans[0].start)
         else:
-            served.status, served.span = 206, span
-            extra = [
-                ("content-range", f"bytes {span.start}-{span.stop - 1}/{length}"),
-                ("content-length", str(span.stop - span.start)),
-            ]
-        served.headers = headers.lines + extra
+            content_type = served.entry.headers.first("content-type")
+            boundary = f"cdnlab-{served.entry.id:x}-{abs(hash((served.entry.etag, spans))):016x}"
+            served.status, served.pieces = 206, multipart(spans, length, content_type, boundary)
+            size = sum(len(p) if isinstance(p, bytes) else p.stop - p.start for p in served.pieces)
+            self._frame(served, ("content-type", f"multipart/byteranges; boundary={boundary}"), size)
+
+    def _cut_part(self, served: Serve, wanted: str, part: ranges.Span) -> None:
+        """Answer from a stored 206 what lies inside it; the stored body begins at the part's first byte."""
+        total = served.entry.total
+        span = ranges.within(wanted, part, total) or part
+        served.status = 206
+        served.span = ranges.Span(span.start - part.start, span.stop - part.start)
+        self._frame(served, _content_range(span, total), span.stop - span.start)
+
+    def _frame(self, served: Serve, extra: tuple[str, str], length: int) -> None:
+        kept = Headers.wrap(served.headers).without(("content-length", "content-range", extra[0]))
+        served.headers = [*kept.lines, extra, ("content-length", str(length))]
+
+
+def _content_range(span: ranges.Span, total: int | None) -> tuple[str, str]:
+    return "content-range", f"bytes {span.start}-{span.stop - 1}/{'*' if total is None else total}"
+
+
+def multipart(
+    spans: Sequence[ranges.Span], length: int, content_type: str | None, boundary: str
+) -> list[bytes | ranges.Span]:
+    """Framing and parts of a multipart/byteranges body, in order (RFC 9110 §14.6)."""
+    pieces: list[bytes | ranges.Span] = []
+    for span in spans:
+        head = f"\r\n--{boundary}\r\n"
+        if content_type is not None:
+            head += f"content-type: {content_type}\r\n"
+        name, value = _content_range(span, length)
+        pieces += [f"{head}{name}: {value}\r\n\r\n".encode("latin-1"), span]
+    return [*pieces, f"\r\n--{boundary}--\r\n".encode("latin-1")]
 
 
 def quoted(text: str) -> str:

@@ -10,12 +10,14 @@ from cachetools import LRUCache
 from policy.access import Gate, ServiceGate
 from policy.answering import Answering
 from policy.eviction import Room
+from policy.fields.ranges import specs
 from policy.flights import Flight, FlightTable, Waiter
-from policy.forward import conditional, forwarded, has_conditions, hops_left, visited
+from policy.forward import conditional, for_the_rest, forwarded, has_conditions, hops_left, visited
 from policy.index import Entry, EntryIndex
 from policy.key import cache_key, drop_parameter
 from policy.matching import Matcher
 from policy.messages import RequestHead
+from policy.parts import covers, may_be_completed
 from policy.plan import Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Serve
 from policy.profile import RFC9111, Profile
 from policy.record import Cause, Outcome
@@ -75,7 +77,12 @@ class Deciding:
         key = cache_key(request, behavior)
         wish = asked(request) if self.profile.request_directives else None
         found = self.index.select(key, request.headers)
-        if isinstance(found, Entry):
+        cause: Cause
+        entry: Entry | None
+        wanted = request.headers.first("range") if request.method == "GET" else None
+        if isinstance(found, Entry) and found.part is not None and not covers(found, wanted):
+            cause, entry = Cause.PARTIAL, found
+        elif isinstance(found, Entry):
             if wish is not None and forbids_reuse(wish, found.life, now):
                 cause = Cause.REQUEST
             else:
@@ -87,7 +94,7 @@ class Deciding:
                 if wish is not None and takes_stale(wish, found.life, now):
                     return self._hit(found, request, behavior, now)
                 cause = Cause.PURGED if found.life.rule == "soft-purge" else Cause.EXPIRED
-            entry: Entry | None = found
+            entry = found
         else:
             cause, entry = found, None
         if wish is not None:
@@ -97,8 +104,10 @@ class Deciding:
                 return self._pass(request, behavior, ticket, Cause.REQUEST, now)
         # "Validate first" is not answered by a question that was asked before this request came.
         alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or now < self._alone_until.get(key, 0.0)
+        ranged = self._range_goes_on(entry, wanted)
+        flight_key = f"{key}\nrange: {wanted}; {request.headers.first('if-range')}" if ranged else key
         if not alone:
-            flight = self.flights.to_join(key)
+            flight = self.flights.to_join(flight_key)
             if flight is not None:
                 join = Join(ticket, flight.fetch.id, behavior, cause)
                 flight.waiters.append(Waiter(ticket, request, behavior, join))
@@ -106,7 +115,14 @@ class Deciding:
         if request.method == "HEAD" and not self.profile.head_as_get:
             # A HEAD's answer has no body to store: it goes as it is, alone, and tells of the stored GET (§4.3.5).
             return self._pass(request, behavior, ticket, cause, now, entry)
-        return self._fetch(request, behavior, ticket, key, cause, entry, now, collapsible=not alone)
+        fetch = self._fetch(request, behavior, ticket, key, cause, entry, now, collapsible=not alone, ranged=ranged)
+        fetch.flight_key = flight_key
+        return self._open(fetch, request, behavior)
+
+    def _range_goes_on(self, entry: Entry | None, wanted: str | None) -> bool:
+        """Whether the client's Range is passed on: nothing whole is stored, and the field is one to heed."""
+        nothing_whole = entry is None or entry.part is not None
+        return wanted is not None and nothing_whole and self.profile.range_forwarded and len(specs(wanted)) == 1
 
     def _hit(self, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
         entry.hits += 1
@@ -117,7 +133,9 @@ class Deciding:
     def _hit_stale(self, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
         served = self._hit(entry, request, behavior, now)
         if self.flights.to_join(entry.key) is None:
-            served.refresh = self._fetch(request, behavior, 0, entry.key, None, entry, now, collapsible=True)
+            ranged = entry.part is not None
+            refresh = self._fetch(request, behavior, 0, entry.key, None, entry, now, collapsible=True, ranged=ranged)
+            served.refresh = self._open(refresh, request, behavior)
         return served
 
     def _refuse(
@@ -137,8 +155,7 @@ class Deciding:
         upstream = forwarded(request, self.service.name)
         key = cache_key(request, behavior)
         fetch = Fetch(self._next_id(), ticket, Purpose.PASS, upstream, key, behavior, cause, entry, False, now)
-        self._open(fetch, request, behavior)
-        return fetch
+        return self._open(fetch, request, behavior)
 
     def _fetch(
         self,
@@ -151,24 +168,28 @@ class Deciding:
         now: float,
         *,
         collapsible: bool,
+        ranged: bool,
     ) -> Fetch:
         # With something stored, its own validators ask; the client's conditions are answered from the outcome.
         own = entry is None and ticket != 0 and self.profile.forward_conditions and has_conditions(request)
-        upstream = forwarded(request, self.service.name, conditions=own, ranges=False)
+        upstream = forwarded(request, self.service.name, conditions=own, ranges=ranged)
         upstream.method = "GET"
         purpose = Purpose.MISS
-        if entry is not None and entry.has_validator:
+        if entry is not None and cause is Cause.PARTIAL:
+            if not ranged and may_be_completed(entry):
+                assert entry.part is not None and entry.etag is not None
+                upstream = for_the_rest(upstream, entry.part.stop, entry.etag)
+        elif entry is not None and entry.has_validator:
             upstream = conditional(upstream, entry.etag, entry.last_modified)
             purpose = Purpose.REVALIDATE
         if ticket == 0:
             purpose = Purpose.REFRESH
-        fetch = Fetch(self._next_id(), ticket, purpose, upstream, key, behavior, cause, entry, collapsible, now)
-        self._open(fetch, request, behavior)
-        return fetch
+        return Fetch(self._next_id(), ticket, purpose, upstream, key, behavior, cause, entry, collapsible, now, key)
 
-    def _open(self, fetch: Fetch, request: RequestHead, behavior: Behavior) -> None:
+    def _open(self, fetch: Fetch, request: RequestHead, behavior: Behavior) -> Fetch:
         waiters = [Waiter(fetch.ticket, request, behavior, fetch)] if fetch.ticket else []
         self.flights.open(Flight(fetch, self.events, waiters))
+        return fetch
 
     def _next_id(self) -> int:
         self._ids += 1

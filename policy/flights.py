@@ -44,7 +44,7 @@ class FlightTable:
     def open(self, flight: Flight) -> None:
         self._by_id[flight.fetch.id] = flight
         if flight.fetch.collapsible:
-            self._open[flight.fetch.key] = flight
+            self._open[flight.fetch.flight_key] = flight
 
     def flight_of(self, fetch: Fetch) -> Flight | None:
         return self._by_id.get(fetch.id)
@@ -55,6 +55,6 @@ class FlightTable:
     def close(self, fetch: Fetch) -> Flight | None:
         """The flight of that fetch, closed to newcomers; None when it has landed before."""
         flight = self._by_id.pop(fetch.id, None)
-        if self._open.get(fetch.key) is flight and flight is not None:
-            del self._open[fetch.key]
+        if self._open.get(fetch.flight_key) is flight and flight is not None:
+            del self._open[fetch.flight_key]
         return flight

@@ -65,3 +65,11 @@ def conditional(request: RequestHead, etag: str | None, last_modified: str | Non
     if last_modified is not None:
         lines.append(("if-modified-since", last_modified))
     return replace(request, headers=Headers.wrap(lines))
+
+
+def for_the_rest(request: RequestHead, start: int, etag: str) -> RequestHead:
+    """A forwarded request for the bytes from `start` on, if the representation is still the one `etag` names.
+
+    Source: RFC 9111 §3.4.
+    """
+    return replace(request, headers=request.headers.plus(("range", f"bytes={start}-"), ("if-range", etag)))

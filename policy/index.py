@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from cachetools import LRUCache
 
+from policy.fields.ranges import Span
 from policy.lifetime import Lifetime
 from policy.messages import Headers
 from policy.negotiation import normalised, preferred_language
@@ -36,6 +37,10 @@ class Entry:
     length: int | None = None
     """Body length once known, None before."""
     complete: bool = False
+    part: Span | None = None
+    """The bytes of the representation it holds, where it is a stored 206; None: all of them."""
+    total: int | None = None
+    """Of a part: how long the whole is, if the origin said so."""
     etag: str | None = field(default=None)
     last_modified: str | None = field(default=None)
     hits: int = 0

@@ -21,12 +21,14 @@ The machine holds heads, sizes and instants; the shell holds bodies, sockets and
 
 from policy.deciding import Deciding
 from policy.fields.dates import format_date
+from policy.fields.ranges import Span, content_range, within
 from policy.flights import Flight, Waiter
 from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
 from policy.invalidation import also_doubtful, invalidates
 from policy.key import cache_key
 from policy.lifetime import lifetime_of
 from policy.messages import Headers, RequestHead, ResponseHead, end_to_end
+from policy.parts import continues, covers, whole_fields
 from policy.plan import Failure, Fetch, Join, Landing, Purged, PurgeKind, PurgeOrder, Purpose
 from policy.record import Cause, Outcome
 from policy.reuse import Standing, asked, standing
@@ -64,6 +66,8 @@ class EdgeMachine(Deciding):
             landing = self._land_pass(flight, response, now)
         elif response.status == 304 and fetch.entry is not None:
             landing = self._land_not_modified(flight, fetch.entry, response, now)
+        elif response.status == 206:
+            landing = self._land_part(flight, response, now)
         elif response.status == 304:
             landing = self._land_to_its_asker(flight, response, now)
         elif response.status in ORIGIN_FAILED and self._stale_stands_in(flight, now):
@@ -146,10 +150,58 @@ class EdgeMachine(Deciding):
         entry.headers = freshened(entry.headers, stored_headers(update, self.profile))
         self._read_stored(entry, ResponseHead(entry.status, entry.headers), flight, now)
 
-    def _why_not(self, flight: Flight, response: ResponseHead, now: float) -> str | None:
+    def _why_not(self, flight: Flight, response: ResponseHead, now: float, *, part: bool = False) -> str | None:
         fetch = flight.fetch
         largest = min(self.service.largest, self.service.room)
-        return why_not_store(fetch.request, response, fetch.behavior, self.profile, largest=largest, now=now)
+        return why_not_store(fetch.request, response, fetch.behavior, self.profile, largest=largest, now=now, part=part)
+
+    def _land_part(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
+        """A 206: kept as a part, joined to the part it continues, never mistaken for the whole."""
+        fetch = flight.fetch
+        came = content_range(response.headers.first("content-range"))
+        asked_for = fetch.request.headers.first("range")
+        fits = came is not None and asked_for is not None and within(asked_for, came.span, came.total) is not None
+        if came is None or not fits or self._why_not(flight, response, now, part=True) is not None:
+            return self._land_unkept_part(flight, response, now)
+        entry = self._entry(flight, response, now)
+        entry.part, entry.total = came.span, came.total
+        entry.size_bytes = entry.length = came.span.stop - came.span.start
+        prefix = None
+        if fetch.entry is not None and continues(fetch.entry, came, response):
+            assert fetch.entry.part is not None
+            prefix = fetch.entry.id
+            entry.part = Span(fetch.entry.part.start, came.span.stop)
+            entry.headers = freshened(fetch.entry.headers, entry.headers)
+            entry.size_bytes = entry.length = entry.part.stop - entry.part.start
+        if entry.part == Span(0, came.total or 0):
+            entry.status, entry.part, entry.total = 200, None, None
+            entry.headers = whole_fields(entry.headers, entry.length)
+        if entry.size_bytes > min(self.service.largest, self.service.room):
+            return self._land_unkept_part(flight, response, now)
+        if entry.part is not None and any(not covers(entry, w.request.headers.first("range")) for w in flight.waiters):
+            # Someone wants what this part and what it continues do not give: start over, without the old part.
+            return self._land_unkept_part(flight, response, now)
+        landing = self._keep(flight, entry, ResponseHead(entry.status, entry.headers), now)
+        landing.prefix = prefix
+        return landing
+
+    def _land_unkept_part(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
+        """A 206 that is not kept goes to the one who asked for it, if he asked for a part; the others ask anew."""
+        fetch, landing = flight.fetch, Landing()
+        landing.dropped = self._retire(fetch)
+        for waiter in flight.waiters:
+            asked_for_part = "range" in waiter.request.headers and waiter.request.method == "GET"
+            if waiter.plan is fetch and asked_for_part:
+                landing.answers[waiter.ticket] = self._answering.relayed(
+                    waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, detail="part-not-kept"
+                )
+            elif asked_for_part:
+                landing.answers[waiter.ticket] = self._pass(
+                    waiter.request, waiter.behavior, waiter.ticket, Cause.UNCACHEABLE, now
+                )
+            else:
+                self._decide_for(waiter, landing, now)
+        return landing
 
     def _land_full(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
@@ -179,8 +231,10 @@ class EdgeMachine(Deciding):
 
     def _store(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
+        return self._keep(flight, self._entry(flight, response, now), response, now)
+
+    def _keep(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
-        entry = self._entry(flight, response, now)
         landing.store = entry
         self._filling[fetch.id] = entry
         purged = self._purged_meanwhile(flight, entry)
@@ -215,18 +269,14 @@ class EdgeMachine(Deciding):
         share_always: bool,
     ) -> None:
         fetch = flight.fetch
+        outcome = Outcome.PASS if fetch.purpose is Purpose.PASS else Outcome.MISS
         for waiter in flight.waiters:
             if waiter.plan is fetch:
+                # He sees all that came; what is kept lacks the fields that are for him alone.
                 landing.answers[waiter.ticket] = self._answering.after_fetch(
-                    entry,
-                    waiter.request,
-                    fetch,
-                    waiter.behavior,
-                    Outcome.MISS,
-                    fetch.cause,
-                    now,
-                    stored=stored,
-                )
+                    entry, waiter.request, fetch, waiter.behavior, outcome, fetch.cause, now,
+                    stored=stored, headers=response.headers,
+                )  # fmt: skip
             else:
                 self._share(waiter, entry, fetch, landing, now, share_always=share_always)
 

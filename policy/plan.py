@@ -76,6 +76,8 @@ class Fetch:
     collapsible: bool = True
     """Others may wait on it."""
     sent_at: float = 0.0
+    flight_key: str = ""
+    """What others must ask for to wait on it: the cache key, and the range where one was passed on."""
 
     @property
     def outcome(self) -> Outcome:
@@ -110,7 +112,9 @@ class Serve:
     body: bool = True
     """False: head only (HEAD, 304, 416)."""
     span: Span | None = None
-    """The part of the body to send; None: all of it."""
+    """The part of the stored body to send; None: all of it."""
+    pieces: list[bytes | Span] | None = None
+    """Of a multipart/byteranges answer: its framing and the parts of the stored body, in order."""
     refresh: Fetch | None = None
     """To be started behind the viewer's back."""
     fetch_id: int = 0
@@ -143,6 +147,8 @@ class Landing:
     `refresh` of a `Serve`, whether its viewer is still there or not."""
     store: Entry | None = None
     """Keep (or share) the body that follows under this entry's id; None: relay it or throw it away."""
+    prefix: int | None = None
+    """The body that follows is kept behind the whole body of this entry: a part is being completed."""
     dropped: list[int] = field(default_factory=list)
     """Entry ids whose bodies nobody will ask for again."""
 

@@ -22,12 +22,16 @@ def why_not_store(
     *,
     largest: int,
     now: float,
+    part: bool = False,
 ) -> str | None:
-    """The rule that forbids storing, as a token for `Cache-Status; detail`; None when it may be stored."""
+    """The rule that forbids storing, as a token for `Cache-Status; detail`; None when it may be stored.
+
+    `part`: the caller keeps parts, so a 206 may be one.
+    """
     if request.method != "GET" and not _answers_later_gets(request, response):
         return "method"
     status = response.status
-    if status in (206, 304) or status < 200:
+    if status == 304 or status < 200 or (status == 206 and not part):
         return "status"
     if profile.storable_statuses is not None and status not in profile.storable_statuses:
         return "status"

@@ -9,13 +9,10 @@ _SPEC = re.compile(r"([0-9]{0,18})-([0-9]{0,18})")
 
 @dataclass(slots=True, frozen=True)
 class Span:
-    """Bytes `start` up to, not including, `stop`; `Span(0, 0)` is what no range of a request could satisfy."""
+    """Bytes `start` up to, not including, `stop`."""
 
     start: int
     stop: int
-
-
-UNSATISFIABLE = Span(0, 0)
 
 
 @lru_cache(maxsize=1024)
@@ -39,16 +36,76 @@ def specs(text: str) -> tuple[tuple[int | None, int | None], ...]:
     return tuple(found)
 
 
-def single_span(text: str, length: int) -> Span | None:
-    """The one span `text` asks of `length` bytes; None: ignore the field; `UNSATISFIABLE`: answer 416."""
+MOST_SPANS = 16
+"""More ranges than this in one request are not worth their framing: the whole is sent (RFC 9110 §14.2, §17.15)."""
+
+GAP_BYTES = 80
+"""Ranges nearer to one another than the framing of another part are sent as one (RFC 9110 §15.3.7.2)."""
+
+
+def spans(text: str, length: int) -> tuple[Span, ...] | None:
+    """What `text` asks of `length` bytes, in order of place, overlapping and near ones as one.
+
+    None: ignore the field, send the whole. (): nothing it asks for exists, answer 416.
+    """
+    wanted = specs(text)
+    if not wanted or len(wanted) > MOST_SPANS:
+        return None
+    found: list[Span] = []
+    for first, last in wanted:
+        if first is None:
+            if last and length:
+                found.append(Span(max(0, length - last), length))
+        elif first < length:
+            found.append(Span(first, length if last is None else min(last + 1, length)))
+    if len(found) <= 1:
+        return tuple(found)
+    merged: list[Span] = []
+    for span in sorted(found, key=lambda span: span.start):
+        if merged and span.start <= merged[-1].stop + GAP_BYTES:
+            merged[-1] = Span(merged[-1].start, max(merged[-1].stop, span.stop))
+        else:
+            merged.append(span)
+    return tuple(merged)
+
+
+@dataclass(slots=True, frozen=True)
+class ContentRange:
+    """Which bytes a 206 carries, of how many; `total` None where the origin says `*`."""
+
+    span: Span
+    total: int | None
+
+
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+
+
+def content_range(text: str | None) -> ContentRange | None:
+    """A `Content-Range` of bytes that makes sense; None otherwise (RFC 9110 §14.4)."""
+    match = _CONTENT_RANGE.fullmatch((text or "").strip())
+    if match is None:
+        return None
+    first, last = int(match[1]), int(match[2])
+    total = None if match[3] == "*" else int(match[3])
+    if last < first or (total is not None and last >= total):
+        return None
+    return ContentRange(Span(first, last + 1), total)
+
+
+def within(text: str, part: Span, total: int | None) -> Span | None:
+    """The one span `text` asks for, where it lies wholly inside a stored part of `total` bytes; None otherwise."""
     wanted = specs(text)
     if len(wanted) != 1:
-        return None  # several ranges: sending the whole is always allowed
+        return None
     first, last = wanted[0]
     if first is None:
-        if not last or not length:
-            return UNSATISFIABLE
-        return Span(max(0, length - last), length)
-    if first >= length:
-        return UNSATISFIABLE
-    return Span(first, length if last is None else min(last + 1, length))
+        if total is None or not last:
+            return None
+        first, last = max(0, total - last), total - 1
+    elif last is None:
+        if total is None:
+            return None
+        last = total - 1
+    elif total is not None:
+        last = min(last, total - 1)
+    return Span(first, last + 1) if part.start <= first <= last < part.stop else None
