@@ -161,6 +161,8 @@ class EdgeMachine(Deciding):
         came = content_range(response.headers.first("content-range"))
         asked_for = fetch.request.headers.first("range")
         fits = came is not None and asked_for is not None and within(asked_for, came.span, came.total) is not None
+        if came is not None and content_length(response.headers) not in (None, came.span.stop - came.span.start):
+            fits = False  # it carries other bytes than it says: nothing of it is kept
         if came is None or not fits or self._why_not(flight, response, now, part=True) is not None:
             return self._land_unkept_part(flight, response, now)
         entry = self._entry(flight, response, now)
@@ -318,9 +320,12 @@ class EdgeMachine(Deciding):
         entry = self._filling.pop(fetch.id, None)
         if entry is None:
             return landing
-        entry.complete, entry.length = True, size_bytes
+        promised, entry.length, entry.complete = entry.length, size_bytes, True
         if not entry.indexed:
             landing.dropped.append(entry.id)
+        elif promised is not None and promised != size_bytes:
+            # A part whose body was not the bytes it named (a whole body's length is the reader's to check).
+            landing.dropped.append(self._take_out(entry, Cause.ABORTED))
         elif entry.size_bytes != size_bytes:
             entry.size_bytes = size_bytes
             if not self.room.admit(entry):
