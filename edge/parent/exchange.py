@@ -86,3 +86,10 @@ class Exchange:
         release, self._release = self._release, None
         if release is not None:
             release()
+
+
+async def close_body(body: AsyncIterator[bytes]) -> None:
+    """Tell whoever produces a request body that no more of it is wanted: a generator left alone ends when it likes."""
+    aclose = getattr(body, "aclose", None)
+    if aclose is not None:
+        await aclose()

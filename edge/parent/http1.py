@@ -22,7 +22,7 @@ import httptools
 from edge.bodies import WINDOW_BYTES
 from edge.errors import UpstreamFailed
 from edge.parent.deadline import Deadline
-from edge.parent.exchange import Incoming, OnInterim
+from edge.parent.exchange import Incoming, OnInterim, close_body
 from edge.parent.head import HEAD_LIMIT_BYTES, NotHttp, ReceivedHead, read_head
 from edge.settings import Timeouts
 from policy.messages import ResponseHead
@@ -132,6 +132,8 @@ class Http1Connection(asyncio.Protocol):
                 self._wait(self._timeouts.first_byte, Failure.FIRST_BYTE_TIMEOUT)
             elif not self.incoming.ended:
                 self._wait(self._timeouts.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
+        finally:
+            await close_body(body)
 
     async def _written(self, writable: "asyncio.Future[None]") -> None:
         """Wait until the parent reads on; once it answers, the answer's own deadline rules."""

@@ -19,7 +19,7 @@ import h2.stream
 from edge.bodies import WINDOW_BYTES
 from edge.errors import UpstreamFailed
 from edge.parent.deadline import Deadline
-from edge.parent.exchange import Exchange, Incoming, OnInterim
+from edge.parent.exchange import Exchange, Incoming, OnInterim, close_body
 from edge.parent.head import FIELD_LIMIT, HEAD_LIMIT_BYTES
 from edge.parent.slots import Slots
 from edge.settings import Timeouts
@@ -253,6 +253,8 @@ class Http2Connection(asyncio.Protocol):
         else:
             if not stream.head.done():
                 stream.wait(self.timeouts.first_byte, Failure.FIRST_BYTE_TIMEOUT)
+        finally:
+            await close_body(body)
 
     async def _window(self, stream: _Stream) -> None:
         """Wait until the parent takes more of the body; once it answers, the answer's own deadline rules."""

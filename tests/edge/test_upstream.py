@@ -146,7 +146,7 @@ def test_an_answer_is_what_it_says(raw: bytes, expected: int | Failure, body: by
             sends(origin, raw)
             seen = await ask(upstream, asking())
             assert (seen.failure or seen.status, seen.body) == (expected, body), seen.detail
-            while not kept and upstream.open_connections:
+            while not kept and upstream.open_connections:  # noqa: ASYNC110 - nobody is told
                 await asyncio.sleep(0)
             before = set(origin.connections)
             origin.says("/next", b"next")
