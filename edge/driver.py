@@ -7,6 +7,7 @@ ticket the machine gives out is a future here; the landing of its fill resolves 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from edge.bodies import Body, BodyBroken, Reader
@@ -16,8 +17,9 @@ from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
 from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers, request_record
 from edge.upstream import Upstream
+from listening import INTERIM
 from policy.machine import EdgeMachine
-from policy.messages import Headers, RequestHead, ResponseHead
+from policy.messages import Headers, Lines, RequestHead, ResponseHead, end_to_end
 from policy.plan import Failure, Fetch, Landing, Purged, PurgeOrder, Refuse, Relay, Serve
 from policy.record import FetchRecord, PurgeRecord, RequestRecord
 
@@ -45,6 +47,8 @@ class Driver:
         self._log = log
         self._bodies: dict[int, Body] = {}
         self._waiting: dict[int, asyncio.Future[Answered]] = {}
+        self._hints: dict[int, Callable[[int, Lines], None]] = {}
+        """Ticket -> how its viewer is sent an interim response, where its connection can carry one."""
         self._fills: set[asyncio.Task[None]] = set()
         self._keying = READ_BY_POLICY | {
             name.lower() for behavior in machine.service.behaviors for name in behavior.key.headers
@@ -74,6 +78,9 @@ class Driver:
                 answer = plan
             else:
                 future = self._waiting[plan.ticket] = asyncio.get_running_loop().create_future()
+                hint = scope.get("extensions", {}).get(INTERIM)
+                if hint is not None:
+                    self._hints[plan.ticket] = hint
                 if isinstance(plan, Fetch):
                     self._start(plan, _request_body(request, receive))
                 if request.method in ("GET", "HEAD"):
@@ -156,6 +163,7 @@ class Driver:
 
     def _forget(self, ticket: int) -> None:
         """The viewer of this ticket is served or gone; a place kept for one who is gone is given up."""
+        self._hints.pop(ticket, None)
         future = self._waiting.pop(ticket, None)
         if future is not None and future.done() and not future.cancelled():
             reader = future.result()[1]
@@ -177,7 +185,8 @@ class Driver:
     async def _fill(self, fetch: Fetch, request_body: AsyncIterator[bytes] | None) -> None:
         """Carry a fetch to its end. Whatever happens, the machine hears of it: nobody waits on nothing."""
         try:
-            exchange = await self.upstream.exchange(fetch.request, request_body)
+            hinted = partial(self._interim, fetch)
+            exchange = await self.upstream.exchange(fetch.request, request_body, on_interim=hinted)
         except UpstreamFailed as failed:
             self._failed(fetch, failed.why)
             return
@@ -219,6 +228,13 @@ class Driver:
         finally:
             exchange.close()
             self._ended(fetch, body, record, why)
+
+    def _interim(self, fetch: Fetch, head: ResponseHead) -> None:
+        """The one place where interim responses are passed on (RFC 8297)."""
+        for ticket in self.machine.on_interim(fetch, head):
+            hint, future = self._hints.get(ticket), self._waiting.get(ticket)
+            if hint is not None and future is not None and not future.done():
+                hint(head.status, end_to_end(head.headers).lines)
 
     def _landed(self, fetch: Fetch, head: ResponseHead, now: float) -> Landing:
         flight = self.machine.flights.flight_of(fetch)

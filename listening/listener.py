@@ -8,7 +8,10 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
 
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
@@ -21,6 +24,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from units import split_address
 
 BACKLOG = 1024
+INTERIM = "cdnlab.interim"
+"""ASGI extension of HTTP/1.1 scopes: a callable `(status, field lines)` that sends an interim response at once. To be
+called only before the application has sent its response's head."""
 GRACE_S = 0.4
 """How long answers that are being sent may take after shutdown was asked for."""
 
@@ -80,6 +86,19 @@ class _Connection(TCPServer):
             await super().protocol_send(event)
 
 
+def _write_interim(writer: asyncio.StreamWriter, status: int, lines: Iterable[tuple[str, str]]) -> None:
+    """An interim response on an HTTP/1.1 connection, ahead of the final one that hypercorn will write.
+
+    hypercorn has no way to send one there; on this connection nothing else is written before the response's head.
+    """
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Interim"
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines)
+    writer.write(f"HTTP/1.1 {status} {phrase}\r\n{head}\r\n".encode("latin-1"))
+
+
 class Listener:
     """One application on one socket, from `start` to `close`: hypercorn's connections, our accepting and ending.
 
@@ -91,7 +110,6 @@ class Listener:
         """`date_header` False: the application's responses carry their own Date."""
         self._app = app
         self._log = log
-        self._wrapped = ASGIWrapper(self._call)  # type: ignore[arg-type]  # open dictionaries, as in Starlette
         self._context = WorkerContext(None)
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._requests: set[asyncio.Task[object]] = set()
@@ -117,15 +135,22 @@ class Listener:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._call(scope, receive, send, writer)
+
         try:
-            await _Connection(self._wrapped, loop, self._config, self._context, ConnectionState({}), reader, writer)
+            wrapped = ASGIWrapper(app)  # type: ignore[arg-type]  # open dictionaries, as in Starlette
+            await _Connection(wrapped, loop, self._config, self._context, ConnectionState({}), reader, writer)
         except Exception as error:
             self._log.error("connection: %s: %s", type(error).__name__, error, exc_info=self._verbose)
 
-    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call(self, scope: Scope, receive: Receive, send: Send, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if scope["type"] != "http" or task is None:
             return  # nothing here speaks WebSocket: the server answers
+        if scope["http_version"] == "1.1":
+            scope.setdefault("extensions", {})[INTERIM] = partial(_write_interim, writer)
         self._requests.add(task)
         try:
             await self._app(scope, receive, send)

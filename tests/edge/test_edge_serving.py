@@ -7,7 +7,7 @@ import pytest
 
 from policy.service import Behavior, Geo, Key, Token, Ttl
 from policy.token import FastlyToken
-from tests.kit.http import ask
+from tests.kit.http import ask, read_reply
 from tests.kit.node import running_node
 from tests.kit.origin import Asked, response, running_origin
 
@@ -577,5 +577,70 @@ def test_a_bug_in_a_landing_is_an_error_for_those_who_wait_and_not_silence(monke
                 patch.setattr("policy.machine.EdgeMachine.on_response", broken)
                 assert (await node.get("/a")).body == b"502 origin: an-error-of-the-edge\n"
             assert (await node.get("/a")).status == 200
+
+    asyncio.run(run())
+
+
+def test_interim_responses_are_passed_on_as_they_come_and_never_kept() -> None:
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url) as node:
+            hinted = asyncio.Event()
+
+            async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+                writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+                writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\nx-my: own\r\n\r\n")
+                await writer.drain()
+                await hinted.wait()  # the final response comes only after the viewer has read the hint
+                writer.write(response(b"body", cache_control="max-age=60"))
+
+            origin.does("/a", script)
+            host, port = node.url.removeprefix("http://").split(":")
+            for final_only in (False, True):
+                reader, writer = await asyncio.open_connection(host, int(port))
+                writer.write(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n")
+                if not final_only:
+                    assert (await read_reply(reader)).status == 102
+                    hint = await read_reply(reader)
+                    assert (hint.status, hint["link"], hint["x-my"]) == (103, "</a.css>; rel=preload", "own")
+                    hinted.set()
+                final = await read_reply(reader)
+                assert (final.status, final.body, final["link"]) == (200, b"body", None)
+                writer.close()
+
+    asyncio.run(run())
+
+
+def test_a_part_is_completed_byte_for_byte_and_several_ranges_come_as_one_answer() -> None:
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url) as node:
+            body = bytes(range(256)) * 8
+
+            async def ranged(asked: Asked, writer: asyncio.StreamWriter) -> None:
+                wanted = asked.headers.first("range")
+                fields = {"cache_control": "max-age=60", "etag": '"v"', "content_type": "video/mp4"}
+                if wanted is None:
+                    writer.write(response(body, **fields))
+                    return
+                first, _, last = wanted.removeprefix("bytes=").partition("-")
+                start, stop = int(first), int(last) + 1 if last else len(body)
+                fields["content_range"] = f"bytes {start}-{stop - 1}/{len(body)}"
+                writer.write(response(body[start:stop], 206, **fields))
+
+            origin.does("/a", ranged)
+            part = await node.get("/a", range="bytes=0-99")
+            assert (part.status, part.body) == (206, body[:100])
+            inside = await node.get("/a", range="bytes=10-19")
+            assert (inside.status, inside.body, inside["x-cache"]) == (206, body[10:20], "HIT")
+            whole = await node.get("/a")
+            assert (whole.status, whole.body) == (200, body)
+            assert [asked.headers.first("range") for asked in origin.asked] == ["bytes=0-99", "bytes=100-"]
+            several = await node.get("/a", range="bytes=0-9, 1000-1009, 2000-")
+            assert several.status == 206 and several.whole
+            boundary = str(several["content-type"]).partition("boundary=")[2].encode()
+            parts = several.body.split(b"--" + boundary)
+            assert [part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for part in parts[1:-1]] == [
+                body[:10], body[1000:1010], body[2000:],
+            ]  # fmt: skip
+            assert parts[-1] == b"--\r\n" and len(origin.asked) == 2
 
     asyncio.run(run())

@@ -41,7 +41,7 @@ async def read_reply(reader: asyncio.StreamReader, method: str = "GET") -> Reply
     status_line, *lines = head.decode("latin-1").split("\r\n")[:-2]
     headers = Headers((name, value.strip()) for name, _, value in (line.partition(":") for line in lines))
     reply = Reply(int(status_line.split()[1]), headers)
-    if method == "HEAD" or reply.status in (204, 304):
+    if method == "HEAD" or reply.status in (204, 304) or reply.status < 200:
         return reply
     try:
         if "chunked" in (headers.joined("transfer-encoding") or ""):
