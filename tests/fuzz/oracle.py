@@ -164,7 +164,7 @@ def sharing_complaint(body: Body, asker: Asker, rules: Rules, now: float, failed
     if "no-cache" in asker.ask.control and failed is None:
         return Complaint("request-no-cache", "the request wanted the origin asked")
     complaints = [_view_complaint(view, body, asker, rules, now, failed) for view in body.views]
-    return None if None in complaints else complaints[0]
+    return None if None in complaints else complaints[-1]
 
 
 def _view_complaint(

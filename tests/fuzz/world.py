@@ -264,7 +264,7 @@ class World:
                 and _opaque(body.etag) != _opaque(etag)
             ):
                 return
-        elif fetch.request.method != "HEAD" or status != body.status:
+        elif fetch.request.method != "HEAD" or status != body.status or etag != body.etag:
             return
         news = [
             updated(
@@ -276,6 +276,8 @@ class World:
         body.views = news if status == 304 else body.views + news
         body.suits.append(dict(fetch.request.headers.lines))
         body.validated_by.add(fetch.id)
+        if status == 304 and etag is not None:
+            body.etag = etag
         if "surrogate-key" in lines:
             body.surrogate_keys = frozenset(lines["surrogate-key"].split())
 
