@@ -13,6 +13,8 @@ from policy.revalidate import IN_A_304, holds, range_applies
 from policy.service import Behavior
 from policy.status import cache_status, signed
 
+_PLAIN_GET = RequestHead("GET", "", "", "", None, Headers())
+
 
 class Answering:
     """Makes the answers of one node, signed with its name."""
@@ -26,6 +28,17 @@ class Answering:
         member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
         age = int(entry.life.age(now))
         return self._serve(entry, request, behavior, outcome, None, member, age, 0, now)
+
+    def plain_hit(self, entry: Entry, behavior: Behavior, now: float) -> Serve:
+        """A whole fresh response to a plain GET. Its head is made at most twice a second: when Age or ttl ticks."""
+        if now >= entry.ready_until:
+            served = self.from_store(entry, _PLAIN_GET, behavior, Outcome.HIT, now)
+            life = entry.life
+            age_ticks = life.born_at + int(life.age(now)) + 1 if now >= life.born_at else now
+            ttl_ticks = life.fresh_until - (-(-(life.fresh_until - now) // 1) - 1)
+            entry.ready, entry.ready_until = served.headers, min(age_ticks, ttl_ticks, life.fresh_until)
+            return served
+        return Serve(entry, entry.status, entry.ready, Outcome.HIT, None, behavior, entry.has_body)
 
     def after_fetch(
         self,

@@ -22,7 +22,12 @@ from policy.plan import Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Serve
 from policy.profile import RFC9111, Profile
 from policy.record import Cause, Outcome
 from policy.reuse import Standing, asked, forbids_reuse, standing, takes_stale
-from policy.service import Behavior, Service
+from policy.service import Behavior, Key, Service
+
+DECISIVE = frozenset(
+    {"cache-control", "pragma", "via", "range", "if-range", "if-none-match", "if-modified-since", "authorization"}
+)
+"""Request fields that may change what a fresh stored response is good for; without them a hit is a hit."""
 
 NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
 """TRACE would show a client the fields that nodes add for one another (RFC 9110 §9.3.8); CONNECT is a tunnel's."""
@@ -39,6 +44,14 @@ class Deciding:
         self.room = Room(service.room)
         self.flights = FlightTable()
         self.matcher = Matcher(service.behaviors, Behavior(path="*"))
+        self._plain = {
+            id(behavior)
+            for behavior in (*service.behaviors, self.matcher.otherwise)
+            if behavior.cache
+            and behavior.key == Key()
+            and (not service.gate or (behavior.token is None and behavior.geo is None))
+        }
+        """Behaviors (by identity) under which a plain hit needs no look at gate or key rules."""
         self._answering = Answering(service.name, profile)
         self._filling: dict[int, Entry] = {}
         self._alone_until: LRUCache[str, float] = LRUCache(65_536)
@@ -55,6 +68,10 @@ class Deciding:
         """What to do with a request that arrived at `now`."""
         self.events += 1
         behavior = self.matcher.behavior_of(request.path)
+        if request.method == "GET" and id(behavior) in self._plain:
+            served = self._plain_hit(request, behavior, now)
+            if served is not None:
+                return served
         if visited(request, self.service.name):
             return self._refuse(508, f"loop: the request has passed {self.service.name} before", behavior, now)
         if request.method in NEVER_FORWARDED:
@@ -68,6 +85,26 @@ class Deciding:
         if secret is not None:
             request = replace(request, query=drop_parameter(request.query, secret))
         return self._plan(request, behavior, self._next_id(), now)
+
+    def _plain_hit(self, request: RequestHead, behavior: Behavior, now: float) -> Serve | None:
+        """The usual case, short: a GET that asks for nothing special, of a fresh response that varies on nothing.
+
+        None: not that case; the long way decides, and would decide the same.
+        """
+        query = request.query
+        entries = self.index.variants(request.path if query is None else f"{request.path}?{query}")
+        if not entries:
+            return None
+        entry = entries[0]
+        life = entry.life
+        if now >= life.fresh_until or life.revalidate_always or entry.selecting or entry.part is not None:
+            return None
+        for name, _ in request.headers.lines:
+            if name in DECISIVE:
+                return None
+        entry.hits += 1
+        self.room.touch(entry)
+        return self._answering.plain_hit(entry, behavior, now)
 
     def _plan(self, request: RequestHead, behavior: Behavior, ticket: int, now: float) -> Plan:
         if request.method not in ("GET", "HEAD"):

@@ -10,7 +10,7 @@ from cachetools import LRUCache
 
 from policy.fields.ranges import Span
 from policy.lifetime import Lifetime
-from policy.messages import Headers
+from policy.messages import Headers, Lines
 from policy.negotiation import normalised, preferred_language
 from policy.record import Cause
 
@@ -44,8 +44,15 @@ class Entry:
     etag: str | None = field(default=None)
     last_modified: str | None = field(default=None)
     hits: int = 0
+    ready: Lines = field(default_factory=list)
+    """The head of a plain hit, good until `ready_until`; whoever changes the entry sets that back to 0."""
+    ready_until: float = 0.0
     indexed: bool = False
     """False for a shared answer that is nobody's to find: an error given to those who waited for it."""
+
+    @property
+    def has_body(self) -> bool:
+        return self.status not in (204, 304)
 
     @property
     def has_validator(self) -> bool:

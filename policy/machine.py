@@ -321,6 +321,7 @@ class EdgeMachine(Deciding):
         if entry is None:
             return landing
         promised, entry.length, entry.complete = entry.length, size_bytes, True
+        entry.ready_until = 0.0
         if not entry.indexed:
             landing.dropped.append(entry.id)
         elif promised is not None and promised != size_bytes:
@@ -395,6 +396,7 @@ class EdgeMachine(Deciding):
     def _read_stored(self, entry: Entry, response: ResponseHead, flight: Flight, now: float) -> None:
         """Everything a later request will compare, read once (again after a 304)."""
         headers = response.headers
+        entry.ready_until = 0.0
         entry.life = lifetime_of(response, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now)
         entry.etag, entry.last_modified = headers.first("etag"), headers.first("last-modified")
         names = vary_names(headers)

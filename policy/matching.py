@@ -19,11 +19,11 @@ def _pattern(glob: str) -> re.Pattern[str]:
 class Matcher:
     """Ordered behaviors, asked by path; answers are remembered, since a CDN sees the same paths again and again."""
 
-    __slots__ = ("_behaviors", "_find")
+    __slots__ = ("_find", "otherwise")
 
     def __init__(self, behaviors: Sequence[Behavior], otherwise: Behavior) -> None:
         compiled = [(_pattern(behavior.path), behavior) for behavior in behaviors]
-        self._behaviors = tuple(behaviors)
+        self.otherwise = otherwise
 
         @lru_cache(maxsize=16_384)
         def find(path: str) -> Behavior:

@@ -1,0 +1,47 @@
+"""The short way to a hit and the long way give the same answer, whatever was stored and whenever it is asked for."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policy import EdgeMachine, Fetch, Headers, PurgeKind, PurgeOrder, RequestHead, ResponseHead, Serve, Service
+
+START = 1_795_000_000.25
+FIELDS = st.fixed_dictionaries(
+    {"cache-control": st.sampled_from(["max-age=5", "max-age=3, stale-while-revalidate=4", "no-cache", "s-maxage=9"])},
+    optional={
+        "age": st.sampled_from(["0", "2"]),
+        "vary": st.sampled_from(["accept", "accept-encoding"]),
+        "etag": st.just('"1"'),
+        "content-length": st.just("10"),
+    },
+)
+WAITS = st.lists(st.one_of(st.floats(0, 2), st.sampled_from([0.0, 0.25, 0.75, 1.0])), min_size=1, max_size=12)
+ASKED = st.lists(st.sampled_from(["", "", "", "range", "no-cache", "soft", "304"]), min_size=12, max_size=12)
+
+
+@given(FIELDS, st.sampled_from([200, 404, 204]), WAITS, ASKED)
+@settings(max_examples=300, deadline=None)
+def test_both_ways_agree(fields: dict[str, str], status: int, waits: list[float], asked: list[str]) -> None:
+    short, long = EdgeMachine(Service(name="fra")), EdgeMachine(Service(name="fra"))
+    long._plain = set()
+    now = START
+    for wait, what in zip(waits, asked, strict=False):
+        now += wait
+        lines = {"range": [("range", "bytes=0-1")], "no-cache": [("cache-control", "no-cache")]}.get(what, [])
+        plans = []
+        for edge in (short, long):
+            if what == "soft":
+                edge.on_purge(PurgeOrder(PurgeKind.EVERYTHING, soft=True), now)
+            plan = edge.on_request(RequestHead("GET", "http", "h", "/a", "q=1", Headers(lines)), now)
+            fetch = plan if isinstance(plan, Fetch) else plan.refresh if isinstance(plan, Serve) else None
+            if fetch is not None:
+                answer = 304 if what == "304" and fetch.entry is not None else status
+                edge.on_response(fetch, ResponseHead(answer, Headers(fields.items())), now + 0.1)
+                edge.on_body_end(fetch, 10, now + 0.1)
+            plans.append(plan)
+        one, other = plans
+        assert type(one) is type(other)
+        if isinstance(one, Serve) and isinstance(other, Serve):
+            assert (one.status, one.headers, one.outcome, one.body, one.span) == (
+                other.status, other.headers, other.outcome, other.body, other.span,
+            )  # fmt: skip
