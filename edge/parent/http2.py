@@ -33,6 +33,10 @@ STREAMS_LIMIT = 1_000
 """Streams at once where the parent allows more. Most servers allow 100 to 250."""
 
 
+FRAME_LIMIT_BYTES = 65_536
+"""Longest frame taken; RFC 9113 §4.2 starts at 16 KiB, and every frame costs the library some 50 µs."""
+
+
 class _H2(h2.connection.H2Connection):
     """The library's connection, less two of its refusals; both overridden methods are held down by tests."""
 
@@ -44,10 +48,14 @@ class _H2(h2.connection.H2Connection):
             initial_values={
                 codes.ENABLE_PUSH: 0,
                 codes.INITIAL_WINDOW_SIZE: WINDOW_BYTES,
-                codes.MAX_FRAME_SIZE: 65_536,
+                codes.MAX_FRAME_SIZE: FRAME_LIMIT_BYTES,
                 codes.MAX_HEADER_LIST_SIZE: HEAD_LIMIT_BYTES,
             },
         )
+
+        # The library takes the limits from the settings only when the parent has acknowledged a change of them.
+        self.max_inbound_frame_size = FRAME_LIMIT_BYTES
+        self.decoder.max_header_list_size = HEAD_LIMIT_BYTES
 
     def _receive_goaway_frame(self, frame: Any) -> tuple[list[Any], list[h2.events.Event]]:
         # The library closes the connection at a GOAWAY and takes the frames behind it for errors, but streams up to
@@ -323,6 +331,10 @@ class Http2Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.bytes_received += len(data)
+        if data.startswith(b"HTTP/") and not self.ready.done():
+            # To the library this begins a frame of 4.7 MB, which it would wait for.
+            self._die(Failure.GARBAGE, "the parent answers in HTTP/1")
+            return
         try:
             events = self._h2.receive_data(data)
         except h2.exceptions.ProtocolError as error:
