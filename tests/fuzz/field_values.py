@@ -1,5 +1,6 @@
 """Field values nobody would send, through every parser: no exception, no long wait, no impossible value."""
 
+import itertools
 import time
 from collections.abc import Callable
 from random import Random
@@ -22,7 +23,7 @@ SLOW_SECONDS = 0.25
 SEEDS = (
     "max-age=60, s-maxage=10", 'private="set-cookie, x-a", no-cache', 'max-age="60", ext="a\\"b, c=d"', "no-store",
     "stale-while-revalidate=30, stale-if-error=99999999999999999999", '"a", W/"b,c", "d"', "*", '"\x80\xff"',
-    "bytes=0-1,5-,-3", "bytes=-", "Wed, 18 Nov 2026 11:06:45 GMT", "Wednesday, 18-Nov-26 11:06:45 GMT",
+    "bytes=0-1,5-,-3", "bytes=-", "bytes 0-9/10", "0-9/*", "Wed, 18 Nov 2026 11:06:45 GMT", "Wednesday, 18-Nov-26 11:06:45 GMT",
     "Wed Nov 18 11:06:45 2026", "Mon, 31 Feb 0000 24:61:61 GMT", "de-DE, de;q=0.8, *;q=0.1", "en;q=nan, fr;q=1e9",
     "Accept-Encoding, *", "1.1 fra, HTTP/1.0 x (comment)", "max-age=6.0, no-store=?0", 'a=("x" "y";q=1);b, c=:aGk=:',
     "http://h/b?x#y", "//[::1", "http://[x]/", "10, 10", "-1", "0x10",
@@ -61,9 +62,19 @@ def _request(name: str, value: str) -> RequestHead:
 
 def _bounded_spans(text: str) -> None:
     for length in (0, 1, 10):
-        span = ranges.single_span(text, length)
-        if span is not None and span is not ranges.UNSATISFIABLE:
-            assert 0 <= span.start < span.stop <= length, f"{span} of {length}"
+        found = ranges.spans(text, length) or ()
+        assert all(0 <= span.start < span.stop <= length for span in found), f"{found} of {length}"
+        assert all(one.stop < other.start for one, other in itertools.pairwise(found)), f"{found} overlap"
+        inside = ranges.within(text, ranges.Span(2, 8), length)
+        assert inside is None or 2 <= inside.start < inside.stop <= 8, f"{inside} is not inside"
+
+
+def _sane_content_range(text: str) -> None:
+    for value in (text, "bytes " + text):
+        read = ranges.content_range(value)
+        if read is not None:
+            assert 0 <= read.span.start < read.span.stop
+            assert read.total is None or read.span.stop <= read.total
 
 
 def _dates_there_and_back(text: str) -> None:
@@ -85,6 +96,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "etag": lambda text: (etags.is_strong(text), etags.weakly_equal(text, '"a"'), etags.strongly_equal(text, text)),
     "date": _dates_there_and_back,
     "range": _bounded_spans,
+    "content-range": _sane_content_range,
     "vary": lambda text: vary_names(_head("vary", text)),
     "surrogate-key": lambda text: surrogate_keys_of(_head("surrogate-key", text)),
     "content-length": lambda text: content_length(_head("content-length", text)),

@@ -23,5 +23,7 @@ OPEN: dict[str, str] = {
     "waiter-error-vary": "a 5xx with Vary: * is given to all who waited (RFC 9111 §4.1)",
     "waiter-stale": "an answer stale on arrival, whose key was purged while it came, is given to all who waited",
     "waiter-no-cache": "the same with no-cache",
+    "content-length": "a part kept from a 206 without Content-Length is answered with two Content-Length lines",
+    "unasked-part": "a stored part stands in for a failing origin towards one who asked for the whole (RFC 9111 §3.3)",
     "field cache-control": "quadratic: 16 KiB of escaped quotes outside a quoted string take over a second",
 }

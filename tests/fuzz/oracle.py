@@ -92,6 +92,9 @@ class Body:
     views: list[View]
     """What the origin may have meant last; more than one where the law leaves the cache a choice."""
     surrogate_keys: frozenset[str]
+    whole: bytes = b""
+    """The representation that `content` is of: all of it, or the part that begins at byte `first`."""
+    first: int = 0
     broken: int | None = None
     """The step at which its transfer broke off."""
     removed: list[tuple[int, str]] = field(default_factory=list)
@@ -134,6 +137,17 @@ def same_field(name: str, one: str | None, other: str | None) -> bool:
         return sorted(part.lower() for part in found) if name == "accept-language" else found
 
     return members(one) == members(other)
+
+
+def range_of(text: str, length: int) -> tuple[int, int] | None:
+    """(first, last) of a single byte range of `length` bytes; None where there is none such (RFC 9110 §14.1.2)."""
+    unit, _, spec = text.partition("=")
+    first, dash, last = spec.partition("-")
+    if unit != "bytes" or not dash or "," in spec:
+        return None
+    begin = int(first) if first else max(0, length - int(last))
+    end = min(int(last), length - 1) if first and last else length - 1
+    return (begin, end) if begin <= end else None
 
 
 def selects(view: View, body: Body, ask: Ask) -> bool:

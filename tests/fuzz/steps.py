@@ -42,6 +42,8 @@ class Answer:
     size: int = 10
     sized: bool = True
     """Whether it tells its Content-Length."""
+    changed: bool = True
+    """Whether a range is of a new version; False: of the one that was sent last for this URL, if any."""
     noise: int = 0
     """Which way Cache-Control is spelled; see `spelled`."""
 
@@ -132,8 +134,10 @@ def some_ask(chance: Random) -> Ask:
         fields["x-device"] = chance.choice(["tv", "TV"])
     if chance.random() < 0.12:
         fields["authorization"] = chance.choice(["Basic YTph", "Basic Yjpi"])
-    if chance.random() < 0.12:
-        fields["range"] = chance.choice(["bytes=0-3", "bytes=-2", "bytes=5-", "bytes=999-", "bytes=0-1,4-5", "x"])
+    if chance.random() < 0.2:
+        fields["range"] = chance.choice(
+            ["bytes=0-3", "bytes=4-7", "bytes=2-6", "bytes=-2", "bytes=4-", "bytes=999-", "bytes=0-1,99-101", "x"]
+        )
         if chance.random() < 0.3:
             fields["if-range"] = chance.choice(['"v1"', 'W/"v1"', '"same"'])
     if chance.random() < 0.1:
@@ -166,7 +170,7 @@ def some_answer(chance: Random) -> Answer:
         which=chance.randrange(4),
         status=chance.choices(
             [200, 304, 404, 503, 500, 204, 301, 302, 206, 299, 599, 416],
-            [60, 14, 4, 7, 2, 3, 2, 2, 2, 1, 1, 1],
+            [60, 14, 4, 7, 2, 3, 2, 2, 6, 1, 1, 1],
         )[0],
         control=some_control(chance),
         fields=fields,
@@ -176,6 +180,7 @@ def some_answer(chance: Random) -> Answer:
         etag=chance.choice(["strong", "strong", "weak", "same", "none"]),
         size=chance.choice([0, 1, 10, 10, 2000]),
         sized=chance.random() < 0.8,
+        changed=chance.random() < 0.3,
         noise=chance.randrange(SPELLINGS),
     )
 

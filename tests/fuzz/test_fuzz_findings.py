@@ -112,6 +112,25 @@ def test_a_purge_on_the_way_makes_nothing_shareable_that_was_not(control: str) -
     assert not isinstance(landing.answers[waiting.ticket], Serve)  # type: ignore[union-attr]
 
 
+@still_open("content-length")
+def test_a_part_has_one_length() -> None:
+    edge = machine()
+    asking = fetch(edge, range="bytes=4-7")
+    said = says(206, cache_control="max-age=60", etag='"1"', content_range="bytes 4-7/12")
+    answer = edge.on_response(asking, said, START).answers[asking.ticket]
+    assert [value for name, value in answer.headers if name == "content-length"] == ["4"]  # type: ignore[union-attr]
+
+
+@still_open("unasked-part")
+def test_a_part_does_not_stand_in_for_the_whole_when_the_origin_fails() -> None:
+    edge = machine()
+    part = says(206, cache_control="max-age=60", etag='"1"', content_range="bytes 4-7/12", content_length="4")
+    edge.on_response(fetch(edge, range="bytes=4-7"), part, START)
+    asking = fetch(edge)
+    answer = edge.on_failure(asking, Failure.RESET, START).answers[asking.ticket]
+    assert answer.status == 502  # type: ignore[union-attr]
+
+
 @still_open("field cache-control")
 def test_cache_control_is_read_in_linear_time() -> None:
     def cost(characters: int) -> float:

@@ -28,7 +28,7 @@ from policy.fields.dates import format_date
 from policy.profile import RFC9111, Profile
 from policy.record import Outcome
 from policy.service import Ttl
-from tests.fuzz.oracle import Asker, Body, Complaint, Rules, View, sharing_complaint, updated
+from tests.fuzz.oracle import Asker, Body, Complaint, Rules, View, range_of, sharing_complaint, updated
 from tests.fuzz.steps import Answer, Ask, Fail, Finish, Purge, Step, Wait, spelled
 
 START = 1_795_000_000.25
@@ -94,6 +94,8 @@ class World:
     landed: list[Body] = field(default_factory=list)
     opened_at: dict[int, int] = field(default_factory=dict)
     orders: list[tuple[int, PurgeOrder, str]] = field(default_factory=list)
+    current: dict[str, tuple[int, bytes, str | None]] = field(default_factory=dict)
+    """What the origin sent last, by target: version, bytes, tag."""
     versions: int = 0
     lines: list[str] = field(default_factory=list)
 
@@ -184,9 +186,23 @@ class World:
         # An origin of good manners: 304 to those who asked conditionally, 206 and 416 to those who asked for a range.
         if status == 304 and (not validating or fetch.request.method not in ("GET", "HEAD")):
             status = 200
-        if status in (206, 416) and ("range" not in asked or fetch.request.method != "GET"):
+        wanted = asked.first("range") if fetch.request.method == "GET" else None
+        if status in (206, 416) and wanted is None:
             status = 200
-        content = b"" if status in (204, 304) else f"{fetch.request.target} v{version} ".encode().ljust(step.size, b".")
+        whole = b"" if status in (204, 304) else _bytes_of(fetch.request.target, version, step.size)
+        etag = {"strong": f'"v{version}"', "weak": f'W/"v{version}"', "same": '"same"', "none": None}[step.etag]
+        first, content = 0, whole
+        if status == 206 and wanted is not None:
+            if not step.changed and fetch.request.target in self.current:
+                version, whole, etag = self.current[fetch.request.target]
+            span = range_of(wanted, len(whole))
+            if_range = asked.first("if-range")
+            if span is None or (if_range is not None and if_range != etag):
+                status, content = 200, whole
+            else:
+                first, content = span[0], whole[span[0] : span[1] + 1]
+        if status in (200, 206) and fetch.request.method == "GET" and step.etag != "same":
+            self.current[fetch.request.target] = version, whole, etag
         lines = dict(step.fields)
         control = spelled(step.control, step.noise)
         if control is not None:
@@ -201,14 +217,13 @@ class World:
         modified = None if step.modified_before is None else date - step.modified_before
         if modified is not None:
             lines["last-modified"] = format_date(modified)
-        etag = {"strong": f'"v{version}"', "weak": f'W/"v{version}"', "same": '"same"', "none": None}[step.etag]
         if status == 304:
             # Mostly it repeats the tag that it confirms; "same" may name another.
             etag = '"same"' if step.etag == "same" else None if step.etag == "none" else asked.first("if-none-match")
         if etag is not None:
             lines["etag"] = etag
         if status == 206:
-            lines["content-range"] = f"bytes 0-{len(content) - 1}/{len(content) + 5}"
+            lines["content-range"] = f"bytes {first}-{first + len(content) - 1}/{len(whole)}"
         if status == 416:
             lines["content-range"] = "bytes */10"
         if step.sized and status not in (204, 304):
@@ -228,13 +243,25 @@ class World:
             # A POST's answer stands for the state after it.
             self.step + 1 if fetch.request.method == "POST" else owed.opened,
             etag, "authorization" in asked, [dict(asked.lines)], [view],
-            frozenset(lines.get("surrogate-key", "").split()),
+            frozenset(lines.get("surrogate-key", "").split()), whole, first,
         )  # fmt: skip
+        if landing.prefix is not None:
+            before = self.bodies[landing.prefix]
+            self._claim(
+                before.first + len(before.content) == first and before.broken is None,
+                "bad-prefix",
+                f"{before} {first}",
+                owed.name,
+            )
+            body.first, body.content = before.first, before.content + content
+            body.opened = min(body.opened, before.opened)
+            body.authorized = body.authorized or before.authorized
         if landing.store is not None:
+            body.status = landing.store.status if landing.store.status in (200, 206) else status
             self._purged_on_the_way(body, owed)
             self.bodies[landing.store.id] = body
             self.landed.append(body)
-        self.filling.append(Filling(fetch, owed.name, body if landing.store is not None else None, content))
+        self.filling.append(Filling(fetch, owed.name, body if landing.store is not None else None, body.content))
         failed = "error" if status in FAILED_STATUSES else None
         self._land(landing, owed, failed=failed)
         if landing.store is not None and not landing.store.indexed:
@@ -418,23 +445,47 @@ class World:
                 )
             return
         if answer.status == 206:
-            span = answer.span
-            assert span is not None
-            said = headers.first("content-range")
-            self._claim(
-                said == f"bytes {span.start}-{span.stop - 1}/{len(content)}" and span.stop <= len(content), "content-range",
-                f"{said}: {span} of {len(content)}", name,
-            )  # fmt: skip
-            content = content[span.start : span.stop]
+            content = self._judge_part(asker, answer, body, headers, name)
         elif answer.status != 416:
             self._claim(answer.status == body.status, "status", f"{answer.status}, the origin said {body.status}", name)
-            self._claim(answer.span is None, "part-as-whole", f"{answer.status} with {answer.span}", name)
+            self._claim(answer.span is None and answer.pieces is None, "part-as-whole", f"with {answer.span}", name)
+            self._claim(content == body.whole, "part-as-whole", f"{content!r} of {body.whole!r}", name)
         length = headers.first("content-length")
         if length is not None and answer.body and asker.ask.method == "GET":
             self._claim(int(length) == len(content), "content-length", f"{length} for {len(content)} bytes", name)
         self._claim(len(headers.all("content-length")) <= 1, "content-length", "two lengths", name)
         if asker.ask.method == "HEAD":
             self._claim(not answer.body, "head-body", "a body to HEAD", name)
+
+    def _judge_part(self, asker: Asker, answer: Serve, body: Body, headers: Headers, name: str) -> bytes:
+        """What a 206 sends: the bytes it says, which are those that were asked for."""
+        asked_for, if_range = asker.ask.fields["range"], asker.ask.fields.get("if-range")
+        if if_range is not None and body.fetch_id not in asker.fetches:
+            same = if_range == body.etag and not if_range.startswith("W/")
+            self._claim(same, "if-range", f"a part under {if_range}, of {body.etag}", name)
+        if answer.pieces is not None:
+            sent = b""
+            for piece in answer.pieces:
+                cut = piece if isinstance(piece, bytes) else body.content[piece.start : piece.stop]
+                if not isinstance(piece, bytes):
+                    self._claim(cut == body.whole[piece.start : piece.stop], "wrong-part", f"{piece}", name)
+                sent += cut
+            return sent
+        span = answer.span
+        assert span is not None
+        self._claim(span.stop <= len(body.content), "content-range", f"{span} of {len(body.content)}", name)
+        sent = body.content[span.start : span.stop]
+        first = body.first + span.start
+        said = headers.first("content-range")
+        self._claim(
+            said == f"bytes {first}-{first + len(sent) - 1}/{len(body.whole)}", "content-range", f"{said}: {span}", name
+        )
+        self._claim(sent == body.whole[first : first + len(sent)], "wrong-part", f"{sent!r} is not at {first}", name)
+        wanted = range_of(asked_for, len(body.whole))
+        self._claim(
+            wanted is None or wanted == (first, first + len(sent) - 1), "another-part", f"{said} for {asked_for}", name
+        )
+        return sent
 
     # ---- words -------------------------------------------------------------------------------------------------
 
@@ -448,6 +499,14 @@ class World:
     def _claim(self, holds: bool, kind: str, sentence: str, name: str) -> None:
         if not holds:
             raise Wrong(Complaint(kind, sentence), name)
+
+
+def _bytes_of(target: str, version: int, size: int) -> bytes:
+    """A body that says whose it is, and in which no two near parts look alike."""
+    return (f"{target} v{version} ".encode() + _LETTERS[version % 26 :] * (size // 26 + 1))[: max(size, 12)]
+
+
+_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _opaque(tag: str) -> str:
