@@ -25,5 +25,6 @@ OPEN: dict[str, str] = {
     "waiter-no-cache": "the same with no-cache",
     "content-length": "a part kept from a 206 without Content-Length is answered with two Content-Length lines",
     "unasked-part": "a stored part stands in for a failing origin towards one who asked for the whole (RFC 9111 §3.3)",
+    "another-part": "a stored part stands in for a failing origin towards one who asked for another (RFC 9111 §3.3)",
     "field cache-control": "quadratic: 16 KiB of escaped quotes outside a quoted string take over a second",
 }

@@ -121,12 +121,13 @@ def test_a_part_has_one_length() -> None:
     assert [value for name, value in answer.headers if name == "content-length"] == ["4"]  # type: ignore[union-attr]
 
 
-@still_open("unasked-part")
-def test_a_part_does_not_stand_in_for_the_whole_when_the_origin_fails() -> None:
+@still_open("unasked-part", "another-part")
+@pytest.mark.parametrize("wanted", [{}, {"range": "bytes=2-6"}])
+def test_a_part_stands_in_for_nothing_but_itself_when_the_origin_fails(wanted: dict[str, str]) -> None:
     edge = machine()
     part = says(206, cache_control="max-age=60", etag='"1"', content_range="bytes 4-7/12", content_length="4")
     edge.on_response(fetch(edge, range="bytes=4-7"), part, START)
-    asking = fetch(edge)
+    asking = fetch(edge, **wanted)
     answer = edge.on_failure(asking, Failure.RESET, START).answers[asking.ticket]
     assert answer.status == 502  # type: ignore[union-attr]
 

@@ -25,6 +25,7 @@ from policy import (
     Service,
 )
 from policy.fields.dates import format_date
+from policy.plan import Purpose
 from policy.profile import RFC9111, Profile
 from policy.record import Outcome
 from policy.service import Ttl
@@ -276,8 +277,8 @@ class World:
                 if lines.get(name) in ("/b", "http://h/b", "b") and not fetch.request.path.startswith("/pass"):
                     doubtful.add("/b")
             self._remove_all(doubtful)
-        if fetch.entry is None:
-            return
+        if fetch.entry is None or (status == 304 and fetch.purpose is Purpose.PASS):
+            return  # what is passed on asks about the client's own copy
         body = self.bodies.get(fetch.entry.id)
         if body is None:
             return
@@ -371,6 +372,7 @@ class World:
                 self._owe(answer, name, asker)
                 continue
             del self.waiting[ticket]
+            asker.joined = owed.fetch.id not in asker.fetches
             self._judge(asker, answer, name, failed)
         for entry_id in landing.dropped:
             self.bodies.pop(entry_id, None)
