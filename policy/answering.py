@@ -134,8 +134,8 @@ class Answering:
         elif entry.status == 200 and wanted is not None and entry.length is not None:
             self._cut(served, wanted, request, entry.length, now)
         # Stored from a chunked answer: now its length is known. A 204 has none.
-        unsized = served.status == entry.status != 204 and "content-length" not in entry.headers
-        if unsized and entry.length is not None:
+        unsized = served.status == entry.status != 204 and entry.part is None
+        if unsized and entry.length is not None and not any(name == "content-length" for name, _ in served.headers):
             served.headers.append(("content-length", str(entry.length)))
         return served
 

@@ -10,18 +10,17 @@ from cachetools import LRUCache
 from policy.access import Gate, ServiceGate
 from policy.answering import Answering
 from policy.eviction import Room
-from policy.fields.ranges import specs
 from policy.flights import Flight, FlightTable, Waiter
 from policy.forward import conditional, for_the_rest, forwarded, has_conditions, hops_left, visited
 from policy.index import Entry, EntryIndex
+from policy.judging import Judgement, Way, judge
 from policy.key import cache_key, drop_parameter
 from policy.matching import Matcher
 from policy.messages import RequestHead
-from policy.parts import covers, may_be_completed
+from policy.parts import may_be_completed
 from policy.plan import Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Serve
 from policy.profile import RFC9111, Profile
 from policy.record import Cause, Outcome
-from policy.reuse import Standing, asked, forbids_reuse, standing, takes_stale
 from policy.service import Behavior, Key, Service
 
 DECISIVE = frozenset(
@@ -106,45 +105,26 @@ class Deciding:
         self.room.touch(entry)
         return self._answering.plain_hit(entry, behavior, now)
 
-    def _plan(self, request: RequestHead, behavior: Behavior, ticket: int, now: float) -> Plan:
-        if request.method not in ("GET", "HEAD"):
-            return self._pass(request, behavior, ticket, Cause.METHOD, now)
-        if not behavior.cache:
-            return self._pass(request, behavior, ticket, Cause.BYPASS, now)
+    def judged(self, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
+        """What the request would get now; nothing is touched."""
         key = cache_key(request, behavior)
-        wish = asked(request) if self.profile.request_directives else None
-        found = self.index.select(key, request.headers)
-        cause: Cause
-        entry: Entry | None
-        wanted = request.headers.first("range") if request.method == "GET" else None
-        if isinstance(found, Entry) and found.part is not None and not covers(found, wanted):
-            cause, entry = Cause.PARTIAL, found
-        elif isinstance(found, Entry):
-            if wish is not None and forbids_reuse(wish, found.life, now):
-                cause = Cause.REQUEST
-            else:
-                match standing(found.life, now):
-                    case Standing.FRESH:
-                        return self._hit(found, request, behavior, now)
-                    case Standing.REFRESHABLE:
-                        return self._hit_stale(found, request, behavior, now)
-                if wish is not None and takes_stale(wish, found.life, now):
-                    return self._hit(found, request, behavior, now)
-                cause = Cause.PURGED if found.life.rule == "soft-purge" else Cause.EXPIRED
-            entry = found
-        else:
-            cause, entry = found, None
-        if wish is not None:
-            if wish.only_if_cached:
-                return self._refuse(504, "only-if-cached: nothing stored may answer", behavior, now, Outcome.FAILED)
-            if wish.no_store:
-                return self._pass(request, behavior, ticket, Cause.REQUEST, now)
-        # "Validate first" is not answered by a question that was asked before this request came.
-        alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or now < self._alone_until.get(key, 0.0)
-        ranged = self._range_goes_on(entry, wanted)
-        flight_key = f"{key}\nrange: {wanted}; {request.headers.first('if-range')}" if ranged else key
-        if not alone:
-            flight = self.flights.to_join(flight_key)
+        alone_until = self._alone_until.get(key, 0.0)
+        return judge(
+            request, behavior, index=self.index, profile=self.profile, alone_until=alone_until, key=key, now=now
+        )
+
+    def _plan(self, request: RequestHead, behavior: Behavior, ticket: int, now: float) -> Plan:
+        judgement = self.judged(request, behavior, now)
+        entry, cause = judgement.entry, judgement.cause
+        if cause is None:
+            assert entry is not None
+            return self._hit(entry, request, behavior, now, refresh=judgement.way is Way.REFRESH)
+        if judgement.way is Way.NOT_CACHED_ONLY:
+            return self._refuse(504, f"only-if-cached: {judgement.way.value}", behavior, now, Outcome.FAILED)
+        if judgement.way is Way.PASS:
+            return self._pass(request, behavior, ticket, cause, now)
+        if not judgement.alone:
+            flight = self.flights.to_join(judgement.flight_key)
             if flight is not None:
                 join = Join(ticket, flight.fetch.id, behavior, cause)
                 flight.waiters.append(Waiter(ticket, request, behavior, join))
@@ -152,27 +132,17 @@ class Deciding:
         if request.method == "HEAD" and not self.profile.head_as_get:
             # A HEAD's answer has no body to store: it goes as it is, alone, and tells of the stored GET (§4.3.5).
             return self._pass(request, behavior, ticket, cause, now, entry)
-        fetch = self._fetch(request, behavior, ticket, key, cause, entry, now, collapsible=not alone, ranged=ranged)
-        fetch.flight_key = flight_key
-        return self._open(fetch, request, behavior)
+        return self._fetch(request, behavior, ticket, judgement, now)
 
-    def _range_goes_on(self, entry: Entry | None, wanted: str | None) -> bool:
-        """Whether the client's Range is passed on: nothing whole is stored, and the field is one to heed."""
-        nothing_whole = entry is None or entry.part is not None
-        return wanted is not None and nothing_whole and self.profile.range_forwarded and len(specs(wanted)) == 1
-
-    def _hit(self, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
+    def _hit(self, entry: Entry, request: RequestHead, behavior: Behavior, now: float, *, refresh: bool) -> Serve:
         entry.hits += 1
         self.room.touch(entry)
         outcome = Outcome.HIT if now < entry.life.fresh_until else Outcome.HIT_STALE
-        return self._answering.from_store(entry, request, behavior, outcome, now)
-
-    def _hit_stale(self, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
-        served = self._hit(entry, request, behavior, now)
-        if self.flights.to_join(entry.key) is None:
+        served = self._answering.from_store(entry, request, behavior, outcome, now)
+        if refresh and self.flights.to_join(entry.key) is None:
             ranged = entry.part is not None
-            refresh = self._fetch(request, behavior, 0, entry.key, None, entry, now, collapsible=True, ranged=ranged)
-            served.refresh = self._open(refresh, request, behavior)
+            behind = Judgement(Way.ASK, entry.key, entry, None, ranged=ranged, flight_key=entry.key)
+            served.refresh = self._fetch(request, behavior, 0, behind, now)
         return served
 
     def _refuse(
@@ -194,34 +164,35 @@ class Deciding:
         fetch = Fetch(self._next_id(), ticket, Purpose.PASS, upstream, key, behavior, cause, entry, False, now)
         return self._open(fetch, request, behavior)
 
-    def _fetch(
-        self,
-        request: RequestHead,
-        behavior: Behavior,
-        ticket: int,
-        key: str,
-        cause: Cause | None,
-        entry: Entry | None,
-        now: float,
-        *,
-        collapsible: bool,
-        ranged: bool,
-    ) -> Fetch:
+    def _fetch(self, request: RequestHead, behavior: Behavior, ticket: int, judgement: Judgement, now: float) -> Fetch:
+        """Open a flight for what the judgement found missing; ticket 0: nobody waits, it refreshes."""
+        entry, ranged = judgement.entry, judgement.ranged
         # With something stored, its own validators ask; the client's conditions are answered from the outcome.
         own = entry is None and ticket != 0 and self.profile.forward_conditions and has_conditions(request)
         upstream = forwarded(request, self.service.name, conditions=own, ranges=ranged)
         upstream.method = "GET"
         purpose = Purpose.MISS
-        if entry is not None and cause is Cause.PARTIAL:
+        if entry is not None and judgement.cause is Cause.PARTIAL:
             if not ranged and may_be_completed(entry):
                 assert entry.part is not None and entry.etag is not None
                 upstream = for_the_rest(upstream, entry.part.stop, entry.etag)
         elif entry is not None and entry.has_validator:
             upstream = conditional(upstream, entry.etag, entry.last_modified)
             purpose = Purpose.REVALIDATE
-        if ticket == 0:
-            purpose = Purpose.REFRESH
-        return Fetch(self._next_id(), ticket, purpose, upstream, key, behavior, cause, entry, collapsible, now, key)
+        fetch = Fetch(
+            id=self._next_id(),
+            ticket=ticket,
+            purpose=purpose if ticket else Purpose.REFRESH,
+            request=upstream,
+            key=judgement.key,
+            behavior=behavior,
+            cause=judgement.cause,
+            entry=entry,
+            collapsible=not judgement.alone,
+            sent_at=now,
+            flight_key=judgement.flight_key,
+        )
+        return self._open(fetch, request, behavior)
 
     def _open(self, fetch: Fetch, request: RequestHead, behavior: Behavior) -> Fetch:
         waiters = [Waiter(fetch.ticket, request, behavior, fetch)] if fetch.ticket else []

@@ -1,12 +1,15 @@
 """What a node would do with a request, and why: the machine's facts, told without touching them."""
 
+from math import isinf
 from typing import Any
 
 from policy.index import Entry
-from policy.key import cache_key, drop_parameter
+from policy.judging import Judgement, Way
+from policy.key import drop_parameter
 from policy.machine import EdgeMachine
 from policy.messages import RequestHead
-from policy.reuse import Standing, asked, forbids_reuse, standing
+from policy.record import Cause
+from policy.reuse import standing
 
 
 def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str, Any]:
@@ -16,8 +19,7 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
     secret = machine.gate.secret_parameter(behavior)
     if secret is not None:
         request.query = drop_parameter(request.query, secret)
-    key = cache_key(request, behavior)
-    found = machine.index.select(key, request.headers)
+    judgement = machine.judged(request, behavior, now)
     return {
         "node": machine.service.name,
         "profile": machine.profile.name,
@@ -25,10 +27,13 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
         | {"path": behavior.path},
         "gate": {"token": behavior.token, "country": request.country or None}
         | ({"refused": refusal.status, "reason": refusal.reason} if refusal else {"refused": None}),
-        "key": key,
-        "stored": [_entry(entry, now, selected=entry is found) for entry in machine.index.variants(key)],
-        "in_flight": machine.flights.to_join(key) is not None,
-        "next": _next(machine, request, refusal is not None, key, found, now),
+        "key": judgement.key,
+        "stored": [
+            _entry(entry, now, selected=entry is judgement.entry) for entry in machine.index.variants(judgement.key)
+        ],
+        "in_flight": machine.flights.to_join(judgement.flight_key or judgement.key) is not None,
+        "cause": judgement.cause.value if judgement.cause is not None else None,
+        "next": "refused by the gate" if refusal is not None else _next(machine, judgement, now),
     }
 
 
@@ -47,34 +52,27 @@ def _entry(entry: Entry, now: float, *, selected: bool) -> dict[str, Any]:
         "etag": entry.etag,
         "last_modified": entry.last_modified,
         "surrogate_keys": list(entry.surrogate_keys),
+        "unreachable_for": None if isinf(life.unreachable_until) else round(life.unreachable_until - now, 3),
+        "may_be_stale": life.may_be_stale,
+        "part": None if entry.part is None else [entry.part.start, entry.part.stop],
         "bytes": entry.length,
         "complete": entry.complete,
         "hits": entry.hits,
     }
 
 
-def _next(machine: EdgeMachine, request: RequestHead, refused: bool, key: str, found: object, now: float) -> str:
+def _next(machine: EdgeMachine, judgement: Judgement, now: float) -> str:
     """In words, what the very next such request would get."""
-    behavior = machine.matcher.behavior_of(request.path)
-    if refused:
-        return "refused by the gate"
-    if request.method not in ("GET", "HEAD"):
-        return "pass: the method is not cached"
-    if not behavior.cache:
-        return "pass: the behavior does not cache"
-    if isinstance(found, Entry):
-        wish = asked(request) if machine.profile.request_directives else None
-        if wish is not None and forbids_reuse(wish, found.life, now):
-            return "ask the parent: the request's own directives forbid reuse"
-        match standing(found.life, now):
-            case Standing.FRESH:
-                return "hit"
-            case Standing.REFRESHABLE:
-                return "hit, stale, and a refresh behind it"
-    if machine.flights.to_join(key) is not None:
+    entry = judgement.entry
+    if judgement.way is not Way.ASK:
+        return str(judgement.way.value)
+    if not judgement.alone and machine.flights.to_join(judgement.flight_key) is not None:
         return "wait for the fill that is in flight"
-    if isinstance(found, Entry):
-        asking = "revalidate with the parent" if found.has_validator else "fetch anew from the parent"
-        fallback = standing(found.life, now) is Standing.FALLBACK
-        return asking + (", and serve this copy if it fails" if fallback else "")
-    return f"fetch from the parent ({getattr(found, 'value', found)})"
+    cause = judgement.cause.value if judgement.cause is not None else ""
+    if entry is None:
+        return f"fetch from the parent ({cause})"
+    if judgement.cause is Cause.PARTIAL:
+        return "fetch from the parent what the stored part lacks"
+    asking = "revalidate with the parent" if entry.has_validator else "fetch anew from the parent"
+    covered = now < entry.life.fallback_until
+    return f"{asking} ({cause})" + (", and serve this copy if it fails" if covered else "")

@@ -1,0 +1,93 @@
+"""What a request would get from what is stored, decided without touching anything (RFC 9111 §4).
+
+`deciding.py` acts on it and `explain.py` tells it: one judgement, so the two cannot disagree.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from policy.fields.ranges import specs
+from policy.index import Entry, EntryIndex
+from policy.messages import RequestHead
+from policy.parts import covers
+from policy.profile import Profile
+from policy.record import Cause
+from policy.reuse import Standing, asked, forbids_reuse, standing, takes_stale
+from policy.service import Behavior
+
+
+class Way(Enum):
+    """Where the answer comes from. The value says it to a person."""
+
+    HIT = "hit"
+    REFRESH = "hit, stale, and a refresh behind it"
+    STALE = "hit, stale, because the request accepts it"
+    ASK = "ask the parent"
+    PASS = "pass: ask the parent for this request alone"
+    NOT_CACHED_ONLY = "504: only-if-cached, and nothing stored may answer"
+
+
+@dataclass(slots=True)
+class Judgement:
+    """The way a request goes, with the facts that decided it."""
+
+    way: Way
+    key: str
+    entry: Entry | None
+    """The stored response it selects, whatever its standing."""
+    cause: Cause | None
+    """Why the store alone does not answer; None where it does."""
+    alone: bool = False
+    """It waits for nobody and nobody for it."""
+    ranged: bool = False
+    """Its Range is passed on."""
+    flight_key: str = ""
+    """What a fill in flight must be for, to be waited on."""
+
+
+def judge(
+    request: RequestHead,
+    behavior: Behavior,
+    *,
+    index: EntryIndex,
+    profile: Profile,
+    alone_until: float,
+    key: str,
+    now: float,
+) -> Judgement:
+    """`alone_until`: until when requests for the key do not wait for one another, its answers not being shared."""
+    if request.method not in ("GET", "HEAD"):
+        return Judgement(Way.PASS, key, None, Cause.METHOD)
+    if not behavior.cache:
+        return Judgement(Way.PASS, key, None, Cause.BYPASS)
+    wish = asked(request) if profile.request_directives else None
+    wanted = request.headers.first("range") if request.method == "GET" else None
+    found = index.select(key, request.headers)
+    cause: Cause
+    if not isinstance(found, Entry):
+        entry, cause = None, found
+    else:
+        entry = found
+        if entry.part is not None and not covers(entry, wanted):
+            cause = Cause.PARTIAL
+        elif wish is not None and forbids_reuse(wish, entry.life, now):
+            cause = Cause.REQUEST
+        else:
+            match standing(entry.life, now):
+                case Standing.FRESH:
+                    return Judgement(Way.HIT, key, entry, None)
+                case Standing.REFRESHABLE:
+                    return Judgement(Way.REFRESH, key, entry, None)
+            if wish is not None and takes_stale(wish, entry.life, now):
+                return Judgement(Way.STALE, key, entry, None)
+            cause = Cause.PURGED if entry.life.rule == "soft-purge" else Cause.EXPIRED
+    if wish is not None and wish.only_if_cached:
+        return Judgement(Way.NOT_CACHED_ONLY, key, entry, cause)
+    if wish is not None and wish.no_store:
+        return Judgement(Way.PASS, key, entry, Cause.REQUEST)
+    # "Validate first" is not answered by a question that was asked before this request came.
+    alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or now < alone_until
+    nothing_whole = entry is None or entry.part is not None
+    ranged = wanted is not None and nothing_whole and profile.range_forwarded and len(specs(wanted)) == 1
+    flight_key = f"{key}\nrange: {wanted}; {request.headers.first('if-range')}" if ranged else key
+    return Judgement(Way.ASK, key, entry, cause, alone, ranged, flight_key)
