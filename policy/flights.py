@@ -4,6 +4,7 @@ A flight opens with the `Fetch` of the first who missed, gathers the tickets of 
 and ends when its head lands or it fails. After that, newcomers find the entry in the index, filling or whole.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from policy.messages import RequestHead
@@ -58,3 +59,12 @@ class FlightTable:
         if self._open.get(fetch.flight_key) is flight and flight is not None:
             del self._open[fetch.flight_key]
         return flight
+
+    def close_to_newcomers(self, keys: Iterable[str] | None = None) -> None:
+        """What is under way for these cache keys (None: for any) was asked for too early for who comes from now on."""
+        if keys is None:
+            self._open.clear()
+            return
+        stale = set(keys)
+        for flight_key in [key for key, flight in self._open.items() if flight.fetch.key in stale]:
+            del self._open[flight_key]

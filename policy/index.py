@@ -43,6 +43,8 @@ class Entry:
     """Of a part: how long the whole is, if the origin said so."""
     etag: str | None = field(default=None)
     last_modified: str | None = field(default=None)
+    for_authorization: bool = False
+    """It answered a request with Authorization: what allowed storing it must stay true (RFC 9111 §3.5)."""
     hits: int = 0
     ready: Lines = field(default_factory=list)
     """The head of a plain hit, good until `ready_until`; whoever changes the entry sets that back to 0."""

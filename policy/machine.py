@@ -19,6 +19,8 @@ that waited gets its answer, and the leader is only the first of them.
 The machine holds heads, sizes and instants; the shell holds bodies, sockets and futures, by id.
 """
 
+from dataclasses import replace
+
 from policy.deciding import Deciding
 from policy.fields.dates import format_date
 from policy.fields.ranges import Span, content_range, within
@@ -37,6 +39,9 @@ from policy.storing import content_length, stored_headers, why_not_store
 
 ORIGIN_FAILED = frozenset({500, 502, 503, 504})
 """Answers that stale-if-error counts as errors (RFC 5861 §4)."""
+
+NOT_PRIVATE = frozenset({"no-lifetime", "status"})
+"""Reasons not to store that do not forbid answering those who wait with the same."""
 
 PASSED_ON = frozenset({102, 103})
 """Interim responses that are for the viewer; 100 and 101 are of one connection (RFC 9110 §15.2, RFC 8297)."""
@@ -81,9 +86,8 @@ class EdgeMachine(Deciding):
         fetch, landing = flight.fetch, Landing()
         request = fetch.request
         if invalidates(request, response):
-            landing.dropped = self._invalidate(fetch.key)
-            for target in also_doubtful(request, response):
-                landing.dropped += self._invalidate(self._purge_key(target))
+            for target in (request.target, *also_doubtful(request, response)):
+                landing.dropped += self._invalidate(target)
         if request.method == "POST" and fetch.behavior.cache and self._why_not(flight, response, now) is None:
             dropped = landing.dropped
             landing = self._store(flight, response, now)
@@ -97,9 +101,10 @@ class EdgeMachine(Deciding):
             )
         return landing
 
-    def _invalidate(self, key: str) -> list[int]:
-        """All stored responses of a key, every variant."""
-        return [self._take_out(entry, Cause.PURGED) for entry in list(self.index.variants(key))]
+    def _invalidate(self, target: str) -> list[int]:
+        """All stored responses of a target, every variant; and what is in flight for it is not stored (§4.4)."""
+        self._bind_flights(PurgeOrder(PurgeKind.URL, target))
+        return [self._take_out(entry, Cause.PURGED) for entry in list(self.index.variants(self._purge_key(target)))]
 
     def _learn_from_head(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> None:
         """A HEAD's 200 tells of the stored GET: the same representation is freshened, another makes it stale.
@@ -124,14 +129,20 @@ class EdgeMachine(Deciding):
             return landing
         self._freshen(flight, entry, response, now)
         self.room.touch(entry)
+        merged = ResponseHead(entry.status, entry.headers)
+        if self._why_not(flight, merged, now, part=entry.part is not None, entry=entry) is not None:
+            # It may no longer be shared: the one who asked has it, the others ask for themselves.
+            landing.dropped.append(self._take_out(entry, Cause.UNCACHEABLE))
         for waiter in flight.waiters:
             if waiter.plan is fetch:
                 landing.answers[waiter.ticket] = self._answering.after_fetch(
                     entry, waiter.request, fetch, waiter.behavior, Outcome.REVALIDATED, fetch.cause, now,
                     forward_status=304,
                 )  # fmt: skip
-            else:
+            elif entry.indexed:
                 self._share(waiter, entry, fetch, landing, now)
+            else:
+                self._decide_for(waiter, landing, now)
         return landing
 
     def _land_to_its_asker(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
@@ -147,13 +158,20 @@ class EdgeMachine(Deciding):
         return landing
 
     def _freshen(self, flight: Flight, entry: Entry, update: ResponseHead, now: float) -> None:
-        entry.headers = freshened(entry.headers, stored_headers(update, self.profile))
+        merged = freshened(entry.headers, update.headers)
+        entry.headers = stored_headers(ResponseHead(entry.status, merged), self.profile)
         self._read_stored(entry, ResponseHead(entry.status, entry.headers), flight, now)
 
-    def _why_not(self, flight: Flight, response: ResponseHead, now: float, *, part: bool = False) -> str | None:
+    def _why_not(
+        self, flight: Flight, response: ResponseHead, now: float, *, part: bool = False, entry: Entry | None = None
+    ) -> str | None:
+        """Why `response` may not be kept; of `entry`, after a 304: why it may no longer be."""
         fetch = flight.fetch
+        request = fetch.request
+        if entry is not None and entry.for_authorization and "authorization" not in request.headers:
+            request = replace(request, headers=request.headers.plus(("authorization", "")))
         largest = min(self.service.largest, self.service.room)
-        return why_not_store(fetch.request, response, fetch.behavior, self.profile, largest=largest, now=now, part=part)
+        return why_not_store(request, response, fetch.behavior, self.profile, largest=largest, now=now, part=part)
 
     def _land_part(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         """A 206: kept as a part, joined to the part it continues, never mistaken for the whole."""
@@ -212,7 +230,7 @@ class EdgeMachine(Deciding):
             if fetch.purpose is not Purpose.REFRESH or response.status not in ORIGIN_FAILED:
                 # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3).
                 landing.dropped = self._retire(fetch)
-            if response.status in ORIGIN_FAILED:
+            if response.status in ORIGIN_FAILED and why_not in NOT_PRIVATE:
                 # One clear error for all who waited, not one more question each to an origin in trouble.
                 shared = self._entry(flight, response, now)
                 landing.store = shared
@@ -241,7 +259,7 @@ class EdgeMachine(Deciding):
         self._filling[fetch.id] = entry
         purged = self._purged_meanwhile(flight, entry)
         if purged is not None and not purged.soft:
-            self._answer_waiters(flight, entry, response, landing, now, stored=False, share_always=True)
+            self._answer_waiters(flight, entry, response, landing, now, stored=False, share_always=False)
             return landing
         if purged is not None:
             entry.life = entry.life.made_stale(now)
@@ -355,7 +373,7 @@ class EdgeMachine(Deciding):
         fetch, landing = flight.fetch, Landing()
         entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None) else None
         for waiter in flight.waiters:
-            if entry is not None:
+            if entry is not None and (entry.part is None or covers(entry, waiter.request.headers.first("range"))):
                 self.room.touch(entry)
                 landing.answers[waiter.ticket] = self._answering.after_fetch(
                     entry, waiter.request, fetch, waiter.behavior, Outcome.HIT_STALE, waiter.plan.cause, now,
@@ -368,7 +386,9 @@ class EdgeMachine(Deciding):
     def _stale_stands_in(self, flight: Flight, now: float, *, silent: bool = False) -> bool:
         """Whether the stored response may cover for the origin: it answered with an error, or (`silent`) not at all."""
         entry = flight.fetch.entry
-        if entry is None or not entry.indexed or flight.fetch.purpose is Purpose.PASS:
+        if entry is None or not entry.indexed or entry.life.revalidate_always:
+            return False
+        if flight.fetch.purpose is Purpose.PASS:
             return False
         if now < (entry.life.unreachable_until if silent else entry.life.fallback_until):
             return True
@@ -390,6 +410,7 @@ class EdgeMachine(Deciding):
             length=content_length(headers),
         )
         entry.size_bytes = entry.length or 0
+        entry.for_authorization = "authorization" in flight.fetch.request.headers
         self._read_stored(entry, response, flight, now)
         return entry
 
@@ -428,8 +449,7 @@ class EdgeMachine(Deciding):
     def on_purge(self, order: PurgeOrder, now: float) -> Purged:
         """Take away, or make stale, what the order names; what is in flight is bound by it too."""
         self.events += 1
-        if len(self.flights):
-            self._purges.append((self.events, order))
+        self._bind_flights(order)
         match order.kind:
             case PurgeKind.URL:
                 entries = list(self.index.variants(self._purge_key(order.value)))
@@ -442,6 +462,13 @@ class EdgeMachine(Deciding):
                 entry.life = entry.life.made_stale(now)
             return Purged(len(entries), [])
         return Purged(len(entries), [self._take_out(entry, Cause.PURGED) for entry in entries])
+
+    def _bind_flights(self, order: PurgeOrder) -> None:
+        """What is under way was asked for before the order: it is not stored, and nobody joins it any more."""
+        if not len(self.flights):
+            return
+        self._purges.append((self.events, order))
+        self.flights.close_to_newcomers([self._purge_key(order.value)] if order.kind is PurgeKind.URL else None)
 
     def _purge_key(self, url: str) -> str:
         request = target_of(url)

@@ -7,17 +7,10 @@ from functools import lru_cache
 LONGEST = 2**31
 """What a delta-seconds too big to hold counts as (RFC 9111 §1.2.2)."""
 
-# A directive is `token`, `token=token` or `token="quoted"`; no white space around "=". A stray piece of text up to the
-# next comma is skipped as a whole: commas inside a quoted string belong to that string, wherever it stands.
-_DIRECTIVE = re.compile(
-    r"""[\s,]*(?:
-        (?P<name>[!#$%&'*+\-.^_`|~0-9A-Za-z]+)
-        (?:=(?:(?P<token>[!#$%&'*+\-.^_`|~0-9A-Za-z]+)|"(?P<quoted>(?:[^"\\]|\\.)*)"))?
-        [ \t]*(?=,|$)
-      | (?P<junk>(?:"(?:[^"\\]|\\.)*"|[^,"]|")+)
-    )""",
-    re.VERBOSE,
-)
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_END = re.compile(r"[ \t]*(?:,|$)")
+_PLAIN = re.compile(r'[^,"]*')
 
 
 @dataclass(slots=True, frozen=True)
@@ -50,20 +43,52 @@ class CacheControl:
 
 
 def directives(text: str) -> dict[str, str | None]:
-    """Directive names, lower case, with their arguments unquoted; the first of a name wins (RFC 9111 §4.2.1)."""
+    """Directive names, lower case, with their arguments unquoted; the first of a name wins (RFC 9111 §4.2.1).
+
+    A directive is `token`, `token=token` or `token="quoted"`, without white space around "=". Any other text up to the
+    next comma is skipped as a whole; commas inside a quoted string belong to that string, wherever it stands, and what
+    follows a quote that never ends is nobody's. One pass, whatever the text.
+    """
     found: dict[str, str | None] = {}
     position = 0
     while position < len(text):
-        match = _DIRECTIVE.match(text, position)
-        if match is None or match.end() == position:
-            break
-        position = match.end()
-        if match["name"] is not None:
-            argument = match["token"]
-            if match["quoted"] is not None:
-                argument = re.sub(r"\\(.)", r"\1", match["quoted"])
-            found.setdefault(match["name"].lower(), argument)
+        if text[position] in ", \t":
+            position += 1
+            continue
+        name = _NAME.match(text, position)
+        argument: str | None = None
+        after = position
+        if name is not None:
+            after = name.end()
+            if text.startswith('="', after):
+                quoted = _QUOTED.match(text, after + 1)
+                if quoted is None:
+                    break
+                argument, after = re.sub(r"\\(.)", r"\1", quoted[1]), quoted.end()
+            elif text.startswith("=", after):
+                value = _NAME.match(text, after + 1)
+                name, after = (name, value.end()) if value is not None else (None, after)
+                argument = value[0] if value is not None else None
+        if name is not None and _END.match(text, after):
+            found.setdefault(name[0].lower(), argument)
+            position = after
+        else:
+            position = _skip(text, position)
     return found
+
+
+def _skip(text: str, position: int) -> int:
+    """The place of the next comma outside quotes, or the end."""
+    while position < len(text) and text[position] != ",":
+        if text[position] == '"':
+            quoted = _QUOTED.match(text, position)
+            if quoted is None:
+                return len(text)
+            position = quoted.end()
+        else:
+            plain = _PLAIN.match(text, position)
+            position = plain.end() if plain is not None else len(text)
+    return position
 
 
 def delta_seconds(text: str | None) -> int | None:

@@ -21,7 +21,7 @@ CACHE_CONTROL = [  # given                                  directives
     (",, ,no-cache,,", {"no-cache": None}),  # empty members are skipped
     ('private="set-cookie, x"', {"private": "set-cookie, x"}),
     ('x="a\\"b", public', {"x": 'a"b', "public": None}),
-    ('x="unterminated, public', {"public": None}),
+    ('max-age=5, x="unterminated, public', {"max-age": "5"}),  # what follows is inside a quote that never ends
     ("", {}),
 ]
 

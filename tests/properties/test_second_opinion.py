@@ -146,7 +146,7 @@ def hishels(first: Mapping[str, str], then: Mapping[str, str], status: int, line
     """The same of hishel. Its stored entry is tried for reuse only if it would store it."""
     request = hishel.Request("GET", "http://h/a", hishel.Headers(dict(first)))
     response = hishel.Response(status, hishel.Headers(lines))
-    kept = hishel.CacheMiss(request=request, options=OPTIONS).next(response)
+    kept: hishel.AnyState = hishel.CacheMiss(request=request, options=OPTIONS).next(response)
     if isinstance(kept, hishel.InvalidateEntries):
         kept = kept.next()
     if not isinstance(kept, hishel.StoreAndUse):
