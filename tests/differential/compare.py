@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from policy.fields.dates import format_date
 from tests.differential.themes import THEMES, Asks, Dies, Pauses, Says
@@ -57,7 +58,7 @@ class Play:
 
     async def _ask(self, step: Asks) -> str:
         before = len(self._asked())
-        fields = {name.replace("-", "_"): value for name, value in step.fields.items()}
+        fields: Any = {name.replace("-", "_"): value for name, value in step.fields.items()}
         asking = (ask(self.server, self.path + step.query, method=step.method, **fields) for _ in range(step.times))
         async with asyncio.timeout(20):
             replies = await asyncio.gather(*asking)

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import fields, replace
 
+from tests.fuzz.oracle import Wrong
 from tests.fuzz.steps import Step
-from tests.fuzz.world import World, Wrong
+from tests.fuzz.world import World
 
 Start = Callable[[], World]
 
@@ -69,7 +70,7 @@ def _simpler(step: Step) -> list[Step]:
                 for gone in value
             ]
         else:
-            found.append(replace(step, **{each.name: default}))  # type: ignore[arg-type]
+            found.append(replace(step, **{each.name: default}))
     return found
 
 

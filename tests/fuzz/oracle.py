@@ -122,6 +122,22 @@ class Complaint:
     sentence: str
 
 
+class Wrong(Exception):
+    """The node did what it may not do."""
+
+    def __init__(self, complaint: Complaint, expression: str) -> None:
+        super().__init__(f"{complaint.kind}: {complaint.sentence}")
+        self.complaint = complaint
+        self.expression = expression
+        """Where in the playbook the wrong answer stands."""
+
+
+def claim(holds: bool, kind: str, sentence: str, expression: str) -> None:
+    """`Wrong` unless it holds."""
+    if not holds:
+        raise Wrong(Complaint(kind, sentence), expression)
+
+
 def seconds(argument: str | None) -> float:
     """delta-seconds; what cannot be read is 0 (RFC 9111 §4.2.1, §1.2.2)."""
     return float(min(int(argument), LONGEST)) if argument and argument.isascii() and argument.isdigit() else 0.0

@@ -137,3 +137,14 @@ def _spent(work: Callable[[], object]) -> float:
     began = time.process_time()
     work()
     return time.process_time() - began
+
+
+@still_open("fallback-vary")
+def test_an_entry_that_became_another_variant_does_not_stand_in() -> None:
+    edge = machine()
+    edge.on_response(fetch(edge), says(cache_control="max-age=1", etag='"1"'), START)
+    one = fetch(edge, 2, fields={"x_device": "tv", "cache_control": "no-cache"})
+    other = fetch(edge, 2, fields={"x_device": "phone"})
+    edge.on_response(one, says(304, vary="x-device"), START + 2)
+    answer = edge.on_failure(other, Failure.RESET, START + 2).answers[other.ticket]
+    assert answer.status == 502  # type: ignore[union-attr]

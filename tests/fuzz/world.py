@@ -29,8 +29,10 @@ from policy.plan import Purpose
 from policy.profile import RFC9111, Profile
 from policy.record import Outcome
 from policy.service import Ttl
-from tests.fuzz.oracle import Asker, Body, Complaint, Rules, View, range_of, sharing_complaint, updated
+from tests.fuzz.form import judge_form, opaque
+from tests.fuzz.oracle import Asker, Body, Complaint, Rules, View, Wrong, claim, range_of, sharing_complaint, updated
 from tests.fuzz.steps import Answer, Ask, Fail, Finish, Purge, Step, Wait, spelled
+from tests.fuzz.telling import get_text, says_text
 
 START = 1_795_000_000.25
 
@@ -47,16 +49,6 @@ RULES = {
 }
 HOPS = frozenset({"connection", "keep-alive", "x-hop", "transfer-encoding"})
 FAILED_STATUSES = frozenset({500, 502, 503, 504})
-
-
-class Wrong(Exception):
-    """The node did what it may not do."""
-
-    def __init__(self, complaint: Complaint, expression: str) -> None:
-        super().__init__(f"{complaint.kind}: {complaint.sentence}")
-        self.complaint = complaint
-        self.expression = expression
-        """Where in the playbook the wrong answer stands."""
 
 
 @dataclass(slots=True)
@@ -113,16 +105,12 @@ class World:
             if not self.open:
                 break
             self.take(Answer(control={"no-store": None}))
-        self._claim(not self.open, "endless", "every answer makes a new question", "edge")
-        self._claim(
-            not self.waiting, "waits-forever", f"no answer for {[a.name for a in self.waiting.values()]}", "edge"
-        )
-        self._claim(len(self.edge.flights) == 0, "flight-left", "a flight is open and nobody owes it", "edge")
+        claim(not self.open, "endless", "every answer makes a new question", "edge")
+        claim(not self.waiting, "waits-forever", f"no answer for {[a.name for a in self.waiting.values()]}", "edge")
+        claim(len(self.edge.flights) == 0, "flight-left", "a flight is open and nobody owes it", "edge")
         while self.filling:
             self.take(Finish())
-        self._claim(
-            self.edge.room.currsize <= self.edge.room.maxsize, "too-much", "more stored than there is room", "edge"
-        )
+        claim(self.edge.room.currsize <= self.edge.room.maxsize, "too-much", "more stored than there is room", "edge")
 
     def take(self, step: Step) -> None:
         self.step += 1
@@ -150,7 +138,7 @@ class World:
         control = spelled(ask.control, 0)
         if control is not None:
             lines["cache-control"] = control
-        self._tell(f"{name} = edge.on_request({_get(ask, lines)}, {self._instant})")
+        self._tell(f"{name} = edge.on_request({get_text(ask, lines)}, {self._instant})")
         path, mark, query = ask.target.partition("?")
         request = RequestHead(
             ask.method, "http", "h", path, query if mark else None, Headers(lines.items()), "198.51.100.7"
@@ -160,13 +148,13 @@ class World:
         if isinstance(plan, Fetch | Join):
             if "only-if-cached" in ask.control and ask.method in ("GET", "HEAD") and not ask.target.startswith("/pass"):
                 raise Wrong(Complaint("only-if-cached", "the origin was asked"), name)
-            self._claim(plan.ticket not in self.waiting, "ticket-twice", "a ticket was given out twice", name)
+            claim(plan.ticket not in self.waiting, "ticket-twice", "a ticket was given out twice", name)
             self.waiting[plan.ticket] = asker
             if isinstance(plan, Fetch):
                 self._owe(plan, name, asker)
             else:
                 asker.joined = True
-                self._claim(
+                claim(
                     any(owed.fetch.id == plan.fetch_id for owed in self.open),
                     "dead-flight",
                     "joined what has landed",
@@ -231,7 +219,7 @@ class World:
             lines["content-length"] = str(len(content))
         if fetch.request.method == "HEAD":
             content = b""
-        self._tell(f"landing{self.step} = edge.on_response({owed.name}, {_says(status, lines)}, {self._instant})")
+        self._tell(f"landing{self.step} = edge.on_response({owed.name}, {says_text(status, lines)}, {self._instant})")
         age_text = lines.get("age", "").partition(",")[0]
         view = View(
             dict(step.control), lines.get("vary"), date, expires, modified, float(age_text) if age_text.isdigit() else 0.0,
@@ -248,7 +236,7 @@ class World:
         )  # fmt: skip
         if landing.prefix is not None:
             before = self.bodies[landing.prefix]
-            self._claim(
+            claim(
                 before.first + len(before.content) == first and before.broken is None,
                 "bad-prefix",
                 f"{before} {first}",
@@ -289,10 +277,10 @@ class World:
                 etag is not None
                 and not etag.startswith("W/")
                 and body.etag is not None
-                and _opaque(body.etag) != _opaque(etag)
+                and opaque(body.etag) != opaque(etag)
             ):
                 return
-        elif fetch.request.method != "HEAD" or status != body.status or etag != body.etag:
+        elif fetch.request.method != "HEAD" or status != body.status or etag not in (None, body.etag):
             return
         news = [
             updated(
@@ -307,7 +295,8 @@ class World:
         if status == 304 and etag is not None:
             body.etag = etag
         if "surrogate-key" in lines:
-            body.surrogate_keys = frozenset(lines["surrogate-key"].split())
+            keys = frozenset(lines["surrogate-key"].split())
+            body.surrogate_keys = keys if status == 304 else keys & body.surrogate_keys
 
     def _remove_all(self, targets: set[str]) -> None:
         """An unsafe method's success at these targets; what is in flight meanwhile is of the time before it."""
@@ -353,7 +342,7 @@ class World:
         self._land(landing, Open(ended.fetch, ended.name, 0), failed=None)
 
     def _owe(self, fetch: Fetch, name: str, asker: Asker | None) -> None:
-        self._claim(fetch.id not in self.opened_at, "fetch-twice", "a fetch id was used twice", name)
+        claim(fetch.id not in self.opened_at, "fetch-twice", "a fetch id was used twice", name)
         self.opened_at[fetch.id] = self.step
         if asker is not None:
             asker.fetches.add(fetch.id)
@@ -363,9 +352,7 @@ class World:
     def _land(self, landing: Landing, owed: Open, *, failed: str | None) -> None:
         for ticket, answer in landing.answers.items():
             asker = self.waiting.get(ticket)
-            self._claim(
-                asker is not None, "for-nobody", f"an answer for ticket {ticket}, which nobody holds", owed.name
-            )
+            claim(asker is not None, "for-nobody", f"an answer for ticket {ticket}, which nobody holds", owed.name)
             assert asker is not None
             name = f"landing{self.step}.answers[{asker.name}.ticket]"
             if isinstance(answer, Fetch):
@@ -387,12 +374,12 @@ class World:
             self._owe(answer.refresh, f"{name}.refresh", None)
         lines = answer.headers
         if isinstance(answer, Refuse):
-            self._claim(answer.status in (502, 504, 508, 416, 412), "refused", f"{answer.status} {answer.reason}", name)
+            claim(answer.status in (502, 504, 508, 416, 412), "refused", f"{answer.status} {answer.reason}", name)
             return
-        self._claim(not HOPS & {line[0] for line in lines}, "hop-by-hop", f"{lines}", name)
+        claim(not HOPS & {line[0] for line in lines}, "hop-by-hop", f"{lines}", name)
         headers = Headers.wrap(lines)
         ages = headers.all("age")
-        self._claim(len(ages) <= 1 and all(age.isdigit() for age in ages), "age-form", f"Age: {ages}", name)
+        claim(len(ages) <= 1 and all(age.isdigit() for age in ages), "age-form", f"Age: {ages}", name)
         status_field = headers.joined("cache-status") or ""
         try:
             http_sf.parse(status_field.encode("latin-1"), tltype="list")
@@ -403,11 +390,11 @@ class World:
             asker.ask.fields.keys() & {"if-none-match", "if-modified-since"},
         )
         if answer.status in (206, 416):
-            self._claim(has_range, "unasked-part", f"{answer.status} to a request without Range", name)
+            claim(has_range, "unasked-part", f"{answer.status} to a request without Range", name)
         if answer.status == 304:
-            self._claim(bool(has_condition), "unasked-304", "304 to an unconditional request", name)
+            claim(bool(has_condition), "unasked-304", "304 to an unconditional request", name)
         if isinstance(answer, Relay):
-            self._claim(answer.fetch_id in asker.fetches, "another's-answer", "relayed to one who did not ask it", name)
+            claim(answer.fetch_id in asker.fetches, "another's-answer", "relayed to one who did not ask it", name)
             return
         body = self.bodies.get(answer.entry.id)
         if body is None:
@@ -417,77 +404,21 @@ class World:
             rules = next((rules for path, rules in RULES.items() if body.target.startswith(path)), Rules())
             complaint = sharing_complaint(body, asker, rules, self.now, failed)
             if complaint is not None:
-                # One who waited on a flight is told apart: his answer was chosen elsewhere in the machine.
-                raise Wrong(replace(complaint, kind=f"waiter-{complaint.kind}") if asker.joined else complaint, name)
+                # Told apart: these answers are chosen elsewhere in the machine.
+                which = "waiter-" if asker.joined else "fallback-" if failed else ""
+                raise Wrong(replace(complaint, kind=which + complaint.kind), name)
             secret = all(
                 "x-secret" in (view.control.get("private"), view.control.get("no-cache")) for view in body.views
             )
-            self._claim(
-                not (secret and "x-secret" in headers), "private-field", "a field named by private was shared", name
-            )
-        self._judge_form(asker, answer, body, headers, name)
+            claim(not (secret and "x-secret" in headers), "private-field", "a field named by private was shared", name)
+        judge_form(asker, answer, body, headers, name)
         if answer.outcome in (Outcome.HIT, Outcome.HIT_STALE):
-            self._claim(bool(ages), "no-age", "served from the store without Age", name)
+            claim(bool(ages), "no-age", "served from the store without Age", name)
         if ages and not own:
             expected = [view.current_age(self.now) for view in body.views]
-            self._claim(
+            claim(
                 any(abs(int(ages[0]) - age) <= 1.001 for age in expected), "age", f"Age: {ages[0]}, is {expected}", name
             )
-
-    def _judge_form(self, asker: Asker, answer: Serve, body: Body, headers: Headers, name: str) -> None:
-        """Status, part and length agree with the body."""
-        content = body.content
-        if answer.status == 304:
-            self._claim(not answer.body, "304-body", "a 304 with a body", name)
-            wanted = asker.ask.fields.get("if-none-match")
-            if wanted is not None and wanted.strip() != "*":
-                tags = {_opaque(tag) for tag in wanted.split(", ")}
-                self._claim(
-                    body.etag is not None and _opaque(body.etag) in tags, "304-tag", f"{body.etag}: {wanted}", name
-                )
-            return
-        if answer.status == 206:
-            content = self._judge_part(asker, answer, body, headers, name)
-        elif answer.status != 416:
-            self._claim(answer.status == body.status, "status", f"{answer.status}, the origin said {body.status}", name)
-            self._claim(answer.span is None and answer.pieces is None, "part-as-whole", f"with {answer.span}", name)
-            self._claim(content == body.whole, "part-as-whole", f"{content!r} of {body.whole!r}", name)
-        length = headers.first("content-length")
-        if length is not None and answer.body and asker.ask.method == "GET":
-            self._claim(int(length) == len(content), "content-length", f"{length} for {len(content)} bytes", name)
-        self._claim(len(headers.all("content-length")) <= 1, "content-length", "two lengths", name)
-        if asker.ask.method == "HEAD":
-            self._claim(not answer.body, "head-body", "a body to HEAD", name)
-
-    def _judge_part(self, asker: Asker, answer: Serve, body: Body, headers: Headers, name: str) -> bytes:
-        """What a 206 sends: the bytes it says, which are those that were asked for."""
-        asked_for, if_range = asker.ask.fields["range"], asker.ask.fields.get("if-range")
-        if if_range is not None and body.fetch_id not in asker.fetches:
-            same = if_range == body.etag and not if_range.startswith("W/")
-            self._claim(same, "if-range", f"a part under {if_range}, of {body.etag}", name)
-        if answer.pieces is not None:
-            sent = b""
-            for piece in answer.pieces:
-                cut = piece if isinstance(piece, bytes) else body.content[piece.start : piece.stop]
-                if not isinstance(piece, bytes):
-                    self._claim(cut == body.whole[piece.start : piece.stop], "wrong-part", f"{piece}", name)
-                sent += cut
-            return sent
-        span = answer.span
-        assert span is not None
-        self._claim(span.stop <= len(body.content), "content-range", f"{span} of {len(body.content)}", name)
-        sent = body.content[span.start : span.stop]
-        first = body.first + span.start
-        said = headers.first("content-range")
-        self._claim(
-            said == f"bytes {first}-{first + len(sent) - 1}/{len(body.whole)}", "content-range", f"{said}: {span}", name
-        )
-        self._claim(sent == body.whole[first : first + len(sent)], "wrong-part", f"{sent!r} is not at {first}", name)
-        wanted = range_of(asked_for, len(body.whole))
-        self._claim(
-            wanted is None or wanted == (first, first + len(sent) - 1), "another-part", f"{said} for {asked_for}", name
-        )
-        return sent
 
     # ---- words -------------------------------------------------------------------------------------------------
 
@@ -498,10 +429,6 @@ class World:
     def _tell(self, line: str) -> None:
         self.lines.append(line)
 
-    def _claim(self, holds: bool, kind: str, sentence: str, name: str) -> None:
-        if not holds:
-            raise Wrong(Complaint(kind, sentence), name)
-
 
 def _bytes_of(target: str, version: int, size: int) -> bytes:
     """A body that says whose it is, and in which no two near parts look alike."""
@@ -509,10 +436,6 @@ def _bytes_of(target: str, version: int, size: int) -> bytes:
 
 
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-def _opaque(tag: str) -> str:
-    return tag.removeprefix("W/")
 
 
 def _names(order: PurgeOrder, body: Body) -> bool:
@@ -523,16 +446,3 @@ def _names(order: PurgeOrder, body: Body) -> bool:
             return order.value in body.surrogate_keys
         case PurgeKind.EVERYTHING:
             return True
-
-
-def _get(ask: Ask, lines: dict[str, str]) -> str:
-    method = [] if ask.method == "GET" else [f"method={ask.method!r}"]
-    return f"get({', '.join([repr(ask.target), *method, *_keywords(lines)])})"
-
-
-def _says(status: int, lines: dict[str, str]) -> str:
-    return f"says({', '.join([str(status), *_keywords(lines)])})"
-
-
-def _keywords(lines: dict[str, str]) -> list[str]:
-    return [f"{name.replace('-', '_')}={value!r}" for name, value in lines.items()]
