@@ -6,7 +6,7 @@ slow reader stops his own stream and nobody else's, and a stream never holds mor
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, cast
+from typing import cast
 
 import h2.config
 import h2.connection
@@ -16,12 +16,13 @@ import h2.exceptions
 import h2.settings
 import h2.stream
 
-from edge.bodies import WINDOW_BYTES
 from edge.errors import UpstreamFailed
 from edge.parent.deadline import Deadline
-from edge.parent.exchange import Exchange, Incoming, OnInterim, close_body
+from edge.parent.exchange import Exchange, OnInterim, close_body
+from edge.parent.h2_library import H2
 from edge.parent.head import FIELD_LIMIT, HEAD_LIMIT_BYTES
 from edge.parent.slots import Slots
+from edge.parent.stream import Stream
 from edge.settings import Timeouts
 from policy.messages import HOP_BY_HOP, Headers, Lines, RequestHead, ResponseHead
 from policy.plan import Failure
@@ -31,120 +32,6 @@ CONNECTION_WINDOW_BYTES = 16 * 2**20
 
 STREAMS_LIMIT = 1_000
 """Streams at once where the parent allows more. Most servers allow 100 to 250."""
-
-
-FRAME_LIMIT_BYTES = 65_536
-"""Longest frame taken; RFC 9113 §4.2 starts at 16 KiB, and every frame costs the library some 50 µs."""
-
-
-class _H2(h2.connection.H2Connection):
-    """The library's connection, less two of its refusals; both overridden methods are held down by tests."""
-
-    def __init__(self) -> None:
-        super().__init__(h2.config.H2Configuration(client_side=True, header_encoding=None))
-        codes = h2.settings.SettingCodes
-        self.local_settings = h2.settings.Settings(
-            client=True,
-            initial_values={
-                codes.ENABLE_PUSH: 0,
-                codes.INITIAL_WINDOW_SIZE: WINDOW_BYTES,
-                codes.MAX_FRAME_SIZE: FRAME_LIMIT_BYTES,
-                codes.MAX_HEADER_LIST_SIZE: HEAD_LIMIT_BYTES,
-            },
-        )
-
-        # The library takes the limits from the settings only when the parent has acknowledged a change of them.
-        self.max_inbound_frame_size = FRAME_LIMIT_BYTES
-        self.decoder.max_header_list_size = HEAD_LIMIT_BYTES
-
-    def _receive_goaway_frame(self, frame: Any) -> tuple[list[Any], list[h2.events.Event]]:
-        # The library closes the connection at a GOAWAY and takes the frames behind it for errors, but streams up to
-        # its last id are still being answered (RFC 9113 §6.8): servers hang up gracefully in the middle of bodies.
-        event = h2.events.ConnectionTerminated()
-        event.error_code = frame.error_code
-        event.last_stream_id = frame.last_stream_id
-        event.additional_data = frame.additional_data or None
-        return [], [event]
-
-    def count_ourselves(self, stream_id: int) -> None:
-        """Leave a stream's Content-Length to us: the library ends the whole connection for one that lies, and takes
-        the Content-Length of a 304 that ends with an empty DATA frame for a lie (RFC 9113 §8.1.1)."""
-        stream: Any = self.streams[stream_id]
-        stream._track_content_length = _nothing
-
-
-def _nothing(length: int, end_stream: bool) -> None:
-    pass
-
-
-class _Stream:
-    """One exchange."""
-
-    def __init__(self, connection: "Http2Connection", method: str, on_interim: OnInterim | None) -> None:
-        loop = asyncio.get_running_loop()
-        self.id = 0
-        self.connection = connection
-        self.head: asyncio.Future[ResponseHead] = loop.create_future()
-        self.incoming = Incoming(self.consumed)
-        self.deadline = Deadline(loop, self.late)
-        self.late_for = Failure.FIRST_BYTE_TIMEOUT
-        self.bodiless = method == "HEAD"
-        self.on_interim = on_interim
-        self.left: int | None = None
-        """Bytes its Content-Length still promises; None without one."""
-        self.head_bytes = 0
-        self.to_return = 0
-        """Bytes taken from its window and not given back yet."""
-        self.remote_ended = False
-        self.sending: asyncio.Task[None] | None = None
-        self.may_send: asyncio.Future[None] | None = None
-        self.seen_bytes = connection.bytes_received
-        self.unprocessed = False
-        """The parent says that it has not acted on it, so that asking again harms nobody (RFC 9113 §8.7)."""
-
-    @property
-    def over(self) -> bool:
-        return self.incoming.ended or self.incoming.failure is not None
-
-    def wait(self, seconds: float, why: Failure) -> None:
-        self.late_for = why
-        self.deadline.set(seconds)
-
-    def go_on(self) -> None:
-        """More is to come; what its reader leaves in the window is not the parent's delay."""
-        if self.over:
-            return
-        if self.incoming.queued_bytes < WINDOW_BYTES // 2:
-            self.wait(self.connection.timeouts.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
-        else:
-            self.deadline.clear()
-
-    def late(self) -> None:
-        if self.connection.bytes_received == self.seen_bytes:
-            # Not even a PING came since it was asked: better to ask the next one on another connection.
-            self.connection.leave()
-        self.connection.cut(self, self.late_for, "nothing came in time")
-
-    def consumed(self, size: int) -> None:
-        self.to_return += size
-        if self.to_return >= WINDOW_BYTES // 2 and not self.remote_ended:
-            self.connection.open_window(self)
-        if not self.over:
-            self.go_on()
-
-    def fail(self, failure: UpstreamFailed) -> None:
-        if not self.head.done():
-            self.head.set_exception(failure)
-            self.head.exception()  # retrieved: its asker may just have been cancelled
-        if not self.over:
-            self.incoming.fail(failure)
-        self.deadline.stop()
-        self.wake_sender()
-
-    def wake_sender(self) -> None:
-        waiter, self.may_send = self.may_send, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
 
 
 class Http2Connection(asyncio.Protocol):
@@ -166,8 +53,8 @@ class Http2Connection(asyncio.Protocol):
         self._scheme = scheme
         self._authority = authority
         self._gone = gone
-        self._h2 = _H2()
-        self._streams: dict[int, _Stream] = {}
+        self._h2 = H2()
+        self._streams: dict[int, Stream] = {}
         self._transport: asyncio.Transport | None = None
         self._write_paused = False
         self._unacked = 0
@@ -190,7 +77,7 @@ class Http2Connection(asyncio.Protocol):
             await self.slots.take(self.timeouts.connect)
         except TimeoutError:
             raise UpstreamFailed(Failure.CONNECT_TIMEOUT, "no stream came free") from None
-        stream = _Stream(self, request.method, on_interim)
+        stream = Stream(self, request.method, on_interim)
         try:
             self._open_stream(stream, lines, ends=body is None)
             if body is None:
@@ -207,7 +94,7 @@ class Http2Connection(asyncio.Protocol):
             raise
         return Exchange(head, stream.incoming, lambda: self._close_stream(stream))
 
-    def _open_stream(self, stream: _Stream, lines: list[tuple[bytes, bytes]], *, ends: bool) -> None:
+    def _open_stream(self, stream: Stream, lines: list[tuple[bytes, bytes]], *, ends: bool) -> None:
         if not self.open:
             stream.unprocessed = True
             raise UpstreamFailed(Failure.RESET, "the connection was given up")
@@ -225,7 +112,7 @@ class Http2Connection(asyncio.Protocol):
         self._deadline.clear()
         self._flush()
 
-    async def _send(self, stream: _Stream, body: AsyncIterator[bytes], length: int | None) -> None:
+    async def _send(self, stream: Stream, body: AsyncIterator[bytes], length: int | None) -> None:
         """Send a request body as the parent's windows allow. An error of `body` fails the exchange."""
         sent_bytes = 0
         try:
@@ -264,7 +151,7 @@ class Http2Connection(asyncio.Protocol):
         finally:
             await close_body(body)
 
-    async def _window(self, stream: _Stream) -> None:
+    async def _window(self, stream: Stream) -> None:
         """Wait until the parent takes more of the body; once it answers, the answer's own deadline rules."""
         if not stream.head.done():
             stream.wait(self.timeouts.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
@@ -273,19 +160,19 @@ class Http2Connection(asyncio.Protocol):
         if not stream.head.done():
             stream.deadline.clear()
 
-    def open_window(self, stream: _Stream) -> None:
+    def open_window(self, stream: Stream) -> None:
         """Its reader has taken so much that the parent may send more."""
         if stream.id in self._streams and not self.closed:
             self._h2.increment_flow_control_window(stream.to_return, stream.id)
             stream.to_return = 0
             self._flush()
 
-    def cut(self, stream: _Stream, why: Failure, detail: str) -> None:
+    def cut(self, stream: Stream, why: Failure, detail: str) -> None:
         """Fail an exchange and tell the parent to stop; the connection goes on."""
         stream.fail(UpstreamFailed(why, detail))
         self._reset(stream)
 
-    def _reset(self, stream: _Stream) -> None:
+    def _reset(self, stream: Stream) -> None:
         if stream.sending is not None:
             stream.sending.cancel()
         if self._streams.pop(stream.id, None) is None:
@@ -298,7 +185,7 @@ class Http2Connection(asyncio.Protocol):
                 return  # closed meanwhile: it knows
             self._flush()
 
-    def _close_stream(self, stream: _Stream) -> None:
+    def _close_stream(self, stream: Stream) -> None:
         """The exchange is over for its asker: whatever is still under way is cut, and its place is free."""
         stream.deadline.stop()
         self._reset(stream)
@@ -442,7 +329,7 @@ class Http2Connection(asyncio.Protocol):
             stream.sending.cancel()  # it has made up its mind without the rest of the request
         stream.go_on()
 
-    def _head_of(self, stream: _Stream, fields: list[tuple[bytes, bytes]]) -> ResponseHead | None:
+    def _head_of(self, stream: Stream, fields: list[tuple[bytes, bytes]]) -> ResponseHead | None:
         """The head in a header section; None if it is beyond the limits, and then the exchange has failed."""
         stream.head_bytes += sum(len(name) + len(value) for name, value in fields)
         if stream.head_bytes > HEAD_LIMIT_BYTES or len(fields) > FIELD_LIMIT:

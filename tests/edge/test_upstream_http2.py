@@ -30,8 +30,8 @@ from edge.upstream import Upstream
 from listening import Listener, bind, url_of
 from policy.messages import ResponseHead
 from policy.plan import Failure
-from tests.edge.test_upstream import QUICK, ask, asking
-from tests.edge.test_upstream_pool import pieces, settled, until
+from tests.edge.test_upstream import QUICK, ask, asking, until
+from tests.edge.test_upstream_pool import pieces, settled
 from tests.kit.origin import running_origin
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

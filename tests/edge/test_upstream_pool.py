@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from edge.errors import UpstreamFailed
 from edge.settings import Timeouts
 from edge.upstream import Upstream
 from policy.plan import Failure
-from tests.edge.test_upstream import OK, QUICK, ask, asking, sends
+from tests.edge.test_upstream import OK, QUICK, ask, asking, sends, until
 from tests.kit.origin import Asked, running_origin
 
 SHORT = Timeouts(connect=0.05, first_byte=0.05, between_bytes=0.05)
@@ -26,13 +26,8 @@ async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:
 
 
 async def settled(upstream: Upstream, connections: int) -> None:
-    """Wait until so many are open; pytest's time-out bounds it."""
+    """Wait until so many are open."""
     await until(lambda: upstream.open_connections == connections)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():  # noqa: ASYNC110 - transports tell nobody when they have closed
-        await asyncio.sleep(0)
 
 
 def open_files() -> int:
