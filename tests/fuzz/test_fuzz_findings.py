@@ -148,3 +148,35 @@ def test_an_entry_that_became_another_variant_does_not_stand_in() -> None:
     edge.on_response(one, says(304, vary="x-device"), START + 2)
     answer = edge.on_failure(other, Failure.RESET, START + 2).answers[other.ticket]
     assert answer.status == 502  # type: ignore[union-attr]
+
+
+@still_open("private", "no-store", "vary")
+@pytest.mark.parametrize(
+    "said", [{"cache_control": "private, max-age=60"}, {"cache_control": "no-store, max-age=60"}, {"vary": "*"}]
+)
+def test_a_head_that_forbids_sharing_ends_it(said: dict[str, str]) -> None:
+    edge = machine()
+    edge.on_response(fetch(edge), says(cache_control="max-age=1", etag='"1"'), START)
+    asking = fetch(edge, 2, method="HEAD")
+    edge.on_response(asking, says(200, **{"cache_control": "max-age=60", "etag": '"1"', **said}), START + 2)
+    assert not isinstance(edge.on_request(get(), START + 3), Serve)
+
+
+@still_open("unasked-part")
+@pytest.mark.parametrize(
+    ("status", "asks"), [(416, {"range": "bytes=99-"}), (412, {"if_match": '"x"'})], ids=["416", "412"]
+)
+def test_what_only_answers_a_range_or_a_condition_is_not_stored_for_all(status: int, asks: dict[str, str]) -> None:
+    edge = machine()
+    edge.on_response(fetch(edge, fields=asks), says(status, cache_control="max-age=60"), START)
+    assert not isinstance(edge.on_request(get(), START), Serve)
+
+
+@still_open("if-range")
+@pytest.mark.parametrize("if_range", ['"0"', 'W/"1"'])
+def test_a_stored_part_heeds_if_range(if_range: str) -> None:
+    edge = machine()
+    part = says(206, cache_control="max-age=60", etag='"1"', content_range="bytes 4-7/12", content_length="4")
+    edge.on_response(fetch(edge, fields={"range": "bytes=4-7"}), part, START)
+    answer = edge.on_request(get(range="bytes=4-7", if_range=if_range), START)
+    assert not isinstance(answer, Serve)
