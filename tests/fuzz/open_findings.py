@@ -8,6 +8,7 @@ OPEN: dict[str, str] = {
     "private": "a HEAD's 200 that says private freshens a stored GET, which is shared on (RFC 9111 §4.3.5, §5.2.2.7)",
     "no-store": "the same with no-store",
     "vary": "the same with Vary: *",
+    "unasked-412": "the same as the next, of a 412",
     "unasked-part": "a 416 or 412 with a lifetime is stored, and answers who asked for no range or made no condition",
     "if-range": "a stored part answers a range whose If-Range does not name it (RFC 9110 §13.1.5)",
     "fallback-vary": "a 304 to one variant's question changes what an entry is for; another's failing question still gets it",

@@ -144,6 +144,8 @@ def some_ask(chance: Random) -> Ask:
         fields["if-none-match"] = chance.choice(['"v1"', 'W/"v2"', '"same"', "*", '"x", "v3"'])
     if chance.random() < 0.05:
         fields["if-modified-since"] = chance.choice(["Thu, 01 Jan 2099 00:00:00 GMT", "Thu, 01 Jan 1998 00:00:00 GMT"])
+    if chance.random() < 0.04:
+        fields["if-match"] = '"x"'
     method = chance.choices(["GET", "HEAD", "POST", "DELETE", "OPTIONS", "REPORT"], [80, 8, 6, 2, 2, 2])[0]
     return Ask(chance.choice(TARGETS), method, fields, some_wish(chance))
 
@@ -169,8 +171,8 @@ def some_answer(chance: Random) -> Answer:
     return Answer(
         which=chance.randrange(4),
         status=chance.choices(
-            [200, 304, 404, 503, 500, 204, 301, 302, 206, 299, 599, 416],
-            [60, 14, 4, 7, 2, 3, 2, 2, 6, 1, 1, 1],
+            [200, 304, 404, 503, 500, 204, 301, 302, 206, 299, 599, 416, 412],
+            [60, 14, 4, 7, 2, 3, 2, 2, 6, 1, 1, 1, 1],
         )[0],
         control=some_control(chance),
         fields=fields,
