@@ -14,14 +14,15 @@ from policy.flights import Flight, FlightTable, Waiter
 from policy.forward import conditional, for_the_rest, forwarded, has_conditions, hops_left, visited
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
-from policy.key import cache_key, drop_parameter
+from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding
 from policy.matching import Matcher
 from policy.messages import RequestHead
 from policy.parts import may_be_completed
 from policy.plan import Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Serve
 from policy.profile import RFC9111, Profile
 from policy.record import Cause, Outcome
-from policy.service import Behavior, Key, Service
+from policy.service import Behavior, Service
+from policy.settling import settled
 
 DECISIVE = frozenset(
     {"cache-control", "pragma", "via", "range", "if-range", "if-none-match", "if-modified-since", "authorization"}
@@ -36,18 +37,20 @@ class Deciding:
     """State of one cache node, and its decisions about requests."""
 
     def __init__(self, service: Service, profile: Profile = RFC9111, *, gate: Gate | None = None) -> None:
+        # What a behavior leaves open, the profile settles: once, here.
+        service = service.model_copy(update={"behaviors": tuple(settled(b, profile) for b in service.behaviors)})
         self.service = service
         self.profile = profile
         self.gate: Gate = gate if gate is not None else ServiceGate(service, {})
         self.index = EntryIndex()
         self.room = Room(service.room)
         self.flights = FlightTable()
-        self.matcher = Matcher(service.behaviors, Behavior(path="*"))
+        self.matcher = Matcher(service.behaviors, settled(Behavior(path="*"), profile))
         self._plain = {
-            id(behavior)
+            id(behavior): key_of
             for behavior in (*service.behaviors, self.matcher.otherwise)
             if behavior.cache
-            and behavior.key == Key()
+            and (key_of := plain_key(behavior)) is not None
             and (not service.gate or (behavior.token is None and behavior.geo is None))
         }
         """Behaviors (by identity) under which a plain hit needs no look at gate or key rules."""
@@ -67,8 +70,9 @@ class Deciding:
         """What to do with a request that arrived at `now`."""
         self.events += 1
         behavior = self.matcher.behavior_of(request.path)
-        if request.method == "GET" and id(behavior) in self._plain:
-            served = self._plain_hit(request, behavior, now)
+        key_of = self._plain.get(id(behavior)) if request.method == "GET" else None
+        if key_of is not None:
+            served = self._plain_hit(request, behavior, key_of(request), now)
             if served is not None:
                 return served
         if visited(request, self.service.name):
@@ -83,15 +87,16 @@ class Deciding:
         secret = self.gate.secret_parameter(behavior)
         if secret is not None:
             request = replace(request, query=drop_parameter(request.query, secret))
+        if self.profile.accept_encoding_reduced:
+            request = with_reduced_coding(request)
         return self._plan(request, behavior, self._next_id(), now)
 
-    def _plain_hit(self, request: RequestHead, behavior: Behavior, now: float) -> Serve | None:
+    def _plain_hit(self, request: RequestHead, behavior: Behavior, key: str, now: float) -> Serve | None:
         """The usual case, short: a GET that asks for nothing special, of a fresh response that varies on nothing.
 
         None: not that case; the long way decides, and would decide the same.
         """
-        query = request.query
-        entries = self.index.variants(request.path if query is None else f"{request.path}?{query}")
+        entries = self.index.variants(key)
         if not entries:
             return None
         entry = entries[0]

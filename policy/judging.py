@@ -13,6 +13,7 @@ from policy.parts import covers
 from policy.profile import Profile
 from policy.record import Cause
 from policy.reuse import Standing, asked, forbids_reuse, standing, takes_stale
+from policy.revalidate import range_applies
 from policy.service import Behavior
 
 
@@ -68,7 +69,7 @@ def judge(
         entry, cause = None, found
     else:
         entry = found
-        if entry.part is not None and not covers(entry, wanted):
+        if entry.part is not None and not (covers(entry, wanted) and range_applies(request, entry, now)):
             cause = Cause.PARTIAL
         elif wish is not None and forbids_reuse(wish, entry.life, now):
             cause = Cause.REQUEST

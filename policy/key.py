@@ -1,7 +1,13 @@
 """The cache key: what two requests must share to share an answer (RFC 9111 §2)."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from policy.messages import RequestHead
+from policy.negotiation import weighted
 from policy.service import Behavior
+
+ORIGINAL_CODING = "fastly-orig-accept-encoding"
 
 
 def drop_parameter(query: str | None, name: str) -> str | None:
@@ -14,23 +20,105 @@ def drop_parameter(query: str | None, name: str) -> str | None:
 
 def keyed_query(query: str | None, behavior: Behavior) -> str | None:
     """The part of the query that enters the key, in the order received."""
-    wanted = behavior.key.query
-    if query is None or wanted == "all":
+    wanted, unwanted = behavior.key.query, behavior.key.query_except
+    if query is None or (wanted in ("all", None) and not unwanted):
         return query
     if wanted == "none":
         return None
-    kept = [part for part in query.split("&") if part.partition("=")[0] in wanted]
+    if isinstance(wanted, tuple):
+        kept = [part for part in query.split("&") if part.partition("=")[0] in wanted]
+    else:
+        kept = [part for part in query.split("&") if part.partition("=")[0] not in unwanted]
     return "&".join(kept) or None
 
 
-def cache_key(request: RequestHead, behavior: Behavior) -> str:
-    """`/path?query`, then a line for each header field of the behavior's key.
+def keyed_cookies(request: RequestHead, behavior: Behavior) -> str | None:
+    """The cookies that enter the key, sorted: their order is of no account; None when there is none."""
+    wanted, unwanted = behavior.key.cookies, behavior.key.cookies_except
+    if wanted == "none":
+        return None
+    pairs = [pair.strip() for line in request.headers.all("cookie") for pair in line.split(";")]
+    kept = sorted(
+        pair
+        for pair in pairs
+        if pair
+        and (pair.partition("=")[0] in wanted if isinstance(wanted, tuple) else pair.partition("=")[0] not in unwanted)
+    )
+    return "; ".join(kept) or None
 
-    The key covers what reaches the origin: host is not part of it, since one node asks one parent and overwrites Host.
+
+def keyed_coding(request: RequestHead, behavior: Behavior) -> str | None:
+    """Accept-Encoding as it enters the key: `br,gzip` or one of the two, as far as the behavior tells them apart.
+
+    Source: CloudFront, "Understand cache policies": EnableAcceptEncodingGzip and -Brotli.
     """
+    enabled = behavior.key.accept_encoding
+    accepted = request.headers.joined("accept-encoding") if enabled else None
+    if accepted is None:
+        return None
+    taken = {coding for coding, weight in weighted(accepted) if weight > 0}
+    return ",".join(coding for coding in ("br", "gzip") if coding in enabled and coding in taken) or None
+
+
+def reduced_coding(accept_encoding: str) -> str | None:
+    """Accept-Encoding as Fastly shows it to everything behind: `br`, else `gzip`, else nothing."""
+    taken = {coding for coding, weight in weighted(accept_encoding) if weight > 0}
+    return next((coding for coding in ("br", "gzip") if coding in taken), None)
+
+
+def with_reduced_coding(request: RequestHead) -> RequestHead:
+    """The request with its Accept-Encoding reduced; the original is kept beside it.
+
+    Source: Fastly, "Accept-Encoding": reduced before VCL, kept as Fastly-Orig-Accept-Encoding.
+    """
+    accepted = request.headers.joined("accept-encoding")
+    if accepted is None:
+        return request
+    coding = reduced_coding(accepted)
+    headers = request.headers.without(("accept-encoding", ORIGINAL_CODING)).plus((ORIGINAL_CODING, accepted))
+    return replace(request, headers=headers if coding is None else headers.plus(("accept-encoding", coding)))
+
+
+def cache_key(request: RequestHead, behavior: Behavior) -> str:
+    """`/path?query`, then a line for each further part: host, header fields, cookies, codings.
+
+    Without the host where one node asks one parent and overwrites Host: the key covers what reaches the origin.
+    """
+    key = behavior.key
     query = keyed_query(request.query, behavior)
-    key = request.path if query is None else f"{request.path}?{query}"
-    for name in behavior.key.headers:
+    text = request.path if query is None else f"{request.path}?{query}"
+    if key.host:
+        text += f"\nhost: {request.host.lower()}"
+    for name in key.headers:
         value = request.headers.joined(name.lower())
-        key += f"\n{name.lower()}: {'' if value is None else value.strip()}"
-    return key
+        text += f"\n{name.lower()}: {'' if value is None else value.strip()}"
+    if key.cookies != "none":
+        text += f"\ncookie: {keyed_cookies(request, behavior) or ''}"
+    coding = keyed_coding(request, behavior)
+    return text if coding is None else f"{text}\naccept-encoding: {coding}"
+
+
+def plain_key(behavior: Behavior) -> Callable[[RequestHead], str] | None:
+    """A short way to the same key, where it holds no more than path, query and host; None where it holds more."""
+    key = behavior.key
+    if key.headers or key.cookies != "none" or key.accept_encoding or key.query_except or isinstance(key.query, tuple):
+        return None
+    if key.query == "none":
+        return _path_and_host if key.host else _path
+    return _target_and_host if key.host else _target
+
+
+def _path(request: RequestHead) -> str:
+    return request.path
+
+
+def _target(request: RequestHead) -> str:
+    return request.path if request.query is None else f"{request.path}?{request.query}"
+
+
+def _path_and_host(request: RequestHead) -> str:
+    return f"{request.path}\nhost: {request.host.lower()}"
+
+
+def _target_and_host(request: RequestHead) -> str:
+    return f"{_target(request)}\nhost: {request.host.lower()}"

@@ -6,7 +6,7 @@
 Headers are read once, when a response arrives; from then on a request costs comparisons.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from policy.directives import ruling
@@ -20,6 +20,9 @@ HEURISTIC_STATUSES = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410
 """Statuses whose answers may be kept without explicit freshness (RFC 9110 §15.1)."""
 
 NEGATIVE_STATUSES = frozenset({404, 410})
+
+_OUR_BOUNDS = frozenset({"ttl.min", "ttl.default", "ttl.max", "error_ttl"})
+"""Rules that are settings of ours, not the origin's word."""
 
 
 @dataclass(slots=True)
@@ -62,11 +65,13 @@ class Lifetime:
         )
 
 
-def initial_age(head: ResponseHead, asked_at: float, now: float) -> float:
-    """Age on arrival (RFC 9111 §4.2.3): the larger of what Date and what Age plus the wait say."""
+def initial_age(head: ResponseHead, asked_at: float, now: float, *, from_date: bool = True) -> float:
+    """Age on arrival (RFC 9111 §4.2.3): the larger of what Date (if it counts) and what Age plus the wait say."""
     age_field = head.headers.first("age")
     age_value = cache_control.delta_seconds(age_field.partition(",")[0].strip(" \t")) if age_field else None
     corrected = (age_value or 0) + max(0.0, now - asked_at)
+    if not from_date:
+        return float(age_value or 0)
     date = dates.parse_date(head.headers.first("date"), now)
     # Date has whole seconds: an origin on our own clock would look up to a second old without the floor.
     apparent = 0.0 if date is None else max(0.0, float(int(now)) - date)
@@ -82,13 +87,17 @@ def freshness(head: ResponseHead, behavior: Behavior, profile: Profile, now: flo
     headers = head.headers
     ruled = ruling(headers, profile)
     directives = ruled.control
+    if profile.error_caching is not None and head.status >= 400:
+        return _of_error(head, behavior, directives, profile, now)
+    if kept_against_its_will(directives, behavior, profile):
+        return behavior.ttl.min, "ttl.min"
     lifetime: float | None
     if directives.s_maxage is not None:
         lifetime, rule = directives.s_maxage, "s-maxage"
     elif directives.max_age is not None:
-        lifetime, rule = directives.max_age, "max-age"
+        lifetime, rule = directives.max_age, "surrogate-control" if ruled.surrogate else "max-age"
     elif "expires" in headers and not ruled.targeted:
-        lifetime, rule = _until_expiry(head, now), "expires"
+        lifetime, rule = _until_expiry(head, now, from_now=profile.expires_from_now), "expires"
     else:
         return _unstated(head, behavior, profile, directives.public, now)
     longest = behavior.ttl.max if behavior.ttl.max is not None else profile.max_ttl
@@ -99,13 +108,41 @@ def freshness(head: ResponseHead, behavior: Behavior, profile: Profile, now: flo
     return lifetime, rule
 
 
-def _until_expiry(head: ResponseHead, now: float) -> float:
-    """Expires - Date, never negative; an unreadable or ambiguous Expires has passed already (RFC 9111 §5.3)."""
+def kept_against_its_will(directives: CacheControl, behavior: Behavior, profile: Profile) -> bool:
+    """Whether a `ttl.min` above 0 keeps what says no-store, no-cache or private (CloudFront)."""
+    forbidden = directives.no_store or directives.no_cache or directives.private
+    return profile.min_ttl_overrides and behavior.ttl.min > 0 and forbidden
+
+
+def _of_error(
+    head: ResponseHead, behavior: Behavior, directives: CacheControl, profile: Profile, now: float
+) -> tuple[float | None, str]:
+    """An error's lifetime: the larger of ErrorCachingMinTTL and the origin's word; no other directive counts.
+
+    Source: CloudFront, "How CloudFront processes HTTP 4xx and 5xx status codes from your origin".
+    """
+    least = behavior.error_ttl if behavior.error_ttl is not None else profile.error_ttl or 0.0
+    if directives.s_maxage is not None:
+        told, rule = float(directives.s_maxage), "s-maxage"
+    elif directives.max_age is not None:
+        told, rule = float(directives.max_age), "max-age"
+    elif "expires" in head.headers:
+        told, rule = _until_expiry(head, now, from_now=profile.expires_from_now), "expires"
+    else:
+        return least, "error_ttl"
+    longest = behavior.ttl.max if behavior.ttl.max is not None else profile.max_ttl
+    if longest is not None and told > longest:
+        told, rule = longest, "ttl.max"
+    return (told, rule) if told > least else (least, "error_ttl")
+
+
+def _until_expiry(head: ResponseHead, now: float, *, from_now: bool) -> float:
+    """Expires - Date (or - now), never negative; an unreadable or ambiguous Expires has passed already (§5.3)."""
     lines = set(head.headers.all("expires"))
     expires = dates.parse_date(lines.pop(), now) if len(lines) == 1 else None
     if expires is None:
         return 0.0
-    date = dates.parse_date(head.headers.first("date"), now)
+    date = None if from_now else dates.parse_date(head.headers.first("date"), now)
     return max(0.0, expires - (now if date is None else date))
 
 
@@ -113,11 +150,10 @@ def _unstated(
     head: ResponseHead, behavior: Behavior, profile: Profile, public: bool, now: float
 ) -> tuple[float | None, str]:
     """The lifetime of an answer whose origin names none."""
-    if head.status in NEGATIVE_STATUSES and profile.error_ttls is None:
-        return behavior.error_ttl, "error_ttl"
-    if profile.error_ttls is not None and head.status in profile.error_ttls:
-        return profile.error_ttls[head.status], "error_ttl"
-    if head.status not in HEURISTIC_STATUSES and not public:
+    error_ttl = behavior.error_ttl if behavior.error_ttl is not None else profile.error_ttl
+    if head.status in NEGATIVE_STATUSES and error_ttl is not None:
+        return error_ttl, "error_ttl"
+    if head.status not in (profile.storable_statuses or HEURISTIC_STATUSES) and not public:
         return None, "none"
     default = behavior.ttl.default if behavior.ttl.default is not None else profile.default_ttl
     if default is not None:
@@ -136,13 +172,20 @@ def _unstated(
 def lifetime_of(head: ResponseHead, behavior: Behavior, profile: Profile, *, asked_at: float, now: float) -> Lifetime:
     """The instants of a response that arrived at `now` to a question asked at `asked_at`."""
     directives = ruling(head.headers, profile).control
+    if kept_against_its_will(directives, behavior, profile):
+        directives = replace(directives, no_cache=False, no_store=False, private=False)
     seconds, rule = freshness(head, behavior, profile, now)
-    born_at = now - initial_age(head, asked_at, now)
-    fresh_until = born_at + (seconds or 0.0)
+    born_at = now - initial_age(head, asked_at, now, from_date=profile.age_from_date)
+    from_arrival = profile.bounds_from_arrival and rule in _OUR_BOUNDS
+    fresh_until = (now if from_arrival or (rule == "expires" and profile.expires_from_now) else born_at) + (
+        seconds or 0.0
+    )
+    if profile.bounds_from_arrival and fresh_until < now + behavior.ttl.min:
+        fresh_until, rule = now + behavior.ttl.min, "ttl.min"
     refresh_window, error_window = _stale_windows(directives, behavior, profile)
     fallback_until = fresh_until + max(refresh_window, error_window)
     strict = directives.must_revalidate or directives.proxy_revalidate or directives.no_cache
-    may_be_stale = not strict and directives.s_maxage is None
+    may_be_stale = not strict and not (directives.s_maxage is not None and profile.s_maxage_forbids_stale)
     disconnected = profile.stale_when_unreachable and may_be_stale
     return Lifetime(
         born_at=born_at,
@@ -163,8 +206,9 @@ def _stale_windows(directives: CacheControl, behavior: Behavior, profile: Profil
     """
     if directives.must_revalidate or directives.proxy_revalidate or directives.no_cache:
         return 0.0, 0.0
-    refresh, error = directives.stale_while_revalidate, directives.stale_if_error
-    if directives.s_maxage is not None:
+    refresh = directives.stale_while_revalidate
+    error = directives.stale_if_error if profile.origin_stale_if_error else None
+    if directives.s_maxage is not None and profile.s_maxage_forbids_stale:
         # It carries proxy-revalidate with it (RFC 9111 §5.2.2.10): only what the origin itself allows beside it counts.
         return refresh or 0.0, error or 0.0
     if refresh is None:

@@ -63,7 +63,7 @@ class EdgeMachine(Deciding):
         flight = self.flights.close(fetch)
         if flight is None:
             return Landing()
-        response = ResponseHead(head.status, end_to_end(head.headers))
+        response = received(head, fetch.behavior, self.profile)
         if "date" not in response.headers:
             # A recipient with a clock adds it when it stores or forwards (RFC 9110 §6.6.1).
             response.headers.lines.append(("date", format_date(now)))
@@ -85,7 +85,7 @@ class EdgeMachine(Deciding):
     def _land_pass(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
         request = fetch.request
-        if invalidates(request, response):
+        if self.profile.unsafe_invalidates and invalidates(request, response):
             for target in (request.target, *also_doubtful(request, response)):
                 landing.dropped += self._invalidate(target)
         if request.method == "POST" and fetch.behavior.cache and self._why_not(flight, response, now) is None:
@@ -311,15 +311,23 @@ class EdgeMachine(Deciding):
         share_always: bool = False,
     ) -> None:
         """Answer one who joined: with what landed if it may be reused for it, else on its own."""
-        selected = not entry.selecting or entry.selecting == selecting_fields(
-            (name for name, _ in entry.selecting), waiter.request.headers
-        )
-        if selected and (share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)):
+        if self._answers(entry, waiter) and (
+            share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)
+        ):
             landing.answers[waiter.ticket] = self._answering.after_fetch(
                 entry, waiter.request, fetch, waiter.behavior, Outcome.COLLAPSED, waiter.plan.cause, now
             )
         else:
             self._decide_for(waiter, landing, now)
+
+    @staticmethod
+    def _answers(entry: Entry, waiter: Waiter) -> bool:
+        """Whether the entry is the one this request selects, and holds what it asks for."""
+        headers = waiter.request.headers
+        if entry.part is not None and not covers(entry, headers.first("range")):
+            return False
+        selecting = entry.selecting
+        return not selecting or selecting == selecting_fields((name for name, _ in selecting), headers)
 
     def _decide_again(self, flight: Flight, landing: Landing, now: float) -> None:
         for waiter in flight.waiters:
@@ -373,7 +381,7 @@ class EdgeMachine(Deciding):
         fetch, landing = flight.fetch, Landing()
         entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None) else None
         for waiter in flight.waiters:
-            if entry is not None and (entry.part is None or covers(entry, waiter.request.headers.first("range"))):
+            if entry is not None and self._answers(entry, waiter):
                 self.room.touch(entry)
                 landing.answers[waiter.ticket] = self._answering.after_fetch(
                     entry, waiter.request, fetch, waiter.behavior, Outcome.HIT_STALE, waiter.plan.cause, now,
@@ -420,7 +428,7 @@ class EdgeMachine(Deciding):
         entry.ready_until = 0.0
         entry.life = lifetime_of(response, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now)
         entry.etag, entry.last_modified = headers.first("etag"), headers.first("last-modified")
-        names = vary_names(headers)
+        names = vary_names(headers) if self.profile.vary_selects else ()
         self.varying.update(names)
         entry.selecting = selecting_fields(names, flight.fetch.request.headers)
         keys = surrogate_keys_of(headers)

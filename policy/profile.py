@@ -1,9 +1,96 @@
 """Every switch where CDNs differ. A switch without a source does not exist; `vendors/` sets them.
 
-The defaults here are plain RFC 9111.
+The defaults here are plain RFC 9111, so what a vendor's file does not name is the standard's.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+from policy.service import Key, Ttl
+
+
+class ResponseFields(Enum):
+    """Which family of fields a node signs its answers with."""
+
+    STANDARD = "Via, Age, X-Cache, Cache-Status"
+    CLOUDFRONT = "X-Cache, Via, X-Amz-Cf-Pop, X-Amz-Cf-Id, Age, Server"
+    FASTLY = "X-Served-By, X-Cache, X-Cache-Hits, X-Timer, Age, Via"
+
+
+class RequestFields(Enum):
+    """Which of a viewer's fields go on to the parent."""
+
+    ALL = "every end-to-end field"
+    CLOUDFRONT = "those of the cache key and the origin request policy; without policies, the legacy table"
+    FASTLY = "every end-to-end field, and Fastly's own"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCaching:
+    """Which error statuses (400 and above) are kept, and how long; the others are not kept."""
+
+    always: frozenset[int]
+    """Kept whatever the origin says, `no-store` included."""
+    if_told: frozenset[int]
+    """Kept only where the origin sends max-age or s-maxage."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureAnswer:
+    """What a viewer is told when the parent failed."""
+
+    status: int
+    words: str
+    """CloudFront's detailed result type, Fastly's `obj.response`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A generated body."""
+
+    content_type: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """What a generated page may tell of: all facts are handed in."""
+
+    status: int
+    words: str
+    """Rule and fact, or the failure's words: "geo: KP is denied", "first byte timeout"."""
+    request_id: str
+    node: str
+    now: float
+
+
+def plain_page(incident: Incident) -> Page:
+    """One line for a person with a terminal."""
+    return Page("text/plain; charset=utf-8", f"{incident.status} {incident.words}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """What of a viewer's request goes on to the origin beside what the cache key holds."""
+
+    headers: frozenset[str] | None = frozenset()
+    """Lower-case names; None: all."""
+    cookies: bool = False
+    query: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a node of this CDN waits for its origin, and how often it tries. Seconds."""
+
+    connect: float
+    first_byte: float
+    between_bytes: float
+    attempts: int = 1
+    """Connection attempts in all; a read timeout is tried again as often for GET and HEAD where `retry_reads`."""
+    retry_reads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +98,8 @@ class Profile:
     """One CDN's habits."""
 
     name: str
+
+    # ---- freshness ---------------------------------------------------------------------------------------------
     default_ttl: float | None = None
     """Freshness lifetime of a storable answer that names none; None: heuristics (RFC 9111 §4.2.2)."""
     max_ttl: float | None = None
@@ -21,31 +110,103 @@ class Profile:
     """A heuristic lifetime is cut to this; ours, the standard only asks for care."""
     targeted_fields: tuple[str, ...] = ("cdn-cache-control",)
     """Targeted fields that rule instead of Cache-Control, the first valid one wins (RFC 9213 §2.2)."""
+    surrogate_control: bool = False
+    """`Surrogate-Control`'s max-age and stale windows come before those of Cache-Control."""
+    min_ttl_overrides: bool = False
+    """A `ttl.min` above 0 keeps also what says no-store, no-cache or private."""
+    bounds_from_arrival: bool = False
+    """`ttl.min`, `ttl.default` and `ttl.max` count from the arrival, whatever Age came with the answer."""
+    expires_from_now: bool = False
+    """`Expires` is an instant on our clock; False: its distance from Date (RFC 9111 §4.2.1)."""
+    age_from_date: bool = True
+    """An old Date makes an answer old (RFC 9111 §4.2.3); False: only `Age` does."""
+    zero_ttls_disable: bool = False
+    """`ttl.max` of 0 makes every request a pass: nothing is stored and nobody waits for another."""
+    cache_policies: Mapping[str, tuple[Ttl, Key]] = field(default_factory=dict)
+    """What a behavior's `cache_policy` stands for, by name."""
+    origin_request_policies: Mapping[str, Forwarding] = field(default_factory=dict)
+    """What a behavior's `origin_request_policy` stands for, by name."""
+    response_headers_policies: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    """What a behavior's `response_headers_policy` adds, by name; the origin's own fields win."""
+    error_ttl: float | None = 1.0
+    """Lifetime of a 404 or 410 without one of its own (None: as other answers), or of every kept error under
+    `error_caching`; a behavior's own `error_ttl` comes first."""
+    error_caching: ErrorCaching | None = None
+    """Statuses from 400 on have rules of their own."""
+
+    # ---- storing -----------------------------------------------------------------------------------------------
+    storable_statuses: frozenset[int] | None = None
+    """Only these may be stored; None: the standard's rules."""
+    pass_words: tuple[str, ...] | None = None
+    """Words that, anywhere in Cache-Control, make the answer a pass, in place of the standard's directives about
+    storing and `no-cache`; None: the standard's."""
+    set_cookie_passes: bool = False
+    """An answer with Set-Cookie is never stored."""
+    set_cookie_needs_cookies: bool = False
+    """Set-Cookie is taken out of answers where the behavior forwards no cookies."""
+    authorization_guarded: bool = True
+    """Answers to requests with Authorization are stored only by leave (RFC 9111 §3.5)."""
+    hit_for_pass: float = 120.0
+    """How long an uncacheable answer is remembered, so that requests for it do not queue behind one another."""
+    unmarked: frozenset[str] = frozenset()
+    """Reasons not to store (`storing.why_not_store`) that leave no such mark: who waited queues again."""
+
+    # ---- key and selection -------------------------------------------------------------------------------------
+    key_query: Literal["all", "none"] = "all"
+    """Whether the query is part of the key where the behavior does not say."""
+    key_host: bool = False
+    """Whether the request's Host is part of the key where the behavior does not say."""
+    accept_encoding_reduced: bool = False
+    """A request's Accept-Encoding is cut to `br`, `gzip` or nothing before anything reads it."""
+    vary_selects: bool = True
+    """`Vary` makes variants; False: only the key does, and `Vary` is cut to fields that reach the origin."""
+    vary_star_stored: bool = False
+    """`Vary: *` is of no account; False: such an answer is not stored (RFC 9111 §4.1: it never matches)."""
+
+    # ---- requests ----------------------------------------------------------------------------------------------
     request_directives: bool = True
     """Honour Cache-Control and Pragma of requests (RFC 9111 §5.2.1: advisory)."""
-    stale_if_error: float = 0.0
-    """How long after its freshness a stored answer stands in for a failing origin, when nothing else says so."""
-    stale_when_unreachable: bool = True
-    """A stored answer stands in for an origin that gives no answer at all, however stale, unless its own directives
-    forbid (RFC 9111 §4.2.4: a cache that is disconnected)."""
     forward_conditions: bool = True
     """Nothing stored for the request: its own conditions go to the origin (RFC 9111 §4.3.2)."""
     range_forwarded: bool = True
     """Nothing stored for a range request: it goes on as it is, and the part is kept. False: the whole is fetched."""
     head_as_get: bool = False
     """A HEAD that the store cannot answer is asked as a GET, whose answer is kept."""
-    storable_statuses: frozenset[int] | None = None
-    """Only these may be stored; None: the standard's rules."""
-    error_ttls: dict[int, float] | None = None
-    """Lifetime of error statuses without one of their own; None: the behavior's `error_ttl` for 404 and 410."""
-    set_cookie_passes: bool = False
-    """An answer with Set-Cookie is never stored."""
-    hit_for_pass: float = 120.0
-    """How long an uncacheable answer is remembered, so that requests for it do not queue behind one another."""
+    unsafe_invalidates: bool = True
+    """An unsafe method's success invalidates what is stored for its target (RFC 9111 §4.4)."""
+    request_fields: RequestFields = RequestFields.ALL
+
+    # ---- stale and failing -------------------------------------------------------------------------------------
+    stale_if_error: float = 0.0
+    """How long after its freshness a stored answer stands in for a failing origin, when nothing else says so."""
+    origin_stale_if_error: bool = True
+    """The origin's own `stale-if-error` is heeded; False: only the behavior's."""
+    stale_when_unreachable: bool = True
+    """A stored answer stands in for an origin that gives no answer at all, however stale, unless its own directives
+    forbid (RFC 9111 §4.2.4: a cache that is disconnected)."""
+    s_maxage_forbids_stale: bool = True
+    """`s-maxage` carries proxy-revalidate with it (RFC 9111 §5.2.2.10)."""
+    failures: Mapping[str, FailureAnswer] = field(default_factory=dict)
+    """What is answered for each `policy.plan.Failure`, by its value; left out: 502, or 504 for what came too late."""
+    failure_status: int | None = None
+    """The status of failures that `failures` does not name; None: 502 or 504."""
+    page: Callable[[Incident], Page] = plain_page
+    """Makes the body of an answer of the node's own."""
+    waits: Waits = Waits(connect=2.0, first_byte=15.0, between_bytes=10.0)
+    """Time-outs and attempts where a node's settings leave them open."""
+
+    # ---- what answers carry ------------------------------------------------------------------------------------
+    response_fields: ResponseFields = ResponseFields.STANDARD
+    kept_from_viewers: frozenset[str] = frozenset()
+    """Fields that nodes pass to one another and viewers never see."""
     x_cache: tuple[str, str] = ("HIT", "MISS")
     """What `X-Cache` says of an answer from the store, and of any other."""
     x_cache_revalidated: str = "HIT"
     """What `X-Cache` says after a 304."""
+    x_cache_error: str | None = None
+    """What `X-Cache` says of a status from 400 on, whoever made it; None: as of others."""
+    via: str = "1.1 {name}"
+    """Our member of a response's `Via`; {name} is the node's name, {hex} a hexadecimal mark of it."""
 
 
 RFC9111 = Profile(name="rfc9111")

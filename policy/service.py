@@ -12,6 +12,24 @@ from units import Bytes, Glob, Seconds, Settings
 
 ProfileName = Literal["rfc9111", "cloudfront", "fastly"]
 
+CachePolicy = Literal[
+    "none",
+    "Amplify",
+    "CachingDisabled",
+    "CachingOptimized",
+    "CachingOptimizedForUncompressedObjects",
+    "Elemental-MediaPackage",
+]
+"""CloudFront's managed cache policies that cdnlab carries out; `vendors/cloudfront/policies.py` says what they hold."""
+
+OriginRequestPolicy = Literal[
+    "none", "AllViewer", "AllViewerExceptHostHeader", "CORS-CustomOrigin", "CORS-S3Origin", "UserAgentRefererHeaders"
+]
+"""CloudFront's managed origin request policies that cdnlab carries out."""
+
+ResponseHeadersPolicy = Literal["none", "SimpleCORS"]
+"""CloudFront's managed response headers policies that cdnlab carries out."""
+
 
 class Ttl(Settings):
     """How long answers of one behavior stay fresh: the origin's word, held between two bounds."""
@@ -35,13 +53,37 @@ class Ttl(Settings):
 
 
 class Key(Settings):
-    """What of a request enters the cache key, beside host and path."""
+    """What of a request enters the cache key, beside the path."""
 
-    query: Literal["all", "none"] | tuple[str, ...] = "all"
-    """Query parameters in the key: "all", "none", or the names of those that are. Others still reach the origin."""
+    query: Literal["all", "none"] | tuple[str, ...] | None = None
+    """Query parameters in the key: "all", "none", or the names of those that are. Left out: the profile's, which is
+    "all", for cloudfront "none". Others still reach the origin, except with cloudfront."""
+
+    query_except: tuple[str, ...] = ()
+    """Query parameters that are not in the key though all others are."""
 
     headers: tuple[str, ...] = ()
     """Request header fields whose values are part of the key."""
+
+    cookies: Literal["all", "none"] | tuple[str, ...] = "none"
+    """Cookies in the key: "all", "none", or the names of those that are; their order does not matter."""
+
+    cookies_except: tuple[str, ...] = ()
+    """Cookies that are not in the key though all others are; wants `cookies = "all"`."""
+
+    accept_encoding: tuple[Literal["gzip", "br"], ...] = ()
+    """Content codings told apart: Accept-Encoding enters the key cut down to these, and so it reaches the origin."""
+
+    host: bool | None = None
+    """Whether the host asked for is part of the key. Left out: the profile's (fastly: true, others: false)."""
+
+    @model_validator(mode="after")
+    def _exceptions(self) -> Self:
+        if self.query_except and self.query not in (None, "all"):
+            raise ValueError('wanted query = "all" with query_except')
+        if self.cookies_except and self.cookies != "all":
+            raise ValueError('wanted cookies = "all" with cookies_except')
+        return self
 
 
 class Geo(Settings):
@@ -120,14 +162,32 @@ class Behavior(Settings):
     stale_if_error: Seconds | None = None
     """Serve stale for so long when the origin fails, where the origin's answer does not say."""
 
-    error_ttl: Seconds = 1.0
-    """How long a 404 or 410 without a lifetime of its own is kept. Short: a segment asked for too early must appear."""
+    error_ttl: Seconds | None = None
+    """How long a 404 or 410 without a lifetime of its own is kept; with cloudfront, at least how long an error is kept
+    (ErrorCachingMinTTL). Left out: the profile's: 1 s, cloudfront 10 s, fastly the default TTL. Short is good: a segment
+    asked for too early must appear."""
+
+    cache_policy: CachePolicy = "none"
+    """With cloudfront: a managed cache policy by name, instead of `ttl` and `key`."""
+
+    origin_request_policy: OriginRequestPolicy = "none"
+    """With cloudfront: a managed origin request policy by name: what reaches the origin beside the cache key."""
+
+    response_headers_policy: ResponseHeadersPolicy = "none"
+    """With cloudfront: a managed response headers policy by name: fields added to every answer."""
 
     token: str | None = None
     """Name of a `[token.NAME]`; requests without a good one are refused with 403."""
 
     geo: Geo | None = None
     """Countries served and refused; the gate stands before the cache."""
+
+    @model_validator(mode="after")
+    def _one_recipe(self) -> Self:
+        written = sorted({"ttl", "key"} & self.model_fields_set)
+        if self.cache_policy != "none" and written:
+            raise ValueError(f"wanted cache_policy or {' and '.join(written)}, not both: the policy sets them")
+        return self
 
 
 class Service(Settings):

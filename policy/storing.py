@@ -2,8 +2,9 @@
 
 from policy.directives import ruling
 from policy.fields import cache_control
+from policy.fields.cache_control import CacheControl
 from policy.invalidation import resolved
-from policy.lifetime import freshness
+from policy.lifetime import freshness, kept_against_its_will
 from policy.messages import Headers, RequestHead, ResponseHead, end_to_end
 from policy.profile import Profile
 from policy.service import Behavior
@@ -31,28 +32,38 @@ def why_not_store(
     if request.method != "GET" and not _answers_later_gets(request, response):
         return "method"
     status = response.status
-    if status == 304 or status < 200 or (status == 206 and not part):
+    # A 416 answers one Range, not the target.
+    if status in (304, 416) or status < 200 or (status == 206 and not part):
         return "status"
     if profile.storable_statuses is not None and status not in profile.storable_statuses:
         return "status"
     headers = response.headers
     directives = ruling(headers, profile).control
-    if directives.must_understand:
-        if status not in UNDERSTOOD_STATUSES:
-            return "must-understand"
-    elif directives.no_store:
-        return "no-store"
+    errors = profile.error_caching
+    if errors is not None and status >= 400:
+        told = directives.max_age is not None or directives.s_maxage is not None
+        if status not in errors.always and not (told and status in errors.if_told):
+            return "status"
+    elif not kept_against_its_will(directives, behavior, profile):
+        why = _forbidden(directives, status)
+        if why is not None:
+            return why
+    if profile.pass_words is not None:
+        control = headers.joined("cache-control") or ""
+        word = next((word for word in profile.pass_words if word in control), None)
+        if word is not None:
+            return word
     if profile.request_directives and cache_control.of(request.headers.joined("cache-control")).no_store:
         return "request-no-store"
-    if directives.private:
-        return "private"
-    if "authorization" in request.headers and not (
-        directives.public or directives.s_maxage is not None or directives.must_revalidate
+    if (
+        profile.authorization_guarded
+        and "authorization" in request.headers
+        and not (directives.public or directives.s_maxage is not None or directives.must_revalidate)
     ):
         return "authorization"
     if profile.set_cookie_passes and "set-cookie" in headers:
         return "set-cookie"
-    if "*" in (headers.joined("vary") or ""):
+    if "*" in (headers.joined("vary") or "") and not profile.vary_star_stored:
         return "vary-star"
     if freshness(response, behavior, profile, now)[0] is None:
         return "no-lifetime"
@@ -60,6 +71,45 @@ def why_not_store(
     if length is not None and length > largest:
         return "too-large"
     return None
+
+
+def _forbidden(directives: CacheControl, status: int) -> str | None:
+    """The response's own directive that forbids a shared cache to store it."""
+    if directives.must_understand:
+        if status not in UNDERSTOOD_STATUSES:
+            return "must-understand"
+    elif directives.no_store:
+        return "no-store"
+    return "private" if directives.private else None
+
+
+def received(response: ResponseHead, behavior: Behavior, profile: Profile) -> ResponseHead:
+    """The parent's answer as this CDN lets it in: end-to-end fields, less those that it never passes on.
+
+    Source, CloudFront: "Request and response behavior, custom origins": Set-Cookie where no cookies are forwarded;
+    Vary cut to Accept-Encoding, Cookie and the fields that are forwarded.
+    """
+    headers = end_to_end(response.headers)
+    if profile.set_cookie_needs_cookies and not forwards_cookies(behavior, profile):
+        headers = headers.without(("set-cookie",))
+    vary = None if profile.vary_selects else headers.joined("vary")
+    if vary is not None:
+        members = [name.strip() for name in vary.split(",")]
+        kept = [name for name in members if name.lower() in ("accept-encoding", "cookie", *behavior.key.headers)]
+        if "*" in members and behavior.ttl.min == 0:
+            kept = ["*"]
+        headers = headers.without(("vary",))
+        if kept:
+            headers.lines.append(("vary", ", ".join(kept)))
+    return ResponseHead(response.status, headers)
+
+
+def forwards_cookies(behavior: Behavior, profile: Profile) -> bool:
+    """Whether the origin is shown any cookie of a request ruled by this behavior."""
+    if behavior.key.cookies != "none":
+        return True
+    policy = profile.origin_request_policies.get(behavior.origin_request_policy)
+    return policy is not None and policy.cookies
 
 
 def content_length(headers: Headers) -> int | None:

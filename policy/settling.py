@@ -1,0 +1,47 @@
+"""A behavior with everything it leaves open filled in from the profile: done once, when a node starts.
+
+What is settled here no decision has to ask the profile for: the bounds of lifetimes, what is in the key, whether the
+behavior caches at all.
+"""
+
+from policy.profile import Profile
+from policy.service import Behavior, Key, Ttl
+
+
+def settled(behavior: Behavior, profile: Profile) -> Behavior:
+    """The behavior as this profile runs it. ValueError names a managed policy that the profile does not have."""
+    ttl, key = behavior.ttl, behavior.key
+    if behavior.cache_policy != "none":
+        if behavior.cache_policy not in profile.cache_policies:
+            raise ValueError(f"cache_policy: found {behavior.cache_policy!r}; the profile {profile.name} has none")
+        ttl, key = profile.cache_policies[behavior.cache_policy]
+    ttl = _bounds(ttl, profile)
+    key = _key(key, profile)
+    error_ttl = profile.error_ttl if behavior.error_ttl is None else behavior.error_ttl
+    # CloudFront: all three TTLs at 0 disable caching, and with it collapsing.
+    disabled = profile.zero_ttls_disable and ttl.max == 0.0
+    return behavior.model_copy(
+        update={"ttl": ttl, "key": key, "error_ttl": error_ttl, "cache": behavior.cache and not disabled}
+    )
+
+
+def _bounds(ttl: Ttl, profile: Profile) -> Ttl:
+    """DefaultTTL and MaxTTL left out follow what is given, so that min <= default <= max holds."""
+    default, longest = ttl.default, ttl.max
+    if default is None and profile.default_ttl is not None:
+        default = max(profile.default_ttl, ttl.min)
+        if longest is not None:
+            default = min(default, longest)
+    if longest is None and profile.max_ttl is not None:
+        longest = max(profile.max_ttl, default or 0.0, ttl.min)
+    return Ttl(min=ttl.min, default=default, max=longest)
+
+
+def _key(key: Key, profile: Profile) -> Key:
+    return key.model_copy(
+        update={
+            "query": profile.key_query if key.query is None and not key.query_except else key.query or "all",
+            "host": profile.key_host if key.host is None else key.host,
+            "headers": tuple(name.lower() for name in key.headers),
+        }
+    )
