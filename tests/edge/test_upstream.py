@@ -149,7 +149,7 @@ ANSWERS = [  # what comes (then silence)                                        
 def test_an_answer_is_what_it_says(raw: bytes, expected: int | Failure, body: bytes, kept: bool) -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 1)
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
             sends(origin, raw)
             seen = await ask(upstream, asking())
             assert (seen.failure or seen.status, seen.body) == (expected, body), seen.detail
@@ -191,7 +191,7 @@ def test_a_connection_that_closes_ends_only_what_has_no_other_end(
 ) -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 1)
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
             sends(origin, raw, closes=True)
             seen = await ask(upstream, asking())
             assert (seen.failure, seen.body) == (failure, body), seen.detail
@@ -206,7 +206,7 @@ def test_a_connection_that_closes_ends_only_what_has_no_other_end(
 def test_head_has_no_body_whatever_the_fields_say_and_keeps_the_connection() -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 1)
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
             for fields in (b"content-length: 500\r\n", b"transfer-encoding: chunked\r\n", b""):
                 sends(origin, OK + fields + b"\r\n")
                 seen = await ask(upstream, asking(method="HEAD"))
@@ -220,7 +220,7 @@ def test_head_has_no_body_whatever_the_fields_say_and_keeps_the_connection() -> 
 def test_fields_come_as_they_were_sent() -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 1)
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
             raw = (
                 b"B: 2\r\na:  \t1 \t\r\nB: \xe9\xff\r\nempty:\r\nfold: a\r\n \t b\r\n\tc\r\ncontent-encoding: gzip\r\n"
             )
@@ -242,7 +242,7 @@ def test_fields_come_as_they_were_sent() -> None:
 def test_interim_responses_come_in_order_with_all_their_fields_while_the_final_one_is_awaited() -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 1)
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
             heard, told = asyncio.Event(), []
 
             def on_interim(head: ResponseHead) -> None:
@@ -275,7 +275,7 @@ def test_interim_responses_come_in_order_with_all_their_fields_while_the_final_o
 def test_a_listener_of_interim_responses_that_fails_fails_its_exchange_alone() -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 1)
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
             sends(origin, b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK + b"content-length: 0\r\n\r\n")
 
             def on_interim(head: ResponseHead) -> None:
@@ -305,7 +305,7 @@ def test_a_request_that_cannot_be_written_is_refused_before_a_byte_is_sent(
 ) -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 1)
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
             assert (await ask(upstream, request_head)).failure is Failure.GARBAGE
             assert not origin.asked and not upstream.open_connections
             await upstream.close()
@@ -318,4 +318,4 @@ def test_a_request_that_cannot_be_written_is_refused_before_a_byte_is_sent(
 )
 def test_a_url_that_is_no_origin_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"found '.*'"):
-        Upstream(url, QUICK, 1)
+        Upstream(url, QUICK, 1, keep_alive=60)

@@ -39,7 +39,7 @@ def open_files() -> int:
 def test_connections_are_limited_and_those_who_wait_are_served_in_order() -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 2)
+            upstream = Upstream(origin.url, QUICK, 2, keep_alive=60)
             go, both = asyncio.Event(), asyncio.Barrier(3)
 
             async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
@@ -84,7 +84,7 @@ def test_nobody_listens_and_nobody_answers() -> None:
     async def run() -> None:
         with socket.socket() as bound:  # bound, not listening: refused
             bound.bind(("127.0.0.1", 0))
-            upstream = Upstream(f"http://127.0.0.1:{bound.getsockname()[1]}", QUICK, 1)
+            upstream = Upstream(f"http://127.0.0.1:{bound.getsockname()[1]}", QUICK, 1, keep_alive=60)
             seen = await ask(upstream, asking())
             assert seen.failure is Failure.CONNECT and upstream.url in seen.detail
             await upstream.close()
@@ -125,7 +125,7 @@ def test_a_body_that_stands_still_is_given_up_but_not_one_whose_reader_does() ->
 def test_a_slow_reader_holds_the_parent_back() -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 1)
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
             sent = 0
 
             async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
@@ -157,7 +157,7 @@ def test_a_slow_reader_holds_the_parent_back() -> None:
 def test_only_a_safe_method_is_asked_again_on_a_kept_connection_that_dies_in_silence(method: str) -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 1)
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
             origin.says("/warm", b"")
             await ask(upstream, asking("/warm"))
 
@@ -181,7 +181,7 @@ def test_only_a_safe_method_is_asked_again_on_a_kept_connection_that_dies_in_sil
 def test_nothing_is_asked_again_once_a_byte_of_an_answer_has_come(answer: bytes) -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 1)
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
             origin.says("/warm", b"")
             await ask(upstream, asking("/warm"))
             sends(origin, answer, closes=True)
@@ -195,7 +195,7 @@ def test_nothing_is_asked_again_once_a_byte_of_an_answer_has_come(answer: bytes)
 def test_a_kept_connection_that_the_parent_closes_or_writes_to_is_never_used() -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 1)
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
             origin.says("/a", b"")
             for spoil in (lambda w: w.close(), lambda w: w.write(OK + b"content-length: 4\r\n\r\nevil")):
                 await ask(upstream, asking())
@@ -227,7 +227,7 @@ def test_a_connection_rests_only_so_long() -> None:
 def test_a_request_body_is_streamed_with_its_length_or_chunked() -> None:
     async def run() -> None:
         server, heard = await raw_server(OK + b"content-length: 0\r\n\r\n", until=b"end")
-        upstream = Upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", QUICK, 1)
+        upstream = Upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", QUICK, 1, keep_alive=60)
         request = asking(
             "/a", "POST", ("content-length", "99"), ("transfer-encoding", "x"), ("host", "other"), ("x", "y")
         )
@@ -264,7 +264,7 @@ def test_a_request_body_that_is_not_as_long_as_promised_is_not_passed_off_as_who
 ) -> None:
     async def run() -> None:
         server, heard = await raw_server(OK + b"content-length: 0\r\n\r\n", until=b"\r\n\r\nabcd")
-        upstream = Upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", QUICK, 1)
+        upstream = Upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", QUICK, 1, keep_alive=60)
         seen = await ask(upstream, asking(method="POST"), pieces(*chunks), body_length=length)
         assert seen.failure is Failure.ABANDONED and not heard
         await settled(upstream, 0)
@@ -277,14 +277,14 @@ def test_a_request_body_that_is_not_as_long_as_promised_is_not_passed_off_as_who
 def test_an_answer_that_comes_before_the_body_is_sent_is_read_and_the_body_abandoned() -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 1)
-            left = asyncio.Event()
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
+            left, over = asyncio.Event(), asyncio.Event()
 
             async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 await reader.readuntil(b"\r\n\r\n")
                 writer.write(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\n\r\ntoo")
                 assert await reader.read(2**20)  # and reads no more: the rest of the body stands in the sockets
-                await left.wait()
+                await over.wait()  # it does not hang up: that is ours to do
                 writer.close()
 
             async def endless() -> AsyncIterator[bytes]:
@@ -295,11 +295,12 @@ def test_an_answer_that_comes_before_the_body_is_sent_is_read_and_the_body_aband
                     left.set()
 
             server = await asyncio.start_server(serve, "127.0.0.1", 0)
-            early = Upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", QUICK, 1)
+            early = Upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", QUICK, 1, keep_alive=60)
             seen = await ask(early, asking(method="POST"), endless())
             assert (seen.status, seen.body, seen.failure) == (413, b"too", None)
             await settled(early, 0)  # half a request has gone out on it: nothing else may
-            await left.wait()
+            await left.wait()  # whoever made the body knows
+            over.set()
             await early.close()
             await upstream.close()
             server.close()
@@ -327,7 +328,7 @@ def test_an_answer_may_begin_while_the_request_is_still_sent() -> None:
                 yield b"two"
 
             server = await asyncio.start_server(serve, "127.0.0.1", 0)
-            upstream = Upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", QUICK, 1)
+            upstream = Upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", QUICK, 1, keep_alive=60)
             exchange = await upstream.exchange(asking(method="POST"), slowly())
             body = b""
             async for chunk in exchange.chunks():
@@ -353,7 +354,7 @@ def test_a_request_body_that_fails_fails_the_exchange(error: Exception, why: Fai
             raise error
 
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 1)
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
             seen = await ask(upstream, asking(method="POST"), broken())
             assert seen.failure is why
             await settled(upstream, 0)
@@ -427,7 +428,7 @@ def test_a_thousand_exchanges_cancelled_anywhere_leave_no_slot_taken_and_no_sock
 def test_close_fails_what_is_under_way_and_leaves_no_connection() -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, QUICK, 2)
+            upstream = Upstream(origin.url, QUICK, 2, keep_alive=60)
             asked_once, never = asyncio.Event(), asyncio.Event()
 
             async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
