@@ -153,7 +153,8 @@ def _unstated(
     error_ttl = behavior.error_ttl if behavior.error_ttl is not None else profile.error_ttl
     if head.status in NEGATIVE_STATUSES and error_ttl is not None:
         return error_ttl, "error_ttl"
-    if head.status not in (profile.storable_statuses or HEURISTIC_STATUSES) and not public:
+    by_default = profile.error_caching is not None or head.status in (profile.storable_statuses or HEURISTIC_STATUSES)
+    if not by_default and not public:
         return None, "none"
     default = behavior.ttl.default if behavior.ttl.default is not None else profile.default_ttl
     if default is not None:

@@ -164,8 +164,8 @@ class Behavior(Settings):
 
     error_ttl: Seconds | None = None
     """How long a 404 or 410 without a lifetime of its own is kept; with cloudfront, at least how long an error is kept
-    (ErrorCachingMinTTL). Left out: the profile's: 1 s, cloudfront 10 s, fastly the default TTL. Short is good: a segment
-    asked for too early must appear."""
+    (ErrorCachingMinTTL). Left out: the profile's: 1 s, cloudfront 10 s, fastly the default TTL. Short is good: a
+    segment asked for too early must appear."""
 
     cache_policy: CachePolicy = "none"
     """With cloudfront: a managed cache policy by name, instead of `ttl` and `key`."""

@@ -1,0 +1,175 @@
+"""CloudFront's expiry and error-caching tables, a row each: "Manage how long content stays in the cache"."""
+
+import pytest
+
+from policy.messages import ResponseHead
+from policy.plan import Failure, Fetch, Join, Relay, Serve
+from policy.record import Outcome
+from policy.service import Behavior, Ttl
+from policy.settling import settled
+from tests.vendors.vendor_lab import NOW, ask, at, bounds, fetched, filled, kept_for, node, says
+from vendors import CLOUDFRONT
+
+YEAR = 31_536_000.0
+USUAL = bounds(0, 86_400, YEAR)
+
+VECTORS = [  # id, behavior, the origin's answer, seconds at the edge or why it is not kept
+    ("CF-T01", USUAL, says(), 86_400),
+    ("CF-T02", USUAL, says(cache_control="max-age=60"), 60),
+    ("CF-T03", USUAL, says(cache_control="max-age=60, s-maxage=10"), 10),
+    ("CF-T04", bounds(0, 30, 30), says(cache_control="max-age=60"), 30),
+    ("CF-T05", USUAL, says(cache_control="max-age=0"), 0),
+    ("CF-T06", USUAL, says(expires=at(300)), 300),
+    ("CF-T07", USUAL, says(cache_control="max-age=60", expires=at(300)), 60),
+    ("CF-T08", USUAL, says(expires=at(-10)), 0),
+    ("CF-T09", USUAL, says(cache_control="no-store"), "no-store"),
+    ("CF-T10", bounds(1, 86_400, YEAR), says(cache_control="no-store"), 1),
+    ("CF-T11", bounds(1, 86_400, YEAR), says(cache_control="max-age=0"), 1),
+    ("CF-T12", bounds(100, 100, YEAR), says(), 100),
+    ("CF-T13", bounds(5, 10, 60), says(cache_control="max-age=600"), 60),
+    ("CF-T14", bounds(5, 10, 60), says(cache_control="max-age=2"), 5),
+    ("CF-T16", USUAL, says(cache_control="public"), 86_400),
+    ("CF-T17", USUAL, says(404), 10),
+    ("CF-T18", USUAL, says(404, cache_control="max-age=60"), 60),
+    ("CF-T19", USUAL, says(503, cache_control="max-age=2"), 10),
+    ("CF-T20", USUAL, says(403), "status"),
+    ("CF-T21", USUAL, says(416, cache_control="max-age=60"), "status"),
+    # The table's other cells.
+    ("min0-no-cache", USUAL, says(cache_control="no-cache"), 0),
+    ("min0-private", USUAL, says(cache_control="private"), "private"),
+    ("min0-s-maxage-alone", bounds(0, 30, 60), says(cache_control="s-maxage=600"), 60),
+    ("min-no-cache", bounds(7, 7, YEAR), says(cache_control="no-cache"), 7),
+    ("min-private", bounds(7, 7, YEAR), says(cache_control="private"), 7),
+    ("min-all-three", bounds(7, 7, YEAR), says(cache_control="no-cache, no-store, private, max-age=60"), 7),
+    ("min-nothing", bounds(7, 9, YEAR), says(), 9),
+    ("min-expires", bounds(7, 9, 60), says(expires=at(2)), 7),
+    ("max-expires", bounds(7, 9, 60), says(expires=at(3600)), 60),
+    ("max-leaves-default", bounds(0, 60, 60), says(), 60),
+    ("min-s-maxage", bounds(7, 9, 60), says(cache_control="max-age=30, s-maxage=1"), 7),
+    # Statuses: 2xx and 3xx by the table above, errors by their own.
+    ("204", USUAL, says(204), 86_400),
+    ("302", USUAL, says(302, location="/b"), 86_400),
+    ("error-no-store", USUAL, says(500, cache_control="no-store"), 10),
+    ("error-max", bounds(0, 30, 30), says(404, cache_control="max-age=600"), 30),
+    ("error-expires", USUAL, says(404, expires=at(300)), 300),
+    ("403-told", USUAL, says(403, cache_control="max-age=60"), 60),
+    ("403-told-by-expires-alone", USUAL, says(403, expires=at(300)), "status"),
+    ("error-min-of-its-own", Behavior(path="*", error_ttl=3.0), says(404), 3),
+]
+
+
+@pytest.mark.parametrize(("behavior", "response", "expected"), [row[1:] for row in VECTORS], ids=[r[0] for r in VECTORS])
+def test_edge_ttl(behavior: Behavior, response: ResponseHead, expected: float | str) -> None:
+    assert kept_for(response, CLOUDFRONT, behavior) == expected
+
+
+@pytest.mark.parametrize("status", [404, 414, 500, 501, 502, 503, 504])
+def test_errors_that_are_always_cached(status: int) -> None:
+    assert kept_for(says(status), CLOUDFRONT) == 10
+
+
+@pytest.mark.parametrize("status", [400, 403, 405, 412, 415])
+def test_errors_that_are_cached_when_the_origin_says_for_how_long(status: int) -> None:
+    assert kept_for(says(status), CLOUDFRONT) == "status"
+    assert kept_for(says(status, cache_control="s-maxage=60"), CLOUDFRONT) == 60
+
+
+DEFAULTS = [  # ttl as written, (min, default, max) as run: CachePolicyConfig
+    (Ttl(), (0, 86_400, YEAR)),
+    (Ttl(min=100_000.0), (100_000, 100_000, YEAR)),
+    (Ttl(default=YEAR * 2), (0, YEAR * 2, YEAR * 2)),
+    (Ttl(min=5.0, default=10.0, max=60.0), (5, 10, 60)),
+]
+
+
+@pytest.mark.parametrize(("written", "run"), DEFAULTS)
+def test_bounds_left_out_follow_those_given(written: Ttl, run: tuple[float, float, float]) -> None:
+    ttl = settled(Behavior(path="*", ttl=written), CLOUDFRONT).ttl
+    assert (ttl.min, ttl.default, ttl.max) == run
+
+
+def test_cf_t15_all_zero_disables_caching_and_collapsing() -> None:
+    edge = node(CLOUDFRONT, bounds(0, 0, 0))
+    first, second = edge.on_request(ask(), NOW), edge.on_request(ask(), NOW)
+    assert isinstance(first, Fetch) and isinstance(second, Fetch)
+    landing = edge.on_response(first, says(cache_control="max-age=60"), NOW)
+    assert isinstance(landing.answers[first.ticket], Relay) and landing.store is None
+
+
+def test_a_minimum_counts_from_the_arrival_whatever_the_age() -> None:
+    """MinTTL is time in CloudFront's cache."""
+    assert kept_for(says(cache_control="max-age=60", age="59"), CLOUDFRONT, bounds(5, 5, YEAR)) == 5
+    assert kept_for(says(age="100"), CLOUDFRONT, USUAL) == 86_400
+
+
+def test_those_who_waited_for_what_may_not_be_shared_go_alone_and_later_ones_wait_again() -> None:
+    edge = node(CLOUDFRONT)
+    leader, waiter = fetched(edge, edge.on_request(ask(), NOW)), edge.on_request(ask(), NOW)
+    assert isinstance(waiter, Join)
+    landing = edge.on_response(leader, says(cache_control="private"), NOW)
+    assert isinstance(landing.answers[waiter.ticket], Fetch)
+    assert isinstance(edge.on_request(ask(), NOW), Fetch) and isinstance(edge.on_request(ask(), NOW), Join)
+
+
+STALE = [  # the stored answer, what the origin then does, is the stored one served?
+    ("5xx", says(cache_control="max-age=1", etag='"1"'), 503, True),
+    ("s-maxage", says(cache_control="s-maxage=1"), 500, True),
+    ("unreachable", says(cache_control="max-age=1"), None, True),
+    ("4xx", says(cache_control="max-age=1"), 404, False),
+    ("stale-if-error=0", says(cache_control="max-age=1, stale-if-error=0"), 503, False),
+    ("stale-if-error=0, unreachable", says(cache_control="max-age=1, stale-if-error=0"), None, False),
+    ("stale-if-error, past", says(cache_control="max-age=1, stale-if-error=5"), 503, False),
+]
+
+
+@pytest.mark.parametrize(("stored", "origin", "served"), [row[1:] for row in STALE], ids=[row[0] for row in STALE])
+def test_stale_on_error(stored: ResponseHead, origin: int | None, served: bool) -> None:
+    edge = node(CLOUDFRONT)
+    filled(edge, stored)
+    plan = fetched(edge, edge.on_request(ask(), NOW + 30))
+    if origin is None:
+        landing = edge.on_failure(plan, Failure.CONNECT, NOW + 30)
+    else:
+        landing = edge.on_response(plan, says(origin), NOW + 30)
+    assert (landing.answers[plan.ticket].outcome is Outcome.HIT_STALE) is served  # type: ignore[union-attr]
+
+
+def test_a_minimum_that_overrides_no_cache_leaves_a_copy_for_when_the_origin_is_away() -> None:
+    edge = node(CLOUDFRONT, bounds(5, 5, YEAR))
+    filled(edge, says(cache_control="no-cache"))
+    assert isinstance(edge.on_request(ask(), NOW + 4), Serve)
+    plan = fetched(edge, edge.on_request(ask(), NOW + 6))
+    answer = edge.on_failure(plan, Failure.CONNECT, NOW + 6).answers[plan.ticket]
+    assert isinstance(answer, Serve) and answer.outcome is Outcome.HIT_STALE
+
+
+def test_stale_while_revalidate_serves_at_once_and_asks_behind() -> None:
+    edge = node(CLOUDFRONT)
+    filled(edge, says(cache_control="max-age=1, stale-while-revalidate=60"))
+    plan = edge.on_request(ask(), NOW + 30)
+    assert isinstance(plan, Serve) and plan.refresh is not None
+
+
+@pytest.mark.parametrize("fields", [{"cache_control": "no-cache"}, {"cache_control": "max-age=0"}, {"pragma": "no-cache"}])
+def test_what_viewers_say_of_caching_is_not_heard(fields: dict[str, str]) -> None:
+    edge = node(CLOUDFRONT)
+    filled(edge, says(cache_control="max-age=60"))
+    assert isinstance(edge.on_request(ask(**fields), NOW + 1), Serve)
+
+
+def test_set_cookie_is_taken_out_where_no_cookies_are_forwarded_and_kept_where_they_are() -> None:
+    from policy.service import Key
+
+    for cookies, expected in (("none", None), ("all", "a=b")):
+        edge = node(CLOUDFRONT, Behavior(path="*", key=Key(cookies=cookies)))  # type: ignore[arg-type]
+        plan = fetched(edge, edge.on_request(ask(), NOW))
+        answer = edge.on_response(plan, says(set_cookie="a=b"), NOW).answers[plan.ticket]
+        assert dict(answer.headers).get("set-cookie") == expected  # type: ignore[union-attr]
+
+
+def test_cache_control_and_expires_reach_the_viewer_untouched() -> None:
+    edge = node(CLOUDFRONT, bounds(100, 100, YEAR))
+    plan = fetched(edge, edge.on_request(ask(), NOW))
+    answer = edge.on_response(plan, says(cache_control="max-age=1", expires=at(1)), NOW).answers[plan.ticket]
+    fields = dict(answer.headers)  # type: ignore[union-attr]
+    assert (fields["cache-control"], fields["expires"]) == ("max-age=1", at(1))

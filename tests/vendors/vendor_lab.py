@@ -1,0 +1,61 @@
+"""One node under a vendor's profile, asked and answered in a line each; no sockets, no clock."""
+
+from policy.fields.dates import format_date
+from policy.lifetime import lifetime_of
+from policy.machine import EdgeMachine
+from policy.messages import Headers, RequestHead, ResponseHead
+from policy.plan import Fetch, Plan
+from policy.profile import Profile
+from policy.service import Behavior, Service, Ttl
+from policy.settling import settled
+from policy.storing import why_not_store
+
+NOW = 1_795_000_000.0
+
+
+def at(seconds: float) -> str:
+    """An HTTP date so far from NOW."""
+    return format_date(NOW + seconds)
+
+
+def ask(path: str = "/a", *, method: str = "GET", host: str = "h", query: str | None = None, **fields: str) -> RequestHead:
+    lines = [(name.replace("_", "-"), value) for name, value in fields.items()]
+    return RequestHead(method, "http", host, path, query, Headers(lines), "198.51.100.7")
+
+
+def says(status: int = 200, *lines: tuple[str, str], **fields: str) -> ResponseHead:
+    named = [(name.replace("_", "-"), value) for name, value in fields.items()]
+    return ResponseHead(status, Headers([("date", at(0)), *named, *lines]))
+
+
+def node(profile: Profile, behavior: Behavior | None = None, **service: object) -> EdgeMachine:
+    behaviors = () if behavior is None else (behavior,)
+    return EdgeMachine(Service(name="fra", behaviors=behaviors, **service), profile)  # type: ignore[arg-type]
+
+
+def bounds(least: float, default: float, most: float) -> Behavior:
+    return Behavior(path="*", ttl=Ttl(min=least, default=default, max=most))
+
+
+def kept_for(
+    response: ResponseHead, profile: Profile, behavior: Behavior | None = None, request: RequestHead | None = None
+) -> float | str:
+    """Seconds that the answer is served without asking, or the reason why it is not stored."""
+    rules = settled(behavior or Behavior(path="*"), profile)
+    why = why_not_store(request or ask(), response, rules, profile, largest=10**9, now=NOW)
+    if why is not None:
+        return why
+    life = lifetime_of(response, rules, profile, asked_at=NOW, now=NOW)
+    return 0.0 if life.revalidate_always else max(0.0, life.fresh_until - NOW)
+
+
+def fetched(edge: EdgeMachine, plan: Plan) -> Fetch:
+    assert isinstance(plan, Fetch), plan
+    return plan
+
+
+def filled(edge: EdgeMachine, response: ResponseHead, now: float = NOW, request: RequestHead | None = None) -> None:
+    """A miss of that request, answered and kept."""
+    fetch = fetched(edge, edge.on_request(request or ask(), now))
+    edge.on_response(fetch, response, now)
+    edge.on_body_end(fetch, 10, now)

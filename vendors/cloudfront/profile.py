@@ -1,0 +1,59 @@
+"""Amazon CloudFront's habits. Each line names its page of the CloudFront Developer Guide, or its API model (botocore).
+
+Pages read in the snapshot of March 2023 are marked (2023): the live page may have moved on.
+"""
+
+from policy.profile import ErrorCaching, FailureAnswer, Profile, RequestFields, ResponseFields, Waits
+from vendors.cloudfront.pages import error_page
+from vendors.cloudfront.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, RESPONSE_HEADERS_POLICIES
+
+_CONNECT = FailureAnswer(502, "OriginConnectError")  # "HTTP 502 status code (Bad gateway)": refused, TLS
+_LATE = FailureAnswer(504, "OriginCommError")  # "HTTP 504 status code (Gateway timeout)"
+
+CLOUDFRONT = Profile(
+    name="cloudfront",
+    # ---- freshness: "Manage how long content stays in the cache" -------------------------------------------------
+    default_ttl=86_400.0,  # CachePolicyConfig.DefaultTTL: when absent, the larger of this and MinTTL
+    max_ttl=31_536_000.0,  # CachePolicyConfig.MaxTTL: when absent, the larger of this and DefaultTTL
+    targeted_fields=(),  # same page: s-maxage, max-age and Expires are what is read
+    min_ttl_overrides=True,  # same page: MinTTL > 0 and no-cache, no-store or private: cached for MinTTL
+    bounds_from_arrival=True,  # CachePolicyConfig: the time that objects stay in CloudFront's cache
+    expires_from_now=True,  # same page: Expires is a date and time to expire at
+    zero_ttls_disable=True,  # "Request collapsing": all three TTLs at 0 disable caching, and collapsing with it
+    error_ttl=10.0,  # "HTTP 4xx and 5xx status codes": ErrorCachingMinTTL's default
+    error_caching=ErrorCaching(  # same page (2023)
+        always=frozenset({404, 414, 500, 501, 502, 503, 504}),
+        if_told=frozenset({400, 403, 405, 412, 415}),
+    ),
+    # ---- storing ---------------------------------------------------------------------------------------------------
+    set_cookie_needs_cookies=True,  # "Cache content based on cookies": stripped when cookies are not forwarded
+    authorization_guarded=False,  # "Request and response behavior" (2023): GET's Authorization is removed, or is keyed
+    hit_for_pass=0.0,  # same page: who waited for what may not be shared goes alone; no mark is described
+    # ---- key ---------------------------------------------------------------------------------------------------------
+    key_query="none",  # "Understand the cache key": by default, the distribution's domain name and the path
+    vary_selects=False,  # "Request and response behavior" (2023): only what the cache policy lists makes variants
+    # ---- requests ----------------------------------------------------------------------------------------------------
+    request_directives=False,  # "Manage how long content stays": viewers' Cache-Control and Pragma are ignored
+    request_fields=RequestFields.CLOUDFRONT,  # "Control origin requests with a policy"; the legacy table (2023)
+    cache_policies=CACHE_POLICIES,
+    origin_request_policies=ORIGIN_REQUEST_POLICIES,
+    response_headers_policies=RESPONSE_HEADERS_POLICIES,
+    # ---- stale and failing -------------------------------------------------------------------------------------------
+    stale_if_error=31_536_000.0,  # "HTTP 4xx and 5xx": an expired copy is served when the origin answers 5xx or is away
+    s_maxage_forbids_stale=False,  # same page: that holds without regard to what set the lifetime
+    failures={
+        "connect-refused": _CONNECT,
+        "connect-timeout": _LATE,
+        "first-byte-timeout": _LATE,
+        "between-bytes-timeout": _LATE,
+        "not-http": FailureAnswer(502, "OriginInvalidResponseError"),  # the status is unverified
+    },
+    page=error_page,
+    waits=Waits(connect=10.0, first_byte=30.0, between_bytes=30.0, attempts=3, retry_reads=True),  # CustomOriginConfig
+    # ---- what answers carry: "Request and response behavior", X-Cache in "Standard logging" --------------------------
+    response_fields=ResponseFields.CLOUDFRONT,
+    x_cache=("Hit from cloudfront", "Miss from cloudfront"),
+    x_cache_revalidated="RefreshHit from cloudfront",
+    x_cache_error="Error from cloudfront",
+    via="1.1 {hex}.cloudfront.net (CloudFront)",
+)

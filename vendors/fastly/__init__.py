@@ -1,0 +1,5 @@
+"""Fastly."""
+
+from vendors.fastly.profile import FASTLY
+
+__all__ = ["FASTLY"]

@@ -1,0 +1,56 @@
+"""Fastly's habits with the boilerplate VCL, from its documentation.
+
+Lines marked (measured) were observed by a public test suite on one service of unknown configuration in December 2025:
+they are switches, not promises.
+"""
+
+from policy.profile import FailureAnswer, Profile, RequestFields, ResponseFields, Waits
+from vendors.fastly.pages import error_page
+
+FASTLY = Profile(
+    name="fastly",
+    # ---- freshness: "Cache freshness and TTLs" ---------------------------------------------------------------------
+    default_ttl=3600.0,  # the generated VCL's default TTL; VCL that sets none has the platform's 120 s
+    targeted_fields=(),  # CDN-Cache-Control is not read (measured)
+    surrogate_control=True,  # same page: Surrogate-Control, s-maxage, max-age, Expires
+    bounds_from_arrival=True,  # "Age": a TTL that VCL sets takes no account of Age
+    expires_from_now=True,  # "Age": with a TTL from Expires the age starts at 0
+    age_from_date=False,  # "Age": the received Age is what is subtracted
+    error_ttl=None,  # same page: 404 and 410 follow the normal path
+    # ---- storing: boilerplate vcl_fetch ------------------------------------------------------------------------------
+    storable_statuses=frozenset({200, 203, 300, 301, 302, 404, 410}),  # "Cache freshness": cacheable statuses
+    pass_words=("private", "no-store"),  # Cache-Control ~ "(private|no-store)"; older boilerplate: private alone
+    set_cookie_passes=True,  # Set-Cookie leads to return(pass)
+    authorization_guarded=False,  # (measured)
+    hit_for_pass=120.0,  # "Request collapsing"; the exact rule of its lifetime is unverified
+    unmarked=frozenset({"status", "no-lifetime"}),  # "Request collapsing": return(deliver) leaves no marker
+    # ---- key: boilerplate vcl_hash -----------------------------------------------------------------------------------
+    key_host=True,  # req.hash += req.url; req.hash += req.http.host
+    accept_encoding_reduced=True,  # "Accept-Encoding": br, gzip or absent before VCL sees it
+    vary_star_stored=True,  # (measured)
+    # ---- requests ----------------------------------------------------------------------------------------------------
+    request_directives=False,  # (measured)
+    forward_conditions=False,  # (measured) a miss is fetched unconditionally
+    range_forwarded=False,  # (measured) a range that misses fetches the whole
+    head_as_get=True,  # (measured)
+    unsafe_invalidates=False,  # (measured)
+    request_fields=RequestFields.FASTLY,
+    # ---- stale and failing: "Staleness and revalidation" -------------------------------------------------------------
+    origin_stale_if_error=False,  # used when the backend is sick or VCL says deliver_stale; a failing fetch is neither
+    stale_when_unreachable=False,  # off unless general.stale_if_error says so, here a behavior's stale_if_error
+    failures={  # "Fastly generated errors": 503 with these words
+        "connect-timeout": FailureAnswer(503, "connection timed out"),
+        "first-byte-timeout": FailureAnswer(503, "first byte timeout"),
+        "between-bytes-timeout": FailureAnswer(503, "backend read error"),
+        "connection-reset": FailureAnswer(503, "backend read error"),
+        "not-http": FailureAnswer(503, "backend read error"),
+    },
+    failure_status=503,
+    page=error_page,
+    waits=Waits(connect=1.0, first_byte=15.0, between_bytes=10.0),  # backend defaults of the Terraform provider
+    # ---- what answers carry: "X-Cache", "X-Served-By", "X-Timer" -----------------------------------------------------
+    response_fields=ResponseFields.FASTLY,
+    kept_from_viewers=frozenset({"surrogate-control", "surrogate-key"}),  # "Surrogate-Control", "Surrogate-Key"
+    x_cache=("HIT", "MISS"),
+    via="1.1 varnish",  # unverified
+)
