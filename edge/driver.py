@@ -5,8 +5,10 @@ ticket the machine gives out is a future here; the landing of its fill resolves 
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +20,7 @@ from edge.log import RecordLog
 from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers, request_record
 from edge.upstream import Upstream
 from listening import INTERIM
+from policy.explain import explain
 from policy.machine import EdgeMachine
 from policy.messages import Headers, Lines, RequestHead, ResponseHead, end_to_end
 from policy.plan import Failure, Fetch, Landing, Purged, PurgeOrder, Refuse, Relay, Serve
@@ -28,6 +31,9 @@ logger = logging.getLogger("cdnlab.edge")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+DEBUG = "cdnlab-debug"
+"""A request field: the answer says in a field of the same name what `cdnlab explain` would. For trusted clients."""
 
 Answered = tuple[Serve | Relay | Refuse, Reader | None]
 """A final answer, and the place in its body from which to send."""
@@ -59,6 +65,7 @@ class Driver:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = self._read(scope)
         now = self.clock()
+        told = self._explained(request, scope, now)
         plan = self.machine.on_request(request, now)
         behavior = plan.behavior
         record = request_record(
@@ -90,7 +97,7 @@ class Driver:
                         record.aborted = True
                         return
                 answer, reader = await future
-            await self._deliver(answer, reader, record, send, watch)
+            await self._deliver(answer, reader, record, send, watch, told)
         finally:
             if watch is not None:
                 watch.cancel()
@@ -105,8 +112,7 @@ class Driver:
     def _read(self, scope: Scope) -> RequestHead:
         headers = Headers.wrap([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-        peer = scope["client"][0] if scope.get("client") else ""
-        client_ip = self._countries.client(peer, headers.first(CLIENT_IP))
+        client_ip = self._countries.client(_peer(scope), headers.first(CLIENT_IP))
         return RequestHead(
             method=scope["method"],
             scheme=scope["scheme"],
@@ -118,6 +124,12 @@ class Driver:
             country=self._countries.country_of(client_ip) if self.machine.service.gate else "",
         )
 
+    def _explained(self, request: RequestHead, scope: Scope, now: float) -> bytes | None:
+        """What `explain` says of this request before it is decided, for a trusted client who asks; one line of JSON."""
+        if DEBUG not in request.headers or not self._countries.is_trusted(_peer(scope)):
+            return None
+        return json.dumps(explain(self.machine, replace(request), now), separators=(",", ":")).encode("ascii")
+
     async def _deliver(
         self,
         answer: Serve | Relay | Refuse,
@@ -125,9 +137,12 @@ class Driver:
         record: RequestRecord,
         send: Send,
         watch: "asyncio.Task[None] | None",
+        told: bytes | None,
     ) -> None:
         answered(record, answer, self.clock())
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+        if told is not None:
+            headers.append((DEBUG.encode(), told))
         body = b""
         if isinstance(answer, Refuse) and answer.status != 204:
             body = f"{answer.status} {answer.reason}\n".encode()
@@ -345,6 +360,10 @@ def _request_body(request: RequestHead, receive: Receive) -> AsyncIterator[bytes
                 return
 
     return chunks()
+
+
+def _peer(scope: Scope) -> str:
+    return scope["client"][0] if scope.get("client") else ""
 
 
 async def _until_gone(receive: Receive) -> None:

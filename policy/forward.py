@@ -7,7 +7,7 @@ from policy.messages import Headers, RequestHead, end_to_end
 
 CONDITIONS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
 
-OURS = ("host", "via", "x-forwarded-for", "cdnlab-client-ip", "expect")
+OURS = ("host", "via", "x-forwarded-for", "cdnlab-client-ip", "cdnlab-debug", "expect")
 """Fields a node writes itself, or that end here: `Expect` is settled with the client (RFC 9110 §10.1.1)."""
 
 

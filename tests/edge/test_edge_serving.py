@@ -1,6 +1,7 @@
 """One real node in front of a real origin: what a viewer gets, and what the origin was asked."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -642,5 +643,22 @@ def test_a_part_is_completed_byte_for_byte_and_several_ranges_come_as_one_answer
                 body[:10], body[1000:1010], body[2000:],
             ]  # fmt: skip
             assert parts[-1] == b"--\r\n" and len(origin.asked) == 2
+
+    asyncio.run(run())
+
+
+def test_the_debug_field_tells_a_trusted_client_what_explain_would_and_nobody_else() -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            origin.says("/a", b"x", cache_control="max-age=60")
+            async with running_node(origin.url) as node:
+                first, second = [await node.get("/a", cdnlab_debug="1") for _ in range(2)]
+                assert json.loads(str(first["cdnlab-debug"]))["next"] == "fetch from the parent (cold)"
+                told = json.loads(str(second["cdnlab-debug"]))
+                assert (told["next"], told["key"], told["stored"][0]["standing"]) == ("hit", "/a", "fresh")
+                assert (await node.get("/a"))["cdnlab-debug"] is None
+                assert "cdnlab-debug" not in origin.asked[0].headers
+            async with running_node(origin.url, trusted=["192.0.2.0/24"]) as stranger:
+                assert (await stranger.get("/a", cdnlab_debug="1"))["cdnlab-debug"] is None
 
     asyncio.run(run())
