@@ -4,6 +4,7 @@ Every answer a viewer gets is held against the oracle, and every line of the lif
 """
 
 from dataclasses import dataclass, field, replace
+from urllib.parse import urljoin
 
 import http_sf
 
@@ -264,7 +265,7 @@ class World:
         if fetch.request.method not in ("GET", "HEAD", "OPTIONS", "TRACE") and 200 <= status < 400:
             doubtful = {fetch.request.target}
             for name in ("location", "content-location"):
-                if lines.get(name) in ("/b", "http://h/b", "b") and not fetch.request.path.startswith("/pass"):
+                if name in lines and urljoin(fetch.request.url, lines[name]) == "http://h/b":
                     doubtful.add("/b")
             self._remove_all(doubtful)
         if fetch.entry is None or (status == 304 and fetch.purpose is Purpose.PASS):
