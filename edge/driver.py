@@ -145,7 +145,7 @@ class Driver:
             headers.append((DEBUG.encode(), told))
         body = b""
         if isinstance(answer, Refuse) and answer.status != 204:
-            body = f"{answer.status} {answer.reason}\n".encode()
+            body = answer.body
             headers.append((b"content-length", b"%d" % len(body)))
             body = b"" if record.method == "HEAD" else body
         stop = answer.span.stop if isinstance(answer, Serve) and answer.span else None

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets as randomness
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -51,7 +52,7 @@ async def serve(
     log = RecordLog(records)
     who = Countries(countries or {}, node.trusted)
     upstream = Upstream(parent, node.timeouts, node.connections)
-    driver = Driver(EdgeMachine(service, profile, gate=gate), upstream, who, log, Clock())
+    driver = Driver(EdgeMachine(service, profile, gate=gate, fresh_id=_request_id), upstream, who, log, Clock())
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     front = Listener(driver, logger, date_header=False)
@@ -65,6 +66,11 @@ async def serve(
         flusher.cancel()
         await asyncio.gather(front.close(), back.close())
         await driver.close()
+
+
+def _request_id() -> str:
+    """56 characters as CloudFront's are, the last two "=="."""
+    return randomness.token_urlsafe(40) + "=="
 
 
 def read_secrets(service: Service) -> dict[str, str]:

@@ -1,17 +1,16 @@
 """From a decision to a ready head: status, fields, and which part of the body goes with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from policy.fields import ranges
-from policy.fields.dates import format_date
 from policy.index import Entry
 from policy.messages import Headers, RequestHead, ResponseHead
-from policy.plan import Fetch, Refuse, Relay, Serve
-from policy.profile import Profile
+from policy.plan import Failure, Fetch, Refuse, Relay, Serve
+from policy.profile import FailureAnswer, Profile
 from policy.record import Cause, Outcome
 from policy.revalidate import IN_A_304, holds, range_applies
 from policy.service import Behavior
-from policy.status import cache_status, signed
+from policy.status import Signer, cache_status, numbered
 
 _PLAIN_GET = RequestHead("GET", "", "", "", None, Headers())
 
@@ -19,26 +18,34 @@ _PLAIN_GET = RequestHead("GET", "", "", "", None, Headers())
 class Answering:
     """Makes the answers of one node, signed with its name."""
 
-    def __init__(self, name: str, profile: Profile) -> None:
+    def __init__(
+        self, name: str, profile: Profile, *, faces_viewers: bool = True, fresh_id: Callable[[], str] | None = None
+    ) -> None:
         self._name = name
         self._profile = profile
+        self._signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=fresh_id or numbered(name))
 
     def from_store(self, entry: Entry, request: RequestHead, behavior: Behavior, outcome: Outcome, now: float) -> Serve:
         """A hit, fresh or stale: the parent was not asked."""
         member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
         age = int(entry.life.age(now))
-        return self._serve(entry, request, behavior, outcome, None, member, age, 0, now)
+        return self._serve(entry, request, behavior, outcome, None, member, age, None, now)
 
     def plain_hit(self, entry: Entry, behavior: Behavior, now: float) -> Serve:
         """A whole fresh response to a plain GET. Its head is made at most twice a second: when Age or ttl ticks."""
         if now >= entry.ready_until:
-            served = self.from_store(entry, _PLAIN_GET, behavior, Outcome.HIT, now)
+            member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
+            age = int(entry.life.age(now))
+            served = self._serve(entry, _PLAIN_GET, behavior, Outcome.HIT, None, member, age, None, now, plain=True)
             life = entry.life
             age_ticks = life.born_at + int(life.age(now)) + 1 if now >= life.born_at else now
             ttl_ticks = life.fresh_until - (-(-(life.fresh_until - now) // 1) - 1)
             entry.ready, entry.ready_until = served.headers, min(age_ticks, ttl_ticks, life.fresh_until)
-            return served
-        return Serve(entry, entry.status, entry.ready, Outcome.HIT, None, behavior, entry.has_body)
+        lines = entry.ready
+        if not self._signer.same_for_all:
+            own = self._signer.by_request(entry.headers, hits=entry.hits, started_at=now, now=now, asked=False)
+            lines = lines + own
+        return Serve(entry, entry.status, lines, Outcome.HIT, None, behavior, entry.has_body)
 
     def after_fetch(
         self,
@@ -73,7 +80,7 @@ class Answering:
         )
         age = int(entry.life.age(now))
         shown = age if age or "age" in entry.headers or outcome is Outcome.HIT_STALE else None
-        return self._serve(entry, request, behavior, outcome, cause, member, shown, fetch.id, now, headers)
+        return self._serve(entry, request, behavior, outcome, cause, member, shown, fetch, now, headers)
 
     def relayed(
         self,
@@ -82,31 +89,35 @@ class Answering:
         fetch: Fetch,
         outcome: Outcome,
         cause: Cause | None,
+        now: float,
         *,
         detail: str | None = None,
     ) -> Relay:
         """The parent's answer as it is, for one viewer."""
         member = cache_status(self._name, cause=cause, detail=detail)
         age = response.headers.first("age")
-        lines = signed(
-            response.headers, self._name, self._profile, outcome, member,
+        lines = self._signer.signed(
+            response.headers, fetch.behavior, response.status, outcome, member,
             int(age) if age is not None and age.isascii() and age.isdigit() else None,
         )  # fmt: skip
+        lines += self._signer.by_request(response.headers, hits=0, started_at=fetch.sent_at, now=now, asked=True)
         bodiless = request.method == "HEAD" or response.status in (204, 304)
         return Relay(response.status, lines, outcome, cause, fetch.behavior, fetch.id, body=not bodiless)
 
-    def refusal(self, status: int, reason: str, behavior: Behavior, outcome: Outcome, now: float) -> Refuse:
-        """An answer of our own making: a reason in plain words, never stored by anyone, readable across origins."""
-        lines = [
-            ("date", format_date(now)),
-            ("content-type", "text/plain; charset=utf-8"),
-            ("cache-control", "no-store"),
-            ("access-control-allow-origin", "*"),
-            ("access-control-expose-headers", "Cache-Status"),
-            ("via", f"1.1 {self._name}"),
-            ("cache-status", f"{self._name}; detail={quoted(reason)}"),
-        ]
-        return Refuse(status, reason, lines, behavior, outcome)
+    def failure(self, why: Failure) -> FailureAnswer:
+        """What a viewer is told of a parent that failed, when nothing stored can stand in."""
+        told = self._profile.failures.get(why.value)
+        if told is not None:
+            return told
+        status = self._profile.failure_status
+        return FailureAnswer(why.status if status is None else status, "")
+
+    def refusal(
+        self, status: int, reason: str, behavior: Behavior, outcome: Outcome, now: float, words: str = ""
+    ) -> Refuse:
+        """An answer of our own making, with a page or a line that says why."""
+        lines, body = self._signer.own(status, reason, words, outcome, now)
+        return Refuse(status, reason, lines, behavior, outcome, body=b"" if status == 204 else body.encode())
 
     def _serve(
         self,
@@ -117,12 +128,24 @@ class Answering:
         cause: Cause | None,
         member: str,
         age: int | None,
-        fetch_id: int,
+        fetch: Fetch | None,
         now: float,
         headers: Headers | None = None,
+        *,
+        plain: bool = False,
     ) -> Serve:
-        lines = signed(headers or entry.headers, self._name, self._profile, outcome, member, age)
-        served = Serve(entry, entry.status, lines, outcome, cause, behavior, fetch_id=fetch_id)
+        """`fetch`: the parent was asked; `plain`: without the lines that no two requests share."""
+        came = headers or entry.headers
+        lines = self._signer.signed(came, behavior, entry.status, outcome, member, age)
+        if not plain:
+            lines += self._signer.by_request(
+                came,
+                hits=entry.hits,
+                started_at=now if fetch is None else fetch.sent_at,
+                now=now,
+                asked=fetch is not None,
+            )
+        served = Serve(entry, entry.status, lines, outcome, cause, behavior, fetch_id=fetch.id if fetch else 0)
         served.body = request.method != "HEAD" and entry.status not in (204, 304)
         if entry.status in (200, 206) and holds(request, entry, now):
             served.status, served.body = 304, False
@@ -188,9 +211,3 @@ def multipart(
         name, value = _content_range(span, length)
         pieces += [f"{head}{name}: {value}\r\n\r\n".encode("latin-1"), span]
     return [*pieces, f"\r\n--{boundary}--\r\n".encode("latin-1")]
-
-
-def quoted(text: str) -> str:
-    """An RFC 9651 string."""
-    printable = "".join(c if 0x20 <= ord(c) < 0x7F else "?" for c in text)
-    return '"' + printable.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -3,6 +3,7 @@
 See `policy/machine.py` for the theory and the table.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from cachetools import LRUCache
@@ -36,7 +37,15 @@ NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
 class Deciding:
     """State of one cache node, and its decisions about requests."""
 
-    def __init__(self, service: Service, profile: Profile = RFC9111, *, gate: Gate | None = None) -> None:
+    def __init__(
+        self,
+        service: Service,
+        profile: Profile = RFC9111,
+        *,
+        gate: Gate | None = None,
+        fresh_id: Callable[[], str] | None = None,
+    ) -> None:
+        """`fresh_id`: a new request id at every call, for profiles that send one; None: ids that count up."""
         # What a behavior leaves open, the profile settles: once, here.
         service = service.model_copy(update={"behaviors": tuple(settled(b, profile) for b in service.behaviors)})
         self.service = service
@@ -54,7 +63,7 @@ class Deciding:
             and (not service.gate or (behavior.token is None and behavior.geo is None))
         }
         """Behaviors (by identity) under which a plain hit needs no look at gate or key rules."""
-        self._answering = Answering(service.name, profile)
+        self._answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
         self._filling: dict[int, Entry] = {}
         self._alone_until: LRUCache[str, float] = LRUCache(65_536)
         """Keys whose last answer could not be shared: requests for them do not wait for one another."""
@@ -151,9 +160,15 @@ class Deciding:
         return served
 
     def _refuse(
-        self, status: int, reason: str, behavior: Behavior, now: float, outcome: Outcome = Outcome.REFUSED
+        self,
+        status: int,
+        reason: str,
+        behavior: Behavior,
+        now: float,
+        outcome: Outcome = Outcome.REFUSED,
+        words: str = "",
     ) -> Refuse:
-        return self._answering.refusal(status, reason, behavior, outcome, now)
+        return self._answering.refusal(status, reason, behavior, outcome, now, words)
 
     def _pass(
         self,

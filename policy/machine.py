@@ -29,13 +29,13 @@ from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
 from policy.invalidation import also_doubtful, invalidates
 from policy.key import cache_key
 from policy.lifetime import lifetime_of
-from policy.messages import Headers, RequestHead, ResponseHead, end_to_end
+from policy.messages import Headers, RequestHead, ResponseHead
 from policy.parts import continues, covers, whole_fields
 from policy.plan import Failure, Fetch, Join, Landing, Purged, PurgeKind, PurgeOrder, Purpose
 from policy.record import Cause, Outcome
 from policy.reuse import Standing, asked, standing
 from policy.revalidate import freshened, names_another, same_representation
-from policy.storing import content_length, stored_headers, why_not_store
+from policy.storing import content_length, received, stored_headers, why_not_store
 
 ORIGIN_FAILED = frozenset({500, 502, 503, 504})
 """Answers that stale-if-error counts as errors (RFC 5861 §4)."""
@@ -97,7 +97,7 @@ class EdgeMachine(Deciding):
             self._learn_from_head(flight, fetch.entry, response, now)
         for waiter in flight.waiters:
             landing.answers[waiter.ticket] = self._answering.relayed(
-                waiter.request, response, fetch, Outcome.PASS, fetch.cause
+                waiter.request, response, fetch, Outcome.PASS, fetch.cause, now
             )
         return landing
 
@@ -151,7 +151,7 @@ class EdgeMachine(Deciding):
         for waiter in flight.waiters:
             if waiter.plan is flight.fetch:
                 landing.answers[waiter.ticket] = self._answering.relayed(
-                    waiter.request, response, flight.fetch, Outcome.PASS, flight.fetch.cause
+                    waiter.request, response, flight.fetch, Outcome.PASS, flight.fetch.cause, now
                 )
             else:
                 self._decide_for(waiter, landing, now)
@@ -213,7 +213,7 @@ class EdgeMachine(Deciding):
             asked_for_part = "range" in waiter.request.headers and waiter.request.method == "GET"
             if waiter.plan is fetch and asked_for_part:
                 landing.answers[waiter.ticket] = self._answering.relayed(
-                    waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, detail="part-not-kept"
+                    waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, now, detail="part-not-kept"
                 )
             elif asked_for_part:
                 landing.answers[waiter.ticket] = self._pass(
@@ -236,11 +236,15 @@ class EdgeMachine(Deciding):
                 landing.store = shared
                 self._answer_waiters(flight, shared, response, landing, now, stored=False, share_always=True)
                 return landing
-            self._alone_until[fetch.key] = now + self.profile.hit_for_pass
+            marked = why_not not in self.profile.unmarked
+            if marked:
+                self._alone_until[fetch.key] = now + self.profile.hit_for_pass
             for waiter in flight.waiters:
-                if waiter.plan is fetch:
+                if not marked and waiter.plan is not fetch:
+                    self._decide_for(waiter, landing, now)
+                elif waiter.plan is fetch:
                     landing.answers[waiter.ticket] = self._answering.relayed(
-                        waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, detail=why_not
+                        waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, now, detail=why_not
                     )
                 else:
                     landing.answers[waiter.ticket] = self._pass(
@@ -371,12 +375,13 @@ class EdgeMachine(Deciding):
             if entry.indexed:
                 self._take_out(entry, Cause.UNCACHEABLE if why is Failure.TOO_LARGE else Cause.ABORTED)
             return Landing(dropped=[entry.id])
-        landing = self._land_failure(flight, f"origin: {why.value}", why.status, now, None)
+        told = self._answering.failure(why)
+        landing = self._land_failure(flight, f"origin: {why.value}", told.status, now, None, told.words)
         self._forget_purges()
         return landing
 
     def _land_failure(
-        self, flight: Flight, reason: str, status: int, now: float, forward_status: int | None
+        self, flight: Flight, reason: str, status: int, now: float, forward_status: int | None, words: str = ""
     ) -> Landing:
         fetch, landing = flight.fetch, Landing()
         entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None) else None
@@ -388,7 +393,9 @@ class EdgeMachine(Deciding):
                     forward_status=forward_status, detail="stale-if-error",
                 )  # fmt: skip
             else:
-                landing.answers[waiter.ticket] = self._refuse(status, reason, waiter.behavior, now, Outcome.FAILED)
+                landing.answers[waiter.ticket] = self._refuse(
+                    status, reason, waiter.behavior, now, Outcome.FAILED, words
+                )
         return landing
 
     def _stale_stands_in(self, flight: Flight, now: float, *, silent: bool = False) -> bool:

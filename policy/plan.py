@@ -56,6 +56,8 @@ class Refuse:
     headers: Lines
     behavior: Behavior
     outcome: Outcome = Outcome.REFUSED
+    body: bytes = b""
+    """A page or a line that says why."""
 
 
 @dataclass(slots=True)

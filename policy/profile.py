@@ -59,8 +59,10 @@ class Incident:
     """What a generated page may tell of: all facts are handed in."""
 
     status: int
+    reason: str
+    """Rule and fact: "geo: KP is denied", "origin: first-byte-timeout"."""
     words: str
-    """Rule and fact, or the failure's words: "geo: KP is denied", "first byte timeout"."""
+    """The vendor's words for a failure of the parent ("first byte timeout"); "" for anything else."""
     request_id: str
     node: str
     now: float
@@ -68,7 +70,7 @@ class Incident:
 
 def plain_page(incident: Incident) -> Page:
     """One line for a person with a terminal."""
-    return Page("text/plain; charset=utf-8", f"{incident.status} {incident.words}\n")
+    return Page("text/plain; charset=utf-8", f"{incident.status} {incident.reason}\n")
 
 
 @dataclass(frozen=True, slots=True)

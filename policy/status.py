@@ -1,8 +1,14 @@
-"""What a response says of its own making: Cache-Status (RFC 9211), Via (RFC 9110 §7.6.3), X-Cache."""
+"""What a response says of its own making: Cache-Status (RFC 9211), Via (RFC 9110 §7.6.3), and the vendors' fields."""
 
+from collections.abc import Callable
+from hashlib import sha256
+from itertools import count
+
+from policy.fields.dates import format_date
 from policy.messages import Headers, Lines
-from policy.profile import Profile
+from policy.profile import Incident, Profile, ResponseFields
 from policy.record import Cause, Outcome
+from policy.service import Behavior
 
 FORWARD_REASON = {
     Cause.COLD: "uri-miss",
@@ -56,33 +62,127 @@ def cache_status(
     return "; ".join(parts)
 
 
-def signed(headers: Headers, name: str, profile: Profile, outcome: Outcome, member: str, age: int | None) -> Lines:
-    """The response's lines with our Age, Via, X-Cache and Cache-Status, after those of nodes nearer the origin."""
-    lines: Lines = []
-    via: str | None = None
-    status: str | None = None
-    for line in headers.lines:
-        field = line[0]
-        if field == "age" or field == "x-cache":
-            continue
-        if field == "via":
-            via = f"{via}, {line[1]}" if via else line[1]
-        elif field == "cache-status":
-            status = f"{status}, {line[1]}" if status else line[1]
-        else:
-            lines.append(line)
-    if age is not None:
-        lines.append(("age", str(age)))
-    lines.append(("via", f"{via}, 1.1 {name}" if via else f"1.1 {name}"))
-    if outcome in _FROM_STORE:
-        x_cache = profile.x_cache[0]
-    elif outcome is Outcome.REVALIDATED:
-        x_cache = profile.x_cache_revalidated
-    else:
-        x_cache = profile.x_cache[1]
-    lines.append(("x-cache", x_cache))
-    lines.append(("cache-status", f"{status}, {member}" if status else member))
-    return lines
+class Signer:
+    """Writes on an answer who made it and how, in the profile's words, after what nodes nearer the origin wrote."""
+
+    def __init__(self, name: str, profile: Profile, *, faces_viewers: bool, fresh_id: Callable[[], str]) -> None:
+        """`faces_viewers`: fields that only nodes may see end here. `fresh_id`: a new request id at every call."""
+        self._name = name
+        self._profile = profile
+        self._fresh_id = fresh_id
+        mark = sha256(name.encode()).hexdigest()
+        self._via = profile.via.format(name=name, hex=mark[:32])
+        self._hidden = profile.kept_from_viewers if faces_viewers else frozenset()
+        self._pop = f"{name[:3].upper()}50-C1"
+        self._served_by = f"cache-{name[:3]}{int(mark[:4], 16)}-{name[:3].upper()}"
+        self._family = profile.response_fields
+        self.same_for_all = self._family is ResponseFields.STANDARD
+        """Two hits of the same second have the same head."""
+
+    def signed(
+        self, headers: Headers, behavior: Behavior, status: int, outcome: Outcome, member: str, age: int | None
+    ) -> Lines:
+        """The response's lines with our own; `by_request` adds those that no two requests share.
+
+        `member` is ours of Cache-Status, `age` whole seconds, None where Age is not said.
+        """
+        lines: Lines = []
+        via: str | None = None
+        cache_status: str | None = None
+        for line in headers.lines:
+            field = line[0]
+            if field in _OURS or field in self._hidden:
+                continue
+            if field == "via":
+                via = f"{via}, {line[1]}" if via else line[1]
+            elif field == "cache-status":
+                cache_status = f"{cache_status}, {line[1]}" if cache_status else line[1]
+            else:
+                lines.append(line)
+        if age is not None:
+            lines.append(("age", str(age)))
+        elif self._family is ResponseFields.FASTLY:
+            lines.append(("age", "0"))
+        if behavior.response_headers_policy != "none":
+            for extra in self._profile.response_headers_policies.get(behavior.response_headers_policy, ()):
+                if extra[0] not in headers:
+                    lines.append(extra)
+        lines.append(("via", f"{via}, {self._via}" if via else self._via))
+        x_cache = self._x_cache(status, outcome)
+        if self._family is ResponseFields.FASTLY:
+            lines.append(("x-served-by", _after(headers, "x-served-by", self._served_by)))
+            x_cache = _after(headers, "x-cache", x_cache)
+        elif self._family is ResponseFields.CLOUDFRONT:
+            lines.append(("x-amz-cf-pop", self._pop))
+            if "server" not in headers:
+                lines.append(("server", "CloudFront"))
+        lines.append(("x-cache", x_cache))
+        lines.append(("cache-status", f"{cache_status}, {member}" if cache_status else member))
+        return lines
+
+    def by_request(self, headers: Headers, *, hits: int, started_at: float, now: float, asked: bool) -> Lines:
+        """Lines of this one answer: the id, how often the object was hit here, how long it took.
+
+        `headers` as they came from the parent; `asked`: the parent was, so that its times count too.
+        """
+        if self._family is ResponseFields.CLOUDFRONT:
+            return [("x-amz-cf-id", self._fresh_id())]
+        if self._family is ResponseFields.FASTLY:
+            took = f"VS0,VE{max(0, round((now - started_at) * 1000))}"
+            above = (headers.first("x-timer") or "").partition(",")[2] if asked else ""
+            timer = f"S{started_at:.6f},{above},{took}" if above else f"S{started_at:.6f},{took}"
+            return [("x-cache-hits", _after(headers, "x-cache-hits", str(hits))), ("x-timer", timer)]
+        return []
+
+    def own(self, status: int, reason: str, words: str, outcome: Outcome, now: float) -> tuple[Lines, str]:
+        """Lines and body of an answer that this node makes by itself; `words` as `FailureAnswer` has them."""
+        page = self._profile.page(Incident(status, reason, words, self._fresh_id(), self._served_by, now))
+        lines: Lines = [("date", format_date(now)), ("content-type", page.content_type)]
+        if self._family is ResponseFields.STANDARD:
+            # Never stored by anyone, readable across origins.
+            lines += [
+                ("cache-control", "no-store"),
+                ("access-control-allow-origin", "*"),
+                ("access-control-expose-headers", "Cache-Status"),
+                ("via", self._via),
+                ("cache-status", f"{self._name}; detail={quoted(reason)}"),
+            ]
+            return lines, page.body
+        member = f"{self._name}; detail={quoted(reason)}"
+        nothing = Headers.wrap(lines)
+        lines = self.signed(nothing, _ANY, status, outcome, member, None)
+        return lines + self.by_request(nothing, hits=0, started_at=now, now=now, asked=False), page.body
+
+    def _x_cache(self, status: int, outcome: Outcome) -> str:
+        if status >= 400 and self._profile.x_cache_error is not None:
+            return self._profile.x_cache_error
+        if outcome in _FROM_STORE:
+            return self._profile.x_cache[0]
+        return self._profile.x_cache_revalidated if outcome is Outcome.REVALIDATED else self._profile.x_cache[1]
 
 
-_FROM_STORE = frozenset({Outcome.HIT, Outcome.HIT_STALE, Outcome.COLLAPSED})
+def numbered(name: str) -> Callable[[], str]:
+    """Request ids that look the part, the same in every run: 56 characters, the last two "=="."""
+    counter = count(1)
+    return lambda: sha256(f"{name} {next(counter)}".encode()).hexdigest()[:54] + "=="
+
+
+def quoted(text: str) -> str:
+    """An RFC 9651 string."""
+    printable = "".join(c if 0x20 <= ord(c) < 0x7F else "?" for c in text)
+    return '"' + printable.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _after(headers: Headers, name: str, own: str) -> str:
+    """Ours at the end of the parent's list: the shield stands first (Fastly, "X-Cache")."""
+    above = headers.joined(name)
+    return own if above is None else f"{above}, {own}"
+
+
+_OURS = frozenset({"age", "x-cache", "x-served-by", "x-cache-hits", "x-timer", "x-amz-cf-pop", "x-amz-cf-id"})
+"""Fields that a node writes anew; those of nodes above are in the lists it writes, or are gone."""
+
+_ANY = Behavior(path="*")
+
+_FROM_STORE = frozenset({Outcome.HIT, Outcome.HIT_STALE, Outcome.COLLAPSED, Outcome.REFUSED})
+"""What X-Cache calls a hit; a refusal is synthetic, which Fastly counts so."""

@@ -32,7 +32,7 @@ def why_not_store(
     if request.method != "GET" and not _answers_later_gets(request, response):
         return "method"
     status = response.status
-    # A 412 answers one request's condition and a 416 its Range, not the target (CloudFront may keep a 412 all the same).
+    # A 412 answers one request's condition and a 416 its Range, not the target (CloudFront may keep a 412).
     if status in (304, 416) or status < 200 or (status == 206 and not part):
         return "status"
     if status == 412 and profile.error_caching is None:

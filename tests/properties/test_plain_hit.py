@@ -23,7 +23,7 @@ ASKED = st.lists(st.sampled_from(["", "", "", "range", "no-cache", "soft", "304"
 @settings(max_examples=300, deadline=None)
 def test_both_ways_agree(fields: dict[str, str], status: int, waits: list[float], asked: list[str]) -> None:
     short, long = EdgeMachine(Service(name="fra")), EdgeMachine(Service(name="fra"))
-    long._plain = set()
+    long._plain = {}
     now = START
     for wait, what in zip(waits, asked, strict=False):
         now += wait

@@ -58,7 +58,9 @@ VECTORS = [  # id, behavior, the origin's answer, seconds at the edge or why it 
 ]
 
 
-@pytest.mark.parametrize(("behavior", "response", "expected"), [row[1:] for row in VECTORS], ids=[r[0] for r in VECTORS])
+@pytest.mark.parametrize(
+    ("behavior", "response", "expected"), [row[1:] for row in VECTORS], ids=[r[0] for r in VECTORS]
+)
 def test_edge_ttl(behavior: Behavior, response: ResponseHead, expected: float | str) -> None:
     assert kept_for(response, CLOUDFRONT, behavior) == expected
 
@@ -150,7 +152,9 @@ def test_stale_while_revalidate_serves_at_once_and_asks_behind() -> None:
     assert isinstance(plan, Serve) and plan.refresh is not None
 
 
-@pytest.mark.parametrize("fields", [{"cache_control": "no-cache"}, {"cache_control": "max-age=0"}, {"pragma": "no-cache"}])
+@pytest.mark.parametrize(
+    "fields", [{"cache_control": "no-cache"}, {"cache_control": "max-age=0"}, {"pragma": "no-cache"}]
+)
 def test_what_viewers_say_of_caching_is_not_heard(fields: dict[str, str]) -> None:
     edge = node(CLOUDFRONT)
     filled(edge, says(cache_control="max-age=60"))

@@ -68,7 +68,10 @@ def test_cacheable_statuses(status: int) -> None:
 
 def test_fa_t02_surrogate_fields_end_at_the_viewer_and_go_on_from_a_shield() -> None:
     response = says(surrogate_control="max-age=3600", surrogate_key="a b", cache_control="max-age=60")
-    for faces_viewers, expected in ((True, {"cache-control"}), (False, {"cache-control", "surrogate-control", "surrogate-key"})):
+    for faces_viewers, expected in (
+        (True, {"cache-control"}),
+        (False, {"cache-control", "surrogate-control", "surrogate-key"}),
+    ):
         machine = node(FASTLY, gate=faces_viewers)
         filled(machine, response)
         hit = machine.on_request(ask(), NOW + 100)
@@ -87,7 +90,10 @@ def test_fa_t06_age_starts_where_the_received_one_stood() -> None:
 
 def test_fa_t13_stale_windows_come_from_where_they_stand() -> None:
     edge = node(FASTLY)
-    filled(edge, says(surrogate_control="max-age=60, stale-while-revalidate=30", cache_control="stale-while-revalidate=600"))
+    filled(
+        edge,
+        says(surrogate_control="max-age=60, stale-while-revalidate=30", cache_control="stale-while-revalidate=600"),
+    )
     assert isinstance(edge.on_request(ask(), NOW + 89), Serve)
     assert isinstance(edge.on_request(ask(path="/b"), NOW), Fetch)
     machine = node(FASTLY)

@@ -18,7 +18,9 @@ def at(seconds: float) -> str:
     return format_date(NOW + seconds)
 
 
-def ask(path: str = "/a", *, method: str = "GET", host: str = "h", query: str | None = None, **fields: str) -> RequestHead:
+def ask(
+    path: str = "/a", *, method: str = "GET", host: str = "h", query: str | None = None, **fields: str
+) -> RequestHead:
     lines = [(name.replace("_", "-"), value) for name, value in fields.items()]
     return RequestHead(method, "http", host, path, query, Headers(lines), "198.51.100.7")
 
@@ -30,7 +32,7 @@ def says(status: int = 200, *lines: tuple[str, str], **fields: str) -> ResponseH
 
 def node(profile: Profile, behavior: Behavior | None = None, **service: object) -> EdgeMachine:
     behaviors = () if behavior is None else (behavior,)
-    return EdgeMachine(Service(name="fra", behaviors=behaviors, **service), profile)  # type: ignore[arg-type]
+    return EdgeMachine(Service(**{"name": "fra", "behaviors": behaviors, **service}), profile)  # type: ignore[arg-type]
 
 
 def bounds(least: float, default: float, most: float) -> Behavior:

@@ -25,7 +25,7 @@ def error_page(incident: Incident) -> Page:
 
 
 def _sentence(incident: Incident) -> str:
-    rule = incident.words.partition(":")[0]
+    rule = incident.reason.partition(":")[0]
     if rule == "geo":
         return "The Amazon CloudFront distribution is configured to block access from your country."
     if rule == "method":
