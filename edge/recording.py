@@ -11,7 +11,17 @@ from policy.plan import Fetch, Join, Plan, Refuse, Relay, Serve
 from policy.record import FetchRecord, RequestRecord
 
 READ_BY_POLICY = frozenset(
-    {"cache-control", "pragma", "if-none-match", "if-modified-since", "if-range", "range", "via", "authorization"}
+    {
+        "cache-control",
+        "pragma",
+        "if-none-match",
+        "if-modified-since",
+        "if-range",
+        "range",
+        "via",
+        "authorization",
+        "accept-encoding",
+    }
 )
 """Request fields the policy reads whatever the settings; those of keys and of Vary come on top."""
 
@@ -27,7 +37,15 @@ def blinded(value: str) -> str:
 
 def kept_headers(request: RequestHead, names: frozenset[str]) -> list[tuple[str, str]]:
     """The request's fields of those names, secrets blinded."""
-    return [(name, blinded(value) if name in SECRETS else value) for name, value in request.headers if name in names]
+    return [(name, _written(name, value)) for name, value in request.headers if name in names]
+
+
+def _written(name: str, value: str) -> str:
+    if name == "cookie":
+        # Each value by itself: a key may be made of some cookies and not of others.
+        pairs = (pair.strip().partition("=") for pair in value.split(";"))
+        return "; ".join(f"{cookie}={blinded(secret)}" for cookie, _, secret in pairs)
+    return blinded(value) if name in SECRETS else value
 
 
 def request_record(

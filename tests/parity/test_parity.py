@@ -4,14 +4,18 @@ import asyncio
 import random
 from pathlib import Path
 
+import pytest
+
 from policy.machine import EdgeMachine
-from policy.profile import RFC9111
+from policy.profile import RFC9111, Profile
 from policy.record import Outcome
 from policy.service import Behavior, Geo, Service, Token, Ttl
 from policy.token import FastlyToken
 from replay import read_trace, replay_node
+from tests.kit.http import ask
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, response, running_origin
+from vendors import PROFILES
 
 SECRET = "c2VjcmV0IG9mIHRoZSB0ZXN0cw=="
 RULES = (
@@ -35,26 +39,41 @@ async def misbehaving(asked: Asked, writer: asyncio.StreamWriter) -> None:
         writer.close()
     elif mood < 0.15:
         writer.write(response(b"in trouble", 503))
+    elif asked.method == "POST":
+        writer.write(response(b"", 201, location=random.choice(["/seg1.m4s", "/elsewhere"])))
+    elif "range" in asked.headers and "," not in str(asked.headers.first("range")) and mood < 0.9:
+        first, _, last = asked.headers.first("range").removeprefix("bytes=").partition("-")
+        start, stop = int(first), min(int(last or 999), 999) + 1
+        fields = {"cache_control": "max-age=1", "etag": '"v"', "content_range": f"bytes {start}-{stop - 1}/1000"}
+        writer.write(response(bytes(stop - start), 206, asked.method, **fields))
     elif asked.headers.first("if-none-match") == '"v"' and mood < 0.7:
         writer.write(response(b"", 304, etag='"v"', cache_control="max-age=0.1"))
     else:
         control = random.choice(["max-age=1", "max-age=0", "private", "max-age=60", "no-cache"])
         vary = {"vary": "X-Device"} if "vary" in asked.target else {}
-        body = random.randbytes(random.randrange(5000))
-        writer.write(response(body, cache_control=control, etag='"v"', surrogate_key="all", **vary))
+        body = bytes(1000) if "part" in asked.target else random.randbytes(random.randrange(5000))
+        fields = {"cache_control": control, "etag": '"v"', "surrogate_key": "all", **vary}
+        if random.random() < 0.1:
+            fields["cdn_cache_control"] = random.choice(["max-age=5", "no-store"])
+        writer.write(response(body, 200, asked.method, **fields))
 
 
 async def viewer(node: Running, number: int) -> None:
     chance = random.Random(number)
     for _ in range(25):
-        path = chance.choice(["/live.m3u8", "/seg1.m4s", "/seg2.m4s", "/vary.bin", "/pass/x", "/guarded/y", "/lost"])
+        path = chance.choice(
+            ["/live.m3u8", "/seg1.m4s", "/seg2.m4s", "/vary.bin", "/pass/x", "/guarded/y", "/lost", "/part.bin"]
+        )
         fields = {"cdnlab_client_ip": chance.choice(["203.0.113.5", "198.51.100.5"])}
         if chance.random() < 0.2:
-            fields["range"] = "bytes=0-99"
+            fields["range"] = chance.choice(["bytes=0-99", "bytes=100-199", "bytes=0-9, 500-600", "bytes=50-"])
+        method = chance.choices(["GET", "HEAD", "POST"], [90, 6, 4])[0]
         if chance.random() < 0.2:
             fields["if_none_match"] = '"v"'
         if chance.random() < 0.1:
             fields["cache_control"] = "no-cache"
+        if chance.random() < 0.3:
+            fields["accept_encoding"] = chance.choice(["gzip", "br, gzip", "identity"])
         if "vary" in path:
             fields["x_device"] = chance.choice(["tv", "phone"])
         if path.startswith("/guarded") and chance.random() < 0.7:
@@ -62,7 +81,7 @@ async def viewer(node: Running, number: int) -> None:
         impatient = chance.random() < 0.05
         try:
             async with asyncio.timeout(0.005 if impatient else 30):
-                await node.get(path, **fields)
+                await ask(node.url, path, method=method, body=b"x" if method == "POST" else None, **fields)
         except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
             pass
         if chance.random() < 0.05:
@@ -70,22 +89,24 @@ async def viewer(node: Running, number: int) -> None:
             await node.purge(surrogate_key="all", soft=True)
 
 
-def test_every_line_of_a_live_run_is_the_same_in_the_replay(tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+def test_every_line_of_a_live_run_is_the_same_in_the_replay(tmp_path: Path, profile: Profile) -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            for path in ("/live.m3u8", "/seg1.m4s", "/seg2.m4s", "/vary.bin", "/pass/x", "/guarded/y"):
+            for path in ("/live.m3u8", "/seg1.m4s", "/seg2.m4s", "/vary.bin", "/pass/x", "/guarded/y", "/part.bin"):
                 origin.does(path, misbehaving)
             shield_settings = {"gate": False, **SETTINGS}
             async with running_node(
                 origin.url,
                 *RULES,
                 name="shield",
+                profile=profile,
                 records=tmp_path / "shield.jsonl",
                 service=shield_settings,
                 memory="40KiB",
                 largest="30KiB",
             ) as shield, running_node(
-                shield.url, *RULES, name="fra", records=tmp_path / "fra.jsonl", service=SETTINGS,
+                shield.url, *RULES, name="fra", profile=profile, records=tmp_path / "fra.jsonl", service=SETTINGS,
                 countries={"203.0.113.0/24": "KP"}, memory="20KiB", largest="15KiB",
             ) as fra:  # fmt: skip
                 await asyncio.gather(*(viewer(fra, number) for number in range(16)))
@@ -101,7 +122,7 @@ def test_every_line_of_a_live_run_is_the_same_in_the_replay(tmp_path: Path) -> N
             gate=gate,
             **SETTINGS,  # type: ignore[arg-type]
         )
-        replayed = replay_node(read_trace(tmp_path / f"{name}.jsonl"), service, RFC9111)
+        replayed = replay_node(read_trace(tmp_path / f"{name}.jsonl"), service, profile)
         assert replayed.requests > 100
         assert not replayed.differences, "\n".join(map(str, replayed.differences[:20]))
         assert {Outcome.HIT, Outcome.MISS, Outcome.PASS} <= set(replayed.outcomes)
