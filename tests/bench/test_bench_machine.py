@@ -43,6 +43,20 @@ def test_a_fresh_hit(benchmark: BenchmarkFixture) -> None:
 
 
 @pytest.mark.benchmark(group="hit")
+def test_a_variant_hit(benchmark: BenchmarkFixture) -> None:
+    edge = EdgeMachine(Service(name="fra"))
+    varying = ANSWER.plus(("vary", "accept-language"))
+    for language in ("de", "en", "fr", "nl"):
+        asked = RequestHead("GET", "http", "h", "/a.m3u8", None, FIELDS.plus(("accept-language", language)))
+        plan = edge.on_request(asked, NOW)
+        assert isinstance(plan, Fetch)
+        edge.on_response(plan, ResponseHead(200, varying), NOW)
+        edge.on_body_end(plan, 1_500_000, NOW)
+    request = RequestHead("GET", "http", "h", "/a.m3u8", None, FIELDS.plus(("accept-language", "en")))
+    assert isinstance(benchmark(edge.on_request, request, NOW + 1), Serve)
+
+
+@pytest.mark.benchmark(group="hit")
 def test_beside_a_dictionary_look_up(benchmark: BenchmarkFixture) -> None:
     entries = {f"/live/720p/seg-{i}.m4s": i for i in range(10_000)}
     assert benchmark(entries.get, "/live/720p/seg-5000.m4s") == 5000
@@ -59,6 +73,23 @@ def test_a_miss_from_request_to_body_end(benchmark: BenchmarkFixture) -> None:
         edge.on_body_end(plan, 1_500_000, NOW)  # type: ignore[arg-type]
 
     benchmark(miss)
+
+
+@pytest.mark.benchmark(group="miss")
+def test_a_revalidation(benchmark: BenchmarkFixture) -> None:
+    edge = EdgeMachine(Service(name="fra"))
+    request, stale = get("/a.m3u8"), ANSWER.without(("cache-control",)).plus(("cache-control", "max-age=0"))
+    first = edge.on_request(request, NOW)
+    edge.on_response(first, ResponseHead(200, stale), NOW)  # type: ignore[arg-type]
+    edge.on_body_end(first, 1_500_000, NOW)  # type: ignore[arg-type]
+    not_modified = ResponseHead(304, stale)
+
+    def revalidate() -> None:
+        plan = edge.on_request(request, NOW)
+        edge.on_response(plan, not_modified, NOW)  # type: ignore[arg-type]
+        edge.on_body_end(plan, 0, NOW)  # type: ignore[arg-type]
+
+    benchmark(revalidate)
 
 
 @pytest.mark.benchmark(group="landing")
