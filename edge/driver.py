@@ -25,6 +25,7 @@ from policy.machine import EdgeMachine
 from policy.messages import Headers, Lines, RequestHead, ResponseHead, end_to_end
 from policy.plan import Failure, Fetch, Landing, Purged, PurgeOrder, Refuse, Relay, Serve
 from policy.record import FetchRecord, PurgeRecord, RequestRecord
+from policy.storing import content_length
 
 logger = logging.getLogger("cdnlab.edge")
 
@@ -201,7 +202,8 @@ class Driver:
         """Carry a fetch to its end. Whatever happens, the machine hears of it: nobody waits on nothing."""
         try:
             hinted = partial(self._interim, fetch)
-            exchange = await self.upstream.exchange(fetch.request, request_body, on_interim=hinted)
+            length = _body_length(fetch.request) if request_body is not None else None
+            exchange = await self.upstream.exchange(fetch.request, request_body, body_length=length, on_interim=hinted)
         except UpstreamFailed as failed:
             self._failed(fetch, failed.why)
             return
@@ -364,6 +366,11 @@ def _request_body(request: RequestHead, receive: Receive) -> AsyncIterator[bytes
 
 def _peer(scope: Scope) -> str:
     return scope["client"][0] if scope.get("client") else ""
+
+
+def _body_length(request: RequestHead) -> int | None:
+    """What the viewer's Content-Length promised; without it the body goes on chunked, which some origins refuse."""
+    return content_length(request.headers) if "transfer-encoding" not in request.headers else None
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -1,7 +1,7 @@
 """What one cache node needs to know: where it listens, whom it asks, how long it waits."""
 
 from ipaddress import ip_network
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -50,6 +50,9 @@ class Node(Settings):
 
     connections: int = Field(default=256, ge=1)
     """Connections kept to the parent at most; fills beyond wait their turn."""
+
+    parent_http: Literal["1.1", "2", "auto"] = "1.1"
+    """How it speaks to its parent: "2" is HTTP/2 (over TLS by ALPN), "auto" lets TLS negotiate."""
 
     trusted: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks whose `CDNLab-Client-IP` header is believed: how a load test stands in for viewers elsewhere."""

@@ -58,6 +58,8 @@ class Origin:
                     while size := int(await reader.readline(), 16):
                         asked.body += (await reader.readexactly(size + 2))[:-2]
                     await reader.readline()
+                elif (length := headers.first("content-length")) is not None:
+                    asked.body = await reader.readexactly(int(length))
                 self.asked.append(asked)
                 script = self.scripts.get(target.partition("?")[0])
                 if script is None:
