@@ -33,6 +33,7 @@ class Finding:
 class Draft:
     """The parts of a document that are good by themselves, by their index in the file."""
 
+    profile: str = "rfc9111"
     streams: dict[int, Any] = field(default_factory=dict)
     behaviors: dict[int, Behavior] = field(default_factory=dict)
     nodes: dict[int, Node] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class Draft:
     @classmethod
     def of(cls, document: "Document") -> "Draft":
         return cls(
+            document.profile,
             dict(enumerate(document.streams)),
             dict(enumerate(document.behaviors)),
             dict(enumerate(document.nodes)),
@@ -64,6 +66,7 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from _parents(draft)
     yield from _keys(draft)
     yield from _behaviors(draft)
+    yield from _policies(draft)
     yield from _sources(draft)
     yield from _segments(draft)
 
@@ -185,6 +188,17 @@ def _behaviors(draft: Draft) -> Iterator[Finding]:
             f"a pattern that can match: behavior[{indexes[by]}], {shown(draft.behaviors[indexes[by]].path)}, "
             "comes first and takes all of it", "Put the narrower pattern first.",
         )  # fmt: skip
+
+
+def _policies(draft: Draft) -> Iterator[Finding]:
+    """A managed policy is CloudFront's; another profile has none to carry out."""
+    for index, behavior in draft.behaviors.items():
+        for key in ("cache_policy", "origin_request_policy", "response_headers_policy"):
+            name = getattr(behavior, key)
+            if name != "none" and draft.profile != "cloudfront":
+                yield Finding(
+                    ("behavior", index, key), shown(name), f'"none", or profile = "cloudfront" (it is {draft.profile})'
+                )
 
 
 def _sources(draft: Draft) -> Iterator[Finding]:

@@ -220,7 +220,7 @@ def _substituted(
 
 def _salvage(data: dict[str, Any]) -> checks.Draft:
     """The parts of a bad document that are good by themselves, so that what is wrong between them is also said."""
-    draft = checks.Draft()
+    draft = checks.Draft(profile=str(data.get("profile", "rfc9111")))
 
     def part(model: type[Any], value: Any) -> Any:
         try:

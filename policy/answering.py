@@ -23,7 +23,8 @@ class Answering:
     ) -> None:
         self._name = name
         self._profile = profile
-        self._signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=fresh_id or numbered(name))
+        self.fresh_id = fresh_id or numbered(name)
+        self._signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
 
     def from_store(self, entry: Entry, request: RequestHead, behavior: Behavior, outcome: Outcome, now: float) -> Serve:
         """A hit, fresh or stale: the parent was not asked."""

@@ -20,7 +20,7 @@ from policy.matching import Matcher
 from policy.messages import RequestHead
 from policy.parts import may_be_completed
 from policy.plan import Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Serve
-from policy.profile import RFC9111, Profile
+from policy.profile import RFC9111, Profile, RequestFields
 from policy.record import Cause, Outcome
 from policy.service import Behavior, Service
 from policy.settling import settled
@@ -179,7 +179,7 @@ class Deciding:
         now: float,
         entry: Entry | None = None,
     ) -> Fetch:
-        upstream = forwarded(request, self.service.name)
+        upstream = self._upstream(request, behavior)
         key = cache_key(request, behavior)
         fetch = Fetch(self._next_id(), ticket, Purpose.PASS, upstream, key, behavior, cause, entry, False, now)
         return self._open(fetch, request, behavior)
@@ -189,7 +189,7 @@ class Deciding:
         entry, ranged = judgement.entry, judgement.ranged
         # With something stored, its own validators ask; the client's conditions are answered from the outcome.
         own = entry is None and ticket != 0 and self.profile.forward_conditions and has_conditions(request)
-        upstream = forwarded(request, self.service.name, conditions=own, ranges=ranged)
+        upstream = self._upstream(request, behavior, conditions=own, ranges=ranged)
         upstream.method = "GET"
         purpose = Purpose.MISS
         if entry is not None and judgement.cause is Cause.PARTIAL:
@@ -213,6 +213,15 @@ class Deciding:
             flight_key=judgement.flight_key,
         )
         return self._open(fetch, request, behavior)
+
+    def _upstream(
+        self, request: RequestHead, behavior: Behavior, *, conditions: bool = True, ranges: bool = True
+    ) -> RequestHead:
+        named = self.profile.request_fields is RequestFields.CLOUDFRONT
+        return forwarded(
+            request, self.service.name, conditions=conditions, ranges=ranges, behavior=behavior, profile=self.profile,
+            request_id=self._answering.fresh_id() if named else "",
+        )  # fmt: skip
 
     def _open(self, fetch: Fetch, request: RequestHead, behavior: Behavior) -> Fetch:
         waiters = [Waiter(fetch.ticket, request, behavior, fetch)] if fetch.ticket else []

@@ -3,7 +3,10 @@
 from dataclasses import replace
 
 from policy.fields.cache_control import delta_seconds
+from policy.key import keyed_coding, keyed_cookies, keyed_query
 from policy.messages import Headers, RequestHead, end_to_end
+from policy.profile import RFC9111, Profile, RequestFields
+from policy.service import Behavior
 
 CONDITIONS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
 
@@ -33,12 +36,28 @@ def hops_left(request: RequestHead) -> int | None:
     return delta_seconds(request.headers.first("max-forwards"))
 
 
-def forwarded(request: RequestHead, name: str, *, conditions: bool = True, ranges: bool = True) -> RequestHead:
-    """The request as it goes to the parent: end-to-end fields, our Via, the client's address, one hop less.
+def forwarded(
+    request: RequestHead,
+    name: str,
+    *,
+    conditions: bool = True,
+    ranges: bool = True,
+    behavior: Behavior | None = None,
+    profile: Profile = RFC9111,
+    request_id: str = "",
+) -> RequestHead:
+    """The request as it goes to the parent: the fields that the profile lets through, our Via, the client's address,
+    one hop less.
 
-    Without `conditions` and `ranges` it asks for the complete representation, unconditionally.
+    Without `conditions` and `ranges` it asks for the complete representation, unconditionally. `request_id`: fresh.
     """
     headers = end_to_end(request.headers).without(OURS)
+    if behavior is not None and profile.request_fields is RequestFields.CLOUDFRONT:
+        request = replace(request, query=_cloudfront_query(request, behavior, profile))
+        headers = _cloudfront_fields(request, headers, behavior, profile)
+        headers.lines.append(("x-amz-cf-id", request_id))
+    elif profile.request_fields is RequestFields.FASTLY:
+        headers = _fastly_fields(request, headers, name)
     if not conditions:
         headers = headers.without(CONDITIONS)
     if not ranges:
@@ -52,6 +71,84 @@ def forwarded(request: RequestHead, name: str, *, conditions: bool = True, range
         ip = request.client_ip
         headers.lines.append(("x-forwarded-for", f"{forwarded_for}, {ip}" if forwarded_for else ip))
     return replace(request, headers=headers)
+
+
+_ALWAYS = frozenset({"content-length", "content-type", "content-encoding", "range", *CONDITIONS})
+"""What a request is about and how its body is framed: no policy of CloudFront's takes it away."""
+
+_LEGACY_REMOVED = frozenset(
+    {
+        "accept", "accept-charset", "accept-language", "cookie", "proxy-connection", "referer", "x-forwarded-proto",
+        "x-http-method-override", "x-real-ip",
+    }
+)  # fmt: skip
+"""CloudFront, "Request and response behavior, custom origins" (2023): taken out unless forwarded by name."""
+
+
+def _cloudfront_query(request: RequestHead, behavior: Behavior, profile: Profile) -> str | None:
+    """The query that reaches the origin: what is in the key, or all where the origin request policy says so."""
+    policy = profile.origin_request_policies.get(behavior.origin_request_policy)
+    return request.query if policy is not None and policy.query else keyed_query(request.query, behavior)
+
+
+def _cloudfront_fields(request: RequestHead, headers: Headers, behavior: Behavior, profile: Profile) -> Headers:
+    """With a cache or origin request policy, what the two list; without, the legacy table.
+
+    Source: CloudFront, "Control origin requests with a policy"; "Request and response behavior, custom origins" (2023).
+    """
+    policy = profile.origin_request_policies.get(behavior.origin_request_policy)
+    keyed = frozenset(behavior.key.headers)
+    if policy is not None and policy.headers is None:
+        kept = headers.without(("cookie", "accept-encoding"))
+    elif policy is not None or behavior.cache_policy != "none":
+        listed = (policy.headers or frozenset()) if policy is not None else frozenset()
+        wanted = _ALWAYS | keyed | listed
+        kept = Headers.wrap([line for line in headers.lines if line[0] in wanted])
+    else:
+        removed = _LEGACY_REMOVED | ({"authorization"} if request.method in ("GET", "HEAD") else set()) - keyed
+        kept = Headers.wrap(
+            [line for line in headers.lines if line[0] not in removed - keyed and not line[0].startswith("x-edge-")]
+        )
+        kept = kept.without(("cookie", "accept-encoding"))
+    if "user-agent" not in keyed and (
+        policy is None or (policy.headers is not None and "user-agent" not in policy.headers)
+    ):
+        kept = kept.without(("user-agent",)).plus(("user-agent", "Amazon CloudFront"))
+    cookies = (
+        request.headers.joined("cookie") if policy is not None and policy.cookies else keyed_cookies(request, behavior)
+    )
+    if cookies is not None:
+        kept = kept.plus(("cookie", cookies))
+    coding = _cloudfront_coding(request, behavior)
+    return kept if coding is None else kept.without(("accept-encoding",)).plus(("accept-encoding", coding))
+
+
+def _cloudfront_coding(request: RequestHead, behavior: Behavior) -> str | None:
+    """Accept-Encoding for the origin; None: none is sent."""
+    accepted = request.headers.joined("accept-encoding")
+    if accepted is None:
+        return None
+    if behavior.key.accept_encoding:
+        return keyed_coding(request, behavior) or "identity"
+    return accepted if "accept-encoding" in behavior.key.headers else None
+
+
+def _fastly_fields(request: RequestHead, headers: Headers, name: str) -> Headers:
+    """Everything of the request, and who asked through whom; a name that the client gave itself stays.
+
+    Source: Fastly, HTTP headers reference. Fastly-FF and CDN-Loop mark the way against loops.
+    """
+    loop, seen = headers.joined("cdn-loop"), headers.joined("fastly-ff")
+    headers = headers.without(("cdn-loop", "fastly-ff", "x-forwarded-host", "x-forwarded-server"))
+    added = [
+        ("cdn-loop", f"{loop}, {name}" if loop else name),
+        ("fastly-ff", f"{seen}, {name}" if seen else name),
+        ("x-forwarded-host", request.headers.first("x-forwarded-host") or request.host),
+        ("x-forwarded-server", name),
+    ]
+    if request.client_ip and "fastly-client-ip" not in headers:
+        added.append(("fastly-client-ip", request.client_ip))
+    return headers.plus(*added)
 
 
 def conditional(request: RequestHead, etag: str | None, last_modified: str | None) -> RequestHead:

@@ -1,0 +1,264 @@
+"""What makes the key, and what reaches the origin, a row each."""
+
+import pytest
+
+from policy.key import cache_key, plain_key
+from policy.machine import EdgeMachine
+from policy.messages import RequestHead
+from policy.plan import Fetch, Serve
+from policy.profile import RFC9111, Profile
+from policy.service import Behavior, Key, Service
+from policy.settling import settled
+from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says
+from vendors import CLOUDFRONT, FASTLY
+
+
+def same(profile: Profile, key: Key, one: RequestHead, other: RequestHead) -> bool:
+    behavior = settled(Behavior(path="*", key=key), profile)
+    return cache_key(one, behavior) == cache_key(other, behavior)
+
+
+AE = Key(accept_encoding=("gzip", "br"))
+KEYS = [  # case, profile, key as written, two requests, do they share?
+    ("rfc-query", RFC9111, Key(), ask(query="a=1"), ask(query="a=2"), False),
+    ("rfc-host", RFC9111, Key(), ask(host="a"), ask(host="b"), True),  # one node, one parent
+    ("cf-path-only", CLOUDFRONT, Key(), ask(query="a=1", host="a"), ask(host="b"), True),
+    ("cf-path", CLOUDFRONT, Key(), ask("/a"), ask("/b"), False),
+    ("cf-path-case", CLOUDFRONT, Key(), ask("/a"), ask("/A"), False),
+    ("cf-query-order", CLOUDFRONT, Key(query="all"), ask(query="a=1&b=2"), ask(query="b=2&a=1"), False),
+    ("cf-query-case", CLOUDFRONT, Key(query=("a",)), ask(query="a=x"), ask(query="a=X"), False),
+    ("cf-query-whitelist", CLOUDFRONT, Key(query=("a",)), ask(query="a=1&u=1"), ask(query="u=2&a=1"), True),
+    ("cf-query-name-case", CLOUDFRONT, Key(query=("a",)), ask(query="A=1"), ask(), True),
+    ("cf-query-except", CLOUDFRONT, Key(query_except=("u",)), ask(query="a=1&u=1"), ask(query="a=1&u=2"), True),
+    ("cf-query-except-others", CLOUDFRONT, Key(query_except=("u",)), ask(query="a=1"), ask(query="a=2"), False),
+    ("cf-query-delimiter", CLOUDFRONT, Key(query=("a",)), ask(query="a=1;b=1"), ask(query="a=1;b=2"), False),
+    ("cf-headers", CLOUDFRONT, Key(headers=("X-Kind",)), ask(x_kind="a"), ask(x_kind="A"), False),
+    ("cf-headers-none", CLOUDFRONT, Key(), ask(x_kind="a"), ask(x_kind="b"), True),
+    ("cf-cookies-none", CLOUDFRONT, Key(), ask(cookie="a=1"), ask(cookie="a=2"), True),
+    ("cf-cookies-whitelist", CLOUDFRONT, Key(cookies=("a",)), ask(cookie="a=1; b=1"), ask(cookie="b=2; a=1"), True),
+    ("cf-cookies-case", CLOUDFRONT, Key(cookies=("a",)), ask(cookie="a=x"), ask(cookie="a=X"), False),
+    ("cf-cookies-order", CLOUDFRONT, Key(cookies="all"), ask(cookie="a=1; b=1"), ask(cookie="b=1; a=1"), True),
+    ("cf-cookies-all", CLOUDFRONT, Key(cookies="all"), ask(cookie="a=1"), ask(cookie="a=1; c=1"), False),
+    (
+        "cf-cookies-except", CLOUDFRONT, Key(cookies="all", cookies_except=("c",)),
+        ask(cookie="a=1; c=1"), ask(cookie="c=2; a=1"), True,
+    ),
+    ("cf-ae-order", CLOUDFRONT, AE, ask(accept_encoding="gzip, br"), ask(accept_encoding="br;q=0.5,gzip,zstd"), True),
+    ("cf-ae-one", CLOUDFRONT, AE, ask(accept_encoding="gzip"), ask(accept_encoding="br, gzip"), False),
+    ("cf-ae-refused", CLOUDFRONT, AE, ask(accept_encoding="gzip, br;q=0"), ask(accept_encoding="gzip"), True),
+    ("cf-ae-neither", CLOUDFRONT, AE, ask(accept_encoding="zstd"), ask(), True),
+    ("cf-ae-off", CLOUDFRONT, Key(), ask(accept_encoding="gzip"), ask(), True),
+    ("fa-query", FASTLY, Key(), ask(query="a=1"), ask(query="a=2"), False),
+    ("fa-host", FASTLY, Key(), ask(host="a"), ask(host="b"), False),
+    ("fa-method", FASTLY, Key(), ask(), ask(method="HEAD"), True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("profile", "key", "one", "other", "expected"), [row[1:] for row in KEYS], ids=[row[0] for row in KEYS]
+)
+def test_who_shares_an_answer(profile: Profile, key: Key, one: RequestHead, other: RequestHead, expected: bool) -> None:
+    assert same(profile, key, one, other) is expected
+
+
+@pytest.mark.parametrize("profile", [RFC9111, CLOUDFRONT, FASTLY], ids=lambda profile: profile.name)
+@pytest.mark.parametrize("key", [Key(), Key(query="all"), Key(query="none", host=True), Key(host=False)])
+def test_the_short_way_to_a_key_is_the_same_key(profile: Profile, key: Key) -> None:
+    behavior = settled(Behavior(path="*", key=key), profile)
+    short = plain_key(behavior)
+    assert short is not None
+    for request in (ask(), ask(query="a=1", host="B"), ask(query="")):
+        assert short(request) == cache_key(request, behavior)
+
+
+def sent(edge: EdgeMachine, request: RequestHead) -> RequestHead:
+    return fetched(edge, edge.on_request(request, NOW)).request
+
+
+CODINGS = [  # codings told apart, the viewer's Accept-Encoding, the origin's (None: none is sent)
+    (("gzip", "br"), "gzip, br", "br,gzip"),
+    (("gzip", "br"), "gzip", "gzip"),
+    (("gzip",), "gzip, br", "gzip"),
+    (("br",), "br;q=1, gzip", "br"),
+    (("gzip", "br"), "zstd", "identity"),
+    (("gzip", "br"), None, None),
+    (("gzip",), None, None),
+]
+
+
+@pytest.mark.parametrize(("enabled", "accepted", "expected"), CODINGS)
+def test_cloudfront_accept_encoding_at_the_origin(
+    enabled: tuple[str, ...], accepted: str | None, expected: str | None
+) -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", key=Key(accept_encoding=enabled)))  # type: ignore[arg-type]
+    request = ask() if accepted is None else ask(accept_encoding=accepted)
+    assert sent(edge, request).headers.first("accept-encoding") == expected
+
+
+VIEWER = {
+    "accept": "*/*", "accept_language": "de", "cookie": "a=1", "referer": "x", "user_agent": "player/1",
+    "x_forwarded_proto": "https", "x_real_ip": "192.0.2.9", "authorization": "Basic x", "x_http_method_override": "PUT",
+    "x_edge_secret": "1", "cache_control": "no-cache", "origin": "https://a.example", "if_none_match": '"1"',
+    "x_custom": "1", "accept_charset": "utf-8", "range": "bytes=0-1", "x_forwarded_for": "192.0.2.1",
+}  # fmt: skip
+
+
+def test_cloudfront_legacy_table() -> None:
+    told = sent(node(CLOUDFRONT), ask(query="a=1", **VIEWER))
+    names = {name for name, _ in told.headers}
+    assert not names & {
+        "accept", "accept-charset", "accept-language", "cookie", "referer", "x-forwarded-proto", "x-real-ip",
+        "authorization", "x-http-method-override", "x-edge-secret",
+    }  # fmt: skip
+    assert names >= {"cache-control", "origin", "if-none-match", "x-custom", "range", "x-amz-cf-id", "via"}
+    assert told.headers.all("user-agent") == ["Amazon CloudFront"]
+    assert told.headers.all("x-forwarded-for") == ["192.0.2.1, 198.51.100.7"]  # the TCP peer last
+    assert told.query is None
+
+
+def test_cloudfront_legacy_forwards_what_is_in_the_key_and_authorization_of_a_post() -> None:
+    edge = node(
+        CLOUDFRONT, Behavior(path="*", key=Key(query=("a",), headers=("Authorization", "User-Agent"), cookies=("a",)))
+    )
+    told = sent(edge, ask(query="b=2&a=1", **VIEWER))
+    assert told.query == "a=1"
+    assert [told.headers.first(name) for name in ("authorization", "user-agent", "cookie")] == [
+        "Basic x",
+        "player/1",
+        "a=1",
+    ]
+    post = sent(node(CLOUDFRONT), ask(method="POST", authorization="Basic x"))
+    assert post.headers.first("authorization") == "Basic x"
+
+
+OWN = {"user-agent", "x-amz-cf-id", "via", "x-forwarded-for"}
+CARRIED = {"range", "if-none-match"}
+POLICIES = [  # origin request policy, what of VIEWER and the node's own fields arrives, the query
+    ("none", OWN | CARRIED, None),
+    ("CORS-CustomOrigin", OWN | CARRIED | {"origin"}, None),
+    ("UserAgentRefererHeaders", OWN | CARRIED | {"referer"}, None),
+    ("AllViewer", OWN | {name.replace("_", "-") for name in VIEWER}, "a=1"),
+]
+
+
+@pytest.mark.parametrize(("policy", "names", "query"), POLICIES, ids=[row[0] for row in POLICIES])
+def test_cloudfront_with_policies_sends_what_they_list(policy: str, names: set[str], query: str | None) -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", cache_policy="CachingOptimized", origin_request_policy=policy))  # type: ignore[arg-type]
+    told = sent(edge, ask(query="a=1", **VIEWER))
+    assert {name for name, _ in told.headers} == names and told.query == query
+    own_agent = policy in ("UserAgentRefererHeaders", "AllViewer")
+    assert told.headers.first("user-agent") == ("player/1" if own_agent else "Amazon CloudFront")
+
+
+def test_the_standards_profile_forwards_every_end_to_end_field() -> None:
+    told = sent(node(RFC9111), ask(query="a=1", connection="x-hop", x_hop="1", **VIEWER))
+    names = {name for name, _ in told.headers}
+    assert names == {name.replace("_", "-") for name in VIEWER} | {"via"}
+    assert told.query == "a=1" and told.headers.first("user-agent") == "player/1"
+
+
+def test_fastly_forwards_everything_and_keeps_a_client_ip_that_was_sent() -> None:
+    told = sent(node(FASTLY), ask(query="a=1", **VIEWER))
+    assert {name.replace("_", "-") for name in VIEWER} - {"range", "if-none-match"} <= {
+        name for name, _ in told.headers
+    }
+    assert told.headers.first("fastly-client-ip") == "198.51.100.7"
+    forged = sent(node(FASTLY), ask(fastly_client_ip="192.0.2.66"))
+    assert forged.headers.first("fastly-client-ip") == "192.0.2.66"  # set only if absent
+
+
+REDUCED = [("gzip, deflate, br", "br"), ("gzip, deflate", "gzip"), ("deflate", None), ("br;q=0, gzip", "gzip")]
+
+
+@pytest.mark.parametrize(("accepted", "expected"), REDUCED)
+def test_fastly_reduces_accept_encoding(accepted: str, expected: str | None) -> None:
+    told = sent(node(FASTLY), ask(accept_encoding=accepted))
+    assert told.headers.first("accept-encoding") == expected
+    assert told.headers.first("fastly-orig-accept-encoding") == accepted
+
+
+def test_fastly_varies_on_the_reduced_accept_encoding() -> None:
+    edge = node(FASTLY)
+    filled(edge, says(cache_control="max-age=60", vary="accept-encoding"), request=ask(accept_encoding="gzip, br"))
+    assert isinstance(edge.on_request(ask(accept_encoding="br, zstd"), NOW + 1), Serve)
+    assert isinstance(edge.on_request(ask(accept_encoding="gzip"), NOW + 1), Fetch)
+
+
+def test_cloudfront_vary_makes_no_variants_and_is_cut_to_what_is_forwarded() -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", key=Key(headers=("origin",))))
+    response = says(cache_control="max-age=60", vary="Origin, X-Kind, Accept-Encoding, User-Agent")
+    filled(edge, response, request=ask(origin="https://a", x_kind="1"))
+    hit = edge.on_request(ask(origin="https://a", x_kind="2"), NOW + 1)
+    assert isinstance(hit, Serve) and dict(hit.headers)["vary"] == "Origin, Accept-Encoding"
+    assert isinstance(edge.on_request(ask(origin="https://b"), NOW + 1), Fetch)
+
+
+@pytest.mark.parametrize(("least", "hit"), [(0.0, False), (5.0, True)])
+def test_cloudfront_vary_star(least: float, hit: bool) -> None:
+    from policy.service import Ttl
+
+    edge = node(CLOUDFRONT, Behavior(path="*", ttl=Ttl(min=least)))
+    filled(edge, says(cache_control="max-age=60", vary="*", etag='"1"'))
+    again = edge.on_request(ask(), NOW + 1)
+    assert isinstance(again, Serve) is hit
+    if isinstance(again, Fetch):  # every request goes to the origin, with no condition
+        assert "if-none-match" not in again.request.headers
+
+
+MANAGED = [  # name, min, default, max, query, headers, cookies, codings
+    ("Amplify", 2, 2, 600, "all", ("authorization", "cloudfront-viewer-country", "host"), "all", ("gzip", "br")),
+    ("CachingDisabled", 0, 0, 0, "none", (), "none", ()),
+    ("CachingOptimized", 1, 86_400, 31_536_000, "none", (), "none", ("gzip", "br")),
+    ("CachingOptimizedForUncompressedObjects", 1, 86_400, 31_536_000, "none", (), "none", ()),
+    (
+        "Elemental-MediaPackage", 0, 86_400, 31_536_000, ("aws.manifestfilter", "start", "end", "m"), ("origin",),
+        "none", ("gzip",),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", MANAGED, ids=[row[0] for row in MANAGED])
+def test_managed_cache_policies(row: tuple[object, ...]) -> None:
+    behavior = settled(Behavior(path="*", cache_policy=row[0]), CLOUDFRONT)  # type: ignore[arg-type]
+    ttl, key = behavior.ttl, behavior.key
+    assert (ttl.min, ttl.default, ttl.max, key.query, key.headers, key.cookies, key.accept_encoding) == row[1:]
+    assert behavior.cache is (row[0] != "CachingDisabled")
+
+
+def test_every_policy_that_can_be_written_has_a_meaning_and_the_other_way_round() -> None:
+    from typing import get_args
+
+    from policy.service import CachePolicy, OriginRequestPolicy, ResponseHeadersPolicy
+
+    assert set(get_args(CachePolicy)) == {"none", *CLOUDFRONT.cache_policies}
+    assert set(get_args(OriginRequestPolicy)) == {"none", *CLOUDFRONT.origin_request_policies}
+    assert set(get_args(ResponseHeadersPolicy)) == {"none", *CLOUDFRONT.response_headers_policies}
+
+
+def test_a_policy_and_what_it_sets_are_not_both_written() -> None:
+    with pytest.raises(ValueError, match="cache_policy or key, not both"):
+        Behavior(path="*", cache_policy="CachingOptimized", key=Key(query="all"))
+
+
+def test_a_policy_wants_the_profile_that_has_it() -> None:
+    service = Service(behaviors=(Behavior(path="*", cache_policy="CachingOptimized"),))
+    with pytest.raises(ValueError, match="the profile fastly has none"):
+        EdgeMachine(service, FASTLY)
+
+
+def test_methods_heads_and_ranges() -> None:
+    """HEAD: as itself at CloudFront, as a GET at Fastly; a range goes on at CloudFront and not at Fastly."""
+    assert sent(node(CLOUDFRONT), ask(method="HEAD")).method == "HEAD"
+    assert "range" in sent(node(CLOUDFRONT), ask(range="bytes=0-1")).headers
+    assert sent(node(CLOUDFRONT), ask(if_none_match='"1"')).headers.first("if-none-match") == '"1"'
+    for profile in (CLOUDFRONT, FASTLY):
+        edge = node(profile)
+        filled(edge, says(cache_control="max-age=60", etag='"1"', content_length="10"))
+        head = edge.on_request(ask(method="HEAD"), NOW + 1)
+        assert isinstance(head, Serve) and not head.body
+        part = edge.on_request(ask(range="bytes=0-1"), NOW + 1)
+        assert isinstance(part, Serve) and part.status == 206
+        unchanged = edge.on_request(ask(if_none_match='"1"'), NOW + 1)
+        assert isinstance(unchanged, Serve) and unchanged.status == 304
+        for method in ("PUT", "POST", "PATCH", "DELETE", "OPTIONS"):
+            assert isinstance(edge.on_request(ask(method=method), NOW + 1), Fetch)
