@@ -118,7 +118,9 @@ class Answering:
     ) -> Refuse:
         """An answer of our own making, with a page or a line that says why."""
         lines, body = self._signer.own(status, reason, words, outcome, now)
-        return Refuse(status, reason, lines, behavior, outcome, body=b"" if status == 204 else body.encode())
+        return Refuse(
+            status, reason, lines, behavior, outcome, body=b"" if status == 204 else body.encode(), words=words
+        )
 
     def _serve(
         self,

@@ -67,6 +67,8 @@ class Deciding:
         self._filling: dict[int, Entry] = {}
         self._alone_until: LRUCache[str, float] = LRUCache(65_536)
         """Keys whose last answer could not be shared: requests for them do not wait for one another."""
+        self._failing: LRUCache[str, tuple[float, Refuse]] = LRUCache(4096)
+        """Keys whose fill failed, until when the parent is left alone, and what is said meanwhile."""
         self._purges: list[tuple[int, PurgeOrder]] = []
         """Purges since the oldest open flight began: what lands must not bring back what they took away."""
         self.varying: set[str] = set()
@@ -137,6 +139,9 @@ class Deciding:
             return self._refuse(504, f"only-if-cached: {judgement.way.value}", behavior, now, Outcome.FAILED)
         if judgement.way is Way.PASS:
             return self._pass(request, behavior, ticket, cause, now)
+        held = self._held(judgement.key, entry, request, behavior, now)
+        if held is not None:
+            return held
         if not judgement.alone:
             flight = self.flights.to_join(judgement.flight_key)
             if flight is not None:
@@ -158,6 +163,22 @@ class Deciding:
             behind = Judgement(Way.ASK, entry.key, entry, None, ranged=ranged, flight_key=entry.key)
             served.refresh = self._fetch(request, behavior, 0, behind, now)
         return served
+
+    def _held(
+        self, key: str, entry: Entry | None, request: RequestHead, behavior: Behavior, now: float
+    ) -> Serve | Refuse | None:
+        """What stands in for a parent that failed a moment ago and is not asked again so soon."""
+        failing = self._failing.get(key)
+        if failing is None:
+            return None
+        until, said = failing
+        if now >= until:
+            del self._failing[key]
+            return None
+        if entry is not None and entry.part is None and now < entry.life.fallback_until:
+            self.room.touch(entry)
+            return self._answering.from_store(entry, request, behavior, Outcome.HIT_STALE, now)
+        return self._refuse(said.status, said.reason, behavior, now, Outcome.FAILED, said.words)
 
     def _refuse(
         self,

@@ -27,14 +27,14 @@ from policy.fields.ranges import Span, content_range, within
 from policy.flights import Flight, Waiter
 from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
 from policy.invalidation import also_doubtful, invalidates
-from policy.key import cache_key
+from policy.key import keyed_query, plain_key
 from policy.lifetime import lifetime_of
 from policy.messages import Headers, RequestHead, ResponseHead
 from policy.parts import continues, covers, whole_fields
 from policy.plan import Failure, Fetch, Join, Landing, Purged, PurgeKind, PurgeOrder, Purpose
 from policy.record import Cause, Outcome
 from policy.reuse import Standing, asked, standing
-from policy.revalidate import freshened, names_another, same_representation
+from policy.revalidate import freshened, names_another, range_applies, same_representation
 from policy.storing import content_length, received, stored_headers, why_not_store
 
 ORIGIN_FAILED = frozenset({500, 502, 503, 504})
@@ -94,7 +94,7 @@ class EdgeMachine(Deciding):
             landing.dropped += dropped
             return landing
         if request.method == "HEAD" and fetch.entry is not None:
-            self._learn_from_head(flight, fetch.entry, response, now)
+            landing.dropped += self._learn_from_head(flight, fetch.entry, response, now)
         for waiter in flight.waiters:
             landing.answers[waiter.ticket] = self._answering.relayed(
                 waiter.request, response, fetch, Outcome.PASS, fetch.cause, now
@@ -104,19 +104,19 @@ class EdgeMachine(Deciding):
     def _invalidate(self, target: str) -> list[int]:
         """All stored responses of a target, every variant; and what is in flight for it is not stored (§4.4)."""
         self._bind_flights(PurgeOrder(PurgeKind.URL, target))
-        return [self._take_out(entry, Cause.PURGED) for entry in list(self.index.variants(self._purge_key(target)))]
+        return [self._take_out(entry, Cause.PURGED) for entry in self._named(target)]
 
-    def _learn_from_head(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> None:
+    def _learn_from_head(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> list[int]:
         """A HEAD's 200 tells of the stored GET: the same representation is freshened, another makes it stale.
 
         Source: RFC 9111 §4.3.5.
         """
         if not entry.indexed or response.status != entry.status:
-            return
-        if same_representation(entry, response.headers):
-            self._freshen(flight, entry, response, now)
-        else:
+            return []
+        if not same_representation(entry, response.headers):
             entry.life = entry.life.made_stale(now)
+            return []
+        return self._freshen(flight, entry, response, now)
 
     def _land_not_modified(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> Landing:
         fetch = flight.fetch
@@ -127,12 +127,9 @@ class EdgeMachine(Deciding):
                 landing.dropped.append(self._take_out(entry, Cause.EXPIRED))
             self._decide_again(flight, landing, now)
             return landing
-        self._freshen(flight, entry, response, now)
+        # It may no longer be shared now: then the one who asked has it, the others ask for themselves.
+        landing.dropped += self._freshen(flight, entry, response, now)
         self.room.touch(entry)
-        merged = ResponseHead(entry.status, entry.headers)
-        if self._why_not(flight, merged, now, part=entry.part is not None, entry=entry) is not None:
-            # It may no longer be shared: the one who asked has it, the others ask for themselves.
-            landing.dropped.append(self._take_out(entry, Cause.UNCACHEABLE))
         for waiter in flight.waiters:
             if waiter.plan is fetch:
                 landing.answers[waiter.ticket] = self._answering.after_fetch(
@@ -157,10 +154,15 @@ class EdgeMachine(Deciding):
                 self._decide_for(waiter, landing, now)
         return landing
 
-    def _freshen(self, flight: Flight, entry: Entry, update: ResponseHead, now: float) -> None:
+    def _freshen(self, flight: Flight, entry: Entry, update: ResponseHead, now: float) -> list[int]:
+        """Take over what an update says of a stored response; its id, if it may no longer be kept."""
         merged = freshened(entry.headers, update.headers)
         entry.headers = stored_headers(ResponseHead(entry.status, merged), self.profile)
-        self._read_stored(entry, ResponseHead(entry.status, entry.headers), flight, now)
+        head = ResponseHead(entry.status, entry.headers)
+        self._read_stored(entry, head, flight, now)
+        if self._why_not(flight, head, now, part=entry.part is not None, entry=entry) is None:
+            return []
+        return [self._take_out(entry, Cause.UNCACHEABLE)]
 
     def _why_not(
         self, flight: Flight, response: ResponseHead, now: float, *, part: bool = False, entry: Entry | None = None
@@ -168,8 +170,10 @@ class EdgeMachine(Deciding):
         """Why `response` may not be kept; of `entry`, after a 304: why it may no longer be."""
         fetch = flight.fetch
         request = fetch.request
-        if entry is not None and entry.for_authorization and "authorization" not in request.headers:
-            request = replace(request, headers=request.headers.plus(("authorization", "")))
+        if entry is not None:
+            # As the GET it is stored for: a HEAD may have told of it, and it may have been sent with Authorization.
+            authorization = [("authorization", "")] if entry.for_authorization else []
+            request = replace(request, method="GET", headers=request.headers.plus(*authorization))
         largest = min(self.service.largest, self.service.room)
         return why_not_store(request, response, fetch.behavior, self.profile, largest=largest, now=now, part=part)
 
@@ -315,7 +319,7 @@ class EdgeMachine(Deciding):
         share_always: bool = False,
     ) -> None:
         """Answer one who joined: with what landed if it may be reused for it, else on its own."""
-        if self._answers(entry, waiter) and (
+        if self._answers(entry, waiter, now) and (
             share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)
         ):
             landing.answers[waiter.ticket] = self._answering.after_fetch(
@@ -325,10 +329,12 @@ class EdgeMachine(Deciding):
             self._decide_for(waiter, landing, now)
 
     @staticmethod
-    def _answers(entry: Entry, waiter: Waiter) -> bool:
+    def _answers(entry: Entry, waiter: Waiter, now: float) -> bool:
         """Whether the entry is the one this request selects, and holds what it asks for."""
         headers = waiter.request.headers
         if entry.part is not None and not covers(entry, headers.first("range")):
+            return False
+        if entry.part is not None and not range_applies(waiter.request, entry, now):
             return False
         selecting = entry.selecting
         return not selecting or selecting == selecting_fields((name for name, _ in selecting), headers)
@@ -385,8 +391,11 @@ class EdgeMachine(Deciding):
     ) -> Landing:
         fetch, landing = flight.fetch, Landing()
         entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None) else None
+        if self.profile.failures_held and fetch.behavior.cache and fetch.purpose is not Purpose.PASS:
+            said = self._refuse(status, reason, fetch.behavior, now, Outcome.FAILED, words)
+            self._failing[fetch.key] = (now + (fetch.behavior.error_ttl or 0.0), said)
         for waiter in flight.waiters:
-            if entry is not None and self._answers(entry, waiter):
+            if entry is not None and self._answers(entry, waiter, now):
                 self.room.touch(entry)
                 landing.answers[waiter.ticket] = self._answering.after_fetch(
                     entry, waiter.request, fetch, waiter.behavior, Outcome.HIT_STALE, waiter.plan.cause, now,
@@ -467,7 +476,7 @@ class EdgeMachine(Deciding):
         self._bind_flights(order)
         match order.kind:
             case PurgeKind.URL:
-                entries = list(self.index.variants(self._purge_key(order.value)))
+                entries = self._named(order.value)
             case PurgeKind.SURROGATE_KEY:
                 entries = self.index.tagged(order.value)
             case PurgeKind.EVERYTHING:
@@ -483,11 +492,32 @@ class EdgeMachine(Deciding):
         if not len(self.flights):
             return
         self._purges.append((self.events, order))
-        self.flights.close_to_newcomers([self._purge_key(order.value)] if order.kind is PurgeKind.URL else None)
+        exact = order.kind is PurgeKind.URL and self._plain_purge(order.value)
+        self.flights.close_to_newcomers([self._purge_key(order.value)] if exact else None)
 
     def _purge_key(self, url: str) -> str:
+        """Path and query as they stand in a key: its first line."""
         request = target_of(url)
-        return cache_key(request, self.matcher.behavior_of(request.path))
+        query = keyed_query(request.query, self.matcher.behavior_of(request.path))
+        return request.path if query is None else f"{request.path}?{query}"
+
+    def _plain_purge(self, url: str) -> bool:
+        """Whether a key holds no more than what the URL says, so that it names one."""
+        behavior = self.matcher.behavior_of(target_of(url).path)
+        return plain_key(behavior) is not None and not behavior.key.host
+
+    def _names(self, url: str, key: str) -> bool:
+        return key.partition("\n")[0] == self._purge_key(url)
+
+    def _named(self, url: str) -> list[Entry]:
+        """What is stored under a URL, whatever host, fields and cookies its keys hold beside (both vendors' rule).
+
+        A key of more than path and query is looked for among all: purges of such URLs are rare.
+        """
+        if self._plain_purge(url):
+            return list(self.index.variants(self._purge_key(url)))
+        wanted = self._purge_key(url)
+        return [entry for entry in self.index if entry.key.partition("\n")[0] == wanted]
 
     def _purged_meanwhile(self, flight: Flight, entry: Entry) -> PurgeOrder | None:
         """The purge, if any, that was ordered after this flight began and names what it brings; hard ones first."""
@@ -498,7 +528,7 @@ class EdgeMachine(Deciding):
             and (
                 order.kind is PurgeKind.EVERYTHING
                 or (order.kind is PurgeKind.SURROGATE_KEY and order.value in entry.surrogate_keys)
-                or (order.kind is PurgeKind.URL and self._purge_key(order.value) == entry.key)
+                or (order.kind is PurgeKind.URL and self._names(order.value, entry.key))
             )
         ]
         return min(bound, key=lambda order: order.soft, default=None)

@@ -58,6 +58,8 @@ class Refuse:
     outcome: Outcome = Outcome.REFUSED
     body: bytes = b""
     """A page or a line that says why."""
+    words: str = ""
+    """The profile's words for a failure of the parent."""
 
 
 @dataclass(slots=True)

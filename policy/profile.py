@@ -188,6 +188,8 @@ class Profile:
     forbid (RFC 9111 §4.2.4: a cache that is disconnected)."""
     s_maxage_forbids_stale: bool = True
     """`s-maxage` carries proxy-revalidate with it (RFC 9111 §5.2.2.10)."""
+    failures_held: bool = False
+    """A parent that failed is left alone for the behavior's `error_ttl`: what stood in for it stands in so long."""
     failures: Mapping[str, FailureAnswer] = field(default_factory=dict)
     """What is answered for each `policy.plan.Failure`, by its value; left out: 502, or 504 for what came too late."""
     failure_status: int | None = None

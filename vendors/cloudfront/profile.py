@@ -41,6 +41,7 @@ CLOUDFRONT = Profile(
     # ---- stale and failing -------------------------------------------------------------------------------------------
     stale_if_error=31_536_000.0,  # "HTTP 4xx and 5xx": an expired copy is served when the origin answers 5xx or is away
     s_maxage_forbids_stale=False,  # same page: that holds without regard to what set the lifetime
+    failures_held=True,  # same page: the origin is asked again after ErrorCachingMinTTL
     failures={
         "connect-refused": _CONNECT,
         "connect-timeout": _LATE,
