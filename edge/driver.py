@@ -57,9 +57,12 @@ class Driver:
         self._hints: dict[int, Callable[[int, Lines], None]] = {}
         """Ticket -> how its viewer is sent an interim response, where its connection can carry one."""
         self._fills: set[asyncio.Task[None]] = set()
-        self._keying = READ_BY_POLICY | {
-            name.lower() for behavior in machine.service.behaviors for name in behavior.key.headers
-        }
+        behaviors = machine.service.behaviors
+        self._keying = READ_BY_POLICY | {name.lower() for behavior in behaviors for name in behavior.key.headers}
+        if any(behavior.key.accept_encoding for behavior in behaviors):
+            self._keying |= {"accept-encoding"}
+        if any(behavior.key.cookies != "none" for behavior in behaviors):
+            self._keying |= {"cookie"}
 
     # ---- viewers -----------------------------------------------------------------------------------------------
 

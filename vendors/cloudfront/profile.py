@@ -35,14 +35,14 @@ CLOUDFRONT = Profile(
     # ---- requests ----------------------------------------------------------------------------------------------------
     request_directives=False,  # "Manage how long content stays": viewers' Cache-Control and Pragma are ignored
     request_fields=RequestFields.CLOUDFRONT,  # "Control origin requests with a policy"; the legacy table (2023)
-    cache_policies=CACHE_POLICIES,
-    origin_request_policies=ORIGIN_REQUEST_POLICIES,
-    response_headers_policies=RESPONSE_HEADERS_POLICIES,
+    cache_policies=CACHE_POLICIES,  # "Use managed cache policies"
+    origin_request_policies=ORIGIN_REQUEST_POLICIES,  # "Use managed origin request policies"
+    response_headers_policies=RESPONSE_HEADERS_POLICIES,  # "Use managed response headers policies"
     # ---- stale and failing -------------------------------------------------------------------------------------------
     stale_if_error=31_536_000.0,  # "HTTP 4xx and 5xx": an expired copy is served when the origin answers 5xx or is away
     s_maxage_forbids_stale=False,  # same page: that holds without regard to what set the lifetime
     failures_held=True,  # same page: the origin is asked again after ErrorCachingMinTTL
-    failures={
+    failures={  # "HTTP 502 status code", "HTTP 504 status code", detailed types of "Standard logging"
         "connect-refused": _CONNECT,
         "connect-timeout": _LATE,
         "first-byte-timeout": _LATE,

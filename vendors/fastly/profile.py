@@ -34,7 +34,7 @@ FASTLY = Profile(
     range_forwarded=False,  # (measured) a range that misses fetches the whole
     head_as_get=True,  # (measured)
     unsafe_invalidates=False,  # (measured)
-    request_fields=RequestFields.FASTLY,
+    request_fields=RequestFields.FASTLY,  # HTTP headers reference; which ones always go is unverified
     # ---- stale and failing: "Staleness and revalidation" -------------------------------------------------------------
     origin_stale_if_error=False,  # used when the backend is sick or VCL says deliver_stale; a failing fetch is neither
     stale_when_unreachable=False,  # off unless general.stale_if_error says so, here a behavior's stale_if_error
