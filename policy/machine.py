@@ -79,6 +79,7 @@ class EdgeMachine(Deciding):
             landing = self._land_failure(flight, f"origin: {response.status}", 502, now, response.status)
         else:
             landing = self._land_full(flight, response, now)
+        self._show_pages(flight, landing, now)
         self._forget_purges()
         return landing
 
@@ -383,8 +384,27 @@ class EdgeMachine(Deciding):
             return Landing(dropped=[entry.id])
         told = self._answering.failure(why)
         landing = self._land_failure(flight, f"origin: {why.value}", told.status, now, None, told.words)
+        self._show_pages(flight, landing, now)
         self._forget_purges()
         return landing
+
+    def _show_pages(self, flight: Flight, landing: Landing, now: float) -> None:
+        """Errors that a page stands in for become requests for it; pages that came get the status to tell with them."""
+        if not self._pages:
+            return
+        for waiter in flight.waiters:
+            answer = landing.answers.get(waiter.ticket)
+            if answer is None or isinstance(answer, Fetch):
+                continue
+            told = self._paging.pop(waiter.ticket, None)
+            if told is not None:
+                answer.status = told if answer.status == 200 else answer.status
+                continue
+            instead = self._paged(answer, waiter.request, waiter.ticket, now)
+            if isinstance(instead, Join):
+                del landing.answers[waiter.ticket]
+            else:
+                landing.answers[waiter.ticket] = instead
 
     def _land_failure(
         self, flight: Flight, reason: str, status: int, now: float, forward_status: int | None, words: str = ""
@@ -524,7 +544,7 @@ class EdgeMachine(Deciding):
         bound = [
             order
             for at, order in self._purges
-            if at > flight.opened_at
+            if flight.opened_at < at < self.events  # what this very landing invalidates, it may replace
             and (
                 order.kind is PurgeKind.EVERYTHING
                 or (order.kind is PurgeKind.SURROGATE_KEY and order.value in entry.surrogate_keys)
