@@ -22,7 +22,7 @@ from cdnlab.positions import Positions
 from edge.settings import Node
 from loadtests.settings import Load
 from origin.settings import Origin
-from policy.service import Behavior, ProfileName, Service, Token
+from policy.service import Behavior, ErrorPage, ProfileName, Service, Token
 from transcode.settings import Stream
 from units import Settings
 
@@ -60,6 +60,9 @@ class Document(Settings):
     behaviors: tuple[Behavior, ...] = Field(default=(Behavior(path="*"),), alias="behavior")
     """How requests are answered, one `[[behavior]]` each; the first that matches a request rules it."""
 
+    error_pages: tuple[ErrorPage, ...] = Field(default=(), alias="error_page")
+    """Pages in place of errors, one `[[error_page]]` each; the first for a status counts."""
+
     tokens: dict[str, Token] = Field(default={}, alias="token")
     """Signed-URL schemes by the name that behaviors use, `[token.NAME]`."""
 
@@ -90,6 +93,8 @@ class Document(Settings):
             profile=self.profile,
             behaviors=self.behaviors,
             tokens=self.tokens,
+            # Where viewers are: a shield tells its edges of the error itself.
+            error_pages=self.error_pages if node.name not in self.parents() else (),
             gate=node.name not in self.parents(),
             room=node.memory,
             largest=node.largest,

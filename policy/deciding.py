@@ -5,6 +5,7 @@ See `policy/machine.py` for the theory and the table.
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from cachetools import LRUCache
 
@@ -18,8 +19,9 @@ from policy.judging import Judgement, Way, judge
 from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding
 from policy.matching import Matcher
 from policy.messages import RequestHead
+from policy.paging import Pages, request_for
 from policy.parts import may_be_completed
-from policy.plan import Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Serve
+from policy.plan import Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile, RequestFields
 from policy.record import Cause, Outcome
 from policy.service import Behavior, Service
@@ -32,6 +34,9 @@ DECISIVE = frozenset(
 
 NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
 """TRACE would show a client the fields that nodes add for one another (RFC 9110 §9.3.8); CONNECT is a tunnel's."""
+
+
+A = TypeVar("A", bound=Plan | Relay)
 
 
 class Deciding:
@@ -63,6 +68,11 @@ class Deciding:
             and (not service.gate or (behavior.token is None and behavior.geo is None))
         }
         """Behaviors (by identity) under which a plain hit needs no look at gate or key rules."""
+        self._pages = Pages(service)
+        if self._pages:
+            self._plain = {}  # a hit may be an error that a page stands in for
+        self._paging: LRUCache[int, int] = LRUCache(65_536)
+        """Tickets that wait for a page in place of an error -> the status to tell with it."""
         self._answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
         self._filling: dict[int, Entry] = {}
         self._alone_until: LRUCache[str, float] = LRUCache(65_536)
@@ -100,7 +110,8 @@ class Deciding:
             request = replace(request, query=drop_parameter(request.query, secret))
         if self.profile.accept_encoding_reduced:
             request = with_reduced_coding(request)
-        return self._plan(request, behavior, self._next_id(), now)
+        ticket = self._next_id()
+        return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
 
     def _plain_hit(self, request: RequestHead, behavior: Behavior, key: str, now: float) -> Serve | None:
         """The usual case, short: a GET that asks for nothing special, of a fresh response that varies on nothing.
@@ -120,6 +131,21 @@ class Deciding:
         entry.hits += 1
         self.room.touch(entry)
         return self._answering.plain_hit(entry, behavior, now)
+
+    def _paged(self, answer: A, request: RequestHead, ticket: int, now: float) -> A | Plan:
+        """The answer, or what gets the page that stands in for it."""
+        if not self._pages or isinstance(answer, Fetch | Join) or answer.outcome is Outcome.REFUSED:
+            return answer
+        page = self._pages.instead_of(answer.status, request)
+        if page is None or (isinstance(answer, Serve) and answer.refresh is not None):
+            return answer
+        behavior = self.matcher.behavior_of(page.page)
+        plan = self._plan(request_for(page, request), behavior, ticket, now)
+        if isinstance(plan, Fetch | Join):
+            self._paging[ticket] = page.response_status
+        elif plan.status == 200:
+            plan.status = page.response_status
+        return plan
 
     def judged(self, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
         """What the request would get now; nothing is touched."""

@@ -190,6 +190,19 @@ class Behavior(Settings):
         return self
 
 
+class ErrorPage(Settings):
+    """A page that answers in place of an error (CloudFront: a custom error response)."""
+
+    status: Literal[400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504]
+    """The error's status, from the origin or of the node's own making when the origin failed."""
+
+    page: str = Field(pattern=r"^/[^?#\s]*$")
+    """The page's path, asked for like any other: its own behavior rules it."""
+
+    response_status: Literal[200, 400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504]
+    """The status the viewer is told with the page."""
+
+
 class Service(Settings):
     """The rules of one cache node, whichever shell runs them."""
 
@@ -204,6 +217,9 @@ class Service(Settings):
 
     tokens: dict[str, Token] = Field(default_factory=dict)
     """The schemes that behaviors name."""
+
+    error_pages: tuple[ErrorPage, ...] = ()
+    """Pages in place of errors; the first for a status counts."""
 
     gate: bool = True
     """Check tokens and countries here. False on a shield: its viewers are edges that have checked already."""
