@@ -120,13 +120,15 @@ class Signer:
         lines.append(("cache-status", f"{cache_status}, {member}" if cache_status else member))
         return lines
 
-    def by_request(self, headers: Headers, *, hits: int, started_at: float, now: float, asked: bool) -> Lines:
+    def by_request(
+        self, headers: Headers, *, hits: int, started_at: float, now: float, asked: bool, request_id: str = ""
+    ) -> Lines:
         """Lines of this one answer: the id, how often the object was hit here, how long it took.
 
         `headers` as they came from the parent; `asked`: the parent was, so that its times count too.
         """
         if self._family is ResponseFields.CLOUDFRONT:
-            return [("x-amz-cf-id", self._fresh_id())]
+            return [("x-amz-cf-id", request_id or self._fresh_id())]
         if self._family is ResponseFields.FASTLY:
             took = f"VS0,VE{max(0, round((now - started_at) * 1000))}"
             above = (headers.first("x-timer") or "").partition(",")[2] if asked else ""
@@ -136,7 +138,8 @@ class Signer:
 
     def own(self, status: int, reason: str, words: str, outcome: Outcome, now: float) -> tuple[Lines, str]:
         """Lines and body of an answer that this node makes by itself; `words` as `FailureAnswer` has them."""
-        page = self._profile.page(Incident(status, reason, words, self._fresh_id(), self._served_by, now))
+        request_id = self._fresh_id()
+        page = self._profile.page(Incident(status, reason, words, request_id, self._served_by, now))
         lines: Lines = [("date", format_date(now)), ("content-type", page.content_type)]
         if self._family is ResponseFields.STANDARD:
             # Never stored by anyone, readable across origins.
@@ -151,7 +154,9 @@ class Signer:
         member = f"{self._name}; detail={quoted(reason)}"
         nothing = Headers.wrap(lines)
         lines = self.signed(nothing, _ANY, status, outcome, member, None)
-        return lines + self.by_request(nothing, hits=0, started_at=now, now=now, asked=False), page.body
+        return lines + self.by_request(
+            nothing, hits=0, started_at=now, now=now, asked=False, request_id=request_id
+        ), page.body
 
     def _x_cache(self, status: int, outcome: Outcome) -> str:
         if status >= 400 and self._profile.x_cache_error is not None:

@@ -1,0 +1,81 @@
+"""The profiles over real sockets: an origin, a shield, an edge, and what arrives at both ends."""
+
+import asyncio
+import re
+from pathlib import Path
+
+from policy.service import Behavior, ErrorPage, Key, Service
+from replay import read_trace, replay_node
+from tests.kit.http import ask
+from tests.kit.node import running_node
+from tests.kit.origin import running_origin
+from vendors import CLOUDFRONT, FASTLY
+
+
+def test_fastly_two_tiers_surrogate_fields_reach_the_edge_and_not_the_viewer() -> None:
+    async def run() -> None:
+        async with (
+            running_origin() as origin,
+            running_node(origin.url, name="jfk", profile=FASTLY, service={"gate": False}) as shield,
+            running_node(shield.url, name="ord", profile=FASTLY) as edge,
+        ):
+            origin.says("/a", b"body", cache_control="max-age=0", surrogate_control="max-age=60", surrogate_key="k")
+            first, second = await edge.get("/a"), await edge.get("/a")
+            assert (first["x-cache"], second["x-cache"]) == ("MISS, MISS", "MISS, HIT")
+            assert second["x-cache-hits"] == "0, 1"
+            assert re.fullmatch(r"cache-jfk\d+-JFK, cache-ord\d+-ORD", str(second["x-served-by"]))
+            assert re.fullmatch(r"S\d+\.\d{6},VS0,VE\d+,VS0,VE\d+", str(first["x-timer"]))
+            assert first["surrogate-control"] is None and first["surrogate-key"] is None
+            assert "surrogate-key" in (await shield.get("/a")).headers
+            assert origin.count["/a"] == 1
+
+    asyncio.run(run())
+
+
+def test_cloudfront_on_the_wire_and_replayed(tmp_path: Path) -> None:
+    """Queries left out of the key, cookies kept from the origin, a page in place of an error, a page of the edge's own."""
+    records = tmp_path / "fra.jsonl"
+    behaviors = (
+        Behavior(path="/keyed/*", key=Key(query=("v",), accept_encoding=("gzip", "br"))),
+        Behavior(path="/managed/*", cache_policy="CachingOptimized", origin_request_policy="CORS-CustomOrigin"),
+        Behavior(path="*"),
+    )
+    pages = (ErrorPage(status=404, page="/none.html", response_status=200),)
+
+    async def run() -> None:
+        async with (
+            running_origin() as origin,
+            running_node(
+                origin.url, *behaviors, profile=CLOUDFRONT, records=records, service={"error_pages": pages}
+            ) as edge,
+        ):
+            origin.says("/keyed/a", b"body", set_cookie="a=b")
+            origin.says("/managed/a", b"body", cache_control="no-store")
+            origin.says("/none.html", b"<h1>none</h1>", content_type="text/html")
+            first = await edge.get("/keyed/a?v=1&u=1", cookie="s=1", accept_encoding="zstd, br, gzip")
+            second = await edge.get("/keyed/a?u=2&v=1", accept_encoding="gzip;q=0.1, br")
+            assert (first["x-cache"], second["x-cache"]) == ("Miss from cloudfront", "Hit from cloudfront")
+            assert first["set-cookie"] is None and len(str(second["x-amz-cf-id"])) == 56
+            assert first["x-amz-cf-id"] != second["x-amz-cf-id"]
+            asked = origin.asked[0]
+            assert asked.target == "/keyed/a?v=1" and asked.headers.first("accept-encoding") == "br,gzip"
+            assert "cookie" not in asked.headers and asked.headers.first("user-agent") == "Amazon CloudFront"
+            await edge.get("/managed/a?x=1", origin="https://a")
+            assert (await edge.get("/managed/a", origin="https://b"))["x-cache"] == "Hit from cloudfront"  # MinTTL 1 s
+            for _ in range(2):
+                missing = await edge.get("/missing")
+                assert (missing.status, missing.body) == (200, b"<h1>none</h1>")
+            assert origin.count["/missing"] == origin.count["/none.html"] == 1
+            head = await ask(edge.url, "/missing", method="HEAD")
+            assert (head.status, head.body) == (200, b"")
+        gone = "http://127.0.0.1:1"
+        async with running_node(gone, profile=CLOUDFRONT) as alone:
+            failed = await alone.get("/a")
+            assert failed.status == 502 and b"<H1>502 ERROR</H1>" in failed.body and failed.whole
+            assert failed["x-cache"] == "Error from cloudfront" and failed["content-type"] == "text/html"
+            assert f"Request ID: {failed['x-amz-cf-id']}".encode() in failed.body
+
+    asyncio.run(run())
+    service = Service(name="fra", profile="cloudfront", behaviors=behaviors, error_pages=pages)
+    replayed = replay_node(read_trace(records), service, CLOUDFRONT)
+    assert replayed.requests == 7 and replayed.differences == []
