@@ -1,7 +1,11 @@
 """What makes the key, and what reaches the origin, a row each."""
 
+from pathlib import Path
+
 import pytest
 
+from cdnlab.document import parse
+from cdnlab.errors import BadDocument
 from policy.key import cache_key, plain_key
 from policy.machine import EdgeMachine
 from policy.messages import RequestHead
@@ -262,3 +266,27 @@ def test_methods_heads_and_ranges() -> None:
         assert isinstance(unchanged, Serve) and unchanged.status == 304
         for method in ("PUT", "POST", "PATCH", "DELETE", "OPTIONS"):
             assert isinstance(edge.on_request(ask(method=method), NOW + 1), Fetch)
+
+
+BAD = [  # what a settings file says, what the complaint must say
+    ('profile = "fastly"\n[[behavior]]\npath = "*"\ncache_policy = "CachingOptimized"', ["cache_policy", "cloudfront", "4:"]),
+    ('profile = "cloudfront"\n[[behavior]]\npath = "*"\ncache_policy = "CachingOptimised"', ["CachingOptimised", "4:"]),
+    (
+        'profile = "cloudfront"\n[[behavior]]\npath = "*"\ncache_policy = "UseOriginCacheControlHeaders"',
+        ["UseOriginCacheControlHeaders"],
+    ),
+    ('profile = "cloudfront"\n[[behavior]]\npath = "*"\norigin_request_policy = "HostHeaderOnly"', ["HostHeaderOnly"]),
+    (
+        'profile = "cloudfront"\n[[behavior]]\npath = "*"\nresponse_headers_policy = "SecurityHeadersPolicy"',
+        ["SecurityHeadersPolicy"],
+    ),
+    ('[[behavior]]\npath = "*"\nkey = { query = "none", query_except = ["u"] }', ['query = "all"']),
+    ('[[behavior]]\npath = "*"\nkey = { cookies_except = ["u"] }', ['cookies = "all"']),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "words"), BAD)
+def test_what_is_refused_when_the_file_is_read(text: str, words: list[str], tmp_path: Path) -> None:
+    with pytest.raises(BadDocument) as refused:
+        parse(text, file="cdn.toml", folder=tmp_path, environ={})
+    assert all(word in str(refused.value) for word in words), str(refused.value)
