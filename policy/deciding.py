@@ -102,6 +102,8 @@ class Deciding:
             return self._refuse(405, f"method: {request.method} is not for a cache to forward", behavior, now)
         if request.method == "OPTIONS" and hops_left(request) == 0:
             return self._refuse(204, "max-forwards: 0", behavior, now)
+        if behavior.methods != "all" and request.method not in behavior.methods.split(", "):
+            return self._refuse(403, f"method: {request.method} is not let through here", behavior, now)
         refusal = self.gate.refusal(request, behavior, now)
         if refusal is not None:
             return self._refuse(refusal.status, refusal.reason, behavior, now)

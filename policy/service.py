@@ -150,6 +150,9 @@ class Behavior(Settings):
     cache: bool = True
     """False: every request goes to the origin and nothing is stored (a *pass*)."""
 
+    methods: Literal["all", "GET, HEAD", "GET, HEAD, OPTIONS"] = "all"
+    """Methods that are let through (CloudFront's allowed methods); others are refused with 403."""
+
     ttl: Ttl = Ttl()
     """Bounds and default of the freshness lifetime."""
 

@@ -9,7 +9,7 @@ from cdnlab.errors import BadDocument
 from policy.key import cache_key, plain_key
 from policy.machine import EdgeMachine
 from policy.messages import RequestHead
-from policy.plan import Fetch, Serve
+from policy.plan import Fetch, Refuse, Serve
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior, Key, Service
 from policy.settling import settled
@@ -266,6 +266,26 @@ def test_methods_heads_and_ranges() -> None:
         assert isinstance(unchanged, Serve) and unchanged.status == 304
         for method in ("PUT", "POST", "PATCH", "DELETE", "OPTIONS"):
             assert isinstance(edge.on_request(ask(method=method), NOW + 1), Fetch)
+
+
+METHODS = [  # let through, asked, refused?
+    ("GET, HEAD", "GET", False),
+    ("GET, HEAD", "HEAD", False),
+    ("GET, HEAD", "OPTIONS", True),
+    ("GET, HEAD", "POST", True),
+    ("GET, HEAD", "PURGE", True),
+    ("GET, HEAD, OPTIONS", "OPTIONS", False),
+    ("GET, HEAD, OPTIONS", "DELETE", True),
+    ("all", "DELETE", False),
+]
+
+
+@pytest.mark.parametrize(("methods", "method", "refused"), METHODS)
+def test_a_method_that_is_not_allowed_is_a_403_with_a_page(methods: str, method: str, refused: bool) -> None:
+    plan = node(CLOUDFRONT, Behavior(path="*", methods=methods)).on_request(ask(method=method), NOW)  # type: ignore[arg-type]
+    assert isinstance(plan, Refuse) is refused
+    if isinstance(plan, Refuse):
+        assert plan.status == 403 and b"the HTTP request method" in plan.body
 
 
 BAD = [  # what a settings file says, what the complaint must say
