@@ -37,6 +37,11 @@ class Finding:
 def examine() -> list[Finding]:
     """Every check, side by side; about a second, for NVENC is probed with a real encode."""
     checks: tuple[Callable[[], list[Finding]], ...] = (_python, _ffmpeg, _cores, _ports, _redis, _extras)
+    # Imported before the threads: two of them importing packages that import one another can lock each other out.
+    import cdnlab.cluster
+    import cdnlab.example
+    import transcode.plan  # noqa: F401
+
     with ThreadPoolExecutor(len(checks)) as pool:
         return [finding for found in pool.map(lambda check: check(), checks) for finding in found]
 

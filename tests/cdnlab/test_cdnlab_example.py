@@ -112,7 +112,17 @@ def test_the_reference_page_is_current() -> None:
 
 def test_the_schema_speaks_of_every_table() -> None:
     made = schema.json_schema()
-    assert set(made["properties"]) == {"profile", "stream", "behavior", "error_page", "token", "geo", "node", "origin", "load"}
+    assert set(made["properties"]) == {
+        "profile",
+        "stream",
+        "behavior",
+        "error_page",
+        "token",
+        "geo",
+        "node",
+        "origin",
+        "load",
+    }
     assert made["additionalProperties"] is False
     assert made["$defs"]["Node"]["properties"]["memory"]["description"]
     json.dumps(made)

@@ -238,10 +238,14 @@ def test_a_part_from_the_start_is_completed_under_the_same_strong_validator() ->
 
 def test_the_rest_of_another_representation_completes_nothing() -> None:
     edge = machine()
-    told(edge, get(range="bytes=0-4"), says(206, cache_control="max-age=60", content_range="bytes 0-4/10", etag='"1"'), 5)
+    told(
+        edge, get(range="bytes=0-4"), says(206, cache_control="max-age=60", content_range="bytes 0-4/10", etag='"1"'), 5
+    )
     whole = edge.on_request(get(), START)
     assert isinstance(whole, Fetch)
-    landing = edge.on_response(whole, says(206, content_range="bytes 5-9/10", etag='"2"', cache_control="max-age=9"), START)
+    landing = edge.on_response(
+        whole, says(206, content_range="bytes 5-9/10", etag='"2"', cache_control="max-age=9"), START
+    )
     anew = only(landing)
     assert isinstance(anew, Fetch) and "range" not in anew.request.headers and landing.prefix is None
     answer = only(edge.on_response(anew, says(cache_control="max-age=60"), START))
