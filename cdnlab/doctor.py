@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from importlib import metadata
+from importlib import import_module, metadata
 from importlib.util import find_spec
 
 from rich.console import Console
@@ -38,9 +38,8 @@ def examine() -> list[Finding]:
     """Every check, side by side; about a second, for NVENC is probed with a real encode."""
     checks: tuple[Callable[[], list[Finding]], ...] = (_python, _ffmpeg, _cores, _ports, _redis, _extras)
     # Imported before the threads: two of them importing packages that import one another can lock each other out.
-    import cdnlab.cluster
-    import cdnlab.example
-    import transcode.plan  # noqa: F401
+    for module in ("cdnlab.cluster", "cdnlab.example", "transcode.plan"):
+        import_module(module)
 
     with ThreadPoolExecutor(len(checks)) as pool:
         return [finding for found in pool.map(lambda check: check(), checks) for finding in found]
