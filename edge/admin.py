@@ -12,8 +12,7 @@ from starlette.routing import Route
 from edge.countries import CLIENT_IP, Countries
 from edge.driver import Driver
 from policy.explain import explain
-from policy.machine import target_of
-from policy.messages import Headers
+from policy.messages import Headers, target_of
 from policy.plan import PurgeKind, PurgeOrder
 
 

@@ -84,6 +84,8 @@ class EntryIndex:
     def __init__(self) -> None:
         self._by_key: dict[str, list[Entry]] = {}
         self._by_surrogate_key: dict[str, dict[int, Entry]] = {}
+        self._by_url: dict[str, dict[int, Entry]] = {}
+        """By the first line of the key (path and query), entries whose keys hold more."""
         self._gone: LRUCache[str, Cause] = LRUCache(REMEMBERED_KEYS)
         self.size = 0
 
@@ -136,6 +138,9 @@ class EntryIndex:
         entries.insert(0, entry)
         for surrogate_key in entry.surrogate_keys:
             self._by_surrogate_key.setdefault(surrogate_key, {})[entry.id] = entry
+        url, _, more = entry.key.partition("\n")
+        if more:
+            self._by_url.setdefault(url, {})[entry.id] = entry
         entry.indexed = True
         self.size += 1
         self._gone.pop(entry.key, None)
@@ -161,8 +166,17 @@ class EntryIndex:
             if why is not None:
                 self._gone[entry.key] = why
         self._untag(entry)
+        url = entry.key.partition("\n")[0]
+        if url in self._by_url:
+            self._by_url[url].pop(entry.id, None)
+            if not self._by_url[url]:
+                del self._by_url[url]
         entry.indexed = False
         self.size -= 1
+
+    def named(self, url: str) -> list[Entry]:
+        """All entries of a path and query, whatever else their keys hold."""
+        return [*self._by_key.get(url, []), *self._by_url.get(url, {}).values()]
 
     def tagged(self, surrogate_key: str) -> list[Entry]:
         return list(self._by_surrogate_key.get(surrogate_key, {}).values())

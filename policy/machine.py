@@ -21,17 +21,16 @@ The machine holds heads, sizes and instants; the shell holds bodies, sockets and
 
 from dataclasses import replace
 
-from policy.deciding import Deciding
 from policy.fields.dates import format_date
 from policy.fields.ranges import Span, content_range, within
 from policy.flights import Flight, Waiter
 from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
 from policy.invalidation import also_doubtful, invalidates
-from policy.key import keyed_query, plain_key
 from policy.lifetime import lifetime_of
-from policy.messages import Headers, RequestHead, ResponseHead
+from policy.messages import ResponseHead
 from policy.parts import continues, covers, whole_fields
-from policy.plan import Failure, Fetch, Join, Landing, Purged, PurgeKind, PurgeOrder, Purpose
+from policy.plan import Failure, Fetch, Join, Landing, Purpose
+from policy.purging import Purging
 from policy.record import Cause, Outcome
 from policy.reuse import Standing, asked, standing
 from policy.revalidate import freshened, names_another, range_applies, same_representation
@@ -47,7 +46,7 @@ PASSED_ON = frozenset({102, 103})
 """Interim responses that are for the viewer; 100 and 101 are of one connection (RFC 9110 §15.2, RFC 8297)."""
 
 
-class EdgeMachine(Deciding):
+class EdgeMachine(Purging):
     """One cache node's mind. Not thread-safe: one loop tells it everything, in order."""
 
     def on_interim(self, fetch: Fetch, head: ResponseHead) -> list[int]:
@@ -101,11 +100,6 @@ class EdgeMachine(Deciding):
                 waiter.request, response, fetch, Outcome.PASS, fetch.cause, now
             )
         return landing
-
-    def _invalidate(self, target: str) -> list[int]:
-        """All stored responses of a target, every variant; and what is in flight for it is not stored (§4.4)."""
-        self._bind_flights(PurgeOrder(PurgeKind.URL, target))
-        return [self._take_out(entry, Cause.PURGED) for entry in self._named(target)]
 
     def _learn_from_head(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> list[int]:
         """A HEAD's 200 tells of the stored GET: the same representation is freshened, another makes it stale.
@@ -479,92 +473,6 @@ class EdgeMachine(Deciding):
             self.index.remove(entry, Cause.EVICTED)
         return [entry.id for entry in gone]
 
-    def _take_out(self, entry: Entry, why: Cause) -> int:
-        self.index.remove(entry, why)
-        self.room.pop(entry.id, None)
-        return entry.id
-
     def _retire(self, fetch: Fetch) -> list[int]:
         entry = fetch.entry
         return [self._take_out(entry, Cause.UNCACHEABLE)] if entry is not None and entry.indexed else []
-
-    # ---- purging -----------------------------------------------------------------------------------------------
-
-    def on_purge(self, order: PurgeOrder, now: float) -> Purged:
-        """Take away, or make stale, what the order names; what is in flight is bound by it too."""
-        self.events += 1
-        self._bind_flights(order)
-        match order.kind:
-            case PurgeKind.URL:
-                entries = self._named(order.value)
-            case PurgeKind.SURROGATE_KEY:
-                entries = self.index.tagged(order.value)
-            case PurgeKind.EVERYTHING:
-                entries = list(self.index)
-        if order.soft:
-            for entry in entries:
-                entry.life = entry.life.made_stale(now)
-            return Purged(len(entries), [])
-        return Purged(len(entries), [self._take_out(entry, Cause.PURGED) for entry in entries])
-
-    def _bind_flights(self, order: PurgeOrder) -> None:
-        """What is under way was asked for before the order: it is not stored, and nobody joins it any more."""
-        if not len(self.flights):
-            return
-        self._purges.append((self.events, order))
-        exact = order.kind is PurgeKind.URL and self._plain_purge(order.value)
-        self.flights.close_to_newcomers([self._purge_key(order.value)] if exact else None)
-
-    def _purge_key(self, url: str) -> str:
-        """Path and query as they stand in a key: its first line."""
-        request = target_of(url)
-        query = keyed_query(request.query, self.matcher.behavior_of(request.path))
-        return request.path if query is None else f"{request.path}?{query}"
-
-    def _plain_purge(self, url: str) -> bool:
-        """Whether a key holds no more than what the URL says, so that it names one."""
-        behavior = self.matcher.behavior_of(target_of(url).path)
-        return plain_key(behavior) is not None and not behavior.key.host
-
-    def _names(self, url: str, key: str) -> bool:
-        return key.partition("\n")[0] == self._purge_key(url)
-
-    def _named(self, url: str) -> list[Entry]:
-        """What is stored under a URL, whatever host, fields and cookies its keys hold beside (both vendors' rule).
-
-        A key of more than path and query is looked for among all: purges of such URLs are rare.
-        """
-        if self._plain_purge(url):
-            return list(self.index.variants(self._purge_key(url)))
-        wanted = self._purge_key(url)
-        return [entry for entry in self.index if entry.key.partition("\n")[0] == wanted]
-
-    def _purged_meanwhile(self, flight: Flight, entry: Entry) -> PurgeOrder | None:
-        """The purge, if any, that was ordered after this flight began and names what it brings; hard ones first."""
-        bound = [
-            order
-            for at, order in self._purges
-            if flight.opened_at < at < self.events  # what this very landing invalidates, it may replace
-            and (
-                order.kind is PurgeKind.EVERYTHING
-                or (order.kind is PurgeKind.SURROGATE_KEY and order.value in entry.surrogate_keys)
-                or (order.kind is PurgeKind.URL and self._names(order.value, entry.key))
-            )
-        ]
-        return min(bound, key=lambda order: order.soft, default=None)
-
-    def _forget_purges(self) -> None:
-        if self._purges and not len(self.flights):
-            self._purges.clear()
-
-
-def target_of(url: str) -> RequestHead:
-    """A GET for a URL or a path, without header fields, as the key function wants it."""
-    rest = url.partition("://")[2]
-    if rest:
-        host, slash, target = rest.partition("/")
-        target = slash + target or "/"
-    else:
-        host, target = "", url
-    path, mark, query = target.partition("?")
-    return RequestHead("GET", "http", host, path, query if mark else None, Headers())

@@ -116,3 +116,15 @@ def end_to_end(headers: Headers) -> Headers:
     if named is not None:
         dropped = dropped | {name.strip().lower() for name in named.split(",")}
     return Headers.wrap([line for line in headers.lines if line[0] not in dropped])
+
+
+def target_of(url: str) -> RequestHead:
+    """A GET for a URL or a path, without header fields, as the key function wants it."""
+    rest = url.partition("://")[2]
+    if rest:
+        host, slash, target = rest.partition("/")
+        target = slash + target or "/"
+    else:
+        host, target = "", url
+    path, mark, query = target.partition("?")
+    return RequestHead("GET", "http", host, path, query if mark else None, Headers())

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from policy.access import Refusal
-from policy.machine import EdgeMachine, target_of
-from policy.messages import Headers, RequestHead, ResponseHead
+from policy.machine import EdgeMachine
+from policy.messages import Headers, RequestHead, ResponseHead, target_of
 from policy.plan import Failure, Fetch, Landing, Plan, PurgeKind, PurgeOrder, Refuse, Relay, Serve
 from policy.profile import Profile
 from policy.record import Outcome, RequestRecord

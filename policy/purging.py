@@ -1,0 +1,91 @@
+"""Taking away: purges by URL, by surrogate key, of everything; and what they mean for what is under way.
+
+A purge binds the fills in flight: they were asked for before it, so what they bring is shared with those who waited
+already and not stored, and nobody joins them any more.
+"""
+
+from policy.deciding import Deciding
+from policy.flights import Flight
+from policy.index import Entry
+from policy.key import keyed_query, plain_key
+from policy.messages import target_of
+from policy.plan import Purged, PurgeKind, PurgeOrder
+from policy.record import Cause
+
+
+class Purging(Deciding):
+    """The half of the machine that is told what to forget."""
+
+    def on_purge(self, order: PurgeOrder, now: float) -> Purged:
+        """Take away, or make stale, what the order names; what is in flight is bound by it too."""
+        self.events += 1
+        self._bind_flights(order)
+        match order.kind:
+            case PurgeKind.URL:
+                entries = self._named(order.value)
+            case PurgeKind.SURROGATE_KEY:
+                entries = self.index.tagged(order.value)
+            case PurgeKind.EVERYTHING:
+                entries = list(self.index)
+        if order.soft:
+            for entry in entries:
+                entry.life = entry.life.made_stale(now)
+            return Purged(len(entries), [])
+        return Purged(len(entries), [self._take_out(entry, Cause.PURGED) for entry in entries])
+
+    def _bind_flights(self, order: PurgeOrder) -> None:
+        """What is under way was asked for before the order: it is not stored, and nobody joins it any more."""
+        if not len(self.flights):
+            return
+        self._purges.append((self.events, order))
+        exact = order.kind is PurgeKind.URL and self._plain_purge(order.value)
+        self.flights.close_to_newcomers([self._purge_key(order.value)] if exact else None)
+
+    def _purge_key(self, url: str) -> str:
+        """Path and query as they stand in a key: its first line."""
+        request = target_of(url)
+        query = keyed_query(request.query, self.matcher.behavior_of(request.path))
+        return request.path if query is None else f"{request.path}?{query}"
+
+    def _plain_purge(self, url: str) -> bool:
+        """Whether a key holds no more than what the URL says, so that it names one."""
+        behavior = self.matcher.behavior_of(target_of(url).path)
+        return plain_key(behavior) is not None and not behavior.key.host
+
+    def _names(self, url: str, key: str) -> bool:
+        return key.partition("\n")[0] == self._purge_key(url)
+
+    def _named(self, url: str) -> list[Entry]:
+        """What is stored under a URL, whatever host, fields and cookies its keys hold beside (both vendors' rule).
+
+        Nothing is scanned: the index knows its entries by the first line of their keys, too.
+        """
+        return self.index.named(self._purge_key(url))
+
+    def _purged_meanwhile(self, flight: Flight, entry: Entry) -> PurgeOrder | None:
+        """The purge, if any, that was ordered after this flight began and names what it brings; hard ones first."""
+        bound = [
+            order
+            for at, order in self._purges
+            if flight.opened_at < at < self.events  # what this very landing invalidates, it may replace
+            and (
+                order.kind is PurgeKind.EVERYTHING
+                or (order.kind is PurgeKind.SURROGATE_KEY and order.value in entry.surrogate_keys)
+                or (order.kind is PurgeKind.URL and self._names(order.value, entry.key))
+            )
+        ]
+        return min(bound, key=lambda order: order.soft, default=None)
+
+    def _forget_purges(self) -> None:
+        if self._purges and not len(self.flights):
+            self._purges.clear()
+
+    def _invalidate(self, target: str) -> list[int]:
+        """All stored responses of a target, every variant; and what is in flight for it is not stored (§4.4)."""
+        self._bind_flights(PurgeOrder(PurgeKind.URL, target))
+        return [self._take_out(entry, Cause.PURGED) for entry in self._named(target)]
+
+    def _take_out(self, entry: Entry, why: Cause) -> int:
+        self.index.remove(entry, why)
+        self.room.pop(entry.id, None)
+        return entry.id
