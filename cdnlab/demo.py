@@ -60,7 +60,7 @@ def run(*, duration: str, viewers: int, runs: Path, stay: bool | None, verbose: 
         async def show(cluster: Cluster) -> int:
             nonlocal done
             rungs = cluster.transcoders["live"].ready["renditions"]
-            took = await wait_until_playable(cluster, within=PLAYABLE_WITHIN, renditions=rungs)
+            took = await wait_until_playable(cluster, within=PLAYABLE_WITHIN, renditions=rungs, segments=3)
             display.say(f"playable through both edges ({took:.1f} s after all processes served)", "green")
             display.urls(cluster)
             await asyncio.to_thread(_gate, cluster, display)

@@ -20,18 +20,19 @@ class NotPlayable(Failed):
     """No viewer could play in time; the message says how far it came."""
 
 
-async def wait_until_playable(cluster: Cluster, *, within: float, renditions: int = 1) -> float:
+async def wait_until_playable(cluster: Cluster, *, within: float, renditions: int = 1, segments: int = 1) -> float:
     """Waits until each stream plays through each edge, and returns how many seconds that took.
 
     Asks the origin until there is something, and only then each edge: early 404s would be kept by the edges and
-    counted in the report. `renditions` is how many of them a multivariant playlist must list.
+    counted in the report. `renditions` is how many of them a multivariant playlist must list, `segments` how many each
+    of those must: players start three behind the end, and one that finds fewer starts with a thin buffer.
     """
     began = time.monotonic()
     for stream in cluster.document.streams:
         found = "nothing yet"
         url = f"{cluster.origin.ready['url']}/{stream.name}/multivariant.m3u8"
         while True:
-            found = await asyncio.to_thread(_what_is_missing, url, renditions, {})
+            found = await asyncio.to_thread(_what_is_missing, url, renditions, {}, segments)
             if not found:
                 break
             if time.monotonic() - began > within:
@@ -59,7 +60,7 @@ def from_country(document: Document, country: str) -> dict[str, str]:
     return {CLIENT_IP: address(networks_of((country,), document.geo.countries), 0)}
 
 
-def _what_is_missing(url: str, renditions: int, headers: dict[str, str]) -> str:
+def _what_is_missing(url: str, renditions: int, headers: dict[str, str], segments: int = 1) -> str:
     """ "" when a player could start at this multivariant playlist, else what stands in its way."""
     try:
         top = ask(url, headers=headers, timeout=5.0)
@@ -72,8 +73,8 @@ def _what_is_missing(url: str, renditions: int, headers: dict[str, str]) -> str:
             playlist = ask(urljoin(url, uri), headers=headers, timeout=5.0)
             if playlist.status != 200:
                 return f"{uri} answers {playlist.status} {_reason(playlist)}".rstrip()
-            if "#EXTINF" not in playlist.text():
-                return f"{uri} has no segment yet"
+            if playlist.text().count("#EXTINF") < segments:
+                return f"{uri} has fewer than {segments} segments yet"
             if renditions == 1:
                 break
     except Failed as error:
