@@ -59,8 +59,6 @@ class Driver:
         self._fills: set[asyncio.Task[None]] = set()
         behaviors = machine.service.behaviors
         self._keying = READ_BY_POLICY | {name.lower() for behavior in behaviors for name in behavior.key.headers}
-        if any(behavior.key.accept_encoding for behavior in behaviors):
-            self._keying |= {"accept-encoding"}
         if any(behavior.key.cookies != "none" for behavior in behaviors):
             self._keying |= {"cookie"}
 
@@ -184,7 +182,7 @@ class Driver:
         """The viewer of this ticket is served or gone; a place kept for one who is gone is given up."""
         self._hints.pop(ticket, None)
         future = self._waiting.pop(ticket, None)
-        if future is not None and future.done() and not future.cancelled():
+        if future is not None and future.done() and not future.cancelled() and future.exception() is None:
             reader = future.result()[1]
             if reader is not None:
                 reader.leave()

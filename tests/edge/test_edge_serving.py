@@ -3,9 +3,11 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from policy.machine import EdgeMachine
 from policy.service import Behavior, Geo, Key, Token, Ttl
 from policy.token import FastlyToken
 from tests.kit.http import ask, read_reply
@@ -661,5 +663,26 @@ def test_the_debug_field_tells_a_trusted_client_what_explain_would_and_nobody_el
                 assert "cdnlab-debug" not in origin.asked[0].headers
             async with running_node(origin.url, trusted=["192.0.2.0/24"]) as stranger:
                 assert (await stranger.get("/a", cdnlab_debug="1"))["cdnlab-debug"] is None
+
+    asyncio.run(run())
+
+
+def test_a_bug_after_a_flight_has_closed_is_a_500_and_still_a_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Giving up the viewer's place once raised the bug a second time, and its record was never written.
+    landed = EdgeMachine.on_response
+
+    def broken(self: EdgeMachine, *told: Any) -> None:
+        landed(self, *told)
+        raise RuntimeError("a bug of ours")
+
+    async def run() -> None:
+        records = tmp_path / "fra.jsonl"
+        async with running_origin() as origin, running_node(origin.url, records=records) as node:
+            origin.says("/a", b"x", cache_control="max-age=60")
+            monkeypatch.setattr(EdgeMachine, "on_response", broken)
+            assert (await node.get("/a")).status == 500
+        assert [line["kind"] for line in node.records()].count("request") == 1
 
     asyncio.run(run())
