@@ -18,9 +18,11 @@ from edge.countries import CLIENT_IP, Countries
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
 from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers, request_record
+from edge.stores import MemoryStore, Store
 from edge.upstream import Upstream
 from listening import INTERIM
 from policy.explain import explain
+from policy.index import Entry
 from policy.machine import EdgeMachine
 from policy.messages import Headers, Lines, RequestHead, ResponseHead, end_to_end
 from policy.plan import Failure, Fetch, Landing, Purged, PurgeOrder, Refuse, Relay, Serve
@@ -44,15 +46,22 @@ class Driver:
     """One node: an ASGI application over an `EdgeMachine`."""
 
     def __init__(
-        self, machine: EdgeMachine, upstream: Upstream, countries: Countries, log: RecordLog, clock: Clock
+        self,
+        machine: EdgeMachine,
+        upstream: Upstream,
+        countries: Countries,
+        log: RecordLog,
+        clock: Clock,
+        store: Store | None = None,
     ) -> None:
+        """`store`: where bodies are kept, in memory if not said; what it recovers, the machine gets back."""
         self.machine = machine
         self.upstream = upstream
         self.clock = clock
         self.name = machine.service.name
         self._countries = countries
         self._log = log
-        self._bodies: dict[int, Body] = {}
+        self.store: Store = store if store is not None else MemoryStore()
         self._waiting: dict[int, asyncio.Future[Answered]] = {}
         self._hints: dict[int, Callable[[int, Lines], None]] = {}
         """Ticket -> how its viewer is sent an interim response, where its connection can carry one."""
@@ -61,6 +70,7 @@ class Driver:
         self._keying = READ_BY_POLICY | {name.lower() for behavior in behaviors for name in behavior.key.headers}
         if any(behavior.key.cookies != "none" for behavior in behaviors):
             self._keying |= {"cookie"}
+        self.store.drop(machine.restore(self.store.recovered()))
 
     # ---- viewers -----------------------------------------------------------------------------------------------
 
@@ -78,27 +88,37 @@ class Driver:
         reader: Reader | None = None
         watch: asyncio.Task[None] | None = None
         try:
-            if isinstance(plan, Serve):
-                answer: Serve | Relay | Refuse = plan
-                reader = self._reader(plan)
-                if plan.refresh is not None:
-                    self._start(plan.refresh)
-            elif isinstance(plan, Refuse):
-                answer = plan
-            else:
-                future = self._waiting[plan.ticket] = asyncio.get_running_loop().create_future()
-                hint = scope.get("extensions", {}).get(INTERIM)
-                if hint is not None:
-                    self._hints[plan.ticket] = hint
-                if isinstance(plan, Fetch):
-                    self._start(plan, _request_body(request, receive))
-                if request.method in ("GET", "HEAD"):
-                    watch = asyncio.create_task(_until_gone(receive))
-                    await asyncio.wait({future, watch}, return_when=asyncio.FIRST_COMPLETED)
-                    if not future.done():
-                        record.aborted = True
-                        return
-                answer, reader = await future
+            while True:
+                if isinstance(plan, Serve):
+                    answer: Serve | Relay | Refuse = plan
+                    reader = self._reader(plan)
+                    if plan.refresh is not None:
+                        self._start(plan.refresh)
+                elif isinstance(plan, Refuse):
+                    answer = plan
+                else:
+                    future = self._waiting[plan.ticket] = asyncio.get_running_loop().create_future()
+                    hint = scope.get("extensions", {}).get(INTERIM)
+                    if hint is not None:
+                        self._hints[plan.ticket] = hint
+                    if isinstance(plan, Fetch):
+                        self._start(plan, _request_body(request, receive))
+                    if request.method in ("GET", "HEAD"):
+                        watch = watch or asyncio.create_task(_until_gone(receive))
+                        await asyncio.wait({future, watch}, return_when=asyncio.FIRST_COMPLETED)
+                        if not future.done():
+                            record.aborted = True
+                            return
+                    answer, reader = await future
+                if reader is not None or not isinstance(answer, Serve) or not answer.body:
+                    break
+                reader = await self._loaded(answer)
+                if reader is not None:
+                    break
+                # Lost by the store: for the machine it is not stored any more, and the request is decided anew.
+                if not isinstance(plan, Serve):
+                    self._forget(plan.ticket)
+                plan = self.machine.on_request(request, self.clock())
             await self._deliver(answer, reader, record, send, watch, told)
         finally:
             if watch is not None:
@@ -174,9 +194,20 @@ class Driver:
         await send({"type": "http.response.body", "body": b""})
 
     def _reader(self, answer: Serve) -> Reader | None:
-        if not answer.body:
-            return None
-        return Reader(self._bodies[answer.entry.id], answer.span.start if answer.span else 0)
+        """Its place in a body that is at hand; None: there is none to send, or it has to be loaded."""
+        body = self.store.look(answer.entry) if answer.body else None
+        return None if body is None else Reader(body, answer.span.start if answer.span else 0)
+
+    async def _loaded(self, answer: Serve) -> Reader | None:
+        body = await self._body_of(answer.entry)
+        return None if body is None else Reader(body, answer.span.start if answer.span else 0)
+
+    async def _body_of(self, entry: Entry) -> Body | None:
+        """From the store, however far away it lies. What is lost there is lost to the machine, too."""
+        body = self.store.look(entry) or await self.store.load(entry)
+        if body is None:
+            self.store.drop(self.machine.on_lost(entry))
+        return body
 
     def _forget(self, ticket: int) -> None:
         """The viewer of this ticket is served or gone; a place kept for one who is gone is given up."""
@@ -202,6 +233,8 @@ class Driver:
     async def _fill(self, fetch: Fetch, request_body: AsyncIterator[bytes] | None) -> None:
         """Carry a fetch to its end. Whatever happens, the machine hears of it: nobody waits on nothing."""
         try:
+            begun = fetch.entry
+            prefix = await self._body_of(begun) if begun is not None and begun.part is not None else None
             hinted = partial(self._interim, fetch)
             length = _body_length(fetch.request) if request_body is not None else None
             exchange = await self.upstream.exchange(fetch.request, request_body, body_length=length, on_interim=hinted)
@@ -220,11 +253,9 @@ class Driver:
             raise
         record = fetch_record(self.name, fetch, self.machine.events, now, exchange.head, "")
         relayed = any(isinstance(answer, Relay) and answer.body for answer in landing.answers.values())
-        body = Body(kept=landing.store is not None)
+        body = self.store.begin(landing.store) if landing.store is not None else Body(kept=False)
         if landing.prefix is not None:
-            body.write(self._bodies[landing.prefix].whole or b"")
-        if landing.store is not None:
-            self._bodies[landing.store.id] = body
+            body.write((prefix and prefix.whole) or b"")
         self._settle(landing, body)
         why: Failure | None = Failure.ABANDONED
         try:
@@ -246,6 +277,8 @@ class Driver:
         finally:
             exchange.close()
             self._ended(fetch, body, record, why)
+            if landing.store is not None and landing.store.complete and landing.store.indexed:
+                self.store.keep(landing.store)
 
     def _interim(self, fetch: Fetch, head: ResponseHead) -> None:
         """The one place where interim responses are passed on (RFC 8297)."""
@@ -316,25 +349,25 @@ class Driver:
             future.set_result((answer, reader))
         if landing.store is not None and not landing.store.indexed and body is not None:
             # Shared with those who waited, found by nobody later: their readers hold it.
-            self._bodies.pop(landing.store.id, None)
-        for entry_id in landing.dropped:
-            self._bodies.pop(entry_id, None)
+            self.store.drop([landing.store.id])
+        self.store.drop(landing.dropped)
+        for entry in landing.changed:
+            self.store.changed(entry)
 
     # ---- the admin's side --------------------------------------------------------------------------------------
 
-    def purge(self, order: PurgeOrder) -> Purged:
+    async def purge(self, order: PurgeOrder) -> Purged:
+        """Take away, or make stale, what the order names: at once, and for good when this returns."""
         now = self.clock()
         purged = self.machine.on_purge(order, now)
-        for entry_id in purged.dropped:
-            self._bodies.pop(entry_id, None)
+        self.store.drop(purged.dropped)
+        for entry in purged.changed:
+            self.store.changed(entry)
         self._log.add(
             PurgeRecord(self.name, self.machine.events, now, order.kind.value, order.value, order.soft, purged.count)
         )
+        purged.lasting = await self.store.settled()
         return purged
-
-    @property
-    def stored_bytes(self) -> int:
-        return sum(body.size_bytes for body in self._bodies.values())
 
     async def close(self) -> None:
         """Stop the fills and hang up on the parent."""
@@ -342,6 +375,7 @@ class Driver:
             task.cancel()
         await asyncio.gather(*self._fills, return_exceptions=True)
         await self.upstream.close()
+        await self.store.close()
         self._log.close()
 
 
