@@ -57,7 +57,7 @@ def edge_settings(
         raise BadUsage("--origin: wanted the URL of the origin, such as http://127.0.0.1:9000")
     if not parent.startswith(("http://", "https://")):
         raise BadUsage(f"--origin: found {parent!r}, wanted an http:// or https:// URL")
-    rules: dict[str, Any] = {"name": chosen.name, "room": chosen.memory, "largest": chosen.largest}
+    rules = chosen.rules()
     if profile is not None:
         rules["profile"] = profile
     return AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), countries)

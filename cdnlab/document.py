@@ -89,15 +89,13 @@ class Document(Settings):
     def service(self, node: Node) -> Service:
         """The rules of one node: everybody's behaviors, its own name and room, and a gate only where viewers come."""
         return Service(
-            name=node.name,
             profile=self.profile,
             behaviors=self.behaviors,
             tokens=self.tokens,
             # Where viewers are: a shield tells its edges of the error itself.
             error_pages=self.error_pages if node.name not in self.parents() else (),
             gate=node.name not in self.parents(),
-            room=node.memory,
-            largest=node.largest,
+            **node.rules(),
         )
 
 

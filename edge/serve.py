@@ -40,7 +40,7 @@ async def serve(
     `parent` is the URL of the shield or origin it asks; `countries` maps networks to ISO 3166-1 codes.
     PortInUse and BadKeyFile are raised before anything is served.
     """
-    service = service.model_copy(update={"name": node.name, "room": node.memory, "largest": node.largest})
+    service = service.model_copy(update=node.rules())
     gate = ServiceGate(service, read_secrets(service))
     viewers = bind(node.listen, f"node {node.name}: listen")
     try:

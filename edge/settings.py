@@ -1,10 +1,11 @@
 """What one cache node needs to know: where it listens, whom it asks, how long it waits."""
 
 from ipaddress import ip_network
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from policy.eviction import Eviction
 from units import Bytes, ListenAddress, Seconds, Settings
 
 
@@ -40,7 +41,11 @@ class Node(Settings):
     """Countries whose viewers the load test sends here; empty: any."""
 
     memory: Bytes = 512 * 2**20
-    """Room for stored responses; the least recently used go first."""
+    """Room for stored responses."""
+
+    eviction: Eviction = "lru"
+    """Which stored response goes first when there is no more room: "lru" (least recently used), "lfu" (least often
+    used), "fifo" (oldest), "sieve" or "s3-fifo" (what was asked for once goes soon)."""
 
     largest: Bytes = 64 * 2**20
     """A larger response streams through and is not stored."""
@@ -69,3 +74,7 @@ class Node(Settings):
         if self.largest > self.memory:
             raise ValueError("wanted largest <= memory")
         return self
+
+    def rules(self) -> dict[str, Any]:
+        """What of it the machine must know: values of `policy.service.Service`."""
+        return {"name": self.name, "room": self.memory, "largest": self.largest, "eviction": self.eviction}

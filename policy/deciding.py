@@ -11,7 +11,7 @@ from cachetools import LRUCache
 
 from policy.access import Gate, ServiceGate
 from policy.answering import Answering
-from policy.eviction import Room
+from policy.eviction import room_for
 from policy.flights import Flight, FlightTable, Waiter
 from policy.forward import conditional, for_the_rest, forwarded, has_conditions, hops_left, visited
 from policy.index import Entry, EntryIndex
@@ -57,7 +57,7 @@ class Deciding:
         self.profile = profile
         self.gate: Gate = gate if gate is not None else ServiceGate(service, {})
         self.index = EntryIndex()
-        self.room = Room(service.room)
+        self.room = room_for(service.eviction, service.room, service.block)
         self.flights = FlightTable()
         self.matcher = Matcher(service.behaviors, settled(Behavior(path="*"), profile))
         self._plain = {

@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from policy.eviction import Eviction
 from units import Bytes, Glob, Seconds, Settings
 
 ProfileName = Literal["rfc9111", "cloudfront", "fastly"]
@@ -228,7 +229,13 @@ class Service(Settings):
     """Check tokens and countries here. False on a shield: its viewers are edges that have checked already."""
 
     room: Bytes = 512 * 2**20
-    """Bytes of stored responses kept; the least recently used go first."""
+    """Bytes of stored responses kept."""
+
+    block: Bytes = Field(default=1, ge=1)
+    """A body takes room in whole blocks of so many bytes: those of a file system, where bodies are files."""
+
+    eviction: Eviction = "lru"
+    """Which stored response goes first when there is no more room."""
 
     largest: Bytes = 64 * 2**20
     """A larger response streams through and is not stored."""

@@ -20,7 +20,7 @@ from policy import (
     Serve,
     Service,
 )
-from policy.eviction import HEAD_COST_BYTES
+from policy.eviction import HEAD_COST_BYTES, Eviction
 from policy.record import Outcome
 
 ROOM = 6 * HEAD_COST_BYTES
@@ -37,9 +37,11 @@ SIZES = st.integers(0, 3 * HEAD_COST_BYTES)
 class Shell(RuleBasedStateMachine):
     """Keeps the obligations, and a model of what may be served."""
 
+    eviction: Eviction = "lru"
+
     def __init__(self) -> None:
         super().__init__()
-        self.edge = EdgeMachine(Service(name="fra", room=ROOM, largest=ROOM))
+        self.edge = EdgeMachine(Service(name="fra", room=ROOM, largest=ROOM, eviction=self.eviction))
         self.now = 1_795_000_000.0
         self.unsettled: dict[int, Fetch] = {}
         self.filling: dict[int, Fetch] = {}
@@ -183,3 +185,17 @@ TestMachine = Shell.TestCase
 TestMachine.settings = settings(
     max_examples=250, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+class SieveShell(Shell):
+    eviction = "sieve"
+
+
+class S3FifoShell(Shell):
+    eviction = "s3-fifo"
+
+
+TestMachineWithSieve = SieveShell.TestCase
+TestMachineWithSieve.settings = settings(TestMachine.settings, max_examples=60)
+TestMachineWithS3Fifo = S3FifoShell.TestCase
+TestMachineWithS3Fifo.settings = settings(TestMachine.settings, max_examples=60)
