@@ -111,7 +111,16 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
 
 
 _REFUSALS = frozenset(
-    {"PortInUse", "BadKeyFile", "BadTarget", "LocustMissing", "FfmpegMissing", "SourceError", "EncoderRefused"}
+    {
+        "PortInUse",
+        "BadKeyFile",
+        "BadStore",
+        "BadTarget",
+        "LocustMissing",
+        "FfmpegMissing",
+        "SourceError",
+        "EncoderRefused",
+    }
 )
 """Errors of the other packages that say: not tried, for the settings or the machine forbid it."""
 

@@ -30,3 +30,15 @@ class BadKeyFile(EdgeError):
 
     def __str__(self) -> str:
         return f"{self.where}: found {self.path!r} ({self.why}), wanted a file that holds a base64 secret."
+
+
+@dataclass
+class BadStore(EdgeError):
+    """A disk store cannot be used."""
+
+    where: str
+    path: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.path!r} ({self.why}), wanted a folder of this node's own that it may write."

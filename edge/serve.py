@@ -10,12 +10,15 @@ from edge.admin import admin_app
 from edge.clock import Clock
 from edge.countries import Countries
 from edge.driver import Driver
-from edge.errors import BadKeyFile
+from edge.errors import BadKeyFile, BadStore
 from edge.log import RecordLog
 from edge.settings import Node
+from edge.stores import MemoryStore, Store
+from edge.stores.opening import open_disk, rules_of
 from edge.upstream import Upstream
 from listening import Listener, PortInUse, bind, url_of
 from policy.access import ServiceGate
+from policy.eviction import room_for
 from policy.machine import EdgeMachine
 from policy.profile import RFC9111, Profile
 from policy.service import Service
@@ -38,7 +41,7 @@ async def serve(
     """Run one node until `shutdown`; `ready` hears its URLs once it accepts connections.
 
     `parent` is the URL of the shield or origin it asks; `countries` maps networks to ISO 3166-1 codes.
-    PortInUse and BadKeyFile are raised before anything is served.
+    PortInUse, BadKeyFile and BadStore are raised before anything is served.
     """
     service = service.model_copy(update=node.rules())
     gate = ServiceGate(service, read_secrets(service))
@@ -48,11 +51,18 @@ async def serve(
     except PortInUse:
         viewers.close()
         raise
+    try:
+        store = _store(node, service, profile, parent)
+    except BadStore:
+        viewers.close()
+        operators.close()
+        raise
     urls = {"url": url_of(viewers), "admin": url_of(operators)}
     log = RecordLog(records)
     who = Countries(countries or {}, node.trusted)
     upstream = Upstream(parent, node.timeouts, node.connections, http=node.parent_http)
-    driver = Driver(EdgeMachine(service, profile, gate=gate, fresh_id=_request_id), upstream, who, log, Clock())
+    machine = EdgeMachine(service, profile, gate=gate, fresh_id=_request_id)
+    driver = Driver(machine, upstream, who, log, Clock(), store)
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     front = Listener(driver, logger, date_header=False)
@@ -66,6 +76,17 @@ async def serve(
         flusher.cancel()
         await asyncio.gather(front.close(), back.close())
         await driver.close()
+
+
+def _store(node: Node, service: Service, profile: Profile, parent: str) -> Store:
+    if node.disk is None:
+        return MemoryStore()
+    return open_disk(
+        node.disk.path,
+        memory=room_for(node.eviction, node.memory),
+        rules=rules_of(service, profile, parent),
+        name=node.name,
+    )
 
 
 def _request_id() -> str:

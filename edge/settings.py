@@ -1,12 +1,16 @@
 """What one cache node needs to know: where it listens, whom it asks, how long it waits."""
 
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from policy.eviction import Eviction
 from units import Bytes, ListenAddress, Seconds, Settings
+
+FILE_BLOCK_BYTES = 4096
+"""What a file takes on disk, it takes in blocks; those of ext4, XFS, APFS and NTFS are of this size by default."""
 
 
 class Timeouts(Settings):
@@ -20,6 +24,16 @@ class Timeouts(Settings):
 
     between_bytes: Seconds = 10.0
     """Between two reads of a body."""
+
+
+class Disk(Settings):
+    """A folder in which stored responses outlive the node, with its memory in front of it."""
+
+    path: Path
+    """The folder, of this node alone; it is made if it is not there. What lies in it belongs to the node."""
+
+    size: Bytes = 10 * 2**30
+    """Room for stored responses on disk; `memory` then holds the bodies most in use."""
 
 
 class Node(Settings):
@@ -41,7 +55,10 @@ class Node(Settings):
     """Countries whose viewers the load test sends here; empty: any."""
 
     memory: Bytes = 512 * 2**20
-    """Room for stored responses."""
+    """Room for stored responses; with `disk`, for the bodies most in use of those that are there."""
+
+    disk: Disk | None = None
+    """Keep stored responses on disk, too: `{ path = "cache/fra", size = "10GiB" }`. Left out: in memory only."""
 
     eviction: Eviction = "lru"
     """Which stored response goes first when there is no more room: "lru" (least recently used), "lfu" (least often
@@ -73,8 +90,11 @@ class Node(Settings):
     def _fits(self) -> Self:
         if self.largest > self.memory:
             raise ValueError("wanted largest <= memory")
+        if self.disk is not None and self.disk.size < self.memory:
+            raise ValueError("wanted memory <= disk.size")
         return self
 
     def rules(self) -> dict[str, Any]:
         """What of it the machine must know: values of `policy.service.Service`."""
-        return {"name": self.name, "room": self.memory, "largest": self.largest, "eviction": self.eviction}
+        rules = {"name": self.name, "room": self.memory, "largest": self.largest, "eviction": self.eviction}
+        return rules if self.disk is None else rules | {"room": self.disk.size, "block": FILE_BLOCK_BYTES}

@@ -1,0 +1,178 @@
+"""Bodies on disk, with memory in front of them: stored responses that outlive the process.
+
+Two levels. The machine's room is the disk's size: it says what is stored at all. The room here is memory's: it says
+whose bodies are also in memory. Both are kept by the same policies (policy/eviction), and what leaves memory is still
+on disk. A body comes to memory as a whole, checked, before a byte of it is sent; so whatever is served is what was
+kept.
+
+What cannot be written, because the disk is full or slow, is stored in memory alone, and lost when it leaves it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from edge.bodies import Body
+from edge.stores.files import BodyFiles
+from edge.stores.ledger import Head, Ledger
+from edge.stores.writer import Change, Drop, Keep, Sync, Writer
+from policy.eviction import Room
+from policy.index import Entry
+from policy.stored import from_values, to_values
+
+logger = logging.getLogger("cdnlab.edge")
+
+T = TypeVar("T")
+
+READERS = 4
+"""Threads that read. Most reads come from the page cache, where two keep a core busy; a slow device likes more."""
+
+PENDING_BYTES = 64 * 2**20
+"""Bodies that wait to be written, at most: a device slower than the parent must not fill the memory."""
+
+
+class DiskStore:
+    """One node's store in one folder. Made on the loop that uses it."""
+
+    def __init__(self, ledger: Ledger, files: BodyFiles, found: list[Head], stray: list[int], memory: Room, name: str):
+        """`found`: heads whose files are there; `stray`: ids of which only one of the two is. `memory`: an empty room.
+
+        `edge.stores.opening.open_disk` makes one.
+        """
+        self._files = files
+        self._room = memory
+        self._found = found
+        self._name = name
+        self._loop = asyncio.get_running_loop()
+        self._filling: dict[int, Body] = {}
+        self._hot: dict[int, Body] = {}
+        self._pending: dict[int, Body] = {}
+        """On their way to the disk."""
+        self._pending_bytes = 0
+        self._checksums: dict[int, bytes] = {head.id: head.checksum for head in found}
+        """Of what is on disk, and of nothing else."""
+        self._loading: dict[int, asyncio.Task[Body | None]] = {}
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{name}")
+        self._writer = Writer(ledger, files, self._written_elsewhere, name)
+        self.unwritten = 0
+        """Responses that did not come to the disk."""
+        if stray:
+            self._writer.tell(Drop(stray))
+
+    def recovered(self) -> list[Entry]:
+        found, self._found = self._found, []
+        return [from_values(head.id, head.values, head.size_bytes) for head in found]
+
+    def begin(self, entry: Entry) -> Body:
+        body = self._filling[entry.id] = Body(kept=True)
+        return body
+
+    def keep(self, entry: Entry) -> None:
+        body = self._filling.pop(entry.id, None)
+        if body is None or body.whole is None:
+            return
+        self._heat(entry, body)
+        if self._pending_bytes + body.size_bytes > PENDING_BYTES:
+            self.unwritten += 1
+            return
+        self._pending[entry.id] = body
+        self._pending_bytes += body.size_bytes
+        self._writer.tell(Keep(entry.id, to_values(entry), body.whole))
+
+    def look(self, entry: Entry) -> Body | None:
+        hot = self._hot.get(entry.id)
+        if hot is not None:
+            self._room.touch(entry)
+            return hot
+        return self._filling.get(entry.id) or self._pending.get(entry.id)
+
+    async def load(self, entry: Entry) -> Body | None:
+        loading = self._loading.get(entry.id)
+        if loading is None:
+            loading = self._loading[entry.id] = asyncio.create_task(self._read(entry))
+            loading.add_done_callback(lambda _: self._loading.pop(entry.id, None))
+        # One viewer who leaves must not stop the reading for the others.
+        return await asyncio.shield(loading)
+
+    async def _read(self, entry: Entry) -> Body | None:
+        checksum = self._checksums.get(entry.id)
+        if checksum is None:
+            return None
+        data = await self._loop.run_in_executor(
+            self._readers, self._files.read, entry.id, entry.size_bytes, checksum
+        )  # fmt: skip
+        if data is None:
+            if entry.id in self._checksums:
+                logger.warning("%s: %s on disk is not what was kept there: a miss", self._name, entry.key)
+            return None
+        body = Body.of(data)
+        if entry.id in self._checksums:
+            self._heat(entry, body)
+        return body
+
+    def changed(self, entry: Entry) -> None:
+        if entry.id in self._pending or entry.id in self._checksums:
+            self._writer.tell(Change(entry.id, to_values(entry)))
+
+    def drop(self, ids: Iterable[int]) -> None:
+        written = []
+        for entry_id in ids:
+            self._filling.pop(entry_id, None)
+            self._hot.pop(entry_id, None)
+            self._room.pop(entry_id, None)
+            if self._unpend(entry_id) or self._checksums.pop(entry_id, None) is not None:
+                written.append(entry_id)
+        if written:
+            self._writer.tell(Drop(written))
+
+    async def settled(self) -> bool:
+        future: asyncio.Future[bool] = self._loop.create_future()
+
+        def told(lasting: bool) -> None:
+            if not future.done():
+                future.set_result(lasting)
+
+        self._writer.tell(Sync(lambda lasting: self._on_loop(told, lasting)))
+        return await future
+
+    @property
+    def memory_bytes(self) -> int:
+        bodies = {id(body): body for held in (self._filling, self._pending, self._hot) for body in held.values()}
+        return sum(body.size_bytes for body in bodies.values())
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._loading.values(), return_exceptions=True)
+        self._readers.shutdown()
+        await asyncio.to_thread(self._writer.finish)
+
+    def _heat(self, entry: Entry, body: Body) -> None:
+        """Into memory, and out of it what has to make room."""
+        if self._room.admit(entry):
+            self._hot[entry.id] = body
+        for gone in self._room.take_pushed_out():
+            self._hot.pop(gone.id, None)
+
+    def _unpend(self, entry_id: int) -> bool:
+        body = self._pending.pop(entry_id, None)
+        self._pending_bytes -= body.size_bytes if body is not None else 0
+        return body is not None
+
+    def _written_elsewhere(self, outcome: dict[int, bytes | None]) -> None:
+        self._on_loop(self._written, outcome)
+
+    def _written(self, outcome: dict[int, bytes | None]) -> None:
+        for entry_id, checksum in outcome.items():
+            if checksum is None:
+                self.unwritten += 1
+                self._unpend(entry_id)
+                self._checksums.pop(entry_id, None)
+            elif self._unpend(entry_id):
+                self._checksums[entry_id] = checksum
+
+    def _on_loop(self, told: Callable[[T], None], value: T) -> None:
+        # A loop that is closed has nobody who would hear it.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(told, value)

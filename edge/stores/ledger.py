@@ -1,0 +1,136 @@
+"""The heads of what is on disk, in SQLite: which body files count, and for what.
+
+SQLite, because a write-ahead log that survives a kill at any instant, is compacted and takes its changes all or none is
+not ours to write again. A commit is not synced to the device: a killed process loses nothing by that, a power cut loses
+the latest heads and leaves the rest whole. Only a purge is synced before it is acknowledged.
+
+    heads(id, head, crc, size_bytes, checksum)   head: JSON of policy/stored.py; crc: CRC-32 of it
+                                                 checksum: SHA-256 of the body
+    about(name, value)                           rules: whose responses these are; synced: see `sync`
+    PRAGMA application_id, user_version          that it is ours, and the format
+"""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from policy import stored
+
+APPLICATION = 0x63646E6C  # "cdnl"
+FORMAT = 1
+"""Of the tables; the format of heads counts with it."""
+
+VERSION = FORMAT * 1000 + stored.FORMAT
+LOCK_WAIT_S = 2.0
+"""How long the process that used it before may take to leave."""
+
+
+class Head(NamedTuple):
+    """One row."""
+
+    id: int
+    values: dict[str, Any]
+    size_bytes: int
+    checksum: bytes
+
+
+class Ledger:
+    """One open ledger; nobody else can open it meanwhile. Blocking, one thread at a time.
+
+    Every method may raise `sqlite3.Error`; then nothing of what it was to do is done.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+        try:
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.close()
+            raise
+
+    def belongs_to(self, rules: str) -> str:
+        """Why what it holds is of no use under `rules`, in words; "" when it is of use, or when it is new."""
+        application, version = (
+            self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+        )
+        if application == 0 and version == 0:
+            self.start_over(rules)
+            return ""
+        if (application, version) != (APPLICATION, VERSION):
+            return f"it has format {version}, wanted {VERSION}"
+        found = self._db.execute("SELECT value FROM about WHERE name = 'rules'").fetchone()
+        return "" if found == (rules,) else "it was filled under other settings or from another parent"
+
+    def start_over(self, rules: str) -> None:
+        """Forget everything."""
+        self._db.executescript(f"""
+            BEGIN;
+            DROP TABLE IF EXISTS heads;
+            DROP TABLE IF EXISTS about;
+            CREATE TABLE heads (
+                id INTEGER PRIMARY KEY, head BLOB NOT NULL, crc INTEGER NOT NULL, size_bytes INTEGER NOT NULL,
+                checksum BLOB NOT NULL
+            );
+            CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+            INSERT INTO about VALUES ('rules', '{rules}'), ('synced', '0');
+            PRAGMA application_id = {APPLICATION};
+            PRAGMA user_version = {VERSION};
+            COMMIT;
+        """)
+
+    def heads(self) -> tuple[list[Head], list[int]]:
+        """All whole heads by rising id, and the ids of those that are damaged."""
+        whole, damaged = [], []
+        rows = self._db.execute("SELECT id, head, crc, size_bytes, checksum FROM heads ORDER BY id")
+        for entry_id, head, crc, size_bytes, checksum in rows:
+            if isinstance(head, bytes) and zlib.crc32(head) == crc:
+                whole.append(Head(entry_id, json.loads(head), size_bytes, checksum))
+            else:
+                damaged.append(entry_id)
+        return whole, damaged
+
+    def write(
+        self,
+        kept: Iterable[Head],
+        changed: Iterable[tuple[int, dict[str, Any]]],
+        dropped: Iterable[int],
+        *,
+        sync: bool = False,
+    ) -> None:
+        """All of it or nothing. `sync`: it, and all that was written before, is on the device when this returns."""
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.executemany("INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?)", map(_row, kept))
+            self._db.executemany(
+                "UPDATE heads SET head = ?, crc = ? WHERE id = ?",
+                ((head, zlib.crc32(head), entry_id) for entry_id, head in ((i, _json(v)) for i, v in changed)),
+            )
+            self._db.executemany("DELETE FROM heads WHERE id = ?", ((entry_id,) for entry_id in dropped))
+            if sync:
+                # A transaction that changes nothing would not be synced, nor would what came before it.
+                self._db.execute("UPDATE about SET value = value + 1 WHERE name = 'synced'")
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _row(head: Head) -> tuple[int, bytes, int, int, bytes]:
+    text = _json(head.values)
+    return head.id, text, zlib.crc32(text), head.size_bytes, head.checksum
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, separators=(",", ":")).encode("ascii")

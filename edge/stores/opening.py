@@ -1,0 +1,80 @@
+"""Opening a disk store: whose it is, what of it is whole, and what to do when it is not."""
+
+import hashlib
+import json
+import logging
+import sqlite3
+from pathlib import Path
+
+from edge.errors import BadStore
+from edge.stores.disk import DiskStore
+from edge.stores.files import BodyFiles
+from edge.stores.ledger import Ledger
+from policy.eviction import Room
+from policy.profile import Profile
+from policy.service import Service
+
+logger = logging.getLogger("cdnlab.edge")
+
+LEDGER = "heads.sqlite3"
+BODIES = "bodies"
+
+NOT_ITS_FAULT = ("BUSY", "CANTOPEN", "READONLY", "FULL", "IOERR", "PERM", "AUTH", "NOMEM")
+"""Errors of SQLite that say nothing about what is in the file."""
+
+
+def rules_of(service: Service, profile: Profile, parent: str) -> str:
+    """A mark of everything that says what a stored response means: behaviors, profile, parent.
+
+    Not of what does not: names, rooms, secrets, who is let in.
+    """
+    behaviors = [behavior.model_dump(mode="json", exclude={"token", "geo"}) for behavior in service.behaviors]
+    text = json.dumps([behaviors, profile.name, parent.rstrip("/")], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def open_disk(folder: Path, *, memory: Room, rules: str, name: str) -> DiskStore:
+    """The store in a folder, made if it is not there, empty if what is there is of no use. Blocks while it reads.
+
+    BadStore when the folder cannot be used, or another process uses it.
+    """
+    where = f"node {name}: disk.path"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return _opened(folder, memory, rules, name)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorname.partition("_")[2].startswith(NOT_ITS_FAULT):
+                raise
+            _discard(folder, name, str(error))
+            return _opened(folder, memory, rules, name)
+    except (OSError, sqlite3.Error) as error:
+        busy = isinstance(error, sqlite3.Error) and error.sqlite_errorname == "SQLITE_BUSY"
+        raise BadStore(where, str(folder), "another process uses it" if busy else str(error)) from error
+
+
+def _opened(folder: Path, memory: Room, rules: str, name: str) -> DiskStore:
+    ledger = Ledger(folder / LEDGER)
+    try:
+        why_not = ledger.belongs_to(rules)
+        if why_not:
+            logger.warning("%s: %s: what is stored there is discarded: %s", name, folder, why_not)
+            ledger.start_over(rules)
+        files = BodyFiles(folder / BODIES)
+        heads, damaged = ledger.heads()
+        there = files.ids()
+    except BaseException:
+        ledger.close()
+        raise
+    found = [head for head in heads if head.id in there]
+    stray = [*damaged, *(head.id for head in heads if head.id not in there), *there.difference(h.id for h in found)]
+    if found or stray:
+        logger.info("%s: %s: %d stored responses, %d swept", name, folder, len(found), len(stray))
+    return DiskStore(ledger, files, found, stray, memory, name)
+
+
+def _discard(folder: Path, name: str, why: str) -> None:
+    """A ledger that is no database any more; its bodies are nobody's, and swept."""
+    logger.warning("%s: %s: what is stored there is discarded: %s", name, folder, why)
+    for leftover in ("", "-wal", "-shm", "-journal"):
+        (folder / f"{LEDGER}{leftover}").unlink(missing_ok=True)

@@ -1,0 +1,185 @@
+"""The thread that writes to disk, so that the loop never waits for one.
+
+What it is told it does in order, and as many things at once as have piled up: files of what is dropped go first, then
+come the files of what is kept, then one transaction says which of them count. A kill between any two of these leaves a
+head without a file or a file without a head, and both are nothing: they are swept at the next start.
+
+When the ledger cannot be written, taking away still works, since removing files needs no room: a head whose file is
+gone is no stored response.
+"""
+
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge.stores.files import BodyFiles
+from edge.stores.ledger import Head, Ledger
+
+logger = logging.getLogger("cdnlab.edge")
+
+BATCH_BYTES = 16 * 2**20
+BATCH_OPERATIONS = 4096
+
+
+@dataclass(slots=True)
+class Keep:
+    """A whole body and its head are to be written."""
+
+    id: int
+    values: dict[str, Any]
+    body: bytes
+
+
+@dataclass(slots=True)
+class Change:
+    """A head is to be written anew."""
+
+    id: int
+    values: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Drop:
+    """These are to go."""
+
+    ids: list[int]
+
+
+@dataclass(slots=True)
+class Sync:
+    """`done` hears, on the writer's thread, whether everything told before will outlive the process."""
+
+    done: Callable[[bool], None]
+
+
+Operation = Keep | Change | Drop | Sync
+
+
+@dataclass(slots=True)
+class _Batch:
+    kept: dict[int, Keep] = field(default_factory=dict)
+    changed: dict[int, Change] = field(default_factory=dict)
+    dropped: dict[int, None] = field(default_factory=dict)
+    syncs: list[Sync] = field(default_factory=list)
+    size_bytes: int = 0
+    operations: int = 0
+
+    def add(self, operation: Operation) -> None:
+        self.operations += 1
+        match operation:
+            case Keep():
+                # Swept at the start, its id may be given again: then it is written over.
+                self.dropped.pop(operation.id, None)
+                self.kept[operation.id] = operation
+                self.size_bytes += len(operation.body)
+            case Change() if operation.id in self.kept:
+                self.kept[operation.id].values = operation.values
+            case Change():
+                self.changed[operation.id] = operation
+            case Drop():
+                for entry_id in operation.ids:
+                    self.kept.pop(entry_id, None)
+                    self.changed.pop(entry_id, None)
+                    self.dropped[entry_id] = None
+            case Sync():
+                self.syncs.append(operation)
+
+    @property
+    def full(self) -> bool:
+        return self.size_bytes >= BATCH_BYTES or self.operations >= BATCH_OPERATIONS
+
+
+class Writer:
+    """One thread over one ledger and its files."""
+
+    def __init__(
+        self, ledger: Ledger, files: BodyFiles, report: Callable[[dict[int, bytes | None]], None], name: str
+    ) -> None:
+        """`report` hears, on this thread, the checksum of every body kept, and None for what is not (any more)."""
+        self._ledger = ledger
+        self._files = files
+        self._report = report
+        self._name = name
+        self._told: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
+        self._trouble = ""
+        self._thread = threading.Thread(target=self._run, name=f"store-{name}", daemon=True)
+        self._thread.start()
+
+    def tell(self, operation: Operation) -> None:
+        self._told.put(operation)
+
+    def finish(self) -> None:
+        """Do what was told and end. Blocks."""
+        self._told.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            batch = _Batch()
+            operation = self._told.get()
+            while operation is not None:
+                batch.add(operation)
+                if batch.full:
+                    break
+                try:
+                    operation = self._told.get_nowait()
+                except queue.Empty:
+                    break
+            last = operation is None
+            try:
+                self._write(batch)
+            except Exception:
+                # A bug of ours. Whoever waits for a purge must not wait for ever.
+                logger.exception("%s: the disk store's writer failed", self._name)
+                for sync in batch.syncs:
+                    sync.done(False)
+        with contextlib.suppress(sqlite3.Error):
+            self._ledger.close()
+
+    def _write(self, batch: _Batch) -> None:
+        outcome: dict[int, bytes | None] = {}
+        trouble = ""
+        gone = [self._files.remove(entry_id) for entry_id in batch.dropped]
+        heads = []
+        for keep in batch.kept.values():
+            try:
+                checksum = self._files.write(keep.id, keep.body)
+            except OSError as error:
+                outcome[keep.id], trouble = None, str(error)
+                continue
+            outcome[keep.id] = checksum
+            heads.append(Head(keep.id, keep.values, len(keep.body), checksum))
+        lasting = True
+        try:
+            self._ledger.write(
+                heads,
+                ((change.id, change.values) for change in batch.changed.values()),
+                batch.dropped,
+                sync=bool(batch.syncs),
+            )
+        except sqlite3.Error as error:
+            trouble = str(error)
+            # The old heads stand. Those that must not come back lose their files.
+            gone += [self._files.remove(entry_id) for entry_id in (*batch.kept, *batch.changed)]
+            outcome |= dict.fromkeys((*batch.kept, *batch.changed))
+            lasting = all(gone)
+        self._say(trouble)
+        if outcome:
+            self._report(outcome)
+        for sync in batch.syncs:
+            sync.done(lasting)
+
+    def _say(self, trouble: str) -> None:
+        """Once when it begins and once when it ends, not for every response."""
+        if trouble and not self._trouble:
+            logger.error("%s: cannot write to disk: %s; serving goes on, new responses stay in memory",
+                         self._name, trouble)  # fmt: skip
+        elif self._trouble and not trouble:
+            logger.warning("%s: writing to disk again", self._name)
+        self._trouble = trouble

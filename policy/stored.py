@@ -1,0 +1,64 @@
+"""A stored response's head as plain values, and back: what a disk or another node can keep of an `Entry`.
+
+All that later decisions read is in it, instants included, so that nothing is decided anew when it is read: freshness is
+not granted twice. The body's bytes, the entry's id and what was counted on it are not. The values are those of JSON
+(Python's: an instant may be `Infinity`).
+
+    key status headers [[name, value], ...] selecting [[name, value or null], ...] surrogate_keys [key, ...]
+    life [born_at, fresh_until, refreshable_until, fallback_until, unreachable_until, rule, revalidate_always,
+    may_be_stale] length part [start, stop] or null, total, etag, last_modified, for_authorization
+"""
+
+from typing import Any
+
+from policy.fields.ranges import Span
+from policy.index import Entry
+from policy.lifetime import Lifetime
+from policy.messages import Headers
+
+FORMAT = 1
+"""Of these values. Whoever changes what they are or mean counts it up: others are discarded, never guessed at."""
+
+
+def to_values(entry: Entry) -> dict[str, Any]:
+    """The values; lists of the entry are taken over, not copied."""
+    life = entry.life
+    return {
+        "key": entry.key,
+        "status": entry.status,
+        "headers": entry.headers.lines,
+        "life": [
+            life.born_at, life.fresh_until, life.refreshable_until, life.fallback_until, life.unreachable_until,
+            life.rule, life.revalidate_always, life.may_be_stale,
+        ],
+        "selecting": entry.selecting,
+        "surrogate_keys": entry.surrogate_keys,
+        "length": entry.length,
+        "part": None if entry.part is None else [entry.part.start, entry.part.stop],
+        "total": entry.total,
+        "etag": entry.etag,
+        "last_modified": entry.last_modified,
+        "for_authorization": entry.for_authorization,
+    }  # fmt: skip
+
+
+def from_values(entry_id: int, values: dict[str, Any], size_bytes: int) -> Entry:
+    """A complete entry, not indexed yet. KeyError, TypeError or ValueError when the values are not of this format."""
+    part = values["part"]
+    return Entry(
+        id=entry_id,
+        key=values["key"],
+        status=values["status"],
+        headers=Headers.wrap([(name, value) for name, value in values["headers"]]),
+        life=Lifetime(*values["life"]),
+        selecting=tuple((name, value) for name, value in values["selecting"]),
+        surrogate_keys=tuple(values["surrogate_keys"]),
+        size_bytes=size_bytes,
+        length=values["length"],
+        complete=True,
+        part=None if part is None else Span(*part),
+        total=values["total"],
+        etag=values["etag"],
+        last_modified=values["last_modified"],
+        for_authorization=values["for_authorization"],
+    )
