@@ -11,7 +11,7 @@ FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg vers
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check live slow bench fuzz differential format docs clean
+.PHONY: help install dev demo test check live slow bench crash fuzz differential format docs clean
 
 help:  ## List the verbs
 	@awk -F ':.*## +' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ slow: dev  ## The tests that take minutes
 bench: dev  ## Benchmarks, beside the last run on this machine
 	$(BIN)/pytest tests/bench -o addopts="-q --strict-markers" --benchmark-only --benchmark-autosave \
 		$$(ls .benchmarks/*/*.json >/dev/null 2>&1 && echo --benchmark-compare)
+
+crash: dev  ## kill -9 of a node with a disk store in mid-fill, a hundred times
+	$(BIN)/pytest tests/stores/test_crash.py -m slow -s --timeout 900
 
 fuzz: dev  ## Random lives and bytes for ten minutes (FUZZ_SECONDS=60 for one)
 	$(BIN)/python -m tests.fuzz --seconds $${FUZZ_SECONDS:-600}

@@ -63,6 +63,7 @@ def run(draft: Draft) -> Iterator[Finding]:
     """Every misfit between the parts of a draft."""
     yield from _names(draft)
     yield from _addresses(draft)
+    yield from _folders(draft)
     yield from _parents(draft)
     yield from _keys(draft)
     yield from _behaviors(draft)
@@ -115,6 +116,21 @@ def _addresses(draft: Draft) -> Iterator[Finding]:
         if whose is not None:
             yield Finding(path, shown(address), f"an address that is not {whose} too")
         taken.append((host, port, label))
+
+
+def _folders(draft: Draft) -> Iterator[Finding]:
+    taken: dict[Path, str] = {}
+    for index, node in draft.nodes.items():
+        if node.disk is None:
+            continue
+        folder = (draft.folder / node.disk.path).resolve()
+        if folder in taken:
+            yield Finding(
+                ("node", index, "disk", "path"),
+                shown(str(node.disk.path)),
+                f"a folder that {taken[folder]} does not use",
+            )
+        taken.setdefault(folder, node.name)
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -275,4 +275,10 @@ def _anchored(document: Document, folder: Path) -> Document:
         origin = origin.model_copy(update={"vod": folder / origin.vod})
     if "storage" in origin.model_fields_set:
         origin = origin.model_copy(update={"storage": folder / origin.storage})
-    return document.model_copy(update={"tokens": tokens, "streams": streams, "origin": origin})
+    nodes = tuple(
+        node
+        if node.disk is None
+        else node.model_copy(update={"disk": node.disk.model_copy(update={"path": folder / node.disk.path})})
+        for node in document.nodes
+    )
+    return document.model_copy(update={"tokens": tokens, "streams": streams, "nodes": nodes, "origin": origin})

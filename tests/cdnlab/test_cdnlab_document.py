@@ -44,6 +44,9 @@ BAD = [  # given                                                         then: l
     ('[[node]]\nname = "a"\nmemory = "1MiB"\nlargest = "2MiB"', "1:1", ["wanted largest <= memory"]),
     ('[[node]]\nname = "a"\ntrusted = ["localhost"]', "3:1", ["node[0].trusted", "localhost"]),
     ('[geo]\ncountries = { "203.0.113.0/33" = "DE" }', "2:1", ["geo.countries", 'such as "203.0.113.0/24"']),
+    ('[[node]]\nname = "a"\ndisk = { path = "c", size = "1MiB" }', "1:1", ["wanted memory <= disk.size"]),
+    ('[[node]]\nname = "a"\neviction = "mru"', "3:1", ["eviction", "s3-fifo"]),
+    ('[[node]]\nname="a"\ndisk.path="c"\n[[node]]\nname="b"\ndisk.path="./c"', "6:6", ['"c"', "that a does not use"]),
     ("[token.viewer]\nparam = 't'", "1:1", ["token.viewer", "wanted exactly one of key and key_file"]),
     ("[load]\nviewers = 0", "2:1", ["load.viewers", "found 0", "greater than or equal to 1"]),
     ("origin = 3", "1:1", ["origin: found 3", "wanted a table"]),
@@ -133,12 +136,16 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"")
     file = tmp_path / "cdn.toml"
     file.write_text(
-        '[token.v]\nkey_file="viewer.key"\n[[stream]]\nsource="clip.mp4"\n[origin]\nvod="vod"\nstorage="media"'
+        '[token.v]\nkey_file="viewer.key"\n[[stream]]\nsource="clip.mp4"\n[origin]\nvod="vod"\nstorage="media"\n'
+        '[[node]]\nname="a"\ndisk.path="cache"\n'
     )
     document = read(file).document
     assert document.tokens["v"].key_file == tmp_path / "viewer.key"
     assert document.streams[0].source == str(tmp_path / "clip.mp4")
     assert (document.origin.vod, document.origin.storage) == (tmp_path / "vod", tmp_path / "media")
+    disk = document.nodes[0].disk
+    assert disk is not None and disk.path == tmp_path / "cache"
+    assert document.service(document.nodes[0]).room == disk.size
 
 
 def test_the_origin_cuts_as_the_encoder_is_told() -> None:
