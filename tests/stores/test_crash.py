@@ -26,6 +26,11 @@ def body_of(path: str, version: int) -> bytes:
     return f"{path} {version} ".encode() + dice.randbytes(dice.choice([10, 3000, 70_000, 600_000]))
 
 
+def kind_of(path: str) -> str:
+    """A surrogate key that a third of the objects share."""
+    return f"kind{int(path[1:]) % 3}"
+
+
 class Crashes:
     """The world around the node: its origin's versions, what is known to be on disk, what has been purged."""
 
@@ -41,6 +46,9 @@ class Crashes:
         self.on_disk: dict[str, int] = {}
         """Path -> version that was stored whole when a purge was acknowledged: it must survive any kill."""
         self.counts: Counter[str] = Counter()
+        self.moment = ""
+        """When to kill: "any", or at once after what `happened` is told of."""
+        self.now = asyncio.Event()
 
     async def origin_says(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         """Slowly, in pieces: there is a middle to be killed in."""
@@ -48,7 +56,7 @@ class Crashes:
         body = body_of(path, self.version[path])
         length = f"content-length: {len(body)}\r\n" if len(body) % 2 else "transfer-encoding: chunked\r\n"
         writer.write(
-            f"HTTP/1.1 200 OK\r\ncache-control: max-age=86400\r\nsurrogate-key: k{path}\r\n{length}\r\n".encode()
+            f"HTTP/1.1 200 OK\r\ncache-control: max-age=86400\r\nsurrogate-key: k{path} {kind_of(path)}\r\n{length}\r\n".encode()
         )
         self.bodies += 1
         self.sending.set()
@@ -81,19 +89,26 @@ class Crashes:
             if reply.whole:
                 self.check(path, reply, oldest=oldest)
                 self.counts["replies"] += 1
+                if len(reply.body) > 100_000:
+                    self.happened("a large body came")  # and is being written now
 
     async def operator(self, node: NodeProcess) -> None:
         """Publishes anew and purges, until the node is gone."""
         while True:
             await asyncio.sleep(self.dice.uniform(0, 0.03))
             path = self.dice.choice(PATHS)
-            self.version[path] += 1
-            self.on_disk.pop(path, None)
-            new = self.version[path]
-            order = self.dice.choice([{"url": path}, {"surrogate_key": f"k{path}"}])
+            many = self.dice.random() < 0.1
+            narrow = self.dice.choice([{"url": path}, {"surrogate_key": f"k{path}"}])
+            order = {"surrogate_key": kind_of(path)} if many else narrow
+            new = {}
+            for one in [one for one in PATHS if kind_of(one) == kind_of(path)] if many else [path]:
+                new[one] = self.version[one] = self.version[one] + 1
+                self.on_disk.pop(one, None)
             assert await node.purge(**order) == 200
-            self.oldest[path] = max(self.oldest[path], new)
+            self.oldest |= new
             self.counts["purges"] += 1
+            if many:
+                self.happened("a purge was acknowledged")
 
     async def auditor(self, node: NodeProcess) -> None:
         """Notes what is stored whole; a purge that comes back says that all before it is on disk."""
@@ -107,6 +122,10 @@ class Crashes:
                     stored[path] = version
             assert await node.purge(surrogate_key="nobody-has-this") == 200
             self.on_disk |= {path: v for path, v in stored.items() if self.version[path] == v}
+
+    def happened(self, what: str) -> None:
+        if what == self.moment and self.bodies:
+            self.now.set()
 
     async def life(self, parent: str, *, killed: bool) -> None:
         node = await NodeProcess.start(parent, disk={"path": str(self.folder), "size": "64MiB"}, **SETTINGS)
@@ -123,9 +142,11 @@ class Crashes:
             ]
             tasks = [asyncio.create_task(one) for one in crowd]
             await asyncio.sleep(self.dice.uniform(0.1, 0.5))
-            await self.sending.wait()
+            self.moment = self.dice.choice(["any", "a large body came", "a purge was acknowledged"])
+            await (self.sending if self.moment == "any" else self.now).wait()
             self.counts["killed in mid-fill"] += 1
             await node.kill()
+            self.now.clear()
             for ended in await asyncio.gather(*tasks, return_exceptions=True):
                 if not isinstance(ended, OSError | asyncio.IncompleteReadError):
                     raise ended  # what was wrong before the kill
