@@ -116,6 +116,9 @@ class Loaded:
         for token in values["token"].values():
             if token["key"] is not None:
                 token["key"] = "(hidden)"
+        for node in values["node"]:
+            if node["shared"] is not None:
+                node["shared"] = re.sub(r"(?<=//)[^/]*@", "(hidden)@", node["shared"])
         for path, written in self.from_environment.items():
             inner: Any = values
             for step in path[:-1]:

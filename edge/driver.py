@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge.bodies import Body, BodyBroken, Reader
 from edge.clock import Clock
@@ -25,11 +25,17 @@ from policy.explain import explain
 from policy.index import Entry
 from policy.machine import EdgeMachine
 from policy.messages import Headers, Lines, RequestHead, ResponseHead, end_to_end
-from policy.plan import Failure, Fetch, Landing, Purged, PurgeOrder, Refuse, Relay, Serve
+from policy.plan import Failure, Fetch, Join, Landing, Purged, PurgeOrder, Refuse, Relay, Serve
 from policy.record import FetchRecord, PurgeRecord, RequestRecord
+from policy.sharing import worth_asking
 from policy.storing import content_length
 
+if TYPE_CHECKING:
+    from edge.stores.shared import Found, SharedTier
+
 logger = logging.getLogger("cdnlab.edge")
+
+L = TypeVar("L", Landing, Landing | None)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -53,8 +59,12 @@ class Driver:
         log: RecordLog,
         clock: Clock,
         store: Store | None = None,
+        tier: "SharedTier | None" = None,
     ) -> None:
-        """`store`: where bodies are kept, in memory if not said; what it recovers, the machine gets back."""
+        """`store`: where bodies are kept, in memory if not said; what it recovers, the machine gets back.
+
+        `tier`: asked before the parent.
+        """
         self.machine = machine
         self.upstream = upstream
         self.clock = clock
@@ -62,6 +72,7 @@ class Driver:
         self._countries = countries
         self._log = log
         self.store: Store = store if store is not None else MemoryStore()
+        self.tier = tier
         self._waiting: dict[int, asyncio.Future[Answered]] = {}
         self._hints: dict[int, Callable[[int, Lines], None]] = {}
         """Ticket -> how its viewer is sent an interim response, where its connection can carry one."""
@@ -116,7 +127,7 @@ class Driver:
                 if reader is not None:
                     break
                 # Lost by the store: for the machine it is not stored any more, and the request is decided anew.
-                if not isinstance(plan, Serve):
+                if isinstance(plan, Fetch | Join):
                     self._forget(plan.ticket)
                 plan = self.machine.on_request(request, self.clock())
             await self._deliver(answer, reader, record, send, watch, told)
@@ -232,7 +243,13 @@ class Driver:
 
     async def _fill(self, fetch: Fetch, request_body: AsyncIterator[bytes] | None) -> None:
         """Carry a fetch to its end. Whatever happens, the machine hears of it: nobody waits on nothing."""
+        counter: int | None = None
         try:
+            if self.tier is not None and worth_asking(fetch):
+                found = await self.tier.ask(fetch)
+                if found is not None and self._land_found(fetch, found):
+                    return
+                counter = found.counter if found is not None else None
             begun = fetch.entry
             prefix = await self._body_of(begun) if begun is not None and begun.part is not None else None
             hinted = partial(self._interim, fetch)
@@ -247,7 +264,7 @@ class Driver:
             raise
         now = self.clock()
         try:
-            landing = self._landed(fetch, exchange.head, now)
+            landing = self._landed(fetch, partial(self.machine.on_response, fetch, exchange.head, now))
         except BaseException:
             exchange.close()
             raise
@@ -256,7 +273,11 @@ class Driver:
         body = self.store.begin(landing.store) if landing.store is not None else Body(kept=False)
         if landing.prefix is not None:
             body.write((prefix and prefix.whole) or b"")
+        if self.tier is not None and landing.marks:
+            self.tier.mark_soon(landing.marks)
         self._settle(landing, body)
+        for entry in landing.changed:
+            self._share(entry, counter)
         why: Failure | None = Failure.ABANDONED
         try:
             if landing.store is not None or relayed:
@@ -277,8 +298,42 @@ class Driver:
         finally:
             exchange.close()
             self._ended(fetch, body, record, why)
-            if landing.store is not None and landing.store.complete and landing.store.indexed:
-                self.store.keep(landing.store)
+            if self._keep(landing.store):
+                self._share(landing.store, counter)
+
+    def _land_found(self, fetch: Fetch, found: "Found") -> bool:
+        """Let what the shared tier has answer in the parent's place, if it is of use."""
+        if found.values is None:
+            return False
+        now = self.clock()
+        size = len(found.body)
+        landing = self._landed(fetch, partial(self.machine.on_found, fetch, found.values, size, now))
+        if landing is None or landing.store is None:
+            return False
+        body = self.store.begin(landing.store)
+        record = fetch_record(self.name, fetch, self.machine.events, now, None, "")
+        record.purpose, record.status, record.shared = "shared", landing.store.status, found.values
+        self._settle(landing, body)
+        if found.body:
+            body.write(found.body)
+        self._ended(fetch, body, record, None)
+        self._keep(landing.store)
+        return True
+
+    def _keep(self, entry: Entry | None) -> bool:
+        """It came to its end: whether the machine keeps it."""
+        if entry is None or not entry.complete or not entry.indexed:
+            return False
+        self.store.keep(entry)
+        return True
+
+    def _share(self, entry: Entry | None, counter: int | None) -> None:
+        """Leave it with the tier, if that answered when it was asked for it."""
+        if entry is None or counter is None or self.tier is None:
+            return
+        body = self.store.look(entry)
+        if body is not None and body.whole is not None:
+            self.tier.put(entry, body.whole, counter)
 
     def _interim(self, fetch: Fetch, head: ResponseHead) -> None:
         """The one place where interim responses are passed on (RFC 8297)."""
@@ -287,10 +342,10 @@ class Driver:
             if hint is not None and future is not None and not future.done():
                 hint(head.status, end_to_end(head.headers).lines)
 
-    def _landed(self, fetch: Fetch, head: ResponseHead, now: float) -> Landing:
+    def _landed(self, fetch: Fetch, land: Callable[[], L]) -> L:
         flight = self.machine.flights.flight_of(fetch)
         try:
-            return self.machine.on_response(fetch, head, now)
+            return land()
         except Exception as error:
             # A bug of ours is an error for those who wait, not silence; nobody may join what will never land.
             self._failed(fetch, Failure.INTERNAL)
@@ -358,6 +413,9 @@ class Driver:
 
     async def purge(self, order: PurgeOrder) -> Purged:
         """Take away, or make stale, what the order names: at once, and for good when this returns."""
+        if self.tier is not None:
+            # First there: what is asked of it from now on is not what the order is to take away here.
+            await self.tier.mark([self.machine.mark_of(order)])
         now = self.clock()
         purged = self.machine.on_purge(order, now)
         self.store.drop(purged.dropped)
@@ -376,6 +434,8 @@ class Driver:
         await asyncio.gather(*self._fills, return_exceptions=True)
         await self.upstream.close()
         await self.store.close()
+        if self.tier is not None:
+            await self.tier.close()
         self._log.close()
 
 

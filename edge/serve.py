@@ -5,6 +5,7 @@ import logging
 import secrets as randomness
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.admin import admin_app
 from edge.clock import Clock
@@ -23,6 +24,9 @@ from policy.machine import EdgeMachine
 from policy.profile import RFC9111, Profile
 from policy.service import Service
 from policy.token import FastlyToken
+
+if TYPE_CHECKING:
+    from edge.stores.shared import SharedTier
 
 logger = logging.getLogger("cdnlab.edge")
 
@@ -61,8 +65,10 @@ async def serve(
     log = RecordLog(records)
     who = Countries(countries or {}, node.trusted)
     upstream = Upstream(parent, node.timeouts, node.connections, http=node.parent_http)
+    clock = Clock()
+    tier = _tier(node, service, profile, parent, clock)
     machine = EdgeMachine(service, profile, gate=gate, fresh_id=_request_id)
-    driver = Driver(machine, upstream, who, log, Clock(), store)
+    driver = Driver(machine, upstream, who, log, clock, store, tier)
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     front = Listener(driver, logger, date_header=False)
@@ -87,6 +93,14 @@ def _store(node: Node, service: Service, profile: Profile, parent: str) -> Store
         rules=rules_of(service, profile, parent),
         name=node.name,
     )
+
+
+def _tier(node: Node, service: Service, profile: Profile, parent: str, clock: Clock) -> "SharedTier | None":
+    if node.shared is None:
+        return None
+    from edge.stores.shared import SharedTier  # an extra
+
+    return SharedTier(node.shared, rules=rules_of(service, profile, parent), name=node.name, clock=clock)
 
 
 def _request_id() -> str:

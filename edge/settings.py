@@ -1,8 +1,10 @@
 """What one cache node needs to know: where it listens, whom it asks, how long it waits."""
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,6 +13,9 @@ from units import Bytes, ListenAddress, Seconds, Settings
 
 FILE_BLOCK_BYTES = 4096
 """What a file takes on disk, it takes in blocks; those of ext4, XFS, APFS and NTFS are of this size by default."""
+
+
+_DATABASE = re.compile(r"(/[0-9]{0,5})?")
 
 
 class Timeouts(Settings):
@@ -60,6 +65,10 @@ class Node(Settings):
     disk: Disk | None = None
     """Keep stored responses on disk, too: `{ path = "cache/fra", size = "10GiB" }`. Left out: in memory only."""
 
+    shared: str | None = None
+    """A second tier that nodes share, asked on a miss before the parent: a Redis or Valkey server such as
+    "redis://127.0.0.1:6379/0". Its death costs misses, never errors. Left out: none. Needs the extra `shared`."""
+
     eviction: Eviction = "lru"
     """Which stored response goes first when there is no more room: "lru" (least recently used), "lfu" (least often
     used), "fifo" (oldest), "sieve" or "s3-fifo" (what was asked for once goes soon)."""
@@ -85,6 +94,16 @@ class Node(Settings):
         for network in networks:
             ip_network(network)
         return networks
+
+    @field_validator("shared")
+    @classmethod
+    def _server(cls, url: str | None) -> str | None:
+        if url is None or url.startswith("${"):
+            return url
+        parts = urlsplit(url)
+        if parts.scheme not in ("redis", "rediss") or not parts.hostname or not _DATABASE.fullmatch(parts.path):
+            raise ValueError('wanted a server such as "redis://127.0.0.1:6379/0"')
+        return url
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

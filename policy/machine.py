@@ -20,6 +20,7 @@ The machine holds heads, sizes and instants; the shell holds bodies, sockets and
 """
 
 from dataclasses import replace
+from typing import Any
 
 from policy.fields.dates import format_date
 from policy.fields.ranges import Span, content_range, within
@@ -34,6 +35,8 @@ from policy.purging import Purging
 from policy.record import Cause, Outcome
 from policy.reuse import Standing, asked, standing
 from policy.revalidate import freshened, names_another, range_applies, same_representation
+from policy.sharing import may_be_used, url_mark, worth_asking
+from policy.stored import from_values
 from policy.storing import content_length, received, stored_headers, why_not_store
 
 ORIGIN_FAILED = frozenset({500, 502, 503, 504})
@@ -78,6 +81,30 @@ class EdgeMachine(Purging):
             landing = self._land_failure(flight, f"origin: {response.status}", 502, now, response.status)
         else:
             landing = self._land_full(flight, response, now)
+        replaced = fetch.entry
+        if replaced is not None and not replaced.indexed and landing.store is None:
+            landing.marks.append(url_mark(replaced.key.partition("\n")[0]))
+        self._show_pages(flight, landing, now)
+        self._forget_purges()
+        return landing
+
+    def on_found(self, fetch: Fetch, values: dict[str, Any], size_bytes: int, now: float) -> Landing | None:
+        """A tier that nodes share has a response (`policy.stored` values). None: of no use here, ask the parent.
+
+        It lands with the life it has, in the place of the parent's answer; `on_body_end` follows as always.
+        """
+        flight = self.flights.flight_of(fetch)
+        if flight is None or not worth_asking(fetch) or size_bytes > min(self.service.largest, self.service.room):
+            return None
+        entry = from_values(0, values, size_bytes)
+        if not may_be_used(entry, fetch, now):
+            return None
+        self.events += 1
+        self.flights.close(fetch)
+        entry.id, entry.complete = self._next_id(), False
+        self.varying.update(name for name, _ in entry.selecting)
+        head = ResponseHead(entry.status, entry.headers)
+        landing = self._keep(flight, entry, head, now, detail="shared-tier")
         self._show_pages(flight, landing, now)
         self._forget_purges()
         return landing
@@ -88,14 +115,18 @@ class EdgeMachine(Purging):
         if self.profile.unsafe_invalidates and invalidates(request, response):
             for target in (request.target, *also_doubtful(request, response)):
                 landing.dropped += self._invalidate(target)
+                landing.marks.append(url_mark(self._purge_key(target)))
         if request.method == "POST" and fetch.behavior.cache and self._why_not(flight, response, now) is None:
-            dropped = landing.dropped
-            landing = self._store(flight, response, now)
-            landing.dropped += dropped
-            return landing
+            kept = self._store(flight, response, now)
+            kept.dropped += landing.dropped
+            kept.marks += landing.marks
+            return kept
         if request.method == "HEAD" and fetch.entry is not None:
             landing.dropped += self._learn_from_head(flight, fetch.entry, response, now)
-            landing.changed += [fetch.entry] if fetch.entry.indexed else []
+            if fetch.entry.indexed:
+                landing.changed.append(fetch.entry)
+                if fetch.entry.life.fresh_until <= now:
+                    landing.marks.append(url_mark(fetch.entry.key.partition("\n")[0]))
         for waiter in flight.waiters:
             landing.answers[waiter.ticket] = self._answering.relayed(
                 waiter.request, response, fetch, Outcome.PASS, fetch.cause, now
@@ -258,13 +289,15 @@ class EdgeMachine(Purging):
         """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
         return self._keep(flight, self._entry(flight, response, now), response, now)
 
-    def _keep(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> Landing:
+    def _keep(
+        self, flight: Flight, entry: Entry, response: ResponseHead, now: float, *, detail: str | None = None
+    ) -> Landing:
         fetch, landing = flight.fetch, Landing()
         landing.store = entry
         self._filling[fetch.id] = entry
         purged = self._purged_meanwhile(flight, entry)
         if purged is not None and not purged.soft:
-            self._answer_waiters(flight, entry, response, landing, now, stored=False, share_always=False)
+            self._answer_waiters(flight, entry, response, landing, now, stored=False, share_always=False, detail=detail)
             return landing
         if purged is not None:
             entry.life = entry.life.made_stale(now)
@@ -279,7 +312,7 @@ class EdgeMachine(Purging):
         else:
             # Every use of it asks the parent, so nobody should wait for somebody else's answer.
             self._alone_until[fetch.key] = now + self.profile.hit_for_pass
-        self._answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False)
+        self._answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False, detail=detail)
         return landing
 
     def _answer_waiters(
@@ -292,6 +325,7 @@ class EdgeMachine(Purging):
         *,
         stored: bool,
         share_always: bool,
+        detail: str | None = None,
     ) -> None:
         fetch = flight.fetch
         outcome = Outcome.PASS if fetch.purpose is Purpose.PASS else Outcome.MISS
@@ -300,7 +334,7 @@ class EdgeMachine(Purging):
                 # He sees all that came; what is kept lacks the fields that are for him alone.
                 landing.answers[waiter.ticket] = self._answering.after_fetch(
                     entry, waiter.request, fetch, waiter.behavior, outcome, fetch.cause, now,
-                    stored=stored, headers=response.headers,
+                    stored=stored, headers=response.headers, detail=detail,
                 )  # fmt: skip
             else:
                 self._share(waiter, entry, fetch, landing, now, share_always=share_always)

@@ -157,6 +157,8 @@ class Landing:
     """Entry ids whose bodies nobody will ask for again."""
     changed: list[Entry] = field(default_factory=list)
     """Stored responses whose heads or lifetimes are not what they were: a shell that keeps heads keeps them anew."""
+    marks: list[str] = field(default_factory=list)
+    """What a tier that nodes share must not answer with any more (policy/sharing.py)."""
 
 
 class PurgeKind(Enum):

@@ -13,6 +13,7 @@ from policy.key import keyed_query, plain_key
 from policy.messages import target_of
 from policy.plan import Purged, PurgeKind, PurgeOrder
 from policy.record import Cause
+from policy.sharing import EVERYTHING, marks_of, surrogate_mark, url_mark
 
 
 class Purging(Deciding):
@@ -66,6 +67,16 @@ class Purging(Deciding):
         exact = order.kind is PurgeKind.URL and self._plain_purge(order.value)
         self.flights.close_to_newcomers([self._purge_key(order.value)] if exact else None)
 
+    def mark_of(self, order: PurgeOrder) -> str:
+        """What the order leaves on all that it names, wherever that is kept (policy/sharing.py)."""
+        match order.kind:
+            case PurgeKind.URL:
+                return url_mark(self._purge_key(order.value))
+            case PurgeKind.SURROGATE_KEY:
+                return surrogate_mark(order.value)
+            case PurgeKind.EVERYTHING:
+                return EVERYTHING
+
     def _purge_key(self, url: str) -> str:
         """Path and query as they stand in a key: its first line."""
         request = target_of(url)
@@ -77,9 +88,6 @@ class Purging(Deciding):
         behavior = self.matcher.behavior_of(target_of(url).path)
         return plain_key(behavior) is not None and not behavior.key.host
 
-    def _names(self, url: str, key: str) -> bool:
-        return key.partition("\n")[0] == self._purge_key(url)
-
     def _named(self, url: str) -> list[Entry]:
         """What is stored under a URL, whatever host, fields and cookies its keys hold beside (both vendors' rule).
 
@@ -89,15 +97,12 @@ class Purging(Deciding):
 
     def _purged_meanwhile(self, flight: Flight, entry: Entry) -> PurgeOrder | None:
         """The purge, if any, that was ordered after this flight began and names what it brings; hard ones first."""
+        marks = marks_of(entry)
         bound = [
             order
             for at, order in self._purges
-            if flight.opened_at < at < self.events  # what this very landing invalidates, it may replace
-            and (
-                order.kind is PurgeKind.EVERYTHING
-                or (order.kind is PurgeKind.SURROGATE_KEY and order.value in entry.surrogate_keys)
-                or (order.kind is PurgeKind.URL and self._names(order.value, entry.key))
-            )
+            # What this very landing invalidates, it may replace.
+            if flight.opened_at < at < self.events and self.mark_of(order) in marks
         ]
         return min(bound, key=lambda order: order.soft, default=None)
 

@@ -105,7 +105,7 @@ class FetchRecord:
     fetch: int
     url: str
     purpose: str
-    """`miss`, `revalidate`, `refresh` or `pass`."""
+    """`miss`, `revalidate`, `refresh` or `pass`; `shared` where a tier that nodes share answered, and no parent."""
     sent_at: float
     landed_seq: int
     landed_at: float
@@ -115,6 +115,8 @@ class FetchRecord:
     ended_seq: int = 0
     ended_at: float = 0.0
     size_bytes: int = 0
+    shared: dict[str, Any] = field(default_factory=dict)
+    """What a tier that nodes share answered in the parent's place (`policy/stored.py`); empty: the parent was asked."""
     failure: str = ""
     """Why it failed, at `landed_*` (no head came) or at `ended_*` (the body broke off)."""
     kind: str = "fetch"

@@ -103,7 +103,15 @@ class ReplayNode:
         if fetch is None:
             self.result.differences.append(Difference(event.seq, record.url, f"fetch {record.fetch}", "no such fetch"))
             return
-        if record.status:
+        if record.shared:
+            landing = self._machine.on_found(fetch, record.shared, record.size_bytes, event.at)
+            if landing is None:
+                self.result.differences.append(
+                    Difference(event.seq, record.url, "found in the shared tier", "of no use")
+                )
+                return
+            self._settle(landing)
+        elif record.status:
             head = ResponseHead(record.status, Headers(record.headers))
             self._settle(self._machine.on_response(fetch, head, event.at))
         else:

@@ -131,7 +131,7 @@ edge AS (
 ),
 origin AS (
     SELECT count(*) AS requests, coalesce(sum(size_bytes), 0)::BIGINT AS bytes
-    FROM fetched WHERE list_contains($facing_origin, node)
+    FROM fetched WHERE list_contains($facing_origin, node) AND purpose <> 'shared'
 ),
 tiers AS (
     SELECT count(*) AS requests, coalesce(sum(bytes_sent), 0)::BIGINT AS bytes FROM asked WHERE NOT by_viewer
@@ -148,7 +148,7 @@ FROM edge, origin, tiers
 FETCHES = """
 SELECT node, list_contains($facing_origin, node) AS to_origin, purpose, count(*) AS fetches,
        count(*) FILTER (has_failed) AS failed, coalesce(sum(size_bytes), 0)::BIGINT AS bytes
-FROM fetched GROUP BY ALL ORDER BY to_origin DESC, node, purpose
+FROM fetched WHERE purpose <> 'shared' GROUP BY ALL ORDER BY to_origin DESC, node, purpose
 """
 
 # What must be fetched once: names of init sections and segments are never used again for other bytes.

@@ -45,6 +45,7 @@ BAD = [  # given                                                         then: l
     ('[[node]]\nname = "a"\ntrusted = ["localhost"]', "3:1", ["node[0].trusted", "localhost"]),
     ('[geo]\ncountries = { "203.0.113.0/33" = "DE" }', "2:1", ["geo.countries", 'such as "203.0.113.0/24"']),
     ('[[node]]\nname = "a"\ndisk = { path = "c", size = "1MiB" }', "1:1", ["wanted memory <= disk.size"]),
+    ('[[node]]\nname = "a"\nshared = "memcached://x"', "3:1", ["node[0].shared", "redis://127.0.0.1:6379/0"]),
     ('[[node]]\nname = "a"\neviction = "mru"', "3:1", ["eviction", "s3-fifo"]),
     ('[[node]]\nname="a"\ndisk.path="c"\n[[node]]\nname="b"\ndisk.path="./c"', "6:6", ['"c"', "that a does not use"]),
     ("[token.viewer]\nparam = 't'", "1:1", ["token.viewer", "wanted exactly one of key and key_file"]),
@@ -126,8 +127,9 @@ def test_environment_fills_in_and_stays_out_of_what_is_written_down() -> None:
 
 
 def test_a_key_in_the_file_is_hidden_too() -> None:
-    public = load(f'[token.v]\nkey="{KEY}"').public()
+    public = load(f'[token.v]\nkey="{KEY}"\n[[node]]\nname="a"\nshared="redis://:pw@h:1/2"').public()
     assert public["token"]["v"]["key"] == "(hidden)"
+    assert public["node"][0]["shared"] == "redis://(hidden)@h:1/2"
     assert public["load"]["viewers"] == 50  # every default filled in
 
 

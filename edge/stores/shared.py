@@ -1,0 +1,238 @@
+"""A second tier that several nodes share, through aiocache on Redis or Valkey: asked on a miss, before the parent.
+
+What may be asked for, put and used, and how purges reach it, is law: policy/sharing.py. Here it becomes keys:
+
+    cdnlab:<rules>:n            the counter of purges; it begins at the time in microseconds, so that a server that was
+                                emptied does not count again what it has counted before
+    cdnlab:<rules>:m:<hash>     a mark: the counter's value when something was purged
+    cdnlab:<rules>:o:<hash>     a stored response (edge/stores/parcel.py), by cache key; or, where it varies, the names
+                                it varies on, and by key and values the response
+
+`rules` stands for behaviors, profile and parent: nodes that differ in them do not see one another's responses.
+
+Its death costs misses, never errors: an answer that does not come at once counts as none, and after a few of those it
+is left alone for a while. What was purged while it could not be told is held back here until it has been.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from aiocache import RedisCache
+from aiocache.serializers import NullSerializer
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from edge.clock import Clock
+from edge.stores.breaker import Breaker
+from edge.stores.parcel import VERSION, pack, unpack
+from policy.index import Entry, selecting_fields
+from policy.plan import Fetch
+from policy.sharing import EVERYTHING, marks_of, may_be_put
+from policy.stored import from_values, to_values
+
+logger = logging.getLogger("cdnlab.edge")
+
+T = TypeVar("T")
+
+ASK_S = 0.25
+"""A viewer waits for this. A parent in the same house answers in less, so a slower tier is of no use."""
+
+PUT_S = 2.0
+"""Nobody waits for this, nor for a mark made behind a landing; a purge does."""
+
+LARGEST_BYTES = 8 * 2**20
+"""A larger body would not come within ASK_S over a gigabit link when two are under way."""
+
+PENDING_BYTES = 32 * 2**20
+"""Bodies on their way there, at most."""
+
+LONGEST_S = 86_400.0
+"""The longest a response is left there; marks stay twice as long, so that none is outlived by what it names."""
+
+EPOCH = 10**15
+"""Microseconds: in 2001. A counter below has begun at 0, on a server that was emptied."""
+
+UNTOLD_MARKS = 10_000
+"""More purges that could not be told become one, of everything."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What the tier said."""
+
+    counter: int
+    """Of purges, from before anything else was asked: to be handed to `put` with what the parent sends."""
+    values: dict[str, Any] | None = None
+    """A stored response that no purge has named; None: nothing there."""
+    body: bytes = b""
+
+
+class SharedTier:
+    """One node's way to the tier. Nothing here raises."""
+
+    def __init__(self, url: str, *, rules: str, name: str, clock: Clock, breaker: Breaker | None = None) -> None:
+        """`url`: "redis://[user:password@]host[:port][/db]", or "rediss://" over TLS."""
+        parts = urlsplit(url)
+        self._cache = RedisCache(
+            endpoint=parts.hostname or "127.0.0.1",
+            port=parts.port or 6379,
+            db=int(parts.path.strip("/") or 0),
+            password=unquote(parts.password) if parts.password else None,
+            ssl=parts.scheme == "rediss",
+            serializer=NullSerializer(encoding=None),
+            timeout=PUT_S,
+            # A call that fails is a miss; a second try would only make the viewer wait.
+            connection_pool_kwargs={"retry": Retry(NoBackoff(), 0), "username": parts.username or None},
+        )
+        self._where = f"{parts.hostname}:{parts.port or 6379}"
+        self._prefix = f"cdnlab:{rules[:32]}.{VERSION}"
+        self._counter = f"{self._prefix}:n"
+        self._name = name
+        self._clock = clock
+        self._breaker = breaker or Breaker()
+        self._untold: dict[str, int] = {}
+        """Marks that the tier may not know of yet -> the number of our latest order for it."""
+        self._orders = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._pending_bytes = 0
+
+    async def ask(self, fetch: Fetch) -> Found | None:
+        """What there is for this fetch; None when the tier does not answer, and nothing is to be put there either."""
+        found = await self._called(self._ask(fetch), ASK_S)
+        if found is not None and self._untold:
+            self._start(self.mark(()))
+        return found
+
+    def put(self, entry: Entry, body: bytes, counter: int) -> None:
+        """Leave a whole response there, behind everybody's back; `counter` is what `ask` said before its fill."""
+        now = self._clock()
+        if not may_be_put(entry, now) or len(body) > LARGEST_BYTES:
+            return
+        if self._pending_bytes + len(body) > PENDING_BYTES:
+            return
+        self._pending_bytes += len(body)
+        head = {"counter": counter, "values": to_values(entry)}
+        self._start(self._put(entry, head, body, min(entry.life.fresh_until - now, LONGEST_S)))
+
+    async def mark(self, marks: Iterable[str]) -> bool:
+        """Everything these name is gone from the tier, for every node. False: it could not be told yet.
+
+        For this node it is gone in any case, and it goes on trying.
+        """
+        self._hold_back(marks)
+        return await self._called(self._tell(), PUT_S) is not None
+
+    def mark_soon(self, marks: Iterable[str]) -> None:
+        """As `mark`, behind everybody's back; for this node it is gone at once."""
+        self._hold_back(marks)
+        self._start(self.mark(()))
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._called(self._cache.close(), PUT_S)
+
+    # ---- the calls themselves: these may fail in any way ---------------------------------------------------------
+
+    async def _ask(self, fetch: Fetch) -> Found:
+        name = self._object(fetch.key)
+        counter, parcel = await self._cache.multi_get([self._counter, name])
+        if counter is None:
+            await self._begin()
+            counter = await self._cache.get(self._counter)
+        found = Found(int(counter))
+        unpacked = unpack(parcel) if parcel is not None else None
+        if unpacked is not None and "vary" in unpacked[0]:
+            selecting = selecting_fields(unpacked[0]["vary"], fetch.request.headers)
+            parcel = await self._cache.get(self._object(fetch.key, selecting))
+            unpacked = unpack(parcel) if parcel is not None else None
+        if unpacked is None:
+            return found
+        head, body = unpacked
+        marks = marks_of(from_values(0, head["values"], len(body)))
+        numbers = await self._cache.multi_get([self._mark(mark) for mark in marks])
+        purged = any(number is not None and int(number) > head["counter"] for number in numbers)
+        if not purged and self._untold.keys().isdisjoint(marks):
+            found.values, found.body = head["values"], body
+        return found
+
+    async def _put(self, entry: Entry, head: dict[str, Any], body: bytes, ttl: float) -> None:
+        try:
+            parcel = await asyncio.to_thread(pack, head, body)
+            name = self._object(entry.key)
+            if entry.selecting:
+                names = pack({"vary": [field for field, _ in entry.selecting]}, b"")
+                await self._called(self._cache.set(name, names, ttl=ttl), PUT_S)
+                name = self._object(entry.key, entry.selecting)
+            await self._called(self._cache.set(name, parcel, ttl=ttl), PUT_S)
+        finally:
+            self._pending_bytes -= len(body)
+
+    async def _tell(self) -> bool:
+        await self._begin()
+        while self._untold:
+            marks = dict(self._untold)
+            number = await self._cache.increment(self._counter)
+            if number < EPOCH:
+                await self._cache.set(self._counter, self._microseconds(), _cas_token=number)
+                continue
+            await self._cache.multi_set([(self._mark(mark), number) for mark in marks], ttl=2 * LONGEST_S)
+            for mark, order in marks.items():
+                # Ordered again meanwhile, it wants a higher number.
+                if self._untold.get(mark) == order:
+                    del self._untold[mark]
+        return True
+
+    def _hold_back(self, marks: Iterable[str]) -> None:
+        self._orders += 1
+        self._untold |= dict.fromkeys(marks, self._orders)
+        if len(self._untold) > UNTOLD_MARKS:
+            self._untold = {EVERYTHING: self._orders}
+
+    async def _begin(self) -> None:
+        try:
+            await self._cache.add(self._counter, self._microseconds())
+        except ValueError:
+            """It counts already."""
+
+    async def _called(self, call: Awaitable[T], within: float) -> T | None:
+        """What the call brings; None when it fails, takes too long, or is not made at all."""
+        if not self._breaker.lets_through(self._clock()):
+            if asyncio.iscoroutine(call):
+                call.close()
+            return None
+        try:
+            async with asyncio.timeout(within):
+                value = await call
+        except (RedisError, OSError, TimeoutError, ValueError, TypeError, KeyError) as error:
+            if self._breaker.failed(self._clock()):
+                logger.warning("%s: the shared tier at %s does not answer: %r; going without", self._name,
+                               self._where, error)  # fmt: skip
+            return None
+        if self._breaker.succeeded():
+            logger.warning("%s: the shared tier at %s answers again", self._name, self._where)
+        return value
+
+    def _object(self, key: str, selecting: Any = ()) -> str:
+        return f"{self._prefix}:o:{_hash(json.dumps([key, selecting]) if selecting else key)}"
+
+    def _mark(self, mark: str) -> str:
+        return f"{self._prefix}:m:{_hash(mark)}"
+
+    def _microseconds(self) -> int:
+        return int(self._clock() * 1e6)
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

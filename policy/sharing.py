@@ -1,0 +1,49 @@
+"""A second tier that nodes share: when it is asked, what is put there, what of it may be used, how purges reach it.
+
+The tier holds whole stored responses with the instants of their lives (policy/stored.py). They land as what they are:
+nothing is read from their fields again, so no freshness is granted twice. It is asked before the parent, and only fresh
+responses count: what is stale is the parent's to judge.
+
+Purges reach it by *marks*. A purge leaves a mark, numbered by a counter that only grows; a response carries the
+counter's value from before its fill. A mark with a higher number than a response's, on anything that names it, says
+that it is gone. So nothing is searched, and what is being filled while a purge is ordered is bound by it, too.
+"""
+
+from policy.index import Entry, selecting_fields
+from policy.plan import Fetch, Purpose
+
+EVERYTHING = "*"
+
+
+def url_mark(first_line: str) -> str:
+    """The mark on whatever has this path and query, the first line of its key."""
+    return f"u:{first_line}"
+
+
+def surrogate_mark(surrogate_key: str) -> str:
+    return f"s:{surrogate_key}"
+
+
+def marks_of(entry: Entry) -> list[str]:
+    """Every mark that names it."""
+    return [EVERYTHING, url_mark(entry.key.partition("\n")[0]), *map(surrogate_mark, entry.surrogate_keys)]
+
+
+def worth_asking(fetch: Fetch) -> bool:
+    """Whether a stored response of another node may answer: nobody insists on the parent, and the whole is wanted."""
+    return fetch.purpose is not Purpose.PASS and fetch.collapsible and "range" not in fetch.request.headers
+
+
+def may_be_put(entry: Entry, now: float) -> bool:
+    """Whether another node could use it. It is stored here, so it is not private (RFC 9111 §3)."""
+    fresh = now < entry.life.fresh_until and not entry.life.revalidate_always
+    return entry.indexed and entry.complete and entry.part is None and fresh
+
+
+def may_be_used(entry: Entry, fetch: Fetch, now: float) -> bool:
+    """Whether what the tier has is fresh, and the response that this fetch's request selects (RFC 9111 §4, §4.1)."""
+    if entry.key != fetch.key or entry.part is not None:
+        return False
+    if now >= entry.life.fresh_until or entry.life.revalidate_always:
+        return False
+    return entry.selecting == selecting_fields((name for name, _ in entry.selecting), fetch.request.headers)
