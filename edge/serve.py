@@ -11,11 +11,11 @@ from edge.admin import admin_app
 from edge.clock import Clock
 from edge.countries import Countries
 from edge.driver import Driver
-from edge.errors import BadKeyFile, BadStore
+from edge.errors import BadKeyFile
 from edge.log import RecordLog
 from edge.settings import Node
-from edge.stores import MemoryStore, Store
-from edge.stores.opening import open_disk, rules_of
+from edge.stores import MemoryStore
+from edge.stores.opening import long_lived, open_disk, rules_of
 from edge.upstream import Upstream
 from listening import Listener, PortInUse, bind, url_of
 from policy.access import ServiceGate
@@ -55,20 +55,20 @@ async def serve(
     except PortInUse:
         viewers.close()
         raise
-    try:
-        store = _store(node, service, profile, parent)
-    except BadStore:
-        viewers.close()
-        operators.close()
-        raise
     urls = {"url": url_of(viewers), "admin": url_of(operators)}
     log = RecordLog(records)
     who = Countries(countries or {}, node.trusted)
     upstream = Upstream(parent, node.timeouts, node.connections, http=node.parent_http)
     clock = Clock()
-    tier = _tier(node, service, profile, parent, clock)
     machine = EdgeMachine(service, profile, gate=gate, fresh_id=_request_id)
-    driver = Driver(machine, upstream, who, log, clock, store, tier)
+    try:
+        rules = rules_of(service, profile, parent)
+        tier = _tier(node, rules, clock)
+        driver = _driver(node, rules, machine, upstream, who, log, clock, tier)
+    except BaseException:
+        viewers.close()
+        operators.close()
+        raise
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     front = Listener(driver, logger, date_header=False)
@@ -84,23 +84,31 @@ async def serve(
         await driver.close()
 
 
-def _store(node: Node, service: Service, profile: Profile, parent: str) -> Store:
+def _driver(
+    node: Node,
+    rules: str,
+    machine: EdgeMachine,
+    upstream: Upstream,
+    who: Countries,
+    log: RecordLog,
+    clock: Clock,
+    tier: "SharedTier | None",
+) -> Driver:
+    """Over the node's store, with what that recovers."""
     if node.disk is None:
-        return MemoryStore()
-    return open_disk(
-        node.disk.path,
-        memory=room_for(node.eviction, node.memory),
-        rules=rules_of(service, profile, parent),
-        name=node.name,
-    )
+        return Driver(machine, upstream, who, log, clock, MemoryStore(), tier)
+    with long_lived():
+        memory = room_for(node.eviction, node.memory)
+        store = open_disk(node.disk.path, memory=memory, rules=rules, name=node.name)
+        return Driver(machine, upstream, who, log, clock, store, tier)
 
 
-def _tier(node: Node, service: Service, profile: Profile, parent: str, clock: Clock) -> "SharedTier | None":
+def _tier(node: Node, rules: str, clock: Clock) -> "SharedTier | None":
     if node.shared is None:
         return None
     from edge.stores.shared import SharedTier  # an extra
 
-    return SharedTier(node.shared, rules=rules_of(service, profile, parent), name=node.name, clock=clock)
+    return SharedTier(node.shared, rules=rules, name=node.name, clock=clock)
 
 
 def _request_id() -> str:

@@ -9,6 +9,7 @@ not granted twice. The body's bytes, the entry's id and what was counted on it a
     may_be_stale] length part [start, stop] or null, total, etag, last_modified, for_authorization
 """
 
+from sys import intern
 from typing import Any
 
 from policy.fields.ranges import Span
@@ -49,7 +50,8 @@ def from_values(entry_id: int, values: dict[str, Any], size_bytes: int) -> Entry
         id=entry_id,
         key=values["key"],
         status=values["status"],
-        headers=Headers.wrap([(name, value) for name, value in values["headers"]]),
+        # Of a hundred thousand heads, the names are the same few.
+        headers=Headers.wrap([(intern(name), value) for name, value in values["headers"]]),
         life=Lifetime(*values["life"]),
         selecting=tuple((name, value) for name, value in values["selecting"]),
         surrogate_keys=tuple(values["surrogate_keys"]),

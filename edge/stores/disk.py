@@ -17,11 +17,11 @@ from typing import TypeVar
 
 from edge.bodies import Body
 from edge.stores.files import BodyFiles
-from edge.stores.ledger import Head, Ledger
+from edge.stores.ledger import Ledger
 from edge.stores.writer import Change, Drop, Keep, Sync, Writer
 from policy.eviction import Room
 from policy.index import Entry
-from policy.stored import from_values, to_values
+from policy.stored import to_values
 
 logger = logging.getLogger("cdnlab.edge")
 
@@ -37,14 +37,11 @@ PENDING_BYTES = 64 * 2**20
 class DiskStore:
     """One node's store in one folder. Made on the loop that uses it."""
 
-    def __init__(self, ledger: Ledger, files: BodyFiles, found: list[Head], stray: list[int], memory: Room, name: str):
-        """`found`: heads whose files are there; `stray`: ids of which only one of the two is. `memory`: an empty room.
-
-        `edge.stores.opening.open_disk` makes one.
-        """
+    def __init__(self, ledger: Ledger, files: BodyFiles, memory: Room, name: str) -> None:
+        """`memory`: an empty room. `edge.stores.opening.open_disk` makes one of what is in a folder."""
         self._files = files
         self._room = memory
-        self._found = found
+        self._found: list[Entry] = []
         self._name = name
         self._loop = asyncio.get_running_loop()
         self._filling: dict[int, Body] = {}
@@ -52,19 +49,23 @@ class DiskStore:
         self._pending: dict[int, Body] = {}
         """On their way to the disk."""
         self._pending_bytes = 0
-        self._checksums: dict[int, bytes] = {head.id: head.checksum for head in found}
+        self._checksums: dict[int, bytes] = {}
         """Of what is on disk, and of nothing else."""
         self._loading: dict[int, asyncio.Task[Body | None]] = {}
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{name}")
         self._writer = Writer(ledger, files, self._written_elsewhere, name)
         self.unwritten = 0
         """Responses that did not come to the disk."""
+
+    def begin_with(self, found: list[Entry], checksums: dict[int, bytes], stray: list[int]) -> None:
+        """`found`: what an earlier run left, with the checksums of the bodies; `stray`: ids of what is to be swept."""
+        self._found, self._checksums = found, checksums
         if stray:
             self._writer.tell(Drop(stray))
 
     def recovered(self) -> list[Entry]:
         found, self._found = self._found, []
-        return [from_values(head.id, head.values, head.size_bytes) for head in found]
+        return found
 
     def begin(self, entry: Entry) -> Body:
         body = self._filling[entry.id] = Body(kept=True)

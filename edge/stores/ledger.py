@@ -13,7 +13,7 @@ the latest heads and leaves the rest whole. Only a purge is synced before it is 
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,16 +85,14 @@ class Ledger:
             COMMIT;
         """)
 
-    def heads(self) -> tuple[list[Head], list[int]]:
-        """All whole heads by rising id, and the ids of those that are damaged."""
-        whole, damaged = [], []
+    def heads(self) -> Iterator[Head | int]:
+        """All heads by rising id; of one that is damaged, the id alone."""
         rows = self._db.execute("SELECT id, head, crc, size_bytes, checksum FROM heads ORDER BY id")
         for entry_id, head, crc, size_bytes, checksum in rows:
             if isinstance(head, bytes) and zlib.crc32(head) == crc:
-                whole.append(Head(entry_id, json.loads(head), size_bytes, checksum))
+                yield Head(entry_id, json.loads(head), size_bytes, checksum)
             else:
-                damaged.append(entry_id)
-        return whole, damaged
+                yield entry_id
 
     def write(
         self,
