@@ -1,8 +1,9 @@
 """The thread that writes to disk, so that the loop never waits for one.
 
-What it is told it does in order, and as many things at once as have piled up: files of what is dropped go first, then
-come the files of what is kept, then one transaction says which of them count. A kill between any two of these leaves a
-head without a file or a file without a head, and both are nothing: they are swept at the next start.
+What it is told it does in order, and as many things at once as have piled up: files of what is dropped go first (of
+very many: last), then come the files of what is kept, then one transaction says which of them count. A kill between any
+two of these leaves a head without a file or a file without a head, and both are nothing: they are swept at the next
+start.
 
 When the ledger cannot be written, taking away still works, since removing files needs no room: a head whose file is
 gone is no stored response.
@@ -24,6 +25,10 @@ logger = logging.getLogger("cdnlab.edge")
 
 BATCH_BYTES = 16 * 2**20
 BATCH_OPERATIONS = 4096
+
+FEW = 256
+"""Files removed before anything else, so that what comes finds room. More are those of a purge, which must not wait for
+them: a file without a head is nothing."""
 
 
 @dataclass(slots=True)
@@ -145,7 +150,8 @@ class Writer:
     def _write(self, batch: _Batch) -> None:
         outcome: dict[int, bytes | None] = {}
         trouble = ""
-        gone = [self._files.remove(entry_id) for entry_id in batch.dropped]
+        few = len(batch.dropped) <= FEW
+        gone = [self._files.remove(entry_id) for entry_id in batch.dropped] if few else []
         heads = []
         for keep in batch.kept.values():
             try:
@@ -166,7 +172,7 @@ class Writer:
         except sqlite3.Error as error:
             trouble = str(error)
             # The old heads stand. Those that must not come back lose their files.
-            gone += [self._files.remove(entry_id) for entry_id in (*batch.kept, *batch.changed)]
+            gone += [self._files.remove(entry_id) for entry_id in (*batch.dropped, *batch.kept, *batch.changed)]
             outcome |= dict.fromkeys((*batch.kept, *batch.changed))
             lasting = all(gone)
         self._say(trouble)
@@ -174,6 +180,9 @@ class Writer:
             self._report(outcome)
         for sync in batch.syncs:
             sync.done(lasting)
+        if not few:
+            for entry_id in batch.dropped:
+                self._files.remove(entry_id)
 
     def _say(self, trouble: str) -> None:
         """Once when it begins and once when it ends, not for every response."""

@@ -196,3 +196,51 @@ def test_a_body_from_the_shared_tier(benchmark: BenchmarkFixture, size: int, tmp
             await running.__aexit__(None, None, None)  # type: ignore[attr-defined]
 
         runner.run(end())
+
+
+@pytest.mark.benchmark(group="stores: the loop's next turn")
+@pytest.mark.parametrize("busy", ["nothing else", "reading 5 MB bodies", "writing 5 MB bodies"])
+def test_the_loop_beside_the_disk(benchmark: BenchmarkFixture, busy: str, tmp_path: Path) -> None:
+    """How long a callback waits for its turn (`call_later` of 1 ms, less that) while the store's threads work."""
+    with asyncio.Runner() as runner:
+
+        async def start() -> tuple[DiskStore, list[Entry]]:
+            store = open_disk(tmp_path, memory=room_for("lru", 1), rules="bench", name="fra")
+            edge = EdgeMachine(Service(name="fra", **ROOM))
+            entries = [stored(edge, n, 5_000_000) for n in range(4)]
+            for entry in entries:
+                await kept(store, entry, bytes(5_000_000))
+                await store.settled()
+            return store, entries
+
+        store, entries = runner.run(start())
+
+        async def reading(entry: Entry) -> None:
+            while True:
+                assert await store.load(entry) is not None
+
+        async def writing(entry: Entry) -> None:
+            while True:
+                await kept(store, entry, bytes(5_000_000))
+                await store.settled()
+
+        async def turns() -> None:
+            work = {"nothing else": [], "reading 5 MB bodies": [reading(e) for e in entries]}.get(busy)
+            tasks = [asyncio.create_task(one) for one in ([writing(entries[0])] if work is None else work)]
+            loop, late = asyncio.get_running_loop(), []
+            for _ in range(500):
+                due = loop.time() + 0.001
+                await asyncio.sleep(0.001)
+                late.append(loop.time() - due)
+            for task in tasks:
+                task.cancel()
+            late.sort()
+            benchmark.extra_info |= {
+                "median_ms": late[250] * 1e3,
+                "p99_ms": late[495] * 1e3,
+                "worst_ms": late[-1] * 1e3,
+            }
+
+        benchmark.pedantic(lambda: runner.run(turns()), rounds=1)
+        print({name: round(value, 2) for name, value in benchmark.extra_info.items()})
+        runner.run(store.close())
