@@ -23,7 +23,7 @@ dev: $(VENV)/.dev  ## The same, and what the tests need
 demo: install  ## A live stream, a shield, two edges, a hundred viewers, a report
 	@$(BIN)/cdnlab demo
 
-test: dev  ## All tests but the slow ones
+test: dev  ## All tests but the slow ones (those of the shared tier want a redis-server)
 	$(BIN)/pytest -m "not slow"
 
 check: dev  ## Format, lint, types, fast tests
