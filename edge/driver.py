@@ -18,26 +18,25 @@ from edge.countries import CLIENT_IP, Countries
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
 from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers, request_record
+from edge.slicing import Answered, Slicing
 from edge.upstream import Upstream
+from edge.viewer import Receive, Viewer
 from listening import INTERIM
 from policy.explain import explain
+from policy.forward import has_content
 from policy.machine import EdgeMachine
 from policy.messages import Headers, Lines, RequestHead, ResponseHead, end_to_end
-from policy.plan import Failure, Fetch, Landing, Purged, PurgeOrder, Refuse, Relay, Serve
+from policy.plan import Assemble, Decision, Failure, Fetch, Landing, Purged, PurgeOrder, Refuse, Relay, Serve
 from policy.record import FetchRecord, PurgeRecord, RequestRecord
 from policy.storing import content_length
 
 logger = logging.getLogger("cdnlab.edge")
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 DEBUG = "cdnlab-debug"
 """A request field: the answer says in a field of the same name what `cdnlab explain` would. For trusted clients."""
-
-Answered = tuple[Serve | Relay | Refuse, Reader | None]
-"""A final answer, and the place in its body from which to send."""
 
 
 class Driver:
@@ -75,41 +74,75 @@ class Driver:
             secret=self.machine.gate.secret_parameter(behavior),
             viewers=self.machine.service.gate,
         )  # fmt: skip
-        reader: Reader | None = None
-        watch: asyncio.Task[None] | None = None
+        viewer = Viewer(receive, scope.get("extensions", {}).get(INTERIM))
+        slicing: Slicing | None = None
+        given: Answered | None = None
         try:
-            if isinstance(plan, Serve):
-                answer: Serve | Relay | Refuse = plan
-                reader = self._reader(plan)
-                if plan.refresh is not None:
-                    self._start(plan.refresh)
-            elif isinstance(plan, Refuse):
-                answer = plan
+            if isinstance(plan, Assemble):
+                slicing = Slicing(self, viewer, plan.assembly, record)
+                given = await slicing.begin(self.machine, self.clock)
             else:
-                future = self._waiting[plan.ticket] = asyncio.get_running_loop().create_future()
-                hint = scope.get("extensions", {}).get(INTERIM)
-                if hint is not None:
-                    self._hints[plan.ticket] = hint
-                if isinstance(plan, Fetch):
-                    self._start(plan, _request_body(request, receive))
-                if request.method in ("GET", "HEAD"):
-                    watch = asyncio.create_task(_until_gone(receive))
-                    await asyncio.wait({future, watch}, return_when=asyncio.FIRST_COMPLETED)
-                    if not future.done():
-                        record.aborted = True
-                        return
-                answer, reader = await future
-            await self._deliver(answer, reader, record, send, watch, told)
+                body = _content(receive) if has_content(request) else None
+                given = await self._answered(plan, viewer, body)
+            if given is None:
+                record.aborted = True
+                return
+            await self._deliver(*given, record, send, viewer, told, slicing)
         finally:
-            if watch is not None:
-                watch.cancel()
-            if reader is not None:
-                reader.leave()
-            if not isinstance(plan, Serve | Refuse):
-                self._forget(plan.ticket)
-            record.headers = kept_headers(request, self._keying | self.machine.varying)
-            record.duration_ms = round((self.clock() - now) * 1000, 3)
-            self._log.add(record)
+            viewer.leave()
+            if slicing is not None:
+                slicing.leave()
+            if given is not None and given[1] is not None:
+                given[1].leave()
+            self.write(record, request)
+
+    async def _answered(self, plan: Decision, viewer: Viewer, body: AsyncIterator[bytes] | None) -> Answered | None:
+        """The final answer to a plan, and the place in its body from which to send; None if the viewer left first."""
+        if isinstance(plan, Refuse):
+            return plan, None
+        if isinstance(plan, Serve):
+            if plan.refresh is not None:
+                self._start(plan.refresh)
+            return plan, self._reader(plan)
+        future = self._waiting[plan.ticket] = asyncio.get_running_loop().create_future()
+        if viewer.hint is not None:
+            self._hints[plan.ticket] = viewer.hint
+        if isinstance(plan, Fetch):
+            self._start(plan, body)
+        try:
+            # While the viewer's own body is read, that reading notices if he leaves.
+            if body is not None or await viewer.waits_for(future):
+                given: Answered = await future
+                del self._waiting[plan.ticket]
+                return given
+            return None
+        finally:
+            self._forget(plan.ticket)
+
+    async def ask(self, request: RequestHead, viewer: Viewer) -> tuple[Answered, RequestRecord] | None:
+        """A request of the node's own, for a block of what a viewer asked for; its record is for the asker to write."""
+        now = self.clock()
+        plan = self.machine.on_request(request, now)
+        assert not isinstance(plan, Assemble)
+        record = request_record(
+            self.name, self.machine.events, now, request, plan, secret=None, viewers=self.machine.service.gate
+        )
+        given: Answered | None = None
+        try:
+            given = await self._answered(plan, viewer, None)
+            if given is None:
+                record.aborted = True
+                return None
+            answered(record, given[0], self.clock())
+            return given, record
+        finally:
+            if given is None:
+                self.write(record, request)
+
+    def write(self, record: RequestRecord, request: RequestHead) -> None:
+        record.headers = kept_headers(request, self._keying | self.machine.varying)
+        record.duration_ms = round((self.clock() - record.at) * 1000, 3)
+        self._log.add(record)
 
     def _read(self, scope: Scope) -> RequestHead:
         headers = Headers.wrap([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
@@ -138,8 +171,9 @@ class Driver:
         reader: Reader | None,
         record: RequestRecord,
         send: Send,
-        watch: "asyncio.Task[None] | None",
+        viewer: Viewer,
         told: bytes | None,
+        slicing: Slicing | None,
     ) -> None:
         answered(record, answer, self.clock())
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
@@ -151,19 +185,23 @@ class Driver:
             headers.append((b"content-length", b"%d" % len(body)))
             body = b"" if record.method == "HEAD" else body
         stop = answer.span.stop if isinstance(answer, Serve) and answer.span else None
-        pieces = answer.pieces if isinstance(answer, Serve) else None
-        if reader is not None and pieces is None:
+        pieces, blocks = (answer.pieces, answer.blocks) if isinstance(answer, Serve) else (None, None)
+        if reader is not None and pieces is None and blocks is None:
             body = reader.take_whole(stop) or b""
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         if reader is None or body:
             await send({"type": "http.response.body", "body": body})
             record.bytes_sent = len(body)
             return
+        if blocks is not None and slicing is not None:
+            coming = slicing.read(blocks)
+        else:
+            coming = reader.read_pieces(pieces) if pieces is not None else reader.read(stop)
         try:
-            async for piece in reader.read_pieces(pieces) if pieces is not None else reader.read(stop):
+            async for piece in coming:
                 record.bytes_sent += len(piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-                if watch is not None and watch.done():
+                if viewer.gone:
                     record.aborted = True
                     return
         except BodyBroken:
@@ -345,24 +383,15 @@ class Driver:
         self._log.close()
 
 
-def _request_body(request: RequestHead, receive: Receive) -> AsyncIterator[bytes] | None:
-    """The viewer's body as it comes, for methods that carry one; UpstreamFailed if he leaves in the middle."""
-    if request.method in ("GET", "HEAD"):
-        return None
-    length = request.headers.first("content-length")
-    if "transfer-encoding" not in request.headers and (length is None or length == "0"):
-        return None
-
-    async def chunks() -> AsyncIterator[bytes]:
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise UpstreamFailed(Failure.ABANDONED, "the viewer left while sending")
-            yield message.get("body", b"")
-            if not message.get("more_body", False):
-                return
-
-    return chunks()
+async def _content(receive: Receive) -> AsyncIterator[bytes]:
+    """The viewer's body as it comes; UpstreamFailed if he leaves in the middle."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise UpstreamFailed(Failure.ABANDONED, "the viewer left while sending")
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return
 
 
 def _peer(scope: Scope) -> str:
@@ -372,8 +401,3 @@ def _peer(scope: Scope) -> str:
 def _body_length(request: RequestHead) -> int | None:
     """What the viewer's Content-Length promised; without it the body goes on chunked, which some origins refuse."""
     return content_length(request.headers) if "transfer-encoding" not in request.headers else None
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -266,6 +266,8 @@ class EdgeMachine(Purging):
             return landing
         if purged is not None:
             entry.life = entry.life.made_stale(now)
+        if fetch.request.block is not None:
+            self._versions.note(entry)
         if self.room.admit(entry):
             replaced = self.index.add(entry)
             if replaced is not None:

@@ -12,6 +12,7 @@ from policy.index import Entry
 from policy.messages import Lines, RequestHead
 from policy.record import Cause, Outcome
 from policy.service import Behavior
+from policy.slices import Assembly, Block
 
 
 class Purpose(StrEnum):
@@ -119,6 +120,8 @@ class Serve:
     """The part of the stored body to send; None: all of it."""
     pieces: list[bytes | Span] | None = None
     """Of a multipart/byteranges answer: its framing and the parts of the stored body, in order."""
+    blocks: list[Block] | None = None
+    """Of an answer put together from slices: the blocks whose bytes follow, in order."""
     refresh: Fetch | None = None
     """To be started behind the viewer's back."""
     fetch_id: int = 0
@@ -138,7 +141,22 @@ class Relay:
     body: bool = True
 
 
-Plan = Serve | Fetch | Join | Refuse
+@dataclass(slots=True)
+class Assemble:
+    """The answer is put together from blocks: ask the machine for each as `assembly` says, the opening one first.
+
+    `EdgeMachine.assembled` makes the head of what the opening block was answered with.
+    """
+
+    assembly: Assembly
+    behavior: Behavior
+    outcome: Outcome = Outcome.HIT
+    """What the record says while no block needed the parent; the first that does has the word."""
+    cause: Cause | None = None
+
+
+Decision = Serve | Fetch | Join | Refuse
+Plan = Decision | Assemble
 Answer = Serve | Relay | Fetch | Refuse
 
 

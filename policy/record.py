@@ -89,6 +89,8 @@ class RequestRecord:
     """Name of the child node that asked, "" for a viewer."""
     aborted: bool = False
     """The client left, or the upstream broke off, before the whole body was sent."""
+    block: int | None = None
+    """Of a request the node made of itself for a slice of what a viewer asked for: which block."""
     session: str = ""
     """The player's session id, where it sends one (`CMCD sid`)."""
     headers: list[tuple[str, str]] = field(default_factory=list)
