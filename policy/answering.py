@@ -69,7 +69,7 @@ class Answering:
 
         `headers`: what came, for the one who asked; the stored ones lack fields that are for him alone.
         """
-        if detail is None and cause in (Cause.EVICTED, Cause.PURGED, Cause.ABORTED):
+        if detail is None and cause in (Cause.EVICTED, Cause.PURGED, Cause.LOST, Cause.ABORTED):
             detail = cause.value
         member = cache_status(
             self._name,

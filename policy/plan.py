@@ -173,6 +173,8 @@ class Landing:
     """The body that follows is kept behind the whole body of this entry: a part is being completed."""
     dropped: list[int] = field(default_factory=list)
     """Entry ids whose bodies nobody will ask for again."""
+    changed: list[Entry] = field(default_factory=list)
+    """Stored responses whose heads or lifetimes are not what they were: a shell that keeps heads keeps them anew."""
 
 
 class PurgeKind(Enum):
@@ -201,3 +203,7 @@ class Purged:
     """Stored responses it took away or made stale."""
     dropped: list[int]
     """Entry ids whose bodies nobody will ask for again."""
+    changed: list[Entry] = field(default_factory=list)
+    """Stored responses it made stale."""
+    lasting: bool = True
+    """For the shell to say: False when it could not be made to outlive the process."""

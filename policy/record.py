@@ -32,6 +32,7 @@ class Cause(StrEnum):
     EXPIRED = "expired"  # stored, no longer fresh
     EVICTED = "evicted"  # stored, then pushed out for room
     PURGED = "purged"  # stored, then purged
+    LOST = "lost"  # stored, but what was on disk is damaged or gone
     VARY = "vary"  # stored, for other values of the fields in Vary
     UNCACHEABLE = "uncacheable"  # the origin's answer may not be stored
     BYPASS = "bypass"  # the behavior says: do not cache
