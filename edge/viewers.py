@@ -1,14 +1,17 @@
 """Who asks, and from where: the client's address, and what the settings' tables and the databases know of it."""
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from edge.databases import open_databases
 from edge.settings import Whereabouts
-from policy.client import ClientField, client_address
+from policy.client import ClientField, canonical, claim_in, named_in
 from policy.messages import Headers
 from policy.place import NOWHERE, NetworkTable, Place, address_of, is_public
+
+_WORTH_REMEMBERING = 512
+"""Characters of a claim: a chain of a dozen proxies; longer ones would be a way to fill our memory."""
 
 
 class Viewers:
@@ -25,10 +28,22 @@ class Viewers:
         self._believed = tuple(believed)
         self.place_of = lru_cache(maxsize=65_536)(self._place_of)
         self.is_trusted = lru_cache(maxsize=65_536)(self._is_trusted)
+        self._peer = lru_cache(maxsize=65_536)(self._canonical_and_trusted)
+        self._named_in = lru_cache(maxsize=4096)(partial(named_in, is_trusted=self.is_trusted))
 
     def address(self, peer: str, headers: Headers) -> str:
-        """The address a request counts for."""
-        return client_address(peer, headers, self._believed, self.is_trusted)
+        """The address a request counts for: `policy.client.client_address`, remembered in parts."""
+        nearest, trusted = self._peer(peer)
+        claim = claim_in(headers, self._believed) if trusted else None
+        if claim is None:
+            return nearest
+        if sum(map(len, claim[1])) > _WORTH_REMEMBERING:
+            return named_in(claim, nearest, self.is_trusted)
+        return self._named_in(claim, nearest)
+
+    def _canonical_and_trusted(self, peer: str) -> tuple[str, bool]:
+        nearest = canonical(peer)
+        return nearest, self.is_trusted(nearest)
 
     def _is_trusted(self, ip: str) -> bool:
         address = address_of(ip)

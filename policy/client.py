@@ -9,7 +9,7 @@ Which field a proxy writes must be said in the settings. One that a proxy passes
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from policy.messages import Headers
 from policy.place import address_of
@@ -20,62 +20,82 @@ ClientField = Literal[
 """Request fields that may name the viewer. `CDNLab-Client-IP` is how a load test stands in for viewers elsewhere."""
 
 
+Lines = tuple[str, ...]
+
+Claim = tuple[ClientField, Lines]
+"""A field that names a viewer, and its lines in the order received."""
+
+
 def client_address(
     peer: str, headers: Headers, believed: Sequence[ClientField], is_trusted: Callable[[str], bool]
 ) -> str:
-    """The address of the viewer, IPv4-mapped ones unwrapped; `peer`, as it is, where that is no IP address.
+    """The address of the viewer, IPv4-mapped ones unwrapped; `peer`, as it is, where that is no IP address."""
+    nearest = canonical(peer)
+    claim = claim_in(headers, believed) if is_trusted(nearest) else None
+    return nearest if claim is None else named_in(claim, nearest, is_trusted)
 
-    Of the fields `believed` the first that is there counts, and only where `is_trusted(peer)`.
-    """
+
+def canonical(peer: str) -> str:
+    """One text for one address, whatever socket it came by."""
     address = address_of(peer)
-    nearest = peer if address is None else str(address)
-    if not is_trusted(nearest):
-        return nearest
+    return peer if address is None else str(address)
+
+
+def claim_in(headers: Headers, believed: Sequence[ClientField]) -> Claim | None:
+    """Of the fields `believed` the first that the request has. One that is there counts, whatever it says."""
     for name in believed:
-        lines = headers.all(name.lower())
-        if not lines:
-            continue
-        for reported in _READERS[name](lines):
-            if reported is None:
-                return nearest
-            nearest = reported
-            if not is_trusted(nearest):
-                return nearest
-        return nearest
+        lines = headers.all(_LOWER[name])
+        if lines:
+            return name, tuple(lines)
+    return None
+
+
+def named_in(claim: Claim, peer: str, is_trusted: Callable[[str], bool]) -> str:
+    """Whom a trusted peer's claim names: the nearest address that is not trusted itself, or the last that is known."""
+    name, lines = claim
+    nearest = peer
+    for reported in _READERS[name](lines):
+        if reported is None:
+            return nearest
+        nearest = reported
+        if not is_trusted(nearest):
+            return nearest
     return nearest
 
+
+_LOWER: dict[ClientField, str] = {name: name.lower() for name in get_args(ClientField)}
 
 Reported = Iterator[str | None]
 """Addresses from the nearest to the farthest; None for one that cannot be read, is `unknown` or obfuscated."""
 
 
-def _single(lines: list[str]) -> Reported:
+def _single(lines: Lines) -> Reported:
     """One address and no more: where there are two lines, one of them is somebody else's."""
     yield _node(lines[0]) if len(lines) == 1 else None
 
 
-def _with_port(lines: list[str]) -> Reported:
+def _with_port(lines: Lines) -> Reported:
     """CloudFront's `address:port`, whose IPv6 addresses stand without brackets."""
     host, _, port = lines[0].strip().rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     yield _literal(bare) if len(lines) == 1 and _PORT.fullmatch(port) else None
 
 
-def _list(lines: list[str]) -> Reported:
+def _list(lines: Lines) -> Reported:
     for line in reversed(lines):
         for element in reversed(line.split(",")):
             if element.strip(" \t"):
                 yield _node(element)
 
 
-def _forwarded(lines: list[str]) -> Reported:
+def _forwarded(lines: Lines) -> Reported:
     for line in reversed(lines):
         for element in _elements_from_the_right(line):
             if element:
                 yield _for_of(element)
 
 
-_READERS: dict[ClientField, Callable[[list[str]], Reported]] = {
+_READERS: dict[ClientField, Callable[[Lines], Reported]] = {
     "CDNLab-Client-IP": _single,
     "X-Forwarded-For": _list,
     "Forwarded": _forwarded,

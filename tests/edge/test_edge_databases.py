@@ -4,6 +4,7 @@ import logging
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from edge.databases import Mmdb, facts_of, open_databases
 from edge.errors import BadDatabase
 from edge.settings import Whereabouts
 from edge.viewers import Viewers
+from policy.client import ClientField, client_address
+from policy.messages import Headers
 from policy.place import NOWHERE, Place
 
 CITY = {
@@ -100,6 +103,23 @@ def test_lookups_are_remembered_within_bounds(tmp_path: Path) -> None:
     for number in range(70_000):
         who.place_of(str(ip_address(0x01020000 + number)))
     assert who.place_of.cache_info().currsize == 65_536
+
+
+def test_addresses_that_are_remembered_are_those_that_are_read() -> None:
+    believed: tuple[ClientField, ...] = ("X-Forwarded-For", "Forwarded")
+    who = Viewers(Whereabouts(), trusted=("10.0.0.0/8", "::1/128"), believed=believed)
+    chance = Random(3)
+    words = ["10.0.0.1", "10.0.0.2", "203.0.113.9", "::1", "2001:db8::9", "unknown", "for=203.0.113.9", "", "9" * 600]
+    seen = set()
+    for _ in range(20_000):
+        peer = chance.choice(["10.0.0.1", "::ffff:10.0.0.1", "::1", "203.0.113.7", ""])
+        lines = [
+            (name, ", ".join(chance.choices(words, k=2))) for name in chance.choices(believed, k=chance.randrange(3))
+        ]
+        address = who.address(peer, Headers(lines))
+        assert address == client_address(peer, Headers(lines), believed, who.is_trusted)
+        seen.add(address)
+    assert seen == {"10.0.0.1", "10.0.0.2", "::1", "203.0.113.7", "203.0.113.9", "2001:db8::9", ""}
 
 
 RECORDS = [  # a record as its maker writes it, what it tells
