@@ -64,9 +64,10 @@ def shields_first(nodes: list[Listener]) -> list[Listener]:
     return sorted(nodes, key=lambda one: one.role != "shield")
 
 
-def explain(listener: Listener, url: str, headers: list[str], *, as_json: bool) -> int:
-    """Prints what the node would do with a request for `url` now."""
-    query = urlencode([("url", url), *(("header", header) for header in headers)])
+def explain(listener: Listener, url: str, headers: list[str], *, client_ip: str | None, as_json: bool) -> int:
+    """Prints what the node would do with a request for `url` now; `client_ip` None: from this machine."""
+    asked = [("url", url), *(("header", header) for header in headers)]
+    query = urlencode(asked if client_ip is None else [*asked, ("client_ip", client_ip)])
     told = _good(ask(f"{listener.admin}/explain?{query}"), listener).json()
     if as_json:
         print(json.dumps(told, indent=2))
@@ -81,10 +82,10 @@ def _show(told: dict[str, Any], url: str) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("next", told["next"], style="bold")
     table.add_row("behavior", escape(_spelled(behavior)))
-    country = f"viewer in {gate['country'] or 'no known country'}"
-    asks = f"asks for token {gate['token']!r}, " if gate["token"] else ""
+    asks = f" (asks for token {gate['token']!r})" if gate["token"] else ""
     verdict = f"refused: {gate['refused']} {gate['reason']}" if gate["refused"] else "open"
-    table.add_row("gate", escape(f"{verdict} ({asks}{country})"))
+    table.add_row("gate", escape(f"{verdict}{asks}"))
+    table.add_row("viewer", escape(_placed(told["viewer"])))
     table.add_row("cache key", escape(told["key"]))
     for entry in told["stored"]:
         left = entry["fresh_for"]
@@ -102,6 +103,18 @@ def _show(told: dict[str, Any], url: str) -> None:
         table.add_row("in flight", "a fill that requests wait for")
     console.print(f"{told['node']} ({told['profile']}), asked for {url}", highlight=False, markup=False, soft_wrap=True)
     console.print(table, highlight=False)
+
+
+def _placed(viewer: dict[str, Any]) -> str:
+    """ "198.51.100.9: country KP ([geo] countries 198.51.100.0/24); KP is denied"."""
+    facts = [
+        f"{fact} {viewer[fact]}" if viewer[fact] is not True else fact
+        for fact in ("country", "region", "asn", "anonymous", "hosting")
+        if viewer[fact]
+    ]
+    sources = dict.fromkeys(viewer["told_by"].values())
+    text = ", ".join(facts) + f" ({', '.join(sources)})" if facts else "in no known place"
+    return f"{viewer['client_ip']}: {text}" + (f"; {viewer['geo']}" if viewer["geo"] else "")
 
 
 def _spelled(behavior: dict[str, Any]) -> str:

@@ -177,7 +177,7 @@ class Cluster:
             "service": self.document.service(node).model_dump(mode="json"),
             "parent": parent,
             "records": str(self.folder.records(node.name).absolute()),
-            "countries": self.document.geo.countries,
+            "geo": self.document.geo.model_dump(mode="json"),
         }
         await self.nodes[node.name].begin(settings, pin, again)
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from edge.bodies import Body, BodyBroken, Reader
 from edge.clock import Clock
-from edge.countries import CLIENT_IP, Countries
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
 from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers, request_record
@@ -22,12 +21,14 @@ from edge.slicing import Answered, Slicing
 from edge.stores import MemoryStore, Store
 from edge.upstream import Upstream
 from edge.viewer import Receive, Viewer
+from edge.viewers import Viewers
 from listening import INTERIM
 from policy.explain import explain
 from policy.forward import has_content
 from policy.index import Entry
 from policy.machine import EdgeMachine
 from policy.messages import Headers, Lines, RequestHead, ResponseHead, end_to_end
+from policy.place import NOWHERE
 from policy.plan import Assemble, Decision, Failure, Fetch, Landing, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
 from policy.record import FetchRecord, PurgeRecord, RequestRecord
 from policy.storing import content_length
@@ -48,7 +49,7 @@ class Driver:
         self,
         machine: EdgeMachine,
         upstream: Upstream,
-        countries: Countries,
+        viewers: Viewers,
         log: RecordLog,
         clock: Clock,
         store: Store | None = None,
@@ -58,7 +59,7 @@ class Driver:
         self.upstream = upstream
         self.clock = clock
         self.name = machine.service.name
-        self._countries = countries
+        self._viewers = viewers
         self._log = log
         self.store: Store = store if store is not None else MemoryStore()
         self._waiting: dict[int, asyncio.Future[Answered]] = {}
@@ -171,7 +172,7 @@ class Driver:
     def _read(self, scope: Scope) -> RequestHead:
         headers = Headers.wrap([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-        client_ip = self._countries.client(_peer(scope), headers.first(CLIENT_IP))
+        client_ip = self._viewers.address(_peer(scope), headers)
         return RequestHead(
             method=scope["method"],
             scheme=scope["scheme"],
@@ -180,12 +181,13 @@ class Driver:
             query=scope["query_string"].decode("latin-1") if scope["query_string"] else None,
             headers=headers,
             client_ip=client_ip,
-            country=self._countries.country_of(client_ip) if self.machine.service.gate else "",
+            place=self._viewers.place_of(client_ip) if self.machine.service.gate else NOWHERE,
+            client_port=scope["client"][1] or 0 if scope.get("client") else 0,
         )
 
     def _explained(self, request: RequestHead, scope: Scope, now: float) -> bytes | None:
         """What `explain` says of this request before it is decided, for a trusted client who asks; one line of JSON."""
-        if DEBUG not in request.headers or not self._countries.is_trusted(_peer(scope)):
+        if DEBUG not in request.headers or not self._viewers.is_trusted(_peer(scope)):
             return None
         return json.dumps(explain(self.machine, replace(request), now), separators=(",", ":")).encode("ascii")
 

@@ -16,10 +16,10 @@ from policy.flights import Flight, FlightTable, Waiter
 from policy.forward import conditional, for_the_rest, forwarded, has_conditions, hops_left, visited
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
-from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding
+from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding, with_viewer_fields
 from policy.matching import Matcher
 from policy.messages import RequestHead
-from policy.paging import Pages, request_for
+from policy.paging import Instead, Pages, request_for
 from policy.parts import may_be_completed
 from policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile, RequestFields
@@ -72,8 +72,8 @@ class Deciding:
         self._pages = Pages(service)
         if self._pages:
             self._plain = {}  # a hit may be an error that a page stands in for
-        self._paging: LRUCache[int, int] = LRUCache(65_536)
-        """Tickets that wait for a page in place of an error -> the status to tell with it."""
+        self._paging: LRUCache[int, Instead] = LRUCache(65_536)
+        """Tickets that wait for a page in place of an error -> what to tell with it."""
         self._answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
         self._filling: dict[int, Entry] = {}
         self._alone_until: LRUCache[str, float] = LRUCache(65_536)
@@ -112,16 +112,29 @@ class Deciding:
             return self._refuse(403, f"method: {request.method} is not let through here", behavior, now)
         refusal = self.gate.refusal(request, behavior, now)
         if refusal is not None:
-            return self._refuse(refusal.status, refusal.reason, behavior, now)
+            refused = self._refuse(refusal.status, refusal.reason, behavior, now)
+            if not (refusal.paged and self._pages):
+                return refused
+            return self._paged(refused, self.seen(request), self._next_id(), now, refused=refusal.reason)
         secret = self.gate.secret_parameter(behavior)
         if secret is not None:
             request = replace(request, query=drop_parameter(request.query, secret))
-        if self.profile.accept_encoding_reduced:
-            request = with_reduced_coding(request)
+        request = self.seen(request)
         if behavior.slice is not None and behavior.cache and request.method in ("GET", "HEAD"):
             return Assemble(Assembly(request, behavior, behavior.slice), behavior)
         ticket = self._next_id()
         return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+
+    def seen(self, request: RequestHead) -> RequestHead:
+        """The request as key, rules and origin see it: its codings reduced, what it says of its viewer this node's own.
+
+        A shield leaves the latter as its edges wrote it.
+        """
+        if self.profile.accept_encoding_reduced:
+            request = with_reduced_coding(request)
+        if self.service.gate and self.profile.viewer_fields:
+            request = with_viewer_fields(request, self.profile.viewer_fields)
+        return request
 
     def _plain_hit(self, request: RequestHead, behavior: Behavior, key: str, now: float) -> Serve | None:
         """The usual case, short: a GET that asks for nothing special, of a fresh response that varies on nothing.
@@ -157,19 +170,23 @@ class Deciding:
             opening.body = opening.body and assembly.request.method != "HEAD"
         return opening
 
-    def _paged(self, answer: A, request: RequestHead, ticket: int, now: float) -> A | Decision:
-        """The answer, or what gets the page that stands in for it."""
-        if not self._pages or isinstance(answer, Fetch | Join) or answer.outcome is Outcome.REFUSED:
+    def _paged(self, answer: A, request: RequestHead, ticket: int, now: float, refused: str = "") -> A | Decision:
+        """The answer, or what gets the page that stands in for it; `refused`: the reason of a gate that is polite."""
+        if not self._pages or isinstance(answer, Fetch | Join):
+            return answer
+        if answer.outcome is Outcome.REFUSED and not refused:
             return answer
         page = self._pages.instead_of(answer.status, request)
         if page is None or (isinstance(answer, Serve) and answer.refresh is not None):
             return answer
         behavior = self.matcher.behavior_of(page.page)
         plan = self._plan(request_for(page, request), behavior, ticket, now)
+        instead = Instead(page.response_status, refused)
         if isinstance(plan, Fetch | Join):
-            self._paging[ticket] = page.response_status
-        elif plan.status == 200:
-            plan.status = page.response_status
+            self._paging[ticket] = instead
+            plan.reason = refused
+        else:
+            instead.told_with(plan)
         return plan
 
     def judged(self, request: RequestHead, behavior: Behavior, now: float) -> Judgement:

@@ -3,6 +3,7 @@
 from math import isinf
 from typing import Any
 
+from policy.geo import Rule
 from policy.index import Entry
 from policy.judging import Judgement, Way
 from policy.key import drop_parameter
@@ -10,6 +11,7 @@ from policy.machine import EdgeMachine
 from policy.messages import RequestHead
 from policy.record import Cause
 from policy.reuse import standing
+from policy.service import Behavior
 from policy.slices import Assembly
 
 
@@ -20,6 +22,7 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
     secret = machine.gate.secret_parameter(behavior)
     if secret is not None:
         request.query = drop_parameter(request.query, secret)
+    request = machine.seen(request)
     if behavior.slice is not None:
         request = Assembly(request, behavior, behavior.slice).opening_request()
     judgement = machine.judged(request, behavior, now)
@@ -30,6 +33,7 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
         | {"path": behavior.path},
         "gate": {"token": behavior.token, "country": request.country or None}
         | ({"refused": refusal.status, "reason": refusal.reason} if refusal else {"refused": None}),
+        "viewer": _viewer(request, behavior),
         "key": judgement.key,
         "stored": [
             _entry(entry, now, selected=entry is judgement.entry) for entry in machine.index.variants(judgement.key)
@@ -37,6 +41,21 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
         "in_flight": machine.flights.to_join(judgement.flight_key or judgement.key) is not None,
         "cause": judgement.cause.value if judgement.cause is not None else None,
         "next": "refused by the gate" if refusal is not None else _next(machine, judgement, now),
+    }
+
+
+def _viewer(request: RequestHead, behavior: Behavior) -> dict[str, Any]:
+    """Who asks, from where, who told so, and what the behavior's `geo` says to that."""
+    place = request.place
+    return {
+        "client_ip": request.client_ip,
+        "country": place.country or None,
+        "region": place.region or None,
+        "asn": place.asn or None,
+        "anonymous": place.anonymous,
+        "hosting": place.hosting,
+        "told_by": dict(place.told_by),
+        "geo": None if behavior.geo is None else Rule(behavior.geo).verdict(place, request.client_ip).why,
     }
 
 

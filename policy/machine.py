@@ -396,7 +396,7 @@ class EdgeMachine(Purging):
                 continue
             told = self._paging.pop(waiter.ticket, None)
             if told is not None:
-                answer.status = told if answer.status == 200 else answer.status
+                told.told_with(answer)
                 continue
             instead = self._paged(answer, waiter.request, waiter.ticket, now)
             if isinstance(instead, Join):

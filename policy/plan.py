@@ -83,10 +83,14 @@ class Fetch:
     sent_at: float = 0.0
     flight_key: str = ""
     """What others must ask for to wait on it: the cache key, and the range where one was passed on."""
+    reason: str = ""
+    """The gate's, where it asks for the page that its asker is shown instead."""
 
     @property
     def outcome(self) -> Outcome:
         """What the record says if its asker leaves before anything landed."""
+        if self.reason:
+            return Outcome.REFUSED
         return Outcome.PASS if self.purpose is Purpose.PASS else Outcome.MISS
 
 
@@ -98,10 +102,12 @@ class Join:
     fetch_id: int
     behavior: Behavior
     cause: Cause | None
+    reason: str = ""
+    """The gate's, as of a `Fetch`."""
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome.COLLAPSED
+        return Outcome.REFUSED if self.reason else Outcome.COLLAPSED
 
 
 @dataclass(slots=True)
@@ -126,6 +132,8 @@ class Serve:
     """To be started behind the viewer's back."""
     fetch_id: int = 0
     """The fill that brought it, for the record; 0 for a hit."""
+    reason: str = ""
+    """The gate's, where it is the page of a refusal."""
 
 
 @dataclass(slots=True)
@@ -139,6 +147,8 @@ class Relay:
     behavior: Behavior
     fetch_id: int
     body: bool = True
+    reason: str = ""
+    """As of a `Serve`."""
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
+from policy.messages import RequestHead
 from policy.service import Key, Ttl
 
 
@@ -177,6 +178,9 @@ class Profile:
     unsafe_invalidates: bool = True
     """An unsafe method's success invalidates what is stored for its target (RFC 9111 §4.4)."""
     request_fields: RequestFields = RequestFields.ALL
+    viewer_fields: Mapping[str, Callable[[RequestHead], str]] = field(default_factory=dict)
+    """Fields (lower-case names) that a node facing viewers makes up about them, a viewer's own never counting: they
+    enter the key, and reach the origin, where a behavior names them. "" as value: the field is left out."""
 
     # ---- stale and failing -------------------------------------------------------------------------------------
     stale_if_error: float = 0.0
@@ -194,6 +198,8 @@ class Profile:
     """What is answered for each `policy.plan.Failure`, by its value; left out: 502, or 504 for what came too late."""
     failure_status: int | None = None
     """The status of failures that `failures` does not name; None: 502 or 504."""
+    geo_unknown: Literal["allow", "deny"] = "deny"
+    """What becomes of a viewer whose country is not known, where the behavior's `geo` does not say."""
     page: Callable[[Incident], Page] = plain_page
     """Makes the body of an answer of the node's own."""
     waits: Waits = Waits(connect=2.0, first_byte=15.0, between_bytes=10.0)

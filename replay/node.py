@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from policy.access import Refusal
 from policy.machine import EdgeMachine
 from policy.messages import Headers, RequestHead, ResponseHead, target_of
+from policy.place import Place
 from policy.plan import Assemble, Decision, Failure, Fetch, Landing, PurgeKind, PurgeOrder, Refuse, Relay, Serve
 from policy.profile import Profile
 from policy.record import Outcome, RequestRecord
@@ -45,7 +46,7 @@ class RecordedGate:
         record = self.record
         if record is None or record.outcome is not Outcome.REFUSED:
             return None
-        return Refusal(record.status, record.reason)
+        return Refusal.recorded(record.status, record.reason)
 
     def secret_parameter(self, behavior: Behavior) -> str | None:
         return None
@@ -161,5 +162,6 @@ def _request_of(record: RequestRecord) -> RequestHead:
     request.method = record.method
     request.scheme, request.host = record.url.partition("://")[0], request.host
     request.headers = Headers(record.headers)
-    request.client_ip, request.country, request.block = record.client_ip, record.country, record.block
+    request.client_ip, request.place = record.client_ip, Place(record.country, record.region, record.asn)
+    request.block = record.block
     return request

@@ -27,15 +27,15 @@ def explain(
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", help="A field of the request, such as 'Range: bytes=0-99'.")
     ] = None,
-    client: Annotated[str | None, typer.Option("--from", help="The viewer's IP address.")] = None,
+    client: Annotated[str | None, typer.Option("--client-ip", "--from", help="The viewer's IP address.")] = None,
     runs: Annotated[Path, RUNS] = Path("runs"),
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Ask an edge what it would do with a URL now, and why."""
     from cdnlab import asking
 
-    headers = [*(header or ()), *([] if client is None else [f"{asking.CLIENT_IP}: {client}"])]
-    return asking.explain(asking.find(url, node=node, admin=admin, runs=runs), url, headers, as_json=as_json)
+    listener = asking.find(url, node=node, admin=admin, runs=runs)
+    return asking.explain(listener, url, header or [], client_ip=client, as_json=as_json)
 
 
 def purge(

@@ -6,6 +6,7 @@ import pytest
 
 from policy.machine import EdgeMachine
 from policy.messages import Headers, RequestHead, ResponseHead
+from policy.place import Place
 from policy.plan import Failure, Fetch, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior, Geo, Key, Service
@@ -172,7 +173,7 @@ def test_fastly_calls_stale_and_synthetic_hits_and_an_error_a_miss() -> None:
 
 def _from(country: str, path: str = "/a") -> RequestHead:
     request = ask(path)
-    request.country = country
+    request.place = Place(country)
     return request
 
 

@@ -34,6 +34,10 @@ FASTLY = Profile(
     range_forwarded=False,  # (measured) a range that misses fetches the whole
     head_as_get=True,  # (measured)
     unsafe_invalidates=False,  # (measured)
+    viewer_fields={  # request setting geo_headers; listing one in a key stands for VCL that hashes it
+        "fastly-geo-country": lambda request: request.place.country,
+        "fastly-geo-region": lambda request: request.place.region,
+    },
     request_fields=RequestFields.FASTLY,  # HTTP headers reference; which ones always go is unverified
     # ---- stale and failing: "Staleness and revalidation" -------------------------------------------------------------
     origin_stale_if_error=False,  # used when the backend is sick or VCL says deliver_stale; a failing fetch is neither
