@@ -51,7 +51,7 @@ async def serve(
     urls = {"url": url_of(viewers), "admin": url_of(operators)}
     log = RecordLog(records)
     who = Countries(countries or {}, node.trusted)
-    upstream = Upstream(parent, node.timeouts, node.connections, http=node.parent_http)
+    upstream = Upstream(parent, node.timeouts.waits(profile.waits), node.connections, http=node.parent_http)
     driver = Driver(EdgeMachine(service, profile, gate=gate, fresh_id=_request_id), upstream, who, log, Clock())
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.

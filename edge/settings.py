@@ -1,24 +1,40 @@
 """What one cache node needs to know: where it listens, whom it asks, how long it waits."""
 
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from policy.profile import Waits
 from units import Bytes, ListenAddress, Seconds, Settings
 
 
 class Timeouts(Settings):
-    """How long the node waits for its parent. CloudFront waits 10/30/30 s, Fastly 1/15/10 s."""
+    """How long the node waits for its parent, and how often it tries. What is left out, the profile says.
 
-    connect: Seconds = 2.0
-    """For the TCP connection."""
+    connect / first byte / between bytes: rfc9111 2 s / 15 s / 10 s, cloudfront 10 s / 30 s / 30 s in 3 attempts,
+    fastly 1 s / 15 s / 10 s.
+    """
 
-    first_byte: Seconds = 15.0
+    connect: Seconds | None = None
+    """For the TCP connection and TLS, in each attempt."""
+
+    first_byte: Seconds | None = None
     """From the request's last byte to the response's first."""
 
-    between_bytes: Seconds = 10.0
+    between_bytes: Seconds | None = None
     """Between two reads of a body."""
+
+    attempts: int | None = Field(default=None, ge=1, le=10)
+    """Attempts in all to connect."""
+
+    retry_reads: bool | None = None
+    """A GET or HEAD whose first byte did not come in time is asked again, as often as there are attempts."""
+
+    def waits(self, profile: Waits) -> Waits:
+        """What is set here; the rest as the profile has it."""
+        return replace(profile, **{name: value for name, value in self if value is not None})
 
 
 class Node(Settings):

@@ -1,10 +1,20 @@
 """Origin groups, time-outs and attempts: what the vendors' pages say."""
 
+import asyncio
+import socket
+from contextlib import ExitStack
+
 import pytest
 
+from edge.errors import UpstreamFailed
+from edge.settings import Timeouts
+from edge.upstream import Upstream
 from policy.failover import OriginGroup, fails_over
+from policy.messages import Headers, RequestHead
 from policy.plan import Failure
-from policy.profile import Waits
+from policy.profile import RFC9111, Profile, Waits
+from tests.kit.hurry import hurry
+from tests.kit.origin import Asked, running_origin
 from vendors import CLOUDFRONT, FASTLY
 
 GROUP = OriginGroup("http://a", "http://b", frozenset({403, 404, 503}))
@@ -43,3 +53,94 @@ def test_waits() -> None:
     """CustomOriginConfig's defaults; the defaults of a Fastly backend."""
     assert CLOUDFRONT.waits == Waits(connect=10, first_byte=30, between_bytes=30, attempts=3, retry_reads=True)
     assert FASTLY.waits == Waits(connect=1, first_byte=15, between_bytes=10, attempts=1)
+
+
+def test_what_the_settings_leave_out_the_profile_says() -> None:
+    assert Timeouts().waits(CLOUDFRONT.waits) == CLOUDFRONT.waits
+    assert Timeouts(connect="3s", attempts=2).waits(CLOUDFRONT.waits) == Waits(3, 30, 30, 2, True)  # type: ignore[arg-type]
+    assert Timeouts(retry_reads=False).waits(CLOUDFRONT.waits) == Waits(10, 30, 30, 3, False)
+
+
+SILENT, STALLS, BLOCKED = "takes the request and says nothing", "stalls in the body", "takes no connection"
+
+ON_THE_WIRE = [  # profile, method, what the parent does, what came of it, after seconds, requests it saw
+    (CLOUDFRONT, "GET", SILENT, Failure.FIRST_BYTE_TIMEOUT, 90, 3),
+    (CLOUDFRONT, "HEAD", SILENT, Failure.FIRST_BYTE_TIMEOUT, 90, 3),
+    (CLOUDFRONT, "OPTIONS", SILENT, Failure.FIRST_BYTE_TIMEOUT, 30, 1),
+    (CLOUDFRONT, "POST", SILENT, Failure.FIRST_BYTE_TIMEOUT, 30, 1),
+    (CLOUDFRONT, "GET", STALLS, Failure.BETWEEN_BYTES_TIMEOUT, 30, 1),
+    (CLOUDFRONT, "GET", BLOCKED, Failure.CONNECT_TIMEOUT, 30, 0),  # 10 s, three times
+    (CLOUDFRONT, "POST", BLOCKED, Failure.CONNECT_TIMEOUT, 30, 0),
+    (FASTLY, "GET", SILENT, Failure.FIRST_BYTE_TIMEOUT, 15, 1),
+    (FASTLY, "GET", STALLS, Failure.BETWEEN_BYTES_TIMEOUT, 10, 1),
+    (FASTLY, "GET", BLOCKED, Failure.CONNECT_TIMEOUT, 1, 0),
+    (RFC9111, "GET", SILENT, Failure.FIRST_BYTE_TIMEOUT, 15, 1),
+]
+
+
+@pytest.mark.parametrize(("profile", "method", "parent", "expected", "after", "seen"), ON_THE_WIRE)
+def test_how_long_and_how_often_over_real_sockets(
+    profile: Profile, method: str, parent: str, expected: Failure, after: float, seen: int
+) -> None:
+    async def run() -> tuple[Failure, float, int]:
+        async with running_origin() as origin:
+            over = asyncio.Event()
+
+            async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+                if parent is STALLS:
+                    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello")
+                await over.wait()
+
+            origin.does("/a", script)
+            with ExitStack() as stack:
+                url = blocked(stack) if parent is BLOCKED else origin.url
+                upstream = Upstream(url, Timeouts().waits(profile.waits), 4)
+                began = asyncio.get_running_loop().time()
+                try:
+                    exchange = await upstream.exchange(RequestHead(method, "http", "h", "/a", None, Headers()))
+                    async for _ in exchange.chunks():
+                        pass
+                except UpstreamFailed as failed:
+                    why = failed.why
+                took = asyncio.get_running_loop().time() - began
+                await upstream.close()
+            over.set()
+            return why, took, origin.count["/a"]
+
+    why, took, asked = hurry(run())
+    assert (why, asked) == (expected, seen)
+    assert after - 0.1 <= took < after + 1
+
+
+def blocked(stack: ExitStack) -> str:
+    """A port whose queue of connections is full: the kernel drops what else comes."""
+    listener = stack.enter_context(socket.socket())
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    for _ in range(4):
+        client = stack.enter_context(socket.socket())
+        client.setblocking(False)
+        client.connect_ex(listener.getsockname())
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_parent_that_is_back_at_the_third_attempt_is_reached() -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            over = asyncio.Event()
+
+            async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+                if origin.count["/a"] < 3:
+                    await over.wait()
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")
+
+            origin.does("/a", script)
+            upstream = Upstream(origin.url, CLOUDFRONT.waits, 1)
+            exchange = await upstream.exchange(RequestHead("GET", "http", "h", "/a", None, Headers()))
+            assert b"".join([chunk async for chunk in exchange.chunks()]) == b"hello"
+            exchange.close()
+            assert upstream.open_connections == 1  # those that were given up are gone
+            over.set()
+            await upstream.close()
+
+    hurry(run())
