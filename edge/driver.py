@@ -17,8 +17,8 @@ from edge.clock import Clock
 from edge.countries import CLIENT_IP, Countries
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
+from edge.parents import Parents
 from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers, request_record
-from edge.upstream import Upstream
 from listening import INTERIM
 from policy.explain import explain
 from policy.machine import EdgeMachine
@@ -44,7 +44,7 @@ class Driver:
     """One node: an ASGI application over an `EdgeMachine`."""
 
     def __init__(
-        self, machine: EdgeMachine, upstream: Upstream, countries: Countries, log: RecordLog, clock: Clock
+        self, machine: EdgeMachine, upstream: Parents, countries: Countries, log: RecordLog, clock: Clock
     ) -> None:
         self.machine = machine
         self.upstream = upstream
@@ -219,6 +219,7 @@ class Driver:
             exchange.close()
             raise
         record = fetch_record(self.name, fetch, self.machine.events, now, exchange.head, "")
+        record.parent = exchange.parent
         relayed = any(isinstance(answer, Relay) and answer.body for answer in landing.answers.values())
         body = Body(kept=landing.store is not None)
         if landing.prefix is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets as randomness
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edge.admin import admin_app
@@ -12,6 +12,7 @@ from edge.countries import Countries
 from edge.driver import Driver
 from edge.errors import BadKeyFile
 from edge.log import RecordLog
+from edge.parents import Parents
 from edge.settings import Node
 from edge.upstream import Upstream
 from listening import Listener, PortInUse, bind, url_of
@@ -34,10 +35,12 @@ async def serve(
     ready: Callable[[dict[str, object]], None],
     countries: Mapping[str, str] | None = None,
     profile: Profile = RFC9111,
+    others: Sequence[str] = (),
 ) -> None:
     """Run one node until `shutdown`; `ready` hears its URLs once it accepts connections.
 
-    `parent` is the URL of the shield or origin it asks; `countries` maps networks to ISO 3166-1 codes.
+    `parent` is the URL of the shield or origin it asks, `others` those of `node.failover.to`; `countries` maps networks
+    to ISO 3166-1 codes.
     PortInUse and BadKeyFile are raised before anything is served.
     """
     service = service.model_copy(update={"name": node.name, "room": node.memory, "largest": node.largest})
@@ -51,8 +54,10 @@ async def serve(
     urls = {"url": url_of(viewers), "admin": url_of(operators)}
     log = RecordLog(records)
     who = Countries(countries or {}, node.trusted)
-    upstream = Upstream(parent, node.timeouts.waits(profile.waits), node.connections, http=node.parent_http)
-    driver = Driver(EdgeMachine(service, profile, gate=gate, fresh_id=_request_id), upstream, who, log, Clock())
+    waits = node.timeouts.waits(profile.waits)
+    upstreams = [Upstream(url, waits, node.connections, http=node.parent_http) for url in (parent, *others)]
+    asked = Parents(upstreams, frozenset(node.failover.statuses))
+    driver = Driver(EdgeMachine(service, profile, gate=gate, fresh_id=_request_id), asked, who, log, Clock())
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     front = Listener(driver, logger, date_header=False)

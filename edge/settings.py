@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from policy.failover import MAY_NAME
 from policy.profile import Waits
 from units import Bytes, ListenAddress, Seconds, Settings
 
@@ -37,6 +38,29 @@ class Timeouts(Settings):
         return replace(profile, **{name: value for name, value in self if value is not None})
 
 
+class Failover(Settings):
+    """Parents that are asked when one before them fails: CloudFront's origin group. For GET, HEAD and OPTIONS.
+
+    A parent fails when it cannot be reached, when it does not answer in time or in HTTP, or when it answers with one of
+    the statuses named. The first parent is tried first for each request anew.
+    """
+
+    to: tuple[str, ...] = ()
+    """Other parents in the order in which they are asked: "origin", names of nodes, or URLs."""
+
+    statuses: tuple[int, ...] = (500, 502, 503, 504)
+    """Statuses at which the next one is asked, of 400, 403, 404, 416, 500, 502, 503 and 504."""
+
+    @field_validator("statuses")
+    @classmethod
+    def _may_be_named(cls, statuses: tuple[int, ...]) -> tuple[int, ...]:
+        wrong = sorted(set(statuses) - MAY_NAME)
+        if wrong:
+            some = ", ".join(map(str, sorted(MAY_NAME)))
+            raise ValueError(f"wanted some of {some}; not {', '.join(map(str, wrong))}")
+        return statuses
+
+
 class Node(Settings):
     """One cache node: an edge, or a shield when other nodes name it as their parent."""
 
@@ -51,6 +75,9 @@ class Node(Settings):
 
     parent: str = "origin"
     """"origin", the name of another node, or a URL."""
+
+    failover: Failover = Failover()
+    """Who is asked when the parent fails."""
 
     countries: tuple[str, ...] = ()
     """Countries whose viewers the load test sends here; empty: any."""
@@ -79,6 +106,11 @@ class Node(Settings):
         for network in networks:
             ip_network(network)
         return networks
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The parent and those that are asked instead of it, in order."""
+        return (self.parent, *self.failover.to)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

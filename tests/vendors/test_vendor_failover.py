@@ -1,4 +1,4 @@
-"""Origin groups, time-outs and attempts: what the vendors' pages say."""
+"""Origin groups, time-outs and attempts: what the vendors' pages say, as decisions and over real sockets."""
 
 import asyncio
 import socket
@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import pytest
 
 from edge.errors import UpstreamFailed
-from edge.settings import Timeouts
+from edge.settings import Failover, Timeouts
 from edge.upstream import Upstream
-from policy.failover import OriginGroup, fails_over
+from policy.failover import fails_over
 from policy.messages import Headers, RequestHead
 from policy.plan import Failure
 from policy.profile import RFC9111, Profile, Waits
@@ -17,7 +17,7 @@ from tests.kit.hurry import hurry
 from tests.kit.origin import Asked, running_origin
 from vendors import CLOUDFRONT, FASTLY
 
-GROUP = OriginGroup("http://a", "http://b", frozenset({403, 404, 503}))
+NAMED = frozenset({403, 404, 503})
 
 ROWS = [  # method, what came of the primary, is the secondary asked?
     ("GET", 503, True),
@@ -36,17 +36,22 @@ ROWS = [  # method, what came of the primary, is the secondary asked?
 
 @pytest.mark.parametrize(("method", "came", "expected"), ROWS)
 def test_who_is_asked_next(method: str, came: int | Failure, expected: bool) -> None:
-    assert fails_over(GROUP, method, came) is expected
+    assert fails_over(method, came, NAMED) is expected
+
+
+@pytest.mark.parametrize("came", [503, Failure.FIRST_BYTE_TIMEOUT])
+def test_a_request_with_a_body_cannot_be_sent_twice(came: int | Failure) -> None:
+    assert not fails_over("OPTIONS", came, NAMED, body=True)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 416, 500, 502, 503, 504])
 def test_statuses_that_may_be_named(status: int) -> None:
-    assert fails_over(OriginGroup("http://a", "http://b", frozenset({status})), "GET", status)
+    assert fails_over("GET", status, frozenset(Failover(statuses=(status,)).statuses))
 
 
 def test_others_are_refused() -> None:
-    with pytest.raises(ValueError, match="418"):
-        OriginGroup("http://a", "http://b", frozenset({418, 503}))
+    with pytest.raises(ValueError, match="not 418"):
+        Failover(statuses=(418, 503))
 
 
 def test_waits() -> None:
