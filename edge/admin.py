@@ -55,6 +55,7 @@ def admin_app(driver: Driver, countries: Countries) -> Starlette:
                 "node": driver.name,
                 "profile": machine.profile.name,
                 "parent": driver.upstream.url,
+                "sick_parents": driver.upstream.sick(),
                 "stored_responses": len(machine.index),
                 "stored_bytes": driver.stored_bytes,
                 "room_bytes": machine.service.room,

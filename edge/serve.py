@@ -4,21 +4,23 @@ import asyncio
 import logging
 import secrets as randomness
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from edge.admin import admin_app
+from edge.checking import keep_checking
 from edge.clock import Clock
 from edge.countries import Countries
 from edge.driver import Driver
 from edge.errors import BadKeyFile
 from edge.log import RecordLog
-from edge.parents import Parents
+from edge.parents import Parent, Parents
 from edge.settings import Node
 from edge.upstream import Upstream
 from listening import Listener, PortInUse, bind, url_of
 from policy.access import ServiceGate
 from policy.machine import EdgeMachine
-from policy.profile import RFC9111, Profile
+from policy.profile import RFC9111, Profile, Waits
 from policy.service import Service
 from policy.token import FastlyToken
 
@@ -54,10 +56,8 @@ async def serve(
     urls = {"url": url_of(viewers), "admin": url_of(operators)}
     log = RecordLog(records)
     who = Countries(countries or {}, node.trusted)
-    waits = node.timeouts.waits(profile.waits)
-    upstreams = [Upstream(url, waits, node.connections, http=node.parent_http) for url in (parent, *others)]
-    asked = Parents(upstreams, frozenset(node.failover.statuses))
-    driver = Driver(EdgeMachine(service, profile, gate=gate, fresh_id=_request_id), asked, who, log, Clock())
+    parents = parents_of(node, node.timeouts.waits(profile.waits), (parent, *others))
+    driver = Driver(EdgeMachine(service, profile, gate=gate, fresh_id=_request_id), parents, who, log, Clock())
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     front = Listener(driver, logger, date_header=False)
@@ -71,6 +71,19 @@ async def serve(
         flusher.cancel()
         await asyncio.gather(front.close(), back.close())
         await driver.close()
+
+
+def parents_of(node: Node, waits: Waits, urls: Sequence[str]) -> Parents:
+    """The parents at these URLs, asked and watched as the node's settings say."""
+    connect = partial(Upstream, http=node.parent_http)
+    made = [Parent(connect(url, waits, node.connections), node.health.new()) for url in urls]
+    parents = Parents(made, frozenset(node.failover.statuses))
+    check = node.health.check
+    if check.path is not None:
+        patience = Waits(check.timeout, check.timeout, check.timeout)
+        for one in made:
+            parents.beside(keep_checking(connect(one.upstream.url, patience, 1), check, one.health.checked))
+    return parents
 
 
 def _request_id() -> str:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from policy import health
 from policy.failover import MAY_NAME
 from policy.profile import Waits
 from units import Bytes, ListenAddress, Seconds, Settings
@@ -61,6 +62,64 @@ class Failover(Settings):
         return statuses
 
 
+class HealthCheck(Settings):
+    """A small question asked of each parent for ever. The defaults are those of a Fastly health check."""
+
+    path: str | None = Field(default=None, pattern=r"/[!-~]*")
+    """What is asked for, such as "/healthz"; left out: there are no checks."""
+
+    method: Literal["HEAD", "GET"] = "HEAD"
+    """How it is asked for."""
+
+    status: int = Field(default=200, ge=200, le=599)
+    """The status of a parent that is well."""
+
+    interval: Seconds = Field(default=5.0, gt=0)
+    """Between the begins of two checks."""
+
+    timeout: Seconds = Field(default=5.0, gt=0)
+    """A check without an answer for so long has failed."""
+
+    window: int = Field(default=5, ge=1, le=64)
+    """So many results are kept, the last ones."""
+
+    threshold: int = Field(default=3, ge=1, le=64)
+    """A parent is well while so many of them are good."""
+
+    initial: int = Field(default=3, ge=0, le=64)
+    """So many good results are assumed at the start."""
+
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        if max(self.threshold, self.initial) > self.window:
+            raise ValueError("wanted threshold <= window and initial <= window")
+        return self
+
+
+class Health(Settings):
+    """When a parent is sick and left alone: the next is asked, or stale responses stand in at once."""
+
+    failures: int = Field(default=0, ge=0, le=1000)
+    """So many failures in a row make it sick (no connection, no answer in time, 502, 503, 504); 0: they never do."""
+
+    within: Seconds = 10.0
+    """The failures lie within so long."""
+
+    rest: Seconds = 10.0
+    """It is left alone for so long; then one request is its probe, and a good answer makes it well."""
+
+    check: HealthCheck = HealthCheck()
+    """Health checks, which make it sick and well again by themselves."""
+
+    def new(self) -> health.Health:
+        """The health of one parent."""
+        check = self.check
+        return health.Health(
+            health.Ejection(self.failures, self.within, self.rest) if self.failures else None,
+            health.Checks(check.window, check.threshold, check.initial) if check.path is not None else None,
+        )
+
+
 class Node(Settings):
     """One cache node: an edge, or a shield when other nodes name it as their parent."""
 
@@ -78,6 +137,9 @@ class Node(Settings):
 
     failover: Failover = Failover()
     """Who is asked when the parent fails."""
+
+    health: Health = Health()
+    """When a parent is not asked at all for a while."""
 
     countries: tuple[str, ...] = ()
     """Countries whose viewers the load test sends here; empty: any."""

@@ -12,12 +12,13 @@ MAY_NAME = frozenset({400, 403, 404, 416, 500, 502, 503, 504})
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-_ANSWERLESS = frozenset(
+ANSWERLESS = frozenset(
     {
         Failure.CONNECT, Failure.CONNECT_TIMEOUT, Failure.FIRST_BYTE_TIMEOUT, Failure.BETWEEN_BYTES_TIMEOUT,
         Failure.RESET, Failure.GARBAGE,
     }
 )  # fmt: skip
+"""Failures that are the parent's: it cannot be reached, is late, or speaks no HTTP."""
 
 
 def fails_over(method: str, came: int | Failure, statuses: frozenset[int], *, body: bool = False) -> bool:
@@ -27,4 +28,4 @@ def fails_over(method: str, came: int | Failure, statuses: frozenset[int], *, bo
     """
     if method not in METHODS or body:
         return False
-    return came in _ANSWERLESS if isinstance(came, Failure) else came in statuses
+    return came in ANSWERLESS if isinstance(came, Failure) else came in statuses

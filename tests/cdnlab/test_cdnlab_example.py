@@ -85,7 +85,15 @@ def test_a_commented_default_is_the_default() -> None:
         "load": Load,
     }
     required: dict[str, Any] = {"behavior": {"path": "*"}, "token.viewer": {"key": "c2VjcmV0"}, "node": {"name": "a"}}
-    samples = {"segment", "timeouts", "linger", "geo", "lifetimes", "storage"}  # left out, they follow something else
+    samples = {
+        "segment",
+        "timeouts",
+        "health",
+        "linger",
+        "geo",
+        "lifetimes",
+        "storage",
+    }  # left out, they follow something else
     section, compared = "", 0
     for line in example.text().splitlines():
         if header := re.match(r"\[+([a-z.]+)\]+$", line):

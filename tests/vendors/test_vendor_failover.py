@@ -11,10 +11,11 @@ from edge.settings import Failover, Timeouts
 from edge.upstream import Upstream
 from policy.failover import fails_over
 from policy.messages import Headers, RequestHead
-from policy.plan import Failure
+from policy.plan import Failure, Fetch, PurgeKind, PurgeOrder, Refuse, Serve
 from policy.profile import RFC9111, Profile, Waits
 from tests.kit.hurry import hurry
 from tests.kit.origin import Asked, running_origin
+from tests.vendors.vendor_lab import NOW, ask, filled, node, says
 from vendors import CLOUDFRONT, FASTLY
 
 NAMED = frozenset({403, 404, 503})
@@ -149,3 +150,42 @@ def test_a_parent_that_is_back_at_the_third_attempt_is_reached() -> None:
             await upstream.close()
 
     hurry(run())
+
+
+STALE = [  # profile, Cache-Control, seconds after, how the parent fails, what the viewer gets
+    # Fastly, "Staleness and revalidation": an unhealthy backend, inside stale-if-error or stale-while-revalidate: stale
+    (FASTLY, "max-age=10, stale-if-error=60", 69, Failure.SICK, 200),
+    (FASTLY, "max-age=10, stale-if-error=60", 71, Failure.SICK, 503),
+    (FASTLY, "max-age=10, stale-while-revalidate=60", 69, Failure.SICK, 200),
+    (FASTLY, "max-age=10", 11, Failure.SICK, 503),
+    (FASTLY, "max-age=10, must-revalidate, stale-if-error=60", 11, Failure.SICK, 503),
+    # ... but a fetch that fails is no unhealthy backend
+    (FASTLY, "max-age=10, stale-if-error=60", 11, Failure.RESET, 503),
+    # the standard knows no sick origin: one that is not asked is one that does not answer (RFC 9111 §4.2.4)
+    (RFC9111, "max-age=10", 10_000, Failure.SICK, 200),
+    (RFC9111, "max-age=10, must-revalidate", 11, Failure.SICK, 503),
+    (RFC9111, "max-age=10, stale-if-error=60", 71, Failure.SICK, 503),
+]
+
+
+@pytest.mark.parametrize(("profile", "said", "after", "why", "status"), STALE)
+def test_stale_in_place_of_a_sick_origin(profile: Profile, said: str, after: float, why: Failure, status: int) -> None:
+    edge = node(profile)
+    filled(edge, says(200, cache_control=said))
+    plan = edge.on_request(ask(), NOW + after)
+    if isinstance(plan, Fetch):
+        answer = edge.on_failure(plan, why, NOW + after).answers[plan.ticket]
+        assert isinstance(answer, Serve | Refuse)
+        assert answer.status == status
+    else:
+        assert isinstance(plan, Serve) and plan.status == status  # stale at once, refreshed behind
+
+
+def test_a_soft_purge_moves_the_window_with_the_others() -> None:
+    edge = node(FASTLY)
+    filled(edge, says(200, cache_control="max-age=1000, stale-if-error=60"))
+    edge.on_purge(PurgeOrder(PurgeKind.EVERYTHING, soft=True), NOW + 10)
+    for after, kind in ((69, Serve), (71, Refuse)):
+        plan = edge.on_request(ask(), NOW + after)
+        assert isinstance(plan, Fetch)
+        assert isinstance(edge.on_failure(plan, Failure.SICK, NOW + after).answers[plan.ticket], kind)
