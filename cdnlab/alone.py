@@ -24,6 +24,7 @@ class AloneEdge:
     service: Service
     parent: str
     geo: Whereabouts
+    others: tuple[str, ...] = ()
 
 
 def edge_settings(
@@ -57,10 +58,15 @@ def edge_settings(
         raise BadUsage("--origin: wanted the URL of the origin, such as http://127.0.0.1:9000")
     if not parent.startswith(("http://", "https://")):
         raise BadUsage(f"--origin: found {parent!r}, wanted an http:// or https:// URL")
+    for other in chosen.failover.to:
+        if "://" not in other:
+            raise BadUsage(
+                f"--config: failover.to: found {other!r}, wanted a URL: alone, an edge knows no other process"
+            )
     rules: dict[str, Any] = {"name": chosen.name, "room": chosen.memory, "largest": chosen.largest}
     if profile is not None:
         rules["profile"] = profile
-    return AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo)
+    return AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to)
 
 
 def origin_settings(

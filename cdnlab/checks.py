@@ -133,27 +133,42 @@ def _overlap(one: str, other: str) -> bool:
 def _parents(draft: Draft) -> Iterator[Finding]:
     by_name = {node.name: node for node in draft.nodes.values() if node.name != "origin"}
     for index, node in draft.nodes.items():
-        path = ("node", index, "parent")
-        if "://" in node.parent:
-            if not node.parent.startswith(("http://", "https://")):
-                yield Finding(path, shown(node.parent), "an http:// or https:// URL")
-            continue
-        if node.parent != "origin" and node.parent not in draft.node_names:
-            yield Finding(
-                path, shown(node.parent), '"origin", the name of a node, or a URL',
-                nearest(node.parent, sorted(draft.node_names | {"origin"}), keys=False),
-            )  # fmt: skip
-            continue
-        if node.name not in by_name:
-            continue
-        chain = [node.name]
-        while (upper := by_name.get(by_name[chain[-1]].parent)) is not None and upper.name not in chain:
-            chain.append(upper.name)
-        # Told once, at the first node of the loop in the file's order.
-        if upper is not None and upper.name == node.name:
-            first = min(i for i, one in draft.nodes.items() if one.name in chain)
-            if index == first:
-                yield Finding(path, f"the loop {' -> '.join([*chain, node.name])}", "a way that ends at the origin")
+        ways: list[tuple[KeyPath, str]] = [(("node", index, "parent"), node.parent)]
+        ways += [(("node", index, "failover", "to", place), other) for place, other in enumerate(node.failover.to)]
+        for path, parent in ways:
+            if "://" in parent:
+                if not parent.startswith(("http://", "https://")):
+                    yield Finding(path, shown(parent), "an http:// or https:// URL")
+            elif parent != "origin" and parent not in draft.node_names:
+                yield Finding(
+                    path, shown(parent), '"origin", the name of a node, or a URL',
+                    nearest(parent, sorted(draft.node_names | {"origin"}), keys=False),
+                )  # fmt: skip
+                continue
+            way = _way(parent, node.name, by_name) if node.name in by_name else []
+            # A loop is told once, at its first node in the file's order.
+            if way and index == min(i for i, one in draft.nodes.items() if one.name in way):
+                yield Finding(
+                    path, f"the loop {' -> '.join([node.name, *way])}", "a way that ends at the origin"
+                )  # fmt: skip
+        for place, (path, parent) in enumerate(ways):
+            if any(parent == earlier for _, earlier in ways[:place]):
+                yield Finding(path, shown(parent), "a parent that is not named before")
+        if draft.profile == "cloudfront" and len(node.failover.to) > 1:
+            found = f"{len(node.failover.to)} parents"
+            yield Finding(("node", index, "failover", "to"), found, "one: CloudFront's origin groups have two members")
+
+
+def _way(here: str, there: str, by_name: dict[str, Node], passed: frozenset[str] = frozenset()) -> list[str]:
+    """Names of the nodes on a way from one node over its parents to another, both included; empty: there is none."""
+    if here == there:
+        return [there]
+    if here not in by_name or here in passed:
+        return []
+    for parent in by_name[here].parents:
+        if way := _way(parent, there, by_name, passed | {here}):
+            return [here, *way]
+    return []
 
 
 def _keys(draft: Draft) -> Iterator[Finding]:

@@ -33,6 +33,7 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> 
         Node.model_validate(settings["node"]),
         service,
         parent=settings["parent"],
+        others=settings["others"],
         records=Path(settings["records"]),
         shutdown=shutdown,
         ready=say,

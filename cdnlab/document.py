@@ -61,7 +61,7 @@ class Document(Settings):
 
     def parents(self) -> frozenset[str]:
         """Names of the nodes that other nodes ask: the shields."""
-        return frozenset(node.parent for node in self.nodes) & {node.name for node in self.nodes}
+        return frozenset(parent for node in self.nodes for parent in node.parents) & {node.name for node in self.nodes}
 
     def edges(self) -> tuple[Node, ...]:
         """The nodes viewers ask."""

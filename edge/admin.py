@@ -56,6 +56,7 @@ def admin_app(driver: Driver, viewers: Viewers) -> Starlette:
                 "node": driver.name,
                 "profile": machine.profile.name,
                 "parent": driver.upstream.url,
+                "sick_parents": driver.upstream.sick(),
                 "stored_responses": len(machine.index),
                 "stored_bytes": machine.room.currsize,
                 "memory_bytes": driver.store.memory_bytes,

@@ -16,10 +16,10 @@ from edge.bodies import Body, BodyBroken, Reader
 from edge.clock import Clock
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
+from edge.parents import Parents
 from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers, request_record
 from edge.slicing import Answered, Slicing
 from edge.stores import MemoryStore, Store
-from edge.upstream import Upstream
 from edge.viewer import Receive, Viewer
 from edge.viewers import Viewers
 from listening import INTERIM
@@ -48,7 +48,7 @@ class Driver:
     def __init__(
         self,
         machine: EdgeMachine,
-        upstream: Upstream,
+        upstream: Parents,
         viewers: Viewers,
         log: RecordLog,
         clock: Clock,
@@ -296,6 +296,7 @@ class Driver:
             exchange.close()
             raise
         record = fetch_record(self.name, fetch, self.machine.events, now, exchange.head, "")
+        record.parent = exchange.parent
         relayed = any(isinstance(answer, Relay) and answer.body for answer in landing.answers.values())
         body = self.store.begin(landing.store) if landing.store is not None else Body(kept=False)
         if landing.prefix is not None:

@@ -1,12 +1,16 @@
 """What one cache node needs to know: where it listens, whom it asks, how long it waits."""
 
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from policy import health
 from policy.client import ClientField
+from policy.failover import MAY_NAME
 from policy.geo import Kind, kind_of
+from policy.profile import Waits
 from units import Bytes, ListenAddress, Seconds, Settings
 
 
@@ -65,16 +69,111 @@ class Whereabouts(Settings):
 
 
 class Timeouts(Settings):
-    """How long the node waits for its parent. CloudFront waits 10/30/30 s, Fastly 1/15/10 s."""
+    """How long the node waits for its parent, and how often it tries. What is left out, the profile says.
 
-    connect: Seconds = 2.0
-    """For the TCP connection."""
+    connect / first byte / between bytes: rfc9111 2 s / 15 s / 10 s, cloudfront 10 s / 30 s / 30 s in 3 attempts,
+    fastly 1 s / 15 s / 10 s.
+    """
 
-    first_byte: Seconds = 15.0
+    connect: Seconds | None = None
+    """For the TCP connection and TLS, in each attempt."""
+
+    first_byte: Seconds | None = None
     """From the request's last byte to the response's first."""
 
-    between_bytes: Seconds = 10.0
+    between_bytes: Seconds | None = None
     """Between two reads of a body."""
+
+    attempts: int | None = Field(default=None, ge=1, le=10)
+    """Attempts in all to connect."""
+
+    retry_reads: bool | None = None
+    """A GET or HEAD whose first byte did not come in time is asked again, as often as there are attempts."""
+
+    def waits(self, profile: Waits) -> Waits:
+        """What is set here; the rest as the profile has it."""
+        return replace(profile, **{name: value for name, value in self if value is not None})
+
+
+class Failover(Settings):
+    """Parents that are asked when one before them fails: CloudFront's origin group. For GET, HEAD and OPTIONS.
+
+    A parent fails when it cannot be reached, when it does not answer in time or in HTTP, or when it answers with one of
+    the statuses named. The first parent is tried first for each request anew.
+    """
+
+    to: tuple[str, ...] = ()
+    """Other parents in the order in which they are asked: "origin", names of nodes, or URLs."""
+
+    statuses: tuple[int, ...] = (500, 502, 503, 504)
+    """Statuses at which the next one is asked, of 400, 403, 404, 416, 500, 502, 503 and 504."""
+
+    @field_validator("statuses")
+    @classmethod
+    def _may_be_named(cls, statuses: tuple[int, ...]) -> tuple[int, ...]:
+        wrong = sorted(set(statuses) - MAY_NAME)
+        if wrong:
+            some = ", ".join(map(str, sorted(MAY_NAME)))
+            raise ValueError(f"wanted some of {some}; not {', '.join(map(str, wrong))}")
+        return statuses
+
+
+class HealthCheck(Settings):
+    """A small question asked of each parent for ever. The defaults are those of a Fastly health check."""
+
+    path: str | None = Field(default=None, pattern=r"/[!-~]*")
+    """What is asked for, such as "/healthz"; left out: there are no checks."""
+
+    method: Literal["HEAD", "GET"] = "HEAD"
+    """How it is asked for."""
+
+    status: int = Field(default=200, ge=200, le=599)
+    """The status of a parent that is well."""
+
+    interval: Seconds = Field(default=5.0, gt=0)
+    """Between the begins of two checks."""
+
+    timeout: Seconds = Field(default=5.0, gt=0)
+    """A check without an answer for so long has failed."""
+
+    window: int = Field(default=5, ge=1, le=64)
+    """So many results are kept, the last ones."""
+
+    threshold: int = Field(default=3, ge=1, le=64)
+    """A parent is well while so many of them are good."""
+
+    initial: int = Field(default=3, ge=0, le=64)
+    """So many good results are assumed at the start."""
+
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        if max(self.threshold, self.initial) > self.window:
+            raise ValueError("wanted threshold <= window and initial <= window")
+        return self
+
+
+class Health(Settings):
+    """When a parent is sick and left alone: the next is asked, or stale responses stand in at once."""
+
+    failures: int = Field(default=0, ge=0, le=1000)
+    """So many failures in a row make it sick (no connection, no answer in time, 502, 503, 504); 0: they never do."""
+
+    within: Seconds = 10.0
+    """The failures lie within so long."""
+
+    rest: Seconds = 10.0
+    """It is left alone for so long; then one request is its probe, and a good answer makes it well."""
+
+    check: HealthCheck = HealthCheck()
+    """Health checks, which make it sick and well again by themselves."""
+
+    def new(self) -> health.Health:
+        """The health of one parent."""
+        check = self.check
+        return health.Health(
+            health.Ejection(self.failures, self.within, self.rest) if self.failures else None,
+            health.Checks(check.window, check.threshold, check.initial) if check.path is not None else None,
+        )
 
 
 class Node(Settings):
@@ -91,6 +190,12 @@ class Node(Settings):
 
     parent: str = "origin"
     """"origin", the name of another node, or a URL."""
+
+    failover: Failover = Failover()
+    """Who is asked when the parent fails."""
+
+    health: Health = Health()
+    """When a parent is not asked at all for a while."""
 
     countries: tuple[str, ...] = ()
     """Countries whose viewers the load test sends here; empty: any."""
@@ -120,6 +225,11 @@ class Node(Settings):
     "X-Forwarded-For", which its edges write."""
 
     _networks = field_validator("trusted")(_networks)
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The parent and those that are asked instead of it, in order."""
+        return (self.parent, *self.failover.to)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

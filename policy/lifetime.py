@@ -38,6 +38,8 @@ class Lifetime:
     """It may stand in for an origin that answers with an error."""
     unreachable_until: float
     """It may stand in for an origin that does not answer at all."""
+    sick_until: float
+    """It may stand in for an origin that is known to be sick, and not asked."""
     rule: str
     """What set the freshness lifetime: "s-maxage", "max-age", "expires", "heuristic", "default", "min", ..."""
     revalidate_always: bool = False
@@ -59,6 +61,7 @@ class Lifetime:
             refreshable_until=now + (self.refreshable_until - self.fresh_until),
             fallback_until=now + (self.fallback_until - self.fresh_until),
             unreachable_until=now + (self.unreachable_until - self.fresh_until),
+            sick_until=now + (self.sick_until - self.fresh_until),
             rule="soft-purge",
             revalidate_always=self.revalidate_always,
             may_be_stale=self.may_be_stale,
@@ -188,12 +191,15 @@ def lifetime_of(head: ResponseHead, behavior: Behavior, profile: Profile, *, ask
     strict = directives.must_revalidate or directives.proxy_revalidate or directives.no_cache
     may_be_stale = not strict and not (directives.s_maxage is not None and profile.s_maxage_forbids_stale)
     disconnected = profile.stale_when_unreachable and may_be_stale
+    unreachable_until = inf if disconnected and directives.stale_if_error is None else fallback_until
+    allowed = directives.stale_if_error if profile.origin_stale_if_error_when_sick and may_be_stale else None
     return Lifetime(
         born_at=born_at,
         fresh_until=fresh_until,
         refreshable_until=fresh_until + refresh_window,
         fallback_until=fallback_until,
-        unreachable_until=inf if disconnected and directives.stale_if_error is None else fallback_until,
+        unreachable_until=unreachable_until,
+        sick_until=max(unreachable_until, fresh_until + (allowed or 0.0)),
         rule=rule,
         revalidate_always=directives.no_cache,
         may_be_stale=may_be_stale,

@@ -33,6 +33,7 @@ class Failure(StrEnum):
     BETWEEN_BYTES_TIMEOUT = "between-bytes-timeout"
     RESET = "connection-reset"
     GARBAGE = "not-http"
+    SICK = "parent-sick"  # not asked: it has failed too often, or its health checks have
     TRUNCATED = "body-shorter-than-promised"
     TOO_LARGE = "larger-than-a-stored-response-may-be"
     INTERNAL = "an-error-of-the-edge"
@@ -40,8 +41,8 @@ class Failure(StrEnum):
 
     @property
     def status(self) -> int:
-        """What a viewer is told when nothing stored can stand in (RFC 9110 §15.6.3, §15.6.5)."""
-        return 504 if self in _LATE else 502
+        """What a viewer is told when nothing stored can stand in (RFC 9110 §15.6.3 to §15.6.5)."""
+        return 504 if self in _LATE else 503 if self is Failure.SICK else 502
 
 
 _LATE = frozenset({Failure.CONNECT_TIMEOUT, Failure.FIRST_BYTE_TIMEOUT, Failure.BETWEEN_BYTES_TIMEOUT})

@@ -187,6 +187,8 @@ class Profile:
     """How long after its freshness a stored answer stands in for a failing origin, when nothing else says so."""
     origin_stale_if_error: bool = True
     """The origin's own `stale-if-error` is heeded; False: only the behavior's."""
+    origin_stale_if_error_when_sick: bool = False
+    """It is heeded while the origin is known to be sick, whatever `origin_stale_if_error` says."""
     stale_when_unreachable: bool = True
     """A stored answer stands in for an origin that gives no answer at all, however stale, unless its own directives
     forbid (RFC 9111 §4.2.4: a cache that is disconnected)."""

@@ -123,6 +123,8 @@ class FetchRecord:
     size_bytes: int = 0
     failure: str = ""
     """Why it failed, at `landed_*` (no head came) or at `ended_*` (the body broke off)."""
+    parent: str = ""
+    """URL of the parent that answered, where the node has several."""
     kind: str = "fetch"
 
 

@@ -88,6 +88,8 @@ def test_a_commented_default_is_the_default() -> None:
     required: dict[str, Any] = {"behavior": {"path": "*"}, "token.viewer": {"key": "c2VjcmV0"}, "node": {"name": "a"}}
     samples = {
         "segment",
+        "timeouts",
+        "health",
         "linger",
         "geo",
         "lifetimes",

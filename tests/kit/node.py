@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,7 @@ async def running_node(
     countries: dict[str, str] | None = None,
     geo: Whereabouts | None = None,
     service: dict[str, Any] | None = None,
+    others: Sequence[str] = (),
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """A node in front of `parent`; `settings` go to `Node`, `service` to `Service`; `countries`: a short `geo`."""
@@ -69,6 +70,7 @@ async def running_node(
         ready=told.set_result,
         geo=geo or Whereabouts(countries=countries or {}),
         profile=profile,
+        others=others,
     )
     task = asyncio.create_task(node_runs)
     await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)

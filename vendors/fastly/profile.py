@@ -41,6 +41,7 @@ FASTLY = Profile(
     request_fields=RequestFields.FASTLY,  # HTTP headers reference; which ones always go is unverified
     # ---- stale and failing: "Staleness and revalidation" -------------------------------------------------------------
     origin_stale_if_error=False,  # used when the backend is sick or VCL says deliver_stale; a failing fetch is neither
+    origin_stale_if_error_when_sick=True,  # same page: an unhealthy backend, inside either window: stale, at once
     stale_when_unreachable=False,  # off unless general.stale_if_error says so, here a behavior's stale_if_error
     failures={  # "Fastly generated errors": 503 with these words
         "connect-timeout": FailureAnswer(503, "connection timed out"),
@@ -48,6 +49,7 @@ FASTLY = Profile(
         "between-bytes-timeout": FailureAnswer(503, "backend read error"),
         "connection-reset": FailureAnswer(503, "backend read error"),
         "not-http": FailureAnswer(503, "backend read error"),
+        "parent-sick": FailureAnswer(503, "Backend is unhealthy"),
     },
     failure_status=503,
     page=error_page,
