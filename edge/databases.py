@@ -121,14 +121,14 @@ def facts_of(record: object) -> dict[str, Any]:
         region = _code(parts[0]) if isinstance(parts, Sequence) and parts else ""
         if region:
             facts["region"] = region.upper()
-    asn = _number(record.get("autonomous_system_number") or record.get("asn"))
+    inner = record.get("traits")
+    traits = {**record, **inner} if isinstance(inner, Mapping) else record
+    asn = _number(traits.get("autonomous_system_number") or traits.get("asn"))
     if asn:
         facts["asn"] = asn
-    traits = record.get("traits")
-    flags = {**record, **traits} if isinstance(traits, Mapping) else record
-    if any(flags.get(name) is True for name in _ANONYMOUS):
+    if any(traits.get(name) is True for name in _ANONYMOUS):
         facts["anonymous"] = True
-    if any(flags.get(name) is True for name in _HOSTING):
+    if any(traits.get(name) is True for name in _HOSTING):
         facts["hosting"] = True
     return facts
 
