@@ -134,6 +134,7 @@ RECORDS = [  # a record as its maker writes it, what it tells
     ({"country": {"names": {"en": "Nowhere"}}, "registered_country": {"iso_code": "FR"}}, {"country": "FR"}),
     ({"subdivisions": [{"iso_code": "CA"}]}, {}),  # a region of no country is none
     ({"country": "Germany", "asn": "a lot", "is_anonymous": "yes"}, {}),
+    ({"country": "DEU", "asn": 2**32}, {}),
     ({"country": {"iso_code": 7}, "subdivisions": "CA", "asn": None}, {}),
     (None, {}),
     ("US", {}),

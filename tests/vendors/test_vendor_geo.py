@@ -54,6 +54,18 @@ def test_the_origin_is_told_what_is_listed_and_never_the_viewers_own_word(
     assert sent.all(field.lower()) == ([] if where == "neither" else [value])
 
 
+@pytest.mark.parametrize("policy", ["AllViewer", "CORS-CustomOrigin", "none"])
+def test_managed_policies_take_nothing_away_and_let_nothing_forged_through(policy: str) -> None:
+    behavior = Behavior(
+        path="*", cache_policy="CachingOptimized", origin_request_policy=policy,  # type: ignore[arg-type]
+        viewer_headers=("CloudFront-Viewer-Country",),
+    )  # fmt: skip
+    request = viewer(US_CA, cloudfront_viewer_country="DE", cloudfront_viewer_asn="1")
+    edge = node(CLOUDFRONT, behavior)
+    sent = fetched(edge, edge.on_request(request, NOW)).request.headers
+    assert sent.all("cloudfront-viewer-country") == ["US"] and "cloudfront-viewer-asn" not in sent
+
+
 def test_what_is_not_known_is_not_told() -> None:
     edge = node(CLOUDFRONT, Behavior(path="*", viewer_headers=("CloudFront-Viewer-Country", "CloudFront-Viewer-ASN")))
     sent = fetched(edge, edge.on_request(viewer(Place(), cloudfront_viewer_country="DE"), NOW)).request.headers
