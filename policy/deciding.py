@@ -148,7 +148,8 @@ class Deciding:
         return self._answering.plain_hit(entry, behavior, now)
 
     def _paged(self, answer: A, request: RequestHead, ticket: int, now: float, refused: str = "") -> A | Plan:
-        """The answer, or what gets the page that stands in for it; `refused`: the reason of a gate that is polite."""
+        """The answer, or what gets the page that stands in for it; `refused`: the gate's reason, where it is one that a
+        page may stand in for."""
         if not self._pages or isinstance(answer, Fetch | Join):
             return answer
         if answer.outcome is Outcome.REFUSED and not refused:
