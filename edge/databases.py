@@ -115,20 +115,20 @@ def facts_of(record: object) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     # Where an address is used; failing that, where it was registered, which is all that some networks have.
     country = _code(record.get("country")) or _code(record.get("registered_country")) or _code(record)
-    if country:
+    if len(country) == 2:
         facts["country"] = country.upper()
         parts = record.get("subdivisions")
         region = _code(parts[0]) if isinstance(parts, Sequence) and parts else ""
         if region:
             facts["region"] = region.upper()
-    asn = _number(record.get("autonomous_system_number") or record.get("asn"))
-    if asn:
+    inner = record.get("traits")
+    traits = {**record, **inner} if isinstance(inner, Mapping) else record
+    asn = _number(traits.get("autonomous_system_number") or traits.get("asn"))
+    if 0 < asn < 2**32:
         facts["asn"] = asn
-    traits = record.get("traits")
-    flags = {**record, **traits} if isinstance(traits, Mapping) else record
-    if any(flags.get(name) is True for name in _ANONYMOUS):
+    if any(traits.get(name) is True for name in _ANONYMOUS):
         facts["anonymous"] = True
-    if any(flags.get(name) is True for name in _HOSTING):
+    if any(traits.get(name) is True for name in _HOSTING):
         facts["hosting"] = True
     return facts
 
@@ -148,10 +148,10 @@ _HOSTING = ("is_hosting_provider", "is_hosting")
 
 
 def _code(value: object) -> str:
-    """An ISO code, as itself or in a record that has one."""
+    """An ISO code of one to three characters, as itself or in a record that has one."""
     if isinstance(value, Mapping):
         value = value.get("iso_code") or value.get("country_code")
-    return value if isinstance(value, str) and 1 <= len(value) <= 3 and value.isalnum() else ""
+    return value if isinstance(value, str) and 1 <= len(value) <= 3 and value.isascii() and value.isalnum() else ""
 
 
 def _number(value: object) -> int:

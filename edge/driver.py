@@ -70,6 +70,9 @@ class Driver:
         self._keying = READ_BY_POLICY | {name.lower() for behavior in behaviors for name in behavior.key.headers}
         if any(behavior.key.cookies != "none" for behavior in behaviors):
             self._keying |= {"cookie"}
+        if machine.service.gate:
+            # What viewers write there nobody reads: the machine makes them up from the place.
+            self._keying -= machine.profile.viewer_fields.keys()
         self.store.drop(machine.restore(self.store.recovered()))
 
     # ---- viewers -----------------------------------------------------------------------------------------------
@@ -79,7 +82,8 @@ class Driver:
         now = self.clock()
         told = self._explained(request, scope, now)
         plan = self.machine.on_request(request, now)
-        behavior = plan.behavior
+        # Not the plan's, which may be that of a page shown instead: the secret is in what was asked for.
+        behavior = self.machine.matcher.behavior_of(request.path)
         record = request_record(
             self.name, self.machine.events, now, request, plan,
             secret=self.machine.gate.secret_parameter(behavior),

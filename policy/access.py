@@ -49,10 +49,10 @@ class ServiceGate:
         if self._open:
             return None
         if behavior.geo is not None:
-            verdict_on_place = self._rule(behavior.geo).verdict(request.place, request.client_ip)
-            if not verdict_on_place.served:
+            served, why = self._rule(behavior.geo).verdict(request.place, request.client_ip)
+            if not served:
                 # CloudFront, "Restrict the geographic distribution of your content": a custom error page applies.
-                return Refusal(403, f"geo: {verdict_on_place.why}", paged=True)
+                return Refusal(403, f"geo: {why}", paged=True)
         if behavior.token is not None:
             verdict = self._tokens[behavior.token].check(request.path, request.query, now)
             if verdict is Verdict.EXPIRED:

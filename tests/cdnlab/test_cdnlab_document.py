@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from mmdb_writer import MMDBWriter
 
 from cdnlab.document import Loaded, parse, read
 from cdnlab.errors import BadDocument, BadUsage
@@ -157,6 +158,17 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert document.tokens["v"].key_file == tmp_path / "viewer.key"
     assert document.streams[0].source == str(tmp_path / "clip.mp4")
     assert (document.origin.vod, document.origin.storage) == (tmp_path / "vod", tmp_path / "media")
+
+
+def test_geo_databases_are_files_beside_it_or_iptocc(tmp_path: Path) -> None:
+    MMDBWriter(database_type="Test-Country").to_db_file(str(tmp_path / "country.mmdb"))
+    text = '[[behavior]]\npath = "*"\ngeo = { deny = ["AS64500"] }\n[geo]\ndatabases = ["country.mmdb", "iptocc"]'
+    # A file may know operators: what it holds is not read through for that.
+    assert load(text, tmp_path).document.geo.databases == (str(tmp_path / "country.mmdb"), "iptocc")
+    (tmp_path / "country.mmdb").write_bytes(b"country,network\n")
+    (complaint,) = complaints_of(text, tmp_path)
+    assert complaint.startswith("cdn.toml:5:14: geo.databases[0]: found ")
+    assert "country.mmdb, which is none or is damaged, wanted an MMDB file" in complaint
 
 
 def test_the_origin_cuts_as_the_encoder_is_told() -> None:

@@ -124,7 +124,7 @@ def test_addresses_that_are_remembered_are_those_that_are_read() -> None:
 
 RECORDS = [  # a record as its maker writes it, what it tells
     ({"country": {"iso_code": "US"}, "traits": {"is_anonymous_proxy": True}}, {"country": "US", "anonymous": True}),  # GeoLite2-Country
-    ({"traits": {"is_hosting_provider": True}}, {"hosting": True}),  # GeoIP2 Enterprise, Insights
+    ({"traits": {"is_hosting_provider": True, "autonomous_system_number": 64500}}, {"asn": 64500, "hosting": True}),  # GeoIP2-Enterprise
     ({"is_anonymous": True, "is_tor_exit_node": True}, {"anonymous": True}),  # GeoIP2-Anonymous-IP
     ({"is_anonymous": False, "is_hosting_provider": False}, {}),
     ({"autonomous_system_number": 64500}, {"asn": 64500}),  # GeoLite2-ASN
@@ -134,6 +134,7 @@ RECORDS = [  # a record as its maker writes it, what it tells
     ({"country": {"names": {"en": "Nowhere"}}, "registered_country": {"iso_code": "FR"}}, {"country": "FR"}),
     ({"subdivisions": [{"iso_code": "CA"}]}, {}),  # a region of no country is none
     ({"country": "Germany", "asn": "a lot", "is_anonymous": "yes"}, {}),
+    ({"country": "DEU", "asn": 2**32}, {}),
     ({"country": {"iso_code": 7}, "subdivisions": "CA", "asn": None}, {}),
     (None, {}),
     ("US", {}),

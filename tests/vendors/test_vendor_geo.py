@@ -12,7 +12,7 @@ from policy.place import Place
 from policy.plan import Fetch, Join, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile
 from policy.record import Outcome
-from policy.service import Behavior, ErrorPage, Geo, Key, Service
+from policy.service import Behavior, ErrorPage, Geo, Key, Service, Token
 from replay import read_trace, replay_node
 from tests.kit.http import ask as ask_url
 from tests.kit.node import running_node
@@ -52,6 +52,18 @@ def test_the_origin_is_told_what_is_listed_and_never_the_viewers_own_word(
     forged = {field.lower().replace("-", "_"): "forged"}
     sent = fetched(edge, edge.on_request(viewer(US_CA, **forged), NOW)).request.headers
     assert sent.all(field.lower()) == ([] if where == "neither" else [value])
+
+
+@pytest.mark.parametrize("policy", ["AllViewer", "CORS-CustomOrigin", "none"])
+def test_managed_policies_take_nothing_away_and_let_nothing_forged_through(policy: str) -> None:
+    behavior = Behavior(
+        path="*", cache_policy="CachingOptimized", origin_request_policy=policy,  # type: ignore[arg-type]
+        viewer_headers=("CloudFront-Viewer-Country",),
+    )  # fmt: skip
+    request = viewer(US_CA, cloudfront_viewer_country="DE", cloudfront_viewer_asn="1")
+    edge = node(CLOUDFRONT, behavior)
+    sent = fetched(edge, edge.on_request(request, NOW)).request.headers
+    assert sent.all("cloudfront-viewer-country") == ["US"] and "cloudfront-viewer-asn" not in sent
 
 
 def test_what_is_not_known_is_not_told() -> None:
@@ -176,8 +188,10 @@ def test_pages_and_viewer_fields_on_the_wire_and_replayed(tmp_path: Path) -> Non
     behaviors = (
         Behavior(path="/keyed/*", key=Key(headers=("CloudFront-Viewer-Country-Region", "CloudFront-Viewer-ASN"))),
         Behavior(path="/errors/*"),
+        Behavior(path="/signed/*", geo=Geo(deny=("KP",)), token="viewer"),
         Behavior(path="*", geo=Geo(deny=("KP",))),
     )
+    settings = {"error_pages": PAGES, "tokens": {"viewer": Token(key="c2VjcmV0IG9mIHRoZSB0ZXN0cw==")}}
     geo = Whereabouts(
         countries={"203.0.113.0/24": "DE", "198.51.100.0/24": "KP", "192.0.2.0/25": "US-CA", "192.0.2.128/25": "US-NY"},
         asns={"192.0.2.0/24": 64500},
@@ -187,7 +201,7 @@ def test_pages_and_viewer_fields_on_the_wire_and_replayed(tmp_path: Path) -> Non
         async with (
             running_origin() as origin,
             running_node(
-                origin.url, *behaviors, profile=CLOUDFRONT, records=records, geo=geo, service={"error_pages": PAGES}
+                origin.url, *behaviors, profile=CLOUDFRONT, records=records, geo=geo, service=settings
             ) as edge,
         ):
             for path, body in {
@@ -200,6 +214,7 @@ def test_pages_and_viewer_fields_on_the_wire_and_replayed(tmp_path: Path) -> Non
                 shown = await edge.get("/a", cdnlab_client_ip="198.51.100.9")
                 assert (shown.status, shown.body) == (200, b"<h1>elsewhere</h1>")
             assert (await edge.get("/a", cdnlab_client_ip="203.0.113.9")).body == b"body"
+            assert (await edge.get("/signed/a?token=4_secret", cdnlab_client_ip="198.51.100.9")).status == 200
             head = await ask_url(edge.url, "/a", method="HEAD", cdnlab_client_ip="198.51.100.9")
             assert (head.status, head["content-length"], head.body) == (200, "18", b"")
             refused = await ask_url(edge.url, "/a", method="POST", body=b"x", cdnlab_client_ip="198.51.100.9")
@@ -210,12 +225,14 @@ def test_pages_and_viewer_fields_on_the_wire_and_replayed(tmp_path: Path) -> Non
             assert origin.count == {"/errors/elsewhere.html": 1, "/a": 1, "/keyed/a": 3}
 
     asyncio.run(run())
+    # Neither what was signed nor what was forged is written down.
+    assert "secret" not in records.read_text() and "XX" not in records.read_text()
     asked = [line for line in map(json.loads, records.read_text().splitlines()) if line["kind"] == "request"]
     told = [(line["outcome"], line["reason"], line["cause"]) for line in asked if line["country"] == "KP"]
-    assert told == [("refused", "geo: KP is denied", None)] * 4
+    assert told == [("refused", "geo: KP is denied", None)] * 5
     assert [(line["region"], line["asn"]) for line in asked if line["country"] == "US"] == [
         ("CA", 64500), ("NY", 64500), ("CA", 64500),
     ]  # fmt: skip
-    service = Service(name="fra", profile="cloudfront", behaviors=behaviors, error_pages=PAGES)
+    service = Service(name="fra", profile="cloudfront", behaviors=behaviors, **settings)  # type: ignore[arg-type]
     replayed = replay_node(read_trace(records), service, CLOUDFRONT)
     assert replayed.differences == [] and replayed.requests == len(asked)
