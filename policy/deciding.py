@@ -157,8 +157,10 @@ class Deciding:
             request, behavior, index=self.index, profile=self.profile, alone_until=alone_until, key=key, now=now
         )
 
-    def _plan(self, request: RequestHead, behavior: Behavior, ticket: int, now: float) -> Plan:
+    def _plan(self, request: RequestHead, behavior: Behavior, ticket: int, now: float, *, alone: bool = False) -> Plan:
+        """`alone`: it waits for nobody, whatever the store says."""
         judgement = self.judged(request, behavior, now)
+        judgement.alone = judgement.alone or alone
         entry, cause = judgement.entry, judgement.cause
         if cause is None:
             assert entry is not None

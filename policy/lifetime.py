@@ -177,6 +177,8 @@ def lifetime_of(head: ResponseHead, behavior: Behavior, profile: Profile, *, ask
         directives = replace(directives, no_cache=False, no_store=False, private=False)
     seconds, rule = freshness(head, behavior, profile, now)
     born_at = now - initial_age(head, asked_at, now, from_date=profile.age_from_date)
+    if rule == "expires" and profile.expires_restarts_age:
+        born_at = now
     from_arrival = profile.bounds_from_arrival and rule in _OUR_BOUNDS
     fresh_until = (now if from_arrival or (rule == "expires" and profile.expires_from_now) else born_at) + (
         seconds or 0.0

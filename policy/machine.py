@@ -314,14 +314,14 @@ class EdgeMachine(Purging):
         share_always: bool = False,
     ) -> None:
         """Answer one who joined: with what landed if it may be reused for it, else on its own."""
-        if self._answers(entry, waiter, now) and (
-            share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)
-        ):
+        fits = self._answers(entry, waiter, now)
+        if fits and (share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)):
             landing.answers[waiter.ticket] = self._answering.after_fetch(
                 entry, waiter.request, fetch, waiter.behavior, Outcome.COLLAPSED, waiter.plan.cause, now
             )
         else:
-            self._decide_for(waiter, landing, now)
+            # What may not be shared now may not be shared after another such wait either.
+            self._decide_for(waiter, landing, now, alone=fits)
 
     @staticmethod
     def _answers(entry: Entry, waiter: Waiter, now: float) -> bool:
@@ -338,9 +338,9 @@ class EdgeMachine(Purging):
         for waiter in flight.waiters:
             self._decide_for(waiter, landing, now)
 
-    def _decide_for(self, waiter: Waiter, landing: Landing, now: float) -> None:
+    def _decide_for(self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False) -> None:
         """A second decision for one who waited in vain, under the same ticket; a `Join` simply waits on."""
-        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now)
+        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now, alone=alone)
         if not isinstance(plan, Join):
             landing.answers[waiter.ticket] = plan
 

@@ -120,6 +120,8 @@ class Profile:
     """`ttl.min`, `ttl.default` and `ttl.max` count from the arrival, whatever Age came with the answer."""
     expires_from_now: bool = False
     """`Expires` is an instant on our clock; False: its distance from Date (RFC 9111 §4.2.1)."""
+    expires_restarts_age: bool = False
+    """An answer whose lifetime `Expires` set is new on arrival, whatever Age came with it."""
     age_from_date: bool = True
     """An old Date makes an answer old (RFC 9111 §4.2.3); False: only `Age` does."""
     zero_ttls_disable: bool = False
