@@ -21,6 +21,8 @@ READ_BY_POLICY = frozenset(
         "via",
         "authorization",
         "accept-encoding",
+        "content-length",
+        "transfer-encoding",
     }
 )
 """Request fields the policy reads whatever the settings; those of keys and of Vary come on top."""
@@ -80,6 +82,7 @@ def request_record(
         from_node="" if viewers else last_node(request),
         fetch=plan.id if isinstance(plan, Fetch) else plan.fetch_id if isinstance(plan, Join | Serve) else 0,
         session=session,
+        reason="" if isinstance(plan, Refuse) else plan.refused,
     )
 
 

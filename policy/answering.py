@@ -157,13 +157,20 @@ class Answering:
         wanted = request.headers.first("range") if request.method == "GET" else None
         if entry.part is not None:
             self._cut_part(served, wanted or "", entry.part)
-        elif entry.status == 200 and wanted is not None and entry.length is not None:
+        elif entry.status == 200 and wanted is not None and entry.length is not None and self._may_cut(entry, wanted):
             self._cut(served, wanted, request, entry.length, now)
         # Stored from a chunked answer: now its length is known. A 204 has none.
         unsized = served.status == entry.status != 204 and entry.part is None
         if unsized and entry.length is not None and not any(name == "content-length" for name, _ in served.headers):
             served.headers.append(("content-length", str(entry.length)))
         return served
+
+    def _may_cut(self, entry: Entry, wanted: str) -> bool:
+        """Whether this CDN answers those ranges of that response with less than the whole."""
+        profile = self._profile
+        if profile.range_needs_length and "content-length" not in entry.headers:
+            return False
+        return not profile.ranges_in_order or ranges.in_order(wanted, entry.length or 0)
 
     def _cut(self, served: Serve, wanted: str, request: RequestHead, length: int, now: float) -> None:
         """Answer byte ranges from a stored 200 (RFC 9110 §14.2): one as itself, several as multipart/byteranges."""

@@ -13,7 +13,7 @@ from policy.access import Gate, ServiceGate
 from policy.answering import Answering
 from policy.eviction import Room
 from policy.flights import Flight, FlightTable, Waiter
-from policy.forward import conditional, for_the_rest, forwarded, has_conditions, hops_left, visited
+from policy.forward import conditional, for_the_rest, forwarded, has_body, has_conditions, hops_left, visited
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
 from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding
@@ -26,10 +26,14 @@ from policy.profile import RFC9111, Profile, RequestFields
 from policy.record import Cause, Outcome
 from policy.service import Behavior, Service
 from policy.settling import settled
+from policy.storing import forwards_cookies
 
 DECISIVE = frozenset(
-    {"cache-control", "pragma", "via", "range", "if-range", "if-none-match", "if-modified-since", "authorization"}
-)
+    {
+        "cache-control", "pragma", "via", "range", "if-range", "if-none-match", "if-modified-since", "authorization",
+        "content-length", "transfer-encoding",
+    }
+)  # fmt: skip
 """Request fields that may change what a fresh stored response is good for; without them a hit is a hit."""
 
 NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
@@ -104,9 +108,11 @@ class Deciding:
             return self._refuse(204, "max-forwards: 0", behavior, now)
         if behavior.methods != "all" and request.method not in behavior.methods.split(", "):
             return self._refuse(403, f"method: {request.method} is not let through here", behavior, now)
+        if self.profile.get_body_refused and request.method in ("GET", "HEAD") and has_body(request):
+            return self._refuse(403, f"body: a {request.method} has none here", behavior, now)
         refusal = self.gate.refusal(request, behavior, now)
         if refusal is not None:
-            return self._refuse(refusal.status, refusal.reason, behavior, now)
+            return self._turned_away(self._refuse(refusal.status, refusal.reason, behavior, now), request, now)
         secret = self.gate.secret_parameter(behavior)
         if secret is not None:
             request = replace(request, query=drop_parameter(request.query, secret))
@@ -134,10 +140,23 @@ class Deciding:
         self.room.touch(entry)
         return self._answering.plain_hit(entry, behavior, now)
 
+    def _turned_away(self, refuse: Refuse, request: RequestHead, now: float) -> Plan:
+        """The gate's no, or the page for it where the profile shows one."""
+        if refuse.reason.partition(":")[0] not in self.profile.refusals_paged:
+            return refuse
+        plan = self._shown(refuse, request, self._next_id(), now)
+        if not isinstance(plan, Refuse):
+            plan.refused = refuse.reason
+        return plan
+
     def _paged(self, answer: A, request: RequestHead, ticket: int, now: float) -> A | Plan:
         """The answer, or what gets the page that stands in for it."""
         if not self._pages or isinstance(answer, Fetch | Join) or answer.outcome is Outcome.REFUSED:
             return answer
+        return self._shown(answer, request, ticket, now)
+
+    def _shown(self, answer: A, request: RequestHead, ticket: int, now: float) -> A | Plan:
+        assert isinstance(answer, Serve | Refuse | Relay)
         page = self._pages.instead_of(answer.status, request)
         if page is None or (isinstance(answer, Serve) and answer.refresh is not None):
             return answer
@@ -239,7 +258,7 @@ class Deciding:
         """Open a flight for what the judgement found missing; ticket 0: nobody waits, it refreshes."""
         entry, ranged = judgement.entry, judgement.ranged
         # With something stored, its own validators ask; the client's conditions are answered from the outcome.
-        own = entry is None and ticket != 0 and self.profile.forward_conditions and has_conditions(request)
+        own = entry is None and ticket != 0 and has_conditions(request) and self._passes_conditions(behavior)
         upstream = self._upstream(request, behavior, conditions=own, ranges=ranged)
         upstream.method = "GET"
         purpose = Purpose.MISS
@@ -264,6 +283,12 @@ class Deciding:
             flight_key=judgement.flight_key,
         )
         return self._open(fetch, request, behavior)
+
+    def _passes_conditions(self, behavior: Behavior) -> bool:
+        profile = self.profile
+        if not profile.forward_conditions:
+            return False
+        return profile.conditions_beside_cookies or not forwards_cookies(behavior, profile)
 
     def _upstream(
         self, request: RequestHead, behavior: Behavior, *, conditions: bool = True, ranges: bool = True

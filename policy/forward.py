@@ -31,6 +31,11 @@ def has_conditions(request: RequestHead) -> bool:
     return any(name in CONDITIONS for name, _ in request.headers.lines)
 
 
+def has_body(request: RequestHead) -> bool:
+    """Whether the head announces one (RFC 9110 §6.4.1); `Content-Length: 0` announces none."""
+    return "transfer-encoding" in request.headers or request.headers.first("content-length") not in (None, "0")
+
+
 def hops_left(request: RequestHead) -> int | None:
     """Max-Forwards as a number; None when absent or unreadable (RFC 9110 §7.6.2)."""
     return delta_seconds(request.headers.first("max-forwards"))

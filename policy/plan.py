@@ -82,6 +82,8 @@ class Fetch:
     sent_at: float = 0.0
     flight_key: str = ""
     """What others must ask for to wait on it: the cache key, and the range where one was passed on."""
+    refused: str = ""
+    """The gate's refusal that this gets a page for, as the record tells it; "" for nearly all."""
 
     @property
     def outcome(self) -> Outcome:
@@ -97,6 +99,8 @@ class Join:
     fetch_id: int
     behavior: Behavior
     cause: Cause | None
+    refused: str = ""
+    """As in `Fetch`."""
 
     @property
     def outcome(self) -> Outcome:
@@ -123,6 +127,8 @@ class Serve:
     """To be started behind the viewer's back."""
     fetch_id: int = 0
     """The fill that brought it, for the record; 0 for a hit."""
+    refused: str = ""
+    """As in `Fetch`."""
 
 
 @dataclass(slots=True)

@@ -174,6 +174,14 @@ class Profile:
     """Nothing stored for the request: its own conditions go to the origin (RFC 9111 §4.3.2)."""
     range_forwarded: bool = True
     """Nothing stored for a range request: it goes on as it is, and the part is kept. False: the whole is fetched."""
+    range_needs_length: bool = False
+    """A stored answer that came without Content-Length (chunked) is sent whole, whatever range is asked for."""
+    ranges_in_order: bool = False
+    """Several ranges are answered only where they ascend and do not overlap; others get the whole."""
+    conditions_beside_cookies: bool = True
+    """`forward_conditions` holds also where the behavior forwards cookies."""
+    get_body_refused: bool = False
+    """A GET or HEAD that carries a body is refused with 403."""
     head_as_get: bool = False
     """A HEAD that the store cannot answer is asked as a GET, whose answer is kept."""
     unsafe_invalidates: bool = True
@@ -190,6 +198,8 @@ class Profile:
     forbid (RFC 9111 §4.2.4: a cache that is disconnected)."""
     s_maxage_forbids_stale: bool = True
     """`s-maxage` carries proxy-revalidate with it (RFC 9111 §5.2.2.10)."""
+    refusals_paged: frozenset[str] = frozenset()
+    """Rules of the gate ("geo") whose refusals a page in place of errors stands in for."""
     failures_held: bool = False
     """A parent that failed is left alone for the behavior's `error_ttl`: what stood in for it stands in so long."""
     failures: Mapping[str, FailureAnswer] = field(default_factory=dict)

@@ -43,9 +43,12 @@ class RecordedGate:
 
     def refusal(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None:
         record = self.record
-        if record is None or record.outcome is not Outcome.REFUSED:
+        if record is None:
             return None
-        return Refusal(record.status, record.reason)
+        if record.outcome is Outcome.REFUSED:
+            return Refusal(record.status, record.reason)
+        # Refused, and answered with a page that has an outcome and a status of its own.
+        return Refusal(403, record.reason) if record.reason.startswith("geo:") else None
 
     def secret_parameter(self, behavior: Behavior) -> str | None:
         return None

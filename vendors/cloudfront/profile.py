@@ -33,6 +33,10 @@ CLOUDFRONT = Profile(
     key_query="none",  # "Understand the cache key": by default, the distribution's domain name and the path
     vary_selects=False,  # "Request and response behavior" (2023): only what the cache policy lists makes variants
     # ---- requests ----------------------------------------------------------------------------------------------------
+    range_needs_length=True,  # "How CloudFront processes range GETs": an origin that sends chunks: the whole object
+    ranges_in_order=True,  # same page: invalid, descending or overlapping ranges: 200 and the whole object
+    conditions_beside_cookies=False,  # "Request and response behavior" (2023): not when cookies are forwarded
+    get_body_refused=True,  # same page: GET with a body: 403
     request_directives=False,  # "Manage how long content stays": viewers' Cache-Control and Pragma are ignored
     request_fields=RequestFields.CLOUDFRONT,  # "Control origin requests with a policy"; the legacy table (2023)
     cache_policies=CACHE_POLICIES,  # "Use managed cache policies"
@@ -41,6 +45,7 @@ CLOUDFRONT = Profile(
     # ---- stale and failing -------------------------------------------------------------------------------------------
     stale_if_error=31_536_000.0,  # "HTTP 4xx and 5xx": an expired copy is served when the origin answers 5xx or is away
     s_maxage_forbids_stale=False,  # same page: that holds without regard to what set the lifetime
+    refusals_paged=frozenset({"geo"}),  # "Restrict the geographic distribution": the 403 may have a custom page
     failures_held=True,  # same page: the origin is asked again after ErrorCachingMinTTL
     failures={  # "HTTP 502 status code", "HTTP 504 status code", detailed types of "Standard logging"
         "connect-refused": _CONNECT,
