@@ -124,6 +124,7 @@ class Driver:
             headers=headers,
             client_ip=client_ip,
             country=self._countries.country_of(client_ip) if self.machine.service.gate else "",
+            trusted=self._countries.is_trusted(_peer(scope)),
         )
 
     def _explained(self, request: RequestHead, scope: Scope, now: float) -> bytes | None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+from policy.debug import fetched_by
 from policy.fields import ranges
 from policy.index import Entry
 from policy.messages import Headers, RequestHead, ResponseHead
 from policy.plan import Failure, Fetch, Refuse, Relay, Serve
-from policy.profile import FailureAnswer, Profile
+from policy.profile import FailureAnswer, Profile, ResponseFields
 from policy.record import Cause, Outcome
 from policy.revalidate import IN_A_304, holds, range_applies
 from policy.service import Behavior
@@ -25,6 +26,11 @@ class Answering:
         self._profile = profile
         self.fresh_id = fresh_id or numbered(name)
         self._signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
+
+    def fetched(self, response: ResponseHead, now: float) -> None:
+        """Note on what the parent sent that this node fetched it, where the profile keeps such notes."""
+        if self._profile.response_fields is ResponseFields.FASTLY:
+            fetched_by(response.headers, self._signer.identity, now)
 
     def from_store(self, entry: Entry, request: RequestHead, behavior: Behavior, outcome: Outcome, now: float) -> Serve:
         """A hit, fresh or stale: the parent was not asked."""
@@ -102,6 +108,10 @@ class Answering:
             int(age) if age is not None and age.isascii() and age.isdigit() else None,
         )  # fmt: skip
         lines += self._signer.by_request(response.headers, hits=0, started_at=fetch.sent_at, now=now, asked=True)
+        lines = self._signer.debugged(
+            lines, response.headers, request, fetch.behavior, fetch.key, None, outcome,
+            started_at=fetch.sent_at, now=now,
+        )  # fmt: skip
         bodiless = request.method == "HEAD" or response.status in (204, 304)
         return Relay(response.status, lines, outcome, cause, fetch.behavior, fetch.id, body=not bodiless)
 
@@ -141,12 +151,12 @@ class Answering:
         came = headers or entry.headers
         lines = self._signer.signed(came, behavior, entry.status, outcome, member, age)
         if not plain:
+            started_at = now if fetch is None else fetch.sent_at
             lines += self._signer.by_request(
-                came,
-                hits=entry.hits,
-                started_at=now if fetch is None else fetch.sent_at,
-                now=now,
-                asked=fetch is not None,
+                came, hits=entry.hits, started_at=started_at, now=now, asked=fetch is not None
+            )
+            lines = self._signer.debugged(
+                lines, came, request, behavior, entry.key, entry, outcome, started_at=started_at, now=now
             )
         served = Serve(entry, entry.status, lines, outcome, cause, behavior, fetch_id=fetch.id if fetch else 0)
         served.body = request.method != "HEAD" and entry.status not in (204, 304)

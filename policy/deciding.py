@@ -31,10 +31,11 @@ from policy.storing import forwards_cookies
 DECISIVE = frozenset(
     {
         "cache-control", "pragma", "via", "range", "if-range", "if-none-match", "if-modified-since", "authorization",
-        "content-length", "transfer-encoding",
+        "content-length", "transfer-encoding", "fastly-debug", "fastly-ff",
     }
 )  # fmt: skip
-"""Request fields that may change what a fresh stored response is good for; without them a hit is a hit."""
+"""Request fields that may change what a fresh stored response is good for, or what is told with it; without them a hit
+is a hit. A record keeps them all (`edge/recording.py`), so that a replay takes the same way."""
 
 NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
 """TRACE would show a client the fields that nodes add for one another (RFC 9110 §9.3.8); CONNECT is a tunnel's."""
@@ -70,6 +71,7 @@ class Deciding:
             if behavior.cache
             and (key_of := plain_key(behavior)) is not None
             and (not service.gate or (behavior.token is None and behavior.geo is None))
+            and behavior.server_timing in ("off", 0)  # else some answers carry it, others not
         }
         """Behaviors (by identity) under which a plain hit needs no look at gate or key rules."""
         self._pages = Pages(service)

@@ -66,6 +66,7 @@ class EdgeMachine(Purging):
         if "date" not in response.headers:
             # A recipient with a clock adds it when it stores or forwards (RFC 9110 §6.6.1).
             response.headers.lines.append(("date", format_date(now)))
+        self._answering.fetched(response, now)
         if fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)
         elif response.status == 304 and fetch.entry is not None:

@@ -79,6 +79,8 @@ class RequestHead:
     client_ip: str = ""
     country: str = ""
     """ISO 3166-1 code the shell found for `client_ip`; "" when unknown."""
+    trusted: bool = False
+    """The peer is in one of the node's trusted networks: what it asks to be told of the inside, it is told."""
 
     @property
     def target(self) -> str:
