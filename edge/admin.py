@@ -45,8 +45,8 @@ def purge_order(values: Any) -> PurgeOrder:
     return PurgeOrder(kind, value, soft=soft)
 
 
-def admin_app(driver: Driver, countries: Countries) -> Starlette:
-    """GET /healthz, GET /explain?url=URL, POST /purge."""
+def admin_app(driver: Driver, countries: Countries, *, viewers: str) -> Starlette:
+    """GET /healthz, GET /explain?url=URL, POST /purge. `viewers`: the URL at which viewers come."""
     machine = driver.machine
 
     async def healthz(_: Request) -> Response:
@@ -73,6 +73,7 @@ def admin_app(driver: Driver, countries: Countries) -> Starlette:
             (name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in wanted)
         )
         peer = request.client.host if request.client else ""
+        asked_of.host = asked_of.headers.first("host") or asked_of.host or urlsplit(viewers).netloc
         asked_of.client_ip = countries.client(peer, asked_of.headers.first(CLIENT_IP))
         asked_of.country = countries.country_of(asked_of.client_ip)
         return JSONResponse(explain(machine, asked_of, driver.clock()))

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from cachetools import LRUCache
 
-from policy.access import Gate, ServiceGate
+from policy.access import Gate, Refusal, ServiceGate
 from policy.answering import Answering
 from policy.eviction import Room
 from policy.flights import Flight, FlightTable, Waiter
@@ -24,7 +24,7 @@ from policy.parts import may_be_completed
 from policy.plan import Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile, RequestFields
 from policy.record import Cause, Outcome
-from policy.service import Behavior, Service
+from policy.service import Behavior, ErrorPage, Service
 from policy.settling import settled
 from policy.storing import forwards_cookies
 
@@ -81,8 +81,9 @@ class Deciding:
         """Tickets that wait for a page in place of an error -> the status to tell with it."""
         self._answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
         self._filling: dict[int, Entry] = {}
-        self._alone_until: LRUCache[str, float] = LRUCache(65_536)
-        """Keys whose last answer could not be shared: requests for them do not wait for one another."""
+        self._alone_until: LRUCache[str, tuple[float, str]] = LRUCache(65_536)
+        """Keys whose last answer could not be shared, until when, and why: requests for them do not wait for one
+        another."""
         self._failing: LRUCache[str, tuple[float, Refuse]] = LRUCache(4096)
         """Keys whose fill failed, until when the parent is left alone, and what is said meanwhile."""
         self._purges: list[tuple[int, PurgeOrder]] = []
@@ -102,17 +103,7 @@ class Deciding:
             served = self._plain_hit(request, behavior, key_of(request), now)
             if served is not None:
                 return served
-        if visited(request, self.service.name):
-            return self._refuse(508, f"loop: the request has passed {self.service.name} before", behavior, now)
-        if request.method in NEVER_FORWARDED:
-            return self._refuse(405, f"method: {request.method} is not for a cache to forward", behavior, now)
-        if request.method == "OPTIONS" and hops_left(request) == 0:
-            return self._refuse(204, "max-forwards: 0", behavior, now)
-        if behavior.methods != "all" and request.method not in behavior.methods.split(", "):
-            return self._refuse(403, f"method: {request.method} is not let through here", behavior, now)
-        if self.profile.get_body_refused and request.method in ("GET", "HEAD") and has_body(request):
-            return self._refuse(403, f"body: a {request.method} has none here", behavior, now)
-        refusal = self.gate.refusal(request, behavior, now)
+        refusal = self.barred(request, behavior) or self.gate.refusal(request, behavior, now)
         if refusal is not None:
             return self._turned_away(self._refuse(refusal.status, refusal.reason, behavior, now), request, now)
         secret = self.gate.secret_parameter(behavior)
@@ -122,6 +113,37 @@ class Deciding:
             request = with_reduced_coding(request)
         ticket = self._next_id()
         return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+
+    def barred(self, request: RequestHead, behavior: Behavior) -> Refusal | None:
+        """Why no gate need be asked about this request: it is none that this node answers from store or parent."""
+        method = request.method
+        if visited(request, self.service.name):
+            return Refusal(508, f"loop: the request has passed {self.service.name} before")
+        if method in NEVER_FORWARDED:
+            return Refusal(405, f"method: {method} is not for a cache to forward")
+        if method == "OPTIONS" and hops_left(request) == 0:
+            return Refusal(204, "max-forwards: 0")
+        if behavior.methods != "all" and method not in behavior.methods.split(", "):
+            return Refusal(403, f"method: {method} is not let through here")
+        if self.profile.get_body_refused and method in ("GET", "HEAD") and has_body(request):
+            return Refusal(403, f"body: a {method} has none here")
+        return None
+
+    def page_for(self, status: int, request: RequestHead, refusal: Refusal | None = None) -> ErrorPage | None:
+        """The page that this request is shown instead of such a status, or of this refusal."""
+        if refusal is not None and refusal.reason.partition(":")[0] not in self.profile.refusals_paged:
+            return None
+        return self._pages.instead_of(status, request)
+
+    def alone(self, key: str, now: float) -> tuple[float, str] | None:
+        """(until when, why) requests for this key go to the parent each by itself; None: they wait for one another."""
+        mark = self._alone_until.get(key)
+        return mark if mark is not None and now < mark[0] else None
+
+    def failing(self, key: str, now: float) -> tuple[float, Refuse] | None:
+        """(until when, what is said) of a parent that failed for this key and is left alone; None where it is asked."""
+        held = self._failing.get(key)
+        return held if held is not None and now < held[0] else None
 
     def _plain_hit(self, request: RequestHead, behavior: Behavior, key: str, now: float) -> Serve | None:
         """The usual case, short: a GET that asks for nothing special, of a fresh response that varies on nothing.
@@ -144,7 +166,7 @@ class Deciding:
 
     def _turned_away(self, refuse: Refuse, request: RequestHead, now: float) -> Plan:
         """The gate's no, or the page for it where the profile shows one."""
-        if refuse.reason.partition(":")[0] not in self.profile.refusals_paged:
+        if self.page_for(refuse.status, request, Refusal(refuse.status, refuse.reason)) is None:
             return refuse
         plan = self._shown(refuse, request, self._next_id(), now)
         if not isinstance(plan, Refuse):
@@ -173,10 +195,8 @@ class Deciding:
     def judged(self, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
         """What the request would get now; nothing is touched."""
         key = cache_key(request, behavior)
-        alone_until = self._alone_until.get(key, 0.0)
-        return judge(
-            request, behavior, index=self.index, profile=self.profile, alone_until=alone_until, key=key, now=now
-        )
+        alone = self.alone(key, now) is not None
+        return judge(request, behavior, index=self.index, profile=self.profile, alone=alone, key=key, now=now)
 
     def _plan(self, request: RequestHead, behavior: Behavior, ticket: int, now: float, *, alone: bool = False) -> Plan:
         """`alone`: it waits for nobody, whatever the store says."""
@@ -219,13 +239,11 @@ class Deciding:
         self, key: str, entry: Entry | None, request: RequestHead, behavior: Behavior, now: float
     ) -> Serve | Refuse | None:
         """What stands in for a parent that failed a moment ago and is not asked again so soon."""
-        failing = self._failing.get(key)
+        failing = self.failing(key, now)
         if failing is None:
+            self._failing.pop(key, None)
             return None
-        until, said = failing
-        if now >= until:
-            del self._failing[key]
-            return None
+        said = failing[1]
         if entry is not None and entry.part is None and now < entry.life.fallback_until:
             self.room.touch(entry)
             return self._answering.from_store(entry, request, behavior, Outcome.HIT_STALE, now)

@@ -238,7 +238,7 @@ class EdgeMachine(Purging):
                 return landing
             marked = why_not not in self.profile.unmarked
             if marked:
-                self._alone_until[fetch.key] = now + self.profile.hit_for_pass
+                self._alone_until[fetch.key] = (now + self.profile.hit_for_pass, why_not)
             for waiter in flight.waiters:
                 if not marked and waiter.plan is not fetch:
                     self._decide_for(waiter, landing, now)
@@ -277,7 +277,7 @@ class EdgeMachine(Purging):
             self._alone_until.pop(fetch.key, None)
         else:
             # Every use of it asks the parent, so nobody should wait for somebody else's answer.
-            self._alone_until[fetch.key] = now + self.profile.hit_for_pass
+            self._alone_until[fetch.key] = (now + self.profile.hit_for_pass, "not-fresh")
         self._answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False)
         return landing
 

@@ -59,6 +59,8 @@ VECTORS = [  # id, behavior, the origin's answer, seconds at the edge or why it 
     ("301-max-age", USUAL, says(301, cache_control="max-age=60", location="/b"), 60),
     ("307-no-store", USUAL, says(307, cache_control="no-store", location="/b"), "no-store"),
     ("error-no-store", USUAL, says(500, cache_control="no-store"), 10),
+    ("error-no-cache", USUAL, says(404, cache_control="no-cache"), 10),
+    ("error-private", USUAL, says(503, cache_control="private, max-age=60"), 60),
     ("error-max", bounds(0, 30, 30), says(404, cache_control="max-age=600"), 30),
     ("error-expires", USUAL, says(404, expires=at(300)), 300),
     ("403-told", USUAL, says(403, cache_control="max-age=60"), 60),
