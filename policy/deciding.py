@@ -241,7 +241,6 @@ class Deciding:
         """What stands in for a parent that failed a moment ago and is not asked again so soon."""
         failing = self.failing(key, now)
         if failing is None:
-            self._failing.pop(key, None)
             return None
         said = failing[1]
         if entry is not None and entry.part is None and now < entry.life.fallback_until:

@@ -86,7 +86,9 @@ def cache_key(request: RequestHead, behavior: Behavior) -> str:
     """
     query = keyed_query(request.query, behavior)
     text = request.path if query is None else f"{request.path}?{query}"
-    return text + "".join(f"\n{name}: {value}" for name, value in further_parts(request, behavior))
+    for name, value in further_parts(request, behavior):
+        text += f"\n{name}: {value}"
+    return text
 
 
 def further_parts(request: RequestHead, behavior: Behavior) -> list[tuple[str, str]]:

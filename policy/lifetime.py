@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import NamedTuple
 
-from policy.directives import ruling
+from policy.directives import Ruling, ruling
 from policy.fields import cache_control, dates
 from policy.fields.cache_control import CacheControl
 from policy.messages import ResponseHead
@@ -85,14 +85,14 @@ def freshness(head: ResponseHead, behavior: Behavior, profile: Profile, now: flo
     Precedence: s-maxage, max-age, Expires - Date, then what stands in where the origin is silent. `ttl.min` and
     `ttl.max` of the behavior hold the result.
     """
+    ruled = ruling(head.headers, profile)
     if profile.error_caching is not None and head.status >= 400:
-        return _of_error(head, behavior, profile, now)
-    directives = ruling(head.headers, profile).control
-    if kept_against_its_will(directives, behavior, profile):
+        return _of_error(head, ruled, behavior, profile, now)
+    if kept_against_its_will(ruled.control, behavior, profile):
         return behavior.ttl.min, "ttl.min"
-    lifetime, rule = stated(head, profile, now)
+    lifetime, rule = stated(head, ruled, profile, now)
     if lifetime is None:
-        return _unstated(head, behavior, profile, directives.public, now)
+        return _unstated(head, behavior, profile, ruled.control.public, now)
     longest = behavior.ttl.max if behavior.ttl.max is not None else profile.max_ttl
     if longest is not None and lifetime > longest:
         lifetime, rule = longest, "ttl.max"
@@ -101,9 +101,8 @@ def freshness(head: ResponseHead, behavior: Behavior, profile: Profile, now: flo
     return lifetime, rule
 
 
-def stated(head: ResponseHead, profile: Profile, now: float) -> tuple[float | None, str]:
+def stated(head: ResponseHead, ruled: Ruling, profile: Profile, now: float) -> tuple[float | None, str]:
     """(seconds, field or directive) as the origin itself names them, before any bound; (None, "") if it names none."""
-    ruled = ruling(head.headers, profile)
     if ruled.control.s_maxage is not None:
         return float(ruled.control.s_maxage), "s-maxage"
     if ruled.control.max_age is not None:
@@ -119,13 +118,15 @@ def kept_against_its_will(directives: CacheControl, behavior: Behavior, profile:
     return profile.min_ttl_overrides and behavior.ttl.min > 0 and forbidden
 
 
-def _of_error(head: ResponseHead, behavior: Behavior, profile: Profile, now: float) -> tuple[float | None, str]:
+def _of_error(
+    head: ResponseHead, ruled: Ruling, behavior: Behavior, profile: Profile, now: float
+) -> tuple[float | None, str]:
     """An error's lifetime: the larger of ErrorCachingMinTTL and the origin's word; no other directive counts.
 
     Source: CloudFront, "How CloudFront processes HTTP 4xx and 5xx status codes from your origin".
     """
     least = behavior.error_ttl if behavior.error_ttl is not None else profile.error_ttl or 0.0
-    told, rule = stated(head, profile, now)
+    told, rule = stated(head, ruled, profile, now)
     if told is None:
         return least, "error_ttl"
     longest = behavior.ttl.max if behavior.ttl.max is not None else profile.max_ttl

@@ -62,7 +62,7 @@ class Reader:
         # An Expires counts from the arrival or from Date; of an answer kept since then Date is the better guess.
         date = parse_date(head.headers.first("date"), now)
         arrived = now if date is None else date
-        self._stated, self._source = stated(head, profile, arrived)
+        self._stated, self._source = stated(head, self._ruling, profile, arrived)
         self._seconds, self._bound = freshness(head, behavior, profile, arrived)
 
     def lifetime(self) -> str:
