@@ -215,7 +215,7 @@ def _behaviors(draft: Draft) -> Iterator[Finding]:
 
 
 def _policies(draft: Draft) -> Iterator[Finding]:
-    """A managed policy is CloudFront's; another profile has none to carry out."""
+    """What is CloudFront's alone; another profile has none to carry out."""
     for index, behavior in draft.behaviors.items():
         for key in ("cache_policy", "origin_request_policy", "response_headers_policy"):
             name = getattr(behavior, key)
@@ -223,6 +223,11 @@ def _policies(draft: Draft) -> Iterator[Finding]:
                 yield Finding(
                     ("behavior", index, key), shown(name), f'"none", or profile = "cloudfront" (it is {draft.profile})'
                 )
+        if behavior.server_timing != "off" and draft.profile != "cloudfront":
+            yield Finding(
+                ("behavior", index, "server_timing"), shown(behavior.server_timing),
+                f'"off", or profile = "cloudfront" (it is {draft.profile})',
+            )  # fmt: skip
 
 
 def _databases(draft: Draft) -> Iterator[Finding]:

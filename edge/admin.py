@@ -46,8 +46,12 @@ def purge_order(values: Any) -> PurgeOrder:
     return PurgeOrder(kind, value, soft=soft)
 
 
-def admin_app(driver: Driver, viewers: Viewers) -> Starlette:
-    """GET /healthz, GET /explain?url=URL&client_ip=IP&header=NAME:VALUE, POST /purge."""
+def admin_app(driver: Driver, viewers: Viewers, *, url: str) -> Starlette:
+    """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE, POST /purge.
+
+    `url`: where viewers come.
+    """
+    own = urlsplit(url).netloc
     machine = driver.machine
 
     async def healthz(_: Request) -> Response:
@@ -75,6 +79,7 @@ def admin_app(driver: Driver, viewers: Viewers) -> Starlette:
         asked_of.headers = Headers(
             (name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in wanted)
         )
+        asked_of.host = asked_of.headers.first("host") or asked_of.host or own
         client_ip = request.query_params.get("client_ip")
         if client_ip is None:
             client_ip = viewers.address(request.client.host if request.client else "", asked_of.headers)

@@ -187,6 +187,7 @@ class Driver:
             client_ip=client_ip,
             place=self._viewers.place_of(client_ip) if self.machine.service.gate else NOWHERE,
             client_port=scope["client"][1] or 0 if scope.get("client") else 0,
+            trusted=self._viewers.is_trusted(_peer(scope)),
         )
 
     def _explained(self, request: RequestHead, scope: Scope, now: float) -> bytes | None:

@@ -31,16 +31,18 @@ def has_conditions(request: RequestHead) -> bool:
     return any(name in CONDITIONS for name, _ in request.headers.lines)
 
 
+def has_body(request: RequestHead) -> bool:
+    """Whether the head announces one (RFC 9110 §6.4.1); `Content-Length: 0` announces none."""
+    return "transfer-encoding" in request.headers or request.headers.first("content-length") not in (None, "0")
+
+
 def has_content(request: RequestHead) -> bool:
     """Whether the request carries content that goes on with it.
 
     Content in a GET or HEAD has no defined meaning (RFC 9110 §9.3.1) and is not passed on: a cache answers such
     requests without having read it.
     """
-    if request.method in ("GET", "HEAD"):
-        return False
-    length = request.headers.first("content-length")
-    return "transfer-encoding" in request.headers or (length is not None and length != "0")
+    return request.method not in ("GET", "HEAD") and has_body(request)
 
 
 def hops_left(request: RequestHead) -> int | None:

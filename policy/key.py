@@ -96,20 +96,28 @@ def cache_key(request: RequestHead, behavior: Behavior) -> str:
 
     Without the host where one node asks one parent and overwrites Host: the key covers what reaches the origin.
     """
-    key = behavior.key
     query = keyed_query(request.query, behavior)
     text = request.path if query is None else f"{request.path}?{query}"
-    if key.host:
-        text += f"\nhost: {request.host.lower()}"
+    for name, value in further_parts(request, behavior):
+        text += f"\n{name}: {value}"
+    return text
+
+
+def further_parts(request: RequestHead, behavior: Behavior) -> list[tuple[str, str]]:
+    """(name, value) of what enters the key behind path and query, in its order; "" for what the request lacks."""
+    key = behavior.key
+    parts = [("host", request.host.lower())] if key.host else []
     for name in key.headers:
         value = request.headers.joined(name.lower())
-        text += f"\n{name.lower()}: {'' if value is None else value.strip()}"
+        parts.append((name.lower(), "" if value is None else value.strip()))
     if key.cookies != "none":
-        text += f"\ncookie: {keyed_cookies(request, behavior) or ''}"
+        parts.append(("cookie", keyed_cookies(request, behavior) or ""))
     coding = keyed_coding(request, behavior)
     if coding is not None:
-        text += f"\naccept-encoding: {coding}"
-    return text if request.block is None or request.block < 0 else f"{text}{SLICE}{request.block}"
+        parts.append(("accept-encoding", coding))
+    if request.block is not None and request.block >= 0:
+        parts.append(("slice", str(request.block)))
+    return parts
 
 
 def plain_key(behavior: Behavior) -> Callable[[RequestHead], str] | None:

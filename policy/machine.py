@@ -66,6 +66,7 @@ class EdgeMachine(Purging):
         if "date" not in response.headers:
             # A recipient with a clock adds it when it stores or forwards (RFC 9110 §6.6.1).
             response.headers.lines.append(("date", format_date(now)))
+        self._answering.fetched(response, now)
         if fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)
         elif response.status == 304 and fetch.entry is not None:
@@ -239,7 +240,7 @@ class EdgeMachine(Purging):
                 return landing
             marked = why_not not in self.profile.unmarked
             if marked:
-                self._alone_until[fetch.key] = now + self.profile.hit_for_pass
+                self._alone_until[fetch.key] = (now + self.profile.hit_for_pass, why_not)
             for waiter in flight.waiters:
                 if not marked and waiter.plan is not fetch:
                     self._decide_for(waiter, landing, now)
@@ -280,7 +281,7 @@ class EdgeMachine(Purging):
             self._alone_until.pop(fetch.key, None)
         else:
             # Every use of it asks the parent, so nobody should wait for somebody else's answer.
-            self._alone_until[fetch.key] = now + self.profile.hit_for_pass
+            self._alone_until[fetch.key] = (now + self.profile.hit_for_pass, "not-fresh")
         self._answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False)
         return landing
 
@@ -318,14 +319,14 @@ class EdgeMachine(Purging):
         share_always: bool = False,
     ) -> None:
         """Answer one who joined: with what landed if it may be reused for it, else on its own."""
-        if self._answers(entry, waiter, now) and (
-            share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)
-        ):
+        fits = self._answers(entry, waiter, now)
+        if fits and (share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)):
             landing.answers[waiter.ticket] = self._answering.after_fetch(
                 entry, waiter.request, fetch, waiter.behavior, Outcome.COLLAPSED, waiter.plan.cause, now
             )
         else:
-            self._decide_for(waiter, landing, now)
+            # What may not be shared now may not be shared after another such wait either.
+            self._decide_for(waiter, landing, now, alone=fits)
 
     @staticmethod
     def _answers(entry: Entry, waiter: Waiter, now: float) -> bool:
@@ -342,9 +343,9 @@ class EdgeMachine(Purging):
         for waiter in flight.waiters:
             self._decide_for(waiter, landing, now)
 
-    def _decide_for(self, waiter: Waiter, landing: Landing, now: float) -> None:
+    def _decide_for(self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False) -> None:
         """A second decision for one who waited in vain, under the same ticket; a `Join` simply waits on."""
-        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now)
+        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now, alone=alone)
         if not isinstance(plan, Join):
             landing.answers[waiter.ticket] = plan
 

@@ -83,6 +83,8 @@ class RequestHead:
     """What the shell found for `client_ip`."""
     client_port: int = 0
     """Source port of the connection; 0 when unknown."""
+    trusted: bool = False
+    """The peer is in one of the node's trusted networks: what it asks to be told of the inside, it is told."""
     block: int | None = None
     """Of a request that a node makes of itself for a slice of a large object: which block (`policy/slices.py`)."""
 

@@ -121,6 +121,8 @@ class Profile:
     """`ttl.min`, `ttl.default` and `ttl.max` count from the arrival, whatever Age came with the answer."""
     expires_from_now: bool = False
     """`Expires` is an instant on our clock; False: its distance from Date (RFC 9111 §4.2.1)."""
+    expires_restarts_age: bool = False
+    """An answer whose lifetime `Expires` set is new on arrival, whatever Age came with it."""
     age_from_date: bool = True
     """An old Date makes an answer old (RFC 9111 §4.2.3); False: only `Age` does."""
     zero_ttls_disable: bool = False
@@ -173,6 +175,14 @@ class Profile:
     """Nothing stored for the request: its own conditions go to the origin (RFC 9111 §4.3.2)."""
     range_forwarded: bool = True
     """Nothing stored for a range request: it goes on as it is, and the part is kept. False: the whole is fetched."""
+    range_needs_length: bool = False
+    """A stored answer that came without Content-Length (chunked) is sent whole, whatever range is asked for."""
+    ranges_in_order: bool = False
+    """Several ranges are answered only where they ascend and do not overlap; others get the whole."""
+    conditions_beside_cookies: bool = True
+    """`forward_conditions` holds also where the behavior forwards cookies."""
+    get_body_refused: bool = False
+    """A GET or HEAD that carries a body is refused with 403."""
     head_as_get: bool = False
     """A HEAD that the store cannot answer is asked as a GET, whose answer is kept."""
     unsafe_invalidates: bool = True

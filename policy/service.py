@@ -4,7 +4,7 @@ Everything here is configuration, read once. Nothing here is made per request.
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -198,6 +198,10 @@ class Behavior(Settings):
 
     response_headers_policy: ResponseHeadersPolicy = "none"
     """With cloudfront: a managed response headers policy by name: fields added to every answer."""
+
+    server_timing: Literal["off"] | Annotated[float, Field(ge=0, le=100)] = "off"
+    """With cloudfront: percent of answers that carry Server-Timing, beside those whose request has
+    `Pragma: server-timing`. "off": none does."""
 
     token: str | None = None
     """Name of a `[token.NAME]`; requests without a good one are refused with 403."""

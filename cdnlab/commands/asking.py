@@ -12,7 +12,10 @@ JSON = typer.Option("--json", help="JSON, for scripts.")
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="Example: [bold]cdnlab explain http://127.0.0.1:8081/live/multivariant.m3u8[/]")(explain)
+    app.command(
+        epilog="Examples: [bold]cdnlab explain http://127.0.0.1:8081/live/multivariant.m3u8[/]    "
+        "[bold]cdnlab explain /live/480p/media.m3u8 --node fra -H 'Range: bytes=0-99'[/]"
+    )(explain)
     app.command(
         epilog="Examples: [bold]cdnlab purge http://127.0.0.1:8081/live/480p/media.m3u8[/]    "
         "[bold]cdnlab purge --key live --soft[/]"
@@ -27,6 +30,7 @@ def explain(
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", help="A field of the request, such as 'Range: bytes=0-99'.")
     ] = None,
+    method: Annotated[str, typer.Option("--method", help="The request's method.")] = "GET",
     client: Annotated[str | None, typer.Option("--client-ip", "--from", help="The viewer's IP address.")] = None,
     runs: Annotated[Path, RUNS] = Path("runs"),
     as_json: Annotated[bool, JSON] = False,
@@ -35,7 +39,7 @@ def explain(
     from cdnlab import asking
 
     listener = asking.find(url, node=node, admin=admin, runs=runs)
-    return asking.explain(listener, url, header or [], client_ip=client, as_json=as_json)
+    return asking.explain(listener, url, header or [], method=method, client_ip=client, as_json=as_json)
 
 
 def purge(

@@ -34,6 +34,10 @@ CLOUDFRONT = Profile(
     key_query="none",  # "Understand the cache key": by default, the distribution's domain name and the path
     vary_selects=False,  # "Request and response behavior" (2023): only what the cache policy lists makes variants
     # ---- requests ----------------------------------------------------------------------------------------------------
+    range_needs_length=True,  # "How CloudFront processes range GETs": an origin that sends chunks: the whole object
+    ranges_in_order=True,  # same page: invalid, descending or overlapping ranges: 200 and the whole object
+    conditions_beside_cookies=False,  # "Request and response behavior" (2023): not when cookies are forwarded
+    get_body_refused=True,  # same page: GET with a body: 403
     request_directives=False,  # "Manage how long content stays": viewers' Cache-Control and Pragma are ignored
     viewer_fields=VIEWER_FIELDS,  # "Add CloudFront request headers"
     request_fields=RequestFields.CLOUDFRONT,  # "Control origin requests with a policy"; the legacy table (2023)

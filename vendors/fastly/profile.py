@@ -15,6 +15,7 @@ FASTLY = Profile(
     surrogate_control=True,  # same page: Surrogate-Control, s-maxage, max-age, Expires
     bounds_from_arrival=True,  # "Age": a TTL that VCL sets takes no account of Age
     expires_from_now=True,  # "Age": with a TTL from Expires the age starts at 0
+    expires_restarts_age=True,  # same page
     age_from_date=False,  # "Age": the received Age is what is subtracted
     error_ttl=None,  # same page: 404 and 410 follow the normal path
     # ---- storing: boilerplate vcl_fetch ------------------------------------------------------------------------------
