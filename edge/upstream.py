@@ -9,14 +9,16 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from edge.errors import UpstreamFailed
 from edge.parent.exchange import Exchange, OnInterim
 from edge.parent.http1 import Http1Connection
 from edge.parent.http2 import Http2Connection
+from edge.parent.linked import Linked
 from edge.parent.slots import Slots
+from policy.link import Link
 from policy.messages import RequestHead
 from policy.plan import Failure
 from policy.profile import Waits
@@ -47,12 +49,14 @@ class Upstream:
         http: ParentHttp = "1.1",
         keep_alive: float = KEEP_ALIVE_S,
         tls: ssl.SSLContext | None = None,
+        link: Link | None = None,
     ) -> None:
         """`url`: scheme, host and port of the parent, "http://127.0.0.1:9000"; ValueError if it is not that.
 
         `connections`: HTTP/1.1 connections at most; exchanges beyond wait in order, `waits.connect` at longest.
         `http`: "2" speaks HTTP/2 from the first byte, over TLS by ALPN; "auto" lets TLS negotiate, and is HTTP/1.1
         without TLS. `keep_alive`: seconds a connection may rest unused. `tls`: instead of the system's authorities.
+        `link`: a simulated wire between this node and the parent, which connections of other parents may share.
         """
         parts = urlsplit(url)
         bare = parts.path in ("", "/") and not (parts.query or parts.fragment or "@" in parts.netloc)
@@ -73,6 +77,7 @@ class Upstream:
         self._http: ParentHttp = "1.1" if http == "auto" and self._tls is None else http
         self._waits = waits
         self._keep_alive = keep_alive
+        self._link = link
         self._slots = Slots(connections)
         self._idle: list[Http1Connection] = []
         self._all: set[Http1Connection | Http2Connection] = set()
@@ -254,25 +259,29 @@ class Upstream:
     def _negotiated(self, alpn: str | None) -> Http1Connection | Http2Connection:
         return self._http2() if alpn == "h2" else self._http1()
 
-    async def _connect(
-        self, factory: "Callable[[], Http1Connection | Http2Connection | _Greeting]"
-    ) -> Http1Connection | Http2Connection:
+    async def _connect(self, factory: Callable[[], asyncio.Protocol]) -> Http1Connection | Http2Connection:
         try:
             async with asyncio.timeout(self._waits.connect):
+                if self._link is not None:
+                    await asyncio.sleep(self._link.connects_in(tls=self._tls is not None))
                 _, made = await asyncio.get_running_loop().create_connection(
-                    factory, self._host, self._port, ssl=self._tls
+                    partial(self._protocol, factory), self._host, self._port, ssl=self._tls
                 )
         except TimeoutError as error:
             raise UpstreamFailed(Failure.CONNECT_TIMEOUT, self.url, Reach.CONNECTING) from error
         except (OSError, UnicodeError) as error:
             found = getattr(error, "strerror", None) or str(error) or repr(error)
             raise UpstreamFailed(Failure.CONNECT, f"{self.url}: {found}", Reach.CONNECTING) from error
-        connection = made.chosen if isinstance(made, _Greeting) else made
+        inner = made.inner if isinstance(made, Linked) else made
+        connection = cast(Http1Connection | Http2Connection, inner.chosen if isinstance(inner, _Greeting) else inner)
         self._all.add(connection)
         if connection.closed or self._closed:
             self._all.discard(connection)
             connection.abort()
         return connection
+
+    def _protocol(self, factory: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
+        return factory() if self._link is None else Linked(factory(), self._link)
 
 
 class _Greeting(asyncio.Protocol):
