@@ -84,7 +84,7 @@ async def serve(
 
 def parents_of(node: Node, waits: Waits, urls: Sequence[str]) -> Parents:
     """The parents at these URLs, asked and watched as the node's settings say."""
-    connect = partial(Upstream, http=node.parent_http)
+    connect = partial(Upstream, http=node.parent_http, link=node.link.new(seed=node.name))
     made = [Parent(connect(url, waits, node.connections), node.health.new()) for url in urls]
     parents = Parents(made, frozenset(node.failover.statuses))
     check = node.health.check

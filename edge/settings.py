@@ -2,16 +2,17 @@
 
 from dataclasses import replace
 from ipaddress import ip_network
+from random import Random
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from policy import health
+from policy import health, link
 from policy.client import ClientField
 from policy.failover import MAY_NAME
 from policy.geo import Kind, kind_of
 from policy.profile import Waits
-from units import Bytes, ListenAddress, Seconds, Settings
+from units import BitsPerSecond, Bytes, ListenAddress, Seconds, Settings, Share
 
 
 def _networks(networks: tuple[str, ...]) -> tuple[str, ...]:
@@ -176,6 +177,27 @@ class Health(Settings):
         )
 
 
+class Link(Settings):
+    """The simulated wire between the node and its parents; its connections share it. Nothing set: none, and no cost."""
+
+    latency: Seconds = 0.0
+    """One way; making a connection takes a round trip, with TLS two."""
+
+    jitter: Seconds = 0.0
+    """By so much a latency is longer or shorter at most."""
+
+    bandwidth: BitsPerSecond | None = Field(default=None, ge=1000)
+    """In each direction; left out: without limit."""
+
+    loss: Share = 0.0
+    """Packets lost. Each makes its own connection stand still for a retransmission time-out."""
+
+    def new(self, seed: str) -> link.Link | None:
+        """The wire, its chances fixed by the seed; None: there is none."""
+        wire = link.Wire(self.latency, self.jitter, float(self.bandwidth or 0), self.loss)
+        return link.Link(wire, Random(seed)) if wire != link.Wire() else None
+
+
 class Node(Settings):
     """One cache node: an edge, or a shield when other nodes name it as their parent."""
 
@@ -196,6 +218,9 @@ class Node(Settings):
 
     health: Health = Health()
     """When a parent is not asked at all for a while."""
+
+    link: Link = Link()
+    """The simulated wire to its parents."""
 
     countries: tuple[str, ...] = ()
     """Countries whose viewers the load test sends here; empty: any."""

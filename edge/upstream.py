@@ -9,14 +9,16 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from edge.errors import UpstreamFailed
 from edge.parent.exchange import Exchange, OnInterim
 from edge.parent.http1 import Http1Connection
 from edge.parent.http2 import Http2Connection
+from edge.parent.linked import Linked
 from edge.parent.slots import Slots
+from policy.link import Link
 from policy.messages import RequestHead
 from policy.plan import Failure
 from policy.profile import Waits
@@ -36,7 +38,7 @@ _ALPN = {"1.1": ["http/1.1"], "2": ["h2"], "auto": ["h2", "http/1.1"]}
 
 
 class Upstream:
-    """The parent, asked over a pool of kept-alive connections, or over one that is shared."""
+    """The parent, asked over a pool of kept-alive connections, or over few that are shared."""
 
     def __init__(
         self,
@@ -47,12 +49,14 @@ class Upstream:
         http: ParentHttp = "1.1",
         keep_alive: float = KEEP_ALIVE_S,
         tls: ssl.SSLContext | None = None,
+        link: Link | None = None,
     ) -> None:
         """`url`: scheme, host and port of the parent, "http://127.0.0.1:9000"; ValueError if it is not that.
 
-        `connections`: HTTP/1.1 connections at most; exchanges beyond wait in order, `waits.connect` at longest.
+        `connections`: at most; exchanges beyond what they carry wait in order, `waits.connect` at longest.
         `http`: "2" speaks HTTP/2 from the first byte, over TLS by ALPN; "auto" lets TLS negotiate, and is HTTP/1.1
         without TLS. `keep_alive`: seconds a connection may rest unused. `tls`: instead of the system's authorities.
+        `link`: a simulated wire between this node and the parent, which connections of other parents may share.
         """
         parts = urlsplit(url)
         bare = parts.path in ("", "/") and not (parts.query or parts.fragment or "@" in parts.netloc)
@@ -73,11 +77,13 @@ class Upstream:
         self._http: ParentHttp = "1.1" if http == "auto" and self._tls is None else http
         self._waits = waits
         self._keep_alive = keep_alive
+        self._link = link
+        self._most = connections
         self._slots = Slots(connections)
         self._idle: list[Http1Connection] = []
         self._all: set[Http1Connection | Http2Connection] = set()
-        self._shared: Http2Connection | None = None
-        self._opening: asyncio.Task[Http2Connection | None] | None = None
+        self._shared: list[Http2Connection] = []
+        self._opening: asyncio.Task[None] | None = None
         self._closed = False
 
     @property
@@ -172,6 +178,8 @@ class Upstream:
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
+        if connection in self._shared:
+            self._shared.remove(connection)
 
     def _request_head(self, request: RequestHead, has_body: bool, body_length: int | None) -> bytes:
         lines = [f"{request.method} {request.target} HTTP/1.1", f"host: {self._authority}"]
@@ -197,25 +205,37 @@ class Upstream:
         return connection
 
     async def _multiplexed(self, method: str, tries: list[Broken], body: object) -> Http2Connection | None:
-        """The shared connection, opened if need be, by one for all who ask meanwhile; None: it is to be HTTP/1.1."""
+        """The first shared connection with a stream free; None: it is to be HTTP/1.1.
+
+        Where all are full another is opened, by one for all who ask meanwhile, until there are as many as there may be;
+        then the one for which fewest wait.
+        """
         while self._http != "1.1":
-            if self._shared is not None and self._shared.open:
-                return self._shared
+            taking = [shared for shared in self._shared if shared.open]
+            for shared in taking:
+                if shared.slots.free:
+                    return shared
+            shortest = min(taking, key=lambda shared: shared.slots.waiting, default=None)
+            # A parent that allows no stream at all is in trouble: more connections would not help it.
+            if shortest is not None and (len(taking) >= self._most or shortest.slots.limit == 0):
+                return shortest
             if self._opening is None:
                 self._opening = asyncio.create_task(self._open())
                 self._opening.add_done_callback(self._opened)
             try:
-                return await asyncio.shield(self._opening)
+                await asyncio.shield(self._opening)
             except UpstreamFailed as failed:
+                if shortest is not None and shortest.open:
+                    return shortest
                 self._weigh(failed, method, tries, body)
         return None
 
-    def _opened(self, task: "asyncio.Task[Http2Connection | None]") -> None:
+    def _opened(self, task: "asyncio.Task[None]") -> None:
         self._opening = None
         if not task.cancelled():
             task.exception()  # retrieved: all who waited for it may have been cancelled
 
-    async def _open(self) -> Http2Connection | None:
+    async def _open(self) -> None:
         connection = await self._connect(self._http2 if self._tls is None else lambda: _Greeting(self._negotiated))
         if isinstance(connection, Http1Connection):
             if self._http == "2":
@@ -227,7 +247,7 @@ class Upstream:
             self._tls.set_alpn_protocols(_ALPN["1.1"])
             connection.rest()
             self._idle.append(connection)
-            return None
+            return
         try:
             async with asyncio.timeout(self._waits.connect):
                 await connection.ready
@@ -242,8 +262,7 @@ class Upstream:
         except BaseException:
             connection.abort()
             raise
-        self._shared = connection
-        return connection
+        self._shared.append(connection)
 
     def _http1(self) -> Http1Connection:
         return Http1Connection(self._waits, self._keep_alive, self._gone)
@@ -254,25 +273,29 @@ class Upstream:
     def _negotiated(self, alpn: str | None) -> Http1Connection | Http2Connection:
         return self._http2() if alpn == "h2" else self._http1()
 
-    async def _connect(
-        self, factory: "Callable[[], Http1Connection | Http2Connection | _Greeting]"
-    ) -> Http1Connection | Http2Connection:
+    async def _connect(self, factory: Callable[[], asyncio.Protocol]) -> Http1Connection | Http2Connection:
         try:
             async with asyncio.timeout(self._waits.connect):
+                if self._link is not None:
+                    await asyncio.sleep(self._link.connects_in(tls=self._tls is not None))
                 _, made = await asyncio.get_running_loop().create_connection(
-                    factory, self._host, self._port, ssl=self._tls
+                    partial(self._protocol, factory), self._host, self._port, ssl=self._tls
                 )
         except TimeoutError as error:
             raise UpstreamFailed(Failure.CONNECT_TIMEOUT, self.url, Reach.CONNECTING) from error
         except (OSError, UnicodeError) as error:
             found = getattr(error, "strerror", None) or str(error) or repr(error)
             raise UpstreamFailed(Failure.CONNECT, f"{self.url}: {found}", Reach.CONNECTING) from error
-        connection = made.chosen if isinstance(made, _Greeting) else made
+        inner = made.inner if isinstance(made, Linked) else made
+        connection = cast(Http1Connection | Http2Connection, inner.chosen if isinstance(inner, _Greeting) else inner)
         self._all.add(connection)
         if connection.closed or self._closed:
             self._all.discard(connection)
             connection.abort()
         return connection
+
+    def _protocol(self, factory: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
+        return factory() if self._link is None else Linked(factory(), self._link)
 
 
 class _Greeting(asyncio.Protocol):

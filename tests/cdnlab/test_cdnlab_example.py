@@ -90,6 +90,7 @@ def test_a_commented_default_is_the_default() -> None:
         "segment",
         "timeouts",
         "health",
+        "link",
         "linger",
         "geo",
         "lifetimes",

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-QUIET_S = 0.02
-"""So long nothing must have come from any socket before the clock jumps: loopback takes a hundredth of it."""
+QUIET_S = 0.002
+"""So long nothing must have come from any socket before the clock jumps: loopback takes a twentieth of it."""
 
 
 class _Hurried(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
