@@ -56,7 +56,8 @@ def admin_app(driver: Driver, countries: Countries) -> Starlette:
                 "profile": machine.profile.name,
                 "parent": driver.upstream.url,
                 "stored_responses": len(machine.index),
-                "stored_bytes": driver.stored_bytes,
+                "stored_bytes": machine.room.currsize,
+                "memory_bytes": driver.store.memory_bytes,
                 "room_bytes": machine.service.room,
                 "fills_in_flight": len(machine.flights),
             }
@@ -82,7 +83,9 @@ def admin_app(driver: Driver, countries: Countries) -> Starlette:
             order = purge_order(await request.json())
         except (ValueError, BadOrder) as error:
             return _error(f"purge: {error}")
-        purged = driver.purge(order)
+        purged = await driver.purge(order)
+        if not purged.lasting:
+            return _error("purge: done, but the node's disk could not be told: it may come back after a restart", 500)
         return JSONResponse({"node": driver.name, "purged": purged.count, **_order(order)})
 
     return Starlette(
@@ -98,5 +101,5 @@ def _order(order: PurgeOrder) -> dict[str, Any]:
     return asdict(order) | {"kind": order.kind.value}
 
 
-def _error(message: str) -> Response:
-    return JSONResponse({"error": message}, status_code=400)
+def _error(message: str, status: int = 400) -> Response:
+    return JSONResponse({"error": message}, status_code=status)

@@ -80,6 +80,7 @@ def request_record(
         from_node="" if viewers else last_node(request),
         fetch=plan.id if isinstance(plan, Fetch) else plan.fetch_id if isinstance(plan, Join | Serve) else 0,
         session=session,
+        block=request.block,
     )
 
 

@@ -21,11 +21,12 @@ from policy.matching import Matcher
 from policy.messages import RequestHead
 from policy.paging import Pages, request_for
 from policy.parts import may_be_completed
-from policy.plan import Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
+from policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile, RequestFields
 from policy.record import Cause, Outcome
 from policy.service import Behavior, Service
 from policy.settling import settled
+from policy.slices import Assembly, Versions
 
 DECISIVE = frozenset(
     {"cache-control", "pragma", "via", "range", "if-range", "if-none-match", "if-modified-since", "authorization"}
@@ -36,7 +37,7 @@ NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
 """TRACE would show a client the fields that nodes add for one another (RFC 9110 §9.3.8); CONNECT is a tunnel's."""
 
 
-A = TypeVar("A", bound=Plan | Relay)
+A = TypeVar("A", bound=Decision | Relay)
 
 
 class Deciding:
@@ -79,6 +80,7 @@ class Deciding:
         """Keys whose last answer could not be shared: requests for them do not wait for one another."""
         self._failing: LRUCache[str, tuple[float, Refuse]] = LRUCache(4096)
         """Keys whose fill failed, until when the parent is left alone, and what is said meanwhile."""
+        self._versions = Versions()
         self._purges: list[tuple[int, PurgeOrder]] = []
         """Purges since the oldest open flight began: what lands must not bring back what they took away."""
         self.varying: set[str] = set()
@@ -96,6 +98,10 @@ class Deciding:
             served = self._plain_hit(request, behavior, key_of(request), now)
             if served is not None:
                 return served
+        if request.block is not None:
+            # A request of our own for a block of what a viewer asked for: he has passed all that stands before.
+            ticket = self._next_id()
+            return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
         if visited(request, self.service.name):
             return self._refuse(508, f"loop: the request has passed {self.service.name} before", behavior, now)
         if request.method in NEVER_FORWARDED:
@@ -117,6 +123,8 @@ class Deciding:
                 return served
         if self.profile.accept_encoding_reduced:
             request = with_reduced_coding(request)
+        if behavior.slice is not None and behavior.cache and request.method in ("GET", "HEAD"):
+            return Assemble(Assembly(request, behavior, behavior.slice), behavior)
         ticket = self._next_id()
         return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
 
@@ -153,7 +161,22 @@ class Deciding:
         key_of = self._plain.get(which) or self._guarded.get(which)
         return None if key_of is None or request.method != "GET" else key_of(request)
 
-    def _paged(self, answer: A, request: RequestHead, ticket: int, now: float) -> A | Plan:
+    def assembled(self, assembly: Assembly, opening: Answer, now: float) -> Serve | Relay | Refuse | None:
+        """The viewer's answer, from what the opening block of an assembly was answered with; nothing is changed.
+
+        None: it cannot be sliced, so the machine is to be asked for `Assembly.whole_request`.
+        """
+        assert not isinstance(opening, Fetch)
+        if isinstance(opening, Serve):
+            return self._answering.assembled(assembly, opening, now)
+        if isinstance(opening, Relay):
+            # No block of it: not to be kept (206), or an empty object asked for as a whole (416).
+            if opening.status == 206 or (opening.status == 416 and not assembly.ranged):
+                return None
+            opening.body = opening.body and assembly.request.method != "HEAD"
+        return opening
+
+    def _paged(self, answer: A, request: RequestHead, ticket: int, now: float) -> A | Decision:
         """The answer, or what gets the page that stands in for it."""
         if not self._pages or isinstance(answer, Fetch | Join) or answer.outcome is Outcome.REFUSED:
             return answer
@@ -173,10 +196,11 @@ class Deciding:
         key = cache_key(request, behavior)
         alone_until = self._alone_until.get(key, 0.0)
         return judge(
-            request, behavior, index=self.index, profile=self.profile, alone_until=alone_until, key=key, now=now
-        )
+            request, behavior, index=self.index, profile=self.profile, alone_until=alone_until, key=key,
+            versions=self._versions, now=now,
+        )  # fmt: skip
 
-    def _plan(self, request: RequestHead, behavior: Behavior, ticket: int, now: float) -> Plan:
+    def _plan(self, request: RequestHead, behavior: Behavior, ticket: int, now: float) -> Decision:
         judgement = self.judged(request, behavior, now)
         entry, cause = judgement.entry, judgement.cause
         if cause is None:

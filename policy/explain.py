@@ -10,6 +10,7 @@ from policy.machine import EdgeMachine
 from policy.messages import RequestHead
 from policy.record import Cause
 from policy.reuse import standing
+from policy.slices import Assembly
 
 
 def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str, Any]:
@@ -19,6 +20,8 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
     secret = machine.gate.secret_parameter(behavior)
     if secret is not None:
         request.query = drop_parameter(request.query, secret)
+    if behavior.slice is not None:
+        request = Assembly(request, behavior, behavior.slice).opening_request()
     judgement = machine.judged(request, behavior, now)
     return {
         "node": machine.service.name,

@@ -31,6 +31,18 @@ def has_conditions(request: RequestHead) -> bool:
     return any(name in CONDITIONS for name, _ in request.headers.lines)
 
 
+def has_content(request: RequestHead) -> bool:
+    """Whether the request carries content that goes on with it.
+
+    Content in a GET or HEAD has no defined meaning (RFC 9110 §9.3.1) and is not passed on: a cache answers such
+    requests without having read it.
+    """
+    if request.method in ("GET", "HEAD"):
+        return False
+    length = request.headers.first("content-length")
+    return "transfer-encoding" in request.headers or (length is not None and length != "0")
+
+
 def hops_left(request: RequestHead) -> int | None:
     """Max-Forwards as a number; None when absent or unreadable (RFC 9110 §7.6.2)."""
     return delta_seconds(request.headers.first("max-forwards"))

@@ -9,6 +9,9 @@ from policy.service import Behavior
 
 ORIGINAL_CODING = "fastly-orig-accept-encoding"
 
+SLICE = "\nslice: "
+"""What stands in a key before the number of a block; always last."""
+
 
 def drop_parameter(query: str | None, name: str) -> str | None:
     """The query without that parameter, all else byte for byte; None when nothing is left."""
@@ -80,7 +83,7 @@ def with_reduced_coding(request: RequestHead) -> RequestHead:
 
 
 def cache_key(request: RequestHead, behavior: Behavior) -> str:
-    """`/path?query`, then a line for each further part: host, header fields, cookies, codings.
+    """`/path?query`, then a line for each further part: host, header fields, cookies, codings, the block of a slice.
 
     Without the host where one node asks one parent and overwrites Host: the key covers what reaches the origin.
     """
@@ -95,13 +98,22 @@ def cache_key(request: RequestHead, behavior: Behavior) -> str:
     if key.cookies != "none":
         text += f"\ncookie: {keyed_cookies(request, behavior) or ''}"
     coding = keyed_coding(request, behavior)
-    return text if coding is None else f"{text}\naccept-encoding: {coding}"
+    if coding is not None:
+        text += f"\naccept-encoding: {coding}"
+    return text if request.block is None or request.block < 0 else f"{text}{SLICE}{request.block}"
 
 
 def plain_key(behavior: Behavior) -> Callable[[RequestHead], str] | None:
     """A short way to the same key, where it holds no more than path, query and host; None where it holds more."""
     key = behavior.key
-    if key.headers or key.cookies != "none" or key.accept_encoding or key.query_except or isinstance(key.query, tuple):
+    if (
+        behavior.slice is not None
+        or key.headers
+        or key.cookies != "none"
+        or key.accept_encoding
+        or key.query_except
+        or isinstance(key.query, tuple)
+    ):
         return None
     if key.query == "none":
         return _path_and_host if key.host else _path

@@ -95,6 +95,7 @@ class EdgeMachine(Purging):
             return landing
         if request.method == "HEAD" and fetch.entry is not None:
             landing.dropped += self._learn_from_head(flight, fetch.entry, response, now)
+            landing.changed += [fetch.entry] if fetch.entry.indexed else []
         for waiter in flight.waiters:
             landing.answers[waiter.ticket] = self._answering.relayed(
                 waiter.request, response, fetch, Outcome.PASS, fetch.cause, now
@@ -124,6 +125,7 @@ class EdgeMachine(Purging):
             return landing
         # It may no longer be shared now: then the one who asked has it, the others ask for themselves.
         landing.dropped += self._freshen(flight, entry, response, now)
+        landing.changed += [entry] if entry.indexed else []
         self.room.touch(entry)
         for waiter in flight.waiters:
             if waiter.plan is fetch:
@@ -266,6 +268,8 @@ class EdgeMachine(Purging):
             return landing
         if purged is not None:
             entry.life = entry.life.made_stale(now)
+        if fetch.request.block is not None:
+            self._versions.note(entry)
         if self.room.admit(entry):
             replaced = self.index.add(entry)
             if replaced is not None:

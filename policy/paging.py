@@ -32,4 +32,4 @@ class Pages:
 def request_for(page: ErrorPage, request: RequestHead) -> RequestHead:
     """The viewer's request, asking for the whole page."""
     headers = request.headers.without(("range", *CONDITIONS))
-    return replace(request, path=page.page, query=None, headers=headers)
+    return replace(request, path=page.page, query=None, headers=headers, block=None)

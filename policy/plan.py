@@ -12,6 +12,7 @@ from policy.index import Entry
 from policy.messages import Lines, RequestHead
 from policy.record import Cause, Outcome
 from policy.service import Behavior
+from policy.slices import Assembly, Block
 
 
 class Purpose(StrEnum):
@@ -119,6 +120,8 @@ class Serve:
     """The part of the stored body to send; None: all of it."""
     pieces: list[bytes | Span] | None = None
     """Of a multipart/byteranges answer: its framing and the parts of the stored body, in order."""
+    blocks: list[Block] | None = None
+    """Of an answer put together from slices: the blocks whose bytes follow, in order."""
     refresh: Fetch | None = None
     """To be started behind the viewer's back."""
     fetch_id: int = 0
@@ -138,7 +141,22 @@ class Relay:
     body: bool = True
 
 
-Plan = Serve | Fetch | Join | Refuse
+@dataclass(slots=True)
+class Assemble:
+    """The answer is put together from blocks: ask the machine for each as `assembly` says, the opening one first.
+
+    `EdgeMachine.assembled` makes the head of what the opening block was answered with.
+    """
+
+    assembly: Assembly
+    behavior: Behavior
+    outcome: Outcome = Outcome.HIT
+    """What the record says while no block needed the parent; the first that does has the word."""
+    cause: Cause | None = None
+
+
+Decision = Serve | Fetch | Join | Refuse
+Plan = Decision | Assemble
 Answer = Serve | Relay | Fetch | Refuse
 
 
@@ -155,6 +173,8 @@ class Landing:
     """The body that follows is kept behind the whole body of this entry: a part is being completed."""
     dropped: list[int] = field(default_factory=list)
     """Entry ids whose bodies nobody will ask for again."""
+    changed: list[Entry] = field(default_factory=list)
+    """Stored responses whose heads or lifetimes are not what they were: a shell that keeps heads keeps them anew."""
 
 
 class PurgeKind(Enum):
@@ -183,3 +203,7 @@ class Purged:
     """Stored responses it took away or made stale."""
     dropped: list[int]
     """Entry ids whose bodies nobody will ask for again."""
+    changed: list[Entry] = field(default_factory=list)
+    """Stored responses it made stale."""
+    lasting: bool = True
+    """For the shell to say: False when it could not be made to outlive the process."""

@@ -32,6 +32,7 @@ class Cause(StrEnum):
     EXPIRED = "expired"  # stored, no longer fresh
     EVICTED = "evicted"  # stored, then pushed out for room
     PURGED = "purged"  # stored, then purged
+    LOST = "lost"  # stored, but what was on disk is damaged or gone
     VARY = "vary"  # stored, for other values of the fields in Vary
     UNCACHEABLE = "uncacheable"  # the origin's answer may not be stored
     BYPASS = "bypass"  # the behavior says: do not cache
@@ -89,6 +90,8 @@ class RequestRecord:
     """Name of the child node that asked, "" for a viewer."""
     aborted: bool = False
     """The client left, or the upstream broke off, before the whole body was sent."""
+    block: int | None = None
+    """Of a request the node made of itself for a slice of what a viewer asked for: which block."""
     session: str = ""
     """The player's session id, where it sends one (`CMCD sid`)."""
     headers: list[tuple[str, str]] = field(default_factory=list)

@@ -159,6 +159,11 @@ class Behavior(Settings):
     key: Key = Key()
     """What of the request enters the cache key."""
 
+    slice: Bytes | None = Field(default=None, ge=4096)
+    """Large objects are fetched and kept in blocks of this size, each for itself, so that a range needs its blocks only
+    and an object may be larger than the room. The origin must answer ranges and send a strong `ETag`; what does not is
+    kept as a whole. Fastly calls it segmented caching, and takes 1 MiB. Left out: objects are kept whole."""
+
     stale_while_revalidate: Seconds | None = None
     """Serve stale for so long while one request refreshes behind it, where the origin's answer does not say."""
 

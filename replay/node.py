@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from policy.access import Refusal
 from policy.machine import EdgeMachine
 from policy.messages import Headers, RequestHead, ResponseHead, target_of
-from policy.plan import Failure, Fetch, Landing, Plan, PurgeKind, PurgeOrder, Refuse, Relay, Serve
+from policy.plan import Assemble, Decision, Failure, Fetch, Landing, PurgeKind, PurgeOrder, Refuse, Relay, Serve
 from policy.profile import Profile
 from policy.record import Outcome, RequestRecord
 from policy.service import Behavior, Service
@@ -90,6 +90,10 @@ class ReplayNode:
             if isinstance(plan, Serve) and plan.refresh is not None:
                 self._fetches[plan.refresh.id] = plan.refresh
             return
+        if isinstance(plan, Assemble):
+            # Its blocks are requests with lines of their own; the viewer's line says what came of them together.
+            self.result.outcomes[record.outcome] = self.result.outcomes.get(record.outcome, 0) + 1
+            return
         if isinstance(plan, Fetch):
             self._fetches[plan.id] = plan
         if record.status == 0:
@@ -130,7 +134,7 @@ class ReplayNode:
             if record is not None:
                 self._compare(record, answer)
 
-    def _compare(self, record: RequestRecord, answer: Plan | Relay) -> None:
+    def _compare(self, record: RequestRecord, answer: Decision | Relay) -> None:
         outcome = answer.outcome
         self.result.outcomes[outcome] = self.result.outcomes.get(outcome, 0) + 1
         cause = None if isinstance(answer, Refuse) else answer.cause
@@ -157,5 +161,5 @@ def _request_of(record: RequestRecord) -> RequestHead:
     request.method = record.method
     request.scheme, request.host = record.url.partition("://")[0], request.host
     request.headers = Headers(record.headers)
-    request.client_ip, request.country = record.client_ip, record.country
+    request.client_ip, request.country, request.block = record.client_ip, record.country, record.block
     return request
