@@ -126,6 +126,8 @@ def _decoded(lines: bytes, path: Path, first: int) -> list[Line]:
         return _LINES.decode_lines(lines)
     except (msgspec.DecodeError, UnicodeDecodeError):
         for number, line in enumerate(lines.split(b"\n"), start=first):
+            if not line.strip():
+                continue  # passed over before, too
             try:
                 _LINES.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
