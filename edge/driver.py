@@ -14,20 +14,21 @@ from typing import Any
 
 from edge.bodies import Body, BodyBroken, Reader
 from edge.clock import Clock
-from edge.countries import CLIENT_IP, Countries
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
+from edge.parents import Parents
 from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers, request_record
 from edge.slicing import Answered, Slicing
 from edge.stores import MemoryStore, Store
-from edge.upstream import Upstream
 from edge.viewer import Receive, Viewer
+from edge.viewers import Viewers
 from listening import INTERIM
 from policy.explain import explain
 from policy.forward import has_content
 from policy.index import Entry
 from policy.machine import EdgeMachine
 from policy.messages import Headers, Lines, RequestHead, ResponseHead, end_to_end
+from policy.place import NOWHERE
 from policy.plan import Assemble, Decision, Failure, Fetch, Landing, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
 from policy.record import FetchRecord, PurgeRecord, RequestRecord
 from policy.storing import content_length
@@ -47,8 +48,8 @@ class Driver:
     def __init__(
         self,
         machine: EdgeMachine,
-        upstream: Upstream,
-        countries: Countries,
+        upstream: Parents,
+        viewers: Viewers,
         log: RecordLog,
         clock: Clock,
         store: Store | None = None,
@@ -58,7 +59,7 @@ class Driver:
         self.upstream = upstream
         self.clock = clock
         self.name = machine.service.name
-        self._countries = countries
+        self._viewers = viewers
         self._log = log
         self.store: Store = store if store is not None else MemoryStore()
         self._waiting: dict[int, asyncio.Future[Answered]] = {}
@@ -69,6 +70,9 @@ class Driver:
         self._keying = READ_BY_POLICY | {name.lower() for behavior in behaviors for name in behavior.key.headers}
         if any(behavior.key.cookies != "none" for behavior in behaviors):
             self._keying |= {"cookie"}
+        if machine.service.gate:
+            # What viewers write there nobody reads: the machine makes them up from the place.
+            self._keying -= machine.profile.viewer_fields.keys()
         self.store.drop(machine.restore(self.store.recovered()))
 
     # ---- viewers -----------------------------------------------------------------------------------------------
@@ -78,7 +82,8 @@ class Driver:
         now = self.clock()
         told = self._explained(request, scope, now)
         plan = self.machine.on_request(request, now)
-        behavior = plan.behavior
+        # Not the plan's, which may be that of a page shown instead: the secret is in what was asked for.
+        behavior = self.machine.matcher.behavior_of(request.path)
         record = request_record(
             self.name, self.machine.events, now, request, plan,
             secret=self.machine.gate.secret_parameter(behavior),
@@ -171,7 +176,7 @@ class Driver:
     def _read(self, scope: Scope) -> RequestHead:
         headers = Headers.wrap([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-        client_ip = self._countries.client(_peer(scope), headers.first(CLIENT_IP))
+        client_ip = self._viewers.address(_peer(scope), headers)
         return RequestHead(
             method=scope["method"],
             scheme=scope["scheme"],
@@ -180,12 +185,14 @@ class Driver:
             query=scope["query_string"].decode("latin-1") if scope["query_string"] else None,
             headers=headers,
             client_ip=client_ip,
-            country=self._countries.country_of(client_ip) if self.machine.service.gate else "",
+            place=self._viewers.place_of(client_ip) if self.machine.service.gate else NOWHERE,
+            client_port=scope["client"][1] or 0 if scope.get("client") else 0,
+            trusted=self._viewers.is_trusted(_peer(scope)),
         )
 
     def _explained(self, request: RequestHead, scope: Scope, now: float) -> bytes | None:
         """What `explain` says of this request before it is decided, for a trusted client who asks; one line of JSON."""
-        if DEBUG not in request.headers or not self._countries.is_trusted(_peer(scope)):
+        if DEBUG not in request.headers or not self._viewers.is_trusted(_peer(scope)):
             return None
         return json.dumps(explain(self.machine, replace(request), now), separators=(",", ":")).encode("ascii")
 
@@ -294,6 +301,7 @@ class Driver:
             exchange.close()
             raise
         record = fetch_record(self.name, fetch, self.machine.events, now, exchange.head, "")
+        record.parent = exchange.parent
         relayed = any(isinstance(answer, Relay) and answer.body for answer in landing.answers.values())
         body = self.store.begin(landing.store) if landing.store is not None else Body(kept=False)
         if landing.prefix is not None:

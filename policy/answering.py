@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from policy.debug import fetched_by
 from policy.fields import ranges
 from policy.index import Entry
 from policy.messages import Headers, RequestHead, ResponseHead
 from policy.plan import Failure, Fetch, Refuse, Relay, Serve
-from policy.profile import FailureAnswer, Profile
+from policy.profile import FailureAnswer, Profile, ResponseFields
 from policy.record import Cause, Outcome
 from policy.revalidate import IN_A_304, holds, range_applies
 from policy.service import Behavior
@@ -27,6 +28,11 @@ class Answering:
         self._profile = profile
         self.fresh_id = fresh_id or numbered(name)
         self._signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
+
+    def fetched(self, response: ResponseHead, now: float) -> None:
+        """Note on what the parent sent that this node fetched it, where the profile keeps such notes."""
+        if self._profile.response_fields is ResponseFields.FASTLY:
+            fetched_by(response.headers, self._signer.identity, now)
 
     def from_store(self, entry: Entry, request: RequestHead, behavior: Behavior, outcome: Outcome, now: float) -> Serve:
         """A hit, fresh or stale: the parent was not asked."""
@@ -104,6 +110,10 @@ class Answering:
             int(age) if age is not None and age.isascii() and age.isdigit() else None,
         )  # fmt: skip
         lines += self._signer.by_request(response.headers, hits=0, started_at=fetch.sent_at, now=now, asked=True)
+        lines = self._signer.debugged(
+            lines, response.headers, request, fetch.behavior, fetch.key, None, outcome,
+            started_at=fetch.sent_at, now=now,
+        )  # fmt: skip
         bodiless = request.method == "HEAD" or response.status in (204, 304)
         return Relay(response.status, lines, outcome, cause, fetch.behavior, fetch.id, body=not bodiless)
 
@@ -143,12 +153,12 @@ class Answering:
         came = headers or entry.headers
         lines = self._signer.signed(came, behavior, entry.status, outcome, member, age)
         if not plain:
+            started_at = now if fetch is None else fetch.sent_at
             lines += self._signer.by_request(
-                came,
-                hits=entry.hits,
-                started_at=now if fetch is None else fetch.sent_at,
-                now=now,
-                asked=fetch is not None,
+                came, hits=entry.hits, started_at=started_at, now=now, asked=fetch is not None
+            )
+            lines = self._signer.debugged(
+                lines, came, request, behavior, entry.key, entry, outcome, started_at=started_at, now=now
             )
         served = Serve(entry, entry.status, lines, outcome, cause, behavior, fetch_id=fetch.id if fetch else 0)
         return self._fitted(served, request, now)
@@ -162,7 +172,7 @@ class Answering:
         wanted = request.headers.first("range") if request.method == "GET" else None
         if entry.part is not None:
             self._cut_part(served, wanted or "", entry.part)
-        elif entry.status == 200 and wanted is not None and entry.length is not None:
+        elif entry.status == 200 and wanted is not None and entry.length is not None and self._may_cut(entry, wanted):
             self._cut(served, wanted, request, entry.length, now)
         # Stored from a chunked answer: now its length is known. A 204 has none.
         unsized = served.status == entry.status != 204 and entry.part is None
@@ -205,6 +215,13 @@ class Answering:
         served.status, served.body = 304, False
         served.headers = [line for line in served.headers if line[0] in IN_A_304]
         return served
+
+    def _may_cut(self, entry: Entry, wanted: str) -> bool:
+        """Whether this CDN answers those ranges of that response with less than the whole."""
+        profile = self._profile
+        if profile.range_needs_length and "content-length" not in entry.headers:
+            return False
+        return not profile.ranges_in_order or ranges.in_order(wanted, entry.length or 0)
 
     def _cut(self, served: Serve, wanted: str, request: RequestHead, length: int, now: float) -> None:
         """Answer byte ranges from a stored 200 (RFC 9110 §14.2): one as itself, several as multipart/byteranges."""

@@ -9,29 +9,34 @@ from typing import TypeVar
 
 from cachetools import LRUCache
 
-from policy.access import Gate, ServiceGate
+from policy.access import Gate, Refusal, ServiceGate
 from policy.answering import Answering
 from policy.eviction import Room
 from policy.flights import Flight, FlightTable, Waiter
-from policy.forward import conditional, for_the_rest, forwarded, has_conditions, hops_left, visited
+from policy.forward import conditional, for_the_rest, forwarded, has_body, has_conditions, hops_left, visited
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
-from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding
+from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding, with_viewer_fields
 from policy.matching import Matcher
 from policy.messages import RequestHead
-from policy.paging import Pages, request_for
+from policy.paging import Instead, Pages, request_for
 from policy.parts import may_be_completed
 from policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile, RequestFields
 from policy.record import Cause, Outcome
-from policy.service import Behavior, Service
+from policy.service import Behavior, ErrorPage, Service
 from policy.settling import settled
 from policy.slices import Assembly, Versions
+from policy.storing import forwards_cookies
 
 DECISIVE = frozenset(
-    {"cache-control", "pragma", "via", "range", "if-range", "if-none-match", "if-modified-since", "authorization"}
-)
-"""Request fields that may change what a fresh stored response is good for; without them a hit is a hit."""
+    {
+        "cache-control", "pragma", "via", "range", "if-range", "if-none-match", "if-modified-since", "authorization",
+        "content-length", "transfer-encoding", "fastly-debug", "fastly-ff",
+    }
+)  # fmt: skip
+"""Request fields that may change what a fresh stored response is good for, or what is told with it; without them a hit
+is a hit. A record keeps them all (`edge/recording.py`), so that a replay takes the same way."""
 
 NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
 """TRACE would show a client the fields that nodes add for one another (RFC 9110 §9.3.8); CONNECT is a tunnel's."""
@@ -68,16 +73,19 @@ class Deciding:
         """Behaviors (by identity) under which it needs none but at the gate."""
         for behavior in (*service.behaviors, self.matcher.otherwise):
             key_of = plain_key(behavior)
-            # With pages, a hit may be an error that one of them stands in for.
-            if key_of is not None and behavior.cache and not self._pages:
+            # With pages, a hit may be an error that one of them stands in for; with Server-Timing for some, some hits
+            # carry it and others do not.
+            alike = not self._pages and behavior.server_timing in ("off", 0)
+            if key_of is not None and behavior.cache and alike:
                 guarded = service.gate and not (behavior.token is None and behavior.geo is None)
                 (self._guarded if guarded else self._plain)[id(behavior)] = key_of
-        self._paging: LRUCache[int, int] = LRUCache(65_536)
-        """Tickets that wait for a page in place of an error -> the status to tell with it."""
+        self._paging: LRUCache[int, Instead] = LRUCache(65_536)
+        """Tickets that wait for a page in place of an error -> what to tell with it."""
         self._answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
         self._filling: dict[int, Entry] = {}
-        self._alone_until: LRUCache[str, float] = LRUCache(65_536)
-        """Keys whose last answer could not be shared: requests for them do not wait for one another."""
+        self._alone_until: LRUCache[str, tuple[float, str]] = LRUCache(65_536)
+        """Keys whose last answer could not be shared, until when, and why: requests for them do not wait for one
+        another."""
         self._failing: LRUCache[str, tuple[float, Refuse]] = LRUCache(4096)
         """Keys whose fill failed, until when the parent is left alone, and what is said meanwhile."""
         self._versions = Versions()
@@ -102,17 +110,12 @@ class Deciding:
             # A request of our own for a block of what a viewer asked for: he has passed all that stands before.
             ticket = self._next_id()
             return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
-        if visited(request, self.service.name):
-            return self._refuse(508, f"loop: the request has passed {self.service.name} before", behavior, now)
-        if request.method in NEVER_FORWARDED:
-            return self._refuse(405, f"method: {request.method} is not for a cache to forward", behavior, now)
-        if request.method == "OPTIONS" and hops_left(request) == 0:
-            return self._refuse(204, "max-forwards: 0", behavior, now)
-        if behavior.methods != "all" and request.method not in behavior.methods.split(", "):
-            return self._refuse(403, f"method: {request.method} is not let through here", behavior, now)
-        refusal = self.gate.refusal(request, behavior, now)
+        refusal = self.barred(request, behavior) or self.gate.refusal(request, behavior, now)
         if refusal is not None:
-            return self._refuse(refusal.status, refusal.reason, behavior, now)
+            refused = self._refuse(refusal.status, refusal.reason, behavior, now)
+            if not (refusal.paged and self._pages):
+                return refused
+            return self._paged(refused, self.seen(request), self._next_id(), now, refused=refusal.reason)
         secret = self.gate.secret_parameter(behavior)
         if secret is not None:
             request = replace(request, query=drop_parameter(request.query, secret))
@@ -121,12 +124,53 @@ class Deciding:
             served = self._plain_hit(request, behavior, key_of(request), now)
             if served is not None:
                 return served
-        if self.profile.accept_encoding_reduced:
-            request = with_reduced_coding(request)
+        request = self.seen(request)
         if behavior.slice is not None and behavior.cache and request.method in ("GET", "HEAD"):
             return Assemble(Assembly(request, behavior, behavior.slice), behavior)
         ticket = self._next_id()
         return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+
+    def seen(self, request: RequestHead) -> RequestHead:
+        """The request as key, rules and origin see it: its codings reduced, what it says of its viewer this node's own.
+
+        A shield leaves the latter as its edges wrote it.
+        """
+        if self.profile.accept_encoding_reduced:
+            request = with_reduced_coding(request)
+        if self.service.gate and self.profile.viewer_fields:
+            request = with_viewer_fields(request, self.profile.viewer_fields)
+        return request
+
+    def barred(self, request: RequestHead, behavior: Behavior) -> Refusal | None:
+        """Why no gate need be asked about this request: it is none that this node answers from store or parent."""
+        method = request.method
+        if visited(request, self.service.name):
+            return Refusal(508, f"loop: the request has passed {self.service.name} before")
+        if method in NEVER_FORWARDED:
+            return Refusal(405, f"method: {method} is not for a cache to forward")
+        if method == "OPTIONS" and hops_left(request) == 0:
+            return Refusal(204, "max-forwards: 0")
+        if behavior.methods != "all" and method not in behavior.methods.split(", "):
+            return Refusal(403, f"method: {method} is not let through here")
+        if self.profile.get_body_refused and method in ("GET", "HEAD") and has_body(request):
+            return Refusal(403, f"body: a {method} has none here")
+        return None
+
+    def page_for(self, status: int, request: RequestHead, refusal: Refusal | None = None) -> ErrorPage | None:
+        """The page that this request is shown instead of such a status, or of this refusal."""
+        if refusal is not None and not refusal.paged:
+            return None
+        return self._pages.instead_of(status, request)
+
+    def alone(self, key: str, now: float) -> tuple[float, str] | None:
+        """(until when, why) requests for this key go to the parent each by itself; None: they wait for one another."""
+        mark = self._alone_until.get(key)
+        return mark if mark is not None and now < mark[0] else None
+
+    def failing(self, key: str, now: float) -> tuple[float, Refuse] | None:
+        """(until when, what is said) of a parent that failed for this key and is left alone; None where it is asked."""
+        held = self._failing.get(key)
+        return held if held is not None and now < held[0] else None
 
     def _plain_hit(self, request: RequestHead, behavior: Behavior, key: str, now: float) -> Serve | None:
         """The usual case, short: a GET that asks for nothing special, of a fresh response that varies on nothing.
@@ -176,32 +220,39 @@ class Deciding:
             opening.body = opening.body and assembly.request.method != "HEAD"
         return opening
 
-    def _paged(self, answer: A, request: RequestHead, ticket: int, now: float) -> A | Decision:
-        """The answer, or what gets the page that stands in for it."""
-        if not self._pages or isinstance(answer, Fetch | Join) or answer.outcome is Outcome.REFUSED:
+    def _paged(self, answer: A, request: RequestHead, ticket: int, now: float, refused: str = "") -> A | Decision:
+        """The answer, or what gets the page that stands in for it; `refused`: the reason of a gate that is polite."""
+        if not self._pages or isinstance(answer, Fetch | Join):
+            return answer
+        if answer.outcome is Outcome.REFUSED and not refused:
             return answer
         page = self._pages.instead_of(answer.status, request)
         if page is None or (isinstance(answer, Serve) and answer.refresh is not None):
             return answer
         behavior = self.matcher.behavior_of(page.page)
         plan = self._plan(request_for(page, request), behavior, ticket, now)
+        instead = Instead(page.response_status, refused)
         if isinstance(plan, Fetch | Join):
-            self._paging[ticket] = page.response_status
-        elif plan.status == 200:
-            plan.status = page.response_status
+            self._paging[ticket] = instead
+            plan.reason = refused
+        else:
+            instead.told_with(plan)
         return plan
 
     def judged(self, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
         """What the request would get now; nothing is touched."""
         key = cache_key(request, behavior)
-        alone_until = self._alone_until.get(key, 0.0)
         return judge(
-            request, behavior, index=self.index, profile=self.profile, alone_until=alone_until, key=key,
+            request, behavior, index=self.index, profile=self.profile, alone=self.alone(key, now) is not None, key=key,
             versions=self._versions, now=now,
         )  # fmt: skip
 
-    def _plan(self, request: RequestHead, behavior: Behavior, ticket: int, now: float) -> Decision:
+    def _plan(
+        self, request: RequestHead, behavior: Behavior, ticket: int, now: float, *, alone: bool = False
+    ) -> Decision:
+        """`alone`: it waits for nobody, whatever the store says."""
         judgement = self.judged(request, behavior, now)
+        judgement.alone = judgement.alone or alone
         entry, cause = judgement.entry, judgement.cause
         if cause is None:
             assert entry is not None
@@ -239,13 +290,10 @@ class Deciding:
         self, key: str, entry: Entry | None, request: RequestHead, behavior: Behavior, now: float
     ) -> Serve | Refuse | None:
         """What stands in for a parent that failed a moment ago and is not asked again so soon."""
-        failing = self._failing.get(key)
+        failing = self.failing(key, now)
         if failing is None:
             return None
-        until, said = failing
-        if now >= until:
-            del self._failing[key]
-            return None
+        said = failing[1]
         if entry is not None and entry.part is None and now < entry.life.fallback_until:
             self.room.touch(entry)
             return self._answering.from_store(entry, request, behavior, Outcome.HIT_STALE, now)
@@ -280,7 +328,7 @@ class Deciding:
         """Open a flight for what the judgement found missing; ticket 0: nobody waits, it refreshes."""
         entry, ranged = judgement.entry, judgement.ranged
         # With something stored, its own validators ask; the client's conditions are answered from the outcome.
-        own = entry is None and ticket != 0 and self.profile.forward_conditions and has_conditions(request)
+        own = entry is None and ticket != 0 and has_conditions(request) and self._passes_conditions(behavior)
         upstream = self._upstream(request, behavior, conditions=own, ranges=ranged)
         upstream.method = "GET"
         purpose = Purpose.MISS
@@ -305,6 +353,12 @@ class Deciding:
             flight_key=judgement.flight_key,
         )
         return self._open(fetch, request, behavior)
+
+    def _passes_conditions(self, behavior: Behavior) -> bool:
+        profile = self.profile
+        if not profile.forward_conditions:
+            return False
+        return profile.conditions_beside_cookies or not forwards_cookies(behavior, profile)
 
     def _upstream(
         self, request: RequestHead, behavior: Behavior, *, conditions: bool = True, ranges: bool = True

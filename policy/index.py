@@ -73,9 +73,9 @@ def selecting_fields(names: Iterable[str], request: Headers) -> Selecting:
 
 
 def surrogate_keys_of(headers: Headers) -> tuple[str, ...]:
-    """Keys of `Surrogate-Key` (Fastly: separated by spaces), each once."""
+    """Keys of `Surrogate-Key`, each once (Fastly: separated by spaces, printable ASCII; others are ignored)."""
     value = " ".join(headers.all("surrogate-key"))
-    return tuple(dict.fromkeys(value.split()))
+    return tuple(dict.fromkeys(key for key in value.split() if key.isascii() and key.isprintable()))
 
 
 class EntryIndex:

@@ -53,12 +53,12 @@ def judge(
     *,
     index: EntryIndex,
     profile: Profile,
-    alone_until: float,
+    alone: bool,
     key: str,
     versions: Versions,
     now: float,
 ) -> Judgement:
-    """`alone_until`: until when requests for the key do not wait for one another, its answers not being shared."""
+    """`alone`: requests for the key do not wait for one another now, its answers not being shared."""
     if request.method not in ("GET", "HEAD"):
         return Judgement(Way.PASS, key, None, Cause.METHOD)
     if not behavior.cache:
@@ -92,7 +92,7 @@ def judge(
     if wish is not None and wish.no_store:
         return Judgement(Way.PASS, key, entry, Cause.REQUEST)
     # "Validate first" is not answered by a question that was asked before this request came.
-    alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or now < alone_until
+    alone = alone or cause is Cause.REQUEST or (wish is not None and wish.no_cache)
     nothing_whole = entry is None or entry.part is not None
     forwards = profile.range_forwarded or block
     ranged = wanted is not None and nothing_whole and forwards and len(specs(wanted)) == 1

@@ -66,6 +66,7 @@ class EdgeMachine(Purging):
         if "date" not in response.headers:
             # A recipient with a clock adds it when it stores or forwards (RFC 9110 §6.6.1).
             response.headers.lines.append(("date", format_date(now)))
+        self._answering.fetched(response, now)
         if fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)
         elif response.status == 304 and fetch.entry is not None:
@@ -240,7 +241,7 @@ class EdgeMachine(Purging):
                 return landing
             marked = why_not not in self.profile.unmarked
             if marked:
-                self._alone_until[fetch.key] = now + self.profile.hit_for_pass
+                self._alone_until[fetch.key] = (now + self.profile.hit_for_pass, why_not)
             for waiter in flight.waiters:
                 if not marked and waiter.plan is not fetch:
                     self._decide_for(waiter, landing, now)
@@ -281,7 +282,7 @@ class EdgeMachine(Purging):
             self._alone_until.pop(fetch.key, None)
         else:
             # Every use of it asks the parent, so nobody should wait for somebody else's answer.
-            self._alone_until[fetch.key] = now + self.profile.hit_for_pass
+            self._alone_until[fetch.key] = (now + self.profile.hit_for_pass, "not-fresh")
         self._answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False)
         return landing
 
@@ -319,14 +320,14 @@ class EdgeMachine(Purging):
         share_always: bool = False,
     ) -> None:
         """Answer one who joined: with what landed if it may be reused for it, else on its own."""
-        if self._answers(entry, waiter, now) and (
-            share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)
-        ):
+        fits = self._answers(entry, waiter, now)
+        if fits and (share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)):
             landing.answers[waiter.ticket] = self._answering.after_fetch(
                 entry, waiter.request, fetch, waiter.behavior, Outcome.COLLAPSED, waiter.plan.cause, now
             )
         else:
-            self._decide_for(waiter, landing, now)
+            # What may not be shared now may not be shared after another such wait either.
+            self._decide_for(waiter, landing, now, alone=fits)
 
     @staticmethod
     def _answers(entry: Entry, waiter: Waiter, now: float) -> bool:
@@ -343,9 +344,9 @@ class EdgeMachine(Purging):
         for waiter in flight.waiters:
             self._decide_for(waiter, landing, now)
 
-    def _decide_for(self, waiter: Waiter, landing: Landing, now: float) -> None:
+    def _decide_for(self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False) -> None:
         """A second decision for one who waited in vain, under the same ticket; a `Join` simply waits on."""
-        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now)
+        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now, alone=alone)
         if not isinstance(plan, Join):
             landing.answers[waiter.ticket] = plan
 
@@ -382,7 +383,8 @@ class EdgeMachine(Purging):
                 self._take_out(entry, Cause.UNCACHEABLE if why is Failure.TOO_LARGE else Cause.ABORTED)
             return Landing(dropped=[entry.id])
         told = self._answering.failure(why)
-        landing = self._land_failure(flight, f"origin: {why.value}", told.status, now, None, told.words)
+        sick = why is Failure.SICK
+        landing = self._land_failure(flight, f"origin: {why.value}", told.status, now, None, told.words, sick=sick)
         self._show_pages(flight, landing, now)
         self._forget_purges()
         return landing
@@ -397,7 +399,7 @@ class EdgeMachine(Purging):
                 continue
             told = self._paging.pop(waiter.ticket, None)
             if told is not None:
-                answer.status = told if answer.status == 200 else answer.status
+                told.told_with(answer)
                 continue
             instead = self._paged(answer, waiter.request, waiter.ticket, now)
             if isinstance(instead, Join):
@@ -406,10 +408,11 @@ class EdgeMachine(Purging):
                 landing.answers[waiter.ticket] = instead
 
     def _land_failure(
-        self, flight: Flight, reason: str, status: int, now: float, forward_status: int | None, words: str = ""
-    ) -> Landing:
+        self, flight: Flight, reason: str, status: int, now: float, forward_status: int | None, words: str = "",
+        *, sick: bool = False,
+    ) -> Landing:  # fmt: skip
         fetch, landing = flight.fetch, Landing()
-        entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None) else None
+        entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None, sick=sick) else None
         if self.profile.failures_held and fetch.behavior.cache and fetch.purpose is not Purpose.PASS:
             said = self._refuse(status, reason, fetch.behavior, now, Outcome.FAILED, words)
             self._failing[fetch.key] = (now + (fetch.behavior.error_ttl or 0.0), said)
@@ -426,19 +429,21 @@ class EdgeMachine(Purging):
                 )
         return landing
 
-    def _stale_stands_in(self, flight: Flight, now: float, *, silent: bool = False) -> bool:
-        """Whether the stored response may cover for the origin: it answered with an error, or (`silent`) not at all."""
+    def _stale_stands_in(self, flight: Flight, now: float, *, silent: bool = False, sick: bool = False) -> bool:
+        """Whether the stored response may cover for the origin: it answered with an error, (`silent`) not at all, or
+        (`sick`) was not even asked."""
         entry = flight.fetch.entry
         if entry is None or not entry.indexed or entry.life.revalidate_always:
             return False
         if flight.fetch.purpose is Purpose.PASS:
             return False
-        if now < (entry.life.unreachable_until if silent else entry.life.fallback_until):
+        life = entry.life
+        if now < (life.sick_until if sick else life.unreachable_until if silent else life.fallback_until):
             return True
         # The request may allow it too (RFC 5861 §4), where the origin has not forbidden it.
         wish = asked(flight.waiters[0].request) if flight.waiters and self.profile.request_directives else None
         window = wish.stale_if_error if wish is not None else None
-        return window is not None and entry.life.may_be_stale and now < entry.life.fresh_until + window
+        return window is not None and life.may_be_stale and now < life.fresh_until + window
 
     # ---- storing -----------------------------------------------------------------------------------------------
 

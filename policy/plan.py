@@ -33,6 +33,7 @@ class Failure(StrEnum):
     BETWEEN_BYTES_TIMEOUT = "between-bytes-timeout"
     RESET = "connection-reset"
     GARBAGE = "not-http"
+    SICK = "parent-sick"  # not asked: it has failed too often, or its health checks have
     TRUNCATED = "body-shorter-than-promised"
     TOO_LARGE = "larger-than-a-stored-response-may-be"
     INTERNAL = "an-error-of-the-edge"
@@ -40,8 +41,8 @@ class Failure(StrEnum):
 
     @property
     def status(self) -> int:
-        """What a viewer is told when nothing stored can stand in (RFC 9110 §15.6.3, §15.6.5)."""
-        return 504 if self in _LATE else 502
+        """What a viewer is told when nothing stored can stand in (RFC 9110 §15.6.3 to §15.6.5)."""
+        return 504 if self in _LATE else 503 if self is Failure.SICK else 502
 
 
 _LATE = frozenset({Failure.CONNECT_TIMEOUT, Failure.FIRST_BYTE_TIMEOUT, Failure.BETWEEN_BYTES_TIMEOUT})
@@ -83,10 +84,14 @@ class Fetch:
     sent_at: float = 0.0
     flight_key: str = ""
     """What others must ask for to wait on it: the cache key, and the range where one was passed on."""
+    reason: str = ""
+    """The gate's, where it asks for the page that its asker is shown instead."""
 
     @property
     def outcome(self) -> Outcome:
         """What the record says if its asker leaves before anything landed."""
+        if self.reason:
+            return Outcome.REFUSED
         return Outcome.PASS if self.purpose is Purpose.PASS else Outcome.MISS
 
 
@@ -98,10 +103,12 @@ class Join:
     fetch_id: int
     behavior: Behavior
     cause: Cause | None
+    reason: str = ""
+    """The gate's, as of a `Fetch`."""
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome.COLLAPSED
+        return Outcome.REFUSED if self.reason else Outcome.COLLAPSED
 
 
 @dataclass(slots=True)
@@ -126,6 +133,8 @@ class Serve:
     """To be started behind the viewer's back."""
     fetch_id: int = 0
     """The fill that brought it, for the record; 0 for a hit."""
+    reason: str = ""
+    """The gate's, where it is the page of a refusal."""
 
 
 @dataclass(slots=True)
@@ -139,6 +148,8 @@ class Relay:
     behavior: Behavior
     fetch_id: int
     body: bool = True
+    reason: str = ""
+    """As of a `Serve`."""
 
 
 @dataclass(slots=True)

@@ -94,6 +94,10 @@ class RequestRecord:
     """Of a request the node made of itself for a slice of what a viewer asked for: which block."""
     session: str = ""
     """The player's session id, where it sends one (`CMCD sid`)."""
+    region: str = ""
+    """ISO 3166-2 subdivision without its country, "" when unknown."""
+    asn: int = 0
+    """Autonomous system of the client's address, 0 when unknown."""
     headers: list[tuple[str, str]] = field(default_factory=list)
     """Request fields the policy read. Secret values are blinded: equal if and only if they were equal."""
     kind: str = "request"
@@ -119,6 +123,8 @@ class FetchRecord:
     size_bytes: int = 0
     failure: str = ""
     """Why it failed, at `landed_*` (no head came) or at `ended_*` (the body broke off)."""
+    parent: str = ""
+    """URL of the parent that answered, where the node has several."""
     kind: str = "fetch"
 
 

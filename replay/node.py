@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from policy.access import Refusal
 from policy.machine import EdgeMachine
 from policy.messages import Headers, RequestHead, ResponseHead, target_of
+from policy.place import Place
 from policy.plan import Assemble, Decision, Failure, Fetch, Landing, PurgeOrder, Refuse, Relay, Serve
 from policy.profile import Profile
 from policy.record import Cause, Outcome
@@ -46,7 +47,7 @@ class RecordedGate:
         record = self.record
         if record is None or record.outcome is not Outcome.REFUSED:
             return None
-        return Refusal(record.status, record.reason)
+        return Refusal.recorded(record.status, record.reason)
 
     def secret_parameter(self, behavior: Behavior) -> str | None:
         return None
@@ -176,5 +177,6 @@ def request_of(record: Requested) -> RequestHead:
     request.method = record.method
     request.scheme = record.url.partition("://")[0]
     request.headers = Headers(record.headers)
-    request.client_ip, request.country, request.block = record.client_ip, record.country, record.block
+    request.client_ip, request.place = record.client_ip, Place(record.country, record.region, record.asn)
+    request.block = record.block
     return request

@@ -39,6 +39,8 @@ class Requested(msgspec.Struct, tag_field="kind", tag="request", gc=False):
     reason: str = ""
     headers: FieldLines = ()
     block: int | None = None
+    region: str = ""
+    asn: int = 0
 
 
 class Exchange(msgspec.Struct, tag_field="kind", tag="fetch", gc=False):

@@ -19,6 +19,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from policy import Behavior, EdgeMachine, Fetch, Headers, ResponseHead, Service
 from policy.messages import target_of
+from policy.place import Place
 from policy.profile import RFC9111
 from policy.record import FetchRecord, ObjectClass, Outcome, Record, RequestRecord
 from policy.service import Geo, Ttl
@@ -47,7 +48,7 @@ def record_run(viewers: int, write: Callable[[Record], object]) -> None:
     def ask(now: float, viewer: int, target: str) -> None:
         request = target_of(f"http://127.0.0.1:8081{target}")
         request.headers = Headers([("accept-encoding", "gzip, deflate, br")])
-        request.client_ip, request.country = f"198.51.100.{viewer % 250}", "US"
+        request.client_ip, request.place = f"198.51.100.{viewer % 250}", Place("US")
         plan = machine.on_request(request, now)
         record = RequestRecord(
             node="fra", seq=machine.events, at=round(now, 6), method="GET", url=request.url, status=200,

@@ -7,6 +7,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,11 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from edge.bodies import WINDOW_BYTES
-from edge.settings import Timeouts
 from edge.upstream import Upstream
 from listening import Listener, bind, url_of
 from policy.messages import ResponseHead
 from policy.plan import Failure
+from policy.profile import RFC9111
 from tests.edge.test_upstream import QUICK, ask, asking, until
 from tests.edge.test_upstream_pool import pieces, settled
 from tests.kit.origin import running_origin
@@ -137,7 +138,7 @@ def test_bodies_both_ways_hints_head_and_304() -> None:
 def test_a_slow_reader_stops_his_own_stream_only() -> None:
     async def run() -> None:
         async with running_hypercorn() as url:
-            upstream = Upstream(url, Timeouts(between_bytes=0.3), 1, http="2")
+            upstream = Upstream(url, replace(RFC9111.waits, between_bytes=0.3), 1, http="2")
             slow = await upstream.exchange(asking("/big"))
             for _ in range(3):
                 assert (await ask(upstream, asking("/big"))).body == BIG  # 12 MiB past him
@@ -154,7 +155,7 @@ def test_a_slow_reader_stops_his_own_stream_only() -> None:
 def test_a_parent_that_speaks_http1_is_told_from_one_that_speaks_http2() -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, Timeouts(connect=0.2), 1, http="2")
+            upstream = Upstream(origin.url, replace(RFC9111.waits, connect=0.2), 1, http="2")
             seen = await asyncio.gather(*(ask(upstream, asking()) for _ in range(3)))
             assert {(one.failure, one.detail) for one in seen} == {(Failure.GARBAGE, "the parent answers in HTTP/1")}
             assert upstream.open_connections == 0
@@ -605,7 +606,7 @@ def test_silence_fails_the_stream_and_the_next_asks_on_another_connection() -> N
             await peer.request()  # and never a word more
 
         async with running_peer(script) as url:
-            upstream = Upstream(url, Timeouts(connect=1, first_byte=0.1, between_bytes=0.1), 1, http="2")
+            upstream = Upstream(url, replace(RFC9111.waits, connect=1, first_byte=0.1, between_bytes=0.1), 1, http="2")
             await ask(upstream, asking())
             await asyncio.sleep(0.02)
             assert (await ask(upstream, asking())).failure is Failure.FIRST_BYTE_TIMEOUT

@@ -6,6 +6,7 @@ Pages read in the snapshot of March 2023 are marked (2023): the live page may ha
 from policy.profile import ErrorCaching, FailureAnswer, Profile, RequestFields, ResponseFields, Waits
 from vendors.cloudfront.pages import error_page
 from vendors.cloudfront.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, RESPONSE_HEADERS_POLICIES
+from vendors.cloudfront.viewer import VIEWER_FIELDS
 
 _CONNECT = FailureAnswer(502, "OriginConnectError")  # "HTTP 502 status code (Bad gateway)": refused, TLS
 _LATE = FailureAnswer(504, "OriginCommError")  # "HTTP 504 status code (Gateway timeout)"
@@ -33,7 +34,12 @@ CLOUDFRONT = Profile(
     key_query="none",  # "Understand the cache key": by default, the distribution's domain name and the path
     vary_selects=False,  # "Request and response behavior" (2023): only what the cache policy lists makes variants
     # ---- requests ----------------------------------------------------------------------------------------------------
+    range_needs_length=True,  # "How CloudFront processes range GETs": an origin that sends chunks: the whole object
+    ranges_in_order=True,  # same page: invalid, descending or overlapping ranges: 200 and the whole object
+    conditions_beside_cookies=False,  # "Request and response behavior" (2023): not when cookies are forwarded
+    get_body_refused=True,  # same page: GET with a body: 403
     request_directives=False,  # "Manage how long content stays": viewers' Cache-Control and Pragma are ignored
+    viewer_fields=VIEWER_FIELDS,  # "Add CloudFront request headers"
     request_fields=RequestFields.CLOUDFRONT,  # "Control origin requests with a policy"; the legacy table (2023)
     cache_policies=CACHE_POLICIES,  # "Use managed cache policies"
     origin_request_policies=ORIGIN_REQUEST_POLICIES,  # "Use managed origin request policies"
@@ -49,6 +55,7 @@ CLOUDFRONT = Profile(
         "between-bytes-timeout": _LATE,
         "not-http": FailureAnswer(502, "OriginInvalidResponseError"),  # the status is unverified
     },
+    geo_unknown="allow",  # "Restrict the geographic distribution": who cannot be placed is served
     page=error_page,
     waits=Waits(connect=10.0, first_byte=30.0, between_bytes=30.0, attempts=3, retry_reads=True),  # CustomOriginConfig
     # ---- what answers carry: "Request and response behavior", X-Cache in "Standard logging" --------------------------
