@@ -66,18 +66,19 @@ class Deciding:
         self.room = Room(service.room)
         self.flights = FlightTable()
         self.matcher = Matcher(service.behaviors, settled(Behavior(path="*"), profile))
-        self._plain = {
-            id(behavior): key_of
-            for behavior in (*service.behaviors, self.matcher.otherwise)
-            if behavior.cache
-            and (key_of := plain_key(behavior)) is not None
-            and (not service.gate or (behavior.token is None and behavior.geo is None))
-            and behavior.server_timing in ("off", 0)  # else some answers carry it, others not
-        }
-        """Behaviors (by identity) under which a plain hit needs no look at gate or key rules."""
         self._pages = Pages(service)
-        if self._pages:
-            self._plain = {}  # a hit may be an error that a page stands in for
+        self._plain: dict[int, Callable[[RequestHead], str]] = {}
+        """Behaviors (by identity) under which a plain hit needs no look at gate or key rules."""
+        self._guarded: dict[int, Callable[[RequestHead], str]] = {}
+        """Behaviors (by identity) under which it needs none but at the gate."""
+        for behavior in (*service.behaviors, self.matcher.otherwise):
+            key_of = plain_key(behavior)
+            # With pages, a hit may be an error that one of them stands in for; with Server-Timing for some, some hits
+            # carry it and others do not.
+            alike = not self._pages and behavior.server_timing in ("off", 0)
+            if key_of is not None and behavior.cache and alike:
+                guarded = service.gate and not (behavior.token is None and behavior.geo is None)
+                (self._guarded if guarded else self._plain)[id(behavior)] = key_of
         self._paging: LRUCache[int, Instead] = LRUCache(65_536)
         """Tickets that wait for a page in place of an error -> what to tell with it."""
         self._answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
@@ -118,6 +119,11 @@ class Deciding:
         secret = self.gate.secret_parameter(behavior)
         if secret is not None:
             request = replace(request, query=drop_parameter(request.query, secret))
+        key_of = self._guarded.get(id(behavior)) if request.method == "GET" else None
+        if key_of is not None:
+            served = self._plain_hit(request, behavior, key_of(request), now)
+            if served is not None:
+                return served
         request = self.seen(request)
         if behavior.slice is not None and behavior.cache and request.method in ("GET", "HEAD"):
             return Assemble(Assembly(request, behavior, behavior.slice), behavior)
@@ -171,12 +177,8 @@ class Deciding:
 
         None: not that case; the long way decides, and would decide the same.
         """
-        entries = self.index.variants(key)
-        if not entries:
-            return None
-        entry = entries[0]
-        life = entry.life
-        if now >= life.fresh_until or life.revalidate_always or entry.selecting or entry.part is not None:
+        entry = self.plain_answer(key, now)
+        if entry is None:
             return None
         for name, _ in request.headers.lines:
             if name in DECISIVE:
@@ -184,6 +186,24 @@ class Deciding:
         entry.hits += 1
         self.room.touch(entry)
         return self._answering.plain_hit(entry, behavior, now)
+
+    def plain_answer(self, key: str, now: float) -> Entry | None:
+        """What every plain GET for the key gets that the gate lets by, from `now` until its `fresh_until`, if nothing
+        but such requests is told meanwhile; None: each is to be decided."""
+        entries = self.index.variants(key)
+        if not entries:
+            return None
+        entry = entries[0]
+        life = entry.life
+        if now >= life.fresh_until or life.revalidate_always or entry.selecting or entry.part is not None:
+            return None
+        return entry
+
+    def plain_key_of(self, request: RequestHead) -> str | None:
+        """The key of a GET that is plain if it has no `DECISIVE` field; None where none is."""
+        which = id(self.matcher.behavior_of(request.path))
+        key_of = self._plain.get(which) or self._guarded.get(which)
+        return None if key_of is None or request.method != "GET" else key_of(request)
 
     def assembled(self, assembly: Assembly, opening: Answer, now: float) -> Serve | Relay | Refuse | None:
         """The viewer's answer, from what the opening block of an assembly was answered with; nothing is changed.

@@ -157,7 +157,8 @@ class EdgeMachine(Purging):
         merged = freshened(entry.headers, update.headers)
         entry.headers = stored_headers(ResponseHead(entry.status, merged), self.profile)
         head = ResponseHead(entry.status, entry.headers)
-        self._read_stored(entry, head, flight, now)
+        entry.life = lifetime_of(head, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now)
+        self._read_stored(entry, head, flight)
         if self._why_not(flight, head, now, part=entry.part is not None, entry=entry) is None:
             return []
         return [self._take_out(entry, Cause.UNCACHEABLE)]
@@ -458,14 +459,13 @@ class EdgeMachine(Purging):
         )
         entry.size_bytes = entry.length or 0
         entry.for_authorization = "authorization" in flight.fetch.request.headers
-        self._read_stored(entry, response, flight, now)
+        self._read_stored(entry, response, flight)
         return entry
 
-    def _read_stored(self, entry: Entry, response: ResponseHead, flight: Flight, now: float) -> None:
-        """Everything a later request will compare, read once (again after a 304)."""
+    def _read_stored(self, entry: Entry, response: ResponseHead, flight: Flight) -> None:
+        """Everything beside the lifetime that a later request will compare, read once (again after a 304)."""
         headers = response.headers
         entry.ready_until = 0.0
-        entry.life = lifetime_of(response, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now)
         entry.etag, entry.last_modified = headers.first("etag"), headers.first("last-modified")
         names = vary_names(headers) if self.profile.vary_selects else ()
         self.varying.update(names)
