@@ -12,6 +12,7 @@ from starlette.routing import Route
 from edge.countries import CLIENT_IP, Countries
 from edge.driver import Driver
 from policy.explain import explain
+from policy.limits import measured
 from policy.messages import Headers, target_of
 from policy.plan import PurgeKind, PurgeOrder
 
@@ -74,6 +75,7 @@ def admin_app(driver: Driver, countries: Countries, *, viewers: str) -> Starlett
         )
         peer = request.client.host if request.client else ""
         asked_of.host = asked_of.headers.first("host") or asked_of.host or urlsplit(viewers).netloc
+        measured(asked_of)
         asked_of.client_ip = countries.client(peer, asked_of.headers.first(CLIENT_IP))
         asked_of.country = countries.country_of(asked_of.client_ip)
         return JSONResponse(explain(machine, asked_of, driver.clock()))

@@ -21,6 +21,7 @@ from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers,
 from edge.upstream import Upstream
 from listening import INTERIM
 from policy.explain import explain
+from policy.limits import measured
 from policy.machine import EdgeMachine
 from policy.messages import Headers, Lines, RequestHead, ResponseHead, end_to_end
 from policy.plan import Failure, Fetch, Landing, Purged, PurgeOrder, Refuse, Relay, Serve
@@ -115,7 +116,7 @@ class Driver:
         headers = Headers.wrap([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         client_ip = self._countries.client(_peer(scope), headers.first(CLIENT_IP))
-        return RequestHead(
+        request = RequestHead(
             method=scope["method"],
             scheme=scope["scheme"],
             host=headers.first("host") or "",
@@ -126,6 +127,7 @@ class Driver:
             country=self._countries.country_of(client_ip) if self.machine.service.gate else "",
             trusted=self._countries.is_trusted(_peer(scope)),
         )
+        return request if self.machine.profile.limits is None else measured(request)
 
     def _explained(self, request: RequestHead, scope: Scope, now: float) -> bytes | None:
         """What `explain` says of this request before it is decided, for a trusted client who asks; one line of JSON."""
@@ -231,6 +233,9 @@ class Driver:
         try:
             if landing.store is not None or relayed:
                 async for chunk in exchange.chunks():
+                    if landing.cut_at is not None and body.size_bytes + len(chunk) > landing.cut_at:
+                        why = Failure.TOO_LARGE
+                        return
                     body.write(chunk)
                     if body.kept and body.size_bytes > self.machine.service.largest:
                         # For the machine it ends here; for those who read it, it streams on.

@@ -84,6 +84,8 @@ def request_record(
         from_node="" if viewers else last_node(request),
         fetch=plan.id if isinstance(plan, Fetch) else plan.fetch_id if isinstance(plan, Join | Serve) else 0,
         session=session,
+        head_bytes=request.head_bytes,
+        head_fields=request.head_fields,
         reason="" if isinstance(plan, Refuse) else plan.refused,
     )
 

@@ -17,6 +17,7 @@ from policy.forward import conditional, for_the_rest, forwarded, has_body, has_c
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
 from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding
+from policy.limits import request_over, with_short_cookies
 from policy.matching import Matcher
 from policy.messages import RequestHead
 from policy.paging import Pages, request_for
@@ -98,6 +99,10 @@ class Deciding:
         """What to do with a request that arrived at `now`."""
         self.events += 1
         behavior = self.matcher.behavior_of(request.path)
+        if self.profile.limits is not None:
+            over = request_over(request, self.profile.limits)
+            if over is not None:
+                return self._refuse(over[1].status, over[0], behavior, now, words=over[1].words)
         key_of = self._plain.get(id(behavior)) if request.method == "GET" else None
         if key_of is not None:
             served = self._plain_hit(request, behavior, key_of(request), now)
@@ -109,6 +114,8 @@ class Deciding:
         secret = self.gate.secret_parameter(behavior)
         if secret is not None:
             request = replace(request, query=drop_parameter(request.query, secret))
+        if self.profile.limits is not None:
+            request = with_short_cookies(request, self.profile.limits)
         if self.profile.accept_encoding_reduced:
             request = with_reduced_coding(request)
         ticket = self._next_id()
@@ -117,6 +124,9 @@ class Deciding:
     def barred(self, request: RequestHead, behavior: Behavior) -> Refusal | None:
         """Why no gate need be asked about this request: it is none that this node answers from store or parent."""
         method = request.method
+        over = None if self.profile.limits is None else request_over(request, self.profile.limits)
+        if over is not None:
+            return Refusal(over[1].status, over[0])
         if visited(request, self.service.name):
             return Refusal(508, f"loop: the request has passed {self.service.name} before")
         if method in NEVER_FORWARDED:

@@ -27,6 +27,7 @@ from policy.flights import Flight, Waiter
 from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
 from policy.invalidation import also_doubtful, invalidates
 from policy.lifetime import lifetime_of
+from policy.limits import object_over, response_over
 from policy.messages import ResponseHead
 from policy.parts import continues, covers, whole_fields
 from policy.plan import Failure, Fetch, Join, Landing, Purpose
@@ -67,7 +68,11 @@ class EdgeMachine(Purging):
             # A recipient with a clock adds it when it stores or forwards (RFC 9110 §6.6.1).
             response.headers.lines.append(("date", format_date(now)))
         self._answering.fetched(response, now)
-        if fetch.purpose is Purpose.PASS:
+        limits = self.profile.limits
+        over = None if limits is None else response_over(head, limits)
+        if over is not None:
+            landing = self._land_failure(flight, over[0], over[1].status, now, head.status, over[1].words)
+        elif fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)
         elif response.status == 304 and fetch.entry is not None:
             landing = self._land_not_modified(flight, fetch.entry, response, now)
@@ -226,6 +231,11 @@ class EdgeMachine(Purging):
     def _land_full(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
         why_not = self._why_not(flight, response, now)
+        limits = self.profile.limits
+        if limits is not None and why_not in (None, "too-large"):
+            over = object_over(content_length(response.headers), limits)
+            if over is not None:
+                return self._land_failure(flight, over[0], over[1].status, now, response.status, over[1].words)
         if why_not is not None:
             if fetch.purpose is not Purpose.REFRESH or response.status not in ORIGIN_FAILED:
                 # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3).
@@ -260,6 +270,8 @@ class EdgeMachine(Purging):
     def _keep(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
         landing.store = entry
+        if entry.length is None and self.profile.limits is not None and self.profile.limits.object is not None:
+            landing.cut_at = self.profile.limits.object.most
         self._filling[fetch.id] = entry
         purged = self._purged_meanwhile(flight, entry)
         if purged is not None and not purged.soft:

@@ -79,6 +79,10 @@ class RequestHead:
     client_ip: str = ""
     country: str = ""
     """ISO 3166-1 code the shell found for `client_ip`; "" when unknown."""
+    head_bytes: int = 0
+    """Size of the head, 0 where nobody measured it (`policy.limits.measured`)."""
+    head_fields: int = 0
+    """Field lines of the head, as they came."""
     trusted: bool = False
     """The peer is in one of the node's trusted networks: what it asks to be told of the inside, it is told."""
 

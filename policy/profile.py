@@ -47,6 +47,35 @@ class FailureAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """The most of something that this CDN takes."""
+
+    most: int
+    said: FailureAnswer
+    """What a viewer is told of more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large messages may be; None: this CDN names no limit, or none is known. Sizes in bytes."""
+
+    url: Limit | None = None
+    """Scheme, host, path and query."""
+    request_head: Limit | None = None
+    """Request line and fields."""
+    request_fields: Limit | None = None
+    """Field lines of a request, in number."""
+    cookie_bytes: int | None = None
+    """A request with more of them goes on without its cookies."""
+    response_head: Limit | None = None
+    """Status line and fields of the origin's answer."""
+    response_fields: Limit | None = None
+    """Field lines of the origin's answer, in number."""
+    object: Limit | None = None
+    """The body of an answer that would be stored. One that does not say its length is cut off there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A generated body."""
 
@@ -187,6 +216,9 @@ class Profile:
     unsafe_invalidates: bool = True
     """An unsafe method's success invalidates what is stored for its target (RFC 9111 §4.4)."""
     request_fields: RequestFields = RequestFields.ALL
+
+    limits: Limits | None = None
+    """How large messages may be; None: as large as the shell can hold."""
 
     # ---- stale and failing -------------------------------------------------------------------------------------
     stale_if_error: float = 0.0

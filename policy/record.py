@@ -89,6 +89,10 @@ class RequestRecord:
     """Name of the child node that asked, "" for a viewer."""
     aborted: bool = False
     """The client left, or the upstream broke off, before the whole body was sent."""
+    head_bytes: int = 0
+    """Size of the request's head."""
+    head_fields: int = 0
+    """Field lines of the request, of which `headers` keeps some."""
     session: str = ""
     """The player's session id, where it sends one (`CMCD sid`)."""
     headers: list[tuple[str, str]] = field(default_factory=list)

@@ -161,4 +161,5 @@ def _request_of(record: RequestRecord) -> RequestHead:
     request.scheme, request.host = record.url.partition("://")[0], request.host
     request.headers = Headers(record.headers)
     request.client_ip, request.country = record.client_ip, record.country
+    request.head_bytes, request.head_fields = record.head_bytes, record.head_fields
     return request

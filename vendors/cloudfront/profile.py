@@ -3,7 +3,7 @@
 Pages read in the snapshot of March 2023 are marked (2023): the live page may have moved on.
 """
 
-from policy.profile import ErrorCaching, FailureAnswer, Profile, RequestFields, ResponseFields, Waits
+from policy.profile import ErrorCaching, FailureAnswer, Limit, Limits, Profile, RequestFields, ResponseFields, Waits
 from vendors.cloudfront.pages import error_page
 from vendors.cloudfront.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, RESPONSE_HEADERS_POLICIES
 
@@ -37,6 +37,12 @@ CLOUDFRONT = Profile(
     ranges_in_order=True,  # same page: invalid, descending or overlapping ranges: 200 and the whole object
     conditions_beside_cookies=False,  # "Request and response behavior" (2023): not when cookies are forwarded
     get_body_refused=True,  # same page: GET with a body: 403
+    limits=Limits(  # "Quotas"; the statuses are those of the 2023 snapshot, or ours, and unverified today
+        url=Limit(8192, FailureAnswer(414, "InvalidRequest")),
+        request_head=Limit(20_480, FailureAnswer(413, "InvalidRequest")),  # "Request and response behavior" (2023)
+        response_head=Limit(20_480, FailureAnswer(502, "OriginHeaderTooBigError")),
+        object=Limit(50 * 10**9, FailureAnswer(502, "OriginError")),  # "closed with an error", which is not told
+    ),
     request_directives=False,  # "Manage how long content stays": viewers' Cache-Control and Pragma are ignored
     request_fields=RequestFields.CLOUDFRONT,  # "Control origin requests with a policy"; the legacy table (2023)
     cache_policies=CACHE_POLICIES,  # "Use managed cache policies"
