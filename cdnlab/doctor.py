@@ -152,6 +152,7 @@ def _extras() -> list[Finding]:
         "geo": "countries of addresses outside the lab's table",
         "load": "cdnlab load",
         "report": "cdnlab report",
+        "compress": "br beside gzip where a behavior compresses",
         "shared": "a cache tier that nodes share",
     }
     findings = []

@@ -98,6 +98,7 @@ EXTRA_OF = {
     "gevent": "load",
     "duckdb": "report",
     "plotly": "report",
+    "brotli": "compress",
     "aiocache": "shared",
     "redis": "shared",
 }

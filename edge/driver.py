@@ -14,6 +14,7 @@ from typing import Any
 
 from edge.bodies import Body, BodyBroken, Reader
 from edge.clock import Clock
+from edge.codings import ENCODERS
 from edge.countries import CLIENT_IP, Countries
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
@@ -232,17 +233,20 @@ class Driver:
         why: Failure | None = Failure.ABANDONED
         try:
             if landing.store is not None or relayed:
+                encoder = ENCODERS[landing.coding]() if landing.coding else None
                 async for chunk in exchange.chunks():
                     if landing.cut_at is not None and body.size_bytes + len(chunk) > landing.cut_at:
                         why = Failure.TOO_LARGE
                         return
-                    body.write(chunk)
+                    body.write(chunk if encoder is None else encoder.add(chunk))
                     if body.kept and body.size_bytes > self.machine.service.largest:
                         # For the machine it ends here; for those who read it, it streams on.
                         body.let_pass()
                         self._tell_end(fetch, body, record, Failure.TOO_LARGE)
                     if not await body.room():
                         return
+                if encoder is not None:
+                    body.write(encoder.finish())
             why = None
         except UpstreamFailed as failed:
             why = failed.why

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge.admin import admin_app
 from edge.clock import Clock
+from edge.codings import ENCODERS
 from edge.countries import Countries
 from edge.driver import Driver
 from edge.errors import BadKeyFile
@@ -52,7 +53,13 @@ async def serve(
     log = RecordLog(records)
     who = Countries(countries or {}, node.trusted)
     upstream = Upstream(parent, node.timeouts, node.connections, http=node.parent_http)
-    driver = Driver(EdgeMachine(service, profile, gate=gate, fresh_id=_request_id), upstream, who, log, Clock())
+    driver = Driver(
+        EdgeMachine(service, profile, gate=gate, fresh_id=_request_id, codings=ENCODERS.keys()),
+        upstream,
+        who,
+        log,
+        Clock(),
+    )
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     front = Listener(driver, logger, date_header=False)

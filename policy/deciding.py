@@ -3,7 +3,7 @@
 See `policy/machine.py` for the theory and the table.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TypeVar
 
@@ -55,12 +55,17 @@ class Deciding:
         *,
         gate: Gate | None = None,
         fresh_id: Callable[[], str] | None = None,
+        codings: Collection[str] = ("gzip",),
     ) -> None:
-        """`fresh_id`: a new request id at every call, for profiles that send one; None: ids that count up."""
+        """`fresh_id`: a new request id at every call, for profiles that send one; None: ids that count up.
+
+        `codings`: content codings that the shell can put on a body.
+        """
         # What a behavior leaves open, the profile settles: once, here.
         service = service.model_copy(update={"behaviors": tuple(settled(b, profile) for b in service.behaviors)})
         self.service = service
         self.profile = profile
+        self.codings = frozenset(codings)
         self.gate: Gate = gate if gate is not None else ServiceGate(service, {})
         self.index = EntryIndex()
         self.room = Room(service.room)

@@ -21,6 +21,7 @@ The machine holds heads, sizes and instants; the shell holds bodies, sockets and
 
 from dataclasses import replace
 
+from policy.compression import coding_for, compressed
 from policy.fields.dates import format_date
 from policy.fields.ranges import Span, content_range, within
 from policy.flights import Flight, Waiter
@@ -112,8 +113,8 @@ class EdgeMachine(Purging):
 
         Source: RFC 9111 §4.3.5.
         """
-        if not entry.indexed or response.status != entry.status:
-            return []
+        if not entry.indexed or response.status != entry.status or entry.coding:
+            return []  # of what was compressed here, length and tag of the origin's say nothing
         if not same_representation(entry, response.headers):
             entry.life = entry.life.made_stale(now)
             return []
@@ -158,6 +159,8 @@ class EdgeMachine(Purging):
     def _freshen(self, flight: Flight, entry: Entry, update: ResponseHead, now: float) -> list[int]:
         """Take over what an update says of a stored response; its id, if it may no longer be kept."""
         merged = freshened(entry.headers, update.headers)
+        if entry.coding:
+            merged = compressed(ResponseHead(entry.status, merged), entry.coding).headers
         entry.headers = stored_headers(ResponseHead(entry.status, merged), self.profile)
         head = ResponseHead(entry.status, entry.headers)
         self._read_stored(entry, head, flight, now)
@@ -265,7 +268,19 @@ class EdgeMachine(Purging):
 
     def _store(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
-        return self._keep(flight, self._entry(flight, response, now), response, now)
+        entry = self._entry(flight, response, now)
+        rules = self.profile.compression
+        if rules is None or not flight.fetch.behavior.compress or entry.life.fresh_until <= now:
+            return self._keep(flight, entry, response, now)
+        coding = coding_for(flight.fetch.request, response, rules, able=self.codings)
+        if coding is None:
+            return self._keep(flight, entry, response, now)
+        response = compressed(response, coding)
+        entry = self._entry(flight, response, now)
+        entry.coding = coding
+        landing = self._keep(flight, entry, response, now)
+        landing.coding = coding
+        return landing
 
     def _keep(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()

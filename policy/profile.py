@@ -76,6 +76,17 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Compression:
+    """What a behavior with `compress` compresses: only what came whole, uncoded, and with its length."""
+
+    statuses: frozenset[int]
+    types: frozenset[str]
+    """Media types, lower case, without parameters."""
+    least_bytes: int
+    most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A generated body."""
 
@@ -183,6 +194,9 @@ class Profile:
     """How long an uncacheable answer is remembered, so that requests for it do not queue behind one another."""
     unmarked: frozenset[str] = frozenset()
     """Reasons not to store (`storing.why_not_store`) that leave no such mark: who waited queues again."""
+
+    compression: Compression | None = None
+    """What is compressed where a behavior says `compress`; None: nothing ever is."""
 
     # ---- key and selection -------------------------------------------------------------------------------------
     key_query: Literal["all", "none"] = "all"

@@ -59,7 +59,8 @@ class ReplayNode:
 
     def __init__(self, service: Service, profile: Profile) -> None:
         self._gate = RecordedGate()
-        self._machine = EdgeMachine(service, profile, gate=self._gate)
+        # Whichever coding was put on a body, its record has the size that came of it.
+        self._machine = EdgeMachine(service, profile, gate=self._gate, codings=("br", "gzip"))
         self._fetches: dict[int, Fetch] = {}
         self._waiting: dict[int, RequestRecord] = {}
         self.result = Replayed(0, {}, [])

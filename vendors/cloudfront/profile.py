@@ -3,12 +3,31 @@
 Pages read in the snapshot of March 2023 are marked (2023): the live page may have moved on.
 """
 
-from policy.profile import ErrorCaching, FailureAnswer, Limit, Limits, Profile, RequestFields, ResponseFields, Waits
+from policy.profile import (
+    Compression,
+    ErrorCaching,
+    FailureAnswer,
+    Limit,
+    Limits,
+    Profile,
+    RequestFields,
+    ResponseFields,
+    Waits,
+)
 from vendors.cloudfront.pages import error_page
 from vendors.cloudfront.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, RESPONSE_HEADERS_POLICIES
 
 _CONNECT = FailureAnswer(502, "OriginConnectError")  # "HTTP 502 status code (Bad gateway)": refused, TLS
 _LATE = FailureAnswer(504, "OriginCommError")  # "HTTP 504 status code (Gateway timeout)"
+
+COMPRESSED_TYPES = frozenset(
+    {
+        "application/dash+xml", "application/vnd.apple.mpegurl", "application/x-mpegurl", "vnd.apple.mpegurl",
+        "application/json", "application/xml", "application/javascript", "text/plain", "text/html", "text/css",
+        "text/csv", "text/javascript", "text/xml", "image/svg+xml",
+    }
+)  # fmt: skip
+"""Not on CloudFront's list: audio/mpegurl, video/*, text/vtt."""
 
 CLOUDFRONT = Profile(
     name="cloudfront",
@@ -29,6 +48,12 @@ CLOUDFRONT = Profile(
     set_cookie_needs_cookies=True,  # "Cache content based on cookies": stripped when cookies are not forwarded
     authorization_guarded=False,  # "Request and response behavior" (2023): GET's Authorization is removed, or is keyed
     hit_for_pass=0.0,  # same page: who waited for what may not be shared goes alone; no mark is described
+    compression=Compression(  # "Serve compressed files"; of its list, what an origin of media sends
+        statuses=frozenset({200, 403, 404}),
+        types=COMPRESSED_TYPES,
+        least_bytes=1000,
+        most_bytes=10_000_000,
+    ),
     # ---- key ---------------------------------------------------------------------------------------------------------
     key_query="none",  # "Understand the cache key": by default, the distribution's domain name and the path
     vary_selects=False,  # "Request and response behavior" (2023): only what the cache policy lists makes variants
