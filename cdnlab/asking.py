@@ -62,12 +62,15 @@ def shields_first(nodes: list[Listener]) -> list[Listener]:
     return sorted(nodes, key=lambda one: one.role != "shield")
 
 
-def explain(listener: Listener, url: str, headers: list[str], *, method: str, as_json: bool) -> int:
-    """Prints what the node would do with a request for `url` now."""
+def explain(
+    listener: Listener, url: str, headers: list[str], *, method: str, client_ip: str | None, as_json: bool
+) -> int:
+    """Prints what the node would do with a request for `url` now; `client_ip` None: from this machine."""
     for header in headers:
         if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\s*:.*", header, re.DOTALL):
             raise BadUsage(f"--header: found {header!r}, wanted a field such as 'Range: bytes=0-99'")
-    query = urlencode([("url", url), ("method", method), *(("header", header) for header in headers)])
+    asked = [("url", url), ("method", method), *(("header", header) for header in headers)]
+    query = urlencode(asked if client_ip is None else [*asked, ("client_ip", client_ip)])
     told = _good(ask(f"{listener.admin}/explain?{query}"), listener).json()
     if as_json:
         print(json.dumps(told, indent=2))

@@ -94,6 +94,7 @@ EXTRA_OF = {
     "av": "media",
     "imageio_ffmpeg": "ffmpeg",
     "iptocc": "geo",
+    "maxminddb": "geo",
     "locust": "load",
     "gevent": "load",
     "duckdb": "report",
@@ -112,7 +113,16 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
 
 
 _REFUSALS = frozenset(
-    {"PortInUse", "BadKeyFile", "BadTarget", "LocustMissing", "FfmpegMissing", "SourceError", "EncoderRefused"}
+    {
+        "PortInUse",
+        "BadDatabase",
+        "BadKeyFile",
+        "BadTarget",
+        "LocustMissing",
+        "FfmpegMissing",
+        "SourceError",
+        "EncoderRefused",
+    }
 )
 """Errors of the other packages that say: not tried, for the settings or the machine forbid it."""
 

@@ -45,9 +45,22 @@ def _rules(told: dict[str, Any]) -> Rows:
     yield "behavior", f"{behavior['path']}  {rest}".rstrip()
     verdict = f"refused: {gate['refused']} {gate['reason']}" if gate["refused"] else "open"
     asks = f"asks for token {gate['token']}, " if gate["token"] else ""
-    yield "gate", f"{verdict} ({asks}viewer in {gate['country'] or 'no known country'})"
+    yield "gate", f"{verdict} ({asks.removesuffix(', ')})" if asks else verdict
+    yield "viewer", _placed(told["viewer"])
     if told["pages"]:
         yield "error pages", ", ".join(f"{p['status']}: {p['page']} as {p['response_status']}" for p in told["pages"])
+
+
+def _placed(viewer: dict[str, Any]) -> str:
+    """ "198.51.100.9: country KP ([geo] countries 198.51.100.0/24); KP is denied"."""
+    facts = [
+        f"{fact} {viewer[fact]}" if viewer[fact] is not True else fact
+        for fact in ("country", "region", "asn", "anonymous", "hosting")
+        if viewer[fact]
+    ]
+    sources = dict.fromkeys(viewer["told_by"].values())
+    text = ", ".join(facts) + f" ({', '.join(sources)})" if facts else "in no known place"
+    return f"{viewer['client_ip']}: {text}" + (f"; {viewer['geo']}" if viewer["geo"] else "")
 
 
 def _key(told: dict[str, Any]) -> Rows:

@@ -16,17 +16,18 @@ from policy.flights import Flight, FlightTable, Waiter
 from policy.forward import conditional, for_the_rest, forwarded, has_body, has_conditions, hops_left, visited
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
-from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding
+from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding, with_viewer_fields
 from policy.limits import request_over, with_short_cookies
 from policy.matching import Matcher
 from policy.messages import RequestHead
-from policy.paging import Pages, request_for
+from policy.paging import Instead, Pages, request_for
 from policy.parts import may_be_completed
-from policy.plan import Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
+from policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile, RequestFields
 from policy.record import Cause, Outcome
 from policy.service import Behavior, ErrorPage, Service
 from policy.settling import settled
+from policy.slices import Assembly, Versions
 from policy.storing import forwards_cookies
 
 DECISIVE = frozenset(
@@ -42,7 +43,7 @@ NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
 """TRACE would show a client the fields that nodes add for one another (RFC 9110 §9.3.8); CONNECT is a tunnel's."""
 
 
-A = TypeVar("A", bound=Plan | Relay)
+A = TypeVar("A", bound=Decision | Relay)
 
 
 class Deciding:
@@ -83,8 +84,8 @@ class Deciding:
         self._pages = Pages(service)
         if self._pages:
             self._plain = {}  # a hit may be an error that a page stands in for
-        self._paging: LRUCache[int, int] = LRUCache(65_536)
-        """Tickets that wait for a page in place of an error -> the status to tell with it."""
+        self._paging: LRUCache[int, Instead] = LRUCache(65_536)
+        """Tickets that wait for a page in place of an error -> what to tell with it."""
         self._answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
         self._filling: dict[int, Entry] = {}
         self._alone_until: LRUCache[str, tuple[float, str]] = LRUCache(65_536)
@@ -92,6 +93,7 @@ class Deciding:
         another."""
         self._failing: LRUCache[str, tuple[float, Refuse]] = LRUCache(4096)
         """Keys whose fill failed, until when the parent is left alone, and what is said meanwhile."""
+        self._versions = Versions()
         self._purges: list[tuple[int, PurgeOrder]] = []
         """Purges since the oldest open flight began: what lands must not bring back what they took away."""
         self.varying: set[str] = set()
@@ -113,18 +115,38 @@ class Deciding:
             served = self._plain_hit(request, behavior, key_of(request), now)
             if served is not None:
                 return served
+        if request.block is not None:
+            # A request of our own for a block of what a viewer asked for: he has passed all that stands before.
+            ticket = self._next_id()
+            return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
         refusal = self.barred(request, behavior) or self.gate.refusal(request, behavior, now)
         if refusal is not None:
-            return self._turned_away(self._refuse(refusal.status, refusal.reason, behavior, now), request, now)
+            refused = self._refuse(refusal.status, refusal.reason, behavior, now)
+            if not (refusal.paged and self._pages):
+                return refused
+            return self._paged(refused, self.seen(request), self._next_id(), now, refused=refusal.reason)
         secret = self.gate.secret_parameter(behavior)
         if secret is not None:
             request = replace(request, query=drop_parameter(request.query, secret))
+        request = self.seen(request)
+        if behavior.slice is not None and behavior.cache and request.method in ("GET", "HEAD"):
+            return Assemble(Assembly(request, behavior, behavior.slice), behavior)
+        ticket = self._next_id()
+        return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+
+    def seen(self, request: RequestHead) -> RequestHead:
+        """The request as key, rules and origin see it: cookies that are not too long, its codings reduced, what it says
+        of its viewer this node's own.
+
+        A shield leaves the latter as its edges wrote it.
+        """
         if self.profile.limits is not None:
             request = with_short_cookies(request, self.profile.limits)
         if self.profile.accept_encoding_reduced:
             request = with_reduced_coding(request)
-        ticket = self._next_id()
-        return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+        if self.service.gate and self.profile.viewer_fields:
+            request = with_viewer_fields(request, self.profile.viewer_fields)
+        return request
 
     def barred(self, request: RequestHead, behavior: Behavior) -> Refusal | None:
         """Why no gate need be asked about this request: it is none that this node answers from store or parent."""
@@ -146,7 +168,7 @@ class Deciding:
 
     def page_for(self, status: int, request: RequestHead, refusal: Refusal | None = None) -> ErrorPage | None:
         """The page that this request is shown instead of such a status, or of this refusal."""
-        if refusal is not None and refusal.reason.partition(":")[0] not in self.profile.refusals_paged:
+        if refusal is not None and not refusal.paged:
             return None
         return self._pages.instead_of(status, request)
 
@@ -179,41 +201,51 @@ class Deciding:
         self.room.touch(entry)
         return self._answering.plain_hit(entry, behavior, now)
 
-    def _turned_away(self, refuse: Refuse, request: RequestHead, now: float) -> Plan:
-        """The gate's no, or the page for it where the profile shows one."""
-        if self.page_for(refuse.status, request, Refusal(refuse.status, refuse.reason)) is None:
-            return refuse
-        plan = self._shown(refuse, request, self._next_id(), now)
-        if not isinstance(plan, Refuse):
-            plan.refused = refuse.reason
-        return plan
+    def assembled(self, assembly: Assembly, opening: Answer, now: float) -> Serve | Relay | Refuse | None:
+        """The viewer's answer, from what the opening block of an assembly was answered with; nothing is changed.
 
-    def _paged(self, answer: A, request: RequestHead, ticket: int, now: float) -> A | Plan:
-        """The answer, or what gets the page that stands in for it."""
-        if not self._pages or isinstance(answer, Fetch | Join) or answer.outcome is Outcome.REFUSED:
+        None: it cannot be sliced, so the machine is to be asked for `Assembly.whole_request`.
+        """
+        assert not isinstance(opening, Fetch)
+        if isinstance(opening, Serve):
+            return self._answering.assembled(assembly, opening, now)
+        if isinstance(opening, Relay):
+            # No block of it: not to be kept (206), or an empty object asked for as a whole (416).
+            if opening.status == 206 or (opening.status == 416 and not assembly.ranged):
+                return None
+            opening.body = opening.body and assembly.request.method != "HEAD"
+        return opening
+
+    def _paged(self, answer: A, request: RequestHead, ticket: int, now: float, refused: str = "") -> A | Decision:
+        """The answer, or what gets the page that stands in for it; `refused`: the reason of a gate that is polite."""
+        if not self._pages or isinstance(answer, Fetch | Join):
             return answer
-        return self._shown(answer, request, ticket, now)
-
-    def _shown(self, answer: A, request: RequestHead, ticket: int, now: float) -> A | Plan:
-        assert isinstance(answer, Serve | Refuse | Relay)
+        if answer.outcome is Outcome.REFUSED and not refused:
+            return answer
         page = self._pages.instead_of(answer.status, request)
         if page is None or (isinstance(answer, Serve) and answer.refresh is not None):
             return answer
         behavior = self.matcher.behavior_of(page.page)
         plan = self._plan(request_for(page, request), behavior, ticket, now)
+        instead = Instead(page.response_status, refused)
         if isinstance(plan, Fetch | Join):
-            self._paging[ticket] = page.response_status
-        elif plan.status == 200:
-            plan.status = page.response_status
+            self._paging[ticket] = instead
+            plan.reason = refused
+        else:
+            instead.told_with(plan)
         return plan
 
     def judged(self, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
         """What the request would get now; nothing is touched."""
         key = cache_key(request, behavior)
-        alone = self.alone(key, now) is not None
-        return judge(request, behavior, index=self.index, profile=self.profile, alone=alone, key=key, now=now)
+        return judge(
+            request, behavior, index=self.index, profile=self.profile, alone=self.alone(key, now) is not None, key=key,
+            versions=self._versions, now=now,
+        )  # fmt: skip
 
-    def _plan(self, request: RequestHead, behavior: Behavior, ticket: int, now: float, *, alone: bool = False) -> Plan:
+    def _plan(
+        self, request: RequestHead, behavior: Behavior, ticket: int, now: float, *, alone: bool = False
+    ) -> Decision:
         """`alone`: it waits for nobody, whatever the store says."""
         judgement = self.judged(request, behavior, now)
         judgement.alone = judgement.alone or alone

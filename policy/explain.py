@@ -5,15 +5,17 @@ from math import isinf
 from typing import Any
 
 from policy.access import Refusal
+from policy.geo import Rule
 from policy.index import Entry
 from policy.judging import Judgement, Way
-from policy.key import drop_parameter, further_parts, keyed_query, with_reduced_coding
+from policy.key import drop_parameter, further_parts, keyed_query
 from policy.machine import EdgeMachine
 from policy.messages import RequestHead, ResponseHead
 from policy.reading import Reader
 from policy.record import Cause
 from policy.reuse import standing
 from policy.service import Behavior
+from policy.slices import Assembly
 
 
 def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str, Any]:
@@ -23,8 +25,9 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
     secret = machine.gate.secret_parameter(behavior)
     if secret is not None:
         request.query = drop_parameter(request.query, secret)
-    if machine.profile.accept_encoding_reduced:
-        request = with_reduced_coding(request)
+    request = machine.seen(request)
+    if behavior.slice is not None:
+        request = Assembly(request, behavior, behavior.slice).opening_request()
     judgement = machine.judged(request, behavior, now)
     key = judgement.key
     alone, failing = machine.alone(key, now), machine.failing(key, now)
@@ -35,6 +38,7 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
         | {"path": behavior.path},
         "gate": {"token": behavior.token, "country": request.country or None}
         | ({"refused": refusal.status, "reason": refusal.reason} if refusal else {"refused": None}),
+        "viewer": _viewer(request, behavior),
         "key": key,
         **_key_parts(request, behavior),
         "stored": [
@@ -50,6 +54,21 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
         "room": {"used_bytes": machine.room.currsize, "bytes": machine.service.room},
         "cause": judgement.cause.value if judgement.cause is not None else None,
         "next": _refused(machine, request, refusal) if refusal else _next(machine, request, judgement, now),
+    }
+
+
+def _viewer(request: RequestHead, behavior: Behavior) -> dict[str, Any]:
+    """Who asks, from where, who told so, and what the behavior's `geo` says to that."""
+    place = request.place
+    return {
+        "client_ip": request.client_ip,
+        "country": place.country or None,
+        "region": place.region or None,
+        "asn": place.asn or None,
+        "anonymous": place.anonymous,
+        "hosting": place.hosting,
+        "told_by": dict(place.told_by),
+        "geo": None if behavior.geo is None else Rule(behavior.geo).verdict(place, request.client_ip).why,
     }
 
 

@@ -39,6 +39,8 @@ class Lifetime:
     """It may stand in for an origin that answers with an error."""
     unreachable_until: float
     """It may stand in for an origin that does not answer at all."""
+    sick_until: float
+    """It may stand in for an origin that is known to be sick, and not asked."""
     rule: str
     """What set the freshness lifetime: "s-maxage", "max-age", "expires", "heuristic", "default", "min", ..."""
     revalidate_always: bool = False
@@ -60,6 +62,7 @@ class Lifetime:
             refreshable_until=now + (self.refreshable_until - self.fresh_until),
             fallback_until=now + (self.fallback_until - self.fresh_until),
             unreachable_until=now + (self.unreachable_until - self.fresh_until),
+            sick_until=now + (self.sick_until - self.fresh_until),
             rule="soft-purge",
             revalidate_always=self.revalidate_always,
             may_be_stale=self.may_be_stale,
@@ -189,6 +192,7 @@ def lifetime_of(head: ResponseHead, behavior: Behavior, profile: Profile, *, ask
         refreshable_until=fresh_until + stale.refresh,
         fallback_until=fresh_until + stale.fallback,
         unreachable_until=fresh_until + stale.unreachable,
+        sick_until=fresh_until + stale.sick,
         rule=rule,
         revalidate_always=directives.no_cache,
         may_be_stale=stale.allowed,
@@ -216,6 +220,8 @@ class StaleWindows(NamedTuple):
     unreachable: float
     """When the origin does not answer at all."""
     unreachable_rule: str
+    sick: float
+    """When the origin is known to be sick, and not asked."""
     allowed: bool
     """False: its own directives forbid stale use, whoever allows it."""
 
@@ -238,7 +244,7 @@ def stale_windows(directives: CacheControl, behavior: Behavior, profile: Profile
         else ""
     )  # fmt: skip
     if ban:
-        return StaleWindows(0.0, ban, 0.0, ban, 0.0, ban, False)
+        return StaleWindows(0.0, ban, 0.0, ban, 0.0, ban, 0.0, False)
     # s-maxage carries proxy-revalidate with it (RFC 9111 §5.2.2.10): only what the origin allows beside it counts.
     banned = directives.s_maxage is not None and profile.s_maxage_forbids_stale
     refresh, refresh_rule = _window(
@@ -249,9 +255,11 @@ def stale_windows(directives: CacheControl, behavior: Behavior, profile: Profile
         behavior.stale_if_error, profile.stale_if_error, banned=banned,
     )  # fmt: skip
     if profile.stale_when_unreachable and not banned and directives.stale_if_error is None:
-        return StaleWindows(refresh, refresh_rule, error, error_rule, inf, "disconnected operation", True)
-    rules = StaleWindows(refresh, refresh_rule, error, error_rule, 0.0, "", not banned)
-    return rules._replace(unreachable=rules.fallback, unreachable_rule=rules.fallback_rule)
+        return StaleWindows(refresh, refresh_rule, error, error_rule, inf, "disconnected operation", inf, True)
+    rules = StaleWindows(refresh, refresh_rule, error, error_rule, 0.0, "", 0.0, not banned)
+    told = directives.stale_if_error if profile.origin_stale_if_error_when_sick and not banned else None
+    sick = max(rules.fallback, float(told or 0))
+    return rules._replace(unreachable=rules.fallback, unreachable_rule=rules.fallback_rule, sick=sick)
 
 
 def _window(

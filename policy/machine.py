@@ -102,6 +102,7 @@ class EdgeMachine(Purging):
             return landing
         if request.method == "HEAD" and fetch.entry is not None:
             landing.dropped += self._learn_from_head(flight, fetch.entry, response, now)
+            landing.changed += [fetch.entry] if fetch.entry.indexed else []
         for waiter in flight.waiters:
             landing.answers[waiter.ticket] = self._answering.relayed(
                 waiter.request, response, fetch, Outcome.PASS, fetch.cause, now
@@ -131,6 +132,7 @@ class EdgeMachine(Purging):
             return landing
         # It may no longer be shared now: then the one who asked has it, the others ask for themselves.
         landing.dropped += self._freshen(flight, entry, response, now)
+        landing.changed += [entry] if entry.indexed else []
         self.room.touch(entry)
         for waiter in flight.waiters:
             if waiter.plan is fetch:
@@ -294,6 +296,8 @@ class EdgeMachine(Purging):
             return landing
         if purged is not None:
             entry.life = entry.life.made_stale(now)
+        if fetch.request.block is not None:
+            self._versions.note(entry)
         if self.room.admit(entry):
             replaced = self.index.add(entry)
             if replaced is not None:
@@ -405,7 +409,8 @@ class EdgeMachine(Purging):
                 self._take_out(entry, Cause.UNCACHEABLE if why is Failure.TOO_LARGE else Cause.ABORTED)
             return Landing(dropped=[entry.id])
         told = self._answering.failure(why)
-        landing = self._land_failure(flight, f"origin: {why.value}", told.status, now, None, told.words)
+        sick = why is Failure.SICK
+        landing = self._land_failure(flight, f"origin: {why.value}", told.status, now, None, told.words, sick=sick)
         self._show_pages(flight, landing, now)
         self._forget_purges()
         return landing
@@ -420,7 +425,7 @@ class EdgeMachine(Purging):
                 continue
             told = self._paging.pop(waiter.ticket, None)
             if told is not None:
-                answer.status = told if answer.status == 200 else answer.status
+                told.told_with(answer)
                 continue
             instead = self._paged(answer, waiter.request, waiter.ticket, now)
             if isinstance(instead, Join):
@@ -429,10 +434,11 @@ class EdgeMachine(Purging):
                 landing.answers[waiter.ticket] = instead
 
     def _land_failure(
-        self, flight: Flight, reason: str, status: int, now: float, forward_status: int | None, words: str = ""
-    ) -> Landing:
+        self, flight: Flight, reason: str, status: int, now: float, forward_status: int | None, words: str = "",
+        *, sick: bool = False,
+    ) -> Landing:  # fmt: skip
         fetch, landing = flight.fetch, Landing()
-        entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None) else None
+        entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None, sick=sick) else None
         if self.profile.failures_held and fetch.behavior.cache and fetch.purpose is not Purpose.PASS:
             said = self._refuse(status, reason, fetch.behavior, now, Outcome.FAILED, words)
             self._failing[fetch.key] = (now + (fetch.behavior.error_ttl or 0.0), said)
@@ -449,19 +455,21 @@ class EdgeMachine(Purging):
                 )
         return landing
 
-    def _stale_stands_in(self, flight: Flight, now: float, *, silent: bool = False) -> bool:
-        """Whether the stored response may cover for the origin: it answered with an error, or (`silent`) not at all."""
+    def _stale_stands_in(self, flight: Flight, now: float, *, silent: bool = False, sick: bool = False) -> bool:
+        """Whether the stored response may cover for the origin: it answered with an error, (`silent`) not at all, or
+        (`sick`) was not even asked."""
         entry = flight.fetch.entry
         if entry is None or not entry.indexed or entry.life.revalidate_always:
             return False
         if flight.fetch.purpose is Purpose.PASS:
             return False
-        if now < (entry.life.unreachable_until if silent else entry.life.fallback_until):
+        life = entry.life
+        if now < (life.sick_until if sick else life.unreachable_until if silent else life.fallback_until):
             return True
         # The request may allow it too (RFC 5861 §4), where the origin has not forbidden it.
         wish = asked(flight.waiters[0].request) if flight.waiters and self.profile.request_directives else None
         window = wish.stale_if_error if wish is not None else None
-        return window is not None and entry.life.may_be_stale and now < entry.life.fresh_until + window
+        return window is not None and life.may_be_stale and now < life.fresh_until + window
 
     # ---- storing -----------------------------------------------------------------------------------------------
 

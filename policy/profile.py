@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
+from policy.messages import RequestHead
 from policy.service import Key, Ttl
 
 
@@ -230,6 +231,9 @@ class Profile:
     unsafe_invalidates: bool = True
     """An unsafe method's success invalidates what is stored for its target (RFC 9111 §4.4)."""
     request_fields: RequestFields = RequestFields.ALL
+    viewer_fields: Mapping[str, Callable[[RequestHead], str]] = field(default_factory=dict)
+    """Fields (lower-case names) that a node facing viewers makes up about them, a viewer's own never counting: they
+    enter the key, and reach the origin, where a behavior names them. "" as value: the field is left out."""
 
     limits: Limits | None = None
     """How large messages may be; None: as large as the shell can hold."""
@@ -239,19 +243,21 @@ class Profile:
     """How long after its freshness a stored answer stands in for a failing origin, when nothing else says so."""
     origin_stale_if_error: bool = True
     """The origin's own `stale-if-error` is heeded; False: only the behavior's."""
+    origin_stale_if_error_when_sick: bool = False
+    """It is heeded while the origin is known to be sick, whatever `origin_stale_if_error` says."""
     stale_when_unreachable: bool = True
     """A stored answer stands in for an origin that gives no answer at all, however stale, unless its own directives
     forbid (RFC 9111 §4.2.4: a cache that is disconnected)."""
     s_maxage_forbids_stale: bool = True
     """`s-maxage` carries proxy-revalidate with it (RFC 9111 §5.2.2.10)."""
-    refusals_paged: frozenset[str] = frozenset()
-    """Rules of the gate ("geo") whose refusals a page in place of errors stands in for."""
     failures_held: bool = False
     """A parent that failed is left alone for the behavior's `error_ttl`: what stood in for it stands in so long."""
     failures: Mapping[str, FailureAnswer] = field(default_factory=dict)
     """What is answered for each `policy.plan.Failure`, by its value; left out: 502, or 504 for what came too late."""
     failure_status: int | None = None
     """The status of failures that `failures` does not name; None: 502 or 504."""
+    geo_unknown: Literal["allow", "deny"] = "deny"
+    """What becomes of a viewer whose country is not known, where the behavior's `geo` does not say."""
     page: Callable[[Incident], Page] = plain_page
     """Makes the body of an answer of the node's own."""
     waits: Waits = Waits(connect=2.0, first_byte=15.0, between_bytes=10.0)

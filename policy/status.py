@@ -16,6 +16,7 @@ FORWARD_REASON = {
     Cause.COLD: "uri-miss",
     Cause.EVICTED: "uri-miss",
     Cause.PURGED: "uri-miss",
+    Cause.LOST: "uri-miss",
     Cause.ABORTED: "uri-miss",
     Cause.UNCACHEABLE: "uri-miss",
     Cause.EXPIRED: "stale",

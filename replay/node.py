@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from policy.access import Refusal
 from policy.machine import EdgeMachine
 from policy.messages import Headers, RequestHead, ResponseHead, target_of
-from policy.plan import Failure, Fetch, Landing, Plan, PurgeKind, PurgeOrder, Refuse, Relay, Serve
+from policy.place import Place
+from policy.plan import Assemble, Decision, Failure, Fetch, Landing, PurgeKind, PurgeOrder, Refuse, Relay, Serve
 from policy.profile import Profile
 from policy.record import Outcome, RequestRecord
 from policy.service import Behavior, Service
@@ -43,12 +44,9 @@ class RecordedGate:
 
     def refusal(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None:
         record = self.record
-        if record is None:
+        if record is None or record.outcome is not Outcome.REFUSED:
             return None
-        if record.outcome is Outcome.REFUSED:
-            return Refusal(record.status, record.reason)
-        # Refused, and answered with a page that has an outcome and a status of its own.
-        return Refusal(403, record.reason) if record.reason.startswith("geo:") else None
+        return Refusal.recorded(record.status, record.reason)
 
     def secret_parameter(self, behavior: Behavior) -> str | None:
         return None
@@ -94,6 +92,10 @@ class ReplayNode:
             if isinstance(plan, Serve) and plan.refresh is not None:
                 self._fetches[plan.refresh.id] = plan.refresh
             return
+        if isinstance(plan, Assemble):
+            # Its blocks are requests with lines of their own; the viewer's line says what came of them together.
+            self.result.outcomes[record.outcome] = self.result.outcomes.get(record.outcome, 0) + 1
+            return
         if isinstance(plan, Fetch):
             self._fetches[plan.id] = plan
         if record.status == 0:
@@ -134,7 +136,7 @@ class ReplayNode:
             if record is not None:
                 self._compare(record, answer)
 
-    def _compare(self, record: RequestRecord, answer: Plan | Relay) -> None:
+    def _compare(self, record: RequestRecord, answer: Decision | Relay) -> None:
         outcome = answer.outcome
         self.result.outcomes[outcome] = self.result.outcomes.get(outcome, 0) + 1
         cause = None if isinstance(answer, Refuse) else answer.cause
@@ -161,6 +163,7 @@ def _request_of(record: RequestRecord) -> RequestHead:
     request.method = record.method
     request.scheme, request.host = record.url.partition("://")[0], request.host
     request.headers = Headers(record.headers)
-    request.client_ip, request.country = record.client_ip, record.country
+    request.client_ip, request.place = record.client_ip, Place(record.country, record.region, record.asn)
+    request.block = record.block
     request.head_bytes, request.head_fields = record.head_bytes, record.head_fields
     return request

@@ -31,16 +31,15 @@ def explain(
         list[str] | None, typer.Option("--header", "-H", help="A field of the request, such as 'Range: bytes=0-99'.")
     ] = None,
     method: Annotated[str, typer.Option("--method", help="The request's method.")] = "GET",
-    client: Annotated[str | None, typer.Option("--from", help="The viewer's IP address.")] = None,
+    client: Annotated[str | None, typer.Option("--client-ip", "--from", help="The viewer's IP address.")] = None,
     runs: Annotated[Path, RUNS] = Path("runs"),
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Ask an edge what it would do with a URL now, and why."""
     from cdnlab import asking
 
-    headers = [*(header or ()), *([] if client is None else [f"{asking.CLIENT_IP}: {client}"])]
     listener = asking.find(url, node=node, admin=admin, runs=runs)
-    return asking.explain(listener, url, headers, method=method, as_json=as_json)
+    return asking.explain(listener, url, header or [], method=method, client_ip=client, as_json=as_json)
 
 
 def purge(

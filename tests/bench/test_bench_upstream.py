@@ -15,9 +15,9 @@ import pytest
 import uvloop
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from edge.settings import Timeouts
 from edge.upstream import Upstream
 from policy.messages import Headers, RequestHead
+from policy.profile import RFC9111
 
 ORIGIN = textwrap.dedent('''
     """Answers every request head with the bytes of its path, at once and without looking at anything else."""
@@ -62,7 +62,7 @@ def cpu_s() -> float:
 
 async def fetch(url: str, path: str, size: int, count: int, under_way: int = 16) -> float:
     """CPU seconds of one fetch."""
-    upstream = Upstream(url, Timeouts(), under_way)
+    upstream = Upstream(url, RFC9111.waits, under_way)
     left = count
 
     async def asker() -> None:

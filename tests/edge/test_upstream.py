@@ -8,13 +8,13 @@ import pytest
 
 from edge.errors import UpstreamFailed
 from edge.parent.head import FIELD_LIMIT, HEAD_LIMIT_BYTES
-from edge.settings import Timeouts
 from edge.upstream import Upstream
 from policy.messages import Headers, RequestHead, ResponseHead
 from policy.plan import Failure
+from policy.profile import Waits
 from tests.kit.origin import Asked, Origin, running_origin
 
-QUICK = Timeouts(connect=5, first_byte=5, between_bytes=5)
+QUICK = Waits(connect=5, first_byte=5, between_bytes=5)
 
 
 def asking(path: str = "/a", method: str = "GET", *fields: tuple[str, str]) -> RequestHead:

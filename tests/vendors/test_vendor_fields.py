@@ -7,6 +7,7 @@ import pytest
 
 from policy.machine import EdgeMachine
 from policy.messages import Headers, RequestHead, ResponseHead
+from policy.place import Place
 from policy.plan import Failure, Fetch, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior, Geo, Key, Service
@@ -173,7 +174,7 @@ def test_fastly_calls_stale_and_synthetic_hits_and_an_error_a_miss() -> None:
 
 def _from(country: str, path: str = "/a") -> RequestHead:
     request = ask(path)
-    request.country = country
+    request.place = Place(country)
     return request
 
 
@@ -225,7 +226,7 @@ def test_the_vendors_words_for_a_failure(profile: Profile, why: Failure, words: 
 
 SENTENCES = [  # what is refused, the sentence of CloudFront's page
     (ask(method="DELETE"), "not configured to allow the HTTP request method"),
-    (replace(ask(), country="KP"), "configured to block access from your country."),
+    (replace(ask(), place=Place("KP")), "configured to block access from your country."),
     (ask(content_length="3"), "Bad request."),
 ]
 
@@ -233,7 +234,7 @@ SENTENCES = [  # what is refused, the sentence of CloudFront's page
 @pytest.mark.parametrize(("request_", "sentence"), SENTENCES)
 def test_cloudfronts_page(request_: RequestHead, sentence: str) -> None:
     edge = node(CLOUDFRONT, Behavior(path="*", methods="GET, HEAD", geo=Geo(deny=("KP",))))
-    request_.country = request_.country or "DE"
+    request_.place = request_.place if request_.place.country else Place("DE")
     answer = edge.on_request(request_, NOW)
     assert isinstance(answer, Refuse) and answer.status == 403
     page = answer.body.decode()

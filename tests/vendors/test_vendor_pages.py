@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from policy.machine import EdgeMachine
+from policy.place import Place
 from policy.plan import Failure, Fetch, Plan, PurgeKind, PurgeOrder, Refuse, Relay, Serve
 from policy.profile import Profile
 from policy.service import Behavior, ErrorPage, Geo, Service, Ttl
@@ -135,20 +136,20 @@ DENIED = ErrorPage(status=403, page="/errors/denied.html", response_status=403)
 def refusing(profile: Profile, method: str = "GET") -> tuple[EdgeMachine, Plan]:
     rules = (Behavior(path="/errors/*"), Behavior(path="*", geo=Geo(deny=("KP",)), methods="GET, HEAD"))
     edge = EdgeMachine(Service(name="fra", error_pages=(DENIED,), behaviors=rules), profile)
-    return edge, edge.on_request(replace(ask(method=method), country="KP"), NOW)
+    return edge, edge.on_request(replace(ask(method=method), place=Place("KP")), NOW)
 
 
-def test_cloudfront_shows_its_page_also_to_those_it_blocks_by_country() -> None:
-    """ "Restrict the geographic distribution of your content": the 403 may have a custom error response."""
-    edge, plan = refusing(CLOUDFRONT)
+@pytest.mark.parametrize("profile", [CLOUDFRONT, RFC9111, FASTLY], ids=lambda profile: profile.name)
+def test_the_page_is_shown_also_to_those_who_are_blocked_by_country(profile: Profile) -> None:
+    """CloudFront, "Restrict the geographic distribution of your content": the 403 may have a custom error response."""
+    edge, plan = refusing(profile)
     assert isinstance(plan, Fetch) and plan.request.path == "/errors/denied.html"
     answer = edge.on_response(plan, says(cache_control="max-age=60"), NOW).answers[plan.ticket]
     assert isinstance(answer, Serve) and answer.status == 403
 
 
-@pytest.mark.parametrize(("profile", "method"), [(CLOUDFRONT, "POST"), (RFC9111, "GET"), (FASTLY, "GET")])
-def test_other_refusals_and_other_profiles_say_it_themselves(profile: Profile, method: str) -> None:
-    assert isinstance(refusing(profile, method)[1], Refuse)
+def test_a_method_that_is_not_let_through_is_told_so_itself() -> None:
+    assert isinstance(refusing(CLOUDFRONT, "POST")[1], Refuse)
 
 
 @pytest.mark.parametrize("wrong", [{"status": 429}, {"page": "none.html"}, {"page": "/a?b"}, {"response_status": 201}])

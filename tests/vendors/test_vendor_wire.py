@@ -54,7 +54,7 @@ def test_a_viewer_who_is_blocked_sees_the_page_and_the_replay_sees_it_too(tmp_pa
     asyncio.run(run())
     told = [line for line in map(json.loads, records.read_text().splitlines()) if line["kind"] == "request"]
     assert [(line["outcome"], line["reason"]) for line in told] == [
-        ("miss", "geo: KP is denied"), ("hit", "geo: KP is denied"),
+        ("refused", "geo: KP is denied"), ("refused", "geo: KP is denied"),
     ]  # fmt: skip
     service = Service(name="fra", profile="cloudfront", behaviors=rules, error_pages=pages)
     assert replay_node(read_trace(records), service, CLOUDFRONT).differences == []

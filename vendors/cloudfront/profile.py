@@ -16,6 +16,7 @@ from policy.profile import (
 )
 from vendors.cloudfront.pages import error_page
 from vendors.cloudfront.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, RESPONSE_HEADERS_POLICIES
+from vendors.cloudfront.viewer import VIEWER_FIELDS
 
 _CONNECT = FailureAnswer(502, "OriginConnectError")  # "HTTP 502 status code (Bad gateway)": refused, TLS
 _LATE = FailureAnswer(504, "OriginCommError")  # "HTTP 504 status code (Gateway timeout)"
@@ -69,6 +70,7 @@ CLOUDFRONT = Profile(
         object=Limit(50 * 10**9, FailureAnswer(502, "OriginError")),  # "closed with an error", which is not told
     ),
     request_directives=False,  # "Manage how long content stays": viewers' Cache-Control and Pragma are ignored
+    viewer_fields=VIEWER_FIELDS,  # "Add CloudFront request headers"
     request_fields=RequestFields.CLOUDFRONT,  # "Control origin requests with a policy"; the legacy table (2023)
     cache_policies=CACHE_POLICIES,  # "Use managed cache policies"
     origin_request_policies=ORIGIN_REQUEST_POLICIES,  # "Use managed origin request policies"
@@ -76,7 +78,6 @@ CLOUDFRONT = Profile(
     # ---- stale and failing -------------------------------------------------------------------------------------------
     stale_if_error=31_536_000.0,  # "HTTP 4xx and 5xx": an expired copy is served when the origin answers 5xx or is away
     s_maxage_forbids_stale=False,  # same page: that holds without regard to what set the lifetime
-    refusals_paged=frozenset({"geo"}),  # "Restrict the geographic distribution": the 403 may have a custom page
     failures_held=True,  # same page: the origin is asked again after ErrorCachingMinTTL
     failures={  # "HTTP 502 status code", "HTTP 504 status code", detailed types of "Standard logging"
         "connect-refused": _CONNECT,
@@ -85,6 +86,7 @@ CLOUDFRONT = Profile(
         "between-bytes-timeout": _LATE,
         "not-http": FailureAnswer(502, "OriginInvalidResponseError"),  # the status is unverified
     },
+    geo_unknown="allow",  # "Restrict the geographic distribution": who cannot be placed is served
     page=error_page,
     waits=Waits(connect=10.0, first_byte=30.0, between_bytes=30.0, attempts=3, retry_reads=True),  # CustomOriginConfig
     # ---- what answers carry: "Request and response behavior", X-Cache in "Standard logging" --------------------------

@@ -44,9 +44,14 @@ FASTLY = Profile(
     range_forwarded=False,  # (measured) a range that misses fetches the whole
     head_as_get=True,  # (measured)
     unsafe_invalidates=False,  # (measured)
+    viewer_fields={  # request setting geo_headers; listing one in a key stands for VCL that hashes it
+        "fastly-geo-country": lambda request: request.place.country,
+        "fastly-geo-region": lambda request: request.place.region,
+    },
     request_fields=RequestFields.FASTLY,  # HTTP headers reference; which ones always go is unverified
     # ---- stale and failing: "Staleness and revalidation" -------------------------------------------------------------
     origin_stale_if_error=False,  # used when the backend is sick or VCL says deliver_stale; a failing fetch is neither
+    origin_stale_if_error_when_sick=True,  # same page: an unhealthy backend, inside either window: stale, at once
     stale_when_unreachable=False,  # off unless general.stale_if_error says so, here a behavior's stale_if_error
     failures={  # "Fastly generated errors": 503 with these words
         "connect-timeout": FailureAnswer(503, "connection timed out"),
@@ -54,6 +59,7 @@ FASTLY = Profile(
         "between-bytes-timeout": FailureAnswer(503, "backend read error"),
         "connection-reset": FailureAnswer(503, "backend read error"),
         "not-http": FailureAnswer(503, "backend read error"),
+        "parent-sick": FailureAnswer(503, "Backend is unhealthy"),
     },
     failure_status=503,
     page=error_page,
