@@ -223,6 +223,10 @@ def _policies(draft: Draft) -> Iterator[Finding]:
                 yield Finding(
                     ("behavior", index, key), shown(name), f'"none", or profile = "cloudfront" (it is {draft.profile})'
                 )
+        if behavior.compress and draft.profile != "cloudfront":
+            yield Finding(
+                ("behavior", index, "compress"), "true", f'false, or profile = "cloudfront" (it is {draft.profile})'
+            )
         if behavior.server_timing != "off" and draft.profile != "cloudfront":
             yield Finding(
                 ("behavior", index, "server_timing"), shown(behavior.server_timing),

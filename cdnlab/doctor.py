@@ -189,6 +189,7 @@ def _extras() -> list[Finding]:
         "geo": "places of addresses outside the lab's tables",
         "load": "cdnlab load",
         "report": "cdnlab report",
+        "compress": "br beside gzip where a behavior compresses",
         "shared": "a cache tier that nodes share",
     }
     findings = []

@@ -99,6 +99,7 @@ EXTRA_OF = {
     "gevent": "load",
     "duckdb": "report",
     "plotly": "report",
+    "brotli": "compress",
     "aiocache": "shared",
     "redis": "shared",
 }

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from edge.driver import Driver
 from edge.viewers import Viewers
 from policy.explain import explain
+from policy.limits import measured
 from policy.messages import Headers, target_of
 from policy.place import address_of
 from policy.plan import PurgeKind, PurgeOrder
@@ -80,6 +81,7 @@ def admin_app(driver: Driver, viewers: Viewers, *, url: str) -> Starlette:
             (name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in wanted)
         )
         asked_of.host = asked_of.headers.first("host") or asked_of.host or own
+        measured(asked_of)
         client_ip = request.query_params.get("client_ip")
         if client_ip is None:
             client_ip = viewers.address(request.client.host if request.client else "", asked_of.headers)

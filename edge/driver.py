@@ -14,6 +14,7 @@ from typing import Any
 
 from edge.bodies import Body, BodyBroken, Reader
 from edge.clock import Clock
+from edge.codings import ENCODERS
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
 from edge.parents import Parents
@@ -26,6 +27,7 @@ from listening import INTERIM
 from policy.explain import explain
 from policy.forward import has_content
 from policy.index import Entry
+from policy.limits import measured
 from policy.machine import EdgeMachine
 from policy.messages import Headers, Lines, RequestHead, ResponseHead, end_to_end
 from policy.place import NOWHERE
@@ -177,7 +179,7 @@ class Driver:
         headers = Headers.wrap([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         client_ip = self._viewers.address(_peer(scope), headers)
-        return RequestHead(
+        request = RequestHead(
             method=scope["method"],
             scheme=scope["scheme"],
             host=headers.first("host") or "",
@@ -189,6 +191,7 @@ class Driver:
             client_port=scope["client"][1] or 0 if scope.get("client") else 0,
             trusted=self._viewers.is_trusted(_peer(scope)),
         )
+        return request if self.machine.profile.limits is None else measured(request)
 
     def _explained(self, request: RequestHead, scope: Scope, now: float) -> bytes | None:
         """What `explain` says of this request before it is decided, for a trusted client who asks; one line of JSON."""
@@ -310,14 +313,20 @@ class Driver:
         why: Failure | None = Failure.ABANDONED
         try:
             if landing.store is not None or relayed:
+                encoder = ENCODERS[landing.coding]() if landing.coding else None
                 async for chunk in exchange.chunks():
-                    body.write(chunk)
+                    if landing.cut_at is not None and body.size_bytes + len(chunk) > landing.cut_at:
+                        why = Failure.TOO_LARGE
+                        return
+                    body.write(chunk if encoder is None else encoder.add(chunk))
                     if body.kept and body.size_bytes > self.machine.service.largest:
                         # For the machine it ends here; for those who read it, it streams on.
                         body.let_pass()
                         self._tell_end(fetch, body, record, Failure.TOO_LARGE)
                     if not await body.room():
                         return
+                if encoder is not None:
+                    body.write(encoder.finish())
             why = None
         except UpstreamFailed as failed:
             why = failed.why

@@ -87,6 +87,8 @@ def request_record(
         fetch=plan.id if isinstance(plan, Fetch) else plan.fetch_id if isinstance(plan, Join | Serve) else 0,
         session=session,
         block=request.block,
+        head_bytes=request.head_bytes,
+        head_fields=request.head_fields,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from edge.admin import admin_app
 from edge.checking import keep_checking
 from edge.clock import Clock
+from edge.codings import ENCODERS
 from edge.driver import Driver
 from edge.errors import BadKeyFile
 from edge.log import RecordLog
@@ -66,7 +67,8 @@ async def serve(
     urls = {"url": url_of(viewers), "admin": url_of(operators)}
     log = RecordLog(records)
     parents = parents_of(node, node.timeouts.waits(profile.waits), (parent, *others))
-    driver = Driver(EdgeMachine(service, profile, gate=gate, fresh_id=_request_id), parents, who, log, Clock())
+    machine = EdgeMachine(service, profile, gate=gate, fresh_id=_request_id, codings=ENCODERS.keys())
+    driver = Driver(machine, parents, who, log, Clock())
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     front = Listener(driver, logger, date_header=False)

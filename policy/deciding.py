@@ -3,7 +3,7 @@
 See `policy/machine.py` for the theory and the table.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from policy.forward import conditional, for_the_rest, forwarded, has_body, has_c
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
 from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding, with_viewer_fields
+from policy.limits import request_over, with_short_cookies
 from policy.matching import Matcher
 from policy.messages import RequestHead
 from policy.paging import Instead, Pages, request_for
@@ -55,12 +56,17 @@ class Deciding:
         *,
         gate: Gate | None = None,
         fresh_id: Callable[[], str] | None = None,
+        codings: Collection[str] = ("gzip",),
     ) -> None:
-        """`fresh_id`: a new request id at every call, for profiles that send one; None: ids that count up."""
+        """`fresh_id`: a new request id at every call, for profiles that send one; None: ids that count up.
+
+        `codings`: content codings that the shell can put on a body.
+        """
         # What a behavior leaves open, the profile settles: once, here.
         service = service.model_copy(update={"behaviors": tuple(settled(b, profile) for b in service.behaviors)})
         self.service = service
         self.profile = profile
+        self.codings = frozenset(codings)
         self.gate: Gate = gate if gate is not None else ServiceGate(service, {})
         self.index = EntryIndex()
         self.room = Room(service.room)
@@ -101,6 +107,10 @@ class Deciding:
         """What to do with a request that arrived at `now`."""
         self.events += 1
         behavior = self.matcher.behavior_of(request.path)
+        if self.profile.limits is not None:
+            over = request_over(request, self.profile.limits)
+            if over is not None:
+                return self._refuse(over[1].status, over[0], behavior, now, words=over[1].words)
         key_of = self._plain.get(id(behavior)) if request.method == "GET" else None
         if key_of is not None:
             served = self._plain_hit(request, behavior, key_of(request), now)
@@ -131,10 +141,13 @@ class Deciding:
         return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
 
     def seen(self, request: RequestHead) -> RequestHead:
-        """The request as key, rules and origin see it: its codings reduced, what it says of its viewer this node's own.
+        """The request as key, rules and origin see it: cookies that are not too long, its codings reduced, what it says
+        of its viewer this node's own.
 
         A shield leaves the latter as its edges wrote it.
         """
+        if self.profile.limits is not None:
+            request = with_short_cookies(request, self.profile.limits)
         if self.profile.accept_encoding_reduced:
             request = with_reduced_coding(request)
         if self.service.gate and self.profile.viewer_fields:
@@ -144,6 +157,9 @@ class Deciding:
     def barred(self, request: RequestHead, behavior: Behavior) -> Refusal | None:
         """Why no gate need be asked about this request: it is none that this node answers from store or parent."""
         method = request.method
+        over = None if self.profile.limits is None else request_over(request, self.profile.limits)
+        if over is not None:
+            return Refusal(over[1].status, over[0])
         if visited(request, self.service.name):
             return Refusal(508, f"loop: the request has passed {self.service.name} before")
         if method in NEVER_FORWARDED:

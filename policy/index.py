@@ -41,6 +41,8 @@ class Entry:
     """The bytes of the representation it holds, where it is a stored 206; None: all of them."""
     total: int | None = None
     """Of a part: how long the whole is, if the origin said so."""
+    coding: str = ""
+    """The content coding this node put on its body; "" where it is as it came."""
     etag: str | None = field(default=None)
     last_modified: str | None = field(default=None)
     for_authorization: bool = False

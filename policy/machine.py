@@ -21,12 +21,14 @@ The machine holds heads, sizes and instants; the shell holds bodies, sockets and
 
 from dataclasses import replace
 
+from policy.compression import coding_for, compressed
 from policy.fields.dates import format_date
 from policy.fields.ranges import Span, content_range, within
 from policy.flights import Flight, Waiter
 from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
 from policy.invalidation import also_doubtful, invalidates
 from policy.lifetime import lifetime_of
+from policy.limits import object_over, response_over
 from policy.messages import ResponseHead
 from policy.parts import continues, covers, whole_fields
 from policy.plan import Failure, Fetch, Join, Landing, Purpose
@@ -67,7 +69,11 @@ class EdgeMachine(Purging):
             # A recipient with a clock adds it when it stores or forwards (RFC 9110 §6.6.1).
             response.headers.lines.append(("date", format_date(now)))
         self._answering.fetched(response, now)
-        if fetch.purpose is Purpose.PASS:
+        limits = self.profile.limits
+        over = None if limits is None else response_over(head, limits)
+        if over is not None:
+            landing = self._land_failure(flight, over[0], over[1].status, now, head.status, over[1].words)
+        elif fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)
         elif response.status == 304 and fetch.entry is not None:
             landing = self._land_not_modified(flight, fetch.entry, response, now)
@@ -108,8 +114,8 @@ class EdgeMachine(Purging):
 
         Source: RFC 9111 §4.3.5.
         """
-        if not entry.indexed or response.status != entry.status:
-            return []
+        if not entry.indexed or response.status != entry.status or entry.coding:
+            return []  # of what was compressed here, length and tag of the origin's say nothing
         if not same_representation(entry, response.headers):
             entry.life = entry.life.made_stale(now)
             return []
@@ -155,6 +161,8 @@ class EdgeMachine(Purging):
     def _freshen(self, flight: Flight, entry: Entry, update: ResponseHead, now: float) -> list[int]:
         """Take over what an update says of a stored response; its id, if it may no longer be kept."""
         merged = freshened(entry.headers, update.headers)
+        if entry.coding:
+            merged = compressed(ResponseHead(entry.status, merged), entry.coding).headers
         entry.headers = stored_headers(ResponseHead(entry.status, merged), self.profile)
         head = ResponseHead(entry.status, entry.headers)
         entry.life = lifetime_of(head, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now)
@@ -229,6 +237,11 @@ class EdgeMachine(Purging):
     def _land_full(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
         why_not = self._why_not(flight, response, now)
+        limits = self.profile.limits
+        if limits is not None and why_not in (None, "too-large"):
+            over = object_over(content_length(response.headers), limits)
+            if over is not None:
+                return self._land_failure(flight, over[0], over[1].status, now, response.status, over[1].words)
         if why_not is not None:
             if fetch.purpose is not Purpose.REFRESH or response.status not in ORIGIN_FAILED:
                 # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3).
@@ -258,11 +271,25 @@ class EdgeMachine(Purging):
 
     def _store(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
-        return self._keep(flight, self._entry(flight, response, now), response, now)
+        entry = self._entry(flight, response, now)
+        rules = self.profile.compression
+        if rules is None or not flight.fetch.behavior.compress or entry.life.fresh_until <= now:
+            return self._keep(flight, entry, response, now)
+        coding = coding_for(flight.fetch.request, response, rules, able=self.codings)
+        if coding is None:
+            return self._keep(flight, entry, response, now)
+        response = compressed(response, coding)
+        entry = self._entry(flight, response, now)
+        entry.coding = coding
+        landing = self._keep(flight, entry, response, now)
+        landing.coding = coding
+        return landing
 
     def _keep(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
         landing.store = entry
+        if entry.length is None and self.profile.limits is not None and self.profile.limits.object is not None:
+            landing.cut_at = self.profile.limits.object.most
         self._filling[fetch.id] = entry
         purged = self._purged_meanwhile(flight, entry)
         if purged is not None and not purged.soft:

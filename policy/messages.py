@@ -83,6 +83,10 @@ class RequestHead:
     """What the shell found for `client_ip`."""
     client_port: int = 0
     """Source port of the connection; 0 when unknown."""
+    head_bytes: int = 0
+    """Size of the head, 0 where nobody measured it (`policy.limits.measured`)."""
+    head_fields: int = 0
+    """Field lines of the head, as they came."""
     trusted: bool = False
     """The peer is in one of the node's trusted networks: what it asks to be told of the inside, it is told."""
     block: int | None = None

@@ -182,6 +182,10 @@ class Landing:
     """Keep (or share) the body that follows under this entry's id; None: relay it or throw it away."""
     prefix: int | None = None
     """The body that follows is kept behind the whole body of this entry: a part is being completed."""
+    coding: str = ""
+    """The content coding to put on the body that follows; "": as it comes."""
+    cut_at: int | None = None
+    """The body is broken off where it grows beyond so many bytes; None: however long it is."""
     dropped: list[int] = field(default_factory=list)
     """Entry ids whose bodies nobody will ask for again."""
     changed: list[Entry] = field(default_factory=list)

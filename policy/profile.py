@@ -48,6 +48,46 @@ class FailureAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """The most of something that this CDN takes."""
+
+    most: int
+    said: FailureAnswer
+    """What a viewer is told of more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large messages may be; None: this CDN names no limit, or none is known. Sizes in bytes."""
+
+    url: Limit | None = None
+    """Scheme, host, path and query."""
+    request_head: Limit | None = None
+    """Request line and fields."""
+    request_fields: Limit | None = None
+    """Field lines of a request, in number."""
+    cookie_bytes: int | None = None
+    """A request with more of them goes on without its cookies."""
+    response_head: Limit | None = None
+    """Status line and fields of the origin's answer."""
+    response_fields: Limit | None = None
+    """Field lines of the origin's answer, in number."""
+    object: Limit | None = None
+    """The body of an answer that would be stored. One that does not say its length is cut off there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """What a behavior with `compress` compresses: only what came whole, uncoded, and with its length."""
+
+    statuses: frozenset[int]
+    types: frozenset[str]
+    """Media types, lower case, without parameters."""
+    least_bytes: int
+    most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A generated body."""
 
@@ -156,6 +196,9 @@ class Profile:
     unmarked: frozenset[str] = frozenset()
     """Reasons not to store (`storing.why_not_store`) that leave no such mark: who waited queues again."""
 
+    compression: Compression | None = None
+    """What is compressed where a behavior says `compress`; None: nothing ever is."""
+
     # ---- key and selection -------------------------------------------------------------------------------------
     key_query: Literal["all", "none"] = "all"
     """Whether the query is part of the key where the behavior does not say."""
@@ -191,6 +234,9 @@ class Profile:
     viewer_fields: Mapping[str, Callable[[RequestHead], str]] = field(default_factory=dict)
     """Fields (lower-case names) that a node facing viewers makes up about them, a viewer's own never counting: they
     enter the key, and reach the origin, where a behavior names them. "" as value: the field is left out."""
+
+    limits: Limits | None = None
+    """How large messages may be; None: as large as the shell can hold."""
 
     # ---- stale and failing -------------------------------------------------------------------------------------
     stale_if_error: float = 0.0

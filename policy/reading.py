@@ -29,7 +29,6 @@ _LIFETIMES = frozenset({"max-age", "s-maxage", "stale-while-revalidate", "stale-
 
 _FOR_OTHERS = {
     "immutable": "speaks to browsers",
-    "no-transform": "nothing is transformed here",
     "only-if-cached": "speaks in requests",
     "max-stale": "speaks in requests",
     "min-fresh": "speaks in requests",
@@ -169,6 +168,9 @@ class Reader:
         if name == "public":
             by_default = self._rule in OUR_BOUNDS | {"heuristic"}
             return by_default, "may be stored without a lifetime" if by_default else "it may be stored without it"
+        if name == "no-transform":
+            kept = self._behavior.compress
+            return kept, "not compressed here" if kept else "nothing is transformed here"
         if name == "must-understand":
             both = self._ruling.control.no_store
             return both, "the status is understood, so no-store does not count" if both else "stands without no-store"

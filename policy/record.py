@@ -90,6 +90,10 @@ class RequestRecord:
     """Name of the child node that asked, "" for a viewer."""
     aborted: bool = False
     """The client left, or the upstream broke off, before the whole body was sent."""
+    head_bytes: int = 0
+    """Size of the request's head."""
+    head_fields: int = 0
+    """Field lines of the request, of which `headers` keeps some."""
     block: int | None = None
     """Of a request the node made of itself for a slice of what a viewer asked for: which block."""
     session: str = ""

@@ -199,6 +199,10 @@ class Behavior(Settings):
     response_headers_policy: ResponseHeadersPolicy = "none"
     """With cloudfront: a managed response headers policy by name: fields added to every answer."""
 
+    compress: bool = False
+    """With cloudfront: compress what the origin did not, for viewers who accept it; wants codings in the key
+    (`key.accept_encoding`, or a `cache_policy` that has them)."""
+
     server_timing: Literal["off"] | Annotated[float, Field(ge=0, le=100)] = "off"
     """With cloudfront: percent of answers that carry Server-Timing, beside those whose request has
     `Pragma: server-timing`. "off": none does."""
@@ -218,6 +222,8 @@ class Behavior(Settings):
         written = sorted({"ttl", "key"} & self.model_fields_set)
         if self.cache_policy != "none" and written:
             raise ValueError(f"wanted cache_policy or {' and '.join(written)}, not both: the policy sets them")
+        if self.compress and self.cache_policy == "none" and not self.key.accept_encoding:
+            raise ValueError('wanted key = { accept_encoding = ["gzip", "br"] } or a cache_policy with compress')
         return self
 
 

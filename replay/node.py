@@ -58,8 +58,11 @@ class ReplayNode:
 
     def __init__(self, service: Service, profile: Profile) -> None:
         self._gate = RecordedGate()
-        # Request ids are random live and in no record: one for all is as good, and costs nothing to make.
-        self.machine = EdgeMachine(service, profile, gate=self._gate, fresh_id=lambda: "replayed")
+        # Request ids are random live and in no record: one for all is as good, and costs nothing to make. Whichever
+        # coding was put on a body, its record has the size that came of it.
+        self.machine = EdgeMachine(
+            service, profile, gate=self._gate, fresh_id=lambda: "replayed", codings=("br", "gzip")
+        )
         self._fetches: dict[int, Fetch] = {}
         self._waiting: dict[int, Requested] = {}
         self._result = Replayed(0, {}, [])
@@ -179,4 +182,5 @@ def request_of(record: Requested) -> RequestHead:
     request.headers = Headers(record.headers)
     request.client_ip, request.place = record.client_ip, Place(record.country, record.region, record.asn)
     request.block = record.block
+    request.head_bytes, request.head_fields = record.head_bytes, record.head_fields
     return request

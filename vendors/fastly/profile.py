@@ -4,7 +4,7 @@ Lines marked (measured) were observed by a public test suite on one service of u
 they are switches, not promises.
 """
 
-from policy.profile import FailureAnswer, Profile, RequestFields, ResponseFields, Waits
+from policy.profile import FailureAnswer, Limit, Limits, Profile, RequestFields, ResponseFields, Waits
 from vendors.fastly.pages import error_page
 
 FASTLY = Profile(
@@ -30,6 +30,15 @@ FASTLY = Profile(
     accept_encoding_reduced=True,  # "Accept-Encoding": br, gzip or absent before VCL sees it
     vary_star_stored=True,  # (measured)
     # ---- requests ----------------------------------------------------------------------------------------------------
+    limits=Limits(  # "Constraints and limitations"; the statuses beside 503 are ours
+        url=Limit(8 * 1024, FailureAnswer(414, "Too long request string")),
+        request_head=Limit(69 * 1024, FailureAnswer(503, "Header overflow")),
+        request_fields=Limit(255, FailureAnswer(503, "Header overflow")),
+        cookie_bytes=32 * 1024,
+        response_head=Limit(69 * 1024, FailureAnswer(503, "backend read error")),
+        response_fields=Limit(96, FailureAnswer(503, "Header overflow")),
+        object=Limit(20_971_520, FailureAnswer(503, "Response object too large")),  # without segmented caching
+    ),
     request_directives=False,  # (measured)
     forward_conditions=False,  # (measured) a miss is fetched unconditionally
     range_forwarded=False,  # (measured) a range that misses fetches the whole
