@@ -67,8 +67,7 @@ def arranged(
     others: list[int] = []
     hit, refused, decisive, asked = Outcome.HIT, Outcome.REFUSED, DECISIVE, Requested
     for position, event in enumerate(events):  # the cost of a replay is mostly this loop
-        # A refusal is the gate's to say, and it is asked request by request.
-        if type(event) is not asked or event.method != "GET" or event.outcome is refused or event.block is not None:
+        if type(event) is not asked or event.method != "GET" or event.block is not None:
             others.append(position)
             continue
         try:
@@ -85,6 +84,9 @@ def arranged(
             others.append(position)
             continue
         if event.status != run.status or event.outcome is not hit or event.cause is not None:
+            if event.outcome is refused:  # the gate's to say, and it is asked request by request
+                others.append(position)
+                continue
             run.note(event)
         run.positions.append(position)
         run.times.append(event.at)

@@ -25,7 +25,7 @@ from policy.record import FetchRecord, ObjectClass, Outcome, Record, RequestReco
 from policy.service import Geo, Ttl
 from replay import read_trace, replay_node, tell_each
 from replay.runs import arranged
-from replay.trace import Line, events_of
+from replay.trace import Event, Line, events_of
 
 NOW = 1_795_000_000.0
 SECONDS = 600
@@ -91,6 +91,22 @@ def record_run(viewers: int, write: Callable[[Record], object]) -> None:
         what(now, *about)
 
 
+def trace_of(viewers: int) -> list[Event]:
+    """The same as `read_trace` makes of a file: lines decoded in batches, so that neighbours lie beside one another."""
+    lines: list[Line] = []
+    batch: list[bytes] = []
+    decode_lines = msgspec.json.Decoder(Line).decode_lines
+
+    def write(record: Record) -> None:
+        batch.append(msgspec.json.encode(record))
+        if len(batch) == 10_000:
+            lines.extend(decode_lines(b"\n".join(batch)))
+            batch.clear()
+
+    record_run(viewers, write)
+    return events_of([*lines, *decode_lines(b"\n".join(batch))])
+
+
 @pytest.mark.benchmark(group="replay", timer=time.process_time)
 def test_a_live_trace_read(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     path = tmp_path / "fra.jsonl"
@@ -108,10 +124,7 @@ def test_a_live_trace_read(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
 @pytest.mark.parametrize("viewers", [300, 2000])
 def test_a_live_trace_told_again(benchmark: BenchmarkFixture, viewers: int) -> None:
     """Beside it, in the same run: each event told, once; and what of the time goes into arranging the trace."""
-    lines: list[Line] = []
-    decode = msgspec.json.Decoder(Line).decode
-    record_run(viewers, lambda record: lines.append(decode(msgspec.json.encode(record))))
-    trace = events_of(lines)
+    trace = trace_of(viewers)
     start = time.process_time()
     expected = tell_each(trace, SERVICE, RFC9111)
     each = time.process_time() - start
