@@ -377,7 +377,12 @@ class World:
             self._owe(answer.refresh, f"{name}.refresh", None)
         lines = answer.headers
         if isinstance(answer, Refuse):
-            claim(answer.status in (502, 504, 508, 416, 412), "refused", f"{answer.status} {answer.reason}", name)
+            claim(
+                answer.status in {504, 508, 416, 412, *FAILED_STATUSES},
+                "refused",
+                f"{answer.status} {answer.reason}",
+                name,
+            )
             return
         claim(not HOPS & {line[0] for line in lines}, "hop-by-hop", f"{lines}", name)
         headers = Headers.wrap(lines)
