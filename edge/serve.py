@@ -34,10 +34,12 @@ async def serve(
     ready: Callable[[dict[str, object]], None],
     countries: Mapping[str, str] | None = None,
     profile: Profile = RFC9111,
+    clock: Callable[[], float] | None = None,
 ) -> None:
     """Run one node until `shutdown`; `ready` hears its URLs once it accepts connections.
 
-    `parent` is the URL of the shield or origin it asks; `countries` maps networks to ISO 3166-1 codes.
+    `parent` is the URL of the shield or origin it asks; `countries` maps networks to ISO 3166-1 codes; `clock` reads
+    Unix seconds, the wall's if not said.
     PortInUse and BadKeyFile are raised before anything is served.
     """
     service = service.model_copy(update={"name": node.name, "room": node.memory, "largest": node.largest})
@@ -52,7 +54,8 @@ async def serve(
     log = RecordLog(records)
     who = Countries(countries or {}, node.trusted)
     upstream = Upstream(parent, node.timeouts, node.connections, http=node.parent_http)
-    driver = Driver(EdgeMachine(service, profile, gate=gate, fresh_id=_request_id), upstream, who, log, Clock())
+    machine = EdgeMachine(service, profile, gate=gate, fresh_id=_request_id)
+    driver = Driver(machine, upstream, who, log, clock or Clock())
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     front = Listener(driver, logger, date_header=False)

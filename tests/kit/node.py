@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,7 @@ async def running_node(
     profile: Profile = RFC9111,
     countries: dict[str, str] | None = None,
     service: dict[str, Any] | None = None,
+    clock: Callable[[], float] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """A node in front of `parent`; `settings` go to `Node`, `service` to `Service`."""
@@ -68,6 +69,7 @@ async def running_node(
         ready=told.set_result,
         countries=countries,
         profile=profile,
+        clock=clock,
     )
     task = asyncio.create_task(node_runs)
     await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
