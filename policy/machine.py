@@ -128,6 +128,8 @@ class EdgeMachine(Purging):
         landing.changed += [entry] if entry.indexed else []
         self.room.touch(entry)
         if entry.indexed:
+            if self._purged_meanwhile(flight, entry) is not None:
+                entry.life = entry.life.made_stale(now)  # the question was asked before the purge
             self._note_sharing(entry, now)
         for waiter in flight.waiters:
             if waiter.plan is fetch:

@@ -309,3 +309,31 @@ def test_an_error_that_may_not_be_shared_is_told_to_the_others_in_our_own_words(
     assert isinstance(told, Refuse) and (told.status, told.outcome) == (503, Outcome.FAILED)
     assert "set-cookie" not in dict(told.headers)
     assert [type(edge.on_request(get(), START)) for _ in range(2)] == [Fetch, Join]
+
+
+# ---- soft purges ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_purged_softly_is_not_passed_for_fresh_to_those_who_know_nothing_of_the_purge() -> None:
+    edge = machine()
+    first = edge.on_request(get(), START)
+    assert isinstance(first, Fetch)
+    edge.on_response(first, says(cache_control="max-age=60, stale-while-revalidate=30", etag='"1"'), START)
+    edge.on_body_end(first, 10, START)
+    edge.on_purge(PurgeOrder(PurgeKind.EVERYTHING, soft=True), START + 2)
+    stale = edge.on_request(get(), START + 5)
+    assert isinstance(stale, Serve) and stale.outcome is Outcome.HIT_STALE
+    assert dict(stale.headers)["age"] == "63"  # a browser would else keep it for 55 s more
+
+
+def test_a_304_to_a_question_from_before_a_soft_purge_does_not_undo_it() -> None:
+    edge = machine()
+    first = edge.on_request(get(), START)
+    assert isinstance(first, Fetch)
+    edge.on_response(first, says(cache_control="max-age=10", etag='"1"'), START)
+    edge.on_body_end(first, 10, START)
+    question = edge.on_request(get(), START + 20)
+    assert isinstance(question, Fetch)
+    edge.on_purge(PurgeOrder(PurgeKind.URL, "/a", soft=True), START + 21)
+    edge.on_response(question, says(304, cache_control="max-age=10", etag='"1"'), START + 22)
+    assert edge.on_request(get(), START + 23).cause is Cause.PURGED
