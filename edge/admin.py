@@ -1,5 +1,6 @@
 """The operator's side of a node, on a listener of its own: health, explain, purge."""
 
+import asyncio
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,8 +46,8 @@ def purge_order(values: Any) -> PurgeOrder:
     return PurgeOrder(kind, value, soft=soft)
 
 
-def admin_app(driver: Driver, countries: Countries) -> Starlette:
-    """GET /healthz, GET /explain?url=URL, POST /purge."""
+def admin_app(driver: Driver, countries: Countries, *, purge_delay: float = 0.0) -> Starlette:
+    """GET /healthz, GET /explain?url=URL, POST /purge; a purge is carried out, and answered, `purge_delay` s later."""
     machine = driver.machine
 
     async def healthz(_: Request) -> Response:
@@ -83,6 +84,7 @@ def admin_app(driver: Driver, countries: Countries) -> Starlette:
             order = purge_order(await request.json())
         except (ValueError, BadOrder) as error:
             return _error(f"purge: {error}")
+        await asyncio.sleep(purge_delay)
         purged = await driver.purge(order)
         if not purged.lasting:
             return _error("purge: done, but the node's disk could not be told: it may come back after a restart", 500)
