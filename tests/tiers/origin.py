@@ -33,9 +33,11 @@ class Contents:
         version = self.version.setdefault(target, 1)
         self.served += 1
         own = {
-            "date": format_date(int(now)), "cache-control": says.control, "surrogate-key": f"all {target}",
+            "date": format_date(int(now) - says.age), "cache-control": says.control, "surrogate-key": f"all {target}",
             "x-serial": str(self.served),
         }  # fmt: skip
+        if says.age:
+            own["age"] = str(says.age)
         if says.varies:
             own["vary"] = "Accept-Language"
         if says.status >= 400:

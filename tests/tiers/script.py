@@ -34,6 +34,8 @@ class Says:
     dies: str = ""
     """"head": the connection breaks in place of an answer; "body": half-way."""
     sized: bool = True
+    age: int = 0
+    """Seconds for which the answer has lain in a cache of the origin's own."""
 
 
 @dataclass(frozen=True, slots=True)
