@@ -6,7 +6,7 @@ the requests are written, one after the other in one go.
 
 import asyncio
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import httptools
@@ -105,7 +105,7 @@ def allow_connections(count: int) -> None:
         )
 
 
-async def connect(url: str, count: int) -> list[Viewer]:
+async def connect(url: str, count: int, make: Callable[[], Viewer] = Viewer) -> list[Viewer]:
     """So many viewers, connected to `url`, who have asked nothing yet."""
     allow_connections(count)
     host, _, port = url.removeprefix("http://").partition(":")
@@ -114,7 +114,7 @@ async def connect(url: str, count: int) -> list[Viewer]:
     while len(viewers) < count:
         # Fewer at a time than the listener's backlog: a connection that is dropped there is tried again a second later.
         some = min(200, count - len(viewers))
-        made = await asyncio.gather(*(loop.create_connection(Viewer, host, int(port)) for _ in range(some)))
+        made = await asyncio.gather(*(loop.create_connection(make, host, int(port)) for _ in range(some)))
         viewers += [viewer for _, viewer in made]
     return viewers
 
