@@ -52,10 +52,11 @@ async def serve(
     log = RecordLog(records)
     who = Countries(countries or {}, node.trusted)
     upstream = Upstream(parent, node.timeouts, node.connections, http=node.parent_http)
-    driver = Driver(EdgeMachine(service, profile, gate=gate, fresh_id=_request_id), upstream, who, log, Clock())
+    machine = EdgeMachine(service, profile, gate=gate, excess=node.limits.of_requests().excess, fresh_id=_request_id)
+    driver = Driver(machine, upstream, who, log, Clock(), limits=node.limits)
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
-    front = Listener(driver, logger, date_header=False)
+    front = Listener(driver, logger, date_header=False, limits=node.limits, page=driver.unreadable)
     back = Listener(admin_app(driver, who), logger)
     try:
         await front.start(viewers)

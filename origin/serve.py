@@ -39,7 +39,7 @@ async def serve(
         public.close()
         raise
     said: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
-    listeners = [Listener(origin_app(publisher), log), Listener(ingest_app(ingest), log)]
+    listeners = [Listener(origin_app(publisher), log, limits=settings.limits), Listener(ingest_app(ingest), log)]
     try:
         for listener, on in zip(listeners, (public, private), strict=True):
             await listener.start(on)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from cachetools import LRUCache
 
-from policy.access import Gate, ServiceGate
+from policy.access import Gate, Refusal, ServiceGate
 from policy.answering import Answering
 from policy.eviction import Room
 from policy.flights import Flight, FlightTable, Waiter
@@ -17,6 +17,7 @@ from policy.forward import conditional, for_the_rest, forwarded, has_conditions,
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
 from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding
+from policy.limits import UNLIMITED
 from policy.matching import Matcher
 from policy.messages import RequestHead
 from policy.paging import Pages, request_for
@@ -49,14 +50,17 @@ class Deciding:
         profile: Profile = RFC9111,
         *,
         gate: Gate | None = None,
+        excess: Callable[[RequestHead], Refusal | None] = UNLIMITED.excess,
         fresh_id: Callable[[], str] | None = None,
     ) -> None:
-        """`fresh_id`: a new request id at every call, for profiles that send one; None: ids that count up."""
+        """`excess`: why a request is too large (`RequestLimits`; `replay/` repeats what was said). `fresh_id`: a new
+        request id at every call, for profiles that send one; None: ids that count up."""
         # What a behavior leaves open, the profile settles: once, here.
         service = service.model_copy(update={"behaviors": tuple(settled(b, profile) for b in service.behaviors)})
         self.service = service
         self.profile = profile
         self.gate: Gate = gate if gate is not None else ServiceGate(service, {})
+        self._excess = excess
         self.index = EntryIndex()
         self.room = Room(service.room)
         self.flights = FlightTable()
@@ -93,6 +97,9 @@ class Deciding:
         """What to do with a request that arrived at `now`."""
         self.events += 1
         behavior = self.matcher.behavior_of(request.path)
+        over = self._excess(request)
+        if over is not None:
+            return self._refuse(over.status, over.reason, behavior, now)
         key_of = self._plain.get(id(behavior)) if request.method == "GET" else None
         if key_of is not None:
             served = self._plain_hit(request, behavior, key_of(request), now)
@@ -122,6 +129,10 @@ class Deciding:
             return Assemble(Assembly(request, behavior, behavior.slice), behavior)
         ticket = self._next_id()
         return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+
+    def unreadable(self, status: int, reason: str, now: float) -> Refuse:
+        """What is answered to one whose request could not be read, and so is none. Nothing is changed."""
+        return self._refuse(status, reason, self.matcher.otherwise, now)
 
     def _plain_hit(self, request: RequestHead, behavior: Behavior, key: str, now: float) -> Serve | None:
         """The usual case, short: a GET that asks for nothing special, of a fresh response that varies on nothing.

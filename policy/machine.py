@@ -381,7 +381,7 @@ class EdgeMachine(Purging):
                 self._take_out(entry, Cause.UNCACHEABLE if why is Failure.TOO_LARGE else Cause.ABORTED)
             return Landing(dropped=[entry.id])
         told = self._answering.failure(why)
-        landing = self._land_failure(flight, f"origin: {why.value}", told.status, now, None, told.words)
+        landing = self._land_failure(flight, why.reason, told.status, now, None, told.words)
         self._show_pages(flight, landing, now)
         self._forget_purges()
         return landing

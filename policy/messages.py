@@ -79,6 +79,8 @@ class RequestHead:
     client_ip: str = ""
     country: str = ""
     """ISO 3166-1 code the shell found for `client_ip`; "" when unknown."""
+    head_bytes: int = 0
+    """Size of its head as HTTP/1.1 writes it, as far as the shell has counted."""
     block: int | None = None
     """Of a request that a node makes of itself for a slice of a large object: which block (`policy/slices.py`)."""
 

@@ -47,6 +47,12 @@ class RecordedGate:
             return None
         return Refusal(record.status, record.reason)
 
+    def excess(self, request: RequestHead) -> Refusal | None:
+        """The record has not all of the head whose size was judged."""
+        record = self.record
+        too_large = record is not None and record.outcome is Outcome.REFUSED and record.reason.startswith("limit:")
+        return Refusal(record.status, record.reason) if too_large and record is not None else None
+
     def secret_parameter(self, behavior: Behavior) -> str | None:
         return None
 
@@ -56,7 +62,7 @@ class ReplayNode:
 
     def __init__(self, service: Service, profile: Profile) -> None:
         self._gate = RecordedGate()
-        self._machine = EdgeMachine(service, profile, gate=self._gate)
+        self._machine = EdgeMachine(service, profile, gate=self._gate, excess=self._gate.excess)
         self._fetches: dict[int, Fetch] = {}
         self._waiting: dict[int, RequestRecord] = {}
         self.result = Replayed(0, {}, [])
