@@ -170,7 +170,12 @@ class Http2(H2Protocol):
             # Not a request target (RFC 9113 §8.3.1); hypercorn would fail at decoding it, and all streams with it.
             self.connection.reset_stream(stream_id, ErrorCodes.PROTOCOL_ERROR)
             return
-        self._receiving.add(stream_id)
+        fields = filter_pseudo_headers(request.headers)
+        if request.stream_ended is None:
+            self._receiving.add(stream_id)
+            if not any(name == b"content-length" for name, _ in fields):
+                # Content of a length that is not known: HTTP/1.1 has a field to say that some follows, and so has ASGI.
+                fields.append((b"transfer-encoding", b"chunked"))
         self.stream_buffers[stream_id] = Outgoing(self._host)
         self.priority.insert_stream(stream_id)
         self.priority.block(stream_id)
@@ -181,7 +186,7 @@ class Http2(H2Protocol):
         await stream.handle(
             Request(
                 stream_id=stream_id,
-                headers=filter_pseudo_headers(request.headers),
+                headers=fields,
                 http_version="2",
                 method=pseudo[b":method"].decode("latin-1").upper(),
                 raw_path=path,
