@@ -53,8 +53,9 @@ class Connection(TCPServer):
         self.transport = writer.transport
         self.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         self.answering = 0
-        """Requests whose applications still run."""
+        """Requests whose applications still run, those of streams that were reset among them."""
         self.stalled: Stalled | None = None
+        self.cut_off = False
         self._hung_up = False
         self._timer: asyncio.TimerHandle | None = None
         self._awaits_first_byte = False
@@ -172,11 +173,7 @@ class Connection(TCPServer):
             if self.transport.is_closing():
                 raise self.stalled or Left("the client closed the connection")
 
-        self.answering += 1
-        try:
-            await self._door.call(scope, receive, told, self.writer)
-        finally:
-            self.answering -= 1
+        await self._door.call(scope, receive, told, self.writer)
 
     # ---- ending ------------------------------------------------------------------------------------------------
 
@@ -195,6 +192,13 @@ class Connection(TCPServer):
         except (NotImplementedError, OSError, RuntimeError):
             self.writer.close()  # TLS has no half-closed connections
         self._timer = self.loop.call_later(LINGER_S, self.transport.abort)
+        self._door.waiting[self] = None
+
+    def cut(self) -> None:
+        """End it at once, whatever is under way."""
+        self.cut_off = True
+        self._rest()
+        self.transport.abort()
 
     async def _close(self) -> None:
         self._rest()

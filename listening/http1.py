@@ -26,7 +26,7 @@ class Http1(H11Protocol):
 
     def __init__(self, host: "Connection", group: TaskGroup) -> None:
         super().__init__(
-            host.app, host.config, host.context, Starter(group), host.connection_state, host.tls,
+            host.app, host.config, host.context, Starter(host, group), host.connection_state, host.tls,
             host.client, host.server, host.protocol_send,
         )  # fmt: skip
         self._host = host

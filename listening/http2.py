@@ -179,10 +179,18 @@ class Http2(H2Protocol):
         self.stream_buffers[stream_id] = Outgoing(self._host)
         self.priority.insert_stream(stream_id)
         self.priority.block(stream_id)
+        starter = Starter(self._host, self._group, partial(self._taken, stream_id))
         stream = self.streams[stream_id] = HTTPStream(
-            self.app, self.config, self.context, Starter(self._group, partial(self._taken, stream_id)), self.ssl,
-            self.client, self.server, self.stream_send, stream_id,
-        )  # fmt: skip
+            self.app,
+            self.config,
+            self.context,
+            starter,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            stream_id,
+        )
         await stream.handle(
             Request(
                 stream_id=stream_id,

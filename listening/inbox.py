@@ -8,11 +8,14 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypercorn.asyncio.task_group import TaskGroup
 
 from listening.patience import Left
+
+if TYPE_CHECKING:
+    from listening.connection import Connection
 
 FULL_BYTES = 64 * 1024
 """So much may wait for an application; HTTP/2's windows begin at the same size."""
@@ -66,22 +69,24 @@ class Inbox:
 class Starter(TaskGroup):
     """hypercorn's task group of a connection, whose applications read from inboxes."""
 
-    def __init__(self, group: TaskGroup, taken: Callable[[int], None] | None = None) -> None:
+    def __init__(self, host: "Connection", group: TaskGroup, taken: Callable[[int], None] | None = None) -> None:
         self._loop = group._loop
         self._task_group = group._task_group
+        self._host = host
         self._taken = taken
 
     async def spawn_app(
         self, app: Any, config: Any, scope: Any, send: Callable[[Message | None], Awaitable[None]]
     ) -> Callable[[Message], Awaitable[None]]:
         inbox = Inbox(self._taken)
+        self._host.answering += 1
         self.spawn(self._run, app, scope, inbox, send)
         return inbox.put
 
-    @staticmethod
-    async def _run(app: Any, scope: Any, inbox: Inbox, send: Callable[[Message | None], Awaitable[None]]) -> None:
+    async def _run(self, app: Any, scope: Any, inbox: Inbox, send: Callable[[Message | None], Awaitable[None]]) -> None:
         try:
             await app(scope, inbox.get, send)
         finally:
+            self._host.answering -= 1
             with suppress(Left):
                 await send(None)

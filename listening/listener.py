@@ -10,6 +10,7 @@ import os
 import resource
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -126,7 +127,7 @@ class Listener:
         """Connections without a request, the longest waiting first."""
         self._most = self.limits.connections
         self._connections: dict[asyncio.Task[None], Connection] = {}
-        self._turned_away: set[asyncio.TimerHandle] = set()
+        self._turned_away: set[asyncio.Task[None]] = set()
         self._requests: set[asyncio.Task[object]] = set()
         self._server: asyncio.Server | None = None
         config = self.config = Config()
@@ -147,7 +148,12 @@ class Listener:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._connections) >= self._most and not self._made_place():
-            self._turn_away(writer)
+            if len(self._turned_away) < TURNED_AWAY:
+                turned_away = asyncio.create_task(self._turn_away(reader, writer))
+                self._turned_away.add(turned_away)
+                turned_away.add_done_callback(self._turned_away.discard)
+            else:
+                writer.transport.abort()
             return
         connection = Connection(self, reader, writer)
         task = asyncio.create_task(self._talk(connection))
@@ -156,31 +162,26 @@ class Listener:
 
     def _made_place(self) -> bool:
         """Close the connection that has waited longest without a request; False: all are busy."""
-        longest = next(iter(self.waiting), None)
-        if longest is None:
+        idle = next(iter(self.waiting), None) or next(
+            (one for one in self._connections.values() if not one.answering and not one.cut_off), None
+        )
+        if idle is None:
             return False
-        del self.waiting[longest]
-        longest.transport.abort()
+        idle.cut()
         return True
 
-    def _turn_away(self, writer: asyncio.StreamWriter) -> None:
-        """One connection too many: 503 in a word, and a moment to read it, if not too many read it already."""
-        if len(self._turned_away) >= TURNED_AWAY:
-            writer.transport.abort()
-            return
+    async def _turn_away(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection too many: 503 in a word, and a moment to read it."""
         status, lines, body = self.page(503, f"limit: {self._most} connections are open and busy")
         lines = [*lines, (b"retry-after", b"1"), (b"connection", b"close"), (b"content-length", b"%d" % len(body))]
         head = b"".join(b"%b: %b\r\n" % line for line in lines)
         writer.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, _phrase(status).encode(), head, body))
-        if writer.can_write_eof():
+        with suppress(OSError, NotImplementedError, TimeoutError):
             writer.write_eof()
-
-        def over() -> None:
-            self._turned_away.discard(timer)
-            writer.transport.abort()
-
-        timer = asyncio.get_running_loop().call_later(GRACE_S, over)
-        self._turned_away.add(timer)
+            async with asyncio.timeout(GRACE_S):
+                while await reader.read(65_536):
+                    pass
+        writer.transport.abort()
 
     async def _talk(self, connection: Connection) -> None:
         try:
@@ -218,12 +219,12 @@ class Listener:
         for connection in list(self.waiting):
             connection.hang_up()
         for connection in list(self.waiting):
-            connection.transport.abort()
+            connection.cut()
         if self._connections:
             await asyncio.wait(list(self._connections), timeout=GRACE_S)
         for request in list(self._requests):
             request.cancel()
         for connection in list(self._connections.values()):
-            connection.transport.abort()
+            connection.cut()
         if self._connections:
             await asyncio.wait(list(self._connections), timeout=GRACE_S / 4)
