@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from listening.listener import Listener
 
 LINGER_S = 2.0
-"""How long a client may go on sending after we have hung up. nginx gives 5 s from read to read, 30 s in all."""
+"""How long a client may go on sending after we have hung up and he has taken what was left. nginx gives 5 s from read
+to read, 30 s in all."""
 
 HIGH_WATER_BYTES = 64 * 1024
 """Written but not yet taken by the kernel: beyond, whoever writes waits."""
@@ -170,7 +171,7 @@ class Connection(TCPServer):
 
         async def told(message: Any) -> None:
             await send(message)
-            if self.transport.is_closing():
+            if self.transport.is_closing() and not self._hung_up:
                 raise self.stalled or Left("the client closed the connection")
 
         await self._door.call(scope, receive, told, self.writer)
@@ -191,8 +192,22 @@ class Connection(TCPServer):
             self.writer.write_eof()
         except (NotImplementedError, OSError, RuntimeError):
             self.writer.close()  # TLS has no half-closed connections
-        self._timer = self.loop.call_later(LINGER_S, self.transport.abort)
+        self._linger(self.transport.get_write_buffer_size(), 0.0)
         self._door.waiting[self] = None
+
+    def _linger(self, unsent: int, quiet: float) -> None:
+        """Look again in a moment whether he has taken the rest: `unsent` bytes of it, and none for `quiet` seconds."""
+        pause = min(LINGER_S, self.limits.stalled)
+
+        def look() -> None:
+            left = self.transport.get_write_buffer_size()
+            idle = quiet + pause if left == unsent else 0.0
+            if idle >= (self.limits.stalled if left else pause):
+                self.transport.abort()
+            else:
+                self._linger(left, idle)
+
+        self._timer = self.loop.call_later(pause, look)
 
     def cut(self) -> None:
         """End it at once, whatever is under way."""
@@ -203,7 +218,7 @@ class Connection(TCPServer):
     async def _close(self) -> None:
         self._rest()
         self.writer.close()
-        with suppress(OSError, RuntimeError, TimeoutError, asyncio.CancelledError):
-            async with asyncio.timeout(LINGER_S):
-                await self.writer.wait_closed()
+        with suppress(OSError, RuntimeError, asyncio.CancelledError):
+            closed = asyncio.ensure_future(self.writer.wait_closed())
+            await patiently(lambda: asyncio.shield(closed), self.transport.get_write_buffer_size, self.limits.stalled)
         self.transport.abort()

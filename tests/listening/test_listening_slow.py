@@ -108,6 +108,29 @@ def test_one_who_reads_slowly_is_served_for_as_long_as_he_reads() -> None:
     asyncio.run(run())
 
 
+def test_the_last_of_an_answer_waits_for_a_slow_reader_though_the_connection_ends() -> None:
+    body = bytes(300_000)
+
+    async def once(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for at in range(0, len(body), 30_000):
+            await send({"type": "http.response.body", "body": body[at : at + 30_000], "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def run() -> None:
+        async with listening(once) as url, narrow(url) as client:
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            taken, last = 0, loop.time() + 3.0  # longer than we linger for one who has taken everything
+            while data := await loop.sock_recv(client, 8192):
+                taken += len(data)
+                if loop.time() < last:
+                    await asyncio.sleep(0.1)
+            assert taken > len(body)
+
+    asyncio.run(run())
+
+
 def test_one_who_leaves_in_the_middle_is_noticed_by_the_next_write() -> None:
     # On HTTP/2, hypercorn left who wrote to a full stream waiting for ever when its connection ended.
     async def run() -> None:
