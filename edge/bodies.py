@@ -92,6 +92,7 @@ class Body:
         "_arrived",
         "_chunks",
         "_ends",
+        "_hungry",
         "_patience",
         "broken",
         "complete",
@@ -115,7 +116,10 @@ class Body:
         self._ends: list[int] = []
         """Offset just behind each chunk held."""
         self._arrived = asyncio.Event()
+        self._hungry = 0
+        """Readers who have read all that came and wait for more."""
         self._patience = LAGGING_S
+        """Seconds that they will still wait for those behind."""
 
     def write(self, chunk: bytes) -> None:
         self.size_bytes += len(chunk)
@@ -149,8 +153,7 @@ class Body:
             if self.size_bytes - slowest <= WINDOW_BYTES:
                 break
             self.drained.clear()
-            starving = any(reader.position == self.size_bytes for reader in self.readers)
-            began = loop.time()
+            starving, began = self._hungry > 0, loop.time()
             try:
                 async with asyncio.timeout(self._patience if starving else None):
                     await self.drained.wait()
@@ -178,7 +181,11 @@ class Body:
         return chunk[skip : skip + most]
 
     async def more(self) -> None:
-        await self._arrived.wait()
+        self._hungry += 1
+        try:
+            await self._arrived.wait()
+        finally:
+            self._hungry -= 1
 
     def _wake(self) -> None:
         event, self._arrived = self._arrived, asyncio.Event()

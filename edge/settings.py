@@ -34,7 +34,7 @@ class Limits(listening.Limits):
 
     content: Bytes = 2**30
     """A request's content; a larger one is refused with 413. It is passed on as it comes and never held, so it may be
-    large: CloudFront takes 20 GB, nginx 1 MiB unless told."""
+    large; nginx takes 1 MiB unless told."""
 
     content_pause: Seconds = Field(default=60.0, gt=0)
     """How long a request's content may pause; beyond, 408. As nginx's `client_body_timeout`."""

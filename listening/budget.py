@@ -1,15 +1,14 @@
 """How much of what costs us more than it costs the client one connection may send: a leaky bucket.
 
 Rapid reset (CVE-2023-44487), and floods of PING, SETTINGS, PRIORITY and empty DATA (CVE-2019-9512 to 9518), are legal
-HTTP/2, frame by frame; only their number is not honest. The bursts and rates are nghttp2's (1.57 and later), which
-nginx, Apache and curl share in one way or another.
+HTTP/2, frame by frame; only their number is not honest.
 """
 
 RESETS = (1000, 33.0)
-"""Streams that a client may reset at once, and again each second."""
+"""Streams that a client may reset at once, and again each second: nghttp2's figures."""
 
 ODDITIES = (10_000, 330.0)
-"""Frames that carry nothing of a request or an answer."""
+"""Frames that carry nothing of a request or an answer. Ours: far beyond what a player or a browser sends."""
 
 
 class Budget:

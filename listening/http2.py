@@ -170,7 +170,7 @@ class Http2(H2Protocol):
             # Not a request target (RFC 9113 §8.3.1); hypercorn would fail at decoding it, and all streams with it.
             self.connection.reset_stream(stream_id, ErrorCodes.PROTOCOL_ERROR)
             return
-        fields = filter_pseudo_headers(request.headers)
+        fields = _whole_cookie(filter_pseudo_headers(request.headers))
         if request.stream_ended is None:
             self._receiving.add(stream_id)
             if not any(name == b"content-length" for name, _ in fields):
@@ -296,3 +296,11 @@ class Http2(H2Protocol):
             # Reset while it waited.
             await self._break(stream_id)
         await self._flush()
+
+
+def _whole_cookie(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """One Cookie line, of those that HTTP/2 let the client split it into (RFC 9113 §8.2.3)."""
+    crumbs = [value for name, value in fields if name == b"cookie"]
+    if len(crumbs) < 2:
+        return fields
+    return [*(line for line in fields if line[0] != b"cookie"), (b"cookie", b"; ".join(crumbs))]

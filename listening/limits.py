@@ -18,7 +18,7 @@ class Limits(Settings):
 
     head_within: Seconds = Field(default=20.0, gt=0)
     """A request's head must come whole so soon after its first byte, the first one so soon after the connection;
-    else 408. nginx and Varnish are at 60 s and 5 s, Apache's mod_reqtimeout at 20 s to 40 s."""
+    else 408. nginx is at 60 s, Varnish at 2 s, Apache's mod_reqtimeout at 20 s to 40 s."""
 
     idle: Seconds = Field(default=75.0, gt=0)
     """A connection without a request is kept so long. As nginx; a player polls a playlist every 6 s and shall not
