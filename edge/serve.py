@@ -68,11 +68,12 @@ async def serve(
     urls = {"url": url_of(viewers), "admin": url_of(operators)}
     log = RecordLog(records)
     parents = parents_of(node, node.timeouts.waits(profile.waits), (parent, *others))
-    machine = EdgeMachine(service, profile, gate=gate, fresh_id=_request_id, codings=ENCODERS.keys())
-    driver = Driver(machine, parents, who, log, clock or Clock())
+    excess = node.limits.of_requests().excess
+    machine = EdgeMachine(service, profile, gate=gate, excess=excess, fresh_id=_request_id, codings=ENCODERS.keys())
+    driver = Driver(machine, parents, who, log, clock or Clock(), limits=node.limits)
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
-    front = Listener(driver, logger, date_header=False)
+    front = Listener(driver, logger, date_header=False, limits=node.limits, page=driver.unreadable)
     back = Listener(admin_app(driver, who, url=urls["url"], purge_delay=node.purge_delay), logger)
     try:
         await front.start(viewers)
