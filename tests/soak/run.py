@@ -119,9 +119,9 @@ async def _play(cluster: Cluster, seconds: float, soaked: Soaked, watch: Watch, 
         )
         target = urlsplit(entrance)._replace(scheme="", netloc="").geturl()
         fields = {name.replace("-", "_"): value for name, value in viewer_headers(cluster.document, node).items()}
-        for _ in range(VIEWERS):
+        for i in range(VIEWERS):
             viewer = Viewer(node.name, url, target, fields, soaked.answers.append)
-            watching.append(asyncio.create_task(viewer.watch(stop)))
+            watching.append(asyncio.create_task(viewer.watch(stop, after=i / VIEWERS)))
     faults = schedule(seconds)
     with Progress(
         TextColumn("{task.description:<20}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn(),
