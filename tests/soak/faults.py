@@ -111,10 +111,10 @@ TROUBLES = (
     ),
     Fault(
         "origin failing",
-        _origin_says(error_rate=0.7),
+        _origin_says(error_rate=1.0),
         _well,
         lambda line: line["kind"] == "fetch" and line["status"] == 503,
     ),
-    Fault("origin breaking off", _origin_says(break_rate=0.5), _well, _fetch_broke),
+    Fault("origin breaking off", _origin_says(break_rate=1.0), _well, _fetch_broke),
     Fault("purge storm", _storm, _nothing, lambda line: line["kind"] == "request" and line["cause"] == "purged"),
 )

@@ -71,7 +71,7 @@ def schedule(seconds: float) -> list[Fault]:
 
 def span(seconds: float) -> float:
     """How long a fault lasts, and the calm after it."""
-    return min(15.0, max(2.0, seconds / 40))
+    return min(15.0, max(3.0, seconds / 40))
 
 
 async def soak(seconds: float, runs: Path, console: Console) -> Soaked:
