@@ -153,6 +153,7 @@ def _extras() -> list[Finding]:
         "load": "cdnlab load",
         "report": "cdnlab report",
         "shared": "a cache tier that nodes share",
+        "tokens": "tokens of the schemes jwt and cat",
     }
     findings = []
     for extra, names in modules.items():
@@ -167,4 +168,5 @@ def _extras() -> list[Finding]:
 
 
 def _version(module: str) -> str:
-    return metadata.version(module.replace("_", "-"))
+    # PyJWT's module has another name than its distribution.
+    return metadata.version({"jwt": "PyJWT"}.get(module, module.replace("_", "-")))

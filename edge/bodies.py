@@ -43,6 +43,25 @@ class Reader:
         self.position += len(piece)
         return piece
 
+    async def read_whole(self, largest: int) -> bytes | None:
+        """All of the body once it is there; None when it is larger than `largest` bytes or breaks off."""
+        pieces, size = [], 0
+        try:
+            async for piece in self.read():
+                pieces.append(piece)
+                size += len(piece)
+                if size > largest:
+                    return None
+        except BodyBroken:
+            return None
+        return b"".join(pieces)
+
+    def rewound(self, position: int) -> bool:
+        """Back to `position`, where the body still has what stands there: a passing one drops what was read."""
+        if self._body.kept:
+            self.position = position
+        return self._body.kept
+
     async def read_pieces(self, pieces: Sequence[bytes | Span]) -> AsyncIterator[bytes]:
         """The framing and the parts of a multipart answer, in order."""
         for wanted in pieces:
@@ -105,6 +124,14 @@ class Body:
         self._ends: list[int] = []
         """Offset just behind each chunk held."""
         self._arrived = asyncio.Event()
+
+    @classmethod
+    def of(cls, octets: bytes) -> "Body":
+        """One that is whole already."""
+        body = cls(kept=True)
+        body.write(octets)
+        body.finish()
+        return body
 
     def write(self, chunk: bytes) -> None:
         self.size_bytes += len(chunk)

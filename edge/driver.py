@@ -17,7 +17,7 @@ from edge.clock import Clock
 from edge.countries import CLIENT_IP, Countries
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
-from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers, request_record
+from edge.recording import READ_BY_POLICY, SECRETS, answered, fetch_record, kept_headers, request_record
 from edge.upstream import Upstream
 from listening import INTERIM
 from policy.explain import explain
@@ -26,6 +26,7 @@ from policy.messages import Headers, Lines, RequestHead, ResponseHead, end_to_en
 from policy.plan import Failure, Fetch, Landing, Purged, PurgeOrder, Refuse, Relay, Serve
 from policy.record import FetchRecord, PurgeRecord, RequestRecord
 from policy.storing import content_length
+from policy.token.propagation import LARGEST, Propagation
 
 logger = logging.getLogger("cdnlab.edge")
 
@@ -57,6 +58,7 @@ class Driver:
         self._hints: dict[int, Callable[[int, Lines], None]] = {}
         """Ticket -> how its viewer is sent an interim response, where its connection can carry one."""
         self._fills: set[asyncio.Task[None]] = set()
+        self._secret = SECRETS | machine.gate.headers
         behaviors = machine.service.behaviors
         self._keying = READ_BY_POLICY | {name.lower() for behavior in behaviors for name in behavior.key.headers}
         if any(behavior.key.cookies != "none" for behavior in behaviors):
@@ -69,10 +71,10 @@ class Driver:
         now = self.clock()
         told = self._explained(request, scope, now)
         plan = self.machine.on_request(request, now)
-        behavior = plan.behavior
+        public, carries = self._public(request, refused=isinstance(plan, Refuse))
         record = request_record(
-            self.name, self.machine.events, now, request, plan,
-            secret=self.machine.gate.secret_parameter(behavior),
+            self.name, self.machine.events, now, public, plan,
+            params=self.machine.gate.params,
             viewers=self.machine.service.gate,
         )  # fmt: skip
         reader: Reader | None = None
@@ -99,6 +101,8 @@ class Driver:
                         record.aborted = True
                         return
                 answer, reader = await future
+            if carries is not None and not isinstance(answer, Refuse):
+                answer, reader = await self._carrying(carries, answer, reader)
             await self._deliver(answer, reader, record, send, watch, told)
         finally:
             if watch is not None:
@@ -107,7 +111,7 @@ class Driver:
                 reader.leave()
             if not isinstance(plan, Serve | Refuse):
                 self._forget(plan.ticket)
-            record.headers = kept_headers(request, self._keying | self.machine.varying)
+            record.headers = kept_headers(public, self._keying | self.machine.varying, self._secret)
             record.duration_ms = round((self.clock() - now) * 1000, 3)
             self._log.add(record)
 
@@ -125,6 +129,28 @@ class Driver:
             client_ip=client_ip,
             country=self._countries.country_of(client_ip) if self.machine.service.gate else "",
         )
+
+    def _public(self, request: RequestHead, *, refused: bool) -> tuple[RequestHead, Propagation | None]:
+        """The request without its token, as it is recorded, and how its answer takes that token on."""
+        gate, behavior = self.machine.gate, self.machine.behavior_of(request)
+        return gate.stripped(request, behavior), None if refused else gate.propagation(request, behavior)
+
+    async def _carrying(self, carries: Propagation, answer: Serve | Relay, reader: Reader | None) -> Answered:
+        """The answer with the viewer's token on its way to the children; the stored one stays as it is."""
+        if not carries.rewrites(answer.status, answer.headers):
+            return replace(answer, headers=carries.head(answer.status, answer.headers)), reader
+        if reader is None:
+            return replace(answer, headers=carries.head(answer.status, answer.headers)), None
+        start = reader.position
+        stored = await reader.read_whole(LARGEST)
+        if stored is None and reader.rewound(start):
+            return answer, reader
+        if stored is None:
+            reader.leave()
+            return self.machine.unsayable(answer.behavior, self.clock()), None
+        body = Body.of(carries.body(stored))
+        reader.leave()
+        return replace(answer, headers=carries.head(answer.status, answer.headers, body.size_bytes)), Reader(body, 0)
 
     def _explained(self, request: RequestHead, scope: Scope, now: float) -> bytes | None:
         """What `explain` says of this request before it is decided, for a trusted client who asks; one line of JSON."""
@@ -218,7 +244,9 @@ class Driver:
         except BaseException:
             exchange.close()
             raise
-        record = fetch_record(self.name, fetch, self.machine.events, now, exchange.head, "")
+        record = fetch_record(
+            self.name, fetch, self.machine.events, now, exchange.head, "", params=self.machine.gate.params
+        )
         relayed = any(isinstance(answer, Relay) and answer.body for answer in landing.answers.values())
         body = Body(kept=landing.store is not None)
         if landing.prefix is not None:
@@ -240,9 +268,7 @@ class Driver:
             why = None
         except UpstreamFailed as failed:
             why = failed.why
-            logger.warning(
-                "%s: %s broke off after %d bytes: %s", self.name, fetch.request.target, body.size_bytes, failed
-            )
+            logger.warning("%s: %s broke off after %d bytes: %s", self.name, record.url, body.size_bytes, failed)
         finally:
             exchange.close()
             self._ended(fetch, body, record, why)
@@ -264,7 +290,7 @@ class Driver:
             for waiter in flight.waiters if flight is not None else ():
                 future = self._waiting.get(waiter.ticket)
                 if future is not None and not future.done():
-                    future.set_exception(EdgeError(f"the landing of {fetch.request.target} failed: {error!r}"))
+                    future.set_exception(EdgeError(f"the landing of {fetch.request.path} failed: {error!r}"))
             raise
 
     def _ended(self, fetch: Fetch, body: Body, record: FetchRecord, why: Failure | None) -> None:
@@ -290,7 +316,8 @@ class Driver:
     def _failed(self, fetch: Fetch, why: Failure) -> None:
         now = self.clock()
         landing = self.machine.on_failure(fetch, why, now)
-        self._log.add(fetch_record(self.name, fetch, self.machine.events, now, None, why.value))
+        params = self.machine.gate.params
+        self._log.add(fetch_record(self.name, fetch, self.machine.events, now, None, why.value, params=params))
         self._settle(landing, None)
 
     def _settle(self, landing: Landing, body: Body | None) -> None:

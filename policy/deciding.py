@@ -4,7 +4,6 @@ See `policy/machine.py` for the theory and the table.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
 from cachetools import LRUCache
@@ -16,7 +15,7 @@ from policy.flights import Flight, FlightTable, Waiter
 from policy.forward import conditional, for_the_rest, forwarded, has_conditions, hops_left, visited
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
-from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding
+from policy.key import cache_key, plain_key, with_reduced_coding
 from policy.matching import Matcher
 from policy.messages import RequestHead
 from policy.paging import Pages, request_for
@@ -26,6 +25,7 @@ from policy.profile import RFC9111, Profile, RequestFields
 from policy.record import Cause, Outcome
 from policy.service import Behavior, Service
 from policy.settling import settled
+from policy.token.scheme import split_path
 
 DECISIVE = frozenset(
     {"cache-control", "pragma", "via", "range", "if-range", "if-none-match", "if-modified-since", "authorization"}
@@ -63,11 +63,14 @@ class Deciding:
         self._plain = {
             id(behavior): key_of
             for behavior in (*service.behaviors, self.matcher.otherwise)
-            if behavior.cache
-            and (key_of := plain_key(behavior)) is not None
-            and (not service.gate or (behavior.token is None and behavior.geo is None))
+            if behavior.cache and (key_of := plain_key(behavior)) is not None
         }
-        """Behaviors (by identity) under which a plain hit needs no look at gate or key rules."""
+        """Behaviors (by identity) under which a plain hit needs no look at key rules."""
+        self._guarded = {
+            id(behavior) for behavior in service.behaviors
+            if service.gate and (behavior.token is not None or behavior.geo is not None)
+        }  # fmt: skip
+        """Behaviors (by identity) whose requests the gate looks at."""
         self._pages = Pages(service)
         if self._pages:
             self._plain = {}  # a hit may be an error that a page stands in for
@@ -90,10 +93,15 @@ class Deciding:
     def on_request(self, request: RequestHead, now: float) -> Plan:
         """What to do with a request that arrived at `now`."""
         self.events += 1
-        behavior = self.matcher.behavior_of(request.path)
-        key_of = self._plain.get(id(behavior)) if request.method == "GET" else None
+        behavior = self.behavior_of(request)
+        refusal, admitted = None, request
+        if id(behavior) in self._guarded or (self.gate.prefixes and request.path.startswith(self.gate.prefixes)):
+            refusal = self.gate.refusal(request, behavior, now)
+            if refusal is None:
+                admitted = self.gate.stripped(request, behavior)
+        key_of = self._plain.get(id(behavior)) if request.method == "GET" and refusal is None else None
         if key_of is not None:
-            served = self._plain_hit(request, behavior, key_of(request), now)
+            served = self._plain_hit(admitted, behavior, key_of(admitted), now)
             if served is not None:
                 return served
         if visited(request, self.service.name):
@@ -104,16 +112,20 @@ class Deciding:
             return self._refuse(204, "max-forwards: 0", behavior, now)
         if behavior.methods != "all" and request.method not in behavior.methods.split(", "):
             return self._refuse(403, f"method: {request.method} is not let through here", behavior, now)
-        refusal = self.gate.refusal(request, behavior, now)
         if refusal is not None:
-            return self._refuse(refusal.status, refusal.reason, behavior, now)
-        secret = self.gate.secret_parameter(behavior)
-        if secret is not None:
-            request = replace(request, query=drop_parameter(request.query, secret))
+            return self._refuse(refusal.status, refusal.reason, behavior, now, page=refusal.page)
+        request = admitted
         if self.profile.accept_encoding_reduced:
             request = with_reduced_coding(request)
         ticket = self._next_id()
         return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+
+    def behavior_of(self, request: RequestHead) -> Behavior:
+        """The behavior that rules a request, by its path proper: a token that stands in the path is not looked at."""
+        for prefix in self.gate.prefixes:
+            if request.path.startswith(prefix):
+                return self.matcher.behavior_of(split_path(request.path, prefix)[1])
+        return self.matcher.behavior_of(request.path)
 
     def _plain_hit(self, request: RequestHead, behavior: Behavior, key: str, now: float) -> Serve | None:
         """The usual case, short: a GET that asks for nothing special, of a fresh response that varies on nothing.
@@ -216,8 +228,13 @@ class Deciding:
         now: float,
         outcome: Outcome = Outcome.REFUSED,
         words: str = "",
+        page: tuple[str, str] | None = None,
     ) -> Refuse:
-        return self._answering.refusal(status, reason, behavior, outcome, now, words)
+        return self._answering.refusal(status, reason, behavior, outcome, now, words, page)
+
+    def unsayable(self, behavior: Behavior, now: float) -> Refuse:
+        """Instead of an answer whose body was to be written anew for its viewer, and did not come."""
+        return self._refuse(502, "origin: the body broke off", behavior, now, Outcome.FAILED)
 
     def _pass(
         self,

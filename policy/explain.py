@@ -5,7 +5,6 @@ from typing import Any
 
 from policy.index import Entry
 from policy.judging import Judgement, Way
-from policy.key import drop_parameter
 from policy.machine import EdgeMachine
 from policy.messages import RequestHead
 from policy.record import Cause
@@ -14,11 +13,9 @@ from policy.reuse import standing
 
 def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str, Any]:
     """Facts as JSON values; instants are seconds from now (negative: past)."""
-    behavior = machine.matcher.behavior_of(request.path)
+    behavior = machine.behavior_of(request)
     refusal = machine.gate.refusal(request, behavior, now)
-    secret = machine.gate.secret_parameter(behavior)
-    if secret is not None:
-        request.query = drop_parameter(request.query, secret)
+    request = machine.gate.stripped(request, behavior)
     judgement = machine.judged(request, behavior, now)
     return {
         "node": machine.service.name,
@@ -26,7 +23,11 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
         "behavior": behavior.model_dump(mode="json", exclude_defaults=True, exclude={"token"})
         | {"path": behavior.path},
         "gate": {"token": behavior.token, "country": request.country or None}
-        | ({"refused": refusal.status, "reason": refusal.reason} if refusal else {"refused": None}),
+        | (
+            {"refused": refusal.status, "reason": refusal.reason} | (refusal.facts or {})
+            if refusal
+            else {"refused": None}
+        ),
         "key": judgement.key,
         "stored": [
             _entry(entry, now, selected=entry is judgement.entry) for entry in machine.index.variants(judgement.key)

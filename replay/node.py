@@ -38,6 +38,10 @@ class Replayed:
 class RecordedGate:
     """Says what the live gate said: the record holds its verdict, not the token."""
 
+    prefixes: tuple[str, ...] = ()
+    params: frozenset[str] = frozenset()
+    headers: frozenset[str] = frozenset()
+
     def __init__(self) -> None:
         self.record: RequestRecord | None = None
 
@@ -47,7 +51,10 @@ class RecordedGate:
             return None
         return Refusal(record.status, record.reason)
 
-    def secret_parameter(self, behavior: Behavior) -> str | None:
+    def stripped(self, request: RequestHead, behavior: Behavior) -> RequestHead:
+        return request
+
+    def propagation(self, request: RequestHead, behavior: Behavior) -> None:
         return None
 
 

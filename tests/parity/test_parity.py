@@ -9,8 +9,9 @@ import pytest
 from policy.machine import EdgeMachine
 from policy.profile import RFC9111, Profile
 from policy.record import Outcome
-from policy.service import Behavior, Geo, Service, Token, Ttl
+from policy.service import Behavior, Geo, Service, Ttl
 from policy.token import FastlyToken
+from policy.token.settings import Fastly
 from replay import read_trace, replay_node
 from tests.kit.http import ask
 from tests.kit.node import Running, running_node
@@ -24,7 +25,7 @@ RULES = (
     Behavior(path="/pass/*", cache=False),
     Behavior(path="*", geo=Geo(deny=("KP",), unknown="allow")),
 )
-SETTINGS = {"tokens": {"viewer": Token(key=SECRET)}}
+SETTINGS = {"tokens": {"viewer": Fastly(key=SECRET)}}
 
 
 async def misbehaving(asked: Asked, writer: asyncio.StreamWriter) -> None:
