@@ -85,6 +85,8 @@ def _show(told: dict[str, Any], url: str) -> None:
     asks = f"asks for token {gate['token']!r}, " if gate["token"] else ""
     verdict = f"refused: {gate['refused']} {gate['reason']}" if gate["refused"] else "open"
     table.add_row("gate", escape(f"{verdict} ({asks}{country})"))
+    if gate.get("check"):
+        table.add_row("token", escape(_checked(gate)))
     table.add_row("cache key", escape(told["key"]))
     for entry in told["stored"]:
         left = entry["fresh_for"]
@@ -102,6 +104,17 @@ def _show(told: dict[str, Any], url: str) -> None:
         table.add_row("in flight", "a fill that requests wait for")
     console.print(f"{told['node']} ({told['profile']}), asked for {url}", highlight=False, markup=False, soft_wrap=True)
     console.print(table, highlight=False)
+
+
+def _checked(gate: dict[str, Any]) -> str:
+    """What a token's check found, for people: "expired: found now 1767225607, wanted before 1767225600 (7.0 s past)"."""
+    text = gate["check"]
+    facts = [f"{word} {gate[word]}" for word in ("found", "wanted") if word in gate]
+    text += f": {', '.join(facts)}" if facts else ""
+    for word in ("past", "early"):
+        if f"seconds_{word}" in gate:
+            text += f" ({gate[f'seconds_{word}']:.1f} s {word})"
+    return text
 
 
 def _spelled(behavior: dict[str, Any]) -> str:

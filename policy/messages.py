@@ -120,11 +120,11 @@ def end_to_end(headers: Headers) -> Headers:
 
 def target_of(url: str) -> RequestHead:
     """A GET for a URL or a path, without header fields, as the key function wants it."""
-    rest = url.partition("://")[2]
+    scheme, _, rest = url.partition("://")
     if rest:
         host, slash, target = rest.partition("/")
         target = slash + target or "/"
     else:
-        host, target = "", url
+        scheme, host, target = "http", "", url
     path, mark, query = target.partition("?")
-    return RequestHead("GET", "http", host, path, query if mark else None, Headers())
+    return RequestHead("GET", scheme, host, path, query if mark else None, Headers())

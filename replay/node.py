@@ -162,7 +162,6 @@ def replay_node(events: Iterable[Event], service: Service, profile: Profile) -> 
 def _request_of(record: RequestRecord) -> RequestHead:
     request = target_of(record.url)
     request.method = record.method
-    request.scheme, request.host = record.url.partition("://")[0], request.host
     request.headers = Headers(record.headers)
     request.client_ip, request.country = record.client_ip, record.country
     return request

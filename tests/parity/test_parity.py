@@ -25,7 +25,7 @@ RULES = (
     Behavior(path="/pass/*", cache=False),
     Behavior(path="*", geo=Geo(deny=("KP",), unknown="allow")),
 )
-SETTINGS = {"tokens": {"viewer": Fastly(key=SECRET)}}
+SETTINGS = {"tokens": {"viewer": Fastly(key=SECRET, propagate="query")}}
 
 
 async def misbehaving(asked: Asked, writer: asyncio.StreamWriter) -> None:
@@ -63,7 +63,17 @@ async def viewer(node: Running, number: int) -> None:
     chance = random.Random(number)
     for _ in range(25):
         path = chance.choice(
-            ["/live.m3u8", "/seg1.m4s", "/seg2.m4s", "/vary.bin", "/pass/x", "/guarded/y", "/lost", "/part.bin"]
+            [
+                "/live.m3u8",
+                "/seg1.m4s",
+                "/seg2.m4s",
+                "/vary.bin",
+                "/pass/x",
+                "/guarded/y",
+                "/guarded/p.m3u8",
+                "/lost",
+                "/part.bin",
+            ]
         )
         fields = {"cdnlab_client_ip": chance.choice(["203.0.113.5", "198.51.100.5"])}
         if chance.random() < 0.2:
@@ -94,7 +104,16 @@ async def viewer(node: Running, number: int) -> None:
 def test_every_line_of_a_live_run_is_the_same_in_the_replay(tmp_path: Path, profile: Profile) -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            for path in ("/live.m3u8", "/seg1.m4s", "/seg2.m4s", "/vary.bin", "/pass/x", "/guarded/y", "/part.bin"):
+            for path in (
+                "/live.m3u8",
+                "/seg1.m4s",
+                "/seg2.m4s",
+                "/vary.bin",
+                "/pass/x",
+                "/guarded/y",
+                "/guarded/p.m3u8",
+                "/part.bin",
+            ):
                 origin.does(path, misbehaving)
             shield_settings = {"gate": False, **SETTINGS}
             async with running_node(
