@@ -107,8 +107,8 @@ def _show(told: dict[str, Any], url: str) -> None:
 
 
 def _checked(gate: dict[str, Any]) -> str:
-    """What a token's check found, for people: "expired: found now 1767225607, wanted before 1767225600 (7.0 s past)"."""
-    text = gate["check"]
+    """What a token's check found: "expired: found now 1767225607, wanted before 1767225600 (7.0 s past)"."""
+    text = str(gate["check"])
     facts = [f"{word} {gate[word]}" for word in ("found", "wanted") if word in gate]
     text += f": {', '.join(facts)}" if facts else ""
     for word in ("past", "early"):

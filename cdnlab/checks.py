@@ -188,7 +188,8 @@ def _keys(draft: Draft) -> Iterator[Finding]:
         except ValueError as error:
             found = ", ".join(shown(str(file)) for file in token.files().values()) or "something else"
             why, _, wanted = str(error).rpartition("wanted ")
-            hints = [f"{why.strip(' ,:').capitalize()}."] if why.strip(" ,:") else []
+            why = why.strip(" ,:")
+            hints = [f"{why[:1].upper()}{why[1:]}."] if why else []
             hints += [f"A new one: {recipe}"] if recipe else []
             yield Finding(place, found, wanted, " ".join(hints))
 
