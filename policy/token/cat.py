@@ -168,6 +168,8 @@ class CatToken:
                 message = message.value
             if not isinstance(message, cbor2.CBORTag) or message.tag not in (MAC0, SIGN1):
                 raise ValueError("neither COSE_Mac0 nor COSE_Sign1")
+            if not isinstance(message.value[2], bytes):
+                raise ValueError("a payload that is no byte string")  # RFC 9052 §4.1
             protected = cbor2.loads(message.value[0])
             kid = protected.get(4, message.value[1].get(4))
             algorithm = protected.get(1)
