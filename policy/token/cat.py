@@ -28,9 +28,9 @@ from policy.token.scheme import (
     Memo,
     Verdict,
     for_query,
+    split_off,
     untimely,
     within,
-    without_parameters,
 )
 
 CWT_TAG, MAC0, SIGN1 = 61, 17, 18
@@ -148,7 +148,7 @@ class CatToken:
 
     def _parts(self, request: RequestHead) -> dict[int, str]:
         path = self.carriers.path(request)
-        query = without_parameters(request.query, self.carriers.params) if request.query else None
+        query = split_off(request.query, self.carriers.params)[1] if request.query else None
         host, _, port = request.host.partition(":")
         parent, _, name = path.rpartition("/")
         stem, dot, extension = name.rpartition(".")

@@ -20,10 +20,9 @@ from policy.token.scheme import (
     Memo,
     Verdict,
     cookies,
-    parameters,
+    split_off,
     untimely,
     within,
-    without_parameters,
 )
 
 PARAMS = frozenset({"Expires", "Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm"})
@@ -135,10 +134,11 @@ class CloudFrontToken:
 
 def _given(request: RequestHead) -> dict[str, str] | Denial:
     """The reserved parameters of the URL, or the cookies where the URL has none of the decisive ones."""
-    found = [pair for pair in parameters(request.query) if pair[0] in PARAMS] if request.query else []
-    if not any(name in DECISIVE for name, _ in found):
-        found = [(name[11:], value) for name, value in cookies(request.headers) if name in COOKIES]
+    found = split_off(request.query, PARAMS)[0] if request.query is not None else ()
     given = dict(found)
+    if given.keys().isdisjoint(DECISIVE):
+        found = tuple((name[11:], value) for name, value in cookies(request.headers) if name in COOKIES)
+        given = dict(found)
     if len(given) != len(found):
         return Denial(Verdict.MALFORMED, f"{len(found)} parameters, some twice", "each once")
     for name, value in found:
@@ -149,7 +149,7 @@ def _given(request: RequestHead) -> dict[str, str] | Denial:
 
 def _signed_url(request: RequestHead) -> str:
     """The URL as its signer wrote it: without the reserved parameters, all else in its order."""
-    query = without_parameters(request.query, PARAMS) if request.query is not None else None
+    query = split_off(request.query, PARAMS)[1] if request.query is not None else None
     target = request.path if query is None else f"{request.path}?{query}"
     return f"{request.scheme}://{request.host.lower()}{target}"
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote, urljoin, urlsplit
 
-from policy.token.scheme import parameters, without_parameters
+from policy.token.scheme import split_off
 
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
 _URI_ATTRIBUTES = frozenset({"URI", "SERVER-URI", "X-ASSET-URI", "X-ASSET-LIST"})
@@ -56,5 +56,6 @@ def with_token(reference: str, base: str, parameters_for: Callable[[str], str]) 
     front, hash_mark, fragment = reference.partition("#")
     front, _, query = front.partition("?")
     if query:
-        query = without_parameters(query, frozenset(name for name, _ in parameters(added))) or ""
+        names = frozenset(part.partition("=")[0] for part in added.split("&"))
+        query = split_off(query, names)[1] or ""
     return f"{front}?{f'{query}&{added}' if query else added}{hash_mark}{fragment}"

@@ -8,6 +8,7 @@ request: the time, the address and the country are compared anew every time, als
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import quote
@@ -81,9 +82,11 @@ class Carriers:
         """The request without its secrets; the same object where it holds none."""
         path, query, lines = self.path(request), request.query, request.headers.lines
         if query is not None and self.params:
-            query = without_parameters(query, self.params)
-        if self.headers or self.cookies:
-            lines = self._public_lines(lines)
+            query = split_off(query, self.params)[1]
+        for name, _ in lines:
+            if name in self.headers or (name == "cookie" and self.cookies):
+                lines = self._public_lines(lines)
+                break
         if path is request.path and query is request.query and lines is request.headers.lines:
             return request
         return RequestHead(
@@ -119,7 +122,7 @@ class Carriers:
         if self.prefix and request.path.startswith(self.prefix):
             found = [split_path(request.path, self.prefix)[0]]
         if not found and request.query is not None and self.params:
-            found = [value for name, value in parameters(request.query) if name in self.params]
+            found = [value for _, value in split_off(request.query, self.params)[0]]
         if not found and self.headers:
             found = [bare(value) for name, value in request.headers.lines if name in self.headers]
         if not found and self.cookies:
@@ -137,7 +140,7 @@ class Carriers:
         """Whether the token stands in cookies and nowhere else."""
         if self.path(request) is not request.path or any(name in self.headers for name, _ in request.headers.lines):
             return False
-        if request.query is not None and any(name in self.params for name, _ in parameters(request.query)):
+        if request.query is not None and split_off(request.query, self.params)[0]:
             return False
         return any(name in self.cookies for name, _ in cookies(request.headers))
 
@@ -193,18 +196,30 @@ def split_path(path: str, prefix: str) -> tuple[str, str]:
     return token, f"/{rest}"
 
 
-def parameters(query: str) -> list[tuple[str, str]]:
-    """Names and values of a query in order, as they stand: nothing is decoded."""
-    return [(name, value) for name, _, value in (part.partition("=") for part in query.split("&"))]
+Pairs = tuple[tuple[str, str], ...]
 
 
-def without_parameters(query: str, names: frozenset[str]) -> str | None:
-    """The query without those, all else byte for byte; None when nothing is left, the same text when none is there."""
-    parts = query.split("&")
-    kept = [part for part in parts if part.partition("=")[0] not in names]
-    if len(kept) == len(parts):
-        return query
-    return "&".join(kept) or None
+def _split_off(query: str, names: frozenset[str]) -> tuple[Pairs, str | None]:
+    found, kept = [], []
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if name in names:
+            found.append((name, value))
+        else:
+            kept.append(part)
+    # The very same text where there is nothing to take out: callers compare by identity.
+    return tuple(found), (query if not found else "&".join(kept) or None)
+
+
+_remembered = lru_cache(maxsize=1024)(_split_off)
+
+
+def split_off(query: str, names: frozenset[str]) -> tuple[Pairs, str | None]:
+    """The parameters of those names, nothing decoded, and the query without them, all else byte for byte.
+
+    None when nothing is left. Each request asks two or three times, and a viewer's requests often have the same query.
+    """
+    return _remembered(query, names) if len(query) <= LONGEST else _split_off(query, names)
 
 
 def cookies(headers: Headers) -> list[tuple[str, str]]:
@@ -260,10 +275,10 @@ class Memo(Generic[V]):
         self._kept: LRUCache[Hashable, V] = LRUCache(room)
 
     def __call__(self, *signed: Hashable) -> "V | Denial":
-        known = self._kept.get(signed)
-        if known is not None:
-            return known
-        found = self._verify(*signed)
+        try:
+            return self._kept[signed]
+        except KeyError:
+            found = self._verify(*signed)
         if not isinstance(found, Denial):
             self._kept[signed] = found
         return found
