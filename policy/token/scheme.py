@@ -89,10 +89,7 @@ class Carriers:
                 break
         if path is request.path and query is request.query and lines is request.headers.lines:
             return request
-        return RequestHead(
-            request.method, request.scheme, request.host, path, query, Headers.wrap(lines), request.client_ip,
-            request.country,
-        )  # fmt: skip
+        return request.asking(path, query, Headers.wrap(lines))
 
     def _public_lines(self, lines: Lines) -> Lines:
         kept: Lines = []
