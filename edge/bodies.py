@@ -56,11 +56,13 @@ class Reader:
             return None
         return b"".join(pieces)
 
-    def rewound(self, position: int) -> bool:
-        """Back to `position`, where the body still has what stands there: a passing one drops what was read."""
+    def again(self, position: int) -> "Reader":
+        """A reader of the same from `position` on; of a passing body nothing is left, and it breaks off."""
         if self._body.kept:
-            self.position = position
-        return self._body.kept
+            return Reader(self._body, position)
+        gone = Body(kept=True)
+        gone.break_off()
+        return Reader(gone, 0)
 
     async def read_pieces(self, pieces: Sequence[bytes | Span]) -> AsyncIterator[bytes]:
         """The framing and the parts of a multipart answer, in order."""

@@ -137,19 +137,14 @@ class Driver:
 
     async def _carrying(self, carries: Propagation, answer: Serve | Relay, reader: Reader | None) -> Answered:
         """The answer with the viewer's token on its way to the children; the stored one stays as it is."""
-        if not carries.rewrites(answer.status, answer.headers):
+        if reader is None or not carries.rewrites(answer.status, answer.headers):
             return replace(answer, headers=carries.head(answer.status, answer.headers)), reader
-        if reader is None:
-            return replace(answer, headers=carries.head(answer.status, answer.headers)), None
         start = reader.position
         stored = await reader.read_whole(LARGEST)
-        if stored is None and reader.rewound(start):
-            return answer, reader
-        if stored is None:
-            reader.leave()
-            return self.machine.unsayable(answer.behavior, self.clock()), None
-        body = Body.of(carries.body(stored))
         reader.leave()
+        if stored is None:
+            return answer, reader.again(start)
+        body = Body.of(carries.body(stored))
         return replace(answer, headers=carries.head(answer.status, answer.headers, body.size_bytes)), Reader(body, 0)
 
     def _explained(self, request: RequestHead, scope: Scope, now: float) -> bytes | None:

@@ -35,10 +35,10 @@ def blinded(value: str) -> str:
 
 
 def kept_headers(
-    request: RequestHead, names: frozenset[str], secret: frozenset[str] = SECRETS
+    request: RequestHead, names: frozenset[str], secrets: frozenset[str] = SECRETS
 ) -> list[tuple[str, str]]:
     """The request's fields of those names, secrets blinded."""
-    return [(name, _written(name, value, secret)) for name, value in request.headers if name in names]
+    return [(name, _written(name, value, secrets)) for name, value in request.headers if name in names]
 
 
 def written_target(request: RequestHead, params: frozenset[str]) -> str:
@@ -53,12 +53,12 @@ def written_target(request: RequestHead, params: frozenset[str]) -> str:
     return f"{request.path}?{query}"
 
 
-def _written(name: str, value: str, secret: frozenset[str]) -> str:
+def _written(name: str, value: str, secrets: frozenset[str]) -> str:
     if name == "cookie":
         # Each value by itself: a key may be made of some cookies and not of others.
         pairs = (pair.strip().partition("=") for pair in value.split(";"))
         return "; ".join(f"{cookie}={blinded(secret)}" for cookie, _, secret in pairs)
-    return blinded(value) if name in secret else value
+    return blinded(value) if name in secrets else value
 
 
 def request_record(

@@ -75,13 +75,16 @@ class ServiceGate:
         """
         if self._open:
             return request
-        if behavior.token is None:
-            # A prefix is the settings' own: nothing behind the gate knows of it.
-            prefixes = [prefix for prefix in self.prefixes if request.path.startswith(prefix)]
-            return Carriers(prefix=prefixes[0]).stripped(request) if prefixes else request
+        scheme = None if behavior.token is None else self._schemes[behavior.token]
+        for prefix in self.prefixes:
+            # Also where the behavior asks for no token, or for another: a prefix is the settings' own.
+            if request.path.startswith(prefix) and (scheme is None or scheme.carriers.prefix != prefix):
+                request = Carriers(prefix=prefix).stripped(request)
+        if scheme is None:
+            return request
         carries = self.propagation(request, behavior)
-        request = self._schemes[behavior.token].carriers.stripped(request)
-        return request if carries is None else carries.asked(request)
+        bare = scheme.carriers.stripped(request)
+        return bare if carries is None else carries.asked(bare)
 
     def propagation(self, request: RequestHead, behavior: Behavior) -> Propagation | None:
         """How the answer to this (good) request takes its token on; None where it does not, which is nearly always."""

@@ -232,10 +232,6 @@ class Deciding:
     ) -> Refuse:
         return self._answering.refusal(status, reason, behavior, outcome, now, words, page)
 
-    def unsayable(self, behavior: Behavior, now: float) -> Refuse:
-        """Instead of an answer whose body was to be written anew for its viewer, and did not come."""
-        return self._refuse(502, "origin: the body broke off", behavior, now, Outcome.FAILED)
-
     def _pass(
         self,
         request: RequestHead,
