@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from cdnlab.errors import BadUsage
 from policy.token.akamai import AkamaiToken
@@ -119,5 +119,5 @@ def _placed(url: str, param: str, prefix: str, text: str) -> str:
     if param:
         return f"{url}{'&' if parts.query else '?'}{param}={for_query(text)}"
     if prefix:
-        return parts._replace(path=f"{prefix}{text}{parts.path}").geturl()
+        return parts._replace(path=f"{prefix}{quote(text, safe='')}{parts.path}").geturl()
     return url

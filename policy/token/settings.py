@@ -10,6 +10,10 @@ from units import Seconds, Settings
 
 Propagate = Literal["none", "query", "cookie"]
 
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.~-]*$")]
+FieldName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$")]
+"""A token of RFC 9110 §5.6.2, as names of fields and cookies are; or "" for none."""
+
 
 class _Token(Settings):
     """What all schemes share."""
@@ -39,17 +43,18 @@ class _OneKey(_Token):
     key_file: Path | None = None
     """A file that holds the key."""
 
-    param: str = "token"
+    param: ParameterName = "token"
     """The query parameter that carries the token, "" for none; it reaches neither the cache key nor the origin."""
 
-    cookie: str = ""
+    cookie: FieldName = ""
     """The cookie that carries it, looked at when the query has none."""
 
-    header: str = ""
+    header: FieldName = ""
     """The request field that carries it, with or without the word Bearer, such as "Authorization"."""
 
-    path_prefix: str = Field(default="", pattern=r"^(|/|/[^?#\s]*/)$")
-    """Where the path carries it: with "/t/" it is asked for as `/t/TOKEN/live/a.m3u8`, and cached as `/live/a.m3u8`."""
+    path_prefix: str = Field(default="", pattern=r"^(|/[^?#\s]+[/=])$")
+    """Where the path carries it: with "/t/" it is asked for as `/t/TOKEN/live/a.m3u8`, and cached as `/live/a.m3u8`.
+    It ends in "/" or "="."""
 
     expired_status: int = Field(default=403, ge=400, le=499)
     """The status for a token that was good once. Fastly's tutorial answers 410."""
@@ -122,7 +127,7 @@ class Akamai(_OneKey):
     scheme: Literal["akamai"]
     """As above."""
 
-    param: str = "__token__"
+    param: ParameterName = "__token__"
     """The query parameter that carries the token, "" for none."""
 
     hash: Literal["sha256", "sha1", "md5"] = "sha256"
@@ -167,13 +172,13 @@ class Cat(_Claims):
     scheme: Literal["cat"]
     """As above."""
 
-    param: str = "cat"
+    param: ParameterName = "cat"
     """The query parameter that carries the token, "" for none."""
 
-    cookie: str = "CTA-Common-Access-Token"
+    cookie: FieldName = "CTA-Common-Access-Token"
     """The cookie that carries it, looked at when query and header have none."""
 
-    header: str = "CTA-Common-Access-Token"
+    header: FieldName = "CTA-Common-Access-Token"
     """The request field that carries it."""
 
     key_id: str = "viewer"

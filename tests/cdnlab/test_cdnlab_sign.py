@@ -37,6 +37,12 @@ key_file = "akamai.hex"
 salt = "pepper"
 cookie = "hdntl"
 
+[token.hdntl]
+scheme = "akamai"
+key_file = "akamai.hex"
+path_prefix = "/hdntl="
+param = ""
+
 [token.jwt]
 scheme = "jwt"
 key_file = "ed.public.pem"
@@ -111,7 +117,7 @@ def test_a_minted_url_opens_for_its_time(name: str, lab: Path) -> None:
     assert verdict(lab, name, request_of(bare.stdout.strip())) is Verdict.GOOD
 
 
-@pytest.mark.parametrize("name", ["cloudfront", "akamai", "jwt", "secret", "cat"])
+@pytest.mark.parametrize("name", ["cloudfront", "akamai", "hdntl", "jwt", "secret", "cat"])
 def test_for_more_than_one_path(name: str, lab: Path) -> None:
     done = cdnlab("sign", URL, "--token", name, "--path", "/live/*", "--starts-in", "10m", cwd=lab)
     other = done.stdout.strip().replace("/live/a.m3u8", "/live/720p/seg-1.m4s")
@@ -214,6 +220,8 @@ COMPLAINTS = [  # a token's table; what is said of it
     ('key = "c2VjcmV0"\npropagate = "cookie"', ['wanted a name in cookie with propagate = "cookie"']),
     ('key = "c2VjcmV0"\npropagate = "cookie"\ncookie = "t"', ["a token of this scheme is for one path"]),
     ('key = "c2VjcmV0"\npath_prefix = "t"', ["token.t.path_prefix", "text that matches"]),
+    ('key = "c2VjcmV0"\nparam = "a=b"', ["token.t.param", "text that matches"]),
+    ('key = "c2VjcmV0"\ncookie = "a;b"', ["token.t.cookie", "text that matches"]),
     ('key = "c2VjcmV0"\nleeway = "soon"', ["token.t.leeway", "a duration"]),
 ]  # fmt: skip
 
