@@ -24,7 +24,7 @@ Say = Callable[[dict[str, object]], None]
 
 async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:
     from edge.serve import serve
-    from edge.settings import Node
+    from edge.settings import Node, Whereabouts
     from policy.service import Service
     from vendors import PROFILES
 
@@ -33,10 +33,11 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> 
         Node.model_validate(settings["node"]),
         service,
         parent=settings["parent"],
+        others=settings["others"],
         records=Path(settings["records"]),
         shutdown=shutdown,
         ready=say,
-        countries=settings["countries"],
+        geo=Whereabouts.model_validate(settings["geo"]),
         profile=PROFILES[service.profile],
     )
 

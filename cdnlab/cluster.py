@@ -158,12 +158,7 @@ class Cluster:
         await self.origin.begin({"origin": origin.model_dump(mode="json")}, pin)
 
     async def _begin_node(self, node: Node) -> None:
-        if "://" in node.parent:
-            parent = node.parent
-        else:
-            upper = self.origin if node.parent == "origin" else self.nodes[node.parent]
-            await upper.serving()
-            parent = upper.ready["url"]
+        parent, *others = [await self._url_of(parent) for parent in node.parents]
 
         def pin(settings: dict[str, Any], ready: dict[str, Any]) -> None:
             settings["node"] |= {"listen": _address(ready["url"]), "admin": _address(ready["admin"])}
@@ -176,10 +171,19 @@ class Cluster:
             "node": node.model_dump(mode="json"),
             "service": self.document.service(node).model_dump(mode="json"),
             "parent": parent,
+            "others": others,
             "records": str(self.folder.records(node.name).absolute()),
-            "countries": self.document.geo.countries,
+            "geo": self.document.geo.model_dump(mode="json"),
         }
         await self.nodes[node.name].begin(settings, pin, again)
+
+    async def _url_of(self, parent: str) -> str:
+        """Of a parent as settings name it, once it serves."""
+        if "://" in parent:
+            return parent
+        upper = self.origin if parent == "origin" else self.nodes[parent]
+        await upper.serving()
+        return str(upper.ready["url"])
 
     async def _begin_transcoder(self, stream: Stream) -> None:
         await self.origin.serving()

@@ -94,6 +94,7 @@ EXTRA_OF = {
     "av": "media",
     "imageio_ffmpeg": "ffmpeg",
     "iptocc": "geo",
+    "maxminddb": "geo",
     "jwt": "tokens",
     "cwt": "tokens",
     "cbor2": "tokens",
@@ -101,6 +102,7 @@ EXTRA_OF = {
     "gevent": "load",
     "duckdb": "report",
     "plotly": "report",
+    "brotli": "compress",
     "aiocache": "shared",
     "redis": "shared",
 }
@@ -114,7 +116,16 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
 
 
 _REFUSALS = frozenset(
-    {"PortInUse", "BadKeyFile", "BadTarget", "LocustMissing", "FfmpegMissing", "SourceError", "EncoderRefused"}
+    {
+        "PortInUse",
+        "BadDatabase",
+        "BadKeyFile",
+        "BadTarget",
+        "LocustMissing",
+        "FfmpegMissing",
+        "SourceError",
+        "EncoderRefused",
+    }
 )
 """Errors of the other packages that say: not tried, for the settings or the machine forbid it."""
 

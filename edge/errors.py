@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from policy.plan import Failure
+from policy.retrying import Reach
 
 
 class EdgeError(Exception):
@@ -15,6 +16,7 @@ class UpstreamFailed(EdgeError):
 
     why: Failure
     detail: str = ""
+    reach: Reach = Reach.SENT
 
     def __str__(self) -> str:
         return f"{self.why.value}: {self.detail}" if self.detail else self.why.value
@@ -30,3 +32,15 @@ class BadKeyFile(EdgeError):
 
     def __str__(self) -> str:
         return f"{self.where}: found {self.path!r} ({self.why}), wanted a key of the token's scheme."
+
+
+@dataclass
+class BadDatabase(EdgeError):
+    """A geo database cannot be read."""
+
+    where: str
+    found: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}; wanted {self.wanted}."

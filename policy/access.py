@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from policy.geo import why_refused
+from policy.geo import Rule
 from policy.messages import RequestHead
-from policy.service import Behavior, Service
+from policy.service import Behavior, Geo, Service
 from policy.token import Carriers, scheme_of
 from policy.token.propagation import Propagation, propagation_of
 
@@ -21,6 +21,14 @@ class Refusal:
     """What exactly was checked, found and wanted: for operators, not for viewers."""
     page: tuple[str, str] | None = None
     """Content type and body that the token's vendor would send; None: the profile's page."""
+    paged: bool = False
+    """A page in place of errors may stand in for it."""
+
+    @classmethod
+    def recorded(cls, status: int, reason: str) -> "Refusal":
+        """The refusal that a record tells of: the status there may be a page's."""
+        paged = reason.startswith("geo: ")
+        return cls(403 if paged else status, reason, paged=paged)
 
 
 class Gate(Protocol):
@@ -44,6 +52,7 @@ class ServiceGate:
     def __init__(self, service: Service, keys: Mapping[str, Mapping[str, str]]) -> None:
         """`keys` by token name and key id, for those the settings keep in files. ValueError when one is no key."""
         self._open = not service.gate
+        self._rules: dict[int, Rule] = {}
         self._settings = service.tokens
         self._schemes = {
             name: scheme_of(token, {**token.texts(), **keys.get(name, {})}) for name, token in service.tokens.items()
@@ -57,9 +66,10 @@ class ServiceGate:
         if self._open:
             return None
         if behavior.geo is not None:
-            why = why_refused(behavior.geo, request.country)
-            if why is not None:
-                return Refusal(403, f"geo: {why}")
+            served, why = self._rule(behavior.geo).verdict(request.place, request.client_ip)
+            if not served:
+                # CloudFront, "Restrict the geographic distribution of your content": a custom error page applies.
+                return Refusal(403, f"geo: {why}", paged=True)
         if behavior.token is not None:
             scheme = self._schemes[behavior.token]
             denial = scheme.check(request, now)
@@ -91,3 +101,9 @@ class ServiceGate:
         if self._open or behavior.token is None or self._settings[behavior.token].propagate == "none":
             return None
         return propagation_of(request, self._schemes[behavior.token], self._settings[behavior.token].propagate)
+
+    def _rule(self, geo: Geo) -> Rule:
+        rule = self._rules.get(id(geo))
+        if rule is None:
+            rule = self._rules[id(geo)] = Rule(geo)
+        return rule

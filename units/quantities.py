@@ -80,6 +80,24 @@ def write_bits_per_second(value: int) -> str:
     return _write(value, {unit: factor for unit, factor in _BITS.items() if unit.endswith("bit")})
 
 
+def read_share(value: Any) -> float:
+    wanted = 'a share such as "0.1%" or 0.001'
+    if isinstance(value, str):
+        number, percent, rest = value.strip().partition("%")
+        if not percent or rest:
+            raise ValueError(f"wanted {wanted}")
+        share = _read(number, {}, wanted) / 100
+    else:
+        share = _read(value, {}, wanted)
+    if share > 1:
+        raise ValueError(f"wanted {wanted}, not more than the whole")
+    return share
+
+
+def write_share(value: float) -> str:
+    return f"{value * 100:g}%"
+
+
 def split_address(address: str) -> tuple[str, int]:
     """`"127.0.0.1:8080"` or `"[::1]:8080"` -> (host, port); ValueError says what was wanted."""
     host, _, port = address.rpartition(":")
@@ -117,6 +135,12 @@ BitsPerSecond = Annotated[
     BeforeValidator(read_bits_per_second),
     PlainSerializer(write_bits_per_second, return_type=str, when_used="json"),
     WithJsonSchema({"type": ["string", "integer"], "title": "bit rate", "examples": ["600kbit", "4Mbit"]}),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(read_share),
+    PlainSerializer(write_share, return_type=str, when_used="json"),
+    WithJsonSchema({"type": ["string", "number"], "title": "share", "examples": ["0.1%", "40%"]}),
 ]
 ListenAddress = Annotated[str, BeforeValidator(_check_address), Field(examples=["127.0.0.1:8080"])]
 Glob = Annotated[str, BeforeValidator(_check_glob), Field(examples=["*.m3u8", "/live/*"])]

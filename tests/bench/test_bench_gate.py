@@ -13,6 +13,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from policy import EdgeMachine, Fetch, Headers, RequestHead, ResponseHead, Serve, Service
+from policy.place import Place
 from policy.service import Behavior, Geo, Key
 from policy.token.settings import Akamai, CloudFront, Fastly
 
@@ -103,7 +104,7 @@ def hitting(name: str) -> tuple[EdgeMachine, RequestHead]:
     }
     edge = EdgeMachine(Service(name="fra", behaviors=(behavior,), tokens=tokens))
     query = url.partition("?")[2] or None
-    request = RequestHead("GET", "https", "media.example.net", PATH, query, Headers(FIELDS), "192.0.2.7", "DE")
+    request = RequestHead("GET", "https", "media.example.net", PATH, query, Headers(FIELDS), "192.0.2.7", Place("DE"))
     plan = edge.on_request(request, NOW)
     assert isinstance(plan, Fetch)
     edge.on_response(plan, ResponseHead(200, Headers([("cache-control", "max-age=600"), ("etag", '"1"')])), NOW)

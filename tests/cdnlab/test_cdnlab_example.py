@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from cdnlab import example, schema
 from cdnlab.document import Document, parse
 from cdnlab.schema import models_of
-from edge.settings import Node
+from edge.settings import Node, Whereabouts
 from loadtests.settings import Load
 from origin.settings import Origin
 from policy.service import Behavior
@@ -43,8 +43,8 @@ def keys_in(data: Any, path: str = "") -> set[str]:
     for key, value in data.items():
         if path == "token.":
             key = "NAME"
-        # The tables of countries and of keys are values: their keys are the user's.
-        if isinstance(value, dict) and path + key not in ("geo.countries", "token.NAME.keys"):
+        # The tables of networks and of keys are values: their keys are the user's.
+        if isinstance(value, dict) and path + key not in ("geo.countries", "geo.asns", "token.NAME.keys"):
             found |= keys_in(value, f"{path}{key}.")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for one in value:
@@ -115,6 +115,7 @@ def test_a_commented_default_is_the_default() -> None:
         "node": Node,
         "origin": Origin,
         "load": Load,
+        "geo": Whereabouts,
     }
     required: dict[str, Any] = {
         "behavior": {"path": "*"},
@@ -125,7 +126,19 @@ def test_a_commented_default_is_the_default() -> None:
         "token.common": {"scheme": "cat", "key": "k"},
         "node": {"name": "a"},
     }
-    samples = {"header", "segment", "linger", "geo", "lifetimes", "storage"}  # left out, they follow something else
+    samples = {
+        "header",
+        "segment",
+        "timeouts",
+        "health",
+        "link",
+        "linger",
+        "geo",
+        "lifetimes",
+        "storage",
+        "asns",
+        "client_from",
+    }  # left out, they follow something else
     section, compared = "", 0
     for line in example.text().splitlines():
         if header := re.match(r"#?\[+([a-z.]+)\]+$", line):

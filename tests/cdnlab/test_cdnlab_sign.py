@@ -16,6 +16,7 @@ from cdnlab.cli import main
 from cdnlab.document import read
 from edge.keys import keys_of
 from policy.messages import RequestHead, target_of
+from policy.place import Place
 from policy.token import Verdict, scheme_of
 
 SETTINGS = """
@@ -94,7 +95,7 @@ def lab(tmp_path: Path) -> Path:
 
 def request_of(url: str, *, ip: str = "192.0.2.7", country: str = "DE", **fields: str) -> RequestHead:
     request = target_of(url)
-    request.client_ip, request.country = ip, country
+    request.client_ip, request.place = ip, Place(country)
     request.headers.lines = list(fields.items())
     return request
 

@@ -287,8 +287,8 @@ class World:
             return
         news = [
             updated(
-                old, control=view.control, vary=view.vary, date=view.date, expires=view.expires, age=view.age,
-                sent_at=view.sent_at, landed_at=view.landed_at,
+                old, control=view.control, vary=view.vary, date=view.date, expires=view.expires,
+                modified=view.modified, age=view.age, sent_at=view.sent_at, landed_at=view.landed_at,
             )
             for old in body.views
         ]  # fmt: skip
@@ -377,7 +377,7 @@ class World:
             self._owe(answer.refresh, f"{name}.refresh", None)
         lines = answer.headers
         if isinstance(answer, Refuse):
-            claim(answer.status in (502, 504, 508, 416, 412), "refused", f"{answer.status} {answer.reason}", name)
+            claim(answer.status in (502, 503, 504, 508, 416, 412), "refused", f"{answer.status} {answer.reason}", name)
             return
         claim(not HOPS & {line[0] for line in lines}, "hop-by-hop", f"{lines}", name)
         headers = Headers.wrap(lines)

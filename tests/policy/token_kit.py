@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cwt import COSE, COSEKey
 
 from policy.messages import Headers, RequestHead
+from policy.place import Place
 from policy.token import FastlyToken, Scheme
 from policy.token.akamai import AkamaiToken
 from policy.token.cat import CatToken
@@ -52,7 +53,7 @@ def get(url: str, *, ip: str = "192.0.2.7", country: str = "DE", method: str = "
     parts = urlsplit(url)
     lines = [(name.replace("_", "-"), value) for name, value in fields.items()]
     query = url.partition("?")[2] if "?" in url else None
-    return RequestHead(method, parts.scheme, parts.netloc, parts.path, query, Headers(lines), ip, country)
+    return RequestHead(method, parts.scheme, parts.netloc, parts.path, query, Headers(lines), ip, Place(country))
 
 
 def added(url: str, name: str, value: str) -> str:

@@ -3,11 +3,23 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy import EdgeMachine, Fetch, Headers, PurgeKind, PurgeOrder, RequestHead, ResponseHead, Serve, Service
+from policy import (
+    Behavior,
+    EdgeMachine,
+    Fetch,
+    Headers,
+    PurgeKind,
+    PurgeOrder,
+    RequestHead,
+    ResponseHead,
+    Serve,
+    Service,
+)
 from policy.plan import Refuse
-from policy.service import Behavior, Geo
+from policy.service import Geo
 from policy.token import FastlyToken
 from policy.token.settings import Fastly
+from vendors import PROFILES
 
 START = 1_795_000_000.25
 FIELDS = st.fixed_dictionaries(
@@ -20,24 +32,29 @@ FIELDS = st.fixed_dictionaries(
     },
 )
 WAITS = st.lists(st.one_of(st.floats(0, 2), st.sampled_from([0.0, 0.25, 0.75, 1.0])), min_size=1, max_size=12)
+OPEN = Service(name="fra")
+GUARDED = Service(name="fra", behaviors=(Behavior(path="*", geo=Geo(deny=("KP",), unknown="allow")),))
+TOKENED = Service(
+    name="fra", behaviors=(Behavior(path="*", token="viewer"),), tokens={"viewer": Fastly(key="c2VjcmV0")}
+)
+TOKEN = f"token={FastlyToken('c2VjcmV0').sign('/a', int(START) + 4)}"
 ASKED = st.lists(st.sampled_from(["", "", "", "range", "no-cache", "soft", "304"]), min_size=12, max_size=12)
 
 
-GUARDED = Service(
-    name="fra",
-    behaviors=(Behavior(path="*", token="viewer", geo=Geo(allow=("DE",))),),
-    tokens={"viewer": Fastly(key="c2VjcmV0")},
+@given(
+    st.sampled_from([OPEN, GUARDED, TOKENED]),
+    st.sampled_from(sorted(PROFILES)),
+    FIELDS,
+    st.sampled_from([200, 404, 204]),
+    WAITS,
+    ASKED,
 )
-TOKEN = f"&token={FastlyToken('c2VjcmV0').sign('/a', int(START) + 4)}"
-
-
-@given(FIELDS, st.sampled_from([200, 404, 204]), WAITS, ASKED, st.sampled_from(["", TOKEN, TOKEN[:-1]]))
-@settings(max_examples=400, deadline=None)
-def test_both_ways_agree(fields: dict[str, str], status: int, waits: list[float], asked: list[str], token: str) -> None:
-    """Without a gate, and with one that some tokens open, for a while."""
-    service = GUARDED if token else Service(name="fra")
-    short, long = EdgeMachine(service), EdgeMachine(service)
-    long._plain = {}
+@settings(max_examples=300, deadline=None)
+def test_both_ways_agree(
+    service: Service, profile: str, fields: dict[str, str], status: int, waits: list[float], asked: list[str]
+) -> None:
+    short, long = EdgeMachine(service, PROFILES[profile]), EdgeMachine(service, PROFILES[profile])
+    long._plain = long._guarded = {}
     now = START
     for wait, what in zip(waits, asked, strict=False):
         now += wait
@@ -46,9 +63,7 @@ def test_both_ways_agree(fields: dict[str, str], status: int, waits: list[float]
         for edge in (short, long):
             if what == "soft":
                 edge.on_purge(PurgeOrder(PurgeKind.EVERYTHING, soft=True), now)
-            plan = edge.on_request(
-                RequestHead("GET", "http", "h", "/a", f"q=1{token}", Headers(lines), "192.0.2.7", "DE"), now
-            )
+            plan = edge.on_request(RequestHead("GET", "http", "h", "/a", f"q=1&{TOKEN}", Headers(lines)), now)
             fetch = plan if isinstance(plan, Fetch) else plan.refresh if isinstance(plan, Serve) else None
             if fetch is not None:
                 answer = 304 if what == "304" and fetch.entry is not None else status
@@ -58,10 +73,8 @@ def test_both_ways_agree(fields: dict[str, str], status: int, waits: list[float]
         one, other = plans
         assert type(one) is type(other)
         if isinstance(one, Refuse) and isinstance(other, Refuse):
-            assert (one.status, one.reason, one.headers, one.body) == (
-                other.status, other.reason, other.headers, other.body,
-            )  # fmt: skip
+            assert (one.status, one.reason) == (other.status, other.reason)
         if isinstance(one, Serve) and isinstance(other, Serve):
-            assert (one.status, one.headers, one.outcome, one.body, one.span) == (
-                other.status, other.headers, other.outcome, other.body, other.span,
+            assert (one.status, sorted(one.headers), one.outcome, one.body, one.span) == (
+                other.status, sorted(other.headers), other.outcome, other.body, other.span,
             )  # fmt: skip
