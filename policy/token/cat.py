@@ -77,6 +77,9 @@ class Granted:
 
     claims: Mapping[Any, Any]
     networks: tuple[IPv4Network | IPv6Network, ...] | None
+    """Of `catnip`; None where the claim is not made."""
+    operators: tuple[int, ...] = ()
+    """Numbers of autonomous systems in `catnip`."""
 
 
 class CatToken:
@@ -124,12 +127,18 @@ class CatToken:
         claims = granted.claims
         if Claim.CATM in claims and request.method not in claims[Claim.CATM]:
             return Denial(Verdict.METHOD, request.method, " or ".join(claims[Claim.CATM]))
-        if granted.networks is not None and not within(request.client_ip, granted.networks):
-            return Denial(Verdict.ADDRESS, request.client_ip or "no address", " or ".join(map(str, granted.networks)))
-        if Claim.CATGEOISO3166 in claims and request.country not in claims[Claim.CATGEOISO3166]:
-            # A subdivision ("US-CA") is never believed to be met: only the country is known.
-            wanted = " or ".join(claims[Claim.CATGEOISO3166])
-            return Denial(Verdict.COUNTRY, request.country or "country unknown", wanted)
+        if granted.networks is not None and not (
+            within(request.client_ip, granted.networks) or request.place.asn in granted.operators
+        ):
+            wanted = " or ".join([*map(str, granted.networks), *(f"AS{number}" for number in granted.operators)])
+            return Denial(Verdict.ADDRESS, request.client_ip or "no address", wanted)
+        if Claim.CATGEOISO3166 in claims:
+            country, region = request.country, request.place.region
+            subdivision = f"{country}-{region}" if region else country
+            if not {country, subdivision} & set(claims[Claim.CATGEOISO3166]):
+                return Denial(
+                    Verdict.COUNTRY, subdivision or "country unknown", " or ".join(claims[Claim.CATGEOISO3166])
+                )
         if Claim.CATU in claims:
             found = self._parts(request)
             for part, demands in claims[Claim.CATU].items():
@@ -234,10 +243,12 @@ def _granted(claims: Any) -> Granted | Denial:
             for part, demands in claims.get(name, {}).items():
                 _demand((part in PARTS if name is Claim.CATU else isinstance(part, str)), name)
                 _demand(isinstance(demands, dict) and all(_reads(k, operand) for k, operand in demands.items()), name)
-        networks = tuple(_network(one) for one in _list(claims[Claim.CATNIP])) if Claim.CATNIP in claims else None
+        named = _list(claims.get(Claim.CATNIP, []))
+        operators = tuple(one for one in named if isinstance(one, int) and not isinstance(one, bool) and one > 0)
+        networks = tuple(_network(one) for one in named if one not in operators)
     except (ValueError, TypeError, IndexError) as error:
         return Denial(Verdict.MALFORMED, "another claim", str(error))
-    return Granted(claims, networks)
+    return Granted(claims, networks if Claim.CATNIP in claims else None, operators)
 
 
 def of_glob(glob: str) -> dict[int, dict[int, Any]]:
@@ -260,7 +271,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _network(value: Any) -> IPv4Network | IPv6Network:
-    """An address or prefix as RFC 9164 tags it (52, 54), or as a text. An AS number cannot be checked here."""
+    """An address or prefix as RFC 9164 tags it (52, 54), or as a text."""
     if isinstance(value, cbor2.CBORTag) and value.tag in (52, 54):
         if isinstance(value.value, bytes):
             return ip_network(value.value)
@@ -270,7 +281,7 @@ def _network(value: Any) -> IPv4Network | IPv6Network:
         return ip_network(value, strict=False)
     if hasattr(value, "packed") or hasattr(value, "network_address"):
         return ip_network(value, strict=False)
-    raise ValueError("catnip: wanted addresses and prefixes; AS numbers are not known here")
+    raise ValueError("catnip: wanted addresses, prefixes and AS numbers")
 
 
 @lru_cache(maxsize=1024)

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cwt import COSE, COSEKey
 from token_kit import BASE64_SECRET, EC_KEY, ED_KEY, END, OTHER_EC_KEY, RSA_KEY, START, by_cwt, get, private, public
 
+from policy.place import Place
 from policy.token import Carriers, Verdict
 from policy.token.cat import CatToken, of_glob, read_key, signed
 
@@ -20,14 +21,16 @@ TOKEN = CatToken({"viewer": BASE64_SECRET})
 def verdict(
     text: str, url: str = "https://h/live/720p/a.m4s?q=1", token: CatToken = TOKEN, now: float = NOW, **fields: str
 ) -> Verdict:
-    denial = token.check(get(f"{url}{'&' if '?' in url else '?'}cat={text}", **fields), now)
+    request = get(f"{url}{'&' if '?' in url else '?'}cat={text}", **fields)
+    request.place = Place("DE", "BE", asn=64496)
+    denial = token.check(request, now)
     return Verdict.GOOD if denial is None else denial.verdict
 
 
 SHA256_OF_PATH = hashlib.sha256(b"/live/720p/a.m4s").digest()
 SHA512_OF_PATH = hashlib.new("sha512_256", b"/live/720p/a.m4s").digest()
 
-CLAIMS = [  # claims beside exp, verdict for GET https://h/live/720p/a.m4s?q=1 from 192.0.2.7 in DE
+CLAIMS = [  # claims beside exp, verdict for GET https://h/live/720p/a.m4s?q=1 from 192.0.2.7, AS64496, in DE-BE
     ({}, Verdict.GOOD),
     ({2: "viewer 7", 6: START, 7: b"id", 310: 1}, Verdict.GOOD),
     ({5: NOW}, Verdict.GOOD),
@@ -71,12 +74,15 @@ CLAIMS = [  # claims beside exp, verdict for GET https://h/live/720p/a.m4s?q=1 f
     ({311: [cbor2.CBORTag(54, [32, bytes([0x20, 1, 0x0D, 0xB8])]), "192.0.2.0/24"]}, Verdict.GOOD),
     ({311: ["198.51.100.0/24"]}, Verdict.ADDRESS),
     ({311: []}, Verdict.ADDRESS),
-    ({311: [64496]}, Verdict.MALFORMED),  # an AS number: not known here
+    ({311: [64496]}, Verdict.GOOD),  # an AS number
+    ({311: [64497, "198.51.100.0/24"]}, Verdict.ADDRESS),
+    ({311: [0, True]}, Verdict.MALFORMED),
     ({311: ["here"]}, Verdict.MALFORMED),
     # catgeoiso3166
     ({316: ["FR", "DE"]}, Verdict.GOOD),
     ({316: ["US"]}, Verdict.COUNTRY),
-    ({316: ["DE-BE"]}, Verdict.COUNTRY),
+    ({316: ["DE-BE"]}, Verdict.GOOD),
+    ({316: ["DE-BY"]}, Verdict.COUNTRY),
     # what is not checked here opens nothing
     ({308: 0}, Verdict.GOOD),
     ({308: 1}, Verdict.UNSUPPORTED),
