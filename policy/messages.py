@@ -5,6 +5,7 @@ Bodies never come here: the machine deals in heads, sizes and instants.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from policy.place import NOWHERE, Place
 
@@ -108,11 +109,11 @@ class RequestHead:
 
     def asking(self, path: str, query: str | None, headers: Headers) -> "RequestHead":
         """The same request for another target with other fields: as `dataclasses.replace`, in a quarter of its time."""
-        made = object.__new__(RequestHead)
-        for name in RequestHead.__slots__:
-            setattr(made, name, getattr(self, name))
-        made.path, made.query, made.headers = path, query, headers
-        return made
+        return RequestHead(self.method, self.scheme, self.host, path, query, headers, *_REST(self))
+
+
+_REST = attrgetter(*RequestHead.__slots__[6:])
+"""Everything of a request behind its header section, however much that will be."""
 
 
 @dataclass(slots=True)

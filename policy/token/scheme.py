@@ -13,8 +13,6 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import quote
 
-from cachetools import LRUCache
-
 from policy.messages import Headers, Lines, RequestHead
 
 LONGEST = 8192
@@ -83,10 +81,11 @@ class Carriers:
         path, query, lines = self.path(request), request.query, request.headers.lines
         if query is not None and self.params:
             query = split_off(query, self.params)[1]
-        for name, _ in lines:
-            if name in self.headers or (name == "cookie" and self.cookies):
-                lines = self._public_lines(lines)
-                break
+        if self.headers or self.cookies:
+            for name, _ in lines:
+                if name in self.headers or (name == "cookie" and self.cookies):
+                    lines = self._public_lines(lines)
+                    break
         if path is request.path and query is request.query and lines is request.headers.lines:
             return request
         return request.asking(path, query, Headers.wrap(lines))
@@ -261,24 +260,34 @@ V = TypeVar("V")
 class Memo(Generic[V]):
     """What was verified before, by everything that was signed: a good signature stays one, whatever the time.
 
-    Only good ones are kept, so that a flood of forgeries pushes no viewer out.
+    Only good ones are kept, so that a flood of forgeries pushes no viewer out. Two generations: what is asked for moves
+    to the younger, and when that is full the older goes. It finds in a third of the time that an `LRUCache` takes.
     """
 
-    __slots__ = ("_kept", "_verify")
+    __slots__ = ("_half", "_old", "_verify", "_young")
 
     def __init__(self, verify: Callable[..., "V | Denial"], room: int = 16_384) -> None:
         """`verify` gives what was signed as read values, or a Denial; its arguments are all that it looks at."""
         self._verify = verify
-        self._kept: LRUCache[Hashable, V] = LRUCache(room)
+        self._half = room // 2
+        self._young: dict[Hashable, V] = {}
+        self._old: dict[Hashable, V] = {}
 
     def __call__(self, *signed: Hashable) -> "V | Denial":
-        try:
-            return self._kept[signed]
-        except KeyError:
-            found = self._verify(*signed)
-        if not isinstance(found, Denial):
-            self._kept[signed] = found
+        known = self._young.get(signed)
+        if known is not None:
+            return known
+        known = self._old.get(signed)
+        found = self._verify(*signed) if known is None else known
+        if isinstance(found, Denial):
+            return found
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        self._young[signed] = found
         return found
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._young.keys() | self._old.keys())
+
+    def forget(self) -> None:
+        self._young, self._old = {}, {}

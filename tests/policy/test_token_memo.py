@@ -23,8 +23,9 @@ from policy import EdgeMachine, Fetch, Headers, RequestHead, ResponseHead, Serve
 from policy.access import ServiceGate
 from policy.plan import Refuse
 from policy.service import Behavior, Geo
-from policy.token import FastlyToken
+from policy.token import Denial, FastlyToken, Verdict
 from policy.token.akamai import AkamaiToken
+from policy.token.scheme import Memo
 from policy.token.settings import Akamai, Cat, CloudFront, Fastly, Jwt
 
 PATHS = [f"/{scheme}/{number}" for scheme in ("fastly", "cloudfront", "akamai", "jwt", "cat") for number in range(3)]
@@ -96,7 +97,7 @@ def compared(count: int) -> tuple[int, int, int]:
         if number % 50 == 0:
             afresh = ServiceGate(SERVICE, {})
         for scheme in afresh._schemes.values():
-            scheme._memo._kept.clear()  # type: ignore[attr-defined]
+            scheme._memo.forget()  # type: ignore[attr-defined]
         behavior = edge.behavior_of(request)
         wanted = afresh.refusal(request, behavior, now)
         plan = edge.on_request(request, now)
@@ -115,6 +116,24 @@ def compared(count: int) -> tuple[int, int, int]:
             edge.on_response(plan, answer, now)
             edge.on_body_end(plan, 10 if request.method == "GET" else 0, now)
     return refused, hits, misses
+
+
+def test_its_room_is_bounded_and_what_is_asked_for_stays() -> None:
+    asked: list[int] = []
+
+    def verify(number: int) -> int | Denial:
+        asked.append(number)
+        return Denial(Verdict.FORGED) if number < 0 else number
+
+    memo: Memo[int] = Memo(verify, room=10)
+    for number in range(1, 200):
+        assert memo(number) == number
+        assert memo(1) == 1
+        assert len(memo) <= 10
+    assert asked.count(1) == 1
+    for _ in range(2):
+        assert isinstance(memo(-1), Denial)
+    assert asked.count(-1) == 2, "a forgery takes no room"
 
 
 def test_thousands_of_requests() -> None:
