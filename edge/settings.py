@@ -206,8 +206,9 @@ class Limits(listening.Limits):
     url: Bytes = Field(default=8 * 2**10, ge=256)
     """Path and query of a request; a longer one is refused with 414. CloudFront and Fastly take 8 KiB."""
 
-    fields: int = Field(default=100, ge=10)
-    """Field lines of a request; more are refused with 431. Apache takes 100, HAProxy 101, Varnish 64, Fastly 255."""
+    fields: int = Field(default=256, ge=10)
+    """Field lines of a request; more are refused with 431. Above what any profile takes (Fastly 255), so that its own
+    limit decides; Apache takes 100, HAProxy 101, Varnish 64."""
 
     content: Bytes = 2**30
     """A request's content; a larger one is refused with 413. It is passed on as it comes and never held, so it may be

@@ -24,9 +24,9 @@ class Limits(Settings):
     """A connection without a request is kept so long. As nginx; a player polls a playlist every 6 s and shall not
     connect anew each time."""
 
-    head: Bytes = Field(default=32 * 2**10, ge=1024)
-    """The request's head, URL and all fields; a larger one is refused with 431. nginx and Varnish take 32 KiB,
-    CloudFront 20 KiB, Fastly 69 kB."""
+    head: Bytes = Field(default=96 * 2**10, ge=1024)
+    """The request's head, URL and all fields; a larger one is refused with 431. Above what any profile takes (CloudFront
+    20 KiB, Fastly 69 kB), so that its own limit decides; nginx and Varnish take 32 KiB."""
 
     connections: int = Field(default=10_000, ge=1)
     """Connections at once, but never more than half of the descriptors the process may open. For one more, the one

@@ -158,8 +158,10 @@ class WireLab:
         await asyncio.sleep(SETTLE)
 
     async def answered(self) -> None:
-        """Until nobody waits any more."""
-        await asyncio.wait([viewer.done for viewer in self._connections])
+        """Until everybody has a head; what a body waits for may still be due."""
+        async with asyncio.timeout(10):
+            while not all(viewer.got.status for viewer in self._connections):  # noqa: ASYNC110  # protocols, no events
+                await asyncio.sleep(SETTLE)
 
     async def _viewer(self, ask: Ask) -> None:
         host, _, port = self.nodes[ask.edge].url.removeprefix("http://").partition(":")
