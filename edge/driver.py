@@ -59,7 +59,8 @@ class Driver:
         *,
         limits: Limits | None = None,
     ) -> None:
-        """`store`: where bodies are kept, in memory if not said; what it recovers, the machine gets back."""
+        """`store`: where bodies are kept, in memory if not said; what it recovers, the machine gets back.
+        `limits`: those of a request's content."""
         self.machine = machine
         self.upstream = upstream
         self.clock = clock

@@ -25,8 +25,8 @@ class Limits(Settings):
     connect anew each time."""
 
     head: Bytes = Field(default=96 * 2**10, ge=1024)
-    """The request's head, URL and all fields; a larger one is refused with 431. Above what any profile takes (CloudFront
-    20 KiB, Fastly 69 kB), so that its own limit decides; nginx and Varnish take 32 KiB."""
+    """The request's head, URL and all fields; a larger one is refused with 431. Above what any profile takes
+    (CloudFront 20 KiB, Fastly 69 kB), so that its own limit decides; nginx and Varnish take 32 KiB."""
 
     connections: int = Field(default=10_000, ge=1)
     """Connections at once, but never more than half of the descriptors the process may open. For one more, the one

@@ -26,7 +26,7 @@ from units import split_address
 
 BACKLOG = 1024
 UNSENT_BYTES = 128 * 1024
-"""What the kernel takes of an answer before it can be sent. Cloudflare's figure, for the same reasons."""
+"""What the kernel takes of an answer before it can be sent: two pieces of an edge's bodies."""
 INTERIM = "cdnlab.interim"
 """ASGI extension of HTTP/1.1 scopes: a callable `(status, field lines)` that sends an interim response at once. To be
 called only before the application has sent its response's head."""
