@@ -1,16 +1,14 @@
 """Talking to the admin listeners of nodes that run: explain and purge."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
+from cdnlab import explaining
 from cdnlab.complaints import nearest
 from cdnlab.errors import BadUsage, Failed
 from cdnlab.runfolder import find_running
@@ -64,49 +62,21 @@ def shields_first(nodes: list[Listener]) -> list[Listener]:
     return sorted(nodes, key=lambda one: one.role != "shield")
 
 
-def explain(listener: Listener, url: str, headers: list[str], *, as_json: bool) -> int:
-    """Prints what the node would do with a request for `url` now."""
-    query = urlencode([("url", url), *(("header", header) for header in headers)])
+def explain(
+    listener: Listener, url: str, headers: list[str], *, method: str, client_ip: str | None, as_json: bool
+) -> int:
+    """Prints what the node would do with a request for `url` now; `client_ip` None: from this machine."""
+    for header in headers:
+        if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\s*:.*", header, re.DOTALL):
+            raise BadUsage(f"--header: found {header!r}, wanted a field such as 'Range: bytes=0-99'")
+    asked = [("url", url), ("method", method), *(("header", header) for header in headers)]
+    query = urlencode(asked if client_ip is None else [*asked, ("client_ip", client_ip)])
     told = _good(ask(f"{listener.admin}/explain?{query}"), listener).json()
     if as_json:
         print(json.dumps(told, indent=2))
     else:
-        _show(told, url)
+        explaining.show(told, f"{method} {url}")
     return 0
-
-
-def _show(told: dict[str, Any], url: str) -> None:
-    console = Console()
-    gate, behavior = told["gate"], told["behavior"]
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("next", told["next"], style="bold")
-    table.add_row("behavior", escape(_spelled(behavior)))
-    country = f"viewer in {gate['country'] or 'no known country'}"
-    asks = f"asks for token {gate['token']!r}, " if gate["token"] else ""
-    verdict = f"refused: {gate['refused']} {gate['reason']}" if gate["refused"] else "open"
-    table.add_row("gate", escape(f"{verdict} ({asks}{country})"))
-    table.add_row("cache key", escape(told["key"]))
-    for entry in told["stored"]:
-        left = entry["fresh_for"]
-        fresh = f"fresh for {left:.1f} s" if left > 0 else f"stale for {-left:.1f} s"
-        table.add_row(
-            "stored" if entry["selected"] else "stored, other variant",
-            escape(
-                f"{entry['status']}, {entry['bytes']} bytes, age {entry['age']:.1f} s, {fresh} "
-                f"({entry['standing']}; lifetime by {entry['set_by']}), {entry['hits']} hits"
-            ),
-        )
-    if not told["stored"]:
-        table.add_row("stored", "nothing")
-    if told["in_flight"]:
-        table.add_row("in flight", "a fill that requests wait for")
-    console.print(f"{told['node']} ({told['profile']}), asked for {url}", highlight=False, markup=False, soft_wrap=True)
-    console.print(table, highlight=False)
-
-
-def _spelled(behavior: dict[str, Any]) -> str:
-    rest = ", ".join(f"{name} {_plain(value)}" for name, value in behavior.items() if name != "path")
-    return f"{behavior['path']}  {rest}".rstrip()
 
 
 def purge_order(*, url: str | None, key: str | None, everything: bool, soft: bool) -> dict[str, Any]:
@@ -160,7 +130,3 @@ def _good(answer: Answer, listener: Listener) -> Answer:
     if answer.status != 200:
         raise Failed(f"{listener.name}: answers {answer.status}: {answer.text().strip()[:200]}")
     return answer
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from cdnlab.complaints import nearest, shown
 from cdnlab.positions import Path as KeyPath
-from edge.settings import Node
+from edge.databases import IPTOCC, open_databases
+from edge.errors import BadDatabase
+from edge.settings import Node, Whereabouts
 from policy import matching
+from policy.geo import Kind, kind_of
 from policy.service import Behavior, Token
 from units import split_address
 from units.quantities import write_seconds
+from vendors import PROFILES
 
 if TYPE_CHECKING:
     from cdnlab.document import Document
@@ -42,6 +46,7 @@ class Draft:
     """Of all nodes, also of those that are not good."""
     token_names: set[str] = field(default_factory=set)
     origin: Any = None
+    geo: Whereabouts | None = None
     folder: Path = Path()
     """What relative paths are relative to."""
 
@@ -56,6 +61,7 @@ class Draft:
             {node.name for node in document.nodes},
             set(document.tokens),
             document.origin,
+            document.geo,
         )
 
 
@@ -67,6 +73,9 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from _keys(draft)
     yield from _behaviors(draft)
     yield from _policies(draft)
+    yield from _databases(draft)
+    yield from _places(draft)
+    yield from _viewer_fields(draft)
     yield from _sources(draft)
     yield from _segments(draft)
 
@@ -206,7 +215,7 @@ def _behaviors(draft: Draft) -> Iterator[Finding]:
 
 
 def _policies(draft: Draft) -> Iterator[Finding]:
-    """A managed policy is CloudFront's; another profile has none to carry out."""
+    """What is CloudFront's alone; another profile has none to carry out."""
     for index, behavior in draft.behaviors.items():
         for key in ("cache_policy", "origin_request_policy", "response_headers_policy"):
             name = getattr(behavior, key)
@@ -214,6 +223,72 @@ def _policies(draft: Draft) -> Iterator[Finding]:
                 yield Finding(
                     ("behavior", index, key), shown(name), f'"none", or profile = "cloudfront" (it is {draft.profile})'
                 )
+        if behavior.compress and draft.profile != "cloudfront":
+            yield Finding(
+                ("behavior", index, "compress"), "true", f'false, or profile = "cloudfront" (it is {draft.profile})'
+            )
+        if behavior.server_timing != "off" and draft.profile != "cloudfront":
+            yield Finding(
+                ("behavior", index, "server_timing"), shown(behavior.server_timing),
+                f'"off", or profile = "cloudfront" (it is {draft.profile})',
+            )  # fmt: skip
+
+
+def _databases(draft: Draft) -> Iterator[Finding]:
+    for index, name in enumerate(draft.geo.databases if draft.geo is not None else ()):
+        if name != IPTOCC:
+            try:
+                open_databases([str(draft.folder / name)])
+            except BadDatabase as error:
+                yield Finding(("geo", "databases", index), error.found, error.wanted)
+
+
+def _places(draft: Draft) -> Iterator[Finding]:
+    """A rule about what nobody tells would never apply, in silence."""
+    geo = draft.geo
+    if geo is None or any(name != IPTOCC for name in geo.databases):
+        return
+    told = {
+        Kind.REGION: any(kind_of(place) is Kind.REGION for place in geo.countries.values()),
+        Kind.ASN: bool(geo.asns),
+    }
+    hint = "iptocc knows countries only: name an MMDB file in geo.databases that knows more, or fill [geo]'s tables."
+    for index, behavior in draft.behaviors.items():
+        rule = behavior.geo
+        if rule is None:
+            continue
+        for key in ("allow", "deny"):
+            for number, entry in enumerate(getattr(rule, key)):
+                kind = kind_of(entry)
+                if kind is not None and not told.get(kind, True):
+                    yield Finding(("behavior", index, "geo", key, number), shown(entry), "what [geo] knows", hint)
+        for key in ("anonymous", "hosting"):
+            if getattr(rule, key) == "deny" and not getattr(geo, key):
+                yield Finding(("behavior", index, "geo", key), '"deny"', "what [geo] knows", hint)
+
+
+def _viewer_fields(draft: Draft) -> Iterator[Finding]:
+    """A field about the viewer must be one that the profile's nodes write: any other would be the viewer's own word."""
+    profile = PROFILES.get(draft.profile)
+    if profile is None:
+        return
+    known = sorted(profile.viewer_fields)
+    for index, behavior in draft.behaviors.items():
+        asked: list[tuple[KeyPath, str]] = [
+            (("viewer_headers", number), name) for number, name in enumerate(behavior.viewer_headers)
+        ]
+        asked += [
+            (("key", "headers", number), name)
+            for number, name in enumerate(behavior.key.headers)
+            if name.lower().startswith(("cloudfront-", "fastly-geo-"))
+        ]
+        for path, name in asked:
+            if name.lower() not in known:
+                yield Finding(
+                    ("behavior", index, *path), shown(name),
+                    f"a field that nodes with profile = {shown(draft.profile)} write",
+                    nearest(name.lower(), known, keys=False),
+                )  # fmt: skip
 
 
 def _sources(draft: Draft) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ Say = Callable[[dict[str, object]], None]
 
 async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:
     from edge.serve import serve
-    from edge.settings import Node
+    from edge.settings import Node, Whereabouts
     from policy.service import Service
     from vendors import PROFILES
 
@@ -37,7 +37,7 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> 
         records=Path(settings["records"]),
         shutdown=shutdown,
         ready=say,
-        countries=settings["countries"],
+        geo=Whereabouts.model_validate(settings["geo"]),
         profile=PROFILES[service.profile],
     )
 

@@ -173,7 +173,7 @@ class Cluster:
             "parent": parent,
             "others": others,
             "records": str(self.folder.records(node.name).absolute()),
-            "countries": self.document.geo.countries,
+            "geo": self.document.geo.model_dump(mode="json"),
         }
         await self.nodes[node.name].begin(settings, pin, again)
 

@@ -8,42 +8,23 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, ValidationError
 
 from cdnlab import checks
 from cdnlab.complaints import complaints, nearest, shown, spelled
 from cdnlab.errors import BadDocument, BadUsage, Complaint
 from cdnlab.positions import Path as KeyPath
 from cdnlab.positions import Positions
-from edge.settings import Node
+from edge.databases import IPTOCC
+from edge.settings import Node, Whereabouts
 from loadtests.settings import Load
 from origin.settings import Origin
 from policy.service import Behavior, ErrorPage, ProfileName, Service, Token
 from transcode.settings import Stream
 from units import Settings
-
-
-class Places(Settings):
-    """Where addresses are: the lab's own table, so that a laptop can have viewers in many countries."""
-
-    countries: dict[str, str] = {}
-    """Country of each network, ISO 3166-1 alpha-2: `{"203.0.113.0/24" = "DE"}`; the longest prefix wins."""
-
-    @field_validator("countries")
-    @classmethod
-    def _networks(cls, countries: dict[str, str]) -> dict[str, str]:
-        for network, country in countries.items():
-            try:
-                ip_network(network)
-            except ValueError as error:
-                raise ValueError(f'{error}; wanted networks such as "203.0.113.0/24"') from error
-            if not (len(country) == 2 and country.isalpha() and country.isupper()):
-                raise ValueError(f'{network} is in {country!r}; wanted an upper-case ISO 3166-1 code such as "DE"')
-        return countries
 
 
 class Document(Settings):
@@ -66,7 +47,7 @@ class Document(Settings):
     tokens: dict[str, Token] = Field(default={}, alias="token")
     """Signed-URL schemes by the name that behaviors use, `[token.NAME]`."""
 
-    geo: Places = Places()
+    geo: Whereabouts = Whereabouts()
     """Which addresses are where."""
 
     nodes: tuple[Node, ...] = Field(default=(), alias="node")
@@ -255,6 +236,7 @@ def _salvage(data: dict[str, Any]) -> checks.Draft:
         if token is not None:
             draft.tokens[name] = token
     draft.origin = part(Origin, data.get("origin", {}))
+    draft.geo = part(Whereabouts, data.get("geo", {}))
     return draft
 
 
@@ -277,4 +259,6 @@ def _anchored(document: Document, folder: Path) -> Document:
         origin = origin.model_copy(update={"vod": folder / origin.vod})
     if "storage" in origin.model_fields_set:
         origin = origin.model_copy(update={"storage": folder / origin.storage})
-    return document.model_copy(update={"tokens": tokens, "streams": streams, "origin": origin})
+    databases = tuple(name if name == IPTOCC else str(folder / name) for name in document.geo.databases)
+    geo = document.geo.model_copy(update={"databases": databases})
+    return document.model_copy(update={"tokens": tokens, "streams": streams, "origin": origin, "geo": geo})

@@ -94,10 +94,12 @@ EXTRA_OF = {
     "av": "media",
     "imageio_ffmpeg": "ffmpeg",
     "iptocc": "geo",
+    "maxminddb": "geo",
     "locust": "load",
     "gevent": "load",
     "duckdb": "report",
     "plotly": "report",
+    "brotli": "compress",
     "aiocache": "shared",
     "redis": "shared",
 }
@@ -111,7 +113,16 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
 
 
 _REFUSALS = frozenset(
-    {"PortInUse", "BadKeyFile", "BadTarget", "LocustMissing", "FfmpegMissing", "SourceError", "EncoderRefused"}
+    {
+        "PortInUse",
+        "BadDatabase",
+        "BadKeyFile",
+        "BadTarget",
+        "LocustMissing",
+        "FfmpegMissing",
+        "SourceError",
+        "EncoderRefused",
+    }
 )
 """Errors of the other packages that say: not tried, for the settings or the machine forbid it."""
 

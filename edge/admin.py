@@ -9,10 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from edge.countries import CLIENT_IP, Countries
 from edge.driver import Driver
+from edge.viewers import Viewers
 from policy.explain import explain
+from policy.limits import measured
 from policy.messages import Headers, target_of
+from policy.place import address_of
 from policy.plan import PurgeKind, PurgeOrder
 
 
@@ -45,8 +47,12 @@ def purge_order(values: Any) -> PurgeOrder:
     return PurgeOrder(kind, value, soft=soft)
 
 
-def admin_app(driver: Driver, countries: Countries) -> Starlette:
-    """GET /healthz, GET /explain?url=URL, POST /purge."""
+def admin_app(driver: Driver, viewers: Viewers, *, url: str) -> Starlette:
+    """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE, POST /purge.
+
+    `url`: where viewers come.
+    """
+    own = urlsplit(url).netloc
     machine = driver.machine
 
     async def healthz(_: Request) -> Response:
@@ -57,7 +63,8 @@ def admin_app(driver: Driver, countries: Countries) -> Starlette:
                 "parent": driver.upstream.url,
                 "sick_parents": driver.upstream.sick(),
                 "stored_responses": len(machine.index),
-                "stored_bytes": driver.stored_bytes,
+                "stored_bytes": machine.room.currsize,
+                "memory_bytes": driver.store.memory_bytes,
                 "room_bytes": machine.service.room,
                 "fills_in_flight": len(machine.flights),
             }
@@ -73,9 +80,14 @@ def admin_app(driver: Driver, countries: Countries) -> Starlette:
         asked_of.headers = Headers(
             (name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in wanted)
         )
-        peer = request.client.host if request.client else ""
-        asked_of.client_ip = countries.client(peer, asked_of.headers.first(CLIENT_IP))
-        asked_of.country = countries.country_of(asked_of.client_ip)
+        asked_of.host = asked_of.headers.first("host") or asked_of.host or own
+        measured(asked_of)
+        client_ip = request.query_params.get("client_ip")
+        if client_ip is None:
+            client_ip = viewers.address(request.client.host if request.client else "", asked_of.headers)
+        elif address_of(client_ip) is None:
+            return _error(f"client_ip: found {client_ip!r}, wanted an address such as 203.0.113.9")
+        asked_of.client_ip, asked_of.place = client_ip, viewers.place_of(client_ip)
         return JSONResponse(explain(machine, asked_of, driver.clock()))
 
     async def purge(request: Request) -> Response:
@@ -83,7 +95,9 @@ def admin_app(driver: Driver, countries: Countries) -> Starlette:
             order = purge_order(await request.json())
         except (ValueError, BadOrder) as error:
             return _error(f"purge: {error}")
-        purged = driver.purge(order)
+        purged = await driver.purge(order)
+        if not purged.lasting:
+            return _error("purge: done, but the node's disk could not be told: it may come back after a restart", 500)
         return JSONResponse({"node": driver.name, "purged": purged.count, **_order(order)})
 
     return Starlette(
@@ -99,5 +113,5 @@ def _order(order: PurgeOrder) -> dict[str, Any]:
     return asdict(order) | {"kind": order.kind.value}
 
 
-def _error(message: str) -> Response:
-    return JSONResponse({"error": message}, status_code=400)
+def _error(message: str, status: int = 400) -> Response:
+    return JSONResponse({"error": message}, status_code=status)

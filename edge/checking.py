@@ -27,7 +27,9 @@ async def keep_checking(upstream: Upstream, check: HealthCheck, checked: Callabl
 
 
 async def _is_well(upstream: Upstream, check: HealthCheck) -> bool:
-    request = RequestHead(check.method, "http", "", check.path, None, Headers([("user-agent", "cdnlab health check")]))
+    request = RequestHead(
+        check.method, "http", "", check.path or "/", None, Headers([("user-agent", "cdnlab health check")])
+    )
     with suppress(TimeoutError, UpstreamFailed):
         async with asyncio.timeout(check.timeout):
             exchange = await upstream.exchange(request)

@@ -14,45 +14,56 @@ from typing import Any
 
 from edge.bodies import Body, BodyBroken, Reader
 from edge.clock import Clock
-from edge.countries import CLIENT_IP, Countries
+from edge.codings import ENCODERS
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
 from edge.parents import Parents
 from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers, request_record
+from edge.slicing import Answered, Slicing
+from edge.stores import MemoryStore, Store
+from edge.viewer import Receive, Viewer
+from edge.viewers import Viewers
 from listening import INTERIM
 from policy.explain import explain
+from policy.forward import has_content
+from policy.index import Entry
+from policy.limits import measured
 from policy.machine import EdgeMachine
 from policy.messages import Headers, Lines, RequestHead, ResponseHead, end_to_end
-from policy.plan import Failure, Fetch, Landing, Purged, PurgeOrder, Refuse, Relay, Serve
+from policy.place import NOWHERE
+from policy.plan import Assemble, Decision, Failure, Fetch, Landing, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
 from policy.record import FetchRecord, PurgeRecord, RequestRecord
 from policy.storing import content_length
 
 logger = logging.getLogger("cdnlab.edge")
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 DEBUG = "cdnlab-debug"
 """A request field: the answer says in a field of the same name what `cdnlab explain` would. For trusted clients."""
-
-Answered = tuple[Serve | Relay | Refuse, Reader | None]
-"""A final answer, and the place in its body from which to send."""
 
 
 class Driver:
     """One node: an ASGI application over an `EdgeMachine`."""
 
     def __init__(
-        self, machine: EdgeMachine, upstream: Parents, countries: Countries, log: RecordLog, clock: Clock
+        self,
+        machine: EdgeMachine,
+        upstream: Parents,
+        viewers: Viewers,
+        log: RecordLog,
+        clock: Clock,
+        store: Store | None = None,
     ) -> None:
+        """`store`: where bodies are kept, in memory if not said; what it recovers, the machine gets back."""
         self.machine = machine
         self.upstream = upstream
         self.clock = clock
         self.name = machine.service.name
-        self._countries = countries
+        self._viewers = viewers
         self._log = log
-        self._bodies: dict[int, Body] = {}
+        self.store: Store = store if store is not None else MemoryStore()
         self._waiting: dict[int, asyncio.Future[Answered]] = {}
         self._hints: dict[int, Callable[[int, Lines], None]] = {}
         """Ticket -> how its viewer is sent an interim response, where its connection can carry one."""
@@ -61,6 +72,10 @@ class Driver:
         self._keying = READ_BY_POLICY | {name.lower() for behavior in behaviors for name in behavior.key.headers}
         if any(behavior.key.cookies != "none" for behavior in behaviors):
             self._keying |= {"cookie"}
+        if machine.service.gate:
+            # What viewers write there nobody reads: the machine makes them up from the place.
+            self._keying -= machine.profile.viewer_fields.keys()
+        self.store.drop(machine.restore(self.store.recovered()))
 
     # ---- viewers -----------------------------------------------------------------------------------------------
 
@@ -69,53 +84,102 @@ class Driver:
         now = self.clock()
         told = self._explained(request, scope, now)
         plan = self.machine.on_request(request, now)
-        behavior = plan.behavior
+        # Not the plan's, which may be that of a page shown instead: the secret is in what was asked for.
+        behavior = self.machine.matcher.behavior_of(request.path)
         record = request_record(
             self.name, self.machine.events, now, request, plan,
             secret=self.machine.gate.secret_parameter(behavior),
             viewers=self.machine.service.gate,
         )  # fmt: skip
-        reader: Reader | None = None
-        watch: asyncio.Task[None] | None = None
+        viewer = Viewer(receive, scope.get("extensions", {}).get(INTERIM))
+        slicing: Slicing | None = None
+        given: Answered | None = None
         try:
-            if isinstance(plan, Serve):
-                answer: Serve | Relay | Refuse = plan
-                reader = self._reader(plan)
-                if plan.refresh is not None:
-                    self._start(plan.refresh)
-            elif isinstance(plan, Refuse):
-                answer = plan
+            if isinstance(plan, Assemble):
+                slicing = Slicing(self, viewer, plan.assembly, record)
+                given = await slicing.begin(self.machine, self.clock)
             else:
-                future = self._waiting[plan.ticket] = asyncio.get_running_loop().create_future()
-                hint = scope.get("extensions", {}).get(INTERIM)
-                if hint is not None:
-                    self._hints[plan.ticket] = hint
-                if isinstance(plan, Fetch):
-                    self._start(plan, _request_body(request, receive))
-                if request.method in ("GET", "HEAD"):
-                    watch = asyncio.create_task(_until_gone(receive))
-                    await asyncio.wait({future, watch}, return_when=asyncio.FIRST_COMPLETED)
-                    if not future.done():
-                        record.aborted = True
-                        return
-                answer, reader = await future
-            await self._deliver(answer, reader, record, send, watch, told)
+                body = _content(receive) if has_content(request) else None
+                given = await self._answered(request, plan, viewer, body)
+            if given is None:
+                record.aborted = True
+                return
+            await self._deliver(*given, record, send, viewer, told, slicing)
         finally:
-            if watch is not None:
-                watch.cancel()
+            viewer.leave()
+            if slicing is not None:
+                slicing.leave()
+            if given is not None and given[1] is not None:
+                given[1].leave()
+            self.write(record, request)
+
+    async def _answered(
+        self, request: RequestHead, plan: Plan, viewer: Viewer, body: AsyncIterator[bytes] | None
+    ) -> Answered | None:
+        """The final answer, and the place in its body from which to send; None if the viewer left first."""
+        while True:
+            assert not isinstance(plan, Assemble)
+            given = await self._answer_of(plan, viewer, body)
+            if given is None or given[1] is not None or not isinstance(given[0], Serve) or not given[0].body:
+                return given
+            reader = await self._loaded(given[0])
             if reader is not None:
-                reader.leave()
-            if not isinstance(plan, Serve | Refuse):
-                self._forget(plan.ticket)
-            record.headers = kept_headers(request, self._keying | self.machine.varying)
-            record.duration_ms = round((self.clock() - now) * 1000, 3)
-            self._log.add(record)
+                return given[0], reader
+            # Lost by the store: for the machine it is not stored any more, and the request is decided anew.
+            plan = self.machine.on_request(request, self.clock())
+
+    async def _answer_of(self, plan: Decision, viewer: Viewer, body: AsyncIterator[bytes] | None) -> Answered | None:
+        """As the machine decides it: without a reader where the body lies further away."""
+        if isinstance(plan, Refuse):
+            return plan, None
+        if isinstance(plan, Serve):
+            if plan.refresh is not None:
+                self._start(plan.refresh)
+            return plan, self._reader(plan)
+        future = self._waiting[plan.ticket] = asyncio.get_running_loop().create_future()
+        if viewer.hint is not None:
+            self._hints[plan.ticket] = viewer.hint
+        if isinstance(plan, Fetch):
+            self._start(plan, body)
+        try:
+            # While the viewer's own body is read, that reading notices if he leaves.
+            if body is not None or await viewer.waits_for(future):
+                given: Answered = await future
+                del self._waiting[plan.ticket]
+                return given
+            return None
+        finally:
+            self._forget(plan.ticket)
+
+    async def ask(self, request: RequestHead, viewer: Viewer) -> tuple[Answered, RequestRecord] | None:
+        """A request of the node's own, for a block of what a viewer asked for; its record is for the asker to write."""
+        now = self.clock()
+        plan = self.machine.on_request(request, now)
+        record = request_record(
+            self.name, self.machine.events, now, request, plan, secret=None, viewers=self.machine.service.gate
+        )
+        given: Answered | None = None
+        try:
+            given = await self._answered(request, plan, viewer, None)
+            if given is None:
+                record.aborted = True
+                return None
+            answered(record, given[0], self.clock())
+            return given, record
+        finally:
+            if given is None:
+                self.write(record, request)
+
+    def write(self, record: RequestRecord, request: RequestHead) -> None:
+        record.headers = kept_headers(request, self._keying | self.machine.varying)
+        record.duration_ms = round((self.clock() - record.at) * 1000, 3)
+        self._log.add(record)
 
     def _read(self, scope: Scope) -> RequestHead:
         headers = Headers.wrap([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-        client_ip = self._countries.client(_peer(scope), headers.first(CLIENT_IP))
-        return RequestHead(
+        client_ip = self._viewers.address(_peer(scope), headers)
+        request = RequestHead(
             method=scope["method"],
             scheme=scope["scheme"],
             host=headers.first("host") or "",
@@ -123,12 +187,15 @@ class Driver:
             query=scope["query_string"].decode("latin-1") if scope["query_string"] else None,
             headers=headers,
             client_ip=client_ip,
-            country=self._countries.country_of(client_ip) if self.machine.service.gate else "",
+            place=self._viewers.place_of(client_ip) if self.machine.service.gate else NOWHERE,
+            client_port=scope["client"][1] or 0 if scope.get("client") else 0,
+            trusted=self._viewers.is_trusted(_peer(scope)),
         )
+        return request if self.machine.profile.limits is None else measured(request)
 
     def _explained(self, request: RequestHead, scope: Scope, now: float) -> bytes | None:
         """What `explain` says of this request before it is decided, for a trusted client who asks; one line of JSON."""
-        if DEBUG not in request.headers or not self._countries.is_trusted(_peer(scope)):
+        if DEBUG not in request.headers or not self._viewers.is_trusted(_peer(scope)):
             return None
         return json.dumps(explain(self.machine, replace(request), now), separators=(",", ":")).encode("ascii")
 
@@ -138,8 +205,9 @@ class Driver:
         reader: Reader | None,
         record: RequestRecord,
         send: Send,
-        watch: "asyncio.Task[None] | None",
+        viewer: Viewer,
         told: bytes | None,
+        slicing: Slicing | None,
     ) -> None:
         answered(record, answer, self.clock())
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
@@ -151,19 +219,23 @@ class Driver:
             headers.append((b"content-length", b"%d" % len(body)))
             body = b"" if record.method == "HEAD" else body
         stop = answer.span.stop if isinstance(answer, Serve) and answer.span else None
-        pieces = answer.pieces if isinstance(answer, Serve) else None
-        if reader is not None and pieces is None:
+        pieces, blocks = (answer.pieces, answer.blocks) if isinstance(answer, Serve) else (None, None)
+        if reader is not None and pieces is None and blocks is None:
             body = reader.take_whole(stop) or b""
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         if reader is None or body:
             await send({"type": "http.response.body", "body": body})
             record.bytes_sent = len(body)
             return
+        if blocks is not None and slicing is not None:
+            coming = slicing.read(blocks)
+        else:
+            coming = reader.read_pieces(pieces) if pieces is not None else reader.read(stop)
         try:
-            async for piece in reader.read_pieces(pieces) if pieces is not None else reader.read(stop):
+            async for piece in coming:
                 record.bytes_sent += len(piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-                if watch is not None and watch.done():
+                if viewer.gone:
                     record.aborted = True
                     return
         except BodyBroken:
@@ -174,9 +246,20 @@ class Driver:
         await send({"type": "http.response.body", "body": b""})
 
     def _reader(self, answer: Serve) -> Reader | None:
-        if not answer.body:
-            return None
-        return Reader(self._bodies[answer.entry.id], answer.span.start if answer.span else 0)
+        """Its place in a body that is at hand; None: there is none to send, or it has to be loaded."""
+        body = self.store.look(answer.entry) if answer.body else None
+        return None if body is None else Reader(body, answer.span.start if answer.span else 0)
+
+    async def _loaded(self, answer: Serve) -> Reader | None:
+        body = await self._body_of(answer.entry)
+        return None if body is None else Reader(body, answer.span.start if answer.span else 0)
+
+    async def _body_of(self, entry: Entry) -> Body | None:
+        """From the store, however far away it lies. What is lost there is lost to the machine, too."""
+        body = self.store.look(entry) or await self.store.load(entry)
+        if body is None:
+            self.store.drop(self.machine.on_lost(entry))
+        return body
 
     def _forget(self, ticket: int) -> None:
         """The viewer of this ticket is served or gone; a place kept for one who is gone is given up."""
@@ -202,6 +285,8 @@ class Driver:
     async def _fill(self, fetch: Fetch, request_body: AsyncIterator[bytes] | None) -> None:
         """Carry a fetch to its end. Whatever happens, the machine hears of it: nobody waits on nothing."""
         try:
+            begun = fetch.entry
+            prefix = await self._body_of(begun) if begun is not None and begun.part is not None else None
             hinted = partial(self._interim, fetch)
             length = _body_length(fetch.request) if request_body is not None else None
             exchange = await self.upstream.exchange(fetch.request, request_body, body_length=length, on_interim=hinted)
@@ -221,23 +306,27 @@ class Driver:
         record = fetch_record(self.name, fetch, self.machine.events, now, exchange.head, "")
         record.parent = exchange.parent
         relayed = any(isinstance(answer, Relay) and answer.body for answer in landing.answers.values())
-        body = Body(kept=landing.store is not None)
+        body = self.store.begin(landing.store) if landing.store is not None else Body(kept=False)
         if landing.prefix is not None:
-            body.write(self._bodies[landing.prefix].whole or b"")
-        if landing.store is not None:
-            self._bodies[landing.store.id] = body
+            body.write((prefix and prefix.whole) or b"")
         self._settle(landing, body)
         why: Failure | None = Failure.ABANDONED
         try:
             if landing.store is not None or relayed:
+                encoder = ENCODERS[landing.coding]() if landing.coding else None
                 async for chunk in exchange.chunks():
-                    body.write(chunk)
+                    if landing.cut_at is not None and body.size_bytes + len(chunk) > landing.cut_at:
+                        why = Failure.TOO_LARGE
+                        return
+                    body.write(chunk if encoder is None else encoder.add(chunk))
                     if body.kept and body.size_bytes > self.machine.service.largest:
                         # For the machine it ends here; for those who read it, it streams on.
                         body.let_pass()
                         self._tell_end(fetch, body, record, Failure.TOO_LARGE)
                     if not await body.room():
                         return
+                if encoder is not None:
+                    body.write(encoder.finish())
             why = None
         except UpstreamFailed as failed:
             why = failed.why
@@ -247,6 +336,8 @@ class Driver:
         finally:
             exchange.close()
             self._ended(fetch, body, record, why)
+            if landing.store is not None and landing.store.complete and landing.store.indexed:
+                self.store.keep(landing.store)
 
     def _interim(self, fetch: Fetch, head: ResponseHead) -> None:
         """The one place where interim responses are passed on (RFC 8297)."""
@@ -317,25 +408,25 @@ class Driver:
             future.set_result((answer, reader))
         if landing.store is not None and not landing.store.indexed and body is not None:
             # Shared with those who waited, found by nobody later: their readers hold it.
-            self._bodies.pop(landing.store.id, None)
-        for entry_id in landing.dropped:
-            self._bodies.pop(entry_id, None)
+            self.store.drop([landing.store.id])
+        self.store.drop(landing.dropped)
+        for entry in landing.changed:
+            self.store.changed(entry)
 
     # ---- the admin's side --------------------------------------------------------------------------------------
 
-    def purge(self, order: PurgeOrder) -> Purged:
+    async def purge(self, order: PurgeOrder) -> Purged:
+        """Take away, or make stale, what the order names: at once, and for good when this returns."""
         now = self.clock()
         purged = self.machine.on_purge(order, now)
-        for entry_id in purged.dropped:
-            self._bodies.pop(entry_id, None)
+        self.store.drop(purged.dropped)
+        for entry in purged.changed:
+            self.store.changed(entry)
         self._log.add(
             PurgeRecord(self.name, self.machine.events, now, order.kind.value, order.value, order.soft, purged.count)
         )
+        purged.lasting = await self.store.settled()
         return purged
-
-    @property
-    def stored_bytes(self) -> int:
-        return sum(body.size_bytes for body in self._bodies.values())
 
     async def close(self) -> None:
         """Stop the fills and hang up on the parent."""
@@ -343,27 +434,19 @@ class Driver:
             task.cancel()
         await asyncio.gather(*self._fills, return_exceptions=True)
         await self.upstream.close()
+        await self.store.close()
         self._log.close()
 
 
-def _request_body(request: RequestHead, receive: Receive) -> AsyncIterator[bytes] | None:
-    """The viewer's body as it comes, for methods that carry one; UpstreamFailed if he leaves in the middle."""
-    if request.method in ("GET", "HEAD"):
-        return None
-    length = request.headers.first("content-length")
-    if "transfer-encoding" not in request.headers and (length is None or length == "0"):
-        return None
-
-    async def chunks() -> AsyncIterator[bytes]:
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise UpstreamFailed(Failure.ABANDONED, "the viewer left while sending")
-            yield message.get("body", b"")
-            if not message.get("more_body", False):
-                return
-
-    return chunks()
+async def _content(receive: Receive) -> AsyncIterator[bytes]:
+    """The viewer's body as it comes; UpstreamFailed if he leaves in the middle."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise UpstreamFailed(Failure.ABANDONED, "the viewer left while sending")
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return
 
 
 def _peer(scope: Scope) -> str:
@@ -373,8 +456,3 @@ def _peer(scope: Scope) -> str:
 def _body_length(request: RequestHead) -> int | None:
     """What the viewer's Content-Length promised; without it the body goes on chunked, which some origins refuse."""
     return content_length(request.headers) if "transfer-encoding" not in request.headers else None
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -32,3 +32,15 @@ class BadKeyFile(EdgeError):
 
     def __str__(self) -> str:
         return f"{self.where}: found {self.path!r} ({self.why}), wanted a file that holds a base64 secret."
+
+
+@dataclass
+class BadDatabase(EdgeError):
+    """A geo database cannot be read."""
+
+    where: str
+    found: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}; wanted {self.wanted}."

@@ -21,6 +21,10 @@ READ_BY_POLICY = frozenset(
         "via",
         "authorization",
         "accept-encoding",
+        "content-length",
+        "transfer-encoding",
+        "fastly-debug",
+        "fastly-ff",
     }
 )
 """Request fields the policy reads whatever the settings; those of keys and of Vary come on top."""
@@ -77,9 +81,14 @@ def request_record(
         duration_ms=0.0,
         client_ip=request.client_ip,
         country=request.country,
+        region=request.place.region,
+        asn=request.place.asn,
         from_node="" if viewers else last_node(request),
         fetch=plan.id if isinstance(plan, Fetch) else plan.fetch_id if isinstance(plan, Join | Serve) else 0,
         session=session,
+        block=request.block,
+        head_bytes=request.head_bytes,
+        head_fields=request.head_fields,
     )
 
 
@@ -88,9 +97,8 @@ def answered(record: RequestRecord, answer: Serve | Relay | Refuse, at: float) -
     record.status = answer.status
     record.outcome = answer.outcome
     record.ttfb_ms = round((at - record.at) * 1000, 3)
-    if isinstance(answer, Refuse):
-        record.reason = answer.reason
-    else:
+    record.reason = answer.reason
+    if not isinstance(answer, Refuse):
         record.cause = answer.cause
         record.fetch = answer.fetch_id
 

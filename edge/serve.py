@@ -3,28 +3,37 @@
 import asyncio
 import logging
 import secrets as randomness
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from edge.admin import admin_app
 from edge.checking import keep_checking
 from edge.clock import Clock
-from edge.countries import Countries
+from edge.codings import ENCODERS
 from edge.driver import Driver
 from edge.errors import BadKeyFile
 from edge.log import RecordLog
 from edge.parents import Parent, Parents
-from edge.settings import Node
+from edge.settings import Node, Whereabouts
 from edge.upstream import Upstream
+from edge.viewers import Viewers
 from listening import Listener, PortInUse, bind, url_of
 from policy.access import ServiceGate
+from policy.client import ClientField
 from policy.machine import EdgeMachine
 from policy.profile import RFC9111, Profile, Waits
 from policy.service import Service
 from policy.token import FastlyToken
 
 logger = logging.getLogger("cdnlab.edge")
+
+
+_BELIEVED: dict[bool, tuple[ClientField, ...]] = {
+    True: ("CDNLab-Client-IP",),
+    False: ("CDNLab-Client-IP", "X-Forwarded-For"),
+}
+"""Where viewers come, and at a shield: `client_from` where a node's settings leave it out."""
 
 
 async def serve(
@@ -35,18 +44,20 @@ async def serve(
     records: Path | None,
     shutdown: asyncio.Event,
     ready: Callable[[dict[str, object]], None],
-    countries: Mapping[str, str] | None = None,
+    geo: Whereabouts | None = None,
     profile: Profile = RFC9111,
     others: Sequence[str] = (),
 ) -> None:
     """Run one node until `shutdown`; `ready` hears its URLs once it accepts connections.
 
-    `parent` is the URL of the shield or origin it asks, `others` those of `node.failover.to`; `countries` maps networks
-    to ISO 3166-1 codes.
-    PortInUse and BadKeyFile are raised before anything is served.
+    `parent` is the URL of the shield or origin it asks, `others` are those of `node.failover.to`; `geo`: where
+    addresses are.
+    PortInUse, BadKeyFile and BadDatabase are raised before anything is served.
     """
     service = service.model_copy(update={"name": node.name, "room": node.memory, "largest": node.largest})
     gate = ServiceGate(service, read_secrets(service))
+    believed = _BELIEVED[service.gate] if node.client_from is None else node.client_from
+    who = Viewers(geo or Whereabouts(), trusted=node.trusted, believed=believed)
     viewers = bind(node.listen, f"node {node.name}: listen")
     try:
         operators = bind(node.admin, f"node {node.name}: admin")
@@ -55,13 +66,13 @@ async def serve(
         raise
     urls = {"url": url_of(viewers), "admin": url_of(operators)}
     log = RecordLog(records)
-    who = Countries(countries or {}, node.trusted)
     parents = parents_of(node, node.timeouts.waits(profile.waits), (parent, *others))
-    driver = Driver(EdgeMachine(service, profile, gate=gate, fresh_id=_request_id), parents, who, log, Clock())
+    machine = EdgeMachine(service, profile, gate=gate, fresh_id=_request_id, codings=ENCODERS.keys())
+    driver = Driver(machine, parents, who, log, Clock())
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     front = Listener(driver, logger, date_header=False)
-    back = Listener(admin_app(driver, who), logger)
+    back = Listener(admin_app(driver, who, url=urls["url"]), logger)
     try:
         await front.start(viewers)
         await back.start(operators)

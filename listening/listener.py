@@ -122,7 +122,8 @@ class Listener:
         # The default of 5 s is shorter than a 6 s poll of a playlist: every poll would connect anew.
         config.keep_alive_timeout = 75
         config.keep_alive_max_requests = 1_000_000_000
-        config.h11_max_incomplete_size = 64 * 1024
+        # Above what any profile takes (Fastly: 69 KiB), so that its own limit decides, and answers.
+        config.h11_max_incomplete_size = 96 * 1024
 
     async def start(self, listener: socket.socket) -> None:
         """Accept connections on a bound socket, which is ours from now on."""

@@ -15,6 +15,7 @@ from policy.record import Cause
 from policy.reuse import Standing, asked, forbids_reuse, standing, takes_stale
 from policy.revalidate import range_applies
 from policy.service import Behavior
+from policy.slices import WHOLE, Versions
 
 
 class Way(Enum):
@@ -52,11 +53,12 @@ def judge(
     *,
     index: EntryIndex,
     profile: Profile,
-    alone_until: float,
+    alone: bool,
     key: str,
+    versions: Versions,
     now: float,
 ) -> Judgement:
-    """`alone_until`: until when requests for the key do not wait for one another, its answers not being shared."""
+    """`alone`: requests for the key do not wait for one another now, its answers not being shared."""
     if request.method not in ("GET", "HEAD"):
         return Judgement(Way.PASS, key, None, Cause.METHOD)
     if not behavior.cache:
@@ -64,6 +66,9 @@ def judge(
     wish = asked(request) if profile.request_directives else None
     wanted = request.headers.first("range") if request.method == "GET" else None
     found = index.select(key, request.headers)
+    block = request.block is not None and request.block != WHOLE
+    if block and isinstance(found, Entry) and versions.outdated(found):
+        found = Cause.EXPIRED
     cause: Cause
     if not isinstance(found, Entry):
         entry, cause = None, found
@@ -87,8 +92,9 @@ def judge(
     if wish is not None and wish.no_store:
         return Judgement(Way.PASS, key, entry, Cause.REQUEST)
     # "Validate first" is not answered by a question that was asked before this request came.
-    alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or now < alone_until
+    alone = alone or cause is Cause.REQUEST or (wish is not None and wish.no_cache)
     nothing_whole = entry is None or entry.part is not None
-    ranged = wanted is not None and nothing_whole and profile.range_forwarded and len(specs(wanted)) == 1
+    forwards = profile.range_forwarded or block
+    ranged = wanted is not None and nothing_whole and forwards and len(specs(wanted)) == 1
     flight_key = f"{key}\nrange: {wanted}; {request.headers.first('if-range')}" if ranged else key
     return Judgement(Way.ASK, key, entry, cause, alone, ranged, flight_key)

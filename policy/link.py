@@ -11,7 +11,7 @@ for its own lane alone; the sharper things that TCP does (fast retransmit, slow 
 """
 
 from dataclasses import dataclass
-from random import Random
+from typing import Protocol
 
 PACKET_BYTES = 1460
 """What one packet carries on Ethernet: 1500 bytes less the headers of IPv4 and TCP."""
@@ -37,10 +37,17 @@ class Wire:
     """Share of packets that are lost."""
 
 
+class Dice(Protocol):
+    """Chance, handed in: a seeded `random.Random` is one."""
+
+    def random(self) -> float: ...
+    def uniform(self, a: float, b: float) -> float: ...
+
+
 class Link:
     """One wire that many connections share. Instants are seconds on any one clock."""
 
-    def __init__(self, wire: Wire, dice: Random) -> None:
+    def __init__(self, wire: Wire, dice: Dice) -> None:
         """`dice` decides jitter and loss: seeded, so that a run can be had again."""
         self.wire = wire
         self._dice = dice

@@ -21,12 +21,14 @@ The machine holds heads, sizes and instants; the shell holds bodies, sockets and
 
 from dataclasses import replace
 
+from policy.compression import coding_for, compressed
 from policy.fields.dates import format_date
 from policy.fields.ranges import Span, content_range, within
 from policy.flights import Flight, Waiter
 from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
 from policy.invalidation import also_doubtful, invalidates
 from policy.lifetime import lifetime_of
+from policy.limits import object_over, response_over
 from policy.messages import ResponseHead
 from policy.parts import continues, covers, whole_fields
 from policy.plan import Failure, Fetch, Join, Landing, Purpose
@@ -66,7 +68,12 @@ class EdgeMachine(Purging):
         if "date" not in response.headers:
             # A recipient with a clock adds it when it stores or forwards (RFC 9110 §6.6.1).
             response.headers.lines.append(("date", format_date(now)))
-        if fetch.purpose is Purpose.PASS:
+        self._answering.fetched(response, now)
+        limits = self.profile.limits
+        over = None if limits is None else response_over(head, limits)
+        if over is not None:
+            landing = self._land_failure(flight, over[0], over[1].status, now, head.status, over[1].words)
+        elif fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)
         elif response.status == 304 and fetch.entry is not None:
             landing = self._land_not_modified(flight, fetch.entry, response, now)
@@ -95,6 +102,7 @@ class EdgeMachine(Purging):
             return landing
         if request.method == "HEAD" and fetch.entry is not None:
             landing.dropped += self._learn_from_head(flight, fetch.entry, response, now)
+            landing.changed += [fetch.entry] if fetch.entry.indexed else []
         for waiter in flight.waiters:
             landing.answers[waiter.ticket] = self._answering.relayed(
                 waiter.request, response, fetch, Outcome.PASS, fetch.cause, now
@@ -106,8 +114,8 @@ class EdgeMachine(Purging):
 
         Source: RFC 9111 §4.3.5.
         """
-        if not entry.indexed or response.status != entry.status:
-            return []
+        if not entry.indexed or response.status != entry.status or entry.coding:
+            return []  # of what was compressed here, length and tag of the origin's say nothing
         if not same_representation(entry, response.headers):
             entry.life = entry.life.made_stale(now)
             return []
@@ -124,6 +132,7 @@ class EdgeMachine(Purging):
             return landing
         # It may no longer be shared now: then the one who asked has it, the others ask for themselves.
         landing.dropped += self._freshen(flight, entry, response, now)
+        landing.changed += [entry] if entry.indexed else []
         self.room.touch(entry)
         for waiter in flight.waiters:
             if waiter.plan is fetch:
@@ -152,9 +161,12 @@ class EdgeMachine(Purging):
     def _freshen(self, flight: Flight, entry: Entry, update: ResponseHead, now: float) -> list[int]:
         """Take over what an update says of a stored response; its id, if it may no longer be kept."""
         merged = freshened(entry.headers, update.headers)
+        if entry.coding:
+            merged = compressed(ResponseHead(entry.status, merged), entry.coding).headers
         entry.headers = stored_headers(ResponseHead(entry.status, merged), self.profile)
         head = ResponseHead(entry.status, entry.headers)
-        self._read_stored(entry, head, flight, now)
+        entry.life = lifetime_of(head, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now)
+        self._read_stored(entry, head, flight)
         if self._why_not(flight, head, now, part=entry.part is not None, entry=entry) is None:
             return []
         return [self._take_out(entry, Cause.UNCACHEABLE)]
@@ -225,6 +237,11 @@ class EdgeMachine(Purging):
     def _land_full(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
         why_not = self._why_not(flight, response, now)
+        limits = self.profile.limits
+        if limits is not None and why_not in (None, "too-large"):
+            over = object_over(content_length(response.headers), limits)
+            if over is not None:
+                return self._land_failure(flight, over[0], over[1].status, now, response.status, over[1].words)
         if why_not is not None:
             if fetch.purpose is not Purpose.REFRESH or response.status not in ORIGIN_FAILED:
                 # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3).
@@ -237,7 +254,7 @@ class EdgeMachine(Purging):
                 return landing
             marked = why_not not in self.profile.unmarked
             if marked:
-                self._alone_until[fetch.key] = now + self.profile.hit_for_pass
+                self._alone_until[fetch.key] = (now + self.profile.hit_for_pass, why_not)
             for waiter in flight.waiters:
                 if not marked and waiter.plan is not fetch:
                     self._decide_for(waiter, landing, now)
@@ -254,11 +271,25 @@ class EdgeMachine(Purging):
 
     def _store(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
-        return self._keep(flight, self._entry(flight, response, now), response, now)
+        entry = self._entry(flight, response, now)
+        rules = self.profile.compression
+        if rules is None or not flight.fetch.behavior.compress or entry.life.fresh_until <= now:
+            return self._keep(flight, entry, response, now)
+        coding = coding_for(flight.fetch.request, response, rules, able=self.codings)
+        if coding is None:
+            return self._keep(flight, entry, response, now)
+        response = compressed(response, coding)
+        entry = self._entry(flight, response, now)
+        entry.coding = coding
+        landing = self._keep(flight, entry, response, now)
+        landing.coding = coding
+        return landing
 
     def _keep(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
         landing.store = entry
+        if entry.length is None and self.profile.limits is not None and self.profile.limits.object is not None:
+            landing.cut_at = self.profile.limits.object.most
         self._filling[fetch.id] = entry
         purged = self._purged_meanwhile(flight, entry)
         if purged is not None and not purged.soft:
@@ -266,6 +297,8 @@ class EdgeMachine(Purging):
             return landing
         if purged is not None:
             entry.life = entry.life.made_stale(now)
+        if fetch.request.block is not None:
+            self._versions.note(entry)
         if self.room.admit(entry):
             replaced = self.index.add(entry)
             if replaced is not None:
@@ -276,7 +309,7 @@ class EdgeMachine(Purging):
             self._alone_until.pop(fetch.key, None)
         else:
             # Every use of it asks the parent, so nobody should wait for somebody else's answer.
-            self._alone_until[fetch.key] = now + self.profile.hit_for_pass
+            self._alone_until[fetch.key] = (now + self.profile.hit_for_pass, "not-fresh")
         self._answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False)
         return landing
 
@@ -314,14 +347,14 @@ class EdgeMachine(Purging):
         share_always: bool = False,
     ) -> None:
         """Answer one who joined: with what landed if it may be reused for it, else on its own."""
-        if self._answers(entry, waiter, now) and (
-            share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)
-        ):
+        fits = self._answers(entry, waiter, now)
+        if fits and (share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)):
             landing.answers[waiter.ticket] = self._answering.after_fetch(
                 entry, waiter.request, fetch, waiter.behavior, Outcome.COLLAPSED, waiter.plan.cause, now
             )
         else:
-            self._decide_for(waiter, landing, now)
+            # What may not be shared now may not be shared after another such wait either.
+            self._decide_for(waiter, landing, now, alone=fits)
 
     @staticmethod
     def _answers(entry: Entry, waiter: Waiter, now: float) -> bool:
@@ -338,9 +371,9 @@ class EdgeMachine(Purging):
         for waiter in flight.waiters:
             self._decide_for(waiter, landing, now)
 
-    def _decide_for(self, waiter: Waiter, landing: Landing, now: float) -> None:
+    def _decide_for(self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False) -> None:
         """A second decision for one who waited in vain, under the same ticket; a `Join` simply waits on."""
-        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now)
+        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now, alone=alone)
         if not isinstance(plan, Join):
             landing.answers[waiter.ticket] = plan
 
@@ -393,7 +426,7 @@ class EdgeMachine(Purging):
                 continue
             told = self._paging.pop(waiter.ticket, None)
             if told is not None:
-                answer.status = told if answer.status == 200 else answer.status
+                told.told_with(answer)
                 continue
             instead = self._paged(answer, waiter.request, waiter.ticket, now)
             if isinstance(instead, Join):
@@ -453,14 +486,13 @@ class EdgeMachine(Purging):
         )
         entry.size_bytes = entry.length or 0
         entry.for_authorization = "authorization" in flight.fetch.request.headers
-        self._read_stored(entry, response, flight, now)
+        self._read_stored(entry, response, flight)
         return entry
 
-    def _read_stored(self, entry: Entry, response: ResponseHead, flight: Flight, now: float) -> None:
-        """Everything a later request will compare, read once (again after a 304)."""
+    def _read_stored(self, entry: Entry, response: ResponseHead, flight: Flight) -> None:
+        """Everything beside the lifetime that a later request will compare, read once (again after a 304)."""
         headers = response.headers
         entry.ready_until = 0.0
-        entry.life = lifetime_of(response, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now)
         entry.etag, entry.last_modified = headers.first("etag"), headers.first("last-modified")
         names = vary_names(headers) if self.profile.vary_selects else ()
         self.varying.update(names)

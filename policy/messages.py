@@ -6,6 +6,8 @@ Bodies never come here: the machine deals in heads, sizes and instants.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from policy.place import NOWHERE, Place
+
 Lines = list[tuple[str, str]]
 """Field lines in the order received: (lower-case name, value). Values are octets decoded as Latin-1."""
 
@@ -77,8 +79,23 @@ class RequestHead:
     """Byte-exact query without its "?"; None when there is no "?" at all."""
     headers: Headers
     client_ip: str = ""
-    country: str = ""
-    """ISO 3166-1 code the shell found for `client_ip`; "" when unknown."""
+    place: Place = NOWHERE
+    """What the shell found for `client_ip`."""
+    client_port: int = 0
+    """Source port of the connection; 0 when unknown."""
+    head_bytes: int = 0
+    """Size of the head, 0 where nobody measured it (`policy.limits.measured`)."""
+    head_fields: int = 0
+    """Field lines of the head, as they came."""
+    trusted: bool = False
+    """The peer is in one of the node's trusted networks: what it asks to be told of the inside, it is told."""
+    block: int | None = None
+    """Of a request that a node makes of itself for a slice of a large object: which block (`policy/slices.py`)."""
+
+    @property
+    def country(self) -> str:
+        """ISO 3166-1 code of the viewer's country; "" when unknown."""
+        return self.place.country
 
     @property
     def target(self) -> str:

@@ -12,6 +12,7 @@ from policy.index import Entry
 from policy.messages import Lines, RequestHead
 from policy.record import Cause, Outcome
 from policy.service import Behavior
+from policy.slices import Assembly, Block
 
 
 class Purpose(StrEnum):
@@ -83,10 +84,14 @@ class Fetch:
     sent_at: float = 0.0
     flight_key: str = ""
     """What others must ask for to wait on it: the cache key, and the range where one was passed on."""
+    reason: str = ""
+    """The gate's, where it asks for the page that its asker is shown instead."""
 
     @property
     def outcome(self) -> Outcome:
         """What the record says if its asker leaves before anything landed."""
+        if self.reason:
+            return Outcome.REFUSED
         return Outcome.PASS if self.purpose is Purpose.PASS else Outcome.MISS
 
 
@@ -98,10 +103,12 @@ class Join:
     fetch_id: int
     behavior: Behavior
     cause: Cause | None
+    reason: str = ""
+    """The gate's, as of a `Fetch`."""
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome.COLLAPSED
+        return Outcome.REFUSED if self.reason else Outcome.COLLAPSED
 
 
 @dataclass(slots=True)
@@ -120,10 +127,14 @@ class Serve:
     """The part of the stored body to send; None: all of it."""
     pieces: list[bytes | Span] | None = None
     """Of a multipart/byteranges answer: its framing and the parts of the stored body, in order."""
+    blocks: list[Block] | None = None
+    """Of an answer put together from slices: the blocks whose bytes follow, in order."""
     refresh: Fetch | None = None
     """To be started behind the viewer's back."""
     fetch_id: int = 0
     """The fill that brought it, for the record; 0 for a hit."""
+    reason: str = ""
+    """The gate's, where it is the page of a refusal."""
 
 
 @dataclass(slots=True)
@@ -137,9 +148,26 @@ class Relay:
     behavior: Behavior
     fetch_id: int
     body: bool = True
+    reason: str = ""
+    """As of a `Serve`."""
 
 
-Plan = Serve | Fetch | Join | Refuse
+@dataclass(slots=True)
+class Assemble:
+    """The answer is put together from blocks: ask the machine for each as `assembly` says, the opening one first.
+
+    `EdgeMachine.assembled` makes the head of what the opening block was answered with.
+    """
+
+    assembly: Assembly
+    behavior: Behavior
+    outcome: Outcome = Outcome.HIT
+    """What the record says while no block needed the parent; the first that does has the word."""
+    cause: Cause | None = None
+
+
+Decision = Serve | Fetch | Join | Refuse
+Plan = Decision | Assemble
 Answer = Serve | Relay | Fetch | Refuse
 
 
@@ -154,8 +182,14 @@ class Landing:
     """Keep (or share) the body that follows under this entry's id; None: relay it or throw it away."""
     prefix: int | None = None
     """The body that follows is kept behind the whole body of this entry: a part is being completed."""
+    coding: str = ""
+    """The content coding to put on the body that follows; "": as it comes."""
+    cut_at: int | None = None
+    """The body is broken off where it grows beyond so many bytes; None: however long it is."""
     dropped: list[int] = field(default_factory=list)
     """Entry ids whose bodies nobody will ask for again."""
+    changed: list[Entry] = field(default_factory=list)
+    """Stored responses whose heads or lifetimes are not what they were: a shell that keeps heads keeps them anew."""
 
 
 class PurgeKind(Enum):
@@ -184,3 +218,7 @@ class Purged:
     """Stored responses it took away or made stale."""
     dropped: list[int]
     """Entry ids whose bodies nobody will ask for again."""
+    changed: list[Entry] = field(default_factory=list)
+    """Stored responses it made stale."""
+    lasting: bool = True
+    """For the shell to say: False when it could not be made to outlive the process."""

@@ -4,6 +4,8 @@ A purge binds the fills in flight: they were asked for before it, so what they b
 already and not stored, and nobody joins them any more.
 """
 
+from collections.abc import Iterable
+
 from policy.deciding import Deciding
 from policy.flights import Flight
 from policy.index import Entry
@@ -30,8 +32,31 @@ class Purging(Deciding):
         if order.soft:
             for entry in entries:
                 entry.life = entry.life.made_stale(now)
-            return Purged(len(entries), [])
+            return Purged(len(entries), [], entries)
         return Purged(len(entries), [self._take_out(entry, Cause.PURGED) for entry in entries])
+
+    def restore(self, entries: Iterable[Entry]) -> list[int]:
+        """Take in, before anything else, what an earlier run left, oldest first; ids of what there is no room for."""
+        dropped = []
+        for entry in entries:
+            self._ids = max(self._ids, entry.id)
+            replaced = self.index.add(entry)
+            if replaced is not None:
+                self.room.pop(replaced.id, None)
+                dropped.append(replaced.id)
+            gone = [] if self.room.admit(entry) else [entry]
+            for one in (*gone, *self.room.take_pushed_out()):
+                self.index.remove(one, Cause.EVICTED)
+                dropped.append(one.id)
+            self.varying.update(name for name, _ in entry.selecting)
+        return dropped
+
+    def on_lost(self, entry: Entry) -> list[int]:
+        """The shell cannot give the body back: the response is not stored any more."""
+        if not entry.indexed:
+            return []
+        self.events += 1
+        return [self._take_out(entry, Cause.LOST)]
 
     def _bind_flights(self, order: PurgeOrder) -> None:
         """What is under way was asked for before the order: it is not stored, and nobody joins it any more."""

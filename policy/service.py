@@ -4,10 +4,11 @@ Everything here is configuration, read once. Nothing here is made per request.
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from policy.geo import Kind, kind_of
 from units import Bytes, Glob, Seconds, Settings
 
 ProfileName = Literal["rfc9111", "cloudfront", "fastly"]
@@ -87,29 +88,43 @@ class Key(Settings):
 
 
 class Geo(Settings):
-    """Which countries are served: ISO 3166-1 alpha-2 codes."""
+    """Which places are served: countries ("DE"), regions ("US-CA"), operators ("AS64500"), networks ("203.0.113.0/24").
+
+    The vendors' switches know countries only; the rest stands for what is written there as VCL or WAF rules.
+    """
 
     allow: tuple[str, ...] = ()
     """Only these are served. Empty: all but the denied ones."""
 
     deny: tuple[str, ...] = ()
-    """These are refused."""
+    """These are refused. Beside an `allow` of countries it narrows: regions, operators and networks, no countries."""
 
-    unknown: Literal["allow", "deny"] = "deny"
-    """What becomes of an address no country is known for."""
+    unknown: Literal["allow", "deny"] | None = None
+    """What becomes of an address no country is known for. Left out: the profile's, which is "deny", for cloudfront
+    "allow"."""
+
+    anonymous: Literal["allow", "deny"] = "allow"
+    """What becomes of an address that is known as an exit of a VPN, a proxy or Tor."""
+
+    hosting: Literal["allow", "deny"] = "allow"
+    """What becomes of an address that is known as a hosting provider's."""
 
     @field_validator("allow", "deny")
     @classmethod
-    def _codes(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
-        wrong = [code for code in codes if not (len(code) == 2 and code.isalpha() and code.isupper())]
+    def _entries(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [entry for entry in entries if kind_of(entry) is None]
         if wrong:
-            raise ValueError(f'wanted upper-case ISO 3166-1 codes such as "DE", not {", ".join(map(repr, wrong))}')
-        return codes
+            raise ValueError(
+                'wanted upper-case ISO 3166 codes such as "DE" or "US-CA", operators such as "AS64500" or networks '
+                f'such as "203.0.113.0/24", not {", ".join(map(repr, wrong))}'
+            )
+        return entries
 
     @model_validator(mode="after")
     def _one_list(self) -> Self:
-        if self.allow and self.deny:
-            raise ValueError("wanted allow or deny, not both: the vendors take one list")
+        both = [[entry for entry in entries if kind_of(entry) is Kind.COUNTRY] for entries in (self.allow, self.deny)]
+        if all(both):
+            raise ValueError("wanted countries in allow or in deny, not in both: the vendors take one list")
         return self
 
 
@@ -159,6 +174,11 @@ class Behavior(Settings):
     key: Key = Key()
     """What of the request enters the cache key."""
 
+    slice: Bytes | None = Field(default=None, ge=4096)
+    """Large objects are fetched and kept in blocks of this size, each for itself, so that a range needs its blocks only
+    and an object may be larger than the room. The origin must answer ranges and send a strong `ETag`; what does not is
+    kept as a whole. Fastly calls it segmented caching, and takes 1 MiB. Left out: objects are kept whole."""
+
     stale_while_revalidate: Seconds | None = None
     """Serve stale for so long while one request refreshes behind it, where the origin's answer does not say."""
 
@@ -179,17 +199,31 @@ class Behavior(Settings):
     response_headers_policy: ResponseHeadersPolicy = "none"
     """With cloudfront: a managed response headers policy by name: fields added to every answer."""
 
+    compress: bool = False
+    """With cloudfront: compress what the origin did not, for viewers who accept it; wants codings in the key
+    (`key.accept_encoding`, or a `cache_policy` that has them)."""
+
+    server_timing: Literal["off"] | Annotated[float, Field(ge=0, le=100)] = "off"
+    """With cloudfront: percent of answers that carry Server-Timing, beside those whose request has
+    `Pragma: server-timing`. "off": none does."""
+
     token: str | None = None
     """Name of a `[token.NAME]`; requests without a good one are refused with 403."""
 
     geo: Geo | None = None
-    """Countries served and refused; the gate stands before the cache."""
+    """Places served and refused; the gate stands before the cache."""
+
+    viewer_headers: tuple[str, ...] = ()
+    """Fields about the viewer that the origin is sent without their entering the key, such as
+    "CloudFront-Viewer-Country": the node writes them itself. (CloudFront: a custom origin request policy.)"""
 
     @model_validator(mode="after")
     def _one_recipe(self) -> Self:
         written = sorted({"ttl", "key"} & self.model_fields_set)
         if self.cache_policy != "none" and written:
             raise ValueError(f"wanted cache_policy or {' and '.join(written)}, not both: the policy sets them")
+        if self.compress and self.cache_policy == "none" and not self.key.accept_encoding:
+            raise ValueError('wanted key = { accept_encoding = ["gzip", "br"] } or a cache_policy with compress')
         return self
 
 

@@ -12,7 +12,10 @@ JSON = typer.Option("--json", help="JSON, for scripts.")
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="Example: [bold]cdnlab explain http://127.0.0.1:8081/live/multivariant.m3u8[/]")(explain)
+    app.command(
+        epilog="Examples: [bold]cdnlab explain http://127.0.0.1:8081/live/multivariant.m3u8[/]    "
+        "[bold]cdnlab explain /live/480p/media.m3u8 --node fra -H 'Range: bytes=0-99'[/]"
+    )(explain)
     app.command(
         epilog="Examples: [bold]cdnlab purge http://127.0.0.1:8081/live/480p/media.m3u8[/]    "
         "[bold]cdnlab purge --key live --soft[/]"
@@ -27,15 +30,16 @@ def explain(
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", help="A field of the request, such as 'Range: bytes=0-99'.")
     ] = None,
-    client: Annotated[str | None, typer.Option("--from", help="The viewer's IP address.")] = None,
+    method: Annotated[str, typer.Option("--method", help="The request's method.")] = "GET",
+    client: Annotated[str | None, typer.Option("--client-ip", "--from", help="The viewer's IP address.")] = None,
     runs: Annotated[Path, RUNS] = Path("runs"),
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Ask an edge what it would do with a URL now, and why."""
     from cdnlab import asking
 
-    headers = [*(header or ()), *([] if client is None else [f"{asking.CLIENT_IP}: {client}"])]
-    return asking.explain(asking.find(url, node=node, admin=admin, runs=runs), url, headers, as_json=as_json)
+    listener = asking.find(url, node=node, admin=admin, runs=runs)
+    return asking.explain(listener, url, header or [], method=method, client_ip=client, as_json=as_json)
 
 
 def purge(

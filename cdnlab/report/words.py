@@ -9,6 +9,7 @@ MEANING = {
     "expired": "stored, but no longer fresh",
     "evicted": "pushed out for room",
     "purged": "taken out by a purge",
+    "lost": "damaged or gone on disk",
     "vary": "stored only for other request fields",
     "uncacheable": "the origin forbade storing",
     "bypass": "the behavior does not cache",

@@ -4,9 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from mmdb_writer import MMDBWriter
 
 COMMANDS = (
     "up", "demo", "edge", "origin", "transcode", "init", "schema",
@@ -171,6 +174,27 @@ def test_doctor_as_json(tmp_path: Path) -> None:
     assert found["ffmpeg"]["found"]
     assert found["NVENC"]["verdict"] in ("good", "less")
     assert found["NVENC"]["found"] == "ten frames encoded" or found["NVENC"]["found"].startswith("refused: ")
+
+
+def test_doctor_tells_which_geo_databases_are_asked_and_of_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> list[dict[str, str]]:
+        told = json.loads(cdnlab("doctor", "--json", cwd=tmp_path).stdout)
+        return [one for one in told if one["what"] == "geo"]
+
+    (by_default,) = found()
+    assert by_default["verdict"] == "good" and by_default["found"].startswith("iptocc 3.")
+    for name, built_at in (("old.mmdb", 1_600_000_000.0), ("new.mmdb", time.time())):
+        monkeypatch.setattr("mmdb_writer.time", SimpleNamespace(time=lambda at=built_at: at))
+        MMDBWriter(database_type="Test-Country").to_db_file(str(tmp_path / name))
+    (tmp_path / "cdn.toml").write_text('[geo]\ndatabases = ["old.mmdb", "new.mmdb", "iptocc"]')
+    old, new, last = found()
+    assert old["verdict"] == "less" and "(Test-Country, 2020-09-13)" in old["found"] and "newer" in old["advice"]
+    assert new["verdict"] == "good" and new["found"].startswith("new.mmdb") and last["found"].startswith("iptocc")
+    (tmp_path / "cdn.toml").write_text('[geo]\ndatabases = ["gone.mmdb"]')
+    (bad,) = found()
+    assert bad["verdict"] == "less" and "gone.mmdb, No such file" in bad["found"]
 
 
 def test_doctor_fails_when_something_required_is_missing(tmp_path: Path) -> None:

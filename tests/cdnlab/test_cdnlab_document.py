@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from mmdb_writer import MMDBWriter
 
 from cdnlab.document import Loaded, parse, read
 from cdnlab.errors import BadDocument, BadUsage
@@ -38,12 +39,25 @@ BAD = [  # given                                                         then: l
     ('[[behavior]]\npath = "*"\ncache = "yes please"', "3:1", ['found "yes please"', "wanted true or false"]),
     ('[[behavior]]\nttl = { min = "1s" }', "1:1", ["behavior[0]: wanted the key 'path'"]),
     ('[[behavior]]\npath = "*"\ngeo = { allow = ["de"] }', "3:9", ["behavior[0].geo.allow", 'such as "DE"']),
-    ('[[behavior]]\npath = "*"\ngeo = { allow = ["DE"], deny = ["US"] }', "3:1", ["wanted allow or deny, not both"]),
+    ('[[behavior]]\npath = "*"\ngeo = { allow = ["DE"], deny = ["US"] }', "3:1", ["wanted countries in allow or in deny, not in both"]),
     ('[[node]]\nname = "a"\nmemory = "lots"', "3:1", ["node[0].memory", 'a size such as "64KiB"']),
     ('[[node]]\nname = "a"\nlisten = "8080"', "3:1", ["node[0].listen", 'an address such as "127.0.0.1:8080"']),
     ('[[node]]\nname = "a"\nmemory = "1MiB"\nlargest = "2MiB"', "1:1", ["wanted largest <= memory"]),
     ('[[node]]\nname = "a"\ntrusted = ["localhost"]', "3:1", ["node[0].trusted", "localhost"]),
     ('[geo]\ncountries = { "203.0.113.0/33" = "DE" }', "2:1", ["geo.countries", 'such as "203.0.113.0/24"']),
+    ('[geo]\ncountries = { "203.0.113.0/24" = "Germany" }', "2:1", ["203.0.113.0/24 is in 'Germany'", '"DE" or "US-CA"']),
+    ('[geo]\nasns = { "203.0.113.0/24" = 0 }', "2:1", ["geo.asns", "such as 64500"]),
+    ('[geo]\nhosting = ["203.0.113.1/24"]', "2:1", ["geo.hosting", "host bits set", 'such as "203.0.113.0/24"']),
+    ('[geo]\ndatabases = ["iptocc", "gone.mmdb"]', "2:24", ["geo.databases[1]", "gone.mmdb", "No such file", "wanted an MMDB file"]),
+    # a rule about what nobody tells would never apply
+    ('[[behavior]]\npath = "*"\ngeo = { deny = ["KP", "US-CA"] }', "3:23", ["geo.deny[1]", '"US-CA"', "wanted what [geo] knows", "iptocc knows countries only"]),
+    ('[[behavior]]\npath = "*"\ngeo = { allow = ["AS64500"] }', "3:18", ["geo.allow[0]", "wanted what [geo] knows"]),
+    ('[[behavior]]\npath = "*"\ngeo = { anonymous = "deny" }', "3:9", ["geo.anonymous", "wanted what [geo] knows"]),
+    # a field about the viewer is the node's own
+    ('[[behavior]]\npath = "*"\nviewer_headers = ["CloudFront-Viewer-Country"]', "3:19", ["viewer_headers[0]", 'profile = "rfc9111" write']),
+    ('profile = "cloudfront"\n[[behavior]]\npath = "*"\nkey = { headers = ["CloudFront-Viewer-City"] }', "4:20", ["key.headers[0]", "a field that nodes with", "Did you mean 'cloudfront-viewer-country'"]),
+    ('[[node]]\nname = "a"\ntrusted = ["10.0.0.1/8"]', "3:1", ["node[0].trusted", "host bits set", 'such as "203.0.113.0/24"']),
+    ('[[node]]\nname = "a"\nclient_from = ["X-Real-IP"]', "3:16", ["node[0].client_from[0]", "X-Forwarded-For"]),
     ("[token.viewer]\nparam = 't'", "1:1", ["token.viewer", "wanted exactly one of key and key_file"]),
     ("[load]\nviewers = 0", "2:1", ["load.viewers", "found 0", "greater than or equal to 1"]),
     ("origin = 3", "1:1", ["origin: found 3", "wanted a table"]),
@@ -144,6 +158,17 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert document.tokens["v"].key_file == tmp_path / "viewer.key"
     assert document.streams[0].source == str(tmp_path / "clip.mp4")
     assert (document.origin.vod, document.origin.storage) == (tmp_path / "vod", tmp_path / "media")
+
+
+def test_geo_databases_are_files_beside_it_or_iptocc(tmp_path: Path) -> None:
+    MMDBWriter(database_type="Test-Country").to_db_file(str(tmp_path / "country.mmdb"))
+    text = '[[behavior]]\npath = "*"\ngeo = { deny = ["AS64500"] }\n[geo]\ndatabases = ["country.mmdb", "iptocc"]'
+    # A file may know operators: what it holds is not read through for that.
+    assert load(text, tmp_path).document.geo.databases == (str(tmp_path / "country.mmdb"), "iptocc")
+    (tmp_path / "country.mmdb").write_bytes(b"country,network\n")
+    (complaint,) = complaints_of(text, tmp_path)
+    assert complaint.startswith("cdn.toml:5:14: geo.databases[0]: found ")
+    assert "country.mmdb, which is none or is damaged, wanted an MMDB file" in complaint
 
 
 def test_the_origin_cuts_as_the_encoder_is_told() -> None:

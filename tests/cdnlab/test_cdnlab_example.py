@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from cdnlab import example, schema
 from cdnlab.document import Document, parse
 from cdnlab.schema import _table
-from edge.settings import Node
+from edge.settings import Node, Whereabouts
 from loadtests.settings import Load
 from origin.settings import Origin
 from policy.service import Behavior, Token
@@ -36,8 +36,8 @@ def keys_in(data: Any, path: str = "") -> set[str]:
     for key, value in data.items():
         if path == "token.":
             key = "NAME"
-        # The table of countries is a value: its keys are the user's.
-        if isinstance(value, dict) and path + key != "geo.countries":
+        # The tables of networks are values: their keys are the user's.
+        if isinstance(value, dict) and path + key not in ("geo.countries", "geo.asns"):
             found |= keys_in(value, f"{path}{key}.")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for one in value:
@@ -83,6 +83,7 @@ def test_a_commented_default_is_the_default() -> None:
         "node": Node,
         "origin": Origin,
         "load": Load,
+        "geo": Whereabouts,
     }
     required: dict[str, Any] = {"behavior": {"path": "*"}, "token.viewer": {"key": "c2VjcmV0"}, "node": {"name": "a"}}
     samples = {
@@ -94,6 +95,8 @@ def test_a_commented_default_is_the_default() -> None:
         "geo",
         "lifetimes",
         "storage",
+        "asns",
+        "client_from",
     }  # left out, they follow something else
     section, compared = "", 0
     for line in example.text().splitlines():

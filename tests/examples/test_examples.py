@@ -116,6 +116,54 @@ def test_own_origin(tmp_path: Path) -> None:
 
 
 @pytest.mark.live
+def test_geo(tmp_path: Path) -> None:
+    """An origin that tells what it was told; viewers of every place in the file's tables."""
+    asked: list[tuple[str, str | None]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            country = self.headers["CloudFront-Viewer-Country"]
+            asked.append((self.path, country))
+            body = f"for {country}".encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None: ...
+
+    films = [  # address, status
+        ("203.0.113.9", 200), ("203.0.113.70", 403), ("203.0.113.200", 403), ("198.51.100.9", 403),
+        ("198.51.100.200", 200), ("192.0.2.9", 403), ("127.0.0.1", 403),
+    ]  # fmt: skip
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = with_free_ports(EXAMPLES / "geo" / "cdn.toml", tmp_path)
+        origin = f"http://127.0.0.1:{server.server_address[1]}"
+        with running(tmp_path, "edge", "--config", str(config), "--origin", origin, "--json", until="ready") as said:
+            urls = json.loads(said)
+
+            def viewer(path: str, ip: str) -> tuple[int, bytes]:
+                answer = ask(urls["url"] + path, headers={"CDNLab-Client-IP": ip, "CloudFront-Viewer-Country": "XX"})
+                return answer.status, answer.body
+
+            assert [(ip, viewer("/films/one.mp4", ip)[0]) for ip, _ in films] == films
+            for _ in range(2):
+                assert viewer("/start/", "203.0.113.9") == (200, b"for DE")
+                assert viewer("/start/", "198.51.100.9") == (200, b"for US")
+            assert viewer("/logo", "192.0.2.9") == viewer("/logo", "203.0.113.9") == (200, b"for KP")
+            explain = ["explain", "/films/one.mp4", "--client-ip", "198.51.100.9", "--admin", urls["admin"]]
+            told = subprocess.run(
+                [sys.executable, "-m", "cdnlab", *explain],
+                capture_output=True, text=True, check=True, timeout=30, env=os.environ | {"COLUMNS": "200"},
+            ).stdout  # fmt: skip
+            assert "refused: 403 geo: US-CA is denied" in told
+            assert "198.51.100.9: country US, region CA ([geo] countries 198.51.100.0/25); US-CA is denied" in told
+        server.shutdown()
+    assert asked == [("/films/one.mp4", None), ("/start/", "DE"), ("/start/", "US"), ("/logo", "KP")]
+
+
+@pytest.mark.live
 def test_vod(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     make = [find().path, "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=10", "-t", "3"]

@@ -262,7 +262,7 @@ def _stale_allowance(control: Directives, ask: Ask, rules: Rules, failed: str | 
 
 
 def updated(
-    old: View, *, control: Directives, vary: str | None, date: float, expires: float | None,
+    old: View, *, control: Directives, vary: str | None, date: float, expires: float | None, modified: float | None,
     age: float, sent_at: float, landed_at: float,
 ) -> View:  # fmt: skip
     """After a 304: what it says replaces what was said; what it does not mention stays (RFC 9111 §3.2)."""
@@ -272,6 +272,7 @@ def updated(
         vary=vary if vary is not None else old.vary,
         date=date,
         expires=expires if expires is not None else old.expires,
+        modified=modified if modified is not None else old.modified,
         age=age,
         sent_at=sent_at,
         landed_at=landed_at,

@@ -287,8 +287,8 @@ class World:
             return
         news = [
             updated(
-                old, control=view.control, vary=view.vary, date=view.date, expires=view.expires, age=view.age,
-                sent_at=view.sent_at, landed_at=view.landed_at,
+                old, control=view.control, vary=view.vary, date=view.date, expires=view.expires,
+                modified=view.modified, age=view.age, sent_at=view.sent_at, landed_at=view.landed_at,
             )
             for old in body.views
         ]  # fmt: skip

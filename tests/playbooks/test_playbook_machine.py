@@ -1,5 +1,7 @@
 """Playbooks: events in, plans out, no sockets and no clock but the one we hold."""
 
+from dataclasses import replace
+
 from policy import (
     Behavior,
     EdgeMachine,
@@ -16,6 +18,7 @@ from policy import (
     Serve,
     Service,
 )
+from policy.index import Entry
 from policy.record import Cause, Outcome
 
 START = 1_795_000_000.0
@@ -193,3 +196,51 @@ def test_one_who_waited_for_another_variant_may_get_a_stale_one_and_its_refresh_
     served = landing.answers[waiting.ticket]
     assert isinstance(served, Serve) and served.refresh is not None
     assert not edge.on_failure(served.refresh, Failure.RESET, START).answers and len(edge.flights) == 0
+
+
+def kept(edge: EdgeMachine, path: str, size: int = 0, **fields: str) -> Entry:
+    plan = edge.on_request(get(path), START)
+    assert isinstance(plan, Fetch)
+    landing = edge.on_response(plan, says(**{"cache_control": "max-age=60", **fields}), START)
+    edge.on_body_end(plan, size, START)
+    assert landing.store is not None
+    return landing.store
+
+
+def test_what_an_earlier_run_left_is_found_again_and_its_ids_are_not_given_twice() -> None:
+    before = machine()
+    left = [kept(before, "/a"), kept(before, "/v", vary="accept", surrogate_key="all")]
+    edge = machine()
+    assert edge.restore([replace(entry, indexed=False) for entry in left]) == []
+    assert isinstance(edge.on_request(get("/a"), START), Serve) and edge.varying == {"accept"}
+    assert edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEY, "all"), START).dropped == [left[1].id]
+    assert kept(edge, "/new").id > left[1].id
+
+
+def test_what_an_earlier_run_left_obeys_todays_room_and_of_one_key_the_latest_stays() -> None:
+    before = machine()
+    first, second = kept(before, "/a", 1000), kept(before, "/b", 1000)
+    third = replace(second, id=second.id + 1, indexed=False)
+    left = [replace(entry, indexed=False) for entry in (first, second)]
+    assert machine(room=2 * 2024, largest=4096).restore([*left, third]) == [second.id]
+    assert machine(room=2024, largest=4096).restore(left) == [first.id]
+    assert machine(room=2000, largest=4096).restore(left) == [first.id, second.id]
+
+
+def test_a_body_the_shell_has_lost_is_a_miss_and_the_cause_says_so() -> None:
+    edge = machine()
+    entry = kept(edge, "/a")
+    assert edge.on_lost(entry) == [entry.id] and edge.on_lost(entry) == []
+    assert edge.on_request(get("/a"), START).cause is Cause.LOST
+
+
+def test_the_shell_is_told_whose_heads_changed() -> None:
+    edge = machine()
+    entry = kept(edge, "/a", etag='"1"', surrogate_key="all")
+    assert edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEY, "all", soft=True), START + 1).changed == [entry]
+    question = edge.on_request(get("/a"), START + 2)
+    assert isinstance(question, Fetch)
+    assert edge.on_response(question, says(304, etag='"1"', cache_control="max-age=60"), START + 2).changed == [entry]
+    head = edge.on_request(get("/a", method="HEAD", cache_control="no-cache"), START + 3)
+    assert isinstance(head, Fetch)
+    assert edge.on_response(head, says(200, etag='"2"', cache_control="max-age=60"), START + 3).changed == [entry]

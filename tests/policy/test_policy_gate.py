@@ -1,12 +1,8 @@
-"""The gate: tokens and countries."""
-
-from ipaddress import ip_address
+"""The gate: tokens."""
 
 import pytest
 
-from policy.geo import CountryTable, address_of, why_refused
 from policy.key import drop_parameter
-from policy.service import Geo
 from policy.token import FastlyToken, Verdict
 
 # AUTH-4 of the vendor facts: key, path and expiry with both hashes.
@@ -64,27 +60,3 @@ DROPS = [
 @pytest.mark.parametrize(("query", "left"), DROPS)
 def test_the_token_leaves_the_query_and_nothing_else_does(query: str | None, left: str | None) -> None:
     assert drop_parameter(query, "token") == left
-
-
-GEO = [  # rule, country, refused?
-    (Geo(deny=("KP",), unknown="allow"), "KP", True),
-    (Geo(deny=("KP",), unknown="allow"), "DE", False),
-    (Geo(deny=("KP",), unknown="allow"), "", False),
-    (Geo(deny=("KP",)), "", True),
-    (Geo(allow=("DE", "FR")), "DE", False),
-    (Geo(allow=("DE", "FR")), "US", True),
-]
-
-
-@pytest.mark.parametrize(("rule", "country", "refused"), GEO)
-def test_geo(rule: Geo, country: str, refused: bool) -> None:
-    assert (why_refused(rule, country) is not None) is refused
-
-
-def test_the_longest_prefix_names_the_country() -> None:
-    table = CountryTable({"10.0.0.0/8": "DE", "10.1.0.0/16": "FR", "10.1.2.0/24": "US", "2001:db8::/32": "NL"})
-    for address, country in [("10.9.9.9", "DE"), ("10.1.9.9", "FR"), ("10.1.2.3", "US"), ("11.0.0.1", None)]:
-        assert table.country_of(ip_address(address)) == country
-    assert table.country_of(ip_address("2001:db8::1")) == "NL"
-    assert address_of("::ffff:10.1.2.3") == ip_address("10.1.2.3")  # unwrapped before the look-up
-    assert address_of("not an address") is None

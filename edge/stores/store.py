@@ -1,0 +1,55 @@
+"""The seam between a node and where its bodies lie.
+
+The machine decides what is stored; a store obeys, and says when it cannot. Whatever goes wrong in it (a full disk, a
+damaged file) costs a miss, never an error: nothing here raises but a bug. One loop calls it, in the machine's order.
+
+    landing.store          begin(entry)   ─► a Body that readers follow while it fills
+    filled, still indexed  keep(entry)       from now on it is a stored response
+    a hit                  look(entry)    ─► its Body, if it is at hand ...
+                           load(entry)    ─► ... else from further away; None: lost, which the machine is told
+    a 304, a soft purge    changed(entry)    its head is not what it was
+    dropped                drop(ids)
+    before a purge is
+    acknowledged           settled()         what was dropped or changed stays so, whatever becomes of the process
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from edge.bodies import Body
+from policy.index import Entry
+
+
+class Store(Protocol):
+    """The bodies of one node, by entry id; with some, their heads too."""
+
+    def recovered(self) -> list[Entry]:
+        """What an earlier run of this node left, least recently stored first; asked once, before anything else."""
+
+    def begin(self, entry: Entry) -> Body:
+        """The body that follows is this entry's. It may be read at once, and is nobody's to find after `drop`."""
+
+    def keep(self, entry: Entry) -> None:
+        """Its body is whole and the machine keeps it."""
+
+    def look(self, entry: Entry) -> Body | None:
+        """Its body, filling or whole, if that needs no waiting."""
+
+    async def load(self, entry: Entry) -> Body | None:
+        """Its whole body from further away; None when what is there is not what was kept."""
+
+    def changed(self, entry: Entry) -> None:
+        """The head of a kept entry was freshened or made stale."""
+
+    def drop(self, ids: Iterable[int]) -> None:
+        """Nobody will ask for these again; who reads one now reads on."""
+
+    async def settled(self) -> bool:
+        """Wait until every change so far would outlive the process. False when that could not be done."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Body bytes in memory, fills in flight included."""
+
+    async def close(self) -> None:
+        """Write what is still to be written, and let go."""
