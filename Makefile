@@ -11,7 +11,7 @@ FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg vers
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check live slow bench fuzz soak differential format docs clean
+.PHONY: help install dev demo test check live slow bench fuzz soak differential signers format docs clean
 
 help:  ## List the verbs
 	@awk -F ':.*## +' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ soak: dev  ## The demo's cluster under viewers and faults for ten minutes (SOAK_
 
 differential: dev  ## The same scripts through a real nginx, a real Varnish and our edge
 	$(BIN)/pytest tests/differential -m "slow or not slow" --timeout 600
+
+signers: dev  ## Tokens by the vendors' own JavaScript signers, which npm installs
+	npm install --prefix tests/signers --no-audit --no-fund --no-package-lock
+	$(BIN)/pytest tests/signers -m slow
 
 format: dev  ## Format and mend what ruff can mend
 	$(BIN)/ruff format .

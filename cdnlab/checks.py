@@ -1,7 +1,5 @@
 """What no model can see by itself: whether the parts of a settings file fit together."""
 
-import base64
-import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +12,9 @@ from edge.errors import BadDatabase
 from edge.settings import Node, Whereabouts
 from policy import matching
 from policy.geo import Kind, kind_of
-from policy.service import Behavior, Token
+from policy.service import Behavior
+from policy.token import scheme_of
+from policy.token.settings import CloudFront, Token
 from units import split_address
 from units.quantities import write_seconds
 from vendors import PROFILES
@@ -171,30 +171,51 @@ def _way(here: str, there: str, by_name: dict[str, Node], passed: frozenset[str]
     return []
 
 
+_NEW_KEY = {
+    "fastly": "head -c 32 /dev/urandom | base64",
+    "akamai": "openssl rand -hex 32",
+    "jwt": "head -c 32 /dev/urandom | base64",
+    "cat": "head -c 32 /dev/urandom | base64",
+}
+"""How to make a shared key of each scheme's."""
+
+
 def _keys(draft: Draft) -> Iterator[Finding]:
     for name, token in draft.tokens.items():
-        if token.key_file is not None:
-            file = draft.folder / token.key_file
-            path: KeyPath = ("token", name, "key_file")
-            try:
-                secret = file.read_bytes()
-            except OSError as error:
-                yield Finding(
-                    path, shown(str(token.key_file)), f"a file that can be read ({error.strerror or error})",
-                    f"A new key: head -c 32 /dev/urandom | base64 > {file}",
-                )  # fmt: skip
-                continue
-            found = shown(str(token.key_file))
+        recipe, keys = _NEW_KEY.get(token.scheme), token.texts()
+        if any("${" in text for text in keys.values()):
+            continue  # an unset variable: said already
+        if isinstance(token, CloudFront):
+            place: KeyPath = ("token", name, "keys")
         else:
-            path, secret, found = ("token", name, "key"), (token.key or "").encode(), "something else"
-            if token.key is not None and token.key.startswith("${"):
-                continue  # an unset variable: said already
+            place = ("token", name, "key" if token.key_file is None else "key_file")
+        unread = False
+        for key_id, file in token.files().items():
+            try:
+                keys[key_id] = (draft.folder / file).read_text(encoding="ascii")
+            except (OSError, UnicodeDecodeError) as error:
+                unread = True
+                why = error.strerror if isinstance(error, OSError) else "not text"
+                yield Finding(
+                    (*place, key_id) if key_id else place, shown(str(file)), f"a file that can be read ({why})",
+                    f"A new key: {recipe} > {draft.folder / file}" if recipe else "A public key in PEM.",
+                )  # fmt: skip
+        if unread:
+            continue
         try:
-            good = bool(base64.b64decode(secret.strip(), validate=True))
-        except (binascii.Error, ValueError):
-            good = False
-        if not good:
-            yield Finding(path, found, "a shared secret in base64", "A new one: head -c 32 /dev/urandom | base64")
+            scheme_of(token, keys)
+        except ModuleNotFoundError as error:
+            yield Finding(
+                ("token", name, "scheme"), shown(token.scheme), f"the Python package {error.name!r} to be installed",
+                "pip install 'cdnlab[tokens]'",
+            )  # fmt: skip
+        except ValueError as error:
+            found = ", ".join(shown(str(file)) for file in token.files().values()) or "something else"
+            why, _, wanted = str(error).rpartition("wanted ")
+            why = why.strip(" ,:")
+            hints = [f"{why[:1].upper()}{why[1:]}."] if why else []
+            hints += [f"A new one: {recipe}"] if recipe else []
+            yield Finding(place, found, wanted, " ".join(hints))
 
 
 def _behaviors(draft: Draft) -> Iterator[Finding]:

@@ -191,6 +191,7 @@ def _extras() -> list[Finding]:
         "report": "cdnlab report",
         "compress": "br beside gzip where a behavior compresses",
         "shared": "a cache tier that nodes share",
+        "tokens": "tokens of the schemes jwt and cat",
     }
     findings = []
     for extra, names in modules.items():
@@ -205,4 +206,5 @@ def _extras() -> list[Finding]:
 
 
 def _version(module: str) -> str:
-    return metadata.version(module.replace("_", "-"))
+    # PyJWT's module has another name than its distribution.
+    return metadata.version({"jwt": "PyJWT"}.get(module, module.replace("_", "-")))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from cdnlab import checks
 from cdnlab.complaints import complaints, nearest, shown, spelled
@@ -22,7 +22,8 @@ from edge.databases import IPTOCC
 from edge.settings import Node, Whereabouts
 from loadtests.settings import Load
 from origin.settings import Origin
-from policy.service import Behavior, ErrorPage, ProfileName, Service, Token
+from policy.service import Behavior, ErrorPage, ProfileName, Service
+from policy.token.settings import CloudFront, Token
 from transcode.settings import Stream
 from units import Settings
 
@@ -97,8 +98,9 @@ class Loaded:
         """The settings as run, every default filled in, and no secret: what came from the environment stays there."""
         values = self.document.model_dump(mode="json", by_alias=True)
         for token in values["token"].values():
-            if token["key"] is not None:
-                token["key"] = "(hidden)"
+            for secret in ("key", "salt"):
+                if token.get(secret):
+                    token[secret] = "(hidden)"
         for path, written in self.from_environment.items():
             inner: Any = values
             for step in path[:-1]:
@@ -208,9 +210,9 @@ def _salvage(data: dict[str, Any]) -> checks.Draft:
     """The parts of a bad document that are good by themselves, so that what is wrong between them is also said."""
     draft = checks.Draft(profile=str(data.get("profile", "rfc9111")))
 
-    def part(model: type[Any], value: Any) -> Any:
+    def part(model: Any, value: Any) -> Any:
         try:
-            return model.model_validate(value)
+            return model.validate_python(value) if isinstance(model, TypeAdapter) else model.model_validate(value)
         except ValidationError:
             return None
 
@@ -232,7 +234,7 @@ def _salvage(data: dict[str, Any]) -> checks.Draft:
     draft.node_names, draft.token_names = names("node"), names("token")
     tokens = data.get("token")
     for name, value in (tokens if isinstance(tokens, dict) else {}).items():
-        token = part(Token, value)
+        token = part(TypeAdapter(Token), value)
         if token is not None:
             draft.tokens[name] = token
     draft.origin = part(Origin, data.get("origin", {}))
@@ -242,10 +244,7 @@ def _salvage(data: dict[str, Any]) -> checks.Draft:
 
 def _anchored(document: Document, folder: Path) -> Document:
     """The document with its relative paths made absolute: the processes that read them may stand elsewhere."""
-    tokens = {
-        name: token if token.key_file is None else token.model_copy(update={"key_file": folder / token.key_file})
-        for name, token in document.tokens.items()
-    }
+    tokens = {name: _anchored_token(token, folder) for name, token in document.tokens.items()}
     streams = tuple(
         stream.model_copy(update={"source": str(folder / stream.source)})
         if checks.is_file_source(stream.source)
@@ -262,3 +261,15 @@ def _anchored(document: Document, folder: Path) -> Document:
     databases = tuple(name if name == IPTOCC else str(folder / name) for name in document.geo.databases)
     geo = document.geo.model_copy(update={"databases": databases})
     return document.model_copy(update={"tokens": tokens, "streams": streams, "origin": origin, "geo": geo})
+
+
+def _anchored_token(token: Token, folder: Path) -> Token:
+    absolute: dict[str, Any] = {}
+    if isinstance(token, CloudFront):
+        absolute["keys"] = {**token.keys, **{key_id: str(folder / file) for key_id, file in token.files().items()}}
+    elif token.key_file is not None:
+        absolute["key_file"] = folder / token.key_file
+    signing_key: Path | None = getattr(token, "signing_key", None)
+    if signing_key is not None:
+        absolute["signing_key"] = folder / signing_key
+    return token.model_copy(update=absolute)

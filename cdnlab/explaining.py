@@ -46,6 +46,8 @@ def _rules(told: dict[str, Any]) -> Rows:
     verdict = f"refused: {gate['refused']} {gate['reason']}" if gate["refused"] else "open"
     asks = f"asks for token {gate['token']}, " if gate["token"] else ""
     yield "gate", f"{verdict} ({asks.removesuffix(', ')})" if asks else verdict
+    if gate.get("check"):
+        yield "token", _checked(gate)
     yield "viewer", _placed(told["viewer"])
     if told["pages"]:
         yield "error pages", ", ".join(f"{p['status']}: {p['page']} as {p['response_status']}" for p in told["pages"])
@@ -154,3 +156,14 @@ def _plain(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(_plain(one) for one in value) or "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _checked(gate: dict[str, Any]) -> str:
+    """What a token's check found: "expired: found now 1767225607, wanted before 1767225600 (7.0 s past)"."""
+    text = str(gate["check"])
+    facts = [f"{word} {gate[word]}" for word in ("found", "wanted") if word in gate]
+    text += f": {', '.join(facts)}" if facts else ""
+    for word in ("past", "early"):
+        if f"seconds_{word}" in gate:
+            text += f" ({gate[f'seconds_{word}']:.1f} s {word})"
+    return text

@@ -56,6 +56,27 @@ class Reader:
         self.position += len(piece)
         return piece
 
+    async def read_whole(self, largest: int) -> bytes | None:
+        """All of the body once it is there; None when it is larger than `largest` bytes or breaks off."""
+        pieces, size = [], 0
+        try:
+            async for piece in self.read():
+                pieces.append(piece)
+                size += len(piece)
+                if size > largest:
+                    return None
+        except BodyBroken:
+            return None
+        return b"".join(pieces)
+
+    def again(self, position: int) -> "Reader":
+        """A reader of the same from `position` on; of a passing body nothing is left, and it breaks off."""
+        if self._body.kept:
+            return Reader(self._body, position)
+        gone = Body(kept=True)
+        gone.break_off()
+        return Reader(gone, 0)
+
     async def read_pieces(self, pieces: Sequence[bytes | Span]) -> AsyncIterator[bytes]:
         """The framing and the parts of a multipart answer, in order."""
         for wanted in pieces:
@@ -120,6 +141,14 @@ class Body:
         """Readers who have read all that came and wait for more."""
         self._patience = LAGGING_S
         """Seconds that they will still wait for those behind."""
+
+    @classmethod
+    def of(cls, octets: bytes) -> "Body":
+        """One that is whole already."""
+        body = cls(kept=True)
+        body.write(octets)
+        body.finish()
+        return body
 
     def write(self, chunk: bytes) -> None:
         self.size_bytes += len(chunk)

@@ -17,7 +17,7 @@ from edge.codings import ENCODERS
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
 from edge.parents import Parents
-from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers, request_record
+from edge.recording import READ_BY_POLICY, SECRETS, answered, fetch_record, kept_headers, request_record
 from edge.settings import Limits
 from edge.slicing import Answered, Slicing
 from edge.stores import MemoryStore, Store
@@ -34,6 +34,7 @@ from policy.place import NOWHERE
 from policy.plan import Assemble, Decision, Failure, Fetch, Landing, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
 from policy.record import FetchRecord, PurgeRecord, RequestRecord
 from policy.storing import content_length
+from policy.token.propagation import LARGEST, Propagation
 
 logger = logging.getLogger("cdnlab.edge")
 
@@ -71,6 +72,7 @@ class Driver:
         self._hints: dict[int, Callable[[int, Lines], None]] = {}
         """Ticket -> how its viewer is sent an interim response, where its connection can carry one."""
         self._fills: set[asyncio.Task[None]] = set()
+        self._secret = SECRETS | machine.gate.headers
         behaviors = machine.service.behaviors
         self._keying = READ_BY_POLICY | {name.lower() for behavior in behaviors for name in behavior.key.headers}
         if any(behavior.key.cookies != "none" for behavior in behaviors):
@@ -87,11 +89,10 @@ class Driver:
         now = self.clock()
         told = self._explained(request, scope, now)
         plan = self.machine.on_request(request, now)
-        # Not the plan's, which may be that of a page shown instead: the secret is in what was asked for.
-        behavior = self.machine.matcher.behavior_of(request.path)
+        public, carries = self._public(request, refused=isinstance(plan, Refuse))
         record = request_record(
-            self.name, self.machine.events, now, request, plan,
-            secret=self.machine.gate.secret_parameter(behavior),
+            self.name, self.machine.events, now, public, plan,
+            params=self.machine.gate.params,
             viewers=self.machine.service.gate,
         )  # fmt: skip
         viewer = Viewer(receive, scope.get("extensions", {}).get(INTERIM))
@@ -107,6 +108,9 @@ class Driver:
             if given is None:
                 record.aborted = True
                 return
+            answer, reader = given
+            if carries is not None and not isinstance(answer, Refuse):
+                given = await self._carrying(carries, answer, reader)
             await self._deliver(*given, record, send, viewer, told, slicing)
         except Left as left:
             record.aborted = True
@@ -118,7 +122,7 @@ class Driver:
                 slicing.leave()
             if given is not None and given[1] is not None:
                 given[1].leave()
-            self.write(record, request)
+            self.write(record, public)
 
     async def _answered(
         self, request: RequestHead, plan: Plan, viewer: Viewer, body: AsyncIterator[bytes] | None
@@ -163,8 +167,9 @@ class Driver:
         now = self.clock()
         plan = self.machine.on_request(request, now)
         record = request_record(
-            self.name, self.machine.events, now, request, plan, secret=None, viewers=self.machine.service.gate
-        )
+            self.name, self.machine.events, now, request, plan, params=self.machine.gate.params,
+            viewers=self.machine.service.gate,
+        )  # fmt: skip
         given: Answered | None = None
         try:
             given = await self._answered(request, plan, viewer, None)
@@ -178,7 +183,7 @@ class Driver:
                 self.write(record, request)
 
     def write(self, record: RequestRecord, request: RequestHead) -> None:
-        record.headers = kept_headers(request, self._keying | self.machine.varying)
+        record.headers = kept_headers(request, self._keying | self.machine.varying, self._secret)
         record.duration_ms = round((self.clock() - record.at) * 1000, 3)
         self._log.add(record)
 
@@ -205,6 +210,25 @@ class Driver:
         told = self.machine.unreadable(status, reason, self.clock())
         lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told.headers]
         return told.status, lines, told.body
+
+    def _public(self, request: RequestHead, *, refused: bool) -> tuple[RequestHead, Propagation | None]:
+        """The request without its token, as it is recorded, and how its answer takes that token on."""
+        gate, behavior = self.machine.gate, self.machine.behavior_of(request)
+        return gate.stripped(request, behavior), None if refused else gate.propagation(request, behavior)
+
+    async def _carrying(self, carries: Propagation, answer: Serve | Relay, reader: Reader | None) -> Answered:
+        """The answer with the viewer's token on its way to the children; the stored one stays as it is."""
+        if isinstance(answer, Serve) and answer.blocks is not None:
+            return answer, reader
+        if reader is None or not carries.rewrites(answer.status, answer.headers):
+            return replace(answer, headers=carries.head(answer.status, answer.headers)), reader
+        start = reader.position
+        stored = await reader.read_whole(LARGEST)
+        reader.leave()
+        if stored is None:
+            return answer, reader.again(start)
+        body = Body.of(carries.body(stored))
+        return replace(answer, headers=carries.head(answer.status, answer.headers, body.size_bytes)), Reader(body, 0)
 
     def _explained(self, request: RequestHead, scope: Scope, now: float) -> bytes | None:
         """What `explain` says of this request before it is decided, for a trusted client who asks; one line of JSON."""
@@ -316,7 +340,9 @@ class Driver:
         except BaseException:
             exchange.close()
             raise
-        record = fetch_record(self.name, fetch, self.machine.events, now, exchange.head, "")
+        record = fetch_record(
+            self.name, fetch, self.machine.events, now, exchange.head, "", params=self.machine.gate.params
+        )
         record.parent = exchange.parent
         relayed = any(isinstance(answer, Relay) and answer.body for answer in landing.answers.values())
         body = self.store.begin(landing.store) if landing.store is not None else Body(kept=False)
@@ -343,9 +369,7 @@ class Driver:
             why = None
         except UpstreamFailed as failed:
             why = failed.why
-            logger.warning(
-                "%s: %s broke off after %d bytes: %s", self.name, fetch.request.target, body.size_bytes, failed
-            )
+            logger.warning("%s: %s broke off after %d bytes: %s", self.name, record.url, body.size_bytes, failed)
         finally:
             exchange.close()
             self._ended(fetch, body, record, why)
@@ -369,7 +393,7 @@ class Driver:
             for waiter in flight.waiters if flight is not None else ():
                 future = self._waiting.get(waiter.ticket)
                 if future is not None and not future.done():
-                    future.set_exception(EdgeError(f"the landing of {fetch.request.target} failed: {error!r}"))
+                    future.set_exception(EdgeError(f"the landing of {fetch.request.path} failed: {error!r}"))
             raise
 
     def _ended(self, fetch: Fetch, body: Body, record: FetchRecord, why: Failure | None) -> None:
@@ -395,7 +419,8 @@ class Driver:
     def _failed(self, fetch: Fetch, why: Failure) -> None:
         now = self.clock()
         landing = self.machine.on_failure(fetch, why, now)
-        self._log.add(fetch_record(self.name, fetch, self.machine.events, now, None, why.value))
+        params = self.machine.gate.params
+        self._log.add(fetch_record(self.name, fetch, self.machine.events, now, None, why.value, params=params))
         self._settle(landing, None)
 
     def _settle(self, landing: Landing, body: Body | None) -> None:

@@ -24,14 +24,14 @@ class UpstreamFailed(EdgeError):
 
 @dataclass
 class BadKeyFile(EdgeError):
-    """A token's secret cannot be read."""
+    """A token's key cannot be read, or is none."""
 
     where: str
     path: str
     why: str
 
     def __str__(self) -> str:
-        return f"{self.where}: found {self.path!r} ({self.why}), wanted a file that holds a base64 secret."
+        return f"{self.where}: found {self.path!r} ({self.why}), wanted a key of the token's scheme."
 
 
 @dataclass

@@ -12,7 +12,7 @@ from edge.checking import keep_checking
 from edge.clock import Clock
 from edge.codings import ENCODERS
 from edge.driver import Driver
-from edge.errors import BadKeyFile
+from edge.keys import read_keys
 from edge.log import RecordLog
 from edge.parents import Parent, Parents
 from edge.settings import Node, Whereabouts
@@ -24,7 +24,6 @@ from policy.client import ClientField
 from policy.machine import EdgeMachine
 from policy.profile import RFC9111, Profile, Waits
 from policy.service import Service
-from policy.token import FastlyToken
 
 logger = logging.getLogger("cdnlab.edge")
 
@@ -56,7 +55,7 @@ async def serve(
     PortInUse, BadKeyFile and BadDatabase are raised before anything is served.
     """
     service = service.model_copy(update={"name": node.name, "room": node.memory, "largest": node.largest})
-    gate = ServiceGate(service, read_secrets(service))
+    gate = ServiceGate(service, read_keys(service))
     believed = _BELIEVED[service.gate] if node.client_from is None else node.client_from
     who = Viewers(geo or Whereabouts(), trusted=node.trusted, believed=believed)
     viewers = bind(node.listen, f"node {node.name}: listen")
@@ -102,20 +101,3 @@ def parents_of(node: Node, waits: Waits, urls: Sequence[str]) -> Parents:
 def _request_id() -> str:
     """56 characters as CloudFront's are, the last two "=="."""
     return randomness.token_urlsafe(40) + "=="
-
-
-def read_secrets(service: Service) -> dict[str, str]:
-    """Base64 keys by token name, from the settings or the files they name; BadKeyFile when one is no key."""
-    secrets: dict[str, str] = {}
-    for name, token in service.tokens.items():
-        where = f"token.{name}"
-        try:
-            key = token.key if token.key is not None else Path(str(token.key_file)).read_text(encoding="ascii").strip()
-            FastlyToken(key)
-        except OSError as error:
-            raise BadKeyFile(f"{where}.key_file", str(token.key_file), error.strerror or str(error)) from error
-        except ValueError as error:
-            # Never the value itself: it may be a key with a typing error.
-            raise BadKeyFile(where, str(token.key_file or "key"), str(error)) from error
-        secrets[name] = key
-    return secrets

@@ -128,10 +128,14 @@ class Answering:
         return FailureAnswer(why.status if status is None else status, "")
 
     def refusal(
-        self, status: int, reason: str, behavior: Behavior, outcome: Outcome, now: float, words: str = ""
-    ) -> Refuse:
-        """An answer of our own making, with a page or a line that says why."""
+        self, status: int, reason: str, behavior: Behavior, outcome: Outcome, now: float, words: str = "",
+        page: tuple[str, str] | None = None,
+    ) -> Refuse:  # fmt: skip
+        """An answer of our own making, with a page or a line that says why; `page`: another's content type and body."""
         lines, body = self._signer.own(status, reason, words, outcome, now)
+        if page is not None:
+            lines = [("content-type", page[0]) if name == "content-type" else (name, value) for name, value in lines]
+            body = page[1]
         return Refuse(
             status, reason, lines, behavior, outcome, body=b"" if status == 204 else body.encode(), words=words
         )

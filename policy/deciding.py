@@ -4,7 +4,6 @@ See `policy/machine.py` for the theory and the table.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from typing import TypeVar
 
 from cachetools import LRUCache
@@ -16,7 +15,7 @@ from policy.flights import Flight, FlightTable, Waiter
 from policy.forward import conditional, for_the_rest, forwarded, has_body, has_conditions, hops_left, visited
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
-from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding, with_viewer_fields
+from policy.key import cache_key, plain_key, with_reduced_coding, with_viewer_fields
 from policy.limits import UNLIMITED, request_over, with_short_cookies
 from policy.matching import Matcher
 from policy.messages import RequestHead
@@ -29,6 +28,7 @@ from policy.service import Behavior, ErrorPage, Service
 from policy.settling import settled
 from policy.slices import Assembly, Versions
 from policy.storing import forwards_cookies
+from policy.token.scheme import split_path
 
 DECISIVE = frozenset(
     {
@@ -111,7 +111,7 @@ class Deciding:
     def on_request(self, request: RequestHead, now: float) -> Plan:
         """What to do with a request that arrived at `now`."""
         self.events += 1
-        behavior = self.matcher.behavior_of(request.path)
+        behavior = self.behavior_of(request)
         if self.profile.limits is not None:
             over = request_over(request, self.profile.limits)
             if over is not None:
@@ -119,7 +119,8 @@ class Deciding:
         too_much = self._excess(request)
         if too_much is not None:
             return self._refuse(too_much.status, too_much.reason, behavior, now)
-        key_of = self._plain.get(id(behavior)) if request.method == "GET" else None
+        in_path = bool(self.gate.prefixes) and request.path.startswith(self.gate.prefixes)
+        key_of = self._plain.get(id(behavior)) if request.method == "GET" and not in_path else None
         if key_of is not None:
             served = self._plain_hit(request, behavior, key_of(request), now)
             if served is not None:
@@ -130,13 +131,11 @@ class Deciding:
             return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
         refusal = self.barred(request, behavior) or self.gate.refusal(request, behavior, now)
         if refusal is not None:
-            refused = self._refuse(refusal.status, refusal.reason, behavior, now)
+            refused = self._refuse(refusal.status, refusal.reason, behavior, now, page=refusal.page)
             if not (refusal.paged and self._pages):
                 return refused
             return self._paged(refused, self.seen(request), self._next_id(), now, refused=refusal.reason)
-        secret = self.gate.secret_parameter(behavior)
-        if secret is not None:
-            request = replace(request, query=drop_parameter(request.query, secret))
+        request = self.gate.stripped(request, behavior)
         key_of = self._guarded.get(id(behavior)) if request.method == "GET" else None
         if key_of is not None:
             served = self._plain_hit(request, behavior, key_of(request), now)
@@ -147,6 +146,13 @@ class Deciding:
             return Assemble(Assembly(request, behavior, behavior.slice), behavior)
         ticket = self._next_id()
         return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+
+    def behavior_of(self, request: RequestHead) -> Behavior:
+        """The behavior that rules a request, by its path proper: a token that stands in the path is not looked at."""
+        for prefix in self.gate.prefixes:
+            if request.path.startswith(prefix):
+                return self.matcher.behavior_of(split_path(request.path, prefix)[1])
+        return self.matcher.behavior_of(request.path)
 
     def seen(self, request: RequestHead) -> RequestHead:
         """The request as key, rules and origin see it: cookies that are not too long, its codings reduced, what it says
@@ -343,8 +349,9 @@ class Deciding:
         now: float,
         outcome: Outcome = Outcome.REFUSED,
         words: str = "",
+        page: tuple[str, str] | None = None,
     ) -> Refuse:
-        return self._answering.refusal(status, reason, behavior, outcome, now, words)
+        return self._answering.refusal(status, reason, behavior, outcome, now, words, page)
 
     def _pass(
         self,

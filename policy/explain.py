@@ -8,7 +8,7 @@ from policy.access import Refusal
 from policy.geo import Rule
 from policy.index import Entry
 from policy.judging import Judgement, Way
-from policy.key import drop_parameter, further_parts, keyed_query
+from policy.key import further_parts, keyed_query
 from policy.machine import EdgeMachine
 from policy.messages import RequestHead, ResponseHead
 from policy.reading import Reader
@@ -20,12 +20,9 @@ from policy.slices import Assembly
 
 def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str, Any]:
     """Facts as JSON values; instants are seconds from now (negative: past; None: never)."""
-    behavior = machine.matcher.behavior_of(request.path)
+    behavior = machine.behavior_of(request)
     refusal = machine.barred(request, behavior) or machine.gate.refusal(request, behavior, now)
-    secret = machine.gate.secret_parameter(behavior)
-    if secret is not None:
-        request.query = drop_parameter(request.query, secret)
-    request = machine.seen(request)
+    request = machine.seen(machine.gate.stripped(request, behavior))
     if behavior.slice is not None:
         request = Assembly(request, behavior, behavior.slice).opening_request()
     judgement = machine.judged(request, behavior, now)
@@ -37,7 +34,11 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
         "behavior": behavior.model_dump(mode="json", exclude_defaults=True, exclude={"token"})
         | {"path": behavior.path},
         "gate": {"token": behavior.token, "country": request.country or None}
-        | ({"refused": refusal.status, "reason": refusal.reason} if refusal else {"refused": None}),
+        | (
+            {"refused": refusal.status, "reason": refusal.reason} | (refusal.facts or {})
+            if refusal
+            else {"refused": None}
+        ),
         "viewer": _viewer(request, behavior),
         "key": key,
         **_key_parts(request, behavior),

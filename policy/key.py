@@ -13,14 +13,6 @@ SLICE = "\nslice: "
 """What stands in a key before the number of a block; always last."""
 
 
-def drop_parameter(query: str | None, name: str) -> str | None:
-    """The query without that parameter, all else byte for byte; None when nothing is left."""
-    if query is None or name not in query:
-        return query
-    kept = [part for part in query.split("&") if part.partition("=")[0] != name]
-    return "&".join(kept) or None
-
-
 def keyed_query(query: str | None, behavior: Behavior) -> str | None:
     """The part of the query that enters the key, in the order received."""
     wanted, unwanted = behavior.key.query, behavior.key.query_except

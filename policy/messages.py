@@ -5,6 +5,7 @@ Bodies never come here: the machine deals in heads, sizes and instants.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from policy.place import NOWHERE, Place
 
@@ -106,6 +107,14 @@ class RequestHead:
     def url(self) -> str:
         return f"{self.scheme}://{self.host}{self.target}"
 
+    def asking(self, path: str, query: str | None, headers: Headers) -> "RequestHead":
+        """The same request for another target with other fields: as `dataclasses.replace`, in a quarter of its time."""
+        return RequestHead(self.method, self.scheme, self.host, path, query, headers, *_REST(self))
+
+
+_REST = attrgetter(*RequestHead.__slots__[6:])
+"""Everything of a request behind its header section, however much that will be."""
+
 
 @dataclass(slots=True)
 class ResponseHead:
@@ -137,11 +146,11 @@ def end_to_end(headers: Headers) -> Headers:
 
 def target_of(url: str) -> RequestHead:
     """A GET for a URL or a path, without header fields, as the key function wants it."""
-    rest = url.partition("://")[2]
+    scheme, _, rest = url.partition("://")
     if rest:
         host, slash, target = rest.partition("/")
         target = slash + target or "/"
     else:
-        host, target = "", url
+        scheme, host, target = "http", "", url
     path, mark, query = target.partition("?")
-    return RequestHead("GET", "http", host, path, query if mark else None, Headers())
+    return RequestHead("GET", scheme, host, path, query if mark else None, Headers())

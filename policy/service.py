@@ -3,12 +3,12 @@
 Everything here is configuration, read once. Nothing here is made per request.
 """
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from policy.geo import Kind, kind_of
+from policy.token.settings import Token
 from units import Bytes, Glob, Seconds, Settings
 
 ProfileName = Literal["rfc9111", "cloudfront", "fastly"]
@@ -128,34 +128,6 @@ class Geo(Settings):
         return self
 
 
-class Token(Settings):
-    """A signed-URL scheme, checked at the edge before the cache and kept out of the cache key."""
-
-    scheme: Literal["fastly"] = "fastly"
-    """`fastly`: `?token=<expiry>_<hex HMAC of path + expiry>`, the pattern of Fastly's VCL tutorial."""
-
-    key: str | None = None
-    """The shared secret, base64. Prefer `key_file` or `${ENVIRONMENT_VARIABLE}` to a secret in this file."""
-
-    key_file: Path | None = None
-    """A file that holds the shared secret, base64."""
-
-    param: str = "token"
-    """The query parameter that carries the token; it reaches neither the cache key nor the origin."""
-
-    hash: Literal["sha1", "sha256"] = "sha256"
-    """The HMAC's hash."""
-
-    expired_status: int = Field(default=403, ge=400, le=499)
-    """The status for a token that was good once. Fastly's tutorial answers 410."""
-
-    @model_validator(mode="after")
-    def _one_key(self) -> Self:
-        if (self.key is None) == (self.key_file is None):
-            raise ValueError("wanted exactly one of key and key_file")
-        return self
-
-
 class Behavior(Settings):
     """How requests for one set of paths are answered; the first behavior that matches a request rules it."""
 
@@ -208,7 +180,7 @@ class Behavior(Settings):
     `Pragma: server-timing`. "off": none does."""
 
     token: str | None = None
-    """Name of a `[token.NAME]`; requests without a good one are refused with 403."""
+    """Name of a `[token.NAME]`; requests without a good one are refused."""
 
     geo: Geo | None = None
     """Places served and refused; the gate stands before the cache."""

@@ -40,6 +40,10 @@ class Replayed:
 class RecordedGate:
     """Says what the live gate said: the record holds its verdict, not the token."""
 
+    prefixes: tuple[str, ...] = ()
+    params: frozenset[str] = frozenset()
+    headers: frozenset[str] = frozenset()
+
     def __init__(self) -> None:
         self.record: Requested | None = None
 
@@ -55,7 +59,10 @@ class RecordedGate:
         too_large = record is not None and record.outcome is Outcome.REFUSED and record.reason.startswith("limit:")
         return Refusal(record.status, record.reason) if too_large and record is not None else None
 
-    def secret_parameter(self, behavior: Behavior) -> str | None:
+    def stripped(self, request: RequestHead, behavior: Behavior) -> RequestHead:
+        return request
+
+    def propagation(self, request: RequestHead, behavior: Behavior) -> None:
         return None
 
 

@@ -70,7 +70,7 @@ BAD = [  # given                                                    then: words 
     (["load"], ["no cluster is running"]),
     (["load", "--edge", "fra"], ["--edge", "name=url"]),
     (["sign", "http://127.0.0.1/x", "--config", "two.toml"], ["no token is asked of /x"]),
-    (["sign", "/x", "--config", "two.toml", "--for", "ever"], ["--for: found 'ever'", "a duration"]),
+    (["sign", "/x", "--config", "two.toml", "--for", "ever"], ["--ttl: found 'ever'", "a duration"]),
     (["sign", "/x", "--config", "two.toml", "--token", "viewr"], ["--token: found 'viewr'"]),
     (["demo", "--duration", "soon"], ["--duration: found 'soon'"]),
 ]
@@ -107,7 +107,8 @@ def test_init_writes_once(tmp_path: Path) -> None:
 
 
 def test_a_signed_url_opens_the_gate_it_is_for(tmp_path: Path) -> None:
-    from policy.token import FastlyToken, Verdict
+    from policy.messages import target_of
+    from policy.token import FastlyToken
 
     (tmp_path / "cdn.toml").write_text('[[behavior]]\npath="*"\ntoken="v"\n[token.v]\nkey="${KEY}"\nparam="t"\n')
     done = cdnlab(
@@ -117,9 +118,14 @@ def test_a_signed_url_opens_the_gate_it_is_for(tmp_path: Path) -> None:
     base, _, query = told["url"].partition("?")
     assert base == "http://h:1/live/multivariant.m3u8"
     token = FastlyToken("c2VjcmV0", param="t")
-    assert token.check("/live/multivariant.m3u8", query, told["expires_at"] - 1) is Verdict.GOOD
-    assert token.check("/live/multivariant.m3u8", query, told["expires_at"]) is Verdict.EXPIRED
-    assert token.check("/live/other.m3u8", query, told["expires_at"] - 1) is Verdict.FORGED
+    assert token.check(target_of(told["url"]), told["expires_at"] - 1) is None
+    for url, now, why in (
+        (told["url"], told["expires_at"], "expired"),
+        (f"http://h:1/live/other.m3u8?{query}", told["expires_at"] - 1, "signature does not match"),
+    ):
+        denial = token.check(target_of(url), now)
+        assert denial is not None
+        assert denial.verdict.value == why
     unset = cdnlab("sign", "/x", cwd=tmp_path)
     assert unset.returncode == 2
     assert "cdn.toml:5:1: token.v.key" in unset.stderr

@@ -9,8 +9,9 @@ import pytest
 from policy.machine import EdgeMachine
 from policy.profile import RFC9111, Profile
 from policy.record import Outcome
-from policy.service import Behavior, Geo, Service, Token, Ttl
+from policy.service import Behavior, Geo, Service, Ttl
 from policy.token import FastlyToken
+from policy.token.settings import Fastly
 from replay import read_trace, replay_node
 from tests.kit.http import ask
 from tests.kit.node import Running, running_node
@@ -25,7 +26,7 @@ RULES = (
     Behavior(path="/sliced*", slice="4KiB"),
     Behavior(path="*", geo=Geo(deny=("KP",), unknown="allow")),
 )
-SETTINGS = {"tokens": {"viewer": Token(key=SECRET)}}
+SETTINGS = {"tokens": {"viewer": Fastly(key=SECRET, propagate="query")}}
 
 
 async def misbehaving(asked: Asked, writer: asyncio.StreamWriter) -> None:
@@ -76,6 +77,7 @@ async def viewer(node: Running, number: int) -> None:
                 "/vary.bin",
                 "/pass/x",
                 "/guarded/y",
+                "/guarded/p.m3u8",
                 "/lost",
                 "/part.bin",
                 "/sliced.mp4",
@@ -117,6 +119,7 @@ def test_every_line_of_a_live_run_is_the_same_in_the_replay(tmp_path: Path, prof
                 "/vary.bin",
                 "/pass/x",
                 "/guarded/y",
+                "/guarded/p.m3u8",
                 "/part.bin",
                 "/sliced.mp4",
             ):

@@ -12,7 +12,8 @@ from policy.place import Place
 from policy.plan import Fetch, Join, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile
 from policy.record import Outcome
-from policy.service import Behavior, ErrorPage, Geo, Key, Service, Token
+from policy.service import Behavior, ErrorPage, Geo, Key, Service
+from policy.token.settings import Fastly
 from replay import read_trace, replay_node
 from tests.kit.http import ask as ask_url
 from tests.kit.node import running_node
@@ -191,7 +192,7 @@ def test_pages_and_viewer_fields_on_the_wire_and_replayed(tmp_path: Path) -> Non
         Behavior(path="/signed/*", geo=Geo(deny=("KP",)), token="viewer"),
         Behavior(path="*", geo=Geo(deny=("KP",))),
     )
-    settings = {"error_pages": PAGES, "tokens": {"viewer": Token(key="c2VjcmV0IG9mIHRoZSB0ZXN0cw==")}}
+    settings = {"error_pages": PAGES, "tokens": {"viewer": Fastly(key="c2VjcmV0IG9mIHRoZSB0ZXN0cw==")}}
     geo = Whereabouts(
         countries={"203.0.113.0/24": "DE", "198.51.100.0/24": "KP", "192.0.2.0/25": "US-CA", "192.0.2.128/25": "US-NY"},
         asns={"192.0.2.0/24": 64500},
