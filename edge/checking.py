@@ -17,10 +17,13 @@ async def keep_checking(upstream: Upstream, check: HealthCheck, checked: Callabl
     """
     loop = asyncio.get_running_loop()
     due = loop.time()
-    while True:
-        checked(await _is_well(upstream, check))
-        due = max(due + check.interval, loop.time())
-        await asyncio.sleep(due - loop.time())
+    try:
+        while True:
+            checked(await _is_well(upstream, check))
+            due = max(due + check.interval, loop.time())
+            await asyncio.sleep(due - loop.time())
+    finally:
+        await upstream.close()
 
 
 async def _is_well(upstream: Upstream, check: HealthCheck) -> bool:
