@@ -1,5 +1,6 @@
 """The operator's side of a node, on a listener of its own: health, explain, purge."""
 
+import hmac
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,10 +48,10 @@ def purge_order(values: Any) -> PurgeOrder:
     return PurgeOrder(kind, value, soft=soft)
 
 
-def admin_app(driver: Driver, viewers: Viewers, *, url: str) -> Starlette:
+def admin_app(driver: Driver, viewers: Viewers, *, url: str, token: str | None = None) -> Starlette:
     """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE, POST /purge.
 
-    `url`: where viewers come.
+    `url`: where viewers come. `token`: what all but healthz ask for as a bearer token (RFC 6750).
     """
     own = urlsplit(url).netloc
     machine = driver.machine
@@ -70,7 +71,13 @@ def admin_app(driver: Driver, viewers: Viewers, *, url: str) -> Starlette:
             }
         )
 
+    def is_stranger(request: Request) -> bool:
+        given = request.headers.get("authorization", "")
+        return token is not None and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+
     async def explain_url(request: Request) -> Response:
+        if is_stranger(request):
+            return _unknown()
         url = request.query_params.get("url", "")
         if not (url.startswith("/") or urlsplit(url).scheme in ("http", "https")):
             return _error(f'url: found {url!r}, wanted a URL or a path such as "/live/multivariant.m3u8"')
@@ -91,6 +98,8 @@ def admin_app(driver: Driver, viewers: Viewers, *, url: str) -> Starlette:
         return JSONResponse(explain(machine, asked_of, driver.clock()))
 
     async def purge(request: Request) -> Response:
+        if is_stranger(request):
+            return _unknown()
         try:
             order = purge_order(await request.json())
         except (ValueError, BadOrder) as error:
@@ -111,6 +120,11 @@ def admin_app(driver: Driver, viewers: Viewers, *, url: str) -> Starlette:
 
 def _order(order: PurgeOrder) -> dict[str, Any]:
     return asdict(order) | {"kind": order.kind.value}
+
+
+def _unknown() -> Response:
+    message = "wanted the node's admin_token, as Authorization: Bearer TOKEN"
+    return JSONResponse({"error": message}, 401, {"WWW-Authenticate": "Bearer"})
 
 
 def _error(message: str, status: int = 400) -> Response:

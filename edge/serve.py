@@ -72,7 +72,7 @@ async def serve(
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     front = Listener(driver, logger, date_header=False)
-    back = Listener(admin_app(driver, who, url=urls["url"]), logger)
+    back = Listener(admin_app(driver, who, url=urls["url"], token=node.admin_token), logger)
     try:
         await front.start(viewers)
         await back.start(operators)
