@@ -1,6 +1,7 @@
 """Talking to the admin listeners of nodes that run: explain and purge."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def explain(
             raise BadUsage(f"--header: found {header!r}, wanted a field such as 'Range: bytes=0-99'")
     asked = [("url", url), ("method", method), *(("header", header) for header in headers)]
     query = urlencode(asked if client_ip is None else [*asked, ("client_ip", client_ip)])
-    told = _good(ask(f"{listener.admin}/explain?{query}"), listener).json()
+    told = _good(ask(f"{listener.admin}/explain?{query}", headers=_credentials()), listener).json()
     if as_json:
         print(json.dumps(told, indent=2))
     else:
@@ -108,8 +109,15 @@ def send_purge(listeners: list[Listener], order: dict[str, Any]) -> Iterator[tup
             parts = urlsplit(str(here["url"]))
             here["url"] = f"{listener.url}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
         body = json.dumps(here).encode()
-        answer = ask(f"{listener.admin}/purge", method="POST", headers={"Content-Type": "application/json"}, body=body)
+        headers = {"Content-Type": "application/json", **_credentials()}
+        answer = ask(f"{listener.admin}/purge", method="POST", headers=headers, body=body)
         yield listener.name, _good(answer, listener).json()
+
+
+def _credentials() -> dict[str, str]:
+    """For nodes with an `admin_token`."""
+    token = os.environ.get("CDNLAB_ADMIN_TOKEN")
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _nodes(runs: Path) -> list[Listener]:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cdnlab import ports
 from cdnlab.document import Document, Loaded
@@ -18,6 +18,10 @@ from cdnlab.runfolder import RunFolder
 from edge.settings import Node
 from origin.settings import Origin
 from transcode.settings import Stream
+
+if TYPE_CHECKING:
+    from cdnlab.control.fleet import Fleet
+    from cdnlab.control.serve import ControlListener
 
 GRACE = {"transcode": 1.6, "node": 0.5, "origin": 0.5}
 """Seconds each kind has to drain before it is killed; together under the 3 s that Ctrl-C may take."""
@@ -44,6 +48,8 @@ class Cluster:
         self._tell = tell
         self._started_at = datetime.now(UTC)
         self._stopped_at: datetime | None = None
+        self._control: ControlListener | None = None
+        self._fleet: Fleet | None = None
         self.origin = self._child("origin", "origin")
         self.nodes = {node.name: self._child(node.name, "node") for node in self.document.nodes}
         self.transcoders = {
@@ -71,10 +77,32 @@ class Cluster:
             await asyncio.gather(*begun, return_exceptions=True)
             await self.stop()
             raise
+        try:
+            await self._start_control()
+        except BaseException:
+            await self.stop()
+            raise
         self._write()
+
+    async def _start_control(self) -> None:
+        """After the nodes: orders go to admin listeners whose addresses are known."""
+        from cdnlab.control.fleet import Contact, Fleet
+        from cdnlab.control.serve import ControlListener
+
+        def contact(node: Node) -> Contact:
+            return Contact(node.name, str(self.nodes[node.name].ready["admin"]), node.admin_token)
+
+        self._fleet = Fleet([[contact(node) for node in tier] for tier in self.document.tiers()])
+        self._control = ControlListener(self.document.control)
+        await self._control.start(self._fleet)
+        self._tell(Event("control", State.READY, {"url": self._control.url}))
 
     async def stop(self) -> None:
         """Drains from the encoders inwards, so that streams end properly; kills what does not leave in time."""
+        if self._control is not None:
+            await self._control.close()
+        if self._fleet is not None:
+            await self._fleet.close()
         for group in (self.transcoders.values(), self.nodes.values(), [self.origin]):
             for child in group:
                 child.drain()
@@ -102,6 +130,7 @@ class Cluster:
             "pid": os.getpid(),
             "settings": None if self._settings_file is None else str(self._settings_file),
             "profile": self.document.profile,
+            "control": self._control.url if self._control is not None else None,
             "origin": {
                 "url": self.origin.ready.get("url"),
                 "ingest": self.origin.ready.get("ingest"),
@@ -193,7 +222,11 @@ class Cluster:
 
 def addresses(document: Document) -> dict[str, str]:
     """Every address the cluster of a document listens on, by setting."""
-    found = {"origin.listen": document.origin.listen, "origin.ingest": document.origin.ingest}
+    found = {
+        "origin.listen": document.origin.listen,
+        "origin.ingest": document.origin.ingest,
+        "control.listen": document.control.listen,
+    }
     for index, node in enumerate(document.nodes):
         found[f"node[{index}].listen ({node.name})"] = node.listen
         found[f"node[{index}].admin ({node.name})"] = node.admin

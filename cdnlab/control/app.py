@@ -1,10 +1,12 @@
 """The control API as an ASGI application: CloudFront's paths and Fastly's do not meet, so one listener has both."""
 
+import asyncio
 from collections.abc import Callable
 
 from starlette.applications import Starlette
 
 from cdnlab.control.cloudfront import CloudFront
+from cdnlab.control.fastly import Fastly
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
 from edge.clock import Clock
@@ -16,8 +18,9 @@ class ControlApi:
     def __init__(self, settings: Control, fleet: Fleet, clock: Callable[[], float] | None = None) -> None:
         now = clock or Clock()
         self._cloudfront = CloudFront(settings, fleet, now)
-        self.app = Starlette(routes=self._cloudfront.routes())
+        self._fastly = Fastly(settings, fleet, now)
+        self.app = Starlette(routes=[*self._cloudfront.routes(), *self._fastly.routes()])
 
     async def close(self) -> None:
-        """What is in progress stays as it is."""
-        await self._cloudfront.close()
+        """What is in progress is given up."""
+        await asyncio.gather(self._cloudfront.close(), self._fastly.close())

@@ -55,9 +55,7 @@ class Fleet:
     def __init__(self, tiers: Sequence[Sequence[Contact]]) -> None:
         """`tiers`: the nodes that ask the origin first, then those that ask these, and so on."""
         self._tiers = tiers
-        self._wires = {
-            contact.name: Upstream(contact.admin, _WAITS, AT_ONCE) for tier in tiers for contact in tier
-        }
+        self._wires = {contact.name: Upstream(contact.admin, _WAITS, AT_ONCE) for tier in tiers for contact in tier}
 
     async def purge(self, orders: Sequence[Order]) -> None:
         """Returns when every node has acknowledged every order, however long that takes. Raises `Refused`."""

@@ -103,7 +103,8 @@ def refusal(error: ApiError, request_id: str) -> Response:
 
 
 def _written(root: Element) -> bytes:
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="utf-8")
+    body: bytes = ElementTree.tostring(root, encoding="utf-8")
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + body
 
 
 def _spelled(value: Any) -> str:

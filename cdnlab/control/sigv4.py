@@ -45,7 +45,7 @@ def verify(
 ) -> None:
     """Raises `NotSigned` unless the request carries a signature by this key that is no older than it may be.
 
-    `path` and `query` as on the wire, without the "?"; `headers` with lower-case names, in order; `now` in Unix seconds.
+    `path` and `query` as on the wire, without the "?"; `headers` with lower-case names, in order; `now`: Unix seconds.
     """
     lines = list(headers)
     fields: dict[str, str] = {}
@@ -65,7 +65,9 @@ def verify(
     apart = now - moment.timestamp()
     if abs(apart) > SKEW_S:
         what = "expired" if apart > 0 else "not yet current"
-        raise NotSigned("SignatureDoesNotMatch", f"Signature {what}: {fields['x-amz-date']} is {abs(apart):.0f} s away.")
+        raise NotSigned(
+            "SignatureDoesNotMatch", f"Signature {what}: {fields['x-amz-date']} is {abs(apart):.0f} s away."
+        )
     must = {"host", *(name for name in fields if name.startswith("x-amz-"))}
     missing = sorted(must - set(signed_names))
     if missing or any(name not in fields for name in signed_names):

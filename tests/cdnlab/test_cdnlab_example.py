@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from cdnlab import example, schema
+from cdnlab.control.settings import Control
 from cdnlab.document import Document, parse
 from cdnlab.schema import _table
 from edge.settings import Node, Whereabouts
@@ -82,6 +83,7 @@ def test_a_commented_default_is_the_default() -> None:
         "token.viewer": Token,
         "node": Node,
         "origin": Origin,
+        "control": Control,
         "load": Load,
         "geo": Whereabouts,
     }
@@ -133,6 +135,7 @@ def test_the_schema_speaks_of_every_table() -> None:
         "geo",
         "node",
         "origin",
+        "control",
         "load",
     }
     assert made["additionalProperties"] is False

@@ -53,7 +53,9 @@ async def running_lab(
     """`service` goes to the rules of both nodes."""
     async with (
         running_origin() as origin,
-        running_node(origin.url, *behaviors, name="shield", profile=profile, service=service | {"gate": False}) as shield,
+        running_node(
+            origin.url, *behaviors, name="shield", profile=profile, service=service | {"gate": False}
+        ) as shield,
         running_node(shield.url, *behaviors, name="fra", profile=profile, service=service) as edge,
     ):
         fleet = Fleet([[Contact("shield", shield.admin)], [Contact("fra", edge.admin)]])

@@ -78,7 +78,7 @@ def test_another_path_and_a_sibling_stay() -> None:
 
 
 def test_a_cache_tag() -> None:
-    """"Invalidate files by cache tag": an item that begins with #."""
+    """ "Invalidate files by cache tag": an item that begins with #."""
 
     async def test(one: Lab) -> None:
         one.origin.says("/a", b"v1", cache_control="max-age=600", surrogate_key="live segment")

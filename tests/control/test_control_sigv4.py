@@ -29,7 +29,9 @@ def signed(method: str, url: str, body: bytes, fields: dict[str, str], /, **chan
     """Arguments for `verify`, as the wire would bring them."""
     at = datetime.fromtimestamp(changed.pop("signed_at", NOW), UTC)
     request = AWSRequest(method, url, data=body, headers=fields)
-    credentials = Credentials(changed.pop("key", "cdnlab"), changed.pop("with_secret", "s3cr3t"), changed.pop("session", None))
+    credentials = Credentials(
+        changed.pop("key", "cdnlab"), changed.pop("with_secret", "s3cr3t"), changed.pop("session", None)
+    )
     with mock.patch("botocore.auth.get_current_datetime", lambda *_: at.replace(tzinfo=None)):
         SigV4Auth(credentials, changed.pop("scope", "cloudfront"), "us-east-1").add_auth(request)
     parts = urlsplit(url)
