@@ -11,7 +11,7 @@ FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg vers
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check live slow bench fuzz differential clients format docs clean
+.PHONY: help install dev demo test check live slow bench fuzz soak differential clients format docs clean
 
 help:  ## List the verbs
 	@awk -F ':.*## +' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: dev  ## Benchmarks, beside the last run on this machine
 
 fuzz: dev  ## Random lives and bytes for ten minutes (FUZZ_SECONDS=60 for one)
 	$(BIN)/python -m tests.fuzz --seconds $${FUZZ_SECONDS:-600}
+
+soak: dev  ## The demo's cluster under viewers and faults for ten minutes (SOAK_SECONDS=20 for a short one)
+	$(BIN)/python -m tests.soak --seconds $${SOAK_SECONDS:-600}
 
 differential: dev  ## The same scripts through a real nginx, a real Varnish and our edge
 	$(BIN)/pytest tests/differential -m "slow or not slow" --timeout 600

@@ -4,7 +4,9 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -19,6 +21,10 @@ CLIENT_IP = "CDNLab-Client-IP"
 """The request field by which a viewer on this machine stands in for one elsewhere."""
 
 
+PATIENCE = 70.0
+"""Seconds that a node has for a purge: the longest `purge_delay`, and some."""
+
+
 @dataclass(frozen=True)
 class Listener:
     """One node's admin listener."""
@@ -29,6 +35,7 @@ class Listener:
     url: str = ""
     """Where its viewers come."""
     role: str = "edge"
+    parent: str = "origin"
 
 
 def find(url: str, *, node: str | None, admin: str | None, runs: Path) -> Listener:
@@ -49,18 +56,37 @@ def find(url: str, *, node: str | None, admin: str | None, runs: Path) -> Listen
 
 
 def find_all(*, node: str | None, admin: str | None, runs: Path) -> list[Listener]:
-    """The nodes to purge, shields first: an edge purged before its shield would refill from old copies."""
+    """The nodes to purge."""
     if admin is not None:
         return [Listener(admin, admin)]
     nodes = _nodes(runs)
     if node is not None:
         return [_named(nodes, node)]
-    return shields_first(nodes)
+    return nodes
 
 
-def shields_first(nodes: list[Listener]) -> list[Listener]:
-    """The order in which a purge must go: from the origin outwards."""
-    return sorted(nodes, key=lambda one: one.role != "shield")
+class Order(StrEnum):
+    """To whom a purge goes first. Only the first is safe: an edge purged before its shield refills from old copies."""
+
+    SHIELDS_FIRST = "shields-first"
+    """From the origin outwards, each node once those before it have carried it out."""
+    EDGES_FIRST = "edges-first"
+    """The other way round."""
+    TOGETHER = "together"
+    """To all at once, as a CDN's own purge goes: each carries it out after its `purge_delay`."""
+
+
+def ordered(nodes: list[Listener], order: Order) -> list[list[Listener]]:
+    """The nodes in groups; a group is told when the one before has answered."""
+    if order is Order.TOGETHER:
+        return [nodes]
+    parents = {one.name: one.parent for one in nodes}
+
+    def depth(name: str) -> int:
+        return 1 + depth(parents[name]) if name in parents else 0
+
+    outwards = sorted(nodes, key=lambda one: depth(one.name), reverse=order is Order.EDGES_FIRST)
+    return [[one] for one in outwards]
 
 
 def explain(
@@ -88,10 +114,10 @@ def purge_order(*, url: str | None, key: str | None, everything: bool, soft: boo
     return {**what, "soft": soft}
 
 
-def purge(listeners: list[Listener], order: dict[str, Any], *, as_json: bool) -> int:
-    """Sends the order to each node in turn and prints how many responses each had."""
+def purge(groups: list[list[Listener]], order: dict[str, Any], *, as_json: bool) -> int:
+    """Sends the order to one group after the other and prints how many responses each node had."""
     results: dict[str, Any] = {}
-    for name, answer in send_purge(listeners, order):
+    for name, answer in send_purge(groups, order):
         results[name] = answer
         if not as_json:
             print(f"{name}: {answer.get('purged', 0)} purged{' (soft)' if order['soft'] else ''}")
@@ -100,18 +126,24 @@ def purge(listeners: list[Listener], order: dict[str, Any], *, as_json: bool) ->
     return 0
 
 
-def send_purge(listeners: list[Listener], order: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each node's name and its answer, one after the other. Raises `Failed` at the first that does not obey."""
-    for listener in listeners:
+def send_purge(groups: list[list[Listener]], order: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each node's name and its answer, group after group. Raises `Failed` at the first that does not obey."""
+
+    def tell(listener: Listener) -> tuple[str, dict[str, Any]]:
         here = dict(order)
         if "url" in here and listener.url:
             # A viewer's URL names one node; every node has the same thing under its own address.
             parts = urlsplit(str(here["url"]))
             here["url"] = f"{listener.url}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
-        body = json.dumps(here).encode()
-        headers = {"Content-Type": "application/json", **_credentials()}
-        answer = ask(f"{listener.admin}/purge", method="POST", headers=headers, body=body)
-        yield listener.name, _good(answer, listener).json()
+        answer = ask(
+            f"{listener.admin}/purge", method="POST", headers={"Content-Type": "application/json", **_credentials()},
+            body=json.dumps(here).encode(), timeout=PATIENCE,
+        )  # fmt: skip
+        return listener.name, _good(answer, listener).json()
+
+    for group in groups:
+        with ThreadPoolExecutor(len(group)) as threads:
+            yield from threads.map(tell, group)
 
 
 def _credentials() -> dict[str, str]:
@@ -124,7 +156,12 @@ def _nodes(runs: Path) -> list[Listener]:
     told = find_running(runs).cluster()["nodes"]
     if not told:
         raise BadUsage("the running cluster has no nodes")
-    return [Listener(one["name"], one["admin"], one["url"], one["role"]) for one in told]
+    return [listener_of(one) for one in told]
+
+
+def listener_of(told: dict[str, Any]) -> Listener:
+    """A node as `cluster.json` tells of it."""
+    return Listener(told["name"], told["admin"], told["url"], told["role"], told["parent"])
 
 
 def _named(nodes: list[Listener], name: str) -> Listener:

@@ -1,5 +1,6 @@
 """The operator's side of a node, on a listener of its own: health, explain, purge."""
 
+import asyncio
 import hmac
 from dataclasses import asdict
 from typing import Any
@@ -48,10 +49,13 @@ def purge_order(values: Any) -> PurgeOrder:
     return PurgeOrder(kind, value, soft=soft)
 
 
-def admin_app(driver: Driver, viewers: Viewers, *, url: str, token: str | None = None) -> Starlette:
+def admin_app(
+    driver: Driver, viewers: Viewers, *, url: str, token: str | None = None, purge_delay: float = 0.0
+) -> Starlette:
     """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE, POST /purge.
 
-    `url`: where viewers come. `token`: what all but healthz ask for as a bearer token (RFC 6750).
+    `url`: where viewers come. `token`: what all but healthz ask for as a bearer token (RFC 6750). A purge is carried
+    out, and answered, `purge_delay` seconds after it came.
     """
     own = urlsplit(url).netloc
     machine = driver.machine
@@ -104,6 +108,7 @@ def admin_app(driver: Driver, viewers: Viewers, *, url: str, token: str | None =
             order = purge_order(await request.json())
         except (ValueError, BadOrder) as error:
             return _error(f"purge: {error}")
+        await asyncio.sleep(purge_delay)
         purged = await driver.purge(order)
         if not purged.lasting:
             return _error("purge: done, but the node's disk could not be told: it may come back after a restart", 500)

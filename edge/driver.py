@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 from edge.bodies import Body, BodyBroken, Reader
-from edge.clock import Clock
 from edge.codings import ENCODERS
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
@@ -53,7 +52,7 @@ class Driver:
         upstream: Parents,
         viewers: Viewers,
         log: RecordLog,
-        clock: Clock,
+        clock: Callable[[], float],
         store: Store | None = None,
     ) -> None:
         """`store`: where bodies are kept, in memory if not said; what it recovers, the machine gets back."""

@@ -47,11 +47,12 @@ async def serve(
     geo: Whereabouts | None = None,
     profile: Profile = RFC9111,
     others: Sequence[str] = (),
+    clock: Callable[[], float] | None = None,
 ) -> None:
     """Run one node until `shutdown`; `ready` hears its URLs once it accepts connections.
 
     `parent` is the URL of the shield or origin it asks, `others` are those of `node.failover.to`; `geo`: where
-    addresses are.
+    addresses are; `clock` reads Unix seconds, the wall's if not said.
     PortInUse, BadKeyFile and BadDatabase are raised before anything is served.
     """
     service = service.model_copy(update={"name": node.name, "room": node.memory, "largest": node.largest})
@@ -68,11 +69,12 @@ async def serve(
     log = RecordLog(records)
     parents = parents_of(node, node.timeouts.waits(profile.waits), (parent, *others))
     machine = EdgeMachine(service, profile, gate=gate, fresh_id=_request_id, codings=ENCODERS.keys())
-    driver = Driver(machine, parents, who, log, Clock())
+    driver = Driver(machine, parents, who, log, clock or Clock())
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     front = Listener(driver, logger, date_header=False)
-    back = Listener(admin_app(driver, who, url=urls["url"], token=node.admin_token), logger)
+    operations = admin_app(driver, who, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay)
+    back = Listener(operations, logger)
     try:
         await front.start(viewers)
         await back.start(operators)

@@ -244,6 +244,10 @@ class Node(Settings):
     parent_http: Literal["1.1", "2", "auto"] = "1.1"
     """How it speaks to its parent: "2" is HTTP/2 (over TLS by ALPN), "auto" lets TLS negotiate."""
 
+    purge_delay: Seconds = Field(default=0.0, le=60.0)
+    """How long after it was told the node carries a purge out: a real CDN's takes time to reach every node, Fastly's
+    some 150 ms, CloudFront's seconds to minutes. The order is answered once it is carried out."""
+
     trusted: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks that are believed when they name the address of the viewer for whom they ask: load tests, proxies in
     front, and, at a shield, its edges."""

@@ -193,7 +193,7 @@ class Upstream:
         text = "\r\n".join(lines)
         # A line break in a value would be a field, or a request, of the viewer's own making.
         one_each = text.count("\n") == text.count("\r") == len(lines) - 1 and lines[0].count(" ") == 2
-        if one_each and (text.isascii() or max(text) <= "\xff"):
+        if one_each and "\0" not in text and (text.isascii() or max(text) <= "\xff"):
             return f"{text}\r\n\r\n".encode("latin-1")
         raise UpstreamFailed(Failure.GARBAGE, "the request holds characters HTTP cannot carry")
 

@@ -90,8 +90,10 @@ class Deciding:
         self._answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
         self._filling: dict[int, Entry] = {}
         self._alone_until: LRUCache[str, tuple[float, str]] = LRUCache(65_536)
-        """Keys whose last answer could not be shared, until when, and why: requests for them do not wait for one
-        another."""
+        """Keys, and ranges of them, whose last answer could not be shared, until when, and why: requests for them do
+        not wait for one another."""
+        self._varies: LRUCache[str, tuple[str, ...]] = LRUCache(65_536)
+        """Keys whose last answer varied, and on what: requests for different variants do not wait for one another."""
         self._failing: LRUCache[str, tuple[float, Refuse]] = LRUCache(4096)
         """Keys whose fill failed, until when the parent is left alone, and what is said meanwhile."""
         self._versions = Versions()
@@ -259,20 +261,28 @@ class Deciding:
         """What the request would get now; nothing is touched."""
         key = cache_key(request, behavior)
         return judge(
-            request, behavior, index=self.index, profile=self.profile, alone=self.alone(key, now) is not None, key=key,
-            versions=self._versions, now=now,
+            request, behavior, index=self.index, profile=self.profile, key=key, versions=self._versions, now=now,
+            is_alone=lambda asked: self.alone(asked, now) is not None, varies=self._varies.get(key, ()),
         )  # fmt: skip
 
     def _plan(
-        self, request: RequestHead, behavior: Behavior, ticket: int, now: float, *, alone: bool = False
+        self,
+        request: RequestHead,
+        behavior: Behavior,
+        ticket: int,
+        now: float,
+        *,
+        alone: bool = False,
+        conditions: bool = True,
     ) -> Decision:
-        """`alone`: it waits for nobody, whatever the store says."""
+        """`alone`: it waits for nobody, whatever the store says. `conditions` False: what must be asked is asked
+        without the client's own conditions."""
         judgement = self.judged(request, behavior, now)
         judgement.alone = judgement.alone or alone
         entry, cause = judgement.entry, judgement.cause
         if cause is None:
             assert entry is not None
-            return self._hit(entry, request, behavior, now, refresh=judgement.way is Way.REFRESH)
+            return self._hit(judgement, entry, request, behavior, now)
         if judgement.way is Way.NOT_CACHED_ONLY:
             return self._refuse(504, f"only-if-cached: {judgement.way.value}", behavior, now, Outcome.FAILED)
         if judgement.way is Way.PASS:
@@ -289,16 +299,16 @@ class Deciding:
         if request.method == "HEAD" and not self.profile.head_as_get:
             # A HEAD's answer has no body to store: it goes as it is, alone, and tells of the stored GET (§4.3.5).
             return self._pass(request, behavior, ticket, cause, now, entry)
-        return self._fetch(request, behavior, ticket, judgement, now)
+        return self._fetch(request, behavior, ticket, judgement, now, conditions=conditions)
 
-    def _hit(self, entry: Entry, request: RequestHead, behavior: Behavior, now: float, *, refresh: bool) -> Serve:
+    def _hit(self, judgement: Judgement, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
         entry.hits += 1
         self.room.touch(entry)
         outcome = Outcome.HIT if now < entry.life.fresh_until else Outcome.HIT_STALE
         served = self._answering.from_store(entry, request, behavior, outcome, now)
-        if refresh and self.flights.to_join(entry.key) is None:
+        if judgement.way is Way.REFRESH and self.flights.to_join(judgement.flight_key) is None:
             ranged = entry.part is not None
-            behind = Judgement(Way.ASK, entry.key, entry, None, ranged=ranged, flight_key=entry.key)
+            behind = Judgement(Way.ASK, entry.key, entry, None, ranged=ranged, flight_key=judgement.flight_key)
             served.refresh = self._fetch(request, behavior, 0, behind, now)
         return served
 
@@ -340,11 +350,26 @@ class Deciding:
         fetch = Fetch(self._next_id(), ticket, Purpose.PASS, upstream, key, behavior, cause, entry, False, now)
         return self._open(fetch, request, behavior)
 
-    def _fetch(self, request: RequestHead, behavior: Behavior, ticket: int, judgement: Judgement, now: float) -> Fetch:
+    def _fetch(
+        self,
+        request: RequestHead,
+        behavior: Behavior,
+        ticket: int,
+        judgement: Judgement,
+        now: float,
+        *,
+        conditions: bool = True,
+    ) -> Fetch:
         """Open a flight for what the judgement found missing; ticket 0: nobody waits, it refreshes."""
         entry, ranged = judgement.entry, judgement.ranged
         # With something stored, its own validators ask; the client's conditions are answered from the outcome.
-        own = entry is None and ticket != 0 and has_conditions(request) and self._passes_conditions(behavior)
+        own = (
+            entry is None
+            and ticket != 0
+            and conditions
+            and has_conditions(request)
+            and self._passes_conditions(behavior)
+        )
         upstream = self._upstream(request, behavior, conditions=own, ranges=ranged)
         upstream.method = "GET"
         purpose = Purpose.MISS

@@ -53,16 +53,21 @@ class Lifetime:
         return max(0.0, now - self.born_at)
 
     def made_stale(self, now: float) -> "Lifetime":
-        """After a soft purge: no longer fresh, the stale windows begin now."""
+        """After a soft purge: no longer fresh, the stale windows begin now.
+
+        It has aged by what it had left. An Age that said less would let the next cache, or a browser, take for fresh
+        what was purged here: it knows nothing of the purge.
+        """
         if self.fresh_until <= now:
             return self
+        left = self.fresh_until - now
         return Lifetime(
-            born_at=self.born_at,
+            born_at=self.born_at - left,
             fresh_until=now,
-            refreshable_until=now + (self.refreshable_until - self.fresh_until),
-            fallback_until=now + (self.fallback_until - self.fresh_until),
-            unreachable_until=now + (self.unreachable_until - self.fresh_until),
-            sick_until=now + (self.sick_until - self.fresh_until),
+            refreshable_until=self.refreshable_until - left,
+            fallback_until=self.fallback_until - left,
+            unreachable_until=self.unreachable_until - left,
+            sick_until=self.sick_until - left,
             rule="soft-purge",
             revalidate_always=self.revalidate_always,
             may_be_stale=self.may_be_stale,

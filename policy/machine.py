@@ -134,6 +134,10 @@ class EdgeMachine(Purging):
         landing.dropped += self._freshen(flight, entry, response, now)
         landing.changed += [entry] if entry.indexed else []
         self.room.touch(entry)
+        if entry.indexed:
+            if self._purged_meanwhile(flight, entry) is not None:
+                entry.life = entry.life.made_stale(now)  # the question was asked before the purge
+            self._note_sharing(entry, now)
         for waiter in flight.waiters:
             if waiter.plan is fetch:
                 landing.answers[waiter.ticket] = self._answering.after_fetch(
@@ -147,7 +151,11 @@ class EdgeMachine(Purging):
         return landing
 
     def _land_to_its_asker(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """An answer to the leader's own condition: it is the leader's alone, the others decide again."""
+        """An answer to the leader's own condition: it is the leader's alone.
+
+        The others decide again, and ask without conditions: a thousand who come back with copies of their own would
+        else be told so one after the other.
+        """
         landing = Landing()
         for waiter in flight.waiters:
             if waiter.plan is flight.fetch:
@@ -155,7 +163,7 @@ class EdgeMachine(Purging):
                     waiter.request, response, flight.fetch, Outcome.PASS, flight.fetch.cause, now
                 )
             else:
-                self._decide_for(waiter, landing, now)
+                self._decide_for(waiter, landing, now, conditions=False)
         return landing
 
     def _freshen(self, flight: Flight, entry: Entry, update: ResponseHead, now: float) -> list[int]:
@@ -252,11 +260,19 @@ class EdgeMachine(Purging):
                 landing.store = shared
                 self._answer_waiters(flight, shared, response, landing, now, stored=False, share_always=True)
                 return landing
+            one_error = response.status in ORIGIN_FAILED and why_not == "no-store"
             marked = why_not not in self.profile.unmarked
-            if marked:
-                self._alone_until[fetch.key] = (now + self.profile.hit_for_pass, why_not)
+            if marked and not one_error and response.status != 412:
+                # A 412 tells of one request's condition, a 416 of its range; anything else of all that ask for the key.
+                about = fetch.flight_key if response.status == 416 else fetch.key
+                self._alone_until[about] = (now + self.profile.hit_for_pass, why_not)
             for waiter in flight.waiters:
-                if not marked and waiter.plan is not fetch:
+                if one_error and waiter.plan is not fetch:
+                    # The same here, in our own words: what came may be used for nobody else.
+                    landing.answers[waiter.ticket] = self._refuse(
+                        response.status, f"origin: {response.status}", waiter.behavior, now, Outcome.FAILED
+                    )
+                elif not marked and waiter.plan is not fetch:
                     self._decide_for(waiter, landing, now)
                 elif waiter.plan is fetch:
                     landing.answers[waiter.ticket] = self._answering.relayed(
@@ -305,13 +321,17 @@ class EdgeMachine(Purging):
                 self.room.pop(replaced.id, None)
                 landing.dropped.append(replaced.id)
         landing.dropped += self._make_room()
-        if standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE):
-            self._alone_until.pop(fetch.key, None)
-        else:
-            # Every use of it asks the parent, so nobody should wait for somebody else's answer.
-            self._alone_until[fetch.key] = (now + self.profile.hit_for_pass, "not-fresh")
+        self._note_sharing(entry, now)
         self._answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False)
         return landing
+
+    def _note_sharing(self, entry: Entry, now: float) -> None:
+        """Whether those who ask for this key next should wait for one another's answer."""
+        if standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE):
+            self._alone_until.pop(entry.key, None)
+        else:
+            # Every use of it asks the parent, so nobody should wait for somebody else's answer.
+            self._alone_until[entry.key] = (now + self.profile.hit_for_pass, "not-fresh")
 
     def _answer_waiters(
         self,
@@ -371,9 +391,11 @@ class EdgeMachine(Purging):
         for waiter in flight.waiters:
             self._decide_for(waiter, landing, now)
 
-    def _decide_for(self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False) -> None:
+    def _decide_for(
+        self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False, conditions: bool = True
+    ) -> None:
         """A second decision for one who waited in vain, under the same ticket; a `Join` simply waits on."""
-        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now, alone=alone)
+        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now, alone=alone, conditions=conditions)
         if not isinstance(plan, Join):
             landing.answers[waiter.ticket] = plan
 
@@ -496,6 +518,10 @@ class EdgeMachine(Purging):
         entry.etag, entry.last_modified = headers.first("etag"), headers.first("last-modified")
         names = vary_names(headers) if self.profile.vary_selects else ()
         self.varying.update(names)
+        if names:
+            self._varies[entry.key] = names
+        else:
+            self._varies.pop(entry.key, None)
         entry.selecting = selecting_fields(names, flight.fetch.request.headers)
         keys = surrogate_keys_of(headers)
         if entry.indexed:

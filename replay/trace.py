@@ -41,6 +41,8 @@ class Requested(msgspec.Struct, tag_field="kind", tag="request", gc=False):
     block: int | None = None
     region: str = ""
     asn: int = 0
+    head_bytes: int = 0
+    head_fields: int = 0
 
 
 class Exchange(msgspec.Struct, tag_field="kind", tag="fetch", gc=False):

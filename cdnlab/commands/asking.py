@@ -1,9 +1,12 @@
 """`explain`, `purge`, `sign`: asking a cluster that runs, one URL at a time."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+PurgeOrder = Literal["shields-first", "edges-first", "together"]
+"""The values of `cdnlab.asking.Order`, which is imported when a purge runs."""
 
 RUNS = typer.Option("--runs", help="Where the run folders are; the newest that still runs is asked.")
 NODE = typer.Option("--node", help="The node to ask; by default the one the URL names.")
@@ -47,7 +50,10 @@ def purge(
     key: Annotated[str | None, typer.Option("--key", help="Purge every response with this surrogate key.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Purge all there is.")] = False,
     soft: Annotated[bool, typer.Option("--soft", help="Make it stale instead of removing it.")] = False,
-    node: Annotated[str | None, typer.Option("--node", help="Only this node; by default all, shields first.")] = None,
+    node: Annotated[str | None, typer.Option("--node", help="Only this node; by default all.")] = None,
+    order: Annotated[
+        PurgeOrder, typer.Option("--order", help="Which nodes first; only shields-first is safe.")
+    ] = "shields-first",
     admin: Annotated[str | None, ADMIN] = None,
     runs: Annotated[Path, RUNS] = Path("runs"),
     as_json: Annotated[bool, JSON] = False,
@@ -55,8 +61,9 @@ def purge(
     """Purge stored responses by URL, by surrogate key, or all of them, on every node."""
     from cdnlab import asking
 
-    order = asking.purge_order(url=url, key=key, everything=everything, soft=soft)
-    return asking.purge(asking.find_all(node=node, admin=admin, runs=runs), order, as_json=as_json)
+    what = asking.purge_order(url=url, key=key, everything=everything, soft=soft)
+    nodes = asking.find_all(node=node, admin=admin, runs=runs)
+    return asking.purge(asking.ordered(nodes, asking.Order(order)), what, as_json=as_json)
 
 
 def sign(

@@ -21,7 +21,8 @@ logger = logging.getLogger("cdnlab.control")
 Order = dict[str, Any]
 """The body of a node's `POST /purge`."""
 
-_WAITS = Waits(connect=2.0, first_byte=10.0, between_bytes=10.0)
+_WAITS = Waits(connect=2.0, first_byte=70.0, between_bytes=10.0)
+"""A node answers once it has carried the order out, which its `purge_delay` may hold back for a minute."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 """Between two attempts: doubling. Short at first, for a node that restarts is back in about half a second."""
 AT_ONCE = 16

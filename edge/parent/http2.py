@@ -415,7 +415,8 @@ def request_lines(
 ) -> list[tuple[bytes, bytes]]:
     """A request as HTTP/2 writes it: pseudo-fields first, no fields of HTTP/1.1's connections (RFC 9113 §8.2.2, §8.3).
 
-    UpstreamFailed if it holds characters HTTP cannot carry.
+    UpstreamFailed if it holds characters HTTP cannot carry: the library lets them pass, and a parent that speaks
+    HTTP/1.1 behind itself would read a line break as a field, or a request, of the viewer's own making (§10.3).
     """
     lines = [(":method", request.method), (":scheme", scheme), (":authority", authority), (":path", request.target)]
     for name, value in request.headers.lines:
@@ -423,10 +424,11 @@ def request_lines(
             lines.append((name, value))
     if body_length is not None:
         lines.append(("content-length", str(body_length)))
-    try:
+    text = "\n".join([f"{name}:{value}" for name, value in lines])
+    one_each = text.count("\n") == len(lines) - 1 and not ("\r" in text or "\0" in text)
+    if one_each and " " not in request.method and " " not in request.target and (text.isascii() or max(text) <= "\xff"):
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines]
-    except UnicodeEncodeError:
-        raise UpstreamFailed(Failure.GARBAGE, "the request holds characters HTTP cannot carry") from None
+    raise UpstreamFailed(Failure.GARBAGE, "the request holds characters HTTP cannot carry")
 
 
 def _name(code: int) -> str:

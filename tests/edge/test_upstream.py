@@ -295,6 +295,7 @@ REQUESTS = [  # what cannot be written
     (asking("/a\r\nx: y"), "a line break in the target"),
     (asking("/a", "GET", ("x", "a\r\nb: c")), "a line break in a value"),
     (asking("/a", "GET", ("x", "a\nb")), "a bare LF in a value"),
+    (asking("/a", "GET", ("x", "a\0b")), "a NUL in a value"),
     (asking("/a", "GET", ("x", "\u20ac")), "a character beyond Latin-1"),
 ]  # fmt: skip
 

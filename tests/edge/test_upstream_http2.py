@@ -29,10 +29,10 @@ from hypercorn.config import Config
 from edge.bodies import WINDOW_BYTES
 from edge.upstream import Upstream
 from listening import Listener, bind, url_of
-from policy.messages import ResponseHead
+from policy.messages import RequestHead, ResponseHead
 from policy.plan import Failure
 from policy.profile import RFC9111
-from tests.edge.test_upstream import QUICK, ask, asking, until
+from tests.edge.test_upstream import QUICK, REQUESTS, ask, asking, until
 from tests.edge.test_upstream_pool import pieces, settled
 from tests.kit.origin import running_origin
 
@@ -323,6 +323,19 @@ def answering(*fields: tuple[str, str], body: bytes = b"", status: str = "200") 
             peer.data(stream, body)
 
     return script
+
+
+@pytest.mark.parametrize(("request_head", "what"), REQUESTS, ids=[row[1] for row in REQUESTS])
+def test_a_request_that_cannot_be_written_opens_no_stream(request_head: RequestHead, what: str) -> None:
+    async def run() -> None:
+        async with running_hypercorn() as url:
+            upstream = Upstream(url, QUICK, 1, http="2")
+            assert (await ask(upstream, request_head)).failure is Failure.GARBAGE
+            assert (await ask(upstream, asking())).status == 200
+            assert upstream._shared[0]._h2.highest_outbound_stream_id == 1
+            await upstream.close()
+
+    asyncio.run(run())
 
 
 LENGTHS = [  # Content-Length lines      body      failure            what is read of it

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,7 @@ async def running_node(
     geo: Whereabouts | None = None,
     service: dict[str, Any] | None = None,
     others: Sequence[str] = (),
+    clock: Callable[[], float] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """A node in front of `parent`; `settings` go to `Node`, `service` to `Service`; `countries`: a short `geo`."""
@@ -71,6 +72,7 @@ async def running_node(
         geo=geo or Whereabouts(countries=countries or {}),
         profile=profile,
         others=others,
+        clock=clock,
     )
     task = asyncio.create_task(node_runs)
     await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
