@@ -50,6 +50,7 @@ class Cluster:
         self._stopped_at: datetime | None = None
         self._control: ControlListener | None = None
         self._fleet: Fleet | None = None
+        self._spreading: set[asyncio.Future[None]] = set()
         self.origin = self._child("origin", "origin")
         self.nodes = {node.name: self._child(node.name, "node") for node in self.document.nodes}
         self.transcoders = {
@@ -101,6 +102,8 @@ class Cluster:
         """Drains from the encoders inwards, so that streams end properly; kills what does not leave in time."""
         if self._control is not None:
             await self._control.close()
+        for task in tuple(self._spreading):
+            task.cancel()
         if self._fleet is not None:
             await self._fleet.close()
         for group in (self.transcoders.values(), self.nodes.values(), [self.origin]):
@@ -167,11 +170,21 @@ class Cluster:
         return Child(name, kind, self.folder.log(name), self._heard)
 
     def _heard(self, child: Child, said: dict[str, Any]) -> None:
+        if "purge" in said:
+            self._spread(said["purge"])
+            return
         state = said.get("state")
         self._tell(Event(child.name, state if isinstance(state, State) else None, said))
         # A process that came back has another pid.
         if state is State.READY and child.restarts:
             self._write()
+
+    def _spread(self, order: dict[str, Any]) -> None:
+        """Tells all nodes, also the one that was asked: its shield may have given it the old copy again meanwhile."""
+        if self._fleet is not None:
+            task = asyncio.ensure_future(self._fleet.purge([order]))
+            self._spreading.add(task)
+            task.add_done_callback(self._spreading.discard)
 
     def _write(self) -> None:
         self.folder.write("cluster.json", self.describe())

@@ -92,6 +92,8 @@ class Document(Settings):
             # Where viewers are: a shield tells its edges of the error itself.
             error_pages=self.error_pages if node.name not in self.parents() else (),
             gate=node.name not in self.parents(),
+            purge_requests=self.control.purge_requests,
+            purge_token=self.control.fastly_token,
             room=node.memory,
             largest=node.largest,
         )

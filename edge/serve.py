@@ -22,6 +22,7 @@ from listening import Listener, PortInUse, bind, url_of
 from policy.access import ServiceGate
 from policy.client import ClientField
 from policy.machine import EdgeMachine
+from policy.plan import PurgeOrder
 from policy.profile import RFC9111, Profile, Waits
 from policy.service import Service
 from policy.token import FastlyToken
@@ -47,6 +48,7 @@ async def serve(
     geo: Whereabouts | None = None,
     profile: Profile = RFC9111,
     others: Sequence[str] = (),
+    spread: Callable[[PurgeOrder], None] | None = None,
     clock: Callable[[], float] | None = None,
 ) -> None:
     """Run one node until `shutdown`; `ready` hears its URLs once it accepts connections.
@@ -69,7 +71,7 @@ async def serve(
     log = RecordLog(records)
     parents = parents_of(node, node.timeouts.waits(profile.waits), (parent, *others))
     machine = EdgeMachine(service, profile, gate=gate, fresh_id=_request_id, codings=ENCODERS.keys())
-    driver = Driver(machine, parents, who, log, clock or Clock())
+    driver = Driver(machine, parents, who, log, clock or Clock(), spread=spread)
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     front = Listener(driver, logger, date_header=False)

@@ -32,6 +32,9 @@ ResponseHeadersPolicy = Literal["none", "SimpleCORS"]
 """CloudFront's managed response headers policies that cdnlab carries out."""
 
 
+PurgeRequests = Literal["everybody", "token", "nobody"]
+
+
 class Ttl(Settings):
     """How long answers of one behavior stay fresh: the origin's word, held between two bounds."""
 
@@ -260,6 +263,12 @@ class Service(Settings):
 
     gate: bool = True
     """Check tokens and countries here. False on a shield: its viewers are edges that have checked already."""
+
+    purge_requests: PurgeRequests | None = None
+    """Whose `PURGE` requests purge the URL they are sent to. None: the profile's."""
+
+    purge_token: str | None = None
+    """What those carry as `Fastly-Key` where "token" says so."""
 
     room: Bytes = 512 * 2**20
     """Bytes of stored responses kept; the least recently used go first."""

@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from policy.service import PurgeRequests
 from units import ListenAddress, Settings, is_loopback
 
 DUMMY = "cdnlab"
@@ -27,6 +28,11 @@ class Control(Settings):
 
     fastly_token: str = Field(default=DUMMY, pattern=r"^[!-~]+$")
     """API token that requests to the Fastly API carry as `Fastly-Key`."""
+
+    purge_requests: PurgeRequests | None = None
+    """Whose `PURGE` requests to a node's own address purge a URL: everybody's, those with the `fastly_token` as
+    `Fastly-Key`, or nobody's: then they are requests like any other. Left out: the profile's, which is "nobody", for
+    fastly "everybody"."""
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:

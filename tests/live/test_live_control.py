@@ -53,3 +53,17 @@ def test_an_invalidation_reaches_every_node_of_a_cluster(
     assert not [file for file in written if b"s3cr3t" in file.read_bytes()]
     assert up.stop() == 130
     assert "Traceback" not in up.said()
+
+
+def test_a_purge_request_to_an_edge_reaches_its_shield(start: Callable[..., Up], tmp_path: Path) -> None:
+    page = tmp_path / "vod" / "page.txt"
+    page.parent.mkdir()
+    page.write_text("first")
+    up = start('profile = "fastly"\n' + NO_STREAM + 'vod = "vod"\n')
+    up.wait_for("Ctrl-C ends it")
+    url = f"{up.node('fra')['url']}/vod/page.txt"
+    assert ask(url).text() == "first"
+    page.write_text("second")
+    assert ask(url, method="PURGE").json()["status"] == "ok"
+    until(lambda: ask(url).text() == "second", 5, up.said)
+    assert up.stop() == 130
