@@ -2,9 +2,9 @@
 
 The first line of standard input is its settings, as JSON: secrets are on no command line and in no file. The rest of
 standard input is its life line: when it ends, because the parent closed it or is no more, the child drains and leaves.
-Standard output carries one JSON object a line: `{"ready": NAME, ...}` once it serves, `{"event": ...}` later (a node that a
-`PURGE` request came to: `{"purge": ORDER}`), or `{"failed": "why", "status": N}` as the last one. Standard error is its
-log.
+Standard output carries one JSON object a line: `{"ready": NAME, ...}` once it serves, `{"event": ...}` later (a node
+that a `PURGE` request came to: `{"purge": ORDER}`), or `{"failed": "why", "status": N}` as the last one. Standard error
+is its log.
 """
 
 import asyncio

@@ -222,7 +222,8 @@ class Behavior(Settings):
 
     @model_validator(mode="after")
     def _one_recipe(self) -> Self:
-        written = sorted({"ttl", "key"} & self.model_fields_set)
+        # Not what was set: a behavior that was written out and is read again has every field set.
+        written = [name for name, default in (("key", Key()), ("ttl", Ttl())) if getattr(self, name) != default]
         if self.cache_policy != "none" and written:
             raise ValueError(f"wanted cache_policy or {' and '.join(written)}, not both: the policy sets them")
         if self.compress and self.cache_policy == "none" and not self.key.accept_encoding:

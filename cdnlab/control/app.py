@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from starlette.applications import Starlette
 
-from cdnlab.control.cloudfront import CloudFront
+from cdnlab.control.cloudfront import CloudFront, Lab
 from cdnlab.control.fastly import Fastly
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
@@ -15,9 +15,9 @@ from edge.clock import Clock
 class ControlApi:
     """`app`, and an end to what it has begun."""
 
-    def __init__(self, settings: Control, fleet: Fleet, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, settings: Control, fleet: Fleet, lab: Lab, clock: Callable[[], float] | None = None) -> None:
         now = clock or Clock()
-        self._cloudfront = CloudFront(settings, fleet, now)
+        self._cloudfront = CloudFront(settings, fleet, now, lab)
         self._fastly = Fastly(settings, fleet, now)
         self.app = Starlette(routes=[*self._cloudfront.routes(), *self._fastly.routes()])
 

@@ -7,18 +7,22 @@ import asyncio
 import logging
 import secrets
 import string
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from copy import deepcopy
 from functools import partial
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from cdnlab.control.distributions import DEPLOYED, Distribution, Distributions, described, summary
 from cdnlab.control.fleet import Fleet, Refused
 from cdnlab.control.invalidations import COMPLETED, Invalidation, Invalidations, orders_of, page
 from cdnlab.control.rest_xml import ApiError, Element, answer, items_of, listed, made, moment, read, refusal, text_of
 from cdnlab.control.settings import Control
 from cdnlab.control.sigv4 import NotSigned, verify
+from vendors.cloudfront.distribution import Translated
 
 logger = logging.getLogger("cdnlab.control")
 
@@ -27,6 +31,17 @@ FILE = "ECDNLAB"
 
 _BASE = "/2020-05-31"
 _LETTERS = string.ascii_uppercase + string.digits
+
+
+class Lab(Protocol):
+    """The cluster, as far as a distribution changes it."""
+
+    def domain(self) -> str:
+        """Host and port where viewers come."""
+
+    async def run(self, distribution: Translated | None) -> None:
+        """Every node serves by it when this returns; None: by the settings file."""
+
 
 Operation = Callable[[Request, bytes], Awaitable[Response]]
 
@@ -39,7 +54,10 @@ def fresh_id(initial: str) -> str:
 class CloudFront:
     """The API over one lab."""
 
-    def __init__(self, settings: Control, fleet: Fleet, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Control, fleet: Fleet, clock: Callable[[], float], lab: Lab) -> None:
+        self._lab = lab
+        self._distributions = Distributions(fresh_id)
+        self._deploying = asyncio.Lock()
         self._settings = settings
         self._fleet = fleet
         self._clock = clock
@@ -48,6 +66,12 @@ class CloudFront:
 
     def routes(self) -> list[BaseRoute]:
         operations: list[tuple[str, str, Operation]] = [
+            ("POST", "/distribution", self._create_distribution),
+            ("GET", "/distribution", self._list_distributions),
+            ("GET", "/distribution/{distribution}", self._get_distribution),
+            ("DELETE", "/distribution/{distribution}", self._delete_distribution),
+            ("GET", "/distribution/{distribution}/config", self._get_distribution_config),
+            ("PUT", "/distribution/{distribution}/config", self._update_distribution),
             ("POST", "/distribution/{distribution}/invalidation", self._create_invalidation),
             ("GET", "/distribution/{distribution}/invalidation", self._list_invalidations),
             ("GET", "/distribution/{distribution}/invalidation/{id}", self._get_invalidation),
@@ -105,11 +129,19 @@ class CloudFront:
             distribution, paths, text_of(batch, "CallerReference"), self._clock()
         )
         if new:
-            task = asyncio.create_task(self._carry_out(invalidation))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(self._carry_out(invalidation))
         location = f"{request.url.replace(query='')}/{invalidation.id}"
         return answer(_invalidation(invalidation), 201, {"Location": location})
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
+
+    def _over(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s: %s", type(error).__name__, error, exc_info=error)
 
     async def _carry_out(self, invalidation: Invalidation) -> None:
         orders = [order for path in invalidation.paths for order in orders_of(path)]
@@ -143,9 +175,62 @@ class CloudFront:
 
     def _distribution(self, request: Request) -> str:
         id: str = request.path_params["distribution"]
-        if id != FILE:
-            raise ApiError("NoSuchDistribution", "The specified distribution does not exist.", 404)
-        return id
+        return id if id == FILE else self._distributions.get(id).id
+
+    # ---- distributions -----------------------------------------------------------------------------------------
+
+    async def _create_distribution(self, request: Request, body: bytes) -> Response:
+        if "WithTags" in request.query_params:
+            raise ApiError("UnsupportedOperation", "cdnlab has no tags.")
+        one, new = self._distributions.create(read(body, "DistributionConfig"), self._clock())
+        if new:
+            self._begin(self._deploy(one))
+        location = f"{request.url.replace(query='')}/{one.id}"
+        return answer(self._described(one), 201, {"Location": location, "ETag": one.etag})
+
+    async def _deploy(self, one: Distribution) -> None:
+        """One after another: the latest version comes last."""
+        version = one.versions
+        async with self._deploying:
+            await self._lab.run(one.translated if one.enabled else None)
+        if one.versions == version:
+            one.status = DEPLOYED
+
+    async def _list_distributions(self, request: Request, body: bytes) -> Response:
+        known = [self._distributions.created] if self._distributions.created is not None else []
+        some = page([one.id for one in known], request.query_params.get("Marker"), request.query_params.get("MaxItems"))
+        items = [summary(one, self._lab.domain()) for one in known if one.id in some.ids]
+        return answer(
+            listed("DistributionList", items, ("Marker", some.marker), ("MaxItems", some.most), ("IsTruncated", False))
+        )
+
+    async def _get_distribution(self, request: Request, body: bytes) -> Response:
+        one = self._created(request)
+        return answer(self._described(one), 200, {"ETag": one.etag})
+
+    async def _get_distribution_config(self, request: Request, body: bytes) -> Response:
+        one = self._created(request)
+        return answer(deepcopy(one.config), 200, {"ETag": one.etag})
+
+    async def _update_distribution(self, request: Request, body: bytes) -> Response:
+        id = self._created(request).id
+        config = read(body, "DistributionConfig")
+        one = self._distributions.update(id, config, request.headers.get("if-match"), self._clock())
+        self._begin(self._deploy(one))
+        return answer(self._described(one), 200, {"ETag": one.etag})
+
+    async def _delete_distribution(self, request: Request, body: bytes) -> Response:
+        self._distributions.delete(self._created(request).id, request.headers.get("if-match"))
+        return Response(status_code=204)
+
+    def _created(self, request: Request) -> Distribution:
+        id: str = request.path_params["distribution"]
+        if id == FILE:
+            raise ApiError("AccessDenied", f"{FILE} is what the settings file says: change it there.", 403)
+        return self._distributions.get(id)
+
+    def _described(self, one: Distribution) -> Element:
+        return described(one, self._lab.domain(), self._invalidations.in_progress(one.id))
 
 
 _METHODS = ("GET", "POST", "PUT", "DELETE")

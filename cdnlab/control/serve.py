@@ -4,6 +4,7 @@ import logging
 import socket
 
 from cdnlab.control.app import ControlApi
+from cdnlab.control.cloudfront import Lab
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
 from listening import Listener, bind, url_of
@@ -20,8 +21,8 @@ class ControlListener:
         self._api: ControlApi | None = None
         self._listener: Listener | None = None
 
-    async def start(self, fleet: Fleet) -> None:
-        self._api = ControlApi(self._settings, fleet)
+    async def start(self, fleet: Fleet, lab: Lab) -> None:
+        self._api = ControlApi(self._settings, fleet, lab)
         self._listener = Listener(self._api.app, logging.getLogger("cdnlab.control"))
         await self._listener.start(self._socket)
 

@@ -7,6 +7,7 @@ from mmdb_writer import MMDBWriter
 
 from cdnlab.document import Loaded, parse, read
 from cdnlab.errors import BadDocument, BadUsage
+from policy.service import Service
 
 KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 
@@ -217,3 +218,11 @@ def test_credentials_are_in_no_run_folder() -> None:
     loaded = parse(text, file="cdn.toml", folder=Path(), environ={})
     assert loaded.document.nodes[0].admin_token == "s3cr3t"
     assert "s3cr3t" not in str(loaded.public())
+
+
+def test_a_behavior_with_a_policy_can_be_read_again_where_it_was_written_out() -> None:
+    """A node's process is given its settings as JSON, and a replay reads cdn.json."""
+    text = 'profile = "cloudfront"\n[[behavior]]\npath = "*"\ncache_policy = "CachingOptimized"\n[[node]]\nname = "a"'
+    document = parse(text, file="cdn.toml", folder=Path(), environ={}).document
+    written = document.service(document.nodes[0]).model_dump(mode="json")
+    assert Service.model_validate(written).behaviors == document.behaviors

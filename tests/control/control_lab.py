@@ -18,6 +18,20 @@ from policy.profile import RFC9111, Profile
 from policy.service import Behavior
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Origin, running_origin
+from vendors.cloudfront.distribution import Translated
+
+
+class Deployed:
+    """The cluster's side of distributions: what it was told to run, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[Translated | None] = []
+
+    def domain(self) -> str:
+        return "127.0.0.1:8081"
+
+    async def run(self, distribution: Translated | None) -> None:
+        self.told.append(distribution)
 
 
 @dataclass
@@ -59,7 +73,7 @@ async def running_lab(
         running_node(shield.url, *behaviors, name="fra", profile=profile, service=service) as edge,
     ):
         fleet = Fleet([[Contact("shield", shield.admin)], [Contact("fra", edge.admin)]])
-        api = ControlApi(settings or Control(), fleet, clock)
+        api = ControlApi(settings or Control(), fleet, Deployed(), clock)
         socket = bind("127.0.0.1:0", "control.listen")
         listener = Listener(api.app, logging.getLogger("cdnlab.control"))
         await listener.start(socket)
