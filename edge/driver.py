@@ -18,11 +18,12 @@ from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
 from edge.parents import Parents
 from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers, request_record
+from edge.settings import Limits
 from edge.slicing import Answered, Slicing
 from edge.stores import MemoryStore, Store
 from edge.viewer import Receive, Viewer
 from edge.viewers import Viewers
-from listening import INTERIM
+from listening import INTERIM, Left, Stalled
 from policy.access import Refusal
 from policy.explain import explain
 from policy.forward import has_content
@@ -56,6 +57,8 @@ class Driver:
         log: RecordLog,
         clock: Callable[[], float],
         store: Store | None = None,
+        *,
+        limits: Limits | None = None,
         spread: Callable[[PurgeOrder], None] | None = None,
     ) -> None:
         """`store`: where bodies are kept, in memory if not said; what it recovers, the machine gets back. `spread`
@@ -67,6 +70,7 @@ class Driver:
         self._viewers = viewers
         self._spread = spread
         self._log = log
+        self._limits = limits or Limits()
         self.store: Store = store if store is not None else MemoryStore()
         self._waiting: dict[int, asyncio.Future[Answered]] = {}
         self._hints: dict[int, Callable[[int, Lines], None]] = {}
@@ -108,12 +112,16 @@ class Driver:
                 slicing = Slicing(self, viewer, plan.assembly, record)
                 given = await slicing.begin(self.machine, self.clock)
             else:
-                body = _content(receive) if has_content(request) else None
+                body = _content(receive, self._limits) if has_content(request) else None
                 given = await self._answered(request, plan, viewer, body)
             if given is None:
                 record.aborted = True
                 return
             await self._deliver(*given, record, send, viewer, told, slicing)
+        except Left as left:
+            record.aborted = True
+            if isinstance(left, Stalled):
+                record.reason = f"viewer: {left}"
         finally:
             viewer.leave()
             if slicing is not None:
@@ -200,7 +208,13 @@ class Driver:
             client_port=scope["client"][1] or 0 if scope.get("client") else 0,
             trusted=self._viewers.is_trusted(_peer(scope)),
         )
-        return request if self.machine.profile.limits is None else measured(request)
+        return measured(request)
+
+    def unreadable(self, status: int, reason: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """The answer to a request that could not be read: a `listening.Page`, signed as all answers are."""
+        told = self.machine.unreadable(status, reason, self.clock())
+        lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told.headers]
+        return told.status, lines, told.body
 
     def _explained(self, request: RequestHead, scope: Scope, now: float) -> bytes | None:
         """What `explain` says of this request before it is decided, for a trusted client who asks; one line of JSON."""
@@ -230,7 +244,7 @@ class Driver:
         stop = answer.span.stop if isinstance(answer, Serve) and answer.span else None
         pieces, blocks = (answer.pieces, answer.blocks) if isinstance(answer, Serve) else (None, None)
         if reader is not None and pieces is None and blocks is None:
-            body = reader.take_whole(stop) or b""
+            body = reader.take_small(stop) or b""
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         if reader is None or body:
             await send({"type": "http.response.body", "body": body})
@@ -247,10 +261,10 @@ class Driver:
                 if viewer.gone:
                     record.aborted = True
                     return
-        except BodyBroken:
+        except BodyBroken as broken:
             # No end of body is sent, so the server closes the connection and the viewer sees that it is not whole.
             record.aborted = True
-            record.reason = "origin: the body broke off"
+            record.reason = str(broken)
             return
         await send({"type": "http.response.body", "body": b""})
 
@@ -461,12 +475,20 @@ class Driver:
         self._log.close()
 
 
-async def _content(receive: Receive) -> AsyncIterator[bytes]:
-    """The viewer's body as it comes; UpstreamFailed if he leaves in the middle."""
+async def _content(receive: Receive, limits: Limits) -> AsyncIterator[bytes]:
+    """The viewer's body as it comes; UpstreamFailed if he leaves in the middle, pauses too long or sends too much."""
+    size = 0
     while True:
-        message = await receive()
+        try:
+            async with asyncio.timeout(limits.content_pause):
+                message = await receive()
+        except TimeoutError:
+            raise UpstreamFailed(Failure.CONTENT_LATE, f"nothing came for {limits.content_pause:g} s") from None
         if message["type"] == "http.disconnect":
             raise UpstreamFailed(Failure.ABANDONED, "the viewer left while sending")
+        size += len(message.get("body", b""))
+        if size > limits.content:
+            raise UpstreamFailed(Failure.CONTENT_TOO_LARGE, f"more than {limits.content} bytes")
         yield message.get("body", b"")
         if not message.get("more_body", False):
             return

@@ -70,11 +70,12 @@ async def serve(
     urls = {"url": url_of(viewers), "admin": url_of(operators)}
     log = RecordLog(records)
     parents = parents_of(node, node.timeouts.waits(profile.waits), (parent, *others))
-    machine = EdgeMachine(service, profile, gate=gate, fresh_id=_request_id, codings=ENCODERS.keys())
-    driver = Driver(machine, parents, who, log, clock or Clock(), spread=spread)
+    excess = node.limits.of_requests().excess
+    machine = EdgeMachine(service, profile, gate=gate, excess=excess, fresh_id=_request_id, codings=ENCODERS.keys())
+    driver = Driver(machine, parents, who, log, clock or Clock(), limits=node.limits, spread=spread)
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
-    front = Listener(driver, logger, date_header=False)
+    front = Listener(driver, logger, date_header=False, limits=node.limits, page=driver.unreadable)
     operations = admin_app(driver, who, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay)
     back = Listener(operations, logger)
     try:

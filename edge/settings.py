@@ -7,10 +7,12 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+import listening
 from policy import health, link
 from policy.client import ClientField
 from policy.failover import MAY_NAME
 from policy.geo import Kind, kind_of
+from policy.limits import RequestLimits
 from policy.profile import Waits
 from units import BitsPerSecond, Bytes, ListenAddress, Seconds, Settings, Share, is_loopback
 
@@ -198,6 +200,27 @@ class Link(Settings):
         return link.Link(wire, Random(seed)) if wire != link.Wire() else None
 
 
+class Limits(listening.Limits):
+    """How much of the node one client may take; docs/limits.md says what happens beyond, and what others do."""
+
+    url: Bytes = Field(default=8 * 2**10, ge=256)
+    """Path and query of a request; a longer one is refused with 414. CloudFront and Fastly take 8 KiB."""
+
+    fields: int = Field(default=100, ge=10)
+    """Field lines of a request; more are refused with 431. Apache takes 100, HAProxy 101, Varnish 64, Fastly 255."""
+
+    content: Bytes = 2**30
+    """A request's content; a larger one is refused with 413. It is passed on as it comes and never held, so it may be
+    large; nginx takes 1 MiB unless told."""
+
+    content_pause: Seconds = Field(default=60.0, gt=0)
+    """How long a request's content may pause; beyond, 408. As nginx's `client_body_timeout`."""
+
+    def of_requests(self) -> RequestLimits:
+        """Those that the policy judges by."""
+        return RequestLimits(url=self.url, head=self.head, fields=self.fields, content=self.content)
+
+
 class Node(Settings):
     """One cache node: an edge, or a shield when other nodes name it as their parent."""
 
@@ -237,6 +260,9 @@ class Node(Settings):
 
     timeouts: Timeouts = Timeouts()
     """How long it waits for its parent."""
+
+    limits: Limits = Limits()
+    """How much one client may take, and how long."""
 
     connections: int = Field(default=256, ge=1)
     """Connections kept to the parent at most; fills beyond wait their turn."""

@@ -41,7 +41,8 @@ async def serve(
         raise
     said: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
     switch = FaultSwitch()
-    listeners = [Listener(Faulty(origin_app(publisher), switch), log), Listener(ingest_app(ingest, switch), log)]
+    public_side = Listener(Faulty(origin_app(publisher), switch), log, limits=settings.limits)
+    listeners = [public_side, Listener(ingest_app(ingest, switch), log)]
     try:
         for listener, on in zip(listeners, (public, private), strict=True):
             await listener.start(on)

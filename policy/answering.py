@@ -122,6 +122,8 @@ class Answering:
         told = self._profile.failures.get(why.value)
         if told is not None:
             return told
+        if why.by_viewer:
+            return FailureAnswer(why.status, "")
         status = self._profile.failure_status
         return FailureAnswer(why.status if status is None else status, "")
 

@@ -17,7 +17,7 @@ from policy.forward import conditional, for_the_rest, forwarded, has_body, has_c
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
 from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding, with_viewer_fields
-from policy.limits import request_over, with_short_cookies
+from policy.limits import UNLIMITED, request_over, with_short_cookies
 from policy.matching import Matcher
 from policy.messages import RequestHead
 from policy.paging import Instead, Pages, request_for
@@ -55,11 +55,13 @@ class Deciding:
         profile: Profile = RFC9111,
         *,
         gate: Gate | None = None,
+        excess: Callable[[RequestHead], Refusal | None] = UNLIMITED.excess,
         fresh_id: Callable[[], str] | None = None,
         codings: Collection[str] = ("gzip",),
     ) -> None:
         """`fresh_id`: a new request id at every call, for profiles that send one; None: ids that count up.
 
+        `excess`: why a request is larger than this node takes (`RequestLimits`; `replay/` repeats what was said).
         `codings`: content codings that the shell can put on a body.
         """
         # What a behavior leaves open, the profile settles: once, here.
@@ -68,6 +70,7 @@ class Deciding:
         self.profile = profile
         self.codings = frozenset(codings)
         self.gate: Gate = gate if gate is not None else ServiceGate(service, {})
+        self._excess = excess
         self.index = EntryIndex()
         self.room = Room(service.room)
         self.flights = FlightTable()
@@ -113,6 +116,9 @@ class Deciding:
             over = request_over(request, self.profile.limits)
             if over is not None:
                 return self._refuse(over[1].status, over[0], behavior, now, words=over[1].words)
+        too_much = self._excess(request)
+        if too_much is not None:
+            return self._refuse(too_much.status, too_much.reason, behavior, now)
         key_of = self._plain.get(id(behavior)) if request.method == "GET" else None
         if key_of is not None:
             served = self._plain_hit(request, behavior, key_of(request), now)
@@ -189,6 +195,10 @@ class Deciding:
         """(until when, what is said) of a parent that failed for this key and is left alone; None where it is asked."""
         held = self._failing.get(key)
         return held if held is not None and now < held[0] else None
+
+    def unreadable(self, status: int, reason: str, now: float) -> Refuse:
+        """What is answered to one whose request could not be read, and so is none. Nothing is changed."""
+        return self._refuse(status, reason, self.matcher.otherwise, now)
 
     def _plain_hit(self, request: RequestHead, behavior: Behavior, key: str, now: float) -> Serve | None:
         """The usual case, short: a GET that asks for nothing special, of a fresh response that varies on nothing.

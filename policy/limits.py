@@ -1,12 +1,17 @@
-"""How large a message a CDN takes, and what is said of a larger one: the limits of a profile, held against a head.
+"""How large a message may be, and what is said of a larger one: the limits of a profile and those of a node.
+
+A profile's are its CDN's; a node's are its own, and guard it whatever the profile. How long a request may take, and how
+many there may be at once, is the listener's to say: it is no fact of the request.
 
 Sizes are those of HTTP/1.1, whatever version the message came by: what fits over one connection fits over all.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from policy.access import Refusal
 from policy.messages import Headers, RequestHead, ResponseHead
 from policy.profile import FailureAnswer, Limit, Limits
+from policy.storing import content_length
 
 COOKIE_OVERFLOW = "fastly-cookie-overflow"
 
@@ -66,3 +71,36 @@ def _fields_bytes(headers: Headers) -> int:
     """Field lines with their ": " and line ends."""
     # A list, not a generator: this stands before every request of a CDN that has limits.
     return sum([len(name) + len(value) + 4 for name, value in headers.lines])
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """The largest request that is answered. Sizes in bytes; None: no limit."""
+
+    url: int | None = None
+    """Path and query. CloudFront and Fastly take 8192."""
+    head: int | None = None
+    """The request line and all fields, as HTTP/1.1 writes them, whichever version brought them."""
+    fields: int | None = None
+    """Field lines."""
+    content: int | None = None
+    """The content, where it says its length ahead; without that, whoever reads it counts."""
+
+    def excess(self, request: RequestHead) -> Refusal | None:
+        """Why a request is too large to be answered: 414 (RFC 9110 §15.5.15), 431 (RFC 6585 §5), 413 (§15.5.14)."""
+        if self.url is not None:
+            size = len(request.path) + (0 if request.query is None else 1 + len(request.query))
+            if size > self.url:
+                return Refusal(414, f"limit: the URL has {size} bytes, {self.url} are taken")
+        if self.head is not None and request.head_bytes > self.head:
+            return Refusal(431, f"limit: the request's head has {request.head_bytes} bytes, {self.head} are taken")
+        if self.fields is not None and len(request.headers.lines) > self.fields:
+            return Refusal(431, f"limit: the request has {len(request.headers.lines)} fields, {self.fields} are taken")
+        if self.content is not None:
+            promised = content_length(request.headers)
+            if promised is not None and promised > self.content:
+                return Refusal(413, f"limit: the content has {promised} bytes, {self.content} are taken")
+        return None
+
+
+UNLIMITED = RequestLimits()

@@ -433,7 +433,7 @@ class EdgeMachine(Purging):
             return Landing(dropped=[entry.id])
         told = self._answering.failure(why)
         sick = why is Failure.SICK
-        landing = self._land_failure(flight, f"origin: {why.value}", told.status, now, None, told.words, sick=sick)
+        landing = self._land_failure(flight, why.reason, told.status, now, None, told.words, sick=sick)
         self._show_pages(flight, landing, now)
         self._forget_purges()
         return landing

@@ -84,7 +84,7 @@ class RequestHead:
     client_port: int = 0
     """Source port of the connection; 0 when unknown."""
     head_bytes: int = 0
-    """Size of the head, 0 where nobody measured it (`policy.limits.measured`)."""
+    """Size of its head as HTTP/1.1 writes it, as far as the shell has counted."""
     head_fields: int = 0
     """Field lines of the head, as they came."""
     trusted: bool = False

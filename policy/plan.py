@@ -38,11 +38,24 @@ class Failure(StrEnum):
     TOO_LARGE = "larger-than-a-stored-response-may-be"
     INTERNAL = "an-error-of-the-edge"
     ABANDONED = "nobody-waits-any-more"
+    CONTENT_TOO_LARGE = "the-request's-content-is-too-large"
+    CONTENT_LATE = "the-request's-content-did-not-come-in-time"
 
     @property
     def status(self) -> int:
-        """What a viewer is told when nothing stored can stand in (RFC 9110 §15.6.3 to §15.6.5)."""
+        """What a viewer is told when nothing stored can stand in (RFC 9110 §15.5.9, §15.5.14, §15.6.3 to §15.6.5)."""
+        if self.by_viewer:
+            return 413 if self is Failure.CONTENT_TOO_LARGE else 408
         return 504 if self in _LATE else 503 if self is Failure.SICK else 502
+
+    @property
+    def by_viewer(self) -> bool:
+        """The viewer's own doing: his content is beyond the limits. The parent is not to blame."""
+        return self in (Failure.CONTENT_TOO_LARGE, Failure.CONTENT_LATE)
+
+    @property
+    def reason(self) -> str:
+        return f"{'limit' if self.by_viewer else 'origin'}: {self.value}"
 
 
 _LATE = frozenset({Failure.CONNECT_TIMEOUT, Failure.FIRST_BYTE_TIMEOUT, Failure.BETWEEN_BYTES_TIMEOUT})

@@ -49,6 +49,12 @@ class RecordedGate:
             return None
         return Refusal.recorded(record.status, record.reason)
 
+    def excess(self, request: RequestHead) -> Refusal | None:
+        """The record has not all of the head whose size was judged."""
+        record = self.record
+        too_large = record is not None and record.outcome is Outcome.REFUSED and record.reason.startswith("limit:")
+        return Refusal(record.status, record.reason) if too_large and record is not None else None
+
     def secret_parameter(self, behavior: Behavior) -> str | None:
         return None
 
@@ -61,8 +67,9 @@ class ReplayNode:
         # Request ids are random live and in no record: one for all is as good, and costs nothing to make. Whichever
         # coding was put on a body, its record has the size that came of it.
         self.machine = EdgeMachine(
-            service, profile, gate=self._gate, fresh_id=lambda: "replayed", codings=("br", "gzip")
-        )
+            service, profile, gate=self._gate, excess=self._gate.excess, fresh_id=lambda: "replayed",
+            codings=("br", "gzip"),
+        )  # fmt: skip
         self._fetches: dict[int, Fetch] = {}
         self._waiting: dict[int, Requested] = {}
         self._result = Replayed(0, {}, [])

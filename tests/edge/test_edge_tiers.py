@@ -31,12 +31,16 @@ def test_age_adds_up_and_every_tier_has_its_word() -> None:
         async with wire_lab() as lab:
             await lab.take(Say("/a", Says("max-age=100", delay=0.0)))
             await lab.take(Ask("fra"))
+            await lab.answered()
             await lab.take(Wait(30))
             await lab.take(Ask("nyc"))  # from the shield's copy
+            await lab.answered()
             await lab.take(Wait(40))
             await lab.take(Ask("nyc"))
+            await lab.answered()
             await lab.take(Wait(40))
             await lab.take(Ask("nyc"))  # nyc has had it for 80 s, and it is 110 s old
+            await lab.answered()
             await lab.finish()
             lab.judge()
             told = [seen.fields.get("cache-status", "") for seen in lab.viewers]

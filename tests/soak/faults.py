@@ -95,15 +95,15 @@ def _fetch_broke(line: Line) -> bool:
     return line["kind"] == "fetch" and line["failure"] in BROKEN
 
 
+def _came_back_empty(name: str) -> Callable[[Line], bool]:
+    """Its own records of the time are gone with it, and it may be back before anybody asks; but then it has nothing."""
+    return lambda line: line["kind"] == "request" and line["node"] == name and line["cause"] == "cold"
+
+
 KILLS = (
     Fault("origin killed", *_killed(lambda cluster: cluster.origin, "url"), _fetch_broke),
-    Fault("shield killed", *_killed(lambda cluster: cluster.nodes["shield"], "admin"), _fetch_broke),
-    # Its own records of the time are gone with it: the first that it asks for when it is back shows it was empty.
-    Fault(
-        "edge killed",
-        *_killed(lambda cluster: cluster.nodes["fra"], "admin"),
-        lambda line: line["kind"] == "request" and line["node"] == "fra" and line["cause"] == "cold",
-    ),
+    Fault("shield killed", *_killed(lambda cluster: cluster.nodes["shield"], "admin"), _came_back_empty("shield")),
+    Fault("edge killed", *_killed(lambda cluster: cluster.nodes["fra"], "admin"), _came_back_empty("fra")),
 )
 TROUBLES = (
     Fault(
@@ -111,10 +111,10 @@ TROUBLES = (
     ),
     Fault(
         "origin failing",
-        _origin_says(error_rate=0.7),
+        _origin_says(error_rate=1.0),
         _well,
         lambda line: line["kind"] == "fetch" and line["status"] == 503,
     ),
-    Fault("origin breaking off", _origin_says(break_rate=0.5), _well, _fetch_broke),
+    Fault("origin breaking off", _origin_says(break_rate=1.0), _well, _fetch_broke),
     Fault("purge storm", _storm, _nothing, lambda line: line["kind"] == "request" and line["cause"] == "purged"),
 )

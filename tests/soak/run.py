@@ -71,7 +71,7 @@ def schedule(seconds: float) -> list[Fault]:
 
 def span(seconds: float) -> float:
     """How long a fault lasts, and the calm after it."""
-    return min(15.0, max(2.0, seconds / 40))
+    return min(15.0, max(3.0, seconds / 40))
 
 
 async def soak(seconds: float, runs: Path, console: Console) -> Soaked:
@@ -119,9 +119,9 @@ async def _play(cluster: Cluster, seconds: float, soaked: Soaked, watch: Watch, 
         )
         target = urlsplit(entrance)._replace(scheme="", netloc="").geturl()
         fields = {name.replace("-", "_"): value for name, value in viewer_headers(cluster.document, node).items()}
-        for _ in range(VIEWERS):
+        for i in range(VIEWERS):
             viewer = Viewer(node.name, url, target, fields, soaked.answers.append)
-            watching.append(asyncio.create_task(viewer.watch(stop)))
+            watching.append(asyncio.create_task(viewer.watch(stop, after=i / VIEWERS)))
     faults = schedule(seconds)
     with Progress(
         TextColumn("{task.description:<20}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn(),

@@ -43,7 +43,9 @@ class Viewer:
         """`entrance`: path and query of the multivariant playlist, signed."""
         self._edge, self._url, self._entrance, self._fields, self._tell = edge, url, entrance, fields, tell
 
-    async def watch(self, stop: asyncio.Event) -> None:
+    async def watch(self, stop: asyncio.Event, *, after: float) -> None:
+        """Until told to stop. `after`: seconds to wait first, so that viewers do not ask in step."""
+        await asyncio.sleep(after)
         playlist = None
         seen: set[str] = set()
         while not stop.is_set():

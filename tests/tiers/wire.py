@@ -157,6 +157,10 @@ class WireLab:
                 self._fault("silent", *TARGETS)
         await asyncio.sleep(SETTLE)
 
+    async def answered(self) -> None:
+        """Until nobody waits any more."""
+        await asyncio.wait([viewer.done for viewer in self._connections])
+
     async def _viewer(self, ask: Ask) -> None:
         host, _, port = self.nodes[ask.edge].url.removeprefix("http://").partition(":")
         seen = Seen(ask, self.now())
