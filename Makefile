@@ -11,7 +11,7 @@ FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg vers
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check live slow bench fuzz soak differential signers format docs clean
+.PHONY: help install dev demo test check live slow bench fuzz soak differential signers clients format docs clean
 
 help:  ## List the verbs
 	@awk -F ':.*## +' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,11 @@ differential: dev  ## The same scripts through a real nginx, a real Varnish and 
 signers: dev  ## Tokens by the vendors' own JavaScript signers, which npm installs
 	npm install --prefix tests/signers --no-audit --no-fund --no-package-lock
 	$(BIN)/pytest tests/signers -m slow
+
+clients: dev  ## The vendors' command lines, from PyPI and npm, against the control API
+	$(BIN)/python -m venv tests/clients/.venv && tests/clients/.venv/bin/python -m pip install --quiet awscli==1.46.3
+	npm install --prefix tests/clients --ignore-scripts --no-audit --no-fund --no-package-lock
+	CDNLAB_AWS=$(CURDIR)/tests/clients/.venv/bin/aws $(BIN)/pytest tests/control tests/clients -m "slow or not slow"
 
 format: dev  ## Format and mend what ruff can mend
 	$(BIN)/ruff format .

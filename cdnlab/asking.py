@@ -1,6 +1,7 @@
 """Talking to the admin listeners of nodes that run: explain and purge."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -97,7 +98,7 @@ def explain(
             raise BadUsage(f"--header: found {header!r}, wanted a field such as 'Range: bytes=0-99'")
     asked = [("url", url), ("method", method), *(("header", header) for header in headers)]
     query = urlencode(asked if client_ip is None else [*asked, ("client_ip", client_ip)])
-    told = _good(ask(f"{listener.admin}/explain?{query}"), listener).json()
+    told = _good(ask(f"{listener.admin}/explain?{query}", headers=_credentials()), listener).json()
     if as_json:
         print(json.dumps(told, indent=2))
     else:
@@ -135,7 +136,7 @@ def send_purge(groups: list[list[Listener]], order: dict[str, Any]) -> Iterator[
             parts = urlsplit(str(here["url"]))
             here["url"] = f"{listener.url}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
         answer = ask(
-            f"{listener.admin}/purge", method="POST", headers={"Content-Type": "application/json"},
+            f"{listener.admin}/purge", method="POST", headers={"Content-Type": "application/json", **_credentials()},
             body=json.dumps(here).encode(), timeout=PATIENCE,
         )  # fmt: skip
         return listener.name, _good(answer, listener).json()
@@ -143,6 +144,12 @@ def send_purge(groups: list[list[Listener]], order: dict[str, Any]) -> Iterator[
     for group in groups:
         with ThreadPoolExecutor(len(group)) as threads:
             yield from threads.map(tell, group)
+
+
+def _credentials() -> dict[str, str]:
+    """For nodes with an `admin_token`."""
+    token = os.environ.get("CDNLAB_ADMIN_TOKEN")
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _nodes(runs: Path) -> list[Listener]:

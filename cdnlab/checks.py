@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdnlab.complaints import nearest, shown
+from cdnlab.control.settings import Control
 from cdnlab.positions import Path as KeyPath
 from edge.databases import IPTOCC, open_databases
 from edge.errors import BadDatabase
@@ -47,6 +48,7 @@ class Draft:
     token_names: set[str] = field(default_factory=set)
     origin: Any = None
     geo: Whereabouts | None = None
+    control: Control | None = None
     folder: Path = Path()
     """What relative paths are relative to."""
 
@@ -62,6 +64,7 @@ class Draft:
             set(document.tokens),
             document.origin,
             document.geo,
+            document.control,
         )
 
 
@@ -113,6 +116,8 @@ def _addresses(draft: Draft) -> Iterator[Finding]:
     places: list[tuple[KeyPath, str]] = []
     if draft.origin is not None:
         places += [(("origin", "listen"), draft.origin.listen), (("origin", "ingest"), draft.origin.ingest)]
+    if draft.control is not None:
+        places.append((("control", "listen"), draft.control.listen))
     for index, node in draft.nodes.items():
         places += [(("node", index, "listen"), node.listen), (("node", index, "admin"), node.admin)]
     for path, address in places:
@@ -120,10 +125,15 @@ def _addresses(draft: Draft) -> Iterator[Finding]:
         if port == 0:
             continue
         whose = next((name for other, taken_port, name in taken if taken_port == port and _overlap(host, other)), None)
-        label = f"{draft.nodes[path[1]].name}'s {path[2]}" if isinstance(path[1], int) else f"the origin's {path[1]}"
+        label = (
+            f"{draft.nodes[path[1]].name}'s {path[2]}" if isinstance(path[1], int) else f"{_OWNERS[path[0]]} {path[1]}"
+        )
         if whose is not None:
             yield Finding(path, shown(address), f"an address that is not {whose} too")
         taken.append((host, port, label))
+
+
+_OWNERS: dict[str | int, str] = {"origin": "the origin's", "control": "the control API's"}
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from cdnlab import checks
 from cdnlab.complaints import complaints, nearest, shown, spelled
+from cdnlab.control.settings import DUMMY, Control
 from cdnlab.errors import BadDocument, BadUsage, Complaint
 from cdnlab.positions import Path as KeyPath
 from cdnlab.positions import Positions
@@ -57,12 +58,26 @@ class Document(Settings):
     origin: Origin = Origin()
     """The origin, which takes what encoders push and publishes it as HLS."""
 
+    control: Control = Control()
+    """The control API, which the vendors' own clients speak to."""
+
     load: Load = Load()
     """What `cdnlab load` asks of the edges."""
 
     def parents(self) -> frozenset[str]:
         """Names of the nodes that other nodes ask: the shields."""
         return frozenset(parent for node in self.nodes for parent in node.parents) & {node.name for node in self.nodes}
+
+    def tiers(self) -> list[list[Node]]:
+        """The nodes by their distance from the origin: those that ask nobody else of ours first."""
+        left = {node.name: node for node in self.nodes}
+        tiers: list[list[Node]] = []
+        while left:
+            tier = [node for node in left.values() if not left.keys() & set(node.parents)]
+            for node in tier:
+                del left[node.name]
+            tiers.append(tier)
+        return tiers
 
     def edges(self) -> tuple[Node, ...]:
         """The nodes viewers ask."""
@@ -78,6 +93,8 @@ class Document(Settings):
             # Where viewers are: a shield tells its edges of the error itself.
             error_pages=self.error_pages if node.name not in self.parents() else (),
             gate=node.name not in self.parents(),
+            purge_requests=self.control.purge_requests,
+            purge_token=self.control.fastly_token,
             room=node.memory,
             largest=node.largest,
         )
@@ -101,6 +118,12 @@ class Loaded:
             for secret in ("key", "salt"):
                 if token.get(secret):
                     token[secret] = "(hidden)"
+        for name in ("secret_access_key", "fastly_token"):
+            if values["control"][name] != DUMMY:
+                values["control"][name] = "(hidden)"
+        for node in values["node"]:
+            if node["admin_token"] is not None:
+                node["admin_token"] = "(hidden)"
         for path, written in self.from_environment.items():
             inner: Any = values
             for step in path[:-1]:
@@ -238,6 +261,7 @@ def _salvage(data: dict[str, Any]) -> checks.Draft:
         if token is not None:
             draft.tokens[name] = token
     draft.origin = part(Origin, data.get("origin", {}))
+    draft.control = part(Control, data.get("control", {}))
     draft.geo = part(Whereabouts, data.get("geo", {}))
     return draft
 

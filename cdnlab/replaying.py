@@ -54,7 +54,8 @@ def run(folder: Path, *, as_json: bool) -> int:
             name = file.stem.partition(".")[0]
             if name not in services:
                 raise BadUsage(f"{file}: found records of {name!r}, wanted a node of {folder / 'cdn.json'}")
-            results[file.stem] = _one(file, services[name], PROFILES[document.profile], bar)
+            service = _service(folder, file.stem) or services[name]
+            results[file.stem] = _one(file, service, PROFILES[service.profile], bar)
     if as_json:
         print(json.dumps({name: _as_json(told) for name, told in results.items()}, indent=2))
     else:
@@ -70,6 +71,17 @@ def _document(folder: Path) -> Document:
     except FileNotFoundError:
         raise BadUsage(f"{folder}: no cdn.json there, so no run of `cdnlab up`") from None
     except (OSError, ValueError, ValidationError) as error:
+        raise BadUsage(f"{file}: cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _service(folder: Path, life: str) -> Service | None:
+    """The rules of one life of a node, where a distribution of the control API set them; None: the settings file's."""
+    file = folder / "services" / f"{life}.json"
+    try:
+        return Service.model_validate(json.loads(file.read_text()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
         raise BadUsage(f"{file}: cannot be read: {str(error).splitlines()[0]}") from None
 
 

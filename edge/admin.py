@@ -1,6 +1,7 @@
 """The operator's side of a node, on a listener of its own: health, explain, purge."""
 
 import asyncio
+import hmac
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,10 +49,13 @@ def purge_order(values: Any) -> PurgeOrder:
     return PurgeOrder(kind, value, soft=soft)
 
 
-def admin_app(driver: Driver, viewers: Viewers, *, url: str, purge_delay: float = 0.0) -> Starlette:
+def admin_app(
+    driver: Driver, viewers: Viewers, *, url: str, token: str | None = None, purge_delay: float = 0.0
+) -> Starlette:
     """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE, POST /purge.
 
-    `url`: where viewers come. A purge is carried out, and answered, `purge_delay` seconds after it came.
+    `url`: where viewers come. `token`: what all but healthz ask for as a bearer token (RFC 6750). A purge is carried
+    out, and answered, `purge_delay` seconds after it came.
     """
     own = urlsplit(url).netloc
     machine = driver.machine
@@ -71,7 +75,13 @@ def admin_app(driver: Driver, viewers: Viewers, *, url: str, purge_delay: float 
             }
         )
 
+    def is_stranger(request: Request) -> bool:
+        given = request.headers.get("authorization", "")
+        return token is not None and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+
     async def explain_url(request: Request) -> Response:
+        if is_stranger(request):
+            return _unknown()
         url = request.query_params.get("url", "")
         if not (url.startswith("/") or urlsplit(url).scheme in ("http", "https")):
             return _error(f'url: found {url!r}, wanted a URL or a path such as "/live/multivariant.m3u8"')
@@ -92,6 +102,8 @@ def admin_app(driver: Driver, viewers: Viewers, *, url: str, purge_delay: float 
         return JSONResponse(explain(machine, asked_of, driver.clock()))
 
     async def purge(request: Request) -> Response:
+        if is_stranger(request):
+            return _unknown()
         try:
             order = purge_order(await request.json())
         except (ValueError, BadOrder) as error:
@@ -113,6 +125,11 @@ def admin_app(driver: Driver, viewers: Viewers, *, url: str, purge_delay: float 
 
 def _order(order: PurgeOrder) -> dict[str, Any]:
     return asdict(order) | {"kind": order.kind.value}
+
+
+def _unknown() -> Response:
+    message = "wanted the node's admin_token, as Authorization: Bearer TOKEN"
+    return JSONResponse({"error": message}, 401, {"WWW-Authenticate": "Bearer"})
 
 
 def _error(message: str, status: int = 400) -> Response:

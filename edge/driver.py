@@ -24,6 +24,7 @@ from edge.stores import MemoryStore, Store
 from edge.viewer import Receive, Viewer
 from edge.viewers import Viewers
 from listening import INTERIM, Left, Stalled
+from policy.access import Refusal
 from policy.explain import explain
 from policy.forward import has_content
 from policy.index import Entry
@@ -32,6 +33,7 @@ from policy.machine import EdgeMachine
 from policy.messages import Headers, Lines, RequestHead, ResponseHead, end_to_end
 from policy.place import NOWHERE
 from policy.plan import Assemble, Decision, Failure, Fetch, Landing, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
+from policy.purge_requests import purge_request
 from policy.record import FetchRecord, PurgeRecord, RequestRecord
 from policy.storing import content_length
 from policy.token.propagation import LARGEST, Propagation
@@ -58,14 +60,17 @@ class Driver:
         store: Store | None = None,
         *,
         limits: Limits | None = None,
+        spread: Callable[[PurgeOrder], None] | None = None,
     ) -> None:
-        """`store`: where bodies are kept, in memory if not said; what it recovers, the machine gets back.
-        `limits`: those of a request's content."""
+        """`store`: where bodies are kept, in memory if not said; what it recovers, the machine gets back. `limits`:
+        those of a request's content. `spread` hears of what a `PURGE` request purged here, for the other nodes to be
+        told."""
         self.machine = machine
         self.upstream = upstream
         self.clock = clock
         self.name = machine.service.name
         self._viewers = viewers
+        self._spread = spread
         self._log = log
         self._limits = limits or Limits()
         self.store: Store = store if store is not None else MemoryStore()
@@ -87,6 +92,11 @@ class Driver:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = self._read(scope)
+        if request.method == "PURGE":
+            asked = purge_request(request, self.machine.service, self.machine.profile)
+            if asked is not None:
+                await self._purge_asked(asked, send)
+                return
         now = self.clock()
         told = self._explained(request, scope, now)
         plan = self.machine.on_request(request, now)
@@ -466,6 +476,20 @@ class Driver:
         )
         purged.lasting = await self.store.settled()
         return purged
+
+    async def _purge_asked(self, asked: PurgeOrder | Refusal, send: Send) -> None:
+        """Answers a `PURGE` request as Fastly does; here it is carried out when the answer goes."""
+        status, said = 200, {"status": "ok", "id": f"0-{int(self.clock())}-{self.machine.events}"}
+        if isinstance(asked, Refusal):
+            status, said = asked.status, {"msg": asked.reason.removeprefix("purge: ")}
+        else:
+            await self.purge(asked)
+            if self._spread is not None:
+                self._spread(asked)
+        body = json.dumps(said).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def close(self) -> None:
         """Stop the fills and hang up on the parent."""

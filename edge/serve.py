@@ -22,6 +22,7 @@ from listening import Listener, PortInUse, bind, url_of
 from policy.access import ServiceGate
 from policy.client import ClientField
 from policy.machine import EdgeMachine
+from policy.plan import PurgeOrder
 from policy.profile import RFC9111, Profile, Waits
 from policy.service import Service
 
@@ -46,6 +47,7 @@ async def serve(
     geo: Whereabouts | None = None,
     profile: Profile = RFC9111,
     others: Sequence[str] = (),
+    spread: Callable[[PurgeOrder], None] | None = None,
     clock: Callable[[], float] | None = None,
 ) -> None:
     """Run one node until `shutdown`; `ready` hears its URLs once it accepts connections.
@@ -69,11 +71,12 @@ async def serve(
     parents = parents_of(node, node.timeouts.waits(profile.waits), (parent, *others))
     excess = node.limits.of_requests().excess
     machine = EdgeMachine(service, profile, gate=gate, excess=excess, fresh_id=_request_id, codings=ENCODERS.keys())
-    driver = Driver(machine, parents, who, log, clock or Clock(), limits=node.limits)
+    driver = Driver(machine, parents, who, log, clock or Clock(), limits=node.limits, spread=spread)
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     front = Listener(driver, logger, date_header=False, limits=node.limits, page=driver.unreadable)
-    back = Listener(admin_app(driver, who, url=urls["url"], purge_delay=node.purge_delay), logger)
+    operations = admin_app(driver, who, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay)
+    back = Listener(operations, logger)
     try:
         await front.start(viewers)
         await back.start(operators)

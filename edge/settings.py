@@ -14,7 +14,7 @@ from policy.failover import MAY_NAME
 from policy.geo import Kind, kind_of
 from policy.limits import RequestLimits
 from policy.profile import Waits
-from units import BitsPerSecond, Bytes, ListenAddress, Seconds, Settings, Share
+from units import BitsPerSecond, Bytes, ListenAddress, Seconds, Settings, Share, is_loopback
 
 
 def _networks(networks: tuple[str, ...]) -> tuple[str, ...]:
@@ -232,7 +232,11 @@ class Node(Settings):
     """Where viewers (or child nodes) reach it; port 0 takes any free port."""
 
     admin: ListenAddress = "127.0.0.1:0"
-    """Where purge, explain and health are served. Keep it on loopback."""
+    """Where purge, explain and health are served: on loopback, or with an `admin_token`."""
+
+    admin_token: str | None = Field(default=None, pattern=r"^[ -~]+$")
+    """What purge and explain ask for, as `Authorization: Bearer TOKEN`; `cdnlab purge` and `explain` take it from the
+    environment variable CDNLAB_ADMIN_TOKEN. Left out: they ask for nothing, and `admin` must be on loopback."""
 
     parent: str = "origin"
     """"origin", the name of another node, or a URL."""
@@ -291,4 +295,6 @@ class Node(Settings):
     def _fits(self) -> Self:
         if self.largest > self.memory:
             raise ValueError("wanted largest <= memory")
+        if self.admin_token is None and not is_loopback(self.admin):
+            raise ValueError(f"wanted an admin_token with an admin address beyond loopback, {self.admin}")
         return self

@@ -230,6 +230,8 @@ class Profile:
     """A HEAD that the store cannot answer is asked as a GET, whose answer is kept."""
     unsafe_invalidates: bool = True
     """An unsafe method's success invalidates what is stored for its target (RFC 9111 §4.4)."""
+    purge_requests: Literal["everybody", "nobody"] = "nobody"
+    """Whose `PURGE` requests purge, where the service does not say."""
     request_fields: RequestFields = RequestFields.ALL
     viewer_fields: Mapping[str, Callable[[RequestHead], str]] = field(default_factory=dict)
     """Fields (lower-case names) that a node facing viewers makes up about them, a viewer's own never counting: they

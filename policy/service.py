@@ -32,6 +32,9 @@ ResponseHeadersPolicy = Literal["none", "SimpleCORS"]
 """CloudFront's managed response headers policies that cdnlab carries out."""
 
 
+PurgeRequests = Literal["everybody", "token", "nobody"]
+
+
 class Ttl(Settings):
     """How long answers of one behavior stay fresh: the origin's word, held between two bounds."""
 
@@ -191,7 +194,8 @@ class Behavior(Settings):
 
     @model_validator(mode="after")
     def _one_recipe(self) -> Self:
-        written = sorted({"ttl", "key"} & self.model_fields_set)
+        # Not what was set: a behavior that was written out and is read again has every field set.
+        written = [name for name, default in (("key", Key()), ("ttl", Ttl())) if getattr(self, name) != default]
         if self.cache_policy != "none" and written:
             raise ValueError(f"wanted cache_policy or {' and '.join(written)}, not both: the policy sets them")
         if self.compress and self.cache_policy == "none" and not self.key.accept_encoding:
@@ -232,6 +236,12 @@ class Service(Settings):
 
     gate: bool = True
     """Check tokens and countries here. False on a shield: its viewers are edges that have checked already."""
+
+    purge_requests: PurgeRequests | None = None
+    """Whose `PURGE` requests purge the URL they are sent to. None: the profile's."""
+
+    purge_token: str | None = None
+    """What those carry as `Fastly-Key` where "token" says so."""
 
     room: Bytes = 512 * 2**20
     """Bytes of stored responses kept; the least recently used go first."""

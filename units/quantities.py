@@ -4,6 +4,7 @@ Each type reads text or a bare number and prints itself as text in `model_dump(m
 """
 
 import re
+from ipaddress import ip_address
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -105,6 +106,15 @@ def split_address(address: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError('wanted an address such as "127.0.0.1:8080" (port 0: any free port)')
     return host, int(port)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a listener on `address` is reached from this machine only; a name other than localhost is not."""
+    host, _ = split_address(address)
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _check_address(value: str) -> str:

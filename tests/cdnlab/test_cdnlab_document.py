@@ -7,6 +7,7 @@ from mmdb_writer import MMDBWriter
 
 from cdnlab.document import Loaded, parse, read
 from cdnlab.errors import BadDocument, BadUsage
+from policy.service import Service
 
 KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 
@@ -193,3 +194,35 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'profile = "\xe9"')
     with pytest.raises(BadUsage, match="not UTF-8 at byte 11"):
         read(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('[control]\nlisten = "0.0.0.0:8400"', "secret_access_key and fastly_token of your own"),
+        ('[control]\nlisten = "[::]:0"\nsecret_access_key = "x"', "wanted fastly_token of your own"),
+        ('[[node]]\nname = "a"\nadmin = "0.0.0.0:8180"', "wanted an admin_token"),
+        ('[[node]]\nname = "a"\nadmin = "192.0.2.1:8180"', "wanted an admin_token"),
+    ],
+)
+def test_who_listens_beyond_loopback_asks_who_is_there(text: str, wanted: str) -> None:
+    with pytest.raises(BadDocument, match=wanted):
+        parse(text, file="cdn.toml", folder=Path(), environ={})
+
+
+def test_credentials_are_in_no_run_folder() -> None:
+    text = (
+        '[control]\nlisten = "0.0.0.0:8400"\nsecret_access_key = "s3cr3t"\nfastly_token = "s3cr3t"\n'
+        '[[node]]\nname = "a"\nadmin = "0.0.0.0:0"\nadmin_token = "s3cr3t"'
+    )
+    loaded = parse(text, file="cdn.toml", folder=Path(), environ={})
+    assert loaded.document.nodes[0].admin_token == "s3cr3t"
+    assert "s3cr3t" not in str(loaded.public())
+
+
+def test_a_behavior_with_a_policy_can_be_read_again_where_it_was_written_out() -> None:
+    """A node's process is given its settings as JSON, and a replay reads cdn.json."""
+    text = 'profile = "cloudfront"\n[[behavior]]\npath = "*"\ncache_policy = "CachingOptimized"\n[[node]]\nname = "a"'
+    document = parse(text, file="cdn.toml", folder=Path(), environ={}).document
+    written = document.service(document.nodes[0]).model_dump(mode="json")
+    assert Service.model_validate(written).behaviors == document.behaviors

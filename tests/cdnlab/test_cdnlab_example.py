@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import BaseModel
 
 from cdnlab import example, schema
+from cdnlab.control.settings import Control
 from cdnlab.document import Document, parse
 from cdnlab.schema import models_of
 from edge.settings import Node, Whereabouts
@@ -114,6 +115,7 @@ def test_a_commented_default_is_the_default() -> None:
         "token.common": Cat,
         "node": Node,
         "origin": Origin,
+        "control": Control,
         "load": Load,
         "geo": Whereabouts,
     }
@@ -138,6 +140,7 @@ def test_a_commented_default_is_the_default() -> None:
         "storage",
         "asns",
         "client_from",
+        "purge_requests",
     }  # left out, they follow something else
     section, compared = "", 0
     for line in example.text().splitlines():
@@ -175,6 +178,7 @@ def test_the_schema_speaks_of_every_table() -> None:
         "geo",
         "node",
         "origin",
+        "control",
         "load",
     }
     assert made["additionalProperties"] is False
