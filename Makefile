@@ -11,7 +11,7 @@ FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg vers
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check live slow bench crash fuzz differential format docs clean
+.PHONY: help install dev demo test check live slow bench crash fuzz soak differential signers clients format docs clean
 
 help:  ## List the verbs
 	@awk -F ':.*## +' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,8 +48,20 @@ crash: dev  ## kill -9 of a node with a disk store in mid-fill, a hundred times
 fuzz: dev  ## Random lives and bytes for ten minutes (FUZZ_SECONDS=60 for one)
 	$(BIN)/python -m tests.fuzz --seconds $${FUZZ_SECONDS:-600}
 
+soak: dev  ## The demo's cluster under viewers and faults for ten minutes (SOAK_SECONDS=20 for a short one)
+	$(BIN)/python -m tests.soak --seconds $${SOAK_SECONDS:-600}
+
 differential: dev  ## The same scripts through a real nginx, a real Varnish and our edge
 	$(BIN)/pytest tests/differential -m "slow or not slow" --timeout 600
+
+signers: dev  ## Tokens by the vendors' own JavaScript signers, which npm installs
+	npm install --prefix tests/signers --no-audit --no-fund --no-package-lock
+	$(BIN)/pytest tests/signers -m slow
+
+clients: dev  ## The vendors' command lines, from PyPI and npm, against the control API
+	$(BIN)/python -m venv tests/clients/.venv && tests/clients/.venv/bin/python -m pip install --quiet awscli==1.46.3
+	npm install --prefix tests/clients --ignore-scripts --no-audit --no-fund --no-package-lock
+	CDNLAB_AWS=$(CURDIR)/tests/clients/.venv/bin/aws $(BIN)/pytest tests/control tests/clients -m "slow or not slow"
 
 format: dev  ## Format and mend what ruff can mend
 	$(BIN)/ruff format .

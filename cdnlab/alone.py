@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from cdnlab.complaints import nearest
 from cdnlab.errors import BadUsage
-from edge.settings import Node
+from edge.settings import Node, Whereabouts
 from policy.service import Service
 from units import Settings
 
@@ -23,7 +23,8 @@ class AloneEdge:
     node: Node
     service: Service
     parent: str
-    countries: dict[str, str]
+    geo: Whereabouts
+    others: tuple[str, ...] = ()
 
 
 def edge_settings(
@@ -37,7 +38,7 @@ def edge_settings(
 ) -> AloneEdge:
     """One edge. Without a file: no gate, no behaviors, the profile alone. `BadUsage` names the option that is wrong."""
     options = {"listen": listen, "admin": admin}
-    countries: dict[str, str] = {}
+    geo = Whereabouts()
     if config is None:
         if node is not None:
             raise BadUsage("--node: wanted --config with it, the file that has this [[node]]")
@@ -48,7 +49,7 @@ def edge_settings(
         from cdnlab.document import read
 
         document = read(config).document
-        countries = document.geo.countries
+        geo = document.geo
         chosen = _pick(document.nodes, node) if document.nodes or node else Node(name="edge", listen="127.0.0.1:8080")
         chosen = _changed(chosen, options)
         service = document.service(chosen)
@@ -57,10 +58,15 @@ def edge_settings(
         raise BadUsage("--origin: wanted the URL of the origin, such as http://127.0.0.1:9000")
     if not parent.startswith(("http://", "https://")):
         raise BadUsage(f"--origin: found {parent!r}, wanted an http:// or https:// URL")
+    for other in chosen.failover.to:
+        if "://" not in other:
+            raise BadUsage(
+                f"--config: failover.to: found {other!r}, wanted a URL: alone, an edge knows no other process"
+            )
     rules = chosen.rules()
     if profile is not None:
         rules["profile"] = profile
-    return AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), countries)
+    return AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to)
 
 
 def origin_settings(

@@ -1,16 +1,17 @@
 """Talking to the admin listeners of nodes that run: explain and purge."""
 
 import json
+import os
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
+from cdnlab import explaining
 from cdnlab.complaints import nearest
 from cdnlab.errors import BadUsage, Failed
 from cdnlab.runfolder import find_running
@@ -18,6 +19,10 @@ from cdnlab.viewer import Answer, ask
 
 CLIENT_IP = "CDNLab-Client-IP"
 """The request field by which a viewer on this machine stands in for one elsewhere."""
+
+
+PATIENCE = 70.0
+"""Seconds that a node has for a purge: the longest `purge_delay`, and some."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Listener:
     url: str = ""
     """Where its viewers come."""
     role: str = "edge"
+    parent: str = "origin"
 
 
 def find(url: str, *, node: str | None, admin: str | None, runs: Path) -> Listener:
@@ -50,63 +56,54 @@ def find(url: str, *, node: str | None, admin: str | None, runs: Path) -> Listen
 
 
 def find_all(*, node: str | None, admin: str | None, runs: Path) -> list[Listener]:
-    """The nodes to purge, shields first: an edge purged before its shield would refill from old copies."""
+    """The nodes to purge."""
     if admin is not None:
         return [Listener(admin, admin)]
     nodes = _nodes(runs)
     if node is not None:
         return [_named(nodes, node)]
-    return shields_first(nodes)
+    return nodes
 
 
-def shields_first(nodes: list[Listener]) -> list[Listener]:
-    """The order in which a purge must go: from the origin outwards."""
-    return sorted(nodes, key=lambda one: one.role != "shield")
+class Order(StrEnum):
+    """To whom a purge goes first. Only the first is safe: an edge purged before its shield refills from old copies."""
+
+    SHIELDS_FIRST = "shields-first"
+    """From the origin outwards, each node once those before it have carried it out."""
+    EDGES_FIRST = "edges-first"
+    """The other way round."""
+    TOGETHER = "together"
+    """To all at once, as a CDN's own purge goes: each carries it out after its `purge_delay`."""
 
 
-def explain(listener: Listener, url: str, headers: list[str], *, as_json: bool) -> int:
-    """Prints what the node would do with a request for `url` now."""
-    query = urlencode([("url", url), *(("header", header) for header in headers)])
-    told = _good(ask(f"{listener.admin}/explain?{query}"), listener).json()
+def ordered(nodes: list[Listener], order: Order) -> list[list[Listener]]:
+    """The nodes in groups; a group is told when the one before has answered."""
+    if order is Order.TOGETHER:
+        return [nodes]
+    parents = {one.name: one.parent for one in nodes}
+
+    def depth(name: str) -> int:
+        return 1 + depth(parents[name]) if name in parents else 0
+
+    outwards = sorted(nodes, key=lambda one: depth(one.name), reverse=order is Order.EDGES_FIRST)
+    return [[one] for one in outwards]
+
+
+def explain(
+    listener: Listener, url: str, headers: list[str], *, method: str, client_ip: str | None, as_json: bool
+) -> int:
+    """Prints what the node would do with a request for `url` now; `client_ip` None: from this machine."""
+    for header in headers:
+        if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\s*:.*", header, re.DOTALL):
+            raise BadUsage(f"--header: found {header!r}, wanted a field such as 'Range: bytes=0-99'")
+    asked = [("url", url), ("method", method), *(("header", header) for header in headers)]
+    query = urlencode(asked if client_ip is None else [*asked, ("client_ip", client_ip)])
+    told = _good(ask(f"{listener.admin}/explain?{query}", headers=_credentials()), listener).json()
     if as_json:
         print(json.dumps(told, indent=2))
     else:
-        _show(told, url)
+        explaining.show(told, f"{method} {url}")
     return 0
-
-
-def _show(told: dict[str, Any], url: str) -> None:
-    console = Console()
-    gate, behavior = told["gate"], told["behavior"]
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("next", told["next"], style="bold")
-    table.add_row("behavior", escape(_spelled(behavior)))
-    country = f"viewer in {gate['country'] or 'no known country'}"
-    asks = f"asks for token {gate['token']!r}, " if gate["token"] else ""
-    verdict = f"refused: {gate['refused']} {gate['reason']}" if gate["refused"] else "open"
-    table.add_row("gate", escape(f"{verdict} ({asks}{country})"))
-    table.add_row("cache key", escape(told["key"]))
-    for entry in told["stored"]:
-        left = entry["fresh_for"]
-        fresh = f"fresh for {left:.1f} s" if left > 0 else f"stale for {-left:.1f} s"
-        table.add_row(
-            "stored" if entry["selected"] else "stored, other variant",
-            escape(
-                f"{entry['status']}, {entry['bytes']} bytes, age {entry['age']:.1f} s, {fresh} "
-                f"({entry['standing']}; lifetime by {entry['set_by']}), {entry['hits']} hits"
-            ),
-        )
-    if not told["stored"]:
-        table.add_row("stored", "nothing")
-    if told["in_flight"]:
-        table.add_row("in flight", "a fill that requests wait for")
-    console.print(f"{told['node']} ({told['profile']}), asked for {url}", highlight=False, markup=False, soft_wrap=True)
-    console.print(table, highlight=False)
-
-
-def _spelled(behavior: dict[str, Any]) -> str:
-    rest = ", ".join(f"{name} {_plain(value)}" for name, value in behavior.items() if name != "path")
-    return f"{behavior['path']}  {rest}".rstrip()
 
 
 def purge_order(*, url: str | None, key: str | None, everything: bool, soft: bool) -> dict[str, Any]:
@@ -117,10 +114,10 @@ def purge_order(*, url: str | None, key: str | None, everything: bool, soft: boo
     return {**what, "soft": soft}
 
 
-def purge(listeners: list[Listener], order: dict[str, Any], *, as_json: bool) -> int:
-    """Sends the order to each node in turn and prints how many responses each had."""
+def purge(groups: list[list[Listener]], order: dict[str, Any], *, as_json: bool) -> int:
+    """Sends the order to one group after the other and prints how many responses each node had."""
     results: dict[str, Any] = {}
-    for name, answer in send_purge(listeners, order):
+    for name, answer in send_purge(groups, order):
         results[name] = answer
         if not as_json:
             print(f"{name}: {answer.get('purged', 0)} purged{' (soft)' if order['soft'] else ''}")
@@ -129,24 +126,42 @@ def purge(listeners: list[Listener], order: dict[str, Any], *, as_json: bool) ->
     return 0
 
 
-def send_purge(listeners: list[Listener], order: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each node's name and its answer, one after the other. Raises `Failed` at the first that does not obey."""
-    for listener in listeners:
+def send_purge(groups: list[list[Listener]], order: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each node's name and its answer, group after group. Raises `Failed` at the first that does not obey."""
+
+    def tell(listener: Listener) -> tuple[str, dict[str, Any]]:
         here = dict(order)
         if "url" in here and listener.url:
             # A viewer's URL names one node; every node has the same thing under its own address.
             parts = urlsplit(str(here["url"]))
             here["url"] = f"{listener.url}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
-        body = json.dumps(here).encode()
-        answer = ask(f"{listener.admin}/purge", method="POST", headers={"Content-Type": "application/json"}, body=body)
-        yield listener.name, _good(answer, listener).json()
+        answer = ask(
+            f"{listener.admin}/purge", method="POST", headers={"Content-Type": "application/json", **_credentials()},
+            body=json.dumps(here).encode(), timeout=PATIENCE,
+        )  # fmt: skip
+        return listener.name, _good(answer, listener).json()
+
+    for group in groups:
+        with ThreadPoolExecutor(len(group)) as threads:
+            yield from threads.map(tell, group)
+
+
+def _credentials() -> dict[str, str]:
+    """For nodes with an `admin_token`."""
+    token = os.environ.get("CDNLAB_ADMIN_TOKEN")
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _nodes(runs: Path) -> list[Listener]:
     told = find_running(runs).cluster()["nodes"]
     if not told:
         raise BadUsage("the running cluster has no nodes")
-    return [Listener(one["name"], one["admin"], one["url"], one["role"]) for one in told]
+    return [listener_of(one) for one in told]
+
+
+def listener_of(told: dict[str, Any]) -> Listener:
+    """A node as `cluster.json` tells of it."""
+    return Listener(told["name"], told["admin"], told["url"], told["role"], told["parent"])
 
 
 def _named(nodes: list[Listener], name: str) -> Listener:
@@ -160,7 +175,3 @@ def _good(answer: Answer, listener: Listener) -> Answer:
     if answer.status != 200:
         raise Failed(f"{listener.name}: answers {answer.status}: {answer.text().strip()[:200]}")
     return answer
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

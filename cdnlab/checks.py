@@ -1,19 +1,24 @@
 """What no model can see by itself: whether the parts of a settings file fit together."""
 
-import base64
-import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdnlab.complaints import nearest, shown
+from cdnlab.control.settings import Control
 from cdnlab.positions import Path as KeyPath
-from edge.settings import Node
+from edge.databases import IPTOCC, open_databases
+from edge.errors import BadDatabase
+from edge.settings import Node, Whereabouts
 from policy import matching
-from policy.service import Behavior, Token
+from policy.geo import Kind, kind_of
+from policy.service import Behavior
+from policy.token import scheme_of
+from policy.token.settings import CloudFront, Token
 from units import split_address
 from units.quantities import write_seconds
+from vendors import PROFILES
 
 if TYPE_CHECKING:
     from cdnlab.document import Document
@@ -42,6 +47,8 @@ class Draft:
     """Of all nodes, also of those that are not good."""
     token_names: set[str] = field(default_factory=set)
     origin: Any = None
+    geo: Whereabouts | None = None
+    control: Control | None = None
     folder: Path = Path()
     """What relative paths are relative to."""
 
@@ -56,6 +63,8 @@ class Draft:
             {node.name for node in document.nodes},
             set(document.tokens),
             document.origin,
+            document.geo,
+            document.control,
         )
 
 
@@ -68,6 +77,9 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from _keys(draft)
     yield from _behaviors(draft)
     yield from _policies(draft)
+    yield from _databases(draft)
+    yield from _places(draft)
+    yield from _viewer_fields(draft)
     yield from _sources(draft)
     yield from _segments(draft)
 
@@ -105,6 +117,8 @@ def _addresses(draft: Draft) -> Iterator[Finding]:
     places: list[tuple[KeyPath, str]] = []
     if draft.origin is not None:
         places += [(("origin", "listen"), draft.origin.listen), (("origin", "ingest"), draft.origin.ingest)]
+    if draft.control is not None:
+        places.append((("control", "listen"), draft.control.listen))
     for index, node in draft.nodes.items():
         places += [(("node", index, "listen"), node.listen), (("node", index, "admin"), node.admin)]
     for path, address in places:
@@ -112,7 +126,9 @@ def _addresses(draft: Draft) -> Iterator[Finding]:
         if port == 0:
             continue
         whose = next((name for other, taken_port, name in taken if taken_port == port and _overlap(host, other)), None)
-        label = f"{draft.nodes[path[1]].name}'s {path[2]}" if isinstance(path[1], int) else f"the origin's {path[1]}"
+        label = (
+            f"{draft.nodes[path[1]].name}'s {path[2]}" if isinstance(path[1], int) else f"{_OWNERS[path[0]]} {path[1]}"
+        )
         if whose is not None:
             yield Finding(path, shown(address), f"an address that is not {whose} too")
         taken.append((host, port, label))
@@ -133,6 +149,9 @@ def _folders(draft: Draft) -> Iterator[Finding]:
         taken.setdefault(folder, node.name)
 
 
+_OWNERS: dict[str | int, str] = {"origin": "the origin's", "control": "the control API's"}
+
+
 def _overlap(one: str, other: str) -> bool:
     return one == other or bool({"0.0.0.0", "::"} & {one, other})
 
@@ -140,53 +159,89 @@ def _overlap(one: str, other: str) -> bool:
 def _parents(draft: Draft) -> Iterator[Finding]:
     by_name = {node.name: node for node in draft.nodes.values() if node.name != "origin"}
     for index, node in draft.nodes.items():
-        path = ("node", index, "parent")
-        if "://" in node.parent:
-            if not node.parent.startswith(("http://", "https://")):
-                yield Finding(path, shown(node.parent), "an http:// or https:// URL")
-            continue
-        if node.parent != "origin" and node.parent not in draft.node_names:
-            yield Finding(
-                path, shown(node.parent), '"origin", the name of a node, or a URL',
-                nearest(node.parent, sorted(draft.node_names | {"origin"}), keys=False),
-            )  # fmt: skip
-            continue
-        if node.name not in by_name:
-            continue
-        chain = [node.name]
-        while (upper := by_name.get(by_name[chain[-1]].parent)) is not None and upper.name not in chain:
-            chain.append(upper.name)
-        # Told once, at the first node of the loop in the file's order.
-        if upper is not None and upper.name == node.name:
-            first = min(i for i, one in draft.nodes.items() if one.name in chain)
-            if index == first:
-                yield Finding(path, f"the loop {' -> '.join([*chain, node.name])}", "a way that ends at the origin")
+        ways: list[tuple[KeyPath, str]] = [(("node", index, "parent"), node.parent)]
+        ways += [(("node", index, "failover", "to", place), other) for place, other in enumerate(node.failover.to)]
+        for path, parent in ways:
+            if "://" in parent:
+                if not parent.startswith(("http://", "https://")):
+                    yield Finding(path, shown(parent), "an http:// or https:// URL")
+            elif parent != "origin" and parent not in draft.node_names:
+                yield Finding(
+                    path, shown(parent), '"origin", the name of a node, or a URL',
+                    nearest(parent, sorted(draft.node_names | {"origin"}), keys=False),
+                )  # fmt: skip
+                continue
+            way = _way(parent, node.name, by_name) if node.name in by_name else []
+            # A loop is told once, at its first node in the file's order.
+            if way and index == min(i for i, one in draft.nodes.items() if one.name in way):
+                yield Finding(
+                    path, f"the loop {' -> '.join([node.name, *way])}", "a way that ends at the origin"
+                )  # fmt: skip
+        for place, (path, parent) in enumerate(ways):
+            if any(parent == earlier for _, earlier in ways[:place]):
+                yield Finding(path, shown(parent), "a parent that is not named before")
+        if draft.profile == "cloudfront" and len(node.failover.to) > 1:
+            found = f"{len(node.failover.to)} parents"
+            yield Finding(("node", index, "failover", "to"), found, "one: CloudFront's origin groups have two members")
+
+
+def _way(here: str, there: str, by_name: dict[str, Node], passed: frozenset[str] = frozenset()) -> list[str]:
+    """Names of the nodes on a way from one node over its parents to another, both included; empty: there is none."""
+    if here == there:
+        return [there]
+    if here not in by_name or here in passed:
+        return []
+    for parent in by_name[here].parents:
+        if way := _way(parent, there, by_name, passed | {here}):
+            return [here, *way]
+    return []
+
+
+_NEW_KEY = {
+    "fastly": "head -c 32 /dev/urandom | base64",
+    "akamai": "openssl rand -hex 32",
+    "jwt": "head -c 32 /dev/urandom | base64",
+    "cat": "head -c 32 /dev/urandom | base64",
+}
+"""How to make a shared key of each scheme's."""
 
 
 def _keys(draft: Draft) -> Iterator[Finding]:
     for name, token in draft.tokens.items():
-        if token.key_file is not None:
-            file = draft.folder / token.key_file
-            path: KeyPath = ("token", name, "key_file")
-            try:
-                secret = file.read_bytes()
-            except OSError as error:
-                yield Finding(
-                    path, shown(str(token.key_file)), f"a file that can be read ({error.strerror or error})",
-                    f"A new key: head -c 32 /dev/urandom | base64 > {file}",
-                )  # fmt: skip
-                continue
-            found = shown(str(token.key_file))
+        recipe, keys = _NEW_KEY.get(token.scheme), token.texts()
+        if any("${" in text for text in keys.values()):
+            continue  # an unset variable: said already
+        if isinstance(token, CloudFront):
+            place: KeyPath = ("token", name, "keys")
         else:
-            path, secret, found = ("token", name, "key"), (token.key or "").encode(), "something else"
-            if token.key is not None and token.key.startswith("${"):
-                continue  # an unset variable: said already
+            place = ("token", name, "key" if token.key_file is None else "key_file")
+        unread = False
+        for key_id, file in token.files().items():
+            try:
+                keys[key_id] = (draft.folder / file).read_text(encoding="ascii")
+            except (OSError, UnicodeDecodeError) as error:
+                unread = True
+                why = error.strerror if isinstance(error, OSError) else "not text"
+                yield Finding(
+                    (*place, key_id) if key_id else place, shown(str(file)), f"a file that can be read ({why})",
+                    f"A new key: {recipe} > {draft.folder / file}" if recipe else "A public key in PEM.",
+                )  # fmt: skip
+        if unread:
+            continue
         try:
-            good = bool(base64.b64decode(secret.strip(), validate=True))
-        except (binascii.Error, ValueError):
-            good = False
-        if not good:
-            yield Finding(path, found, "a shared secret in base64", "A new one: head -c 32 /dev/urandom | base64")
+            scheme_of(token, keys)
+        except ModuleNotFoundError as error:
+            yield Finding(
+                ("token", name, "scheme"), shown(token.scheme), f"the Python package {error.name!r} to be installed",
+                "pip install 'cdnlab[tokens]'",
+            )  # fmt: skip
+        except ValueError as error:
+            found = ", ".join(shown(str(file)) for file in token.files().values()) or "something else"
+            why, _, wanted = str(error).rpartition("wanted ")
+            why = why.strip(" ,:")
+            hints = [f"{why[:1].upper()}{why[1:]}."] if why else []
+            hints += [f"A new one: {recipe}"] if recipe else []
+            yield Finding(place, found, wanted, " ".join(hints))
 
 
 def _behaviors(draft: Draft) -> Iterator[Finding]:
@@ -207,7 +262,7 @@ def _behaviors(draft: Draft) -> Iterator[Finding]:
 
 
 def _policies(draft: Draft) -> Iterator[Finding]:
-    """A managed policy is CloudFront's; another profile has none to carry out."""
+    """What is CloudFront's alone; another profile has none to carry out."""
     for index, behavior in draft.behaviors.items():
         for key in ("cache_policy", "origin_request_policy", "response_headers_policy"):
             name = getattr(behavior, key)
@@ -215,6 +270,72 @@ def _policies(draft: Draft) -> Iterator[Finding]:
                 yield Finding(
                     ("behavior", index, key), shown(name), f'"none", or profile = "cloudfront" (it is {draft.profile})'
                 )
+        if behavior.compress and draft.profile != "cloudfront":
+            yield Finding(
+                ("behavior", index, "compress"), "true", f'false, or profile = "cloudfront" (it is {draft.profile})'
+            )
+        if behavior.server_timing != "off" and draft.profile != "cloudfront":
+            yield Finding(
+                ("behavior", index, "server_timing"), shown(behavior.server_timing),
+                f'"off", or profile = "cloudfront" (it is {draft.profile})',
+            )  # fmt: skip
+
+
+def _databases(draft: Draft) -> Iterator[Finding]:
+    for index, name in enumerate(draft.geo.databases if draft.geo is not None else ()):
+        if name != IPTOCC:
+            try:
+                open_databases([str(draft.folder / name)])
+            except BadDatabase as error:
+                yield Finding(("geo", "databases", index), error.found, error.wanted)
+
+
+def _places(draft: Draft) -> Iterator[Finding]:
+    """A rule about what nobody tells would never apply, in silence."""
+    geo = draft.geo
+    if geo is None or any(name != IPTOCC for name in geo.databases):
+        return
+    told = {
+        Kind.REGION: any(kind_of(place) is Kind.REGION for place in geo.countries.values()),
+        Kind.ASN: bool(geo.asns),
+    }
+    hint = "iptocc knows countries only: name an MMDB file in geo.databases that knows more, or fill [geo]'s tables."
+    for index, behavior in draft.behaviors.items():
+        rule = behavior.geo
+        if rule is None:
+            continue
+        for key in ("allow", "deny"):
+            for number, entry in enumerate(getattr(rule, key)):
+                kind = kind_of(entry)
+                if kind is not None and not told.get(kind, True):
+                    yield Finding(("behavior", index, "geo", key, number), shown(entry), "what [geo] knows", hint)
+        for key in ("anonymous", "hosting"):
+            if getattr(rule, key) == "deny" and not getattr(geo, key):
+                yield Finding(("behavior", index, "geo", key), '"deny"', "what [geo] knows", hint)
+
+
+def _viewer_fields(draft: Draft) -> Iterator[Finding]:
+    """A field about the viewer must be one that the profile's nodes write: any other would be the viewer's own word."""
+    profile = PROFILES.get(draft.profile)
+    if profile is None:
+        return
+    known = sorted(profile.viewer_fields)
+    for index, behavior in draft.behaviors.items():
+        asked: list[tuple[KeyPath, str]] = [
+            (("viewer_headers", number), name) for number, name in enumerate(behavior.viewer_headers)
+        ]
+        asked += [
+            (("key", "headers", number), name)
+            for number, name in enumerate(behavior.key.headers)
+            if name.lower().startswith(("cloudfront-", "fastly-geo-"))
+        ]
+        for path, name in asked:
+            if name.lower() not in known:
+                yield Finding(
+                    ("behavior", index, *path), shown(name),
+                    f"a field that nodes with profile = {shown(draft.profile)} write",
+                    nearest(name.lower(), known, keys=False),
+                )  # fmt: skip
 
 
 def _sources(draft: Draft) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cdnlab import ports
 from cdnlab.document import Document, Loaded
@@ -18,6 +18,11 @@ from cdnlab.runfolder import RunFolder
 from edge.settings import Node
 from origin.settings import Origin
 from transcode.settings import Stream
+
+if TYPE_CHECKING:
+    from cdnlab.control.fleet import Fleet
+    from cdnlab.control.serve import ControlListener
+    from vendors.cloudfront.distribution import Translated
 
 GRACE = {"transcode": 1.6, "node": 0.5, "origin": 0.5}
 """Seconds each kind has to drain before it is killed; together under the 3 s that Ctrl-C may take."""
@@ -44,6 +49,10 @@ class Cluster:
         self._tell = tell
         self._started_at = datetime.now(UTC)
         self._stopped_at: datetime | None = None
+        self._control: ControlListener | None = None
+        self._fleet: Fleet | None = None
+        self._distribution: Translated | None = None
+        self._spreading: set[asyncio.Future[None]] = set()
         self.origin = self._child("origin", "origin")
         self.nodes = {node.name: self._child(node.name, "node") for node in self.document.nodes}
         self.transcoders = {
@@ -71,10 +80,34 @@ class Cluster:
             await asyncio.gather(*begun, return_exceptions=True)
             await self.stop()
             raise
+        try:
+            await self._start_control()
+        except BaseException:
+            await self.stop()
+            raise
         self._write()
+
+    async def _start_control(self) -> None:
+        """After the nodes: orders go to admin listeners whose addresses are known."""
+        from cdnlab.control.fleet import Contact, Fleet
+        from cdnlab.control.serve import ControlListener
+
+        def contact(node: Node) -> Contact:
+            return Contact(node.name, str(self.nodes[node.name].ready["admin"]), node.admin_token)
+
+        self._fleet = Fleet([[contact(node) for node in tier] for tier in self.document.tiers()])
+        self._control = ControlListener(self.document.control)
+        await self._control.start(self._fleet, self)
+        self._tell(Event("control", State.READY, {"url": self._control.url}))
 
     async def stop(self) -> None:
         """Drains from the encoders inwards, so that streams end properly; kills what does not leave in time."""
+        if self._control is not None:
+            await self._control.close()
+        for task in tuple(self._spreading):
+            task.cancel()
+        if self._fleet is not None:
+            await self._fleet.close()
         for group in (self.transcoders.values(), self.nodes.values(), [self.origin]):
             for child in group:
                 child.drain()
@@ -102,6 +135,7 @@ class Cluster:
             "pid": os.getpid(),
             "settings": None if self._settings_file is None else str(self._settings_file),
             "profile": self.document.profile,
+            "control": self._control.url if self._control is not None else None,
             "origin": {
                 "url": self.origin.ready.get("url"),
                 "ingest": self.origin.ready.get("ingest"),
@@ -138,11 +172,21 @@ class Cluster:
         return Child(name, kind, self.folder.log(name), self._heard)
 
     def _heard(self, child: Child, said: dict[str, Any]) -> None:
+        if "purge" in said:
+            self._spread(said["purge"])
+            return
         state = said.get("state")
         self._tell(Event(child.name, state if isinstance(state, State) else None, said))
         # A process that came back has another pid.
         if state is State.READY and child.restarts:
             self._write()
+
+    def _spread(self, order: dict[str, Any]) -> None:
+        """Tells all nodes, also the one that was asked: its shield may have given it the old copy again meanwhile."""
+        if self._fleet is not None:
+            task = asyncio.ensure_future(self._fleet.purge([order]))
+            self._spreading.add(task)
+            task.add_done_callback(self._spreading.discard)
 
     def _write(self) -> None:
         self.folder.write("cluster.json", self.describe())
@@ -158,28 +202,82 @@ class Cluster:
         await self.origin.begin({"origin": origin.model_dump(mode="json")}, pin)
 
     async def _begin_node(self, node: Node) -> None:
-        if "://" in node.parent:
-            parent = node.parent
-        else:
-            upper = self.origin if node.parent == "origin" else self.nodes[node.parent]
-            await upper.serving()
-            parent = upper.ready["url"]
+        parent, *others = [await self._url_of(parent) for parent in node.parents]
 
         def pin(settings: dict[str, Any], ready: dict[str, Any]) -> None:
             settings["node"] |= {"listen": _address(ready["url"]), "admin": _address(ready["admin"])}
 
         def again(settings: dict[str, Any], restarts: int) -> None:
             # A file for each life: its machine starts empty, and so must the one that a replay tells it to.
-            settings["records"] = str(self.folder.records(f"{node.name}.{restarts + 1}").absolute())
+            life = f"{node.name}.{restarts + 1}"
+            settings["records"] = str(self.folder.records(life).absolute())
+            if self._distribution is not None:
+                # These rules are not the settings file's: a replay of this life must know them. No secrets.
+                self.folder.write(f"services/{life}.json", settings["service"] | {"purge_token": None})
 
         settings = {
             "node": node.model_dump(mode="json"),
             "service": self.document.service(node).model_dump(mode="json"),
             "parent": parent,
+            "others": others,
             "records": str(self.folder.records(node.name).absolute()),
-            "countries": self.document.geo.countries,
+            "geo": self.document.geo.model_dump(mode="json"),
         }
         await self.nodes[node.name].begin(settings, pin, again)
+
+    def domain(self) -> str:
+        """Host and port of the first edge; "" where there is none."""
+        return next((_address(url) for url in self.edge_urls().values()), "")
+
+    async def run(self, distribution: "Translated | None") -> None:
+        """Every node serves by the distribution when this returns, None: by the settings file.
+
+        Each node's process is started anew with the new rules at its old address, from the origin outwards, and with
+        nothing stored: what was kept under the old rules' keys is not found under the new ones.
+        """
+        if distribution == self._distribution:
+            return
+        self._distribution = distribution
+        for tier in self.document.tiers():
+            await asyncio.gather(*(self._renew(node) for node in tier))
+
+    async def _renew(self, node: Node) -> None:
+        parent, *others = [await self._url_of(parent) for parent in node.parents]
+        service, told = self.document.service(node), node
+        new = self._distribution
+        if new is not None:
+            edge = node.name not in self.document.parents()
+            service = service.model_copy(
+                update={
+                    "profile": "cloudfront",
+                    "behaviors": new.behaviors,
+                    "error_pages": new.error_pages if edge else (),
+                    "tokens": {},
+                }
+            )
+            if node.parent not in self.nodes:
+                parent, *others = [origin.url for origin in new.origins]
+                first = new.origins[0]
+                waits = {"connect": first.connect, "attempts": first.attempts}
+                waits |= {"first_byte": first.read, "between_bytes": first.read}
+                failover = node.failover.model_copy(update={"statuses": new.statuses})
+                told = node.model_copy(
+                    update={"timeouts": node.timeouts.model_copy(update=waits), "failover": failover}
+                )
+        child = self.nodes[node.name]
+        values = told.model_dump(mode="json")
+        values |= {"listen": _address(child.ready["url"]), "admin": _address(child.ready["admin"])}
+        await child.renew(
+            {"node": values, "service": service.model_dump(mode="json"), "parent": parent, "others": others}
+        )
+
+    async def _url_of(self, parent: str) -> str:
+        """Of a parent as settings name it, once it serves."""
+        if "://" in parent:
+            return parent
+        upper = self.origin if parent == "origin" else self.nodes[parent]
+        await upper.serving()
+        return str(upper.ready["url"])
 
     async def _begin_transcoder(self, stream: Stream) -> None:
         await self.origin.serving()
@@ -189,7 +287,11 @@ class Cluster:
 
 def addresses(document: Document) -> dict[str, str]:
     """Every address the cluster of a document listens on, by setting."""
-    found = {"origin.listen": document.origin.listen, "origin.ingest": document.origin.ingest}
+    found = {
+        "origin.listen": document.origin.listen,
+        "origin.ingest": document.origin.ingest,
+        "control.listen": document.control.listen,
+    }
     for index, node in enumerate(document.nodes):
         found[f"node[{index}].listen ({node.name})"] = node.listen
         found[f"node[{index}].admin ({node.name})"] = node.admin

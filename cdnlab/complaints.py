@@ -71,11 +71,20 @@ def complaints(
         place = positions.of(full)
         hint = ""
         if kind == "extra_forbidden":
-            known = [_alias(name, info) for name, info in _fields_at(model, path[:-1]).items()]
+            known = [_alias(name, info) for name, info in _fields_at(model, path[:-1], data).items()]
             name = str(path[-1])
             complaint = Complaint(
                 place.line, place.column, spelled(full), f"an unknown key {name!r}", "a known one",
                 nearest(name, known, keys=True),
+            )  # fmt: skip
+        elif kind == "union_tag_invalid":
+            context = detail["ctx"]
+            known = re.findall(r"'([^']+)'", str(context["expected_tags"]))
+            full = (*full, "scheme")
+            place = positions.of(full)
+            complaint = Complaint(
+                place.line, place.column, spelled(full), shown(context["tag"]), " or ".join(map(shown, known)),
+                nearest(str(context["tag"]), known, keys=False),
             )  # fmt: skip
         elif kind == "missing":
             name = str(detail["loc"][-1])
@@ -133,8 +142,8 @@ def _alias(name: str, info: Any) -> str:
     return str(info.alias or name)
 
 
-def _fields_at(model: Any, path: Path) -> Mapping[str, Any]:
-    """The fields of the model that rules the table at `path`."""
+def _fields_at(model: Any, path: Path, value: Any) -> Mapping[str, Any]:
+    """The fields of the model that rules the table at `path` of `value`."""
     for step in path:
         kinds, model = _alternatives(model), None
         for kind in kinds:
@@ -147,10 +156,17 @@ def _fields_at(model: Any, path: Path) -> Mapping[str, Any]:
                         model = info.annotation
             if model is not None:
                 break
-    for kind in _alternatives(model):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind.model_fields
-    return {}
+        value = _walk(value, (step,))[1]
+    models = [kind for kind in _alternatives(model) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    chosen = next((kind for kind in models if _is_meant(kind, value)), models[0] if models else None)
+    return chosen.model_fields if chosen is not None else {}
+
+
+def _is_meant(model: type[BaseModel], value: Any) -> bool:
+    """Whether a table names this model of several, by the word that tells them apart."""
+    info = model.model_fields.get("scheme")
+    said = value.get("scheme") if isinstance(value, Mapping) else None
+    return info is not None and (said in get_args(info.annotation) if said is not None else not info.is_required())
 
 
 def _alternatives(annotation: Any) -> list[Any]:

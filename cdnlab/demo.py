@@ -146,9 +146,9 @@ def _purge(cluster: Cluster, display: Display) -> None:
     """Purges one key everywhere, shields first, and asks again to see the cause."""
     display.say("\nA purge of everything with the surrogate key live:")
     told = cluster.describe()["nodes"]
-    nodes = [asking.Listener(one["name"], one["admin"], one["url"], one["role"]) for one in told]
+    nodes = asking.ordered([asking.listener_of(one) for one in told], asking.Order.SHIELDS_FIRST)
     order = asking.purge_order(url=None, key="live", everything=False, soft=False)
-    for name, told_by_node in asking.send_purge(asking.shields_first(nodes), order):
+    for name, told_by_node in asking.send_purge(nodes, order):
         display.say(f"  {name}: {told_by_node['purged']} stored responses purged")
     url = f"{cluster.edge_urls()['fra']}/live/multivariant.m3u8"
     url = signed(cluster.document, url, expires_at=int(time.time()) + 600)

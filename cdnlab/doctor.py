@@ -7,15 +7,18 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from importlib import import_module, metadata
 from importlib.util import find_spec
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from cdnlab import ports
-from cdnlab.errors import EXTRA_OF, FAILED
+from cdnlab.errors import EXTRA_OF, FAILED, LabError
 
 
 class Verdict(StrEnum):
@@ -34,20 +37,21 @@ class Finding:
     advice: str = ""
 
 
-def examine() -> list[Finding]:
+def examine(config: Path | None = None) -> list[Finding]:
     """Every check, side by side; about a second, for NVENC is probed with a real encode."""
-    checks: tuple[Callable[[], list[Finding]], ...] = (_python, _ffmpeg, _cores, _ports, _redis, _extras)
+    geo = partial(_geo, config)
+    checks: tuple[Callable[[], list[Finding]], ...] = (_python, _ffmpeg, _cores, _ports, geo, _redis, _extras)
     # Imported before the threads: two of them importing packages that import one another can lock each other out.
-    for module in ("cdnlab.cluster", "cdnlab.example", "transcode.plan"):
+    for module in ("cdnlab.cluster", "cdnlab.example", "edge.databases", "transcode.plan"):
         import_module(module)
 
     with ThreadPoolExecutor(len(checks)) as pool:
         return [finding for found in pool.map(lambda check: check(), checks) for finding in found]
 
 
-def run(*, as_json: bool) -> int:
+def run(config: Path | None, *, as_json: bool) -> int:
     """`cdnlab doctor`: prints the findings; FAILED when something required is missing."""
-    findings = examine()
+    findings = examine(config)
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -102,8 +106,6 @@ def _cores() -> list[Finding]:
 
 def _ports() -> list[Finding]:
     """The addresses of the built-in example, which are also those of a fresh cdn.toml and of the demo."""
-    from pathlib import Path
-
     from cdnlab import example
     from cdnlab.cluster import addresses
     from cdnlab.document import parse
@@ -121,6 +123,41 @@ def _ports() -> list[Finding]:
         Finding("port", Verdict.LESS, f"{address} is taken by {holder}", f"Stop it, or set {setting} to another.")
         for setting, (address, holder) in taken.items()
     ]
+
+
+_OLD = timedelta(days=180)
+"""Makers of MMDB files publish weekly to monthly; after half a year some percent of the networks have moved."""
+
+
+def _geo(config: Path | None) -> list[Finding]:
+    """What the nodes of a settings file ask for the places of addresses; without a file, what they ask by default."""
+    from cdnlab.document import read
+    from edge.databases import Mmdb, open_databases
+    from edge.settings import Whereabouts
+
+    geo, here = Whereabouts(), Path("cdn.toml")
+    if config is not None or here.is_file():
+        try:
+            geo = read(config or here).document.geo
+        except LabError as error:
+            return [
+                Finding("geo", Verdict.LESS, f"not looked at: {str(error).splitlines()[0]}", "Mend the file first.")
+            ]
+    findings = []
+    for database in open_databases(geo.databases):
+        if isinstance(database, Mmdb):
+            made = database.made
+            found = f"{database.name}, IPv{made.ip_version}, {made.nodes:,} nodes"
+            old = datetime.now(UTC) - made.built_at > _OLD
+            advice = "It is more than half a year old, and addresses move: get a newer one." if old else ""
+            findings.append(Finding("geo", Verdict.LESS if old else Verdict.GOOD, found, advice))
+        else:
+            findings.append(Finding("geo", Verdict.GOOD, f"{database.name}, country of allocation as of that release"))
+    tables = len(geo.countries) + len(geo.asns) + len(geo.anonymous) + len(geo.hosting)
+    if not findings:
+        advice = "pip install 'cdnlab[geo]', or name an MMDB file in [geo] databases."
+        findings = [Finding("geo", Verdict.LESS, f"no database; {tables} networks in the settings' tables", advice)]
+    return findings
 
 
 def _redis() -> list[Finding]:
@@ -149,10 +186,12 @@ def _extras() -> list[Finding]:
     needed_for = {
         "media": "sources other than the test card",
         "ffmpeg": "machines without an ffmpeg of their own",
-        "geo": "countries of addresses outside the lab's table",
+        "geo": "places of addresses outside the lab's tables",
         "load": "cdnlab load",
         "report": "cdnlab report",
+        "compress": "br beside gzip where a behavior compresses",
         "shared": "a cache tier that nodes share",
+        "tokens": "tokens of the schemes jwt and cat",
     }
     findings = []
     for extra, names in modules.items():
@@ -167,4 +206,5 @@ def _extras() -> list[Finding]:
 
 
 def _version(module: str) -> str:
-    return metadata.version(module.replace("_", "-"))
+    # PyJWT's module has another name than its distribution.
+    return metadata.version({"jwt": "PyJWT"}.get(module, module.replace("_", "-")))

@@ -8,42 +8,25 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from cdnlab import checks
 from cdnlab.complaints import complaints, nearest, shown, spelled
+from cdnlab.control.settings import DUMMY, Control
 from cdnlab.errors import BadDocument, BadUsage, Complaint
 from cdnlab.positions import Path as KeyPath
 from cdnlab.positions import Positions
-from edge.settings import Node
+from edge.databases import IPTOCC
+from edge.settings import Node, Whereabouts
 from loadtests.settings import Load
 from origin.settings import Origin
-from policy.service import Behavior, ErrorPage, ProfileName, Service, Token
+from policy.service import Behavior, ErrorPage, ProfileName, Service
+from policy.token.settings import CloudFront, Token
 from transcode.settings import Stream
 from units import Settings
-
-
-class Places(Settings):
-    """Where addresses are: the lab's own table, so that a laptop can have viewers in many countries."""
-
-    countries: dict[str, str] = {}
-    """Country of each network, ISO 3166-1 alpha-2: `{"203.0.113.0/24" = "DE"}`; the longest prefix wins."""
-
-    @field_validator("countries")
-    @classmethod
-    def _networks(cls, countries: dict[str, str]) -> dict[str, str]:
-        for network, country in countries.items():
-            try:
-                ip_network(network)
-            except ValueError as error:
-                raise ValueError(f'{error}; wanted networks such as "203.0.113.0/24"') from error
-            if not (len(country) == 2 and country.isalpha() and country.isupper()):
-                raise ValueError(f'{network} is in {country!r}; wanted an upper-case ISO 3166-1 code such as "DE"')
-        return countries
 
 
 class Document(Settings):
@@ -66,7 +49,7 @@ class Document(Settings):
     tokens: dict[str, Token] = Field(default={}, alias="token")
     """Signed-URL schemes by the name that behaviors use, `[token.NAME]`."""
 
-    geo: Places = Places()
+    geo: Whereabouts = Whereabouts()
     """Which addresses are where."""
 
     nodes: tuple[Node, ...] = Field(default=(), alias="node")
@@ -75,12 +58,26 @@ class Document(Settings):
     origin: Origin = Origin()
     """The origin, which takes what encoders push and publishes it as HLS."""
 
+    control: Control = Control()
+    """The control API, which the vendors' own clients speak to."""
+
     load: Load = Load()
     """What `cdnlab load` asks of the edges."""
 
     def parents(self) -> frozenset[str]:
         """Names of the nodes that other nodes ask: the shields."""
-        return frozenset(node.parent for node in self.nodes) & {node.name for node in self.nodes}
+        return frozenset(parent for node in self.nodes for parent in node.parents) & {node.name for node in self.nodes}
+
+    def tiers(self) -> list[list[Node]]:
+        """The nodes by their distance from the origin: those that ask nobody else of ours first."""
+        left = {node.name: node for node in self.nodes}
+        tiers: list[list[Node]] = []
+        while left:
+            tier = [node for node in left.values() if not left.keys() & set(node.parents)]
+            for node in tier:
+                del left[node.name]
+            tiers.append(tier)
+        return tiers
 
     def edges(self) -> tuple[Node, ...]:
         """The nodes viewers ask."""
@@ -95,6 +92,8 @@ class Document(Settings):
             # Where viewers are: a shield tells its edges of the error itself.
             error_pages=self.error_pages if node.name not in self.parents() else (),
             gate=node.name not in self.parents(),
+            purge_requests=self.control.purge_requests,
+            purge_token=self.control.fastly_token,
             **node.rules(),
         )
 
@@ -114,9 +113,15 @@ class Loaded:
         """The settings as run, every default filled in, and no secret: what came from the environment stays there."""
         values = self.document.model_dump(mode="json", by_alias=True)
         for token in values["token"].values():
-            if token["key"] is not None:
-                token["key"] = "(hidden)"
+            for secret in ("key", "salt"):
+                if token.get(secret):
+                    token[secret] = "(hidden)"
+        for name in ("secret_access_key", "fastly_token"):
+            if values["control"][name] != DUMMY:
+                values["control"][name] = "(hidden)"
         for node in values["node"]:
+            if node["admin_token"] is not None:
+                node["admin_token"] = "(hidden)"
             if node["shared"] is not None:
                 node["shared"] = re.sub(r"(?<=//)[^/]*@", "(hidden)@", node["shared"])
         for path, written in self.from_environment.items():
@@ -228,9 +233,9 @@ def _salvage(data: dict[str, Any]) -> checks.Draft:
     """The parts of a bad document that are good by themselves, so that what is wrong between them is also said."""
     draft = checks.Draft(profile=str(data.get("profile", "rfc9111")))
 
-    def part(model: type[Any], value: Any) -> Any:
+    def part(model: Any, value: Any) -> Any:
         try:
-            return model.model_validate(value)
+            return model.validate_python(value) if isinstance(model, TypeAdapter) else model.model_validate(value)
         except ValidationError:
             return None
 
@@ -252,19 +257,18 @@ def _salvage(data: dict[str, Any]) -> checks.Draft:
     draft.node_names, draft.token_names = names("node"), names("token")
     tokens = data.get("token")
     for name, value in (tokens if isinstance(tokens, dict) else {}).items():
-        token = part(Token, value)
+        token = part(TypeAdapter(Token), value)
         if token is not None:
             draft.tokens[name] = token
     draft.origin = part(Origin, data.get("origin", {}))
+    draft.control = part(Control, data.get("control", {}))
+    draft.geo = part(Whereabouts, data.get("geo", {}))
     return draft
 
 
 def _anchored(document: Document, folder: Path) -> Document:
     """The document with its relative paths made absolute: the processes that read them may stand elsewhere."""
-    tokens = {
-        name: token if token.key_file is None else token.model_copy(update={"key_file": folder / token.key_file})
-        for name, token in document.tokens.items()
-    }
+    tokens = {name: _anchored_token(token, folder) for name, token in document.tokens.items()}
     streams = tuple(
         stream.model_copy(update={"source": str(folder / stream.source)})
         if checks.is_file_source(stream.source)
@@ -284,4 +288,20 @@ def _anchored(document: Document, folder: Path) -> Document:
         else node.model_copy(update={"disk": node.disk.model_copy(update={"path": folder / node.disk.path})})
         for node in document.nodes
     )
-    return document.model_copy(update={"tokens": tokens, "streams": streams, "nodes": nodes, "origin": origin})
+    databases = tuple(name if name == IPTOCC else str(folder / name) for name in document.geo.databases)
+    geo = document.geo.model_copy(update={"databases": databases})
+    return document.model_copy(
+        update={"tokens": tokens, "streams": streams, "nodes": nodes, "origin": origin, "geo": geo}
+    )
+
+
+def _anchored_token(token: Token, folder: Path) -> Token:
+    absolute: dict[str, Any] = {}
+    if isinstance(token, CloudFront):
+        absolute["keys"] = {**token.keys, **{key_id: str(folder / file) for key_id, file in token.files().items()}}
+    elif token.key_file is not None:
+        absolute["key_file"] = folder / token.key_file
+    signing_key: Path | None = getattr(token, "signing_key", None)
+    if signing_key is not None:
+        absolute["signing_key"] = folder / signing_key
+    return token.model_copy(update=absolute)

@@ -94,10 +94,15 @@ EXTRA_OF = {
     "av": "media",
     "imageio_ffmpeg": "ffmpeg",
     "iptocc": "geo",
+    "maxminddb": "geo",
+    "jwt": "tokens",
+    "cwt": "tokens",
+    "cbor2": "tokens",
     "locust": "load",
     "gevent": "load",
     "duckdb": "report",
     "plotly": "report",
+    "brotli": "compress",
     "aiocache": "shared",
     "redis": "shared",
 }
@@ -113,6 +118,7 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
 _REFUSALS = frozenset(
     {
         "PortInUse",
+        "BadDatabase",
         "BadKeyFile",
         "BadStore",
         "BadTarget",

@@ -76,6 +76,7 @@ class Child:
         self._keeper: asyncio.Task[None] | None = None
         self._readiness: asyncio.Future[dict[str, Any]] | None = None
         self._failure: dict[str, Any] = {}
+        self._renewing = False
         self._stopping = asyncio.Event()
 
     @property
@@ -111,6 +112,24 @@ class Child:
         await self.serving()
         pin(self._settings, self.ready)
 
+    async def renew(self, changed: dict[str, Any], within: float = 2.0) -> None:
+        """Ends it and starts it with these settings in place of those of their names; returns when it serves again.
+
+        After `begin`. One that does not drain `within` seconds is killed; one that is away finds them when it is back.
+        """
+        self._settings |= changed
+        self._readiness = asyncio.get_running_loop().create_future()
+        process = self._process
+        if self.state is State.READY and process is not None and process.stdin is not None:
+            self._renewing = True
+            process.stdin.close()
+            try:
+                await asyncio.wait_for(process.wait(), within)
+            except TimeoutError:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        await self.serving()
+
     async def serving(self) -> None:
         """Waits until it has served for the first time; after `spawn`. Raises `ChildFailed`."""
         assert self._readiness is not None
@@ -136,12 +155,14 @@ class Child:
             if time.monotonic() - started > STEADY:
                 pause = FIRST_PAUSE
             why = str(self._failure.get("failed") or _ending(status))
+            if self._renewing:
+                self._renewing, why, pause = False, "new settings", 0.0
             self._enter(State.RESTARTING, why=why, pause=pause)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
             if self._stopping.is_set():
                 return self._enter(State.STOPPED)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            pause = min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
             self.restarts += 1
             self._again(self._settings, self.restarts)
             await self.spawn()

@@ -32,7 +32,7 @@ class RunFolder:
                 continue
             except OSError as error:
                 raise BadUsage(f"{path}: cannot make the run's folder: {error.strerror or error}") from None
-            for name in ("logs", "records", "media"):
+            for name in ("logs", "records", "services", "media"):
                 (path / name).mkdir()
             return cls(path)
         raise BadUsage(f"{parent}: a thousand runs in one second")

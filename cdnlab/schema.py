@@ -45,11 +45,12 @@ def _section(path: str, model: type[BaseModel], heading: str) -> Iterator[str]:
     tables: list[tuple[str, type[BaseModel], str]] = []
     for name, info in model.model_fields.items():
         key = info.alias or name
-        inner, kind = _table(info.annotation)
-        if inner is not None:
+        models, kind = models_of(info.annotation)
+        for inner in models:
             place = {"array": f"[[{path}{key}]]", "named": f"[{path}{key}.NAME]", "one": f"[{path}{key}]"}[kind]
-            tables.append((f"{path}{key}.", inner, f"`{place}`"))
-        default = "required" if info.is_required() else _default(model, name, inner is not None)
+            which = f", `{_scheme(inner)}`" if len(models) > 1 else ""
+            tables.append((f"{path}{key}.", inner, f"`{place}`{which}"))
+        default = "required" if info.is_required() else _default(model, name, bool(models))
         words = " ".join((info.description or "").split()).replace("|", "\\|")
         yield f"| `{key}` | {_kind(info.annotation, info.json_schema_extra, info.metadata)} | {default} | {words} |"
     yield ""
@@ -61,21 +62,26 @@ def _first_paragraph(model: type[BaseModel]) -> str:
     return " ".join((model.__doc__ or "").strip().split("\n\n")[0].split())
 
 
-def _table(annotation: Any) -> tuple[type[BaseModel] | None, str]:
-    """The model that a setting holds, and how: one, an array of tables, or tables by name."""
+def models_of(annotation: Any) -> tuple[list[type[BaseModel]], str]:
+    """The models that a setting may hold, and how: one, an array of tables, or tables by name."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, "one"
+        return [annotation], "one"
     origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated or origin in (Union, types.UnionType):
-        for one in arguments:
-            model, kind = _table(one)
-            if model is not None:
-                return model, kind
+    if origin is Annotated:
+        return models_of(arguments[0])
+    if origin in (Union, types.UnionType):
+        found = [models_of(one) for one in arguments]
+        return [model for models, _ in found for model in models], next((kind for models, kind in found if models), "")
     if origin is tuple:
-        return _table(arguments[0])[0], "array"
+        return models_of(arguments[0])[0], "array"
     if origin is dict:
-        return _table(arguments[1])[0], "named"
-    return None, ""
+        return models_of(arguments[1])[0], "named"
+    return [], ""
+
+
+def _scheme(model: type[BaseModel]) -> str:
+    """How a table says that it is this model of several."""
+    return f'scheme = "{get_args(model.model_fields["scheme"].annotation)[0]}"'
 
 
 def _kind(annotation: Any, extra: Any = None, metadata: Any = ()) -> str:
@@ -92,7 +98,7 @@ def _kind(annotation: Any, extra: Any = None, metadata: Any = ()) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(_kind(one) for one in arguments if one is not type(None))
     if origin is tuple:
-        return "tables" if _table(annotation)[0] else f"list of {_kind(arguments[0])}"
+        return "tables" if models_of(annotation)[0] else f"list of {_kind(arguments[0])}"
     if origin is dict or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return "table"
     return {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}.get(

@@ -1,5 +1,7 @@
 """The operator's side of a node, on a listener of its own: health, explain, purge."""
 
+import asyncio
+import hmac
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,10 +11,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from edge.countries import CLIENT_IP, Countries
 from edge.driver import Driver
+from edge.viewers import Viewers
 from policy.explain import explain
+from policy.limits import measured
 from policy.messages import Headers, target_of
+from policy.place import address_of
 from policy.plan import PurgeKind, PurgeOrder
 
 
@@ -45,8 +49,15 @@ def purge_order(values: Any) -> PurgeOrder:
     return PurgeOrder(kind, value, soft=soft)
 
 
-def admin_app(driver: Driver, countries: Countries) -> Starlette:
-    """GET /healthz, GET /explain?url=URL, POST /purge."""
+def admin_app(
+    driver: Driver, viewers: Viewers, *, url: str, token: str | None = None, purge_delay: float = 0.0
+) -> Starlette:
+    """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE, POST /purge.
+
+    `url`: where viewers come. `token`: what all but healthz ask for as a bearer token (RFC 6750). A purge is carried
+    out, and answered, `purge_delay` seconds after it came.
+    """
+    own = urlsplit(url).netloc
     machine = driver.machine
 
     async def healthz(_: Request) -> Response:
@@ -55,6 +66,7 @@ def admin_app(driver: Driver, countries: Countries) -> Starlette:
                 "node": driver.name,
                 "profile": machine.profile.name,
                 "parent": driver.upstream.url,
+                "sick_parents": driver.upstream.sick(),
                 "stored_responses": len(machine.index),
                 "stored_bytes": machine.room.currsize,
                 "memory_bytes": driver.store.memory_bytes,
@@ -63,7 +75,13 @@ def admin_app(driver: Driver, countries: Countries) -> Starlette:
             }
         )
 
+    def is_stranger(request: Request) -> bool:
+        given = request.headers.get("authorization", "")
+        return token is not None and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+
     async def explain_url(request: Request) -> Response:
+        if is_stranger(request):
+            return _unknown()
         url = request.query_params.get("url", "")
         if not (url.startswith("/") or urlsplit(url).scheme in ("http", "https")):
             return _error(f'url: found {url!r}, wanted a URL or a path such as "/live/multivariant.m3u8"')
@@ -73,16 +91,24 @@ def admin_app(driver: Driver, countries: Countries) -> Starlette:
         asked_of.headers = Headers(
             (name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in wanted)
         )
-        peer = request.client.host if request.client else ""
-        asked_of.client_ip = countries.client(peer, asked_of.headers.first(CLIENT_IP))
-        asked_of.country = countries.country_of(asked_of.client_ip)
+        asked_of.host = asked_of.headers.first("host") or asked_of.host or own
+        measured(asked_of)
+        client_ip = request.query_params.get("client_ip")
+        if client_ip is None:
+            client_ip = viewers.address(request.client.host if request.client else "", asked_of.headers)
+        elif address_of(client_ip) is None:
+            return _error(f"client_ip: found {client_ip!r}, wanted an address such as 203.0.113.9")
+        asked_of.client_ip, asked_of.place = client_ip, viewers.place_of(client_ip)
         return JSONResponse(explain(machine, asked_of, driver.clock()))
 
     async def purge(request: Request) -> Response:
+        if is_stranger(request):
+            return _unknown()
         try:
             order = purge_order(await request.json())
         except (ValueError, BadOrder) as error:
             return _error(f"purge: {error}")
+        await asyncio.sleep(purge_delay)
         purged = await driver.purge(order)
         if not purged.lasting:
             return _error("purge: done, but the node's disk could not be told: it may come back after a restart", 500)
@@ -99,6 +125,11 @@ def admin_app(driver: Driver, countries: Countries) -> Starlette:
 
 def _order(order: PurgeOrder) -> dict[str, Any]:
     return asdict(order) | {"kind": order.kind.value}
+
+
+def _unknown() -> Response:
+    message = "wanted the node's admin_token, as Authorization: Bearer TOKEN"
+    return JSONResponse({"error": message}, 401, {"WWW-Authenticate": "Bearer"})
 
 
 def _error(message: str, status: int = 400) -> Response:

@@ -2,7 +2,8 @@
 
 A *kept* body grows until it is whole and stays; nobody's slowness holds it up. A *passing* body is dropped behind its
 slowest reader and holds the writer back when that reader is slow, so that what is not stored costs a window, not its
-length.
+length. Where several read a passing body, one who keeps the others waiting is cut off: he may neither cost the node the
+whole body nor cost the others their pace.
 """
 
 import asyncio
@@ -14,19 +15,31 @@ from policy.fields.ranges import Span
 WINDOW_BYTES = 256 * 1024
 """How far a passing body may run ahead of its slowest reader. nginx buffers 32 kB, Varnish the whole body."""
 
+PIECE_BYTES = 64 * 1024
+"""A reader is handed no more at once: what a viewer who reads slowly makes the server's buffers hold, whatever the
+size of the body. nginx writes 2 MiB at most from a file (`sendfile_max_chunk`), without a copy; here a piece is one."""
+
+LAGGING_S = 1.0
+"""How long in all a passing body's readers, who have read what came, wait for those who lag a window behind."""
+
 
 class BodyBroken(Exception):
-    """The upstream broke off: what was read is not the whole."""
+    """What was read is not the whole, and no more of it comes."""
+
+    def __init__(self, why: str = "origin: the body broke off") -> None:
+        super().__init__(why)
 
 
 class Reader:
     """One reader's place in a body. Taken when an answer is decided, so that no byte is dropped before it reads."""
 
-    __slots__ = ("_body", "position")
+    __slots__ = ("_body", "cut_off", "position")
 
     def __init__(self, body: "Body", start: int) -> None:
         self._body = body
         self.position = start
+        self.cut_off = False
+        """It lagged behind the other readers of a passing body for too long."""
         body.readers.add(self)
 
     def leave(self) -> None:
@@ -34,14 +47,35 @@ class Reader:
         self._body.readers.discard(self)
         self._body.drained.set()
 
-    def take_whole(self, stop: int | None = None) -> bytes | None:
-        """All that is wanted at once, if the body is whole; None while it still comes."""
+    def take_small(self, stop: int | None = None) -> bytes | None:
+        """All that is wanted at once, if the body is whole and that is one piece; None otherwise."""
         whole = self._body.whole
-        if whole is None:
+        if whole is None or (len(whole) if stop is None else stop) - self.position > PIECE_BYTES:
             return None
         piece = whole if self.position == 0 and stop is None else whole[self.position : stop]
         self.position += len(piece)
         return piece
+
+    async def read_whole(self, largest: int) -> bytes | None:
+        """All of the body once it is there; None when it is larger than `largest` bytes or breaks off."""
+        pieces, size = [], 0
+        try:
+            async for piece in self.read():
+                pieces.append(piece)
+                size += len(piece)
+                if size > largest:
+                    return None
+        except BodyBroken:
+            return None
+        return b"".join(pieces)
+
+    def again(self, position: int) -> "Reader":
+        """A reader of the same from `position` on; of a passing body nothing is left, and it breaks off."""
+        if self._body.kept:
+            return Reader(self._body, position)
+        gone = Body(kept=True)
+        gone.break_off()
+        return Reader(gone, 0)
 
     async def read_pieces(self, pieces: Sequence[bytes | Span]) -> AsyncIterator[bytes]:
         """The framing and the parts of a multipart answer, in order."""
@@ -54,18 +88,14 @@ class Reader:
                     yield piece
 
     async def read(self, stop: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from its place to `stop` as they come; BodyBroken if they will not come."""
+        """The bytes from its place to `stop` as they come, in pieces; BodyBroken if they will not come."""
         body = self._body
         while stop is None or self.position < stop:
-            whole = self.take_whole(stop)
-            if whole is not None:
-                if whole:
-                    yield whole
-                return
-            piece = body.piece_at(self.position)
+            if self.cut_off:
+                raise BodyBroken("viewer: too slow for a body that is not kept and that others read")
+            most = PIECE_BYTES if stop is None else min(PIECE_BYTES, stop - self.position)
+            piece = body.piece_at(self.position, most)
             if piece:
-                if stop is not None:
-                    piece = piece[: stop - self.position]
                 self.position += len(piece)
                 yield piece
             elif body.broken:
@@ -83,6 +113,8 @@ class Body:
         "_arrived",
         "_chunks",
         "_ends",
+        "_hungry",
+        "_patience",
         "broken",
         "complete",
         "drained",
@@ -105,12 +137,16 @@ class Body:
         self._ends: list[int] = []
         """Offset just behind each chunk held."""
         self._arrived = asyncio.Event()
+        self._hungry = 0
+        """Readers who have read all that came and wait for more."""
+        self._patience = LAGGING_S
+        """Seconds that they will still wait for those behind."""
 
     @classmethod
-    def of(cls, whole: bytes) -> "Body":
+    def of(cls, octets: bytes) -> "Body":
         """A body that is there already."""
         body = cls(kept=True)
-        body.whole, body.size_bytes, body.complete = whole, len(whole), True
+        body.whole, body.size_bytes, body.complete = octets, len(octets), True
         return body
 
     def write(self, chunk: bytes) -> None:
@@ -137,6 +173,7 @@ class Body:
 
     async def room(self) -> bool:
         """Wait until a passing body's slowest reader has caught up; False when nobody reads it any more."""
+        loop = asyncio.get_running_loop()
         while not self.kept and self.readers:
             slowest = min(reader.position for reader in self.readers)
             behind = bisect_right(self._ends, slowest)
@@ -144,21 +181,39 @@ class Body:
             if self.size_bytes - slowest <= WINDOW_BYTES:
                 break
             self.drained.clear()
-            await self.drained.wait()
+            starving, began = self._hungry > 0, loop.time()
+            try:
+                async with asyncio.timeout(self._patience if starving else None):
+                    await self.drained.wait()
+            except TimeoutError:
+                self._cut_off_behind(self.size_bytes - WINDOW_BYTES)
+            if starving:
+                self._patience = max(0.0, self._patience - (loop.time() - began))
         return self.kept or bool(self.readers)
 
-    def piece_at(self, position: int) -> bytes:
-        """What is held from `position` to the end of the chunk it lies in; b"" when nothing has come yet."""
+    def _cut_off_behind(self, position: int) -> None:
+        for reader in [reader for reader in self.readers if reader.position < position]:
+            reader.cut_off = True
+            reader.leave()
+
+    def piece_at(self, position: int, most: int) -> bytes:
+        """What is held from `position`, of one chunk and `most` bytes at most; b"" when nothing has come yet."""
+        if self.whole is not None:
+            return self.whole[position : position + most]
         index = bisect_right(self._ends, position)
         if index == len(self._ends):
             return b""
         self.drained.set()
         chunk = self._chunks[index]
         skip = position - (self._ends[index] - len(chunk))
-        return chunk[skip:] if skip else chunk
+        return chunk[skip : skip + most]
 
     async def more(self) -> None:
-        await self._arrived.wait()
+        self._hungry += 1
+        try:
+            await self._arrived.wait()
+        finally:
+            self._hungry -= 1
 
     def _wake(self) -> None:
         event, self._arrived = self._arrived, asyncio.Event()

@@ -13,22 +13,31 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge.bodies import Body, BodyBroken, Reader
-from edge.clock import Clock
-from edge.countries import CLIENT_IP, Countries
+from edge.codings import ENCODERS
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
-from edge.recording import READ_BY_POLICY, answered, fetch_record, kept_headers, request_record
+from edge.parents import Parents
+from edge.recording import READ_BY_POLICY, SECRETS, answered, fetch_record, kept_headers, request_record
+from edge.settings import Limits
+from edge.slicing import Answered, Slicing
 from edge.stores import MemoryStore, Store
-from edge.upstream import Upstream
-from listening import INTERIM
+from edge.viewer import Receive, Viewer
+from edge.viewers import Viewers
+from listening import INTERIM, Left, Stalled
+from policy.access import Refusal
 from policy.explain import explain
+from policy.forward import has_content
 from policy.index import Entry
+from policy.limits import measured
 from policy.machine import EdgeMachine
 from policy.messages import Headers, Lines, RequestHead, ResponseHead, end_to_end
-from policy.plan import Failure, Fetch, Join, Landing, Purged, PurgeOrder, Refuse, Relay, Serve
+from policy.place import NOWHERE
+from policy.plan import Assemble, Decision, Failure, Fetch, Landing, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
+from policy.purge_requests import purge_request
 from policy.record import FetchRecord, PurgeRecord, RequestRecord
 from policy.sharing import worth_asking
 from policy.storing import content_length
+from policy.token.propagation import LARGEST, Propagation
 
 if TYPE_CHECKING:
     from edge.stores.shared import Found, SharedTier
@@ -38,14 +47,10 @@ logger = logging.getLogger("cdnlab.edge")
 L = TypeVar("L", Landing, Landing | None)
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 DEBUG = "cdnlab-debug"
 """A request field: the answer says in a field of the same name what `cdnlab explain` would. For trusted clients."""
-
-Answered = tuple[Serve | Relay | Refuse, Reader | None]
-"""A final answer, and the place in its body from which to send."""
 
 
 class Driver:
@@ -54,99 +59,158 @@ class Driver:
     def __init__(
         self,
         machine: EdgeMachine,
-        upstream: Upstream,
-        countries: Countries,
+        upstream: Parents,
+        viewers: Viewers,
         log: RecordLog,
-        clock: Clock,
+        clock: Callable[[], float],
         store: Store | None = None,
         tier: "SharedTier | None" = None,
+        *,
+        limits: Limits | None = None,
+        spread: Callable[[PurgeOrder], None] | None = None,
     ) -> None:
-        """`store`: where bodies are kept, in memory if not said; what it recovers, the machine gets back.
-
-        `tier`: asked before the parent.
-        """
+        """`store`: where bodies are kept, in memory if not said; what it recovers, the machine gets back. `tier`: asked
+        before the parent. `limits`: those of a request's content. `spread` hears of what a `PURGE` request purged here,
+        for the other nodes to be told."""
         self.machine = machine
         self.upstream = upstream
         self.clock = clock
         self.name = machine.service.name
-        self._countries = countries
+        self._viewers = viewers
+        self._spread = spread
         self._log = log
+        self._limits = limits or Limits()
         self.store: Store = store if store is not None else MemoryStore()
         self.tier = tier
         self._waiting: dict[int, asyncio.Future[Answered]] = {}
         self._hints: dict[int, Callable[[int, Lines], None]] = {}
         """Ticket -> how its viewer is sent an interim response, where its connection can carry one."""
         self._fills: set[asyncio.Task[None]] = set()
+        self._secret = SECRETS | machine.gate.headers
         behaviors = machine.service.behaviors
         self._keying = READ_BY_POLICY | {name.lower() for behavior in behaviors for name in behavior.key.headers}
         if any(behavior.key.cookies != "none" for behavior in behaviors):
             self._keying |= {"cookie"}
+        if machine.service.gate:
+            # What viewers write there nobody reads: the machine makes them up from the place.
+            self._keying -= machine.profile.viewer_fields.keys()
         self.store.drop(machine.restore(self.store.recovered()))
 
     # ---- viewers -----------------------------------------------------------------------------------------------
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = self._read(scope)
+        if request.method == "PURGE":
+            asked = purge_request(request, self.machine.service, self.machine.profile)
+            if asked is not None:
+                await self._purge_asked(asked, send)
+                return
         now = self.clock()
         told = self._explained(request, scope, now)
         plan = self.machine.on_request(request, now)
-        behavior = plan.behavior
+        public, carries = self._public(request, refused=isinstance(plan, Refuse))
         record = request_record(
-            self.name, self.machine.events, now, request, plan,
-            secret=self.machine.gate.secret_parameter(behavior),
+            self.name, self.machine.events, now, public, plan,
+            params=self.machine.gate.params,
             viewers=self.machine.service.gate,
         )  # fmt: skip
-        reader: Reader | None = None
-        watch: asyncio.Task[None] | None = None
+        viewer = Viewer(receive, scope.get("extensions", {}).get(INTERIM))
+        slicing: Slicing | None = None
+        given: Answered | None = None
         try:
-            while True:
-                if isinstance(plan, Serve):
-                    answer: Serve | Relay | Refuse = plan
-                    reader = self._reader(plan)
-                    if plan.refresh is not None:
-                        self._start(plan.refresh)
-                elif isinstance(plan, Refuse):
-                    answer = plan
-                else:
-                    future = self._waiting[plan.ticket] = asyncio.get_running_loop().create_future()
-                    hint = scope.get("extensions", {}).get(INTERIM)
-                    if hint is not None:
-                        self._hints[plan.ticket] = hint
-                    if isinstance(plan, Fetch):
-                        self._start(plan, _request_body(request, receive))
-                    if request.method in ("GET", "HEAD"):
-                        watch = watch or asyncio.create_task(_until_gone(receive))
-                        await asyncio.wait({future, watch}, return_when=asyncio.FIRST_COMPLETED)
-                        if not future.done():
-                            record.aborted = True
-                            return
-                    answer, reader = await future
-                if reader is not None or not isinstance(answer, Serve) or not answer.body:
-                    break
-                reader = await self._loaded(answer)
-                if reader is not None:
-                    break
-                # Lost by the store: for the machine it is not stored any more, and the request is decided anew.
-                if isinstance(plan, Fetch | Join):
-                    self._forget(plan.ticket)
-                plan = self.machine.on_request(request, self.clock())
-            await self._deliver(answer, reader, record, send, watch, told)
+            if isinstance(plan, Assemble):
+                slicing = Slicing(self, viewer, plan.assembly, record)
+                given = await slicing.begin(self.machine, self.clock)
+            else:
+                body = _content(receive, self._limits) if has_content(request) else None
+                given = await self._answered(request, plan, viewer, body)
+            if given is None:
+                record.aborted = True
+                return
+            answer, reader = given
+            if carries is not None and not isinstance(answer, Refuse):
+                given = await self._carrying(carries, answer, reader)
+            await self._deliver(*given, record, send, viewer, told, slicing)
+        except Left as left:
+            record.aborted = True
+            if isinstance(left, Stalled):
+                record.reason = f"viewer: {left}"
         finally:
-            if watch is not None:
-                watch.cancel()
+            viewer.leave()
+            if slicing is not None:
+                slicing.leave()
+            if given is not None and given[1] is not None:
+                given[1].leave()
+            self.write(record, public)
+
+    async def _answered(
+        self, request: RequestHead, plan: Plan, viewer: Viewer, body: AsyncIterator[bytes] | None
+    ) -> Answered | None:
+        """The final answer, and the place in its body from which to send; None if the viewer left first."""
+        while True:
+            assert not isinstance(plan, Assemble)
+            given = await self._answer_of(plan, viewer, body)
+            if given is None or given[1] is not None or not isinstance(given[0], Serve) or not given[0].body:
+                return given
+            reader = await self._loaded(given[0])
             if reader is not None:
-                reader.leave()
-            if not isinstance(plan, Serve | Refuse):
-                self._forget(plan.ticket)
-            record.headers = kept_headers(request, self._keying | self.machine.varying)
-            record.duration_ms = round((self.clock() - now) * 1000, 3)
-            self._log.add(record)
+                return given[0], reader
+            # Lost by the store: for the machine it is not stored any more, and the request is decided anew.
+            plan = self.machine.on_request(request, self.clock())
+
+    async def _answer_of(self, plan: Decision, viewer: Viewer, body: AsyncIterator[bytes] | None) -> Answered | None:
+        """As the machine decides it: without a reader where the body lies further away."""
+        if isinstance(plan, Refuse):
+            return plan, None
+        if isinstance(plan, Serve):
+            if plan.refresh is not None:
+                self._start(plan.refresh)
+            return plan, self._reader(plan)
+        future = self._waiting[plan.ticket] = asyncio.get_running_loop().create_future()
+        if viewer.hint is not None:
+            self._hints[plan.ticket] = viewer.hint
+        if isinstance(plan, Fetch):
+            self._start(plan, body)
+        try:
+            # While the viewer's own body is read, that reading notices if he leaves.
+            if body is not None or await viewer.waits_for(future):
+                given: Answered = await future
+                del self._waiting[plan.ticket]
+                return given
+            return None
+        finally:
+            self._forget(plan.ticket)
+
+    async def ask(self, request: RequestHead, viewer: Viewer) -> tuple[Answered, RequestRecord] | None:
+        """A request of the node's own, for a block of what a viewer asked for; its record is for the asker to write."""
+        now = self.clock()
+        plan = self.machine.on_request(request, now)
+        record = request_record(
+            self.name, self.machine.events, now, request, plan, params=self.machine.gate.params,
+            viewers=self.machine.service.gate,
+        )  # fmt: skip
+        given: Answered | None = None
+        try:
+            given = await self._answered(request, plan, viewer, None)
+            if given is None:
+                record.aborted = True
+                return None
+            answered(record, given[0], self.clock())
+            return given, record
+        finally:
+            if given is None:
+                self.write(record, request)
+
+    def write(self, record: RequestRecord, request: RequestHead) -> None:
+        record.headers = kept_headers(request, self._keying | self.machine.varying, self._secret)
+        record.duration_ms = round((self.clock() - record.at) * 1000, 3)
+        self._log.add(record)
 
     def _read(self, scope: Scope) -> RequestHead:
         headers = Headers.wrap([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-        client_ip = self._countries.client(_peer(scope), headers.first(CLIENT_IP))
-        return RequestHead(
+        client_ip = self._viewers.address(_peer(scope), headers)
+        request = RequestHead(
             method=scope["method"],
             scheme=scope["scheme"],
             host=headers.first("host") or "",
@@ -154,12 +218,40 @@ class Driver:
             query=scope["query_string"].decode("latin-1") if scope["query_string"] else None,
             headers=headers,
             client_ip=client_ip,
-            country=self._countries.country_of(client_ip) if self.machine.service.gate else "",
+            place=self._viewers.place_of(client_ip) if self.machine.service.gate else NOWHERE,
+            client_port=scope["client"][1] or 0 if scope.get("client") else 0,
+            trusted=self._viewers.is_trusted(_peer(scope)),
         )
+        return measured(request)
+
+    def unreadable(self, status: int, reason: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """The answer to a request that could not be read: a `listening.Page`, signed as all answers are."""
+        told = self.machine.unreadable(status, reason, self.clock())
+        lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told.headers]
+        return told.status, lines, told.body
+
+    def _public(self, request: RequestHead, *, refused: bool) -> tuple[RequestHead, Propagation | None]:
+        """The request without its token, as it is recorded, and how its answer takes that token on."""
+        gate, behavior = self.machine.gate, self.machine.behavior_of(request)
+        return gate.stripped(request, behavior), None if refused else gate.propagation(request, behavior)
+
+    async def _carrying(self, carries: Propagation, answer: Serve | Relay, reader: Reader | None) -> Answered:
+        """The answer with the viewer's token on its way to the children; the stored one stays as it is."""
+        if isinstance(answer, Serve) and answer.blocks is not None:
+            return answer, reader
+        if reader is None or not carries.rewrites(answer.status, answer.headers):
+            return replace(answer, headers=carries.head(answer.status, answer.headers)), reader
+        start = reader.position
+        stored = await reader.read_whole(LARGEST)
+        reader.leave()
+        if stored is None:
+            return answer, reader.again(start)
+        body = Body.of(carries.body(stored))
+        return replace(answer, headers=carries.head(answer.status, answer.headers, body.size_bytes)), Reader(body, 0)
 
     def _explained(self, request: RequestHead, scope: Scope, now: float) -> bytes | None:
         """What `explain` says of this request before it is decided, for a trusted client who asks; one line of JSON."""
-        if DEBUG not in request.headers or not self._countries.is_trusted(_peer(scope)):
+        if DEBUG not in request.headers or not self._viewers.is_trusted(_peer(scope)):
             return None
         return json.dumps(explain(self.machine, replace(request), now), separators=(",", ":")).encode("ascii")
 
@@ -169,8 +261,9 @@ class Driver:
         reader: Reader | None,
         record: RequestRecord,
         send: Send,
-        watch: "asyncio.Task[None] | None",
+        viewer: Viewer,
         told: bytes | None,
+        slicing: Slicing | None,
     ) -> None:
         answered(record, answer, self.clock())
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
@@ -182,25 +275,29 @@ class Driver:
             headers.append((b"content-length", b"%d" % len(body)))
             body = b"" if record.method == "HEAD" else body
         stop = answer.span.stop if isinstance(answer, Serve) and answer.span else None
-        pieces = answer.pieces if isinstance(answer, Serve) else None
-        if reader is not None and pieces is None:
-            body = reader.take_whole(stop) or b""
+        pieces, blocks = (answer.pieces, answer.blocks) if isinstance(answer, Serve) else (None, None)
+        if reader is not None and pieces is None and blocks is None:
+            body = reader.take_small(stop) or b""
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         if reader is None or body:
             await send({"type": "http.response.body", "body": body})
             record.bytes_sent = len(body)
             return
+        if blocks is not None and slicing is not None:
+            coming = slicing.read(blocks)
+        else:
+            coming = reader.read_pieces(pieces) if pieces is not None else reader.read(stop)
         try:
-            async for piece in reader.read_pieces(pieces) if pieces is not None else reader.read(stop):
+            async for piece in coming:
                 record.bytes_sent += len(piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-                if watch is not None and watch.done():
+                if viewer.gone:
                     record.aborted = True
                     return
-        except BodyBroken:
+        except BodyBroken as broken:
             # No end of body is sent, so the server closes the connection and the viewer sees that it is not whole.
             record.aborted = True
-            record.reason = "origin: the body broke off"
+            record.reason = str(broken)
             return
         await send({"type": "http.response.body", "body": b""})
 
@@ -268,7 +365,10 @@ class Driver:
         except BaseException:
             exchange.close()
             raise
-        record = fetch_record(self.name, fetch, self.machine.events, now, exchange.head, "")
+        record = fetch_record(
+            self.name, fetch, self.machine.events, now, exchange.head, "", params=self.machine.gate.params
+        )
+        record.parent = exchange.parent
         relayed = any(isinstance(answer, Relay) and answer.body for answer in landing.answers.values())
         body = self.store.begin(landing.store) if landing.store is not None else Body(kept=False)
         if landing.prefix is not None:
@@ -281,20 +381,24 @@ class Driver:
         why: Failure | None = Failure.ABANDONED
         try:
             if landing.store is not None or relayed:
+                encoder = ENCODERS[landing.coding]() if landing.coding else None
                 async for chunk in exchange.chunks():
-                    body.write(chunk)
+                    if landing.cut_at is not None and body.size_bytes + len(chunk) > landing.cut_at:
+                        why = Failure.TOO_LARGE
+                        return
+                    body.write(chunk if encoder is None else encoder.add(chunk))
                     if body.kept and body.size_bytes > self.machine.service.largest:
                         # For the machine it ends here; for those who read it, it streams on.
                         body.let_pass()
                         self._tell_end(fetch, body, record, Failure.TOO_LARGE)
                     if not await body.room():
                         return
+                if encoder is not None:
+                    body.write(encoder.finish())
             why = None
         except UpstreamFailed as failed:
             why = failed.why
-            logger.warning(
-                "%s: %s broke off after %d bytes: %s", self.name, fetch.request.target, body.size_bytes, failed
-            )
+            logger.warning("%s: %s broke off after %d bytes: %s", self.name, record.url, body.size_bytes, failed)
         finally:
             exchange.close()
             self._ended(fetch, body, record, why)
@@ -311,7 +415,7 @@ class Driver:
         if landing is None or landing.store is None:
             return False
         body = self.store.begin(landing.store)
-        record = fetch_record(self.name, fetch, self.machine.events, now, None, "")
+        record = fetch_record(self.name, fetch, self.machine.events, now, None, "", params=self.machine.gate.params)
         record.purpose, record.status, record.shared = "shared", landing.store.status, found.values
         self._settle(landing, body)
         if found.body:
@@ -352,7 +456,7 @@ class Driver:
             for waiter in flight.waiters if flight is not None else ():
                 future = self._waiting.get(waiter.ticket)
                 if future is not None and not future.done():
-                    future.set_exception(EdgeError(f"the landing of {fetch.request.target} failed: {error!r}"))
+                    future.set_exception(EdgeError(f"the landing of {fetch.request.path} failed: {error!r}"))
             raise
 
     def _ended(self, fetch: Fetch, body: Body, record: FetchRecord, why: Failure | None) -> None:
@@ -378,7 +482,8 @@ class Driver:
     def _failed(self, fetch: Fetch, why: Failure) -> None:
         now = self.clock()
         landing = self.machine.on_failure(fetch, why, now)
-        self._log.add(fetch_record(self.name, fetch, self.machine.events, now, None, why.value))
+        params = self.machine.gate.params
+        self._log.add(fetch_record(self.name, fetch, self.machine.events, now, None, why.value, params=params))
         self._settle(landing, None)
 
     def _settle(self, landing: Landing, body: Body | None) -> None:
@@ -427,6 +532,20 @@ class Driver:
         purged.lasting = await self.store.settled()
         return purged
 
+    async def _purge_asked(self, asked: PurgeOrder | Refusal, send: Send) -> None:
+        """Answers a `PURGE` request as Fastly does; here it is carried out when the answer goes."""
+        status, said = 200, {"status": "ok", "id": f"0-{int(self.clock())}-{self.machine.events}"}
+        if isinstance(asked, Refusal):
+            status, said = asked.status, {"msg": asked.reason.removeprefix("purge: ")}
+        else:
+            await self.purge(asked)
+            if self._spread is not None:
+                self._spread(asked)
+        body = json.dumps(said).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
     async def close(self) -> None:
         """Stop the fills and hang up on the parent."""
         for task in tuple(self._fills):
@@ -439,24 +558,23 @@ class Driver:
         self._log.close()
 
 
-def _request_body(request: RequestHead, receive: Receive) -> AsyncIterator[bytes] | None:
-    """The viewer's body as it comes, for methods that carry one; UpstreamFailed if he leaves in the middle."""
-    if request.method in ("GET", "HEAD"):
-        return None
-    length = request.headers.first("content-length")
-    if "transfer-encoding" not in request.headers and (length is None or length == "0"):
-        return None
-
-    async def chunks() -> AsyncIterator[bytes]:
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise UpstreamFailed(Failure.ABANDONED, "the viewer left while sending")
-            yield message.get("body", b"")
-            if not message.get("more_body", False):
-                return
-
-    return chunks()
+async def _content(receive: Receive, limits: Limits) -> AsyncIterator[bytes]:
+    """The viewer's body as it comes; UpstreamFailed if he leaves in the middle, pauses too long or sends too much."""
+    size = 0
+    while True:
+        try:
+            async with asyncio.timeout(limits.content_pause):
+                message = await receive()
+        except TimeoutError:
+            raise UpstreamFailed(Failure.CONTENT_LATE, f"nothing came for {limits.content_pause:g} s") from None
+        if message["type"] == "http.disconnect":
+            raise UpstreamFailed(Failure.ABANDONED, "the viewer left while sending")
+        size += len(message.get("body", b""))
+        if size > limits.content:
+            raise UpstreamFailed(Failure.CONTENT_TOO_LARGE, f"more than {limits.content} bytes")
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return
 
 
 def _peer(scope: Scope) -> str:
@@ -466,8 +584,3 @@ def _peer(scope: Scope) -> str:
 def _body_length(request: RequestHead) -> int | None:
     """What the viewer's Content-Length promised; without it the body goes on chunked, which some origins refuse."""
     return content_length(request.headers) if "transfer-encoding" not in request.headers else None
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from policy.plan import Failure
+from policy.retrying import Reach
 
 
 class EdgeError(Exception):
@@ -15,6 +16,7 @@ class UpstreamFailed(EdgeError):
 
     why: Failure
     detail: str = ""
+    reach: Reach = Reach.SENT
 
     def __str__(self) -> str:
         return f"{self.why.value}: {self.detail}" if self.detail else self.why.value
@@ -22,14 +24,14 @@ class UpstreamFailed(EdgeError):
 
 @dataclass
 class BadKeyFile(EdgeError):
-    """A token's secret cannot be read."""
+    """A token's key cannot be read, or is none."""
 
     where: str
     path: str
     why: str
 
     def __str__(self) -> str:
-        return f"{self.where}: found {self.path!r} ({self.why}), wanted a file that holds a base64 secret."
+        return f"{self.where}: found {self.path!r} ({self.why}), wanted a key of the token's scheme."
 
 
 @dataclass
@@ -42,3 +44,15 @@ class BadStore(EdgeError):
 
     def __str__(self) -> str:
         return f"{self.where}: found {self.path!r} ({self.why}), wanted a folder of this node's own that it may write."
+
+
+@dataclass
+class BadDatabase(EdgeError):
+    """A geo database cannot be read."""
+
+    where: str
+    found: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}; wanted {self.wanted}."

@@ -4,7 +4,6 @@ import hmac
 import os
 
 from policy.forward import last_node
-from policy.key import drop_parameter
 from policy.media import classify
 from policy.messages import RequestHead, ResponseHead
 from policy.plan import Fetch, Join, Plan, Refuse, Relay, Serve
@@ -21,6 +20,10 @@ READ_BY_POLICY = frozenset(
         "via",
         "authorization",
         "accept-encoding",
+        "content-length",
+        "transfer-encoding",
+        "fastly-debug",
+        "fastly-ff",
     }
 )
 """Request fields the policy reads whatever the settings; those of keys and of Vary come on top."""
@@ -35,26 +38,38 @@ def blinded(value: str) -> str:
     return "#" + hmac.digest(_BLIND, value.encode("latin-1"), "sha256").hex()[:16]
 
 
-def kept_headers(request: RequestHead, names: frozenset[str]) -> list[tuple[str, str]]:
+def kept_headers(
+    request: RequestHead, names: frozenset[str], secrets: frozenset[str] = SECRETS
+) -> list[tuple[str, str]]:
     """The request's fields of those names, secrets blinded."""
-    return [(name, _written(name, value)) for name, value in request.headers if name in names]
+    return [(name, _written(name, value, secrets)) for name, value in request.headers if name in names]
 
 
-def _written(name: str, value: str) -> str:
+def written_target(request: RequestHead, params: frozenset[str]) -> str:
+    """Path and query, with the values of those parameters blinded: a token may come where none is asked for."""
+    query = request.query
+    if query is None or not params:
+        return request.target
+    pairs = [part.partition("=") for part in query.split("&")]
+    query = "&".join(
+        f"{name}={blinded(value)}" if name in params else name + mark + value for name, mark, value in pairs
+    )
+    return f"{request.path}?{query}"
+
+
+def _written(name: str, value: str, secrets: frozenset[str]) -> str:
     if name == "cookie":
         # Each value by itself: a key may be made of some cookies and not of others.
         pairs = (pair.strip().partition("=") for pair in value.split(";"))
         return "; ".join(f"{cookie}={blinded(secret)}" for cookie, _, secret in pairs)
-    return blinded(value) if name in SECRETS else value
+    return blinded(value) if name in secrets else value
 
 
 def request_record(
-    node: str, seq: int, at: float, request: RequestHead, plan: Plan, *, secret: str | None, viewers: bool,
+    node: str, seq: int, at: float, request: RequestHead, plan: Plan, *, params: frozenset[str], viewers: bool,
 ) -> RequestRecord:  # fmt: skip
-    """A record as the machine's first answer leaves it; `answered` completes it."""
+    """A record as the machine's first answer leaves it; `answered` completes it. The request is without its token."""
     object_class, rendition = classify(request.path)
-    query = request.query if secret is None else drop_parameter(request.query, secret)
-    target = request.path if query is None else f"{request.path}?{query}"
     session = ""
     for part in (request.headers.first("cmcd-session") or "").split(","):
         name, _, value = part.strip().partition("=")
@@ -65,7 +80,7 @@ def request_record(
         seq=seq,
         at=at,
         method=request.method,
-        url=f"{request.scheme}://{request.host}{target}",
+        url=f"{request.scheme}://{request.host}{written_target(request, params)}",
         status=0,
         outcome=plan.outcome,
         cause=None if isinstance(plan, Refuse) else plan.cause,
@@ -77,9 +92,14 @@ def request_record(
         duration_ms=0.0,
         client_ip=request.client_ip,
         country=request.country,
+        region=request.place.region,
+        asn=request.place.asn,
         from_node="" if viewers else last_node(request),
         fetch=plan.id if isinstance(plan, Fetch) else plan.fetch_id if isinstance(plan, Join | Serve) else 0,
         session=session,
+        block=request.block,
+        head_bytes=request.head_bytes,
+        head_fields=request.head_fields,
     )
 
 
@@ -88,19 +108,20 @@ def answered(record: RequestRecord, answer: Serve | Relay | Refuse, at: float) -
     record.status = answer.status
     record.outcome = answer.outcome
     record.ttfb_ms = round((at - record.at) * 1000, 3)
-    if isinstance(answer, Refuse):
-        record.reason = answer.reason
-    else:
+    record.reason = answer.reason
+    if not isinstance(answer, Refuse):
         record.cause = answer.cause
         record.fetch = answer.fetch_id
 
 
-def fetch_record(node: str, fetch: Fetch, seq: int, at: float, head: ResponseHead | None, failure: str) -> FetchRecord:
+def fetch_record(
+    node: str, fetch: Fetch, seq: int, at: float, head: ResponseHead | None, failure: str, *, params: frozenset[str]
+) -> FetchRecord:
     """An exchange as its head (or its failure) leaves it; the shell adds its end."""
     return FetchRecord(
         node=node,
         fetch=fetch.id,
-        url=fetch.request.target,
+        url=written_target(fetch.request, params),
         purpose=fetch.purpose.value,
         sent_at=fetch.sent_at,
         landed_seq=seq,

@@ -3,32 +3,44 @@
 import asyncio
 import logging
 import secrets as randomness
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.admin import admin_app
+from edge.checking import keep_checking
 from edge.clock import Clock
-from edge.countries import Countries
+from edge.codings import ENCODERS
 from edge.driver import Driver
-from edge.errors import BadKeyFile
+from edge.keys import read_keys
 from edge.log import RecordLog
-from edge.settings import Node
+from edge.parents import Parent, Parents
+from edge.settings import Node, Whereabouts
 from edge.stores import MemoryStore
 from edge.stores.opening import long_lived, open_disk, rules_of
 from edge.upstream import Upstream
+from edge.viewers import Viewers
 from listening import Listener, PortInUse, bind, url_of
 from policy.access import ServiceGate
+from policy.client import ClientField
 from policy.eviction import room_for
 from policy.machine import EdgeMachine
-from policy.profile import RFC9111, Profile
+from policy.plan import PurgeOrder
+from policy.profile import RFC9111, Profile, Waits
 from policy.service import Service
-from policy.token import FastlyToken
 
 if TYPE_CHECKING:
     from edge.stores.shared import SharedTier
 
 logger = logging.getLogger("cdnlab.edge")
+
+
+_BELIEVED: dict[bool, tuple[ClientField, ...]] = {
+    True: ("CDNLab-Client-IP",),
+    False: ("CDNLab-Client-IP", "X-Forwarded-For"),
+}
+"""Where viewers come, and at a shield: `client_from` where a node's settings leave it out."""
 
 
 async def serve(
@@ -39,16 +51,22 @@ async def serve(
     records: Path | None,
     shutdown: asyncio.Event,
     ready: Callable[[dict[str, object]], None],
-    countries: Mapping[str, str] | None = None,
+    geo: Whereabouts | None = None,
     profile: Profile = RFC9111,
+    others: Sequence[str] = (),
+    spread: Callable[[PurgeOrder], None] | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> None:
     """Run one node until `shutdown`; `ready` hears its URLs once it accepts connections.
 
-    `parent` is the URL of the shield or origin it asks; `countries` maps networks to ISO 3166-1 codes.
-    PortInUse, BadKeyFile and BadStore are raised before anything is served.
+    `parent` is the URL of the shield or origin it asks, `others` are those of `node.failover.to`; `geo`: where
+    addresses are; `clock` reads Unix seconds, the wall's if not said.
+    PortInUse, BadKeyFile, BadDatabase and BadStore are raised before anything is served.
     """
     service = service.model_copy(update=node.rules())
-    gate = ServiceGate(service, read_secrets(service))
+    gate = ServiceGate(service, read_keys(service))
+    believed = _BELIEVED[service.gate] if node.client_from is None else node.client_from
+    who = Viewers(geo or Whereabouts(), trusted=node.trusted, believed=believed)
     viewers = bind(node.listen, f"node {node.name}: listen")
     try:
         operators = bind(node.admin, f"node {node.name}: admin")
@@ -57,22 +75,24 @@ async def serve(
         raise
     urls = {"url": url_of(viewers), "admin": url_of(operators)}
     log = RecordLog(records)
-    who = Countries(countries or {}, node.trusted)
-    upstream = Upstream(parent, node.timeouts, node.connections, http=node.parent_http)
-    clock = Clock()
-    machine = EdgeMachine(service, profile, gate=gate, fresh_id=_request_id)
+    now = clock or Clock()
+    parents = parents_of(node, node.timeouts.waits(profile.waits), (parent, *others))
+    excess = node.limits.of_requests().excess
+    machine = EdgeMachine(service, profile, gate=gate, excess=excess, fresh_id=_request_id, codings=ENCODERS.keys())
     try:
         rules = rules_of(service, profile, parent)
-        tier = _tier(node, rules, clock)
-        driver = _driver(node, rules, machine, upstream, who, log, clock, tier)
+        tier = _tier(node, rules, now)
+        made = partial(Driver, machine, parents, who, log, now, tier=tier, limits=node.limits, spread=spread)
+        driver = _driver(node, rules, made)
     except BaseException:
         viewers.close()
         operators.close()
         raise
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
-    front = Listener(driver, logger, date_header=False)
-    back = Listener(admin_app(driver, who), logger)
+    front = Listener(driver, logger, date_header=False, limits=node.limits, page=driver.unreadable)
+    operations = admin_app(driver, who, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay)
+    back = Listener(operations, logger)
     try:
         await front.start(viewers)
         await back.start(operators)
@@ -84,26 +104,16 @@ async def serve(
         await driver.close()
 
 
-def _driver(
-    node: Node,
-    rules: str,
-    machine: EdgeMachine,
-    upstream: Upstream,
-    who: Countries,
-    log: RecordLog,
-    clock: Clock,
-    tier: "SharedTier | None",
-) -> Driver:
+def _driver(node: Node, rules: str, made: "Callable[..., Driver]") -> Driver:
     """Over the node's store, with what that recovers."""
     if node.disk is None:
-        return Driver(machine, upstream, who, log, clock, MemoryStore(), tier)
+        return made(store=MemoryStore())
     with long_lived():
         memory = room_for(node.eviction, node.memory)
-        store = open_disk(node.disk.path, memory=memory, rules=rules, name=node.name)
-        return Driver(machine, upstream, who, log, clock, store, tier)
+        return made(store=open_disk(node.disk.path, memory=memory, rules=rules, name=node.name))
 
 
-def _tier(node: Node, rules: str, clock: Clock) -> "SharedTier | None":
+def _tier(node: Node, rules: str, clock: Callable[[], float]) -> "SharedTier | None":
     if node.shared is None:
         return None
     from edge.stores.shared import SharedTier  # an extra
@@ -111,23 +121,19 @@ def _tier(node: Node, rules: str, clock: Clock) -> "SharedTier | None":
     return SharedTier(node.shared, rules=rules, name=node.name, clock=clock)
 
 
+def parents_of(node: Node, waits: Waits, urls: Sequence[str]) -> Parents:
+    """The parents at these URLs, asked and watched as the node's settings say."""
+    connect = partial(Upstream, http=node.parent_http, link=node.link.new(seed=node.name))
+    made = [Parent(connect(url, waits, node.connections), node.health.new()) for url in urls]
+    parents = Parents(made, frozenset(node.failover.statuses))
+    check = node.health.check
+    if check.path is not None:
+        patience = Waits(check.timeout, check.timeout, check.timeout)
+        for one in made:
+            parents.beside(keep_checking(connect(one.upstream.url, patience, 1), check, one.health.checked))
+    return parents
+
+
 def _request_id() -> str:
     """56 characters as CloudFront's are, the last two "=="."""
     return randomness.token_urlsafe(40) + "=="
-
-
-def read_secrets(service: Service) -> dict[str, str]:
-    """Base64 keys by token name, from the settings or the files they name; BadKeyFile when one is no key."""
-    secrets: dict[str, str] = {}
-    for name, token in service.tokens.items():
-        where = f"token.{name}"
-        try:
-            key = token.key if token.key is not None else Path(str(token.key_file)).read_text(encoding="ascii").strip()
-            FastlyToken(key)
-        except OSError as error:
-            raise BadKeyFile(f"{where}.key_file", str(token.key_file), error.strerror or str(error)) from error
-        except ValueError as error:
-            # Never the value itself: it may be a key with a typing error.
-            raise BadKeyFile(where, str(token.key_file or "key"), str(error)) from error
-        secrets[name] = key
-    return secrets

@@ -1,27 +1,28 @@
 """The edge's reader of its parent: strict about what ends a body, lean where it matters.
 
 Why our own: common clients drop 1xx, decode content codings, trust a lying length, and cost 60 to 1,100 µs a fetch.
-`parent/http1.py` and `parent/http2.py` are the two ways of speaking; here stands which connection an exchange gets,
-and when it may be asked again: never once bytes were sent, save for a safe method on a kept connection that died
-before a byte of an answer came (RFC 9110 §9.2.2), and where the parent itself says that it has done nothing
-(RFC 9113 §8.7).
+`parent/http1.py` and `parent/http2.py` are the two ways of speaking; here stands which connection an exchange gets.
+Whether one that failed is asked again, `policy/retrying.py` says.
 """
 
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from edge.errors import UpstreamFailed
 from edge.parent.exchange import Exchange, OnInterim
 from edge.parent.http1 import Http1Connection
-from edge.parent.http2 import Http2Connection, Unprocessed
+from edge.parent.http2 import Http2Connection
+from edge.parent.linked import Linked
 from edge.parent.slots import Slots
-from edge.settings import Timeouts
+from policy.link import Link
 from policy.messages import RequestHead
 from policy.plan import Failure
+from policy.profile import Waits
+from policy.retrying import SAFE, Broken, Reach, asked_again
 
 __all__ = ["Exchange", "OnInterim", "ParentHttp", "Upstream"]
 
@@ -30,12 +31,6 @@ ParentHttp = Literal["1.1", "2", "auto"]
 KEEP_ALIVE_S = 4.0
 """How long a connection rests unused: below the 5 s after which Apache, Node and hypercorn hang up by default."""
 
-SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods that may be asked again (RFC 9110 §9.2.1)."""
-
-ATTEMPTS = 3
-"""On HTTP/2, where a parent that refuses every stream must not be asked for ever."""
-
 _OURS = frozenset({"host", "content-length", "transfer-encoding"})
 """Fields of a request that are written here, whoever sent others."""
 
@@ -43,23 +38,25 @@ _ALPN = {"1.1": ["http/1.1"], "2": ["h2"], "auto": ["h2", "http/1.1"]}
 
 
 class Upstream:
-    """The parent, asked over a pool of kept-alive connections, or over one that is shared."""
+    """The parent, asked over a pool of kept-alive connections, or over few that are shared."""
 
     def __init__(
         self,
         url: str,
-        timeouts: Timeouts,
+        waits: Waits,
         connections: int,
         *,
         http: ParentHttp = "1.1",
         keep_alive: float = KEEP_ALIVE_S,
         tls: ssl.SSLContext | None = None,
+        link: Link | None = None,
     ) -> None:
         """`url`: scheme, host and port of the parent, "http://127.0.0.1:9000"; ValueError if it is not that.
 
-        `connections`: HTTP/1.1 connections at most; exchanges beyond wait in order, `timeouts.connect` at longest.
+        `connections`: at most; exchanges beyond what they carry wait in order, `waits.connect` at longest.
         `http`: "2" speaks HTTP/2 from the first byte, over TLS by ALPN; "auto" lets TLS negotiate, and is HTTP/1.1
         without TLS. `keep_alive`: seconds a connection may rest unused. `tls`: instead of the system's authorities.
+        `link`: a simulated wire between this node and the parent, which connections of other parents may share.
         """
         parts = urlsplit(url)
         bare = parts.path in ("", "/") and not (parts.query or parts.fragment or "@" in parts.netloc)
@@ -78,13 +75,15 @@ class Upstream:
         if self._tls is not None:
             self._tls.set_alpn_protocols(_ALPN[http])
         self._http: ParentHttp = "1.1" if http == "auto" and self._tls is None else http
-        self._timeouts = timeouts
+        self._waits = waits
         self._keep_alive = keep_alive
+        self._link = link
+        self._most = connections
         self._slots = Slots(connections)
         self._idle: list[Http1Connection] = []
         self._all: set[Http1Connection | Http2Connection] = set()
-        self._shared: Http2Connection | None = None
-        self._opening: asyncio.Task[Http2Connection | None] | None = None
+        self._shared: list[Http2Connection] = []
+        self._opening: asyncio.Task[None] | None = None
         self._closed = False
 
     @property
@@ -107,18 +106,19 @@ class Upstream:
         """
         if self._closed:
             raise UpstreamFailed(Failure.ABANDONED, "this node is closing")
-        if self._http != "1.1":
-            for attempt in range(ATTEMPTS):
-                shared = await self._multiplexed()
-                if shared is None:
-                    break
-                try:
-                    return await shared.exchange(request, body, body_length, on_interim)
-                except Unprocessed as failed:
-                    again = body is None and (failed.certain or request.method in SAFE)
-                    if not again or attempt == ATTEMPTS - 1:
-                        raise
-        return await self._exchange_http1(request, body, body_length, on_interim)
+        tries: list[Broken] = []
+        while (shared := await self._multiplexed(request.method, tries, body)) is not None:
+            try:
+                return await shared.exchange(request, body, body_length, on_interim)
+            except UpstreamFailed as failed:
+                self._weigh(failed, request.method, tries, body)
+        return await self._exchange_http1(request, tries, body, body_length, on_interim)
+
+    def _weigh(self, failed: UpstreamFailed, method: str, tries: list[Broken], body: object) -> None:
+        """Raise it again unless the request may be asked once more."""
+        tries.append((failed.why, failed.reach))
+        if not asked_again(method, tries, self._waits, body=body is not None):
+            raise failed
 
     async def close(self) -> None:
         """Hang up; exchanges under way fail."""
@@ -135,29 +135,30 @@ class Upstream:
     async def _exchange_http1(
         self,
         request: RequestHead,
+        tries: list[Broken],
         body: AsyncIterator[bytes] | None,
         body_length: int | None,
         on_interim: OnInterim | None,
     ) -> Exchange:
         head = self._request_head(request, body is not None, body_length)
         try:
-            await self._slots.take(self._timeouts.connect)
+            await self._slots.take(self._waits.connect)
         except TimeoutError:
             why = f"{self._slots.limit} connections are busy"
-            raise UpstreamFailed(Failure.CONNECT_TIMEOUT, why) from None
+            raise UpstreamFailed(Failure.CONNECT_TIMEOUT, why, Reach.QUEUED) from None
         connection: Http1Connection | None = None
         try:
             while True:
-                connection = self._idle.pop() if self._idle else await self._connect_http1()
                 try:
+                    # After a failure on a new one: whatever ended a kept connection has likely ended the others too.
+                    kept = self._idle and not tries
+                    connection = self._idle.pop() if kept else await self._connect_http1()
                     answer = await connection.exchange(head, request.method, body, body_length, on_interim)
                     return Exchange(answer, connection.incoming, partial(self._release, connection))
                 except UpstreamFailed as failed:
-                    connection.abort()
-                    # A kept connection that the parent closed while we wrote: nobody has acted on the request.
-                    stale = failed.why is Failure.RESET and connection.used and not connection.got_bytes
-                    if not stale or body is not None or request.method not in SAFE:
-                        raise
+                    if connection is not None:
+                        connection.abort()
+                    self._weigh(failed, request.method, tries, body)
         except BaseException:
             if connection is not None:
                 connection.abort()
@@ -177,6 +178,8 @@ class Upstream:
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
+        if connection in self._shared:
+            self._shared.remove(connection)
 
     def _request_head(self, request: RequestHead, has_body: bool, body_length: int | None) -> bytes:
         lines = [f"{request.method} {request.target} HTTP/1.1", f"host: {self._authority}"]
@@ -190,7 +193,7 @@ class Upstream:
         text = "\r\n".join(lines)
         # A line break in a value would be a field, or a request, of the viewer's own making.
         one_each = text.count("\n") == text.count("\r") == len(lines) - 1 and lines[0].count(" ") == 2
-        if one_each and (text.isascii() or max(text) <= "\xff"):
+        if one_each and "\0" not in text and (text.isascii() or max(text) <= "\xff"):
             return f"{text}\r\n\r\n".encode("latin-1")
         raise UpstreamFailed(Failure.GARBAGE, "the request holds characters HTTP cannot carry")
 
@@ -201,23 +204,38 @@ class Upstream:
         assert isinstance(connection, Http1Connection)
         return connection
 
-    async def _multiplexed(self) -> Http2Connection | None:
-        """The shared connection, opened if need be, by one for all who ask meanwhile; None: it is to be HTTP/1.1."""
-        if self._http == "1.1":
-            return None
-        if self._shared is not None and self._shared.open:
-            return self._shared
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open())
-            self._opening.add_done_callback(self._opened)
-        return await asyncio.shield(self._opening)
+    async def _multiplexed(self, method: str, tries: list[Broken], body: object) -> Http2Connection | None:
+        """The first shared connection with a stream free; None: it is to be HTTP/1.1.
 
-    def _opened(self, task: "asyncio.Task[Http2Connection | None]") -> None:
+        Where all are full another is opened, by one for all who ask meanwhile, until there are as many as there may be;
+        then the one for which fewest wait.
+        """
+        while self._http != "1.1":
+            taking = [shared for shared in self._shared if shared.open]
+            for shared in taking:
+                if shared.slots.free:
+                    return shared
+            shortest = min(taking, key=lambda shared: shared.slots.waiting, default=None)
+            # A parent that allows no stream at all is in trouble: more connections would not help it.
+            if shortest is not None and (len(taking) >= self._most or shortest.slots.limit == 0):
+                return shortest
+            if self._opening is None:
+                self._opening = asyncio.create_task(self._open())
+                self._opening.add_done_callback(self._opened)
+            try:
+                await asyncio.shield(self._opening)
+            except UpstreamFailed as failed:
+                if shortest is not None and shortest.open:
+                    return shortest
+                self._weigh(failed, method, tries, body)
+        return None
+
+    def _opened(self, task: "asyncio.Task[None]") -> None:
         self._opening = None
         if not task.cancelled():
             task.exception()  # retrieved: all who waited for it may have been cancelled
 
-    async def _open(self) -> Http2Connection | None:
+    async def _open(self) -> None:
         connection = await self._connect(self._http2 if self._tls is None else lambda: _Greeting(self._negotiated))
         if isinstance(connection, Http1Connection):
             if self._http == "2":
@@ -229,47 +247,55 @@ class Upstream:
             self._tls.set_alpn_protocols(_ALPN["1.1"])
             connection.rest()
             self._idle.append(connection)
-            return None
+            return
         try:
-            async with asyncio.timeout(self._timeouts.connect):
+            async with asyncio.timeout(self._waits.connect):
                 await connection.ready
         except TimeoutError:
             connection.abort()
-            raise UpstreamFailed(Failure.CONNECT_TIMEOUT, f"{self.url}: no SETTINGS of HTTP/2") from None
+            why = f"{self.url}: no SETTINGS of HTTP/2"
+            raise UpstreamFailed(Failure.CONNECT_TIMEOUT, why, Reach.CONNECTING) from None
+        except UpstreamFailed as failed:
+            connection.abort()
+            failed.reach = Reach.CONNECTING
+            raise
         except BaseException:
             connection.abort()
             raise
-        self._shared = connection
-        return connection
+        self._shared.append(connection)
 
     def _http1(self) -> Http1Connection:
-        return Http1Connection(self._timeouts, self._keep_alive, self._gone)
+        return Http1Connection(self._waits, self._keep_alive, self._gone)
 
     def _http2(self) -> Http2Connection:
-        return Http2Connection(self._timeouts, self._keep_alive, self._scheme, self._authority, self._gone)
+        return Http2Connection(self._waits, self._keep_alive, self._scheme, self._authority, self._gone)
 
     def _negotiated(self, alpn: str | None) -> Http1Connection | Http2Connection:
         return self._http2() if alpn == "h2" else self._http1()
 
-    async def _connect(
-        self, factory: "Callable[[], Http1Connection | Http2Connection | _Greeting]"
-    ) -> Http1Connection | Http2Connection:
+    async def _connect(self, factory: Callable[[], asyncio.Protocol]) -> Http1Connection | Http2Connection:
         try:
-            async with asyncio.timeout(self._timeouts.connect):
+            async with asyncio.timeout(self._waits.connect):
+                if self._link is not None:
+                    await asyncio.sleep(self._link.connects_in(tls=self._tls is not None))
                 _, made = await asyncio.get_running_loop().create_connection(
-                    factory, self._host, self._port, ssl=self._tls
+                    partial(self._protocol, factory), self._host, self._port, ssl=self._tls
                 )
         except TimeoutError as error:
-            raise UpstreamFailed(Failure.CONNECT_TIMEOUT, self.url) from error
+            raise UpstreamFailed(Failure.CONNECT_TIMEOUT, self.url, Reach.CONNECTING) from error
         except (OSError, UnicodeError) as error:
             found = getattr(error, "strerror", None) or str(error) or repr(error)
-            raise UpstreamFailed(Failure.CONNECT, f"{self.url}: {found}") from error
-        connection = made.chosen if isinstance(made, _Greeting) else made
+            raise UpstreamFailed(Failure.CONNECT, f"{self.url}: {found}", Reach.CONNECTING) from error
+        inner = made.inner if isinstance(made, Linked) else made
+        connection = cast(Http1Connection | Http2Connection, inner.chosen if isinstance(inner, _Greeting) else inner)
         self._all.add(connection)
         if connection.closed or self._closed:
             self._all.discard(connection)
             connection.abort()
         return connection
+
+    def _protocol(self, factory: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
+        return factory() if self._link is None else Linked(factory(), self._link)
 
 
 class _Greeting(asyncio.Protocol):

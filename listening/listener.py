@@ -7,28 +7,33 @@ hypercorn is pinned to its 0.18 line, since its connection class is no public in
 import asyncio
 import logging
 import os
+import resource
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
-from hypercorn.events import Event, Updated
-from hypercorn.typing import ConnectionState
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from listening.connection import Connection, Page
+from listening.limits import Limits
+from listening.patience import Left
 from units import split_address
 
 BACKLOG = 1024
+UNSENT_BYTES = 128 * 1024
+"""What the kernel takes of an answer before it can be sent: two pieces of an edge's bodies."""
 INTERIM = "cdnlab.interim"
 """ASGI extension of HTTP/1.1 scopes: a callable `(status, field lines)` that sends an interim response at once. To be
 called only before the application has sent its response's head."""
 GRACE_S = 0.4
 """How long answers that are being sent may take after shutdown was asked for."""
+TURNED_AWAY = 64
+"""Connections beyond the bound that are answered at the same time; more are closed without a word."""
 
 
 @dataclass
@@ -55,6 +60,9 @@ def bind(address: str, setting: str) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Connections inherit it. Without it the kernel takes megabytes for a client who reads slowly, and for a minute
+        # nobody sees that he reads at all.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         listener.bind((host, port))
         listener.listen(BACKLOG)
     except OSError as error:
@@ -70,33 +78,26 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class _Connection(TCPServer):
-    """hypercorn's connection, less one wait: a client that has closed does not hold its socket until the keep-alive
-    time-out (a hypercorn connection whose client leaves during a request stays in CLOSE_WAIT for as long)."""
-
-    _over = False
-
-    async def _read_data(self) -> None:
-        await super()._read_data()
-        self._over = True
-        await self.idle_task.stop()
-
-    async def protocol_send(self, event: Event) -> None:
-        if not (self._over and isinstance(event, Updated)):
-            await super().protocol_send(event)
-
-
 def _write_interim(writer: asyncio.StreamWriter, status: int, lines: Iterable[tuple[str, str]]) -> None:
     """An interim response on an HTTP/1.1 connection, ahead of the final one that hypercorn will write.
 
     hypercorn has no way to send one there; on this connection nothing else is written before the response's head.
     """
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = "Interim"
+    phrase = _phrase(status)
     head = "".join(f"{name}: {value}\r\n" for name, value in lines)
     writer.write(f"HTTP/1.1 {status} {phrase}\r\n{head}\r\n".encode("latin-1"))
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Interim" if status < 200 else "Unknown"
+
+
+def plain_page(status: int, reason: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """One line for a person with a terminal."""
+    return status, [(b"content-type", b"text/plain; charset=utf-8")], f"{status} {reason}\n".encode()
 
 
 class Listener:
@@ -106,46 +107,90 @@ class Listener:
     Python 3.12 on without limit), and a viewer who reads slowly, or an encoder that posts, would keep us here.
     """
 
-    def __init__(self, app: ASGIApp, log: logging.Logger, *, date_header: bool = True) -> None:
-        """`date_header` False: the application's responses carry their own Date."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        log: logging.Logger,
+        *,
+        date_header: bool = True,
+        limits: Limits | None = None,
+        page: Page | None = None,
+    ) -> None:
+        """`date_header` False: the application's responses, and `page`s, carry their own Date. `page`: what is answered
+        to requests that cannot be read; one plain line if not said."""
         self._app = app
         self._log = log
-        self._context = WorkerContext(None)
-        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self.limits = limits or Limits()
+        self.page = page or plain_page
+        self.context = WorkerContext(None)
+        self.waiting: dict[Connection, None] = {}
+        """Connections without a request, the longest waiting first."""
+        self._most = self.limits.connections
+        self._connections: dict[asyncio.Task[None], Connection] = {}
+        self._turned_away: set[asyncio.Task[None]] = set()
         self._requests: set[asyncio.Task[object]] = set()
         self._server: asyncio.Server | None = None
-        config = self._config = Config()
-        config.accesslog = None
+        config = self.config = Config()
         config.errorlog = log
         config.include_server_header = False
         config.include_date_header = date_header
-        # The default of 5 s is shorter than a 6 s poll of a playlist: every poll would connect anew.
-        config.keep_alive_timeout = 75
         config.keep_alive_max_requests = 1_000_000_000
-        config.h11_max_incomplete_size = 64 * 1024
+        config.h11_max_incomplete_size = self.limits.head
+        config.h2_max_header_list_size = self.limits.head
+        config.h2_max_concurrent_streams = self.limits.streams
 
     async def start(self, listener: socket.socket) -> None:
         """Accept connections on a bound socket, which is ours from now on."""
+        may_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if may_open != resource.RLIM_INFINITY:
+            self._most = min(self._most, may_open // 2)
         self._server = await asyncio.start_server(self._accept, sock=listener, backlog=BACKLOG)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._talk(reader, writer))
-        self._connections[task] = writer
+        if len(self._connections) >= self._most and not self._made_place():
+            if len(self._turned_away) < TURNED_AWAY:
+                turned_away = asyncio.create_task(self._turn_away(reader, writer))
+                self._turned_away.add(turned_away)
+                turned_away.add_done_callback(self._turned_away.discard)
+            else:
+                writer.transport.abort()
+            return
+        connection = Connection(self, reader, writer)
+        task = asyncio.create_task(self._talk(connection))
+        self._connections[task] = connection
         task.add_done_callback(lambda ended: self._connections.pop(ended, None))
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        loop = asyncio.get_running_loop()
+    def _made_place(self) -> bool:
+        """Close the connection that has waited longest without a request; False: all are busy."""
+        idle = next(iter(self.waiting), None) or next(
+            (one for one in self._connections.values() if not one.answering and not one.cut_off), None
+        )
+        if idle is None:
+            return False
+        idle.cut()
+        return True
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._call(scope, receive, send, writer)
+    async def _turn_away(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection too many: 503 in a word, and a moment to read it."""
+        status, lines, body = self.page(503, f"limit: {self._most} connections are open and busy")
+        lines = [*lines, (b"retry-after", b"1"), (b"connection", b"close"), (b"content-length", b"%d" % len(body))]
+        head = b"".join(b"%b: %b\r\n" % line for line in lines)
+        writer.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, _phrase(status).encode(), head, body))
+        with suppress(OSError, NotImplementedError, TimeoutError):
+            writer.write_eof()
+            async with asyncio.timeout(GRACE_S):
+                while await reader.read(65_536):
+                    pass
+        writer.transport.abort()
 
+    async def _talk(self, connection: Connection) -> None:
         try:
-            wrapped = ASGIWrapper(app)  # type: ignore[arg-type]  # open dictionaries, as in Starlette
-            await _Connection(wrapped, loop, self._config, self._context, ConnectionState({}), reader, writer)
+            await connection.run()
         except Exception as error:
             self._log.error("connection: %s: %s", type(error).__name__, error, exc_info=self._verbose)
 
-    async def _call(self, scope: Scope, receive: Receive, send: Send, writer: asyncio.StreamWriter) -> None:
+    async def call(self, scope: Scope, receive: Receive, send: Send, writer: asyncio.StreamWriter) -> None:
+        """Have the application answer one request."""
         task = asyncio.current_task()
         if scope["type"] != "http" or task is None:
             return  # nothing here speaks WebSocket: the server answers
@@ -154,6 +199,8 @@ class Listener:
         self._requests.add(task)
         try:
             await self._app(scope, receive, send)
+        except Left as left:
+            self._log.debug("%s: the client %s", scope["path"], left)
         except Exception as error:
             # Ends the connection where an answer was under way: a body cut short must not look complete.
             self._log.error("%s: %s: %s", scope["path"], type(error).__name__, error, exc_info=self._verbose)
@@ -168,12 +215,16 @@ class Listener:
         """Accepts no more, gives the answers being sent their grace, then ends every connection."""
         if self._server is not None:
             self._server.close()
-        await self._context.terminated.set()  # idle connections end at once
+        await self.context.terminated.set()
+        for connection in list(self.waiting):
+            connection.hang_up()
+        for connection in list(self.waiting):
+            connection.cut()
         if self._connections:
             await asyncio.wait(list(self._connections), timeout=GRACE_S)
         for request in list(self._requests):
             request.cancel()
-        for writer in list(self._connections.values()):
-            writer.transport.abort()
+        for connection in list(self._connections.values()):
+            connection.cut()
         if self._connections:
             await asyncio.wait(list(self._connections), timeout=GRACE_S / 4)

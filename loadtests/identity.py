@@ -42,13 +42,13 @@ class Target:
 
 
 def networks_of(countries: tuple[str, ...], table: Mapping[str, str]) -> tuple[str, ...]:
-    """Networks viewers of these countries come from: the lab's own (`table`: CIDR -> country) first.
+    """Networks viewers of these countries or regions come from: the lab's own (`table`: CIDR -> place) first.
 
     Raises `BadTarget` for a country that neither knows.
     """
     found: list[str] = []
     for country in countries:
-        own = [network for network, there in table.items() if there == country]
+        own = [network for network, there in table.items() if country in (there, there.partition("-")[0])]
         if not own and country not in NETWORKS:
             wanted = "a country with a network in [geo] countries, or one of " + " ".join(sorted(NETWORKS))
             raise BadTarget("countries", country, wanted)

@@ -5,6 +5,7 @@ Importing this registers the options and listeners with locust; `locustfile.py` 
 
 import json
 import random
+import re
 import sys
 import time
 from argparse import Namespace
@@ -140,7 +141,8 @@ class Session:
         path = "/" + self.options.stream_url.lstrip("/")
         token = self.options.token
         if token:
-            if "=" not in token.split("_", 1)[0]:
+            # Akamai's name begins with "__"; the padding of a bare base64 value is no name.
+            if re.match(r"[A-Za-z0-9_.-]+=[^=]", token) is None:
                 token = "token=" + quote(token, safe="_~-.=*!")
             path += ("&" if "?" in path else "?") + token
         return target.url + path

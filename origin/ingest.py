@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from origin.errors import BadMedia
+from origin.faults import FaultSwitch
 from origin.fragments import FragmentReader
 from origin.publisher import Publisher
 from origin.stream import Session, State, Stream
@@ -228,6 +229,6 @@ def _head(status: int, body: bytes, allow: str = "") -> Message:
     return {"type": "http.response.start", "status": status, "headers": headers}
 
 
-def ingest_app(ingest: Ingest) -> Starlette:
+def ingest_app(ingest: Ingest, switch: FaultSwitch) -> Starlette:
     """The application of the ingest listener."""
-    return Starlette(routes=[Route("/ingest/{stream}/{file}", endpoint=ingest)])
+    return Starlette(routes=[Route("/ingest/{stream}/{file}", endpoint=ingest), Route("/faults", endpoint=switch)])

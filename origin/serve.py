@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from listening import GRACE_S, Listener, PortInUse, bind, url_of
 from origin.app import origin_app
+from origin.faults import FaultSwitch, Faulty
 from origin.ingest import Ingest, ingest_app
 from origin.publisher import Publisher
 from origin.settings import Origin
@@ -39,7 +40,9 @@ async def serve(
         public.close()
         raise
     said: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
-    listeners = [Listener(origin_app(publisher), log), Listener(ingest_app(ingest), log)]
+    switch = FaultSwitch()
+    public_side = Listener(Faulty(origin_app(publisher), switch), log, limits=settings.limits)
+    listeners = [public_side, Listener(ingest_app(ingest, switch), log)]
     try:
         for listener, on in zip(listeners, (public, private), strict=True):
             await listener.start(on)

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from listening import Limits
 from units import Bytes, ListenAddress, Seconds, Settings
 
 
@@ -64,6 +65,9 @@ class Origin(Settings):
 
     memory: Bytes = 256 * 2**20
     """Room for segments served from memory; the least recently used are then read from storage."""
+
+    limits: Limits = Limits()
+    """How much of the public listener one client may take, and how long."""
 
     largest: Bytes = 64 * 2**20
     """A larger box, or a larger segment, is refused at ingest."""

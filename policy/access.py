@@ -1,12 +1,14 @@
 """The gate: method, place, token. The first refusal wins, and it stands before the cache."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from policy.geo import why_refused
+from policy.geo import Rule
 from policy.messages import RequestHead
-from policy.service import Behavior, Service
-from policy.token import FastlyToken, Verdict
+from policy.service import Behavior, Geo, Service
+from policy.token import Carriers, scheme_of
+from policy.token.propagation import Propagation, propagation_of
 
 
 @dataclass(slots=True)
@@ -15,42 +17,93 @@ class Refusal:
 
     status: int
     reason: str
+    facts: dict[str, object] | None = None
+    """What exactly was checked, found and wanted: for operators, not for viewers."""
+    page: tuple[str, str] | None = None
+    """Content type and body that the token's vendor would send; None: the profile's page."""
+    paged: bool = False
+    """A page in place of errors may stand in for it."""
+
+    @classmethod
+    def recorded(cls, status: int, reason: str) -> "Refusal":
+        """The refusal that a record tells of: the status there may be a page's."""
+        paged = reason.startswith("geo: ")
+        return cls(403 if paged else status, reason, paged=paged)
 
 
 class Gate(Protocol):
     """Decides who may ask. `replay/` puts a gate in its place that repeats what a live gate said."""
 
+    prefixes: tuple[str, ...]
+    """Beginnings of paths that go on with a token, whichever behavior rules the rest."""
+    params: frozenset[str]
+    """Query parameters that carry tokens anywhere in the service: no record shows their values."""
+    headers: frozenset[str]
+    """Request fields that do."""
+
     def refusal(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None: ...
-    def secret_parameter(self, behavior: Behavior) -> str | None: ...
+    def stripped(self, request: RequestHead, behavior: Behavior) -> RequestHead: ...
+    def propagation(self, request: RequestHead, behavior: Behavior) -> Propagation | None: ...
 
 
 class ServiceGate:
     """The gate a service's settings describe."""
 
-    def __init__(self, service: Service, secrets: dict[str, str]) -> None:
-        """`secrets`: base64 keys by token name, for those the settings keep in files."""
+    def __init__(self, service: Service, keys: Mapping[str, Mapping[str, str]]) -> None:
+        """`keys` by token name and key id, for those the settings keep in files. ValueError when one is no key."""
         self._open = not service.gate
-        self._tokens = {
-            name: FastlyToken(secrets.get(name) or token.key or "", hash=token.hash, param=token.param)
-            for name, token in service.tokens.items()
+        self._rules: dict[int, Rule] = {}
+        self._settings = service.tokens
+        self._schemes = {
+            name: scheme_of(token, {**token.texts(), **keys.get(name, {})}) for name, token in service.tokens.items()
         }
-        self._expired_status = {name: token.expired_status for name, token in service.tokens.items()}
+        carriers = [scheme.carriers for scheme in self._schemes.values()]
+        self.prefixes = tuple({one.prefix for one in carriers if one.prefix}) if service.gate else ()
+        self.params = frozenset(name for one in carriers for name in one.params)
+        self.headers = frozenset(name for one in carriers for name in one.headers)
 
     def refusal(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None:
         if self._open:
             return None
         if behavior.geo is not None:
-            why = why_refused(behavior.geo, request.country)
-            if why is not None:
-                return Refusal(403, f"geo: {why}")
+            served, why = self._rule(behavior.geo).verdict(request.place, request.client_ip)
+            if not served:
+                # CloudFront, "Restrict the geographic distribution of your content": a custom error page applies.
+                return Refusal(403, f"geo: {why}", paged=True)
         if behavior.token is not None:
-            verdict = self._tokens[behavior.token].check(request.path, request.query, now)
-            if verdict is Verdict.EXPIRED:
-                return Refusal(self._expired_status[behavior.token], f"token: {verdict.value}")
-            if verdict is not Verdict.GOOD:
-                return Refusal(403, f"token: {verdict.value}")
+            scheme = self._schemes[behavior.token]
+            denial = scheme.check(request, now)
+            if denial is not None:
+                reason = f"token: {denial.verdict.value}"
+                return Refusal(scheme.status(denial), reason, denial.facts(), scheme.body(denial))
         return None
 
-    def secret_parameter(self, behavior: Behavior) -> str | None:
-        """The query parameter that must reach neither key, origin nor record."""
-        return None if behavior.token is None else self._tokens[behavior.token].param
+    def stripped(self, request: RequestHead, behavior: Behavior) -> RequestHead:
+        """The request as cache, origin and record may see it: without its token, wherever that stood.
+
+        A playlist that is rewritten on its way out is asked for whole, plain, and by its own entity tag.
+        """
+        if self._open:
+            return request
+        scheme = None if behavior.token is None else self._schemes[behavior.token]
+        for prefix in self.prefixes:
+            # Also where the behavior asks for no token, or for another: a prefix is the settings' own.
+            if request.path.startswith(prefix) and (scheme is None or scheme.carriers.prefix != prefix):
+                request = Carriers(prefix=prefix).stripped(request)
+        if scheme is None:
+            return request
+        carries = self.propagation(request, behavior)
+        bare = scheme.carriers.stripped(request)
+        return bare if carries is None else carries.asked(bare)
+
+    def propagation(self, request: RequestHead, behavior: Behavior) -> Propagation | None:
+        """How the answer to this (good) request takes its token on; None where it does not, which is nearly always."""
+        if self._open or behavior.token is None or self._settings[behavior.token].propagate == "none":
+            return None
+        return propagation_of(request, self._schemes[behavior.token], self._settings[behavior.token].propagate)
+
+    def _rule(self, geo: Geo) -> Rule:
+        rule = self._rules.get(id(geo))
+        if rule is None:
+            rule = self._rules[id(geo)] = Rule(geo)
+        return rule

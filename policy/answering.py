@@ -1,15 +1,18 @@
 """From a decision to a ready head: status, fields, and which part of the body goes with it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from policy.debug import fetched_by
 from policy.fields import ranges
 from policy.index import Entry
 from policy.messages import Headers, RequestHead, ResponseHead
 from policy.plan import Failure, Fetch, Refuse, Relay, Serve
-from policy.profile import FailureAnswer, Profile
+from policy.profile import FailureAnswer, Profile, ResponseFields
 from policy.record import Cause, Outcome
 from policy.revalidate import IN_A_304, holds, range_applies
 from policy.service import Behavior
+from policy.slices import Assembly, may_be_sliced
 from policy.status import Signer, cache_status, numbered
 
 _PLAIN_GET = RequestHead("GET", "", "", "", None, Headers())
@@ -25,6 +28,11 @@ class Answering:
         self._profile = profile
         self.fresh_id = fresh_id or numbered(name)
         self._signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
+
+    def fetched(self, response: ResponseHead, now: float) -> None:
+        """Note on what the parent sent that this node fetched it, where the profile keeps such notes."""
+        if self._profile.response_fields is ResponseFields.FASTLY:
+            fetched_by(response.headers, self._signer.identity, now)
 
     def from_store(self, entry: Entry, request: RequestHead, behavior: Behavior, outcome: Outcome, now: float) -> Serve:
         """A hit, fresh or stale: the parent was not asked."""
@@ -102,6 +110,10 @@ class Answering:
             int(age) if age is not None and age.isascii() and age.isdigit() else None,
         )  # fmt: skip
         lines += self._signer.by_request(response.headers, hits=0, started_at=fetch.sent_at, now=now, asked=True)
+        lines = self._signer.debugged(
+            lines, response.headers, request, fetch.behavior, fetch.key, None, outcome,
+            started_at=fetch.sent_at, now=now,
+        )  # fmt: skip
         bodiless = request.method == "HEAD" or response.status in (204, 304)
         return Relay(response.status, lines, outcome, cause, fetch.behavior, fetch.id, body=not bodiless)
 
@@ -110,14 +122,20 @@ class Answering:
         told = self._profile.failures.get(why.value)
         if told is not None:
             return told
+        if why.by_viewer:
+            return FailureAnswer(why.status, "")
         status = self._profile.failure_status
         return FailureAnswer(why.status if status is None else status, "")
 
     def refusal(
-        self, status: int, reason: str, behavior: Behavior, outcome: Outcome, now: float, words: str = ""
-    ) -> Refuse:
-        """An answer of our own making, with a page or a line that says why."""
+        self, status: int, reason: str, behavior: Behavior, outcome: Outcome, now: float, words: str = "",
+        page: tuple[str, str] | None = None,
+    ) -> Refuse:  # fmt: skip
+        """An answer of our own making, with a page or a line that says why; `page`: another's content type and body."""
         lines, body = self._signer.own(status, reason, words, outcome, now)
+        if page is not None:
+            lines = [("content-type", page[0]) if name == "content-type" else (name, value) for name, value in lines]
+            body = page[1]
         return Refuse(
             status, reason, lines, behavior, outcome, body=b"" if status == 204 else body.encode(), words=words
         )
@@ -141,29 +159,75 @@ class Answering:
         came = headers or entry.headers
         lines = self._signer.signed(came, behavior, entry.status, outcome, member, age)
         if not plain:
+            started_at = now if fetch is None else fetch.sent_at
             lines += self._signer.by_request(
-                came,
-                hits=entry.hits,
-                started_at=now if fetch is None else fetch.sent_at,
-                now=now,
-                asked=fetch is not None,
+                came, hits=entry.hits, started_at=started_at, now=now, asked=fetch is not None
+            )
+            lines = self._signer.debugged(
+                lines, came, request, behavior, entry.key, entry, outcome, started_at=started_at, now=now
             )
         served = Serve(entry, entry.status, lines, outcome, cause, behavior, fetch_id=fetch.id if fetch else 0)
+        return self._fitted(served, request, now)
+
+    def _fitted(self, served: Serve, request: RequestHead, now: float) -> Serve:
+        """The answer as this request wants it: 304 to a condition that holds, a part for a range."""
+        entry = served.entry
         served.body = request.method != "HEAD" and entry.status not in (204, 304)
         if entry.status in (200, 206) and holds(request, entry, now):
-            served.status, served.body = 304, False
-            served.headers = [line for line in lines if line[0] in IN_A_304]
-            return served
+            return self._not_modified(served)
         wanted = request.headers.first("range") if request.method == "GET" else None
         if entry.part is not None:
             self._cut_part(served, wanted or "", entry.part)
-        elif entry.status == 200 and wanted is not None and entry.length is not None:
+        elif entry.status == 200 and wanted is not None and entry.length is not None and self._may_cut(entry, wanted):
             self._cut(served, wanted, request, entry.length, now)
         # Stored from a chunked answer: now its length is known. A 204 has none.
         unsized = served.status == entry.status != 204 and entry.part is None
         if unsized and entry.length is not None and not any(name == "content-length" for name, _ in served.headers):
             served.headers.append(("content-length", str(entry.length)))
         return served
+
+    def assembled(self, assembly: Assembly, opening: Serve, now: float) -> Serve | None:
+        """The viewer's answer, by the block that was asked for first; None: the object cannot be sliced.
+
+        A whole answer (the object is smaller than a block, or its origin answers no ranges) answers as it is.
+        """
+        entry, request = opening.entry, assembly.request
+        lines = Headers.wrap(opening.headers).without(("content-range", "content-length")).lines
+        served = replace(opening, headers=lines, status=entry.status, span=None)
+        if entry.part is None:
+            return self._fitted(served, request, now)
+        if not may_be_sliced(entry):
+            return None
+        assert entry.total is not None
+        assembly.opening = entry
+        served.body = request.method != "HEAD"
+        if holds(request, entry, now):
+            return self._not_modified(served)
+        wanted = request.headers.first("range") if request.method == "GET" else None
+        spans = ranges.spans(wanted, entry.total) if wanted and range_applies(request, entry, now) else None
+        if spans == ():
+            served.status, served.body = 416, False
+            self._frame(served, ("content-range", f"bytes */{entry.total}"), 0)
+        elif spans is not None and len(spans) == 1:
+            served.status, served.blocks = 206, assembly.blocks(spans[0])
+            self._frame(served, _content_range(spans[0], entry.total), spans[0].stop - spans[0].start)
+        else:
+            served.status, served.blocks = 200, assembly.blocks(ranges.Span(0, entry.total))
+            served.headers.append(("content-length", str(entry.total)))
+        return served
+
+    @staticmethod
+    def _not_modified(served: Serve) -> Serve:
+        served.status, served.body = 304, False
+        served.headers = [line for line in served.headers if line[0] in IN_A_304]
+        return served
+
+    def _may_cut(self, entry: Entry, wanted: str) -> bool:
+        """Whether this CDN answers those ranges of that response with less than the whole."""
+        profile = self._profile
+        if profile.range_needs_length and "content-length" not in entry.headers:
+            return False
+        return not profile.ranges_in_order or ranges.in_order(wanted, entry.length or 0)
 
     def _cut(self, served: Serve, wanted: str, request: RequestHead, length: int, now: float) -> None:
         """Answer byte ranges from a stored 200 (RFC 9110 §14.2): one as itself, several as multipart/byteranges."""

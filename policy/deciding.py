@@ -3,40 +3,47 @@
 See `policy/machine.py` for the theory and the table.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from cachetools import LRUCache
 
-from policy.access import Gate, ServiceGate
+from policy.access import Gate, Refusal, ServiceGate
 from policy.answering import Answering
 from policy.eviction import room_for
 from policy.flights import Flight, FlightTable, Waiter
-from policy.forward import conditional, for_the_rest, forwarded, has_conditions, hops_left, visited
+from policy.forward import conditional, for_the_rest, forwarded, has_body, has_conditions, hops_left, visited
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
-from policy.key import cache_key, drop_parameter, plain_key, with_reduced_coding
+from policy.key import cache_key, plain_key, with_reduced_coding, with_viewer_fields
+from policy.limits import UNLIMITED, request_over, with_short_cookies
 from policy.matching import Matcher
 from policy.messages import RequestHead
-from policy.paging import Pages, request_for
+from policy.paging import Instead, Pages, request_for
 from policy.parts import may_be_completed
-from policy.plan import Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
+from policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile, RequestFields
 from policy.record import Cause, Outcome
-from policy.service import Behavior, Service
+from policy.service import Behavior, ErrorPage, Service
 from policy.settling import settled
+from policy.slices import Assembly, Versions
+from policy.storing import forwards_cookies
+from policy.token.scheme import split_path
 
 DECISIVE = frozenset(
-    {"cache-control", "pragma", "via", "range", "if-range", "if-none-match", "if-modified-since", "authorization"}
-)
-"""Request fields that may change what a fresh stored response is good for; without them a hit is a hit."""
+    {
+        "cache-control", "pragma", "via", "range", "if-range", "if-none-match", "if-modified-since", "authorization",
+        "content-length", "transfer-encoding", "fastly-debug", "fastly-ff",
+    }
+)  # fmt: skip
+"""Request fields that may change what a fresh stored response is good for, or what is told with it; without them a hit
+is a hit. A record keeps them all (`edge/recording.py`), so that a replay takes the same way."""
 
 NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
 """TRACE would show a client the fields that nodes add for one another (RFC 9110 §9.3.8); CONNECT is a tunnel's."""
 
 
-A = TypeVar("A", bound=Plan | Relay)
+A = TypeVar("A", bound=Decision | Relay)
 
 
 class Deciding:
@@ -48,37 +55,51 @@ class Deciding:
         profile: Profile = RFC9111,
         *,
         gate: Gate | None = None,
+        excess: Callable[[RequestHead], Refusal | None] = UNLIMITED.excess,
         fresh_id: Callable[[], str] | None = None,
+        codings: Collection[str] = ("gzip",),
     ) -> None:
-        """`fresh_id`: a new request id at every call, for profiles that send one; None: ids that count up."""
+        """`fresh_id`: a new request id at every call, for profiles that send one; None: ids that count up.
+
+        `excess`: why a request is larger than this node takes (`RequestLimits`; `replay/` repeats what was said).
+        `codings`: content codings that the shell can put on a body.
+        """
         # What a behavior leaves open, the profile settles: once, here.
         service = service.model_copy(update={"behaviors": tuple(settled(b, profile) for b in service.behaviors)})
         self.service = service
         self.profile = profile
+        self.codings = frozenset(codings)
         self.gate: Gate = gate if gate is not None else ServiceGate(service, {})
+        self._excess = excess
         self.index = EntryIndex()
         self.room = room_for(service.eviction, service.room, service.block)
         self.flights = FlightTable()
         self.matcher = Matcher(service.behaviors, settled(Behavior(path="*"), profile))
-        self._plain = {
-            id(behavior): key_of
-            for behavior in (*service.behaviors, self.matcher.otherwise)
-            if behavior.cache
-            and (key_of := plain_key(behavior)) is not None
-            and (not service.gate or (behavior.token is None and behavior.geo is None))
-        }
-        """Behaviors (by identity) under which a plain hit needs no look at gate or key rules."""
         self._pages = Pages(service)
-        if self._pages:
-            self._plain = {}  # a hit may be an error that a page stands in for
-        self._paging: LRUCache[int, int] = LRUCache(65_536)
-        """Tickets that wait for a page in place of an error -> the status to tell with it."""
+        self._plain: dict[int, Callable[[RequestHead], str]] = {}
+        """Behaviors (by identity) under which a plain hit needs no look at gate or key rules."""
+        self._guarded: dict[int, Callable[[RequestHead], str]] = {}
+        """Behaviors (by identity) under which it needs none but at the gate."""
+        for behavior in (*service.behaviors, self.matcher.otherwise):
+            key_of = plain_key(behavior)
+            # With pages, a hit may be an error that one of them stands in for; with Server-Timing for some, some hits
+            # carry it and others do not.
+            alike = not self._pages and behavior.server_timing in ("off", 0)
+            if key_of is not None and behavior.cache and alike:
+                guarded = service.gate and not (behavior.token is None and behavior.geo is None)
+                (self._guarded if guarded else self._plain)[id(behavior)] = key_of
+        self._paging: LRUCache[int, Instead] = LRUCache(65_536)
+        """Tickets that wait for a page in place of an error -> what to tell with it."""
         self._answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
         self._filling: dict[int, Entry] = {}
-        self._alone_until: LRUCache[str, float] = LRUCache(65_536)
-        """Keys whose last answer could not be shared: requests for them do not wait for one another."""
+        self._alone_until: LRUCache[str, tuple[float, str]] = LRUCache(65_536)
+        """Keys, and ranges of them, whose last answer could not be shared, until when, and why: requests for them do
+        not wait for one another."""
+        self._varies: LRUCache[str, tuple[str, ...]] = LRUCache(65_536)
+        """Keys whose last answer varied, and on what: requests for different variants do not wait for one another."""
         self._failing: LRUCache[str, tuple[float, Refuse]] = LRUCache(4096)
         """Keys whose fill failed, until when the parent is left alone, and what is said meanwhile."""
+        self._versions = Versions()
         self._purges: list[tuple[int, PurgeOrder]] = []
         """Purges since the oldest open flight began: what lands must not bring back what they took away."""
         self.varying: set[str] = set()
@@ -90,42 +111,108 @@ class Deciding:
     def on_request(self, request: RequestHead, now: float) -> Plan:
         """What to do with a request that arrived at `now`."""
         self.events += 1
-        behavior = self.matcher.behavior_of(request.path)
-        key_of = self._plain.get(id(behavior)) if request.method == "GET" else None
+        behavior = self.behavior_of(request)
+        if self.profile.limits is not None:
+            over = request_over(request, self.profile.limits)
+            if over is not None:
+                return self._refuse(over[1].status, over[0], behavior, now, words=over[1].words)
+        too_much = self._excess(request)
+        if too_much is not None:
+            return self._refuse(too_much.status, too_much.reason, behavior, now)
+        in_path = bool(self.gate.prefixes) and request.path.startswith(self.gate.prefixes)
+        key_of = self._plain.get(id(behavior)) if request.method == "GET" and not in_path else None
         if key_of is not None:
             served = self._plain_hit(request, behavior, key_of(request), now)
             if served is not None:
                 return served
-        if visited(request, self.service.name):
-            return self._refuse(508, f"loop: the request has passed {self.service.name} before", behavior, now)
-        if request.method in NEVER_FORWARDED:
-            return self._refuse(405, f"method: {request.method} is not for a cache to forward", behavior, now)
-        if request.method == "OPTIONS" and hops_left(request) == 0:
-            return self._refuse(204, "max-forwards: 0", behavior, now)
-        if behavior.methods != "all" and request.method not in behavior.methods.split(", "):
-            return self._refuse(403, f"method: {request.method} is not let through here", behavior, now)
-        refusal = self.gate.refusal(request, behavior, now)
+        if request.block is not None:
+            # A request of our own for a block of what a viewer asked for: he has passed all that stands before.
+            ticket = self._next_id()
+            return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+        refusal = self.barred(request, behavior) or self.gate.refusal(request, behavior, now)
         if refusal is not None:
-            return self._refuse(refusal.status, refusal.reason, behavior, now)
-        secret = self.gate.secret_parameter(behavior)
-        if secret is not None:
-            request = replace(request, query=drop_parameter(request.query, secret))
-        if self.profile.accept_encoding_reduced:
-            request = with_reduced_coding(request)
+            refused = self._refuse(refusal.status, refusal.reason, behavior, now, page=refusal.page)
+            if not (refusal.paged and self._pages):
+                return refused
+            return self._paged(refused, self.seen(request), self._next_id(), now, refused=refusal.reason)
+        request = self.gate.stripped(request, behavior)
+        key_of = self._guarded.get(id(behavior)) if request.method == "GET" else None
+        if key_of is not None:
+            served = self._plain_hit(request, behavior, key_of(request), now)
+            if served is not None:
+                return served
+        request = self.seen(request)
+        if behavior.slice is not None and behavior.cache and request.method in ("GET", "HEAD"):
+            return Assemble(Assembly(request, behavior, behavior.slice), behavior)
         ticket = self._next_id()
         return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+
+    def behavior_of(self, request: RequestHead) -> Behavior:
+        """The behavior that rules a request, by its path proper: a token that stands in the path is not looked at."""
+        for prefix in self.gate.prefixes:
+            if request.path.startswith(prefix):
+                return self.matcher.behavior_of(split_path(request.path, prefix)[1])
+        return self.matcher.behavior_of(request.path)
+
+    def seen(self, request: RequestHead) -> RequestHead:
+        """The request as key, rules and origin see it: cookies that are not too long, its codings reduced, what it says
+        of its viewer this node's own.
+
+        A shield leaves the latter as its edges wrote it.
+        """
+        if self.profile.limits is not None:
+            request = with_short_cookies(request, self.profile.limits)
+        if self.profile.accept_encoding_reduced:
+            request = with_reduced_coding(request)
+        if self.service.gate and self.profile.viewer_fields:
+            request = with_viewer_fields(request, self.profile.viewer_fields)
+        return request
+
+    def barred(self, request: RequestHead, behavior: Behavior) -> Refusal | None:
+        """Why no gate need be asked about this request: it is none that this node answers from store or parent."""
+        method = request.method
+        over = None if self.profile.limits is None else request_over(request, self.profile.limits)
+        if over is not None:
+            return Refusal(over[1].status, over[0])
+        if visited(request, self.service.name):
+            return Refusal(508, f"loop: the request has passed {self.service.name} before")
+        if method in NEVER_FORWARDED:
+            return Refusal(405, f"method: {method} is not for a cache to forward")
+        if method == "OPTIONS" and hops_left(request) == 0:
+            return Refusal(204, "max-forwards: 0")
+        if behavior.methods != "all" and method not in behavior.methods.split(", "):
+            return Refusal(403, f"method: {method} is not let through here")
+        if self.profile.get_body_refused and method in ("GET", "HEAD") and has_body(request):
+            return Refusal(403, f"body: a {method} has none here")
+        return None
+
+    def page_for(self, status: int, request: RequestHead, refusal: Refusal | None = None) -> ErrorPage | None:
+        """The page that this request is shown instead of such a status, or of this refusal."""
+        if refusal is not None and not refusal.paged:
+            return None
+        return self._pages.instead_of(status, request)
+
+    def alone(self, key: str, now: float) -> tuple[float, str] | None:
+        """(until when, why) requests for this key go to the parent each by itself; None: they wait for one another."""
+        mark = self._alone_until.get(key)
+        return mark if mark is not None and now < mark[0] else None
+
+    def failing(self, key: str, now: float) -> tuple[float, Refuse] | None:
+        """(until when, what is said) of a parent that failed for this key and is left alone; None where it is asked."""
+        held = self._failing.get(key)
+        return held if held is not None and now < held[0] else None
+
+    def unreadable(self, status: int, reason: str, now: float) -> Refuse:
+        """What is answered to one whose request could not be read, and so is none. Nothing is changed."""
+        return self._refuse(status, reason, self.matcher.otherwise, now)
 
     def _plain_hit(self, request: RequestHead, behavior: Behavior, key: str, now: float) -> Serve | None:
         """The usual case, short: a GET that asks for nothing special, of a fresh response that varies on nothing.
 
         None: not that case; the long way decides, and would decide the same.
         """
-        entries = self.index.variants(key)
-        if not entries:
-            return None
-        entry = entries[0]
-        life = entry.life
-        if now >= life.fresh_until or life.revalidate_always or entry.selecting or entry.part is not None:
+        entry = self.plain_answer(key, now)
+        if entry is None:
             return None
         for name, _ in request.headers.lines:
             if name in DECISIVE:
@@ -134,35 +221,84 @@ class Deciding:
         self.room.touch(entry)
         return self._answering.plain_hit(entry, behavior, now)
 
-    def _paged(self, answer: A, request: RequestHead, ticket: int, now: float) -> A | Plan:
-        """The answer, or what gets the page that stands in for it."""
-        if not self._pages or isinstance(answer, Fetch | Join) or answer.outcome is Outcome.REFUSED:
+    def plain_answer(self, key: str, now: float) -> Entry | None:
+        """What every plain GET for the key gets that the gate lets by, from `now` until its `fresh_until`, if nothing
+        but such requests is told meanwhile; None: each is to be decided."""
+        entries = self.index.variants(key)
+        if not entries:
+            return None
+        entry = entries[0]
+        life = entry.life
+        if now >= life.fresh_until or life.revalidate_always or entry.selecting or entry.part is not None:
+            return None
+        return entry
+
+    def plain_key_of(self, request: RequestHead) -> str | None:
+        """The key of a GET that is plain if it has no `DECISIVE` field; None where none is."""
+        which = id(self.matcher.behavior_of(request.path))
+        key_of = self._plain.get(which) or self._guarded.get(which)
+        return None if key_of is None or request.method != "GET" else key_of(request)
+
+    def assembled(self, assembly: Assembly, opening: Answer, now: float) -> Serve | Relay | Refuse | None:
+        """The viewer's answer, from what the opening block of an assembly was answered with; nothing is changed.
+
+        None: it cannot be sliced, so the machine is to be asked for `Assembly.whole_request`.
+        """
+        assert not isinstance(opening, Fetch)
+        if isinstance(opening, Serve):
+            return self._answering.assembled(assembly, opening, now)
+        if isinstance(opening, Relay):
+            # No block of it: not to be kept (206), or an empty object asked for as a whole (416).
+            if opening.status == 206 or (opening.status == 416 and not assembly.ranged):
+                return None
+            opening.body = opening.body and assembly.request.method != "HEAD"
+        return opening
+
+    def _paged(self, answer: A, request: RequestHead, ticket: int, now: float, refused: str = "") -> A | Decision:
+        """The answer, or what gets the page that stands in for it; `refused`: the reason of a gate that is polite."""
+        if not self._pages or isinstance(answer, Fetch | Join):
+            return answer
+        if answer.outcome is Outcome.REFUSED and not refused:
             return answer
         page = self._pages.instead_of(answer.status, request)
         if page is None or (isinstance(answer, Serve) and answer.refresh is not None):
             return answer
         behavior = self.matcher.behavior_of(page.page)
         plan = self._plan(request_for(page, request), behavior, ticket, now)
+        instead = Instead(page.response_status, refused)
         if isinstance(plan, Fetch | Join):
-            self._paging[ticket] = page.response_status
-        elif plan.status == 200:
-            plan.status = page.response_status
+            self._paging[ticket] = instead
+            plan.reason = refused
+        else:
+            instead.told_with(plan)
         return plan
 
     def judged(self, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
         """What the request would get now; nothing is touched."""
         key = cache_key(request, behavior)
-        alone_until = self._alone_until.get(key, 0.0)
         return judge(
-            request, behavior, index=self.index, profile=self.profile, alone_until=alone_until, key=key, now=now
-        )
+            request, behavior, index=self.index, profile=self.profile, key=key, versions=self._versions, now=now,
+            is_alone=lambda asked: self.alone(asked, now) is not None, varies=self._varies.get(key, ()),
+        )  # fmt: skip
 
-    def _plan(self, request: RequestHead, behavior: Behavior, ticket: int, now: float) -> Plan:
+    def _plan(
+        self,
+        request: RequestHead,
+        behavior: Behavior,
+        ticket: int,
+        now: float,
+        *,
+        alone: bool = False,
+        conditions: bool = True,
+    ) -> Decision:
+        """`alone`: it waits for nobody, whatever the store says. `conditions` False: what must be asked is asked
+        without the client's own conditions."""
         judgement = self.judged(request, behavior, now)
+        judgement.alone = judgement.alone or alone
         entry, cause = judgement.entry, judgement.cause
         if cause is None:
             assert entry is not None
-            return self._hit(entry, request, behavior, now, refresh=judgement.way is Way.REFRESH)
+            return self._hit(judgement, entry, request, behavior, now)
         if judgement.way is Way.NOT_CACHED_ONLY:
             return self._refuse(504, f"only-if-cached: {judgement.way.value}", behavior, now, Outcome.FAILED)
         if judgement.way is Way.PASS:
@@ -179,16 +315,16 @@ class Deciding:
         if request.method == "HEAD" and not self.profile.head_as_get:
             # A HEAD's answer has no body to store: it goes as it is, alone, and tells of the stored GET (§4.3.5).
             return self._pass(request, behavior, ticket, cause, now, entry)
-        return self._fetch(request, behavior, ticket, judgement, now)
+        return self._fetch(request, behavior, ticket, judgement, now, conditions=conditions)
 
-    def _hit(self, entry: Entry, request: RequestHead, behavior: Behavior, now: float, *, refresh: bool) -> Serve:
+    def _hit(self, judgement: Judgement, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
         entry.hits += 1
         self.room.touch(entry)
         outcome = Outcome.HIT if now < entry.life.fresh_until else Outcome.HIT_STALE
         served = self._answering.from_store(entry, request, behavior, outcome, now)
-        if refresh and self.flights.to_join(entry.key) is None:
+        if judgement.way is Way.REFRESH and self.flights.to_join(judgement.flight_key) is None:
             ranged = entry.part is not None
-            behind = Judgement(Way.ASK, entry.key, entry, None, ranged=ranged, flight_key=entry.key)
+            behind = Judgement(Way.ASK, entry.key, entry, None, ranged=ranged, flight_key=judgement.flight_key)
             served.refresh = self._fetch(request, behavior, 0, behind, now)
         return served
 
@@ -196,13 +332,10 @@ class Deciding:
         self, key: str, entry: Entry | None, request: RequestHead, behavior: Behavior, now: float
     ) -> Serve | Refuse | None:
         """What stands in for a parent that failed a moment ago and is not asked again so soon."""
-        failing = self._failing.get(key)
+        failing = self.failing(key, now)
         if failing is None:
             return None
-        until, said = failing
-        if now >= until:
-            del self._failing[key]
-            return None
+        said = failing[1]
         if entry is not None and entry.part is None and now < entry.life.fallback_until:
             self.room.touch(entry)
             return self._answering.from_store(entry, request, behavior, Outcome.HIT_STALE, now)
@@ -216,8 +349,9 @@ class Deciding:
         now: float,
         outcome: Outcome = Outcome.REFUSED,
         words: str = "",
+        page: tuple[str, str] | None = None,
     ) -> Refuse:
-        return self._answering.refusal(status, reason, behavior, outcome, now, words)
+        return self._answering.refusal(status, reason, behavior, outcome, now, words, page)
 
     def _pass(
         self,
@@ -233,11 +367,26 @@ class Deciding:
         fetch = Fetch(self._next_id(), ticket, Purpose.PASS, upstream, key, behavior, cause, entry, False, now)
         return self._open(fetch, request, behavior)
 
-    def _fetch(self, request: RequestHead, behavior: Behavior, ticket: int, judgement: Judgement, now: float) -> Fetch:
+    def _fetch(
+        self,
+        request: RequestHead,
+        behavior: Behavior,
+        ticket: int,
+        judgement: Judgement,
+        now: float,
+        *,
+        conditions: bool = True,
+    ) -> Fetch:
         """Open a flight for what the judgement found missing; ticket 0: nobody waits, it refreshes."""
         entry, ranged = judgement.entry, judgement.ranged
         # With something stored, its own validators ask; the client's conditions are answered from the outcome.
-        own = entry is None and ticket != 0 and self.profile.forward_conditions and has_conditions(request)
+        own = (
+            entry is None
+            and ticket != 0
+            and conditions
+            and has_conditions(request)
+            and self._passes_conditions(behavior)
+        )
         upstream = self._upstream(request, behavior, conditions=own, ranges=ranged)
         upstream.method = "GET"
         purpose = Purpose.MISS
@@ -262,6 +411,12 @@ class Deciding:
             flight_key=judgement.flight_key,
         )
         return self._open(fetch, request, behavior)
+
+    def _passes_conditions(self, behavior: Behavior) -> bool:
+        profile = self.profile
+        if not profile.forward_conditions:
+            return False
+        return profile.conditions_beside_cookies or not forwards_cookies(behavior, profile)
 
     def _upstream(
         self, request: RequestHead, behavior: Behavior, *, conditions: bool = True, ranges: bool = True

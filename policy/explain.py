@@ -1,44 +1,94 @@
 """What a node would do with a request, and why: the machine's facts, told without touching them."""
 
+from dataclasses import asdict
 from math import isinf
 from typing import Any
 
+from policy.access import Refusal
+from policy.geo import Rule
 from policy.index import Entry
 from policy.judging import Judgement, Way
-from policy.key import drop_parameter
+from policy.key import further_parts, keyed_query
 from policy.machine import EdgeMachine
-from policy.messages import RequestHead
+from policy.messages import RequestHead, ResponseHead
+from policy.reading import Reader
 from policy.record import Cause
 from policy.reuse import standing
+from policy.service import Behavior
+from policy.slices import Assembly
 
 
 def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str, Any]:
-    """Facts as JSON values; instants are seconds from now (negative: past)."""
-    behavior = machine.matcher.behavior_of(request.path)
-    refusal = machine.gate.refusal(request, behavior, now)
-    secret = machine.gate.secret_parameter(behavior)
-    if secret is not None:
-        request.query = drop_parameter(request.query, secret)
+    """Facts as JSON values; instants are seconds from now (negative: past; None: never)."""
+    behavior = machine.behavior_of(request)
+    refusal = machine.barred(request, behavior) or machine.gate.refusal(request, behavior, now)
+    request = machine.seen(machine.gate.stripped(request, behavior))
+    if behavior.slice is not None:
+        request = Assembly(request, behavior, behavior.slice).opening_request()
     judgement = machine.judged(request, behavior, now)
+    key = judgement.key
+    alone, failing = machine.alone(key, now), machine.failing(key, now)
     return {
         "node": machine.service.name,
         "profile": machine.profile.name,
         "behavior": behavior.model_dump(mode="json", exclude_defaults=True, exclude={"token"})
         | {"path": behavior.path},
         "gate": {"token": behavior.token, "country": request.country or None}
-        | ({"refused": refusal.status, "reason": refusal.reason} if refusal else {"refused": None}),
-        "key": judgement.key,
+        | (
+            {"refused": refusal.status, "reason": refusal.reason} | (refusal.facts or {})
+            if refusal
+            else {"refused": None}
+        ),
+        "viewer": _viewer(request, behavior),
+        "key": key,
+        **_key_parts(request, behavior),
         "stored": [
-            _entry(entry, now, selected=entry is judgement.entry) for entry in machine.index.variants(judgement.key)
+            _entry(entry, machine, behavior, now, selected=entry is judgement.entry)
+            for entry in machine.index.variants(key)
         ],
-        "in_flight": machine.flights.to_join(judgement.flight_key or judgement.key) is not None,
+        "in_flight": machine.flights.to_join(judgement.flight_key or key) is not None,
+        "alone": None if alone is None else {"for": round(alone[0] - now, 3), "why": alone[1]},
+        "failing": None
+        if failing is None
+        else {"for": round(failing[0] - now, 3), "status": failing[1].status, "reason": failing[1].reason},
+        "pages": [page.model_dump(mode="json") for page in machine.service.error_pages],
+        "room": {"used_bytes": machine.room.currsize, "bytes": machine.service.room},
         "cause": judgement.cause.value if judgement.cause is not None else None,
-        "next": "refused by the gate" if refusal is not None else _next(machine, judgement, now),
+        "next": _refused(machine, request, refusal) if refusal else _next(machine, request, judgement, now),
     }
 
 
-def _entry(entry: Entry, now: float, *, selected: bool) -> dict[str, Any]:
+def _viewer(request: RequestHead, behavior: Behavior) -> dict[str, Any]:
+    """Who asks, from where, who told so, and what the behavior's `geo` says to that."""
+    place = request.place
+    return {
+        "client_ip": request.client_ip,
+        "country": place.country or None,
+        "region": place.region or None,
+        "asn": place.asn or None,
+        "anonymous": place.anonymous,
+        "hosting": place.hosting,
+        "told_by": dict(place.told_by),
+        "geo": None if behavior.geo is None else Rule(behavior.geo).verdict(place, request.client_ip).why,
+    }
+
+
+def _key_parts(request: RequestHead, behavior: Behavior) -> dict[str, Any]:
+    """What entered the key, part by part, and what of the URL did not."""
+    query = keyed_query(request.query, behavior)
+    parts = [("path", request.path), *([] if query is None else [("query", query)])]
+    kept = (query or "").split("&")
+    return {
+        "key_parts": [list(part) for part in [*parts, *further_parts(request, behavior)]],
+        "not_in_key": [part for part in (request.query or "").split("&") if part and part not in kept],
+    }
+
+
+def _entry(entry: Entry, machine: EdgeMachine, behavior: Behavior, now: float, *, selected: bool) -> dict[str, Any]:
     life = entry.life
+    head = ResponseHead(entry.status, entry.headers)
+    reader = Reader(head, behavior, machine.profile, life.rule, now)
+    windows = reader.windows
     return {
         "status": entry.status,
         "selected": selected,
@@ -46,14 +96,20 @@ def _entry(entry: Entry, now: float, *, selected: bool) -> dict[str, Any]:
         "standing": standing(life, now).value,
         "age": round(life.age(now), 3),
         "fresh_for": round(life.fresh_until - now, 3),
-        "refreshable_for": round(life.refreshable_until - now, 3),
-        "fallback_for": round(life.fallback_until - now, 3),
         "set_by": life.rule,
+        "lifetime": reader.lifetime(),
+        "refreshable_for": round(life.refreshable_until - now, 3),
+        "refreshable_by": windows.refresh_rule,
+        "fallback_for": round(life.fallback_until - now, 3),
+        "fallback_by": windows.fallback_rule,
+        "unreachable_for": None if isinf(life.unreachable_until) else round(life.unreachable_until - now, 3),
+        "unreachable_by": windows.unreachable_rule,
+        "may_be_stale": life.may_be_stale,
+        "revalidate_always": life.revalidate_always,
+        "read": [asdict(note) for note in reader.notes()],
         "etag": entry.etag,
         "last_modified": entry.last_modified,
         "surrogate_keys": list(entry.surrogate_keys),
-        "unreachable_for": None if isinf(life.unreachable_until) else round(life.unreachable_until - now, 3),
-        "may_be_stale": life.may_be_stale,
         "part": None if entry.part is None else [entry.part.start, entry.part.stop],
         "bytes": entry.length,
         "complete": entry.complete,
@@ -61,11 +117,27 @@ def _entry(entry: Entry, now: float, *, selected: bool) -> dict[str, Any]:
     }
 
 
-def _next(machine: EdgeMachine, judgement: Judgement, now: float) -> str:
+def _refused(machine: EdgeMachine, request: RequestHead, refusal: Refusal) -> str:
+    page = machine.page_for(refusal.status, request, refusal)
+    said = f"refused: {refusal.status} {refusal.reason}"
+    return said if page is None else f"{said}; shown {page.page} instead, as a {page.response_status}"
+
+
+def _next(machine: EdgeMachine, request: RequestHead, judgement: Judgement, now: float) -> str:
     """In words, what the very next such request would get."""
     entry = judgement.entry
     if judgement.way is not Way.ASK:
-        return str(judgement.way.value)
+        said = judgement.way.value
+        served = judgement.way in (Way.HIT, Way.STALE) and entry is not None
+        page = machine.page_for(entry.status, request) if served and entry is not None else None
+        return said if page is None else f"{said}; shown {page.page} instead, as a {page.response_status}"
+    failing = machine.failing(judgement.key, now)
+    if failing is not None:
+        until, said_then = failing
+        left = f"for {until - now:.1f} s more, as the parent has just failed"
+        if entry is not None and entry.part is None and now < entry.life.fallback_until:
+            return f"hit, stale, without asking {left}"
+        return f"{said_then.status} {said_then.reason}, without asking {left}"
     if not judgement.alone and machine.flights.to_join(judgement.flight_key) is not None:
         return "wait for the fill that is in flight"
     cause = judgement.cause.value if judgement.cause is not None else ""
@@ -74,5 +146,14 @@ def _next(machine: EdgeMachine, judgement: Judgement, now: float) -> str:
     if judgement.cause is Cause.PARTIAL:
         return "fetch from the parent what the stored part lacks"
     asking = "revalidate with the parent" if entry.has_validator else "fetch anew from the parent"
-    covered = now < entry.life.fallback_until
-    return f"{asking} ({cause})" + (", and serve this copy if it fails" if covered else "")
+    return f"{asking} ({cause}){_stand_in(entry, now)}"
+
+
+def _stand_in(entry: Entry, now: float) -> str:
+    """When the stored copy is served after all."""
+    life = entry.life
+    if life.revalidate_always:
+        return ""
+    if now < life.fallback_until:
+        return ", and serve this copy if it fails"
+    return ", and serve this copy if it does not answer at all" if now < life.unreachable_until else ""

@@ -1,11 +1,9 @@
-"""Origin groups: when a request that the first origin of two could not answer goes to the second.
+"""Origin groups: when a request that one parent could not answer goes to the next.
 
 Source: CloudFront, "Optimize high availability with origin failover": the primary is always tried first, for each
 request anew; failures to connect and time-outs fail over, and the statuses that the group names; only GET, HEAD and
-OPTIONS do.
+OPTIONS do. CloudFront's groups have two members.
 """
-
-from dataclasses import dataclass
 
 from policy.plan import Failure
 
@@ -14,30 +12,20 @@ MAY_NAME = frozenset({400, 403, 404, 416, 500, 502, 503, 504})
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-_ANSWERLESS = frozenset(
+ANSWERLESS = frozenset(
     {
         Failure.CONNECT, Failure.CONNECT_TIMEOUT, Failure.FIRST_BYTE_TIMEOUT, Failure.BETWEEN_BYTES_TIMEOUT,
         Failure.RESET, Failure.GARBAGE,
     }
 )  # fmt: skip
+"""Failures that are the parent's: it cannot be reached, is late, or speaks no HTTP."""
 
 
-@dataclass(frozen=True, slots=True)
-class OriginGroup:
-    """Two origins' URLs, and the statuses of the first at which the second is asked."""
+def fails_over(method: str, came: int | Failure, statuses: frozenset[int], *, body: bool = False) -> bool:
+    """Whether the next parent is asked after one gave this status, or failed so before any head came.
 
-    primary: str
-    secondary: str
-    statuses: frozenset[int] = frozenset({500, 502, 503, 504})
-
-    def __post_init__(self) -> None:
-        wrong = sorted(self.statuses - MAY_NAME)
-        if wrong:
-            raise ValueError(f"statuses: found {wrong}, wanted some of {sorted(MAY_NAME)}")
-
-
-def fails_over(group: OriginGroup, method: str, came: int | Failure) -> bool:
-    """Whether the secondary is asked after the primary gave this status, or failed so before any head came."""
-    if method not in METHODS:
+    `statuses`: those the group names. `body`: the request has one, so that it cannot be sent twice.
+    """
+    if method not in METHODS or body:
         return False
-    return came in _ANSWERLESS if isinstance(came, Failure) else came in group.statuses
+    return came in ANSWERLESS if isinstance(came, Failure) else came in statuses

@@ -31,6 +31,20 @@ def has_conditions(request: RequestHead) -> bool:
     return any(name in CONDITIONS for name, _ in request.headers.lines)
 
 
+def has_body(request: RequestHead) -> bool:
+    """Whether the head announces one (RFC 9110 §6.4.1); `Content-Length: 0` announces none."""
+    return "transfer-encoding" in request.headers or request.headers.first("content-length") not in (None, "0")
+
+
+def has_content(request: RequestHead) -> bool:
+    """Whether the request carries content that goes on with it.
+
+    Content in a GET or HEAD has no defined meaning (RFC 9110 §9.3.1) and is not passed on: a cache answers such
+    requests without having read it.
+    """
+    return request.method not in ("GET", "HEAD") and has_body(request)
+
+
 def hops_left(request: RequestHead) -> int | None:
     """Max-Forwards as a number; None when absent or unreadable (RFC 9110 §7.6.2)."""
     return delta_seconds(request.headers.first("max-forwards"))
@@ -52,6 +66,9 @@ def forwarded(
     Without `conditions` and `ranges` it asks for the complete representation, unconditionally. `request_id`: fresh.
     """
     headers = end_to_end(request.headers).without(OURS)
+    if behavior is not None and profile.viewer_fields:
+        named = {*behavior.key.headers, *behavior.viewer_headers}
+        headers = headers.without(name for name in profile.viewer_fields if name not in named)
     if behavior is not None and profile.request_fields is RequestFields.CLOUDFRONT:
         request = replace(request, query=_cloudfront_query(request, behavior, profile))
         headers = _cloudfront_fields(request, headers, behavior, profile)
@@ -102,7 +119,7 @@ def _cloudfront_fields(request: RequestHead, headers: Headers, behavior: Behavio
         kept = headers.without(("cookie", "accept-encoding"))
     elif policy is not None or behavior.cache_policy != "none":
         listed = (policy.headers or frozenset()) if policy is not None else frozenset()
-        wanted = _ALWAYS | keyed | listed
+        wanted = _ALWAYS | keyed | listed | frozenset(behavior.viewer_headers)
         kept = Headers.wrap([line for line in headers.lines if line[0] in wanted])
     else:
         removed = _LEGACY_REMOVED | ({"authorization"} if request.method in ("GET", "HEAD") else set()) - keyed

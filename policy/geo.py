@@ -1,50 +1,106 @@
-"""Countries: which one an address belongs to, by a table of networks, and whether a rule serves it."""
+"""Whether a rule serves a place: what a behavior's `geo` says, compiled once and asked for every request.
 
-from bisect import bisect_right
-from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+A verdict is made of the rule, the place and the address alone, never of what is stored: a hit is judged as a miss is.
+"""
 
-from policy.service import Geo
+import re
+from collections.abc import Iterable
+from enum import Enum
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, NamedTuple
 
+from policy.place import NetworkTable, Place, address_of
 
-class CountryTable:
-    """Networks to ISO 3166-1 codes; the longest prefix wins. ValueError names a network that is none."""
-
-    def __init__(self, networks: Mapping[str, str]) -> None:
-        self._tables: dict[int, list[tuple[int, int, int, str]]] = {4: [], 6: []}
-        for text, country in networks.items():
-            network = ip_network(text)
-            first, last = int(network.network_address), int(network.broadcast_address)
-            self._tables[network.version].append((first, last, network.prefixlen, country))
-        for table in self._tables.values():
-            table.sort()
-
-    def country_of(self, address: IPv4Address | IPv6Address) -> str | None:
-        table = self._tables[address.version]
-        number = int(address)
-        # Nested networks begin at or before the address: walk back until none that contains it can follow.
-        best: tuple[int, str] | None = None
-        for first, last, prefix, country in reversed(table[: bisect_right(table, (number, 2**129, 0, ""))]):
-            if first <= number <= last and (best is None or prefix > best[0]):
-                best = (prefix, country)
-        return best[1] if best else None
+if TYPE_CHECKING:
+    from policy.service import Geo
 
 
-def address_of(text: str) -> IPv4Address | IPv6Address | None:
-    """The address, `::ffff:a.b.c.d` unwrapped to its IPv4 self; None when it is none."""
+class Kind(Enum):
+    """What an entry of `allow` or `deny` names."""
+
+    COUNTRY = "country"
+    REGION = "region"
+    ASN = "autonomous system"
+    NETWORK = "network"
+
+
+_FORMS = (
+    (re.compile(r"[A-Z]{2}"), Kind.COUNTRY),
+    (re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}"), Kind.REGION),
+    (re.compile(r"AS[1-9][0-9]{0,9}"), Kind.ASN),
+)
+
+
+def kind_of(entry: str) -> Kind | None:
+    """By its form: "US", "US-CA" (ISO 3166-2), "AS64500", "203.0.113.0/24"; None when it is none of these."""
+    for form, kind in _FORMS:
+        if form.fullmatch(entry):
+            return kind
     try:
-        address = ip_address(text)
+        ip_network(entry)
     except ValueError:
         return None
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    return Kind.NETWORK
 
 
-def why_refused(rule: Geo, country: str) -> str | None:
-    """The reason to refuse a viewer from `country` ("" unknown), or None to serve."""
-    if not country:
-        return "country unknown" if rule.unknown == "deny" else None
-    if rule.allow and country not in rule.allow:
-        return f"{country} is not allowed"
-    if country in rule.deny:
-        return f"{country} is denied"
-    return None
+class Verdict(NamedTuple):
+    """Served or not, and which rule met which fact: "KP is denied"."""
+
+    served: bool
+    why: str
+
+
+class Rule:
+    """One `Geo`, ready to be asked."""
+
+    __slots__ = ("_allow", "_deny", "geo")
+
+    def __init__(self, geo: "Geo") -> None:
+        self.geo = geo
+        """Kept: a gate knows rules by the identity of the settings they were made from."""
+        self._allow = _Listed(geo.allow)
+        self._deny = _Listed(geo.deny)
+
+    def verdict(self, place: Place, client_ip: str) -> Verdict:
+        """The first of these that applies: denied, anonymous, hosting, allowed, unknown, not on the list."""
+        geo = self.geo
+        entry = self._deny.entry_for(place, client_ip)
+        if entry is not None:
+            return Verdict(False, f"{entry} is denied")
+        if place.anonymous and geo.anonymous == "deny":
+            return Verdict(False, "anonymous networks are denied")
+        if place.hosting and geo.hosting == "deny":
+            return Verdict(False, "hosting networks are denied")
+        entry = self._allow.entry_for(place, client_ip)
+        if entry is not None:
+            return Verdict(True, f"{entry} is allowed")
+        if not place.country:
+            return Verdict(geo.unknown == "allow", "country unknown")
+        if geo.allow:
+            return Verdict(False, f"{place.name} is not allowed")
+        return Verdict(True, f"{place.name} is not denied")
+
+
+class _Listed:
+    """The entries of one list, by how they are looked up."""
+
+    __slots__ = ("_asns", "_names", "_networks")
+
+    def __init__(self, entries: Iterable[str]) -> None:
+        kinds = [(entry, kind_of(entry)) for entry in entries]
+        self._names = frozenset(entry for entry, kind in kinds if kind in (Kind.COUNTRY, Kind.REGION))
+        self._asns = {int(entry[2:]): entry for entry, kind in kinds if kind is Kind.ASN}
+        self._networks = NetworkTable((entry, entry) for entry, kind in kinds if kind is Kind.NETWORK)
+
+    def entry_for(self, place: Place, client_ip: str) -> str | None:
+        """The narrowest entry that names the place."""
+        if self._networks:
+            address = address_of(client_ip)
+            entry = None if address is None else self._networks.get(address)
+            if entry is not None:
+                return entry
+        if place.asn in self._asns:
+            return self._asns[place.asn]
+        if place.region and place.name in self._names:
+            return place.name
+        return place.country if place.country in self._names else None

@@ -41,6 +41,8 @@ class Entry:
     """The bytes of the representation it holds, where it is a stored 206; None: all of them."""
     total: int | None = None
     """Of a part: how long the whole is, if the origin said so."""
+    coding: str = ""
+    """The content coding this node put on its body; "" where it is as it came."""
     etag: str | None = field(default=None)
     last_modified: str | None = field(default=None)
     for_authorization: bool = False
@@ -73,9 +75,9 @@ def selecting_fields(names: Iterable[str], request: Headers) -> Selecting:
 
 
 def surrogate_keys_of(headers: Headers) -> tuple[str, ...]:
-    """Keys of `Surrogate-Key` (Fastly: separated by spaces), each once."""
+    """Keys of `Surrogate-Key`, each once (Fastly: separated by spaces, printable ASCII; others are ignored)."""
     value = " ".join(headers.all("surrogate-key"))
-    return tuple(dict.fromkeys(value.split()))
+    return tuple(dict.fromkeys(key for key in value.split() if key.isascii() and key.isprintable()))
 
 
 class EntryIndex:

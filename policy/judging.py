@@ -3,11 +3,12 @@
 `deciding.py` acts on it and `explain.py` tells it: one judgement, so the two cannot disagree.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
 from policy.fields.ranges import specs
-from policy.index import Entry, EntryIndex
+from policy.index import Entry, EntryIndex, selecting_fields
 from policy.messages import RequestHead
 from policy.parts import covers
 from policy.profile import Profile
@@ -15,6 +16,7 @@ from policy.record import Cause
 from policy.reuse import Standing, asked, forbids_reuse, standing, takes_stale
 from policy.revalidate import range_applies
 from policy.service import Behavior
+from policy.slices import WHOLE, Versions
 
 
 class Way(Enum):
@@ -52,11 +54,17 @@ def judge(
     *,
     index: EntryIndex,
     profile: Profile,
-    alone_until: float,
     key: str,
+    versions: Versions,
+    is_alone: Callable[[str], bool],
+    varies: tuple[str, ...] = (),
     now: float,
 ) -> Judgement:
-    """`alone_until`: until when requests for the key do not wait for one another, its answers not being shared."""
+    """`is_alone`: whether requests for a key, or for a range of it, do not wait for one another now, its answers not
+    being shared.
+
+    `varies`: the fields that the key's last answer varied on, as far as it is known.
+    """
     if request.method not in ("GET", "HEAD"):
         return Judgement(Way.PASS, key, None, Cause.METHOD)
     if not behavior.cache:
@@ -64,6 +72,9 @@ def judge(
     wish = asked(request) if profile.request_directives else None
     wanted = request.headers.first("range") if request.method == "GET" else None
     found = index.select(key, request.headers)
+    block = request.block is not None and request.block != WHOLE
+    if block and isinstance(found, Entry) and versions.outdated(found):
+        found = Cause.EXPIRED
     cause: Cause
     if not isinstance(found, Entry):
         entry, cause = None, found
@@ -78,7 +89,7 @@ def judge(
                 case Standing.FRESH:
                     return Judgement(Way.HIT, key, entry, None)
                 case Standing.REFRESHABLE:
-                    return Judgement(Way.REFRESH, key, entry, None)
+                    return Judgement(Way.REFRESH, key, entry, None, flight_key=_flight_key(key, request, varies))
             if wish is not None and takes_stale(wish, entry.life, now):
                 return Judgement(Way.STALE, key, entry, None)
             cause = Cause.PURGED if entry.life.rule == "soft-purge" else Cause.EXPIRED
@@ -87,8 +98,23 @@ def judge(
     if wish is not None and wish.no_store:
         return Judgement(Way.PASS, key, entry, Cause.REQUEST)
     # "Validate first" is not answered by a question that was asked before this request came.
-    alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or now < alone_until
+    alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or is_alone(key)
     nothing_whole = entry is None or entry.part is not None
-    ranged = wanted is not None and nothing_whole and profile.range_forwarded and len(specs(wanted)) == 1
-    flight_key = f"{key}\nrange: {wanted}; {request.headers.first('if-range')}" if ranged else key
+    forwards = profile.range_forwarded or block
+    ranged = wanted is not None and nothing_whole and forwards and len(specs(wanted)) == 1
+    flight_key = _flight_key(key, request, varies)
+    if ranged:
+        flight_key += f"\nrange: {wanted}; {request.headers.first('if-range')}"
+        alone = alone or is_alone(flight_key)
     return Judgement(Way.ASK, key, entry, cause, alone, ranged, flight_key)
+
+
+def _flight_key(key: str, request: RequestHead, varies: tuple[str, ...]) -> str:
+    """What those who wait for one fill have in common: the key, and the variant where it is known that there are some.
+
+    By the key alone, ten variants would be asked for one after the other: each answer serves its own and lets the next
+    one go.
+    """
+    if not varies:
+        return key
+    return f"{key}\nvary: {selecting_fields(varies, request.headers)}"

@@ -1,6 +1,6 @@
 """The cache key: what two requests must share to share an answer (RFC 9111 §2)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from policy.messages import RequestHead
@@ -9,13 +9,8 @@ from policy.service import Behavior
 
 ORIGINAL_CODING = "fastly-orig-accept-encoding"
 
-
-def drop_parameter(query: str | None, name: str) -> str | None:
-    """The query without that parameter, all else byte for byte; None when nothing is left."""
-    if query is None or name not in query:
-        return query
-    kept = [part for part in query.split("&") if part.partition("=")[0] != name]
-    return "&".join(kept) or None
+SLICE = "\nslice: "
+"""What stands in a key before the number of a block; always last."""
 
 
 def keyed_query(query: str | None, behavior: Behavior) -> str | None:
@@ -79,29 +74,55 @@ def with_reduced_coding(request: RequestHead) -> RequestHead:
     return replace(request, headers=headers if coding is None else headers.plus(("accept-encoding", coding)))
 
 
+def with_viewer_fields(request: RequestHead, fields: Mapping[str, Callable[[RequestHead], str]]) -> RequestHead:
+    """The request with what this node knows of its viewer in those fields, whatever the viewer wrote there himself.
+
+    Which of them enter the key or go on to the origin is the behavior's to say.
+    """
+    made = ((name, value_of(request)) for name, value_of in fields.items())
+    return replace(request, headers=request.headers.without(fields).plus(*(line for line in made if line[1])))
+
+
 def cache_key(request: RequestHead, behavior: Behavior) -> str:
-    """`/path?query`, then a line for each further part: host, header fields, cookies, codings.
+    """`/path?query`, then a line for each further part: host, header fields, cookies, codings, the block of a slice.
 
     Without the host where one node asks one parent and overwrites Host: the key covers what reaches the origin.
     """
-    key = behavior.key
     query = keyed_query(request.query, behavior)
     text = request.path if query is None else f"{request.path}?{query}"
-    if key.host:
-        text += f"\nhost: {request.host.lower()}"
+    for name, value in further_parts(request, behavior):
+        text += f"\n{name}: {value}"
+    return text
+
+
+def further_parts(request: RequestHead, behavior: Behavior) -> list[tuple[str, str]]:
+    """(name, value) of what enters the key behind path and query, in its order; "" for what the request lacks."""
+    key = behavior.key
+    parts = [("host", request.host.lower())] if key.host else []
     for name in key.headers:
         value = request.headers.joined(name.lower())
-        text += f"\n{name.lower()}: {'' if value is None else value.strip()}"
+        parts.append((name.lower(), "" if value is None else value.strip()))
     if key.cookies != "none":
-        text += f"\ncookie: {keyed_cookies(request, behavior) or ''}"
+        parts.append(("cookie", keyed_cookies(request, behavior) or ""))
     coding = keyed_coding(request, behavior)
-    return text if coding is None else f"{text}\naccept-encoding: {coding}"
+    if coding is not None:
+        parts.append(("accept-encoding", coding))
+    if request.block is not None and request.block >= 0:
+        parts.append(("slice", str(request.block)))
+    return parts
 
 
 def plain_key(behavior: Behavior) -> Callable[[RequestHead], str] | None:
     """A short way to the same key, where it holds no more than path, query and host; None where it holds more."""
     key = behavior.key
-    if key.headers or key.cookies != "none" or key.accept_encoding or key.query_except or isinstance(key.query, tuple):
+    if (
+        behavior.slice is not None
+        or key.headers
+        or key.cookies != "none"
+        or key.accept_encoding
+        or key.query_except
+        or isinstance(key.query, tuple)
+    ):
         return None
     if key.query == "none":
         return _path_and_host if key.host else _path

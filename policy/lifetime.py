@@ -8,8 +8,9 @@ Headers are read once, when a response arrives; from then on a request costs com
 
 from dataclasses import dataclass, replace
 from math import inf
+from typing import NamedTuple
 
-from policy.directives import ruling
+from policy.directives import Ruling, ruling
 from policy.fields import cache_control, dates
 from policy.fields.cache_control import CacheControl
 from policy.messages import ResponseHead
@@ -21,7 +22,7 @@ HEURISTIC_STATUSES = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410
 
 NEGATIVE_STATUSES = frozenset({404, 410})
 
-_OUR_BOUNDS = frozenset({"ttl.min", "ttl.default", "ttl.max", "error_ttl"})
+OUR_BOUNDS = frozenset({"ttl.min", "ttl.default", "ttl.max", "error_ttl"})
 """Rules that are settings of ours, not the origin's word."""
 
 
@@ -38,6 +39,8 @@ class Lifetime:
     """It may stand in for an origin that answers with an error."""
     unreachable_until: float
     """It may stand in for an origin that does not answer at all."""
+    sick_until: float
+    """It may stand in for an origin that is known to be sick, and not asked."""
     rule: str
     """What set the freshness lifetime: "s-maxage", "max-age", "expires", "heuristic", "default", "min", ..."""
     revalidate_always: bool = False
@@ -50,15 +53,21 @@ class Lifetime:
         return max(0.0, now - self.born_at)
 
     def made_stale(self, now: float) -> "Lifetime":
-        """After a soft purge: no longer fresh, the stale windows begin now."""
+        """After a soft purge: no longer fresh, the stale windows begin now.
+
+        It has aged by what it had left. An Age that said less would let the next cache, or a browser, take for fresh
+        what was purged here: it knows nothing of the purge.
+        """
         if self.fresh_until <= now:
             return self
+        left = self.fresh_until - now
         return Lifetime(
-            born_at=self.born_at,
+            born_at=self.born_at - left,
             fresh_until=now,
-            refreshable_until=now + (self.refreshable_until - self.fresh_until),
-            fallback_until=now + (self.fallback_until - self.fresh_until),
-            unreachable_until=now + (self.unreachable_until - self.fresh_until),
+            refreshable_until=self.refreshable_until - left,
+            fallback_until=self.fallback_until - left,
+            unreachable_until=self.unreachable_until - left,
+            sick_until=self.sick_until - left,
             rule="soft-purge",
             revalidate_always=self.revalidate_always,
             may_be_stale=self.may_be_stale,
@@ -84,28 +93,31 @@ def freshness(head: ResponseHead, behavior: Behavior, profile: Profile, now: flo
     Precedence: s-maxage, max-age, Expires - Date, then what stands in where the origin is silent. `ttl.min` and
     `ttl.max` of the behavior hold the result.
     """
-    headers = head.headers
-    ruled = ruling(headers, profile)
-    directives = ruled.control
+    ruled = ruling(head.headers, profile)
     if profile.error_caching is not None and head.status >= 400:
-        return _of_error(head, behavior, directives, profile, now)
-    if kept_against_its_will(directives, behavior, profile):
+        return _of_error(head, ruled, behavior, profile, now)
+    if kept_against_its_will(ruled.control, behavior, profile):
         return behavior.ttl.min, "ttl.min"
-    lifetime: float | None
-    if directives.s_maxage is not None:
-        lifetime, rule = directives.s_maxage, "s-maxage"
-    elif directives.max_age is not None:
-        lifetime, rule = directives.max_age, "surrogate-control" if ruled.surrogate else "max-age"
-    elif "expires" in headers and not ruled.targeted:
-        lifetime, rule = _until_expiry(head, now, from_now=profile.expires_from_now), "expires"
-    else:
-        return _unstated(head, behavior, profile, directives.public, now)
+    lifetime, rule = stated(head, ruled, profile, now)
+    if lifetime is None:
+        return _unstated(head, behavior, profile, ruled.control.public, now)
     longest = behavior.ttl.max if behavior.ttl.max is not None else profile.max_ttl
     if longest is not None and lifetime > longest:
         lifetime, rule = longest, "ttl.max"
     if lifetime < behavior.ttl.min:
         lifetime, rule = behavior.ttl.min, "ttl.min"
     return lifetime, rule
+
+
+def stated(head: ResponseHead, ruled: Ruling, profile: Profile, now: float) -> tuple[float | None, str]:
+    """(seconds, field or directive) as the origin itself names them, before any bound; (None, "") if it names none."""
+    if ruled.control.s_maxage is not None:
+        return float(ruled.control.s_maxage), "s-maxage"
+    if ruled.control.max_age is not None:
+        return float(ruled.control.max_age), "surrogate-control" if ruled.surrogate else "max-age"
+    if "expires" in head.headers and not ruled.targeted:
+        return _until_expiry(head, now, from_now=profile.expires_from_now), "expires"
+    return None, ""
 
 
 def kept_against_its_will(directives: CacheControl, behavior: Behavior, profile: Profile) -> bool:
@@ -115,20 +127,15 @@ def kept_against_its_will(directives: CacheControl, behavior: Behavior, profile:
 
 
 def _of_error(
-    head: ResponseHead, behavior: Behavior, directives: CacheControl, profile: Profile, now: float
+    head: ResponseHead, ruled: Ruling, behavior: Behavior, profile: Profile, now: float
 ) -> tuple[float | None, str]:
     """An error's lifetime: the larger of ErrorCachingMinTTL and the origin's word; no other directive counts.
 
     Source: CloudFront, "How CloudFront processes HTTP 4xx and 5xx status codes from your origin".
     """
     least = behavior.error_ttl if behavior.error_ttl is not None else profile.error_ttl or 0.0
-    if directives.s_maxage is not None:
-        told, rule = float(directives.s_maxage), "s-maxage"
-    elif directives.max_age is not None:
-        told, rule = float(directives.max_age), "max-age"
-    elif "expires" in head.headers:
-        told, rule = _until_expiry(head, now, from_now=profile.expires_from_now), "expires"
-    else:
+    told, rule = stated(head, ruled, profile, now)
+    if told is None:
         return least, "error_ttl"
     longest = behavior.ttl.max if behavior.ttl.max is not None else profile.max_ttl
     if longest is not None and told > longest:
@@ -172,51 +179,102 @@ def _unstated(
 
 def lifetime_of(head: ResponseHead, behavior: Behavior, profile: Profile, *, asked_at: float, now: float) -> Lifetime:
     """The instants of a response that arrived at `now` to a question asked at `asked_at`."""
-    directives = ruling(head.headers, profile).control
-    if kept_against_its_will(directives, behavior, profile):
-        directives = replace(directives, no_cache=False, no_store=False, private=False)
+    directives = heard(head, behavior, profile)
     seconds, rule = freshness(head, behavior, profile, now)
     born_at = now - initial_age(head, asked_at, now, from_date=profile.age_from_date)
-    from_arrival = profile.bounds_from_arrival and rule in _OUR_BOUNDS
+    if rule == "expires" and profile.expires_restarts_age:
+        born_at = now
+    from_arrival = profile.bounds_from_arrival and rule in OUR_BOUNDS
     fresh_until = (now if from_arrival or (rule == "expires" and profile.expires_from_now) else born_at) + (
         seconds or 0.0
     )
     if profile.bounds_from_arrival and fresh_until < now + behavior.ttl.min:
         fresh_until, rule = now + behavior.ttl.min, "ttl.min"
-    refresh_window, error_window = _stale_windows(directives, behavior, profile)
-    fallback_until = fresh_until + max(refresh_window, error_window)
-    strict = directives.must_revalidate or directives.proxy_revalidate or directives.no_cache
-    may_be_stale = not strict and not (directives.s_maxage is not None and profile.s_maxage_forbids_stale)
-    disconnected = profile.stale_when_unreachable and may_be_stale
+    stale = stale_windows(directives, behavior, profile)
     return Lifetime(
         born_at=born_at,
         fresh_until=fresh_until,
-        refreshable_until=fresh_until + refresh_window,
-        fallback_until=fallback_until,
-        unreachable_until=inf if disconnected and directives.stale_if_error is None else fallback_until,
+        refreshable_until=fresh_until + stale.refresh,
+        fallback_until=fresh_until + stale.fallback,
+        unreachable_until=fresh_until + stale.unreachable,
+        sick_until=fresh_until + stale.sick,
         rule=rule,
         revalidate_always=directives.no_cache,
-        may_be_stale=may_be_stale,
+        may_be_stale=stale.allowed,
     )
 
 
-def _stale_windows(directives: CacheControl, behavior: Behavior, profile: Profile) -> tuple[float, float]:
-    """Seconds after its freshness that an answer may be served while refreshed, and when the origin fails.
+def heard(head: ResponseHead, behavior: Behavior, profile: Profile) -> CacheControl:
+    """The directives that rule the response here, less those that a `ttl.min`, or an error's own rule, overrides."""
+    directives = ruling(head.headers, profile).control
+    error = profile.error_caching is not None and head.status >= 400
+    if error or kept_against_its_will(directives, behavior, profile):
+        return replace(directives, no_cache=False, no_store=False, private=False)
+    return directives
 
-    The origin's own word comes first, then the behavior's, then the profile's.
-    """
-    if directives.must_revalidate or directives.proxy_revalidate or directives.no_cache:
-        return 0.0, 0.0
-    refresh = directives.stale_while_revalidate
-    error = directives.stale_if_error if profile.origin_stale_if_error else None
-    if directives.s_maxage is not None and profile.s_maxage_forbids_stale:
-        # It carries proxy-revalidate with it (RFC 9111 §5.2.2.10): only what the origin itself allows beside it counts.
-        return refresh or 0.0, error or 0.0
-    if refresh is None:
-        refresh_window = behavior.stale_while_revalidate or 0.0
-    else:
-        refresh_window = float(refresh)
-    if error is not None:
-        return refresh_window, float(error)
-    configured = behavior.stale_if_error
-    return refresh_window, profile.stale_if_error if configured is None else configured
+
+class StaleWindows(NamedTuple):
+    """For how many seconds after its freshness a response may be served stale, each with the rule that says so."""
+
+    refresh: float
+    """While one request refreshes it."""
+    refresh_rule: str
+    error: float
+    """When the origin answers with an error."""
+    error_rule: str
+    unreachable: float
+    """When the origin does not answer at all."""
+    unreachable_rule: str
+    sick: float
+    """When the origin is known to be sick, and not asked."""
+    allowed: bool
+    """False: its own directives forbid stale use, whoever allows it."""
+
+    @property
+    def fallback(self) -> float:
+        """What may be served while it is refreshed may also stand in for an error."""
+        return max(self.refresh, self.error)
+
+    @property
+    def fallback_rule(self) -> str:
+        return self.error_rule if self.error >= self.refresh else self.refresh_rule
+
+
+def stale_windows(directives: CacheControl, behavior: Behavior, profile: Profile) -> StaleWindows:
+    """The origin's own word comes first, then the behavior's, then the profile's."""
+    ban = (
+        "must-revalidate" if directives.must_revalidate
+        else "proxy-revalidate" if directives.proxy_revalidate
+        else "no-cache" if directives.no_cache
+        else ""
+    )  # fmt: skip
+    if ban:
+        return StaleWindows(0.0, ban, 0.0, ban, 0.0, ban, 0.0, False)
+    # s-maxage carries proxy-revalidate with it (RFC 9111 §5.2.2.10): only what the origin allows beside it counts.
+    banned = directives.s_maxage is not None and profile.s_maxage_forbids_stale
+    refresh, refresh_rule = _window(
+        "stale-while-revalidate", directives.stale_while_revalidate, behavior.stale_while_revalidate, 0.0, banned=banned
+    )
+    error, error_rule = _window(
+        "stale-if-error", directives.stale_if_error if profile.origin_stale_if_error else None,
+        behavior.stale_if_error, profile.stale_if_error, banned=banned,
+    )  # fmt: skip
+    if profile.stale_when_unreachable and not banned and directives.stale_if_error is None:
+        return StaleWindows(refresh, refresh_rule, error, error_rule, inf, "disconnected operation", inf, True)
+    rules = StaleWindows(refresh, refresh_rule, error, error_rule, 0.0, "", 0.0, not banned)
+    told = directives.stale_if_error if profile.origin_stale_if_error_when_sick and not banned else None
+    sick = max(rules.fallback, float(told or 0))
+    return rules._replace(unreachable=rules.fallback, unreachable_rule=rules.fallback_rule, sick=sick)
+
+
+def _window(
+    directive: str, told: int | None, configured: float | None, otherwise: float, *, banned: bool
+) -> tuple[float, str]:
+    """(seconds, rule) of one stale window: the origin's, the behavior's, the profile's."""
+    if told is not None:
+        return float(told), directive
+    if banned:
+        return 0.0, "s-maxage"
+    if configured is not None:
+        return configured, f"behavior.{directive.replace('-', '_')}"
+    return otherwise, "profile" if otherwise else "nothing"

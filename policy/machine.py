@@ -22,12 +22,14 @@ The machine holds heads, sizes and instants; the shell holds bodies, sockets and
 from dataclasses import replace
 from typing import Any
 
+from policy.compression import coding_for, compressed
 from policy.fields.dates import format_date
 from policy.fields.ranges import Span, content_range, within
 from policy.flights import Flight, Waiter
 from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
 from policy.invalidation import also_doubtful, invalidates
 from policy.lifetime import lifetime_of
+from policy.limits import object_over, response_over
 from policy.messages import ResponseHead
 from policy.parts import continues, covers, whole_fields
 from policy.plan import Failure, Fetch, Join, Landing, Purpose
@@ -69,7 +71,12 @@ class EdgeMachine(Purging):
         if "date" not in response.headers:
             # A recipient with a clock adds it when it stores or forwards (RFC 9110 §6.6.1).
             response.headers.lines.append(("date", format_date(now)))
-        if fetch.purpose is Purpose.PASS:
+        self._answering.fetched(response, now)
+        limits = self.profile.limits
+        over = None if limits is None else response_over(head, limits)
+        if over is not None:
+            landing = self._land_failure(flight, over[0], over[1].status, now, head.status, over[1].words)
+        elif fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)
         elif response.status == 304 and fetch.entry is not None:
             landing = self._land_not_modified(flight, fetch.entry, response, now)
@@ -138,8 +145,8 @@ class EdgeMachine(Purging):
 
         Source: RFC 9111 §4.3.5.
         """
-        if not entry.indexed or response.status != entry.status:
-            return []
+        if not entry.indexed or response.status != entry.status or entry.coding:
+            return []  # of what was compressed here, length and tag of the origin's say nothing
         if not same_representation(entry, response.headers):
             entry.life = entry.life.made_stale(now)
             return []
@@ -158,6 +165,10 @@ class EdgeMachine(Purging):
         landing.dropped += self._freshen(flight, entry, response, now)
         landing.changed += [entry] if entry.indexed else []
         self.room.touch(entry)
+        if entry.indexed:
+            if self._purged_meanwhile(flight, entry) is not None:
+                entry.life = entry.life.made_stale(now)  # the question was asked before the purge
+            self._note_sharing(entry, now)
         for waiter in flight.waiters:
             if waiter.plan is fetch:
                 landing.answers[waiter.ticket] = self._answering.after_fetch(
@@ -171,7 +182,11 @@ class EdgeMachine(Purging):
         return landing
 
     def _land_to_its_asker(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """An answer to the leader's own condition: it is the leader's alone, the others decide again."""
+        """An answer to the leader's own condition: it is the leader's alone.
+
+        The others decide again, and ask without conditions: a thousand who come back with copies of their own would
+        else be told so one after the other.
+        """
         landing = Landing()
         for waiter in flight.waiters:
             if waiter.plan is flight.fetch:
@@ -179,15 +194,18 @@ class EdgeMachine(Purging):
                     waiter.request, response, flight.fetch, Outcome.PASS, flight.fetch.cause, now
                 )
             else:
-                self._decide_for(waiter, landing, now)
+                self._decide_for(waiter, landing, now, conditions=False)
         return landing
 
     def _freshen(self, flight: Flight, entry: Entry, update: ResponseHead, now: float) -> list[int]:
         """Take over what an update says of a stored response; its id, if it may no longer be kept."""
         merged = freshened(entry.headers, update.headers)
+        if entry.coding:
+            merged = compressed(ResponseHead(entry.status, merged), entry.coding).headers
         entry.headers = stored_headers(ResponseHead(entry.status, merged), self.profile)
         head = ResponseHead(entry.status, entry.headers)
-        self._read_stored(entry, head, flight, now)
+        entry.life = lifetime_of(head, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now)
+        self._read_stored(entry, head, flight)
         if self._why_not(flight, head, now, part=entry.part is not None, entry=entry) is None:
             return []
         return [self._take_out(entry, Cause.UNCACHEABLE)]
@@ -258,6 +276,11 @@ class EdgeMachine(Purging):
     def _land_full(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
         why_not = self._why_not(flight, response, now)
+        limits = self.profile.limits
+        if limits is not None and why_not in (None, "too-large"):
+            over = object_over(content_length(response.headers), limits)
+            if over is not None:
+                return self._land_failure(flight, over[0], over[1].status, now, response.status, over[1].words)
         if why_not is not None:
             if fetch.purpose is not Purpose.REFRESH or response.status not in ORIGIN_FAILED:
                 # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3).
@@ -268,11 +291,19 @@ class EdgeMachine(Purging):
                 landing.store = shared
                 self._answer_waiters(flight, shared, response, landing, now, stored=False, share_always=True)
                 return landing
+            one_error = response.status in ORIGIN_FAILED and why_not == "no-store"
             marked = why_not not in self.profile.unmarked
-            if marked:
-                self._alone_until[fetch.key] = now + self.profile.hit_for_pass
+            if marked and not one_error and response.status != 412:
+                # A 412 tells of one request's condition, a 416 of its range; anything else of all that ask for the key.
+                about = fetch.flight_key if response.status == 416 else fetch.key
+                self._alone_until[about] = (now + self.profile.hit_for_pass, why_not)
             for waiter in flight.waiters:
-                if not marked and waiter.plan is not fetch:
+                if one_error and waiter.plan is not fetch:
+                    # The same here, in our own words: what came may be used for nobody else.
+                    landing.answers[waiter.ticket] = self._refuse(
+                        response.status, f"origin: {response.status}", waiter.behavior, now, Outcome.FAILED
+                    )
+                elif not marked and waiter.plan is not fetch:
                     self._decide_for(waiter, landing, now)
                 elif waiter.plan is fetch:
                     landing.answers[waiter.ticket] = self._answering.relayed(
@@ -287,13 +318,27 @@ class EdgeMachine(Purging):
 
     def _store(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
-        return self._keep(flight, self._entry(flight, response, now), response, now)
+        entry = self._entry(flight, response, now)
+        rules = self.profile.compression
+        if rules is None or not flight.fetch.behavior.compress or entry.life.fresh_until <= now:
+            return self._keep(flight, entry, response, now)
+        coding = coding_for(flight.fetch.request, response, rules, able=self.codings)
+        if coding is None:
+            return self._keep(flight, entry, response, now)
+        response = compressed(response, coding)
+        entry = self._entry(flight, response, now)
+        entry.coding = coding
+        landing = self._keep(flight, entry, response, now)
+        landing.coding = coding
+        return landing
 
     def _keep(
         self, flight: Flight, entry: Entry, response: ResponseHead, now: float, *, detail: str | None = None
     ) -> Landing:
         fetch, landing = flight.fetch, Landing()
         landing.store = entry
+        if entry.length is None and self.profile.limits is not None and self.profile.limits.object is not None:
+            landing.cut_at = self.profile.limits.object.most
         self._filling[fetch.id] = entry
         purged = self._purged_meanwhile(flight, entry)
         if purged is not None and not purged.soft:
@@ -301,19 +346,25 @@ class EdgeMachine(Purging):
             return landing
         if purged is not None:
             entry.life = entry.life.made_stale(now)
+        if fetch.request.block is not None:
+            self._versions.note(entry)
         if self.room.admit(entry):
             replaced = self.index.add(entry)
             if replaced is not None:
                 self.room.pop(replaced.id, None)
                 landing.dropped.append(replaced.id)
         landing.dropped += self._make_room()
-        if standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE):
-            self._alone_until.pop(fetch.key, None)
-        else:
-            # Every use of it asks the parent, so nobody should wait for somebody else's answer.
-            self._alone_until[fetch.key] = now + self.profile.hit_for_pass
+        self._note_sharing(entry, now)
         self._answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False, detail=detail)
         return landing
+
+    def _note_sharing(self, entry: Entry, now: float) -> None:
+        """Whether those who ask for this key next should wait for one another's answer."""
+        if standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE):
+            self._alone_until.pop(entry.key, None)
+        else:
+            # Every use of it asks the parent, so nobody should wait for somebody else's answer.
+            self._alone_until[entry.key] = (now + self.profile.hit_for_pass, "not-fresh")
 
     def _answer_waiters(
         self,
@@ -350,14 +401,14 @@ class EdgeMachine(Purging):
         share_always: bool = False,
     ) -> None:
         """Answer one who joined: with what landed if it may be reused for it, else on its own."""
-        if self._answers(entry, waiter, now) and (
-            share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)
-        ):
+        fits = self._answers(entry, waiter, now)
+        if fits and (share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)):
             landing.answers[waiter.ticket] = self._answering.after_fetch(
                 entry, waiter.request, fetch, waiter.behavior, Outcome.COLLAPSED, waiter.plan.cause, now
             )
         else:
-            self._decide_for(waiter, landing, now)
+            # What may not be shared now may not be shared after another such wait either.
+            self._decide_for(waiter, landing, now, alone=fits)
 
     @staticmethod
     def _answers(entry: Entry, waiter: Waiter, now: float) -> bool:
@@ -374,9 +425,11 @@ class EdgeMachine(Purging):
         for waiter in flight.waiters:
             self._decide_for(waiter, landing, now)
 
-    def _decide_for(self, waiter: Waiter, landing: Landing, now: float) -> None:
+    def _decide_for(
+        self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False, conditions: bool = True
+    ) -> None:
         """A second decision for one who waited in vain, under the same ticket; a `Join` simply waits on."""
-        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now)
+        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now, alone=alone, conditions=conditions)
         if not isinstance(plan, Join):
             landing.answers[waiter.ticket] = plan
 
@@ -413,7 +466,8 @@ class EdgeMachine(Purging):
                 self._take_out(entry, Cause.UNCACHEABLE if why is Failure.TOO_LARGE else Cause.ABORTED)
             return Landing(dropped=[entry.id])
         told = self._answering.failure(why)
-        landing = self._land_failure(flight, f"origin: {why.value}", told.status, now, None, told.words)
+        sick = why is Failure.SICK
+        landing = self._land_failure(flight, why.reason, told.status, now, None, told.words, sick=sick)
         self._show_pages(flight, landing, now)
         self._forget_purges()
         return landing
@@ -428,7 +482,7 @@ class EdgeMachine(Purging):
                 continue
             told = self._paging.pop(waiter.ticket, None)
             if told is not None:
-                answer.status = told if answer.status == 200 else answer.status
+                told.told_with(answer)
                 continue
             instead = self._paged(answer, waiter.request, waiter.ticket, now)
             if isinstance(instead, Join):
@@ -437,10 +491,11 @@ class EdgeMachine(Purging):
                 landing.answers[waiter.ticket] = instead
 
     def _land_failure(
-        self, flight: Flight, reason: str, status: int, now: float, forward_status: int | None, words: str = ""
-    ) -> Landing:
+        self, flight: Flight, reason: str, status: int, now: float, forward_status: int | None, words: str = "",
+        *, sick: bool = False,
+    ) -> Landing:  # fmt: skip
         fetch, landing = flight.fetch, Landing()
-        entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None) else None
+        entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None, sick=sick) else None
         if self.profile.failures_held and fetch.behavior.cache and fetch.purpose is not Purpose.PASS:
             said = self._refuse(status, reason, fetch.behavior, now, Outcome.FAILED, words)
             self._failing[fetch.key] = (now + (fetch.behavior.error_ttl or 0.0), said)
@@ -457,19 +512,21 @@ class EdgeMachine(Purging):
                 )
         return landing
 
-    def _stale_stands_in(self, flight: Flight, now: float, *, silent: bool = False) -> bool:
-        """Whether the stored response may cover for the origin: it answered with an error, or (`silent`) not at all."""
+    def _stale_stands_in(self, flight: Flight, now: float, *, silent: bool = False, sick: bool = False) -> bool:
+        """Whether the stored response may cover for the origin: it answered with an error, (`silent`) not at all, or
+        (`sick`) was not even asked."""
         entry = flight.fetch.entry
         if entry is None or not entry.indexed or entry.life.revalidate_always:
             return False
         if flight.fetch.purpose is Purpose.PASS:
             return False
-        if now < (entry.life.unreachable_until if silent else entry.life.fallback_until):
+        life = entry.life
+        if now < (life.sick_until if sick else life.unreachable_until if silent else life.fallback_until):
             return True
         # The request may allow it too (RFC 5861 §4), where the origin has not forbidden it.
         wish = asked(flight.waiters[0].request) if flight.waiters and self.profile.request_directives else None
         window = wish.stale_if_error if wish is not None else None
-        return window is not None and entry.life.may_be_stale and now < entry.life.fresh_until + window
+        return window is not None and life.may_be_stale and now < life.fresh_until + window
 
     # ---- storing -----------------------------------------------------------------------------------------------
 
@@ -485,17 +542,20 @@ class EdgeMachine(Purging):
         )
         entry.size_bytes = entry.length or 0
         entry.for_authorization = "authorization" in flight.fetch.request.headers
-        self._read_stored(entry, response, flight, now)
+        self._read_stored(entry, response, flight)
         return entry
 
-    def _read_stored(self, entry: Entry, response: ResponseHead, flight: Flight, now: float) -> None:
-        """Everything a later request will compare, read once (again after a 304)."""
+    def _read_stored(self, entry: Entry, response: ResponseHead, flight: Flight) -> None:
+        """Everything beside the lifetime that a later request will compare, read once (again after a 304)."""
         headers = response.headers
         entry.ready_until = 0.0
-        entry.life = lifetime_of(response, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now)
         entry.etag, entry.last_modified = headers.first("etag"), headers.first("last-modified")
         names = vary_names(headers) if self.profile.vary_selects else ()
         self.varying.update(names)
+        if names:
+            self._varies[entry.key] = names
+        else:
+            self._varies.pop(entry.key, None)
         entry.selecting = selecting_fields(names, flight.fetch.request.headers)
         keys = surrogate_keys_of(headers)
         if entry.indexed:

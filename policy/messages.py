@@ -5,6 +5,9 @@ Bodies never come here: the machine deals in heads, sizes and instants.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
+
+from policy.place import NOWHERE, Place
 
 Lines = list[tuple[str, str]]
 """Field lines in the order received: (lower-case name, value). Values are octets decoded as Latin-1."""
@@ -77,8 +80,23 @@ class RequestHead:
     """Byte-exact query without its "?"; None when there is no "?" at all."""
     headers: Headers
     client_ip: str = ""
-    country: str = ""
-    """ISO 3166-1 code the shell found for `client_ip`; "" when unknown."""
+    place: Place = NOWHERE
+    """What the shell found for `client_ip`."""
+    client_port: int = 0
+    """Source port of the connection; 0 when unknown."""
+    head_bytes: int = 0
+    """Size of its head as HTTP/1.1 writes it, as far as the shell has counted."""
+    head_fields: int = 0
+    """Field lines of the head, as they came."""
+    trusted: bool = False
+    """The peer is in one of the node's trusted networks: what it asks to be told of the inside, it is told."""
+    block: int | None = None
+    """Of a request that a node makes of itself for a slice of a large object: which block (`policy/slices.py`)."""
+
+    @property
+    def country(self) -> str:
+        """ISO 3166-1 code of the viewer's country; "" when unknown."""
+        return self.place.country
 
     @property
     def target(self) -> str:
@@ -88,6 +106,14 @@ class RequestHead:
     @property
     def url(self) -> str:
         return f"{self.scheme}://{self.host}{self.target}"
+
+    def asking(self, path: str, query: str | None, headers: Headers) -> "RequestHead":
+        """The same request for another target with other fields: as `dataclasses.replace`, in a quarter of its time."""
+        return RequestHead(self.method, self.scheme, self.host, path, query, headers, *_REST(self))
+
+
+_REST = attrgetter(*RequestHead.__slots__[6:])
+"""Everything of a request behind its header section, however much that will be."""
 
 
 @dataclass(slots=True)
@@ -120,11 +146,11 @@ def end_to_end(headers: Headers) -> Headers:
 
 def target_of(url: str) -> RequestHead:
     """A GET for a URL or a path, without header fields, as the key function wants it."""
-    rest = url.partition("://")[2]
+    scheme, _, rest = url.partition("://")
     if rest:
         host, slash, target = rest.partition("/")
         target = slash + target or "/"
     else:
-        host, target = "", url
+        scheme, host, target = "http", "", url
     path, mark, query = target.partition("?")
-    return RequestHead("GET", "http", host, path, query if mark else None, Headers())
+    return RequestHead("GET", scheme, host, path, query if mark else None, Headers())

@@ -4,11 +4,31 @@ Source: CloudFront, "Generating custom error responses": the page is fetched thr
 that fails, the viewer gets the status which that fetch produced.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from policy.forward import CONDITIONS
 from policy.messages import RequestHead
+from policy.plan import Refuse, Relay, Serve
+from policy.record import Outcome
 from policy.service import ErrorPage, Service
+
+
+@dataclass(slots=True)
+class Instead:
+    """What is told with a page that stands in for something."""
+
+    status: int
+    refused: str = ""
+    """The gate's reason, where it stands in for a refusal."""
+
+    def told_with(self, answer: Serve | Relay | Refuse) -> None:
+        """Make the page's answer tell it; a page that failed keeps the status of that."""
+        if answer.status == 200:
+            answer.status = self.status
+        if self.refused:
+            answer.outcome, answer.reason = Outcome.REFUSED, self.refused
+            if not isinstance(answer, Refuse):
+                answer.cause = None
 
 
 class Pages:
@@ -32,4 +52,4 @@ class Pages:
 def request_for(page: ErrorPage, request: RequestHead) -> RequestHead:
     """The viewer's request, asking for the whole page."""
     headers = request.headers.without(("range", *CONDITIONS))
-    return replace(request, path=page.page, query=None, headers=headers)
+    return replace(request, path=page.page, query=None, headers=headers, block=None)

@@ -12,6 +12,7 @@ from policy.index import Entry
 from policy.messages import Lines, RequestHead
 from policy.record import Cause, Outcome
 from policy.service import Behavior
+from policy.slices import Assembly, Block
 
 
 class Purpose(StrEnum):
@@ -32,15 +33,29 @@ class Failure(StrEnum):
     BETWEEN_BYTES_TIMEOUT = "between-bytes-timeout"
     RESET = "connection-reset"
     GARBAGE = "not-http"
+    SICK = "parent-sick"  # not asked: it has failed too often, or its health checks have
     TRUNCATED = "body-shorter-than-promised"
     TOO_LARGE = "larger-than-a-stored-response-may-be"
     INTERNAL = "an-error-of-the-edge"
     ABANDONED = "nobody-waits-any-more"
+    CONTENT_TOO_LARGE = "the-request's-content-is-too-large"
+    CONTENT_LATE = "the-request's-content-did-not-come-in-time"
 
     @property
     def status(self) -> int:
-        """What a viewer is told when nothing stored can stand in (RFC 9110 §15.6.3, §15.6.5)."""
-        return 504 if self in _LATE else 502
+        """What a viewer is told when nothing stored can stand in (RFC 9110 §15.5.9, §15.5.14, §15.6.3 to §15.6.5)."""
+        if self.by_viewer:
+            return 413 if self is Failure.CONTENT_TOO_LARGE else 408
+        return 504 if self in _LATE else 503 if self is Failure.SICK else 502
+
+    @property
+    def by_viewer(self) -> bool:
+        """The viewer's own doing: his content is beyond the limits. The parent is not to blame."""
+        return self in (Failure.CONTENT_TOO_LARGE, Failure.CONTENT_LATE)
+
+    @property
+    def reason(self) -> str:
+        return f"{'limit' if self.by_viewer else 'origin'}: {self.value}"
 
 
 _LATE = frozenset({Failure.CONNECT_TIMEOUT, Failure.FIRST_BYTE_TIMEOUT, Failure.BETWEEN_BYTES_TIMEOUT})
@@ -82,10 +97,14 @@ class Fetch:
     sent_at: float = 0.0
     flight_key: str = ""
     """What others must ask for to wait on it: the cache key, and the range where one was passed on."""
+    reason: str = ""
+    """The gate's, where it asks for the page that its asker is shown instead."""
 
     @property
     def outcome(self) -> Outcome:
         """What the record says if its asker leaves before anything landed."""
+        if self.reason:
+            return Outcome.REFUSED
         return Outcome.PASS if self.purpose is Purpose.PASS else Outcome.MISS
 
 
@@ -97,10 +116,12 @@ class Join:
     fetch_id: int
     behavior: Behavior
     cause: Cause | None
+    reason: str = ""
+    """The gate's, as of a `Fetch`."""
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome.COLLAPSED
+        return Outcome.REFUSED if self.reason else Outcome.COLLAPSED
 
 
 @dataclass(slots=True)
@@ -119,10 +140,14 @@ class Serve:
     """The part of the stored body to send; None: all of it."""
     pieces: list[bytes | Span] | None = None
     """Of a multipart/byteranges answer: its framing and the parts of the stored body, in order."""
+    blocks: list[Block] | None = None
+    """Of an answer put together from slices: the blocks whose bytes follow, in order."""
     refresh: Fetch | None = None
     """To be started behind the viewer's back."""
     fetch_id: int = 0
     """The fill that brought it, for the record; 0 for a hit."""
+    reason: str = ""
+    """The gate's, where it is the page of a refusal."""
 
 
 @dataclass(slots=True)
@@ -136,9 +161,26 @@ class Relay:
     behavior: Behavior
     fetch_id: int
     body: bool = True
+    reason: str = ""
+    """As of a `Serve`."""
 
 
-Plan = Serve | Fetch | Join | Refuse
+@dataclass(slots=True)
+class Assemble:
+    """The answer is put together from blocks: ask the machine for each as `assembly` says, the opening one first.
+
+    `EdgeMachine.assembled` makes the head of what the opening block was answered with.
+    """
+
+    assembly: Assembly
+    behavior: Behavior
+    outcome: Outcome = Outcome.HIT
+    """What the record says while no block needed the parent; the first that does has the word."""
+    cause: Cause | None = None
+
+
+Decision = Serve | Fetch | Join | Refuse
+Plan = Decision | Assemble
 Answer = Serve | Relay | Fetch | Refuse
 
 
@@ -153,6 +195,10 @@ class Landing:
     """Keep (or share) the body that follows under this entry's id; None: relay it or throw it away."""
     prefix: int | None = None
     """The body that follows is kept behind the whole body of this entry: a part is being completed."""
+    coding: str = ""
+    """The content coding to put on the body that follows; "": as it comes."""
+    cut_at: int | None = None
+    """The body is broken off where it grows beyond so many bytes; None: however long it is."""
     dropped: list[int] = field(default_factory=list)
     """Entry ids whose bodies nobody will ask for again."""
     changed: list[Entry] = field(default_factory=list)

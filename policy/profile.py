@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
+from policy.messages import RequestHead
 from policy.service import Key, Ttl
 
 
@@ -44,6 +45,46 @@ class FailureAnswer:
     status: int
     words: str
     """CloudFront's detailed result type, Fastly's `obj.response`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most of something that this CDN takes."""
+
+    most: int
+    said: FailureAnswer
+    """What a viewer is told of more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large messages may be; None: this CDN names no limit, or none is known. Sizes in bytes."""
+
+    url: Limit | None = None
+    """Scheme, host, path and query."""
+    request_head: Limit | None = None
+    """Request line and fields."""
+    request_fields: Limit | None = None
+    """Field lines of a request, in number."""
+    cookie_bytes: int | None = None
+    """A request with more of them goes on without its cookies."""
+    response_head: Limit | None = None
+    """Status line and fields of the origin's answer."""
+    response_fields: Limit | None = None
+    """Field lines of the origin's answer, in number."""
+    object: Limit | None = None
+    """The body of an answer that would be stored. One that does not say its length is cut off there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """What a behavior with `compress` compresses: only what came whole, uncoded, and with its length."""
+
+    statuses: frozenset[int]
+    types: frozenset[str]
+    """Media types, lower case, without parameters."""
+    least_bytes: int
+    most_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +161,8 @@ class Profile:
     """`ttl.min`, `ttl.default` and `ttl.max` count from the arrival, whatever Age came with the answer."""
     expires_from_now: bool = False
     """`Expires` is an instant on our clock; False: its distance from Date (RFC 9111 §4.2.1)."""
+    expires_restarts_age: bool = False
+    """An answer whose lifetime `Expires` set is new on arrival, whatever Age came with it."""
     age_from_date: bool = True
     """An old Date makes an answer old (RFC 9111 §4.2.3); False: only `Age` does."""
     zero_ttls_disable: bool = False
@@ -153,6 +196,9 @@ class Profile:
     unmarked: frozenset[str] = frozenset()
     """Reasons not to store (`storing.why_not_store`) that leave no such mark: who waited queues again."""
 
+    compression: Compression | None = None
+    """What is compressed where a behavior says `compress`; None: nothing ever is."""
+
     # ---- key and selection -------------------------------------------------------------------------------------
     key_query: Literal["all", "none"] = "all"
     """Whether the query is part of the key where the behavior does not say."""
@@ -172,17 +218,35 @@ class Profile:
     """Nothing stored for the request: its own conditions go to the origin (RFC 9111 §4.3.2)."""
     range_forwarded: bool = True
     """Nothing stored for a range request: it goes on as it is, and the part is kept. False: the whole is fetched."""
+    range_needs_length: bool = False
+    """A stored answer that came without Content-Length (chunked) is sent whole, whatever range is asked for."""
+    ranges_in_order: bool = False
+    """Several ranges are answered only where they ascend and do not overlap; others get the whole."""
+    conditions_beside_cookies: bool = True
+    """`forward_conditions` holds also where the behavior forwards cookies."""
+    get_body_refused: bool = False
+    """A GET or HEAD that carries a body is refused with 403."""
     head_as_get: bool = False
     """A HEAD that the store cannot answer is asked as a GET, whose answer is kept."""
     unsafe_invalidates: bool = True
     """An unsafe method's success invalidates what is stored for its target (RFC 9111 §4.4)."""
+    purge_requests: Literal["everybody", "nobody"] = "nobody"
+    """Whose `PURGE` requests purge, where the service does not say."""
     request_fields: RequestFields = RequestFields.ALL
+    viewer_fields: Mapping[str, Callable[[RequestHead], str]] = field(default_factory=dict)
+    """Fields (lower-case names) that a node facing viewers makes up about them, a viewer's own never counting: they
+    enter the key, and reach the origin, where a behavior names them. "" as value: the field is left out."""
+
+    limits: Limits | None = None
+    """How large messages may be; None: as large as the shell can hold."""
 
     # ---- stale and failing -------------------------------------------------------------------------------------
     stale_if_error: float = 0.0
     """How long after its freshness a stored answer stands in for a failing origin, when nothing else says so."""
     origin_stale_if_error: bool = True
     """The origin's own `stale-if-error` is heeded; False: only the behavior's."""
+    origin_stale_if_error_when_sick: bool = False
+    """It is heeded while the origin is known to be sick, whatever `origin_stale_if_error` says."""
     stale_when_unreachable: bool = True
     """A stored answer stands in for an origin that gives no answer at all, however stale, unless its own directives
     forbid (RFC 9111 §4.2.4: a cache that is disconnected)."""
@@ -194,6 +258,8 @@ class Profile:
     """What is answered for each `policy.plan.Failure`, by its value; left out: 502, or 504 for what came too late."""
     failure_status: int | None = None
     """The status of failures that `failures` does not name; None: 502 or 504."""
+    geo_unknown: Literal["allow", "deny"] = "deny"
+    """What becomes of a viewer whose country is not known, where the behavior's `geo` does not say."""
     page: Callable[[Incident], Page] = plain_page
     """Makes the body of an answer of the node's own."""
     waits: Waits = Waits(connect=2.0, first_byte=15.0, between_bytes=10.0)

@@ -90,8 +90,18 @@ class RequestRecord:
     """Name of the child node that asked, "" for a viewer."""
     aborted: bool = False
     """The client left, or the upstream broke off, before the whole body was sent."""
+    head_bytes: int = 0
+    """Size of the request's head."""
+    head_fields: int = 0
+    """Field lines of the request, of which `headers` keeps some."""
+    block: int | None = None
+    """Of a request the node made of itself for a slice of what a viewer asked for: which block."""
     session: str = ""
     """The player's session id, where it sends one (`CMCD sid`)."""
+    region: str = ""
+    """ISO 3166-2 subdivision without its country, "" when unknown."""
+    asn: int = 0
+    """Autonomous system of the client's address, 0 when unknown."""
     headers: list[tuple[str, str]] = field(default_factory=list)
     """Request fields the policy read. Secret values are blinded: equal if and only if they were equal."""
     kind: str = "request"
@@ -119,6 +129,8 @@ class FetchRecord:
     """What a tier that nodes share answered in the parent's place (`policy/stored.py`); empty: the parent was asked."""
     failure: str = ""
     """Why it failed, at `landed_*` (no head came) or at `ended_*` (the body broke off)."""
+    parent: str = ""
+    """URL of the parent that answered, where the node has several."""
     kind: str = "fetch"
 
 

@@ -12,7 +12,8 @@ IN_A_304 = frozenset(
         "etag", "date", "cache-control", "expires", "vary", "content-location", "last-modified", "age",
         "cache-status", "via", "x-cache", "x-cache-hits", "x-served-by", "x-timer", "x-amz-cf-id",
         "x-amz-cf-pop", "server", "surrogate-key", "access-control-allow-origin",
-        "access-control-allow-credentials", "access-control-expose-headers", "set-cookie",
+        "access-control-allow-credentials", "access-control-expose-headers", "set-cookie", "server-timing",
+        "fastly-debug-path", "fastly-debug-ttl", "fastly-debug-digest",
     }
 )  # fmt: skip
 """Fields a 304 from the store carries (RFC 9110 §15.4.5), and those browsers need to be allowed to see it."""

@@ -3,12 +3,13 @@
 Everything here is configuration, read once. Nothing here is made per request.
 """
 
-from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from policy.eviction import Eviction
+from policy.geo import Kind, kind_of
+from policy.token.settings import Token
 from units import Bytes, Glob, Seconds, Settings
 
 ProfileName = Literal["rfc9111", "cloudfront", "fastly"]
@@ -30,6 +31,9 @@ OriginRequestPolicy = Literal[
 
 ResponseHeadersPolicy = Literal["none", "SimpleCORS"]
 """CloudFront's managed response headers policies that cdnlab carries out."""
+
+
+PurgeRequests = Literal["everybody", "token", "nobody"]
 
 
 class Ttl(Settings):
@@ -88,57 +92,43 @@ class Key(Settings):
 
 
 class Geo(Settings):
-    """Which countries are served: ISO 3166-1 alpha-2 codes."""
+    """Which places are served: countries ("DE"), regions ("US-CA"), operators ("AS64500"), networks ("203.0.113.0/24").
+
+    The vendors' switches know countries only; the rest stands for what is written there as VCL or WAF rules.
+    """
 
     allow: tuple[str, ...] = ()
     """Only these are served. Empty: all but the denied ones."""
 
     deny: tuple[str, ...] = ()
-    """These are refused."""
+    """These are refused. Beside an `allow` of countries it narrows: regions, operators and networks, no countries."""
 
-    unknown: Literal["allow", "deny"] = "deny"
-    """What becomes of an address no country is known for."""
+    unknown: Literal["allow", "deny"] | None = None
+    """What becomes of an address no country is known for. Left out: the profile's, which is "deny", for cloudfront
+    "allow"."""
+
+    anonymous: Literal["allow", "deny"] = "allow"
+    """What becomes of an address that is known as an exit of a VPN, a proxy or Tor."""
+
+    hosting: Literal["allow", "deny"] = "allow"
+    """What becomes of an address that is known as a hosting provider's."""
 
     @field_validator("allow", "deny")
     @classmethod
-    def _codes(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
-        wrong = [code for code in codes if not (len(code) == 2 and code.isalpha() and code.isupper())]
+    def _entries(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [entry for entry in entries if kind_of(entry) is None]
         if wrong:
-            raise ValueError(f'wanted upper-case ISO 3166-1 codes such as "DE", not {", ".join(map(repr, wrong))}')
-        return codes
+            raise ValueError(
+                'wanted upper-case ISO 3166 codes such as "DE" or "US-CA", operators such as "AS64500" or networks '
+                f'such as "203.0.113.0/24", not {", ".join(map(repr, wrong))}'
+            )
+        return entries
 
     @model_validator(mode="after")
     def _one_list(self) -> Self:
-        if self.allow and self.deny:
-            raise ValueError("wanted allow or deny, not both: the vendors take one list")
-        return self
-
-
-class Token(Settings):
-    """A signed-URL scheme, checked at the edge before the cache and kept out of the cache key."""
-
-    scheme: Literal["fastly"] = "fastly"
-    """`fastly`: `?token=<expiry>_<hex HMAC of path + expiry>`, the pattern of Fastly's VCL tutorial."""
-
-    key: str | None = None
-    """The shared secret, base64. Prefer `key_file` or `${ENVIRONMENT_VARIABLE}` to a secret in this file."""
-
-    key_file: Path | None = None
-    """A file that holds the shared secret, base64."""
-
-    param: str = "token"
-    """The query parameter that carries the token; it reaches neither the cache key nor the origin."""
-
-    hash: Literal["sha1", "sha256"] = "sha256"
-    """The HMAC's hash."""
-
-    expired_status: int = Field(default=403, ge=400, le=499)
-    """The status for a token that was good once. Fastly's tutorial answers 410."""
-
-    @model_validator(mode="after")
-    def _one_key(self) -> Self:
-        if (self.key is None) == (self.key_file is None):
-            raise ValueError("wanted exactly one of key and key_file")
+        both = [[entry for entry in entries if kind_of(entry) is Kind.COUNTRY] for entries in (self.allow, self.deny)]
+        if all(both):
+            raise ValueError("wanted countries in allow or in deny, not in both: the vendors take one list")
         return self
 
 
@@ -160,6 +150,11 @@ class Behavior(Settings):
     key: Key = Key()
     """What of the request enters the cache key."""
 
+    slice: Bytes | None = Field(default=None, ge=4096)
+    """Large objects are fetched and kept in blocks of this size, each for itself, so that a range needs its blocks only
+    and an object may be larger than the room. The origin must answer ranges and send a strong `ETag`; what does not is
+    kept as a whole. Fastly calls it segmented caching, and takes 1 MiB. Left out: objects are kept whole."""
+
     stale_while_revalidate: Seconds | None = None
     """Serve stale for so long while one request refreshes behind it, where the origin's answer does not say."""
 
@@ -180,17 +175,32 @@ class Behavior(Settings):
     response_headers_policy: ResponseHeadersPolicy = "none"
     """With cloudfront: a managed response headers policy by name: fields added to every answer."""
 
+    compress: bool = False
+    """With cloudfront: compress what the origin did not, for viewers who accept it; wants codings in the key
+    (`key.accept_encoding`, or a `cache_policy` that has them)."""
+
+    server_timing: Literal["off"] | Annotated[float, Field(ge=0, le=100)] = "off"
+    """With cloudfront: percent of answers that carry Server-Timing, beside those whose request has
+    `Pragma: server-timing`. "off": none does."""
+
     token: str | None = None
-    """Name of a `[token.NAME]`; requests without a good one are refused with 403."""
+    """Name of a `[token.NAME]`; requests without a good one are refused."""
 
     geo: Geo | None = None
-    """Countries served and refused; the gate stands before the cache."""
+    """Places served and refused; the gate stands before the cache."""
+
+    viewer_headers: tuple[str, ...] = ()
+    """Fields about the viewer that the origin is sent without their entering the key, such as
+    "CloudFront-Viewer-Country": the node writes them itself. (CloudFront: a custom origin request policy.)"""
 
     @model_validator(mode="after")
     def _one_recipe(self) -> Self:
-        written = sorted({"ttl", "key"} & self.model_fields_set)
+        # Not what was set: a behavior that was written out and is read again has every field set.
+        written = [name for name, default in (("key", Key()), ("ttl", Ttl())) if getattr(self, name) != default]
         if self.cache_policy != "none" and written:
             raise ValueError(f"wanted cache_policy or {' and '.join(written)}, not both: the policy sets them")
+        if self.compress and self.cache_policy == "none" and not self.key.accept_encoding:
+            raise ValueError('wanted key = { accept_encoding = ["gzip", "br"] } or a cache_policy with compress')
         return self
 
 
@@ -227,6 +237,12 @@ class Service(Settings):
 
     gate: bool = True
     """Check tokens and countries here. False on a shield: its viewers are edges that have checked already."""
+
+    purge_requests: PurgeRequests | None = None
+    """Whose `PURGE` requests purge the URL they are sent to. None: the profile's."""
+
+    purge_token: str | None = None
+    """What those carry as `Fastly-Key` where "token" says so."""
 
     room: Bytes = 512 * 2**20
     """Bytes of stored responses kept."""

@@ -5,7 +5,7 @@ behavior caches at all.
 """
 
 from policy.profile import Profile
-from policy.service import Behavior, Key, Ttl
+from policy.service import Behavior, Geo, Key, Ttl
 
 
 def settled(behavior: Behavior, profile: Profile) -> Behavior:
@@ -21,8 +21,21 @@ def settled(behavior: Behavior, profile: Profile) -> Behavior:
     # CloudFront: all three TTLs at 0 disable caching, and with it collapsing.
     disabled = profile.zero_ttls_disable and ttl.max == 0.0
     return behavior.model_copy(
-        update={"ttl": ttl, "key": key, "error_ttl": error_ttl, "cache": behavior.cache and not disabled}
+        update={
+            "ttl": ttl,
+            "key": key,
+            "error_ttl": error_ttl,
+            "cache": behavior.cache and not disabled,
+            "geo": _geo(behavior.geo, profile),
+            "viewer_headers": tuple(name.lower() for name in behavior.viewer_headers),
+        }
     )
+
+
+def _geo(geo: Geo | None, profile: Profile) -> Geo | None:
+    if geo is None or geo.unknown is not None:
+        return geo
+    return geo.model_copy(update={"unknown": profile.geo_unknown})
 
 
 def _bounds(ttl: Ttl, profile: Profile) -> Ttl:

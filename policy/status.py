@@ -4,8 +4,10 @@ from collections.abc import Callable
 from hashlib import sha256
 from itertools import count
 
+from policy import debug
 from policy.fields.dates import format_date
-from policy.messages import Headers, Lines
+from policy.index import Entry
+from policy.messages import Headers, Lines, RequestHead
 from policy.profile import Incident, Profile, ResponseFields
 from policy.record import Cause, Outcome
 from policy.service import Behavior
@@ -75,7 +77,8 @@ class Signer:
         self._via = profile.via.format(name=name, hex=mark[:32])
         self._hidden = profile.kept_from_viewers if faces_viewers else frozenset()
         self._pop = f"{name[:3].upper()}50-C1"
-        self._served_by = f"cache-{name[:3]}{int(mark[:4], 16)}-{name[:3].upper()}"
+        self._faces_viewers = faces_viewers
+        self.identity = f"cache-{name[:3]}{int(mark[:4], 16)}-{name[:3].upper()}"
         self._family = profile.response_fields
         self.same_for_all = self._family is ResponseFields.STANDARD
         """Two hits of the same second have the same head."""
@@ -111,7 +114,7 @@ class Signer:
         lines.append(("via", f"{via}, {self._via}" if via else self._via))
         x_cache = self._x_cache(status, outcome)
         if self._family is ResponseFields.FASTLY:
-            lines.append(("x-served-by", _after(headers, "x-served-by", self._served_by)))
+            lines.append(("x-served-by", _after(headers, "x-served-by", self.identity)))
             x_cache = _after(headers, "x-cache", x_cache)
         elif self._family is ResponseFields.CLOUDFRONT:
             lines.append(("x-amz-cf-pop", self._pop))
@@ -137,10 +140,41 @@ class Signer:
             return [("x-cache-hits", _after(headers, "x-cache-hits", str(hits))), ("x-timer", timer)]
         return []
 
+    def debugged(
+        self,
+        lines: Lines,
+        headers: Headers,
+        request: RequestHead,
+        behavior: Behavior,
+        key: str,
+        entry: Entry | None,
+        outcome: Outcome,
+        *,
+        started_at: float,
+        now: float,
+    ) -> Lines:
+        """A signed answer's lines with what this request asks to be told beside.
+
+        `headers` as they came from the parent, `entry`: what is answered with, None where that is nobody else's.
+        """
+        if self._family is ResponseFields.FASTLY and debug.wants_fastly_debug(request):
+            hidden = [line for line in headers.lines if line[0] in self._hidden]
+            age = int(next((value for name, value in lines if name == "age"), "0"))
+            return lines + hidden + debug.fastly_debug(headers, self.identity, key, entry, outcome, age, now)
+        if self._family is ResponseFields.CLOUDFRONT and self._faces_viewers and behavior.server_timing != "off":
+            request_id = next(value for name, value in lines if name == "x-amz-cf-id")
+            if debug.wants_server_timing(request, behavior.server_timing, request_id):
+                told = debug.server_timing(
+                    headers, pop=self._pop, request_id=request_id, outcome=outcome, started_at=started_at, now=now
+                )
+                lines = [line for line in lines if line[0] != debug.SERVER_TIMING]
+                lines.append((debug.SERVER_TIMING, told))
+        return lines
+
     def own(self, status: int, reason: str, words: str, outcome: Outcome, now: float) -> tuple[Lines, str]:
         """Lines and body of an answer that this node makes by itself; `words` as `FailureAnswer` has them."""
         request_id = self._fresh_id()
-        page = self._profile.page(Incident(status, reason, words, request_id, self._served_by, now))
+        page = self._profile.page(Incident(status, reason, words, request_id, self.identity, now))
         lines: Lines = [("date", format_date(now)), ("content-type", page.content_type)]
         if self._family is ResponseFields.STANDARD:
             # Never stored by anyone, readable across origins.
@@ -185,7 +219,9 @@ def _after(headers: Headers, name: str, own: str) -> str:
     return own if above is None else f"{above}, {own}"
 
 
-_OURS = frozenset({"age", "x-cache", "x-served-by", "x-cache-hits", "x-timer", "x-amz-cf-pop", "x-amz-cf-id"})
+_OURS = debug.FASTLY_DEBUG | {
+    "age", "x-cache", "x-served-by", "x-cache-hits", "x-timer", "x-amz-cf-pop", "x-amz-cf-id",
+}  # fmt: skip
 """Fields that a node writes anew; those of nodes above are in the lists it writes, or are gone."""
 
 _ANY = Behavior(path="*")

@@ -1,14 +1,16 @@
 """A stored response's head as plain values, and back: what a disk or another node can keep of an `Entry`.
 
 All that later decisions read is in it, instants included, so that nothing is decided anew when it is read: freshness is
-not granted twice. The body's bytes, the entry's id and what was counted on it are not. The values are those of JSON
-(Python's: an instant may be `Infinity`).
+not granted twice. The body's bytes, the entry's id and what was counted on it are not. The values are those of JSON; an
+instant that never comes is null.
 
     key status headers [[name, value], ...] selecting [[name, value or null], ...] surrogate_keys [key, ...]
-    life [born_at, fresh_until, refreshable_until, fallback_until, unreachable_until, rule, revalidate_always,
-    may_be_stale] length part [start, stop] or null, total, etag, last_modified, for_authorization
+    life [born_at, fresh_until, refreshable_until, fallback_until, unreachable_until, sick_until, rule,
+    revalidate_always, may_be_stale] length part [start, stop] or null, total, etag, last_modified, coding,
+    for_authorization
 """
 
+from math import inf
 from sys import intern
 from typing import Any
 
@@ -24,12 +26,13 @@ FORMAT = 1
 def to_values(entry: Entry) -> dict[str, Any]:
     """The values; lists of the entry are taken over, not copied."""
     life = entry.life
+    ends = (life.refreshable_until, life.fallback_until, life.unreachable_until, life.sick_until)
     return {
         "key": entry.key,
         "status": entry.status,
         "headers": entry.headers.lines,
         "life": [
-            life.born_at, life.fresh_until, life.refreshable_until, life.fallback_until, life.unreachable_until,
+            life.born_at, life.fresh_until, *(None if end == inf else end for end in ends),
             life.rule, life.revalidate_always, life.may_be_stale,
         ],
         "selecting": entry.selecting,
@@ -39,6 +42,7 @@ def to_values(entry: Entry) -> dict[str, Any]:
         "total": entry.total,
         "etag": entry.etag,
         "last_modified": entry.last_modified,
+        "coding": entry.coding,
         "for_authorization": entry.for_authorization,
     }  # fmt: skip
 
@@ -46,13 +50,18 @@ def to_values(entry: Entry) -> dict[str, Any]:
 def from_values(entry_id: int, values: dict[str, Any], size_bytes: int) -> Entry:
     """A complete entry, not indexed yet. KeyError, TypeError or ValueError when the values are not of this format."""
     part = values["part"]
+    born_at, fresh_until, *ends, rule, revalidate_always, may_be_stale = values["life"]
+    refreshable, fallback, unreachable, sick = (inf if end is None else end for end in ends)
+    life = Lifetime(
+        born_at, fresh_until, refreshable, fallback, unreachable, sick, rule, revalidate_always, may_be_stale
+    )
     return Entry(
         id=entry_id,
         key=values["key"],
         status=values["status"],
         # Of a hundred thousand heads, the names are the same few.
         headers=Headers.wrap([(intern(name), value) for name, value in values["headers"]]),
-        life=Lifetime(*values["life"]),
+        life=life,
         selecting=tuple((name, value) for name, value in values["selecting"]),
         surrogate_keys=tuple(values["surrogate_keys"]),
         size_bytes=size_bytes,
@@ -62,5 +71,6 @@ def from_values(entry_id: int, values: dict[str, Any], size_bytes: int) -> Entry
         total=values["total"],
         etag=values["etag"],
         last_modified=values["last_modified"],
+        coding=values["coding"],
         for_authorization=values["for_authorization"],
     )

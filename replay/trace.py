@@ -1,24 +1,79 @@
-"""Records of a node as the events its machine was told, in their order."""
+"""A node's record file as the events its machine was told, in their order.
 
-import json
-from collections.abc import Iterable
+Of a line, only what a replay needs is read (`policy/record.py` has the whole): reading costs more than replaying, and
+msgspec makes the line into its object in one step, without a dictionary between.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
-from policy.record import FetchRecord, PurgeRecord, Record, RequestRecord, Unreadable, from_json
+import msgspec
+
+from policy.plan import Failure, PurgeKind
+from policy.record import Cause, Outcome
+
+FieldLines = tuple[tuple[str, str], ...]
+
+CHUNK_BYTES = 1 << 22
+"""Read at once: about 10,000 lines, so that progress moves and a long file is never twice in memory."""
 
 
 class BadTrace(Exception):
     """A record file that cannot be replayed: says where and why."""
 
 
-@dataclass(slots=True)
-class Requested:
-    """A request arrived."""
+class Requested(msgspec.Struct, tag_field="kind", tag="request", gc=False):
+    """A request arrived; and what came of it live. Fields as in `RequestRecord`."""
 
     seq: int
     at: float
-    record: RequestRecord
+    method: str
+    url: str
+    status: int
+    outcome: Outcome
+    cause: Cause | None
+    client_ip: str = ""
+    country: str = ""
+    reason: str = ""
+    headers: FieldLines = ()
+    block: int | None = None
+    region: str = ""
+    asn: int = 0
+    head_bytes: int = 0
+    head_fields: int = 0
+
+
+class Exchange(msgspec.Struct, tag_field="kind", tag="fetch", gc=False):
+    """One exchange with the parent, which is two events. Fields as in `FetchRecord`."""
+
+    fetch: int
+    url: str
+    landed_seq: int
+    landed_at: float
+    status: int
+    headers: FieldLines
+    ended_seq: int = 0
+    ended_at: float = 0.0
+    size_bytes: int = 0
+    failure: str = ""
+    shared: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if self.failure or not self.status:
+            Failure(self.failure)  # ValueError, which msgspec tells as its own
+
+
+class Ordered(msgspec.Struct, tag_field="kind", tag="purge", gc=False):
+    """A purge order was carried out. Fields as in `PurgeRecord`."""
+
+    seq: int
+    at: float
+    what: PurgeKind
+    value: str
+    soft: bool
 
 
 @dataclass(slots=True)
@@ -27,7 +82,7 @@ class Landed:
 
     seq: int
     at: float
-    record: FetchRecord
+    exchange: Exchange
 
 
 @dataclass(slots=True)
@@ -36,52 +91,66 @@ class Ended:
 
     seq: int
     at: float
-    record: FetchRecord
+    exchange: Exchange
 
 
-@dataclass(slots=True)
-class Ordered:
-    """A purge order was carried out."""
-
-    seq: int
-    at: float
-    record: PurgeRecord
-
-
+Line = Requested | Exchange | Ordered
 Event = Requested | Landed | Ended | Ordered
 
+_LINES: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
-def read_trace(path: Path) -> list[Event]:
-    """All events of one node's file, in order. BadTrace names the line.
+
+def read_trace(path: Path, *, read: Callable[[int], None] | None = None) -> list[Event]:
+    """All events of one node's file, in order. BadTrace names the line. `read` is told of bytes as they are read.
 
     A last line without its newline was being written when the node was killed: it is left out.
     """
-    records: list[Record] = []
+    return events_of(_lines(path, read))
+
+
+def _lines(path: Path, read: Callable[[int], None] | None) -> Iterator[Line]:
+    first, rest = 1, b""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                if read is not None:
+                    read(len(chunk))
+                whole, newline, rest_of_chunk = chunk.rpartition(b"\n")
+                if not newline:
+                    rest += chunk
+                    continue
+                whole, rest = rest + whole, rest_of_chunk
+                yield from _decoded(whole, path, first)
+                first += whole.count(b"\n") + 1
     except OSError as error:
         raise BadTrace(f"{path}: {error.strerror}") from error
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            records.append(from_json(json.loads(line), number))
-        except json.JSONDecodeError as error:
-            raise BadTrace(f"{path}: line {number}: not JSON: {error.msg}") from error
-        except Unreadable as error:
-            raise BadTrace(f"{path}: {error}") from error
-    return events_of(records)
 
 
-def events_of(records: Iterable[Record]) -> list[Event]:
-    """A fetch is two events; everything is ordered by the number the live machine gave it."""
+def _decoded(lines: bytes, path: Path, first: int) -> list[Line]:
+    """All at once; when that fails, one by one to find the line that is none."""
+    try:
+        return _LINES.decode_lines(lines)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        for number, line in enumerate(lines.split(b"\n"), start=first):
+            if not line.strip():
+                continue  # passed over before, too
+            try:
+                _LINES.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                kind = "no record" if isinstance(error, msgspec.ValidationError) else "not JSON"
+                raise BadTrace(f"{path}: line {number}: {kind}: {error}") from error
+        raise
+
+
+def events_of(lines: Iterable[Line]) -> list[Event]:
+    """An exchange is two events; everything is ordered by the number the live machine gave it."""
     events: list[Event] = []
-    for record in records:
-        if isinstance(record, RequestRecord):
-            events.append(Requested(record.seq, record.at, record))
-        elif isinstance(record, PurgeRecord):
-            events.append(Ordered(record.seq, record.at, record))
+    for line in lines:
+        if isinstance(line, Exchange):
+            events.append(Landed(line.landed_seq, line.landed_at, line))
+            if line.ended_seq:
+                events.append(Ended(line.ended_seq, line.ended_at, line))
         else:
-            events.append(Landed(record.landed_seq, record.landed_at, record))
-            if record.ended_seq:
-                events.append(Ended(record.ended_seq, record.ended_at, record))
-    events.sort(key=lambda event: event.seq)
+            events.append(line)
+    events.sort(key=attrgetter("seq"))
     return events

@@ -4,6 +4,16 @@ A leaf that every package may import and that imports none of ours.
 """
 
 from units.model import Settings
-from units.quantities import BitsPerSecond, Bytes, Glob, ListenAddress, Seconds, split_address
+from units.quantities import BitsPerSecond, Bytes, Glob, ListenAddress, Seconds, Share, is_loopback, split_address
 
-__all__ = ["BitsPerSecond", "Bytes", "Glob", "ListenAddress", "Seconds", "Settings", "split_address"]
+__all__ = [
+    "BitsPerSecond",
+    "Bytes",
+    "Glob",
+    "ListenAddress",
+    "Seconds",
+    "Settings",
+    "Share",
+    "is_loopback",
+    "split_address",
+]

@@ -4,6 +4,7 @@ Each type reads text or a bare number and prints itself as text in `model_dump(m
 """
 
 import re
+from ipaddress import ip_address
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -80,6 +81,24 @@ def write_bits_per_second(value: int) -> str:
     return _write(value, {unit: factor for unit, factor in _BITS.items() if unit.endswith("bit")})
 
 
+def read_share(value: Any) -> float:
+    wanted = 'a share such as "0.1%" or 0.001'
+    if isinstance(value, str):
+        number, percent, rest = value.strip().partition("%")
+        if not percent or rest:
+            raise ValueError(f"wanted {wanted}")
+        share = _read(number, {}, wanted) / 100
+    else:
+        share = _read(value, {}, wanted)
+    if share > 1:
+        raise ValueError(f"wanted {wanted}, not more than the whole")
+    return share
+
+
+def write_share(value: float) -> str:
+    return f"{value * 100:g}%"
+
+
 def split_address(address: str) -> tuple[str, int]:
     """`"127.0.0.1:8080"` or `"[::1]:8080"` -> (host, port); ValueError says what was wanted."""
     host, _, port = address.rpartition(":")
@@ -87,6 +106,15 @@ def split_address(address: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError('wanted an address such as "127.0.0.1:8080" (port 0: any free port)')
     return host, int(port)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a listener on `address` is reached from this machine only; a name other than localhost is not."""
+    host, _ = split_address(address)
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _check_address(value: str) -> str:
@@ -117,6 +145,12 @@ BitsPerSecond = Annotated[
     BeforeValidator(read_bits_per_second),
     PlainSerializer(write_bits_per_second, return_type=str, when_used="json"),
     WithJsonSchema({"type": ["string", "integer"], "title": "bit rate", "examples": ["600kbit", "4Mbit"]}),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(read_share),
+    PlainSerializer(write_share, return_type=str, when_used="json"),
+    WithJsonSchema({"type": ["string", "number"], "title": "share", "examples": ["0.1%", "40%"]}),
 ]
 ListenAddress = Annotated[str, BeforeValidator(_check_address), Field(examples=["127.0.0.1:8080"])]
 Glob = Annotated[str, BeforeValidator(_check_glob), Field(examples=["*.m3u8", "/live/*"])]

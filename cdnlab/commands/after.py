@@ -58,9 +58,12 @@ def replay(
 
 
 def doctor(
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings whose geo databases to look at; cdn.toml if it is here.")
+    ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Say what this machine has, and what to do about what is missing."""
     from cdnlab.doctor import run
 
-    return run(as_json=as_json)
+    return run(config, as_json=as_json)

@@ -1,9 +1,12 @@
 """`explain`, `purge`, `sign`: asking a cluster that runs, one URL at a time."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+PurgeOrder = Literal["shields-first", "edges-first", "together"]
+"""The values of `cdnlab.asking.Order`, which is imported when a purge runs."""
 
 RUNS = typer.Option("--runs", help="Where the run folders are; the newest that still runs is asked.")
 NODE = typer.Option("--node", help="The node to ask; by default the one the URL names.")
@@ -12,7 +15,10 @@ JSON = typer.Option("--json", help="JSON, for scripts.")
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="Example: [bold]cdnlab explain http://127.0.0.1:8081/live/multivariant.m3u8[/]")(explain)
+    app.command(
+        epilog="Examples: [bold]cdnlab explain http://127.0.0.1:8081/live/multivariant.m3u8[/]    "
+        "[bold]cdnlab explain /live/480p/media.m3u8 --node fra -H 'Range: bytes=0-99'[/]"
+    )(explain)
     app.command(
         epilog="Examples: [bold]cdnlab purge http://127.0.0.1:8081/live/480p/media.m3u8[/]    "
         "[bold]cdnlab purge --key live --soft[/]"
@@ -27,15 +33,16 @@ def explain(
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", help="A field of the request, such as 'Range: bytes=0-99'.")
     ] = None,
-    client: Annotated[str | None, typer.Option("--from", help="The viewer's IP address.")] = None,
+    method: Annotated[str, typer.Option("--method", help="The request's method.")] = "GET",
+    client: Annotated[str | None, typer.Option("--client-ip", "--from", help="The viewer's IP address.")] = None,
     runs: Annotated[Path, RUNS] = Path("runs"),
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Ask an edge what it would do with a URL now, and why."""
     from cdnlab import asking
 
-    headers = [*(header or ()), *([] if client is None else [f"{asking.CLIENT_IP}: {client}"])]
-    return asking.explain(asking.find(url, node=node, admin=admin, runs=runs), url, headers, as_json=as_json)
+    listener = asking.find(url, node=node, admin=admin, runs=runs)
+    return asking.explain(listener, url, header or [], method=method, client_ip=client, as_json=as_json)
 
 
 def purge(
@@ -43,7 +50,10 @@ def purge(
     key: Annotated[str | None, typer.Option("--key", help="Purge every response with this surrogate key.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Purge all there is.")] = False,
     soft: Annotated[bool, typer.Option("--soft", help="Make it stale instead of removing it.")] = False,
-    node: Annotated[str | None, typer.Option("--node", help="Only this node; by default all, shields first.")] = None,
+    node: Annotated[str | None, typer.Option("--node", help="Only this node; by default all.")] = None,
+    order: Annotated[
+        PurgeOrder, typer.Option("--order", help="Which nodes first; only shields-first is safe.")
+    ] = "shields-first",
     admin: Annotated[str | None, ADMIN] = None,
     runs: Annotated[Path, RUNS] = Path("runs"),
     as_json: Annotated[bool, JSON] = False,
@@ -51,20 +61,46 @@ def purge(
     """Purge stored responses by URL, by surrogate key, or all of them, on every node."""
     from cdnlab import asking
 
-    order = asking.purge_order(url=url, key=key, everything=everything, soft=soft)
-    return asking.purge(asking.find_all(node=node, admin=admin, runs=runs), order, as_json=as_json)
+    what = asking.purge_order(url=url, key=key, everything=everything, soft=soft)
+    nodes = asking.find_all(node=node, admin=admin, runs=runs)
+    return asking.purge(asking.ordered(nodes, asking.Order(order)), what, as_json=as_json)
 
 
 def sign(
     url: Annotated[str, typer.Argument(help="The URL a viewer will ask for.")],
     config: Annotated[Path, typer.Option("--config", help="The settings file with the token.")] = Path("cdn.toml"),
-    valid_for: Annotated[str, typer.Option("--for", help="How long the URL is good.")] = "1h",
+    ttl: Annotated[str, typer.Option("--ttl", "--for", help="How long the URL is good.")] = "1h",
+    starts_in: Annotated[
+        str | None, typer.Option("--starts-in", help="It is not good before so long from now.")
+    ] = None,
+    path: Annotated[str | None, typer.Option("--path", help="What it is good for: a glob such as '/live/*'.")] = None,
+    ip: Annotated[str | None, typer.Option("--ip", help="The address (or network) it is good for.")] = None,
+    country: Annotated[list[str] | None, typer.Option("--country", help="A country it is good for; repeat it.")] = None,
     token: Annotated[
         str | None, typer.Option("--token", help="Sign with this \\[token.NAME] whatever the behaviors ask.")
     ] = None,
+    scheme: Annotated[
+        str | None, typer.Option("--scheme", help="Without settings: fastly, cloudfront, akamai, jwt or cat.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="The file with the key that signs.")] = None,
+    key_id: Annotated[str | None, typer.Option("--key-id", help="Its id: CloudFront's key-pair id, CAT's kid.")] = None,
+    param: Annotated[str | None, typer.Option("--param", help="With --scheme: the query parameter's name.")] = None,
+    hash_name: Annotated[
+        str | None, typer.Option("--hash", help="CloudFront's Hash-Algorithm: SHA1 or SHA256.")
+    ] = None,
+    cookies: Annotated[
+        bool, typer.Option("--cookies", help="Print a Cookie field's value instead of the URL.")
+    ] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Sign a URL with the token its behavior asks for."""
+    """Sign a URL: with the token its behavior asks for, or by a scheme and a key."""
     from cdnlab import signing
+    from cdnlab.errors import BadUsage
 
-    return signing.run(url, config=config, valid_for=valid_for, token=token, as_json=as_json)
+    if hash_name not in (None, "SHA1", "SHA256"):
+        raise BadUsage(f"--hash: found {hash_name!r}, wanted SHA1 or SHA256")
+    flags = signing.Flags(
+        config, token, scheme, key, key_id, param, ttl, starts_in, path, ip, tuple(country or ()), hash_name, cookies,
+        as_json,
+    )  # fmt: skip
+    return signing.run(url, flags)

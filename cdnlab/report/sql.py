@@ -9,7 +9,7 @@ COLUMNS = {
     "status": "INTEGER", "outcome": "VARCHAR", "cause": "VARCHAR", "behavior": "VARCHAR",
     "object_class": "VARCHAR", "rendition": "VARCHAR", "bytes_sent": "BIGINT", "ttfb_ms": "DOUBLE",
     "duration_ms": "DOUBLE", "country": "VARCHAR", "reason": "VARCHAR", "fetch": "BIGINT",
-    "from_node": "VARCHAR", "aborted": "BOOLEAN", "session": "VARCHAR", "purpose": "VARCHAR",
+    "from_node": "VARCHAR", "aborted": "BOOLEAN", "session": "VARCHAR", "block": "INTEGER", "purpose": "VARCHAR",
     "sent_at": "DOUBLE", "landed_at": "DOUBLE", "ended_at": "DOUBLE", "size_bytes": "BIGINT",
     "failure": "VARCHAR", "what": "VARCHAR", "value": "VARCHAR", "soft": "BOOLEAN", "purged": "BIGINT",
 }  # fmt: skip
@@ -32,7 +32,9 @@ SELECT
     outcome NOT IN ('pass', 'refused')           AS is_cacheable,
     coalesce(from_node, '') = ''                 AS by_viewer
 FROM records
-WHERE kind = 'request' AND node IS NOT NULL AND "at" IS NOT NULL AND status IS NOT NULL AND outcome IS NOT NULL
+-- A node's requests of itself, for the blocks of a slice, are no one's requests.
+WHERE kind = 'request' AND block IS NULL
+    AND node IS NOT NULL AND "at" IS NOT NULL AND status IS NOT NULL AND outcome IS NOT NULL
     AND object_class IS NOT NULL AND bytes_sent IS NOT NULL AND ttfb_ms IS NOT NULL;
 
 CREATE VIEW fetched AS

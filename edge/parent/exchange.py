@@ -67,12 +67,14 @@ class Incoming:
 class Exchange:
     """A response whose final head has come. It must be closed, read to its end or not."""
 
-    __slots__ = ("_incoming", "_release", "head")
+    __slots__ = ("_incoming", "_release", "head", "parent")
 
     def __init__(self, head: ResponseHead, incoming: Incoming, release: Callable[[], None]) -> None:
         self.head = head
         self._incoming = incoming
         self._release: Callable[[], None] | None = release
+        self.parent = ""
+        """URL of the parent that answered, where there are several."""
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes, content and unknown transfer codings untouched, trailers dropped.

@@ -24,9 +24,10 @@ from edge.errors import UpstreamFailed
 from edge.parent.deadline import Deadline
 from edge.parent.exchange import Incoming, OnInterim, close_body
 from edge.parent.head import HEAD_LIMIT_BYTES, NotHttp, ReceivedHead, read_head
-from edge.settings import Timeouts
 from policy.messages import ResponseHead
 from policy.plan import Failure
+from policy.profile import Waits
+from policy.retrying import Reach
 
 _CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -48,9 +49,9 @@ class Http1Connection(asyncio.Protocol):
     incoming: Incoming
     _head: "asyncio.Future[ResponseHead]"
 
-    def __init__(self, timeouts: Timeouts, keep_alive: float, gone: "Callable[[Http1Connection], None]") -> None:
+    def __init__(self, waits: Waits, keep_alive: float, gone: "Callable[[Http1Connection], None]") -> None:
         """`keep_alive`: seconds it may rest between two exchanges; `gone` hears when it is closed."""
-        self._timeouts = timeouts
+        self._waits = waits
         self._keep_alive = keep_alive
         self._gone = gone
         self._loop = asyncio.get_running_loop()
@@ -96,7 +97,7 @@ class Http1Connection(asyncio.Protocol):
         self._transport.write(head)
         if body is None:
             self._sending = None
-            self._wait(self._timeouts.first_byte, Failure.FIRST_BYTE_TIMEOUT)
+            self._wait(self._waits.first_byte, Failure.FIRST_BYTE_TIMEOUT)
         else:
             self._deadline.clear()
             self._sending = asyncio.create_task(self._send(body, body_length))
@@ -129,16 +130,16 @@ class Http1Connection(asyncio.Protocol):
             self._break(UpstreamFailed(Failure.INTERNAL, f"the request body: {error!r}"), error)
         else:
             if not self._head.done():
-                self._wait(self._timeouts.first_byte, Failure.FIRST_BYTE_TIMEOUT)
+                self._wait(self._waits.first_byte, Failure.FIRST_BYTE_TIMEOUT)
             elif not self.incoming.ended:
-                self._wait(self._timeouts.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
+                self._wait(self._waits.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
         finally:
             await close_body(body)
 
     async def _written(self, writable: "asyncio.Future[None]") -> None:
         """Wait until the parent reads on; once it answers, the answer's own deadline rules."""
         if not self._head.done():
-            self._wait(self._timeouts.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
+            self._wait(self._waits.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
         await writable
         if not self._head.done():
             self._deadline.clear()  # how long the next chunk takes is the viewer's affair
@@ -257,7 +258,7 @@ class Http1Connection(asyncio.Protocol):
                 return False
         if self._sending is None or self._sending.done():
             # 102 says that it goes on working: the wait begins again, and the size limit bounds how often.
-            self._wait(self._timeouts.first_byte, Failure.FIRST_BYTE_TIMEOUT)
+            self._wait(self._waits.first_byte, Failure.FIRST_BYTE_TIMEOUT)
         return True
 
     def _begin_body(self, received: ReceivedHead, data: bytes) -> None:
@@ -343,13 +344,13 @@ class Http1Connection(asyncio.Protocol):
                 self._deadline.clear()  # the viewer is slow, not the parent
                 self._transport.pause_reading()
         else:
-            self._wait(self._timeouts.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
+            self._wait(self._waits.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
 
     def _consumed(self, size: int) -> None:
         if self._paused and self.incoming.queued_bytes < WINDOW_BYTES // 2:
             self._resume()
             if not self.closed and not self.incoming.ended:
-                self._wait(self._timeouts.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
+                self._wait(self._waits.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
 
     def _resume(self) -> None:
         self._paused = False
@@ -370,6 +371,10 @@ class Http1Connection(asyncio.Protocol):
         if cause is not None:
             failure.__cause__ = cause
         if not self._head.done():
+            if self.got_bytes:
+                failure.reach = Reach.ANSWERED
+            elif self.used and failure.why is Failure.RESET:
+                failure.reach = Reach.DROPPED
             self._head.set_exception(failure)
             self._head.exception()  # retrieved: its asker may just have been cancelled
         if not self.incoming.ended and self.incoming.failure is None:

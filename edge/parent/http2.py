@@ -23,9 +23,10 @@ from edge.parent.h2_library import H2
 from edge.parent.head import FIELD_LIMIT, HEAD_LIMIT_BYTES
 from edge.parent.slots import Slots
 from edge.parent.stream import Stream
-from edge.settings import Timeouts
 from policy.messages import HOP_BY_HOP, Headers, Lines, RequestHead, ResponseHead
 from policy.plan import Failure
+from policy.profile import Waits
+from policy.retrying import Reach
 
 CONNECTION_WINDOW_BYTES = 16 * 2**20
 """Of the connection, beyond the streams' own: it limits what is under way at once. Chromium takes 15 MiB."""
@@ -38,11 +39,11 @@ class Http2Connection(asyncio.Protocol):
     """One connection, and the exchanges on it."""
 
     def __init__(
-        self, timeouts: Timeouts, keep_alive: float, scheme: str, authority: str,
+        self, waits: Waits, keep_alive: float, scheme: str, authority: str,
         gone: "Callable[[Http2Connection], None]",
     ) -> None:  # fmt: skip
         """`keep_alive`: seconds it may rest without a stream; `gone` hears when it is closed."""
-        self.timeouts = timeouts
+        self.waits = waits
         self.bytes_received = 0
         self.slots = Slots(0)  # none before the parent's settings have come
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -70,29 +71,34 @@ class Http2Connection(asyncio.Protocol):
         body_length: int | None,
         on_interim: OnInterim | None,
     ) -> Exchange:
-        """Ask on a stream of its own; UpstreamFailed, or Unprocessed where asking again harms nobody."""
+        """Ask on a stream of its own; UpstreamFailed says how far it came."""
         lines = request_lines(request, self._scheme, self._authority, body_length if body is not None else None)
         used = self.bytes_received > 0 and self._h2.highest_outbound_stream_id > 0
         try:
-            await self.slots.take(self.timeouts.connect)
+            await self.slots.take(self.waits.connect)
         except TimeoutError:
-            raise UpstreamFailed(Failure.CONNECT_TIMEOUT, "no stream came free") from None
+            raise UpstreamFailed(Failure.CONNECT_TIMEOUT, "no stream came free", Reach.QUEUED) from None
         stream = Stream(self, request.method, on_interim)
         try:
             self._open_stream(stream, lines, ends=body is None)
             if body is None:
-                stream.wait(self.timeouts.first_byte, Failure.FIRST_BYTE_TIMEOUT)
+                stream.wait(self.waits.first_byte, Failure.FIRST_BYTE_TIMEOUT)
             else:
                 stream.sending = asyncio.create_task(self._send(stream, body, body_length))
             head = await stream.head
         except BaseException as error:
             self._close_stream(stream)
             if isinstance(error, UpstreamFailed):
-                silent = error.why is Failure.RESET and used and self.bytes_received == stream.seen_bytes
-                if stream.unprocessed or silent:
-                    raise Unprocessed(error.why, error.detail, certain=stream.unprocessed) from error
+                error.reach = self._reach(stream, error.why, used=used)
             raise
         return Exchange(head, stream.incoming, lambda: self._close_stream(stream))
+
+    def _reach(self, stream: Stream, why: Failure, *, used: bool) -> Reach:
+        if stream.unprocessed:
+            return Reach.REFUSED
+        if why is Failure.RESET and used and self.bytes_received == stream.seen_bytes:
+            return Reach.DROPPED
+        return Reach.ANSWERED if stream.head_bytes else Reach.SENT
 
     def _open_stream(self, stream: Stream, lines: list[tuple[bytes, bytes]], *, ends: bool) -> None:
         if not self.open:
@@ -147,14 +153,14 @@ class Http2Connection(asyncio.Protocol):
             self.cut(stream, Failure.INTERNAL, f"the request body: {error!r}")
         else:
             if not stream.head.done():
-                stream.wait(self.timeouts.first_byte, Failure.FIRST_BYTE_TIMEOUT)
+                stream.wait(self.waits.first_byte, Failure.FIRST_BYTE_TIMEOUT)
         finally:
             await close_body(body)
 
     async def _window(self, stream: Stream) -> None:
         """Wait until the parent takes more of the body; once it answers, the answer's own deadline rules."""
         if not stream.head.done():
-            stream.wait(self.timeouts.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
+            stream.wait(self.waits.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
         stream.may_send = asyncio.get_running_loop().create_future()
         await stream.may_send
         if not stream.head.done():
@@ -307,7 +313,7 @@ class Http2Connection(asyncio.Protocol):
                 self.cut(stream, Failure.INTERNAL, f"an interim response: {error!r}")
                 return
         if not stream.over and (stream.sending is None or stream.sending.done()):
-            stream.wait(self.timeouts.first_byte, Failure.FIRST_BYTE_TIMEOUT)
+            stream.wait(self.waits.first_byte, Failure.FIRST_BYTE_TIMEOUT)
 
     def _on_head(self, stream_id: int, fields: list[tuple[bytes, bytes]]) -> None:
         stream = self._streams.get(stream_id)
@@ -404,21 +410,13 @@ class Http2Connection(asyncio.Protocol):
         self.leave()
 
 
-class Unprocessed(UpstreamFailed):
-    """A failure after which the request may be asked again elsewhere."""
-
-    def __init__(self, why: Failure, detail: str, *, certain: bool) -> None:
-        """`certain`: the parent says so; else a kept connection died before it said anything (RFC 9110 §9.2.2)."""
-        super().__init__(why, detail)
-        self.certain = certain
-
-
 def request_lines(
     request: RequestHead, scheme: str, authority: str, body_length: int | None
 ) -> list[tuple[bytes, bytes]]:
     """A request as HTTP/2 writes it: pseudo-fields first, no fields of HTTP/1.1's connections (RFC 9113 §8.2.2, §8.3).
 
-    UpstreamFailed if it holds characters HTTP cannot carry.
+    UpstreamFailed if it holds characters HTTP cannot carry: the library lets them pass, and a parent that speaks
+    HTTP/1.1 behind itself would read a line break as a field, or a request, of the viewer's own making (§10.3).
     """
     lines = [(":method", request.method), (":scheme", scheme), (":authority", authority), (":path", request.target)]
     for name, value in request.headers.lines:
@@ -426,10 +424,11 @@ def request_lines(
             lines.append((name, value))
     if body_length is not None:
         lines.append(("content-length", str(body_length)))
-    try:
+    text = "\n".join([f"{name}:{value}" for name, value in lines])
+    one_each = text.count("\n") == len(lines) - 1 and not ("\r" in text or "\0" in text)
+    if one_each and " " not in request.method and " " not in request.target and (text.isascii() or max(text) <= "\xff"):
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines]
-    except UnicodeEncodeError:
-        raise UpstreamFailed(Failure.GARBAGE, "the request holds characters HTTP cannot carry") from None
+    raise UpstreamFailed(Failure.GARBAGE, "the request holds characters HTTP cannot carry")
 
 
 def _name(code: int) -> str:

@@ -24,9 +24,18 @@ class Slots:
         self._limit = limit
         self._wake()
 
+    @property
+    def free(self) -> bool:
+        """Whether a place could be had at once."""
+        return self.taken < self._limit and not self._waiting
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
     async def take(self, seconds: float) -> None:
         """A place, or TimeoutError after so many seconds; cancelled or late, it leaves none taken."""
-        if self.taken < self._limit and not self._waiting:
+        if self.free:
             self.taken += 1
             return
         loop = asyncio.get_running_loop()

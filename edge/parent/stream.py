@@ -52,7 +52,7 @@ class Stream:
         if self.over:
             return
         if self.incoming.queued_bytes < WINDOW_BYTES // 2:
-            self.wait(self.connection.timeouts.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
+            self.wait(self.connection.waits.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
         else:
             self.deadline.clear()
 

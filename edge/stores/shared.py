@@ -18,7 +18,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -29,7 +29,6 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from edge.clock import Clock
 from edge.stores.breaker import Breaker
 from edge.stores.parcel import VERSION, pack, unpack
 from policy.index import Entry, selecting_fields
@@ -77,7 +76,9 @@ class Found:
 class SharedTier:
     """One node's way to the tier. Nothing here raises."""
 
-    def __init__(self, url: str, *, rules: str, name: str, clock: Clock, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self, url: str, *, rules: str, name: str, clock: Callable[[], float], breaker: Breaker | None = None
+    ) -> None:
         """`url`: "redis://[user:password@]host[:port][/db]", or "rediss://" over TLS."""
         parts = urlsplit(url)
         self._cache = RedisCache(

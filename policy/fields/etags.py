@@ -11,6 +11,10 @@ def is_strong(tag: str) -> bool:
     return _TAG.fullmatch(tag) is not None and not tag.startswith("W/")
 
 
+def is_weak(tag: str) -> bool:
+    return _TAG.fullmatch(tag) is not None and tag.startswith("W/")
+
+
 def weakly_equal(one: str, other: str) -> bool:
     """Same opaque part, weak or not. A malformed tag equals only itself."""
     return one.removeprefix("W/") == other.removeprefix("W/")

@@ -69,6 +69,17 @@ def spans(text: str, length: int) -> tuple[Span, ...] | None:
     return tuple(merged)
 
 
+def in_order(text: str, length: int) -> bool:
+    """Whether the ranges `text` asks for stand as they lie, none reaching into the next."""
+    reached = 0
+    for first, last in specs(text):
+        start = max(0, length - (last or 0)) if first is None else first
+        if start < reached:
+            return False
+        reached = length if first is None or last is None else last + 1
+    return True
+
+
 @dataclass(slots=True, frozen=True)
 class ContentRange:
     """Which bytes a 206 carries, of how many; `total` None where the origin says `*`."""

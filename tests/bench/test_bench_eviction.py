@@ -11,7 +11,7 @@ from policy.lifetime import Lifetime
 from policy.messages import Headers
 
 POLICIES: list[Eviction] = ["lru", "lfu", "fifo", "sieve", "s3-fifo"]
-LIFE = Lifetime(0.0, 0.0, 0.0, 0.0, 0.0, "max-age")
+LIFE = Lifetime(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "max-age")
 SLOTS = 10_000
 
 

@@ -10,14 +10,17 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import pytest
 import uvloop
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from edge.settings import Timeouts
 from edge.upstream import Upstream
 from policy.messages import Headers, RequestHead
+from policy.profile import RFC9111
 
 ORIGIN = textwrap.dedent('''
     """Answers every request head with the bytes of its path, at once and without looking at anything else."""
@@ -39,6 +42,27 @@ ORIGIN = textwrap.dedent('''
     uvloop.run(main())
 ''')  # fmt: skip
 
+HTTP2_ORIGIN = textwrap.dedent('''
+    """Answers with 1.2 kB over HTTP/2, by hypercorn."""
+    import asyncio, logging, sys, uvloop
+    from listening import Listener, bind, url_of
+    FIELDS = [(b"content-type", b"video/mp4"), (b"cache-control", b"public, max-age=31536000, immutable"), (b"etag", b'"abc"'),
+              (b"surrogate-key", b"live live/720p segment"), (b"access-control-allow-origin", b"*"),
+              (b"last-modified", b"Mon, 23 Nov 2026 09:11:01 GMT"), (b"content-length", b"1200")]
+    async def app(scope, receive, send):
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": FIELDS})
+            await send({"type": "http.response.body", "body": bytes(1200)})
+    async def main():
+        listener = bind("127.0.0.1:0", "bench")
+        print(url_of(listener).rpartition(":")[2], flush=True)
+        front = Listener(app, logging.getLogger("bench"), date_header=False)
+        await front.start(listener)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        await front.close()
+    uvloop.run(main())
+''')  # fmt: skip
+
 REQUEST = Headers(
     [
         ("user-agent", "a player/1.0"), ("accept", "*/*"), ("accept-encoding", "gzip, br"),
@@ -47,12 +71,24 @@ REQUEST = Headers(
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def origin() -> Iterator[str]:
-    with subprocess.Popen([sys.executable, "-c", ORIGIN], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+@contextmanager
+def running(program: str) -> Iterator[str]:
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdin is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
         process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[str]:
+    with running(ORIGIN) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def http2_origin() -> Iterator[str]:
+    with running(HTTP2_ORIGIN) as url:
+        yield url
 
 
 def cpu_s() -> float:
@@ -60,9 +96,9 @@ def cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def fetch(url: str, path: str, size: int, count: int, under_way: int = 16) -> float:
+async def fetch(url: str, path: str, size: int, count: int, under_way: int = 16, http: Any = "1.1") -> float:
     """CPU seconds of one fetch."""
-    upstream = Upstream(url, Timeouts(), under_way)
+    upstream = Upstream(url, RFC9111.waits, under_way, http=http)
     left = count
 
     async def asker() -> None:
@@ -137,6 +173,14 @@ def test_a_small_fetch(benchmark: BenchmarkFixture, origin: str, way: str) -> No
 @pytest.mark.benchmark(group="fetch-1.2kB")
 def test_a_small_chunked_fetch(benchmark: BenchmarkFixture, origin: str) -> None:
     used = benchmark.pedantic(lambda: uvloop.run(fetch(origin, "/c", 1200, 5000)), rounds=5, warmup_rounds=1)
+    benchmark.extra_info["cpu_us_a_fetch"] = round(used * 1e6, 1)
+
+
+@pytest.mark.benchmark(group="fetch-1.2kB")
+def test_a_small_fetch_over_http2(benchmark: BenchmarkFixture, http2_origin: str) -> None:
+    """Nearly all of it is the library's: frames, header compression, checks of every field."""
+    run = partial(fetch, http2_origin, "/s", 1200, 1500, http="2")
+    used = benchmark.pedantic(lambda: uvloop.run(run()), rounds=5, warmup_rounds=1)
     benchmark.extra_info["cpu_us_a_fetch"] = round(used * 1e6, 1)
 
 

@@ -4,9 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from mmdb_writer import MMDBWriter
 
 COMMANDS = (
     "up", "demo", "edge", "origin", "transcode", "init", "schema",
@@ -67,7 +70,7 @@ BAD = [  # given                                                    then: words 
     (["load"], ["no cluster is running"]),
     (["load", "--edge", "fra"], ["--edge", "name=url"]),
     (["sign", "http://127.0.0.1/x", "--config", "two.toml"], ["no token is asked of /x"]),
-    (["sign", "/x", "--config", "two.toml", "--for", "ever"], ["--for: found 'ever'", "a duration"]),
+    (["sign", "/x", "--config", "two.toml", "--for", "ever"], ["--ttl: found 'ever'", "a duration"]),
     (["sign", "/x", "--config", "two.toml", "--token", "viewr"], ["--token: found 'viewr'"]),
     (["demo", "--duration", "soon"], ["--duration: found 'soon'"]),
 ]
@@ -104,7 +107,8 @@ def test_init_writes_once(tmp_path: Path) -> None:
 
 
 def test_a_signed_url_opens_the_gate_it_is_for(tmp_path: Path) -> None:
-    from policy.token import FastlyToken, Verdict
+    from policy.messages import target_of
+    from policy.token import FastlyToken
 
     (tmp_path / "cdn.toml").write_text('[[behavior]]\npath="*"\ntoken="v"\n[token.v]\nkey="${KEY}"\nparam="t"\n')
     done = cdnlab(
@@ -114,9 +118,14 @@ def test_a_signed_url_opens_the_gate_it_is_for(tmp_path: Path) -> None:
     base, _, query = told["url"].partition("?")
     assert base == "http://h:1/live/multivariant.m3u8"
     token = FastlyToken("c2VjcmV0", param="t")
-    assert token.check("/live/multivariant.m3u8", query, told["expires_at"] - 1) is Verdict.GOOD
-    assert token.check("/live/multivariant.m3u8", query, told["expires_at"]) is Verdict.EXPIRED
-    assert token.check("/live/other.m3u8", query, told["expires_at"] - 1) is Verdict.FORGED
+    assert token.check(target_of(told["url"]), told["expires_at"] - 1) is None
+    for url, now, why in (
+        (told["url"], told["expires_at"], "expired"),
+        (f"http://h:1/live/other.m3u8?{query}", told["expires_at"] - 1, "signature does not match"),
+    ):
+        denial = token.check(target_of(url), now)
+        assert denial is not None
+        assert denial.verdict.value == why
     unset = cdnlab("sign", "/x", cwd=tmp_path)
     assert unset.returncode == 2
     assert "cdn.toml:5:1: token.v.key" in unset.stderr
@@ -171,6 +180,27 @@ def test_doctor_as_json(tmp_path: Path) -> None:
     assert found["ffmpeg"]["found"]
     assert found["NVENC"]["verdict"] in ("good", "less")
     assert found["NVENC"]["found"] == "ten frames encoded" or found["NVENC"]["found"].startswith("refused: ")
+
+
+def test_doctor_tells_which_geo_databases_are_asked_and_of_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> list[dict[str, str]]:
+        told = json.loads(cdnlab("doctor", "--json", cwd=tmp_path).stdout)
+        return [one for one in told if one["what"] == "geo"]
+
+    (by_default,) = found()
+    assert by_default["verdict"] == "good" and by_default["found"].startswith("iptocc 3.")
+    for name, built_at in (("old.mmdb", 1_600_000_000.0), ("new.mmdb", time.time())):
+        monkeypatch.setattr("mmdb_writer.time", SimpleNamespace(time=lambda at=built_at: at))
+        MMDBWriter(database_type="Test-Country").to_db_file(str(tmp_path / name))
+    (tmp_path / "cdn.toml").write_text('[geo]\ndatabases = ["old.mmdb", "new.mmdb", "iptocc"]')
+    old, new, last = found()
+    assert old["verdict"] == "less" and "(Test-Country, 2020-09-13)" in old["found"] and "newer" in old["advice"]
+    assert new["verdict"] == "good" and new["found"].startswith("new.mmdb") and last["found"].startswith("iptocc")
+    (tmp_path / "cdn.toml").write_text('[geo]\ndatabases = ["gone.mmdb"]')
+    (bad,) = found()
+    assert bad["verdict"] == "less" and "gone.mmdb, No such file" in bad["found"]
 
 
 def test_doctor_fails_when_something_required_is_missing(tmp_path: Path) -> None:

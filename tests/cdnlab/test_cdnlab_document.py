@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from mmdb_writer import MMDBWriter
 
 from cdnlab.document import Loaded, parse, read
 from cdnlab.errors import BadDocument, BadUsage
+from policy.service import Service
 
 KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 
@@ -38,7 +40,7 @@ BAD = [  # given                                                         then: l
     ('[[behavior]]\npath = "*"\ncache = "yes please"', "3:1", ['found "yes please"', "wanted true or false"]),
     ('[[behavior]]\nttl = { min = "1s" }', "1:1", ["behavior[0]: wanted the key 'path'"]),
     ('[[behavior]]\npath = "*"\ngeo = { allow = ["de"] }', "3:9", ["behavior[0].geo.allow", 'such as "DE"']),
-    ('[[behavior]]\npath = "*"\ngeo = { allow = ["DE"], deny = ["US"] }', "3:1", ["wanted allow or deny, not both"]),
+    ('[[behavior]]\npath = "*"\ngeo = { allow = ["DE"], deny = ["US"] }', "3:1", ["wanted countries in allow or in deny, not in both"]),
     ('[[node]]\nname = "a"\nmemory = "lots"', "3:1", ["node[0].memory", 'a size such as "64KiB"']),
     ('[[node]]\nname = "a"\nlisten = "8080"', "3:1", ["node[0].listen", 'an address such as "127.0.0.1:8080"']),
     ('[[node]]\nname = "a"\nmemory = "1MiB"\nlargest = "2MiB"', "1:1", ["wanted largest <= memory"]),
@@ -48,6 +50,19 @@ BAD = [  # given                                                         then: l
     ('[[node]]\nname = "a"\nshared = "memcached://x"', "3:1", ["node[0].shared", "redis://127.0.0.1:6379/0"]),
     ('[[node]]\nname = "a"\neviction = "mru"', "3:1", ["eviction", "s3-fifo"]),
     ('[[node]]\nname="a"\ndisk.path="c"\n[[node]]\nname="b"\ndisk.path="./c"', "6:6", ['"c"', "that a does not use"]),
+    ('[geo]\ncountries = { "203.0.113.0/24" = "Germany" }', "2:1", ["203.0.113.0/24 is in 'Germany'", '"DE" or "US-CA"']),
+    ('[geo]\nasns = { "203.0.113.0/24" = 0 }', "2:1", ["geo.asns", "such as 64500"]),
+    ('[geo]\nhosting = ["203.0.113.1/24"]', "2:1", ["geo.hosting", "host bits set", 'such as "203.0.113.0/24"']),
+    ('[geo]\ndatabases = ["iptocc", "gone.mmdb"]', "2:24", ["geo.databases[1]", "gone.mmdb", "No such file", "wanted an MMDB file"]),
+    # a rule about what nobody tells would never apply
+    ('[[behavior]]\npath = "*"\ngeo = { deny = ["KP", "US-CA"] }', "3:23", ["geo.deny[1]", '"US-CA"', "wanted what [geo] knows", "iptocc knows countries only"]),
+    ('[[behavior]]\npath = "*"\ngeo = { allow = ["AS64500"] }', "3:18", ["geo.allow[0]", "wanted what [geo] knows"]),
+    ('[[behavior]]\npath = "*"\ngeo = { anonymous = "deny" }', "3:9", ["geo.anonymous", "wanted what [geo] knows"]),
+    # a field about the viewer is the node's own
+    ('[[behavior]]\npath = "*"\nviewer_headers = ["CloudFront-Viewer-Country"]', "3:19", ["viewer_headers[0]", 'profile = "rfc9111" write']),
+    ('profile = "cloudfront"\n[[behavior]]\npath = "*"\nkey = { headers = ["CloudFront-Viewer-City"] }', "4:20", ["key.headers[0]", "a field that nodes with", "Did you mean 'cloudfront-viewer-country'"]),
+    ('[[node]]\nname = "a"\ntrusted = ["10.0.0.1/8"]', "3:1", ["node[0].trusted", "host bits set", 'such as "203.0.113.0/24"']),
+    ('[[node]]\nname = "a"\nclient_from = ["X-Real-IP"]', "3:16", ["node[0].client_from[0]", "X-Forwarded-For"]),
     ("[token.viewer]\nparam = 't'", "1:1", ["token.viewer", "wanted exactly one of key and key_file"]),
     ("[load]\nviewers = 0", "2:1", ["load.viewers", "found 0", "greater than or equal to 1"]),
     ("origin = 3", "1:1", ["origin: found 3", "wanted a table"]),
@@ -64,6 +79,11 @@ BAD = [  # given                                                         then: l
     ('[[node]]\nname="a"\nparent="ftp://x"', "3:1", ["an http:// or https:// URL"]),
     ('[[node]]\nname="a"\nparent="a"', "3:1", ["the loop a -> a"]),
     ('[[node]]\nname="a"\nparent="b"\n[[node]]\nname="b"\nparent="a"', "3:1", ["the loop a -> b -> a"]),
+    ('[[node]]\nname="a"\nfailover={to=["orgin"]}', "3:15", ['node[0].failover.to[0]', "Did you mean 'origin'?"]),
+    ('[[node]]\nname="a"\nfailover={to=["origin"]}', "3:15", ["a parent that is not named before"]),
+    ('[[node]]\nname="a"\nfailover={to=["b"]}\n[[node]]\nname="b"\nparent="a"', "3:15", ["the loop a -> b -> a"]),
+    ('[[node]]\nname="a"\nfailover={to=["http://b"], statuses=[418]}', "3:28", ["wanted some of 400, 403, 404, 416, 500, 502, 503, 504; not 418"]),
+    ('profile="cloudfront"\n[[node]]\nname="a"\nfailover={to=["http://b", "http://c"]}', "4:11", ["found 2 parents", "two members"]),
     ('[[behavior]]\npath="*"\ntoken="viewer"\n[token.viewers]\nkey="' + KEY + '"', "3:1", ["no [token.viewer]", "'viewers'?"]),
     ('[token.v]\nkey_file="no/such.key"', "2:1", ["no/such.key", "No such file", "/dev/urandom"]),
     ('[token.v]\nkey="not base64!"', "2:1", ["a shared secret in base64"]),
@@ -150,6 +170,17 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert document.service(document.nodes[0]).room == disk.size
 
 
+def test_geo_databases_are_files_beside_it_or_iptocc(tmp_path: Path) -> None:
+    MMDBWriter(database_type="Test-Country").to_db_file(str(tmp_path / "country.mmdb"))
+    text = '[[behavior]]\npath = "*"\ngeo = { deny = ["AS64500"] }\n[geo]\ndatabases = ["country.mmdb", "iptocc"]'
+    # A file may know operators: what it holds is not read through for that.
+    assert load(text, tmp_path).document.geo.databases == (str(tmp_path / "country.mmdb"), "iptocc")
+    (tmp_path / "country.mmdb").write_bytes(b"country,network\n")
+    (complaint,) = complaints_of(text, tmp_path)
+    assert complaint.startswith("cdn.toml:5:14: geo.databases[0]: found ")
+    assert "country.mmdb, which is none or is damaged, wanted an MMDB file" in complaint
+
+
 def test_the_origin_cuts_as_the_encoder_is_told() -> None:
     assert load('[[stream]]\nsegment="2s"').document.origin.segment == 2.0
 
@@ -172,3 +203,35 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'profile = "\xe9"')
     with pytest.raises(BadUsage, match="not UTF-8 at byte 11"):
         read(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('[control]\nlisten = "0.0.0.0:8400"', "secret_access_key and fastly_token of your own"),
+        ('[control]\nlisten = "[::]:0"\nsecret_access_key = "x"', "wanted fastly_token of your own"),
+        ('[[node]]\nname = "a"\nadmin = "0.0.0.0:8180"', "wanted an admin_token"),
+        ('[[node]]\nname = "a"\nadmin = "192.0.2.1:8180"', "wanted an admin_token"),
+    ],
+)
+def test_who_listens_beyond_loopback_asks_who_is_there(text: str, wanted: str) -> None:
+    with pytest.raises(BadDocument, match=wanted):
+        parse(text, file="cdn.toml", folder=Path(), environ={})
+
+
+def test_credentials_are_in_no_run_folder() -> None:
+    text = (
+        '[control]\nlisten = "0.0.0.0:8400"\nsecret_access_key = "s3cr3t"\nfastly_token = "s3cr3t"\n'
+        '[[node]]\nname = "a"\nadmin = "0.0.0.0:0"\nadmin_token = "s3cr3t"'
+    )
+    loaded = parse(text, file="cdn.toml", folder=Path(), environ={})
+    assert loaded.document.nodes[0].admin_token == "s3cr3t"
+    assert "s3cr3t" not in str(loaded.public())
+
+
+def test_a_behavior_with_a_policy_can_be_read_again_where_it_was_written_out() -> None:
+    """A node's process is given its settings as JSON, and a replay reads cdn.json."""
+    text = 'profile = "cloudfront"\n[[behavior]]\npath = "*"\ncache_policy = "CachingOptimized"\n[[node]]\nname = "a"'
+    document = parse(text, file="cdn.toml", folder=Path(), environ={}).document
+    written = document.service(document.nodes[0]).model_dump(mode="json")
+    assert Service.model_validate(written).behaviors == document.behaviors

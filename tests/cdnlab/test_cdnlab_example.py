@@ -1,5 +1,6 @@
 """The file that `cdnlab init` writes, the schema and the reference page: none may know more or less than the models."""
 
+import base64
 import json
 import re
 import tomllib
@@ -7,15 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import BaseModel
 
 from cdnlab import example, schema
+from cdnlab.control.settings import Control
 from cdnlab.document import Document, parse
-from cdnlab.schema import _table
-from edge.settings import Node
+from cdnlab.schema import models_of
+from edge.settings import Node, Whereabouts
 from loadtests.settings import Load
 from origin.settings import Origin
-from policy.service import Behavior, Token
+from policy.service import Behavior
+from policy.token.settings import Akamai, Cat, CloudFront, Fastly, Jwt
 from transcode.settings import Stream
 
 ROOT = Path(__file__).parent.parent.parent
@@ -26,8 +31,11 @@ def keys_of(model: type[BaseModel], path: str = "") -> set[str]:
     found = set()
     for name, info in model.model_fields.items():
         key = path + (info.alias or name)
-        inner, kind = _table(info.annotation)
-        found |= {key} if inner is None else keys_of(inner, f"{key}.{'NAME.' if kind == 'named' else ''}")
+        models, kind = models_of(info.annotation)
+        for inner in models:
+            found |= keys_of(inner, f"{key}.{'NAME.' if kind == 'named' else ''}")
+        if not models:
+            found.add(key)
     return found
 
 
@@ -36,8 +44,8 @@ def keys_in(data: Any, path: str = "") -> set[str]:
     for key, value in data.items():
         if path == "token.":
             key = "NAME"
-        # The table of countries is a value: its keys are the user's.
-        if isinstance(value, dict) and path + key != "geo.countries":
+        # The tables of networks and of keys are values: their keys are the user's.
+        if isinstance(value, dict) and path + key not in ("geo.countries", "geo.asns", "token.NAME.keys"):
             found |= keys_in(value, f"{path}{key}.")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for one in value:
@@ -48,8 +56,8 @@ def keys_in(data: Any, path: str = "") -> set[str]:
 
 
 def uncommented(text: str) -> str:
-    """With every `#key = value` made a setting; prose comments have a space after the #."""
-    return re.sub(r"(?m)^#(?=[a-z_]+ = )", "", text)
+    """With every `#key = value` and `#[table]` made a setting; prose comments have a space after the #."""
+    return re.sub(r"(?m)^#(?=[a-z_]+ = |\[)", "", text)
 
 
 def test_it_is_good_as_it_is() -> None:
@@ -61,12 +69,16 @@ def test_every_key_is_in_it_and_every_key_in_it_exists() -> None:
     assert keys_in(tomllib.loads(uncommented(example.text()))) == keys_of(Document)
 
 
-OPTIONS = [line for line in example.text().splitlines() if re.match(r"#[a-z_]+ = ", line)]
+TABLES = re.findall(r"(?m)^#\[.+\]\n(?:#.*\n)+", example.text())
+"""Tables that are comments as a whole."""
+
+ALONE = re.sub(r"(?m)^#\[.+\]\n(?:#.*\n)+", "", example.text())
+OPTIONS = [line for line in ALONE.splitlines() if re.match(r"#[a-z_]+ = ", line)]
 
 
 @pytest.mark.parametrize("line", OPTIONS, ids=[line.split(" = ")[0] for line in OPTIONS])
 def test_each_option_can_be_uncommented(line: str, tmp_path: Path) -> None:
-    text = example.text().replace(line, line[1:])
+    text = ALONE.replace(line, line[1:])
     if line.startswith("#key_file"):
         (tmp_path / "keys").mkdir()
         (tmp_path / "keys" / "viewer.b64").write_text("c2VjcmV0")
@@ -74,26 +86,71 @@ def test_each_option_can_be_uncommented(line: str, tmp_path: Path) -> None:
     parse(text, file="cdn.toml", folder=tmp_path, environ={})
 
 
+PUBLIC = rsa.generate_private_key(65537, 2048).public_key()
+KEYS = {
+    "keys/cloudfront.pem": PUBLIC.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
+    "keys/jwt.pem": PUBLIC.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
+    "keys/akamai.hex": "52a152a152a152a152a152a152a1",
+    "keys/cat.b64": base64.b64encode(bytes(32)).decode(),
+}
+
+
+@pytest.mark.parametrize("table", TABLES, ids=[table.splitlines()[0] for table in TABLES])
+def test_each_commented_table_can_be_uncommented(table: str, tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    for name, text in KEYS.items():
+        (tmp_path / name).write_text(text)
+    parse(example.text().replace(table, uncommented(table)), file="cdn.toml", folder=tmp_path, environ={})
+
+
 def test_a_commented_default_is_the_default() -> None:
     """Where a model has a default that can be written down, the comment shows that one."""
     models = {
         "stream": Stream,
         "behavior": Behavior,
-        "token.viewer": Token,
+        "token.viewer": Fastly,
+        "token.signed": CloudFront,
+        "token.edgeauth": Akamai,
+        "token.claims": Jwt,
+        "token.common": Cat,
         "node": Node,
         "origin": Origin,
+        "control": Control,
         "load": Load,
+        "geo": Whereabouts,
     }
-    required: dict[str, Any] = {"behavior": {"path": "*"}, "token.viewer": {"key": "c2VjcmV0"}, "node": {"name": "a"}}
-    samples = {"segment", "linger", "geo", "lifetimes", "storage"}  # left out, they follow something else
+    required: dict[str, Any] = {
+        "behavior": {"path": "*"},
+        "token.viewer": {"key": "c2VjcmV0"},
+        "token.signed": {"scheme": "cloudfront", "keys": {"K": "k.pem"}},
+        "token.edgeauth": {"scheme": "akamai", "key": "00"},
+        "token.claims": {"scheme": "jwt", "key": "k"},
+        "token.common": {"scheme": "cat", "key": "k"},
+        "node": {"name": "a"},
+    }
+    samples = {
+        "header",
+        "segment",
+        "timeouts",
+        "health",
+        "link",
+        "linger",
+        "geo",
+        "lifetimes",
+        "storage",
+        "asns",
+        "client_from",
+        "purge_requests",
+    }  # left out, they follow something else
     section, compared = "", 0
     for line in example.text().splitlines():
-        if header := re.match(r"\[+([a-z.]+)\]+$", line):
+        if header := re.match(r"#?\[+([a-z.]+)\]+$", line):
             section = header[1]
         elif (option := re.match(r"#([a-z_]+) = ", line)) and option[1] not in samples:
             model = models[section]
-            default = model.model_fields[option[1]].default
-            if default is not None:
+            info = model.model_fields[option[1]]
+            default = info.default
+            if default is not None and not info.is_required():
                 values = required.get(section, {}) | tomllib.loads(line[1:])
                 assert getattr(model.model_validate(values), option[1]) == default, line
                 compared += 1
@@ -121,6 +178,7 @@ def test_the_schema_speaks_of_every_table() -> None:
         "geo",
         "node",
         "origin",
+        "control",
         "load",
     }
     assert made["additionalProperties"] is False

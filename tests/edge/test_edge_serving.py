@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from policy.machine import EdgeMachine
-from policy.service import Behavior, Geo, Key, Token, Ttl
+from policy.service import Behavior, Geo, Key, Ttl
 from policy.token import FastlyToken
+from policy.token.settings import Fastly
 from tests.kit.http import ask, read_reply
 from tests.kit.node import running_node
 from tests.kit.origin import Asked, response, running_origin
@@ -371,7 +372,7 @@ def test_the_gate_refuses_with_its_reason_and_keeps_the_token_to_itself(tmp_path
                 *rules,
                 records=records,
                 countries={"203.0.113.0/24": "KP"},
-                service={"tokens": {"viewer": Token(key=SECRET)}},
+                service={"tokens": {"viewer": Fastly(key=SECRET)}},
             ) as node,
         ):
             origin.says("/a.m3u8", b"#EXTM3U", cache_control="max-age=60")

@@ -8,13 +8,13 @@ import pytest
 
 from edge.errors import UpstreamFailed
 from edge.parent.head import FIELD_LIMIT, HEAD_LIMIT_BYTES
-from edge.settings import Timeouts
 from edge.upstream import Upstream
 from policy.messages import Headers, RequestHead, ResponseHead
 from policy.plan import Failure
+from policy.profile import Waits
 from tests.kit.origin import Asked, Origin, running_origin
 
-QUICK = Timeouts(connect=5, first_byte=5, between_bytes=5)
+QUICK = Waits(connect=5, first_byte=5, between_bytes=5)
 
 
 def asking(path: str = "/a", method: str = "GET", *fields: tuple[str, str]) -> RequestHead:
@@ -295,6 +295,7 @@ REQUESTS = [  # what cannot be written
     (asking("/a\r\nx: y"), "a line break in the target"),
     (asking("/a", "GET", ("x", "a\r\nb: c")), "a line break in a value"),
     (asking("/a", "GET", ("x", "a\nb")), "a bare LF in a value"),
+    (asking("/a", "GET", ("x", "a\0b")), "a NUL in a value"),
     (asking("/a", "GET", ("x", "\u20ac")), "a character beyond Latin-1"),
 ]  # fmt: skip
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from edge.errors import UpstreamFailed
 from edge.parent.http1 import Http1Connection
-from edge.settings import Timeouts
 from policy.messages import Lines
 from policy.plan import Failure
+from policy.profile import RFC9111
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_!#$%&'*+.^`|~", min_size=1, max_size=12).map("x-{}".format)
 VALUES = st.text(st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="\x7f"), max_size=20)
@@ -77,7 +77,7 @@ class Wire(asyncio.Transport):
 
 async def read(response: Response, cuts: list[int], stop: int | None = None) -> tuple[Any, ...]:
     """What a connection makes of a response that comes in those pieces, or of its first `stop` bytes and the end."""
-    connection = Http1Connection(Timeouts(), 5, lambda _: None)
+    connection = Http1Connection(RFC9111.waits, 5, lambda _: None)
     wire = Wire(connection)
     interim: list[tuple[int, Lines]] = []
     task = asyncio.create_task(

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,12 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from edge.bodies import WINDOW_BYTES
-from edge.settings import Timeouts
 from edge.upstream import Upstream
 from listening import Listener, bind, url_of
-from policy.messages import ResponseHead
+from policy.messages import RequestHead, ResponseHead
 from policy.plan import Failure
-from tests.edge.test_upstream import QUICK, ask, asking, until
+from policy.profile import RFC9111
+from tests.edge.test_upstream import QUICK, REQUESTS, ask, asking, until
 from tests.edge.test_upstream_pool import pieces, settled
 from tests.kit.origin import running_origin
 
@@ -137,7 +139,7 @@ def test_bodies_both_ways_hints_head_and_304() -> None:
 def test_a_slow_reader_stops_his_own_stream_only() -> None:
     async def run() -> None:
         async with running_hypercorn() as url:
-            upstream = Upstream(url, Timeouts(between_bytes=0.3), 1, http="2")
+            upstream = Upstream(url, replace(RFC9111.waits, between_bytes=0.3), 1, http="2")
             slow = await upstream.exchange(asking("/big"))
             for _ in range(3):
                 assert (await ask(upstream, asking("/big"))).body == BIG  # 12 MiB past him
@@ -154,7 +156,7 @@ def test_a_slow_reader_stops_his_own_stream_only() -> None:
 def test_a_parent_that_speaks_http1_is_told_from_one_that_speaks_http2() -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, Timeouts(connect=0.2), 1, http="2")
+            upstream = Upstream(origin.url, replace(RFC9111.waits, connect=0.2), 1, http="2")
             seen = await asyncio.gather(*(ask(upstream, asking()) for _ in range(3)))
             assert {(one.failure, one.detail) for one in seen} == {(Failure.GARBAGE, "the parent answers in HTTP/1")}
             assert upstream.open_connections == 0
@@ -321,6 +323,19 @@ def answering(*fields: tuple[str, str], body: bytes = b"", status: str = "200") 
             peer.data(stream, body)
 
     return script
+
+
+@pytest.mark.parametrize(("request_head", "what"), REQUESTS, ids=[row[1] for row in REQUESTS])
+def test_a_request_that_cannot_be_written_opens_no_stream(request_head: RequestHead, what: str) -> None:
+    async def run() -> None:
+        async with running_hypercorn() as url:
+            upstream = Upstream(url, QUICK, 1, http="2")
+            assert (await ask(upstream, request_head)).failure is Failure.GARBAGE
+            assert (await ask(upstream, asking())).status == 200
+            assert upstream._shared[0]._h2.highest_outbound_stream_id == 1
+            await upstream.close()
+
+    asyncio.run(run())
 
 
 LENGTHS = [  # Content-Length lines      body      failure            what is read of it
@@ -502,6 +517,96 @@ def test_the_parents_limit_of_streams_holds() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(("connections", "opened", "most"), [(8, 5, 10), (3, 3, 6), (1, 1, 2)])
+def test_where_all_connections_are_full_another_is_opened(connections: int, opened: int, most: int) -> None:
+    """Ten at once, two streams a connection: five connections if there may be so many; else the rest wait."""
+
+    async def run() -> None:
+        held = released = peers = 0
+        go = asyncio.Event()
+
+        async def script(peer: Peer, _: int) -> None:
+            nonlocal held, peers
+            peers += 1
+            while True:
+                stream = await peer.request()
+                held += 1
+                if not go.is_set():
+                    asyncio.get_running_loop().create_task(late(peer, stream))
+                else:
+                    peer.head(stream, end=True)
+
+        async def late(peer: Peer, stream: int) -> None:
+            nonlocal released
+            await go.wait()
+            released += 1
+            peer.head(stream, end=True)
+
+        async with running_peer(script, MAX_CONCURRENT_STREAMS=2) as url:
+            upstream = Upstream(url, QUICK, connections, http="2", keep_alive=60)
+            asks = [asyncio.create_task(ask(upstream, asking())) for _ in range(10)]
+            await until(lambda: held == most)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert (held, peers, upstream.open_connections) == (most, opened, opened)
+            go.set()
+            assert {one.status for one in await asyncio.gather(*asks)} == {200}
+            # One after another they all fit on the first: the others are left to rest, and to close.
+            for _ in range(3):
+                assert (await ask(upstream, asking())).status == 200
+            assert peers == opened and released == most
+            await upstream.close()
+
+    asyncio.run(run())
+
+
+def test_where_no_other_connection_can_be_made_they_wait_for_the_one_there_is() -> None:
+    async def run() -> None:
+        asked, go = asyncio.Event(), asyncio.Event()
+
+        async def script(peer: Peer, _: int) -> None:
+            stream = await peer.request()
+            asked.set()
+            await go.wait()
+            while True:
+                peer.head(stream, end=True)
+                stream = await peer.request()
+
+        async with running_peer(script, MAX_CONCURRENT_STREAMS=1) as url:
+            upstream = Upstream(url, QUICK, 8, http="2")
+            first = asyncio.create_task(ask(upstream, asking()))
+            await asked.wait()
+            with socket.socket() as bound:  # bound, not listening: refused
+                bound.bind(("127.0.0.1", 0))
+                upstream._port = bound.getsockname()[1]
+                more = [asyncio.create_task(ask(upstream, asking())) for _ in range(3)]
+                await until(lambda: upstream._shared[0].slots.waiting == 3)
+                go.set()
+                assert [one.status for one in await asyncio.gather(first, *more)] == [200] * 4
+            await upstream.close()
+
+    asyncio.run(run())
+
+
+def test_a_parent_that_takes_no_streams_and_no_more_connections_is_waited_for() -> None:
+    async def run() -> None:
+        peers: list[Peer] = []
+
+        async def script(peer: Peer, _: int) -> None:
+            peers.append(peer)
+            await peer.request()
+            await peer.request()
+
+        async with running_peer(script, MAX_CONCURRENT_STREAMS=0) as url:
+            upstream = Upstream(url, replace(RFC9111.waits, connect=0.2), 8, http="2")
+            seen = await asyncio.gather(*(ask(upstream, asking()) for _ in range(4)))
+            assert {(one.failure, one.detail) for one in seen} == {(Failure.CONNECT_TIMEOUT, "no stream came free")}
+            assert len(peers) == 1
+            await upstream.close()
+
+    asyncio.run(run())
+
+
 def test_a_connection_that_dies_fails_all_its_streams_and_the_next_opens_another() -> None:
     async def run() -> None:
         async def script(peer: Peer, before: int) -> None:
@@ -605,7 +710,7 @@ def test_silence_fails_the_stream_and_the_next_asks_on_another_connection() -> N
             await peer.request()  # and never a word more
 
         async with running_peer(script) as url:
-            upstream = Upstream(url, Timeouts(connect=1, first_byte=0.1, between_bytes=0.1), 1, http="2")
+            upstream = Upstream(url, replace(RFC9111.waits, connect=1, first_byte=0.1, between_bytes=0.1), 1, http="2")
             await ask(upstream, asking())
             await asyncio.sleep(0.02)
             assert (await ask(upstream, asking())).failure is Failure.FIRST_BYTE_TIMEOUT
@@ -627,7 +732,7 @@ def test_cancelled_exchanges_leave_no_stream_and_the_connection_rests_only_so_lo
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
             assert (await ask(upstream, asking("/big"))).body == BIG  # no window was lost on the way
-            shared = upstream._shared
+            shared = upstream._shared[0] if upstream._shared else None
             assert shared is not None and shared.slots.taken == 0 and not shared._streams
             await until(lambda: not upstream.open_connections)
             await upstream.close()

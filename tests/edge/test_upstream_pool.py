@@ -5,19 +5,20 @@ import os
 import random
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edge.bodies import WINDOW_BYTES
 from edge.errors import UpstreamFailed
-from edge.settings import Timeouts
 from edge.upstream import Upstream
 from policy.plan import Failure
+from policy.profile import RFC9111, Waits
 from tests.edge.test_upstream import OK, QUICK, ask, asking, sends, until
 from tests.kit.origin import Asked, running_origin
 
-SHORT = Timeouts(connect=0.05, first_byte=0.05, between_bytes=0.05)
+SHORT = Waits(connect=0.05, first_byte=0.05, between_bytes=0.05)
 
 
 async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:
@@ -67,7 +68,7 @@ def test_connections_are_limited_and_those_who_wait_are_served_in_order() -> Non
 def test_who_waits_too_long_for_a_connection_is_told_and_takes_none() -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, Timeouts(connect=0.05), 1)
+            upstream = Upstream(origin.url, replace(RFC9111.waits, connect=0.05), 1)
             origin.says("/a", b"x" * 5)
             first = await upstream.exchange(asking())
             late = await ask(upstream, asking())

@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from cdnlab.document import read
 from cdnlab.viewer import ask
@@ -113,6 +115,101 @@ def test_own_origin(tmp_path: Path) -> None:
         server.shutdown()
     # CloudFront shows the origin what is in the key, and no more unless an origin request policy says so.
     assert asked == ["/logo.svg?v=1", "/logo.svg?v=2", "/api/now", "/api/now"]
+
+
+@pytest.mark.live
+def test_signed_cookies(tmp_path: Path) -> None:
+    """A new pair of keys, one signature for all of a stream: by cookies, by a URL that sets them, and not for others."""
+    site = tmp_path / "site"
+    for path, text in {"live/multivariant.m3u8": "#EXTM3U\n", "live/720p/seg-1.m4s": "media", "vod/a": "else"}.items():
+        (site / path).parent.mkdir(parents=True, exist_ok=True)
+        (site / path).write_text(text)
+    key = rsa.generate_private_key(65537, 2048)
+    (tmp_path / "viewer.private.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (tmp_path / "viewer.public.pem").write_bytes(
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    asked: list[str] = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: object) -> None:
+            asked.append(f"{self.path} {self.headers.get('cookie')}")
+
+    def signed(*arguments: str) -> str:
+        command = [sys.executable, "-m", "cdnlab", "sign", *arguments, "--path", "/live/*"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30)
+        return done.stdout.strip()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with_free_ports(EXAMPLES / "signed-cookies" / "cdn.toml", tmp_path)
+        origin = f"http://127.0.0.1:{server.server_address[1]}"
+        with running(tmp_path, "edge", "--config", "cdn.toml", "--origin", origin, "--json", until="ready") as said:
+            edge = json.loads(said)["url"]
+            master, segment = f"{edge}/live/multivariant.m3u8", f"{edge}/live/720p/seg-1.m4s"
+            refused = ask(master)
+            assert (refused.status, b"<Code>MissingKey</Code>" in refused.body) == (403, True)
+            cookies = signed(master, "--cookies")
+            for url, body in ((master, b"#EXTM3U\n"), (segment, b"media")):
+                assert ask(url, headers={"cookie": cookies}).body == body
+            first = ask(signed(master))
+            assert first.status == 200
+            assert "; Path=/live/; HttpOnly" in first.headers["set-cookie"]
+            # What one viewer's signature brought in is there for another's, and refused to those who have none.
+            assert ask(signed(segment, "--ttl", "2h")).headers["x-cache"] == "Hit from cloudfront"
+            assert ask(segment).status == 403
+            assert ask(signed(segment, "--ttl", "0s")).status == 403
+            assert ask(f"{edge}/vod/a").body == b"else"
+        server.shutdown()
+    assert asked == ["/live/multivariant.m3u8 None", "/live/720p/seg-1.m4s None", "/vod/a None"]
+
+
+@pytest.mark.live
+def test_geo(tmp_path: Path) -> None:
+    """An origin that tells what it was told; viewers of every place in the file's tables."""
+    asked: list[tuple[str, str | None]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            country = self.headers["CloudFront-Viewer-Country"]
+            asked.append((self.path, country))
+            body = f"for {country}".encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None: ...
+
+    films = [  # address, status
+        ("203.0.113.9", 200), ("203.0.113.70", 403), ("203.0.113.200", 403), ("198.51.100.9", 403),
+        ("198.51.100.200", 200), ("192.0.2.9", 403), ("127.0.0.1", 403),
+    ]  # fmt: skip
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = with_free_ports(EXAMPLES / "geo" / "cdn.toml", tmp_path)
+        origin = f"http://127.0.0.1:{server.server_address[1]}"
+        with running(tmp_path, "edge", "--config", str(config), "--origin", origin, "--json", until="ready") as said:
+            urls = json.loads(said)
+
+            def viewer(path: str, ip: str) -> tuple[int, bytes]:
+                answer = ask(urls["url"] + path, headers={"CDNLab-Client-IP": ip, "CloudFront-Viewer-Country": "XX"})
+                return answer.status, answer.body
+
+            assert [(ip, viewer("/films/one.mp4", ip)[0]) for ip, _ in films] == films
+            for _ in range(2):
+                assert viewer("/start/", "203.0.113.9") == (200, b"for DE")
+                assert viewer("/start/", "198.51.100.9") == (200, b"for US")
+            assert viewer("/logo", "192.0.2.9") == viewer("/logo", "203.0.113.9") == (200, b"for KP")
+            explain = ["explain", "/films/one.mp4", "--client-ip", "198.51.100.9", "--admin", urls["admin"]]
+            told = subprocess.run(
+                [sys.executable, "-m", "cdnlab", *explain],
+                capture_output=True, text=True, check=True, timeout=30, env=os.environ | {"COLUMNS": "200"},
+            ).stdout  # fmt: skip
+            assert "refused: 403 geo: US-CA is denied" in told
+            assert "198.51.100.9: country US, region CA ([geo] countries 198.51.100.0/25); US-CA is denied" in told
+        server.shutdown()
+    assert asked == [("/films/one.mp4", None), ("/start/", "DE"), ("/start/", "US"), ("/logo", "KP")]
 
 
 @pytest.mark.live

@@ -69,8 +69,15 @@ class View:
         return max(min(stated, rules.most), rules.least)
 
     def fresh_until(self, status: int, rules: Rules) -> float:
+        return min(self._fresh_unpurged(status, rules), self.stale_from)
+
+    def told_age(self, status: int, rules: Rules, now: float) -> float:
+        """What Age may say: a soft purge ages it by what it had left, so that no other cache takes it for fresh."""
+        return self.current_age(now) + max(0.0, self._fresh_unpurged(status, rules) - self.stale_from)
+
+    def _fresh_unpurged(self, status: int, rules: Rules) -> float:
         born = self.landed_at - self.current_age(self.landed_at)
-        return min(born + self.lifetime(status, rules), self.stale_from)
+        return born + self.lifetime(status, rules)
 
 
 @dataclass(slots=True)
@@ -263,19 +270,23 @@ def _stale_allowance(control: Directives, ask: Ask, rules: Rules, failed: str | 
 
 def updated(
     old: View, *, control: Directives, vary: str | None, date: float, expires: float | None,
-    age: float, sent_at: float, landed_at: float,
+    modified: float | None, age: float, sent_at: float, landed_at: float, stale_from: float,
 ) -> View:  # fmt: skip
-    """After a 304: what it says replaces what was said; what it does not mention stays (RFC 9111 §3.2)."""
+    """After a 304: what it says replaces what was said; what it does not mention stays (RFC 9111 §3.2).
+
+    `stale_from`: a soft purge came between the question and the 304; infinite where none did.
+    """
     return replace(
         old,
         control=control or old.control,
         vary=vary if vary is not None else old.vary,
         date=date,
         expires=expires if expires is not None else old.expires,
+        modified=modified if modified is not None else old.modified,
         age=age,
         sent_at=sent_at,
         landed_at=landed_at,
-        stale_from=inf,
+        stale_from=stale_from,
     )
 
 

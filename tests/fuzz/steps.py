@@ -13,6 +13,10 @@ Directives = dict[str, str | None]
 """Cache-Control as values: name -> argument, None for a bare one. The oracle reads these, never the text."""
 
 
+OF_PARENTS = [why for why in Failure if not why.by_viewer]
+"""The rest can befall only a request with content, which no step here has."""
+
+
 @dataclass(slots=True)
 class Ask:
     """A viewer's request."""
@@ -206,7 +210,7 @@ def some_case(chance: Random, length: int = 30) -> list[Step]:
             case "finish":
                 steps.append(Finish(chance.randrange(3), chance.random() < 0.9))
             case "fail":
-                steps.append(Fail(chance.randrange(4), chance.choice(list(Failure))))
+                steps.append(Fail(chance.randrange(4), chance.choice(OF_PARENTS)))
             case "purge":
                 steps.append(some_purge(chance))
             case "wait":

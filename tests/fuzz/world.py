@@ -4,6 +4,7 @@ Every answer a viewer gets is held against the oracle, and every line of the lif
 """
 
 from dataclasses import dataclass, field, replace
+from math import inf
 from urllib.parse import urljoin
 
 import http_sf
@@ -285,10 +286,12 @@ class World:
                 return
         elif fetch.request.method != "HEAD" or status != body.status or etag not in (None, body.etag):
             return
+        purged = any(step > owed.opened and _names(order, body) for step, order, _ in self.orders)
         news = [
             updated(
-                old, control=view.control, vary=view.vary, date=view.date, expires=view.expires, age=view.age,
-                sent_at=view.sent_at, landed_at=view.landed_at,
+                old, control=view.control, vary=view.vary, date=view.date, expires=view.expires,
+                modified=view.modified, age=view.age, sent_at=view.sent_at, landed_at=view.landed_at,
+                stale_from=self.now if purged else inf,
             )
             for old in body.views
         ]  # fmt: skip
@@ -377,7 +380,12 @@ class World:
             self._owe(answer.refresh, f"{name}.refresh", None)
         lines = answer.headers
         if isinstance(answer, Refuse):
-            claim(answer.status in (502, 504, 508, 416, 412), "refused", f"{answer.status} {answer.reason}", name)
+            claim(
+                answer.status in {504, 508, 416, 412, *FAILED_STATUSES},
+                "refused",
+                f"{answer.status} {answer.reason}",
+                name,
+            )
             return
         claim(not HOPS & {line[0] for line in lines}, "hop-by-hop", f"{lines}", name)
         headers = Headers.wrap(lines)
@@ -420,7 +428,8 @@ class World:
         if answer.outcome in (Outcome.HIT, Outcome.HIT_STALE):
             claim(bool(ages), "no-age", "served from the store without Age", name)
         if ages and not own:
-            expected = [view.current_age(self.now) for view in body.views]
+            rules = next((rules for path, rules in RULES.items() if body.target.startswith(path)), Rules())
+            expected = [view.told_age(body.status, rules, self.now) for view in body.views]
             claim(
                 any(abs(int(ages[0]) - age) <= 1.001 for age in expected), "age", f"Age: {ages[0]}, is {expected}", name
             )

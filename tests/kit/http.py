@@ -43,22 +43,25 @@ async def read_reply(reader: asyncio.StreamReader, method: str = "GET") -> Reply
     reply = Reply(int(status_line.split()[1]), headers)
     if method == "HEAD" or reply.status in (204, 304) or reply.status < 200:
         return reply
+    chunks: list[bytes] = []
     try:
         if "chunked" in (headers.joined("transfer-encoding") or ""):
-            while True:
+            size = -1
+            while size:
                 size = int((await reader.readuntil(b"\r\n")).split(b";")[0], 16)
-                reply.body += await reader.readexactly(size)
+                chunks.append(await reader.readexactly(size))
                 await reader.readexactly(2)
-                if size == 0:
-                    return reply
+            reply.body = b"".join(chunks)
+            return reply
         length = headers.first("content-length")
         if length is None:
             reply.body = await reader.read()
         else:
             reply.body = await reader.readexactly(int(length))
     except asyncio.IncompleteReadError as broken:
-        reply.body += broken.partial
+        reply.body = b"".join((*chunks, broken.partial))
         reply.whole = False
     except ConnectionResetError:
+        reply.body = b"".join(chunks)
         reply.whole = False
     return reply

@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.serve import serve
-from edge.settings import Node
+from edge.settings import Node, Whereabouts
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior, Service
 from tests.kit.http import Reply, ask
@@ -52,10 +52,13 @@ async def running_node(
     records: Path | None = None,
     profile: Profile = RFC9111,
     countries: dict[str, str] | None = None,
+    geo: Whereabouts | None = None,
     service: dict[str, Any] | None = None,
+    others: Sequence[str] = (),
+    clock: Callable[[], float] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
-    """A node in front of `parent`; `settings` go to `Node`, `service` to `Service`."""
+    """A node in front of `parent`; `settings` go to `Node`, `service` to `Service`; `countries`: a short `geo`."""
     told: asyncio.Future[dict[str, object]] = asyncio.get_running_loop().create_future()
     shutdown = asyncio.Event()
     rules = Service(behaviors=behaviors or (Behavior(path="*"),), **(service or {}))
@@ -66,8 +69,10 @@ async def running_node(
         records=records,
         shutdown=shutdown,
         ready=told.set_result,
-        countries=countries,
+        geo=geo or Whereabouts(countries=countries or {}),
         profile=profile,
+        others=others,
+        clock=clock,
     )
     task = asyncio.create_task(node_runs)
     await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from listening import Listener, PortInUse, bind, url_of
 from tests.kit.http import ask
+from tests.kit.http2 import http2
 
 LOG = logging.getLogger("test")
 
@@ -94,3 +95,21 @@ def test_an_application_that_fails_is_a_500_and_no_traceback(caplog: pytest.LogC
 
     asyncio.run(run())
     assert "/x: RuntimeError: a bug of ours" in caplog.text and "Traceback" not in caplog.text
+
+
+def test_http2_requests_reach_the_application_as_http1_would_have_brought_them() -> None:
+    seen: list[list[tuple[bytes, bytes]]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append([line for line in scope["headers"] if line[0] != b"host"])
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def run() -> None:
+        async with serving(app) as (url, _), http2(url) as client:
+            crumbs = await client.ask("/", ("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"))
+            unsized = await client.ask("/", method="POST", end=False)
+            await client.until(crumbs, unsized)
+        assert seen == [[(b"x", b"y"), (b"cookie", b"a=1; b=2")], [(b"transfer-encoding", b"chunked")]]
+
+    asyncio.run(run())

@@ -93,6 +93,36 @@ def test_sign_explain_purge_load_report_replay(start: Start, monkeypatch: pytest
     assert b"token=" not in written
 
 
+TAKEN_ALONG = {
+    "fastly": 'key = "${LAB_KEY}"\npropagate = "query"',
+    "akamai": 'scheme = "akamai"\nkey = "52a152a152a1"\npropagate = "query"',
+}
+
+
+@pytest.mark.parametrize("scheme", TAKEN_ALONG)
+def test_a_stream_that_is_guarded_as_a_whole_plays(start: Start, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Players know the token of the multivariant playlist only: its children have theirs from the playlists."""
+    monkeypatch.setenv("LAB_KEY", KEY)
+    rules = GUARDED.replace('path = "*"\n', 'path = "*"\ntoken = "viewer"\n').replace(
+        'key = "${LAB_KEY}"', TAKEN_ALONG[scheme]
+    )
+    up = start(rules)
+    up.wait_for("Ctrl-C ends it")
+    here = {"CDNLab-Client-IP": "203.0.113.9"}
+    assert ask(f"{up.node('fra')['url']}/live/360p/media.m3u8", headers=here).status == 403
+    result = json.loads(cdnlab(up, "load", "--viewers", "4", "--duration", "6s", "--json"))
+    assert result["total"]["viewers"] == result["total"]["started"] == 4
+    assert not result["total"]["failures"]
+    assert up.stop() == 130
+    replayed = json.loads(cdnlab(up, "replay", str(up.run), "--json"))
+    assert {name: node["differences"] for name, node in replayed.items()} == {"fra": [], "shield": []}
+    written = b"".join(file.read_bytes() for file in up.run.rglob("*") if file.is_file() and file.suffix != ".m4s")
+    assert b"hmac=" not in written
+    assert b"token=" not in written
+    records = (up.run / "records" / "fra.jsonl").read_text()
+    assert '"outcome": "hit"' in records or '"outcome":"hit"' in records
+
+
 def test_the_demo_ends_well_without_a_terminal(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "cdnlab", "demo", "--duration", "5s", "--viewers", "5"],

@@ -20,6 +20,9 @@ def test_the_lab_s_own_networks_come_first() -> None:
     table = {"203.0.113.0/24": "DE", "198.51.100.0/24": "DE", "192.0.2.0/24": "US"}
     assert networks_of(("DE", "FR"), table) == ("203.0.113.0/24", "198.51.100.0/24", NETWORKS["FR"])
     assert networks_of((), table) == ()
+    regions = {"203.0.113.0/24": "US-CA", "198.51.100.0/24": "US-NY"}
+    assert networks_of(("US",), regions) == ("203.0.113.0/24", "198.51.100.0/24")
+    assert networks_of(("US-NY",), regions) == ("198.51.100.0/24",)
     with pytest.raises(BadTarget, match="XX"):
         networks_of(("XX",), table)
 

@@ -9,8 +9,9 @@ import pytest
 from policy.machine import EdgeMachine
 from policy.profile import RFC9111, Profile
 from policy.record import Outcome
-from policy.service import Behavior, Geo, Service, Token, Ttl
+from policy.service import Behavior, Geo, Service, Ttl
 from policy.token import FastlyToken
+from policy.token.settings import Fastly
 from replay import read_trace, replay_node
 from tests.kit.http import ask
 from tests.kit.node import Running, running_node
@@ -22,9 +23,10 @@ RULES = (
     Behavior(path="/guarded/*", token="viewer"),
     Behavior(path="*.m3u8", ttl=Ttl(max="200ms"), stale_while_revalidate="100ms", stale_if_error="1s"),
     Behavior(path="/pass/*", cache=False),
+    Behavior(path="/sliced*", slice="4KiB"),
     Behavior(path="*", geo=Geo(deny=("KP",), unknown="allow")),
 )
-SETTINGS = {"tokens": {"viewer": Token(key=SECRET)}}
+SETTINGS = {"tokens": {"viewer": Fastly(key=SECRET, propagate="query")}}
 
 
 async def misbehaving(asked: Asked, writer: asyncio.StreamWriter) -> None:
@@ -39,6 +41,12 @@ async def misbehaving(asked: Asked, writer: asyncio.StreamWriter) -> None:
         writer.close()
     elif mood < 0.15:
         writer.write(response(b"in trouble", 503))
+    elif "sliced" in asked.target and "range" in asked.headers and mood < 0.97:
+        first, last = (int(text) for text in asked.headers.first("range").removeprefix("bytes=").split("-"))
+        fields = {"cache_control": "max-age=1", "etag": random.choice(['"v"'] * 9 + ['"w"'])}
+        part = bytes(10_000)[first : last + 1]
+        fields["content_range"] = f"bytes {first}-{first + len(part) - 1}/10000"
+        writer.write(response(part, 206, **fields))
     elif asked.method == "POST":
         writer.write(response(b"", 201, location=random.choice(["/seg1.m4s", "/elsewhere"])))
     elif "range" in asked.headers and "," not in str(asked.headers.first("range")) and mood < 0.9:
@@ -62,7 +70,18 @@ async def viewer(node: Running, number: int) -> None:
     chance = random.Random(number)
     for _ in range(25):
         path = chance.choice(
-            ["/live.m3u8", "/seg1.m4s", "/seg2.m4s", "/vary.bin", "/pass/x", "/guarded/y", "/lost", "/part.bin"]
+            [
+                "/live.m3u8",
+                "/seg1.m4s",
+                "/seg2.m4s",
+                "/vary.bin",
+                "/pass/x",
+                "/guarded/y",
+                "/guarded/p.m3u8",
+                "/lost",
+                "/part.bin",
+                "/sliced.mp4",
+            ]
         )
         fields = {"cdnlab_client_ip": chance.choice(["203.0.113.5", "198.51.100.5"])}
         if chance.random() < 0.2:
@@ -93,7 +112,17 @@ async def viewer(node: Running, number: int) -> None:
 def test_every_line_of_a_live_run_is_the_same_in_the_replay(tmp_path: Path, profile: Profile) -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            for path in ("/live.m3u8", "/seg1.m4s", "/seg2.m4s", "/vary.bin", "/pass/x", "/guarded/y", "/part.bin"):
+            for path in (
+                "/live.m3u8",
+                "/seg1.m4s",
+                "/seg2.m4s",
+                "/vary.bin",
+                "/pass/x",
+                "/guarded/y",
+                "/guarded/p.m3u8",
+                "/part.bin",
+                "/sliced.mp4",
+            ):
                 origin.does(path, misbehaving)
             shield_settings = {"gate": False, **SETTINGS}
             async with running_node(

@@ -244,3 +244,96 @@ def test_the_shell_is_told_whose_heads_changed() -> None:
     head = edge.on_request(get("/a", method="HEAD", cache_control="no-cache"), START + 3)
     assert isinstance(head, Fetch)
     assert edge.on_response(head, says(200, etag='"2"', cache_control="max-age=60"), START + 3).changed == [entry]
+
+
+# ---- nobody waits behind those who waited with him -----------------------------------------------------------------------
+
+
+def test_variants_are_asked_for_side_by_side_once_it_is_known_that_there_are_some() -> None:
+    edge = machine()
+    leader, *others = (edge.on_request(get(accept_language=tag), START) for tag in ("de", "en", "fr", "en"))
+    assert isinstance(leader, Fetch) and all(isinstance(other, Join) for other in others)
+    landing = edge.on_response(leader, says(cache_control="max-age=60", vary="accept-language"), START)
+    english, french, again = (landing.answers.get(other.ticket) for other in others)  # type: ignore[union-attr]
+    assert isinstance(english, Fetch) and isinstance(french, Fetch) and again is None
+    landing = edge.on_response(english, says(cache_control="max-age=60", vary="accept-language"), START)
+    assert landing.answers[others[2].ticket].outcome is Outcome.COLLAPSED  # type: ignore[union-attr]
+    # It is remembered for longer than what was stored.
+    edge.on_purge(PurgeOrder(PurgeKind.EVERYTHING), START)
+    plans = [edge.on_request(get(accept_language=tag), START) for tag in ("de", "en", "en")]
+    assert [type(plan) for plan in plans] == [Fetch, Fetch, Join]
+
+
+def test_what_is_stale_after_its_304_is_validated_by_each_for_himself() -> None:
+    edge = machine()
+    first = edge.on_request(get(), START)
+    assert isinstance(first, Fetch)
+    edge.on_response(first, says(cache_control="no-cache", etag='"1"'), START)
+    edge.on_body_end(first, 10, START)
+    later = START + edge.profile.hit_for_pass + 1
+    leader, second, third = (edge.on_request(get(), later) for _ in range(3))
+    assert isinstance(leader, Fetch) and isinstance(second, Join) and isinstance(third, Join)
+    landing = edge.on_response(leader, says(304, cache_control="no-cache", etag='"1"'), later)
+    assert isinstance(landing.answers[second.ticket], Fetch) and isinstance(landing.answers[third.ticket], Fetch)
+
+
+def test_a_304_to_the_leaders_own_condition_lets_the_others_ask_for_the_object_once() -> None:
+    edge = machine()
+    leader, second, third = (edge.on_request(get(if_none_match='"1"'), START) for _ in range(3))
+    assert isinstance(leader, Fetch) and "if-none-match" in leader.request.headers
+    landing = edge.on_response(leader, says(304, etag='"1"'), START)
+    own = landing.answers[second.ticket]  # type: ignore[union-attr]
+    assert isinstance(own, Fetch) and "if-none-match" not in own.request.headers
+    assert third.ticket not in landing.answers  # type: ignore[union-attr]
+    landing = edge.on_response(own, says(cache_control="max-age=60", etag='"1"'), START)
+    assert [answer.status for answer in landing.answers.values() if isinstance(answer, Serve)] == [304, 304]
+
+
+def test_a_range_beyond_the_end_keeps_only_those_apart_who_ask_for_it() -> None:
+    edge = machine()
+    leader, second = (edge.on_request(get(range="bytes=900-"), START) for _ in range(2))
+    assert isinstance(leader, Fetch) and isinstance(second, Join)
+    landing = edge.on_response(leader, says(416, content_range="bytes */10"), START)
+    assert isinstance(landing.answers[second.ticket], Fetch)
+    assert [type(edge.on_request(get(range="bytes=900-"), START)) for _ in range(2)] == [Fetch, Fetch]
+    assert [type(edge.on_request(get(), START)) for _ in range(2)] == [Fetch, Join]
+
+
+def test_an_error_that_may_not_be_shared_is_told_to_the_others_in_our_own_words() -> None:
+    edge = machine()
+    leader, second = edge.on_request(get(), START), edge.on_request(get(), START)
+    assert isinstance(leader, Fetch)
+    landing = edge.on_response(leader, says(503, cache_control="no-store", set_cookie="a=1"), START)
+    assert isinstance(landing.answers[leader.ticket], Relay)
+    told = landing.answers[second.ticket]  # type: ignore[union-attr]
+    assert isinstance(told, Refuse) and (told.status, told.outcome) == (503, Outcome.FAILED)
+    assert "set-cookie" not in dict(told.headers)
+    assert [type(edge.on_request(get(), START)) for _ in range(2)] == [Fetch, Join]
+
+
+# ---- soft purges ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_purged_softly_is_not_passed_for_fresh_to_those_who_know_nothing_of_the_purge() -> None:
+    edge = machine()
+    first = edge.on_request(get(), START)
+    assert isinstance(first, Fetch)
+    edge.on_response(first, says(cache_control="max-age=60, stale-while-revalidate=30", etag='"1"'), START)
+    edge.on_body_end(first, 10, START)
+    edge.on_purge(PurgeOrder(PurgeKind.EVERYTHING, soft=True), START + 2)
+    stale = edge.on_request(get(), START + 5)
+    assert isinstance(stale, Serve) and stale.outcome is Outcome.HIT_STALE
+    assert dict(stale.headers)["age"] == "63"  # a browser would else keep it for 55 s more
+
+
+def test_a_304_to_a_question_from_before_a_soft_purge_does_not_undo_it() -> None:
+    edge = machine()
+    first = edge.on_request(get(), START)
+    assert isinstance(first, Fetch)
+    edge.on_response(first, says(cache_control="max-age=10", etag='"1"'), START)
+    edge.on_body_end(first, 10, START)
+    question = edge.on_request(get(), START + 20)
+    assert isinstance(question, Fetch)
+    edge.on_purge(PurgeOrder(PurgeKind.URL, "/a", soft=True), START + 21)
+    edge.on_response(question, says(304, cache_control="max-age=10", etag='"1"'), START + 22)
+    assert edge.on_request(get(), START + 23).cause is Cause.PURGED

@@ -19,7 +19,7 @@ from policy.messages import Headers
 from tests.properties.eviction_models import MODELS
 
 POLICIES: list[Eviction] = ["lru", "lfu", "fifo", "sieve", "s3-fifo"]
-LIFE = Lifetime(0.0, 0.0, 0.0, 0.0, 0.0, "max-age")
+LIFE = Lifetime(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "max-age")
 BLOCK = 512
 ROOT = Path(__file__).parent.parent.parent
 

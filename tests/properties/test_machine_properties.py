@@ -166,7 +166,7 @@ class Shell(RuleBasedStateMachine):
     @invariant()
     def at_most_one_fill_others_can_join_is_in_flight_for_a_key(self) -> None:
         joinable = [fetch for fetch in self.unsettled.values() if fetch.collapsible and fetch.id not in self.too_early]
-        shared = Counter(fetch.key for fetch in joinable)
+        shared = Counter(fetch.flight_key for fetch in joinable)
         assert all(count == 1 for count in shared.values())
 
     @invariant()

@@ -46,10 +46,21 @@ VECTORS = [  # id, behavior, the origin's answer, seconds at the edge or why it 
     ("max-expires", bounds(7, 9, 60), says(expires=at(3600)), 60),
     ("max-leaves-default", bounds(0, 60, 60), says(), 60),
     ("min-s-maxage", bounds(7, 9, 60), says(cache_control="max-age=30, s-maxage=1"), 7),
+    ("max-s-maxage", bounds(7, 9, 60), says(cache_control="max-age=30, s-maxage=600"), 60),
+    ("min-public", bounds(7, 9, 60), says(cache_control="public"), 9),
+    ("min-max-age-and-expires", bounds(7, 9, 600), says(cache_control="max-age=60", expires=at(300)), 60),
+    ("min0-max-expires", bounds(0, 30, 30), says(expires=at(300)), 30),
+    ("min0-private-max-age", USUAL, says(cache_control="private, max-age=60"), "private"),
+    ("min0-no-cache-max-age", USUAL, says(cache_control="no-cache, max-age=60"), 0),
+    ("min-unlike-directives-are-overridden-alike", bounds(7, 7, YEAR), says(cache_control="private, max-age=60"), 7),
     # Statuses: 2xx and 3xx by the table above, errors by their own.
     ("204", USUAL, says(204), 86_400),
     ("302", USUAL, says(302, location="/b"), 86_400),
+    ("301-max-age", USUAL, says(301, cache_control="max-age=60", location="/b"), 60),
+    ("307-no-store", USUAL, says(307, cache_control="no-store", location="/b"), "no-store"),
     ("error-no-store", USUAL, says(500, cache_control="no-store"), 10),
+    ("error-no-cache", USUAL, says(404, cache_control="no-cache"), 10),
+    ("error-private", USUAL, says(503, cache_control="private, max-age=60"), 60),
     ("error-max", bounds(0, 30, 30), says(404, cache_control="max-age=600"), 30),
     ("error-expires", USUAL, says(404, expires=at(300)), 300),
     ("403-told", USUAL, says(403, cache_control="max-age=60"), 60),
@@ -81,6 +92,7 @@ DEFAULTS = [  # ttl as written, (min, default, max) as run: CachePolicyConfig
     (Ttl(min=100_000.0), (100_000, 100_000, YEAR)),
     (Ttl(default=YEAR * 2), (0, YEAR * 2, YEAR * 2)),
     (Ttl(min=5.0, default=10.0, max=60.0), (5, 10, 60)),
+    (Ttl(max=YEAR * 100), (0, 86_400, YEAR * 100)),  # up to 100 years are accepted
 ]
 
 
@@ -120,6 +132,8 @@ STALE = [  # the stored answer, what the origin then does, is the stored one ser
     ("4xx", says(cache_control="max-age=1"), 404, False),
     ("stale-if-error=0", says(cache_control="max-age=1, stale-if-error=0"), 503, False),
     ("stale-if-error=0, unreachable", says(cache_control="max-age=1, stale-if-error=0"), None, False),
+    ("stale-if-error, within", says(cache_control="max-age=1, stale-if-error=60"), 503, True),
+    ("stale-if-error, within, unreachable", says(cache_control="max-age=1, stale-if-error=60"), None, True),
     ("stale-if-error, past", says(cache_control="max-age=1, stale-if-error=5"), 503, False),
 ]
 
@@ -136,13 +150,50 @@ def test_stale_on_error(stored: ResponseHead, origin: int | None, served: bool) 
     assert (landing.answers[plan.ticket].outcome is Outcome.HIT_STALE) is served  # type: ignore[union-attr]
 
 
-def test_a_minimum_that_overrides_no_cache_leaves_a_copy_for_when_the_origin_is_away() -> None:
+@pytest.mark.parametrize("word", ["no-cache", "no-store", "private"])
+@pytest.mark.parametrize(("more", "stale"), [("", True), (", stale-if-error=0", False)])
+def test_a_minimum_that_overrides_leaves_a_copy_for_when_the_origin_is_away(word: str, more: str, stale: bool) -> None:
     edge = node(CLOUDFRONT, bounds(5, 5, YEAR))
-    filled(edge, says(cache_control="no-cache"))
+    filled(edge, says(cache_control=word + more))
     assert isinstance(edge.on_request(ask(), NOW + 4), Serve)
     plan = fetched(edge, edge.on_request(ask(), NOW + 6))
     answer = edge.on_failure(plan, Failure.CONNECT, NOW + 6).answers[plan.ticket]
-    assert isinstance(answer, Serve) and answer.outcome is Outcome.HIT_STALE
+    assert (answer.outcome is Outcome.HIT_STALE) is stale  # type: ignore[union-attr]
+
+
+def test_a_4xx_replaces_the_stored_answer_and_is_kept_by_the_error_rules() -> None:
+    """ "HTTP 4xx and 5xx": the 4xx is returned and cached, though an expired copy of the object is there."""
+    edge = node(CLOUDFRONT)
+    filled(edge, says(cache_control="max-age=1"))
+    plan = fetched(edge, edge.on_request(ask(), NOW + 30))
+    edge.on_response(plan, says(404), NOW + 30)
+    edge.on_body_end(plan, 3, NOW + 30)
+    kept = edge.on_request(ask(), NOW + 39)
+    assert isinstance(kept, Serve) and kept.status == 404
+    assert isinstance(edge.on_request(ask(), NOW + 40), Fetch)
+
+
+NOT_REUSED = ["private", "no-store", "no-cache", "max-age=0", "s-maxage=0"]
+
+
+@pytest.mark.parametrize("control", NOT_REUSED)
+def test_with_min_0_those_who_waited_for_what_is_not_reused_each_go_alone(control: str) -> None:
+    """ "Simultaneous requests": they wait for the first, then each is fetched separately."""
+    edge = node(CLOUDFRONT)
+    leader = fetched(edge, edge.on_request(ask(), NOW))
+    waiters = [edge.on_request(ask(), NOW) for _ in range(3)]
+    assert all(isinstance(waiter, Join) for waiter in waiters)
+    landing = edge.on_response(leader, says(cache_control=control), NOW)
+    assert all(isinstance(landing.answers.get(waiter.ticket), Fetch) for waiter in waiters)  # type: ignore[union-attr]
+
+
+def test_what_max_age_0_leaves_is_kept_and_revalidated_at_every_use() -> None:
+    edge = node(CLOUDFRONT)
+    filled(edge, says(cache_control="max-age=0", etag='"1"'))
+    for after in (0, 1):
+        plan = fetched(edge, edge.on_request(ask(), NOW + after))
+        assert plan.request.headers.first("if-none-match") == '"1"'
+        edge.on_response(plan, says(304, etag='"1"'), NOW + after)
 
 
 def test_stale_while_revalidate_serves_at_once_and_asks_behind() -> None:

@@ -88,6 +88,31 @@ def test_fa_t06_age_starts_where_the_received_one_stood() -> None:
     assert isinstance(edge.on_request(ask(), NOW + 20), Fetch)
 
 
+def test_with_a_ttl_from_expires_the_age_starts_at_0_whatever_age_came() -> None:
+    edge = node(FASTLY)
+    filled(edge, says(age="100", expires=at(300)))
+    hit = edge.on_request(ask(), NOW + 5)
+    assert isinstance(hit, Serve) and dict(hit.headers)["age"] == "5"
+    assert isinstance(edge.on_request(ask(), NOW + 299), Serve) and isinstance(edge.on_request(ask(), NOW + 300), Fetch)
+
+
+def test_an_expired_object_is_asked_for_with_its_validators_and_a_304_starts_its_ttl_anew() -> None:
+    edge = node(FASTLY)
+    filled(edge, says(cache_control="max-age=10", etag='"1"', last_modified=at(-100)))
+    plan = fetched(edge, edge.on_request(ask(), NOW + 10))
+    assert plan.request.headers.first("if-none-match") == '"1"'
+    assert plan.request.headers.first("if-modified-since") == at(-100)
+    edge.on_response(plan, says(304, cache_control="max-age=10"), NOW + 10)
+    assert isinstance(edge.on_request(ask(), NOW + 19), Serve)
+
+
+def test_inside_stale_while_revalidate_it_serves_stale_and_asks_behind() -> None:
+    edge = node(FASTLY)
+    filled(edge, says(cache_control="max-age=10, stale-while-revalidate=30"))
+    stale = edge.on_request(ask(), NOW + 20)
+    assert isinstance(stale, Serve) and stale.outcome is Outcome.HIT_STALE and stale.refresh is not None
+
+
 def test_fa_t13_stale_windows_come_from_where_they_stand() -> None:
     edge = node(FASTLY)
     filled(
@@ -133,6 +158,7 @@ STALE = [  # the stored answer, the behavior's window, what the origin does, sta
     ("unreachable", says(cache_control="max-age=1"), None, None, False),
     ("switched on", says(cache_control="max-age=1"), 600.0, 503, True),
     ("404 replaces", says(cache_control="max-age=1"), 600.0, 404, False),
+    ("410 replaces", says(cache_control="max-age=1"), 600.0, 410, False),
 ]
 
 

@@ -9,7 +9,7 @@ from cdnlab.errors import BadDocument
 from policy.key import cache_key, plain_key
 from policy.machine import EdgeMachine
 from policy.messages import RequestHead
-from policy.plan import Fetch, Refuse, Serve
+from policy.plan import Fetch, Purpose, Refuse, Serve
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior, Key, Service
 from policy.settling import settled
@@ -22,12 +22,26 @@ def same(profile: Profile, key: Key, one: RequestHead, other: RequestHead) -> bo
     return cache_key(one, behavior) == cache_key(other, behavior)
 
 
+def over_tls() -> RequestHead:
+    request = ask()
+    request.scheme = "https"
+    return request
+
+
 AE = Key(accept_encoding=("gzip", "br"))
 KEYS = [  # case, profile, key as written, two requests, do they share?
     ("rfc-query", RFC9111, Key(), ask(query="a=1"), ask(query="a=2"), False),
     ("rfc-host", RFC9111, Key(), ask(host="a"), ask(host="b"), True),  # one node, one parent
     ("cf-path-only", CLOUDFRONT, Key(), ask(query="a=1", host="a"), ask(host="b"), True),
     ("cf-path", CLOUDFRONT, Key(), ask("/a"), ask("/b"), False),
+    ("cf-scheme", CLOUDFRONT, Key(), ask(), over_tls(), True),
+    (
+        "cf-forwarded-proto", CLOUDFRONT, Key(headers=("CloudFront-Forwarded-Proto",)),
+        ask(cloudfront_forwarded_proto="http"), ask(cloudfront_forwarded_proto="https"), False,
+    ),
+    ("cf-head", CLOUDFRONT, Key(query="all"), ask(query="a=1"), ask(query="a=1", method="HEAD"), True),
+    ("cf-header-name-case", CLOUDFRONT, Key(headers=("x-KIND",)), ask(X_Kind="a"), ask(x_kind="a"), True),
+    ("cf-cookie-name-case", CLOUDFRONT, Key(cookies=("a",)), ask(cookie="A=1"), ask(cookie="A=2"), True),
     ("cf-path-case", CLOUDFRONT, Key(), ask("/a"), ask("/A"), False),
     ("cf-query-order", CLOUDFRONT, Key(query="all"), ask(query="a=1&b=2"), ask(query="b=2&a=1"), False),
     ("cf-query-case", CLOUDFRONT, Key(query=("a",)), ask(query="a=x"), ask(query="a=X"), False),
@@ -51,9 +65,12 @@ KEYS = [  # case, profile, key as written, two requests, do they share?
     ("cf-ae-one", CLOUDFRONT, AE, ask(accept_encoding="gzip"), ask(accept_encoding="br, gzip"), False),
     ("cf-ae-refused", CLOUDFRONT, AE, ask(accept_encoding="gzip, br;q=0"), ask(accept_encoding="gzip"), True),
     ("cf-ae-neither", CLOUDFRONT, AE, ask(accept_encoding="zstd"), ask(), True),
+    ("cf-ae-header", CLOUDFRONT, Key(headers=("accept-encoding",)), ask(accept_encoding="br"), ask(), False),
     ("cf-ae-off", CLOUDFRONT, Key(), ask(accept_encoding="gzip"), ask(), True),
     ("fa-query", FASTLY, Key(), ask(query="a=1"), ask(query="a=2"), False),
     ("fa-host", FASTLY, Key(), ask(host="a"), ask(host="b"), False),
+    ("fa-query-order", FASTLY, Key(), ask(query="a=1&b=2"), ask(query="b=2&a=1"), False),
+    ("fa-scheme", FASTLY, Key(), ask(), over_tls(), True),
     ("fa-method", FASTLY, Key(), ask(), ask(method="HEAD"), True),
 ]  # fmt: skip
 
@@ -120,6 +137,16 @@ def test_cloudfront_legacy_table() -> None:
     assert told.query is None
 
 
+def test_fields_of_one_connection_and_expect_end_here() -> None:
+    hops = {
+        "connection": "x-hop", "x_hop": "1", "te": "trailers", "trailer": "x", "upgrade": "h2c", "expect": "100-continue",
+        "proxy_authorization": "Basic x", "proxy_authenticate": "Basic", "proxy_connection": "keep-alive",
+    }  # fmt: skip
+    for profile in (CLOUDFRONT, FASTLY):
+        told = sent(node(profile), ask(method="POST", **hops))
+        assert not {name for name, _ in told.headers} & {name.replace("_", "-") for name in hops}
+
+
 def test_cloudfront_legacy_forwards_what_is_in_the_key_and_authorization_of_a_post() -> None:
     edge = node(
         CLOUDFRONT, Behavior(path="*", key=Key(query=("a",), headers=("Authorization", "User-Agent"), cookies=("a",)))
@@ -141,7 +168,9 @@ POLICIES = [  # origin request policy, what of VIEWER and the node's own fields 
     ("none", OWN | CARRIED, None),
     ("CORS-CustomOrigin", OWN | CARRIED | {"origin"}, None),
     ("UserAgentRefererHeaders", OWN | CARRIED | {"referer"}, None),
-    ("AllViewer", OWN | {name.replace("_", "-") for name in VIEWER}, "a=1"),
+    # Cookies go on with this one, and where they do, a miss's conditions do not.
+    ("AllViewer", OWN | {name.replace("_", "-") for name in VIEWER} - {"if-none-match"}, "a=1"),
+    ("AllViewerExceptHostHeader", OWN | {name.replace("_", "-") for name in VIEWER} - {"if-none-match"}, "a=1"),
 ]
 
 
@@ -150,7 +179,7 @@ def test_cloudfront_with_policies_sends_what_they_list(policy: str, names: set[s
     edge = node(CLOUDFRONT, Behavior(path="*", cache_policy="CachingOptimized", origin_request_policy=policy))  # type: ignore[arg-type]
     told = sent(edge, ask(query="a=1", **VIEWER))
     assert {name for name, _ in told.headers} == names and told.query == query
-    own_agent = policy in ("UserAgentRefererHeaders", "AllViewer")
+    own_agent = policy == "UserAgentRefererHeaders" or policy.startswith("AllViewer")
     assert told.headers.first("user-agent") == ("player/1" if own_agent else "Amazon CloudFront")
 
 
@@ -207,6 +236,16 @@ def test_cloudfront_vary_star(least: float, hit: bool) -> None:
     assert isinstance(again, Serve) is hit
     if isinstance(again, Fetch):  # every request goes to the origin, with no condition
         assert "if-none-match" not in again.request.headers
+
+
+@pytest.mark.parametrize(("query", "hit"), [("none", True), (("_HLS_msn", "_HLS_part", "_HLS_skip"), False)])
+def test_blocking_requests_share_one_object_unless_their_parameters_are_in_the_key(query: object, hit: bool) -> None:
+    """CloudFront, live streaming: CachingOptimized, which keys no query, is wrong for LL-HLS."""
+    key = Key(query=query)  # type: ignore[arg-type]
+    edge = node(CLOUDFRONT, Behavior(path="*.m3u8", key=key))
+    filled(edge, says(cache_control="max-age=60"), request=ask("/media.m3u8", query="_HLS_msn=7&_HLS_part=0"))
+    next_part = edge.on_request(ask("/media.m3u8", query="_HLS_msn=7&_HLS_part=1"), NOW + 1)
+    assert isinstance(next_part, Serve) is hit
 
 
 MANAGED = [  # name, min, default, max, query, headers, cookies, codings
@@ -286,6 +325,25 @@ def test_a_method_that_is_not_allowed_is_a_403_with_a_page(methods: str, method:
     assert isinstance(plan, Refuse) is refused
     if isinstance(plan, Refuse):
         assert plan.status == 403 and b"the HTTP request method" in plan.body
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("field", [{"content_length": "3"}, {"transfer_encoding": "chunked"}])
+def test_cloudfront_refuses_a_get_with_a_body_also_where_a_hit_lies_ready(method: str, field: dict[str, str]) -> None:
+    edge = node(CLOUDFRONT)
+    filled(edge, says(cache_control="max-age=60"))
+    plan = edge.on_request(ask(method=method, **field), NOW + 1)
+    assert isinstance(plan, Refuse) and plan.status == 403
+    assert isinstance(edge.on_request(ask(method=method, content_length="0"), NOW + 1), Serve)
+
+
+def test_fastly_lets_every_method_through_and_stores_none_but_get_and_head() -> None:
+    """Boilerplate vcl_recv: any method but GET, HEAD and FASTLYPURGE is passed."""
+    edge = node(FASTLY)
+    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "REPORT"):
+        plan = fetched(edge, edge.on_request(ask(method=method), NOW))
+        assert plan.purpose is Purpose.PASS and plan.request.method == method
+        assert edge.on_response(plan, says(cache_control="max-age=60"), NOW).store is None
 
 
 BAD = [  # what a settings file says, what the complaint must say

@@ -1,10 +1,11 @@
 """The profiles over real sockets: an origin, a shield, an edge, and what arrives at both ends."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
 
-from policy.service import Behavior, ErrorPage, Key, Service
+from policy.service import Behavior, ErrorPage, Geo, Key, Service
 from replay import read_trace, replay_node
 from tests.kit.http import ask
 from tests.kit.node import running_node
@@ -30,6 +31,33 @@ def test_fastly_two_tiers_surrogate_fields_reach_the_edge_and_not_the_viewer() -
             assert origin.count["/a"] == 1
 
     asyncio.run(run())
+
+
+def test_a_viewer_who_is_blocked_sees_the_page_and_the_replay_sees_it_too(tmp_path: Path) -> None:
+    records = tmp_path / "fra.jsonl"
+    rules = (Behavior(path="/denied.html"), Behavior(path="*", geo=Geo(deny=("KP",))))
+    pages = (ErrorPage(status=403, page="/denied.html", response_status=200),)
+
+    async def run() -> None:
+        async with (
+            running_origin() as origin,
+            running_node(
+                origin.url, *rules, profile=CLOUDFRONT, records=records, service={"error_pages": pages},
+                countries={"127.0.0.0/8": "KP"},
+            ) as edge,
+        ):  # fmt: skip
+            origin.says("/denied.html", b"not in your country", cache_control="max-age=60")
+            replies = [await edge.get("/a") for _ in range(2)]
+            assert [(reply.status, reply.body) for reply in replies] == [(200, b"not in your country")] * 2
+            assert origin.count == {"/denied.html": 1}
+
+    asyncio.run(run())
+    told = [line for line in map(json.loads, records.read_text().splitlines()) if line["kind"] == "request"]
+    assert [(line["outcome"], line["reason"]) for line in told] == [
+        ("refused", "geo: KP is denied"), ("refused", "geo: KP is denied"),
+    ]  # fmt: skip
+    service = Service(name="fra", profile="cloudfront", behaviors=rules, error_pages=pages)
+    assert replay_node(read_trace(records), service, CLOUDFRONT).differences == []
 
 
 def test_cloudfront_on_the_wire_and_replayed(tmp_path: Path) -> None:

@@ -32,6 +32,6 @@ def _sentence(incident: Incident) -> str:
         return "This distribution is not configured to allow the HTTP request method that was used for this request."
     if rule == "origin":
         return "CloudFront wasn't able to connect to the origin."
-    if incident.status == 403:
+    if incident.status == 403 and rule != "body":
         return "Request blocked."
     return "Bad request."

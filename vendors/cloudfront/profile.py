@@ -3,12 +3,32 @@
 Pages read in the snapshot of March 2023 are marked (2023): the live page may have moved on.
 """
 
-from policy.profile import ErrorCaching, FailureAnswer, Profile, RequestFields, ResponseFields, Waits
+from policy.profile import (
+    Compression,
+    ErrorCaching,
+    FailureAnswer,
+    Limit,
+    Limits,
+    Profile,
+    RequestFields,
+    ResponseFields,
+    Waits,
+)
 from vendors.cloudfront.pages import error_page
 from vendors.cloudfront.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, RESPONSE_HEADERS_POLICIES
+from vendors.cloudfront.viewer import VIEWER_FIELDS
 
 _CONNECT = FailureAnswer(502, "OriginConnectError")  # "HTTP 502 status code (Bad gateway)": refused, TLS
 _LATE = FailureAnswer(504, "OriginCommError")  # "HTTP 504 status code (Gateway timeout)"
+
+COMPRESSED_TYPES = frozenset(
+    {
+        "application/dash+xml", "application/vnd.apple.mpegurl", "application/x-mpegurl", "vnd.apple.mpegurl",
+        "application/json", "application/xml", "application/javascript", "text/plain", "text/html", "text/css",
+        "text/csv", "text/javascript", "text/xml", "image/svg+xml",
+    }
+)  # fmt: skip
+"""Not on CloudFront's list: audio/mpegurl, video/*, text/vtt."""
 
 CLOUDFRONT = Profile(
     name="cloudfront",
@@ -29,11 +49,28 @@ CLOUDFRONT = Profile(
     set_cookie_needs_cookies=True,  # "Cache content based on cookies": stripped when cookies are not forwarded
     authorization_guarded=False,  # "Request and response behavior" (2023): GET's Authorization is removed, or is keyed
     hit_for_pass=0.0,  # same page: who waited for what may not be shared goes alone; no mark is described
+    compression=Compression(  # "Serve compressed files"; of its list, what an origin of media sends
+        statuses=frozenset({200, 403, 404}),
+        types=COMPRESSED_TYPES,
+        least_bytes=1000,
+        most_bytes=10_000_000,
+    ),
     # ---- key ---------------------------------------------------------------------------------------------------------
     key_query="none",  # "Understand the cache key": by default, the distribution's domain name and the path
     vary_selects=False,  # "Request and response behavior" (2023): only what the cache policy lists makes variants
     # ---- requests ----------------------------------------------------------------------------------------------------
+    range_needs_length=True,  # "How CloudFront processes range GETs": an origin that sends chunks: the whole object
+    ranges_in_order=True,  # same page: invalid, descending or overlapping ranges: 200 and the whole object
+    conditions_beside_cookies=False,  # "Request and response behavior" (2023): not when cookies are forwarded
+    get_body_refused=True,  # same page: GET with a body: 403
+    limits=Limits(  # "Quotas"; the statuses are those of the 2023 snapshot, or ours, and unverified today
+        url=Limit(8192, FailureAnswer(414, "InvalidRequest")),
+        request_head=Limit(20_480, FailureAnswer(413, "InvalidRequest")),  # "Request and response behavior" (2023)
+        response_head=Limit(20_480, FailureAnswer(502, "OriginHeaderTooBigError")),
+        object=Limit(50 * 10**9, FailureAnswer(502, "OriginError")),  # "closed with an error", which is not told
+    ),
     request_directives=False,  # "Manage how long content stays": viewers' Cache-Control and Pragma are ignored
+    viewer_fields=VIEWER_FIELDS,  # "Add CloudFront request headers"
     request_fields=RequestFields.CLOUDFRONT,  # "Control origin requests with a policy"; the legacy table (2023)
     cache_policies=CACHE_POLICIES,  # "Use managed cache policies"
     origin_request_policies=ORIGIN_REQUEST_POLICIES,  # "Use managed origin request policies"
@@ -49,6 +86,7 @@ CLOUDFRONT = Profile(
         "between-bytes-timeout": _LATE,
         "not-http": FailureAnswer(502, "OriginInvalidResponseError"),  # the status is unverified
     },
+    geo_unknown="allow",  # "Restrict the geographic distribution": who cannot be placed is served
     page=error_page,
     waits=Waits(connect=10.0, first_byte=30.0, between_bytes=30.0, attempts=3, retry_reads=True),  # CustomOriginConfig
     # ---- what answers carry: "Request and response behavior", X-Cache in "Standard logging" --------------------------

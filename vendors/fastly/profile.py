@@ -4,7 +4,7 @@ Lines marked (measured) were observed by a public test suite on one service of u
 they are switches, not promises.
 """
 
-from policy.profile import FailureAnswer, Profile, RequestFields, ResponseFields, Waits
+from policy.profile import FailureAnswer, Limit, Limits, Profile, RequestFields, ResponseFields, Waits
 from vendors.fastly.pages import error_page
 
 FASTLY = Profile(
@@ -15,6 +15,7 @@ FASTLY = Profile(
     surrogate_control=True,  # same page: Surrogate-Control, s-maxage, max-age, Expires
     bounds_from_arrival=True,  # "Age": a TTL that VCL sets takes no account of Age
     expires_from_now=True,  # "Age": with a TTL from Expires the age starts at 0
+    expires_restarts_age=True,  # same page
     age_from_date=False,  # "Age": the received Age is what is subtracted
     error_ttl=None,  # same page: 404 and 410 follow the normal path
     # ---- storing: boilerplate vcl_fetch ------------------------------------------------------------------------------
@@ -29,14 +30,29 @@ FASTLY = Profile(
     accept_encoding_reduced=True,  # "Accept-Encoding": br, gzip or absent before VCL sees it
     vary_star_stored=True,  # (measured)
     # ---- requests ----------------------------------------------------------------------------------------------------
+    limits=Limits(  # "Constraints and limitations"; the statuses beside 503 are ours
+        url=Limit(8 * 1024, FailureAnswer(414, "Too long request string")),
+        request_head=Limit(69 * 1024, FailureAnswer(503, "Header overflow")),
+        request_fields=Limit(255, FailureAnswer(503, "Header overflow")),
+        cookie_bytes=32 * 1024,
+        response_head=Limit(69 * 1024, FailureAnswer(503, "backend read error")),
+        response_fields=Limit(96, FailureAnswer(503, "Header overflow")),
+        object=Limit(20_971_520, FailureAnswer(503, "Response object too large")),  # without segmented caching
+    ),
     request_directives=False,  # (measured)
     forward_conditions=False,  # (measured) a miss is fetched unconditionally
     range_forwarded=False,  # (measured) a range that misses fetches the whole
     head_as_get=True,  # (measured)
     unsafe_invalidates=False,  # (measured)
+    viewer_fields={  # request setting geo_headers; listing one in a key stands for VCL that hashes it
+        "fastly-geo-country": lambda request: request.place.country,
+        "fastly-geo-region": lambda request: request.place.region,
+    },
+    purge_requests="everybody",  # "Purging": a URL's purge is open unless VCL asks for a token
     request_fields=RequestFields.FASTLY,  # HTTP headers reference; which ones always go is unverified
     # ---- stale and failing: "Staleness and revalidation" -------------------------------------------------------------
     origin_stale_if_error=False,  # used when the backend is sick or VCL says deliver_stale; a failing fetch is neither
+    origin_stale_if_error_when_sick=True,  # same page: an unhealthy backend, inside either window: stale, at once
     stale_when_unreachable=False,  # off unless general.stale_if_error says so, here a behavior's stale_if_error
     failures={  # "Fastly generated errors": 503 with these words
         "connect-timeout": FailureAnswer(503, "connection timed out"),
@@ -44,6 +60,7 @@ FASTLY = Profile(
         "between-bytes-timeout": FailureAnswer(503, "backend read error"),
         "connection-reset": FailureAnswer(503, "backend read error"),
         "not-http": FailureAnswer(503, "backend read error"),
+        "parent-sick": FailureAnswer(503, "Backend is unhealthy"),
     },
     failure_status=503,
     page=error_page,

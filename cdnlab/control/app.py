@@ -1,0 +1,26 @@
+"""The control API as an ASGI application: CloudFront's paths and Fastly's do not meet, so one listener has both."""
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+
+from cdnlab.control.cloudfront import CloudFront, Lab
+from cdnlab.control.fastly import Fastly
+from cdnlab.control.fleet import Fleet
+from cdnlab.control.settings import Control
+from edge.clock import Clock
+
+
+class ControlApi:
+    """`app`, and an end to what it has begun."""
+
+    def __init__(self, settings: Control, fleet: Fleet, lab: Lab, clock: Callable[[], float] | None = None) -> None:
+        now = clock or Clock()
+        self._cloudfront = CloudFront(settings, fleet, now, lab)
+        self._fastly = Fastly(settings, fleet, now)
+        self.app = Starlette(routes=[*self._cloudfront.routes(), *self._fastly.routes()])
+
+    async def close(self) -> None:
+        """What is in progress is given up."""
+        await asyncio.gather(self._cloudfront.close(), self._fastly.close())

@@ -1,0 +1,266 @@
+"""The CloudFront API as far as a lab has what it speaks of: routes, signatures, XML in and out.
+
+Source: the API model 2020-05-31 in botocore, which is what its clients go by.
+"""
+
+import asyncio
+import logging
+import secrets
+import string
+from collections.abc import Awaitable, Callable, Coroutine
+from copy import deepcopy
+from functools import partial
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from cdnlab.control.distributions import DEPLOYED, Distribution, Distributions, described, summary
+from cdnlab.control.fleet import Fleet, Refused
+from cdnlab.control.invalidations import COMPLETED, Invalidation, Invalidations, orders_of, page
+from cdnlab.control.rest_xml import ApiError, Element, answer, items_of, listed, made, moment, read, refusal, text_of
+from cdnlab.control.settings import Control
+from cdnlab.control.sigv4 import NotSigned, verify
+from vendors.cloudfront.distribution import Translated
+
+logger = logging.getLogger("cdnlab.control")
+
+FILE = "ECDNLAB"
+"""Id of the distribution that the settings file describes."""
+
+_BASE = "/2020-05-31"
+_LETTERS = string.ascii_uppercase + string.digits
+
+
+class Lab(Protocol):
+    """The cluster, as far as a distribution changes it."""
+
+    def domain(self) -> str:
+        """Host and port where viewers come."""
+
+    async def run(self, distribution: Translated | None) -> None:
+        """Every node serves by it when this returns; None: by the settings file."""
+
+
+Operation = Callable[[Request, bytes], Awaitable[Response]]
+
+
+def fresh_id(initial: str) -> str:
+    """As CloudFront's look: "IDFDVBD632BHDS5"."""
+    return initial + "".join(secrets.choice(_LETTERS) for _ in range(13))
+
+
+class CloudFront:
+    """The API over one lab."""
+
+    def __init__(self, settings: Control, fleet: Fleet, clock: Callable[[], float], lab: Lab) -> None:
+        self._lab = lab
+        self._distributions = Distributions(fresh_id)
+        self._deploying = asyncio.Lock()
+        self._settings = settings
+        self._fleet = fleet
+        self._clock = clock
+        self._invalidations = Invalidations(partial(fresh_id, "I"))
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def routes(self) -> list[BaseRoute]:
+        operations: list[tuple[str, str, Operation]] = [
+            ("POST", "/distribution", self._create_distribution),
+            ("GET", "/distribution", self._list_distributions),
+            ("GET", "/distribution/{distribution}", self._get_distribution),
+            ("DELETE", "/distribution/{distribution}", self._delete_distribution),
+            ("GET", "/distribution/{distribution}/config", self._get_distribution_config),
+            ("PUT", "/distribution/{distribution}/config", self._update_distribution),
+            ("POST", "/distribution/{distribution}/invalidation", self._create_invalidation),
+            ("GET", "/distribution/{distribution}/invalidation", self._list_invalidations),
+            ("GET", "/distribution/{distribution}/invalidation/{id}", self._get_invalidation),
+        ]
+        known = {(method, path): operation for method, path, operation in operations}
+        routes: list[BaseRoute] = []
+        for path in dict.fromkeys(path for _, path, _ in operations):
+            methods = {method: known[method, path] for method, at in known if at == path}
+            routes.append(Route(_BASE + path, partial(self._guarded, methods), methods=list(_METHODS)))
+        routes.append(Route(_BASE + "/{rest:path}", partial(self._guarded, {}), methods=list(_METHODS)))
+        return routes
+
+    async def close(self) -> None:
+        """What is in progress stays as it is."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _guarded(self, operations: dict[str, Operation], request: Request) -> Response:
+        """Nothing is looked at before the signature."""
+        try:
+            body = await _content(request)
+            self._verify(request, body)
+            operation = operations.get(request.method)
+            if operation is None:
+                raise ApiError("UnsupportedOperation", f"cdnlab has no {request.method} {request.url.path}.")
+            return await operation(request, body)
+        except NotSigned as error:
+            return refusal(ApiError(error.code, error.message, error.status), secrets.token_hex(16))
+        except ApiError as error:
+            return refusal(error, secrets.token_hex(16))
+
+    def _verify(self, request: Request, body: bytes) -> None:
+        raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+        verify(
+            request.method,
+            raw_path.partition(b"?")[0].decode("latin-1"),
+            request.scope["query_string"].decode("latin-1"),
+            ((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]),
+            body,
+            access_key_id=self._settings.access_key_id,
+            secret=self._settings.secret_access_key,
+            service="cloudfront",
+            now=self._clock(),
+        )
+
+    # ---- invalidations -----------------------------------------------------------------------------------------
+
+    async def _create_invalidation(self, request: Request, body: bytes) -> Response:
+        distribution = self._distribution(request)
+        batch = read(body, "InvalidationBatch")
+        # Exactly as typed, spaces at either end too: they are part of a path.
+        paths = [item.text or "" for item in items_of(batch.find("Paths"), "Paths")]
+        invalidation, new = self._invalidations.create(
+            distribution, paths, text_of(batch, "CallerReference"), self._clock()
+        )
+        if new:
+            self._begin(self._carry_out(invalidation))
+        location = f"{request.url.replace(query='')}/{invalidation.id}"
+        return answer(_invalidation(invalidation), 201, {"Location": location})
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
+
+    def _over(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s: %s", type(error).__name__, error, exc_info=error)
+
+    async def _carry_out(self, invalidation: Invalidation) -> None:
+        orders = [order for path in invalidation.paths for order in orders_of(path)]
+        distinct = {tuple(order.items()): order for order in orders}
+        try:
+            await self._fleet.purge(list(distinct.values()))
+        except Refused as error:
+            # The API knows no third state: it stays in progress, as it is.
+            logger.error("invalidation %s: %s", invalidation.id, error)
+        else:
+            invalidation.status = COMPLETED
+
+    async def _get_invalidation(self, request: Request, body: bytes) -> Response:
+        found = self._invalidations.get(self._distribution(request), request.path_params["id"])
+        return answer(_invalidation(found))
+
+    async def _list_invalidations(self, request: Request, body: bytes) -> Response:
+        found = {one.id: one for one in self._invalidations.latest_first(self._distribution(request))}
+        some = page(list(found), request.query_params.get("Marker"), request.query_params.get("MaxItems"))
+        items = [
+            made("InvalidationSummary", ("Id", one.id), ("CreateTime", moment(one.created_at)), ("Status", one.status))
+            for one in (found[id] for id in some.ids)
+        ]
+        more = [("NextMarker", some.next_marker)] if some.next_marker is not None else []
+        return answer(
+            listed(
+                "InvalidationList", items, ("Marker", some.marker), *more,
+                ("MaxItems", some.most), ("IsTruncated", some.next_marker is not None),
+            )
+        )  # fmt: skip
+
+    def _distribution(self, request: Request) -> str:
+        id: str = request.path_params["distribution"]
+        return id if id == FILE else self._distributions.get(id).id
+
+    # ---- distributions -----------------------------------------------------------------------------------------
+
+    async def _create_distribution(self, request: Request, body: bytes) -> Response:
+        if "WithTags" in request.query_params:
+            raise ApiError("UnsupportedOperation", "cdnlab has no tags.")
+        one, new = self._distributions.create(read(body, "DistributionConfig"), self._clock())
+        if new:
+            self._begin(self._deploy(one))
+        location = f"{request.url.replace(query='')}/{one.id}"
+        return answer(self._described(one), 201, {"Location": location, "ETag": one.etag})
+
+    async def _deploy(self, one: Distribution) -> None:
+        """One after another: the latest version comes last."""
+        version = one.versions
+        async with self._deploying:
+            await self._lab.run(one.translated if one.enabled else None)
+        if one.versions == version:
+            one.status = DEPLOYED
+
+    async def _list_distributions(self, request: Request, body: bytes) -> Response:
+        known = [self._distributions.created] if self._distributions.created is not None else []
+        some = page([one.id for one in known], request.query_params.get("Marker"), request.query_params.get("MaxItems"))
+        items = [summary(one, self._lab.domain()) for one in known if one.id in some.ids]
+        return answer(
+            listed("DistributionList", items, ("Marker", some.marker), ("MaxItems", some.most), ("IsTruncated", False))
+        )
+
+    async def _get_distribution(self, request: Request, body: bytes) -> Response:
+        one = self._created(request)
+        return answer(self._described(one), 200, {"ETag": one.etag})
+
+    async def _get_distribution_config(self, request: Request, body: bytes) -> Response:
+        one = self._created(request)
+        return answer(deepcopy(one.config), 200, {"ETag": one.etag})
+
+    async def _update_distribution(self, request: Request, body: bytes) -> Response:
+        id = self._created(request).id
+        config = read(body, "DistributionConfig")
+        one = self._distributions.update(id, config, request.headers.get("if-match"), self._clock())
+        self._begin(self._deploy(one))
+        return answer(self._described(one), 200, {"ETag": one.etag})
+
+    async def _delete_distribution(self, request: Request, body: bytes) -> Response:
+        self._distributions.delete(self._created(request).id, request.headers.get("if-match"))
+        return Response(status_code=204)
+
+    def _created(self, request: Request) -> Distribution:
+        id: str = request.path_params["distribution"]
+        if id == FILE:
+            raise ApiError("AccessDenied", f"{FILE} is what the settings file says: change it there.", 403)
+        return self._distributions.get(id)
+
+    def _described(self, one: Distribution) -> Element:
+        return described(one, self._lab.domain(), self._invalidations.in_progress(one.id))
+
+
+_METHODS = ("GET", "POST", "PUT", "DELETE")
+
+LARGEST_BODY = 16 * 2**20
+"""3,000 paths of 4,000 characters, and their tags."""
+
+
+async def _content(request: Request) -> bytes:
+    """The body, which is read before anybody is known to have signed it: so much of it, and no more."""
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > LARGEST_BODY:
+            raise ApiError("BatchTooLarge", f"wanted a body of {LARGEST_BODY} bytes at most.", 413)
+    return bytes(content)
+
+
+def _invalidation(one: Invalidation) -> Element:
+    paths = listed("Paths", [_text("Path", path) for path in one.paths])
+    return made(
+        "Invalidation",
+        ("Id", one.id),
+        ("Status", one.status),
+        ("CreateTime", moment(one.created_at)),
+        made("InvalidationBatch", paths, ("CallerReference", one.caller_reference)),
+    )
+
+
+def _text(name: str, text: str) -> Element:
+    element = made(name)
+    element.text = text
+    return element

@@ -1,0 +1,149 @@
+"""Distributions: the one that the settings file describes, and the one that the API puts in its place.
+
+A cluster runs one distribution. A created one that is enabled rules every node; disabled or deleted, the settings file
+rules again. `InProgress` until every node serves by the new rules, then `Deployed`.
+"""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from cdnlab.control.rest_xml import ApiError, Element, made, moment, text_of
+from vendors.cloudfront.distribution import NotHonoured, Translated, translate
+
+IN_PROGRESS, DEPLOYED = "InProgress", "Deployed"
+
+FreshId = Callable[[str], str]
+
+
+@dataclass
+class Distribution:
+    """One that was created."""
+
+    id: str
+    config: Element
+    """`<DistributionConfig>` as it was sent."""
+    translated: Translated
+    etag: str
+    modified_at: float
+    status: str = IN_PROGRESS
+    versions: int = field(default=1)
+
+    @property
+    def enabled(self) -> bool:
+        return text_of(self.config, "Enabled").lower() == "true"
+
+
+class Distributions:
+    """The book of them: one at most."""
+
+    def __init__(self, fresh_id: FreshId) -> None:
+        self._fresh_id = fresh_id
+        self.created: Distribution | None = None
+
+    def create(self, config: Element, now: float) -> tuple[Distribution, bool]:
+        """The distribution, and whether it is new: the same config with the same reference is the earlier one."""
+        translated = _translated(config)
+        if self.created is not None:
+            if text_of(config, "CallerReference") != text_of(self.created.config, "CallerReference"):
+                raise ApiError("TooManyDistributions", f"cdnlab runs one, and {self.created.id} is there.")
+            if tree_of(config) != tree_of(self.created.config):
+                raise ApiError("DistributionAlreadyExists", "CallerReference: used before, with another config.", 409)
+            return self.created, False
+        if not text_of(config, "CallerReference"):
+            raise ApiError("InvalidArgument", "CallerReference: wanted a text of your own.")
+        self.created = Distribution(self._fresh_id("E"), config, translated, self._fresh_id("E"), now)
+        return self.created, True
+
+    def get(self, id: str) -> Distribution:
+        if self.created is None or self.created.id != id:
+            raise ApiError("NoSuchDistribution", "The specified distribution does not exist.", 404)
+        return self.created
+
+    def update(self, id: str, config: Element, etag: str | None, now: float) -> Distribution:
+        found = self.get(id)
+        _matched(found, etag)
+        if text_of(config, "CallerReference") != text_of(found.config, "CallerReference"):
+            raise ApiError("IllegalUpdate", "CallerReference: it cannot be changed.")
+        found.translated = _translated(config)
+        found.config, found.etag, found.modified_at = config, self._fresh_id("E"), now
+        found.status = IN_PROGRESS
+        found.versions += 1
+        return found
+
+    def delete(self, id: str, etag: str | None) -> None:
+        found = self.get(id)
+        _matched(found, etag)
+        if found.enabled or found.status != DEPLOYED:
+            raise ApiError("DistributionNotDisabled", "wanted it disabled, and Deployed so.", 409)
+        self.created = None
+
+
+def _matched(found: Distribution, etag: str | None) -> None:
+    if not etag:
+        raise ApiError("InvalidIfMatchVersion", "The If-Match version is missing or not valid for the resource.")
+    if etag != found.etag:
+        raise ApiError("PreconditionFailed", "If-Match: the distribution has changed since.", 412)
+
+
+def _translated(config: Element) -> Translated:
+    tree = tree_of(config)
+    try:
+        return translate(tree if isinstance(tree, Mapping) else {})
+    except NotHonoured as error:
+        raise ApiError(error.code, str(error), error.status) from None
+
+
+def tree_of(element: Element) -> Any:
+    """As `vendors.cloudfront.distribution` reads a config: members by name, texts, `Items` as lists."""
+    if element.tag == "Items":
+        return [tree_of(child) for child in element]
+    if len(element):
+        return {child.tag: tree_of(child) for child in element}
+    return (element.text or "").strip()
+
+
+def described(one: Distribution, domain: str, invalidations: int) -> Element:
+    """`<Distribution>`."""
+    return made(
+        "Distribution", *_facts(one, domain), ("InProgressInvalidationBatches", invalidations), deepcopy(one.config)
+    )
+
+
+_SUMMARY: list[tuple[str, Element]] = [
+    ("Aliases", made("Aliases", ("Quantity", 0))),
+    ("Origins", made("Origins")),
+    ("OriginGroups", made("OriginGroups", ("Quantity", 0))),
+    ("DefaultCacheBehavior", made("DefaultCacheBehavior")),
+    ("CacheBehaviors", made("CacheBehaviors", ("Quantity", 0))),
+    ("CustomErrorResponses", made("CustomErrorResponses", ("Quantity", 0))),
+    ("Comment", made("Comment")),
+    ("PriceClass", made("PriceClass")),
+    ("Enabled", made("Enabled")),
+    ("ViewerCertificate", made("ViewerCertificate", ("CloudFrontDefaultCertificate", True))),
+    ("Restrictions", made("Restrictions", made("GeoRestriction", ("RestrictionType", "none"), ("Quantity", 0)))),
+    ("WebACLId", made("WebACLId")),
+    ("HttpVersion", made("HttpVersion")),
+    ("IsIPV6Enabled", made("IsIPV6Enabled")),
+]
+"""Members of a config that a summary repeats, and what stands for those that were left out."""
+
+
+def summary(one: Distribution, domain: str) -> Element:
+    """`<DistributionSummary>`."""
+    members = []
+    for name, absent in _SUMMARY:
+        found = one.config.find(name)
+        members.append(deepcopy(absent if found is None else found))
+    return made("DistributionSummary", *_facts(one, domain), *members, ("Staging", False))
+
+
+def _facts(one: Distribution, domain: str) -> list[tuple[str, Any]]:
+    return [
+        ("Id", one.id),
+        ("ARN", f"arn:aws:cloudfront::000000000000:distribution/{one.id}"),
+        ("Status", one.status),
+        ("LastModifiedTime", moment(one.modified_at)),
+        ("DomainName", domain),
+    ]

@@ -1,0 +1,153 @@
+"""Fastly's purge API: by URL, by surrogate key, by many keys, of everything; hard or soft.
+
+Source: "Purging" in Fastly's API reference, and what its CLI and its Python package send. An answer means that every
+node has obeyed, or that two seconds have passed and those that are away will be told when they are back.
+"""
+
+import asyncio
+import hmac
+import itertools
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from cdnlab.control.fleet import Fleet, Order, Refused
+from cdnlab.control.settings import Control
+
+logger = logging.getLogger("cdnlab.control")
+
+MOST_KEYS = 256
+"""Keys of one batch."""
+LARGEST_BODY = 2**20
+PATIENCE_S = 2.0
+
+Operation = Callable[[Request], Awaitable[Response]]
+
+
+class Fastly:
+    """The API over one lab."""
+
+    def __init__(self, settings: Control, fleet: Fleet, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._fleet = fleet
+        self._clock = clock
+        self._serial = itertools.count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def routes(self) -> list[BaseRoute]:
+        service = "/service/{service}"
+        return [
+            Route("/purge/{url:path}", self._guarded(self._purge_url), methods=["POST"]),
+            Route(f"{service}/purge", self._guarded(self._purge_keys), methods=["POST"]),
+            Route(f"{service}/purge/{{key}}", self._guarded(self._purge_key), methods=["POST"]),
+            Route(f"{service}/purge_all", self._guarded(self._purge_all), methods=["POST"]),
+            # The CLI asks for this before every command, at FASTLY_ACCOUNT_ENDPOINT.
+            Route("/realms/fastly/.well-known/openid-configuration", _openid),
+        ]
+
+    async def close(self) -> None:
+        """Orders still on their way are given up."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _guarded(self, operation: Operation) -> Operation:
+        async def guarded(request: Request) -> Response:
+            token = request.headers.get("fastly-key", "")
+            if not hmac.compare_digest(token.encode(), self._settings.fastly_token.encode()):
+                return _error(401, "Provided credentials are missing or invalid")
+            service = request.path_params.get("service", self._settings.fastly_service)
+            if service != self._settings.fastly_service:
+                return _error(404, "Record not found", f"Couldn't find Service '{service}'")
+            return await operation(request)
+
+        return guarded
+
+    async def _purge_url(self, request: Request) -> Response:
+        """The URL stands in the path with or without its scheme; its query is the request's own."""
+        raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+        url = raw.partition(b"?")[0].decode("latin-1").removeprefix("/purge/")
+        scheme, colon, rest = url.partition(":/")
+        if not colon and url.lower().startswith(("http%3a", "https%3a")):
+            scheme, colon, rest = unquote(url).partition(":/")
+        url = rest.lstrip("/") if colon and scheme in ("http", "https") else url
+        host, _, path = url.partition("/")
+        if not host:
+            return _error(400, "Bad request", "wanted /purge/ and a URL, such as /purge/www.example.com/live/a.m3u8")
+        query = request.scope["query_string"].decode("latin-1")
+        target = f"/{path}?{query}" if query else f"/{path}"
+        await self._spread([{"url": target, "soft": _soft(request)}])
+        return JSONResponse({"status": "ok", "id": self._fresh_id()})
+
+    async def _purge_key(self, request: Request) -> Response:
+        await self._spread([{"surrogate_key": request.path_params["key"], "soft": _soft(request)}])
+        return JSONResponse({"status": "ok", "id": self._fresh_id()})
+
+    async def _purge_keys(self, request: Request) -> Response:
+        """Keys in the Surrogate-Key field, separated by spaces, or as `{"surrogate_keys": [...]}`."""
+        given: object = request.headers.get("surrogate-key", "").split()
+        if not given:
+            body = bytearray()
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LARGEST_BODY:
+                    return _error(413, "Request entity too large")
+            try:
+                given = json.loads(body)["surrogate_keys"]
+            except (ValueError, KeyError, TypeError):
+                given = None
+        if not isinstance(given, list) or not given or not all(isinstance(key, str) for key in given):
+            return _error(400, "Bad request", 'wanted a Surrogate-Key field, or {"surrogate_keys": ["a", "b"]}')
+        if len(given) > MOST_KEYS:
+            return _error(400, "Bad request", f"found {len(given)} keys, wanted {MOST_KEYS} at most")
+        # Keys that hold what no key can are passed over.
+        keys = [key for key in dict.fromkeys(given) if key and all("!" <= letter <= "~" for letter in key)]
+        soft = _soft(request)
+        await self._spread([{"surrogate_key": key, "soft": soft} for key in keys])
+        return JSONResponse({key: self._fresh_id() for key in keys})
+
+    async def _purge_all(self, request: Request) -> Response:
+        """Never soft."""
+        await self._spread([{"everything": True}])
+        return JSONResponse({"status": "ok"})
+
+    async def _spread(self, orders: list[Order]) -> None:
+        task = asyncio.create_task(self._carry_out(orders))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.wait({task}, timeout=PATIENCE_S)
+
+    async def _carry_out(self, orders: list[Order]) -> None:
+        try:
+            await self._fleet.purge(orders)
+        except Refused as error:
+            logger.error("purge: %s", error)
+
+    def _fresh_id(self) -> str:
+        """As Fastly's look: a place, a second, a number."""
+        return f"0-{int(self._clock())}-{next(self._serial)}"
+
+
+def _soft(request: Request) -> bool:
+    """Whatever the field holds: that it is there counts."""
+    return "fastly-soft-purge" in request.headers
+
+
+async def _openid(request: Request) -> Response:
+    base = str(request.base_url).rstrip("/") + "/realms/fastly"
+    return JSONResponse(
+        {
+            "issuer": base,
+            "authorization_endpoint": f"{base}/protocol/openid-connect/auth",
+            "token_endpoint": f"{base}/protocol/openid-connect/token",
+        }
+    )
+
+
+def _error(status: int, message: str, detail: str = "") -> Response:
+    return JSONResponse({"msg": message} | ({"detail": detail} if detail else {}), status_code=status)

@@ -1,0 +1,38 @@
+"""Health checks: a parent is asked the same small question for ever, and its health is told how it went."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from edge.errors import UpstreamFailed
+from edge.settings import HealthCheck
+from edge.upstream import Upstream
+from policy.messages import Headers, RequestHead
+
+
+async def keep_checking(upstream: Upstream, check: HealthCheck, checked: Callable[[bool], None]) -> None:
+    """Ask every `check.interval` seconds, from begin to begin, until cancelled.
+
+    `upstream` is the check's own: a check must not wait behind the viewers' requests.
+    """
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    try:
+        while True:
+            checked(await _is_well(upstream, check))
+            due = max(due + check.interval, loop.time())
+            await asyncio.sleep(due - loop.time())
+    finally:
+        await upstream.close()
+
+
+async def _is_well(upstream: Upstream, check: HealthCheck) -> bool:
+    request = RequestHead(
+        check.method, "http", "", check.path or "/", None, Headers([("user-agent", "cdnlab health check")])
+    )
+    with suppress(TimeoutError, UpstreamFailed):
+        async with asyncio.timeout(check.timeout):
+            exchange = await upstream.exchange(request)
+        exchange.close()
+        return exchange.head.status == check.status
+    return False

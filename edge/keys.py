@@ -1,0 +1,33 @@
+"""Token keys from where the settings say they are: read once, before anything is served; never said to anybody."""
+
+from pathlib import Path
+
+from edge.errors import BadKeyFile
+from policy.service import Service
+from policy.token import scheme_of
+from policy.token.settings import CloudFront, Token
+
+
+def read_keys(service: Service) -> dict[str, dict[str, str]]:
+    """Keys by token name and key id; BadKeyFile for the first that cannot be read or is no key."""
+    return {name: keys_of(name, token) for name, token in service.tokens.items()}
+
+
+def keys_of(name: str, token: Token, folder: Path = Path()) -> dict[str, str]:
+    """One token's keys by key id, relative files from `folder`; BadKeyFile says which is bad, and why."""
+    keys = token.texts()
+    for key_id, file in token.files().items():
+        where = f"token.{name}.keys.{key_id}" if isinstance(token, CloudFront) else f"token.{name}.key_file"
+        try:
+            keys[key_id] = (folder / file).read_text(encoding="ascii").strip()
+        except OSError as error:
+            raise BadKeyFile(where, str(file), error.strerror or str(error)) from error
+        except UnicodeDecodeError as error:
+            raise BadKeyFile(where, str(file), f"not text: octet {error.start} is not ASCII") from error
+    try:
+        scheme_of(token, keys)
+    except ValueError as error:
+        # Never the value itself: it may be a key with a typing error.
+        files = ", ".join(map(str, token.files().values()))
+        raise BadKeyFile(f"token.{name}", files or "key", str(error)) from error
+    return keys

@@ -1,0 +1,109 @@
+"""The parents of a node, one behind another: which of them is asked, and when the next one is.
+
+    policy/health.py     may this parent be asked at all?       here: the first that may
+    policy/retrying.py   once more, of the same parent?         upstream.py
+    policy/failover.py   now of the next parent?                here
+
+The answer of a parent in whose place another is asked is thrown away; its connection is kept if the answer was whole.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge.errors import UpstreamFailed
+from edge.parent.exchange import Exchange, OnInterim
+from edge.upstream import Upstream
+from policy.failover import fails_over
+from policy.health import Health, Trial, verdict
+from policy.messages import RequestHead
+from policy.plan import Failure
+
+
+@dataclass(slots=True)
+class Parent:
+    """One of them, and how it is."""
+
+    upstream: Upstream
+    health: Health = field(default_factory=Health)
+
+
+class Parents:
+    """One parent or several, asked as if they were one."""
+
+    def __init__(self, parents: Sequence[Parent], statuses: frozenset[int] = frozenset()) -> None:
+        """`parents`: at least one, in the order in which they are asked. `statuses`: those that fail over."""
+        self._parents = tuple(parents)
+        self._statuses = statuses
+        self._clock = asyncio.get_running_loop().time
+        self._beside: list[asyncio.Task[None]] = []
+
+    @property
+    def url(self) -> str:
+        """Of the first."""
+        return self._parents[0].upstream.url
+
+    def sick(self) -> list[str]:
+        """URLs of those that are not asked now."""
+        now = self._clock()
+        return [parent.upstream.url for parent in self._parents if parent.health.sick(now)]
+
+    async def exchange(
+        self,
+        request: RequestHead,
+        body: AsyncIterator[bytes] | None = None,
+        *,
+        body_length: int | None = None,
+        on_interim: OnInterim | None = None,
+    ) -> Exchange:
+        """As `Upstream.exchange`, of the first parent that gives an answer to keep; else what the last one gave.
+
+        A parent that is sick is left out; if all are, the exchange fails at once.
+        """
+        others = self._well()
+        asked = next(others, None)
+        if asked is None:
+            raise UpstreamFailed(Failure.SICK, f"left alone: {', '.join(self.sick())}")
+        while True:
+            parent, trial = asked
+            came: int | Failure
+            good = None
+            try:
+                exchange = await parent.upstream.exchange(request, body, body_length=body_length, on_interim=on_interim)
+                came, failure = exchange.head.status, None
+                good = verdict(came)
+            except UpstreamFailed as failed:
+                came, failure = failed.why, failed
+                good = verdict(came, failed.reach)
+            finally:
+                parent.health.told(trial, good, self._clock())
+            over = fails_over(request.method, came, self._statuses, body=body is not None)
+            asked = next(others, None) if over else None
+            if asked is None:
+                if failure is not None:
+                    raise failure
+                if len(self._parents) > 1:
+                    exchange.parent = parent.upstream.url
+                return exchange
+            if failure is None:
+                exchange.close()
+
+    def _well(self) -> Iterator[tuple[Parent, Trial]]:
+        """Those that may be asked, in order, each looked at when its turn comes."""
+        for parent in self._parents:
+            trial = parent.health.ask(self._clock())
+            if trial is not None:
+                yield parent, trial
+
+    def beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let it run until `close`."""
+        self._beside.append(asyncio.create_task(work))
+
+    async def close(self) -> None:
+        """Hang up on all of them."""
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
+        for parent in self._parents:
+            await parent.upstream.close()

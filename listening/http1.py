@@ -1,0 +1,57 @@
+"""HTTP/1.1 on a connection: hypercorn's, with answers that say why, and without the upgrade that RFC 9113 took away."""
+
+from typing import TYPE_CHECKING
+
+import h11
+from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
+
+from listening.inbox import Starter
+
+if TYPE_CHECKING:
+    from listening.connection import Connection
+
+WHY = {
+    400: "request: not as HTTP/1.1 has it",
+    408: "limit: the request's head did not come in time",
+    414: "limit: the request line is too long",
+    431: "limit: the request's head is too large",
+    501: "request: a transfer coding that is not known here",
+}
+"""What is said of a request that could not be read, by the status h11 hints at."""
+
+
+class Http1(H11Protocol):
+    """One connection's requests, one after another."""
+
+    def __init__(self, host: "Connection", group: TaskGroup) -> None:
+        super().__init__(
+            host.app, host.config, host.context, Starter(host, group), host.connection_state, host.tls,
+            host.client, host.server, host.protocol_send,
+        )  # fmt: skip
+        self._host = host
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        # Only prior knowledge leads to HTTP/2: `Upgrade: h2c` is obsolete (RFC 9113 §3.1), and a way past proxies.
+        if event.method == b"PRI" and event.target == b"*" and event.http_version == b"2.0":
+            raise H2ProtocolAssumedError(b"PRI * HTTP/2.0\r\n\r\n" + self.connection.trailing_data[0])
+
+    async def _send_error_response(self, status_code: int) -> None:
+        if status_code == 431 and b"\n" not in self.connection.trailing_data[0]:
+            status_code = 414
+        await self._host.send_bytes(self._refusal(status_code))
+
+    def farewell(self) -> bytes:
+        """What is said to one who let the time for a head pass: 408, or nothing if he had not begun."""
+        begun = self.connection.our_state is h11.IDLE and self.connection.trailing_data[0]
+        return self._refusal(408) if begun else b""
+
+    def _refusal(self, status: int) -> bytes:
+        """A whole answer, after which this connection ends."""
+        told, lines, body = self._host.page(status, WHY.get(status, "request: could not be read"))
+        own = [(b"content-length", b"%d" % len(body)), (b"connection", b"close"), *self.config.response_headers("h11")]
+        try:
+            head = self.connection.send(h11.Response(status_code=told, headers=[*lines, *own]))
+            return b"".join((head or b"", self.connection.send(h11.Data(data=body)) or b""))
+        except h11.LocalProtocolError:
+            return b""  # an answer is under way already

@@ -1,0 +1,120 @@
+"""Misfortune at the press of a switch: an origin that is slow, that fails, that breaks off in mid-body.
+
+`GET /faults` on the ingest listener tells what is on, `PUT /faults` with `{"delay": "2s", "error_rate": 0.5, ...}` sets
+all of it anew, `DELETE /faults` ends it. No cache reaches it, and an origin that starts anew is well. What is hurt is
+the public listener, all but `/healthz`: encoders are never refused.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from pydantic import Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from units import Seconds, Settings
+
+log = logging.getLogger("origin")
+
+HEALTH = "/healthz"
+
+
+class Faults(Settings):
+    """What is wrong with the origin; by default nothing."""
+
+    delay: Seconds = Field(default=0.0, le=600.0)
+    """Seconds before every answer, which is right otherwise."""
+
+    error_rate: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of requests that are answered with an error."""
+
+    status: int = Field(default=503, ge=500, le=599)
+    """The status of these errors."""
+
+    break_rate: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of answers whose connection breaks half-way through the body."""
+
+
+class BrokenOff(Exception):
+    """An answer that was to break off has; the server ends its connection."""
+
+
+class FaultSwitch:
+    """The faults that are on, and the endpoint that sets them."""
+
+    def __init__(self, chance: Callable[[], float] = random.random) -> None:
+        """`chance`: a number from 0 to below 1 at every call."""
+        self.faults = Faults()
+        self.chance = chance
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        await (await self._answer(request))(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        if request.method == "PUT":
+            try:
+                self.faults = Faults.model_validate(await request.json())
+            except ValidationError as error:
+                return _wrong([_sentence(dict(one)) for one in error.errors()])
+            except ValueError as error:
+                return _wrong([f"found what is no JSON ({error}), wanted an object such as {{'delay': '2s'}}"])
+            log.warning("faults: %s", self.faults)
+        elif request.method == "DELETE":
+            self.faults = Faults()
+            log.warning("faults: none")
+        elif request.method != "GET":
+            return _wrong([f"found {request.method}, wanted GET, PUT or DELETE"], status=405)
+        return JSONResponse(self.faults.model_dump(mode="json"))
+
+
+class Faulty:
+    """An application that suffers what the switch says."""
+
+    def __init__(self, app: ASGIApp, switch: FaultSwitch) -> None:
+        self._app = app
+        self._switch = switch
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        faults = self._switch.faults
+        if faults == Faults() or scope["type"] != "http" or scope["path"] == HEALTH:
+            await self._app(scope, receive, send)
+            return
+        await asyncio.sleep(faults.delay)
+        if self._switch.chance() < faults.error_rate:
+            await Response("A fault that was asked for.\n", faults.status, media_type="text/plain")(
+                scope, receive, send
+            )
+        elif self._switch.chance() < faults.break_rate:
+            await self._app(scope, receive, _breaking(send))
+        else:
+            await self._app(scope, receive, send)
+
+
+def _breaking(send: Send) -> Send:
+    """Sends the head and half of the first piece of the body, and no more."""
+
+    async def cut(message: Message) -> None:
+        body = message.get("body", b"")
+        if message["type"] != "http.response.body" or not body:
+            await send(message)
+            return
+        await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+        raise BrokenOff("a fault that was asked for")
+
+    return cut
+
+
+def _sentence(error: dict[str, object]) -> str:
+    where = ".".join(map(str, error["loc"])) if isinstance(error["loc"], tuple) else ""
+    wanted = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "wanted")
+    if error["type"] == "extra_forbidden":
+        wanted = f"wanted one of {', '.join(Faults.model_fields)}"
+    return f"{where or 'faults'}: found {error['input']!r}, {wanted}"
+
+
+def _wrong(why: list[str], status: int = 400) -> Response:
+    return JSONResponse({"error": why}, status_code=status)

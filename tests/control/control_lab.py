@@ -1,0 +1,95 @@
+"""An origin, a shield, an edge behind it and the control API over both: real servers, for real clients."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from cdnlab.control.app import ControlApi
+from cdnlab.control.fleet import Contact, Fleet
+from cdnlab.control.settings import Control
+from listening import Listener, bind, url_of
+from policy.profile import RFC9111, Profile
+from policy.service import Behavior
+from tests.kit.node import Running, running_node
+from tests.kit.origin import Origin, running_origin
+from vendors.cloudfront.distribution import Translated
+
+
+class Deployed:
+    """The cluster's side of distributions: what it was told to run, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[Translated | None] = []
+
+    def domain(self) -> str:
+        return "127.0.0.1:8081"
+
+    async def run(self, distribution: Translated | None) -> None:
+        self.told.append(distribution)
+
+
+@dataclass
+class Lab:
+    """What a test has in its hands."""
+
+    origin: Origin
+    shield: Running
+    edge: Running
+    control: str
+    """URL of the control API."""
+
+    def boto(self, **changed: Any) -> Any:
+        """boto3's CloudFront client as a user makes it."""
+        known = {"aws_access_key_id": "cdnlab", "aws_secret_access_key": "cdnlab", "region_name": "us-east-1"}
+        once = Config(retries={"total_max_attempts": 1})
+        return boto3.client("cloudfront", endpoint_url=self.control, config=once, **known | changed)
+
+    async def fetched(self, target: str) -> int:
+        """How often the origin was asked for it, after one more request at the edge."""
+        assert (await self.edge.get(target)).status == 200
+        return self.origin.count[target]
+
+
+@asynccontextmanager
+async def running_lab(
+    *behaviors: Behavior,
+    profile: Profile = RFC9111,
+    settings: Control | None = None,
+    clock: Callable[[], float] | None = None,
+    **service: Any,
+) -> AsyncIterator[Lab]:
+    """`service` goes to the rules of both nodes."""
+    async with (
+        running_origin() as origin,
+        running_node(
+            origin.url, *behaviors, name="shield", profile=profile, service=service | {"gate": False}
+        ) as shield,
+        running_node(shield.url, *behaviors, name="fra", profile=profile, service=service) as edge,
+    ):
+        fleet = Fleet([[Contact("shield", shield.admin)], [Contact("fra", edge.admin)]])
+        api = ControlApi(settings or Control(), fleet, Deployed(), clock)
+        socket = bind("127.0.0.1:0", "control.listen")
+        listener = Listener(api.app, logging.getLogger("cdnlab.control"))
+        await listener.start(socket)
+        try:
+            yield Lab(origin, shield, edge, url_of(socket))
+        finally:
+            await listener.close()
+            await api.close()
+            await fleet.close()
+
+
+def lab(test: Callable[[Lab], Awaitable[None]], **settings: Any) -> None:
+    """Runs a test in a lab of its own."""
+
+    async def run() -> None:
+        async with running_lab(**settings) as one:
+            await test(one)
+
+    asyncio.run(run())

@@ -1,0 +1,148 @@
+"""Viewers who read slowly or not at all, over real sockets: what they cost the node, the others, and themselves."""
+
+import asyncio
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from edge.bodies import PIECE_BYTES
+from policy.service import Behavior
+from tests.kit.http import ask
+from tests.kit.http2 import http2, narrow
+from tests.kit.node import running_node
+from tests.kit.origin import Asked, running_origin
+
+SIZE = 20_000_000
+GET = b"GET /big HTTP/1.1\r\nhost: x\r\n\r\n"
+BUFFERS = 8 * 2**20
+"""What two pairs of kernel buffers, the window, and the server's own hold together, at most."""
+
+
+class Counting:
+    """Sends SIZE bytes in chunks and counts what the node has taken."""
+
+    def __init__(self, fields: bytes) -> None:
+        self.sent = 0
+        self._fields = fields
+
+    async def __call__(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+        writer.write(b"HTTP/1.1 200 OK\r\n" + self._fields + b"transfer-encoding: chunked\r\n\r\n")
+        piece = bytes(50_000)
+        for _ in range(SIZE // len(piece)):
+            writer.write(b"c350\r\n" + piece + b"\r\n")
+            await writer.drain()
+            self.sent += len(piece)
+        writer.write(b"0\r\n\r\n")
+
+
+async def standstill(origin: Counting) -> int:
+    before = -1
+    while before != origin.sent:
+        before = origin.sent
+        await asyncio.sleep(0.1)
+    return before
+
+
+def test_a_body_that_is_not_kept_waits_for_its_reader_and_does_not_pile_up() -> None:
+    async def run() -> None:
+        pouring = Counting(b"cache-control: no-store\r\n")
+        async with running_origin() as origin:
+            origin.does("/big", pouring)
+            async with running_node(origin.url) as node:
+                async with narrow(node.url) as viewer:
+                    await asyncio.get_running_loop().sock_sendall(viewer, GET)
+                    await asyncio.sleep(0.1)
+                    assert 0 < await standstill(pouring) < BUFFERS
+                pouring.sent = 0
+                async with http2(node.url) as client:
+                    stream = await client.ask("/big")
+                    with suppress(TimeoutError):
+                        await client.until(stream, within=0.5, read_windows_of=set())
+                    assert len(stream.body) == 65_535 and 0 < await standstill(pouring) < BUFFERS
+
+    asyncio.run(run())
+
+
+def test_fast_readers_do_not_wait_for_a_slow_one_of_the_same_body(tmp_path: Path) -> None:
+    """It grows too large to keep while both read it: the slow one is cut off, the fast one has all of it."""
+
+    async def run() -> None:
+        pouring = Counting(b"cache-control: max-age=60\r\n")
+        async with running_origin() as origin:
+            origin.does("/big", pouring)
+            records = tmp_path / "fra.jsonl"
+            async with running_node(origin.url, records=records, memory="4MiB", largest="1MiB") as node:
+                async with narrow(node.url) as slow:
+                    loop = asyncio.get_running_loop()
+                    await loop.sock_sendall(slow, GET)
+                    fast = await asyncio.wait_for(ask(node.url, "/big"), 20)
+                    assert len(fast.body) == SIZE and fast.whole
+                    taken = 0
+                    while data := await loop.sock_recv(slow, 65_536):
+                        taken += len(data)
+                    assert 0 < taken < SIZE
+                await node.stop()
+                assert origin.count["/big"] == 1
+                lines = [line for line in node.records() if line["kind"] == "request"]
+                cut = next(line for line in lines if line["aborted"])
+                assert cut["reason"] == "viewer: too slow for a body that is not kept and that others read"
+
+    asyncio.run(run())
+
+
+def test_a_viewer_who_takes_nothing_is_dropped_and_the_record_says_so(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            origin.says("/big", bytes(SIZE), cache_control="max-age=60")
+            records = tmp_path / "fra.jsonl"
+            limits = {"stalled": "200ms"}
+            async with running_node(origin.url, records=records, limits=limits) as node:
+                assert len((await node.get("/big")).body) == SIZE
+                async with narrow(node.url) as viewer, http2(node.url) as client:
+                    loop = asyncio.get_running_loop()
+                    await loop.sock_sendall(viewer, GET)
+                    stream = await client.ask("/big")
+                    await client.until(stream, read_windows_of=set())
+                    assert stream.reset and not stream.whole
+                    with suppress(ConnectionResetError):
+                        async with asyncio.timeout(10):
+                            while await loop.sock_recv(viewer, 65_536):
+                                pass
+                    again = await client.ask("/big")
+                    await client.until(again)
+                    assert len(again.body) == SIZE
+                await node.stop()
+                lines = [line for line in node.records() if line["kind"] == "request"]
+                dropped = [line for line in lines if line["aborted"]]
+                assert [line["reason"] for line in dropped] == ["viewer: took nothing for 0.2 s"] * 2
+                assert all(line["bytes_sent"] < SIZE for line in dropped)
+
+    asyncio.run(run())
+
+
+def test_viewers_who_do_not_read_share_the_stored_body() -> None:
+    """Each costs the node some pieces of it. (In one process with the test: what grows is the node's and ours.)"""
+
+    async def run() -> None:
+        viewers = 100
+        async with running_origin() as origin:
+            origin.says("/big", bytes(SIZE), cache_control="max-age=60")
+            async with running_node(origin.url, Behavior(path="*")) as node:
+                assert len((await node.get("/big")).body) == SIZE
+                process, loop = psutil.Process(), asyncio.get_running_loop()
+                before = process.memory_info().rss
+                stack = []
+                for _ in range(viewers):
+                    context = narrow(node.url)
+                    await loop.sock_sendall(await context.__aenter__(), GET)
+                    stack.append(context)
+                await asyncio.sleep(0.5)
+                assert process.memory_info().rss - before < viewers * 8 * PIECE_BYTES
+                assert len((await asyncio.wait_for(node.get("/big"), 10)).body) == SIZE
+                for context in stack:
+                    await context.__aexit__(None, None, None)
+
+    asyncio.run(run())

@@ -1,0 +1,112 @@
+"""Three tiers with faults: whatever happens in whatever order, no viewer is owed an answer or given a wrong one.
+
+What is held is in `tests/tiers`: `judge.py` for every answer a viewer sees, `virtual.py`'s `check` for every node after
+every step. The same scripts run over real sockets in `tests/edge/test_edge_tiers.py`.
+"""
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from policy.plan import PurgeKind
+from tests.tiers.script import (
+    CONTROLS,
+    EDGES,
+    LANGUAGES,
+    PARENTS,
+    SIZE,
+    TARGETS,
+    Ask,
+    Change,
+    Leave,
+    Link,
+    Purge,
+    Restart,
+    Say,
+    Says,
+    Wait,
+)
+from tests.tiers.virtual import Lab
+
+NODES = st.sampled_from(list(PARENTS))
+TARGET = st.sampled_from(TARGETS)
+SAYS = st.builds(
+    Says,
+    control=st.sampled_from(CONTROLS),
+    status=st.sampled_from([200, 200, 200, 200, 404, 503]),
+    varies=st.sampled_from([False, False, True]),
+    delay=st.sampled_from([0.0, 0.1, 0.1, 1.0]),
+    dies=st.sampled_from(["", "", "", "", "head", "body"]),
+    sized=st.booleans(),
+)
+ASK = st.builds(
+    Ask,
+    edge=st.sampled_from(EDGES),
+    target=TARGET,
+    method=st.sampled_from(["GET", "GET", "GET", "HEAD"]),
+    language=st.sampled_from(LANGUAGES),
+    range=st.sampled_from([None, None, None, (0, 99), (100, 199), (500, 10 * SIZE)]),
+    known=st.sampled_from([0, 0, 0, 1, 2]),
+)
+
+
+class ThreeTiers(RuleBasedStateMachine):
+    """Plays viewers, operators and misfortune."""
+
+    @initialize(delays=st.fixed_dictionaries({name: st.sampled_from([0.0, 0.3, 2.0]) for name in PARENTS}))
+    def start(self, delays: dict[str, float]) -> None:
+        self.lab = Lab(purge_delays=delays)
+
+    @rule(ask=ASK)
+    def ask(self, ask: Ask) -> None:
+        self.lab.take(ask)
+
+    @rule(ask=ASK, number=st.integers(2, 4))
+    def several_ask(self, ask: Ask, number: int) -> None:
+        for _ in range(number):
+            self.lab.take(ask)
+
+    @rule(seconds=st.sampled_from([0.01, 0.05, 0.15, 0.5, 1.0, 3.0, 8.0]))
+    def wait(self, seconds: float) -> None:
+        self.lab.take(Wait(seconds))
+
+    @rule(path=TARGET, says=SAYS)
+    def say(self, path: str, says: Says) -> None:
+        self.lab.take(Say(path, says))
+
+    @rule(path=TARGET)
+    def change(self, path: str) -> None:
+        self.lab.take(Change(path))
+
+    @rule(which=st.integers(0, 5))
+    def leave(self, which: int) -> None:
+        self.lab.take(Leave(which))
+
+    @rule(
+        kind=st.sampled_from(list(PurgeKind)),
+        path=TARGET,
+        soft=st.booleans(),
+        order=st.sampled_from(["shields-first", "shields-first", "together", "edges-first"]),
+    )
+    def purge(self, kind: PurgeKind, path: str, soft: bool, order: str) -> None:
+        value = {PurgeKind.URL: path, PurgeKind.SURROGATE_KEY: "all", PurgeKind.EVERYTHING: ""}[kind]
+        self.lab.take(Purge(kind, value, soft, order))
+
+    @rule(node=NODES, up=st.booleans())
+    def link(self, node: str, up: bool) -> None:
+        self.lab.take(Link(node, up))
+
+    @rule(node=NODES, ahead=st.sampled_from([0.0, 0.0, -20.0, 20.0]))
+    def restart(self, node: str, ahead: float) -> None:
+        """Its clock may be another when it is back; one that lives is never set back (edge/clock.py)."""
+        self.lab.take(Restart(node, ahead))
+
+    def teardown(self) -> None:
+        if hasattr(self, "lab"):
+            self.lab.finish()
+
+
+TestThreeTiers = ThreeTiers.TestCase
+TestThreeTiers.settings = settings(
+    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)

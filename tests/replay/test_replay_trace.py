@@ -1,0 +1,133 @@
+"""Record files as traces: every line that the edge writes is read, and what is no record is named."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import replay.trace
+from policy import Headers, PurgeKind, ResponseHead, Service
+from policy.plan import Failure, Fetch
+from policy.profile import RFC9111
+from policy.record import Cause, FetchRecord, ObjectClass, Outcome, PurgeRecord, Record, RequestRecord, to_json
+from replay import BadTrace, read_trace, replay_node, tell_each
+from replay.node import ReplayNode
+from replay.trace import Ended, Event, Exchange, Landed, Ordered, Requested, events_of
+
+AT = 1_795_000_000.25
+REQUEST = RequestRecord(
+    node="fra", seq=1, at=AT, method="GET", url="http://h/a?q=\u00e9", status=200, outcome=Outcome.MISS, cause=Cause.COLD,
+    behavior="*", object_class=ObjectClass.SEGMENT, rendition="720p", bytes_sent=10, ttfb_ms=1.5, duration_ms=2.5,
+    client_ip="198.51.100.7", country="DE", reason="", fetch=2, headers=[("range", "bytes=0-9")],
+)  # fmt: skip
+FETCH = FetchRecord("fra", 2, "/a", "miss", AT, 2, AT + 1, 200, [("etag", '"1"')], 4, AT + 3, 10)
+PURGE = PurgeRecord("fra", 3, AT + 2, "surrogate-key", "live", soft=True, purged=1)
+
+
+def written(path: Path, *records: Record) -> Path:
+    path.write_text("".join(json.dumps(to_json(record)) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+def test_records_are_events_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    trace = read_trace(written(tmp_path / "fra.jsonl", FETCH, PURGE, REQUEST))
+    request = Requested(
+        1,
+        AT,
+        "GET",
+        "http://h/a?q=\u00e9",
+        200,
+        Outcome.MISS,
+        Cause.COLD,
+        "198.51.100.7",
+        "DE",
+        "",
+        (("range", "bytes=0-9"),),
+    )
+    exchange = Exchange(2, "/a", 2, AT + 1, 200, (("etag", '"1"'),), 4, AT + 3, 10)
+    assert trace == [
+        request, Landed(2, AT + 1, exchange), Ordered(3, AT + 2, PurgeKind.SURROGATE_KEY, "live", True), Ended(4, AT + 3, exchange),
+    ]  # fmt: skip
+
+
+def test_a_file_is_read_in_pieces_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "fra.jsonl", REQUEST, FETCH, PURGE)
+    whole = read_trace(path)
+    for size in (1, 7, 300, 1000):
+        monkeypatch.setattr(replay.trace, "CHUNK_BYTES", size)
+        told: list[int] = []
+        assert read_trace(path, read=told.append) == whole
+        assert sum(told) == path.stat().st_size
+
+
+def test_a_line_that_was_being_written_is_left_out(tmp_path: Path) -> None:
+    path = written(tmp_path / "fra.jsonl", REQUEST, PURGE)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert [event.seq for event in read_trace(path)] == [1]
+
+
+BAD = [  # the third line                                                          said of it
+    ("{nonsense", "line 3: not JSON: "),
+    ("[1, 2]", "line 3: no record: Expected `object`, got `array`"),
+    ('{"kind":"answer"}', "line 3: no record: Invalid value 'answer' - at `$.kind`"),
+    ('{"kind":"request","seq":3}', "line 3: no record: Object missing required field `at`"),
+    (json.dumps(to_json(PURGE) | {"what": "half"}), "line 3: no record: Invalid enum value 'half' - at `$.what`"),
+    (json.dumps(to_json(REQUEST) | {"status": "200"}), "line 3: no record: Expected `int`, got `str` - at `$.status`"),
+    (json.dumps(to_json(FETCH) | {"failure": "tired"}), "line 3: no record: 'tired' is not a valid Failure"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "said"), BAD, ids=[row[0][:20] for row in BAD])
+@pytest.mark.parametrize("chunk_bytes", [50, 1 << 22])
+def test_what_is_no_record_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, said: str, chunk_bytes: int
+) -> None:
+    monkeypatch.setattr(replay.trace, "CHUNK_BYTES", chunk_bytes)
+    path = written(tmp_path / "fra.jsonl", REQUEST, FETCH)
+    path.write_text(path.read_text() + line + "\n\n" + json.dumps(to_json(PURGE)) + "\n")
+    with pytest.raises(BadTrace, match=r"fra\.jsonl: line 3") as caught:
+        read_trace(path)
+    assert said in str(caught.value)
+
+
+def test_empty_lines_are_passed_over_and_counted(tmp_path: Path) -> None:
+    path = written(tmp_path / "fra.jsonl", REQUEST, PURGE)
+    path.write_text(path.read_text().replace("\n", "\n\n"))
+    assert [event.seq for event in read_trace(path)] == [1, 3]
+    path.write_text(path.read_text() + "bad\n")
+    with pytest.raises(BadTrace, match="line 5: not JSON"):
+        read_trace(path)
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(BadTrace, match="No such file"):
+        read_trace(tmp_path / "fra.jsonl")
+
+
+def test_times_that_step_back_are_told_one_by_one() -> None:
+    """No live clock does that; a trace put together by hand may, and comes to the same end."""
+    service = Service(name="fra")
+    node = ReplayNode(service, RFC9111)
+    plan = node.machine.on_request(replay.node.request_of(asked(1, AT)), AT)
+    assert isinstance(plan, Fetch)
+    fields = (("cache-control", "max-age=5"),)
+    assert node.machine.on_response(plan, ResponseHead(200, Headers(fields)), AT).store is not None
+    trace: list[Event] = events_of(
+        [asked(1, AT), Exchange(plan.id, "/a", 2, AT, 200, fields, 3, AT, 10)]
+        + [asked(4 + n, AT + after) for n, after in enumerate((1, 6, 2, 4.9, 5, 3))]
+    )
+    replayed = replay_node(trace, service, RFC9111)
+    assert replayed == tell_each(trace, service, RFC9111)
+    assert len(replayed.differences) == 3  # live these were hits, and the first was answered at once
+
+
+def asked(seq: int, at: float) -> Requested:
+    return Requested(seq, at, "GET", "http://h/a", 200, Outcome.HIT, None)
+
+
+def test_every_failure_can_be_read(tmp_path: Path) -> None:
+    records = [
+        FetchRecord("fra", number, "/a", "miss", AT, number, AT, 0, [], failure=failure.value)
+        for number, failure in enumerate(Failure, start=1)
+    ]
+    assert len(read_trace(written(tmp_path / "fra.jsonl", *records))) == len(Failure)

@@ -1,0 +1,120 @@
+"""The faults of a soak: each is switched on, switched off, and leaves its mark in the nodes' records."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cdnlab.cluster import Cluster
+from cdnlab.process import Child
+from policy.plan import Failure
+from tests.kit.http import ask
+
+Line = dict[str, Any]
+"""A record, as it stands in a node's file."""
+
+BROKEN = {failure.value for failure in (Failure.CONNECT, Failure.CONNECT_TIMEOUT, Failure.RESET, Failure.TRUNCATED)}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of misfortune."""
+
+    name: str
+    on: Callable[[Cluster], Awaitable[None]]
+    off: Callable[[Cluster], Awaitable[None]]
+    """Returns when all is well again."""
+    mark: Callable[[Line], bool]
+    """Whether a record of its time shows it."""
+
+
+@dataclass
+class Window:
+    """When a fault was on: Unix seconds."""
+
+    fault: Fault
+    began: float
+    ended: float = 0.0
+
+    def covers(self, at: float, *, slack: float) -> bool:
+        return self.began - slack <= at <= self.ended + slack
+
+
+def _origin_says(**faults: object) -> Callable[[Cluster], Awaitable[None]]:
+    async def put(cluster: Cluster) -> None:
+        url = str(cluster.origin.ready["ingest"])
+        reply = await ask(url, "/faults", method="PUT" if faults else "DELETE", body=json.dumps(faults).encode())
+        assert reply.status == 200, reply
+
+    return put
+
+
+_well = _origin_says()
+
+
+def _killed(child_of: Callable[[Cluster], Child], health: str) -> tuple[Callable[[Cluster], Awaitable[None]], ...]:
+    """Kill it; wait until it, started again by the cluster, answers. `health`: which of its URLs tells."""
+
+    async def kill(cluster: Cluster) -> None:
+        pid = child_of(cluster).pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+    async def back(cluster: Cluster) -> None:
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    if (await ask(str(child_of(cluster).ready[health]), "/healthz")).status == 200:
+                        return
+                except (OSError, asyncio.IncompleteReadError):
+                    pass
+                await asyncio.sleep(0.1)
+
+    return kill, back
+
+
+async def _storm(cluster: Cluster) -> None:
+    """Purges of every kind on every node, fast and in no good order."""
+    orders = [{"everything": True}, {"surrogate_key": "live"}, {"url": "/live/multivariant.m3u8"}]
+    for i in range(30):
+        for child in cluster.nodes.values():
+            order = {**orders[i % 3], "soft": i % 2 == 1}
+            reply = await ask(str(child.ready["admin"]), "/purge", method="POST", body=json.dumps(order).encode())
+            assert reply.status == 200, reply
+        await asyncio.sleep(0.05)
+
+
+async def _nothing(cluster: Cluster) -> None:
+    """It is over by itself."""
+
+
+def _fetch_broke(line: Line) -> bool:
+    return line["kind"] == "fetch" and line["failure"] in BROKEN
+
+
+def _came_back_empty(name: str) -> Callable[[Line], bool]:
+    """Its own records of the time are gone with it, and it may be back before anybody asks; but then it has nothing."""
+    return lambda line: line["kind"] == "request" and line["node"] == name and line["cause"] == "cold"
+
+
+KILLS = (
+    Fault("origin killed", *_killed(lambda cluster: cluster.origin, "url"), _fetch_broke),
+    Fault("shield killed", *_killed(lambda cluster: cluster.nodes["shield"], "admin"), _came_back_empty("shield")),
+    Fault("edge killed", *_killed(lambda cluster: cluster.nodes["fra"], "admin"), _came_back_empty("fra")),
+)
+TROUBLES = (
+    Fault(
+        "origin slow", _origin_says(delay="1s"), _well, lambda line: line["kind"] == "request" and line["ttfb_ms"] > 900
+    ),
+    Fault(
+        "origin failing",
+        _origin_says(error_rate=1.0),
+        _well,
+        lambda line: line["kind"] == "fetch" and line["status"] == 503,
+    ),
+    Fault("origin breaking off", _origin_says(break_rate=1.0), _well, _fetch_broke),
+    Fault("purge storm", _storm, _nothing, lambda line: line["kind"] == "request" and line["cause"] == "purged"),
+)

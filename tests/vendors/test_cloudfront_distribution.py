@@ -1,0 +1,125 @@
+"""DistributionConfig in cdnlab's words: what each member becomes, and what is refused under its name."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from policy.service import ErrorPage, Geo
+from vendors.cloudfront.distribution import NotHonoured, translate
+
+CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
+
+
+def config(**default: Any) -> dict[str, Any]:
+    """The smallest config that is good; `default` goes to its default behavior."""
+    return {
+        "CallerReference": "r",
+        "Comment": "",
+        "Enabled": "true",
+        "Origins": {"Quantity": "1", "Items": [origin("lab", "9000")]},
+        "DefaultCacheBehavior": {
+            "TargetOriginId": "lab", "ViewerProtocolPolicy": "allow-all", "CachePolicyId": CACHING_OPTIMIZED, **default,
+        },
+    }  # fmt: skip
+
+
+def origin(id: str, port: str, **more: Any) -> dict[str, Any]:
+    custom = {"HTTPPort": port, "HTTPSPort": "443", "OriginProtocolPolicy": "http-only"}
+    return {"Id": id, "DomainName": "127.0.0.1", "CustomOriginConfig": custom, **more}
+
+
+def items(*values: Any) -> dict[str, Any]:
+    return {"Quantity": str(len(values)), "Items": list(values)}
+
+
+def test_the_smallest() -> None:
+    made = translate(config())
+    (behavior,) = made.behaviors
+    assert (behavior.path, behavior.cache_policy, behavior.methods) == ("*", "CachingOptimized", "GET, HEAD")
+    assert made.origins[0].url == "http://127.0.0.1:9000"
+    assert (made.origins[0].connect, made.origins[0].attempts, made.origins[0].read) == (10.0, 3, 30.0)
+
+
+def test_everything_that_is_honoured() -> None:
+    given = config()
+    legacy = {
+        "PathPattern": "*.m3u8", "TargetOriginId": "both", "ViewerProtocolPolicy": "allow-all", "MinTTL": "0",
+        "DefaultTTL": "2", "MaxTTL": "4", "AllowedMethods": items("GET", "HEAD", "OPTIONS") | {"CachedMethods": items("HEAD", "GET")},
+        "ForwardedValues": {
+            "QueryString": "true", "Headers": items("Origin"),
+            "Cookies": {"Forward": "whitelist", "WhitelistedNames": items("s")},
+        },
+    }  # fmt: skip
+    given["DefaultCacheBehavior"]["TargetOriginId"] = "both"
+    given["Origins"] = items(
+        origin("lab", "9000", ConnectionTimeout="2", ConnectionAttempts="1"), origin("other", "9100")
+    )
+    criteria = {"StatusCodes": items("500", "503")}
+    given["OriginGroups"] = items(
+        {"Id": "both", "FailoverCriteria": criteria, "Members": items({"OriginId": "lab"}, {"OriginId": "other"})}
+    )
+    given["CacheBehaviors"] = items(legacy)
+    given["Restrictions"] = {"GeoRestriction": {"RestrictionType": "blacklist", **items("KP")}}
+    given["CustomErrorResponses"] = items({"ErrorCode": "403", "ResponsePagePath": "/403.html", "ResponseCode": "200"})
+    made = translate(given)
+    playlists, rest = made.behaviors
+    assert (playlists.path, playlists.methods) == ("*.m3u8", "GET, HEAD, OPTIONS")
+    assert (playlists.ttl.min, playlists.ttl.default, playlists.ttl.max) == (0.0, 2.0, 4.0)
+    assert (playlists.key.query, playlists.key.cookies, playlists.key.headers) == ("all", ("s",), ("Origin",))
+    assert playlists.geo == rest.geo == Geo(deny=("KP",))
+    assert made.error_pages == (ErrorPage(status=403, page="/403.html", response_status=200),)
+    assert [server.url for server in made.origins] == ["http://127.0.0.1:9000", "http://127.0.0.1:9100"]
+    assert (made.origins[0].connect, made.origins[0].attempts, made.statuses) == (2.0, 1, (500, 503))
+
+
+REFUSED = [  # where, value, code, the name that is told
+    ("DefaultRootObject", "index.html", "InvalidArgument", "DefaultRootObject"),
+    ("WebACLId", "arn:x", "InvalidArgument", "WebACLId"),
+    ("Logging", {"Enabled": "true", "Bucket": "b"}, "InvalidArgument", "Logging"),
+    ("ViewerCertificate", {"ACMCertificateArn": "arn:x"}, "InvalidArgument", "ViewerCertificate.ACMCertificateArn"),
+    ("CacheTagConfig", {"HeaderName": "x-tags"}, "InvalidArgument", "CacheTagConfig"),
+    ("Origins", items(origin("lab", "9000", OriginPath="/p")), "InvalidArgument", "OriginPath"),
+    ("Origins", items(origin("lab", "9000", CustomHeaders=items({"HeaderName": "a"}))), "InvalidArgument", "CustomHeaders"),
+    ("Origins", items(origin("lab", "x")), "InvalidOrigin", "DomainName"),
+    ("Origins", {"Quantity": "2", "Items": [origin("lab", "9000")]}, "InconsistentQuantities", "Origins"),
+    ("DefaultCacheBehavior.TargetOriginId", "nobody", "NoSuchOrigin", "nobody"),
+    ("DefaultCacheBehavior.CachePolicyId", "0", "NoSuchCachePolicy", "CachePolicyId"),
+    ("DefaultCacheBehavior.ViewerProtocolPolicy", "https-only", "InvalidArgument", "ViewerProtocolPolicy"),
+    ("DefaultCacheBehavior.TrustedKeyGroups", {"Enabled": "true", **items("k")}, "InvalidArgument", "TrustedKeyGroups"),
+    ("DefaultCacheBehavior.FunctionAssociations", items({"FunctionARN": "a"}), "InvalidArgument", "FunctionAssociations"),
+    ("DefaultCacheBehavior.SmoothStreaming", "true", "InvalidArgument", "SmoothStreaming"),
+    ("DefaultCacheBehavior.MinTTL", "1", "InvalidArgument", "MinTTL"),  # beside a cache policy
+    ("CustomErrorResponses", items({"ErrorCode": "404", "ErrorCachingMinTTL": "1"}), "InvalidArgument", "one for all errors"),
+    ("CustomErrorResponses", items({"ErrorCode": "402"}), "InvalidErrorCode", "ErrorCode"),
+    ("Restrictions", {"GeoRestriction": {"RestrictionType": "whitelist", **items("xx")}}, "InvalidGeoRestrictionParameter", "GeoRestriction"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("where", "value", "code", "named"), REFUSED)
+def test_what_is_refused_under_its_name(where: str, value: Any, code: str, named: str) -> None:
+    given = copy.deepcopy(config())
+    *way, last = where.split(".")
+    inner = given
+    for step in way:
+        inner = inner[step]
+    inner[last] = value
+    with pytest.raises(NotHonoured) as error:
+        translate(given)
+    assert error.value.code == code
+    assert named in str(error.value)
+
+
+def test_ttls_out_of_order() -> None:
+    given = config(CachePolicyId="", MinTTL="5", MaxTTL="1")
+    with pytest.raises(NotHonoured) as error:
+        translate(given)
+    assert error.value.code == "InvalidTTLOrder"
+
+
+def test_what_says_nothing_is_no_matter() -> None:
+    nothing = {
+        "TrustedSigners": {"Enabled": "false", "Quantity": "0"}, "SmoothStreaming": "false", "FieldLevelEncryptionId": "",
+        "LambdaFunctionAssociations": {"Quantity": "0"}, "GrpcConfig": {"Enabled": "false"},
+    }  # fmt: skip
+    assert translate(config(**nothing)) == translate(config())
