@@ -19,27 +19,26 @@ that waited gets its answer, and the leader is only the first of them.
 The machine holds heads, sizes and instants; the shell holds bodies, sockets and futures, by id.
 """
 
-from dataclasses import replace
 from typing import Any
 
-from policy.compression import coding_for, compressed
+from policy.compression import compressed
 from policy.fields.dates import format_date
 from policy.fields.ranges import Span, content_range, within
-from policy.flights import Flight, Waiter
-from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
+from policy.flights import Flight
+from policy.index import Entry
 from policy.invalidation import also_doubtful, invalidates
+from policy.keeping import Keeping
 from policy.lifetime import lifetime_of
 from policy.limits import object_over, response_over
 from policy.messages import ResponseHead
 from policy.parts import continues, covers, whole_fields
 from policy.plan import Failure, Fetch, Join, Landing, Purpose
-from policy.purging import Purging
 from policy.record import Cause, Outcome
-from policy.reuse import Standing, asked, standing
-from policy.revalidate import freshened, names_another, range_applies, same_representation
+from policy.reuse import asked
+from policy.revalidate import freshened, names_another, same_representation
 from policy.sharing import may_be_used, url_mark, worth_asking
 from policy.stored import from_values
-from policy.storing import content_length, received, stored_headers, why_not_store
+from policy.storing import content_length, received, stored_headers
 
 ORIGIN_FAILED = frozenset({500, 502, 503, 504})
 """Answers that stale-if-error counts as errors (RFC 5861 §4)."""
@@ -51,7 +50,7 @@ PASSED_ON = frozenset({102, 103})
 """Interim responses that are for the viewer; 100 and 101 are of one connection (RFC 9110 §15.2, RFC 8297)."""
 
 
-class EdgeMachine(Purging):
+class EdgeMachine(Keeping):
     """One cache node's mind. Not thread-safe: one loop tells it everything, in order."""
 
     def on_interim(self, fetch: Fetch, head: ResponseHead) -> list[int]:
@@ -210,19 +209,6 @@ class EdgeMachine(Purging):
             return []
         return [self._take_out(entry, Cause.UNCACHEABLE)]
 
-    def _why_not(
-        self, flight: Flight, response: ResponseHead, now: float, *, part: bool = False, entry: Entry | None = None
-    ) -> str | None:
-        """Why `response` may not be kept; of `entry`, after a 304: why it may no longer be."""
-        fetch = flight.fetch
-        request = fetch.request
-        if entry is not None:
-            # As the GET it is stored for: a HEAD may have told of it, and it may have been sent with Authorization.
-            authorization = [("authorization", "")] if entry.for_authorization else []
-            request = replace(request, method="GET", headers=request.headers.plus(*authorization))
-        largest = min(self.service.largest, self.service.room)
-        return why_not_store(request, response, fetch.behavior, self.profile, largest=largest, now=now, part=part)
-
     def _land_part(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         """A 206: kept as a part, joined to the part it continues, never mistaken for the whole."""
         fetch = flight.fetch
@@ -315,123 +301,6 @@ class EdgeMachine(Purging):
                     )
             return landing
         return self._store(flight, response, now)
-
-    def _store(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
-        entry = self._entry(flight, response, now)
-        rules = self.profile.compression
-        if rules is None or not flight.fetch.behavior.compress or entry.life.fresh_until <= now:
-            return self._keep(flight, entry, response, now)
-        coding = coding_for(flight.fetch.request, response, rules, able=self.codings)
-        if coding is None:
-            return self._keep(flight, entry, response, now)
-        response = compressed(response, coding)
-        entry = self._entry(flight, response, now)
-        entry.coding = coding
-        landing = self._keep(flight, entry, response, now)
-        landing.coding = coding
-        return landing
-
-    def _keep(
-        self, flight: Flight, entry: Entry, response: ResponseHead, now: float, *, detail: str | None = None
-    ) -> Landing:
-        fetch, landing = flight.fetch, Landing()
-        landing.store = entry
-        if entry.length is None and self.profile.limits is not None and self.profile.limits.object is not None:
-            landing.cut_at = self.profile.limits.object.most
-        self._filling[fetch.id] = entry
-        purged = self._purged_meanwhile(flight, entry)
-        if purged is not None and not purged.soft:
-            self._answer_waiters(flight, entry, response, landing, now, stored=False, share_always=False, detail=detail)
-            return landing
-        if purged is not None:
-            entry.life = entry.life.made_stale(now)
-        if fetch.request.block is not None:
-            self._versions.note(entry)
-        if self.room.admit(entry):
-            replaced = self.index.add(entry)
-            if replaced is not None:
-                self.room.pop(replaced.id, None)
-                landing.dropped.append(replaced.id)
-        landing.dropped += self._make_room()
-        self._note_sharing(entry, now)
-        self._answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False, detail=detail)
-        return landing
-
-    def _note_sharing(self, entry: Entry, now: float) -> None:
-        """Whether those who ask for this key next should wait for one another's answer."""
-        if standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE):
-            self._alone_until.pop(entry.key, None)
-        else:
-            # Every use of it asks the parent, so nobody should wait for somebody else's answer.
-            self._alone_until[entry.key] = (now + self.profile.hit_for_pass, "not-fresh")
-
-    def _answer_waiters(
-        self,
-        flight: Flight,
-        entry: Entry,
-        response: ResponseHead,
-        landing: Landing,
-        now: float,
-        *,
-        stored: bool,
-        share_always: bool,
-        detail: str | None = None,
-    ) -> None:
-        fetch = flight.fetch
-        outcome = Outcome.PASS if fetch.purpose is Purpose.PASS else Outcome.MISS
-        for waiter in flight.waiters:
-            if waiter.plan is fetch:
-                # He sees all that came; what is kept lacks the fields that are for him alone.
-                landing.answers[waiter.ticket] = self._answering.after_fetch(
-                    entry, waiter.request, fetch, waiter.behavior, outcome, fetch.cause, now,
-                    stored=stored, headers=response.headers, detail=detail,
-                )  # fmt: skip
-            else:
-                self._share(waiter, entry, fetch, landing, now, share_always=share_always)
-
-    def _share(
-        self,
-        waiter: Waiter,
-        entry: Entry,
-        fetch: Fetch,
-        landing: Landing,
-        now: float,
-        *,
-        share_always: bool = False,
-    ) -> None:
-        """Answer one who joined: with what landed if it may be reused for it, else on its own."""
-        fits = self._answers(entry, waiter, now)
-        if fits and (share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)):
-            landing.answers[waiter.ticket] = self._answering.after_fetch(
-                entry, waiter.request, fetch, waiter.behavior, Outcome.COLLAPSED, waiter.plan.cause, now
-            )
-        else:
-            # What may not be shared now may not be shared after another such wait either.
-            self._decide_for(waiter, landing, now, alone=fits)
-
-    @staticmethod
-    def _answers(entry: Entry, waiter: Waiter, now: float) -> bool:
-        """Whether the entry is the one this request selects, and holds what it asks for."""
-        headers = waiter.request.headers
-        if entry.part is not None and not covers(entry, headers.first("range")):
-            return False
-        if entry.part is not None and not range_applies(waiter.request, entry, now):
-            return False
-        selecting = entry.selecting
-        return not selecting or selecting == selecting_fields((name for name, _ in selecting), headers)
-
-    def _decide_again(self, flight: Flight, landing: Landing, now: float) -> None:
-        for waiter in flight.waiters:
-            self._decide_for(waiter, landing, now)
-
-    def _decide_for(
-        self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False, conditions: bool = True
-    ) -> None:
-        """A second decision for one who waited in vain, under the same ticket; a `Join` simply waits on."""
-        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now, alone=alone, conditions=conditions)
-        if not isinstance(plan, Join):
-            landing.answers[waiter.ticket] = plan
 
     def on_body_end(self, fetch: Fetch, size_bytes: int, now: float) -> Landing:
         """The body of a landed response is complete: `size_bytes` came. `Landing.dropped` made room for it."""
@@ -527,48 +396,3 @@ class EdgeMachine(Purging):
         wish = asked(flight.waiters[0].request) if flight.waiters and self.profile.request_directives else None
         window = wish.stale_if_error if wish is not None else None
         return window is not None and life.may_be_stale and now < life.fresh_until + window
-
-    # ---- storing -----------------------------------------------------------------------------------------------
-
-    def _entry(self, flight: Flight, response: ResponseHead, now: float) -> Entry:
-        headers = stored_headers(response, self.profile)
-        entry = Entry(
-            id=self._next_id(),
-            key=flight.fetch.key,
-            status=response.status,
-            headers=headers,
-            life=lifetime_of(response, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now),
-            length=content_length(headers),
-        )
-        entry.size_bytes = entry.length or 0
-        entry.for_authorization = "authorization" in flight.fetch.request.headers
-        self._read_stored(entry, response, flight)
-        return entry
-
-    def _read_stored(self, entry: Entry, response: ResponseHead, flight: Flight) -> None:
-        """Everything beside the lifetime that a later request will compare, read once (again after a 304)."""
-        headers = response.headers
-        entry.ready_until = 0.0
-        entry.etag, entry.last_modified = headers.first("etag"), headers.first("last-modified")
-        names = vary_names(headers) if self.profile.vary_selects else ()
-        self.varying.update(names)
-        if names:
-            self._varies[entry.key] = names
-        else:
-            self._varies.pop(entry.key, None)
-        entry.selecting = selecting_fields(names, flight.fetch.request.headers)
-        keys = surrogate_keys_of(headers)
-        if entry.indexed:
-            self.index.retag(entry, keys)
-        else:
-            entry.surrogate_keys = keys
-
-    def _make_room(self) -> list[int]:
-        gone = self.room.take_pushed_out()
-        for entry in gone:
-            self.index.remove(entry, Cause.EVICTED)
-        return [entry.id for entry in gone]
-
-    def _retire(self, fetch: Fetch) -> list[int]:
-        entry = fetch.entry
-        return [self._take_out(entry, Cause.UNCACHEABLE)] if entry is not None and entry.indexed else []

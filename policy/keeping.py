@@ -1,0 +1,196 @@
+"""What comes is kept, and shared with those who waited: the half of the machine between a landing and the store.
+
+See `policy/machine.py` for the theory and the table.
+"""
+
+from dataclasses import replace
+
+from policy.compression import coding_for, compressed
+from policy.flights import Flight, Waiter
+from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
+from policy.lifetime import lifetime_of
+from policy.messages import ResponseHead
+from policy.parts import covers
+from policy.plan import Fetch, Join, Landing, Purpose
+from policy.purging import Purging
+from policy.record import Cause, Outcome
+from policy.reuse import Standing, standing
+from policy.revalidate import range_applies
+from policy.storing import content_length, stored_headers, why_not_store
+
+
+class Keeping(Purging):
+    """How an answer becomes a stored response, and who of those who waited may have it."""
+
+    def _why_not(
+        self, flight: Flight, response: ResponseHead, now: float, *, part: bool = False, entry: Entry | None = None
+    ) -> str | None:
+        """Why `response` may not be kept; of `entry`, after a 304: why it may no longer be."""
+        fetch = flight.fetch
+        request = fetch.request
+        if entry is not None:
+            # As the GET it is stored for: a HEAD may have told of it, and it may have been sent with Authorization.
+            authorization = [("authorization", "")] if entry.for_authorization else []
+            request = replace(request, method="GET", headers=request.headers.plus(*authorization))
+        largest = min(self.service.largest, self.service.room)
+        return why_not_store(request, response, fetch.behavior, self.profile, largest=largest, now=now, part=part)
+
+    def _store(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
+        """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
+        entry = self._entry(flight, response, now)
+        rules = self.profile.compression
+        if rules is None or not flight.fetch.behavior.compress or entry.life.fresh_until <= now:
+            return self._keep(flight, entry, response, now)
+        coding = coding_for(flight.fetch.request, response, rules, able=self.codings)
+        if coding is None:
+            return self._keep(flight, entry, response, now)
+        response = compressed(response, coding)
+        entry = self._entry(flight, response, now)
+        entry.coding = coding
+        landing = self._keep(flight, entry, response, now)
+        landing.coding = coding
+        return landing
+
+    def _keep(
+        self, flight: Flight, entry: Entry, response: ResponseHead, now: float, *, detail: str | None = None
+    ) -> Landing:
+        fetch, landing = flight.fetch, Landing()
+        landing.store = entry
+        if entry.length is None and self.profile.limits is not None and self.profile.limits.object is not None:
+            landing.cut_at = self.profile.limits.object.most
+        self._filling[fetch.id] = entry
+        purged = self._purged_meanwhile(flight, entry)
+        if purged is not None and not purged.soft:
+            self._answer_waiters(flight, entry, response, landing, now, stored=False, share_always=False, detail=detail)
+            return landing
+        if purged is not None:
+            entry.life = entry.life.made_stale(now)
+        if fetch.request.block is not None:
+            self._versions.note(entry)
+        if self.room.admit(entry):
+            replaced = self.index.add(entry)
+            if replaced is not None:
+                self.room.pop(replaced.id, None)
+                landing.dropped.append(replaced.id)
+        landing.dropped += self._make_room()
+        self._note_sharing(entry, now)
+        self._answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False, detail=detail)
+        return landing
+
+    def _note_sharing(self, entry: Entry, now: float) -> None:
+        """Whether those who ask for this key next should wait for one another's answer."""
+        if standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE):
+            self._alone_until.pop(entry.key, None)
+        else:
+            # Every use of it asks the parent, so nobody should wait for somebody else's answer.
+            self._alone_until[entry.key] = (now + self.profile.hit_for_pass, "not-fresh")
+
+    def _entry(self, flight: Flight, response: ResponseHead, now: float) -> Entry:
+        headers = stored_headers(response, self.profile)
+        entry = Entry(
+            id=self._next_id(),
+            key=flight.fetch.key,
+            status=response.status,
+            headers=headers,
+            life=lifetime_of(response, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now),
+            length=content_length(headers),
+        )
+        entry.size_bytes = entry.length or 0
+        entry.for_authorization = "authorization" in flight.fetch.request.headers
+        self._read_stored(entry, response, flight)
+        return entry
+
+    def _read_stored(self, entry: Entry, response: ResponseHead, flight: Flight) -> None:
+        """Everything beside the lifetime that a later request will compare, read once (again after a 304)."""
+        headers = response.headers
+        entry.ready_until = 0.0
+        entry.etag, entry.last_modified = headers.first("etag"), headers.first("last-modified")
+        names = vary_names(headers) if self.profile.vary_selects else ()
+        self.varying.update(names)
+        if names:
+            self._varies[entry.key] = names
+        else:
+            self._varies.pop(entry.key, None)
+        entry.selecting = selecting_fields(names, flight.fetch.request.headers)
+        keys = surrogate_keys_of(headers)
+        if entry.indexed:
+            self.index.retag(entry, keys)
+        else:
+            entry.surrogate_keys = keys
+
+    def _make_room(self) -> list[int]:
+        gone = self.room.take_pushed_out()
+        for entry in gone:
+            self.index.remove(entry, Cause.EVICTED)
+        return [entry.id for entry in gone]
+
+    def _retire(self, fetch: Fetch) -> list[int]:
+        entry = fetch.entry
+        return [self._take_out(entry, Cause.UNCACHEABLE)] if entry is not None and entry.indexed else []
+
+    def _answer_waiters(
+        self,
+        flight: Flight,
+        entry: Entry,
+        response: ResponseHead,
+        landing: Landing,
+        now: float,
+        *,
+        stored: bool,
+        share_always: bool,
+        detail: str | None = None,
+    ) -> None:
+        fetch = flight.fetch
+        outcome = Outcome.PASS if fetch.purpose is Purpose.PASS else Outcome.MISS
+        for waiter in flight.waiters:
+            if waiter.plan is fetch:
+                # He sees all that came; what is kept lacks the fields that are for him alone.
+                landing.answers[waiter.ticket] = self._answering.after_fetch(
+                    entry, waiter.request, fetch, waiter.behavior, outcome, fetch.cause, now,
+                    stored=stored, headers=response.headers, detail=detail,
+                )  # fmt: skip
+            else:
+                self._share(waiter, entry, fetch, landing, now, share_always=share_always)
+
+    def _share(
+        self,
+        waiter: Waiter,
+        entry: Entry,
+        fetch: Fetch,
+        landing: Landing,
+        now: float,
+        *,
+        share_always: bool = False,
+    ) -> None:
+        """Answer one who joined: with what landed if it may be reused for it, else on its own."""
+        fits = self._answers(entry, waiter, now)
+        if fits and (share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)):
+            landing.answers[waiter.ticket] = self._answering.after_fetch(
+                entry, waiter.request, fetch, waiter.behavior, Outcome.COLLAPSED, waiter.plan.cause, now
+            )
+        else:
+            # What may not be shared now may not be shared after another such wait either.
+            self._decide_for(waiter, landing, now, alone=fits)
+
+    @staticmethod
+    def _answers(entry: Entry, waiter: Waiter, now: float) -> bool:
+        """Whether the entry is the one this request selects, and holds what it asks for."""
+        headers = waiter.request.headers
+        if entry.part is not None and not covers(entry, headers.first("range")):
+            return False
+        if entry.part is not None and not range_applies(waiter.request, entry, now):
+            return False
+        selecting = entry.selecting
+        return not selecting or selecting == selecting_fields((name for name, _ in selecting), headers)
+
+    def _decide_again(self, flight: Flight, landing: Landing, now: float) -> None:
+        for waiter in flight.waiters:
+            self._decide_for(waiter, landing, now)
+
+    def _decide_for(
+        self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False, conditions: bool = True
+    ) -> None:
+        """A second decision for one who waited in vain, under the same ticket; a `Join` simply waits on."""
+        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now, alone=alone, conditions=conditions)
+        if not isinstance(plan, Join):
+            landing.answers[waiter.ticket] = plan
