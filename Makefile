@@ -11,7 +11,7 @@ FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg vers
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check live slow bench crash fuzz soak differential signers clients format docs clean
+.PHONY: help install dev demo test lint check live slow bench crash fuzz soak differential signers clients format docs clean
 
 help:  ## List the verbs
 	@awk -F ':.*## +' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,10 +26,12 @@ demo: install  ## A live stream, a shield, two edges, a hundred viewers, a repor
 test: dev  ## All tests but the slow ones (those of the shared tier want a redis-server)
 	$(BIN)/pytest -m "not slow"
 
-check: dev  ## Format, lint, types, fast tests
+lint: dev  ## Format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+check: lint  ## The same, and the fast tests
 	$(BIN)/pytest -m "not live and not slow"
 
 live: dev  ## The tests that start ffmpeg and whole clusters
