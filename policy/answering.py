@@ -27,7 +27,9 @@ class Answering:
         self._name = name
         self._profile = profile
         self.fresh_id = fresh_id or numbered(name)
-        self._signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
+        self._signer = signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
+        self.same_for_all = signer.same_for_all
+        """Two answers of the same kind and second have the same head."""
 
     def fetched(self, response: ResponseHead, now: float) -> None:
         """Note on what the parent sent that this node fetched it, where the profile keeps such notes."""

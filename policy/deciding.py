@@ -46,6 +46,13 @@ NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
 A = TypeVar("A", bound=Decision | Relay)
 
 
+def is_plain(request: RequestHead) -> bool:
+    """A GET that asks for nothing but the whole of what its URL names."""
+    if request.method != "GET":
+        return False
+    return not any(name in DECISIVE for name, _ in request.headers.lines)
+
+
 class Deciding:
     """State of one cache node, and its decisions about requests."""
 

@@ -6,17 +6,21 @@ See `policy/machine.py` for the theory and the table.
 from dataclasses import replace
 
 from policy.compression import coding_for, compressed
+from policy.deciding import is_plain
 from policy.flights import Flight, Waiter
 from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
 from policy.lifetime import lifetime_of
 from policy.messages import ResponseHead
 from policy.parts import covers
-from policy.plan import Fetch, Join, Landing, Purpose
+from policy.plan import Fetch, Join, Landing, Purpose, Serve
 from policy.purging import Purging
 from policy.record import Cause, Outcome
 from policy.reuse import Standing, standing
 from policy.revalidate import range_applies
 from policy.storing import content_length, stored_headers, why_not_store
+
+Alike = tuple[int, Cause | None]
+"""Behavior (by identity) and cause: with these, plain GETs that waited for one fill are answered alike."""
 
 
 class Keeping(Purging):
@@ -142,6 +146,7 @@ class Keeping(Purging):
     ) -> None:
         fetch = flight.fetch
         outcome = Outcome.PASS if fetch.purpose is Purpose.PASS else Outcome.MISS
+        alike: dict[Alike, Serve] = {}
         for waiter in flight.waiters:
             if waiter.plan is fetch:
                 # He sees all that came; what is kept lacks the fields that are for him alone.
@@ -150,7 +155,7 @@ class Keeping(Purging):
                     stored=stored, headers=response.headers, detail=detail,
                 )  # fmt: skip
             else:
-                self._share(waiter, entry, fetch, landing, now, share_always=share_always)
+                self._share(waiter, entry, fetch, landing, now, share_always=share_always, alike=alike)
 
     def _share(
         self,
@@ -161,16 +166,26 @@ class Keeping(Purging):
         now: float,
         *,
         share_always: bool = False,
+        alike: dict[Alike, Serve] | None = None,
     ) -> None:
-        """Answer one who joined: with what landed if it may be reused for it, else on its own."""
+        """Answer one who joined: with what landed if it may be reused for it, else on its own.
+
+        `alike`: what plain GETs that joined before were answered with; a thousand of them share one answer.
+        """
         fits = self._answers(entry, waiter, now)
-        if fits and (share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE)):
-            landing.answers[waiter.ticket] = self._answering.after_fetch(
-                entry, waiter.request, fetch, waiter.behavior, Outcome.COLLAPSED, waiter.plan.cause, now
-            )
-        else:
+        if not (fits and (share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE))):
             # What may not be shared now may not be shared after another such wait either.
             self._decide_for(waiter, landing, now, alone=fits)
+            return
+        request, behavior, cause = waiter.request, waiter.behavior, waiter.plan.cause
+        # With pages, an answer's status may yet be told otherwise, for one of them.
+        plain = alike is not None and self._answering.same_for_all and not self._pages and is_plain(request)
+        answer = alike.get((id(behavior), cause)) if alike is not None and plain else None
+        if answer is None:
+            answer = self._answering.after_fetch(entry, request, fetch, behavior, Outcome.COLLAPSED, cause, now)
+            if alike is not None and plain:
+                alike[id(behavior), cause] = answer
+        landing.answers[waiter.ticket] = answer
 
     @staticmethod
     def _answers(entry: Entry, waiter: Waiter, now: float) -> bool:
