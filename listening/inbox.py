@@ -39,9 +39,8 @@ class Inbox:
         """Waits while the application has enough to read; never once the request is over."""
         if self._over:
             return
-        if message["type"].endswith(".disconnect"):
-            self._over = True
-            self._messages.clear()
+        # What came before the client left is still to be read: an encoder says that it has ended, and hangs up.
+        self._over = message["type"].endswith(".disconnect")
         self._messages.append(message)
         self._bytes += len(message.get("body") or b"")
         self._came.set()
@@ -55,7 +54,7 @@ class Inbox:
         while not self._messages:
             self._came.clear()
             await self._came.wait()
-        if self._over:
+        if self._over and len(self._messages) == 1:
             return self._messages[0]
         message = self._messages.popleft()
         size = len(message.get("body") or b"")
