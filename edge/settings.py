@@ -297,8 +297,8 @@ class Node(Settings):
     limits: Limits = Limits()
     """How much one client may take, and how long."""
 
-    connections: int = Field(default=256, ge=1)
-    """Connections kept to the parent at most; fills beyond wait their turn."""
+    connections: int = Field(default=2048, ge=1)
+    """Connections to the parent at most; fills beyond wait their turn, for as long as a connection may take."""
 
     parent_http: Literal["1.1", "2", "auto"] = "1.1"
     """How it speaks to its parent: "2" is HTTP/2 (over TLS by ALPN), "auto" lets TLS negotiate."""

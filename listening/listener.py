@@ -100,6 +100,10 @@ def plain_page(status: int, reason: str) -> tuple[int, list[tuple[bytes, bytes]]
     return status, [(b"content-type", b"text/plain; charset=utf-8")], f"{status} {reason}\n".encode()
 
 
+DESCRIPTORS = 65_536
+"""More open files than this no node has use for."""
+
+
 class Listener:
     """One application on one socket, from `start` to `close`: hypercorn's connections, our accepting and ending.
 
@@ -141,9 +145,7 @@ class Listener:
 
     async def start(self, listener: socket.socket) -> None:
         """Accept connections on a bound socket, which is ours from now on."""
-        may_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if may_open != resource.RLIM_INFINITY:
-            self._most = min(self._most, may_open // 2)
+        self._most = min(self._most, _descriptors() // 2)
         self._server = await asyncio.start_server(self._accept, sock=listener, backlog=BACKLOG)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -228,3 +230,19 @@ class Listener:
             connection.cut()
         if self._connections:
             await asyncio.wait(list(self._connections), timeout=GRACE_S / 4)
+
+
+def _descriptors() -> int:
+    """How many files this process may open, after it has asked for as many as it may ask for.
+
+    A shell's soft limit is often 1,024: five hundred viewers, each with a fill of his own.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return DESCRIPTORS
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return wanted
+    return soft

@@ -107,9 +107,8 @@ async def lab_of(tiers: tuple[str, ...], viewers: int, delay: float, folder: Pat
         lab = Lab(origin, [], viewers, delay)
         for name in tiers:
             parent = lab.nodes[-1].url if lab.nodes else origin.url
-            # As many connections as viewers: a burst that may not be collapsed must not queue for them.
             node = running_node(
-                parent, Behavior(path="*"), name=name, records=folder / f"{name}.jsonl", connections=viewers,
+                parent, Behavior(path="*"), name=name, records=folder / f"{name}.jsonl",
                 clock=lab.clock, profile=RFC9111, timeouts={"connect": 30, "first_byte": 60, "between_bytes": 60},
             )  # fmt: skip
             lab.nodes.append(await stack.enter_async_context(node))
