@@ -98,11 +98,13 @@ def test_stop_ends_it_early_and_keeps_what_was_seen(tmp_path: Path) -> None:
 
 
 _PARENT = """
+import signal
 import sys
 from pathlib import Path
 from loadtests.identity import Target
 from loadtests.launch import run
 from loadtests.settings import Load
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who is started in a shell's background ignores it
 try:
     run(Load(viewers=2, duration=60, ramp=0.1), [Target("fra", sys.argv[1])], out=Path(sys.argv[2]),
         on_status=lambda status: print("running", flush=True))
