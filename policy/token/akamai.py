@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from urllib.parse import quote_plus, unquote, unquote_plus
 
 from policy.messages import RequestHead
-from policy.token.scheme import Carried, Carriers, Denial, Memo, Verdict, for_query, untimely, within
+from policy.token.scheme import Carriers, Denial, Memo, OneToken, Verdict, untimely, within
 
 FIELDS = ("ip", "st", "exp", "acl", "id", "data", "hmac")
 """In the signer's order; any other field is refused, since what it asks for is not known."""
@@ -33,10 +33,10 @@ class Grant:
     """Globs on the path; empty: the signature itself is of one path."""
 
 
-class AkamaiToken:
+class AkamaiToken(OneToken):
     """Signs and checks; holds the key, so it is never printed."""
 
-    __slots__ = ("_expired_status", "_hash", "_key", "_leeway", "_memo", "_salt", "carriers", "escape_early", "param")
+    __slots__ = ("_hash", "_key", "_leeway", "_memo", "_salt", "escape_early")
 
     def __init__(
         self,
@@ -135,22 +135,6 @@ class AkamaiToken:
         starts_at = int(fields["st"]) if "st" in fields else None
         acls = tuple(fields["acl"].split("!")) if "acl" in fields else ()
         return Grant(int(fields["exp"]), starts_at, address, acls)
-
-    def status(self, denial: Denial) -> int:
-        return self._expired_status if denial.verdict is Verdict.EXPIRED else 403
-
-    def body(self, denial: Denial) -> tuple[str, str] | None:
-        return None
-
-    def carried(self, request: RequestHead) -> Carried | None:
-        """The token as it came: an ACL token says itself which paths it is for."""
-        value = self.carriers.one(request)
-        if isinstance(value, Denial):
-            return None
-        return Carried(
-            query=f"{self.param}={for_query(value)}" if self.param else "",
-            cookies=tuple((name, value) for name in sorted(self.carriers.cookies)),
-        )
 
 
 @lru_cache(maxsize=4096)

@@ -22,12 +22,11 @@ from cwt import COSE, COSEKey
 
 from policy.messages import RequestHead
 from policy.token.scheme import (
-    Carried,
     Carriers,
     Denial,
     Memo,
+    OneToken,
     Verdict,
-    for_query,
     split_off,
     untimely,
     within,
@@ -82,10 +81,10 @@ class Granted:
     """Numbers of autonomous systems in `catnip`."""
 
 
-class CatToken:
+class CatToken(OneToken):
     """Checks."""
 
-    __slots__ = ("_audience", "_expired_status", "_issuer", "_keys", "_leeway", "_memo", "carriers", "param")
+    __slots__ = ("_audience", "_issuer", "_keys", "_leeway", "_memo")
 
     def __init__(
         self,
@@ -201,21 +200,6 @@ class CatToken:
         wanted = " or ".join(ALGORITHM.get(key.alg or 0, "?") for key in candidates)
         return Denial(
             Verdict.FORGED, f"algorithm {ALGORITHM.get(algorithm, algorithm)}", f"{wanted} of the token's claims"
-        )
-
-    def status(self, denial: Denial) -> int:
-        return self._expired_status if denial.verdict is Verdict.EXPIRED else 403
-
-    def body(self, denial: Denial) -> tuple[str, str] | None:
-        return None
-
-    def carried(self, request: RequestHead) -> Carried | None:
-        value = self.carriers.one(request)
-        if isinstance(value, Denial):
-            return None
-        return Carried(
-            query=f"{self.param}={for_query(value)}" if self.param else "",
-            cookies=tuple((name, value) for name in sorted(self.carriers.cookies)),
         )
 
 

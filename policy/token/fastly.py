@@ -10,15 +10,15 @@ import hmac
 import re
 
 from policy.messages import RequestHead
-from policy.token.scheme import Carried, Carriers, Denial, Memo, Verdict, untimely
+from policy.token.scheme import Carried, Carriers, Denial, Memo, OneToken, Verdict, untimely
 
 _TOKEN = re.compile(r"([0-9]{10,11})_([0-9a-fA-F]{40}|[0-9a-fA-F]{64})")
 
 
-class FastlyToken:
+class FastlyToken(OneToken):
     """Signs and checks; holds the secret, so it is never printed."""
 
-    __slots__ = ("_expired_status", "_hash", "_leeway", "_memo", "_secret", "carriers", "param")
+    __slots__ = ("_hash", "_leeway", "_memo", "_secret")
 
     def __init__(
         self,
@@ -66,12 +66,6 @@ class FastlyToken:
         if not hmac.compare_digest(self.sign(path, int(match[1])).partition("_")[2], match[2].lower()):
             return Denial(Verdict.FORGED, f"one that is not for {path}", f"HMAC-{self._hash} of path and expiry")
         return int(match[1])
-
-    def status(self, denial: Denial) -> int:
-        return self._expired_status if denial.verdict is Verdict.EXPIRED else 403
-
-    def body(self, denial: Denial) -> tuple[str, str] | None:
-        return None
 
     def carried(self, request: RequestHead) -> Carried | None:
         """A token of this kind is for one path: each child gets its own, good as long."""

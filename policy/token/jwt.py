@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from policy.messages import RequestHead
 from policy.token.akamai import matches
-from policy.token.scheme import Carried, Carriers, Denial, Memo, Verdict, for_query, untimely
+from policy.token.scheme import Carriers, Denial, Memo, OneToken, Verdict, untimely
 
 _OF_CURVE = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
@@ -47,12 +47,11 @@ class Claims:
     countries: tuple[str, ...] | None
 
 
-class JwtToken:
+class JwtToken(OneToken):
     """Checks."""
 
     __slots__ = (
-        "_audience", "_country_claim", "_expired_status", "_issuer", "_keys", "_leeway", "_memo", "_path_claim",
-        "carriers", "param",
+        "_audience", "_country_claim", "_issuer", "_keys", "_leeway", "_memo", "_path_claim",
     )  # fmt: skip
 
     def __init__(
@@ -138,21 +137,6 @@ class JwtToken:
             )
         except ValueError as error:
             return Denial(Verdict.MALFORMED, "another claim", str(error))
-
-    def status(self, denial: Denial) -> int:
-        return self._expired_status if denial.verdict is Verdict.EXPIRED else 403
-
-    def body(self, denial: Denial) -> tuple[str, str] | None:
-        return None
-
-    def carried(self, request: RequestHead) -> Carried | None:
-        value = self.carriers.one(request)
-        if isinstance(value, Denial):
-            return None
-        return Carried(
-            query=f"{self.param}={for_query(value)}" if self.param else "",
-            cookies=tuple((name, value) for name in sorted(self.carriers.cookies)),
-        )
 
 
 def _date(claims: dict[str, Any], name: str, *, required: bool = False) -> float | None:

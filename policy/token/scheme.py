@@ -186,6 +186,32 @@ class Carried:
         return self.query if self.for_path is None else self.for_path(path)
 
 
+class OneToken:
+    """What schemes share whose token is one text: as it came it goes on to the children, where it is good for them."""
+
+    __slots__ = ("_expired_status", "carriers", "param")
+
+    carriers: Carriers
+    param: str
+    """The query parameter that carries it on; "" for none."""
+    _expired_status: int
+
+    def status(self, denial: Denial) -> int:
+        return self._expired_status if denial.verdict is Verdict.EXPIRED else 403
+
+    def body(self, denial: Denial) -> tuple[str, str] | None:
+        return None
+
+    def carried(self, request: RequestHead) -> Carried | None:
+        value = self.carriers.one(request)
+        if isinstance(value, Denial):
+            return None
+        return Carried(
+            query=f"{self.param}={for_query(value)}" if self.param else "",
+            cookies=tuple((name, value) for name in sorted(self.carriers.cookies)),
+        )
+
+
 def split_path(path: str, prefix: str) -> tuple[str, str]:
     """Token and path proper of a path that begins with `prefix`: "/t/abc/live/a" -> ("abc", "/live/a")."""
     token, _, rest = path[len(prefix) :].partition("/")
