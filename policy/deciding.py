@@ -119,13 +119,9 @@ class Deciding:
         """What to do with a request that arrived at `now`."""
         self.events += 1
         behavior = self.behavior_of(request)
-        if self.profile.limits is not None:
-            over = request_over(request, self.profile.limits)
-            if over is not None:
-                return self._refuse(over[1].status, over[0], behavior, now, words=over[1].words)
-        too_much = self._excess(request)
-        if too_much is not None:
-            return self._refuse(too_much.status, too_much.reason, behavior, now)
+        over = self.too_large(request)
+        if over is not None:
+            return self._refuse(over[0].status, over[0].reason, behavior, now, words=over[1])
         in_path = bool(self.gate.prefixes) and request.path.startswith(self.gate.prefixes)
         key_of = self._plain.get(id(behavior)) if request.method == "GET" and not in_path else None
         if key_of is not None:
@@ -175,12 +171,21 @@ class Deciding:
             request = with_viewer_fields(request, self.profile.viewer_fields)
         return request
 
+    def too_large(self, request: RequestHead) -> tuple[Refusal, str] | None:
+        """What the request is refused with for its size, and the profile's words for it: the CDN's limits, then the
+        node's own. A request of our own for a block was judged as the viewer's that it is made of."""
+        if request.block is not None:
+            return None
+        if self.profile.limits is not None:
+            over = request_over(request, self.profile.limits)
+            if over is not None:
+                return Refusal(over[1].status, over[0]), over[1].words
+        excess = self._excess(request)
+        return None if excess is None else (excess, "")
+
     def barred(self, request: RequestHead, behavior: Behavior) -> Refusal | None:
         """Why no gate need be asked about this request: it is none that this node answers from store or parent."""
         method = request.method
-        over = None if self.profile.limits is None else request_over(request, self.profile.limits)
-        if over is not None:
-            return Refusal(over[1].status, over[0])
         if visited(request, self.service.name):
             return Refusal(508, f"loop: the request has passed {self.service.name} before")
         if method in NEVER_FORWARDED:

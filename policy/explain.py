@@ -21,7 +21,9 @@ from policy.slices import Assembly
 def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str, Any]:
     """Facts as JSON values; instants are seconds from now (negative: past; None: never)."""
     behavior = machine.behavior_of(request)
-    refusal = machine.barred(request, behavior) or machine.gate.refusal(request, behavior, now)
+    over = machine.too_large(request)
+    barred = over[0] if over is not None else machine.barred(request, behavior)
+    refusal = barred or machine.gate.refusal(request, behavior, now)
     request = machine.seen(machine.gate.stripped(request, behavior))
     if behavior.slice is not None:
         request = Assembly(request, behavior, behavior.slice).opening_request()

@@ -135,3 +135,14 @@ def test_what_is_no_field_is_refused() -> None:
             assert "--header: found 'no colon', wanted a field such as 'Range: bytes=0-99'" in said
 
     asyncio.run(run())
+
+
+def test_a_request_beyond_the_nodes_own_limits_is_told_so() -> None:
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url, limits={"url": "256B"}) as node:
+            long = "/a?" + "u" * 300
+            assert (await node.get(long)).status == 414
+            gate = (await told(node, long))["gate"]
+            assert gate["refused"] == 414 and gate["reason"] == "limit: the URL has 303 bytes, 256 are taken"
+
+    asyncio.run(run())
