@@ -2,6 +2,6 @@
 
 from replay.jump import replay_node
 from replay.node import Difference, Replayed, tell_each
-from replay.trace import BadTrace, read_trace
+from replay.trace import BadTrace, Trace, read_trace, trace_of
 
-__all__ = ["BadTrace", "Difference", "Replayed", "read_trace", "replay_node", "tell_each"]
+__all__ = ["BadTrace", "Difference", "Replayed", "Trace", "read_trace", "replay_node", "tell_each", "trace_of"]

@@ -18,7 +18,7 @@ the order of uses, by which room is made, is kept exactly (`replay/recency.py`).
 """
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from policy.index import Entry
 from policy.invalidation import SAFE_METHODS
@@ -28,8 +28,8 @@ from policy.record import Outcome
 from policy.service import Service
 from replay.node import Replayed, ReplayNode, tell_each, told
 from replay.recency import LateRoom
-from replay.runs import Run, arranged
-from replay.trace import Ended, Event, Landed, Ordered, Requested
+from replay.runs import Run, runs_of
+from replay.trace import Ended, Landed, Ordered, Requested, Trace
 
 REPORT_EVERY = 1 << 10
 """Told events between two reports of progress."""
@@ -38,10 +38,10 @@ REPORT_EVERY = 1 << 10
 class JumpingNode(ReplayNode):
     """Replays one trace, in the same way as `ReplayNode.tell` for each of its events, to the same end."""
 
-    def __init__(self, events: Sequence[Event], service: Service, profile: Profile) -> None:
+    def __init__(self, trace: Trace, service: Service, profile: Profile) -> None:
         super().__init__(service, profile)
-        self._events = events
-        self._runs, self._others = arranged(events, self.machine.plain_key_of)
+        self._events = trace.events
+        self._runs, self._others = runs_of(trace, self.machine.plain_key_of)
         self._room = self.machine.room = LateRoom(service.room, service.block, used=self._used, leaves=self._leaves)
         self._waits: dict[int, Run] = {}
         """Position -> the run whose request there is to be looked at, if it still waits there."""
@@ -176,7 +176,7 @@ class JumpingNode(ReplayNode):
 
 
 def replay_node(
-    events: Sequence[Event], service: Service, profile: Profile, progress: Callable[[int], None] | None = None
+    trace: Trace, service: Service, profile: Profile, progress: Callable[[int], None] | None = None
 ) -> Replayed:
     """Tell a fresh machine what a live one was told; `service` and `profile` as the live node had them.
 
@@ -184,5 +184,5 @@ def replay_node(
     by it. `progress` is told now and then how many of the events are done.
     """
     if service.eviction != "lru":
-        return tell_each(events, service, profile)
-    return JumpingNode(events, service, profile).run(progress)
+        return tell_each(trace.events, service, profile)
+    return JumpingNode(trace, service, profile).run(progress)

@@ -25,7 +25,7 @@ from policy.record import Cause, Outcome
 from policy.service import Geo, Ttl
 from replay.jump import JumpingNode
 from replay.node import Replayed, ReplayNode, request_of
-from replay.trace import Event, Exchange, Line, Ordered, Requested, events_of
+from replay.trace import Event, Exchange, Line, Ordered, Requested, events_of, trace_of
 from vendors import PROFILES
 
 BEHAVIORS = (
@@ -299,7 +299,7 @@ def test_both_ways_come_to_the_same_end(
     # The same settings again, or others: then much comes out otherwise, and fetches are missing.
     again, law = other_service or service, PROFILES[other_profile or profile]
     expected, machine = told_each(events, again, law)
-    node = JumpingNode(events, again, law)
+    node = JumpingNode(trace_of(events), again, law)
     told = 0
     tell = node.tell
 

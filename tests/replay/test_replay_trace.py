@@ -10,7 +10,7 @@ from policy import Headers, PurgeKind, ResponseHead, Service
 from policy.plan import Failure, Fetch
 from policy.profile import RFC9111
 from policy.record import Cause, FetchRecord, ObjectClass, Outcome, PurgeRecord, Record, RequestRecord, to_json
-from replay import BadTrace, read_trace, replay_node, tell_each
+from replay import BadTrace, read_trace, replay_node, tell_each, trace_of
 from replay.node import ReplayNode
 from replay.trace import Ended, Event, Exchange, Landed, Ordered, Requested, events_of
 
@@ -45,25 +45,25 @@ def test_records_are_events_in_the_order_of_their_numbers(tmp_path: Path) -> Non
         (("range", "bytes=0-9"),),
     )
     exchange = Exchange(2, "/a", 2, AT + 1, 200, (("etag", '"1"'),), 4, AT + 3, 10)
-    assert trace == [
+    assert trace.events == [
         request, Landed(2, AT + 1, exchange), Ordered(3, AT + 2, PurgeKind.SURROGATE_KEY, "live", True), Ended(4, AT + 3, exchange),
     ]  # fmt: skip
 
 
 def test_a_file_is_read_in_pieces_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "fra.jsonl", REQUEST, FETCH, PURGE)
-    whole = read_trace(path)
+    whole = read_trace(path).events
     for size in (1, 7, 300, 1000):
         monkeypatch.setattr(replay.trace, "CHUNK_BYTES", size)
         told: list[int] = []
-        assert read_trace(path, read=told.append) == whole
+        assert read_trace(path, read=told.append).events == whole
         assert sum(told) == path.stat().st_size
 
 
 def test_a_line_that_was_being_written_is_left_out(tmp_path: Path) -> None:
     path = written(tmp_path / "fra.jsonl", REQUEST, PURGE)
     path.write_bytes(path.read_bytes()[:-20])
-    assert [event.seq for event in read_trace(path)] == [1]
+    assert [event.seq for event in read_trace(path).events] == [1]
 
 
 BAD = [  # the third line                                                          said of it
@@ -93,7 +93,7 @@ def test_what_is_no_record_is_named(
 def test_empty_lines_are_passed_over_and_counted(tmp_path: Path) -> None:
     path = written(tmp_path / "fra.jsonl", REQUEST, PURGE)
     path.write_text(path.read_text().replace("\n", "\n\n"))
-    assert [event.seq for event in read_trace(path)] == [1, 3]
+    assert [event.seq for event in read_trace(path).events] == [1, 3]
     path.write_text(path.read_text() + "bad\n")
     with pytest.raises(BadTrace, match="line 5: not JSON"):
         read_trace(path)
@@ -116,7 +116,7 @@ def test_times_that_step_back_are_told_one_by_one() -> None:
         [asked(1, AT), Exchange(plan.id, "/a", 2, AT, 200, fields, 3, AT, 10)]
         + [asked(4 + n, AT + after) for n, after in enumerate((1, 6, 2, 4.9, 5, 3))]
     )
-    replayed = replay_node(trace, service, RFC9111)
+    replayed = replay_node(trace_of(trace), service, RFC9111)
     assert replayed == tell_each(trace, service, RFC9111)
     assert len(replayed.differences) == 3  # live these were hits, and the first was answered at once
 
