@@ -13,6 +13,7 @@ from edge.errors import BadDatabase
 from edge.settings import Node, Whereabouts
 from policy import matching
 from policy.geo import Kind, kind_of
+from policy.response_headers import Cors
 from policy.service import Behavior
 from policy.token import scheme_of
 from policy.token.settings import CloudFront, Token
@@ -46,6 +47,9 @@ class Draft:
     node_names: set[str] = field(default_factory=set)
     """Of all nodes, also of those that are not good."""
     token_names: set[str] = field(default_factory=set)
+    response_headers: set[str] = field(default_factory=set)
+    """Names of all policies."""
+    cors: dict[str, Cors] = field(default_factory=dict)
     origin: Any = None
     geo: Whereabouts | None = None
     control: Control | None = None
@@ -62,6 +66,8 @@ class Draft:
             dict(document.tokens),
             {node.name for node in document.nodes},
             set(document.tokens),
+            set(document.response_headers),
+            {name: one.cors for name, one in document.response_headers.items() if one.cors is not None},
             document.origin,
             document.geo,
             document.control,
@@ -77,6 +83,7 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from _keys(draft)
     yield from _behaviors(draft)
     yield from _policies(draft)
+    yield from _response_headers(draft)
     yield from _databases(draft)
     yield from _places(draft)
     yield from _viewer_fields(draft)
@@ -264,7 +271,7 @@ def _behaviors(draft: Draft) -> Iterator[Finding]:
 def _policies(draft: Draft) -> Iterator[Finding]:
     """What is CloudFront's alone; another profile has none to carry out."""
     for index, behavior in draft.behaviors.items():
-        for key in ("cache_policy", "origin_request_policy", "response_headers_policy"):
+        for key in ("cache_policy", "origin_request_policy"):
             name = getattr(behavior, key)
             if name != "none" and draft.profile != "cloudfront":
                 yield Finding(
@@ -278,6 +285,30 @@ def _policies(draft: Draft) -> Iterator[Finding]:
             yield Finding(
                 ("behavior", index, "server_timing"), shown(behavior.server_timing),
                 f'"off", or profile = "cloudfront" (it is {draft.profile})',
+            )  # fmt: skip
+
+
+def _response_headers(draft: Draft) -> Iterator[Finding]:
+    """A behavior's policy is one of the file's own, or one that the profile has from its vendor."""
+    profile = PROFILES.get(draft.profile)
+    managed = set(profile.response_headers_policies) if profile is not None else set()
+    for name in sorted(draft.response_headers & managed):
+        yield Finding(("response_headers", name), shown(name), "a name that no managed policy has")
+    known = managed | draft.response_headers
+    for index, behavior in draft.behaviors.items():
+        name = behavior.response_headers_policy
+        if name != "none" and name not in known:
+            yield Finding(
+                ("behavior", index, "response_headers_policy"), shown(name),
+                f"a [response_headers.NAME], or a managed policy that cdnlab carries out with profile = "
+                f"{shown(draft.profile)}",
+                nearest(name, sorted(known), keys=False) if known else "",
+            )  # fmt: skip
+    for name, cors in draft.cors.items():
+        if cors.preflight == "answer" and draft.profile == "cloudfront":
+            yield Finding(
+                ("response_headers", name, "cors", "preflight"), shown("answer"),
+                '"forward", or another profile (it is cloudfront, which answers none itself)',
             )  # fmt: skip
 
 

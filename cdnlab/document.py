@@ -23,6 +23,7 @@ from edge.databases import IPTOCC
 from edge.settings import Node, Whereabouts
 from loadtests.settings import Load
 from origin.settings import Origin
+from policy.response_headers import ResponseHeaders
 from policy.service import Behavior, ErrorPage, ProfileName, Service
 from policy.token.settings import CloudFront, Token
 from transcode.settings import Stream
@@ -42,6 +43,9 @@ class Document(Settings):
 
     behaviors: tuple[Behavior, ...] = Field(default=(Behavior(path="*"),), alias="behavior")
     """How requests are answered, one `[[behavior]]` each; the first that matches a request rules it."""
+
+    response_headers: dict[str, ResponseHeaders] = {}
+    """What is put on answers as they leave, by the name that behaviors use, `[response_headers.NAME]`."""
 
     error_pages: tuple[ErrorPage, ...] = Field(default=(), alias="error_page")
     """Pages in place of errors, one `[[error_page]]` each; the first for a status counts."""
@@ -89,6 +93,7 @@ class Document(Settings):
             profile=self.profile,
             behaviors=self.behaviors,
             tokens=self.tokens,
+            response_headers=self.response_headers,
             # Where viewers are: a shield tells its edges of the error itself.
             error_pages=self.error_pages if node.name not in self.parents() else (),
             gate=node.name not in self.parents(),
@@ -255,6 +260,7 @@ def _salvage(data: dict[str, Any]) -> checks.Draft:
     draft.behaviors = array("behavior", Behavior)
     draft.nodes = array("node", Node)
     draft.node_names, draft.token_names = names("node"), names("token")
+    draft.response_headers = names("response_headers")
     tokens = data.get("token")
     for name, value in (tokens if isinstance(tokens, dict) else {}).items():
         token = part(TypeAdapter(Token), value)

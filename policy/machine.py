@@ -287,7 +287,12 @@ class EdgeMachine(Keeping):
                 if one_error and waiter.plan is not fetch:
                     # The same here, in our own words: what came may be used for nobody else.
                     landing.answers[waiter.ticket] = self._refuse(
-                        response.status, f"origin: {response.status}", waiter.behavior, now, Outcome.FAILED
+                        response.status,
+                        f"origin: {response.status}",
+                        waiter.behavior,
+                        waiter.request,
+                        now,
+                        Outcome.FAILED,
                     )
                 elif not marked and waiter.plan is not fetch:
                     self._decide_for(waiter, landing, now)
@@ -366,7 +371,7 @@ class EdgeMachine(Keeping):
         fetch, landing = flight.fetch, Landing()
         entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None, sick=sick) else None
         if self.profile.failures_held and fetch.behavior.cache and fetch.purpose is not Purpose.PASS:
-            said = self._refuse(status, reason, fetch.behavior, now, Outcome.FAILED, words)
+            said = self._refuse(status, reason, fetch.behavior, None, now, Outcome.FAILED, words)
             self._failing[fetch.key] = (now + (fetch.behavior.error_ttl or 0.0), said)
         for waiter in flight.waiters:
             if entry is not None and self._answers(entry, waiter, now):
@@ -377,7 +382,7 @@ class EdgeMachine(Keeping):
                 )  # fmt: skip
             else:
                 landing.answers[waiter.ticket] = self._refuse(
-                    status, reason, waiter.behavior, now, Outcome.FAILED, words
+                    status, reason, waiter.behavior, waiter.request, now, Outcome.FAILED, words
                 )
         return landing
 

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Literal
 
 from policy.messages import RequestHead
+from policy.response_headers import ResponseHeaders
 from policy.service import Key, Ttl
 
 
@@ -171,8 +172,8 @@ class Profile:
     """What a behavior's `cache_policy` stands for, by name."""
     origin_request_policies: Mapping[str, Forwarding] = field(default_factory=dict)
     """What a behavior's `origin_request_policy` stands for, by name."""
-    response_headers_policies: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    """What a behavior's `response_headers_policy` adds, by name; the origin's own fields win."""
+    response_headers_policies: Mapping[str, ResponseHeaders] = field(default_factory=dict)
+    """What a behavior's `response_headers_policy` stands for, by name; beside those of the service's own."""
     error_ttl: float | None = 1.0
     """Lifetime of a 404 or 410 without one of its own (None: as other answers), or of every kept error under
     `error_caching`; a behavior's own `error_ttl` comes first."""

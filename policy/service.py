@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from policy.eviction import Eviction
 from policy.geo import Kind, kind_of
+from policy.response_headers import ResponseHeaders
 from policy.token.settings import Token
 from units import Bytes, Glob, Seconds, Settings
 
@@ -28,10 +29,6 @@ OriginRequestPolicy = Literal[
     "none", "AllViewer", "AllViewerExceptHostHeader", "CORS-CustomOrigin", "CORS-S3Origin", "UserAgentRefererHeaders"
 ]
 """CloudFront's managed origin request policies that cdnlab carries out."""
-
-ResponseHeadersPolicy = Literal["none", "SimpleCORS"]
-"""CloudFront's managed response headers policies that cdnlab carries out."""
-
 
 PurgeRequests = Literal["everybody", "token", "nobody"]
 
@@ -144,6 +141,10 @@ class Behavior(Settings):
     methods: Literal["all", "GET, HEAD", "GET, HEAD, OPTIONS"] = "all"
     """Methods that are let through (CloudFront's allowed methods); others are refused with 403."""
 
+    cached_methods: Literal["GET, HEAD", "GET, HEAD, OPTIONS"] = "GET, HEAD"
+    """Methods whose answers are kept (CloudFront's cached methods). OPTIONS has keys of its own; where its answers
+    depend on Origin, Access-Control-Request-Method and Access-Control-Request-Headers, name these in `key.headers`."""
+
     ttl: Ttl = Ttl()
     """Bounds and default of the freshness lifetime."""
 
@@ -172,8 +173,9 @@ class Behavior(Settings):
     origin_request_policy: OriginRequestPolicy = "none"
     """With cloudfront: a managed origin request policy by name: what reaches the origin beside the cache key."""
 
-    response_headers_policy: ResponseHeadersPolicy = "none"
-    """With cloudfront: a managed response headers policy by name: fields added to every answer."""
+    response_headers_policy: str = "none"
+    """What is put on every answer: the name of a `[response_headers.NAME]`, or, with cloudfront, of a managed response
+    headers policy."""
 
     compress: bool = False
     """With cloudfront: compress what the origin did not, for viewers who accept it; wants codings in the key
@@ -201,6 +203,8 @@ class Behavior(Settings):
             raise ValueError(f"wanted cache_policy or {' and '.join(written)}, not both: the policy sets them")
         if self.compress and self.cache_policy == "none" and not self.key.accept_encoding:
             raise ValueError('wanted key = { accept_encoding = ["gzip", "br"] } or a cache_policy with compress')
+        if "OPTIONS" in self.cached_methods and self.methods == "GET, HEAD":
+            raise ValueError("wanted methods with OPTIONS, as cached_methods has it")
         return self
 
 
@@ -231,6 +235,9 @@ class Service(Settings):
 
     tokens: dict[str, Token] = Field(default_factory=dict)
     """The schemes that behaviors name."""
+
+    response_headers: dict[str, ResponseHeaders] = Field(default_factory=dict)
+    """Response headers policies that behaviors name."""
 
     error_pages: tuple[ErrorPage, ...] = ()
     """Pages in place of errors; the first for a status counts."""

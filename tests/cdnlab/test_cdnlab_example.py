@@ -19,6 +19,7 @@ from cdnlab.schema import models_of
 from edge.settings import Node, Whereabouts
 from loadtests.settings import Load
 from origin.settings import Origin
+from policy.response_headers import ResponseHeaders
 from policy.service import Behavior
 from policy.token.settings import Akamai, Cat, CloudFront, Fastly, Jwt
 from transcode.settings import Stream
@@ -39,13 +40,19 @@ def keys_of(model: type[BaseModel], path: str = "") -> set[str]:
     return found
 
 
+THE_USERS_OWN = {
+    "geo.countries", "geo.asns", "token.NAME.keys",
+    *(f"response_headers.NAME.{key}" for key in ("set", "set_if_absent", "append")),
+}  # fmt: skip
+"""Tables that are values: their keys are networks, key ids, fields."""
+
+
 def keys_in(data: Any, path: str = "") -> set[str]:
     found: set[str] = set()
     for key, value in data.items():
-        if path == "token.":
+        if path in ("token.", "response_headers."):
             key = "NAME"
-        # The tables of networks and of keys are values: their keys are the user's.
-        if isinstance(value, dict) and path + key not in ("geo.countries", "geo.asns", "token.NAME.keys"):
+        if isinstance(value, dict) and path + key not in THE_USERS_OWN:
             found |= keys_in(value, f"{path}{key}.")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for one in value:
@@ -108,6 +115,7 @@ def test_a_commented_default_is_the_default() -> None:
     models = {
         "stream": Stream,
         "behavior": Behavior,
+        "response_headers.player": ResponseHeaders,
         "token.viewer": Fastly,
         "token.signed": CloudFront,
         "token.edgeauth": Akamai,
@@ -141,6 +149,11 @@ def test_a_commented_default_is_the_default() -> None:
         "asns",
         "client_from",
         "purge_requests",
+        "cors",
+        "security",
+        "set_if_absent",
+        "append",
+        "remove",
     }  # left out, they follow something else
     section, compared = "", 0
     for line in example.text().splitlines():
@@ -173,6 +186,7 @@ def test_the_schema_speaks_of_every_table() -> None:
         "profile",
         "stream",
         "behavior",
+        "response_headers",
         "error_page",
         "token",
         "geo",
