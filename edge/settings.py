@@ -18,6 +18,7 @@ from policy.failover import MAY_NAME
 from policy.geo import Kind, kind_of
 from policy.limits import RequestLimits
 from policy.profile import Waits
+from policy.rates import RateLimit
 from units import BitsPerSecond, Bytes, ListenAddress, Seconds, Settings, Share, is_loopback
 
 
@@ -297,6 +298,10 @@ class Node(Settings):
     limits: Limits = Limits()
     """How much one client may take, and how long."""
 
+    rate_limit: RateLimit | None = None
+    """How many requests one client may make of this node in all, beside what behaviors say; not at a shield, whose
+    clients are edges."""
+
     connections: int = Field(default=2048, ge=1)
     """Connections to the parent at most; fills beyond wait their turn, for as long as a connection may take."""
 
@@ -345,5 +350,8 @@ class Node(Settings):
 
     def rules(self) -> dict[str, Any]:
         """What of it the machine must know: values of `policy.service.Service`."""
-        rules = {"name": self.name, "room": self.memory, "largest": self.largest, "eviction": self.eviction}
+        rules = {
+            "name": self.name, "room": self.memory, "largest": self.largest, "eviction": self.eviction,
+            "rate_limit": self.rate_limit,
+        }  # fmt: skip
         return rules if self.disk is None else rules | {"room": self.disk.size, "block": FILE_BLOCK_BYTES}

@@ -1,11 +1,12 @@
 """The gate: method, place, token. The first refusal wins, and it stands before the cache."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from policy.geo import Rule
 from policy.messages import RequestHead
+from policy.rates import Rates
 from policy.service import Behavior, Geo, Service
 from policy.token import Carriers, scheme_of
 from policy.token.propagation import Propagation, propagation_of
@@ -21,6 +22,8 @@ class Refusal:
     """What exactly was checked, found and wanted: for operators, not for viewers."""
     page: tuple[str, str] | None = None
     """Content type and body that the token's vendor would send; None: the profile's page."""
+    retry_after: float | None = None
+    """Seconds after which asking again is of use."""
     paged: bool = False
     """A page in place of errors may stand in for it."""
 
@@ -41,6 +44,8 @@ class Gate(Protocol):
     headers: frozenset[str]
     """Request fields that do."""
 
+    def hurried(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None: ...
+    def paces(self, behavior: Behavior) -> Sequence[Rates]: ...
     def refusal(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None: ...
     def stripped(self, request: RequestHead, behavior: Behavior) -> RequestHead: ...
     def propagation(self, request: RequestHead, behavior: Behavior) -> Propagation | None: ...
@@ -52,6 +57,13 @@ class ServiceGate:
     def __init__(self, service: Service, keys: Mapping[str, Mapping[str, str]]) -> None:
         """`keys` by token name and key id, for those the settings keep in files. ValueError when one is no key."""
         self._open = not service.gate
+        self._rates = {
+            id(behavior.rate_limit): Rates(behavior.rate_limit)
+            for behavior in service.behaviors
+            if behavior.rate_limit is not None and service.gate
+        }
+        node = service.rate_limit if service.gate else None
+        self._node_rates = () if node is None else (Rates(node),)
         self._rules: dict[int, Rule] = {}
         self._settings = service.tokens
         self._schemes = {
@@ -61,6 +73,19 @@ class ServiceGate:
         self.prefixes = tuple({one.prefix for one in carriers if one.prefix}) if service.gate else ()
         self.params = frozenset(name for one in carriers for name in one.params)
         self.headers = frozenset(name for one in carriers for name in one.headers)
+
+    def hurried(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None:
+        """Whether the client asks more often than it may. Each call counts as a request."""
+        for rates in self.paces(behavior):
+            wait = rates.take(request.client_ip, now)
+            if wait:
+                return Refusal(429, f"rate: more than {rates.settings.words}", retry_after=wait)
+        return None
+
+    def paces(self, behavior: Behavior) -> Sequence[Rates]:
+        """The limits that a request under this behavior is counted by: its own, then the node's."""
+        own = self._rates.get(id(behavior.rate_limit))
+        return self._node_rates if own is None else (own, *self._node_rates)
 
     def refusal(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None:
         if self._open:

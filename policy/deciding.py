@@ -4,6 +4,7 @@ See `policy/machine.py` for the theory and the table.
 """
 
 from collections.abc import Callable, Collection
+from math import ceil
 from typing import TypeVar
 
 from cachetools import LRUCache
@@ -96,7 +97,8 @@ class Deciding:
             # carry it and others do not.
             alike = not self._pages and behavior.server_timing in ("off", 0)
             if key_of is not None and behavior.cache and alike:
-                guarded = service.gate and not (behavior.token is None and behavior.geo is None)
+                rules = (behavior.token, behavior.geo, behavior.rate_limit, service.rate_limit)
+                guarded = service.gate and any(rule is not None for rule in rules)
                 (self._guarded if guarded else self._plain)[id(behavior)] = key_of
         self._paging: LRUCache[int, Instead] = LRUCache(65_536)
         """Tickets that wait for a page in place of an error -> what to tell with it."""
@@ -142,8 +144,14 @@ class Deciding:
             # A request of our own for a block of what a viewer asked for: he has passed all that stands before.
             ticket = self._next_id()
             return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
-        refusal = self.barred(request, behavior) or self.gate.refusal(request, behavior, now)
+        refusal = (
+            self.barred(request, behavior)
+            or self.gate.hurried(request, behavior, now)
+            or self.gate.refusal(request, behavior, now)
+        )
         if refusal is not None:
+            if refusal.retry_after is not None:
+                return self._slowed(refusal, refusal.retry_after, request, behavior, now)
             refused = self._refuse(refusal.status, refusal.reason, behavior, request, now, page=refusal.page)
             if not (refusal.paged and self._pages):
                 return refused
@@ -159,6 +167,14 @@ class Deciding:
             return Assemble(Assembly(request, behavior, behavior.slice), behavior)
         ticket = self._next_id()
         return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+
+    def _slowed(self, refusal: Refusal, wait: float, request: RequestHead, behavior: Behavior, now: float) -> Refuse:
+        """What one who asks too often is told, in the profile's way."""
+        said = self.profile.too_many
+        refused = self._refuse(said.status, refusal.reason, behavior, request, now, words=said.words)
+        if said.status == 429:
+            refused.headers.append(("retry-after", str(max(1, ceil(wait)))))  # RFC 6585 section 4
+        return refused
 
     def behavior_of(self, request: RequestHead) -> Behavior:
         """The behavior that rules a request, by its path proper: a token that stands in the path is not looked at."""

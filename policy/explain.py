@@ -11,6 +11,7 @@ from policy.judging import Judgement, Way
 from policy.key import further_parts, keyed_query
 from policy.machine import EdgeMachine
 from policy.messages import RequestHead, ResponseHead
+from policy.rates import client_of
 from policy.reading import Reader
 from policy.record import Cause
 from policy.reuse import standing
@@ -23,7 +24,8 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
     behavior = machine.behavior_of(request)
     over = machine.too_large(request)
     barred = over[0] if over is not None else machine.barred(request, behavior)
-    refusal = barred or machine.gate.refusal(request, behavior, now)
+    rates, hurried = _rates(machine, request, behavior, now)
+    refusal = barred or hurried or machine.gate.refusal(request, behavior, now)
     request = machine.seen(machine.gate.stripped(request, behavior))
     if behavior.slice is not None:
         request = Assembly(request, behavior, behavior.slice).opening_request()
@@ -35,7 +37,7 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
         "profile": machine.profile.name,
         "behavior": behavior.model_dump(mode="json", exclude_defaults=True, exclude={"token"})
         | {"path": behavior.path},
-        "gate": {"token": behavior.token, "country": request.country or None}
+        "gate": {"token": behavior.token, "country": request.country or None, "rates": rates}
         | (
             {"refused": refusal.status, "reason": refusal.reason} | (refusal.facts or {})
             if refusal
@@ -58,6 +60,22 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
         "cause": judgement.cause.value if judgement.cause is not None else None,
         "next": _refused(machine, request, refusal) if refusal else _next(machine, request, judgement, now),
     }
+
+
+def _rates(
+    machine: EdgeMachine, request: RequestHead, behavior: Behavior, now: float
+) -> tuple[list[dict[str, Any]], Refusal | None]:
+    """What is left to this client of each limit, and how it is refused now; nothing is counted."""
+    told: list[dict[str, Any]] = []
+    refusal = None
+    for rates in machine.gate.paces(behavior):
+        left, wait = rates.left(request.client_ip, now)
+        told.append({"limit": rates.settings.words, "client": client_of(request.client_ip), "left": left})
+        if wait and refusal is None:
+            facts: dict[str, object] = {"wait": round(wait, 3)}
+            status = machine.profile.too_many.status
+            refusal = Refusal(status, f"rate: more than {rates.settings.words}", facts, retry_after=wait)
+    return told, refusal
 
 
 def _viewer(request: RequestHead, behavior: Behavior) -> dict[str, Any]:

@@ -259,6 +259,8 @@ class Profile:
     """What is answered for each `policy.plan.Failure`, by its value; left out: 502, or 504 for what came too late."""
     failure_status: int | None = None
     """The status of failures that `failures` does not name; None: 502 or 504."""
+    too_many: FailureAnswer = FailureAnswer(429, "")
+    """What is answered to a client that asks more often than a `rate_limit` lets it (RFC 6585 §4)."""
     geo_unknown: Literal["allow", "deny"] = "deny"
     """What becomes of a viewer whose country is not known, where the behavior's `geo` does not say."""
     page: Callable[[Incident], Page] = plain_page

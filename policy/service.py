@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from policy.eviction import Eviction
 from policy.geo import Kind, kind_of
+from policy.rates import RateLimit
 from policy.response_headers import ResponseHeaders
 from policy.token.settings import Token
 from units import Bytes, Glob, Seconds, Settings
@@ -191,6 +192,9 @@ class Behavior(Settings):
     geo: Geo | None = None
     """Places served and refused; the gate stands before the cache."""
 
+    rate_limit: RateLimit | None = None
+    """How many requests one client may make under this behavior; left out: any number."""
+
     viewer_headers: tuple[str, ...] = ()
     """Fields about the viewer that the origin is sent without their entering the key, such as
     "CloudFront-Viewer-Country": the node writes them itself. (CloudFront: a custom origin request policy.)"""
@@ -244,6 +248,9 @@ class Service(Settings):
 
     gate: bool = True
     """Check tokens and countries here. False on a shield: its viewers are edges that have checked already."""
+
+    rate_limit: RateLimit | None = None
+    """How many requests one client may make of the node in all, beside what behaviors say; where viewers come."""
 
     purge_requests: PurgeRequests | None = None
     """Whose `PURGE` requests purge the URL they are sent to. None: the profile's."""

@@ -149,6 +149,7 @@ def test_a_commented_default_is_the_default() -> None:
         "asns",
         "client_from",
         "purge_requests",
+        "rate_limit",
         "cors",
         "security",
         "set_if_absent",
