@@ -16,6 +16,7 @@ from cdnlab.complaints import nearest
 from cdnlab.errors import BadUsage, Failed
 from cdnlab.runfolder import find_running
 from cdnlab.viewer import Answer, ask
+from policy.secrets import Veil
 
 CLIENT_IP = "CDNLab-Client-IP"
 """The request field by which a viewer on this machine stands in for one elsewhere."""
@@ -90,20 +91,37 @@ def ordered(nodes: list[Listener], order: Order) -> list[list[Listener]]:
 
 
 def explain(
-    listener: Listener, url: str, headers: list[str], *, method: str, client_ip: str | None, as_json: bool
+    listener: Listener,
+    url: str,
+    headers: list[str],
+    *,
+    method: str,
+    client_ip: str | None,
+    as_json: bool,
+    reveal: bool = False,
 ) -> int:
-    """Prints what the node would do with a request for `url` now; `client_ip` None: from this machine."""
+    """Prints what the node would do with a request for `url` now; `client_ip` None: from this machine.
+
+    `reveal`: with the secrets in keys; for who has the node's `admin_token`.
+    """
     for header in headers:
         if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\s*:.*", header, re.DOTALL):
             raise BadUsage(f"--header: found {header!r}, wanted a field such as 'Range: bytes=0-99'")
     asked = [("url", url), ("method", method), *(("header", header) for header in headers)]
+    asked += [("reveal", "1")] if reveal else []
     query = urlencode(asked if client_ip is None else [*asked, ("client_ip", client_ip)])
     told = _good(ask(f"{listener.admin}/explain?{query}", headers=_credentials()), listener).json()
     if as_json:
         print(json.dumps(told, indent=2))
     else:
-        explaining.show(told, f"{method} {url}")
+        explaining.show(told, f"{method} {url if reveal else _shown(url)}")
     return 0
+
+
+def _shown(url: str) -> str:
+    """The URL as it may stand on a screen that others see."""
+    head, mark, query = url.partition("?")
+    return head + mark + Veil((), ()).query(query)
 
 
 def purge_order(*, url: str | None, key: str | None, everything: bool, soft: bool) -> dict[str, Any]:

@@ -121,6 +121,9 @@ class Loaded:
             for secret in ("key", "salt"):
                 if token.get(secret):
                     token[secret] = "(hidden)"
+        for stream in values["stream"]:
+            source = re.sub(r"(?<=//)[^/]*@", "(hidden)@", stream["source"])
+            stream["source"] = re.sub(r"(?<=[?&]passphrase=)[^&]*", "(hidden)", source)
         for name in ("secret_access_key", "fastly_token"):
             if values["control"][name] != DUMMY:
                 values["control"][name] = "(hidden)"
@@ -181,8 +184,19 @@ def parse(text: str, *, file: str, folder: Path, environ: Mapping[str, str]) -> 
             )
     if found or document is None:
         found.sort(key=lambda one: (one.line, one.column))
-        raise BadDocument(file, found)
+        raise BadDocument(file, [_without_secret(one) for one in found])
     return Loaded(_anchored(document, folder), file, from_environment)
+
+
+_SECRET = re.compile(r"token\..+\.(key|salt)|.*\.(admin_token|shared)|control\.(fastly_token|secret_access_key)")
+_SECRET_LINE = re.compile(r"\s*(key|salt|admin_token|shared|fastly_token|secret_access_key)\s*=")
+
+
+def _without_secret(one: Complaint) -> Complaint:
+    """What was found there is nobody's to read, a name of a variable is."""
+    if not _SECRET.fullmatch(one.where) or "${" in one.found:
+        return one
+    return replace(one, found="something else")
 
 
 def _syntax(text: str, message: str) -> Complaint:
@@ -193,6 +207,8 @@ def _syntax(text: str, message: str) -> Complaint:
         line, column = int(where[1]), int(where[2])
     message = message[: where.start()] if where is not None else message
     written = lines[line - 1].strip() if line <= len(lines) else ""
+    if secret := _SECRET_LINE.match(written):
+        written = f"{secret[1]} = ..."
     return Complaint(line, column, "the file", shown(written), "TOML", f"{message}.")
 
 

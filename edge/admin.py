@@ -52,7 +52,7 @@ def purge_order(values: Any) -> PurgeOrder:
 def admin_app(
     driver: Driver, viewers: Viewers, *, url: str, token: str | None = None, purge_delay: float = 0.0
 ) -> Starlette:
-    """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE, POST /purge.
+    """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE&reveal=1, POST /purge.
 
     `url`: where viewers come. `token`: what all but healthz ask for as a bearer token (RFC 6750). A purge is carried
     out, and answered, `purge_delay` seconds after it came.
@@ -79,6 +79,10 @@ def admin_app(
         given = request.headers.get("authorization", "")
         return token is not None and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
 
+    def is_local(request: Request) -> bool:
+        peer = address_of(request.client.host) if request.client else None
+        return peer is not None and peer.is_loopback
+
     async def explain_url(request: Request) -> Response:
         if is_stranger(request):
             return _unknown()
@@ -99,7 +103,10 @@ def admin_app(
         elif address_of(client_ip) is None:
             return _error(f"client_ip: found {client_ip!r}, wanted an address such as 203.0.113.9")
         asked_of.client_ip, asked_of.place = client_ip, viewers.place_of(client_ip)
-        return JSONResponse(explain(machine, asked_of, driver.clock()))
+        reveal = request.query_params.get("reveal") == "1"
+        if reveal and (token is None or not is_local(request)):
+            return _error("reveal: wanted a node with an admin_token, asked from its own machine", 403)
+        return JSONResponse(explain(machine, asked_of, driver.clock(), reveal=reveal))
 
     async def purge(request: Request) -> Response:
         if is_stranger(request):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from policy import secrets
 from policy.geo import Rule
 from policy.messages import RequestHead
 from policy.rates import Rates
@@ -71,7 +72,7 @@ class ServiceGate:
         }
         carriers = [scheme.carriers for scheme in self._schemes.values()]
         self.prefixes = tuple({one.prefix for one in carriers if one.prefix}) if service.gate else ()
-        self.params = frozenset(name for one in carriers for name in one.params)
+        self.params = secrets.PARAMS | {name for one in carriers for name in one.params}
         self.headers = frozenset(name for one in carriers for name in one.headers)
 
     def hurried(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None:

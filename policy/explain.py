@@ -15,12 +15,17 @@ from policy.rates import client_of
 from policy.reading import Reader
 from policy.record import Cause
 from policy.reuse import standing
+from policy.secrets import Bare, Veil
 from policy.service import Behavior
 from policy.slices import Assembly
 
 
-def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str, Any]:
-    """Facts as JSON values; instants are seconds from now (negative: past; None: never)."""
+def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: bool = False) -> dict[str, Any]:
+    """Facts as JSON values; instants are seconds from now (negative: past; None: never).
+
+    `reveal`: with the values of tokens, cookies and credentials where they are in a key or were selected by.
+    """
+    veil = Bare() if reveal else Veil(machine.gate.params, machine.gate.headers)
     behavior = machine.behavior_of(request)
     over = machine.too_large(request)
     barred = over[0] if over is not None else machine.barred(request, behavior)
@@ -44,10 +49,10 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
             else {"refused": None}
         ),
         "viewer": _viewer(request, behavior),
-        "key": key,
-        **_key_parts(request, behavior),
+        "key": veil.key(key),
+        **_key_parts(request, behavior, veil),
         "stored": [
-            _entry(entry, machine, behavior, now, selected=entry is judgement.entry)
+            _entry(entry, machine, behavior, now, veil, selected=entry is judgement.entry)
             for entry in machine.index.variants(key)
         ],
         "in_flight": machine.flights.to_join(judgement.flight_key or key) is not None,
@@ -93,18 +98,20 @@ def _viewer(request: RequestHead, behavior: Behavior) -> dict[str, Any]:
     }
 
 
-def _key_parts(request: RequestHead, behavior: Behavior) -> dict[str, Any]:
+def _key_parts(request: RequestHead, behavior: Behavior, veil: Veil) -> dict[str, Any]:
     """What entered the key, part by part, and what of the URL did not."""
     query = keyed_query(request.query, behavior)
     parts = [("path", request.path), *([] if query is None else [("query", query)])]
     kept = (query or "").split("&")
     return {
-        "key_parts": [list(part) for part in [*parts, *further_parts(request, behavior)]],
-        "not_in_key": [part for part in (request.query or "").split("&") if part and part not in kept],
+        "key_parts": [[name, veil.value(name, value)] for name, value in [*parts, *further_parts(request, behavior)]],
+        "not_in_key": [veil.pair(part) for part in (request.query or "").split("&") if part and part not in kept],
     }
 
 
-def _entry(entry: Entry, machine: EdgeMachine, behavior: Behavior, now: float, *, selected: bool) -> dict[str, Any]:
+def _entry(
+    entry: Entry, machine: EdgeMachine, behavior: Behavior, now: float, veil: Veil, *, selected: bool
+) -> dict[str, Any]:
     life = entry.life
     head = ResponseHead(entry.status, entry.headers)
     reader = Reader(head, behavior, machine.profile, life.rule, now)
@@ -112,7 +119,7 @@ def _entry(entry: Entry, machine: EdgeMachine, behavior: Behavior, now: float, *
     return {
         "status": entry.status,
         "selected": selected,
-        "vary": dict(entry.selecting),
+        "vary": {name: value and veil.value(name, value) for name, value in entry.selecting},
         "standing": standing(life, now).value,
         "age": round(life.age(now), 3),
         "fresh_for": round(life.fresh_until - now, 3),

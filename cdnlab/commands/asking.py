@@ -36,13 +36,16 @@ def explain(
     method: Annotated[str, typer.Option("--method", help="The request's method.")] = "GET",
     client: Annotated[str | None, typer.Option("--client-ip", "--from", help="The viewer's IP address.")] = None,
     runs: Annotated[Path, RUNS] = Path("runs"),
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Show tokens, cookies and credentials, too; wants the node's admin_token.")
+    ] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Ask an edge what it would do with a URL now, and why."""
     from cdnlab import asking
 
     listener = asking.find(url, node=node, admin=admin, runs=runs)
-    return asking.explain(listener, url, header or [], method=method, client_ip=client, as_json=as_json)
+    return asking.explain(listener, url, header or [], method=method, client_ip=client, as_json=as_json, reveal=reveal)
 
 
 def purge(
