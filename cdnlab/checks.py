@@ -1,5 +1,6 @@
 """What no model can see by itself: whether the parts of a settings file fit together."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,9 @@ from cdnlab.positions import Path as KeyPath
 from edge.databases import IPTOCC, open_databases
 from edge.errors import BadDatabase
 from edge.settings import Node, Whereabouts
+from listening.authority import Authority, BadAuthority
+from listening.certificates import flaw_of
+from listening.folder import authority_folder
 from policy import matching
 from policy.geo import Kind, kind_of
 from policy.response_headers import Cors
@@ -79,6 +83,7 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from _names(draft)
     yield from _addresses(draft)
     yield from _folders(draft)
+    yield from _certificates(draft)
     yield from _parents(draft)
     yield from _keys(draft)
     yield from _behaviors(draft)
@@ -128,6 +133,8 @@ def _addresses(draft: Draft) -> Iterator[Finding]:
         places.append((("control", "listen"), draft.control.listen))
     for index, node in draft.nodes.items():
         places += [(("node", index, "listen"), node.listen), (("node", index, "admin"), node.admin)]
+        if node.listen_tls is not None:
+            places.append((("node", index, "listen_tls"), node.listen_tls))
     for path, address in places:
         host, port = split_address(address)
         if port == 0:
@@ -154,6 +161,27 @@ def _folders(draft: Draft) -> Iterator[Finding]:
                 f"a folder that {taken[folder]} does not use",
             )
         taken.setdefault(folder, node.name)
+
+
+def _certificates(draft: Draft) -> Iterator[Finding]:
+    for index, node in draft.nodes.items():
+        if node.listen_tls is None:
+            continue
+        if node.tls == "local":
+            try:
+                Authority(authority_folder())
+            except BadAuthority as bad:
+                found = f"no CA that can be used ({bad.where}: {bad.why})"
+                yield Finding(
+                    ("node", index, "listen_tls"), found, "the local CA, or tls with a pair of files", bad.hint
+                )
+            continue
+        pair = draft.folder / node.tls.certificate, draft.folder / node.tls.key
+        flaw = flaw_of(*pair, time.time())
+        if flaw is not None:
+            name = "certificate" if flaw[0] == pair[0] else "key"
+            path: KeyPath = ("node", index, "tls", name)
+            yield Finding(path, f"{shown(str(flaw[0]))} ({flaw[1]})", "a certificate that is good today, and its key")
 
 
 _OWNERS: dict[str | int, str] = {"origin": "the origin's", "control": "the control API's"}

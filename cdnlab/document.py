@@ -304,17 +304,22 @@ def _anchored(document: Document, folder: Path) -> Document:
         origin = origin.model_copy(update={"vod": folder / origin.vod})
     if "storage" in origin.model_fields_set:
         origin = origin.model_copy(update={"storage": folder / origin.storage})
-    nodes = tuple(
-        node
-        if node.disk is None
-        else node.model_copy(update={"disk": node.disk.model_copy(update={"path": folder / node.disk.path})})
-        for node in document.nodes
-    )
+    nodes = tuple(_anchored_node(node, folder) for node in document.nodes)
     databases = tuple(name if name == IPTOCC else str(folder / name) for name in document.geo.databases)
     geo = document.geo.model_copy(update={"databases": databases})
     return document.model_copy(
         update={"tokens": tokens, "streams": streams, "nodes": nodes, "origin": origin, "geo": geo}
     )
+
+
+def _anchored_node(node: Node, folder: Path) -> Node:
+    absolute: dict[str, Any] = {}
+    if node.disk is not None:
+        absolute["disk"] = node.disk.model_copy(update={"path": folder / node.disk.path})
+    if node.tls != "local":
+        pair = {"certificate": folder / node.tls.certificate, "key": folder / node.tls.key}
+        absolute["tls"] = node.tls.model_copy(update=pair)
+    return node.model_copy(update=absolute) if absolute else node
 
 
 def _anchored_token(token: Token, folder: Path) -> Token:

@@ -244,6 +244,16 @@ class Disk(Settings):
     """Room for stored responses on disk; `memory` then holds the bodies most in use."""
 
 
+class Certificate(Settings):
+    """A certificate of the user's own."""
+
+    certificate: Path
+    """File with the certificate in PEM, and behind it those that lead to its authority."""
+
+    key: Path
+    """File with its private key in PEM, without a passphrase."""
+
+
 class Node(Settings):
     """One cache node: an edge, or a shield when other nodes name it as their parent."""
 
@@ -252,6 +262,13 @@ class Node(Settings):
 
     listen: ListenAddress = "127.0.0.1:0"
     """Where viewers (or child nodes) reach it; port 0 takes any free port."""
+
+    listen_tls: ListenAddress | None = None
+    """Where viewers reach it over HTTPS, with HTTP/1.1 and HTTP/2, beside `listen`. Left out: nowhere."""
+
+    tls: Literal["local"] | Certificate = "local"
+    """What it shows them: certificates of the local CA, which `cdnlab ca` makes, or a pair of your own:
+    `{ certificate = "tls/cdn.pem", key = "tls/cdn-key.pem" }`."""
 
     admin: ListenAddress = "127.0.0.1:0"
     """Where purge, explain and health are served: on loopback, or with an `admin_token`."""

@@ -12,7 +12,7 @@ import pytest
 from mmdb_writer import MMDBWriter
 
 COMMANDS = (
-    "up", "demo", "edge", "origin", "transcode", "init", "schema",
+    "up", "demo", "edge", "origin", "transcode", "init", "schema", "ca",
     "explain", "purge", "sign", "load", "report", "replay", "doctor",
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from cdnlab.control.settings import Control
 from cdnlab.document import Document, parse
 from cdnlab.schema import models_of
 from edge.settings import Node, Whereabouts
+from listening.authority import make
+from listening.folder import authority_folder
 from loadtests.settings import Load
 from origin.settings import Origin
 from policy.response_headers import ResponseHeaders
@@ -84,12 +87,15 @@ OPTIONS = [line for line in ALONE.splitlines() if re.match(r"#[a-z_]+ = ", line)
 
 
 @pytest.mark.parametrize("line", OPTIONS, ids=[line.split(" = ")[0] for line in OPTIONS])
-def test_each_option_can_be_uncommented(line: str, tmp_path: Path) -> None:
+def test_each_option_can_be_uncommented(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = ALONE.replace(line, line[1:])
     if line.startswith("#key_file"):
         (tmp_path / "keys").mkdir()
         (tmp_path / "keys" / "viewer.b64").write_text("c2VjcmV0")
         text = re.sub(r'(?m)^key = ".*$', "", text)
+    if line.startswith("#listen_tls"):
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+        make(authority_folder(), time.time())
     parse(text, file="cdn.toml", folder=tmp_path, environ={})
 
 
@@ -149,6 +155,7 @@ def test_a_commented_default_is_the_default() -> None:
         "asns",
         "client_from",
         "purge_requests",
+        "tls",
         "rate_limit",
         "cors",
         "security",
