@@ -279,6 +279,11 @@ def _keys(draft: Draft) -> Iterator[Finding]:
             yield Finding(place, found, wanted, " ".join(hints))
 
 
+def _edges(draft: Draft) -> list[Node]:
+    parents = {parent for node in draft.nodes.values() for parent in node.parents}
+    return [node for node in draft.nodes.values() if node.name not in parents]
+
+
 def _behaviors(draft: Draft) -> Iterator[Finding]:
     for index, behavior in draft.behaviors.items():
         if behavior.token is not None and behavior.token not in draft.token_names:
@@ -287,6 +292,10 @@ def _behaviors(draft: Draft) -> Iterator[Finding]:
                 f"the name of a token; there is no [token.{behavior.token}]",
                 nearest(behavior.token, sorted(draft.token_names), keys=False),
             )  # fmt: skip
+        deaf = next((node.name for node in _edges(draft) if node.listen_tls is None), None)
+        if behavior.viewer_protocol != "allow-all" and deaf is not None:
+            path: KeyPath = ("behavior", index, "viewer_protocol")
+            yield Finding(path, shown(behavior.viewer_protocol), f"listen_tls at every edge; {deaf} has none")
     indexes = list(draft.behaviors)
     for never, by in matching.shadowed(tuple(draft.behaviors.values())):
         yield Finding(

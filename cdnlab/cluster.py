@@ -236,6 +236,10 @@ class Cluster:
         """Host and port of the first edge; "" where there is none."""
         return next((_address(url) for url in self.edge_urls().values()), "")
 
+    def https(self) -> bool:
+        """Whether every edge has `listen_tls`."""
+        return all(node.listen_tls is not None for node in self.document.edges())
+
     async def run(self, distribution: "Translated | None") -> None:
         """Every node serves by the distribution when this returns, None: by the settings file.
 

@@ -201,6 +201,7 @@ class Driver(Filling):
             place=self._viewers.place_of(client_ip) if self.machine.service.gate else NOWHERE,
             client_port=scope["client"][1] or 0 if scope.get("client") else 0,
             trusted=self._viewers.is_trusted(_peer(scope)),
+            version=scope["http_version"],
         )
         return measured(request)
 

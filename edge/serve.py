@@ -23,7 +23,7 @@ from edge.stores.opening import long_lived, open_disk, rules_of
 from edge.tls import context_of
 from edge.upstream import Upstream
 from edge.viewers import Viewers
-from listening import Listener, PortInUse, bind, url_of
+from listening import Listener, bind, url_of
 from policy.access import ServiceGate
 from policy.client import ClientField
 from policy.eviction import room_for
@@ -66,7 +66,7 @@ async def serve(
     PortInUse, BadKeyFile, BadCertificate, BadAuthority, BadDatabase and BadStore are raised before anything is served.
     """
     service = service.model_copy(update=node.rules())
-    gate = ServiceGate(service, read_keys(service))
+    keys = read_keys(service)
     believed = _BELIEVED[service.gate] if node.client_from is None else node.client_from
     who = Viewers(geo or Whereabouts(), trusted=node.trusted, believed=believed)
     now = clock or Clock()
@@ -76,13 +76,15 @@ async def serve(
         for where, address in (("listen", node.listen), ("admin", node.admin), ("listen_tls", node.listen_tls)):
             if address is not None:
                 sockets.append(bind(address, f"node {node.name}: {where}"))
-    except PortInUse:
+        viewers, operators, *secured = sockets
+        urls = {"url": url_of(viewers), "admin": url_of(operators)}
+        if secured:
+            urls["https"] = url_of(secured[0], tls=True)
+            service = service.model_copy(update={"https_port": secured[0].getsockname()[1]})
+        gate = ServiceGate(service, keys, redirect_others=profile.redirect_others)
+    except BaseException:
         _close(sockets)
         raise
-    viewers, operators, *secured = sockets
-    urls = {"url": url_of(viewers), "admin": url_of(operators)}
-    if secured:
-        urls["https"] = url_of(secured[0], tls=True)
     log = RecordLog(records)
     parents = parents_of(node, node.timeouts.waits(profile.waits), (parent, *others))
     excess = node.limits.of_requests().excess

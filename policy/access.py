@@ -1,4 +1,4 @@
-"""The gate: method, place, token. The first refusal wins, and it stands before the cache."""
+"""The gate: protocol, place, token. The first refusal wins, and it stands before the cache."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from policy.rates import Rates
 from policy.service import Behavior, Geo, Service
 from policy.token import Carriers, scheme_of
 from policy.token.propagation import Propagation, propagation_of
+from policy.viewer_protocol import told
 
 
 @dataclass(slots=True)
@@ -25,6 +26,8 @@ class Refusal:
     """Content type and body that the token's vendor would send; None: the profile's page."""
     retry_after: float | None = None
     """Seconds after which asking again is of use."""
+    location: str | None = None
+    """Where to come instead."""
     paged: bool = False
     """A page in place of errors may stand in for it."""
 
@@ -55,8 +58,12 @@ class Gate(Protocol):
 class ServiceGate:
     """The gate a service's settings describe."""
 
-    def __init__(self, service: Service, keys: Mapping[str, Mapping[str, str]]) -> None:
-        """`keys` by token name and key id, for those the settings keep in files. ValueError when one is no key."""
+    def __init__(self, service: Service, keys: Mapping[str, Mapping[str, str]], *, redirect_others: int = 307) -> None:
+        """`keys` by token name and key id, for those the settings keep in files. ValueError when one is no key.
+
+        `redirect_others` as a profile has it.
+        """
+        self._https_port, self._redirect_others = service.https_port, redirect_others
         self._open = not service.gate
         self._rates = {
             id(behavior.rate_limit): Rates(behavior.rate_limit)
@@ -91,6 +98,12 @@ class ServiceGate:
     def refusal(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None:
         if self._open:
             return None
+        if behavior.viewer_protocol != "allow-all":
+            moved = told(request, behavior.viewer_protocol, self._redirect_others, self._https_port)
+            if moved is not None:
+                status, location = moved
+                reason = "HTTPS alone is served here" if location is None else "sent to HTTPS"
+                return Refusal(status, f"protocol: {reason}", location=location)
         if behavior.geo is not None:
             served, why = self._rule(behavior.geo).verdict(request.place, request.client_ip)
             if not served:

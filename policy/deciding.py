@@ -80,7 +80,9 @@ class Deciding:
         self.service = service
         self.profile = profile
         self.codings = frozenset(codings)
-        self.gate: Gate = gate if gate is not None else ServiceGate(service, {})
+        self.gate: Gate = (
+            gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
+        )
         self._excess = excess
         self.index = EntryIndex()
         self.room = room_for(service.eviction, service.room, service.block)
@@ -98,7 +100,8 @@ class Deciding:
             alike = not self._pages and behavior.server_timing in ("off", 0)
             if key_of is not None and behavior.cache and alike:
                 rules = (behavior.token, behavior.geo, behavior.rate_limit, service.rate_limit)
-                guarded = service.gate and any(rule is not None for rule in rules)
+                bound = behavior.viewer_protocol != "allow-all" or any(rule is not None for rule in rules)
+                guarded = service.gate and bound
                 (self._guarded if guarded else self._plain)[id(behavior)] = key_of
         self._paging: LRUCache[int, Instead] = LRUCache(65_536)
         """Tickets that wait for a page in place of an error -> what to tell with it."""
@@ -153,6 +156,8 @@ class Deciding:
             if refusal.retry_after is not None:
                 return self._slowed(refusal, refusal.retry_after, request, behavior, now)
             refused = self._refuse(refusal.status, refusal.reason, behavior, request, now, page=refusal.page)
+            if refusal.location is not None:
+                refused.headers.append(("location", refusal.location))
             if not (refusal.paged and self._pages):
                 return refused
             return self._paged(refused, self.seen(request), self._next_id(), now, refused=refusal.reason)

@@ -276,6 +276,10 @@ class Profile:
     """What `X-Cache` says of an answer from the store, and of any other."""
     x_cache_revalidated: str = "HIT"
     """What `X-Cache` says after a 304."""
+    x_cache_redirect: str | None = None
+    """What `X-Cache` says to who is sent to HTTPS; None: as of others."""
+    redirect_others: int = 307
+    """What methods beside GET and HEAD are told that are sent to HTTPS; 307 keeps the method."""
     x_cache_error: str | None = None
     """What `X-Cache` says of a status from 400 on, whoever made it; None: as of others."""
     via: str = "1.1 {name}"

@@ -195,6 +195,10 @@ class Behavior(Settings):
     rate_limit: RateLimit | None = None
     """How many requests one client may make under this behavior; left out: any number."""
 
+    viewer_protocol: Literal["allow-all", "https-only", "redirect-to-https"] = "allow-all"
+    """What becomes of viewers who come over HTTP: served, refused with 403, or sent to the node's `listen_tls`
+    (CloudFront's viewer protocol policy; Fastly's "force TLS")."""
+
     viewer_headers: tuple[str, ...] = ()
     """Fields about the viewer that the origin is sent without their entering the key, such as
     "CloudFront-Viewer-Country": the node writes them itself. (CloudFront: a custom origin request policy.)"""
@@ -248,6 +252,9 @@ class Service(Settings):
 
     gate: bool = True
     """Check tokens and countries here. False on a shield: its viewers are edges that have checked already."""
+
+    https_port: int = 443
+    """Where viewers who come over HTTP are sent, if a behavior says so."""
 
     rate_limit: RateLimit | None = None
     """How many requests one client may make of the node in all, beside what behaviors say; where viewers come."""

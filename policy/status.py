@@ -208,6 +208,8 @@ class Signer:
     def _x_cache(self, status: int, outcome: Outcome) -> str:
         if status >= 400 and self._profile.x_cache_error is not None:
             return self._profile.x_cache_error
+        if outcome is Outcome.REFUSED and 300 <= status < 400 and self._profile.x_cache_redirect is not None:
+            return self._profile.x_cache_redirect
         if outcome in _FROM_STORE:
             return self._profile.x_cache[0]
         return self._profile.x_cache_revalidated if outcome is Outcome.REVALIDATED else self._profile.x_cache[1]

@@ -32,7 +32,7 @@ def rules_of(service: Service, profile: Profile, parent: str) -> str:
 
     Not of what does not: names, rooms, secrets, who is let in, what is put on answers as they leave.
     """
-    nothing = {"token", "geo", "response_headers_policy", "rate_limit"}
+    nothing = {"token", "geo", "viewer_protocol", "response_headers_policy", "rate_limit"}
     behaviors = [behavior.model_dump(mode="json", exclude=nothing) for behavior in service.behaviors]
     text = json.dumps([behaviors, profile.name, parent.rstrip("/")], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -79,6 +79,9 @@ def test_what_is_wrong_with_certificates_is_told_with_all_else(tmp_path: Path, m
     (gone,) = complaints(NODE + pair % ("good", "gone"))
     assert "No such file or directory" in gone
 
+    (plain,) = complaints('[[behavior]]\npath = "*"\nviewer_protocol = "https-only"\n[[node]]\nname = "fra"\n')
+    assert plain == '3: behavior[0].viewer_protocol: found "https-only", wanted listen_tls at every edge; fra has none'
+
     loaded = parse(NODE + pair % ("good", "good"), file="cdn.toml", folder=tmp_path, environ={})
     tls = loaded.document.nodes[0].tls
     assert tls != "local" and tls.certificate == tmp_path / "good.pem"

@@ -18,12 +18,13 @@ from edge.settings import Certificate
 from listening.authority import Authority, BadAuthority, make, write_new
 from listening.folder import authority_folder
 from policy.profile import RFC9111
-from policy.service import Service
+from policy.service import Behavior, Service
 from replay import read_trace, replay_node
-from tests.kit.http import Reply, read_reply
+from tests.kit.http import Reply, ask, read_reply
 from tests.kit.http2 import Client
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, running_origin
+from vendors import CLOUDFRONT
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
 
 
 @asynccontextmanager
-async def secured(**settings: Any) -> AsyncIterator[tuple[Running, Origin, int]]:
+async def secured(*behaviors: Behavior, **settings: Any) -> AsyncIterator[tuple[Running, Origin, int]]:
     """A node with both listeners in front of an origin of one object; the port is that of HTTPS."""
 
     async def stored(asked: Asked, writer: asyncio.StreamWriter) -> None:
@@ -45,7 +46,7 @@ async def secured(**settings: Any) -> AsyncIterator[tuple[Running, Origin, int]]
         port = free.getsockname()[1]
     async with running_origin() as origin:
         origin.does("/a", stored)
-        async with running_node(origin.url, listen_tls=f"127.0.0.1:{port}", **settings) as node:
+        async with running_node(origin.url, *behaviors, listen_tls=f"127.0.0.1:{port}", **settings) as node:
             yield node, origin, port
 
 
@@ -121,6 +122,30 @@ def test_a_shield_is_asked_over_https_by_who_trusts_the_ca(
     assert asyncio.run(run()) == [502]  # it is a stranger's to whom nobody said otherwise
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate_file))
     assert asyncio.run(run()) == [200]
+
+
+def test_who_comes_over_http_is_sent_to_https_and_the_replay_agrees(authority: Authority, tmp_path: Path) -> None:
+    records = tmp_path / "fra.jsonl"
+    rule = Behavior(path="*", viewer_protocol="redirect-to-https")
+
+    async def run() -> None:
+        async with secured(rule, profile=CLOUDFRONT, records=records) as (node, origin, port):
+            sent = await node.get("/a?x=1")
+            assert (sent.status, sent["location"]) == (301, f"https://127.0.0.1:{port}/a?x=1")
+            assert sent["x-cache"] == "Redirect from cloudfront" and b"301 Moved Permanently" in sent.body
+            posted = await ask(node.url, "/a", method="POST", body=b"x")
+            assert (posted.status, posted["location"]) == (307, f"https://127.0.0.1:{port}/a")
+            reader, writer = await asyncio.open_connection(*node.url.removeprefix("http://").split(":"))
+            writer.write(b"POST /a HTTP/1.0\r\nhost: cdn.test\r\ncontent-length: 0\r\n\r\n")
+            assert (await read_reply(reader)).status == 403
+            writer.close()
+            assert origin.count == {}
+            assert (await ask_over_tls(port, authority, "/a")).body == b"ok"
+            assert (await node.get("/a")).status == 301  # also where it is stored
+
+    asyncio.run(run())
+    service = Service(name="fra", profile="cloudfront", behaviors=(rule,))
+    assert replay_node(read_trace(records), service, CLOUDFRONT).differences == []
 
 
 def test_what_cannot_be_shown_is_told_before_anything_is_served(

@@ -106,6 +106,12 @@ def test_response_headers_policies_by_id() -> None:
     assert error.value.code == "NoSuchResponseHeadersPolicy" and "SecurityHeadersPolicy" in str(error.value)
 
 
+@pytest.mark.parametrize("protocol", ["allow-all", "https-only", "redirect-to-https"])
+def test_a_viewer_protocol_policy_where_viewers_can_come_over_https(protocol: str) -> None:
+    (behavior,) = translate(config(ViewerProtocolPolicy=protocol), https=True).behaviors
+    assert behavior.viewer_protocol == protocol
+
+
 REFUSED = [  # where, value, code, the name that is told
     ("DefaultRootObject", "index.html", "InvalidArgument", "DefaultRootObject"),
     ("WebACLId", "arn:x", "InvalidArgument", "WebACLId"),

@@ -84,8 +84,11 @@ class Translated:
     """Answers of the first with which it counts as failed."""
 
 
-def translate(config: Mapping[str, Any]) -> Translated:
-    """`config`: the members by name, values as texts, `Items` as lists of the same. Raises `NotHonoured`."""
+def translate(config: Mapping[str, Any], *, https: bool = False) -> Translated:
+    """`config`: the members by name, values as texts, `Items` as lists of the same. Raises `NotHonoured`.
+
+    `https`: viewers can come over HTTPS, to every edge.
+    """
     top = _Part("DistributionConfig", config)
     top.keep(*_KEPT)
     origins = {origin.id: origin.server for origin in (_origin(part) for part in top.items("Origins"))}
@@ -101,7 +104,7 @@ def translate(config: Mapping[str, Any]) -> Translated:
     behaviors = []
     for part, path in rows:
         targets.add(part.text("TargetOriginId"))
-        behaviors.append(_behavior(part, path, geo, error_ttl))
+        behaviors.append(_behavior(part, path, geo, error_ttl, https=https))
     top.end()
     if unknown := sorted(targets - origins.keys() - groups.keys()):
         raise NotHonoured("TargetOriginId", f"found {unknown[0]!r}, wanted the Id of an origin.", "NoSuchOrigin", 404)
@@ -261,11 +264,16 @@ def _errors(top: _Part) -> tuple[float | None, tuple[ErrorPage, ...]]:
     return (None if lifetime == 10.0 else lifetime), tuple(pages)
 
 
-def _behavior(part: _Part, path: str, geo: Geo | None, error_ttl: float | None) -> Behavior:
-    if part.text("ViewerProtocolPolicy", "allow-all") != "allow-all":
-        raise NotHonoured(f"{part.where}.ViewerProtocolPolicy", "wanted allow-all: cdnlab's viewers come over HTTP.")
+def _behavior(part: _Part, path: str, geo: Geo | None, error_ttl: float | None, *, https: bool) -> Behavior:
+    protocol = part.text("ViewerProtocolPolicy", "allow-all")
+    if protocol in ("https-only", "redirect-to-https") and not https:
+        raise NotHonoured(
+            f"{part.where}.ViewerProtocolPolicy",
+            f"found {protocol}, wanted allow-all: there is an edge without listen_tls, so viewers come over HTTP.",
+        )
     allowed, kept = _methods(part)
     values: dict[str, Any] = {"path": path, "methods": allowed, "cached_methods": kept, "error_ttl": error_ttl}
+    values["viewer_protocol"] = protocol
     if geo is not None:
         values["geo"] = geo
     compress = part.text("Compress", "false").lower() == "true"

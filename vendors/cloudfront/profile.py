@@ -94,6 +94,7 @@ CLOUDFRONT = Profile(
     response_fields=ResponseFields.CLOUDFRONT,
     x_cache=("Hit from cloudfront", "Miss from cloudfront"),
     x_cache_revalidated="RefreshHit from cloudfront",
+    x_cache_redirect="Redirect from cloudfront",  # the log's type is documented, the field's value unverified
     x_cache_error="Error from cloudfront",
     via="1.1 {hex}.cloudfront.net (CloudFront)",
 )

@@ -69,6 +69,7 @@ FASTLY = Profile(
     # ---- what answers carry: "X-Cache", "X-Served-By", "X-Timer" -----------------------------------------------------
     response_fields=ResponseFields.FASTLY,
     kept_from_viewers=frozenset({"surrogate-control", "surrogate-key"}),  # "Surrogate-Control", "Surrogate-Key"
+    redirect_others=301,  # "force TLS" answers with a synthetic 301; for any method: unverified
     x_cache=("HIT", "MISS"),
     via="1.1 varnish",  # unverified
 )
