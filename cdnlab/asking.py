@@ -124,11 +124,21 @@ def _shown(url: str) -> str:
     return head + mark + Veil((), ()).query(query)
 
 
-def purge_order(*, url: str | None, key: str | None, everything: bool, soft: bool) -> dict[str, Any]:
+def purge_order(
+    *,
+    url: str | None = None,
+    prefix: str | None = None,
+    key: str | None = None,
+    everything: bool = False,
+    soft: bool = False,
+) -> dict[str, Any]:
     """The body of `POST /purge`; `BadUsage` unless exactly one thing is named."""
-    if sum((url is not None, key is not None, everything)) != 1:
-        raise BadUsage("wanted exactly one of a URL, --key and --all")
-    what: dict[str, Any] = {"everything": True} if everything else {"surrogate_key": key} if key else {"url": url}
+    named = {"url": url, "prefix": prefix, "surrogate_key": key, "everything": everything or None}
+    what: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    if len(what) != 1:
+        raise BadUsage("wanted exactly one of a URL, --prefix, --key and --all")
+    if prefix is not None and not (prefix.startswith("/") or "://" in prefix):
+        raise BadUsage(f"--prefix: found {prefix!r}, wanted the beginning of a URL or of a path, such as /live/")
     return {**what, "soft": soft}
 
 

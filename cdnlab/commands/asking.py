@@ -50,6 +50,9 @@ def explain(
 
 def purge(
     url: Annotated[str | None, typer.Argument(help="The URL to purge.")] = None,
+    prefix: Annotated[
+        str | None, typer.Option("--prefix", help="Purge every URL that begins so: /live/480p/ or a whole URL.")
+    ] = None,
     key: Annotated[str | None, typer.Option("--key", help="Purge every response with this surrogate key.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Purge all there is.")] = False,
     soft: Annotated[bool, typer.Option("--soft", help="Make it stale instead of removing it.")] = False,
@@ -61,10 +64,10 @@ def purge(
     runs: Annotated[Path, RUNS] = Path("runs"),
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Purge stored responses by URL, by surrogate key, or all of them, on every node."""
+    """Purge stored responses by URL, by prefix, by surrogate key, or all of them, on every node."""
     from cdnlab import asking
 
-    what = asking.purge_order(url=url, key=key, everything=everything, soft=soft)
+    what = asking.purge_order(url=url, prefix=prefix, key=key, everything=everything, soft=soft)
     nodes = asking.find_all(node=node, admin=admin, runs=runs)
     return asking.purge(asking.ordered(nodes, asking.Order(order)), what, as_json=as_json)
 

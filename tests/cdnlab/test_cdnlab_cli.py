@@ -64,7 +64,7 @@ BAD = [  # given                                                    then: words 
     (["transcode", "no-such.mp4", "--out", "vod"], ["no-such.mp4"]),
     (["transcode", "no-such.mp4"], ["--out"]),
     (["explain", "http://127.0.0.1:1/"], ["no cluster is running", "cdnlab up"]),
-    (["purge"], ["exactly one of a URL, --key and --all"]),
+    (["purge"], ["exactly one of a URL, --prefix, --key and --all"]),
     (["purge", "--all", "--key", "live"], ["exactly one of"]),
     (["purge", "--all"], ["no cluster is running"]),
     (["load"], ["no cluster is running"]),
