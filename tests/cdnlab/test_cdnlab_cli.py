@@ -67,6 +67,7 @@ BAD = [  # given                                                    then: words 
     (["purge"], ["exactly one of a URL, --prefix, --key and --all"]),
     (["purge", "--all", "--key", "live"], ["exactly one of"]),
     (["purge", "--all"], ["no cluster is running"]),
+    (["purge", "--prefix", "live"], ["--prefix: found 'live'", "such as /live/"]),
     (["load"], ["no cluster is running"]),
     (["load", "--edge", "fra"], ["--edge", "name=url"]),
     (["sign", "http://127.0.0.1/x", "--config", "two.toml"], ["no token is asked of /x"]),
