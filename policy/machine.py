@@ -161,11 +161,12 @@ class EdgeMachine(Keeping):
             self._decide_again(flight, landing, now)
             return landing
         # It may no longer be shared now: then the one who asked has it, the others ask for themselves.
+        purged = self._purged_meanwhile(flight, entry)  # by the surrogate keys that it had
         landing.dropped += self._freshen(flight, entry, response, now)
         landing.changed += [entry] if entry.indexed else []
         self.room.touch(entry)
         if entry.indexed:
-            if self._purged_meanwhile(flight, entry) is not None:
+            if purged is not None or self._purged_meanwhile(flight, entry) is not None:
                 entry.life = entry.life.made_stale(now)  # the question was asked before the purge
             self._note_sharing(entry, now)
         for waiter in flight.waiters:
