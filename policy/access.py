@@ -33,9 +33,9 @@ class Refusal:
 
     @classmethod
     def recorded(cls, status: int, reason: str) -> "Refusal":
-        """The refusal that a record tells of: the status there may be a page's."""
+        """The refusal that a record tells of: the status there may be a page's, or 0, when its viewer had left."""
         paged = reason.startswith("geo: ")
-        return cls(403 if paged else status, reason, paged=paged)
+        return cls(403 if paged else status or 403, reason, paged=paged)
 
 
 class Gate(Protocol):

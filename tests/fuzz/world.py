@@ -284,7 +284,11 @@ class World:
                 and opaque(body.etag) != opaque(etag)
             ):
                 return
-        elif fetch.request.method != "HEAD" or status != body.status or etag not in (None, body.etag):
+        elif fetch.request.method != "HEAD" or status != body.status:
+            return
+        elif etag not in (None, body.etag):
+            # It tells of another representation: what is here may be made stale, and aged as by a soft purge (§4.3.5).
+            body.views = body.views + [replace(old, stale_from=min(old.stale_from, self.now)) for old in body.views]
             return
         keys = frozenset(lines["surrogate-key"].split()) if "surrogate-key" in lines else body.surrogate_keys
         both = replace(body, surrogate_keys=body.surrogate_keys | keys)  # an order may name it by what the 304 brings
