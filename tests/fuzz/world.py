@@ -293,8 +293,9 @@ class World:
         keys = frozenset(lines["surrogate-key"].split()) if "surrogate-key" in lines else body.surrogate_keys
         both = replace(body, surrogate_keys=body.surrogate_keys | keys)  # an order may name it by what the 304 brings
         purged = any(step > owed.opened and _names(order, both) for step, order, _ in self.orders)
-        # What the answer forbids to keep need not be made stale for the one who asked.
-        gone = bool({"no-store", "private"} & view.control.keys())
+        # What may not be kept any longer need not be made stale for the one who asked.
+        gone = bool({"no-store", "private"} & view.control.keys()) or view.vary == "*"
+        gone = gone or "authorization" in fetch.request.headers
         news = [
             updated(
                 old, control=view.control, vary=view.vary, date=view.date, expires=view.expires,
