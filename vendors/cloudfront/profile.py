@@ -80,6 +80,7 @@ CLOUDFRONT = Profile(
     s_maxage_forbids_stale=False,  # same page: that holds without regard to what set the lifetime
     failures_held=True,  # same page: the origin is asked again after ErrorCachingMinTTL
     failures={  # "HTTP 502 status code", "HTTP 504 status code", detailed types of "Standard logging"
+        "name-not-resolved": FailureAnswer(502, "OriginDnsError"),
         "connect-refused": _CONNECT,
         "connect-timeout": _LATE,
         "first-byte-timeout": _LATE,
