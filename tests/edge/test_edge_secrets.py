@@ -182,7 +182,7 @@ def test_the_settings_as_run_show_none(tmp_path: Path) -> None:
         f'fastly_token = "{SIGNED}"\n[[stream]]\nname = "a"\nsource = "srt://u:{SIGNED}@h?passphrase={SIGNED}"\n'
     )
     public = json.dumps(parse(text, file="cdn.toml", folder=tmp_path, environ={}).public())
-    assert key not in public and SIGNED not in public and public.count(HIDDEN) == 8
+    assert key not in public and SIGNED not in public and (public.count(HIDDEN), public.count("***")) == (6, 2)
 
 
 KEYS = [  # a key, as people are shown it
