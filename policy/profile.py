@@ -156,6 +156,8 @@ class Profile:
     """Targeted fields that rule instead of Cache-Control, the first valid one wins (RFC 9213 §2.2)."""
     surrogate_control: bool = False
     """`Surrogate-Control`'s max-age and stale windows come before those of Cache-Control."""
+    directive_case: bool = False
+    """Cache-Control's directives count only in lower case; False: in any (RFC 9111 §5.2)."""
     min_ttl_overrides: bool = False
     """A `ttl.min` above 0 keeps also what says no-store, no-cache or private."""
     bounds_from_arrival: bool = False

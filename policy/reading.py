@@ -88,7 +88,7 @@ class Reader:
         found = [note for name in self._targeted_names() for note in self._targeted(name)]
         found += self._surrogate()
         text = self._head.headers.joined("cache-control")
-        for name, argument in cache_control.directives(text or "").items():
+        for name, argument in cache_control.directives(text or "", as_written=self._profile.directive_case).items():
             word = name if argument is None else f"{name}={argument}"
             if self._ruling.targeted:
                 found.append(Note("cache-control", word, False, f"{self._ruler()} rules alone"))
@@ -174,6 +174,8 @@ class Reader:
         if name == "must-understand":
             both = self._ruling.control.no_store
             return both, "the status is understood, so no-store does not count" if both else "stands without no-store"
+        if name != name.lower():
+            return False, f"{self._profile.name} hears directives in lower case alone"
         return False, _FOR_OTHERS.get(name, "not known here")
 
     def _lifetime_directive(self, name: str, argument: str | None) -> tuple[bool, str]:

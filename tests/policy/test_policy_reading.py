@@ -50,6 +50,7 @@ ROWS = [  # profile, behavior, status, fields, the word, is it read?, part of wh
     (FASTLY, None, 200, SURROGATE, "s-maxage=6", False, "surrogate-control wins"),
     (RFC9111, None, 200, cc("no-cache, max-age=5"), "no-cache", True, "asked again before every use"),
     (FASTLY, None, 200, cc("no-cache, max-age=5"), "no-cache", False, "fastly does not hear it"),
+    (FASTLY, None, 200, cc("Max-Age=5"), "Max-Age=5", False, "lower case alone"),
     (CLOUDFRONT, MIN, 200, cc("no-store, max-age=5"), "no-store", False, "ttl.min above 0 overrides it"),
     (CLOUDFRONT, MIN, 200, cc("no-store, max-age=5"), "max-age=5", False, "against the origin's will"),
     (CLOUDFRONT, None, 500, cc("no-store"), "no-store", False, "kept whatever it says"),
