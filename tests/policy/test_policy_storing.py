@@ -3,7 +3,6 @@
 import pytest
 
 from policy.fields.dates import format_date
-from policy.matching import covers, shadowed
 from policy.messages import Headers, RequestHead, ResponseHead
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior
@@ -75,26 +74,3 @@ def test_content_length_that_is_not_one_number_is_none() -> None:
     assert content_length(Headers([("content-length", "5"), ("content-length", "5")])) == 5
     for lines in ([("content-length", "5"), ("content-length", "6")], [("content-length", "-5")], []):
         assert content_length(Headers(lines)) is None
-
-
-COVERS = [  # wide, narrow, does wide take all of narrow?
-    ("*", "/live/*", True),
-    ("*.m3u8", "/live/*.m3u8", True),
-    ("/live/*", "*.m3u8", False),
-    ("/live/*", "live/a", True),  # a leading "/" is optional
-    ("/a?c", "/abc", True),
-    ("/a?c", "/a*c", False),
-    ("/a*c", "/a?c", True),
-    ("/live/*", "/live/*", True),
-    ("/live", "/live/", False),
-]
-
-
-@pytest.mark.parametrize(("wide", "narrow", "expected"), COVERS)
-def test_glob_covers(wide: str, narrow: str, expected: bool) -> None:
-    assert covers(wide, narrow) is expected
-
-
-def test_shadowed_behaviors_are_named_with_what_takes_their_place() -> None:
-    behaviors = [Behavior(path=path) for path in ("/live/*", "*.m3u8", "/live/x.m3u8", "*", "/late")]
-    assert shadowed(behaviors) == [(2, 0), (4, 3)]
