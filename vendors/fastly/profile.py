@@ -45,6 +45,7 @@ FASTLY = Profile(
     forward_conditions=False,  # (measured) a miss is fetched unconditionally
     range_forwarded=False,  # (measured) a range that misses fetches the whole
     head_as_get=True,  # (measured)
+    post_answers_kept=False,  # boilerplate vcl_recv: any method but GET, HEAD and FASTLYPURGE is passed
     unsafe_invalidates=False,  # (measured)
     viewer_fields={  # request setting geo_headers; listing one in a key stands for VCL that hashes it
         "fastly-geo-country": lambda request: request.place.country,
