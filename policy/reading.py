@@ -28,7 +28,6 @@ TARGETED = "cdn-cache-control"
 _LIFETIMES = frozenset({"max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"})
 
 _FOR_OTHERS = {
-    "immutable": "speaks to browsers",
     "only-if-cached": "speaks in requests",
     "max-stale": "speaks in requests",
     "min-fresh": "speaks in requests",
@@ -165,6 +164,9 @@ class Reader:
             return self._ban(name, argument)
         if name in ("must-revalidate", "proxy-revalidate"):
             return True, "never served stale"
+        if name == "immutable":
+            heard = self._profile.request_directives
+            return heard, "no reload asks about it while it is fresh" if heard else "no reload asks about anything here"
         if name == "public":
             by_default = self._rule in OUR_BOUNDS | {"heuristic"}
             return by_default, "may be stored without a lifetime" if by_default else "it may be stored without it"
