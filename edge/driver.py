@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -284,9 +284,21 @@ class Driver(Filling):
 
     async def purge(self, order: PurgeOrder) -> Purged:
         """Take away, or make stale, what the order names: at once, and for good when this returns."""
+        (purged,) = await self.purge_all([order])
+        return purged
+
+    async def purge_all(self, orders: Sequence[PurgeOrder], mark: str | None = None) -> list[Purged]:
+        """As `purge`, one after the other; `mark` is left in the store when all are carried out for good."""
         if self.tier is not None:
-            # First there: what is asked of it from now on is not what the order is to take away here.
-            await self.tier.mark([self.machine.mark_of(order)])
+            # First there: what is asked of it from now on is not what the orders are to take away here.
+            await self.tier.mark([self.machine.mark_of(order) for order in orders])
+        done = [self._purge(order) for order in orders]
+        lasting = await self.store.settled(mark)
+        for purged in done:
+            purged.lasting = lasting
+        return done
+
+    def _purge(self, order: PurgeOrder) -> Purged:
         now = self.clock()
         purged = self.machine.on_purge(order, now)
         self.store.drop(purged.dropped)
@@ -295,7 +307,6 @@ class Driver(Filling):
         self._log.add(
             PurgeRecord(self.name, self.machine.events, now, order.kind.value, order.value, order.soft, purged.count)
         )
-        purged.lasting = await self.store.settled()
         return purged
 
     async def _purge_asked(self, asked: PurgeOrder | Refusal, send: Send) -> None:
