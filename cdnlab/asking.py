@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from urllib.parse import urlencode, urlsplit
 
 from cdnlab import explaining
 from cdnlab.complaints import nearest
-from cdnlab.errors import BadUsage, Failed
+from cdnlab.errors import FAILED, BadUsage, Failed
 from cdnlab.runfolder import find_running
 from cdnlab.viewer import Answer, ask
+from policy.secrets import Veil
+from units.quantities import read_seconds
 
 CLIENT_IP = "CDNLab-Client-IP"
 """The request field by which a viewer on this machine stands in for one elsewhere."""
@@ -23,6 +26,9 @@ CLIENT_IP = "CDNLab-Client-IP"
 
 PATIENCE = 70.0
 """Seconds that a node has for a purge: the longest `purge_delay`, and some."""
+
+PAUSE = 0.2
+"""Seconds between two attempts at a node that is away: one that restarts is back in half a second."""
 
 
 @dataclass(frozen=True)
@@ -90,60 +96,133 @@ def ordered(nodes: list[Listener], order: Order) -> list[list[Listener]]:
 
 
 def explain(
-    listener: Listener, url: str, headers: list[str], *, method: str, client_ip: str | None, as_json: bool
+    listener: Listener,
+    url: str,
+    headers: list[str],
+    *,
+    method: str,
+    client_ip: str | None,
+    as_json: bool,
+    reveal: bool = False,
 ) -> int:
-    """Prints what the node would do with a request for `url` now; `client_ip` None: from this machine."""
+    """Prints what the node would do with a request for `url` now; `client_ip` None: from this machine.
+
+    `reveal`: with the secrets in keys; for who has the node's `admin_token`.
+    """
     for header in headers:
         if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\s*:.*", header, re.DOTALL):
             raise BadUsage(f"--header: found {header!r}, wanted a field such as 'Range: bytes=0-99'")
     asked = [("url", url), ("method", method), *(("header", header) for header in headers)]
+    asked += [("reveal", "1")] if reveal else []
     query = urlencode(asked if client_ip is None else [*asked, ("client_ip", client_ip)])
     told = _good(ask(f"{listener.admin}/explain?{query}", headers=_credentials()), listener).json()
     if as_json:
         print(json.dumps(told, indent=2))
     else:
-        explaining.show(told, f"{method} {url}")
+        explaining.show(told, f"{method} {url if reveal else _shown(url)}")
     return 0
 
 
-def purge_order(*, url: str | None, key: str | None, everything: bool, soft: bool) -> dict[str, Any]:
+def _shown(url: str) -> str:
+    """The URL as it may stand on a screen that others see."""
+    head, mark, query = url.partition("?")
+    return head + mark + Veil((), ()).query(query)
+
+
+def purge_order(
+    *,
+    url: str | None = None,
+    prefix: str | None = None,
+    key: str | None = None,
+    everything: bool = False,
+    soft: bool = False,
+) -> dict[str, Any]:
     """The body of `POST /purge`; `BadUsage` unless exactly one thing is named."""
-    if sum((url is not None, key is not None, everything)) != 1:
-        raise BadUsage("wanted exactly one of a URL, --key and --all")
-    what: dict[str, Any] = {"everything": True} if everything else {"surrogate_key": key} if key else {"url": url}
+    named = {"url": url, "prefix": prefix, "surrogate_key": key, "everything": everything or None}
+    what: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    if len(what) != 1:
+        raise BadUsage("wanted exactly one of a URL, --prefix, --key and --all")
+    if prefix is not None and not (prefix.startswith("/") or "://" in prefix):
+        raise BadUsage(f"--prefix: found {prefix!r}, wanted the beginning of a URL or of a path, such as /live/")
     return {**what, "soft": soft}
 
 
-def purge(groups: list[list[Listener]], order: dict[str, Any], *, as_json: bool) -> int:
-    """Sends the order to one group after the other and prints how many responses each node had."""
-    results: dict[str, Any] = {}
-    for name, answer in send_purge(groups, order):
-        results[name] = answer
+def patience_of(timeout: str) -> float:
+    try:
+        return read_seconds(timeout)
+    except ValueError as error:
+        raise BadUsage(f"--timeout: found {timeout!r}, wanted {error}") from None
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What one node made of an order."""
+
+    name: str
+    purged: int
+    """Stored responses it had."""
+    seconds: float
+    """From the order until it was carried out there, or given up."""
+    failed: str = ""
+    """Why it was not."""
+
+
+def purge(groups: list[list[Listener]], order: dict[str, Any], *, patience: float, as_json: bool) -> int:
+    """Sends the order to one group after the other and prints, for each node, how many responses it had and when.
+
+    `patience`: seconds for which a node that is away is told again.
+    """
+    results: list[Carried] = []
+    width = max(len(one.name) for group in groups for one in group)
+    for one in send_purge(groups, order, patience=patience):
+        results.append(one)
         if not as_json:
-            print(f"{name}: {answer.get('purged', 0)} purged{' (soft)' if order['soft'] else ''}")
+            said = one.failed or f"{one.purged:>6} purged{' (soft)' if order['soft'] else ''}"
+            print(f"{one.name:<{width}} {said}  {one.seconds * 1e3:.0f} ms", flush=True)
     if as_json:
-        print(json.dumps(results, indent=2))
-    return 0
+        print(json.dumps({one.name: _carried_as_json(one) for one in results}, indent=2))
+    return FAILED if any(one.failed for one in results) else 0
 
 
-def send_purge(groups: list[list[Listener]], order: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each node's name and its answer, group after group. Raises `Failed` at the first that does not obey."""
+def _carried_as_json(one: Carried) -> dict[str, Any]:
+    told = {"purged": one.purged, "seconds": round(one.seconds, 6)}
+    return told | {"failed": one.failed} if one.failed else told
 
-    def tell(listener: Listener) -> tuple[str, dict[str, Any]]:
-        here = dict(order)
-        if "url" in here and listener.url:
-            # A viewer's URL names one node; every node has the same thing under its own address.
-            parts = urlsplit(str(here["url"]))
-            here["url"] = f"{listener.url}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
-        answer = ask(
-            f"{listener.admin}/purge", method="POST", headers={"Content-Type": "application/json", **_credentials()},
-            body=json.dumps(here).encode(), timeout=PATIENCE,
-        )  # fmt: skip
-        return listener.name, _good(answer, listener).json()
+
+def send_purge(groups: list[list[Listener]], order: dict[str, Any], *, patience: float = 0.0) -> Iterator[Carried]:
+    """What each node made of it, group after group. One that is away does not keep the order from the others."""
+    start = time.monotonic()
+
+    def tell(listener: Listener) -> Carried:
+        while True:
+            purged, failed, away = _tell(listener, order)
+            passed = time.monotonic() - start
+            if not away or passed >= patience:
+                return Carried(listener.name, purged, passed, failed)
+            time.sleep(min(PAUSE, patience - passed))
 
     for group in groups:
         with ThreadPoolExecutor(len(group)) as threads:
             yield from threads.map(tell, group)
+
+
+def _tell(listener: Listener, order: dict[str, Any]) -> tuple[int, str, bool]:
+    """How many responses the node had, why it did not obey, and whether it may when it is asked again."""
+    here = dict(order)
+    if "url" in here and listener.url:
+        # A viewer's URL names one node; every node has the same thing under its own address.
+        parts = urlsplit(str(here["url"]))
+        here["url"] = f"{listener.url}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
+    try:
+        answer = ask(
+            f"{listener.admin}/purge", method="POST", headers={"Content-Type": "application/json", **_credentials()},
+            body=json.dumps(here).encode(), timeout=PATIENCE,
+        )  # fmt: skip
+        if answer.status == 200:
+            return int(answer.json()["purged"]), "", False
+    except Failed as failed:
+        return 0, failed.message, True
+    return 0, f"answers {answer.status}: {answer.text().strip()[:200]}", answer.status >= 500
 
 
 def _credentials() -> dict[str, str]:

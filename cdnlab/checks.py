@@ -1,5 +1,6 @@
 """What no model can see by itself: whether the parts of a settings file fit together."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,12 @@ from cdnlab.positions import Path as KeyPath
 from edge.databases import IPTOCC, open_databases
 from edge.errors import BadDatabase
 from edge.settings import Node, Whereabouts
+from listening.authority import Authority, BadAuthority
+from listening.certificates import flaw_of
+from listening.folder import authority_folder
 from policy import matching
 from policy.geo import Kind, kind_of
+from policy.response_headers import Cors
 from policy.service import Behavior
 from policy.token import scheme_of
 from policy.token.settings import CloudFront, Token
@@ -46,6 +51,9 @@ class Draft:
     node_names: set[str] = field(default_factory=set)
     """Of all nodes, also of those that are not good."""
     token_names: set[str] = field(default_factory=set)
+    response_headers: set[str] = field(default_factory=set)
+    """Names of all policies."""
+    cors: dict[str, Cors] = field(default_factory=dict)
     origin: Any = None
     geo: Whereabouts | None = None
     control: Control | None = None
@@ -62,6 +70,8 @@ class Draft:
             dict(document.tokens),
             {node.name for node in document.nodes},
             set(document.tokens),
+            set(document.response_headers),
+            {name: one.cors for name, one in document.response_headers.items() if one.cors is not None},
             document.origin,
             document.geo,
             document.control,
@@ -73,10 +83,12 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from _names(draft)
     yield from _addresses(draft)
     yield from _folders(draft)
+    yield from _certificates(draft)
     yield from _parents(draft)
     yield from _keys(draft)
     yield from _behaviors(draft)
     yield from _policies(draft)
+    yield from _response_headers(draft)
     yield from _databases(draft)
     yield from _places(draft)
     yield from _viewer_fields(draft)
@@ -121,6 +133,8 @@ def _addresses(draft: Draft) -> Iterator[Finding]:
         places.append((("control", "listen"), draft.control.listen))
     for index, node in draft.nodes.items():
         places += [(("node", index, "listen"), node.listen), (("node", index, "admin"), node.admin)]
+        if node.listen_tls is not None:
+            places.append((("node", index, "listen_tls"), node.listen_tls))
     for path, address in places:
         host, port = split_address(address)
         if port == 0:
@@ -147,6 +161,27 @@ def _folders(draft: Draft) -> Iterator[Finding]:
                 f"a folder that {taken[folder]} does not use",
             )
         taken.setdefault(folder, node.name)
+
+
+def _certificates(draft: Draft) -> Iterator[Finding]:
+    for index, node in draft.nodes.items():
+        if node.listen_tls is None:
+            continue
+        if node.tls == "local":
+            try:
+                Authority(authority_folder())
+            except BadAuthority as bad:
+                found = f"no CA that can be used ({bad.where}: {bad.why})"
+                yield Finding(
+                    ("node", index, "listen_tls"), found, "the local CA, or tls with a pair of files", bad.hint
+                )
+            continue
+        pair = draft.folder / node.tls.certificate, draft.folder / node.tls.key
+        flaw = flaw_of(*pair, time.time())
+        if flaw is not None:
+            name = "certificate" if flaw[0] == pair[0] else "key"
+            path: KeyPath = ("node", index, "tls", name)
+            yield Finding(path, f"{shown(str(flaw[0]))} ({flaw[1]})", "a certificate that is good today, and its key")
 
 
 _OWNERS: dict[str | int, str] = {"origin": "the origin's", "control": "the control API's"}
@@ -244,6 +279,11 @@ def _keys(draft: Draft) -> Iterator[Finding]:
             yield Finding(place, found, wanted, " ".join(hints))
 
 
+def _edges(draft: Draft) -> list[Node]:
+    parents = {parent for node in draft.nodes.values() for parent in node.parents}
+    return [node for node in draft.nodes.values() if node.name not in parents]
+
+
 def _behaviors(draft: Draft) -> Iterator[Finding]:
     for index, behavior in draft.behaviors.items():
         if behavior.token is not None and behavior.token not in draft.token_names:
@@ -252,6 +292,10 @@ def _behaviors(draft: Draft) -> Iterator[Finding]:
                 f"the name of a token; there is no [token.{behavior.token}]",
                 nearest(behavior.token, sorted(draft.token_names), keys=False),
             )  # fmt: skip
+        deaf = next((node.name for node in _edges(draft) if node.listen_tls is None), None)
+        if behavior.viewer_protocol != "allow-all" and deaf is not None:
+            path: KeyPath = ("behavior", index, "viewer_protocol")
+            yield Finding(path, shown(behavior.viewer_protocol), f"listen_tls at every edge; {deaf} has none")
     indexes = list(draft.behaviors)
     for never, by in matching.shadowed(tuple(draft.behaviors.values())):
         yield Finding(
@@ -264,7 +308,7 @@ def _behaviors(draft: Draft) -> Iterator[Finding]:
 def _policies(draft: Draft) -> Iterator[Finding]:
     """What is CloudFront's alone; another profile has none to carry out."""
     for index, behavior in draft.behaviors.items():
-        for key in ("cache_policy", "origin_request_policy", "response_headers_policy"):
+        for key in ("cache_policy", "origin_request_policy"):
             name = getattr(behavior, key)
             if name != "none" and draft.profile != "cloudfront":
                 yield Finding(
@@ -278,6 +322,30 @@ def _policies(draft: Draft) -> Iterator[Finding]:
             yield Finding(
                 ("behavior", index, "server_timing"), shown(behavior.server_timing),
                 f'"off", or profile = "cloudfront" (it is {draft.profile})',
+            )  # fmt: skip
+
+
+def _response_headers(draft: Draft) -> Iterator[Finding]:
+    """A behavior's policy is one of the file's own, or one that the profile has from its vendor."""
+    profile = PROFILES.get(draft.profile)
+    managed = set(profile.response_headers_policies) if profile is not None else set()
+    for name in sorted(draft.response_headers & managed):
+        yield Finding(("response_headers", name), shown(name), "a name that no managed policy has")
+    known = managed | draft.response_headers
+    for index, behavior in draft.behaviors.items():
+        name = behavior.response_headers_policy
+        if name != "none" and name not in known:
+            yield Finding(
+                ("behavior", index, "response_headers_policy"), shown(name),
+                f"a [response_headers.NAME], or a managed policy that cdnlab carries out with profile = "
+                f"{shown(draft.profile)}",
+                nearest(name, sorted(known), keys=False) if known else "",
+            )  # fmt: skip
+    for name, cors in draft.cors.items():
+        if cors.preflight == "answer" and draft.profile == "cloudfront":
+            yield Finding(
+                ("response_headers", name, "cors", "preflight"), shown("answer"),
+                '"forward", or another profile (it is cloudfront, which answers none itself)',
             )  # fmt: skip
 
 

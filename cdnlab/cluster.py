@@ -145,6 +145,7 @@ class Cluster:
                 {
                     "name": node.name,
                     "url": self.nodes[node.name].ready.get("url"),
+                    "https": self.nodes[node.name].ready.get("https"),
                     "admin": self.nodes[node.name].ready.get("admin"),
                     "parent": node.parent,
                     "role": "shield" if node.name in parents else "edge",
@@ -167,6 +168,12 @@ class Cluster:
     def edge_urls(self) -> dict[str, str]:
         """URL of each node that viewers ask."""
         return {node.name: str(self.nodes[node.name].ready["url"]) for node in self.document.edges()}
+
+    def https_urls(self) -> dict[str, str]:
+        """The same over TLS, of those that speak it."""
+        nodes = self.document.edges()
+        ready = {node.name: self.nodes[node.name].ready.get("https") for node in nodes}
+        return {name: str(url) for name, url in ready.items() if url is not None}
 
     def _child(self, name: str, kind: str) -> Child:
         return Child(name, kind, self.folder.log(name), self._heard)
@@ -205,7 +212,7 @@ class Cluster:
         parent, *others = [await self._url_of(parent) for parent in node.parents]
 
         def pin(settings: dict[str, Any], ready: dict[str, Any]) -> None:
-            settings["node"] |= {"listen": _address(ready["url"]), "admin": _address(ready["admin"])}
+            settings["node"] |= _pinned(ready)
 
         def again(settings: dict[str, Any], restarts: int) -> None:
             # A file for each life: its machine starts empty, and so must the one that a replay tells it to.
@@ -228,6 +235,10 @@ class Cluster:
     def domain(self) -> str:
         """Host and port of the first edge; "" where there is none."""
         return next((_address(url) for url in self.edge_urls().values()), "")
+
+    def https(self) -> bool:
+        """Whether every edge has `listen_tls`."""
+        return all(node.listen_tls is not None for node in self.document.edges())
 
     async def run(self, distribution: "Translated | None") -> None:
         """Every node serves by the distribution when this returns, None: by the settings file.
@@ -266,7 +277,7 @@ class Cluster:
                 )
         child = self.nodes[node.name]
         values = told.model_dump(mode="json")
-        values |= {"listen": _address(child.ready["url"]), "admin": _address(child.ready["admin"])}
+        values |= _pinned(child.ready)
         await child.renew(
             {"node": values, "service": service.model_dump(mode="json"), "parent": parent, "others": others}
         )
@@ -295,7 +306,15 @@ def addresses(document: Document) -> dict[str, str]:
     for index, node in enumerate(document.nodes):
         found[f"node[{index}].listen ({node.name})"] = node.listen
         found[f"node[{index}].admin ({node.name})"] = node.admin
+        if node.listen_tls is not None:
+            found[f"node[{index}].listen_tls ({node.name})"] = node.listen_tls
     return found
+
+
+def _pinned(ready: dict[str, Any]) -> dict[str, str]:
+    """A node's addresses as settings have them, so that it comes back where it was."""
+    names = {"listen": "url", "listen_tls": "https", "admin": "admin"}
+    return {setting: _address(str(ready[name])) for setting, name in names.items() if name in ready}
 
 
 def _address(url: str) -> str:

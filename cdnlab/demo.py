@@ -147,9 +147,9 @@ def _purge(cluster: Cluster, display: Display) -> None:
     display.say("\nA purge of everything with the surrogate key live:")
     told = cluster.describe()["nodes"]
     nodes = asking.ordered([asking.listener_of(one) for one in told], asking.Order.SHIELDS_FIRST)
-    order = asking.purge_order(url=None, key="live", everything=False, soft=False)
-    for name, told_by_node in asking.send_purge(nodes, order):
-        display.say(f"  {name}: {told_by_node['purged']} stored responses purged")
+    order = asking.purge_order(key="live")
+    for one in asking.send_purge(nodes, order, patience=5.0):
+        display.say(f"  {one.name}: {one.failed or f'{one.purged} stored responses purged'}")
     url = f"{cluster.edge_urls()['fra']}/live/multivariant.m3u8"
     url = signed(cluster.document, url, expires_at=int(time.time()) + 600)
     answer = ask(url, headers=viewer_headers(cluster.document, cluster.document.edges()[0]))

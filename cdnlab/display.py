@@ -66,7 +66,7 @@ class Display(AbstractContextManager["Display"]):
             case State.READY:
                 self._urls[event.process] = "  ".join(
                     str(detail[name]) if name == "url" else f"{name} {detail[name]}"
-                    for name in ("url", "admin", "ingest")
+                    for name in ("url", "https", "admin", "ingest")
                     if name in detail
                 )
                 if self._live is None:
@@ -84,7 +84,7 @@ class Display(AbstractContextManager["Display"]):
     def urls(self, cluster: Cluster) -> None:
         """The lines a person copies from, once it plays; signed where the gate asks for that."""
         for stream in cluster.document.streams:
-            for name, edge in cluster.edge_urls().items():
+            for name, edge in (*cluster.edge_urls().items(), *cluster.https_urls().items()):
                 plain = f"{edge}/{stream.name}/multivariant.m3u8"
                 url = signed(cluster.document, plain, expires_at=int(time.time()) + 86_400)
                 self.say(f"  play at {name}: {url}" + ("  (signed, good for a day)" if url != plain else ""))

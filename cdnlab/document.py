@@ -23,6 +23,7 @@ from edge.databases import IPTOCC
 from edge.settings import Node, Whereabouts
 from loadtests.settings import Load
 from origin.settings import Origin
+from policy.response_headers import ResponseHeaders
 from policy.service import Behavior, ErrorPage, ProfileName, Service
 from policy.token.settings import CloudFront, Token
 from transcode.settings import Stream
@@ -42,6 +43,9 @@ class Document(Settings):
 
     behaviors: tuple[Behavior, ...] = Field(default=(Behavior(path="*"),), alias="behavior")
     """How requests are answered, one `[[behavior]]` each; the first that matches a request rules it."""
+
+    response_headers: dict[str, ResponseHeaders] = {}
+    """What is put on answers as they leave, by the name that behaviors use, `[response_headers.NAME]`."""
 
     error_pages: tuple[ErrorPage, ...] = Field(default=(), alias="error_page")
     """Pages in place of errors, one `[[error_page]]` each; the first for a status counts."""
@@ -89,6 +93,7 @@ class Document(Settings):
             profile=self.profile,
             behaviors=self.behaviors,
             tokens=self.tokens,
+            response_headers=self.response_headers,
             # Where viewers are: a shield tells its edges of the error itself.
             error_pages=self.error_pages if node.name not in self.parents() else (),
             gate=node.name not in self.parents(),
@@ -116,6 +121,9 @@ class Loaded:
             for secret in ("key", "salt"):
                 if token.get(secret):
                     token[secret] = "(hidden)"
+        for stream in values["stream"]:
+            source = re.sub(r"(?<=//)[^/]*@", "(hidden)@", stream["source"])
+            stream["source"] = re.sub(r"(?<=[?&]passphrase=)[^&]*", "(hidden)", source)
         for name in ("secret_access_key", "fastly_token"):
             if values["control"][name] != DUMMY:
                 values["control"][name] = "(hidden)"
@@ -176,8 +184,19 @@ def parse(text: str, *, file: str, folder: Path, environ: Mapping[str, str]) -> 
             )
     if found or document is None:
         found.sort(key=lambda one: (one.line, one.column))
-        raise BadDocument(file, found)
+        raise BadDocument(file, [_without_secret(one) for one in found])
     return Loaded(_anchored(document, folder), file, from_environment)
+
+
+_SECRET = re.compile(r"token\..+\.(key|salt)|.*\.(admin_token|shared)|control\.(fastly_token|secret_access_key)")
+_SECRET_LINE = re.compile(r"\s*(key|salt|admin_token|shared|fastly_token|secret_access_key)\s*=")
+
+
+def _without_secret(one: Complaint) -> Complaint:
+    """What was found there is nobody's to read, a name of a variable is."""
+    if not _SECRET.fullmatch(one.where) or "${" in one.found:
+        return one
+    return replace(one, found="something else")
 
 
 def _syntax(text: str, message: str) -> Complaint:
@@ -188,6 +207,8 @@ def _syntax(text: str, message: str) -> Complaint:
         line, column = int(where[1]), int(where[2])
     message = message[: where.start()] if where is not None else message
     written = lines[line - 1].strip() if line <= len(lines) else ""
+    if secret := _SECRET_LINE.match(written):
+        written = f"{secret[1]} = ..."
     return Complaint(line, column, "the file", shown(written), "TOML", f"{message}.")
 
 
@@ -255,6 +276,7 @@ def _salvage(data: dict[str, Any]) -> checks.Draft:
     draft.behaviors = array("behavior", Behavior)
     draft.nodes = array("node", Node)
     draft.node_names, draft.token_names = names("node"), names("token")
+    draft.response_headers = names("response_headers")
     tokens = data.get("token")
     for name, value in (tokens if isinstance(tokens, dict) else {}).items():
         token = part(TypeAdapter(Token), value)
@@ -282,17 +304,22 @@ def _anchored(document: Document, folder: Path) -> Document:
         origin = origin.model_copy(update={"vod": folder / origin.vod})
     if "storage" in origin.model_fields_set:
         origin = origin.model_copy(update={"storage": folder / origin.storage})
-    nodes = tuple(
-        node
-        if node.disk is None
-        else node.model_copy(update={"disk": node.disk.model_copy(update={"path": folder / node.disk.path})})
-        for node in document.nodes
-    )
+    nodes = tuple(_anchored_node(node, folder) for node in document.nodes)
     databases = tuple(name if name == IPTOCC else str(folder / name) for name in document.geo.databases)
     geo = document.geo.model_copy(update={"databases": databases})
     return document.model_copy(
         update={"tokens": tokens, "streams": streams, "nodes": nodes, "origin": origin, "geo": geo}
     )
+
+
+def _anchored_node(node: Node, folder: Path) -> Node:
+    absolute: dict[str, Any] = {}
+    if node.disk is not None:
+        absolute["disk"] = node.disk.model_copy(update={"path": folder / node.disk.path})
+    if node.tls != "local":
+        pair = {"certificate": folder / node.tls.certificate, "key": folder / node.tls.key}
+        absolute["tls"] = node.tls.model_copy(update=pair)
+    return node.model_copy(update=absolute) if absolute else node
 
 
 def _anchored_token(token: Token, folder: Path) -> Token:

@@ -119,6 +119,7 @@ _REFUSALS = frozenset(
     {
         "PortInUse",
         "BadDatabase",
+        "BadCertificate",
         "BadKeyFile",
         "BadStore",
         "BadTarget",

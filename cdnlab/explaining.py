@@ -48,6 +48,8 @@ def _rules(told: dict[str, Any]) -> Rows:
     yield "gate", f"{verdict} ({asks.removesuffix(', ')})" if asks else verdict
     if gate.get("check"):
         yield "token", _checked(gate)
+    for rate in gate["rates"]:
+        yield "rate", f"{rate['left']} of {rate['limit']} left to {rate['client'] or 'a client without an address'}"
     yield "viewer", _placed(told["viewer"])
     if told["pages"]:
         yield "error pages", ", ".join(f"{p['status']}: {p['page']} as {p['response_status']}" for p in told["pages"])

@@ -19,25 +19,35 @@ from policy.messages import Headers, target_of
 from policy.place import address_of
 from policy.plan import PurgeKind, PurgeOrder
 
+KINDS = {
+    "url": PurgeKind.URL,
+    "prefix": PurgeKind.PREFIX,
+    "surrogate_key": PurgeKind.SURROGATE_KEY,
+    "everything": PurgeKind.EVERYTHING,
+}
+"""By the member that names it in an order."""
+
 
 class BadOrder(ValueError):
     """A request to the admin side that asks for nothing we know."""
 
 
 def purge_order(values: Any) -> PurgeOrder:
-    """`{"url": ...}`, `{"surrogate_key": ...}` or `{"everything": true}`, with `"soft": bool`.
+    """`{"url": ...}`, `{"prefix": ...}`, `{"surrogate_key": ...}` or `{"everything": true}`, with `"soft": bool`.
 
     BadOrder says what is wrong.
     """
     if not isinstance(values, dict):
         raise BadOrder(f"found {type(values).__name__}, wanted a JSON object")
-    unknown = set(values) - {"url", "surrogate_key", "everything", "soft"}
+    unknown = set(values) - {*KINDS, "soft"}
     if unknown:
-        raise BadOrder(f"found {', '.join(sorted(unknown))}; wanted url, surrogate_key or everything, and soft")
+        raise BadOrder(f"found {', '.join(sorted(unknown))}; wanted {', '.join(KINDS)}, and soft")
     soft = values.get("soft", False)
-    named = [name for name in ("url", "surrogate_key", "everything") if values.get(name)]
+    named = [name for name in KINDS if values.get(name)]
     if not isinstance(soft, bool) or len(named) != 1:
-        raise BadOrder('wanted exactly one of {"url": "..."}, {"surrogate_key": "..."}, {"everything": true}')
+        raise BadOrder(
+            'wanted exactly one of {"url": "..."}, {"prefix": "..."}, {"surrogate_key": "..."}, {"everything": true}'
+        )
     value = values[named[0]]
     if named[0] == "everything":
         if value is not True:
@@ -45,14 +55,15 @@ def purge_order(values: Any) -> PurgeOrder:
         return PurgeOrder(PurgeKind.EVERYTHING, soft=soft)
     if not isinstance(value, str):
         raise BadOrder(f"{named[0]}: found {value!r}, wanted text")
-    kind = PurgeKind.URL if named[0] == "url" else PurgeKind.SURROGATE_KEY
-    return PurgeOrder(kind, value, soft=soft)
+    if named[0] == "prefix" and not (value.startswith("/") or "://" in value):
+        raise BadOrder(f'prefix: found {value!r}, wanted the beginning of a URL or of a path, such as "/live/"')
+    return PurgeOrder(KINDS[named[0]], value, soft=soft)
 
 
 def admin_app(
     driver: Driver, viewers: Viewers, *, url: str, token: str | None = None, purge_delay: float = 0.0
 ) -> Starlette:
-    """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE, POST /purge.
+    """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE&reveal=1, POST /purge.
 
     `url`: where viewers come. `token`: what all but healthz ask for as a bearer token (RFC 6750). A purge is carried
     out, and answered, `purge_delay` seconds after it came.
@@ -79,6 +90,10 @@ def admin_app(
         given = request.headers.get("authorization", "")
         return token is not None and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
 
+    def is_local(request: Request) -> bool:
+        peer = address_of(request.client.host) if request.client else None
+        return peer is not None and peer.is_loopback
+
     async def explain_url(request: Request) -> Response:
         if is_stranger(request):
             return _unknown()
@@ -99,7 +114,10 @@ def admin_app(
         elif address_of(client_ip) is None:
             return _error(f"client_ip: found {client_ip!r}, wanted an address such as 203.0.113.9")
         asked_of.client_ip, asked_of.place = client_ip, viewers.place_of(client_ip)
-        return JSONResponse(explain(machine, asked_of, driver.clock()))
+        reveal = request.query_params.get("reveal") == "1"
+        if reveal and (token is None or not is_local(request)):
+            return _error("reveal: wanted a node with an admin_token, asked from its own machine", 403)
+        return JSONResponse(explain(machine, asked_of, driver.clock(), reveal=reveal))
 
     async def purge(request: Request) -> Response:
         if is_stranger(request):

@@ -12,7 +12,7 @@ from edge.errors import UpstreamFailed
 from edge.filling import Filling
 from edge.log import RecordLog
 from edge.parents import Parents
-from edge.recording import READ_BY_POLICY, SECRETS, answered, kept_headers, request_record
+from edge.recording import READ_BY_POLICY, answered, kept_headers, request_record
 from edge.settings import Limits
 from edge.slicing import Answered, Slicing
 from edge.stores import MemoryStore, Store
@@ -29,6 +29,7 @@ from policy.place import NOWHERE
 from policy.plan import Assemble, Decision, Failure, Fetch, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
 from policy.purge_requests import purge_request
 from policy.record import PurgeRecord, RequestRecord
+from policy.secrets import FIELDS
 from policy.token.propagation import LARGEST, Propagation
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Driver(Filling):
         self._viewers = viewers
         self._spread = spread
         self._limits = limits or Limits()
-        self._secret = SECRETS | machine.gate.headers
+        self._secret = FIELDS | machine.gate.headers
         behaviors = machine.service.behaviors
         self._keying = READ_BY_POLICY | {name.lower() for behavior in behaviors for name in behavior.key.headers}
         if any(behavior.key.cookies != "none" for behavior in behaviors):
@@ -200,6 +201,7 @@ class Driver(Filling):
             place=self._viewers.place_of(client_ip) if self.machine.service.gate else NOWHERE,
             client_port=scope["client"][1] or 0 if scope.get("client") else 0,
             trusted=self._viewers.is_trusted(_peer(scope)),
+            version=scope["http_version"],
         )
         return measured(request)
 

@@ -56,3 +56,15 @@ class BadDatabase(EdgeError):
 
     def __str__(self) -> str:
         return f"{self.where}: found {self.found}; wanted {self.wanted}."
+
+
+@dataclass
+class BadCertificate(EdgeError):
+    """A certificate or its key cannot be used."""
+
+    where: str
+    path: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.path!r} ({self.why}), wanted a certificate and its key in PEM."

@@ -15,7 +15,7 @@ from edge.codings import ENCODERS
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
 from edge.parents import Parents
-from edge.recording import fetch_record
+from edge.recording import fetch_record, written_values
 from edge.slicing import Answered
 from edge.stores import Store
 from policy.index import Entry
@@ -172,7 +172,8 @@ class Filling:
             return False
         body = self.store.begin(landing.store)
         record = fetch_record(self.name, fetch, self.machine.events, now, None, "", params=self.machine.gate.params)
-        record.purpose, record.status, record.shared = "shared", landing.store.status, found.values
+        record.purpose, record.status = "shared", landing.store.status
+        record.shared = written_values(found.values, self.machine.gate.params)
         self._settle(landing, body)
         if found.body:
             body.write(found.body)

@@ -2,12 +2,14 @@
 
 import hmac
 import os
+from typing import Any
 
 from policy.forward import last_node
 from policy.media import classify
 from policy.messages import RequestHead, ResponseHead
 from policy.plan import Fetch, Join, Plan, Refuse, Relay, Serve
 from policy.record import FetchRecord, RequestRecord
+from policy.secrets import FIELDS
 
 READ_BY_POLICY = frozenset(
     {
@@ -28,8 +30,6 @@ READ_BY_POLICY = frozenset(
 )
 """Request fields the policy reads whatever the settings; those of keys and of Vary come on top."""
 
-SECRETS = frozenset({"authorization", "cookie"})
-
 _BLIND = os.urandom(16)
 
 
@@ -39,7 +39,7 @@ def blinded(value: str) -> str:
 
 
 def kept_headers(
-    request: RequestHead, names: frozenset[str], secrets: frozenset[str] = SECRETS
+    request: RequestHead, names: frozenset[str], secrets: frozenset[str] = FIELDS
 ) -> list[tuple[str, str]]:
     """The request's fields of those names, secrets blinded."""
     return [(name, _written(name, value, secrets)) for name, value in request.headers if name in names]
@@ -50,11 +50,29 @@ def written_target(request: RequestHead, params: frozenset[str]) -> str:
     query = request.query
     if query is None or not params:
         return request.target
+    return f"{request.path}?{_written_query(query, params)}"
+
+
+def _written_query(query: str, params: frozenset[str]) -> str:
     pairs = [part.partition("=") for part in query.split("&")]
-    query = "&".join(
+    return "&".join(
         f"{name}={blinded(value)}" if name in params else name + mark + value for name, mark, value in pairs
     )
-    return f"{request.path}?{query}"
+
+
+def written_values(values: dict[str, Any], params: frozenset[str]) -> dict[str, Any]:
+    """What a shared tier answered (`policy.stored`), with the marks that requests for it are recorded by."""
+    target, *parts = str(values["key"]).split("\n")
+    path, mark, query = target.partition("?")
+    key = [path + mark + (_written_query(query, params) if mark else "")]
+    for part in parts:
+        name, colon, value = part.partition(": ")
+        key.append(name + colon + (_written(name, value, FIELDS) if value else ""))
+    return values | {
+        "key": "\n".join(key),
+        "headers": [(name, _written(name, value, FIELDS)) for name, value in values["headers"]],
+        "selecting": [(name, value and _written(name, value, FIELDS)) for name, value in values["selecting"]],
+    }
 
 
 def _written(name: str, value: str, secrets: frozenset[str]) -> str:
@@ -127,6 +145,6 @@ def fetch_record(
         landed_seq=seq,
         landed_at=at,
         status=head.status if head else 0,
-        headers=list(head.headers.lines) if head else [],
+        headers=[(name, _written(name, value, FIELDS)) for name, value in head.headers] if head else [],
         failure=failure,
     )

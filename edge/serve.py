@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets as randomness
+import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,9 +20,10 @@ from edge.parents import Parent, Parents
 from edge.settings import Node, Whereabouts
 from edge.stores import MemoryStore
 from edge.stores.opening import long_lived, open_disk, rules_of
+from edge.tls import context_of
 from edge.upstream import Upstream
 from edge.viewers import Viewers
-from listening import Listener, PortInUse, bind, url_of
+from listening import Listener, bind, url_of
 from policy.access import ServiceGate
 from policy.client import ClientField
 from policy.eviction import room_for
@@ -61,21 +63,29 @@ async def serve(
 
     `parent` is the URL of the shield or origin it asks, `others` are those of `node.failover.to`; `geo`: where
     addresses are; `clock` reads Unix seconds, the wall's if not said.
-    PortInUse, BadKeyFile, BadDatabase and BadStore are raised before anything is served.
+    PortInUse, BadKeyFile, BadCertificate, BadAuthority, BadDatabase and BadStore are raised before anything is served.
     """
     service = service.model_copy(update=node.rules())
-    gate = ServiceGate(service, read_keys(service))
+    keys = read_keys(service)
     believed = _BELIEVED[service.gate] if node.client_from is None else node.client_from
     who = Viewers(geo or Whereabouts(), trusted=node.trusted, believed=believed)
-    viewers = bind(node.listen, f"node {node.name}: listen")
-    try:
-        operators = bind(node.admin, f"node {node.name}: admin")
-    except PortInUse:
-        viewers.close()
-        raise
-    urls = {"url": url_of(viewers), "admin": url_of(operators)}
-    log = RecordLog(records)
     now = clock or Clock()
+    tls = None if node.listen_tls is None else context_of(node, now)
+    sockets: list[socket.socket] = []
+    try:
+        for where, address in (("listen", node.listen), ("admin", node.admin), ("listen_tls", node.listen_tls)):
+            if address is not None:
+                sockets.append(bind(address, f"node {node.name}: {where}"))
+        viewers, operators, *secured = sockets
+        urls = {"url": url_of(viewers), "admin": url_of(operators)}
+        if secured:
+            urls["https"] = url_of(secured[0], tls=True)
+            service = service.model_copy(update={"https_port": secured[0].getsockname()[1]})
+        gate = ServiceGate(service, keys, redirect_others=profile.redirect_others)
+    except BaseException:
+        _close(sockets)
+        raise
+    log = RecordLog(records)
     parents = parents_of(node, node.timeouts.waits(profile.waits), (parent, *others))
     excess = node.limits.of_requests().excess
     machine = EdgeMachine(service, profile, gate=gate, excess=excess, fresh_id=_request_id, codings=ENCODERS.keys())
@@ -85,23 +95,31 @@ async def serve(
         made = partial(Driver, machine, parents, who, log, now, tier=tier, limits=node.limits, spread=spread)
         driver = _driver(node, rules, made)
     except BaseException:
-        viewers.close()
-        operators.close()
+        _close(sockets)
         raise
     flusher = asyncio.create_task(log.keep_flushing())
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
-    front = Listener(driver, logger, date_header=False, limits=node.limits, page=driver.unreadable)
+    fronts = [
+        Listener(driver, logger, date_header=False, limits=node.limits, page=driver.unreadable)
+        for _ in (viewers, *secured)
+    ]
     operations = admin_app(driver, who, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay)
     back = Listener(operations, logger)
     try:
-        await front.start(viewers)
+        for front, listener, context in zip(fronts, (viewers, *secured), (None, tls), strict=False):
+            await front.start(listener, context)
         await back.start(operators)
         ready({"ready": node.name, **urls, "parent": parent})
         await shutdown.wait()
     finally:
         flusher.cancel()
-        await asyncio.gather(front.close(), back.close())
+        await asyncio.gather(*(front.close() for front in fronts), back.close())
         await driver.close()
+
+
+def _close(sockets: list[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
 
 
 def _driver(node: Node, rules: str, made: "Callable[..., Driver]") -> Driver:

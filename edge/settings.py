@@ -18,6 +18,7 @@ from policy.failover import MAY_NAME
 from policy.geo import Kind, kind_of
 from policy.limits import RequestLimits
 from policy.profile import Waits
+from policy.rates import RateLimit
 from units import BitsPerSecond, Bytes, ListenAddress, Seconds, Settings, Share, is_loopback
 
 
@@ -243,6 +244,16 @@ class Disk(Settings):
     """Room for stored responses on disk; `memory` then holds the bodies most in use."""
 
 
+class Certificate(Settings):
+    """A certificate of the user's own."""
+
+    certificate: Path
+    """File with the certificate in PEM, and behind it those that lead to its authority."""
+
+    key: Path
+    """File with its private key in PEM, without a passphrase."""
+
+
 class Node(Settings):
     """One cache node: an edge, or a shield when other nodes name it as their parent."""
 
@@ -251,6 +262,13 @@ class Node(Settings):
 
     listen: ListenAddress = "127.0.0.1:0"
     """Where viewers (or child nodes) reach it; port 0 takes any free port."""
+
+    listen_tls: ListenAddress | None = None
+    """Where viewers reach it over HTTPS, with HTTP/1.1 and HTTP/2, beside `listen`. Left out: nowhere."""
+
+    tls: Literal["local"] | Certificate = "local"
+    """What it shows them: certificates of the local CA, which `cdnlab ca` makes, or a pair of your own:
+    `{ certificate = "tls/cdn.pem", key = "tls/cdn-key.pem" }`."""
 
     admin: ListenAddress = "127.0.0.1:0"
     """Where purge, explain and health are served: on loopback, or with an `admin_token`."""
@@ -296,6 +314,10 @@ class Node(Settings):
 
     limits: Limits = Limits()
     """How much one client may take, and how long."""
+
+    rate_limit: RateLimit | None = None
+    """How many requests one client may make of this node in all, beside what behaviors say; not at a shield, whose
+    clients are edges."""
 
     connections: int = Field(default=2048, ge=1)
     """Connections to the parent at most; fills beyond wait their turn, for as long as a connection may take."""
@@ -345,5 +367,8 @@ class Node(Settings):
 
     def rules(self) -> dict[str, Any]:
         """What of it the machine must know: values of `policy.service.Service`."""
-        rules = {"name": self.name, "room": self.memory, "largest": self.largest, "eviction": self.eviction}
+        rules = {
+            "name": self.name, "room": self.memory, "largest": self.largest, "eviction": self.eviction,
+            "rate_limit": self.rate_limit,
+        }  # fmt: skip
         return rules if self.disk is None else rules | {"room": self.disk.size, "block": FILE_BLOCK_BYTES}

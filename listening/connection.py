@@ -154,10 +154,10 @@ class Connection(TCPServer):
             if self.transport.is_closing():
                 return
             self.writer.write(data)
-            if not self.transport.get_write_buffer_size():
+            if not self._unsent():
                 return
             try:
-                await patiently(self.writer.drain, self.transport.get_write_buffer_size, self.limits.stalled)
+                await patiently(self.writer.drain, self._unsent, self.limits.stalled)
                 return
             except Stalled as stalled:
                 self.stalled = stalled
@@ -176,6 +176,13 @@ class Connection(TCPServer):
 
         await self._door.call(scope, receive, told, self.writer)
 
+    def _unsent(self) -> int:
+        """Bytes written and not yet taken by the kernel. asyncio's TLS transports cannot say once they are closed."""
+        try:
+            return self.transport.get_write_buffer_size()
+        except AttributeError:
+            return 0
+
     # ---- ending ------------------------------------------------------------------------------------------------
 
     def hang_up(self, last: bytes = b"") -> None:
@@ -192,7 +199,7 @@ class Connection(TCPServer):
             self.writer.write_eof()
         except (NotImplementedError, OSError, RuntimeError):
             self.writer.close()  # TLS has no half-closed connections
-        self._linger(self.transport.get_write_buffer_size(), 0.0)
+        self._linger(self._unsent(), 0.0)
         self._door.waiting[self] = None
 
     def _linger(self, unsent: int, quiet: float) -> None:
@@ -200,7 +207,7 @@ class Connection(TCPServer):
         pause = min(LINGER_S, self.limits.stalled)
 
         def look() -> None:
-            left = self.transport.get_write_buffer_size()
+            left = self._unsent()
             idle = quiet + pause if left == unsent else 0.0
             if idle >= (self.limits.stalled if left else pause):
                 self.transport.abort()
@@ -220,5 +227,5 @@ class Connection(TCPServer):
         self.writer.close()
         with suppress(OSError, RuntimeError, asyncio.CancelledError):
             closed = asyncio.ensure_future(self.writer.wait_closed())
-            await patiently(lambda: asyncio.shield(closed), self.transport.get_write_buffer_size, self.limits.stalled)
+            await patiently(lambda: asyncio.shield(closed), self._unsent, self.limits.stalled)
         self.transport.abort()

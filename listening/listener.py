@@ -9,6 +9,7 @@ import logging
 import os
 import resource
 import socket
+import ssl
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,10 +73,11 @@ def bind(address: str, setting: str) -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, *, tls: bool = False) -> str:
     """The URL under which a bound socket is reached."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _write_interim(writer: asyncio.StreamWriter, status: int, lines: Iterable[tuple[str, str]]) -> None:
@@ -143,10 +145,16 @@ class Listener:
         config.h2_max_header_list_size = self.limits.head
         config.h2_max_concurrent_streams = self.limits.streams
 
-    async def start(self, listener: socket.socket) -> None:
-        """Accept connections on a bound socket, which is ours from now on."""
+    async def start(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Accept connections on a bound socket, which is ours from now on; `tls`: they speak TLS, no other."""
         self._most = min(self._most, _descriptors() // 2)
-        self._server = await asyncio.start_server(self._accept, sock=listener, backlog=BACKLOG)
+        # A client who does not get on with his handshake has as long as for a head.
+        patience = None if tls is None else self.limits.head_within
+        farewell = None if tls is None else self.limits.stalled
+        self._server = await asyncio.start_server(
+            self._accept, sock=listener, backlog=BACKLOG, ssl=tls,
+            ssl_handshake_timeout=patience, ssl_shutdown_timeout=farewell,
+        )  # fmt: skip
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._connections) >= self._most and not self._made_place():
@@ -178,8 +186,9 @@ class Listener:
         lines = [*lines, (b"retry-after", b"1"), (b"connection", b"close"), (b"content-length", b"%d" % len(body))]
         head = b"".join(b"%b: %b\r\n" % line for line in lines)
         writer.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, _phrase(status).encode(), head, body))
-        with suppress(OSError, NotImplementedError, TimeoutError):
-            writer.write_eof()
+        with suppress(OSError, TimeoutError):
+            with suppress(NotImplementedError):  # TLS has no half-closed connections
+                writer.write_eof()
             async with asyncio.timeout(GRACE_S):
                 while await reader.read(65_536):
                     pass

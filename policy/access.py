@@ -1,14 +1,17 @@
-"""The gate: method, place, token. The first refusal wins, and it stands before the cache."""
+"""The gate: protocol, place, token. The first refusal wins, and it stands before the cache."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from policy import secrets
 from policy.geo import Rule
 from policy.messages import RequestHead
+from policy.rates import Rates
 from policy.service import Behavior, Geo, Service
 from policy.token import Carriers, scheme_of
 from policy.token.propagation import Propagation, propagation_of
+from policy.viewer_protocol import told
 
 
 @dataclass(slots=True)
@@ -21,14 +24,18 @@ class Refusal:
     """What exactly was checked, found and wanted: for operators, not for viewers."""
     page: tuple[str, str] | None = None
     """Content type and body that the token's vendor would send; None: the profile's page."""
+    retry_after: float | None = None
+    """Seconds after which asking again is of use."""
+    location: str | None = None
+    """Where to come instead."""
     paged: bool = False
     """A page in place of errors may stand in for it."""
 
     @classmethod
     def recorded(cls, status: int, reason: str) -> "Refusal":
-        """The refusal that a record tells of: the status there may be a page's."""
+        """The refusal that a record tells of: the status there may be a page's, or 0, when its viewer had left."""
         paged = reason.startswith("geo: ")
-        return cls(403 if paged else status, reason, paged=paged)
+        return cls(403 if paged else status or 403, reason, paged=paged)
 
 
 class Gate(Protocol):
@@ -41,6 +48,8 @@ class Gate(Protocol):
     headers: frozenset[str]
     """Request fields that do."""
 
+    def hurried(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None: ...
+    def paces(self, behavior: Behavior) -> Sequence[Rates]: ...
     def refusal(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None: ...
     def stripped(self, request: RequestHead, behavior: Behavior) -> RequestHead: ...
     def propagation(self, request: RequestHead, behavior: Behavior) -> Propagation | None: ...
@@ -49,9 +58,20 @@ class Gate(Protocol):
 class ServiceGate:
     """The gate a service's settings describe."""
 
-    def __init__(self, service: Service, keys: Mapping[str, Mapping[str, str]]) -> None:
-        """`keys` by token name and key id, for those the settings keep in files. ValueError when one is no key."""
+    def __init__(self, service: Service, keys: Mapping[str, Mapping[str, str]], *, redirect_others: int = 307) -> None:
+        """`keys` by token name and key id, for those the settings keep in files. ValueError when one is no key.
+
+        `redirect_others` as a profile has it.
+        """
+        self._https_port, self._redirect_others = service.https_port, redirect_others
         self._open = not service.gate
+        self._rates = {
+            id(behavior.rate_limit): Rates(behavior.rate_limit)
+            for behavior in service.behaviors
+            if behavior.rate_limit is not None and service.gate
+        }
+        node = service.rate_limit if service.gate else None
+        self._node_rates = () if node is None else (Rates(node),)
         self._rules: dict[int, Rule] = {}
         self._settings = service.tokens
         self._schemes = {
@@ -59,12 +79,31 @@ class ServiceGate:
         }
         carriers = [scheme.carriers for scheme in self._schemes.values()]
         self.prefixes = tuple({one.prefix for one in carriers if one.prefix}) if service.gate else ()
-        self.params = frozenset(name for one in carriers for name in one.params)
+        self.params = secrets.PARAMS | {name for one in carriers for name in one.params}
         self.headers = frozenset(name for one in carriers for name in one.headers)
+
+    def hurried(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None:
+        """Whether the client asks more often than it may. Each call counts as a request."""
+        for rates in self.paces(behavior):
+            wait = rates.take(request.client_ip, now)
+            if wait:
+                return Refusal(429, f"rate: more than {rates.settings.words}", retry_after=wait)
+        return None
+
+    def paces(self, behavior: Behavior) -> Sequence[Rates]:
+        """The limits that a request under this behavior is counted by: its own, then the node's."""
+        own = self._rates.get(id(behavior.rate_limit))
+        return self._node_rates if own is None else (own, *self._node_rates)
 
     def refusal(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None:
         if self._open:
             return None
+        if behavior.viewer_protocol != "allow-all":
+            moved = told(request, behavior.viewer_protocol, self._redirect_others, self._https_port)
+            if moved is not None:
+                status, location = moved
+                reason = "HTTPS alone is served here" if location is None else "sent to HTTPS"
+                return Refusal(status, f"protocol: {reason}", location=location)
         if behavior.geo is not None:
             served, why = self._rule(behavior.geo).verdict(request.place, request.client_ip)
             if not served:

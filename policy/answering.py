@@ -1,12 +1,13 @@
 """From a decision to a ready head: status, fields, and which part of the body goes with it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from policy.debug import fetched_by
+from policy.decorating import Decoration, is_preflight
 from policy.fields import ranges
 from policy.index import Entry
-from policy.messages import Headers, RequestHead, ResponseHead
+from policy.messages import Headers, Lines, RequestHead, ResponseHead
 from policy.plan import Failure, Fetch, Refuse, Relay, Serve
 from policy.profile import FailureAnswer, Profile, ResponseFields
 from policy.record import Cause, Outcome
@@ -22,9 +23,18 @@ class Answering:
     """Makes the answers of one node, signed with its name."""
 
     def __init__(
-        self, name: str, profile: Profile, *, faces_viewers: bool = True, fresh_id: Callable[[], str] | None = None
+        self,
+        name: str,
+        profile: Profile,
+        *,
+        decorations: Mapping[int, Decoration] | None = None,
+        faces_viewers: bool = True,
+        fresh_id: Callable[[], str] | None = None,
     ) -> None:
+        """`decorations`: what behaviors (by identity) put on answers; nothing at a node that faces no viewers."""
         self._name = name
+        self._decorations = decorations if decorations is not None and faces_viewers else {}
+        self._with_cors = any(one.cors is not None for one in self._decorations.values())
         self._profile = profile
         self.fresh_id = fresh_id or numbered(name)
         self._signer = signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
@@ -42,7 +52,7 @@ class Answering:
         age = int(entry.life.age(now))
         return self._serve(entry, request, behavior, outcome, None, member, age, None, now)
 
-    def plain_hit(self, entry: Entry, behavior: Behavior, now: float) -> Serve:
+    def plain_hit(self, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
         """A whole fresh response to a plain GET. Its head is made at most twice a second: when Age or ttl ticks."""
         if now >= entry.ready_until:
             member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
@@ -53,6 +63,8 @@ class Answering:
             ttl_ticks = life.fresh_until - (-(-(life.fresh_until - now) // 1) - 1)
             entry.ready, entry.ready_until = served.headers, min(age_ticks, ttl_ticks, life.fresh_until)
         lines = entry.ready
+        if self._with_cors:
+            lines = self._open_to(lines, request, behavior)
         if not self._signer.same_for_all:
             own = self._signer.by_request(entry.headers, hits=entry.hits, started_at=now, now=now, asked=False)
             lines = lines + own
@@ -108,9 +120,10 @@ class Answering:
         member = cache_status(self._name, cause=cause, detail=detail)
         age = response.headers.first("age")
         lines = self._signer.signed(
-            response.headers, fetch.behavior, response.status, outcome, member,
-            int(age) if age is not None and age.isascii() and age.isdigit() else None,
+            response.headers, self._decorations.get(id(fetch.behavior)), response.status, outcome, member,
+            int(age) if age is not None and age.isascii() and age.isdigit() else None, now,
         )  # fmt: skip
+        lines = self._open_to(lines, request, fetch.behavior)
         lines += self._signer.by_request(response.headers, hits=0, started_at=fetch.sent_at, now=now, asked=True)
         lines = self._signer.debugged(
             lines, response.headers, request, fetch.behavior, fetch.key, None, outcome,
@@ -130,11 +143,17 @@ class Answering:
         return FailureAnswer(why.status if status is None else status, "")
 
     def refusal(
-        self, status: int, reason: str, behavior: Behavior, outcome: Outcome, now: float, words: str = "",
-        page: tuple[str, str] | None = None,
+        self, status: int, reason: str, behavior: Behavior, request: RequestHead | None, outcome: Outcome, now: float,
+        words: str = "", page: tuple[str, str] | None = None,
     ) -> Refuse:  # fmt: skip
-        """An answer of our own making, with a page or a line that says why; `page`: another's content type and body."""
-        lines, body = self._signer.own(status, reason, words, outcome, now)
+        """An answer of our own making, with a page or a line that says why; `page`: another's content type and body.
+
+        `request`: None where there is none that could be read.
+        """
+        decoration = self._decorations.get(id(behavior))
+        lines, body = self._signer.own(status, reason, words, outcome, now, decoration)
+        if request is not None:
+            lines = self._open_to(lines, request, behavior, ours=True)
         if page is not None:
             lines = [("content-type", page[0]) if name == "content-type" else (name, value) for name, value in lines]
             body = page[1]
@@ -159,8 +178,10 @@ class Answering:
     ) -> Serve:
         """`fetch`: the parent was asked; `plain`: without the lines that no two requests share."""
         came = headers or entry.headers
-        lines = self._signer.signed(came, behavior, entry.status, outcome, member, age)
+        decoration = self._decorations.get(id(behavior))
+        lines = self._signer.signed(came, decoration, entry.status, outcome, member, age, now)
         if not plain:
+            lines = self._open_to(lines, request, behavior)
             started_at = now if fetch is None else fetch.sent_at
             lines += self._signer.by_request(
                 came, hits=entry.hits, started_at=started_at, now=now, asked=fetch is not None
@@ -218,10 +239,29 @@ class Answering:
             served.headers.append(("content-length", str(entry.total)))
         return served
 
-    @staticmethod
-    def _not_modified(served: Serve) -> Serve:
+    def apart(self, request: RequestHead, behavior: Behavior) -> object:
+        """All of a plain request that its answer's fields depend on."""
+        decoration = self._decorations.get(id(behavior)) if self._with_cors else None
+        return None if decoration is None or decoration.cors is None else decoration.cors.of(request)
+
+    def answers_preflight(self, request: RequestHead, behavior: Behavior) -> bool:
+        """Whether this node answers a browser's question by itself."""
+        decoration = self._decorations.get(id(behavior)) if self._with_cors else None
+        rules = None if decoration is None else decoration.cors
+        return rules is not None and rules.preflight == "answer" and is_preflight(request)
+
+    def _open_to(self, lines: Lines, request: RequestHead, behavior: Behavior, *, ours: bool = False) -> Lines:
+        """The lines with what CORS this request is told."""
+        decoration = self._decorations.get(id(behavior)) if self._with_cors else None
+        if decoration is None or decoration.cors is None:
+            return lines
+        return decoration.cors.applied(lines, request, ours=ours)
+
+    def _not_modified(self, served: Serve) -> Serve:
         served.status, served.body = 304, False
-        served.headers = [line for line in served.headers if line[0] in IN_A_304]
+        decoration = self._decorations.get(id(served.behavior))
+        kept = IN_A_304 if decoration is None else IN_A_304 | decoration.names
+        served.headers = [line for line in served.headers if line[0] in kept]
         return served
 
     def _may_cut(self, entry: Entry, wanted: str) -> bool:

@@ -4,12 +4,14 @@ See `policy/machine.py` for the theory and the table.
 """
 
 from collections.abc import Callable, Collection
+from math import ceil
 from typing import TypeVar
 
 from cachetools import LRUCache
 
 from policy.access import Gate, Refusal, ServiceGate
 from policy.answering import Answering
+from policy.decorating import Decoration
 from policy.eviction import room_for
 from policy.flights import Flight, FlightTable, Waiter
 from policy.forward import conditional, for_the_rest, forwarded, has_body, has_conditions, hops_left, visited
@@ -72,11 +74,15 @@ class Deciding:
         `codings`: content codings that the shell can put on a body.
         """
         # What a behavior leaves open, the profile settles: once, here.
-        service = service.model_copy(update={"behaviors": tuple(settled(b, profile) for b in service.behaviors)})
+        policies = {**profile.response_headers_policies, **service.response_headers}
+        behaviors = tuple(settled(behavior, profile, policies) for behavior in service.behaviors)
+        service = service.model_copy(update={"behaviors": behaviors})
         self.service = service
         self.profile = profile
         self.codings = frozenset(codings)
-        self.gate: Gate = gate if gate is not None else ServiceGate(service, {})
+        self.gate: Gate = (
+            gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
+        )
         self._excess = excess
         self.index = EntryIndex()
         self.room = room_for(service.eviction, service.room, service.block)
@@ -93,11 +99,20 @@ class Deciding:
             # carry it and others do not.
             alike = not self._pages and behavior.server_timing in ("off", 0)
             if key_of is not None and behavior.cache and alike:
-                guarded = service.gate and not (behavior.token is None and behavior.geo is None)
+                rules = (behavior.token, behavior.geo, behavior.rate_limit, service.rate_limit)
+                bound = behavior.viewer_protocol != "allow-all" or any(rule is not None for rule in rules)
+                guarded = service.gate and bound
                 (self._guarded if guarded else self._plain)[id(behavior)] = key_of
         self._paging: LRUCache[int, Instead] = LRUCache(65_536)
         """Tickets that wait for a page in place of an error -> what to tell with it."""
-        self._answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
+        decorations = {
+            id(behavior): Decoration(policies[behavior.response_headers_policy])
+            for behavior in behaviors
+            if behavior.response_headers_policy != "none"
+        }
+        self._answering = Answering(
+            service.name, profile, decorations=decorations, faces_viewers=service.gate, fresh_id=fresh_id
+        )
         self._filling: dict[int, Entry] = {}
         self._alone_until: LRUCache[str, tuple[float, str]] = LRUCache(65_536)
         """Keys, and ranges of them, whose last answer could not be shared, until when, and why: requests for them do
@@ -121,7 +136,7 @@ class Deciding:
         behavior = self.behavior_of(request)
         over = self.too_large(request)
         if over is not None:
-            return self._refuse(over[0].status, over[0].reason, behavior, now, words=over[1])
+            return self._refuse(over[0].status, over[0].reason, behavior, request, now, words=over[1])
         in_path = bool(self.gate.prefixes) and request.path.startswith(self.gate.prefixes)
         key_of = self._plain.get(id(behavior)) if request.method == "GET" and not in_path else None
         if key_of is not None:
@@ -132,9 +147,17 @@ class Deciding:
             # A request of our own for a block of what a viewer asked for: he has passed all that stands before.
             ticket = self._next_id()
             return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
-        refusal = self.barred(request, behavior) or self.gate.refusal(request, behavior, now)
+        refusal = (
+            self.barred(request, behavior)
+            or self.gate.hurried(request, behavior, now)
+            or self.gate.refusal(request, behavior, now)
+        )
         if refusal is not None:
-            refused = self._refuse(refusal.status, refusal.reason, behavior, now, page=refusal.page)
+            if refusal.retry_after is not None:
+                return self._slowed(refusal, refusal.retry_after, request, behavior, now)
+            refused = self._refuse(refusal.status, refusal.reason, behavior, request, now, page=refusal.page)
+            if refusal.location is not None:
+                refused.headers.append(("location", refusal.location))
             if not (refusal.paged and self._pages):
                 return refused
             return self._paged(refused, self.seen(request), self._next_id(), now, refused=refusal.reason)
@@ -149,6 +172,14 @@ class Deciding:
             return Assemble(Assembly(request, behavior, behavior.slice), behavior)
         ticket = self._next_id()
         return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+
+    def _slowed(self, refusal: Refusal, wait: float, request: RequestHead, behavior: Behavior, now: float) -> Refuse:
+        """What one who asks too often is told, in the profile's way."""
+        said = self.profile.too_many
+        refused = self._refuse(said.status, refusal.reason, behavior, request, now, words=said.words)
+        if said.status == 429:
+            refused.headers.append(("retry-after", str(max(1, ceil(wait)))))  # RFC 6585 section 4
+        return refused
 
     def behavior_of(self, request: RequestHead) -> Behavior:
         """The behavior that rules a request, by its path proper: a token that stands in the path is not looked at."""
@@ -194,6 +225,8 @@ class Deciding:
             return Refusal(204, "max-forwards: 0")
         if behavior.methods != "all" and method not in behavior.methods.split(", "):
             return Refusal(403, f"method: {method} is not let through here")
+        if method == "OPTIONS" and self._answering.answers_preflight(request, behavior):
+            return Refusal(204, "preflight: answered here")
         if self.profile.get_body_refused and method in ("GET", "HEAD") and has_body(request):
             return Refusal(403, f"body: a {method} has none here")
         return None
@@ -216,7 +249,7 @@ class Deciding:
 
     def unreadable(self, status: int, reason: str, now: float) -> Refuse:
         """What is answered to one whose request could not be read, and so is none. Nothing is changed."""
-        return self._refuse(status, reason, self.matcher.otherwise, now)
+        return self._refuse(status, reason, self.matcher.otherwise, None, now)
 
     def _plain_hit(self, request: RequestHead, behavior: Behavior, key: str, now: float) -> Serve | None:
         """The usual case, short: a GET that asks for nothing special, of a fresh response that varies on nothing.
@@ -231,7 +264,7 @@ class Deciding:
                 return None
         entry.hits += 1
         self.room.touch(entry)
-        return self._answering.plain_hit(entry, behavior, now)
+        return self._answering.plain_hit(entry, request, behavior, now)
 
     def plain_answer(self, key: str, now: float) -> Entry | None:
         """What every plain GET for the key gets that the gate lets by, from `now` until its `fresh_until`, if nothing
@@ -312,7 +345,7 @@ class Deciding:
             assert entry is not None
             return self._hit(judgement, entry, request, behavior, now)
         if judgement.way is Way.NOT_CACHED_ONLY:
-            return self._refuse(504, f"only-if-cached: {judgement.way.value}", behavior, now, Outcome.FAILED)
+            return self._refuse(504, f"only-if-cached: {judgement.way.value}", behavior, request, now, Outcome.FAILED)
         if judgement.way is Way.PASS:
             return self._pass(request, behavior, ticket, cause, now)
         held = self._held(judgement.key, entry, request, behavior, now)
@@ -351,19 +384,20 @@ class Deciding:
         if entry is not None and entry.part is None and now < entry.life.fallback_until:
             self.room.touch(entry)
             return self._answering.from_store(entry, request, behavior, Outcome.HIT_STALE, now)
-        return self._refuse(said.status, said.reason, behavior, now, Outcome.FAILED, said.words)
+        return self._refuse(said.status, said.reason, behavior, request, now, Outcome.FAILED, said.words)
 
     def _refuse(
         self,
         status: int,
         reason: str,
         behavior: Behavior,
+        request: RequestHead | None,
         now: float,
         outcome: Outcome = Outcome.REFUSED,
         words: str = "",
         page: tuple[str, str] | None = None,
     ) -> Refuse:
-        return self._answering.refusal(status, reason, behavior, outcome, now, words, page)
+        return self._answering.refusal(status, reason, behavior, request, outcome, now, words, page)
 
     def _pass(
         self,
@@ -400,7 +434,7 @@ class Deciding:
             and self._passes_conditions(behavior)
         )
         upstream = self._upstream(request, behavior, conditions=own, ranges=ranged)
-        upstream.method = "GET"
+        upstream.method = "OPTIONS" if request.method == "OPTIONS" else "GET"
         purpose = Purpose.MISS
         if entry is not None and judgement.cause is Cause.PARTIAL:
             if not ranged and may_be_completed(entry):

@@ -11,19 +11,26 @@ from policy.judging import Judgement, Way
 from policy.key import further_parts, keyed_query
 from policy.machine import EdgeMachine
 from policy.messages import RequestHead, ResponseHead
+from policy.rates import client_of
 from policy.reading import Reader
 from policy.record import Cause
 from policy.reuse import standing
+from policy.secrets import Bare, Veil
 from policy.service import Behavior
 from policy.slices import Assembly
 
 
-def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str, Any]:
-    """Facts as JSON values; instants are seconds from now (negative: past; None: never)."""
+def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: bool = False) -> dict[str, Any]:
+    """Facts as JSON values; instants are seconds from now (negative: past; None: never).
+
+    `reveal`: with the values of tokens, cookies and credentials where they are in a key or were selected by.
+    """
+    veil = Bare() if reveal else Veil(machine.gate.params, machine.gate.headers)
     behavior = machine.behavior_of(request)
     over = machine.too_large(request)
     barred = over[0] if over is not None else machine.barred(request, behavior)
-    refusal = barred or machine.gate.refusal(request, behavior, now)
+    rates, hurried = _rates(machine, request, behavior, now)
+    refusal = barred or hurried or machine.gate.refusal(request, behavior, now)
     request = machine.seen(machine.gate.stripped(request, behavior))
     if behavior.slice is not None:
         request = Assembly(request, behavior, behavior.slice).opening_request()
@@ -35,17 +42,17 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
         "profile": machine.profile.name,
         "behavior": behavior.model_dump(mode="json", exclude_defaults=True, exclude={"token"})
         | {"path": behavior.path},
-        "gate": {"token": behavior.token, "country": request.country or None}
+        "gate": {"token": behavior.token, "country": request.country or None, "rates": rates}
         | (
             {"refused": refusal.status, "reason": refusal.reason} | (refusal.facts or {})
             if refusal
             else {"refused": None}
         ),
         "viewer": _viewer(request, behavior),
-        "key": key,
-        **_key_parts(request, behavior),
+        "key": veil.key(key),
+        **_key_parts(request, behavior, veil),
         "stored": [
-            _entry(entry, machine, behavior, now, selected=entry is judgement.entry)
+            _entry(entry, machine, behavior, now, veil, selected=entry is judgement.entry)
             for entry in machine.index.variants(key)
         ],
         "in_flight": machine.flights.to_join(judgement.flight_key or key) is not None,
@@ -58,6 +65,22 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float) -> dict[str,
         "cause": judgement.cause.value if judgement.cause is not None else None,
         "next": _refused(machine, request, refusal) if refusal else _next(machine, request, judgement, now),
     }
+
+
+def _rates(
+    machine: EdgeMachine, request: RequestHead, behavior: Behavior, now: float
+) -> tuple[list[dict[str, Any]], Refusal | None]:
+    """What is left to this client of each limit, and how it is refused now; nothing is counted."""
+    told: list[dict[str, Any]] = []
+    refusal = None
+    for rates in machine.gate.paces(behavior):
+        left, wait = rates.left(request.client_ip, now)
+        told.append({"limit": rates.settings.words, "client": client_of(request.client_ip), "left": left})
+        if wait and refusal is None:
+            facts: dict[str, object] = {"wait": round(wait, 3)}
+            status = machine.profile.too_many.status
+            refusal = Refusal(status, f"rate: more than {rates.settings.words}", facts, retry_after=wait)
+    return told, refusal
 
 
 def _viewer(request: RequestHead, behavior: Behavior) -> dict[str, Any]:
@@ -75,18 +98,20 @@ def _viewer(request: RequestHead, behavior: Behavior) -> dict[str, Any]:
     }
 
 
-def _key_parts(request: RequestHead, behavior: Behavior) -> dict[str, Any]:
+def _key_parts(request: RequestHead, behavior: Behavior, veil: Veil) -> dict[str, Any]:
     """What entered the key, part by part, and what of the URL did not."""
     query = keyed_query(request.query, behavior)
     parts = [("path", request.path), *([] if query is None else [("query", query)])]
     kept = (query or "").split("&")
     return {
-        "key_parts": [list(part) for part in [*parts, *further_parts(request, behavior)]],
-        "not_in_key": [part for part in (request.query or "").split("&") if part and part not in kept],
+        "key_parts": [[name, veil.value(name, value)] for name, value in [*parts, *further_parts(request, behavior)]],
+        "not_in_key": [veil.pair(part) for part in (request.query or "").split("&") if part and part not in kept],
     }
 
 
-def _entry(entry: Entry, machine: EdgeMachine, behavior: Behavior, now: float, *, selected: bool) -> dict[str, Any]:
+def _entry(
+    entry: Entry, machine: EdgeMachine, behavior: Behavior, now: float, veil: Veil, *, selected: bool
+) -> dict[str, Any]:
     life = entry.life
     head = ResponseHead(entry.status, entry.headers)
     reader = Reader(head, behavior, machine.profile, life.rule, now)
@@ -94,7 +119,7 @@ def _entry(entry: Entry, machine: EdgeMachine, behavior: Behavior, now: float, *
     return {
         "status": entry.status,
         "selected": selected,
-        "vary": dict(entry.selecting),
+        "vary": {name: value and veil.value(name, value) for name, value in entry.selecting},
         "standing": standing(life, now).value,
         "age": round(life.age(now), 3),
         "fresh_for": round(life.fresh_until - now, 3),

@@ -1,12 +1,15 @@
 """What is stored: entries by cache key, by variant, by surrogate key; and why what is gone has gone.
 
-Purging never scans: an entry is reachable from each of its surrogate keys.
+Purging never scans: an entry is reachable from each of its surrogate keys, and URLs are kept in order, so that those
+with a common beginning lie side by side.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from cachetools import LRUCache
+from sortedcontainers import SortedList
 
 from policy.fields.ranges import Span
 from policy.lifetime import Lifetime
@@ -88,6 +91,8 @@ class EntryIndex:
         self._by_surrogate_key: dict[str, dict[int, Entry]] = {}
         self._by_url: dict[str, dict[int, Entry]] = {}
         """By the first line of the key (path and query), entries whose keys hold more."""
+        self._urls: SortedList[str] = SortedList()
+        """The first lines of all keys, each once."""
         self._gone: LRUCache[str, Cause] = LRUCache(REMEMBERED_KEYS)
         self.size = 0
 
@@ -141,6 +146,8 @@ class EntryIndex:
         for surrogate_key in entry.surrogate_keys:
             self._by_surrogate_key.setdefault(surrogate_key, {})[entry.id] = entry
         url, _, more = entry.key.partition("\n")
+        if len(entries) == 1 and not (url in self._by_url or (more and url in self._by_key)):
+            self._urls.add(url)
         if more:
             self._by_url.setdefault(url, {})[entry.id] = entry
         entry.indexed = True
@@ -173,12 +180,19 @@ class EntryIndex:
             self._by_url[url].pop(entry.id, None)
             if not self._by_url[url]:
                 del self._by_url[url]
+        if url not in self._by_url and url not in self._by_key:
+            self._urls.remove(url)
         entry.indexed = False
         self.size -= 1
 
     def named(self, url: str) -> list[Entry]:
         """All entries of a path and query, whatever else their keys hold."""
         return [*self._by_key.get(url, []), *self._by_url.get(url, {}).values()]
+
+    def under(self, prefix: str) -> list[Entry]:
+        """All entries whose path and query begin so."""
+        urls = takewhile(lambda url: url.startswith(prefix), self._urls.irange(prefix))
+        return [entry for url in urls for entry in self.named(url)]
 
     def tagged(self, surrogate_key: str) -> list[Entry]:
         return list(self._by_surrogate_key.get(surrogate_key, {}).values())

@@ -48,6 +48,11 @@ class Judgement:
     """What a fill in flight must be for, to be waited on."""
 
 
+def answered_from_store(method: str, behavior: Behavior) -> bool:
+    """OPTIONS only where the behavior says so (CloudFront's cached methods)."""
+    return method in ("GET", "HEAD") or (method == "OPTIONS" and "OPTIONS" in behavior.cached_methods)
+
+
 def judge(
     request: RequestHead,
     behavior: Behavior,
@@ -65,7 +70,7 @@ def judge(
 
     `varies`: the fields that the key's last answer varied on, as far as it is known.
     """
-    if request.method not in ("GET", "HEAD"):
+    if not answered_from_store(request.method, behavior):
         return Judgement(Way.PASS, key, None, Cause.METHOD)
     if not behavior.cache:
         return Judgement(Way.PASS, key, None, Cause.BYPASS)

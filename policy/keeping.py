@@ -19,8 +19,8 @@ from policy.reuse import Standing, standing
 from policy.revalidate import range_applies
 from policy.storing import content_length, stored_headers, why_not_store
 
-Alike = tuple[int, Cause | None]
-"""Behavior (by identity) and cause: with these, plain GETs that waited for one fill are answered alike."""
+Alike = tuple[int, Cause | None, object]
+"""Behavior (by identity), cause, what CORS looks at: with these, plain GETs that waited are answered alike."""
 
 
 class Keeping(Purging):
@@ -180,11 +180,12 @@ class Keeping(Purging):
         request, behavior, cause = waiter.request, waiter.behavior, waiter.plan.cause
         # With pages, an answer's status may yet be told otherwise, for one of them.
         plain = alike is not None and self._answering.same_for_all and not self._pages and is_plain(request)
-        answer = alike.get((id(behavior), cause)) if alike is not None and plain else None
+        kind = (id(behavior), cause, self._answering.apart(request, behavior)) if plain else None
+        answer = alike.get(kind) if alike is not None and kind is not None else None
         if answer is None:
             answer = self._answering.after_fetch(entry, request, fetch, behavior, Outcome.COLLAPSED, cause, now)
-            if alike is not None and plain:
-                alike[id(behavior), cause] = answer
+            if alike is not None and kind is not None:
+                alike[kind] = answer
         landing.answers[waiter.ticket] = answer
 
     @staticmethod

@@ -99,6 +99,9 @@ def further_parts(request: RequestHead, behavior: Behavior) -> list[tuple[str, s
     """(name, value) of what enters the key behind path and query, in its order; "" for what the request lacks."""
     key = behavior.key
     parts = [("host", request.host.lower())] if key.host else []
+    if request.method == "OPTIONS" and "OPTIONS" in behavior.cached_methods:
+        # CloudFront, "Understand the cache key": GET and HEAD share an entry, OPTIONS has one of its own.
+        parts.append(("method", "OPTIONS"))
     for name in key.headers:
         value = request.headers.joined(name.lower())
         parts.append((name.lower(), "" if value is None else value.strip()))

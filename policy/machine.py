@@ -161,11 +161,12 @@ class EdgeMachine(Keeping):
             self._decide_again(flight, landing, now)
             return landing
         # It may no longer be shared now: then the one who asked has it, the others ask for themselves.
+        purged = self._purged_meanwhile(flight, entry)  # by the surrogate keys that it had
         landing.dropped += self._freshen(flight, entry, response, now)
         landing.changed += [entry] if entry.indexed else []
         self.room.touch(entry)
         if entry.indexed:
-            if self._purged_meanwhile(flight, entry) is not None:
+            if purged is not None or self._purged_meanwhile(flight, entry) is not None:
                 entry.life = entry.life.made_stale(now)  # the question was asked before the purge
             self._note_sharing(entry, now)
         for waiter in flight.waiters:
@@ -287,7 +288,12 @@ class EdgeMachine(Keeping):
                 if one_error and waiter.plan is not fetch:
                     # The same here, in our own words: what came may be used for nobody else.
                     landing.answers[waiter.ticket] = self._refuse(
-                        response.status, f"origin: {response.status}", waiter.behavior, now, Outcome.FAILED
+                        response.status,
+                        f"origin: {response.status}",
+                        waiter.behavior,
+                        waiter.request,
+                        now,
+                        Outcome.FAILED,
                     )
                 elif not marked and waiter.plan is not fetch:
                     self._decide_for(waiter, landing, now)
@@ -366,7 +372,7 @@ class EdgeMachine(Keeping):
         fetch, landing = flight.fetch, Landing()
         entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None, sick=sick) else None
         if self.profile.failures_held and fetch.behavior.cache and fetch.purpose is not Purpose.PASS:
-            said = self._refuse(status, reason, fetch.behavior, now, Outcome.FAILED, words)
+            said = self._refuse(status, reason, fetch.behavior, None, now, Outcome.FAILED, words)
             self._failing[fetch.key] = (now + (fetch.behavior.error_ttl or 0.0), said)
         for waiter in flight.waiters:
             if entry is not None and self._answers(entry, waiter, now):
@@ -377,7 +383,7 @@ class EdgeMachine(Keeping):
                 )  # fmt: skip
             else:
                 landing.answers[waiter.ticket] = self._refuse(
-                    status, reason, waiter.behavior, now, Outcome.FAILED, words
+                    status, reason, waiter.behavior, waiter.request, now, Outcome.FAILED, words
                 )
         return landing
 

@@ -92,6 +92,8 @@ class RequestHead:
     """The peer is in one of the node's trusted networks: what it asks to be told of the inside, it is told."""
     block: int | None = None
     """Of a request that a node makes of itself for a slice of a large object: which block (`policy/slices.py`)."""
+    version: str = "1.1"
+    """HTTP's, as the client speaks it: "1.0", "1.1", "2"."""
 
     @property
     def country(self) -> str:

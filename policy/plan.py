@@ -212,6 +212,8 @@ class PurgeKind(Enum):
 
     URL = "url"
     SURROGATE_KEY = "surrogate-key"
+    PREFIX = "prefix"
+    """Every URL that begins so: what a wildcard at the end of a path says."""
     EVERYTHING = "everything"
 
 
@@ -221,7 +223,8 @@ class PurgeOrder:
 
     kind: PurgeKind
     value: str = ""
-    """A path with its query for `URL` (scheme and host are ignored: a node has one parent), a key, or ""."""
+    """A path with its query for `URL`, the beginning of one for `PREFIX` (scheme and host are ignored: a node has one
+    parent), a key, or ""."""
     soft: bool = False
 
 

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Literal
 
 from policy.messages import RequestHead
+from policy.response_headers import ResponseHeaders
 from policy.service import Key, Ttl
 
 
@@ -171,8 +172,8 @@ class Profile:
     """What a behavior's `cache_policy` stands for, by name."""
     origin_request_policies: Mapping[str, Forwarding] = field(default_factory=dict)
     """What a behavior's `origin_request_policy` stands for, by name."""
-    response_headers_policies: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    """What a behavior's `response_headers_policy` adds, by name; the origin's own fields win."""
+    response_headers_policies: Mapping[str, ResponseHeaders] = field(default_factory=dict)
+    """What a behavior's `response_headers_policy` stands for, by name; beside those of the service's own."""
     error_ttl: float | None = 1.0
     """Lifetime of a 404 or 410 without one of its own (None: as other answers), or of every kept error under
     `error_caching`; a behavior's own `error_ttl` comes first."""
@@ -258,6 +259,8 @@ class Profile:
     """What is answered for each `policy.plan.Failure`, by its value; left out: 502, or 504 for what came too late."""
     failure_status: int | None = None
     """The status of failures that `failures` does not name; None: 502 or 504."""
+    too_many: FailureAnswer = FailureAnswer(429, "")
+    """What is answered to a client that asks more often than a `rate_limit` lets it (RFC 6585 §4)."""
     geo_unknown: Literal["allow", "deny"] = "deny"
     """What becomes of a viewer whose country is not known, where the behavior's `geo` does not say."""
     page: Callable[[Incident], Page] = plain_page
@@ -273,6 +276,10 @@ class Profile:
     """What `X-Cache` says of an answer from the store, and of any other."""
     x_cache_revalidated: str = "HIT"
     """What `X-Cache` says after a 304."""
+    x_cache_redirect: str | None = None
+    """What `X-Cache` says to who is sent to HTTPS; None: as of others."""
+    redirect_others: int = 307
+    """What methods beside GET and HEAD are told that are sent to HTTPS; 307 keeps the method."""
     x_cache_error: str | None = None
     """What `X-Cache` says of a status from 400 on, whoever made it; None: as of others."""
     via: str = "1.1 {name}"

@@ -1,4 +1,4 @@
-"""Taking away: purges by URL, by surrogate key, of everything; and what they mean for what is under way.
+"""Taking away: purges by URL, by prefix, by surrogate key, of everything; and what they mean for what is under way.
 
 A purge binds the fills in flight: they were asked for before it, so what they bring is shared with those who waited
 already and not stored, and nobody joins them any more.
@@ -13,7 +13,7 @@ from policy.key import keyed_query, plain_key
 from policy.messages import target_of
 from policy.plan import Purged, PurgeKind, PurgeOrder
 from policy.record import Cause
-from policy.sharing import EVERYTHING, marks_of, surrogate_mark, url_mark
+from policy.sharing import EVERYTHING, marks_of, prefix_mark, surrogate_mark, url_mark
 
 
 class Purging(Deciding):
@@ -28,6 +28,8 @@ class Purging(Deciding):
                 entries = self._named(order.value)
             case PurgeKind.SURROGATE_KEY:
                 entries = self.index.tagged(order.value)
+            case PurgeKind.PREFIX:
+                entries = self.index.under(_beginning(order.value))
             case PurgeKind.EVERYTHING:
                 entries = list(self.index)
         if order.soft:
@@ -74,6 +76,8 @@ class Purging(Deciding):
                 return url_mark(self._purge_key(order.value))
             case PurgeKind.SURROGATE_KEY:
                 return surrogate_mark(order.value)
+            case PurgeKind.PREFIX:
+                return prefix_mark(_beginning(order.value))
             case PurgeKind.EVERYTHING:
                 return EVERYTHING
 
@@ -97,14 +101,18 @@ class Purging(Deciding):
 
     def _purged_meanwhile(self, flight: Flight, entry: Entry) -> PurgeOrder | None:
         """The purge, if any, that was ordered after this flight began and names what it brings; hard ones first."""
-        marks = marks_of(entry)
         bound = [
             order
             for at, order in self._purges
             # What this very landing invalidates, it may replace.
-            if flight.opened_at < at < self.events and self.mark_of(order) in marks
+            if flight.opened_at < at < self.events and self._is_named(entry, order)
         ]
         return min(bound, key=lambda order: order.soft, default=None)
+
+    def _is_named(self, entry: Entry, order: PurgeOrder) -> bool:
+        if order.kind is PurgeKind.PREFIX:
+            return entry.key.startswith(_beginning(order.value))
+        return self.mark_of(order) in marks_of(entry)
 
     def _forget_purges(self) -> None:
         if self._purges and not len(self.flights):
@@ -119,3 +127,10 @@ class Purging(Deciding):
         self.index.remove(entry, why)
         self.room.pop(entry.id, None)
         return entry.id
+
+
+def _beginning(prefix: str) -> str:
+    """Of a first line: the prefix without scheme and host. An empty path is "/", as in a target."""
+    if "://" in prefix:
+        prefix = "/" + prefix.partition("://")[2].partition("/")[2]
+    return prefix or "/"

@@ -9,6 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from policy.eviction import Eviction
 from policy.geo import Kind, kind_of
+from policy.rates import RateLimit
+from policy.response_headers import ResponseHeaders
 from policy.token.settings import Token
 from units import Bytes, Glob, Seconds, Settings
 
@@ -28,10 +30,6 @@ OriginRequestPolicy = Literal[
     "none", "AllViewer", "AllViewerExceptHostHeader", "CORS-CustomOrigin", "CORS-S3Origin", "UserAgentRefererHeaders"
 ]
 """CloudFront's managed origin request policies that cdnlab carries out."""
-
-ResponseHeadersPolicy = Literal["none", "SimpleCORS"]
-"""CloudFront's managed response headers policies that cdnlab carries out."""
-
 
 PurgeRequests = Literal["everybody", "token", "nobody"]
 
@@ -144,6 +142,10 @@ class Behavior(Settings):
     methods: Literal["all", "GET, HEAD", "GET, HEAD, OPTIONS"] = "all"
     """Methods that are let through (CloudFront's allowed methods); others are refused with 403."""
 
+    cached_methods: Literal["GET, HEAD", "GET, HEAD, OPTIONS"] = "GET, HEAD"
+    """Methods whose answers are kept (CloudFront's cached methods). OPTIONS has keys of its own; where its answers
+    depend on Origin, Access-Control-Request-Method and Access-Control-Request-Headers, name these in `key.headers`."""
+
     ttl: Ttl = Ttl()
     """Bounds and default of the freshness lifetime."""
 
@@ -172,8 +174,9 @@ class Behavior(Settings):
     origin_request_policy: OriginRequestPolicy = "none"
     """With cloudfront: a managed origin request policy by name: what reaches the origin beside the cache key."""
 
-    response_headers_policy: ResponseHeadersPolicy = "none"
-    """With cloudfront: a managed response headers policy by name: fields added to every answer."""
+    response_headers_policy: str = "none"
+    """What is put on every answer: the name of a `[response_headers.NAME]`, or, with cloudfront, of a managed response
+    headers policy."""
 
     compress: bool = False
     """With cloudfront: compress what the origin did not, for viewers who accept it; wants codings in the key
@@ -189,6 +192,13 @@ class Behavior(Settings):
     geo: Geo | None = None
     """Places served and refused; the gate stands before the cache."""
 
+    rate_limit: RateLimit | None = None
+    """How many requests one client may make under this behavior; left out: any number."""
+
+    viewer_protocol: Literal["allow-all", "https-only", "redirect-to-https"] = "allow-all"
+    """What becomes of viewers who come over HTTP: served, refused with 403, or sent to the node's `listen_tls`
+    (CloudFront's viewer protocol policy; Fastly's "force TLS")."""
+
     viewer_headers: tuple[str, ...] = ()
     """Fields about the viewer that the origin is sent without their entering the key, such as
     "CloudFront-Viewer-Country": the node writes them itself. (CloudFront: a custom origin request policy.)"""
@@ -201,6 +211,8 @@ class Behavior(Settings):
             raise ValueError(f"wanted cache_policy or {' and '.join(written)}, not both: the policy sets them")
         if self.compress and self.cache_policy == "none" and not self.key.accept_encoding:
             raise ValueError('wanted key = { accept_encoding = ["gzip", "br"] } or a cache_policy with compress')
+        if "OPTIONS" in self.cached_methods and self.methods == "GET, HEAD":
+            raise ValueError("wanted methods with OPTIONS, as cached_methods has it")
         return self
 
 
@@ -232,11 +244,20 @@ class Service(Settings):
     tokens: dict[str, Token] = Field(default_factory=dict)
     """The schemes that behaviors name."""
 
+    response_headers: dict[str, ResponseHeaders] = Field(default_factory=dict)
+    """Response headers policies that behaviors name."""
+
     error_pages: tuple[ErrorPage, ...] = ()
     """Pages in place of errors; the first for a status counts."""
 
     gate: bool = True
     """Check tokens and countries here. False on a shield: its viewers are edges that have checked already."""
+
+    https_port: int = 443
+    """Where viewers who come over HTTP are sent, if a behavior says so."""
+
+    rate_limit: RateLimit | None = None
+    """How many requests one client may make of the node in all, beside what behaviors say; where viewers come."""
 
     purge_requests: PurgeRequests | None = None
     """Whose `PURGE` requests purge the URL they are sent to. None: the profile's."""

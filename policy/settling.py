@@ -4,12 +4,28 @@ What is settled here no decision has to ask the profile for: the bounds of lifet
 behavior caches at all.
 """
 
+from collections.abc import Mapping
+
 from policy.profile import Profile
+from policy.response_headers import ResponseHeaders
 from policy.service import Behavior, Geo, Key, Ttl
 
 
-def settled(behavior: Behavior, profile: Profile) -> Behavior:
-    """The behavior as this profile runs it. ValueError names a managed policy that the profile does not have."""
+def settled(
+    behavior: Behavior, profile: Profile, response_headers: Mapping[str, ResponseHeaders] | None = None
+) -> Behavior:
+    """The behavior as this profile runs it. ValueError names a policy that there is not.
+
+    `response_headers`: the policies that it may name; None: the profile's.
+    """
+    policies = profile.response_headers_policies if response_headers is None else response_headers
+    named = policies.get(behavior.response_headers_policy)
+    if named is None and behavior.response_headers_policy != "none":
+        managed = ", ".join(profile.response_headers_policies) or "none"
+        raise ValueError(
+            f"response_headers_policy: found {behavior.response_headers_policy!r}; wanted a [response_headers.NAME], "
+            f"or a managed policy; the profile {profile.name} has {managed}"
+        )
     ttl, key = behavior.ttl, behavior.key
     if behavior.cache_policy != "none":
         if behavior.cache_policy not in profile.cache_policies:
@@ -27,6 +43,9 @@ def settled(behavior: Behavior, profile: Profile) -> Behavior:
             "error_ttl": error_ttl,
             "cache": behavior.cache and not disabled,
             "geo": _geo(behavior.geo, profile),
+            "server_timing": behavior.server_timing
+            if named is None or behavior.server_timing != "off"
+            else named.server_timing,
             "viewer_headers": tuple(name.lower() for name in behavior.viewer_headers),
         }
     )

@@ -14,6 +14,9 @@ from policy.plan import Fetch, Purpose
 
 EVERYTHING = "*"
 
+DEEPEST = 16
+"""Folders of a path that can be marked; what is purged below is purged as the folder there."""
+
 
 def url_mark(first_line: str) -> str:
     """The mark on whatever has this path and query, the first line of its key."""
@@ -24,9 +27,24 @@ def surrogate_mark(surrogate_key: str) -> str:
     return f"s:{surrogate_key}"
 
 
+def prefix_mark(prefix: str) -> str:
+    """The mark on the folder that holds whatever begins so: more is taken from the tier than was asked for, never less.
+
+    A response must name all marks that may lie on it, and no response could name every beginning of its URL.
+    """
+    return folder_marks(prefix)[-1]
+
+
+def folder_marks(first_line: str) -> list[str]:
+    """ "/live/a.ts?x=/y" lies in "/" and "/live/"."""
+    folders = first_line.partition("?")[0].split("/")[:-1][:DEEPEST]
+    return ["f:" + "/".join(folders[:depth]) + "/" for depth in range(1, len(folders) + 1)] or ["f:/"]
+
+
 def marks_of(entry: Entry) -> list[str]:
     """Every mark that names it."""
-    return [EVERYTHING, url_mark(entry.key.partition("\n")[0]), *map(surrogate_mark, entry.surrogate_keys)]
+    url = entry.key.partition("\n")[0]
+    return [EVERYTHING, url_mark(url), *folder_marks(url), *map(surrogate_mark, entry.surrogate_keys)]
 
 
 def worth_asking(fetch: Fetch) -> bool:

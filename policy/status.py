@@ -5,6 +5,7 @@ from hashlib import sha256
 from itertools import count
 
 from policy import debug
+from policy.decorating import Decoration
 from policy.fields.dates import format_date
 from policy.index import Entry
 from policy.messages import Headers, Lines, RequestHead
@@ -84,11 +85,19 @@ class Signer:
         """Two hits of the same second have the same head."""
 
     def signed(
-        self, headers: Headers, behavior: Behavior, status: int, outcome: Outcome, member: str, age: int | None
+        self,
+        headers: Headers,
+        decoration: Decoration | None,
+        status: int,
+        outcome: Outcome,
+        member: str,
+        age: int | None,
+        now: float,
     ) -> Lines:
         """The response's lines with our own; `by_request` adds those that no two requests share.
 
-        `member` is ours of Cache-Status, `age` whole seconds, None where Age is not said.
+        `decoration`: what the behavior puts on answers beside. `member` is ours of Cache-Status, `age` whole seconds,
+        None where Age is not said.
         """
         lines: Lines = []
         via: str | None = None
@@ -103,14 +112,15 @@ class Signer:
                 cache_status = f"{cache_status}, {line[1]}" if cache_status else line[1]
             else:
                 lines.append(line)
+        if decoration is not None:
+            lines = decoration.applied(lines)
+            if not any(name == "date" for name, _ in lines):
+                # Taken off: then the node's own stands there, as its `Server` does.
+                lines.append(("date", format_date(now)))
         if age is not None:
             lines.append(("age", str(age)))
         elif self._family is ResponseFields.FASTLY:
             lines.append(("age", "0"))
-        if behavior.response_headers_policy != "none":
-            for extra in self._profile.response_headers_policies.get(behavior.response_headers_policy, ()):
-                if extra[0] not in headers:
-                    lines.append(extra)
         lines.append(("via", f"{via}, {self._via}" if via else self._via))
         x_cache = self._x_cache(status, outcome)
         if self._family is ResponseFields.FASTLY:
@@ -118,7 +128,7 @@ class Signer:
             x_cache = _after(headers, "x-cache", x_cache)
         elif self._family is ResponseFields.CLOUDFRONT:
             lines.append(("x-amz-cf-pop", self._pop))
-            if "server" not in headers:
+            if not any(name == "server" for name, _ in lines):
                 lines.append(("server", "CloudFront"))
         lines.append(("x-cache", x_cache))
         lines.append(("cache-status", f"{cache_status}, {member}" if cache_status else member))
@@ -171,7 +181,9 @@ class Signer:
                 lines.append((debug.SERVER_TIMING, told))
         return lines
 
-    def own(self, status: int, reason: str, words: str, outcome: Outcome, now: float) -> tuple[Lines, str]:
+    def own(
+        self, status: int, reason: str, words: str, outcome: Outcome, now: float, decoration: Decoration | None = None
+    ) -> tuple[Lines, str]:
         """Lines and body of an answer that this node makes by itself; `words` as `FailureAnswer` has them."""
         request_id = self._fresh_id()
         page = self._profile.page(Incident(status, reason, words, request_id, self.identity, now))
@@ -185,10 +197,10 @@ class Signer:
                 ("via", self._via),
                 ("cache-status", f"{self._name}; detail={quoted(reason)}"),
             ]
-            return lines, page.body
+            return lines if decoration is None else decoration.applied(lines), page.body
         member = f"{self._name}; detail={quoted(reason)}"
         nothing = Headers.wrap(lines)
-        lines = self.signed(nothing, _ANY, status, outcome, member, None)
+        lines = self.signed(nothing, decoration, status, outcome, member, None, now)
         return lines + self.by_request(
             nothing, hits=0, started_at=now, now=now, asked=False, request_id=request_id
         ), page.body
@@ -196,6 +208,8 @@ class Signer:
     def _x_cache(self, status: int, outcome: Outcome) -> str:
         if status >= 400 and self._profile.x_cache_error is not None:
             return self._profile.x_cache_error
+        if outcome is Outcome.REFUSED and 300 <= status < 400 and self._profile.x_cache_redirect is not None:
+            return self._profile.x_cache_redirect
         if outcome in _FROM_STORE:
             return self._profile.x_cache[0]
         return self._profile.x_cache_revalidated if outcome is Outcome.REVALIDATED else self._profile.x_cache[1]
@@ -223,8 +237,6 @@ _OURS = debug.FASTLY_DEBUG | {
     "age", "x-cache", "x-served-by", "x-cache-hits", "x-timer", "x-amz-cf-pop", "x-amz-cf-id",
 }  # fmt: skip
 """Fields that a node writes anew; those of nodes above are in the lists it writes, or are gone."""
-
-_ANY = Behavior(path="*")
 
 _FROM_STORE = frozenset({Outcome.HIT, Outcome.HIT_STALE, Outcome.COLLAPSED, Outcome.REFUSED})
 """What X-Cache calls a hit; a refusal is synthetic, which Fastly counts so."""

@@ -47,6 +47,12 @@ class RecordedGate:
     def __init__(self) -> None:
         self.record: Requested | None = None
 
+    def hurried(self, request: RequestHead, behavior: Behavior, now: float) -> None:
+        return None
+
+    def paces(self, behavior: Behavior) -> tuple[()]:
+        return ()
+
     def refusal(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None:
         record = self.record
         if record is None or record.outcome is not Outcome.REFUSED:

@@ -36,20 +36,30 @@ def explain(
     method: Annotated[str, typer.Option("--method", help="The request's method.")] = "GET",
     client: Annotated[str | None, typer.Option("--client-ip", "--from", help="The viewer's IP address.")] = None,
     runs: Annotated[Path, RUNS] = Path("runs"),
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Show tokens, cookies and credentials, too; wants the node's admin_token.")
+    ] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Ask an edge what it would do with a URL now, and why."""
     from cdnlab import asking
 
     listener = asking.find(url, node=node, admin=admin, runs=runs)
-    return asking.explain(listener, url, header or [], method=method, client_ip=client, as_json=as_json)
+    return asking.explain(listener, url, header or [], method=method, client_ip=client, as_json=as_json, reveal=reveal)
 
 
 def purge(
     url: Annotated[str | None, typer.Argument(help="The URL to purge.")] = None,
+    prefix: Annotated[
+        str | None, typer.Option("--prefix", help="Purge every URL that begins so: /live/480p/ or a whole URL.")
+    ] = None,
     key: Annotated[str | None, typer.Option("--key", help="Purge every response with this surrogate key.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Purge all there is.")] = False,
     soft: Annotated[bool, typer.Option("--soft", help="Make it stale instead of removing it.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Ask a node that is away again and again, until --timeout.")
+    ] = False,
+    timeout: Annotated[str, typer.Option("--timeout", help="With --wait: for how long.")] = "30s",
     node: Annotated[str | None, typer.Option("--node", help="Only this node; by default all.")] = None,
     order: Annotated[
         PurgeOrder, typer.Option("--order", help="Which nodes first; only shields-first is safe.")
@@ -58,12 +68,16 @@ def purge(
     runs: Annotated[Path, RUNS] = Path("runs"),
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Purge stored responses by URL, by surrogate key, or all of them, on every node."""
+    """Purge stored responses by URL, by prefix, by surrogate key, or all of them, on every node.
+
+    A line for each node: what it had, and when it was done. Exit status 1 if one did not obey.
+    """
     from cdnlab import asking
 
-    what = asking.purge_order(url=url, key=key, everything=everything, soft=soft)
+    what = asking.purge_order(url=url, prefix=prefix, key=key, everything=everything, soft=soft)
     nodes = asking.find_all(node=node, admin=admin, runs=runs)
-    return asking.purge(asking.ordered(nodes, asking.Order(order)), what, as_json=as_json)
+    patience = asking.patience_of(timeout) if wait else 0.0
+    return asking.purge(asking.ordered(nodes, asking.Order(order)), what, patience=patience, as_json=as_json)
 
 
 def sign(

@@ -1,4 +1,4 @@
-"""`init` and `schema`: the settings file, before anything runs."""
+"""`init`, `schema`, `ca`: the settings file and what it names, before anything runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +11,7 @@ from cdnlab.errors import BadUsage
 def register(app: typer.Typer) -> None:
     app.command(epilog="Example: [bold]cdnlab init && cdnlab up[/]")(init)
     app.command(epilog="Example: [bold]cdnlab schema > cdn.schema.json[/]")(schema)
+    app.command(epilog="Example: [bold]cdnlab ca --issue cdn.localhost[/]")(ca)
 
 
 def init(
@@ -41,3 +42,18 @@ def schema(
     from cdnlab import schema as made
 
     print(made.markdown() if markdown else json.dumps(made.json_schema(), indent=2))
+
+
+def ca(
+    issue: Annotated[
+        list[str] | None,
+        typer.Option("--issue", help="Write a certificate for this host, for a program that is not ours."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="The folder that --issue writes to.")] = Path(),
+    remove: Annotated[bool, typer.Option("--remove", help="Take the CA away for good.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, for scripts.")] = False,
+) -> None:
+    """Make the local CA that signs for `listen_tls`, or show where it is and how clients come to trust it."""
+    from cdnlab.trust import run
+
+    run(tuple(issue or ()), out, remove=remove, as_json=as_json)

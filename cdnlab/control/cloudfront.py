@@ -39,6 +39,9 @@ class Lab(Protocol):
     def domain(self) -> str:
         """Host and port where viewers come."""
 
+    def https(self) -> bool:
+        """Whether viewers can come over HTTPS, to every edge."""
+
     async def run(self, distribution: Translated | None) -> None:
         """Every node serves by it when this returns; None: by the settings file."""
 
@@ -56,7 +59,7 @@ class CloudFront:
 
     def __init__(self, settings: Control, fleet: Fleet, clock: Callable[[], float], lab: Lab) -> None:
         self._lab = lab
-        self._distributions = Distributions(fresh_id)
+        self._distributions = Distributions(fresh_id, https=lab.https())
         self._deploying = asyncio.Lock()
         self._settings = settings
         self._fleet = fleet

@@ -38,13 +38,15 @@ class Distribution:
 class Distributions:
     """The book of them: one at most."""
 
-    def __init__(self, fresh_id: FreshId) -> None:
+    def __init__(self, fresh_id: FreshId, *, https: bool = False) -> None:
+        """`https`: every edge of the lab has `listen_tls`."""
         self._fresh_id = fresh_id
+        self._https = https
         self.created: Distribution | None = None
 
     def create(self, config: Element, now: float) -> tuple[Distribution, bool]:
         """The distribution, and whether it is new: the same config with the same reference is the earlier one."""
-        translated = _translated(config)
+        translated = _translated(config, https=self._https)
         if self.created is not None:
             if text_of(config, "CallerReference") != text_of(self.created.config, "CallerReference"):
                 raise ApiError("TooManyDistributions", f"cdnlab runs one, and {self.created.id} is there.")
@@ -66,7 +68,7 @@ class Distributions:
         _matched(found, etag)
         if text_of(config, "CallerReference") != text_of(found.config, "CallerReference"):
             raise ApiError("IllegalUpdate", "CallerReference: it cannot be changed.")
-        found.translated = _translated(config)
+        found.translated = _translated(config, https=self._https)
         found.config, found.etag, found.modified_at = config, self._fresh_id("E"), now
         found.status = IN_PROGRESS
         found.versions += 1
@@ -87,10 +89,10 @@ def _matched(found: Distribution, etag: str | None) -> None:
         raise ApiError("PreconditionFailed", "If-Match: the distribution has changed since.", 412)
 
 
-def _translated(config: Element) -> Translated:
+def _translated(config: Element, *, https: bool) -> Translated:
     tree = tree_of(config)
     try:
-        return translate(tree if isinstance(tree, Mapping) else {})
+        return translate(tree if isinstance(tree, Mapping) else {}, https=https)
     except NotHonoured as error:
         raise ApiError(error.code, str(error), error.status) from None
 

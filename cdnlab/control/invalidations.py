@@ -28,13 +28,8 @@ def orders_of(path: str) -> list[Order]:
     if path.startswith("#"):
         return [{"surrogate_key": path[1:]}]
     if path.endswith("*"):
-        return [_wildcard(path)]
+        return [{"prefix": spelling} for spelling in _spellings(path[:-1])]
     return [{"url": spelling} for spelling in _spellings(path)]
-
-
-def _wildcard(path: str) -> Order:
-    # A node has no order for a prefix: more is taken than was asked for, and never less.
-    return {"everything": True}
 
 
 def _spellings(path: str) -> list[str]:

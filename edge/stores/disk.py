@@ -113,7 +113,8 @@ class DiskStore:
         )  # fmt: skip
         if data is None:
             if entry.id in self._checksums:
-                logger.warning("%s: %s on disk is not what was kept there: a miss", self._name, entry.key)
+                path = entry.key.partition("\n")[0].partition("?")[0]  # the rest of a key may hold secrets
+                logger.warning("%s: %s on disk is not what was kept there: a miss", self._name, path)
             return None
         body = Body.of(data)
         if entry.id in self._checksums:

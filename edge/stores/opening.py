@@ -30,9 +30,10 @@ NOT_ITS_FAULT = ("BUSY", "CANTOPEN", "READONLY", "FULL", "IOERR", "PERM", "AUTH"
 def rules_of(service: Service, profile: Profile, parent: str) -> str:
     """A mark of everything that says what a stored response means: behaviors, profile, parent.
 
-    Not of what does not: names, rooms, secrets, who is let in.
+    Not of what does not: names, rooms, secrets, who is let in, what is put on answers as they leave.
     """
-    behaviors = [behavior.model_dump(mode="json", exclude={"token", "geo"}) for behavior in service.behaviors]
+    nothing = {"token", "geo", "viewer_protocol", "response_headers_policy", "rate_limit"}
+    behaviors = [behavior.model_dump(mode="json", exclude=nothing) for behavior in service.behaviors]
     text = json.dumps([behaviors, profile.name, parent.rstrip("/")], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

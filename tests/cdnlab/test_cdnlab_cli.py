@@ -12,7 +12,7 @@ import pytest
 from mmdb_writer import MMDBWriter
 
 COMMANDS = (
-    "up", "demo", "edge", "origin", "transcode", "init", "schema",
+    "up", "demo", "edge", "origin", "transcode", "init", "schema", "ca",
     "explain", "purge", "sign", "load", "report", "replay", "doctor",
 )  # fmt: skip
 
@@ -64,9 +64,10 @@ BAD = [  # given                                                    then: words 
     (["transcode", "no-such.mp4", "--out", "vod"], ["no-such.mp4"]),
     (["transcode", "no-such.mp4"], ["--out"]),
     (["explain", "http://127.0.0.1:1/"], ["no cluster is running", "cdnlab up"]),
-    (["purge"], ["exactly one of a URL, --key and --all"]),
+    (["purge"], ["exactly one of a URL, --prefix, --key and --all"]),
     (["purge", "--all", "--key", "live"], ["exactly one of"]),
     (["purge", "--all"], ["no cluster is running"]),
+    (["purge", "--prefix", "live"], ["--prefix: found 'live'", "such as /live/"]),
     (["load"], ["no cluster is running"]),
     (["load", "--edge", "fra"], ["--edge", "name=url"]),
     (["sign", "http://127.0.0.1/x", "--config", "two.toml"], ["no token is asked of /x"]),

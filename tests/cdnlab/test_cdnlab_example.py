@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from cdnlab.control.settings import Control
 from cdnlab.document import Document, parse
 from cdnlab.schema import models_of
 from edge.settings import Node, Whereabouts
+from listening.authority import make
+from listening.folder import authority_folder
 from loadtests.settings import Load
 from origin.settings import Origin
+from policy.response_headers import ResponseHeaders
 from policy.service import Behavior
 from policy.token.settings import Akamai, Cat, CloudFront, Fastly, Jwt
 from transcode.settings import Stream
@@ -39,13 +43,19 @@ def keys_of(model: type[BaseModel], path: str = "") -> set[str]:
     return found
 
 
+THE_USERS_OWN = {
+    "geo.countries", "geo.asns", "token.NAME.keys",
+    *(f"response_headers.NAME.{key}" for key in ("set", "set_if_absent", "append")),
+}  # fmt: skip
+"""Tables that are values: their keys are networks, key ids, fields."""
+
+
 def keys_in(data: Any, path: str = "") -> set[str]:
     found: set[str] = set()
     for key, value in data.items():
-        if path == "token.":
+        if path in ("token.", "response_headers."):
             key = "NAME"
-        # The tables of networks and of keys are values: their keys are the user's.
-        if isinstance(value, dict) and path + key not in ("geo.countries", "geo.asns", "token.NAME.keys"):
+        if isinstance(value, dict) and path + key not in THE_USERS_OWN:
             found |= keys_in(value, f"{path}{key}.")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for one in value:
@@ -77,12 +87,15 @@ OPTIONS = [line for line in ALONE.splitlines() if re.match(r"#[a-z_]+ = ", line)
 
 
 @pytest.mark.parametrize("line", OPTIONS, ids=[line.split(" = ")[0] for line in OPTIONS])
-def test_each_option_can_be_uncommented(line: str, tmp_path: Path) -> None:
+def test_each_option_can_be_uncommented(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = ALONE.replace(line, line[1:])
     if line.startswith("#key_file"):
         (tmp_path / "keys").mkdir()
         (tmp_path / "keys" / "viewer.b64").write_text("c2VjcmV0")
         text = re.sub(r'(?m)^key = ".*$', "", text)
+    if line.startswith("#listen_tls"):
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+        make(authority_folder(), time.time())
     parse(text, file="cdn.toml", folder=tmp_path, environ={})
 
 
@@ -108,6 +121,7 @@ def test_a_commented_default_is_the_default() -> None:
     models = {
         "stream": Stream,
         "behavior": Behavior,
+        "response_headers.player": ResponseHeaders,
         "token.viewer": Fastly,
         "token.signed": CloudFront,
         "token.edgeauth": Akamai,
@@ -141,6 +155,13 @@ def test_a_commented_default_is_the_default() -> None:
         "asns",
         "client_from",
         "purge_requests",
+        "tls",
+        "rate_limit",
+        "cors",
+        "security",
+        "set_if_absent",
+        "append",
+        "remove",
     }  # left out, they follow something else
     section, compared = "", 0
     for line in example.text().splitlines():
@@ -173,6 +194,7 @@ def test_the_schema_speaks_of_every_table() -> None:
         "profile",
         "stream",
         "behavior",
+        "response_headers",
         "error_page",
         "token",
         "geo",

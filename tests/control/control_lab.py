@@ -30,6 +30,9 @@ class Deployed:
     def domain(self) -> str:
         return "127.0.0.1:8081"
 
+    def https(self) -> bool:
+        return False
+
     async def run(self, distribution: Translated | None) -> None:
         self.told.append(distribution)
 

@@ -46,6 +46,8 @@ async def refused(call: Any, **arguments: Any) -> tuple[str, int]:
         ("/live/a.m3u8", "/live/a.m3u8"),
         ("/live/a.m3u8", "/live/*"),
         ("/live/a.m3u8", "/*"),
+        ("/live/a.m3u8?b=2", "/live/a*"),
+        ("/live/a%20b&c.m3u8", "/live/a b*"),
         ("/live/a%20b&c.m3u8", "/live/a b&c.m3u8"),  # as typed
         ("/live/a%20b&c.m3u8", "/live/a%20b&c.m3u8"),
         ("/live/%C3%A4.m3u8", "/live/ä.m3u8"),
@@ -73,6 +75,8 @@ def test_another_path_and_a_sibling_stay() -> None:
             await one.fetched(path)
         await completed(one, (await create(one, "/a"))["Invalidation"]["Id"])
         assert [await one.fetched("/a"), await one.fetched("/ab")] == [2, 1]
+        await completed(one, (await create(one, "/ab*"))["Invalidation"]["Id"])
+        assert [await one.fetched("/a"), await one.fetched("/ab")] == [2, 2]
 
     lab(test)
 

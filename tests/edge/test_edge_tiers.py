@@ -4,6 +4,7 @@ The scripts are those of `tests/tiers`, which `tests/properties/test_three_tiers
 """
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from random import Random
 
@@ -81,7 +82,7 @@ def test_a_purge_that_reaches_an_edge_before_its_shield_brings_the_old_copy_back
             nodes = [Listener("fra", edge.admin, parent="shield"), Listener("shield", shield.admin, role="shield")]
 
             def purge() -> list[str]:
-                return [name for name, _ in send_purge(ordered(nodes, order), {"surrogate_key": "a", "soft": False})]
+                return [one.name for one in send_purge(ordered(nodes, order), {"surrogate_key": "a", "soft": False})]
 
             purging = asyncio.create_task(asyncio.to_thread(purge))
             while not purging.done():  # a viewer who asks all the while
@@ -161,3 +162,25 @@ def test_a_script_over_sockets_as_in_virtual_time(name: str) -> None:
 @pytest.mark.parametrize("seed", RANDOM)
 def test_random_scripts_over_sockets(seed: int) -> None:
     lived(some_script(Random(seed), 25))
+
+
+def test_a_node_that_is_away_does_not_keep_a_purge_from_the_others_and_is_told_when_it_is_back() -> None:
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url, name="fra") as fra:
+            origin.says("/a", b"old", cache_control="max-age=600")
+            await fra.get("/a")
+            with socket.socket() as taken:  # nobody listens there yet
+                taken.bind(("127.0.0.1", 0))
+                port = taken.getsockname()[1]
+            away = Listener("shield", f"http://127.0.0.1:{port}", role="shield")
+            groups = [[away], [Listener("fra", fra.admin, parent="shield")]]
+            order = {"prefix": "/", "soft": False}
+            shield, edge = await asyncio.to_thread(lambda: list(send_purge(groups, order)))
+            assert (edge.purged, edge.failed) == (1, "") and "no answer" in shield.failed
+            purging = asyncio.create_task(asyncio.to_thread(lambda: list(send_purge(groups, order, patience=30.0))))
+            await asyncio.sleep(0.3)
+            async with running_node(origin.url, name="shield", admin=f"127.0.0.1:{port}"):
+                shield, edge = await purging
+            assert not shield.failed and not edge.failed and edge.seconds > shield.seconds > 0.3
+
+    asyncio.run(run())

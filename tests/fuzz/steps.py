@@ -193,7 +193,12 @@ def some_answer(chance: Random) -> Answer:
 
 def some_purge(chance: Random) -> Purge:
     kind = chance.choice(list(PurgeKind))
-    value = {PurgeKind.URL: chance.choice(TARGETS), PurgeKind.SURROGATE_KEY: chance.choice(["all", "red"])}
+    target = chance.choice(TARGETS)
+    value = {
+        PurgeKind.URL: target,
+        PurgeKind.PREFIX: target[: chance.randrange(1, len(target) + 1)],
+        PurgeKind.SURROGATE_KEY: chance.choice(["all", "red"]),
+    }
     return Purge(kind, value.get(kind, ""), chance.random() < 0.3)
 
 

@@ -197,3 +197,16 @@ def test_a_part_under_another_name_does_not_stand_in() -> None:
     edge.on_response(whole, says(200, content_length="12"), START)
     answer = edge.on_failure(asking, Failure.RESET, START).answers[asking.ticket]
     assert answer.status == 502  # type: ignore[union-attr]
+
+
+def test_what_a_304_names_by_a_key_that_was_purged_meanwhile_is_not_fresh() -> None:
+    for brought, purged, soft in (("all", "all", False), ("red", "all", True)):
+        edge = machine()
+        edge.on_response(fetch(edge), says(cache_control="max-age=1", etag='"1"', surrogate_key="all red"), START)
+        if brought == "all":
+            edge = machine()
+            edge.on_response(fetch(edge), says(cache_control="max-age=1", etag='"1"'), START)
+        asking = fetch(edge, 2)
+        edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEY, purged, soft), START + 2)
+        edge.on_response(asking, says(304, cache_control="max-age=9", etag='"1"', surrogate_key=brought), START + 2)
+        assert not isinstance(edge.on_request(get(), START + 3), Serve)

@@ -284,14 +284,21 @@ class World:
                 and opaque(body.etag) != opaque(etag)
             ):
                 return
-        elif fetch.request.method != "HEAD" or status != body.status or etag not in (None, body.etag):
+        elif fetch.request.method != "HEAD" or status != body.status:
             return
-        purged = any(step > owed.opened and _names(order, body) for step, order, _ in self.orders)
+        elif etag not in (None, body.etag):
+            # It tells of another representation: what is here may be made stale, and aged as by a soft purge (§4.3.5).
+            body.views = body.views + [replace(old, stale_from=min(old.stale_from, self.now)) for old in body.views]
+            return
+        keys = frozenset(lines["surrogate-key"].split()) if "surrogate-key" in lines else body.surrogate_keys
+        both = replace(body, surrogate_keys=body.surrogate_keys | keys)  # an order may name it by what the 304 brings
+        purged = any(step > owed.opened and _names(order, both) for step, order, _ in self.orders)
+        gone = bool({"no-store", "private"} & view.control.keys())  # no cache keeps it: it need not be made stale
         news = [
             updated(
                 old, control=view.control, vary=view.vary, date=view.date, expires=view.expires,
                 modified=view.modified, age=view.age, sent_at=view.sent_at, landed_at=view.landed_at,
-                stale_from=self.now if purged else inf,
+                stale_from=self.now if purged and not gone else inf,
             )
             for old in body.views
         ]  # fmt: skip
@@ -300,9 +307,7 @@ class World:
         body.validated_by.add(fetch.id)
         if status == 304 and etag is not None:
             body.etag = etag
-        if "surrogate-key" in lines:
-            keys = frozenset(lines["surrogate-key"].split())
-            body.surrogate_keys = keys if status == 304 else keys & body.surrogate_keys
+        body.surrogate_keys = keys if status == 304 else keys & body.surrogate_keys
 
     def _remove_all(self, targets: set[str]) -> None:
         """An unsafe method's success at these targets; what is in flight meanwhile is of the time before it."""
@@ -313,12 +318,11 @@ class World:
                 body.removed.append((self.step, "invalidation"))
 
     def _purged_on_the_way(self, body: Body, owed: Open) -> None:
-        for step, order, why in self.orders:
-            if step > body.opened and _names(order, body):
-                if order.soft:
-                    body.views[0].stale_from = min(body.views[0].stale_from, self.now)
-                else:
-                    body.removed.append((step, why))
+        bound = [one for one in self.orders if one[0] > body.opened and _names(one[1], body)]
+        hard = [(step, why) for step, order, why in bound if not order.soft]
+        body.removed += hard
+        if bound and not hard:  # what is not stored at all need not be stale as well
+            body.views[0].stale_from = min(body.views[0].stale_from, self.now)
 
     def _purge(self, step: Purge) -> None:
         order = PurgeOrder(step.kind, step.value, step.soft)
@@ -456,6 +460,8 @@ def _names(order: PurgeOrder, body: Body) -> bool:
     match order.kind:
         case PurgeKind.URL:
             return order.value == body.target
+        case PurgeKind.PREFIX:
+            return body.target.startswith(order.value)
         case PurgeKind.SURROGATE_KEY:
             return order.value in body.surrogate_keys
         case PurgeKind.EVERYTHING:

@@ -144,13 +144,14 @@ class Shell(RuleBasedStateMachine):
 
     @rule(path=PATHS, soft=st.booleans(), kind=st.sampled_from(list(PurgeKind)))
     def purge(self, path: str, soft: bool, kind: PurgeKind) -> None:
-        value = {PurgeKind.URL: path, PurgeKind.SURROGATE_KEY: "all", PurgeKind.EVERYTHING: ""}[kind]
+        one = {PurgeKind.URL: path, PurgeKind.PREFIX: path}  # no path begins another
+        value = one.get(kind, "all" if kind is PurgeKind.SURROGATE_KEY else "")
         self.edge.on_purge(PurgeOrder(kind, value, soft), self.now)
         bound = self.unsettled.values()
         self.too_early |= {fetch.id for fetch in bound if kind is not PurgeKind.URL or fetch.key == path}
         if not soft:
             step = self.tick()
-            for purged in [path] if kind is PurgeKind.URL else ["/a", "/b", "/c"]:
+            for purged in [path] if kind in one else ["/a", "/b", "/c"]:
                 self.purged_at[purged] = step
 
     @rule(seconds=st.floats(0.1, 20))

@@ -174,7 +174,9 @@ class Live:
             case End() if self.filling:
                 self.end(*self.filling.pop(step.which % len(self.filling)), step.size)
             case Purge():
-                value = {PurgeKind.URL: step.url, PurgeKind.SURROGATE_KEY: "all", PurgeKind.EVERYTHING: ""}[step.kind]
+                value = {
+                    PurgeKind.URL: step.url, PurgeKind.PREFIX: step.url[:-1], PurgeKind.SURROGATE_KEY: "all",
+                }.get(step.kind, "")  # fmt: skip
                 self.machine.on_purge(PurgeOrder(step.kind, value, step.soft), self.now)
                 self.lines.append(Ordered(self.machine.events, self.now, step.kind, value, step.soft))
 

@@ -25,6 +25,7 @@ from tests.tiers.script import (
     Say,
     Says,
     Wait,
+    purge_value,
 )
 from tests.tiers.virtual import Lab
 
@@ -89,8 +90,7 @@ class ThreeTiers(RuleBasedStateMachine):
         order=st.sampled_from(["shields-first", "shields-first", "together", "edges-first"]),
     )
     def purge(self, kind: PurgeKind, path: str, soft: bool, order: str) -> None:
-        value = {PurgeKind.URL: path, PurgeKind.SURROGATE_KEY: "all", PurgeKind.EVERYTHING: ""}[kind]
-        self.lab.take(Purge(kind, value, soft, order))
+        self.lab.take(Purge(kind, purge_value(kind, path), soft, order))
 
     @rule(node=NODES, up=st.booleans())
     def link(self, node: str, up: bool) -> None:

@@ -13,6 +13,7 @@ from policy.record import Cause, FetchRecord, ObjectClass, Outcome, PurgeRecord,
 from replay import BadTrace, read_trace, replay_node, tell_each, trace_of
 from replay.node import ReplayNode
 from replay.trace import Ended, Event, Exchange, Landed, Ordered, Requested, events_of
+from vendors import PROFILES
 
 AT = 1_795_000_000.25
 REQUEST = RequestRecord(
@@ -131,3 +132,9 @@ def test_every_failure_can_be_read(tmp_path: Path) -> None:
         for number, failure in enumerate(Failure, start=1)
     ]
     assert len(read_trace(written(tmp_path / "fra.jsonl", *records))) == len(Failure)
+
+
+def test_a_refusal_whose_viewer_had_left_before_its_head_is_replayed() -> None:
+    left = Requested(1, AT, "GET", "http://h/a", 0, Outcome.REFUSED, None, reason="token: expired")
+    for profile in PROFILES.values():
+        assert replay_node(trace_of([left]), Service(name="fra"), profile).differences == []

@@ -105,7 +105,15 @@ def test_variants_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "order", [{"url": "/a"}, {"surrogate_key": "k"}, {"everything": True}, {"surrogate_key": "k", "soft": True}]
+    "order",
+    [
+        {"url": "/a"},
+        {"prefix": "/"},
+        {"prefix": "/a"},
+        {"surrogate_key": "k"},
+        {"everything": True},
+        {"surrogate_key": "k", "soft": True},
+    ],
 )
 def test_a_purge_at_any_node_reaches_it(order: dict[str, Any], tmp_path: Path) -> None:
     async def story(fra: Running, nyc: Running, origin: Origin, redis: RedisServer) -> None:

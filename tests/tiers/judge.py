@@ -57,7 +57,12 @@ class Purged:
     """When the last node had; infinite where the order of nodes promises nothing."""
 
     def names(self, target: str) -> bool:
-        return self.kind is not PurgeKind.URL or target == self.value
+        match self.kind:
+            case PurgeKind.URL:
+                return target == self.value
+            case PurgeKind.PREFIX:
+                return target.startswith(self.value)
+        return True
 
 
 @dataclass

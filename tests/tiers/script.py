@@ -119,6 +119,11 @@ def tag(target: str, language: str, version: int) -> str:
 WEIGHTS = {Ask: 36, Wait: 25, Say: 10, Change: 5, Leave: 4, Purge: 7, Link: 6, Restart: 3}
 
 
+def purge_value(kind: PurgeKind, target: str) -> str:
+    """Of an order that names this target, perhaps among others."""
+    return {PurgeKind.URL: target, PurgeKind.PREFIX: target[:-1], PurgeKind.SURROGATE_KEY: "all"}.get(kind, "")
+
+
 def some_script(chance: Random, length: int) -> list[Step]:
     """A random script of so many steps."""
     kinds = chance.choices(list(WEIGHTS), list(WEIGHTS.values()), k=length)
@@ -145,8 +150,8 @@ def _some(kind: type[Step], chance: Random) -> list[Step]:
         return [Leave(chance.randrange(6))]
     if kind is Purge:
         order = chance.choice(("shields-first", "shields-first", "together", "edges-first"))
-        named = chance.choice((PurgeKind.URL, PurgeKind.SURROGATE_KEY, PurgeKind.EVERYTHING))
-        value = {PurgeKind.URL: target, PurgeKind.SURROGATE_KEY: "all"}.get(named, "")
+        named = chance.choice(list(PurgeKind))
+        value = purge_value(named, target)
         return [Purge(named, value, chance.random() < 0.5, order)]
     node = chance.choice(list(PARENTS))
     return (

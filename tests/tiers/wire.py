@@ -192,6 +192,7 @@ class WireLab:
         purged = Purged(step.kind, step.value, step.soft, 0.0)
         order = {
             PurgeKind.URL: {"url": step.value},
+            PurgeKind.PREFIX: {"prefix": step.value},
             PurgeKind.SURROGATE_KEY: {"surrogate_key": step.value},
             PurgeKind.EVERYTHING: {"everything": True},
         }[step.kind]

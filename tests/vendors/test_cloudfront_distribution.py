@@ -73,6 +73,45 @@ def test_everything_that_is_honoured() -> None:
     assert (made.origins[0].connect, made.origins[0].attempts, made.statuses) == (2.0, 1, (500, 503))
 
 
+SEVEN = ("GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE")
+METHODS = [  # allowed, cached, what becomes of them ("Cache behavior settings")
+    (("GET", "HEAD"), (), ("GET, HEAD", "GET, HEAD")),
+    (("GET", "HEAD", "OPTIONS"), ("GET", "HEAD"), ("GET, HEAD, OPTIONS", "GET, HEAD")),
+    (("GET", "HEAD", "OPTIONS"), ("OPTIONS", "GET", "HEAD"), ("GET, HEAD, OPTIONS", "GET, HEAD, OPTIONS")),
+    (SEVEN, ("GET", "HEAD", "OPTIONS"), ("all", "GET, HEAD, OPTIONS")),
+    (("GET", "HEAD"), ("GET", "HEAD", "OPTIONS"), None),
+    (SEVEN, ("GET", "HEAD", "PUT"), None),
+    (("GET", "POST"), (), None),
+]
+
+
+@pytest.mark.parametrize(("allowed", "cached", "become"), METHODS)
+def test_allowed_and_cached_methods(
+    allowed: tuple[str, ...], cached: tuple[str, ...], become: tuple[str, str] | None
+) -> None:
+    given = config(AllowedMethods=items(*allowed) | ({"CachedMethods": items(*cached)} if cached else {}))
+    if become is None:
+        with pytest.raises(NotHonoured, match="AllowedMethods"):
+            translate(given)
+        return
+    (behavior,) = translate(given).behaviors
+    assert (behavior.methods, behavior.cached_methods) == become
+
+
+def test_response_headers_policies_by_id() -> None:
+    (behavior,) = translate(config(ResponseHeadersPolicyId="5cc3b908-e619-4b99-88e5-2cf7f45965bd")).behaviors
+    assert behavior.response_headers_policy == "CORS-With-Preflight"
+    with pytest.raises(NotHonoured) as error:
+        translate(config(ResponseHeadersPolicyId="0"))
+    assert error.value.code == "NoSuchResponseHeadersPolicy" and "SecurityHeadersPolicy" in str(error.value)
+
+
+@pytest.mark.parametrize("protocol", ["allow-all", "https-only", "redirect-to-https"])
+def test_a_viewer_protocol_policy_where_viewers_can_come_over_https(protocol: str) -> None:
+    (behavior,) = translate(config(ViewerProtocolPolicy=protocol), https=True).behaviors
+    assert behavior.viewer_protocol == protocol
+
+
 REFUSED = [  # where, value, code, the name that is told
     ("DefaultRootObject", "index.html", "InvalidArgument", "DefaultRootObject"),
     ("WebACLId", "arn:x", "InvalidArgument", "WebACLId"),

@@ -10,7 +10,7 @@ from policy.messages import Headers, RequestHead, ResponseHead
 from policy.place import Place
 from policy.plan import Failure, Fetch, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile
-from policy.service import Behavior, Geo, Key, Service
+from policy.service import Behavior, Geo, Service
 from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says
 from vendors import CLOUDFRONT, FASTLY
 
@@ -275,13 +275,6 @@ def test_pages_name_the_request_and_the_node() -> None:
     text = answer.body.decode()
     assert re.search(rf"<p>Details: cache-fra\d+-FRA {int(NOW)} \d+</p>", text)
     assert "<title>503 backend read error</title>" in text and "<p>Varnish cache server</p>" in text
-
-
-def test_simple_cors_adds_what_the_origin_left_out_and_no_more() -> None:
-    behavior = Behavior(path="*", response_headers_policy="SimpleCORS", key=Key(headers=("origin",)))
-    assert missed(node(CLOUDFRONT, behavior), says())["access-control-allow-origin"] == "*"
-    own = says(200, ("access-control-allow-origin", "https://a.example"))
-    assert missed(node(CLOUDFRONT, behavior), own)["access-control-allow-origin"] == "https://a.example"
 
 
 def test_the_standards_profile_adds_none_of_the_vendors_fields() -> None:

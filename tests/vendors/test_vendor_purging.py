@@ -113,3 +113,47 @@ def test_the_others_ask_again_at_once(profile: Profile) -> None:
     plan = fetched(edge, edge.on_request(ask(), NOW))
     edge.on_failure(plan, Failure.CONNECT, NOW)
     assert isinstance(edge.on_request(ask(), NOW), Fetch)
+
+
+PREFIXES = [  # order                        taken away of the URLs below
+    (
+        "/live/",
+        {"/live/", "/live/1.ts", "/live/1.ts?a=1", "/live/2/x.ts"},
+    ),  # "/live/*": what lies in the folder, itself too
+    ("/live", {"/live", "/live2", "/live/", "/live/1.ts", "/live/1.ts?a=1", "/live/2/x.ts"}),  # "/live*"
+    ("/live/1.ts", {"/live/1.ts", "/live/1.ts?a=1"}),  # "/live/1.ts*": whatever the query
+    ("/live/1.ts?a", {"/live/1.ts?a=1"}),
+    ("http://edge.example/Live/", {"/Live/1.ts"}),  # a path is case-sensitive
+    ("/", {"/live", "/live2", "/live/", "/live/1.ts", "/live/1.ts?a=1", "/live/2/x.ts", "/Live/1.ts"}),  # "/*"
+    ("/none/", set()),
+]
+URLS = {"/live", "/live2", "/live/", "/live/1.ts", "/live/1.ts?a=1", "/live/2/x.ts", "/Live/1.ts"}
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
+@pytest.mark.parametrize(("prefix", "taken"), PREFIXES, ids=[row[0] for row in PREFIXES])
+def test_a_prefix_takes_what_begins_so_with_all_its_variants(prefix: str, taken: set[str], soft: bool) -> None:
+    """CloudFront, "Invalidate files": "*" as the last character; Fastly has none, so there it is the lab's own."""
+    edge = node(CLOUDFRONT, Behavior(path="*", key=Key(query="all", host=True, headers=("x-kind",))))
+    requests = {}
+    for url in URLS:
+        path, _, query = url.partition("?")
+        requests[url] = [ask(path, query=query or None, host=host, x_kind=kind) for host in "ab" for kind in "12"]
+        for request in requests[url]:
+            filled(edge, says(**FRESH), request=request)
+    assert len(edge.index) == 4 * len(URLS)
+    assert edge.on_purge(PurgeOrder(PurgeKind.PREFIX, prefix, soft), NOW + 1).count == 4 * len(taken)
+    assert len(edge.index) == 4 * (len(URLS) if soft else len(URLS - taken))
+    for url, several in requests.items():
+        for request in several:
+            assert isinstance(edge.on_request(request, NOW + 2), Serve) == (url not in taken), url
+
+
+@pytest.mark.parametrize(("prefix", "stored"), [("/a", False), ("/b", True)])
+def test_a_fill_under_way_is_bound_by_a_purge_of_its_prefix(prefix: str, stored: bool) -> None:
+    edge = node(FASTLY)
+    plan = fetched(edge, edge.on_request(ask("/a/b"), NOW))
+    edge.on_purge(PurgeOrder(PurgeKind.PREFIX, prefix), NOW + 1)
+    edge.on_response(plan, says(**FRESH), NOW + 2)
+    edge.on_body_end(plan, 10, NOW + 2)
+    assert isinstance(edge.on_request(ask("/a/b"), NOW + 3), Serve) == stored

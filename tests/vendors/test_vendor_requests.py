@@ -271,11 +271,10 @@ def test_managed_cache_policies(row: tuple[object, ...]) -> None:
 def test_every_policy_that_can_be_written_has_a_meaning_and_the_other_way_round() -> None:
     from typing import get_args
 
-    from policy.service import CachePolicy, OriginRequestPolicy, ResponseHeadersPolicy
+    from policy.service import CachePolicy, OriginRequestPolicy
 
     assert set(get_args(CachePolicy)) == {"none", *CLOUDFRONT.cache_policies}
     assert set(get_args(OriginRequestPolicy)) == {"none", *CLOUDFRONT.origin_request_policies}
-    assert set(get_args(ResponseHeadersPolicy)) == {"none", *CLOUDFRONT.response_headers_policies}
 
 
 def test_a_policy_and_what_it_sets_are_not_both_written() -> None:
@@ -355,9 +354,20 @@ BAD = [  # what a settings file says, what the complaint must say
     ),
     ('profile = "cloudfront"\n[[behavior]]\npath = "*"\norigin_request_policy = "HostHeaderOnly"', ["HostHeaderOnly"]),
     (
-        'profile = "cloudfront"\n[[behavior]]\npath = "*"\nresponse_headers_policy = "SecurityHeadersPolicy"',
-        ["SecurityHeadersPolicy"],
+        'profile = "cloudfront"\n[[behavior]]\npath = "*"\nresponse_headers_policy = "SecurityHeaders"',
+        ["SecurityHeaders", "Did you mean 'SecurityHeadersPolicy'?", "4:"],
     ),
+    ('profile = "fastly"\n[[behavior]]\npath = "*"\nresponse_headers_policy = "SimpleCORS"', ["SimpleCORS", "fastly"]),
+    ('profile = "cloudfront"\n[response_headers.SimpleCORS]\nremove = ["X-A"]', ["that no managed policy has", "2:"]),
+    ('[response_headers.a]\nremove = ["Content-Length"]', ["Content-Length frames the message", "1:"]),
+    ('[response_headers.a]\ncors = { origins = ["*"], credentials = true }', ['wanted names instead of "*"', "2:"]),
+    (
+        'profile = "cloudfront"\n[response_headers.a]\ncors = { preflight = "answer" }',
+        ["cors.preflight", "answers none itself", "3:"],
+    ),
+    ('[response_headers.a]\ncors = { origins = ["exa*mple.org"] }', ["exa*mple.org", "2:"]),
+    ('[response_headers.a]\nset = { "X-A" = "a\\r\\nX-B: b" }', ["set.X-A", "2:"]),
+    ('[[behavior]]\npath = "*"\nmethods = "GET, HEAD"\ncached_methods = "GET, HEAD, OPTIONS"', ["methods with OPTIONS"]),
     ('[[behavior]]\npath = "*"\nkey = { query = "none", query_except = ["u"] }', ['query = "all"']),
     ('[[behavior]]\npath = "*"\nkey = { cookies_except = ["u"] }', ['cookies = "all"']),
 ]  # fmt: skip

@@ -29,7 +29,13 @@ ORIGIN_REQUEST_POLICY_IDS = {
     "88a5eaf4-2fd4-4709-b370-b4c650ea3fcf": "CORS-S3Origin",
     "acba4595-bd28-49b8-b9fe-13317c0390fa": "UserAgentRefererHeaders",
 }
-RESPONSE_HEADERS_POLICY_IDS = {"60669652-455b-4ae9-85a4-c4c02393f86c": "SimpleCORS"}
+RESPONSE_HEADERS_POLICY_IDS = {
+    "60669652-455b-4ae9-85a4-c4c02393f86c": "SimpleCORS",
+    "5cc3b908-e619-4b99-88e5-2cf7f45965bd": "CORS-With-Preflight",
+    "67f7725c-6f97-4210-82d7-5512b31e9d03": "SecurityHeadersPolicy",
+    "e61eb60c-9c35-4d20-a928-2b84e02af89c": "CORS-and-SecurityHeadersPolicy",
+    "eaab4381-ed33-4a86-88ca-d9558dc6cd63": "CORS-with-preflight-and-SecurityHeadersPolicy",
+}
 """Managed policies' ids, of those that `policies.py` carries out."""
 
 _METHODS = {
@@ -37,6 +43,7 @@ _METHODS = {
     frozenset({"GET", "HEAD", "OPTIONS"}): "GET, HEAD, OPTIONS",
     frozenset({"GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"}): "all",
 }
+_CACHED = (frozenset({"GET", "HEAD"}), frozenset({"GET", "HEAD", "OPTIONS"}))
 _ERRORS = ("400", "403", "404", "405", "414", "416", "500", "501", "502", "503", "504")
 _KEPT = ("CallerReference", "Comment", "Enabled", "Aliases", "PriceClass", "HttpVersion", "IsIPV6Enabled")
 _NOTHING = frozenset({"", "0", "false", "none"})
@@ -77,8 +84,11 @@ class Translated:
     """Answers of the first with which it counts as failed."""
 
 
-def translate(config: Mapping[str, Any]) -> Translated:
-    """`config`: the members by name, values as texts, `Items` as lists of the same. Raises `NotHonoured`."""
+def translate(config: Mapping[str, Any], *, https: bool = False) -> Translated:
+    """`config`: the members by name, values as texts, `Items` as lists of the same. Raises `NotHonoured`.
+
+    `https`: viewers can come over HTTPS, to every edge.
+    """
     top = _Part("DistributionConfig", config)
     top.keep(*_KEPT)
     origins = {origin.id: origin.server for origin in (_origin(part) for part in top.items("Origins"))}
@@ -94,7 +104,7 @@ def translate(config: Mapping[str, Any]) -> Translated:
     behaviors = []
     for part, path in rows:
         targets.add(part.text("TargetOriginId"))
-        behaviors.append(_behavior(part, path, geo, error_ttl))
+        behaviors.append(_behavior(part, path, geo, error_ttl, https=https))
     top.end()
     if unknown := sorted(targets - origins.keys() - groups.keys()):
         raise NotHonoured("TargetOriginId", f"found {unknown[0]!r}, wanted the Id of an origin.", "NoSuchOrigin", 404)
@@ -254,11 +264,16 @@ def _errors(top: _Part) -> tuple[float | None, tuple[ErrorPage, ...]]:
     return (None if lifetime == 10.0 else lifetime), tuple(pages)
 
 
-def _behavior(part: _Part, path: str, geo: Geo | None, error_ttl: float | None) -> Behavior:
-    if part.text("ViewerProtocolPolicy", "allow-all") != "allow-all":
-        raise NotHonoured(f"{part.where}.ViewerProtocolPolicy", "wanted allow-all: cdnlab's viewers come over HTTP.")
-    allowed = _methods(part)
-    values: dict[str, Any] = {"path": path, "methods": allowed, "error_ttl": error_ttl}
+def _behavior(part: _Part, path: str, geo: Geo | None, error_ttl: float | None, *, https: bool) -> Behavior:
+    protocol = part.text("ViewerProtocolPolicy", "allow-all")
+    if protocol in ("https-only", "redirect-to-https") and not https:
+        raise NotHonoured(
+            f"{part.where}.ViewerProtocolPolicy",
+            f"found {protocol}, wanted allow-all: there is an edge without listen_tls, so viewers come over HTTP.",
+        )
+    allowed, kept = _methods(part)
+    values: dict[str, Any] = {"path": path, "methods": allowed, "cached_methods": kept, "error_ttl": error_ttl}
+    values["viewer_protocol"] = protocol
     if geo is not None:
         values["geo"] = geo
     compress = part.text("Compress", "false").lower() == "true"
@@ -290,15 +305,20 @@ def _behavior(part: _Part, path: str, geo: Geo | None, error_ttl: float | None) 
     return behavior
 
 
-def _methods(part: _Part) -> str:
+def _methods(part: _Part) -> tuple[str, str]:
+    """Those that are let through, and those whose answers are kept."""
     members = part._left.get("AllowedMethods")
     cached = _Part(part.where, members if isinstance(members, Mapping) else {}).texts("CachedMethods")
-    if cached and frozenset(cached) != frozenset({"GET", "HEAD"}):
-        raise NotHonoured(f"{part.where}.AllowedMethods.CachedMethods", "wanted GET and HEAD.")
+    kept = frozenset(cached) or frozenset({"GET", "HEAD"})
     allowed = frozenset(part.texts("AllowedMethods")) or frozenset({"GET", "HEAD"})
     if allowed not in _METHODS:
         raise NotHonoured(f"{part.where}.AllowedMethods", "wanted GET, HEAD; these and OPTIONS; or all seven.")
-    return _METHODS[allowed]
+    if kept not in _CACHED or not kept <= allowed:
+        raise NotHonoured(
+            f"{part.where}.AllowedMethods.CachedMethods",
+            "wanted GET and HEAD; or these and OPTIONS, where it is allowed.",
+        )
+    return _METHODS[allowed], _METHODS[kept]
 
 
 def _legacy(part: _Part, compress: bool) -> tuple[Ttl, Key]:

@@ -1,6 +1,7 @@
 """The page CloudFront makes when it has nothing else to answer with. Its words are ours, its shape as captured."""
 
 from html import escape
+from http import HTTPStatus
 
 from policy.profile import Incident, Page
 
@@ -13,6 +14,13 @@ def error_page(incident: Incident) -> Page:
     Source: recorded responses; wording may change.
     """
     status = incident.status
+    if status < 400:
+        title = f"{status} {HTTPStatus(status).phrase}"
+        return Page(
+            "text/html",
+            f"<html>\n<head><title>{title}</title></head>\n<body>\n<center><h1>{title}</h1></center>\n"
+            "<hr><center>CloudFront</center>\n</body>\n</html>\n",
+        )
     return Page(
         "text/html",
         '<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01 Transitional//EN" "http://www.w3.org/TR/html4/loose.dtd">\n'

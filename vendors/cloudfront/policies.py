@@ -6,6 +6,7 @@ headers that CloudFront makes up) and those whose values were not verified (UseO
 """
 
 from policy.profile import Forwarding
+from policy.response_headers import Cors, Hsts, ResponseHeaders, Security
 from policy.service import Key, Ttl
 
 _YEAR = 31_536_000.0
@@ -50,7 +51,33 @@ ORIGIN_REQUEST_POLICIES: dict[str, Forwarding] = {
     "UserAgentRefererHeaders": Forwarding(headers=frozenset({"user-agent", "referer"})),
 }
 
-RESPONSE_HEADERS_POLICIES: dict[str, tuple[tuple[str, str], ...]] = {
-    # 60669652-455b-4ae9-85a4-c4c02393f86c: the origin's own value wins
-    "SimpleCORS": (("access-control-allow-origin", "*"),),
+_SIMPLE = Cors(origins=("*",), override=False)
+# Its page has the three fields on answers to OPTIONS, "Understand response headers policies" the exposed ones on all
+# answers to CORS requests: here as the latter, since on a preflight alone nobody would read them (unverified).
+_WITH_PREFLIGHT = Cors(
+    origins=("*",),
+    methods=("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"),
+    expose=("*",),
+    override=False,
+)
+_SECURITY = Security(
+    referrer_policy="strict-origin-when-cross-origin",
+    strict_transport_security=Hsts(max_age=_YEAR),
+    content_type_options=True,
+    frame_options="SAMEORIGIN",
+    xss_protection="1; mode=block",
+    override=("X-Content-Type-Options",),
+)
+
+RESPONSE_HEADERS_POLICIES: dict[str, ResponseHeaders] = {
+    # 60669652-455b-4ae9-85a4-c4c02393f86c
+    "SimpleCORS": ResponseHeaders(cors=_SIMPLE),
+    # 5cc3b908-e619-4b99-88e5-2cf7f45965bd
+    "CORS-With-Preflight": ResponseHeaders(cors=_WITH_PREFLIGHT),
+    # 67f7725c-6f97-4210-82d7-5512b31e9d03
+    "SecurityHeadersPolicy": ResponseHeaders(security=_SECURITY),
+    # e61eb60c-9c35-4d20-a928-2b84e02af89c
+    "CORS-and-SecurityHeadersPolicy": ResponseHeaders(cors=_SIMPLE, security=_SECURITY),
+    # eaab4381-ed33-4a86-88ca-d9558dc6cd63
+    "CORS-with-preflight-and-SecurityHeadersPolicy": ResponseHeaders(cors=_WITH_PREFLIGHT, security=_SECURITY),
 }

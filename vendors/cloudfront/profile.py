@@ -86,6 +86,7 @@ CLOUDFRONT = Profile(
         "between-bytes-timeout": _LATE,
         "not-http": FailureAnswer(502, "OriginInvalidResponseError"),  # the status is unverified
     },
+    too_many=FailureAnswer(403, ""),  # AWS WAF, a rate-based rule whose action is Block: 403
     geo_unknown="allow",  # "Restrict the geographic distribution": who cannot be placed is served
     page=error_page,
     waits=Waits(connect=10.0, first_byte=30.0, between_bytes=30.0, attempts=3, retry_reads=True),  # CustomOriginConfig
@@ -93,6 +94,7 @@ CLOUDFRONT = Profile(
     response_fields=ResponseFields.CLOUDFRONT,
     x_cache=("Hit from cloudfront", "Miss from cloudfront"),
     x_cache_revalidated="RefreshHit from cloudfront",
+    x_cache_redirect="Redirect from cloudfront",  # the log's type is documented, the field's value unverified
     x_cache_error="Error from cloudfront",
     via="1.1 {hex}.cloudfront.net (CloudFront)",
 )

@@ -63,11 +63,13 @@ FASTLY = Profile(
         "parent-sick": FailureAnswer(503, "Backend is unhealthy"),
     },
     failure_status=503,
+    too_many=FailureAnswer(429, "Too many requests"),  # "ratelimit.penaltybox_has": `error 429` in its example
     page=error_page,
     waits=Waits(connect=1.0, first_byte=15.0, between_bytes=10.0),  # backend defaults of the Terraform provider
     # ---- what answers carry: "X-Cache", "X-Served-By", "X-Timer" -----------------------------------------------------
     response_fields=ResponseFields.FASTLY,
     kept_from_viewers=frozenset({"surrogate-control", "surrogate-key"}),  # "Surrogate-Control", "Surrogate-Key"
+    redirect_others=301,  # "force TLS" answers with a synthetic 301; for any method: unverified
     x_cache=("HIT", "MISS"),
     via="1.1 varnish",  # unverified
 )

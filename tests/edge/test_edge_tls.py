@@ -1,0 +1,181 @@
+"""A node over HTTPS: what its viewers are shown, one cache behind both listeners, bad certificates told before it serves."""
+
+import asyncio
+import json
+import shutil
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.errors import BadCertificate
+from edge.settings import Certificate
+from listening.authority import Authority, BadAuthority, make, write_new
+from listening.folder import authority_folder
+from policy.profile import RFC9111
+from policy.service import Behavior, Service
+from replay import read_trace, replay_node
+from tests.kit.http import Reply, ask, read_reply
+from tests.kit.http2 import Client
+from tests.kit.node import Running, running_node
+from tests.kit.origin import Asked, Origin, running_origin
+from vendors import CLOUDFRONT
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """A local CA where the node looks for it."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return make(authority_folder(), time.time())
+
+
+@asynccontextmanager
+async def secured(*behaviors: Behavior, **settings: Any) -> AsyncIterator[tuple[Running, Origin, int]]:
+    """A node with both listeners in front of an origin of one object; the port is that of HTTPS."""
+
+    async def stored(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok")
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with running_origin() as origin:
+        origin.does("/a", stored)
+        async with running_node(origin.url, *behaviors, listen_tls=f"127.0.0.1:{port}", **settings) as node:
+            yield node, origin, port
+
+
+async def over_tls(port: int, authority: Authority, *alpn: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    context = ssl.create_default_context(cafile=str(authority.certificate_file))
+    context.set_alpn_protocols(alpn)
+    return await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="cdn.localhost")
+
+
+async def ask_over_tls(port: int, authority: Authority, path: str) -> Reply:
+    reader, writer = await over_tls(port, authority, "http/1.1")
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: cdn.localhost\r\nconnection: close\r\n\r\n".encode())
+    reply = await read_reply(reader)
+    writer.close()
+    return reply
+
+
+def test_one_cache_behind_both_listeners_and_a_replay_that_agrees(authority: Authority, tmp_path: Path) -> None:
+    records = tmp_path / "fra.jsonl"
+
+    async def run() -> None:
+        async with secured(records=records) as (node, origin, port):
+            first = await ask_over_tls(port, authority, "/a")
+            plain = await node.get("/a")
+            again = await ask_over_tls(port, authority, "/a")
+            reader, writer = await over_tls(port, authority, "h2", "http/1.1")
+            assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
+            two = Client(reader, writer)
+            two.h2.initiate_connection()
+            stream = await two.ask("/a")
+            await two.until(stream)
+            writer.close()
+            assert [one.body for one in (first, plain, again)] == [b"ok"] * 3
+            assert (stream.status, bytes(stream.body), stream.whole) == (200, b"ok", True)
+            # The scheme is no part of the key: one fill for all.
+            assert origin.count["/a"] == 1
+
+    asyncio.run(run())
+    trace = read_trace(records)
+    schemes = [line.partition("://")[0] for line in _urls(records)]
+    assert schemes == ["https", "http", "https", "https"]
+    assert replay_node(trace, Service(name="fra"), RFC9111).differences == []
+
+
+def _urls(records: Path) -> list[str]:
+    lines = [json.loads(line) for line in records.read_text().splitlines()]
+    return [line["url"] for line in lines if line["kind"] == "request"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+@pytest.mark.parametrize(("version", "told"), [("--http1.1", "1.1"), ("--http2", "2")])
+def test_curl_as_it_is(authority: Authority, version: str, told: str) -> None:
+    async def run() -> tuple[bytes, bytes]:
+        async with secured() as (_, _, port):
+            curl = await asyncio.create_subprocess_exec(
+                "curl", "-sS", version, "--cacert", str(authority.certificate_file), "--noproxy", "*",
+                "--resolve", f"cdn.localhost:{port}:127.0.0.1", "-w", " %{http_version} %{ssl_verify_result}",
+                f"https://cdn.localhost:{port}/a", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            return await asyncio.wait_for(curl.communicate(), 20)
+
+    said, complaint = asyncio.run(run())
+    assert said.decode() == f"ok {told} 0", complaint
+
+
+def test_a_shield_is_asked_over_https_by_who_trusts_the_ca(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> list[int]:
+        async with secured() as (_, _, port), running_node(f"https://localhost:{port}", name="edge") as edge:
+            return [(await edge.get("/a")).status]
+
+    assert asyncio.run(run()) == [502]  # it is a stranger's to whom nobody said otherwise
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate_file))
+    assert asyncio.run(run()) == [200]
+
+
+def test_who_comes_over_http_is_sent_to_https_and_the_replay_agrees(authority: Authority, tmp_path: Path) -> None:
+    records = tmp_path / "fra.jsonl"
+    rule = Behavior(path="*", viewer_protocol="redirect-to-https")
+
+    async def run() -> None:
+        async with secured(rule, profile=CLOUDFRONT, records=records) as (node, origin, port):
+            sent = await node.get("/a?x=1")
+            assert (sent.status, sent["location"]) == (301, f"https://127.0.0.1:{port}/a?x=1")
+            assert sent["x-cache"] == "Redirect from cloudfront" and b"301 Moved Permanently" in sent.body
+            posted = await ask(node.url, "/a", method="POST", body=b"x")
+            assert (posted.status, posted["location"]) == (307, f"https://127.0.0.1:{port}/a")
+            reader, writer = await asyncio.open_connection(*node.url.removeprefix("http://").split(":"))
+            writer.write(b"POST /a HTTP/1.0\r\nhost: cdn.test\r\ncontent-length: 0\r\n\r\n")
+            assert (await read_reply(reader)).status == 403
+            writer.close()
+            assert origin.count == {}
+            assert (await ask_over_tls(port, authority, "/a")).body == b"ok"
+            assert (await node.get("/a")).status == 301  # also where it is stored
+
+    asyncio.run(run())
+    service = Service(name="fra", profile="cloudfront", behaviors=(rule,))
+    assert replay_node(read_trace(records), service, CLOUDFRONT).differences == []
+
+
+def test_what_cannot_be_shown_is_told_before_anything_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+    async def serve(**settings: Any) -> None:
+        async with secured(**settings):
+            pass
+
+    with pytest.raises(BadAuthority, match=r"there is no local CA.*`cdnlab ca`"):
+        asyncio.run(serve())
+    authority = make(tmp_path / "other", time.time())
+    certificate, key = authority.issue(("localhost",), time.time() - 40 * 86_400)
+    pair = Certificate(certificate=tmp_path / "cdn.pem", key=tmp_path / "cdn-key.pem")
+    write_new(pair.certificate, certificate)
+    write_new(pair.key, key, secret=True)
+    with pytest.raises(BadCertificate, match=r"node fra: tls: found '.*cdn\.pem' \(expired on "):
+        asyncio.run(serve(tls=pair))
+
+
+def test_a_pair_of_the_users_own(authority: Authority, tmp_path: Path) -> None:
+    certificate, key = authority.issue(("cdn.localhost",), time.time())
+    pair = Certificate(certificate=tmp_path / "cdn.pem", key=tmp_path / "cdn-key.pem")
+    write_new(pair.certificate, certificate)
+    write_new(pair.key, key, secret=True)
+
+    async def run() -> int:
+        async with secured(tls=pair) as (_, _, port):
+            return (await ask_over_tls(port, authority, "/a")).status
+
+    assert asyncio.run(run()) == 200
