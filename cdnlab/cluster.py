@@ -220,7 +220,8 @@ class Cluster:
             settings["records"] = str(self.folder.records(life).absolute())
             if self._distribution is not None:
                 # These rules are not the settings file's: a replay of this life must know them. No secrets.
-                self.folder.write(f"services/{life}.json", settings["service"] | {"purge_token": None})
+                public = settings["service"] | {"purge_token": None, "parent_headers": {}}
+                self.folder.write(f"services/{life}.json", public)
 
         settings = {
             "node": node.model_dump(mode="json"),
@@ -273,7 +274,11 @@ class Cluster:
                 waits |= {"first_byte": first.read, "between_bytes": first.read}
                 failover = node.failover.model_copy(update={"statuses": new.statuses})
                 told = node.model_copy(
-                    update={"timeouts": node.timeouts.model_copy(update=waits), "failover": failover}
+                    update={
+                        "timeouts": node.timeouts.model_copy(update=waits),
+                        "failover": failover,
+                        "parent_headers": dict(first.headers),
+                    }
                 )
         child = self.nodes[node.name]
         values = told.model_dump(mode="json")

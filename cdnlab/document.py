@@ -128,6 +128,7 @@ class Loaded:
             if values["control"][name] != DUMMY:
                 values["control"][name] = "(hidden)"
         for node in values["node"]:
+            node["parent_headers"] = dict.fromkeys(node["parent_headers"], "(hidden)")
             if node["admin_token"] is not None:
                 node["admin_token"] = "(hidden)"
             if node["shared"] is not None:
@@ -188,8 +189,10 @@ def parse(text: str, *, file: str, folder: Path, environ: Mapping[str, str]) -> 
     return Loaded(_anchored(document, folder), file, from_environment)
 
 
-_SECRET = re.compile(r"token\..+\.(key|salt)|.*\.(admin_token|shared)|control\.(fastly_token|secret_access_key)")
-_SECRET_LINE = re.compile(r"\s*(key|salt|admin_token|shared|fastly_token|secret_access_key)\s*=")
+_SECRET = re.compile(
+    r"token\..+\.(key|salt)|.*\.(admin_token|shared|parent_headers.*)|control\.(fastly_token|secret_access_key)"
+)
+_SECRET_LINE = re.compile(r"\s*(key|salt|admin_token|shared|parent_headers|fastly_token|secret_access_key)\s*=")
 
 
 def _without_secret(one: Complaint) -> Complaint:

@@ -28,6 +28,7 @@ from policy.access import ServiceGate
 from policy.client import ClientField
 from policy.eviction import room_for
 from policy.machine import EdgeMachine
+from policy.parent_headers import lines_of
 from policy.plan import PurgeOrder
 from policy.profile import RFC9111, Profile, Waits
 from policy.service import Service
@@ -148,7 +149,8 @@ def parents_of(node: Node, waits: Waits, urls: Sequence[str]) -> Parents:
     if check.path is not None:
         patience = Waits(check.timeout, check.timeout, check.timeout)
         for one in made:
-            parents.beside(keep_checking(connect(one.upstream.url, patience, 1), check, one.health.checked))
+            own = connect(one.upstream.url, patience, 1)
+            parents.beside(keep_checking(own, check, lines_of(node.parent_headers), one.health.checked))
     return parents
 
 

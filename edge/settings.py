@@ -17,6 +17,7 @@ from policy.eviction import Eviction
 from policy.failover import MAY_NAME
 from policy.geo import Kind, kind_of
 from policy.limits import RequestLimits
+from policy.parent_headers import ParentHeaders
 from policy.profile import Waits
 from policy.rates import RateLimit
 from units import BitsPerSecond, Bytes, ListenAddress, Seconds, Settings, Share, is_loopback
@@ -322,6 +323,11 @@ class Node(Settings):
     connections: int = Field(default=2048, ge=1)
     """Connections to the parent at most; fills beyond wait their turn, for as long as a connection may take."""
 
+    parent_headers: ParentHeaders = Field(default={})
+    """What is put on every request to the parents, in the place of what viewers sent under these names, such as a
+    secret by which an origin knows its CDN: `{ "X-Origin-Verify" = "${ORIGIN_SECRET}" }` (CloudFront: origin custom
+    headers)."""
+
     parent_http: Literal["1.1", "2", "auto"] = "1.1"
     """How it speaks to its parent: "2" is HTTP/2 (over TLS by ALPN), "auto" lets TLS negotiate."""
 
@@ -369,6 +375,6 @@ class Node(Settings):
         """What of it the machine must know: values of `policy.service.Service`."""
         rules = {
             "name": self.name, "room": self.memory, "largest": self.largest, "eviction": self.eviction,
-            "rate_limit": self.rate_limit,
+            "rate_limit": self.rate_limit, "parent_headers": self.parent_headers,
         }  # fmt: skip
         return rules if self.disk is None else rules | {"room": self.disk.size, "block": FILE_BLOCK_BYTES}

@@ -200,6 +200,16 @@ def test_fastly_forwards_everything_and_keeps_a_client_ip_that_was_sent() -> Non
     assert forged.headers.first("fastly-client-ip") == "192.0.2.66"  # set only if absent
 
 
+@pytest.mark.parametrize("profile", [RFC9111, CLOUDFRONT, FASTLY], ids=lambda profile: profile.name)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_settings_put_on_requests_stands_in_the_place_of_the_viewers(profile: Profile, method: str) -> None:
+    """CloudFront, "Add custom headers to origin requests"; a VCL snippet `set bereq.http.X` does the same."""
+    edge = node(profile, parent_headers={"X-Origin-Verify": "s3cret", "Authorization": "Bearer lab"})
+    told = sent(edge, ask(method=method, x_origin_verify="guess", authorization="Basic viewer"))
+    assert told.headers.all("x-origin-verify") == ["s3cret"]
+    assert told.headers.all("authorization") == ["Bearer lab"]
+
+
 REDUCED = [("gzip, deflate, br", "br"), ("gzip, deflate", "gzip"), ("deflate", None), ("br;q=0, gzip", "gzip")]
 
 
