@@ -3,23 +3,24 @@
 Whoever orders appends to the log; nobody is sent anything. A node reads on from the last number it has carried out, so
 a node that was away finds what it missed, and carries it out before it serves. What is decided here:
 
-| what                                       | by                |
-|--------------------------------------------|-------------------|
+| what                                                              | by              |
+|-------------------------------------------------------------------|-----------------|
 | from where a node reads on, or that it cannot know what it missed | `resumes_after` |
-| which nodes go before which                | `tiers_of`        |
-| whether those before have gone             | `may_go`          |
-| whether others went ahead of a late node   | `went_ahead`      |
-| how late a lossy way makes an order        | `lateness`        |
+| which nodes go before which                                       | `tiers_of`      |
+| whether a node waits for those before it                          | `turn`          |
+| what a late node must order again, for those who went without it  | `overtaken`     |
+| how late a lossy way makes an order                               | `lateness`      |
 
 A node that reads an order says so at once ("taken"), and again when it has carried it out ("done"). An edge that is to
 go after its shield waits for the shield's "done"; for one that has not even taken the order it waits no longer than
 `UNTAKEN_S`: it is down, and catches up before it serves. Should it have served all the same, cut off from the log, its
-children may have filled from its old copies. So who is late orders again for those behind it.
+children may have filled from its old copies. So who goes without waiting says "done" before it goes, and who is late
+looks for that when it has gone itself, and orders again for those behind it before it says "done".
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any
 
 Order = dict[str, Any]
@@ -68,12 +69,17 @@ class Extent:
     last: int
     """The highest number ever given."""
 
+    def holds_after(self, number: int) -> bool:
+        """Whether every order after it is still there."""
+        return self.first - 1 <= number <= self.last
+
 
 @dataclass(slots=True, frozen=True)
 class Logged:
     """One order in the log."""
 
     number: int
+    """0: the log has yet to give it one."""
     order: Order
     tiers: Tiers = ()
     """Those who go in this order; a node that is not named goes after them."""
@@ -105,7 +111,7 @@ class Follower:
     url: str = ""
     """Where its viewers come."""
     parents: tuple[str, ...] = ()
-    """URLs of whom it asks."""
+    """Whom it asks: names of nodes, or URLs."""
     taken: int = 0
     done: int = 0
 
@@ -119,51 +125,72 @@ class Batch:
     """Those after the number it asked from, by rising number; maybe not yet all of them."""
 
 
-def resumes_after(known: Position | None, extent: Extent, *, empty: bool) -> int | None:
+def resumes_after(known: Position | None, told: int | None, extent: Extent, *, empty: bool) -> int | None:
     """The number after which a node reads on; None: what it missed cannot be known, so everything must go.
 
-    `known`: how far it had come, None if it never followed a log. `empty`: it has nothing stored.
+    `known`: how far what it has stored had come, None if that never followed a log. `told`: how far the log says it
+    has come, None if the log does not know it. `empty`: it has nothing stored.
     """
+    told = None if told is None or not extent.holds_after(told) else told
     if empty:
-        return extent.last
+        # It need not go after anything, but looks whether it was late with what it has not told.
+        return extent.last if told is None else told
     if known is None:
         # A log that nobody has used yet has nothing that could have been missed.
         return 0 if extent.last == 0 else None
-    if known.log != extent.log or not extent.first - 1 <= known.number <= extent.last:
+    if known.log != extent.log or not extent.holds_after(known.number):
         return None  # another log, one trimmed past it, or one put back to an earlier state
-    return known.number
+    return known.number if told is None else min(known.number, told)
 
 
 def tiers_of(followers: Iterable[Follower], order: TierOrder) -> Tiers:
     """The nodes in the order in which they go."""
-    known = {one.url: one for one in followers}
     if order is TierOrder.TOGETHER:
         return ()
+    nodes = list(followers)
+    known = {one.url: one for one in nodes} | {one.name: one for one in nodes}
 
-    def depth(one: Follower, passed: frozenset[str] = frozenset()) -> int:
-        above = [known[url] for url in one.parents if url in known and url not in passed]
-        return 1 + max((depth(parent, passed | {one.url}) for parent in above), default=-1)
+    def depth(one: Follower, passed: frozenset[str]) -> int:
+        above = [known[parent] for parent in one.parents if parent in known and known[parent].name not in passed]
+        return 1 + max((depth(parent, passed | {parent.name}) for parent in above), default=-1)
 
     tiers: dict[int, list[str]] = {}
-    for one in known.values():
-        tiers.setdefault(depth(one), []).append(one.name)
+    for one in nodes:
+        tiers.setdefault(depth(one, frozenset({one.name})), []).append(one.name)
     return tuple(tuple(sorted(tiers[at])) for at in sorted(tiers, reverse=order is TierOrder.EDGES_FIRST))
 
 
-def may_go(ahead: Collection[str], followers: Mapping[str, Follower], number: int, waited: float) -> bool:
-    """Whether a node need not wait any longer for those ahead of it; `waited`: seconds since it read the order."""
-    for name in ahead:
-        one = followers.get(name)
-        if one is not None and one.done >= number:
-            continue
-        if waited < (UNTAKEN_S if one is None or one.taken < number else UNDONE_S):
-            return False
-    return True
+class Turn(Enum):
+    """Whether a node may carry out an order now."""
+
+    COME = "come"
+    """All before it have gone."""
+    WAITS = "waits"
+    OUT_OF_TURN = "out-of-turn"
+    """It has waited for long enough, and goes all the same."""
 
 
-def went_ahead(behind: Tiers, followers: Mapping[str, Follower], number: int) -> bool:
-    """Whether somebody who was to go after a node has gone before it."""
-    return any(name in followers and followers[name].done >= number for tier in behind for name in tier)
+def turn(ahead: Collection[str], followers: Mapping[str, Follower], number: int, waited: float) -> Turn:
+    """`ahead`: who goes before the node; `waited`: seconds since it read the order."""
+    late = [name for name in ahead if name not in followers or followers[name].done < number]
+    if not late:
+        return Turn.COME
+    for name in late:
+        taken = name in followers and followers[name].taken >= number
+        if waited < (UNDONE_S if taken else UNTAKEN_S):
+            return Turn.WAITS
+    return Turn.OUT_OF_TURN
+
+
+def overtaken(node: str, gone: Iterable[Logged], followers: Mapping[str, Follower]) -> list[Logged]:
+    """What a node that has carried out `gone` orders again, for those behind it: somebody there went before it."""
+    again = []
+    for one in gone:
+        behind = one.behind(node)
+        names = {name for tier in behind for name in tier}
+        if any(name in followers and followers[name].done >= one.number for name in names):
+            again.append(Logged(0, one.order, behind, only=True, again=one.number))
+    return again
 
 
 def lateness(loss: float, dice: Callable[[], float]) -> float:
@@ -173,14 +200,3 @@ def lateness(loss: float, dice: Callable[[], float]) -> float:
         late += pause
         pause = min(2 * pause, LONGEST_PAUSE_S)
     return late
-
-
-def alike(orders: Sequence[Logged]) -> list[list[Logged]]:
-    """Neighbours that go to the same nodes in the same order, so that they can be carried out at one time."""
-    runs: list[list[Logged]] = []
-    for one in orders:
-        if runs and (runs[-1][-1].tiers, runs[-1][-1].only) == (one.tiers, one.only):
-            runs[-1].append(one)
-        else:
-            runs.append([one])
-    return runs

@@ -5,7 +5,7 @@
     purged(number, name, count)            what an order took away at a node
     about(name, value)                     log: the identity; last: the highest number ever given
 
-Readers look whether the file has changed by `PRAGMA data_version`, which reads one word of shared memory: 4 µs.
+Readers look whether the file has changed by `PRAGMA data_version`, which reads a word of shared memory.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from edge.purges.log import BATCH, KEPT, BadLog, LogLost
-from policy.propagation import Batch, Extent, Follower, Logged, Order, Tiers
+from edge.purges.log import BATCH, IDLE_S, KEPT, BadLog, LogLost, body_of, logged
+from policy.propagation import Batch, Extent, Follower, Logged
 
 T = TypeVar("T")
 
@@ -27,7 +27,6 @@ APPLICATION = 0x63646E70  # "cdnp"
 LOCK_WAIT_S = 5.0
 LOOK_S = 0.02
 """Between two looks for news."""
-IDLE_S = 1.0
 
 _TABLES = """
     CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value NOT NULL);
@@ -75,19 +74,15 @@ class FileLog:
                 "INSERT OR IGNORE INTO about VALUES (?, ?)", [("log", secrets.token_hex(8)), ("last", 0)]
             )
 
-    async def append(
-        self, orders: Sequence[Order], *, tiers: Tiers = (), only: bool = False, again: int = 0
-    ) -> list[int]:
+    async def append(self, orders: Sequence[Logged]) -> list[int]:
         def work() -> list[int]:
             # On the device when this returns: a node that is down may need it after a power cut.
             self._db.execute("PRAGMA synchronous = FULL")
             with _Transaction(self._db):
                 last: int = self._db.execute("SELECT value FROM about WHERE name = 'last'").fetchone()[0]
                 numbers = list(range(last + 1, last + 1 + len(orders)))
-                more = {"tiers": tiers, "only": only, "again": again}
                 self._db.executemany(
-                    "INSERT INTO orders VALUES (?, ?)",
-                    [(n, json.dumps({"order": order} | more)) for n, order in zip(numbers, orders, strict=True)],
+                    "INSERT INTO orders VALUES (?, ?)", zip(numbers, map(body_of, orders), strict=True)
                 )
                 self._db.execute("UPDATE about SET value = ? WHERE name = 'last'", (last + len(orders),))
                 for table in ("orders", "purged"):
@@ -113,8 +108,8 @@ class FileLog:
 
         return await self._done(work)
 
-    async def news(self, after: int) -> None:
-        end = time.monotonic() + IDLE_S
+    async def news(self, after: int, within: float = IDLE_S) -> None:
+        end = time.monotonic() + within
         while (version := self._look()) == self._version and time.monotonic() < end:  # noqa: ASYNC110  # another process
             await asyncio.sleep(LOOK_S)
         self._version = version
@@ -198,10 +193,3 @@ class _Transaction:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._db.in_transaction:
             self._db.execute("COMMIT" if kind is None else "ROLLBACK")
-
-
-def logged(number: int, body: str | bytes) -> Logged:
-    """An order as it stands in a log, `{"order": {...}, "tiers": [[name]], "only": bool, "again": number}`."""
-    values = json.loads(body)
-    tiers = tuple(tuple(tier) for tier in values["tiers"])
-    return Logged(number, values["order"], tiers, values["only"], values["again"])

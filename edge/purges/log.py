@@ -1,5 +1,6 @@
 """The log of orders as nodes and those who order see it: in a file on one machine, or in Redis between several."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +8,16 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from edge.errors import EdgeError
-from policy.propagation import Batch, Follower, Order, Tiers
+from policy.propagation import Batch, Follower, Logged
 
 KEPT = 100_000
-"""Orders that a log keeps, about 20 MB; a node that missed more than these empties itself."""
+"""Orders that a log keeps; a node that missed more than these empties itself."""
 
 BATCH = 1000
 """Orders that are read at one time."""
+
+IDLE_S = 1.0
+"""For so long at most nobody looks whether the log is still there."""
 
 
 @dataclass
@@ -44,16 +48,14 @@ class PurgeLog(Protocol):
     where: str
     """The file, or the server without its password."""
 
-    async def append(
-        self, orders: Sequence[Order], *, tiers: Tiers = (), only: bool = False, again: int = 0
-    ) -> list[int]:
+    async def append(self, orders: Sequence[Logged]) -> list[int]:
         """Their numbers, rising. In a file they are on the device then; a server keeps them as it is set up to."""
 
     async def read(self, after: int, most: int = BATCH) -> Batch:
         """What the log holds, and the orders after a number."""
 
-    async def news(self, after: int) -> None:
-        """Waits until there may be orders after a number; a second at most."""
+    async def news(self, after: int, within: float = IDLE_S) -> None:
+        """Waits until there may be orders after a number, `within` seconds at most."""
 
     async def join(self, one: Follower) -> None:
         """A node follows from now on, and has come so far."""
@@ -88,3 +90,15 @@ def open_log(where: str) -> PurgeLog:
     from edge.purges.file_log import FileLog
 
     return FileLog(Path(where))
+
+
+def body_of(one: Logged) -> str:
+    """How an order stands in a log: `{"order": {...}, "tiers": [[name]], "only": bool, "again": number}`."""
+    return json.dumps({"order": one.order, "tiers": one.tiers, "only": one.only, "again": one.again})
+
+
+def logged(number: int, body: str | bytes) -> Logged:
+    """And back."""
+    values = json.loads(body)
+    tiers = tuple(tuple(tier) for tier in values["tiers"])
+    return Logged(number, values["order"], tiers, values["only"], values["again"])

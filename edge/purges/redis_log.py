@@ -21,14 +21,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from edge.purges.file_log import logged
-from edge.purges.log import BATCH, KEPT, LogLost
-from policy.propagation import Batch, Extent, Follower, Order, Tiers
+from edge.purges.log import BATCH, IDLE_S, KEPT, LogLost, body_of, logged
+from policy.propagation import Batch, Extent, Follower, Logged
 
 T = TypeVar("T")
 
 PREFIX = "{cdnlab:purges}"
-IDLE_MS = 1000
 ANSWER_S = 5.0
 RESULTS_S = 3600
 
@@ -57,11 +55,8 @@ class RedisLog:
             url, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S, retry=Retry(NoBackoff(), 0)
         )
 
-    async def append(
-        self, orders: Sequence[Order], *, tiers: Tiers = (), only: bool = False, again: int = 0
-    ) -> list[int]:
-        more = {"tiers": tiers, "only": only, "again": again}
-        bodies = [json.dumps({"order": order} | more) for order in orders]
+    async def append(self, orders: Sequence[Logged]) -> list[int]:
+        bodies = [body_of(one) for one in orders]
         keys = [f"{PREFIX}:{name}" for name in ("log", "id", "last")]
         numbers: list[int] = []
         for start in range(0, len(bodies), BATCH):
@@ -83,8 +78,9 @@ class RedisLog:
         extent = Extent(identity.decode(), _number(oldest[0][0]) if oldest else last + 1, last)
         return Batch(extent, tuple(logged(_number(id), fields[b"body"]) for id, fields in found))
 
-    async def news(self, after: int) -> None:
-        await self._said(self._redis.xread({f"{PREFIX}:log": f"{after}-0"}, count=1, block=IDLE_MS))
+    async def news(self, after: int, within: float = IDLE_S) -> None:
+        milliseconds = max(1, round(within * 1e3))  # 0 is for ever
+        await self._said(self._redis.xread({f"{PREFIX}:log": f"{after}-0"}, count=1, block=milliseconds))
 
     async def join(self, one: Follower) -> None:
         calls = self._redis.pipeline(transaction=True)

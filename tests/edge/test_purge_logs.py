@@ -10,7 +10,7 @@ import pytest
 from edge.purges.file_log import FileLog
 from edge.purges.log import BadLog, LogLost, PurgeLog
 from edge.purges.redis_log import RedisLog
-from policy.propagation import Follower
+from policy.propagation import Follower, Logged
 from tests.stores.redis_server import RedisServer, needs_redis, running_redis
 
 Opened = Callable[..., PurgeLog]
@@ -19,13 +19,11 @@ Promise = Callable[[Opened], Awaitable[None]]
 
 async def numbers_are_in_order_and_without_a_gap(opened: Opened) -> None:
     log = opened()
-    assert await log.append([{"url": "/a"}, {"url": "/b"}], tiers=(("shield",), ("fra",))) == [1, 2]
-    assert await log.append([{"everything": True}], only=True, again=2) == [3]
+    tiers = (("shield",), ("fra",))
+    assert await log.append([Logged(0, {"url": "/a"}, tiers), Logged(0, {"url": "/b"}, tiers)]) == [1, 2]
+    assert await log.append([Logged(0, {"everything": True}, only=True, again=2)]) == [3]
     batch = await log.read(1)
-    assert [(one.number, one.order, one.tiers, one.only, one.again) for one in batch.orders] == [
-        (2, {"url": "/b"}, (("shield",), ("fra",)), False, 0),
-        (3, {"everything": True}, (), True, 2),
-    ]
+    assert batch.orders == (Logged(2, {"url": "/b"}, tiers), Logged(3, {"everything": True}, only=True, again=2))
     assert (batch.extent.first, batch.extent.last) == (1, 3)
     assert [one.number for one in (await log.read(0, 2)).orders] == [1, 2]
 
@@ -33,7 +31,11 @@ async def numbers_are_in_order_and_without_a_gap(opened: Opened) -> None:
 async def two_who_order_at_the_same_time_make_one_order(opened: Opened) -> None:
     one, other = opened(), opened()
     given = await asyncio.gather(
-        *(log.append([{"url": f"/{name}{n}"}]) for n in range(50) for name, log in (("a", one), ("b", other)))
+        *(
+            log.append([Logged(0, {"url": f"/{name}{n}"})])
+            for n in range(50)
+            for name, log in (("a", one), ("b", other))
+        )
     )
     assert sorted(number for (number,) in given) == list(range(1, 101))
     for log in (one, other):
@@ -45,7 +47,7 @@ async def what_is_trimmed_shows(opened: Opened) -> None:
     log = opened(kept=3)
     assert (await log.read(0)).extent.first == 1
     for n in range(5):
-        await log.append([{"url": f"/{n}"}])
+        await log.append([Logged(0, {"url": f"/{n}"})])
     batch = await log.read(1)
     assert (batch.extent.first, batch.extent.last) == (3, 5)
     assert [one.number for one in batch.orders] == [3, 4, 5]
@@ -59,7 +61,7 @@ async def news_comes_at_once(opened: Opened) -> None:
     waiting = asyncio.create_task(reader.news(0))
     await asyncio.sleep(0.1)
     assert not waiting.done()
-    await orderer.append([{"url": "/a"}])
+    await orderer.append([Logged(0, {"url": "/a"})])
     await asyncio.wait_for(waiting, 0.5)
     assert len((await reader.read(0)).orders) == 1
 
@@ -118,7 +120,7 @@ def test_in_redis(promise: Promise, tmp_path: Path) -> None:
 def test_a_file_outlives_those_who_opened_it(tmp_path: Path) -> None:
     async def run() -> None:
         first = FileLog(tmp_path / "purges.sqlite3")
-        await first.append([{"url": "/a"}])
+        await first.append([Logged(0, {"url": "/a"})])
         before = await first.read(0)
         await first.close()
         second = FileLog(tmp_path / "purges.sqlite3")
@@ -142,13 +144,13 @@ def test_what_is_no_log_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
 @needs_redis
 def test_a_server_that_is_gone_is_said_to_be_and_one_that_forgot_is_another_log(tmp_path: Path) -> None:
     async def lost(log: RedisLog, server: RedisServer) -> None:
-        await log.append([{"url": "/a"}])
+        await log.append([Logged(0, {"url": "/a"})])
         before = (await log.read(0)).extent
         await server.kill()
         with pytest.raises(LogLost, match=f"127.0.0.1:{server.port}"):
             await log.read(0)
         with pytest.raises(LogLost):
-            await log.append([{"url": "/b"}])
+            await log.append([Logged(0, {"url": "/b"})])
         await server.start()
         after = (await log.read(0)).extent
         assert after.log != before.log and after.last == 0

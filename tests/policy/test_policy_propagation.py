@@ -10,39 +10,47 @@ from policy.propagation import (
     Logged,
     Position,
     TierOrder,
-    alike,
+    Turn,
     lateness,
-    may_go,
+    overtaken,
     resumes_after,
     tiers_of,
-    went_ahead,
+    turn,
 )
 
 FULL, TRIMMED, UNUSED = Extent("a", 1, 9), Extent("a", 5, 9), Extent("a", 1, 0)
 
-RESUMES = [  # how far it had come, the log, empty, reads on after
-    (Position("a", 3), FULL, False, 3),
-    (Position("a", 9), FULL, False, 9),
-    (Position("a", 4), TRIMMED, False, 4),  # 5 is the next, and still there
-    (Position("a", 3), TRIMMED, False, None),  # 4 is gone
-    (Position("b", 3), FULL, False, None),  # another log
-    (Position("a", 10), FULL, False, None),  # a server put back to an earlier state: 10 may be another order now
-    (None, FULL, False, None),  # a store from before it followed
-    (None, UNUSED, False, 0),  # nothing was ordered yet that it could have missed
-    (Position("b", 3), FULL, True, 9),  # nothing stored, nothing to take away
-    (None, FULL, True, 9),
+RESUMES = [  # how far it had come, what the log knows of it, the log, empty, reads on after
+    (Position("a", 3), None, FULL, False, 3),
+    (Position("a", 9), None, FULL, False, 9),
+    (Position("a", 4), None, TRIMMED, False, 4),  # 5 is the next, and still there
+    (Position("a", 3), None, TRIMMED, False, None),  # 4 is gone
+    (Position("b", 3), None, FULL, False, None),  # another log
+    (Position("a", 10), None, FULL, False, None),  # a server put back to an earlier state: 10 may be another order now
+    (None, None, FULL, False, None),  # a store from before it followed
+    (None, 3, FULL, False, None),
+    (None, None, UNUSED, False, 0),  # nothing was ordered yet that it could have missed
+    (Position("a", 6), 4, FULL, False, 4),  # it may not have looked yet whether others went before it with 5 and 6
+    (Position("a", 4), 6, FULL, False, 4),  # it went out of turn with 5 and 6, or died before it had
+    (Position("a", 6), 2, TRIMMED, False, 6),
+    (Position("b", 3), None, FULL, True, 9),  # nothing stored, nothing to take away
+    (None, None, FULL, True, 9),
+    (None, 4, FULL, True, 4),  # but maybe it was late, and others have what it had
+    (None, 3, TRIMMED, True, 9),
 ]
 
 
-@pytest.mark.parametrize(("known", "extent", "empty", "then"), RESUMES)
-def test_where_a_node_reads_on(known: Position | None, extent: Extent, empty: bool, then: int | None) -> None:
-    assert resumes_after(known, extent, empty=empty) == then
+@pytest.mark.parametrize(("known", "told", "extent", "empty", "then"), RESUMES)
+def test_where_a_node_reads_on(
+    known: Position | None, told: int | None, extent: Extent, empty: bool, then: int | None
+) -> None:
+    assert resumes_after(known, told, extent, empty=empty) == then
 
 
 NODES = [
     Follower("fra", "http://fra", ("http://shield",)),
     Follower("shield", "http://shield", ("http://origin",)),
-    Follower("nyc", "http://nyc", ("http://region", "http://shield")),
+    Follower("nyc", "http://0.0.0.0:80", ("region", "http://shield")),  # by name, or by URL
     Follower("region", "http://region", ("http://shield",)),
 ]
 
@@ -63,22 +71,22 @@ def test_parents_in_a_circle_have_an_end() -> None:
     assert {name for tier in tiers_of(circle, TierOrder.SHIELDS_FIRST) for name in tier} == {"a", "b"}
 
 
-MAY_GO = [  # the shield (taken, done), seconds since an edge read order 5, whether it goes
-    ((5, 5), 0.0, True),
-    ((7, 6), 0.0, True),  # further on
-    ((5, 4), UNTAKEN_S, False),  # it lives, and will: its purge_delay may be long
-    ((5, 4), UNDONE_S, True),  # taken, and died since
-    ((4, 4), 0.0, False),
-    ((4, 4), UNTAKEN_S, True),  # down: it catches up before it serves
-    (None, 0.0, False),
-    (None, UNTAKEN_S, True),
+TURNS = [  # the shield (taken, done), seconds since an edge read order 5, then
+    ((5, 5), 0.0, Turn.COME),
+    ((7, 6), 0.0, Turn.COME),  # further on
+    ((5, 4), UNTAKEN_S, Turn.WAITS),  # it lives, and will: its purge_delay may be long
+    ((5, 4), UNDONE_S, Turn.OUT_OF_TURN),  # taken, and died since
+    ((4, 4), 0.0, Turn.WAITS),
+    ((4, 4), UNTAKEN_S, Turn.OUT_OF_TURN),  # down: it catches up before it serves
+    (None, 0.0, Turn.WAITS),
+    (None, UNTAKEN_S, Turn.OUT_OF_TURN),
 ]
 
 
-@pytest.mark.parametrize(("shield", "waited", "then"), MAY_GO)
-def test_an_edge_waits_for_its_shield(shield: tuple[int, int] | None, waited: float, then: bool) -> None:
+@pytest.mark.parametrize(("shield", "waited", "then"), TURNS)
+def test_an_edge_waits_for_its_shield(shield: tuple[int, int] | None, waited: float, then: Turn) -> None:
     known = {} if shield is None else {"shield": Follower("shield", taken=shield[0], done=shield[1])}
-    assert may_go(("shield",), known, 5, waited) is then
+    assert turn(("shield",), known, 5, waited) is then
 
 
 PLACES = [  # node, only, whether it is concerned, who goes before it, who after
@@ -97,12 +105,16 @@ def test_a_nodes_place_in_an_order(
     assert (order.concerns(node), order.ahead_of(node), order.behind(node)) == (concerned, before, after)
 
 
-def test_who_is_late_learns_that_others_went_ahead() -> None:
-    behind = (("fra", "nyc"),)
-    known = {"fra": Follower("fra", done=4), "nyc": Follower("nyc", done=4)}
-    assert not went_ahead(behind, known, 5)
+def test_who_is_late_orders_again_for_those_who_went_before_it() -> None:
+    orders = [
+        Logged(4, {"url": "/a"}, (("shield",), ("fra", "nyc"))),
+        Logged(5, {"url": "/b"}, (("shield",), ("fra",))),
+    ]
+    known = {"fra": Follower("fra", done=3), "nyc": Follower("nyc", done=3)}
+    assert overtaken("shield", orders, known) == []
     known["nyc"].done = 5
-    assert went_ahead(behind, known, 5) and not went_ahead((), known, 5)
+    assert overtaken("shield", orders, known) == [Logged(0, {"url": "/a"}, (("fra", "nyc"),), only=True, again=4)]
+    assert overtaken("fra", orders, known) == []  # nobody is behind it
 
 
 LATE = [  # deliveries lost in a row, seconds
@@ -117,11 +129,3 @@ LATE = [  # deliveries lost in a row, seconds
 def test_what_is_lost_is_late(lost: int, then: float) -> None:
     throws = iter([0.0] * lost + [1.0])
     assert lateness(0.5, lambda: next(throws)) == pytest.approx(then)
-
-
-def test_neighbours_that_go_alike_go_at_one_time() -> None:
-    def one(number: int, *tiers: tuple[str, ...], only: bool = False) -> Logged:
-        return Logged(number, {"url": "/"}, tiers, only)
-
-    orders = [one(1), one(2), one(3, ("a",)), one(4, ("a",), only=True), one(5)]
-    assert [[order.number for order in run] for run in alike(orders)] == [[1, 2], [3], [4], [5]]
