@@ -26,6 +26,7 @@ from origin.settings import Origin
 from policy.response_headers import ResponseHeaders
 from policy.service import Behavior, ErrorPage, ProfileName, Service
 from policy.token.settings import CloudFront, Token
+from transcode import discretion
 from transcode.settings import Stream
 from units import Settings
 
@@ -132,8 +133,7 @@ class Loaded:
                 if token.get(secret):
                     token[secret] = "(hidden)"
         for stream in values["stream"]:
-            source = re.sub(r"(?<=//)[^/]*@", "(hidden)@", stream["source"])
-            stream["source"] = re.sub(r"(?<=[?&]passphrase=)[^&]*", "(hidden)", source)
+            stream["source"] = discretion.shown(stream["source"])
         for name in ("secret_access_key", "fastly_token"):
             if values["control"][name] != DUMMY:
                 values["control"][name] = "(hidden)"

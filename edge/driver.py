@@ -182,7 +182,9 @@ class Driver(Filling):
                 self.write(record, request)
 
     def write(self, record: RequestRecord, request: RequestHead) -> None:
-        record.headers = kept_headers(request, self._keying | self.machine.varying, self._secret)
+        record.headers = kept_headers(
+            request, self._keying | self.machine.varying, self.machine.gate.params, self._secret
+        )
         record.duration_ms = round((self.clock() - record.at) * 1000, 3)
         self._log.add(record)
 
