@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from cdnlab import checks
 from cdnlab.complaints import complaints, nearest, shown, spelled
@@ -20,12 +20,13 @@ from cdnlab.errors import BadDocument, BadUsage, Complaint
 from cdnlab.positions import Path as KeyPath
 from cdnlab.positions import Positions
 from edge.databases import IPTOCC
-from edge.settings import Node, Whereabouts
+from edge.settings import Node, Whereabouts, check_server
 from loadtests.settings import Load
 from origin.settings import Origin
 from policy.response_headers import ResponseHeaders
 from policy.service import Behavior, ErrorPage, ProfileName, Service
 from policy.token.settings import CloudFront, Token
+from transcode import discretion
 from transcode.settings import Stream
 from units import Settings
 
@@ -65,8 +66,18 @@ class Document(Settings):
     control: Control = Control()
     """The control API, which the vendors' own clients speak to."""
 
+    purge_log: str | None = None
+    """Where orders to purge stand, for nodes to take them: a file, or for nodes on several machines a Redis or Valkey
+    server such as "redis://10.0.0.5:6379/0" (needs the extra `shared`). Left out: a file beside the first `disk` store
+    of `cdnlab up`, else in its run folder; `cdnlab edge` by itself then follows none."""
+
     load: Load = Load()
     """What `cdnlab load` asks of the edges."""
+
+    @field_validator("purge_log")
+    @classmethod
+    def _server_or_file(cls, where: str | None) -> str | None:
+        return check_server(where) if where is not None and "://" in where else where
 
     def parents(self) -> frozenset[str]:
         """Names of the nodes that other nodes ask: the shields."""
@@ -122,16 +133,18 @@ class Loaded:
                 if token.get(secret):
                     token[secret] = "(hidden)"
         for stream in values["stream"]:
-            source = re.sub(r"(?<=//)[^/]*@", "(hidden)@", stream["source"])
-            stream["source"] = re.sub(r"(?<=[?&]passphrase=)[^&]*", "(hidden)", source)
+            stream["source"] = discretion.shown(stream["source"])
         for name in ("secret_access_key", "fastly_token"):
             if values["control"][name] != DUMMY:
                 values["control"][name] = "(hidden)"
         for node in values["node"]:
+            node["parent_headers"] = dict.fromkeys(node["parent_headers"], "(hidden)")
             if node["admin_token"] is not None:
                 node["admin_token"] = "(hidden)"
             if node["shared"] is not None:
                 node["shared"] = re.sub(r"(?<=//)[^/]*@", "(hidden)@", node["shared"])
+        if values["purge_log"] is not None:
+            values["purge_log"] = re.sub(r"(?<=//)[^/]*@", "(hidden)@", values["purge_log"])
         for path, written in self.from_environment.items():
             inner: Any = values
             for step in path[:-1]:
@@ -188,8 +201,13 @@ def parse(text: str, *, file: str, folder: Path, environ: Mapping[str, str]) -> 
     return Loaded(_anchored(document, folder), file, from_environment)
 
 
-_SECRET = re.compile(r"token\..+\.(key|salt)|.*\.(admin_token|shared)|control\.(fastly_token|secret_access_key)")
-_SECRET_LINE = re.compile(r"\s*(key|salt|admin_token|shared|fastly_token|secret_access_key)\s*=")
+_SECRET = re.compile(
+    r"token\..+\.(key|salt)|.*\.(admin_token|shared|parent_headers.*)|control\.(fastly_token|secret_access_key)"
+    r"|purge_log"
+)
+_SECRET_LINE = re.compile(
+    r"\s*(key|salt|admin_token|shared|purge_log|parent_headers|fastly_token|secret_access_key)\s*="
+)
 
 
 def _without_secret(one: Complaint) -> Complaint:
@@ -307,8 +325,11 @@ def _anchored(document: Document, folder: Path) -> Document:
     nodes = tuple(_anchored_node(node, folder) for node in document.nodes)
     databases = tuple(name if name == IPTOCC else str(folder / name) for name in document.geo.databases)
     geo = document.geo.model_copy(update={"databases": databases})
+    log = document.purge_log
+    if log is not None and "://" not in log:
+        log = str(folder / log)
     return document.model_copy(
-        update={"tokens": tokens, "streams": streams, "nodes": nodes, "origin": origin, "geo": geo}
+        update={"tokens": tokens, "streams": streams, "nodes": nodes, "origin": origin, "geo": geo, "purge_log": log}
     )
 
 

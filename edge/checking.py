@@ -7,29 +7,29 @@ from contextlib import suppress
 from edge.errors import UpstreamFailed
 from edge.settings import HealthCheck
 from edge.upstream import Upstream
-from policy.messages import Headers, RequestHead
+from policy.messages import Headers, Lines, RequestHead
 
 
-async def keep_checking(upstream: Upstream, check: HealthCheck, checked: Callable[[bool], None]) -> None:
+async def keep_checking(upstream: Upstream, check: HealthCheck, fields: Lines, checked: Callable[[bool], None]) -> None:
     """Ask every `check.interval` seconds, from begin to begin, until cancelled.
 
-    `upstream` is the check's own: a check must not wait behind the viewers' requests.
+    `upstream` is the check's own: a check must not wait behind the viewers' requests. `fields`: what the node puts on
+    every request, without which an origin may refuse a check.
     """
     loop = asyncio.get_running_loop()
     due = loop.time()
     try:
         while True:
-            checked(await _is_well(upstream, check))
+            checked(await _is_well(upstream, check, fields))
             due = max(due + check.interval, loop.time())
             await asyncio.sleep(due - loop.time())
     finally:
         await upstream.close()
 
 
-async def _is_well(upstream: Upstream, check: HealthCheck) -> bool:
-    request = RequestHead(
-        check.method, "http", "", check.path or "/", None, Headers([("user-agent", "cdnlab health check")])
-    )
+async def _is_well(upstream: Upstream, check: HealthCheck, fields: Lines) -> bool:
+    headers = Headers([("user-agent", "cdnlab health check")]).without(name for name, _ in fields).plus(*fields)
+    request = RequestHead(check.method, "http", "", check.path or "/", None, headers)
     with suppress(TimeoutError, UpstreamFailed):
         async with asyncio.timeout(check.timeout):
             exchange = await upstream.exchange(request)

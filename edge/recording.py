@@ -9,7 +9,7 @@ from policy.media import classify
 from policy.messages import RequestHead, ResponseHead
 from policy.plan import Fetch, Join, Plan, Refuse, Relay, Serve
 from policy.record import FetchRecord, RequestRecord
-from policy.secrets import FIELDS
+from policy.secrets import FIELDS, URLS
 
 READ_BY_POLICY = frozenset(
     {
@@ -39,10 +39,10 @@ def blinded(value: str) -> str:
 
 
 def kept_headers(
-    request: RequestHead, names: frozenset[str], secrets: frozenset[str] = FIELDS
+    request: RequestHead, names: frozenset[str], params: frozenset[str], secrets: frozenset[str] = FIELDS
 ) -> list[tuple[str, str]]:
     """The request's fields of those names, secrets blinded."""
-    return [(name, _written(name, value, secrets)) for name, value in request.headers if name in names]
+    return [(name, _written(name, value, params, secrets)) for name, value in request.headers if name in names]
 
 
 def written_target(request: RequestHead, params: frozenset[str]) -> str:
@@ -67,19 +67,22 @@ def written_values(values: dict[str, Any], params: frozenset[str]) -> dict[str, 
     key = [path + mark + (_written_query(query, params) if mark else "")]
     for part in parts:
         name, colon, value = part.partition(": ")
-        key.append(name + colon + (_written(name, value, FIELDS) if value else ""))
+        key.append(name + colon + (_written(name, value, params) if value else ""))
     return values | {
         "key": "\n".join(key),
-        "headers": [(name, _written(name, value, FIELDS)) for name, value in values["headers"]],
-        "selecting": [(name, value and _written(name, value, FIELDS)) for name, value in values["selecting"]],
+        "headers": [(name, _written(name, value, params)) for name, value in values["headers"]],
+        "selecting": [(name, value and _written(name, value, params)) for name, value in values["selecting"]],
     }
 
 
-def _written(name: str, value: str, secrets: frozenset[str]) -> str:
+def _written(name: str, value: str, params: frozenset[str], secrets: frozenset[str] = FIELDS) -> str:
     if name == "cookie":
         # Each value by itself: a key may be made of some cookies and not of others.
         pairs = (pair.strip().partition("=") for pair in value.split(";"))
         return "; ".join(f"{cookie}={blinded(secret)}" for cookie, _, secret in pairs)
+    if name in URLS and "?" in value:
+        before, mark, query = value.partition("?")
+        return before + mark + _written_query(query, params)
     return blinded(value) if name in secrets else value
 
 
@@ -112,6 +115,7 @@ def request_record(
         country=request.country,
         region=request.place.region,
         asn=request.place.asn,
+        version=request.version,
         from_node="" if viewers else last_node(request),
         fetch=plan.id if isinstance(plan, Fetch) else plan.fetch_id if isinstance(plan, Join | Serve) else 0,
         session=session,
@@ -145,6 +149,6 @@ def fetch_record(
         landed_seq=seq,
         landed_at=at,
         status=head.status if head else 0,
-        headers=[(name, _written(name, value, FIELDS)) for name, value in head.headers] if head else [],
+        headers=[(name, _written(name, value, params)) for name, value in head.headers] if head else [],
         failure=failure,
     )

@@ -17,6 +17,7 @@ from policy.eviction import Eviction
 from policy.failover import MAY_NAME
 from policy.geo import Kind, kind_of
 from policy.limits import RequestLimits
+from policy.parent_headers import ParentHeaders
 from policy.profile import Waits
 from policy.rates import RateLimit
 from units import BitsPerSecond, Bytes, ListenAddress, Seconds, Settings, Share, is_loopback
@@ -81,6 +82,14 @@ FILE_BLOCK_BYTES = 4096
 
 
 _DATABASE = re.compile(r"(/[0-9]{0,5})?")
+
+
+def check_server(url: str) -> str:
+    """The URL of a Redis or Valkey server; ValueError for another."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis", "rediss") or not parts.hostname or not _DATABASE.fullmatch(parts.path):
+        raise ValueError('wanted a server such as "redis://127.0.0.1:6379/0"')
+    return url
 
 
 class Timeouts(Settings):
@@ -322,12 +331,21 @@ class Node(Settings):
     connections: int = Field(default=2048, ge=1)
     """Connections to the parent at most; fills beyond wait their turn, for as long as a connection may take."""
 
+    parent_headers: ParentHeaders = Field(default={})
+    """What is put on every request to the parents, in the place of what viewers sent under these names, such as a
+    secret by which an origin knows its CDN: `{ "X-Origin-Verify" = "${ORIGIN_SECRET}" }` (CloudFront: origin custom
+    headers)."""
+
     parent_http: Literal["1.1", "2", "auto"] = "1.1"
     """How it speaks to its parent: "2" is HTTP/2 (over TLS by ALPN), "auto" lets TLS negotiate."""
 
     purge_delay: Seconds = Field(default=0.0, le=60.0)
     """How long after it was told the node carries a purge out: a real CDN's takes time to reach every node, Fastly's
     some 150 ms, CloudFront's seconds to minutes. The order is answered once it is carried out."""
+
+    purge_loss: Share = Field(default=0.0, le=0.9)
+    """Orders to purge that are lost on their way to the node. Each is sent again after 50 ms, then 100 ms, up to 2 s,
+    so that losses show as lateness; those behind it wait. The chances are fixed by the node's name."""
 
     trusted: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks that are believed when they name the address of the viewer for whom they ask: load tests, proxies in
@@ -348,12 +366,7 @@ class Node(Settings):
     @field_validator("shared")
     @classmethod
     def _server(cls, url: str | None) -> str | None:
-        if url is None or url.startswith("${"):
-            return url
-        parts = urlsplit(url)
-        if parts.scheme not in ("redis", "rediss") or not parts.hostname or not _DATABASE.fullmatch(parts.path):
-            raise ValueError('wanted a server such as "redis://127.0.0.1:6379/0"')
-        return url
+        return url if url is None or url.startswith("${") else check_server(url)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -369,6 +382,6 @@ class Node(Settings):
         """What of it the machine must know: values of `policy.service.Service`."""
         rules = {
             "name": self.name, "room": self.memory, "largest": self.largest, "eviction": self.eviction,
-            "rate_limit": self.rate_limit,
+            "rate_limit": self.rate_limit, "parent_headers": self.parent_headers,
         }  # fmt: skip
         return rules if self.disk is None else rules | {"room": self.disk.size, "block": FILE_BLOCK_BYTES}

@@ -22,6 +22,7 @@ from policy.limits import UNLIMITED, request_over, with_short_cookies
 from policy.matching import Matcher
 from policy.messages import RequestHead
 from policy.paging import Instead, Pages, request_for
+from policy.parent_headers import lines_of
 from policy.parts import may_be_completed
 from policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile, RequestFields
@@ -81,6 +82,7 @@ class Deciding:
         self.service = service
         self.profile = profile
         self.codings = frozenset(codings)
+        self._parent_headers = lines_of(service.parent_headers)
         self.gate: Gate = (
             gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
         )
@@ -476,7 +478,7 @@ class Deciding:
         named = self.profile.request_fields is RequestFields.CLOUDFRONT
         return forwarded(
             request, self.service.name, conditions=conditions, ranges=ranges, behavior=behavior, profile=self.profile,
-            request_id=self._answering.fresh_id() if named else "",
+            request_id=self._answering.fresh_id() if named else "", added=self._parent_headers,
         )  # fmt: skip
 
     def _open(self, fetch: Fetch, request: RequestHead, behavior: Behavior) -> Fetch:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from policy.fields.cache_control import delta_seconds
 from policy.key import keyed_coding, keyed_cookies, keyed_query
-from policy.messages import Headers, RequestHead, end_to_end
+from policy.messages import Headers, Lines, RequestHead, end_to_end
 from policy.profile import RFC9111, Profile, RequestFields
 from policy.service import Behavior
 
@@ -59,11 +59,13 @@ def forwarded(
     behavior: Behavior | None = None,
     profile: Profile = RFC9111,
     request_id: str = "",
+    added: Lines | None = None,
 ) -> RequestHead:
     """The request as it goes to the parent: the fields that the profile lets through, our Via, the client's address,
     one hop less.
 
     Without `conditions` and `ranges` it asks for the complete representation, unconditionally. `request_id`: fresh.
+    `added`: fields of the node's settings, in the place of the viewer's.
     """
     headers = end_to_end(request.headers).without(OURS)
     if behavior is not None and profile.viewer_fields:
@@ -82,6 +84,8 @@ def forwarded(
     hops = hops_left(request)
     if hops is not None and request.method == "OPTIONS":
         headers = headers.without(("max-forwards",)).plus(("max-forwards", str(max(0, hops - 1))))
+    if added:
+        headers = headers.without(name for name, _ in added).plus(*added)
     via, forwarded_for = request.headers.joined("via"), request.headers.joined("x-forwarded-for")
     headers.lines.append(("via", f"{via}, 1.1 {name}" if via else f"1.1 {name}"))
     if request.client_ip:

@@ -161,13 +161,10 @@ class EdgeMachine(Keeping):
             self._decide_again(flight, landing, now)
             return landing
         # It may no longer be shared now: then the one who asked has it, the others ask for themselves.
-        purged = self._purged_meanwhile(flight, entry)  # by the surrogate keys that it had
         landing.dropped += self._freshen(flight, entry, response, now)
         landing.changed += [entry] if entry.indexed else []
         self.room.touch(entry)
         if entry.indexed:
-            if purged is not None or self._purged_meanwhile(flight, entry) is not None:
-                entry.life = entry.life.made_stale(now)  # the question was asked before the purge
             self._note_sharing(entry, now)
         for waiter in flight.waiters:
             if waiter.plan is fetch:
@@ -198,7 +195,11 @@ class EdgeMachine(Keeping):
         return landing
 
     def _freshen(self, flight: Flight, entry: Entry, update: ResponseHead, now: float) -> list[int]:
-        """Take over what an update says of a stored response; its id, if it may no longer be kept."""
+        """Take over what an update says of a stored response; its id, if it may no longer be kept.
+
+        Where a purge came after the question was asked, it is stale all the same.
+        """
+        purged = self._purged_meanwhile(flight, entry)  # by the surrogate keys that it had
         merged = freshened(entry.headers, update.headers)
         if entry.coding:
             merged = compressed(ResponseHead(entry.status, merged), entry.coding).headers
@@ -207,6 +208,8 @@ class EdgeMachine(Keeping):
         entry.life = lifetime_of(head, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now)
         self._read_stored(entry, head, flight)
         if self._why_not(flight, head, now, part=entry.part is not None, entry=entry) is None:
+            if purged is not None or self._purged_meanwhile(flight, entry) is not None:
+                entry.life = entry.life.made_stale(now)
             return []
         return [self._take_out(entry, Cause.UNCACHEABLE)]
 

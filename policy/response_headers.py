@@ -9,11 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from units import Seconds, Settings
-
-FieldName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
-FieldValue = Annotated[str, StringConstraints(pattern=r"^([!-~]([ -~]*[!-~])?)?$")]
-"""Printable ASCII, no space at its ends; "" too."""
+from units import FieldName, FieldValue, Seconds, Settings
 
 Method = Literal["GET", "DELETE", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 SecurityField = Literal[

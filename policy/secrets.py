@@ -23,6 +23,9 @@ PARAMS = frozenset(
 )  # fmt: skip
 """Query parameters that are, by what the usual schemes call them; a service's own come on top."""
 
+URLS = frozenset({"referer", "location", "content-location"})
+"""Fields that name a URL: its query may carry such parameters, as after a sign-in elsewhere."""
+
 HIDDEN = "(hidden)"
 
 
@@ -48,6 +51,9 @@ class Veil:
         """The value of a field, or of a part of a cache key that is named like one."""
         if name == "query":
             return self.query(value)
+        if name in URLS:
+            before, mark, query = value.partition("?")
+            return before + mark + self.query(query)
         return HIDDEN if value and name in self._fields else value
 
     def key(self, key: str) -> str:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from policy.eviction import Eviction
 from policy.geo import Kind, kind_of
+from policy.parent_headers import ParentHeaders
 from policy.rates import RateLimit
 from policy.response_headers import ResponseHeaders
 from policy.token.settings import Token
@@ -249,6 +250,9 @@ class Service(Settings):
 
     error_pages: tuple[ErrorPage, ...] = ()
     """Pages in place of errors; the first for a status counts."""
+
+    parent_headers: ParentHeaders = Field(default={})
+    """What is put on every request to the parent, in the place of what viewers sent under these names."""
 
     gate: bool = True
     """Check tokens and countries here. False on a shield: its viewers are edges that have checked already."""

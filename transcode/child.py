@@ -55,11 +55,12 @@ async def run(
     stop: asyncio.Event | None = None,
     patience: Patience | None = None,
     attempt: int = 1,
+    hide: Callable[[str], str] = str,
 ) -> Exit:
     """Runs one ffmpeg until it ends, or until `stop` is set and it is drained.
 
-    `tell` hears `Started` and every line it writes, `on_report` every report of `-progress pipe:1`. A
-    cancelled call, or a callback that raises, leaves no process behind.
+    `tell` hears `Started` and every line it writes, each through `hide`; `on_report` every report of
+    `-progress pipe:1`. A cancelled call, or a callback that raises, leaves no process behind.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -73,9 +74,9 @@ async def run(
     errors: deque[str] = deque(maxlen=50)
     gone = asyncio.create_task(process.wait())
     stopping = asyncio.create_task((stop or asyncio.Event()).wait())
-    reading = asyncio.gather(_read_reports(process, on_report), _read_log(process, tell, errors))
+    reading = asyncio.gather(_read_reports(process, on_report), _read_log(process, tell, errors, hide))
     try:
-        tell(Started(process.pid, tuple(command), attempt))
+        tell(Started(process.pid, tuple(map(hide, command)), attempt))
         # `reading` ends early only by an error of a callback, which must not leave us deaf to a full pipe.
         waited_for: set[asyncio.Future[Any]] = {stopping, gone, reading}
         await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
@@ -99,8 +100,11 @@ async def _read_reports(process: Process, on_report: Callable[[Report], None]) -
             on_report(report)
 
 
-async def _read_log(process: Process, tell: Callable[[Event], None], errors: deque[str]) -> None:
-    async for said in _log_lines(process):
+async def _read_log(
+    process: Process, tell: Callable[[Event], None], errors: deque[str], hide: Callable[[str], str]
+) -> None:
+    async for line in _log_lines(process):
+        said = Said(line.level, hide(line.text))
         if said.level in ("error", "fatal", "panic"):
             errors.append(said.text)
         tell(said)

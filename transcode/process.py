@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from transcode.child import Patience, run
 from transcode.command import live_command
+from transcode.discretion import hiding
 from transcode.events import Died, Drained, Ended, Event, Note, Progress
 from transcode.plan import Plan, prepare
 from transcode.progress import Pace, Report
@@ -93,6 +94,7 @@ async def run_live(
             stop=shutdown,
             patience=patience,
             attempt=attempt,
+            hide=hiding(plan.source.location),
         )
         if gone.drained_by:
             on_event(Drained(gone.drained_by))

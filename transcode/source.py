@@ -4,7 +4,6 @@ A source is probed with PyAV before ffmpeg starts, so that a missing file or one
 sentence and the ladder knows the picture's size.
 """
 
-import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from transcode.discretion import shown
 from transcode.errors import SourceError
 from transcode.ffmpeg import Ffmpeg
 
@@ -70,7 +70,7 @@ def probe(source: str) -> Source:
 
 
 def _read(location: str, kind: Literal["file", "url"]) -> Source:
-    where = f"source {_without_password(location)}"
+    where = f"source {shown(location)}"
     try:
         import av
     except ImportError as error:
@@ -110,11 +110,6 @@ def _read(location: str, kind: Literal["file", "url"]) -> Source:
     except (OSError, ValueError, av.FFmpegError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise SourceError(where, f"something that cannot be read as media ({why})", _WANTED) from error
-
-
-def _without_password(url: str) -> str:
-    """For messages: `rtsp://user:secret@camera/` is said as `rtsp://user:***@camera/`."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", url)
 
 
 def _as_shown(width: int, height: int, pixel_shape: Fraction | None, rotation: int) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from transcode.child import Exit, run
 from transcode.command import encoding_arguments, filter_graph, label
+from transcode.discretion import hiding
 from transcode.errors import OutputError, SourceError
 from transcode.events import Event, Note, Progress
 from transcode.ladder import RUNG_NAMES, audio_of
@@ -58,7 +59,9 @@ async def transcode(
         on_event(Note(note))
     with _partial(out) as partial:
         watch = _Watch(length, on_event, clock)
-        gone = await run(vod_command(plan, partial), tell=on_event, on_report=watch.on_report)
+        gone = await run(
+            vod_command(plan, partial), tell=on_event, on_report=watch.on_report, hide=hiding(plan.source.location)
+        )
         if complaint := _complaint(plan, partial, out, gone, watch.media_time):
             raise complaint
         if length is not None and watch.media_time < 0.95 * length:

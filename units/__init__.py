@@ -4,11 +4,24 @@ A leaf that every package may import and that imports none of ours.
 """
 
 from units.model import Settings
-from units.quantities import BitsPerSecond, Bytes, Glob, ListenAddress, Seconds, Share, is_loopback, split_address
+from units.quantities import (
+    BitsPerSecond,
+    Bytes,
+    FieldName,
+    FieldValue,
+    Glob,
+    ListenAddress,
+    Seconds,
+    Share,
+    is_loopback,
+    split_address,
+)
 
 __all__ = [
     "BitsPerSecond",
     "Bytes",
+    "FieldName",
+    "FieldValue",
     "Glob",
     "ListenAddress",
     "Seconds",

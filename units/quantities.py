@@ -7,7 +7,7 @@ import re
 from ipaddress import ip_address
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
 
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z/]*)\s*")
 
@@ -153,4 +153,8 @@ Share = Annotated[
     WithJsonSchema({"type": ["string", "number"], "title": "share", "examples": ["0.1%", "40%"]}),
 ]
 ListenAddress = Annotated[str, BeforeValidator(_check_address), Field(examples=["127.0.0.1:8080"])]
+FieldName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+"""Of an HTTP field: a token (RFC 9110 §5.1)."""
+FieldValue = Annotated[str, StringConstraints(pattern=r"^([!-~]([ -~]*[!-~])?)?$")]
+"""Printable ASCII, no space at its ends; "" too."""
 Glob = Annotated[str, BeforeValidator(_check_glob), Field(examples=["*.m3u8", "/live/*"])]

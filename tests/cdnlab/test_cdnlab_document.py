@@ -147,9 +147,14 @@ def test_environment_fills_in_and_stays_out_of_what_is_written_down() -> None:
 
 
 def test_a_key_in_the_file_is_hidden_too() -> None:
-    public = load(f'[token.v]\nkey="{KEY}"\n[[node]]\nname="a"\nshared="redis://:pw@h:1/2"').public()
+    public = load(
+        f'[token.v]\nkey="{KEY}"\n[[node]]\nname="a"\nshared="redis://:pw@h:1/2"\n'
+        f'parent_headers={{"X-Origin-Verify"="{KEY}"}}'
+    ).public()
+    assert KEY not in str(public)
     assert public["token"]["v"]["key"] == "(hidden)"
     assert public["node"][0]["shared"] == "redis://(hidden)@h:1/2"
+    assert public["node"][0]["parent_headers"] == {"X-Origin-Verify": "(hidden)"}
     assert public["load"]["viewers"] == 50  # every default filled in
 
 

@@ -23,7 +23,9 @@ from tests.kit.node import Running, running_node
 from tests.kit.origin import running_origin
 
 ADMIN = "the-admins-own-0123456789"
-COOKIE, BEARER, API_KEY, SET, SIGNED = (f"{word}-5ec4e7-of-somebody" for word in ("ck", "br", "ak", "sc", "sg"))
+COOKIE, BEARER, API_KEY, SET, SIGNED, VERIFY = (
+    f"{word}-5ec4e7-of-somebody" for word in ("ck", "br", "ak", "sc", "sg", "ov")
+)
 KEYED = Behavior(
     path="/keyed/*", ttl=Ttl(default="60s"), key=Key(cookies="all", headers=("authorization", "x-api-key"), query="all")
 )
@@ -64,7 +66,7 @@ def test_no_secret_in_anything_a_node_writes_or_tells(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     records = tmp_path / "fra.jsonl"
-    secrets = {ADMIN.encode()} | {word.encode() for word in (COOKIE, BEARER, API_KEY, SET, SIGNED)}
+    secrets = {ADMIN.encode()} | {word.encode() for word in (COOKIE, BEARER, API_KEY, SET, SIGNED, VERIFY)}
     secrets |= {token.key.encode() for token in TOKENS.values() if getattr(token, "key", None)}
     told: list[bytes] = []
 
@@ -78,9 +80,19 @@ def test_no_secret_in_anything_a_node_writes_or_tells(
     async def run() -> None:
         async with (
             running_origin() as origin,
-            running_node(origin.url, *RULES, records=records, service={"tokens": TOKENS}, admin_token=ADMIN) as node,
+            running_node(
+                origin.url,
+                *RULES,
+                records=records,
+                service={"tokens": TOKENS},
+                admin_token=ADMIN,
+                parent_headers={"X-Origin-Verify": VERIFY},
+            ) as node,
         ):
-            said = {"set_cookie": f"s={SET}", "vary": "cookie, authorization", "cache_control": "public, max-age=60"}
+            said = {
+                "set_cookie": f"s={SET}", "vary": "cookie, authorization, referer",
+                "cache_control": "public, max-age=60", "location": f"/b?a=1&token={SIGNED}",
+            }  # fmt: skip
             for path in ("/keyed/a", "/open/a.bin", "/vary"):
                 origin.says(path, b"body", **said)
             passed = 0
@@ -94,7 +106,10 @@ def test_no_secret_in_anything_a_node_writes_or_tells(
                 told.append(reply.body)
                 told.append(await explained(node, path, text, fields))
             assert passed > 10, "else nothing was let in, and nothing is shown by it"
-            mine = {"authorization": f"Bearer {BEARER}", "cookie": f"a={COOKIE}", "x-api-key": API_KEY}
+            mine = {
+                "authorization": f"Bearer {BEARER}", "cookie": f"a={COOKIE}", "x-api-key": API_KEY,
+                "referer": f"https://elsewhere/?id_token={SIGNED}&a=1",
+            }  # fmt: skip
             query_of_mine = f"a=1&X-Amz-Signature={SIGNED}"
             for _ in range(2):
                 await ask(node.url, f"/keyed/a?{query_of_mine}", **mine)
@@ -103,7 +118,8 @@ def test_no_secret_in_anything_a_node_writes_or_tells(
             told.append(await explained(node, "/vary", "", mine))
             keys = json.loads(told[-2])
             assert keys["next"] == "hit" and ["cookie", HIDDEN] in keys["key_parts"] and "a=1" in keys["key"]
-            assert json.loads(told[-1])["stored"][0]["vary"]["cookie"] == HIDDEN
+            vary = json.loads(told[-1])["stored"][0]["vary"]
+            assert vary["cookie"] == HIDDEN and vary["referer"] == f"https://elsewhere/?id_token={HIDDEN}&a=1"
             told.append((await ask(node.admin, "/explain?url=/a")).body)  # 401
             told.append((await ask(node.admin, "/healthz")).body)
             origin.does("/gone", _hangs_up)
@@ -162,11 +178,11 @@ def test_the_settings_as_run_show_none(tmp_path: Path) -> None:
     key = base64.b64encode(SIGNED.encode()).decode()
     text = (
         f'[token.viewer]\nscheme = "fastly"\nkey = "{key}"\n[[node]]\nname = "fra"\nadmin_token = "{SIGNED}"\n'
-        f'shared = "redis://u:{SIGNED}@127.0.0.1:1"\n[control]\nsecret_access_key = "{SIGNED}"\n'
+        f'shared = "redis://u:{SIGNED}@127.0.0.1:1"\nparent_headers = {{ "X-A" = "{SIGNED}" }}\n[control]\nsecret_access_key = "{SIGNED}"\n'
         f'fastly_token = "{SIGNED}"\n[[stream]]\nname = "a"\nsource = "srt://u:{SIGNED}@h?passphrase={SIGNED}"\n'
     )
     public = json.dumps(parse(text, file="cdn.toml", folder=tmp_path, environ={}).public())
-    assert key not in public and SIGNED not in public and public.count(HIDDEN) == 7
+    assert key not in public and SIGNED not in public and (public.count(HIDDEN), public.count("***")) == (6, 2)
 
 
 KEYS = [  # a key, as people are shown it

@@ -203,9 +203,11 @@ def test_health_checks_of_a_node_and_stale_at_once_while_its_origin_is_sick() ->
             origin.says("/a", b"kept", cache_control="max-age=0, stale-if-error=3600")
             origin.says("/up", b"")
             health = {"check": {"path": "/up", "interval": "100ms", "timeout": "1s"}}
-            async with running_node(origin.url, profile=FASTLY, health=health) as node:
+            secret = {"X-Origin-Verify": "s3cret"}  # without which an origin may refuse a check, too
+            async with running_node(origin.url, profile=FASTLY, health=health, parent_headers=secret) as node:
                 assert (await node.get("/a")).body == b"kept"
                 assert origin.asked[0].headers.first("user-agent") == "cdnlab health check"
+                assert [asked.headers.all("x-origin-verify") for asked in origin.asked[:2]] == [["s3cret"]] * 2
                 assert (await node.health())["sick_parents"] == []
                 origin.says("/up", b"", 500)
                 await told_sick(node, [origin.url])

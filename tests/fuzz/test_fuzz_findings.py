@@ -33,6 +33,16 @@ def test_who_comes_after_a_purge_is_not_given_what_was_asked_for_before_it() -> 
     assert isinstance(after, Fetch) or not isinstance(landing.answers[after.ticket], Serve)  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_was_asked_before_a_soft_purge_does_not_freshen_what_it_made_stale(method: str) -> None:
+    edge = machine()
+    edge.on_response(fetch(edge), says(etag='"1"', cache_control="max-age=0", surrogate_key="all"), START)
+    asking = fetch(edge, 1, method=method)
+    edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEY, "all", soft=True), START + 1)
+    edge.on_response(asking, says(304 if method == "GET" else 200, cache_control="max-age=60"), START + 1)
+    assert not isinstance(edge.on_request(get(), START + 2), Serve)
+
+
 def test_a_fill_under_way_when_a_post_succeeds_does_not_bring_back_the_old_content() -> None:
     edge = machine()
     fill = fetch(edge)

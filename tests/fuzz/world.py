@@ -293,14 +293,17 @@ class World:
         keys = frozenset(lines["surrogate-key"].split()) if "surrogate-key" in lines else body.surrogate_keys
         both = replace(body, surrogate_keys=body.surrogate_keys | keys)  # an order may name it by what the 304 brings
         purged = any(step > owed.opened and _names(order, both) for step, order, _ in self.orders)
-        gone = bool({"no-store", "private"} & view.control.keys())  # no cache keeps it: it need not be made stale
+        # What may not be kept any longer need not be made stale for the one who asked.
+        gone = bool({"no-store", "private"} & view.control.keys()) or view.vary == "*"
+        gone = gone or "authorization" in fetch.request.headers
         news = [
             updated(
                 old, control=view.control, vary=view.vary, date=view.date, expires=view.expires,
                 modified=view.modified, age=view.age, sent_at=view.sent_at, landed_at=view.landed_at,
-                stale_from=self.now if purged and not gone else inf,
+                stale_from=stale_from,
             )
             for old in body.views
+            for stale_from in ([self.now] if purged else []) + ([inf] if gone or not purged else [])
         ]  # fmt: skip
         body.views = news if status == 304 else body.views + news
         body.suits.append(dict(fetch.request.headers.lines))

@@ -93,11 +93,16 @@ def test_a_distribution_takes_effect_in_the_running_nodes_and_gives_way_again(
         "CachePolicyId": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",  # CachingDisabled
     }
     custom = {"HTTPPort": port, "HTTPSPort": 443, "OriginProtocolPolicy": "http-only"}
+    verify = {"HeaderName": "X-Origin-Verify", "HeaderValue": "s3cret-of-the-origin"}
+    lab = {
+        "Id": "lab", "DomainName": "127.0.0.1", "CustomOriginConfig": custom,
+        "CustomHeaders": {"Quantity": 1, "Items": [verify]},
+    }  # fmt: skip
     config = {
         "CallerReference": "1",
         "Comment": "",
         "Enabled": True,
-        "Origins": {"Quantity": 1, "Items": [{"Id": "lab", "DomainName": "127.0.0.1", "CustomOriginConfig": custom}]},
+        "Origins": {"Quantity": 1, "Items": [lab]},
         "DefaultCacheBehavior": behavior,
     }
     made = boto.create_distribution(DistributionConfig=config)
@@ -133,6 +138,9 @@ def test_a_distribution_takes_effect_in_the_running_nodes_and_gives_way_again(
     boto.delete_distribution(Id=id, IfMatch=etag)
     with pytest.raises(boto.exceptions.NoSuchDistribution):
         boto.get_distribution(Id=id)
+    left = [file for file in up.run.rglob("*") if file.is_file()]
+    assert any("services" in file.parts for file in left)
+    assert [file for file in left if b"s3cret-of-the-origin" in file.read_bytes()] == []
     # As the settings file has it.
     assert "cloudfront" not in ask(url).headers["x-cache"]
     assert up.stop() == 130

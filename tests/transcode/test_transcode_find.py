@@ -1,5 +1,6 @@
 """What this machine has: the ffmpeg, NVENC or why not, sources or why not."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from transcode import encoders, ffmpeg, source
+from transcode import child, encoders, ffmpeg, source
+from transcode.child import Exit
+from transcode.discretion import hiding, shown
 from transcode.errors import EncoderRefused, FfmpegMissing, SourceError
 from transcode.ffmpeg import Ffmpeg
 from transcode.plan import prepare, usable_cores
@@ -198,6 +201,38 @@ def test_a_password_is_not_repeated() -> None:
     with pytest.raises(SourceError) as refused:
         source.probe("http://me:hunter2@127.0.0.1:9/live.mp4")
     assert "source http://me:***@127.0.0.1:9/live.mp4: found" in str(refused.value)
+
+
+def test_ffmpegs_own_words_repeat_no_password(ffmpeg: Ffmpeg) -> None:
+    url = "http://me:hunter2@127.0.0.1:9/live.mp4?a=1&Token=abcd-5ec4e7"
+    command = [ffmpeg.path, "-hide_banner", "-loglevel", "level+warning", "-i", url, "-f", "null", "-"]
+    told: list[str] = []
+
+    async def run() -> Exit:
+        return await child.run(
+            command, tell=lambda event: told.append(str(event)), on_report=lambda _: None, hide=hiding(url)
+        )
+
+    gone = asyncio.run(run())
+    said = "\n".join([*told, *gone.errors])
+    assert gone.status != 0 and len(told) > 1 and "hunter2" not in said and "5ec4e7" not in said
+    assert "http://me:***@127.0.0.1:9/live.mp4?a=1&Token=***" in said
+
+
+SHOWN = [  # a source, as people are shown it
+    ("testcard", "testcard"),
+    ("/films/a?token=b@c:d.mp4", "/films/a?token=***"),
+    ("srt://h:9000?passphrase=secret&latency=200", "srt://h:9000?passphrase=***&latency=200"),
+    ("rtsp://user@camera/", "rtsp://user@camera/"),
+    ("rtsp://:@camera/", "rtsp://:***@camera/"),
+    ("http://h/a?keyframe=1&monkey=2", "http://h/a?keyframe=1&monkey=2"),
+]
+
+
+@pytest.mark.parametrize(("url", "said"), SHOWN)
+def test_a_source_as_it_is_shown(url: str, said: str) -> None:
+    assert shown(url) == said
+    assert hiding(url)(f"a: {url}") == f"a: {said}"
 
 
 def test_a_cover_picture_is_no_video(clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path) -> None:

@@ -112,6 +112,31 @@ def test_a_viewer_protocol_policy_where_viewers_can_come_over_https(protocol: st
     assert behavior.viewer_protocol == protocol
 
 
+def added(*rows: tuple[str, str]) -> dict[str, Any]:
+    """Origins: one, with these custom headers."""
+    fields = [{"HeaderName": name, "HeaderValue": value} for name, value in rows]
+    return items(origin("lab", "9000", CustomHeaders=items(*fields)))
+
+
+LEGACY = {"PathPattern": "/a", "TargetOriginId": "lab", "ForwardedValues": {"Cookies": {"Forward": "none"}}}
+NAMES = items(*(f"n{number}" for number in range(11)))
+
+
+def forwarding(**values: Any) -> dict[str, Any]:
+    return {**LEGACY, "ForwardedValues": values}
+
+
+def test_custom_headers_of_an_origin_and_of_both_in_a_group() -> None:
+    given = config()
+    given["Origins"] = added(("X-Origin-Verify", "s3cret"), ("x-lab", ""))
+    assert translate(given).origins[0].headers == {"X-Origin-Verify": "s3cret", "x-lab": ""}
+    given["Origins"] = items(*given["Origins"]["Items"], origin("other", "9100"))
+    given["OriginGroups"] = items({"Id": "both", "Members": items({"OriginId": "lab"}, {"OriginId": "other"})})
+    given["DefaultCacheBehavior"]["TargetOriginId"] = "both"
+    with pytest.raises(NotHonoured, match="CustomHeaders"):
+        translate(given)
+
+
 REFUSED = [  # where, value, code, the name that is told
     ("DefaultRootObject", "index.html", "InvalidArgument", "DefaultRootObject"),
     ("WebACLId", "arn:x", "InvalidArgument", "WebACLId"),
@@ -119,7 +144,19 @@ REFUSED = [  # where, value, code, the name that is told
     ("ViewerCertificate", {"ACMCertificateArn": "arn:x"}, "InvalidArgument", "ViewerCertificate.ACMCertificateArn"),
     ("CacheTagConfig", {"HeaderName": "x-tags"}, "InvalidArgument", "CacheTagConfig"),
     ("Origins", items(origin("lab", "9000", OriginPath="/p")), "InvalidArgument", "OriginPath"),
-    ("Origins", items(origin("lab", "9000", CustomHeaders=items({"HeaderName": "a"}))), "InvalidArgument", "CustomHeaders"),
+    ("Origins", added(("Host", "a")), "InvalidArgument", "CustomHeaders"),
+    ("Origins", added(("X-Edge-a", "a")), "InvalidArgument", "CustomHeaders"),
+    ("Origins", added(("A", "a"), ("a", "b")), "InvalidArgument", "CustomHeaders"),
+    ("Origins", added(("a", "a"), ("a", "b")), "InvalidArgument", "CustomHeaders"),
+    ("Origins", added(("a", "b\n")), "InvalidArgument", "CustomHeaders"),
+    ("Origins", added(("a", "b" * 1784)), "InvalidArgument", "CustomHeaders"),
+    ("Origins", added(*((f"a{n}", "b" * 1700) for n in range(7))), "InvalidArgument", "CustomHeaders"),
+    ("Origins", items(*(origin(f"o{n}", "9000") for n in range(101))), "TooManyOrigins", "at most 100"),
+    ("OriginGroups", items(*({"Id": f"g{n}"} for n in range(11))), "TooManyOriginGroupsPerDistribution", "at most 10"),
+    ("CacheBehaviors", items(*({"PathPattern": f"/{n}"} for n in range(76))), "TooManyCacheBehaviors", "at most 75"),
+    ("CacheBehaviors", items({**LEGACY, "PathPattern": "/" * 256}), "InvalidArgument", "PathPattern"),
+    ("CacheBehaviors", items(forwarding(Headers=NAMES)), "TooManyHeadersInForwardedValues", "at most 10"),
+    ("CacheBehaviors", items(forwarding(Cookies={"Forward": "whitelist", "WhitelistedNames": NAMES})), "TooManyCookieNamesInWhiteList", "at most 10"),
     ("Origins", items(origin("lab", "x")), "InvalidOrigin", "DomainName"),
     ("Origins", {"Quantity": "2", "Items": [origin("lab", "9000")]}, "InconsistentQuantities", "Origins"),
     ("DefaultCacheBehavior.TargetOriginId", "nobody", "NoSuchOrigin", "nobody"),

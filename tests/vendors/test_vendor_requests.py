@@ -200,6 +200,16 @@ def test_fastly_forwards_everything_and_keeps_a_client_ip_that_was_sent() -> Non
     assert forged.headers.first("fastly-client-ip") == "192.0.2.66"  # set only if absent
 
 
+@pytest.mark.parametrize("profile", [RFC9111, CLOUDFRONT, FASTLY], ids=lambda profile: profile.name)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_settings_put_on_requests_stands_in_the_place_of_the_viewers(profile: Profile, method: str) -> None:
+    """CloudFront, "Add custom headers to origin requests"; a VCL snippet `set bereq.http.X` does the same."""
+    edge = node(profile, parent_headers={"X-Origin-Verify": "s3cret", "Authorization": "Bearer lab"})
+    told = sent(edge, ask(method=method, x_origin_verify="guess", authorization="Basic viewer"))
+    assert told.headers.all("x-origin-verify") == ["s3cret"]
+    assert told.headers.all("authorization") == ["Bearer lab"]
+
+
 REDUCED = [("gzip, deflate, br", "br"), ("gzip, deflate", "gzip"), ("deflate", None), ("br;q=0, gzip", "gzip")]
 
 
@@ -224,6 +234,26 @@ def test_cloudfront_vary_makes_no_variants_and_is_cut_to_what_is_forwarded() -> 
     hit = edge.on_request(ask(origin="https://a", x_kind="2"), NOW + 1)
     assert isinstance(hit, Serve) and dict(hit.headers)["vary"] == "Origin, Accept-Encoding"
     assert isinstance(edge.on_request(ask(origin="https://b"), NOW + 1), Fetch)
+
+
+LEFT_IN_VARY = [  # behavior, what is left of the origin's Vary: "HTTP response headers that CloudFront removes" (2023)
+    (Behavior(path="*"), "Accept-Encoding, Cookie"),
+    (Behavior(path="*", key=Key(headers=("Origin",))), "Origin, Accept-Encoding, Cookie"),
+    (Behavior(path="*", cache_policy="Elemental-MediaPackage"), "Origin, Accept-Encoding, Cookie"),
+    (Behavior(path="*", origin_request_policy="CORS-CustomOrigin"), "Origin, Accept-Encoding, Cookie"),
+    (Behavior(path="*", origin_request_policy="UserAgentRefererHeaders"), "Accept-Encoding, Cookie, User-Agent"),
+    (Behavior(path="*", origin_request_policy="AllViewer"), "Origin, X-Kind, Accept-Encoding, Cookie, User-Agent"),
+    (Behavior(path="*", viewer_headers=("X-Kind",)), "X-Kind, Accept-Encoding, Cookie"),
+]
+
+
+@pytest.mark.parametrize(("behavior", "left"), LEFT_IN_VARY)
+def test_cloudfront_leaves_in_vary_what_is_forwarded(behavior: Behavior, left: str) -> None:
+    edge = node(CLOUDFRONT, behavior)
+    plan = fetched(edge, edge.on_request(ask(), NOW))
+    response = says(vary="Origin, X-Kind, Accept-Encoding, Cookie, User-Agent")
+    answer = edge.on_response(plan, response, NOW).answers[plan.ticket]
+    assert isinstance(answer, Serve) and dict(answer.headers)["vary"] == left
 
 
 @pytest.mark.parametrize(("least", "hit"), [(0.0, False), (5.0, True)])

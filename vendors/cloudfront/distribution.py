@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from policy.parent_headers import ParentHeaders
 from policy.service import Behavior, ErrorPage, Geo, Key, Ttl
 from policy.settling import settled
 from vendors.cloudfront.profile import CLOUDFRONT
@@ -44,8 +45,15 @@ _METHODS = {
     frozenset({"GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"}): "all",
 }
 _CACHED = (frozenset({"GET", "HEAD"}), frozenset({"GET", "HEAD", "OPTIONS"}))
+_HEADERS: TypeAdapter[dict[str, str]] = TypeAdapter(ParentHeaders)
 _ERRORS = ("400", "403", "404", "405", "414", "416", "500", "501", "502", "503", "504")
 _KEPT = ("CallerReference", "Comment", "Enabled", "Aliases", "PriceClass", "HttpVersion", "IsIPV6Enabled")
+_QUOTAS = (
+    ("CacheBehaviors", 75, "TooManyCacheBehaviors"),
+    ("Origins", 100, "TooManyOrigins"),
+    ("OriginGroups", 10, "TooManyOriginGroupsPerDistribution"),
+)
+"""What an account may have unless it asked for more. Source: CloudFront, "Quotas"."""
 _NOTHING = frozenset({"", "0", "false", "none"})
 
 
@@ -64,12 +72,13 @@ class NotHonoured(Exception):
 
 @dataclass(frozen=True)
 class OriginServer:
-    """One origin: its URL, and how it is waited for, in seconds."""
+    """One origin: its URL, how it is waited for, in seconds, and what is put on every request to it."""
 
     url: str
     connect: float
     attempts: int
     read: float
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,8 @@ def translate(config: Mapping[str, Any], *, https: bool = False) -> Translated:
     """
     top = _Part("DistributionConfig", config)
     top.keep(*_KEPT)
+    for member, most, code in _QUOTAS:
+        top.at_most(most, member, code)
     origins = {origin.id: origin.server for origin in (_origin(part) for part in top.items("Origins"))}
     groups = dict(_group(part, origins) for part in top.items("OriginGroups"))
     certificate = top.part("ViewerCertificate")
@@ -113,6 +124,8 @@ def translate(config: Mapping[str, Any], *, https: bool = False) -> Translated:
     (target,) = targets
     if target in groups:
         members, statuses = groups[target]
+        if members[0].headers != members[1].headers:
+            raise NotHonoured("CustomHeaders", "cdnlab has one set: wanted the same for both origins of a group.")
         return Translated(tuple(behaviors), pages, members, statuses)
     return Translated(tuple(behaviors), pages, (origins[target],))
 
@@ -155,6 +168,13 @@ class _Part:
         if str(held.get("Quantity", len(items))) != str(len(items)):
             raise NotHonoured(f"{self.where}.{name}", "Quantity is not the number of Items.", "InconsistentQuantities")
         return items
+
+    def at_most(self, most: int, name: str, code: str) -> None:
+        """A quota on the Items of a member."""
+        held = self._left.get(name)
+        found = len(held.get("Items") or ()) if isinstance(held, Mapping) else 0
+        if found > most:
+            raise NotHonoured(f"{self.where}.{name}", f"found {found}, wanted at most {most}.", code)
 
     def keep(self, *names: str) -> None:
         """These are read by nobody, and that is right."""
@@ -203,8 +223,21 @@ def _origin(part: _Part) -> _Named:
         raise NotHonoured(part.where, "wanted ConnectionTimeout from 1 to 10 and ConnectionAttempts from 1 to 3.")
     if not 1 <= read <= 120:
         raise NotHonoured(part.where, "wanted OriginReadTimeout from 1 to 120.", "InvalidOriginReadTimeout")
+    headers = _origin_headers(part)
     part.end()
-    return _Named(name, OriginServer(f"{scheme}://{domain}:{port}", connect, int(attempts), read))
+    return _Named(name, OriginServer(f"{scheme}://{domain}:{port}", connect, int(attempts), read, headers))
+
+
+def _origin_headers(part: _Part) -> dict[str, str]:
+    where = f"{part.where}.CustomHeaders"
+    rows = [(one.text("HeaderName"), one.text("HeaderValue")) for one in part.items("CustomHeaders")]
+    headers = dict(rows)
+    if len(headers) < len(rows):
+        raise NotHonoured(where, "wanted each name once.")
+    try:
+        return _HEADERS.validate_python(headers)
+    except ValidationError as error:
+        raise NotHonoured(where, _first(error)) from None
 
 
 def _group(
@@ -295,6 +328,8 @@ def _behavior(part: _Part, path: str, geo: Geo | None, error_ttl: float | None, 
     if "cache_policy" not in values:
         values["ttl"], values["key"] = _legacy(part, compress)
     part.end()
+    if len(path) > 255:
+        raise NotHonoured(f"{part.where}.PathPattern", f"found {len(path)} characters, wanted at most 255.")
     try:
         behavior = Behavior.model_validate(values)
         settled(behavior, CLOUDFRONT)
@@ -330,7 +365,9 @@ def _legacy(part: _Part, compress: bool) -> tuple[Ttl, Key]:
     except ValidationError as error:
         raise NotHonoured(part.where, _first(error), "InvalidTTLOrder") from None
     forwarded = part.part("ForwardedValues")
+    forwarded.at_most(10, "Headers", "TooManyHeadersInForwardedValues")
     cookies = forwarded.part("Cookies")
+    cookies.at_most(10, "WhitelistedNames", "TooManyCookieNamesInWhiteList")
     how = cookies.text("Forward", "none")
     names = tuple(cookies.texts("WhitelistedNames"))
     headers = tuple(forwarded.texts("Headers"))

@@ -1,0 +1,51 @@
+"""Fields that a node puts on every request to its parent: CloudFront's origin custom headers.
+
+An origin that lets in only who carries a secret one cannot be asked past its CDN. What the viewer sent under one of
+these names does not go on.
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from policy.messages import Lines
+from units import FieldName, FieldValue
+
+_CANNOT = frozenset(
+    {
+        "cache-control", "connection", "content-length", "cookie", "host", "if-match", "if-modified-since",
+        "if-none-match", "if-range", "if-unmodified-since", "max-forwards", "pragma", "proxy-authenticate",
+        "proxy-authorization", "proxy-connection", "range", "request-range", "te", "trailer", "transfer-encoding",
+        "upgrade", "via", "x-real-ip",
+    }
+)  # fmt: skip
+"""Source: CloudFront, "Custom headers that CloudFront can't add to origin requests"."""
+
+_OURS = frozenset({"cdnlab-client-ip", "cdnlab-debug", "expect", "x-forwarded-for"})
+"""What this node writes itself, or what ends at it."""
+
+_NAME, _VALUE, _ALL = 256, 1783, 10_240
+"""Characters of a name, of a value, of all of them. Source: CloudFront, "Quotas on headers"."""
+
+
+def _may_be_added(fields: dict[str, str]) -> dict[str, str]:
+    for name, value in fields.items():
+        lower = name.lower()
+        if lower in _CANNOT | _OURS or lower.startswith(("x-amz-", "x-edge-")):
+            raise ValueError(f"{name} is not for settings to set: it frames or conditions a request, or is the node's")
+        if len(name) > _NAME or len(value) > _VALUE:
+            raise ValueError(f"{name[:_NAME]}: wanted a name of at most {_NAME} characters, a value of {_VALUE}")
+    if len({name.lower() for name in fields}) < len(fields):
+        raise ValueError("wanted each name once, in whatever case")
+    if sum(len(name) + len(value) for name, value in fields.items()) > _ALL:
+        raise ValueError(f"wanted names and values of at most {_ALL} characters in all")
+    return fields
+
+
+ParentHeaders = Annotated[dict[FieldName, FieldValue], AfterValidator(_may_be_added)]
+"""Fields by name."""
+
+
+def lines_of(fields: dict[str, str]) -> Lines:
+    """As field lines, names in lower case."""
+    return [(name.lower(), value) for name, value in fields.items()]
