@@ -115,6 +115,7 @@ def request_record(
         country=request.country,
         region=request.place.region,
         asn=request.place.asn,
+        version=request.version,
         from_node="" if viewers else last_node(request),
         fetch=plan.id if isinstance(plan, Fetch) else plan.fetch_id if isinstance(plan, Join | Serve) else 0,
         session=session,

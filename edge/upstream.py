@@ -6,6 +6,7 @@ Whether one that failed is asked again, `policy/retrying.py` says.
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -285,7 +286,9 @@ class Upstream:
             raise UpstreamFailed(Failure.CONNECT_TIMEOUT, self.url, Reach.CONNECTING) from error
         except (OSError, UnicodeError) as error:
             found = getattr(error, "strerror", None) or str(error) or repr(error)
-            raise UpstreamFailed(Failure.CONNECT, f"{self.url}: {found}", Reach.CONNECTING) from error
+            # A name of which the resolver knows nothing, or that can be none.
+            why = Failure.NAME if isinstance(error, socket.gaierror | UnicodeError) else Failure.CONNECT
+            raise UpstreamFailed(why, f"{self.url}: {found}", Reach.CONNECTING) from error
         inner = made.inner if isinstance(made, Linked) else made
         connection = cast(Http1Connection | Http2Connection, inner.chosen if isinstance(inner, _Greeting) else inner)
         self._all.add(connection)

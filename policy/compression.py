@@ -19,7 +19,7 @@ def coding_for(request: RequestHead, response: ResponseHead, rules: Compression,
     """
     headers = response.headers
     length = content_length(headers)
-    if response.status not in rules.statuses or "content-encoding" in headers:
+    if response.status not in rules.statuses or "content-encoding" in headers or request.version == "1.0":
         return None
     if length is None or not rules.least_bytes <= length <= rules.most_bytes:
         return None

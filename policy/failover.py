@@ -14,8 +14,8 @@ METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 ANSWERLESS = frozenset(
     {
-        Failure.CONNECT, Failure.CONNECT_TIMEOUT, Failure.FIRST_BYTE_TIMEOUT, Failure.BETWEEN_BYTES_TIMEOUT,
-        Failure.RESET, Failure.GARBAGE,
+        Failure.NAME, Failure.CONNECT, Failure.CONNECT_TIMEOUT, Failure.FIRST_BYTE_TIMEOUT,
+        Failure.BETWEEN_BYTES_TIMEOUT, Failure.RESET, Failure.GARBAGE,
     }
 )  # fmt: skip
 """Failures that are the parent's: it cannot be reached, is late, or speaks no HTTP."""

@@ -17,6 +17,7 @@ from policy.reuse import Standing, asked, forbids_reuse, standing, takes_stale
 from policy.revalidate import range_applies
 from policy.service import Behavior
 from policy.slices import WHOLE, Versions
+from policy.storing import forwards_cookies
 
 
 class Way(Enum):
@@ -104,6 +105,7 @@ def judge(
         return Judgement(Way.PASS, key, entry, Cause.REQUEST)
     # "Validate first" is not answered by a question that was asked before this request came.
     alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or is_alone(key)
+    alone = alone or (not profile.collapse_beside_cookies and forwards_cookies(behavior, profile))
     nothing_whole = entry is None or entry.part is not None
     forwards = profile.range_forwarded or block
     ranged = wanted is not None and nothing_whole and forwards and len(specs(wanted)) == 1

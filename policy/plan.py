@@ -27,6 +27,7 @@ class Purpose(StrEnum):
 class Failure(StrEnum):
     """How an exchange with the parent can fail; facts of the upstream reader, not of HTTP."""
 
+    NAME = "name-not-resolved"
     CONNECT = "connect-refused"
     CONNECT_TIMEOUT = "connect-timeout"
     FIRST_BYTE_TIMEOUT = "first-byte-timeout"

@@ -223,6 +223,8 @@ class Profile:
     """A stored answer that came without Content-Length (chunked) is sent whole, whatever range is asked for."""
     ranges_in_order: bool = False
     """Several ranges are answered only where they ascend and do not overlap; others get the whole."""
+    collapse_beside_cookies: bool = True
+    """Requests wait for one another's answer also where the behavior forwards cookies."""
     conditions_beside_cookies: bool = True
     """`forward_conditions` holds also where the behavior forwards cookies."""
     get_body_refused: bool = False

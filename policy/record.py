@@ -102,6 +102,8 @@ class RequestRecord:
     """ISO 3166-2 subdivision without its country, "" when unknown."""
     asn: int = 0
     """Autonomous system of the client's address, 0 when unknown."""
+    version: str = "1.1"
+    """HTTP version the request came by."""
     headers: list[tuple[str, str]] = field(default_factory=list)
     """Request fields the policy read. Secret values are blinded: equal if and only if they were equal."""
     kind: str = "request"

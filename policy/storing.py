@@ -98,7 +98,10 @@ def received(response: ResponseHead, behavior: Behavior, profile: Profile) -> Re
     vary = None if profile.vary_selects else headers.joined("vary")
     if vary is not None:
         members = [name.strip() for name in vary.split(",")]
-        kept = [name for name in members if name.lower() in ("accept-encoding", "cookie", *behavior.key.headers)]
+        policy = profile.origin_request_policies.get(behavior.origin_request_policy)
+        shown = {"accept-encoding", "cookie", *behavior.key.headers, *behavior.viewer_headers}
+        listed = frozenset() if policy is None else policy.headers
+        kept = [name for name in members if name != "*" and (listed is None or name.lower() in shown | listed)]
         if "*" in members and behavior.ttl.min == 0:
             kept = ["*"]
         headers = headers.without(("vary",))

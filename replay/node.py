@@ -208,6 +208,6 @@ def request_of(record: Requested) -> RequestHead:
     request.scheme = record.url.partition("://")[0]
     request.headers = Headers(record.headers)
     request.client_ip, request.place = record.client_ip, Place(record.country, record.region, record.asn)
-    request.block = record.block
+    request.version, request.block = record.version, record.block
     request.head_bytes, request.head_fields = record.head_bytes, record.head_fields
     return request

@@ -5,7 +5,7 @@ import pytest
 from policy.messages import ResponseHead
 from policy.plan import Failure, Fetch, Join, Relay, Serve
 from policy.record import Outcome
-from policy.service import Behavior, Ttl
+from policy.service import Behavior, Key, Ttl
 from policy.settling import settled
 from tests.vendors.vendor_lab import NOW, ask, at, bounds, fetched, filled, kept_for, node, says
 from vendors import CLOUDFRONT
@@ -108,6 +108,26 @@ def test_cf_t15_all_zero_disables_caching_and_collapsing() -> None:
     assert isinstance(first, Fetch) and isinstance(second, Fetch)
     landing = edge.on_response(first, says(cache_control="max-age=60"), NOW)
     assert isinstance(landing.answers[first.ticket], Relay) and landing.store is None
+
+
+COOKIES = [  # behavior, do simultaneous requests for one key wait for the first? ("Simultaneous requests", Important)
+    (Behavior(path="*"), True),
+    (Behavior(path="*", key=Key(cookies="all")), False),  # legacy settings
+    (Behavior(path="*", key=Key(cookies=("s",))), False),
+    (Behavior(path="*", cache_policy="Amplify"), False),
+    (Behavior(path="*", cache_policy="CachingOptimized"), True),
+    (Behavior(path="*", cache_policy="CachingOptimized", origin_request_policy="AllViewer"), False),
+    (Behavior(path="*", cache_policy="CachingOptimized", origin_request_policy="CORS-CustomOrigin"), True),
+]
+
+
+@pytest.mark.parametrize(("behavior", "wait"), COOKIES)
+def test_where_cookies_are_forwarded_nobody_waits_for_another(behavior: Behavior, wait: bool) -> None:
+    edge = node(CLOUDFRONT, behavior)
+    plans = [edge.on_request(ask(cookie="s=1"), NOW) for _ in range(3)]
+    assert [isinstance(plan, Join) for plan in plans] == [False, wait, wait]
+    edge.on_response(fetched(edge, plans[0]), says(cache_control="max-age=60"), NOW)
+    assert isinstance(edge.on_request(ask(cookie="s=1"), NOW), Serve)
 
 
 def test_a_minimum_counts_from_the_arrival_whatever_the_age() -> None:
@@ -213,8 +233,6 @@ def test_what_viewers_say_of_caching_is_not_heard(fields: dict[str, str]) -> Non
 
 
 def test_set_cookie_is_taken_out_where_no_cookies_are_forwarded_and_kept_where_they_are() -> None:
-    from policy.service import Key
-
     for cookies, expected in (("none", None), ("all", "a=b")):
         edge = node(CLOUDFRONT, Behavior(path="*", key=Key(cookies=cookies)))  # type: ignore[arg-type]
         plan = fetched(edge, edge.on_request(ask(), NOW))

@@ -2,6 +2,7 @@
 
 import asyncio
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from policy.plan import Fetch, Serve
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior, Key, Service
 from replay import read_trace, replay_node
+from tests.kit.http import ask as ask_over
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 from tests.vendors.vendor_lab import NOW, ask, at, fetched, says
@@ -75,6 +77,27 @@ def test_what_is_compressed(accepted: str | None, response: ResponseHead, coding
         assert told["vary"].lower() == "accept-encoding"
     else:
         assert told.get("content-encoding") == response.headers.first("content-encoding")
+
+
+TYPES = [  # "Serve compressed files": of its list, what an origin of media sends
+    "application/dash+xml", "application/vnd.apple.mpegurl", "application/x-mpegurl", "vnd.apple.mpegurl",
+    "application/json", "application/xml", "application/javascript", "text/plain", "text/html", "text/css", "text/csv",
+    "text/javascript", "text/xml", "image/svg+xml",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+def test_types_that_are_compressed(content_type: str) -> None:
+    edge = lab()
+    plan = fetched(edge, edge.on_request(ask(accept_encoding="br"), NOW))
+    assert edge.on_response(plan, playlist(content_type=content_type), NOW).coding == "br"
+
+
+@pytest.mark.parametrize(("version", "coding"), [("1.0", ""), ("1.1", "br"), ("2", "br"), ("3", "br")])
+def test_only_for_who_speaks_http_1_1_or_later(version: str, coding: str) -> None:
+    edge = lab()
+    plan = fetched(edge, edge.on_request(replace(ask(accept_encoding="br"), version=version), NOW))
+    assert edge.on_response(plan, playlist(), NOW).coding == coding
 
 
 OFF = [  # where nothing is
@@ -194,6 +217,12 @@ def test_on_the_wire_and_replayed(tmp_path: Path) -> None:
             assert plain.body == BODY and plain["content-encoding"] is None and plain["etag"] == '"1"'
             part = await edge.get("/a.m3u8", accept_encoding="gzip", range="bytes=0-9")
             assert part.status == 200 and decoded("gzip", part.body) == BODY
+            origin.says("/b.m3u8", BODY, content_type="application/vnd.apple.mpegurl", cache_control="max-age=60")
+            for _ in range(2):  # one who speaks HTTP/1.0 fills the key; the replay must know it
+                old = await ask_over(edge.url, "/b.m3u8", version="1.0", accept_encoding="gzip")
+                assert old.body == BODY and old["content-encoding"] is None
+            part = await edge.get("/b.m3u8", accept_encoding="gzip", range="bytes=0-9")
+            assert (part.status, part.body) == (206, BODY[:10])  # a compressed one would be sent whole
 
     asyncio.run(run())
     service = Service(name="fra", profile="cloudfront", behaviors=(BOTH,))

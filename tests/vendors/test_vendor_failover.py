@@ -29,6 +29,7 @@ ROWS = [  # method, what came of the primary, is the secondary asked?
     ("POST", 503, False),
     ("PUT", Failure.CONNECT, False),
     ("GET", Failure.CONNECT, True),
+    ("GET", Failure.NAME, True),
     ("GET", Failure.CONNECT_TIMEOUT, True),
     ("GET", Failure.FIRST_BYTE_TIMEOUT, True),
     ("GET", Failure.ABANDONED, False),  # nobody waits any more
@@ -128,6 +129,23 @@ def blocked(stack: ExitStack) -> str:
         client.setblocking(False)
         client.connect_ex(listener.getsockname())
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("name", ["origin.invalid", "a" * 64 + ".example"], ids=["unknown", "no name"])
+def test_a_name_that_does_not_resolve_is_a_failure_of_its_own(name: str) -> None:
+    """RFC 6761 section 6.4: "invalid" is never delegated; RFC 1035 section 2.3.4: a label has at most 63 octets."""
+
+    async def run() -> Failure:
+        upstream = Upstream(f"http://{name}", CLOUDFRONT.waits, 1)
+        try:
+            await upstream.exchange(RequestHead("GET", "http", "h", "/a", None, Headers()))
+        except UpstreamFailed as failed:
+            return failed.why
+        finally:
+            await upstream.close()
+        raise AssertionError("answered")
+
+    assert asyncio.run(run()) is Failure.NAME
 
 
 def test_a_parent_that_is_back_at_the_third_attempt_is_reached() -> None:

@@ -183,7 +183,9 @@ def _from(country: str, path: str = "/a") -> RequestHead:
 FAILURES = [  # profile, failure, status, in the page
     (RFC9111, Failure.CONNECT, 502, "502 origin: connect-refused\n"),
     (RFC9111, Failure.FIRST_BYTE_TIMEOUT, 504, "504 origin: first-byte-timeout\n"),
+    (CLOUDFRONT, Failure.NAME, 502, "<H1>502 ERROR</H1>"),
     (CLOUDFRONT, Failure.CONNECT, 502, "<H1>502 ERROR</H1>"),
+    (CLOUDFRONT, Failure.CONNECT, 502, "CloudFront wasn&#x27;t able to connect to the origin."),
     (CLOUDFRONT, Failure.CONNECT_TIMEOUT, 504, "<H1>504 ERROR</H1>"),
     (CLOUDFRONT, Failure.FIRST_BYTE_TIMEOUT, 504, "<TITLE>ERROR: The request could not be satisfied</TITLE>"),
     (FASTLY, Failure.CONNECT_TIMEOUT, 503, "<title>503 connection timed out</title>"),
@@ -205,6 +207,7 @@ def test_what_a_viewer_is_told(profile: Profile, why: Failure, status: int, text
 
 
 WORDS = [  # "HTTP 502/504 status code" and detailed result types; "Fastly generated errors"
+    (CLOUDFRONT, Failure.NAME, "OriginDnsError"),
     (CLOUDFRONT, Failure.CONNECT, "OriginConnectError"),
     (CLOUDFRONT, Failure.CONNECT_TIMEOUT, "OriginCommError"),
     (CLOUDFRONT, Failure.FIRST_BYTE_TIMEOUT, "OriginCommError"),
@@ -213,6 +216,7 @@ WORDS = [  # "HTTP 502/504 status code" and detailed result types; "Fastly gener
     (FASTLY, Failure.FIRST_BYTE_TIMEOUT, "first byte timeout"),
     (FASTLY, Failure.GARBAGE, "backend read error"),
     (FASTLY, Failure.RESET, "backend read error"),
+    (FASTLY, Failure.SICK, "Backend is unhealthy"),
 ]
 
 

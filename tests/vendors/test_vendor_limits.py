@@ -72,6 +72,13 @@ def test_a_request(profile: Profile, request_: RequestHead, taken: bool, words: 
         assert plan.outcome is Outcome.REFUSED
 
 
+@pytest.mark.parametrize("request_", [url_of(8193), head_of(20_481)], ids=["URL", "head"])
+def test_cloudfront_refuses_both_with_413(request_: RequestHead) -> None:
+    """ "Request and response behavior" (2023), "Maximum length of a request and maximum length of a URL"."""
+    refused = node(CLOUDFRONT).on_request(request_, NOW)
+    assert isinstance(refused, Refuse) and refused.status == 413
+
+
 def test_fastly_takes_long_cookies_away_and_says_so() -> None:
     edge = node(FASTLY)
     short = fetched(edge, edge.on_request(ask("/a", cookie="c" * 32_768), NOW)).request

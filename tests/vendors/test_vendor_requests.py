@@ -236,6 +236,26 @@ def test_cloudfront_vary_makes_no_variants_and_is_cut_to_what_is_forwarded() -> 
     assert isinstance(edge.on_request(ask(origin="https://b"), NOW + 1), Fetch)
 
 
+LEFT_IN_VARY = [  # behavior, what is left of the origin's Vary: "HTTP response headers that CloudFront removes" (2023)
+    (Behavior(path="*"), "Accept-Encoding, Cookie"),
+    (Behavior(path="*", key=Key(headers=("Origin",))), "Origin, Accept-Encoding, Cookie"),
+    (Behavior(path="*", cache_policy="Elemental-MediaPackage"), "Origin, Accept-Encoding, Cookie"),
+    (Behavior(path="*", origin_request_policy="CORS-CustomOrigin"), "Origin, Accept-Encoding, Cookie"),
+    (Behavior(path="*", origin_request_policy="UserAgentRefererHeaders"), "Accept-Encoding, Cookie, User-Agent"),
+    (Behavior(path="*", origin_request_policy="AllViewer"), "Origin, X-Kind, Accept-Encoding, Cookie, User-Agent"),
+    (Behavior(path="*", viewer_headers=("X-Kind",)), "X-Kind, Accept-Encoding, Cookie"),
+]
+
+
+@pytest.mark.parametrize(("behavior", "left"), LEFT_IN_VARY)
+def test_cloudfront_leaves_in_vary_what_is_forwarded(behavior: Behavior, left: str) -> None:
+    edge = node(CLOUDFRONT, behavior)
+    plan = fetched(edge, edge.on_request(ask(), NOW))
+    response = says(vary="Origin, X-Kind, Accept-Encoding, Cookie, User-Agent")
+    answer = edge.on_response(plan, response, NOW).answers[plan.ticket]
+    assert isinstance(answer, Serve) and dict(answer.headers)["vary"] == left
+
+
 @pytest.mark.parametrize(("least", "hit"), [(0.0, False), (5.0, True)])
 def test_cloudfront_vary_star(least: float, hit: bool) -> None:
     from policy.service import Ttl

@@ -61,11 +61,13 @@ CLOUDFRONT = Profile(
     # ---- requests ----------------------------------------------------------------------------------------------------
     range_needs_length=True,  # "How CloudFront processes range GETs": an origin that sends chunks: the whole object
     ranges_in_order=True,  # same page: invalid, descending or overlapping ranges: 200 and the whole object
+    collapse_beside_cookies=False,  # "Simultaneous requests for the same object": none where cookies are forwarded
     conditions_beside_cookies=False,  # "Request and response behavior" (2023): not when cookies are forwarded
     get_body_refused=True,  # same page: GET with a body: 403
     limits=Limits(  # "Quotas"; the statuses are those of the 2023 snapshot, or ours, and unverified today
-        url=Limit(8192, FailureAnswer(414, "InvalidRequest")),
-        request_head=Limit(20_480, FailureAnswer(413, "InvalidRequest")),  # "Request and response behavior" (2023)
+        # "Request and response behavior" (2023): 413 for a URL as for a request
+        url=Limit(8192, FailureAnswer(413, "InvalidRequest")),
+        request_head=Limit(20_480, FailureAnswer(413, "InvalidRequest")),
         response_head=Limit(20_480, FailureAnswer(502, "OriginHeaderTooBigError")),
         object=Limit(50 * 10**9, FailureAnswer(502, "OriginError")),  # "closed with an error", which is not told
     ),
@@ -80,6 +82,7 @@ CLOUDFRONT = Profile(
     s_maxage_forbids_stale=False,  # same page: that holds without regard to what set the lifetime
     failures_held=True,  # same page: the origin is asked again after ErrorCachingMinTTL
     failures={  # "HTTP 502 status code", "HTTP 504 status code", detailed types of "Standard logging"
+        "name-not-resolved": FailureAnswer(502, "OriginDnsError"),
         "connect-refused": _CONNECT,
         "connect-timeout": _LATE,
         "first-byte-timeout": _LATE,
