@@ -293,7 +293,10 @@ class Driver(Filling):
             await self.tier.mark([self.machine.mark_of(order)])
         now = self.clock()
         purged = self.machine.on_purge(order, now)
-        self.store.drop(purged.dropped)
+        if purged.everything:
+            self.store.empty()
+        else:
+            self.store.drop(purged.dropped)
         for entry in purged.changed:
             self.store.changed(entry)
         self._log.add(
