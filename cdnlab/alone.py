@@ -25,6 +25,7 @@ class AloneEdge:
     parent: str
     geo: Whereabouts
     others: tuple[str, ...] = ()
+    purge_log: str | None = None
 
 
 def edge_settings(
@@ -38,7 +39,7 @@ def edge_settings(
 ) -> AloneEdge:
     """One edge. Without a file: no gate, no behaviors, the profile alone. `BadUsage` names the option that is wrong."""
     options = {"listen": listen, "admin": admin}
-    geo = Whereabouts()
+    geo, purge_log = Whereabouts(), None
     if config is None:
         if node is not None:
             raise BadUsage("--node: wanted --config with it, the file that has this [[node]]")
@@ -49,7 +50,7 @@ def edge_settings(
         from cdnlab.document import read
 
         document = read(config).document
-        geo = document.geo
+        geo, purge_log = document.geo, document.purge_log
         chosen = _pick(document.nodes, node) if document.nodes or node else Node(name="edge", listen="127.0.0.1:8080")
         chosen = _changed(chosen, options)
         service = document.service(chosen)
@@ -66,7 +67,7 @@ def edge_settings(
     rules = chosen.rules()
     if profile is not None:
         rules["profile"] = profile
-    return AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to)
+    return AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to, purge_log)
 
 
 def origin_settings(

@@ -12,52 +12,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edge.driver import Driver
+from edge.purges.order import BadOrder, purge_order
 from edge.viewers import Viewers
 from policy.explain import explain
 from policy.limits import measured
 from policy.messages import Headers, target_of
 from policy.place import address_of
-from policy.plan import PurgeKind, PurgeOrder
-
-KINDS = {
-    "url": PurgeKind.URL,
-    "prefix": PurgeKind.PREFIX,
-    "surrogate_key": PurgeKind.SURROGATE_KEY,
-    "everything": PurgeKind.EVERYTHING,
-}
-"""By the member that names it in an order."""
-
-
-class BadOrder(ValueError):
-    """A request to the admin side that asks for nothing we know."""
-
-
-def purge_order(values: Any) -> PurgeOrder:
-    """`{"url": ...}`, `{"prefix": ...}`, `{"surrogate_key": ...}` or `{"everything": true}`, with `"soft": bool`.
-
-    BadOrder says what is wrong.
-    """
-    if not isinstance(values, dict):
-        raise BadOrder(f"found {type(values).__name__}, wanted a JSON object")
-    unknown = set(values) - {*KINDS, "soft"}
-    if unknown:
-        raise BadOrder(f"found {', '.join(sorted(unknown))}; wanted {', '.join(KINDS)}, and soft")
-    soft = values.get("soft", False)
-    named = [name for name in KINDS if values.get(name)]
-    if not isinstance(soft, bool) or len(named) != 1:
-        raise BadOrder(
-            'wanted exactly one of {"url": "..."}, {"prefix": "..."}, {"surrogate_key": "..."}, {"everything": true}'
-        )
-    value = values[named[0]]
-    if named[0] == "everything":
-        if value is not True:
-            raise BadOrder('wanted {"everything": true}')
-        return PurgeOrder(PurgeKind.EVERYTHING, soft=soft)
-    if not isinstance(value, str):
-        raise BadOrder(f"{named[0]}: found {value!r}, wanted text")
-    if named[0] == "prefix" and not (value.startswith("/") or "://" in value):
-        raise BadOrder(f'prefix: found {value!r}, wanted the beginning of a URL or of a path, such as "/live/"')
-    return PurgeOrder(KINDS[named[0]], value, soft=soft)
+from policy.plan import PurgeOrder
 
 
 def admin_app(

@@ -4,10 +4,10 @@ import asyncio
 import logging
 import secrets as randomness
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge.admin import admin_app
 from edge.checking import keep_checking
@@ -17,6 +17,8 @@ from edge.driver import Driver
 from edge.keys import read_keys
 from edge.log import RecordLog
 from edge.parents import Parent, Parents
+from edge.purges.follower import Following
+from edge.purges.log import open_log
 from edge.settings import Node, Whereabouts
 from edge.stores import MemoryStore
 from edge.stores.opening import long_lived, open_disk, rules_of
@@ -29,7 +31,6 @@ from policy.client import ClientField
 from policy.eviction import room_for
 from policy.machine import EdgeMachine
 from policy.parent_headers import lines_of
-from policy.plan import PurgeOrder
 from policy.profile import RFC9111, Profile, Waits
 from policy.service import Service
 
@@ -57,14 +58,15 @@ async def serve(
     geo: Whereabouts | None = None,
     profile: Profile = RFC9111,
     others: Sequence[str] = (),
-    spread: Callable[[PurgeOrder], None] | None = None,
+    purge_log: str | None = None,
     clock: Callable[[], float] | None = None,
 ) -> None:
     """Run one node until `shutdown`; `ready` hears its URLs once it accepts connections.
 
     `parent` is the URL of the shield or origin it asks, `others` are those of `node.failover.to`; `geo`: where
-    addresses are; `clock` reads Unix seconds, the wall's if not said.
-    PortInUse, BadKeyFile, BadCertificate, BadAuthority, BadDatabase and BadStore are raised before anything is served.
+    addresses are; `purge_log`: a file or a Redis server, of which it takes orders to purge; `clock` reads Unix seconds,
+    the wall's if not said. PortInUse, BadKeyFile, BadCertificate, BadAuthority, BadDatabase, BadStore and BadLog are
+    raised before anything is served.
     """
     service = service.model_copy(update=node.rules())
     keys = read_keys(service)
@@ -93,7 +95,8 @@ async def serve(
     try:
         rules = rules_of(service, profile, parent)
         tier = _tier(node, rules, now)
-        made = partial(Driver, machine, parents, who, log, now, tier=tier, limits=node.limits, spread=spread)
+        made = partial(Driver, machine, parents, who, log, now, tier=tier, limits=node.limits)
+        orders = None if purge_log is None else open_log(purge_log)
         driver = _driver(node, rules, made)
     except BaseException:
         _close(sockets)
@@ -106,7 +109,13 @@ async def serve(
     ]
     operations = admin_app(driver, who, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay)
     back = Listener(operations, logger)
+    following = None
+    if orders is not None:
+        following = Following(orders, driver, node, urls["url"], (*node.parents, parent, *others))
+        driver.spread = following.order
     try:
+        if following is not None and not await _unless(shutdown, following.start()):
+            return
         for front, listener, context in zip(fronts, (viewers, *secured), (None, tls), strict=False):
             await front.start(listener, context)
         await back.start(operators)
@@ -115,7 +124,22 @@ async def serve(
     finally:
         flusher.cancel()
         await asyncio.gather(*(front.close() for front in fronts), back.close())
+        if following is not None:
+            await following.close()
         await driver.close()
+
+
+async def _unless(shutdown: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Does the work; gives it up, and says so, when it is time to leave."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(shutdown.wait())
+    await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    done = working.done()
+    for task in (working, leaving):
+        task.cancel()
+    await asyncio.gather(leaving, *(() if done else (working,)), return_exceptions=True)
+    if done:
+        working.result()
+    return done
 
 
 def _close(sockets: list[socket.socket]) -> None:

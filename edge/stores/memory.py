@@ -17,6 +17,9 @@ class MemoryStore:
     def recovered(self) -> list[Entry]:
         return []
 
+    def mark(self) -> str | None:
+        return None
+
     def begin(self, entry: Entry) -> Body:
         body = self._bodies[entry.id] = Body(kept=True)
         return body
@@ -41,7 +44,7 @@ class MemoryStore:
         self._leaving.take(self._bodies)
         self._bodies = {}
 
-    async def settled(self) -> bool:
+    async def settled(self, mark: str | None = None) -> bool:
         return True
 
     @property

@@ -70,6 +70,8 @@ class Sync:
     """`done` hears, on the writer's thread, whether everything told before will outlive the process."""
 
     done: Callable[[bool], None]
+    mark: str | None = None
+    """Left in the ledger in the same transaction."""
 
 
 Operation = Keep | Change | Drop | Empty | Sync
@@ -213,6 +215,7 @@ class Writer:
                 batch.dropped,
                 emptied=bool(batch.emptied),
                 sync=bool(batch.syncs),
+                mark=next((sync.mark for sync in reversed(batch.syncs) if sync.mark is not None), None),
             )
             self._leaving += batch.emptied
             self._idle = self._idle and not batch.emptied

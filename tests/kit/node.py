@@ -56,6 +56,7 @@ async def running_node(
     service: dict[str, Any] | None = None,
     others: Sequence[str] = (),
     clock: Callable[[], float] | None = None,
+    purge_log: str | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """A node in front of `parent`; `settings` go to `Node`, `service` to `Service`; `countries`: a short `geo`."""
@@ -73,6 +74,7 @@ async def running_node(
         profile=profile,
         others=others,
         clock=clock,
+        purge_log=purge_log,
     )
     task = asyncio.create_task(node_runs)
     await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
