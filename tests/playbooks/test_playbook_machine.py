@@ -284,10 +284,10 @@ def test_a_purge_of_everything_is_done_at_once_and_its_remains_leave_later(evict
     assert edge.on_lost(old[0]) == []
     # Whatever is still to leave: what is asked for again has one cause, and what comes is counted alone.
     causes = Counter(edge.on_request(get(f"/{n}"), START).cause for n in range(0, 200, 2))
-    new = [kept(edge, f"/{n}", 100, surrogate_key="all") for n in range(300, 320)]
+    new = [kept(edge, f"/{n}", 100, surrogate_key="all") for n in range(300, 380)]
     causes += Counter(edge.on_request(get(f"/{n}"), START).cause for n in range(1, 200, 2))
     assert causes == {Cause.PURGED: 200}
-    assert len(edge.index) == len(edge.room) == 20 and edge.room.currsize == 20 * (100 + 1024)
+    assert len(edge.index) == len(edge.room) == 80 and edge.room.currsize == 80 * (100 + 1024)
     assert edge.on_purge(PurgeOrder(PurgeKind.PREFIX, "/3"), START).dropped == [entry.id for entry in new]
 
     def old_ones() -> int:
