@@ -32,6 +32,7 @@ from policy.service import Behavior, ErrorPage, Service
 from policy.settling import settled
 from policy.slices import Assembly, Versions
 from policy.storing import forwards_cookies
+from policy.target import malformed, names_host
 from policy.token.scheme import split_path
 
 DECISIVE = frozenset(
@@ -207,10 +208,12 @@ class Deciding:
         return request
 
     def too_large(self, request: RequestHead) -> tuple[Refusal, str] | None:
-        """What the request is refused with for its size, and the profile's words for it: the CDN's limits, then the
-        node's own. A request of our own for a block was judged as the viewer's that it is made of."""
+        """What the request is refused with for its Host or its size, and the profile's words for it: the CDN's limits,
+        then the node's own. A request of our own for a block was judged as the viewer's that it is made of."""
         if request.block is not None:
             return None
+        if not names_host(request.host):
+            return Refusal(400, "request: Host names no host"), ""
         if self.profile.limits is not None:
             over = request_over(request, self.profile.limits)
             if over is not None:
@@ -221,6 +224,9 @@ class Deciding:
     def barred(self, request: RequestHead, behavior: Behavior) -> Refusal | None:
         """Why no gate need be asked about this request: it is none that this node answers from store or parent."""
         method = request.method
+        fault = None if method in NEVER_FORWARDED else malformed(request)
+        if fault is not None:
+            return Refusal(400, f"request: {fault}")
         if visited(request, self.service.name):
             return Refusal(508, f"loop: the request has passed {self.service.name} before")
         if method in NEVER_FORWARDED:
@@ -274,7 +280,7 @@ class Deciding:
         """What every plain GET for the key gets that the gate lets by, from `now` until its `fresh_until`, if nothing
         but such requests is told meanwhile; None: each is to be decided."""
         entries = self.index.variants(key)
-        if not entries:
+        if len(entries) != 1:
             return None
         entry = entries[0]
         life = entry.life
