@@ -290,7 +290,7 @@ class Deciding:
         """What every plain GET for the key gets that the gate lets by, from `now` until its `fresh_until`, if nothing
         but such requests is told meanwhile; None: each is to be decided."""
         entries = self.index.variants(key)
-        if not entries:
+        if len(entries) != 1:
             return None
         entry = entries[0]
         life = entry.life
