@@ -89,6 +89,12 @@ def test_cloudfront_says_error_of_4xx_and_5xx_of_the_origin(status: int) -> None
     assert missed(node(CLOUDFRONT), says(status))["x-cache"] == "Error from cloudfront"
 
 
+def test_cloudfront_says_error_also_of_an_error_that_is_kept() -> None:
+    edge = node(CLOUDFRONT)
+    filled(edge, says(404))
+    assert fields(edge.on_request(ask(), NOW + 5))["x-cache"] == "Error from cloudfront"
+
+
 def test_cloudfront_followers_of_a_fill_are_hits() -> None:
     edge = node(CLOUDFRONT)
     leader, follower = fetched(edge, edge.on_request(ask(), NOW)), edge.on_request(ask(), NOW)
