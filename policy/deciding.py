@@ -185,11 +185,15 @@ class Deciding:
         return refused
 
     def behavior_of(self, request: RequestHead) -> Behavior:
-        """The behavior that rules a request, by its path proper: a token that stands in the path is not looked at."""
+        """The behavior that rules a request, by its path proper."""
+        return self.matcher.behavior_of(self._path_proper(request))
+
+    def _path_proper(self, request: RequestHead) -> str:
+        """The path without a token that stands before it."""
         for prefix in self.gate.prefixes:
             if request.path.startswith(prefix):
-                return self.matcher.behavior_of(split_path(request.path, prefix)[1])
-        return self.matcher.behavior_of(request.path)
+                return split_path(request.path, prefix)[1]
+        return request.path
 
     def seen(self, request: RequestHead) -> RequestHead:
         """The request as key, rules and origin see it: cookies that are not too long, its codings reduced, what it says
@@ -225,6 +229,14 @@ class Deciding:
         fault = None if method in NEVER_FORWARDED else malformed(request)
         if fault is not None:
             return Refusal(400, f"request: {fault}")
+        if self.service.gate:
+            path = self._path_proper(request)
+            others = self.matcher.also_read_as(path)
+            if any(other.token is not None or other.geo is not None for other in others):
+                return Refusal(400, "request: a path that may be read as one under another behavior's gate")
+            if behavior.token is not None and self.matcher.climbs(path):
+                # A token says by their beginnings which paths it is for.
+                return Refusal(400, "request: a path with dot segments, under a token")
         if visited(request, self.service.name):
             return Refusal(508, f"loop: the request has passed {self.service.name} before")
         if method in NEVER_FORWARDED:

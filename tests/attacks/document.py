@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from tests.attacks.test_attacks_paths import SPELLINGS
 from tests.attacks.test_attacks_smuggling import SHAPES
 
 HEAD = """# Attacks
@@ -31,6 +32,15 @@ SECTIONS: list[tuple[str, str, Sequence[Row]]] = [
         "CL is Content-Length, TE is Transfer-Encoding; of two the first names what a careless front reads, the second what "
         "a careless origin does. For every row the tests name two such parsers, and show that they see different requests.",
         SHAPES,
+    ),
+    (
+        "Spellings of a path",
+        "`/private/*` wants a token, and each row is `/private/x` to an origin of that habit: asked without an edge, it gives "
+        "it to everyone. Key and origin get a path as it came, so each spelling is stored by itself. CloudFront is not known "
+        "to refuse what only a lenient origin reads as `/private/x`: there such an origin's gate is open. Letters of the "
+        "other case and dots behind a name are other paths here, as on both CDNs; an origin that takes them for the same "
+        "needs a behavior for each, or one for all.",
+        SPELLINGS,
     ),
 ]
 
