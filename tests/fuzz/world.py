@@ -340,7 +340,8 @@ class World:
                         view.stale_from = min(view.stale_from, self.now)
                 else:
                     body.removed.append((self.step, "purge"))
-        for entry_id in self.edge.on_purge(order, self.now).dropped:
+        purged = self.edge.on_purge(order, self.now)
+        for entry_id in list(self.bodies) if purged.everything else purged.dropped:
             self.bodies.pop(entry_id, None)
 
     def _finish(self, step: Finish, ended: Filling) -> None:
