@@ -4,6 +4,7 @@ See `policy/machine.py` for the theory and the table.
 """
 
 from collections.abc import Callable, Collection
+from functools import partial
 from math import ceil
 from typing import TypeVar
 
@@ -12,7 +13,7 @@ from cachetools import LRUCache
 from policy.access import Gate, Refusal, ServiceGate
 from policy.answering import Answering
 from policy.decorating import Decoration
-from policy.eviction import room_for
+from policy.eviction import Room, room_for
 from policy.flights import Flight, FlightTable, Waiter
 from policy.forward import conditional, for_the_rest, forwarded, has_body, has_conditions, hops_left, visited
 from policy.index import Entry, EntryIndex
@@ -88,7 +89,8 @@ class Deciding:
         )
         self._excess = excess
         self.index = EntryIndex()
-        self.room = room_for(service.eviction, service.room, service.block)
+        self.fresh_room: Callable[[], Room] = partial(room_for, service.eviction, service.room, service.block)
+        self.room = self.fresh_room()
         self.flights = FlightTable()
         self.matcher = Matcher(service.behaviors, settled(Behavior(path="*"), profile))
         self._pages = Pages(service)
@@ -185,11 +187,15 @@ class Deciding:
         return refused
 
     def behavior_of(self, request: RequestHead) -> Behavior:
-        """The behavior that rules a request, by its path proper: a token that stands in the path is not looked at."""
+        """The behavior that rules a request, by its path proper."""
+        return self.matcher.behavior_of(self._path_proper(request))
+
+    def _path_proper(self, request: RequestHead) -> str:
+        """The path without a token that stands before it."""
         for prefix in self.gate.prefixes:
             if request.path.startswith(prefix):
-                return self.matcher.behavior_of(split_path(request.path, prefix)[1])
-        return self.matcher.behavior_of(request.path)
+                return split_path(request.path, prefix)[1]
+        return request.path
 
     def seen(self, request: RequestHead) -> RequestHead:
         """The request as key, rules and origin see it: cookies that are not too long, its codings reduced, what it says
@@ -225,6 +231,14 @@ class Deciding:
         fault = None if method in NEVER_FORWARDED else malformed(request)
         if fault is not None:
             return Refusal(400, f"request: {fault}")
+        if self.service.gate:
+            path = self._path_proper(request)
+            others = self.matcher.also_read_as(path)
+            if any(other.token is not None or other.geo is not None for other in others):
+                return Refusal(400, "request: a path that may be read as one under another behavior's gate")
+            if behavior.token is not None and self.matcher.climbs(path):
+                # A token says by their beginnings which paths it is for.
+                return Refusal(400, "request: a path with dot segments, under a token")
         if visited(request, self.service.name):
             return Refusal(508, f"loop: the request has passed {self.service.name} before")
         if method in NEVER_FORWARDED:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior
-from tests.attacks.witness import Witness, running_witness
+from tests.attacks.witness import Witness
 from tests.kit.http import Reply, ask, read_reply
 from tests.kit.node import Running, running_node
+from tests.kit.origin import running_origin
 
 HONEST = b"GET /victim HTTP/1.1\r\nhost: edge\r\n\r\n"
 
@@ -46,7 +47,8 @@ async def attacked(
 ) -> AsyncIterator[Lab]:
     """A witness, `tiers` nodes in front of it, the last of them for viewers; `settings` as `running_node` has them."""
     async with AsyncExitStack() as stack:
-        origin = await stack.enter_async_context(running_witness())
+        origin = Witness()
+        await stack.enter_async_context(running_origin(origin))
         url = origin.url
         for name in ("shield", "fra")[-tiers:]:
             node = await stack.enter_async_context(

@@ -5,8 +5,7 @@ wrong asker, or under the wrong key, shows by its words.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import h11
 
@@ -76,17 +75,3 @@ def strictly(raw: bytes) -> list[str]:
             connection.start_next_cycle()
         else:
             return found
-
-
-@asynccontextmanager
-async def running_witness() -> AsyncIterator[Witness]:
-    witness = Witness()
-    server = await asyncio.start_server(witness.serve, "127.0.0.1", 0)
-    witness.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield witness
-    finally:
-        server.close()
-        for writer in tuple(witness.connections):
-            writer.transport.abort()
-        await asyncio.sleep(0)

@@ -91,8 +91,8 @@ def response(body: bytes, status: int = 200, method: str = "GET", **fields: str)
 
 
 @asynccontextmanager
-async def running_origin() -> AsyncIterator[Origin]:
-    origin = Origin()
+async def running_origin(origin: Origin | None = None) -> AsyncIterator[Origin]:
+    origin = origin or Origin()
     # asyncio's own backlog of 100 loses the SYNs of a burst, and each is said again a second later.
     server = await asyncio.start_server(origin.serve, "127.0.0.1", 0, backlog=4096)
     origin.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

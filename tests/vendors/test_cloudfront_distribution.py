@@ -98,6 +98,23 @@ def test_allowed_and_cached_methods(
     assert (behavior.methods, behavior.cached_methods) == become
 
 
+PROTOCOLS = [  # OriginProtocolPolicy, the origin's URL with HTTPPort 9000 and HTTPSPort 443
+    ("http-only", "http://127.0.0.1:9000"),
+    ("https-only", "https://127.0.0.1:443"),
+    ("match-viewer", "http://127.0.0.1:9000"),  # nodes ask each other and the origin over HTTP
+]
+
+
+@pytest.mark.parametrize(("policy", "url"), PROTOCOLS)
+def test_protocol_to_the_origin(policy: str, url: str) -> None:
+    given = config()
+    given["Origins"]["Items"][0]["CustomOriginConfig"]["OriginProtocolPolicy"] = policy
+    assert translate(given).origins[0].url == url
+    given["Origins"]["Items"][0]["CustomOriginConfig"]["OriginHttpVersion"] = "http2"
+    with pytest.raises(NotHonoured, match="OriginHttpVersion"):
+        translate(given)
+
+
 IDS = [  # "Use managed cache policies" and its kin; cross-checked in aws-cdk-lib: member, id, name (None: not carried out)
     ("CachePolicyId", "2e54312d-136d-493c-8eb9-b001f22f67d2", "Amplify"),
     ("CachePolicyId", "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", "CachingDisabled"),
@@ -219,6 +236,12 @@ REFUSED = [  # where, value, code, the name that is told
     ("Origins", added(("a", "b" * 1784)), "InvalidArgument", "CustomHeaders"),
     ("Origins", added(*((f"a{n}", "b" * 1700) for n in range(7))), "InvalidArgument", "CustomHeaders"),
     ("Origins", items(*(origin(f"o{n}", "9000") for n in range(101))), "TooManyOrigins", "at most 100"),
+    ("OriginGroups", items({"Id": "g", "Members": items({"OriginId": "lab"})}), "InvalidArgument", "two origins"),
+    (
+        "OriginGroups",
+        items({"Id": "g", "SelectionCriteria": "media-quality-based", "Members": items({"OriginId": "lab"})}),
+        "InvalidArgument", "SelectionCriteria",
+    ),
     ("OriginGroups", items(*({"Id": f"g{n}"} for n in range(11))), "TooManyOriginGroupsPerDistribution", "at most 10"),
     ("CacheBehaviors", items(*({"PathPattern": f"/{n}"} for n in range(76))), "TooManyCacheBehaviors", "at most 75"),
     ("CacheBehaviors", items({**LEGACY, "PathPattern": "/" * 256}), "InvalidArgument", "PathPattern"),

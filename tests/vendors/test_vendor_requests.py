@@ -255,6 +255,11 @@ def test_fastly_reduces_accept_encoding(accepted: str, expected: str | None) -> 
     assert told.headers.first("fastly-orig-accept-encoding") == accepted
 
 
+def test_fastly_makes_up_no_accept_encoding() -> None:
+    told = sent(node(FASTLY), ask()).headers
+    assert "accept-encoding" not in told and "fastly-orig-accept-encoding" not in told
+
+
 def test_fastly_varies_on_the_reduced_accept_encoding() -> None:
     edge = node(FASTLY)
     filled(edge, says(cache_control="max-age=60", vary="accept-encoding"), request=ask(accept_encoding="gzip, br"))
