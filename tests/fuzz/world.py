@@ -294,7 +294,7 @@ class World:
         both = replace(body, surrogate_keys=body.surrogate_keys | keys)  # an order may name it by what the 304 brings
         purged = any(step > owed.opened and _names(order, both) for step, order, _ in self.orders)
         # What may not be kept any longer need not be made stale for the one who asked.
-        gone = bool({"no-store", "private"} & view.control.keys()) or view.vary == "*"
+        gone = bool({"no-store", "private"} & view.control.keys()) or "*" in (view.vary or "")
         gone = gone or "authorization" in fetch.request.headers
         news = [
             updated(
