@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.status import Status
 
 from cdnlab.asking import credentials, known_nodes, named
-from cdnlab.errors import FAILED, UNFINISHED, BadUsage
+from cdnlab.errors import UNFINISHED, BadUsage, Failed
 from cdnlab.runfolder import find_running
 from cdnlab.viewer import ask
 from edge.purges.log import is_server, open_log
@@ -29,22 +29,27 @@ TAKEN_WITHIN_S = UNTAKEN_S
 """Without --wait: a node that lives has taken the order by then; one without `purge_delay` has carried it out."""
 
 
-def purge_order(
+def purge_orders(
     *,
     url: str | None = None,
     prefix: str | None = None,
-    key: str | None = None,
+    keys: Sequence[str] = (),
     everything: bool = False,
     soft: bool = False,
-) -> Order:
-    """What to purge, as a node takes it; `BadUsage` unless exactly one thing is named."""
-    given = {"url": url, "prefix": prefix, "surrogate_key": key, "everything": everything or None}
-    what: Order = {name: value for name, value in given.items() if value is not None}
-    if len(what) != 1:
+) -> list[Order]:
+    """What to purge, as nodes take it, an order for each key; `BadUsage` unless exactly one thing is named."""
+    given: dict[str, Sequence[str | bool]] = {
+        "url": [url] if url is not None else [],
+        "prefix": [prefix] if prefix is not None else [],
+        "surrogate_key": keys,
+        "everything": [True] if everything else [],
+    }
+    orders: list[Order] = [{name: value, "soft": soft} for name, values in given.items() for value in values]
+    if sum(bool(values) for values in given.values()) != 1:
         raise BadUsage("wanted exactly one of a URL, --prefix, --key and --all")
     if prefix is not None and not (prefix.startswith("/") or "://" in prefix):
         raise BadUsage(f"--prefix: found {prefix!r}, wanted the beginning of a URL or of a path, such as /live/")
-    return {**what, "soft": soft}
+    return orders
 
 
 def patience_of(timeout: str) -> float:
@@ -54,42 +59,51 @@ def patience_of(timeout: str) -> float:
         raise BadUsage(f"--timeout: found {timeout!r}, wanted {error}") from None
 
 
-def find_log(purge_log: str | None, node: str | None, runs: Path) -> str:
-    """Where the nodes take their orders from: a file or a server as named, or that of the cluster that runs."""
+def find_log(purge_log: str | None, node: str | None, runs: Path) -> tuple[str, list[str]]:
+    """Where the nodes take their orders from, a file or a server as named, or that of the cluster that runs; and who
+    is expected to follow it."""
     if purge_log is not None:
         if not is_server(purge_log) and not Path(purge_log).exists():
             raise BadUsage(f"--purge-log: no such file: {purge_log}")
-        return purge_log
-    found: str = find_running(runs).cluster()["purge_log"]
+        return purge_log, []
+    nodes = known_nodes(runs)
     if node is not None:
-        named(known_nodes(runs), node)
-    return found
+        named(nodes, node)
+    return str(find_running(runs).cluster()["purge_log"]), [one.name for one in nodes]
 
 
-def purge_all(where: str, what: Order, *, order: TierOrder, node: str | None, wait: float | None, as_json: bool) -> int:
+def purge_all(
+    where: str,
+    orders: Sequence[Order],
+    *,
+    expecting: Sequence[str],
+    order: TierOrder,
+    node: str | None,
+    wait: float | None,
+    as_json: bool,
+) -> int:
     """Orders, and prints a line for each node; the exit status. `wait`: seconds until all must be done."""
-    progress = Progress(soft=bool(what["soft"]), as_json=as_json)
+    progress = Progress(soft=bool(orders[0]["soft"]), as_json=as_json)
+
+    async def ordered() -> None:
+        log = open_log(where)
+        only = () if node is None else (node,)
+        within = TAKEN_WITHIN_S if wait is None else wait
+        try:
+            with progress.shown(waiting=wait is not None):
+                async for standing in carried(log, orders, order=order, only=only, expecting=expecting, within=within):
+                    progress.heard(standing)
+        finally:
+            await log.close()
+
     try:
-        asyncio.run(_ordered(where, what, order, () if node is None else (node,), wait, progress))
+        asyncio.run(ordered())
     except KeyboardInterrupt:
         print("the order stands: the nodes carry it out all the same", file=sys.stderr)
         raise
     if not progress.nodes:
         raise BadUsage(f"no node {node or ''}".rstrip() + f" has ever followed the log of purges at {where}")
     return progress.end(waited=wait is not None)
-
-
-async def _ordered(
-    where: str, what: Order, order: TierOrder, only: Sequence[str], wait: float | None, progress: "Progress"
-) -> None:
-    log = open_log(where)
-    try:
-        with progress.shown(waiting=wait is not None):
-            within = TAKEN_WITHIN_S if wait is None else wait
-            async for standing in carried(log, [what], order=order, only=only, within=within):
-                progress.heard(standing)
-    finally:
-        await log.close()
 
 
 @dataclass
@@ -151,17 +165,17 @@ class Progress:
         return {"state": state, "purged": one.purged, "seconds": seconds}
 
 
-def purge_one(admin: str, what: Order, *, as_json: bool) -> int:
-    """Orders of one node alone, on its admin listener; it answers when it has carried the order out."""
-    start = time.monotonic()
-    answer = ask(
-        f"{admin}/purge", method="POST", headers={"Content-Type": "application/json", **credentials()},
-        body=json.dumps(what).encode(), timeout=PATIENCE_S,
-    )  # fmt: skip
-    if answer.status != 200:
-        print(f"{admin}: answers {answer.status}: {answer.text().strip()[:200]}", file=sys.stderr)
-        return FAILED
-    progress = Progress(soft=bool(what["soft"]), as_json=as_json, _start=start)
-    told = answer.json()
-    progress.heard({told["node"]: Standing(taken=True, done=True, purged=int(told["purged"]))})
+def purge_one(admin: str, orders: Sequence[Order], *, as_json: bool) -> int:
+    """Orders of one node alone, on its admin listener; it answers when it has carried an order out."""
+    progress = Progress(soft=bool(orders[0]["soft"]), as_json=as_json)
+    purged, name = 0, admin
+    for what in orders:
+        answer = ask(
+            f"{admin}/purge", method="POST", headers={"Content-Type": "application/json", **credentials()},
+            body=json.dumps(what).encode(), timeout=PATIENCE_S,
+        )  # fmt: skip
+        if answer.status != 200:
+            raise Failed(f"{admin}: answers {answer.status}: {answer.text().strip()[:200]}")
+        name, purged = answer.json()["node"], purged + int(answer.json()["purged"])
+    progress.heard({name: Standing(taken=True, done=True, purged=purged)})
     return progress.end(waited=True)
