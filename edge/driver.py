@@ -31,6 +31,7 @@ from policy.plan import Assemble, Decision, Failure, Fetch, Plan, Purged, PurgeO
 from policy.purge_requests import purge_request
 from policy.record import PurgeRecord, RequestRecord
 from policy.secrets import FIELDS
+from policy.target import origin_form
 from policy.token.propagation import LARGEST, Propagation
 
 if TYPE_CHECKING:
@@ -192,11 +193,12 @@ class Driver(Filling):
         headers = Headers.wrap([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         client_ip = self._viewers.address(_peer(scope), headers)
+        path, host = origin_form(raw_path.partition(b"?")[0].decode("latin-1"), headers.first("host") or "")
         request = RequestHead(
             method=scope["method"],
             scheme=scope["scheme"],
-            host=headers.first("host") or "",
-            path=raw_path.partition(b"?")[0].decode("latin-1"),
+            host=host,
+            path=path,
             query=scope["query_string"].decode("latin-1") if scope["query_string"] else None,
             headers=headers,
             client_ip=client_ip,
@@ -305,7 +307,10 @@ class Driver(Filling):
     def _purge(self, order: PurgeOrder) -> Purged:
         now = self.clock()
         purged = self.machine.on_purge(order, now)
-        self.store.drop(purged.dropped)
+        if purged.everything:
+            self.store.empty()
+        else:
+            self.store.drop(purged.dropped)
         for entry in purged.changed:
             self.store.changed(entry)
         self._log.add(

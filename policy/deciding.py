@@ -4,6 +4,7 @@ See `policy/machine.py` for the theory and the table.
 """
 
 from collections.abc import Callable, Collection
+from functools import partial
 from math import ceil
 from typing import TypeVar
 
@@ -12,7 +13,7 @@ from cachetools import LRUCache
 from policy.access import Gate, Refusal, ServiceGate
 from policy.answering import Answering
 from policy.decorating import Decoration
-from policy.eviction import room_for
+from policy.eviction import Room, room_for
 from policy.flights import Flight, FlightTable, Waiter
 from policy.forward import conditional, for_the_rest, forwarded, has_body, has_conditions, hops_left, visited
 from policy.index import Entry, EntryIndex
@@ -31,6 +32,7 @@ from policy.service import Behavior, ErrorPage, Service
 from policy.settling import settled
 from policy.slices import Assembly, Versions
 from policy.storing import forwards_cookies
+from policy.target import malformed, names_host
 from policy.token.scheme import split_path
 
 DECISIVE = frozenset(
@@ -87,7 +89,8 @@ class Deciding:
         )
         self._excess = excess
         self.index = EntryIndex()
-        self.room = room_for(service.eviction, service.room, service.block)
+        self.fresh_room: Callable[[], Room] = partial(room_for, service.eviction, service.room, service.block)
+        self.room = self.fresh_room()
         self.flights = FlightTable()
         self.matcher = Matcher(service.behaviors, settled(Behavior(path="*"), profile))
         self._pages = Pages(service)
@@ -184,11 +187,15 @@ class Deciding:
         return refused
 
     def behavior_of(self, request: RequestHead) -> Behavior:
-        """The behavior that rules a request, by its path proper: a token that stands in the path is not looked at."""
+        """The behavior that rules a request, by its path proper."""
+        return self.matcher.behavior_of(self._path_proper(request))
+
+    def _path_proper(self, request: RequestHead) -> str:
+        """The path without a token that stands before it."""
         for prefix in self.gate.prefixes:
             if request.path.startswith(prefix):
-                return self.matcher.behavior_of(split_path(request.path, prefix)[1])
-        return self.matcher.behavior_of(request.path)
+                return split_path(request.path, prefix)[1]
+        return request.path
 
     def seen(self, request: RequestHead) -> RequestHead:
         """The request as key, rules and origin see it: cookies that are not too long, its codings reduced, what it says
@@ -205,10 +212,12 @@ class Deciding:
         return request
 
     def too_large(self, request: RequestHead) -> tuple[Refusal, str] | None:
-        """What the request is refused with for its size, and the profile's words for it: the CDN's limits, then the
-        node's own. A request of our own for a block was judged as the viewer's that it is made of."""
+        """What the request is refused with for its Host or its size, and the profile's words for it: the CDN's limits,
+        then the node's own. A request of our own for a block was judged as the viewer's that it is made of."""
         if request.block is not None:
             return None
+        if not names_host(request.host):
+            return Refusal(400, "request: Host names no host"), ""
         if self.profile.limits is not None:
             over = request_over(request, self.profile.limits)
             if over is not None:
@@ -219,6 +228,17 @@ class Deciding:
     def barred(self, request: RequestHead, behavior: Behavior) -> Refusal | None:
         """Why no gate need be asked about this request: it is none that this node answers from store or parent."""
         method = request.method
+        fault = None if method in NEVER_FORWARDED else malformed(request)
+        if fault is not None:
+            return Refusal(400, f"request: {fault}")
+        if self.service.gate:
+            path = self._path_proper(request)
+            others = self.matcher.also_read_as(path)
+            if any(other.token is not None or other.geo is not None for other in others):
+                return Refusal(400, "request: a path that may be read as one under another behavior's gate")
+            if behavior.token is not None and self.matcher.climbs(path):
+                # A token says by their beginnings which paths it is for.
+                return Refusal(400, "request: a path with dot segments, under a token")
         if visited(request, self.service.name):
             return Refusal(508, f"loop: the request has passed {self.service.name} before")
         if method in NEVER_FORWARDED:
@@ -272,7 +292,7 @@ class Deciding:
         """What every plain GET for the key gets that the gate lets by, from `now` until its `fresh_until`, if nothing
         but such requests is told meanwhile; None: each is to be decided."""
         entries = self.index.variants(key)
-        if not entries:
+        if len(entries) != 1:
             return None
         entry = entries[0]
         life = entry.life
