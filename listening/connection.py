@@ -174,7 +174,7 @@ class Connection(TCPServer):
             if self.transport.is_closing() and not self._hung_up:
                 raise self.stalled or Left("the client closed the connection")
 
-        await self._door.call(scope, receive, told, self.writer)
+        await self._door.call(scope, receive, told)
 
     def _unsent(self) -> int:
         """Bytes written and not yet taken by the kernel. asyncio's TLS transports cannot say once they are closed."""
