@@ -12,7 +12,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge.purges.follower import Following
@@ -263,8 +263,26 @@ async def lived(kinds: dict[str, tuple[bool, float, float]], steps: list[tuple[A
         await node.kill()
 
 
-@settings(max_examples=200, deadline=None)
+KEPT = dict.fromkeys(TREE, (True, 0.0, 0.0))
+SLOW_EDGE = KEPT | {"fra": (True, 2.0, 0.0)}
+FORGETFUL_SHIELD = KEPT | {"shield": (False, 0.0, 0.0)}
+STALE_SHIELD: list[tuple[Any, ...]] = [
+    ("get", "fra", "/a"), ("cut", "shield"), ("wait", 0.3), ("order", "/a"), ("wait", 3.0), ("get", "fra", "/a"),
+]  # fmt: skip
+"""The shield serves on and hears nothing; the edge has gone without it, and filled from it again."""
+
+
+@settings(max_examples=100, deadline=None)
 @given(KINDS, STEPS)
+@example(KEPT, [*STALE_SHIELD, ("mend", "shield"), ("wait", 3.0)])
+@example(KEPT, [*STALE_SHIELD, ("trim",), ("mend", "shield"), ("wait", 3.0)])
+@example(FORGETFUL_SHIELD, [*STALE_SHIELD, ("kill", "shield"), ("mend", "shield"), ("start", "shield"), ("wait", 3.0)])
+@example(FORGETFUL_SHIELD, [*STALE_SHIELD, ("trim",), ("kill", "shield"), ("mend", "shield"), ("start", "shield")])
+@example(
+    KEPT, [("get", "fra", "/a"), ("kill", "fra"), ("order", "/a"), ("wait", 3.0), ("start", "fra"), ("wait", 0.03)]
+)
+@example(KEPT, [("get", "fra", "/a"), ("forget",), ("order", "/a"), ("wait", 0.03), ("get", "fra", "/a")])
+@example(SLOW_EDGE, [("get", "fra", "/a"), ("order", "/a"), ("wait", 1.1), ("kill", "fra"), ("start", "fra")])
 def test_after_an_order_is_complete_nobody_serves_what_was_purged(
     kinds: dict[str, tuple[bool, float, float]], steps: list[tuple[Any, ...]]
 ) -> None:
