@@ -19,6 +19,7 @@ from cdnlab.runfolder import find_running
 from cdnlab.viewer import ask
 from edge.purges.log import is_server, open_log
 from edge.purges.ordering import Standing, carried
+from policy.index import is_surrogate_key
 from policy.propagation import UNTAKEN_S, Order, TierOrder
 from units.quantities import read_seconds
 
@@ -29,27 +30,26 @@ TAKEN_WITHIN_S = UNTAKEN_S
 """Without --wait: a node that lives has taken the order by then; one without `purge_delay` has carried it out."""
 
 
-def purge_orders(
+def purge_order(
     *,
     url: str | None = None,
     prefix: str | None = None,
     keys: Sequence[str] = (),
     everything: bool = False,
     soft: bool = False,
-) -> list[Order]:
-    """What to purge, as nodes take it, an order for each key; `BadUsage` unless exactly one thing is named."""
-    given: dict[str, Sequence[str | bool]] = {
-        "url": [url] if url is not None else [],
-        "prefix": [prefix] if prefix is not None else [],
-        "surrogate_key": keys,
-        "everything": [True] if everything else [],
-    }
-    orders: list[Order] = [{name: value, "soft": soft} for name, values in given.items() for value in values]
-    if sum(bool(values) for values in given.values()) != 1:
+) -> Order:
+    """What to purge, as a node takes it; `BadUsage` unless exactly one thing is named."""
+    for key in keys:
+        if not is_surrogate_key(key):
+            raise BadUsage(f"--key: found {key!r}, wanted visible ASCII characters; repeat --key for several")
+    named_keys: Order = {"surrogate_keys": list(keys)} if len(keys) > 1 else {"surrogate_key": next(iter(keys), None)}
+    given = {"url": url, "prefix": prefix, **named_keys, "everything": everything or None}
+    what: Order = {name: value for name, value in given.items() if value is not None}
+    if len(what) != 1:
         raise BadUsage("wanted exactly one of a URL, --prefix, --key and --all")
     if prefix is not None and not (prefix.startswith("/") or "://" in prefix):
         raise BadUsage(f"--prefix: found {prefix!r}, wanted the beginning of a URL or of a path, such as /live/")
-    return orders
+    return {**what, "soft": soft}
 
 
 def patience_of(timeout: str) -> float:
@@ -74,7 +74,7 @@ def find_log(purge_log: str | None, node: str | None, runs: Path) -> tuple[str, 
 
 def purge_all(
     where: str,
-    orders: Sequence[Order],
+    what: Order,
     *,
     expecting: Sequence[str],
     order: TierOrder,
@@ -83,7 +83,7 @@ def purge_all(
     as_json: bool,
 ) -> int:
     """Orders, and prints a line for each node; the exit status. `wait`: seconds until all must be done."""
-    progress = Progress(soft=bool(orders[0]["soft"]), as_json=as_json)
+    progress = Progress(soft=bool(what["soft"]), as_json=as_json)
 
     async def ordered() -> None:
         log = open_log(where)
@@ -91,7 +91,7 @@ def purge_all(
         within = TAKEN_WITHIN_S if wait is None else wait
         try:
             with progress.shown(waiting=wait is not None):
-                async for standing in carried(log, orders, order=order, only=only, expecting=expecting, within=within):
+                async for standing in carried(log, [what], order=order, only=only, expecting=expecting, within=within):
                     progress.heard(standing)
         finally:
             await log.close()
@@ -165,17 +165,15 @@ class Progress:
         return {"state": state, "purged": one.purged, "seconds": seconds}
 
 
-def purge_one(admin: str, orders: Sequence[Order], *, as_json: bool) -> int:
-    """Orders of one node alone, on its admin listener; it answers when it has carried an order out."""
-    progress = Progress(soft=bool(orders[0]["soft"]), as_json=as_json)
-    purged, name = 0, admin
-    for what in orders:
-        answer = ask(
-            f"{admin}/purge", method="POST", headers={"Content-Type": "application/json", **credentials()},
-            body=json.dumps(what).encode(), timeout=PATIENCE_S,
-        )  # fmt: skip
-        if answer.status != 200:
-            raise Failed(f"{admin}: answers {answer.status}: {answer.text().strip()[:200]}")
-        name, purged = answer.json()["node"], purged + int(answer.json()["purged"])
-    progress.heard({name: Standing(taken=True, done=True, purged=purged)})
+def purge_one(admin: str, what: Order, *, as_json: bool) -> int:
+    """Orders of one node alone, on its admin listener; it answers when it has carried the order out."""
+    progress = Progress(soft=bool(what["soft"]), as_json=as_json)
+    answer = ask(
+        f"{admin}/purge", method="POST", headers={"Content-Type": "application/json", **credentials()},
+        body=json.dumps(what).encode(), timeout=PATIENCE_S,
+    )  # fmt: skip
+    if answer.status != 200:
+        raise Failed(f"{admin}: answers {answer.status}: {answer.text().strip()[:200]}")
+    told = answer.json()
+    progress.heard({told["node"]: Standing(taken=True, done=True, purged=int(told["purged"]))})
     return progress.end(waited=True)

@@ -81,13 +81,13 @@ def purge(
     from cdnlab import purging
     from policy.propagation import TierOrder
 
-    orders = purging.purge_orders(url=url, prefix=prefix, keys=key or (), everything=everything, soft=soft)
+    what = purging.purge_order(url=url, prefix=prefix, keys=key or (), everything=everything, soft=soft)
     patience = purging.patience_of(timeout)
     if admin is not None:
-        return purging.purge_one(admin, orders, as_json=as_json)
+        return purging.purge_one(admin, what, as_json=as_json)
     where, expecting = purging.find_log(purge_log, node, runs)
     return purging.purge_all(
-        where, orders, expecting=expecting, order=TierOrder(order), node=node, wait=patience if wait else None,
+        where, what, expecting=expecting, order=TierOrder(order), node=node, wait=patience if wait else None,
         as_json=as_json,
     )  # fmt: skip
 

@@ -131,6 +131,22 @@ def test_surrogate_keys_are_separated_by_spaces_and_printable_others_are_ignored
     assert entry.surrogate_keys == ("live/480p", "b", "a~!")
 
 
+@pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
+def test_several_keys_are_one_order_that_counts_each_response_once(soft: bool) -> None:
+    """Fastly, "Purge multiple surrogate key tags": whatever has any of them."""
+    edge = node(FASTLY)
+    for path, keys in (("/a", "x y"), ("/b", "y z"), ("/c", "z"), ("/d", "xy")):
+        filled(edge, says(surrogate_key=keys, **FRESH), request=ask(path))
+    under_way = fetched(edge, edge.on_request(ask("/e"), NOW))
+    other = fetched(edge, edge.on_request(ask("/f"), NOW))
+    assert edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEYS, "x none y", soft), NOW + 1).count == 2
+    for plan, key in ((under_way, "y"), (other, "z")):
+        edge.on_response(plan, says(surrogate_key=key, **FRESH), NOW + 2)
+        edge.on_body_end(plan, 10, NOW + 2)
+    served = {path for path in "abcdef" if isinstance(edge.on_request(ask(f"/{path}"), NOW + 3), Serve)}
+    assert served == set("cdf")
+
+
 @pytest.mark.parametrize("profile", [RFC9111, FASTLY], ids=lambda profile: profile.name)
 def test_the_others_ask_again_at_once(profile: Profile) -> None:
     edge = node(profile)
