@@ -4,6 +4,7 @@ What is held is in `tests/tiers`: `judge.py` for every answer a viewer sees, `vi
 every step. The same scripts run over real sockets in `tests/edge/test_edge_tiers.py`.
 """
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -26,6 +27,7 @@ from tests.tiers.script import (
     Says,
     Wait,
     purge_value,
+    tag,
 )
 from tests.tiers.virtual import Lab
 
@@ -39,6 +41,7 @@ SAYS = st.builds(
     delay=st.sampled_from([0.0, 0.1, 0.1, 1.0]),
     dies=st.sampled_from(["", "", "", "", "head", "body"]),
     sized=st.booleans(),
+    late=st.sampled_from([0.0, 0.0, 0.5, 2.0]),
 )
 ASK = st.builds(
     Ask,
@@ -92,6 +95,24 @@ class ThreeTiers(RuleBasedStateMachine):
     def purge(self, kind: PurgeKind, path: str, soft: bool, order: str) -> None:
         self.lab.take(Purge(kind, purge_value(kind, path), soft, order))
 
+    @rule(
+        kind=st.sampled_from(list(PurgeKind)),
+        path=TARGET,
+        edges=st.tuples(st.sampled_from(EDGES), st.sampled_from(EDGES)),
+        after=st.sampled_from([0.1, 0.3, 0.9, 1.19, 1.21]),
+        order=st.sampled_from(["shields-first", "together", "edges-first"]),
+    )
+    def purge_what_is_under_way(
+        self, kind: PurgeKind, path: str, edges: tuple[str, str], after: float, order: str
+    ) -> None:
+        """By chance alone a purge seldom comes while just what it names is on a wire."""
+        self.lab.take(Say(path, Says("max-age=600", late=1.0)))
+        self.lab.take(Ask(edges[0], path))
+        self.lab.take(Wait(after))
+        self.lab.take(Purge(kind, purge_value(kind, path), soft=False, order=order))
+        self.lab.take(Wait(10.0))
+        self.lab.take(Ask(edges[1], path))
+
     @rule(node=NODES, up=st.booleans())
     def link(self, node: str, up: bool) -> None:
         self.lab.take(Link(node, up))
@@ -104,6 +125,23 @@ class ThreeTiers(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "lab"):
             self.lab.finish()
+
+
+@pytest.mark.parametrize("after", [0.1, 0.3, 0.9, 1.19, 1.21])
+@pytest.mark.parametrize("kind", list(PurgeKind), ids=lambda kind: kind.value)
+def test_what_was_under_way_when_it_was_purged_does_not_come_back(kind: PurgeKind, after: float) -> None:
+    """`after` seconds the question is with the origin, or its answer is made, or on one of the three wires to the edge."""
+    lab = Lab()
+    lab.take(Say("/a", Says("max-age=600", late=1.0)))
+    lab.take(Ask("fra"))
+    lab.take(Wait(after))
+    lab.take(Purge(kind, purge_value(kind, "/a")))
+    lab.take(Change("/a"))
+    lab.take(Wait(3.0))
+    lab.take(Ask("fra"))
+    lab.finish()
+    assert lab.viewers[0].whole, "who waited has his answer"
+    assert lab.viewers[1].fields["etag"] == tag("/a", "", 2)
 
 
 TestThreeTiers = ThreeTiers.TestCase

@@ -34,7 +34,7 @@ class Contents:
         self.served += 1
         own = {
             "date": format_date(int(now) - says.age), "cache-control": says.control, "surrogate-key": f"all {target}",
-            "x-serial": str(self.served),
+            "x-serial": str(self.served), "x-made": repr(now - says.age),
         }  # fmt: skip
         if says.age:
             own["age"] = str(says.age)

@@ -36,6 +36,8 @@ class Says:
     sized: bool = True
     age: int = 0
     """Seconds for which the answer has lain in a cache of the origin's own."""
+    late: float = 0.0
+    """Seconds between the making of an answer and its sending: what is purged meanwhile is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,10 @@ def _some(kind: type[Step], chance: Random) -> list[Step]:
     if kind is Say:
         status, varies = chance.choice((200, 200, 200, 200, 404, 503)), chance.random() < 0.3
         delay, dies = chance.choice((0.0, 0.1, 0.1, 1.0)), chance.choice(("", "", "", "", "head", "body"))
-        return [Say(target, Says(chance.choice(CONTROLS), status, varies, delay, dies, chance.random() < 0.5))]
+        late = chance.choice((0.0, 0.0, 0.5, 2.0))
+        return [
+            Say(target, Says(chance.choice(CONTROLS), status, varies, delay, dies, chance.random() < 0.5, late=late))
+        ]
     if kind is Change:
         return [Change(target)]
     if kind is Leave:

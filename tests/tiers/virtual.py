@@ -14,7 +14,7 @@ from policy.eviction import HEAD_COST_BYTES
 from policy.index import Entry
 from tests.tiers.judge import History, Purged, Seen
 from tests.tiers.node import Asked, Node, Stream
-from tests.tiers.origin import Contents
+from tests.tiers.origin import Answered, Contents
 from tests.tiers.script import PARENTS, Ask, Change, Leave, Link, Purge, Restart, Say, Step, Wait, tag
 
 START = 1_795_000_000.25
@@ -96,7 +96,7 @@ class Lab:
             node.check()
 
     def _viewer(self, ask: Ask) -> None:
-        seen = Seen(ask, self.now)
+        seen = Seen(ask, self.now, len(self.history.purges))
         number = len(self.viewers)
         self.viewers.append(seen)
         lines = fields_of(ask, self.contents)
@@ -165,6 +165,9 @@ class Lab:
             answered = self.contents.answer(request.method, request.target, dict(request.headers.lines), self.now)
             if answered.status >= 500:
                 self.history.faults.append((request.target, self.now, "error"))
+            self.later(says.late, lambda: send(answered))
+
+        def send(answered: Answered) -> None:
             body = Stream(answered.body) if answered.body else None
             asked.head(answered.status, Headers(answered.fields.items()), body, None)
             if body is not None:

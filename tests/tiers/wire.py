@@ -73,6 +73,7 @@ class WireLab:
         answered = self.contents.answer(asked.method, asked.target, dict(asked.headers.lines), self.now())
         if answered.status >= 500:
             self._fault("error", asked.target)
+        await self._until(self.now() + says.late)
         lines = [f"HTTP/1.1 {answered.status} Test", *(f"{name}: {value}" for name, value in answered.fields.items())]
         chunked = "content-length" not in answered.fields and answered.status != 304
         if chunked:
@@ -165,7 +166,7 @@ class WireLab:
 
     async def _viewer(self, ask: Ask) -> None:
         host, _, port = self.nodes[ask.edge].url.removeprefix("http://").partition(":")
-        seen = Seen(ask, self.now())
+        seen = Seen(ask, self.now(), len(self.history.purges))
         make: Callable[[], Stamped] = partial(Stamped, seen, self.now)
         _, viewer = await asyncio.get_running_loop().create_connection(make, host, int(port))
         self.viewers.append(seen)
@@ -200,15 +201,17 @@ class WireLab:
 
         async def one(name: str) -> None:
             await self._until(self.now() + self._purge_delays[name])
+            began[name] = self.now()
             await self.nodes[name].purge(**order, soft=step.soft)
             done[name] = self.now()
 
+        began: dict[str, float] = {}
         done: dict[str, float] = {}
         if step.order == "together":
             await asyncio.gather(*map(one, PARENTS))
         for name in ORDERS[step.order]:
             await one(name)
-        purged.began = done["parent"]
+        purged.began = began["parent"]
         if step.order == "shields-first":
             purged.done = max(done.values())
         self.history.purges.append(purged)
