@@ -1,17 +1,22 @@
 """Settings of a part that runs by itself, from a settings file, the command line, or both: the command line wins."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from cdnlab.complaints import nearest
 from cdnlab.errors import BadUsage
+from edge.services import Hosted
 from edge.settings import Node, Whereabouts
 from policy.service import Service
 from units import Settings
+from vendors import PROFILES
+
+if TYPE_CHECKING:
+    from cdnlab.document import Document
 
 S = TypeVar("S", bound=Settings)
 
@@ -25,6 +30,8 @@ class AloneEdge:
     parent: str
     geo: Whereabouts
     others: tuple[str, ...] = ()
+    hostnames: tuple[str, ...] = ()
+    hosted: tuple[Hosted, ...] = ()
 
 
 def edge_settings(
@@ -39,6 +46,7 @@ def edge_settings(
     """One edge. Without a file: no gate, no behaviors, the profile alone. `BadUsage` names the option that is wrong."""
     options = {"listen": listen, "admin": admin}
     geo = Whereabouts()
+    document = None
     if config is None:
         if node is not None:
             raise BadUsage("--node: wanted --config with it, the file that has this [[node]]")
@@ -66,7 +74,20 @@ def edge_settings(
     rules = chosen.rules()
     if profile is not None:
         rules["profile"] = profile
-    return AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to)
+    alone = AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to)
+    return alone if document is None else replace(alone, hostnames=document.hostnames, hosted=_hosted(document, alone))
+
+
+def _hosted(document: "Document", alone: AloneEdge) -> tuple[Hosted, ...]:
+    """The services of the file beside the first, each in front of its own origin if it has one."""
+    rules = {name: document.service(alone.node, name) for name in document.services}
+    return tuple(
+        Hosted(
+            name, one.hostnames, rules[name], PROFILES[rules[name].profile],
+            ((one.origin or alone.parent).rstrip("/"), *alone.others),
+        )
+        for name, one in document.services.items()
+    )  # fmt: skip
 
 
 def origin_settings(

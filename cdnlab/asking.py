@@ -17,6 +17,7 @@ from cdnlab.complaints import nearest
 from cdnlab.errors import FAILED, BadUsage, Failed
 from cdnlab.runfolder import find_running
 from cdnlab.viewer import Answer, ask
+from policy.hosting import Hosts
 from policy.secrets import Veil
 from units.quantities import read_seconds
 
@@ -45,7 +46,8 @@ class Listener:
 
 
 def find(url: str, *, node: str | None, admin: str | None, runs: Path) -> Listener:
-    """The node to ask about `url`: named, or the one whose address the URL has, or the first edge."""
+    """The node to ask about `url`: named, or the one whose address the URL has, or the first edge, which has the same
+    services as all others."""
     if admin is not None:
         return Listener(admin, admin)
     nodes = _nodes(runs)
@@ -57,6 +59,8 @@ def find(url: str, *, node: str | None, admin: str | None, runs: Path) -> Listen
     for one in nodes:
         if urlsplit(one.url).netloc == authority:
             return one
+    if _hosts(runs).named(authority) is not None:
+        return next((one for one in nodes if one.role == "edge"), nodes[0])
     known = ", ".join(f"{one.name} {one.url}" for one in nodes)
     raise BadUsage(f"no node of the running cluster is at {authority}", f"There are: {known}. Or name one with --node.")
 
@@ -136,15 +140,16 @@ def purge_order(
     key: str | None = None,
     everything: bool = False,
     soft: bool = False,
+    service: str | None = None,
 ) -> dict[str, Any]:
-    """The body of `POST /purge`; `BadUsage` unless exactly one thing is named."""
+    """The body of `POST /purge`; `BadUsage` unless exactly one thing is named. `service`: only there."""
     named = {"url": url, "prefix": prefix, "surrogate_key": key, "everything": everything or None}
     what: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     if len(what) != 1:
         raise BadUsage("wanted exactly one of a URL, --prefix, --key and --all")
     if prefix is not None and not (prefix.startswith("/") or "://" in prefix):
         raise BadUsage(f"--prefix: found {prefix!r}, wanted the beginning of a URL or of a path, such as /live/")
-    return {**what, "soft": soft}
+    return {**what, "soft": soft} | ({} if service is None else {"service": service})
 
 
 def patience_of(timeout: str) -> float:
@@ -208,15 +213,10 @@ def send_purge(groups: list[list[Listener]], order: dict[str, Any], *, patience:
 
 def _tell(listener: Listener, order: dict[str, Any]) -> tuple[int, str, bool]:
     """How many responses the node had, why it did not obey, and whether it may when it is asked again."""
-    here = dict(order)
-    if "url" in here and listener.url:
-        # A viewer's URL names one node; every node has the same thing under its own address.
-        parts = urlsplit(str(here["url"]))
-        here["url"] = f"{listener.url}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
     try:
         answer = ask(
             f"{listener.admin}/purge", method="POST", headers={"Content-Type": "application/json", **_credentials()},
-            body=json.dumps(here).encode(), timeout=PATIENCE,
+            body=json.dumps(order).encode(), timeout=PATIENCE,
         )  # fmt: skip
         if answer.status == 200:
             return int(answer.json()["purged"]), "", False
@@ -241,6 +241,11 @@ def _nodes(runs: Path) -> list[Listener]:
 def listener_of(told: dict[str, Any]) -> Listener:
     """A node as `cluster.json` tells of it."""
     return Listener(told["name"], told["admin"], told["url"], told["role"], told["parent"])
+
+
+def _hosts(runs: Path) -> Hosts:
+    """The services of the running cluster by their hosts."""
+    return Hosts(find_running(runs).cluster().get("services", {}))
 
 
 def _named(nodes: list[Listener], name: str) -> Listener:

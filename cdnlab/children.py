@@ -16,9 +16,12 @@ import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cdnlab.errors import FAILED, USAGE, exit_status
+
+if TYPE_CHECKING:
+    from edge.services import Hosted
 
 Say = Callable[[dict[str, object]], None]
 
@@ -32,14 +35,17 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> 
 
     service = Service.model_validate(settings["service"])
 
-    def spread(order: PurgeOrder) -> None:
-        say({"purge": {"url": order.value, "soft": order.soft}})
+    def spread(order: PurgeOrder, service: str) -> None:
+        told: dict[str, object] = {"url": order.value, "soft": order.soft}
+        say({"purge": told | {"service": service} if settings["hosted"] else told})
 
     await serve(
         Node.model_validate(settings["node"]),
         service,
         parent=settings["parent"],
         others=settings["others"],
+        hostnames=settings["hostnames"],
+        hosted=[_hosted(**one) for one in settings["hosted"]],
         records=Path(settings["records"]),
         shutdown=shutdown,
         ready=say,
@@ -47,6 +53,15 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> 
         profile=PROFILES[service.profile],
         spread=spread,
     )
+
+
+def _hosted(name: str, hostnames: list[str], service: dict[str, Any], parents: list[str]) -> "Hosted":
+    from edge.services import Hosted
+    from policy.service import Service
+    from vendors import PROFILES
+
+    rules = Service.model_validate(service)
+    return Hosted(name, tuple(hostnames), rules, PROFILES[rules.profile], tuple(parents))
 
 
 async def _origin(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:

@@ -12,8 +12,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edge.driver import Driver
+from edge.services import Services
 from edge.viewers import Viewers
 from policy.explain import explain
+from policy.hosting import DEFAULT
 from policy.limits import measured
 from policy.messages import Headers, target_of
 from policy.place import address_of
@@ -33,15 +35,16 @@ class BadOrder(ValueError):
 
 
 def purge_order(values: Any) -> PurgeOrder:
-    """`{"url": ...}`, `{"prefix": ...}`, `{"surrogate_key": ...}` or `{"everything": true}`, with `"soft": bool`.
+    """`{"url": ...}`, `{"prefix": ...}`, `{"surrogate_key": ...}` or `{"everything": true}`, with `"soft": bool`, and
+    `"service": NAME` where only one is meant.
 
     BadOrder says what is wrong.
     """
     if not isinstance(values, dict):
         raise BadOrder(f"found {type(values).__name__}, wanted a JSON object")
-    unknown = set(values) - {*KINDS, "soft"}
+    unknown = set(values) - {*KINDS, "soft", "service"}
     if unknown:
-        raise BadOrder(f"found {', '.join(sorted(unknown))}; wanted {', '.join(KINDS)}, and soft")
+        raise BadOrder(f"found {', '.join(sorted(unknown))}; wanted {', '.join(KINDS)}, soft and service")
     soft = values.get("soft", False)
     named = [name for name in KINDS if values.get(name)]
     if not isinstance(soft, bool) or len(named) != 1:
@@ -61,7 +64,7 @@ def purge_order(values: Any) -> PurgeOrder:
 
 
 def admin_app(
-    driver: Driver, viewers: Viewers, *, url: str, token: str | None = None, purge_delay: float = 0.0
+    services: Services, viewers: Viewers, *, url: str, token: str | None = None, purge_delay: float = 0.0
 ) -> Starlette:
     """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE&reveal=1, POST /purge.
 
@@ -69,20 +72,19 @@ def admin_app(
     out, and answered, `purge_delay` seconds after it came.
     """
     own = urlsplit(url).netloc
-    machine = driver.machine
+    driver = services.default
+    several = len(services.drivers) > 1
 
     async def healthz(_: Request) -> Response:
         return JSONResponse(
             {
                 "node": driver.name,
-                "profile": machine.profile.name,
-                "parent": driver.upstream.url,
-                "sick_parents": driver.upstream.sick(),
-                "stored_responses": len(machine.index),
-                "stored_bytes": machine.room.currsize,
-                "memory_bytes": driver.store.memory_bytes,
-                "room_bytes": machine.service.room,
-                "fills_in_flight": len(machine.flights),
+                **_health(driver),
+                **(
+                    {"services": {name: _health(one) for name, one in services.drivers.items() if one is not driver}}
+                    if several
+                    else {}
+                ),
             }
         )
 
@@ -106,7 +108,10 @@ def admin_app(
         asked_of.headers = Headers(
             (name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in wanted)
         )
-        asked_of.host = asked_of.headers.first("host") or asked_of.host or own
+        asked_of.host = asked_of.headers.first("host") or asked_of.host
+        # A path alone is asked of the first service.
+        service, chosen = services.of(asked_of) if asked_of.host else (DEFAULT, driver)
+        asked_of.host = asked_of.host or own
         measured(asked_of)
         client_ip = request.query_params.get("client_ip")
         if client_ip is None:
@@ -117,17 +122,22 @@ def admin_app(
         reveal = request.query_params.get("reveal") == "1"
         if reveal and (token is None or not is_local(request)):
             return _error("reveal: wanted a node with an admin_token, asked from its own machine", 403)
-        return JSONResponse(explain(machine, asked_of, driver.clock(), reveal=reveal))
+        told = explain(chosen.machine, asked_of, chosen.clock(), reveal=reveal)
+        return JSONResponse(told | {"service": service} if several else told)
 
     async def purge(request: Request) -> Response:
         if is_stranger(request):
             return _unknown()
         try:
-            order = purge_order(await request.json())
+            values = await request.json()
+            order = purge_order(values)
         except (ValueError, BadOrder) as error:
             return _error(f"purge: {error}")
+        service = values.get("service")
+        if service is not None and service not in services.drivers:
+            return _error(f"purge: service: found {service!r}, wanted one of {', '.join(services.drivers)}")
         await asyncio.sleep(purge_delay)
-        purged = await driver.purge(order)
+        purged = await services.purge(order, service)
         if not purged.lasting:
             return _error("purge: done, but the node's disk could not be told: it may come back after a restart", 500)
         return JSONResponse({"node": driver.name, "purged": purged.count, **_order(order)})
@@ -139,6 +149,20 @@ def admin_app(
             Route("/purge", purge, methods=["POST"]),
         ],
     )
+
+
+def _health(driver: Driver) -> dict[str, Any]:
+    machine = driver.machine
+    return {
+        "profile": machine.profile.name,
+        "parent": driver.upstream.url,
+        "sick_parents": driver.upstream.sick(),
+        "stored_responses": len(machine.index),
+        "stored_bytes": machine.room.currsize,
+        "memory_bytes": driver.store.memory_bytes,
+        "room_bytes": machine.service.room,
+        "fills_in_flight": len(machine.flights),
+    }
 
 
 def _order(order: PurgeOrder) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from policy.service import Behavior
 
 CONDITIONS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
 
-OURS = ("host", "via", "x-forwarded-for", "cdnlab-client-ip", "cdnlab-debug", "expect")
+OURS = ("host", "via", "x-forwarded-for", "cdnlab-client-ip", "cdnlab-debug", "cdnlab-service", "expect")
 """Fields a node writes itself, or that end here: `Expect` is settled with the client (RFC 9110 §10.1.1)."""
 
 

@@ -56,6 +56,9 @@ def purge(
     key: Annotated[str | None, typer.Option("--key", help="Purge every response with this surrogate key.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Purge all there is.")] = False,
     soft: Annotated[bool, typer.Option("--soft", help="Make it stale instead of removing it.")] = False,
+    service: Annotated[
+        str | None, typer.Option("--service", help="Only of this \\[service.NAME]; default: the one at the top.")
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Ask a node that is away again and again, until --timeout.")
     ] = False,
@@ -74,7 +77,7 @@ def purge(
     """
     from cdnlab import asking
 
-    what = asking.purge_order(url=url, prefix=prefix, key=key, everything=everything, soft=soft)
+    what = asking.purge_order(url=url, prefix=prefix, key=key, everything=everything, soft=soft, service=service)
     nodes = asking.find_all(node=node, admin=admin, runs=runs)
     patience = asking.patience_of(timeout) if wait else 0.0
     return asking.purge(asking.ordered(nodes, asking.Order(order)), what, patience=patience, as_json=as_json)

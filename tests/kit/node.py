@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from edge.serve import serve
+from edge.services import Hosted
 from edge.settings import Node, Whereabouts
+from policy.plan import PurgeOrder
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior, Service
 from tests.kit.http import Reply, ask
@@ -24,6 +26,8 @@ class Running:
     records_path: Path | None
     shutdown: asyncio.Event
     task: "asyncio.Task[None]"
+    ready: dict[str, Any]
+    """All that it said when it began to serve."""
 
     async def get(self, target: str, **fields: str) -> Reply:
         return await ask(self.url, target, **fields)
@@ -56,6 +60,9 @@ async def running_node(
     service: dict[str, Any] | None = None,
     others: Sequence[str] = (),
     clock: Callable[[], float] | None = None,
+    hosted: Sequence[Hosted] = (),
+    hostnames: Sequence[str] = (),
+    spread: Callable[[PurgeOrder, str], None] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """A node in front of `parent`; `settings` go to `Node`, `service` to `Service`; `countries`: a short `geo`."""
@@ -73,13 +80,16 @@ async def running_node(
         profile=profile,
         others=others,
         clock=clock,
+        hosted=hosted,
+        hostnames=hostnames,
+        spread=spread,
     )
     task = asyncio.create_task(node_runs)
     await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()
     ready = told.result()
-    node = Running(str(ready["url"]), str(ready["admin"]), records, shutdown, task)
+    node = Running(str(ready["url"]), str(ready["admin"]), records, shutdown, task, ready)
     try:
         yield node
     finally:
