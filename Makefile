@@ -69,8 +69,9 @@ format: dev  ## Format and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: dev  ## Make the generated page of docs/ again
+docs: dev  ## Make the generated pages of docs/ again
 	$(BIN)/cdnlab schema --markdown > docs/settings.md
+	$(BIN)/python -m tests.attacks > docs/attacks.md
 
 clean:  ## Remove what was built (not the runs)
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

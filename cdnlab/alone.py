@@ -30,6 +30,7 @@ class AloneEdge:
     parent: str
     geo: Whereabouts
     others: tuple[str, ...] = ()
+    purge_log: str | None = None
     hostnames: tuple[str, ...] = ()
     hosted: tuple[Hosted, ...] = ()
 
@@ -45,8 +46,7 @@ def edge_settings(
 ) -> AloneEdge:
     """One edge. Without a file: no gate, no behaviors, the profile alone. `BadUsage` names the option that is wrong."""
     options = {"listen": listen, "admin": admin}
-    geo = Whereabouts()
-    document = None
+    geo, purge_log, document = Whereabouts(), None, None
     if config is None:
         if node is not None:
             raise BadUsage("--node: wanted --config with it, the file that has this [[node]]")
@@ -57,7 +57,7 @@ def edge_settings(
         from cdnlab.document import read
 
         document = read(config).document
-        geo = document.geo
+        geo, purge_log = document.geo, document.purge_log
         chosen = _pick(document.nodes, node) if document.nodes or node else Node(name="edge", listen="127.0.0.1:8080")
         chosen = _changed(chosen, options)
         service = document.service(chosen)
@@ -74,7 +74,7 @@ def edge_settings(
     rules = chosen.rules()
     if profile is not None:
         rules["profile"] = profile
-    alone = AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to)
+    alone = AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to, purge_log)
     return alone if document is None else replace(alone, hostnames=document.hostnames, hosted=_hosted(document, alone))
 
 

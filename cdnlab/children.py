@@ -2,9 +2,8 @@
 
 The first line of standard input is its settings, as JSON: secrets are on no command line and in no file. The rest of
 standard input is its life line: when it ends, because the parent closed it or is no more, the child drains and leaves.
-Standard output carries one JSON object a line: `{"ready": NAME, ...}` once it serves, `{"event": ...}` later (a node
-that a `PURGE` request came to: `{"purge": ORDER}`), or `{"failed": "why", "status": N}` as the last one. Standard error
-is its log.
+Standard output carries one JSON object a line: `{"ready": NAME, ...}` once it serves, `{"event": ...}` later,
+or `{"failed": "why", "status": N}` as the last one. Standard error is its log.
 """
 
 import asyncio
@@ -29,15 +28,10 @@ Say = Callable[[dict[str, object]], None]
 async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:
     from edge.serve import serve
     from edge.settings import Node, Whereabouts
-    from policy.plan import PurgeOrder
     from policy.service import Service
     from vendors import PROFILES
 
     service = Service.model_validate(settings["service"])
-
-    def spread(order: PurgeOrder, service: str) -> None:
-        told: dict[str, object] = {"url": order.value, "soft": order.soft}
-        say({"purge": told | {"service": service} if settings["hosted"] else told})
 
     await serve(
         Node.model_validate(settings["node"]),
@@ -51,7 +45,7 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> 
         ready=say,
         geo=Whereabouts.model_validate(settings["geo"]),
         profile=PROFILES[service.profile],
-        spread=spread,
+        purge_log=settings["purge_log"],
     )
 
 

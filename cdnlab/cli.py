@@ -1,7 +1,8 @@
 """The `cdnlab` command: its verbs, and the one place where errors become a message and an exit status.
 
-Exit status: 0 done, 1 tried and failed, 2 bad usage or settings, 130 ended by Ctrl-C. Verbs live in `cdnlab.commands`,
-which import what they need when they run: `cdnlab --help` and `cdnlab edge` need no media, load or report packages.
+Exit status: 0 done, 1 tried and failed, 2 bad usage or settings, 3 ordered and not yet carried out everywhere (purge),
+130 ended by Ctrl-C. Verbs live in `cdnlab.commands`, which import what they need when they run: `cdnlab --help` and
+`cdnlab edge` need no media, load or report packages.
 """
 
 import os

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdnlab import ports
@@ -20,8 +21,8 @@ from origin.settings import Origin
 from transcode.settings import Stream
 
 if TYPE_CHECKING:
-    from cdnlab.control.fleet import Fleet
     from cdnlab.control.serve import ControlListener
+    from edge.purges.log import PurgeLog
     from vendors.cloudfront.distribution import Translated
 
 GRACE = {"transcode": 1.6, "node": 0.5, "origin": 0.5}
@@ -46,13 +47,14 @@ class Cluster:
         self.folder = folder
         self._public = loaded.public()
         self._settings_file = loaded.path
+        self._purge_log = loaded.document.purge_log or str(_beside_a_store(loaded.document) or folder.purges.absolute())
         self._tell = tell
         self._started_at = datetime.now(UTC)
         self._stopped_at: datetime | None = None
         self._control: ControlListener | None = None
-        self._fleet: Fleet | None = None
         self._distribution: Translated | None = None
-        self._spreading: set[asyncio.Future[None]] = set()
+        self.purges: PurgeLog | None = None
+        """The log of orders to purge; from `start` to `stop`."""
         self.origin = self._child("origin", "origin")
         self.nodes = {node.name: self._child(node.name, "node") for node in self.document.nodes}
         self.transcoders = {
@@ -68,6 +70,7 @@ class Cluster:
         everything has been stopped again."""
         ports.check(addresses(self.document))
         self.folder.write("cdn.json", self._public)
+        await self._open_log()
         await asyncio.gather(*(child.spawn() for child in self.children()))
         begun = [asyncio.ensure_future(self._begin_origin())]
         begun += [asyncio.ensure_future(self._begin_node(node)) for node in self.document.nodes]
@@ -87,27 +90,34 @@ class Cluster:
             raise
         self._write()
 
+    async def _open_log(self) -> None:
+        """The log of orders, before any node needs it. Raises `BadLog` and `LogLost`."""
+        from edge.purges.log import is_server, open_log
+
+        self.purges = open_log(self._purge_log)
+        try:
+            if is_server(self._purge_log):
+                await self.purges.followers()  # to see that it answers; others may follow it, too
+            else:
+                await self.purges.keep_only(node.name for node in self.document.nodes)
+        except BaseException:
+            await self.purges.close()
+            raise
+
     async def _start_control(self) -> None:
-        """After the nodes: orders go to admin listeners whose addresses are known."""
-        from cdnlab.control.fleet import Contact, Fleet
+        """After the nodes: whoever orders finds them all in the log."""
+        from cdnlab.control.fleet import Fleet
         from cdnlab.control.serve import ControlListener
 
-        def contact(node: Node) -> Contact:
-            return Contact(node.name, str(self.nodes[node.name].ready["admin"]), node.admin_token)
-
-        self._fleet = Fleet([[contact(node) for node in tier] for tier in self.document.tiers()])
+        assert self.purges is not None
         self._control = ControlListener(self.document.control)
-        await self._control.start(self._fleet, self)
+        await self._control.start(Fleet(self.purges), self)
         self._tell(Event("control", State.READY, {"url": self._control.url}))
 
     async def stop(self) -> None:
         """Drains from the encoders inwards, so that streams end properly; kills what does not leave in time."""
         if self._control is not None:
             await self._control.close()
-        for task in tuple(self._spreading):
-            task.cancel()
-        if self._fleet is not None:
-            await self._fleet.close()
         for group in (self.transcoders.values(), self.nodes.values(), [self.origin]):
             for child in group:
                 child.drain()
@@ -117,6 +127,8 @@ class Cluster:
                     self._tell(Event(child.name, None, {"text": "did not leave in time: killed"}))
         self.kill()
         await asyncio.gather(*(child.gone(1.0) for child in self.children()))
+        if self.purges is not None:
+            await self.purges.close()
         self._stopped_at = datetime.now(UTC)
         if (self.folder.path / "cluster.json").exists():
             self._write()
@@ -136,6 +148,7 @@ class Cluster:
             "settings": None if self._settings_file is None else str(self._settings_file),
             "profile": self.document.profile,
             "control": self._control.url if self._control is not None else None,
+            "purge_log": self.purges.where if self.purges is not None else None,
             "origin": {
                 "url": self.origin.ready.get("url"),
                 "ingest": self.origin.ready.get("ingest"),
@@ -180,21 +193,11 @@ class Cluster:
         return Child(name, kind, self.folder.log(name), self._heard)
 
     def _heard(self, child: Child, said: dict[str, Any]) -> None:
-        if "purge" in said:
-            self._spread(said["purge"])
-            return
         state = said.get("state")
         self._tell(Event(child.name, state if isinstance(state, State) else None, said))
         # A process that came back has another pid.
         if state is State.READY and child.restarts:
             self._write()
-
-    def _spread(self, order: dict[str, Any]) -> None:
-        """Tells all nodes, also the one that was asked: its shield may have given it the old copy again meanwhile."""
-        if self._fleet is not None:
-            task = asyncio.ensure_future(self._fleet.purge([order]))
-            self._spreading.add(task)
-            task.add_done_callback(self._spreading.discard)
 
     def _write(self) -> None:
         self.folder.write("cluster.json", self.describe())
@@ -233,6 +236,7 @@ class Cluster:
             "hosted": await self._hosted(node),
             "records": str(self.folder.records(node.name).absolute()),
             "geo": self.document.geo.model_dump(mode="json"),
+            "purge_log": self._purge_log,
         }
         await self.nodes[node.name].begin(settings, pin, again)
 
@@ -326,6 +330,12 @@ def addresses(document: Document) -> dict[str, str]:
         if node.listen_tls is not None:
             found[f"node[{index}].listen_tls ({node.name})"] = node.listen_tls
     return found
+
+
+def _beside_a_store(document: Document) -> Path | None:
+    """Where the log of orders lasts as long as what nodes keep on disk."""
+    stores = [node.disk.path for node in document.nodes if node.disk is not None]
+    return stores[0].with_name(f"{stores[0].name}-purges.sqlite3") if stores else None
 
 
 def _pinned(ready: dict[str, Any]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 from rich.console import Console
 
-from cdnlab import asking, ports
+from cdnlab import ports
 from cdnlab.cluster import Cluster
 from cdnlab.display import Display
 from cdnlab.document import Loaded, read
@@ -25,6 +25,7 @@ from cdnlab.runfolder import RunFolder
 from cdnlab.session import while_up
 from cdnlab.signing import signed
 from cdnlab.viewer import ask
+from edge.purges.ordering import Standing, carried
 from loadtests.settings import Load
 from transcode.ladder import choose
 from transcode.plan import usable_cores
@@ -68,7 +69,7 @@ def run(*, duration: str, viewers: int, runs: Path, stay: bool | None, verbose: 
             display.say(f"{load.viewers} viewers at each edge for {load.duration:g} s:")
             display.pause()
             await _load(cluster, load, console, verbose)
-            await asyncio.to_thread(_purge, cluster, display)
+            await _purge(cluster, display)
             # Records are written in batches, once a second.
             await asyncio.sleep(1.5)
             await asyncio.to_thread(show_report, folder, console)
@@ -142,15 +143,17 @@ async def _load(cluster: Cluster, load: Load, console: Console, verbose: bool) -
         raise Failed("no viewer saw a picture", f"See {cluster.folder.path / 'load.json'} and the logs beside it.")
 
 
-def _purge(cluster: Cluster, display: Display) -> None:
+async def _purge(cluster: Cluster, display: Display) -> None:
     """Purges one key everywhere, shields first, and asks again to see the cause."""
     display.say("\nA purge of everything with the surrogate key live:")
-    told = cluster.describe()["nodes"]
-    nodes = asking.ordered([asking.listener_of(one) for one in told], asking.Order.SHIELDS_FIRST)
-    order = asking.purge_order(key="live")
-    for one in asking.send_purge(nodes, order, patience=5.0):
-        display.say(f"  {one.name}: {one.failed or f'{one.purged} stored responses purged'}")
+    assert cluster.purges is not None
+    standing: dict[str, Standing] = {}
+    async for now in carried(cluster.purges, [{"surrogate_key": "live"}], within=5.0):
+        standing = now
+    for name, one in standing.items():
+        display.say(f"  {name}: {f'{one.purged} stored responses purged' if one.done else 'not yet'}")
     url = f"{cluster.edge_urls()['fra']}/live/multivariant.m3u8"
     url = signed(cluster.document, url, expires_at=int(time.time()) + 600)
-    answer = ask(url, headers=viewer_headers(cluster.document, cluster.document.edges()[0]))
+    headers = viewer_headers(cluster.document, cluster.document.edges()[0])
+    answer = await asyncio.to_thread(ask, url, headers=headers)
     display.say(f"  {urlsplit(url).path} then: {answer.headers.get('cache-status', '')}\n")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from cdnlab import checks
 from cdnlab.complaints import complaints, nearest, shown, spelled
@@ -22,7 +22,7 @@ from cdnlab.positions import Path as KeyPath
 from cdnlab.positions import Positions
 from edge.databases import IPTOCC
 from edge.services import SERVICE
-from edge.settings import Node, Whereabouts
+from edge.settings import Node, Whereabouts, check_server
 from loadtests.settings import Load
 from origin.settings import Origin
 from policy.hosting import DEFAULT, Hostname, Hosts
@@ -76,8 +76,18 @@ class Document(Settings):
     control: Control = Control()
     """The control API, which the vendors' own clients speak to."""
 
+    purge_log: str | None = None
+    """Where orders to purge stand, for nodes to take them: a file, or for nodes on several machines a Redis or Valkey
+    server such as "redis://10.0.0.5:6379/0" (needs the extra `shared`). Left out: a file beside the first `disk` store
+    of `cdnlab up`, else in its run folder; `cdnlab edge` by itself then follows none."""
+
     load: Load = Load()
     """What `cdnlab load` asks of the edges."""
+
+    @field_validator("purge_log")
+    @classmethod
+    def _server_or_file(cls, where: str | None) -> str | None:
+        return check_server(where) if where is not None and "://" in where else where
 
     def parents(self) -> frozenset[str]:
         """Names of the nodes that other nodes ask: the shields."""
@@ -163,6 +173,8 @@ class Loaded:
                 node["admin_token"] = "(hidden)"
             if node["shared"] is not None:
                 node["shared"] = re.sub(r"(?<=//)[^/]*@", "(hidden)@", node["shared"])
+        if values["purge_log"] is not None:
+            values["purge_log"] = re.sub(r"(?<=//)[^/]*@", "(hidden)@", values["purge_log"])
         for path, written in self.from_environment.items():
             inner: Any = values
             for step in path[:-1]:
@@ -221,8 +233,11 @@ def parse(text: str, *, file: str, folder: Path, environ: Mapping[str, str]) -> 
 
 _SECRET = re.compile(
     r"token\..+\.(key|salt)|.*\.(admin_token|shared|parent_headers.*)|control\.(fastly_token|secret_access_key)"
+    r"|purge_log"
 )
-_SECRET_LINE = re.compile(r"\s*(key|salt|admin_token|shared|parent_headers|fastly_token|secret_access_key)\s*=")
+_SECRET_LINE = re.compile(
+    r"\s*(key|salt|admin_token|shared|purge_log|parent_headers|fastly_token|secret_access_key)\s*="
+)
 
 
 def _without_secret(one: Complaint) -> Complaint:
@@ -346,8 +361,11 @@ def _anchored(document: Document, folder: Path) -> Document:
     nodes = tuple(_anchored_node(node, folder) for node in document.nodes)
     databases = tuple(name if name == IPTOCC else str(folder / name) for name in document.geo.databases)
     geo = document.geo.model_copy(update={"databases": databases})
+    log = document.purge_log
+    if log is not None and "://" not in log:
+        log = str(folder / log)
     return document.model_copy(
-        update={"tokens": tokens, "streams": streams, "nodes": nodes, "origin": origin, "geo": geo}
+        update={"tokens": tokens, "streams": streams, "nodes": nodes, "origin": origin, "geo": geo, "purge_log": log}
     )
 
 

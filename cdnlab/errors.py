@@ -8,6 +8,9 @@ FAILED = 1
 USAGE = 2
 """It was not tried: the command line, the settings or the machine forbade it."""
 
+UNFINISHED = 3
+"""It is ordered, and not yet carried out everywhere."""
+
 INTERRUPTED = 130
 """Ctrl-C: 128 + SIGINT, as shells count it."""
 
@@ -122,6 +125,7 @@ _REFUSALS = frozenset(
         "BadCertificate",
         "BadKeyFile",
         "BadStore",
+        "BadLog",
         "BadTarget",
         "LocustMissing",
         "FfmpegMissing",

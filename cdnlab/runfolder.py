@@ -41,6 +41,11 @@ class RunFolder:
     def media(self) -> Path:
         return self.path / "media"
 
+    @property
+    def purges(self) -> Path:
+        """The log of orders to purge, where it is in no other place."""
+        return self.path / "purges.sqlite3"
+
     def log(self, process: str) -> Path:
         return self.path / "logs" / f"{process}.log"
 

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edge.driver import Driver
+from edge.purges.order import BadOrder, purge_order
 from edge.services import Services
 from edge.viewers import Viewers
 from policy.explain import explain
@@ -19,48 +20,7 @@ from policy.hosting import DEFAULT
 from policy.limits import measured
 from policy.messages import Headers, target_of
 from policy.place import address_of
-from policy.plan import PurgeKind, PurgeOrder
-
-KINDS = {
-    "url": PurgeKind.URL,
-    "prefix": PurgeKind.PREFIX,
-    "surrogate_key": PurgeKind.SURROGATE_KEY,
-    "everything": PurgeKind.EVERYTHING,
-}
-"""By the member that names it in an order."""
-
-
-class BadOrder(ValueError):
-    """A request to the admin side that asks for nothing we know."""
-
-
-def purge_order(values: Any) -> PurgeOrder:
-    """`{"url": ...}`, `{"prefix": ...}`, `{"surrogate_key": ...}` or `{"everything": true}`, with `"soft": bool`, and
-    `"service": NAME` where only one is meant.
-
-    BadOrder says what is wrong.
-    """
-    if not isinstance(values, dict):
-        raise BadOrder(f"found {type(values).__name__}, wanted a JSON object")
-    unknown = set(values) - {*KINDS, "soft", "service"}
-    if unknown:
-        raise BadOrder(f"found {', '.join(sorted(unknown))}; wanted {', '.join(KINDS)}, soft and service")
-    soft = values.get("soft", False)
-    named = [name for name in KINDS if values.get(name)]
-    if not isinstance(soft, bool) or len(named) != 1:
-        raise BadOrder(
-            'wanted exactly one of {"url": "..."}, {"prefix": "..."}, {"surrogate_key": "..."}, {"everything": true}'
-        )
-    value = values[named[0]]
-    if named[0] == "everything":
-        if value is not True:
-            raise BadOrder('wanted {"everything": true}')
-        return PurgeOrder(PurgeKind.EVERYTHING, soft=soft)
-    if not isinstance(value, str):
-        raise BadOrder(f"{named[0]}: found {value!r}, wanted text")
-    if named[0] == "prefix" and not (value.startswith("/") or "://" in value):
-        raise BadOrder(f'prefix: found {value!r}, wanted the beginning of a URL or of a path, such as "/live/"')
-    return PurgeOrder(KINDS[named[0]], value, soft=soft)
+from policy.plan import PurgeOrder
 
 
 def admin_app(
@@ -129,15 +89,13 @@ def admin_app(
         if is_stranger(request):
             return _unknown()
         try:
-            values = await request.json()
-            order = purge_order(values)
+            order = purge_order(await request.json())
         except (ValueError, BadOrder) as error:
             return _error(f"purge: {error}")
-        service = values.get("service")
-        if service is not None and service not in services.drivers:
-            return _error(f"purge: service: found {service!r}, wanted one of {', '.join(services.drivers)}")
+        if not services.concerned(order):
+            return _error(f"purge: service: found {order.service!r}, wanted one of {', '.join(services.drivers)}")
         await asyncio.sleep(purge_delay)
-        purged = await services.purge(order, service)
+        (purged,) = await services.purge_all([order])
         if not purged.lasting:
             return _error("purge: done, but the node's disk could not be told: it may come back after a restart", 500)
         return JSONResponse({"node": driver.name, "purged": purged.count, **_order(order)})

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from edge.errors import UpstreamFailed
 from edge.filling import Filling
 from edge.log import RecordLog
 from edge.parents import Parents
+from edge.purges.log import LogLost
 from edge.recording import READ_BY_POLICY, answered, kept_headers, request_record
 from edge.settings import Limits
 from edge.slicing import Answered, Slicing
@@ -30,6 +31,7 @@ from policy.plan import Assemble, Decision, Failure, Fetch, Plan, Purged, PurgeO
 from policy.purge_requests import purge_request
 from policy.record import PurgeRecord, RequestRecord
 from policy.secrets import FIELDS
+from policy.target import origin_form
 from policy.token.propagation import LARGEST, Propagation
 
 if TYPE_CHECKING:
@@ -61,14 +63,13 @@ class Driver(Filling):
         tier: "SharedTier | None" = None,
         *,
         limits: Limits | None = None,
-        spread: Callable[[PurgeOrder], None] | None = None,
     ) -> None:
         """`store`: where bodies are kept, in memory if not said; what it recovers, the machine gets back. `tier`: asked
-        before the parent. `limits`: those of a request's content. `spread` hears of what a `PURGE` request purged here,
-        for the other nodes to be told."""
+        before the parent. `limits`: those of a request's content."""
         super().__init__(machine, upstream, log, clock, store if store is not None else MemoryStore(), tier)
         self._viewers = viewers
-        self._spread = spread
+        self.spread: Callable[[PurgeOrder], Awaitable[None]] | None = None
+        """Orders of every node what a `PURGE` request asks for here; it may raise `LogLost`."""
         self._limits = limits or Limits()
         self._secret = FIELDS | machine.gate.headers
         behaviors = machine.service.behaviors
@@ -195,11 +196,12 @@ class Driver(Filling):
         headers = Headers.wrap([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         client_ip = self._viewers.address(_peer(scope), headers)
+        path, host = origin_form(raw_path.partition(b"?")[0].decode("latin-1"), headers.first("host") or "")
         request = RequestHead(
             method=scope["method"],
             scheme=scope["scheme"],
-            host=headers.first("host") or "",
-            path=raw_path.partition(b"?")[0].decode("latin-1"),
+            host=host,
+            path=path,
             query=scope["query_string"].decode("latin-1") if scope["query_string"] else None,
             headers=headers,
             client_ip=client_ip,
@@ -292,9 +294,21 @@ class Driver(Filling):
 
     async def purge(self, order: PurgeOrder) -> Purged:
         """Take away, or make stale, what the order names: at once, and for good when this returns."""
-        if self.tier is not None:
-            # First there: what is asked of it from now on is not what the order is to take away here.
-            await self.tier.mark([self.machine.mark_of(order)])
+        (purged,) = await self.purge_all([order])
+        return purged
+
+    async def purge_all(self, orders: Sequence[PurgeOrder], mark: str | None = None) -> list[Purged]:
+        """As `purge`, one after the other; `mark` is left in the store when all are carried out for good."""
+        if self.tier is not None and orders:
+            # First there: what is asked of it from now on is not what the orders are to take away here.
+            await self.tier.mark([self.machine.mark_of(order) for order in orders])
+        done = [self._purge(order) for order in orders]
+        lasting = await self.store.settled(mark)
+        for purged in done:
+            purged.lasting = lasting
+        return done
+
+    def _purge(self, order: PurgeOrder) -> Purged:
         now = self.clock()
         purged = self.machine.on_purge(order, now)
         self.store.drop(purged.dropped)
@@ -303,7 +317,6 @@ class Driver(Filling):
         self._log.add(
             PurgeRecord(self.name, self.machine.events, now, order.kind.value, order.value, order.soft, purged.count)
         )
-        purged.lasting = await self.store.settled()
         return purged
 
     async def _purge_asked(self, asked: PurgeOrder | Refusal, send: Send) -> None:
@@ -313,8 +326,11 @@ class Driver(Filling):
             status, said = asked.status, {"msg": asked.reason.removeprefix("purge: ")}
         else:
             await self.purge(asked)
-            if self._spread is not None:
-                self._spread(asked)
+            try:
+                if self.spread is not None:
+                    await self.spread(asked)
+            except LogLost as lost:
+                status, said = 503, {"msg": f"purged on this node alone: {lost}"}
         body = json.dumps(said).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets as randomness
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,8 @@ from edge.driver import Driver
 from edge.keys import read_keys
 from edge.log import RecordLog
 from edge.parents import Parent, Parents
+from edge.purges.follower import Following
+from edge.purges.log import open_log
 from edge.services import Hosted, Services
 from edge.settings import Node, Whereabouts
 from edge.stores import MemoryStore
@@ -62,16 +64,16 @@ async def serve(
     geo: Whereabouts | None = None,
     profile: Profile = RFC9111,
     others: Sequence[str] = (),
-    spread: Callable[[PurgeOrder, str], None] | None = None,
+    purge_log: str | None = None,
     clock: Callable[[], float] | None = None,
 ) -> None:
     """Run one node until `shutdown`; `ready` hears its URLs once it accepts connections.
 
-    `parent` is the URL of the shield or origin it asks, `others` are those of `node.failover.to`; `hosted`: services
-    beside `service`, which has `hostnames`, or else every host that none of them has; `spread` hears of what a `PURGE`
-    request purged, and of which service; `geo`: where addresses are; `clock` reads Unix seconds, if not
-    the wall's.
-    PortInUse, BadKeyFile, BadCertificate, BadAuthority, BadDatabase and BadStore are raised before anything is served.
+    `parent` is the URL of the shield or origin it asks, `others` are those of `node.failover.to`; `hosted`:
+    services beside `service`, which has `hostnames`, or else every host that none of them has; `geo`: where
+    addresses are; `purge_log`: a file or a Redis server, of which it takes orders to purge; `clock` reads Unix
+    seconds, the wall's if not said. PortInUse, BadKeyFile, BadCertificate, BadAuthority, BadDatabase, BadStore and
+    BadLog are raised before anything is served.
     """
     kept = [Hosted(DEFAULT, tuple(hostnames), service, profile, (parent, *others)), *hosted]
     keys = {one.name: read_keys(one.service) for one in kept}
@@ -92,15 +94,16 @@ async def serve(
         if secured:
             urls["https"] = url_of(secured[0], tls=True)
             rules["https_port"] = secured[0].getsockname()[1]
+        orders = None if purge_log is None else open_log(purge_log)
         for one in kept:
             ruled = replace(one, service=one.service.model_copy(update=_merged(rules, one)))
             logs.append(RecordLog(None if records is None else records_of(records, one.name)))
-            told = None if spread is None else partial(_spread, spread, one.name)
-            drivers[one.name] = _driver(node, ruled, keys[one.name], who, logs[-1], now, told, len(kept))
+            drivers[one.name] = _driver(node, ruled, keys[one.name], who, logs[-1], now, len(kept))
     except BaseException:
         _close(sockets)
         raise
     services = Services(drivers, Hosts({one.name: one.hostnames for one in kept}), who)
+    flushing = [asyncio.create_task(log.keep_flushing()) for log in logs]
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     fronts = [
         Listener(services, logger, date_header=False, limits=node.limits, page=services.default.unreadable)
@@ -108,8 +111,14 @@ async def serve(
     ]
     operations = admin_app(services, who, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay)
     back = Listener(operations, logger)
-    flushing = [asyncio.create_task(log.keep_flushing()) for log in logs]
+    following = None
+    if orders is not None:
+        following = Following(orders, services, node, urls["url"], (*node.parents, parent, *others))
+        for name, driver in drivers.items():
+            driver.spread = partial(_spread, following, name if hosted else "")
     try:
+        if following is not None and not await _unless(shutdown, following.start()):
+            return
         for front, listener, context in zip(fronts, (viewers, *secured), (None, tls), strict=False):
             await front.start(listener, context)
         await back.start(operators)
@@ -119,6 +128,8 @@ async def serve(
         for task in flushing:
             task.cancel()
         await asyncio.gather(*(front.close() for front in fronts), back.close())
+        if following is not None:
+            await following.close()
         await asyncio.gather(*(driver.close() for driver in drivers.values()))
 
 
@@ -135,8 +146,22 @@ def _merged(rules: dict[str, Any], one: Hosted) -> dict[str, Any]:
     return rules | {"parent_headers": {**rules["parent_headers"], **one.service.parent_headers}}
 
 
-def _spread(spread: Callable[[PurgeOrder, str], None], service: str, order: PurgeOrder) -> None:
-    spread(order, service)
+async def _spread(following: Following, service: str, order: PurgeOrder) -> None:
+    """What a `PURGE` request asks of one of several services, is ordered of that one everywhere."""
+    await following.order(replace(order, service=service))
+
+
+async def _unless(shutdown: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Does the work; gives it up, and says so, when it is time to leave."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(shutdown.wait())
+    await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    done = working.done()
+    for task in (working, leaving):
+        task.cancel()
+    await asyncio.gather(leaving, *(() if done else (working,)), return_exceptions=True)
+    if done:
+        working.result()
+    return done
 
 
 def _close(sockets: list[socket.socket]) -> None:
@@ -151,7 +176,6 @@ def _driver(
     who: Viewers,
     log: RecordLog,
     now: Callable[[], float],
-    spread: Callable[[PurgeOrder], None] | None,
     services: int,
 ) -> Driver:
     """One service's: its gate and machine over a store of its own, with what that recovers."""
@@ -164,7 +188,7 @@ def _driver(
     hosted = "" if one.name == DEFAULT else one.name
     rules = rules_of(one.service, one.profile, one.parents[0], hosted)
     tier = _tier(node, rules, now)
-    made = partial(Driver, machine, parents, who, log, now, tier=tier, limits=node.limits, spread=spread)
+    made = partial(Driver, machine, parents, who, log, now, tier=tier, limits=node.limits)
     if node.disk is None:
         return made(store=MemoryStore())
     folder = node.disk.path / "services" / hosted if hosted else node.disk.path

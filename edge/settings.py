@@ -84,6 +84,14 @@ FILE_BLOCK_BYTES = 4096
 _DATABASE = re.compile(r"(/[0-9]{0,5})?")
 
 
+def check_server(url: str) -> str:
+    """The URL of a Redis or Valkey server; ValueError for another."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis", "rediss") or not parts.hostname or not _DATABASE.fullmatch(parts.path):
+        raise ValueError('wanted a server such as "redis://127.0.0.1:6379/0"')
+    return url
+
+
 class Timeouts(Settings):
     """How long the node waits for its parent, and how often it tries. What is left out, the profile says.
 
@@ -336,6 +344,10 @@ class Node(Settings):
     """How long after it was told the node carries a purge out: a real CDN's takes time to reach every node, Fastly's
     some 150 ms, CloudFront's seconds to minutes. The order is answered once it is carried out."""
 
+    purge_loss: Share = Field(default=0.0, le=0.9)
+    """Orders to purge that are lost on their way to the node. Each is sent again after 50 ms, then 100 ms, up to 2 s,
+    so that losses show as lateness; those behind it wait. The chances are fixed by the node's name."""
+
     trusted: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks that are believed when they name the address of the viewer for whom they ask: load tests, proxies in
     front, and, at a shield, its edges."""
@@ -355,12 +367,7 @@ class Node(Settings):
     @field_validator("shared")
     @classmethod
     def _server(cls, url: str | None) -> str | None:
-        if url is None or url.startswith("${"):
-            return url
-        parts = urlsplit(url)
-        if parts.scheme not in ("redis", "rediss") or not parts.hostname or not _DATABASE.fullmatch(parts.path):
-            raise ValueError('wanted a server such as "redis://127.0.0.1:6379/0"')
-        return url
+        return url if url is None or url.startswith("${") else check_server(url)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -1,6 +1,6 @@
-"""HTTP/1.1 on a connection: hypercorn's, with answers that say why, and without the upgrade that RFC 9113 took away."""
+"""HTTP/1.1 on a connection: hypercorn's, with answers that say why, without upgrades, and one reading of framing."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h11
 from hypercorn.asyncio.task_group import TaskGroup
@@ -17,8 +17,32 @@ WHY = {
     414: "limit: the request line is too long",
     431: "limit: the request's head is too large",
     501: "request: a transfer coding that is not known here",
+    505: "request: a version of HTTP that is not spoken here",
 }
 """What is said of a request that could not be read, by the status h11 hints at."""
+
+
+class Requests(h11.Connection):
+    """h11's reading of requests, without what others on the way may read otherwise: that ends the connection."""
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            status = _refused(event)
+            if status is not None:
+                raise h11.RemoteProtocolError(WHY[status], error_status_hint=status)
+        return event
+
+
+def _refused(request: h11.Request) -> int | None:
+    """A status, where a head is well formed but its framing is not to be trusted (RFC 9112 §6.1), or its version is not
+    ours (RFC 9110 §15.6.6)."""
+    names = {name for name, _ in request.headers}
+    if b"transfer-encoding" in names and (b"content-length" in names or request.http_version == b"1.0"):
+        return 400
+    if not request.http_version.startswith(b"1.") and request.method != b"PRI":
+        return 505
+    return None
 
 
 class Http1(H11Protocol):
@@ -30,6 +54,17 @@ class Http1(H11Protocol):
             host.client, host.server, host.protocol_send,
         )  # fmt: skip
         self._host = host
+        self.connection = Requests(h11.SERVER, max_incomplete_event_size=host.config.h11_max_incomplete_size)
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        # No upgrade is offered, so none is looked at (RFC 9110 §7.8): hypercorn would hand the connection to a
+        # WebSocket that nobody answers.
+        kept = [(name, value) for name, value in request.headers if name != b"upgrade"]
+        if len(kept) < len(request.headers):
+            request = h11.Request(
+                method=request.method, target=request.target, headers=kept, http_version=request.http_version
+            )
+        await super()._create_stream(request)
 
     async def _check_protocol(self, event: h11.Request) -> None:
         # Only prior knowledge leads to HTTP/2: `Upgrade: h2c` is obsolete (RFC 9113 §3.1), and a way past proxies.

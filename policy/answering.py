@@ -16,6 +16,9 @@ from policy.service import Behavior
 from policy.slices import Assembly, may_be_sliced
 from policy.status import Signer, cache_status, numbered
 
+_UNREACHED = frozenset({Failure.NAME, Failure.CONNECT, Failure.RESET})
+"""The parent has given no answer, not even a bad one."""
+
 _PLAIN_GET = RequestHead("GET", "", "", "", None, Headers())
 
 
@@ -132,15 +135,20 @@ class Answering:
         bodiless = request.method == "HEAD" or response.status in (204, 304)
         return Relay(response.status, lines, outcome, cause, fetch.behavior, fetch.id, body=not bodiless)
 
-    def failure(self, why: Failure) -> FailureAnswer:
-        """What a viewer is told of a parent that failed, when nothing stored can stand in."""
+    def failure(self, why: Failure, *, must_ask: bool = False) -> FailureAnswer:
+        """What a viewer is told of a parent that failed, when nothing stored can stand in.
+
+        `must_ask`: what is stored may be used only once the parent has been asked about it (RFC 9111 §5.2.2.2).
+        """
         told = self._profile.failures.get(why.value)
         if told is not None:
             return told
         if why.by_viewer:
             return FailureAnswer(why.status, "")
         status = self._profile.failure_status
-        return FailureAnswer(why.status if status is None else status, "")
+        if status is None:
+            status = 504 if must_ask and why in _UNREACHED else why.status
+        return FailureAnswer(status, "")
 
     def refusal(
         self, status: int, reason: str, behavior: Behavior, request: RequestHead | None, outcome: Outcome, now: float,

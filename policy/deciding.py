@@ -31,6 +31,7 @@ from policy.service import Behavior, ErrorPage, Service
 from policy.settling import settled
 from policy.slices import Assembly, Versions
 from policy.storing import forwards_cookies
+from policy.target import malformed, names_host
 from policy.token.scheme import split_path
 
 DECISIVE = frozenset(
@@ -184,11 +185,15 @@ class Deciding:
         return refused
 
     def behavior_of(self, request: RequestHead) -> Behavior:
-        """The behavior that rules a request, by its path proper: a token that stands in the path is not looked at."""
+        """The behavior that rules a request, by its path proper."""
+        return self.matcher.behavior_of(self._path_proper(request))
+
+    def _path_proper(self, request: RequestHead) -> str:
+        """The path without a token that stands before it."""
         for prefix in self.gate.prefixes:
             if request.path.startswith(prefix):
-                return self.matcher.behavior_of(split_path(request.path, prefix)[1])
-        return self.matcher.behavior_of(request.path)
+                return split_path(request.path, prefix)[1]
+        return request.path
 
     def seen(self, request: RequestHead) -> RequestHead:
         """The request as key, rules and origin see it: cookies that are not too long, its codings reduced, what it says
@@ -205,11 +210,13 @@ class Deciding:
         return request
 
     def turned_away(self, request: RequestHead) -> tuple[Refusal, str] | None:
-        """What the request is refused with before anything of it is looked up, and the profile's words for it: it is
-        for another host, or too large by the CDN's limits, then by the node's own. A request of our own for a block was
-        judged as the viewer's that it is made of."""
+        """What the request is refused with before anything of it is looked up, and the profile's words for it: its Host
+        is none or another's, or it is too large by the CDN's limits, then by the node's own. A request of our own for a
+        block was judged as the viewer's that it is made of."""
         if request.block is not None:
             return None
+        if not names_host(request.host):
+            return Refusal(400, "request: Host names no host"), ""
         if request.astray is not None:
             return request.astray
         if self.profile.limits is not None:
@@ -222,6 +229,17 @@ class Deciding:
     def barred(self, request: RequestHead, behavior: Behavior) -> Refusal | None:
         """Why no gate need be asked about this request: it is none that this node answers from store or parent."""
         method = request.method
+        fault = None if method in NEVER_FORWARDED else malformed(request)
+        if fault is not None:
+            return Refusal(400, f"request: {fault}")
+        if self.service.gate:
+            path = self._path_proper(request)
+            others = self.matcher.also_read_as(path)
+            if any(other.token is not None or other.geo is not None for other in others):
+                return Refusal(400, "request: a path that may be read as one under another behavior's gate")
+            if behavior.token is not None and self.matcher.climbs(path):
+                # A token says by their beginnings which paths it is for.
+                return Refusal(400, "request: a path with dot segments, under a token")
         if visited(request, self.service.name):
             return Refusal(508, f"loop: the request has passed {self.service.name} before")
         if method in NEVER_FORWARDED:
@@ -275,7 +293,7 @@ class Deciding:
         """What every plain GET for the key gets that the gate lets by, from `now` until its `fresh_until`, if nothing
         but such requests is told meanwhile; None: each is to be decided."""
         entries = self.index.variants(key)
-        if not entries:
+        if len(entries) != 1:
             return None
         entry = entries[0]
         life = entry.life

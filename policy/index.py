@@ -108,17 +108,25 @@ class EntryIndex:
         return self._by_key.get(key, [])
 
     def select(self, key: str, request: Headers) -> Entry | Cause:
-        """The stored response this request selects, or why there is none."""
+        """The stored response this request selects, or why there is none.
+
+        One without Vary is for whom no other fits: origins leave it out by mistake, of what they send to those who have
+        no preference (RFC 9111 §4.1).
+        """
         entries = self._by_key.get(key)
         if not entries:
             return self._gone.get(key, Cause.COLD)
+        unvaried: Entry | None = None
         for entry in entries:
+            if not entry.selecting:
+                unvaried = entry
+                continue
             for name, value in entry.selecting:
                 if normalised(name, request.joined(name)) != value:
                     break
             else:
                 return entry
-        return self._by_language(entries, request) or Cause.VARY
+        return unvaried or self._by_language(entries, request) or Cause.VARY
 
     def _by_language(self, entries: list[Entry], request: Headers) -> Entry | None:
         """A stored response in the very language the request wants most, where only languages are varied on.

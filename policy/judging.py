@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from policy.directives import ruling
 from policy.fields.ranges import specs
 from policy.index import Entry, EntryIndex, selecting_fields
 from policy.messages import RequestHead
@@ -88,7 +89,9 @@ def judge(
         entry = found
         if entry.part is not None and not (covers(entry, wanted) and range_applies(request, entry, now)):
             cause = Cause.PARTIAL
-        elif wish is not None and forbids_reuse(wish, entry.life, now):
+        elif wish is not None and forbids_reuse(
+            wish, entry.life, now, immutable=ruling(entry.headers, profile).control.immutable
+        ):
             cause = Cause.REQUEST
         else:
             match standing(entry.life, now):

@@ -343,7 +343,8 @@ class EdgeMachine(Keeping):
             if entry.indexed:
                 self._take_out(entry, Cause.UNCACHEABLE if why is Failure.TOO_LARGE else Cause.ABORTED)
             return Landing(dropped=[entry.id])
-        told = self._answering.failure(why)
+        held = fetch.entry
+        told = self._answering.failure(why, must_ask=held is not None and not held.life.may_be_stale)
         sick = why is Failure.SICK
         landing = self._land_failure(flight, why.reason, told.status, now, None, told.words, sick=sick)
         self._show_pages(flight, landing, now)

@@ -1,7 +1,7 @@
-"""Which behavior rules a request: globs on the path, first match wins.
+"""Which behavior rules a request: globs on the path's normal form, first match wins.
 
 Source: CloudFront's path patterns: `*` zero or more characters including "/", `?` exactly one, case-sensitive, the
-query is not looked at, a leading "/" is optional.
+query is not looked at, a leading "/" is optional; "Path normalization" of its cache behaviors.
 """
 
 import re
@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from policy.service import Behavior
+from policy.spelling import decoded, spelling_of
 
 
 def _pattern(glob: str) -> re.Pattern[str]:
-    anchored = glob if glob.startswith(("/", "*")) else "/" + glob
+    anchored = decoded(glob if glob.startswith(("/", "*")) else "/" + glob)
     return re.compile("".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in anchored), re.DOTALL)
 
 
@@ -25,17 +26,28 @@ class Matcher:
         compiled = [(_pattern(behavior.path), behavior) for behavior in behaviors]
         self.otherwise = otherwise
 
+        def first(path: str) -> Behavior:
+            return next((behavior for pattern, behavior in compiled if pattern.fullmatch(path)), otherwise)
+
         @lru_cache(maxsize=16_384)
-        def find(path: str) -> Behavior:
-            for pattern, behavior in compiled:
-                if pattern.fullmatch(path):
-                    return behavior
-            return otherwise
+        def find(path: str) -> tuple[Behavior, tuple[Behavior, ...], bool]:
+            spelling = spelling_of(path)
+            behavior = first(spelling.normal)
+            others = [first(other) for other in spelling.others]
+            return behavior, tuple(other for other in others if other is not behavior), spelling.climbs
 
         self._find = find
 
     def behavior_of(self, path: str) -> Behavior:
-        return self._find(path)
+        return self._find(path)[0]
+
+    def also_read_as(self, path: str) -> tuple[Behavior, ...]:
+        """Behaviors that the path is not under, but would be if an origin took liberties in reading it."""
+        return self._find(path)[1]
+
+    def climbs(self, path: str) -> bool:
+        """Whether the path has dot segments, in whichever spelling."""
+        return self._find(path)[2]
 
 
 def covers(wide: str, narrow: str) -> bool:

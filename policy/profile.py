@@ -156,6 +156,8 @@ class Profile:
     """Targeted fields that rule instead of Cache-Control, the first valid one wins (RFC 9213 §2.2)."""
     surrogate_control: bool = False
     """`Surrogate-Control`'s max-age and stale windows come before those of Cache-Control."""
+    directive_case: bool = False
+    """Cache-Control's directives count only in lower case; False: in any (RFC 9111 §5.2)."""
     min_ttl_overrides: bool = False
     """A `ttl.min` above 0 keeps also what says no-store, no-cache or private."""
     bounds_from_arrival: bool = False
@@ -231,6 +233,8 @@ class Profile:
     """A GET or HEAD that carries a body is refused with 403."""
     head_as_get: bool = False
     """A HEAD that the store cannot answer is asked as a GET, whose answer is kept."""
+    post_answers_kept: bool = True
+    """A POST's answer that says what a GET of its target would give is kept for GETs (RFC 9110 §9.3.3)."""
     unsafe_invalidates: bool = True
     """An unsafe method's success invalidates what is stored for its target (RFC 9111 §4.4)."""
     purge_requests: Literal["everybody", "nobody"] = "nobody"

@@ -28,7 +28,6 @@ TARGETED = "cdn-cache-control"
 _LIFETIMES = frozenset({"max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"})
 
 _FOR_OTHERS = {
-    "immutable": "speaks to browsers",
     "only-if-cached": "speaks in requests",
     "max-stale": "speaks in requests",
     "min-fresh": "speaks in requests",
@@ -88,7 +87,7 @@ class Reader:
         found = [note for name in self._targeted_names() for note in self._targeted(name)]
         found += self._surrogate()
         text = self._head.headers.joined("cache-control")
-        for name, argument in cache_control.directives(text or "").items():
+        for name, argument in cache_control.directives(text or "", as_written=self._profile.directive_case).items():
             word = name if argument is None else f"{name}={argument}"
             if self._ruling.targeted:
                 found.append(Note("cache-control", word, False, f"{self._ruler()} rules alone"))
@@ -165,6 +164,9 @@ class Reader:
             return self._ban(name, argument)
         if name in ("must-revalidate", "proxy-revalidate"):
             return True, "never served stale"
+        if name == "immutable":
+            heard = self._profile.request_directives
+            return heard, "no reload asks about it while it is fresh" if heard else "no reload asks about anything here"
         if name == "public":
             by_default = self._rule in OUR_BOUNDS | {"heuristic"}
             return by_default, "may be stored without a lifetime" if by_default else "it may be stored without it"
@@ -174,6 +176,8 @@ class Reader:
         if name == "must-understand":
             both = self._ruling.control.no_store
             return both, "the status is understood, so no-store does not count" if both else "stands without no-store"
+        if name != name.lower():
+            return False, f"{self._profile.name} hears directives in lower case alone"
         return False, _FOR_OTHERS.get(name, "not known here")
 
     def _lifetime_directive(self, name: str, argument: str | None) -> tuple[bool, str]:

@@ -41,11 +41,15 @@ def asked(request: RequestHead) -> CacheControl | None:
     return None
 
 
-def forbids_reuse(wish: CacheControl, life: Lifetime, now: float) -> bool:
-    """Whether the request's directives want the origin asked although the stored response is fresh."""
+def forbids_reuse(wish: CacheControl, life: Lifetime, now: float, *, immutable: bool = False) -> bool:
+    """Whether the request's directives want the origin asked although the stored response is fresh.
+
+    `immutable`: it says so of itself, and then a reload (`max-age=0`) of what is fresh needs no question (RFC 8246 §2).
+    """
     if wish.no_cache or wish.no_store:
         return True
-    if wish.max_age is not None and life.age(now) > wish.max_age:
+    reload = immutable and wish.max_age == 0 and now < life.fresh_until
+    if wish.max_age is not None and life.age(now) > wish.max_age and not reload:
         return True
     return wish.min_fresh is not None and life.fresh_until - now < wish.min_fresh
 

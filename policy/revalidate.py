@@ -47,15 +47,21 @@ def range_applies(request: RequestHead, entry: Entry, now: float) -> bool:
     condition = condition.strip()
     if condition.startswith(('"', "W/")):
         return entry.etag is not None and etags.strongly_equal(condition, entry.etag)
-    return entry.last_modified is not None and condition == entry.last_modified.strip()
+    if entry.last_modified is None or condition != entry.last_modified.strip():
+        return False
+    # A second may hold two versions: its date is strong only where the answer is younger (RFC 9110 §8.8.2.2).
+    modified, date = dates.parse_date(condition, now), dates.parse_date(entry.headers.first("date"), now)
+    return modified is not None and date is not None and date - modified >= 1
 
 
 def names_another(not_modified: Headers, entry: Entry) -> bool:
-    """Whether a 304's strong tag is not the stored one: then it must not freshen it (RFC 9111 §4.3.4)."""
+    """Whether a 304 has validators, but not the stored ones: then it must not freshen it (RFC 9111 §4.3.4)."""
     tag = not_modified.first("etag")
-    return (
-        tag is not None and etags.is_strong(tag) and entry.etag is not None and not etags.weakly_equal(tag, entry.etag)
-    )
+    if tag is None or not (etags.is_strong(tag) or etags.is_weak(tag)):
+        return False
+    if entry.etag is not None:
+        return not etags.weakly_equal(tag, entry.etag)
+    return entry.last_modified is None or not_modified.first("last-modified") != entry.last_modified
 
 
 def same_representation(entry: Entry, headers: Headers) -> bool:

@@ -30,7 +30,7 @@ def why_not_store(
     `part`: the caller keeps parts, so a 206 may be one.
     """
     kept = request.method == "GET" or (request.method == "OPTIONS" and "OPTIONS" in behavior.cached_methods)
-    if not kept and not _answers_later_gets(request, response):
+    if not kept and not (profile.post_answers_kept and _answers_later_gets(request, response)):
         return "method"
     status = response.status
     # A 412 answers one request's condition and a 416 its Range, not the target (CloudFront may keep a 412).

@@ -6,11 +6,15 @@ from typing import Annotated, Literal
 import typer
 
 PurgeOrder = Literal["shields-first", "edges-first", "together"]
-"""The values of `cdnlab.asking.Order`, which is imported when a purge runs."""
+"""The values of `policy.propagation.TierOrder`, which is imported when a purge runs."""
 
 RUNS = typer.Option("--runs", help="Where the run folders are; the newest that still runs is asked.")
 NODE = typer.Option("--node", help="The node to ask; by default the one the URL names.")
 ADMIN = typer.Option("--admin", help="URL of a node's admin listener, for one that `cdnlab up` did not start.")
+PURGE_LOG = typer.Option(
+    "--purge-log", envvar="CDNLAB_PURGE_LOG", metavar="FILE|URL",
+    help="Where the nodes take orders from, as their settings name it; by default the running cluster's.",
+)  # fmt: skip
 JSON = typer.Option("--json", help="JSON, for scripts.")
 
 
@@ -59,28 +63,33 @@ def purge(
     service: Annotated[
         str | None, typer.Option("--service", help="Only of this \\[service.NAME]; default: the one at the top.")
     ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Ask a node that is away again and again, until --timeout.")
-    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until all are done, or --timeout is over.")] = False,
     timeout: Annotated[str, typer.Option("--timeout", help="With --wait: for how long.")] = "30s",
     node: Annotated[str | None, typer.Option("--node", help="Only this node; by default all.")] = None,
     order: Annotated[
         PurgeOrder, typer.Option("--order", help="Which nodes first; only shields-first is safe.")
     ] = "shields-first",
+    purge_log: Annotated[str | None, PURGE_LOG] = None,
     admin: Annotated[str | None, ADMIN] = None,
     runs: Annotated[Path, RUNS] = Path("runs"),
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Purge stored responses by URL, by prefix, by surrogate key, or all of them, on every node.
 
-    A line for each node: what it had, and when it was done. Exit status 1 if one did not obey.
+    A line for each node: what it had, and when it was done. A node that is away catches up before it serves.
+    Exit status 3 if a node has not taken the order within a second; with --wait, if one has not carried it out.
     """
-    from cdnlab import asking
+    from cdnlab import purging
+    from policy.propagation import TierOrder
 
-    what = asking.purge_order(url=url, prefix=prefix, key=key, everything=everything, soft=soft, service=service)
-    nodes = asking.find_all(node=node, admin=admin, runs=runs)
-    patience = asking.patience_of(timeout) if wait else 0.0
-    return asking.purge(asking.ordered(nodes, asking.Order(order)), what, patience=patience, as_json=as_json)
+    what = purging.purge_order(url=url, prefix=prefix, key=key, everything=everything, soft=soft, service=service)
+    patience = purging.patience_of(timeout)
+    if admin is not None:
+        return purging.purge_one(admin, what, as_json=as_json)
+    return purging.purge_all(
+        purging.find_log(purge_log, node, runs), what,
+        order=TierOrder(order), node=node, wait=patience if wait else None, as_json=as_json,
+    )  # fmt: skip
 
 
 def sign(

@@ -7,6 +7,10 @@ from typing import Annotated
 import typer
 
 JSON = typer.Option("--json", help="One JSON object a line, for scripts.")
+PURGE_LOG = typer.Option(
+    "--purge-log", envvar="CDNLAB_PURGE_LOG", metavar="FILE|URL",
+    help="Take orders to purge from here: a file, or a Redis server; by default as --config says.",
+)  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +37,7 @@ def edge(
         Path | None, typer.Option("--config", help="A cdn.toml: behaviors, tokens, countries, nodes.")
     ] = None,
     node: Annotated[str | None, typer.Option("--node", help="Be this [[node]] of the settings file.")] = None,
+    purge_log: Annotated[str | None, PURGE_LOG] = None,
     records: Annotated[Path | None, typer.Option("--records", help="Write the record of every request here.")] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
@@ -43,12 +48,13 @@ def edge(
     from vendors import PROFILES
 
     alone = edge_settings(origin=origin, listen=listen, admin=admin, profile=profile, config=config, node=node)
+    log = purge_log or alone.purge_log
 
     async def server(shutdown: asyncio.Event, ready: Ready) -> None:
         await serve(
             alone.node, alone.service, parent=alone.parent, records=records, shutdown=shutdown, ready=ready,
             others=alone.others, hostnames=alone.hostnames, hosted=alone.hosted, geo=alone.geo,
-            profile=PROFILES[alone.service.profile],
+            purge_log=log, profile=PROFILES[alone.service.profile],
         )  # fmt: skip
 
     return serve_here(server, as_json=as_json)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cdnlab.control.distributions import DEPLOYED, Distribution, Distributions, described, summary
-from cdnlab.control.fleet import Fleet, Refused
+from cdnlab.control.fleet import Fleet
 from cdnlab.control.invalidations import COMPLETED, Invalidation, Invalidations, orders_of, page
 from cdnlab.control.rest_xml import ApiError, Element, answer, items_of, listed, made, moment, read, refusal, text_of
 from cdnlab.control.settings import Control
@@ -149,13 +149,8 @@ class CloudFront:
     async def _carry_out(self, invalidation: Invalidation) -> None:
         orders = [order for path in invalidation.paths for order in orders_of(path)]
         distinct = {tuple(order.items()): order for order in orders}
-        try:
-            await self._fleet.purge(list(distinct.values()))
-        except Refused as error:
-            # The API knows no third state: it stays in progress, as it is.
-            logger.error("invalidation %s: %s", invalidation.id, error)
-        else:
-            invalidation.status = COMPLETED
+        await self._fleet.purge(list(distinct.values()))
+        invalidation.status = COMPLETED
 
     async def _get_invalidation(self, request: Request, body: bytes) -> Response:
         found = self._invalidations.get(self._distribution(request), request.path_params["id"])

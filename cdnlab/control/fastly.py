@@ -16,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from cdnlab.control.fleet import Fleet, Order, Refused
+from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
+from policy.propagation import Order
 
 logger = logging.getLogger("cdnlab.control")
 
@@ -117,16 +118,10 @@ class Fastly:
         return JSONResponse({"status": "ok"})
 
     async def _spread(self, orders: list[Order]) -> None:
-        task = asyncio.create_task(self._carry_out(orders))
+        task = asyncio.create_task(self._fleet.purge(orders))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         await asyncio.wait({task}, timeout=PATIENCE_S)
-
-    async def _carry_out(self, orders: list[Order]) -> None:
-        try:
-            await self._fleet.purge(orders)
-        except Refused as error:
-            logger.error("purge: %s", error)
 
     def _fresh_id(self) -> str:
         """As Fastly's look: a place, a second, a number."""

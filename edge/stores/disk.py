@@ -42,6 +42,7 @@ class DiskStore:
         self._files = files
         self._room = memory
         self._found: list[Entry] = []
+        self._mark: str | None = None
         self._name = name
         self._loop = asyncio.get_running_loop()
         self._filling: dict[int, Body] = {}
@@ -57,15 +58,20 @@ class DiskStore:
         self.unwritten = 0
         """Responses that did not come to the disk."""
 
-    def begin_with(self, found: list[Entry], checksums: dict[int, bytes], stray: list[int]) -> None:
+    def begin_with(
+        self, found: list[Entry], checksums: dict[int, bytes], stray: list[int], mark: str | None = None
+    ) -> None:
         """`found`: what an earlier run left, with the checksums of the bodies; `stray`: ids of what is to be swept."""
-        self._found, self._checksums = found, checksums
+        self._found, self._checksums, self._mark = found, checksums, mark
         if stray:
             self._writer.tell(Drop(stray))
 
     def recovered(self) -> list[Entry]:
         found, self._found = self._found, []
         return found
+
+    def mark(self) -> str | None:
+        return self._mark
 
     def begin(self, entry: Entry) -> Body:
         body = self._filling[entry.id] = Body(kept=True)
@@ -130,14 +136,14 @@ class DiskStore:
         if written:
             self._writer.tell(Drop(written))
 
-    async def settled(self) -> bool:
+    async def settled(self, mark: str | None = None) -> bool:
         future: asyncio.Future[bool] = self._loop.create_future()
 
         def told(lasting: bool) -> None:
             if not future.done():
                 future.set_result(lasting)
 
-        self._writer.tell(Sync(lambda lasting: self._on_loop(told, lasting)))
+        self._writer.tell(Sync(lambda lasting: self._on_loop(told, lasting), mark))
         return await future
 
     @property

@@ -6,7 +6,8 @@ the latest heads and leaves the rest whole. Only a purge is synced before it is 
 
     heads(id, head, crc, size_bytes, checksum)   head: JSON of policy/stored.py; crc: CRC-32 of it
                                                  checksum: SHA-256 of the body
-    about(name, value)                           rules: whose responses these are; synced: see `sync`
+    about(name, value)                           rules: whose responses these are; synced: see `sync`;
+                                                 mark: how far the node has come with orders to purge
     PRAGMA application_id, user_version          that it is ours, and the format
 """
 
@@ -85,6 +86,11 @@ class Ledger:
             COMMIT;
         """)
 
+    def mark(self) -> str | None:
+        """What the last `write` with a mark left."""
+        found = self._db.execute("SELECT value FROM about WHERE name = 'mark'").fetchone()
+        return None if found is None else str(found[0])
+
     def heads(self) -> Iterator[Head | int]:
         """All heads by rising id; of one that is damaged, the id alone."""
         rows = self._db.execute("SELECT id, head, crc, size_bytes, checksum FROM heads ORDER BY id")
@@ -101,6 +107,7 @@ class Ledger:
         dropped: Iterable[int],
         *,
         sync: bool = False,
+        mark: str | None = None,
     ) -> None:
         """All of it or nothing. `sync`: it, and all that was written before, is on the device when this returns."""
         self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
@@ -115,6 +122,8 @@ class Ledger:
             if sync:
                 # A transaction that changes nothing would not be synced, nor would what came before it.
                 self._db.execute("UPDATE about SET value = value + 1 WHERE name = 'synced'")
+            if mark is not None:
+                self._db.execute("INSERT OR REPLACE INTO about VALUES ('mark', ?)", (mark,))
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:

@@ -15,6 +15,9 @@ class MemoryStore:
     def recovered(self) -> list[Entry]:
         return []
 
+    def mark(self) -> str | None:
+        return None
+
     def begin(self, entry: Entry) -> Body:
         body = self._bodies[entry.id] = Body(kept=True)
         return body
@@ -35,7 +38,7 @@ class MemoryStore:
         for entry_id in ids:
             self._bodies.pop(entry_id, None)
 
-    async def settled(self) -> bool:
+    async def settled(self, mark: str | None = None) -> bool:
         return True
 
     @property

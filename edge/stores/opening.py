@@ -87,6 +87,7 @@ def _opened(folder: Path, memory: Room, rules: str, name: str) -> DiskStore:
             ledger.start_over(rules)
         files = BodyFiles(folder / BODIES)
         there = files.ids()
+        mark = ledger.mark()
         found, checksums, stray = [], {}, []
         for head in ledger.heads():
             if isinstance(head, int) or head.id not in there:
@@ -101,7 +102,7 @@ def _opened(folder: Path, memory: Room, rules: str, name: str) -> DiskStore:
     if found or stray:
         logger.info("%s: %s: %d stored responses, %d swept", name, folder, len(found), len(stray))
     store = DiskStore(ledger, files, memory, name)
-    store.begin_with(found, checksums, stray)
+    store.begin_with(found, checksums, stray, mark)
     return store
 
 

@@ -10,7 +10,7 @@ damaged file) costs a miss, never an error: nothing here raises but a bug. One l
     a 304, a soft purge    changed(entry)    its head is not what it was
     dropped                drop(ids)
     before a purge is
-    acknowledged           settled()         what was dropped or changed stays so, whatever becomes of the process
+    acknowledged           settled(mark)     what was dropped or changed stays so, whatever becomes of the process
 """
 
 from collections.abc import Iterable
@@ -25,6 +25,9 @@ class Store(Protocol):
 
     def recovered(self) -> list[Entry]:
         """What an earlier run of this node left, least recently stored first; asked once, before anything else."""
+
+    def mark(self) -> str | None:
+        """The last mark that an earlier run of this node left with `settled`; asked once, before anything else."""
 
     def begin(self, entry: Entry) -> Body:
         """The body that follows is this entry's. It may be read at once, and is nobody's to find after `drop`."""
@@ -44,8 +47,10 @@ class Store(Protocol):
     def drop(self, ids: Iterable[int]) -> None:
         """Nobody will ask for these again; who reads one now reads on."""
 
-    async def settled(self) -> bool:
-        """Wait until every change so far would outlive the process. False when that could not be done."""
+    async def settled(self, mark: str | None = None) -> bool:
+        """Wait until every change so far would outlive the process. False when that could not be done.
+
+        `mark`: a text that is kept with the changes, and never without them."""
 
     @property
     def memory_bytes(self) -> int:

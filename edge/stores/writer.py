@@ -60,6 +60,8 @@ class Sync:
     """`done` hears, on the writer's thread, whether everything told before will outlive the process."""
 
     done: Callable[[bool], None]
+    mark: str | None = None
+    """Left in the ledger in the same transaction."""
 
 
 Operation = Keep | Change | Drop | Sync
@@ -168,6 +170,7 @@ class Writer:
                 ((change.id, change.values) for change in batch.changed.values()),
                 batch.dropped,
                 sync=bool(batch.syncs),
+                mark=next((sync.mark for sync in reversed(batch.syncs) if sync.mark is not None), None),
             )
         except sqlite3.Error as error:
             trouble = str(error)

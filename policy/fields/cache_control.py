@@ -42,8 +42,10 @@ class CacheControl:
     min_fresh: int | None = None
 
 
-def directives(text: str) -> dict[str, str | None]:
+def directives(text: str, *, as_written: bool = False) -> dict[str, str | None]:
     """Directive names, lower case, with their arguments unquoted; the first of a name wins (RFC 9111 §4.2.1).
+
+    `as_written`: names keep their case, so that "Max-Age" is another one than "max-age".
 
     A directive is `token`, `token=token` or `token="quoted"`, without white space around "=". Any other text up to the
     next comma is skipped as a whole; commas inside a quoted string belong to that string, wherever it stands, and what
@@ -70,7 +72,7 @@ def directives(text: str) -> dict[str, str | None]:
                 name, after = (name, value.end()) if value is not None else (None, after)
                 argument = value[0] if value is not None else None
         if name is not None and _END.match(text, after):
-            found.setdefault(name[0].lower(), argument)
+            found.setdefault(name[0] if as_written else name[0].lower(), argument)
             position = after
         else:
             position = _skip(text, position)
@@ -99,9 +101,12 @@ def delta_seconds(text: str | None) -> int | None:
 
 
 @lru_cache(maxsize=4096)
-def parse(text: str) -> CacheControl:
-    """All lines of the field, joined, as values. Never fails: what cannot be read is not there."""
-    found = directives(text)
+def parse(text: str, *, as_written: bool = False) -> CacheControl:
+    """All lines of the field, joined, as values. Never fails: what cannot be read is not there.
+
+    `as_written`: names in other than lower case are none of these.
+    """
+    found = directives(text, as_written=as_written)
 
     def lifetime(name: str) -> int | None:
         return (delta_seconds(found[name]) or 0) if name in found else None

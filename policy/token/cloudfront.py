@@ -180,11 +180,11 @@ def public_key(pem: str, name: str) -> PublicKey:
         key = serialization.load_pem_public_key(pem.strip().encode("ascii"))
     except ValueError as error:
         raise ValueError(f"{name}: wanted a public key in PEM (-----BEGIN PUBLIC KEY-----)") from error
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048:
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size == 2048:
         return key
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
         return key
-    raise ValueError(f"{name}: wanted RSA with 2048 bits or more, or ECDSA on P-256")
+    raise ValueError(f"{name}: wanted RSA with 2048 bits, or ECDSA on P-256")
 
 
 def private_key(pem: bytes) -> PrivateKey:

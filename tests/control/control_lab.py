@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ import boto3
 from botocore.config import Config
 
 from cdnlab.control.app import ControlApi
-from cdnlab.control.fleet import Contact, Fleet
+from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
+from edge.purges.log import open_log
 from listening import Listener, bind, url_of
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior
@@ -68,24 +70,26 @@ async def running_lab(
     **service: Any,
 ) -> AsyncIterator[Lab]:
     """`service` goes to the rules of both nodes."""
-    async with (
-        running_origin() as origin,
-        running_node(
-            origin.url, *behaviors, name="shield", profile=profile, service=service | {"gate": False}
-        ) as shield,
-        running_node(shield.url, *behaviors, name="fra", profile=profile, service=service) as edge,
-    ):
-        fleet = Fleet([[Contact("shield", shield.admin)], [Contact("fra", edge.admin)]])
-        api = ControlApi(settings or Control(), fleet, Deployed(), clock)
-        socket = bind("127.0.0.1:0", "control.listen")
-        listener = Listener(api.app, logging.getLogger("cdnlab.control"))
-        await listener.start(socket)
-        try:
-            yield Lab(origin, shield, edge, url_of(socket))
-        finally:
-            await listener.close()
-            await api.close()
-            await fleet.close()
+    with tempfile.TemporaryDirectory() as folder:
+        where = f"{folder}/purges.sqlite3"
+        more: dict[str, Any] = {"profile": profile, "purge_log": where}
+        async with (
+            running_origin() as origin,
+            running_node(origin.url, *behaviors, name="shield", service=service | {"gate": False}, **more) as shield,
+            running_node(shield.url, *behaviors, name="fra", service=service, **more) as edge,
+        ):
+            log = open_log(where)
+            fleet = Fleet(log)
+            api = ControlApi(settings or Control(), fleet, Deployed(), clock)
+            socket = bind("127.0.0.1:0", "control.listen")
+            listener = Listener(api.app, logging.getLogger("cdnlab.control"))
+            await listener.start(socket)
+            try:
+                yield Lab(origin, shield, edge, url_of(socket))
+            finally:
+                await listener.close()
+                await api.close()
+                await log.close()
 
 
 def lab(test: Callable[[Lab], Awaitable[None]], **settings: Any) -> None:

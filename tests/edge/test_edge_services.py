@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from edge.purges.log import PurgeLog, open_log
+from edge.purges.ordering import put
 from edge.serve import records_of
 from edge.services import Hosted
 from listening.authority import Authority, make
@@ -111,22 +113,50 @@ def test_an_order_for_a_service_that_is_not_there_is_refused() -> None:
     assert told == {"status": 400, "error": "purge: service: found 'video', wanted one of default, images"}
 
 
-def test_a_purge_request_purges_where_it_was_sent_and_says_so() -> None:
-    heard: list[tuple[str, str]] = []
+def test_a_purge_request_purges_one_service_on_every_node(tmp_path: Path) -> None:
+    log = str(tmp_path / "purges")
 
     async def run() -> None:
-        async with two(profile=FASTLY, spread=lambda order, service: heard.append((order.value, service))) as (
-            node,
-            pages,
-            images,
+        async with (
+            two(profile=FASTLY, purge_log=log) as (node, pages, images),
+            two(profile=FASTLY, purge_log=log, name="nyc") as (other, others_pages, others_images),
         ):
-            await asyncio.gather(at(node, "www.test"), at(node, "img.test"))
+            for one in (node, other):
+                await asyncio.gather(at(one, "www.test"), at(one, "img.test"))
             assert (await at(node, "www.test", method="PURGE")).status == 200
-            await asyncio.gather(at(node, "www.test"), at(node, "img.test"))
-            assert (pages.count["/a"], images.count["/a"]) == (2, 1)
+            async with asyncio.timeout(10):
+                while others_pages.count["/a"] < 2:
+                    await at(other, "www.test")
+            await asyncio.gather(*(at(one, "img.test") for one in (node, other)))
+            await at(node, "www.test")
+            assert (pages.count["/a"], images.count["/a"], others_images.count["/a"]) == (2, 1, 1)
 
     asyncio.run(run())
-    assert heard == [("/a", "default")]
+
+
+def test_what_was_ordered_meanwhile_is_carried_out_of_every_service_before_it_serves(tmp_path: Path) -> None:
+    log = str(tmp_path / "purges")
+    disk = {"path": str(tmp_path / "cache"), "size": "1GiB"}
+
+    async def run() -> None:
+        async with running_origin() as pages, running_origin() as images:
+            pages.says("/a", b"page", **FRESH)
+            images.says("/a", b"image", **FRESH)
+            hosted = Hosted("images", IMAGES, Service(), RFC9111, (images.url,))
+            for turn in range(3):
+                async with running_node(pages.url, hosted=[hosted], disk=disk, purge_log=log) as node:
+                    await asyncio.gather(at(node, "www.test"), at(node, "img.test"))
+                    assert (pages.count["/a"], images.count["/a"]) == (1, 1 + turn)
+                async with closing(open_log(log)) as away:
+                    await put(away, [{"surrogate_key": "k", "soft": False, "service": "images"}])
+
+    asyncio.run(run())
+
+
+@asynccontextmanager
+async def closing(log: PurgeLog) -> AsyncIterator[PurgeLog]:
+    yield log
+    await log.close()
 
 
 UNKNOWN = [  # profile, status, what its page says

@@ -615,6 +615,24 @@ def test_interim_responses_are_passed_on_as_they_come_and_never_kept() -> None:
     asyncio.run(run())
 
 
+def test_one_who_speaks_http_1_0_is_sent_no_interim_response() -> None:
+    """RFC 9110 §15.2: HTTP/1.0 has none."""
+
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url) as node:
+
+            async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+                writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n")
+                writer.write(response(b"body", cache_control="max-age=60"))
+
+            origin.does("/a", script)
+            assert (await ask(node.url, "/a", version="1.0")).status == 200
+            origin.does("/b", script)
+            assert (await ask(node.url, "/b", version="1.1")).status == 103
+
+    asyncio.run(run())
+
+
 def test_a_part_is_completed_byte_for_byte_and_several_ranges_come_as_one_answer() -> None:
     async def run() -> None:
         async with running_origin() as origin, running_node(origin.url) as node:

@@ -4,14 +4,16 @@ The scripts are those of `tests/tiers`, which `tests/properties/test_three_tiers
 """
 
 import asyncio
-import socket
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
 import uvloop
 
-from cdnlab.asking import Listener, Order, ordered, send_purge
+from edge.purges.log import open_log
+from edge.purges.ordering import carried
+from policy.propagation import TierOrder
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 from tests.tiers.script import Ask, Change, Leave, Link, Purge, Restart, Say, Says, Step, Wait, some_script
@@ -58,53 +60,44 @@ def test_age_adds_up_and_every_tier_has_its_word() -> None:
 
 
 SAFE = [  # order, purge_delay of the shield and of the edge, whether the edge has the new version afterwards
-    (Order.SHIELDS_FIRST, 0.0, 0.0, True),
-    (Order.SHIELDS_FIRST, 0.4, 0.0, True),  # the edge is told once the shield has done it
-    (Order.EDGES_FIRST, 0.4, 0.0, False),
-    (Order.TOGETHER, 0.0, 0.4, True),
-    (Order.TOGETHER, 0.4, 0.0, False),  # nobody is first; the shield is last
+    (TierOrder.SHIELDS_FIRST, 0.0, 0.0, True),
+    (TierOrder.SHIELDS_FIRST, 0.4, 0.0, True),  # the edge is told once the shield has done it
+    (TierOrder.EDGES_FIRST, 0.4, 0.0, False),
+    (TierOrder.TOGETHER, 0.0, 0.4, True),
+    (TierOrder.TOGETHER, 0.4, 0.0, False),  # nobody is first; the shield is last
 ]
 
 
 @pytest.mark.parametrize(("order", "shield_delay", "edge_delay", "new"), SAFE)
 def test_a_purge_that_reaches_an_edge_before_its_shield_brings_the_old_copy_back(
-    order: Order, shield_delay: float, edge_delay: float, new: bool
+    order: TierOrder, shield_delay: float, edge_delay: float, new: bool, tmp_path: Path
 ) -> None:
+    where = str(tmp_path / "purges.sqlite3")
+
     async def run() -> None:
         async with (
             running_origin() as origin,
-            running_node(origin.url, name="shield", purge_delay=shield_delay) as shield,
-            running_node(shield.url, name="fra", purge_delay=edge_delay) as edge,
+            running_node(origin.url, name="shield", purge_delay=shield_delay, purge_log=where) as shield,
+            running_node(shield.url, name="fra", purge_delay=edge_delay, purge_log=where) as edge,
         ):
             origin.says("/a", b"old", cache_control="max-age=600", surrogate_key="a")
             assert (await edge.get("/a")).body == b"old"
             origin.says("/a", b"new", cache_control="max-age=600", surrogate_key="a")
-            nodes = [Listener("fra", edge.admin, parent="shield"), Listener("shield", shield.admin, role="shield")]
+            log = open_log(where)
 
-            def purge() -> list[str]:
-                return [one.name for one in send_purge(ordered(nodes, order), {"surrogate_key": "a", "soft": False})]
+            async def purge() -> list[str]:
+                told = [standing async for standing in carried(log, [{"surrogate_key": "a"}], order=order)]
+                return list(told[-1])
 
-            purging = asyncio.create_task(asyncio.to_thread(purge))
+            purging = asyncio.create_task(purge())
             while not purging.done():  # a viewer who asks all the while
                 await edge.get("/a")
                 await asyncio.sleep(0.02)
             assert sorted(purging.result()) == ["fra", "shield"]
+            await log.close()
             assert (await edge.get("/a")).body == (b"new" if new else b"old")
 
     asyncio.run(run())
-
-
-def test_shields_first_means_from_the_origin_outwards() -> None:
-    chain = [
-        Listener("fra", "", role="edge", parent="regional"),
-        Listener("regional", "", role="shield", parent="shield"),
-        Listener("shield", "", role="shield", parent="origin"),
-        Listener("apart", "", role="edge", parent="http://192.0.2.1"),
-    ]
-    names = [[one.name for one in group] for group in ordered(chain, Order.SHIELDS_FIRST)]
-    assert names == [["shield"], ["apart"], ["regional"], ["fra"]]
-    assert [group[0].name for group in ordered(chain, Order.EDGES_FIRST)] == ["fra", "regional", "shield", "apart"]
-    assert [len(group) for group in ordered(chain, Order.TOGETHER)] == [4]
 
 
 SCRIPTS: dict[str, list[Step]] = {
@@ -162,25 +155,3 @@ def test_a_script_over_sockets_as_in_virtual_time(name: str) -> None:
 @pytest.mark.parametrize("seed", RANDOM)
 def test_random_scripts_over_sockets(seed: int) -> None:
     lived(some_script(Random(seed), 25))
-
-
-def test_a_node_that_is_away_does_not_keep_a_purge_from_the_others_and_is_told_when_it_is_back() -> None:
-    async def run() -> None:
-        async with running_origin() as origin, running_node(origin.url, name="fra") as fra:
-            origin.says("/a", b"old", cache_control="max-age=600")
-            await fra.get("/a")
-            with socket.socket() as taken:  # nobody listens there yet
-                taken.bind(("127.0.0.1", 0))
-                port = taken.getsockname()[1]
-            away = Listener("shield", f"http://127.0.0.1:{port}", role="shield")
-            groups = [[away], [Listener("fra", fra.admin, parent="shield")]]
-            order = {"prefix": "/", "soft": False}
-            shield, edge = await asyncio.to_thread(lambda: list(send_purge(groups, order)))
-            assert (edge.purged, edge.failed) == (1, "") and "no answer" in shield.failed
-            purging = asyncio.create_task(asyncio.to_thread(lambda: list(send_purge(groups, order, patience=30.0))))
-            await asyncio.sleep(0.3)
-            async with running_node(origin.url, name="shield", admin=f"127.0.0.1:{port}"):
-                shield, edge = await purging
-            assert not shield.failed and not edge.failed and edge.seconds > shield.seconds > 0.3
-
-    asyncio.run(run())

@@ -11,7 +11,6 @@ from typing import Any
 from edge.serve import serve
 from edge.services import Hosted
 from edge.settings import Node, Whereabouts
-from policy.plan import PurgeOrder
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior, Service
 from tests.kit.http import Reply, ask
@@ -60,9 +59,9 @@ async def running_node(
     service: dict[str, Any] | None = None,
     others: Sequence[str] = (),
     clock: Callable[[], float] | None = None,
+    purge_log: str | None = None,
     hosted: Sequence[Hosted] = (),
     hostnames: Sequence[str] = (),
-    spread: Callable[[PurgeOrder, str], None] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """A node in front of `parent`; `settings` go to `Node`, `service` to `Service`; `countries`: a short `geo`."""
@@ -80,9 +79,9 @@ async def running_node(
         profile=profile,
         others=others,
         clock=clock,
+        purge_log=purge_log,
         hosted=hosted,
         hostnames=hostnames,
-        spread=spread,
     )
     task = asyncio.create_task(node_runs)
     await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)

@@ -45,6 +45,9 @@ class Origin:
     def does(self, path: str, script: Script) -> None:
         self.scripts[path] = script
 
+    def script_for(self, target: str) -> Script:
+        return self.scripts.get(target.partition("?")[0], _not_here)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections.add(writer)
         try:
@@ -61,11 +64,7 @@ class Origin:
                 elif (length := headers.first("content-length")) is not None:
                     asked.body = await reader.readexactly(int(length))
                 self.asked.append(asked)
-                script = self.scripts.get(target.partition("?")[0])
-                if script is None:
-                    writer.write(response(b"not here", 404, method))
-                else:
-                    await script(asked, writer)
+                await self.script_for(target)(asked, writer)
                 await writer.drain()
                 if writer.is_closing():
                     return
@@ -74,6 +73,10 @@ class Origin:
         finally:
             self.connections.discard(writer)
             writer.close()
+
+
+async def _not_here(asked: Asked, writer: asyncio.StreamWriter) -> None:
+    writer.write(response(b"not here", 404, asked.method))
 
 
 def response(body: bytes, status: int = 200, method: str = "GET", **fields: str) -> bytes:
@@ -88,8 +91,8 @@ def response(body: bytes, status: int = 200, method: str = "GET", **fields: str)
 
 
 @asynccontextmanager
-async def running_origin() -> AsyncIterator[Origin]:
-    origin = Origin()
+async def running_origin(origin: Origin | None = None) -> AsyncIterator[Origin]:
+    origin = origin or Origin()
     # asyncio's own backlog of 100 loses the SYNs of a burst, and each is said again a second later.
     server = await asyncio.start_server(origin.serve, "127.0.0.1", 0, backlog=4096)
     origin.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

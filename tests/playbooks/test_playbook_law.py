@@ -293,9 +293,12 @@ def test_methods_that_are_not_for_a_cache() -> None:
     assert isinstance(on, Fetch) and on.request.headers.first("max-forwards") == "2"
 
 
-def test_expect_ends_at_the_node() -> None:
-    fetch = machine().on_request(get(method="POST", expect="100-continue"), START)
-    assert isinstance(fetch, Fetch) and "expect" not in fetch.request.headers
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("name", ["expect", "client_cert", "client_cert_chain"])
+def test_fields_that_end_at_the_node(name: str, method: str) -> None:
+    """RFC 9110 §10.1.1; RFC 9440 §2.4: what a client says of its own certificate counts for nothing."""
+    fetch = machine().on_request(get(method=method, **{name: "x"}), START)
+    assert isinstance(fetch, Fetch) and name.replace("_", "-") not in fetch.request.headers
 
 
 def test_interim_responses_go_to_all_who_wait_and_change_nothing() -> None:

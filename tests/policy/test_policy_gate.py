@@ -2,8 +2,13 @@
 
 import pytest
 
-from policy.messages import Headers, RequestHead
+from policy.access import ServiceGate
+from policy.machine import EdgeMachine
+from policy.messages import Headers, RequestHead, ResponseHead
+from policy.plan import Fetch, Refuse, Serve
+from policy.service import Behavior, Service
 from policy.token import FastlyToken, Verdict
+from policy.token.settings import Fastly
 
 # AUTH-4 of the vendor facts: key, path and expiry with both hashes.
 KEY, PATH, EXPIRY = "RmFzdGx5IFRva2VuIFRlc3Q=", "/live/720p/seg_00042.m4s", 1767225600
@@ -67,3 +72,18 @@ DROPS = [
 @pytest.mark.parametrize(("query", "left"), DROPS)
 def test_the_token_leaves_the_query_and_nothing_else_does(query: str | None, left: str | None) -> None:
     assert FastlyToken(KEY).carriers.stripped(RequestHead("GET", "http", "h", "/", query, Headers())).query == left
+
+
+def test_time_is_looked_at_when_a_request_begins_and_no_later() -> None:
+    """CloudFront, "When does CloudFront check the expiration": a download in flight ends, a range after it is refused."""
+    service = Service(behaviors=(Behavior(path="*", token="viewer"),), tokens={"viewer": Fastly(key=KEY)})
+    edge = EdgeMachine(service, gate=ServiceGate(service, {}))
+    asking = RequestHead("GET", "http", "h", PATH, f"token={GOOD}", Headers())
+    plan = edge.on_request(asking, EXPIRY - 1)
+    assert isinstance(plan, Fetch)
+    head = ResponseHead(200, Headers([("cache-control", "max-age=60"), ("content-length", "10")]))
+    answer = edge.on_response(plan, head, EXPIRY + 5).answers[plan.ticket]
+    assert isinstance(answer, Serve) and answer.status == 200
+    edge.on_body_end(plan, 10, EXPIRY + 9)
+    rest = RequestHead("GET", "http", "h", PATH, f"token={GOOD}", Headers([("range", "bytes=5-")]))
+    assert isinstance(edge.on_request(rest, EXPIRY + 10), Refuse)

@@ -3,7 +3,7 @@
 import pytest
 
 from policy.fields.dates import format_date
-from policy.lifetime import lifetime_of
+from policy.lifetime import HEURISTIC_STATUSES, NEGATIVE_STATUSES, lifetime_of
 from policy.messages import Headers, ResponseHead
 from policy.profile import RFC9111, Profile
 from policy.reuse import Standing, standing
@@ -61,12 +61,55 @@ FRESHNESS = [  # given fields                                                   
     ({"cache_control": "max-age=60", "age": "x"}, 60),  # unreadable: as if it were not there
     ({"cache_control": "max-age=60", "age": "-5"}, 60),
     ({"cache_control": "max-age=99999999999999"}, 2**31),
+    ({"cache_control": "max-age=0060"}, 60),
+    ({"cache_control": "s-maxage=0, max-age=600"}, 0),
+    ({"cache_control": "max-age=9, max-age=60"}, 9),  # the first of two
+    ({"cache_control": "s-maxage=60", "expires": format_date(NOW + 9)}, 60),
+    ({"cache_control": "s-maxage=60", "expires": "0"}, 60),  # not looked at, valid or not
+    ({"expires": format_date(NOW + 300), "age": "100"}, 200),  # age counts for every kind of lifetime
+    ({"expires": format_date(NOW - 300)}, 0),
+    ({"cache_control": "max-age=60", "age": "100"}, -40),  # older than its lifetime when it came
+    ({"cache_control": "max-age=60", "age": "99999999999999"}, 60 - 2**31),
+    ({"cache_control": "max-age=60", "pragma": "no-cache"}, 60),  # in a response it means nothing (§5.4)
+    ({"cache_control": "public", "last_modified": format_date(NOW - 1000)}, 100),
 ]
 
 
 @pytest.mark.parametrize(("fields", "seconds"), FRESHNESS)
 def test_freshness_lifetime(fields: dict[str, str], seconds: float) -> None:
     assert fresh_for(head(**fields), PLAIN) == seconds
+
+
+HOURS = 7200.0
+LINES = [  # the fields line by line, seconds it is fresh: RFC 9111 §4.2.1, §4.2.3, §5.1, §5.3
+    ([("date", format_date(NOW)), ("cache-control", "public"), ("cache-control", "max-age=60")], 60),
+    ([("date", format_date(NOW)), ("expires", format_date(NOW + 60)), ("expires", format_date(NOW + 60))], 60),
+    ([("date", format_date(NOW)), ("expires", format_date(NOW + 60)), ("expires", format_date(NOW + 90))], 0),
+    ([("date", format_date(NOW)), ("age", "10"), ("age", "50"), ("cache-control", "max-age=60")], 50),
+    # both ends of Expires come from the origin: a clock that is hours ahead or behind is of no account for them
+    ([("date", format_date(NOW + HOURS)), ("expires", format_date(NOW + HOURS + 60))], 60),
+    ([("date", format_date(NOW - HOURS)), ("expires", format_date(NOW - HOURS + 60))], 60 - HOURS),  # but its age is
+    # a Date that cannot be read is none
+    ([("date", "yesterday"), ("cache-control", "max-age=60")], 60),
+    ([("date", "yesterday"), ("expires", format_date(NOW + 60))], 60),
+    ([("date", "yesterday"), ("last-modified", format_date(NOW - 1000))], 100),
+    ([("cache-control", "max-age=60")], 60),
+    ([("date", format_date(NOW - 10)), ("date", format_date(NOW - 20)), ("cache-control", "max-age=60")], 50),
+]
+
+
+@pytest.mark.parametrize(("lines", "seconds"), LINES)
+def test_freshness_line_by_line(lines: list[tuple[str, str]], seconds: float) -> None:
+    assert fresh_for(ResponseHead(200, Headers(lines)), PLAIN) == seconds
+
+
+def test_heuristics_are_for_the_statuses_of_the_list_and_for_what_says_public() -> None:
+    modified = {"last_modified": format_date(NOW - 1000)}
+    for status in sorted(HEURISTIC_STATUSES - NEGATIVE_STATUSES):
+        assert fresh_for(head(status, **modified), PLAIN) == 100
+    for status in (302, 307, 400, 403, 500, 503, 599):
+        assert fresh_for(head(status, **modified), PLAIN) == 0
+        assert fresh_for(head(status, cache_control="public", **modified), PLAIN) == 100
 
 
 def test_age_counts_from_date_and_from_the_wait() -> None:

@@ -10,7 +10,9 @@ from policy.fields.ranges import Span, content_range
 from policy.machine import EdgeMachine
 from policy.messages import Headers, RequestHead, ResponseHead
 from policy.plan import Assemble, Fetch, PurgeKind, PurgeOrder, Refuse, Relay, Serve
+from policy.profile import RFC9111, Profile
 from policy.service import Behavior, Service
+from vendors import CLOUDFRONT, FASTLY
 
 NOW = 1_795_000_000.0
 KIB = 1024
@@ -24,8 +26,19 @@ def request(headers: dict[str, str] | None = None, method: str = "GET") -> Reque
 class Lab:
     """A machine, and an origin with one object: bodies are bytes, every fetch is answered at once."""
 
-    def __init__(self, body: bytes, *, ranges: bool = True, total: bool = True, etag: str = '"v1"') -> None:
-        self.machine = EdgeMachine(Service(behaviors=(Behavior(path="*", slice=BLOCK),), room=1 << 20, largest=1 << 20))
+    def __init__(
+        self,
+        body: bytes,
+        *,
+        ranges: bool = True,
+        total: bool = True,
+        etag: str = '"v1"',
+        fields: dict[str, str] | None = None,
+        profile: Profile = RFC9111,
+    ) -> None:
+        service = Service(behaviors=(Behavior(path="*", slice=BLOCK),), room=1 << 20, largest=1 << 20)
+        self.machine = EdgeMachine(service, profile)
+        self.fields = {"cache-control": "max-age=60"} if fields is None else fields
         self.body, self.etag, self.ranges, self.total = body, etag, ranges, total
         self.bodies: dict[int, bytes] = {}
         self.asked: list[str] = []
@@ -49,7 +62,7 @@ class Lab:
     def origin(self, ask: RequestHead) -> tuple[ResponseHead, bytes]:
         wanted = ask.headers.first("range")
         self.asked.append(wanted or "whole")
-        fields = {"cache-control": "max-age=60"} | ({"etag": self.etag} if self.etag else {})
+        fields = self.fields | ({"etag": self.etag} if self.etag else {})
         if ask.headers.first("if-none-match") == self.etag:
             return ResponseHead(304, Headers(fields.items())), b""
         if wanted is None or not self.ranges:
@@ -122,6 +135,20 @@ def test_a_range_needs_its_blocks_and_no_others(
     lab.asked.clear()
     assert lab.view(request(fields))[2] == body
     assert lab.asked == ([] if status != 416 else asked)  # a 416 is nobody else's; all else is stored
+
+
+FRESH = {"cache-control": "max-age=60"}
+
+
+@pytest.mark.parametrize(
+    ("profile", "fields"), [(RFC9111, FRESH), (CLOUDFRONT, FRESH), (FASTLY, FRESH), (CLOUDFRONT, {}), (FASTLY, {})]
+)
+def test_blocks_are_kept_under_every_profile(profile: Profile, fields: dict[str, str]) -> None:
+    """Fastly, "Segmented Caching": every block comes as a 206, which is none of its cacheable statuses."""
+    lab = Lab(BODY, profile=profile, fields=fields)
+    assert lab.view(request({"range": "bytes=5000-6000"}))[2] == BODY[5000:6001]
+    assert lab.view(request({"range": "bytes=4096-4099"}))[2] == BODY[4096:4100]
+    assert lab.asked == ["bytes=4096-8191"]
 
 
 def test_head_asks_for_one_block_and_tells_of_the_whole() -> None:

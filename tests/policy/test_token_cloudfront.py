@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from token_kit import (
     EC_KEY,
     END,
@@ -156,6 +156,31 @@ def test_the_vendors_answers(query: str, cookies: str, now: float, ip: str, code
     assert f"<Code>{code}</Code>" in told[1]
 
 
+MESSAGES = [  # query, the whole of what the viewer is told (recorded responses; the first two also in the knowledge center)
+    ("", "MissingKey", "Missing Key-Pair-Id query parameter or cookie value"),
+    (GOOD_QUERY.replace(KEY_ID, "KNOBODY"), "InvalidKey", "Unknown Key"),
+    (GOOD_QUERY.replace("Signature=", "Signature=!"), "MalformedSignature", "Could not unencode Signature"),
+    (CUSTOM_QUERY.replace("Policy=", "Policy=!"), "MalformedPolicy", "Malformed Policy"),
+    (f"{GOOD_QUERY}&a=1", "AccessDenied", "Access denied"),
+]
+
+
+@pytest.mark.parametrize(("query", "code", "message"), MESSAGES, ids=[row[1] for row in MESSAGES])
+def test_the_vendors_words(query: str, code: str, message: str) -> None:
+    denial = TOKEN.check(replace(get(URL), query=query or None), NOW)
+    assert denial is not None
+    assert TOKEN.body(denial) == (
+        "text/xml",
+        f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>',
+    )
+
+
+def test_the_five_parameters_leave_the_request_and_the_viewers_own_stay() -> None:
+    """ "Serve private content": they reach neither the cache key nor the origin."""
+    query = "a=1&Expires=1&Policy=p&b=2&Signature=s&Key-Pair-Id=k&Hash-Algorithm=SHA256&expires=3"
+    assert TOKEN.carriers.stripped(replace(get(URL), query=query)).query == "a=1&b=2&expires=3"
+
+
 COVERS = [  # Resource, URL; the documentation's own examples and their neighbours
     ("*", "https://h/a?b", True),
     ("https://h/live/*", "https://h/live/a/b.m3u8", True),
@@ -222,11 +247,13 @@ BAD_KEYS = [
     ("not a key", "a public key in PEM"),
     (private(RSA_KEY), "a private key, wanted the public one"),
     (public(rsa.generate_private_key(65537, 1024)), "2048 bits"),
+    (public(rsa.generate_private_key(65537, 3072)), "2048 bits"),  # PublicKeyConfig: RSA 2048 or ECDSA P-256
+    (public(ec.generate_private_key(ec.SECP384R1())), "ECDSA on P-256"),
     (base64.b64encode(b"secret").decode(), "a public key in PEM"),
 ]
 
 
-@pytest.mark.parametrize(("pem", "words"), BAD_KEYS, ids=[words for _, words in BAD_KEYS])
+@pytest.mark.parametrize(("pem", "words"), BAD_KEYS, ids=range(len(BAD_KEYS)))
 def test_what_is_no_key(pem: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as told:
         public_key(pem, "K1")

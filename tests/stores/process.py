@@ -17,13 +17,16 @@ PROGRAM = textwrap.dedent("""
     from edge.settings import Node
     from policy.service import Service
 
+    settings = json.loads(sys.argv[2])
+    log = settings.pop("purge_log", None)
+
     async def main():
         shutdown = asyncio.Event()
         def wait_for_the_end():
             sys.stdin.read()
             loop.call_soon_threadsafe(shutdown.set)
         loop.run_in_executor(None, wait_for_the_end)
-        await serve(Node(**json.loads(sys.argv[2])), Service(), parent=sys.argv[1], records=None,
+        await serve(Node(**settings), Service(), parent=sys.argv[1], records=None, purge_log=log,
                     shutdown=shutdown, ready=lambda told: print(json.dumps(told), flush=True))
 
     with asyncio.Runner() as runner:
@@ -42,6 +45,7 @@ class NodeProcess:
 
     @classmethod
     async def start(cls, parent: str, **settings: Any) -> "NodeProcess":
+        """`settings` go to `Node`, but `purge_log`."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", PROGRAM, parent, json.dumps({"name": "fra"} | settings),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,

@@ -18,6 +18,9 @@ import pytest
 
 from edge.errors import BadStore
 from edge.stores import opening
+from edge.stores.disk import DiskStore
+from edge.stores.opening import open_disk
+from policy.eviction import room_for
 from policy.service import Behavior
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, response, running_origin
@@ -334,6 +337,27 @@ def test_with_a_full_ledger_nothing_is_kept_and_what_was_purged_stays_purged(tmp
                     await node.get(path)
                 await node.get("/v", accept_language="de")
             assert {one.target for one in origin.asked} == {"/a", "/v", "/new"}
+
+    asyncio.run(run())
+
+
+def test_a_mark_is_kept_with_what_was_dropped_before_it(tmp_path: Path) -> None:
+    """How far a node has come with orders to purge: never further than what it took away."""
+
+    def opened() -> DiskStore:
+        return open_disk(tmp_path, memory=room_for("lru", 2**20), rules="r", name="fra")
+
+    async def run() -> None:
+        store = opened()
+        assert store.mark() is None
+        assert await store.settled("1") and await store.settled() and await store.settled("2") and await store.settled()
+        await store.close()
+        again = opened()
+        assert again.mark() == "2"
+        await again.close()
+        other = open_disk(tmp_path, memory=room_for("lru", 2**20), rules="other", name="fra")
+        assert other.mark() is None  # what was stored is gone, and what was known of it
+        await other.close()
 
     asyncio.run(run())
 

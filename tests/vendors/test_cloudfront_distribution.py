@@ -98,6 +98,90 @@ def test_allowed_and_cached_methods(
     assert (behavior.methods, behavior.cached_methods) == become
 
 
+PROTOCOLS = [  # OriginProtocolPolicy, the origin's URL with HTTPPort 9000 and HTTPSPort 443
+    ("http-only", "http://127.0.0.1:9000"),
+    ("https-only", "https://127.0.0.1:443"),
+    ("match-viewer", "http://127.0.0.1:9000"),  # nodes ask each other and the origin over HTTP
+]
+
+
+@pytest.mark.parametrize(("policy", "url"), PROTOCOLS)
+def test_protocol_to_the_origin(policy: str, url: str) -> None:
+    given = config()
+    given["Origins"]["Items"][0]["CustomOriginConfig"]["OriginProtocolPolicy"] = policy
+    assert translate(given).origins[0].url == url
+    given["Origins"]["Items"][0]["CustomOriginConfig"]["OriginHttpVersion"] = "http2"
+    with pytest.raises(NotHonoured, match="OriginHttpVersion"):
+        translate(given)
+
+
+IDS = [  # "Use managed cache policies" and its kin; cross-checked in aws-cdk-lib: member, id, name (None: not carried out)
+    ("CachePolicyId", "2e54312d-136d-493c-8eb9-b001f22f67d2", "Amplify"),
+    ("CachePolicyId", "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", "CachingDisabled"),
+    ("CachePolicyId", "658327ea-f89d-4fab-a63d-7e88639e58f6", "CachingOptimized"),
+    ("CachePolicyId", "b2884449-e4de-46a7-ac36-70bc7f1ddd6d", "CachingOptimizedForUncompressedObjects"),
+    ("CachePolicyId", "08627262-05a9-4f76-9ded-b50ca2e3a84f", "Elemental-MediaPackage"),
+    ("CachePolicyId", "83da9c7e-98b4-4e11-a168-04f0df8e2c65", None),  # UseOriginCacheControlHeaders
+    ("CachePolicyId", "4cc15a8a-d715-48a4-82b8-cc0b614638fe", None),  # ...-QueryStrings
+    ("OriginRequestPolicyId", "216adef6-5c7f-47e4-b989-5492eafa07d3", "AllViewer"),
+    ("OriginRequestPolicyId", "b689b0a8-53d0-40ab-baf2-68738e2966ac", "AllViewerExceptHostHeader"),
+    ("OriginRequestPolicyId", "59781a5b-3903-41f3-afcb-af62929ccde1", "CORS-CustomOrigin"),
+    ("OriginRequestPolicyId", "88a5eaf4-2fd4-4709-b370-b4c650ea3fcf", "CORS-S3Origin"),
+    ("OriginRequestPolicyId", "acba4595-bd28-49b8-b9fe-13317c0390fa", "UserAgentRefererHeaders"),
+    ("OriginRequestPolicyId", "33f36d7e-f396-46d9-90e0-52428a34d9dc", None),  # AllViewerAndCloudFrontHeaders-2022-06
+    ("OriginRequestPolicyId", "775133bc-15f2-49f9-abea-afb2e0bf67d2", None),  # Elemental-MediaTailor-...
+    ("OriginRequestPolicyId", "bf0718e1-ba1e-49d1-88b1-f726733018ae", None),  # HostHeaderOnly
+    ("ResponseHeadersPolicyId", "60669652-455b-4ae9-85a4-c4c02393f86c", "SimpleCORS"),
+    ("ResponseHeadersPolicyId", "5cc3b908-e619-4b99-88e5-2cf7f45965bd", "CORS-With-Preflight"),
+    ("ResponseHeadersPolicyId", "67f7725c-6f97-4210-82d7-5512b31e9d03", "SecurityHeadersPolicy"),
+    ("ResponseHeadersPolicyId", "e61eb60c-9c35-4d20-a928-2b84e02af89c", "CORS-and-SecurityHeadersPolicy"),
+    (
+        "ResponseHeadersPolicyId", "eaab4381-ed33-4a86-88ca-d9558dc6cd63",
+        "CORS-with-preflight-and-SecurityHeadersPolicy",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("member", "id", "name"), IDS, ids=[row[1][:8] for row in IDS])
+def test_managed_policies_by_id(member: str, id: str, name: str | None) -> None:
+    if name is None:
+        with pytest.raises(NotHonoured, match=member):
+            translate(config(**{member: id}))
+        return
+    (behavior,) = translate(config(**{member: id})).behaviors
+    assert name in (behavior.cache_policy, behavior.origin_request_policy, behavior.response_headers_policy)
+
+
+WAITS = [  # what an origin says, then connect, attempts, read; None: refused. Origin, CustomOriginConfig of the API model
+    ({}, {}, (10.0, 3, 30.0)),
+    ({"ConnectionTimeout": "1", "ConnectionAttempts": "1"}, {"OriginReadTimeout": "1"}, (1.0, 1, 1.0)),
+    ({"ConnectionTimeout": "10", "ConnectionAttempts": "3"}, {"OriginReadTimeout": "120"}, (10.0, 3, 120.0)),
+    ({}, {"OriginKeepaliveTimeout": "120"}, (10.0, 3, 30.0)),
+    ({"ConnectionTimeout": "0"}, {}, None),
+    ({"ConnectionTimeout": "11"}, {}, None),
+    ({"ConnectionAttempts": "0"}, {}, None),
+    ({"ConnectionAttempts": "4"}, {}, None),
+    ({}, {"OriginReadTimeout": "0"}, None),
+    ({}, {"OriginReadTimeout": "121"}, None),
+    ({"ResponseCompletionTimeout": "60"}, {}, None),  # cdnlab has none for a whole response
+]
+
+
+@pytest.mark.parametrize(("top", "custom", "waits"), WAITS)
+def test_how_long_an_origin_is_waited_for(
+    top: dict[str, str], custom: dict[str, str], waits: tuple[float, int, float] | None
+) -> None:
+    given = config()
+    given["Origins"] = items(origin("lab", "9000", **top))
+    given["Origins"]["Items"][0]["CustomOriginConfig"] |= custom
+    if waits is None:
+        with pytest.raises(NotHonoured, match=next(iter(top | custom))):
+            translate(given)
+        return
+    (server,) = translate(given).origins
+    assert (server.connect, server.attempts, server.read) == waits
+
+
 def test_response_headers_policies_by_id() -> None:
     (behavior,) = translate(config(ResponseHeadersPolicyId="5cc3b908-e619-4b99-88e5-2cf7f45965bd")).behaviors
     assert behavior.response_headers_policy == "CORS-With-Preflight"
@@ -152,9 +236,16 @@ REFUSED = [  # where, value, code, the name that is told
     ("Origins", added(("a", "b" * 1784)), "InvalidArgument", "CustomHeaders"),
     ("Origins", added(*((f"a{n}", "b" * 1700) for n in range(7))), "InvalidArgument", "CustomHeaders"),
     ("Origins", items(*(origin(f"o{n}", "9000") for n in range(101))), "TooManyOrigins", "at most 100"),
+    ("OriginGroups", items({"Id": "g", "Members": items({"OriginId": "lab"})}), "InvalidArgument", "two origins"),
+    (
+        "OriginGroups",
+        items({"Id": "g", "SelectionCriteria": "media-quality-based", "Members": items({"OriginId": "lab"})}),
+        "InvalidArgument", "SelectionCriteria",
+    ),
     ("OriginGroups", items(*({"Id": f"g{n}"} for n in range(11))), "TooManyOriginGroupsPerDistribution", "at most 10"),
     ("CacheBehaviors", items(*({"PathPattern": f"/{n}"} for n in range(76))), "TooManyCacheBehaviors", "at most 75"),
     ("CacheBehaviors", items({**LEGACY, "PathPattern": "/" * 256}), "InvalidArgument", "PathPattern"),
+    ("CacheBehaviors", items(forwarding(Headers=items("*"))), "InvalidArgument", 'cdnlab cannot honour "*"'),
     ("CacheBehaviors", items(forwarding(Headers=NAMES)), "TooManyHeadersInForwardedValues", "at most 10"),
     ("CacheBehaviors", items(forwarding(Cookies={"Forward": "whitelist", "WhitelistedNames": NAMES})), "TooManyCookieNamesInWhiteList", "at most 10"),
     ("Origins", items(origin("lab", "x")), "InvalidOrigin", "DomainName"),

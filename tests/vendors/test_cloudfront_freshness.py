@@ -145,26 +145,33 @@ def test_those_who_waited_for_what_may_not_be_shared_go_alone_and_later_ones_wai
     assert isinstance(edge.on_request(ask(), NOW), Fetch) and isinstance(edge.on_request(ask(), NOW), Join)
 
 
-STALE = [  # the stored answer, what the origin then does, is the stored one served?
+STALE = [  # the stored answer, what the origin then does (a status, or how it fails), is the stored one served?
     ("5xx", says(cache_control="max-age=1", etag='"1"'), 503, True),
     ("s-maxage", says(cache_control="s-maxage=1"), 500, True),
-    ("unreachable", says(cache_control="max-age=1"), None, True),
+    ("unreachable", says(cache_control="max-age=1"), Failure.CONNECT, True),
+    ("no such name", says(cache_control="max-age=1"), Failure.NAME, True),
+    ("too late, when that is known", says(cache_control="max-age=1"), Failure.FIRST_BYTE_TIMEOUT, True),
     ("4xx", says(cache_control="max-age=1"), 404, False),
     ("stale-if-error=0", says(cache_control="max-age=1, stale-if-error=0"), 503, False),
-    ("stale-if-error=0, unreachable", says(cache_control="max-age=1, stale-if-error=0"), None, False),
+    ("stale-if-error=0, unreachable", says(cache_control="max-age=1, stale-if-error=0"), Failure.CONNECT, False),
     ("stale-if-error, within", says(cache_control="max-age=1, stale-if-error=60"), 503, True),
-    ("stale-if-error, within, unreachable", says(cache_control="max-age=1, stale-if-error=60"), None, True),
+    (
+        "stale-if-error, within, unreachable",
+        says(cache_control="max-age=1, stale-if-error=60"),
+        Failure.FIRST_BYTE_TIMEOUT,
+        True,
+    ),
     ("stale-if-error, past", says(cache_control="max-age=1, stale-if-error=5"), 503, False),
 ]
 
 
 @pytest.mark.parametrize(("stored", "origin", "served"), [row[1:] for row in STALE], ids=[row[0] for row in STALE])
-def test_stale_on_error(stored: ResponseHead, origin: int | None, served: bool) -> None:
+def test_stale_on_error(stored: ResponseHead, origin: int | Failure, served: bool) -> None:
     edge = node(CLOUDFRONT)
     filled(edge, stored)
     plan = fetched(edge, edge.on_request(ask(), NOW + 30))
-    if origin is None:
-        landing = edge.on_failure(plan, Failure.CONNECT, NOW + 30)
+    if isinstance(origin, Failure):
+        landing = edge.on_failure(plan, origin, NOW + 30)
     else:
         landing = edge.on_response(plan, says(origin), NOW + 30)
     assert (landing.answers[plan.ticket].outcome is Outcome.HIT_STALE) is served  # type: ignore[union-attr]
@@ -214,6 +221,15 @@ def test_what_max_age_0_leaves_is_kept_and_revalidated_at_every_use() -> None:
         plan = fetched(edge, edge.on_request(ask(), NOW + after))
         assert plan.request.headers.first("if-none-match") == '"1"'
         edge.on_response(plan, says(304, etag='"1"'), NOW + after)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_kept_and_not_followed(status: int) -> None:
+    """ "Redirects" (2023)."""
+    edge = node(CLOUDFRONT)
+    filled(edge, says(status, location="/b"))
+    hit = edge.on_request(ask(), NOW + 1)
+    assert isinstance(hit, Serve) and (hit.status, dict(hit.headers)["location"]) == (status, "/b")
 
 
 def test_stale_while_revalidate_serves_at_once_and_asks_behind() -> None:

@@ -44,6 +44,14 @@ VECTORS = [  # id, profile, request, the origin's answer, ttl or why it is a pas
      says(surrogate_control="stale-while-revalidate=30", cache_control="max-age=5"), 5),
     ("surrogate-and-private", FASTLY, ask(), says(surrogate_control="max-age=60", cache_control="private"), "private"),
     ("private-of-a-field", FASTLY, ask(), says(cache_control='private="x", max-age=60'), "private"),  # a regex, no parser
+    ("no-heuristics", FASTLY, ask(), says(last_modified=at(-1_000_000)), 3600),
+    # (measured): what switches do, which Fastly's pages do not promise.
+    ("names-in-lower-case", FASTLY, ask(), says(cache_control="Max-Age=60"), 3600),
+    ("names-of-some-in-lower-case", FASTLY, ask(), says(cache_control="S-MAXAGE=10, max-age=60"), 60),
+    ("pass-words-in-lower-case", FASTLY, ask(), says(cache_control="Private, max-age=60"), 60),
+    ("no-targeted-field", FASTLY, ask(), says(cdn_cache_control="max-age=7", cache_control="max-age=60"), 60),
+    ("authorization", FASTLY, ask(authorization="Basic x"), says(cache_control="max-age=60"), 60),
+    ("vary-star", FASTLY, ask(), says(cache_control="max-age=60", vary="*"), 60),
     ("default-takes-no-account-of-age", FASTLY, ask(), says(age="100"), 3600),
     ("expires-takes-no-account-of-age", FASTLY, ask(), says(age="100", expires=at(300)), 300),
 ]  # fmt: skip
@@ -56,7 +64,10 @@ def test_ttl(profile: Profile, request_: RequestHead, response: ResponseHead, ex
     assert kept_for(response, profile, request=request_) == expected
 
 
-@pytest.mark.parametrize("status", [204, 206, 303, 307, 308, 400, 403, 405, 414, 500, 501, 502, 503, 504])
+UNCACHEABLE = [204, 206, 299, 303, 307, 308, 400, 403, 405, 414, 499, 500, 501, 502, 503, 504, 599]
+
+
+@pytest.mark.parametrize("status", UNCACHEABLE)
 def test_other_statuses_are_not_cached_whatever_they_say(status: int) -> None:
     assert kept_for(says(status, cache_control="max-age=60"), FASTLY) == "status"
 
@@ -174,6 +185,44 @@ def test_stale_on_error_is_off_until_it_is_switched_on(
     else:
         landing = edge.on_response(plan, says(origin), NOW + 30)
     assert (landing.answers[plan.ticket].outcome is Outcome.HIT_STALE) is stale  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_an_unsafe_method_invalidates_nothing(method: str) -> None:
+    """(measured)"""
+    edge = node(FASTLY)
+    filled(edge, says(cache_control="max-age=60"))
+    plan = fetched(edge, edge.on_request(ask(method=method), NOW + 1))
+    edge.on_response(plan, says(200), NOW + 1)
+    assert isinstance(edge.on_request(ask(), NOW + 2), Serve)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"cache_control": "no-cache"}, {"cache_control": "max-age=0"}, {"pragma": "no-cache"}]
+)
+def test_what_viewers_say_of_caching_is_not_heard(fields: dict[str, str]) -> None:
+    """(measured)"""
+    edge = node(FASTLY)
+    filled(edge, says(cache_control="max-age=60"))
+    assert isinstance(edge.on_request(ask(**fields), NOW + 1), Serve)
+
+
+def test_vary_star_is_reused() -> None:
+    """(measured)"""
+    edge = node(FASTLY)
+    filled(edge, says(cache_control="max-age=60", vary="*"))
+    assert isinstance(edge.on_request(ask(), NOW + 1), Serve)
+
+
+def test_a_head_that_misses_is_asked_as_a_get_which_is_kept() -> None:
+    """(measured)"""
+    edge = node(FASTLY)
+    plan = fetched(edge, edge.on_request(ask(method="HEAD"), NOW))
+    assert plan.request.method == "GET"
+    answer = edge.on_response(plan, says(cache_control="max-age=60"), NOW).answers[plan.ticket]
+    assert isinstance(answer, Serve) and not answer.body
+    edge.on_body_end(plan, 10, NOW)
+    assert isinstance(edge.on_request(ask(), NOW + 1), Serve)
 
 
 def test_there_are_no_bounds_but_those_a_behavior_sets() -> None:

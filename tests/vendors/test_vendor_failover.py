@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from edge.errors import UpstreamFailed
-from edge.settings import Failover, Timeouts
+from edge.settings import Failover, HealthCheck, Timeouts
 from edge.upstream import Upstream
 from policy.failover import fails_over
 from policy.messages import Headers, RequestHead
@@ -60,6 +60,12 @@ def test_waits() -> None:
     """CustomOriginConfig's defaults; the defaults of a Fastly backend."""
     assert CLOUDFRONT.waits == Waits(connect=10, first_byte=30, between_bytes=30, attempts=3, retry_reads=True)
     assert FASTLY.waits == Waits(connect=1, first_byte=15, between_bytes=10, attempts=1)
+
+
+def test_health_checks_left_as_they_are_are_fastlys() -> None:
+    """ "healthcheck" of the Terraform provider: check_interval 5000 ms, window 5, threshold 3, initial 3."""
+    check = HealthCheck(path="/")
+    assert (check.interval, check.window, check.threshold, check.initial) == (5.0, 5, 3, 3)
 
 
 def test_what_the_settings_leave_out_the_profile_says() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from policy.plan import Failure, Fetch, Relay, Serve
+from policy.plan import Assemble, Failure, Fetch, Relay, Serve
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior, Key
 from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says
@@ -57,6 +57,39 @@ def test_fastly_fetches_the_whole_for_a_range_and_serves_later_ranges_from_it() 
     edge.on_body_end(plan, 100, NOW)
     later = edge.on_request(ask(range="bytes=90-"), NOW + 1)
     assert isinstance(later, Serve) and dict(later.headers)["content-range"] == "bytes 90-99/100"
+
+
+def test_a_206_that_nobody_asked_for_is_not_kept() -> None:
+    """(measured at Fastly); RFC 9111 section 3.3."""
+    edge = node(FASTLY)
+    plan = fetched(edge, edge.on_request(ask(), NOW))
+    edge.on_response(plan, says(206, content_range="bytes 0-9/100", etag='"1"', **FRESH), NOW)
+    assert len(edge.index) == 0
+
+
+MORE_THAN_AN_OBJECT = 25 * 1024 * 1024
+
+
+def test_with_segments_fastly_takes_an_object_larger_than_its_limit() -> None:
+    """ "Segmented Caching": the limit of 20 MiB is for objects that are cached whole; a block is an object."""
+    edge = node(FASTLY, Behavior(path="*", slice=2**20))
+    plan = edge.on_request(ask(range="bytes=0-9"), NOW)
+    assert isinstance(plan, Assemble)
+    block = fetched(edge, edge.on_request(plan.assembly.opening_request(), NOW))
+    assert block.request.headers.first("range") == f"bytes=0-{2**20 - 1}"
+    part = says(206, content_range=f"bytes 0-{2**20 - 1}/{MORE_THAN_AN_OBJECT}", etag='"1"', **FRESH)
+    opening = edge.on_response(block, part, NOW).answers[block.ticket]
+    assert not isinstance(opening, Fetch)
+    told = edge.assembled(plan.assembly, opening, NOW)
+    assert isinstance(told, Serve) and dict(told.headers)["content-range"] == f"bytes 0-9/{MORE_THAN_AN_OBJECT}"
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=named)
+def test_a_body_without_a_length_that_ends_with_its_connection_may_be_cut_and_is_kept(profile: Profile) -> None:
+    """CloudFront, "Dropped TCP connections" (2023)."""
+    edge = node(profile)
+    filled(edge, says(**FRESH))
+    assert isinstance(edge.on_request(ask(), NOW + 1), Serve)
 
 
 WANTED = [  # profile, Range, the status from a stored object of 1000 bytes

@@ -121,6 +121,7 @@ VIEWER = {
     "x_forwarded_proto": "https", "x_real_ip": "192.0.2.9", "authorization": "Basic x", "x_http_method_override": "PUT",
     "x_edge_secret": "1", "cache_control": "no-cache", "origin": "https://a.example", "if_none_match": '"1"',
     "x_custom": "1", "accept_charset": "utf-8", "range": "bytes=0-1", "x_forwarded_for": "192.0.2.1",
+    "access_control_request_headers": "range", "access_control_request_method": "GET",
 }  # fmt: skip
 
 
@@ -135,6 +136,35 @@ def test_cloudfront_legacy_table() -> None:
     assert told.headers.all("user-agent") == ["Amazon CloudFront"]
     assert told.headers.all("x-forwarded-for") == ["192.0.2.1, 198.51.100.7"]  # the TCP peer last
     assert told.query is None
+
+
+PASSED = [  # "HTTP request headers and CloudFront behavior" (2023): forwarded without being told to
+    "cache-control", "pragma", "content-md5", "content-type", "date", "from", "if-match", "if-modified-since",
+    "if-none-match", "if-range", "if-unmodified-since", "max-forwards", "origin", "range", "request-range", "warning",
+    "access-control-request-method", "x-anything",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PASSED)
+def test_cloudfront_legacy_passes(name: str) -> None:
+    fields = {"range": "bytes=0-1", name.replace("-", "_"): "bytes=0-1"}
+    assert sent(node(CLOUDFRONT), ask(**fields)).headers.all(name) == ["bytes=0-1"]
+
+
+def test_cloudfront_does_not_look_at_the_query_for_a_path_pattern() -> None:
+    rules = (Behavior(path="*.m3u8"), Behavior(path="/live/*"))
+    plan = node(CLOUDFRONT, behaviors=rules).on_request(ask("/live/a", query="b=.m3u8"), NOW)
+    assert isinstance(plan, Fetch) and plan.behavior.path == "/live/*"
+
+
+@pytest.mark.parametrize("profile", [CLOUDFRONT, FASTLY], ids=lambda profile: profile.name)
+@pytest.mark.parametrize("method", ["PUT", "POST", "PATCH", "DELETE"])
+def test_no_answer_to_another_method_is_kept(profile: Profile, method: str) -> None:
+    """CloudFront, "HTTP methods" (2023); Fastly's vcl_recv. The standard keeps a POST's that names itself as a GET's."""
+    edge = node(profile)
+    plan = fetched(edge, edge.on_request(ask(method=method), NOW))
+    landing = edge.on_response(plan, says(cache_control="max-age=60", content_location="/a"), NOW)
+    assert landing.store is None and isinstance(edge.on_request(ask(), NOW), Fetch)
 
 
 def test_fields_of_one_connection_and_expect_end_here() -> None:
@@ -167,6 +197,11 @@ CARRIED = {"range", "if-none-match"}
 POLICIES = [  # origin request policy, what of VIEWER and the node's own fields arrives, the query
     ("none", OWN | CARRIED, None),
     ("CORS-CustomOrigin", OWN | CARRIED | {"origin"}, None),
+    (
+        "CORS-S3Origin",
+        OWN | CARRIED | {"origin", "access-control-request-headers", "access-control-request-method"},
+        None,
+    ),
     ("UserAgentRefererHeaders", OWN | CARRIED | {"referer"}, None),
     # Cookies go on with this one, and where they do, a miss's conditions do not.
     ("AllViewer", OWN | {name.replace("_", "-") for name in VIEWER} - {"if-none-match"}, "a=1"),
@@ -218,6 +253,11 @@ def test_fastly_reduces_accept_encoding(accepted: str, expected: str | None) -> 
     told = sent(node(FASTLY), ask(accept_encoding=accepted))
     assert told.headers.first("accept-encoding") == expected
     assert told.headers.first("fastly-orig-accept-encoding") == accepted
+
+
+def test_fastly_makes_up_no_accept_encoding() -> None:
+    told = sent(node(FASTLY), ask()).headers
+    assert "accept-encoding" not in told and "fastly-orig-accept-encoding" not in told
 
 
 def test_fastly_varies_on_the_reduced_accept_encoding() -> None:

@@ -12,6 +12,7 @@ FASTLY = Profile(
     # ---- freshness: "Cache freshness and TTLs" ---------------------------------------------------------------------
     default_ttl=3600.0,  # the generated VCL's default TTL; VCL that sets none has the platform's 120 s
     targeted_fields=(),  # CDN-Cache-Control is not read (measured)
+    directive_case=True,  # "Max-Age" is none (measured)
     surrogate_control=True,  # same page: Surrogate-Control, s-maxage, max-age, Expires
     bounds_from_arrival=True,  # "Age": a TTL that VCL sets takes no account of Age
     expires_from_now=True,  # "Age": with a TTL from Expires the age starts at 0
@@ -19,7 +20,8 @@ FASTLY = Profile(
     age_from_date=False,  # "Age": the received Age is what is subtracted
     error_ttl=None,  # same page: 404 and 410 follow the normal path
     # ---- storing: boilerplate vcl_fetch ------------------------------------------------------------------------------
-    storable_statuses=frozenset({200, 203, 300, 301, 302, 404, 410}),  # "Cache freshness": cacheable statuses
+    # "Cache freshness": cacheable statuses; "Segmented Caching": blocks come as 206, no other range reaches the origin
+    storable_statuses=frozenset({200, 203, 206, 300, 301, 302, 404, 410}),
     pass_words=("private", "no-store"),  # Cache-Control ~ "(private|no-store)"; older boilerplate: private alone
     set_cookie_passes=True,  # Set-Cookie leads to return(pass)
     authorization_guarded=False,  # (measured)
@@ -43,6 +45,7 @@ FASTLY = Profile(
     forward_conditions=False,  # (measured) a miss is fetched unconditionally
     range_forwarded=False,  # (measured) a range that misses fetches the whole
     head_as_get=True,  # (measured)
+    post_answers_kept=False,  # boilerplate vcl_recv: any method but GET, HEAD and FASTLYPURGE is passed
     unsafe_invalidates=False,  # (measured)
     viewer_fields={  # request setting geo_headers; listing one in a key stands for VCL that hashes it
         "fastly-geo-country": lambda request: request.place.country,

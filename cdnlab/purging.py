@@ -1,0 +1,168 @@
+"""`cdnlab purge`: an order put into the log of a cluster that runs, and what each node makes of it."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.status import Status
+
+from cdnlab.asking import credentials, known_nodes, named
+from cdnlab.errors import FAILED, UNFINISHED, BadUsage
+from cdnlab.runfolder import find_running
+from cdnlab.viewer import ask
+from edge.purges.log import is_server, open_log
+from edge.purges.ordering import Standing, carried
+from policy.propagation import UNTAKEN_S, Order, TierOrder
+from units.quantities import read_seconds
+
+PATIENCE_S = 70.0
+"""Seconds that a node has for an order on its admin listener: the longest `purge_delay`, and some."""
+
+TAKEN_WITHIN_S = UNTAKEN_S
+"""Without --wait: a node that lives has taken the order by then; one without `purge_delay` has carried it out."""
+
+
+def purge_order(
+    *,
+    url: str | None = None,
+    prefix: str | None = None,
+    key: str | None = None,
+    everything: bool = False,
+    soft: bool = False,
+    service: str | None = None,
+) -> Order:
+    """What to purge, as a node takes it; `BadUsage` unless exactly one thing is named. `service`: there alone."""
+    given = {"url": url, "prefix": prefix, "surrogate_key": key, "everything": everything or None}
+    what: Order = {name: value for name, value in given.items() if value is not None}
+    if len(what) != 1:
+        raise BadUsage("wanted exactly one of a URL, --prefix, --key and --all")
+    if prefix is not None and not (prefix.startswith("/") or "://" in prefix):
+        raise BadUsage(f"--prefix: found {prefix!r}, wanted the beginning of a URL or of a path, such as /live/")
+    return {**what, "soft": soft} | ({} if service is None else {"service": service})
+
+
+def patience_of(timeout: str) -> float:
+    try:
+        return read_seconds(timeout)
+    except ValueError as error:
+        raise BadUsage(f"--timeout: found {timeout!r}, wanted {error}") from None
+
+
+def find_log(purge_log: str | None, node: str | None, runs: Path) -> str:
+    """Where the nodes take their orders from: a file or a server as named, or that of the cluster that runs."""
+    if purge_log is not None:
+        if not is_server(purge_log) and not Path(purge_log).exists():
+            raise BadUsage(f"--purge-log: no such file: {purge_log}")
+        return purge_log
+    found: str = find_running(runs).cluster()["purge_log"]
+    if node is not None:
+        named(known_nodes(runs), node)
+    return found
+
+
+def purge_all(where: str, what: Order, *, order: TierOrder, node: str | None, wait: float | None, as_json: bool) -> int:
+    """Orders, and prints a line for each node; the exit status. `wait`: seconds until all must be done."""
+    progress = Progress(soft=bool(what["soft"]), as_json=as_json)
+    try:
+        asyncio.run(_ordered(where, what, order, () if node is None else (node,), wait, progress))
+    except KeyboardInterrupt:
+        print("the order stands: the nodes carry it out all the same", file=sys.stderr)
+        raise
+    if not progress.nodes:
+        raise BadUsage(f"no node {node or ''}".rstrip() + f" has ever followed the log of purges at {where}")
+    return progress.end(waited=wait is not None)
+
+
+async def _ordered(
+    where: str, what: Order, order: TierOrder, only: Sequence[str], wait: float | None, progress: "Progress"
+) -> None:
+    log = open_log(where)
+    try:
+        with progress.shown(waiting=wait is not None):
+            within = TAKEN_WITHIN_S if wait is None else wait
+            async for standing in carried(log, [what], order=order, only=only, within=within):
+                progress.heard(standing)
+    finally:
+        await log.close()
+
+
+@dataclass
+class Progress:
+    """How far the nodes are, as it is printed: finished nodes as lines, what is waited for below them on a terminal."""
+
+    soft: bool
+    as_json: bool
+    nodes: dict[str, Standing] = field(default_factory=dict)
+    _start: float = field(default_factory=time.monotonic)
+    _seconds: dict[str, float] = field(default_factory=dict)
+    _status: Status | None = None
+
+    @contextmanager
+    def shown(self, *, waiting: bool) -> Iterator[None]:
+        console = Console()
+        if not (waiting and console.is_terminal) or self.as_json:
+            yield
+            return
+        with console.status("the order is on its way") as self._status:
+            yield
+
+    def heard(self, standing: dict[str, Standing]) -> None:
+        for name, one in standing.items():
+            if one.done and self.nodes.get(name) != one:
+                self._seconds[name] = time.monotonic() - self._start
+                self._line(name, one, len(max(standing, key=len)))
+        self.nodes = standing
+        if self._status is not None:
+            left = [
+                f"{name} ({'has taken it' if one.taken else 'away'})" for name, one in standing.items() if not one.done
+            ]
+            self._status.update(f"waiting for {', '.join(left)}")
+
+    def _line(self, name: str, one: Standing, width: int) -> None:
+        if self.as_json:
+            return
+        if one.done:
+            said = f"{one.purged:>6} purged{' (soft)' if self.soft else ''}  {self._seconds[name] * 1e3:.0f} ms"
+        elif one.taken:
+            said = "has taken it, and is not done yet"
+        else:
+            said = "is away: will catch up before it serves"
+        print(f"{name:<{width}} {said}", flush=True)
+
+    def end(self, *, waited: bool) -> int:
+        """The lines of those who are not done, or all as JSON; the exit status."""
+        for name, one in self.nodes.items():
+            if not one.done:
+                self._line(name, one, len(max(self.nodes, key=len)))
+        if self.as_json:
+            print(json.dumps({name: self._as_json(name, one) for name, one in self.nodes.items()}, indent=2))
+        enough = all(one.done or (one.taken and not waited) for one in self.nodes.values())
+        return 0 if enough else UNFINISHED
+
+    def _as_json(self, name: str, one: Standing) -> dict[str, Any]:
+        state = "done" if one.done else "taken" if one.taken else "away"
+        seconds = round(self._seconds[name], 6) if one.done else None
+        return {"state": state, "purged": one.purged, "seconds": seconds}
+
+
+def purge_one(admin: str, what: Order, *, as_json: bool) -> int:
+    """Orders of one node alone, on its admin listener; it answers when it has carried the order out."""
+    start = time.monotonic()
+    answer = ask(
+        f"{admin}/purge", method="POST", headers={"Content-Type": "application/json", **credentials()},
+        body=json.dumps(what).encode(), timeout=PATIENCE_S,
+    )  # fmt: skip
+    if answer.status != 200:
+        print(f"{admin}: answers {answer.status}: {answer.text().strip()[:200]}", file=sys.stderr)
+        return FAILED
+    progress = Progress(soft=bool(what["soft"]), as_json=as_json, _start=start)
+    told = answer.json()
+    progress.heard({told["node"]: Standing(taken=True, done=True, purged=int(told["purged"]))})
+    return progress.end(waited=True)

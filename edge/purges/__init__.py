@@ -1,0 +1,1 @@
+"""How orders to purge reach a node: the log they stand in, and the node's following it (policy/propagation.py)."""

@@ -1,0 +1,271 @@
+"""A node on the log of orders: it catches up before it serves, then carries out each order when its turn comes.
+
+One task does it all, so nothing here happens at the same time. What is stored and how far that has come change
+together, in the store; what the log is told of it comes after. A node that dies in between does a few orders twice.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from random import Random
+
+from edge.purges.log import BATCH, IDLE_S, LogLost, PurgeLog
+from edge.purges.order import BadOrder, order_as_json, purge_order
+from edge.purges.ordering import put
+from edge.services import Services
+from edge.settings import Node
+from policy.plan import PurgeKind, PurgeOrder
+from policy.propagation import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    Batch,
+    Follower,
+    Logged,
+    Position,
+    Turn,
+    lateness,
+    overtaken,
+    resumes_after,
+    turn,
+)
+
+logger = logging.getLogger("cdnlab.edge")
+
+LOOK_S = 0.02
+"""Between two looks at a shield for which an order waits."""
+
+
+@dataclass(slots=True)
+class _Delivery:
+    """An order that the node has read."""
+
+    order: Logged
+    came: float
+    """When it reaches the node, losses included, on the loop's clock."""
+
+
+class Following:
+    """One node's part in it, from `start` to `close`."""
+
+    def __init__(
+        self, log: PurgeLog, services: Services, node: Node, url: str, parents: Sequence[str], *,
+        dice: Callable[[], float] | None = None,
+    ) -> None:  # fmt: skip
+        """`url`: where viewers come; `parents`: whom it asks, names or URLs; `dice`: 0 to 1, for `purge_loss`."""
+        self._log = log
+        self._services = services
+        self._self = Follower(node.name, url, tuple(parents))
+        self._delay = node.purge_delay
+        self._loss = node.purge_loss
+        self._dice = dice or Random(node.name).random
+        self._known = _least(services.marks())
+        self._log_id: str | None = None
+        """Of the log that it follows; None: it has to find out where to read on."""
+        self._read_to = 0
+        self._coming: deque[_Delivery] = deque()
+        self._waiting: deque[_Delivery] = deque()
+        self._untold: list[Logged] = []
+        """Carried out, and the log does not know it."""
+        self._counts: dict[int, int] = {}
+        self._lasting = True
+        self._told = (0, 0)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Returns when nothing is stored here any more that an order of before now names.
+
+        With nothing stored it returns without the log, too: whatever it stores until it has found the log, goes then.
+        """
+        pause = FIRST_PAUSE_S
+        while self._log_id is None:
+            try:
+                await self._catch_up()
+            except LogLost as lost:
+                if self._empty():
+                    logger.warning("%s: %s: served without it, as nothing is stored", self._self.name, lost)
+                    break
+                logger.warning("%s: %s: nothing is served until it does", self._self.name, lost)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+        self._task = asyncio.create_task(self._follow(), name=f"purges of {self._self.name}")
+
+    async def order(self, order: PurgeOrder) -> None:
+        """Orders the same of every node. LogLost."""
+        await put(self._log, [order_as_json(order)])
+
+    async def close(self) -> None:
+        """Let go of the log."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self._log.close()
+
+    # ---- catching up -------------------------------------------------------------------------------------------
+
+    async def _catch_up(self) -> None:
+        self._coming.clear()
+        self._waiting.clear()
+        self._untold.clear()
+        extent = (await self._log.read(0, 1)).extent
+        before = (await self._log.followers()).get(self._self.name)
+        told = None if before is None else before.done
+        at = resumes_after(self._known, told, extent, empty=self._empty())
+        if at is None:
+            logger.warning("%s: what was missed %s no longer has: all is purged", self._self.name, self._log.where)
+            at = extent.last
+            if not self._services.faces_viewers:
+                # A shield: who asks it may have filled from what goes now.
+                await self._log.append([Logged(0, {"everything": True}, ((self._self.name,),))])
+            await self._purge([PurgeOrder(PurgeKind.EVERYTHING)], Position(extent.log, at))
+        elif self._known is None:
+            await self._purge([], Position(extent.log, at))
+        # First it is one of those who follow, then it reads: an order that it does not find will wait for it.
+        self._self.taken = self._self.done = self._read_to = at
+        await self._log.join(self._self)
+        self._told = (at, at)
+        self._log_id = extent.log
+        while self._log_id is not None and (orders := (await self._read()).orders):
+            await self._go(orders)
+            await self._tell()
+
+    async def _read(self) -> Batch:
+        """What comes next; it forgets where it is when that is not what comes next."""
+        batch = await self._log.read(self._read_to)
+        if batch.extent.log != self._log_id or not batch.extent.holds_after(self._read_to):
+            self._log_id = None
+            return Batch(batch.extent)
+        if batch.orders:
+            self._read_to = batch.orders[-1].number
+        return batch
+
+    # ---- following ---------------------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                await self._step()
+            except LogLost as lost:
+                if pause == FIRST_PAUSE_S:
+                    logger.warning("%s: %s", self._self.name, lost)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+            else:
+                if pause > FIRST_PAUSE_S:
+                    logger.info("%s: %s answers again", self._self.name, self._log.where)
+                pause = FIRST_PAUSE_S
+
+    async def _step(self) -> None:
+        if self._log_id is None:
+            await self._catch_up()
+        await self._tell()
+        orders = (await self._read()).orders
+        if self._log_id is None:
+            return
+        now = _now()
+        for one in orders:
+            came = now + lateness(self._loss, self._dice)
+            # In order: behind one that was lost, the others wait.
+            self._coming.append(_Delivery(one, max(came, self._coming[-1].came) if self._coming else came))
+        while self._coming and self._coming[0].came <= now:
+            self._waiting.append(self._coming.popleft())
+            self._self.taken = self._waiting[-1].order.number
+        await self._tell()
+        wait = await self._carry_out()
+        if self._coming:
+            wait = min(wait, self._coming[0].came - _now())
+        if len(orders) < BATCH and wait > 0:
+            await self._log.news(self._read_to, wait)
+
+    async def _carry_out(self) -> float:
+        """Does what is due and whose turn it is; seconds until something else may be."""
+        ready: list[Logged] = []
+        wait, followers, early = IDLE_S, None, False
+        for one in self._waiting:
+            left = one.came + self._delay - _now()
+            if left > 0 or len(ready) == BATCH:
+                wait = min(wait, left)
+                break
+            if one.order.concerns(self._self.name) and (ahead := one.order.ahead_of(self._self.name)):
+                followers = followers or await self._log.followers()
+                turned = turn(ahead, followers, one.order.number, _now() - one.came)
+                if turned is Turn.WAITS:
+                    wait = LOOK_S
+                    break
+                early = early or turned is Turn.OUT_OF_TURN
+            ready.append(one.order)
+        if ready:
+            if early:
+                await self._log.report(
+                    self._self.name, taken=self._self.taken, done=ready[-1].number, purged={}
+                )  # fmt: skip
+            await self._go(ready)
+            for _ in ready:
+                self._waiting.popleft()
+            await self._tell()
+        return wait
+
+    async def _go(self, orders: Sequence[Logged]) -> None:
+        """Carries them out, and remembers it."""
+        assert self._log_id is not None
+        known: list[int] = []
+        named: list[PurgeOrder] = []
+        for one in orders:
+            if one.concerns(self._self.name):
+                try:
+                    named.append(purge_order(one.order))
+                    known.append(one.number)
+                except BadOrder as error:
+                    logger.error("%s: order %d: %s", self._self.name, one.number, error)
+        counts = await self._purge(named, Position(self._log_id, orders[-1].number))
+        self._counts.update(zip(known, counts, strict=True))
+        self._untold += orders
+        self._self.taken = max(self._self.taken, orders[-1].number)
+        self._self.done = orders[-1].number
+
+    async def _purge(self, orders: Sequence[PurgeOrder], position: Position) -> list[int]:
+        done = await self._services.purge_all(orders, f"{position.log} {position.number}" if self._lasting else None)
+        if not all(purged.lasting for purged in done):
+            # No mark from now on, so that all since the last one is done again after a restart.
+            self._lasting = False
+            logger.error("%s: the disk could not be told of a purge: it is done again after a restart", self._self.name)
+        self._known = position
+        return [purged.count for purged in done]
+
+    async def _tell(self) -> None:
+        """Tells the log how far the node has come, once it has ordered again for those who went too early."""
+        if any(one.concerns(self._self.name) and one.behind(self._self.name) for one in self._untold):
+            again = overtaken(self._self.name, self._untold, await self._log.followers())
+            if again:
+                await self._log.append(again)
+        self._untold.clear()
+        now = (self._self.taken, self._self.done)
+        if now != self._told or self._counts:
+            await self._log.report(self._self.name, taken=now[0], done=now[1], purged=self._counts)
+            self._counts.clear()
+            self._told = now
+
+    def _empty(self) -> bool:
+        return self._services.empty
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _least(marks: Sequence[str | None]) -> Position | None:
+    """How far all that is stored has come; None where that is not known of every part of it."""
+    known = [_read_mark(mark) for mark in marks]
+    first = known[0] if known else None
+    if first is None or any(one is None or one.log != first.log for one in known):
+        return None
+    return min((one for one in known if one is not None), key=lambda one: one.number)
+
+
+def _read_mark(mark: str | None) -> Position | None:
+    log, _, number = (mark or "").partition(" ")
+    return Position(log, int(number)) if number.isdigit() else None

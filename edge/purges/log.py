@@ -1,0 +1,104 @@
+"""The log of orders as nodes and those who order see it: in a file on one machine, or in Redis between several."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from edge.errors import EdgeError
+from policy.propagation import Batch, Follower, Logged
+
+KEPT = 100_000
+"""Orders that a log keeps; a node that missed more than these empties itself."""
+
+BATCH = 1000
+"""Orders that are read at one time."""
+
+IDLE_S = 1.0
+"""For so long at most nobody looks whether the log is still there."""
+
+
+@dataclass
+class LogLost(EdgeError):
+    """The log cannot be reached just now."""
+
+    where: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"the log of purges at {self.where} does not answer: {self.why}"
+
+
+@dataclass
+class BadLog(EdgeError):
+    """What is there is no log of purges."""
+
+    where: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"purges: found {self.where!r} ({self.why}), wanted a log of purges, or a file that may be made"
+
+
+class PurgeLog(Protocol):
+    """One log. Everything but `close` may raise `LogLost`; then nothing, or all of it, was done."""
+
+    where: str
+    """The file, or the server without its password."""
+
+    async def append(self, orders: Sequence[Logged]) -> list[int]:
+        """Their numbers, rising. In a file they are on the device then; a server keeps them as it is set up to."""
+
+    async def read(self, after: int, most: int = BATCH) -> Batch:
+        """What the log holds, and the orders after a number."""
+
+    async def news(self, after: int, within: float = IDLE_S) -> None:
+        """Waits until there may be orders after a number, `within` seconds at most."""
+
+    async def join(self, one: Follower) -> None:
+        """A node follows from now on, and has come so far."""
+
+    async def keep_only(self, names: Iterable[str]) -> None:
+        """Forget all followers but these."""
+
+    async def report(self, name: str, *, taken: int, done: int, purged: Mapping[int, int]) -> None:
+        """How far a node has come; `purged`: stored responses that it took away, by number of the order."""
+
+    async def followers(self) -> dict[str, Follower]:
+        """The nodes by name."""
+
+    async def purged(self, numbers: Iterable[int]) -> dict[str, int]:
+        """Stored responses that these orders took away, by node."""
+
+    async def close(self) -> None:
+        """Let go."""
+
+
+def is_server(where: str) -> bool:
+    """Whether a log is in Redis, by its address."""
+    return urlsplit(where).scheme in ("redis", "rediss")
+
+
+def open_log(where: str) -> PurgeLog:
+    """The log at a "redis://" URL, or in a file, which is made if it is not there. BadLog for a file that is none."""
+    if is_server(where):
+        from edge.purges.redis_log import RedisLog  # an extra
+
+        return RedisLog(where)
+    from edge.purges.file_log import FileLog
+
+    return FileLog(Path(where))
+
+
+def body_of(one: Logged) -> str:
+    """How an order stands in a log: `{"order": {...}, "tiers": [[name]], "only": bool, "again": number}`."""
+    return json.dumps({"order": one.order, "tiers": one.tiers, "only": one.only, "again": one.again})
+
+
+def logged(number: int, body: str | bytes) -> Logged:
+    """And back."""
+    values = json.loads(body)
+    tiers = tuple(tuple(tier) for tier in values["tiers"])
+    return Logged(number, values["order"], tiers, values["only"], values["again"])

@@ -1,0 +1,56 @@
+"""An order to purge as JSON: in a node's `POST /purge`, and in the log."""
+
+from typing import Any
+
+from policy.plan import PurgeKind, PurgeOrder
+from policy.propagation import Order
+
+KINDS = {
+    "url": PurgeKind.URL,
+    "prefix": PurgeKind.PREFIX,
+    "surrogate_key": PurgeKind.SURROGATE_KEY,
+    "everything": PurgeKind.EVERYTHING,
+}
+"""By the member that names it in an order."""
+
+
+class BadOrder(ValueError):
+    """An order that asks for nothing we know."""
+
+
+def purge_order(values: Any) -> PurgeOrder:
+    """`{"url": ...}`, `{"prefix": ...}`, `{"surrogate_key": ...}` or `{"everything": true}`, with `"soft": bool`, and
+    `"service": NAME` where only one is meant.
+
+    BadOrder says what is wrong.
+    """
+    if not isinstance(values, dict):
+        raise BadOrder(f"found {type(values).__name__}, wanted a JSON object")
+    unknown = set(values) - {*KINDS, "soft", "service"}
+    if unknown:
+        raise BadOrder(f"found {', '.join(sorted(unknown))}; wanted {', '.join(KINDS)}, soft and service")
+    soft, service = values.get("soft", False), values.get("service", "")
+    named = [name for name in KINDS if values.get(name)]
+    if not isinstance(soft, bool) or len(named) != 1:
+        raise BadOrder(
+            'wanted exactly one of {"url": "..."}, {"prefix": "..."}, {"surrogate_key": "..."}, {"everything": true}'
+        )
+    if not isinstance(service, str):
+        raise BadOrder(f"service: found {service!r}, wanted a name")
+    value = values[named[0]]
+    if named[0] == "everything":
+        if value is not True:
+            raise BadOrder('wanted {"everything": true}')
+        return PurgeOrder(PurgeKind.EVERYTHING, soft=soft, service=service)
+    if not isinstance(value, str):
+        raise BadOrder(f"{named[0]}: found {value!r}, wanted text")
+    if named[0] == "prefix" and not (value.startswith("/") or "://" in value):
+        raise BadOrder(f'prefix: found {value!r}, wanted the beginning of a URL or of a path, such as "/live/"')
+    return PurgeOrder(KINDS[named[0]], value, soft, service)
+
+
+def order_as_json(order: PurgeOrder) -> Order:
+    """The other way round."""
+    name = next(name for name, kind in KINDS.items() if kind is order.kind)
+    made: Order = {name: True if order.kind is PurgeKind.EVERYTHING else order.value, "soft": order.soft}
+    return made | {"service": order.service} if order.service else made

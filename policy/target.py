@@ -1,0 +1,53 @@
+"""What a request names, as it came: the target's form, the host, and whether the one that is told further can be that.
+
+A hop behind this one reads what is written here with a parser of its own. What the grammar does not have is refused, so
+that no two of them can take it for different things.
+"""
+
+import re
+from functools import lru_cache
+
+from policy.messages import RequestHead
+
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~%-]*)(?::([0-9]{0,5}))?")
+_TARGET = re.compile(r"/[!\"$-~]*")
+_QUERY = re.compile(r"[!-~]*")  # "#" too: a record's mark of a secret begins with it, and in a key it does no harm
+_METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def origin_form(target: str, host: str) -> tuple[str, str]:
+    """(path, host) of a target without its query: one in absolute form names the host itself, whatever Host says.
+
+    Source: RFC 9112 §3.2.2. Other forms are left as they are.
+    """
+    absolute = None if target.startswith("/") else _ABSOLUTE.match(target)
+    return (target[absolute.end() :] or "/", absolute[1]) if absolute is not None else (target, host)
+
+
+@lru_cache(maxsize=4096)
+def names_host(host: str) -> bool:
+    """Whether it is a host, with a port or without; "" is one where a client named none (RFC 9112 §3.2).
+
+    RFC 3986 has sub-delims such as "," in names, too: no name of a host has ever held one, and lists are made with it.
+    """
+    found = _HOST.fullmatch(host)
+    return found is not None and int(found[1] or 0) < 65_536
+
+
+def malformed(request: RequestHead) -> str | None:
+    """What of a request HTTP does not have, though its bytes could be read; None when nothing.
+
+    Source: RFC 9110 §5.5 (control characters), §9.1; RFC 9112 §3.2; RFC 9113 §8.3.1.
+    """
+    if _METHOD.fullmatch(request.method) is None:
+        return "a method that is no token"
+    if _TARGET.fullmatch(request.path) is None and not (request.path == "*" and request.method == "OPTIONS"):
+        return 'a target that is no path: "/" begins one, and it holds neither spaces nor "#"'
+    if request.query is not None and _QUERY.fullmatch(request.query) is None:
+        return "a query with a space or a control character in it"
+    for name, value in request.headers.lines:
+        if _CONTROL.search(value) is not None:
+            return f"a control character in {name}"
+    return None

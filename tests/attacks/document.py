@@ -1,0 +1,59 @@
+"""docs/attacks.md, written from the tables that the tests run: `python -m tests.attacks > docs/attacks.md`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from tests.attacks.test_attacks_paths import SPELLINGS
+from tests.attacks.test_attacks_smuggling import SHAPES
+
+HEAD = """# Attacks
+
+What attackers try on a cache, and what an edge here does with it. Each row is run against a real edge, with and without a
+shield, in front of an origin that keeps every byte it is sent: `tests/attacks`, from which this page is written
+(`make docs`). An honest client asks afterwards, another one asks from the cache, and both must get their own answers.
+
+Floods and connections that trickle, stall or rest (slow loris, rapid reset, CONTINUATION, SETTINGS and PING floods, heads
+without end, windows that stay closed) are in [limits.md](limits.md), and run in `tests/listening`.
+"""
+
+
+class Row(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def rule(self) -> str: ...
+
+
+SECTIONS: list[tuple[str, str, Sequence[Row]]] = [
+    (
+        "Request smuggling over HTTP/1.1",
+        "CL is Content-Length, TE is Transfer-Encoding; of two the first names what a careless front reads, the second what "
+        "a careless origin does. For every row the tests name two such parsers, and show that they see different requests.",
+        SHAPES,
+    ),
+    (
+        "Spellings of a path",
+        "`/private/*` wants a token, and each row is `/private/x` to an origin of that habit: asked without an edge, it gives "
+        "it to everyone. Key and origin get a path as it came, so each spelling is stored by itself. CloudFront is not known "
+        "to refuse what only a lenient origin reads as `/private/x`: there such an origin's gate is open. Letters of the "
+        "other case and dots behind a name are other paths here, as on both CDNs; an origin that takes them for the same "
+        "needs a behavior for each, or one for all.",
+        SPELLINGS,
+    ),
+]
+
+
+def page() -> str:
+    return "\n".join(_lines())
+
+
+def _lines() -> Iterator[str]:
+    yield HEAD
+    for title, words, rows in SECTIONS:
+        yield f"## {title}\n\n{words}\n"
+        yield "| attack | the edge | because |\n|---|---|---|"
+        for row in rows:
+            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in (row.name, row.outcome, row.rule)) + " |"
+        yield ""

@@ -1,0 +1,58 @@
+"""An edge to attack, what stands behind it, and the honest clients who come after the attack."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from policy.profile import RFC9111, Profile
+from policy.service import Behavior
+from tests.attacks.witness import Witness
+from tests.kit.http import Reply, ask, read_reply
+from tests.kit.node import Running, running_node
+from tests.kit.origin import running_origin
+
+HONEST = b"GET /victim HTTP/1.1\r\nhost: edge\r\n\r\n"
+
+
+@dataclass
+class Lab:
+    """`edge` is what clients reach, `origin` what stands last."""
+
+    edge: Running
+    origin: Witness
+
+    async def honest(self, target: str, **fields: str) -> Reply:
+        """Somebody on a connection of his own, who must be told what he asked for."""
+        reply = await ask(self.edge.url, target, **fields)
+        assert (reply.status, reply.body) == (200, f"GET {target}".encode()), f"{target}: {reply}"
+        return reply
+
+    @asynccontextmanager
+    async def attack(self, sent: bytes, answers: int) -> AsyncIterator[list[Reply]]:
+        """Bytes on a connection, and so many answers as they come; then, when the block has ended, that no more came."""
+        host, _, port = self.edge.url.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        try:
+            writer.write(sent)
+            yield [await read_reply(reader) for _ in range(answers)]
+            assert await reader.read() == b"", "the attacker got another answer"
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def attacked(
+    profile: Profile = RFC9111, behaviors: Sequence[Behavior] = (), *, tiers: int = 1, **settings: object
+) -> AsyncIterator[Lab]:
+    """A witness, `tiers` nodes in front of it, the last of them for viewers; `settings` as `running_node` has them."""
+    async with AsyncExitStack() as stack:
+        origin = Witness()
+        await stack.enter_async_context(running_origin(origin))
+        url = origin.url
+        for name in ("shield", "fra")[-tiers:]:
+            node = await stack.enter_async_context(
+                running_node(url, *behaviors, name=name, profile=profile, **settings)  # type: ignore[arg-type]
+            )
+            url = node.url
+        yield Lab(node, origin)

@@ -1,0 +1,77 @@
+"""An origin that keeps every byte it was sent, and answers whatever looks like a request: it would fall for a good one.
+
+Its answer to a request is that request's method and target, and may be stored for a minute: a response that went to the
+wrong asker, or under the wrong key, shows by its words.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import h11
+
+from tests.kit.origin import Asked, Origin, Script, response
+
+
+class Witness(Origin):
+    """`heard`: the bytes of each connection, in the order they were made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[bytearray] = []
+
+    def script_for(self, target: str) -> Script:
+        return self.scripts.get(target.partition("?")[0], _echo)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard, tapped = bytearray(), asyncio.StreamReader(limit=2**20)
+        self.heard.append(heard)
+
+        async def tap() -> None:
+            with suppress(ConnectionError):
+                while data := await reader.read(65_536):
+                    heard.extend(data)
+                    tapped.feed_data(data)
+            tapped.feed_eof()
+
+        tapping = asyncio.create_task(tap())
+        try:
+            await super().serve(tapped, writer)
+        finally:
+            tapping.cancel()
+
+    @property
+    def requests(self) -> list[str]:
+        """What a strict parser (h11) finds in the bytes that came: "METHOD TARGET BODY" each; "broken" for the rest."""
+        return [request for heard in self.heard for request in strictly(bytes(heard))]
+
+
+async def _echo(asked: Asked, writer: asyncio.StreamWriter) -> None:
+    body = f"{asked.method} {asked.target}".encode("latin-1")
+    writer.write(response(body, method=asked.method, cache_control="max-age=60"))
+
+
+def strictly(raw: bytes) -> list[str]:
+    """The requests in `raw` as RFC 9112 has them."""
+    found: list[str] = []
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=2**20)
+    connection.receive_data(raw)
+    connection.receive_data(b"")
+    request, body = "", b""
+    while True:
+        try:
+            event = connection.next_event()
+        except h11.RemoteProtocolError:
+            return [*found, "broken"]
+        if isinstance(event, h11.Request):
+            request, body = f"{event.method.decode()} {event.target.decode()}", b""
+        elif isinstance(event, h11.Data):
+            body += bytes(event.data)
+        elif isinstance(event, h11.EndOfMessage):
+            found.append(f"{request} {body.decode('latin-1')}".rstrip(" "))
+            connection.send(h11.Response(status_code=200, headers=[("content-length", "0")]))
+            connection.send(h11.EndOfMessage())
+            if connection.our_state is h11.MUST_CLOSE or connection.their_state is h11.MUST_CLOSE:
+                return found
+            connection.start_next_cycle()
+        else:
+            return found

@@ -1,0 +1,170 @@
+"""The two logs of orders by one table of promises: in a file, and in a real Redis."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from edge.purges.file_log import FileLog
+from edge.purges.log import BadLog, LogLost, PurgeLog
+from edge.purges.redis_log import RedisLog
+from policy.propagation import Follower, Logged
+from tests.stores.redis_server import RedisServer, needs_redis, running_redis
+
+Opened = Callable[..., PurgeLog]
+Promise = Callable[[Opened], Awaitable[None]]
+
+
+async def numbers_are_in_order_and_without_a_gap(opened: Opened) -> None:
+    log = opened()
+    tiers = (("shield",), ("fra",))
+    assert await log.append([Logged(0, {"url": "/a"}, tiers), Logged(0, {"url": "/b"}, tiers)]) == [1, 2]
+    assert await log.append([Logged(0, {"everything": True}, only=True, again=2)]) == [3]
+    batch = await log.read(1)
+    assert batch.orders == (Logged(2, {"url": "/b"}, tiers), Logged(3, {"everything": True}, only=True, again=2))
+    assert (batch.extent.first, batch.extent.last) == (1, 3)
+    assert [one.number for one in (await log.read(0, 2)).orders] == [1, 2]
+
+
+async def two_who_order_at_the_same_time_make_one_order(opened: Opened) -> None:
+    one, other = opened(), opened()
+    given = await asyncio.gather(
+        *(
+            log.append([Logged(0, {"url": f"/{name}{n}"})])
+            for n in range(50)
+            for name, log in (("a", one), ("b", other))
+        )
+    )
+    assert sorted(number for (number,) in given) == list(range(1, 101))
+    for log in (one, other):
+        assert [order.number for order in (await log.read(0)).orders] == list(range(1, 101))
+    assert (await one.read(0)).orders == (await other.read(0)).orders
+
+
+async def what_is_trimmed_shows(opened: Opened) -> None:
+    log = opened(kept=3)
+    assert (await log.read(0)).extent.first == 1
+    for n in range(5):
+        await log.append([Logged(0, {"url": f"/{n}"})])
+    batch = await log.read(1)
+    assert (batch.extent.first, batch.extent.last) == (3, 5)
+    assert [one.number for one in batch.orders] == [3, 4, 5]
+
+
+async def news_comes_at_once(opened: Opened) -> None:
+    reader, orderer = opened(), opened()
+    assert (await reader.read(0)).orders == ()
+    for _ in range(2):
+        await reader.news(0)  # what the openings themselves changed
+    waiting = asyncio.create_task(reader.news(0))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await orderer.append([Logged(0, {"url": "/a"})])
+    await asyncio.wait_for(waiting, 0.5)
+    assert len((await reader.read(0)).orders) == 1
+
+
+async def followers_tell_how_far_they_are(opened: Opened) -> None:
+    node, operator = opened(), opened()
+    await node.join(Follower("fra", "http://fra", ("http://shield", "http://b"), 4, 4))
+    await operator.join(Follower("old", "http://old", (), 0, 0))
+    await node.report("fra", taken=6, done=5, purged={5: 3})
+    assert (await operator.followers())["fra"] == Follower("fra", "http://fra", ("http://shield", "http://b"), 6, 5)
+    await node.report("fra", taken=6, done=6, purged={6: 4})
+    assert await operator.purged([5, 6]) == {"fra": 7}
+    assert await operator.purged([6]) == {"fra": 4}
+    await operator.keep_only(["fra"])
+    assert list(await node.followers()) == ["fra"]
+
+
+PROMISES = [
+    numbers_are_in_order_and_without_a_gap,
+    two_who_order_at_the_same_time_make_one_order,
+    what_is_trimmed_shows,
+    news_comes_at_once,
+    followers_tell_how_far_they_are,
+]
+
+
+async def kept(promise: Promise, make: Opened) -> None:
+    logs: list[PurgeLog] = []
+
+    def opened(**more: int) -> PurgeLog:
+        logs.append(make(**more))
+        return logs[-1]
+
+    try:
+        await promise(opened)
+    finally:
+        for log in logs:
+            await log.close()
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda one: one.__name__)
+def test_in_a_file(promise: Promise, tmp_path: Path) -> None:
+    asyncio.run(kept(promise, lambda **more: FileLog(tmp_path / "purges.sqlite3", **more)))
+
+
+@needs_redis
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda one: one.__name__)
+def test_in_redis(promise: Promise, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running_redis(tmp_path) as server:
+            await kept(promise, lambda **more: RedisLog(server.url, **more))
+
+    asyncio.run(run())
+
+
+def test_a_file_outlives_those_who_opened_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        first = FileLog(tmp_path / "purges.sqlite3")
+        await first.append([Logged(0, {"url": "/a"})])
+        before = await first.read(0)
+        await first.close()
+        second = FileLog(tmp_path / "purges.sqlite3")
+        assert await second.read(0) == before
+        await second.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_no_log_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    text, other = tmp_path / "notes.txt", tmp_path / "other.sqlite3"
+    text.write_text("no database, and long enough to be taken for one by its length " * 20)
+    with sqlite3.connect(other) as db:
+        db.execute("PRAGMA application_id = 7")
+    for path in (text, other):
+        with pytest.raises(BadLog, match=path.name):
+            FileLog(path)
+    assert text.read_text().startswith("no database")
+
+
+@needs_redis
+def test_a_server_that_is_gone_is_said_to_be_and_one_that_forgot_is_another_log(tmp_path: Path) -> None:
+    async def lost(log: RedisLog, server: RedisServer) -> None:
+        await log.append([Logged(0, {"url": "/a"})])
+        before = (await log.read(0)).extent
+        await server.kill()
+        with pytest.raises(LogLost, match=f"127.0.0.1:{server.port}"):
+            await log.read(0)
+        with pytest.raises(LogLost):
+            await log.append([Logged(0, {"url": "/b"})])
+        await server.start()
+        after = (await log.read(0)).extent
+        assert after.log != before.log and after.last == 0
+
+    async def run() -> None:
+        async with running_redis(tmp_path) as server:
+            log = RedisLog(server.url)
+            try:
+                await lost(log, server)
+            finally:
+                await log.close()
+
+    asyncio.run(run())
+
+
+def test_a_password_is_in_no_message() -> None:
+    assert RedisLog("redis://me:s3cr3t@127.0.0.1:1/0").where == "redis://127.0.0.1:1/0"

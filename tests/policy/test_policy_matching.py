@@ -1,0 +1,61 @@
+"""Which behavior rules a path: CloudFront, "Path pattern" of "Cache behavior settings", a row a rule."""
+
+import pytest
+
+from policy.matching import Matcher, covers, shadowed
+from policy.service import Behavior
+
+MATCHES = [  # pattern, path, does it match?
+    ("*", "/a/b.m3u8", True),
+    ("*.m3u8", "/live/media.m3u8", True),  # "*" is any number of characters, "/" among them
+    ("/live/*", "/live/", True),  # none at all
+    ("/live/*", "/live", False),
+    ("/live/*/seg-*.m4s", "/live/a/b/seg-1.m4s", True),
+    ("/seg-?.m4s", "/seg-1.m4s", True),
+    ("/seg-?.m4s", "/seg-12.m4s", False),  # "?" is exactly one
+    ("/seg-?.m4s", "/seg-.m4s", False),
+    ("/a?b", "/a/b", True),
+    ("live/*", "/live/a", True),  # a "/" before it is optional
+    ("/live/*", "/LIVE/a", False),  # upper and lower case differ
+    ("/a.b", "/axb", False),  # nothing else is special
+    ("/a[bc]", "/ab", False),
+    ("/a[bc]", "/a[bc]", True),
+    ("/a", "/a/b", False),
+    ("*/b", "/a\nx/b", True),
+]
+
+
+@pytest.mark.parametrize(("pattern", "path", "matches"), MATCHES)
+def test_path_patterns(pattern: str, path: str, matches: bool) -> None:
+    behavior, otherwise = Behavior(path=pattern), Behavior(path="*")
+    assert (Matcher([behavior], otherwise).behavior_of(path) is behavior) is matches
+
+
+def test_the_first_that_matches_rules_and_the_default_is_the_last() -> None:
+    rules = [Behavior(path=path) for path in ("*.m3u8", "/live/*", "/live/x.m4s")]
+    matcher = Matcher(rules, Behavior(path="*"))
+    found = [matcher.behavior_of(path).path for path in ("/live/a.m3u8", "/live/x.m4s", "/vod/a.mp4")]
+    assert found == ["*.m3u8", "/live/*", "*"]
+
+
+COVERS = [  # wide, narrow, does wide take all of narrow?
+    ("*", "/live/*", True),
+    ("*.m3u8", "/live/*.m3u8", True),
+    ("/live/*", "*.m3u8", False),
+    ("/live/*", "live/a", True),  # a leading "/" is optional
+    ("/a?c", "/abc", True),
+    ("/a?c", "/a*c", False),
+    ("/a*c", "/a?c", True),
+    ("/live/*", "/live/*", True),
+    ("/live", "/live/", False),
+]
+
+
+@pytest.mark.parametrize(("wide", "narrow", "expected"), COVERS)
+def test_glob_covers(wide: str, narrow: str, expected: bool) -> None:
+    assert covers(wide, narrow) is expected
+
+
+def test_shadowed_behaviors_are_named_with_what_takes_their_place() -> None:
+    behaviors = [Behavior(path=path) for path in ("/live/*", "*.m3u8", "/live/x.m3u8", "*", "/late")]
+    assert shadowed(behaviors) == [(2, 0), (4, 3)]

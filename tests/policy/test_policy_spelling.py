@@ -1,0 +1,73 @@
+"""One path, many spellings (RFC 3986 §6.2.2, and what lenient origins make of them)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy.matching import Matcher
+from policy.service import Behavior
+from policy.spelling import spelling_of
+
+NORMAL = [
+    ("/", "/"),
+    ("/a/b.m3u8", "/a/b.m3u8"),
+    ("/%61/%7e%2D", "/a/~-"),  # unreserved characters are themselves (§6.2.2.2)
+    ("/a%2fb", "/a%2Fb"),  # reserved ones are not; hex digits are upper case (§6.2.2.1)
+    ("/a/./b/../c", "/a/c"),  # §5.2.4
+    ("/a/b/..", "/a/"),
+    ("/../../a", "/a"),
+    ("/a/%2e%2E/b", "/b"),
+    ("//a///b", "/a/b"),  # CloudFront: "multiple slashes (//)"
+    ("/a%", "/a%"),
+    ("/a%zz", "/a%zz"),
+    ("/...", "/..."),
+    ("/.well-known", "/.well-known"),
+]
+
+
+@pytest.mark.parametrize(("path", "normal"), NORMAL)
+def test_the_normal_form(path: str, normal: str) -> None:
+    assert spelling_of(path).normal == normal
+
+
+OTHERS = [  # a path                  what some origin takes it for
+    ("/a%2fb", "/a/b"),
+    ("/a/..%2fb", "/b"),
+    ("/a/%252e%252e/b", "/b"),
+    ("/%25252561", None),  # four times is nobody
+    ("/a\\..\\b", "/b"),
+    ("/a%5cb", "/a/b"),
+    ("/a/..;/b", "/b"),
+    ("/b;x=y", "/b"),
+    ("/b%00.png", "/b"),
+    ("/b%3fx.m3u8", "/b"),
+    ("/a/%c0%ae%c0%ae/b", "/b"),
+    ("/a%c0%afb", "/a/b"),
+    ("/a%e0%80%afb", "/a/b"),
+    ("/a%u002fb", "/a/b"),
+    ("/a/b", None),
+]
+
+
+@pytest.mark.parametrize(("path", "other"), OTHERS)
+def test_what_an_origin_may_make_of_it(path: str, other: str | None) -> None:
+    assert other in spelling_of(path).others if other else not {"/a", "/b"} & set(spelling_of(path).others)
+
+
+def test_dot_segments_are_seen_in_any_spelling() -> None:
+    climbing = ["/a/../b", "/a/%2e./b", "/a/..%2fb", "/a/..;/b", "/a\\..\\b", "/a/%252e%252e/b", "/a/."]
+    assert all(spelling_of(path).climbs for path in climbing)
+    assert not any(spelling_of(path).climbs for path in ["/a..b/c", "/..a", "/a%20b", "/a;..", "//a"])
+
+
+@given(st.text(alphabet="/.%2e5cfFuU0;\\aA?#~", max_size=24))
+def test_a_normal_form_is_its_own_and_reads_as_what_it_was(text: str) -> None:
+    normal = spelling_of("/" + text).normal
+    again = spelling_of(normal)
+    assert normal.startswith("/") and again.normal == normal
+
+
+def test_a_pattern_is_normal_too() -> None:
+    named, rest = Behavior(path="/caf%c3%a9/%7E*"), Behavior(path="*")
+    matcher = Matcher([named], rest)
+    assert matcher.behavior_of("/caf%C3%A9/~x") is named and matcher.behavior_of("/caf%c3%a9/%7ex") is named
