@@ -311,7 +311,10 @@ class Driver(Filling):
     def _purge(self, order: PurgeOrder) -> Purged:
         now = self.clock()
         purged = self.machine.on_purge(order, now)
-        self.store.drop(purged.dropped)
+        if purged.everything:
+            self.store.empty()
+        else:
+            self.store.drop(purged.dropped)
         for entry in purged.changed:
             self.store.changed(entry)
         self._log.add(

@@ -4,6 +4,7 @@ See `policy/machine.py` for the theory and the table.
 """
 
 from collections.abc import Callable, Collection
+from functools import partial
 from math import ceil
 from typing import TypeVar
 
@@ -12,7 +13,7 @@ from cachetools import LRUCache
 from policy.access import Gate, Refusal, ServiceGate
 from policy.answering import Answering
 from policy.decorating import Decoration
-from policy.eviction import room_for
+from policy.eviction import Room, room_for
 from policy.flights import Flight, FlightTable, Waiter
 from policy.forward import conditional, for_the_rest, forwarded, has_body, has_conditions, hops_left, visited
 from policy.index import Entry, EntryIndex
@@ -88,7 +89,8 @@ class Deciding:
         )
         self._excess = excess
         self.index = EntryIndex()
-        self.room = room_for(service.eviction, service.room, service.block)
+        self.fresh_room: Callable[[], Room] = partial(room_for, service.eviction, service.room, service.block)
+        self.room = self.fresh_room()
         self.flights = FlightTable()
         self.matcher = Matcher(service.behaviors, settled(Behavior(path="*"), profile))
         self._pages = Pages(service)

@@ -1,16 +1,19 @@
 """What is stored: entries by cache key, by variant, by surrogate key; and why what is gone has gone.
 
 Purging never scans: an entry is reachable from each of its surrogate keys, and URLs are kept in order, so that those
-with a common beginning lie side by side.
+with a common beginning lie side by side. A purge of everything begins a new generation: what was stored is no longer,
+all at once, and is taken apart later, a little whenever something is stored.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
+from typing import Any
 
 from cachetools import LRUCache
 from sortedcontainers import SortedList
 
+from policy.eviction.room import Room
 from policy.fields.ranges import Span
 from policy.lifetime import Lifetime
 from policy.messages import Headers, Lines
@@ -22,6 +25,17 @@ Selecting = tuple[tuple[str, str | None], ...]
 
 REMEMBERED_KEYS = 65_536
 """Of so many keys that are gone the index can still say why. About 10 MB at worst."""
+
+
+LET_GO = 16
+"""Keys of a former generation taken apart when one response is stored: some 20 us."""
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """What is stored between two purges of everything."""
+
+    current: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -54,8 +68,14 @@ class Entry:
     ready: Lines = field(default_factory=list)
     """The head of a plain hit, good until `ready_until`; whoever changes the entry sets that back to 0."""
     ready_until: float = 0.0
-    indexed: bool = False
-    """False for a shared answer that is nobody's to find: an error given to those who waited for it."""
+    home: Generation | None = None
+    """The generation of the index that it is in."""
+
+    @property
+    def indexed(self) -> bool:
+        """False for what is gone, and for a shared answer that is nobody's to find: an error given to those who waited
+        for it."""
+        return self.home is not None and self.home.current
 
     @property
     def has_body(self) -> bool:
@@ -83,6 +103,36 @@ def surrogate_keys_of(headers: Headers) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for key in value.split() if key.isascii() and key.isprintable()))
 
 
+class Former:
+    """A generation that a purge of everything ended. To let go of all of it at once would hold up everybody."""
+
+    __slots__ = ("_rest", "_room", "by_key")
+
+    def __init__(self, by_key: dict[str, list[Entry]], room: Room, rest: list[Any]) -> None:
+        """`rest`: dicts (also of dicts) and lists that lead to the same entries."""
+        self.by_key = by_key
+        self._room = room
+        self._rest = rest
+
+    def let_go(self) -> str | None:
+        """Of one key, which is returned; "" for what has none; None: nothing is left."""
+        if self.by_key:
+            key, entries = self.by_key.popitem()
+            for entry in entries:
+                self._room.pop(entry.id, None)
+            return key
+        while self._rest:
+            last = self._rest[-1]
+            if not last:
+                self._rest.pop()
+                continue
+            inner = last.popitem()[1] if isinstance(last, dict) else last.pop()
+            if isinstance(inner, dict):
+                self._rest.append(inner)
+            return ""
+        return None
+
+
 class EntryIndex:
     """All entries of one node."""
 
@@ -93,6 +143,9 @@ class EntryIndex:
         """By the first line of the key (path and query), entries whose keys hold more."""
         self._urls: SortedList[str] = SortedList()
         """The first lines of all keys, each once."""
+        self._generation = Generation()
+        self._former: list[Former] = []
+        """What purges of everything took away, as far as it is not taken apart."""
         self._gone: LRUCache[str, Cause] = LRUCache(REMEMBERED_KEYS)
         self.size = 0
 
@@ -115,7 +168,7 @@ class EntryIndex:
         """
         entries = self._by_key.get(key)
         if not entries:
-            return self._gone.get(key, Cause.COLD)
+            return self._why_gone(key)
         unvaried: Entry | None = None
         for entry in entries:
             if not entry.selecting:
@@ -158,10 +211,40 @@ class EntryIndex:
             self._urls.add(url)
         if more:
             self._by_url.setdefault(url, {})[entry.id] = entry
-        entry.indexed = True
+        entry.home = self._generation
         self.size += 1
         self._gone.pop(entry.key, None)
+        if self._former:
+            self._let_go()
         return replaced
+
+    def clear(self, room: Room) -> int:
+        """Everything is gone by a purge, at once, also from the room; how many those were."""
+        count, self.size = self.size, 0
+        if count:
+            urls = [self._by_surrogate_key, self._by_url, self._urls]
+            self._former.append(Former(self._by_key, room, urls))
+            self._by_key, self._by_surrogate_key, self._by_url, self._urls = {}, {}, {}, SortedList()
+            self._generation.current = False
+            self._generation = Generation()
+        return count
+
+    def _why_gone(self, key: str) -> Cause:
+        why = self._gone.get(key)
+        if why is None:
+            why = Cause.PURGED if any(key in former.by_key for former in self._former) else Cause.COLD
+        return why
+
+    def _let_go(self) -> None:
+        """Take some of the oldest former generation apart. What was purged is remembered, but not for ever."""
+        former = self._former[0]
+        for _ in range(LET_GO):
+            key = former.let_go()
+            if key is None:
+                del self._former[0]
+                return
+            if key and key not in self._by_key:
+                self._gone.setdefault(key, Cause.PURGED)
 
     def retag(self, entry: Entry, surrogate_keys: tuple[str, ...]) -> None:
         """A 304 brought other surrogate keys."""
@@ -190,7 +273,7 @@ class EntryIndex:
                 del self._by_url[url]
         if url not in self._by_url and url not in self._by_key:
             self._urls.remove(url)
-        entry.indexed = False
+        entry.home = None
         self.size -= 1
 
     def named(self, url: str) -> list[Entry]:

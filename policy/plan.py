@@ -241,5 +241,7 @@ class Purged:
     """Entry ids whose bodies nobody will ask for again."""
     changed: list[Entry] = field(default_factory=list)
     """Stored responses it made stale."""
+    everything: bool = False
+    """Nobody will ask again for any body there is; `dropped` does not name them."""
     lasting: bool = True
     """For the shell to say: False when it could not be made to outlive the process."""

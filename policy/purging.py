@@ -23,6 +23,10 @@ class Purging(Deciding):
         """Take away, or make stale, what the order names; what is in flight is bound by it too."""
         self.events += 1
         self._bind_flights(order)
+        if order.kind is PurgeKind.EVERYTHING and not order.soft:
+            count = self.index.clear(self.room)
+            self.room = self.fresh_room()
+            return Purged(count, [], everything=True)
         match order.kind:
             case PurgeKind.URL:
                 entries = self._named(order.value)
@@ -31,7 +35,7 @@ class Purging(Deciding):
             case PurgeKind.PREFIX:
                 entries = self.index.under(_beginning(order.value))
             case PurgeKind.EVERYTHING:
-                entries = list(self.index)
+                entries = list(self.index)  # soft: no CDN has it
         if order.soft:
             for entry in entries:
                 entry.life = entry.life.made_stale(now)

@@ -14,6 +14,10 @@ UNDERSTOOD_STATUSES = frozenset(
 )
 """Statuses whose caching rules this cache implements, for `must-understand`. 206 and 304 have rules of their own."""
 
+NEVER_STORED = frozenset({304, 416, 428, 429, 431, 511})
+"""RFC 6585 §3 to §6: what one request lacked, was too many of, had too much of, or must pay for first is no answer to
+another."""
+
 
 def why_not_store(
     request: RequestHead,
@@ -34,7 +38,7 @@ def why_not_store(
         return "method"
     status = response.status
     # A 412 answers one request's condition and a 416 its Range, not the target (CloudFront may keep a 412).
-    if status in (304, 416) or status < 200 or (status == 206 and not part):
+    if status in NEVER_STORED or status < 200 or (status == 206 and not part):
         return "status"
     if status == 412 and profile.error_caching is None:
         return "status"

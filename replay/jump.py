@@ -19,6 +19,7 @@ the order of uses, by which room is made, is kept exactly (`replay/recency.py`).
 
 import heapq
 from collections.abc import Callable
+from functools import partial
 
 from policy.index import Entry
 from policy.invalidation import SAFE_METHODS
@@ -42,7 +43,9 @@ class JumpingNode(ReplayNode):
         super().__init__(service, profile)
         self._events = trace.events
         self._runs, self._others = runs_of(trace, self.machine.plain_key_of)
-        self._room = self.machine.room = LateRoom(service.room, service.block, used=self._used, leaves=self._leaves)
+        late_room = partial(LateRoom, service.room, service.block, used=self._used, leaves=self._leaves)
+        self.machine.fresh_room = late_room
+        self.machine.room = late_room()
         self._waits: dict[int, Run] = {}
         """Position -> the run whose request there is to be looked at, if it still waits there."""
         self._ahead: list[int] = []
@@ -158,6 +161,13 @@ class JumpingNode(ReplayNode):
         run.done = run.stop = stop
         run.entry = None
         self._answered.discard(run)
+
+    @property
+    def _room(self) -> LateRoom:
+        """A purge of everything puts a new one in its place."""
+        room = self.machine.room
+        assert isinstance(room, LateRoom)
+        return room
 
     # ---- what the room asks ------------------------------------------------------------------------------------
 

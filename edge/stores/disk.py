@@ -17,8 +17,9 @@ from typing import TypeVar
 
 from edge.bodies import Body
 from edge.stores.files import BodyFiles
+from edge.stores.leaving import Leaving
 from edge.stores.ledger import Ledger
-from edge.stores.writer import Change, Drop, Keep, Sync, Writer
+from edge.stores.writer import Change, Drop, Empty, Keep, Sync, Writer
 from policy.eviction import Room
 from policy.index import Entry
 from policy.stored import to_values
@@ -53,6 +54,7 @@ class DiskStore:
         self._checksums: dict[int, bytes] = {}
         """Of what is on disk, and of nothing else."""
         self._loading: dict[int, asyncio.Task[Body | None]] = {}
+        self._leaving = Leaving()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{name}")
         self._writer = Writer(ledger, files, self._written_elsewhere, name)
         self.unwritten = 0
@@ -136,6 +138,13 @@ class DiskStore:
         if written:
             self._writer.tell(Drop(written))
 
+    def empty(self) -> None:
+        # Bodies in memory take room there until they have left it, and are the first that must when room is short.
+        self._leaving.take(self._hot, lambda entry_id: self._room.pop(entry_id, None))
+        self._leaving.take(self._filling)
+        self._writer.tell(Empty([self._checksums, self._pending]))
+        self._hot, self._filling, self._checksums, self._pending, self._pending_bytes = {}, {}, {}, {}, 0
+
     async def settled(self, mark: str | None = None) -> bool:
         future: asyncio.Future[bool] = self._loop.create_future()
 
@@ -153,6 +162,7 @@ class DiskStore:
 
     async def close(self) -> None:
         await asyncio.gather(*self._loading.values(), return_exceptions=True)
+        self._leaving.close()
         self._readers.shutdown()
         await asyncio.to_thread(self._writer.finish)
 

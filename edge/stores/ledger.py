@@ -6,6 +6,8 @@ the latest heads and leaves the rest whole. Only a purge is synced before it is 
 
     heads(id, head, crc, size_bytes, checksum)   head: JSON of policy/stored.py; crc: CRC-32 of it
                                                  checksum: SHA-256 of the body
+    former_1, ...                                heads before a purge of everything, as far as they are not deleted yet:
+                                                 to rename a table takes no time, to delete a million rows seconds
     about(name, value)                           rules: whose responses these are; synced: see `sync`;
                                                  mark: how far the node has come with orders to purge
     PRAGMA application_id, user_version          that it is ours, and the format
@@ -27,6 +29,13 @@ FORMAT = 1
 VERSION = FORMAT * 1000 + stored.FORMAT
 LOCK_WAIT_S = 2.0
 """How long the process that used it before may take to leave."""
+
+
+_HEADS = """CREATE TABLE heads (
+    id INTEGER PRIMARY KEY, head BLOB NOT NULL, crc INTEGER NOT NULL, size_bytes INTEGER NOT NULL,
+    checksum BLOB NOT NULL
+)"""
+_FORMER = "former_"
 
 
 class Head(NamedTuple):
@@ -71,14 +80,13 @@ class Ledger:
 
     def start_over(self, rules: str) -> None:
         """Forget everything."""
+        former = "".join(f"DROP TABLE {name};" for name in self._former())
         self._db.executescript(f"""
             BEGIN;
             DROP TABLE IF EXISTS heads;
             DROP TABLE IF EXISTS about;
-            CREATE TABLE heads (
-                id INTEGER PRIMARY KEY, head BLOB NOT NULL, crc INTEGER NOT NULL, size_bytes INTEGER NOT NULL,
-                checksum BLOB NOT NULL
-            );
+            {former}
+            {_HEADS};
             CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
             INSERT INTO about VALUES ('rules', '{rules}'), ('synced', '0');
             PRAGMA application_id = {APPLICATION};
@@ -106,13 +114,20 @@ class Ledger:
         changed: Iterable[tuple[int, dict[str, Any]]],
         dropped: Iterable[int],
         *,
+        emptied: bool = False,
         sync: bool = False,
         mark: str | None = None,
     ) -> None:
-        """All of it or nothing. `sync`: it, and all that was written before, is on the device when this returns."""
+        """All of it or nothing. `emptied`: first, the heads there were count no more. `sync`: it, and all that was
+        written before, is on the device when this returns.
+        """
         self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
         self._db.execute("BEGIN IMMEDIATE")
         try:
+            if emptied:
+                last = max((int(name.removeprefix(_FORMER)) for name in self._former()), default=0)
+                self._db.execute(f"ALTER TABLE heads RENAME TO {_FORMER}{last + 1}")
+                self._db.execute(_HEADS)
             self._db.executemany("INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?)", map(_row, kept))
             self._db.executemany(
                 "UPDATE heads SET head = ?, crc = ? WHERE id = ?",
@@ -129,6 +144,23 @@ class Ledger:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+
+    def let_go(self, rows: int) -> bool:
+        """Delete so many heads that count no more; whether there are still some."""
+        former = self._former()
+        if not former:
+            return False
+        name = former[0]
+        deleted = self._db.execute(f"DELETE FROM {name} WHERE id IN (SELECT id FROM {name} LIMIT ?)", (rows,)).rowcount
+        if deleted < rows:
+            self._db.execute(f"DROP TABLE {name}")
+        return True
+
+    def _former(self) -> list[str]:
+        found = self._db.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE ?", (f"{_FORMER}%",)
+        )
+        return [name for (name,) in found]
 
     def close(self) -> None:
         self._db.close()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from edge.bodies import Body
+from edge.stores.leaving import Leaving
 from policy.index import Entry
 
 
@@ -11,6 +12,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._bodies: dict[int, Body] = {}
+        self._leaving = Leaving()
 
     def recovered(self) -> list[Entry]:
         return []
@@ -38,6 +40,10 @@ class MemoryStore:
         for entry_id in ids:
             self._bodies.pop(entry_id, None)
 
+    def empty(self) -> None:
+        self._leaving.take(self._bodies)
+        self._bodies = {}
+
     async def settled(self, mark: str | None = None) -> bool:
         return True
 
@@ -46,4 +52,5 @@ class MemoryStore:
         return sum(body.size_bytes for body in self._bodies.values())
 
     async def close(self) -> None:
+        self._leaving.close()
         self._bodies.clear()

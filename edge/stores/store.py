@@ -9,6 +9,7 @@ damaged file) costs a miss, never an error: nothing here raises but a bug. One l
                            load(entry)    ─► ... else from further away; None: lost, which the machine is told
     a 304, a soft purge    changed(entry)    its head is not what it was
     dropped                drop(ids)
+    everything purged      empty()
     before a purge is
     acknowledged           settled(mark)     what was dropped or changed stays so, whatever becomes of the process
 """
@@ -46,6 +47,9 @@ class Store(Protocol):
 
     def drop(self, ids: Iterable[int]) -> None:
         """Nobody will ask for these again; who reads one now reads on."""
+
+    def empty(self) -> None:
+        """As `drop` of all there are, at once; what they took is given back later, a little at a time."""
 
     async def settled(self, mark: str | None = None) -> bool:
         """Wait until every change so far would outlive the process. False when that could not be done.

@@ -5,6 +5,9 @@ very many: last), then come the files of what is kept, then one transaction says
 two of these leaves a head without a file or a file without a head, and both are nothing: they are swept at the next
 start.
 
+What everything was purged of leaves when there is nothing else to do: the ledger has forgotten it already, and what is
+left when the process ends is swept at the next start.
+
 When the ledger cannot be written, taking away still works, since removing files needs no room: a head whose file is
 gone is no stored response.
 """
@@ -56,6 +59,13 @@ class Drop:
 
 
 @dataclass(slots=True)
+class Empty:
+    """Everything told before is to go; `held` by whose ids, nobody else's any more."""
+
+    held: list[dict[int, Any]]
+
+
+@dataclass(slots=True)
 class Sync:
     """`done` hears, on the writer's thread, whether everything told before will outlive the process."""
 
@@ -64,7 +74,7 @@ class Sync:
     """Left in the ledger in the same transaction."""
 
 
-Operation = Keep | Change | Drop | Sync
+Operation = Keep | Change | Drop | Empty | Sync
 
 
 @dataclass(slots=True)
@@ -72,6 +82,8 @@ class _Batch:
     kept: dict[int, Keep] = field(default_factory=dict)
     changed: dict[int, Change] = field(default_factory=dict)
     dropped: dict[int, None] = field(default_factory=dict)
+    emptied: list[dict[int, Any]] = field(default_factory=list)
+    """Before anything else of the batch, but for `dropped`."""
     syncs: list[Sync] = field(default_factory=list)
     size_bytes: int = 0
     operations: int = 0
@@ -93,6 +105,10 @@ class _Batch:
                     self.kept.pop(entry_id, None)
                     self.changed.pop(entry_id, None)
                     self.dropped[entry_id] = None
+            case Empty():
+                self.kept.clear()
+                self.changed.clear()
+                self.emptied += operation.held
             case Sync():
                 self.syncs.append(operation)
 
@@ -114,6 +130,10 @@ class Writer:
         self._name = name
         self._told: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
         self._trouble = ""
+        self._leaving: list[dict[int, Any]] = []
+        """Ids whose files are to be removed some time."""
+        self._idle = False
+        """Nothing is to be let go, as far as is known."""
         self._thread = threading.Thread(target=self._run, name=f"store-{name}", daemon=True)
         self._thread.start()
 
@@ -129,7 +149,7 @@ class Writer:
         last = False
         while not last:
             batch = _Batch()
-            operation = self._told.get()
+            operation = self._next()
             while operation is not None:
                 batch.add(operation)
                 if batch.full:
@@ -148,6 +168,30 @@ class Writer:
                     sync.done(False)
         with contextlib.suppress(sqlite3.Error):
             self._ledger.close()
+
+    def _next(self) -> Operation | None:
+        """What is to be done now. While there is nothing, what is leaving leaves; and a little in between always."""
+        while not self._idle:
+            try:
+                self._idle = not self._let_go()
+            except sqlite3.Error:
+                self._idle = True  # some other time
+            try:
+                return self._told.get_nowait()
+            except queue.Empty:
+                continue
+        return self._told.get()
+
+    def _let_go(self) -> bool:
+        """Of some of what is leaving; whether there may be more."""
+        if not self._leaving:
+            return self._ledger.let_go(FEW)
+        for _ in range(FEW):
+            if not self._leaving[-1]:
+                self._leaving.pop()
+                break
+            self._files.remove(self._leaving[-1].popitem()[0])
+        return True
 
     def _write(self, batch: _Batch) -> None:
         outcome: dict[int, bytes | None] = {}
@@ -169,13 +213,17 @@ class Writer:
                 heads,
                 ((change.id, change.values) for change in batch.changed.values()),
                 batch.dropped,
+                emptied=bool(batch.emptied),
                 sync=bool(batch.syncs),
                 mark=next((sync.mark for sync in reversed(batch.syncs) if sync.mark is not None), None),
             )
+            self._leaving += batch.emptied
+            self._idle = self._idle and not batch.emptied
         except sqlite3.Error as error:
             trouble = str(error)
             # The old heads stand. Those that must not come back lose their files.
             gone += [self._files.remove(entry_id) for entry_id in (*batch.dropped, *batch.kept, *batch.changed)]
+            gone += [self._files.remove(entry_id) for held in batch.emptied for entry_id in held]
             outcome |= dict.fromkeys((*batch.kept, *batch.changed))
             lasting = all(gone)
         self._say(trouble)

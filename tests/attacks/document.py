@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from tests.attacks.test_attacks_paths import SPELLINGS
+from tests.attacks.test_attacks_poisoning import DECEPTIONS, DENIALS, POISONS
 from tests.attacks.test_attacks_smuggling import SHAPES
 
 HEAD = """# Attacks
@@ -42,6 +43,26 @@ SECTIONS: list[tuple[str, str, Sequence[Row]]] = [
         "needs a behavior for each, or one for all.",
         SPELLINGS,
     ),
+    (
+        "Poisoning: fields and parameters",
+        "The origin writes all that a request says into an answer that may be stored, and has no Vary. Whether the next who "
+        "asks gets what another wrote is the CDN's law and the settings': where the page says *poisonable*, the CDN is, by "
+        "what its documents say of keys and fields, and the way out is beside it. `cdnlab explain` shows the key of a request, part by part. A fault of "
+        "the edge itself (414, 431, 400 for control characters, 416, 501) is answered to who made it, and never stored.",
+        POISONS,
+    ),
+    (
+        "Poisoning: errors that one provokes (CPDoS)",
+        "The origin fails at a field that is in no key, and answers others well. Who asks next, without it, is told:",
+        DENIALS,
+    ),
+    (
+        "Cache deception",
+        "The origin gives the page of whoever asks under any name behind `/account`, such as `/account/x.m3u8`, "
+        "`/account;x.css`, `/account%0ax.m3u8`, `/account%3fx.m3u8` or `/account/..%2fstatic/x.ts`. No name makes a "
+        "response one that may be stored: how it is marked does, and the lifetimes of its behavior.",
+        DECEPTIONS,
+    ),
 ]
 
 
@@ -53,7 +74,7 @@ def _lines() -> Iterator[str]:
     yield HEAD
     for title, words, rows in SECTIONS:
         yield f"## {title}\n\n{words}\n"
-        yield "| attack | the edge | because |\n|---|---|---|"
+        yield "| attack | an edge | because |\n|---|---|---|"
         for row in rows:
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in (row.name, row.outcome, row.rule)) + " |"
         yield ""

@@ -57,3 +57,21 @@ def test_a_purge(benchmark: BenchmarkFixture, edge: EdgeMachine, kind: PurgeKind
     for n in range(*purged):
         store(edge, n)
     assert len(edge.index) == stored
+
+
+@pytest.mark.timeout(600)
+def test_a_purge_of_everything(benchmark: BenchmarkFixture, edge: EdgeMachine) -> None:
+    """The last of a size: there is one round, for afterwards there is nothing."""
+    benchmark.group = "purge of everything"
+    stored = len(edge.index)
+    done = benchmark.pedantic(edge.on_purge, args=(PurgeOrder(PurgeKind.EVERYTHING), NOW), rounds=1)
+    assert done.count == stored and len(edge.index) == 0
+
+
+@pytest.mark.timeout(600)
+def test_a_miss_while_the_former_generation_leaves(benchmark: BenchmarkFixture, edge: EdgeMachine) -> None:
+    """From request to body end. Its slowest round is what a purge of everything costs one of those after it."""
+    benchmark.group = "a miss after a purge of everything"
+    edge.on_purge(PurgeOrder(PurgeKind.EVERYTHING), NOW)
+    numbers = iter(range(10**9))
+    benchmark.pedantic(lambda: store(edge, next(numbers)), rounds=20_000)

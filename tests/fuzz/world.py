@@ -294,7 +294,7 @@ class World:
         both = replace(body, surrogate_keys=body.surrogate_keys | keys)  # an order may name it by what the 304 brings
         purged = any(step > owed.opened and _names(order, both) for step, order, _ in self.orders)
         # What may not be kept any longer need not be made stale for the one who asked.
-        gone = bool({"no-store", "private"} & view.control.keys()) or view.vary == "*"
+        gone = bool({"no-store", "private"} & view.control.keys()) or "*" in (view.vary or "")
         gone = gone or "authorization" in fetch.request.headers
         news = [
             updated(
@@ -340,7 +340,8 @@ class World:
                         view.stale_from = min(view.stale_from, self.now)
                 else:
                     body.removed.append((self.step, "purge"))
-        for entry_id in self.edge.on_purge(order, self.now).dropped:
+        purged = self.edge.on_purge(order, self.now)
+        for entry_id in list(self.bodies) if purged.everything else purged.dropped:
             self.bodies.pop(entry_id, None)
 
     def _finish(self, step: Finish, ended: Filling) -> None:

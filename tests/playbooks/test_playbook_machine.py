@@ -1,6 +1,10 @@
 """Playbooks: events in, plans out, no sockets and no clock but the one we hold."""
 
+import gc
+from collections import Counter
 from dataclasses import replace
+
+import pytest
 
 from policy import (
     Behavior,
@@ -211,7 +215,7 @@ def test_what_an_earlier_run_left_is_found_again_and_its_ids_are_not_given_twice
     before = machine()
     left = [kept(before, "/a"), kept(before, "/v", vary="accept", surrogate_key="all")]
     edge = machine()
-    assert edge.restore([replace(entry, indexed=False) for entry in left]) == []
+    assert edge.restore([replace(entry, home=None) for entry in left]) == []
     assert isinstance(edge.on_request(get("/a"), START), Serve) and edge.varying == {"accept"}
     assert edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEY, "all"), START).dropped == [left[1].id]
     assert kept(edge, "/new").id > left[1].id
@@ -220,8 +224,8 @@ def test_what_an_earlier_run_left_is_found_again_and_its_ids_are_not_given_twice
 def test_what_an_earlier_run_left_obeys_todays_room_and_of_one_key_the_latest_stays() -> None:
     before = machine()
     first, second = kept(before, "/a", 1000), kept(before, "/b", 1000)
-    third = replace(second, id=second.id + 1, indexed=False)
-    left = [replace(entry, indexed=False) for entry in (first, second)]
+    third = replace(second, id=second.id + 1, home=None)
+    left = [replace(entry, home=None) for entry in (first, second)]
     assert machine(room=2 * 2024, largest=4096).restore([*left, third]) == [second.id]
     assert machine(room=2024, largest=4096).restore(left) == [first.id]
     assert machine(room=2000, largest=4096).restore(left) == [first.id, second.id]
@@ -262,6 +266,44 @@ def test_variants_are_asked_for_side_by_side_once_it_is_known_that_there_are_som
     edge.on_purge(PurgeOrder(PurgeKind.EVERYTHING), START)
     plans = [edge.on_request(get(accept_language=tag), START) for tag in ("de", "en", "en")]
     assert [type(plan) for plan in plans] == [Fetch, Fetch, Join]
+
+
+@pytest.mark.parametrize("eviction", ["lru", "lfu", "fifo", "sieve", "s3-fifo"])
+def test_a_purge_of_everything_is_done_at_once_and_its_remains_leave_later(eviction: str) -> None:
+    edge = machine(eviction=eviction, room=2**20)
+    old = [kept(edge, f"/{eviction}/{n}", 100, surrogate_key=f"all k{n}", vary="accept") for n in range(200)]
+    filling = edge.on_request(get("/filling"), START)
+    assert isinstance(filling, Fetch)
+    coming = edge.on_response(filling, says(cache_control="max-age=60"), START).store
+    purged = edge.on_purge(PurgeOrder(PurgeKind.EVERYTHING), START)
+    assert (purged.count, purged.dropped, purged.everything) == (201, [], True)
+    assert coming is not None and not any(entry.indexed for entry in (*old, coming))
+    assert (len(edge.index), list(edge.index), len(edge.room), edge.room.currsize) == (0, [], 0, 0)
+    assert edge.on_body_end(filling, 100, START).dropped == [coming.id]
+    assert [edge.on_purge(order, START).count for order in ALL_OF_IT] == [0] * 4
+    assert edge.on_lost(old[0]) == []
+    # Whatever is still to leave: what is asked for again has one cause, and what comes is counted alone.
+    causes = Counter(edge.on_request(get(f"/{eviction}/{n}"), START).cause for n in range(0, 200, 2))
+    new = [kept(edge, f"/new/{n:02}", 100, surrogate_key="all") for n in range(80)]
+    causes += Counter(edge.on_request(get(f"/{eviction}/{n}"), START).cause for n in range(1, 200, 2))
+    assert causes == {Cause.PURGED: 200}
+    assert len(edge.index) == len(edge.room) == 80 and edge.room.currsize == 80 * (100 + 1024)
+    assert edge.on_purge(PurgeOrder(PurgeKind.PREFIX, "/new"), START).dropped == [entry.id for entry in new]
+
+    def old_ones() -> int:
+        return sum(isinstance(one, Entry) and one.key.startswith(f"/{eviction}/") for one in gc.get_objects())
+
+    old.clear()
+    gc.collect()
+    assert old_ones() == 0
+
+
+ALL_OF_IT = [
+    PurgeOrder(PurgeKind.SURROGATE_KEY, "all"),
+    PurgeOrder(PurgeKind.PREFIX, "/"),
+    PurgeOrder(PurgeKind.URL, "/1"),
+    PurgeOrder(PurgeKind.EVERYTHING),
+]
 
 
 def test_what_is_stale_after_its_304_is_validated_by_each_for_himself() -> None:

@@ -5,6 +5,7 @@ kills for real.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -19,9 +20,11 @@ import pytest
 from edge.errors import BadStore
 from edge.stores import opening
 from edge.stores.disk import DiskStore
+from edge.stores.ledger import Head, Ledger
 from edge.stores.opening import open_disk
 from policy.eviction import room_for
 from policy.service import Behavior
+from tests.edge.test_upstream import until
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, response, running_origin
 
@@ -46,6 +49,16 @@ def lives(first: Callable[[Running, Origin], Awaitable[Any]], then: Callable[[Ru
                 await then(node, origin)
 
     asyncio.run(run())
+
+
+def snapshot(folder: Path, to: Path) -> None:
+    """What a kill in the meantime would leave: files may be vanishing."""
+
+    def copy(source: str, target: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(source, target)
+
+    shutil.copytree(folder, to, copy_function=copy)
 
 
 def body_files(folder: Path) -> list[Path]:
@@ -115,7 +128,7 @@ def test_an_acknowledged_purge_stays(order: dict[str, Any], asked: set[str], tmp
             async with running_node(origin.url, **disk(tmp_path / "one")) as node:
                 await fill(node, origin)
                 assert (await node.purge(**order))["status"] == 200
-                shutil.copytree(tmp_path / "one", tmp_path / "two")
+                snapshot(tmp_path / "one", tmp_path / "two")
             origin.asked.clear()
             async with running_node(origin.url, **disk(tmp_path / "two")) as node:
                 for path in ("/a", "/gone", "/empty"):
@@ -126,6 +139,57 @@ def test_an_acknowledged_purge_stays(order: dict[str, Any], asked: set[str], tmp
                 assert origin.asked[0].headers.first("if-none-match") == '"1"', "stale, not gone"
 
     asyncio.run(run())
+
+
+def test_what_everything_was_purged_of_leaves_the_disk_in_time_also_over_a_restart(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            origin.says("/new", BODY, cache_control=LONG)
+            for n in range(600):
+                origin.says(f"/{n}", b"old", cache_control=LONG)
+            async with running_node(origin.url, **disk(tmp_path / "one")) as node:
+                for n in range(600):
+                    await node.get(f"/{n}")
+                assert (await node.purge(everything=True))["purged"] == 600
+                snapshot(tmp_path / "one", tmp_path / "two")
+                assert (await node.get("/new")).body == BODY and (await node.get("/7")).body == b"old"
+                assert (await node.purge(everything=True))["purged"] == 2
+                assert (await node.get("/new")).body == BODY
+            origin.asked.clear()
+            for name, stored in (("one", 1), ("two", 0)):
+                folder = tmp_path / name
+                async with running_node(origin.url, **disk(folder)) as node:
+                    assert (await node.health())["stored_responses"] == stored
+                    await until(lambda: len(body_files(folder)) == stored)  # noqa: B023
+                    await node.get("/new")
+                    await until(lambda: len(body_files(folder)) == 1)  # noqa: B023
+                assert origin.count["/new"] == 1 - stored
+
+    asyncio.run(run())
+
+
+def test_heads_of_former_generations_count_no_more_and_are_deleted_in_steps(tmp_path: Path) -> None:
+    def heads(*ids: int) -> list[Head]:
+        return [Head(entry_id, {"n": entry_id}, 1, b"c") for entry_id in ids]
+
+    def stored() -> list[int]:
+        return [head if isinstance(head, int) else head.id for head in ledger.heads()]
+
+    ledger = Ledger(tmp_path / "heads")
+    assert ledger.belongs_to("rules") == "" and not ledger.let_go(10)
+    ledger.write(heads(*range(25)), [], [])
+    ledger.write(heads(100), [], [3], emptied=True)
+    assert stored() == [100]
+    ledger.write(heads(1), [], [], emptied=True)  # an id may be given again after a restart
+    assert stored() == [1]
+    ledger.close()
+    ledger = Ledger(tmp_path / "heads")
+    assert ledger.belongs_to("rules") == "" and stored() == [1]
+    assert [ledger.let_go(10) for _ in range(5)] == [True, True, True, True, False] and stored() == [1]
+    ledger.write([], [], [], emptied=True)
+    ledger.start_over("other")
+    assert not ledger.let_go(10) and stored() == []
+    ledger.close()
 
 
 def test_a_304_and_its_lifetime_are_kept(tmp_path: Path) -> None:

@@ -242,7 +242,8 @@ class Node:
 
     def purge(self, order: PurgeOrder) -> None:
         self.purged += 1
-        for entry_id in self.machine.on_purge(order, self.now).dropped:
+        purged = self.machine.on_purge(order, self.now)
+        for entry_id in list(self.bodies) if purged.everything else purged.dropped:
             self.bodies.pop(entry_id, None)
 
     def cut_link(self) -> None:
