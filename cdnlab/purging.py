@@ -19,6 +19,7 @@ from cdnlab.runfolder import find_running
 from cdnlab.viewer import ask
 from edge.purges.log import is_server, open_log
 from edge.purges.ordering import Standing, carried
+from policy.index import is_surrogate_key
 from policy.propagation import UNTAKEN_S, Order, TierOrder
 from units.quantities import read_seconds
 
@@ -33,13 +34,17 @@ def purge_order(
     *,
     url: str | None = None,
     prefix: str | None = None,
-    key: str | None = None,
+    keys: Sequence[str] = (),
     everything: bool = False,
     soft: bool = False,
     service: str | None = None,
 ) -> Order:
     """What to purge, as a node takes it; `BadUsage` unless exactly one thing is named. `service`: there alone."""
-    given = {"url": url, "prefix": prefix, "surrogate_key": key, "everything": everything or None}
+    for key in keys:
+        if not is_surrogate_key(key):
+            raise BadUsage(f"--key: found {key!r}, wanted visible ASCII characters; repeat --key for several")
+    named_keys: Order = {"surrogate_keys": list(keys)} if len(keys) > 1 else {"surrogate_key": next(iter(keys), None)}
+    given = {"url": url, "prefix": prefix, **named_keys, "everything": everything or None}
     what: Order = {name: value for name, value in given.items() if value is not None}
     if len(what) != 1:
         raise BadUsage("wanted exactly one of a URL, --prefix, --key and --all")

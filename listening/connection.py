@@ -180,7 +180,7 @@ class Connection(TCPServer):
 
         if self._shown is not None:
             scope.setdefault("extensions", {})[SHOWN] = self._shown
-        await self._door.call(scope, receive, told, self.writer)
+        await self._door.call(scope, receive, told)
 
     def _unsent(self) -> int:
         """Bytes written and not yet taken by the kernel. asyncio's TLS transports cannot say once they are closed."""

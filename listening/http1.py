@@ -1,5 +1,7 @@
 """HTTP/1.1 on a connection: hypercorn's, with answers that say why, without upgrades, and one reading of framing."""
 
+from collections.abc import Iterable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -20,6 +22,13 @@ WHY = {
     505: "request: a version of HTTP that is not spoken here",
 }
 """What is said of a request that could not be read, by the status h11 hints at."""
+
+
+def phrase_of(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Interim" if status < 200 else "Unknown"
 
 
 class Requests(h11.Connection):
@@ -50,11 +59,18 @@ class Http1(H11Protocol):
 
     def __init__(self, host: "Connection", group: TaskGroup) -> None:
         super().__init__(
-            host.app, host.config, host.context, Starter(host, group), host.connection_state, host.tls,
+            host.app, host.config, host.context, Starter(host, group, self._interim), host.connection_state, host.tls,
             host.client, host.server, host.protocol_send,
         )  # fmt: skip
         self._host = host
         self.connection = Requests(h11.SERVER, max_incomplete_event_size=host.config.h11_max_incomplete_size)
+
+    def _interim(self, status: int, lines: Iterable[tuple[str, str]]) -> None:
+        """Send an interim response, if the final one's head is not out."""
+        if self.connection.our_state is not h11.SEND_RESPONSE:
+            return
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines)
+        self._host.writer.write(f"HTTP/1.1 {status} {phrase_of(status)}\r\n{head}\r\n".encode("latin-1"))
 
     async def _create_stream(self, request: h11.Request) -> None:
         # No upgrade is offered, so none is looked at (RFC 9110 §7.8): hypercorn would hand the connection to a

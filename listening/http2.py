@@ -5,9 +5,11 @@ What hypercorn 0.18 does not do and this does (RFC 9113):
 - writers of a connection that has ended are woken; one whose stream is reset does not take the connection with it;
 - an answer cut short ends with RST_STREAM: there the client waits for the rest for ever;
 - content that nobody reads closes its own stream's window and no other's;
+- interim responses go out with all their fields: there only 103 with Link;
 - PRIORITY is ignored (§5.3.2); resets and frames of no use are counted (`listening/budget.py`).
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,7 +22,7 @@ from hypercorn.events import Closed, Event
 from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import BUFFER_HIGH_WATER, BUFFER_LOW_WATER, H2Protocol, StreamBuffer
-from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.utils import filter_pseudo_headers
 from priority.priority import DeadlockError, MissingStreamError
 
@@ -179,7 +181,8 @@ class Http2(H2Protocol):
         self.stream_buffers[stream_id] = Outgoing(self._host)
         self.priority.insert_stream(stream_id)
         self.priority.block(stream_id)
-        starter = Starter(self._host, self._group, partial(self._taken, stream_id))
+        interim, taken = partial(self._interim, stream_id), partial(self._taken, stream_id)
+        starter = Starter(self._host, self._group, interim, taken)
         stream = self.streams[stream_id] = HTTPStream(
             self.app,
             self.config,
@@ -232,6 +235,16 @@ class Http2(H2Protocol):
             raise
         except (ProtocolError, MissingStreamError) as error:
             raise Left("the stream is closed") from error
+
+    def _interim(self, stream_id: int, status: int, lines: Iterable[tuple[str, str]]) -> None:
+        """Send an interim response; nothing to a stream that is reset, or whose final head is out."""
+        stream = self.streams.get(stream_id)
+        if stream_id not in self.stream_buffers or stream is None or stream.state is not ASGIHTTPState.REQUEST:
+            return
+        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines]
+        with suppress(ProtocolError):
+            self.connection.send_headers(stream_id, [(b":status", b"%d" % status), *fields])
+        self.has_data._event.set()  # type: ignore[attr-defined]  # the sending task writes it
 
     def _wake(self, stream_id: int) -> None:
         self.priority.unblock(stream_id)

@@ -6,7 +6,7 @@ reading: a connection that is refused in the middle of an upload then never ends
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,12 @@ FULL_BYTES = 64 * 1024
 """So much may wait for an application; HTTP/2's windows begin at the same size."""
 
 Message = Any  # hypercorn's dictionaries, open as in ASGI
+
+INTERIM = "cdnlab.interim"
+"""ASGI extension of scopes whose client knows interim responses: a callable `(status, field lines)` that sends one at
+once, and nothing once the response's head is out. ASGI's own extension has 103 with Link alone."""
+
+Interim = Callable[[int, Iterable[tuple[str, str]]], None]
 
 
 class Inbox:
@@ -68,15 +74,20 @@ class Inbox:
 class Starter(TaskGroup):
     """hypercorn's task group of a connection, whose applications read from inboxes."""
 
-    def __init__(self, host: "Connection", group: TaskGroup, taken: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self, host: "Connection", group: TaskGroup, interim: Interim, taken: Callable[[int], None] | None = None
+    ) -> None:
         self._loop = group._loop
         self._task_group = group._task_group
         self._host = host
+        self._interim = interim
         self._taken = taken
 
     async def spawn_app(
         self, app: Any, config: Any, scope: Any, send: Callable[[Message | None], Awaitable[None]]
     ) -> Callable[[Message], Awaitable[None]]:
+        if scope["http_version"] != "1.0":  # which has none (RFC 9110 §15.2)
+            scope["extensions"][INTERIM] = self._interim
         inbox = Inbox(self._taken)
         self._host.answering += 1
         self.spawn(self._run, app, scope, inbox, send)

@@ -10,17 +10,15 @@ import os
 import resource
 import socket
 import ssl
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from http import HTTPStatus
 
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from listening.connection import Connection, Page
+from listening.http1 import phrase_of
 from listening.limits import Limits
 from listening.patience import Left
 from units import split_address
@@ -28,9 +26,6 @@ from units import split_address
 BACKLOG = 1024
 UNSENT_BYTES = 128 * 1024
 """What the kernel takes of an answer before it can be sent: two pieces of an edge's bodies."""
-INTERIM = "cdnlab.interim"
-"""ASGI extension of HTTP/1.1 scopes: a callable `(status, field lines)` that sends an interim response at once. To be
-called only before the application has sent its response's head."""
 GRACE_S = 0.4
 """How long answers that are being sent may take after shutdown was asked for."""
 TURNED_AWAY = 64
@@ -78,23 +73,6 @@ def url_of(listener: socket.socket, *, tls: bool = False) -> str:
     host, port = listener.getsockname()[:2]
     scheme = "https" if tls else "http"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-def _write_interim(writer: asyncio.StreamWriter, status: int, lines: Iterable[tuple[str, str]]) -> None:
-    """An interim response on an HTTP/1.1 connection, ahead of the final one that hypercorn will write.
-
-    hypercorn has no way to send one there; on this connection nothing else is written before the response's head.
-    """
-    phrase = _phrase(status)
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines)
-    writer.write(f"HTTP/1.1 {status} {phrase}\r\n{head}\r\n".encode("latin-1"))
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Interim" if status < 200 else "Unknown"
 
 
 def plain_page(status: int, reason: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
@@ -185,7 +163,7 @@ class Listener:
         status, lines, body = self.page(503, f"limit: {self._most} connections are open and busy")
         lines = [*lines, (b"retry-after", b"1"), (b"connection", b"close"), (b"content-length", b"%d" % len(body))]
         head = b"".join(b"%b: %b\r\n" % line for line in lines)
-        writer.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, _phrase(status).encode(), head, body))
+        writer.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, phrase_of(status).encode(), head, body))
         with suppress(OSError, TimeoutError):
             with suppress(NotImplementedError):  # TLS has no half-closed connections
                 writer.write_eof()
@@ -200,13 +178,11 @@ class Listener:
         except Exception as error:
             self._log.error("connection: %s: %s", type(error).__name__, error, exc_info=self._verbose)
 
-    async def call(self, scope: Scope, receive: Receive, send: Send, writer: asyncio.StreamWriter) -> None:
+    async def call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have the application answer one request."""
         task = asyncio.current_task()
         if scope["type"] != "http" or task is None:
             return  # nothing here speaks WebSocket: the server answers
-        if scope["http_version"] == "1.1":
-            scope.setdefault("extensions", {})[INTERIM] = partial(_write_interim, writer)
         self._requests.add(task)
         try:
             await self._app(scope, receive, send)

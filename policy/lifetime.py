@@ -126,6 +126,12 @@ def kept_against_its_will(directives: CacheControl, behavior: Behavior, profile:
     return profile.min_ttl_overrides and behavior.ttl.min > 0 and forbidden
 
 
+def error_ttl_of(status: int, behavior: Behavior, profile: Profile) -> float | None:
+    """How long an error of this status is kept; None: as other answers are."""
+    told = behavior.error_ttls.get(status, behavior.error_ttl)
+    return profile.error_ttl if told is None else told
+
+
 def _of_error(
     head: ResponseHead, ruled: Ruling, behavior: Behavior, profile: Profile, now: float
 ) -> tuple[float | None, str]:
@@ -133,7 +139,7 @@ def _of_error(
 
     Source: CloudFront, "How CloudFront processes HTTP 4xx and 5xx status codes from your origin".
     """
-    least = behavior.error_ttl if behavior.error_ttl is not None else profile.error_ttl or 0.0
+    least = error_ttl_of(head.status, behavior, profile) or 0.0
     told, rule = stated(head, ruled, profile, now)
     if told is None:
         return least, "error_ttl"
@@ -157,7 +163,7 @@ def _unstated(
     head: ResponseHead, behavior: Behavior, profile: Profile, public: bool, now: float
 ) -> tuple[float | None, str]:
     """The lifetime of an answer whose origin names none."""
-    error_ttl = behavior.error_ttl if behavior.error_ttl is not None else profile.error_ttl
+    error_ttl = error_ttl_of(head.status, behavior, profile)
     if head.status in NEGATIVE_STATUSES and error_ttl is not None:
         return error_ttl, "error_ttl"
     by_default = profile.error_caching is not None or head.status in (profile.storable_statuses or HEURISTIC_STATUSES)

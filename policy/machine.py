@@ -28,7 +28,7 @@ from policy.flights import Flight
 from policy.index import Entry
 from policy.invalidation import also_doubtful, invalidates
 from policy.keeping import Keeping
-from policy.lifetime import lifetime_of
+from policy.lifetime import error_ttl_of, lifetime_of
 from policy.limits import object_over, response_over
 from policy.messages import ResponseHead
 from policy.parts import continues, covers, whole_fields
@@ -377,7 +377,8 @@ class EdgeMachine(Keeping):
         entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None, sick=sick) else None
         if self.profile.failures_held and fetch.behavior.cache and fetch.purpose is not Purpose.PASS:
             said = self._refuse(status, reason, fetch.behavior, None, now, Outcome.FAILED, words)
-            self._failing[fetch.key] = (now + (fetch.behavior.error_ttl or 0.0), said)
+            held = error_ttl_of(forward_status or status, fetch.behavior, self.profile) or 0.0
+            self._failing[fetch.key] = (now + held, said)
         for waiter in flight.waiters:
             if entry is not None and self._answers(entry, waiter, now):
                 self.room.touch(entry)

@@ -32,6 +32,8 @@ class Purging(Deciding):
                 entries = self._named(order.value)
             case PurgeKind.SURROGATE_KEY:
                 entries = self.index.tagged(order.value)
+            case PurgeKind.SURROGATE_KEYS:
+                entries = self.index.tagged(*order.value.split())
             case PurgeKind.PREFIX:
                 entries = self.index.under(_beginning(order.value))
             case PurgeKind.EVERYTHING:
@@ -73,17 +75,19 @@ class Purging(Deciding):
         exact = order.kind is PurgeKind.URL and self._plain_purge(order.value)
         self.flights.close_to_newcomers([self._purge_key(order.value)] if exact else None)
 
-    def mark_of(self, order: PurgeOrder) -> str:
-        """What the order leaves on all that it names, wherever that is kept (policy/sharing.py)."""
+    def marks_left_by(self, order: PurgeOrder) -> list[str]:
+        """What the order leaves, wherever that is kept (policy/sharing.py): what has any of these is gone."""
         match order.kind:
             case PurgeKind.URL:
-                return url_mark(self._purge_key(order.value))
+                return [url_mark(self._purge_key(order.value))]
             case PurgeKind.SURROGATE_KEY:
-                return surrogate_mark(order.value)
+                return [surrogate_mark(order.value)]
+            case PurgeKind.SURROGATE_KEYS:
+                return [surrogate_mark(key) for key in order.value.split()]
             case PurgeKind.PREFIX:
-                return prefix_mark(_beginning(order.value))
+                return [prefix_mark(_beginning(order.value))]
             case PurgeKind.EVERYTHING:
-                return EVERYTHING
+                return [EVERYTHING]
 
     def _purge_key(self, url: str) -> str:
         """Path and query as they stand in a key: its first line."""
@@ -116,7 +120,7 @@ class Purging(Deciding):
     def _is_named(self, entry: Entry, order: PurgeOrder) -> bool:
         if order.kind is PurgeKind.PREFIX:
             return entry.key.startswith(_beginning(order.value))
-        return self.mark_of(order) in marks_of(entry)
+        return not set(marks_of(entry)).isdisjoint(self.marks_left_by(order))
 
     def _forget_purges(self) -> None:
         if self._purges and not len(self.flights):

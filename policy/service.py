@@ -169,6 +169,10 @@ class Behavior(Settings):
     (ErrorCachingMinTTL). Left out: the profile's: 1 s, cloudfront 10 s, fastly the default TTL. Short is good: a
     segment asked for too early must appear."""
 
+    error_ttls: dict[Annotated[int, Field(ge=400, le=599)], Seconds] = {}
+    """The same for errors of one status, before `error_ttl`: `{404 = "1s", 503 = "0s"}`. Beside 404 and 410 with
+    cloudfront alone, where other errors are kept."""
+
     cache_policy: CachePolicy = "none"
     """With cloudfront: a managed cache policy by name, instead of `ttl` and `key`."""
 

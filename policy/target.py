@@ -13,7 +13,7 @@ _ABSOLUTE = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~%-]*)(?::([0-9]{0,5}))?")
 _TARGET = re.compile(r"/[!\"$-~]*")
 _QUERY = re.compile(r"[!-~]*")  # "#" too: a record's mark of a secret begins with it, and in a key it does no harm
-_METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -36,18 +36,25 @@ def names_host(host: str) -> bool:
     return found is not None and int(found[1] or 0) < 65_536
 
 
+@lru_cache(maxsize=4096)
+def _is_token(name: str) -> bool:
+    return _TOKEN.fullmatch(name) is not None
+
+
 def malformed(request: RequestHead) -> str | None:
     """What of a request HTTP does not have, though its bytes could be read; None when nothing.
 
-    Source: RFC 9110 §5.5 (control characters), §9.1; RFC 9112 §3.2; RFC 9113 §8.3.1.
+    Source: RFC 9110 §5.1 (names), §5.5 (control characters), §9.1; RFC 9112 §3.2; RFC 9113 §8.3.1.
     """
-    if _METHOD.fullmatch(request.method) is None:
+    if not _is_token(request.method):
         return "a method that is no token"
     if _TARGET.fullmatch(request.path) is None and not (request.path == "*" and request.method == "OPTIONS"):
         return 'a target that is no path: "/" begins one, and it holds neither spaces nor "#"'
     if request.query is not None and _QUERY.fullmatch(request.query) is None:
         return "a query with a space or a control character in it"
     for name, value in request.headers.lines:
+        if not _is_token(name):
+            return "a field whose name is no token"
         if _CONTROL.search(value) is not None:
             return f"a control character in {name}"
     return None

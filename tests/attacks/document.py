@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from tests.attacks.test_attacks_http2 import FRAMES
 from tests.attacks.test_attacks_paths import SPELLINGS
 from tests.attacks.test_attacks_poisoning import DECEPTIONS, DENIALS, POISONS
 from tests.attacks.test_attacks_smuggling import SHAPES
@@ -33,6 +34,12 @@ SECTIONS: list[tuple[str, str, Sequence[Row]]] = [
         "CL is Content-Length, TE is Transfer-Encoding; of two the first names what a careless front reads, the second what "
         "a careless origin does. For every row the tests name two such parsers, and show that they see different requests.",
         SHAPES,
+    ),
+    (
+        "HTTP/2 in front, HTTP/1.1 behind",
+        "Sent frame by frame, to an edge that asks its origin over HTTP/1.1. Written out by a proxy that copies fields as "
+        "they come, such lengths and octets make another request of it, or two.",
+        FRAMES,
     ),
     (
         "Spellings of a path",

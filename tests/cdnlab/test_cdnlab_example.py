@@ -47,10 +47,10 @@ AS_AT_THE_TOP = {"service.NAME.behavior", "service.NAME.error_page"}
 """The tables of a service, whose keys are shown at the top."""
 
 THE_USERS_OWN = {
-    "geo.countries", "geo.asns", "token.NAME.keys", "node.parent_headers",
+    "geo.countries", "geo.asns", "token.NAME.keys", "node.parent_headers", "behavior.error_ttls",
     *(f"response_headers.NAME.{key}" for key in ("set", "set_if_absent", "append")),
 }  # fmt: skip
-"""Tables that are values: their keys are networks, key ids, fields."""
+"""Tables that are values: their keys are networks, key ids, fields, statuses."""
 
 
 def keys_in(data: Any, path: str = "") -> set[str]:
@@ -167,6 +167,7 @@ def test_a_commented_default_is_the_default() -> None:
         "append",
         "remove",
         "parent_headers",
+        "error_ttls",
         "purge_log",
     }  # left out, they follow something else
     section, compared = "", 0

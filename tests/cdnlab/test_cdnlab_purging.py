@@ -66,6 +66,8 @@ def test_a_line_for_each_node_in_the_order_in_which_they_went(tmp_path: Path) ->
         assert (status, list(found)) == (0, ["fra"]) and (found["fra"]["state"], found["fra"]["purged"]) == ("done", 1)
         await lab.fra.get("/a")
         assert lab.origin.count["/a"] == 2  # the shield still has it
+        status, out, _ = await lab.purge("--key", "none", "--key", "a", "--wait")
+        assert status == 0 and [line.split()[:2] for line in out.splitlines()] == [["shield", "1"], ["fra", "1"]]
 
     lab(test, tmp_path)
 

@@ -13,6 +13,7 @@ from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    InformationalResponseReceived,
     ResponseReceived,
     StreamEnded,
     StreamReset,
@@ -26,6 +27,8 @@ class Stream:
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
+    interim: list[list[tuple[str, str]]] = field(default_factory=list)
+    """Field sections of interim responses, in the order they came, `:status` among them."""
     body: bytearray = field(default_factory=bytearray)
     whole: bool = False
     reset: ErrorCodes | int | None = None
@@ -60,13 +63,23 @@ class Client:
         await self.flush()
         return stream
 
-    async def until(self, *streams: Stream, within: float = 10.0, read_windows_of: set[int] | None = None) -> None:
+    async def until(
+        self,
+        *streams: Stream,
+        within: float = 10.0,
+        read_windows_of: set[int] | None = None,
+        interims: int | None = None,
+    ) -> None:
         """Read until these streams (none given: the connection) are over; windows open again as bytes come.
 
-        `read_windows_of`: only of these streams.
+        `read_windows_of`: only of these streams. `interims`: until each has so many interim responses, over or not.
         """
+
+        def enough(stream: Stream) -> bool:
+            return stream.over or (interims is not None and len(stream.interim) >= interims)
+
         async with asyncio.timeout(within):
-            while not self.closed and (not streams or not all(stream.over for stream in streams)):
+            while not self.closed and (not streams or not all(enough(stream) for stream in streams)):
                 data = await self._some()
                 if not data:
                     self.closed = True
@@ -99,6 +112,9 @@ class Client:
         if isinstance(event, ResponseReceived):
             stream.headers = {str(name): str(value) for name, value in event.headers}
             stream.status = int(stream.headers[":status"])
+        elif isinstance(event, InformationalResponseReceived):
+            assert not stream.status
+            stream.interim.append([(str(name), str(value)) for name, value in event.headers])
         elif isinstance(event, DataReceived):
             stream.body += event.data
             if not event.flow_controlled_length:

@@ -76,3 +76,10 @@ FAULTS = [  # method, path, query, a field's value                 what of it
 def test_what_http_does_not_have(method: str, path: str, query: str | None, value: str, fault: str | None) -> None:
     found = malformed(RequestHead(method, "http", "edge", path, query, Headers([("x", value)])))
     assert found is None if fault is None else found is not None and found.startswith(fault)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "x(y", "a/b", "caf\xe9", "a\n"])
+def test_a_field_is_named_by_a_token(name: str) -> None:
+    """HTTP/2 carries others, too; an HTTP/1.1 parser behind may stumble over them, or see two fields."""
+    found = malformed(RequestHead("GET", "http", "edge", "/a", None, Headers([("ok", ""), (name, "x")])))
+    assert found == "a field whose name is no token"

@@ -176,6 +176,7 @@ class Live:
             case Purge():
                 value = {
                     PurgeKind.URL: step.url, PurgeKind.PREFIX: step.url[:-1], PurgeKind.SURROGATE_KEY: "all",
+                    PurgeKind.SURROGATE_KEYS: "none all",
                 }.get(step.kind, "")  # fmt: skip
                 self.machine.on_purge(PurgeOrder(step.kind, value, step.soft), self.now)
                 self.lines.append(Ordered(self.machine.events, self.now, step.kind, value, step.soft))

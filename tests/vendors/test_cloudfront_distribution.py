@@ -61,13 +61,17 @@ def test_everything_that_is_honoured() -> None:
     )
     given["CacheBehaviors"] = items(legacy)
     given["Restrictions"] = {"GeoRestriction": {"RestrictionType": "blacklist", **items("KP")}}
-    given["CustomErrorResponses"] = items({"ErrorCode": "403", "ResponsePagePath": "/403.html", "ResponseCode": "200"})
+    given["CustomErrorResponses"] = items(
+        {"ErrorCode": "403", "ResponsePagePath": "/403.html", "ResponseCode": "200"},
+        {"ErrorCode": "404", "ErrorCachingMinTTL": "1"},
+    )
     made = translate(given)
     playlists, rest = made.behaviors
     assert (playlists.path, playlists.methods) == ("*.m3u8", "GET, HEAD, OPTIONS")
     assert (playlists.ttl.min, playlists.ttl.default, playlists.ttl.max) == (0.0, 2.0, 4.0)
     assert (playlists.key.query, playlists.key.cookies, playlists.key.headers) == ("all", ("s",), ("Origin",))
     assert playlists.geo == rest.geo == Geo(deny=("KP",))
+    assert playlists.error_ttls == rest.error_ttls == {404: 1.0}
     assert made.error_pages == (ErrorPage(status=403, page="/403.html", response_status=200),)
     assert [server.url for server in made.origins] == ["http://127.0.0.1:9000", "http://127.0.0.1:9100"]
     assert (made.origins[0].connect, made.origins[0].attempts, made.statuses) == (2.0, 1, (500, 503))
@@ -257,7 +261,7 @@ REFUSED = [  # where, value, code, the name that is told
     ("DefaultCacheBehavior.FunctionAssociations", items({"FunctionARN": "a"}), "InvalidArgument", "FunctionAssociations"),
     ("DefaultCacheBehavior.SmoothStreaming", "true", "InvalidArgument", "SmoothStreaming"),
     ("DefaultCacheBehavior.MinTTL", "1", "InvalidArgument", "MinTTL"),  # beside a cache policy
-    ("CustomErrorResponses", items({"ErrorCode": "404", "ErrorCachingMinTTL": "1"}), "InvalidArgument", "one for all errors"),
+    ("CustomErrorResponses", items({"ErrorCode": "404", "ErrorCachingMinTTL": "-1"}), "InvalidArgument", "ErrorCachingMinTTL"),
     ("CustomErrorResponses", items({"ErrorCode": "402"}), "InvalidErrorCode", "ErrorCode"),
     ("Restrictions", {"GeoRestriction": {"RestrictionType": "whitelist", **items("xx")}}, "InvalidGeoRestrictionParameter", "GeoRestriction"),
 ]  # fmt: skip

@@ -66,6 +66,15 @@ VECTORS = [  # id, behavior, the origin's answer, seconds at the edge or why it 
     ("403-told", USUAL, says(403, cache_control="max-age=60"), 60),
     ("403-told-by-expires-alone", USUAL, says(403, expires=at(300)), "status"),
     ("error-min-of-its-own", Behavior(path="*", error_ttl=3.0), says(404), 3),
+    ("error-min-by-status", Behavior(path="*", error_ttls={404: 1.0}), says(404), 1),
+    ("error-min-of-another-status", Behavior(path="*", error_ttls={404: 1.0}), says(503), 10),
+    ("error-min-by-status-first", Behavior(path="*", error_ttl=3.0, error_ttls={503: 0.0}), says(503), 0),
+    (
+        "error-min-by-status-and-told",
+        Behavior(path="*", error_ttls={404: 1.0}),
+        says(404, cache_control="max-age=5"),
+        5,
+    ),
 ]
 
 

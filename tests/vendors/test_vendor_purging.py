@@ -59,6 +59,30 @@ def test_cloudfront_holds_an_error_of_its_own_as_long() -> None:
     assert isinstance(edge.on_request(ask(), NOW + 3), Fetch)
 
 
+@pytest.mark.parametrize(("why", "held"), [(Failure.FIRST_BYTE_TIMEOUT, 2), (Failure.CONNECT, 10)])
+def test_cloudfront_holds_an_error_as_long_as_its_status_says(why: Failure, held: float) -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", error_ttls={504: 2.0}))
+    plan = fetched(edge, edge.on_request(ask(), NOW))
+    edge.on_failure(plan, why, NOW)
+    assert isinstance(edge.on_request(ask(), NOW + held - 0.1), Refuse)
+    assert isinstance(edge.on_request(ask(), NOW + held), Fetch)
+
+
+def test_cloudfront_leaves_an_origin_alone_as_long_as_the_status_it_answered_says() -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", error_ttls={503: 2.0}))
+    filled(edge, says(cache_control="max-age=1"))
+    plan = fetched(edge, edge.on_request(ask(), NOW + 30))
+    edge.on_response(plan, says(503), NOW + 30)
+    assert isinstance(edge.on_request(ask(), NOW + 31.9), Serve) and isinstance(edge.on_request(ask(), NOW + 32), Fetch)
+
+
+@pytest.mark.parametrize("profile", [RFC9111, FASTLY], ids=lambda profile: profile.name)
+def test_the_others_keep_a_404_as_long_as_is_said_of_it(profile: Profile) -> None:
+    edge = node(profile, Behavior(path="*", error_ttls={404: 7.0}))
+    filled(edge, says(404))
+    assert isinstance(edge.on_request(ask(), NOW + 6), Serve) and isinstance(edge.on_request(ask(), NOW + 7), Fetch)
+
+
 def test_a_url_takes_every_variant_of_vary_with_it() -> None:
     """Fastly, "Vary": variants lie under one key, which is what a purge names."""
     edge = node(FASTLY)
@@ -105,6 +129,22 @@ def test_surrogate_keys_are_separated_by_spaces_and_printable_others_are_ignored
     filled(edge, says(surrogate_key="live/480p  b b\xe4d \x7fx a~!", **FRESH))
     (entry,) = edge.index
     assert entry.surrogate_keys == ("live/480p", "b", "a~!")
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
+def test_several_keys_are_one_order_that_counts_each_response_once(soft: bool) -> None:
+    """Fastly, "Purge multiple surrogate key tags": whatever has any of them."""
+    edge = node(FASTLY)
+    for path, keys in (("/a", "x y"), ("/b", "y z"), ("/c", "z"), ("/d", "xy")):
+        filled(edge, says(surrogate_key=keys, **FRESH), request=ask(path))
+    under_way = fetched(edge, edge.on_request(ask("/e"), NOW))
+    other = fetched(edge, edge.on_request(ask("/f"), NOW))
+    assert edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEYS, "x none y", soft), NOW + 1).count == 2
+    for plan, key in ((under_way, "y"), (other, "z")):
+        edge.on_response(plan, says(surrogate_key=key, **FRESH), NOW + 2)
+        edge.on_body_end(plan, 10, NOW + 2)
+    served = {path for path in "abcdef" if isinstance(edge.on_request(ask(f"/{path}"), NOW + 3), Serve)}
+    assert served == set("cdf")
 
 
 @pytest.mark.parametrize("profile", [RFC9111, FASTLY], ids=lambda profile: profile.name)

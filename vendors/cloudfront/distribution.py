@@ -108,14 +108,14 @@ def translate(config: Mapping[str, Any], *, https: bool = False) -> Translated:
     certificate.keep("CloudFrontDefaultCertificate", "MinimumProtocolVersion", "CertificateSource")
     certificate.end()
     geo = _geo(top)
-    error_ttl, pages = _errors(top)
+    error_ttls, pages = _errors(top)
     rows = [(part, part.text("PathPattern")) for part in top.items("CacheBehaviors")]
     rows.append((top.part("DefaultCacheBehavior"), "*"))
     targets: set[str] = set()
     behaviors = []
     for part, path in rows:
         targets.add(part.text("TargetOriginId"))
-        behaviors.append(_behavior(part, path, geo, error_ttl, https=https))
+        behaviors.append(_behavior(part, path, geo, error_ttls, https=https))
     top.end()
     if unknown := sorted(targets - origins.keys() - groups.keys()):
         raise NotHonoured("TargetOriginId", f"found {unknown[0]!r}, wanted the Id of an origin.", "NoSuchOrigin", 404)
@@ -267,15 +267,18 @@ def _geo(top: _Part) -> Geo | None:
         raise NotHonoured(restriction.where, _first(error), "InvalidGeoRestrictionParameter") from None
 
 
-def _errors(top: _Part) -> tuple[float | None, tuple[ErrorPage, ...]]:
-    """The one lifetime of errors, None for the default, and the pages in their place."""
+def _errors(top: _Part) -> tuple[dict[int, float], tuple[ErrorPage, ...]]:
+    """Lifetimes of errors by status, where they are not the default, and the pages in their place."""
     pages = []
-    ttls = dict.fromkeys(_ERRORS, 10.0)
+    ttls: dict[int, float] = {}
     for part in top.items("CustomErrorResponses"):
         code, page = part.text("ErrorCode"), part.text("ResponsePagePath")
-        if code not in ttls:
+        if code not in _ERRORS:
             raise NotHonoured(f"{part.where}.ErrorCode", f"found {code!r}.", "InvalidErrorCode")
-        ttls[code] = part.number("ErrorCachingMinTTL", 10.0)
+        if part.has("ErrorCachingMinTTL"):
+            ttls[int(code)] = part.number("ErrorCachingMinTTL", 10.0)
+            if ttls[int(code)] < 0:
+                raise NotHonoured(f"{part.where}.ErrorCachingMinTTL", "wanted 0 or more.")
         answer = part.text("ResponseCode", code)
         part.end()
         if page:
@@ -287,17 +290,10 @@ def _errors(top: _Part) -> tuple[float | None, tuple[ErrorPage, ...]]:
             except (ValidationError, ValueError) as error:
                 why = _first(error) if isinstance(error, ValidationError) else str(error)
                 raise NotHonoured(part.where, why, "InvalidResponseCode") from None
-    if len(set(ttls.values())) > 1:
-        raise NotHonoured(
-            "DistributionConfig.CustomErrorResponses",
-            f"ErrorCachingMinTTL: cdnlab has one for all errors: wanted the same for each of {', '.join(_ERRORS)} "
-            "(10 where it is left out).",
-        )
-    lifetime = ttls[_ERRORS[0]]
-    return (None if lifetime == 10.0 else lifetime), tuple(pages)
+    return ttls, tuple(pages)
 
 
-def _behavior(part: _Part, path: str, geo: Geo | None, error_ttl: float | None, *, https: bool) -> Behavior:
+def _behavior(part: _Part, path: str, geo: Geo | None, error_ttls: dict[int, float], *, https: bool) -> Behavior:
     protocol = part.text("ViewerProtocolPolicy", "allow-all")
     if protocol in ("https-only", "redirect-to-https") and not https:
         raise NotHonoured(
@@ -305,7 +301,7 @@ def _behavior(part: _Part, path: str, geo: Geo | None, error_ttl: float | None, 
             f"found {protocol}, wanted allow-all: there is an edge without listen_tls, so viewers come over HTTP.",
         )
     allowed, kept = _methods(part)
-    values: dict[str, Any] = {"path": path, "methods": allowed, "cached_methods": kept, "error_ttl": error_ttl}
+    values: dict[str, Any] = {"path": path, "methods": allowed, "cached_methods": kept, "error_ttls": error_ttls}
     values["viewer_protocol"] = protocol
     if geo is not None:
         values["geo"] = geo
