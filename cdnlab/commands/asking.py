@@ -90,9 +90,10 @@ def purge(
     patience = purging.patience_of(timeout)
     if admin is not None:
         return purging.purge_one(admin, what, as_json=as_json)
+    where, expecting = purging.find_log(purge_log, node, runs)
     return purging.purge_all(
-        purging.find_log(purge_log, node, runs), what,
-        order=TierOrder(order), node=node, wait=patience if wait else None, as_json=as_json,
+        where, what, expecting=expecting, order=TierOrder(order), node=node, wait=patience if wait else None,
+        as_json=as_json,
     )  # fmt: skip
 
 
