@@ -96,8 +96,7 @@ class Services:
                 purged[at].lasting &= one.lasting
         return purged
 
-    @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether nothing is stored."""
         return not any(len(driver.machine.index) for driver in self.drivers.values())
 

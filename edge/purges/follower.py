@@ -116,7 +116,7 @@ class Following:
         told = None if before is None else before.done
         at = resumes_after(self._known, told, extent, empty=self._empty())
         missed = at is None or not (told is None or extent.holds_after(told))
-        if missed and not self._driver.machine.service.gate:
+        if missed and not self._services.faces_viewers:
             # A shield, which does not know what others went before it with: they may have filled from what it had.
             await self._log.append([Logged(0, {"everything": True}, again=ALL_BEFORE)])
         if at is None:
@@ -252,7 +252,7 @@ class Following:
             self._told = now
 
     def _empty(self) -> bool:
-        return self._services.empty
+        return self._services.is_empty()
 
 
 def _now() -> float:
