@@ -111,7 +111,7 @@ class Cluster:
 
         assert self.purges is not None
         self._control = ControlListener(self.document.control)
-        await self._control.start(Fleet(self.purges), self)
+        await self._control.start(Fleet(self.purges, self.nodes), self)
         self._tell(Event("control", State.READY, {"url": self._control.url}))
 
     async def stop(self) -> None:

@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.status import Status
 
 from cdnlab.asking import credentials, known_nodes, named
-from cdnlab.errors import FAILED, UNFINISHED, BadUsage
+from cdnlab.errors import UNFINISHED, BadUsage, Failed
 from cdnlab.runfolder import find_running
 from cdnlab.viewer import ask
 from edge.purges.log import is_server, open_log
 from edge.purges.ordering import Standing, carried
+from policy.index import is_surrogate_key
 from policy.propagation import UNTAKEN_S, Order, TierOrder
 from units.quantities import read_seconds
 
@@ -33,12 +34,16 @@ def purge_order(
     *,
     url: str | None = None,
     prefix: str | None = None,
-    key: str | None = None,
+    keys: Sequence[str] = (),
     everything: bool = False,
     soft: bool = False,
 ) -> Order:
     """What to purge, as a node takes it; `BadUsage` unless exactly one thing is named."""
-    given = {"url": url, "prefix": prefix, "surrogate_key": key, "everything": everything or None}
+    for key in keys:
+        if not is_surrogate_key(key):
+            raise BadUsage(f"--key: found {key!r}, wanted visible ASCII characters; repeat --key for several")
+    named_keys: Order = {"surrogate_keys": list(keys)} if len(keys) > 1 else {"surrogate_key": next(iter(keys), None)}
+    given = {"url": url, "prefix": prefix, **named_keys, "everything": everything or None}
     what: Order = {name: value for name, value in given.items() if value is not None}
     if len(what) != 1:
         raise BadUsage("wanted exactly one of a URL, --prefix, --key and --all")
@@ -54,42 +59,51 @@ def patience_of(timeout: str) -> float:
         raise BadUsage(f"--timeout: found {timeout!r}, wanted {error}") from None
 
 
-def find_log(purge_log: str | None, node: str | None, runs: Path) -> str:
-    """Where the nodes take their orders from: a file or a server as named, or that of the cluster that runs."""
+def find_log(purge_log: str | None, node: str | None, runs: Path) -> tuple[str, list[str]]:
+    """Where the nodes take their orders from, a file or a server as named, or that of the cluster that runs; and who
+    is expected to follow it."""
     if purge_log is not None:
         if not is_server(purge_log) and not Path(purge_log).exists():
             raise BadUsage(f"--purge-log: no such file: {purge_log}")
-        return purge_log
-    found: str = find_running(runs).cluster()["purge_log"]
+        return purge_log, []
+    nodes = known_nodes(runs)
     if node is not None:
-        named(known_nodes(runs), node)
-    return found
+        named(nodes, node)
+    return str(find_running(runs).cluster()["purge_log"]), [one.name for one in nodes]
 
 
-def purge_all(where: str, what: Order, *, order: TierOrder, node: str | None, wait: float | None, as_json: bool) -> int:
+def purge_all(
+    where: str,
+    what: Order,
+    *,
+    expecting: Sequence[str],
+    order: TierOrder,
+    node: str | None,
+    wait: float | None,
+    as_json: bool,
+) -> int:
     """Orders, and prints a line for each node; the exit status. `wait`: seconds until all must be done."""
     progress = Progress(soft=bool(what["soft"]), as_json=as_json)
+
+    async def ordered() -> None:
+        log = open_log(where)
+        only = () if node is None else (node,)
+        within = TAKEN_WITHIN_S if wait is None else wait
+        try:
+            with progress.shown(waiting=wait is not None):
+                async for standing in carried(log, [what], order=order, only=only, expecting=expecting, within=within):
+                    progress.heard(standing)
+        finally:
+            await log.close()
+
     try:
-        asyncio.run(_ordered(where, what, order, () if node is None else (node,), wait, progress))
+        asyncio.run(ordered())
     except KeyboardInterrupt:
         print("the order stands: the nodes carry it out all the same", file=sys.stderr)
         raise
     if not progress.nodes:
         raise BadUsage(f"no node {node or ''}".rstrip() + f" has ever followed the log of purges at {where}")
     return progress.end(waited=wait is not None)
-
-
-async def _ordered(
-    where: str, what: Order, order: TierOrder, only: Sequence[str], wait: float | None, progress: "Progress"
-) -> None:
-    log = open_log(where)
-    try:
-        with progress.shown(waiting=wait is not None):
-            within = TAKEN_WITHIN_S if wait is None else wait
-            async for standing in carried(log, [what], order=order, only=only, within=within):
-                progress.heard(standing)
-    finally:
-        await log.close()
 
 
 @dataclass
@@ -153,15 +167,13 @@ class Progress:
 
 def purge_one(admin: str, what: Order, *, as_json: bool) -> int:
     """Orders of one node alone, on its admin listener; it answers when it has carried the order out."""
-    start = time.monotonic()
+    progress = Progress(soft=bool(what["soft"]), as_json=as_json)
     answer = ask(
         f"{admin}/purge", method="POST", headers={"Content-Type": "application/json", **credentials()},
         body=json.dumps(what).encode(), timeout=PATIENCE_S,
     )  # fmt: skip
     if answer.status != 200:
-        print(f"{admin}: answers {answer.status}: {answer.text().strip()[:200]}", file=sys.stderr)
-        return FAILED
-    progress = Progress(soft=bool(what["soft"]), as_json=as_json, _start=start)
+        raise Failed(f"{admin}: answers {answer.status}: {answer.text().strip()[:200]}")
     told = answer.json()
     progress.heard({told["node"]: Standing(taken=True, done=True, purged=int(told["purged"]))})
     return progress.end(waited=True)

@@ -297,7 +297,7 @@ class Driver(Filling):
         """As `purge`, one after the other; `mark` is left in the store when all are carried out for good."""
         if self.tier is not None and orders:
             # First there: what is asked of it from now on is not what the orders are to take away here.
-            await self.tier.mark([self.machine.mark_of(order) for order in orders])
+            await self.tier.mark([mark for order in orders for mark in self.machine.marks_left_by(order)])
         done = [self._purge(order) for order in orders]
         lasting = await self.store.settled(mark)
         for purged in done:

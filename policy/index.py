@@ -100,7 +100,12 @@ def selecting_fields(names: Iterable[str], request: Headers) -> Selecting:
 def surrogate_keys_of(headers: Headers) -> tuple[str, ...]:
     """Keys of `Surrogate-Key`, each once (Fastly: separated by spaces, printable ASCII; others are ignored)."""
     value = " ".join(headers.all("surrogate-key"))
-    return tuple(dict.fromkeys(key for key in value.split() if key.isascii() and key.isprintable()))
+    return tuple(dict.fromkeys(key for key in value.split() if is_surrogate_key(key)))
+
+
+def is_surrogate_key(text: str) -> bool:
+    """Printable ASCII, 0x21 to 0x7E."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
 class Former:
@@ -285,8 +290,12 @@ class EntryIndex:
         urls = takewhile(lambda url: url.startswith(prefix), self._urls.irange(prefix))
         return [entry for url in urls for entry in self.named(url)]
 
-    def tagged(self, surrogate_key: str) -> list[Entry]:
-        return list(self._by_surrogate_key.get(surrogate_key, {}).values())
+    def tagged(self, *surrogate_keys: str) -> list[Entry]:
+        """All entries that have any of these, each once."""
+        found: dict[int, Entry] = {}
+        for surrogate_key in surrogate_keys:
+            found |= self._by_surrogate_key.get(surrogate_key, {})
+        return list(found.values())
 
     def _untag(self, entry: Entry) -> None:
         for surrogate_key in entry.surrogate_keys:

@@ -213,6 +213,8 @@ class PurgeKind(Enum):
 
     URL = "url"
     SURROGATE_KEY = "surrogate-key"
+    SURROGATE_KEYS = "surrogate-keys"
+    """Whatever has any of several: one order, however many they are."""
     PREFIX = "prefix"
     """Every URL that begins so: what a wildcard at the end of a path says."""
     EVERYTHING = "everything"
@@ -225,7 +227,7 @@ class PurgeOrder:
     kind: PurgeKind
     value: str = ""
     """A path with its query for `URL`, the beginning of one for `PREFIX` (scheme and host are ignored: a node has one
-    parent), a key, or ""."""
+    parent), a key, keys separated by spaces as in the field `Surrogate-Key`, or ""."""
     soft: bool = False
 
 

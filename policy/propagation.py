@@ -6,7 +6,7 @@ a node that was away finds what it missed, and carries it out before it serves. 
 | what                                                              | by              |
 |-------------------------------------------------------------------|-----------------|
 | from where a node reads on, or that it cannot know what it missed | `resumes_after` |
-| which nodes go before which                                       | `tiers_of`      |
+| which nodes go before which                                       | `places`        |
 | whether a node waits for those before it                          | `turn`          |
 | what a late node must order again, for those who went without it  | `overtaken`     |
 | how late a lossy way makes an order                               | `lateness`      |
@@ -18,7 +18,7 @@ children may have filled from its old copies. So who goes without waiting says "
 looks for that when it has gone itself, and orders again for those behind it before it says "done".
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any
@@ -26,8 +26,8 @@ from typing import Any
 Order = dict[str, Any]
 """What to purge: the body of a node's `POST /purge`."""
 
-Tiers = tuple[tuple[str, ...], ...]
-"""Names of nodes in groups; a group goes when all before it have."""
+ALL_BEFORE = -1
+"""In place of a number: an order that repeats whatever stood in the log, for nobody knows what that was."""
 
 UNTAKEN_S = 1.0
 """A node that follows the log reads an order within some 20 ms. One that has not after this is away."""
@@ -81,26 +81,14 @@ class Logged:
     number: int
     """0: the log has yet to give it one."""
     order: Order
-    tiers: Tiers = ()
-    """Those who go in this order; a node that is not named goes after them."""
-    only: bool = False
-    """For the named nodes alone."""
+    tiers: TierOrder = TierOrder.SHIELDS_FIRST
+    only: tuple[str, ...] = ()
+    """For these nodes alone; none named: for all."""
     again: int = 0
-    """The number of the order that this one repeats; 0: none."""
+    """The number of the order that this one repeats, or ALL_BEFORE; 0: none."""
 
     def concerns(self, node: str) -> bool:
-        return not self.only or any(node in tier for tier in self.tiers)
-
-    def ahead_of(self, node: str) -> tuple[str, ...]:
-        """Who goes before this node."""
-        return tuple(name for tier in self.tiers[: self._tier(node)] for name in tier)
-
-    def behind(self, node: str) -> Tiers:
-        """Who goes after it."""
-        return self.tiers[self._tier(node) + 1 :]
-
-    def _tier(self, node: str) -> int:
-        return next((at for at, tier in enumerate(self.tiers) if node in tier), len(self.tiers))
+        return not self.only or node in self.only
 
 
 @dataclass(slots=True)
@@ -143,10 +131,8 @@ def resumes_after(known: Position | None, told: int | None, extent: Extent, *, e
     return known.number if told is None else min(known.number, told)
 
 
-def tiers_of(followers: Iterable[Follower], order: TierOrder) -> Tiers:
-    """The nodes in the order in which they go."""
-    if order is TierOrder.TOGETHER:
-        return ()
+def places(followers: Iterable[Follower]) -> dict[str, int]:
+    """How many nodes stand between each node and the origin, along its longest way; those nearest first."""
     nodes = list(followers)
     known = {one.url: one for one in nodes} | {one.name: one for one in nodes}
 
@@ -154,10 +140,18 @@ def tiers_of(followers: Iterable[Follower], order: TierOrder) -> Tiers:
         above = [known[parent] for parent in one.parents if parent in known and known[parent].name not in passed]
         return 1 + max((depth(parent, passed | {parent.name}) for parent in above), default=-1)
 
-    tiers: dict[int, list[str]] = {}
-    for one in nodes:
-        tiers.setdefault(depth(one, frozenset({one.name})), []).append(one.name)
-    return tuple(tuple(sorted(tiers[at])) for at in sorted(tiers, reverse=order is TierOrder.EDGES_FIRST))
+    found = {one.name: depth(one, frozenset({one.name})) for one in nodes}
+    return dict(sorted(found.items(), key=lambda item: (item[1], item[0])))
+
+
+def _ahead(node: str, one: Logged, followers: Mapping[str, Follower]) -> list[str]:
+    """Who goes before a node."""
+    if one.tiers is TierOrder.TOGETHER:
+        return []
+    place = places(followers.values())
+    sign = 1 if one.tiers is TierOrder.SHIELDS_FIRST else -1
+    own = sign * place.get(node, 0)
+    return [name for name, at in place.items() if sign * at < own and one.concerns(name)]
 
 
 class Turn(Enum):
@@ -170,26 +164,25 @@ class Turn(Enum):
     """It has waited for long enough, and goes all the same."""
 
 
-def turn(ahead: Collection[str], followers: Mapping[str, Follower], number: int, waited: float) -> Turn:
-    """`ahead`: who goes before the node; `waited`: seconds since it read the order."""
-    late = [name for name in ahead if name not in followers or followers[name].done < number]
+def turn(node: str, one: Logged, followers: Mapping[str, Follower], waited: float) -> Turn:
+    """`followers`: all of them, as the log knows them now; `waited`: seconds since the node read the order."""
+    late = [followers[name] for name in _ahead(node, one, followers) if followers[name].done < one.number]
     if not late:
         return Turn.COME
-    for name in late:
-        taken = name in followers and followers[name].taken >= number
-        if waited < (UNDONE_S if taken else UNTAKEN_S):
-            return Turn.WAITS
-    return Turn.OUT_OF_TURN
+    patience = max(UNDONE_S if other.taken >= one.number else UNTAKEN_S for other in late)
+    return Turn.WAITS if waited < patience else Turn.OUT_OF_TURN
 
 
 def overtaken(node: str, gone: Iterable[Logged], followers: Mapping[str, Follower]) -> list[Logged]:
-    """What a node that has carried out `gone` orders again, for those behind it: somebody there went before it."""
+    """What a node that has carried out `gone` orders again: of those behind it, somebody went before it."""
+    place = places(followers.values())
+    behind = [name for name, at in place.items() if at > place.get(node, 0)]
     again = []
     for one in gone:
-        behind = one.behind(node)
-        names = {name for tier in behind for name in tier}
-        if any(name in followers and followers[name].done >= one.number for name in names):
-            again.append(Logged(0, one.order, behind, only=True, again=one.number))
+        if one.tiers is TierOrder.SHIELDS_FIRST and one.concerns(node):
+            names = tuple(name for name in behind if one.concerns(name))
+            if any(followers[name].done >= one.number for name in names):
+                again.append(Logged(0, one.order, only=names, again=one.number))
     return again
 
 

@@ -23,6 +23,7 @@ class Purging(Deciding):
         """Take away, or make stale, what the order names; what is in flight is bound by it too."""
         self.events += 1
         self._bind_flights(order)
+        self._end_notes(order)
         if order.kind is PurgeKind.EVERYTHING and not order.soft:
             count = self.index.clear(self.room)
             self.room = self.fresh_room()
@@ -32,6 +33,8 @@ class Purging(Deciding):
                 entries = self._named(order.value)
             case PurgeKind.SURROGATE_KEY:
                 entries = self.index.tagged(order.value)
+            case PurgeKind.SURROGATE_KEYS:
+                entries = self.index.tagged(*order.value.split())
             case PurgeKind.PREFIX:
                 entries = self.index.under(_beginning(order.value))
             case PurgeKind.EVERYTHING:
@@ -73,17 +76,32 @@ class Purging(Deciding):
         exact = order.kind is PurgeKind.URL and self._plain_purge(order.value)
         self.flights.close_to_newcomers([self._purge_key(order.value)] if exact else None)
 
-    def mark_of(self, order: PurgeOrder) -> str:
-        """What the order leaves on all that it names, wherever that is kept (policy/sharing.py)."""
+    def _end_notes(self, order: PurgeOrder) -> None:
+        """A failure that is held ends like the stored error that it is; that keys go alone, by a hard purge only.
+
+        Neither has surrogate keys. Source: CloudFront, "Control how long errors are cached": to clear one, invalidate
+        its path. What Fastly does with a hit-for-pass object by a soft purge is written nowhere; here it stays.
+        """
+        if order.kind in (PurgeKind.SURROGATE_KEY, PurgeKind.SURROGATE_KEYS):
+            return
+        marks = self.marks_left_by(order)
+        self._failing.purge(marks, self.events)
+        if not order.soft:
+            self._alone_until.purge(marks, self.events)
+
+    def marks_left_by(self, order: PurgeOrder) -> list[str]:
+        """What the order leaves, wherever that is kept (policy/sharing.py): what has any of these is gone."""
         match order.kind:
             case PurgeKind.URL:
-                return url_mark(self._purge_key(order.value))
+                return [url_mark(self._purge_key(order.value))]
             case PurgeKind.SURROGATE_KEY:
-                return surrogate_mark(order.value)
+                return [surrogate_mark(order.value)]
+            case PurgeKind.SURROGATE_KEYS:
+                return [surrogate_mark(key) for key in order.value.split()]
             case PurgeKind.PREFIX:
-                return prefix_mark(_beginning(order.value))
+                return [prefix_mark(_beginning(order.value))]
             case PurgeKind.EVERYTHING:
-                return EVERYTHING
+                return [EVERYTHING]
 
     def _purge_key(self, url: str) -> str:
         """Path and query as they stand in a key: its first line."""
@@ -116,7 +134,7 @@ class Purging(Deciding):
     def _is_named(self, entry: Entry, order: PurgeOrder) -> bool:
         if order.kind is PurgeKind.PREFIX:
             return entry.key.startswith(_beginning(order.value))
-        return self.mark_of(order) in marks_of(entry)
+        return not set(marks_of(entry)).isdisjoint(self.marks_left_by(order))
 
     def _forget_purges(self) -> None:
         if self._purges and not len(self.flights):

@@ -144,7 +144,7 @@ class PurgeRecord:
     seq: int
     at: float
     what: str
-    """`url`, `surrogate-key` or `everything`."""
+    """A `PurgeKind`: `url`, `surrogate-key`, `surrogate-keys`, `prefix` or `everything`."""
     value: str
     soft: bool
     purged: int

@@ -57,7 +57,9 @@ def purge(
     prefix: Annotated[
         str | None, typer.Option("--prefix", help="Purge every URL that begins so: /live/480p/ or a whole URL.")
     ] = None,
-    key: Annotated[str | None, typer.Option("--key", help="Purge every response with this surrogate key.")] = None,
+    key: Annotated[
+        list[str] | None, typer.Option("--key", help="Purge every response with this surrogate key; repeat it.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Purge all there is.")] = False,
     soft: Annotated[bool, typer.Option("--soft", help="Make it stale instead of removing it.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until all are done, or --timeout is over.")] = False,
@@ -79,13 +81,14 @@ def purge(
     from cdnlab import purging
     from policy.propagation import TierOrder
 
-    what = purging.purge_order(url=url, prefix=prefix, key=key, everything=everything, soft=soft)
+    what = purging.purge_order(url=url, prefix=prefix, keys=key or (), everything=everything, soft=soft)
     patience = purging.patience_of(timeout)
     if admin is not None:
         return purging.purge_one(admin, what, as_json=as_json)
+    where, expecting = purging.find_log(purge_log, node, runs)
     return purging.purge_all(
-        purging.find_log(purge_log, node, runs), what,
-        order=TierOrder(order), node=node, wait=patience if wait else None, as_json=as_json,
+        where, what, expecting=expecting, order=TierOrder(order), node=node, wait=patience if wait else None,
+        as_json=as_json,
     )  # fmt: skip
 
 

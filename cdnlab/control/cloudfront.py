@@ -147,9 +147,7 @@ class CloudFront:
             logger.error("%s: %s", type(error).__name__, error, exc_info=error)
 
     async def _carry_out(self, invalidation: Invalidation) -> None:
-        orders = [order for path in invalidation.paths for order in orders_of(path)]
-        distinct = {tuple(order.items()): order for order in orders}
-        await self._fleet.purge(list(distinct.values()))
+        await self._fleet.purge(orders_of(*invalidation.paths))
         invalidation.status = COMPLETED
 
     async def _get_invalidation(self, request: Request, body: bytes) -> Response:

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
+from policy.index import is_surrogate_key
 from policy.propagation import Order
 
 logger = logging.getLogger("cdnlab.control")
@@ -107,9 +108,9 @@ class Fastly:
         if len(given) > MOST_KEYS:
             return _error(400, "Bad request", f"found {len(given)} keys, wanted {MOST_KEYS} at most")
         # Keys that hold what no key can are passed over.
-        keys = [key for key in dict.fromkeys(given) if key and all("!" <= letter <= "~" for letter in key)]
-        soft = _soft(request)
-        await self._spread([{"surrogate_key": key, "soft": soft} for key in keys])
+        keys = [key for key in dict.fromkeys(given) if is_surrogate_key(key)]
+        if keys:
+            await self._spread([{"surrogate_keys": keys, "soft": _soft(request)}])
         return JSONResponse({key: self._fresh_id() for key in keys})
 
     async def _purge_all(self, request: Request) -> Response:

@@ -20,16 +20,19 @@ PAGE = 100
 IN_PROGRESS, COMPLETED = "InProgress", "Completed"
 
 
-def orders_of(path: str) -> list[Order]:
-    """What a node is told for one path or tag of a batch.
+def orders_of(*paths: str) -> list[Order]:
+    """What a node is told for the paths and tags of a batch: its tags are one order.
 
     A path may be typed as it is or percent-encoded, and viewers may have asked either way: both spellings go.
     """
-    if path.startswith("#"):
-        return [{"surrogate_key": path[1:]}]
-    if path.endswith("*"):
-        return [{"prefix": spelling} for spelling in _spellings(path[:-1])]
-    return [{"url": spelling} for spelling in _spellings(path)]
+    tags = list(dict.fromkeys(path[1:] for path in paths if path.startswith("#")))
+    orders: list[Order] = [{"surrogate_keys": tags}] if tags else []
+    for path in dict.fromkeys(paths):
+        if path.endswith("*"):
+            orders += ({"prefix": spelling} for spelling in _spellings(path[:-1]))
+        elif not path.startswith("#"):
+            orders += ({"url": spelling} for spelling in _spellings(path))
+    return orders
 
 
 def _spellings(path: str) -> list[str]:

@@ -1,6 +1,6 @@
 """The log of orders in a file, for nodes on one machine: SQLite, which several processes may write at the same time.
 
-    orders(number, body)                   body: JSON of the order, and who goes in which order
+    orders(number, body)                   body: JSON of the order, and how it goes
     followers(name, url, parents, taken, done)
     purged(number, name, count)            what an order took away at a node
     about(name, value)                     log: the identity; last: the highest number ever given

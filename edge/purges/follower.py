@@ -19,6 +19,7 @@ from edge.purges.ordering import put
 from edge.settings import Node
 from policy.plan import PurgeKind, PurgeOrder
 from policy.propagation import (
+    ALL_BEFORE,
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
     Batch,
@@ -114,12 +115,13 @@ class Following:
         before = (await self._log.followers()).get(self._self.name)
         told = None if before is None else before.done
         at = resumes_after(self._known, told, extent, empty=self._empty())
+        missed = at is None or not (told is None or extent.holds_after(told))
+        if missed and not self._driver.machine.service.gate:
+            # A shield, which does not know what others went before it with: they may have filled from what it had.
+            await self._log.append([Logged(0, {"everything": True}, again=ALL_BEFORE)])
         if at is None:
             logger.warning("%s: what was missed %s no longer has: all is purged", self._self.name, self._log.where)
             at = extent.last
-            if not self._driver.machine.service.gate:
-                # A shield: who asks it may have filled from what goes now.
-                await self._log.append([Logged(0, {"everything": True}, ((self._self.name,),))])
             await self._purge([PurgeOrder(PurgeKind.EVERYTHING)], Position(extent.log, at))
         elif self._known is None:
             await self._purge([], Position(extent.log, at))
@@ -190,9 +192,9 @@ class Following:
             if left > 0 or len(ready) == BATCH:
                 wait = min(wait, left)
                 break
-            if one.order.concerns(self._self.name) and (ahead := one.order.ahead_of(self._self.name)):
+            if one.order.concerns(self._self.name):
                 followers = followers or await self._log.followers()
-                turned = turn(ahead, followers, one.order.number, _now() - one.came)
+                turned = turn(self._self.name, one.order, followers, _now() - one.came)
                 if turned is Turn.WAITS:
                     wait = LOOK_S
                     break
@@ -238,7 +240,7 @@ class Following:
 
     async def _tell(self) -> None:
         """Tells the log how far the node has come, once it has ordered again for those who went too early."""
-        if any(one.concerns(self._self.name) and one.behind(self._self.name) for one in self._untold):
+        if self._untold:
             again = overtaken(self._self.name, self._untold, await self._log.followers())
             if again:
                 await self._log.append(again)

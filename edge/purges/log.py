@@ -8,7 +8,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from edge.errors import EdgeError
-from policy.propagation import Batch, Follower, Logged
+from policy.propagation import Batch, Follower, Logged, TierOrder
 
 KEPT = 100_000
 """Orders that a log keeps; a node that missed more than these empties itself."""
@@ -93,12 +93,11 @@ def open_log(where: str) -> PurgeLog:
 
 
 def body_of(one: Logged) -> str:
-    """How an order stands in a log: `{"order": {...}, "tiers": [[name]], "only": bool, "again": number}`."""
+    """How an order stands in a log: `{"order": {...}, "tiers": "shields-first", "only": [name], "again": number}`."""
     return json.dumps({"order": one.order, "tiers": one.tiers, "only": one.only, "again": one.again})
 
 
 def logged(number: int, body: str | bytes) -> Logged:
     """And back."""
     values = json.loads(body)
-    tiers = tuple(tuple(tier) for tier in values["tiers"])
-    return Logged(number, values["order"], tiers, values["only"], values["again"])
+    return Logged(number, values["order"], TierOrder(values["tiers"]), tuple(values["only"]), values["again"])

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from policy.index import is_surrogate_key
 from policy.plan import PurgeKind, PurgeOrder
 from policy.propagation import Order
 
@@ -9,6 +10,7 @@ KINDS = {
     "url": PurgeKind.URL,
     "prefix": PurgeKind.PREFIX,
     "surrogate_key": PurgeKind.SURROGATE_KEY,
+    "surrogate_keys": PurgeKind.SURROGATE_KEYS,
     "everything": PurgeKind.EVERYTHING,
 }
 """By the member that names it in an order."""
@@ -19,7 +21,8 @@ class BadOrder(ValueError):
 
 
 def purge_order(values: Any) -> PurgeOrder:
-    """`{"url": ...}`, `{"prefix": ...}`, `{"surrogate_key": ...}` or `{"everything": true}`, with `"soft": bool`.
+    """`{"url": ...}`, `{"prefix": ...}`, `{"surrogate_key": ...}`, `{"surrogate_keys": [...]}` or
+    `{"everything": true}`, with `"soft": bool`.
 
     BadOrder says what is wrong.
     """
@@ -32,13 +35,16 @@ def purge_order(values: Any) -> PurgeOrder:
     named = [name for name in KINDS if values.get(name)]
     if not isinstance(soft, bool) or len(named) != 1:
         raise BadOrder(
-            'wanted exactly one of {"url": "..."}, {"prefix": "..."}, {"surrogate_key": "..."}, {"everything": true}'
+            'wanted exactly one of {"url": "..."}, {"prefix": "..."}, {"surrogate_key": "..."}, '
+            '{"surrogate_keys": ["...", "..."]}, {"everything": true}'
         )
     value = values[named[0]]
     if named[0] == "everything":
         if value is not True:
             raise BadOrder('wanted {"everything": true}')
         return PurgeOrder(PurgeKind.EVERYTHING, soft=soft)
+    if named[0] == "surrogate_keys":
+        return PurgeOrder(PurgeKind.SURROGATE_KEYS, " ".join(_keys(value)), soft=soft)
     if not isinstance(value, str):
         raise BadOrder(f"{named[0]}: found {value!r}, wanted text")
     if named[0] == "prefix" and not (value.startswith("/") or "://" in value):
@@ -49,4 +55,19 @@ def purge_order(values: Any) -> PurgeOrder:
 def order_as_json(order: PurgeOrder) -> Order:
     """The other way round."""
     name = next(name for name, kind in KINDS.items() if kind is order.kind)
-    return {name: True if order.kind is PurgeKind.EVERYTHING else order.value, "soft": order.soft}
+    value: Any = order.value
+    if order.kind is PurgeKind.EVERYTHING:
+        value = True
+    elif order.kind is PurgeKind.SURROGATE_KEYS:
+        value = order.value.split()
+    return {name: value, "soft": order.soft}
+
+
+def _keys(value: Any) -> list[str]:
+    """Each once. What holds what no key can is an error, not passed over: an order that names less than was meant."""
+    if not isinstance(value, list):
+        raise BadOrder(f'surrogate_keys: found {value!r}, wanted a list such as ["live", "vod"]')
+    for key in value:
+        if not isinstance(key, str) or not is_surrogate_key(key):
+            raise BadOrder(f"surrogate_keys: found {key!r}, wanted a key of visible ASCII characters")
+    return list(dict.fromkeys(value))

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 
 from edge.purges.log import BATCH, LogLost, PurgeLog
-from policy.propagation import FIRST_PAUSE_S, LONGEST_PAUSE_S, Logged, Order, TierOrder, tiers_of
+from policy.propagation import ALL_BEFORE, FIRST_PAUSE_S, LONGEST_PAUSE_S, Logged, Order, TierOrder, places
 
 logger = logging.getLogger("cdnlab.purges")
 
@@ -39,15 +39,16 @@ class Sent:
     identity: str
     numbers: list[int]
     """Theirs, and those of the orders that repeat them."""
-    nodes: list[str]
-    """Who is to carry them out, in the order in which they go."""
+    only: Collection[str]
+    expecting: set[str]
+    """Nodes that the log may not know yet."""
     _looked_to: int = field(init=False)
 
     def __post_init__(self) -> None:
         self._looked_to = self.numbers[-1]
 
     async def look(self) -> dict[str, Standing]:
-        """How far each node has come. LogLost, and LogRenewed when the log has forgotten them."""
+        """How far each node has come, those first that go first. LogLost, and LogRenewed when it has forgotten them."""
         standing = await self._look()
         # Who is late orders again before it says that it is done, so this is read after that.
         return await self._look() if await self._repeated() else standing
@@ -55,13 +56,13 @@ class Sent:
     async def _look(self) -> dict[str, Standing]:
         followers = await self.log.followers()
         purged = await self.log.purged(self.numbers)
-        found: dict[str, Standing] = {}
-        for name in self.nodes:
-            one = followers.get(name)
-            if one is not None:
-                last = self.numbers[-1]
-                found[name] = Standing(one.taken >= last, one.done >= last, purged.get(name, 0))
-        return found
+        self.expecting -= followers.keys()
+        last = self.numbers[-1]
+        found = {
+            name: Standing(followers[name].taken >= last, followers[name].done >= last, purged.get(name, 0))
+            for name in places(followers.values())
+        } | {name: Standing() for name in sorted(self.expecting)}
+        return {name: one for name, one in found.items() if not self.only or name in self.only}
 
     async def _repeated(self) -> bool:
         """Whether a node that was late has ordered them again meanwhile."""
@@ -70,7 +71,7 @@ class Sent:
             batch = await self.log.read(self._looked_to)
             if batch.extent.log != self.identity:
                 raise LogRenewed(self.log.where)
-            self.numbers += [one.number for one in batch.orders if one.again in self.numbers]
+            self.numbers += [one.number for one in batch.orders if one.again in (ALL_BEFORE, *self.numbers)]
             if batch.orders:
                 self._looked_to = batch.orders[-1].number
             if len(batch.orders) < BATCH:
@@ -78,17 +79,20 @@ class Sent:
 
 
 async def put(
-    log: PurgeLog, orders: Sequence[Order], *, order: TierOrder = TierOrder.SHIELDS_FIRST, only: Collection[str] = ()
+    log: PurgeLog,
+    orders: Sequence[Order],
+    *,
+    order: TierOrder = TierOrder.SHIELDS_FIRST,
+    only: Collection[str] = (),
+    expecting: Collection[str] = (),
 ) -> Sent:
-    """Puts orders into the log, one at least; `only`: for these nodes alone. LogLost: they may stand there, or not."""
-    followers = [one for one in (await log.followers()).values() if not only or one.name in only]
-    tiers = tiers_of(followers, order)
-    names = [name for tier in tiers for name in tier] or sorted(one.name for one in followers)
+    """Puts orders into the log, one at least; `only`: for these nodes alone. LogLost: they may stand there, or not.
+
+    `expecting`: nodes that are to carry them out also where the log does not know them.
+    """
     identity = (await log.read(0, 1)).extent.log
-    if only and not tiers:
-        tiers = (tuple(names),)
-    numbers = await log.append([Logged(0, one, tiers, only=bool(only)) for one in orders])
-    return Sent(log, identity, numbers, names)
+    numbers = await log.append([Logged(0, one, order, tuple(only)) for one in orders])
+    return Sent(log, identity, numbers, only, set(expecting))
 
 
 async def carried(
@@ -97,6 +101,7 @@ async def carried(
     *,
     order: TierOrder = TierOrder.SHIELDS_FIRST,
     only: Collection[str] = (),
+    expecting: Collection[str] = (),
     within: float | None = None,
 ) -> AsyncIterator[dict[str, Standing]]:
     """Orders, and tells how far the nodes are whenever that changes, until all are done or `within` seconds are over.
@@ -109,10 +114,10 @@ async def carried(
     told: dict[str, Standing] | None = None
     while True:
         try:
-            sent = sent or await put(log, orders, order=order, only=only)
+            sent = sent or await put(log, orders, order=order, only=only, expecting={*expecting, *(told or ())})
             standing = await sent.look()
         except LogRenewed:
-            sent = None
+            sent = None  # and all whom the other knew have to come to this one
         except LogLost as lost:
             if sent is None and within is not None:
                 raise

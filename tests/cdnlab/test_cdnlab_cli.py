@@ -66,6 +66,8 @@ BAD = [  # given                                                    then: words 
     (["explain", "http://127.0.0.1:1/"], ["no cluster is running", "cdnlab up"]),
     (["purge"], ["exactly one of a URL, --prefix, --key and --all"]),
     (["purge", "--all", "--key", "live"], ["exactly one of"]),
+    (["purge", "--all", "--key", "live", "--key", "vod"], ["exactly one of"]),
+    (["purge", "--key", "live vod"], ["--key: found 'live vod'", "repeat --key"]),
     (["purge", "--all"], ["no cluster is running"]),
     (["purge", "--prefix", "live"], ["--prefix: found 'live'", "such as /live/"]),
     (["load"], ["no cluster is running"]),

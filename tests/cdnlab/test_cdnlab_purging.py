@@ -61,11 +61,13 @@ def test_a_line_for_each_node_in_the_order_in_which_they_went(tmp_path: Path) ->
         assert [line and line.groups() for line in lines] == [("shield", "1"), ("fra", "1")]
         await lab.fra.get("/a")
         assert lab.origin.count["/a"] == 2
-        status, out, _ = await lab.purge("--key", "a", "--soft", "--json", "--node", "fra")
+        status, out, _ = await lab.purge("--key", "none", "--key", "a", "--soft", "--json", "--node", "fra")
         found = json.loads(out)
         assert (status, list(found)) == (0, ["fra"]) and (found["fra"]["state"], found["fra"]["purged"]) == ("done", 1)
         await lab.fra.get("/a")
         assert lab.origin.count["/a"] == 2  # the shield still has it
+        status, out, _ = await lab.purge("--key", "none", "--key", "a", "--wait")
+        assert status == 0 and [line.split()[:2] for line in out.splitlines()] == [["shield", "1"], ["fra", "1"]]
 
     lab(test, tmp_path)
 

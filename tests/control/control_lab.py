@@ -79,7 +79,7 @@ async def running_lab(
             running_node(shield.url, *behaviors, name="fra", service=service, **more) as edge,
         ):
             log = open_log(where)
-            fleet = Fleet(log)
+            fleet = Fleet(log, ["shield", "fra"])
             api = ControlApi(settings or Control(), fleet, Deployed(), clock)
             socket = bind("127.0.0.1:0", "control.listen")
             listener = Listener(api.app, logging.getLogger("cdnlab.control"))

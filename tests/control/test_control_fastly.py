@@ -77,6 +77,8 @@ def test_keys_as_json_and_the_query_of_a_url() -> None:
         assert (await one.edge.get("/a?x=1")).status == 200
         reply = await post(one, "/service/cdnlab/purge", {"surrogate_keys": ["vod", "not a key"]})
         assert (reply.status, list(json.loads(reply.body))) == (200, ["vod"])
+        reply = await post(one, "/service/cdnlab/purge", {"surrogate_keys": ["not a key"]})
+        assert (reply.status, json.loads(reply.body)) == (200, {})
         assert await fetched(one, "a", "b") == [1, 2]
         # As the CLI sends --url: the URL as it is, its query behind it.
         assert (await post(one, "/purge/http://127.0.0.1:8081/a?x=1")).status == 200

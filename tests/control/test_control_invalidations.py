@@ -219,3 +219,9 @@ def test_what_is_typed_in_one_spelling_is_told_in_both() -> None:
     assert orders_of("/a%20b") == [{"url": "/a%20b"}]
     assert orders_of("/a#b") == [{"url": "/a%23b"}]
     assert orders_of("/a?b=%20 c") == [{"url": "/a?b=%20 c"}]
+
+
+def test_the_tags_of_a_batch_are_one_order() -> None:
+    assert orders_of("#live", "/a", "#vod", "#live", "/b*") == [
+        {"surrogate_keys": ["live", "vod"]}, {"url": "/a"}, {"prefix": "/b"},
+    ]  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from edge.purges.file_log import FileLog
 from edge.purges.log import BadLog, LogLost, PurgeLog
 from edge.purges.redis_log import RedisLog
-from policy.propagation import Follower, Logged
+from policy.propagation import Follower, Logged, TierOrder
 from tests.stores.redis_server import RedisServer, needs_redis, running_redis
 
 Opened = Callable[..., PurgeLog]
@@ -19,11 +19,11 @@ Promise = Callable[[Opened], Awaitable[None]]
 
 async def numbers_are_in_order_and_without_a_gap(opened: Opened) -> None:
     log = opened()
-    tiers = (("shield",), ("fra",))
+    tiers = TierOrder.EDGES_FIRST
     assert await log.append([Logged(0, {"url": "/a"}, tiers), Logged(0, {"url": "/b"}, tiers)]) == [1, 2]
-    assert await log.append([Logged(0, {"everything": True}, only=True, again=2)]) == [3]
+    assert await log.append([Logged(0, {"everything": True}, only=("fra",), again=2)]) == [3]
     batch = await log.read(1)
-    assert batch.orders == (Logged(2, {"url": "/b"}, tiers), Logged(3, {"everything": True}, only=True, again=2))
+    assert batch.orders == (Logged(2, {"url": "/b"}, tiers), Logged(3, {"everything": True}, only=("fra",), again=2))
     assert (batch.extent.first, batch.extent.last) == (1, 3)
     assert [one.number for one in (await log.read(0, 2)).orders] == [1, 2]
 

@@ -198,6 +198,7 @@ def some_purge(chance: Random) -> Purge:
         PurgeKind.URL: target,
         PurgeKind.PREFIX: target[: chance.randrange(1, len(target) + 1)],
         PurgeKind.SURROGATE_KEY: chance.choice(["all", "red"]),
+        PurgeKind.SURROGATE_KEYS: chance.choice(["red none", "all red"]),
     }
     return Purge(kind, value.get(kind, ""), chance.random() < 0.3)
 

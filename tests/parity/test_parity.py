@@ -104,7 +104,11 @@ async def viewer(node: Running, number: int) -> None:
         except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
             pass
         if chance.random() < 0.05:
-            await node.purge(**chance.choice([{"everything": True}, {"surrogate_key": "all"}, {"url": "/seg1.m4s"}]))
+            orders = [
+                {"everything": True}, {"surrogate_key": "all"}, {"surrogate_keys": ["none", "all"]},
+                {"prefix": "/seg"}, {"url": "/seg1.m4s"},
+            ]  # fmt: skip
+            await node.purge(**chance.choice(orders))
             await node.purge(surrogate_key="all", soft=True)
 
 

@@ -13,8 +13,8 @@ from policy.propagation import (
     Turn,
     lateness,
     overtaken,
+    places,
     resumes_after,
-    tiers_of,
     turn,
 )
 
@@ -54,21 +54,14 @@ NODES = [
     Follower("region", "http://region", ("http://shield",)),
 ]
 
-TIERS = [
-    (TierOrder.SHIELDS_FIRST, (("shield",), ("fra", "region"), ("nyc",))),  # behind the furthest of its parents
-    (TierOrder.EDGES_FIRST, (("nyc",), ("fra", "region"), ("shield",))),
-    (TierOrder.TOGETHER, ()),
-]
 
-
-@pytest.mark.parametrize(("order", "then"), TIERS)
-def test_who_goes_first(order: TierOrder, then: tuple[tuple[str, ...], ...]) -> None:
-    assert tiers_of(NODES, order) == then
+def test_a_node_stands_behind_the_furthest_of_its_parents() -> None:
+    assert list(places(NODES).items()) == [("shield", 0), ("fra", 1), ("region", 1), ("nyc", 2)]
 
 
 def test_parents_in_a_circle_have_an_end() -> None:
     circle = [Follower("a", "http://a", ("http://b",)), Follower("b", "http://b", ("http://a",))]
-    assert {name for tier in tiers_of(circle, TierOrder.SHIELDS_FIRST) for name in tier} == {"a", "b"}
+    assert places(circle).keys() == {"a", "b"}
 
 
 TURNS = [  # the shield (taken, done), seconds since an edge read order 5, then
@@ -78,43 +71,44 @@ TURNS = [  # the shield (taken, done), seconds since an edge read order 5, then
     ((5, 4), UNDONE_S, Turn.OUT_OF_TURN),  # taken, and died since
     ((4, 4), 0.0, Turn.WAITS),
     ((4, 4), UNTAKEN_S, Turn.OUT_OF_TURN),  # down: it catches up before it serves
-    (None, 0.0, Turn.WAITS),
-    (None, UNTAKEN_S, Turn.OUT_OF_TURN),
 ]
+
+
+def pair(shield: tuple[int, int], edge: tuple[int, int]) -> dict[str, Follower]:
+    return {
+        "shield": Follower("shield", "http://shield", (), *shield),
+        "fra": Follower("fra", "http://fra", ("shield",), *edge),
+    }
 
 
 @pytest.mark.parametrize(("shield", "waited", "then"), TURNS)
-def test_an_edge_waits_for_its_shield(shield: tuple[int, int] | None, waited: float, then: Turn) -> None:
-    known = {} if shield is None else {"shield": Follower("shield", taken=shield[0], done=shield[1])}
-    assert turn(("shield",), known, 5, waited) is then
+def test_an_edge_waits_for_its_shield(shield: tuple[int, int], waited: float, then: Turn) -> None:
+    assert turn("fra", Logged(5, {}), pair(shield, (5, 4)), waited) is then
 
 
-PLACES = [  # node, only, whether it is concerned, who goes before it, who after
-    ("shield", False, True, (), (("fra", "nyc"),)),
-    ("fra", False, True, ("shield",), ()),
-    ("new", False, True, ("shield", "fra", "nyc"), ()),  # not named: after all that are
-    ("new", True, False, ("shield", "fra", "nyc"), ()),
+WHO = [  # how the order goes, for whom, who waits while nobody has it
+    (TierOrder.SHIELDS_FIRST, (), {"fra"}),
+    (TierOrder.EDGES_FIRST, (), {"shield"}),
+    (TierOrder.TOGETHER, (), set()),
+    (TierOrder.SHIELDS_FIRST, ("fra",), set()),
+    (TierOrder.SHIELDS_FIRST, ("fra", "shield"), {"fra"}),
 ]
 
 
-@pytest.mark.parametrize(("node", "only", "concerned", "before", "after"), PLACES)
-def test_a_nodes_place_in_an_order(
-    node: str, only: bool, concerned: bool, before: tuple[str, ...], after: tuple[tuple[str, ...], ...]
-) -> None:
-    order = Logged(5, {"everything": True}, (("shield",), ("fra", "nyc")), only)
-    assert (order.concerns(node), order.ahead_of(node), order.behind(node)) == (concerned, before, after)
+@pytest.mark.parametrize(("tiers", "only", "then"), WHO)
+def test_who_waits(tiers: TierOrder, only: tuple[str, ...], then: set[str]) -> None:
+    known, one = pair((4, 4), (4, 4)), Logged(5, {}, tiers, only)
+    assert {name for name in known if turn(name, one, known, 0.0) is Turn.WAITS} == then
 
 
 def test_who_is_late_orders_again_for_those_who_went_before_it() -> None:
-    orders = [
-        Logged(4, {"url": "/a"}, (("shield",), ("fra", "nyc"))),
-        Logged(5, {"url": "/b"}, (("shield",), ("fra",))),
-    ]
-    known = {"fra": Follower("fra", done=3), "nyc": Follower("nyc", done=3)}
-    assert overtaken("shield", orders, known) == []
-    known["nyc"].done = 5
-    assert overtaken("shield", orders, known) == [Logged(0, {"url": "/a"}, (("fra", "nyc"),), only=True, again=4)]
-    assert overtaken("fra", orders, known) == []  # nobody is behind it
+    orders = [Logged(4, {"url": "/a"}), Logged(5, {"url": "/b"}), Logged(6, {"url": "/c"}, TierOrder.TOGETHER)]
+    assert overtaken("shield", orders, pair((6, 3), (6, 3))) == []
+    again = overtaken("shield", orders, pair((6, 3), (6, 4)))
+    assert again == [Logged(0, {"url": "/a"}, only=("fra",), again=4)]
+    assert len(overtaken("shield", orders, pair((6, 3), (6, 6)))) == 2  # who goes together goes before or after
+    assert overtaken("shield", [Logged(4, {"url": "/a"}, only=("fra",))], pair((6, 3), (6, 6))) == []
+    assert overtaken("fra", orders, pair((6, 6), (6, 6))) == []  # nobody is behind it
 
 
 LATE = [  # deliveries lost in a row, seconds

@@ -116,6 +116,7 @@ PURGES = [  # the order, what is asked anew in the next life
     ({"surrogate_key": "all"}, {"/a", "/v"}),
     ({"everything": True}, {"/a", "/v", "/gone", "/empty"}),
     ({"surrogate_key": "a", "soft": True}, {"/a"}),
+    ({"surrogate_keys": ["a", "none"]}, {"/a"}),
 ]
 
 

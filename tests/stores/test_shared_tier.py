@@ -111,6 +111,7 @@ def test_variants_are_told_apart(tmp_path: Path) -> None:
         {"prefix": "/"},
         {"prefix": "/a"},
         {"surrogate_key": "k"},
+        {"surrogate_keys": ["none", "k"]},
         {"everything": True},
         {"surrogate_key": "k", "soft": True},
     ],

@@ -62,6 +62,8 @@ class Purged:
                 return target == self.value
             case PurgeKind.PREFIX:
                 return target.startswith(self.value)
+            case PurgeKind.SURROGATE_KEYS:
+                return target in self.value.split()
         return True
 
 

@@ -194,6 +194,7 @@ class WireLab:
             PurgeKind.URL: {"url": step.value},
             PurgeKind.PREFIX: {"prefix": step.value},
             PurgeKind.SURROGATE_KEY: {"surrogate_key": step.value},
+            PurgeKind.SURROGATE_KEYS: {"surrogate_keys": step.value.split()},
             PurgeKind.EVERYTHING: {"everything": True},
         }[step.kind]
 

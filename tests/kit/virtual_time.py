@@ -1,0 +1,29 @@
+"""An event loop whose time passes only while everything waits: hours in milliseconds, and always the same."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """For what waits for time alone: sockets and threads would be waited for without any passing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._virtual = 0.0
+
+    def time(self) -> float:
+        return self._virtual
+
+    def _run_once(self) -> None:
+        ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]
+        if not ready and scheduled:
+            self._virtual = max(self._virtual, scheduled[0]._when)
+        super()._run_once()  # type: ignore[misc]
+
+
+def run_virtually(work: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(work)
