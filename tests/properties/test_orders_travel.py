@@ -41,6 +41,8 @@ class World:
     def forget(self) -> None:
         """The log loses all it knew."""
         self.lives += 1
+        self.ordered = dict.fromkeys(PATHS, 0)
+        """Path -> what was published when an order for what was before it came into the log."""
         self.orders: list[Logged] = []
         self.last = 0
         self.followers: dict[str, Follower] = {}
@@ -70,6 +72,8 @@ class Log:
         numbers = []
         for one in orders:
             world.last += 1
+            for path in PATHS if "everything" in one.order else [one.order["url"]]:
+                world.ordered[path] = world.ordered[path] if one.again else world.version[path]
             world.orders.append(replace(one, number=world.last))
             numbers.append(world.last)
         return numbers
@@ -153,7 +157,11 @@ class Node:
         self.life = asyncio.create_task(self._live(self.following))
 
     async def _live(self, following: Following) -> None:
+        ordered, log = dict(self.world.ordered), self.world.lives
         await following.start()
+        if log == self.world.lives:
+            for path, version in self.stored.items():
+                assert version >= ordered[path], f"{self.name} has version {version} of {path} when it begins to serve"
         self.serves = True
 
     async def kill(self) -> None:
@@ -161,7 +169,7 @@ class Node:
         if self.life is not None and self.following is not None:
             self.life.cancel()
             with suppress(asyncio.CancelledError):
-                await self.life
+                await self.life  # also what it found wrong
             await self.following.close()
         self.life = None
 
