@@ -290,6 +290,21 @@ STALE_SHIELD: list[tuple[Any, ...]] = [
     KEPT, [("get", "fra", "/a"), ("kill", "fra"), ("order", "/a"), ("wait", 3.0), ("start", "fra"), ("wait", 0.03)]
 )
 @example(KEPT, [("get", "fra", "/a"), ("forget",), ("order", "/a"), ("wait", 0.03), ("get", "fra", "/a")])
+@example(
+    FORGETFUL_SHIELD | {"fra": (False, 0.0, 0.0)},
+    [
+        ("kill", "fra"),
+        ("cut", "fra"),
+        ("start", "fra"),
+        ("wait", 0.3),
+        ("get", "fra", "/a"),
+        ("order", "/a"),
+        ("wait", 3.0),
+        ("forget",),
+        ("mend", "fra"),
+        ("wait", 3.0),
+    ],
+)  # it begins without the log, and finds one that has forgotten
 @example(SLOW_EDGE, [("get", "fra", "/a"), ("order", "/a"), ("wait", 1.1), ("kill", "fra"), ("start", "fra")])
 def test_after_an_order_is_complete_nobody_serves_what_was_purged(
     kinds: dict[str, tuple[bool, float, float]], steps: list[tuple[Any, ...]]
