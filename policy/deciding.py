@@ -22,6 +22,7 @@ from policy.key import cache_key, plain_key, with_reduced_coding, with_viewer_fi
 from policy.limits import UNLIMITED, request_over, with_short_cookies
 from policy.matching import Matcher
 from policy.messages import RequestHead
+from policy.notes import Notes
 from policy.paging import Instead, Pages, request_for
 from policy.parent_headers import lines_of
 from policy.parts import may_be_completed
@@ -119,12 +120,12 @@ class Deciding:
             service.name, profile, decorations=decorations, faces_viewers=service.gate, fresh_id=fresh_id
         )
         self._filling: dict[int, Entry] = {}
-        self._alone_until: LRUCache[str, tuple[float, str]] = LRUCache(65_536)
+        self._alone_until: Notes[str] = Notes(65_536)
         """Keys, and ranges of them, whose last answer could not be shared, until when, and why: requests for them do
         not wait for one another."""
         self._varies: LRUCache[str, tuple[str, ...]] = LRUCache(65_536)
         """Keys whose last answer varied, and on what: requests for different variants do not wait for one another."""
-        self._failing: LRUCache[str, tuple[float, Refuse]] = LRUCache(4096)
+        self._failing: Notes[Refuse] = Notes(4096)
         """Keys whose fill failed, until when the parent is left alone, and what is said meanwhile."""
         self._versions = Versions()
         self._purges: list[tuple[int, PurgeOrder]] = []
@@ -261,13 +262,11 @@ class Deciding:
 
     def alone(self, key: str, now: float) -> tuple[float, str] | None:
         """(until when, why) requests for this key go to the parent each by itself; None: they wait for one another."""
-        mark = self._alone_until.get(key)
-        return mark if mark is not None and now < mark[0] else None
+        return self._alone_until.get(key, now)
 
     def failing(self, key: str, now: float) -> tuple[float, Refuse] | None:
         """(until when, what is said) of a parent that failed for this key and is left alone; None where it is asked."""
-        held = self._failing.get(key)
-        return held if held is not None and now < held[0] else None
+        return self._failing.get(key, now)
 
     def unreadable(self, status: int, reason: str, now: float) -> Refuse:
         """What is answered to one whose request could not be read, and so is none. Nothing is changed."""

@@ -11,6 +11,7 @@ from policy.flights import Flight, Waiter
 from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
 from policy.lifetime import lifetime_of
 from policy.messages import ResponseHead
+from policy.notes import Note
 from policy.parts import covers
 from policy.plan import Fetch, Join, Landing, Purpose, Serve
 from policy.purging import Purging
@@ -77,17 +78,18 @@ class Keeping(Purging):
                 self.room.pop(replaced.id, None)
                 landing.dropped.append(replaced.id)
         landing.dropped += self._make_room()
-        self._note_sharing(entry, now)
+        self._note_sharing(flight, entry, now)
         self._answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False, detail=detail)
         return landing
 
-    def _note_sharing(self, entry: Entry, now: float) -> None:
+    def _note_sharing(self, flight: Flight, entry: Entry, now: float) -> None:
         """Whether those who ask for this key next should wait for one another's answer."""
         if standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE):
-            self._alone_until.pop(entry.key, None)
+            self._alone_until.drop(entry.key)
         else:
             # Every use of it asks the parent, so nobody should wait for somebody else's answer.
-            self._alone_until[entry.key] = (now + self.profile.hit_for_pass, "not-fresh")
+            note = Note(now + self.profile.hit_for_pass, "not-fresh", flight.opened_at)
+            self._alone_until.add(entry.key, note)
 
     def _entry(self, flight: Flight, response: ResponseHead, now: float) -> Entry:
         headers = stored_headers(response, self.profile)

@@ -31,6 +31,7 @@ from policy.keeping import Keeping
 from policy.lifetime import error_ttl_of, lifetime_of
 from policy.limits import object_over, response_over
 from policy.messages import ResponseHead
+from policy.notes import Note
 from policy.parts import continues, covers, whole_fields
 from policy.plan import Failure, Fetch, Join, Landing, Purpose
 from policy.record import Cause, Outcome
@@ -165,7 +166,7 @@ class EdgeMachine(Keeping):
         landing.changed += [entry] if entry.indexed else []
         self.room.touch(entry)
         if entry.indexed:
-            self._note_sharing(entry, now)
+            self._note_sharing(flight, entry, now)
         for waiter in flight.waiters:
             if waiter.plan is fetch:
                 landing.answers[waiter.ticket] = self._answering.after_fetch(
@@ -286,7 +287,7 @@ class EdgeMachine(Keeping):
             if marked and not one_error and response.status != 412:
                 # A 412 tells of one request's condition, a 416 of its range; anything else of all that ask for the key.
                 about = fetch.flight_key if response.status == 416 else fetch.key
-                self._alone_until[about] = (now + self.profile.hit_for_pass, why_not)
+                self._alone_until.add(about, Note(now + self.profile.hit_for_pass, why_not, flight.opened_at))
             for waiter in flight.waiters:
                 if one_error and waiter.plan is not fetch:
                     # The same here, in our own words: what came may be used for nobody else.
@@ -378,7 +379,7 @@ class EdgeMachine(Keeping):
         if self.profile.failures_held and fetch.behavior.cache and fetch.purpose is not Purpose.PASS:
             said = self._refuse(status, reason, fetch.behavior, None, now, Outcome.FAILED, words)
             held = error_ttl_of(forward_status or status, fetch.behavior, self.profile) or 0.0
-            self._failing[fetch.key] = (now + held, said)
+            self._failing.add(fetch.key, Note(now + held, said, flight.opened_at))
         for waiter in flight.waiters:
             if entry is not None and self._answers(entry, waiter, now):
                 self.room.touch(entry)

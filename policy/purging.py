@@ -23,6 +23,7 @@ class Purging(Deciding):
         """Take away, or make stale, what the order names; what is in flight is bound by it too."""
         self.events += 1
         self._bind_flights(order)
+        self._end_notes(order)
         if order.kind is PurgeKind.EVERYTHING and not order.soft:
             count = self.index.clear(self.room)
             self.room = self.fresh_room()
@@ -74,6 +75,19 @@ class Purging(Deciding):
         self._purges.append((self.events, order))
         exact = order.kind is PurgeKind.URL and self._plain_purge(order.value)
         self.flights.close_to_newcomers([self._purge_key(order.value)] if exact else None)
+
+    def _end_notes(self, order: PurgeOrder) -> None:
+        """A failure that is held ends like the stored error that it is; that keys go alone, by a hard purge only.
+
+        Neither has surrogate keys. Source: CloudFront, "Control how long errors are cached": to clear one, invalidate
+        its path. What Fastly does with a hit-for-pass object by a soft purge is written nowhere; here it stays.
+        """
+        if order.kind in (PurgeKind.SURROGATE_KEY, PurgeKind.SURROGATE_KEYS):
+            return
+        marks = self.marks_left_by(order)
+        self._failing.purge(marks, self.events)
+        if not order.soft:
+            self._alone_until.purge(marks, self.events)
 
     def marks_left_by(self, order: PurgeOrder) -> list[str]:
         """What the order leaves, wherever that is kept (policy/sharing.py): what has any of these is gone."""

@@ -35,7 +35,9 @@ class Lab:
         reader, writer = await asyncio.open_connection(host, int(port))
         try:
             writer.write(sent)
-            yield [await read_reply(reader) for _ in range(answers)]
+            method = "HEAD" if sent.startswith(b"HEAD ") else "GET"
+            yield [await read_reply(reader, method) for _ in range(answers)]
+            writer.write_eof()
             assert await reader.read() == b"", "the attacker got another answer"
         finally:
             writer.close()

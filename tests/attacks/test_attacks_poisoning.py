@@ -14,7 +14,6 @@ import pytest
 
 from policy.service import Behavior, Key, Ttl
 from tests.kit.http import Reply, read_reply
-from tests.kit.hurry import hurry
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, Script, response, running_origin
 from vendors import PROFILES
@@ -157,7 +156,7 @@ def test_who_is_given_what_another_sent(poison: Poison, column: str) -> None:
                 assert first.status == 200 and first.body == second.body
                 assert all("evil" not in value for _, value in (*first.headers, *second.headers)), line
 
-    hurry(run())
+    asyncio.run(run())
 
 
 # ---- errors that a request provokes (CPDoS) ----------------------------------------------------------------------
@@ -236,7 +235,7 @@ def test_who_is_given_an_error_that_another_provoked(denial: Denial, column: str
             honest = await node.get("/page")
             assert honest.body == (b"evil" if column in denial.denied else b"good")
 
-    hurry(run())
+    asyncio.run(run())
 
 
 OWN_ERRORS = [  # request line and fields                                       what the edge itself answers
@@ -267,7 +266,7 @@ def test_an_error_of_the_edge_itself_is_nobodys_but_who_provoked_it(
             honest = [await node.get("/page") for _ in range(2)]
             assert [(reply.status, reply.body) for reply in honest] == [(200, b"good")] * 2
 
-    hurry(run())
+    asyncio.run(run())
 
 
 # ---- deception ---------------------------------------------------------------------------------------------------
@@ -332,4 +331,4 @@ def test_who_is_given_a_page_of_another_under_a_static_name(deception: Deception
                 thief = await node.get(target)
                 assert (b"victim" in thief.body) == (column in deception.deceived), target
 
-    hurry(run())
+    asyncio.run(run())

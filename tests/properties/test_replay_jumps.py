@@ -274,7 +274,8 @@ def state(machine: EdgeMachine) -> dict[str, Any]:
         "events": machine.events, "ids": machine._ids, "entries": entries, "gone": list(machine.index._gone.items()),
         "flights": [(i, f.opened_at, [w.ticket for w in f.waiters]) for i, f in flights._by_id.items()],
         "joinable": [(key, flight.fetch.id) for key, flight in flights._open.items()],
-        "alone": list(machine._alone_until.items()), "failing": [k for k, _ in machine._failing.items()],
+        "alone": list(machine._alone_until._by_key.items()), "failing": list(machine._failing._by_key),
+        "marks": (machine._alone_until._marks, machine._failing._marks),
         "purges": machine._purges, "varying": machine.varying, "filling": {i: e.id for i, e in machine._filling.items()},
         "stored": machine.room.currsize,
     }  # fmt: skip

@@ -2,9 +2,11 @@
 
 import pytest
 
-from policy.plan import Failure, Fetch, PurgeKind, PurgeOrder, Refuse, Serve
+from policy.messages import RequestHead, ResponseHead
+from policy.notes import MOST_MARKS
+from policy.plan import Assemble, Failure, Fetch, Join, Plan, PurgeKind, PurgeOrder, Refuse, Serve
 from policy.profile import Profile
-from policy.record import Outcome
+from policy.record import Cause, Outcome
 from policy.service import Behavior, Key
 from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says
 from vendors import CLOUDFRONT, FASTLY, RFC9111
@@ -197,3 +199,111 @@ def test_a_fill_under_way_is_bound_by_a_purge_of_its_prefix(prefix: str, stored:
     edge.on_response(plan, says(**FRESH), NOW + 2)
     edge.on_body_end(plan, 10, NOW + 2)
     assert isinstance(edge.on_request(ask("/a/b"), NOW + 3), Serve) == stored
+
+
+ORDERS = [  # what is ordered of /live/a                  ends a held failure, a hit-for-pass mark
+    (PurgeOrder(PurgeKind.URL, "/live/a"), True, True),
+    (PurgeOrder(PurgeKind.URL, "/live/b"), False, False),
+    (PurgeOrder(PurgeKind.PREFIX, "/live/"), True, True),
+    (PurgeOrder(PurgeKind.PREFIX, "/liv"), True, True),
+    (PurgeOrder(PurgeKind.PREFIX, "/live/b"), True, True),  # its folder: the parent is asked once more, never once less
+    (PurgeOrder(PurgeKind.PREFIX, "/vod/"), False, False),
+    (PurgeOrder(PurgeKind.EVERYTHING), True, True),
+    (PurgeOrder(PurgeKind.SURROGATE_KEY, "k"), False, False),  # neither has keys
+    (PurgeOrder(PurgeKind.SURROGATE_KEYS, "j k"), False, False),
+    (PurgeOrder(PurgeKind.URL, "/live/a", soft=True), True, False),  # a mark has nothing to validate
+    (PurgeOrder(PurgeKind.EVERYTHING, soft=True), True, False),
+]
+EACH = pytest.mark.parametrize(
+    ("order", "failure", "mark"), ORDERS, ids=[f"{row[0].kind.value} {row[0].value}" for row in ORDERS]
+)
+
+
+@EACH
+@pytest.mark.parametrize("first", ["learnt", "ordered"])
+def test_a_failure_that_cloudfront_holds_is_cleared_by_its_path(
+    order: PurgeOrder, failure: bool, mark: bool, first: str
+) -> None:
+    """CloudFront, "Control how long errors are cached": to clear an error, invalidate the object's path."""
+    edge = node(CLOUDFRONT, Behavior(path="*", error_ttl=300.0))
+    plan = fetched(edge, edge.on_request(ask("/live/a"), NOW))
+    if first == "ordered":
+        edge.on_purge(order, NOW + 1)  # it was asked before: what it tells is from before
+    edge.on_failure(plan, Failure.FIRST_BYTE_TIMEOUT, NOW + 2)  # an error of its own: there is no answer to store
+    if first == "learnt":
+        assert not isinstance(edge.on_request(ask("/live/a"), NOW + 3), Fetch)
+        edge.on_purge(order, NOW + 4)
+    assert isinstance(edge.on_request(ask("/live/a"), NOW + 5), Fetch) == failure
+
+
+@EACH
+def test_a_hit_for_pass_mark_goes_by_a_hard_purge_of_its_url(order: PurgeOrder, failure: bool, mark: bool) -> None:
+    """Fastly, "Request collapsing": the mark lies under the key, as an object does."""
+    edge = node(FASTLY)
+    plan = fetched(edge, edge.on_request(ask("/live/a"), NOW))
+    edge.on_response(plan, says(cache_control="private, max-age=60", surrogate_key="k"), NOW + 1)
+    assert edge.alone("/live/a\nhost: h", NOW + 2) is not None
+    edge.on_purge(order, NOW + 3)
+    leader, next_one = (edge.on_request(ask("/live/a"), NOW + 4) for _ in range(2))
+    assert isinstance(leader, Fetch) and isinstance(next_one, Join) == mark
+
+
+def test_what_is_learnt_after_a_purge_holds_and_many_purges_end_all_that_was_learnt_before() -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", error_ttl=300.0))
+    edge.on_purge(PurgeOrder(PurgeKind.EVERYTHING), NOW)
+    edge.on_failure(fetched(edge, edge.on_request(ask(), NOW)), Failure.CONNECT, NOW)
+    assert not isinstance(edge.on_request(ask(), NOW + 1), Fetch)
+    for number in range(MOST_MARKS):
+        edge.on_purge(PurgeOrder(PurgeKind.URL, f"/{number}"), NOW + 2)
+    assert isinstance(edge.on_request(ask(), NOW + 3), Fetch)
+
+
+ETAG = {"etag": '"1"', "surrogate_key": "k", **FRESH}
+PART, BLOCK = ("content-range", "bytes 0-9/30"), ("content-range", "bytes 0-4095/8192")
+SLICED = Behavior(path="*", slice=4096)
+KINDS = [  # what is stored, under which profile, how it is asked for and what came
+    ("a 404", RFC9111, None, ask(), says(404, **ETAG)),  # RFC 9111 §4.2.2: stored like anything else
+    ("a 404", CLOUDFRONT, None, ask(), says(404, **ETAG)),  # "Control how long errors are cached"
+    ("a 404", FASTLY, None, ask(), says(404, **ETAG)),  # "Cache freshness": 404 and 410
+    ("a part", RFC9111, None, ask(range="bytes=0-9"), says(206, PART, **ETAG)),  # RFC 9111 §3.3
+    ("a part", CLOUDFRONT, None, ask(range="bytes=0-9"), says(206, PART, **ETAG)),  # "Range GETs"
+    ("a block", FASTLY, SLICED, ask(range="bytes=0-9"), says(206, BLOCK, **ETAG)),  # "Segmented caching"
+]
+NAMING = [
+    PurgeOrder(PurgeKind.URL, "/a"),
+    PurgeOrder(PurgeKind.PREFIX, "/"),
+    PurgeOrder(PurgeKind.SURROGATE_KEY, "k"),
+    PurgeOrder(PurgeKind.SURROGATE_KEYS, "j k"),
+    PurgeOrder(PurgeKind.EVERYTHING),
+]
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
+@pytest.mark.parametrize("order", NAMING, ids=[order.kind.value for order in NAMING])
+@pytest.mark.parametrize(
+    ("profile", "behavior", "request_", "response"),
+    [row[1:] for row in KINDS],
+    ids=[f"{r[0]}, {r[1].name}" for r in KINDS],
+)
+def test_negative_answers_parts_and_blocks_are_purged_like_anything_stored(
+    profile: Profile,
+    behavior: Behavior | None,
+    request_: RequestHead,
+    response: ResponseHead,
+    order: PurgeOrder,
+    soft: bool,
+) -> None:
+    def asked(now: float) -> Plan:
+        plan = edge.on_request(request_, now)
+        return edge.on_request(plan.assembly.opening_request(), now) if isinstance(plan, Assemble) else plan
+
+    edge = node(profile, behavior)
+    plan = fetched(edge, asked(NOW))
+    edge.on_response(plan, response, NOW)
+    edge.on_body_end(plan, 4096 if behavior is SLICED else 10, NOW)
+    assert isinstance(asked(NOW + 1), Serve), "it is stored"
+    purged = edge.on_purge(PurgeOrder(order.kind, order.value, soft), NOW + 2)
+    assert (purged.count, len(edge.index)) == (1, 1 if soft else 0)
+    again = fetched(edge, asked(NOW + 3))
+    assert again.cause is Cause.PURGED
+    assert ("if-none-match" in again.request.headers) == soft
