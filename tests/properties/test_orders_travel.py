@@ -145,14 +145,15 @@ class Node:
     def start(self) -> None:
         self.stored = self.kept = dict(self.kept) if self.disk else {}
         self.stored = dict(self.stored)
-        driver = SimpleNamespace(
+        services = SimpleNamespace(
             purge_all=self.purge_all,
-            store=SimpleNamespace(mark=lambda: self.mark if self.disk else None),
-            machine=SimpleNamespace(index=self.stored, service=SimpleNamespace(gate=self.name != "shield")),
+            marks=lambda: [self.mark if self.disk else None],
+            is_empty=lambda: not self.stored,
+            faces_viewers=self.name != "shield",
         )
         plan = NodeSettings(name=self.name, purge_delay=self.delay, purge_loss=self.loss)
         self.following = Following(
-            cast(Any, self.log), cast(Any, driver), plan, f"http://{self.name}", [TREE[self.name]]
+            cast(Any, self.log), cast(Any, services), plan, f"http://{self.name}", [TREE[self.name]]
         )
         self.life = asyncio.create_task(self._live(self.following))
 
