@@ -13,6 +13,7 @@ from cdnlab.complaints import nearest
 from cdnlab.errors import BadUsage, Failed
 from cdnlab.runfolder import find_running
 from cdnlab.viewer import Answer, ask
+from policy.hosting import Hosts
 from policy.secrets import Veil
 
 CLIENT_IP = "CDNLab-Client-IP"
@@ -33,7 +34,8 @@ class Listener:
 
 
 def find(url: str, *, node: str | None, admin: str | None, runs: Path) -> Listener:
-    """The node to ask about `url`: named, or the one whose address the URL has, or the first edge."""
+    """The node to ask about `url`: named, or the one whose address the URL has, or the first edge, which has the same
+    services as all others."""
     if admin is not None:
         return Listener(admin, admin)
     nodes = known_nodes(runs)
@@ -45,6 +47,8 @@ def find(url: str, *, node: str | None, admin: str | None, runs: Path) -> Listen
     for one in nodes:
         if urlsplit(one.url).netloc == authority:
             return one
+    if Hosts(find_running(runs).cluster().get("services", {})).named(authority) is not None:
+        return next((one for one in nodes if one.role == "edge"), nodes[0])
     known = ", ".join(f"{one.name} {one.url}" for one in nodes)
     raise BadUsage(f"no node of the running cluster is at {authority}", f"There are: {known}. Or name one with --node.")
 

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdnlab.complaints import nearest, shown
 from cdnlab.control.settings import Control
+from cdnlab.hosted import HostedService
 from cdnlab.positions import Path as KeyPath
 from edge.databases import IPTOCC, open_databases
 from edge.errors import BadDatabase
@@ -57,6 +58,8 @@ class Draft:
     origin: Any = None
     geo: Whereabouts | None = None
     control: Control | None = None
+    services: dict[str, HostedService] = field(default_factory=dict)
+    hostnames: tuple[str, ...] = ()
     folder: Path = Path()
     """What relative paths are relative to."""
 
@@ -75,6 +78,8 @@ class Draft:
             document.origin,
             document.geo,
             document.control,
+            dict(document.services),
+            document.hostnames,
         )
 
 
@@ -86,14 +91,37 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from _certificates(draft)
     yield from _parents(draft)
     yield from _keys(draft)
+    yield from _rules(draft)
+    yield from _hosted(draft)
+    yield from _databases(draft)
+    yield from _sources(draft)
+    yield from _segments(draft)
+
+
+def _rules(draft: Draft) -> Iterator[Finding]:
+    """What the behaviors of one service must fit to."""
     yield from _behaviors(draft)
     yield from _policies(draft)
     yield from _response_headers(draft)
-    yield from _databases(draft)
     yield from _places(draft)
     yield from _viewer_fields(draft)
-    yield from _sources(draft)
-    yield from _segments(draft)
+
+
+def _hosted(draft: Draft) -> Iterator[Finding]:
+    """Services beside the first: rules as good as its own, and no host twice."""
+    taken = dict.fromkeys(draft.hostnames, "the top of the file")
+    for name, one in draft.services.items():
+        for index, host in enumerate(one.hostnames):
+            if host in taken:
+                path: KeyPath = ("service", name, "hostnames", index)
+                yield Finding(path, shown(host), f"a host that {taken[host]} does not have")
+            taken.setdefault(host, f"service.{name}")
+        part = replace(draft, profile=one.profile or draft.profile, behaviors=dict(enumerate(one.behaviors)))
+        for finding in _rules(part):
+            # What is not a behavior's own has been said of the first service.
+            if finding.path[0] == "behavior" or part.profile != draft.profile:
+                inner = ("service", name) if finding.path[0] == "behavior" else ()
+                yield replace(finding, path=(*inner, *finding.path))
 
 
 def is_file_source(source: str) -> bool:

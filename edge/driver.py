@@ -42,6 +42,9 @@ logger = logging.getLogger("cdnlab.edge")
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+ASTRAY = "cdnlab.astray"
+"""A member of a scope: the request is for a host that is not here (`RequestHead.astray`)."""
+
 DEBUG = "cdnlab-debug"
 """A request field: the answer says in a field of the same name what `cdnlab explain` would. For trusted clients."""
 
@@ -206,6 +209,7 @@ class Driver(Filling):
             client_port=scope["client"][1] or 0 if scope.get("client") else 0,
             trusted=self._viewers.is_trusted(_peer(scope)),
             version=scope["http_version"],
+            astray=scope.get(ASTRAY),
         )
         return measured(request)
 

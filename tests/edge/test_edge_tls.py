@@ -76,7 +76,7 @@ def test_one_cache_behind_both_listeners_and_a_replay_that_agrees(authority: Aut
             assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
             two = Client(reader, writer)
             two.h2.initiate_connection()
-            stream = await two.ask("/a")
+            stream = await two.ask("/a", authority="cdn.localhost")
             await two.until(stream)
             writer.close()
             assert [one.body for one in (first, plain, again)] == [b"ok"] * 3
