@@ -65,7 +65,7 @@ async def attacked(
         url = origin.url
         for name in ("shield", "fra")[-tiers:]:
             node = await stack.enter_async_context(
-                running_node(url, *behaviors, name=name, profile=profile, **settings)  # type: ignore[arg-type]
+                running_node(url, *behaviors, name=name, profile=profile, service={"gate": name == "fra"}, **settings)  # type: ignore[arg-type]
             )
             url = node.url
         yield Lab(node, origin)

@@ -350,3 +350,21 @@ def test_a_method_in_another_case_is_another_method(method: str) -> None:
             assert (await node.get("/page")).body == b"GET"
 
     asyncio.run(run())
+
+
+def test_a_host_poisons_no_shield() -> None:
+    """Fastly tells the origin of it in X-Forwarded-Host: also where a shield, asked by its own address, stores it."""
+
+    async def run() -> None:
+        origin, fastly = Reflecting(""), PROFILES["fastly"]
+        async with (
+            running_origin(origin),
+            running_node(origin.url, name="shield", profile=fastly, service={"gate": False}) as shield,
+            running_node(shield.url, profile=fastly) as node,
+        ):
+            assert b"evil" in (await raw(node, "http://evil/page")).body
+            for _ in range(2):
+                assert b"evil" not in (await node.get("/page")).body
+            assert len(origin.asked) == 2
+
+    asyncio.run(run())
