@@ -1,17 +1,22 @@
 """Settings of a part that runs by itself, from a settings file, the command line, or both: the command line wins."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from cdnlab.complaints import nearest
 from cdnlab.errors import BadUsage
+from edge.services import Hosted
 from edge.settings import Node, Whereabouts
 from policy.service import Service
 from units import Settings
+from vendors import PROFILES
+
+if TYPE_CHECKING:
+    from cdnlab.document import Document
 
 S = TypeVar("S", bound=Settings)
 
@@ -26,6 +31,8 @@ class AloneEdge:
     geo: Whereabouts
     others: tuple[str, ...] = ()
     purge_log: str | None = None
+    hostnames: tuple[str, ...] = ()
+    hosted: tuple[Hosted, ...] = ()
 
 
 def edge_settings(
@@ -39,7 +46,7 @@ def edge_settings(
 ) -> AloneEdge:
     """One edge. Without a file: no gate, no behaviors, the profile alone. `BadUsage` names the option that is wrong."""
     options = {"listen": listen, "admin": admin}
-    geo, purge_log = Whereabouts(), None
+    geo, purge_log, document = Whereabouts(), None, None
     if config is None:
         if node is not None:
             raise BadUsage("--node: wanted --config with it, the file that has this [[node]]")
@@ -67,7 +74,20 @@ def edge_settings(
     rules = chosen.rules()
     if profile is not None:
         rules["profile"] = profile
-    return AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to, purge_log)
+    alone = AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to, purge_log)
+    return alone if document is None else replace(alone, hostnames=document.hostnames, hosted=_hosted(document, alone))
+
+
+def _hosted(document: "Document", alone: AloneEdge) -> tuple[Hosted, ...]:
+    """The services of the file beside the first, each in front of its own origin if it has one."""
+    rules = {name: document.service(alone.node, name) for name in document.services}
+    return tuple(
+        Hosted(
+            name, one.hostnames, rules[name], PROFILES[rules[name].profile],
+            ((one.origin or alone.parent).rstrip("/"), *alone.others),
+        )
+        for name, one in document.services.items()
+    )  # fmt: skip
 
 
 def origin_settings(

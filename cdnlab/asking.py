@@ -13,6 +13,7 @@ from cdnlab.complaints import nearest
 from cdnlab.errors import BadUsage, Failed
 from cdnlab.runfolder import find_running
 from cdnlab.viewer import Answer, ask
+from policy.hosting import Hosts
 from policy.secrets import Veil
 
 CLIENT_IP = "CDNLab-Client-IP"
@@ -30,10 +31,19 @@ class Listener:
     """Where its viewers come."""
     role: str = "edge"
     parent: str = "origin"
+    https: str | None = None
+    """Where they come over TLS."""
+
+
+def _secured(url: str) -> int | None:
+    """The port of an https:// URL: certificates have names, so it is asked by another host than it is bound to."""
+    parts = urlsplit(url)
+    return (parts.port or 443) if parts.scheme == "https" else None
 
 
 def find(url: str, *, node: str | None, admin: str | None, runs: Path) -> Listener:
-    """The node to ask about `url`: named, or the one whose address the URL has, or the first edge."""
+    """The node to ask about `url`: named, or the one whose address the URL has, or the first edge, which has the same
+    services as all others."""
     if admin is not None:
         return Listener(admin, admin)
     nodes = known_nodes(runs)
@@ -43,8 +53,10 @@ def find(url: str, *, node: str | None, admin: str | None, runs: Path) -> Listen
     if not authority:
         return next((one for one in nodes if one.role == "edge"), nodes[0])
     for one in nodes:
-        if urlsplit(one.url).netloc == authority:
+        if urlsplit(one.url).netloc == authority or (one.https is not None and _secured(url) == _secured(one.https)):
             return one
+    if Hosts(find_running(runs).cluster().get("services", {})).named(authority) is not None:
+        return next((one for one in nodes if one.role == "edge"), nodes[0])
     known = ", ".join(f"{one.name} {one.url}" for one in nodes)
     raise BadUsage(f"no node of the running cluster is at {authority}", f"There are: {known}. Or name one with --node.")
 
@@ -99,7 +111,7 @@ def known_nodes(runs: Path) -> list[Listener]:
 
 def listener_of(told: dict[str, Any]) -> Listener:
     """A node as `cluster.json` tells of it."""
-    return Listener(told["name"], told["admin"], told["url"], told["role"], told["parent"])
+    return Listener(told["name"], told["admin"], told["url"], told["role"], told["parent"], told["https"])
 
 
 def named(nodes: list[Listener], name: str) -> Listener:

@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdnlab.complaints import nearest, shown
 from cdnlab.control.settings import Control
+from cdnlab.hosted import HostedService
 from cdnlab.positions import Path as KeyPath
 from edge.databases import IPTOCC, open_databases
 from edge.errors import BadDatabase
 from edge.settings import Node, Whereabouts
 from listening.authority import Authority, BadAuthority
-from listening.certificates import flaw_of
+from listening.certificates import flaw_of, flaw_of_authorities
 from listening.folder import authority_folder
 from policy import matching
 from policy.geo import Kind, kind_of
@@ -57,6 +58,8 @@ class Draft:
     origin: Any = None
     geo: Whereabouts | None = None
     control: Control | None = None
+    services: dict[str, HostedService] = field(default_factory=dict)
+    hostnames: tuple[str, ...] = ()
     folder: Path = Path()
     """What relative paths are relative to."""
 
@@ -75,6 +78,8 @@ class Draft:
             document.origin,
             document.geo,
             document.control,
+            dict(document.services),
+            document.hostnames,
         )
 
 
@@ -86,14 +91,37 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from _certificates(draft)
     yield from _parents(draft)
     yield from _keys(draft)
+    yield from _rules(draft)
+    yield from _hosted(draft)
+    yield from _databases(draft)
+    yield from _sources(draft)
+    yield from _segments(draft)
+
+
+def _rules(draft: Draft) -> Iterator[Finding]:
+    """What the behaviors of one service must fit to."""
     yield from _behaviors(draft)
     yield from _policies(draft)
     yield from _response_headers(draft)
-    yield from _databases(draft)
     yield from _places(draft)
     yield from _viewer_fields(draft)
-    yield from _sources(draft)
-    yield from _segments(draft)
+
+
+def _hosted(draft: Draft) -> Iterator[Finding]:
+    """Services beside the first: rules as good as its own, and no host twice."""
+    taken = dict.fromkeys(draft.hostnames, "the top of the file")
+    for name, one in draft.services.items():
+        for index, host in enumerate(one.hostnames):
+            if host in taken:
+                path: KeyPath = ("service", name, "hostnames", index)
+                yield Finding(path, shown(host), f"a host that {taken[host]} does not have")
+            taken.setdefault(host, f"service.{name}")
+        part = replace(draft, profile=one.profile or draft.profile, behaviors=dict(enumerate(one.behaviors)))
+        for finding in _rules(part):
+            # What is not a behavior's own has been said of the first service.
+            if finding.path[0] == "behavior" or part.profile != draft.profile:
+                inner = ("service", name) if finding.path[0] == "behavior" else ()
+                yield replace(finding, path=(*inner, *finding.path))
 
 
 def is_file_source(source: str) -> bool:
@@ -165,6 +193,7 @@ def _folders(draft: Draft) -> Iterator[Finding]:
 
 def _certificates(draft: Draft) -> Iterator[Finding]:
     for index, node in draft.nodes.items():
+        yield from _trust(draft.folder, index, node)
         if node.listen_tls is None:
             continue
         if node.tls == "local":
@@ -182,6 +211,19 @@ def _certificates(draft: Draft) -> Iterator[Finding]:
             name = "certificate" if flaw[0] == pair[0] else "key"
             path: KeyPath = ("node", index, "tls", name)
             yield Finding(path, f"{shown(str(flaw[0]))} ({flaw[1]})", "a certificate that is good today, and its key")
+
+
+def _trust(folder: Path, index: int, node: Node) -> Iterator[Finding]:
+    path: KeyPath = ("node", index, "parent_ca")
+    if node.parent_ca == "local":
+        try:
+            Authority(authority_folder())
+        except BadAuthority as bad:
+            yield Finding(path, f"no CA that can be used ({bad.where}: {bad.why})", "the local CA", bad.hint)
+    elif node.parent_ca != "system":
+        flaw = flaw_of_authorities(folder / node.parent_ca)
+        if flaw is not None:
+            yield Finding(path, f"{shown(str(node.parent_ca))} ({flaw})", '"system", "local" or a file of certificates')
 
 
 _OWNERS: dict[str | int, str] = {"origin": "the origin's", "control": "the control API's"}

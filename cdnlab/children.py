@@ -15,9 +15,12 @@ import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cdnlab.errors import FAILED, USAGE, exit_status
+
+if TYPE_CHECKING:
+    from edge.services import Hosted
 
 Say = Callable[[dict[str, object]], None]
 
@@ -35,6 +38,8 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> 
         service,
         parent=settings["parent"],
         others=settings["others"],
+        hostnames=settings["hostnames"],
+        hosted=[_hosted(**one) for one in settings["hosted"]],
         records=Path(settings["records"]),
         shutdown=shutdown,
         ready=say,
@@ -42,6 +47,15 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> 
         profile=PROFILES[service.profile],
         purge_log=settings["purge_log"],
     )
+
+
+def _hosted(name: str, hostnames: list[str], service: dict[str, Any], parents: list[str]) -> "Hosted":
+    from edge.services import Hosted
+    from policy.service import Service
+    from vendors import PROFILES
+
+    rules = Service.model_validate(service)
+    return Hosted(name, tuple(hostnames), rules, PROFILES[rules.profile], tuple(parents))
 
 
 async def _origin(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:

@@ -167,6 +167,7 @@ class Cluster:
                 }
                 for node in self.document.nodes
             ],
+            "services": {name: list(hosts) for name, hosts in self.document.hosts().items()},
             "streams": [
                 {
                     "name": stream.name,
@@ -231,11 +232,22 @@ class Cluster:
             "service": self.document.service(node).model_dump(mode="json"),
             "parent": parent,
             "others": others,
+            "hostnames": self.document.hostnames,
+            "hosted": await self._hosted(node),
             "records": str(self.folder.records(node.name).absolute()),
             "geo": self.document.geo.model_dump(mode="json"),
             "purge_log": self._purge_log,
         }
         await self.nodes[node.name].begin(settings, pin, again)
+
+    async def _hosted(self, node: Node) -> list[dict[str, Any]]:
+        """The services of a node beside the first, as its process is told of them."""
+        told = []
+        for name, one in self.document.services.items():
+            parents = [one.origin if one.origin and up == "origin" else await self._url_of(up) for up in node.parents]
+            service = self.document.service(node, name).model_dump(mode="json")
+            told.append({"name": name, "hostnames": one.hostnames, "service": service, "parents": parents})
+        return told
 
     def domain(self) -> str:
         """Host and port of the first edge; "" where there is none."""

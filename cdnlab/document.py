@@ -17,12 +17,15 @@ from cdnlab import checks
 from cdnlab.complaints import complaints, nearest, shown, spelled
 from cdnlab.control.settings import DUMMY, Control
 from cdnlab.errors import BadDocument, BadUsage, Complaint
+from cdnlab.hosted import HostedService, ServiceName
 from cdnlab.positions import Path as KeyPath
 from cdnlab.positions import Positions
 from edge.databases import IPTOCC
+from edge.services import SERVICE
 from edge.settings import Node, Whereabouts, check_server
 from loadtests.settings import Load
 from origin.settings import Origin
+from policy.hosting import DEFAULT, Hostname, Hosts
 from policy.response_headers import ResponseHeaders
 from policy.service import Behavior, ErrorPage, ProfileName, Service
 from policy.token.settings import CloudFront, Token
@@ -50,6 +53,13 @@ class Document(Settings):
 
     error_pages: tuple[ErrorPage, ...] = Field(default=(), alias="error_page")
     """Pages in place of errors, one `[[error_page]]` each; the first for a status counts."""
+
+    hostnames: tuple[Hostname, ...] = ()
+    """Hosts that the rules at the top of the file are for: names, or `*.` and what they end in. Left out: all that no
+    `[service.NAME]` has. Named: other hosts are refused, with 421, by cloudfront with 403, by fastly with 500."""
+
+    services: dict[ServiceName, HostedService] = Field(default={}, alias="service")
+    """Services beside the one at the top, `[service.NAME]`: chosen by the host that viewers ask for."""
 
     tokens: dict[str, Token] = Field(default={}, alias="token")
     """Signed-URL schemes by the name that behaviors use, `[token.NAME]`."""
@@ -98,20 +108,40 @@ class Document(Settings):
         """The nodes viewers ask."""
         return tuple(node for node in self.nodes if node.name not in self.parents())
 
-    def service(self, node: Node) -> Service:
-        """The rules of one node: everybody's behaviors, its own name and room, and a gate only where viewers come."""
+    def service(self, node: Node, name: str = DEFAULT) -> Service:
+        """The rules of a service at one node: everybody's behaviors, its own name and room, and a gate only where
+        viewers come."""
+        hosted = self.services.get(name)
+        rules = node.rules(1 + len(self.services))
+        if hosted is not None and not self.parents().isdisjoint(node.parents):
+            rules["parent_headers"] = {**node.parent_headers, SERVICE.decode(): name}
+        error_pages = self.error_pages if hosted is None else hosted.error_pages
         return Service(
-            profile=self.profile,
-            behaviors=self.behaviors,
+            profile=self.profile_of(name),
+            behaviors=self.behaviors if hosted is None else hosted.behaviors,
             tokens=self.tokens,
             response_headers=self.response_headers,
             # Where viewers are: a shield tells its edges of the error itself.
-            error_pages=self.error_pages if node.name not in self.parents() else (),
+            error_pages=error_pages if node.name not in self.parents() else (),
             gate=node.name not in self.parents(),
             purge_requests=self.control.purge_requests,
             purge_token=self.control.fastly_token,
-            **node.rules(),
+            **rules,
         )
+
+    def profile_of(self, name: str) -> ProfileName:
+        """A service's."""
+        hosted = self.services.get(name)
+        return self.profile if hosted is None or hosted.profile is None else hosted.profile
+
+    def behaviors_at(self, authority: str) -> tuple[Behavior, ...]:
+        """Those that rule what is asked of a host."""
+        hosted = self.services.get(Hosts(self.hosts()).named(authority) or DEFAULT)
+        return self.behaviors if hosted is None else hosted.behaviors
+
+    def hosts(self) -> dict[str, tuple[str, ...]]:
+        """The hosts of each service, by its name."""
+        return {DEFAULT: self.hostnames, **{name: one.hostnames for name, one in self.services.items()}}
 
 
 @dataclass(frozen=True)
@@ -293,6 +323,12 @@ def _salvage(data: dict[str, Any]) -> checks.Draft:
     draft.streams = array("stream", Stream)
     draft.behaviors = array("behavior", Behavior)
     draft.nodes = array("node", Node)
+    services = data.get("service")
+    for name, value in (services if isinstance(services, dict) else {}).items():
+        hosted = part(HostedService, value)
+        if hosted is not None:
+            draft.services[name] = hosted
+    draft.hostnames = part(TypeAdapter(tuple[Hostname, ...]), data.get("hostnames", ())) or ()
     draft.node_names, draft.token_names = names("node"), names("token")
     draft.response_headers = names("response_headers")
     tokens = data.get("token")
@@ -337,6 +373,8 @@ def _anchored_node(node: Node, folder: Path) -> Node:
     absolute: dict[str, Any] = {}
     if node.disk is not None:
         absolute["disk"] = node.disk.model_copy(update={"path": folder / node.disk.path})
+    if node.parent_ca not in ("system", "local"):
+        absolute["parent_ca"] = folder / node.parent_ca
     if node.tls != "local":
         pair = {"certificate": folder / node.tls.certificate, "key": folder / node.tls.key}
         absolute["tls"] = node.tls.model_copy(update=pair)

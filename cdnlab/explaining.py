@@ -15,7 +15,8 @@ Rows = Iterator[tuple[str, str]]
 def show(told: dict[str, Any], asked: str) -> None:
     """Prints what a node said of `asked` ("GET http://127.0.0.1:8081/a")."""
     console = Console()
-    console.print(Text(f"{told['node']} ({told['profile']}), asked for {asked}"), soft_wrap=True)
+    service = f", service {told['service']}" if "service" in told else ""
+    console.print(Text(f"{told['node']} ({told['profile']}{service}), asked for {asked}"), soft_wrap=True)
     console.print(_table([("next", told["next"]), *_rules(told), *_key(told)]))
     for entry in told["stored"]:
         name = "stored" if entry["selected"] else "stored, but not what this request selects"

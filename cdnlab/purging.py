@@ -37,8 +37,9 @@ def purge_order(
     keys: Sequence[str] = (),
     everything: bool = False,
     soft: bool = False,
+    service: str | None = None,
 ) -> Order:
-    """What to purge, as a node takes it; `BadUsage` unless exactly one thing is named."""
+    """What to purge, as a node takes it; `BadUsage` unless exactly one thing is named. `service`: there alone."""
     for key in keys:
         if not is_surrogate_key(key):
             raise BadUsage(f"--key: found {key!r}, wanted visible ASCII characters; repeat --key for several")
@@ -49,7 +50,7 @@ def purge_order(
         raise BadUsage("wanted exactly one of a URL, --prefix, --key and --all")
     if prefix is not None and not (prefix.startswith("/") or "://" in prefix):
         raise BadUsage(f"--prefix: found {prefix!r}, wanted the beginning of a URL or of a path, such as /live/")
-    return {**what, "soft": soft}
+    return {**what, "soft": soft} | ({} if service is None else {"service": service})
 
 
 def patience_of(timeout: str) -> float:

@@ -13,6 +13,8 @@ from rich.table import Table
 
 from cdnlab.document import Document
 from cdnlab.errors import FAILED, BadUsage
+from edge.serve import records_of
+from policy.hosting import DEFAULT
 from policy.profile import Profile
 from policy.service import Service
 from replay import BadTrace, Replayed, read_trace, replay_node
@@ -40,7 +42,11 @@ class Told:
 def run(folder: Path, *, as_json: bool) -> int:
     """Replays every node of a run; FAILED when a line came out otherwise than it did live."""
     document = _document(folder)
-    services = {node.name: document.service(node) for node in document.nodes}
+    services = {
+        records_of(Path(node.name), name).name: document.service(node, name)
+        for node in document.nodes
+        for name in (DEFAULT, *document.services)
+    }
     files = sorted((folder / "records").glob("*.jsonl"))
     if not files:
         raise BadUsage(f"{folder}: no records/<node>.jsonl there, so nothing to replay")

@@ -33,11 +33,12 @@ are relative to the file's folder. `cdnlab init` writes a commented file with al
 
 def markdown() -> str:
     """The settings reference: one table per model, in the order a file is read."""
-    sections = [_HEAD, *_section("", Document, heading="The file")]
+    sections = [_HEAD, *_section("", Document, "The file", set())]
     return "\n".join(sections)
 
 
-def _section(path: str, model: type[BaseModel], heading: str) -> Iterator[str]:
+def _section(path: str, model: type[BaseModel], heading: str, arrays: set[type[BaseModel]]) -> Iterator[str]:
+    """`arrays`: what is repeated and has a table already; a service's behaviors are as those at the top."""
     yield f"## {heading}\n"
     yield f"{_first_paragraph(model)}\n"
     yield "| key | value | default | |"
@@ -49,13 +50,15 @@ def _section(path: str, model: type[BaseModel], heading: str) -> Iterator[str]:
         for inner in models:
             place = {"array": f"[[{path}{key}]]", "named": f"[{path}{key}.NAME]", "one": f"[{path}{key}]"}[kind]
             which = f", `{_scheme(inner)}`" if len(models) > 1 else ""
-            tables.append((f"{path}{key}.", inner, f"`{place}`{which}"))
+            if inner not in arrays:
+                tables.append((f"{path}{key}.", inner, f"`{place}`{which}"))
+            arrays |= {inner} if kind == "array" else set()
         default = "required" if info.is_required() else _default(model, name, bool(models))
         words = " ".join((info.description or "").split()).replace("|", "\\|")
         yield f"| `{key}` | {_kind(info.annotation, info.json_schema_extra, info.metadata)} | {default} | {words} |"
     yield ""
     for inner_path, inner, inner_heading in tables:
-        yield from _section(inner_path, inner, inner_heading)
+        yield from _section(inner_path, inner, inner_heading, arrays)
 
 
 def _first_paragraph(model: type[BaseModel]) -> str:

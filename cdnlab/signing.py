@@ -43,9 +43,10 @@ class Flags:
     as_json: bool = False
 
 
-def token_for(document: Document, path: str) -> tuple[str, Token] | None:
-    """What the behavior that rules `path` asks of a viewer, by its name; None when it asks nothing."""
-    behavior = Matcher(document.behaviors, Behavior(path="*")).behavior_of(path)
+def token_for(document: Document, path: str, authority: str = "") -> tuple[str, Token] | None:
+    """What the behavior that rules `path` asks of a viewer, by its name; None when it asks nothing. `authority`: the
+    URL's, which says whose behaviors rule it."""
+    behavior = Matcher(document.behaviors_at(authority), Behavior(path="*")).behavior_of(path)
     return None if behavior.token is None else (behavior.token, document.tokens[behavior.token])
 
 
@@ -82,7 +83,7 @@ def signed(document: Document, url: str, *, expires_at: int) -> str:
     The token is for all below the URL's folder where its scheme can say so, since a playlist's children ask for it too.
     """
     path = urlsplit(url).path or "/"
-    asked = token_for(document, path)
+    asked = token_for(document, path, urlsplit(url).netloc)
     if asked is None:
         return url
     name, token = asked
@@ -109,7 +110,7 @@ def run(url: str, flags: Flags) -> int:
         None if flags.starts_in is None else int(now + _seconds("--starts-in", flags.starts_in)),
         flags.path, flags.ip, flags.countries, flags.hash_name,
     )  # fmt: skip
-    name, token = _by_flags(flags) if flags.scheme is not None else _by_settings(flags, parts.path)
+    name, token = _by_flags(flags) if flags.scheme is not None else _by_settings(flags, parts.path, parts.netloc)
     made = minted(name, token, url, wish, flags.key, flags.key_id)
     if flags.as_json:
         told: dict[str, Any] = {"url": made.url, "expires_at": made.expires_at}
@@ -132,14 +133,14 @@ def _seconds(option: str, text: str) -> float:
         raise BadUsage(f"{option}: found {text!r}, {error}") from None
 
 
-def _by_settings(flags: Flags, path: str) -> tuple[str, Token]:
+def _by_settings(flags: Flags, path: str, authority: str) -> tuple[str, Token]:
     document = read(flags.config).document
     if flags.token is not None:
         if flags.token not in document.tokens:
             hint = nearest(flags.token, sorted(document.tokens), keys=False)
             raise BadUsage(f"--token: found {flags.token!r}, wanted the name of a token in {flags.config}. {hint}")
         return flags.token, document.tokens[flags.token]
-    asked = token_for(document, path)
+    asked = token_for(document, path, authority)
     if asked is None:
         raise BadUsage(
             f"no token is asked of {path}: the behavior that rules it names none",

@@ -13,8 +13,10 @@ from starlette.routing import Route
 
 from edge.driver import Driver
 from edge.purges.order import BadOrder, purge_order
+from edge.services import Services
 from edge.viewers import Viewers
 from policy.explain import explain
+from policy.hosting import DEFAULT
 from policy.limits import measured
 from policy.messages import Headers, target_of
 from policy.place import address_of
@@ -22,7 +24,7 @@ from policy.plan import PurgeOrder
 
 
 def admin_app(
-    driver: Driver, viewers: Viewers, *, url: str, token: str | None = None, purge_delay: float = 0.0
+    services: Services, viewers: Viewers, *, url: str, token: str | None = None, purge_delay: float = 0.0
 ) -> Starlette:
     """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE&reveal=1, POST /purge.
 
@@ -30,20 +32,19 @@ def admin_app(
     out, and answered, `purge_delay` seconds after it came.
     """
     own = urlsplit(url).netloc
-    machine = driver.machine
+    driver = services.default
+    several = len(services.drivers) > 1
 
     async def healthz(_: Request) -> Response:
         return JSONResponse(
             {
                 "node": driver.name,
-                "profile": machine.profile.name,
-                "parent": driver.upstream.url,
-                "sick_parents": driver.upstream.sick(),
-                "stored_responses": len(machine.index),
-                "stored_bytes": machine.room.currsize,
-                "memory_bytes": driver.store.memory_bytes,
-                "room_bytes": machine.service.room,
-                "fills_in_flight": len(machine.flights),
+                **_health(driver),
+                **(
+                    {"services": {name: _health(one) for name, one in services.drivers.items() if one is not driver}}
+                    if several
+                    else {}
+                ),
             }
         )
 
@@ -67,7 +68,10 @@ def admin_app(
         asked_of.headers = Headers(
             (name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in wanted)
         )
-        asked_of.host = asked_of.headers.first("host") or asked_of.host or own
+        asked_of.host = asked_of.headers.first("host") or asked_of.host
+        # A path alone is asked of the first service.
+        service, chosen = services.of(asked_of) if asked_of.host else (DEFAULT, driver)
+        asked_of.host = asked_of.host or own
         measured(asked_of)
         client_ip = request.query_params.get("client_ip")
         if client_ip is None:
@@ -78,7 +82,8 @@ def admin_app(
         reveal = request.query_params.get("reveal") == "1"
         if reveal and (token is None or not is_local(request)):
             return _error("reveal: wanted a node with an admin_token, asked from its own machine", 403)
-        return JSONResponse(explain(machine, asked_of, driver.clock(), reveal=reveal))
+        told = explain(chosen.machine, asked_of, chosen.clock(), reveal=reveal)
+        return JSONResponse(told | {"service": service} if several else told)
 
     async def purge(request: Request) -> Response:
         if is_stranger(request):
@@ -87,8 +92,10 @@ def admin_app(
             order = purge_order(await request.json())
         except (ValueError, BadOrder) as error:
             return _error(f"purge: {error}")
+        if not services.concerned(order):
+            return _error(f"purge: service: found {order.service!r}, wanted one of {', '.join(services.drivers)}")
         await asyncio.sleep(purge_delay)
-        purged = await driver.purge(order)
+        (purged,) = await services.purge_all([order])
         if not purged.lasting:
             return _error("purge: done, but the node's disk could not be told: it may come back after a restart", 500)
         return JSONResponse({"node": driver.name, "purged": purged.count, **_order(order)})
@@ -100,6 +107,20 @@ def admin_app(
             Route("/purge", purge, methods=["POST"]),
         ],
     )
+
+
+def _health(driver: Driver) -> dict[str, Any]:
+    machine = driver.machine
+    return {
+        "profile": machine.profile.name,
+        "parent": driver.upstream.url,
+        "sick_parents": driver.upstream.sick(),
+        "stored_responses": len(machine.index),
+        "stored_bytes": machine.room.currsize,
+        "memory_bytes": driver.store.memory_bytes,
+        "room_bytes": machine.service.room,
+        "fills_in_flight": len(machine.flights),
+    }
 
 
 def _order(order: PurgeOrder) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import secrets as randomness
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,18 +20,21 @@ from edge.log import RecordLog
 from edge.parents import Parent, Parents
 from edge.purges.follower import Following
 from edge.purges.log import open_log
+from edge.services import Hosted, Services
 from edge.settings import Node, Whereabouts
 from edge.stores import MemoryStore
 from edge.stores.opening import long_lived, open_disk, rules_of
-from edge.tls import context_of
+from edge.tls import context_of, trust_of
 from edge.upstream import Upstream
 from edge.viewers import Viewers
 from listening import Listener, bind, url_of
 from policy.access import ServiceGate
 from policy.client import ClientField
 from policy.eviction import room_for
+from policy.hosting import DEFAULT, Hosts
 from policy.machine import EdgeMachine
 from policy.parent_headers import lines_of
+from policy.plan import PurgeOrder
 from policy.profile import RFC9111, Profile, Waits
 from policy.service import Service
 
@@ -52,6 +56,8 @@ async def serve(
     service: Service,
     *,
     parent: str,
+    hostnames: Sequence[str] = (),
+    hosted: Sequence[Hosted] = (),
     records: Path | None,
     shutdown: asyncio.Event,
     ready: Callable[[dict[str, object]], None],
@@ -63,18 +69,22 @@ async def serve(
 ) -> None:
     """Run one node until `shutdown`; `ready` hears its URLs once it accepts connections.
 
-    `parent` is the URL of the shield or origin it asks, `others` are those of `node.failover.to`; `geo`: where
-    addresses are; `purge_log`: a file or a Redis server, of which it takes orders to purge; `clock` reads Unix seconds,
-    the wall's if not said. PortInUse, BadKeyFile, BadCertificate, BadAuthority, BadDatabase, BadStore and BadLog are
-    raised before anything is served.
+    `parent` is the URL of the shield or origin it asks, `others` are those of `node.failover.to`; `hosted`:
+    services beside `service`, which has `hostnames`, or else every host that none of them has; `geo`: where
+    addresses are; `purge_log`: a file or a Redis server, of which it takes orders to purge; `clock` reads Unix
+    seconds, the wall's if not said. PortInUse, BadKeyFile, BadCertificate, BadAuthority, BadDatabase, BadStore and
+    BadLog are raised before anything is served.
     """
-    service = service.model_copy(update=node.rules())
-    keys = read_keys(service)
+    kept = [Hosted(DEFAULT, tuple(hostnames), service, profile, (parent, *others)), *hosted]
+    keys = {one.name: read_keys(one.service) for one in kept}
     believed = _BELIEVED[service.gate] if node.client_from is None else node.client_from
     who = Viewers(geo or Whereabouts(), trusted=node.trusted, believed=believed)
     now = clock or Clock()
     tls = None if node.listen_tls is None else context_of(node, now)
+    rules = node.rules(len(kept))
     sockets: list[socket.socket] = []
+    logs: list[RecordLog] = []
+    drivers: dict[str, Driver] = {}
     try:
         for where, address in (("listen", node.listen), ("admin", node.admin), ("listen_tls", node.listen_tls)):
             if address is not None:
@@ -83,36 +93,29 @@ async def serve(
         urls = {"url": url_of(viewers), "admin": url_of(operators)}
         if secured:
             urls["https"] = url_of(secured[0], tls=True)
-            service = service.model_copy(update={"https_port": secured[0].getsockname()[1]})
-        gate = ServiceGate(service, keys, redirect_others=profile.redirect_others)
-    except BaseException:
-        _close(sockets)
-        raise
-    log = RecordLog(records)
-    parents = parents_of(node, node.timeouts.waits(profile.waits), (parent, *others))
-    excess = node.limits.of_requests().excess
-    machine = EdgeMachine(service, profile, gate=gate, excess=excess, fresh_id=_request_id, codings=ENCODERS.keys())
-    try:
-        rules = rules_of(service, profile, parent)
-        tier = _tier(node, rules, now)
-        made = partial(Driver, machine, parents, who, log, now, tier=tier, limits=node.limits)
+            rules["https_port"] = secured[0].getsockname()[1]
         orders = None if purge_log is None else open_log(purge_log)
-        driver = _driver(node, rules, made)
+        for one in kept:
+            ruled = replace(one, service=one.service.model_copy(update=_merged(rules, one)))
+            logs.append(RecordLog(None if records is None else records_of(records, one.name)))
+            drivers[one.name] = _driver(node, ruled, keys[one.name], who, logs[-1], now, len(kept))
     except BaseException:
         _close(sockets)
         raise
-    flusher = asyncio.create_task(log.keep_flushing())
+    services = Services(drivers, Hosts({one.name: one.hostnames for one in kept}), who)
+    flushing = [asyncio.create_task(log.keep_flushing()) for log in logs]
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     fronts = [
-        Listener(driver, logger, date_header=False, limits=node.limits, page=driver.unreadable)
+        Listener(services, logger, date_header=False, limits=node.limits, page=services.default.unreadable)
         for _ in (viewers, *secured)
     ]
-    operations = admin_app(driver, who, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay)
+    operations = admin_app(services, who, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay)
     back = Listener(operations, logger)
     following = None
     if orders is not None:
-        following = Following(orders, driver, node, urls["url"], (*node.parents, parent, *others))
-        driver.spread = following.order
+        following = Following(orders, services, node, urls["url"], (*node.parents, parent, *others))
+        for name, driver in drivers.items():
+            driver.spread = partial(_spread, following, name if hosted else "")
     try:
         if following is not None and not await _unless(shutdown, following.start()):
             return
@@ -122,11 +125,30 @@ async def serve(
         ready({"ready": node.name, **urls, "parent": parent})
         await shutdown.wait()
     finally:
-        flusher.cancel()
+        for task in flushing:
+            task.cancel()
         await asyncio.gather(*(front.close() for front in fronts), back.close())
         if following is not None:
             await following.close()
-        await driver.close()
+        await asyncio.gather(*(driver.close() for driver in drivers.values()))
+
+
+def records_of(records: Path, service: str) -> Path:
+    """Where the records of one of a node's services are: fra.jsonl, fra+images.jsonl."""
+    node, dot, rest = records.name.partition(".")
+    return records if service == DEFAULT else records.with_name(f"{node}+{service}{dot}{rest}")
+
+
+def _merged(rules: dict[str, Any], one: Hosted) -> dict[str, Any]:
+    """The node's part of a service's rules; what a service beside the first tells its parent, it tells beside that."""
+    if one.name == DEFAULT:
+        return rules
+    return rules | {"parent_headers": {**rules["parent_headers"], **one.service.parent_headers}}
+
+
+async def _spread(following: Following, service: str, order: PurgeOrder) -> None:
+    """What a `PURGE` request asks of one of several services, is ordered of that one everywhere."""
+    await following.order(replace(order, service=service))
 
 
 async def _unless(shutdown: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
@@ -147,13 +169,32 @@ def _close(sockets: list[socket.socket]) -> None:
         one.close()
 
 
-def _driver(node: Node, rules: str, made: "Callable[..., Driver]") -> Driver:
-    """Over the node's store, with what that recovers."""
+def _driver(
+    node: Node,
+    one: Hosted,
+    keys: Mapping[str, Mapping[str, str]],
+    who: Viewers,
+    log: RecordLog,
+    now: Callable[[], float],
+    services: int,
+) -> Driver:
+    """One service's: its gate and machine over a store of its own, with what that recovers."""
+    gate = ServiceGate(one.service, keys, redirect_others=one.profile.redirect_others)
+    excess = node.limits.of_requests().excess
+    machine = EdgeMachine(
+        one.service, one.profile, gate=gate, excess=excess, fresh_id=_request_id, codings=ENCODERS.keys()
+    )
+    parents = parents_of(node, node.timeouts.waits(one.profile.waits), one.parents)
+    hosted = "" if one.name == DEFAULT else one.name
+    rules = rules_of(one.service, one.profile, one.parents[0], hosted)
+    tier = _tier(node, rules, now)
+    made = partial(Driver, machine, parents, who, log, now, tier=tier, limits=node.limits)
     if node.disk is None:
         return made(store=MemoryStore())
+    folder = node.disk.path / "services" / hosted if hosted else node.disk.path
     with long_lived():
-        memory = room_for(node.eviction, node.memory)
-        return made(store=open_disk(node.disk.path, memory=memory, rules=rules, name=node.name))
+        memory = room_for(node.eviction, node.memory // services)
+        return made(store=open_disk(folder, memory=memory, rules=rules, name=node.name))
 
 
 def _tier(node: Node, rules: str, clock: Callable[[], float]) -> "SharedTier | None":
@@ -166,7 +207,8 @@ def _tier(node: Node, rules: str, clock: Callable[[], float]) -> "SharedTier | N
 
 def parents_of(node: Node, waits: Waits, urls: Sequence[str]) -> Parents:
     """The parents at these URLs, asked and watched as the node's settings say."""
-    connect = partial(Upstream, http=node.parent_http, link=node.link.new(seed=node.name))
+    link, tls = node.link.new(seed=node.name), trust_of(node)
+    connect = partial(Upstream, http=node.parent_http, link=link, tls=tls)
     made = [Parent(connect(url, waits, node.connections), node.health.new()) for url in urls]
     parents = Parents(made, frozenset(node.failover.statuses))
     check = node.health.check

@@ -302,7 +302,8 @@ class Node(Settings):
     """Countries whose viewers the load test sends here; empty: any."""
 
     memory: Bytes = 512 * 2**20
-    """Room for stored responses; with `disk`, for the bodies most in use of those that are there."""
+    """Room for stored responses; with `disk`, for the bodies most in use of those that are there. Several services have
+    equal parts of it, and of `disk`."""
 
     disk: Disk | None = None
     """Keep stored responses on disk, too: `{ path = "cache/fra", size = "10GiB" }`. Left out: in memory only."""
@@ -326,7 +327,7 @@ class Node(Settings):
 
     rate_limit: RateLimit | None = None
     """How many requests one client may make of this node in all, beside what behaviors say; not at a shield, whose
-    clients are edges."""
+    clients are edges. Each of several services counts its own."""
 
     connections: int = Field(default=2048, ge=1)
     """Connections to the parent at most; fills beyond wait their turn, for as long as a connection may take."""
@@ -335,6 +336,10 @@ class Node(Settings):
     """What is put on every request to the parents, in the place of what viewers sent under these names, such as a
     secret by which an origin knows its CDN: `{ "X-Origin-Verify" = "${ORIGIN_SECRET}" }` (CloudFront: origin custom
     headers)."""
+
+    parent_ca: Literal["system", "local"] | Path = "system"
+    """Who vouches for parents at https:// URLs: the system's authorities, and beside them "local", the local CA, or the
+    certificates in a PEM file: "tls/our-ca.pem"."""
 
     parent_http: Literal["1.1", "2", "auto"] = "1.1"
     """How it speaks to its parent: "2" is HTTP/2 (over TLS by ALPN), "auto" lets TLS negotiate."""
@@ -378,10 +383,11 @@ class Node(Settings):
             raise ValueError(f"wanted an admin_token with an admin address beyond loopback, {self.admin}")
         return self
 
-    def rules(self) -> dict[str, Any]:
-        """What of it the machine must know: values of `policy.service.Service`."""
+    def rules(self, services: int = 1) -> dict[str, Any]:
+        """What of it the machine of each of so many services must know: values of `policy.service.Service`."""
+        room = int(self.memory if self.disk is None else self.disk.size) // services
         rules = {
-            "name": self.name, "room": self.memory, "largest": self.largest, "eviction": self.eviction,
+            "name": self.name, "room": room, "largest": min(int(self.largest), room), "eviction": self.eviction,
             "rate_limit": self.rate_limit, "parent_headers": self.parent_headers,
         }  # fmt: skip
-        return rules if self.disk is None else rules | {"room": self.disk.size, "block": FILE_BLOCK_BYTES}
+        return rules if self.disk is None else rules | {"block": FILE_BLOCK_BYTES}

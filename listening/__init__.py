@@ -1,8 +1,9 @@
 """Sockets and servers: how every program of ours listens. A leaf that knows nothing of what is served."""
 
+from listening.certificates import SHOWN
 from listening.inbox import INTERIM
 from listening.limits import Limits
 from listening.listener import GRACE_S, Listener, PortInUse, bind, url_of
 from listening.patience import Left, Stalled
 
-__all__ = ["GRACE_S", "INTERIM", "Left", "Limits", "Listener", "PortInUse", "Stalled", "bind", "url_of"]
+__all__ = ["GRACE_S", "INTERIM", "SHOWN", "Left", "Limits", "Listener", "PortInUse", "Stalled", "bind", "url_of"]

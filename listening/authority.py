@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from listening.certificates import server_context
+from listening.certificates import ServerContext, asked_for, note_name, server_context
 
 NAMES = ("localhost", "test", "example", "example.com", "example.net", "example.org")
 """These and all names beneath them: reserved, nobody's (RFC 2606, RFC 6761)."""
@@ -148,16 +148,17 @@ class Contexts:
         """`clock`: Unix seconds."""
         self._authority = authority
         self._clock = clock
-        self._made: LRUCache[str, tuple[float, ssl.SSLContext]] = LRUCache(CONTEXTS)
+        self._made: LRUCache[str, tuple[float, ServerContext]] = LRUCache(CONTEXTS)
         self.context = self._of("")
         self.context.sni_callback = self._named
 
     def _named(self, connection: ssl.SSLSocket | ssl.SSLObject, host: str | None, _: ssl.SSLContext) -> None:
         """A client has named its host, or none; one that is not ours is shown the leaf of those that are."""
-        host = (host or "").lower()
+        note_name(connection, host, self.context)
+        host = asked_for(connection)
         connection.context = self._of(host if may_sign(host) else "")
 
-    def _of(self, host: str) -> ssl.SSLContext:
+    def _of(self, host: str) -> ServerContext:
         now = self._clock()
         renew_at, context = self._made.get(host, (now, None))
         if context is None or now >= renew_at:
@@ -167,7 +168,7 @@ class Contexts:
         return context
 
 
-def _context(certificate: bytes, key: bytes) -> ssl.SSLContext:
+def _context(certificate: bytes, key: bytes) -> ServerContext:
     # `ssl` reads files only; these are gone when it has.
     with TemporaryDirectory(prefix="cdnlab-leaf-") as folder:
         files = Path(folder, "leaf.pem"), Path(folder, "leaf-key.pem")

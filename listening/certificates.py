@@ -10,6 +10,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 ALPN = ["h2", "http/1.1"]
 """What is spoken over TLS, the best first (RFC 7301)."""
 
+SHOWN = "cdnlab.shown"
+"""ASGI extension of scopes over TLS: the host that the client named at the handshake, "" if none, and the names of the
+certificate that it was shown."""
+
 
 def flaw_of(certificate: Path, key: Path, now: float) -> tuple[Path, str] | None:
     """The file that a listener cannot use and why; None: the pair is good at `now` (Unix seconds).
@@ -42,9 +46,50 @@ def flaw_of(certificate: Path, key: Path, now: float) -> tuple[Path, str] | None
     return None
 
 
-def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """What a listener speaks TLS with: 1.2 and 1.3, HTTP/2 and HTTP/1.1. OSError (SSLError is one): a bad pair."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+def flaw_of_authorities(file: Path) -> str | None:
+    """Why nobody can be verified by the certificates in a file; None: they are good for it."""
+    try:
+        x509.load_pem_x509_certificates(file.read_bytes())
+    except OSError as error:
+        return error.strerror or str(error)
+    except ValueError:
+        return "no certificate in PEM"
+    return None
+
+
+class ServerContext(ssl.SSLContext):
+    """What a listener speaks TLS with."""
+
+    names: frozenset[str]
+    """Of the certificate that it shows: hosts, wildcards, addresses."""
+
+
+def asked_for(connection: ssl.SSLSocket | ssl.SSLObject) -> str:
+    """The host that the client named at the handshake (SNI), in lower case; "" if none."""
+    return str(getattr(connection, "asked_for", ""))
+
+
+def note_name(connection: ssl.SSLSocket | ssl.SSLObject, host: str | None, _: ssl.SSLContext) -> None:
+    """An `sni_callback`, for `asked_for`: `ssl` itself does not keep on a server what its client named."""
+    connection.asked_for = (host or "").lower()  # type: ignore[union-attr]
+
+
+def names_of(certificate: bytes) -> frozenset[str]:
+    """What the first certificate in PEM is for."""
+    leaf = x509.load_pem_x509_certificates(certificate)[0]
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return frozenset()  # no client of today's takes a name from anywhere else
+    hosts = [name.lower() for name in names.get_values_for_type(x509.DNSName)]
+    return frozenset([*hosts, *(str(address) for address in names.get_values_for_type(x509.IPAddress))])
+
+
+def server_context(certificate: Path, key: Path) -> ServerContext:
+    """TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1. OSError (SSLError is one): a bad pair."""
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    context.names = names_of(certificate.read_bytes())
+    context.sni_callback = note_name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # HTTP/2 forbids both (RFC 9113 section 9.2.1); they cost servers memory besides.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION

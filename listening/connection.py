@@ -17,6 +17,7 @@ from hypercorn.protocol.h11 import H2ProtocolAssumedError
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from listening.certificates import SHOWN, ServerContext, asked_for
 from listening.http1 import Http1
 from listening.http2 import Http2
 from listening.limits import Limits
@@ -60,6 +61,7 @@ class Connection(TCPServer):
         self._hung_up = False
         self._timer: asyncio.TimerHandle | None = None
         self._awaits_first_byte = False
+        self._shown: tuple[str, frozenset[str]] | None = None
 
     async def run(self) -> None:
         """Until the client leaves or has been sent away, and all that was begun for him has ended."""
@@ -69,6 +71,8 @@ class Connection(TCPServer):
             self.server = parse_socket_addr(socket.family, socket.getsockname())
             ssl_object = self.writer.get_extra_info("ssl_object")
             self.tls = ssl_object is not None
+            if ssl_object is not None and isinstance(ssl_object.context, ServerContext):
+                self._shown = asked_for(ssl_object), ssl_object.context.names
             async with TaskGroup(self.loop) as group:
                 self._task_group = group
                 if ssl_object is not None and ssl_object.selected_alpn_protocol() == "h2":
@@ -174,6 +178,8 @@ class Connection(TCPServer):
             if self.transport.is_closing() and not self._hung_up:
                 raise self.stalled or Left("the client closed the connection")
 
+        if self._shown is not None:
+            scope.setdefault("extensions", {})[SHOWN] = self._shown
         await self._door.call(scope, receive, told)
 
     def _unsent(self) -> int:

@@ -140,7 +140,7 @@ class Deciding:
         """What to do with a request that arrived at `now`."""
         self.events += 1
         behavior = self.behavior_of(request)
-        over = self.too_large(request)
+        over = self.turned_away(request)
         if over is not None:
             return self._refuse(over[0].status, over[0].reason, behavior, request, now, words=over[1])
         in_path = bool(self.gate.prefixes) and request.path.startswith(self.gate.prefixes)
@@ -212,13 +212,16 @@ class Deciding:
             request = with_viewer_fields(request, self.profile.viewer_fields)
         return request
 
-    def too_large(self, request: RequestHead) -> tuple[Refusal, str] | None:
-        """What the request is refused with for its Host or its size, and the profile's words for it: the CDN's limits,
-        then the node's own. A request of our own for a block was judged as the viewer's that it is made of."""
+    def turned_away(self, request: RequestHead) -> tuple[Refusal, str] | None:
+        """What the request is refused with before anything of it is looked up, and the profile's words for it: its Host
+        is none or another's, or it is too large by the CDN's limits, then by the node's own. A request of our own for a
+        block was judged as the viewer's that it is made of."""
         if request.block is not None:
             return None
         if not names_host(request.host):
             return Refusal(400, "request: Host names no host"), ""
+        if request.astray is not None:
+            return request.astray
         if self.profile.limits is not None:
             over = request_over(request, self.profile.limits)
             if over is not None:

@@ -27,7 +27,7 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
     """
     veil = Bare() if reveal else Veil(machine.gate.params, machine.gate.headers)
     behavior = machine.behavior_of(request)
-    over = machine.too_large(request)
+    over = machine.turned_away(request)
     barred = over[0] if over is not None else machine.barred(request, behavior)
     rates, hurried = _rates(machine, request, behavior, now)
     refusal = barred or hurried or machine.gate.refusal(request, behavior, now)

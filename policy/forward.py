@@ -11,7 +11,8 @@ from policy.service import Behavior
 CONDITIONS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
 
 OURS = (
-    "host", "via", "x-forwarded-for", "cdnlab-client-ip", "cdnlab-debug", "expect", "client-cert", "client-cert-chain",
+    "host", "via", "x-forwarded-for", "cdnlab-client-ip", "cdnlab-debug", "cdnlab-service", "expect", "client-cert",
+    "client-cert-chain",
 )  # fmt: skip
 """Fields a node writes itself, or that end here: `Expect` is settled with the client (RFC 9110 §10.1.1), and what a
 client says of its own certificate counts for nothing (RFC 9440 §2.4): no node asks for one."""

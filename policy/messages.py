@@ -6,8 +6,12 @@ Bodies never come here: the machine deals in heads, sizes and instants.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from policy.place import NOWHERE, Place
+
+if TYPE_CHECKING:
+    from policy.access import Refusal
 
 Lines = list[tuple[str, str]]
 """Field lines in the order received: (lower-case name, value). Values are octets decoded as Latin-1."""
@@ -94,6 +98,8 @@ class RequestHead:
     """Of a request that a node makes of itself for a slice of a large object: which block (`policy/slices.py`)."""
     version: str = "1.1"
     """HTTP's, as the client speaks it: "1.0", "1.1", "2"."""
+    astray: "tuple[Refusal, str] | None" = None
+    """It is for a host that is not here (`policy/hosting.py`): how it is refused, and the profile's words for that."""
 
     @property
     def country(self) -> str:
@@ -144,6 +150,12 @@ def end_to_end(headers: Headers) -> Headers:
     if named is not None:
         dropped = dropped | {name.strip().lower() for name in named.split(",")}
     return Headers.wrap([line for line in headers.lines if line[0] not in dropped])
+
+
+def without_port(authority: str) -> str:
+    """Its host as it was written; an IPv6 address keeps its brackets."""
+    host, colon, port = authority.rpartition(":")
+    return host if colon and (port.isdecimal() or not port) and (":" not in host or host.endswith("]")) else authority
 
 
 def target_of(url: str) -> RequestHead:

@@ -226,9 +226,11 @@ class PurgeOrder:
 
     kind: PurgeKind
     value: str = ""
-    """A path with its query for `URL`, the beginning of one for `PREFIX` (scheme and host are ignored: a node has one
-    parent), a key, keys separated by spaces as in the field `Surrogate-Key`, or ""."""
+    """A path with its query for `URL`, the beginning of one for `PREFIX` (scheme and host say no more than whose of
+    several services it is), a key, keys separated by spaces as in the field `Surrogate-Key`, or ""."""
     soft: bool = False
+    service: str = ""
+    """Of one of several services alone; "": of the one that has the URL's host by name, else of all."""
 
 
 @dataclass(slots=True)

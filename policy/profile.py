@@ -267,6 +267,8 @@ class Profile:
     """The status of failures that `failures` does not name; None: 502 or 504."""
     too_many: FailureAnswer = FailureAnswer(429, "")
     """What is answered to a client that asks more often than a `rate_limit` lets it (RFC 6585 §4)."""
+    unknown_host: FailureAnswer = FailureAnswer(421, "")
+    """What is answered for a host that no service of the node's has (RFC 9110 §15.5.20)."""
     geo_unknown: Literal["allow", "deny"] = "deny"
     """What becomes of a viewer whose country is not known, where the behavior's `geo` does not say."""
     page: Callable[[Incident], Page] = plain_page

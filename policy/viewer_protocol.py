@@ -5,7 +5,7 @@ method (unverified). That this stands before place and token is ours (unverified
 looked at.
 """
 
-from policy.messages import RequestHead
+from policy.messages import RequestHead, without_port
 
 MOVED = 301
 """What a GET or HEAD is told (RFC 9110 §15.4.2): clients remember it."""
@@ -25,10 +25,7 @@ def told(request: RequestHead, wanted: str, others: int, https_port: int) -> tup
         return 403, None
     if not request.host:
         return 403, None  # HTTP/1.0 without Host: nobody knows where to send it
-    return status, f"https://{_host(request.host)}{'' if https_port == 443 else f':{https_port}'}{request.target}"
-
-
-def _host(authority: str) -> str:
-    """Without its port; an IPv6 address keeps its brackets."""
-    host, colon, port = authority.rpartition(":")
-    return host if colon and (port.isdecimal() or not port) and (":" not in host or host.endswith("]")) else authority
+    return (
+        status,
+        f"https://{without_port(request.host)}{'' if https_port == 443 else f':{https_port}'}{request.target}",
+    )

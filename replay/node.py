@@ -60,10 +60,11 @@ class RecordedGate:
         return Refusal.recorded(record.status, record.reason)
 
     def excess(self, request: RequestHead) -> Refusal | None:
-        """The record has not all of the head whose size was judged."""
+        """The record has not all of the head whose size was judged, nor the connection that it came by."""
         record = self.record
-        too_large = record is not None and record.outcome is Outcome.REFUSED and record.reason.startswith("limit:")
-        return Refusal(record.status, record.reason) if too_large and record is not None else None
+        if record is None or record.outcome is not Outcome.REFUSED or not record.reason.startswith(("limit:", "host:")):
+            return None
+        return Refusal(record.status, record.reason)
 
     def stripped(self, request: RequestHead, behavior: Behavior) -> RequestHead:
         return request

@@ -62,6 +62,9 @@ def purge(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Purge all there is.")] = False,
     soft: Annotated[bool, typer.Option("--soft", help="Make it stale instead of removing it.")] = False,
+    service: Annotated[
+        str | None, typer.Option("--service", help="Only of this \\[service.NAME]; default: the one at the top.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until all are done, or --timeout is over.")] = False,
     timeout: Annotated[str, typer.Option("--timeout", help="With --wait: for how long.")] = "30s",
     node: Annotated[str | None, typer.Option("--node", help="Only this node; by default all.")] = None,
@@ -81,7 +84,9 @@ def purge(
     from cdnlab import purging
     from policy.propagation import TierOrder
 
-    what = purging.purge_order(url=url, prefix=prefix, keys=key or (), everything=everything, soft=soft)
+    what = purging.purge_order(
+        url=url, prefix=prefix, keys=key or (), everything=everything, soft=soft, service=service
+    )
     patience = purging.patience_of(timeout)
     if admin is not None:
         return purging.purge_one(admin, what, as_json=as_json)

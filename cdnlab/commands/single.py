@@ -53,7 +53,8 @@ def edge(
     async def server(shutdown: asyncio.Event, ready: Ready) -> None:
         await serve(
             alone.node, alone.service, parent=alone.parent, records=records, shutdown=shutdown, ready=ready,
-            others=alone.others, geo=alone.geo, purge_log=log, profile=PROFILES[alone.service.profile],
+            others=alone.others, hostnames=alone.hostnames, hosted=alone.hosted, geo=alone.geo,
+            purge_log=log, profile=PROFILES[alone.service.profile],
         )  # fmt: skip
 
     return serve_here(server, as_json=as_json)

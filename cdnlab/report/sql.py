@@ -156,10 +156,11 @@ FROM fetched WHERE purpose <> 'shared' GROUP BY ALL ORDER BY to_origin DESC, nod
 # What must be fetched once: names of init sections and segments are never used again for other bytes.
 REPEATED = """
 WITH objects AS (
-    SELECT f.node, f.url, count(DISTINCT f.fetch) AS fetches
-    FROM fetched f JOIN asked a ON a.node = f.node AND a.fetch = f.fetch
+    -- Ids of fetches are of one file: a life of a node, or of one of its services (fra+images.2.jsonl).
+    SELECT f.node, f.url, count(DISTINCT (f.filename, f.fetch)) AS fetches
+    FROM fetched f JOIN asked a ON a.filename = f.filename AND a.fetch = f.fetch
     WHERE f.purpose = 'miss' AND list_contains($facing_origin, f.node) AND a.object_class IN ('init', 'segment')
-    GROUP BY f.node, f.url
+    GROUP BY f.node, f.url, split_part(parse_filename(f.filename), '.', 1)
 )
 SELECT node, count(*) AS objects, sum(fetches)::BIGINT AS fetches, max(fetches) AS most,
        count(*) FILTER (fetches > 1) AS repeated

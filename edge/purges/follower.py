@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
-from edge.driver import Driver
 from edge.purges.log import BATCH, IDLE_S, LogLost, PurgeLog
 from edge.purges.order import BadOrder, order_as_json, purge_order
 from edge.purges.ordering import put
+from edge.services import Services
 from edge.settings import Node
 from policy.plan import PurgeKind, PurgeOrder
 from policy.propagation import (
@@ -52,17 +52,17 @@ class Following:
     """One node's part in it, from `start` to `close`."""
 
     def __init__(
-        self, log: PurgeLog, driver: Driver, node: Node, url: str, parents: Sequence[str], *,
+        self, log: PurgeLog, services: Services, node: Node, url: str, parents: Sequence[str], *,
         dice: Callable[[], float] | None = None,
     ) -> None:  # fmt: skip
         """`url`: where viewers come; `parents`: whom it asks, names or URLs; `dice`: 0 to 1, for `purge_loss`."""
         self._log = log
-        self._driver = driver
+        self._services = services
         self._self = Follower(node.name, url, tuple(parents))
         self._delay = node.purge_delay
         self._loss = node.purge_loss
         self._dice = dice or Random(node.name).random
-        self._known = _read_mark(driver.store.mark())
+        self._known = _least(services.marks())
         self._log_id: str | None = None
         """Of the log that it follows; None: it has to find out where to read on."""
         self._read_to = 0
@@ -87,6 +87,7 @@ class Following:
             except LogLost as lost:
                 if self._empty():
                     logger.warning("%s: %s: served without it, as nothing is stored", self._self.name, lost)
+                    self._known = Position("none", 0)  # so that what is stored from now on goes when there is one
                     break
                 logger.warning("%s: %s: nothing is served until it does", self._self.name, lost)
                 await asyncio.sleep(pause)
@@ -116,7 +117,7 @@ class Following:
         told = None if before is None else before.done
         at = resumes_after(self._known, told, extent, empty=self._empty())
         missed = at is None or not (told is None or extent.holds_after(told))
-        if missed and not self._driver.machine.service.gate:
+        if missed and not self._services.faces_viewers:
             # A shield, which does not know what others went before it with: they may have filled from what it had.
             await self._log.append([Logged(0, {"everything": True}, again=ALL_BEFORE)])
         if at is None:
@@ -230,7 +231,7 @@ class Following:
         self._self.done = orders[-1].number
 
     async def _purge(self, orders: Sequence[PurgeOrder], position: Position) -> list[int]:
-        done = await self._driver.purge_all(orders, f"{position.log} {position.number}" if self._lasting else None)
+        done = await self._services.purge_all(orders, f"{position.log} {position.number}" if self._lasting else None)
         if not all(purged.lasting for purged in done):
             # No mark from now on, so that all since the last one is done again after a restart.
             self._lasting = False
@@ -252,11 +253,20 @@ class Following:
             self._told = now
 
     def _empty(self) -> bool:
-        return not len(self._driver.machine.index)
+        return self._services.is_empty()
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _least(marks: Sequence[str | None]) -> Position | None:
+    """How far all that is stored has come; None where that is not known of every part of it."""
+    known = [_read_mark(mark) for mark in marks]
+    first = known[0] if known else None
+    if first is None or any(one is None or one.log != first.log for one in known):
+        return None
+    return min((one for one in known if one is not None), key=lambda one: one.number)
 
 
 def _read_mark(mark: str | None) -> Position | None:

@@ -22,34 +22,36 @@ class BadOrder(ValueError):
 
 def purge_order(values: Any) -> PurgeOrder:
     """`{"url": ...}`, `{"prefix": ...}`, `{"surrogate_key": ...}`, `{"surrogate_keys": [...]}` or
-    `{"everything": true}`, with `"soft": bool`.
+    `{"everything": true}`, with `"soft": bool`, and `"service": NAME` where only one is meant.
 
     BadOrder says what is wrong.
     """
     if not isinstance(values, dict):
         raise BadOrder(f"found {type(values).__name__}, wanted a JSON object")
-    unknown = set(values) - {*KINDS, "soft"}
+    unknown = set(values) - {*KINDS, "soft", "service"}
     if unknown:
-        raise BadOrder(f"found {', '.join(sorted(unknown))}; wanted {', '.join(KINDS)}, and soft")
-    soft = values.get("soft", False)
+        raise BadOrder(f"found {', '.join(sorted(unknown))}; wanted {', '.join(KINDS)}, soft and service")
+    soft, service = values.get("soft", False), values.get("service", "")
     named = [name for name in KINDS if values.get(name)]
     if not isinstance(soft, bool) or len(named) != 1:
         raise BadOrder(
             'wanted exactly one of {"url": "..."}, {"prefix": "..."}, {"surrogate_key": "..."}, '
             '{"surrogate_keys": ["...", "..."]}, {"everything": true}'
         )
+    if not isinstance(service, str):
+        raise BadOrder(f"service: found {service!r}, wanted a name")
     value = values[named[0]]
     if named[0] == "everything":
         if value is not True:
             raise BadOrder('wanted {"everything": true}')
-        return PurgeOrder(PurgeKind.EVERYTHING, soft=soft)
+        return PurgeOrder(PurgeKind.EVERYTHING, soft=soft, service=service)
     if named[0] == "surrogate_keys":
-        return PurgeOrder(PurgeKind.SURROGATE_KEYS, " ".join(_keys(value)), soft=soft)
+        return PurgeOrder(PurgeKind.SURROGATE_KEYS, " ".join(_keys(value)), soft, service)
     if not isinstance(value, str):
         raise BadOrder(f"{named[0]}: found {value!r}, wanted text")
     if named[0] == "prefix" and not (value.startswith("/") or "://" in value):
         raise BadOrder(f'prefix: found {value!r}, wanted the beginning of a URL or of a path, such as "/live/"')
-    return PurgeOrder(KINDS[named[0]], value, soft=soft)
+    return PurgeOrder(KINDS[named[0]], value, soft, service)
 
 
 def order_as_json(order: PurgeOrder) -> Order:
@@ -60,7 +62,8 @@ def order_as_json(order: PurgeOrder) -> Order:
         value = True
     elif order.kind is PurgeKind.SURROGATE_KEYS:
         value = order.value.split()
-    return {name: value, "soft": order.soft}
+    made: Order = {name: value, "soft": order.soft}
+    return made | {"service": order.service} if order.service else made
 
 
 def _keys(value: Any) -> list[str]:

@@ -27,14 +27,15 @@ NOT_ITS_FAULT = ("BUSY", "CANTOPEN", "READONLY", "FULL", "IOERR", "PERM", "AUTH"
 """Errors of SQLite that say nothing about what is in the file."""
 
 
-def rules_of(service: Service, profile: Profile, parent: str) -> str:
-    """A mark of everything that says what a stored response means: behaviors, profile, parent.
+def rules_of(service: Service, profile: Profile, parent: str, hosted: str = "") -> str:
+    """A mark of everything that says what a stored response means: behaviors, profile, parent, and which of several
+    services it is of (`hosted`).
 
     Not of what does not: names, rooms, secrets, who is let in, what is put on answers as they leave.
     """
     nothing = {"token", "geo", "viewer_protocol", "response_headers_policy", "rate_limit"}
     behaviors = [behavior.model_dump(mode="json", exclude=nothing) for behavior in service.behaviors]
-    text = json.dumps([behaviors, profile.name, parent.rstrip("/")], sort_keys=True)
+    text = json.dumps([behaviors, profile.name, parent.rstrip("/"), *([hosted] if hosted else [])], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

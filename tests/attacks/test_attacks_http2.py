@@ -4,6 +4,7 @@ Each row is sent frame by frame, past all that a client's library would hold bac
 HTTP/1.1. Where it is lengths or octets, it is another request than it was when it is written out as it came.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,6 @@ from tests.attacks.lab import attacked
 from tests.attacks.test_attacks_smuggling import HIDDEN, NEXT
 from tests.attacks.witness import strictly
 from tests.kit.http2 import Stream, http2
-from tests.kit.hurry import hurry
 from vendors import PROFILES
 
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -175,4 +175,4 @@ def test_nothing_comes_out_as_another_request(frames: Frames, profile: Profile, 
                 assert set(seen) <= set(frames.sees)
             assert len(lab.origin.heard) == 1
 
-    hurry(run())
+    asyncio.run(run())

@@ -4,6 +4,7 @@
 edge, it gives the secret away.
 """
 
+import asyncio
 import posixpath
 import re
 from collections.abc import Callable
@@ -18,7 +19,6 @@ from policy.token.akamai import AkamaiToken
 from policy.token.settings import Akamai
 from tests.attacks.lab import attacked
 from tests.kit.http import ask
-from tests.kit.hurry import hurry
 from tests.kit.node import running_node
 from tests.kit.origin import Asked, Origin, Script, response, running_origin
 from vendors import PROFILES
@@ -160,7 +160,7 @@ def test_no_spelling_walks_around_a_gate(spelling: Spelling, profile: Profile) -
             assert (await node.get(f"/private/x?__token__={token}")).body == b"SECRET"
             assert (await node.get("/public/x")).body == b"free"
 
-    hurry(run())
+    asyncio.run(run())
 
 
 CLIMBING = ["/live/../private/x", "/live/%2e%2e/private/x", "/live/..%2fprivate/x", "/live/..;/private/x"]
@@ -179,7 +179,7 @@ def test_a_token_for_one_folder_does_not_climb_into_another(path: str) -> None:
             reply = await node.get(f"{path}?__token__={token}")
             assert reply.status == 400 and b"SECRET" not in reply.body
 
-    hurry(run())
+    asyncio.run(run())
 
 
 ALIKE = [
@@ -209,4 +209,4 @@ def test_each_spelling_is_a_key_of_its_own_and_goes_on_as_it_came(profile: Profi
                     await lab.honest(path)
             assert lab.origin.requests == [f"GET {path}" for path in ALIKE]
 
-    hurry(run())
+    asyncio.run(run())

@@ -14,7 +14,7 @@ import pytest
 
 from policy.service import Behavior, Key, Ttl
 from tests.kit.http import Reply, read_reply
-from tests.kit.hurry import hurry
+from tests.kit.http2 import http2
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, Script, response, running_origin
 from vendors import PROFILES
@@ -157,7 +157,7 @@ def test_who_is_given_what_another_sent(poison: Poison, column: str) -> None:
                 assert first.status == 200 and first.body == second.body
                 assert all("evil" not in value for _, value in (*first.headers, *second.headers)), line
 
-    hurry(run())
+    asyncio.run(run())
 
 
 # ---- errors that a request provokes (CPDoS) ----------------------------------------------------------------------
@@ -236,7 +236,7 @@ def test_who_is_given_an_error_that_another_provoked(denial: Denial, column: str
             honest = await node.get("/page")
             assert honest.body == (b"evil" if column in denial.denied else b"good")
 
-    hurry(run())
+    asyncio.run(run())
 
 
 OWN_ERRORS = [  # request line and fields                                       what the edge itself answers
@@ -267,7 +267,7 @@ def test_an_error_of_the_edge_itself_is_nobodys_but_who_provoked_it(
             honest = [await node.get("/page") for _ in range(2)]
             assert [(reply.status, reply.body) for reply in honest] == [(200, b"good")] * 2
 
-    hurry(run())
+    asyncio.run(run())
 
 
 # ---- deception ---------------------------------------------------------------------------------------------------
@@ -332,4 +332,39 @@ def test_who_is_given_a_page_of_another_under_a_static_name(deception: Deception
                 thief = await node.get(target)
                 assert (b"victim" in thief.body) == (column in deception.deceived), target
 
-    hurry(run())
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("method", ["get", "Head", "gET"])
+def test_a_method_in_another_case_is_another_method(method: str) -> None:
+    """RFC 9110 §9.1: what an origin answers to it, 405 say, is not what it answers to GET."""
+
+    async def run() -> None:
+        origin = Answering(lambda asked: response(asked.method.encode(), cache_control="max-age=60"))
+        async with running_origin(origin), running_node(origin.url) as node:
+            assert (await raw(node, "/page", method=method)).body == method.encode()
+            async with http2(node.url) as client:
+                stream = await client.ask("/page", method=method)
+                await client.until(stream)
+                assert bytes(stream.body) == method.encode()
+            assert (await node.get("/page")).body == b"GET"
+
+    asyncio.run(run())
+
+
+def test_a_host_poisons_no_shield() -> None:
+    """Fastly tells the origin of it in X-Forwarded-Host: also where a shield, asked by its own address, stores it."""
+
+    async def run() -> None:
+        origin, fastly = Reflecting(""), PROFILES["fastly"]
+        async with (
+            running_origin(origin),
+            running_node(origin.url, name="shield", profile=fastly, service={"gate": False}) as shield,
+            running_node(shield.url, profile=fastly) as node,
+        ):
+            assert b"evil" in (await raw(node, "http://evil/page")).body
+            for _ in range(2):
+                assert b"evil" not in (await node.get("/page")).body
+            assert len(origin.asked) == 2
+
+    asyncio.run(run())

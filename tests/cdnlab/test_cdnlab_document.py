@@ -54,6 +54,18 @@ BAD = [  # given                                                         then: l
     ('[geo]\nasns = { "203.0.113.0/24" = 0 }', "2:1", ["geo.asns", "such as 64500"]),
     ('[geo]\nhosting = ["203.0.113.1/24"]', "2:1", ["geo.hosting", "host bits set", 'such as "203.0.113.0/24"']),
     ('[geo]\ndatabases = ["iptocc", "gone.mmdb"]', "2:24", ["geo.databases[1]", "gone.mmdb", "No such file", "wanted an MMDB file"]),
+    # services
+    ('hostnames = ["Www.test"]', "1:14", ["hostnames", 'wanted a host such as "img.example.com"']),
+    ('hostnames = ["a.test:80"]', "1:14", ["hostnames", "without a port"]),
+    ('[service.a]\nprofile = "fastly"', "1:1", ["service.a: wanted the key 'hostnames'"]),
+    ('[service.a]\nhostnames = []', "2:1", ["service.a.hostnames"]),
+    ('[service.default]\nhostnames = ["a.test"]', "1:1", ["service.default", 'other than "default"']),
+    ('hostnames = ["a.test"]\n[service.a]\nhostnames = ["b.test", "a.test"]', "3:24", ["service.a.hostnames[1]", "a host that the top of the file does not have"]),
+    ('[service.a]\nhostnames = ["a.test"]\n[service.b]\nhostnames = ["a.test"]', "4:14", ["service.b.hostnames[0]", "a host that service.a does not have"]),
+    ('[service.a]\nhostnames = ["a.test"]\norigin = "shield"', "3:1", ["service.a.origin", "wanted text that matches"]),
+    ('[service.a]\nhostnames = ["a.test"]\n[[service.a.behavior]]\npath = "*"\ntoken = "v"', "5:1", ["service.a.behavior[0].token", "the name of a token"]),
+    ('profile = "cloudfront"\n[service.a]\nhostnames = ["a.test"]\nprofile = "fastly"\n[[service.a.behavior]]\npath = "*"\ncompress = true\nkey.accept_encoding = ["gzip"]', "7:1", ["service.a.behavior[0].compress", "(it is fastly)"]),
+    ('[[node]]\nname = "a"\nparent_ca = "gone.pem"', "3:1", ["node[0].parent_ca", "gone.pem", "No such file", '"system", "local" or a file of certificates']),
     # a rule about what nobody tells would never apply
     ('[[behavior]]\npath = "*"\ngeo = { deny = ["KP", "US-CA"] }', "3:23", ["geo.deny[1]", '"US-CA"', "wanted what [geo] knows", "iptocc knows countries only"]),
     ('[[behavior]]\npath = "*"\ngeo = { allow = ["AS64500"] }', "3:18", ["geo.allow[0]", "wanted what [geo] knows"]),
@@ -173,6 +185,27 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     disk = document.nodes[0].disk
     assert disk is not None and disk.path == tmp_path / "cache"
     assert document.service(document.nodes[0]).room == disk.size
+
+
+def test_a_service_has_rules_of_its_own_and_a_part_of_each_node() -> None:
+    document = load(
+        'profile = "cloudfront"\n[service.a]\nhostnames = ["*.a.test"]\nprofile = "fastly"\n'
+        '[[service.a.behavior]]\npath = "*.ts"\n'
+        '[[service.a.error_page]]\nstatus = 404\npage = "/404"\nresponse_status = 404\n'
+        '[[node]]\nname = "shield"\nmemory = "100MiB"\n[[node]]\nname = "fra"\nparent = "shield"'
+    ).document
+    shield, fra = document.nodes
+    first, other = document.service(fra), document.service(fra, "a")
+    assert (first.profile, other.profile) == ("cloudfront", "fastly")
+    assert (
+        [one.path for one in other.behaviors] == ["*.ts"] == [one.path for one in document.behaviors_at("x.a.test:80")]
+    )
+    assert [one.path for one in document.behaviors_at("elsewhere.test")] == ["*"]
+    assert (len(first.error_pages), len(other.error_pages), len(document.service(shield, "a").error_pages)) == (0, 1, 0)
+    assert document.service(shield, "a").room == document.service(shield).room == 50 * 2**20
+    # A shield is asked by its own address, so its edges name the service; the origin need not know.
+    assert (first.parent_headers, other.parent_headers) == ({}, {"cdnlab-service": "a"})
+    assert document.service(shield, "a").parent_headers == {}
 
 
 def test_geo_databases_are_files_beside_it_or_iptocc(tmp_path: Path) -> None:

@@ -24,10 +24,14 @@ async def ask(
     url: str, target: str = "/", *, method: str = "GET", body: bytes | None = None, version: str = "1.1", **fields: str
 ) -> Reply:
     """One request on a connection of its own. Field names: underscores stand for hyphens."""
-    host, _, port = url.removeprefix("http://").partition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    address, _, port = url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(address, int(port))
     try:
-        lines = [f"{method} {target} HTTP/{version}", f"host: {host}:{port}", "connection: close"]
+        lines = [
+            f"{method} {target} HTTP/{version}",
+            f"host: {fields.pop('host', f'{address}:{port}')}",
+            "connection: close",
+        ]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
         if body is not None:
             lines.append(f"content-length: {len(body)}")

@@ -52,10 +52,12 @@ class Client:
         self._writer.write(self.h2.data_to_send())
         await self._writer.drain()
 
-    async def ask(self, path: str, *fields: tuple[str, str], method: str = "GET", end: bool = True) -> Stream:
+    async def ask(
+        self, path: str, *fields: tuple[str, str], method: str = "GET", authority: str = "test", end: bool = True
+    ) -> Stream:
         """Send a request's head; `until` reads the answer."""
         stream_id = self.h2.get_next_available_stream_id()
-        head = [(":method", method), (":path", path), (":scheme", "http"), (":authority", "test"), *fields]
+        head = [(":method", method), (":path", path), (":scheme", "http"), (":authority", authority), *fields]
         self.h2.send_headers(stream_id, head, end_stream=end)
         self.streams[stream_id] = stream = Stream()
         await self.flush()

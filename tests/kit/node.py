@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.serve import serve
+from edge.services import Hosted
 from edge.settings import Node, Whereabouts
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior, Service
@@ -24,6 +25,8 @@ class Running:
     records_path: Path | None
     shutdown: asyncio.Event
     task: "asyncio.Task[None]"
+    ready: dict[str, Any]
+    """All that it said when it began to serve."""
 
     async def get(self, target: str, **fields: str) -> Reply:
         return await ask(self.url, target, **fields)
@@ -57,6 +60,8 @@ async def running_node(
     others: Sequence[str] = (),
     clock: Callable[[], float] | None = None,
     purge_log: str | None = None,
+    hosted: Sequence[Hosted] = (),
+    hostnames: Sequence[str] = (),
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """A node in front of `parent`; `settings` go to `Node`, `service` to `Service`; `countries`: a short `geo`."""
@@ -75,13 +80,15 @@ async def running_node(
         others=others,
         clock=clock,
         purge_log=purge_log,
+        hosted=hosted,
+        hostnames=hostnames,
     )
     task = asyncio.create_task(node_runs)
     await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()
     ready = told.result()
-    node = Running(str(ready["url"]), str(ready["admin"]), records, shutdown, task)
+    node = Running(str(ready["url"]), str(ready["admin"]), records, shutdown, task, ready)
     try:
         yield node
     finally:

@@ -91,6 +91,7 @@ CLOUDFRONT = Profile(
         "not-http": FailureAnswer(502, "OriginInvalidResponseError"),  # the status is unverified
     },
     too_many=FailureAnswer(403, ""),  # AWS WAF, a rate-based rule whose action is Block: 403
+    unknown_host=FailureAnswer(403, ""),  # no distribution has it as an alternate domain name (unverified)
     geo_unknown="allow",  # "Restrict the geographic distribution": who cannot be placed is served
     page=error_page,
     waits=Waits(connect=10.0, first_byte=30.0, between_bytes=30.0, attempts=3, retry_reads=True),  # CustomOriginConfig

@@ -66,6 +66,9 @@ FASTLY = Profile(
         "parent-sick": FailureAnswer(503, "Backend is unhealthy"),
     },
     failure_status=503,
+    unknown_host=FailureAnswer(
+        500, "unknown domain: {host}. Please check that this domain has been added to a service."
+    ),  # as its error page says (unverified here)
     too_many=FailureAnswer(429, "Too many requests"),  # "ratelimit.penaltybox_has": `error 429` in its example
     page=error_page,
     waits=Waits(connect=1.0, first_byte=15.0, between_bytes=10.0),  # backend defaults of the Terraform provider

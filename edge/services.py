@@ -1,0 +1,105 @@
+"""Several services on one node: each with a machine, a store and records of its own; a request's host says which.
+
+Host, :authority, SNI  ->  policy/hosting.py  ->  the service's `Driver`
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge.driver import ASTRAY, Driver
+from edge.viewers import Viewers
+from listening import SHOWN
+from policy.hosting import DEFAULT, Hosts, misdirected, unknown
+from policy.messages import RequestHead, target_of
+from policy.plan import Purged, PurgeKind, PurgeOrder
+from policy.profile import Profile
+from policy.service import Service
+from policy.target import origin_form
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+SERVICE = b"cdnlab-service"
+"""A field in which an edge names the service to its shield, which is asked by its own address, whatever the viewer's
+host was."""
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """One of the services of a node."""
+
+    name: str
+    hostnames: tuple[str, ...]
+    service: Service
+    profile: Profile
+    parents: tuple[str, ...]
+    """URLs of those it asks, in order."""
+
+
+class Services:
+    """All services of a node behind its listeners: an ASGI application over their drivers."""
+
+    def __init__(self, drivers: Mapping[str, Driver], hosts: Hosts, viewers: Viewers) -> None:
+        """`drivers` by the service's name, `DEFAULT` among them."""
+        self.drivers = drivers
+        self.default = drivers[DEFAULT]
+        self._hosts = hosts
+        self._viewers = viewers
+        self.faces_viewers = self.default.machine.service.gate
+        self._profile = self.default.machine.profile
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
+        host = origin_form((scope.get("raw_path") or b"/").decode("latin-1"), host)[1]
+        shown = scope.get("extensions", {}).get(SHOWN)
+        astray = None if shown is None else misdirected(host, *shown)
+        service: str | None = DEFAULT
+        if self.faces_viewers:
+            service = self._hosts.service_of(host)
+            if service is None and astray is None:
+                astray = unknown(host, self._profile.unknown_host)
+        elif scope.get("client") and self._viewers.is_trusted(scope["client"][0]):
+            named = next((value for name, value in scope["headers"] if name == SERVICE), b"").decode("latin-1")
+            service = named if named in self.drivers else DEFAULT
+        if astray is not None:
+            scope[ASTRAY] = astray
+        await self.drivers[service or DEFAULT](scope, receive, send)
+
+    def of(self, request: RequestHead) -> tuple[str, Driver]:
+        """Who would answer a request for its host; one that is nobody's is marked as such."""
+        service = self._hosts.service_of(request.host)
+        if service is None and self.faces_viewers:
+            request.astray = unknown(request.host, self._profile.unknown_host)
+        return service or DEFAULT, self.drivers[service or DEFAULT]
+
+    # ---- purges ------------------------------------------------------------------------------------------------
+
+    def concerned(self, order: PurgeOrder) -> Collection[str]:
+        """The services that carry an order out."""
+        if order.service:
+            return self.drivers.keys() & {order.service}
+        named = None
+        if order.kind in (PurgeKind.URL, PurgeKind.PREFIX):
+            named = self._hosts.named(target_of(order.value).host)
+        return self.drivers.keys() if named is None else (named,)
+
+    async def purge_all(self, orders: Sequence[PurgeOrder], mark: str | None = None) -> list[Purged]:
+        """Carries them out, one after the other, wherever they concern something; `mark` is left in every store."""
+        purged = [Purged(0, []) for _ in orders]
+        for name, driver in self.drivers.items():
+            here = [at for at, order in enumerate(orders) if name in self.concerned(order)]
+            done = await driver.purge_all([orders[at] for at in here], mark)
+            for at, one in zip(here, done, strict=True):
+                purged[at].count += one.count
+                purged[at].lasting &= one.lasting
+        return purged
+
+    def is_empty(self) -> bool:
+        """Whether nothing is stored."""
+        return not any(len(driver.machine.index) for driver in self.drivers.values())
+
+    def marks(self) -> list[str | None]:
+        """Those that were left where something is stored."""
+        return [driver.store.mark() for driver in self.drivers.values() if len(driver.machine.index)]
