@@ -14,7 +14,7 @@ from edge.databases import IPTOCC, open_databases
 from edge.errors import BadDatabase
 from edge.settings import Node, Whereabouts
 from listening.authority import Authority, BadAuthority
-from listening.certificates import flaw_of
+from listening.certificates import flaw_of, flaw_of_authorities
 from listening.folder import authority_folder
 from policy import matching
 from policy.geo import Kind, kind_of
@@ -193,6 +193,7 @@ def _folders(draft: Draft) -> Iterator[Finding]:
 
 def _certificates(draft: Draft) -> Iterator[Finding]:
     for index, node in draft.nodes.items():
+        yield from _trust(draft.folder, index, node)
         if node.listen_tls is None:
             continue
         if node.tls == "local":
@@ -210,6 +211,19 @@ def _certificates(draft: Draft) -> Iterator[Finding]:
             name = "certificate" if flaw[0] == pair[0] else "key"
             path: KeyPath = ("node", index, "tls", name)
             yield Finding(path, f"{shown(str(flaw[0]))} ({flaw[1]})", "a certificate that is good today, and its key")
+
+
+def _trust(folder: Path, index: int, node: Node) -> Iterator[Finding]:
+    path: KeyPath = ("node", index, "parent_ca")
+    if node.parent_ca == "local":
+        try:
+            Authority(authority_folder())
+        except BadAuthority as bad:
+            yield Finding(path, f"no CA that can be used ({bad.where}: {bad.why})", "the local CA", bad.hint)
+    elif node.parent_ca != "system":
+        flaw = flaw_of_authorities(folder / node.parent_ca)
+        if flaw is not None:
+            yield Finding(path, f"{shown(str(node.parent_ca))} ({flaw})", '"system", "local" or a file of certificates')
 
 
 _OWNERS: dict[str | int, str] = {"origin": "the origin's", "control": "the control API's"}

@@ -373,6 +373,8 @@ def _anchored_node(node: Node, folder: Path) -> Node:
     absolute: dict[str, Any] = {}
     if node.disk is not None:
         absolute["disk"] = node.disk.model_copy(update={"path": folder / node.disk.path})
+    if node.parent_ca not in ("system", "local"):
+        absolute["parent_ca"] = folder / node.parent_ca
     if node.tls != "local":
         pair = {"certificate": folder / node.tls.certificate, "key": folder / node.tls.key}
         absolute["tls"] = node.tls.model_copy(update=pair)

@@ -31,7 +31,7 @@ from policy.plan import Assemble, Decision, Failure, Fetch, Plan, Purged, PurgeO
 from policy.purge_requests import purge_request
 from policy.record import PurgeRecord, RequestRecord
 from policy.secrets import FIELDS
-from policy.target import origin_form
+from policy.target import origin_form, told_host
 from policy.token.propagation import LARGEST, Propagation
 
 if TYPE_CHECKING:
@@ -197,6 +197,9 @@ class Driver(Filling):
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         client_ip = self._viewers.address(_peer(scope), headers)
         path, host = origin_form(raw_path.partition(b"?")[0].decode("latin-1"), headers.first("host") or "")
+        trusted = self._viewers.is_trusted(_peer(scope))
+        if trusted and self.machine.profile.key_host and not self.machine.service.gate:
+            host = told_host(headers, host)
         request = RequestHead(
             method=scope["method"],
             scheme=scope["scheme"],
@@ -207,7 +210,7 @@ class Driver(Filling):
             client_ip=client_ip,
             place=self._viewers.place_of(client_ip) if self.machine.service.gate else NOWHERE,
             client_port=scope["client"][1] or 0 if scope.get("client") else 0,
-            trusted=self._viewers.is_trusted(_peer(scope)),
+            trusted=trusted,
             version=scope["http_version"],
             astray=scope.get(ASTRAY),
         )

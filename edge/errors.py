@@ -65,6 +65,7 @@ class BadCertificate(EdgeError):
     where: str
     path: str
     why: str
+    wanted: str = "a certificate and its key in PEM"
 
     def __str__(self) -> str:
-        return f"{self.where}: found {self.path!r} ({self.why}), wanted a certificate and its key in PEM."
+        return f"{self.where}: found {self.path!r} ({self.why}), wanted {self.wanted}."

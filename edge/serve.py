@@ -24,7 +24,7 @@ from edge.services import Hosted, Services
 from edge.settings import Node, Whereabouts
 from edge.stores import MemoryStore
 from edge.stores.opening import long_lived, open_disk, rules_of
-from edge.tls import context_of, pair_of
+from edge.tls import context_of, pair_of, trust_of
 from edge.upstream import Upstream
 from edge.viewers import Viewers
 from listening import Listener, bind, bind_udp, url_of
@@ -224,7 +224,8 @@ def _tier(node: Node, rules: str, clock: Callable[[], float]) -> "SharedTier | N
 
 def parents_of(node: Node, waits: Waits, urls: Sequence[str]) -> Parents:
     """The parents at these URLs, asked and watched as the node's settings say."""
-    connect = partial(Upstream, http=node.parent_http, link=node.link.new(seed=node.name))
+    link, tls = node.link.new(seed=node.name), trust_of(node)
+    connect = partial(Upstream, http=node.parent_http, link=link, tls=tls)
     made = [Parent(connect(url, waits, node.connections), node.health.new()) for url in urls]
     parents = Parents(made, frozenset(node.failover.statuses))
     check = node.health.check

@@ -340,6 +340,10 @@ class Node(Settings):
     secret by which an origin knows its CDN: `{ "X-Origin-Verify" = "${ORIGIN_SECRET}" }` (CloudFront: origin custom
     headers)."""
 
+    parent_ca: Literal["system", "local"] | Path = "system"
+    """Who vouches for parents at https:// URLs: the system's authorities, and beside them "local", the local CA, or the
+    certificates in a PEM file: "tls/our-ca.pem"."""
+
     parent_http: Literal["1.1", "2", "auto"] = "1.1"
     """How it speaks to its parent: "2" is HTTP/2 (over TLS by ALPN), "auto" lets TLS negotiate."""
 

@@ -1,4 +1,4 @@
-"""What a node shows to viewers who come over TLS: a pair of files, or leaves of the local CA."""
+"""TLS of a node: what it shows viewers, a pair of files or leaves of the local CA; and who vouches for its parents."""
 
 import ssl
 from collections.abc import Callable, Iterable
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from edge.errors import BadCertificate
 from edge.settings import Node
 from listening.authority import ALWAYS, Authority, Contexts, may_sign
-from listening.certificates import flaw_of, server_context
+from listening.certificates import flaw_of, flaw_of_authorities, server_context
 from listening.folder import authority_folder
 
 
@@ -27,3 +27,19 @@ def context_of(node: Node, clock: Callable[[], float]) -> ssl.SSLContext:
     if flaw is not None:
         raise BadCertificate(f"node {node.name}: tls", str(flaw[0]), flaw[1])
     return server_context(node.tls.certificate, node.tls.key)
+
+
+def trust_of(node: Node) -> ssl.SSLContext | None:
+    """By which parents at https:// URLs are verified; None: by the system's authorities alone.
+
+    BadCertificate and BadAuthority as above.
+    """
+    if node.parent_ca == "system":
+        return None
+    file = Authority(authority_folder()).certificate_file if node.parent_ca == "local" else node.parent_ca
+    flaw = flaw_of_authorities(file)
+    if flaw is not None:
+        raise BadCertificate(f"node {node.name}: parent_ca", str(file), flaw, "certificates of authorities in PEM")
+    context = ssl.create_default_context()
+    context.load_verify_locations(file)
+    return context

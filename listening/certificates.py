@@ -46,6 +46,17 @@ def flaw_of(certificate: Path, key: Path, now: float) -> tuple[Path, str] | None
     return None
 
 
+def flaw_of_authorities(file: Path) -> str | None:
+    """Why nobody can be verified by the certificates in a file; None: they are good for it."""
+    try:
+        x509.load_pem_x509_certificates(file.read_bytes())
+    except OSError as error:
+        return error.strerror or str(error)
+    except ValueError:
+        return "no certificate in PEM"
+    return None
+
+
 class ServerContext(ssl.SSLContext):
     """What a listener speaks TLS with."""
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import h11
 from hypercorn.asyncio.task_group import TaskGroup
-from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
+from hypercorn.protocol.events import Request
+from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
 
 from listening.inbox import Starter
 
@@ -73,14 +75,24 @@ class Http1(H11Protocol):
         self._host.writer.write(f"HTTP/1.1 {status} {phrase_of(status)}\r\n{head}\r\n".encode("latin-1"))
 
     async def _create_stream(self, request: h11.Request) -> None:
-        # No upgrade is offered, so none is looked at (RFC 9110 §7.8): hypercorn would hand the connection to a
-        # WebSocket that nobody answers.
-        kept = [(name, value) for name, value in request.headers if name != b"upgrade"]
-        if len(kept) < len(request.headers):
-            request = h11.Request(
-                method=request.method, target=request.target, headers=kept, http_version=request.http_version
+        # hypercorn takes `get` for GET; methods are case-sensitive (RFC 9110 §9.1). And it hands a connection over to a
+        # WebSocket where one is asked for, which here nobody answers; an upgrade may be ignored (§7.8).
+        self.stream = HTTPStream(
+            self.app, self.config, self.context, self.task_group, self.ssl, self.client, self.server,
+            self.stream_send, STREAM_ID,
+        )  # fmt: skip
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode(),
+                method=request.method.decode(),
+                raw_path=request.target,
+                state=self.connection_state,
             )
-        await super()._create_stream(request)
+        )
+        self.keep_alive_requests += 1
+        await self.context.mark_request()
 
     async def _check_protocol(self, event: h11.Request) -> None:
         # Only prior knowledge leads to HTTP/2: `Upgrade: h2c` is obsolete (RFC 9113 §3.1), and a way past proxies.

@@ -199,7 +199,7 @@ class Http2(H2Protocol):
                 stream_id=stream_id,
                 headers=fields,
                 http_version="2",
-                method=pseudo[b":method"].decode("latin-1").upper(),
+                method=pseudo[b":method"].decode("latin-1"),
                 raw_path=path,
                 state=self.connection_state,
             )

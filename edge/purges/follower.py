@@ -87,6 +87,7 @@ class Following:
             except LogLost as lost:
                 if self._empty():
                     logger.warning("%s: %s: served without it, as nothing is stored", self._self.name, lost)
+                    self._known = Position("none", 0)  # so that what is stored from now on goes when there is one
                     break
                 logger.warning("%s: %s: nothing is served until it does", self._self.name, lost)
                 await asyncio.sleep(pause)

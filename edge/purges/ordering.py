@@ -71,9 +71,12 @@ class Sent:
             batch = await self.log.read(self._looked_to)
             if batch.extent.log != self.identity:
                 raise LogRenewed(self.log.where)
-            self.numbers += [one.number for one in batch.orders if one.again in (ALL_BEFORE, *self.numbers)]
-            if batch.orders:
-                self._looked_to = batch.orders[-1].number
+            wanted = {ALL_BEFORE, *self.numbers}
+            for one in batch.orders:
+                if one.again in wanted:  # what repeats them may be repeated in its turn
+                    wanted.add(one.number)
+                    self.numbers.append(one.number)
+                self._looked_to = one.number
             if len(batch.orders) < BATCH:
                 return len(self.numbers) > known
 

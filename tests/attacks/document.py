@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from tests.attacks.test_attacks_hosts import HOSTS
 from tests.attacks.test_attacks_http2 import FRAMES
 from tests.attacks.test_attacks_paths import SPELLINGS
 from tests.attacks.test_attacks_poisoning import DECEPTIONS, DENIALS, POISONS
+from tests.attacks.test_attacks_responses import SPLITS
 from tests.attacks.test_attacks_smuggling import SHAPES
 
 HEAD = """# Attacks
@@ -40,6 +42,17 @@ SECTIONS: list[tuple[str, str, Sequence[Row]]] = [
         "Sent frame by frame, to an edge that asks its origin over HTTP/1.1. Written out by a proxy that copies fields as "
         "they come, such lengths and octets make another request of it, or two.",
         FRAMES,
+    ),
+    (
+        "Response splitting, and answers of two readings",
+        "The origin sends another response behind the one it was asked for.",
+        SPLITS,
+    ),
+    (
+        "Host, and forms of a target",
+        "Which of a node's services answers, and what is in a key with `key.host`, goes by the one host that a request "
+        "names; the origin is told its own.",
+        HOSTS,
     ),
     (
         "Spellings of a path",

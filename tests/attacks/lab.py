@@ -28,6 +28,17 @@ class Lab:
         assert (reply.status, reply.body) == (200, f"GET {target}".encode()), f"{target}: {reply}"
         return reply
 
+    async def ask(self, sent: bytes) -> Reply:
+        """One request on a connection of its own, and its final answer."""
+        reader, writer = await asyncio.open_connection(*self.edge.url.removeprefix("http://").split(":"))
+        writer.write(sent)
+        try:
+            while (reply := await read_reply(reader, sent.partition(b" ")[0].decode())).status < 200:
+                pass
+            return reply
+        finally:
+            writer.close()
+
     @asynccontextmanager
     async def attack(self, sent: bytes, answers: int) -> AsyncIterator[list[Reply]]:
         """Bytes on a connection, and so many answers as they come; then, when the block has ended, that no more came."""
@@ -54,7 +65,7 @@ async def attacked(
         url = origin.url
         for name in ("shield", "fra")[-tiers:]:
             node = await stack.enter_async_context(
-                running_node(url, *behaviors, name=name, profile=profile, **settings)  # type: ignore[arg-type]
+                running_node(url, *behaviors, name=name, profile=profile, service={"gate": name == "fra"}, **settings)  # type: ignore[arg-type]
             )
             url = node.url
         yield Lab(node, origin)

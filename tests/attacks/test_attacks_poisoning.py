@@ -14,6 +14,7 @@ import pytest
 
 from policy.service import Behavior, Key, Ttl
 from tests.kit.http import Reply, read_reply
+from tests.kit.http2 import http2
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, Script, response, running_origin
 from vendors import PROFILES
@@ -330,5 +331,40 @@ def test_who_is_given_a_page_of_another_under_a_static_name(deception: Deception
                 assert victim.body == b"account of victim"
                 thief = await node.get(target)
                 assert (b"victim" in thief.body) == (column in deception.deceived), target
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("method", ["get", "Head", "gET"])
+def test_a_method_in_another_case_is_another_method(method: str) -> None:
+    """RFC 9110 §9.1: what an origin answers to it, 405 say, is not what it answers to GET."""
+
+    async def run() -> None:
+        origin = Answering(lambda asked: response(asked.method.encode(), cache_control="max-age=60"))
+        async with running_origin(origin), running_node(origin.url) as node:
+            assert (await raw(node, "/page", method=method)).body == method.encode()
+            async with http2(node.url) as client:
+                stream = await client.ask("/page", method=method)
+                await client.until(stream)
+                assert bytes(stream.body) == method.encode()
+            assert (await node.get("/page")).body == b"GET"
+
+    asyncio.run(run())
+
+
+def test_a_host_poisons_no_shield() -> None:
+    """Fastly tells the origin of it in X-Forwarded-Host: also where a shield, asked by its own address, stores it."""
+
+    async def run() -> None:
+        origin, fastly = Reflecting(""), PROFILES["fastly"]
+        async with (
+            running_origin(origin),
+            running_node(origin.url, name="shield", profile=fastly, service={"gate": False}) as shield,
+            running_node(shield.url, profile=fastly) as node,
+        ):
+            assert b"evil" in (await raw(node, "http://evil/page")).body
+            for _ in range(2):
+                assert b"evil" not in (await node.get("/page")).body
+            assert len(origin.asked) == 2
 
     asyncio.run(run())

@@ -65,6 +65,7 @@ BAD = [  # given                                                         then: l
     ('[service.a]\nhostnames = ["a.test"]\norigin = "shield"', "3:1", ["service.a.origin", "wanted text that matches"]),
     ('[service.a]\nhostnames = ["a.test"]\n[[service.a.behavior]]\npath = "*"\ntoken = "v"', "5:1", ["service.a.behavior[0].token", "the name of a token"]),
     ('profile = "cloudfront"\n[service.a]\nhostnames = ["a.test"]\nprofile = "fastly"\n[[service.a.behavior]]\npath = "*"\ncompress = true\nkey.accept_encoding = ["gzip"]', "7:1", ["service.a.behavior[0].compress", "(it is fastly)"]),
+    ('[[node]]\nname = "a"\nparent_ca = "gone.pem"', "3:1", ["node[0].parent_ca", "gone.pem", "No such file", '"system", "local" or a file of certificates']),
     # a rule about what nobody tells would never apply
     ('[[behavior]]\npath = "*"\ngeo = { deny = ["KP", "US-CA"] }', "3:23", ["geo.deny[1]", '"US-CA"', "wanted what [geo] knows", "iptocc knows countries only"]),
     ('[[behavior]]\npath = "*"\ngeo = { allow = ["AS64500"] }', "3:18", ["geo.allow[0]", "wanted what [geo] knows"]),

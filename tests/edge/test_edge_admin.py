@@ -55,7 +55,7 @@ WRONG = [  # what is sent                           what the answer says
     ({"surrogate_keys": ["a", 1]}, "surrogate_keys: found 1, wanted a key"),
     ({"surrogate_keys": ["a", "b c"]}, "surrogate_keys: found 'b c', wanted a key"),
     ({"surrogate_keys": ["a", ""]}, "surrogate_keys: found '', wanted a key"),
-    ({"keys": ["a"]}, "found keys; wanted url, prefix, surrogate_key, surrogate_keys, everything, and soft"),
+    ({"keys": ["a"]}, "found keys; wanted url, prefix, surrogate_key, surrogate_keys, everything, soft and service"),
 ]
 
 

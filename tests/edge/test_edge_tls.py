@@ -113,15 +113,34 @@ def test_curl_as_it_is(authority: Authority, version: str, told: str) -> None:
 
 
 def test_a_shield_is_asked_over_https_by_who_trusts_the_ca(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    async def run() -> list[int]:
-        async with secured() as (_, _, port), running_node(f"https://localhost:{port}", name="edge") as edge:
-            return [(await edge.get("/a")).status]
+    async def status(**settings: Any) -> int:
+        async with (
+            secured() as (_, _, port),
+            running_node(f"https://localhost:{port}", name="edge", **settings) as edge,
+        ):
+            return (await edge.get("/a")).status
 
-    assert asyncio.run(run()) == [502]  # it is a stranger's to whom nobody said otherwise
+    other = make(tmp_path / "other", time.time())
+    assert asyncio.run(status()) == 502  # it is a stranger's to whom nobody said otherwise
+    assert asyncio.run(status(parent_ca=other.certificate_file)) == 502
+    assert asyncio.run(status(parent_ca="local")) == 200
+    assert asyncio.run(status(parent_ca=authority.certificate_file)) == 200
+    assert asyncio.run(status(parent_ca="local", parent_http="2")) == 200
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate_file))
-    assert asyncio.run(run()) == [200]
+    assert asyncio.run(status()) == 200
+
+
+def test_who_is_believed_a_parent_is_told_before_anything_is_served(tmp_path: Path, authority: Authority) -> None:
+    async def serve(file: Path) -> None:
+        async with running_node("https://localhost:1", parent_ca=file):
+            pass
+
+    with pytest.raises(BadCertificate, match=r"node fra: parent_ca: found '.*gone\.pem' \(No such file or directory\)"):
+        asyncio.run(serve(tmp_path / "gone.pem"))
+    with pytest.raises(BadCertificate, match=r"no certificate in PEM\), wanted certificates of authorities in PEM"):
+        asyncio.run(serve(authority.certificate_file.with_name("ca-key.pem")))
 
 
 def test_who_comes_over_http_is_sent_to_https_and_the_replay_agrees(authority: Authority, tmp_path: Path) -> None:

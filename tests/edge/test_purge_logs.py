@@ -3,12 +3,14 @@
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edge.purges.file_log import FileLog
 from edge.purges.log import BadLog, LogLost, PurgeLog
+from edge.purges.ordering import Standing, put
 from edge.purges.redis_log import RedisLog
 from policy.propagation import Follower, Logged, TierOrder
 from tests.stores.redis_server import RedisServer, needs_redis, running_redis
@@ -168,3 +170,22 @@ def test_a_server_that_is_gone_is_said_to_be_and_one_that_forgot_is_another_log(
 
 def test_a_password_is_in_no_message() -> None:
     assert RedisLog("redis://me:s3cr3t@127.0.0.1:1/0").where == "redis://127.0.0.1:1/0"
+
+
+def test_an_order_is_complete_when_what_repeats_it_is_and_what_repeats_that(tmp_path: Path) -> None:
+    async def run() -> None:
+        log = FileLog(tmp_path / "purges.sqlite3")
+        await log.join(Follower("fra", "http://fra", (), 0, 0))
+        sent = await put(log, [{"url": "/a"}])
+        await log.report("fra", taken=1, done=1, purged={1: 3})
+        assert await sent.look() == {"fra": Standing(True, True, 3)}
+        again = Logged(0, {"url": "/a"}, only=("fra",), again=1)
+        await log.append([again, Logged(0, {"url": "/b"}), replace(again, again=2)])
+        assert await sent.look() == {"fra": Standing(False, False, 3)}
+        await log.report("fra", taken=3, done=3, purged={2: 1, 3: 9})
+        assert not (await sent.look())["fra"].done
+        await log.report("fra", taken=4, done=4, purged={4: 1})
+        assert await sent.look() == {"fra": Standing(True, True, 5)}  # the other order is not this one's
+        await log.close()
+
+    asyncio.run(run())

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -156,3 +157,53 @@ def test_a_stream_goes_on_when_what_makes_it_is_killed(start: Start, victim: str
     assert ask(f"{up.cluster['origin']['url']}/live/360p/{before[0]}").status == 200
     assert sum("ffmpeg" in one.name() for one in up.descendants()) == 1, "the old encoder lives on"
     assert up.stop() == 130
+
+
+def test_an_order_reaches_a_node_that_is_down_and_a_cluster_that_was_stopped(start: Start, tmp_path: Path) -> None:
+    """What viewers see on the way: the file of the origin is new, the edge's store is not until it is purged."""
+    clip = tmp_path / "vod" / "a.txt"
+    clip.parent.mkdir()
+    with socket.socket() as free, socket.socket() as other:
+        for one in (free, other):
+            one.bind(("127.0.0.1", 0))
+        port, parent = free.getsockname()[1], other.getsockname()[1]  # what is stored is of a parent at an address
+    settings = NO_STREAM + 'vod = "vod"\n'
+    settings = settings.replace('name = "shield"', f'name = "shield"\nlisten = "127.0.0.1:{parent}"', 1)
+    settings = settings.replace(
+        'parent = "shield"', f'parent = "shield"\nlisten = "127.0.0.1:{port}"\ndisk = {{ path = "cache" }}'
+    )
+    settings += '[[behavior]]\npath = "*"\nttl = { min = "1h", default = "1h" }\n[control]\nlisten = "127.0.0.1:0"\n'
+    url = f"http://127.0.0.1:{port}/vod/a.txt"
+
+    def purge(*words: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "cdnlab", "purge", *words], cwd=tmp_path, capture_output=True, text=True, timeout=30
+        )
+        return done.returncode, done.stdout
+
+    clip.write_text("one")
+    up = start(settings)
+    up.wait_for("Ctrl-C ends it")
+    assert ask(url).text() == "one"
+    clip.write_text("two")
+    assert ask(url).text() == "one"
+    assert purge("--key", "none", "--wait")[0] == 0  # what is stored is on disk now
+    os.kill(up.node("fra")["pid"], signal.SIGSTOP)
+    status, said = purge(url)
+    assert status == 3 and said.splitlines()[1] == "fra    is away: will catch up before it serves"
+    os.kill(up.node("fra")["pid"], signal.SIGKILL)
+    assert purge("--key", "none", "--wait")[0] == 0  # it is back
+    assert ask(url).text() == "two"
+    assert purge("--key", "none", "--wait")[0] == 0
+    up.stop()
+
+    clip.write_text("three")
+    again = start(settings)
+    again.wait_for("Ctrl-C ends it")
+    assert ask(url).text() == "two"
+    again.stop()
+    assert purge("--all", "--purge-log", "cache-purges.sqlite3")[0] == 3
+    last = start(settings)
+    last.wait_for("Ctrl-C ends it")
+    assert ask(url).text() == "three"
+    last.stop()

@@ -41,6 +41,8 @@ class World:
     def forget(self) -> None:
         """The log loses all it knew."""
         self.lives += 1
+        self.ordered = dict.fromkeys(PATHS, 0)
+        """Path -> what was published when an order for what was before it came into the log."""
         self.orders: list[Logged] = []
         self.last = 0
         self.followers: dict[str, Follower] = {}
@@ -70,6 +72,8 @@ class Log:
         numbers = []
         for one in orders:
             world.last += 1
+            for path in PATHS if "everything" in one.order else [one.order["url"]]:
+                world.ordered[path] = world.ordered[path] if one.again else world.version[path]
             world.orders.append(replace(one, number=world.last))
             numbers.append(world.last)
         return numbers
@@ -154,7 +158,11 @@ class Node:
         self.life = asyncio.create_task(self._live(self.following))
 
     async def _live(self, following: Following) -> None:
+        ordered, log = dict(self.world.ordered), self.world.lives
         await following.start()
+        if log == self.world.lives:
+            for path, version in self.stored.items():
+                assert version >= ordered[path], f"{self.name} has version {version} of {path} when it begins to serve"
         self.serves = True
 
     async def kill(self) -> None:
@@ -162,7 +170,7 @@ class Node:
         if self.life is not None and self.following is not None:
             self.life.cancel()
             with suppress(asyncio.CancelledError):
-                await self.life
+                await self.life  # also what it found wrong
             await self.following.close()
         self.life = None
 
@@ -283,6 +291,21 @@ STALE_SHIELD: list[tuple[Any, ...]] = [
     KEPT, [("get", "fra", "/a"), ("kill", "fra"), ("order", "/a"), ("wait", 3.0), ("start", "fra"), ("wait", 0.03)]
 )
 @example(KEPT, [("get", "fra", "/a"), ("forget",), ("order", "/a"), ("wait", 0.03), ("get", "fra", "/a")])
+@example(
+    FORGETFUL_SHIELD | {"fra": (False, 0.0, 0.0)},
+    [
+        ("kill", "fra"),
+        ("cut", "fra"),
+        ("start", "fra"),
+        ("wait", 0.3),
+        ("get", "fra", "/a"),
+        ("order", "/a"),
+        ("wait", 3.0),
+        ("forget",),
+        ("mend", "fra"),
+        ("wait", 3.0),
+    ],
+)  # it begins without the log, and finds one that has forgotten
 @example(SLOW_EDGE, [("get", "fra", "/a"), ("order", "/a"), ("wait", 1.1), ("kill", "fra"), ("start", "fra")])
 def test_after_an_order_is_complete_nobody_serves_what_was_purged(
     kinds: dict[str, tuple[bool, float, float]], steps: list[tuple[Any, ...]]
