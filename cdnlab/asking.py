@@ -31,6 +31,14 @@ class Listener:
     """Where its viewers come."""
     role: str = "edge"
     parent: str = "origin"
+    https: str | None = None
+    """Where they come over TLS."""
+
+
+def _secured(url: str) -> int | None:
+    """The port of an https:// URL: certificates have names, so it is asked by another host than it is bound to."""
+    parts = urlsplit(url)
+    return (parts.port or 443) if parts.scheme == "https" else None
 
 
 def find(url: str, *, node: str | None, admin: str | None, runs: Path) -> Listener:
@@ -45,7 +53,7 @@ def find(url: str, *, node: str | None, admin: str | None, runs: Path) -> Listen
     if not authority:
         return next((one for one in nodes if one.role == "edge"), nodes[0])
     for one in nodes:
-        if urlsplit(one.url).netloc == authority:
+        if urlsplit(one.url).netloc == authority or (one.https is not None and _secured(url) == _secured(one.https)):
             return one
     if Hosts(find_running(runs).cluster().get("services", {})).named(authority) is not None:
         return next((one for one in nodes if one.role == "edge"), nodes[0])
@@ -103,7 +111,7 @@ def known_nodes(runs: Path) -> list[Listener]:
 
 def listener_of(told: dict[str, Any]) -> Listener:
     """A node as `cluster.json` tells of it."""
-    return Listener(told["name"], told["admin"], told["url"], told["role"], told["parent"])
+    return Listener(told["name"], told["admin"], told["url"], told["role"], told["parent"], told["https"])
 
 
 def named(nodes: list[Listener], name: str) -> Listener:

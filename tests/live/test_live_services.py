@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from cdnlab.viewer import ask
+from listening.authority import make
+from listening.folder import authority_folder
 from tests.live.lab import NO_STREAM, Up, until
 
 pytestmark = pytest.mark.live
@@ -37,7 +40,9 @@ def cdnlab(up: Up, *arguments: str) -> str:
     return subprocess.run(command, cwd=up.folder, check=True, capture_output=True, text=True).stdout
 
 
-def test_two_hosts_two_caches_through_one_shield(start: Callable[..., Up], tmp_path: Path, images: str) -> None:
+def test_two_hosts_two_caches_through_one_shield(
+    start: Callable[..., Up], tmp_path: Path, images: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "vod").mkdir()
     (tmp_path / "vod" / "page.txt").write_text("page")
     service = f"""
@@ -49,7 +54,10 @@ profile = "fastly"
 path = "*"
 ttl = {{ default = "1h" }}
 """
-    up = start(NO_STREAM + 'vod = "vod"\n' + service)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    make(authority_folder(), time.time())
+    nodes = NO_STREAM.replace('parent = "shield"', 'parent = "shield"\nlisten_tls = "127.0.0.1:0"')
+    up = start(nodes + 'vod = "vod"\n' + service)
     up.wait_for("Ctrl-C ends it")
 
     def seen(host: str) -> tuple[str, str]:
@@ -60,6 +68,12 @@ ttl = {{ default = "1h" }}
     assert seen("www.test")[0] == "page"
     told = json.loads(cdnlab(up, "explain", "http://img.test/vod/page.txt", "--json"))
     assert (told["service"], told["profile"], told["node"], len(told["stored"])) == ("images", "fastly", "fra", 1)
+    # A node is found by its HTTPS address, too, whatever name of the certificate is before the port.
+    port = up.node("fra")["https"].rpartition(":")[2]
+    told = json.loads(cdnlab(up, "explain", f"https://localhost:{port}/vod/page.txt", "--json"))
+    assert (told["service"], told["node"]) == ("default", "fra")
+    told = json.loads(cdnlab(up, "explain", f"https://img.test:{port}/vod/page.txt", "--json"))
+    assert (told["service"], told["node"]) == ("images", "fra")
     purged = json.loads(cdnlab(up, "purge", "http://img.test/vod/page.txt", "--json"))
     assert {name: one["purged"] for name, one in purged.items()} == {"shield": 1, "fra": 1}
     assert seen("www.test") == ("page", "HIT")
