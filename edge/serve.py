@@ -24,10 +24,10 @@ from edge.services import Hosted, Services
 from edge.settings import Node, Whereabouts
 from edge.stores import MemoryStore
 from edge.stores.opening import long_lived, open_disk, rules_of
-from edge.tls import context_of, trust_of
+from edge.tls import context_of, pair_of, trust_of
 from edge.upstream import Upstream
 from edge.viewers import Viewers
-from listening import Listener, bind, url_of
+from listening import Listener, bind, bind_udp, url_of
 from policy.access import ServiceGate
 from policy.client import ClientField
 from policy.eviction import room_for
@@ -40,6 +40,7 @@ from policy.service import Service
 
 if TYPE_CHECKING:
     from edge.stores.shared import SharedTier
+    from listening.http3 import Http3Listener
 
 logger = logging.getLogger("cdnlab.edge")
 
@@ -94,6 +95,11 @@ async def serve(
         if secured:
             urls["https"] = url_of(secured[0], tls=True)
             rules["https_port"] = secured[0].getsockname()[1]
+        datagrams = None
+        if node.http3:
+            datagrams = bind_udp(urls["https"].removeprefix("https://"), f"node {node.name}: http3")
+            sockets.append(datagrams)
+            pair = pair_of(node, (host for one in kept for host in one.hostnames), now)
         orders = None if purge_log is None else open_log(purge_log)
         for one in kept:
             ruled = replace(one, service=one.service.model_copy(update=_merged(rules, one)))
@@ -105,10 +111,11 @@ async def serve(
     services = Services(drivers, Hosts({one.name: one.hostnames for one in kept}), who)
     flushing = [asyncio.create_task(log.keep_flushing()) for log in logs]
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
-    fronts = [
-        Listener(services, logger, date_header=False, limits=node.limits, page=services.default.unreadable)
-        for _ in (viewers, *secured)
-    ]
+    faced = partial(Listener, services, logger, date_header=False, limits=node.limits, page=services.default.unreadable)
+    # In CloudFront's words, and for a day, as there.
+    alt_svc = f'h3=":{rules["https_port"]}"; ma=86400' if node.http3 else ""
+    fronts = [faced(), *(faced(alt_svc=alt_svc) for _ in secured)]
+    quic = None if datagrams is None else _http3(fronts[-1], *pair)
     operations = admin_app(services, who, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay)
     back = Listener(operations, logger)
     following = None
@@ -121,6 +128,8 @@ async def serve(
             return
         for front, listener, context in zip(fronts, (viewers, *secured), (None, tls), strict=False):
             await front.start(listener, context)
+        if quic is not None and datagrams is not None:
+            await quic.start(datagrams)
         await back.start(operators)
         ready({"ready": node.name, **urls, "parent": parent})
         await shutdown.wait()
@@ -128,9 +137,17 @@ async def serve(
         for task in flushing:
             task.cancel()
         await asyncio.gather(*(front.close() for front in fronts), back.close())
+        if quic is not None:
+            quic.close()
         if following is not None:
             await following.close()
         await asyncio.gather(*(driver.close() for driver in drivers.values()))
+
+
+def _http3(door: Listener, certificate: bytes, key: bytes) -> "Http3Listener":
+    from listening.http3 import Http3Listener  # an extra
+
+    return Http3Listener(door, certificate, key)
 
 
 def records_of(records: Path, service: str) -> Path:

@@ -275,6 +275,9 @@ class Node(Settings):
     listen_tls: ListenAddress | None = None
     """Where viewers reach it over HTTPS, with HTTP/1.1 and HTTP/2, beside `listen`. Left out: nowhere."""
 
+    http3: bool = False
+    """Over HTTP/3, too, on the UDP port of `listen_tls`, and `Alt-Svc` tells so. Needs the extra `h3`."""
+
     tls: Literal["local"] | Certificate = "local"
     """What it shows them: certificates of the local CA, which `cdnlab ca` makes, or a pair of your own:
     `{ certificate = "tls/cdn.pem", key = "tls/cdn-key.pem" }`."""
@@ -379,6 +382,8 @@ class Node(Settings):
             raise ValueError("wanted largest <= memory")
         if self.disk is not None and self.disk.size < self.memory:
             raise ValueError("wanted memory <= disk.size")
+        if self.http3 and self.listen_tls is None:
+            raise ValueError("wanted listen_tls with http3: it is served on the same port, over UDP")
         if self.admin_token is None and not is_loopback(self.admin):
             raise ValueError(f"wanted an admin_token with an admin address beyond loopback, {self.admin}")
         return self

@@ -3,7 +3,19 @@
 from listening.certificates import SHOWN
 from listening.inbox import INTERIM
 from listening.limits import Limits
-from listening.listener import GRACE_S, Listener, PortInUse, bind, url_of
+from listening.listener import GRACE_S, Listener, PortInUse, bind, bind_udp, url_of
 from listening.patience import Left, Stalled
 
-__all__ = ["GRACE_S", "INTERIM", "SHOWN", "Left", "Limits", "Listener", "PortInUse", "Stalled", "bind", "url_of"]
+__all__ = [
+    "GRACE_S",
+    "INTERIM",
+    "SHOWN",
+    "Left",
+    "Limits",
+    "Listener",
+    "PortInUse",
+    "Stalled",
+    "bind",
+    "bind_udp",
+    "url_of",
+]

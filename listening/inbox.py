@@ -42,7 +42,14 @@ class Inbox:
         self._room = asyncio.Event()
 
     async def put(self, message: Message) -> None:
-        """Waits while the application has enough to read; never once the request is over."""
+        """As `give`; waits while the application has enough to read, never once the request is over."""
+        self.give(message)
+        while self._taken is None and self._bytes > FULL_BYTES and not self._over:
+            self._room.clear()
+            await self._room.wait()
+
+    def give(self, message: Message) -> None:
+        """One message more, unless the request is over."""
         if self._over:
             return
         # What came before the client left is still to be read: an encoder says that it has ended, and hangs up.
@@ -51,9 +58,6 @@ class Inbox:
         self._bytes += len(message.get("body") or b"")
         self._came.set()
         self._room.set()
-        while self._taken is None and self._bytes > FULL_BYTES and not self._over:
-            self._room.clear()
-            await self._room.wait()
 
     async def get(self) -> Message:
         """The next message; once the request is over, that it is, as often as asked."""

@@ -68,6 +68,18 @@ def bind(address: str, setting: str) -> socket.socket:
     return listener
 
 
+def bind_udp(address: str, setting: str) -> socket.socket:
+    """A UDP socket on `address`; PortInUse names the setting."""
+    host, port = split_address(address)
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise PortInUse(setting, f"{address} (UDP)", error.strerror or str(error)) from error
+    return bound
+
+
 def url_of(listener: socket.socket, *, tls: bool = False) -> str:
     """The URL under which a bound socket is reached."""
     host, port = listener.getsockname()[:2]
@@ -99,9 +111,11 @@ class Listener:
         date_header: bool = True,
         limits: Limits | None = None,
         page: Page | None = None,
+        alt_svc: str = "",
     ) -> None:
         """`date_header` False: the application's responses, and `page`s, carry their own Date. `page`: what is answered
-        to requests that cannot be read; one plain line if not said."""
+        to requests that cannot be read; one plain line if not said. `alt_svc`: where else it is served (RFC 7838), told
+        with every answer."""
         self._app = app
         self._log = log
         self.limits = limits or Limits()
@@ -118,6 +132,7 @@ class Listener:
         config.errorlog = log
         config.include_server_header = False
         config.include_date_header = date_header
+        config.alt_svc_headers = [alt_svc] if alt_svc else []
         config.keep_alive_max_requests = 1_000_000_000
         config.h11_max_incomplete_size = self.limits.head
         config.h2_max_header_list_size = self.limits.head

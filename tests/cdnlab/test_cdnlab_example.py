@@ -70,7 +70,7 @@ def keys_in(data: Any, path: str = "") -> set[str]:
 
 def uncommented(text: str) -> str:
     """With every `#key = value` and `#[table]` made a setting; prose comments have a space after the #."""
-    return re.sub(r"(?m)^#(?=[a-z_]+ = |\[)", "", text)
+    return re.sub(r"(?m)^#(?=[a-z0-9_]+ = |\[)", "", text)
 
 
 def test_it_is_good_as_it_is() -> None:
@@ -176,7 +176,7 @@ def test_a_commented_default_is_the_default() -> None:
             section = header[1]
         elif section.startswith("service."):
             continue  # all samples
-        elif (option := re.match(r"#([a-z_]+) = ", line)) and option[1] not in samples:
+        elif (option := re.match(r"#([a-z0-9_]+) = ", line)) and option[1] not in samples:
             model = models[section]
             info = model.model_fields[option[1]]
             default = info.default
