@@ -5,6 +5,7 @@ from typing import Protocol
 
 from tests.attacks.test_attacks_hosts import HOSTS
 from tests.attacks.test_attacks_http2 import FRAMES
+from tests.attacks.test_attacks_injection import INJECTIONS
 from tests.attacks.test_attacks_paths import SPELLINGS
 from tests.attacks.test_attacks_poisoning import DECEPTIONS, DENIALS, POISONS
 from tests.attacks.test_attacks_responses import SPLITS
@@ -47,6 +48,12 @@ SECTIONS: list[tuple[str, str, Sequence[Row]]] = [
         "Response splitting, and answers of two readings",
         "The origin sends another response behind the one it was asked for.",
         SPLITS,
+    ),
+    (
+        "Header injection, and markup in pages",
+        "Line ends, quotes and tags in a target or a field, spelt in eight ways, where a node writes a client's own words "
+        "into an answer.",
+        INJECTIONS,
     ),
     (
         "Host, and forms of a target",

@@ -194,7 +194,7 @@ DENIALS = [
     *(Denial(status, "", NOBODY, UNTOLD) for status in (400, 401, 403, 405, 406, 408, 412, 413, 415, 416, 417)),
     *(Denial(status, told, NOBODY, NEVER) for status in (428, 429, 431, 511) for told in ("", "max-age=60")),
     *(Denial(status, "", (LEGACY,), ALWAYS) for status in (414, 500, 501, 503)),
-    Denial(404, "", (RFC, FASTLY, LEGACY), "`negative_ttl`; Fastly and CloudFront keep it, too"),
+    Denial(404, "", (RFC, FASTLY, LEGACY), "`error_ttl`; Fastly and CloudFront keep it, too"),
     Denial(400, "max-age=60", (RFC, LEGACY), TOLD),
     Denial(403, "max-age=60", (RFC, LEGACY), TOLD),
     Denial(412, "max-age=60", (LEGACY,), STATED),
