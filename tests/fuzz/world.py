@@ -295,7 +295,7 @@ class World:
         purged = any(step > owed.opened and _names(order, both) for step, order, _ in self.orders)
         # What may not be kept any longer need not be made stale for the one who asked.
         gone = bool({"no-store", "private"} & view.control.keys()) or "*" in (view.vary or "")
-        gone = gone or "authorization" in fetch.request.headers
+        gone = gone or body.authorized or "authorization" in fetch.request.headers
         news = [
             updated(
                 old, control=view.control, vary=view.vary, date=view.date, expires=view.expires,
