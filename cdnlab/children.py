@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdnlab.errors import FAILED, USAGE, exit_status
+from cdnlab.errors import FAILED, USAGE, exit_status, missing_extra
 
 if TYPE_CHECKING:
     from edge.services import Hosted
@@ -155,6 +155,8 @@ def main(kind: str) -> int:
         return 0
     except Exception as error:
         traceback.print_exc()
+        if isinstance(error, ModuleNotFoundError):
+            error = missing_extra(error) or error
         _say({"failed": str(error) or type(error).__name__, "status": exit_status(error)})
         return FAILED
     return 0

@@ -158,21 +158,37 @@ def test_the_edge_and_help_start_without_the_extras() -> None:
         )
 
 
-def test_a_missing_extra_is_named(tmp_path: Path) -> None:
-    """The real import of a module that is not there, as an installation without extras has it."""
-    (tmp_path / "sitecustomize.py").write_text(
+def without(folder: Path, *modules: str) -> dict[str, str]:
+    """An environment in which these cannot be imported, as in an installation without extras."""
+    (folder / "sitecustomize.py").write_text(
         "import sys\n"
         "class Without:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name in ('duckdb', 'locust'):\n"
+        f"        if name in {modules!r}:\n"
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Without())\n"
     )
+    return {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
+    environ = without(tmp_path, "duckdb", "locust")
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "fra.jsonl").write_text("")
-    done = cdnlab("report", ".", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    done = cdnlab("report", ".", cwd=tmp_path, **environ)
     assert done.returncode == 2
     assert "pip install 'cdnlab[report]'" in done.stderr
+
+
+def test_a_missing_extra_of_a_node_is_named(tmp_path: Path) -> None:
+    environ = without(tmp_path, "aioquic") | {"XDG_DATA_HOME": str(tmp_path / "data")}
+    assert cdnlab("ca", cwd=tmp_path, **environ).returncode == 0
+    addresses = "".join(f'[{one}]\nlisten = "127.0.0.1:0"\n' for one in ("control", "origin"))
+    (tmp_path / "cdn.toml").write_text(
+        f'[[node]]\nname = "fra"\nlisten_tls = "127.0.0.1:0"\nhttp3 = true\n{addresses}ingest = "127.0.0.1:0"\n'
+    )
+    done = cdnlab("up", "cdn.toml", cwd=tmp_path, **environ)
+    assert done.returncode == 2 and "pip install 'cdnlab[h3]'" in done.stderr
 
 
 def test_doctor_as_json(tmp_path: Path) -> None:
