@@ -286,10 +286,11 @@ class World:
                 return
         elif fetch.request.method != "HEAD" or status != body.status:
             return
-        elif etag not in (None, body.etag):
+        elif etag not in (None, body.etag) or view.modified not in (None, *(old.modified for old in body.views)):
             # It tells of another representation: what is here may be made stale, and aged as by a soft purge (§4.3.5).
             body.views = body.views + [replace(old, stale_from=min(old.stale_from, self.now)) for old in body.views]
-            return
+            if etag not in (None, body.etag):
+                return
         keys = frozenset(lines["surrogate-key"].split()) if "surrogate-key" in lines else body.surrogate_keys
         both = replace(body, surrogate_keys=body.surrogate_keys | keys)  # an order may name it by what the 304 brings
         purged = any(step > owed.opened and _names(order, both) for step, order, _ in self.orders)
