@@ -108,7 +108,6 @@ EXTRA_OF = {
     "brotli": "compress",
     "aiocache": "shared",
     "redis": "shared",
-    "aioquic": "h3",
 }
 """Top-level module -> the extra of ours that brings it."""
 

@@ -145,7 +145,7 @@ async def serve(
 
 
 def _http3(door: Listener, certificate: bytes, key: bytes) -> "Http3Listener":
-    from listening.http3 import Http3Listener  # an extra
+    from listening.http3 import Http3Listener  # most nodes do without, and start sooner
 
     return Http3Listener(door, certificate, key)
 

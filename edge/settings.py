@@ -276,7 +276,7 @@ class Node(Settings):
     """Where viewers reach it over HTTPS, with HTTP/1.1 and HTTP/2, beside `listen`. Left out: nowhere."""
 
     http3: bool = False
-    """Over HTTP/3, too, on the UDP port of `listen_tls`, and `Alt-Svc` tells so. Needs the extra `h3`."""
+    """Over HTTP/3, too, on the UDP port of `listen_tls`, and `Alt-Svc` tells so."""
 
     tls: Literal["local"] | Certificate = "local"
     """What it shows them: certificates of the local CA, which `cdnlab ca` makes, or a pair of your own:

@@ -23,10 +23,10 @@ from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamCl
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import BUFFER_HIGH_WATER, BUFFER_LOW_WATER, H2Protocol, StreamBuffer
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
-from hypercorn.utils import filter_pseudo_headers
 from priority.priority import DeadlockError, MissingStreamError
 
 from listening.budget import ODDITIES, RESETS, Budget
+from listening.fields import request_fields
 from listening.inbox import Starter
 from listening.patience import Left, Stalled, patiently
 
@@ -172,12 +172,9 @@ class Http2(H2Protocol):
             # Not a request target (RFC 9113 §8.3.1); hypercorn would fail at decoding it, and all streams with it.
             self.connection.reset_stream(stream_id, ErrorCodes.PROTOCOL_ERROR)
             return
-        fields = _whole_cookie(filter_pseudo_headers(request.headers))
+        fields = request_fields(request.headers, ended=request.stream_ended is not None)
         if request.stream_ended is None:
             self._receiving.add(stream_id)
-            if not any(name == b"content-length" for name, _ in fields):
-                # Content of a length that is not known: HTTP/1.1 has a field to say that some follows, and so has ASGI.
-                fields.append((b"transfer-encoding", b"chunked"))
         self.stream_buffers[stream_id] = Outgoing(self._host)
         self.priority.insert_stream(stream_id)
         self.priority.block(stream_id)
@@ -309,11 +306,3 @@ class Http2(H2Protocol):
             # Reset while it waited.
             await self._break(stream_id)
         await self._flush()
-
-
-def _whole_cookie(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """One Cookie line, of those that HTTP/2 let the client split it into (RFC 9113 §8.2.3)."""
-    crumbs = [value for name, value in fields if name == b"cookie"]
-    if len(crumbs) < 2:
-        return fields
-    return [*(line for line in fields if line[0] != b"cookie"), (b"cookie", b"; ".join(crumbs))]

@@ -15,9 +15,9 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from aioquic._buffer import Buffer
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.asyncio.server import QuicServer
+from aioquic.buffer import Buffer  # type: ignore[attr-defined]
 from aioquic.h3.connection import H3_ALPN, ErrorCode, H3Connection, ProtocolError
 from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
@@ -26,9 +26,9 @@ from aioquic.quic.events import ConnectionTerminated, ProtocolNegotiated, QuicEv
 from aioquic.quic.packet import pull_quic_header
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from hypercorn.utils import filter_pseudo_headers
 from starlette.types import Message
 
+from listening.fields import request_fields
 from listening.inbox import INTERIM, Inbox
 from listening.listener import Listener
 from listening.patience import Left, Stalled, patiently
@@ -130,16 +130,13 @@ class Http3(QuicConnectionProtocol):
         stream_id = event.stream_id
         pseudo = {name: value for name, value in event.headers if name.startswith(b":")}
         path = pseudo.get(b":path", b"/")  # CONNECT has none
-        if not path.isascii():
+        lengths = [value for name, value in event.headers if name == b"content-length"]
+        if not path.isascii() or not all(length.isdigit() for length in lengths):  # aioquic takes "+1" and "1_0"
             self._quic.reset_stream(stream_id, ErrorCode.H3_MESSAGE_ERROR)
             return None
         if len(self._requests) >= self._door.limits.streams:
             self._quic.reset_stream(stream_id, ErrorCode.H3_REQUEST_REJECTED)
             return None
-        fields = filter_pseudo_headers(event.headers)
-        if not event.stream_ended and not any(name == b"content-length" for name, _ in fields):
-            # Content of a length that is not known: as over HTTP/2.
-            fields.append((b"transfer-encoding", b"chunked"))
         raw_path, _, query = path.partition(b"?")
         peer, own = self._quic._network_paths[0].addr, self._transport.get_extra_info("sockname")  # type: ignore[union-attr]
         request = self._requests[stream_id] = _Request(self, stream_id)
@@ -147,8 +144,8 @@ class Http3(QuicConnectionProtocol):
             "type": "http", "asgi": {"version": "3.0", "spec_version": "2.1"}, "http_version": "3",
             "method": pseudo[b":method"].decode("latin-1").upper(), "scheme": "https",
             "path": unquote(raw_path.decode("ascii")), "raw_path": raw_path, "query_string": query, "root_path": "",
-            "headers": fields, "client": peer[:2], "server": own[:2], "state": {},
-            "extensions": {INTERIM: request.interim},
+            "headers": request_fields(event.headers, ended=event.stream_ended),
+            "client": peer[:2], "server": own[:2], "state": {}, "extensions": {INTERIM: request.interim},
         }  # fmt: skip
         request.task = asyncio.create_task(self._answer(request, scope))
         return request

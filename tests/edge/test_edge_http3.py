@@ -258,3 +258,48 @@ def test_a_node_that_stops_says_goodbye_and_a_taken_port_is_told(authority: Auth
 def test_it_wants_a_port() -> None:
     with pytest.raises(ValueError, match="wanted listen_tls with http3"):
         Node(name="fra", http3=True)
+
+
+def test_a_cookie_in_crumbs_is_one(authority: Authority) -> None:
+    """RFC 9114 §4.2.1."""
+
+    async def run() -> None:
+        async with secured(http3=True) as (_, origin, port), http3(port, authority.certificate_file) as viewer:
+            origin.says("/c", b"")
+            stream = viewer.ask("/c", ("cookie", "a=1"), ("cookie", "b=2"))
+            await stream.until()
+            assert origin.asked[-1].headers.all("cookie") == ["a=1; b=2"]
+
+    asyncio.run(run())
+
+
+HIDDEN = "GET /hidden HTTP/1.1\r\nx: y"
+ODD = [  # fields that a proxy which copies them would make another request of, or two
+    ("transfer-encoding", "chunked"), ("connection", "keep-alive"), ("x", f"y\r\n\r\n{HIDDEN}"), ("x\r\ny", "z"), ("x", "a\0b"),
+    ("content-length", "+10"), ("content-length", "1_0"), ("content-length", "3"), ("content-length", "0x0a"),
+    ("host", "other"), ("te", "chunked"), ("X", "y"), (":late", "y"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), ODD)
+def test_nothing_of_one_request_becomes_another(authority: Authority, name: str, value: str) -> None:
+    async def run() -> None:
+        async with secured(http3=True) as (_, origin, port):
+            origin.says("/form", b"taken")
+            async with http3(port, authority.certificate_file) as attacker:
+                stream = attacker.ask("/form", (name, value), method="POST", end=False)
+                attacker.sends(stream, b"0123456789", last=True)
+                over = asyncio.create_task(attacker.ended.wait())
+                await asyncio.wait({over, asyncio.create_task(stream.until())}, return_when=asyncio.FIRST_COMPLETED)
+                over.cancel()
+            async with http3(port, authority.certificate_file) as honest:
+                for path in ("/form", "/a"):
+                    answer = honest.ask(path)
+                    await answer.until()
+                    assert answer.status == 200
+            assert {asked.target for asked in origin.asked} <= {"/form", "/a"}
+            for asked in origin.asked:
+                assert asked.headers.first("host") == origin.url.removeprefix("http://")
+                assert asked.method == "GET" or (asked.body == b"0123456789" and name != "content-length"), asked
+
+    asyncio.run(run())
