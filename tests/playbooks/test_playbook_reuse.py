@@ -2,10 +2,10 @@
 
 import pytest
 
-from policy import EdgeMachine, Failure, Fetch, Headers, Refuse, Relay, RequestHead, ResponseHead, Serve, Service
+from policy import EdgeMachine, Failure, Fetch, Headers, Refuse, Relay, RequestHead, ResponseHead, Serve
 from policy.fields.dates import format_date
-from policy.plan import Landing, Plan
 from policy.record import Cause, Outcome
+from tests.playbooks.test_playbook_law import machine, only, told
 
 START = 1_795_000_000.0
 Lines = list[tuple[str, str]]
@@ -21,28 +21,11 @@ def says(status: int = 200, *lines: tuple[str, str], **fields: str) -> ResponseH
     return ResponseHead(status, Headers([("date", format_date(START)), *named, *lines]))
 
 
-def machine() -> EdgeMachine:
-    return EdgeMachine(Service(name="fra"))
-
-
 def filled(answer: ResponseHead, request: RequestHead | None = None, size: int = 10) -> EdgeMachine:
     """A node that has this."""
     edge = machine()
     told(edge, request or get(), answer, size)
     return edge
-
-
-def told(edge: EdgeMachine, request: RequestHead, answer: ResponseHead, size: int = 10, at: float = START) -> Landing:
-    fetch = edge.on_request(request, at)
-    assert isinstance(fetch, Fetch), fetch
-    landing = edge.on_response(fetch, answer, at)
-    edge.on_body_end(fetch, size, at)
-    return landing
-
-
-def only(landing: Landing) -> Plan | Relay:
-    (answer,) = landing.answers.values()
-    return answer
 
 
 def lines(plan: object, name: str) -> list[str]:
