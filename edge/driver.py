@@ -198,7 +198,7 @@ class Driver(Filling):
         client_ip = self._viewers.address(_peer(scope), headers)
         path, host = origin_form(raw_path.partition(b"?")[0].decode("latin-1"), headers.first("host") or "")
         trusted = self._viewers.is_trusted(_peer(scope))
-        if trusted and self.machine.profile.key_host and not self.machine.service.gate:
+        if trusted and self.machine.host_is_told:
             host = told_host(headers, host)
         request = RequestHead(
             method=scope["method"],
