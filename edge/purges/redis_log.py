@@ -21,6 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from edge.cancellation import cancellable
 from edge.purges.log import BATCH, IDLE_S, KEPT, LogLost, body_of, logged
 from policy.propagation import Batch, Extent, Follower, Logged
 
@@ -131,7 +132,7 @@ class RedisLog:
 
     async def _said(self, call: Awaitable[T]) -> T:
         try:
-            return await call
+            return await cancellable(call)
         except (RedisError, OSError, TimeoutError) as error:
             raise LogLost(self.where, str(error) or type(error).__name__) from error
 

@@ -29,6 +29,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from edge.cancellation import cancellable
 from edge.stores.breaker import Breaker
 from edge.stores.parcel import VERSION, pack, unpack
 from policy.index import Entry, selecting_fields
@@ -210,7 +211,7 @@ class SharedTier:
             return None
         try:
             async with asyncio.timeout(within):
-                value = await call
+                value = await cancellable(call)
         except (RedisError, OSError, TimeoutError, ValueError, TypeError, KeyError) as error:
             if self._breaker.failed(self._clock()):
                 logger.warning("%s: the shared tier at %s does not answer: %r; going without", self._name,

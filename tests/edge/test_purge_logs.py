@@ -81,12 +81,24 @@ async def followers_tell_how_far_they_are(opened: Opened) -> None:
     assert list(await node.followers()) == ["fra"]
 
 
+async def a_cancellation_ends_a_call_whenever_it_comes(opened: Opened) -> None:
+    """Redis' client loses one that comes while it sends, on Python 3.11: a node that was told to end went on for ever."""
+    for steps in range(120):
+        reading = asyncio.create_task(opened().read(0))
+        for _ in range(steps % 40):
+            await asyncio.sleep(0)
+        if reading.cancel():
+            await asyncio.wait({reading}, timeout=10)
+            assert reading.cancelled(), f"after {steps % 40} steps"
+
+
 PROMISES = [
     numbers_are_in_order_and_without_a_gap,
     two_who_order_at_the_same_time_make_one_order,
     what_is_trimmed_shows,
     news_comes_at_once,
     followers_tell_how_far_they_are,
+    a_cancellation_ends_a_call_whenever_it_comes,
 ]
 
 
