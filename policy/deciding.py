@@ -15,48 +15,29 @@ from policy.answering import Answering
 from policy.decorating import Decoration
 from policy.eviction import Room, room_for
 from policy.flights import Flight, FlightTable, Waiter
-from policy.forward import conditional, for_the_rest, forwarded, has_body, has_conditions, hops_left, visited
+from policy.forward import conditional, for_the_rest, forwarded, has_conditions
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
-from policy.key import cache_key, plain_key, with_reduced_coding, with_viewer_fields
-from policy.limits import UNLIMITED, request_over, with_short_cookies
+from policy.key import cache_key, with_reduced_coding, with_viewer_fields
+from policy.limits import UNLIMITED, with_short_cookies
 from policy.matching import Matcher
 from policy.messages import RequestHead
 from policy.notes import Notes
 from policy.paging import Instead, Pages, request_for
 from policy.parent_headers import lines_of
 from policy.parts import may_be_completed
+from policy.plain import KeyOf, ShortWays, is_plain
 from policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile, RequestFields
 from policy.record import Cause, Outcome
+from policy.screening import Screening
 from policy.service import Behavior, ErrorPage, Service
 from policy.settling import settled
 from policy.slices import Assembly, Versions
 from policy.storing import forwards_cookies
-from policy.target import malformed, names_host
-from policy.token.scheme import split_path
-
-DECISIVE = frozenset(
-    {
-        "cache-control", "pragma", "via", "range", "if-range", "if-none-match", "if-modified-since", "authorization",
-        "content-length", "transfer-encoding", "fastly-debug", "fastly-ff",
-    }
-)  # fmt: skip
-"""Request fields that may change what a fresh stored response is good for, or what is told with it; without them a hit
-is a hit. A record keeps them all (`edge/recording.py`), so that a replay takes the same way."""
-
-NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
-"""TRACE would show a client the fields that nodes add for one another (RFC 9110 §9.3.8); CONNECT is a tunnel's."""
-
+from policy.token.scheme import path_proper
 
 A = TypeVar("A", bound=Decision | Relay)
-
-
-def is_plain(request: RequestHead) -> bool:
-    """A GET that asks for nothing but the whole of what its URL names."""
-    if request.method != "GET":
-        return False
-    return not any(name in DECISIVE for name, _ in request.headers.lines)
 
 
 class Deciding:
@@ -90,27 +71,13 @@ class Deciding:
         self.gate: Gate = (
             gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
         )
-        self._excess = excess
         self.index = EntryIndex()
         self.fresh_room: Callable[[], Room] = partial(room_for, service.eviction, service.room, service.block)
         self.room = self.fresh_room()
         self.flights = FlightTable()
         self.matcher = Matcher(service.behaviors, settled(Behavior(path="*"), profile))
         self._pages = Pages(service)
-        self._plain: dict[int, Callable[[RequestHead], str]] = {}
-        """Behaviors (by identity) under which a plain hit needs no look at gate or key rules."""
-        self._guarded: dict[int, Callable[[RequestHead], str]] = {}
-        """Behaviors (by identity) under which it needs none but at the gate."""
-        for behavior in (*service.behaviors, self.matcher.otherwise):
-            key_of = plain_key(behavior)
-            # With pages, a hit may be an error that one of them stands in for; with Server-Timing for some, some hits
-            # carry it and others do not.
-            alike = not self._pages and behavior.server_timing in ("off", 0)
-            if key_of is not None and behavior.cache and alike:
-                rules = (behavior.token, behavior.geo, behavior.rate_limit, service.rate_limit)
-                bound = behavior.viewer_protocol != "allow-all" or any(rule is not None for rule in rules)
-                guarded = service.gate and bound
-                (self._guarded if guarded else self._plain)[id(behavior)] = key_of
+        self._short = ShortWays(service, (*service.behaviors, self.matcher.otherwise), paged=bool(self._pages))
         self._paging: LRUCache[int, Instead] = LRUCache(65_536)
         """Tickets that wait for a page in place of an error -> what to tell with it."""
         decorations = {
@@ -120,6 +87,9 @@ class Deciding:
         }
         self._answering = Answering(
             service.name, profile, decorations=decorations, faces_viewers=service.gate, fresh_id=fresh_id
+        )
+        self.screening = Screening(
+            service, profile, self.matcher, excess=excess, answers_preflight=self._answering.answers_preflight
         )
         self._filling: dict[int, Entry] = {}
         self._alone_until: Notes[str] = Notes(65_536)
@@ -141,14 +111,14 @@ class Deciding:
     def on_request(self, request: RequestHead, now: float) -> Plan:
         """What to do with a request that arrived at `now`."""
         self.events += 1
-        behavior = self.behavior_of(request)
-        over = self.turned_away(request)
+        path = path_proper(request.path, self.gate.prefixes)
+        behavior = self.matcher.behavior_of(path)
+        over = self.screening.outright(request)
         if over is not None:
             return self._refuse(over[0].status, over[0].reason, behavior, request, now, words=over[1])
-        in_path = bool(self.gate.prefixes) and request.path.startswith(self.gate.prefixes)
-        key_of = self._plain.get(id(behavior)) if request.method == "GET" and not in_path else None
-        if key_of is not None:
-            served = self._plain_hit(request, behavior, key_of(request), now)
+        plain = is_plain(request)
+        if plain and path is request.path and (key_of := self._short.unguarded.get(id(behavior))) is not None:
+            served = self._plain_hit(request, behavior, key_of, now)
             if served is not None:
                 return served
         if request.block is not None:
@@ -156,23 +126,16 @@ class Deciding:
             ticket = self._next_id()
             return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
         refusal = (
-            self.barred(request, behavior)
+            self.screening.barred(request, path, behavior, plain=plain)
             or self.gate.hurried(request, behavior, now)
             or self.gate.refusal(request, behavior, now)
         )
         if refusal is not None:
-            if refusal.retry_after is not None:
-                return self._slowed(refusal, refusal.retry_after, request, behavior, now)
-            refused = self._refuse(refusal.status, refusal.reason, behavior, request, now, page=refusal.page)
-            if refusal.location is not None:
-                refused.headers.append(("location", refusal.location))
-            if not (refusal.paged and self._pages):
-                return refused
-            return self._paged(refused, self.seen(request), self._next_id(), now, refused=refusal.reason)
+            return self._turned_away(refusal, request, behavior, now)
         request = self.gate.stripped(request, behavior)
-        key_of = self._guarded.get(id(behavior)) if request.method == "GET" else None
-        if key_of is not None:
-            served = self._plain_hit(request, behavior, key_of(request), now)
+        # Without a token it may be plain where with one in Authorization it was not.
+        if (plain or is_plain(request)) and (key_of := self._short.guarded.get(id(behavior))) is not None:
+            served = self._plain_hit(request, behavior, key_of, now)
             if served is not None:
                 return served
         request = self.seen(request)
@@ -180,6 +143,17 @@ class Deciding:
             return Assemble(Assembly(request, behavior, behavior.slice), behavior)
         ticket = self._next_id()
         return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+
+    def _turned_away(self, refusal: Refusal, request: RequestHead, behavior: Behavior, now: float) -> Decision:
+        """What one who is refused is told: a line, where to come instead, when to come again, or a page."""
+        if refusal.retry_after is not None:
+            return self._slowed(refusal, refusal.retry_after, request, behavior, now)
+        refused = self._refuse(refusal.status, refusal.reason, behavior, request, now, page=refusal.page)
+        if refusal.location is not None:
+            refused.headers.append(("location", refusal.location))
+        if not (refusal.paged and self._pages):
+            return refused
+        return self._paged(refused, self.seen(request), self._next_id(), now, refused=refusal.reason)
 
     def _slowed(self, refusal: Refusal, wait: float, request: RequestHead, behavior: Behavior, now: float) -> Refuse:
         """What one who asks too often is told, in the profile's way."""
@@ -191,14 +165,7 @@ class Deciding:
 
     def behavior_of(self, request: RequestHead) -> Behavior:
         """The behavior that rules a request, by its path proper."""
-        return self.matcher.behavior_of(self._path_proper(request))
-
-    def _path_proper(self, request: RequestHead) -> str:
-        """The path without a token that stands before it."""
-        for prefix in self.gate.prefixes:
-            if request.path.startswith(prefix):
-                return split_path(request.path, prefix)[1]
-        return request.path
+        return self.matcher.behavior_of(path_proper(request.path, self.gate.prefixes))
 
     def seen(self, request: RequestHead) -> RequestHead:
         """The request as key, rules and origin see it: cookies that are not too long, its codings reduced, what it says
@@ -213,51 +180,6 @@ class Deciding:
         if self.service.gate and self.profile.viewer_fields:
             request = with_viewer_fields(request, self.profile.viewer_fields)
         return request
-
-    def turned_away(self, request: RequestHead) -> tuple[Refusal, str] | None:
-        """What the request is refused with before anything of it is looked up, and the profile's words for it: its Host
-        is none or another's, or it is too large by the CDN's limits, then by the node's own. A request of our own for a
-        block was judged as the viewer's that it is made of."""
-        if request.block is not None:
-            return None
-        if not names_host(request.host):
-            return Refusal(400, "request: Host names no host"), ""
-        if request.astray is not None:
-            return request.astray
-        if self.profile.limits is not None:
-            over = request_over(request, self.profile.limits)
-            if over is not None:
-                return Refusal(over[1].status, over[0]), over[1].words
-        excess = self._excess(request)
-        return None if excess is None else (excess, "")
-
-    def barred(self, request: RequestHead, behavior: Behavior) -> Refusal | None:
-        """Why no gate need be asked about this request: it is none that this node answers from store or parent."""
-        method = request.method
-        fault = None if method in NEVER_FORWARDED else malformed(request)
-        if fault is not None:
-            return Refusal(400, f"request: {fault}")
-        if self.service.gate:
-            path = self._path_proper(request)
-            others = self.matcher.also_read_as(path)
-            if any(other.token is not None or other.geo is not None for other in others):
-                return Refusal(400, "request: a path that may be read as one under another behavior's gate")
-            if behavior.token is not None and self.matcher.climbs(path):
-                # A token says by their beginnings which paths it is for.
-                return Refusal(400, "request: a path with dot segments, under a token")
-        if visited(request, self.service.name):
-            return Refusal(508, f"loop: the request has passed {self.service.name} before")
-        if method in NEVER_FORWARDED:
-            return Refusal(405, f"method: {method} is not for a cache to forward")
-        if method == "OPTIONS" and hops_left(request) == 0:
-            return Refusal(204, "max-forwards: 0")
-        if behavior.methods != "all" and method not in behavior.methods.split(", "):
-            return Refusal(403, f"method: {method} is not let through here")
-        if method == "OPTIONS" and self._answering.answers_preflight(request, behavior):
-            return Refusal(204, "preflight: answered here")
-        if self.profile.get_body_refused and method in ("GET", "HEAD") and has_body(request):
-            return Refusal(403, f"body: a {method} has none here")
-        return None
 
     def page_for(self, status: int, request: RequestHead, refusal: Refusal | None = None) -> ErrorPage | None:
         """The page that this request is shown instead of such a status, or of this refusal."""
@@ -277,17 +199,14 @@ class Deciding:
         """What is answered to one whose request could not be read, and so is none. Nothing is changed."""
         return self._refuse(status, reason, self.matcher.otherwise, None, now)
 
-    def _plain_hit(self, request: RequestHead, behavior: Behavior, key: str, now: float) -> Serve | None:
-        """The usual case, short: a GET that asks for nothing special, of a fresh response that varies on nothing.
+    def _plain_hit(self, request: RequestHead, behavior: Behavior, key_of: KeyOf, now: float) -> Serve | None:
+        """The usual case, short: a plain request, and a fresh response that varies on nothing.
 
         None: not that case; the long way decides, and would decide the same.
         """
-        entry = self.plain_answer(key, now)
+        entry = self.plain_answer(key_of(request), now)
         if entry is None:
             return None
-        for name, _ in request.headers.lines:
-            if name in DECISIVE:
-                return None
         entry.hits += 1
         self.room.touch(entry)
         return self._answering.plain_hit(entry, request, behavior, now)
@@ -306,9 +225,7 @@ class Deciding:
 
     def plain_key_of(self, request: RequestHead) -> str | None:
         """The key of a GET that is plain if it has no `DECISIVE` field; None where none is."""
-        which = id(self.matcher.behavior_of(request.path))
-        key_of = self._plain.get(which) or self._guarded.get(which)
-        return None if key_of is None or request.method != "GET" else key_of(request)
+        return self._short.key_of(request, self.matcher.behavior_of(request.path)) if request.method == "GET" else None
 
     def assembled(self, assembly: Assembly, opening: Answer, now: float) -> Serve | Relay | Refuse | None:
         """The viewer's answer, from what the opening block of an assembly was answered with; nothing is changed.

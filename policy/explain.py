@@ -11,6 +11,7 @@ from policy.judging import Judgement, Way
 from policy.key import further_parts, keyed_query
 from policy.machine import EdgeMachine
 from policy.messages import RequestHead, ResponseHead
+from policy.plain import is_plain
 from policy.rates import client_of
 from policy.reading import Reader
 from policy.record import Cause
@@ -18,6 +19,7 @@ from policy.reuse import standing
 from policy.secrets import Bare, Veil
 from policy.service import Behavior
 from policy.slices import Assembly
+from policy.token.scheme import path_proper
 
 
 def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: bool = False) -> dict[str, Any]:
@@ -27,8 +29,7 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
     """
     veil = Bare() if reveal else Veil(machine.gate.params, machine.gate.headers)
     behavior = machine.behavior_of(request)
-    over = machine.turned_away(request)
-    barred = over[0] if over is not None else machine.barred(request, behavior)
+    barred = _screened(machine, request, behavior)
     rates, hurried = _rates(machine, request, behavior, now)
     refusal = barred or hurried or machine.gate.refusal(request, behavior, now)
     request = machine.seen(machine.gate.stripped(request, behavior))
@@ -65,6 +66,15 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
         "cause": judgement.cause.value if judgement.cause is not None else None,
         "next": _refused(machine, request, refusal) if refusal else _next(machine, request, judgement, now),
     }
+
+
+def _screened(machine: EdgeMachine, request: RequestHead, behavior: Behavior) -> Refusal | None:
+    """Why it is turned away before the gate is asked."""
+    over = machine.screening.outright(request)
+    if over is not None:
+        return over[0]
+    path = path_proper(request.path, machine.gate.prefixes)
+    return machine.screening.barred(request, path, behavior, plain=is_plain(request))
 
 
 def _rates(

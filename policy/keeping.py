@@ -6,13 +6,13 @@ See `policy/machine.py` for the theory and the table.
 from dataclasses import replace
 
 from policy.compression import coding_for, compressed
-from policy.deciding import is_plain
 from policy.flights import Flight, Waiter
 from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
 from policy.lifetime import lifetime_of
 from policy.messages import ResponseHead
 from policy.notes import Note
 from policy.parts import covers
+from policy.plain import is_plain
 from policy.plan import Fetch, Join, Landing, Purpose, Serve
 from policy.purging import Purging
 from policy.record import Cause, Outcome

@@ -30,24 +30,25 @@ class Matcher:
             return next((behavior for pattern, behavior in compiled if pattern.fullmatch(path)), otherwise)
 
         @lru_cache(maxsize=16_384)
-        def find(path: str) -> tuple[Behavior, tuple[Behavior, ...], bool]:
+        def find(path: str) -> tuple[Behavior, str | None]:
             spelling = spelling_of(path)
             behavior = first(spelling.normal)
-            others = [first(other) for other in spelling.others]
-            return behavior, tuple(other for other in others if other is not behavior), spelling.climbs
+            others = (first(other) for other in spelling.others)
+            if any(one is not behavior and (one.token is not None or one.geo is not None) for one in others):
+                return behavior, "a path that may be read as one under another behavior's gate"
+            if spelling.climbs and behavior.token is not None:
+                # A token says by their beginnings which paths it is for.
+                return behavior, "a path with dot segments, under a token"
+            return behavior, None
 
         self._find = find
 
     def behavior_of(self, path: str) -> Behavior:
         return self._find(path)[0]
 
-    def also_read_as(self, path: str) -> tuple[Behavior, ...]:
-        """Behaviors that the path is not under, but would be if an origin took liberties in reading it."""
+    def evasion(self, path: str) -> str | None:
+        """How the path is spelled, if an origin that takes liberties in reading it could be led past a gate with it."""
         return self._find(path)[1]
-
-    def climbs(self, path: str) -> bool:
-        """Whether the path has dot segments, in whichever spelling."""
-        return self._find(path)[2]
 
 
 def covers(wide: str, narrow: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from policy.deciding import DECISIVE
+from policy.plain import DECISIVE
 from policy.plan import Failure, PurgeKind
 from policy.record import Cause, Outcome
 

@@ -54,7 +54,7 @@ def test_both_ways_agree(
     service: Service, profile: str, fields: dict[str, str], status: int, waits: list[float], asked: list[str]
 ) -> None:
     short, long = EdgeMachine(service, PROFILES[profile]), EdgeMachine(service, PROFILES[profile])
-    long._plain = long._guarded = {}
+    long._short.unguarded = long._short.guarded = {}
     now = START
     for wait, what in zip(waits, asked, strict=False):
         now += wait

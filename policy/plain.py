@@ -1,0 +1,59 @@
+"""The plain request: a GET for the whole of what its URL names, without a field that could change the answer.
+
+Nearly all that a cache is asked for is of this kind. Of a fresh response that varies on nothing, each such request gets
+the same; so a short way leads to it (`Deciding`), and a thousand who wait for one fill share one answer (`Keeping`).
+"""
+
+from collections.abc import Callable, Iterable
+
+from policy.key import plain_key
+from policy.messages import RequestHead
+from policy.service import Behavior, Service
+
+DECISIVE = frozenset(
+    {
+        "cache-control", "pragma", "via", "range", "if-range", "if-none-match", "if-modified-since", "authorization",
+        "content-length", "transfer-encoding", "fastly-debug", "fastly-ff",
+    }
+)  # fmt: skip
+"""Request fields that may change what a fresh stored response is good for, or what is told with it; without them a hit
+is a hit. A record keeps them all (`edge/recording.py`), so that a replay takes the same way."""
+
+KeyOf = Callable[[RequestHead], str]
+
+
+def is_plain(request: RequestHead) -> bool:
+    """A GET that asks for nothing but the whole of what its URL names."""
+    if request.method != "GET":
+        return False
+    for name, _ in request.headers.lines:  # noqa: SIM110  (a loop takes half the time of any(), before every request)
+        if name in DECISIVE:
+            return False
+    return True
+
+
+class ShortWays:
+    """The behaviors (by identity) whose plain hits need no look at key rules, and how each makes its keys."""
+
+    __slots__ = ("guarded", "unguarded")
+
+    def __init__(self, service: Service, behaviors: Iterable[Behavior], *, paged: bool) -> None:
+        """`paged`: a page may stand in for an error that is stored."""
+        self.unguarded: dict[int, KeyOf] = {}
+        """Nor at the gate."""
+        self.guarded: dict[int, KeyOf] = {}
+        """The gate is to be asked all the same."""
+        for behavior in behaviors:
+            key_of = plain_key(behavior)
+            # With Server-Timing for some, some hits carry it and others do not.
+            if key_of is None or not behavior.cache or paged or behavior.server_timing not in ("off", 0):
+                continue
+            rules = (behavior.token, behavior.geo, behavior.rate_limit, service.rate_limit)
+            bound = behavior.viewer_protocol != "allow-all" or any(rule is not None for rule in rules)
+            (self.guarded if service.gate and bound else self.unguarded)[id(behavior)] = key_of
+
+    def key_of(self, request: RequestHead, behavior: Behavior) -> str | None:
+        """The key of a request that is plain; None where there is no short way."""
+        which = id(behavior)
+        key_of = self.unguarded.get(which) or self.guarded.get(which)
+        return None if key_of is None else key_of(request)

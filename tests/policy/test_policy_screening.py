@@ -1,0 +1,80 @@
+"""What turns a request away by itself: in which order, and that a plain one is let by without a look at most of it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy import Behavior, EdgeMachine, Headers, RequestHead, Service
+from policy.plain import DECISIVE, is_plain
+from policy.service import Geo
+from vendors import PROFILES
+
+TOKENS = {"viewer": {"key": "c2VjcmV0"}}
+SERVICE = Service.model_validate(
+    {
+        "name": "fra", "tokens": TOKENS,
+        "behaviors": [
+            {"path": "/paid/*", "token": "viewer"},
+            {"path": "/read/*", "methods": "GET, HEAD"},
+        ],
+    }
+)  # fmt: skip
+LOOP, BODY = ("via", "1.1 fra"), ("content-length", "3")
+SPELLED = "/free/..%2Fpaid/a"
+
+ORDER = [  # given method and path, field                       then
+    ("GET", "/a", None,                                         None),
+    ("G T", "/a", LOOP,                                         (400, "request: a method that is no token")),
+    ("GET", SPELLED + " ", LOOP,                                (400, "request: a target that is no path")),
+    ("GET", SPELLED, LOOP,                                      (400, "request: a path that may be read as one")),
+    ("TRACE", SPELLED, LOOP,                                    (400, "request: a path that may be read as one")),
+    ("GET", "/paid/x/../a", LOOP,                               (400, "request: a path with dot segments")),
+    ("GET", "/free/x/../a", None,                               None),  # no token says what its paths begin with
+    ("TRACE", "/a", LOOP,                                       (508, "loop: the request has passed fra before")),
+    ("TRACE", "/read/a b", None,                                (405, "method: TRACE is not for a cache")),
+    ("CONNECT", "edge:443", None,                               (405, "method: CONNECT is not for a cache")),
+    ("OPTIONS", "/read/a", ("max-forwards", "0"),               (204, "max-forwards: 0")),
+    ("OPTIONS", "/read/a", ("max-forwards", "1"),               (403, "method: OPTIONS is not let through here")),
+    ("DELETE", "/read/a", None,                                 (403, "method: DELETE is not let through here")),
+    ("HEAD", "/read/a", BODY,                                   (403, "body: a HEAD has none here")),
+    ("GET", "/read/a", ("content-length", "0"),                 None),
+    ("POST", "/a", BODY,                                        None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path", "field", "then"), ORDER)
+def test_the_first_reason_is_told(
+    method: str, path: str, field: tuple[str, str] | None, then: tuple[int, str] | None
+) -> None:
+    edge = EdgeMachine(SERVICE, PROFILES["cloudfront"])
+    request = RequestHead(method, "http", "h", path, None, Headers([field] if field else []))
+    found = edge.screening.barred(request, path, edge.behavior_of(request), plain=is_plain(request))
+    assert (found is None) == (then is None)
+    if found is not None and then is not None:
+        assert found.status == then[0] and found.reason.startswith(then[1])
+
+
+def test_a_shield_has_no_gate_that_a_spelling_could_pass() -> None:
+    edge = EdgeMachine(SERVICE.model_copy(update={"gate": False}))
+    request = RequestHead("GET", "http", "h", SPELLED, None, Headers())
+    assert edge.screening.barred(request, SPELLED, edge.behavior_of(request), plain=True) is None
+
+
+BEHAVIORS = st.builds(
+    Behavior, path=st.just("*"), methods=st.sampled_from(["all", "GET, HEAD", "GET, HEAD, OPTIONS"]),
+    geo=st.sampled_from([None, Geo(allow=("DE",))]),
+)  # fmt: skip
+FIELDS = st.lists(st.sampled_from([*sorted(DECISIVE), "accept", "max-forwards", "origin"]), max_size=3, unique=True)
+
+
+@given(
+    BEHAVIORS, st.sampled_from(sorted(PROFILES)), st.sampled_from(["GET", "HEAD", "OPTIONS", "POST"]), FIELDS,
+    st.sampled_from(["1.1 fra", "0", "chunked", "7"]),
+)  # fmt: skip
+def test_nothing_behind_the_spelling_turns_a_plain_request_away(
+    behavior: Behavior, profile: str, method: str, names: list[str], value: str
+) -> None:
+    edge = EdgeMachine(Service(name="fra", behaviors=(behavior,)), PROFILES[profile])
+    request = RequestHead(method, "http", "h", "/a", None, Headers([(name, value) for name in names]))
+    found = edge.screening.barred(request, "/a", edge.behavior_of(request), plain=False)
+    assert found is None or not is_plain(request)
