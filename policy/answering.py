@@ -6,6 +6,7 @@ from dataclasses import replace
 from policy.debug import fetched_by
 from policy.decorating import Decoration, is_preflight
 from policy.fields import ranges
+from policy.fields.cache_control import delta_seconds
 from policy.index import Entry
 from policy.messages import Headers, Lines, RequestHead, ResponseHead
 from policy.plan import Failure, Fetch, Refuse, Relay, Serve
@@ -121,10 +122,10 @@ class Answering:
     ) -> Relay:
         """The parent's answer as it is, for one viewer."""
         member = cache_status(self._name, cause=cause, detail=detail)
-        age = response.headers.first("age")
+        age = delta_seconds(response.headers.first("age"))
         lines = self._signer.signed(
             response.headers, self._decorations.get(id(fetch.behavior)), response.status, outcome, member,
-            int(age) if age is not None and age.isascii() and age.isdigit() else None, now,
+            age, now,
         )  # fmt: skip
         lines = self._open_to(lines, request, fetch.behavior)
         lines += self._signer.by_request(response.headers, hits=0, started_at=fetch.sent_at, now=now, asked=True)
