@@ -273,8 +273,9 @@ class EdgeMachine(Keeping):
             if over is not None:
                 return self._land_failure(flight, over[0], over[1].status, now, response.status, over[1].words)
         if why_not is not None:
-            if fetch.purpose is not Purpose.REFRESH or response.status not in ORIGIN_FAILED:
-                # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3).
+            if response.status not in ORIGIN_FAILED:
+                # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3). An error is passed on and
+                # says nothing of what is stored: its validator may yet spare the body.
                 landing.dropped = self._retire(fetch)
             if response.status in ORIGIN_FAILED and why_not in NOT_PRIVATE:
                 # One clear error for all who waited, not one more question each to an origin in trouble.

@@ -202,6 +202,37 @@ def test_a_304_that_answers_a_condition_from_the_store_has_the_fields_of_the_200
     assert lines(answer, "content-length") == [] and lines(answer, "content-type") == []
 
 
+def test_a_304_from_the_store_tells_the_next_cache_how_long_it_may_keep_it() -> None:
+    """What rules a lifetime goes with it (RFC 9110 §15.4.5): else a child would count by the one it was told before."""
+    edge = filled(says(cdn_cache_control="max-age=60", surrogate_control="max-age=50", etag='"1"'))
+    answer = edge.on_request(get(if_none_match='"1"'), START + 1)
+    assert lines(answer, "cdn-cache-control") == ["max-age=60"] and lines(answer, "surrogate-control") == ["max-age=50"]
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("cache_control", [None, "no-store"])
+def test_an_error_to_a_question_leaves_what_it_was_about(status: int, cache_control: str | None) -> None:
+    """RFC 9111 §4.3.3: a 5xx may be passed on. What is stored keeps its validator, and its leave to stand in."""
+    edge = filled(says(cache_control="max-age=1", etag='"1"'))
+    error = says(status) if cache_control is None else says(status, cache_control=cache_control)
+    assert only(told(edge, get(), error, at=START + 2)).status == status
+    fetch = edge.on_request(get(), START + 3)
+    assert isinstance(fetch, Fetch) and fetch.request.headers.first("if-none-match") == '"1"'
+    stale = only(edge.on_failure(fetch, Failure.CONNECT, START + 3))
+    assert isinstance(stale, Serve) and stale.outcome is Outcome.HIT_STALE
+
+
+def test_an_error_with_a_lifetime_of_its_own_takes_the_place_of_what_was_stored() -> None:
+    edge = filled(says(cache_control="max-age=1", etag='"1"'))
+    told(edge, get(), says(503, cache_control="max-age=9"), at=START + 2)
+    assert [entry.status for entry in edge.index] == [503]
+
+
+def test_an_age_that_no_number_holds_is_passed_on_as_the_longest() -> None:
+    answer = only(told(machine(), get(), says(cache_control="no-store", age="9" * 5000)))
+    assert lines(answer, "age") == [str(2**31)]
+
+
 def test_an_answer_that_has_ceased_to_be_cacheable_retires_the_stored_one() -> None:
     edge = filled(says(cache_control="max-age=1", etag='"1"'))
     told(edge, get(), says(cache_control="no-store"), at=START + 2)
