@@ -11,8 +11,8 @@ NEVER_TAKEN_OVER = frozenset({"content-length", "content-encoding", "content-ran
 IN_A_304 = frozenset(
     {
         "etag", "date", "cache-control", "cdn-cache-control", "surrogate-control", "expires", "vary",
-        "content-location", "last-modified", "age", "cache-status", "via", "x-cache", "x-cache-hits", "x-served-by", "x-timer", "x-amz-cf-id",
-        "x-amz-cf-pop", "server", "surrogate-key", "access-control-allow-origin",
+        "content-location", "last-modified", "age", "cache-status", "via", "x-cache", "x-cache-hits", "x-served-by",
+        "x-timer", "x-amz-cf-id", "x-amz-cf-pop", "server", "surrogate-key", "access-control-allow-origin",
         "access-control-allow-credentials", "access-control-expose-headers", "set-cookie", "server-timing",
         "fastly-debug-path", "fastly-debug-ttl", "fastly-debug-digest",
     }
