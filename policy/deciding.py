@@ -339,8 +339,9 @@ class Deciding:
         outcome: Outcome = Outcome.REFUSED,
         words: str = "",
         page: tuple[str, str] | None = None,
+        member: str | None = None,
     ) -> Refuse:
-        return self._answering.refusal(status, reason, behavior, request, outcome, now, words, page)
+        return self._answering.refusal(status, reason, behavior, request, outcome, now, words, page, member)
 
     def _pass(
         self,

@@ -222,6 +222,34 @@ def test_an_error_to_a_question_leaves_what_it_was_about(status: int, cache_cont
     assert isinstance(stale, Serve) and stale.outcome is Outcome.HIT_STALE
 
 
+HEADS = [  # what is stored (range: of a part), what becomes of the HEAD's own exchange, its status
+    ({"cache_control": "max-age=1"}, Failure.CONNECT, 200),  # RFC 9111 §4.2.4: disconnected
+    ({"cache_control": "max-age=1"}, 503, 503),
+    ({"cache_control": "max-age=1, stale-if-error=60"}, 503, 200),  # RFC 5861 §4
+    ({"cache_control": "max-age=1, stale-if-error=60"}, 404, 404),
+    ({"cache_control": "max-age=1, must-revalidate"}, Failure.CONNECT, 504),
+    ({"cache_control": "max-age=1", "content_range": "bytes 0-4/10", "etag": '"1"'}, Failure.CONNECT, 502),
+]
+
+
+@pytest.mark.parametrize(("stored", "end", "status"), HEADS)
+def test_a_head_is_answered_from_what_is_stale_where_a_get_is(
+    stored: dict[str, str], end: int | Failure, status: int
+) -> None:
+    part = "content_range" in stored
+    edge = filled(says(206 if part else 200, **stored), get(range="bytes=0-4") if part else None, 5)
+    fetch = edge.on_request(get(method="HEAD", range="bytes=0-1"), START + 3)
+    assert isinstance(fetch, Fetch) and fetch.request.method == "HEAD"
+    landing = (
+        edge.on_failure(fetch, end, START + 3)
+        if isinstance(end, Failure)
+        else edge.on_response(fetch, says(end), START + 3)
+    )
+    answer = only(landing)
+    assert not isinstance(answer, Fetch) and answer.status == status
+    assert not (isinstance(answer, Serve) and answer.body)
+
+
 def test_an_error_with_a_lifetime_of_its_own_takes_the_place_of_what_was_stored() -> None:
     edge = filled(says(cache_control="max-age=1", etag='"1"'))
     told(edge, get(), says(503, cache_control="max-age=9"), at=START + 2)
