@@ -7,6 +7,7 @@ from policy.key import keyed_coding, keyed_cookies, keyed_query
 from policy.messages import Headers, Lines, RequestHead, end_to_end
 from policy.profile import RFC9111, Profile, RequestFields
 from policy.service import Behavior
+from policy.surrogate import capability
 
 CONDITIONS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
 
@@ -81,6 +82,8 @@ def forwarded(
         headers.lines.append(("x-amz-cf-id", request_id))
     elif profile.request_fields is RequestFields.FASTLY:
         headers = _fastly_fields(request, headers, name)
+    if profile.surrogate:
+        headers = headers.without(("surrogate-capability",)).plus(capability(headers))
     if not conditions:
         headers = headers.without(CONDITIONS)
     if not ranges:

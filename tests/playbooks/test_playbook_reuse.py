@@ -249,6 +249,57 @@ def test_a_targeted_field_is_passed_on() -> None:
     assert lines(edge.on_request(get(), START), "cdn-cache-control") == ["max-age=60"]
 
 
+# ---- what is for surrogates alone (W3C, Edge Architecture Specification, §2) -------------------------------------------
+
+FOR_SURROGATES: list[
+    tuple[str, str, float | None]
+] = [  # Surrogate-Control, Cache-Control, seconds fresh (None: not stored)
+    ("max-age=60", "max-age=5", 60),
+    ("max-age=60", "no-store", 60),  # §2.2: in the place of what other caches are told
+    ("max-age=60", "private", 60),
+    ("MaX-aGe=60", "max-age=5", 60),
+    ("no-store", "max-age=5", None),
+    ("no-store-remote, max-age=60", "max-age=5", None),
+    ("max-age=0", "max-age=5", 0),
+    ("max-age=x", "max-age=5", 0),  # RFC 9111 §4.2.1: stale, rather than another's lifetime
+    ("max-age=99999999999", "max-age=5", 2**31),
+    ("max-age=60;cdnlab", "max-age=5", 60),  # §2.3: aimed at us
+    ("max-age=7, max-age=60;cdnlab", "max-age=5", 60),
+    ("max-age=60;other", "max-age=5", 5),
+    ("no-store;other, max-age=60", "max-age=5", 60),
+    ('content="ESI/1.0, no-store, x"', "max-age=5", 5),  # says nothing of caching
+    ("max-age = 60", "max-age=5", 5),
+    ("", "max-age=5", 5),
+]
+
+
+@pytest.mark.parametrize(("said", "to_all", "seconds"), FOR_SURROGATES)
+def test_what_an_origin_says_to_surrogates_alone(said: str, to_all: str, seconds: float | None) -> None:
+    edge = filled(says(surrogate_control=said, cache_control=to_all, etag='"1"'))
+    assert [entry.life.fresh_until - START for entry in edge.index] == ([] if seconds is None else [seconds])
+
+
+def test_a_targeted_field_comes_before_surrogate_control_and_both_are_passed_on() -> None:
+    edge = filled(says(cdn_cache_control="max-age=30", surrogate_control="max-age=60"))
+    assert [entry.life.fresh_until - START for entry in edge.index] == [30]
+    assert lines(edge.on_request(get(), START), "surrogate-control") == ["max-age=60"]
+
+
+def test_a_freshness_extension_is_for_while_it_is_refreshed() -> None:
+    edge = filled(says(surrogate_control="max-age=60+30"))
+    assert [entry.life.refreshable_until - START for entry in edge.index] == [90]
+
+
+@pytest.mark.parametrize(
+    ("came", "goes"),
+    [(None, 'cdnlab="Surrogate/1.0"'), ('a="Surrogate/1.0"', 'a="Surrogate/1.0", cdnlab="Surrogate/1.0"'),
+     ('cdnlab="Surrogate/1.0"', 'cdnlab="Surrogate/1.0"')],
+)  # fmt: skip
+def test_a_surrogate_shows_itself_to_the_origin(came: str | None, goes: str) -> None:
+    fetch = machine().on_request(get(surrogate_capability=came) if came else get(), START)
+    assert isinstance(fetch, Fetch) and fetch.request.headers.all("surrogate-capability") == [goes]
+
+
 # ---- invalidation and ranges (RFC 9111 §4.4; RFC 9110 §14) -------------------------------------------------------------
 
 

@@ -1,0 +1,26 @@
+"""A bound on waiting is a statement about the code; what a busy machine adds to it is absolute.
+
+So such a bound is stated in delays that the test chose. One that was missed is judged again with longer delays, beside
+which the machine's noise is small: whoever waits for his turn in a queue misses it at any delay.
+"""
+
+from collections.abc import Callable
+
+LONGER = (1, 3, 9)
+"""The delays' factors, one after the other."""
+
+
+class Late(AssertionError):
+    """A bound on waiting was missed: by the code, or because the machine was busy."""
+
+
+def judged(attempt: Callable[[float], None], delay: float) -> None:
+    """Makes `attempt(delay)`; where it is `Late`, again with a longer delay. All other errors are final."""
+    for factor in LONGER:
+        try:
+            attempt(factor * delay)
+        except Late:
+            if factor == LONGER[-1]:
+                raise
+        else:
+            return
