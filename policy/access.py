@@ -113,10 +113,10 @@ class ServiceGate:
                 return Refusal(status, f"protocol: {reason}", location=location)
         if behavior.geo is not None:
             rule = self._rules.get(id(behavior.geo)) or self._compiled(behavior.geo)
-            served, why = rule.verdict(request.place, request.client_ip)
-            if not served:
+            objection = rule.objection(request.place, request.client_ip)
+            if objection is not None:
                 # CloudFront, "Restrict the geographic distribution of your content": a custom error page applies.
-                return Refusal(403, f"geo: {why}", paged=True)
+                return Refusal(403, f"geo: {objection}", paged=True)
         if behavior.token is not None:
             scheme = self._schemes[behavior.token]
             denial = scheme.check(request, now)
