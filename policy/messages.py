@@ -5,7 +5,6 @@ Bodies never come here: the machine deals in heads, sizes and instants.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from policy.place import NOWHERE, Place
@@ -116,12 +115,11 @@ class RequestHead:
         return f"{self.scheme}://{self.host}{self.target}"
 
     def asking(self, path: str, query: str | None, headers: Headers) -> "RequestHead":
-        """The same request for another target with other fields: as `dataclasses.replace`, in a quarter of its time."""
-        return RequestHead(self.method, self.scheme, self.host, path, query, headers, *_REST(self))
-
-
-_REST = attrgetter(*RequestHead.__slots__[6:])
-"""Everything of a request behind its header section, however much that will be."""
+        """The same request for another target with other fields: as `dataclasses.replace`, in a fifth of its time."""
+        return RequestHead(
+            self.method, self.scheme, self.host, path, query, headers, self.client_ip, self.place, self.client_port,
+            self.head_bytes, self.head_fields, self.trusted, self.block, self.version, self.astray,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
