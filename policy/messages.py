@@ -38,7 +38,10 @@ class Headers:
         return iter(self.lines)
 
     def __contains__(self, name: str) -> bool:
-        return any(line[0] == name for line in self.lines)
+        for line_name, _ in self.lines:  # noqa: SIM110  (half the time of any(), and a fill asks some thirty times)
+            if line_name == name:
+                return True
+        return False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Headers) and self.lines == other.lines
@@ -58,8 +61,10 @@ class Headers:
 
     def joined(self, name: str) -> str | None:
         """All lines of a list-based field as one value (RFC 9110 §5.3); None when there is none."""
-        values = self.all(name)
-        return ", ".join(values) if values else None
+        for line_name, _ in self.lines:
+            if line_name == name:
+                return ", ".join(self.all(name))
+        return None
 
     def without(self, names: Iterable[str]) -> "Headers":
         dropped = frozenset(names)
@@ -113,6 +118,10 @@ class RequestHead:
     @property
     def url(self) -> str:
         return f"{self.scheme}://{self.host}{self.target}"
+
+    def with_fields(self, headers: Headers) -> "RequestHead":
+        """The same request with other fields."""
+        return self.asking(self.path, self.query, headers)
 
     def asking(self, path: str, query: str | None, headers: Headers) -> "RequestHead":
         """The same request for another target with other fields: as `dataclasses.replace`, in a fifth of its time."""
