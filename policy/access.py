@@ -72,8 +72,13 @@ class ServiceGate:
         }
         node = service.rate_limit if service.gate else None
         self._node_rates = () if node is None else (Rates(node),)
+        self._paced = bool(self._rates or self._node_rates)
         self._rules: dict[int, Rule] = {}
-        self._settings = service.tokens
+        self._propagate = {
+            name: token.propagate
+            for name, token in service.tokens.items()
+            if service.gate and token.propagate != "none"
+        }
         self._schemes = {
             name: scheme_of(token, {**token.texts(), **keys.get(name, {})}) for name, token in service.tokens.items()
         }
@@ -84,6 +89,8 @@ class ServiceGate:
 
     def hurried(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None:
         """Whether the client asks more often than it may. Each call counts as a request."""
+        if not self._paced:
+            return None
         for rates in self.paces(behavior):
             wait = rates.take(request.client_ip, now)
             if wait:
@@ -105,10 +112,11 @@ class ServiceGate:
                 reason = "HTTPS alone is served here" if location is None else "sent to HTTPS"
                 return Refusal(status, f"protocol: {reason}", location=location)
         if behavior.geo is not None:
-            served, why = self._rule(behavior.geo).verdict(request.place, request.client_ip)
-            if not served:
+            rule = self._rules.get(id(behavior.geo)) or self._compiled(behavior.geo)
+            objection = rule.objection(request.place, request.client_ip)
+            if objection is not None:
                 # CloudFront, "Restrict the geographic distribution of your content": a custom error page applies.
-                return Refusal(403, f"geo: {why}", paged=True)
+                return Refusal(403, f"geo: {objection}", paged=True)
         if behavior.token is not None:
             scheme = self._schemes[behavior.token]
             denial = scheme.check(request, now)
@@ -137,12 +145,11 @@ class ServiceGate:
 
     def propagation(self, request: RequestHead, behavior: Behavior) -> Propagation | None:
         """How the answer to this (good) request takes its token on; None where it does not, which is nearly always."""
-        if self._open or behavior.token is None or self._settings[behavior.token].propagate == "none":
+        token = behavior.token
+        if token is None or (how := self._propagate.get(token)) is None:
             return None
-        return propagation_of(request, self._schemes[behavior.token], self._settings[behavior.token].propagate)
+        return propagation_of(request, self._schemes[token], how)
 
-    def _rule(self, geo: Geo) -> Rule:
-        rule = self._rules.get(id(geo))
-        if rule is None:
-            rule = self._rules[id(geo)] = Rule(geo)
+    def _compiled(self, geo: Geo) -> Rule:
+        rule = self._rules[id(geo)] = Rule(geo)
         return rule

@@ -6,6 +6,7 @@ from dataclasses import replace
 from policy.debug import fetched_by
 from policy.decorating import Decoration, is_preflight
 from policy.fields import ranges
+from policy.fields.cache_control import delta_seconds
 from policy.index import Entry
 from policy.messages import Headers, Lines, RequestHead, ResponseHead
 from policy.plan import Failure, Fetch, Refuse, Relay, Serve
@@ -14,7 +15,7 @@ from policy.record import Cause, Outcome
 from policy.revalidate import IN_A_304, holds, range_applies
 from policy.service import Behavior
 from policy.slices import Assembly, may_be_sliced
-from policy.status import Signer, cache_status, numbered
+from policy.status import Signer, cache_status, numbered, quoted
 
 _UNREACHED = frozenset({Failure.NAME, Failure.CONNECT, Failure.RESET})
 """The parent has given no answer, not even a bad one."""
@@ -121,10 +122,10 @@ class Answering:
     ) -> Relay:
         """The parent's answer as it is, for one viewer."""
         member = cache_status(self._name, cause=cause, detail=detail)
-        age = response.headers.first("age")
+        age = delta_seconds(response.headers.first("age"))
         lines = self._signer.signed(
             response.headers, self._decorations.get(id(fetch.behavior)), response.status, outcome, member,
-            int(age) if age is not None and age.isascii() and age.isdigit() else None, now,
+            age, now,
         )  # fmt: skip
         lines = self._open_to(lines, request, fetch.behavior)
         lines += self._signer.by_request(response.headers, hits=0, started_at=fetch.sent_at, now=now, asked=True)
@@ -150,16 +151,26 @@ class Answering:
             status = 504 if must_ask and why in _UNREACHED else why.status
         return FailureAnswer(status, "")
 
+    def failed(
+        self, fetch: Fetch, cause: Cause | None, reason: str, forward_status: int | None, *, collapsed: bool
+    ) -> str:
+        """Our member of Cache-Status where the parent was asked and what it said, if anything, is not passed on."""
+        return cache_status(
+            self._name, cause=cause, had_stale=fetch.entry is not None, forward_status=forward_status,
+            collapsed=collapsed, detail=quoted(reason),
+        )  # fmt: skip
+
     def refusal(
         self, status: int, reason: str, behavior: Behavior, request: RequestHead | None, outcome: Outcome, now: float,
-        words: str = "", page: tuple[str, str] | None = None,
+        words: str = "", page: tuple[str, str] | None = None, member: str | None = None,
     ) -> Refuse:  # fmt: skip
         """An answer of our own making, with a page or a line that says why; `page`: another's content type and body.
 
-        `request`: None where there is none that could be read.
+        `request`: None where there is none that could be read. `member`: ours of Cache-Status, where the parent was
+        asked (`failed`).
         """
         decoration = self._decorations.get(id(behavior))
-        lines, body = self._signer.own(status, reason, words, outcome, now, decoration)
+        lines, body = self._signer.own(status, reason, words, outcome, now, decoration, member=member)
         if request is not None:
             lines = self._open_to(lines, request, behavior, ours=True)
         if page is not None:

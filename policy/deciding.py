@@ -12,10 +12,10 @@ from cachetools import LRUCache
 
 from policy.access import Gate, Refusal, ServiceGate
 from policy.answering import Answering
+from policy.asking import Asking
 from policy.decorating import Decoration
 from policy.eviction import Room, room_for
 from policy.flights import Flight, FlightTable, Waiter
-from policy.forward import conditional, for_the_rest, forwarded, has_conditions
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
 from policy.key import cache_key, with_reduced_coding, with_viewer_fields
@@ -24,17 +24,14 @@ from policy.matching import Matcher
 from policy.messages import RequestHead
 from policy.notes import Notes
 from policy.paging import Instead, Pages, request_for
-from policy.parent_headers import lines_of
-from policy.parts import may_be_completed
 from policy.plain import KeyOf, ShortWays, is_plain
 from policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
-from policy.profile import RFC9111, Profile, RequestFields
+from policy.profile import RFC9111, Profile
 from policy.record import Cause, Outcome
 from policy.screening import Screening
 from policy.service import Behavior, ErrorPage, Service
 from policy.settling import settled
 from policy.slices import Assembly, Versions
-from policy.storing import forwards_cookies
 from policy.token.scheme import path_proper
 
 A = TypeVar("A", bound=Decision | Relay)
@@ -67,7 +64,6 @@ class Deciding:
         self.codings = frozenset(codings)
         self.host_is_told = profile.key_host and not service.gate
         """A shield whose keys have the viewer's host: it is what trusted edges tell (`policy.target.told_host`)."""
-        self._parent_headers = lines_of(service.parent_headers)
         self.gate: Gate = (
             gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
         )
@@ -88,6 +84,7 @@ class Deciding:
         self._answering = Answering(
             service.name, profile, decorations=decorations, faces_viewers=service.gate, fresh_id=fresh_id
         )
+        self._asking = Asking(service, profile, self._answering.fresh_id)
         self.screening = Screening(
             service, profile, self.matcher, excess=excess, answers_preflight=self._answering.answers_preflight
         )
@@ -339,8 +336,9 @@ class Deciding:
         outcome: Outcome = Outcome.REFUSED,
         words: str = "",
         page: tuple[str, str] | None = None,
+        member: str | None = None,
     ) -> Refuse:
-        return self._answering.refusal(status, reason, behavior, request, outcome, now, words, page)
+        return self._answering.refusal(status, reason, behavior, request, outcome, now, words, page, member)
 
     def _pass(
         self,
@@ -351,7 +349,8 @@ class Deciding:
         now: float,
         entry: Entry | None = None,
     ) -> Fetch:
-        upstream = self._upstream(request, behavior)
+        """Open a flight for one viewer's request as he asks it."""
+        upstream = self._asking.as_asked(request, behavior)
         key = cache_key(request, behavior)
         fetch = Fetch(self._next_id(), ticket, Purpose.PASS, upstream, key, behavior, cause, entry, False, now)
         return self._open(fetch, request, behavior)
@@ -367,25 +366,9 @@ class Deciding:
         conditions: bool = True,
     ) -> Fetch:
         """Open a flight for what the judgement found missing; ticket 0: nobody waits, it refreshes."""
-        entry, ranged = judgement.entry, judgement.ranged
-        # With something stored, its own validators ask; the client's conditions are answered from the outcome.
-        own = (
-            entry is None
-            and ticket != 0
-            and conditions
-            and has_conditions(request)
-            and self._passes_conditions(behavior)
+        upstream, purpose = self._asking.for_missing(
+            judgement, request, behavior, conditions=conditions and ticket != 0
         )
-        upstream = self._upstream(request, behavior, conditions=own, ranges=ranged)
-        upstream.method = "OPTIONS" if request.method == "OPTIONS" else "GET"
-        purpose = Purpose.MISS
-        if entry is not None and judgement.cause is Cause.PARTIAL:
-            if not ranged and may_be_completed(entry):
-                assert entry.part is not None and entry.etag is not None
-                upstream = for_the_rest(upstream, entry.part.stop, entry.etag)
-        elif entry is not None and entry.has_validator:
-            upstream = conditional(upstream, entry.etag, entry.last_modified)
-            purpose = Purpose.REVALIDATE
         fetch = Fetch(
             id=self._next_id(),
             ticket=ticket,
@@ -394,27 +377,12 @@ class Deciding:
             key=judgement.key,
             behavior=behavior,
             cause=judgement.cause,
-            entry=entry,
+            entry=judgement.entry,
             collapsible=not judgement.alone,
             sent_at=now,
             flight_key=judgement.flight_key,
         )
         return self._open(fetch, request, behavior)
-
-    def _passes_conditions(self, behavior: Behavior) -> bool:
-        profile = self.profile
-        if not profile.forward_conditions:
-            return False
-        return profile.conditions_beside_cookies or not forwards_cookies(behavior, profile)
-
-    def _upstream(
-        self, request: RequestHead, behavior: Behavior, *, conditions: bool = True, ranges: bool = True
-    ) -> RequestHead:
-        named = self.profile.request_fields is RequestFields.CLOUDFRONT
-        return forwarded(
-            request, self.service.name, conditions=conditions, ranges=ranges, behavior=behavior, profile=self.profile,
-            request_id=self._answering.fresh_id() if named else "", added=self._parent_headers,
-        )  # fmt: skip
 
     def _open(self, fetch: Fetch, request: RequestHead, behavior: Behavior) -> Fetch:
         waiters = [Waiter(fetch.ticket, request, behavior, fetch)] if fetch.ticket else []

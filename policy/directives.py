@@ -13,6 +13,7 @@ import http_sf
 from policy.fields.cache_control import LONGEST, NOTHING, CacheControl, parse
 from policy.messages import Headers
 from policy.profile import Profile
+from policy.surrogate import parse_surrogate
 
 _FLAGS = frozenset(
     {"no_store", "no_cache", "private", "public", "must_revalidate", "proxy_revalidate", "must_understand", "immutable"}
@@ -54,17 +55,21 @@ def parse_targeted(text: str) -> CacheControl | None:
 
 
 def ruling(headers: Headers, profile: Profile) -> Ruling:
-    """The first valid targeted field of the profile's list, else Cache-Control."""
+    """The first valid targeted field of the profile's list, else Surrogate-Control, else Cache-Control."""
     for name in profile.targeted_fields:
         text = headers.joined(name)
         targeted = None if text is None else parse_targeted(text)
         if targeted is not None:
             return Ruling(targeted, True)
+    aimed = headers.joined("surrogate-control") if profile.surrogate else None
+    surrogate = None if aimed is None else parse_surrogate(aimed)
+    if surrogate is not None:
+        return Ruling(surrogate, True, True)
     text = headers.joined("cache-control")
     if profile.surrogate_control or profile.pass_words is not None or profile.directive_case:
-        surrogate = headers.joined("surrogate-control") if profile.surrogate_control else None
+        beside = headers.joined("surrogate-control") if profile.surrogate_control else None
         return _vendor_ruling(
-            text, surrogate, own_pass_rule=profile.pass_words is not None, as_written=profile.directive_case
+            text, beside, own_pass_rule=profile.pass_words is not None, as_written=profile.directive_case
         )
     return Ruling(NOTHING if text is None else parse(text), False)
 

@@ -1,12 +1,11 @@
 """The request a node sends on, and what it adds on the way (RFC 9110 §7.6)."""
 
-from dataclasses import replace
-
 from policy.fields.cache_control import delta_seconds
 from policy.key import keyed_coding, keyed_cookies, keyed_query
 from policy.messages import Headers, Lines, RequestHead, end_to_end
 from policy.profile import RFC9111, Profile, RequestFields
 from policy.service import Behavior
+from policy.surrogate import capability
 
 CONDITIONS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
 
@@ -76,11 +75,13 @@ def forwarded(
         named = {*behavior.key.headers, *behavior.viewer_headers}
         headers = headers.without(name for name in profile.viewer_fields if name not in named)
     if behavior is not None and profile.request_fields is RequestFields.CLOUDFRONT:
-        request = replace(request, query=_cloudfront_query(request, behavior, profile))
+        request = request.asking(request.path, _cloudfront_query(request, behavior, profile), request.headers)
         headers = _cloudfront_fields(request, headers, behavior, profile)
         headers.lines.append(("x-amz-cf-id", request_id))
     elif profile.request_fields is RequestFields.FASTLY:
         headers = _fastly_fields(request, headers, name)
+    if profile.surrogate:
+        headers = headers.without(("surrogate-capability",)).plus(capability(headers))
     if not conditions:
         headers = headers.without(CONDITIONS)
     if not ranges:
@@ -95,7 +96,7 @@ def forwarded(
     if request.client_ip:
         ip = request.client_ip
         headers.lines.append(("x-forwarded-for", f"{forwarded_for}, {ip}" if forwarded_for else ip))
-    return replace(request, headers=headers)
+    return request.with_fields(headers)
 
 
 _ALWAYS = frozenset({"content-length", "content-type", "content-encoding", "range", *CONDITIONS})
@@ -186,7 +187,7 @@ def conditional(request: RequestHead, etag: str | None, last_modified: str | Non
         lines.append(("if-none-match", etag))
     if last_modified is not None:
         lines.append(("if-modified-since", last_modified))
-    return replace(request, headers=Headers.wrap(lines))
+    return request.with_fields(Headers.wrap(lines))
 
 
 def for_the_rest(request: RequestHead, start: int, etag: str) -> RequestHead:
@@ -194,4 +195,4 @@ def for_the_rest(request: RequestHead, start: int, etag: str) -> RequestHead:
 
     Source: RFC 9111 §3.4.
     """
-    return replace(request, headers=request.headers.plus(("range", f"bytes={start}-"), ("if-range", etag)))
+    return request.with_fields(request.headers.plus(("range", f"bytes={start}-"), ("if-range", etag)))

@@ -58,27 +58,33 @@ class Rule:
     def __init__(self, geo: "Geo") -> None:
         self.geo = geo
         """Kept: a gate knows rules by the identity of the settings they were made from."""
-        self._allow = _Listed(geo.allow)
-        self._deny = _Listed(geo.deny)
+        self._allow = _Listed(geo.allow) if geo.allow else None
+        self._deny = _Listed(geo.deny) if geo.deny else None
+
+    def objection(self, place: Place, client_ip: str) -> str | None:
+        """Why it is not served: the first of denied, anonymous, hosting, unknown, not on the list; None: it is."""
+        geo = self.geo
+        if self._deny is not None and (entry := self._deny.entry_for(place, client_ip)) is not None:
+            return f"{entry} is denied"
+        if place.anonymous and geo.anonymous == "deny":
+            return "anonymous networks are denied"
+        if place.hosting and geo.hosting == "deny":
+            return "hosting networks are denied"
+        if self._allow is not None and self._allow.entry_for(place, client_ip) is not None:
+            return None
+        if not place.country:
+            return None if geo.unknown == "allow" else "country unknown"
+        return f"{place.name} is not allowed" if geo.allow else None
 
     def verdict(self, place: Place, client_ip: str) -> Verdict:
-        """The first of these that applies: denied, anonymous, hosting, allowed, unknown, not on the list."""
-        geo = self.geo
-        entry = self._deny.entry_for(place, client_ip)
-        if entry is not None:
-            return Verdict(False, f"{entry} is denied")
-        if place.anonymous and geo.anonymous == "deny":
-            return Verdict(False, "anonymous networks are denied")
-        if place.hosting and geo.hosting == "deny":
-            return Verdict(False, "hosting networks are denied")
-        entry = self._allow.entry_for(place, client_ip)
+        """With a reason also where it is served, for people."""
+        objection = self.objection(place, client_ip)
+        if objection is not None:
+            return Verdict(False, objection)
+        entry = None if self._allow is None else self._allow.entry_for(place, client_ip)
         if entry is not None:
             return Verdict(True, f"{entry} is allowed")
-        if not place.country:
-            return Verdict(geo.unknown == "allow", "country unknown")
-        if geo.allow:
-            return Verdict(False, f"{place.name} is not allowed")
-        return Verdict(True, f"{place.name} is not denied")
+        return Verdict(True, f"{place.name} is not denied" if place.country else "country unknown")
 
 
 class _Listed:
@@ -90,11 +96,12 @@ class _Listed:
         kinds = [(entry, kind_of(entry)) for entry in entries]
         self._names = frozenset(entry for entry, kind in kinds if kind in (Kind.COUNTRY, Kind.REGION))
         self._asns = {int(entry[2:]): entry for entry, kind in kinds if kind is Kind.ASN}
-        self._networks = NetworkTable((entry, entry) for entry, kind in kinds if kind is Kind.NETWORK)
+        networks = [(entry, entry) for entry, kind in kinds if kind is Kind.NETWORK]
+        self._networks = NetworkTable(networks) if networks else None
 
     def entry_for(self, place: Place, client_ip: str) -> str | None:
         """The narrowest entry that names the place."""
-        if self._networks:
+        if self._networks is not None:
             address = address_of(client_ip)
             entry = None if address is None else self._networks.get(address)
             if entry is not None:

@@ -3,8 +3,6 @@
 See `policy/machine.py` for the theory and the table.
 """
 
-from dataclasses import replace
-
 from policy.compression import coding_for, compressed
 from policy.flights import Flight, Waiter
 from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
@@ -36,7 +34,8 @@ class Keeping(Purging):
         if entry is not None:
             # As the GET it is stored for: a HEAD may have told of it, and it may have been sent with Authorization.
             authorization = [("authorization", "")] if entry.for_authorization else []
-            request = replace(request, method="GET", headers=request.headers.plus(*authorization))
+            request = request.with_fields(request.headers.plus(*authorization))
+            request.method = "GET"
         largest = min(self.service.largest, self.service.room)
         return why_not_store(request, response, fetch.behavior, self.profile, largest=largest, now=now, part=part)
 

@@ -1,7 +1,6 @@
 """The cache key: what two requests must share to share an answer (RFC 9111 §2)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from policy.messages import RequestHead
 from policy.negotiation import weighted
@@ -71,7 +70,7 @@ def with_reduced_coding(request: RequestHead) -> RequestHead:
         return request
     coding = reduced_coding(accepted)
     headers = request.headers.without(("accept-encoding", ORIGINAL_CODING)).plus((ORIGINAL_CODING, accepted))
-    return replace(request, headers=headers if coding is None else headers.plus(("accept-encoding", coding)))
+    return request.with_fields(headers if coding is None else headers.plus(("accept-encoding", coding)))
 
 
 def with_viewer_fields(request: RequestHead, fields: Mapping[str, Callable[[RequestHead], str]]) -> RequestHead:
@@ -80,7 +79,7 @@ def with_viewer_fields(request: RequestHead, fields: Mapping[str, Callable[[Requ
     Which of them enter the key or go on to the origin is the behavior's to say.
     """
     made = ((name, value_of(request)) for name, value_of in fields.items())
-    return replace(request, headers=request.headers.without(fields).plus(*(line for line in made if line[1])))
+    return request.with_fields(request.headers.without(fields).plus(*(line for line in made if line[1])))
 
 
 def cache_key(request: RequestHead, behavior: Behavior) -> str:

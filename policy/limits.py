@@ -6,7 +6,7 @@ many there may be at once, is the listener's to say: it is no fact of the reques
 Sizes are those of HTTP/1.1, whatever version the message came by: what fits over one connection fits over all.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from policy.access import Refusal
 from policy.messages import Headers, RequestHead, ResponseHead
@@ -57,7 +57,7 @@ def with_short_cookies(request: RequestHead, limits: Limits) -> RequestHead:
         return request
     if sum(len(value) for name, value in request.headers.lines if name == "cookie") <= limits.cookie_bytes:
         return request
-    return replace(request, headers=request.headers.without(("cookie", COOKIE_OVERFLOW)).plus((COOKIE_OVERFLOW, "1")))
+    return request.with_fields(request.headers.without(("cookie", COOKIE_OVERFLOW)).plus((COOKIE_OVERFLOW, "1")))
 
 
 def _over(what: str, found: int, unit: str, limit: Limit | None) -> Over | None:

@@ -76,6 +76,8 @@ class EdgeMachine(Keeping):
         over = None if limits is None else response_over(head, limits)
         if over is not None:
             landing = self._land_failure(flight, over[0], over[1].status, now, head.status, over[1].words)
+        elif response.status in ORIGIN_FAILED and self._stale_stands_in(flight, now):
+            landing = self._land_failure(flight, f"origin: {response.status}", 502, now, response.status)
         elif fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)
         elif response.status == 304 and fetch.entry is not None:
@@ -84,8 +86,6 @@ class EdgeMachine(Keeping):
             landing = self._land_part(flight, response, now)
         elif response.status == 304:
             landing = self._land_to_its_asker(flight, response, now)
-        elif response.status in ORIGIN_FAILED and self._stale_stands_in(flight, now):
-            landing = self._land_failure(flight, f"origin: {response.status}", 502, now, response.status)
         else:
             landing = self._land_full(flight, response, now)
         replaced = fetch.entry
@@ -273,8 +273,9 @@ class EdgeMachine(Keeping):
             if over is not None:
                 return self._land_failure(flight, over[0], over[1].status, now, response.status, over[1].words)
         if why_not is not None:
-            if fetch.purpose is not Purpose.REFRESH or response.status not in ORIGIN_FAILED:
-                # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3).
+            if response.status not in ORIGIN_FAILED:
+                # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3). An error is passed on and
+                # says nothing of what is stored: its validator may yet spare the body.
                 landing.dropped = self._retire(fetch)
             if response.status in ORIGIN_FAILED and why_not in NOT_PRIVATE:
                 # One clear error for all who waited, not one more question each to an origin in trouble.
@@ -389,8 +390,11 @@ class EdgeMachine(Keeping):
                 )  # fmt: skip
             else:
                 landing.answers[waiter.ticket] = self._refuse(
-                    status, reason, waiter.behavior, waiter.request, now, Outcome.FAILED, words
-                )
+                    status, reason, waiter.behavior, waiter.request, now, Outcome.FAILED, words,
+                    member=None if sick else self._answering.failed(
+                        fetch, waiter.plan.cause, reason, forward_status, collapsed=waiter.plan is not fetch
+                    ),
+                )  # fmt: skip
         return landing
 
     def _stale_stands_in(self, flight: Flight, now: float, *, silent: bool = False, sick: bool = False) -> bool:
@@ -399,7 +403,7 @@ class EdgeMachine(Keeping):
         entry = flight.fetch.entry
         if entry is None or not entry.indexed or entry.life.revalidate_always:
             return False
-        if flight.fetch.purpose is Purpose.PASS:
+        if flight.fetch.purpose is Purpose.PASS and (flight.fetch.request.method != "HEAD" or entry.part is not None):
             return False
         life = entry.life
         if now < (life.sick_until if sick else life.unreachable_until if silent else life.fallback_until):

@@ -5,7 +5,6 @@ Bodies never come here: the machine deals in heads, sizes and instants.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from policy.place import NOWHERE, Place
@@ -39,7 +38,10 @@ class Headers:
         return iter(self.lines)
 
     def __contains__(self, name: str) -> bool:
-        return any(line[0] == name for line in self.lines)
+        for line_name, _ in self.lines:  # noqa: SIM110  (half the time of any(), and a fill asks some thirty times)
+            if line_name == name:
+                return True
+        return False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Headers) and self.lines == other.lines
@@ -59,8 +61,10 @@ class Headers:
 
     def joined(self, name: str) -> str | None:
         """All lines of a list-based field as one value (RFC 9110 §5.3); None when there is none."""
-        values = self.all(name)
-        return ", ".join(values) if values else None
+        for line_name, _ in self.lines:
+            if line_name == name:
+                return ", ".join(self.all(name))
+        return None
 
     def without(self, names: Iterable[str]) -> "Headers":
         dropped = frozenset(names)
@@ -115,13 +119,16 @@ class RequestHead:
     def url(self) -> str:
         return f"{self.scheme}://{self.host}{self.target}"
 
+    def with_fields(self, headers: Headers) -> "RequestHead":
+        """The same request with other fields."""
+        return self.asking(self.path, self.query, headers)
+
     def asking(self, path: str, query: str | None, headers: Headers) -> "RequestHead":
-        """The same request for another target with other fields: as `dataclasses.replace`, in a quarter of its time."""
-        return RequestHead(self.method, self.scheme, self.host, path, query, headers, *_REST(self))
-
-
-_REST = attrgetter(*RequestHead.__slots__[6:])
-"""Everything of a request behind its header section, however much that will be."""
+        """The same request for another target with other fields: as `dataclasses.replace`, in a fifth of its time."""
+        return RequestHead(
+            self.method, self.scheme, self.host, path, query, headers, self.client_ip, self.place, self.client_port,
+            self.head_bytes, self.head_fields, self.trusted, self.block, self.version, self.astray,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)

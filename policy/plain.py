@@ -26,7 +26,7 @@ def is_plain(request: RequestHead) -> bool:
     """A GET that asks for nothing but the whole of what its URL names."""
     if request.method != "GET":
         return False
-    for name, _ in request.headers.lines:  # noqa: SIM110  (a loop takes half the time of any(), before every request)
+    for name, _ in request.headers.lines:  # noqa: SIM110  (quicker than any(), before every request)
         if name in DECISIVE:
             return False
     return True

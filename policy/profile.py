@@ -154,6 +154,9 @@ class Profile:
     """A heuristic lifetime is cut to this; ours, the standard only asks for care."""
     targeted_fields: tuple[str, ...] = ("cdn-cache-control",)
     """Targeted fields that rule instead of Cache-Control, the first valid one wins (RFC 9213 §2.2)."""
+    surrogate: bool = True
+    """The node is a surrogate as the W3C's note has it (`policy.surrogate`): after the targeted fields,
+    `Surrogate-Control` rules alone, and requests to the origin say so."""
     surrogate_control: bool = False
     """`Surrogate-Control`'s max-age and stale windows come before those of Cache-Control."""
     directive_case: bool = False

@@ -6,6 +6,7 @@ or a winner is in question. Only responses that were stored come here, so nothin
 
 from dataclasses import dataclass
 
+from policy import surrogate
 from policy.directives import Ruling, parse_targeted, ruling
 from policy.fields import cache_control
 from policy.fields.dates import parse_date
@@ -114,6 +115,8 @@ class Reader:
 
     def _ruler(self) -> str:
         """The targeted field that rules."""
+        if self._ruling.surrogate:
+            return "surrogate-control"
         headers = self._head.headers
         return next(n for n in self._profile.targeted_fields if parse_targeted(headers.joined(n) or "") is not None)
 
@@ -140,6 +143,8 @@ class Reader:
         text = self._head.headers.joined("surrogate-control")
         if text is None:
             return []
+        if self._profile.surrogate:
+            return self._as_surrogate(text)
         if not self._profile.surrogate_control:
             return [Note("surrogate-control", text, False, f"{self._profile.name} does not read it")]
         found = []
@@ -151,6 +156,28 @@ class Reader:
             else:
                 verdict = (False, "not read in this field")
             found.append(Note("surrogate-control", name if argument is None else f"{name}={argument}", *verdict))
+        return found
+
+    def _as_surrogate(self, text: str) -> list[Note]:
+        """Surrogate-Control as the W3C's note has it."""
+        if self._ruling.targeted and not self._ruling.surrogate:
+            return [Note("surrogate-control", text, False, f"{self._ruler()} comes first")]
+        if not self._ruling.surrogate:
+            return [Note("surrogate-control", text, False, "says nothing of caching to this node")]
+        heard, found = surrogate.heard(text), []
+        for name, argument, device in surrogate.members(text):
+            word = f"{name}={argument}" if argument is not None else name
+            if device not in (None, surrogate.DEVICE):
+                verdict = (False, "meant for another")
+            elif heard[name] != argument:
+                verdict = (False, f"{name}={heard[name]} comes before it")
+            elif name == "max-age":
+                verdict = (True, self._sets())
+            elif name in _LIFETIMES - {"s-maxage"}:
+                verdict = self._window(name)
+            else:
+                verdict = (False, "not read in this field")
+            found.append(Note("surrogate-control", word if device is None else f"{word};{device}", *verdict))
         return found
 
     # ---- directives --------------------------------------------------------------------------------------------

@@ -4,14 +4,15 @@ from policy.fields import dates, etags
 from policy.index import Entry
 from policy.messages import Headers, RequestHead
 
-NEVER_TAKEN_OVER = frozenset({"content-length"})
-"""A 304's own framing says nothing of the stored body (RFC 9111 §3.2)."""
+NEVER_TAKEN_OVER = frozenset({"content-length", "content-encoding", "content-range"})
+"""How the stored body is framed and coded is settled by its bytes, which an update does not bring (RFC 9111 §3.2): a
+304 that names another coding would have every viewer decode what is not so coded."""
 
 IN_A_304 = frozenset(
     {
-        "etag", "date", "cache-control", "expires", "vary", "content-location", "last-modified", "age",
-        "cache-status", "via", "x-cache", "x-cache-hits", "x-served-by", "x-timer", "x-amz-cf-id",
-        "x-amz-cf-pop", "server", "surrogate-key", "access-control-allow-origin",
+        "etag", "date", "cache-control", "cdn-cache-control", "surrogate-control", "expires", "vary",
+        "content-location", "last-modified", "age", "cache-status", "via", "x-cache", "x-cache-hits", "x-served-by",
+        "x-timer", "x-amz-cf-id", "x-amz-cf-pop", "server", "surrogate-key", "access-control-allow-origin",
         "access-control-allow-credentials", "access-control-expose-headers", "set-cookie", "server-timing",
         "fastly-debug-path", "fastly-debug-ttl", "fastly-debug-digest",
     }
@@ -76,7 +77,8 @@ def same_representation(entry: Entry, headers: Headers) -> bool:
 
 
 def freshened(stored: Headers, update: Headers) -> Headers:
-    """Stored fields after a 304: each field it has replaces all stored lines of that name (RFC 9111 §3.2).
+    """Stored fields after a 304: each field it has replaces all stored lines of that name (RFC 9111 §3.2),
+    but for those that belong to the stored body.
 
     An Age that the 304 does not repeat is gone: it belonged to the old answer.
     """

@@ -42,8 +42,9 @@ def cache_status(
     collapsed: bool = False,
     detail: str | None = None,
 ) -> str:
-    """One member of the list: `fra; hit; ttl=12` or `fra; fwd=uri-miss; stored`. `detail` is an RFC 9651 token.
+    """One member of the list: `fra; hit; ttl=12` or `fra; fwd=uri-miss; stored`.
 
+    `detail` is an RFC 9651 token, or a `quoted` string.
     `had_stale`: something was stored for the key, so that a miss is not one of the URI.
     """
     parts = [name]
@@ -182,9 +183,14 @@ class Signer:
         return lines
 
     def own(
-        self, status: int, reason: str, words: str, outcome: Outcome, now: float, decoration: Decoration | None = None
-    ) -> tuple[Lines, str]:
-        """Lines and body of an answer that this node makes by itself; `words` as `FailureAnswer` has them."""
+        self, status: int, reason: str, words: str, outcome: Outcome, now: float, decoration: Decoration | None = None,
+        *, member: str | None = None,
+    ) -> tuple[Lines, str]:  # fmt: skip
+        """Lines and body of an answer that this node makes by itself; `words` as `FailureAnswer` has them.
+
+        `member`: ours of Cache-Status, where there is more to say than the reason.
+        """
+        member = member or f"{self._name}; detail={quoted(reason)}"
         request_id = self._fresh_id()
         page = self._profile.page(Incident(status, reason, words, request_id, self.identity, now))
         lines: Lines = [("date", format_date(now)), ("content-type", page.content_type)]
@@ -195,10 +201,9 @@ class Signer:
                 ("access-control-allow-origin", "*"),
                 ("access-control-expose-headers", "Cache-Status"),
                 ("via", self._via),
-                ("cache-status", f"{self._name}; detail={quoted(reason)}"),
+                ("cache-status", member),
             ]
             return lines if decoration is None else decoration.applied(lines), page.body
-        member = f"{self._name}; detail={quoted(reason)}"
         nothing = Headers.wrap(lines)
         lines = self.signed(nothing, decoration, status, outcome, member, None, now)
         return lines + self.by_request(

@@ -75,11 +75,11 @@ def directives(text: str, *, as_written: bool = False) -> dict[str, str | None]:
             found.setdefault(name[0] if as_written else name[0].lower(), argument)
             position = after
         else:
-            position = _skip(text, position)
+            position = end_of_member(text, position)
     return found
 
 
-def _skip(text: str, position: int) -> int:
+def end_of_member(text: str, position: int) -> int:
     """The place of the next comma outside quotes, or the end."""
     while position < len(text) and text[position] != ",":
         if text[position] == '"':

@@ -39,12 +39,9 @@ def specs(text: str) -> tuple[tuple[int | None, int | None], ...]:
 MOST_SPANS = 16
 """More ranges than this in one request are not worth their framing: the whole is sent (RFC 9110 §14.2, §17.15)."""
 
-GAP_BYTES = 80
-"""Ranges nearer to one another than the framing of another part are sent as one (RFC 9110 §15.3.7.2)."""
-
 
 def spans(text: str, length: int) -> tuple[Span, ...] | None:
-    """What `text` asks of `length` bytes, in order of place, overlapping and near ones as one.
+    """What `text` asks of `length` bytes, in order of place; those that overlap or touch are one (RFC 9110 §15.3.7.2).
 
     None: ignore the field, send the whole. (): nothing it asks for exists, answer 416.
     """
@@ -62,7 +59,7 @@ def spans(text: str, length: int) -> tuple[Span, ...] | None:
         return tuple(found)
     merged: list[Span] = []
     for span in sorted(found, key=lambda span: span.start):
-        if merged and span.start <= merged[-1].stop + GAP_BYTES:
+        if merged and span.start <= merged[-1].stop:
             merged[-1] = Span(merged[-1].start, max(merged[-1].stop, span.stop))
         else:
             merged.append(span)

@@ -32,6 +32,13 @@ class Grant:
     acls: tuple[str, ...]
     """Globs on the path; empty: the signature itself is of one path."""
 
+    def covers(self, path: str) -> bool:
+        """Whether one of the globs does, where there are any."""
+        for acl in self.acls:  # quicker than any(), before every request
+            if matches(acl, path):
+                return True
+        return not self.acls
+
 
 class AkamaiToken(OneToken):
     """Signs and checks; holds the key, so it is never printed."""
@@ -105,7 +112,7 @@ class AkamaiToken(OneToken):
             grant = self._memo(decoded, "" if "~acl=" in decoded or decoded.startswith("acl=") else path)
         if isinstance(grant, Denial):
             return grant
-        if grant.acls and not any(matches(acl, path) for acl in grant.acls):
+        if not grant.covers(path):
             return Denial(Verdict.PATH, path, " or ".join(grant.acls))
         denial = untimely(now, end=grant.expires_at, start=grant.starts_at, leeway=self._leeway)
         if denial is None and grant.address is not None and not within(request.client_ip, (ip_network(grant.address),)):

@@ -18,6 +18,7 @@ from policy.token.scheme import (
     Carriers,
     Denial,
     Memo,
+    Pairs,
     Verdict,
     cookies,
     split_off,
@@ -60,7 +61,8 @@ class CloudFrontToken:
         self._memo: Memo[Policy] = Memo(self._verify)
 
     def check(self, request: RequestHead, now: float) -> Denial | None:
-        given = _given(request)
+        found, bare_query = split_off(request.query, PARAMS) if request.query is not None else ((), None)
+        given = _given(found, request)
         if isinstance(given, Denial):
             return given
         key_id = given.get("Key-Pair-Id")
@@ -70,7 +72,9 @@ class CloudFrontToken:
             return Denial(Verdict.UNKNOWN_KEY, key_id, " or ".join(self._keys), code="InvalidKey")
         if not given.get("Signature") or not (given.get("Policy") or given.get("Expires")):
             return Denial(Verdict.MALFORMED, f"only {', '.join(sorted(given))}", "Signature, and Policy or Expires")
-        url = _signed_url(request)
+        # The URL as its signer wrote it: without the reserved parameters, all else in its order.
+        target = request.path if bare_query is None else f"{request.path}?{bare_query}"
+        url = f"{request.scheme}://{request.host.lower()}{target}"
         hash_name = given.get("Hash-Algorithm", "SHA1")
         stated = given.get("Policy")
         if stated is not None:
@@ -120,7 +124,8 @@ class CloudFrontToken:
 
     def carried(self, request: RequestHead) -> Carried | None:
         """A custom policy as it came. A canned one is of one URL, and only its signer could sign the children."""
-        given = _given(request)
+        found = split_off(request.query, PARAMS)[0] if request.query is not None else ()
+        given = _given(found, request)
         if isinstance(given, Denial) or "Policy" not in given:
             return None
         sent = [
@@ -132,9 +137,8 @@ class CloudFrontToken:
         )
 
 
-def _given(request: RequestHead) -> dict[str, str] | Denial:
-    """The reserved parameters of the URL, or the cookies where the URL has none of the decisive ones."""
-    found = split_off(request.query, PARAMS)[0] if request.query is not None else ()
+def _given(found: Pairs, request: RequestHead) -> dict[str, str] | Denial:
+    """The reserved parameters `found` in the URL, or the cookies where that has none of the decisive ones."""
     given = dict(found)
     if given.keys().isdisjoint(DECISIVE):
         found = tuple((name[11:], value) for name, value in cookies(request.headers) if name in COOKIES)
@@ -145,13 +149,6 @@ def _given(request: RequestHead) -> dict[str, str] | Denial:
         if len(value) > LONGEST:
             return Denial(Verdict.TOO_LONG, f"{name} of {len(value)} characters", f"at most {LONGEST}")
     return given
-
-
-def _signed_url(request: RequestHead) -> str:
-    """The URL as its signer wrote it: without the reserved parameters, all else in its order."""
-    query = split_off(request.query, PARAMS)[1] if request.query is not None else None
-    target = request.path if query is None else f"{request.path}?{query}"
-    return f"{request.scheme}://{request.host.lower()}{target}"
 
 
 def _canned(url: str, expires: str) -> tuple[bytes, Policy]:

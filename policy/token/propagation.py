@@ -5,7 +5,7 @@ entity tag is the stored one with a mark of the token behind it, conditions by d
 answer is `private`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from policy.fields.etags import tag_list
@@ -41,7 +41,7 @@ class Propagation:
             return request
         known = [tag for value in request.headers.all("if-none-match") for tag in self._stored_tags(value)]
         headers = request.headers.without(_NOT_ASKED)
-        return replace(request, headers=headers.plus(("if-none-match", ", ".join(known))) if known else headers)
+        return request.with_fields(headers.plus(("if-none-match", ", ".join(known))) if known else headers)
 
     def _stored_tags(self, value: str) -> list[str]:
         """The stored playlist's tags behind the viewer's; one without this token's mark is of another text."""

@@ -6,7 +6,7 @@ request: the time, the address and the country are compared anew every time, als
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -75,20 +75,26 @@ class Carriers:
     """Names of request fields, lower case."""
     prefix: str = ""
     """A path that begins so goes on with the token and the path proper: "/t/" for `/t/TOKEN/live/a.m3u8`."""
+    _fields: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Request fields that may have something of it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_fields", self.headers | {"cookie"} if self.cookies else self.headers)
 
     def stripped(self, request: RequestHead) -> RequestHead:
         """The request without its secrets; the same object where it holds none."""
         path, query, lines = self.path(request), request.query, request.headers.lines
         if query is not None and self.params:
             query = split_off(query, self.params)[1]
-        if self.headers or self.cookies:
+        if self._fields:
             for name, _ in lines:
-                if name in self.headers or (name == "cookie" and self.cookies):
+                if name in self._fields:
                     lines = self._public_lines(lines)
                     break
-        if path is request.path and query is request.query and lines is request.headers.lines:
+        headers = request.headers if lines is request.headers.lines else Headers.wrap(lines)
+        if path is request.path and query is request.query and headers is request.headers:
             return request
-        return request.asking(path, query, Headers.wrap(lines))
+        return request.asking(path, query, headers)
 
     def _public_lines(self, lines: Lines) -> Lines:
         kept: Lines = []

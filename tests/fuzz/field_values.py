@@ -13,6 +13,7 @@ from policy.index import surrogate_keys_of, vary_names
 from policy.invalidation import also_doubtful
 from policy.negotiation import normalised, preferred_language
 from policy.storing import content_length
+from policy.surrogate import parse_surrogate
 
 NOW = 1_795_000_000.0
 LONGEST_BYTES = 16_384
@@ -92,6 +93,7 @@ def _sane_control(text: str) -> None:
 PARSERS: dict[str, Callable[[str], object]] = {
     "cache-control": _sane_control,
     "cdn-cache-control": parse_targeted,
+    "surrogate-control": parse_surrogate,
     "etag list": etags.tag_list,
     "etag": lambda text: (etags.is_strong(text), etags.weakly_equal(text, '"a"'), etags.strongly_equal(text, text)),
     "date": _dates_there_and_back,

@@ -202,6 +202,65 @@ def test_a_304_that_answers_a_condition_from_the_store_has_the_fields_of_the_200
     assert lines(answer, "content-length") == [] and lines(answer, "content-type") == []
 
 
+def test_a_304_from_the_store_tells_the_next_cache_how_long_it_may_keep_it() -> None:
+    """What rules a lifetime goes with it (RFC 9110 §15.4.5): else a child would count by the one it was told before."""
+    edge = filled(says(cdn_cache_control="max-age=60", surrogate_control="max-age=50", etag='"1"'))
+    answer = edge.on_request(get(if_none_match='"1"'), START + 1)
+    assert lines(answer, "cdn-cache-control") == ["max-age=60"] and lines(answer, "surrogate-control") == ["max-age=50"]
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("cache_control", [None, "no-store"])
+def test_an_error_to_a_question_leaves_what_it_was_about(status: int, cache_control: str | None) -> None:
+    """RFC 9111 §4.3.3: a 5xx may be passed on. What is stored keeps its validator, and its leave to stand in."""
+    edge = filled(says(cache_control="max-age=1", etag='"1"'))
+    error = says(status) if cache_control is None else says(status, cache_control=cache_control)
+    assert only(told(edge, get(), error, at=START + 2)).status == status
+    fetch = edge.on_request(get(), START + 3)
+    assert isinstance(fetch, Fetch) and fetch.request.headers.first("if-none-match") == '"1"'
+    stale = only(edge.on_failure(fetch, Failure.CONNECT, START + 3))
+    assert isinstance(stale, Serve) and stale.outcome is Outcome.HIT_STALE
+
+
+HEADS = [  # what is stored (range: of a part), what becomes of the HEAD's own exchange, its status
+    ({"cache_control": "max-age=1"}, Failure.CONNECT, 200),  # RFC 9111 §4.2.4: disconnected
+    ({"cache_control": "max-age=1"}, 503, 503),
+    ({"cache_control": "max-age=1, stale-if-error=60"}, 503, 200),  # RFC 5861 §4
+    ({"cache_control": "max-age=1, stale-if-error=60"}, 404, 404),
+    ({"cache_control": "max-age=1, must-revalidate"}, Failure.CONNECT, 504),
+    ({"cache_control": "max-age=1", "content_range": "bytes 0-4/10", "etag": '"1"'}, Failure.CONNECT, 502),
+]
+
+
+@pytest.mark.parametrize(("stored", "end", "status"), HEADS)
+def test_a_head_is_answered_from_what_is_stale_where_a_get_is(
+    stored: dict[str, str], end: int | Failure, status: int
+) -> None:
+    part = "content_range" in stored
+    edge = filled(says(206 if part else 200, **stored), get(range="bytes=0-4") if part else None, 5)
+    fetch = edge.on_request(get(method="HEAD", range="bytes=0-1"), START + 3)
+    assert isinstance(fetch, Fetch) and fetch.request.method == "HEAD"
+    landing = (
+        edge.on_failure(fetch, end, START + 3)
+        if isinstance(end, Failure)
+        else edge.on_response(fetch, says(end), START + 3)
+    )
+    answer = only(landing)
+    assert not isinstance(answer, Fetch) and answer.status == status
+    assert not (isinstance(answer, Serve) and answer.body)
+
+
+def test_an_error_with_a_lifetime_of_its_own_takes_the_place_of_what_was_stored() -> None:
+    edge = filled(says(cache_control="max-age=1", etag='"1"'))
+    told(edge, get(), says(503, cache_control="max-age=9"), at=START + 2)
+    assert [entry.status for entry in edge.index] == [503]
+
+
+def test_an_age_that_no_number_holds_is_passed_on_as_the_longest() -> None:
+    answer = only(told(machine(), get(), says(cache_control="no-store", age="9" * 5000)))
+    assert lines(answer, "age") == [str(2**31)]
+
+
 def test_an_answer_that_has_ceased_to_be_cacheable_retires_the_stored_one() -> None:
     edge = filled(says(cache_control="max-age=1", etag='"1"'))
     told(edge, get(), says(cache_control="no-store"), at=START + 2)
@@ -247,6 +306,57 @@ def test_a_targeted_field_forbids_as_cache_control_does(word: str, after: float)
 def test_a_targeted_field_is_passed_on() -> None:
     edge = filled(says(cdn_cache_control="max-age=60"))
     assert lines(edge.on_request(get(), START), "cdn-cache-control") == ["max-age=60"]
+
+
+# ---- what is for surrogates alone (W3C, Edge Architecture Specification, §2) -------------------------------------------
+
+FOR_SURROGATES: list[
+    tuple[str, str, float | None]
+] = [  # Surrogate-Control, Cache-Control, seconds fresh (None: not stored)
+    ("max-age=60", "max-age=5", 60),
+    ("max-age=60", "no-store", 60),  # §2.2: in the place of what other caches are told
+    ("max-age=60", "private", 60),
+    ("MaX-aGe=60", "max-age=5", 60),
+    ("no-store", "max-age=5", None),
+    ("no-store-remote, max-age=60", "max-age=5", None),
+    ("max-age=0", "max-age=5", 0),
+    ("max-age=x", "max-age=5", 0),  # RFC 9111 §4.2.1: stale, rather than another's lifetime
+    ("max-age=99999999999", "max-age=5", 2**31),
+    ("max-age=60;cdnlab", "max-age=5", 60),  # §2.3: aimed at us
+    ("max-age=7, max-age=60;cdnlab", "max-age=5", 60),
+    ("max-age=60;other", "max-age=5", 5),
+    ("no-store;other, max-age=60", "max-age=5", 60),
+    ('content="ESI/1.0, no-store, x"', "max-age=5", 5),  # says nothing of caching
+    ("max-age = 60", "max-age=5", 5),
+    ("", "max-age=5", 5),
+]
+
+
+@pytest.mark.parametrize(("said", "to_all", "seconds"), FOR_SURROGATES)
+def test_what_an_origin_says_to_surrogates_alone(said: str, to_all: str, seconds: float | None) -> None:
+    edge = filled(says(surrogate_control=said, cache_control=to_all, etag='"1"'))
+    assert [entry.life.fresh_until - START for entry in edge.index] == ([] if seconds is None else [seconds])
+
+
+def test_a_targeted_field_comes_before_surrogate_control_and_both_are_passed_on() -> None:
+    edge = filled(says(cdn_cache_control="max-age=30", surrogate_control="max-age=60"))
+    assert [entry.life.fresh_until - START for entry in edge.index] == [30]
+    assert lines(edge.on_request(get(), START), "surrogate-control") == ["max-age=60"]
+
+
+def test_a_freshness_extension_is_for_while_it_is_refreshed() -> None:
+    edge = filled(says(surrogate_control="max-age=60+30"))
+    assert [entry.life.refreshable_until - START for entry in edge.index] == [90]
+
+
+@pytest.mark.parametrize(
+    ("came", "goes"),
+    [(None, 'cdnlab="Surrogate/1.0"'), ('a="Surrogate/1.0"', 'a="Surrogate/1.0", cdnlab="Surrogate/1.0"'),
+     ('cdnlab="Surrogate/1.0"', 'cdnlab="Surrogate/1.0"')],
+)  # fmt: skip
+def test_a_surrogate_shows_itself_to_the_origin(came: str | None, goes: str) -> None:
+    fetch = machine().on_request(get(surrogate_capability=came) if came else get(), START)
+    assert isinstance(fetch, Fetch) and fetch.request.headers.all("surrogate-capability") == [goes]
 
 
 # ---- invalidation and ranges (RFC 9111 §4.4; RFC 9110 §14) -------------------------------------------------------------

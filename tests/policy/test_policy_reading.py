@@ -30,6 +30,10 @@ def cc(text: str) -> list[tuple[str, str]]:
 MIN = Behavior(path="*", ttl=Ttl(min=7.0, default=9.0, max=60.0))
 TARGETED = [("cdn-cache-control", "max-age=60, must-revalidate"), ("cache-control", "max-age=5"), ("expires", at(9))]
 SURROGATE = [("surrogate-control", "max-age=60, stale-while-revalidate=30, no-store"), *cc("max-age=5, s-maxage=6")]
+AIMED = [
+    ("surrogate-control", 'max-age=60+30;cdnlab, max-age=9;other, max-age=8, content="ESI/1.0"'),
+    *cc("max-age=5, s-maxage=6"),
+]
 ROWS = [  # profile, behavior, status, fields, the word, is it read?, part of why
     (RFC9111, None, 200, cc("max-age=60"), "max-age=60", True, "sets the lifetime"),
     (RFC9111, None, 200, cc("max-age=60, s-maxage=10"), "max-age=60", False, "s-maxage wins"),
@@ -43,7 +47,14 @@ ROWS = [  # profile, behavior, status, fields, the word, is it read?, part of wh
     (RFC9111, None, 200, TARGETED, at(9), False, "cdn-cache-control rules alone"),
     (RFC9111, None, 200, [("cdn-cache-control", "max age"), *cc("max-age=5")], "max age", False, "no valid dictionary"),
     (CLOUDFRONT, None, 200, TARGETED, "max-age=60, must-revalidate", False, "cloudfront does not read it"),
-    (RFC9111, None, 200, SURROGATE, SURROGATE[0][1], False, "rfc9111 does not read it"),
+    (CLOUDFRONT, None, 200, SURROGATE, SURROGATE[0][1], False, "cloudfront does not read it"),
+    (RFC9111, None, 200, AIMED, "max-age=60+30;cdnlab", True, "sets the lifetime"),
+    (RFC9111, None, 200, AIMED, "max-age=9;other", False, "meant for another"),
+    (RFC9111, None, 200, AIMED, "max-age=8", False, "max-age=60+30 comes before it"),
+    (RFC9111, None, 200, AIMED, "content=ESI/1.0", False, "not read in this field"),
+    (RFC9111, None, 200, AIMED, "s-maxage=6", False, "surrogate-control rules alone"),
+    (RFC9111, None, 200, [AIMED[0], *TARGETED], AIMED[0][1], False, "cdn-cache-control comes first"),
+    (RFC9111, None, 200, [("surrogate-control", "a"), *cc("max-age=5")], "a", False, "nothing of caching"),
     (FASTLY, None, 200, SURROGATE, "max-age=60", True, "sets the lifetime"),
     (FASTLY, None, 200, SURROGATE, "stale-while-revalidate=30", True, "served stale"),
     (FASTLY, None, 200, SURROGATE, "no-store", False, "not read in this field"),
@@ -110,6 +121,7 @@ LIFETIMES = [  # profile, behavior, status, fields, in words
     (CLOUDFRONT, None, 503, cc("max-age=2"), "error_ttl raised 2 s to 10 s"),
     (CLOUDFRONT, None, 200, [("expires", at(300))], "expires: 300 s"),
     (FASTLY, None, 200, SURROGATE, "surrogate-control: 60 s"),
+    (RFC9111, None, 200, AIMED, "surrogate-control: 60 s"),
 ]  # fmt: skip
 
 

@@ -105,6 +105,8 @@ UPDATES = [  # stored lines, lines of the update, lines after it
     ([("age", "9")], [("age", "1")], [("age", "1")]),
     ([("content-type", "a/b"), ("content-encoding", "gzip")], [("content-type", "c/d")],
      [("content-encoding", "gzip"), ("content-type", "c/d")]),
+    ([("content-encoding", "gzip")], [("content-encoding", "br")], [("content-encoding", "gzip")]),  # the bytes stay
+    ([("x-a", "1")], [("content-encoding", "gzip"), ("content-range", "bytes 0-4/5")], [("x-a", "1")]),
     ([("cache-control", "max-age=1"), ("expires", "0")], [("cache-control", "max-age=9")],
      [("expires", "0"), ("cache-control", "max-age=9")]),
 ]  # fmt: skip

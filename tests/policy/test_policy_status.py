@@ -140,5 +140,10 @@ def test_an_answer_of_the_nodes_own_says_why() -> None:
     fetch = edge.on_request(get(), NOW)
     assert isinstance(fetch, Fetch)
     failed = edge.on_failure(fetch, Failure.CONNECT, NOW).answers[fetch.ticket]
-    assert of(failed) == 'fra; detail="origin: connect-refused"'
+    assert of(failed) == 'fra; fwd=uri-miss; detail="origin: connect-refused"'
+    asked(edge, get(), says(cache_control="max-age=1, must-revalidate"))
+    fetch = edge.on_request(get(), NOW + 9)
+    assert isinstance(fetch, Fetch)
+    failed = edge.on_failure(fetch, Failure.CONNECT, NOW + 9).answers[fetch.ticket]
+    assert of(failed) == 'fra; fwd=stale; detail="origin: connect-refused"'
     assert of(edge.on_request(get(method="TRACE"), NOW)) == 'fra; detail="method: TRACE is not for a cache to forward"'

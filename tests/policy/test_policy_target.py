@@ -1,5 +1,7 @@
 """What a request names: forms of targets (RFC 9112 §3.2), hosts (RFC 3986 §3.2.2), and what is no HTTP at all."""
 
+from dataclasses import fields, replace
+
 import pytest
 
 from policy.messages import Headers, RequestHead
@@ -55,6 +57,7 @@ def test_no_hosts(host: str) -> None:
 
 FAULTS = [  # method, path, query, a field's value                 what of it
     ("GET", '/a%00|\\^`{}"<>~', None, "a\tb \xe9", None),
+    ("GET", "/a", None, "\x80\x85\xad", None),  # no characters to print, but none of HTTP's controls either
     ("OPTIONS", "*", None, "", None),
     ("GET", "*", None, "", "a target"),
     ("GET", "a/b", None, "", "a target"),
@@ -64,11 +67,15 @@ FAULTS = [  # method, path, query, a field's value                 what of it
     ("GET", "/a#b", None, "", "a target"),
     ("GET", "/a\x7f", None, "", "a target"),
     ("GET", "/a", "b c", "", "a query"),
+    ("GET", "/a", "b\tc", "", "a query"),
+    ("GET", "/a", "b\x7f", "", "a query"),
+    ("GET", "/a", "caf\xe9", "", "a query"),
     ("GET", "/a", "token=#4e306db7c36bcfb0", "", None),  # as records write it (`policy/secrets.py`)
     ("GE T", "/a", None, "", "a method"),
     ("GET /x HTTP/1.1", "/a", None, "", "a method"),
     ("GET", "/a", None, "a\x07b", "a control character in x"),
     ("GET", "/a", None, "a\nb", "a control character in x"),
+    ("GET", "/a", None, "a\x7f\xe9", "a control character in x"),
 ]
 
 
@@ -92,3 +99,9 @@ def test_a_field_is_named_by_a_token(name: str) -> None:
 )  # fmt: skip
 def test_the_host_that_an_edge_tells_its_shield(lines: list[tuple[str, str]], host: str) -> None:
     assert told_host(Headers(lines), "shield") == host
+
+
+def test_asking_for_another_target_keeps_all_else() -> None:
+    request = RequestHead(**{field.name: object() for field in fields(RequestHead)})  # type: ignore[arg-type]
+    bare = Headers([("a", "b")])
+    assert request.asking("/b", "q", bare) == replace(request, path="/b", query="q", headers=bare)

@@ -221,7 +221,7 @@ def test_cloudfront_with_policies_sends_what_they_list(policy: str, names: set[s
 def test_the_standards_profile_forwards_every_end_to_end_field() -> None:
     told = sent(node(RFC9111), ask(query="a=1", connection="x-hop", x_hop="1", **VIEWER))
     names = {name for name, _ in told.headers}
-    assert names == {name.replace("_", "-") for name in VIEWER} | {"via"}
+    assert names == {name.replace("_", "-") for name in VIEWER} | {"via", "surrogate-capability"}
     assert told.query == "a=1" and told.headers.first("user-agent") == "player/1"
 
 

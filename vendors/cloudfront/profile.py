@@ -36,6 +36,7 @@ CLOUDFRONT = Profile(
     default_ttl=86_400.0,  # CachePolicyConfig.DefaultTTL: when absent, the larger of this and MinTTL
     max_ttl=31_536_000.0,  # CachePolicyConfig.MaxTTL: when absent, the larger of this and DefaultTTL
     targeted_fields=(),  # same page: s-maxage, max-age and Expires are what is read
+    surrogate=False,  # same page
     min_ttl_overrides=True,  # same page: MinTTL > 0 and no-cache, no-store or private: cached for MinTTL
     bounds_from_arrival=True,  # CachePolicyConfig: the time that objects stay in CloudFront's cache
     expires_from_now=True,  # same page: Expires is a date and time to expire at

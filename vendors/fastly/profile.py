@@ -13,6 +13,7 @@ FASTLY = Profile(
     default_ttl=3600.0,  # the generated VCL's default TTL; VCL that sets none has the platform's 120 s
     targeted_fields=(),  # CDN-Cache-Control is not read (measured)
     directive_case=True,  # "Max-Age" is none (measured)
+    surrogate=False,  # same page: Surrogate-Control's lifetimes come first, no capability is told
     surrogate_control=True,  # same page: Surrogate-Control, s-maxage, max-age, Expires
     bounds_from_arrival=True,  # "Age": a TTL that VCL sets takes no account of Age
     expires_from_now=True,  # "Age": with a TTL from Expires the age starts at 0
