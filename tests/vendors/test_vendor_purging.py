@@ -43,9 +43,7 @@ SPELLED = [  # kind, what an order says, path, query (None: no "?") of what it t
 
 
 @pytest.mark.parametrize(("kind", "value", "path", "query"), SPELLED)
-def test_what_an_order_says_is_read_as_a_request_is(
-    kind: PurgeKind, value: str, path: str, query: str | None
-) -> None:
+def test_what_an_order_says_is_read_as_a_request_is(kind: PurgeKind, value: str, path: str, query: str | None) -> None:
     edge = node(RFC9111)
     filled(edge, says(**FRESH), request=ask(path, query=query))
     filled(edge, says(**FRESH), request=ask("/c"))
