@@ -349,6 +349,13 @@ def test_a_freshness_extension_is_for_while_it_is_refreshed() -> None:
     assert [entry.life.refreshable_until - START for entry in edge.index] == [90]
 
 
+def test_a_request_goes_on_with_the_version_that_it_came_by_in_its_via() -> None:
+    old = get(via="1.1 nyc")
+    old.version = "1.0"
+    fetch = machine().on_request(old, START)
+    assert isinstance(fetch, Fetch) and fetch.request.headers.all("via") == ["1.1 nyc, 1.0 fra"]  # RFC 9110 §7.6.3
+
+
 @pytest.mark.parametrize(
     ("came", "goes"),
     [(None, 'cdnlab="Surrogate/1.0"'), ('a="Surrogate/1.0"', 'a="Surrogate/1.0", cdnlab="Surrogate/1.0"'),
