@@ -174,7 +174,11 @@ class Connection(TCPServer):
         """Have the application answer a request. What it sends to one who is gone raises Left."""
 
         async def told(message: Any) -> None:
-            await send(message)
+            try:
+                await send(message)
+            except Left as left:
+                # A stream may hear of its connection's end before it has run out of patience itself.
+                raise self.stalled or left from None
             if self.transport.is_closing() and not self._hung_up:
                 raise self.stalled or Left("the client closed the connection")
 

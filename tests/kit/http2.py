@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -19,6 +19,8 @@ from h2.events import (
     StreamReset,
 )
 from h2.exceptions import ProtocolError, StreamClosedError
+
+from tests.kit.late import GUARD_S
 
 
 @dataclass
@@ -66,20 +68,22 @@ class Client:
     async def until(
         self,
         *streams: Stream,
-        within: float = 10.0,
+        within: float = GUARD_S,
         read_windows_of: set[int] | None = None,
         interims: int | None = None,
+        or_when: Callable[[], bool] = lambda: False,
     ) -> None:
         """Read until these streams (none given: the connection) are over; windows open again as bytes come.
 
         `read_windows_of`: only of these streams. `interims`: until each has so many interim responses, over or not.
+        `or_when`: until it is so, whatever the streams.
         """
 
         def enough(stream: Stream) -> bool:
             return stream.over or (interims is not None and len(stream.interim) >= interims)
 
         async with asyncio.timeout(within):
-            while not self.closed and (not streams or not all(enough(stream) for stream in streams)):
+            while not (self.closed or or_when() or (streams and all(enough(stream) for stream in streams))):
                 data = await self._some()
                 if not data:
                     self.closed = True

@@ -1,10 +1,15 @@
-"""A bound on waiting is a statement about the code; what a busy machine adds to it is absolute.
+"""No test fails because the machine is slow.
 
-So such a bound is stated in delays that the test chose. One that was missed is judged again with longer delays, beside
+A bound on waiting is a statement about the code; what a busy machine adds to it is absolute.
+
+So such a bound is stated in delays that the test chose, and one that was missed is judged again with longer delays, beside
 which the machine's noise is small: whoever waits for his turn in a queue misses it at any delay.
 """
 
 from collections.abc import Callable
+
+GUARD_S = 30.0
+"""How long tests wait for what must happen: it is only reached where it does not."""
 
 LONGER = (1, 3, 9)
 """The delays' factors, one after the other."""

@@ -36,12 +36,21 @@ class Pouring:
         self.sent_bytes = 0
         self.ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
 
+    async def held_back(self, *, within_bytes: int) -> None:
+        """Until he who pours has begun, and no more goes; fails if it was more than `within_bytes`."""
+        before, same = 0, 0
+        while same < 5:
+            await asyncio.sleep(0.02)
+            assert self.sent_bytes < within_bytes
+            same = same + 1 if self.sent_bytes == before > 0 else 0
+            before = self.sent_bytes
+
     async def __call__(self, scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
         if scope["path"] != "/endless":
             await hello(scope, receive, send)
             return
-        await send({"type": "http.response.start", "status": 200, "headers": []})
         try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
             while True:
                 await send({"type": "http.response.body", "body": bytes(16_384), "more_body": True})
                 self.sent_bytes += 16_384

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,6 +12,8 @@ from starlette.types import Receive, Scope, Send
 from listening import Listener, PortInUse, bind, url_of
 from tests.kit.http import ask
 from tests.kit.http2 import http2
+from tests.kit.hurry import hurry
+from tests.kit.late import GUARD_S
 
 LOG = logging.getLogger("test")
 
@@ -56,7 +57,7 @@ def test_a_client_that_leaves_during_a_request_leaves_no_socket_behind() -> None
                 writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
                 await writer.drain()
                 writer.close()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(GUARD_S):
                 while any(  # noqa: ASYNC110  (the kernel table has no event to wait for)
                     connection.laddr.port == int(port) and connection.status in ("CLOSE_WAIT", "ESTABLISHED")
                     for connection in psutil.Process().net_connections("tcp")
@@ -78,11 +79,11 @@ def test_closing_does_not_wait_for_those_who_never_read() -> None:
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
             await reader.readuntil(b"\r\n\r\n")
-            began = time.monotonic()
+            began = asyncio.get_running_loop().time()
         writer.transport.abort()
-        return time.monotonic() - began
+        return asyncio.get_running_loop().time() - began
 
-    assert asyncio.run(run()) < 1.5
+    assert hurry(run()) < 20  # a third of what one who takes nothing is given
 
 
 def test_an_application_that_fails_is_a_500_and_no_traceback(caplog: pytest.LogCaptureFixture) -> None:

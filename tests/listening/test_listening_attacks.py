@@ -15,6 +15,8 @@ from hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame, PingFra
 from listening.budget import ODDITIES, RESETS, Budget
 from tests.kit.http import ask, read_reply
 from tests.kit.http2 import Client, http2, narrow
+from tests.kit.hurry import hurry
+from tests.kit.late import GUARD_S
 from tests.listening.listening_lab import hello, listening
 
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -27,14 +29,14 @@ async def connect(url: str) -> Pair:
 
 @asynccontextmanager
 async def honest(url: str) -> AsyncIterator[None]:
-    """Somebody who asks again and again while the attack goes on: every answer right, none later than 2 s."""
+    """Somebody who asks again and again while the attack goes on: every answer right, no waiting for its end."""
     over = asyncio.Event()
     answers = 0
 
     async def asks() -> None:
         nonlocal answers
         while answers == 0 or not over.is_set():
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(GUARD_S):
                 assert (await ask(url, "/")).body == b"hello"
             answers += 1
             await asyncio.sleep(0.01)
@@ -81,7 +83,7 @@ def test_heads_that_trickle_are_answered_408_in_time() -> None:
                 writer.close()
 
         async with listening(hello, head_within=0.3) as url, honest(url):
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(GUARD_S):
                 assert await asyncio.gather(*(loris(url) for _ in range(50))) == [408] * 50
 
     asyncio.run(run())
@@ -91,7 +93,7 @@ def test_one_who_says_nothing_is_left_without_a_word() -> None:
     async def run() -> None:
         async with listening(hello, head_within=0.2) as url:
             reader, writer = await connect(url)
-            assert await asyncio.wait_for(reader.read(), 5) == b""
+            assert await asyncio.wait_for(reader.read(), GUARD_S) == b""
             writer.close()
 
     asyncio.run(run())
@@ -100,37 +102,37 @@ def test_one_who_says_nothing_is_left_without_a_word() -> None:
 def test_a_connection_rests_as_long_as_idle_says_and_a_second_head_is_timed_too() -> None:
     async def run() -> None:
         request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
-        async with listening(hello, idle=1.0, head_within=0.3) as url:
+        async with listening(hello, idle=1000, head_within=300) as url:
             reader, writer = await connect(url)
             for _ in range(2):
                 writer.write(request)
                 assert (await read_reply(reader)).status == 200
-                await asyncio.sleep(0.5)  # longer than a head may take: no head has begun
+                await asyncio.sleep(500)  # longer than a head may take: no head has begun
             writer.write(request[:10])
-            assert (await asyncio.wait_for(read_reply(reader), 5)).status == 408
-            assert await asyncio.wait_for(reader.read(), 5) == b""
+            assert (await asyncio.wait_for(read_reply(reader), 2000)).status == 408
+            assert await asyncio.wait_for(reader.read(), 2000) == b""
             writer.close()
             resting, writer = await connect(url)
             writer.write(request)
             assert (await read_reply(resting)).status == 200
-            assert await asyncio.wait_for(resting.read(), 5) == b""  # idle passed: nothing is said
+            assert await asyncio.wait_for(resting.read(), 2000) == b""  # idle passed: nothing is said
             writer.close()
 
-    asyncio.run(run())
+    hurry(run())
 
 
 def test_an_http2_connection_without_a_request_says_goodbye() -> None:
     async def run() -> None:
-        async with listening(hello, idle=0.4) as url, http2(url) as client:
+        async with listening(hello, idle=1000) as url, http2(url) as client:
             stream = await client.ask("/")
             await client.until(stream)
             for _ in range(3):
                 client.h2.ping(b"12345678")  # which keeps nobody waiting longer
                 await client.flush()
-            await client.until(within=5)
+            await client.until(within=2000)
             assert client.goaway == ErrorCodes.NO_ERROR
 
-    asyncio.run(run())
+    hurry(run())
 
 
 def test_an_http2_head_that_never_ends_ends_with_its_connection() -> None:
@@ -138,7 +140,7 @@ def test_an_http2_head_that_never_ends_ends_with_its_connection() -> None:
         async with listening(hello, idle=0.4) as url, http2(url) as client, honest(url):
             half = HeadersFrame(1, data=b"\x82", flags=["END_STREAM"])
             client._writer.write(half.serialize())
-            await client.until(within=5)
+            await client.until()
             assert client.closed
 
     asyncio.run(run())
@@ -161,7 +163,7 @@ def test_one_connection_too_many_is_told_so_and_no_descriptor_is_lost() -> None:
             held.release.set()
             assert [reply.status for reply in await asyncio.gather(*busy)] == [200] * 8
             assert (await ask(url, "/")).status == 200
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(GUARD_S):
                 while psutil.Process().num_fds() > before:  # noqa: ASYNC110  (the kernel table has no event)
                     await asyncio.sleep(0.01)
 
@@ -185,16 +187,16 @@ def test_connections_that_ask_nothing_make_place_for_one_who_asks() -> None:
 
 def test_streams_at_once_are_bounded() -> None:
     async def run() -> None:
-        held = Held()
+        held = Held(awaited=10)
         async with listening(held, streams=10) as url, http2(url) as client, honest(url):
-            streams = [await client.ask("/held") for _ in range(10)]
-            with suppress(TimeoutError):
-                await client.until(*streams, within=0.2)
-            assert client.h2.remote_settings.max_concurrent_streams == 10 and held.begun == 10
+            for _ in range(10):
+                await client.ask("/held")
+            await client.until(or_when=lambda: client.h2.remote_settings.max_concurrent_streams == 10)
+            await held.all_begun.wait()
             client.h2.remote_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 100
             client.h2.remote_settings.acknowledge()
             await client.ask("/held")
-            await client.until(within=5)
+            await client.until()
             assert client.closed and held.begun == 10
             held.release.set()
 
@@ -203,7 +205,7 @@ def test_streams_at_once_are_bounded() -> None:
 
 async def open_and_reset(client: Client, path: str) -> None:
     """5000 times, or until the connection is gone."""
-    reading = asyncio.create_task(client.until(within=20))
+    reading = asyncio.create_task(client.until())
     with suppress(ConnectionError, ProtocolError):
         for _ in range(5000):
             await client.ask(path)
@@ -262,7 +264,7 @@ def test_floods_of_frames_that_carry_nothing_are_cut_short(frame: Callable[[Clie
         async with listening(held) as url, http2(url) as client, honest(url):
             await client.ask("/held", method="POST", end=False)
             flood = frame(client) * 1000
-            reading = asyncio.create_task(client.until(within=20))
+            reading = asyncio.create_task(client.until())
             with suppress(ConnectionError):
                 for _ in range(2 * int(ODDITIES[0]) // 1000):
                     client._writer.write(flood)
@@ -282,7 +284,7 @@ def test_a_flood_whose_answers_nobody_reads_is_dropped() -> None:
             flood = PingFrame(0, opaque_data=b"12345678").serialize() * 900
             with pytest.raises(ConnectionError):
                 await loop.sock_sendall(client, preface)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(GUARD_S):
                     while True:
                         await loop.sock_sendall(client, flood)
                         await asyncio.sleep(0.05)
@@ -300,7 +302,7 @@ def test_a_head_in_endless_continuations_is_cut_short() -> None:
                 for _ in range(2000):
                     client._writer.write(ContinuationFrame(1, data=b"\x40\x01a\x01b" * 100).serialize())
                     await client._writer.drain()
-            await client.until(within=10)
+            await client.until()
             assert client.closed
 
     asyncio.run(run())

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from tests.kit.late import GUARD_S
 from tests.listening.listening_lab import listening
 
 
@@ -32,7 +33,7 @@ def test_a_client_that_has_said_all_may_hang_up() -> None:
             for _ in range(50):
                 await asyncio.sleep(0)  # what has come over loopback is read, the end of it too
             gone.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(GUARD_S):
                 await heard.wait()
         assert b"".join(message.get("body", b"") for message in messages) == b"abcde"
         assert [message.get("more_body") for message in messages][-2:] == [False, None]
