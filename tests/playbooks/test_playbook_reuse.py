@@ -466,6 +466,13 @@ def test_only_so_many_parts_are_kept_and_all_go_with_what_may_not_be_kept() -> N
     assert len(edge.index) == 0
 
 
+def test_who_asks_beyond_the_end_takes_no_part_away() -> None:
+    edge = filled(part(0, 4), get(range="bytes=0-4"), 5)
+    beyond = only(told(edge, get(range="bytes=50-"), says(416, content_range="bytes */10"), 0))
+    assert isinstance(beyond, Relay) and beyond.status == 416
+    assert isinstance(edge.on_request(get(range="bytes=0-1"), START), Serve)
+
+
 def test_the_whole_in_place_of_the_rest_replaces_the_part() -> None:
     edge = filled(
         says(206, content_range="bytes 0-4/10", cache_control="max-age=60", etag='"1"'), get(range="bytes=0-4"), 5
