@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import string
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -9,11 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.status import Status
 
 from cdnlab.asking import credentials, known_nodes, named
+from cdnlab.complaints import nearest
 from cdnlab.errors import UNFINISHED, BadUsage, Failed
 from cdnlab.runfolder import find_running
 from cdnlab.viewer import ask
@@ -44,23 +48,35 @@ def purge_order(
         if not is_surrogate_key(key):
             raise BadUsage(f"--key: found {key!r}, wanted visible ASCII characters; repeat --key for several")
     named_keys: Order = {"surrogate_keys": list(keys)} if len(keys) > 1 else {"surrogate_key": next(iter(keys), None)}
-    given = {"url": url, "prefix": prefix, **named_keys, "everything": everything or None}
+    given = {
+        "url": _as_asked("URL", url, "a URL or a path"),
+        "prefix": _as_asked("--prefix", prefix, "the beginning of a URL or of a path"),
+        **named_keys,
+        "everything": everything or None,
+    }
     what: Order = {name: value for name, value in given.items() if value is not None}
     if len(what) != 1:
         raise BadUsage("wanted exactly one of a URL, --prefix, --key and --all")
-    if prefix is not None and not (prefix.startswith("/") or "://" in prefix):
-        raise BadUsage(f"--prefix: found {prefix!r}, wanted the beginning of a URL or of a path, such as /live/")
     return {**what, "soft": soft} | ({} if service is None else {"service": service})
+
+
+def _as_asked(where: str, url: str | None, wanted: str) -> str | None:
+    """As clients ask for what is typed: octets that no URL has percent-encoded, without a fragment."""
+    if url is None:
+        return None
+    if not re.match("/|https?://", url, re.IGNORECASE):
+        raise BadUsage(f"{where}: found {url!r}, wanted {wanted}, such as /live/ or http://127.0.0.1:8081/live/")
+    return quote(url.partition("#")[0], safe=string.punctuation)
 
 
 def patience_of(timeout: str) -> float:
     try:
         return read_seconds(timeout)
     except ValueError as error:
-        raise BadUsage(f"--timeout: found {timeout!r}, wanted {error}") from None
+        raise BadUsage(f"--timeout: found {timeout!r}, {error}") from None
 
 
-def find_log(purge_log: str | None, node: str | None, runs: Path) -> tuple[str, list[str]]:
+def find_log(purge_log: str | None, node: str | None, service: str | None, runs: Path) -> tuple[str, list[str]]:
     """Where the nodes take their orders from, a file or a server as named, or that of the cluster that runs; and who
     is expected to follow it."""
     if purge_log is not None:
@@ -70,7 +86,11 @@ def find_log(purge_log: str | None, node: str | None, runs: Path) -> tuple[str, 
     nodes = known_nodes(runs)
     if node is not None:
         named(nodes, node)
-    return str(find_running(runs).cluster()["purge_log"]), [one.name for one in nodes]
+    cluster = find_running(runs).cluster()
+    services = list(cluster.get("services", ()))
+    if service is not None and service not in services:
+        raise BadUsage(f"--service: no service {service!r} runs. {nearest(service, services, keys=False)}")
+    return str(cluster["purge_log"]), [one.name for one in nodes]
 
 
 def purge_all(

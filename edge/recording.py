@@ -112,6 +112,7 @@ def request_record(
         ttfb_ms=0.0,
         duration_ms=0.0,
         client_ip=request.client_ip,
+        client_port=request.client_port,
         country=request.country,
         region=request.place.region,
         asn=request.place.asn,

@@ -167,11 +167,17 @@ def without_port(authority: str) -> str:
 
 def target_of(url: str) -> RequestHead:
     """A GET for a URL or a path, without header fields, as the key function wants it."""
-    scheme, _, rest = url.partition("://")
-    if rest:
-        host, slash, target = rest.partition("/")
-        target = slash + target or "/"
-    else:
-        scheme, host, target = "http", "", url
-    path, mark, query = target.partition("?")
-    return RequestHead("GET", scheme, host, path, query if mark else None, Headers())
+    scheme, host, target = parts_of(url)
+    path, _, query = target.partition("?")
+    # An empty query is none: the servers tell their applications of no "?".
+    return RequestHead("GET", scheme or "http", host, path, query or None, Headers())
+
+
+def parts_of(url: str) -> tuple[str, str, str]:
+    """(scheme, authority, path and query) of a URL or a path; of a path the first two are empty."""
+    scheme, mark, rest = url.partition("://")
+    if not mark or not rest or url.startswith("/"):  # a path's query may hold another URL
+        return "", "", url
+    cut = next((at for at, letter in enumerate(rest) if letter in "/?"), len(rest))
+    target = rest[cut:]
+    return scheme, rest[:cut], target if target.startswith("/") else f"/{target}"

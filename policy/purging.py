@@ -10,7 +10,7 @@ from policy.deciding import Deciding
 from policy.flights import Flight
 from policy.index import Entry
 from policy.key import keyed_query, plain_key
-from policy.messages import target_of
+from policy.messages import parts_of, target_of
 from policy.plan import Purged, PurgeKind, PurgeOrder
 from policy.record import Cause
 from policy.sharing import EVERYTHING, marks_of, prefix_mark, surrogate_mark, url_mark
@@ -152,6 +152,4 @@ class Purging(Deciding):
 
 def _beginning(prefix: str) -> str:
     """Of a first line: the prefix without scheme and host. An empty path is "/", as in a target."""
-    if "://" in prefix:
-        prefix = "/" + prefix.partition("://")[2].partition("/")[2]
-    return prefix or "/"
+    return parts_of(prefix)[2] or "/"

@@ -102,6 +102,8 @@ class RequestRecord:
     """ISO 3166-2 subdivision without its country, "" when unknown."""
     asn: int = 0
     """Autonomous system of the client's address, 0 when unknown."""
+    client_port: int = 0
+    """Source port of the client's connection, 0 when unknown: `CloudFront-Viewer-Address` tells it."""
     version: str = "1.1"
     """HTTP version the request came by."""
     headers: list[tuple[str, str]] = field(default_factory=list)

@@ -208,7 +208,8 @@ def request_of(record: Requested) -> RequestHead:
     request.method = record.method
     request.scheme = record.url.partition("://")[0]
     request.headers = Headers(record.headers)
-    request.client_ip, request.place = record.client_ip, Place(record.country, record.region, record.asn)
+    request.client_ip, request.client_port = record.client_ip, record.client_port
+    request.place = Place(record.country, record.region, record.asn)
     request.version, request.block = record.version, record.block
     request.head_bytes, request.head_fields = record.head_bytes, record.head_fields
     return request

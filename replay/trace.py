@@ -47,6 +47,7 @@ class Requested(msgspec.Struct, tag_field="kind", tag="request", gc=False):
     block: int | None = None
     region: str = ""
     asn: int = 0
+    client_port: int = 0
     version: str = "1.1"
     head_bytes: int = 0
     head_fields: int = 0

@@ -63,7 +63,8 @@ def purge(
     everything: Annotated[bool, typer.Option("--all", help="Purge all there is.")] = False,
     soft: Annotated[bool, typer.Option("--soft", help="Make it stale instead of removing it.")] = False,
     service: Annotated[
-        str | None, typer.Option("--service", help="Only of this \\[service.NAME]; default: the one at the top.")
+        str | None,
+        typer.Option("--service", help='Only of this \\[service.NAME], or of "default", the one at the top.'),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until all are done, or --timeout is over.")] = False,
     timeout: Annotated[str, typer.Option("--timeout", help="With --wait: for how long.")] = "30s",
@@ -90,7 +91,7 @@ def purge(
     patience = purging.patience_of(timeout)
     if admin is not None:
         return purging.purge_one(admin, what, as_json=as_json)
-    where, expecting = purging.find_log(purge_log, node, runs)
+    where, expecting = purging.find_log(purge_log, node, service, runs)
     return purging.purge_all(
         where, what, expecting=expecting, order=TierOrder(order), node=node, wait=patience if wait else None,
         as_json=as_json,

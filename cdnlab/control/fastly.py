@@ -46,7 +46,7 @@ class Fastly:
         return [
             Route("/purge/{url:path}", self._guarded(self._purge_url), methods=["POST"]),
             Route(f"{service}/purge", self._guarded(self._purge_keys), methods=["POST"]),
-            Route(f"{service}/purge/{{key}}", self._guarded(self._purge_key), methods=["POST"]),
+            Route(f"{service}/purge/{{key:path}}", self._guarded(self._purge_key), methods=["POST"]),
             Route(f"{service}/purge_all", self._guarded(self._purge_all), methods=["POST"]),
             # The CLI asks for this before every command, at FASTLY_ACCOUNT_ENDPOINT.
             Route("/realms/fastly/.well-known/openid-configuration", _openid),
@@ -83,11 +83,15 @@ class Fastly:
             return _error(400, "Bad request", "wanted /purge/ and a URL, such as /purge/www.example.com/live/a.m3u8")
         query = request.scope["query_string"].decode("latin-1")
         target = f"/{path}?{query}" if query else f"/{path}"
-        await self._spread([{"url": target, "soft": _soft(request)}])
+        # The host says which service of several is meant.
+        await self._spread([{"url": f"http://{host}{target}", "soft": _soft(request)}])
         return JSONResponse({"status": "ok", "id": self._fresh_id()})
 
     async def _purge_key(self, request: Request) -> Response:
-        await self._spread([{"surrogate_key": request.path_params["key"], "soft": _soft(request)}])
+        key: str = request.path_params["key"]
+        if not is_surrogate_key(key):
+            return _error(400, "Bad request", f"found {key!r}, wanted a surrogate key: visible ASCII characters")
+        await self._spread([{"surrogate_key": key, "soft": _soft(request)}])
         return JSONResponse({"status": "ok", "id": self._fresh_id()})
 
     async def _purge_keys(self, request: Request) -> Response:

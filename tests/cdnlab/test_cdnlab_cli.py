@@ -69,6 +69,7 @@ BAD = [  # given                                                    then: words 
     (["purge", "--all", "--key", "live", "--key", "vod"], ["exactly one of"]),
     (["purge", "--key", "live vod"], ["--key: found 'live vod'", "repeat --key"]),
     (["purge", "--all"], ["no cluster is running"]),
+    (["purge", "img.example.com/a"], ["URL: found 'img.example.com/a'", "wanted a URL or a path"]),
     (["purge", "--prefix", "live"], ["--prefix: found 'live'", "such as /live/"]),
     (["load"], ["no cluster is running"]),
     (["load", "--edge", "fra"], ["--edge", "name=url"]),

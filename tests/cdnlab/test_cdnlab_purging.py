@@ -2,12 +2,18 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
+from cdnlab.errors import BadUsage
+from cdnlab.purging import find_log, purge_order
+from cdnlab.runfolder import RunFolder
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Origin, running_origin
 
@@ -72,6 +78,31 @@ def test_a_line_for_each_node_in_the_order_in_which_they_went(tmp_path: Path) ->
     lab(test, tmp_path)
 
 
+TYPED = [  # what a person types, what a browser asks for then
+    ("/a b", "/a%20b"),
+    ("/ü?q=ü", "/%C3%BC?q=%C3%BC"),
+    ("/a%20b", "/a%20b"),
+    ("http://127.0.0.1:8081/a#there", "http://127.0.0.1:8081/a"),
+    ("/a[1]|{b}?c=d&e=%25;*~'()", "/a[1]|{b}?c=d&e=%25;*~'()"),  # browsers encode some, curl none
+]
+
+
+@pytest.mark.parametrize(("typed", "asked"), TYPED)
+def test_what_is_typed_is_purged_as_it_is_asked_for(typed: str, asked: str) -> None:
+    assert purge_order(url=typed) == {"url": asked, "soft": False}
+    assert purge_order(prefix=typed) == {"prefix": asked, "soft": False}
+
+
+def test_a_service_that_does_not_run_is_no_order(tmp_path: Path) -> None:
+    run = RunFolder.new(tmp_path)
+    node = {"name": "fra", "admin": "", "url": "", "role": "edge", "parent": "origin", "https": None}
+    services = {"default": [], "images": ["img.example.com"]}
+    run.write("cluster.json", {"pid": os.getpid(), "nodes": [node], "purge_log": "somewhere", "services": services})
+    assert find_log(None, None, "images", tmp_path) == ("somewhere", ["fra"])
+    with pytest.raises(BadUsage, match=r"no service 'image' runs\. Did you mean 'images'"):
+        find_log(None, None, "image", tmp_path)
+
+
 def test_a_node_that_is_slow_and_one_that_is_down(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         status, out, _ = await lab.purge("--all")  # it has taken it: that is enough without --wait
@@ -121,7 +152,7 @@ def test_what_cannot_be_ordered_is_said_in_a_sentence(tmp_path: Path) -> None:
         (("--all", "--purge-log", str(tmp_path / "notes")), 2, "purges: found"),
         (("--all", "--purge-log", "redis://127.0.0.1:1/0"), 1, "at redis://127.0.0.1:1/0 does not answer"),
         (("--all", "--admin", "http://127.0.0.1:1"), 1, "http://127.0.0.1:1"),
-        (("--all", "--wait", "--timeout", "soon"), 2, "--timeout: found 'soon'"),
+        (("--all", "--wait", "--timeout", "soon"), 2, "--timeout: found 'soon', wanted a duration"),
         (("--all", "--runs", str(tmp_path)), 2, "no cluster is running"),
     ]:
         found, out, err = asyncio.run(run(*words))

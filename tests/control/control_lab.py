@@ -14,7 +14,7 @@ from botocore.config import Config
 from cdnlab.control.app import ControlApi
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
-from edge.purges.log import open_log
+from edge.purges.log import PurgeLog, open_log
 from listening import Listener, bind, url_of
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior
@@ -48,6 +48,8 @@ class Lab:
     edge: Running
     control: str
     """URL of the control API."""
+    log: PurgeLog
+    """Where its orders go."""
 
     def boto(self, **changed: Any) -> Any:
         """boto3's CloudFront client as a user makes it."""
@@ -85,7 +87,7 @@ async def running_lab(
             listener = Listener(api.app, logging.getLogger("cdnlab.control"))
             await listener.start(socket)
             try:
-                yield Lab(origin, shield, edge, url_of(socket))
+                yield Lab(origin, shield, edge, url_of(socket), log)
             finally:
                 await listener.close()
                 await api.close()

@@ -34,6 +34,7 @@ CALLS = [  # method of the package, arguments, how often a (live), b (live vod) 
     ("purge_single_url", {"cached_url": "http://www.example.com/a"}, [2, 1, 1]),
     ("purge_single_url", {"cached_url": "www.example.com/a"}, [2, 1, 1]),
     ("purge_tag", {"service_id": "cdnlab", "surrogate_key": "vod"}, [1, 2, 1]),
+    ("purge_tag", {"service_id": "cdnlab", "surrogate_key": "live/480p"}, [2, 1, 1]),  # the package sends "%2F"
     ("bulk_purge_tag", {"service_id": "cdnlab", "surrogate_key": "vod live"}, [2, 2, 1]),
     ("purge_all", {"service_id": "cdnlab"}, [2, 2, 2]),
 ]  # fmt: skip
@@ -42,7 +43,7 @@ CALLS = [  # method of the package, arguments, how often a (live), b (live vod) 
 @pytest.mark.parametrize(("call", "arguments", "then"), CALLS, ids=[f"{row[0]}-{n}" for n, row in enumerate(CALLS)])
 def test_what_the_package_purges_is_fetched_again(call: str, arguments: dict[str, Any], then: list[int]) -> None:
     async def test(one: Lab) -> None:
-        await stored(one, a="live", b="live-2 vod", c="other")
+        await stored(one, a="live live/480p", b="live-2 vod", c="other")
         answer = await asyncio.to_thread(getattr(client(one), call), **arguments)
         assert await fetched(one, "a", "b", "c") == then
         if call == "bulk_purge_tag":
@@ -89,11 +90,22 @@ def test_keys_as_json_and_the_query_of_a_url() -> None:
     lab(test)
 
 
+@pytest.mark.parametrize("url", ["img.example.com/a", "http://img.example.com/a", "http%3A%2F%2Fimg.example.com%2Fa"])
+def test_the_host_of_a_url_goes_with_the_order_for_it_says_which_service_is_meant(url: str) -> None:
+    async def test(one: Lab) -> None:
+        assert (await post(one, f"/purge/{url}?x=1")).status == 200
+        (ordered,) = (await one.log.read(0)).orders
+        assert ordered.order == {"url": "http://img.example.com/a?x=1", "soft": False}
+
+    lab(test)
+
+
 REFUSED = [  # target, body, fields, status, words
     ("/service/cdnlab/purge_all", None, {"fastly_key": "wrong"}, 401, "missing or invalid"),
     ("/service/cdnlab/purge_all", None, {"fastly_key": ""}, 401, "missing or invalid"),
     ("/purge/www.example.com/a", None, {"fastly_key": "wrong"}, 401, "missing or invalid"),
     ("/service/other/purge_all", None, {}, 404, "Couldn't find Service 'other'"),
+    ("/service/cdnlab/purge/a%20b", None, {}, 400, "found 'a b', wanted a surrogate key"),
     ("/service/cdnlab/purge", None, {}, 400, "wanted a Surrogate-Key field"),
     ("/service/cdnlab/purge", {"surrogate_keys": "a"}, {}, 400, "wanted a Surrogate-Key field"),
     ("/service/cdnlab/purge", {"surrogate_keys": [str(n) for n in range(257)]}, {}, 400, "257 keys, wanted 256"),

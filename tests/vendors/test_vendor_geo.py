@@ -240,3 +240,23 @@ def test_pages_and_viewer_fields_on_the_wire_and_replayed(tmp_path: Path) -> Non
     service = Service(name="fra", profile="cloudfront", behaviors=behaviors, **settings)  # type: ignore[arg-type]
     replayed = replay_node(read_trace(records), service, CLOUDFRONT)
     assert replayed.differences == [] and replayed.requests == len(asked)
+
+
+def test_connections_that_are_told_apart_by_their_port_are_in_the_replay_too(tmp_path: Path) -> None:
+    records = tmp_path / "fra.jsonl"
+    behavior = Behavior(path="*", key=Key(headers=("CloudFront-Viewer-Address",)))
+
+    async def run() -> None:
+        async with (
+            running_origin() as origin,
+            running_node(origin.url, behavior, profile=CLOUDFRONT, records=records) as fra,
+        ):
+            origin.says("/a", b"x", cache_control="max-age=60")
+            for _ in range(2):
+                await fra.get("/a")
+            assert origin.count["/a"] == 2
+
+    asyncio.run(run())
+    service = Service(name="fra", profile="cloudfront", behaviors=(behavior,))
+    replayed = replay_node(read_trace(records), service, CLOUDFRONT)
+    assert replayed.outcomes == {Outcome.MISS: 2} and not replayed.differences

@@ -31,6 +31,26 @@ def test_a_url_takes_every_host_header_and_cookie_variant_with_it_and_no_other_u
     assert isinstance(edge.on_request(other, NOW + 2), Serve)
 
 
+SPELLED = [  # kind, what an order says, path, query (None: no "?") of what it takes
+    (PurgeKind.URL, "/a?to=http://b/c", "/a", "to=http://b/c"),  # a URL in the query is no URL to purge
+    (PurgeKind.URL, "http://h/a?to=http://b/c", "/a", "to=http://b/c"),
+    (PurgeKind.URL, "http://h?b=/c", "/", "b=/c"),
+    (PurgeKind.URL, "http://h", "/", None),
+    (PurgeKind.URL, "/a?", "/a", None),  # ASGI knows no empty query
+    (PurgeKind.PREFIX, "/a?to=http://b", "/a", "to=http://b/c"),
+    (PurgeKind.PREFIX, "http://h/a?to=http://b", "/a", "to=http://b/c"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "path", "query"), SPELLED)
+def test_what_an_order_says_is_read_as_a_request_is(kind: PurgeKind, value: str, path: str, query: str | None) -> None:
+    edge = node(RFC9111)
+    filled(edge, says(**FRESH), request=ask(path, query=query))
+    filled(edge, says(**FRESH), request=ask("/c"))
+    assert edge.on_purge(PurgeOrder(kind, value), NOW + 1).count == 1
+    assert isinstance(edge.on_request(ask("/c"), NOW + 2), Serve)
+
+
 def test_a_fill_under_way_is_bound_by_a_purge_of_its_url_whatever_its_host() -> None:
     edge = node(FASTLY)
     plan = fetched(edge, edge.on_request(ask(host="a.example"), NOW))
