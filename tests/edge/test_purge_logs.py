@@ -144,6 +144,32 @@ def test_a_file_outlives_those_who_opened_it(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("left", ["", "-wal", "-shm"])
+def test_a_file_that_is_deleted_is_made_anew_once_for_all(left: str, tmp_path: Path) -> None:
+    """`left`: what of it was not deleted, which is no part of the new one."""
+    path = tmp_path / "purges.sqlite3"
+
+    async def run() -> None:
+        logs = [FileLog(path) for _ in range(4)]
+        before = await logs[0].append([Logged(0, {"url": f"/{n}"}) for n in range(3)])
+        for log in logs:
+            assert (await log.read(0)).extent.last == before[-1]
+        waiting = asyncio.create_task(logs[0].news(3, 30.0))
+        for part in {"", "-wal", "-shm"} - ({left} - {""}):
+            path.with_name(path.name + part).unlink()
+        await asyncio.wait_for(waiting, 10.0)
+        given = await asyncio.gather(*(log.append([Logged(0, {"everything": True})]) for log in logs))
+        assert sorted(given) == [[1], [2], [3], [4]]
+        new = FileLog(path)  # opened as `cdnlab purge` would
+        assert [(await log.read(0)) for log in logs] == [await new.read(0)] * 4
+        for log in (*logs, new):
+            await log.close()
+        with sqlite3.connect(path) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+    asyncio.run(run())
+
+
 def test_what_is_no_log_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     text, other = tmp_path / "notes.txt", tmp_path / "other.sqlite3"
     text.write_text("no database, and long enough to be taken for one by its length " * 20)

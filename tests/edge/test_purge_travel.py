@@ -166,6 +166,29 @@ def test_who_filled_from_a_shield_that_was_late_purges_again(tmp_path: Path) -> 
     asyncio.run(run())
 
 
+def test_a_log_whose_file_is_deleted_empties_the_nodes_and_then_goes_on(tmp_path: Path) -> None:
+    log = tmp_path / "purges.sqlite3"
+
+    async def run() -> None:
+        async with (
+            running_origin() as origin,
+            running_node(origin.url, name="shield", purge_log=str(log)) as shield,
+            running_node(shield.url, name="fra", purge_log=str(log)) as fra,
+        ):
+            publish(origin, b"old")
+            await fra.get("/a")
+            publish(origin, b"new")
+            for part in ("", "-wal", "-shm"):
+                log.with_name(log.name + part).unlink()
+            done = await ordered(str(log), {"url": "/elsewhere"}, expecting=("shield", "fra"))
+            assert all(one.done for one in done.values()) and done.keys() == {"shield", "fra"}
+            # Nobody knows what was ordered and deleted.
+            assert (await fra.get("/a")).body == b"new"
+            assert (await ordered(str(log), {"url": "/a"}))["fra"] == Standing(True, True, 1)
+
+    asyncio.run(run())
+
+
 @needs_redis
 def test_a_server_that_forgot_everything_empties_the_nodes_and_then_goes_on(tmp_path: Path) -> None:
     async def run() -> None:
