@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from cdnlab.complaints import nearest
 from cdnlab.errors import BadUsage
+from edge.parent.url import WANTED, parent_url
 from edge.services import Hosted
 from edge.settings import Node, Whereabouts
 from policy.service import Service
@@ -64,8 +65,8 @@ def edge_settings(
     parent = origin or (chosen.parent if "://" in chosen.parent else None)
     if parent is None:
         raise BadUsage("--origin: wanted the URL of the origin, such as http://127.0.0.1:9000")
-    if not parent.startswith(("http://", "https://")):
-        raise BadUsage(f"--origin: found {parent!r}, wanted an http:// or https:// URL")
+    if parent_url(parent) is None:
+        raise BadUsage(f"--origin: found {parent!r}, wanted {WANTED}")
     for other in chosen.failover.to:
         if "://" not in other:
             raise BadUsage(

@@ -12,6 +12,7 @@ from cdnlab.hosted import HostedService
 from cdnlab.positions import Path as KeyPath
 from edge.databases import IPTOCC, open_databases
 from edge.errors import BadDatabase
+from edge.parent.url import WANTED, parent_url
 from edge.settings import Node, Whereabouts
 from listening.authority import Authority, BadAuthority
 from listening.certificates import flaw_of, flaw_of_authorities
@@ -240,8 +241,8 @@ def _parents(draft: Draft) -> Iterator[Finding]:
         ways += [(("node", index, "failover", "to", place), other) for place, other in enumerate(node.failover.to)]
         for path, parent in ways:
             if "://" in parent:
-                if not parent.startswith(("http://", "https://")):
-                    yield Finding(path, shown(parent), "an http:// or https:// URL")
+                if parent_url(parent) is None:
+                    yield Finding(path, shown(parent), WANTED)
             elif parent != "origin" and parent not in draft.node_names:
                 yield Finding(
                     path, shown(parent), '"origin", the name of a node, or a URL',

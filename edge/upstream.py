@@ -11,7 +11,6 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Literal, cast
-from urllib.parse import urlsplit
 
 from edge.errors import UpstreamFailed
 from edge.parent.exchange import Exchange, OnInterim
@@ -19,6 +18,7 @@ from edge.parent.http1 import Http1Connection
 from edge.parent.http2 import Http2Connection
 from edge.parent.linked import Linked
 from edge.parent.slots import Slots
+from edge.parent.url import WANTED, parent_url
 from policy.link import Link
 from policy.messages import RequestHead
 from policy.plan import Failure
@@ -59,19 +59,14 @@ class Upstream:
         without TLS. `keep_alive`: seconds a connection may rest unused. `tls`: instead of the system's authorities.
         `link`: a simulated wire between this node and the parent, which connections of other parents may share.
         """
-        parts = urlsplit(url)
-        bare = parts.path in ("", "/") and not (parts.query or parts.fragment or "@" in parts.netloc)
-        if parts.scheme not in ("http", "https") or not parts.hostname or not bare:
-            raise ValueError(f'found {url!r}, wanted an origin such as "http://127.0.0.1:9000"')
-        try:
-            port = parts.port
-        except ValueError as error:
-            raise ValueError(f"found {url!r}: {error}") from None
+        parts = parent_url(url)
+        if parts is None or parts.hostname is None:
+            raise ValueError(f"found {url!r}, wanted {WANTED}")
         self.url = f"{parts.scheme}://{parts.netloc}"
         self._scheme = parts.scheme
         self._authority = parts.netloc
         self._host = parts.hostname
-        self._port = port or (443 if parts.scheme == "https" else 80)
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
         if self._tls is not None:
             self._tls.set_alpn_protocols(_ALPN[http])

@@ -92,7 +92,8 @@ def forwarded(
     if added:
         headers = headers.without(name for name, _ in added).plus(*added)
     via, forwarded_for = request.headers.joined("via"), request.headers.joined("x-forwarded-for")
-    headers.lines.append(("via", f"{via}, 1.1 {name}" if via else f"1.1 {name}"))
+    ours = f"{request.version} {name}"  # the version that it came by (RFC 9110 §7.6.3)
+    headers.lines.append(("via", f"{via}, {ours}" if via else ours))
     if request.client_ip:
         ip = request.client_ip
         headers.lines.append(("x-forwarded-for", f"{forwarded_for}, {ip}" if forwarded_for else ip))

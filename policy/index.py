@@ -14,6 +14,8 @@ from cachetools import LRUCache
 from sortedcontainers import SortedList
 
 from policy.eviction.room import Room
+from policy.fields import ranges
+from policy.fields.etags import strongly_equal
 from policy.fields.ranges import Span
 from policy.lifetime import Lifetime
 from policy.messages import Headers, Lines
@@ -26,6 +28,9 @@ Selecting = tuple[tuple[str, str | None], ...]
 REMEMBERED_KEYS = 65_536
 """Of so many keys that are gone the index can still say why. About 10 MB at worst."""
 
+
+MOST_PARTS = 8
+"""Parts kept of one representation: players and readers of archives begin at both ends. More is for slices."""
 
 LET_GO = 16
 """Keys of a former generation taken apart when one response is stored: some 20 us."""
@@ -108,6 +113,27 @@ def is_surrogate_key(text: str) -> bool:
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
+def _stands_beside(old: Entry, entry: Entry) -> bool:
+    """Whether both are parts of one representation, and the old one holds bytes that the new one does not."""
+    if old.part is None or entry.part is None or old.etag is None or entry.etag is None:
+        return False
+    within = entry.part.start <= old.part.start and old.part.stop <= entry.part.stop
+    return strongly_equal(old.etag, entry.etag) and not within
+
+
+def _better(best: Entry | None, other: Entry, request: Headers) -> Entry:
+    """Of two that a request selects: the whole, the part that holds what it asks for, the one that can be completed."""
+    if best is None or best.part is None or other.part is None:
+        return other if best is None or best.part is not None else best
+    wanted = request.first("range")
+    if wanted is not None:
+        if ranges.within(wanted, best.part, best.total) is not None:
+            return best
+        if ranges.within(wanted, other.part, other.total) is not None:
+            return other
+    return other if other.part.start == 0 < best.part.start else best
+
+
 class Former:
     """A generation that a purge of everything ended. To let go of all of it at once would hold up everybody."""
 
@@ -174,17 +200,20 @@ class EntryIndex:
         entries = self._by_key.get(key)
         if not entries:
             return self._why_gone(key)
+        varied: Entry | None = None
         unvaried: Entry | None = None
         for entry in entries:
             if not entry.selecting:
-                unvaried = entry
+                unvaried = _better(unvaried, entry, request)
                 continue
             for name, value in entry.selecting:
                 if normalised(name, request.joined(name)) != value:
                     break
             else:
-                return entry
-        return unvaried or self._by_language(entries, request) or Cause.VARY
+                if entry.part is None:
+                    return entry
+                varied = _better(varied, entry, request)
+        return varied or unvaried or self._by_language(entries, request) or Cause.VARY
 
     def _by_language(self, entries: list[Entry], request: Headers) -> Entry | None:
         """A stored response in the very language the request wants most, where only languages are varied on.
@@ -201,13 +230,14 @@ class EntryIndex:
                 return entry
         return None
 
-    def add(self, entry: Entry) -> Entry | None:
-        """Put it in front; the entry it replaces, if any, is taken out and returned."""
+    def add(self, entry: Entry) -> list[Entry]:
+        """Put it in front; the entries it replaces are taken out and returned."""
+        same = self.same_variant(entry)
+        beside = [old for old in same if _stands_beside(old, entry)][: MOST_PARTS - 1]
+        replaced = [old for old in same if old not in beside]
+        for old in replaced:
+            self.remove(old, None)
         entries = self._by_key.setdefault(entry.key, [])
-        replaced = next((old for old in entries if old.selecting == entry.selecting), None)
-        if replaced is not None:
-            self.remove(replaced, None)
-            entries = self._by_key.setdefault(entry.key, [])
         entries.insert(0, entry)
         for surrogate_key in entry.surrogate_keys:
             self._by_surrogate_key.setdefault(surrogate_key, {})[entry.id] = entry
@@ -222,6 +252,10 @@ class EntryIndex:
         if self._former:
             self._let_go()
         return replaced
+
+    def same_variant(self, entry: Entry) -> list[Entry]:
+        """What is stored of the same key and variant: one whole response, or parts of one representation."""
+        return [one for one in self.variants(entry.key) if one.selecting == entry.selecting]
 
     def clear(self, room: Room) -> int:
         """Everything is gone by a purge, at once, also from the room; how many those were."""

@@ -72,8 +72,7 @@ class Keeping(Purging):
         if fetch.request.block is not None:
             self._versions.note(entry)
         if self.room.admit(entry):
-            replaced = self.index.add(entry)
-            if replaced is not None:
+            for replaced in self.index.add(entry):
                 self.room.pop(replaced.id, None)
                 landing.dropped.append(replaced.id)
         landing.dropped += self._make_room()
@@ -131,7 +130,9 @@ class Keeping(Purging):
 
     def _retire(self, fetch: Fetch) -> list[int]:
         entry = fetch.entry
-        return [self._take_out(entry, Cause.UNCACHEABLE)] if entry is not None and entry.indexed else []
+        if entry is None or not entry.indexed:
+            return []
+        return [self._take_out(one, Cause.UNCACHEABLE) for one in self.index.same_variant(entry)]
 
     def _answer_waiters(
         self,

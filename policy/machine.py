@@ -273,9 +273,11 @@ class EdgeMachine(Keeping):
             if over is not None:
                 return self._land_failure(flight, over[0], over[1].status, now, response.status, over[1].words)
         if why_not is not None:
-            if response.status not in ORIGIN_FAILED:
+            beyond = response.status == 416 and fetch.cause is Cause.PARTIAL
+            if response.status not in ORIGIN_FAILED and not beyond:
                 # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3). An error is passed on and
-                # says nothing of what is stored: its validator may yet spare the body.
+                # says nothing of what is stored: its validator may yet spare the body. So does a range beyond the end
+                # of what is stored in part.
                 landing.dropped = self._retire(fetch)
             if response.status in ORIGIN_FAILED and why_not in NOT_PRIVATE:
                 # One clear error for all who waited, not one more question each to an origin in trouble.

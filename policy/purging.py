@@ -50,8 +50,7 @@ class Purging(Deciding):
         dropped = []
         for entry in entries:
             self._ids = max(self._ids, entry.id)
-            replaced = self.index.add(entry)
-            if replaced is not None:
+            for replaced in self.index.add(entry):
                 self.room.pop(replaced.id, None)
                 dropped.append(replaced.id)
             gone = [] if self.room.admit(entry) else [entry]

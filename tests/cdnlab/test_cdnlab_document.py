@@ -89,6 +89,7 @@ BAD = [  # given                                                         then: l
     ('[[stream]]\nname="vod"', "2:1", ["wanted another name"]),
     ('[[node]]\nname="fra"\nparent="sheild"\n[[node]]\nname="shield"', "3:1", ['found "sheild"', "Did you mean 'shield'?"]),
     ('[[node]]\nname="a"\nparent="ftp://x"', "3:1", ["an http:// or https:// URL"]),
+    ('[[node]]\nname="a"\nparent="http://x/base"', "3:1", ["http://x/base", "no path"]),
     ('[[node]]\nname="a"\nparent="a"', "3:1", ["the loop a -> a"]),
     ('[[node]]\nname="a"\nparent="b"\n[[node]]\nname="b"\nparent="a"', "3:1", ["the loop a -> b -> a"]),
     ('[[node]]\nname="a"\nfailover={to=["orgin"]}', "3:15", ['node[0].failover.to[0]', "Did you mean 'origin'?"]),
@@ -149,9 +150,9 @@ def test_a_bad_node_is_no_reason_to_miss_it_as_a_parent() -> None:
 
 
 def test_environment_fills_in_and_stays_out_of_what_is_written_down() -> None:
-    loaded = load('[token.v]\nkey="${SECRET}"\n[[node]]\nname="a"\nparent="http://${HOST}:1"', SECRET=KEY, HOST="::1")
+    loaded = load('[token.v]\nkey="${SECRET}"\n[[node]]\nname="a"\nparent="http://${HOST}:1"', SECRET=KEY, HOST="[::1]")
     assert loaded.document.tokens["v"].key == KEY
-    assert loaded.document.nodes[0].parent == "http://::1:1"
+    assert loaded.document.nodes[0].parent == "http://[::1]:1"
     public = loaded.public()
     assert public["token"]["v"]["key"] == "${SECRET}"
     assert public["node"][0]["parent"] == "http://${HOST}:1"

@@ -15,6 +15,7 @@ from policy.service import Behavior, Service
 from replay import read_trace, replay_node
 from tests.edge.test_edge_tls import ask_over_tls, authority, secured
 from tests.kit.http3 import http3
+from tests.kit.late import GUARD_S
 from tests.kit.node import running_node
 from tests.kit.origin import Asked, response
 
@@ -231,7 +232,7 @@ def test_connections_are_bounded_and_noise_is_ignored(authority: Authority) -> N
                 await stream.until()
                 assert stream.status == 200
                 noise.close()
-            async with asyncio.timeout(5), http3(port, authority.certificate_file) as second:
+            async with asyncio.timeout(GUARD_S), http3(port, authority.certificate_file) as second:
                 stream = second.ask("/a")
                 await stream.until()
                 assert stream.status == 200
@@ -245,7 +246,7 @@ def test_a_node_that_stops_says_goodbye_and_a_taken_port_is_told(authority: Auth
             async with http3(port, authority.certificate_file) as viewer:
                 await viewer.ask("/a").until()
                 await node.stop()
-                await asyncio.wait_for(viewer.ended.wait(), 5)
+                await asyncio.wait_for(viewer.ended.wait(), GUARD_S)
             with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as taken:
                 taken.bind(("127.0.0.1", port))
                 with pytest.raises(PortInUse, match=rf"http3: cannot listen on 127.0.0.1:{port} \(UDP\)"):

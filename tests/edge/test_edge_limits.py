@@ -14,6 +14,7 @@ from policy.service import Service
 from replay import read_trace, replay_node
 from tests.kit.http import Reply, read_reply
 from tests.kit.http2 import http2
+from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, running_origin
 from vendors.cloudfront import CLOUDFRONT
@@ -58,7 +59,7 @@ async def send(node: Running, data: bytes) -> Reply:
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
         writer.write(data)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(GUARD_S):
             reply = await read_reply(reader)
             if reply["connection"] == "close":
                 assert await reader.read() == b""
@@ -165,7 +166,7 @@ def test_a_large_upload_that_is_refused_at_once_reads_its_answer() -> None:
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 9000000\r\n\r\n" + bytes(4_000_000))
             with suppress(ConnectionError):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(GUARD_S):
                     await writer.drain()
             assert (await read_reply(reader)).status == 413
             writer.close()

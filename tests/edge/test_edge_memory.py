@@ -8,6 +8,7 @@ import textwrap
 import psutil
 
 from tests.kit.http import ask
+from tests.kit.late import GUARD_S
 from tests.kit.origin import running_origin
 
 ROOM_MIB = 32
@@ -64,6 +65,6 @@ def test_memory_stays_within_the_room_and_a_fixed_overhead() -> None:
                 assert (peak - before) / 2**20 <= ROOM_MIB + OVERHEAD_MIB
             finally:
                 node.stdin.close()
-                await asyncio.wait_for(node.wait(), 10)
+                await asyncio.wait_for(node.wait(), GUARD_S)
 
     asyncio.run(run())

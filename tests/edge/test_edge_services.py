@@ -23,6 +23,7 @@ from replay.trace import Requested
 from tests.edge.test_edge_tls import over_tls
 from tests.kit.http import Reply, ask, read_reply
 from tests.kit.http2 import Client
+from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Origin, running_origin
 from vendors import CLOUDFRONT, FASTLY
@@ -124,7 +125,7 @@ def test_a_purge_request_purges_one_service_on_every_node(tmp_path: Path) -> Non
             for one in (node, other):
                 await asyncio.gather(at(one, "www.test"), at(one, "img.test"))
             assert (await at(node, "www.test", method="PURGE")).status == 200
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(GUARD_S):
                 while others_pages.count["/a"] < 2:
                     await at(other, "www.test")
             await asyncio.gather(*(at(one, "img.test") for one in (node, other)))

@@ -12,6 +12,7 @@ from policy.service import Behavior, Geo, Key, Ttl
 from policy.token import FastlyToken
 from policy.token.settings import Fastly
 from tests.kit.http import ask
+from tests.kit.late import GUARD_S
 from tests.kit.node import running_node
 from tests.kit.origin import Asked, response, running_origin
 
@@ -278,7 +279,7 @@ def test_an_uncacheable_answer_releases_everyone_at_once() -> None:
             for _ in range(20):
                 await node.health()  # let the other nine join
             first.set()
-            replies = await asyncio.wait_for(asyncio.gather(*asks), 10)
+            replies = await asyncio.wait_for(asyncio.gather(*asks), GUARD_S)
             assert {reply.body for reply in replies} == {b"yours"}
             assert origin.count["/p"] == 10
 
@@ -511,7 +512,7 @@ def test_a_malformed_request_is_refused_and_the_node_serves_on(sent: bytes, what
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(sent)
             writer.write_eof()
-            answer = await asyncio.wait_for(reader.read(), 10)
+            answer = await asyncio.wait_for(reader.read(), GUARD_S)
             assert answer == b"" or answer.split(b" ")[1][:1] == b"4"
             writer.close()
             assert (await node.get("/ok")).body == b"fine"

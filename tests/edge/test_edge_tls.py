@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -24,6 +23,7 @@ from tests.kit.http import Reply, ask, read_reply
 from tests.kit.http2 import Client
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, running_origin
+from tests.kit.ports import free_port
 from vendors import CLOUDFRONT
 
 
@@ -41,9 +41,7 @@ async def secured(*behaviors: Behavior, **settings: Any) -> AsyncIterator[tuple[
     async def stored(asked: Asked, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok")
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     async with running_origin() as origin:
         origin.does("/a", stored)
         async with running_node(origin.url, *behaviors, listen_tls=f"127.0.0.1:{port}", **settings) as node:

@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,10 @@ from policy.profile import RFC9111
 from policy.service import Behavior, Service
 from replay import read_trace, replay_node
 from tests.edge.test_upstream import OK, QUICK, ask, asking, sends, until
-from tests.edge.test_upstream_pool import SHORT, pieces
+from tests.edge.test_upstream_pool import SILENT, pieces
 from tests.kit.http import ask as ask_node
 from tests.kit.hurry import hurry
+from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, running_origin
 from vendors import FASTLY
@@ -60,7 +62,8 @@ def test_who_answers(answer: bytes, method: str, expected: tuple[int, bytes] | F
         async with running_origin() as primary, running_origin() as secondary:
             sends(primary, answer)
             secondary.says("/a", b"second")
-            parents = group(Upstream(primary.url, SHORT, 1), Upstream(secondary.url, QUICK, 1))
+            waits = replace(QUICK, between_bytes=0.05) if answer else SILENT
+            parents = group(Upstream(primary.url, waits, 1), Upstream(secondary.url, QUICK, 1))
             for _ in range(2):  # the primary is tried first for each request anew
                 seen = await ask(parents, asking(method=method))
                 assert (seen.failure or (seen.status, seen.body)) == expected
@@ -190,7 +193,7 @@ def test_a_probe_whose_asker_leaves_is_made_by_the_next() -> None:
 
 
 async def told_sick(node: Running, urls: list[str]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GUARD_S):
         while (await node.health())["sick_parents"] != urls:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -202,7 +205,7 @@ def test_health_checks_of_a_node_and_stale_at_once_while_its_origin_is_sick() ->
         async with running_origin() as origin:
             origin.says("/a", b"kept", cache_control="max-age=0, stale-if-error=3600")
             origin.says("/up", b"")
-            health = {"check": {"path": "/up", "interval": "100ms", "timeout": "1s"}}
+            health = {"check": {"path": "/up", "interval": "100ms", "timeout": "10s"}}
             secret = {"X-Origin-Verify": "s3cret"}  # without which an origin may refuse a check, too
             async with running_node(origin.url, profile=FASTLY, health=health, parent_headers=secret) as node:
                 assert (await node.get("/a")).body == b"kept"

@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -16,11 +15,14 @@ import pytest
 
 from edge.purges.log import open_log
 from edge.purges.ordering import Standing, carried
+from policy import propagation
 from policy.propagation import TierOrder, lateness
 from tests.kit.http import ask
+from tests.kit.late import GUARD_S, Late, judged
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Origin, running_origin
-from tests.kit.relay import running_relay
+from tests.kit.ports import free_port
+from tests.kit.relay import Relay, running_relay
 from tests.stores.process import NodeProcess
 from tests.stores.redis_server import RedisServer, needs_redis, running_redis
 
@@ -37,25 +39,29 @@ async def a_log(kind: str, folder: Path) -> AsyncIterator[str]:
         yield server.url
 
 
-async def ordered(where: str, *orders: dict[str, Any], within: float | None = 20.0, **more: Any) -> dict[str, Standing]:
-    """How far the nodes were in the end."""
+Standings = dict[str, Standing]
+
+
+async def ordered(
+    where: str,
+    *orders: dict[str, Any],
+    within: float | None = GUARD_S,
+    until: Callable[[Standings], bool] = lambda standing: False,
+) -> Standings:
+    """How far the nodes were in the end, or as soon as it was as `until` says."""
     log = open_log(where)
     try:
-        return [standing async for standing in carried(log, orders, within=within, **more)][-1]
+        async for standing in carried(log, orders, within=within):
+            if until(standing):
+                break
+        return standing
     finally:
         await log.close()
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
 async def first_reply(url: str, target: str) -> bytes:
     """Of a server that is about to start: asked all the while, so that this is the first it could be asked for."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(GUARD_S):
         while True:
             with contextlib.suppress(OSError, EOFError, ValueError):
                 return (await ask(url, target)).body
@@ -63,7 +69,7 @@ async def first_reply(url: str, target: str) -> bytes:
 
 
 async def until_new(node: Running) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GUARD_S):
         while (await node.get("/a")).body != b"new":  # noqa: ASYNC110  # at a time of its own
             await asyncio.sleep(0.05)
 
@@ -152,7 +158,7 @@ def test_who_filled_from_a_shield_that_was_late_purges_again(tmp_path: Path) -> 
                 await fra.get("/a")
                 publish(origin, b"new")
                 wire.cut()
-                standing = await ordered(server.url, {"url": "/a"}, within=3.0)
+                standing = await ordered(server.url, {"url": "/a"}, until=lambda standing: standing["fra"].done)
                 assert (standing["shield"].taken, standing["fra"].done) == (False, True)
                 assert (await fra.get("/a")).body == b"old"  # from the shield
                 completing = asyncio.create_task(ordered(server.url, {"url": "/elsewhere"}))
@@ -217,7 +223,7 @@ def test_a_server_that_forgot_everything_empties_the_nodes_and_then_goes_on(tmp_
 
 @needs_redis
 def test_with_the_log_away_what_is_stored_is_not_served_and_an_empty_node_serves(tmp_path: Path) -> None:
-    async def stored(origin: Origin, server: RedisServer, settings: dict[str, Any]) -> None:
+    async def stored(origin: Origin, server: RedisServer, wire: Relay, settings: dict[str, Any]) -> None:
         publish(origin, b"old")
         node = await NodeProcess.start(origin.url, **settings)
         await node.get("/a")
@@ -226,7 +232,10 @@ def test_with_the_log_away_what_is_stored_is_not_served_and_an_empty_node_serves
         await server.kill()
         starting = asyncio.create_task(NodeProcess.start(origin.url, **settings))
         asked = asyncio.create_task(first_reply(f"http://{settings['listen']}", "/a"))
-        await asyncio.wait({starting, asked}, timeout=2.0)
+        turned_away = wire.turned_away
+        async with asyncio.timeout(GUARD_S):
+            while wire.turned_away < turned_away + 5:  # noqa: ASYNC110  # in another process
+                await asyncio.sleep(0.01)
         assert not starting.done() and not asked.done()
         publish(origin, b"new")
         await server.start()  # and has forgotten all: what was stored is not to be trusted
@@ -238,7 +247,9 @@ def test_with_the_log_away_what_is_stored_is_not_served_and_an_empty_node_serves
         async with running_origin() as origin, running_redis(tmp_path) as server:
             listen = f"127.0.0.1:{free_port()}"
             disk = {"path": str(tmp_path / "fra")}
-            await stored(origin, server, {"disk": disk, "listen": listen, "purge_log": server.url})
+            async with running_relay(f"http://127.0.0.1:{server.port}") as wire:
+                purge_log = wire.url.replace("http", "redis")
+                await stored(origin, server, wire, {"disk": disk, "listen": listen, "purge_log": purge_log})
             await server.kill()
             async with running_node(origin.url, name="nyc", purge_log=server.url) as nyc:
                 publish(origin, b"old")
@@ -251,11 +262,11 @@ def test_with_the_log_away_what_is_stored_is_not_served_and_an_empty_node_serves
     asyncio.run(run())
 
 
-def test_losses_make_an_order_late_and_no_more(tmp_path: Path) -> None:
+def test_losses_make_an_order_late_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the chances of this name the first is lost three times in a row, the fourth five times."""
-    where = str(tmp_path / "purges.sqlite3")
 
-    async def run() -> None:
+    async def run(pause: float) -> None:
+        where = str(tmp_path / f"{pause}.sqlite3")
         async with (
             running_origin() as origin,
             running_node(origin.url, name="sure", purge_log=where) as sure,
@@ -274,10 +285,17 @@ def test_losses_make_an_order_late_and_no_more(tmp_path: Path) -> None:
                 assert standing["lossy"].purged == 1
             dice = Random("lossy").random
             wanted = [lateness(0.7, dice) for _ in range(6)]
-            assert wanted[0] == pytest.approx(0.35) and wanted[3] == pytest.approx(1.55)
-            assert all(0 <= took - least < 0.5 for took, least in zip(late, wanted, strict=True)), (late, wanted)
+            assert wanted[0] == pytest.approx(7 * pause) and wanted[3] == pytest.approx(31 * pause)
+            assert all(took >= least for took, least in zip(late, wanted, strict=True)), (late, wanted)
+            if any(took - least >= 10 * pause for took, least in zip(late, wanted, strict=True)):
+                raise Late(f"{late} for {wanted}")
 
-    asyncio.run(run())
+    def attempt(pause: float) -> None:
+        monkeypatch.setattr(propagation, "FIRST_PAUSE_S", pause)
+        monkeypatch.setattr(propagation, "LONGEST_PAUSE_S", 40 * pause)
+        asyncio.run(run(pause))
+
+    judged(attempt, propagation.FIRST_PAUSE_S)
 
 
 @needs_redis

@@ -1,7 +1,8 @@
 """What the edge's reader makes of what a parent sends, byte for byte (RFC 9112 §6.3, RFC 9110 §8.6, §15.2)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -12,9 +13,10 @@ from edge.upstream import Upstream
 from policy.messages import Headers, RequestHead, ResponseHead
 from policy.plan import Failure
 from policy.profile import Waits
+from tests.kit.late import GUARD_S, Late
 from tests.kit.origin import Asked, Origin, running_origin
 
-QUICK = Waits(connect=5, first_byte=5, between_bytes=5)
+QUICK = Waits(connect=GUARD_S, first_byte=GUARD_S, between_bytes=GUARD_S)
 
 
 def asking(path: str = "/a", method: str = "GET", *fields: tuple[str, str]) -> RequestHead:
@@ -50,10 +52,19 @@ async def ask(upstream: Upstream, request: RequestHead, body: AsyncIterator[byte
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait for what tells nobody when it has come to be, such as a transport that closes; TimeoutError after 5 s."""
-    async with asyncio.timeout(5):
+    """Wait for what tells nobody when it has come to be, such as a transport that closes; TimeoutError if it never does."""
+    async with asyncio.timeout(GUARD_S):
         while not true():  # noqa: ASYNC110
             await asyncio.sleep(0)
+
+
+@contextmanager
+def or_late() -> Iterator[None]:
+    """For what a parent has little time for: a busy machine may take all of it."""
+    try:
+        yield
+    except UpstreamFailed as failed:
+        raise Late(str(failed)) from failed
 
 
 def sends(origin: Origin, raw: bytes, path: str = "/a", *, closes: bool = False) -> None:
@@ -256,7 +267,7 @@ def test_interim_responses_come_in_order_with_all_their_fields_while_the_final_o
                 ):
                     writer.write(raw)
                     await writer.drain()
-                await asyncio.wait_for(heard.wait(), 5)  # it is passed on while we still think
+                await asyncio.wait_for(heard.wait(), GUARD_S)  # it is passed on while we still think
                 writer.write(b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 199 Odd\r\na: b\r\n\r\n")
                 writer.write(OK + b"content-length: 2\r\n\r\nok")
 

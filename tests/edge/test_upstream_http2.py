@@ -32,8 +32,9 @@ from listening import Listener, bind, url_of
 from policy.messages import RequestHead, ResponseHead
 from policy.plan import Failure
 from policy.profile import RFC9111
-from tests.edge.test_upstream import QUICK, REQUESTS, ask, asking, until
+from tests.edge.test_upstream import QUICK, REQUESTS, ask, asking, or_late, until
 from tests.edge.test_upstream_pool import pieces, settled
+from tests.kit.late import judged
 from tests.kit.origin import running_origin
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -137,26 +138,30 @@ def test_bodies_both_ways_hints_head_and_304() -> None:
 
 
 def test_a_slow_reader_stops_his_own_stream_only() -> None:
-    async def run() -> None:
+    async def run(silence: float) -> None:
         async with running_hypercorn() as url:
-            upstream = Upstream(url, replace(RFC9111.waits, between_bytes=0.3), 1, http="2")
+            upstream = Upstream(url, replace(RFC9111.waits, between_bytes=silence), 1, http="2")
             slow = await upstream.exchange(asking("/big"))
             for _ in range(3):
-                assert (await ask(upstream, asking("/big"))).body == BIG  # 12 MiB past him
-            await asyncio.sleep(0.4)  # longer than the parent may be silent: it is not the parent who is slow
+                with or_late():
+                    fast = await upstream.exchange(asking("/big"))
+                    assert b"".join([chunk async for chunk in fast.chunks()]) == BIG  # 12 MiB past him
+                    fast.close()
+            await asyncio.sleep(1.3 * silence)  # it is not the parent who is slow
             assert slow._incoming.queued_bytes <= WINDOW_BYTES
-            assert b"".join([chunk async for chunk in slow.chunks()]) == BIG
+            with or_late():
+                assert b"".join([chunk async for chunk in slow.chunks()]) == BIG
             slow.close()
             assert upstream.open_connections == 1
             await upstream.close()
 
-    asyncio.run(run())
+    judged(lambda silence: asyncio.run(run(silence)), 0.3)
 
 
 def test_a_parent_that_speaks_http1_is_told_from_one_that_speaks_http2() -> None:
     async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, replace(RFC9111.waits, connect=0.2), 1, http="2")
+            upstream = Upstream(origin.url, QUICK, 1, http="2")
             seen = await asyncio.gather(*(ask(upstream, asking()) for _ in range(3)))
             assert {(one.failure, one.detail) for one in seen} == {(Failure.GARBAGE, "the parent answers in HTTP/1")}
             assert upstream.open_connections == 0
@@ -702,7 +707,7 @@ def test_frames_that_break_the_rules_end_the_connection(frame: bytes, failure: F
 
 
 def test_silence_fails_the_stream_and_the_next_asks_on_another_connection() -> None:
-    async def run() -> None:
+    async def run(silence: float) -> None:
         async def script(peer: Peer, before: int) -> None:
             if before:
                 await answering(body=b"again")(peer, before)
@@ -710,14 +715,18 @@ def test_silence_fails_the_stream_and_the_next_asks_on_another_connection() -> N
             await peer.request()  # and never a word more
 
         async with running_peer(script) as url:
-            upstream = Upstream(url, replace(RFC9111.waits, connect=1, first_byte=0.1, between_bytes=0.1), 1, http="2")
-            await ask(upstream, asking())
+            upstream = Upstream(url, replace(QUICK, first_byte=silence), 1, http="2")
+            with or_late():
+                (await upstream.exchange(asking())).close()
             await asyncio.sleep(0.02)
             assert (await ask(upstream, asking())).failure is Failure.FIRST_BYTE_TIMEOUT
-            assert (await ask(upstream, asking())).body == b"again"
+            with or_late():
+                again = await upstream.exchange(asking())
+                assert b"".join([chunk async for chunk in again.chunks()]) == b"again"
+                again.close()
             await upstream.close()
 
-    asyncio.run(run())
+    judged(lambda silence: asyncio.run(run(silence)), 0.1)
 
 
 def test_cancelled_exchanges_leave_no_stream_and_the_connection_rests_only_so_long() -> None:

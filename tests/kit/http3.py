@@ -15,6 +15,8 @@ from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, QuicEvent, StreamReset
 
+from tests.kit.late import GUARD_S
+
 
 @dataclass
 class Stream:
@@ -31,7 +33,7 @@ class Stream:
 
     async def until(self, holds: Any = None) -> None:
         """Until it is over, or `holds()`."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(GUARD_S):
             while not (self.whole or self.reset is not None or (holds is not None and holds())):
                 self.moved.clear()
                 await self.moved.wait()

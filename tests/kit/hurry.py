@@ -1,6 +1,7 @@
-"""Virtual time over real sockets: a loop whose clock jumps to the next timer whenever nothing else happens.
+"""Virtual time over real sockets: a loop whose clock stands still, but jumps to the next timer when nothing happens.
 
-For time-outs of seconds and minutes: what arrives on a socket arrives as ever; a wait for nothing takes no time.
+For time-outs of seconds and minutes: what arrives on a socket arrives as ever and takes no time, however busy the machine
+is; a wait for nothing is over at once. Not for what works in threads or other processes: nothing tells that they do.
 """
 
 import asyncio
@@ -15,14 +16,14 @@ QUIET_S = 0.002
 
 
 class _Hurried(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
-    skipped = 0.0
+    now = 0.0
 
     def select(self, timeout: float | None = None) -> Any:
-        if timeout is None or timeout <= QUIET_S:
-            return super().select(timeout)
-        ready = super().select(QUIET_S)
+        if timeout is None:
+            return super().select(None)
+        ready = super().select(min(timeout, QUIET_S))
         if not ready:
-            self.skipped += timeout - QUIET_S
+            self.now += max(0.0, timeout)
         return ready
 
 
@@ -32,7 +33,7 @@ class HurriedLoop(asyncio.SelectorEventLoop):
         super().__init__(self._hurried)
 
     def time(self) -> float:
-        return super().time() + self._hurried.skipped
+        return self._hurried.now
 
 
 def hurry(main: Coroutine[Any, Any, T]) -> T:

@@ -14,6 +14,8 @@ class Relay:
         self._carried: set[asyncio.StreamWriter] = set()
         self.url = ""
         self.up = True
+        self.turned_away = 0
+        """Connections that led nowhere: the wire was cut, or nobody listens at its other end."""
 
     def cut(self) -> None:
         """All that is on it breaks, and what comes is hung up on."""
@@ -25,12 +27,12 @@ class Relay:
         self.up = True
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not self.up:
-            writer.transport.abort()
-            return
         try:
+            if not self.up:
+                raise ConnectionRefusedError
             there, here = await asyncio.open_connection(self._host, int(self._port))
         except OSError:
+            self.turned_away += 1
             writer.transport.abort()
             return
         ends = {writer, here}

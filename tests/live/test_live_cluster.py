@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cdnlab.viewer import ask
+from tests.kit.ports import free_port
 from tests.live.lab import NO_STREAM, QUICK, Up, alive, until
 
 pytestmark = pytest.mark.live
@@ -163,10 +164,7 @@ def test_an_order_reaches_a_node_that_is_down_and_a_cluster_that_was_stopped(sta
     """What viewers see on the way: the file of the origin is new, the edge's store is not until it is purged."""
     clip = tmp_path / "vod" / "a.txt"
     clip.parent.mkdir()
-    with socket.socket() as free, socket.socket() as other:
-        for one in (free, other):
-            one.bind(("127.0.0.1", 0))
-        port, parent = free.getsockname()[1], other.getsockname()[1]  # what is stored is of a parent at an address
+    port, parent = free_port(), free_port()  # what is stored is of a parent at an address
     settings = NO_STREAM + 'vod = "vod"\n'
     settings = settings.replace('name = "shield"', f'name = "shield"\nlisten = "127.0.0.1:{parent}"', 1)
     settings = settings.replace(

@@ -4,6 +4,8 @@ import pytest
 
 from policy import EdgeMachine, Failure, Fetch, Headers, Refuse, Relay, RequestHead, ResponseHead, Serve
 from policy.fields.dates import format_date
+from policy.fields.ranges import Span
+from policy.index import MOST_PARTS
 from policy.record import Cause, Outcome
 from tests.playbooks.test_playbook_law import machine, only, told
 
@@ -349,6 +351,13 @@ def test_a_freshness_extension_is_for_while_it_is_refreshed() -> None:
     assert [entry.life.refreshable_until - START for entry in edge.index] == [90]
 
 
+def test_a_request_goes_on_with_the_version_that_it_came_by_in_its_via() -> None:
+    old = get(via="1.1 nyc")
+    old.version = "1.0"
+    fetch = machine().on_request(old, START)
+    assert isinstance(fetch, Fetch) and fetch.request.headers.all("via") == ["1.1 nyc, 1.0 fra"]  # RFC 9110 §7.6.3
+
+
 @pytest.mark.parametrize(
     ("came", "goes"),
     [(None, 'cdnlab="Surrogate/1.0"'), ('a="Surrogate/1.0"', 'a="Surrogate/1.0", cdnlab="Surrogate/1.0"'),
@@ -409,6 +418,59 @@ def test_a_suffix_is_answered_from_a_part_that_reaches_the_end_of_a_known_length
         assert isinstance(answer, Serve) is answered
         if answered:
             assert lines(answer, "content-range") == ["bytes 17-19/20"]
+
+
+def part(first: int, last: int, etag: str = '"1"', **fields: str) -> ResponseHead:
+    return says(206, content_range=f"bytes {first}-{last}/10", cache_control="max-age=60", etag=etag, **fields)
+
+
+def test_parts_of_one_representation_stand_beside_one_another() -> None:
+    """RFC 9111 §3.3: each answers what lies inside it. They are joined where they touch, under the strong tag (§3.4)."""
+    edge = machine()
+    for first, last in ((0, 1), (8, 9)):
+        told(edge, get(range=f"bytes={first}-{last}"), part(first, last), 2)
+    for wanted in ("bytes=0-1", "bytes=8-9", "bytes=-1", "bytes=1-1"):
+        assert isinstance(edge.on_request(get(range=wanted), START + 1), Serve)
+    told(edge, get(range="bytes=2-4"), part(2, 4), 5)  # with the two bytes it continues
+    assert [entry.part for entry in edge.index] == [Span(0, 5), Span(8, 10)]
+    fetch = edge.on_request(get(), START + 1)
+    assert isinstance(fetch, Fetch) and fetch.request.headers.first("range") == "bytes=5-"
+    edge.on_response(fetch, part(5, 9), START + 1)
+    edge.on_body_end(fetch, 10, START + 1)
+    assert [(entry.status, entry.part) for entry in edge.index] == [(200, None)]
+
+
+@pytest.mark.parametrize("etag", ['"2"', 'W/"1"', ""])
+def test_a_part_of_what_may_be_another_representation_takes_the_place_of_all(etag: str) -> None:
+    edge = machine()
+    for first in (0, 2, 4):
+        told(edge, get(range=f"bytes={first}-{first}"), part(first, first), 1)
+    assert len(edge.index) == 3
+    told(edge, get(range="bytes=8-9"), part(8, 9, etag), 2)
+    assert [entry.part for entry in edge.index] == [Span(8, 10)]
+
+
+def test_only_so_many_parts_are_kept_and_all_go_with_what_may_not_be_kept() -> None:
+    edge = machine()
+    for first in range(0, 2 * MOST_PARTS + 2, 2):
+        whole = f"bytes {first}-{first}/100"
+        told(
+            edge,
+            get(range=f"bytes={first}-{first}"),
+            says(206, content_range=whole, cache_control="max-age=60", etag='"1"', vary="x-a"),
+            1,
+        )
+    assert len(edge.index) == MOST_PARTS
+    assert isinstance(edge.on_request(get(range="bytes=0-0"), START), Fetch)  # the oldest has gone
+    told(edge, get(), says(200, cache_control="no-store"))
+    assert len(edge.index) == 0
+
+
+def test_who_asks_beyond_the_end_takes_no_part_away() -> None:
+    edge = filled(part(0, 4), get(range="bytes=0-4"), 5)
+    beyond = only(told(edge, get(range="bytes=50-"), says(416, content_range="bytes */10"), 0))
+    assert isinstance(beyond, Relay) and beyond.status == 416
+    assert isinstance(edge.on_request(get(range="bytes=0-1"), START), Serve)
 
 
 def test_the_whole_in_place_of_the_rest_replaces_the_part() -> None:

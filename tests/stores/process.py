@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.kit.http import Reply, ask
+from tests.kit.late import GUARD_S
 
 PROGRAM = textwrap.dedent("""
     import asyncio, json, sys
@@ -71,4 +72,4 @@ class NodeProcess:
     async def stop(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        await asyncio.wait_for(self.process.wait(), 20)
+        await asyncio.wait_for(self.process.wait(), GUARD_S)

@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.kit.late import GUARD_S
+from tests.kit.ports import free_port
 
 needs_redis = pytest.mark.skipif(
     shutil.which("redis-server") is None and shutil.which("valkey-server") is None,
@@ -29,9 +31,7 @@ class RedisServer:
     async def start(self) -> None:
         """Also again, on the same port and empty."""
         if not self.port:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.port = free.getsockname()[1]
+            self.port = free_port()
             self.url = f"redis://127.0.0.1:{self.port}/0"
         program = shutil.which("redis-server") or shutil.which("valkey-server")
         assert program is not None
@@ -39,7 +39,7 @@ class RedisServer:
             program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
             "--dir", str(self.folder), stdout=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(GUARD_S):
             while await self.says("PING") != "+PONG":  # noqa: ASYNC110  # another process
                 await asyncio.sleep(0.02)
 

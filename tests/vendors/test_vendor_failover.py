@@ -122,7 +122,7 @@ def test_how_long_and_how_often_over_real_sockets(
 
     why, took, asked = hurry(run())
     assert (why, asked) == (expected, seen)
-    assert after - 0.1 <= took < after + 1
+    assert took == pytest.approx(after, abs=0.1)
 
 
 def blocked(stack: ExitStack) -> str:
