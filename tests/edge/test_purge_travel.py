@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -47,11 +47,12 @@ async def ordered(
     *orders: dict[str, Any],
     within: float | None = GUARD_S,
     until: Callable[[Standings], bool] = lambda standing: False,
+    expecting: Collection[str] = (),
 ) -> Standings:
     """How far the nodes were in the end, or as soon as it was as `until` says."""
     log = open_log(where)
     try:
-        async for standing in carried(log, orders, within=within):
+        async for standing in carried(log, orders, within=within, expecting=expecting):
             if until(standing):
                 break
         return standing
