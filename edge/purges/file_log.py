@@ -95,6 +95,8 @@ class FileLog:
         self._open()
 
     def _begin(self) -> None:
+        if self._db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION:
+            return  # nothing to write: a full disk is for whoever orders to be told of
         self._db.execute("PRAGMA journal_mode = WAL")
         with _Transaction(self._db):
             found = self._db.execute("PRAGMA application_id").fetchone()[0]

@@ -4,11 +4,13 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edge.purges import file_log
 from edge.purges.file_log import FileLog
 from edge.purges.log import BadLog, LogLost, PurgeLog
 from edge.purges.ordering import Standing, put
@@ -175,6 +177,29 @@ def test_a_file_that_is_deleted_is_made_anew_once_for_all(left: str, tmp_path: P
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
     asyncio.run(run())
+
+
+def test_who_orders_is_told_that_nothing_can_be_written_and_may_again_later(tmp_path: Path) -> None:
+    """A full disk looks so; here another process holds the file's lock for longer than anybody waits."""
+    path = tmp_path / "purges.sqlite3"
+
+    async def run() -> None:
+        first = FileLog(path)
+        await first.append([Logged(0, {"url": "/a"})])
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            second = FileLog(path)  # opening writes nothing
+            with pytest.raises(LogLost, match="locked"):
+                await second.append([Logged(0, {"url": "/b"})])
+            assert (await second.read(0)).extent.last == 1
+            other.execute("ROLLBACK")
+        assert await second.append([Logged(0, {"url": "/b"})]) == [2]
+        for log in (first, second):
+            await log.close()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(file_log, "LOCK_WAIT_S", 0.05)
+        asyncio.run(run())
 
 
 def test_what_is_no_log_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
