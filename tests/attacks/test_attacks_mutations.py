@@ -17,6 +17,7 @@ from policy.service import Behavior
 from tests.attacks.lab import Lab, attacked
 from tests.attacks.test_attacks_smuggling import SHAPES
 from tests.attacks.witness import strictly
+from tests.kit.late import GUARD_S
 
 NASTY = [
     b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" ", b"\t", b"\0", b"\x0b", b":", b",", b";", b"0", b"1", b"ff", b"+", b"-", b"_",
@@ -116,7 +117,7 @@ def test_the_origin_sees_no_request_that_is_not_in_the_bytes(edge: tuple[asyncio
         reader, writer = await asyncio.open_connection(*lab.edge.url.removeprefix("http://").split(":"))
         writer.write(raw)
         writer.write_eof()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(GUARD_S):
             await reader.read()
         writer.close()
         await lab.honest("/victim")

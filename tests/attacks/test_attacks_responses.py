@@ -11,6 +11,7 @@ import pytest
 
 from policy.profile import Profile
 from tests.attacks.lab import attacked
+from tests.kit.late import GUARD_S
 from tests.kit.origin import Asked
 from vendors import PROFILES
 
@@ -100,7 +101,7 @@ def test_what_comes_unasked_on_a_connection_at_rest_is_nobodys_answer() -> None:
             for writer in lab.origin.connections:
                 writer.write(HIDDEN)
                 await writer.drain()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(GUARD_S):
                 while lab.origin.connections:  # noqa: ASYNC110  (until the edge has hung up; a set has no event)
                     await asyncio.sleep(0.001)
             await lab.honest("/victim")

@@ -9,6 +9,7 @@ from typing import Any
 from policy.fields.dates import format_date
 from tests.differential.themes import THEMES, Asks, Dies, Pauses, Says
 from tests.kit.http import Reply, ask
+from tests.kit.late import GUARD_S
 from tests.kit.origin import Asked, Origin, response
 
 Rows = dict[tuple[str, str], str]
@@ -60,7 +61,7 @@ class Play:
         before = len(self._asked())
         fields: Any = {name.replace("-", "_"): value for name, value in step.fields.items()}
         asking = (ask(self.server, self.path + step.query, method=step.method, **fields) for _ in range(step.times))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(GUARD_S):
             replies = await asyncio.gather(*asking)
         await asyncio.sleep(step.settle)
         asked = self._asked()[before:]

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.kit.late import GUARD_S
 from tests.kit.ports import free_port
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/local/bin:/usr/bin:/bin")
@@ -73,7 +74,7 @@ async def _running(*command: str, port: int, log: Path) -> AsyncIterator[None]:
             *command, stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out
         )
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(GUARD_S):
             while not await _accepts(port):
                 if process.returncode is not None:
                     raise RuntimeError(f"{command[0]} ended with {process.returncode}: {_end_of(log)}")

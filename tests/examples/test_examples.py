@@ -62,7 +62,7 @@ def running(cwd: Path, *arguments: str, until: str) -> Iterator[str]:
         yield said
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=30)
         watchdog.cancel()
 
 

@@ -137,10 +137,14 @@ def some_value(chance: Random) -> str:
 def wrong_with(name: str, text: str) -> str | None:
     """What is wrong with this parser's reading of `text`: "raised ...", "took ..."; None when nothing is."""
     parser = PARSERS[name]
-    began = time.process_time()
-    try:
-        parser(text)
-    except Exception as crash:
-        return f"raised {crash!r}"
-    spent = time.process_time() - began
+    spent = SLOW_SECONDS
+    for _ in range(3):  # the least of three: a busy machine makes one slow
+        began = time.process_time()
+        try:
+            parser(text)
+        except Exception as crash:
+            return f"raised {crash!r}"
+        spent = time.process_time() - began
+        if spent <= SLOW_SECONDS:
+            break
     return f"took {spent:.2f} s for {len(text)} characters" if spent > SLOW_SECONDS else None

@@ -11,6 +11,9 @@ from collections.abc import Callable
 GUARD_S = 30.0
 """How long tests wait for what must happen: it is only reached where it does not."""
 
+PROMPT_S = 10.0
+"""What waits for nobody has done by then, on any machine; what waits for somebody who never comes has not."""
+
 LONGER = (1, 3, 9)
 """The delays' factors, one after the other."""
 

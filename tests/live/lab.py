@@ -11,6 +11,8 @@ from typing import Any
 
 import psutil
 
+from tests.kit.late import GUARD_S
+
 QUICK = """
 [[stream]]
 name = "live"
@@ -61,16 +63,16 @@ class Up:
         """All processes below it, ffmpeg included."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
-    def wait_for(self, words: str, within: float = 20.0) -> None:
-        until(lambda: words in self.said() or self.process.poll() is not None, within, lambda: self.said())
+    def wait_for(self, words: str, within: float = 2 * GUARD_S) -> None:
+        until(lambda: words in self.said() or self.process.poll() is not None, self.said, within)
         assert words in self.said(), self.said()
 
     def stop(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(GUARD_S)
 
 
-def until(true: Callable[[], bool], within: float, otherwise: Callable[[], str]) -> None:
+def until(true: Callable[[], bool], otherwise: Callable[[], str], within: float = GUARD_S) -> None:
     """Waits for something another process does; fails with `otherwise()`."""
     end = time.monotonic() + within
     while not true():

@@ -50,7 +50,7 @@ def test_an_invalidation_reaches_every_node_of_a_cluster(
 
     assert status() == "InProgress"
     os.kill(up.node("fra")["pid"], signal.SIGCONT)
-    until(lambda: status() == "Completed", 10, up.said)
+    until(lambda: status() == "Completed", up.said)
     assert seen() == "second"
     written = [file for file in up.run.rglob("*") if file.is_file()]
     assert not [file for file in written if b"s3cr3t" in file.read_bytes()]
@@ -68,7 +68,7 @@ def test_a_purge_request_to_an_edge_reaches_its_shield(start: Callable[..., Up],
     assert ask(url).text() == "first"
     page.write_text("second")
     assert ask(url, method="PURGE").json()["status"] == "ok"
-    until(lambda: ask(url).text() == "second", 5, up.said)
+    until(lambda: ask(url).text() == "second", up.said)
     assert up.stop() == 130
 
 

@@ -41,7 +41,7 @@ def test_a_finite_stream_comes_through_an_edge_whole(start: Start) -> None:
     url = f"{up.node('fra')['url']}/live/multivariant.m3u8"
     # An ended source is an ended process, not a dead one that must come back.
     up.wait_for("transcode-live: ended")
-    until(lambda: "#EXT-X-ENDLIST" in ask(urljoin(url, "360p/media.m3u8")).text(), 5, lambda: "no ENDLIST")
+    until(lambda: "#EXT-X-ENDLIST" in ask(urljoin(url, "360p/media.m3u8")).text(), lambda: "no ENDLIST")
     frames, errors = pulled(url)
     assert errors == ""
     video, audio = pts_of(frames, 0), pts_of(frames, 1)

@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from tests.kit.late import GUARD_S
+
 RENDITIONS = {"high": 300_000, "low": 100_000}
 
 
@@ -38,13 +40,13 @@ class HlsOrigin:
 
     def __enter__(self) -> "HlsOrigin":
         self._thread.start()
-        assert self._ready.wait(10), "the test origin did not start"
+        assert self._ready.wait(GUARD_S), "the test origin did not start"
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._loop is not None and self._stop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(GUARD_S)
         assert not self._thread.is_alive()
 
     async def _serve(self) -> None:

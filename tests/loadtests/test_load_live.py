@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,8 @@ from loadtests.errors import BadTarget, LoadFailed
 from loadtests.identity import Target
 from loadtests.launch import LOCUSTFILE, command, run, warnings
 from loadtests.settings import Load
+from tests.kit.late import GUARD_S
+from tests.kit.ports import free_port
 
 pytestmark = pytest.mark.live
 
@@ -93,7 +94,7 @@ def test_stop_ends_it_early_and_keeps_what_was_seen(tmp_path: Path) -> None:
             stop=stop,
             on_status=lambda status: stop.set(),
         )
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30  # it would have gone on for a minute
     assert result["total"]["viewers"] == 3
 
 
@@ -126,9 +127,9 @@ def test_no_orphan_whatever_becomes_of_the_parent(tmp_path: Path, how: signal.Si
                 children = psutil.Process(parent.pid).children(recursive=True)
                 assert any("locust" in " ".join(child.cmdline()) for child in children)
                 os.kill(parent.pid, how)
-                _, alive = psutil.wait_procs(children, timeout=8)
+                _, alive = psutil.wait_procs(children, timeout=GUARD_S)
                 assert alive == []
-                parent.wait(8)
+                parent.wait(GUARD_S)
                 errors = parent.stderr.read()
             finally:
                 parent.kill()
@@ -177,8 +178,7 @@ def test_the_parent_never_imports_locust_or_gevent() -> None:
 
 def test_locust_by_itself_with_its_web_page() -> None:
     """What a person does: their own locust, a click on its page, numbers by object class."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     page = f"http://127.0.0.1:{port}"
     with HlsOrigin() as origin:
         argv = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--host", origin.url]
@@ -187,7 +187,7 @@ def test_locust_by_itself_with_its_web_page() -> None:
             try:
                 assert locust.stderr is not None
                 assert any("Starting web interface" in line for line in locust.stderr)
-                deadline = time.monotonic() + 10
+                deadline = time.monotonic() + GUARD_S
                 while (html := _fetch(page)) == "" and time.monotonic() < deadline:
                     time.sleep(0.1)  # it says so just before it listens
                 assert "stream_url" in html and "rendition_mix" in html
@@ -195,14 +195,14 @@ def test_locust_by_itself_with_its_web_page() -> None:
                 form |= {"stream_url": "/live/multivariant.m3u8", "rendition_mix": "1"}
                 assert json.loads(_fetch(page + "/swarm", urlencode(form).encode()))["success"]
                 names: set[str] = set()
-                deadline = time.monotonic() + 10
+                deadline = time.monotonic() + GUARD_S
                 while "segment" not in names and time.monotonic() < deadline:
                     time.sleep(0.2)  # locust's page is polled; it has no event to wait for
                     stats = json.loads(_fetch(page + "/stats/requests"))
                     names = {row["name"] for row in stats["stats"]}
             finally:
                 locust.terminate()
-                locust.communicate(timeout=10)
+                locust.communicate(timeout=GUARD_S)
     assert names == {"multivariant", "media-playlist", "init", "segment", "Aggregated"}
     assert stats["errors"] == []
     assert origin.asked["/live/high/media.m3u8"] and not origin.asked["/live/low/media.m3u8"]
@@ -211,7 +211,7 @@ def test_locust_by_itself_with_its_web_page() -> None:
 def _fetch(url: str, data: bytes | None = None) -> str:
     """The answer's text; "" while nobody listens."""
     try:
-        with urlopen(url, data, timeout=5) as answer:
+        with urlopen(url, data, timeout=GUARD_S) as answer:
             text: str = answer.read().decode()
             return text
     except URLError:

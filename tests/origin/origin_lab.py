@@ -17,6 +17,7 @@ import pytest
 
 from origin import Origin, serve
 from origin.fragments import FragmentReader
+from tests.kit.late import GUARD_S
 
 RATE = 30
 """Frames a second of the test card."""
@@ -77,7 +78,7 @@ class Reply:
 def request(url: str, method: str = "GET", headers: dict[str, str] | None = None, body: Any = None) -> Reply:
     """One HTTP request on a connection of its own; header names come back in lower case."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=GUARD_S)
     try:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         connection.request(method, path, body=body, headers=headers or {})
@@ -104,7 +105,7 @@ class Running:
     def start(self) -> "Running":
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._ready.wait(10), "the origin did not become ready"
+        assert self._ready.wait(GUARD_S), "the origin did not become ready"
         if self.error is not None:
             raise self.error
         return self
@@ -133,7 +134,7 @@ class Running:
         began = time.monotonic()
         with suppress(RuntimeError):  # it has ended by itself: its loop is closed
             self._loop.call_soon_threadsafe(self._shutdown.set)
-        self._thread.join(10)
+        self._thread.join(GUARD_S)
         assert not self._thread.is_alive(), "the origin did not stop"
         return time.monotonic() - began
 
@@ -153,10 +154,10 @@ def encoder(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=GUARD_S)
 
 
-def until(what: Callable[[], Any], seconds: float = 10.0) -> Any:
+def until(what: Callable[[], Any], seconds: float = GUARD_S) -> Any:
     """What `what` returns as soon as it is true; it asks a server that tells nobody when it changes."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -171,7 +172,7 @@ class Feeder:
 
     def __init__(self, origin: Running, path: str, method: str = "POST") -> None:
         parts = urlsplit(origin.ingest)
-        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=GUARD_S)
         self._connection.putrequest(method, f"/ingest/{path}")
         self._connection.putheader("Transfer-Encoding", "chunked")
         self._connection.endheaders()

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.kit.late import GUARD_S
 from tests.origin.origin_lab import Running
 
 BODY = b"0123456789" * 1000
@@ -25,7 +26,7 @@ def origin(origins: Callable[..., Running], tmp_path: Path) -> Running:
 def ask(url: str, method: str = "GET", body: Any = None) -> tuple[int, bytes, bool]:
     """Status, body, and whether all of it came."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=GUARD_S)
     try:
         connection.request(method, parts.path, None if body is None else json.dumps(body).encode())
         answer = connection.getresponse()

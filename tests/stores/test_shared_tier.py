@@ -16,6 +16,7 @@ from policy.profile import RFC9111
 from policy.service import Behavior, Service
 from replay import read_trace, replay_node
 from tests.kit.http import ask
+from tests.kit.late import GUARD_S, Late, judged
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, response, running_origin
 from tests.stores.redis_server import RedisServer, needs_redis, running_redis
@@ -43,12 +44,15 @@ def told(story: Story, folder: Path, *behaviors: Behavior, **settings: Any) -> N
         ):
             await story(fra, nyc, origin, redis)
 
-    asyncio.run(run())
+    with pytest.MonkeyPatch.context() as patience:
+        patience.setattr("edge.stores.shared.ASK_S", GUARD_S)
+        patience.setattr("edge.stores.shared.PUT_S", GUARD_S)
+        asyncio.run(run())
 
 
 async def left_there(redis: RedisServer, count: int) -> None:
     """Until the tier has so many keys, the counter among them: what is written behind takes a moment."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GUARD_S):
         while int((await redis.says("DBSIZE")).removeprefix(":")) < count:  # noqa: ASYNC110  # another process
             await asyncio.sleep(0.01)
 
@@ -198,14 +202,10 @@ def test_its_death_costs_misses_never_errors(tmp_path: Path, monkeypatch: pytest
     async def story(fra: Running, nyc: Running, origin: Origin, redis: RedisServer) -> None:
         for n in range(400):
             origin.says(f"/{n}", b"%d" % n * 100, cache_control=LONG)
-        slowest = 0.0
 
         async def viewer(node: Running, numbers: range) -> None:
-            nonlocal slowest
             for n in numbers:
-                began = time.monotonic()
-                reply = await node.get(f"/{n}")
-                slowest = max(slowest, time.monotonic() - began)
+                reply = await asyncio.wait_for(node.get(f"/{n}"), GUARD_S)
                 assert reply.status == 200 and reply.body == b"%d" % n * 100
 
         async def killer() -> None:
@@ -213,7 +213,6 @@ def test_its_death_costs_misses_never_errors(tmp_path: Path, monkeypatch: pytest
             await redis.kill()
 
         await asyncio.gather(viewer(fra, range(200)), viewer(nyc, range(100, 300)), killer())
-        assert slowest < 2
         assert (await fra.purge(url="/1"))["status"] == 200
         await redis.start()
         origin.says("/1", b"after", cache_control=LONG)
@@ -240,6 +239,7 @@ def test_a_purge_that_could_not_be_told_holds_at_this_node_and_is_told_later(
         await fra.get("/a")
         await left_there(redis, 2)
         redis.process.send_signal(signal.SIGSTOP)
+        monkeypatch.setattr("edge.stores.shared.PUT_S", 0.3)
         origin.says("/a", b"new", cache_control=LONG)
         assert (await fra.purge(url="/a"))["status"] == 200
         redis.process.send_signal(signal.SIGCONT)
@@ -247,7 +247,6 @@ def test_a_purge_that_could_not_be_told_holds_at_this_node_and_is_told_later(
         await left_there(redis, 3)
         assert (await nyc.get("/a")).body == b"new", "told by now"
 
-    monkeypatch.setattr("edge.stores.shared.PUT_S", 0.3)
     told(story, tmp_path)
 
 
@@ -269,8 +268,8 @@ def test_the_breaker() -> None:
         assert (breaker.succeeded() if what == "succeeded" else getattr(breaker, what)(at)) is comes, (at, what)
 
 
-def test_one_that_does_not_answer_is_left_alone(tmp_path: Path) -> None:
-    async def run() -> None:
+def test_one_that_does_not_answer_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run(patience: float) -> None:
         silent: list[asyncio.StreamWriter] = []
 
         async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -284,12 +283,17 @@ def test_one_that_does_not_answer_is_left_alone(tmp_path: Path) -> None:
             for n in range(30):
                 origin.says(f"/{n}", b"x", cache_control=LONG)
                 assert (await node.get(f"/{n}")).body == b"x"
-            assert time.monotonic() - began < 3 * 0.25 + 2, "three waits, then none"
+            if time.monotonic() - began > 10 * patience:
+                raise Late("three waits, then none")
         for writer in silent:
             writer.close()
         server.close()
 
-    asyncio.run(run())
+    def attempt(patience: float) -> None:
+        monkeypatch.setattr("edge.stores.shared.ASK_S", patience)
+        asyncio.run(run(patience))
+
+    judged(attempt, 0.25)
 
 
 def spoilt(parcel: bytes) -> list[bytes]:

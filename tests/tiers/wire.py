@@ -12,6 +12,7 @@ from functools import partial
 from policy.plan import PurgeKind
 from policy.service import Behavior
 from tests.kit.burst import Viewer, wire
+from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, running_origin
 from tests.kit.relay import Relay, running_relay
@@ -119,7 +120,7 @@ class WireLab:
                 break
             await self._pass(min((instant for instant, _ in self._due), default=0.0))
             await asyncio.sleep(SETTLE)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(GUARD_S):
             await asyncio.gather(*(viewer.done for viewer in self._connections))
         for seen in self.viewers:
             assert seen.answers or seen.gone, f"waits for ever: {seen}"
@@ -160,7 +161,7 @@ class WireLab:
 
     async def answered(self) -> None:
         """Until everybody has a head; what a body waits for may still be due."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(GUARD_S):
             while not all(viewer.got.status for viewer in self._connections):  # noqa: ASYNC110  # protocols, no events
                 await asyncio.sleep(SETTLE)
 

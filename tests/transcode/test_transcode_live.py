@@ -15,6 +15,7 @@ import pytest
 from transcode_boxes import fragments, inside, timescale
 from transcode_sink import Sink
 
+from tests.kit.late import GUARD_S, PROMPT_S
 from transcode.command import START
 from transcode.events import Behind, Died, Drained, Ended, Event, Progress, Said, Started
 from transcode.ffmpeg import Ffmpeg
@@ -47,7 +48,7 @@ def of_kind(events: list[Event], kind: type) -> list:
 
 async def run_to_end(plan: Plan) -> tuple[Sink, list[Event]]:
     events: list[Event] = []
-    async with Sink() as sink, asyncio.timeout(30):
+    async with Sink() as sink, asyncio.timeout(2 * GUARD_S):
         await encode(plan, sink, asyncio.Event(), events)
         for post in sink.posts:
             await post.ended.wait()
@@ -152,7 +153,7 @@ def test_progress_reaches_the_end(finite: tuple[Sink, list[Event]]) -> None:
 async def _shut_down_in_the_middle() -> tuple[Sink, list[Event], float]:
     events: list[Event] = []
     shutdown = asyncio.Event()
-    async with Sink() as sink, asyncio.timeout(30):
+    async with Sink() as sink, asyncio.timeout(2 * GUARD_S):
         task = encode(small(), sink, shutdown, events)
         await sink.until(lambda: len(sink.posts) == 4 and all(post.chunks > 3 for post in sink.posts))
         asked = time.monotonic()
@@ -168,7 +169,7 @@ def test_shutdown_drains_every_body() -> None:
     sink, events, took = asyncio.run(_shut_down_in_the_middle())
     assert all(post.complete for post in sink.posts)
     assert events[-1] == Drained("q")
-    assert took < 2.5
+    assert took < PROMPT_S
     with pytest.raises(ProcessLookupError):
         os.kill(of_kind(events, Started)[0].pid, 0)
 
@@ -176,7 +177,7 @@ def test_shutdown_drains_every_body() -> None:
 async def _stuck() -> tuple[list[Event], float]:
     events: list[Event] = []
     shutdown = asyncio.Event()
-    async with Sink() as sink, asyncio.timeout(30):
+    async with Sink() as sink, asyncio.timeout(2 * GUARD_S):
         task = encode(small(), sink, shutdown, events)
         await sink.until(lambda: len(sink.posts) == 4)
         os.kill(of_kind(events, Started)[0].pid, signal.SIGSTOP)
@@ -189,7 +190,7 @@ async def _stuck() -> tuple[list[Event], float]:
 def test_an_ffmpeg_that_does_not_answer_is_killed() -> None:
     events, took = asyncio.run(_stuck())
     assert events[-1] == Drained("SIGKILL")
-    assert took < 2.5
+    assert took < PROMPT_S
 
 
 async def _slow() -> list[Event]:
@@ -202,7 +203,7 @@ async def _slow() -> list[Event]:
         if isinstance(event, Behind):
             shutdown.set()
 
-    async with Sink() as sink, asyncio.timeout(20):
+    async with Sink() as sink, asyncio.timeout(2 * GUARD_S):
         plan = small()
         fast_clock = lambda: 20 * time.monotonic()  # noqa: E731
         await run_live(plan.stream, sink.url, plan=plan, shutdown=shutdown, on_event=on_event, clock=fast_clock)
@@ -240,7 +241,7 @@ def test_a_shutdown_before_the_start_starts_nothing() -> None:
 async def _killed(times: int) -> tuple[Sink, list[Event]]:
     events: list[Event] = []
     shutdown = asyncio.Event()
-    async with Sink() as sink, asyncio.timeout(40):
+    async with Sink() as sink, asyncio.timeout(2 * GUARD_S):
         task = encode(small(), sink, shutdown, events, backoff=Backoff(first=0.01, longest=0.03))
         for life in range(1, times + 1):
             await sink.until(lambda life=life: len(sink.posts) == 4 * life and sink.posts[-1].chunks > 0)
@@ -270,7 +271,7 @@ async def _refused() -> list[Event]:
     async with Sink() as sink:
         plan = small()
         nobody = sink.url
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(2 * GUARD_S):
 
         def on_event(event: Event) -> None:
             events.append(event)
@@ -295,7 +296,7 @@ def test_an_origin_that_is_down_is_named_and_tried_again() -> None:
 async def _broken_by_the_origin() -> list[Event]:
     events: list[Event] = []
     shutdown = asyncio.Event()
-    async with Sink() as sink, asyncio.timeout(30):
+    async with Sink() as sink, asyncio.timeout(2 * GUARD_S):
         task = encode(small(), sink, shutdown, events, backoff=Backoff(first=0.01))
         await sink.until(lambda: len(sink.posts) == 4 and sink.posts[-1].chunks > 0)
         sink.break_all()
@@ -313,7 +314,7 @@ def test_a_broken_post_restarts_the_whole_encoder() -> None:
 
 async def _cancelled() -> int:
     events: list[Event] = []
-    async with Sink() as sink, asyncio.timeout(20):
+    async with Sink() as sink, asyncio.timeout(2 * GUARD_S):
         task = encode(small(), sink, asyncio.Event(), events)
         await sink.until(lambda: len(sink.posts) == 4)
         task.cancel()
@@ -342,7 +343,7 @@ asyncio.run(serve(stream, sys.argv[1], on_event=tell))
 
 async def _supervised(number: int) -> tuple[Sink, int]:
     """What arrived, and the supervisor's exit status; returns when its ffmpeg is gone, and fails if it stays."""
-    async with Sink() as sink, asyncio.timeout(30):
+    async with Sink() as sink, asyncio.timeout(2 * GUARD_S):
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-c", SUPERVISOR, sink.url, stdout=subprocess.PIPE, start_new_session=True
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from transcode_boxes import fragments
 
+from tests.kit.late import GUARD_S
 from transcode.errors import OutputError, SourceError
 from transcode.events import Event, Note, Progress, Started
 from transcode.ffmpeg import Ffmpeg
@@ -150,7 +151,7 @@ async def _cancelled(source: Stream, out: Path) -> None:
             started.set()
 
     task = asyncio.create_task(transcode(source, out, on_event=on_event))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_S):
         await started.wait()
     assert out.with_name("out.partial").exists()
     task.cancel()
@@ -171,7 +172,7 @@ async def _two_at_once(source: Stream, out: Path) -> str:
             started.set()
 
     task = asyncio.create_task(transcode(source, out, on_event=on_event))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_S):
         await started.wait()
     with pytest.raises(OutputError) as refused:
         await transcode(source, out)

@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from tests.kit.late import GUARD_S
+
 
 @dataclass
 class Post:
@@ -48,7 +50,7 @@ class Sink:
         for writer in self._writers:
             writer.transport.abort()
 
-    async def until(self, condition, seconds: float = 20.0) -> None:  # type: ignore[no-untyped-def]
+    async def until(self, condition, seconds: float = GUARD_S) -> None:  # type: ignore[no-untyped-def]
         """Waits until `condition()` holds; it is asked again whenever bytes came."""
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(condition)
