@@ -326,7 +326,7 @@ class Driver(Filling):
         return purged
 
     async def _purge_asked(self, asked: PurgeOrder | Refusal, send: Send) -> None:
-        """Answers a `PURGE` request as Fastly does; here it is carried out when the answer goes."""
+        """Answers a `PURGE` request as Fastly does; here and at the shields it is carried out when the answer goes."""
         status, said = 200, {"status": "ok", "id": f"0-{int(self.clock())}-{self.machine.events}"}
         if isinstance(asked, Refusal):
             status, said = asked.status, {"msg": asked.reason.removeprefix("purge: ")}

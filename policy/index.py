@@ -123,8 +123,10 @@ def _stands_beside(old: Entry, entry: Entry) -> bool:
 
 def _better(best: Entry | None, other: Entry, request: Headers) -> Entry:
     """Of two that a request selects: the whole, the part that holds what it asks for, the one that can be completed."""
-    if best is None or best.part is None or other.part is None:
-        return other if best is None or best.part is not None else best
+    if best is None or other.part is None:
+        return other
+    if best.part is None:
+        return best
     wanted = request.first("range")
     if wanted is not None:
         if ranges.within(wanted, best.part, best.total) is not None:

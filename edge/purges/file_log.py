@@ -5,11 +5,14 @@
     purged(number, name, count)            what an order took away at a node
     about(name, value)                     log: the identity; last: the highest number ever given
 
-Readers look whether the file has changed by `PRAGMA data_version`, which reads a word of shared memory.
+Readers look whether the file has changed by `PRAGMA data_version`, which reads a word of shared memory. A file that is
+deleted is made anew by whoever sees it first: another log, for which all purge everything.
 """
 
 import asyncio
+import fcntl
 import json
+import os
 import secrets
 import sqlite3
 import time
@@ -45,23 +48,55 @@ class FileLog:
 
     def __init__(self, path: Path, *, kept: int = KEPT) -> None:
         self.where = str(path)
+        self._path = path
         self._kept = kept
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="purges")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+            self._open()
+        except (OSError, sqlite3.Error) as error:
+            raise BadLog(self.where, str(error)) from error
+
+    def _open(self) -> None:
+        """Opens the file, or makes it: one process at a time, or one would take away what another has just begun."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            if not self._path.exists():
+                for part in ("-wal", "-shm"):  # of a file that was deleted, and of no other
+                    self._path.with_name(self._path.name + part).unlink(missing_ok=True)
+            self._db = sqlite3.connect(self._path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
             try:
                 self._begin()
+                self._file = self._named()
             except BaseException:
                 self._db.close()
                 raise
-        except (OSError, sqlite3.Error) as error:
-            raise BadLog(self.where, str(error)) from error
+        finally:
+            os.close(folder)
         # A connection of its own: it sees what we write too, and never waits for our own thread.
-        self._eye = sqlite3.connect(path, isolation_level=None)
+        self._eye = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         self._version = -1
 
+    def _named(self) -> tuple[int, int] | None:
+        """Which file has the log's name now, if any."""
+        try:
+            about = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return about.st_dev, about.st_ino
+
+    def _reopen(self) -> None:
+        """A file that was deleted, or replaced, is a log no more: the one of its name is, which others write to."""
+        if self._named() == self._file:
+            return
+        self._db.close()
+        self._eye.close()
+        self._open()
+
     def _begin(self) -> None:
+        if self._db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION:
+            return  # nothing to write: a full disk is for whoever orders to be told of
         self._db.execute("PRAGMA journal_mode = WAL")
         with _Transaction(self._db):
             found = self._db.execute("PRAGMA application_id").fetchone()[0]
@@ -116,8 +151,10 @@ class FileLog:
 
     def _look(self) -> int:
         try:
+            if self._named() != self._file:
+                return self._version + 1
             version: int = self._eye.execute("PRAGMA data_version").fetchone()[0]
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise LogLost(self.where, str(error)) from error
         return version
 
@@ -175,9 +212,14 @@ class FileLog:
 
     async def _done(self, work: Callable[[], T]) -> T:
         """On a thread: another process may hold the file's lock."""
+
+        def done() -> T:
+            self._reopen()
+            return work()
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except sqlite3.Error as error:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, done)
+        except (OSError, sqlite3.Error) as error:
             raise LogLost(self.where, str(error)) from error
 
 

@@ -37,6 +37,8 @@ logger = logging.getLogger("cdnlab.edge")
 
 LOOK_S = 0.02
 """Between two looks at a shield for which an order waits."""
+PATIENCE_S = 2.0
+"""For the turn of an order from here, as the control API has for those of Fastly's clients."""
 
 
 @dataclass(slots=True)
@@ -73,6 +75,8 @@ class Following:
         self._counts: dict[int, int] = {}
         self._lasting = True
         self._told = (0, 0)
+        self._went = asyncio.Event()
+        """Set, and replaced, when orders have been carried out."""
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -95,8 +99,13 @@ class Following:
         self._task = asyncio.create_task(self._follow(), name=f"purges of {self._self.name}")
 
     async def order(self, order: PurgeOrder) -> None:
-        """Orders the same of every node. LogLost."""
-        await put(self._log, [order_as_json(order)])
+        """Orders the same of every node. Returns when this one has carried it out in its turn, which comes after its
+        shields': what it asks for then is new. Or after `PATIENCE_S`. LogLost."""
+        (number,) = (await put(self._log, [order_as_json(order)])).numbers
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while self._self.done < number:
+                    await self._went.wait()
 
     async def close(self) -> None:
         """Let go of the log."""
@@ -229,6 +238,8 @@ class Following:
         self._untold += orders
         self._self.taken = max(self._self.taken, orders[-1].number)
         self._self.done = orders[-1].number
+        self._went.set()
+        self._went = asyncio.Event()
 
     async def _purge(self, orders: Sequence[PurgeOrder], position: Position) -> list[int]:
         done = await self._services.purge_all(orders, f"{position.log} {position.number}" if self._lasting else None)

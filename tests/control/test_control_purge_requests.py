@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,5 +72,22 @@ def test_soft_and_with_its_query() -> None:
                 await node.get(target)
             assert origin.count == {"/a?x=1": 2, "/a?x=2": 1}
             assert origin.asked[-1].headers.first("if-none-match") == '"1"'
+
+    asyncio.run(run())
+
+
+def test_what_is_asked_for_after_the_answer_is_new_though_a_shield_had_it_too(tmp_path: Path) -> None:
+    log = str(tmp_path / "purges.sqlite3")
+
+    async def run() -> None:
+        async with (
+            running_origin() as origin,
+            running_node(origin.url, name="shield", purge_log=log, service={"gate": False}) as shield,
+            running_node(shield.url, name="fra", purge_log=log, profile=FASTLY) as fra,
+        ):
+            for n in range(10):
+                origin.says("/a", b"v%d" % n, cache_control="max-age=600")
+                assert (await ask(fra.url, "/a", method="PURGE")).status == 200
+                assert (await fra.get("/a")).body == b"v%d" % n
 
     asyncio.run(run())

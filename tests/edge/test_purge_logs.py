@@ -4,11 +4,13 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edge.purges import file_log
 from edge.purges.file_log import FileLog
 from edge.purges.log import BadLog, LogLost, PurgeLog
 from edge.purges.ordering import Standing, put
@@ -149,6 +151,55 @@ def test_a_file_outlives_those_who_opened_it(tmp_path: Path) -> None:
         await second.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("left", ["", "-wal", "-shm"])
+def test_a_file_that_is_deleted_is_made_anew_once_for_all(left: str, tmp_path: Path) -> None:
+    """`left`: what of it was not deleted, which is no part of the new one."""
+    path = tmp_path / "purges.sqlite3"
+
+    async def run() -> None:
+        logs = [FileLog(path) for _ in range(4)]
+        before = await logs[0].append([Logged(0, {"url": f"/{n}"}) for n in range(3)])
+        for log in logs:
+            assert (await log.read(0)).extent.last == before[-1]
+        waiting = asyncio.create_task(logs[0].news(3, 30.0))
+        for part in {"", "-wal", "-shm"} - ({left} - {""}):
+            path.with_name(path.name + part).unlink()
+        await asyncio.wait_for(waiting, 10.0)
+        given = await asyncio.gather(*(log.append([Logged(0, {"everything": True})]) for log in logs))
+        assert sorted(given) == [[1], [2], [3], [4]]
+        new = FileLog(path)  # opened as `cdnlab purge` would
+        assert [(await log.read(0)) for log in logs] == [await new.read(0)] * 4
+        for log in (*logs, new):
+            await log.close()
+        with sqlite3.connect(path) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+    asyncio.run(run())
+
+
+def test_who_orders_is_told_that_nothing_can_be_written_and_may_again_later(tmp_path: Path) -> None:
+    """A full disk looks so; here another process holds the file's lock for longer than anybody waits."""
+    path = tmp_path / "purges.sqlite3"
+
+    async def run() -> None:
+        first = FileLog(path)
+        await first.append([Logged(0, {"url": "/a"})])
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            second = FileLog(path)  # opening writes nothing
+            with pytest.raises(LogLost, match="locked"):
+                await second.append([Logged(0, {"url": "/b"})])
+            assert (await second.read(0)).extent.last == 1
+            other.execute("ROLLBACK")
+        assert await second.append([Logged(0, {"url": "/b"})]) == [2]
+        for log in (first, second):
+            await log.close()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(file_log, "LOCK_WAIT_S", 0.05)
+        asyncio.run(run())
 
 
 def test_what_is_no_log_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

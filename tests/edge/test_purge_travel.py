@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -47,11 +47,12 @@ async def ordered(
     *orders: dict[str, Any],
     within: float | None = GUARD_S,
     until: Callable[[Standings], bool] = lambda standing: False,
+    expecting: Collection[str] = (),
 ) -> Standings:
     """How far the nodes were in the end, or as soon as it was as `until` says."""
     log = open_log(where)
     try:
-        async for standing in carried(log, orders, within=within):
+        async for standing in carried(log, orders, within=within, expecting=expecting):
             if until(standing):
                 break
         return standing
@@ -168,6 +169,29 @@ def test_who_filled_from_a_shield_that_was_late_purges_again(tmp_path: Path) -> 
                 # What the shield orders again stands behind the other order.
                 standing = await ordered(server.url, {"url": "/elsewhere"})
                 assert (await fra.get("/a")).body == b"new"
+
+    asyncio.run(run())
+
+
+def test_a_log_whose_file_is_deleted_empties_the_nodes_and_then_goes_on(tmp_path: Path) -> None:
+    log = tmp_path / "purges.sqlite3"
+
+    async def run() -> None:
+        async with (
+            running_origin() as origin,
+            running_node(origin.url, name="shield", purge_log=str(log)) as shield,
+            running_node(shield.url, name="fra", purge_log=str(log)) as fra,
+        ):
+            publish(origin, b"old")
+            await fra.get("/a")
+            publish(origin, b"new")
+            for part in ("", "-wal", "-shm"):
+                log.with_name(log.name + part).unlink()
+            done = await ordered(str(log), {"url": "/elsewhere"}, expecting=("shield", "fra"))
+            assert all(one.done for one in done.values()) and done.keys() == {"shield", "fra"}
+            # Nobody knows what was ordered and deleted.
+            assert (await fra.get("/a")).body == b"new"
+            assert (await ordered(str(log), {"url": "/a"}))["fra"] == Standing(True, True, 1)
 
     asyncio.run(run())
 
