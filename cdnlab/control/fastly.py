@@ -50,6 +50,7 @@ class Fastly:
             Route(f"{service}/purge_all", self._guarded(self._purge_all), methods=["POST"]),
             # The CLI asks for this before every command, at FASTLY_ACCOUNT_ENDPOINT.
             Route("/realms/fastly/.well-known/openid-configuration", _openid),
+            Route("/{rest:path}", self._guarded(_unknown), methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
         ]
 
     async def close(self) -> None:
@@ -147,6 +148,10 @@ async def _openid(request: Request) -> Response:
             "token_endpoint": f"{base}/protocol/openid-connect/token",
         }
     )
+
+
+async def _unknown(request: Request) -> Response:
+    return _error(404, "Not found", f"cdnlab has no {request.method} {request.url.path}")
 
 
 def _error(status: int, message: str, detail: str = "") -> Response:

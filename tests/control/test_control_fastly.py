@@ -104,6 +104,8 @@ REFUSED = [  # target, body, fields, status, words
     ("/service/cdnlab/purge_all", None, {"fastly_key": "wrong"}, 401, "missing or invalid"),
     ("/service/cdnlab/purge_all", None, {"fastly_key": ""}, 401, "missing or invalid"),
     ("/purge/www.example.com/a", None, {"fastly_key": "wrong"}, 401, "missing or invalid"),
+    ("/service/cdnlab/version/1/backend", None, {}, 404, "cdnlab has no POST /service/cdnlab/version/1/backend"),
+    ("/service/cdnlab/version/1/backend", None, {"fastly_key": "wrong"}, 401, "missing or invalid"),
     ("/service/other/purge_all", None, {}, 404, "Couldn't find Service 'other'"),
     ("/service/cdnlab/purge/a%20b", None, {}, 400, "found 'a b', wanted a surrogate key"),
     ("/service/cdnlab/purge", None, {}, 400, "wanted a Surrogate-Key field"),
