@@ -19,7 +19,7 @@ from edge.slicing import Answered, Slicing
 from edge.stores import MemoryStore, Store
 from edge.viewer import Receive, Viewer
 from edge.viewers import Viewers
-from listening import INTERIM, Left, Stalled
+from listening import EMPTY_QUERY, INTERIM, Left, Stalled
 from policy.access import Refusal
 from policy.explain import explain
 from policy.forward import has_content
@@ -200,12 +200,13 @@ class Driver(Filling):
         trusted = self._viewers.is_trusted(_peer(scope))
         if trusted and self.machine.host_is_told:
             host = told_host(headers, host)
+        query: bytes = scope["query_string"]
         request = RequestHead(
             method=scope["method"],
             scheme=scope["scheme"],
             host=host,
             path=path,
-            query=scope["query_string"].decode("latin-1") if scope["query_string"] else None,
+            query=query.decode("latin-1") if query or EMPTY_QUERY in scope.get("state", ()) else None,
             headers=headers,
             client_ip=client_ip,
             place=self._viewers.place_of(client_ip) if self.machine.service.gate else NOWHERE,

@@ -10,7 +10,7 @@ from hypercorn.protocol.events import Request
 from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
-from listening.inbox import Starter
+from listening.inbox import Starter, state_of
 
 if TYPE_CHECKING:
     from listening.connection import Connection
@@ -88,7 +88,7 @@ class Http1(H11Protocol):
                 http_version=request.http_version.decode(),
                 method=request.method.decode(),
                 raw_path=request.target,
-                state=self.connection_state,
+                state=state_of(request.target, self.connection_state),
             )
         )
         self.keep_alive_requests += 1

@@ -27,7 +27,7 @@ from priority.priority import DeadlockError, MissingStreamError
 
 from listening.budget import ODDITIES, RESETS, Budget
 from listening.fields import request_fields
-from listening.inbox import Starter
+from listening.inbox import Starter, state_of
 from listening.patience import Left, Stalled, patiently
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Http2(H2Protocol):
                 http_version="2",
                 method=pseudo[b":method"].decode("latin-1"),
                 raw_path=path,
-                state=self.connection_state,
+                state=state_of(path, self.connection_state),
             )
         )
         self.keep_alive_requests += 1

@@ -26,10 +26,11 @@ from aioquic.quic.events import ConnectionTerminated, ProtocolNegotiated, QuicEv
 from aioquic.quic.packet import pull_quic_header
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from hypercorn.typing import ConnectionState
 from starlette.types import Message
 
 from listening.fields import request_fields
-from listening.inbox import INTERIM, Inbox
+from listening.inbox import INTERIM, Inbox, state_of
 from listening.listener import Listener
 from listening.patience import Left, Stalled, patiently
 
@@ -145,7 +146,8 @@ class Http3(QuicConnectionProtocol):
             "method": pseudo[b":method"].decode("latin-1").upper(), "scheme": "https",
             "path": unquote(raw_path.decode("ascii")), "raw_path": raw_path, "query_string": query, "root_path": "",
             "headers": request_fields(event.headers, ended=event.stream_ended),
-            "client": peer[:2], "server": own[:2], "state": {}, "extensions": {INTERIM: request.interim},
+            "client": peer[:2], "server": own[:2], "state": state_of(path, ConnectionState({})),
+            "extensions": {INTERIM: request.interim},
         }  # fmt: skip
         request.task = asyncio.create_task(self._answer(request, scope))
         return request

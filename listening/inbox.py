@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.typing import ConnectionState
 
 from listening.patience import Left
 
@@ -25,6 +26,10 @@ Message = Any  # hypercorn's dictionaries, open as in ASGI
 INTERIM = "cdnlab.interim"
 """ASGI extension of scopes whose client knows interim responses: a callable `(status, field lines)` that sends one at
 once, and nothing once the response's head is out. ASGI's own extension has 103 with Link alone."""
+
+EMPTY_QUERY = "cdnlab.empty_query"
+"""In a scope's `state` where the target ends with "?": ASGI's `query_string` tells no empty query from none, and a
+proxy may not take one for the other (RFC 9110 §7.7)."""
 
 Interim = Callable[[int, Iterable[tuple[str, str]]], None]
 
@@ -73,6 +78,11 @@ class Inbox:
         if self._taken is not None and size:
             self._taken(size)
         return message
+
+
+def state_of(target: bytes, connection: ConnectionState) -> ConnectionState:
+    """The `state` of a request for this target."""
+    return ConnectionState(connection | {EMPTY_QUERY: True}) if target.endswith(b"?") else connection
 
 
 class Starter(TaskGroup):

@@ -237,10 +237,7 @@ class Player:
         track, segment = self._tracks[ask.track], ask.segment
         if segment is None or segment.number != track.next_number:
             return  # a jump came between
-        if ask.track == 0 and segment.starts_at is not None:
-            self._dates.append((track.loaded, segment.starts_at))
-        track.loaded += segment.duration
-        track.next_number = segment.number + 1
+        self._hold(track, segment)
         track.failures, track.not_before = 0, 0.0
         self._advance(now)
 
@@ -328,19 +325,29 @@ class Player:
         dated = [(abs(s.starts_at - moment), s.number) for s in playlist.segments if s.starts_at and moment]
         return min(dated)[1] if dated else first
 
+    def _hold(self, track: _Track, segment: Segment) -> None:
+        """The track's next segment is in the buffer."""
+        if track is self._tracks[0] and segment.starts_at is not None:
+            self._dates.append((track.loaded, segment.starts_at))
+        track.loaded += segment.duration
+        track.next_number = segment.number + 1
+
     def _jump(self, track: _Track, playlist: MediaPlaylist) -> None:
         self.seen.jumps += 1
         # All tracks go on from what all of them hold, or sound and picture would part.
         common = min(one.loaded for one in self._tracks)
+        held = [one.next_number for one in self._tracks]
         for one in self._tracks:
             one.next_number, one.loaded = None, common
         while self._dates and self._dates[-1][0] >= common:
             self._dates.pop()
         track.next_number = self._start_number(playlist, common)
-        for one in self._tracks:
+        for one, next_number in zip(self._tracks, held, strict=True):
             # A track whose playlist is still the old one chooses when it has reloaded it.
             if one is not track and one.playlist is not None and _reaches(one.playlist, playlist):
                 one.next_number = self._start_number(one.playlist, common)
+                while (segment := self._upcoming(one)) and segment.number < (next_number or 0):
+                    self._hold(one, segment)  # it has been fetched before
 
     def _upcoming(self, track: _Track) -> Segment | None:
         listed, number = track.playlist, track.next_number

@@ -168,9 +168,8 @@ def without_port(authority: str) -> str:
 def target_of(url: str) -> RequestHead:
     """A GET for a URL or a path, without header fields, as the key function wants it."""
     scheme, host, target = parts_of(url)
-    path, _, query = target.partition("?")
-    # An empty query is none: the servers tell their applications of no "?".
-    return RequestHead("GET", scheme or "http", host, path, query or None, Headers())
+    path, mark, query = target.partition("?")
+    return RequestHead("GET", scheme or "http", host, path, query if mark else None, Headers())
 
 
 def parts_of(url: str) -> tuple[str, str, str]:

@@ -184,6 +184,16 @@ def test_the_local_ca_signs_for_the_services_hosts(authority: Authority) -> None
     asyncio.run(run())
 
 
+def test_an_empty_query_is_forwarded(authority: Authority) -> None:
+    async def run() -> None:
+        async with secured(http3=True) as (_, origin, port), http3(port, authority.certificate_file) as viewer:
+            stream = viewer.ask("/a?")
+            await stream.until()
+            assert origin.count == {"/a?": 1}
+
+    asyncio.run(run())
+
+
 def test_head(authority: Authority) -> None:
     async def run() -> None:
         async with secured(http3=True) as (_, _, port), http3(port, authority.certificate_file) as viewer:

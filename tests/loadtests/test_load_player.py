@@ -4,7 +4,7 @@ import itertools
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from loadtests.player import Ask, Ended, Player, State, Wait, choose
@@ -290,6 +290,9 @@ def test_the_mix(mix: tuple[float, ...], draw: float, bandwidth: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@example(
+    duration=4.0, window=3, latency=1.0, transfer=0.5, dead=(4.0, 42.0), frozen=(0.0, 0.0), tracks=("720p", "audio")
+)  # a segment that failed, and came in the end after the player had gone on without it
 @given(
     duration=st.sampled_from([1.0, 2.0, 4.0, 6.0]),
     window=st.integers(3, 10),

@@ -36,7 +36,7 @@ SPELLED = [  # kind, what an order says, path, query (None: no "?") of what it t
     (PurgeKind.URL, "http://h/a?to=http://b/c", "/a", "to=http://b/c"),
     (PurgeKind.URL, "http://h?b=/c", "/", "b=/c"),
     (PurgeKind.URL, "http://h", "/", None),
-    (PurgeKind.URL, "/a?", "/a", None),  # ASGI knows no empty query
+    (PurgeKind.URL, "/a?", "/a", ""),  # another URL than /a (RFC 3986 §6.2.3)
     (PurgeKind.PREFIX, "/a?to=http://b", "/a", "to=http://b/c"),
     (PurgeKind.PREFIX, "http://h/a?to=http://b", "/a", "to=http://b/c"),
 ]
