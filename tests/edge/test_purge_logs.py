@@ -64,17 +64,17 @@ async def news_comes_at_once(opened: Opened) -> None:
     assert (await reader.read(0)).orders == ()
     for _ in range(2):
         await reader.news(0)  # what the openings themselves changed
-    began, within = (
-        time.monotonic(),
-        4.0,
-    )  # which no wait for nothing may be shorter than, and few machines are away for
-    waiting = asyncio.create_task(reader.news(0, within))
-    await asyncio.sleep(0.1)
-    assert not waiting.done()
-    await orderer.append([Logged(0, {"url": "/a"})])
-    await waiting
-    assert time.monotonic() - began < within
-    assert len((await reader.read(0)).orders) == 1
+    took = []
+    for number in range(3):
+        waiting = asyncio.create_task(reader.news(number, within=GUARD_S))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        began = time.monotonic()
+        await orderer.append([Logged(0, {"url": "/a"})])
+        await waiting
+        took.append(time.monotonic() - began)
+        assert len((await reader.read(number)).orders) == 1
+    assert min(took) < 0.5  # a busy machine may be late; what waits for a time to be over is late each time
 
 
 async def followers_tell_how_far_they_are(opened: Opened) -> None:

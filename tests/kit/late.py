@@ -18,6 +18,9 @@ LONGER = (1, 3, 9)
 """The delays' factors, one after the other."""
 
 
+TRIES = 3
+
+
 class Late(AssertionError):
     """A bound on waiting was missed: by the code, or because the machine was busy."""
 
@@ -29,6 +32,18 @@ def judged(attempt: Callable[[float], None], delay: float) -> None:
             attempt(factor * delay)
         except Late:
             if factor == LONGER[-1]:
+                raise
+        else:
+            return
+
+
+def again(attempt: Callable[[], None]) -> None:
+    """The same for a bound in seconds that the product promises: missed by the code, it is missed each time."""
+    for left in reversed(range(TRIES)):
+        try:
+            attempt()
+        except Late:
+            if not left:
                 raise
         else:
             return

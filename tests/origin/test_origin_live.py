@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.kit.late import GUARD_S, PROMPT_S
+from tests.kit.late import GUARD_S, Late, again
 from tests.origin.origin_lab import Reply, Running, encoder, encoder_command, until
 from tests.origin.origin_playlists import Watch, read_playlist, read_segment
 
@@ -229,17 +229,25 @@ def test_a_segment_lost_from_storage_is_a_gap_after_a_restart(
 
 
 def test_shutdown_with_posts_open_is_quick_and_keeps_what_came(origins: Callable[..., Running], ffmpeg: str) -> None:
-    origin = origins()
-    watching = watches(origin)
-    with encoder(encoder_command(ffmpeg, urls(origin), seconds=30, realtime=True)) as process:
-        until(lambda: poll(origin, watching))
-        assert origin.stop() < PROMPT_S
-        assert process.wait(GUARD_S) != 0
-    again = origins()
-    resumed = watches(again)
-    assert poll(again, resumed)
-    for track, watch in resumed.items():
-        assert set(watching[track].seen) <= set(watch.seen)
+    streams = iter(("live", "live2", "live3"))
+
+    def attempt() -> None:
+        origin, stream = origins(), next(streams)
+        watching = watches(origin, stream)
+        with encoder(encoder_command(ffmpeg, urls(origin, stream), seconds=30, realtime=True)) as process:
+            until(lambda: poll(origin, watching, stream))
+            took = origin.stop()
+            assert process.wait(GUARD_S) != 0
+        resuming = origins()
+        resumed = watches(resuming, stream)
+        assert poll(resuming, resumed, stream)
+        for track, watch in resumed.items():
+            assert set(watching[track].seen) <= set(watch.seen)
+        resuming.stop()
+        if took >= 1:
+            raise Late(f"it took {took:.1f} s")
+
+    again(attempt)
 
 
 def test_segments_are_whole_fragments(origins: Callable[..., Running], encoded: dict[str, bytes]) -> None:

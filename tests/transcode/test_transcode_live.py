@@ -15,7 +15,7 @@ import pytest
 from transcode_boxes import fragments, inside, timescale
 from transcode_sink import Sink
 
-from tests.kit.late import GUARD_S, PROMPT_S
+from tests.kit.late import GUARD_S, Late, again
 from transcode.command import START
 from transcode.events import Behind, Died, Drained, Ended, Event, Progress, Said, Started
 from transcode.ffmpeg import Ffmpeg
@@ -166,12 +166,16 @@ async def _shut_down_in_the_middle() -> tuple[Sink, list[Event], float]:
 
 
 def test_shutdown_drains_every_body() -> None:
-    sink, events, took = asyncio.run(_shut_down_in_the_middle())
-    assert all(post.complete for post in sink.posts)
-    assert events[-1] == Drained("q")
-    assert took < PROMPT_S
-    with pytest.raises(ProcessLookupError):
-        os.kill(of_kind(events, Started)[0].pid, 0)
+    def attempt() -> None:
+        sink, events, took = asyncio.run(_shut_down_in_the_middle())
+        assert all(post.complete for post in sink.posts)
+        assert events[-1] == Drained("q")
+        with pytest.raises(ProcessLookupError):
+            os.kill(of_kind(events, Started)[0].pid, 0)
+        if took >= 2.5:
+            raise Late(f"it took {took:.1f} s")
+
+    again(attempt)
 
 
 async def _stuck() -> tuple[list[Event], float]:
@@ -188,9 +192,13 @@ async def _stuck() -> tuple[list[Event], float]:
 
 
 def test_an_ffmpeg_that_does_not_answer_is_killed() -> None:
-    events, took = asyncio.run(_stuck())
-    assert events[-1] == Drained("SIGKILL")
-    assert took < PROMPT_S
+    def attempt() -> None:
+        events, took = asyncio.run(_stuck())
+        assert events[-1] == Drained("SIGKILL")
+        if took >= 2.5:
+            raise Late(f"it took {took:.1f} s")
+
+    again(attempt)
 
 
 async def _slow() -> list[Event]:
