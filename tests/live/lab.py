@@ -45,9 +45,8 @@ class Up:
 
     @property
     def run(self) -> Path:
-        """Its run folder."""
-        (run,) = (self.folder / "runs").iterdir()
-        return run
+        """Its run folder: the newest, once it has said anything."""
+        return max((self.folder / "runs").iterdir())
 
     @property
     def cluster(self) -> dict[str, Any]:
