@@ -35,6 +35,9 @@ UNTAKEN_S = 1.0
 UNDONE_S = 120.0
 """One that has taken an order carries it out after its `purge_delay`, a minute at most, and what losses add."""
 
+PATIENCE_S = 2.0
+"""Fastly's clients, and who sends a `PURGE`, are answered by then: those who are away will be told."""
+
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 """Between two attempts at anything here: doubling."""
 

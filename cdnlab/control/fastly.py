@@ -19,14 +19,13 @@ from starlette.routing import BaseRoute, Route
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
 from policy.index import is_surrogate_key
-from policy.propagation import Order
+from policy.propagation import PATIENCE_S, Order
 
 logger = logging.getLogger("cdnlab.control")
 
 MOST_KEYS = 256
 """Keys of one batch."""
 LARGEST_BODY = 2**20
-PATIENCE_S = 2.0
 
 Operation = Callable[[Request], Awaitable[Response]]
 

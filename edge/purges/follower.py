@@ -22,6 +22,7 @@ from policy.propagation import (
     ALL_BEFORE,
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
+    PATIENCE_S,
     Batch,
     Follower,
     Logged,
@@ -37,8 +38,6 @@ logger = logging.getLogger("cdnlab.edge")
 
 LOOK_S = 0.02
 """Between two looks at a shield for which an order waits."""
-PATIENCE_S = 2.0
-"""For the turn of an order from here, as the control API has for those of Fastly's clients."""
 
 
 @dataclass(slots=True)
