@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from edge.purges.log import PurgeLog
     from vendors.cloudfront.distribution import Translated
 
-GRACE = {"transcode": 1.6, "node": 0.5, "origin": 0.5}
-"""Seconds each kind has to drain before it is killed; together under the 3 s that Ctrl-C may take."""
+GRACE = {"transcode": 1.6, "node": 0.5, "origin": 0.0}
+"""Seconds each kind has to drain before what stands behind it is drained too."""
+LAST_GRACE = 0.7
+"""Seconds that all who are left then have before they are killed: a listener grants an answer under way half a second
+(`listening.listener.GRACE_S`), and a busy machine takes its time. All together under the 3 s that Ctrl-C may take."""
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,11 @@ class Cluster:
         for group in (self.transcoders.values(), self.nodes.values(), [self.origin]):
             for child in group:
                 child.drain()
-            left = await asyncio.gather(*(child.gone(GRACE[child.kind]) for child in group))
-            for child, gone in zip(group, left, strict=True):
-                if not gone:
-                    self._tell(Event(child.name, None, {"text": "did not leave in time: killed"}))
+            await asyncio.gather(*(child.gone(GRACE[child.kind]) for child in group))
+        gone = await asyncio.gather(*(child.gone(LAST_GRACE) for child in self.children()))
+        for child, left in zip(self.children(), gone, strict=True):
+            if not left:
+                self._say(child.name, {"text": "did not leave in time: killed"})
         self.kill()
         await asyncio.gather(*(child.gone(1.0) for child in self.children()))
         if self.purges is not None:
