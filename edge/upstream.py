@@ -158,6 +158,12 @@ class Upstream:
                     kept = self._idle and not tries
                     connection = self._idle.pop() if kept else await self._connect_http1()
                     answer = await connection.exchange(head, request.method, body, body_length, on_interim)
+                    if answer.status == 408 and connection.used and not connection.reusable:
+                        # The parent was tired of a connection that rested, and has not read what crossed with that
+                        # (RFC 9110 §15.5.9): as good as dead in silence, if the request may be asked again.
+                        tired = (*tries, (Failure.RESET, Reach.DROPPED))
+                        if asked_again(request.method, tired, self._waits, body=body is not None):
+                            raise UpstreamFailed(Failure.RESET, "408 on a kept connection", Reach.DROPPED)
                     return Exchange(answer, connection.incoming, partial(self._release, connection))
                 except UpstreamFailed as failed:
                     if connection is not None:
