@@ -13,6 +13,7 @@ from edge.filling import Filling
 from edge.log import RecordLog
 from edge.parents import Parents
 from edge.purges.log import LogLost
+from edge.purges.order import BadOrder
 from edge.recording import READ_BY_POLICY, answered, kept_headers, request_record
 from edge.settings import Limits
 from edge.slicing import Answered, Slicing
@@ -336,6 +337,8 @@ class Driver(Filling):
             try:
                 if self.spread is not None:
                     await self.spread(asked)
+            except BadOrder as error:
+                status, said = 400, {"msg": str(error)}
             except LogLost as lost:
                 status, said = 503, {"msg": f"purged on this node alone: {lost}"}
         body = json.dumps(said).encode()

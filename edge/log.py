@@ -45,10 +45,9 @@ class RecordLog:
             self.lost += len(lines)
             logger.error("records: cannot write %d lines: %s (%d lost so far)", len(lines), error, self.lost)
 
-    async def keep_flushing(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            self.flush()
+    async def flush_later(self) -> None:
+        await asyncio.sleep(FLUSH_SECONDS)
+        self.flush()
 
     def close(self) -> None:
         self.flush()
