@@ -1,4 +1,4 @@
-"""One request, one line; one fill, one line; one purge, one line: and back.
+"""One request, one line; one fill, one line; one purge, one line: and back. Lines that got lost are told by one, too.
 
 The lines of a node, sorted by their `seq` numbers, are everything that node's `EdgeMachine` was told, so `replay/`
 can tell it all again; `kind = "request"` lines alone are what the report counts.
@@ -7,6 +7,7 @@ A request line carries no secret: the token parameter is gone from `url`, and of
 the policy reads are kept.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -154,9 +155,37 @@ class PurgeRecord:
     kind: str = "purge"
 
 
-Record = RequestRecord | FetchRecord | PurgeRecord
+@dataclass(slots=True)
+class LostRecord:
+    """Records that could not be written, as on a full disk: what stands here in their place."""
 
-_KINDS: dict[str, type[Any]] = {"request": RequestRecord, "fetch": FetchRecord, "purge": PurgeRecord}
+    node: str
+    lines: int
+    since: int
+    """The lowest `seq` that any of them told of; everything between may be missing."""
+    until: int
+    """The highest."""
+    kind: str = "lost"
+
+
+Record = RequestRecord | FetchRecord | PurgeRecord | LostRecord
+
+_KINDS: dict[str, type[Any]] = {
+    "request": RequestRecord, "fetch": FetchRecord, "purge": PurgeRecord, "lost": LostRecord,
+}  # fmt: skip
+
+
+def lost_of(records: Iterable[RequestRecord | FetchRecord | PurgeRecord], before: LostRecord | None) -> LostRecord:
+    """What tells that these are lost, and those `before` them."""
+    lost = before
+    for record in records:
+        last = max(record.landed_seq, record.ended_seq) if isinstance(record, FetchRecord) else record.seq
+        first = record.landed_seq if isinstance(record, FetchRecord) else record.seq
+        if lost is None:
+            lost = LostRecord(record.node, 0, first, last)
+        lost = LostRecord(lost.node, lost.lines + 1, min(lost.since, first), max(lost.until, last))
+    assert lost is not None
+    return lost
 
 
 class Unreadable(ValueError):
