@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.record_files import RecordFile
-from policy.record import LostRecord, Record, lost_of, to_json
+from policy.record import LostRecord, PartRecord, Record, Told, last_seq, lost_of, to_json
 
 logger = logging.getLogger("cdnlab.edge")
 
@@ -33,7 +33,7 @@ class RecordLog:
     """
 
     def __init__(self, path: Path | None, room_bytes: int = 2**31) -> None:
-        self._pending: list[Record] = []
+        self._pending: list[Told] = []
         self._path = path
         self._room_bytes = room_bytes
         self._part_bytes = max(1, room_bytes // PARTS)
@@ -41,7 +41,11 @@ class RecordLog:
         self._size = 0
         self._whole = 0
         """Lines written by this flush, whole."""
+        self._earlier = PartRecord("", 1, 0, 0)
+        """What all files up to now hold."""
         self._has_parts = False
+        self._is_fresh = True
+        """No record is in the file yet."""
         self._is_torn = False
         """The last line in the file has no end."""
         self._gap: LostRecord | None = None
@@ -61,7 +65,7 @@ class RecordLog:
             except OSError as error:
                 self._fails(error)
 
-    def add(self, record: Record) -> None:
+    def add(self, record: Told) -> None:
         if self._path is not None:
             self._pending.append(record)
             if len(self._pending) >= BATCH_LINES:
@@ -70,15 +74,16 @@ class RecordLog:
     def flush(self) -> None:
         if self._path is None or not self._pending:
             return
-        records, self._pending = self._pending, []
+        records: list[Told | LostRecord] = [*self._pending]
         if self._gap is not None:
             records.insert(0, self._gap)
+        self._pending = []
         self._whole = 0
         try:
             self._put(records)
         except OSError as error:
             self._fails(error)
-        if self._gap is not None and self._whole:
+        if self._whole:
             self._gap = None
         lost = [record for record in records[self._whole :] if not isinstance(record, LostRecord)]
         if lost:
@@ -101,23 +106,31 @@ class RecordLog:
             os.close(self._file)
         self._file, self._path = -1, None
 
-    def _put(self, records: Sequence[Record]) -> None:
+    def _put(self, records: Sequence[Told | LostRecord]) -> None:
+        """Write them; `_whole` says how far it came."""
         if self._file < 0:
             assert self._path is not None
             self._open(self._path)
         while self._whole < len(records):
-            size = self._size
+            begun, size = self._whole, self._size
             lines: list[bytes] = []
-            for record in records[self._whole :]:
-                line = json.dumps(to_json(record), separators=(",", ":")).encode("ascii") + b"\n"
-                size += len(line)
-                if size > self._part_bytes and self._has_parts and (lines or self._size):
-                    break  # a line that is larger than a part has one for itself
-                lines.append(line)
-            if lines:
+            for record in records[begun:]:
+                lines.append(_line(record))
+                size += len(lines[-1])
+                if size > self._part_bytes and self._has_parts and (not self._is_fresh or len(lines) > 1):
+                    lines.pop()  # for the next part; a line that is larger than any has one for itself
+                    break
+            if not lines:
+                self._begin_next_part(records[begun].node)
+                continue  # this part is full
+            try:
                 self._append(b"".join(lines))
-            else:
-                self._begin_next_part()
+            finally:
+                self._is_fresh = False
+                for record in records[begun : self._whole]:
+                    if not isinstance(record, LostRecord):
+                        self._earlier.lines += 1
+                        self._earlier.until = max(self._earlier.until, last_seq(record))
 
     def _append(self, text: bytes) -> None:
         if self._is_torn:
@@ -146,15 +159,21 @@ class RecordLog:
         if self._file >= 0:
             os.close(self._file)
         told = os.fstat(file)
-        self._file, self._path, self._size = file, path, told.st_size
+        self._file, self._path, self._size, self._is_fresh = file, path, told.st_size, told.st_size == 0
         self._has_parts = stat.S_ISREG(told.st_mode)
         self._is_torn = self._has_parts and self._size > 0 and os.pread(file, 1, self._size - 1) != b"\n"
 
-    def _begin_next_part(self) -> None:
+    def _begin_next_part(self, node: str) -> None:
         assert self._path is not None
         named = RecordFile.of(self._path)
         self._make_room()
         self._open(self._path.with_name(replace(named, part=named.part + 1).name))
+        self._earlier = replace(self._earlier, node=node, part=named.part + 1)
+        begun = self._whole
+        try:
+            self._append(_line(self._earlier))
+        finally:
+            self._whole = begun
 
     def _make_room(self) -> None:
         """Let the oldest files go until another part fits; but never the one that is written."""
@@ -168,3 +187,7 @@ class RecordLog:
             if path != self._path:
                 path.unlink()
                 over -= sizes[path]
+
+
+def _line(record: Record) -> bytes:
+    return json.dumps(to_json(record), separators=(",", ":")).encode("ascii") + b"\n"

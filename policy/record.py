@@ -7,7 +7,7 @@ A request line carries no secret: the token parameter is gone from `url`, and of
 the policy reads are kept.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -168,24 +168,43 @@ class LostRecord:
     kind: str = "lost"
 
 
-Record = RequestRecord | FetchRecord | PurgeRecord | LostRecord
+@dataclass(slots=True)
+class PartRecord:
+    """The first line of every file of a life but the first: what earlier files hold, in case they are gone."""
+
+    node: str
+    part: int
+    lines: int
+    """Records in all earlier files together."""
+    until: int
+    """The highest `seq` that any of them told of."""
+    kind: str = "part"
+
+
+Told = RequestRecord | FetchRecord | PurgeRecord
+"""What happened."""
+
+Record = Told | LostRecord | PartRecord
 
 _KINDS: dict[str, type[Any]] = {
-    "request": RequestRecord, "fetch": FetchRecord, "purge": PurgeRecord, "lost": LostRecord,
+    "request": RequestRecord, "fetch": FetchRecord, "purge": PurgeRecord, "lost": LostRecord, "part": PartRecord,
 }  # fmt: skip
 
 
-def lost_of(records: Iterable[RequestRecord | FetchRecord | PurgeRecord], before: LostRecord | None) -> LostRecord:
+def first_seq(record: Told) -> int:
+    return record.landed_seq if isinstance(record, FetchRecord) else record.seq
+
+
+def last_seq(record: Told) -> int:
+    return max(record.landed_seq, record.ended_seq) if isinstance(record, FetchRecord) else record.seq
+
+
+def lost_of(records: Sequence[Told], before: LostRecord | None) -> LostRecord:
     """What tells that these are lost, and those `before` them."""
-    lost = before
-    for record in records:
-        last = max(record.landed_seq, record.ended_seq) if isinstance(record, FetchRecord) else record.seq
-        first = record.landed_seq if isinstance(record, FetchRecord) else record.seq
-        if lost is None:
-            lost = LostRecord(record.node, 0, first, last)
-        lost = LostRecord(lost.node, lost.lines + 1, min(lost.since, first), max(lost.until, last))
-    assert lost is not None
-    return lost
+    lines, since, until = len(records), min(map(first_seq, records)), max(map(last_seq, records))
+    if before is not None:
+        lines, since, until = lines + before.lines, min(since, before.since), max(until, before.until)
+    return LostRecord(records[0].node, lines, since, until)
 
 
 class Unreadable(ValueError):

@@ -39,7 +39,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 
 def seqs(path: Path) -> list[int]:
-    return [line["seq"] for line in lines_of(path)]
+    return [line["seq"] for line in lines_of(path) if line["kind"] == "purge"]
 
 
 def told(folder: Path) -> list[dict[str, Any]]:
@@ -82,8 +82,10 @@ def test_a_room_is_never_exceeded_and_the_oldest_go(tmp_path: Path) -> None:
             log.flush()
             assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= ROOM
     log.close()
-    kept = [line["seq"] for line in told(tmp_path)]
+    begun, *lines = told(tmp_path)
+    kept = [line["seq"] for line in lines if line["kind"] == "purge"]
     assert kept == list(range(kept[0], 3001)), "the newest, without a hole"
+    assert (begun["kind"], begun["lines"], begun["until"]) == ("part", kept[0] - 1, kept[0] - 1)
     assert len(list(tmp_path.iterdir())) in (PARTS - 1, PARTS)
     assert not lives_of(tmp_path.iterdir())[0].is_whole
 
@@ -93,7 +95,7 @@ def test_within_its_room_it_is_one_file_or_several_and_whole(tmp_path: Path) -> 
     for seq in range(1, 301):
         log.add(record(seq))
     log.close()
-    assert [line["seq"] for line in told(tmp_path)] == list(range(1, 301))
+    assert [line["seq"] for line in told(tmp_path) if line["kind"] == "purge"] == list(range(1, 301))
     (life,) = lives_of(tmp_path.iterdir())
     assert life.is_whole and 1 < len(life.files) < PARTS
 
