@@ -105,7 +105,8 @@ async def serve(
         orders = None if purge_log is None else open_log(purge_log)
         for one in kept:
             ruled = replace(one, service=one.service.model_copy(update=_merged(rules, one)))
-            logs.append(RecordLog(None if records is None else records_of(records, one.name)))
+            file = None if records is None else records_of(records, one.name)
+            logs.append(RecordLog(file, int(node.records) // len(kept)))
             drivers[one.name] = _driver(node, ruled, keys[one.name], who, logs[-1], now, len(kept), background)
     except BaseException:
         _close(sockets)

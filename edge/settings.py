@@ -322,6 +322,10 @@ class Node(Settings):
     largest: Bytes = 64 * 2**20
     """A larger response streams through and is not stored."""
 
+    records: Bytes = Field(default=2 * 2**30, ge=2**20)
+    """Room for its records on disk: those of some two million requests. Beyond, the oldest go, an eighth at a time.
+    Several services have equal parts of it."""
+
     timeouts: Timeouts = Timeouts()
     """How long it waits for its parent."""
 

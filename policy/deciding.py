@@ -92,8 +92,9 @@ class Deciding:
         self._alone_until: Notes[str] = Notes(65_536)
         """Keys, and ranges of them, whose last answer could not be shared, until when, and why: requests for them do
         not wait for one another."""
-        self._varies: LRUCache[str, tuple[str, ...]] = LRUCache(65_536)
-        """Keys whose last answer varied, and on what: requests for different variants do not wait for one another."""
+        self._varies: LRUCache[int, tuple[str, ...]] = LRUCache(65_536)
+        """By the hash of a key whose last answer varied: on what. Requests for different variants do not wait for one
+        another."""
         self._failing: Notes[Refuse] = Notes(4096)
         """Keys whose fill failed, until when the parent is left alone, and what is said meanwhile."""
         self._versions = Versions()
@@ -263,7 +264,7 @@ class Deciding:
         key = cache_key(request, behavior)
         return judge(
             request, behavior, index=self.index, profile=self.profile, key=key, versions=self._versions, now=now,
-            is_alone=lambda asked: self.alone(asked, now) is not None, varies=self._varies.get(key, ()),
+            is_alone=lambda asked: self.alone(asked, now) is not None, varies=self._varies.get(hash(key), ()),
         )  # fmt: skip
 
     def _plan(

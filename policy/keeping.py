@@ -112,9 +112,9 @@ class Keeping(Purging):
         names = vary_names(headers) if self.profile.vary_selects else ()
         self.varying.update(names)
         if names:
-            self._varies[entry.key] = names
+            self._varies[hash(entry.key)] = names
         else:
-            self._varies.pop(entry.key, None)
+            self._varies.pop(hash(entry.key), None)
         entry.selecting = selecting_fields(names, flight.fetch.request.headers)
         keys = surrogate_keys_of(headers)
         if entry.indexed:
