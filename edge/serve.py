@@ -27,7 +27,7 @@ from edge.stores.opening import long_lived, open_disk, rules_of
 from edge.tls import context_of, pair_of, trust_of
 from edge.upstream import Upstream
 from edge.viewers import Viewers
-from listening import Listener, bind, bind_udp, url_of
+from listening import Guarded, Listener, bind, bind_udp, guard_of, url_of
 from policy.access import ServiceGate
 from policy.client import ClientField
 from policy.eviction import room_for
@@ -117,7 +117,10 @@ async def serve(
     fronts = [faced(), *(faced(alt_svc=alt_svc) for _ in secured)]
     quic = None if datagrams is None else _http3(fronts[-1], *pair)
     operations = admin_app(services, who, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay)
-    back = Listener(operations, logger)
+    known = guard_of(
+        node.admin, node.admin_hosts, f"node {node.name}: admin_hosts", credentials=node.admin_token is not None
+    )
+    back = Listener(Guarded(operations, known, logger), logger)
     following = None
     if orders is not None:
         following = Following(orders, services, node, urls["url"], (*node.parents, parent, *others))

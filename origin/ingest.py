@@ -10,6 +10,7 @@ import re
 
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
@@ -24,6 +25,7 @@ log = logging.getLogger("origin")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _KINDS = {"cmfv": Kind.VIDEO, "cmfa": Kind.AUDIO, "mp4": None}
+_ANY = ["GET", "PUT", "DELETE"]
 _WRONG_METHOD = b"Wanted POST or PUT.\n"
 _SPEND_S = 1.0
 """How long a refused body is read on after the answer."""
@@ -229,6 +231,13 @@ def _head(status: int, body: bytes, allow: str = "") -> Message:
     return {"type": "http.response.start", "status": status, "headers": headers}
 
 
-def ingest_app(ingest: Ingest, switch: FaultSwitch) -> Starlette:
-    """The application of the ingest listener."""
-    return Starlette(routes=[Route("/ingest/{stream}/{file}", endpoint=ingest), Route("/faults", endpoint=switch)])
+async def _no_switch(request: Request) -> Response:
+    return Response("This origin has no faults to switch on: wanted `cdnlab up`, or `cdnlab origin --faults`.\n", 404)
+
+
+def ingest_app(ingest: Ingest, switch: FaultSwitch | None) -> Starlette:
+    """The application of the ingest listener; `switch` None: the origin is a real one, whose faults nobody orders."""
+    faults = Route("/faults", endpoint=switch) if switch else Route("/faults", _no_switch, methods=_ANY)
+    app = Starlette(routes=[Route("/ingest/{stream}/{file}", endpoint=ingest), faults])
+    app.router.redirect_slashes = False  # no redirection to where nobody asked
+    return app

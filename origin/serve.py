@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from listening import GRACE_S, Listener, PortInUse, bind, url_of
+from listening import GRACE_S, Guarded, Listener, PortInUse, bind, guard_of, url_of
 from origin.app import origin_app
 from origin.faults import FaultSwitch, Faulty
 from origin.ingest import Ingest, ingest_app
@@ -22,10 +22,12 @@ async def serve(
     shutdown: asyncio.Event,
     ready: Callable[[dict[str, object]], None],
     streams: Mapping[str, float] | None = None,
+    faults: bool = False,
 ) -> None:
     """Serves until `shutdown` is set, then ends open ingests, stores what they sent and returns within a second.
 
-    `streams` gives segment lengths by stream name, where they are not `settings.segment`. `ready` is called once both
+    `streams` gives segment lengths by stream name, where they are not `settings.segment`; `faults`: whether the
+    ingest listener has the switch for them. `ready` is called once both
     listeners accept, with `{"ready": "origin", "url": ..., "ingest": ...}`. `PortInUse`: an address is taken or not
     ours; `StorageFailed`: the storage folder cannot be used.
     """
@@ -42,7 +44,8 @@ async def serve(
     said: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
     switch = FaultSwitch()
     public_side = Listener(Faulty(origin_app(publisher), switch), log, limits=settings.limits)
-    listeners = [public_side, Listener(ingest_app(ingest, switch), log)]
+    known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
+    listeners = [public_side, Listener(Guarded(ingest_app(ingest, switch if faults else None), known, log), log)]
     try:
         for listener, on in zip(listeners, (public, private), strict=True):
             await listener.start(on)
