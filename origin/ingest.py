@@ -98,16 +98,8 @@ class Ingest:
 
     async def _ingest(self, stream_name: str, file: str, receive: Receive) -> None:
         track, promised = check_names(stream_name, file)
-        post = _Post(self, track, promised, receive)
-        stream = self.publisher.streams.get(stream_name)
-        if stream is None:
-            # A stream that never gets an init section leaves nothing behind.
-            stream = self.publisher.stream(stream_name)
-        try:
-            await post.run(stream)
-        finally:
-            if not stream.windows and not stream.outbox and not stream.awaited:
-                self.publisher.streams.pop(stream_name, None)
+        with self.publisher.posting(stream_name) as stream:
+            await _Post(self, track, promised, receive).run(stream)
 
     async def _refuse(self, receive: Receive, send: Send, status: int, text: str) -> None:
         """Says no, and reads on for a moment: a connection closed on someone who sends loses them the answer."""
@@ -118,7 +110,8 @@ class Ingest:
         # that end nor the connection's gets past it.
         spending = asyncio.create_task(_spend(receive))
         await asyncio.wait((spending,), timeout=_SPEND_S if status != 503 else 0)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if not spending.done() or spending.result():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         spending.cancel()
 
 
@@ -217,11 +210,14 @@ async def _receive(receive: Receive) -> Message:
     return await receive()
 
 
-async def _spend(receive: Receive) -> None:
-    """Reads a body to its end, or the connection's."""
-    more = True
-    while more:
-        more = (await receive()).get("more_body", False)
+async def _spend(receive: Receive) -> bool:
+    """Reads a body to its end, or the connection's; whether anybody is still there."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return False
+        if not message.get("more_body", False):
+            return True
 
 
 def _head(status: int, body: bytes, allow: str = "") -> Message:

@@ -181,6 +181,29 @@ def test_garbage_hurts_nobody_else(origins: Callable[..., Running], encoded: dic
     assert origin.stop() < PROMPT_S
 
 
+@pytest.mark.parametrize("extension", ["mp4", "cmfv"])
+def test_a_refused_post_leaves_the_stream_to_those_that_are_open(
+    origins: Callable[..., Running], encoded: dict[str, bytes], extension: str
+) -> None:
+    """Two encoders that are live under one name, each in a stream of its own, would give one URL two bodies."""
+    origin = origins()
+    first = Feeder(origin, f"live/180p.{extension}")
+    until(lambda: '"live"' in origin.get("").text)
+    second = Feeder(origin, f"live/90p.{extension}")
+    second.send(b"no media, not at all")
+    assert second.reply().status == 400
+    first.send(b"".join(pieces(encoded["180p.cmfv"])[:6]))
+    until(lambda: origin.get("live/180p/media.m3u8").text.count("#EXTINF") == 2)
+    third = Feeder(origin, f"live/180p.{extension}")
+    third.send(encoded["90p.cmfv"])
+    assert first.reply().status == 409, "the newer encoder has taken over"
+    assert third.end().status == 200
+    text = origin.get("live/180p/media.m3u8").text
+    assert text.count("#EXTINF") == 3 + 5 and text.count("#EXT-X-DISCONTINUITY\n") == 1
+    listed = [one.uri for one in read_playlist(text).segments]
+    assert len(set(listed)) == 8
+
+
 def test_truncated_and_damaged_media_interrupt_their_track_alone(
     origins: Callable[..., Running], encoded: dict[str, bytes]
 ) -> None:
