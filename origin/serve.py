@@ -33,14 +33,20 @@ async def serve(
     """
     began, wall = time.monotonic(), time.time()
     publisher = Publisher(settings, lambda: wall + time.monotonic() - began, streams)
-    await publisher.resume()
-    ingest = Ingest(publisher)
     public = bind(settings.listen, "origin.listen")
     try:
         private = bind(settings.ingest, "origin.ingest")
     except PortInUse:
         public.close()
         raise
+    try:
+        await publisher.resume()
+    except BaseException:
+        public.close()
+        private.close()
+        publisher.storage.release()
+        raise
+    ingest = Ingest(publisher)
     said: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
     switch = FaultSwitch()
     public_side = Listener(Faulty(origin_app(publisher), switch), log, limits=settings.limits)
@@ -56,3 +62,4 @@ async def serve(
             async with asyncio.timeout(GRACE_S):
                 await ingest.stop()
         await asyncio.gather(*(listener.close() for listener in listeners))
+        publisher.storage.release()

@@ -4,6 +4,7 @@ import os
 import random
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -390,6 +391,36 @@ def test_a_storage_folder_that_cannot_be_used_is_named(origins: Callable[..., Ru
     (tmp_path / "file").touch()
     with pytest.raises(StorageFailed, match="wanted a folder that can be written to"):
         origins(storage=tmp_path / "file")
+
+
+def test_two_origins_never_share_a_storage_folder(
+    origins: Callable[..., Running], encoded: dict[str, bytes], tmp_path: Path
+) -> None:
+    first = origins()
+    assert first.post("live/180p.cmfv", encoded["180p.cmfv"]).status == 200
+    before = first.get("live/180p/media.m3u8").text
+    half_written = tmp_path / "media/live/180p/seg-1-0.m4s.part"
+    half_written.touch()
+    with pytest.raises(StorageFailed, match=rf"media: in use by another origin \(process {os.getpid()}\), wanted"):
+        origins()
+    assert half_written.exists(), "the second one has touched nothing"
+    assert first.get("live/180p/media.m3u8").text == before
+    first.stop()
+    assert origins().get("live/180p/media.m3u8").text == before, "one after the other is as ever"
+
+
+def test_an_origin_that_was_killed_leaves_its_folder_free(tmp_path: Path, origins: Callable[..., Running]) -> None:
+    program = "import sys, time; from pathlib import Path; from origin.storage import Storage\n"
+    program += "Storage(Path(sys.argv[1])).prepare(); print('ready', flush=True); time.sleep(600)"
+    command = [sys.executable, "-c", program, str(tmp_path / "media")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout is not None and holder.stdout.readline() == b"ready\n"
+            with pytest.raises(StorageFailed, match=rf"process {holder.pid}\)"):
+                origins()
+        finally:
+            holder.kill()
+    assert origins().get("healthz").status == 200
 
 
 def test_keep_alive_outlasts_a_playlist_poll(live: Running) -> None:
