@@ -111,7 +111,13 @@ def _hosted(document: "Document", alone: AloneEdge) -> tuple[Hosted, ...]:
 
 
 def origin_settings(
-    *, listen: str | None, ingest: str | None, storage: Path | None, vod: Path | None, config: Path | None
+    *,
+    listen: str | None,
+    ingest: str | None,
+    ingest_hosts: list[str] | None,
+    storage: Path | None,
+    vod: Path | None,
+    config: Path | None,
 ) -> Any:
     """The origin's settings (`origin.settings.Origin`). `BadUsage` names the option that is wrong."""
     from origin.settings import Origin
@@ -124,7 +130,9 @@ def origin_settings(
         base = read(config).document.origin
     if vod is not None and not vod.is_dir():
         raise BadUsage(f"--vod: found {str(vod)!r}, wanted a folder that exists")
-    return _changed(base, {"listen": listen, "ingest": ingest, "storage": storage, "vod": vod})
+    return _changed(
+        base, {"listen": listen, "ingest": ingest, "ingest_hosts": ingest_hosts, "storage": storage, "vod": vod}
+    )
 
 
 def _pick(nodes: tuple[Node, ...], name: str | None) -> Node:
@@ -153,6 +161,6 @@ def _built(model: type[S], values: Mapping[str, Any]) -> S:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        option = "--" + str(first["loc"][0]) if first["loc"] else model.__name__
+        option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else model.__name__
         message = first["msg"].removeprefix("Value error, ").replace("Input should be ", "wanted ")
         raise BadUsage(f"{option}: found {first['input']!r}, {message}") from None

@@ -28,7 +28,7 @@ from edge.stores.opening import long_lived, open_disk, rules_of
 from edge.tls import context_of, pair_of, trust_of
 from edge.upstream import Upstream
 from edge.viewers import Viewers
-from listening import Listener, bind, bind_udp, url_of
+from listening import Guarded, Listener, bind, bind_udp, guard_of, url_of
 from policy.access import ServiceGate
 from policy.client import ClientField
 from policy.eviction import room_for
@@ -128,7 +128,10 @@ async def serve(
     operations = admin_app(
         services, who, background, following, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay
     )
-    back = Listener(operations, logger)
+    known = guard_of(
+        node.admin, node.admin_hosts, f"node {node.name}: admin_hosts", credentials=node.admin_token is not None
+    )
+    back = Listener(Guarded(operations, known, logger), logger)
     try:
         if following is not None and not await _unless(shutdown, following.start()):
             return

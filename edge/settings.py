@@ -289,6 +289,10 @@ class Node(Settings):
     """What purge and explain ask for, as `Authorization: Bearer TOKEN`; `cdnlab purge` and `explain` take it from the
     environment variable CDNLAB_ADMIN_TOKEN. Left out: they ask for nothing, and `admin` must be on loopback."""
 
+    admin_hosts: tuple[listening.HostName, ...] = ()
+    """Names by which `admin` is reached, beside addresses, localhost and this machine's own: requests for another host
+    are refused with 421, since a web page can point its own name here."""
+
     parent: str = "origin"
     """"origin", the name of another node, or a URL."""
 
