@@ -24,8 +24,6 @@ MOST_ASKS = 2
 """Questions to the parent that one request of a viewer may cost (of the page that it is shown instead, as many more).
 What is tried again because an exchange failed counts as one (`policy/retrying.py`)."""
 
-_ASK_WHETHER = ("if-none-match", "if-modified-since")
-
 
 def misfit(question: RequestHead, answer: ResponseHead) -> str | None:
     """Why this answers nothing that was asked; None: it does. Source: RFC 9110 §15.3.7, §15.4.5.
@@ -34,7 +32,7 @@ def misfit(question: RequestHead, answer: ResponseHead) -> str | None:
     """
     if answer.status == 206 and not asks_for_part(question):
         return "206 to a request without Range"
-    if answer.status == 304 and not any(name in question.headers for name in _ASK_WHETHER):
+    if answer.status == 304 and not asks_whether(question):
         return "304 to a request without conditions"
     return None
 
@@ -48,9 +46,9 @@ def same_part(question: RequestHead, request: RequestHead) -> bool:
     return asks_for_part(request) and question.headers.first("range") == request.headers.first("range")
 
 
-def is_plain(question: RequestHead) -> bool:
-    """Whether it asks for the whole, whatever is stored: to ask once more would be to ask the same."""
-    return "range" not in question.headers and not has_conditions(question)
+def asks_whether(question: RequestHead) -> bool:
+    """Whether it asks if a copy still holds."""
+    return "if-none-match" in question.headers or "if-modified-since" in question.headers
 
 
 class Asking:

@@ -4,7 +4,7 @@ A parent fails by no answer, by an error (RFC 5861 §4), or by an answer to some
 (`policy.asking.misfit`). See `policy/machine.py` for the theory and the table.
 """
 
-from policy.asking import is_plain
+from policy.asking import asks_whether, same_part
 from policy.flights import Flight
 from policy.keeping import Keeping
 from policy.lifetime import error_ttl_of
@@ -44,13 +44,21 @@ class Fallback(Keeping):
         return landing
 
     def _land_misfit(self, flight: Flight, why: str, status: int, now: float) -> Landing:
-        """An answer to something that was not asked. Of a plain question, it is the parent's failure, for all."""
-        if is_plain(flight.fetch.request):
+        """An answer to something that was not asked. Of a plain question, it is the parent's failure, for all: to ask
+        once more would be to ask the same."""
+        if not asks_whether(flight.fetch.request) and not self._asked_for_the_rest(flight):
             return self._land_failure(flight, f"origin: {why}", 502, now, status)
         landing = Landing()
         for waiter in flight.waiters:
             self._decide_for(waiter, landing, now)
         return landing
+
+    @staticmethod
+    def _asked_for_the_rest(flight: Flight) -> bool:
+        """Whether the Range is this node's, to complete what is stored in part."""
+        question = flight.fetch.request
+        leaders = [waiter for waiter in flight.waiters if waiter.plan is flight.fetch]
+        return "range" in question.headers and any(not same_part(question, leader.request) for leader in leaders)
 
     def _stale_stands_in(self, flight: Flight, now: float, *, silent: bool = False, sick: bool = False) -> bool:
         """Whether the stored response may cover for the origin: it answered with an error, (`silent`) not at all, or

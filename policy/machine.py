@@ -251,15 +251,6 @@ class EdgeMachine(Fallback):
         landing.prefix = prefix
         return landing
 
-    @staticmethod
-    def _asked_for_the_rest(flight: Flight) -> bool:
-        """Whether the Range is this node's, to complete what is stored in part."""
-        question = flight.fetch.request
-        ranged = "range" in question.headers
-        return ranged and any(
-            one.plan is flight.fetch and not same_part(question, one.request) for one in flight.waiters
-        )
-
     def _land_unkept_part(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         """A 206 that is not kept goes to the one who asked for that part; the others ask anew."""
         fetch, landing = flight.fetch, Landing()

@@ -200,3 +200,12 @@ MISFITS = [  # fields of the question, status of the answer, whether it fits
 @pytest.mark.parametrize(("fields", "status", "fits"), MISFITS)
 def test_whether_an_answer_is_one_to_the_question(fields: dict[str, str], status: int, fits: bool) -> None:
     assert (misfit(get(**fields), ResponseHead(status, Headers())) is None) is fits  # type: ignore[arg-type]
+
+
+def test_a_range_goes_on_with_the_if_range_that_bounds_it() -> None:
+    """Without it the origin would send a part of another version to one who wants that whole."""
+    edge = holding(STORED["a stale part"])
+    asking = edge.on_request(get(range="bytes=0-0", if_range='"1"'), LATER)
+    assert isinstance(asking, Fetch)
+    asked = asking.request.headers
+    assert (asked.first("range"), asked.first("if-range"), asked.first("if-none-match")) == ("bytes=0-0", '"1"', '"1"')
