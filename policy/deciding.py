@@ -233,8 +233,10 @@ class Deciding:
         if isinstance(opening, Serve):
             return self._answering.assembled(assembly, opening, now)
         if isinstance(opening, Relay):
-            # No block of it: not to be kept (206), or an empty object asked for as a whole (416).
-            if opening.status == 206 or (opening.status == 416 and not assembly.ranged):
+            # No block of it: not to be kept (206), or (416) an empty object, or an origin that takes no range beyond
+            # the end of what is smaller than a block. Of a later block a 416 answers the viewer's own range.
+            first = assembly.opening_request().block == 0
+            if opening.status == 206 or (opening.status == 416 and (first or not assembly.ranged)):
                 return None
             opening.body = opening.body and assembly.request.method != "HEAD"
         return opening
