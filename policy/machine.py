@@ -13,6 +13,7 @@ that waited gets its answer, and the leader is only the first of them.
     stale, has a validator                  Fetch, conditional                  revalidated (304), miss (200)
     stale, has none; or nothing             Fetch                               miss, or pass if uncacheable
     another method; behavior does not cache Fetch, alone                        pass
+    the parent failed, stored meanwhile     Serve                               hit
     the parent failed, stale is allowed     Serve                               hit-stale
     the parent failed                       Refuse 502/504                      failed
 
@@ -76,7 +77,7 @@ class EdgeMachine(Fallback):
         over = None if limits is None else response_over(head, limits)
         if over is not None:
             landing = self._land_failure(flight, over[0], over[1].status, now, head.status, over[1].words)
-        elif response.status in ORIGIN_FAILED and self._stale_stands_in(flight, now):
+        elif response.status in ORIGIN_FAILED and self._covered(flight, now):
             landing = self._land_failure(flight, f"origin: {response.status}", 502, now, response.status)
         elif fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)

@@ -92,6 +92,8 @@ class World:
     opened_at: dict[int, int] = field(default_factory=dict)
     rude: set[int] = field(default_factory=set)
     """Fetches whose answers did not fit the question."""
+    requests: dict[int, RequestHead] = field(default_factory=dict)
+    """By the step at which they came."""
     passed: set[int] = field(default_factory=set)
     """Fetches that ask as one viewer asks, and pass on whatever is said."""
     orders: list[tuple[int, PurgeOrder, str]] = field(default_factory=list)
@@ -152,6 +154,7 @@ class World:
             ask.method, "http", "h", path, query if mark else None, Headers(lines.items()), "198.51.100.7"
         )
         asker = Asker(ask, self.step, self.now, name)
+        self.requests[self.step] = request
         plan = self.edge.on_request(request, self.now)
         if isinstance(plan, Fetch | Join):
             if "only-if-cached" in ask.control and ask.method in ("GET", "HEAD") and not ask.target.startswith("/pass"):
@@ -404,6 +407,11 @@ class World:
         if isinstance(answer, Serve) and answer.refresh is not None:
             self._owe(answer.refresh, f"{name}.refresh", None)
         lines = answer.headers
+        if failed is not None and answer.status in FAILED_STATUSES:
+            request = self.requests[asker.step]
+            found = self.edge.judged(request, self.edge.behavior_of(request), self.now)
+            better = found.cause is None and found.entry is not None and found.entry.status < 500
+            claim(not better, "needless-error", f"{answer.status}, and {found.entry} is fresh", name)
         if isinstance(answer, Refuse):
             claim(
                 answer.status in {504, 508, 416, 412, *FAILED_STATUSES},
