@@ -234,8 +234,10 @@ class Deciding:
         if isinstance(opening, Serve):
             return self._answering.assembled(assembly, opening, now)
         if isinstance(opening, Relay):
-            # No block of it: not to be kept (206), or an empty object asked for as a whole (416).
-            if opening.status == 206 or (opening.status == 416 and not assembly.ranged):
+            # No block of it: not to be kept (206), or (416) an empty object, or an origin that takes no range beyond
+            # the end of what is smaller than a block. Of a later block a 416 answers the viewer's own range.
+            first = assembly.opening_request().block == 0
+            if opening.status == 206 or (opening.status == 416 and (first or not assembly.ranged)):
                 return None
             opening.body = opening.body and assembly.request.method != "HEAD"
         return opening
@@ -276,9 +278,10 @@ class Deciding:
         *,
         alone: bool = False,
         conditions: bool = True,
+        asks: int = 0,
     ) -> Decision:
         """`alone`: it waits for nobody, whatever the store says. `conditions` False: what must be asked is asked
-        without the client's own conditions."""
+        without the client's own conditions. `asks`: how often it has asked before."""
         judgement = self.judged(request, behavior, now)
         judgement.alone = judgement.alone or alone
         entry, cause = judgement.entry, judgement.cause
@@ -288,7 +291,7 @@ class Deciding:
         if judgement.way is Way.NOT_CACHED_ONLY:
             return self._refuse(504, f"only-if-cached: {judgement.way.value}", behavior, request, now, Outcome.FAILED)
         if judgement.way is Way.PASS:
-            return self._pass(request, behavior, ticket, cause, now)
+            return self._pass(request, behavior, ticket, cause, now, asks=asks)
         held = self._held(judgement.key, entry, request, behavior, now)
         if held is not None:
             return held
@@ -296,12 +299,12 @@ class Deciding:
             flight = self.flights.to_join(judgement.flight_key)
             if flight is not None:
                 join = Join(ticket, flight.fetch.id, behavior, cause)
-                flight.waiters.append(Waiter(ticket, request, behavior, join))
+                flight.waiters.append(Waiter(ticket, request, behavior, join, asks))
                 return join
         if request.method == "HEAD" and not self.profile.head_as_get:
             # A HEAD's answer has no body to store: it goes as it is, alone, and tells of the stored GET (§4.3.5).
-            return self._pass(request, behavior, ticket, cause, now, entry)
-        return self._fetch(request, behavior, ticket, judgement, now, conditions=conditions)
+            return self._pass(request, behavior, ticket, cause, now, entry, asks=asks)
+        return self._fetch(request, behavior, ticket, judgement, now, conditions=conditions, asks=asks)
 
     def _hit(self, judgement: Judgement, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
         entry.hits += 1
@@ -349,12 +352,14 @@ class Deciding:
         cause: Cause,
         now: float,
         entry: Entry | None = None,
+        *,
+        asks: int = 0,
     ) -> Fetch:
         """Open a flight for one viewer's request as he asks it."""
         upstream = self._asking.as_asked(request, behavior)
         key = cache_key(request, behavior)
         fetch = Fetch(self._next_id(), ticket, Purpose.PASS, upstream, key, behavior, cause, entry, False, now)
-        return self._open(fetch, request, behavior)
+        return self._open(fetch, request, behavior, asks)
 
     def _fetch(
         self,
@@ -365,10 +370,11 @@ class Deciding:
         now: float,
         *,
         conditions: bool = True,
+        asks: int = 0,
     ) -> Fetch:
         """Open a flight for what the judgement found missing; ticket 0: nobody waits, it refreshes."""
         upstream, purpose = self._asking.for_missing(
-            judgement, request, behavior, conditions=conditions and ticket != 0
+            judgement, request, behavior, conditions=conditions and ticket != 0, plainly=asks > 0
         )
         fetch = Fetch(
             id=self._next_id(),
@@ -383,10 +389,11 @@ class Deciding:
             sent_at=now,
             flight_key=judgement.flight_key,
         )
-        return self._open(fetch, request, behavior)
+        return self._open(fetch, request, behavior, asks)
 
-    def _open(self, fetch: Fetch, request: RequestHead, behavior: Behavior) -> Fetch:
-        waiters = [Waiter(fetch.ticket, request, behavior, fetch)] if fetch.ticket else []
+    def _open(self, fetch: Fetch, request: RequestHead, behavior: Behavior, asks: int) -> Fetch:
+        """The one place where a question is made; `asks`: those that its request has cost before."""
+        waiters = [Waiter(fetch.ticket, request, behavior, fetch, asks + 1)] if fetch.ticket else []
         self.flights.open(Flight(fetch, self.events, waiters))
         return fetch
 

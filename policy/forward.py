@@ -83,7 +83,7 @@ def forwarded(
     if profile.surrogate:
         headers = headers.without(("surrogate-capability",)).plus(capability(headers))
     if not conditions:
-        headers = headers.without(CONDITIONS)
+        headers = headers.without(name for name in CONDITIONS if name != "if-range")  # which belongs to the range
     if not ranges:
         headers = headers.without(("range", "if-range"))
     hops = hops_left(request)
