@@ -208,6 +208,11 @@ class Profile:
     # ---- key and selection -------------------------------------------------------------------------------------
     key_query: Literal["all", "none"] = "all"
     """Whether the query is part of the key where the behavior does not say."""
+    query_patterns: bool = True
+    """In names of query parameters, as in those of cookies, `*` and `?` stand for other characters; False: such a name
+    is refused when it is read."""
+    never_keyed: frozenset[str] = frozenset()
+    """Request fields that cannot be part of the key: lower-case names, `x-edge-*` for all that begin so."""
     key_host: bool = False
     """Whether the request's Host is part of the key where the behavior does not say."""
     accept_encoding_reduced: bool = False

@@ -1,5 +1,6 @@
 """What makes the key, and what reaches the origin, a row each."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,31 @@ KEYS = [  # case, profile, key as written, two requests, do they share?
         "cf-cookies-except", CLOUDFRONT, Key(cookies="all", cookies_except=("c",)),
         ask(cookie="a=1; c=1"), ask(cookie="c=2; a=1"), True,
     ),
+    # In names of cookies `*` stands for any characters and `?` for one: "Cache behavior settings", "Allowlist cookies".
+    ("cf-cookie-pattern", CLOUDFRONT, Key(cookies=("userid_*",)), ask(cookie="userid_1=a"), ask(cookie="userid_1=b"), False),
+    ("cf-cookie-pattern-signed-in", CLOUDFRONT, Key(cookies=("userid_*",)), ask(cookie="userid_1=a"), ask(), False),
+    ("cf-cookie-pattern-names", CLOUDFRONT, Key(cookies=("userid_*",)), ask(cookie="userid_1=a"), ask(cookie="userid_2=a"), False),
+    ("cf-cookie-pattern-others", CLOUDFRONT, Key(cookies=("userid_*",)), ask(cookie="userid_1=a; x=1"), ask(cookie="x=2; userid_1=a"), True),
+    ("cf-cookie-pattern-empty", CLOUDFRONT, Key(cookies=("userid_*",)), ask(cookie="userid_=a"), ask(cookie="userid_=b"), False),
+    ("cf-cookie-pattern-whole", CLOUDFRONT, Key(cookies=("userid_*",)), ask(cookie="my_userid_1=a"), ask(cookie="my_userid_1=b"), True),
+    ("cf-cookie-one", CLOUDFRONT, Key(cookies=("s?",)), ask(cookie="s1=a"), ask(cookie="s1=b"), False),
+    ("cf-cookie-one-is-one", CLOUDFRONT, Key(cookies=("s?",)), ask(cookie="s=a; s11=a"), ask(cookie="s=b; s11=b"), True),
+    ("cf-cookie-brackets-are-letters", CLOUDFRONT, Key(cookies=("[ab]*",)), ask(cookie="a1=1"), ask(cookie="a1=2"), True),
+    ("cf-cookie-brackets-are-letters-too", CLOUDFRONT, Key(cookies=("[ab]*",)), ask(cookie="[ab]1=1"), ask(cookie="[ab]1=2"), False),
+    ("cf-cookie-pattern-case", CLOUDFRONT, Key(cookies=("a*",)), ask(cookie="A1=1"), ask(cookie="A1=2"), True),
+    (
+        "cf-cookies-except-pattern", CLOUDFRONT, Key(cookies="all", cookies_except=("_ga*",)),
+        ask(cookie="a=1; _ga_X=1"), ask(cookie="_ga=2; a=1"), True,
+    ),
+    (
+        "cf-cookies-except-pattern-others", CLOUDFRONT, Key(cookies="all", cookies_except=("_ga*",)),
+        ask(cookie="a=1; _ga=1"), ask(cookie="a=2; _ga=1"), False,
+    ),
+    ("rfc-query-pattern", RFC9111, Key(query=("_HLS_*",)), ask(query="_HLS_msn=1&x=1"), ask(query="x=2&_HLS_msn=1"), True),
+    ("rfc-query-pattern-values", RFC9111, Key(query=("_HLS_*",)), ask(query="_HLS_msn=1"), ask(query="_HLS_msn=2"), False),
+    ("rfc-query-except-pattern", RFC9111, Key(query_except=("utm_*",)), ask(query="a=1&utm_source=x"), ask(query="a=1"), True),
+    # As its querystring.globfilter.
+    ("fa-query-except-pattern", FASTLY, Key(query_except=("utm_*", "?")), ask(query="aa=1&utm_x=1&b=1"), ask(query="aa=1&c"), True),
     ("cf-ae-order", CLOUDFRONT, AE, ask(accept_encoding="gzip, br"), ask(accept_encoding="br;q=0.5,gzip,zstd"), True),
     ("cf-ae-one", CLOUDFRONT, AE, ask(accept_encoding="gzip"), ask(accept_encoding="br, gzip"), False),
     ("cf-ae-refused", CLOUDFRONT, AE, ask(accept_encoding="gzip, br;q=0"), ask(accept_encoding="gzip"), True),
@@ -80,6 +106,19 @@ KEYS = [  # case, profile, key as written, two requests, do they share?
 )
 def test_who_shares_an_answer(profile: Profile, key: Key, one: RequestHead, other: RequestHead, expected: bool) -> None:
     assert same(profile, key, one, other) is expected
+
+
+def test_a_name_with_many_stars_is_compared_in_no_time() -> None:
+    """A viewer chooses the names of its cookies; an expression that tries every split would stand still for hours."""
+    key = Key(cookies=("*a*a*a*a*a*a*a*a*a*a*b",))
+    started = time.process_time()
+    assert same(CLOUDFRONT, key, ask(cookie="a" * 8000 + "=1"), ask(cookie="a" * 8000 + "=2"))
+    assert time.process_time() - started < 5
+
+
+def test_cookies_that_a_pattern_names_reach_the_origin_and_no_others() -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", key=Key(cookies=("userid_*", "s?"))))
+    assert sent(edge, ask(cookie="x=1; userid_2=b; s=1; s1=c")).headers.all("cookie") == ["s1=c; userid_2=b"]
 
 
 @pytest.mark.parametrize("profile", [RFC9111, CLOUDFRONT, FASTLY], ids=lambda profile: profile.name)
@@ -114,6 +153,14 @@ def test_cloudfront_accept_encoding_at_the_origin(
     edge = node(CLOUDFRONT, Behavior(path="*", key=Key(accept_encoding=enabled)))  # type: ignore[arg-type]
     request = ask() if accepted is None else ask(accept_encoding=accepted)
     assert sent(edge, request).headers.first("accept-encoding") == expected
+
+
+@pytest.mark.parametrize("profile", [RFC9111, FASTLY], ids=lambda profile: profile.name)
+def test_codings_in_the_key_are_all_that_the_origin_is_told_of(profile: Profile) -> None:
+    edge = node(profile, Behavior(path="*", key=Key(accept_encoding=("gzip",))))
+    assert sent(edge, ask("/a", accept_encoding="gzip, deflate")).headers.all("accept-encoding") == ["gzip"]
+    assert sent(edge, ask("/b", accept_encoding="br")).headers.all("accept-encoding") == ["identity"]
+    assert "accept-encoding" not in sent(edge, ask("/c")).headers
 
 
 VIEWER = {

@@ -21,6 +21,14 @@ from vendors.cloudfront.viewer import VIEWER_FIELDS
 _CONNECT = FailureAnswer(502, "OriginConnectError")  # "HTTP 502 status code (Bad gateway)": refused, TLS
 _LATE = FailureAnswer(504, "OriginCommError")  # "HTTP 504 status code (Gateway timeout)"
 
+NEVER_KEYED = frozenset(
+    {
+        "cache-control", "connection", "content-length", "cookie", "max-forwards", "pragma", "proxy-authenticate",
+        "proxy-authorization", "proxy-connection", "request-range", "te", "trailer", "transfer-encoding", "upgrade",
+        "x-amz-cf-id", "x-edge-*", "x-forwarded-proto", "x-real-ip",
+    }
+)  # fmt: skip
+
 COMPRESSED_TYPES = frozenset(
     {
         "application/dash+xml", "application/vnd.apple.mpegurl", "application/x-mpegurl", "vnd.apple.mpegurl",
@@ -58,6 +66,8 @@ CLOUDFRONT = Profile(
     ),
     # ---- key ---------------------------------------------------------------------------------------------------------
     key_query="none",  # "Understand the cache key": by default, the distribution's domain name and the path
+    query_patterns=False,  # "Cache behavior settings": wildcards are described for names of cookies alone
+    never_keyed=NEVER_KEYED,  # "HTTP request headers and CloudFront behavior", its last column: No
     vary_selects=False,  # "Request and response behavior" (2023): only what the cache policy lists makes variants
     # ---- requests ----------------------------------------------------------------------------------------------------
     range_needs_length=True,  # "How CloudFront processes range GETs": an origin that sends chunks: the whole object
