@@ -41,9 +41,6 @@ from policy.sharing import may_be_used, url_mark, worth_asking
 from policy.stored import from_values
 from policy.storing import content_length, received, stored_headers
 
-ORIGIN_FAILED = frozenset({500, 502, 503, 504})
-"""Answers that stale-if-error counts as errors (RFC 5861 §4)."""
-
 NOT_PRIVATE = frozenset({"no-lifetime", "status"})
 """Reasons not to store that do not forbid answering those who wait with the same."""
 
@@ -76,7 +73,7 @@ class EdgeMachine(Keeping):
         over = None if limits is None else response_over(head, limits)
         if over is not None:
             landing = self._land_failure(flight, over[0], over[1].status, now, head.status, over[1].words)
-        elif response.status in ORIGIN_FAILED and self._stale_stands_in(flight, now):
+        elif response.status in self.profile.failed_statuses and self._stale_stands_in(flight, now):
             landing = self._land_failure(flight, f"origin: {response.status}", 502, now, response.status)
         elif fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)
@@ -274,18 +271,18 @@ class EdgeMachine(Keeping):
                 return self._land_failure(flight, over[0], over[1].status, now, response.status, over[1].words)
         if why_not is not None:
             beyond = response.status == 416 and fetch.cause is Cause.PARTIAL
-            if response.status not in ORIGIN_FAILED and not beyond:
+            if response.status not in self.profile.failed_statuses and not beyond:
                 # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3). An error is passed on and
                 # says nothing of what is stored: its validator may yet spare the body. So does a range beyond the end
                 # of what is stored in part.
                 landing.dropped = self._retire(fetch)
-            if response.status in ORIGIN_FAILED and why_not in NOT_PRIVATE:
+            if response.status in self.profile.failed_statuses and why_not in NOT_PRIVATE:
                 # One clear error for all who waited, not one more question each to an origin in trouble.
                 shared = self._entry(flight, response, now)
                 landing.store = shared
                 self._answer_waiters(flight, shared, response, landing, now, stored=False, share_always=True)
                 return landing
-            one_error = response.status in ORIGIN_FAILED and why_not == "no-store"
+            one_error = response.status in self.profile.failed_statuses and why_not == "no-store"
             marked = why_not not in self.profile.unmarked
             if marked and not one_error and response.status != 412:
                 # A 412 tells of one request's condition, a 416 of its range; anything else of all that ask for the key.

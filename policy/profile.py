@@ -188,6 +188,8 @@ class Profile:
     # ---- storing -----------------------------------------------------------------------------------------------
     storable_statuses: frozenset[int] | None = None
     """Only these may be stored; None: the standard's rules."""
+    cache_control_needed: frozenset[int] = frozenset()
+    """Statuses that are stored only where the answer has a Cache-Control, whatever that says."""
     pass_words: tuple[str, ...] | None = None
     """Words that, anywhere in Cache-Control, make the answer a pass, in place of the standard's directives about
     storing and `no-cache`; None: the standard's."""
@@ -231,6 +233,8 @@ class Profile:
     """Nothing stored for a range request: it goes on as it is, and the part is kept. False: the whole is fetched."""
     range_needs_length: bool = False
     """A stored answer that came without Content-Length (chunked) is sent whole, whatever range is asked for."""
+    range_answered_as_it_came: bool = False
+    """A range that the origin answers with the whole is passed on so; later ones are cut from what is stored then."""
     ranges_in_order: bool = False
     """Several ranges are answered only where they ascend and do not overlap; others get the whole."""
     collapse_beside_cookies: bool = True
@@ -256,6 +260,10 @@ class Profile:
     """How large messages may be; None: as large as the shell can hold."""
 
     # ---- stale and failing -------------------------------------------------------------------------------------
+    failed_statuses: frozenset[int] = frozenset({500, 502, 503, 504})
+    """Answers of the parent for which a stored one may stand in: its failures (RFC 5861 §4)."""
+    stale_within_max_ttl: bool = False
+    """Nothing stale is served later than `ttl.max` after it arrived, whatever allows it."""
     stale_if_error: float = 0.0
     """How long after its freshness a stored answer stands in for a failing origin, when nothing else says so."""
     origin_stale_if_error: bool = True

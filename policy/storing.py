@@ -45,6 +45,8 @@ def why_not_store(
     if profile.storable_statuses is not None and status not in profile.storable_statuses:
         return "status"
     headers = response.headers
+    if status in profile.cache_control_needed and "cache-control" not in headers:
+        return "status"
     directives = ruling(headers, profile).control
     errors = profile.error_caching
     if errors is not None and status >= 400:
