@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from policy.forward import conditional, for_the_rest, forwarded, has_conditions
 from policy.judging import Judgement
+from policy.key import HEADS
 from policy.messages import RequestHead
 from policy.parent_headers import lines_of
 from policy.parts import may_be_completed
@@ -48,7 +49,8 @@ class Asking:
         entry, ranged = judgement.entry, judgement.ranged
         own = entry is None and conditions and has_conditions(request) and self._passes_conditions(behavior)
         upstream = self.as_asked(request, behavior, conditions=own, ranges=ranged)
-        upstream.method = "OPTIONS" if request.method == "OPTIONS" else "GET"
+        if request.method != "OPTIONS" and not judgement.key.endswith(HEADS):
+            upstream.method = "GET"
         if entry is not None and judgement.cause is Cause.PARTIAL:
             if not ranged and may_be_completed(entry):
                 assert entry.part is not None and entry.etag is not None

@@ -18,7 +18,7 @@ from policy.eviction import Room, room_for
 from policy.flights import Flight, FlightTable, Waiter
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
-from policy.key import cache_key, with_reduced_coding, with_viewer_fields
+from policy.key import HEADS, cache_key, with_reduced_coding, with_viewer_fields
 from policy.limits import UNLIMITED, with_short_cookies
 from policy.matching import Matcher
 from policy.messages import RequestHead
@@ -260,7 +260,17 @@ class Deciding:
 
     def judged(self, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
         """What the request would get now; nothing is touched."""
-        key = cache_key(request, behavior)
+        judgement = self._judged(cache_key(request, behavior), request, behavior, now)
+        if request.method != "HEAD" or not self.profile.head_answers_kept:
+            return judgement
+        if judgement.way is not Way.ASK or judgement.entry is not None:
+            return judgement
+        if not judgement.alone and self.flights.to_join(judgement.flight_key) is not None:
+            return judgement
+        # Nothing is there or on its way that a GET could have, so that only another HEAD's answer may do.
+        return self._judged(judgement.key + HEADS, request, behavior, now)
+
+    def _judged(self, key: str, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
         return judge(
             request, behavior, index=self.index, profile=self.profile, key=key, versions=self._versions, now=now,
             is_alone=lambda asked: self.alone(asked, now) is not None, varies=self._varies.get(key, ()),
@@ -297,7 +307,7 @@ class Deciding:
                 join = Join(ticket, flight.fetch.id, behavior, cause)
                 flight.waiters.append(Waiter(ticket, request, behavior, join))
                 return join
-        if request.method == "HEAD" and not self.profile.head_as_get:
+        if request.method == "HEAD" and not self.profile.head_as_get and not judgement.key.endswith(HEADS):
             # A HEAD's answer has no body to store: it goes as it is, alone, and tells of the stored GET (§4.3.5).
             return self._pass(request, behavior, ticket, cause, now, entry)
         return self._fetch(request, behavior, ticket, judgement, now, conditions=conditions)

@@ -14,6 +14,9 @@ ORIGINAL_CODING = "fastly-orig-accept-encoding"
 SLICE = "\nslice: "
 """What stands in a key before the number of a block; always last."""
 
+HEADS = "\nHEAD"
+"""What stands at the end of the key of an answer to HEAD that is kept as one; no field can bring it there."""
+
 
 @lru_cache(maxsize=1024)
 def _among(names: tuple[str, ...]) -> Callable[[str], object]:

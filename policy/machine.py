@@ -79,7 +79,7 @@ class EdgeMachine(Keeping):
             landing = self._land_pass(flight, response, now)
         elif response.status == 304 and fetch.entry is not None:
             landing = self._land_not_modified(flight, fetch.entry, response, now)
-        elif response.status == 206:
+        elif response.status == 206 and fetch.request.method != "HEAD":
             landing = self._land_part(flight, response, now)
         elif response.status == 304:
             landing = self._land_to_its_asker(flight, response, now)
@@ -265,7 +265,7 @@ class EdgeMachine(Keeping):
         fetch, landing = flight.fetch, Landing()
         why_not = self._why_not(flight, response, now)
         limits = self.profile.limits
-        if limits is not None and why_not in (None, "too-large"):
+        if limits is not None and why_not in (None, "too-large") and fetch.request.method != "HEAD":
             over = object_over(content_length(response.headers), limits)
             if over is not None:
                 return self._land_failure(flight, over[0], over[1].status, now, response.status, over[1].words)
@@ -319,7 +319,7 @@ class EdgeMachine(Keeping):
         entry = self._filling.pop(fetch.id, None)
         if entry is None:
             return landing
-        promised, entry.length, entry.complete = entry.length, size_bytes, True
+        promised, entry.length, entry.complete = entry.length, None if entry.of_head else size_bytes, True
         entry.ready_until = 0.0
         if not entry.indexed:
             landing.dropped.append(entry.id)

@@ -245,6 +245,8 @@ class Profile:
     """A GET or HEAD that carries a body is refused with 403."""
     head_as_get: bool = False
     """A HEAD that the store cannot answer is asked as a GET, whose answer is kept."""
+    head_answers_kept: bool = False
+    """The answer to a HEAD is kept for other HEADs, where nothing is stored for GET."""
     post_answers_kept: bool = True
     """A POST's answer that says what a GET of its target would give is kept for GETs (RFC 9110 §9.3.3)."""
     unsafe_invalidates: bool = True

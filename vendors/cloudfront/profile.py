@@ -85,6 +85,7 @@ CLOUDFRONT = Profile(
     ranges_in_order=True,  # same page: invalid, descending or overlapping ranges: 200 and the whole object
     collapse_beside_cookies=False,  # "Simultaneous requests for the same object": none where cookies are forwarded
     conditions_beside_cookies=False,  # "Request and response behavior" (2023): not when cookies are forwarded
+    head_answers_kept=True,  # "HTTP methods", "HTTP 4xx and 5xx status codes" (2026): GET and HEAD are cached
     post_answers_kept=False,  # same page: no answer to another method than GET, HEAD and OPTIONS is cached
     get_body_refused=True,  # same page: GET with a body: 403
     limits=Limits(  # "Quotas"; the statuses are those of the 2023 snapshot, or ours, and unverified today
