@@ -112,7 +112,10 @@ class Deciding:
         behavior = self.matcher.behavior_of(path)
         over = self.screening.outright(request)
         if over is not None:
-            return self._refuse(over[0].status, over[0].reason, behavior, request, now, words=over[1])
+            refused = self._refuse(over[0].status, over[0].reason, behavior, request, now, words=over[1])
+            if over[0].ends and request.version.startswith("1"):
+                refused.headers.append(("connection", "close"))  # a field of HTTP/1.1 alone (RFC 9113 §8.2.2)
+            return refused
         plain = is_plain(request)
         if plain and path is request.path and (key_of := self._short.unguarded.get(id(behavior))) is not None:
             served = self._plain_hit(request, behavior, key_of, now)

@@ -46,6 +46,8 @@ class FailureAnswer:
     status: int
     words: str
     """CloudFront's detailed result type, Fastly's `obj.response`."""
+    ends: bool = False
+    """The viewer's connection ends with it, where that is the viewer's own message too large."""
 
 
 @dataclass(frozen=True, slots=True)

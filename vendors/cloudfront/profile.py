@@ -89,9 +89,9 @@ CLOUDFRONT = Profile(
     post_answers_kept=False,  # same page: no answer to another method than GET, HEAD and OPTIONS is cached
     get_body_refused=True,  # same page: GET with a body: 403
     limits=Limits(  # "Quotas"; the statuses are those of the 2023 snapshot, or ours, and unverified today
-        # "Request and response behavior" (2023): 413 for a URL as for a request
-        url=Limit(8192, FailureAnswer(413, "InvalidRequest")),
-        request_head=Limit(20_480, FailureAnswer(413, "InvalidRequest")),
+        # "Request and response behavior" (2026): 413 for a URL as for a request, then the connection is terminated
+        url=Limit(8192, FailureAnswer(413, "InvalidRequest", ends=True)),
+        request_head=Limit(20_480, FailureAnswer(413, "InvalidRequest", ends=True)),
         response_head=Limit(20_480, FailureAnswer(502, "OriginHeaderTooBigError")),
         object=Limit(50 * 10**9, FailureAnswer(502, "OriginError")),  # "closed with an error", which is not told
     ),
