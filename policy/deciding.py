@@ -334,10 +334,18 @@ class Deciding:
         if failing is None:
             return None
         said = failing[1]
-        if entry is not None and entry.part is None and now < entry.life.fallback_until:
+        if entry is not None and self.stands_in_while_held(entry, said, now):
             self.room.touch(entry)
             return self._answering.from_store(entry, request, behavior, Outcome.HIT_STALE, now)
         return self._refuse(said.status, said.reason, behavior, request, now, Outcome.FAILED, said.words)
+
+    def stands_in_while_held(self, entry: Entry, said: Refuse, now: float) -> bool:
+        """Whether a stored response is served while the parent is left alone, of which that was said."""
+        if entry.part is not None:
+            return False
+        if entry.life.revalidate_always:
+            return said.silent and self.profile.no_cache_stands_in and now < entry.life.unreachable_until
+        return now < entry.life.fallback_until
 
     def _refuse(
         self,

@@ -261,12 +261,12 @@ class StaleWindows(NamedTuple):
 
 def stale_windows(directives: CacheControl, behavior: Behavior, profile: Profile, *, fresh_for: float) -> StaleWindows:
     """The origin's own word comes first, then the behavior's, then the profile's; `fresh_for`: from the arrival on."""
-    allowed = _allowed(directives, behavior, profile)
+    allowed = _allowed(directives, behavior, profile, fresh_for)
     longest = behavior.ttl.max if profile.stale_within_max_ttl else None
     return allowed if longest is None else allowed.within(longest - fresh_for)
 
 
-def _allowed(directives: CacheControl, behavior: Behavior, profile: Profile) -> StaleWindows:
+def _allowed(directives: CacheControl, behavior: Behavior, profile: Profile, fresh_for: float) -> StaleWindows:
     ban = (
         "must-revalidate" if directives.must_revalidate
         else "proxy-revalidate" if directives.proxy_revalidate
@@ -274,7 +274,13 @@ def _allowed(directives: CacheControl, behavior: Behavior, profile: Profile) -> 
         else ""
     )  # fmt: skip
     if ban:
-        return StaleWindows(0.0, ban, 0.0, ban, 0.0, ban, 0.0, False)
+        nothing = StaleWindows(0.0, ban, 0.0, ban, 0.0, ban, 0.0, False)
+        if ban != "no-cache" or not profile.no_cache_stands_in:
+            return nothing
+        # It is stale from the beginning, so that a window of its own counts from the arrival.
+        told = directives.stale_if_error
+        silence, rule = (inf, "disconnected operation") if told is None else (told - fresh_for, "stale-if-error")
+        return nothing._replace(unreachable=silence, unreachable_rule=rule, sick=silence)
     # s-maxage carries proxy-revalidate with it (RFC 9111 §5.2.2.10): only what the origin allows beside it counts.
     banned = directives.s_maxage is not None and profile.s_maxage_forbids_stale
     refresh, refresh_rule = _window(

@@ -378,6 +378,7 @@ class EdgeMachine(Keeping):
         entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None, sick=sick) else None
         if self.profile.failures_held and fetch.behavior.cache and fetch.purpose is not Purpose.PASS:
             said = self._refuse(status, reason, fetch.behavior, None, now, Outcome.FAILED, words)
+            said.silent = forward_status is None
             held = error_ttl_of(forward_status or status, fetch.behavior, self.profile) or 0.0
             self._failing.add(fetch.key, Note(now + held, said, flight.opened_at))
         for waiter in flight.waiters:
@@ -400,7 +401,9 @@ class EdgeMachine(Keeping):
         """Whether the stored response may cover for the origin: it answered with an error, (`silent`) not at all, or
         (`sick`) was not even asked."""
         entry = flight.fetch.entry
-        if entry is None or not entry.indexed or entry.life.revalidate_always:
+        if entry is None or not entry.indexed:
+            return False
+        if entry.life.revalidate_always and not ((silent or sick) and self.profile.no_cache_stands_in):
             return False
         if flight.fetch.purpose is Purpose.PASS and (flight.fetch.request.method != "HEAD" or entry.part is not None):
             return False

@@ -277,6 +277,9 @@ class Profile:
     stale_when_unreachable: bool = True
     """A stored answer stands in for an origin that gives no answer at all, however stale, unless its own directives
     forbid (RFC 9111 §4.2.4: a cache that is disconnected)."""
+    no_cache_stands_in: bool = False
+    """Also a stored answer that says `no-cache` stands in for an origin that gives no answer at all, but for one with
+    `stale-if-error=0`."""
     s_maxage_forbids_stale: bool = True
     """`s-maxage` carries proxy-revalidate with it (RFC 9111 §5.2.2.10)."""
     failures_held: bool = False

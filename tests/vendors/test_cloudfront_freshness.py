@@ -265,6 +265,34 @@ def test_a_minimum_that_overrides_leaves_a_copy_for_when_the_origin_is_away(word
     assert (answer.outcome is Outcome.HIT_STALE) is stale  # type: ignore[union-attr]
 
 
+AWAY = [  # the origin's Cache-Control with MinTTL 0, how it then fails, is the stored answer served?
+    ("no-cache", Failure.CONNECT, True),  # "if ... the minimum or maximum TTL value is greater than 0"
+    ("no-cache, max-age=60", Failure.FIRST_BYTE_TIMEOUT, True),
+    ("no-cache, stale-if-error=0", Failure.CONNECT, False),
+    ("no-cache, max-age=60, stale-if-error=0", Failure.CONNECT, False),
+    ("no-cache", 503, False),  # it was reached
+    ("no-cache, max-age=60", 503, False),
+    ("max-age=0, must-revalidate", Failure.CONNECT, False),  # of this the page says nothing: the standard's
+]
+
+
+@pytest.mark.parametrize(("control", "failure", "served"), AWAY)
+def test_what_says_no_cache_stands_in_for_an_origin_that_is_away(
+    control: str, failure: Failure | int, served: bool
+) -> None:
+    edge = node(CLOUDFRONT, bounds(0, 30, 600))
+    filled(edge, says(cache_control=control, etag='"1"'))
+    plan = fetched(edge, edge.on_request(ask(), NOW + 1))
+    if isinstance(failure, Failure):
+        answer = edge.on_failure(plan, failure, NOW + 1).answers[plan.ticket]
+    else:
+        answer = edge.on_response(plan, says(failure), NOW + 1).answers[plan.ticket]
+    assert (answer.outcome is Outcome.HIT_STALE) is served  # type: ignore[union-attr]
+    if isinstance(failure, Failure):  # and while the origin is left alone, for 10 seconds, the same
+        held = edge.on_request(ask(), NOW + 10)
+        assert not isinstance(held, Fetch | Join) and (held.outcome is Outcome.HIT_STALE) is served  # type: ignore[union-attr]
+
+
 def test_a_4xx_replaces_the_stored_answer_and_is_kept_by_the_error_rules() -> None:
     """ "HTTP 4xx and 5xx": the 4xx is returned and cached, though an expired copy of the object is there."""
     edge = node(CLOUDFRONT)

@@ -105,6 +105,7 @@ CLOUDFRONT = Profile(
     failed_statuses=frozenset(range(500, 600)),  # same page, and "Serve stale (expired) content" (2026)
     stale_within_max_ttl=True,  # the same pages, tip and notes: after MaxTTL it is not available, whatever allows it
     stale_if_error=31_536_000.0,  # "HTTP 4xx and 5xx": an expired copy is served when the origin answers 5xx or is away
+    no_cache_stands_in=True,  # "Manage how long content stays" (2026), warning: unreachable, MinTTL or MaxTTL above 0
     s_maxage_forbids_stale=False,  # same page: that holds without regard to what set the lifetime
     failures_held=True,  # same page: the origin is asked again after ErrorCachingMinTTL
     failures={  # "HTTP 502 status code", "HTTP 504 status code", detailed types of "Standard logging"
