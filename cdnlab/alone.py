@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from cdnlab.complaints import nearest
+from cdnlab.complaints import nearest, spelled
 from cdnlab.errors import BadUsage
 from edge.parent.url import WANTED, parent_url
 from edge.services import Hosted
@@ -79,6 +79,8 @@ def edge_settings(
                 f"--config: failover.to: found {other!r}, wanted a URL: alone, an edge knows no other process"
             )
     rules = chosen.rules()
+    if profile is not None and document is not None:
+        _fits(document, profile)
     if profile is not None:
         rules["profile"] = profile
     alone = AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to, purge_log)
@@ -96,6 +98,16 @@ def _nameless(listen: str | None) -> dict[str, str]:
     place = f"{uuid.getnode()} {socket.gethostname()} {listen}" + (f" {os.getpid()}" if port == "0" else "")
     mark = hashlib.sha256(place.encode()).hexdigest()[:8]
     return {"name": f"edge-{port}-{mark}" if port.isdecimal() and port != "0" else f"edge-{mark}", "listen": listen}
+
+
+def _fits(document: "Document", profile: str) -> None:
+    """Refuses a profile under which the file's behaviors would not do what they say."""
+    from cdnlab import checks
+
+    draft = checks.Draft.of(document.model_copy(update={"profile": profile}))
+    for finding in checks.rules_of(draft):
+        where = spelled(finding.path)
+        raise BadUsage(f"--profile {profile}: {where}: found {finding.found}, wanted {finding.wanted}", finding.hint)
 
 
 def _hosted(document: "Document", alone: AloneEdge) -> tuple[Hosted, ...]:

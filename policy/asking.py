@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from policy.forward import conditional, for_the_rest, forwarded, has_conditions
 from policy.judging import Judgement
+from policy.key import HEADS
 from policy.messages import RequestHead, ResponseHead
 from policy.parent_headers import lines_of
 from policy.parts import may_be_completed
@@ -30,7 +31,7 @@ def misfit(question: RequestHead, answer: ResponseHead) -> str | None:
 
     A 412 or a 416 that nobody asked for is an error like another, and is passed on.
     """
-    if answer.status == 206 and not asks_for_part(question):
+    if answer.status == 206 and question.method != "HEAD" and not asks_for_part(question):
         return "206 to a request without Range"
     if answer.status == 304 and not asks_whether(question):
         return "304 to a request without conditions"
@@ -83,7 +84,8 @@ class Asking:
         own = entry is None and conditions and not plainly
         own = own and has_conditions(request) and self._passes_conditions(behavior)
         upstream = self.as_asked(request, behavior, conditions=own, ranges=ranged)
-        upstream.method = "OPTIONS" if request.method == "OPTIONS" else "GET"
+        if request.method != "OPTIONS" and not judgement.key.endswith(HEADS):
+            upstream.method = "GET"
         if plainly:
             return upstream, Purpose.MISS
         if entry is not None and judgement.cause is Cause.PARTIAL:
