@@ -65,7 +65,7 @@ def forwarded(
     added: Lines | None = None,
 ) -> RequestHead:
     """The request as it goes to the parent: the fields that the profile lets through, our Via, the client's address,
-    one hop less.
+    one hop less. A `host` field among them is the Host to ask under; without one it is the parent's own name.
 
     Without `conditions` and `ranges` it asks for the complete representation, unconditionally. `request_id`: fresh.
     `added`: fields of the node's settings, in the place of the viewer's.
@@ -89,6 +89,8 @@ def forwarded(
     hops = hops_left(request)
     if hops is not None and request.method == "OPTIONS":
         headers = headers.without(("max-forwards",)).plus(("max-forwards", str(max(0, hops - 1))))
+    if behavior is not None and request.host and _takes_host(behavior, profile):
+        headers = headers.plus(("host", request.host.lower() if profile.host_sent == "viewer" else request.host))
     if added:
         headers = headers.without(name for name, _ in added).plus(*added)
     via, forwarded_for = request.headers.joined("via"), request.headers.joined("x-forwarded-for")
@@ -98,6 +100,14 @@ def forwarded(
         ip = request.client_ip
         headers.lines.append(("x-forwarded-for", f"{forwarded_for}, {ip}" if forwarded_for else ip))
     return request.with_fields(headers)
+
+
+def _takes_host(behavior: Behavior, profile: Profile) -> bool:
+    """Whether the viewer's Host goes on to the parent."""
+    if profile.host_sent != "where-named":
+        return profile.host_sent == "viewer"
+    policy = profile.origin_request_policies.get(behavior.origin_request_policy)
+    return "host" in behavior.key.headers or (policy is not None and policy.host)
 
 
 _ALWAYS = frozenset({"content-length", "content-type", "content-encoding", "range", *CONDITIONS})

@@ -123,6 +123,8 @@ class Forwarding:
     """Lower-case names; None: all."""
     cookies: bool = False
     query: bool = False
+    host: bool = False
+    """The viewer's Host goes along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +244,9 @@ class Profile:
     """An unsafe method's success invalidates what is stored for its target (RFC 9111 §4.4)."""
     purge_requests: Literal["everybody", "nobody"] = "nobody"
     """Whose `PURGE` requests purge, where the service does not say."""
+    host_sent: Literal["parent", "viewer", "where-named"] = "parent"
+    """Under which Host the parent is asked: its own; the viewer's, in lower case; or the viewer's where the key or the
+    origin request policy names Host, else its own."""
     request_fields: RequestFields = RequestFields.ALL
     viewer_fields: Mapping[str, Callable[[RequestHead], str]] = field(default_factory=dict)
     """Fields (lower-case names) that a node facing viewers makes up about them, a viewer's own never counting: they

@@ -204,7 +204,8 @@ POLICIES = [  # origin request policy, what of VIEWER and the node's own fields 
     ),
     ("UserAgentRefererHeaders", OWN | CARRIED | {"referer"}, None),
     # Cookies go on with this one, and where they do, a miss's conditions do not.
-    ("AllViewer", OWN | {name.replace("_", "-") for name in VIEWER} - {"if-none-match"}, "a=1"),
+    ("AllViewer", OWN | {"host"} | {name.replace("_", "-") for name in VIEWER} - {"if-none-match"}, "a=1"),
+    ("HostHeaderOnly", OWN | CARRIED | {"host"}, None),
     ("AllViewerExceptHostHeader", OWN | {name.replace("_", "-") for name in VIEWER} - {"if-none-match"}, "a=1"),
 ]
 
@@ -243,6 +244,34 @@ def test_what_settings_put_on_requests_stands_in_the_place_of_the_viewers(profil
     told = sent(edge, ask(method=method, x_origin_verify="guess", authorization="Basic viewer"))
     assert told.headers.all("x-origin-verify") == ["s3cret"]
     assert told.headers.all("authorization") == ["Bearer lab"]
+
+
+HOSTS = [  # profile, behavior, settings of the service, the Host that the parent is asked under (None: its own)
+    (RFC9111, Behavior(path="*", key=Key(headers=("Host",), host=True)), {}, None),
+    (CLOUDFRONT, Behavior(path="*"), {}, None),
+    (CLOUDFRONT, Behavior(path="*", key=Key(headers=("Host",))), {}, "WWW.test:8080"),
+    (CLOUDFRONT, Behavior(path="*", cache_policy="Amplify"), {}, "WWW.test:8080"),
+    (CLOUDFRONT, Behavior(path="*", origin_request_policy="AllViewer"), {}, "WWW.test:8080"),
+    (CLOUDFRONT, Behavior(path="*", origin_request_policy="HostHeaderOnly"), {}, "WWW.test:8080"),
+    (CLOUDFRONT, Behavior(path="*", origin_request_policy="AllViewerExceptHostHeader"), {}, None),
+    (FASTLY, Behavior(path="*"), {}, "www.test:8080"),
+    (FASTLY, Behavior(path="*", key=Key(host=False)), {}, "www.test:8080"),
+    (RFC9111, Behavior(path="*"), {"parent_headers": {"Host": "origin.test"}}, "origin.test"),
+    (FASTLY, Behavior(path="*"), {"parent_headers": {"HOST": "origin.test"}}, "origin.test"),
+]
+
+
+@pytest.mark.parametrize(("profile", "behavior", "service", "host"), HOSTS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_host_that_the_parent_is_asked_under(
+    profile: Profile, behavior: Behavior, service: dict[str, object], host: str | None, method: str
+) -> None:
+    told = sent(node(profile, behavior, **service), ask(host="WWW.test:8080", method=method))
+    assert told.headers.all("host") == ([] if host is None else [host])
+
+
+def test_a_viewer_who_names_no_host_has_the_parent_asked_under_its_own() -> None:
+    assert "host" not in sent(node(FASTLY), ask(host="")).headers
 
 
 REDUCED = [("gzip, deflate, br", "br"), ("gzip, deflate", "gzip"), ("deflate", None), ("br;q=0, gzip", "gzip")]
@@ -422,7 +451,18 @@ BAD = [  # what a settings file says, what the complaint must say
         'profile = "cloudfront"\n[[behavior]]\npath = "*"\ncache_policy = "UseOriginCacheControlHeaders"',
         ["UseOriginCacheControlHeaders"],
     ),
-    ('profile = "cloudfront"\n[[behavior]]\npath = "*"\norigin_request_policy = "HostHeaderOnly"', ["HostHeaderOnly"]),
+    (
+        'profile = "cloudfront"\n[[node]]\nname = "a"\nparent_headers = { "host" = "x.test" }',
+        ["node[0].parent_headers.host: found a value that is not shown, wanted other fields", "HostHeaderOnly", "4:"],
+    ),
+    (
+        '[[node]]\nname = "a"\nparent_headers = { "Host" = "a/b" }',
+        ["node[0].parent_headers: wanted as Host a host, with a port or without", "3:"],
+    ),
+    (
+        '[[node]]\nname = "a"\nparent_headers = { "Via" = "1.1 a" }',
+        ["node[0].parent_headers: wanted fields of other names. Via frames a request, sets a condition", "3:"],
+    ),
     (
         'profile = "cloudfront"\n[[behavior]]\npath = "*"\nresponse_headers_policy = "SecurityHeaders"',
         ["SecurityHeaders", "Did you mean 'SecurityHeadersPolicy'?", "4:"],

@@ -53,6 +53,7 @@ FASTLY = Profile(
         "fastly-geo-region": lambda request: request.place.region,
     },
     purge_requests="everybody",  # "Purging": a URL's purge is open unless VCL asks for a token
+    host_sent="viewer",  # "Specifying an override host": the initial request's Host; "Host": in lower case
     request_fields=RequestFields.FASTLY,  # HTTP headers reference; which ones always go is unverified
     # ---- stale and failing: "Staleness and revalidation" -------------------------------------------------------------
     origin_stale_if_error=False,  # used when the backend is sick or VCL says deliver_stale; a failing fetch is neither
