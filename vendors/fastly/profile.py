@@ -4,7 +4,8 @@ Lines marked (measured) were observed by a public test suite on one service of u
 they are switches, not promises.
 """
 
-from policy.profile import FailureAnswer, Limit, Limits, Profile, RequestFields, ResponseFields, Waits
+from policy.profile import FailureAnswer, Limit, Limits, Profile, ResponseFields, Waits
+from vendors.fastly.hop import hop_fields
 from vendors.fastly.pages import error_page
 
 FASTLY = Profile(
@@ -54,7 +55,7 @@ FASTLY = Profile(
     },
     purge_requests="everybody",  # "Purging": a URL's purge is open unless VCL asks for a token
     host_sent="viewer",  # "Specifying an override host": the initial request's Host; "Host": in lower case
-    request_fields=RequestFields.FASTLY,  # HTTP headers reference; which ones always go is unverified
+    hop_fields=hop_fields,  # "Header reference": a page for each of them
     # ---- stale and failing: "Staleness and revalidation" -------------------------------------------------------------
     origin_stale_if_error=False,  # used when the backend is sick or VCL says deliver_stale; a failing fetch is neither
     origin_stale_if_error_when_sick=True,  # same page: an unhealthy backend, inside either window: stale, at once
