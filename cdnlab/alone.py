@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from cdnlab.complaints import nearest
+from cdnlab.complaints import nearest, spelled
 from cdnlab.errors import BadUsage
 from edge.parent.url import WANTED, parent_url
 from edge.services import Hosted
@@ -79,6 +79,8 @@ def edge_settings(
                 f"--config: failover.to: found {other!r}, wanted a URL: alone, an edge knows no other process"
             )
     rules = chosen.rules()
+    if profile is not None and document is not None:
+        _fits(document, profile)
     if profile is not None:
         rules["profile"] = profile
     alone = AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to, purge_log)
@@ -98,6 +100,16 @@ def _nameless(listen: str | None) -> dict[str, str]:
     return {"name": f"edge-{port}-{mark}" if port.isdecimal() and port != "0" else f"edge-{mark}", "listen": listen}
 
 
+def _fits(document: "Document", profile: str) -> None:
+    """Refuses a profile under which the file's behaviors would not do what they say."""
+    from cdnlab import checks
+
+    draft = checks.Draft.of(document.model_copy(update={"profile": profile}))
+    for finding in checks.rules_of(draft):
+        where = spelled(finding.path)
+        raise BadUsage(f"--profile {profile}: {where}: found {finding.found}, wanted {finding.wanted}", finding.hint)
+
+
 def _hosted(document: "Document", alone: AloneEdge) -> tuple[Hosted, ...]:
     """The services of the file beside the first, each in front of its own origin if it has one."""
     rules = {name: document.service(alone.node, name) for name in document.services}
@@ -111,7 +123,13 @@ def _hosted(document: "Document", alone: AloneEdge) -> tuple[Hosted, ...]:
 
 
 def origin_settings(
-    *, listen: str | None, ingest: str | None, storage: Path | None, vod: Path | None, config: Path | None
+    *,
+    listen: str | None,
+    ingest: str | None,
+    ingest_hosts: list[str] | None,
+    storage: Path | None,
+    vod: Path | None,
+    config: Path | None,
 ) -> Any:
     """The origin's settings (`origin.settings.Origin`). `BadUsage` names the option that is wrong."""
     from origin.settings import Origin
@@ -124,7 +142,9 @@ def origin_settings(
         base = read(config).document.origin
     if vod is not None and not vod.is_dir():
         raise BadUsage(f"--vod: found {str(vod)!r}, wanted a folder that exists")
-    return _changed(base, {"listen": listen, "ingest": ingest, "storage": storage, "vod": vod})
+    return _changed(
+        base, {"listen": listen, "ingest": ingest, "ingest_hosts": ingest_hosts, "storage": storage, "vod": vod}
+    )
 
 
 def _pick(nodes: tuple[Node, ...], name: str | None) -> Node:
@@ -153,6 +173,6 @@ def _built(model: type[S], values: Mapping[str, Any]) -> S:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        option = "--" + str(first["loc"][0]) if first["loc"] else model.__name__
+        option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else model.__name__
         message = first["msg"].removeprefix("Value error, ").replace("Input should be ", "wanted ")
         raise BadUsage(f"{option}: found {first['input']!r}, {message}") from None

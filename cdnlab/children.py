@@ -67,7 +67,7 @@ async def _origin(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -
     from origin.serve import serve
     from origin.settings import Origin
 
-    await serve(Origin.model_validate(settings["origin"]), shutdown=shutdown, ready=say)
+    await serve(Origin.model_validate(settings["origin"]), shutdown=shutdown, ready=say, faults=True)
 
 
 async def _transcode(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:
