@@ -82,7 +82,7 @@ def run(*, duration: str, viewers: int, runs: Path, stay: bool | None, verbose: 
             return 0
 
         display.say(f"demo: origin, shield, fra and nyc; settings in {folder.path / 'demo.toml'}")
-        status = asyncio.run(while_up(loaded, folder, display.hear, show))
+        status = asyncio.run(while_up(Cluster(loaded, folder, display.hear), show))
     if loading and not done:
         _interrupted(folder, console)
     # Ctrl-C after everything was shown is how the demo is meant to end.
