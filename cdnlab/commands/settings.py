@@ -24,7 +24,7 @@ def init(
     from cdnlab.example import text
 
     try:
-        with open(path, "w" if force else "x", encoding="utf-8", opener=_for_its_owner) as file:  # noqa: PTH123
+        with open(path, "w" if force else "x", encoding="utf-8", opener=_for_its_owner) as file:
             file.write(text())
     except FileExistsError:
         raise BadUsage(f"{path}: there already", "Use --force to write over it, or name another file.") from None
