@@ -13,7 +13,9 @@ import pytest
 from cdnlab import children, disk_watch
 from cdnlab.disk_watch import MOST_PENDING, DiskWatch
 from cdnlab.runfolder import RunFolder
+from edge.log import RecordLog
 from origin.errors import StorageFailed
+from policy.record import PurgeRecord
 
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 
@@ -125,3 +127,19 @@ def test_a_child_tells_its_parent_what_it_could_not_write(
     record = logging.LogRecord("cdnlab.edge", logging.ERROR, "", 0, "cannot write: %s", (said,), None)
     children._Unwritten("/records/fra.jsonl").handle(record)
     assert told == ([] if then is None else [{"event": "Unwritten", **then}])
+
+
+@FULL
+def test_records_that_cannot_be_written_are_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, object]] = []
+    monkeypatch.setattr(children, "_say", told.append)
+    handler = children._Unwritten("/dev/full")
+    logging.getLogger("cdnlab.edge").addHandler(handler)
+    try:
+        log = RecordLog(Path("/dev/full"))
+        log.add(PurgeRecord("fra", 1, 0.0, "key", "live", False, 0))
+        log.flush()
+        log.close()
+    finally:
+        logging.getLogger("cdnlab.edge").removeHandler(handler)
+    assert told == [{"event": "Unwritten", "path": "/dev/full", "errno": errno.ENOSPC}]
