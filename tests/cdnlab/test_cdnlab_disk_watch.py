@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 
 from cdnlab import children, disk_watch
+from cdnlab.cluster import Cluster, Event
 from cdnlab.disk_watch import MOST_PENDING, DiskWatch
+from cdnlab.document import parse
+from cdnlab.process import State
 from cdnlab.runfolder import RunFolder
 from edge.log import RecordLog
 from origin.errors import StorageFailed
 from policy.record import PurgeRecord
+from transcode.events import Behind
 
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 
@@ -143,3 +147,27 @@ def test_records_that_cannot_be_written_are_told_too(tmp_path: Path, monkeypatch
     finally:
         logging.getLogger("cdnlab.edge").removeHandler(handler)
     assert told == [{"event": "Unwritten", "path": "/dev/full", "errno": errno.ENOSPC}]
+
+
+def test_an_encoder_is_not_said_to_be_slow_while_the_disk_is_full(tmp_path: Path) -> None:
+    """The origin waits for its disk, and the encoder for the origin: what is wrong has been said."""
+    heard: list[str] = []
+    loaded = parse('[[stream]]\nname = "live"\n', file="", folder=tmp_path, environ={})
+    folder = RunFolder.new(tmp_path / "runs")
+    cluster = Cluster(loaded, folder, lambda event: heard.append(f"{event.process}: {event.detail['text']}"))
+    encoder, behind = cluster.transcoders["live"], {"event": "Behind", "text": str(Behind(0.5, "drop rungs"))}
+    cluster._heard(encoder, behind)
+    assert len(heard) == 1 and "cannot keep up" in heard[0]
+    path = str(folder.media / "live/seg-1.m4s")
+    cluster._heard(cluster.origin, {"event": "Unwritten", "path": path, "errno": errno.ENOSPC})
+    cluster._heard(encoder, behind)
+    assert len(heard) == 2 and heard[1].startswith(f"origin: cannot write {path}: the disk is full (")
+
+
+def test_a_terminal_that_cannot_be_written_keeps_nobody_from_being_kept(tmp_path: Path) -> None:
+    def full(event: Event) -> None:
+        raise OSError(errno.ENOSPC, "the output is a file on a full disk")
+
+    folder = RunFolder.new(tmp_path / "runs")
+    cluster = Cluster(parse("", file="", folder=tmp_path, environ={}), folder, full)
+    cluster._heard(cluster.origin, {"state": State.RESTARTING, "why": "ended by SIGKILL", "pause": 0.2})
