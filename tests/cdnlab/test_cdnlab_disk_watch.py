@@ -63,6 +63,9 @@ def test_one_disk_is_said_once_however_much_of_it_fails(tmp_path: Path, monkeypa
     ]
     kept(disks, lambda: not disks.trouble, monkeypatch)
     assert len(told) == 2 and " can be written again, after 0 s" in told[1]
+    disks.lost("fra", tmp_path / "records", errno.EROFS)  # told late
+    assert len(told) == 2 and not disks.trouble
+    monkeypatch.setattr(disk_watch, "LATE", 0.0)
     disks.lost("fra", tmp_path / "records", errno.EROFS)  # another time
     assert told[2].startswith(f"fra: cannot write {tmp_path}/records (Read-only file system); ")
 
@@ -93,7 +96,7 @@ def test_a_full_disk_is_seen_before_anybody_writes(tmp_path: Path, monkeypatch: 
     disks, told = watch(tmp_path)
     monkeypatch.setattr(disk_watch, "LEAST_BYTES", 2**63)
     kept(disks, lambda: bool(told), monkeypatch)
-    assert told[0].startswith("disk: ") and "the disk is full (No space left on device)" in told[0]
+    assert told[0].startswith("disk: cannot write ") and "the disk is full (No space left on device)" in told[0]
 
 
 def _failed() -> StorageFailed:
