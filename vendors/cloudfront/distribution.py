@@ -7,10 +7,12 @@ Aliases, PriceClass, HttpVersion, IsIPV6Enabled, and what an origin's keep-alive
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite, nan
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from policy.failover import MAY_NAME
 from policy.parent_headers import ParentHeaders
 from policy.service import Behavior, ErrorPage, Geo, Key, Ttl
 from policy.settling import settled
@@ -47,6 +49,7 @@ _METHODS = {
 _CACHED = (frozenset({"GET", "HEAD"}), frozenset({"GET", "HEAD", "OPTIONS"}))
 _HEADERS: TypeAdapter[dict[str, str]] = TypeAdapter(ParentHeaders)
 _ERRORS = ("400", "403", "404", "405", "414", "416", "500", "501", "502", "503", "504")
+_FAILOVER = tuple(map(str, sorted(MAY_NAME)))
 _KEPT = ("CallerReference", "Comment", "Enabled", "Aliases", "PriceClass", "HttpVersion", "IsIPV6Enabled")
 _QUOTAS = (
     ("CacheBehaviors", 75, "TooManyCacheBehaviors"),
@@ -144,9 +147,12 @@ class _Part:
     def number(self, name: str, default: float) -> float:
         written = self.text(name)
         try:
-            return float(written) if written else default
+            value = float(written) if written else default
         except ValueError:
-            raise NotHonoured(f"{self.where}.{name}", f"found {written!r}, wanted a number.") from None
+            value = nan
+        if not isfinite(value):
+            raise NotHonoured(f"{self.where}.{name}", f"found {written!r}, wanted a number.")
+        return value
 
     def has(self, name: str) -> bool:
         return name in self._left
@@ -246,7 +252,10 @@ def _group(
     name = part.text("Id")
     members = [member.text("OriginId") for member in part.items("Members")]
     criteria = part.part("FailoverCriteria")
-    statuses = tuple(int(code) for code in criteria.texts("StatusCodes"))
+    codes = criteria.texts("StatusCodes")
+    if wrong := [code for code in codes if code not in _FAILOVER]:
+        raise NotHonoured(f"{criteria.where}.StatusCodes", f"found {wrong[0]!r}, wanted of {', '.join(_FAILOVER)}.")
+    statuses = tuple(map(int, codes))
     if part.text("SelectionCriteria", "default") != "default":
         raise NotHonoured(f"{part.where}.SelectionCriteria", "wanted default.")
     part.end()
