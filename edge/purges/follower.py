@@ -265,9 +265,12 @@ class Following:
         counts = await self._purge([order for _, order, _ in here], Position(self._log_id, orders[-1].number))
         for (number, _, why), count in zip(here, counts, strict=True):
             self._counts[number] = UNREAD if why else count
-            if why:
-                logger.error("%s: order %d cannot be read: %s: all is purged", self._self.name, number, why)
-                self._unread += 1
+        unread = [(number, why) for number, _, why in here if why]
+        self._unread += len(unread)
+        if unread:  # a line for all of them: a log may be full of them
+            number, why = unread[0]
+            more = f" and {len(unread) - 1} behind it" if len(unread) > 1 else ""
+            logger.error("%s: order %d%s cannot be read: %.300s: all is purged", self._self.name, number, more, why)
         self._untold += orders
         self._self.taken = max(self._self.taken, orders[-1].number)
         self._self.done = orders[-1].number
