@@ -206,6 +206,12 @@ def test_what_others_add_to_the_stream_under_a_time_is_counted_on_from(tmp_path:
             assert 1 <= told["unread"] <= 3 and told["done"] > 10**12
             await log.spoil("DEL", "{cdnlab:purges}:last")
             assert (await ordered(log.where, {"url": "/a"}))["fra"].obeyed
+            # One that was taken away again: the server still wants a higher id than that was.
+            await log.spoil("XADD", "{cdnlab:purges}:log", "1899999999999-7", "body", "no JSON")
+            await log.spoil("XDEL", "{cdnlab:purges}:log", "1899999999999-7")
+            assert (await ordered(log.where, {"url": "/a"}))["fra"].obeyed
+            await log.spoil("SET", "{cdnlab:purges}:last", "many")
+            assert (await ordered(log.where, {"url": "/a"}))["fra"].obeyed
 
     asyncio.run(run())
 
