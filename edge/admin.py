@@ -159,6 +159,8 @@ def _health(driver: Driver) -> dict[str, Any]:
         "memory_bytes": driver.store.memory_bytes,
         "room_bytes": machine.service.room,
         "fills_in_flight": len(machine.flights),
+        "lost_records": driver.records.lost,
+        "records_failing": driver.records.failing,
     }
 
 

@@ -28,7 +28,7 @@ from edge.stores.opening import long_lived, open_disk, rules_of
 from edge.tls import context_of, pair_of, trust_of
 from edge.upstream import Upstream
 from edge.viewers import Viewers
-from listening import Listener, bind, bind_udp, url_of
+from listening import Guarded, Listener, bind, bind_udp, guard_of, url_of
 from policy.access import ServiceGate
 from policy.client import ClientField
 from policy.eviction import room_for
@@ -105,7 +105,8 @@ async def serve(
         orders = None if purge_log is None else open_log(purge_log)
         for one in kept:
             ruled = replace(one, service=one.service.model_copy(update=_merged(rules, one)))
-            logs.append(RecordLog(None if records is None else records_of(records, one.name)))
+            file = None if records is None else records_of(records, one.name)
+            logs.append(RecordLog(file, int(node.records) // len(kept)))
             drivers[one.name] = _driver(node, ruled, keys[one.name], who, logs[-1], now, len(kept), background)
     except BaseException:
         _close(sockets)
@@ -127,7 +128,10 @@ async def serve(
     operations = admin_app(
         services, who, background, following, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay
     )
-    back = Listener(operations, logger)
+    known = guard_of(
+        node.admin, node.admin_hosts, f"node {node.name}: admin_hosts", credentials=node.admin_token is not None
+    )
+    back = Listener(Guarded(operations, known, logger), logger)
     try:
         if following is not None and not await _unless(shutdown, following.start()):
             return
