@@ -221,6 +221,10 @@ class Profile:
     """Whether the request's Host is part of the key where the behavior does not say."""
     accept_encoding_reduced: bool = False
     """A request's Accept-Encoding is cut to `br`, `gzip` or nothing before anything reads it."""
+    codings_over_http_1_0: bool = True
+    """False: Accept-Encoding of a request in HTTP/1.0 is removed before anything reads it."""
+    cookies_in_pairs: bool = False
+    """A request whose cookies are not all `name=value` is read as one without cookies."""
     vary_selects: bool = True
     """`Vary` makes variants; False: only the key does, and `Vary` is cut to fields that reach the origin."""
     vary_star_stored: bool = False

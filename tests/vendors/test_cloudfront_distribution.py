@@ -239,6 +239,7 @@ REFUSED = [  # where, value, code, the name that is told
     ("Origins", added(("a", "b\n")), "InvalidArgument", "CustomHeaders"),
     ("Origins", added(("a", "b" * 1784)), "InvalidArgument", "CustomHeaders"),
     ("Origins", added(*((f"a{n}", "b" * 1700) for n in range(7))), "InvalidArgument", "CustomHeaders"),
+    ("Origins", added(*((f"a{n}", "b") for n in range(31))), "TooManyOriginCustomHeaders", "at most 30"),
     ("Origins", items(*(origin(f"o{n}", "9000") for n in range(101))), "TooManyOrigins", "at most 100"),
     ("OriginGroups", items({"Id": "g", "Members": items({"OriginId": "lab"})}), "InvalidArgument", "two origins"),
     (

@@ -244,6 +244,50 @@ def test_cloudfront_legacy_forwards_what_is_in_the_key_and_authorization_of_a_po
     assert post.headers.first("authorization") == "Basic x"
 
 
+AUTHORIZED = [  # method, methods whose answers are kept, does Authorization reach the origin? (the table's row)
+    ("GET", "GET, HEAD", False),
+    ("HEAD", "GET, HEAD", False),
+    ("OPTIONS", "GET, HEAD", True),
+    ("OPTIONS", "GET, HEAD, OPTIONS", False),
+    ("DELETE", "GET, HEAD, OPTIONS", True),
+    ("PATCH", "GET, HEAD", True),
+    ("POST", "GET, HEAD", True),
+    ("PUT", "GET, HEAD", True),
+]
+
+
+@pytest.mark.parametrize(("method", "kept", "sent_on"), AUTHORIZED)
+def test_cloudfront_legacy_authorization_by_method(method: str, kept: str, sent_on: bool) -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", cached_methods=kept))  # type: ignore[arg-type]
+    assert ("authorization" in sent(edge, ask(method=method, authorization="Basic x")).headers) is sent_on
+
+
+def test_cloudfronts_request_id_is_its_own() -> None:
+    for policy in ("none", "AllViewer"):
+        edge = node(CLOUDFRONT, Behavior(path="*", origin_request_policy=policy))  # type: ignore[arg-type]
+        (told,) = sent(edge, ask(x_amz_cf_id="forged")).headers.all("x-amz-cf-id")
+        assert told != "forged"
+
+
+COOKIES = [  # the viewer's Cookie, the origin's: "Standard name-value pair format is required"
+    ("a=1; b=2", "a=1; b=2"),
+    ("b=2;a=1", "a=1; b=2"),  # sorted by name
+    ("a=1; junk", None),
+    ("junk", None),
+    ("=1", None),
+    ("a=", "a="),
+    ("a=1;", "a=1"),
+]
+
+
+@pytest.mark.parametrize(("cookie", "expected"), COOKIES)
+def test_cloudfront_forwards_cookies_in_their_standard_form_alone(cookie: str, expected: str | None) -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", key=Key(cookies="all")))
+    assert sent(edge, ask(cookie=cookie)).headers.first("cookie") == expected
+    without = sent(node(CLOUDFRONT, Behavior(path="*", origin_request_policy="AllViewer")), ask(cookie=cookie)).headers
+    assert ("cookie" in without) is (expected is not None)
+
+
 OWN = {"user-agent", "x-amz-cf-id", "via", "x-forwarded-for"}
 CARRIED = {"range", "if-none-match"}
 POLICIES = [  # origin request policy, what of VIEWER and the node's own fields arrives, the query
@@ -556,13 +600,13 @@ def test_which_answers_to_heads_cloudfront_keeps(response: ResponseHead, after: 
     assert isinstance(edge.on_request(ask(method="HEAD"), NOW + after), Serve) is kept
 
 
-@pytest.mark.parametrize("status", [206, 304, 412, 416])
-def test_an_answer_to_a_head_that_fits_no_head_is_passed_on_and_asked_for_once(status: int) -> None:
+@pytest.mark.parametrize(("status", "told"), [(206, 502), (304, 502), (412, 412), (416, 416)])
+def test_an_answer_to_a_head_that_fits_no_head_is_asked_for_once(status: int, told: int) -> None:
     edge = node(CLOUDFRONT)
     plan = fetched(edge, edge.on_request(ask(method="HEAD"), NOW))
     landing = edge.on_response(plan, says(status, content_range="bytes 0-1/4"), NOW)
     answer = landing.answers[plan.ticket]
-    assert isinstance(answer, Relay) and answer.status == status and not answer.body and len(edge.index) == 0
+    assert isinstance(answer, Relay | Refuse) and answer.status == told and len(edge.index) == 0
 
 
 def test_a_purge_of_the_url_takes_the_kept_answer_to_a_head() -> None:

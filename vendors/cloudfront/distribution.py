@@ -252,6 +252,7 @@ def _origin(part: _Part) -> _Named:
 
 def _origin_headers(part: _Part) -> dict[str, str]:
     where = f"{part.where}.CustomHeaders"
+    part.at_most(30, "CustomHeaders", "TooManyOriginCustomHeaders")
     rows = [(one.text("HeaderName"), one.text("HeaderValue")) for one in part.items("CustomHeaders")]
     headers = dict(rows)
     if len(headers) < len(rows):

@@ -77,6 +77,8 @@ CLOUDFRONT = Profile(
     key_query="none",  # "Understand the cache key": by default, the distribution's domain name and the path
     query_patterns=False,  # "Cache behavior settings": wildcards are described for names of cookies alone
     never_keyed=NEVER_KEYED,  # "HTTP request headers and CloudFront behavior", its last column: No
+    codings_over_http_1_0=False,  # "Serve compressed files" (2026), conditions: a request that uses HTTP 1.0
+    cookies_in_pairs=True,  # "Cache content based on cookies" (2023): forwarded in the standard name-value format alone
     vary_selects=False,  # "Request and response behavior" (2023): only what the cache policy lists makes variants
     # ---- requests ----------------------------------------------------------------------------------------------------
     range_answered_as_it_came=True,  # "How CloudFront processes partial requests for an object": the current request
