@@ -87,6 +87,14 @@ KEYS = [  # case, profile, key as written, two requests, do they share?
         "cf-cookies-except-pattern-others", CLOUDFRONT, Key(cookies="all", cookies_except=("_ga*",)),
         ask(cookie="a=1; _ga=1"), ask(cookie="a=2; _ga=1"), False,
     ),
+    (
+        "cf-cookies-except-of-an-editor", CLOUDFRONT, Key(cookies="all", cookies_except=("wp-settings-*",)),
+        ask(cookie="wp-settings-7=a; wp-settings-time-7=1; lang=de"), ask(cookie="lang=de"), True,
+    ),
+    (
+        "cf-cookies-two-patterns", CLOUDFRONT, Key(cookies=("dwf_*", "sessionid")),
+        ask(cookie="_ga=1; dwf_section_edit=True; sessionid=a"), ask(cookie="_ga=2; sessionid=a"), False,
+    ),
     ("rfc-query-pattern", RFC9111, Key(query=("_HLS_*",)), ask(query="_HLS_msn=1&x=1"), ask(query="x=2&_HLS_msn=1"), True),
     ("rfc-query-pattern-values", RFC9111, Key(query=("_HLS_*",)), ask(query="_HLS_msn=1"), ask(query="_HLS_msn=2"), False),
     ("rfc-query-except-pattern", RFC9111, Key(query_except=("utm_*",)), ask(query="a=1&utm_source=x"), ask(query="a=1"), True),
@@ -641,13 +649,15 @@ def test_heads_on_the_wire_and_replayed(tmp_path: Path) -> None:
 
     async def run() -> None:
         async with running_origin() as origin:
-            origin.says("/a", b"x" * 5000, cache_control="max-age=60")
+            origin.says("/a", b"x" * 5000, cache_control="max-age=60", etag='"1"')
             for asked, log in ((1, records), (2, None)):
                 async with running_node(origin.url, profile=CLOUDFRONT, records=log, disk=disk) as edge:
                     for _ in range(2):
                         head = await ask_over(edge.url, "/a", method="HEAD")
                         assert (head.status, head.body, head["content-length"]) == (200, b"", "5000")
                     assert head["x-cache"] == "Hit from cloudfront" and origin.count["/a"] == 1
+                    same = await ask_over(edge.url, "/a", method="HEAD", if_none_match='"1"')
+                    assert (same.status, origin.count["/a"]) == (304, 1)
                     if asked == 2:
                         assert (await edge.get("/a")).body == b"x" * 5000 and origin.count["/a"] == 2
 
