@@ -87,16 +87,6 @@ def edge_settings(
     return alone if document is None else replace(alone, hostnames=document.hostnames, hosted=_hosted(document, alone))
 
 
-def _fits(document: "Document", profile: str) -> None:
-    """Refuses a profile under which the file's behaviors would not do what they say."""
-    from cdnlab import checks
-
-    draft = checks.Draft.of(document.model_copy(update={"profile": profile}))
-    for finding in checks.rules_of(draft):
-        where = spelled(finding.path)
-        raise BadUsage(f"--profile {profile}: {where}: found {finding.found}, wanted {finding.wanted}", finding.hint)
-
-
 def _nameless(listen: str | None) -> dict[str, str]:
     """Name and address of an edge that no settings name, the same each time it is started there.
 
@@ -108,6 +98,16 @@ def _nameless(listen: str | None) -> dict[str, str]:
     place = f"{uuid.getnode()} {socket.gethostname()} {listen}" + (f" {os.getpid()}" if port == "0" else "")
     mark = hashlib.sha256(place.encode()).hexdigest()[:8]
     return {"name": f"edge-{port}-{mark}" if port.isdecimal() and port != "0" else f"edge-{mark}", "listen": listen}
+
+
+def _fits(document: "Document", profile: str) -> None:
+    """Refuses a profile under which the file's behaviors would not do what they say."""
+    from cdnlab import checks
+
+    draft = checks.Draft.of(document.model_copy(update={"profile": profile}))
+    for finding in checks.rules_of(draft):
+        where = spelled(finding.path)
+        raise BadUsage(f"--profile {profile}: {where}: found {finding.found}, wanted {finding.wanted}", finding.hint)
 
 
 def _hosted(document: "Document", alone: AloneEdge) -> tuple[Hosted, ...]:

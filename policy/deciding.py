@@ -62,8 +62,6 @@ class Deciding:
         self.service = service
         self.profile = profile
         self.codings = frozenset(codings)
-        self.host_is_told = profile.key_host and not service.gate
-        """A shield whose keys have the viewer's host: it is what trusted edges tell (`policy.target.told_host`)."""
         self.gate: Gate = (
             gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
         )

@@ -82,7 +82,7 @@ class EdgeMachine(Fallback):
             landing = self._land_misfit(flight, why, response.status, now)
         elif response.status == 304 and fetch.entry is not None:
             landing = self._land_not_modified(flight, fetch.entry, response, now)
-        elif response.status == 206:
+        elif response.status == 206 and fetch.request.method != "HEAD":
             landing = self._land_part(flight, response, now)
         elif response.status == 416 and self._asked_for_the_rest(flight):
             landing = self._land_unkept_part(flight, response, now)

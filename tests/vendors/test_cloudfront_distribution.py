@@ -134,7 +134,6 @@ IDS = [  # "Use managed cache policies" and its kin; cross-checked in aws-cdk-li
     ("OriginRequestPolicyId", "acba4595-bd28-49b8-b9fe-13317c0390fa", "UserAgentRefererHeaders"),
     ("OriginRequestPolicyId", "33f36d7e-f396-46d9-90e0-52428a34d9dc", None),  # AllViewerAndCloudFrontHeaders-2022-06
     ("OriginRequestPolicyId", "775133bc-15f2-49f9-abea-afb2e0bf67d2", None),  # Elemental-MediaTailor-...
-    ("OriginRequestPolicyId", "bf0718e1-ba1e-49d1-88b1-f726733018ae", None),  # HostHeaderOnly
     ("ResponseHeadersPolicyId", "60669652-455b-4ae9-85a4-c4c02393f86c", "SimpleCORS"),
     ("ResponseHeadersPolicyId", "5cc3b908-e619-4b99-88e5-2cf7f45965bd", "CORS-With-Preflight"),
     ("ResponseHeadersPolicyId", "67f7725c-6f97-4210-82d7-5512b31e9d03", "SecurityHeadersPolicy"),

@@ -308,7 +308,8 @@ POLICIES = [  # origin request policy, what of VIEWER and the node's own fields 
     ),
     ("UserAgentRefererHeaders", OWN | CARRIED | {"referer"}, None),
     # Cookies go on with this one, and where they do, a miss's conditions do not.
-    ("AllViewer", OWN | {name.replace("_", "-") for name in VIEWER} - {"if-none-match"}, "a=1"),
+    ("AllViewer", OWN | {"host"} | {name.replace("_", "-") for name in VIEWER} - {"if-none-match"}, "a=1"),
+    ("HostHeaderOnly", OWN | CARRIED | {"host"}, None),
     ("AllViewerExceptHostHeader", OWN | {name.replace("_", "-") for name in VIEWER} - {"if-none-match"}, "a=1"),
 ]
 
@@ -329,6 +330,63 @@ def test_the_standards_profile_forwards_every_end_to_end_field() -> None:
     assert told.query == "a=1" and told.headers.first("user-agent") == "player/1"
 
 
+FF = "6N761hlXiIPGYwu2G4cQj263Ot5ae3RfBCayZF6Bw50="
+ORD, JFK = "cache-ord21983-ORD", "cache-jfk3138-JFK"
+HOPS = [  # TLS at the edge, at the shield (None: there is none), the viewer's own; For, Host, Server at the origin
+    # Fastly, "X-Forwarded-Host" and "X-Forwarded-Server": the rows of their tables; "X-Forwarded-For": its example
+    (True, None, {}, "198.51.100.7", "www.test", ORD),
+    (False, None, {}, None, None, None),
+    (True, None, {"x_forwarded_host": "h1", "x_forwarded_server": "s1", "x_forwarded_for": "1.1.1.1"},
+     "1.1.1.1, 198.51.100.7", "h1, www.test", f"s1, {ORD}"),
+    (False, None, {"x_forwarded_host": "h1", "x_forwarded_server": "s1", "x_forwarded_for": "1.1.1.1"},
+     "1.1.1.1", "h1", "s1"),
+    (True, True, {}, "198.51.100.7, 203.0.113.3", "www.test, www.test", f"{ORD}, {JFK}"),
+    (False, True, {}, "203.0.113.3", "www.test", JFK),
+    (True, True, {"x_forwarded_host": "h1", "x_forwarded_server": "s1", "x_forwarded_for": "1.1.1.1"},
+     "1.1.1.1, 198.51.100.7, 203.0.113.3", "h1, www.test, www.test", f"s1, {ORD}, {JFK}"),
+    (True, False, {}, "198.51.100.7", "www.test", ORD),
+    (False, False, {"x_forwarded_host": "h1"}, None, "h1", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("at_edge", "at_shield", "own", "for_", "host", "server"), HOPS)
+def test_fastly_adds_to_x_forwarded_fields_over_tls_alone(
+    at_edge: bool, at_shield: bool | None, own: dict[str, str], for_: str | None, host: str | None, server: str | None
+) -> None:
+    request = ask(host="WWW.test", **own)
+    request.scheme = "https" if at_edge else "http"
+    told = sent(node(FASTLY, name="ord"), request)
+    if at_shield is not None:
+        told.scheme, told.host = "https" if at_shield else "http", told.headers.first("host") or ""
+        told.peer_ip = "203.0.113.3"
+        told = sent(node(FASTLY, name="jfk", gate=False), told)
+    found = [told.headers.all(f"x-forwarded-{name}") for name in ("for", "host", "server")]
+    assert found == [[] if value is None else [value] for value in (for_, host, server)]
+
+
+def test_fastly_tells_the_origin_of_every_hop() -> None:
+    """Fastly, "CDN-Loop", "Fastly-FF", "Fastly-Client", "X-Varnish": a list, or a line, that each hop adds to."""
+    at_edge = sent(node(FASTLY, name="ord"), ask(cdn_loop="other"))
+    told = sent(node(FASTLY, name="jfk", gate=False), at_edge)
+    assert told.headers.all("cdn-loop") == ["other, Fastly, Fastly"]
+    assert told.headers.all("fastly-ff") == [f"{FF}!ORD!{ORD}, {FF}!JFK!{JFK}"]
+    assert told.headers.all("fastly-client") == ["1"]
+    assert told.headers.all("fastly-client-ip") == ["198.51.100.7"]
+    lines = told.headers.all("x-varnish")
+    assert len(lines) == 2 and lines[:1] == at_edge.headers.all("x-varnish") and all(line.isdecimal() for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "own", "told"), [("https", None, "1"), ("http", None, None), ("http", "1", "1"), ("https", "0", "0")]
+)
+def test_fastly_ssl_is_set_over_tls_and_what_the_viewer_set_stands(
+    scheme: str, own: str | None, told: str | None
+) -> None:
+    request = ask(**({} if own is None else {"fastly_ssl": own}))
+    request.scheme = scheme
+    assert sent(node(FASTLY), request).headers.first("fastly-ssl") == told
+
+
 def test_fastly_forwards_everything_and_keeps_a_client_ip_that_was_sent() -> None:
     told = sent(node(FASTLY), ask(query="a=1", **VIEWER))
     assert {name.replace("_", "-") for name in VIEWER} - {"range", "if-none-match"} <= {
@@ -347,6 +405,34 @@ def test_what_settings_put_on_requests_stands_in_the_place_of_the_viewers(profil
     told = sent(edge, ask(method=method, x_origin_verify="guess", authorization="Basic viewer"))
     assert told.headers.all("x-origin-verify") == ["s3cret"]
     assert told.headers.all("authorization") == ["Bearer lab"]
+
+
+HOSTS = [  # profile, behavior, settings of the service, the Host that the parent is asked under (None: its own)
+    (RFC9111, Behavior(path="*", key=Key(headers=("Host",), host=True)), {}, None),
+    (CLOUDFRONT, Behavior(path="*"), {}, None),
+    (CLOUDFRONT, Behavior(path="*", key=Key(headers=("Host",))), {}, "WWW.test:8080"),
+    (CLOUDFRONT, Behavior(path="*", cache_policy="Amplify"), {}, "WWW.test:8080"),
+    (CLOUDFRONT, Behavior(path="*", origin_request_policy="AllViewer"), {}, "WWW.test:8080"),
+    (CLOUDFRONT, Behavior(path="*", origin_request_policy="HostHeaderOnly"), {}, "WWW.test:8080"),
+    (CLOUDFRONT, Behavior(path="*", origin_request_policy="AllViewerExceptHostHeader"), {}, None),
+    (FASTLY, Behavior(path="*"), {}, "www.test:8080"),
+    (FASTLY, Behavior(path="*", key=Key(host=False)), {}, "www.test:8080"),
+    (RFC9111, Behavior(path="*"), {"parent_headers": {"Host": "origin.test"}}, "origin.test"),
+    (FASTLY, Behavior(path="*"), {"parent_headers": {"HOST": "origin.test"}}, "origin.test"),
+]
+
+
+@pytest.mark.parametrize(("profile", "behavior", "service", "host"), HOSTS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_host_that_the_parent_is_asked_under(
+    profile: Profile, behavior: Behavior, service: dict[str, object], host: str | None, method: str
+) -> None:
+    told = sent(node(profile, behavior, **service), ask(host="WWW.test:8080", method=method))
+    assert told.headers.all("host") == ([] if host is None else [host])
+
+
+def test_a_viewer_who_names_no_host_has_the_parent_asked_under_its_own() -> None:
+    assert "host" not in sent(node(FASTLY), ask(host="")).headers
 
 
 REDUCED = [("gzip, deflate, br", "br"), ("gzip, deflate", "gzip"), ("deflate", None), ("br;q=0, gzip", "gzip")]
@@ -526,7 +612,18 @@ BAD = [  # what a settings file says, what the complaint must say
         'profile = "cloudfront"\n[[behavior]]\npath = "*"\ncache_policy = "UseOriginCacheControlHeaders"',
         ["UseOriginCacheControlHeaders"],
     ),
-    ('profile = "cloudfront"\n[[behavior]]\npath = "*"\norigin_request_policy = "HostHeaderOnly"', ["HostHeaderOnly"]),
+    (
+        'profile = "cloudfront"\n[[node]]\nname = "a"\nparent_headers = { "host" = "x.test" }',
+        ["node[0].parent_headers.host: found a value that is not shown, wanted other fields", "HostHeaderOnly", "4:"],
+    ),
+    (
+        '[[node]]\nname = "a"\nparent_headers = { "Host" = "a/b" }',
+        ["node[0].parent_headers: wanted as Host a host, with a port or without", "3:"],
+    ),
+    (
+        '[[node]]\nname = "a"\nparent_headers = { "Via" = "1.1 a" }',
+        ["node[0].parent_headers: wanted fields of other names. Via frames a request, sets a condition", "3:"],
+    ),
     (
         'profile = "cloudfront"\n[[behavior]]\npath = "*"\nresponse_headers_policy = "SecurityHeaders"',
         ["SecurityHeaders", "Did you mean 'SecurityHeadersPolicy'?", "4:"],
@@ -608,13 +705,13 @@ def test_which_answers_to_heads_cloudfront_keeps(response: ResponseHead, after: 
     assert isinstance(edge.on_request(ask(method="HEAD"), NOW + after), Serve) is kept
 
 
-@pytest.mark.parametrize(("status", "told"), [(206, 502), (304, 502), (412, 412), (416, 416)])
-def test_an_answer_to_a_head_that_fits_no_head_is_asked_for_once(status: int, told: int) -> None:
+@pytest.mark.parametrize("status", [206, 304, 412, 416])
+def test_an_answer_to_a_head_that_is_none_for_others_is_passed_on_and_not_kept(status: int) -> None:
     edge = node(CLOUDFRONT)
     plan = fetched(edge, edge.on_request(ask(method="HEAD"), NOW))
     landing = edge.on_response(plan, says(status, content_range="bytes 0-1/4"), NOW)
     answer = landing.answers[plan.ticket]
-    assert isinstance(answer, Relay | Refuse) and answer.status == told and len(edge.index) == 0
+    assert isinstance(answer, Relay) and answer.status == status and not answer.body and len(edge.index) == 0
 
 
 def test_a_purge_of_the_url_takes_the_kept_answer_to_a_head() -> None:

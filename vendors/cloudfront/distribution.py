@@ -32,6 +32,7 @@ ORIGIN_REQUEST_POLICY_IDS = {
     "b689b0a8-53d0-40ab-baf2-68738e2966ac": "AllViewerExceptHostHeader",
     "59781a5b-3903-41f3-afcb-af62929ccde1": "CORS-CustomOrigin",
     "88a5eaf4-2fd4-4709-b370-b4c650ea3fcf": "CORS-S3Origin",
+    "bf0718e1-ba1e-49d1-88b1-f726733018ae": "HostHeaderOnly",
     "acba4595-bd28-49b8-b9fe-13317c0390fa": "UserAgentRefererHeaders",
 }
 RESPONSE_HEADERS_POLICY_IDS = {
@@ -257,6 +258,8 @@ def _origin_headers(part: _Part) -> dict[str, str]:
     headers = dict(rows)
     if len(headers) < len(rows):
         raise NotHonoured(where, "wanted each name once.")
+    if any(name.lower() == "host" for name in headers):
+        raise NotHonoured(where, "found Host, which is forwarded by a policy that lists it, or is the origin's own.")
     try:
         return _HEADERS.validate_python(headers)
     except ValidationError as error:

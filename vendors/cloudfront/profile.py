@@ -100,6 +100,7 @@ CLOUDFRONT = Profile(
     ),
     request_directives=False,  # "Manage how long content stays" (2026): viewers' Cache-Control and Pragma are ignored
     viewer_fields=VIEWER_FIELDS,  # "Add CloudFront request headers"
+    host_sent="where-named",  # "Request and response behavior": the origin's domain name, unless Host is forwarded
     request_fields=RequestFields.CLOUDFRONT,  # "Control origin requests with a policy"; the legacy table (2023)
     cache_policies=CACHE_POLICIES,  # "Use managed cache policies"
     origin_request_policies=ORIGIN_REQUEST_POLICIES,  # "Use managed origin request policies"
