@@ -14,6 +14,9 @@ from functools import lru_cache
 
 from policy.record import ObjectClass
 
+LONGEST_REMEMBERED = 512
+"""A longer path (and type) is looked at anew: 16,384 of 8 KiB would take 128 MiB."""
+
 
 class Form(Enum):
     """How what a stream is made of is written."""
@@ -46,7 +49,6 @@ _INIT = re.compile(r"init.*\.(mp4|m4[sva]|cmf[va])|init[^.]*", re.IGNORECASE)
 _PART = re.compile(r"(part|.*[._-]part)[._-].*\.(m4[sva]|cmf[va]|ts)", re.IGNORECASE)
 
 
-@lru_cache(maxsize=16_384)
 def form_of(path: str, content_type: str = "") -> Form:
     """`content_type`: of the answer, with its parameters; "" while there is none."""
     told = content_type.partition(";")[0].strip().lower()
@@ -63,9 +65,14 @@ def is_playlist(path: str, content_type: str = "") -> bool:
     return form_of(path, content_type) in (Form.HLS, Form.DASH)
 
 
-@lru_cache(maxsize=16_384)
 def classify(path: str, content_type: str = "") -> tuple[ObjectClass, str]:
     """(object class, rendition): "/live/720p/seg-3-41.m4s" -> (SEGMENT, "720p")."""
+    short = len(path) + len(content_type) <= LONGEST_REMEMBERED
+    return (_classify if short else _classify.__wrapped__)(path, content_type)
+
+
+@lru_cache(maxsize=16_384)
+def _classify(path: str, content_type: str) -> tuple[ObjectClass, str]:
     folder, name = path.rpartition("/")[0], _name(path)
     last = folder.rpartition("/")[2]
     rendition = last if folder.count("/") >= 2 else ""
