@@ -69,7 +69,7 @@ class RecordedGate:
     def stripped(self, request: RequestHead, behavior: Behavior) -> RequestHead:
         return request
 
-    def propagation(self, request: RequestHead, behavior: Behavior) -> None:
+    def propagation(self, request: RequestHead, behavior: Behavior, answer: object = None) -> None:
         return None
 
 
