@@ -18,7 +18,7 @@ from policy.eviction import Room, room_for
 from policy.flights import Flight, FlightTable, Waiter
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
-from policy.key import cache_key, with_reduced_coding, with_viewer_fields
+from policy.key import HEADS, cache_key, with_reduced_coding, with_viewer_fields
 from policy.limits import UNLIMITED, with_short_cookies
 from policy.matching import Matcher
 from policy.messages import RequestHead
@@ -62,8 +62,6 @@ class Deciding:
         self.service = service
         self.profile = profile
         self.codings = frozenset(codings)
-        self.host_is_told = profile.key_host and not service.gate
-        """A shield whose keys have the viewer's host: it is what trusted edges tell (`policy.target.told_host`)."""
         self.gate: Gate = (
             gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
         )
@@ -92,8 +90,9 @@ class Deciding:
         self._alone_until: Notes[str] = Notes(65_536)
         """Keys, and ranges of them, whose last answer could not be shared, until when, and why: requests for them do
         not wait for one another."""
-        self._varies: LRUCache[str, tuple[str, ...]] = LRUCache(65_536)
-        """Keys whose last answer varied, and on what: requests for different variants do not wait for one another."""
+        self._varies: LRUCache[int, tuple[str, ...]] = LRUCache(65_536)
+        """By the hash of a key whose last answer varied: on what. Requests for different variants do not wait for one
+        another."""
         self._failing: Notes[Refuse] = Notes(4096)
         """Keys whose fill failed, until when the parent is left alone, and what is said meanwhile."""
         self._versions = Versions()
@@ -112,7 +111,10 @@ class Deciding:
         behavior = self.matcher.behavior_of(path)
         over = self.screening.outright(request)
         if over is not None:
-            return self._refuse(over[0].status, over[0].reason, behavior, request, now, words=over[1])
+            refused = self._refuse(over[0].status, over[0].reason, behavior, request, now, words=over[1])
+            if over[0].ends and request.version.startswith("1"):
+                refused.headers.append(("connection", "close"))  # a field of HTTP/1.1 alone (RFC 9113 §8.2.2)
+            return refused
         plain = is_plain(request)
         if plain and path is request.path and (key_of := self._short.unguarded.get(id(behavior))) is not None:
             served = self._plain_hit(request, behavior, key_of, now)
@@ -262,10 +264,20 @@ class Deciding:
 
     def judged(self, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
         """What the request would get now; nothing is touched."""
-        key = cache_key(request, behavior)
+        judgement = self._judged(cache_key(request, behavior), request, behavior, now)
+        if request.method != "HEAD" or not self.profile.head_answers_kept:
+            return judgement
+        if judgement.way is not Way.ASK or judgement.entry is not None:
+            return judgement
+        if not judgement.alone and self.flights.to_join(judgement.flight_key) is not None:
+            return judgement
+        # Nothing is there or on its way that a GET could have, so that only another HEAD's answer may do.
+        return self._judged(judgement.key + HEADS, request, behavior, now)
+
+    def _judged(self, key: str, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
         return judge(
             request, behavior, index=self.index, profile=self.profile, key=key, versions=self._versions, now=now,
-            is_alone=lambda asked: self.alone(asked, now) is not None, varies=self._varies.get(key, ()),
+            is_alone=lambda asked: self.alone(asked, now) is not None, varies=self._varies.get(hash(key), ()),
         )  # fmt: skip
 
     def _plan(
@@ -300,7 +312,7 @@ class Deciding:
                 join = Join(ticket, flight.fetch.id, behavior, cause)
                 flight.waiters.append(Waiter(ticket, request, behavior, join, asks))
                 return join
-        if request.method == "HEAD" and not self.profile.head_as_get:
+        if request.method == "HEAD" and not self.profile.head_as_get and not judgement.key.endswith(HEADS):
             # A HEAD's answer has no body to store: it goes as it is, alone, and tells of the stored GET (§4.3.5).
             return self._pass(request, behavior, ticket, cause, now, entry, asks=asks)
         return self._fetch(request, behavior, ticket, judgement, now, conditions=conditions, asks=asks)
@@ -324,10 +336,18 @@ class Deciding:
         if failing is None:
             return None
         said = failing[1]
-        if entry is not None and entry.part is None and now < entry.life.fallback_until:
+        if entry is not None and self.stands_in_while_held(entry, said, now):
             self.room.touch(entry)
             return self._answering.from_store(entry, request, behavior, Outcome.HIT_STALE, now)
         return self._refuse(said.status, said.reason, behavior, request, now, Outcome.FAILED, said.words)
+
+    def stands_in_while_held(self, entry: Entry, said: Refuse, now: float) -> bool:
+        """Whether a stored response is served while the parent is left alone, of which that was said."""
+        if entry.part is not None:
+            return False
+        if entry.life.revalidate_always:
+            return said.silent and self.profile.no_cache_stands_in and now < entry.life.unreachable_until
+        return now < entry.life.fallback_until
 
     def _refuse(
         self,

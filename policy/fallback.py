@@ -26,6 +26,7 @@ class Fallback(Keeping):
         fetch, landing = flight.fetch, Landing()
         if self.profile.failures_held and fetch.behavior.cache and fetch.purpose is not Purpose.PASS:
             said = self._refuse(status, reason, fetch.behavior, None, now, Outcome.FAILED, words)
+            said.silent = forward_status is None
             held = error_ttl_of(forward_status or status, fetch.behavior, self.profile) or 0.0
             self._failing.add(fetch.key, Note(now + held, said, flight.opened_at))
         for waiter in flight.waiters:
@@ -91,15 +92,14 @@ class Fallback(Keeping):
         usable = self._may_stand_in(entry, now, window, silent=silent, sick=sick)
         return (entry, judgement) if usable else None
 
-    @staticmethod
     def _may_stand_in(
-        entry: Entry, now: float, window: float | None = None, *, silent: bool = False, sick: bool = False
+        self, entry: Entry, now: float, window: float | None = None, *, silent: bool = False, sick: bool = False
     ) -> bool:
         """Whether a stored response may cover for the origin: it answered with an error, (`silent`) not at all, or
         (`sick`) was not even asked. `window`: what the request allows too, where the origin has not forbidden it (RFC
         5861 §4)."""
         life = entry.life
-        if life.revalidate_always:
+        if life.revalidate_always and not ((silent or sick) and self.profile.no_cache_stands_in):
             return False
         if now < (life.sick_until if sick else life.unreachable_until if silent else life.fallback_until):
             return True

@@ -44,7 +44,7 @@ class Keeping(Purging):
         """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
         entry = self._entry(flight, response, now)
         rules = self.profile.compression
-        if rules is None or not flight.fetch.behavior.compress or entry.life.fresh_until <= now:
+        if rules is None or not flight.fetch.behavior.compress or entry.life.fresh_until <= now or entry.of_head:
             return self._keep(flight, entry, response, now)
         coding = coding_for(flight.fetch.request, response, rules, able=self.codings)
         if coding is None:
@@ -98,8 +98,8 @@ class Keeping(Purging):
             status=response.status,
             headers=headers,
             life=lifetime_of(response, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now),
-            length=content_length(headers),
         )
+        entry.length = None if entry.of_head else content_length(headers)
         entry.size_bytes = entry.length or 0
         entry.for_authorization = "authorization" in flight.fetch.request.headers
         self._read_stored(entry, response, flight)
@@ -113,9 +113,9 @@ class Keeping(Purging):
         names = vary_names(headers) if self.profile.vary_selects else ()
         self.varying.update(names)
         if names:
-            self._varies[entry.key] = names
+            self._varies[hash(entry.key)] = names
         else:
-            self._varies.pop(entry.key, None)
+            self._varies.pop(hash(entry.key), None)
         entry.selecting = selecting_fields(names, flight.fetch.request.headers)
         keys = surrogate_keys_of(headers)
         if entry.indexed:

@@ -42,9 +42,6 @@ from policy.sharing import may_be_used, url_mark, worth_asking
 from policy.stored import from_values
 from policy.storing import content_length, received, stored_headers
 
-ORIGIN_FAILED = frozenset({500, 502, 503, 504})
-"""Answers that stale-if-error counts as errors (RFC 5861 §4)."""
-
 NOT_PRIVATE = frozenset({"no-lifetime", "status"})
 """Reasons not to store that do not forbid answering those who wait with the same."""
 
@@ -77,7 +74,7 @@ class EdgeMachine(Fallback):
         over = None if limits is None else response_over(head, limits)
         if over is not None:
             landing = self._land_failure(flight, over[0], over[1].status, now, head.status, over[1].words)
-        elif response.status in ORIGIN_FAILED and self._covered(flight, now):
+        elif response.status in self.profile.failed_statuses and self._covered(flight, now):
             landing = self._land_failure(flight, f"origin: {response.status}", 502, now, response.status)
         elif fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)
@@ -85,7 +82,7 @@ class EdgeMachine(Fallback):
             landing = self._land_misfit(flight, why, response.status, now)
         elif response.status == 304 and fetch.entry is not None:
             landing = self._land_not_modified(flight, fetch.entry, response, now)
-        elif response.status == 206:
+        elif response.status == 206 and fetch.request.method != "HEAD":
             landing = self._land_part(flight, response, now)
         elif response.status == 416 and self._asked_for_the_rest(flight):
             landing = self._land_unkept_part(flight, response, now)
@@ -271,24 +268,24 @@ class EdgeMachine(Fallback):
         fetch, landing = flight.fetch, Landing()
         why_not = self._why_not(flight, response, now)
         limits = self.profile.limits
-        if limits is not None and why_not in (None, "too-large"):
+        if limits is not None and why_not in (None, "too-large") and fetch.request.method != "HEAD":
             over = object_over(content_length(response.headers), limits)
             if over is not None:
                 return self._land_failure(flight, over[0], over[1].status, now, response.status, over[1].words)
         if why_not is not None:
             beyond = response.status == 416 and fetch.cause is Cause.PARTIAL
-            if response.status not in ORIGIN_FAILED and not beyond:
+            if response.status not in self.profile.failed_statuses and not beyond:
                 # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3). An error is passed on and
                 # says nothing of what is stored: its validator may yet spare the body. So does a range beyond the end
                 # of what is stored in part.
                 landing.dropped = self._retire(fetch)
-            if response.status in ORIGIN_FAILED and why_not in NOT_PRIVATE:
+            if response.status in self.profile.failed_statuses and why_not in NOT_PRIVATE:
                 # One clear error for all who waited, not one more question each to an origin in trouble.
                 shared = self._entry(flight, response, now)
                 landing.store = shared
                 self._answer_waiters(flight, shared, response, landing, now, stored=False, share_always=True)
                 return landing
-            one_error = response.status in ORIGIN_FAILED and why_not == "no-store"
+            one_error = response.status in self.profile.failed_statuses and why_not == "no-store"
             marked = why_not not in self.profile.unmarked
             if marked and not one_error and response.status != 412:
                 # A 412 tells of one request's condition, a 416 of its range; anything else of all that ask for the key.
@@ -323,7 +320,7 @@ class EdgeMachine(Fallback):
         entry = self._filling.pop(fetch.id, None)
         if entry is None:
             return landing
-        promised, entry.length, entry.complete = entry.length, size_bytes, True
+        promised, entry.length, entry.complete = entry.length, None if entry.of_head else size_bytes, True
         entry.ready_until = 0.0
         if not entry.indexed:
             landing.dropped.append(entry.id)

@@ -77,6 +77,8 @@ class Refuse:
     """A page or a line that says why."""
     words: str = ""
     """The profile's words for a failure of the parent."""
+    silent: bool = False
+    """The parent gave no answer at all."""
 
 
 @dataclass(slots=True)
