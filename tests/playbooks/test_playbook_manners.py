@@ -61,7 +61,9 @@ STORED: dict[str, ResponseHead | None] = {
 }
 
 
-def lived(edge: EdgeMachine, requests: list[RequestHead], origin: Origin) -> list[tuple[int, Answer]]:
+def lived(
+    edge: EdgeMachine, requests: list[RequestHead], origin: Origin, most: int = MOST_ASKS
+) -> list[tuple[int, Answer]]:
     """(How often each asked, what it was answered), whatever the origin says to all that is asked of it."""
     asks: dict[int, int] = {}
     answers: dict[int, Answer] = {}
@@ -71,7 +73,7 @@ def lived(edge: EdgeMachine, requests: list[RequestHead], origin: Origin) -> lis
     def given(ticket: int, answer: Answer | Fetch) -> None:
         if isinstance(answer, Fetch):
             asks[ticket] = asks.get(ticket, 0) + 1
-            assert asks[ticket] <= MOST_ASKS, f"{asks[ticket]} questions for one request"
+            assert asks[ticket] <= most, f"{asks[ticket]} questions for one request"
             owed.append(answer)
         else:
             answers[ticket] = answer
@@ -210,3 +212,11 @@ def test_a_range_goes_on_with_the_if_range_that_bounds_it() -> None:
     assert isinstance(asking, Fetch)
     asked = asking.request.headers
     assert (asked.first("range"), asked.first("if-range"), asked.first("if-none-match")) == ("bytes=0-0", '"1"', '"1"')
+
+
+@pytest.mark.parametrize("origin", RUDE)
+def test_a_page_in_place_of_an_error_is_asked_for_no_oftener(origin: str) -> None:
+    pages = [{"status": status, "page": f"/{status}.html", "response_status": status} for status in (416, 502)]
+    edge = EdgeMachine(Service.model_validate({"name": "fra", "error_pages": pages}))
+    lived(edge, [get(), get(), get("/b")], RUDE[origin], most=2 * MOST_ASKS)
+    assert not edge._paging
