@@ -72,8 +72,9 @@ class Deciding:
         self.matcher = Matcher(service.behaviors, settled(Behavior(path="*"), profile))
         self._pages = Pages(service)
         self._short = ShortWays(service, (*service.behaviors, self.matcher.otherwise), paged=bool(self._pages))
-        self._paging: LRUCache[int, Instead] = LRUCache(65_536)
-        """Tickets that wait for a page in place of an error -> what to tell with it."""
+        self._paging: dict[int, Instead] = {}
+        """Tickets that wait for a page in place of an error -> what to tell with it. Each goes when its flight lands:
+        one that was forgotten sooner would be shown a page in place of the page's own error, and so on."""
         decorations = {
             id(behavior): Decoration(policies[behavior.response_headers_policy])
             for behavior in behaviors

@@ -37,6 +37,10 @@ class Replayed:
     """In the order of the live run."""
 
 
+_OF_THE_HEAD = ("limit:", "host:", "request:")
+"""How reasons begin that are found in the head alone."""
+
+
 class RecordedGate:
     """Says what the live gate said: the record holds its verdict, not the token."""
 
@@ -60,9 +64,9 @@ class RecordedGate:
         return Refusal.recorded(record.status, record.reason)
 
     def excess(self, request: RequestHead) -> Refusal | None:
-        """The record has not all of the head whose size was judged, nor the connection that it came by."""
+        """The record has not all of the head whose size and form were judged, nor the connection that it came by."""
         record = self.record
-        if record is None or record.outcome is not Outcome.REFUSED or not record.reason.startswith(("limit:", "host:")):
+        if record is None or record.outcome is not Outcome.REFUSED or not record.reason.startswith(_OF_THE_HEAD):
             return None
         return Refusal(record.status, record.reason)
 
