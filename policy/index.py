@@ -333,6 +333,10 @@ class EntryIndex:
         urls = takewhile(lambda url: url.startswith(prefix), self._urls.irange(prefix))
         return [entry for url in urls for entry in self.named(url)]
 
+    def surrogate_keys(self) -> Iterable[str]:
+        """Those of all that is stored."""
+        return self._by_surrogate_key.keys()
+
     def tagged(self, *surrogate_keys: str) -> list[Entry]:
         """All entries that have any of these, each once."""
         found: dict[int, Entry] = {}
