@@ -36,10 +36,10 @@ def origin_app(publisher: Publisher) -> Starlette:
         if request.method == "OPTIONS":
             return _preflight(allowed)
         name = request.path_params["name"]
-        resource = publisher.resources.get(name)
+        resource = publisher.catalog.get(name)
         if resource is None:
             return _not_found(publisher, name)
-        return await _send(request, resource, publisher.body(name, resource), allowed)
+        return await _send(request, resource, publisher.catalog.body(name, resource), allowed)
 
     async def vod(request: Request) -> Response:
         if request.method == "OPTIONS":

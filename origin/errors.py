@@ -21,6 +21,18 @@ class BadMedia(OriginError):
 
 
 @dataclass
+class NoRoom(OriginError):
+    """One stream or track too many."""
+
+    where: str
+    found: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}, all in use, wanted {self.wanted}."
+
+
+@dataclass
 class StorageFailed(OriginError):
     """A file that could not be written; what was stored before is untouched."""
 

@@ -11,6 +11,9 @@ from origin.boxes import Box, BoxReader, Fields, children
 from origin.errors import BadMedia
 from origin.tracks import InitSection, Track, read_init
 
+LARGEST_INIT = 2**20
+"""Of each of an init section's two boxes. Encoders' are of about a kilobyte; DRM adds some more."""
+
 _NON_SYNC = 0x10000  # sample_is_non_sync_sample, ISO/IEC 14496-12 8.8.3.1
 
 
@@ -66,6 +69,8 @@ class FragmentReader:
         if self._moof is not None and box.kind != "mdat":
             raise BadMedia(where, f"a {box.kind} after a moof", "its mdat")
         match box.kind:
+            case "ftyp" | "moov" if len(box.data) > LARGEST_INIT:
+                raise BadMedia(where, f"size {len(box.data)}", f"at most {LARGEST_INIT} bytes in an init section")
             case "ftyp":
                 self._ftyp = box.data
             case "moov":

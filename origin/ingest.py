@@ -14,10 +14,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from origin.errors import BadMedia
+from origin.errors import BadMedia, NoRoom
 from origin.faults import FaultSwitch
 from origin.fragments import FragmentReader
 from origin.publisher import Publisher
+from origin.retention import Retention
 from origin.stream import Session, State, Stream
 from origin.tracks import InitSection, Kind
 
@@ -56,8 +57,9 @@ def check_names(stream: str, file: str) -> tuple[str, Kind | None]:
 class Ingest:
     """ASGI endpoint of all ingest requests."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, retention: Retention) -> None:
         self.publisher = publisher
+        self.retention = retention
         self.stopping = asyncio.Event()
         """Set at shutdown: open requests are ended, what they sent is published."""
         self.open = 0
@@ -98,7 +100,11 @@ class Ingest:
 
     async def _ingest(self, stream_name: str, file: str, receive: Receive) -> None:
         track, promised = check_names(stream_name, file)
-        with self.publisher.posting(stream_name) as stream:
+        try:
+            await self.retention.make_room(stream_name, track)
+        except NoRoom as error:
+            raise Refused(503, str(error)) from None
+        with self.publisher.posting(stream_name, track) as stream:
             await _Post(self, track, promised, receive).run(stream)
 
     async def _refuse(self, receive: Receive, send: Send, status: int, text: str) -> None:

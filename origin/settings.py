@@ -90,6 +90,15 @@ class Origin(Settings):
         """
         return max(1, ceil(segment - 0.01))
 
+    def window_of(self, target: int) -> float:
+        """Seconds of media that a playlist of this target duration lists at least."""
+        return max(self.window, 3.0 * target)
+
+    def most_segments(self, length: float) -> int:
+        """As many segments of a track are listed at most, and as many linger: four times what an encoder makes that
+        keeps the segment length and posts in real time. One that does not, takes no more room."""
+        return 4 * ceil((self.window + self.linger_after(length)) / length)
+
     def linger_after(self, segment: float) -> float:
         if self.linger is not None:
             return self.linger
