@@ -45,6 +45,10 @@ class Origin(Settings):
     """Names by which `ingest` is reached, beside addresses, localhost and this machine's own: requests for another host
     are refused with 421, since a web page can point its own name here."""
 
+    ingest_stalled: Seconds = Field(default=60.0, gt=0)
+    """An encoder that sends no whole fragment for so long is taken for gone, as if its connection had broken; but never
+    sooner than two segments."""
+
     storage: Path = Path("media")
     """The folder that holds segments, init sections and what is needed to resume after a restart."""
 
