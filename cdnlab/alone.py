@@ -1,5 +1,9 @@
 """Settings of a part that runs by itself, from a settings file, the command line, or both: the command line wins."""
 
+import hashlib
+import os
+import socket
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from cdnlab.complaints import nearest
+from cdnlab.complaints import nearest, spelled
 from cdnlab.errors import BadUsage
 from edge.parent.url import WANTED, parent_url
 from edge.services import Hosted
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from cdnlab.document import Document
 
 S = TypeVar("S", bound=Settings)
+
+DEFAULT_LISTEN = "127.0.0.1:8080"
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ def edge_settings(
     if config is None:
         if node is not None:
             raise BadUsage("--node: wanted --config with it, the file that has this [[node]]")
-        chosen = _built(Node, {"name": "edge", "listen": listen or "127.0.0.1:8080", **_given({"admin": admin})})
+        chosen = _built(Node, {**_nameless(listen), **_given({"admin": admin})})
         service = Service(behaviors=())
     else:
         # Only here: the whole document's models are of no use to an edge without a file.
@@ -59,7 +65,7 @@ def edge_settings(
 
         document = read(config).document
         geo, purge_log = document.geo, document.purge_log
-        chosen = _pick(document.nodes, node) if document.nodes or node else Node(name="edge", listen="127.0.0.1:8080")
+        chosen = _pick(document.nodes, node) if document.nodes or node else _built(Node, _nameless(listen))
         chosen = _changed(chosen, options)
         service = document.service(chosen)
     parent = origin or (chosen.parent if "://" in chosen.parent else None)
@@ -73,10 +79,35 @@ def edge_settings(
                 f"--config: failover.to: found {other!r}, wanted a URL: alone, an edge knows no other process"
             )
     rules = chosen.rules()
+    if profile is not None and document is not None:
+        _fits(document, profile)
     if profile is not None:
         rules["profile"] = profile
     alone = AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to, purge_log)
     return alone if document is None else replace(alone, hostnames=document.hostnames, hosted=_hosted(document, alone))
+
+
+def _nameless(listen: str | None) -> dict[str, str]:
+    """Name and address of an edge that no settings name, the same each time it is started there.
+
+    Two of them in a row must differ, also on two machines: by its name in Via a node knows that a request has passed it
+    before. No machine's name is told to viewers.
+    """
+    listen = listen or DEFAULT_LISTEN
+    port = listen.rpartition(":")[2]
+    place = f"{uuid.getnode()} {socket.gethostname()} {listen}" + (f" {os.getpid()}" if port == "0" else "")
+    mark = hashlib.sha256(place.encode()).hexdigest()[:8]
+    return {"name": f"edge-{port}-{mark}" if port.isdecimal() and port != "0" else f"edge-{mark}", "listen": listen}
+
+
+def _fits(document: "Document", profile: str) -> None:
+    """Refuses a profile under which the file's behaviors would not do what they say."""
+    from cdnlab import checks
+
+    draft = checks.Draft.of(document.model_copy(update={"profile": profile}))
+    for finding in checks.rules_of(draft):
+        where = spelled(finding.path)
+        raise BadUsage(f"--profile {profile}: {where}: found {finding.found}, wanted {finding.wanted}", finding.hint)
 
 
 def _hosted(document: "Document", alone: AloneEdge) -> tuple[Hosted, ...]:

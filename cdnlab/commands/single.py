@@ -36,7 +36,7 @@ def edge(
     config: Annotated[
         Path | None, typer.Option("--config", help="A cdn.toml: behaviors, tokens, countries, nodes.")
     ] = None,
-    node: Annotated[str | None, typer.Option("--node", help="Be this [[node]] of the settings file.")] = None,
+    node: Annotated[str | None, typer.Option("--node", help="Be this \\[\\[node]] of the settings file.")] = None,
     purge_log: Annotated[str | None, PURGE_LOG] = None,
     records: Annotated[Path | None, typer.Option("--records", help="Write the record of every request here.")] = None,
     as_json: Annotated[bool, JSON] = False,
