@@ -40,7 +40,7 @@ class FragmentReader:
     """
 
     def __init__(self, largest: int) -> None:
-        self._boxes = BoxReader(largest)
+        self._boxes = BoxReader(largest, {kind: min(largest, LARGEST_INIT) for kind in ("ftyp", "moov", "styp")})
         self._largest = largest
         self._ftyp: bytes | None = None
         self._track: Track | None = None
@@ -69,8 +69,6 @@ class FragmentReader:
         if self._moof is not None and box.kind != "mdat":
             raise BadMedia(where, f"a {box.kind} after a moof", "its mdat")
         match box.kind:
-            case "ftyp" | "moov" if len(box.data) > LARGEST_INIT:
-                raise BadMedia(where, f"size {len(box.data)}", f"at most {LARGEST_INIT} bytes in an init section")
             case "ftyp":
                 self._ftyp = box.data
             case "moov":

@@ -53,6 +53,8 @@ class Retention:
             if not idle:
                 raise NoRoom(name, f"{len(streams)} streams", f"at most {MOST_STREAMS}")
             await self._forget_stream(min(idle, key=lambda one: one.listed_until))
+        if name in streams and (posts := streams[name].posts.total()) >= 2 * MOST_TRACKS:
+            raise NoRoom(name, f"{posts} open requests", f"at most {2 * MOST_TRACKS}")
         while (stream := streams.get(name)) and track not in stream.tracks and len(stream.tracks) >= MOST_TRACKS:
             taken = stream.tracks_in_use
             spare = [one for one in stream.windows.values() if one.name not in taken and not stream.is_live(one.name)]
@@ -77,9 +79,9 @@ class Retention:
             if window.listed and self._is_left_behind(stream, window):
                 window.restart(publisher.settings.linger_after(stream.length), now)
                 publisher.catalog.withdraw(f"{stream.name}/{window.name}/{MEDIA}")
+                publisher.relist_stream(stream)
                 await publisher.save(stream, window.name)
             await publisher.expire(stream, window, now)
-        publisher.relist_stream(stream)
         if not window.listed and not window.gone and not stream.is_live(window.name):
             await self._forget_track(stream, window)
 

@@ -93,6 +93,21 @@ def test_an_encoder_that_ends_and_hangs_up_at_once_is_no_error(
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+def test_whoever_orders_a_fault_and_hangs_up_in_the_middle_is_no_error(
+    origins: Callable[..., Running], caplog: pytest.LogCaptureFixture
+) -> None:
+    origin = origins(faults=True)
+    parts = urlsplit(origin.ingest)
+    with socket.create_connection((parts.hostname, parts.port), timeout=GUARD_S) as leaving:
+        leaving.sendall(b"PUT /faults HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        leaving.shutdown(socket.SHUT_WR)
+        while leaving.recv(4096):
+            pass
+    assert request(f"{origin.ingest}/faults").status == 200
+    origin.stop()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 FORGED = "%0a%1b[2J%c2%9b31m%e2%80%aeERROR:origin:all%20is%20lost"
 
 

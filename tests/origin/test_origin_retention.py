@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import random
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -236,6 +238,43 @@ def test_what_a_restart_finds_and_nobody_needs_goes(tmp_path: Path) -> None:
     in_lab(tmp_path, second)
 
 
+def test_a_source_whose_clock_is_corrupt_takes_no_more_room(tmp_path: Path) -> None:
+    """A fading signal: decode times at random, key frames now and then."""
+    chance = random.Random(5)
+
+    async def test(lab: Lab) -> None:
+        most = lab.settings.most_segments(1.0)
+        with lab.publisher.posting("live", "720p") as stream:
+            session = stream.begin("720p", video_init(), lab.now, lambda: None)
+            for _ in range(1_000):
+                start, ticks = chance.randrange(2**40), chance.choice((1001, 15_015, 30_030))
+                await lab.feed(session, [Fragment(start, ticks, chance.random() < 0.5, 1, b"v" * 100)])
+            window = stream.windows["720p"]
+            assert len(window.listed) <= most and len(window.gone) <= most
+            assert len(lab.files("720p")) <= len(window.listed) + len(window.gone) + 4
+            lab.now += 30.0
+            await lab.retention.sweep()
+            assert len(lab.files("720p")) <= len(window.listed) + 2
+
+    in_lab(tmp_path, test)
+
+
+def test_more_posts_than_tracks_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Posts of one track that send nothing: each would hold a connection, and what it has sent so far."""
+    monkeypatch.setattr(retention, "MOST_TRACKS", 2)
+
+    async def test(lab: Lab) -> None:
+        with ExitStack() as posts:
+            for _ in range(4):
+                await lab.retention.make_room("live", "720p")
+                posts.enter_context(lab.publisher.posting("live", "720p"))
+            with pytest.raises(NoRoom, match="live: found 4 open requests, all in use, wanted at most 4"):
+                await lab.retention.make_room("live", "720p")
+        await lab.retention.make_room("live", "720p")
+
+    in_lab(tmp_path, test)
+
+
 def test_sweeping_goes_on_after_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -321,7 +360,8 @@ def test_an_init_section_too_large_is_refused(
     media = encoded["180p.cmfv"]
     before = b"" if kind == "ftyp" else media[: int.from_bytes(media[:4], "big")]
     size = LARGEST_INIT + 8
-    body = before + size.to_bytes(4, "big") + kind.encode() + bytes(LARGEST_INIT)
-    reply = origins().post("live/180p.cmfv", body)
-    assert reply.status == 400
-    assert f"{kind}: found size {size}, wanted at most {LARGEST_INIT} bytes in an init section" in reply.text
+    feeder = Feeder(origins(), "live/180p.cmfv")
+    feeder.send(before + size.to_bytes(4, "big") + kind.encode())
+    reply = feeder.reply()
+    assert reply.status == 400, "before it is read"
+    assert f"{kind}: found size {size}, wanted at most {LARGEST_INIT} bytes" in reply.text
