@@ -13,6 +13,7 @@ from edge.filling import Filling
 from edge.log import RecordLog
 from edge.parents import Parents
 from edge.purges.log import LogLost
+from edge.purges.order import BadOrder
 from edge.recording import READ_BY_POLICY, answered, kept_headers, request_record
 from edge.settings import Limits
 from edge.slicing import Answered, Slicing
@@ -31,7 +32,7 @@ from policy.plan import Assemble, Decision, Failure, Fetch, Plan, Purged, PurgeO
 from policy.purge_requests import purge_request
 from policy.record import PurgeRecord, RequestRecord
 from policy.secrets import FIELDS
-from policy.target import origin_form, told_host
+from policy.target import origin_form
 from policy.token.propagation import LARGEST, Propagation
 
 if TYPE_CHECKING:
@@ -195,11 +196,14 @@ class Driver(Filling):
     def _read(self, scope: Scope) -> RequestHead:
         headers = Headers.wrap([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-        client_ip = self._viewers.address(_peer(scope), headers)
-        path, host = origin_form(raw_path.partition(b"?")[0].decode("latin-1"), headers.first("host") or "")
-        trusted = self._viewers.is_trusted(_peer(scope))
-        if trusted and self.machine.host_is_told:
-            host = told_host(headers, host)
+        peer = _peer(scope)
+        client_ip = self._viewers.address(peer, headers)
+        named = headers.first("host") or ""
+        path, host = origin_form(raw_path.partition(b"?")[0].decode("latin-1"), named)
+        if host != named:
+            # What keys and Vary read must be what goes on (RFC 9112 §3.2.2).
+            headers = headers.without(("host",)).plus(("host", host))
+        trusted = self._viewers.is_trusted(peer)
         query: bytes = scope["query_string"]
         request = RequestHead(
             method=scope["method"],
@@ -213,6 +217,7 @@ class Driver(Filling):
             client_port=scope["client"][1] or 0 if scope.get("client") else 0,
             trusted=trusted,
             version=scope["http_version"],
+            peer_ip=peer,
             astray=scope.get(ASTRAY),
         )
         return measured(request)
@@ -336,6 +341,8 @@ class Driver(Filling):
             try:
                 if self.spread is not None:
                     await self.spread(asked)
+            except BadOrder as error:
+                status, said = 400, {"msg": str(error)}
             except LogLost as lost:
                 status, said = 503, {"msg": f"purged on this node alone: {lost}"}
         body = json.dumps(said).encode()

@@ -93,10 +93,9 @@ class RecordLog:
             logger.warning("records: %s: written again; %d lines are lost", self._path, self.lost)
             self.failing = ""
 
-    async def keep_flushing(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            self.flush()
+    async def flush_later(self) -> None:
+        await asyncio.sleep(FLUSH_SECONDS)
+        self.flush()
 
     def close(self) -> None:
         self.flush()

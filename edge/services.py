@@ -54,7 +54,8 @@ class Services:
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
         host = origin_form((scope.get("raw_path") or b"/").decode("latin-1"), host)[1]
         shown = scope.get("extensions", {}).get(SHOWN)
-        astray = None if shown is None else misdirected(host, *shown)
+        # A shield is asked by its own name, for whatever host its edges were asked for.
+        astray = None if shown is None or not self.faces_viewers else misdirected(host, *shown)
         service: str | None = DEFAULT
         if self.faces_viewers:
             service = self._hosts.service_of(host)
@@ -80,10 +81,9 @@ class Services:
         """The services that carry an order out."""
         if order.service:
             return self.drivers.keys() & {order.service}
-        named = None
-        if order.kind in (PurgeKind.URL, PurgeKind.PREFIX):
-            named = self._hosts.named(target_of(order.value).host)
-        return self.drivers.keys() if named is None else (named,)
+        if order.kind in (PurgeKind.URL, PurgeKind.PREFIX) and (host := target_of(order.value).host):
+            return self._hosts.concerned(host)
+        return self.drivers.keys()
 
     async def purge_all(self, orders: Sequence[PurgeOrder], mark: str | None = None) -> list[Purged]:
         """Carries them out, one after the other, wherever they concern something; `mark` is left in every store."""

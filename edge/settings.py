@@ -289,6 +289,10 @@ class Node(Settings):
     """What purge and explain ask for, as `Authorization: Bearer TOKEN`; `cdnlab purge` and `explain` take it from the
     environment variable CDNLAB_ADMIN_TOKEN. Left out: they ask for nothing, and `admin` must be on loopback."""
 
+    admin_hosts: tuple[listening.HostName, ...] = ()
+    """Names by which `admin` is reached, beside addresses, localhost and this machine's own: requests for another host
+    are refused with 421, since a web page can point its own name here."""
+
     parent: str = "origin"
     """"origin", the name of another node, or a URL."""
 
@@ -342,7 +346,7 @@ class Node(Settings):
     parent_headers: ParentHeaders = Field(default={})
     """What is put on every request to the parents, in the place of what viewers sent under these names, such as a
     secret by which an origin knows its CDN: `{ "X-Origin-Verify" = "${ORIGIN_SECRET}" }` (CloudFront: origin custom
-    headers)."""
+    headers). `Host` is what the parent is asked under (Fastly: override host); not with cloudfront."""
 
     parent_ca: Literal["system", "local"] | Path = "system"
     """Who vouches for parents at https:// URLs: the system's authorities, and beside them "local", the local CA, or the

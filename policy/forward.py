@@ -3,18 +3,18 @@
 from policy.fields.cache_control import delta_seconds
 from policy.key import keyed_coding, keyed_cookies, keyed_query
 from policy.messages import Headers, Lines, RequestHead, end_to_end
-from policy.profile import RFC9111, Profile, RequestFields
+from policy.profile import RFC9111, Hop, Profile, RequestFields
 from policy.service import Behavior
 from policy.surrogate import capability
 
 CONDITIONS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
 
-OURS = (
-    "host", "via", "x-forwarded-for", "cdnlab-client-ip", "cdnlab-debug", "cdnlab-service", "expect", "client-cert",
-    "client-cert-chain",
-)  # fmt: skip
-"""Fields a node writes itself, or that end here: `Expect` is settled with the client (RFC 9110 §10.1.1), and what a
-client says of its own certificate counts for nothing (RFC 9440 §2.4): no node asks for one."""
+ENDING = ("cdnlab-client-ip", "cdnlab-debug", "cdnlab-service", "expect", "client-cert", "client-cert-chain")
+"""Fields that end here: `Expect` is settled with the client (RFC 9110 §10.1.1), and what a client says of its own
+certificate counts for nothing (RFC 9440 §2.4): no node asks for one."""
+
+OURS = ("host", "via", "x-forwarded-for", *ENDING)
+"""Those, and fields that a node writes itself."""
 
 
 def visited(request: RequestHead, name: str) -> bool:
@@ -63,14 +63,16 @@ def forwarded(
     profile: Profile = RFC9111,
     request_id: str = "",
     added: Lines | None = None,
+    faces_viewers: bool = True,
 ) -> RequestHead:
     """The request as it goes to the parent: the fields that the profile lets through, our Via, the client's address,
-    one hop less.
+    one hop less. A `host` field among them is the Host to ask under; without one it is the parent's own name.
 
     Without `conditions` and `ranges` it asks for the complete representation, unconditionally. `request_id`: fresh.
-    `added`: fields of the node's settings, in the place of the viewer's.
+    `added`: fields of the node's settings, in the place of the viewer's. `faces_viewers`: False at a shield.
     """
-    headers = end_to_end(request.headers).without(OURS)
+    came = request.with_fields(end_to_end(request.headers))
+    headers = came.headers.without(OURS)
     if behavior is not None and profile.viewer_fields:
         named = {*behavior.key.headers, *behavior.viewer_headers}
         headers = headers.without(name for name in profile.viewer_fields if name not in named)
@@ -78,26 +80,41 @@ def forwarded(
         request = request.asking(request.path, _cloudfront_query(request, behavior, profile), request.headers)
         headers = _cloudfront_fields(request, headers, behavior, profile)
         headers.lines.append(("x-amz-cf-id", request_id))
-    elif profile.request_fields is RequestFields.FASTLY:
-        headers = _fastly_fields(request, headers, name)
+    elif behavior is not None and behavior.key.accept_encoding and "accept-encoding" in headers:
+        # An answer in a coding that the key does not tell would be given to who does not know it.
+        coding = keyed_coding(request, behavior) or "identity"
+        headers = headers.without(("accept-encoding",)).plus(("accept-encoding", coding))
     if profile.surrogate:
         headers = headers.without(("surrogate-capability",)).plus(capability(headers))
     if not conditions:
-        headers = headers.without(CONDITIONS)
+        headers = headers.without(name for name in CONDITIONS if name != "if-range")  # which belongs to the range
     if not ranges:
         headers = headers.without(("range", "if-range"))
     hops = hops_left(request)
     if hops is not None and request.method == "OPTIONS":
         headers = headers.without(("max-forwards",)).plus(("max-forwards", str(max(0, hops - 1))))
+    if profile.hop_fields is not None:
+        lines = profile.hop_fields(Hop(came, name, faces_viewers, request_id))
+        headers = headers.without(line[0] for line in lines).plus(*lines)
+    if behavior is not None and request.host and _takes_host(behavior, profile):
+        headers = headers.plus(("host", request.host.lower() if profile.host_sent == "viewer" else request.host))
     if added:
         headers = headers.without(name for name, _ in added).plus(*added)
     via, forwarded_for = request.headers.joined("via"), request.headers.joined("x-forwarded-for")
     ours = f"{request.version} {name}"  # the version that it came by (RFC 9110 §7.6.3)
     headers.lines.append(("via", f"{via}, {ours}" if via else ours))
-    if request.client_ip:
+    if request.client_ip and profile.hop_fields is None:
         ip = request.client_ip
         headers.lines.append(("x-forwarded-for", f"{forwarded_for}, {ip}" if forwarded_for else ip))
     return request.with_fields(headers)
+
+
+def _takes_host(behavior: Behavior, profile: Profile) -> bool:
+    """Whether the viewer's Host goes on to the parent."""
+    if profile.host_sent != "where-named":
+        return profile.host_sent == "viewer"
+    policy = profile.origin_request_policies.get(behavior.origin_request_policy)
+    return "host" in behavior.key.headers or (policy is not None and policy.host)
 
 
 _ALWAYS = frozenset({"content-length", "content-type", "content-encoding", "range", *CONDITIONS})
@@ -158,24 +175,6 @@ def _cloudfront_coding(request: RequestHead, behavior: Behavior) -> str | None:
     if behavior.key.accept_encoding:
         return keyed_coding(request, behavior) or "identity"
     return accepted if "accept-encoding" in behavior.key.headers else None
-
-
-def _fastly_fields(request: RequestHead, headers: Headers, name: str) -> Headers:
-    """Everything of the request, and who asked through whom; a name that the client gave itself stays.
-
-    Source: Fastly, HTTP headers reference. Fastly-FF and CDN-Loop mark the way against loops.
-    """
-    loop, seen = headers.joined("cdn-loop"), headers.joined("fastly-ff")
-    headers = headers.without(("cdn-loop", "fastly-ff", "x-forwarded-host", "x-forwarded-server"))
-    added = [
-        ("cdn-loop", f"{loop}, {name}" if loop else name),
-        ("fastly-ff", f"{seen}, {name}" if seen else name),
-        ("x-forwarded-host", request.headers.first("x-forwarded-host") or request.host),
-        ("x-forwarded-server", name),
-    ]
-    if request.client_ip and "fastly-client-ip" not in headers:
-        added.append(("fastly-client-ip", request.client_ip))
-    return headers.plus(*added)
 
 
 def conditional(request: RequestHead, etag: str | None, last_modified: str | None) -> RequestHead:

@@ -17,6 +17,7 @@ from policy.eviction.room import Room
 from policy.fields import ranges
 from policy.fields.etags import strongly_equal
 from policy.fields.ranges import Span
+from policy.key import HEADS
 from policy.lifetime import Lifetime
 from policy.messages import Headers, Lines
 from policy.negotiation import normalised, preferred_language
@@ -82,6 +83,11 @@ class Entry:
         """False for what is gone, and for a shared answer that is nobody's to find: an error given to those who waited
         for it."""
         return self.home is not None and self.home.current
+
+    @property
+    def of_head(self) -> bool:
+        """It is an answer to HEAD: its length is that of a body which is not here."""
+        return self.key.endswith(HEADS)
 
     @property
     def has_body(self) -> bool:

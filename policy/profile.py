@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-from policy.messages import RequestHead
+from policy.messages import Lines, RequestHead
 from policy.response_headers import ResponseHeaders
 from policy.service import Key, Ttl
 
@@ -26,7 +26,6 @@ class RequestFields(Enum):
 
     ALL = "every end-to-end field"
     CLOUDFRONT = "those of the cache key and the origin request policy; without policies, the legacy table"
-    FASTLY = "every end-to-end field, and Fastly's own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,8 @@ class FailureAnswer:
     status: int
     words: str
     """CloudFront's detailed result type, Fastly's `obj.response`."""
+    ends: bool = False
+    """The viewer's connection ends with it, where that is the viewer's own message too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,21 @@ class Forwarding:
     """Lower-case names; None: all."""
     cookies: bool = False
     query: bool = False
+    host: bool = False
+    """The viewer's Host goes along."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A request that a node is about to send on."""
+
+    request: RequestHead
+    """As it came."""
+    node: str
+    faces_viewers: bool
+    """False at a shield."""
+    request_id: str
+    """Fresh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +204,8 @@ class Profile:
     # ---- storing -----------------------------------------------------------------------------------------------
     storable_statuses: frozenset[int] | None = None
     """Only these may be stored; None: the standard's rules."""
+    cache_control_needed: frozenset[int] = frozenset()
+    """Statuses that are stored only where the answer has a Cache-Control, whatever that says."""
     pass_words: tuple[str, ...] | None = None
     """Words that, anywhere in Cache-Control, make the answer a pass, in place of the standard's directives about
     storing and `no-cache`; None: the standard's."""
@@ -208,6 +226,11 @@ class Profile:
     # ---- key and selection -------------------------------------------------------------------------------------
     key_query: Literal["all", "none"] = "all"
     """Whether the query is part of the key where the behavior does not say."""
+    query_patterns: bool = True
+    """In names of query parameters, as in those of cookies, `*` and `?` stand for other characters; False: such a name
+    is refused when it is read."""
+    never_keyed: frozenset[str] = frozenset()
+    """Request fields that cannot be part of the key: lower-case names, `x-edge-*` for all that begin so."""
     key_host: bool = False
     """Whether the request's Host is part of the key where the behavior does not say."""
     accept_encoding_reduced: bool = False
@@ -226,6 +249,8 @@ class Profile:
     """Nothing stored for a range request: it goes on as it is, and the part is kept. False: the whole is fetched."""
     range_needs_length: bool = False
     """A stored answer that came without Content-Length (chunked) is sent whole, whatever range is asked for."""
+    range_answered_as_it_came: bool = False
+    """A range that the origin answers with the whole is passed on so; later ones are cut from what is stored then."""
     ranges_in_order: bool = False
     """Several ranges are answered only where they ascend and do not overlap; others get the whole."""
     collapse_beside_cookies: bool = True
@@ -236,13 +261,21 @@ class Profile:
     """A GET or HEAD that carries a body is refused with 403."""
     head_as_get: bool = False
     """A HEAD that the store cannot answer is asked as a GET, whose answer is kept."""
+    head_answers_kept: bool = False
+    """The answer to a HEAD is kept for other HEADs, where nothing is stored for GET."""
     post_answers_kept: bool = True
     """A POST's answer that says what a GET of its target would give is kept for GETs (RFC 9110 §9.3.3)."""
     unsafe_invalidates: bool = True
     """An unsafe method's success invalidates what is stored for its target (RFC 9111 §4.4)."""
     purge_requests: Literal["everybody", "nobody"] = "nobody"
     """Whose `PURGE` requests purge, where the service does not say."""
+    host_sent: Literal["parent", "viewer", "where-named"] = "parent"
+    """Under which Host the parent is asked: its own; the viewer's, in lower case; or the viewer's where the key or the
+    origin request policy names Host, else its own."""
     request_fields: RequestFields = RequestFields.ALL
+    hop_fields: Callable[[Hop], Lines] | None = None
+    """All lines of the fields by which a node tells the parent of the hop, in place of those that came; None:
+    X-Forwarded-For, with the client's address behind what it held."""
     viewer_fields: Mapping[str, Callable[[RequestHead], str]] = field(default_factory=dict)
     """Fields (lower-case names) that a node facing viewers makes up about them, a viewer's own never counting: they
     enter the key, and reach the origin, where a behavior names them. "" as value: the field is left out."""
@@ -251,6 +284,10 @@ class Profile:
     """How large messages may be; None: as large as the shell can hold."""
 
     # ---- stale and failing -------------------------------------------------------------------------------------
+    failed_statuses: frozenset[int] = frozenset({500, 502, 503, 504})
+    """Answers of the parent for which a stored one may stand in: its failures (RFC 5861 §4)."""
+    stale_within_max_ttl: bool = False
+    """Nothing stale is served later than `ttl.max` after it arrived, whatever allows it."""
     stale_if_error: float = 0.0
     """How long after its freshness a stored answer stands in for a failing origin, when nothing else says so."""
     origin_stale_if_error: bool = True
@@ -260,6 +297,9 @@ class Profile:
     stale_when_unreachable: bool = True
     """A stored answer stands in for an origin that gives no answer at all, however stale, unless its own directives
     forbid (RFC 9111 §4.2.4: a cache that is disconnected)."""
+    no_cache_stands_in: bool = False
+    """Also a stored answer that says `no-cache` stands in for an origin that gives no answer at all, but for one with
+    `stale-if-error=0`."""
     s_maxage_forbids_stale: bool = True
     """`s-maxage` carries proxy-revalidate with it (RFC 9111 §5.2.2.10)."""
     failures_held: bool = False

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -19,26 +18,27 @@ MOST_REFUSALS = 10
 def show(report: Report, console: Console) -> None:
     """Print the report's tables; everything else is on the page and in the JSON."""
     for note in report.notes:
-        console.print(f"[yellow]note:[/yellow] {escape(note)}", highlight=False)
+        console.print(Text.assemble(("note:", "yellow"), f" {note}"))
     if report.began is not None:
-        console.print(escape(words.span(report)), highlight=False)
+        console.print(Text(words.span(report)))
     if report.total["requests"]:
         console.print(hit_rates(report, wide=console.width >= 125))
         if report.causes:
             console.print(causes(report))
     for sentence in [*words.sentences(report), words.player_sentence(report)]:
         if sentence:
-            console.print(escape(sentence), highlight=False)
+            console.print(Text(sentence))
     if report.total["refused"]:
         console.print(refusals(report))
     offload = report.offload
     if offload["edge_requests"]:
+        reached = f"({count(offload['origin_requests'])} of {count(offload['edge_requests'])} reached it)"
         console.print(
-            f"Origin offload: [bold]{percent(offload['request_offload'])}[/bold] of requests "
-            f"({count(offload['origin_requests'])} of {count(offload['edge_requests'])} reached it), "
-            f"[bold]{percent(offload['byte_offload'])}[/bold] of bytes.",
-            highlight=False,
-        )
+            Text.assemble(
+                "Origin offload: ", (percent(offload["request_offload"]), "bold"), f" of requests {reached}, ",
+                (percent(offload["byte_offload"]), "bold"), " of bytes.",
+            )
+        )  # fmt: skip
 
 
 def hit_rates(report: Report, *, wide: bool) -> Table:
@@ -84,7 +84,7 @@ def refusals(report: Report) -> Table:
     table.add_column("requests", justify="right", no_wrap=True)
     for row in report.refusals[:MOST_REFUSALS]:
         cells = (row["node"], str(row["status"]), row["reason"], row["country"] or "–", count(row["requests"]))
-        table.add_row(*map(escape, cells))
+        table.add_row(*map(Text, cells))
     rest = sum(row["requests"] for row in report.refusals[MOST_REFUSALS:])
     if rest:
         table.add_row("", "", "others, in report.json", "", count(rest))

@@ -12,6 +12,7 @@ import pytest
 
 from edge.bodies import WINDOW_BYTES
 from edge.errors import UpstreamFailed
+from edge.parent.http1 import Http1Connection
 from edge.upstream import Upstream
 from policy.plan import Failure
 from policy.profile import RFC9111
@@ -232,18 +233,80 @@ def test_a_connection_rests_only_so_long() -> None:
     judged(lambda rest: asyncio.run(run(rest)), 0.05)
 
 
+RESTS = [  # Keep-Alive of the answer      seconds of the 100 that the connection may rest
+    ("timeout=5", 4.0),
+    ("Timeout = 5, max=100", 4.0),
+    ("max=1000, timeout=1", 0.8),
+    ("timeout=600", 100.0),
+    ("timeout=0", 0.0),
+    ("max=5", 100.0),
+    ("timeout=soon", 100.0),
+    ("timeout=-1", 100.0),
+]
+
+
+@pytest.mark.parametrize(("said", "rests"), RESTS)
+def test_a_connection_rests_no_longer_than_the_parent_says(said: str, rests: float) -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=100)
+            origin.says("/a", b"", keep_alive=said)
+            exchange = await upstream.exchange(asking())
+            (connection,) = upstream._all
+            exchange.close()
+            assert isinstance(connection, Http1Connection) and connection._rests == pytest.approx(rests)
+            await upstream.close()
+
+    asyncio.run(run())
+
+
+CROSSED = [  # method     the connection       408 with "close"      then           asked how often
+    ("GET", "kept", True, 200, 2),
+    ("POST", "kept", True, 408, 1),  # it may have been acted on
+    ("GET", "kept", False, 408, 1),
+    ("GET", "new", True, 408, 1),
+]
+
+
+@pytest.mark.parametrize(("method", "connection", "closes", "then", "times"), CROSSED)
+def test_a_408_that_crosses_with_a_request_on_a_kept_connection(
+    method: str, connection: str, closes: bool, then: int, times: int
+) -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
+            origin.says("/warm", b"")
+            if connection == "kept":
+                await ask(upstream, asking("/warm"))
+
+            async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+                if origin.count["/a"] == 1:
+                    end = b"connection: close\r\n" if closes else b""
+                    writer.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n" + end + b"\r\n")
+                else:
+                    writer.write(OK + b"content-length: 0\r\n\r\n")
+
+            origin.does("/a", script)
+            assert (await ask(upstream, asking(method=method))).status == then
+            assert origin.count["/a"] == times
+            await upstream.close()
+
+    asyncio.run(run())
+
+
 def test_a_request_body_is_streamed_with_its_length_or_chunked() -> None:
     async def run() -> None:
         server, heard = await raw_server(OK + b"content-length: 0\r\n\r\n", until=b"end")
         upstream = Upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", QUICK, 1, keep_alive=60)
-        request = asking(
-            "/a", "POST", ("content-length", "99"), ("transfer-encoding", "x"), ("host", "other"), ("x", "y")
-        )
+        request = asking("/a", "POST", ("content-length", "99"), ("transfer-encoding", "x"), ("x", "y"))
         assert (await ask(upstream, request, pieces(b"the ", b"", b"end"), body_length=7)).status == 200
         assert (await ask(upstream, request, pieces(b"the ", b"", b"0\r\n\r\nend"))).status == 200
+        named = asking("/a", "POST", ("x", "y"), ("host", "other.test"))
+        assert (await ask(upstream, named, pieces(b"the end"), body_length=7)).status == 200
         host = upstream.url.removeprefix("http://").encode()
         head = b"POST /a HTTP/1.1\r\nhost: " + host + b"\r\nx: y\r\n"
         assert heard[0] == head + b"content-length: 7\r\n\r\nthe end"
+        assert heard[2].endswith(head.replace(host, b"other.test") + b"content-length: 7\r\n\r\nthe end")
         assert heard[1].startswith(head + b"transfer-encoding: chunked\r\n\r\n4\r\nthe \r\n8\r\n0\r\n\r\nend")
         await upstream.close()
         server.close()

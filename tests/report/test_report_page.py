@@ -210,7 +210,9 @@ def test_the_terminal_says_why_requests_were_refused(tmp_path: Path) -> None:
     text = out.getvalue()
     assert text.index("with the reasons given below") < text.index("Refused at the gate ")
     for row in found.refusals[:10]:
-        assert any({row["reason"], row["country"]} <= set(map(str.strip, line.split("│"))) for line in text.splitlines())
+        assert any(
+            {row["reason"], row["country"]} <= set(map(str.strip, line.split("│"))) for line in text.splitlines()
+        )
     assert words.span(found) in text
 
 

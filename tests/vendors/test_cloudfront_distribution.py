@@ -134,7 +134,6 @@ IDS = [  # "Use managed cache policies" and its kin; cross-checked in aws-cdk-li
     ("OriginRequestPolicyId", "acba4595-bd28-49b8-b9fe-13317c0390fa", "UserAgentRefererHeaders"),
     ("OriginRequestPolicyId", "33f36d7e-f396-46d9-90e0-52428a34d9dc", None),  # AllViewerAndCloudFrontHeaders-2022-06
     ("OriginRequestPolicyId", "775133bc-15f2-49f9-abea-afb2e0bf67d2", None),  # Elemental-MediaTailor-...
-    ("OriginRequestPolicyId", "bf0718e1-ba1e-49d1-88b1-f726733018ae", None),  # HostHeaderOnly
     ("ResponseHeadersPolicyId", "60669652-455b-4ae9-85a4-c4c02393f86c", "SimpleCORS"),
     ("ResponseHeadersPolicyId", "5cc3b908-e619-4b99-88e5-2cf7f45965bd", "CORS-With-Preflight"),
     ("ResponseHeadersPolicyId", "67f7725c-6f97-4210-82d7-5512b31e9d03", "SecurityHeadersPolicy"),
@@ -252,6 +251,24 @@ REFUSED = [  # where, value, code, the name that is told
     ("CacheBehaviors", items(forwarding(Headers=items("*"))), "InvalidArgument", 'cdnlab cannot honour "*"'),
     ("CacheBehaviors", items(forwarding(Headers=NAMES)), "TooManyHeadersInForwardedValues", "at most 10"),
     ("CacheBehaviors", items(forwarding(Cookies={"Forward": "whitelist", "WhitelistedNames": NAMES})), "TooManyCookieNamesInWhiteList", "at most 10"),
+    # What cdn.toml refuses, the API refuses.
+    ("CacheBehaviors", items(forwarding(Headers=items("CloudFront-Is-Mobile-Viewer"))), "InvalidArgument", "CloudFront-Is-Mobile-Viewer"),
+    ("CacheBehaviors", items(forwarding(Headers=items("Cookie"))), "InvalidArgument", "Headers: found Cookie"),
+    ("CacheBehaviors", items(forwarding(Headers=items("Origin", "Upgrade"))), "InvalidArgument", "Headers: found Upgrade"),
+    ("CacheBehaviors", items(forwarding(Headers=items("X-Amz-Cf-Id"))), "InvalidArgument", "Headers: found X-Amz-Cf-Id"),
+    ("CacheBehaviors", items(forwarding(Headers=items("X-Edge-Secret"))), "InvalidArgument", "Headers: found X-Edge-Secret"),
+    ("CacheBehaviors", items({**LEGACY, "PathPattern": "*"}), "InvalidArgument", "* can never match: * comes first"),
+    ("CacheBehaviors", items({**LEGACY, "PathPattern": "/a/*"}, {**LEGACY, "PathPattern": "/a/b*"}), "InvalidArgument", "/a/b* can never match"),
+    ("OriginGroups", items({"Id": "g", "FailoverCriteria": {"StatusCodes": items("418")}}), "InvalidArgument", "found '418', wanted some of 400"),
+    ("OriginGroups", items({"Id": "g", "FailoverCriteria": {"StatusCodes": items("often")}}), "InvalidArgument", "StatusCodes"),
+    # What says nothing that could be carried out is not taken for something else.
+    ("CacheBehaviors", items(forwarding(Cookies={"Forward": "some"})), "InvalidArgument", "Forward: found 'some'"),
+    ("CacheBehaviors", items(forwarding(QueryString="yes")), "InvalidArgument", "QueryString: found 'yes'"),
+    ("CacheBehaviors", items({**LEGACY, "DefaultTTL": "-5"}), "InvalidTTLOrder", "not a negative one"),
+    ("CacheBehaviors", items({**LEGACY, "MaxTTL": "nan"}), "InvalidArgument", "MaxTTL: found 'nan'"),
+    ("DefaultCacheBehavior.Compress", "on", "InvalidArgument", "Compress: found 'on'"),
+    ("Enabled", "maybe", "InvalidArgument", "Enabled: found 'maybe'"),
+    ("Restrictions", {"GeoRestriction": {"RestrictionType": "greylist", **items("KP")}}, "InvalidArgument", "RestrictionType"),
     ("Origins", items(origin("lab", "x")), "InvalidOrigin", "DomainName"),
     ("Origins", {"Quantity": "2", "Items": [origin("lab", "9000")]}, "InconsistentQuantities", "Origins"),
     ("DefaultCacheBehavior.TargetOriginId", "nobody", "NoSuchOrigin", "nobody"),
