@@ -29,9 +29,12 @@ What is tried again because an exchange failed counts as one (`policy/retrying.p
 def misfit(question: RequestHead, answer: ResponseHead) -> str | None:
     """Why this answers nothing that was asked; None: it does. Source: RFC 9110 §15.3.7, §15.4.5.
 
-    A 412 or a 416 that nobody asked for is an error like another, and is passed on.
+    A 412 or a 416 that nobody asked for is an error like another, and is passed on; so is whatever answers a HEAD, of
+    which nobody would get a body.
     """
-    if answer.status == 206 and question.method != "HEAD" and not asks_for_part(question):
+    if question.method == "HEAD":
+        return None
+    if answer.status == 206 and not asks_for_part(question):
         return "206 to a request without Range"
     if answer.status == 304 and not asks_whether(question):
         return "304 to a request without conditions"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.fields.ranges import Span, content_range
+from policy.fields.ranges import Span, content_range, spans
 from policy.machine import EdgeMachine
 from policy.messages import Headers, RequestHead, ResponseHead
 from policy.plan import Assemble, Fetch, PurgeKind, PurgeOrder, Refuse, Relay, Serve
@@ -67,10 +67,10 @@ class Lab:
             return ResponseHead(304, Headers(fields.items())), b""
         if wanted is None or not self.ranges:
             return ResponseHead(200, Headers([*fields.items(), ("content-length", str(len(self.body)))])), self.body
-        first, last = (int(text) for text in wanted.removeprefix("bytes=").split("-"))
-        if first >= len(self.body):
+        found = spans(wanted, len(self.body))
+        if not found:
             return ResponseHead(416, Headers({"content-range": f"bytes */{len(self.body)}"}.items())), b""
-        part = self.body[first : last + 1]
+        first, part = found[0].start, self.body[found[0].start : found[0].stop]
         whole = len(self.body) if self.total else "*"
         fields |= {"content-range": f"bytes {first}-{first + len(part) - 1}/{whole}", "content-length": str(len(part))}
         return ResponseHead(206, Headers(fields.items())), part
