@@ -304,6 +304,7 @@ def events_of(lines: Iterable[Line | Torn]) -> list[Event]:
         elif isinstance(line, Part):
             if line.lines > records:
                 events.append(Gap(0, line.until, line.lines - records, Missing.OLD))
+                records = line.lines
             continue
         else:
             events.append(Gap(highest, highest, 1, Missing.TORN))

@@ -113,6 +113,8 @@ def test_what_is_not_kept_any_more_is_a_gap(tmp_path: Path) -> None:
     trace = read_trace(path)
     assert trace.gaps == [Gap(0, 12_000, 9000, Missing.OLD)]
     assert trace.missing(Missing.OLD) == 9000
+    later = written(tmp_path / "fra.part-8.jsonl", PartRecord("fra", 8, 9001, 12_001), REQUEST)
+    assert read_trace(path, later).gaps == trace.gaps, "what is there is not missing"
 
 
 def test_what_could_not_be_written_is_a_gap(tmp_path: Path) -> None:
