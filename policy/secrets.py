@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from html import unescape
 from urllib.parse import unquote_plus
 
 FIELDS = frozenset(
@@ -26,7 +27,8 @@ PARAMS = frozenset(
     {
         "access_token", "id_token", "refresh_token", "token", "sig", "signature", "api_key", "apikey", "hdnts", "hdnea",
         "__token__", "Signature", "Policy", "Key-Pair-Id", "X-Amz-Signature", "X-Amz-Credential",
-        "X-Amz-Security-Token",
+        "X-Amz-Security-Token", "X-Goog-Signature", "X-Goog-Credential", "jwt", "authz", "auth_token", "client_secret",
+        "password", "hdntl",
     }
 )  # fmt: skip
 """Query parameters that are, by what the usual schemes call them; a service's own come on top."""
@@ -48,7 +50,7 @@ _HINTS = frozenset("=:%")
 
 def _decoded(text: str) -> str:
     for _ in range(_MOST_DECODED):
-        plain = unquote_plus(text)
+        plain = unescape(unquote_plus(text))
         if plain == text:
             return plain
         text = plain
@@ -91,6 +93,8 @@ class Veil:
         self._hide = hide
 
     def is_secret(self, name: str) -> bool:
+        if name.startswith("#"):
+            name = f"&{name}"  # a letter as HTML writes it, parted as a query is: `&#116;oken`
         return name in self._params or not self._plain.isdisjoint(_plain(name[-_LONGEST_NAME:]))
 
     def target(self, target: str) -> str:
@@ -99,7 +103,7 @@ class Veil:
             target = self._without_tokens_after(target)
         if _HINTS.isdisjoint(target):
             return target
-        path, *rest = re.split(r"([?#])", target)
+        path, *rest = re.split(r"([?]|(?<!&)#)", target)
         pieces = ["/".join(part if _HINTS.isdisjoint(part) else self.pair(part) for part in path.split("/"))]
         for mark, text in zip(rest[::2], rest[1::2], strict=True):
             pieces += [mark, self.query(text)]

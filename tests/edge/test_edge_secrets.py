@@ -79,6 +79,8 @@ SPELLED: list[Callable[[str, str], str]] = [  # a parameter's name and a good to
     lambda name, value: f"+{name}+={value}",
     lambda name, value: f"%20{name}%00={value}",
     lambda name, value: f"amp;{name}={value}",  # an ampersand as HTML writes it
+    lambda name, value: f"&#{ord(name[0])};{name[1:]}={value}",
+    lambda name, value: f"%26%23{ord(name[0])}%3B{name[1:]}={value}",
     lambda name, value: f"a=1;{name}={value}",
     lambda name, value: f"a;{name}={value}",
     lambda name, value: f"{name}%3D{value}",
@@ -273,6 +275,9 @@ SPELLINGS = [  # what is asked for, and as it is shown
     ("/p/s/a", f"/p/{HIDDEN}/a"),
     ("/%70//s/a?b", f"/%70//{HIDDEN}/a?b"),
     ("/a#own=s", f"/a#own={HIDDEN}"),
+    ("/a?b&#111;wn=s", f"/a?b&#111;wn={HIDDEN}"),
+    ("/a?b=1&#111;wn=s", f"/a?b=1&#111;wn={HIDDEN}"),
+    ("/a?authz=Bearer%20s", f"/a?authz={HIDDEN}"),
 ]
 
 
