@@ -15,7 +15,7 @@ from edge.log import RecordLog
 from edge.parents import Parents
 from edge.purges.log import LogLost
 from edge.purges.order import BadOrder
-from edge.recording import READ_BY_POLICY, answered, content_type, kept_headers, request_record
+from edge.recording import READ_BY_POLICY, answered, content_type, request_record
 from edge.settings import Limits
 from edge.slicing import Answered, Slicing
 from edge.stores import MemoryStore, Store
@@ -32,7 +32,6 @@ from policy.place import NOWHERE
 from policy.plan import Assemble, Decision, Failure, Fetch, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
 from policy.purge_requests import purge_request
 from policy.record import PurgeRecord, RequestRecord
-from policy.secrets import FIELDS
 from policy.service import Behavior
 from policy.target import origin_form
 from policy.token.propagation import LARGEST, Propagation, coding_in
@@ -74,7 +73,6 @@ class Driver(Filling):
         self.spread: Callable[[PurgeOrder], Awaitable[None]] | None = None
         """Orders of every node what a `PURGE` request asks for here; it may raise `LogLost`."""
         self._limits = limits or Limits()
-        self._secret = FIELDS | machine.gate.headers
         behaviors = machine.service.behaviors
         self._keying = READ_BY_POLICY | {name.lower() for behavior in behaviors for name in behavior.key.headers}
         if any(behavior.key.cookies != "none" for behavior in behaviors):
@@ -99,7 +97,7 @@ class Driver(Filling):
         public = self.machine.gate.stripped(request, behavior)
         record = request_record(
             self.name, self.machine.events, now, public, plan,
-            params=self.machine.gate.params,
+            blind=self.blind,
             viewers=self.machine.service.gate,
         )  # fmt: skip
         viewer = Viewer(receive, scope.get("extensions", {}).get(INTERIM))
@@ -172,7 +170,7 @@ class Driver(Filling):
         now = self.clock()
         plan = self.machine.on_request(request, now)
         record = request_record(
-            self.name, self.machine.events, now, request, plan, params=self.machine.gate.params,
+            self.name, self.machine.events, now, request, plan, blind=self.blind,
             viewers=self.machine.service.gate,
         )  # fmt: skip
         given: Answered | None = None
@@ -188,9 +186,7 @@ class Driver(Filling):
                 self.write(record, request)
 
     def write(self, record: RequestRecord, request: RequestHead) -> None:
-        record.headers = kept_headers(
-            request, self._keying | self.machine.varying, self.machine.gate.params, self._secret
-        )
+        record.headers = self.blind.kept(request, self._keying | self.machine.varying)
         record.duration_ms = round((self.clock() - record.at) * 1000, 3)
         self.records.add(record)
 
@@ -337,7 +333,9 @@ class Driver(Filling):
         for entry in purged.changed:
             self.store.changed(entry)
         self.records.add(
-            PurgeRecord(self.name, self.machine.events, now, order.kind.value, order.value, order.soft, purged.count)
+            PurgeRecord(
+                self.name, self.machine.events, now, order.kind.value, self.blind.order(order), order.soft, purged.count
+            )
         )
         return purged
 

@@ -27,7 +27,7 @@ Selecting = tuple[tuple[str, str | None], ...]
 """The request fields that Vary names, with their values; a stored response is selected by equal ones."""
 
 REMEMBERED_KEYS = 65_536
-"""Of so many keys that are gone the index can still say why. About 11 MB at worst: a key is known by its hash, since a
+"""Of so many keys that are gone the index can still say why. About 10 MiB: a key is known by its hash, since a
 key itself may be as long as a URL and the fields that enter it."""
 
 
