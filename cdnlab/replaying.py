@@ -18,7 +18,7 @@ from policy.hosting import DEFAULT
 from policy.profile import Profile
 from policy.service import Service
 from replay import BadTrace, Replayed, read_trace, replay_node
-from vendors import PROFILES
+from vendors import profile_of
 
 SHOWN = 10
 """Differences shown of each node; the rest are counted."""
@@ -61,7 +61,7 @@ def run(folder: Path, *, as_json: bool) -> int:
             if name not in services:
                 raise BadUsage(f"{file}: found records of {name!r}, wanted a node of {folder / 'cdn.json'}")
             service = _service(folder, file.stem) or services[name]
-            results[file.stem] = _one(file, service, PROFILES[service.profile], bar)
+            results[file.stem] = _one(file, service, profile_of(service), bar)
     if as_json:
         print(json.dumps({name: _as_json(told) for name, told in results.items()}, indent=2))
     else:

@@ -153,7 +153,7 @@ class Filling:
                     body.write(encoder.finish())
             why = None
         except UpstreamFailed as failed:
-            why = failed.why
+            why = None if self.machine.counts_as_whole(failed.why, exchange.head) else failed.why
             logger.warning("%s: %s broke off after %d bytes: %s", self.name, record.url, body.size_bytes, failed)
         finally:
             exchange.close()

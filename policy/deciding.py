@@ -65,7 +65,7 @@ class Deciding:
         self.gate: Gate = (
             gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
         )
-        self.index = EntryIndex()
+        self.index = EntryIndex(vary_as_sent=profile.vary_as_sent)
         self.fresh_room: Callable[[], Room] = partial(room_for, service.eviction, service.room, service.block)
         self.room = self.fresh_room()
         self.flights = FlightTable()
@@ -261,7 +261,7 @@ class Deciding:
         key = cache_key(request, behavior)
         return judge(
             request, behavior, index=self.index, profile=self.profile, key=key, versions=self._versions, now=now,
-            is_alone=lambda asked: self.alone(asked, now) is not None, varies=self._varies.get(key, ()),
+            mark_on=lambda asked: (self.alone(asked, now) or (0.0, ""))[1], varies=self._varies.get(key, ()),
         )  # fmt: skip
 
     def _plan(

@@ -96,7 +96,7 @@ def received(response: ResponseHead, behavior: Behavior, profile: Profile) -> Re
     Source, CloudFront: "Request and response behavior, custom origins": Set-Cookie where no cookies are forwarded;
     Vary cut to Accept-Encoding, Cookie and the fields that are forwarded.
     """
-    headers = end_to_end(response.headers)
+    headers = end_to_end(response.headers, named=profile.connection_names_fields).without(profile.ends_here)
     if profile.set_cookie_needs_cookies and not forwards_cookies(behavior, profile):
         headers = headers.without(("set-cookie",))
     vary = None if profile.vary_selects else headers.joined("vary")
@@ -147,4 +147,5 @@ def _answers_later_gets(request: RequestHead, response: ResponseHead) -> bool:
 def stored_headers(response: ResponseHead, profile: Profile) -> Headers:
     """The fields to keep: end-to-end ones, less those that `private` and `no-cache` name (RFC 9111 §3.1, §5.2.2)."""
     directives = ruling(response.headers, profile).control
-    return end_to_end(response.headers).without((*directives.private_fields, *directives.no_cache_fields))
+    headers = end_to_end(response.headers, named=profile.connection_names_fields)
+    return headers.without((*directives.private_fields, *directives.no_cache_fields))
