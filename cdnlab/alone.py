@@ -1,5 +1,9 @@
 """Settings of a part that runs by itself, from a settings file, the command line, or both: the command line wins."""
 
+import hashlib
+import os
+import socket
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from cdnlab.complaints import nearest
+from cdnlab.complaints import nearest, spelled
 from cdnlab.errors import BadUsage
 from edge.parent.url import WANTED, parent_url
 from edge.services import Hosted
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from cdnlab.document import Document
 
 S = TypeVar("S", bound=Settings)
+
+DEFAULT_LISTEN = "127.0.0.1:8080"
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ def edge_settings(
     if config is None:
         if node is not None:
             raise BadUsage("--node: wanted --config with it, the file that has this [[node]]")
-        chosen = _built(Node, {"name": "edge", "listen": listen or "127.0.0.1:8080", **_given({"admin": admin})})
+        chosen = _built(Node, {**_nameless(listen), **_given({"admin": admin})})
         service = Service(behaviors=())
     else:
         # Only here: the whole document's models are of no use to an edge without a file.
@@ -59,7 +65,7 @@ def edge_settings(
 
         document = read(config).document
         geo, purge_log = document.geo, document.purge_log
-        chosen = _pick(document.nodes, node) if document.nodes or node else Node(name="edge", listen="127.0.0.1:8080")
+        chosen = _pick(document.nodes, node) if document.nodes or node else _built(Node, _nameless(listen))
         chosen = _changed(chosen, options)
         service = document.service(chosen)
     parent = origin or (chosen.parent if "://" in chosen.parent else None)
@@ -73,10 +79,35 @@ def edge_settings(
                 f"--config: failover.to: found {other!r}, wanted a URL: alone, an edge knows no other process"
             )
     rules = chosen.rules()
+    if profile is not None and document is not None:
+        _fits(document, profile)
     if profile is not None:
         rules["profile"] = profile
     alone = AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to, purge_log)
     return alone if document is None else replace(alone, hostnames=document.hostnames, hosted=_hosted(document, alone))
+
+
+def _nameless(listen: str | None) -> dict[str, str]:
+    """Name and address of an edge that no settings name, the same each time it is started there.
+
+    Two of them in a row must differ, also on two machines: by its name in Via a node knows that a request has passed it
+    before. No machine's name is told to viewers.
+    """
+    listen = listen or DEFAULT_LISTEN
+    port = listen.rpartition(":")[2]
+    place = f"{uuid.getnode()} {socket.gethostname()} {listen}" + (f" {os.getpid()}" if port == "0" else "")
+    mark = hashlib.sha256(place.encode()).hexdigest()[:8]
+    return {"name": f"edge-{port}-{mark}" if port.isdecimal() and port != "0" else f"edge-{mark}", "listen": listen}
+
+
+def _fits(document: "Document", profile: str) -> None:
+    """Refuses a profile under which the file's behaviors would not do what they say."""
+    from cdnlab import checks
+
+    draft = checks.Draft.of(document.model_copy(update={"profile": profile}))
+    for finding in checks.rules_of(draft):
+        where = spelled(finding.path)
+        raise BadUsage(f"--profile {profile}: {where}: found {finding.found}, wanted {finding.wanted}", finding.hint)
 
 
 def _hosted(document: "Document", alone: AloneEdge) -> tuple[Hosted, ...]:
@@ -92,7 +123,13 @@ def _hosted(document: "Document", alone: AloneEdge) -> tuple[Hosted, ...]:
 
 
 def origin_settings(
-    *, listen: str | None, ingest: str | None, storage: Path | None, vod: Path | None, config: Path | None
+    *,
+    listen: str | None,
+    ingest: str | None,
+    ingest_hosts: list[str] | None,
+    storage: Path | None,
+    vod: Path | None,
+    config: Path | None,
 ) -> Any:
     """The origin's settings (`origin.settings.Origin`). `BadUsage` names the option that is wrong."""
     from origin.settings import Origin
@@ -105,7 +142,9 @@ def origin_settings(
         base = read(config).document.origin
     if vod is not None and not vod.is_dir():
         raise BadUsage(f"--vod: found {str(vod)!r}, wanted a folder that exists")
-    return _changed(base, {"listen": listen, "ingest": ingest, "storage": storage, "vod": vod})
+    return _changed(
+        base, {"listen": listen, "ingest": ingest, "ingest_hosts": ingest_hosts, "storage": storage, "vod": vod}
+    )
 
 
 def _pick(nodes: tuple[Node, ...], name: str | None) -> Node:
@@ -134,6 +173,6 @@ def _built(model: type[S], values: Mapping[str, Any]) -> S:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        option = "--" + str(first["loc"][0]) if first["loc"] else model.__name__
+        option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else model.__name__
         message = first["msg"].removeprefix("Value error, ").replace("Input should be ", "wanted ")
         raise BadUsage(f"{option}: found {first['input']!r}, {message}") from None

@@ -13,7 +13,7 @@ from cdnlab.positions import Path as KeyPath
 from edge.databases import IPTOCC, open_databases
 from edge.errors import BadDatabase
 from edge.parent.url import WANTED, parent_url
-from edge.settings import Node, Whereabouts
+from edge.settings import Failover, Health, HealthCheck, Node, Whereabouts
 from listening.authority import Authority, BadAuthority
 from listening.certificates import flaw_of, flaw_of_authorities
 from listening.folder import authority_folder
@@ -26,6 +26,7 @@ from policy.token.settings import CloudFront, Token
 from units import split_address
 from units.quantities import write_seconds
 from vendors import OBSERVED, PROFILES
+from vendors.misfits import misfits
 
 if TYPE_CHECKING:
     from cdnlab.document import Document
@@ -56,6 +57,8 @@ class Draft:
     response_headers: set[str] = field(default_factory=set)
     """Names of all policies."""
     cors: dict[str, Cors] = field(default_factory=dict)
+    timed: set[str] = field(default_factory=set)
+    """Names of policies with `server_timing`."""
     origin: Any = None
     geo: Whereabouts | None = None
     control: Control | None = None
@@ -77,6 +80,7 @@ class Draft:
             set(document.tokens),
             set(document.response_headers),
             {name: one.cors for name, one in document.response_headers.items() if one.cors is not None},
+            {name for name, one in document.response_headers.items() if one.server_timing != "off"},
             document.origin,
             document.geo,
             document.control,
@@ -93,23 +97,24 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from _folders(draft)
     yield from _certificates(draft)
     yield from _parents(draft)
+    yield from _idle(draft)
     yield from _keys(draft)
     yield from _override_hosts(draft)
     yield from _observations(draft)
-    yield from _rules(draft)
+    yield from rules_of(draft)
     yield from _hosted(draft)
     yield from _databases(draft)
     yield from _sources(draft)
     yield from _segments(draft)
 
 
-def _rules(draft: Draft) -> Iterator[Finding]:
+def rules_of(draft: Draft) -> Iterator[Finding]:
     """What the behaviors of one service must fit to."""
     yield from _behaviors(draft)
     yield from _policies(draft)
     yield from _response_headers(draft)
     yield from _places(draft)
-    yield from _viewer_fields(draft)
+    yield from _misfits(draft)
 
 
 def _hosted(draft: Draft) -> Iterator[Finding]:
@@ -122,7 +127,7 @@ def _hosted(draft: Draft) -> Iterator[Finding]:
                 yield Finding(path, shown(host), f"a host that {taken[host]} does not have")
             taken.setdefault(host, f"service.{name}")
         part = replace(draft, profile=one.profile or draft.profile, behaviors=dict(enumerate(one.behaviors)))
-        for finding in _rules(part):
+        for finding in rules_of(part):
             # What is not a behavior's own has been said of the first service.
             if finding.path[0] == "behavior" or part.profile != draft.profile:
                 inner = ("service", name) if finding.path[0] == "behavior" else ()
@@ -267,6 +272,29 @@ def _parents(draft: Draft) -> Iterator[Finding]:
             yield Finding(("node", index, "failover", "to"), found, "one: CloudFront's origin groups have two members")
 
 
+def _idle(draft: Draft) -> Iterator[Finding]:
+    """Settings of a node that do nothing without another setting."""
+    profile = PROFILES.get(draft.profile)
+    shields = {parent for node in draft.nodes.values() for parent in node.parents}
+    for index, node in draft.nodes.items():
+        path: KeyPath = ("node", index)
+        if node.tls != "local" and node.listen_tls is None:
+            yield Finding((*path, "tls"), "no listen_tls", "one with tls: viewers are shown no certificate over HTTP")
+        if node.failover.statuses != Failover().statuses and not node.failover.to:
+            yield Finding((*path, "failover", "statuses"), "no failover.to", "a parent that is asked then")
+        for key in ("within", "rest"):
+            if not node.health.failures and getattr(node.health, key) != getattr(Health(), key):
+                yield Finding((*path, "health", key), "failures = 0", "failures = 1 or more, for it to count")
+        if node.health.check.path is None and node.health.check != HealthCheck():
+            yield Finding((*path, "health", "check"), "no path", "a path, without which there are no checks")
+        if node.client_from is not None and not node.trusted:
+            yield Finding((*path, "client_from"), "trusted = []", "networks in trusted, which may name the viewer")
+        if node.rate_limit is not None and node.name in shields:
+            yield Finding((*path, "rate_limit"), shown(node.name), "an edge: this node's clients are other nodes")
+        if profile is not None and node.timeouts.retry_reads and node.timeouts.waits(profile.waits).attempts == 1:
+            yield Finding((*path, "timeouts", "retry_reads"), "attempts = 1", "attempts = 2 or more with retry_reads")
+
+
 def _way(here: str, there: str, by_name: dict[str, Node], passed: frozenset[str] = frozenset()) -> list[str]:
     """Names of the nodes on a way from one node over its parents to another, both included; empty: there is none."""
     if here == there:
@@ -388,6 +416,11 @@ def _response_headers(draft: Draft) -> Iterator[Finding]:
                 f"{shown(draft.profile)}",
                 nearest(name, sorted(known), keys=False) if known else "",
             )  # fmt: skip
+        if name in draft.timed and draft.profile != "cloudfront":
+            yield Finding(
+                ("behavior", index, "response_headers_policy"), shown(name),
+                f'one without server_timing, or profile = "cloudfront" (it is {draft.profile})',
+            )  # fmt: skip
     for name, cors in draft.cors.items():
         if cors.preflight == "answer" and draft.profile == "cloudfront":
             yield Finding(
@@ -446,28 +479,15 @@ def _places(draft: Draft) -> Iterator[Finding]:
                 yield Finding(("behavior", index, "geo", key), '"deny"', "what [geo] knows", hint)
 
 
-def _viewer_fields(draft: Draft) -> Iterator[Finding]:
-    """A field about the viewer must be one that the profile's nodes write: any other would be the viewer's own word."""
+def _misfits(draft: Draft) -> Iterator[Finding]:
+    """Settings that the profile would take and not carry out."""
     profile = PROFILES.get(draft.profile)
     if profile is None:
         return
-    known = sorted(profile.viewer_fields)
     for index, behavior in draft.behaviors.items():
-        asked: list[tuple[KeyPath, str]] = [
-            (("viewer_headers", number), name) for number, name in enumerate(behavior.viewer_headers)
-        ]
-        asked += [
-            (("key", "headers", number), name)
-            for number, name in enumerate(behavior.key.headers)
-            if name.lower().startswith(("cloudfront-", "fastly-geo-"))
-        ]
-        for path, name in asked:
-            if name.lower() not in known:
-                yield Finding(
-                    ("behavior", index, *path), shown(name),
-                    f"a field that nodes with profile = {shown(draft.profile)} write",
-                    nearest(name.lower(), known, keys=False),
-                )  # fmt: skip
+        for misfit in misfits(behavior, profile):
+            hint = nearest(str(misfit.found).lower(), list(misfit.known), keys=False) if misfit.known else ""
+            yield Finding(("behavior", index, *misfit.path), shown(misfit.found), misfit.wanted, hint)
 
 
 def _sources(draft: Draft) -> Iterator[Finding]:

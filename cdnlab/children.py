@@ -7,17 +7,22 @@ or `{"failed": "why", "status": N}` as the last one. Standard error is its log.
 """
 
 import asyncio
+import errno
 import json
+import logging
 import os
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdnlab.disk_watch import UNWRITABLE
 from cdnlab.errors import FAILED, USAGE, exit_status, missing_extra
+from cdnlab.process import UNWRITTEN
 
 if TYPE_CHECKING:
     from edge.services import Hosted
@@ -62,7 +67,7 @@ async def _origin(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -
     from origin.serve import serve
     from origin.settings import Origin
 
-    await serve(Origin.model_validate(settings["origin"]), shutdown=shutdown, ready=say)
+    await serve(Origin.model_validate(settings["origin"]), shutdown=shutdown, ready=say, faults=True)
 
 
 async def _transcode(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:
@@ -81,7 +86,8 @@ async def _transcode(settings: dict[str, Any], shutdown: asyncio.Event, say: Say
         important = not (isinstance(event, Said) and event.level not in ("error", "fatal", "panic"))
         important = important and not isinstance(event, Started)
         if not routine:
-            print(event, file=sys.stderr, flush=True)
+            with suppress(OSError):  # its log lies on a full disk
+                print(event, file=sys.stderr, flush=True)
         say({"event": type(event).__name__, "text": str(event), "routine": routine, "important": important})
 
     await run_live(stream, settings["ingest"], shutdown=shutdown, on_event=on_event, plan=plan)
@@ -114,7 +120,44 @@ def _say(message: dict[str, object]) -> None:
         pass
 
 
+class _Unwritten(logging.Handler):
+    """Tells the parent of each file that a log line says could not be written: the log may be on the same disk."""
+
+    def __init__(self, place: str) -> None:
+        """`place`: what is named where an error names no file."""
+        super().__init__(logging.WARNING)
+        self._place = place
+
+    def emit(self, record: logging.LogRecord) -> None:
+        told = record.args if isinstance(record.args, tuple) else ()
+        for error in (*told, *(record.exc_info or ())):
+            path = self._place
+            while isinstance(error, Exception):
+                path = getattr(error, "filename", None) or getattr(error, "where", None) or path
+                number = _number_of(error)
+                if number in UNWRITABLE:
+                    _say({"event": UNWRITTEN, "path": str(path), "errno": number})
+                    return
+                error = error.__cause__
+
+
+def _number_of(error: Exception) -> int | None:
+    """Its errno; SQLite has a number of its own for a full disk."""
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+        return errno.ENOSPC
+    return error.errno if isinstance(error, OSError) else None
+
+
+def _place_of(kind: str, settings: dict[str, Any]) -> str:
+    """What a process of this kind writes to, beside its log."""
+    return str(settings["records"] if kind == "node" else settings["origin"]["storage"] if kind == "origin" else "")
+
+
 async def _live(kind: str, settings: dict[str, Any]) -> None:
+    # With handlers of its own the root has no last resort any more, so that is one of them.
+    for handler in (logging.lastResort, _Unwritten(_place_of(kind, settings))):
+        assert handler is not None
+        logging.getLogger().addHandler(handler)
     loop = asyncio.get_running_loop()
     shutdown = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -154,7 +197,8 @@ def main(kind: str) -> int:
     except KeyboardInterrupt:
         return 0
     except Exception as error:
-        traceback.print_exc()
+        with suppress(OSError):
+            traceback.print_exc()
         if isinstance(error, ModuleNotFoundError):
             error = missing_extra(error) or error
         _say({"failed": str(error) or type(error).__name__, "status": exit_status(error)})

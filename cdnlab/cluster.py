@@ -7,14 +7,16 @@ known: the origin first, then nodes from the origin outwards, transcoders as soo
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdnlab import ports
+from cdnlab.disk_watch import DiskWatch
 from cdnlab.document import Document, Loaded
-from cdnlab.process import Child, State
+from cdnlab.process import UNWRITTEN, Child, State
 from cdnlab.runfolder import RunFolder
 from edge.settings import Node
 from origin.settings import Origin
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
     from edge.purges.log import PurgeLog
     from vendors.cloudfront.distribution import Translated
 
-GRACE = {"transcode": 1.6, "node": 0.5, "origin": 0.5}
-"""Seconds each kind has to drain before it is killed; together under the 3 s that Ctrl-C may take."""
+GRACE = {"transcode": 1.6, "node": 0.5, "origin": 0.0}
+"""Seconds each kind has to drain before what stands behind it is drained too."""
+LAST_GRACE = 0.7
+"""Seconds that all who are left then have before they are killed: a listener grants an answer under way half a second
+(`listening.listener.GRACE_S`), and a busy machine takes its time. All together under the 3 s that Ctrl-C may take."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Cluster:
         self._distribution: Translated | None = None
         self.purges: PurgeLog | None = None
         """The log of orders to purge; from `start` to `stop`."""
+        self._disks = DiskWatch(folder, _folders(self.document), lambda name, text: self._say(name, {"text": text}))
+        self._watching: asyncio.Task[None] | None = None
         self.origin = self._child("origin", "origin")
         self.nodes = {node.name: self._child(node.name, "node") for node in self.document.nodes}
         self.transcoders = {
@@ -70,6 +77,7 @@ class Cluster:
         everything has been stopped again."""
         ports.check(addresses(self.document))
         self.folder.write("cdn.json", self._public)
+        self._watching = asyncio.create_task(self._disks.keep(), name="watch the disks")
         await self._open_log()
         await asyncio.gather(*(child.spawn() for child in self.children()))
         begun = [asyncio.ensure_future(self._begin_origin())]
@@ -116,15 +124,18 @@ class Cluster:
 
     async def stop(self) -> None:
         """Drains from the encoders inwards, so that streams end properly; kills what does not leave in time."""
+        if self._watching is not None:
+            self._watching.cancel()
         if self._control is not None:
             await self._control.close()
         for group in (self.transcoders.values(), self.nodes.values(), [self.origin]):
             for child in group:
                 child.drain()
-            left = await asyncio.gather(*(child.gone(GRACE[child.kind]) for child in group))
-            for child, gone in zip(group, left, strict=True):
-                if not gone:
-                    self._tell(Event(child.name, None, {"text": "did not leave in time: killed"}))
+            await asyncio.gather(*(child.gone(GRACE[child.kind]) for child in group))
+        gone = await asyncio.gather(*(child.gone(LAST_GRACE) for child in self.children()))
+        for child, left in zip(self.children(), gone, strict=True):
+            if not left:
+                self._say(child.name, {"text": "did not leave in time: killed"})
         self.kill()
         await asyncio.gather(*(child.gone(1.0) for child in self.children()))
         if self.purges is not None:
@@ -193,14 +204,24 @@ class Cluster:
         return Child(name, kind, self.folder.log(name), self._heard)
 
     def _heard(self, child: Child, said: dict[str, Any]) -> None:
-        state = said.get("state")
-        self._tell(Event(child.name, state if isinstance(state, State) else None, said))
+        if said.get("event") == UNWRITTEN:
+            self._disks.lost(child.name, Path(said["path"]), said["errno"])
+            return
+        if said.get("event") == "Behind" and self._disks.trouble:
+            return  # the origin waits for its disk, and the encoder for the origin
+        self._say(child.name, said)
         # A process that came back has another pid.
-        if state is State.READY and child.restarts:
+        if said.get("state") is State.READY and child.restarts:
             self._write()
 
+    def _say(self, name: str, said: dict[str, Any]) -> None:
+        state = said.get("state")
+        # A terminal that is gone, or a file on a full disk in its place, is no reason to stop keeping processes alive.
+        with suppress(OSError, ValueError):
+            self._tell(Event(name, state if isinstance(state, State) else None, said))
+
     def _write(self) -> None:
-        self.folder.write("cluster.json", self.describe())
+        self._disks.write("cluster.json", self.describe())
 
     async def _begin_origin(self) -> None:
         origin: Origin = self.document.origin
@@ -225,7 +246,7 @@ class Cluster:
             if self._distribution is not None:
                 # These rules are not the settings file's: a replay of this life must know them. No secrets.
                 public = settings["service"] | {"purge_token": None, "parent_headers": {}}
-                self.folder.write(f"services/{life}.json", public)
+                self._disks.write(f"services/{life}.json", public)
 
         settings = {
             "node": node.model_dump(mode="json"),
@@ -330,6 +351,12 @@ def addresses(document: Document) -> dict[str, str]:
         if node.listen_tls is not None:
             found[f"node[{index}].listen_tls ({node.name})"] = node.listen_tls
     return found
+
+
+def _folders(document: Document) -> list[Path]:
+    """Those beside the run's that its processes write to."""
+    folders = [node.disk.path for node in document.nodes if node.disk is not None]
+    return [*folders, document.origin.storage] if "storage" in document.origin.model_fields_set else folders
 
 
 def _beside_a_store(document: Document) -> Path | None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 from rich.console import Console
 
-from cdnlab import ports
+from cdnlab import ports, terminal
 from cdnlab.cluster import Cluster
 from cdnlab.display import Display
 from cdnlab.document import Loaded, read
@@ -50,7 +50,7 @@ def run(*, duration: str, viewers: int, runs: Path, stay: bool | None, verbose: 
         load = Load.model_validate({"duration": duration, "viewers": viewers})
     except ValidationError as error:
         raise BadUsage(f"--duration: found {duration!r}, {error.errors()[0]['msg']}") from None
-    console = Console()
+    console = terminal.console()
     folder = RunFolder.new(runs)
     loaded = _settings(folder, console)
     staying = sys.stdout.isatty() if stay is None else stay
@@ -91,7 +91,7 @@ def _settings(folder: RunFolder, console: Console) -> Loaded:
     addresses = dict(ADDRESSES)
     taken = [address for address in addresses.values() if ports.why_taken(address)]
     if taken:
-        console.print(f"{', '.join(taken)} taken: free ports are used instead", style="yellow", highlight=False)
+        console.print(f"{', '.join(taken)} taken: free ports are used instead", style="yellow")
         addresses = dict.fromkeys(addresses, "127.0.0.1:0")
     ladder = [rung.name for rung in choose("auto", cores=usable_cores())][-3:]
     text = files("cdnlab").joinpath("demo.toml").read_text(encoding="utf-8")

@@ -54,7 +54,7 @@ class Display(AbstractContextManager["Display"]):
 
     def say(self, line: str, style: str = "") -> None:
         """One line that stays."""
-        self._console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(line, style=style, soft_wrap=True)
 
     def hear(self, event: Event) -> None:
         """The cluster's `tell`."""

@@ -14,10 +14,10 @@ from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from cdnlab import ports
+from cdnlab import ports, terminal
 from cdnlab.errors import EXTRA_OF, FAILED, LabError
 
 
@@ -60,13 +60,13 @@ def run(config: Path | None, *, as_json: bool) -> int:
 
 
 def _show(findings: list[Finding]) -> None:
-    mark = {Verdict.GOOD: "[green]ok[/]", Verdict.LESS: "[yellow]--[/]", Verdict.MISSING: "[red]!![/]"}
+    mark = {Verdict.GOOD: ("ok", "green"), Verdict.LESS: ("--", "yellow"), Verdict.MISSING: ("!!", "red")}
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
-        table.add_row(mark[finding.verdict], finding.what, finding.found)
+        table.add_row(Text(*mark[finding.verdict]), finding.what, finding.found)
         if finding.advice:
-            table.add_row("", "", f"[dim]{finding.advice}[/]")
-    Console().print(table)
+            table.add_row("", "", Text(finding.advice, "dim"))
+    terminal.console().print(table)
 
 
 def _python() -> list[Finding]:

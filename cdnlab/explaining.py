@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cdnlab import terminal
 from cdnlab.report.words import size
 
 Rows = Iterator[tuple[str, str]]
@@ -14,7 +14,7 @@ Rows = Iterator[tuple[str, str]]
 
 def show(told: dict[str, Any], asked: str) -> None:
     """Prints what a node said of `asked` ("GET http://127.0.0.1:8081/a")."""
-    console = Console()
+    console = terminal.console()
     service = f", service {told['service']}" if "service" in told else ""
     console.print(Text(f"{told['node']} ({told['profile']}{service}), asked for {asked}"), soft_wrap=True)
     console.print(_table([("next", told["next"]), *_rules(told), *_key(told)]))

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 from rich.console import Console
 
+from cdnlab import terminal
 from cdnlab.document import Document, read
 from cdnlab.errors import BadUsage
 from cdnlab.runfolder import RunFolder, find_running
@@ -43,7 +44,7 @@ def run(wishes: Wishes, *, as_json: bool, verbose: bool) -> int:
     document = _document(wishes, told)
     targets = [parse_target(edge) for edge in wishes.edges] or targets_of(told, document)
     name, segment = _stream(wishes, told, document)
-    console = Console(stderr=as_json)
+    console = terminal.console(stderr=as_json)
     result = load_edges(
         document,
         _load(document.load, wishes),
@@ -82,7 +83,7 @@ def load_edges(
         stop=stop, token=urlsplit(signed(document, path, expires_at=expires_at)).query,
     )  # fmt: skip
     for warning in launch.warnings(result):
-        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
+        console.print(f"warning: {warning}", style="yellow")
     return result
 
 
@@ -102,7 +103,7 @@ def show_report(folder: RunFolder, console: Console) -> Path:
     written = report.write(folder.path)
     report.show(report.build(folder.path), console)
     page = next(path for path in written if path.suffix == ".html")
-    console.print(f"report: {page.absolute()}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"report: {page.absolute()}", soft_wrap=True)
     return page
 
 

@@ -14,6 +14,12 @@ from cdnlab.viewer import Answer, ask
 from edge.settings import Node
 from loadtests.identity import address, networks_of
 
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+"""Seconds between two questions. What an edge answers meanwhile stands in the report, so they become rarer."""
+
+REFUSALS = frozenset({401, 403, 421, 451})
+"""What a gate says, it says again; all else may change with the next segment."""
+
 
 @dataclass
 class NotPlayable(Failed):
@@ -23,31 +29,52 @@ class NotPlayable(Failed):
 async def wait_until_playable(cluster: Cluster, *, within: float, renditions: int = 1, segments: int = 1) -> float:
     """Waits until each stream plays through each edge, and returns how many seconds that took.
 
-    Asks the origin until there is something, and only then each edge: early 404s would be kept by the edges and
-    counted in the report. `renditions` is how many of them a multivariant playlist must list, `segments` how many each
-    of those must: players start three behind the end, and one that finds fewer starts with a thin buffer.
+    Asks the origin until there is something, and only then each edge: early 404s would be kept by the edges and counted
+    in the report. An edge may have one even so, from somebody who came earlier, and is asked again. `renditions` is how
+    many of them a multivariant playlist must list, `segments` how many each of those must: players start three behind
+    the end, and one that finds fewer starts with a thin buffer.
     """
     began = time.monotonic()
     for stream in cluster.document.streams:
-        found = "nothing yet"
-        url = f"{cluster.origin.ready['url']}/{stream.name}/multivariant.m3u8"
-        while True:
-            found = await asyncio.to_thread(_what_is_missing, url, renditions, {}, segments)
-            if not found:
-                break
-            if time.monotonic() - began > within:
-                raise NotPlayable(
-                    f"{stream.name}: not playable after {within:g} s: {found}",
-                    f"The encoder's log: {cluster.transcoders[stream.name].log}",
-                )
-            await asyncio.sleep(0.1)
+        path = f"{stream.name}/multivariant.m3u8"
+        at_origin = _Question(f"{cluster.origin.ready['url']}/{path}", {}, renditions, segments)
+        if found := await _until_playable(at_origin, began + within):
+            raise NotPlayable(
+                f"{stream.name}: not playable after {within:g} s: {found}",
+                f"The encoder's log: {cluster.transcoders[stream.name].log}",
+            )
         for node in cluster.document.edges():
-            edge = f"{cluster.nodes[node.name].ready['url']}/{stream.name}/multivariant.m3u8"
-            url = signed(cluster.document, edge, expires_at=int(time.time()) + 60)
-            found = await asyncio.to_thread(_what_is_missing, url, 1, viewer_headers(cluster.document, node))
+            edge = f"{cluster.nodes[node.name].ready['url']}/{path}"
+            url = signed(cluster.document, edge, expires_at=int(time.time()) + 86_400)
+            found = await _until_playable(_Question(url, viewer_headers(cluster.document, node)), began + within)
             if found:
-                raise NotPlayable(f"{stream.name}: not playable through {node.name}: {found}")
+                waited = time.monotonic() - began
+                raise NotPlayable(f"{stream.name}: not playable through {node.name} after {waited:.0f} s: {found}")
     return time.monotonic() - began
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Whether a player could start here."""
+
+    url: str
+    """Of the multivariant playlist."""
+    headers: dict[str, str]
+    renditions: int = 1
+    segments: int = 1
+
+
+async def _until_playable(question: _Question, end: float) -> str:
+    """Asks until a player could start, "", or `end` has come (or no time would help): what stands in its way."""
+    pause = FIRST_PAUSE
+    while True:
+        left = end - time.monotonic()
+        found, final = await asyncio.to_thread(_what_is_missing, question, min(5.0, max(0.1, left)))
+        # Not `left <= pause`: what is no number has passed, too.
+        if not found or final or not left > pause:
+            return found
+        await asyncio.sleep(pause)
+        pause = min(1.5 * pause, LONGEST_PAUSE)
 
 
 def viewer_headers(document: Document, node: Node) -> dict[str, str]:
@@ -60,26 +87,27 @@ def from_country(document: Document, country: str) -> dict[str, str]:
     return {CLIENT_IP: address(networks_of((country,), document.geo.countries), 0)}
 
 
-def _what_is_missing(url: str, renditions: int, headers: dict[str, str], segments: int = 1) -> str:
-    """ "" when a player could start at this multivariant playlist, else what stands in its way."""
+def _what_is_missing(question: _Question, timeout: float) -> tuple[str, bool]:
+    """ "" when a player could start, else what stands in its way; and whether that is the last word on it."""
     try:
-        top = ask(url, headers=headers, timeout=5.0)
+        top = ask(question.url, headers=question.headers, timeout=timeout)
         if top.status != 200:
-            return f"the multivariant playlist answers {top.status} {_reason(top)}".rstrip()
+            text = f"the multivariant playlist answers {top.status} {_reason(top)}".rstrip()
+            return text, top.status in REFUSALS
         media = _uris(top.text())
-        if len(media) < renditions:
-            return f"{len(media)} of {renditions} renditions listed"
+        if len(media) < question.renditions:
+            return f"{len(media)} of {question.renditions} renditions listed", False
         for uri in media:
-            playlist = ask(urljoin(url, uri), headers=headers, timeout=5.0)
+            playlist = ask(urljoin(question.url, uri), headers=question.headers, timeout=timeout)
             if playlist.status != 200:
-                return f"{uri} answers {playlist.status} {_reason(playlist)}".rstrip()
-            if playlist.text().count("#EXTINF") < segments:
-                return f"{uri} has fewer than {segments} segments yet"
-            if renditions == 1:
+                return f"{uri} answers {playlist.status} {_reason(playlist)}".rstrip(), playlist.status in REFUSALS
+            if playlist.text().count("#EXTINF") < question.segments:
+                return f"{uri} has fewer than {question.segments} segments yet", False
+            if question.renditions == 1:
                 break
     except Failed as error:
-        return str(error)
-    return ""
+        return str(error), False
+    return "", False
 
 
 def _uris(playlist: str) -> list[str]:

@@ -16,13 +16,13 @@ import os
 import signal
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cdnlab.errors import FAILED, LabError
 
@@ -54,6 +54,9 @@ FIRST_PAUSE, LONGEST_PAUSE, STEADY = 0.2, 5.0, 10.0
 
 systemd waits 0.1 s and gives up after 5 starts in 10 s; a lab does not give up, since its user is watching.
 """
+
+UNWRITTEN = "Unwritten"
+"""The event of a child that could not write a file: `{"event": UNWRITTEN, "path": ..., "errno": ...}`."""
 
 Tell = Callable[["Child", dict[str, Any]], None]
 """Hears every state change (`{"state": ...}`) and every event line of a child."""
@@ -88,7 +91,12 @@ class Child:
         if self._readiness is None:
             self._readiness = asyncio.get_running_loop().create_future()
         self._failure = {}
-        with self.log.open("ab") as log:
+        with ExitStack() as closing:
+            try:
+                log: int | IO[bytes] = closing.enter_context(self.log.open("ab"))
+            except OSError as error:
+                log = DEVNULL
+                self._tell(self, {"text": f"runs without its log {self.log} ({error.strerror or error})"})
             self._process = await asyncio.create_subprocess_exec(
                 # -P: a folder called "edge" where the user stands must not be imported instead of ours.
                 sys.executable, "-P", "-m", "cdnlab.children", self.kind,
@@ -157,15 +165,28 @@ class Child:
             why = str(self._failure.get("failed") or _ending(status))
             if self._renewing:
                 self._renewing, why, pause = False, "new settings", 0.0
+            back_off = await self._come_back(why, pause)
+            if back_off is None:
+                return self._enter(State.STOPPED)
+            pause = back_off
+
+    async def _come_back(self, why: str, pause: float) -> float | None:
+        """Spawns it after the pause, however often the machine forbids that; the next pause. None: it is to stop."""
+        while True:
             self._enter(State.RESTARTING, why=why, pause=pause)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
             if self._stopping.is_set():
-                return self._enter(State.STOPPED)
+                return None
             pause = min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
             self.restarts += 1
             self._again(self._settings, self.restarts)
-            await self.spawn()
+            try:
+                await self.spawn()
+            except OSError as error:  # no memory, no process, no file descriptor left: not for ever
+                why = f"cannot be started ({error.strerror or error})"
+            else:
+                return pause
 
     async def _one_life(self) -> int:
         """Hands over the settings, reads what it says until it ends; its exit status."""

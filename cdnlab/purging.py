@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from rich.console import Console
 from rich.status import Status
 
+from cdnlab import terminal
 from cdnlab.asking import credentials, known_nodes, named
 from cdnlab.complaints import nearest
 from cdnlab.errors import UNFINISHED, BadUsage, Failed
@@ -140,7 +140,7 @@ class Progress:
 
     @contextmanager
     def shown(self, *, waiting: bool) -> Iterator[None]:
-        console = Console()
+        console = terminal.console()
         if not (waiting and console.is_terminal) or self.as_json:
             yield
             return

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cdnlab import terminal
 from cdnlab.document import Document
 from cdnlab.errors import FAILED, BadUsage
 from edge.serve import records_of
@@ -51,8 +51,8 @@ def run(folder: Path, *, as_json: bool) -> int:
     if not files:
         raise BadUsage(f"{folder}: no records/<node>.jsonl there, so nothing to replay")
     results: dict[str, Told] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console = terminal.console(stderr=True)
     # It is there at once, and gone when all is told: a short run shows nothing of it.
     with Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
         for file in files:
@@ -116,7 +116,7 @@ def _as_json(told: Told) -> dict[str, Any]:
 
 
 def _show(results: dict[str, Told]) -> None:
-    console = Console()
+    console = terminal.console()
     table = Table(box=None, pad_edge=False)
     for column in ("node", "requests", "requests/s", "differences", "outcomes"):
         table.add_column(column, justify="left" if column in ("node", "outcomes") else "right")
@@ -128,6 +128,6 @@ def _show(results: dict[str, Told]) -> None:
     for name, told in results.items():
         differences = told.replayed.differences
         for difference in differences[:SHOWN]:
-            console.print(f"{name}: {difference}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"{name}: {difference}", soft_wrap=True)
         if len(differences) > SHOWN:
             console.print(f"{name}: and {len(differences) - SHOWN} more")

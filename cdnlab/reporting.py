@@ -3,8 +3,7 @@
 import json
 from pathlib import Path
 
-from rich.console import Console
-
+from cdnlab import terminal
 from cdnlab.loading import show_report
 from cdnlab.runfolder import RunFolder
 
@@ -17,5 +16,5 @@ def run(folder: Path, *, as_json: bool) -> int:
         report.write(folder)
         print(json.dumps(report.build(folder).to_json(), indent=2))
         return 0
-    show_report(RunFolder(folder), Console())
+    show_report(RunFolder(folder), terminal.console())
     return 0

@@ -5,9 +5,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
-from cdnlab import document, example, ports
+from cdnlab import document, example, ports, terminal
 from cdnlab.cluster import Cluster, addresses
 from cdnlab.display import Display
 from cdnlab.document import Loaded
@@ -43,7 +41,7 @@ def run(settings: Path | None, *, source: str | None, runs: Path, within: float,
     """Runs until Ctrl-C; the exit status."""
     began = time.monotonic()
     loaded = load_settings(settings, source)
-    console = Console()
+    console = terminal.console()
     # Before the folder is made: a run that could not start leaves none.
     ports.check(addresses(loaded.document))
     folder = RunFolder.new(runs)

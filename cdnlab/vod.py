@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from cdnlab import terminal
 from cdnlab.errors import INTERRUPTED, BadUsage
 from transcode import events, vod
 from transcode.settings import Stream
@@ -30,14 +31,14 @@ def run(clip: Path, out: Path, *, ladder: str, segment: str, encoder: str, force
         message = first["msg"].removeprefix("Value error, ").replace("Input should be", "wanted")
         option = f"--{first['loc'][0]}" if first["loc"] else "--segment"
         raise BadUsage(f"{option}: {message}") from None
-    console = Console()
+    console = terminal.console()
     try:
         playlist = asyncio.run(_encode(stream, out, force=force, verbose=verbose, console=console))
     except asyncio.CancelledError:
         console.print("interrupted: nothing was written", style="yellow")
         return INTERRUPTED
-    console.print(f"written: {playlist}", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"serve it: cdnlab origin --vod {out}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"written: {playlist}", soft_wrap=True)
+    console.print(f"serve it: cdnlab origin --vod {out}", soft_wrap=True)
     return 0
 
 
@@ -47,7 +48,7 @@ async def _encode(stream: Stream, out: Path, *, force: bool, verbose: bool, cons
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     told = -10
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         job = bar.add_task(Path(stream.source).name, total=1.0)
@@ -60,8 +61,8 @@ async def _encode(stream: Stream, out: Path, *, force: bool, verbose: bool, cons
                 done = int((event.fraction or 0.0) * 100)
                 if not console.is_terminal and done >= told + 10:
                     told = done - done % 10
-                    console.print(str(event), highlight=False, markup=False)
+                    console.print(str(event))
             elif verbose or not isinstance(event, events.Started | events.Said):
-                console.print(str(event), highlight=False, markup=False, soft_wrap=True)
+                console.print(str(event), soft_wrap=True)
 
         return await vod.transcode(stream, out, force=force, on_event=on_event)

@@ -2,17 +2,19 @@
 
 import asyncio
 import hmac
+import json
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from edge.background import Background
 from edge.driver import Driver
-from edge.purges.order import BadOrder, purge_order
+from edge.purges.follower import Following
+from edge.purges.order import BadOrder, names_target, purge_order
 from edge.services import Services
 from edge.viewers import Viewers
 from policy.explain import explain
@@ -22,16 +24,27 @@ from policy.messages import Headers, target_of
 from policy.place import address_of
 from policy.plan import PurgeOrder
 
+LARGEST_ORDER = 2**20
+"""Bytes of the body of a `POST /purge`: as many keys as Fastly takes at one time, at their longest, and more."""
+
 
 def admin_app(
-    services: Services, viewers: Viewers, *, url: str, token: str | None = None, purge_delay: float = 0.0
+    services: Services,
+    viewers: Viewers,
+    background: Background,
+    following: Following | None,
+    *,
+    url: str,
+    token: str | None = None,
+    purge_delay: float = 0.0,
 ) -> Starlette:
     """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE&reveal=1, POST /purge.
 
+    `background`: whose troubles healthz tells. `following`: None for a node that takes orders to purge here alone.
     `url`: where viewers come. `token`: what all but healthz ask for as a bearer token (RFC 6750). A purge is carried
     out, and answered, `purge_delay` seconds after it came.
     """
-    own = urlsplit(url).netloc
+    own = url.partition("://")[2]
     driver = services.default
     several = len(services.drivers) > 1
 
@@ -40,6 +53,8 @@ def admin_app(
             {
                 "node": driver.name,
                 **_health(driver),
+                "purges": None if following is None else following.health(),
+                "troubles": background.troubles,
                 **(
                     {"services": {name: _health(one) for name, one in services.drivers.items() if one is not driver}}
                     if several
@@ -60,13 +75,15 @@ def admin_app(
         if is_stranger(request):
             return _unknown()
         url = request.query_params.get("url", "")
-        if not (url.startswith("/") or urlsplit(url).scheme in ("http", "https")):
+        if not names_target(url):
             return _error(f'url: found {url!r}, wanted a URL or a path such as "/live/multivariant.m3u8"')
         asked_of = target_of(url)
         asked_of.method = request.query_params.get("method", "GET")
         wanted = request.query_params.getlist("header")
         asked_of.headers = Headers(
-            (name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in wanted)
+            # As a wire would bring it: characters of a field are its octets.
+            (name.strip(), value.strip().encode().decode("latin-1"))
+            for name, _, value in (h.partition(":") for h in wanted)
         )
         asked_of.host = asked_of.headers.first("host") or asked_of.host
         # A path alone is asked of the first service.
@@ -88,12 +105,21 @@ def admin_app(
     async def purge(request: Request) -> Response:
         if is_stranger(request):
             return _unknown()
+        body = bytearray()
+        async for some in request.stream():
+            body += some
+            if len(body) > LARGEST_ORDER:
+                return _error(f"purge: wanted a body of at most {LARGEST_ORDER} bytes", 413)
         try:
-            order = purge_order(await request.json())
+            order = purge_order(json.loads(body))
+        except RecursionError:
+            return _error("purge: found JSON nested too deep, wanted an order")
         except (ValueError, BadOrder) as error:
             return _error(f"purge: {error}")
         if not services.concerned(order):
-            return _error(f"purge: service: found {order.service!r}, wanted one of {', '.join(services.drivers)}")
+            if order.service:
+                return _error(f"purge: service: found {order.service!r}, wanted one of {', '.join(services.drivers)}")
+            return _error(f"purge: {order.kind.value}: found {order.value!r}, and no service here has that host")
         await asyncio.sleep(purge_delay)
         (purged,) = await services.purge_all([order])
         if not purged.lasting:
@@ -120,6 +146,8 @@ def _health(driver: Driver) -> dict[str, Any]:
         "memory_bytes": driver.store.memory_bytes,
         "room_bytes": machine.service.room,
         "fills_in_flight": len(machine.flights),
+        "lost_records": driver.records.lost,
+        "records_failing": driver.records.failing,
     }
 
 
@@ -133,4 +161,5 @@ def _unknown() -> Response:
 
 
 def _error(message: str, status: int = 400) -> Response:
-    return JSONResponse({"error": message}, status_code=status)
+    # A lone surrogate, which JSON can bring and UTF-8 cannot take, is told as JSON would write it.
+    return JSONResponse({"error": message.encode(errors="backslashreplace").decode()}, status_code=status)

@@ -1,4 +1,4 @@
-"""Health checks: a parent is asked the same small question for ever, and its health is told how it went."""
+"""Health checks: a parent is asked the same small question again and again, and its health is told how it went."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,21 +10,16 @@ from edge.upstream import Upstream
 from policy.messages import Headers, Lines, RequestHead
 
 
-async def keep_checking(upstream: Upstream, check: HealthCheck, fields: Lines, checked: Callable[[bool], None]) -> None:
-    """Ask every `check.interval` seconds, from begin to begin, until cancelled.
+async def check_once(upstream: Upstream, check: HealthCheck, fields: Lines, checked: Callable[[bool], None]) -> None:
+    """Ask, and wait until `check.interval` seconds are over since the beginning.
 
     `upstream` is the check's own: a check must not wait behind the viewers' requests. `fields`: what the node puts on
     every request, without which an origin may refuse a check.
     """
     loop = asyncio.get_running_loop()
-    due = loop.time()
-    try:
-        while True:
-            checked(await _is_well(upstream, check, fields))
-            due = max(due + check.interval, loop.time())
-            await asyncio.sleep(due - loop.time())
-    finally:
-        await upstream.close()
+    due = loop.time() + check.interval
+    checked(await _is_well(upstream, check, fields))
+    await asyncio.sleep(due - loop.time())
 
 
 async def _is_well(upstream: Upstream, check: HealthCheck, fields: Lines) -> bool:

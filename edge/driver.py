@@ -13,6 +13,7 @@ from edge.filling import Filling
 from edge.log import RecordLog
 from edge.parents import Parents
 from edge.purges.log import LogLost
+from edge.purges.order import BadOrder
 from edge.recording import READ_BY_POLICY, answered, kept_headers, request_record
 from edge.settings import Limits
 from edge.slicing import Answered, Slicing
@@ -190,7 +191,7 @@ class Driver(Filling):
             request, self._keying | self.machine.varying, self.machine.gate.params, self._secret
         )
         record.duration_ms = round((self.clock() - record.at) * 1000, 3)
-        self._log.add(record)
+        self.records.add(record)
 
     def _read(self, scope: Scope) -> RequestHead:
         headers = Headers.wrap([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
@@ -325,7 +326,7 @@ class Driver(Filling):
             self.store.drop(purged.dropped)
         for entry in purged.changed:
             self.store.changed(entry)
-        self._log.add(
+        self.records.add(
             PurgeRecord(self.name, self.machine.events, now, order.kind.value, order.value, order.soft, purged.count)
         )
         return purged
@@ -340,6 +341,8 @@ class Driver(Filling):
             try:
                 if self.spread is not None:
                     await self.spread(asked)
+            except BadOrder as error:
+                status, said = 400, {"msg": str(error)}
             except LogLost as lost:
                 status, said = 503, {"msg": f"purged on this node alone: {lost}"}
         body = json.dumps(said).encode()
@@ -356,7 +359,7 @@ class Driver(Filling):
         await self.store.close()
         if self.tier is not None:
             await self.tier.close()
-        self._log.close()
+        self.records.close()
 
 
 async def _content(receive: Receive, limits: Limits) -> AsyncIterator[bytes]:

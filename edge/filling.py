@@ -52,7 +52,7 @@ class Filling:
         self.name = machine.service.name
         self.store = store
         self.tier = tier
-        self._log = log
+        self.records = log
         self._waiting: dict[int, asyncio.Future[Answered]] = {}
         self._hints: dict[int, Callable[[int, Lines], None]] = {}
         """Ticket -> how its viewer is sent an interim response, where its connection can carry one."""
@@ -224,7 +224,7 @@ class Filling:
         if not record.ended_seq:
             self._tell_end(fetch, body, record, why)
         record.size_bytes = body.size_bytes
-        self._log.add(record)
+        self.records.add(record)
 
     def _tell_end(self, fetch: Fetch, body: Body, record: FetchRecord, why: Failure | None) -> None:
         now = self.clock()
@@ -240,7 +240,7 @@ class Filling:
         now = self.clock()
         landing = self.machine.on_failure(fetch, why, now)
         params = self.machine.gate.params
-        self._log.add(fetch_record(self.name, fetch, self.machine.events, now, None, why.value, params=params))
+        self.records.add(fetch_record(self.name, fetch, self.machine.events, now, None, why.value, params=params))
         self._settle(landing, None)
 
     def _settle(self, landing: Landing, body: Body | None) -> None:

@@ -1,57 +1,192 @@
-"""Records on disk: appended in memory, written in batches, one JSON line each."""
+"""Records on disk: appended in memory, written in batches, one JSON line each, in files that have a room.
+
+A file that is full is left, and the next part begun (`edge/record_files.py`); where all files of a node take more than
+their room, the oldest go. Where a line cannot be written (a full disk), serving goes on: the line is counted, and a
+record says so as soon as there is room again.
+"""
 
 import asyncio
 import json
 import logging
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
-from policy.record import Record, to_json
+from edge.record_files import RecordFile
+from policy.record import LostRecord, PartRecord, Record, Told, last_seq, lost_of, to_json
 
 logger = logging.getLogger("cdnlab.edge")
 
 BATCH_LINES = 1000
 FLUSH_SECONDS = 0.25
 
+PARTS = 8
+"""Files that a node's room is divided into: an eighth of it goes at once. multilog and svlogd keep 10."""
+
 
 class RecordLog:
-    """The record file of one node; None as a path keeps nothing."""
+    """The record files of one node, or of one of its services; None as a path keeps nothing.
 
-    def __init__(self, path: Path | None) -> None:
-        self._pending: list[Record] = []
-        self._file: IO[str] | None = None
+    `room_bytes`: of all its files together, those of earlier lives in the same folder too.
+    """
+
+    def __init__(self, path: Path | None, room_bytes: int = 2**31) -> None:
+        self._pending: list[Told] = []
+        self._path = path
+        self._room_bytes = room_bytes
+        self._part_bytes = max(1, room_bytes // PARTS)
+        self._file = -1
+        self._size = 0
+        self._whole = 0
+        """Lines written by this flush, whole."""
+        self._earlier = PartRecord("", 1, 0, 0)
+        """What all files up to now hold."""
+        self._has_parts = False
+        self._is_fresh = True
+        """No record is in the file yet."""
+        self._is_torn = False
+        """The last line in the file has no end."""
+        self._gap: LostRecord | None = None
+        """What was lost since a line could be written."""
         self.lost = 0
-        """Lines a full disk swallowed."""
+        """Lines that could not be written, in all."""
+        self.failing = ""
+        """Why none can be written now; "" where all is well."""
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a", encoding="utf-8")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                named = RecordFile.of(path)
+                parts = [one for name, one in named.beside(path.parent) if name.life == named.life]
+                self._open(parts[-1] if parts else path)
+                if self._has_parts:
+                    self._make_room()
+            except OSError as error:
+                self._fails(error)
 
-    def add(self, record: Record) -> None:
-        if self._file is not None:
+    def add(self, record: Told) -> None:
+        if self._path is not None:
             self._pending.append(record)
             if len(self._pending) >= BATCH_LINES:
                 self.flush()
 
     def flush(self) -> None:
-        if self._file is None or not self._pending:
+        if self._path is None or not self._pending:
             return
-        lines, self._pending = self._pending, []
-        text = "".join(json.dumps(to_json(record), separators=(",", ":")) + "\n" for record in lines)
+        records: list[Told | LostRecord] = [*self._pending]
+        if self._gap is not None:
+            records.insert(0, self._gap)
+        self._pending = []
+        self._whole = 0
         try:
-            self._file.write(text)
-            self._file.flush()
+            self._put(records)
         except OSError as error:
-            # Serving goes on; what is lost is counted and said once per batch.
-            self.lost += len(lines)
-            logger.error("records: cannot write %d lines: %s (%d lost so far)", len(lines), error, self.lost)
+            self._fails(error)
+        if self._whole:
+            self._gap = None
+        lost = [record for record in records[self._whole :] if not isinstance(record, LostRecord)]
+        if lost:
+            self.lost += len(lost)
+            self._gap = lost_of(lost, self._gap)
+        elif self.failing:
+            logger.warning("records: %s: written again; %d lines are lost", self._path, self.lost)
+            self.failing = ""
 
-    async def keep_flushing(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            self.flush()
+    async def flush_later(self) -> None:
+        await asyncio.sleep(FLUSH_SECONDS)
+        self.flush()
 
     def close(self) -> None:
         self.flush()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._gap is not None:
+            logger.error("records: %s: %d lines are lost", self._path, self._gap.lines)
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._path = -1, None
+
+    def _put(self, records: Sequence[Told | LostRecord]) -> None:
+        """Write them; `_whole` says how far it came."""
+        if self._file < 0:
+            assert self._path is not None
+            self._open(self._path)
+        while self._whole < len(records):
+            begun, size = self._whole, self._size
+            lines: list[bytes] = []
+            for record in records[begun:]:
+                lines.append(_line(record))
+                size += len(lines[-1])
+                if size > self._part_bytes and self._has_parts and (not self._is_fresh or len(lines) > 1):
+                    lines.pop()  # for the next part; a line that is larger than any has one for itself
+                    break
+            if not lines:
+                self._begin_next_part(records[begun].node)
+                continue  # this part is full
+            try:
+                self._append(b"".join(lines))
+            finally:
+                self._is_fresh = False
+                for record in records[begun : self._whole]:
+                    if not isinstance(record, LostRecord):
+                        self._earlier.lines += 1
+                        self._earlier.until = max(self._earlier.until, last_seq(record))
+
+    def _append(self, text: bytes) -> None:
+        if self._is_torn:
+            self._size += os.write(self._file, b"\n")
+            self._is_torn = False
+        rest = memoryview(text)
+        while rest:
+            count = os.write(self._file, rest)
+            self._size += count
+            self._whole += bytes(rest[:count]).count(b"\n")
+            self._is_torn = rest[count - 1] != ord("\n")
+            rest = rest[count:]
+
+    def _fails(self, error: OSError) -> None:
+        """Serving goes on; said once, and once more when it is over."""
+        if not self.failing:
+            logger.error("records: %s: cannot be written, lines are lost: %s", self._path, error.strerror)
+        self.failing = error.strerror or str(error)
+
+    # ---- files -------------------------------------------------------------------------------------------------
+
+    def _open(self, path: Path) -> None:
+        """Go on behind what is in that file."""
+        # For reading too: else a pipe that nobody reads would hold up the node.
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        if self._file >= 0:
+            os.close(self._file)
+        told = os.fstat(file)
+        self._file, self._path, self._size, self._is_fresh = file, path, told.st_size, told.st_size == 0
+        self._has_parts = stat.S_ISREG(told.st_mode)
+        self._is_torn = self._has_parts and self._size > 0 and os.pread(file, 1, self._size - 1) != b"\n"
+
+    def _begin_next_part(self, node: str) -> None:
+        assert self._path is not None
+        named = RecordFile.of(self._path)
+        self._make_room()
+        self._open(self._path.with_name(replace(named, part=named.part + 1).name))
+        self._earlier = replace(self._earlier, node=node, part=named.part + 1)
+        begun = self._whole
+        try:
+            self._append(_line(self._earlier))
+        finally:
+            self._whole = begun
+
+    def _make_room(self) -> None:
+        """Let the oldest files go until another part fits; but never the one that is written."""
+        assert self._path is not None
+        files = [path for _, path in RecordFile.of(self._path).beside(self._path.parent)]
+        sizes = {path: path.stat().st_size for path in files}
+        over = sum(sizes.values()) + self._part_bytes - self._room_bytes
+        for path in files:
+            if over <= 0:
+                return
+            if path != self._path:
+                path.unlink()
+                over -= sizes[path]
+
+
+def _line(record: Record) -> bytes:
+    return json.dumps(to_json(record), separators=(",", ":")).encode("ascii") + b"\n"

@@ -8,9 +8,8 @@ The answer of a parent in whose place another is asked is thrown away; its conne
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from edge.errors import UpstreamFailed
 from edge.parent.exchange import Exchange, OnInterim
@@ -32,12 +31,15 @@ class Parent:
 class Parents:
     """One parent or several, asked as if they were one."""
 
-    def __init__(self, parents: Sequence[Parent], statuses: frozenset[int] = frozenset()) -> None:
-        """`parents`: at least one, in the order in which they are asked. `statuses`: those that fail over."""
+    def __init__(
+        self, parents: Sequence[Parent], statuses: frozenset[int] = frozenset(), checking: Sequence[Upstream] = ()
+    ) -> None:
+        """`parents`: at least one, in the order in which they are asked. `statuses`: those that fail over. `checking`:
+        the ways on which their health is checked, to be closed with theirs."""
         self._parents = tuple(parents)
         self._statuses = statuses
         self._clock = asyncio.get_running_loop().time
-        self._beside: list[asyncio.Task[None]] = []
+        self._checking = tuple(checking)
 
     @property
     def url(self) -> str:
@@ -96,14 +98,7 @@ class Parents:
             if trial is not None:
                 yield parent, trial
 
-    def beside(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let it run until `close`."""
-        self._beside.append(asyncio.create_task(work))
-
     async def close(self) -> None:
         """Hang up on all of them."""
-        for task in self._beside:
-            task.cancel()
-        await asyncio.gather(*self._beside, return_exceptions=True)
-        for parent in self._parents:
-            await parent.upstream.close()
+        for one in (*(parent.upstream for parent in self._parents), *self._checking):
+            await one.close()

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.admin import admin_app
-from edge.checking import keep_checking
+from edge.background import Background
+from edge.checking import check_once
 from edge.clock import Clock
 from edge.codings import ENCODERS
 from edge.driver import Driver
@@ -27,7 +28,7 @@ from edge.stores.opening import long_lived, open_disk, rules_of
 from edge.tls import context_of, pair_of, trust_of
 from edge.upstream import Upstream
 from edge.viewers import Viewers
-from listening import Listener, bind, bind_udp, url_of
+from listening import Guarded, Listener, bind, bind_udp, guard_of, url_of
 from policy.access import ServiceGate
 from policy.client import ClientField
 from policy.eviction import room_for
@@ -86,6 +87,7 @@ async def serve(
     sockets: list[socket.socket] = []
     logs: list[RecordLog] = []
     drivers: dict[str, Driver] = {}
+    background = Background(logger, node.name)
     try:
         for where, address in (("listen", node.listen), ("admin", node.admin), ("listen_tls", node.listen_tls)):
             if address is not None:
@@ -103,26 +105,33 @@ async def serve(
         orders = None if purge_log is None else open_log(purge_log)
         for one in kept:
             ruled = replace(one, service=one.service.model_copy(update=_merged(rules, one)))
-            logs.append(RecordLog(None if records is None else records_of(records, one.name)))
-            drivers[one.name] = _driver(node, ruled, keys[one.name], who, logs[-1], now, len(kept))
+            file = None if records is None else records_of(records, one.name)
+            logs.append(RecordLog(file, int(node.records) // len(kept)))
+            drivers[one.name] = _driver(node, ruled, keys[one.name], who, logs[-1], now, len(kept), background)
     except BaseException:
         _close(sockets)
         raise
     services = Services(drivers, Hosts({one.name: one.hostnames for one in kept}), who)
-    flushing = [asyncio.create_task(log.keep_flushing()) for log in logs]
+    for name, log in zip(drivers, logs, strict=True):
+        background.keep("records" if name == DEFAULT else f"records of {name}", log.flush_later)
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
     faced = partial(Listener, services, logger, date_header=False, limits=node.limits, page=services.default.unreadable)
     # In CloudFront's words, and for a day, as there.
     alt_svc = f'h3=":{rules["https_port"]}"; ma=86400' if node.http3 else ""
     fronts = [faced(), *(faced(alt_svc=alt_svc) for _ in secured)]
     quic = None if datagrams is None else _http3(fronts[-1], *pair)
-    operations = admin_app(services, who, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay)
-    back = Listener(operations, logger)
     following = None
     if orders is not None:
-        following = Following(orders, services, node, urls["url"], (*node.parents, parent, *others))
+        following = Following(orders, services, node, urls["url"], (*node.parents, parent, *others), background)
         for name, driver in drivers.items():
             driver.spread = partial(_spread, following, name if hosted else "")
+    operations = admin_app(
+        services, who, background, following, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay
+    )
+    known = guard_of(
+        node.admin, node.admin_hosts, f"node {node.name}: admin_hosts", credentials=node.admin_token is not None
+    )
+    back = Listener(Guarded(operations, known, logger), logger)
     try:
         if following is not None and not await _unless(shutdown, following.start()):
             return
@@ -134,13 +143,12 @@ async def serve(
         ready({"ready": node.name, **urls, "parent": parent})
         await shutdown.wait()
     finally:
-        for task in flushing:
-            task.cancel()
         await asyncio.gather(*(front.close() for front in fronts), back.close())
         if quic is not None:
             quic.close()
-        if following is not None:
-            await following.close()
+        await background.close()
+        if orders is not None:
+            await orders.close()
         await asyncio.gather(*(driver.close() for driver in drivers.values()))
 
 
@@ -194,6 +202,7 @@ def _driver(
     log: RecordLog,
     now: Callable[[], float],
     services: int,
+    background: Background,
 ) -> Driver:
     """One service's: its gate and machine over a store of its own, with what that recovers."""
     gate = ServiceGate(one.service, keys, redirect_others=one.profile.redirect_others)
@@ -201,7 +210,7 @@ def _driver(
     machine = EdgeMachine(
         one.service, one.profile, gate=gate, excess=excess, fresh_id=_request_id, codings=ENCODERS.keys()
     )
-    parents = parents_of(node, node.timeouts.waits(one.profile.waits), one.parents)
+    parents = parents_of(node, node.timeouts.waits(one.profile.waits), one.parents, background)
     hosted = "" if one.name == DEFAULT else one.name
     rules = rules_of(one.service, one.profile, one.parents[0], hosted)
     tier = _tier(node, rules, now, one.profile)
@@ -222,19 +231,20 @@ def _tier(node: Node, rules: str, clock: Callable[[], float], profile: Profile) 
     return SharedTier(node.shared, rules=rules, name=node.name, clock=clock, vary_as_sent=profile.vary_as_sent)
 
 
-def parents_of(node: Node, waits: Waits, urls: Sequence[str]) -> Parents:
+def parents_of(node: Node, waits: Waits, urls: Sequence[str], background: Background) -> Parents:
     """The parents at these URLs, asked and watched as the node's settings say."""
     link, tls = node.link.new(seed=node.name), trust_of(node)
     connect = partial(Upstream, http=node.parent_http, link=link, tls=tls)
     made = [Parent(connect(url, waits, node.connections), node.health.new()) for url in urls]
-    parents = Parents(made, frozenset(node.failover.statuses))
     check = node.health.check
+    checking = []
     if check.path is not None:
         patience = Waits(check.timeout, check.timeout, check.timeout)
         for one in made:
-            own = connect(one.upstream.url, patience, 1)
-            parents.beside(keep_checking(own, check, lines_of(node.parent_headers), one.health.checked))
-    return parents
+            checking.append(own := connect(one.upstream.url, patience, 1))
+            step = partial(check_once, own, check, lines_of(node.parent_headers), one.health.checked)
+            background.keep(f"checks of {one.upstream.url}", step)
+    return Parents(made, frozenset(node.failover.statuses), checking)
 
 
 def _request_id() -> str:

@@ -81,10 +81,9 @@ class Services:
         """The services that carry an order out."""
         if order.service:
             return self.drivers.keys() & {order.service}
-        named = None
-        if order.kind in (PurgeKind.URL, PurgeKind.PREFIX):
-            named = self._hosts.named(target_of(order.value).host)
-        return self.drivers.keys() if named is None else (named,)
+        if order.kind in (PurgeKind.URL, PurgeKind.PREFIX) and (host := target_of(order.value).host):
+            return self._hosts.concerned(host)
+        return self.drivers.keys()
 
     async def purge_all(self, orders: Sequence[PurgeOrder], mark: str | None = None) -> list[Purged]:
         """Carries them out, one after the other, wherever they concern something; `mark` is left in every store."""

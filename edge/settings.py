@@ -289,6 +289,10 @@ class Node(Settings):
     """What purge and explain ask for, as `Authorization: Bearer TOKEN`; `cdnlab purge` and `explain` take it from the
     environment variable CDNLAB_ADMIN_TOKEN. Left out: they ask for nothing, and `admin` must be on loopback."""
 
+    admin_hosts: tuple[listening.HostName, ...] = ()
+    """Names by which `admin` is reached, beside addresses, localhost and this machine's own: requests for another host
+    are refused with 421, since a web page can point its own name here."""
+
     parent: str = "origin"
     """"origin", the name of another node, or a URL."""
 
@@ -321,6 +325,10 @@ class Node(Settings):
 
     largest: Bytes = 64 * 2**20
     """A larger response streams through and is not stored."""
+
+    records: Bytes = Field(default=2 * 2**30, ge=2**20)
+    """Room for its records on disk: those of some two million requests. Beyond, the oldest go, an eighth at a time.
+    Several services have equal parts of it."""
 
     timeouts: Timeouts = Timeouts()
     """How long it waits for its parent."""

@@ -5,7 +5,7 @@ seam. What belongs together is `policy/slices.py`'s to say.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,21 +66,23 @@ class Slicing:
             got.reader.position = answer.span.start if answer.span is not None else 0
         return answer, got.reader
 
-    async def read(self, blocks: list[Block]) -> AsyncIterator[bytes]:
+    async def read(self, blocks: Iterator[Block]) -> AsyncIterator[bytes]:
         """The bytes of the blocks, in order; BodyBroken when one does not come, or is not of the same version."""
         got: Got | None = self._held[0]
-        if got is not None and got.request.block != blocks[0].number:
+        block = next(blocks, None)
+        if got is not None and block is not None and got.request.block != block.number:
             self._let_go(got)
-            got = await self._ask(self._assembly.block_request(blocks[0].number))
-        for i, block in enumerate(blocks):
+            got = await self._ask(self._assembly.block_request(block.number))
+        while block is not None:
             if got is None:
                 return
             entry = got.answer.entry if isinstance(got.answer, Serve) else None
             place = self._assembly.place(entry, block.span) if entry is not None else None
             if got.reader is None or place is None:
                 raise BodyBroken
-            if i + 1 < len(blocks):
-                self._ahead = asyncio.create_task(self._ask(self._assembly.block_request(blocks[i + 1].number)))
+            following = next(blocks, None)
+            if following is not None:
+                self._ahead = asyncio.create_task(self._ask(self._assembly.block_request(following.number)))
             got.reader.position = place.start
             async for piece in got.reader.read(place.stop):
                 got.record.bytes_sent += len(piece)
@@ -89,7 +91,7 @@ class Slicing:
                 raise BodyBroken
             self._let_go(got)
             got = await self._ahead if self._ahead is not None else None
-            self._ahead = None
+            self._ahead, block = None, following
 
     def leave(self) -> None:
         """The viewer is answered, or gone."""

@@ -17,13 +17,14 @@ from edge.parent.exchange import Exchange, OnInterim
 from edge.parent.http1 import Http1Connection
 from edge.parent.http2 import Http2Connection
 from edge.parent.linked import Linked
+from edge.parent.repeatable import Repeatable
 from edge.parent.slots import Slots
 from edge.parent.url import WANTED, parent_url
 from policy.link import Link
 from policy.messages import RequestHead
 from policy.plan import Failure
 from policy.profile import Waits
-from policy.retrying import SAFE, Broken, Reach, asked_again
+from policy.retrying import SAFE, Broken, Reach, asked_again, asked_apart
 
 __all__ = ["Exchange", "OnInterim", "ParentHttp", "Upstream"]
 
@@ -31,6 +32,10 @@ ParentHttp = Literal["1.1", "2", "auto"]
 
 KEEP_ALIVE_S = 4.0
 """How long a connection rests unused: below the 5 s after which Apache, Node and hypercorn hang up by default."""
+
+DRAINING = 2
+"""Times `connections`: so many may be open while a parent leaves the older ones (GOAWAY) and answers on them still.
+Beyond that each exchange has a connection of its own, and waits for it."""
 
 _OURS = frozenset({"host", "content-length", "transfer-encoding"})
 """Fields of a request that are written here: the first where it stands first, the others as the body has it."""
@@ -81,6 +86,7 @@ class Upstream:
         self._shared: list[Http2Connection] = []
         self._opening: asyncio.Task[None] | None = None
         self._closed = False
+        self._clock = asyncio.get_running_loop().time
 
     @property
     def open_connections(self) -> int:
@@ -103,18 +109,24 @@ class Upstream:
         """
         if self._closed:
             raise UpstreamFailed(Failure.ABANDONED, "this node is closing")
-        tries: list[Broken] = []
-        while (shared := await self._multiplexed(request.method, tries, body)) is not None:
-            try:
-                return await shared.exchange(request, body, body_length, on_interim)
-            except UpstreamFailed as failed:
-                self._weigh(failed, request.method, tries, body)
-        return await self._exchange_http1(request, tries, body, body_length, on_interim)
+        if self._http == "1.1":
+            return await self._exchange_http1(request, [], body, body_length, on_interim)
+        if body is None:
+            return await self._exchange_http2(request, None, None, on_interim)
+        kept = Repeatable(body)
+        try:
+            exchange = await self._exchange_http2(request, kept, body_length, on_interim)
+        except BaseException:
+            await kept.close()
+            raise
+        await kept.once()
+        return exchange
 
     def _weigh(self, failed: UpstreamFailed, method: str, tries: list[Broken], body: object) -> None:
         """Raise it again unless the request may be asked once more."""
         tries.append((failed.why, failed.reach))
-        if not asked_again(method, tries, self._waits, body=body is not None):
+        kept = isinstance(body, Repeatable) and body.whole
+        if not asked_again(method, tries, self._waits, body=body is not None, kept=kept):
             raise failed
 
     async def close(self) -> None:
@@ -138,11 +150,7 @@ class Upstream:
         on_interim: OnInterim | None,
     ) -> Exchange:
         head = self._request_head(request, body is not None, body_length)
-        try:
-            await self._slots.take(self._waits.connect)
-        except TimeoutError:
-            why = f"{self._slots.limit} connections are busy"
-            raise UpstreamFailed(Failure.CONNECT_TIMEOUT, why, Reach.QUEUED) from None
+        await self._slot(self._clock() + self._waits.connect)
         connection: Http1Connection | None = None
         try:
             while True:
@@ -151,6 +159,12 @@ class Upstream:
                     kept = self._idle and not tries
                     connection = self._idle.pop() if kept else await self._connect_http1()
                     answer = await connection.exchange(head, request.method, body, body_length, on_interim)
+                    if answer.status == 408 and connection.used and not connection.reusable:
+                        # The parent was tired of a connection that rested, and has not read what crossed with that
+                        # (RFC 9110 §15.5.9): as good as dead in silence, if the request may be asked again.
+                        tired = (*tries, (Failure.RESET, Reach.DROPPED))
+                        if asked_again(request.method, tired, self._waits, body=body is not None):
+                            raise UpstreamFailed(Failure.RESET, "408 on a kept connection", Reach.DROPPED)
                     return Exchange(answer, connection.incoming, partial(self._release, connection))
                 except UpstreamFailed as failed:
                     if connection is not None:
@@ -161,6 +175,14 @@ class Upstream:
                 connection.abort()
             self._slots.give()
             raise
+
+    async def _slot(self, until: float) -> None:
+        """A connection for one exchange alone, by `until`."""
+        try:
+            await self._slots.take(until - self._clock())
+        except TimeoutError:
+            why = f"{self._slots.limit} connections are busy"
+            raise UpstreamFailed(Failure.CONNECT_TIMEOUT, why, Reach.QUEUED) from None
 
     def _release(self, connection: Http1Connection) -> None:
         if connection.finished and not self._closed:
@@ -202,14 +224,86 @@ class Upstream:
         assert isinstance(connection, Http1Connection)
         return connection
 
-    async def _multiplexed(self, method: str, tries: list[Broken], body: object) -> Http2Connection | None:
+    # ---- HTTP/2: few connections, shared -----------------------------------------------------------------------
+
+    async def _exchange_http2(
+        self, request: RequestHead, body: Repeatable | None, body_length: int | None, on_interim: OnInterim | None
+    ) -> Exchange:
+        """As `exchange`. It ends as HTTP/1.1 where that is what TLS negotiates."""
+        tries: list[Broken] = []
+        until = self._clock() + self._waits.connect
+        while self._http != "1.1":
+            apart = asked_apart(tries) or len(self._all) >= DRAINING * self._most > len(self._taking())
+            try:
+                connection = await (self._connection_apart(until) if apart else self._multiplexed(until))
+                if connection is None:
+                    continue
+                if not apart and not await connection.place(until):
+                    continue
+                return await self._ask(connection, request, body, body_length, on_interim, apart=apart)
+            except UpstreamFailed as failed:
+                self._weigh(failed, request.method, tries, body)
+                until = self._clock() + self._waits.connect
+        return await self._exchange_http1(
+            request, tries, body.reading() if body is not None else None, body_length, on_interim
+        )
+
+    async def _ask(
+        self,
+        connection: Http2Connection,
+        request: RequestHead,
+        body: Repeatable | None,
+        body_length: int | None,
+        on_interim: OnInterim | None,
+        *,
+        apart: bool,
+    ) -> Exchange:
+        try:
+            exchange = await connection.exchange(
+                request, body.reading() if body is not None else None, body_length, on_interim
+            )
+        except BaseException:
+            if apart:
+                connection.leave()
+                self._slots.give()
+            raise
+        if apart:
+            exchange.when_closed(self._slots.give)
+            if len(self._taking()) < self._most:
+                self._shared.append(connection)
+            else:
+                connection.leave()
+        return exchange
+
+    async def _connection_apart(self, until: float) -> Http2Connection | None:
+        """A new connection, with a place on it and one of our slots, so that there are no more than there may be.
+
+        None: it is to be HTTP/1.1.
+        """
+        await self._slot(until)
+        try:
+            connection = await self._open_http2()
+            # Nobody else knows of it, so that a place is free unless the parent allows none, or leaves.
+            if connection is not None and not await connection.place(until):
+                raise UpstreamFailed(Failure.RESET, "the parent left before it was asked", Reach.REFUSED)
+        except BaseException:
+            self._slots.give()
+            raise
+        if connection is None:
+            self._slots.give()
+        return connection
+
+    def _taking(self) -> list[Http2Connection]:
+        return [shared for shared in self._shared if shared.open]
+
+    async def _multiplexed(self, until: float) -> Http2Connection | None:
         """The first shared connection with a stream free; None: it is to be HTTP/1.1.
 
         Where all are full another is opened, by one for all who ask meanwhile, until there are as many as there may be;
         then the one for which fewest wait.
         """
         while self._http != "1.1":
-            taking = [shared for shared in self._shared if shared.open]
+            taking = self._taking()
             for shared in taking:
                 if shared.slots.free:
                     return shared
@@ -217,15 +311,19 @@ class Upstream:
             # A parent that allows no stream at all is in trouble: more connections would not help it.
             if shortest is not None and (len(taking) >= self._most or shortest.slots.limit == 0):
                 return shortest
+            if shortest is None and self._clock() > until:
+                raise UpstreamFailed(
+                    Failure.CONNECT_TIMEOUT, f"{self.url}: no connection stayed open", Reach.CONNECTING
+                )
             if self._opening is None:
                 self._opening = asyncio.create_task(self._open())
                 self._opening.add_done_callback(self._opened)
             try:
                 await asyncio.shield(self._opening)
-            except UpstreamFailed as failed:
-                if shortest is not None and shortest.open:
-                    return shortest
-                self._weigh(failed, method, tries, body)
+            except UpstreamFailed:
+                if shortest is None or not shortest.open:
+                    raise
+                return shortest
         return None
 
     def _opened(self, task: "asyncio.Task[None]") -> None:
@@ -234,6 +332,12 @@ class Upstream:
             task.exception()  # retrieved: all who waited for it may have been cancelled
 
     async def _open(self) -> None:
+        connection = await self._open_http2()
+        if connection is not None:
+            self._shared.append(connection)
+
+    async def _open_http2(self) -> Http2Connection | None:
+        """A connection whose settings have come; None: the parent has chosen HTTP/1.1."""
         connection = await self._connect(self._http2 if self._tls is None else lambda: _Greeting(self._negotiated))
         if isinstance(connection, Http1Connection):
             if self._http == "2":
@@ -245,7 +349,7 @@ class Upstream:
             self._tls.set_alpn_protocols(_ALPN["1.1"])
             connection.rest()
             self._idle.append(connection)
-            return
+            return None
         try:
             async with asyncio.timeout(self._waits.connect):
                 await connection.ready
@@ -260,7 +364,9 @@ class Upstream:
         except BaseException:
             connection.abort()
             raise
-        self._shared.append(connection)
+        if not connection.open:
+            raise UpstreamFailed(Failure.RESET, f"{self.url} left before it was asked", Reach.REFUSED)
+        return connection
 
     def _http1(self) -> Http1Connection:
         return Http1Connection(self._waits, self._keep_alive, self._gone)

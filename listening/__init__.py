@@ -1,6 +1,7 @@
 """Sockets and servers: how every program of ours listens. A leaf that knows nothing of what is served."""
 
 from listening.certificates import SHOWN
+from listening.guard import Guarded, HostName, guard_of
 from listening.inbox import EMPTY_QUERY, INTERIM
 from listening.limits import Limits
 from listening.listener import GRACE_S, Listener, PortInUse, bind, bind_udp, url_of
@@ -11,6 +12,8 @@ __all__ = [
     "GRACE_S",
     "INTERIM",
     "SHOWN",
+    "Guarded",
+    "HostName",
     "Left",
     "Limits",
     "Listener",
@@ -18,5 +21,6 @@ __all__ = [
     "Stalled",
     "bind",
     "bind_udp",
+    "guard_of",
     "url_of",
 ]

@@ -5,6 +5,34 @@ from hypercorn.utils import filter_pseudo_headers
 Fields = list[tuple[bytes, bytes]]
 
 
+def malformed(came: Fields, *, ended: bool) -> bool:
+    """Whether a request's head is none, though the libraries let it pass: one rule for HTTP/2 and HTTP/3.
+
+    One scheme that is ours, one path, one authority that no Host contradicts, one length that may be true; and
+    `:protocol` belongs to CONNECT (RFC 9113 §8.1.1, §8.3.1, RFC 8441 §4; RFC 9114 §4.1.2, §4.3.1, RFC 9220).
+    """
+    pseudo = {name: value for name, value in came if name.startswith(b":")}
+    hosts = [value for name, value in came if name == b"host"]
+    lengths = {value for name, value in came if name == b"content-length"}
+    authority = pseudo.get(b":authority")
+    if len(hosts) > 1 or (authority is not None and hosts not in ([], [authority])) or not (authority or any(hosts)):
+        return True
+    if (
+        len(lengths) > 1
+        or not all(length.isdigit() for length in lengths)
+        or (ended and any(length.strip(b"0") for length in lengths))
+    ):
+        return True
+    if any(name == b"" for name, _ in came) or b":method" not in pseudo:
+        return True
+    if pseudo[b":method"] == b"CONNECT":
+        return False  # which has neither scheme nor path, unless it is for a `:protocol`
+    path = pseudo.get(b":path", b"")
+    is_path = path.startswith(b"/") or (bool(path) and b"://" not in path)  # what else is none, is answered 400
+    known = pseudo.get(b":scheme", b"").lower() in (b"http", b"https")
+    return b":protocol" in pseudo or not (known and is_path and path.isascii())
+
+
 def request_fields(came: Fields, *, ended: bool) -> Fields:
     """`ended`: no content follows. One `host`, from `:authority`; one `cookie`; the content's framing."""
     fields = _whole_cookie(filter_pseudo_headers(came))

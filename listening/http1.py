@@ -33,10 +33,26 @@ def phrase_of(status: int) -> str:
         return "Interim" if status < 200 else "Unknown"
 
 
+_SAID_ALL = (h11.MUST_CLOSE, h11.CLOSED)
+"""The client has sent the last request of its connection: HTTP/1.0, or `Connection: close`."""
+
+
 class Requests(h11.Connection):
-    """h11's reading of requests, without what others on the way may read otherwise: that ends the connection."""
+    """h11's reading of requests, without what others on the way may read otherwise: that ends the connection.
+
+    And with two that are nobody's request: empty lines before one (RFC 9112 §2.2), and what stands behind the last one
+    (§9.6). h11 takes both for a fault of the request that is being answered.
+    """
 
     def next_event(self) -> Any:
+        came = self._receive_buffer
+        if self.their_state in _SAID_ALL:
+            came.maybe_extract_at_most(len(came))
+        elif self.their_state is h11.IDLE:
+            while came._data.startswith(b"\r\n"):
+                came.maybe_extract_at_most(2)
+            if came._data == b"\r" and not self._receive_buffer_closed:
+                return h11.NEED_DATA
         event = super().next_event()
         if isinstance(event, h11.Request):
             status = _refused(event)

@@ -26,7 +26,7 @@ from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from priority.priority import DeadlockError, MissingStreamError
 
 from listening.budget import ODDITIES, RESETS, Budget
-from listening.fields import request_fields
+from listening.fields import malformed, request_fields
 from listening.inbox import Starter, state_of
 from listening.patience import Left, Stalled, patiently
 
@@ -168,8 +168,8 @@ class Http2(H2Protocol):
         stream_id = request.stream_id
         pseudo = {name: value for name, value in request.headers if name.startswith(b":")}
         path = pseudo.get(b":path", b"/")  # CONNECT has none
-        if not path.isascii():
-            # Not a request target (RFC 9113 §8.3.1); hypercorn would fail at decoding it, and all streams with it.
+        if malformed(request.headers, ended=request.stream_ended is not None) or not path.isascii():
+            # hypercorn would fail at decoding such a path, and all streams with it.
             self.connection.reset_stream(stream_id, ErrorCodes.PROTOCOL_ERROR)
             return
         fields = request_fields(request.headers, ended=request.stream_ended is not None)

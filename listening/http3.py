@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hypercorn.typing import ConnectionState
 from starlette.types import Message
 
-from listening.fields import request_fields
+from listening.fields import malformed, request_fields
 from listening.inbox import INTERIM, Inbox, state_of
 from listening.listener import Listener
 from listening.patience import Left, Stalled, patiently
@@ -131,8 +131,9 @@ class Http3(QuicConnectionProtocol):
         stream_id = event.stream_id
         pseudo = {name: value for name, value in event.headers if name.startswith(b":")}
         path = pseudo.get(b":path", b"/")  # CONNECT has none
-        lengths = [value for name, value in event.headers if name == b"content-length"]
-        if not path.isascii() or not all(length.isdigit() for length in lengths):  # aioquic takes "+1" and "1_0"
+        if b":method" not in pseudo:
+            return None  # trailers, behind a request that is answered already
+        if malformed(event.headers, ended=event.stream_ended) or not path.isascii():
             self._quic.reset_stream(stream_id, ErrorCode.H3_MESSAGE_ERROR)
             return None
         if len(self._requests) >= self._door.limits.streams:
@@ -143,7 +144,7 @@ class Http3(QuicConnectionProtocol):
         request = self._requests[stream_id] = _Request(self, stream_id)
         scope = {
             "type": "http", "asgi": {"version": "3.0", "spec_version": "2.1"}, "http_version": "3",
-            "method": pseudo[b":method"].decode("latin-1").upper(), "scheme": "https",
+            "method": pseudo[b":method"].decode("latin-1"), "scheme": "https",
             "path": unquote(raw_path.decode("ascii")), "raw_path": raw_path, "query_string": query, "root_path": "",
             "headers": request_fields(event.headers, ended=event.stream_ended),
             "client": peer[:2], "server": own[:2], "state": state_of(path, ConnectionState({})),

@@ -193,7 +193,7 @@ def _shown(console: Console | None, load: Load) -> Iterator[Callable[[Status], N
     if console is None:
         yield lambda status: None
     elif console.is_terminal:
-        columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task("starting locust", total=load.duration)
             yield lambda status: progress.update(

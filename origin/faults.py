@@ -1,8 +1,9 @@
 """Misfortune at the press of a switch: an origin that is slow, that fails, that breaks off in mid-body.
 
 `GET /faults` on the ingest listener tells what is on, `PUT /faults` with `{"delay": "2s", "error_rate": 0.5, ...}` sets
-all of it anew, `DELETE /faults` ends it. No cache reaches it, and an origin that starts anew is well. What is hurt is
-the public listener, all but `/healthz`: encoders are never refused.
+all of it anew, `DELETE /faults` ends it. That is so under `cdnlab up` and with `cdnlab origin --faults`; another origin
+has no such switch. No cache reaches it, and an origin that starts anew is well. What is hurt is the public listener,
+all but `/healthz`: encoders are never refused.
 """
 
 import asyncio

@@ -10,6 +10,7 @@ import re
 
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
@@ -24,6 +25,7 @@ log = logging.getLogger("origin")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _KINDS = {"cmfv": Kind.VIDEO, "cmfa": Kind.AUDIO, "mp4": None}
+_ANY = ["GET", "PUT", "DELETE"]
 _WRONG_METHOD = b"Wanted POST or PUT.\n"
 _SPEND_S = 1.0
 """How long a refused body is read on after the answer."""
@@ -96,16 +98,8 @@ class Ingest:
 
     async def _ingest(self, stream_name: str, file: str, receive: Receive) -> None:
         track, promised = check_names(stream_name, file)
-        post = _Post(self, track, promised, receive)
-        stream = self.publisher.streams.get(stream_name)
-        if stream is None:
-            # A stream that never gets an init section leaves nothing behind.
-            stream = self.publisher.stream(stream_name)
-        try:
-            await post.run(stream)
-        finally:
-            if not stream.windows and not stream.outbox and not stream.awaited:
-                self.publisher.streams.pop(stream_name, None)
+        with self.publisher.posting(stream_name) as stream:
+            await _Post(self, track, promised, receive).run(stream)
 
     async def _refuse(self, receive: Receive, send: Send, status: int, text: str) -> None:
         """Says no, and reads on for a moment: a connection closed on someone who sends loses them the answer."""
@@ -116,7 +110,8 @@ class Ingest:
         # that end nor the connection's gets past it.
         spending = asyncio.create_task(_spend(receive))
         await asyncio.wait((spending,), timeout=_SPEND_S if status != 503 else 0)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if not spending.done() or spending.result():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         spending.cancel()
 
 
@@ -215,11 +210,14 @@ async def _receive(receive: Receive) -> Message:
     return await receive()
 
 
-async def _spend(receive: Receive) -> None:
-    """Reads a body to its end, or the connection's."""
-    more = True
-    while more:
-        more = (await receive()).get("more_body", False)
+async def _spend(receive: Receive) -> bool:
+    """Reads a body to its end, or the connection's; whether anybody is still there."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return False
+        if not message.get("more_body", False):
+            return True
 
 
 def _head(status: int, body: bytes, allow: str = "") -> Message:
@@ -229,6 +227,13 @@ def _head(status: int, body: bytes, allow: str = "") -> Message:
     return {"type": "http.response.start", "status": status, "headers": headers}
 
 
-def ingest_app(ingest: Ingest, switch: FaultSwitch) -> Starlette:
-    """The application of the ingest listener."""
-    return Starlette(routes=[Route("/ingest/{stream}/{file}", endpoint=ingest), Route("/faults", endpoint=switch)])
+async def _no_switch(request: Request) -> Response:
+    return Response("This origin has no faults to switch on: wanted `cdnlab up`, or `cdnlab origin --faults`.\n", 404)
+
+
+def ingest_app(ingest: Ingest, switch: FaultSwitch | None) -> Starlette:
+    """The application of the ingest listener; `switch` None: the origin is a real one, whose faults nobody orders."""
+    faults = Route("/faults", endpoint=switch) if switch else Route("/faults", _no_switch, methods=_ANY)
+    app = Starlette(routes=[Route("/ingest/{stream}/{file}", endpoint=ingest), faults])
+    app.router.redirect_slashes = False  # no redirection to where nobody asked
+    return app

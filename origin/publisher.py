@@ -7,7 +7,8 @@ then is the playlist replaced. Playlists are built when a window changes and ser
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 
 from cachetools import LRUCache
@@ -56,6 +57,18 @@ class Publisher:
             target = self.settings.target_duration(length)
             self.streams[name] = Stream(name, length=length, target=target, largest=self.settings.largest)
         return self.streams[name]
+
+    @contextmanager
+    def posting(self, name: str) -> Iterator[Stream]:
+        """The stream of this name while a POST to it is open; one that got no init section goes with its last POST."""
+        stream = self.stream(name)
+        stream.posts += 1
+        try:
+            yield stream
+        finally:
+            stream.posts -= 1
+            if not stream.posts and not stream.windows and not stream.outbox:
+                del self.streams[name]
 
     async def resume(self) -> None:
         """Takes up the streams of an earlier run. `StorageFailed`: the folder cannot be used."""

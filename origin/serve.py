@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from listening import GRACE_S, Listener, PortInUse, bind, url_of
+from listening import GRACE_S, Guarded, Listener, PortInUse, bind, guard_of, url_of
 from origin.app import origin_app
 from origin.faults import FaultSwitch, Faulty
 from origin.ingest import Ingest, ingest_app
@@ -22,27 +22,36 @@ async def serve(
     shutdown: asyncio.Event,
     ready: Callable[[dict[str, object]], None],
     streams: Mapping[str, float] | None = None,
+    faults: bool = False,
 ) -> None:
     """Serves until `shutdown` is set, then ends open ingests, stores what they sent and returns within a second.
 
-    `streams` gives segment lengths by stream name, where they are not `settings.segment`. `ready` is called once both
+    `streams` gives segment lengths by stream name, where they are not `settings.segment`; `faults`: whether the
+    ingest listener has the switch for them. `ready` is called once both
     listeners accept, with `{"ready": "origin", "url": ..., "ingest": ...}`. `PortInUse`: an address is taken or not
     ours; `StorageFailed`: the storage folder cannot be used.
     """
     began, wall = time.monotonic(), time.time()
     publisher = Publisher(settings, lambda: wall + time.monotonic() - began, streams)
-    await publisher.resume()
-    ingest = Ingest(publisher)
     public = bind(settings.listen, "origin.listen")
     try:
         private = bind(settings.ingest, "origin.ingest")
     except PortInUse:
         public.close()
         raise
+    try:
+        await publisher.resume()
+    except BaseException:
+        public.close()
+        private.close()
+        publisher.storage.release()
+        raise
+    ingest = Ingest(publisher)
     said: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
     switch = FaultSwitch()
     public_side = Listener(Faulty(origin_app(publisher), switch), log, limits=settings.limits)
-    listeners = [public_side, Listener(ingest_app(ingest, switch), log)]
+    known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
+    listeners = [public_side, Listener(Guarded(ingest_app(ingest, switch if faults else None), known, log), log)]
     try:
         for listener, on in zip(listeners, (public, private), strict=True):
             await listener.start(on)
@@ -53,3 +62,4 @@ async def serve(
             async with asyncio.timeout(GRACE_S):
                 await ingest.stop()
         await asyncio.gather(*(listener.close() for listener in listeners))
+        publisher.storage.release()

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from listening import Limits
+from listening import HostName, Limits
 from units import Bytes, ListenAddress, Seconds, Settings
 
 
@@ -40,6 +40,10 @@ class Origin(Settings):
 
     ingest: ListenAddress = "127.0.0.1:9001"
     """Where encoders post. A listener of its own, so that no cache in front of the origin can reach it."""
+
+    ingest_hosts: tuple[HostName, ...] = ()
+    """Names by which `ingest` is reached, beside addresses, localhost and this machine's own: requests for another host
+    are refused with 421, since a web page can point its own name here."""
 
     storage: Path = Path("media")
     """The folder that holds segments, init sections and what is needed to resume after a restart."""

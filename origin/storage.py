@@ -1,15 +1,22 @@
 """The folder the origin keeps its media in: a file is there whole or not at all.
 
 Everything is written beside its place and renamed into it, so that neither a reader nor a crash ever meets half a
-file. A full disk costs what was being written and nothing else.
+file. A full disk costs what was being written and nothing else. One origin at a time has the folder: a second one would
+number its segments as the first does, and write over them.
 """
 
 import errno
+import fcntl
+import logging
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from origin.errors import StorageFailed
+
+log = logging.getLogger("origin")
+
+LOCK = ".lock"
 
 
 class Storage:
@@ -17,17 +24,46 @@ class Storage:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._lock: int | None = None
 
     def prepare(self) -> None:
-        """Makes the folder, and sweeps up what a crash left half written. `StorageFailed`: it cannot be used."""
+        """Makes the folder, takes it for this origin alone, and sweeps up what a crash left half written.
+
+        `StorageFailed`: it cannot be used, or another origin has it.
+        """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            self._take()
             for left in self.root.rglob("*.part"):
                 left.unlink(missing_ok=True)
             self.write("writable", b"")
             self.delete("writable")
         except OSError as error:
             raise _failed(self.root, error) from error
+
+    def _take(self) -> None:
+        """Locks the folder; the system unlocks it when this process ends, however it does."""
+        lock = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(lock)
+            found = f"in use by another origin (process {holder})"
+            raise StorageFailed(str(self.root), found, "a storage folder of its own for each origin") from None
+        except OSError as error:
+            # Some network file systems have no locks: as good as without one.
+            log.warning("%s: cannot be locked (%s): see that no other origin stores here", self.root, error)
+        self._lock = lock
+        with suppress(OSError):  # a full disk: who has it is for people alone
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Another origin may have the folder now."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def path(self, name: str) -> Path:
         """Where `live/720p/seg-1-0.m4s` lies. Names are the origin's own, never taken from a request."""

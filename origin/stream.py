@@ -219,6 +219,8 @@ class Stream:
         self.generation: Generation | None = None
         self.awaited: dict[object, Kind] = {}
         """POSTs that are open and have sent no init section yet, and the kind their names promise."""
+        self.posts = 0
+        """POSTs that are open: while there is one, this is the stream of its name."""
         self.ended = False
         self.next_number = 0
         self.next_discontinuity = 0

@@ -30,6 +30,8 @@ class Refusal:
     """Where to come instead."""
     paged: bool = False
     """A page in place of errors may stand in for it."""
+    ends: bool = False
+    """The connection ends with it."""
 
     @classmethod
     def recorded(cls, status: int, reason: str) -> "Refusal":

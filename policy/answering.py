@@ -210,10 +210,16 @@ class Answering:
                 lines, came, request, behavior, entry.key, entry, outcome, started_at=started_at, now=now
             )
         served = Serve(entry, entry.status, lines, outcome, cause, behavior, fetch_id=fetch.id if fetch else 0)
-        return self._fitted(served, request, now)
+        return self._fitted(served, request, now, cut=not self._passed_on(fetch, outcome))
 
-    def _fitted(self, served: Serve, request: RequestHead, now: float) -> Serve:
-        """The answer as this request wants it: 304 to a condition that holds, a part for a range."""
+    def _passed_on(self, fetch: Fetch | None, outcome: Outcome) -> bool:
+        """Whether this is the whole that came for the asker's own range, which some CDNs do not cut."""
+        if fetch is None or outcome is Outcome.COLLAPSED or not self._profile.range_answered_as_it_came:
+            return False
+        return fetch.request.block is None and "range" in fetch.request.headers
+
+    def _fitted(self, served: Serve, request: RequestHead, now: float, *, cut: bool = True) -> Serve:
+        """The answer as this request wants it: 304 to a condition that holds, a part for a range, if it is `cut`."""
         entry = served.entry
         served.body = request.method != "HEAD" and entry.status not in (204, 304)
         if entry.status in (200, 206) and holds(request, entry, now):
@@ -221,7 +227,7 @@ class Answering:
         wanted = request.headers.first("range") if request.method == "GET" else None
         if entry.part is not None:
             self._cut_part(served, wanted or "", entry.part)
-        elif entry.status == 200 and wanted is not None and entry.length is not None and self._may_cut(entry, wanted):
+        elif cut and entry.status == 200 and wanted and entry.length is not None and self._may_cut(entry, wanted):
             self._cut(served, wanted, request, entry.length, now)
         # Stored from a chunked answer: now its length is known. A 204 has none.
         unsized = served.status == entry.status != 204 and entry.part is None

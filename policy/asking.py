@@ -1,13 +1,18 @@
 """How the parent is asked: for one viewer as he asks, or for what a judgement found missing, to be stored for all.
 
-`policy/forward.py` has what becomes of single fields; here is which of them go along.
+`policy/forward.py` has what becomes of single fields; here is which of them go along, and how often a request may ask.
+
+A request asks at most `MOST_ASKS` times. The first question may be about what is stored: whether it still holds, or
+for the rest of it. If its answer is of no use, the second is plain: no condition, and no Range but the viewer's own.
+So every answer that fits it (`misfit`) is an answer to the viewer, and one that does not is the parent's failure.
 """
 
 from collections.abc import Callable
 
 from policy.forward import conditional, for_the_rest, forwarded, has_conditions
 from policy.judging import Judgement
-from policy.messages import RequestHead
+from policy.key import HEADS
+from policy.messages import RequestHead, ResponseHead
 from policy.parent_headers import lines_of
 from policy.parts import may_be_completed
 from policy.plan import Purpose
@@ -15,6 +20,39 @@ from policy.profile import Profile, RequestFields
 from policy.record import Cause
 from policy.service import Behavior, Service
 from policy.storing import forwards_cookies
+
+MOST_ASKS = 2
+"""Questions to the parent that one request of a viewer may cost (of the page that it is shown instead, as many more).
+What is tried again because an exchange failed counts as one (`policy/retrying.py`)."""
+
+
+def misfit(question: RequestHead, answer: ResponseHead) -> str | None:
+    """Why this answers nothing that was asked; None: it does. Source: RFC 9110 §15.3.7, §15.4.5.
+
+    A 412 or a 416 that nobody asked for is an error like another, and is passed on; so is whatever answers a HEAD, of
+    which nobody would get a body.
+    """
+    if question.method == "HEAD":
+        return None
+    if answer.status == 206 and not asks_for_part(question):
+        return "206 to a request without Range"
+    if answer.status == 304 and not asks_whether(question):
+        return "304 to a request without conditions"
+    return None
+
+
+def asks_for_part(request: RequestHead) -> bool:
+    return request.method == "GET" and "range" in request.headers
+
+
+def same_part(question: RequestHead, request: RequestHead) -> bool:
+    """Whether the parent was asked for the very part that a viewer asks for."""
+    return asks_for_part(request) and question.headers.first("range") == request.headers.first("range")
+
+
+def asks_whether(question: RequestHead) -> bool:
+    """Whether it asks if a copy still holds."""
+    return "if-none-match" in question.headers or "if-modified-since" in question.headers
 
 
 class Asking:
@@ -40,17 +78,21 @@ class Asking:
         )  # fmt: skip
 
     def for_missing(
-        self, judgement: Judgement, request: RequestHead, behavior: Behavior, *, conditions: bool
+        self, judgement: Judgement, request: RequestHead, behavior: Behavior, *, conditions: bool, plainly: bool = False
     ) -> tuple[RequestHead, Purpose]:
         """The request for what is stored from its answer, and whether it asks for that or only whether it still holds.
 
         `conditions`: the client's own may go along, where nothing stored has validators to ask with: then his are
-        answered from the outcome.
+        answered from the outcome. `plainly`: without conditions, and not for the rest of a part.
         """
         entry, ranged = judgement.entry, judgement.ranged
-        own = entry is None and conditions and has_conditions(request) and self._passes_conditions(behavior)
+        own = entry is None and conditions and not plainly
+        own = own and has_conditions(request) and self._passes_conditions(behavior)
         upstream = self.as_asked(request, behavior, conditions=own, ranges=ranged)
-        upstream.method = "OPTIONS" if request.method == "OPTIONS" else "GET"
+        if request.method != "OPTIONS" and not judgement.key.endswith(HEADS):
+            upstream.method = "GET"
+        if plainly:
+            return upstream, Purpose.MISS
         if entry is not None and judgement.cause is Cause.PARTIAL:
             if not ranged and may_be_completed(entry):
                 assert entry.part is not None and entry.etag is not None

@@ -18,7 +18,7 @@ from policy.eviction import Room, room_for
 from policy.flights import Flight, FlightTable, Waiter
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
-from policy.key import cache_key, with_reduced_coding, with_viewer_fields
+from policy.key import HEADS, cache_key, with_reduced_coding, with_viewer_fields
 from policy.limits import UNLIMITED, with_short_cookies
 from policy.matching import Matcher
 from policy.messages import RequestHead
@@ -90,8 +90,9 @@ class Deciding:
         self._alone_until: Notes[str] = Notes(65_536)
         """Keys, and ranges of them, whose last answer could not be shared, until when, and why: requests for them do
         not wait for one another."""
-        self._varies: LRUCache[str, tuple[str, ...]] = LRUCache(65_536)
-        """Keys whose last answer varied, and on what: requests for different variants do not wait for one another."""
+        self._varies: LRUCache[int, tuple[str, ...]] = LRUCache(65_536)
+        """By the hash of a key whose last answer varied: on what. Requests for different variants do not wait for one
+        another."""
         self._failing: Notes[Refuse] = Notes(4096)
         """Keys whose fill failed, until when the parent is left alone, and what is said meanwhile."""
         self._versions = Versions()
@@ -110,7 +111,10 @@ class Deciding:
         behavior = self.matcher.behavior_of(path)
         over = self.screening.outright(request)
         if over is not None:
-            return self._refuse(over[0].status, over[0].reason, behavior, request, now, words=over[1])
+            refused = self._refuse(over[0].status, over[0].reason, behavior, request, now, words=over[1])
+            if over[0].ends and request.version.startswith("1"):
+                refused.headers.append(("connection", "close"))  # a field of HTTP/1.1 alone (RFC 9113 §8.2.2)
+            return refused
         plain = is_plain(request)
         if plain and path is request.path and (key_of := self._short.unguarded.get(id(behavior))) is not None:
             served = self._plain_hit(request, behavior, key_of, now)
@@ -231,8 +235,10 @@ class Deciding:
         if isinstance(opening, Serve):
             return self._answering.assembled(assembly, opening, now)
         if isinstance(opening, Relay):
-            # No block of it: not to be kept (206), or an empty object asked for as a whole (416).
-            if opening.status == 206 or (opening.status == 416 and not assembly.ranged):
+            # No block of it: not to be kept (206), or (416) an empty object, or an origin that takes no range beyond
+            # the end of what is smaller than a block. Of a later block a 416 answers the viewer's own range.
+            first = assembly.opening_request().block == 0
+            if opening.status == 206 or (opening.status == 416 and (first or not assembly.ranged)):
                 return None
             opening.body = opening.body and assembly.request.method != "HEAD"
         return opening
@@ -258,10 +264,20 @@ class Deciding:
 
     def judged(self, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
         """What the request would get now; nothing is touched."""
-        key = cache_key(request, behavior)
+        judgement = self._judged(cache_key(request, behavior), request, behavior, now)
+        if request.method != "HEAD" or not self.profile.head_answers_kept:
+            return judgement
+        if judgement.way is not Way.ASK or judgement.entry is not None:
+            return judgement
+        if not judgement.alone and self.flights.to_join(judgement.flight_key) is not None:
+            return judgement
+        # Nothing is there or on its way that a GET could have, so that only another HEAD's answer may do.
+        return self._judged(judgement.key + HEADS, request, behavior, now)
+
+    def _judged(self, key: str, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
         return judge(
             request, behavior, index=self.index, profile=self.profile, key=key, versions=self._versions, now=now,
-            mark_on=lambda asked: (self.alone(asked, now) or (0.0, ""))[1], varies=self._varies.get(key, ()),
+            mark_on=lambda asked: (self.alone(asked, now) or (0.0, ""))[1], varies=self._varies.get(hash(key), ()),
         )  # fmt: skip
 
     def _plan(
@@ -273,9 +289,10 @@ class Deciding:
         *,
         alone: bool = False,
         conditions: bool = True,
+        asks: int = 0,
     ) -> Decision:
         """`alone`: it waits for nobody, whatever the store says. `conditions` False: what must be asked is asked
-        without the client's own conditions."""
+        without the client's own conditions. `asks`: how often it has asked before."""
         judgement = self.judged(request, behavior, now)
         judgement.alone = judgement.alone or alone
         entry, cause = judgement.entry, judgement.cause
@@ -285,7 +302,7 @@ class Deciding:
         if judgement.way is Way.NOT_CACHED_ONLY:
             return self._refuse(504, f"only-if-cached: {judgement.way.value}", behavior, request, now, Outcome.FAILED)
         if judgement.way is Way.PASS:
-            return self._pass(request, behavior, ticket, cause, now)
+            return self._pass(request, behavior, ticket, cause, now, asks=asks)
         held = self._held(judgement.key, entry, request, behavior, now)
         if held is not None:
             return held
@@ -293,12 +310,12 @@ class Deciding:
             flight = self.flights.to_join(judgement.flight_key)
             if flight is not None:
                 join = Join(ticket, flight.fetch.id, behavior, cause)
-                flight.waiters.append(Waiter(ticket, request, behavior, join))
+                flight.waiters.append(Waiter(ticket, request, behavior, join, asks))
                 return join
-        if request.method == "HEAD" and not self.profile.head_as_get:
+        if request.method == "HEAD" and not self.profile.head_as_get and not judgement.key.endswith(HEADS):
             # A HEAD's answer has no body to store: it goes as it is, alone, and tells of the stored GET (§4.3.5).
-            return self._pass(request, behavior, ticket, cause, now, entry)
-        return self._fetch(request, behavior, ticket, judgement, now, conditions=conditions)
+            return self._pass(request, behavior, ticket, cause, now, entry, asks=asks)
+        return self._fetch(request, behavior, ticket, judgement, now, conditions=conditions, asks=asks)
 
     def _hit(self, judgement: Judgement, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
         entry.hits += 1
@@ -319,10 +336,18 @@ class Deciding:
         if failing is None:
             return None
         said = failing[1]
-        if entry is not None and entry.part is None and now < entry.life.fallback_until:
+        if entry is not None and self.stands_in_while_held(entry, said, now):
             self.room.touch(entry)
             return self._answering.from_store(entry, request, behavior, Outcome.HIT_STALE, now)
         return self._refuse(said.status, said.reason, behavior, request, now, Outcome.FAILED, said.words)
+
+    def stands_in_while_held(self, entry: Entry, said: Refuse, now: float) -> bool:
+        """Whether a stored response is served while the parent is left alone, of which that was said."""
+        if entry.part is not None:
+            return False
+        if entry.life.revalidate_always:
+            return said.silent and self.profile.no_cache_stands_in and now < entry.life.unreachable_until
+        return now < entry.life.fallback_until
 
     def _refuse(
         self,
@@ -346,12 +371,14 @@ class Deciding:
         cause: Cause,
         now: float,
         entry: Entry | None = None,
+        *,
+        asks: int = 0,
     ) -> Fetch:
         """Open a flight for one viewer's request as he asks it."""
         upstream = self._asking.as_asked(request, behavior)
         key = cache_key(request, behavior)
         fetch = Fetch(self._next_id(), ticket, Purpose.PASS, upstream, key, behavior, cause, entry, False, now)
-        return self._open(fetch, request, behavior)
+        return self._open(fetch, request, behavior, asks)
 
     def _fetch(
         self,
@@ -362,10 +389,11 @@ class Deciding:
         now: float,
         *,
         conditions: bool = True,
+        asks: int = 0,
     ) -> Fetch:
         """Open a flight for what the judgement found missing; ticket 0: nobody waits, it refreshes."""
         upstream, purpose = self._asking.for_missing(
-            judgement, request, behavior, conditions=conditions and ticket != 0
+            judgement, request, behavior, conditions=conditions and ticket != 0, plainly=asks > 0
         )
         fetch = Fetch(
             id=self._next_id(),
@@ -380,10 +408,11 @@ class Deciding:
             sent_at=now,
             flight_key=judgement.flight_key,
         )
-        return self._open(fetch, request, behavior)
+        return self._open(fetch, request, behavior, asks)
 
-    def _open(self, fetch: Fetch, request: RequestHead, behavior: Behavior) -> Fetch:
-        waiters = [Waiter(fetch.ticket, request, behavior, fetch)] if fetch.ticket else []
+    def _open(self, fetch: Fetch, request: RequestHead, behavior: Behavior, asks: int) -> Fetch:
+        """The one place where a question is made; `asks`: those that its request has cost before."""
+        waiters = [Waiter(fetch.ticket, request, behavior, fetch, asks + 1)] if fetch.ticket else []
         self.flights.open(Flight(fetch, self.events, waiters))
         return fetch
 

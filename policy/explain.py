@@ -12,6 +12,7 @@ from policy.key import further_parts, keyed_query
 from policy.machine import EdgeMachine
 from policy.messages import RequestHead, ResponseHead
 from policy.plain import is_plain
+from policy.profile import Profile
 from policy.rates import client_of
 from policy.reading import Reader
 from policy.record import Cause
@@ -172,7 +173,7 @@ def _next(machine: EdgeMachine, request: RequestHead, judgement: Judgement, now:
     if failing is not None:
         until, said_then = failing
         left = f"for {until - now:.1f} s more, as the parent has just failed"
-        if entry is not None and entry.part is None and now < entry.life.fallback_until:
+        if entry is not None and machine.stands_in_while_held(entry, said_then, now):
             return f"hit, stale, without asking {left}"
         return f"{said_then.status} {said_then.reason}, without asking {left}"
     if not judgement.alone and machine.flights.to_join(judgement.flight_key) is not None:
@@ -183,14 +184,15 @@ def _next(machine: EdgeMachine, request: RequestHead, judgement: Judgement, now:
     if judgement.cause is Cause.PARTIAL:
         return "fetch from the parent what the stored part lacks"
     asking = "revalidate with the parent" if entry.has_validator else "fetch anew from the parent"
-    return f"{asking} ({cause}){_stand_in(entry, now)}"
+    return f"{asking} ({cause}){_stand_in(entry, machine.profile, now)}"
 
 
-def _stand_in(entry: Entry, now: float) -> str:
+def _stand_in(entry: Entry, profile: Profile, now: float) -> str:
     """When the stored copy is served after all."""
     life = entry.life
     if life.revalidate_always:
-        return ""
+        stands_in = profile.no_cache_stands_in and now < life.unreachable_until
+        return ", and serve this copy if it does not answer at all" if stands_in else ""
     if now < life.fallback_until:
         return ", and serve this copy if it fails"
     return ", and serve this copy if it does not answer at all" if now < life.unreachable_until else ""

@@ -20,6 +20,8 @@ class Waiter:
     request: RequestHead
     behavior: Behavior
     plan: Fetch | Join
+    asks: int = 0
+    """Questions to the parent that it has cost so far (`policy.asking.MOST_ASKS`)."""
 
 
 @dataclass(slots=True)

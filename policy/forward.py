@@ -9,12 +9,12 @@ from policy.surrogate import capability
 
 CONDITIONS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
 
-OURS = (
-    "host", "via", "x-forwarded-for", "cdnlab-client-ip", "cdnlab-debug", "cdnlab-service", "expect", "client-cert",
-    "client-cert-chain",
-)  # fmt: skip
-"""Fields a node writes itself, or that end here: `Expect` is settled with the client (RFC 9110 §10.1.1), and what a
-client says of its own certificate counts for nothing (RFC 9440 §2.4): no node asks for one."""
+ENDING = ("cdnlab-client-ip", "cdnlab-debug", "cdnlab-service", "expect", "client-cert", "client-cert-chain")
+"""Fields that end here: `Expect` is settled with the client (RFC 9110 §10.1.1), and what a client says of its own
+certificate counts for nothing (RFC 9440 §2.4): no node asks for one."""
+
+OURS = ("host", "via", "x-forwarded-for", *ENDING)
+"""Those, and fields that a node writes itself."""
 
 
 def visited(request: RequestHead, name: str) -> bool:
@@ -80,10 +80,14 @@ def forwarded(
         request = request.asking(request.path, _cloudfront_query(request, behavior, profile), request.headers)
         headers = _cloudfront_fields(request, headers, behavior, profile)
         headers.lines.append(("x-amz-cf-id", request_id))
+    elif behavior is not None and behavior.key.accept_encoding and "accept-encoding" in headers:
+        # An answer in a coding that the key does not tell would be given to who does not know it.
+        coding = keyed_coding(request, behavior) or "identity"
+        headers = headers.without(("accept-encoding",)).plus(("accept-encoding", coding))
     if profile.surrogate:
         headers = headers.without(("surrogate-capability",)).plus(capability(headers))
     if not conditions:
-        headers = headers.without(CONDITIONS)
+        headers = headers.without(name for name in CONDITIONS if name != "if-range")  # which belongs to the range
     if not ranges:
         headers = headers.without(("range", "if-range"))
     hops = hops_left(request)

@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 
 from policy.access import Refusal
 from policy.messages import without_port
+from policy.place import address_of
 from policy.profile import FailureAnswer
 
 DEFAULT = "default"
@@ -42,6 +43,7 @@ class Hosts:
     def __init__(self, names: Mapping[str, Collection[str]]) -> None:
         """`names`: each service's hosts. Without any for `DEFAULT`, that takes what is nobody else's."""
         self._services = {host: service for service, hosts in names.items() for host in hosts}
+        self._names = tuple(names)
         self._takes_all = not names.get(DEFAULT)
 
     def named(self, authority: str) -> str | None:
@@ -58,6 +60,17 @@ class Hosts:
     def service_of(self, authority: str) -> str | None:
         """The service that answers for this host; None: nobody does here."""
         return self.named(authority) or (DEFAULT if self._takes_all else None)
+
+    def concerned(self, authority: str) -> Collection[str]:
+        """The services that a purge of a URL with this host may have meant: rather too many than too few.
+
+        An address is a node's own, by which every service of it may have been meant.
+        """
+        service = self.named(authority)
+        if service is not None:
+            return (service,)
+        is_own = host_of(authority) == "localhost" or address_of(host_of(authority).strip("[]")) is not None
+        return self._names if self._takes_all or is_own else ()
 
 
 def misdirected(authority: str, asked_for: str, shown: Collection[str]) -> tuple[Refusal, str] | None:

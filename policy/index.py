@@ -17,6 +17,7 @@ from policy.eviction.room import Room
 from policy.fields import ranges
 from policy.fields.etags import strongly_equal
 from policy.fields.ranges import Span
+from policy.key import HEADS
 from policy.lifetime import Lifetime
 from policy.messages import Headers, Lines
 from policy.negotiation import normalised, preferred_language
@@ -27,7 +28,8 @@ Selecting = tuple[tuple[str, str | None], ...]
 """The request fields that Vary names, with their values; a stored response is selected by equal ones."""
 
 REMEMBERED_KEYS = 65_536
-"""Of so many keys that are gone the index can still say why. About 10 MB at worst."""
+"""Of so many keys that are gone the index can still say why. About 11 MB at worst: a key is known by its hash, since a
+key itself may be as long as a URL and the fields that enter it."""
 
 
 MOST_PARTS = 8
@@ -82,6 +84,11 @@ class Entry:
         """False for what is gone, and for a shared answer that is nobody's to find: an error given to those who waited
         for it."""
         return self.home is not None and self.home.current
+
+    @property
+    def of_head(self) -> bool:
+        """It is an answer to HEAD: its length is that of a body which is not here."""
+        return self.key.endswith(HEADS)
 
     @property
     def has_body(self) -> bool:
@@ -191,7 +198,7 @@ class EntryIndex:
         self._generation = Generation()
         self._former: list[Former] = []
         """What purges of everything took away, as far as it is not taken apart."""
-        self._gone: LRUCache[str, Cause] = LRUCache(REMEMBERED_KEYS)
+        self._gone: LRUCache[int, Cause] = LRUCache(REMEMBERED_KEYS)
         self.size = 0
 
     def __len__(self) -> int:
@@ -263,7 +270,7 @@ class EntryIndex:
             self._by_url.setdefault(url, {})[entry.id] = entry
         entry.home = self._generation
         self.size += 1
-        self._gone.pop(entry.key, None)
+        self._gone.pop(hash(entry.key), None)
         if self._former:
             self._let_go()
         return replaced
@@ -284,7 +291,7 @@ class EntryIndex:
         return count
 
     def _why_gone(self, key: str) -> Cause:
-        why = self._gone.get(key)
+        why = self._gone.get(hash(key))
         if why is None:
             why = Cause.PURGED if any(key in former.by_key for former in self._former) else Cause.COLD
         return why
@@ -298,7 +305,7 @@ class EntryIndex:
                 del self._former[0]
                 return
             if key and key not in self._by_key:
-                self._gone.setdefault(key, Cause.PURGED)
+                self._gone.setdefault(hash(key), Cause.PURGED)
 
     def retag(self, entry: Entry, surrogate_keys: tuple[str, ...]) -> None:
         """A 304 brought other surrogate keys."""
@@ -318,7 +325,7 @@ class EntryIndex:
         if not entries:
             del self._by_key[entry.key]
             if why is not None:
-                self._gone[entry.key] = why
+                self._gone[hash(entry.key)] = why
         self._untag(entry)
         url = entry.key.partition("\n")[0]
         if url in self._by_url:

@@ -3,6 +3,7 @@
 See `policy/machine.py` for the theory and the table.
 """
 
+from policy.asking import MOST_ASKS
 from policy.compression import coding_for, compressed
 from policy.flights import Flight, Waiter
 from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
@@ -12,7 +13,7 @@ from policy.messages import ResponseHead
 from policy.notes import Note
 from policy.parts import covers
 from policy.plain import is_plain
-from policy.plan import Fetch, Join, Landing, Purpose, Serve
+from policy.plan import Decision, Fetch, Join, Landing, Purpose, Serve
 from policy.purging import Purging
 from policy.record import Cause, Outcome
 from policy.reuse import Standing, standing
@@ -44,7 +45,7 @@ class Keeping(Purging):
         """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
         entry = self._entry(flight, response, now)
         rules = self.profile.compression
-        if rules is None or not flight.fetch.behavior.compress or entry.life.fresh_until <= now:
+        if rules is None or not flight.fetch.behavior.compress or entry.life.fresh_until <= now or entry.of_head:
             return self._keep(flight, entry, response, now)
         coding = coding_for(flight.fetch.request, response, rules, able=self.codings)
         if coding is None:
@@ -98,8 +99,8 @@ class Keeping(Purging):
             status=response.status,
             headers=headers,
             life=lifetime_of(response, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now),
-            length=content_length(headers),
         )
+        entry.length = None if entry.of_head else content_length(headers)
         entry.size_bytes = entry.length or 0
         entry.for_authorization = "authorization" in flight.fetch.request.headers
         self._read_stored(entry, response, flight)
@@ -113,9 +114,9 @@ class Keeping(Purging):
         names = vary_names(headers) if self.profile.vary_selects else ()
         self.varying.update(names)
         if names:
-            self._varies[entry.key] = names
+            self._varies[hash(entry.key)] = names
         else:
-            self._varies.pop(entry.key, None)
+            self._varies.pop(hash(entry.key), None)
         entry.selecting = selecting_fields(names, flight.fetch.request.headers, as_sent=self.profile.vary_as_sent)
         keys = surrogate_keys_of(headers, self.profile.limits)
         if entry.indexed:
@@ -203,14 +204,24 @@ class Keeping(Purging):
             (name for name, _ in selecting), headers, as_sent=self.profile.vary_as_sent
         )
 
-    def _decide_again(self, flight: Flight, landing: Landing, now: float) -> None:
-        for waiter in flight.waiters:
-            self._decide_for(waiter, landing, now)
-
     def _decide_for(
         self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False, conditions: bool = True
     ) -> None:
         """A second decision for one who waited in vain, under the same ticket; a `Join` simply waits on."""
-        plan = self._plan(waiter.request, waiter.behavior, waiter.ticket, now, alone=alone, conditions=conditions)
+        plan: Decision
+        if waiter.asks >= MOST_ASKS:
+            reason = f"origin: {waiter.asks} answers, and none to the request"
+            plan = self._refuse(502, reason, waiter.behavior, waiter.request, now, Outcome.FAILED)
+        else:
+            plan = self._plan(
+                waiter.request, waiter.behavior, waiter.ticket, now,
+                alone=alone, conditions=conditions, asks=waiter.asks,
+            )  # fmt: skip
         if not isinstance(plan, Join):
             landing.answers[waiter.ticket] = plan
+
+    def _pass_for(self, waiter: Waiter, landing: Landing, now: float) -> None:
+        """One who waited, and asks for itself now: whatever it is told is passed on."""
+        landing.answers[waiter.ticket] = self._pass(
+            waiter.request, waiter.behavior, waiter.ticket, Cause.UNCACHEABLE, now, asks=waiter.asks
+        )

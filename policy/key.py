@@ -1,6 +1,9 @@
 """The cache key: what two requests must share to share an answer (RFC 9111 §2)."""
 
+import re
 from collections.abc import Callable, Mapping
+from fnmatch import translate
+from functools import lru_cache
 
 from policy.messages import RequestHead
 from policy.negotiation import weighted
@@ -11,6 +14,21 @@ ORIGINAL_CODING = "fastly-orig-accept-encoding"
 SLICE = "\nslice: "
 """What stands in a key before the number of a block; always last."""
 
+HEADS = "\nHEAD"
+"""What stands at the end of the key of an answer to HEAD that is kept as one; no field can bring it there."""
+
+
+@lru_cache(maxsize=1024)
+def _among(names: tuple[str, ...]) -> Callable[[str], object]:
+    """Whether a name is one of these: in them, `*` stands for any characters, `?` for one.
+
+    Source: CloudFront, "Cache behavior settings", cookies on an allow list; Fastly, `querystring.globfilter`.
+    """
+    if not any(letter in name for name in names for letter in "*?"):
+        return frozenset(names).__contains__
+    # fnmatch's own expressions: they do not go back and forth, however many stars there are and however long the name.
+    return re.compile("|".join(translate(name.replace("[", "[[]")) for name in names)).match
+
 
 def keyed_query(query: str | None, behavior: Behavior) -> str | None:
     """The part of the query that enters the key, in the order received."""
@@ -20,9 +38,11 @@ def keyed_query(query: str | None, behavior: Behavior) -> str | None:
     if wanted == "none":
         return None
     if isinstance(wanted, tuple):
-        kept = [part for part in query.split("&") if part.partition("=")[0] in wanted]
+        is_wanted = _among(wanted)
+        kept = [part for part in query.split("&") if is_wanted(part.partition("=")[0])]
     else:
-        kept = [part for part in query.split("&") if part.partition("=")[0] not in unwanted]
+        is_unwanted = _among(unwanted)
+        kept = [part for part in query.split("&") if not is_unwanted(part.partition("=")[0])]
     return "&".join(kept) or None
 
 
@@ -31,13 +51,9 @@ def keyed_cookies(request: RequestHead, behavior: Behavior) -> str | None:
     wanted, unwanted = behavior.key.cookies, behavior.key.cookies_except
     if wanted == "none":
         return None
+    is_named, keep = (_among(wanted), True) if isinstance(wanted, tuple) else (_among(unwanted), False)
     pairs = [pair.strip() for line in request.headers.all("cookie") for pair in line.split(";")]
-    kept = sorted(
-        pair
-        for pair in pairs
-        if pair
-        and (pair.partition("=")[0] in wanted if isinstance(wanted, tuple) else pair.partition("=")[0] not in unwanted)
-    )
+    kept = sorted(pair for pair in pairs if pair and bool(is_named(pair.partition("=")[0])) is keep)
     return "; ".join(kept) or None
 
 

@@ -199,7 +199,7 @@ def lifetime_of(head: ResponseHead, behavior: Behavior, profile: Profile, *, ask
     )
     if profile.bounds_from_arrival and fresh_until < now + behavior.ttl.min:
         fresh_until, rule = now + behavior.ttl.min, "ttl.min"
-    stale = stale_windows(directives, behavior, profile)
+    stale = stale_windows(directives, behavior, profile, fresh_for=fresh_until - now)
     return Lifetime(
         born_at=born_at,
         fresh_until=fresh_until,
@@ -239,6 +239,19 @@ class StaleWindows(NamedTuple):
     allowed: bool
     """False: its own directives forbid stale use, whoever allows it."""
 
+    def within(self, seconds: float) -> "StaleWindows":
+        """None of them longer than that; what is cut says so."""
+        seconds = max(0.0, seconds)
+        return self._replace(
+            refresh=min(self.refresh, seconds),
+            refresh_rule=self.refresh_rule if self.refresh <= seconds else "ttl.max",
+            error=min(self.error, seconds),
+            error_rule=self.error_rule if self.error <= seconds else "ttl.max",
+            unreachable=min(self.unreachable, seconds),
+            unreachable_rule=self.unreachable_rule if self.unreachable <= seconds else "ttl.max",
+            sick=min(self.sick, seconds),
+        )
+
     @property
     def fallback(self) -> float:
         """What may be served while it is refreshed may also stand in for an error."""
@@ -249,8 +262,14 @@ class StaleWindows(NamedTuple):
         return self.error_rule if self.error >= self.refresh else self.refresh_rule
 
 
-def stale_windows(directives: CacheControl, behavior: Behavior, profile: Profile) -> StaleWindows:
-    """The origin's own word comes first, then the behavior's, then the profile's."""
+def stale_windows(directives: CacheControl, behavior: Behavior, profile: Profile, *, fresh_for: float) -> StaleWindows:
+    """The origin's own word comes first, then the behavior's, then the profile's; `fresh_for`: from the arrival on."""
+    allowed = _allowed(directives, behavior, profile, fresh_for)
+    longest = behavior.ttl.max if profile.stale_within_max_ttl else None
+    return allowed if longest is None else allowed.within(longest - fresh_for)
+
+
+def _allowed(directives: CacheControl, behavior: Behavior, profile: Profile, fresh_for: float) -> StaleWindows:
     ban = (
         "must-revalidate" if directives.must_revalidate
         else "proxy-revalidate" if directives.proxy_revalidate
@@ -258,7 +277,13 @@ def stale_windows(directives: CacheControl, behavior: Behavior, profile: Profile
         else ""
     )  # fmt: skip
     if ban:
-        return StaleWindows(0.0, ban, 0.0, ban, 0.0, ban, 0.0, False)
+        nothing = StaleWindows(0.0, ban, 0.0, ban, 0.0, ban, 0.0, False)
+        if ban != "no-cache" or not profile.no_cache_stands_in:
+            return nothing
+        # It is stale from the beginning, so that a window of its own counts from the arrival.
+        told = directives.stale_if_error
+        silence, rule = (inf, "disconnected operation") if told is None else (told - fresh_for, "stale-if-error")
+        return nothing._replace(unreachable=silence, unreachable_rule=rule, sick=silence)
     # s-maxage carries proxy-revalidate with it (RFC 9111 §5.2.2.10): only what the origin allows beside it counts.
     banned = directives.s_maxage is not None and profile.s_maxage_forbids_stale
     refresh, refresh_rule = _window(

@@ -13,6 +13,7 @@ that waited gets its answer, and the leader is only the first of them.
     stale, has a validator                  Fetch, conditional                  revalidated (304), miss (200)
     stale, has none; or nothing             Fetch                               miss, or pass if uncacheable
     another method; behavior does not cache Fetch, alone                        pass
+    the parent failed, stored meanwhile     Serve                               hit
     the parent failed, stale is allowed     Serve                               hit-stale
     the parent failed                       Refuse 502/504                      failed
 
@@ -21,28 +22,25 @@ The machine holds heads, sizes and instants; the shell holds bodies, sockets and
 
 from typing import Any
 
+from policy.asking import asks_for_part, misfit, same_part
 from policy.compression import compressed
+from policy.fallback import Fallback
 from policy.fields.dates import format_date
 from policy.fields.ranges import Span, content_range, within
 from policy.flights import Flight
 from policy.index import Entry
 from policy.invalidation import also_doubtful, invalidates
-from policy.keeping import Keeping
-from policy.lifetime import error_ttl_of, lifetime_of
+from policy.lifetime import lifetime_of
 from policy.limits import object_over, response_over
 from policy.messages import ResponseHead
 from policy.notes import Note
 from policy.parts import continues, covers, whole_fields
 from policy.plan import Failure, Fetch, Join, Landing, Purpose
 from policy.record import Cause, Outcome
-from policy.reuse import asked
 from policy.revalidate import freshened, names_another, same_representation
 from policy.sharing import may_be_used, url_mark, worth_asking
 from policy.stored import from_values
 from policy.storing import content_length, received, stored_headers
-
-ORIGIN_FAILED = frozenset({500, 502, 503, 504})
-"""Answers that stale-if-error counts as errors (RFC 5861 §4)."""
 
 NOT_PRIVATE = frozenset({"no-lifetime", "status"})
 """Reasons not to store that do not forbid answering those who wait with the same."""
@@ -51,7 +49,7 @@ PASSED_ON = frozenset({102, 103})
 """Interim responses that are for the viewer; 100 and 101 are of one connection (RFC 9110 §15.2, RFC 8297)."""
 
 
-class EdgeMachine(Keeping):
+class EdgeMachine(Fallback):
     """One cache node's mind. Not thread-safe: one loop tells it everything, in order."""
 
     def on_interim(self, fetch: Fetch, head: ResponseHead) -> list[int]:
@@ -76,14 +74,18 @@ class EdgeMachine(Keeping):
         over = None if limits is None else response_over(head, limits)
         if over is not None:
             landing = self._land_failure(flight, over[0], over[1].status, now, head.status, over[1].words)
-        elif response.status in ORIGIN_FAILED and self._stale_stands_in(flight, now):
+        elif response.status in self.profile.failed_statuses and self._covered(flight, now):
             landing = self._land_failure(flight, f"origin: {response.status}", 502, now, response.status)
         elif fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)
+        elif (why := misfit(fetch.request, response)) is not None:
+            landing = self._land_misfit(flight, why, response.status, now)
         elif response.status == 304 and fetch.entry is not None:
             landing = self._land_not_modified(flight, fetch.entry, response, now)
-        elif response.status == 206:
+        elif response.status == 206 and fetch.request.method != "HEAD":
             landing = self._land_part(flight, response, now)
+        elif response.status == 416 and self._asked_for_the_rest(flight):
+            landing = self._land_unkept_part(flight, response, now)
         elif response.status == 304:
             landing = self._land_to_its_asker(flight, response, now)
         else:
@@ -160,7 +162,8 @@ class EdgeMachine(Keeping):
             # The body it speaks of is gone (purged or evicted meanwhile), or it speaks of another: ask for a new one.
             if entry.indexed:
                 landing.dropped.append(self._take_out(entry, Cause.EXPIRED))
-            self._decide_again(flight, landing, now)
+            for waiter in flight.waiters:
+                self._decide_for(waiter, landing, now)
             return landing
         # It may no longer be shared now: then the one who asked has it, the others ask for themselves.
         landing.dropped += self._freshen(flight, entry, response, now)
@@ -254,19 +257,16 @@ class EdgeMachine(Keeping):
         return landing
 
     def _land_unkept_part(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """A 206 that is not kept goes to the one who asked for it, if he asked for a part; the others ask anew."""
+        """A 206 that is not kept goes to the one who asked for that part; the others ask anew."""
         fetch, landing = flight.fetch, Landing()
         landing.dropped = self._retire(fetch)
         for waiter in flight.waiters:
-            asked_for_part = "range" in waiter.request.headers and waiter.request.method == "GET"
-            if waiter.plan is fetch and asked_for_part:
+            if waiter.plan is fetch and same_part(fetch.request, waiter.request):
                 landing.answers[waiter.ticket] = self._answering.relayed(
                     waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, now, detail="part-not-kept"
                 )
-            elif asked_for_part:
-                landing.answers[waiter.ticket] = self._pass(
-                    waiter.request, waiter.behavior, waiter.ticket, Cause.UNCACHEABLE, now
-                )
+            elif waiter.plan is not fetch and asks_for_part(waiter.request):
+                self._pass_for(waiter, landing, now)
             else:
                 self._decide_for(waiter, landing, now)
         return landing
@@ -275,24 +275,24 @@ class EdgeMachine(Keeping):
         fetch, landing = flight.fetch, Landing()
         why_not = self._why_not(flight, response, now)
         limits = self.profile.limits
-        if limits is not None and why_not in (None, "too-large"):
+        if limits is not None and why_not in (None, "too-large") and fetch.request.method != "HEAD":
             over = object_over(content_length(response.headers), limits)
             if over is not None:
                 return self._land_failure(flight, over[0], over[1].status, now, response.status, over[1].words)
         if why_not is not None:
             beyond = response.status == 416 and fetch.cause is Cause.PARTIAL
-            if response.status not in ORIGIN_FAILED and not beyond:
+            if response.status not in self.profile.failed_statuses and not beyond:
                 # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3). An error is passed on and
                 # says nothing of what is stored: its validator may yet spare the body. So does a range beyond the end
                 # of what is stored in part.
                 landing.dropped = self._retire(fetch)
-            if response.status in ORIGIN_FAILED and why_not in NOT_PRIVATE:
+            if response.status in self.profile.failed_statuses and why_not in NOT_PRIVATE:
                 # One clear error for all who waited, not one more question each to an origin in trouble.
                 shared = self._entry(flight, response, now)
                 landing.store = shared
                 self._answer_waiters(flight, shared, response, landing, now, stored=False, share_always=True)
                 return landing
-            one_error = response.status in ORIGIN_FAILED and why_not == "no-store"
+            one_error = response.status in self.profile.failed_statuses and why_not == "no-store"
             marked = why_not not in self.profile.unmarked
             if marked and not one_error and response.status != 412:
                 # A 412 tells of one request's condition, a 416 of its range; anything else of all that ask for the key.
@@ -316,9 +316,7 @@ class EdgeMachine(Keeping):
                         waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, now, detail=why_not
                     )
                 else:
-                    landing.answers[waiter.ticket] = self._pass(
-                        waiter.request, waiter.behavior, waiter.ticket, Cause.UNCACHEABLE, now
-                    )
+                    self._pass_for(waiter, landing, now)
             return landing
         return self._store(flight, response, now)
 
@@ -329,7 +327,7 @@ class EdgeMachine(Keeping):
         entry = self._filling.pop(fetch.id, None)
         if entry is None:
             return landing
-        promised, entry.length, entry.complete = entry.length, size_bytes, True
+        promised, entry.length, entry.complete = entry.length, None if entry.of_head else size_bytes, True
         entry.ready_until = 0.0
         if not entry.indexed:
             landing.dropped.append(entry.id)
@@ -387,45 +385,3 @@ class EdgeMachine(Keeping):
                 del landing.answers[waiter.ticket]
             else:
                 landing.answers[waiter.ticket] = instead
-
-    def _land_failure(
-        self, flight: Flight, reason: str, status: int, now: float, forward_status: int | None, words: str = "",
-        *, sick: bool = False,
-    ) -> Landing:  # fmt: skip
-        fetch, landing = flight.fetch, Landing()
-        entry = fetch.entry if self._stale_stands_in(flight, now, silent=forward_status is None, sick=sick) else None
-        if self.profile.failures_held and fetch.behavior.cache and fetch.purpose is not Purpose.PASS:
-            said = self._refuse(status, reason, fetch.behavior, None, now, Outcome.FAILED, words)
-            held = error_ttl_of(forward_status or status, fetch.behavior, self.profile) or 0.0
-            self._failing.add(fetch.key, Note(now + held, said, flight.opened_at))
-        for waiter in flight.waiters:
-            if entry is not None and self._answers(entry, waiter, now):
-                self.room.touch(entry)
-                landing.answers[waiter.ticket] = self._answering.after_fetch(
-                    entry, waiter.request, fetch, waiter.behavior, Outcome.HIT_STALE, waiter.plan.cause, now,
-                    forward_status=forward_status, detail="stale-if-error",
-                )  # fmt: skip
-            else:
-                landing.answers[waiter.ticket] = self._refuse(
-                    status, reason, waiter.behavior, waiter.request, now, Outcome.FAILED, words,
-                    member=None if sick else self._answering.failed(
-                        fetch, waiter.plan.cause, reason, forward_status, collapsed=waiter.plan is not fetch
-                    ),
-                )  # fmt: skip
-        return landing
-
-    def _stale_stands_in(self, flight: Flight, now: float, *, silent: bool = False, sick: bool = False) -> bool:
-        """Whether the stored response may cover for the origin: it answered with an error, (`silent`) not at all, or
-        (`sick`) was not even asked."""
-        entry = flight.fetch.entry
-        if entry is None or not entry.indexed or entry.life.revalidate_always:
-            return False
-        if flight.fetch.purpose is Purpose.PASS and (flight.fetch.request.method != "HEAD" or entry.part is not None):
-            return False
-        life = entry.life
-        if now < (life.sick_until if sick else life.unreachable_until if silent else life.fallback_until):
-            return True
-        # The request may allow it too (RFC 5861 §4), where the origin has not forbidden it.
-        wish = asked(flight.waiters[0].request) if flight.waiters and self.profile.request_directives else None
-        window = wish.stale_if_error if wish is not None else None
-        return window is not None and life.may_be_stale and now < life.fresh_until + window

@@ -17,6 +17,10 @@ def _pattern(glob: str) -> re.Pattern[str]:
     return re.compile("".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in anchored), re.DOTALL)
 
 
+LONGEST_REMEMBERED = 512
+"""A longer path is looked at anew: 16,384 of 8 KiB would take 128 MiB."""
+
+
 class Matcher:
     """Ordered behaviors, asked by path; answers are remembered, since a CDN sees the same paths again and again."""
 
@@ -43,12 +47,15 @@ class Matcher:
 
         self._find = find
 
+    def _found(self, path: str) -> tuple[Behavior, str | None]:
+        return self._find(path) if len(path) <= LONGEST_REMEMBERED else self._find.__wrapped__(path)
+
     def behavior_of(self, path: str) -> Behavior:
-        return self._find(path)[0]
+        return self._found(path)[0]
 
     def evasion(self, path: str) -> str | None:
         """How the path is spelled, if an origin that takes liberties in reading it could be led past a gate with it."""
-        return self._find(path)[1]
+        return self._found(path)[1]
 
 
 def covers(wide: str, narrow: str) -> bool:

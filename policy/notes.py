@@ -32,21 +32,22 @@ class Note(Generic[T]):
 
 
 class Notes(Generic[T]):
-    """Notes by key, or by a text that begins as a key; the least recently used are forgotten."""
+    """Notes by key, or by a text that begins as a key; the least recently used are forgotten. A key may be as long as a
+    URL and more, so what is held of it is its hash."""
 
     def __init__(self, most: int) -> None:
-        self._by_key: LRUCache[str, Note[T]] = LRUCache(most)
+        self._by_key: LRUCache[int, Note[T]] = LRUCache(most)
         self._marks: dict[str, int] = {}
 
     def add(self, key: str, note: Note[T]) -> None:
-        self._by_key[key] = note
+        self._by_key[hash(key)] = note
 
     def drop(self, key: str) -> None:
-        self._by_key.pop(key, None)
+        self._by_key.pop(hash(key), None)
 
     def get(self, key: str, now: float) -> tuple[float, T] | None:
         """(until when, what), while it holds."""
-        note = self._by_key.get(key)
+        note = self._by_key.get(hash(key))
         if note is None or now >= note.until or self._is_ended(key, note):
             return None
         return note.until, note.what

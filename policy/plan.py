@@ -4,6 +4,7 @@ A request is answered at once (`Serve`, `Refuse`) or it holds a ticket and waits
 the origin lands, `Landing.answers` gives every ticket its answer: the leader of a fill is only the first who waited.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
@@ -76,6 +77,8 @@ class Refuse:
     """A page or a line that says why."""
     words: str = ""
     """The profile's words for a failure of the parent."""
+    silent: bool = False
+    """The parent gave no answer at all."""
 
 
 @dataclass(slots=True)
@@ -141,7 +144,7 @@ class Serve:
     """The part of the stored body to send; None: all of it."""
     pieces: list[bytes | Span] | None = None
     """Of a multipart/byteranges answer: its framing and the parts of the stored body, in order."""
-    blocks: list[Block] | None = None
+    blocks: Iterator[Block] | None = None
     """Of an answer put together from slices: the blocks whose bytes follow, in order."""
     refresh: Fetch | None = None
     """To be started behind the viewer's back."""

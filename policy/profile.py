@@ -45,6 +45,8 @@ class FailureAnswer:
     status: int
     words: str
     """CloudFront's detailed result type, Fastly's `obj.response`."""
+    ends: bool = False
+    """The viewer's connection ends with it, where that is the viewer's own message too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,8 @@ class Profile:
     # ---- storing -----------------------------------------------------------------------------------------------
     storable_statuses: frozenset[int] | None = None
     """Only these may be stored; None: the standard's rules."""
+    cache_control_needed: frozenset[int] = frozenset()
+    """Statuses that are stored only where the answer has a Cache-Control, whatever that says."""
     pass_words: tuple[str, ...] | None = None
     """Words that, anywhere in Cache-Control, make the answer a pass, in place of the standard's directives about
     storing and `no-cache`; None: the standard's."""
@@ -240,6 +244,11 @@ class Profile:
     # ---- key and selection -------------------------------------------------------------------------------------
     key_query: Literal["all", "none"] = "all"
     """Whether the query is part of the key where the behavior does not say."""
+    query_patterns: bool = True
+    """In names of query parameters, as in those of cookies, `*` and `?` stand for other characters; False: such a name
+    is refused when it is read."""
+    never_keyed: frozenset[str] = frozenset()
+    """Request fields that cannot be part of the key: lower-case names, `x-edge-*` for all that begin so."""
     key_host: bool = False
     """Whether the request's Host is part of the key where the behavior does not say."""
     accept_encoding_reduced: bool = False
@@ -262,6 +271,8 @@ class Profile:
     """Nothing stored for a range request: it goes on as it is, and the part is kept. False: the whole is fetched."""
     range_needs_length: bool = False
     """A stored answer that came without Content-Length (chunked) is sent whole, whatever range is asked for."""
+    range_answered_as_it_came: bool = False
+    """A range that the origin answers with the whole is passed on so; later ones are cut from what is stored then."""
     ranges_in_order: bool = False
     """Several ranges are answered only where they ascend and do not overlap; others get the whole."""
     collapse_beside_cookies: bool = True
@@ -272,6 +283,8 @@ class Profile:
     """A GET or HEAD that carries a body is refused with 403."""
     head_as_get: bool = False
     """A HEAD that the store cannot answer is asked as a GET, whose answer is kept."""
+    head_answers_kept: bool = False
+    """The answer to a HEAD is kept for other HEADs, where nothing is stored for GET."""
     post_answers_kept: bool = True
     """A POST's answer that says what a GET of its target would give is kept for GETs (RFC 9110 §9.3.3)."""
     unsafe_invalidates: bool = True
@@ -296,6 +309,10 @@ class Profile:
     """How large messages may be; None: as large as the shell can hold."""
 
     # ---- stale and failing -------------------------------------------------------------------------------------
+    failed_statuses: frozenset[int] = frozenset({500, 502, 503, 504})
+    """Answers of the parent for which a stored one may stand in: its failures (RFC 5861 §4)."""
+    stale_within_max_ttl: bool = False
+    """Nothing stale is served later than `ttl.max` after it arrived, whatever allows it."""
     stale_if_error: float = 0.0
     """How long after its freshness a stored answer stands in for a failing origin, when nothing else says so."""
     origin_stale_if_error: bool = True
@@ -305,6 +322,9 @@ class Profile:
     stale_when_unreachable: bool = True
     """A stored answer stands in for an origin that gives no answer at all, however stale, unless its own directives
     forbid (RFC 9111 §4.2.4: a cache that is disconnected)."""
+    no_cache_stands_in: bool = False
+    """Also a stored answer that says `no-cache` stands in for an origin that gives no answer at all, but for one with
+    `stale-if-error=0`."""
     s_maxage_forbids_stale: bool = True
     """`s-maxage` carries proxy-revalidate with it (RFC 9111 §5.2.2.10)."""
     failures_held: bool = False

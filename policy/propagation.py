@@ -26,6 +26,9 @@ from typing import Any
 Order = dict[str, Any]
 """What to purge: the body of a node's `POST /purge`."""
 
+UNREAD = -1
+"""In place of a count: a node could not read the order, or one of several, and took away all it had."""
+
 ALL_BEFORE = -1
 """In place of a number: an order that repeats whatever stood in the log, for nobody knows what that was."""
 
@@ -89,6 +92,8 @@ class Logged:
     """For these nodes alone; none named: for all."""
     again: int = 0
     """The number of the order that this one repeats, or ALL_BEFORE; 0: none."""
+    unread: str = ""
+    """Why the entry could not be read: it may have named anything, so `order` names everything."""
 
     def concerns(self, node: str) -> bool:
         return not self.only or node in self.only

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from policy.deciding import Deciding
 from policy.flights import Flight
 from policy.index import Entry
-from policy.key import keyed_query, plain_key
+from policy.key import HEADS, keyed_query, plain_key
 from policy.messages import parts_of, target_of
 from policy.plan import Purged, PurgeKind, PurgeOrder
 from policy.record import Cause
@@ -73,7 +73,8 @@ class Purging(Deciding):
             return
         self._purges.append((self.events, order))
         exact = order.kind is PurgeKind.URL and self._plain_purge(order.value)
-        self.flights.close_to_newcomers([self._purge_key(order.value)] if exact else None)
+        key = self._purge_key(order.value) if exact else ""
+        self.flights.close_to_newcomers([key, key + HEADS] if exact else None)
 
     def _end_notes(self, order: PurgeOrder) -> None:
         """A failure that is held ends like the stored error that it is; that keys go alone, by a hard purge only.

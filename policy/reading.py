@@ -16,6 +16,7 @@ from policy.lifetime import (
     freshness,
     heard,
     kept_against_its_will,
+    lifetime_of,
     stale_windows,
     stated,
 )
@@ -57,10 +58,13 @@ class Reader:
         self._ruling: Ruling = ruling(head.headers, profile)
         self._errors = profile.error_caching is not None and head.status >= 400
         self._overridden = not self._errors and kept_against_its_will(self._ruling.control, behavior, profile)
-        self.windows: StaleWindows = stale_windows(heard(head, behavior, profile), behavior, profile)
         # An Expires counts from the arrival or from Date; of an answer kept since then Date is the better guess.
         date = parse_date(head.headers.first("date"), now)
         arrived = now if date is None else date
+        fresh_for = lifetime_of(head, behavior, profile, asked_at=arrived, now=arrived).fresh_until - arrived
+        self.windows: StaleWindows = stale_windows(
+            heard(head, behavior, profile), behavior, profile, fresh_for=fresh_for
+        )
         self._stated, self._source = stated(head, self._ruling, profile, arrived)
         self._seconds, self._bound = freshness(head, behavior, profile, arrived)
 
@@ -229,7 +233,7 @@ class Reader:
             return True, "may be served stale for so long" + ("" if "while" in name else " when the origin fails")
         if name == "stale-if-error" and not self._profile.origin_stale_if_error:
             return False, f"{self._profile.name} heeds only the behavior's"
-        return False, f"{rule} forbids it"
+        return False, f"{rule} leaves no room for it" if rule == "ttl.max" else f"{rule} forbids it"
 
     def _ban(self, name: str, argument: str | None) -> tuple[bool, str]:
         if argument and self._profile.pass_words is None:

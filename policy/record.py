@@ -1,4 +1,4 @@
-"""One request, one line; one fill, one line; one purge, one line: and back.
+"""One request, one line; one fill, one line; one purge, one line: and back. Lines that got lost are told by one, too.
 
 The lines of a node, sorted by their `seq` numbers, are everything that node's `EdgeMachine` was told, so `replay/`
 can tell it all again; `kind = "request"` lines alone are what the report counts.
@@ -7,6 +7,7 @@ A request line carries no secret: the token parameter is gone from `url`, and of
 the policy reads are kept.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -154,9 +155,56 @@ class PurgeRecord:
     kind: str = "purge"
 
 
-Record = RequestRecord | FetchRecord | PurgeRecord
+@dataclass(slots=True)
+class LostRecord:
+    """Records that could not be written, as on a full disk: what stands here in their place."""
 
-_KINDS: dict[str, type[Any]] = {"request": RequestRecord, "fetch": FetchRecord, "purge": PurgeRecord}
+    node: str
+    lines: int
+    since: int
+    """The lowest `seq` that any of them told of; everything between may be missing."""
+    until: int
+    """The highest."""
+    kind: str = "lost"
+
+
+@dataclass(slots=True)
+class PartRecord:
+    """The first line of every file of a life but the first: what earlier files hold, in case they are gone."""
+
+    node: str
+    part: int
+    lines: int
+    """Records in all earlier files together."""
+    until: int
+    """The highest `seq` that any of them told of."""
+    kind: str = "part"
+
+
+Told = RequestRecord | FetchRecord | PurgeRecord
+"""What happened."""
+
+Record = Told | LostRecord | PartRecord
+
+_KINDS: dict[str, type[Any]] = {
+    "request": RequestRecord, "fetch": FetchRecord, "purge": PurgeRecord, "lost": LostRecord, "part": PartRecord,
+}  # fmt: skip
+
+
+def first_seq(record: Told) -> int:
+    return record.landed_seq if isinstance(record, FetchRecord) else record.seq
+
+
+def last_seq(record: Told) -> int:
+    return max(record.landed_seq, record.ended_seq) if isinstance(record, FetchRecord) else record.seq
+
+
+def lost_of(records: Sequence[Told], before: LostRecord | None) -> LostRecord:
+    """What tells that these are lost, and those `before` them."""
+    lines, since, until = len(records), min(map(first_seq, records)), max(map(last_seq, records))
+    if before is not None:
+        lines, since, until = lines + before.lines, min(since, before.since), max(until, before.until)
+    return LostRecord(records[0].node, lines, since, until)
 
 
 class Unreadable(ValueError):

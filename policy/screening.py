@@ -61,7 +61,7 @@ class Screening:
         if self._profile.limits is not None:
             over = request_over(request, self._profile.limits)
             if over is not None:
-                return Refusal(over[1].status, over[0]), over[1].words
+                return Refusal(over[1].status, over[0], ends=over[1].ends), over[1].words
         excess = self._excess(request)
         return None if excess is None else (excess, "")
 

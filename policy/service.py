@@ -67,16 +67,18 @@ class Key(Settings):
 
     query: Literal["all", "none"] | tuple[str, ...] | None = None
     """Query parameters in the key: "all", "none", or the names of those that are. Left out: the profile's, which is
-    "all", for cloudfront "none". Others still reach the origin, except with cloudfront."""
+    "all", for cloudfront "none". Others still reach the origin, except with cloudfront. In names `*` stands for any
+    characters and `?` for one; not with cloudfront, which has that in names of cookies alone."""
 
     query_except: tuple[str, ...] = ()
-    """Query parameters that are not in the key though all others are."""
+    """Query parameters that are not in the key though all others are: "utm_*"."""
 
     headers: tuple[str, ...] = ()
-    """Request header fields whose values are part of the key."""
+    """Request header fields whose values are part of the key. Those that end at a node are refused."""
 
     cookies: Literal["all", "none"] | tuple[str, ...] = "none"
-    """Cookies in the key: "all", "none", or the names of those that are; their order does not matter."""
+    """Cookies in the key: "all", "none", or the names of those that are, `*` in them for any characters and `?` for
+    one ("session_*"); their order does not matter."""
 
     cookies_except: tuple[str, ...] = ()
     """Cookies that are not in the key though all others are; wants `cookies = "all"`."""
@@ -176,8 +178,8 @@ class Behavior(Settings):
     segment asked for too early must appear."""
 
     error_ttls: dict[Annotated[int, Field(ge=400, le=599)], Seconds] = {}
-    """The same for errors of one status, before `error_ttl`: `{404 = "1s", 503 = "0s"}`. Beside 404 and 410 with
-    cloudfront alone, where other errors are kept."""
+    """The same for errors of one status, before `error_ttl`: `{404 = "1s", 503 = "0s"}`. Only of errors that
+    the profile keeps: 404 and 410; with cloudfront those of its two lists, 410 not among them."""
 
     cache_policy: CachePolicy = "none"
     """With cloudfront: a managed cache policy by name, instead of `ttl` and `key`."""

@@ -17,6 +17,7 @@ Source: Fastly, "Segmented caching": every block is an object of its own, and an
 not belong to it. CloudFront keeps the parts it was asked for instead.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from cachetools import LRUCache
@@ -77,11 +78,12 @@ class Assembly:
     def whole_request(self) -> RequestHead:
         return replace(self.request, block=WHOLE)
 
-    def blocks(self, span: Span) -> list[Block]:
-        """The blocks that hold these bytes of the whole, in order."""
+    def blocks(self, span: Span) -> Iterator[Block]:
+        """The blocks that hold these bytes of the whole, in order. One after another: how many they are, the origin
+        says."""
         size = self.size_bytes
-        numbers = range(span.start // size, -(-span.stop // size))
-        return [Block(n, Span(max(span.start, n * size), min(span.stop, (n + 1) * size))) for n in numbers]
+        for number in range(span.start // size, -(-span.stop // size)):
+            yield Block(number, Span(max(span.start, number * size), min(span.stop, (number + 1) * size)))
 
     def place(self, entry: Entry, wanted: Span) -> Span | None:
         """Where in the body of a later block's answer the wanted bytes lie; None: it is not of this version."""

@@ -34,6 +34,7 @@ def why_not_store(
     `part`: the caller keeps parts, so a 206 may be one.
     """
     kept = request.method == "GET" or (request.method == "OPTIONS" and "OPTIONS" in behavior.cached_methods)
+    kept = kept or (request.method == "HEAD" and profile.head_answers_kept)
     if not kept and not (profile.post_answers_kept and _answers_later_gets(request, response)):
         return "method"
     status = response.status
@@ -45,6 +46,8 @@ def why_not_store(
     if profile.storable_statuses is not None and status not in profile.storable_statuses:
         return "status"
     headers = response.headers
+    if status in profile.cache_control_needed and "cache-control" not in headers:
+        return "status"
     directives = ruling(headers, profile).control
     errors = profile.error_caching
     if errors is not None and status >= 400:
@@ -75,7 +78,7 @@ def why_not_store(
     if freshness(response, behavior, profile, now)[0] is None:
         return "no-lifetime"
     length = content_length(headers)
-    if length is not None and length > largest:
+    if length is not None and length > largest and request.method != "HEAD":
         return "too-large"
     return None
 

@@ -36,7 +36,7 @@ def edge(
     config: Annotated[
         Path | None, typer.Option("--config", help="A cdn.toml: behaviors, tokens, countries, nodes.")
     ] = None,
-    node: Annotated[str | None, typer.Option("--node", help="Be this [[node]] of the settings file.")] = None,
+    node: Annotated[str | None, typer.Option("--node", help="Be this \\[\\[node]] of the settings file.")] = None,
     purge_log: Annotated[str | None, PURGE_LOG] = None,
     records: Annotated[Path | None, typer.Option("--records", help="Write the record of every request here.")] = None,
     as_json: Annotated[bool, JSON] = False,
@@ -68,6 +68,13 @@ def origin(
     config: Annotated[
         Path | None, typer.Option("--config", help="A cdn.toml: its \\[origin] is where these start from.")
     ] = None,
+    ingest_hosts: Annotated[
+        list[str] | None,
+        typer.Option("--ingest-hosts", help="A name by which encoders reach it, beside addresses; repeat it."),
+    ] = None,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="Let whoever reaches --ingest make the origin slow or fail: /faults.")
+    ] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Run the origin by itself: what stands behind the real CDN in production."""
@@ -75,10 +82,12 @@ def origin(
     from cdnlab.foreground import Ready, serve_here
     from origin.serve import serve
 
-    settings = origin_settings(listen=listen, ingest=ingest, storage=storage, vod=vod, config=config)
+    settings = origin_settings(
+        listen=listen, ingest=ingest, ingest_hosts=ingest_hosts, storage=storage, vod=vod, config=config
+    )
 
     async def server(shutdown: asyncio.Event, ready: Ready) -> None:
-        await serve(settings, shutdown=shutdown, ready=ready)
+        await serve(settings, shutdown=shutdown, ready=ready, faults=faults)
 
     return serve_here(server, as_json=as_json)
 

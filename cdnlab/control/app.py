@@ -1,6 +1,7 @@
 """The control API as an ASGI application: CloudFront's paths and Fastly's do not meet, so one listener has both."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,9 @@ from cdnlab.control.cloudfront import CloudFront, Lab
 from cdnlab.control.fastly import Fastly
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
+from listening import Guarded, guard_of
+
+logger = logging.getLogger("cdnlab.control")
 
 
 class ControlApi:
@@ -20,7 +24,10 @@ class ControlApi:
         now = clock or time.time
         self._cloudfront = CloudFront(settings, fleet, now, lab)
         self._fastly = Fastly(settings, fleet, now)
-        self.app = Starlette(routes=[*self._cloudfront.routes(), *self._fastly.routes()])
+        # No form can send a signature or a Fastly-Key; clients of Fastly's send their orders as forms do.
+        known = guard_of(settings.listen, settings.hosts, "control.hosts", credentials=True)
+        routes = [*self._cloudfront.routes(), *self._fastly.routes()]
+        self.app = Guarded(Starlette(routes=routes), known, logger)
 
     async def close(self) -> None:
         """What is in progress is given up."""

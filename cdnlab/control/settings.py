@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from listening import HostName
 from policy.service import PurgeRequests
 from units import ListenAddress, Settings, is_loopback
 
@@ -16,6 +17,10 @@ class Control(Settings):
 
     listen: ListenAddress = "127.0.0.1:0"
     """Where it is served; port 0 takes any free port. Beyond loopback the credentials must be your own."""
+
+    hosts: tuple[HostName, ...] = ()
+    """Names by which it is reached, beside addresses, localhost and this machine's own: requests for another host are
+    refused with 421, since a web page can point its own name here."""
 
     access_key_id: str = Field(default=DUMMY, pattern=r"^[!-.0-~]+$")
     """AWS access key id that requests to the CloudFront API are signed with (SigV4)."""

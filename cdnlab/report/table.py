@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -15,22 +14,23 @@ from cdnlab.report.words import count, percent, size
 def show(report: Report, console: Console) -> None:
     """Print the report's tables; everything else is on the page and in the JSON."""
     for note in report.notes:
-        console.print(f"[yellow]note:[/yellow] {escape(note)}", highlight=False)
+        console.print(Text.assemble(("note:", "yellow"), f" {note}"))
     if report.total["requests"]:
         console.print(hit_rates(report, wide=console.width >= 125))
         if report.causes:
             console.print(causes(report))
     for sentence in [*words.sentences(report), words.player_sentence(report)]:
         if sentence:
-            console.print(escape(sentence), highlight=False)
+            console.print(Text(sentence))
     offload = report.offload
     if offload["edge_requests"]:
+        reached = f"({count(offload['origin_requests'])} of {count(offload['edge_requests'])} reached it)"
         console.print(
-            f"Origin offload: [bold]{percent(offload['request_offload'])}[/bold] of requests "
-            f"({count(offload['origin_requests'])} of {count(offload['edge_requests'])} reached it), "
-            f"[bold]{percent(offload['byte_offload'])}[/bold] of bytes.",
-            highlight=False,
-        )
+            Text.assemble(
+                "Origin offload: ", (percent(offload["request_offload"]), "bold"), f" of requests {reached}, ",
+                (percent(offload["byte_offload"]), "bold"), " of bytes.",
+            )
+        )  # fmt: skip
 
 
 def hit_rates(report: Report, *, wide: bool) -> Table:

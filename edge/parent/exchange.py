@@ -83,6 +83,17 @@ class Exchange:
         """
         return self._incoming.chunks()
 
+    def when_closed(self, act: Callable[[], None]) -> None:
+        """Do this as well when it is closed; it is not yet."""
+        release = self._release
+        assert release is not None
+
+        def both() -> None:
+            release()
+            act()
+
+        self._release = both
+
     def close(self) -> None:
         """Give the connection back if the answer came to its end, else cut it; harmless when repeated."""
         release, self._release = self._release, None

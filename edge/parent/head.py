@@ -35,6 +35,8 @@ class ReceivedHead:
     """Of the body, in bytes; None with `chunked` False: it ends with the connection."""
     keep_alive: bool
     """Whether the connection may carry another exchange."""
+    rests: float | None
+    """Seconds after which the parent ends a connection that rests, by its own word (Keep-Alive, RFC 2068 §19.7.1.1)."""
 
 
 class _Fields:
@@ -73,7 +75,7 @@ def read_head(raw: bytes) -> ReceivedHead:
     if len(fields.lines) > FIELD_LIMIT:
         raise NotHttp(f"{len(fields.lines)} field lines, wanted at most {FIELD_LIMIT}")
     length: int | None = None
-    codings = connection = ""
+    codings = connection = rests = ""
     for name, value in fields.lines:
         if name == "content-length":
             length = int(value)
@@ -81,6 +83,8 @@ def read_head(raw: bytes) -> ReceivedHead:
             codings = f"{codings},{value}"
         elif name == "connection":
             connection = f"{connection},{value}"
+        elif name == "keep-alive":
+            rests = value
     version_1_0 = raw.startswith(b"HTTP/1.0")
     keep_alive = not version_1_0
     if connection:
@@ -93,7 +97,16 @@ def read_head(raw: bytes) -> ReceivedHead:
         # A Transfer-Encoding in HTTP/1.0, or beside a Content-Length, is faulty framing (RFC 9112 §6.1).
         faulty = faulty or version_1_0
         length = None
-    return ReceivedHead(ResponseHead(status, Headers.wrap(fields.lines)), chunked, length, keep_alive and not faulty)
+    head = ResponseHead(status, Headers.wrap(fields.lines))
+    return ReceivedHead(head, chunked, length, keep_alive and not faulty, _timeout_in(rests) if rests else None)
+
+
+_TIMEOUT = re.compile(r"(?:^|[,;\s])timeout\s*=\s*\"?([0-9]{1,6})\b", re.IGNORECASE)
+
+
+def _timeout_in(keep_alive: str) -> float | None:
+    found = _TIMEOUT.search(keep_alive)
+    return float(found[1]) if found is not None else None
 
 
 def _parse(raw: bytes) -> tuple[_Fields, int]:

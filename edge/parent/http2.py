@@ -64,6 +64,30 @@ class Http2Connection(asyncio.Protocol):
 
     # ---- one exchange ------------------------------------------------------------------------------------------
 
+    async def place(self, until: float) -> bool:
+        """One of its streams, for `exchange`, when one comes free; False: it takes no more exchanges.
+
+        UpstreamFailed when none has come by `until`, on the loop's clock.
+        """
+        now = asyncio.get_running_loop().time
+        while self.open:
+            try:
+                await self.slots.take(until - now())
+            except TimeoutError:
+                raise UpstreamFailed(Failure.CONNECT_TIMEOUT, "no stream came free", Reach.QUEUED) from None
+            if self.open and self.slots.taken <= self.slots.limit:
+                return True
+            self._give_place()  # it was left, or its limit lowered, between the place's coming free and now
+        return False
+
+    def _give_place(self) -> None:
+        self.slots.give()
+        if not self.slots.taken:
+            if self.open:
+                self._deadline.set(self._keep_alive)
+            else:
+                self.abort()
+
     async def exchange(
         self,
         request: RequestHead,
@@ -71,15 +95,11 @@ class Http2Connection(asyncio.Protocol):
         body_length: int | None,
         on_interim: OnInterim | None,
     ) -> Exchange:
-        """Ask on a stream of its own; UpstreamFailed says how far it came."""
-        lines = request_lines(request, self._scheme, self._authority, body_length if body is not None else None)
+        """Ask on the stream that `place` has just given; UpstreamFailed says how far it came."""
         used = self.bytes_received > 0 and self._h2.highest_outbound_stream_id > 0
-        try:
-            await self.slots.take(self.waits.connect)
-        except TimeoutError:
-            raise UpstreamFailed(Failure.CONNECT_TIMEOUT, "no stream came free", Reach.QUEUED) from None
         stream = Stream(self, request.method, on_interim)
         try:
+            lines = request_lines(request, self._scheme, self._authority, body_length if body is not None else None)
             self._open_stream(stream, lines, ends=body is None)
             if body is None:
                 stream.wait(self.waits.first_byte, Failure.FIRST_BYTE_TIMEOUT)
@@ -101,9 +121,6 @@ class Http2Connection(asyncio.Protocol):
         return Reach.ANSWERED if stream.head_bytes else Reach.SENT
 
     def _open_stream(self, stream: Stream, lines: list[tuple[bytes, bytes]], *, ends: bool) -> None:
-        if not self.open:
-            stream.unprocessed = True
-            raise UpstreamFailed(Failure.RESET, "the connection was given up")
         try:
             stream.id = self._h2.get_next_available_stream_id()
             self._h2.send_headers(stream.id, lines, end_stream=ends)
@@ -195,12 +212,7 @@ class Http2Connection(asyncio.Protocol):
         """The exchange is over for its asker: whatever is still under way is cut, and its place is free."""
         stream.deadline.stop()
         self._reset(stream)
-        self.slots.give()
-        if not self.slots.taken:
-            if self.open:
-                self._deadline.set(self._keep_alive)
-            else:
-                self.abort()
+        self._give_place()
 
     def leave(self) -> None:
         """Take no more exchanges; those under way go on."""

@@ -21,8 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from edge.purges.log import BATCH, IDLE_S, KEPT, BadLog, LogLost, body_of, logged
-from policy.propagation import Batch, Extent, Follower, Logged
+from edge.purges.log import BATCH, IDLE_S, KEPT, BadLog, LogLost, body_of, follower_of, logged, members_of
+from policy.propagation import UNREAD, Batch, Extent, Follower, Logged
 
 T = TypeVar("T")
 
@@ -66,6 +66,7 @@ class FileLog:
                 for part in ("-wal", "-shm"):  # of a file that was deleted, and of no other
                     self._path.with_name(self._path.name + part).unlink(missing_ok=True)
             self._db = sqlite3.connect(self._path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+            self._db.text_factory = _text
             try:
                 self._begin()
                 self._file = self._named()
@@ -114,7 +115,7 @@ class FileLog:
             # On the device when this returns: a node that is down may need it after a power cut.
             self._db.execute("PRAGMA synchronous = FULL")
             with _Transaction(self._db):
-                last: int = self._db.execute("SELECT value FROM about WHERE name = 'last'").fetchone()[0]
+                last = self._last()
                 numbers = list(range(last + 1, last + 1 + len(orders)))
                 self._db.executemany(
                     "INSERT INTO orders VALUES (?, ?)", zip(numbers, map(body_of, orders), strict=True)
@@ -130,15 +131,15 @@ class FileLog:
         def work() -> Batch:
             self._db.execute("BEGIN")  # one state of the file for all three
             try:
-                about = dict(self._db.execute("SELECT name, value FROM about").fetchall())
+                log = self._db.execute("SELECT value FROM about WHERE name = 'log'").fetchone()[0]
+                last = self._last()
                 first = self._db.execute("SELECT min(number) FROM orders").fetchone()[0]
                 rows = self._db.execute(
                     "SELECT number, body FROM orders WHERE number > ? ORDER BY number LIMIT ?", (after, most)
                 ).fetchall()
             finally:
                 self._db.execute("COMMIT")
-            last = about["last"]
-            extent = Extent(about["log"], last + 1 if first is None else first, last)
+            extent = Extent(log, last + 1 if first is None else first, last)
             return Batch(extent, tuple(logged(number, body) for number, body in rows))
 
         return await self._done(work)
@@ -178,7 +179,7 @@ class FileLog:
     async def followers(self) -> dict[str, Follower]:
         def work() -> dict[str, Follower]:
             rows = self._db.execute("SELECT name, url, parents, taken, done FROM followers ORDER BY rowid").fetchall()
-            return {row[0]: Follower(row[0], row[1], tuple(json.loads(row[2])), row[3], row[4]) for row in rows}
+            return {row[0]: follower_of(row[0], row[1], members_of(row[2]), row[3], row[4]) for row in rows}
 
         return await self._done(work)
 
@@ -188,12 +189,18 @@ class FileLog:
         def work() -> dict[str, int]:
             return dict(
                 self._db.execute(
-                    "SELECT name, sum(count) FROM purged WHERE number IN (SELECT value FROM json_each(?)) "
-                    "GROUP BY name", (wanted,),
+                    f"SELECT name, iif(min(count) = {UNREAD}, {UNREAD}, sum(count)) FROM purged "
+                    "WHERE number IN (SELECT value FROM json_each(?)) GROUP BY name", (wanted,),
                 ).fetchall()
             )  # fmt: skip
 
         return await self._done(work)
+
+    def _last(self) -> int:
+        """The highest number; what somebody else added above it is counted on from."""
+        (last,) = self._db.execute("SELECT value FROM about WHERE name = 'last'").fetchone()
+        (top,) = self._db.execute("SELECT max(number) FROM orders").fetchone()
+        return max(int(last), top or 0)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._thread.shutdown)
@@ -221,6 +228,13 @@ class FileLog:
             return await asyncio.get_running_loop().run_in_executor(self._thread, done)
         except (OSError, sqlite3.Error) as error:
             raise LogLost(self.where, str(error)) from error
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise LogLost(self.where, f"what it holds is no log of purges: {type(error).__name__}: {error}") from error
+
+
+def _text(stored: bytes) -> str:
+    """Text that somebody has spoilt is not what was written, but can be read."""
+    return stored.decode(errors="backslashreplace")
 
 
 class _Transaction:

@@ -2,6 +2,9 @@
 
 One task does it all, so nothing here happens at the same time. What is stored and how far that has come change
 together, in the store; what the log is told of it comes after. A node that dies in between does a few orders twice.
+
+An order that cannot be read, or trips the node up, does not stop those behind it. It may have named anything, so all
+that is stored goes; and as nobody can say that such an order was obeyed, the log is told that it was not read.
 """
 
 import asyncio
@@ -9,9 +12,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
+from edge.background import Background
 from edge.purges.log import BATCH, IDLE_S, LogLost, PurgeLog
 from edge.purges.order import BadOrder, order_as_json, purge_order
 from edge.purges.ordering import put
@@ -23,6 +28,7 @@ from policy.propagation import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
     PATIENCE_S,
+    UNREAD,
     Batch,
     Follower,
     Logged,
@@ -39,6 +45,11 @@ logger = logging.getLogger("cdnlab.edge")
 LOOK_S = 0.02
 """Between two looks at a shield for which an order waits."""
 
+PURGES = "purges"
+"""The name of this work in `Background.troubles`."""
+
+EVERYTHING = PurgeOrder(PurgeKind.EVERYTHING)
+
 
 @dataclass(slots=True)
 class _Delivery:
@@ -50,14 +61,16 @@ class _Delivery:
 
 
 class Following:
-    """One node's part in it, from `start` to `close`."""
+    """One node's part in it, from `start` until its background is closed."""
 
     def __init__(
-        self, log: PurgeLog, services: Services, node: Node, url: str, parents: Sequence[str], *,
-        dice: Callable[[], float] | None = None,
+        self, log: PurgeLog, services: Services, node: Node, url: str, parents: Sequence[str], background: Background,
+        *, dice: Callable[[], float] | None = None,
     ) -> None:  # fmt: skip
-        """`url`: where viewers come; `parents`: whom it asks, names or URLs; `dice`: 0 to 1, for `purge_loss`."""
+        """`url`: where viewers come; `parents`: whom it asks, names or URLs; `background`: where it goes on when it has
+        started; `dice`: 0 to 1, for `purge_loss`."""
         self._log = log
+        self._background = background
         self._services = services
         self._self = Follower(node.name, url, tuple(parents))
         self._delay = node.purge_delay
@@ -74,9 +87,11 @@ class Following:
         self._counts: dict[int, int] = {}
         self._lasting = True
         self._told = (0, 0)
+        self._row_seen = 0.0
+        """When the node last saw that the log knows it, on the loop's clock."""
+        self._unread = 0
         self._went = asyncio.Event()
         """Set, and replaced, when orders have been carried out."""
-        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Returns when nothing is stored here any more that an order of before now names.
@@ -95,7 +110,18 @@ class Following:
                 logger.warning("%s: %s: nothing is served until it does", self._self.name, lost)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_S)
-        self._task = asyncio.create_task(self._follow(), name=f"purges of {self._self.name}")
+        self._background.keep(PURGES, self._follow)
+
+    def health(self) -> dict[str, Any]:
+        """For `/healthz`: whether the node obeys orders now, why not, and how far it has come."""
+        trouble = self._background.troubles.get(PURGES, "")
+        return {
+            "log": self._log.where,
+            "following": self._log_id is not None and not trouble,
+            "trouble": trouble,
+            "done": self._self.done,
+            "unread": self._unread,
+        }
 
     async def order(self, order: PurgeOrder) -> None:
         """Orders the same of every node. Returns when this one has carried it out in its turn, which comes after its
@@ -105,14 +131,6 @@ class Following:
             async with asyncio.timeout(PATIENCE_S):
                 while self._self.done < number:
                     await self._went.wait()
-
-    async def close(self) -> None:
-        """Let go of the log."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        await self._log.close()
 
     # ---- catching up -------------------------------------------------------------------------------------------
 
@@ -131,12 +149,13 @@ class Following:
         if at is None:
             logger.warning("%s: what was missed %s no longer has: all is purged", self._self.name, self._log.where)
             at = extent.last
-            await self._purge([PurgeOrder(PurgeKind.EVERYTHING)], Position(extent.log, at))
+            await self._purge([EVERYTHING], Position(extent.log, at))
         elif self._known is None:
             await self._purge([], Position(extent.log, at))
         # First it is one of those who follow, then it reads: an order that it does not find will wait for it.
         self._self.taken = self._self.done = self._read_to = at
         await self._log.join(self._self)
+        self._row_seen = _now()
         self._told = (at, at)
         self._log_id = extent.log
         while self._log_id is not None and (orders := (await self._read()).orders):
@@ -156,19 +175,14 @@ class Following:
     # ---- following ---------------------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        pause = FIRST_PAUSE_S
-        while True:
-            try:
-                await self._step()
-            except LogLost as lost:
-                if pause == FIRST_PAUSE_S:
-                    logger.warning("%s: %s", self._self.name, lost)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_S)
-            else:
-                if pause > FIRST_PAUSE_S:
-                    logger.info("%s: %s answers again", self._self.name, self._log.where)
-                pause = FIRST_PAUSE_S
+        """One step; what goes wrong is logged, and tried again, by `Background`."""
+        try:
+            await self._step()
+        except LogLost:
+            raise
+        except Exception:
+            self._log_id = None  # a fault of ours, at a place unknown: what is remembered here is found out anew
+            raise
 
     async def _step(self) -> None:
         if self._log_id is None:
@@ -178,6 +192,8 @@ class Following:
         if self._log_id is None:
             return
         now = _now()
+        if now - self._row_seen >= IDLE_S:
+            await self._stay_known()
         for one in orders:
             came = now + lateness(self._loss, self._dice)
             # In order: behind one that was lost, the others wait.
@@ -191,6 +207,16 @@ class Following:
             wait = min(wait, self._coming[0].came - _now())
         if len(orders) < BATCH and wait > 0:
             await self._log.news(self._read_to, wait)
+
+    async def _stay_known(self) -> None:
+        """Writes the node's row anew if somebody has taken it away or spoilt it: nobody waits for one without."""
+        found = (await self._log.followers()).get(self._self.name)
+        taken, done = self._told
+        if found != replace(self._self, taken=taken, done=done):
+            logger.warning("%s: its row in the log of purges was not its own: written anew", self._self.name)
+            await self._log.join(self._self)
+            self._told = (self._self.taken, self._self.done)
+        self._row_seen = _now()
 
     async def _carry_out(self) -> float:
         """Does what is due and whose turn it is; seconds until something else may be."""
@@ -223,22 +249,35 @@ class Following:
     async def _go(self, orders: Sequence[Logged]) -> None:
         """Carries them out, and remembers it."""
         assert self._log_id is not None
-        known: list[int] = []
-        named: list[PurgeOrder] = []
-        for one in orders:
-            if one.concerns(self._self.name):
-                try:
-                    named.append(purge_order(one.order))
-                    known.append(one.number)
-                except BadOrder as error:
-                    logger.error("%s: order %d: %s", self._self.name, one.number, error)
-        counts = await self._purge(named, Position(self._log_id, orders[-1].number))
-        self._counts.update(zip(known, counts, strict=True))
+        position = Position(self._log_id, orders[-1].number)
+        named = {one.number: self._named(one) for one in orders if one.concerns(self._self.name)}
+        known = [order or EVERYTHING for order in named.values()]
+        try:
+            counts = await self._purge(known, position)
+        except Exception:
+            logger.exception("%s: orders %s: a fault in carrying them out: all is purged", self._self.name, [*named])
+            await self._purge([EVERYTHING], position)
+            counts, named = [UNREAD] * len(named), dict.fromkeys(named)
+        for (number, order), count in zip(named.items(), counts, strict=True):
+            self._counts[number] = UNREAD if order is None else count
+            self._unread += order is None
         self._untold += orders
         self._self.taken = max(self._self.taken, orders[-1].number)
         self._self.done = orders[-1].number
         self._went.set()
         self._went = asyncio.Event()
+
+    def _named(self, one: Logged) -> PurgeOrder | None:
+        """What an order names; None: it cannot be read."""
+        try:
+            order = purge_order(one.order)
+            why = one.unread
+        except BadOrder as error:
+            why = str(error)
+        if not why:
+            return order
+        logger.error("%s: order %d cannot be read: %s: all is purged", self._self.name, one.number, why)
+        return None
 
     async def _purge(self, orders: Sequence[PurgeOrder], position: Position) -> list[int]:
         done = await self._services.purge_all(orders, f"{position.log} {position.number}" if self._lasting else None)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from edge.errors import EdgeError
@@ -22,7 +22,7 @@ IDLE_S = 1.0
 
 @dataclass
 class LogLost(EdgeError):
-    """The log cannot be reached just now."""
+    """The log cannot be reached just now, or not be made sense of."""
 
     where: str
     why: str
@@ -70,7 +70,7 @@ class PurgeLog(Protocol):
         """The nodes by name."""
 
     async def purged(self, numbers: Iterable[int]) -> dict[str, int]:
-        """Stored responses that these orders took away, by node."""
+        """Stored responses that these orders took away, by node; UNREAD for one that could not read one of them."""
 
     async def close(self) -> None:
         """Let go."""
@@ -97,7 +97,44 @@ def body_of(one: Logged) -> str:
     return json.dumps({"order": one.order, "tiers": one.tiers, "only": one.only, "again": one.again})
 
 
-def logged(number: int, body: str | bytes) -> Logged:
-    """And back."""
-    values = json.loads(body)
-    return Logged(number, values["order"], TierOrder(values["tiers"]), tuple(values["only"]), values["again"])
+def logged(number: int, body: Any) -> Logged:
+    """And back, for whatever stands there: what cannot be read is an order of everything, as it may have named that."""
+    try:
+        values = json.loads(body)
+        one = Logged(
+            number, values["order"], TierOrder(values["tiers"]), tuple(_names(values["only"])), int(values["again"])
+        )
+        if not isinstance(one.order, dict):
+            raise TypeError(f"order: found {one.order!r:.80}")
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
+        return Logged(number, {"everything": True}, unread=f"found {body!r:.80} ({type(error).__name__}: {error})")
+    return one
+
+
+def follower_of(name: str, url: Any, parents: Any, taken: Any, done: Any) -> Follower:
+    """A node as its row in a log says; a row that somebody has spoilt counts as one without parents, that has done
+    nothing yet. The node itself writes it anew (`Following`)."""
+    known = [one for one in parents if isinstance(one, str)] if isinstance(parents, list) else []
+    return Follower(name, url if isinstance(url, str) else "", tuple(known), count_of(taken), count_of(done))
+
+
+def count_of(value: Any) -> int:
+    """A number in a log; 0 for what is none."""
+    try:
+        return int(value)
+    except (ValueError, TypeError, OverflowError):
+        return 0
+
+
+def members_of(row: Any) -> Any:
+    """JSON in a log; None for what is none."""
+    try:
+        return json.loads(row)
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _names(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise TypeError(f"only: found {value!r:.80}")
+    return value

@@ -3,8 +3,10 @@
 from typing import Any
 
 from policy.index import is_surrogate_key
+from policy.messages import parts_of
 from policy.plan import PurgeKind, PurgeOrder
 from policy.propagation import Order
+from policy.target import names_host
 
 KINDS = {
     "url": PurgeKind.URL,
@@ -49,8 +51,13 @@ def purge_order(values: Any) -> PurgeOrder:
         return PurgeOrder(PurgeKind.SURROGATE_KEYS, " ".join(_keys(value)), soft, service)
     if not isinstance(value, str):
         raise BadOrder(f"{named[0]}: found {value!r}, wanted text")
-    if named[0] == "prefix" and not (value.startswith("/") or "://" in value):
-        raise BadOrder(f'prefix: found {value!r}, wanted the beginning of a URL or of a path, such as "/live/"')
+    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise BadOrder(f"{named[0]}: found {value!a}, wanted text without half a surrogate pair")
+    if named[0] == "surrogate_key" and not is_surrogate_key(value):
+        raise BadOrder(f"surrogate_key: found {value!r}, wanted a key of visible ASCII characters")
+    if named[0] in ("url", "prefix") and not names_target(value):
+        what = "a URL or a path" if named[0] == "url" else "the beginning of a URL or of a path"
+        raise BadOrder(f'{named[0]}: found {value!r}, wanted {what}, such as "/live/" or "http://127.0.0.1:8081/live/"')
     return PurgeOrder(KINDS[named[0]], value, soft, service)
 
 
@@ -64,6 +71,12 @@ def order_as_json(order: PurgeOrder) -> Order:
         value = order.value.split()
     made: Order = {name: value, "soft": order.soft}
     return made | {"service": order.service} if order.service else made
+
+
+def names_target(value: str) -> bool:
+    """Whether it is a path, or a URL with a host that can be one."""
+    scheme, host, _ = parts_of(value)
+    return value.startswith("/") or (scheme.lower() in ("http", "https") and host != "" and names_host(host))
 
 
 def _keys(value: Any) -> list[str]:

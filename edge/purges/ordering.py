@@ -6,7 +6,18 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 
 from edge.purges.log import BATCH, LogLost, PurgeLog
-from policy.propagation import ALL_BEFORE, FIRST_PAUSE_S, LONGEST_PAUSE_S, Logged, Order, TierOrder, places
+from edge.purges.order import purge_order
+from policy.propagation import (
+    ALL_BEFORE,
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    UNREAD,
+    Follower,
+    Logged,
+    Order,
+    TierOrder,
+    places,
+)
 
 logger = logging.getLogger("cdnlab.purges")
 
@@ -29,6 +40,13 @@ class Standing:
     done: bool = False
     purged: int = 0
     """Stored responses that it took away."""
+    unread: bool = False
+    """It could not read the order, or one of several, and took away all it had: nobody can say that it obeyed."""
+
+    @property
+    def obeyed(self) -> bool:
+        """It has carried out what was ordered, and that alone."""
+        return self.done and not self.unread
 
 
 @dataclass
@@ -58,10 +76,9 @@ class Sent:
         purged = await self.log.purged(self.numbers)
         self.expecting -= followers.keys()
         last = self.numbers[-1]
-        found = {
-            name: Standing(followers[name].taken >= last, followers[name].done >= last, purged.get(name, 0))
-            for name in places(followers.values())
-        } | {name: Standing() for name in sorted(self.expecting)}
+        found = {name: _standing(followers[name], last, purged.get(name, 0)) for name in places(followers.values())} | {
+            name: Standing() for name in sorted(self.expecting)
+        }
         return {name: one for name, one in found.items() if not self.only or name in self.only}
 
     async def _repeated(self) -> bool:
@@ -81,6 +98,10 @@ class Sent:
                 return len(self.numbers) > known
 
 
+def _standing(one: Follower, number: int, purged: int) -> Standing:
+    return Standing(one.taken >= number, one.done >= number, max(0, purged), purged == UNREAD)
+
+
 async def put(
     log: PurgeLog,
     orders: Sequence[Order],
@@ -90,9 +111,12 @@ async def put(
     expecting: Collection[str] = (),
 ) -> Sent:
     """Puts orders into the log, one at least; `only`: for these nodes alone. LogLost: they may stand there, or not.
+    BadOrder: one of them is none, so that no node could read it.
 
     `expecting`: nodes that are to carry them out also where the log does not know them.
     """
+    for one in orders:
+        purge_order(one)
     identity = (await log.read(0, 1)).extent.log
     numbers = await log.append([Logged(0, one, order, tuple(only)) for one in orders])
     return Sent(log, identity, numbers, only, set(expecting))

@@ -1,6 +1,6 @@
 """The log of orders in Redis or Valkey, for nodes on several machines: a stream, and what is known of its followers.
 
-    {cdnlab:purges}:log        the stream; ids are `<number>-0`, numbers without a gap
+    {cdnlab:purges}:log        the stream; ids are `<number>-0`, numbers without a gap unless others write there
     {cdnlab:purges}:id         the log's identity; a server that lost its data gets another
     {cdnlab:purges}:last       the highest number ever given
     {cdnlab:purges}:followers  a hash: name -> {"url", "parents"}; :taken and :done: name -> number
@@ -22,8 +22,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from edge.cancellation import cancellable
-from edge.purges.log import BATCH, IDLE_S, KEPT, LogLost, body_of, logged
-from policy.propagation import Batch, Extent, Follower, Logged
+from edge.purges.log import BATCH, IDLE_S, KEPT, LogLost, body_of, count_of, follower_of, logged, members_of
+from policy.propagation import UNREAD, Batch, Extent, Follower, Logged
 
 T = TypeVar("T")
 
@@ -31,13 +31,18 @@ PREFIX = "{cdnlab:purges}"
 ANSWER_S = 5.0
 RESULTS_S = 3600
 
-# Atomic, so that the order of numbers is the order of the stream, whoever orders at the same time.
+# Atomic, so that the order of numbers is the order of the stream, whoever orders at the same time. What somebody else
+# added to the stream (`XADD ... *`: the time in milliseconds) is counted on from: the server takes only rising ids.
 _APPEND = """
 redis.call('SET', KEYS[2], ARGV[1], 'NX')
 local numbers = {}
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local top = newest and string.match(newest[1], '^%d+') or '0'
+local last = tonumber(redis.call('GET', KEYS[3]) or '0')
+if not last or last < tonumber(top) then redis.call('SET', KEYS[3], top) end
 for at = 3, #ARGV do
   local number = redis.call('INCR', KEYS[3])
-  redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[2], number .. '-0', 'body', ARGV[at])
+  redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[2], string.format('%.0f-0', number), 'body', ARGV[at])
   numbers[#numbers + 1] = number
 end
 return numbers
@@ -73,15 +78,16 @@ class RedisLog:
         calls.get(f"{PREFIX}:id")
         calls.get(f"{PREFIX}:last")
         calls.xrange(f"{PREFIX}:log", count=1)
-        calls.xrange(f"{PREFIX}:log", min=f"({after}-0", count=most)
-        _, identity, counted, oldest, found = await self._said(calls.execute())
-        last = int(counted or 0)
-        extent = Extent(identity.decode(), _number(oldest[0][0]) if oldest else last + 1, last)
-        return Batch(extent, tuple(logged(_number(id), fields[b"body"]) for id, fields in found))
+        calls.xrevrange(f"{PREFIX}:log", count=1)
+        calls.xrange(f"{PREFIX}:log", min=f"({_end_of(after)}", count=most)
+        _, identity, counted, oldest, newest, found = await self._said(calls.execute())
+        last = max(count_of(counted), *(_number(id) for id, _ in newest), 0)
+        extent = Extent(_text(identity), _number(oldest[0][0]) if oldest else last + 1, last)
+        return Batch(extent, tuple(logged(_number(id), fields.get(b"body")) for id, fields in found))
 
     async def news(self, after: int, within: float = IDLE_S) -> None:
         milliseconds = max(1, round(within * 1e3))  # 0 is for ever
-        await self._said(self._redis.xread({f"{PREFIX}:log": f"{after}-0"}, count=1, block=milliseconds))
+        await self._said(self._redis.xread({f"{PREFIX}:log": _end_of(after)}, count=1, block=milliseconds))
 
     async def join(self, one: Follower) -> None:
         calls = self._redis.pipeline(transaction=True)
@@ -111,9 +117,10 @@ class RedisLog:
         known, taken, done = await self._said(calls.execute())
         found = {}
         for name in sorted(known):
-            told = json.loads(known[name])
-            found[name.decode()] = Follower(
-                name.decode(), told["url"], tuple(told["parents"]), int(taken.get(name, 0)), int(done.get(name, 0))
+            row = members_of(known[name])
+            row = row if isinstance(row, dict) else {}
+            found[_text(name)] = follower_of(
+                _text(name), row.get("url"), row.get("parents"), taken.get(name), done.get(name)
             )
         return found
 
@@ -124,7 +131,8 @@ class RedisLog:
         total: dict[str, int] = {}
         for told in await self._said(calls.execute()):
             for name, count in told.items():
-                total[name.decode()] = total.get(name.decode(), 0) + int(count)
+                before, count = total.get(_text(name), 0), count_of(count)
+                total[_text(name)] = UNREAD if UNREAD in (before, count) else before + count
         return total
 
     async def close(self) -> None:
@@ -139,3 +147,12 @@ class RedisLog:
 
 def _number(id: bytes) -> int:
     return int(id.partition(b"-")[0])
+
+
+def _end_of(number: int) -> str:
+    """The highest id that a number can have: what somebody else put behind ours in the same place is no order."""
+    return f"{number}-{2**64 - 1}"
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode(errors="backslashreplace")

@@ -46,8 +46,9 @@ class BodyFiles:
                 rest = memoryview(body)
                 while rest:
                     rest = rest[file.write(rest) :]
-        except OSError:
+        except OSError as error:
             self.remove(entry_id)
+            error.filename = str(path)  # write() names none
             raise
         return hashlib.sha256(body).digest()
 

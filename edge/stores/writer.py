@@ -129,7 +129,7 @@ class Writer:
         self._report = report
         self._name = name
         self._told: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
-        self._trouble = ""
+        self._trouble: Exception | None = None
         self._leaving: list[dict[int, Any]] = []
         """Ids whose files are to be removed some time."""
         self._idle = False
@@ -195,7 +195,7 @@ class Writer:
 
     def _write(self, batch: _Batch) -> None:
         outcome: dict[int, bytes | None] = {}
-        trouble = ""
+        trouble: Exception | None = None
         few = len(batch.dropped) <= FEW
         gone = [self._files.remove(entry_id) for entry_id in batch.dropped] if few else []
         heads = []
@@ -203,7 +203,7 @@ class Writer:
             try:
                 checksum = self._files.write(keep.id, keep.body)
             except OSError as error:
-                outcome[keep.id], trouble = None, str(error)
+                outcome[keep.id], trouble = None, error
                 continue
             outcome[keep.id] = checksum
             heads.append(Head(keep.id, keep.values, len(keep.body), checksum))
@@ -220,7 +220,7 @@ class Writer:
             self._leaving += batch.emptied
             self._idle = self._idle and not batch.emptied
         except sqlite3.Error as error:
-            trouble = str(error)
+            trouble = error
             # The old heads stand. Those that must not come back lose their files.
             gone += [self._files.remove(entry_id) for entry_id in (*batch.dropped, *batch.kept, *batch.changed)]
             gone += [self._files.remove(entry_id) for held in batch.emptied for entry_id in held]
@@ -235,7 +235,7 @@ class Writer:
             for entry_id in batch.dropped:
                 self._files.remove(entry_id)
 
-    def _say(self, trouble: str) -> None:
+    def _say(self, trouble: Exception | None) -> None:
         """Once when it begins and once when it ends, not for every response."""
         if trouble and not self._trouble:
             logger.error("%s: cannot write to disk: %s; serving goes on, new responses stay in memory",

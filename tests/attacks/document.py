@@ -8,6 +8,7 @@ from tests.attacks.test_attacks_http2 import FRAMES
 from tests.attacks.test_attacks_injection import INJECTIONS
 from tests.attacks.test_attacks_paths import SPELLINGS
 from tests.attacks.test_attacks_poisoning import DECEPTIONS, DENIALS, POISONS
+from tests.attacks.test_attacks_protocols import HEADS
 from tests.attacks.test_attacks_responses import SPLITS
 from tests.attacks.test_attacks_smuggling import SHAPES
 
@@ -43,6 +44,12 @@ SECTIONS: list[tuple[str, str, Sequence[Row]]] = [
         "Sent frame by frame, to an edge that asks its origin over HTTP/1.1. Written out by a proxy that copies fields as "
         "they come, such lengths and octets make another request of it, or two.",
         FRAMES,
+    ),
+    (
+        "One head, three protocols",
+        "What becomes of it over HTTP/1.1, HTTP/2 and HTTP/3, in this order: a status, or the end of the stream or of its "
+        'connection; "-" where HTTP/1.1 has no such thing.',
+        HEADS,
     ),
     (
         "Response splitting, and answers of two readings",

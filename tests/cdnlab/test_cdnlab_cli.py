@@ -64,6 +64,7 @@ BAD = [  # given                                                    then: words 
     (["edge", "--origin", "http://x", "--config", "two.toml", "--node", "frs"], ["Did you mean 'fra'?"]),
     (["origin", "--vod", "no-such-folder"], ["--vod", "a folder that exists"]),
     (["origin", "--listen", "nowhere"], ["--listen"]),
+    (["origin", "--ingest-hosts", "a:1"], ["--ingest-hosts", "without a port"]),
     (["transcode", "no-such.mp4", "--out", "vod"], ["no-such.mp4"]),
     (["transcode", "no-such.mp4"], ["--out"]),
     (["explain", "http://127.0.0.1:1/"], ["no cluster is running", "cdnlab up"]),

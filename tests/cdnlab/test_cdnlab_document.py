@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from mmdb_writer import MMDBWriter
 
+from cdnlab.alone import edge_settings
 from cdnlab.document import Loaded, parse, read
 from cdnlab.errors import BadDocument, BadUsage
 from policy.service import Service
@@ -73,6 +74,24 @@ BAD = [  # given                                                         then: l
     # a field about the viewer is the node's own
     ('[[behavior]]\npath = "*"\nviewer_headers = ["CloudFront-Viewer-Country"]', "3:19", ["viewer_headers[0]", 'profile = "rfc9111" write']),
     ('profile = "cloudfront"\n[[behavior]]\npath = "*"\nkey = { headers = ["CloudFront-Viewer-City"] }', "4:20", ["key.headers[0]", "a field that nodes with", "Did you mean 'cloudfront-viewer-country'"]),
+    # what would be taken and do nothing
+    ('[[behavior]]\npath = "*"\nerror_ttls = { 404 = "1s", 503 = "0s" }', "3:28", ["error_ttls.503", "found 503", "one of 404, 410"]),
+    ('profile = "fastly"\n[[behavior]]\npath = "*"\nerror_ttls = { 500 = "1s" }', "4:16", ["error_ttls.500", 'profile = "fastly" keeps, one of 404, 410']),
+    ('profile = "cloudfront"\n[[behavior]]\npath = "*"\nerror_ttls = { 416 = "1s" }', "4:16", ["error_ttls.416", "one of 400, 403, 404"]),
+    ('profile = "cloudfront"\n[[behavior]]\npath = "*"\nerror_ttls = { 410 = "1s" }', "4:16", ["error_ttls.410"]),
+    *((f'profile = "{profile}"\n[[behavior]]\npath = "*"\nkey.headers = ["{name}"]', "4:16", ["key.headers[0]", f'found "{name}"', "goes on to the origin"]) for profile in ("rfc9111", "cloudfront", "fastly") for name in ("Connection", "Upgrade", "TE", "Proxy-Authorization", "CDNLab-Client-IP")),
+    *((f'profile = "cloudfront"\n[[behavior]]\npath = "*"\nkey.headers = ["{name}"]', "4:16", ["key.headers[0]", f'found "{name}"', "takes into the key"]) for name in ("Cookie", "X-Amz-Cf-Id", "Cache-Control", "Pragma", "Content-Length", "Max-Forwards", "Request-Range", "X-Edge-Location", "X-Forwarded-Proto", "X-Real-IP")),
+    ('[[behavior]]\npath = "*"\nkey = { headers = ["Accept-Encoding"], accept_encoding = ["gzip"] }', "3:20", ["key.headers[0]", "beside key.accept_encoding"]),
+    ('profile = "cloudfront"\n[[behavior]]\npath = "*"\nkey.query_except = ["utm_*"]', "4:21", ["key.query_except[0]", "a name in full", "names of cookies"]),
+    ('profile = "cloudfront"\n[[behavior]]\npath = "*"\nkey.query = ["a", "b?"]', "4:19", ["key.query[1]", "a name in full"]),
+    ('[[behavior]]\npath = "*"\nresponse_headers_policy = "a"\n[response_headers.a]\nserver_timing = 5', "3:1", ["response_headers_policy", "one without server_timing"]),
+    ('[[node]]\nname = "a"\ntls = { certificate = "a.pem", key = "b.pem" }', "3:1", ["node[0].tls", "no listen_tls"]),
+    ('[[node]]\nname = "a"\nfailover = { statuses = [500] }', "3:14", ["failover.statuses", "no failover.to"]),
+    ('[[node]]\nname = "a"\nhealth = { rest = "1s" }', "3:12", ["health.rest", "failures = 1 or more"]),
+    ('[[node]]\nname = "a"\nhealth = { check = { interval = "1s" } }', "3:12", ["health.check", "a path"]),
+    ('[[node]]\nname = "a"\ntrusted = []\nclient_from = ["X-Forwarded-For"]', "4:1", ["client_from", "networks in trusted"]),
+    ('[[node]]\nname = "a"\nrate_limit = { requests = 5 }\n[[node]]\nname = "b"\nparent = "a"', "3:1", ["node[0].rate_limit", "wanted an edge"]),
+    ('[[node]]\nname = "a"\ntimeouts = { retry_reads = true }', "3:14", ["retry_reads", "attempts = 2 or more"]),
     ('[[node]]\nname = "a"\ntrusted = ["10.0.0.1/8"]', "3:1", ["node[0].trusted", "host bits set", 'such as "203.0.113.0/24"']),
     ('[[node]]\nname = "a"\nclient_from = ["X-Real-IP"]', "3:16", ["node[0].client_from[0]", "X-Forwarded-For"]),
     ("[token.viewer]\nparam = 't'", "1:1", ["token.viewer", "wanted exactly one of key and key_file"]),
@@ -115,6 +134,15 @@ def test_one_complaint(text: str, place: str, words: list[str]) -> None:
     assert complaint.startswith(f"cdn.toml:{place}: ")
     for word in words:
         assert word in complaint
+
+
+def test_a_profile_from_the_command_line_is_held_against_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "cdn.toml"
+    file.write_text('profile = "cloudfront"\n[[behavior]]\npath = "*"\nerror_ttls = { 503 = "1s" }\n')
+    options = {"origin": "http://127.0.0.1:9", "listen": None, "admin": None, "config": file, "node": None}
+    assert edge_settings(profile="cloudfront", **options).service.profile == "cloudfront"  # type: ignore[arg-type]
+    with pytest.raises(BadUsage, match=r"--profile fastly: behavior\[0\]\.error_ttls\.503: found 503"):
+        edge_settings(profile="fastly", **options)  # type: ignore[arg-type]
 
 
 def test_all_complaints_at_once_in_the_order_of_the_lines() -> None:

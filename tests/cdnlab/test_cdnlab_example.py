@@ -96,9 +96,13 @@ def test_each_option_can_be_uncommented(line: str, tmp_path: Path, monkeypatch: 
         (tmp_path / "keys").mkdir()
         (tmp_path / "keys" / "viewer.b64").write_text("c2VjcmV0")
         text = re.sub(r'(?m)^key = ".*$', "", text)
-    if line.startswith("#listen_tls"):
+    if line.startswith(("#listen_tls", "#tls")):
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-        make(authority_folder(), time.time())
+        pair = make(authority_folder(), time.time()).issue(["localhost"], time.time())
+        text = text.replace("#listen_tls", "listen_tls")
+        (tmp_path / "tls").mkdir()
+        for name, pem in zip(("cdn.pem", "cdn-key.pem"), pair, strict=True):
+            (tmp_path / "tls" / name).write_bytes(pem)
     parse(text, file="cdn.toml", folder=tmp_path, environ={})
 
 

@@ -50,6 +50,41 @@ async def running_nginx(origin: str, folder: Path) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+# No cache: it answers by itself, and reads a request's body because it passes it on.
+_NGINX_PARENT_CONF = """
+daemon off; master_process off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  {temporary}
+  server {{
+    listen 127.0.0.1:{port} {listen};
+    {directives}
+    location / {{ return 200 $request_uri; }}
+    location /read {{ proxy_pass http://127.0.0.1:{port_behind}; }}
+  }}
+  server {{
+    listen 127.0.0.1:{port_behind};
+    location / {{ return 200 $request_method; }}
+  }}
+}}
+"""
+
+
+@asynccontextmanager
+async def running_nginx_parent(folder: Path, directives: str, *, listen: str = "http2") -> AsyncIterator[str]:
+    """nginx as a parent that answers with the path asked for; its host and port. `listen`: how, such as "ssl http2"."""
+    port, port_behind = free_port(), free_port()
+    temporary = "\n  ".join(f"{name}_temp_path {folder}/{name};" for name in _TEMPORARY)
+    conf = folder / "nginx.conf"
+    text = _NGINX_PARENT_CONF.format(
+        folder=folder, port=port, port_behind=port_behind, temporary=temporary, listen=listen, directives=directives
+    )
+    _write(conf, text)
+    async with _running(str(NGINX), "-p", str(folder), "-c", str(conf), port=port, log=folder / "out.log"):
+        yield f"127.0.0.1:{port}"
+
+
 @asynccontextmanager
 async def running_varnish(origin: str, folder: Path) -> AsyncIterator[str]:
     """Varnish with its built-in VCL in front of `origin`; its URL.

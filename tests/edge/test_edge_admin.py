@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from edge.purges.order import BadOrder, order_as_json, purge_order
+from policy.profile import RFC9111, Profile
+from policy.service import Behavior, Geo, Key
 from tests.kit.http import ask
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
+from vendors import CLOUDFRONT, FASTLY
 
 
 def test_purge_and_explain_want_the_token_and_health_does_not() -> None:
@@ -55,6 +58,12 @@ WRONG = [  # what is sent                           what the answer says
     ({"surrogate_keys": ["a", 1]}, "surrogate_keys: found 1, wanted a key"),
     ({"surrogate_keys": ["a", "b c"]}, "surrogate_keys: found 'b c', wanted a key"),
     ({"surrogate_keys": ["a", ""]}, "surrogate_keys: found '', wanted a key"),
+    ({"surrogate_key": "a b"}, "surrogate_key: found 'a b', wanted a key of visible ASCII characters"),
+    ({"url": "a"}, "url: found 'a', wanted a URL or a path"),
+    ({"url": "ftp://x/a"}, "wanted a URL or a path"),
+    ({"url": "http://[::1/a"}, "url: found 'http://[::1/a', wanted a URL or a path"),
+    ({"prefix": "http:///a"}, "wanted the beginning of a URL or of a path"),
+    ({"url": "/\ud800"}, "wanted text without half a surrogate pair"),
     ({"keys": ["a"]}, "found keys; wanted url, prefix, surrogate_key, surrogate_keys, everything, soft and service"),
 ]
 
@@ -64,3 +73,59 @@ def test_what_is_no_order_is_refused_with_what_was_wanted(sent: Any, said: str) 
     with pytest.raises(BadOrder) as refused:
         purge_order(sent)
     assert said in str(refused.value)
+
+
+BODIES = [  # of a `POST /purge`, status, what the answer says
+    (b"", 400, "Expecting value"),
+    (b"\xff", 400, "can't decode byte 0xff"),
+    (b"[" * 200_000, 400, "nested too deep"),
+    (b'{"a":' * 100_000, 400, "nested too deep"),
+    (b'{"url": ' + b"9" * 5000 + b"}", 400, "limit"),
+    (b'{"url": NaN}', 400, "found nan, wanted text"),
+    (b'{"\\ud800": 1}', 400, "found \\ud800; wanted url"),
+    (b'{"url": "/\\ud800"}', 400, "half a surrogate pair"),
+    (b'{"url": "/a", "service": "\\ud800"}', 400, "service: found"),
+    (b'{"url": "http://[::1/a"}', 400, "wanted a URL or a path"),
+    (b" " * 2**21, 413, "wanted a body of at most 1048576 bytes"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "said"), BODIES, ids=[repr(row[0][:20]) for row in BODIES])
+def test_a_body_that_is_no_order_is_the_senders_fault_and_is_told_why(body: bytes, status: int, said: str) -> None:
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url) as node:
+            reply = await ask(node.admin, "/purge", method="POST", body=body)
+            assert (reply.status, said in json.loads(reply.body)["error"]) == (status, True), reply
+
+    asyncio.run(run())
+
+
+QUESTIONS = [  # of /explain, status
+    ("url=http://[::1", 400),
+    ("url=http://[::1%25eth0]/", 400),
+    ("url=http://[::1]:99999999/", 400),
+    ("url=http://", 400),
+    ("url=x", 400),
+    ("url=", 400),
+    ("", 400),
+    ("url=%00", 400),
+    ("url=/a&client_ip=%ED%A0%80", 400),
+    ("url=http://[::1]:8081/a", 200),
+    ("url=/%ED%A0%80?%zz&method=%C4%80", 200),  # what no wire can bring is a URL that nothing is stored for
+    ("url=/a&header=%C4%80:%C4%80&header=:&header=%00&header=host:[::1", 200),
+    ("url=/a&header=authorization:%C4%80&header=cookie:%C4%80&header=range:bytes%3D99999999999999999999-", 200),
+]
+
+
+@pytest.mark.parametrize(("query", "status"), QUESTIONS)
+@pytest.mark.parametrize("profile", [RFC9111, FASTLY, CLOUDFRONT], ids=lambda one: one.name)
+def test_a_question_that_cannot_be_asked_is_the_askers_fault(query: str, status: int, profile: Profile) -> None:
+    behavior = Behavior(path="*", key=Key(cookies=("a",), headers=("accept",), host=True), geo=Geo(allow=("DE",)))
+
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url, behavior, profile=profile) as node:
+            reply = await ask(node.admin, f"/explain?{query}")
+            assert reply.status == status, reply
+            assert "error" in json.loads(reply.body) or status == 200
+
+    asyncio.run(run())

@@ -105,6 +105,26 @@ def test_a_purge_reaches_the_service_that_it_names(order: dict[str, Any], again:
     asyncio.run(run())
 
 
+def test_a_purge_for_a_host_that_is_nobodys_takes_nothing_and_says_so() -> None:
+    """Where every service has names. An address is the node's own: whoever typed it may have meant any."""
+
+    async def run() -> None:
+        async with two(hostnames=("www.test",)) as (node, pages, images):
+            for host in ("www.test", "img.test"):
+                await at(node, host)
+            for named in ("url", "prefix"):
+                told = await node.purge(**{named: "http://other.test/a"})
+                wanted = f"purge: {named}: found 'http://other.test/a', and no service here has that host"
+                assert told == {"status": 400, "error": wanted}
+            assert (await node.health())["stored_responses"] == 1
+            for typed in ("http://127.0.0.1:8081/a", "http://localhost/a", "http://[::1]/a"):
+                assert (await node.purge(url=typed))["purged"] == 2
+                await asyncio.gather(at(node, "www.test"), at(node, "img.test"))
+            assert (pages.count["/a"], images.count["/a"]) == (4, 4)
+
+    asyncio.run(run())
+
+
 def test_an_order_for_a_service_that_is_not_there_is_refused() -> None:
     async def run() -> dict[str, Any]:
         async with two() as (node, _, _):

@@ -1,8 +1,12 @@
 """Slices over real sockets: blocks fetched once, bytes exact, and what a viewer and the records see of it."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
+from policy.asking import MOST_ASKS
 from policy.service import Behavior
 from tests.kit.http import ask
 from tests.kit.node import running_node
@@ -153,3 +157,41 @@ async def _records(folder: Path) -> None:
 
 def test_records_tell_of_the_viewer_and_of_each_block(tmp_path: Path) -> None:
     asyncio.run(_records(tmp_path))
+
+
+RUDE = {  # what the origin says to every GET: what a viewer gets of a sliced object, and by how many questions
+    "206 of other bytes": ({"status": 206, "content_range": "bytes 0-1/4"}, (502, b""), 2),
+    "206 of each block": ({"status": 206, "content_range": f"bytes 0-{BLOCK - 1}/{BLOCK}"}, (200, None), 1),
+    "206 without Content-Range": ({"status": 206}, (502, b""), 2),
+    "304": ({"status": 304}, (502, b""), 1),
+    "412": ({"status": 412}, (412, None), 1),
+    "416": ({"status": 416, "content_range": "bytes */4"}, (416, None), 2),
+}
+
+
+@pytest.mark.parametrize("rude", RUDE)
+@pytest.mark.parametrize("tiers", [1, 2])
+def test_an_origin_of_bad_manners_is_not_asked_for_ever(rude: str, tiers: int) -> None:
+    fields, (status, body), questions = RUDE[rude]
+
+    async def run() -> None:
+        async with AsyncExitStack() as stack:
+            origin = await stack.enter_async_context(running_origin())
+            url = origin.url
+            for number in range(tiers):
+                node = await stack.enter_async_context(running_node(url, SLICED, name=f"node-{number}"))
+                url = node.url
+            size = BLOCK if rude == "206 of each block" else 2
+            origin.says("/big.mp4", b"x" * size, cache_control="max-age=60", etag='"1"', **fields)  # type: ignore[arg-type]
+            reply = await node.get("/big.mp4")
+            assert reply.status == status and reply.whole
+            if body == b"":
+                assert b"origin: " in reply.body and str(fields["status"]).encode() in reply.body
+            assert len(origin.asked) <= questions * MOST_ASKS
+            assert (await node.health())["fills_in_flight"] == 0
+            await asyncio.sleep(0)
+            asked = len(origin.asked)
+            await node.health()
+            assert len(origin.asked) == asked
+
+    asyncio.run(run())

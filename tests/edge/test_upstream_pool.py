@@ -12,6 +12,7 @@ import pytest
 
 from edge.bodies import WINDOW_BYTES
 from edge.errors import UpstreamFailed
+from edge.parent.http1 import Http1Connection
 from edge.upstream import Upstream
 from policy.plan import Failure
 from policy.profile import RFC9111
@@ -230,6 +231,67 @@ def test_a_connection_rests_only_so_long() -> None:
             await upstream.close()
 
     judged(lambda rest: asyncio.run(run(rest)), 0.05)
+
+
+RESTS = [  # Keep-Alive of the answer      seconds of the 100 that the connection may rest
+    ("timeout=5", 4.0),
+    ("Timeout = 5, max=100", 4.0),
+    ("max=1000, timeout=1", 0.8),
+    ("timeout=600", 100.0),
+    ("timeout=0", 0.0),
+    ("max=5", 100.0),
+    ("timeout=soon", 100.0),
+    ("timeout=-1", 100.0),
+]
+
+
+@pytest.mark.parametrize(("said", "rests"), RESTS)
+def test_a_connection_rests_no_longer_than_the_parent_says(said: str, rests: float) -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=100)
+            origin.says("/a", b"", keep_alive=said)
+            exchange = await upstream.exchange(asking())
+            (connection,) = upstream._all
+            exchange.close()
+            assert isinstance(connection, Http1Connection) and connection._rests == pytest.approx(rests)
+            await upstream.close()
+
+    asyncio.run(run())
+
+
+CROSSED = [  # method     the connection       408 with "close"      then           asked how often
+    ("GET", "kept", True, 200, 2),
+    ("POST", "kept", True, 408, 1),  # it may have been acted on
+    ("GET", "kept", False, 408, 1),
+    ("GET", "new", True, 408, 1),
+]
+
+
+@pytest.mark.parametrize(("method", "connection", "closes", "then", "times"), CROSSED)
+def test_a_408_that_crosses_with_a_request_on_a_kept_connection(
+    method: str, connection: str, closes: bool, then: int, times: int
+) -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            upstream = Upstream(origin.url, QUICK, 1, keep_alive=60)
+            origin.says("/warm", b"")
+            if connection == "kept":
+                await ask(upstream, asking("/warm"))
+
+            async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+                if origin.count["/a"] == 1:
+                    end = b"connection: close\r\n" if closes else b""
+                    writer.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n" + end + b"\r\n")
+                else:
+                    writer.write(OK + b"content-length: 0\r\n\r\n")
+
+            origin.does("/a", script)
+            assert (await ask(upstream, asking(method=method))).status == then
+            assert origin.count["/a"] == times
+            await upstream.close()
+
+    asyncio.run(run())
 
 
 def test_a_request_body_is_streamed_with_its_length_or_chunked() -> None:

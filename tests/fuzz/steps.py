@@ -50,6 +50,9 @@ class Answer:
     """Whether a range is of a new version; False: of the one that was sent last for this URL, if any."""
     noise: int = 0
     """Which way Cache-Control is spelled; see `spelled`."""
+    polite: bool = True
+    """Whether it fits the question. Else the status is said whatever was asked: a 206 to a GET without Range or of other
+    bytes, a 304 or a 412 to a question without conditions, a 416 to one without Range."""
 
 
 @dataclass(slots=True)
@@ -90,6 +93,10 @@ TARGETS = ("/a", "/a", "/a", "/b", "/a?x=1", "/held/c", "/pass/d")
 SURROGATE_KEYS = ("all", "red", "red blue")
 LIFETIMES = ("0", "1", "3", "10", "60")
 VARIES = ("accept-language", "Accept-Language, X-Device", "x-device", "*", "accept-language, *")
+STATUSES = {
+    200: 60, 304: 14, 404: 4, 503: 7, 500: 2, 204: 3, 301: 2, 302: 2, 206: 6, 299: 1, 599: 1, 416: 1, 412: 1,
+}  # fmt: skip
+RUDE_STATUSES = {206: 6, 304: 6, 200: 2, 416: 2, 412: 1, 503: 1}
 FAR_TOO_LONG = "99999999999999999999"
 
 
@@ -154,7 +161,9 @@ def some_ask(chance: Random) -> Ask:
     return Ask(chance.choice(TARGETS), method, fields, some_wish(chance))
 
 
-def some_answer(chance: Random) -> Answer:
+def some_answer(chance: Random, rudeness: float = 0.0) -> Answer:
+    """`rudeness`: how often the origin answers what was not asked."""
+    polite = chance.random() >= rudeness
     fields: dict[str, str] = {}
     if chance.random() < 0.3:
         fields["vary"] = chance.choice(VARIES)
@@ -172,12 +181,10 @@ def some_answer(chance: Random) -> Answer:
         fields["location"] = chance.choice(["/b", "http://h/b", "http://other/b", "b"])
     if chance.random() < 0.03:
         fields["content-location"] = "/b"
+    statuses = STATUSES if polite else RUDE_STATUSES
     return Answer(
         which=chance.randrange(4),
-        status=chance.choices(
-            [200, 304, 404, 503, 500, 204, 301, 302, 206, 299, 599, 416, 412],
-            [60, 14, 4, 7, 2, 3, 2, 2, 6, 1, 1, 1, 1],
-        )[0],
+        status=chance.choices(list(statuses), list(statuses.values()))[0],
         control=some_control(chance),
         fields=fields,
         date_skew=chance.choice([None, 0.0, 0.0, 0.0, -5.0, 5.0, -3600.0]),
@@ -188,6 +195,7 @@ def some_answer(chance: Random) -> Answer:
         sized=chance.random() < 0.8,
         changed=chance.random() < 0.3,
         noise=chance.randrange(SPELLINGS),
+        polite=polite,
     )
 
 
@@ -206,13 +214,14 @@ def some_purge(chance: Random) -> Purge:
 def some_case(chance: Random, length: int = 30) -> list[Step]:
     """A random life of a node. The weights keep a few fetches open at a time, so that things cross."""
     steps: list[Step] = []
+    rudeness = chance.choice([0.0, 0.0, 0.2, 0.9])
     for _ in range(chance.randrange(4, length)):
         kind = chance.choices(["ask", "answer", "finish", "fail", "purge", "wait"], [36, 24, 14, 4, 6, 16])[0]
         match kind:
             case "ask":
                 steps.append(some_ask(chance))
             case "answer":
-                steps.append(some_answer(chance))
+                steps.append(some_answer(chance, rudeness))
             case "finish":
                 steps.append(Finish(chance.randrange(3), chance.random() < 0.9))
             case "fail":

@@ -51,6 +51,8 @@ RULES = {
 }
 HOPS = frozenset({"connection", "keep-alive", "x-hop", "transfer-encoding"})
 FAILED_STATUSES = frozenset({500, 502, 503, 504})
+MOST_ASKS = 2
+"""Questions that one viewer's request may cost, whatever the origin says."""
 
 
 @dataclass(slots=True)
@@ -88,6 +90,12 @@ class World:
     """What the shell keeps, by entry id."""
     landed: list[Body] = field(default_factory=list)
     opened_at: dict[int, int] = field(default_factory=dict)
+    rude: set[int] = field(default_factory=set)
+    """Fetches whose answers did not fit the question."""
+    requests: dict[int, RequestHead] = field(default_factory=dict)
+    """By the step at which they came."""
+    passed: set[int] = field(default_factory=set)
+    """Fetches that ask as one viewer asks, and pass on whatever is said."""
     orders: list[tuple[int, PurgeOrder, str]] = field(default_factory=list)
     current: dict[str, tuple[int, bytes, str | None]] = field(default_factory=dict)
     """What the origin sent last, by target: version, bytes, tag."""
@@ -146,6 +154,7 @@ class World:
             ask.method, "http", "h", path, query if mark else None, Headers(lines.items()), "198.51.100.7"
         )
         asker = Asker(ask, self.step, self.now, name)
+        self.requests[self.step] = request
         plan = self.edge.on_request(request, self.now)
         if isinstance(plan, Fetch | Join):
             if "only-if-cached" in ask.control and ask.method in ("GET", "HEAD") and not ask.target.startswith("/pass"):
@@ -174,18 +183,23 @@ class World:
         self.versions += 1
         version, status = self.versions, step.status
         validating = "if-none-match" in asked or "if-modified-since" in asked
-        # An origin of good manners: 304 to those who asked conditionally, 206 and 416 to those who asked for a range.
-        if status == 304 and (not validating or fetch.request.method not in ("GET", "HEAD")):
-            status = 200
         wanted = asked.first("range") if fetch.request.method == "GET" else None
-        if status in (206, 416) and wanted is None:
-            status = 200
-        if status == 412 and "if-match" not in asked:
+        fits = {
+            304: validating and fetch.request.method in ("GET", "HEAD"),
+            206: wanted is not None,
+            416: wanted is not None,
+            412: "if-match" in asked,
+        }.get(status, True)
+        if step.polite and not fits:
             status = 200
         whole = b"" if status in (204, 304) else _bytes_of(fetch.request.target, version, step.size)
         etag = {"strong": f'"v{version}"', "weak": f'W/"v{version}"', "same": '"same"', "none": None}[step.etag]
         first, content = 0, whole
-        if status == 206 and wanted is not None:
+        if status == 206 and not step.polite:
+            self.rude.add(fetch.id)
+            first = min(step.size, len(whole) - 1) // 2
+            content = whole[first : first + 3]
+        elif status == 206 and wanted is not None:
             if not step.changed and fetch.request.target in self.current:
                 version, whole, etag = self.current[fetch.request.target]
             span = range_of(wanted, len(whole))
@@ -194,6 +208,8 @@ class World:
                 status, content = 200, whole
             else:
                 first, content = span[0], whole[span[0] : span[1] + 1]
+        if not fits:
+            self.rude.add(fetch.id)
         if status in (200, 206) and fetch.request.method == "GET" and step.etag != "same":
             self.current[fetch.request.target] = version, whole, etag
         lines = dict(step.fields)
@@ -255,7 +271,7 @@ class World:
             self.bodies[landing.store.id] = body
             self.landed.append(body)
         self.filling.append(Filling(fetch, owed.name, body if landing.store is not None else None, body.content))
-        failed = "error" if status in FAILED_STATUSES else None
+        failed = "error" if status in FAILED_STATUSES or (not fits and status in (206, 304)) else None
         self._land(landing, owed, failed=failed)
         if landing.store is not None and not landing.store.indexed:
             self.bodies.pop(landing.store.id, None)
@@ -269,8 +285,8 @@ class World:
                 if name in lines and urljoin(fetch.request.url, lines[name]) == "http://h/b":
                     doubtful.add("/b")
             self._remove_all(doubtful)
-        if fetch.entry is None or (status == 304 and fetch.purpose is Purpose.PASS):
-            return  # what is passed on asks about the client's own copy
+        if fetch.entry is None or (status == 304 and (fetch.purpose is Purpose.PASS or fetch.id in self.rude)):
+            return  # what is passed on asks about the client's own copy; what was not asked tells of nothing
         body = self.bodies.get(fetch.entry.id)
         if body is None:
             return
@@ -359,9 +375,12 @@ class World:
     def _owe(self, fetch: Fetch, name: str, asker: Asker | None) -> None:
         claim(fetch.id not in self.opened_at, "fetch-twice", "a fetch id was used twice", name)
         self.opened_at[fetch.id] = self.step
+        if fetch.purpose is Purpose.PASS:
+            self.passed.add(fetch.id)
         if asker is not None:
             asker.fetches.add(fetch.id)
             asker.joined = False
+            claim(len(asker.fetches) <= MOST_ASKS, "asks", f"one request asked {len(asker.fetches)} times", name)
         self.open.append(Open(fetch, name, self.step))
 
     def _land(self, landing: Landing, owed: Open, *, failed: str | None) -> None:
@@ -388,6 +407,11 @@ class World:
         if isinstance(answer, Serve) and answer.refresh is not None:
             self._owe(answer.refresh, f"{name}.refresh", None)
         lines = answer.headers
+        if failed is not None and answer.status in FAILED_STATUSES:
+            request = self.requests[asker.step]
+            found = self.edge.judged(request, self.edge.behavior_of(request), self.now)
+            better = found.cause is None and found.entry is not None and found.entry.status < 500
+            claim(not better, "needless-error", f"{answer.status}, and {found.entry} is fresh", name)
         if isinstance(answer, Refuse):
             claim(
                 answer.status in {504, 508, 416, 412, *FAILED_STATUSES},
@@ -409,12 +433,17 @@ class World:
             "range" in asker.ask.fields,
             asker.ask.fields.keys() & {"if-none-match", "if-modified-since"},
         )
-        if answer.status in (206, 416):
-            claim(has_range, "unasked-part", f"{answer.status} to a request without Range", name)
+        # What is passed on is the origin's to answer for; so are its errors.
+        rude = isinstance(answer, Relay) and answer.fetch_id in self.rude
+        passed = rude and isinstance(answer, Relay) and answer.fetch_id in self.passed
+        if answer.status == 206:
+            claim(has_range or passed, "unasked-part", "206 to a request without Range", name)
+        if answer.status == 416:
+            claim(has_range or rude, "unasked-part", "416 to a request without Range", name)
         if answer.status == 412:
-            claim("if-match" in asker.ask.fields, "unasked-412", "412 to an unconditional request", name)
+            claim("if-match" in asker.ask.fields or rude, "unasked-412", "412 to an unconditional request", name)
         if answer.status == 304:
-            claim(bool(has_condition), "unasked-304", "304 to an unconditional request", name)
+            claim(bool(has_condition) or passed, "unasked-304", "304 to an unconditional request", name)
         if isinstance(answer, Relay):
             claim(answer.fetch_id in asker.fetches, "another's-answer", "relayed to one who did not ask it", name)
             return

@@ -51,9 +51,13 @@ class Client(QuicConnectionProtocol):
     def ask(
         self, path: str, *fields: tuple[str, str], method: str = "GET", authority: str = "localhost", end: bool = True
     ) -> Stream:
-        stream_id = self._quic.get_next_available_stream_id()
         head = [(":method", method), (":scheme", "https"), (":authority", authority), (":path", path), *fields]
-        self.h3.send_headers(stream_id, [(name.encode(), value.encode()) for name, value in head], end)
+        return self.asks([(name.encode(), value.encode()) for name, value in head], end=end)
+
+    def asks(self, head: list[tuple[bytes, bytes]], *, end: bool = True) -> Stream:
+        """A request whose head is the test's own, to the last octet."""
+        stream_id = self._quic.get_next_available_stream_id()
+        self.h3.send_headers(stream_id, head, end)
         self.streams[stream_id] = stream = Stream(stream_id)
         self.transmit()
         return stream

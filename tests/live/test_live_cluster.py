@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,28 @@ def test_sigterm_drains_too(start: Start) -> None:
     processes = up.descendants()
     assert up.stop(signal.SIGTERM) == 143
     assert alive(processes) == []
+
+
+def test_a_node_that_gives_an_answer_its_grace_is_not_killed_for_it(start: Start, tmp_path: Path) -> None:
+    """Viewers that do not read: the listeners' whole grace is spent, at both tiers, and then they leave by themselves."""
+
+    def attempt() -> None:
+        (tmp_path / "vod").mkdir(exist_ok=True)
+        (tmp_path / "vod" / "large.bin").write_bytes(bytes(64 * 2**20))
+        up = start(NO_STREAM + 'vod = "vod"\n[control]\nlisten = "127.0.0.1:0"\n')
+        up.wait_for("Ctrl-C ends it")
+        with ExitStack() as viewers:
+            for name in ("fra", "shield"):
+                host, port = up.node(name)["url"].removeprefix("http://").split(":")
+                viewer = viewers.enter_context(socket.create_connection((host, int(port))))
+                viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                viewer.sendall(b"GET /vod/large.bin HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert viewer.recv(100).startswith(b"HTTP/1.1 200")
+            assert up.stop() == 130
+        if "killed" in up.said():
+            raise Late(up.said())
+
+    again(attempt)
 
 
 @pytest.mark.parametrize("victim", ["fra", "origin"])

@@ -38,7 +38,7 @@ def origins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Callab
     """Starts origins; stops those that still run when the test ends."""
     running: list[Running] = []
 
-    def start(**changes: Any) -> Running:
+    def start(*, faults: bool = False, **changes: Any) -> Running:
         settings = Origin(
             **{
                 "listen": "127.0.0.1:0",
@@ -49,7 +49,7 @@ def origins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Callab
                 **changes,
             }
         )
-        running.append(Running(settings))
+        running.append(Running(settings, faults=faults))
         return running[-1].start()
 
     yield start

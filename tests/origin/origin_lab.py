@@ -94,6 +94,7 @@ class Running:
 
     settings: Origin
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    faults: bool = False
     url: str = ""
     ingest: str = ""
     error: BaseException | None = None
@@ -113,7 +114,7 @@ class Running:
     def _run(self) -> None:
         async def main() -> None:
             self._loop, self._shutdown = asyncio.get_running_loop(), asyncio.Event()
-            await serve(self.settings, shutdown=self._shutdown, ready=self._said)
+            await serve(self.settings, shutdown=self._shutdown, ready=self._said, faults=self.faults)
 
         try:
             with asyncio.Runner(loop_factory=self.loop_factory) as runner:

@@ -20,7 +20,7 @@ BODY = b"0123456789" * 1000
 def origin(origins: Callable[..., Running], tmp_path: Path) -> Running:
     (tmp_path / "vod").mkdir()
     (tmp_path / "vod" / "a.bin").write_bytes(BODY)
-    return origins(vod=tmp_path / "vod")
+    return origins(faults=True, vod=tmp_path / "vod")
 
 
 def ask(url: str, method: str = "GET", body: Any = None) -> tuple[int, bytes, bool]:
@@ -75,6 +75,15 @@ def test_what_is_wrong_is_said_and_changes_nothing(origin: Running, body: Any, c
     assert status == 400 and any(complaint in one for one in json.loads(told)["error"]), told
     assert ask(f"{origin.url}/vod/a.bin")[0] == 200
     assert ask(f"{origin.ingest}/faults", "POST")[0] == 405
+
+
+def test_an_origin_that_was_not_told_so_has_no_switch(origins: Callable[..., Running], tmp_path: Path) -> None:
+    """`cdnlab origin` in production: whoever reaches ingest may encode, not break what others watch."""
+    origin = origins()
+    for method, body in (("GET", None), ("PUT", {"error_rate": 1}), ("DELETE", None)):
+        status, told, _ = ask(f"{origin.ingest}/faults", method, body)
+        assert status == 404 and b"cdnlab origin --faults" in told
+    assert ask(f"{origin.url}/")[0] == 200
 
 
 def test_the_switch_is_out_of_reach_of_caches(origin: Running) -> None:

@@ -4,6 +4,7 @@ import os
 import random
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -179,6 +180,29 @@ def test_garbage_hurts_nobody_else(origins: Callable[..., Running], encoded: dic
     assert "DISCONTINUITY\n" not in text
     assert text.endswith("#EXT-X-ENDLIST\n")
     assert origin.stop() < PROMPT_S
+
+
+@pytest.mark.parametrize("extension", ["mp4", "cmfv"])
+def test_a_refused_post_leaves_the_stream_to_those_that_are_open(
+    origins: Callable[..., Running], encoded: dict[str, bytes], extension: str
+) -> None:
+    """Two encoders that are live under one name, each in a stream of its own, would give one URL two bodies."""
+    origin = origins()
+    first = Feeder(origin, f"live/180p.{extension}")
+    until(lambda: '"live"' in origin.get("").text)
+    second = Feeder(origin, f"live/90p.{extension}")
+    second.send(b"no media, not at all")
+    assert second.reply().status == 400
+    first.send(b"".join(pieces(encoded["180p.cmfv"])[:6]))
+    until(lambda: origin.get("live/180p/media.m3u8").text.count("#EXTINF") == 2)
+    third = Feeder(origin, f"live/180p.{extension}")
+    third.send(encoded["90p.cmfv"])
+    assert first.reply().status == 409, "the newer encoder has taken over"
+    assert third.end().status == 200
+    text = origin.get("live/180p/media.m3u8").text
+    assert text.count("#EXTINF") == 3 + 5 and text.count("#EXT-X-DISCONTINUITY\n") == 1
+    listed = [one.uri for one in read_playlist(text).segments]
+    assert len(set(listed)) == 8
 
 
 def test_truncated_and_damaged_media_interrupt_their_track_alone(
@@ -367,6 +391,36 @@ def test_a_storage_folder_that_cannot_be_used_is_named(origins: Callable[..., Ru
     (tmp_path / "file").touch()
     with pytest.raises(StorageFailed, match="wanted a folder that can be written to"):
         origins(storage=tmp_path / "file")
+
+
+def test_two_origins_never_share_a_storage_folder(
+    origins: Callable[..., Running], encoded: dict[str, bytes], tmp_path: Path
+) -> None:
+    first = origins()
+    assert first.post("live/180p.cmfv", encoded["180p.cmfv"]).status == 200
+    before = first.get("live/180p/media.m3u8").text
+    half_written = tmp_path / "media/live/180p/seg-1-0.m4s.part"
+    half_written.touch()
+    with pytest.raises(StorageFailed, match=rf"media: in use by another origin \(process {os.getpid()}\), wanted"):
+        origins()
+    assert half_written.exists(), "the second one has touched nothing"
+    assert first.get("live/180p/media.m3u8").text == before
+    first.stop()
+    assert origins().get("live/180p/media.m3u8").text == before, "one after the other is as ever"
+
+
+def test_an_origin_that_was_killed_leaves_its_folder_free(tmp_path: Path, origins: Callable[..., Running]) -> None:
+    program = "import sys, time; from pathlib import Path; from origin.storage import Storage\n"
+    program += "Storage(Path(sys.argv[1])).prepare(); print('ready', flush=True); time.sleep(600)"
+    command = [sys.executable, "-c", program, str(tmp_path / "media")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout is not None and holder.stdout.readline() == b"ready\n"
+            with pytest.raises(StorageFailed, match=rf"process {holder.pid}\)"):
+                origins()
+        finally:
+            holder.kill()
+    assert origins().get("healthz").status == 200
 
 
 def test_keep_alive_outlasts_a_playlist_poll(live: Running) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from policy.plan import Failure
 from policy.profile import RFC9111, Waits
-from policy.retrying import HARMLESS_LIMIT, SAFE, Reach, asked_again
+from policy.retrying import HARMLESS_LIMIT, SAFE, Reach, asked_again, asked_apart
 from vendors import CLOUDFRONT, FASTLY
 
 REFUSED = (Failure.CONNECT, Reach.CONNECTING)
@@ -65,19 +65,45 @@ def test_once_more(waits: Waits, method: str, body: bool, tries: list[tuple[Fail
     assert asked_again(method, tries, waits, body=body) is expected
 
 
+KEPT = [  # a body that can be sent once more: only where the parent itself says that it has done nothing
+    ("POST", [GOAWAY], True),
+    ("POST", [GOAWAY, GOAWAY], True),
+    ("POST", [GOAWAY, GOAWAY, GOAWAY], False),
+    ("POST", [DIED], False),
+    ("GET", [DIED], False),
+    ("POST", [HUNG_UP], False),
+    ("GET", [SILENT], False),
+]
+
+
+@pytest.mark.parametrize(("method", "tries", "expected"), KEPT)
+def test_once_more_with_a_body_that_is_kept(method: str, tries: list[tuple[Failure, Reach]], expected: bool) -> None:
+    assert asked_again(method, tries, CF, body=True, kept=True) is expected
+
+
+APART = [([GOAWAY], False), ([GOAWAY, GOAWAY], True), ([DIED, GOAWAY], True), ([REFUSED, REFUSED], False)]
+
+
+@pytest.mark.parametrize(("tries", "expected"), APART)
+def test_the_last_time_it_is_the_first_on_a_connection(tries: list[tuple[Failure, Reach]], expected: bool) -> None:
+    assert asked_apart(tries) is expected
+
+
 BROKEN = st.tuples(st.sampled_from(Failure), st.sampled_from(Reach))
 METHODS = st.sampled_from(["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "BREW"])
 
 
-@given(METHODS, st.booleans(), st.integers(1, 5), st.booleans(), st.lists(BROKEN, min_size=1, max_size=20))
+@given(
+    METHODS, st.booleans(), st.booleans(), st.integers(1, 5), st.booleans(), st.lists(BROKEN, min_size=1, max_size=20)
+)
 def test_whatever_fails_it_ends_and_harms_nobody(
-    method: str, body: bool, attempts: int, reads: bool, fate: list[tuple[Failure, Reach]]
+    method: str, body: bool, kept: bool, attempts: int, reads: bool, fate: list[tuple[Failure, Reach]]
 ) -> None:
     waits = Waits(1, 1, 1, attempts, reads)
     tries: list[tuple[Failure, Reach]] = []
     for one in fate:
         tries.append(one)
-        if not asked_again(method, tries, waits, body=body):
+        if not asked_again(method, tries, waits, body=body, kept=kept):
             break
     assert len(tries) <= attempts + HARMLESS_LIMIT + 1
     acted_on = [one for one in tries if one[1] in (Reach.SENT, Reach.ANSWERED, Reach.DROPPED)]

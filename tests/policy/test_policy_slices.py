@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.fields.ranges import Span, content_range
+from policy.fields.ranges import Span, content_range, spans
 from policy.machine import EdgeMachine
 from policy.messages import Headers, RequestHead, ResponseHead
 from policy.plan import Assemble, Fetch, PurgeKind, PurgeOrder, Refuse, Relay, Serve
@@ -67,10 +67,10 @@ class Lab:
             return ResponseHead(304, Headers(fields.items())), b""
         if wanted is None or not self.ranges:
             return ResponseHead(200, Headers([*fields.items(), ("content-length", str(len(self.body)))])), self.body
-        first, last = (int(text) for text in wanted.removeprefix("bytes=").split("-"))
-        if first >= len(self.body):
+        found = spans(wanted, len(self.body))
+        if not found:
             return ResponseHead(416, Headers({"content-range": f"bytes */{len(self.body)}"}.items())), b""
-        part = self.body[first : last + 1]
+        first, part = found[0].start, self.body[found[0].start : found[0].stop]
         whole = len(self.body) if self.total else "*"
         fields |= {"content-range": f"bytes {first}-{first + len(part) - 1}/{whole}", "content-length": str(len(part))}
         return ResponseHead(206, Headers(fields.items())), part
@@ -246,3 +246,40 @@ def test_every_byte_is_the_one_the_origin_has(size: int, ranges: list[str | None
             assert wanted is not None and (status, sent) == (416, b"")
         if drops:
             lab.machine.on_purge(PurgeOrder(PurgeKind.URL, "/big.mp4", soft=True), lab.now)
+
+
+def test_an_origin_that_names_a_whole_beyond_all_measure_costs_no_more_than_what_is_read() -> None:
+    lab = Lab(BODY)
+    plan = lab.machine.on_request(request(), NOW)
+    assert isinstance(plan, Assemble)
+    fetch = lab.machine.on_request(plan.assembly.opening_request(), NOW)
+    assert isinstance(fetch, Fetch)
+    fields = {"content-range": f"bytes 0-{BLOCK - 1}/{10**18 - 1}", "etag": '"v1"', "cache-control": "max-age=60"}
+    landing = lab.machine.on_response(fetch, ResponseHead(206, Headers(fields.items())), NOW)
+    told = lab.machine.assembled(plan.assembly, landing.answers[fetch.ticket], NOW)
+    assert isinstance(told, Serve) and told.blocks is not None
+    assert [next(told.blocks).number for _ in range(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "sent"), [(None, 200, 100), ("bytes=0-9", 206, 10), ("bytes=200-", 416, 0)]
+)
+def test_an_origin_that_takes_no_range_beyond_the_end_is_asked_as_the_viewer_asks(
+    wanted: str | None, status: int, sent: int
+) -> None:
+    """As some that store blobs do: `bytes=0-4095` of a hundred bytes is 416 to them, where RFC 9110 14.1.2 cuts it."""
+
+    class Strict(Lab):
+        def origin(self, ask: RequestHead) -> tuple[ResponseHead, bytes]:
+            _, _, last = (ask.headers.first("range") or "bytes=0-0").removeprefix("bytes=").partition("-")
+            if last and int(last) >= len(self.body):
+                self.asked.append(str(ask.headers.first("range")))
+                return ResponseHead(416, Headers({"content-range": f"bytes */{len(self.body)}"}.items())), b""
+            if not last:
+                return ResponseHead(416, Headers({"content-range": f"bytes */{len(self.body)}"}.items())), b""
+            return super().origin(ask)
+
+    lab = Strict(BODY[:100])
+    got, _, body = lab.view(request({} if wanted is None else {"range": wanted}))
+    assert (got, len(body or b"")) == (status, sent)
+    assert len(lab.asked) <= 2

@@ -15,6 +15,7 @@ from tests.tiers.script import (
     EDGES,
     LANGUAGES,
     PARENTS,
+    RUDE,
     SIZE,
     TARGETS,
     Ask,
@@ -42,6 +43,7 @@ SAYS = st.builds(
     dies=st.sampled_from(["", "", "", "", "head", "body"]),
     sized=st.booleans(),
     late=st.sampled_from([0.0, 0.0, 0.5, 2.0]),
+    rude=st.sampled_from(RUDE),
 )
 ASK = st.builds(
     Ask,
@@ -142,6 +144,19 @@ def test_what_was_under_way_when_it_was_purged_does_not_come_back(kind: PurgeKin
     lab.finish()
     assert lab.viewers[0].whole, "who waited has his answer"
     assert lab.viewers[1].fields["etag"] == tag("/a", "", 2)
+
+
+@pytest.mark.parametrize(("rude", "status", "served"), [(206, 502, 1), (304, 502, 1), (416, 416, 10)])
+def test_an_origin_of_bad_manners_is_asked_at_most_once_a_viewer_through_all_tiers(
+    rude: int, status: int, served: int
+) -> None:
+    lab = Lab()
+    lab.take(Say("/a", Says(rude=rude)))
+    for edge in EDGES * 5:
+        lab.take(Ask(edge))
+    lab.finish()
+    assert {seen.status for seen in lab.viewers} == {status}
+    assert lab.contents.served == served
 
 
 TestThreeTiers = ThreeTiers.TestCase

@@ -12,6 +12,7 @@ from cdnlab.cluster import Cluster
 from cdnlab.process import Child
 from policy.plan import Failure
 from tests.kit.http import ask
+from tests.kit.small_disk import Filler
 
 Line = dict[str, Any]
 """A record, as it stands in a node's file."""
@@ -29,6 +30,8 @@ class Fault:
     """Returns when all is well again."""
     mark: Callable[[Line], bool]
     """Whether a record of its time shows it."""
+    kills: str = ""
+    """The edge that it kills."""
 
 
 @dataclass
@@ -103,8 +106,32 @@ def _came_back_empty(name: str) -> Callable[[Line], bool]:
 KILLS = (
     Fault("origin killed", *_killed(lambda cluster: cluster.origin, "url"), _fetch_broke),
     Fault("shield killed", *_killed(lambda cluster: cluster.nodes["shield"], "admin"), _came_back_empty("shield")),
-    Fault("edge killed", *_killed(lambda cluster: cluster.nodes["fra"], "admin"), _came_back_empty("fra")),
+    Fault("edge killed", *_killed(lambda cluster: cluster.nodes["fra"], "admin"), _came_back_empty("fra"), "fra"),
 )
+
+_kill_fra, _fra_is_back = _killed(lambda cluster: cluster.nodes["fra"], "admin")
+_fillers: list[Filler] = []
+
+
+async def _fill_and_kill(cluster: Cluster) -> None:
+    _fillers.append(Filler(cluster.folder.path))
+    await asyncio.sleep(2.0)  # until it is full, and the watch of the disks has looked
+    await _kill_fra(cluster)
+
+
+async def _room_again(cluster: Cluster) -> None:
+    """Returns when the edge is back, and the cluster's file, which could not be written meanwhile, knows it."""
+    await asyncio.to_thread(_fillers.pop().give_back)
+    await _fra_is_back(cluster)
+    for _ in range(600):
+        if cluster.nodes["fra"].pid in {node["pid"] for node in cluster.folder.cluster()["nodes"]}:
+            return
+        await asyncio.sleep(0.1)
+    raise TimeoutError("cluster.json has a dead pid")
+
+
+DISK_FULL = Fault("disk full", _fill_and_kill, _room_again, _came_back_empty("fra"), "fra")
+"""Where the run lies on a small disk of its own, and its records elsewhere."""
 TROUBLES = (
     Fault(
         "origin slow", _origin_says(delay="1s"), _well, lambda line: line["kind"] == "request" and line["ttfb_ms"] > 900

@@ -4,11 +4,13 @@
 - Nothing but 200s outside the faults.
 - Every fault left its mark in the records, and what the viewers saw is what the report counts.
 - Memory and file descriptors are flat.
+- Where a small disk may be mounted, the run lies on one and it is full for a while: said once, and once that it is over.
 """
 
 import asyncio
 import json
 import secrets
+import shutil
 import time
 from base64 import b64encode
 from collections import Counter
@@ -27,7 +29,8 @@ from cdnlab.document import Loaded, read
 from cdnlab.playable import viewer_headers, wait_until_playable
 from cdnlab.runfolder import RunFolder
 from cdnlab.signing import signed
-from tests.soak.faults import KILLS, TROUBLES, Fault, Window
+from tests.kit.small_disk import small_disk
+from tests.soak.faults import DISK_FULL, KILLS, TROUBLES, Fault, Window
 from tests.soak.viewers import SESSION, Answer, Viewer
 from tests.soak.watch import MORE_FILES, Watch
 
@@ -62,11 +65,15 @@ def settings(folder: RunFolder) -> Loaded:
     return read(path)
 
 
-def schedule(seconds: float) -> list[Fault]:
-    """Kills first, so that the lives that follow are long; then the troubles, again and again."""
+def schedule(seconds: float, *, small: bool) -> list[Fault]:
+    """Kills first, so that the lives that follow are long; then the troubles, again and again.
+
+    `small`: the run lies on a small disk, which can be filled.
+    """
+    kills = [*KILLS, DISK_FULL] if small else [*KILLS]
     each = 2 * span(seconds)
-    rounds = max(1, round((seconds - len(KILLS) * each) / (len(TROUBLES) * each)))
-    return [*KILLS, *TROUBLES * rounds]
+    rounds = max(1, round((seconds - len(kills) * each) / (len(TROUBLES) * each)))
+    return [*kills, *TROUBLES * rounds]
 
 
 def span(seconds: float) -> float:
@@ -78,11 +85,34 @@ async def soak(seconds: float, runs: Path, console: Console) -> Soaked:
     """Runs it, and judges. What a cluster of processes cannot start is raised as `cdnlab up` does."""
     folder = RunFolder.new(runs)
     soaked = Soaked()
+    with small_disk(folder.path, "128m") as small:
+        if small:
+            _furnish(folder)
+        await _soak(folder, seconds, soaked, console, small=small)
+        if small:
+            kept = runs / f"{folder.path.name}-kept"
+            shutil.copytree(folder.path, kept, symlinks=True, ignore=shutil.ignore_patterns("media"))
+            soaked.notes.append(f"the run without its media: {kept}")
+    return soaked
+
+
+def _furnish(folder: RunFolder) -> None:
+    """The folders of a run anew, but for its records, which must not be lost when the disk is full."""
+    for name in ("logs", "services", "media"):
+        (folder.path / name).mkdir()
+    records = folder.path.absolute().with_name(f"{folder.path.name}-records")
+    records.mkdir()
+    (folder.path / "records").symlink_to(records)
+
+
+async def _soak(folder: RunFolder, seconds: float, soaked: Soaked, console: Console, *, small: bool) -> None:
     restarts: list[str] = []
+    said: list[str] = []
 
     def hear(event: Event) -> None:
         if event.state is not None and event.state.value == "restarting":
             restarts.append(event.process)
+        said.append(str(event.detail.get("text", "")))
 
     cluster = Cluster(settings(folder), folder, hear)
     try:
@@ -90,7 +120,7 @@ async def soak(seconds: float, runs: Path, console: Console) -> Soaked:
         await wait_until_playable(cluster, within=60.0, segments=3)
         watch = Watch(cluster)
         idle = watch.files()
-        await _play(cluster, seconds, soaked, watch, console)
+        await _play(cluster, schedule(seconds, small=small), span(seconds), soaked, watch, console)
         await asyncio.sleep(REST_S)
         resting = watch.files()
         soaked.complaints += [
@@ -103,26 +133,32 @@ async def soak(seconds: float, runs: Path, console: Console) -> Soaked:
     soaked.complaints += [told for life in watch.lives.values() if (told := life.complaint()) is not None]
     soaked.notes += [str(life) for life in watch.lives.values()]
     soaked.notes.append(f"restarted: {dict(Counter(restarts))}")
+    for words in ("the disk is full", "can be written again"):
+        times = sum(words in text for text in said)
+        if times != small:
+            soaked.complaints.append(f"{words!r} was said {times} times, wanted {int(small)}")
     _judge_answers(soaked)
     _judge_records(soaked, folder)
-    return soaked
 
 
-async def _play(cluster: Cluster, seconds: float, soaked: Soaked, watch: Watch, console: Console) -> None:
-    """Viewers, faults, samples and a progress bar, until every fault has had its turn."""
+async def _play(
+    cluster: Cluster, faults: list[Fault], each: float, soaked: Soaked, watch: Watch, console: Console
+) -> None:
+    """Viewers, faults, samples and a progress bar, until every fault has had its turn of `each` seconds."""
     stop = asyncio.Event()
     watching = []
     for node in cluster.document.edges():
         url = cluster.edge_urls()[node.name]
         entrance = signed(
-            cluster.document, f"{url}/live/multivariant.m3u8", expires_at=int(time.time() + seconds + 3600)
+            cluster.document,
+            f"{url}/live/multivariant.m3u8",
+            expires_at=int(time.time() + 3 * each * len(faults) + 3600),
         )
         target = urlsplit(entrance)._replace(scheme="", netloc="").geturl()
         fields = {name.replace("-", "_"): value for name, value in viewer_headers(cluster.document, node).items()}
         for i in range(VIEWERS):
             viewer = Viewer(node.name, url, target, fields, soaked.answers.append)
             watching.append(asyncio.create_task(viewer.watch(stop, after=i / VIEWERS)))
-    faults = schedule(seconds)
     with Progress(
         TextColumn("{task.description:<20}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn(),
         console=console, transient=True,
@@ -138,17 +174,17 @@ async def _play(cluster: Cluster, seconds: float, soaked: Soaked, watch: Watch, 
 
         sampler = asyncio.create_task(sampling())
         try:
-            await asyncio.sleep(span(seconds))
+            await asyncio.sleep(each)
             for fault in faults:
                 progress.update(shown, description=fault.name)
                 window = Window(fault, time.time())
                 soaked.windows.append(window)
                 await fault.on(cluster)
-                await asyncio.sleep(span(seconds))
+                await asyncio.sleep(each)
                 await fault.off(cluster)
                 window.ended = time.time()
                 progress.update(shown, description="calm", advance=1)
-                await asyncio.sleep(span(seconds))
+                await asyncio.sleep(each)
             await asyncio.sleep(SLACK_S)
         finally:
             sampler.cancel()
@@ -165,12 +201,12 @@ def _judge_answers(soaked: Soaked) -> None:
             continue
         ended = answer.asked_at + answer.took
         faults = {
-            w.fault.name for w in soaked.windows if w.began - SLACK_S <= ended and answer.asked_at <= w.ended + SLACK_S
+            w.fault for w in soaked.windows if w.began - SLACK_S <= ended and answer.asked_at <= w.ended + SLACK_S
         }
         if not faults:
             soaked.complaints.append(f"unhappy, and nothing was wrong: {answer}")
-        elif answer.trouble and not ("edge killed" in faults and answer.edge == "fra"):
-            soaked.complaints.append(f"no answer, and its edge was alive: {answer}, {faults}")
+        elif answer.trouble and answer.edge not in {fault.kills for fault in faults}:
+            soaked.complaints.append(f"no answer, and its edge was alive: {answer}, {[one.name for one in faults]}")
     unhappy = Counter(answer.trouble or answer.status for answer in soaked.answers if not answer.happy)
     soaked.notes.append(f"{len(soaked.answers)} requests; unhappy: {dict(unhappy)}")
 

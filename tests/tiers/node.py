@@ -24,6 +24,7 @@ from policy import (
     Serve,
     Service,
 )
+from policy.asking import MOST_ASKS
 from policy.eviction import HEAD_COST_BYTES
 from policy.index import Entry
 
@@ -111,6 +112,7 @@ class Node:
         self.open: dict[int, Exchange] = {}
         self.filling: dict[int, Exchange] = {}
         self.serving: list[Stream] = []
+        self.asks: Counter[int] = Counter()
 
     @property
     def now(self) -> float:
@@ -161,6 +163,9 @@ class Node:
 
     def _fetch(self, fetch: Fetch) -> None:
         exchange = self.open[fetch.id] = Exchange(fetch, purges=self.purged)
+        if fetch.ticket:
+            self.asks[fetch.ticket] += 1
+            assert self.asks[fetch.ticket] <= MOST_ASKS, f"{self.name}: one request asks again and again"
         life = self.life
         request = fetch.request
 

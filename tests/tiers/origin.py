@@ -13,6 +13,16 @@ class Answered:
     status: int
     fields: dict[str, str]
     body: bytes
+    rude: bool = False
+    """It answers what was not asked."""
+
+    @property
+    def failed(self) -> bool:
+        return self.status >= 500 or self.rude
+
+
+_UNASKED = {206: {"range"}, 304: {"if-none-match"}, 416: set[str]()}
+"""Status -> the fields of a question that it fits."""
 
 
 @dataclass
@@ -27,7 +37,7 @@ class Contents:
         return self.says.get(target, Says())
 
     def answer(self, method: str, target: str, fields: dict[str, str], now: float) -> Answered:
-        """As an origin of good manners: conditions and ranges are heeded, every answer has its Date."""
+        """Conditions and ranges are heeded, unless it is rude; every answer has its Date."""
         says = self.said(target)
         language = fields.get("accept-language", "") if says.varies else ""
         version = self.version.setdefault(target, 1)
@@ -44,6 +54,10 @@ class Contents:
             body = b"no" if method == "GET" else b""
             return Answered(says.status, own | {"content-length": "2"}, body)
         etag = own["etag"] = tag(target, language, version)
+        if method == "GET" and says.rude and _UNASKED[says.rude].isdisjoint(fields):
+            own["content-range"] = f"bytes 0-1/{SIZE}"
+            body = content(target, language, version)[:2] if says.rude == 206 else b""
+            return Answered(says.rude, own | {"content-length": str(len(body))}, body, rude=True)
         if fields.get("if-none-match") == etag:
             return Answered(304, own, b"")
         body, status = content(target, language, version), 200

@@ -18,6 +18,7 @@ CONTROLS = (
     "max-age=10", "max-age=10", "max-age=3, stale-while-revalidate=5", "max-age=3, stale-if-error=20", "s-maxage=4",
     "max-age=5, must-revalidate", "no-cache, max-age=5", "max-age=0", "no-store", "private, max-age=9",
 )  # fmt: skip
+RUDE = (0, 0, 0, 0, 0, 0, 206, 304, 416)
 SIZE = 600
 """Bytes of a body."""
 
@@ -38,6 +39,8 @@ class Says:
     """Seconds for which the answer has lain in a cache of the origin's own."""
     late: float = 0.0
     """Seconds between the making of an answer and its sending: what is purged meanwhile is under way."""
+    rude: int = 0
+    """The status of what it answers a GET that did not ask for it: 206, 304 or 416."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +151,9 @@ def _some(kind: type[Step], chance: Random) -> list[Step]:
     if kind is Say:
         status, varies = chance.choice((200, 200, 200, 200, 404, 503)), chance.random() < 0.3
         delay, dies = chance.choice((0.0, 0.1, 0.1, 1.0)), chance.choice(("", "", "", "", "head", "body"))
-        late = chance.choice((0.0, 0.0, 0.5, 2.0))
-        return [
-            Say(target, Says(chance.choice(CONTROLS), status, varies, delay, dies, chance.random() < 0.5, late=late))
-        ]
+        late, rude = chance.choice((0.0, 0.0, 0.5, 2.0)), chance.choice(RUDE)
+        sized = chance.random() < 0.5
+        return [Say(target, Says(chance.choice(CONTROLS), status, varies, delay, dies, sized, late=late, rude=rude))]
     if kind is Change:
         return [Change(target)]
     if kind is Leave:

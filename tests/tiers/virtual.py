@@ -163,7 +163,7 @@ class Lab:
                 asked.broken()
                 return
             answered = self.contents.answer(request.method, request.target, dict(request.headers.lines), self.now)
-            if answered.status >= 500:
+            if answered.failed:
                 self.history.faults.append((request.target, self.now, "error"))
             self.later(says.late, lambda: send(answered))
 

@@ -72,7 +72,7 @@ class WireLab:
             writer.transport.abort()
             return
         answered = self.contents.answer(asked.method, asked.target, dict(asked.headers.lines), self.now())
-        if answered.status >= 500:
+        if answered.failed:
             self._fault("error", asked.target)
         await self._until(self.now() + says.late)
         lines = [f"HTTP/1.1 {answered.status} Test", *(f"{name}: {value}" for name, value in answered.fields.items())]

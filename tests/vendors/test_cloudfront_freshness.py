@@ -3,12 +3,14 @@
 import pytest
 
 from policy.messages import ResponseHead
-from policy.plan import Failure, Fetch, Join, Relay, Serve
+from policy.plan import Failure, Fetch, Join, Refuse, Relay, Serve
+from policy.profile import RFC9111, Profile
 from policy.record import Outcome
+from policy.reuse import Standing, standing
 from policy.service import Behavior, Key, Ttl
 from policy.settling import settled
 from tests.vendors.vendor_lab import NOW, ask, at, bounds, fetched, filled, kept_for, node, says
-from vendors import CLOUDFRONT
+from vendors import CLOUDFRONT, FASTLY
 
 YEAR = 31_536_000.0
 USUAL = bounds(0, 86_400, YEAR)
@@ -57,6 +59,15 @@ VECTORS = [  # id, behavior, the origin's answer, seconds at the edge or why it 
     ("204", USUAL, says(204), 86_400),
     ("302", USUAL, says(302, location="/b"), 86_400),
     ("301-max-age", USUAL, says(301, cache_control="max-age=60", location="/b"), 60),
+    # 307 and 308 only with a Cache-Control of the origin's ("How CloudFront processes HTTP 3xx status codes").
+    ("307-bare", USUAL, says(307, location="/b"), "status"),
+    ("308-bare", USUAL, says(308, location="/b"), "status"),
+    ("307-expires-alone", USUAL, says(307, expires=at(300), location="/b"), "status"),
+    ("307-bare-min", bounds(7, 7, YEAR), says(307, location="/b"), "status"),
+    ("308-max-age", USUAL, says(308, cache_control="max-age=60", location="/b"), 60),
+    ("307-public", USUAL, says(307, cache_control="public", location="/b"), 86_400),
+    ("308-no-store-min", bounds(7, 7, YEAR), says(308, cache_control="no-store", location="/b"), 7),
+    ("303-bare", USUAL, says(303, location="/b"), 86_400),
     ("307-no-store", USUAL, says(307, cache_control="no-store", location="/b"), "no-store"),
     ("error-no-store", USUAL, says(500, cache_control="no-store"), 10),
     ("error-no-cache", USUAL, says(404, cache_control="no-cache"), 10),
@@ -161,6 +172,11 @@ STALE = [  # the stored answer, what the origin then does (a status, or how it f
     ("no such name", says(cache_control="max-age=1"), Failure.NAME, True),
     ("too late, when that is known", says(cache_control="max-age=1"), Failure.FIRST_BYTE_TIMEOUT, True),
     ("4xx", says(cache_control="max-age=1"), 404, False),
+    # "Serve stale (expired) content": an error code that is between 500 and 600.
+    ("501", says(cache_control="max-age=1"), 501, True),
+    ("505", says(cache_control="max-age=1"), 505, True),
+    ("599", says(cache_control="max-age=1, stale-if-error=60"), 599, True),
+    ("499", says(cache_control="max-age=1, stale-if-error=60"), 499, False),
     ("stale-if-error=0", says(cache_control="max-age=1, stale-if-error=0"), 503, False),
     ("stale-if-error=0, unreachable", says(cache_control="max-age=1, stale-if-error=0"), Failure.CONNECT, False),
     ("stale-if-error, within", says(cache_control="max-age=1, stale-if-error=60"), 503, True),
@@ -186,6 +202,58 @@ def test_stale_on_error(stored: ResponseHead, origin: int | Failure, served: boo
     assert (landing.answers[plan.ticket].outcome is Outcome.HIT_STALE) is served  # type: ignore[union-attr]
 
 
+LONGEST = [  # behavior, the origin's Cache-Control, seconds since it arrived, what it is good for then
+    # HTTPStatusCodes, tip: stale up to the maximum TTL; after this duration the object is not available.
+    (bounds(0, 30, 60), "max-age=10", 59, Standing.FALLBACK),
+    (bounds(0, 30, 60), "max-age=10", 60, Standing.SPENT),
+    (bounds(0, 30, 60), "max-age=10, stale-if-error=3600", 59, Standing.FALLBACK),
+    (bounds(0, 30, 60), "max-age=10, stale-if-error=3600", 60, Standing.SPENT),
+    (bounds(0, 30, 60), "max-age=10, stale-if-error=5", 15, Standing.SPENT),  # whichever is less
+    (bounds(0, 30, 60), "max-age=10, stale-while-revalidate=3600", 59, Standing.REFRESHABLE),
+    (bounds(0, 30, 60), "max-age=10, stale-while-revalidate=3600", 60, Standing.SPENT),
+    (bounds(0, 30, 60), "max-age=10, stale-while-revalidate=5", 14, Standing.REFRESHABLE),
+    (bounds(0, 30, 60), "max-age=600, stale-while-revalidate=600", 59, Standing.FRESH),
+    (bounds(0, 30, 60), "max-age=600, stale-while-revalidate=600", 60, Standing.SPENT),  # all of it was freshness
+    (Behavior(path="*", ttl=Ttl(max=60.0), stale_while_revalidate=600.0, stale_if_error=600.0), "max-age=10", 61, Standing.SPENT),
+    (USUAL, "max-age=10", YEAR - 1, Standing.FALLBACK),
+    (USUAL, "max-age=10", YEAR, Standing.SPENT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("behavior", "control", "after", "good_for"), LONGEST)
+def test_nothing_stale_is_served_after_the_maximum_ttl(
+    behavior: Behavior, control: str, after: float, good_for: Standing
+) -> None:
+    edge = node(CLOUDFRONT, behavior)
+    filled(edge, says(cache_control=control))
+    (entry,) = edge.index
+    assert standing(entry.life, NOW + after) is good_for
+    if good_for is Standing.SPENT:
+        # Nor for an origin that does not answer at all.
+        plan = fetched(edge, edge.on_request(ask(), NOW + after))
+        answer = edge.on_failure(plan, Failure.CONNECT, NOW + after).answers[plan.ticket]
+        assert isinstance(answer, Refuse) and answer.status == 502
+
+
+def test_a_304_begins_the_maximum_ttl_anew() -> None:
+    edge = node(CLOUDFRONT, bounds(0, 30, 60))
+    filled(edge, says(cache_control="max-age=10", etag='"1"'))
+    plan = fetched(edge, edge.on_request(ask(), NOW + 50))
+    edge.on_response(plan, says(304, cache_control="max-age=10", etag='"1"'), NOW + 50)
+    plan = fetched(edge, edge.on_request(ask(), NOW + 100))
+    answer = edge.on_response(plan, says(503), NOW + 100).answers[plan.ticket]
+    assert isinstance(answer, Serve) and answer.outcome is Outcome.HIT_STALE
+
+
+@pytest.mark.parametrize("profile", [RFC9111, FASTLY], ids=lambda profile: profile.name)
+def test_elsewhere_ttl_max_bounds_freshness_alone(profile: Profile) -> None:
+    edge = node(profile, Behavior(path="*", ttl=Ttl(max=60.0), stale_if_error=600.0))
+    filled(edge, says(cache_control="max-age=10"))
+    plan = fetched(edge, edge.on_request(ask(), NOW + 100))
+    answer = edge.on_failure(plan, Failure.CONNECT, NOW + 100).answers[plan.ticket]
+    assert isinstance(answer, Serve) and answer.outcome is Outcome.HIT_STALE
+
+
 @pytest.mark.parametrize("word", ["no-cache", "no-store", "private"])
 @pytest.mark.parametrize(("more", "stale"), [("", True), (", stale-if-error=0", False)])
 def test_a_minimum_that_overrides_leaves_a_copy_for_when_the_origin_is_away(word: str, more: str, stale: bool) -> None:
@@ -195,6 +263,34 @@ def test_a_minimum_that_overrides_leaves_a_copy_for_when_the_origin_is_away(word
     plan = fetched(edge, edge.on_request(ask(), NOW + 6))
     answer = edge.on_failure(plan, Failure.CONNECT, NOW + 6).answers[plan.ticket]
     assert (answer.outcome is Outcome.HIT_STALE) is stale  # type: ignore[union-attr]
+
+
+AWAY = [  # the origin's Cache-Control with MinTTL 0, how it then fails, is the stored answer served?
+    ("no-cache", Failure.CONNECT, True),  # "if ... the minimum or maximum TTL value is greater than 0"
+    ("no-cache, max-age=60", Failure.FIRST_BYTE_TIMEOUT, True),
+    ("no-cache, stale-if-error=0", Failure.CONNECT, False),
+    ("no-cache, max-age=60, stale-if-error=0", Failure.CONNECT, False),
+    ("no-cache", 503, False),  # it was reached
+    ("no-cache, max-age=60", 503, False),
+    ("max-age=0, must-revalidate", Failure.CONNECT, False),  # of this the page says nothing: the standard's
+]
+
+
+@pytest.mark.parametrize(("control", "failure", "served"), AWAY)
+def test_what_says_no_cache_stands_in_for_an_origin_that_is_away(
+    control: str, failure: Failure | int, served: bool
+) -> None:
+    edge = node(CLOUDFRONT, bounds(0, 30, 600))
+    filled(edge, says(cache_control=control, etag='"1"'))
+    plan = fetched(edge, edge.on_request(ask(), NOW + 1))
+    if isinstance(failure, Failure):
+        answer = edge.on_failure(plan, failure, NOW + 1).answers[plan.ticket]
+    else:
+        answer = edge.on_response(plan, says(failure), NOW + 1).answers[plan.ticket]
+    assert (answer.outcome is Outcome.HIT_STALE) is served  # type: ignore[union-attr]
+    if isinstance(failure, Failure):  # and while the origin is left alone, for 10 seconds, the same
+        held = edge.on_request(ask(), NOW + 10)
+        assert not isinstance(held, Fetch | Join) and (held.outcome is Outcome.HIT_STALE) is served  # type: ignore[union-attr]
 
 
 def test_a_4xx_replaces_the_stored_answer_and_is_kept_by_the_error_rules() -> None:
@@ -236,7 +332,7 @@ def test_what_max_age_0_leaves_is_kept_and_revalidated_at_every_use() -> None:
 def test_a_redirect_is_kept_and_not_followed(status: int) -> None:
     """ "Redirects" (2023)."""
     edge = node(CLOUDFRONT)
-    filled(edge, says(status, location="/b"))
+    filled(edge, says(status, location="/b", cache_control="max-age=60"))
     hit = edge.on_request(ask(), NOW + 1)
     assert isinstance(hit, Serve) and (hit.status, dict(hit.headers)["location"]) == (status, "/b")
 

@@ -79,10 +79,17 @@ def test_what_is_compressed(accepted: str | None, response: ResponseHead, coding
         assert told.get("content-encoding") == response.headers.first("content-encoding")
 
 
-TYPES = [  # "Serve compressed files": of its list, what an origin of media sends
-    "application/dash+xml", "application/vnd.apple.mpegurl", "application/x-mpegurl", "vnd.apple.mpegurl",
-    "application/json", "application/xml", "application/javascript", "text/plain", "text/html", "text/css", "text/csv",
-    "text/javascript", "text/xml", "image/svg+xml",
+TYPES = [  # "Serve compressed files" (2026), "File types that CloudFront compresses": all of them, in its order
+    "application/dash+xml", "application/eot", "application/font", "application/font-sfnt", "application/javascript",
+    "application/json", "application/opentype", "application/otf", "application/pdf", "application/pkcs7-mime",
+    "application/protobuf", "application/rss+xml", "application/truetype", "application/ttf",
+    "application/vnd.apple.mpegurl", "application/vnd.mapbox-vector-tile", "application/vnd.ms-fontobject",
+    "application/wasm", "application/xhtml+xml", "application/xml", "application/x-font-opentype",
+    "application/x-font-truetype", "application/x-font-ttf", "application/x-httpd-cgi", "application/x-javascript",
+    "application/x-mpegurl", "application/x-opentype", "application/x-otf", "application/x-perl", "application/x-ttf",
+    "font/eot", "font/opentype", "font/otf", "font/ttf", "image/svg+xml", "text/css", "text/csv", "text/html",
+    "text/javascript", "text/js", "text/plain", "text/richtext", "text/tab-separated-values", "text/xml",
+    "text/x-component", "text/x-java-source", "text/x-script", "vnd.apple.mpegurl",
 ]  # fmt: skip
 
 

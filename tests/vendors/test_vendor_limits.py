@@ -16,6 +16,7 @@ from policy.record import Outcome
 from policy.service import Behavior, Service
 from replay import read_trace, replay_node
 from tests.kit.http import ask as ask_over
+from tests.kit.http import read_reply
 from tests.kit.node import running_node
 from tests.kit.origin import Asked, running_origin
 from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says
@@ -77,6 +78,25 @@ def test_cloudfront_refuses_both_with_413(request_: RequestHead) -> None:
     """ "Request and response behavior" (2023), "Maximum length of a request and maximum length of a URL"."""
     refused = node(CLOUDFRONT).on_request(request_, NOW)
     assert isinstance(refused, Refuse) and refused.status == 413
+    assert ("connection", "close") in refused.headers
+    over_http2 = node(CLOUDFRONT).on_request(replace(request_, version="2"), NOW)
+    assert isinstance(over_http2, Refuse) and "connection" not in dict(over_http2.headers)
+
+
+def test_after_cloudfronts_413_the_connection_ends() -> None:
+    """The same page: it "then terminates the TCP connection to the viewer"."""
+
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url, profile=CLOUDFRONT) as edge:
+            origin.says("/a", b"body", **FRESH)
+            reader, writer = await asyncio.open_connection(*edge.url.removeprefix("http://").split(":"))
+            for target, status in (("/a", 200), ("/a?" + "u" * 8200, 413)):
+                writer.write(f"GET {target} HTTP/1.1\r\nhost: h\r\n\r\n".encode())
+                assert (await read_reply(reader)).status == status
+            assert await asyncio.wait_for(reader.read(), 30) == b""
+            writer.close()
+
+    asyncio.run(run())
 
 
 def test_fastly_takes_long_cookies_away_and_says_so() -> None:

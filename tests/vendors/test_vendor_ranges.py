@@ -2,7 +2,7 @@
 
 import pytest
 
-from policy.plan import Assemble, Failure, Fetch, Relay, Serve
+from policy.plan import Assemble, Failure, Fetch, Join, Relay, Serve
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior, Key
 from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says
@@ -39,13 +39,29 @@ def test_cloudfront_passes_a_range_on_and_keeps_the_part() -> None:
     assert isinstance(edge.on_request(ask(range="bytes=50-59"), NOW + 1), Fetch)
 
 
-def test_an_origin_that_answers_a_range_with_the_whole_has_it_stored_and_served() -> None:
+def test_an_origin_that_answers_a_range_with_the_whole_has_it_stored_and_passed_on() -> None:
+    """ "If the origin doesn't support range GET requests": the current request gets all of it, new ones their range."""
     edge = node(CLOUDFRONT)
     plan = fetched(edge, edge.on_request(ask(range="bytes=0-9"), NOW))
+    waiter = edge.on_request(ask(range="bytes=0-9"), NOW)
+    assert isinstance(waiter, Join)
     landing = edge.on_response(plan, says(content_length="100", **FRESH), NOW)
     assert landing.store is not None
+    first, second = landing.answers[plan.ticket], landing.answers[waiter.ticket]
+    assert isinstance(first, Serve) and first.status == 200 and first.span is None
+    assert dict(first.headers)["content-length"] == "100" and "content-range" not in dict(first.headers)
+    assert isinstance(second, Serve) and second.status == 206  # it waited for what is then in the cache
     edge.on_body_end(plan, 100, NOW)
+    later = edge.on_request(ask(range="bytes=90-"), NOW + 1)
+    assert isinstance(later, Serve) and dict(later.headers)["content-range"] == "bytes 90-99/100"
     assert isinstance(edge.on_request(ask(), NOW + 1), Serve)
+
+
+def test_the_standards_profile_cuts_such_a_whole_for_its_asker_too() -> None:
+    edge = node(RFC9111)
+    plan = fetched(edge, edge.on_request(ask(range="bytes=0-9"), NOW))
+    answer = edge.on_response(plan, says(content_length="100", **FRESH), NOW).answers[plan.ticket]
+    assert isinstance(answer, Serve) and answer.status == 206
 
 
 def test_fastly_fetches_the_whole_for_a_range_and_serves_later_ranges_from_it() -> None:

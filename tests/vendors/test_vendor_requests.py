@@ -1,5 +1,7 @@
 """What makes the key, and what reaches the origin, a row each."""
 
+import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -8,12 +10,16 @@ from cdnlab.document import parse
 from cdnlab.errors import BadDocument
 from policy.key import cache_key, plain_key
 from policy.machine import EdgeMachine
-from policy.messages import RequestHead
-from policy.plan import Fetch, Purpose, Refuse, Serve
+from policy.messages import RequestHead, ResponseHead
+from policy.plan import Fetch, Join, PurgeKind, PurgeOrder, Purpose, Refuse, Relay, Serve
 from policy.profile import RFC9111, Profile
 from policy.service import Behavior, Key, Service
 from policy.settling import settled
-from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says
+from replay import read_trace, replay_node
+from tests.kit.http import ask as ask_over
+from tests.kit.node import running_node
+from tests.kit.origin import running_origin
+from tests.vendors.vendor_lab import NOW, ask, bounds, fetched, filled, node, says
 from vendors import CLOUDFRONT, FASTLY
 
 
@@ -61,6 +67,31 @@ KEYS = [  # case, profile, key as written, two requests, do they share?
         "cf-cookies-except", CLOUDFRONT, Key(cookies="all", cookies_except=("c",)),
         ask(cookie="a=1; c=1"), ask(cookie="c=2; a=1"), True,
     ),
+    # In names of cookies `*` stands for any characters and `?` for one: "Cache behavior settings", "Allowlist cookies".
+    ("cf-cookie-pattern", CLOUDFRONT, Key(cookies=("userid_*",)), ask(cookie="userid_1=a"), ask(cookie="userid_1=b"), False),
+    ("cf-cookie-pattern-signed-in", CLOUDFRONT, Key(cookies=("userid_*",)), ask(cookie="userid_1=a"), ask(), False),
+    ("cf-cookie-pattern-names", CLOUDFRONT, Key(cookies=("userid_*",)), ask(cookie="userid_1=a"), ask(cookie="userid_2=a"), False),
+    ("cf-cookie-pattern-others", CLOUDFRONT, Key(cookies=("userid_*",)), ask(cookie="userid_1=a; x=1"), ask(cookie="x=2; userid_1=a"), True),
+    ("cf-cookie-pattern-empty", CLOUDFRONT, Key(cookies=("userid_*",)), ask(cookie="userid_=a"), ask(cookie="userid_=b"), False),
+    ("cf-cookie-pattern-whole", CLOUDFRONT, Key(cookies=("userid_*",)), ask(cookie="my_userid_1=a"), ask(cookie="my_userid_1=b"), True),
+    ("cf-cookie-one", CLOUDFRONT, Key(cookies=("s?",)), ask(cookie="s1=a"), ask(cookie="s1=b"), False),
+    ("cf-cookie-one-is-one", CLOUDFRONT, Key(cookies=("s?",)), ask(cookie="s=a; s11=a"), ask(cookie="s=b; s11=b"), True),
+    ("cf-cookie-brackets-are-letters", CLOUDFRONT, Key(cookies=("[ab]*",)), ask(cookie="a1=1"), ask(cookie="a1=2"), True),
+    ("cf-cookie-brackets-are-letters-too", CLOUDFRONT, Key(cookies=("[ab]*",)), ask(cookie="[ab]1=1"), ask(cookie="[ab]1=2"), False),
+    ("cf-cookie-pattern-case", CLOUDFRONT, Key(cookies=("a*",)), ask(cookie="A1=1"), ask(cookie="A1=2"), True),
+    (
+        "cf-cookies-except-pattern", CLOUDFRONT, Key(cookies="all", cookies_except=("_ga*",)),
+        ask(cookie="a=1; _ga_X=1"), ask(cookie="_ga=2; a=1"), True,
+    ),
+    (
+        "cf-cookies-except-pattern-others", CLOUDFRONT, Key(cookies="all", cookies_except=("_ga*",)),
+        ask(cookie="a=1; _ga=1"), ask(cookie="a=2; _ga=1"), False,
+    ),
+    ("rfc-query-pattern", RFC9111, Key(query=("_HLS_*",)), ask(query="_HLS_msn=1&x=1"), ask(query="x=2&_HLS_msn=1"), True),
+    ("rfc-query-pattern-values", RFC9111, Key(query=("_HLS_*",)), ask(query="_HLS_msn=1"), ask(query="_HLS_msn=2"), False),
+    ("rfc-query-except-pattern", RFC9111, Key(query_except=("utm_*",)), ask(query="a=1&utm_source=x"), ask(query="a=1"), True),
+    # As its querystring.globfilter.
+    ("fa-query-except-pattern", FASTLY, Key(query_except=("utm_*", "?")), ask(query="aa=1&utm_x=1&b=1"), ask(query="aa=1&c"), True),
     ("cf-ae-order", CLOUDFRONT, AE, ask(accept_encoding="gzip, br"), ask(accept_encoding="br;q=0.5,gzip,zstd"), True),
     ("cf-ae-one", CLOUDFRONT, AE, ask(accept_encoding="gzip"), ask(accept_encoding="br, gzip"), False),
     ("cf-ae-refused", CLOUDFRONT, AE, ask(accept_encoding="gzip, br;q=0"), ask(accept_encoding="gzip"), True),
@@ -80,6 +111,19 @@ KEYS = [  # case, profile, key as written, two requests, do they share?
 )
 def test_who_shares_an_answer(profile: Profile, key: Key, one: RequestHead, other: RequestHead, expected: bool) -> None:
     assert same(profile, key, one, other) is expected
+
+
+def test_a_name_with_many_stars_is_compared_in_no_time() -> None:
+    """A viewer chooses the names of its cookies; an expression that tries every split would stand still for hours."""
+    key = Key(cookies=("*a*a*a*a*a*a*a*a*a*a*b",))
+    started = time.process_time()
+    assert same(CLOUDFRONT, key, ask(cookie="a" * 8000 + "=1"), ask(cookie="a" * 8000 + "=2"))
+    assert time.process_time() - started < 5
+
+
+def test_cookies_that_a_pattern_names_reach_the_origin_and_no_others() -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", key=Key(cookies=("userid_*", "s?"))))
+    assert sent(edge, ask(cookie="x=1; userid_2=b; s=1; s1=c")).headers.all("cookie") == ["s1=c; userid_2=b"]
 
 
 @pytest.mark.parametrize("profile", [RFC9111, CLOUDFRONT, FASTLY], ids=lambda profile: profile.name)
@@ -114,6 +158,14 @@ def test_cloudfront_accept_encoding_at_the_origin(
     edge = node(CLOUDFRONT, Behavior(path="*", key=Key(accept_encoding=enabled)))  # type: ignore[arg-type]
     request = ask() if accepted is None else ask(accept_encoding=accepted)
     assert sent(edge, request).headers.first("accept-encoding") == expected
+
+
+@pytest.mark.parametrize("profile", [RFC9111, FASTLY], ids=lambda profile: profile.name)
+def test_codings_in_the_key_are_all_that_the_origin_is_told_of(profile: Profile) -> None:
+    edge = node(profile, Behavior(path="*", key=Key(accept_encoding=("gzip",))))
+    assert sent(edge, ask("/a", accept_encoding="gzip, deflate")).headers.all("accept-encoding") == ["gzip"]
+    assert sent(edge, ask("/b", accept_encoding="br")).headers.all("accept-encoding") == ["identity"]
+    assert "accept-encoding" not in sent(edge, ask("/c")).headers
 
 
 VIEWER = {
@@ -545,3 +597,113 @@ def test_what_is_refused_when_the_file_is_read(text: str, words: list[str], tmp_
     with pytest.raises(BadDocument) as refused:
         parse(text, file="cdn.toml", folder=tmp_path, environ={})
     assert all(word in str(refused.value) for word in words), str(refused.value)
+
+
+def test_cloudfront_keeps_the_answer_to_a_head_for_other_heads() -> None:
+    """ "HTTP methods": it forwards HEAD and always caches responses to GET and HEAD."""
+    edge = node(CLOUDFRONT)
+    first = fetched(edge, edge.on_request(ask(method="HEAD"), NOW))
+    assert first.request.method == "HEAD"
+    waiter = edge.on_request(ask(method="HEAD"), NOW)
+    assert isinstance(waiter, Join)
+    landing = edge.on_response(first, says(content_length="5000", etag='"1"', cache_control="max-age=60"), NOW)
+    edge.on_body_end(first, 0, NOW)
+    for answer in (*landing.answers.values(), edge.on_request(ask(method="HEAD"), NOW + 59)):
+        assert isinstance(answer, Serve) and not answer.body
+        assert dict(answer.headers)["content-length"] == "5000"
+    # A GET wants a body, and once its answer is there it answers HEADs too.
+    get = fetched(edge, edge.on_request(ask(), NOW + 1))
+    assert isinstance(edge.on_request(ask(method="HEAD", x="1"), NOW + 1), Serve | Join)
+    edge.on_response(get, says(content_length="7", cache_control="max-age=90"), NOW + 1)
+    edge.on_body_end(get, 7, NOW + 1)
+    told = edge.on_request(ask(method="HEAD"), NOW + 2)
+    assert isinstance(told, Serve) and dict(told.headers)["content-length"] == "7"
+
+
+def test_the_kept_answer_to_a_head_is_revalidated_with_a_head() -> None:
+    edge = node(CLOUDFRONT, bounds(60, 60, 600))
+    for now, status in ((NOW, 200), (NOW + 61, 304)):
+        plan = fetched(edge, edge.on_request(ask(method="HEAD"), now))
+        assert plan.request.method == "HEAD"
+        edge.on_response(plan, says(status, etag='"1"', cache_control="max-age=60"), now)
+        edge.on_body_end(plan, 0, now)
+    assert plan.request.headers.first("if-none-match") == '"1"'
+    answer = edge.on_request(ask(method="HEAD"), NOW + 62)
+    assert isinstance(answer, Serve) and answer.status == 200 and "content-length" not in dict(answer.headers)
+
+
+HEADS = [  # the origin's answer to a HEAD, seconds later, is the next HEAD answered from the cache?
+    (
+        says(content_length=str(10**15), cache_control="max-age=60"),
+        1,
+        True,
+    ),  # of a body that is not here, no size counts
+    (says(404), 9, True),
+    (says(404), 10, False),
+    (says(cache_control="no-store"), 1, False),
+    (says(cache_control="private"), 1, False),
+    (says(307, location="/b"), 1, False),
+]
+
+
+@pytest.mark.parametrize(("response", "after", "kept"), HEADS)
+def test_which_answers_to_heads_cloudfront_keeps(response: ResponseHead, after: float, kept: bool) -> None:
+    edge = node(CLOUDFRONT)
+    filled(edge, response, request=ask(method="HEAD"))
+    assert isinstance(edge.on_request(ask(method="HEAD"), NOW + after), Serve) is kept
+
+
+@pytest.mark.parametrize("status", [206, 304, 412, 416])
+def test_an_answer_to_a_head_that_fits_no_head_is_passed_on_and_asked_for_once(status: int) -> None:
+    edge = node(CLOUDFRONT)
+    plan = fetched(edge, edge.on_request(ask(method="HEAD"), NOW))
+    landing = edge.on_response(plan, says(status, content_range="bytes 0-1/4"), NOW)
+    answer = landing.answers[plan.ticket]
+    assert isinstance(answer, Relay) and answer.status == status and not answer.body and len(edge.index) == 0
+
+
+def test_a_purge_of_the_url_takes_the_kept_answer_to_a_head() -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", key=Key(query="all", headers=("X-Kind",))))
+    filled(edge, says(), request=ask(method="HEAD", query="a=1", x_kind="b"))
+    edge.on_purge(PurgeOrder(PurgeKind.URL, "/a?a=1"), NOW + 1)
+    assert isinstance(edge.on_request(ask(method="HEAD", query="a=1", x_kind="b"), NOW + 2), Fetch)
+
+
+@pytest.mark.parametrize("profile", [RFC9111, FASTLY], ids=lambda profile: profile.name)
+def test_elsewhere_no_answer_to_a_head_is_kept_for_heads_alone(profile: Profile) -> None:
+    edge = node(profile)
+    plan = fetched(edge, edge.on_request(ask(method="HEAD"), NOW))
+    edge.on_response(plan, says(cache_control="max-age=60"), NOW)
+    edge.on_body_end(plan, 0, NOW)
+    assert isinstance(edge.on_request(ask(method="HEAD"), NOW + 1), Serve) is profile.head_as_get
+
+
+def test_a_head_that_comes_after_a_purge_does_not_wait_for_what_was_asked_before_it() -> None:
+    edge = node(CLOUDFRONT)
+    old = fetched(edge, edge.on_request(ask(method="HEAD"), NOW))
+    edge.on_purge(PurgeOrder(PurgeKind.URL, "/a"), NOW)
+    assert isinstance(edge.on_request(ask(method="HEAD"), NOW), Fetch)
+    edge.on_response(old, says(), NOW)
+    assert len(edge.index) == 0
+
+
+def test_heads_on_the_wire_and_replayed(tmp_path: Path) -> None:
+    """Two HEADs, the second from the cache, also after a restart; the replay says the same."""
+    records = tmp_path / "fra.jsonl"
+    disk = {"path": tmp_path / "disk", "size": "1GiB"}
+
+    async def run() -> None:
+        async with running_origin() as origin:
+            origin.says("/a", b"x" * 5000, cache_control="max-age=60")
+            for asked, log in ((1, records), (2, None)):
+                async with running_node(origin.url, profile=CLOUDFRONT, records=log, disk=disk) as edge:
+                    for _ in range(2):
+                        head = await ask_over(edge.url, "/a", method="HEAD")
+                        assert (head.status, head.body, head["content-length"]) == (200, b"", "5000")
+                    assert head["x-cache"] == "Hit from cloudfront" and origin.count["/a"] == 1
+                    if asked == 2:
+                        assert (await edge.get("/a")).body == b"x" * 5000 and origin.count["/a"] == 2
+
+    asyncio.run(run())
+    service = Service(name="fra", profile="cloudfront", behaviors=(Behavior(path="*"),))
+    assert replay_node(read_trace(records), service, CLOUDFRONT).differences == []

@@ -7,14 +7,18 @@ Aliases, PriceClass, HttpVersion, IsIPV6Enabled, and what an origin's keep-alive
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite, isnan, nan
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from policy.failover import MAY_NAME
+from policy.matching import shadowed
 from policy.parent_headers import ParentHeaders
 from policy.service import Behavior, ErrorPage, Geo, Key, Ttl
 from policy.settling import settled
 from vendors.cloudfront.profile import CLOUDFRONT
+from vendors.misfits import misfits
 
 CACHE_POLICY_IDS = {
     "2e54312d-136d-493c-8eb9-b001f22f67d2": "Amplify",
@@ -48,7 +52,7 @@ _METHODS = {
 _CACHED = (frozenset({"GET", "HEAD"}), frozenset({"GET", "HEAD", "OPTIONS"}))
 _HEADERS: TypeAdapter[dict[str, str]] = TypeAdapter(ParentHeaders)
 _ERRORS = ("400", "403", "404", "405", "414", "416", "500", "501", "502", "503", "504")
-_KEPT = ("CallerReference", "Comment", "Enabled", "Aliases", "PriceClass", "HttpVersion", "IsIPV6Enabled")
+_KEPT = ("CallerReference", "Comment", "Aliases", "PriceClass", "HttpVersion", "IsIPV6Enabled")
 _QUOTAS = (
     ("CacheBehaviors", 75, "TooManyCacheBehaviors"),
     ("Origins", 100, "TooManyOrigins"),
@@ -101,6 +105,7 @@ def translate(config: Mapping[str, Any], *, https: bool = False) -> Translated:
     """
     top = _Part("DistributionConfig", config)
     top.keep(*_KEPT)
+    top.flag("Enabled")  # read by the book of distributions; here that it is one or the other
     for member, most, code in _QUOTAS:
         top.at_most(most, member, code)
     origins = {origin.id: origin.server for origin in (_origin(part) for part in top.items("Origins"))}
@@ -118,6 +123,8 @@ def translate(config: Mapping[str, Any], *, https: bool = False) -> Translated:
         targets.add(part.text("TargetOriginId"))
         behaviors.append(_behavior(part, path, geo, error_ttls, https=https))
     top.end()
+    for never, by in shadowed(tuple(behaviors)):
+        raise NotHonoured("CacheBehaviors", f"{rows[never][1]} can never match: {rows[by][1]} comes first.")
     if unknown := sorted(targets - origins.keys() - groups.keys()):
         raise NotHonoured("TargetOriginId", f"found {unknown[0]!r}, wanted the Id of an origin.", "NoSuchOrigin", 404)
     if len(targets) != 1:
@@ -144,10 +151,25 @@ class _Part:
 
     def number(self, name: str, default: float) -> float:
         written = self.text(name)
+        if not written:
+            return default
         try:
-            return float(written) if written else default
+            value = float(written)
         except ValueError:
-            raise NotHonoured(f"{self.where}.{name}", f"found {written!r}, wanted a number.") from None
+            value = nan
+        if not isfinite(value):
+            raise NotHonoured(f"{self.where}.{name}", f"found {written!r}, wanted a number.")
+        return value
+
+    def flag(self, name: str) -> bool:
+        return self.one_of(name, "false", "true").lower() == "true"
+
+    def one_of(self, name: str, default: str, *others: str) -> str:
+        """One of some words, whatever their case."""
+        written = self.text(name, default)
+        if written.lower() not in (default, *others):
+            raise NotHonoured(f"{self.where}.{name}", f"found {written!r}, wanted {' or '.join((default, *others))}.")
+        return written
 
     def has(self, name: str) -> bool:
         return name in self._left
@@ -249,7 +271,11 @@ def _group(
     name = part.text("Id")
     members = [member.text("OriginId") for member in part.items("Members")]
     criteria = part.part("FailoverCriteria")
-    statuses = tuple(int(code) for code in criteria.texts("StatusCodes"))
+    codes = criteria.texts("StatusCodes")
+    if wrong := [code for code in codes if code not in map(str, MAY_NAME)]:
+        some = ", ".join(map(str, sorted(MAY_NAME)))
+        raise NotHonoured(f"{part.where}.FailoverCriteria.StatusCodes", f"found {wrong[0]!r}, wanted some of {some}.")
+    statuses = tuple(map(int, codes))
     if part.text("SelectionCriteria", "default") != "default":
         raise NotHonoured(f"{part.where}.SelectionCriteria", "wanted default.")
     part.end()
@@ -260,7 +286,7 @@ def _group(
 
 def _geo(top: _Part) -> Geo | None:
     restriction = top.part("Restrictions").part("GeoRestriction")
-    kind = restriction.text("RestrictionType", "none")
+    kind = restriction.one_of("RestrictionType", "none", "whitelist", "blacklist")
     countries = tuple(str(one) for one in restriction._left.get("Items") or ())
     if kind == "none":
         return None
@@ -279,9 +305,13 @@ def _errors(top: _Part) -> tuple[dict[int, float], tuple[ErrorPage, ...]]:
         if code not in _ERRORS:
             raise NotHonoured(f"{part.where}.ErrorCode", f"found {code!r}.", "InvalidErrorCode")
         if part.has("ErrorCachingMinTTL"):
-            ttls[int(code)] = part.number("ErrorCachingMinTTL", 10.0)
-            if ttls[int(code)] < 0:
+            ttl = part.number("ErrorCachingMinTTL", 10.0)
+            if ttl < 0:
                 raise NotHonoured(f"{part.where}.ErrorCachingMinTTL", "wanted 0 or more.")
+            if (
+                code != "416"
+            ):  # "Control how long CloudFront caches errors": taken for a 416 and not used, which is not kept
+                ttls[int(code)] = ttl
         answer = part.text("ResponseCode", code)
         part.end()
         if page:
@@ -308,7 +338,7 @@ def _behavior(part: _Part, path: str, geo: Geo | None, error_ttls: dict[int, flo
     values["viewer_protocol"] = protocol
     if geo is not None:
         values["geo"] = geo
-    compress = part.text("Compress", "false").lower() == "true"
+    compress = part.flag("Compress")
     values["compress"] = compress
     for policy, field, ids in (
         ("CachePolicy", "cache_policy", CACHE_POLICY_IDS),
@@ -336,6 +366,9 @@ def _behavior(part: _Part, path: str, geo: Geo | None, error_ttls: dict[int, flo
         raise NotHonoured(part.where, _first(error)) from None
     except ValueError as error:
         raise NotHonoured(part.where, str(error)) from None
+    for misfit in misfits(behavior, CLOUDFRONT):
+        member = ".ForwardedValues.Headers" if misfit.path[:2] == ("key", "headers") else ""
+        raise NotHonoured(f"{part.where}{member}", f"found {misfit.found}, wanted {misfit.wanted}.")
     return behavior
 
 
@@ -358,21 +391,22 @@ def _methods(part: _Part) -> tuple[str, str]:
 def _legacy(part: _Part, compress: bool) -> tuple[Ttl, Key]:
     """ForwardedValues and the three TTLs, where no cache policy stands."""
     least = part.number("MinTTL", 0.0)
-    times = {"default": part.number("DefaultTTL", -1.0), "max": part.number("MaxTTL", -1.0)}
+    times = {"default": part.number("DefaultTTL", nan), "max": part.number("MaxTTL", nan)}
     try:
-        ttl = Ttl.model_validate({"min": least, **{name: value for name, value in times.items() if value >= 0}})
+        ttl = Ttl.model_validate({"min": least, **{name: value for name, value in times.items() if not isnan(value)}})
     except ValidationError as error:
         raise NotHonoured(part.where, _first(error), "InvalidTTLOrder") from None
     forwarded = part.part("ForwardedValues")
     forwarded.at_most(10, "Headers", "TooManyHeadersInForwardedValues")
     cookies = forwarded.part("Cookies")
     cookies.at_most(10, "WhitelistedNames", "TooManyCookieNamesInWhiteList")
-    how = cookies.text("Forward", "none")
-    names = tuple(cookies.texts("WhitelistedNames"))
+    how = cookies.one_of("Forward", "none", "all", "whitelist")
+    names = tuple(cookies.texts("WhitelistedNames"))  # with another Forward, CloudFront deletes them by itself
+    cookies.end()
     headers = tuple(forwarded.texts("Headers"))
     if "*" in headers:
         raise NotHonoured(f"{forwarded.where}.Headers", 'cdnlab cannot honour "*".')
-    query = forwarded.text("QueryString", "false").lower() == "true"
+    query = forwarded.flag("QueryString")
     forwarded.end()
     key = Key(
         query="all" if query else "none",

@@ -21,14 +21,30 @@ from vendors.cloudfront.viewer import VIEWER_FIELDS
 _CONNECT = FailureAnswer(502, "OriginConnectError")  # "HTTP 502 status code (Bad gateway)": refused, TLS
 _LATE = FailureAnswer(504, "OriginCommError")  # "HTTP 504 status code (Gateway timeout)"
 
-COMPRESSED_TYPES = frozenset(
+NEVER_KEYED = frozenset(
     {
-        "application/dash+xml", "application/vnd.apple.mpegurl", "application/x-mpegurl", "vnd.apple.mpegurl",
-        "application/json", "application/xml", "application/javascript", "text/plain", "text/html", "text/css",
-        "text/csv", "text/javascript", "text/xml", "image/svg+xml",
+        "cache-control", "connection", "content-length", "cookie", "max-forwards", "pragma", "proxy-authenticate",
+        "proxy-authorization", "proxy-connection", "request-range", "te", "trailer", "transfer-encoding", "upgrade",
+        "x-amz-cf-id", "x-edge-*", "x-forwarded-proto", "x-real-ip",
     }
 )  # fmt: skip
-"""Not on CloudFront's list: audio/mpegurl, video/*, text/vtt."""
+
+COMPRESSED_TYPES = frozenset(
+    {
+        "application/dash+xml", "application/eot", "application/font", "application/font-sfnt",
+        "application/javascript", "application/json", "application/opentype", "application/otf", "application/pdf",
+        "application/pkcs7-mime", "application/protobuf", "application/rss+xml", "application/truetype",
+        "application/ttf", "application/vnd.apple.mpegurl", "application/vnd.mapbox-vector-tile",
+        "application/vnd.ms-fontobject", "application/wasm", "application/xhtml+xml", "application/xml",
+        "application/x-font-opentype", "application/x-font-truetype", "application/x-font-ttf",
+        "application/x-httpd-cgi", "application/x-javascript", "application/x-mpegurl", "application/x-opentype",
+        "application/x-otf", "application/x-perl", "application/x-ttf", "font/eot", "font/opentype", "font/otf",
+        "font/ttf", "image/svg+xml", "text/css", "text/csv", "text/html", "text/javascript", "text/js", "text/plain",
+        "text/richtext", "text/tab-separated-values", "text/xml", "text/x-component", "text/x-java-source",
+        "text/x-script", "vnd.apple.mpegurl",
+    }
+)  # fmt: skip
+"""The whole list of "Serve compressed files" (2026). Not on it: audio/mpegurl, video/*, text/vtt."""
 
 CLOUDFRONT = Profile(
     name="cloudfront",
@@ -47,10 +63,11 @@ CLOUDFRONT = Profile(
         if_told=frozenset({400, 403, 405, 412, 415}),
     ),
     # ---- storing ---------------------------------------------------------------------------------------------------
+    cache_control_needed=frozenset({307, 308}),  # "How CloudFront processes HTTP 3xx status codes" (2026)
     set_cookie_needs_cookies=True,  # "Cache content based on cookies": stripped when cookies are not forwarded
     authorization_guarded=False,  # "Request and response behavior" (2023): GET's Authorization is removed, or is keyed
     hit_for_pass=0.0,  # same page: who waited for what may not be shared goes alone; no mark is described
-    compression=Compression(  # "Serve compressed files"; of its list, what an origin of media sends
+    compression=Compression(  # "Serve compressed files" (2026)
         statuses=frozenset({200, 403, 404}),
         types=COMPRESSED_TYPES,
         least_bytes=1000,
@@ -58,18 +75,23 @@ CLOUDFRONT = Profile(
     ),
     # ---- key ---------------------------------------------------------------------------------------------------------
     key_query="none",  # "Understand the cache key": by default, the distribution's domain name and the path
+    query_patterns=False,  # "Cache behavior settings": wildcards are described for names of cookies alone
+    never_keyed=NEVER_KEYED,  # "HTTP request headers and CloudFront behavior", its last column: No
     vary_selects=False,  # "Request and response behavior" (2023): only what the cache policy lists makes variants
     # ---- requests ----------------------------------------------------------------------------------------------------
+    range_answered_as_it_came=True,  # "How CloudFront processes partial requests for an object": the current request
+    # gets the entire object, new range requests the range
     range_needs_length=True,  # "How CloudFront processes range GETs": an origin that sends chunks: the whole object
     ranges_in_order=True,  # same page: invalid, descending or overlapping ranges: 200 and the whole object
     collapse_beside_cookies=False,  # "Simultaneous requests for the same object": none where cookies are forwarded
     conditions_beside_cookies=False,  # "Request and response behavior" (2023): not when cookies are forwarded
+    head_answers_kept=True,  # "HTTP methods", "HTTP 4xx and 5xx status codes" (2026): GET and HEAD are cached
     post_answers_kept=False,  # same page: no answer to another method than GET, HEAD and OPTIONS is cached
     get_body_refused=True,  # same page: GET with a body: 403
     limits=Limits(  # "Quotas"; the statuses are those of the 2023 snapshot, or ours, and unverified today
-        # "Request and response behavior" (2023): 413 for a URL as for a request
-        url=Limit(8192, FailureAnswer(413, "InvalidRequest")),
-        request_head=Limit(20_480, FailureAnswer(413, "InvalidRequest")),
+        # "Request and response behavior" (2026): 413 for a URL as for a request, then the connection is terminated
+        url=Limit(8192, FailureAnswer(413, "InvalidRequest", ends=True)),
+        request_head=Limit(20_480, FailureAnswer(413, "InvalidRequest", ends=True)),
         response_head=Limit(20_480, FailureAnswer(502, "OriginHeaderTooBigError")),
         object=Limit(50 * 10**9, FailureAnswer(502, "OriginError")),  # "closed with an error", which is not told
     ),
@@ -81,7 +103,10 @@ CLOUDFRONT = Profile(
     origin_request_policies=ORIGIN_REQUEST_POLICIES,  # "Use managed origin request policies"
     response_headers_policies=RESPONSE_HEADERS_POLICIES,  # "Use managed response headers policies"
     # ---- stale and failing -------------------------------------------------------------------------------------------
+    failed_statuses=frozenset(range(500, 600)),  # same page, and "Serve stale (expired) content" (2026)
+    stale_within_max_ttl=True,  # the same pages, tip and notes: after MaxTTL it is not available, whatever allows it
     stale_if_error=31_536_000.0,  # "HTTP 4xx and 5xx": an expired copy is served when the origin answers 5xx or is away
+    no_cache_stands_in=True,  # "Manage how long content stays" (2026), warning: unreachable, MinTTL or MaxTTL above 0
     s_maxage_forbids_stale=False,  # same page: that holds without regard to what set the lifetime
     failures_held=True,  # same page: the origin is asked again after ErrorCachingMinTTL
     failures={  # "HTTP 502 status code", "HTTP 504 status code", detailed types of "Standard logging"

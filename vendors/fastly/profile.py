@@ -26,7 +26,7 @@ FASTLY = Profile(
     age_from_date=False,  # "Age": the received Age is what is subtracted
     error_ttl=None,  # same page: 404 and 410 follow the normal path
     # ---- storing: boilerplate vcl_fetch (2026) -----------------------------------------------------------------------
-    # "HTTP caching semantics": cacheable statuses; "Segmented Caching": blocks come as 206, no other range reaches the origin
+    # "HTTP caching semantics": cacheable; "Segmented Caching": blocks come as 206, no other range reaches the origin
     storable_statuses=frozenset({200, 203, 206, 300, 301, 302, 404, 410}),
     pass_words=("private", "no-store"),  # Cache-Control ~ "(private|no-store)"; older boilerplate: private alone
     set_cookie_passes=True,  # Set-Cookie leads to return(pass)

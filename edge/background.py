@@ -1,0 +1,79 @@
+"""Work that nobody awaits, beside the answers to requests: its failures are logged, counted as troubles, tried again.
+
+An exception in a task that nobody awaits ends the task without a word. So such work goes through here:
+
+    keep(name, step)   done over and over; a step that fails is repeated after a pause that doubles
+    start(name, work)  done once; the log says if it failed
+
+A step waits by itself for what it is there for: one that succeeds is begun again at once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from edge.errors import EdgeError
+from policy.propagation import FIRST_PAUSE_S, LONGEST_PAUSE_S
+
+Step = Callable[[], Awaitable[None]]
+
+
+class Background:
+    """The work of one owner, until `close`."""
+
+    def __init__(self, logger: logging.Logger, owner: str) -> None:
+        """`owner`: as the log names it."""
+        self._logger = logger
+        self._owner = owner
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.troubles: dict[str, str] = {}
+        """By its name, the work whose last step failed, and why."""
+
+    def keep(self, name: str, step: Step) -> "asyncio.Task[None]":
+        """Repeats `step` until it is cancelled, or all is closed."""
+        return self.start(name, self._repeated(name, step))
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work, name=f"{self._owner}: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
+        return task
+
+    async def close(self) -> None:
+        """Ends all of it."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _repeated(self, name: str, step: Step) -> None:
+        pause, said = FIRST_PAUSE_S, None
+        while True:
+            try:
+                await step()
+            except Exception as error:
+                self.troubles[name] = _told(error)
+                if type(error) is not said:  # once, however often it fails so
+                    said = type(error)
+                    # What is no error of the edge's is a fault in the program: its place counts.
+                    trace = None if isinstance(error, EdgeError) else error
+                    level = logging.WARNING if trace is None else logging.ERROR
+                    self._logger.log(level, "%s: %s: %s", self._owner, name, _told(error), exc_info=trace)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+            else:
+                if said is not None:
+                    del self.troubles[name]
+                    self._logger.warning("%s: %s: works again", self._owner, name)
+                    pause, said = FIRST_PAUSE_S, None
+
+    def _over(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._logger.error("%s: %s", task.get_name(), _told(error), exc_info=error)
+
+
+def _told(error: BaseException) -> str:
+    """The error in words; one of the edge's says all of it, any other needs its class's name."""
+    return str(error) if isinstance(error, EdgeError) else f"{type(error).__name__}: {error}"
