@@ -166,6 +166,15 @@ def test_what_is_passed_goes_on_as_it_was_asked() -> None:
     assert fetched(edge, edge.on_request(ask(method="HEAD"), NOW + 1)).request.method == "HEAD"
 
 
+def test_a_viewer_with_a_copy_is_told_304_by_the_first_answer_that_is_stored_again() -> None:
+    """Reported of Varnish, where the first request after hit-for-pass always got the whole body."""
+    edge = node(FASTLY)
+    answered(edge, ask(), says(cache_control="private", etag='"1"'), NOW)
+    landing = answered(edge, ask(if_none_match='"1"'), says(cache_control="max-age=60", etag='"1"'), NOW + 121)
+    assert [one.status for one in landing.answers.values()] == [304] and landing.store is not None  # type: ignore[union-attr]
+    assert isinstance(edge.on_request(ask(), NOW + 122), Serve)
+
+
 def test_an_answer_that_is_stored_and_never_fresh_leaves_no_such_mark() -> None:
     edge = node(FASTLY)
     filled(edge, says(cache_control="max-age=0", etag='"1"'))
