@@ -112,9 +112,9 @@ class Purging(Deciding):
 
     def _purged_host(self, url: str) -> str:
         """The line of a key that the purge of a URL is for; "": it is for every host's."""
-        host = target_of(url).host
-        keyed = self.matcher.behavior_of(target_of(url).path).key.host
-        return f"host: {host.lower()}" if self.profile.purge_names_host and keyed and host else ""
+        named = target_of(url)
+        meant = self.profile.purge_names_host and self.matcher.behavior_of(named.path).key.host
+        return f"host: {named.host.lower()}" if meant and named.host else ""
 
     def _plain_purge(self, url: str) -> bool:
         """Whether a key holds no more than what the URL says, so that it names one."""
