@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdnlab.addresses import origin_needed
 from cdnlab.complaints import nearest, shown
 from cdnlab.control.settings import Control
 from cdnlab.hosted import HostedService
@@ -165,7 +166,7 @@ def _names(draft: Draft) -> Iterator[Finding]:
 def _addresses(draft: Draft) -> Iterator[Finding]:
     taken: list[tuple[str, int, str]] = []
     places: list[tuple[KeyPath, str]] = []
-    if draft.origin is not None:
+    if draft.origin is not None and origin_needed(draft.origin, draft.nodes.values(), draft.streams.values()):
         places += [(("origin", "listen"), draft.origin.listen), (("origin", "ingest"), draft.origin.ingest)]
     if draft.control is not None:
         places.append((("control", "listen"), draft.control.listen))

@@ -130,7 +130,7 @@ class _Unwritten(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         told = record.args if isinstance(record.args, tuple) else ()
-        for error in (*told, *(record.exc_info or ())):
+        for error in (*told, *(record.exc_info or ()), getattr(record, "error", None)):
             path = self._place
             while isinstance(error, Exception):
                 path = getattr(error, "filename", None) or getattr(error, "where", None) or path
