@@ -92,8 +92,7 @@ def explain(
 
 def _shown(url: str) -> str:
     """The URL as it may stand on a screen that others see."""
-    head, mark, query = url.partition("?")
-    return head + mark + Veil((), ()).query(query)
+    return Veil((), ()).target(url)
 
 
 def credentials() -> dict[str, str]:

@@ -242,6 +242,7 @@ REFUSED = [  # where, value, code, the name that is told
     ("Origins", added(("a", "b\n")), "InvalidArgument", "CustomHeaders"),
     ("Origins", added(("a", "b" * 1784)), "InvalidArgument", "CustomHeaders"),
     ("Origins", added(*((f"a{n}", "b" * 1700) for n in range(7))), "InvalidArgument", "CustomHeaders"),
+    ("Origins", added(*((f"a{n}", "b") for n in range(31))), "TooManyOriginCustomHeaders", "at most 30"),
     ("Origins", items(*(origin(f"o{n}", "9000") for n in range(101))), "TooManyOrigins", "at most 100"),
     ("OriginGroups", items({"Id": "g", "Members": items({"OriginId": "lab"})}), "InvalidArgument", "two origins"),
     (
@@ -249,7 +250,7 @@ REFUSED = [  # where, value, code, the name that is told
         items({"Id": "g", "SelectionCriteria": "media-quality-based", "Members": items({"OriginId": "lab"})}),
         "InvalidArgument", "SelectionCriteria",
     ),
-    ("OriginGroups", failing_over("500", "200"), "InvalidArgument", "StatusCodes: found '200', wanted some of 400, 403"),
+    ("OriginGroups", failing_over("500", "200"), "InvalidArgument", "StatusCodes: found '200', wanted of 400, 403"),
     ("OriginGroups", failing_over("nan"), "InvalidArgument", "StatusCodes: found 'nan'"),
     ("OriginGroups", items(*({"Id": f"g{n}"} for n in range(11))), "TooManyOriginGroupsPerDistribution", "at most 10"),
     ("CacheBehaviors", items(*({"PathPattern": f"/{n}"} for n in range(76))), "TooManyCacheBehaviors", "at most 75"),
