@@ -250,7 +250,7 @@ REFUSED = [  # where, value, code, the name that is told
         items({"Id": "g", "SelectionCriteria": "media-quality-based", "Members": items({"OriginId": "lab"})}),
         "InvalidArgument", "SelectionCriteria",
     ),
-    ("OriginGroups", failing_over("500", "200"), "InvalidArgument", "StatusCodes: found '200', wanted of 400, 403"),
+    ("OriginGroups", failing_over("500", "200"), "InvalidArgument", "StatusCodes: found '200', wanted some of 400, 403"),
     ("OriginGroups", failing_over("nan"), "InvalidArgument", "StatusCodes: found 'nan'"),
     ("OriginGroups", items(*({"Id": f"g{n}"} for n in range(11))), "TooManyOriginGroupsPerDistribution", "at most 10"),
     ("CacheBehaviors", items(*({"PathPattern": f"/{n}"} for n in range(76))), "TooManyCacheBehaviors", "at most 75"),

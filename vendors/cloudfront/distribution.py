@@ -275,7 +275,9 @@ def _group(
     criteria = part.part("FailoverCriteria")
     codes = criteria.texts("StatusCodes")
     if wrong := [code for code in codes if code not in _FAILOVER]:
-        raise NotHonoured(f"{criteria.where}.StatusCodes", f"found {wrong[0]!r}, wanted of {', '.join(_FAILOVER)}.")
+        raise NotHonoured(
+            f"{criteria.where}.StatusCodes", f"found {wrong[0]!r}, wanted some of {', '.join(_FAILOVER)}."
+        )
     statuses = tuple(map(int, codes))
     if part.text("SelectionCriteria", "default") != "default":
         raise NotHonoured(f"{part.where}.SelectionCriteria", "wanted default.")
