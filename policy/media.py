@@ -5,12 +5,9 @@ Only names are read. cdnlab's own origin uses `multivariant.m3u8`, `media.m3u8`,
 """
 
 import re
-from functools import lru_cache
 
+from policy.memo import remembered
 from policy.record import ObjectClass
-
-LONGEST_REMEMBERED = 512
-"""A longer path is looked at anew: 16,384 of 8 KiB would take 128 MiB."""
 
 _MULTIVARIANT = re.compile(r"(multivariant|master|main|index-all)\b.*\.m3u8|.*\.mpd", re.IGNORECASE)
 _INIT = re.compile(r"init.*\.(mp4|m4[sva]|cmf[va])", re.IGNORECASE)
@@ -18,13 +15,9 @@ _PART = re.compile(r"(part|.*[._-]part)[._-].*\.(m4[sva]|cmf[va]|ts)", re.IGNORE
 _SEGMENT = re.compile(r".*\.(m4[sva]|cmf[va]|ts|aac|mp4)", re.IGNORECASE)
 
 
+@remembered(16_384)
 def classify(path: str) -> tuple[ObjectClass, str]:
     """(object class, rendition): "/live/720p/seg-3-41.m4s" -> (SEGMENT, "720p")."""
-    return _classify(path) if len(path) <= LONGEST_REMEMBERED else _classify.__wrapped__(path)
-
-
-@lru_cache(maxsize=16_384)
-def _classify(path: str) -> tuple[ObjectClass, str]:
     folder, _, name = path.rpartition("/")
     rendition = folder.rpartition("/")[2] if folder.count("/") >= 2 else ""
     if _MULTIVARIANT.fullmatch(name):

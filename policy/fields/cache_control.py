@@ -2,7 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+
+from policy.memo import remembered
 
 LONGEST = 2**31
 """What a delta-seconds too big to hold counts as (RFC 9111 §1.2.2)."""
@@ -100,12 +101,25 @@ def delta_seconds(text: str | None) -> int | None:
     return min(int(text), LONGEST) if len(text) < 20 else LONGEST
 
 
-@lru_cache(maxsize=4096)
 def parse(text: str, *, as_written: bool = False) -> CacheControl:
     """All lines of the field, joined, as values. Never fails: what cannot be read is not there.
 
     `as_written`: names in other than lower case are none of these.
     """
+    return _as_written(text) if as_written else _in_any_case(text)
+
+
+@remembered(4096)
+def _as_written(text: str) -> CacheControl:
+    return _parse(text, as_written=True)
+
+
+@remembered(4096)
+def _in_any_case(text: str) -> CacheControl:
+    return _parse(text, as_written=False)
+
+
+def _parse(text: str, *, as_written: bool) -> CacheControl:
     found = directives(text, as_written=as_written)
 
     def lifetime(name: str) -> int | None:
