@@ -20,11 +20,11 @@ from edge.slicing import Answered
 from edge.stores import Store
 from policy.index import Entry
 from policy.machine import EdgeMachine
-from policy.messages import Lines, RequestHead, ResponseHead, end_to_end
+from policy.messages import Lines, RequestHead, ResponseHead
 from policy.plan import Failure, Fetch, Landing, Relay, Serve
 from policy.record import FetchRecord
 from policy.sharing import worth_asking
-from policy.storing import content_length
+from policy.storing import content_length, passed_on
 
 if TYPE_CHECKING:
     from edge.stores.shared import Found, SharedTier
@@ -153,7 +153,7 @@ class Filling:
                     body.write(encoder.finish())
             why = None
         except UpstreamFailed as failed:
-            why = failed.why
+            why = None if self.machine.counts_as_whole(failed.why, exchange.head) else failed.why
             logger.warning("%s: %s broke off after %d bytes: %s", self.name, record.url, body.size_bytes, failed)
         finally:
             exchange.close()
@@ -201,7 +201,7 @@ class Filling:
         for ticket in self.machine.on_interim(fetch, head):
             hint, future = self._hints.get(ticket), self._waiting.get(ticket)
             if hint is not None and future is not None and not future.done():
-                hint(head.status, end_to_end(head.headers).lines)
+                hint(head.status, passed_on(head, self.machine.profile).lines)
 
     def _landed(self, fetch: Fetch, land: Callable[[], L]) -> L:
         flight = self.machine.flights.flight_of(fetch)

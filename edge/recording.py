@@ -8,7 +8,7 @@ from typing import Any
 from policy.access import Gate
 from policy.forward import last_node
 from policy.media import classify
-from policy.messages import RequestHead, ResponseHead
+from policy.messages import Headers, RequestHead, ResponseHead
 from policy.plan import Fetch, Join, Plan, PurgeKind, PurgeOrder, Refuse, Relay, Serve
 from policy.record import FetchRecord, RequestRecord
 from policy.secrets import Veil
@@ -31,6 +31,9 @@ READ_BY_POLICY = frozenset(
     }
 )
 """Request fields the policy reads whatever the settings; those of keys and of Vary come on top."""
+
+_OF_THE_OBJECT = (200, 206, 304)
+"""Statuses whose type is that of what was asked for: an error's page says nothing of it."""
 
 LONGEST_COOKIE_NAME = 64
 
@@ -124,8 +127,18 @@ def request_record(
     )
 
 
-def answered(record: RequestRecord, answer: Serve | Relay | Refuse, at: float) -> None:
-    """The head went out."""
+def content_type(answer: Serve | Relay) -> str:
+    """Of what is answered, also where the answer's own head leaves it out (304)."""
+    own = Headers.wrap(answer.headers).first("content-type")
+    if own is None and isinstance(answer, Serve):
+        own = answer.entry.headers.first("content-type")
+    return own or ""
+
+
+def answered(record: RequestRecord, answer: Serve | Relay | Refuse, at: float, path: str) -> None:
+    """The head went out; `path` as the request has it, without a token."""
+    if not isinstance(answer, Refuse) and answer.status in _OF_THE_OBJECT:
+        record.object_class, record.rendition = classify(path, content_type(answer))
     record.status = answer.status
     record.outcome = answer.outcome
     record.ttfb_ms = round((at - record.at) * 1000, 3)

@@ -24,7 +24,7 @@ from policy.link import Link
 from policy.messages import RequestHead
 from policy.plan import Failure
 from policy.profile import Waits
-from policy.retrying import SAFE, Broken, Reach, asked_again, asked_apart
+from policy.retrying import SAFE, Broken, Reach, asked_again, asked_apart, crosses_harmlessly
 
 __all__ = ["Exchange", "OnInterim", "ParentHttp", "Upstream"]
 
@@ -152,19 +152,18 @@ class Upstream:
         head = self._request_head(request, body is not None, body_length)
         await self._slot(self._clock() + self._waits.connect)
         connection: Http1Connection | None = None
+        may_cross = crosses_harmlessly(request.method, self._waits, body=body is not None)
         try:
             while True:
                 try:
                     # After a failure on a new one: whatever ended a kept connection has likely ended the others too.
-                    kept = self._idle and not tries
+                    kept = self._idle and may_cross and not tries
                     connection = self._idle.pop() if kept else await self._connect_http1()
                     answer = await connection.exchange(head, request.method, body, body_length, on_interim)
                     if answer.status == 408 and connection.used and not connection.reusable:
                         # The parent was tired of a connection that rested, and has not read what crossed with that
                         # (RFC 9110 §15.5.9): as good as dead in silence, if the request may be asked again.
-                        tired = (*tries, (Failure.RESET, Reach.DROPPED))
-                        if asked_again(request.method, tired, self._waits, body=body is not None):
-                            raise UpstreamFailed(Failure.RESET, "408 on a kept connection", Reach.DROPPED)
+                        raise UpstreamFailed(Failure.RESET, "408 on a kept connection", Reach.DROPPED)
                     return Exchange(answer, connection.incoming, partial(self._release, connection))
                 except UpstreamFailed as failed:
                     if connection is not None:
@@ -220,6 +219,8 @@ class Upstream:
     # ---- connecting --------------------------------------------------------------------------------------------
 
     async def _connect_http1(self) -> Http1Connection:
+        if self._idle and len(self._all) >= self._most:
+            self._idle.pop(0).abort()  # the one that has rested longest
         connection = await self._connect(self._http1)
         assert isinstance(connection, Http1Connection)
         return connection

@@ -6,23 +6,26 @@ send, are 370 MB. A text that long is the rare one; it is looked at anew.
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 LONGEST = 1024
 """Letters of a text that is remembered: above what browsers send in such fields, and CDNs have in paths."""
 
+OfText = Callable[Concatenate[str, P], T]
 
-def remembered(most: int) -> Callable[[Callable[[str], T]], Callable[[str], T]]:
-    """Remember the answers to the `most` texts asked about last, of those that are not long."""
 
-    def decorate(function: Callable[[str], T]) -> Callable[[str], T]:
+def remembered(most: int) -> Callable[[OfText[P, T]], OfText[P, T]]:
+    """Remember the answers to the `most` questions asked last, of those whose text, the first argument, is not long."""
+
+    def decorate(function: OfText[P, T]) -> OfText[P, T]:
         known = lru_cache(maxsize=most)(function)
 
         @wraps(function)
-        def answer(text: str) -> T:
-            return known(text) if len(text) <= LONGEST else function(text)
+        def answer(text: str, /, *rest: P.args, **named: P.kwargs) -> T:
+            return (known if len(text) <= LONGEST else function)(text, *rest, **named)
 
         return answer
 

@@ -39,6 +39,10 @@ class Replayed:
     """Requests whose answer depends on what the records do not tell."""
 
 
+_OF_THE_HEAD = ("limit:", "host:", "request:")
+"""How reasons begin that are found in the head alone."""
+
+
 class RecordedGate:
     """Says what the live gate said: the record holds its verdict, not the token."""
 
@@ -62,16 +66,16 @@ class RecordedGate:
         return Refusal.recorded(record.status, record.reason)
 
     def excess(self, request: RequestHead) -> Refusal | None:
-        """The record has not all of the head whose size was judged, nor the connection that it came by."""
+        """The record has not all of the head whose size and form were judged, nor the connection that it came by."""
         record = self.record
-        if record is None or record.outcome is not Outcome.REFUSED or not record.reason.startswith(("limit:", "host:")):
+        if record is None or record.outcome is not Outcome.REFUSED or not record.reason.startswith(_OF_THE_HEAD):
             return None
         return Refusal(record.status, record.reason)
 
     def stripped(self, request: RequestHead, behavior: Behavior) -> RequestHead:
         return request
 
-    def propagation(self, request: RequestHead, behavior: Behavior) -> None:
+    def propagation(self, request: RequestHead, behavior: Behavior, answer: object = None) -> None:
         return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 import policy.index
-from policy import Behavior, EdgeMachine, Fetch, Headers, RequestHead, ResponseHead, Service
+from policy import Behavior, EdgeMachine, Fetch, Headers, ResponseHead, Service
 from policy.eviction import HEAD_COST_BYTES
 from policy.fields.cache_control import parse
 from policy.fields.dates import parse_date
@@ -17,9 +17,8 @@ from policy.media import classify
 from policy.messages import target_of
 from policy.negotiation import weighted
 from policy.place import address_of
-from policy.plain import is_plain
 from policy.secrets import Veil
-from policy.target import malformed, names_host
+from policy.target import is_token, names_host
 
 ROOM = 64 * HEAD_COST_BYTES
 
@@ -57,12 +56,6 @@ def test_beyond_so_many_keys_nothing_grows(monkeypatch: pytest.MonkeyPatch) -> N
     assert (len(machine.index), len(machine.index._gone)) == (ROOM // HEAD_COST_BYTES, 500)
 
 
-def with_fields(text: str) -> RequestHead:
-    request = target_of("http://h/a")
-    request.headers = Headers([(text, "a"), ("accept", text), ("cookie", text), ("range", text), ("if-range", text)])
-    return request
-
-
 LONG: list[tuple[Callable[[str], object], str]] = [  # what remembers, and what anybody may send: a number and a tail
     (classify, "/{}/{}.m4s"),
     (names_host, "{}.{}"),
@@ -72,8 +65,6 @@ LONG: list[tuple[Callable[[str], object], str]] = [  # what remembers, and what 
     (parse, "max-age={}, {}"),
     (lambda text: parse_date(text, 0.0), "{}{}"),
     (address_of, "{}{}"),
-    (lambda text: is_plain(with_fields(text)), "{}{}"),
-    (lambda text: malformed(with_fields(text)), "{}{}"),
     (Veil((), ()).query, "{}{}=1"),
     (Matcher((), Behavior(path="*")).behavior_of, "/{}/{}.m4s"),
 ]
@@ -90,3 +81,7 @@ def test_long_texts_are_not_remembered(function: Callable[[str], object], text: 
     finally:
         tracemalloc.stop()
     assert grown / 200 < 1000, "of a text of 8,000 bytes each"
+
+
+def test_names_of_fields_are_few() -> None:
+    assert is_token.cache_info().maxsize == 512
