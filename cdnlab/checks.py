@@ -97,6 +97,7 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from _parents(draft)
     yield from _idle(draft)
     yield from _keys(draft)
+    yield from _override_hosts(draft)
     yield from rules_of(draft)
     yield from _hosted(draft)
     yield from _databases(draft)
@@ -423,6 +424,16 @@ def _response_headers(draft: Draft) -> Iterator[Finding]:
                 ("response_headers", name, "cors", "preflight"), shown("answer"),
                 '"forward", or another profile (it is cloudfront, which answers none itself)',
             )  # fmt: skip
+
+
+def _override_hosts(draft: Draft) -> Iterator[Finding]:
+    """CloudFront lets no custom header set Host."""
+    for index, node in draft.nodes.items() if draft.profile == "cloudfront" else ():
+        for name in node.parent_headers:
+            if name.lower() == "host":
+                hint = 'key.headers = ["Host"] or origin_request_policy = "HostHeaderOnly" sends on the viewer\'s.'
+                wanted = 'other fields (profile = "cloudfront" sets no Host)'
+                yield Finding(("node", index, "parent_headers", name), name, wanted, hint)
 
 
 def _databases(draft: Draft) -> Iterator[Finding]:

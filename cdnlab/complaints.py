@@ -116,7 +116,7 @@ def _wanted(kind: str, message: str, context: Mapping[str, Any]) -> tuple[str, s
         text = message.partition(", ")[2]
         before, marker, wanted = text.partition("wanted ")
         if not marker:
-            return f"something else: {text}", ""
+            return "another value", f"{text[:1].upper()}{text[1:]}."
         before = before.strip().rstrip(";:")
         return wanted, f"{before[0].upper()}{before[1:]}." if before else ""
     return message.removeprefix("Input should be ").removeprefix("a valid ").replace("'", '"'), ""

@@ -242,9 +242,9 @@ _SECRET_LINE = re.compile(
 
 def _without_secret(one: Complaint) -> Complaint:
     """What was found there is nobody's to read, a name of a variable is."""
-    if not _SECRET.fullmatch(one.where) or "${" in one.found:
+    if not (one.found and _SECRET.fullmatch(one.where)) or "${" in one.found:
         return one
-    return replace(one, found="something else")
+    return replace(one, found="a value that is not shown")
 
 
 def _syntax(text: str, message: str) -> Complaint:

@@ -15,7 +15,7 @@ from edge.log import RecordLog
 from edge.parents import Parents
 from edge.purges.log import LogLost
 from edge.purges.order import BadOrder
-from edge.recording import READ_BY_POLICY, answered, content_type, kept_headers, request_record
+from edge.recording import READ_BY_POLICY, answered, content_type, request_record
 from edge.settings import Limits
 from edge.slicing import Answered, Slicing
 from edge.stores import MemoryStore, Store
@@ -32,9 +32,8 @@ from policy.place import NOWHERE
 from policy.plan import Assemble, Decision, Failure, Fetch, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
 from policy.purge_requests import purge_request
 from policy.record import PurgeRecord, RequestRecord
-from policy.secrets import FIELDS
 from policy.service import Behavior
-from policy.target import origin_form, told_host
+from policy.target import origin_form
 from policy.token.propagation import LARGEST, Propagation, coding_in
 
 if TYPE_CHECKING:
@@ -74,7 +73,6 @@ class Driver(Filling):
         self.spread: Callable[[PurgeOrder], Awaitable[None]] | None = None
         """Orders of every node what a `PURGE` request asks for here; it may raise `LogLost`."""
         self._limits = limits or Limits()
-        self._secret = FIELDS | machine.gate.headers
         behaviors = machine.service.behaviors
         self._keying = READ_BY_POLICY | {name.lower() for behavior in behaviors for name in behavior.key.headers}
         if any(behavior.key.cookies != "none" for behavior in behaviors):
@@ -99,7 +97,7 @@ class Driver(Filling):
         public = self.machine.gate.stripped(request, behavior)
         record = request_record(
             self.name, self.machine.events, now, public, plan,
-            params=self.machine.gate.params,
+            blind=self.blind,
             viewers=self.machine.service.gate,
         )  # fmt: skip
         viewer = Viewer(receive, scope.get("extensions", {}).get(INTERIM))
@@ -172,7 +170,7 @@ class Driver(Filling):
         now = self.clock()
         plan = self.machine.on_request(request, now)
         record = request_record(
-            self.name, self.machine.events, now, request, plan, params=self.machine.gate.params,
+            self.name, self.machine.events, now, request, plan, blind=self.blind,
             viewers=self.machine.service.gate,
         )  # fmt: skip
         given: Answered | None = None
@@ -188,20 +186,21 @@ class Driver(Filling):
                 self.write(record, request)
 
     def write(self, record: RequestRecord, request: RequestHead) -> None:
-        record.headers = kept_headers(
-            request, self._keying | self.machine.varying, self.machine.gate.params, self._secret
-        )
+        record.headers = self.blind.kept(request, self._keying | self.machine.varying)
         record.duration_ms = round((self.clock() - record.at) * 1000, 3)
         self.records.add(record)
 
     def _read(self, scope: Scope) -> RequestHead:
         headers = Headers.wrap([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-        client_ip = self._viewers.address(_peer(scope), headers)
-        path, host = origin_form(raw_path.partition(b"?")[0].decode("latin-1"), headers.first("host") or "")
-        trusted = self._viewers.is_trusted(_peer(scope))
-        if trusted and self.machine.host_is_told:
-            host = told_host(headers, host)
+        peer = _peer(scope)
+        client_ip = self._viewers.address(peer, headers)
+        named = headers.first("host") or ""
+        path, host = origin_form(raw_path.partition(b"?")[0].decode("latin-1"), named)
+        if host != named:
+            # What keys and Vary read must be what goes on (RFC 9112 §3.2.2).
+            headers = headers.without(("host",)).plus(("host", host))
+        trusted = self._viewers.is_trusted(peer)
         query: bytes = scope["query_string"]
         request = RequestHead(
             method=scope["method"],
@@ -215,6 +214,7 @@ class Driver(Filling):
             client_port=scope["client"][1] or 0 if scope.get("client") else 0,
             trusted=trusted,
             version=scope["http_version"],
+            peer_ip=peer,
             astray=scope.get(ASTRAY),
         )
         return measured(request)
@@ -333,7 +333,9 @@ class Driver(Filling):
         for entry in purged.changed:
             self.store.changed(entry)
         self.records.add(
-            PurgeRecord(self.name, self.machine.events, now, order.kind.value, order.value, order.soft, purged.count)
+            PurgeRecord(
+                self.name, self.machine.events, now, order.kind.value, self.blind.order(order), order.soft, purged.count
+            )
         )
         return purged
 

@@ -146,7 +146,7 @@ class RecordLog:
     def _fails(self, error: OSError) -> None:
         """Serving goes on; said once, and once more when it is over."""
         if not self.failing:
-            logger.error("records: %s: cannot be written, lines are lost: %s", self._path, error.strerror)
+            logger.error("records: %s: cannot be written, lines are lost: %s", self._path, error)
         self.failing = error.strerror or str(error)
 
     # ---- files -------------------------------------------------------------------------------------------------

@@ -54,7 +54,8 @@ class Services:
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
         host = origin_form((scope.get("raw_path") or b"/").decode("latin-1"), host)[1]
         shown = scope.get("extensions", {}).get(SHOWN)
-        astray = None if shown is None else misdirected(host, *shown)
+        # A shield is asked by its own name, for whatever host its edges were asked for.
+        astray = None if shown is None or not self.faces_viewers else misdirected(host, *shown)
         service: str | None = DEFAULT
         if self.faces_viewers:
             service = self._hosts.service_of(host)

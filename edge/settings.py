@@ -346,7 +346,7 @@ class Node(Settings):
     parent_headers: ParentHeaders = Field(default={})
     """What is put on every request to the parents, in the place of what viewers sent under these names, such as a
     secret by which an origin knows its CDN: `{ "X-Origin-Verify" = "${ORIGIN_SECRET}" }` (CloudFront: origin custom
-    headers)."""
+    headers). `Host` is what the parent is asked under (Fastly: override host); not with cloudfront."""
 
     parent_ca: Literal["system", "local"] | Path = "system"
     """Who vouches for parents at https:// URLs: the system's authorities, and beside them "local", the local CA, or the

@@ -37,7 +37,7 @@ DRAINING = 2
 Beyond that each exchange has a connection of its own, and waits for it."""
 
 _OURS = frozenset({"host", "content-length", "transfer-encoding"})
-"""Fields of a request that are written here, whoever sent others."""
+"""Fields of a request that are written here: the first where it stands first, the others as the body has it."""
 
 _ALPN = {"1.1": ["http/1.1"], "2": ["h2"], "auto": ["h2", "http/1.1"]}
 
@@ -98,7 +98,8 @@ class Upstream:
         body_length: int | None = None,
         on_interim: OnInterim | None = None,
     ) -> Exchange:
-        """Ask the parent; UpstreamFailed when no final head comes.
+        """Ask the parent, under the request's `host` field or, without one, its own name; UpstreamFailed when no final
+        head comes.
 
         `body` is streamed: with its Content-Length if `body_length` promises one, else chunked. `on_interim` is told
         of 102, 103 and other interim responses as they come, with all their fields; never of 100 (that was between
@@ -197,7 +198,8 @@ class Upstream:
             self._shared.remove(connection)
 
     def _request_head(self, request: RequestHead, has_body: bool, body_length: int | None) -> bytes:
-        lines = [f"{request.method} {request.target} HTTP/1.1", f"host: {self._authority}"]
+        host = request.headers.first("host") or self._authority
+        lines = [f"{request.method} {request.target} HTTP/1.1", f"host: {host}"]
         for name, value in request.headers.lines:
             if name not in _OURS:
                 lines.append(f"{name}: {value}")

@@ -29,9 +29,12 @@ What is tried again because an exchange failed counts as one (`policy/retrying.p
 def misfit(question: RequestHead, answer: ResponseHead) -> str | None:
     """Why this answers nothing that was asked; None: it does. Source: RFC 9110 §15.3.7, §15.4.5.
 
-    A 412 or a 416 that nobody asked for is an error like another, and is passed on.
+    A 412 or a 416 that nobody asked for is an error like another, and is passed on; so is whatever answers a HEAD, of
+    which nobody would get a body.
     """
-    if answer.status == 206 and question.method != "HEAD" and not asks_for_part(question):
+    if question.method == "HEAD":
+        return None
+    if answer.status == 206 and not asks_for_part(question):
         return "206 to a request without Range"
     if answer.status == 304 and not asks_whether(question):
         return "304 to a request without conditions"
@@ -55,13 +58,14 @@ def asks_whether(question: RequestHead) -> bool:
 class Asking:
     """Makes one node's requests to its parent."""
 
-    __slots__ = ("_added", "_fresh_id", "_name", "_profile")
+    __slots__ = ("_added", "_faces_viewers", "_fresh_id", "_name", "_profile")
 
     def __init__(self, service: Service, profile: Profile, fresh_id: Callable[[], str]) -> None:
         """`fresh_id`: a new request id at every call."""
-        self._name, self._profile = service.name, profile
+        self._name, self._profile, self._faces_viewers = service.name, profile, service.gate
         self._added = lines_of(service.parent_headers)
-        self._fresh_id = fresh_id if profile.request_fields is RequestFields.CLOUDFRONT else None
+        with_id = profile.request_fields is RequestFields.CLOUDFRONT or profile.hop_fields is not None
+        self._fresh_id = fresh_id if with_id else None
 
     def as_asked(
         self, request: RequestHead, behavior: Behavior, *, conditions: bool = True, ranges: bool = True
@@ -70,6 +74,7 @@ class Asking:
         return forwarded(
             request, self._name, conditions=conditions, ranges=ranges, behavior=behavior, profile=self._profile,
             request_id=self._fresh_id() if self._fresh_id is not None else "", added=self._added,
+            faces_viewers=self._faces_viewers,
         )  # fmt: skip
 
     def for_missing(

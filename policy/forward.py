@@ -3,7 +3,7 @@
 from policy.fields.cache_control import delta_seconds
 from policy.key import keyed_coding, keyed_cookies, keyed_query
 from policy.messages import Headers, Lines, RequestHead, end_to_end
-from policy.profile import RFC9111, Profile, RequestFields
+from policy.profile import RFC9111, Hop, Profile, RequestFields
 from policy.service import Behavior
 from policy.surrogate import capability
 
@@ -63,28 +63,27 @@ def forwarded(
     profile: Profile = RFC9111,
     request_id: str = "",
     added: Lines | None = None,
+    faces_viewers: bool = True,
 ) -> RequestHead:
     """The request as it goes to the parent: the fields that the profile lets through, our Via, the client's address,
-    one hop less.
+    one hop less. A `host` field among them is the Host to ask under; without one it is the parent's own name.
 
     Without `conditions` and `ranges` it asks for the complete representation, unconditionally. `request_id`: fresh.
-    `added`: fields of the node's settings, in the place of the viewer's.
+    `added`: fields of the node's settings, in the place of the viewer's. `faces_viewers`: False at a shield.
     """
-    headers = end_to_end(request.headers).without(OURS)
+    came = request.with_fields(end_to_end(request.headers))
+    headers = came.headers.without(OURS)
     if behavior is not None and profile.viewer_fields:
         named = {*behavior.key.headers, *behavior.viewer_headers}
         headers = headers.without(name for name in profile.viewer_fields if name not in named)
     if behavior is not None and profile.request_fields is RequestFields.CLOUDFRONT:
         request = request.asking(request.path, _cloudfront_query(request, behavior, profile), request.headers)
-        headers = _cloudfront_fields(request, headers, behavior, profile)
+        headers = _cloudfront_fields(request, headers, behavior, profile).without(("x-amz-cf-id",))
         headers.lines.append(("x-amz-cf-id", request_id))
-    else:
-        if profile.request_fields is RequestFields.FASTLY:
-            headers = _fastly_fields(request, headers, name)
-        if behavior is not None and behavior.key.accept_encoding and "accept-encoding" in headers:
-            # An answer in a coding that the key does not tell would be given to who does not know it.
-            coding = keyed_coding(request, behavior) or "identity"
-            headers = headers.without(("accept-encoding",)).plus(("accept-encoding", coding))
+    elif behavior is not None and behavior.key.accept_encoding and "accept-encoding" in headers:
+        # An answer in a coding that the key does not tell would be given to who does not know it.
+        coding = keyed_coding(request, behavior) or "identity"
+        headers = headers.without(("accept-encoding",)).plus(("accept-encoding", coding))
     if profile.surrogate:
         headers = headers.without(("surrogate-capability",)).plus(capability(headers))
     if not conditions:
@@ -94,15 +93,28 @@ def forwarded(
     hops = hops_left(request)
     if hops is not None and request.method == "OPTIONS":
         headers = headers.without(("max-forwards",)).plus(("max-forwards", str(max(0, hops - 1))))
+    if profile.hop_fields is not None:
+        lines = profile.hop_fields(Hop(came, name, faces_viewers, request_id))
+        headers = headers.without(line[0] for line in lines).plus(*lines)
+    if behavior is not None and request.host and _takes_host(behavior, profile):
+        headers = headers.plus(("host", request.host.lower() if profile.host_sent == "viewer" else request.host))
     if added:
         headers = headers.without(name for name, _ in added).plus(*added)
     via, forwarded_for = request.headers.joined("via"), request.headers.joined("x-forwarded-for")
     ours = f"{request.version} {name}"  # the version that it came by (RFC 9110 §7.6.3)
     headers.lines.append(("via", f"{via}, {ours}" if via else ours))
-    if request.client_ip:
+    if request.client_ip and profile.hop_fields is None:
         ip = request.client_ip
         headers.lines.append(("x-forwarded-for", f"{forwarded_for}, {ip}" if forwarded_for else ip))
     return request.with_fields(headers)
+
+
+def _takes_host(behavior: Behavior, profile: Profile) -> bool:
+    """Whether the viewer's Host goes on to the parent."""
+    if profile.host_sent != "where-named":
+        return profile.host_sent == "viewer"
+    policy = profile.origin_request_policies.get(behavior.origin_request_policy)
+    return "host" in behavior.key.headers or (policy is not None and policy.host)
 
 
 _ALWAYS = frozenset({"content-length", "content-type", "content-encoding", "range", *CONDITIONS})
@@ -137,7 +149,8 @@ def _cloudfront_fields(request: RequestHead, headers: Headers, behavior: Behavio
         wanted = _ALWAYS | keyed | listed | frozenset(behavior.viewer_headers)
         kept = Headers.wrap([line for line in headers.lines if line[0] in wanted])
     else:
-        removed = _LEGACY_REMOVED | ({"authorization"} if request.method in ("GET", "HEAD") else set()) - keyed
+        shared = request.method in ("GET", "HEAD") or request.method in behavior.cached_methods.split(", ")
+        removed = _LEGACY_REMOVED | ({"authorization"} if shared else set()) - keyed
         kept = Headers.wrap(
             [line for line in headers.lines if line[0] not in removed - keyed and not line[0].startswith("x-edge-")]
         )
@@ -163,24 +176,6 @@ def _cloudfront_coding(request: RequestHead, behavior: Behavior) -> str | None:
     if behavior.key.accept_encoding:
         return keyed_coding(request, behavior) or "identity"
     return accepted if "accept-encoding" in behavior.key.headers else None
-
-
-def _fastly_fields(request: RequestHead, headers: Headers, name: str) -> Headers:
-    """Everything of the request, and who asked through whom; a name that the client gave itself stays.
-
-    Source: Fastly, HTTP headers reference. Fastly-FF and CDN-Loop mark the way against loops.
-    """
-    loop, seen = headers.joined("cdn-loop"), headers.joined("fastly-ff")
-    headers = headers.without(("cdn-loop", "fastly-ff", "x-forwarded-host", "x-forwarded-server"))
-    added = [
-        ("cdn-loop", f"{loop}, {name}" if loop else name),
-        ("fastly-ff", f"{seen}, {name}" if seen else name),
-        ("x-forwarded-host", request.headers.first("x-forwarded-host") or request.host),
-        ("x-forwarded-server", name),
-    ]
-    if request.client_ip and "fastly-client-ip" not in headers:
-        added.append(("fastly-client-ip", request.client_ip))
-    return headers.plus(*added)
 
 
 def conditional(request: RequestHead, etag: str | None, last_modified: str | None) -> RequestHead:

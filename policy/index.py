@@ -27,7 +27,7 @@ Selecting = tuple[tuple[str, str | None], ...]
 """The request fields that Vary names, with their values; a stored response is selected by equal ones."""
 
 REMEMBERED_KEYS = 65_536
-"""Of so many keys that are gone the index can still say why. About 11 MB at worst: a key is known by its hash, since a
+"""Of so many keys that are gone the index can still say why. About 10 MiB: a key is known by its hash, since a
 key itself may be as long as a URL and the fields that enter it."""
 
 
@@ -332,6 +332,10 @@ class EntryIndex:
         """All entries whose path and query begin so."""
         urls = takewhile(lambda url: url.startswith(prefix), self._urls.irange(prefix))
         return [entry for url in urls for entry in self.named(url)]
+
+    def surrogate_keys(self) -> Iterable[str]:
+        """Those of all that is stored."""
+        return self._by_surrogate_key.keys()
 
     def tagged(self, *surrogate_keys: str) -> list[Entry]:
         """All entries that have any of these, each once."""

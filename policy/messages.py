@@ -102,6 +102,8 @@ class RequestHead:
     """Of a request that a node makes of itself for a slice of a large object: which block (`policy/slices.py`)."""
     version: str = "1.1"
     """HTTP's, as the client speaks it: "1.0", "1.1", "2"."""
+    peer_ip: str = ""
+    """The address at the other end of the connection: the client's, or that of a proxy which named the client."""
     astray: "tuple[Refusal, str] | None" = None
     """It is for a host that is not here (`policy/hosting.py`): how it is refused, and the profile's words for that."""
 
@@ -127,7 +129,7 @@ class RequestHead:
         """The same request for another target with other fields: as `dataclasses.replace`, in a fifth of its time."""
         return RequestHead(
             self.method, self.scheme, self.host, path, query, headers, self.client_ip, self.place, self.client_port,
-            self.head_bytes, self.head_fields, self.trusted, self.block, self.version, self.astray,
+            self.head_bytes, self.head_fields, self.trusted, self.block, self.version, self.peer_ip, self.astray,
         )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-from policy.messages import RequestHead
+from policy.messages import Lines, RequestHead
 from policy.response_headers import ResponseHeaders
 from policy.service import Key, Ttl
 
@@ -26,7 +26,6 @@ class RequestFields(Enum):
 
     ALL = "every end-to-end field"
     CLOUDFRONT = "those of the cache key and the origin request policy; without policies, the legacy table"
-    FASTLY = "every end-to-end field, and Fastly's own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +124,21 @@ class Forwarding:
     """Lower-case names; None: all."""
     cookies: bool = False
     query: bool = False
+    host: bool = False
+    """The viewer's Host goes along."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A request that a node is about to send on."""
+
+    request: RequestHead
+    """As it came."""
+    node: str
+    faces_viewers: bool
+    """False at a shield."""
+    request_id: str
+    """Fresh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +235,10 @@ class Profile:
     """Whether the request's Host is part of the key where the behavior does not say."""
     accept_encoding_reduced: bool = False
     """A request's Accept-Encoding is cut to `br`, `gzip` or nothing before anything reads it."""
+    codings_over_http_1_0: bool = True
+    """False: Accept-Encoding of a request in HTTP/1.0 is removed before anything reads it."""
+    cookies_in_pairs: bool = False
+    """A request whose cookies are not all `name=value` is read as one without cookies."""
     vary_selects: bool = True
     """`Vary` makes variants; False: only the key does, and `Vary` is cut to fields that reach the origin."""
     vary_star_stored: bool = False
@@ -255,7 +273,13 @@ class Profile:
     """An unsafe method's success invalidates what is stored for its target (RFC 9111 §4.4)."""
     purge_requests: Literal["everybody", "nobody"] = "nobody"
     """Whose `PURGE` requests purge, where the service does not say."""
+    host_sent: Literal["parent", "viewer", "where-named"] = "parent"
+    """Under which Host the parent is asked: its own; the viewer's, in lower case; or the viewer's where the key or the
+    origin request policy names Host, else its own."""
     request_fields: RequestFields = RequestFields.ALL
+    hop_fields: Callable[[Hop], Lines] | None = None
+    """All lines of the fields by which a node tells the parent of the hop, in place of those that came; None:
+    X-Forwarded-For, with the client's address behind what it held."""
     viewer_fields: Mapping[str, Callable[[RequestHead], str]] = field(default_factory=dict)
     """Fields (lower-case names) that a node facing viewers makes up about them, a viewer's own never counting: they
     enter the key, and reach the origin, where a behavior names them. "" as value: the field is left out."""

@@ -28,7 +28,13 @@ CachePolicy = Literal[
 """CloudFront's managed cache policies that cdnlab carries out; `vendors/cloudfront/policies.py` says what they hold."""
 
 OriginRequestPolicy = Literal[
-    "none", "AllViewer", "AllViewerExceptHostHeader", "CORS-CustomOrigin", "CORS-S3Origin", "UserAgentRefererHeaders"
+    "none",
+    "AllViewer",
+    "AllViewerExceptHostHeader",
+    "CORS-CustomOrigin",
+    "CORS-S3Origin",
+    "HostHeaderOnly",
+    "UserAgentRefererHeaders",
 ]
 """CloudFront's managed origin request policies that cdnlab carries out."""
 

@@ -80,7 +80,7 @@ class Signer:
         self._hidden = profile.kept_from_viewers if faces_viewers else frozenset()
         self._pop = f"{name[:3].upper()}50-C1"
         self._faces_viewers = faces_viewers
-        self.identity = f"cache-{name[:3]}{int(mark[:4], 16)}-{name[:3].upper()}"
+        self.identity = server_identity(name)
         self._family = profile.response_fields
         self.same_for_all = self._family is ResponseFields.STANDARD
         """Two hits of the same second have the same head."""
@@ -218,6 +218,11 @@ class Signer:
         if outcome in _FROM_STORE:
             return self._profile.x_cache[0]
         return self._profile.x_cache_revalidated if outcome is Outcome.REVALIDATED else self._profile.x_cache[1]
+
+
+def server_identity(name: str) -> str:
+    """A node's name as a cache server of a data centre has one: `cache-fra1234-FRA`."""
+    return f"cache-{name[:3]}{int(sha256(name.encode()).hexdigest()[:4], 16)}-{name[:3].upper()}"
 
 
 def numbered(name: str) -> Callable[[], str]:

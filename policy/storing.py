@@ -99,7 +99,7 @@ def received(response: ResponseHead, behavior: Behavior, profile: Profile) -> Re
     Source, CloudFront: "Request and response behavior, custom origins": Set-Cookie where no cookies are forwarded;
     Vary cut to Accept-Encoding, Cookie and the fields that are forwarded.
     """
-    headers = end_to_end(response.headers)
+    headers = passed_on(response)
     if profile.set_cookie_needs_cookies and not forwards_cookies(behavior, profile):
         headers = headers.without(("set-cookie",))
     vary = None if profile.vary_selects else headers.joined("vary")
@@ -115,6 +115,13 @@ def received(response: ResponseHead, behavior: Behavior, profile: Profile) -> Re
         if kept:
             headers.lines.append(("vary", ", ".join(kept)))
     return ResponseHead(response.status, headers)
+
+
+def passed_on(response: ResponseHead) -> Headers:
+    """The fields of an answer, interim or final, that go on: those of the message, and no length where there can be no
+    content (RFC 9110 §8.6: a 1xx or 204 with Content-Length would be read as that long by one who does not know)."""
+    headers = end_to_end(response.headers)
+    return headers.without(("content-length",)) if response.status < 200 or response.status == 204 else headers
 
 
 def forwards_cookies(behavior: Behavior, profile: Profile) -> bool:

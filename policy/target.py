@@ -1,4 +1,4 @@
-"""What a request names, as it came: the target's form, the host, and whether the one that is told further can be that.
+"""What a request names, as it came: the target's form, the host, and whether it can be one.
 
 A hop behind this one reads what is written here with a parser of its own. What the grammar does not have is refused, so
 that no two of them can take it for different things.
@@ -7,7 +7,7 @@ that no two of them can take it for different things.
 import re
 from functools import lru_cache
 
-from policy.messages import Headers, RequestHead
+from policy.messages import RequestHead
 
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~%-]*)(?::([0-9]{0,5}))?")
@@ -37,18 +37,8 @@ def names_host(host: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _is_token(name: str) -> bool:
+def is_token(name: str) -> bool:
     return _TOKEN.fullmatch(name) is not None
-
-
-def told_host(headers: Headers, host: str) -> str:
-    """The viewer's host at a shield, which its edges ask by its own address: what they tell it, if it is one.
-
-    Fastly's shields are asked under the viewer's host; ours would have one key for the answers to all of them, though
-    X-Forwarded-Host shows the origin which it was.
-    """
-    told = headers.first("x-forwarded-host")
-    return told if told and names_host(told) else host
 
 
 def malformed(request: RequestHead) -> str | None:
@@ -56,7 +46,7 @@ def malformed(request: RequestHead) -> str | None:
 
     Source: RFC 9110 §5.1 (names), §5.5 (control characters), §9.1; RFC 9112 §3.2; RFC 9113 §8.3.1.
     """
-    if not _is_token(request.method):
+    if not is_token(request.method):
         return "a method that is no token"
     if _TARGET.fullmatch(request.path) is None and not (request.path == "*" and request.method == "OPTIONS"):
         return 'a target that is no path: "/" begins one, and it holds neither spaces nor "#"'
@@ -65,7 +55,7 @@ def malformed(request: RequestHead) -> str | None:
     if query is not None and (not query.isascii() or query.encode().translate(None, _IN_QUERY)):
         return "a query with a space or a control character in it"
     for name, value in request.headers.lines:
-        if not _is_token(name):
+        if not is_token(name):
             return "a field whose name is no token"
         if not value.isprintable() and _CONTROL.search(value) is not None:
             return f"a control character in {name}"

@@ -437,7 +437,8 @@ def request_lines(
     UpstreamFailed if it holds characters HTTP cannot carry: the library lets them pass, and a parent that speaks
     HTTP/1.1 behind itself would read a line break as a field, or a request, of the viewer's own making (§10.3).
     """
-    lines = [(":method", request.method), (":scheme", scheme), (":authority", authority), (":path", request.target)]
+    host = request.headers.first("host") or authority
+    lines = [(":method", request.method), (":scheme", scheme), (":authority", host), (":path", request.target)]
     for name, value in request.headers.lines:
         if name not in HOP_BY_HOP and name not in ("host", "content-length"):
             lines.append((name, value))

@@ -77,7 +77,7 @@ POISONS = [
     Poison("the CDNs' own: CDN-Loop, Fastly-FF, Fastly-Client-IP, Surrogate-Key, Cache-Status, X-Cache",
            ("cdn-loop: evil", "fastly-ff: evil", "fastly-client-ip: evil", "surrogate-key: evil", "cache-status: evil",
             "x-cache: evil"), (RFC, FASTLY, LEGACY), f"{FORWARDED}; as a response's, none of them is believed"),
-    Poison("X-Forwarded-Server", ("x-forwarded-server: evil",), (RFC, LEGACY), "Fastly writes it itself"),
+    Poison("X-Forwarded-Server", ("x-forwarded-server: evil",), (RFC, FASTLY, LEGACY), f"{FORWARDED}; Fastly adds to it"),
     Poison("Authorization", ("authorization: evil",), (FASTLY,), "RFC 9111 3.5: not stored unless the origin says so; "
            "CloudFront takes it out; Fastly stores it"),
     Poison("conditions", ('if-none-match: "evil"', "if-modified-since: evil", 'if-match: "evil"'), (RFC, LEGACY, POLICY),

@@ -324,14 +324,15 @@ def test_a_request_body_is_streamed_with_its_length_or_chunked() -> None:
     async def run() -> None:
         server, heard = await raw_server(OK + b"content-length: 0\r\n\r\n", until=b"end")
         upstream = Upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", QUICK, 1, keep_alive=60)
-        request = asking(
-            "/a", "POST", ("content-length", "99"), ("transfer-encoding", "x"), ("host", "other"), ("x", "y")
-        )
+        request = asking("/a", "POST", ("content-length", "99"), ("transfer-encoding", "x"), ("x", "y"))
         assert (await ask(upstream, request, pieces(b"the ", b"", b"end"), body_length=7)).status == 200
         assert (await ask(upstream, request, pieces(b"the ", b"", b"0\r\n\r\nend"))).status == 200
+        named = asking("/a", "POST", ("x", "y"), ("host", "other.test"))
+        assert (await ask(upstream, named, pieces(b"the end"), body_length=7)).status == 200
         host = upstream.url.removeprefix("http://").encode()
         head = b"POST /a HTTP/1.1\r\nhost: " + host + b"\r\nx: y\r\n"
         assert heard[0] == head + b"content-length: 7\r\n\r\nthe end"
+        assert heard[2].endswith(head.replace(host, b"other.test") + b"content-length: 7\r\n\r\nthe end")
         assert heard[1].startswith(head + b"transfer-encoding: chunked\r\n\r\n4\r\nthe \r\n8\r\n0\r\n\r\nend")
         await upstream.close()
         server.close()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.fields.ranges import Span, content_range
+from policy.fields.ranges import Span, content_range, spans
 from policy.machine import EdgeMachine
 from policy.messages import Headers, RequestHead, ResponseHead
 from policy.plan import Assemble, Fetch, PurgeKind, PurgeOrder, Refuse, Relay, Serve
@@ -67,10 +67,10 @@ class Lab:
             return ResponseHead(304, Headers(fields.items())), b""
         if wanted is None or not self.ranges:
             return ResponseHead(200, Headers([*fields.items(), ("content-length", str(len(self.body)))])), self.body
-        first, last = (int(text) for text in wanted.removeprefix("bytes=").split("-"))
-        if first >= len(self.body):
+        found = spans(wanted, len(self.body))
+        if not found:
             return ResponseHead(416, Headers({"content-range": f"bytes */{len(self.body)}"}.items())), b""
-        part = self.body[first : last + 1]
+        first, part = found[0].start, self.body[found[0].start : found[0].stop]
         whole = len(self.body) if self.total else "*"
         fields |= {"content-range": f"bytes {first}-{first + len(part) - 1}/{whole}", "content-length": str(len(part))}
         return ResponseHead(206, Headers(fields.items())), part
@@ -283,3 +283,14 @@ def test_an_origin_that_takes_no_range_beyond_the_end_is_asked_as_the_viewer_ask
     got, _, body = lab.view(request({} if wanted is None else {"range": wanted}))
     assert (got, len(body or b"")) == (status, sent)
     assert len(lab.asked) <= 2
+
+
+def test_a_block_is_refreshed_behind_its_viewer_as_the_block_that_it_is() -> None:
+    lab = Lab(BODY, fields={"cache-control": "max-age=10, stale-while-revalidate=60"})
+    lab.view(request())
+    lab.now += 20
+    plan = lab.machine.on_request(request({"range": "bytes=5000-6000"}), lab.now)
+    assert isinstance(plan, Assemble)
+    stale = lab.machine.on_request(plan.assembly.opening_request(), lab.now)
+    assert isinstance(stale, Serve) and stale.refresh is not None
+    assert stale.refresh.request.headers.first("range") == "bytes=4096-8191"

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from policy.messages import Headers, RequestHead
-from policy.target import malformed, names_host, origin_form, told_host
+from policy.target import malformed, names_host, origin_form
 
 FORMS = [  # target, Host                                          path and host
     (("/a", "edge"), ("/a", "edge")),
@@ -90,15 +90,6 @@ def test_a_field_is_named_by_a_token(name: str) -> None:
     """HTTP/2 carries others, too; an HTTP/1.1 parser behind may stumble over them, or see two fields."""
     found = malformed(RequestHead("GET", "http", "edge", "/a", None, Headers([("ok", ""), (name, "x")])))
     assert found == "a field whose name is no token"
-
-
-@pytest.mark.parametrize(
-    ("lines", "host"),
-    [([], "shield"), ([("x-forwarded-host", "edge:8")], "edge:8"), ([("x-forwarded-host", "a, b")], "shield"),
-     ([("x-forwarded-host", "")], "shield")],
-)  # fmt: skip
-def test_the_host_that_an_edge_tells_its_shield(lines: list[tuple[str, str]], host: str) -> None:
-    assert told_host(Headers(lines), "shield") == host
 
 
 def test_asking_for_another_target_keeps_all_else() -> None:

@@ -5,6 +5,7 @@ are slow; the log is trimmed, or forgets everything. After an order is complete,
 """
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from typing import Any, cast
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from edge.background import Background
 from edge.purges.follower import Following
 from edge.purges.log import BATCH, IDLE_S, LogLost
 from edge.purges.ordering import carried
@@ -129,6 +131,7 @@ class Node:
         self.log = Log(self.world)
         self.life: asyncio.Task[None] | None = None
         self.following: Following | None = None
+        self.background = Background(logging.getLogger(__name__), self.name)
 
     async def purge_all(self, orders: Sequence[PurgeOrder], mark: str | None = None) -> list[Purged]:
         done = []
@@ -152,8 +155,9 @@ class Node:
             faces_viewers=self.name != "shield",
         )
         plan = NodeSettings(name=self.name, purge_delay=self.delay, purge_loss=self.loss)
+        self.background = Background(logging.getLogger(__name__), self.name)
         self.following = Following(
-            cast(Any, self.log), cast(Any, services), plan, f"http://{self.name}", [TREE[self.name]]
+            cast(Any, self.log), cast(Any, services), plan, f"http://{self.name}", [TREE[self.name]], self.background
         )
         self.life = asyncio.create_task(self._live(self.following))
 
@@ -171,7 +175,7 @@ class Node:
             self.life.cancel()
             with suppress(asyncio.CancelledError):
                 await self.life  # also what it found wrong
-            await self.following.close()
+            await self.background.close()
         self.life = None
 
     def get(self, path: str) -> int | None:

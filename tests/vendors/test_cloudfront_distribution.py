@@ -134,7 +134,6 @@ IDS = [  # "Use managed cache policies" and its kin; cross-checked in aws-cdk-li
     ("OriginRequestPolicyId", "acba4595-bd28-49b8-b9fe-13317c0390fa", "UserAgentRefererHeaders"),
     ("OriginRequestPolicyId", "33f36d7e-f396-46d9-90e0-52428a34d9dc", None),  # AllViewerAndCloudFrontHeaders-2022-06
     ("OriginRequestPolicyId", "775133bc-15f2-49f9-abea-afb2e0bf67d2", None),  # Elemental-MediaTailor-...
-    ("OriginRequestPolicyId", "bf0718e1-ba1e-49d1-88b1-f726733018ae", None),  # HostHeaderOnly
     ("ResponseHeadersPolicyId", "60669652-455b-4ae9-85a4-c4c02393f86c", "SimpleCORS"),
     ("ResponseHeadersPolicyId", "5cc3b908-e619-4b99-88e5-2cf7f45965bd", "CORS-With-Preflight"),
     ("ResponseHeadersPolicyId", "67f7725c-6f97-4210-82d7-5512b31e9d03", "SecurityHeadersPolicy"),
@@ -225,6 +224,10 @@ def test_custom_headers_of_an_origin_and_of_both_in_a_group() -> None:
         translate(given)
 
 
+def failing_over(*statuses: str) -> dict[str, Any]:
+    return items({"Id": "g", "FailoverCriteria": {"StatusCodes": items(*statuses)}})
+
+
 REFUSED = [  # where, value, code, the name that is told
     ("DefaultRootObject", "index.html", "InvalidArgument", "DefaultRootObject"),
     ("WebACLId", "arn:x", "InvalidArgument", "WebACLId"),
@@ -239,6 +242,7 @@ REFUSED = [  # where, value, code, the name that is told
     ("Origins", added(("a", "b\n")), "InvalidArgument", "CustomHeaders"),
     ("Origins", added(("a", "b" * 1784)), "InvalidArgument", "CustomHeaders"),
     ("Origins", added(*((f"a{n}", "b" * 1700) for n in range(7))), "InvalidArgument", "CustomHeaders"),
+    ("Origins", added(*((f"a{n}", "b") for n in range(31))), "TooManyOriginCustomHeaders", "at most 30"),
     ("Origins", items(*(origin(f"o{n}", "9000") for n in range(101))), "TooManyOrigins", "at most 100"),
     ("OriginGroups", items({"Id": "g", "Members": items({"OriginId": "lab"})}), "InvalidArgument", "two origins"),
     (
@@ -246,6 +250,8 @@ REFUSED = [  # where, value, code, the name that is told
         items({"Id": "g", "SelectionCriteria": "media-quality-based", "Members": items({"OriginId": "lab"})}),
         "InvalidArgument", "SelectionCriteria",
     ),
+    ("OriginGroups", failing_over("500", "200"), "InvalidArgument", "StatusCodes: found '200', wanted of 400, 403"),
+    ("OriginGroups", failing_over("nan"), "InvalidArgument", "StatusCodes: found 'nan'"),
     ("OriginGroups", items(*({"Id": f"g{n}"} for n in range(11))), "TooManyOriginGroupsPerDistribution", "at most 10"),
     ("CacheBehaviors", items(*({"PathPattern": f"/{n}"} for n in range(76))), "TooManyCacheBehaviors", "at most 75"),
     ("CacheBehaviors", items({**LEGACY, "PathPattern": "/" * 256}), "InvalidArgument", "PathPattern"),
@@ -280,6 +286,7 @@ REFUSED = [  # where, value, code, the name that is told
     ("DefaultCacheBehavior.SmoothStreaming", "true", "InvalidArgument", "SmoothStreaming"),
     ("DefaultCacheBehavior.MinTTL", "1", "InvalidArgument", "MinTTL"),  # beside a cache policy
     ("CustomErrorResponses", items({"ErrorCode": "404", "ErrorCachingMinTTL": "-1"}), "InvalidArgument", "ErrorCachingMinTTL"),
+    ("CustomErrorResponses", items({"ErrorCode": "404", "ErrorCachingMinTTL": "nan"}), "InvalidArgument", "wanted a number"),
     ("CustomErrorResponses", items({"ErrorCode": "402"}), "InvalidErrorCode", "ErrorCode"),
     ("Restrictions", {"GeoRestriction": {"RestrictionType": "whitelist", **items("xx")}}, "InvalidGeoRestrictionParameter", "GeoRestriction"),
 ]  # fmt: skip

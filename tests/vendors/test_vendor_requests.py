@@ -87,6 +87,14 @@ KEYS = [  # case, profile, key as written, two requests, do they share?
         "cf-cookies-except-pattern-others", CLOUDFRONT, Key(cookies="all", cookies_except=("_ga*",)),
         ask(cookie="a=1; _ga=1"), ask(cookie="a=2; _ga=1"), False,
     ),
+    (
+        "cf-cookies-except-of-an-editor", CLOUDFRONT, Key(cookies="all", cookies_except=("wp-settings-*",)),
+        ask(cookie="wp-settings-7=a; wp-settings-time-7=1; lang=de"), ask(cookie="lang=de"), True,
+    ),
+    (
+        "cf-cookies-two-patterns", CLOUDFRONT, Key(cookies=("dwf_*", "sessionid")),
+        ask(cookie="_ga=1; dwf_section_edit=True; sessionid=a"), ask(cookie="_ga=2; sessionid=a"), False,
+    ),
     ("rfc-query-pattern", RFC9111, Key(query=("_HLS_*",)), ask(query="_HLS_msn=1&x=1"), ask(query="x=2&_HLS_msn=1"), True),
     ("rfc-query-pattern-values", RFC9111, Key(query=("_HLS_*",)), ask(query="_HLS_msn=1"), ask(query="_HLS_msn=2"), False),
     ("rfc-query-except-pattern", RFC9111, Key(query_except=("utm_*",)), ask(query="a=1&utm_source=x"), ask(query="a=1"), True),
@@ -244,6 +252,50 @@ def test_cloudfront_legacy_forwards_what_is_in_the_key_and_authorization_of_a_po
     assert post.headers.first("authorization") == "Basic x"
 
 
+AUTHORIZED = [  # method, methods whose answers are kept, does Authorization reach the origin? (the table's row)
+    ("GET", "GET, HEAD", False),
+    ("HEAD", "GET, HEAD", False),
+    ("OPTIONS", "GET, HEAD", True),
+    ("OPTIONS", "GET, HEAD, OPTIONS", False),
+    ("DELETE", "GET, HEAD, OPTIONS", True),
+    ("PATCH", "GET, HEAD", True),
+    ("POST", "GET, HEAD", True),
+    ("PUT", "GET, HEAD", True),
+]
+
+
+@pytest.mark.parametrize(("method", "kept", "sent_on"), AUTHORIZED)
+def test_cloudfront_legacy_authorization_by_method(method: str, kept: str, sent_on: bool) -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", cached_methods=kept))  # type: ignore[arg-type]
+    assert ("authorization" in sent(edge, ask(method=method, authorization="Basic x")).headers) is sent_on
+
+
+def test_cloudfronts_request_id_is_its_own() -> None:
+    for policy in ("none", "AllViewer"):
+        edge = node(CLOUDFRONT, Behavior(path="*", origin_request_policy=policy))  # type: ignore[arg-type]
+        (told,) = sent(edge, ask(x_amz_cf_id="forged")).headers.all("x-amz-cf-id")
+        assert told != "forged"
+
+
+COOKIES = [  # the viewer's Cookie, the origin's: "Standard name-value pair format is required"
+    ("a=1; b=2", "a=1; b=2"),
+    ("b=2;a=1", "a=1; b=2"),  # sorted by name
+    ("a=1; junk", None),
+    ("junk", None),
+    ("=1", None),
+    ("a=", "a="),
+    ("a=1;", "a=1"),
+]
+
+
+@pytest.mark.parametrize(("cookie", "expected"), COOKIES)
+def test_cloudfront_forwards_cookies_in_their_standard_form_alone(cookie: str, expected: str | None) -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", key=Key(cookies="all")))
+    assert sent(edge, ask(cookie=cookie)).headers.first("cookie") == expected
+    without = sent(node(CLOUDFRONT, Behavior(path="*", origin_request_policy="AllViewer")), ask(cookie=cookie)).headers
+    assert ("cookie" in without) is (expected is not None)
+
+
 OWN = {"user-agent", "x-amz-cf-id", "via", "x-forwarded-for"}
 CARRIED = {"range", "if-none-match"}
 POLICIES = [  # origin request policy, what of VIEWER and the node's own fields arrives, the query
@@ -256,7 +308,8 @@ POLICIES = [  # origin request policy, what of VIEWER and the node's own fields 
     ),
     ("UserAgentRefererHeaders", OWN | CARRIED | {"referer"}, None),
     # Cookies go on with this one, and where they do, a miss's conditions do not.
-    ("AllViewer", OWN | {name.replace("_", "-") for name in VIEWER} - {"if-none-match"}, "a=1"),
+    ("AllViewer", OWN | {"host"} | {name.replace("_", "-") for name in VIEWER} - {"if-none-match"}, "a=1"),
+    ("HostHeaderOnly", OWN | CARRIED | {"host"}, None),
     ("AllViewerExceptHostHeader", OWN | {name.replace("_", "-") for name in VIEWER} - {"if-none-match"}, "a=1"),
 ]
 
@@ -277,6 +330,63 @@ def test_the_standards_profile_forwards_every_end_to_end_field() -> None:
     assert told.query == "a=1" and told.headers.first("user-agent") == "player/1"
 
 
+FF = "6N761hlXiIPGYwu2G4cQj263Ot5ae3RfBCayZF6Bw50="
+ORD, JFK = "cache-ord21983-ORD", "cache-jfk3138-JFK"
+HOPS = [  # TLS at the edge, at the shield (None: there is none), the viewer's own; For, Host, Server at the origin
+    # Fastly, "X-Forwarded-Host" and "X-Forwarded-Server": the rows of their tables; "X-Forwarded-For": its example
+    (True, None, {}, "198.51.100.7", "www.test", ORD),
+    (False, None, {}, None, None, None),
+    (True, None, {"x_forwarded_host": "h1", "x_forwarded_server": "s1", "x_forwarded_for": "1.1.1.1"},
+     "1.1.1.1, 198.51.100.7", "h1, www.test", f"s1, {ORD}"),
+    (False, None, {"x_forwarded_host": "h1", "x_forwarded_server": "s1", "x_forwarded_for": "1.1.1.1"},
+     "1.1.1.1", "h1", "s1"),
+    (True, True, {}, "198.51.100.7, 203.0.113.3", "www.test, www.test", f"{ORD}, {JFK}"),
+    (False, True, {}, "203.0.113.3", "www.test", JFK),
+    (True, True, {"x_forwarded_host": "h1", "x_forwarded_server": "s1", "x_forwarded_for": "1.1.1.1"},
+     "1.1.1.1, 198.51.100.7, 203.0.113.3", "h1, www.test, www.test", f"s1, {ORD}, {JFK}"),
+    (True, False, {}, "198.51.100.7", "www.test", ORD),
+    (False, False, {"x_forwarded_host": "h1"}, None, "h1", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("at_edge", "at_shield", "own", "for_", "host", "server"), HOPS)
+def test_fastly_adds_to_x_forwarded_fields_over_tls_alone(
+    at_edge: bool, at_shield: bool | None, own: dict[str, str], for_: str | None, host: str | None, server: str | None
+) -> None:
+    request = ask(host="WWW.test", **own)
+    request.scheme = "https" if at_edge else "http"
+    told = sent(node(FASTLY, name="ord"), request)
+    if at_shield is not None:
+        told.scheme, told.host = "https" if at_shield else "http", told.headers.first("host") or ""
+        told.peer_ip = "203.0.113.3"
+        told = sent(node(FASTLY, name="jfk", gate=False), told)
+    found = [told.headers.all(f"x-forwarded-{name}") for name in ("for", "host", "server")]
+    assert found == [[] if value is None else [value] for value in (for_, host, server)]
+
+
+def test_fastly_tells_the_origin_of_every_hop() -> None:
+    """Fastly, "CDN-Loop", "Fastly-FF", "Fastly-Client", "X-Varnish": a list, or a line, that each hop adds to."""
+    at_edge = sent(node(FASTLY, name="ord"), ask(cdn_loop="other"))
+    told = sent(node(FASTLY, name="jfk", gate=False), at_edge)
+    assert told.headers.all("cdn-loop") == ["other, Fastly, Fastly"]
+    assert told.headers.all("fastly-ff") == [f"{FF}!ORD!{ORD}, {FF}!JFK!{JFK}"]
+    assert told.headers.all("fastly-client") == ["1"]
+    assert told.headers.all("fastly-client-ip") == ["198.51.100.7"]
+    lines = told.headers.all("x-varnish")
+    assert len(lines) == 2 and lines[:1] == at_edge.headers.all("x-varnish") and all(line.isdecimal() for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "own", "told"), [("https", None, "1"), ("http", None, None), ("http", "1", "1"), ("https", "0", "0")]
+)
+def test_fastly_ssl_is_set_over_tls_and_what_the_viewer_set_stands(
+    scheme: str, own: str | None, told: str | None
+) -> None:
+    request = ask(**({} if own is None else {"fastly_ssl": own}))
+    request.scheme = scheme
+    assert sent(node(FASTLY), request).headers.first("fastly-ssl") == told
+
+
 def test_fastly_forwards_everything_and_keeps_a_client_ip_that_was_sent() -> None:
     told = sent(node(FASTLY), ask(query="a=1", **VIEWER))
     assert {name.replace("_", "-") for name in VIEWER} - {"range", "if-none-match"} <= {
@@ -295,6 +405,34 @@ def test_what_settings_put_on_requests_stands_in_the_place_of_the_viewers(profil
     told = sent(edge, ask(method=method, x_origin_verify="guess", authorization="Basic viewer"))
     assert told.headers.all("x-origin-verify") == ["s3cret"]
     assert told.headers.all("authorization") == ["Bearer lab"]
+
+
+HOSTS = [  # profile, behavior, settings of the service, the Host that the parent is asked under (None: its own)
+    (RFC9111, Behavior(path="*", key=Key(headers=("Host",), host=True)), {}, None),
+    (CLOUDFRONT, Behavior(path="*"), {}, None),
+    (CLOUDFRONT, Behavior(path="*", key=Key(headers=("Host",))), {}, "WWW.test:8080"),
+    (CLOUDFRONT, Behavior(path="*", cache_policy="Amplify"), {}, "WWW.test:8080"),
+    (CLOUDFRONT, Behavior(path="*", origin_request_policy="AllViewer"), {}, "WWW.test:8080"),
+    (CLOUDFRONT, Behavior(path="*", origin_request_policy="HostHeaderOnly"), {}, "WWW.test:8080"),
+    (CLOUDFRONT, Behavior(path="*", origin_request_policy="AllViewerExceptHostHeader"), {}, None),
+    (FASTLY, Behavior(path="*"), {}, "www.test:8080"),
+    (FASTLY, Behavior(path="*", key=Key(host=False)), {}, "www.test:8080"),
+    (RFC9111, Behavior(path="*"), {"parent_headers": {"Host": "origin.test"}}, "origin.test"),
+    (FASTLY, Behavior(path="*"), {"parent_headers": {"HOST": "origin.test"}}, "origin.test"),
+]
+
+
+@pytest.mark.parametrize(("profile", "behavior", "service", "host"), HOSTS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_host_that_the_parent_is_asked_under(
+    profile: Profile, behavior: Behavior, service: dict[str, object], host: str | None, method: str
+) -> None:
+    told = sent(node(profile, behavior, **service), ask(host="WWW.test:8080", method=method))
+    assert told.headers.all("host") == ([] if host is None else [host])
+
+
+def test_a_viewer_who_names_no_host_has_the_parent_asked_under_its_own() -> None:
+    assert "host" not in sent(node(FASTLY), ask(host="")).headers
 
 
 REDUCED = [("gzip, deflate, br", "br"), ("gzip, deflate", "gzip"), ("deflate", None), ("br;q=0, gzip", "gzip")]
@@ -474,7 +612,18 @@ BAD = [  # what a settings file says, what the complaint must say
         'profile = "cloudfront"\n[[behavior]]\npath = "*"\ncache_policy = "UseOriginCacheControlHeaders"',
         ["UseOriginCacheControlHeaders"],
     ),
-    ('profile = "cloudfront"\n[[behavior]]\npath = "*"\norigin_request_policy = "HostHeaderOnly"', ["HostHeaderOnly"]),
+    (
+        'profile = "cloudfront"\n[[node]]\nname = "a"\nparent_headers = { "host" = "x.test" }',
+        ["node[0].parent_headers.host: found a value that is not shown, wanted other fields", "HostHeaderOnly", "4:"],
+    ),
+    (
+        '[[node]]\nname = "a"\nparent_headers = { "Host" = "a/b" }',
+        ["node[0].parent_headers: wanted as Host a host, with a port or without", "3:"],
+    ),
+    (
+        '[[node]]\nname = "a"\nparent_headers = { "Via" = "1.1 a" }',
+        ["node[0].parent_headers: wanted fields of other names. Via frames a request, sets a condition", "3:"],
+    ),
     (
         'profile = "cloudfront"\n[[behavior]]\npath = "*"\nresponse_headers_policy = "SecurityHeaders"',
         ["SecurityHeaders", "Did you mean 'SecurityHeadersPolicy'?", "4:"],
@@ -557,7 +706,7 @@ def test_which_answers_to_heads_cloudfront_keeps(response: ResponseHead, after: 
 
 
 @pytest.mark.parametrize("status", [206, 304, 412, 416])
-def test_an_answer_to_a_head_that_fits_no_head_is_passed_on_and_asked_for_once(status: int) -> None:
+def test_an_answer_to_a_head_that_is_none_for_others_is_passed_on_and_not_kept(status: int) -> None:
     edge = node(CLOUDFRONT)
     plan = fetched(edge, edge.on_request(ask(method="HEAD"), NOW))
     landing = edge.on_response(plan, says(status, content_range="bytes 0-1/4"), NOW)
@@ -597,13 +746,15 @@ def test_heads_on_the_wire_and_replayed(tmp_path: Path) -> None:
 
     async def run() -> None:
         async with running_origin() as origin:
-            origin.says("/a", b"x" * 5000, cache_control="max-age=60")
+            origin.says("/a", b"x" * 5000, cache_control="max-age=60", etag='"1"')
             for asked, log in ((1, records), (2, None)):
                 async with running_node(origin.url, profile=CLOUDFRONT, records=log, disk=disk) as edge:
                     for _ in range(2):
                         head = await ask_over(edge.url, "/a", method="HEAD")
                         assert (head.status, head.body, head["content-length"]) == (200, b"", "5000")
                     assert head["x-cache"] == "Hit from cloudfront" and origin.count["/a"] == 1
+                    same = await ask_over(edge.url, "/a", method="HEAD", if_none_match='"1"')
+                    assert (same.status, origin.count["/a"]) == (304, 1)
                     if asked == 2:
                         assert (await edge.get("/a")).body == b"x" * 5000 and origin.count["/a"] == 2
 

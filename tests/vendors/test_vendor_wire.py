@@ -5,6 +5,9 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
+from policy.profile import Profile
 from policy.service import Behavior, ErrorPage, Geo, Key, Service
 from replay import read_trace, replay_node
 from tests.kit.http import ask
@@ -107,3 +110,44 @@ def test_cloudfront_on_the_wire_and_replayed(tmp_path: Path) -> None:
     service = Service(name="fra", profile="cloudfront", behaviors=behaviors, error_pages=pages)
     replayed = replay_node(read_trace(records), service, CLOUDFRONT)
     assert replayed.requests == 7 and replayed.differences == []
+
+
+@pytest.mark.parametrize("http", ["1.1", "2"])
+@pytest.mark.parametrize(
+    ("profile", "behavior", "host"),
+    [
+        (FASTLY, Behavior(path="*"), "www.test"),
+        (CLOUDFRONT, Behavior(path="*", key=Key(headers=("Host",))), "www.test"),
+        (CLOUDFRONT, Behavior(path="*", origin_request_policy="AllViewer"), "www.test"),
+        (CLOUDFRONT, Behavior(path="*"), ""),
+    ],
+)
+def test_the_viewers_host_reaches_the_origin_through_both_tiers(
+    profile: Profile, behavior: Behavior, host: str, http: str
+) -> None:
+    async def run() -> None:
+        async with (
+            running_origin() as origin,
+            running_node(origin.url, behavior, name="jfk", profile=profile, service={"gate": False}) as shield,
+            running_node(shield.url, behavior, name="ord", profile=profile, parent_http=http) as edge,
+        ):
+            origin.says("/a", b"body", cache_control="max-age=60")
+            assert (await edge.get("/a", host="www.test")).body == b"body"
+            own = origin.url.removeprefix("http://")
+            assert [asked.headers.first("host") for asked in origin.asked] == [host or own]
+
+    asyncio.run(run())
+
+
+def test_the_host_of_an_absolute_target_is_the_one_that_keys_hold_and_parents_are_told() -> None:
+    """RFC 9112 section 3.2.2: else one host's answer would be stored as another's."""
+    behavior = Behavior(path="*", key=Key(headers=("Host",)))
+
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url, behavior, profile=CLOUDFRONT) as edge:
+            origin.says("/a", b"body", cache_control="max-age=60")
+            await ask(edge.url, "http://evil.test/a", host="www.test")
+            await edge.get("/a", host="www.test")
+            assert [asked.headers.first("host") for asked in origin.asked] == ["evil.test", "www.test"]
+
+    asyncio.run(run())

@@ -32,6 +32,7 @@ ORIGIN_REQUEST_POLICY_IDS = {
     "b689b0a8-53d0-40ab-baf2-68738e2966ac": "AllViewerExceptHostHeader",
     "59781a5b-3903-41f3-afcb-af62929ccde1": "CORS-CustomOrigin",
     "88a5eaf4-2fd4-4709-b370-b4c650ea3fcf": "CORS-S3Origin",
+    "bf0718e1-ba1e-49d1-88b1-f726733018ae": "HostHeaderOnly",
     "acba4595-bd28-49b8-b9fe-13317c0390fa": "UserAgentRefererHeaders",
 }
 RESPONSE_HEADERS_POLICY_IDS = {
@@ -51,6 +52,7 @@ _METHODS = {
 _CACHED = (frozenset({"GET", "HEAD"}), frozenset({"GET", "HEAD", "OPTIONS"}))
 _HEADERS: TypeAdapter[dict[str, str]] = TypeAdapter(ParentHeaders)
 _ERRORS = ("400", "403", "404", "405", "414", "416", "500", "501", "502", "503", "504")
+_FAILOVER = tuple(map(str, sorted(MAY_NAME)))
 _KEPT = ("CallerReference", "Comment", "Aliases", "PriceClass", "HttpVersion", "IsIPV6Enabled")
 _QUOTAS = (
     ("CacheBehaviors", 75, "TooManyCacheBehaviors"),
@@ -252,10 +254,13 @@ def _origin(part: _Part) -> _Named:
 
 def _origin_headers(part: _Part) -> dict[str, str]:
     where = f"{part.where}.CustomHeaders"
+    part.at_most(30, "CustomHeaders", "TooManyOriginCustomHeaders")
     rows = [(one.text("HeaderName"), one.text("HeaderValue")) for one in part.items("CustomHeaders")]
     headers = dict(rows)
     if len(headers) < len(rows):
         raise NotHonoured(where, "wanted each name once.")
+    if any(name.lower() == "host" for name in headers):
+        raise NotHonoured(where, "found Host, which is forwarded by a policy that lists it, or is the origin's own.")
     try:
         return _HEADERS.validate_python(headers)
     except ValidationError as error:
@@ -269,9 +274,8 @@ def _group(
     members = [member.text("OriginId") for member in part.items("Members")]
     criteria = part.part("FailoverCriteria")
     codes = criteria.texts("StatusCodes")
-    if wrong := [code for code in codes if code not in map(str, MAY_NAME)]:
-        some = ", ".join(map(str, sorted(MAY_NAME)))
-        raise NotHonoured(f"{part.where}.FailoverCriteria.StatusCodes", f"found {wrong[0]!r}, wanted some of {some}.")
+    if wrong := [code for code in codes if code not in _FAILOVER]:
+        raise NotHonoured(f"{criteria.where}.StatusCodes", f"found {wrong[0]!r}, wanted of {', '.join(_FAILOVER)}.")
     statuses = tuple(map(int, codes))
     if part.text("SelectionCriteria", "default") != "default":
         raise NotHonoured(f"{part.where}.SelectionCriteria", "wanted default.")

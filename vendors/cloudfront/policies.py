@@ -38,8 +38,8 @@ CACHE_POLICIES: dict[str, tuple[Ttl, Key]] = {
 
 ORIGIN_REQUEST_POLICIES: dict[str, Forwarding] = {
     # 216adef6-5c7f-47e4-b989-5492eafa07d3
-    "AllViewer": Forwarding(headers=None, cookies=True, query=True),
-    # b689b0a8-53d0-40ab-baf2-68738e2966ac; here too the parent's own name is what it is sent as Host
+    "AllViewer": Forwarding(headers=None, cookies=True, query=True, host=True),
+    # b689b0a8-53d0-40ab-baf2-68738e2966ac
     "AllViewerExceptHostHeader": Forwarding(headers=None, cookies=True, query=True),
     # 59781a5b-3903-41f3-afcb-af62929ccde1
     "CORS-CustomOrigin": Forwarding(headers=frozenset({"origin"})),
@@ -47,6 +47,8 @@ ORIGIN_REQUEST_POLICIES: dict[str, Forwarding] = {
     "CORS-S3Origin": Forwarding(
         headers=frozenset({"origin", "access-control-request-headers", "access-control-request-method"})
     ),
+    # bf0718e1-ba1e-49d1-88b1-f726733018ae
+    "HostHeaderOnly": Forwarding(host=True),
     # acba4595-bd28-49b8-b9fe-13317c0390fa
     "UserAgentRefererHeaders": Forwarding(headers=frozenset({"user-agent", "referer"})),
 }

@@ -4,7 +4,8 @@ Lines marked (measured) were observed by a public test suite on one service of u
 they are switches, not promises.
 """
 
-from policy.profile import FailureAnswer, Limit, Limits, Profile, RequestFields, ResponseFields, Waits
+from policy.profile import FailureAnswer, Limit, Limits, Profile, ResponseFields, Waits
+from vendors.fastly.hop import hop_fields
 from vendors.fastly.pages import error_page
 
 FASTLY = Profile(
@@ -53,7 +54,8 @@ FASTLY = Profile(
         "fastly-geo-region": lambda request: request.place.region,
     },
     purge_requests="everybody",  # "Purging": a URL's purge is open unless VCL asks for a token
-    request_fields=RequestFields.FASTLY,  # HTTP headers reference; which ones always go is unverified
+    host_sent="viewer",  # "Specifying an override host": the initial request's Host; "Host": in lower case
+    hop_fields=hop_fields,  # "Header reference": a page for each of them
     # ---- stale and failing: "Staleness and revalidation" -------------------------------------------------------------
     origin_stale_if_error=False,  # used when the backend is sick or VCL says deliver_stale; a failing fetch is neither
     origin_stale_if_error_when_sick=True,  # same page: an unhealthy backend, inside either window: stale, at once
