@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdnlab import ports
+from cdnlab import addresses
 from cdnlab.disk_watch import DiskWatch
 from cdnlab.document import Document, Loaded
 from cdnlab.process import UNWRITTEN, Child, State
@@ -70,18 +70,20 @@ class Cluster:
         }
 
     def children(self) -> list[Child]:
-        """All processes, from the origin outwards."""
-        return [self.origin, *self.nodes.values(), *self.transcoders.values()]
+        """All processes, from the origin outwards; without the origin where nobody wants it."""
+        document = self.document
+        wanted = addresses.origin_needed(document.origin, document.nodes, document.streams)
+        return [*([self.origin] if wanted else []), *self.nodes.values(), *self.transcoders.values()]
 
     async def start(self) -> None:
-        """Everything serves when this returns. Raises `PortTaken` before anything is started, `ChildFailed` after
+        """Everything serves when this returns. Raises `PortsTaken` before anything is started, `ChildFailed` after
         everything has been stopped again."""
-        ports.check(addresses(self.document))
+        addresses.check(self.document)
         self.folder.write("cdn.json", self._public)
         self._watching = asyncio.create_task(self._disks.keep(), name="watch the disks")
         await self._open_log()
         await asyncio.gather(*(child.spawn() for child in self.children()))
-        begun = [asyncio.ensure_future(self._begin_origin())]
+        begun = [asyncio.ensure_future(self._begin_origin())] if self.origin in self.children() else []
         begun += [asyncio.ensure_future(self._begin_node(node)) for node in self.document.nodes]
         begun += [asyncio.ensure_future(self._begin_transcoder(stream)) for stream in self.document.streams]
         try:
@@ -361,21 +363,6 @@ class Cluster:
         await self.origin.serving()
         settings = {"stream": stream.model_dump(mode="json"), "ingest": self.origin.ready["ingest"]}
         await self.transcoders[stream.name].begin(settings, lambda settings, ready: None)
-
-
-def addresses(document: Document) -> dict[str, str]:
-    """Every address the cluster of a document listens on, by setting."""
-    found = {
-        "origin.listen": document.origin.listen,
-        "origin.ingest": document.origin.ingest,
-        "control.listen": document.control.listen,
-    }
-    for index, node in enumerate(document.nodes):
-        found[f"node[{index}].listen ({node.name})"] = node.listen
-        found[f"node[{index}].admin ({node.name})"] = node.admin
-        if node.listen_tls is not None:
-            found[f"node[{index}].listen_tls ({node.name})"] = node.listen_tls
-    return found
 
 
 def _folders(document: Document) -> list[Path]:

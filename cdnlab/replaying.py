@@ -23,7 +23,7 @@ from policy.profile import Profile
 from policy.service import Service
 from replay import BadTrace, Missing, Replayed, read_trace, replay_node
 from units import visible
-from vendors import PROFILES
+from vendors import profile_of
 
 SHOWN = 10
 """Differences shown of each node; the rest are counted."""
@@ -74,7 +74,7 @@ def run(folder: Path, *, as_json: bool) -> int:
                 found = f"found records of {life.node!r}, wanted a node of {folder / 'cdn.json'}"
                 raise BadUsage(f"{visible(str(life.files[0]))}: {found}")
             service = _service(folder, life.name) or services[life.node]
-            results[life.name] = _one(life, service, PROFILES[service.profile], bar)
+            results[life.name] = _one(life, service, profile_of(service), bar)
     if as_json:
         print(json.dumps({name: _as_json(told) for name, told in results.items()}, indent=2))
     else:

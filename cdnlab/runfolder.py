@@ -68,6 +68,13 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise BadUsage(f"{self.path / 'cluster.json'}: cannot be read: {error}") from None
 
+    def alive(self) -> bool:
+        """Whether its `cdnlab up` still lives."""
+        with suppress(BadUsage):
+            told = self.cluster()
+            return told.get("stopped_at") is None and _lives(told.get("pid"))
+        return False
+
 
 def read_json(path: Path) -> Any:
     """What a JSON file holds. OSError and ValueError say why it cannot be read; a pipe is not waited for."""
@@ -89,10 +96,8 @@ def running(parent: Path) -> RunFolder | None:
         return None
     for path in sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True):
         folder = RunFolder(path)
-        with suppress(BadUsage):
-            told = folder.cluster()
-            if told.get("stopped_at") is None and _lives(told.get("pid")):
-                return folder
+        if folder.alive():
+            return folder
     return None
 
 

@@ -153,7 +153,7 @@ class Filling:
                     body.write(encoder.finish())
             why = None
         except UpstreamFailed as failed:
-            why = failed.why
+            why = None if self.machine.counts_as_whole(failed.why, exchange.head) else failed.why
             logger.warning("%s: %s broke off after %d bytes: %s", self.name, record.url, body.size_bytes, failed)
         finally:
             exchange.close()
@@ -201,7 +201,7 @@ class Filling:
         for ticket in self.machine.on_interim(fetch, head):
             hint, future = self._hints.get(ticket), self._waiting.get(ticket)
             if hint is not None and future is not None and not future.done():
-                hint(head.status, passed_on(head).lines)
+                hint(head.status, passed_on(head, self.machine.profile).lines)
 
     def _landed(self, fetch: Fetch, land: Callable[[], L]) -> L:
         flight = self.machine.flights.flight_of(fetch)

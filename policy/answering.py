@@ -65,7 +65,8 @@ class Answering:
             life = entry.life
             age_ticks = life.born_at + int(life.age(now)) + 1 if now >= life.born_at else now
             ttl_ticks = life.fresh_until - (-(-(life.fresh_until - now) // 1) - 1)
-            entry.ready, entry.ready_until = served.headers, min(age_ticks, ttl_ticks, life.fresh_until)
+            date_ticks = now // 1 + 1 if self._profile.date_of_answers == "now" else ttl_ticks
+            entry.ready, entry.ready_until = served.headers, min(age_ticks, ttl_ticks, date_ticks, life.fresh_until)
         lines = entry.ready
         if self._with_cors:
             lines = self._open_to(lines, request, behavior)

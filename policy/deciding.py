@@ -65,7 +65,7 @@ class Deciding:
         self.gate: Gate = (
             gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
         )
-        self.index = EntryIndex()
+        self.index = EntryIndex(vary_as_sent=profile.vary_as_sent)
         self.fresh_room: Callable[[], Room] = partial(room_for, service.eviction, service.room, service.block)
         self.room = self.fresh_room()
         self.flights = FlightTable()
@@ -282,7 +282,7 @@ class Deciding:
     def _judged(self, key: str, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
         return judge(
             request, behavior, index=self.index, profile=self.profile, key=key, versions=self._versions, now=now,
-            is_alone=lambda asked: self.alone(asked, now) is not None, varies=self._varies.get(hash(key), ()),
+            mark_on=lambda asked: (self.alone(asked, now) or (0.0, ""))[1], varies=self._varies.get(hash(key), ()),
         )  # fmt: skip
 
     def _plan(

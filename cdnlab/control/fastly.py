@@ -27,6 +27,8 @@ logger = logging.getLogger("cdnlab.control")
 
 MOST_KEYS = 256
 """Keys of one batch."""
+LONGEST_KEY = 1024
+"""Bytes of a key. Source: "Fastly VCL constraints and limitations": "requests that cite longer keys will fail"."""
 LARGEST_BODY = 2**20
 
 Operation = Callable[[Request], Awaitable[Response]]
@@ -96,6 +98,8 @@ class Fastly:
         key: str = request.path_params["key"]
         if not is_surrogate_key(key):
             return _error(400, "Bad request", f"found {key!r}, wanted a surrogate key: visible ASCII characters")
+        if len(key) > LONGEST_KEY:
+            return _error(400, "Bad request", f"found a key of {len(key)} bytes, wanted {LONGEST_KEY} at most")
         await self._spread([{"surrogate_key": key, "soft": _soft(request)}])
         return JSONResponse({"status": "ok", "id": self._fresh_id()})
 
@@ -116,6 +120,9 @@ class Fastly:
             return _error(400, "Bad request", 'wanted a Surrogate-Key field, or {"surrogate_keys": ["a", "b"]}')
         if len(given) > MOST_KEYS:
             return _error(400, "Bad request", f"found {len(given)} keys, wanted {MOST_KEYS} at most")
+        longest = max(map(len, given))
+        if longest > LONGEST_KEY:
+            return _error(400, "Bad request", f"found a key of {longest} bytes, wanted {LONGEST_KEY} at most")
         # Keys that hold what no key can are passed over.
         keys = [key for key in dict.fromkeys(given) if is_surrogate_key(key)]
         if keys:

@@ -78,9 +78,17 @@ class SharedTier:
     """One node's way to the tier. Nothing here raises."""
 
     def __init__(
-        self, url: str, *, rules: str, name: str, clock: Callable[[], float], breaker: Breaker | None = None
+        self,
+        url: str,
+        *,
+        rules: str,
+        name: str,
+        clock: Callable[[], float],
+        breaker: Breaker | None = None,
+        vary_as_sent: bool = False,
     ) -> None:
-        """`url`: "redis://[user:password@]host[:port][/db]", or "rediss://" over TLS."""
+        """`url`: "redis://[user:password@]host[:port][/db]", or "rediss://" over TLS. `vary_as_sent`: the profile's."""
+        self._vary_as_sent = vary_as_sent
         parts = urlsplit(url)
         self._cache = RedisCache(
             endpoint=parts.hostname or "127.0.0.1",
@@ -151,7 +159,7 @@ class SharedTier:
         found = Found(int(counter))
         unpacked = unpack(parcel) if parcel is not None else None
         if unpacked is not None and "vary" in unpacked[0]:
-            selecting = selecting_fields(unpacked[0]["vary"], fetch.request.headers)
+            selecting = selecting_fields(unpacked[0]["vary"], fetch.request.headers, as_sent=self._vary_as_sent)
             parcel = await self._cache.get(self._object(fetch.key, selecting))
             unpacked = unpack(parcel) if parcel is not None else None
         if unpacked is None:

@@ -117,6 +117,8 @@ REFUSED = [  # target, body, fields, status, words
     ("/service/cdnlab/purge", b"\xff", {}, 400, "wanted a Surrogate-Key field"),
     ("/service/cdnlab/purge", b" " * (2**20 + 1), {}, 413, "too large"),
     ("/service/cdnlab/purge", {"surrogate_keys": [str(n) for n in range(257)]}, {}, 400, "257 keys, wanted 256"),
+    (f"/service/cdnlab/purge/{'k' * 1025}", None, {}, 400, "a key of 1025 bytes, wanted 1024"),
+    ("/service/cdnlab/purge", {"surrogate_keys": ["a", "k" * 1025]}, {}, 400, "a key of 1025 bytes, wanted 1024"),
 ]  # fmt: skip
 
 

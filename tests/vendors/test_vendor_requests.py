@@ -431,6 +431,20 @@ def test_the_host_that_the_parent_is_asked_under(
     assert told.headers.all("host") == ([] if host is None else [host])
 
 
+@pytest.mark.parametrize(("key", "shared"), [(Key(), True), (Key(headers=("Host",)), False)])
+def test_a_host_that_is_forwarded_and_not_keyed_is_answered_with_another_hosts(key: Key, shared: bool) -> None:
+    """As at CloudFront, where a 404 for the distribution's own name was then told to its real visitors."""
+    edge = node(CLOUDFRONT, Behavior(path="*", key=key, origin_request_policy="AllViewer"))
+
+    def named(host: str) -> RequestHead:
+        request = ask(host=host)
+        request.headers.lines.append(("host", host))
+        return request
+
+    filled(edge, says(404, cache_control="max-age=60"), request=named("d111.cloudfront.test"))
+    assert isinstance(edge.on_request(named("www.test"), NOW + 1), Serve) is shared
+
+
 def test_a_viewer_who_names_no_host_has_the_parent_asked_under_its_own() -> None:
     assert "host" not in sent(node(FASTLY), ask(host="")).headers
 
