@@ -21,6 +21,7 @@ from cdnlab.runfolder import RunFolder
 from edge.settings import Node
 from origin.settings import Origin
 from transcode.settings import Stream
+from units import split_address
 
 if TYPE_CHECKING:
     from cdnlab.control.serve import ControlListener
@@ -280,6 +281,20 @@ class Cluster:
         """Whether every edge has `listen_tls`."""
         return all(node.listen_tls is not None for node in self.document.edges())
 
+    async def check(self, distribution: "Translated") -> None:
+        """Raises `Unworkable` for one that no node could serve by."""
+        from cdnlab.control.takeover import check_origins
+
+        names = ("url", "https", "admin")
+        nodes = [child.ready[name] for child in self.nodes.values() for name in names if name in child.ready]
+        await check_origins(distribution, {split_address(_address(str(url))) for url in nodes})
+
+    def gates_lost(self, distribution: "Translated") -> list[str]:
+        """What the settings file asks of viewers, and the distribution does not."""
+        from cdnlab.control.takeover import gates_lost
+
+        return gates_lost(self.document.behaviors, distribution)
+
     async def run(self, distribution: "Translated | None") -> None:
         """Every node serves by the distribution when this returns, None: by the settings file.
 
@@ -289,8 +304,18 @@ class Cluster:
         if distribution == self._distribution:
             return
         self._distribution = distribution
+        self._tell(Event("control", None, {"text": self._told_of_rules()}))
         for tier in self.document.tiers():
             await asyncio.gather(*(self._renew(node) for node in tier))
+
+    def _told_of_rules(self) -> str:
+        """Whose rules hold from now on, as the terminal says it."""
+        if self._distribution is None:
+            return "the settings file rules again: every node starts anew, with nothing stored"
+        lost = self.gates_lost(self._distribution)
+        return "a distribution rules in place of the settings file: every node starts anew, with nothing stored" + (
+            f"; no longer asked of viewers: {', '.join(lost)}" if lost else ""
+        )
 
     async def _renew(self, node: Node) -> None:
         parent, *others = [await self._url_of(parent) for parent in node.parents]

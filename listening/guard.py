@@ -128,7 +128,7 @@ class Guarded:
         if refusal is None:
             await self._app(scope, receive, send)
             return
-        self._log.warning("%s %s refused: %s", ascii(scope["method"]), ascii(scope["path"]), refusal.text)
+        self._log.warning("%.20a %.200a refused: %.500s", scope["method"], scope["path"], refusal.text)
         body = f"{refusal.text}\n".encode()
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),

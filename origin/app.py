@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from origin.errors import printable
 from origin.publisher import Publisher
 from origin.responses import Resource, answer, cache_control, cross_origin
 from origin.vod import find
@@ -36,10 +37,10 @@ def origin_app(publisher: Publisher) -> Starlette:
         if request.method == "OPTIONS":
             return _preflight(allowed)
         name = request.path_params["name"]
-        resource = publisher.resources.get(name)
+        resource = publisher.catalog.get(name)
         if resource is None:
             return _not_found(publisher, name)
-        return await _send(request, resource, publisher.body(name, resource), allowed)
+        return await _send(request, resource, publisher.catalog.body(name, resource), allowed)
 
     async def vod(request: Request) -> Response:
         if request.method == "OPTIONS":
@@ -73,7 +74,7 @@ def origin_app(publisher: Publisher) -> Starlette:
             Route("/vod/{name:path}", vod, methods=_METHODS),
             Route("/{name:path}", live, methods=_METHODS),
         ],
-        exception_handlers={HTTPException: unusual, OSError: _unreadable},
+        exception_handlers={HTTPException: unusual},
     )
 
 
@@ -96,11 +97,11 @@ def _not_found(publisher: Publisher, name: str) -> Response:
     stream = name.partition("/")[0]
     if stream in publisher.streams:
         headers["Surrogate-Key"] = stream  # purging the stream makes caches forget what was not there, too
-    return Response(f"/{name}: not here.\n", 404, headers, "text/plain")
+    return Response(f"/{printable(name)}: not here.\n", 404, headers, "text/plain")
 
 
-async def _unreadable(request: Request, error: Exception) -> Response:
-    log.error("%s: %s", request.url.path, error)
+def _unreadable(request: Request, error: OSError) -> Response:
+    log.error("%s: %s", printable(request.scope["path"]), error)
     return Response("The origin cannot read this file.\n", 500, {"Cache-Control": "no-store"}, "text/plain")
 
 
@@ -115,8 +116,12 @@ async def _send(request: Request, resource: Resource, body: bytes | None, allowe
         response = Response(body if whole else body[reply.first : reply.end], reply.status)
     else:
         chunks = _read(resource, reply.first, reply.end)
-        # The first chunk is read before the head is sent: a file that cannot be read is a 500, not a broken 200.
-        first = await anext(chunks)
+        # The first chunk is read before the head is sent: a file that cannot be read is a 500, not a broken 200. No
+        # handler for every OSError: who sends to a viewer that has left meets one, too.
+        try:
+            first = await anext(chunks)
+        except OSError as error:
+            return _unreadable(request, error)
         response = StreamingResponse(_continued(first, chunks), reply.status)
     response.raw_headers = [
         (field.lower().encode("latin-1"), value.encode("latin-1")) for field, value in reply.headers

@@ -6,7 +6,7 @@ A box is a 32-bit size, four letters and a payload; size 1 puts a 64-bit size be
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from origin.errors import BadMedia
@@ -33,8 +33,10 @@ class Box:
 class BoxReader:
     """Push parser of top-level boxes: the same boxes, and the same error, however the bytes are cut."""
 
-    def __init__(self, largest: int) -> None:
+    def __init__(self, largest: int, smaller: Mapping[str, int] | None = None) -> None:
+        """`smaller`: bounds of their own for boxes of these kinds."""
         self._largest = largest
+        self._smaller = smaller or {}
         self._buffer = bytearray()
         self._offset = 0
 
@@ -66,8 +68,8 @@ class BoxReader:
                 raise BadMedia(f"{where}, {kind}", "a box of open size", "boxes that say their size")
             if size < header:
                 raise BadMedia(f"{where}, {kind}", f"size {size}", f"at least the header's {header} bytes")
-            if size > self._largest:
-                raise BadMedia(f"{where}, {kind}", f"size {size}", f"at most {self._largest} bytes")
+            if size > (most := self._smaller.get(kind, self._largest)):
+                raise BadMedia(f"{where}, {kind}", f"size {size}", f"at most {most} bytes")
             if len(buffer) < size:
                 return
             box = Box(kind, self._offset, bytes(memoryview(buffer)[:size]), header)

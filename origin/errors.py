@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 
 
+def printable(text: str, most: int = 300) -> str:
+    """What others chose, fit for a log and a terminal: one line of at most about `most` characters, none of control."""
+    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[: most + 1])
+    return shown if len(text) <= most else f"{shown[:most]}..."
+
+
 class OriginError(Exception):
     """The base of this package's errors; `str()` of one is a sentence for a person."""
 
@@ -17,7 +23,19 @@ class BadMedia(OriginError):
     wanted: str
 
     def __str__(self) -> str:
-        return f"{self.where}: found {self.found}, wanted {self.wanted}."
+        return printable(f"{self.where}: found {self.found}, wanted {self.wanted}.", 600)
+
+
+@dataclass
+class NoRoom(OriginError):
+    """One stream or track too many."""
+
+    where: str
+    found: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}, all in use, wanted {self.wanted}."
 
 
 @dataclass

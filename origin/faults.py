@@ -7,12 +7,13 @@ all but `/healthz`: encoders are never refused.
 """
 
 import asyncio
+import json
 import logging
 import random
 from collections.abc import Callable
 
 from pydantic import Field, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,6 +22,8 @@ from units import Seconds, Settings
 log = logging.getLogger("origin")
 
 HEALTH = "/healthz"
+LARGEST = 64 * 1024
+"""Bytes of an order."""
 
 
 class Faults(Settings):
@@ -52,16 +55,19 @@ class FaultSwitch:
         self.chance = chance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        await (await self._answer(request))(scope, receive, send)
+        try:
+            answer = await self._answer(Request(scope, receive))
+        except ClientDisconnect:
+            return
+        await answer(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         if request.method == "PUT":
             try:
-                self.faults = Faults.model_validate(await request.json())
+                self.faults = Faults.model_validate(json.loads(await _content(request)))
             except ValidationError as error:
                 return _wrong([_sentence(dict(one)) for one in error.errors()])
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 return _wrong([f"found what is no JSON ({error}), wanted an object such as {{'delay': '2s'}}"])
             log.warning("faults: %s", self.faults)
         elif request.method == "DELETE":
@@ -70,6 +76,16 @@ class FaultSwitch:
         elif request.method != "GET":
             return _wrong([f"found {request.method}, wanted GET, PUT or DELETE"], status=405)
         return JSONResponse(self.faults.model_dump(mode="json"))
+
+
+async def _content(request: Request) -> bytes:
+    """All of it; ValueError where it is longer than any that is right."""
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > LARGEST:
+            raise ValueError(f"more than {LARGEST} bytes")
+    return bytes(content)
 
 
 class Faulty:

@@ -11,6 +11,9 @@ from origin.boxes import Box, BoxReader, Fields, children
 from origin.errors import BadMedia
 from origin.tracks import InitSection, Track, read_init
 
+LARGEST_INIT = 2**20
+"""Of each of an init section's two boxes. Encoders' are of about a kilobyte; DRM adds some more."""
+
 _NON_SYNC = 0x10000  # sample_is_non_sync_sample, ISO/IEC 14496-12 8.8.3.1
 
 
@@ -37,7 +40,7 @@ class FragmentReader:
     """
 
     def __init__(self, largest: int) -> None:
-        self._boxes = BoxReader(largest)
+        self._boxes = BoxReader(largest, {kind: min(largest, LARGEST_INIT) for kind in ("ftyp", "moov", "styp")})
         self._largest = largest
         self._ftyp: bytes | None = None
         self._track: Track | None = None

@@ -14,10 +14,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from origin.errors import BadMedia
+from listening import Left
+from origin.errors import BadMedia, NoRoom, printable
 from origin.faults import FaultSwitch
 from origin.fragments import FragmentReader
 from origin.publisher import Publisher
+from origin.retention import Retention
 from origin.stream import Session, State, Stream
 from origin.tracks import InitSection, Kind
 
@@ -45,19 +47,20 @@ def check_names(stream: str, file: str) -> tuple[str, Kind | None]:
     if not _NAME.fullmatch(stream) or stream == "vod" or not _NAME.fullmatch(track):
         raise Refused(
             400,
-            f"/ingest/{stream}/{file}: found a name that cannot be used, wanted letters, digits, - and _ "
-            '(64 at most, a letter or digit first; "vod" is taken).',
+            f"/ingest/{printable(stream)}/{printable(file)}: found a name that cannot be used, wanted letters, digits, "
+            '- and _ (64 at most, a letter or digit first; "vod" is taken).',
         )
     if extension not in _KINDS:
-        raise Refused(400, f"{file}: found .{extension}, wanted .cmfv (video), .cmfa (audio) or .mp4.")
+        raise Refused(400, f"{track}: found .{printable(extension, 30)}, wanted .cmfv (video), .cmfa (audio) or .mp4.")
     return track, _KINDS[extension]
 
 
 class Ingest:
     """ASGI endpoint of all ingest requests."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, retention: Retention) -> None:
         self.publisher = publisher
+        self.retention = retention
         self.stopping = asyncio.Event()
         """Set at shutdown: open requests are ended, what they sent is published."""
         self.open = 0
@@ -83,13 +86,15 @@ class Ingest:
             await send(_head(200, b""))
             await send({"type": "http.response.body", "body": b""})
         except Refused as refused:
-            log.warning("%s: %s", scope["path"], refused)
+            log.warning("%s: %s", printable(scope["path"]), refused)
             await self._refuse(receive, send, refused.status, str(refused))
-        except _Gone:
+        except (_Gone, Left):
             pass
         except Exception as error:
             # A defect of ours: one line for the log, one answer, and the other tracks go on.
-            log.error("%s: %s: %s", scope["path"], type(error).__name__, error, exc_info=log.isEnabledFor(10))
+            log.error(
+                "%s: %s: %s", printable(scope["path"]), type(error).__name__, error, exc_info=log.isEnabledFor(10)
+            )
             await self._refuse(receive, send, 500, "The origin failed; its log says why.")
         finally:
             self.open -= 1
@@ -98,7 +103,11 @@ class Ingest:
 
     async def _ingest(self, stream_name: str, file: str, receive: Receive) -> None:
         track, promised = check_names(stream_name, file)
-        with self.publisher.posting(stream_name) as stream:
+        try:
+            await self.retention.make_room(stream_name, track)
+        except NoRoom as error:
+            raise Refused(503, str(error)) from None
+        with self.publisher.posting(stream_name, track) as stream:
             await _Post(self, track, promised, receive).run(stream)
 
     async def _refuse(self, receive: Receive, send: Send, status: int, text: str) -> None:
@@ -156,19 +165,28 @@ class _Post:
             asyncio.create_task(self.stopping.wait()),
         ]
         received: asyncio.Task[Message] | None = None
+        patience = max(self.publisher.settings.ingest_stalled, 2 * stream.length)
+        silence = Refused(408, f"{stream.name}/{self.track}: found no media for {patience:g} s.")
+        heard = self.clock()
         try:
             while True:
                 received = asyncio.create_task(_receive(self.receive))
-                await asyncio.wait((received, *interruptions), return_when=asyncio.FIRST_COMPLETED)
+                left = max(0.0, heard + patience - self.clock())
+                await asyncio.wait((received, *interruptions), timeout=left, return_when=asyncio.FIRST_COMPLETED)
                 if self.superseded.is_set():
                     raise Refused(409, f"{stream.name}/{self.track}: a newer encoder has taken over.")
                 if self.stopping.is_set():
                     raise Refused(503, f"{stream.name}/{self.track}: the origin is shutting down.")
+                if not received.done():
+                    raise silence
                 message = received.result()
                 if message["type"] == "http.disconnect":
                     raise _Gone
-                self._take(stream, message.get("body", b""))
-                await self.publisher.drain(stream)
+                if self._take(stream, message.get("body", b"")):
+                    await self.publisher.drain(stream)
+                    heard = self.clock()
+                elif self.clock() >= heard + patience:
+                    raise silence
                 if not message.get("more_body", False):
                     self.reader.finish()
                     return
@@ -177,8 +195,11 @@ class _Post:
                 if task is not None:
                     task.cancel()
 
-    def _take(self, stream: Stream, data: bytes) -> None:
+    def _take(self, stream: Stream, data: bytes) -> bool:
+        """Whether a fragment or an init section was whole with it."""
+        came = False
         for found in self.reader.feed(data):
+            came = True
             now = self.clock()
             if not isinstance(found, InitSection):
                 assert self.session is not None
@@ -195,6 +216,7 @@ class _Post:
                 self.session = stream.begin(self.track, found, now, self.superseded.set)
                 stream.settled(self)
                 log.info("%s/%s: %s", stream.name, self.track, _describe(self.session))
+        return came
 
 
 def _describe(session: Session) -> str:

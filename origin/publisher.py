@@ -7,29 +7,22 @@ then is the playlist replaced. Playlists are built when a window changes and ser
 import asyncio
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import sha256
 
-from cachetools import LRUCache
-
+from origin.catalog import Catalog
 from origin.errors import StorageFailed
-from origin.playlist import MEDIA, MULTIVARIANT, init_name, media_playlist, multivariant_playlist
-from origin.responses import Resource
+from origin.playlist import init_name, media_playlist, multivariant_playlist
 from origin.settings import Origin
 from origin.storage import Storage
 from origin.stream import Numbered, State, Stream
-from origin.tracks import Kind
-from origin.window import Entry, TrackWindow
+from origin.tracks import InitSection, Kind
+from origin.window import TrackWindow
 
 log = logging.getLogger("origin")
 
-PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 STATE = "state.json"
-
-
-def track_type(kind: Kind) -> str:
-    return "video/mp4" if kind is Kind.VIDEO else "audio/mp4"
 
 
 class Publisher:
@@ -41,13 +34,11 @@ class Publisher:
         self.settings = settings
         self.clock = clock
         self.storage = Storage(settings.storage)
+        self.catalog = Catalog(settings, self.storage, clock)
         self.streams: dict[str, Stream] = {}
-        self.resources: dict[str, Resource] = {}
-        """What each path answers, without its leading slash: `live/720p/seg-1-0.m4s`."""
         self.trouble: str = ""
         """What went wrong with storage last, until a segment is stored again."""
         self._lengths = dict(lengths or {})
-        self._bodies: LRUCache[str, bytes] = LRUCache(max(1, settings.memory), getsizeof=len)
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 
     def stream(self, name: str) -> Stream:
@@ -59,15 +50,15 @@ class Publisher:
         return self.streams[name]
 
     @contextmanager
-    def posting(self, name: str) -> Iterator[Stream]:
+    def posting(self, name: str, track: str) -> Iterator[Stream]:
         """The stream of this name while a POST to it is open; one that got no init section goes with its last POST."""
         stream = self.stream(name)
-        stream.posts += 1
+        stream.posts[track] += 1
         try:
             yield stream
         finally:
-            stream.posts -= 1
-            if not stream.posts and not stream.windows and not stream.outbox:
+            stream.posts -= Counter((track,))
+            if not stream.posts and stream.generation is None and not stream.windows:
                 del self.streams[name]
 
     async def resume(self) -> None:
@@ -87,87 +78,104 @@ class Publisher:
             for window in stream.windows.values():
                 self._offer_saved(stream, window)
                 self._relist(stream, window)
-            self._relist_stream(stream)
+            self.relist_stream(stream)
             log.info("%s: resumed at media sequence number %d", stream.name, stream.next_number)
 
     def _offer_saved(self, stream: Stream, window: TrackWindow) -> None:
-        now = self.clock()
+        folder = f"{stream.name}/{window.name}"
+        for init in window.inits:
+            if data := self.storage.read(f"{folder}/{init_name(init)}"):
+                self.catalog.offer_init(stream.name, window.name, window.track, init, data, stored=True)
         for entry in window.fetchable():
-            name = f"{stream.name}/{window.name}/{entry.name}"
             if entry.gap:
                 continue
-            init = f"{stream.name}/{window.name}/{init_name(entry.init)}"
-            if init not in self.resources and (data := self.storage.read(init)):
-                self._offer_init(stream, window, entry.init, data, now)
-            if init in self.resources and self.storage.has(name, entry.size):
-                self._offer_segment(stream, window, entry, None, entry.at)
+            there = self.catalog.get(f"{folder}/{init_name(entry.init)}") is not None
+            if there and self.storage.has(f"{folder}/{entry.name}", entry.size):
+                self.catalog.offer_segment(stream.name, window.name, window.track, entry, None, entry.at)
             else:
-                log.error("%s: missing from storage; listed as a gap", name)
+                log.error("%s/%s: missing from storage; listed as a gap", folder, entry.name)
                 entry.gap = True
-        # Segments that were written and never listed: the origin was killed between the two.
-        known = {entry.name for entry in window.fetchable()}
-        folder = f"{stream.name}/{window.name}"
-        for left in self.storage.names(folder):
-            if left.startswith("seg-") and left not in known:
-                self.storage.delete(f"{folder}/{left}")
+        # Files that were written and never listed: the origin was killed between the two.
+        known = {entry.name for entry in window.fetchable()} | {init_name(init) for init in window.inits}
+        self.storage.delete_media(folder, known)
 
     async def drain(self, stream: Stream) -> None:
         """Stores and lists everything the stream has numbered."""
         await asyncio.gather(*(self._drain(stream, name) for name, box in stream.outbox.items() if box))
 
     async def _drain(self, stream: Stream, name: str) -> None:
-        async with self._lock(stream, name):
+        async with self.lock(stream, name):
             changed = False
-            while stream.outbox[name]:
+            # Nothing, where the track was forgotten in the meantime.
+            while box := stream.outbox.get(name):
                 # Left in the box until it is listed: whoever waits for the lock then finds it empty, and knows.
-                await self._publish(stream, name, stream.outbox[name][0])
-                stream.outbox[name].popleft()
+                await self._publish(stream, name, box[0])
+                box.popleft()
                 changed = True
             if changed:
                 window = stream.windows[name]
-                await self._save(stream, name)
+                await self.save(stream, name)
                 self._relist(stream, window)
-                self._relist_stream(stream)
+                self.relist_stream(stream)
 
-    def _lock(self, stream: Stream, track: str) -> asyncio.Lock:
+    def lock(self, stream: Stream, track: str) -> asyncio.Lock:
         """One writer a track at a time."""
         return self._locks.setdefault((stream.name, track), asyncio.Lock())
+
+    def drop_lock(self, stream: Stream, track: str) -> None:
+        """The track has been forgotten."""
+        if not stream.is_live(track):
+            self._locks.pop((stream.name, track), None)
 
     async def _publish(self, stream: Stream, track: str, item: Numbered) -> None:
         now = self.clock()
         if item.init is not None:
-            name = f"{stream.name}/{track}/{init_name(item.init.id)}"
-            await self._write(name, item.init.data)
-            window = stream.windows.get(track)
-            if window is None:
-                window = stream.windows[track] = TrackWindow(track, item.init.track, item.init.id)
-            window.track, window.init = item.init.track, item.init.id
-            self._offer_init(stream, window, item.init.id, item.init.data, now)
+            await self._publish_init(stream, track, item.init)
             return
         window, entry = stream.windows[track], item.entry
         assert entry is not None
         if item.segment is not None:
             data = item.segment.data
-            name = f"{stream.name}/{track}/{entry.name}"
-            if await self._write(name, data):
+            if await self._write(f"{stream.name}/{track}/{entry.name}", data):
                 self.trouble = ""
-                self._offer_segment(stream, window, entry, data, now)
+                self.catalog.offer_segment(stream.name, track, window.track, entry, data, now)
                 if window.track.kind is Kind.VIDEO:
                     samples = sum(fragment.samples for fragment in item.segment.fragments)
                     window.frame_rate = samples / entry.duration
             else:
                 # Players skip a gap and go on; a segment that is listed and absent stalls them.
                 entry.gap = True
-        linger = self.settings.linger_after(stream.length)
+        linger, most = self.settings.linger_after(stream.length), self.settings.most_segments(stream.length)
         if window.listed and entry.number != window.next_number:
             window.restart(linger, now)
         window.add(entry, target=stream.target)
-        window.slide(max(self.settings.window, 3 * stream.target), linger, now)
-        for expired in window.expire(now):
-            name = f"{stream.name}/{track}/{expired.name}"
-            self.resources.pop(name, None)
-            self._bodies.pop(name, None)
-            await asyncio.to_thread(self.storage.delete, name)
+        window.slide(self.settings.window_of(stream.target), linger, now, most)
+        await self.expire(stream, window, now)
+
+    async def _publish_init(self, stream: Stream, track: str, init: InitSection) -> None:
+        window = stream.windows.get(track)
+        if window is None:
+            # What lies there is of a track that was forgotten, or could not be read.
+            await asyncio.to_thread(self.storage.delete_media, f"{stream.name}/{track}", set())
+            window = stream.windows[track] = TrackWindow(track, init.track, init.id)
+        stored = await self._write(f"{stream.name}/{track}/{init_name(init.id)}", init.data)
+        before, window.track, window.init = window.init, init.track, init.id
+        self.catalog.offer_init(stream.name, track, init.track, init.id, init.data, stored=stored)
+        await self._discard(stream, window, [], {before})
+
+    async def expire(self, stream: Stream, window: TrackWindow, now: float) -> None:
+        """Under the track's lock: what nobody may ask for any more goes."""
+        expired = window.expire(now, self.settings.most_segments(stream.length))
+        await self._discard(stream, window, [entry.name for entry in expired], {entry.init for entry in expired})
+
+    async def _discard(self, stream: Stream, window: TrackWindow, names: list[str], inits: set[str]) -> None:
+        """Segments, and those of the init sections that are needed no more: from memory and storage."""
+        if inits - {window.init}:
+            names = [*names, *(init_name(init) for init in inits - window.inits)]
+        for name in names:
+            path = f"{stream.name}/{window.name}/{name}"
+            self.catalog.withdraw(path)
+            await asyncio.to_thread(self.storage.delete, path)
 
     async def _write(self, name: str, data: bytes) -> bool:
         try:
@@ -178,7 +186,7 @@ class Publisher:
             return False
         return True
 
-    async def _save(self, stream: Stream, track: str) -> None:
+    async def save(self, stream: Stream, track: str) -> None:
         """Under the track's lock: an older state never overwrites a newer one."""
         state = json.dumps(stream.to_json(track), separators=(",", ":")).encode()
         await self._write(f"{stream.name}/{track}/{STATE}", state)
@@ -187,53 +195,19 @@ class Publisher:
         """A POST is over: stores and lists what it left, and whether the stream has ended."""
         await self.drain(stream)
         for track, window in list(stream.windows.items()):
-            async with self._lock(stream, track):
-                await self._save(stream, track)
-                self._relist(stream, window)
-        self._relist_stream(stream)
-
-    def _offer_init(self, stream: Stream, window: TrackWindow, init: str, data: bytes, now: float) -> None:
-        name = f"{stream.name}/{window.name}/{init_name(init)}"
-        if name in self.resources:
-            return
-        self.resources[name] = Resource(
-            media_type=track_type(window.track.kind),
-            size=len(data),
-            etag=f'"{init}"',
-            modified=now,
-            lifetime=self.settings.lifetimes.init,
-            surrogate_key=f"{stream.name} {stream.name}/{window.name} init",
-            body=data,
-            immutable=True,
-        )
-
-    def _offer_segment(self, stream: Stream, window: TrackWindow, entry: Entry, data: bytes | None, now: float) -> None:
-        name = f"{stream.name}/{window.name}/{entry.name}"
-        if data is not None and len(data) <= self._bodies.maxsize:
-            self._bodies[name] = data
-        self.resources[name] = Resource(
-            media_type=track_type(window.track.kind),
-            size=entry.size,
-            etag=f'"{entry.generation:x}-{entry.number:x}-{entry.size:x}"',
-            modified=now,
-            lifetime=self.settings.lifetimes.segment,
-            surrogate_key=f"{stream.name} {stream.name}/{window.name} segment",
-            path=self.storage.path(name),
-            immutable=True,
-        )
-
-    def body(self, name: str, resource: Resource) -> bytes | None:
-        """The resource's bytes if they are in memory."""
-        return resource.body if resource.body is not None else self._bodies.get(name)
+            async with self.lock(stream, track):
+                if stream.windows.get(track) is window:
+                    await self.save(stream, track)
+                    self._relist(stream, window)
+        self.relist_stream(stream)
 
     def _relist(self, stream: Stream, window: TrackWindow) -> None:
         if not window.listed:
             return
         text = media_playlist(window, stream.target, ended=stream.ended)
-        keys = f"{stream.name} {stream.name}/{window.name} media-playlist"
-        self._offer_playlist(stream, f"{stream.name}/{window.name}/{MEDIA}", text, keys)
+        self.catalog.offer_media_playlist(stream.name, window.name, text, self._lifetime(stream))
 
-    def _relist_stream(self, stream: Stream) -> None:
+    def relist_stream(self, stream: Stream) -> None:
         """The multivariant playlist, once every track that is being sent has its first segment."""
         current = stream.generation.sessions if stream.generation else {}
         live = {name for name, session in current.items() if session.state is State.LIVE}
@@ -246,23 +220,7 @@ class Publisher:
         # After a restart with fewer rungs, those that are no longer sent are not offered to new players.
         if any(session.index for session in current.values()):
             listed = [window for window in listed if window.name in current] or listed
-        text = multivariant_playlist(listed)
-        self._offer_playlist(stream, f"{stream.name}/{MULTIVARIANT}", text, f"{stream.name} multivariant")
+        self.catalog.offer_multivariant_playlist(stream.name, multivariant_playlist(listed), self._lifetime(stream))
 
-    def _offer_playlist(self, stream: Stream, name: str, text: str, keys: str) -> None:
-        body = text.encode()
-        etag = f'"{sha256(body).hexdigest()[:16]}"'
-        lifetime = self.settings.lifetimes.ended if stream.ended else self.settings.playlist_lifetime(stream.length)
-        old = self.resources.get(name)
-        if old is not None and old.etag == etag and old.lifetime == lifetime:
-            return
-        self.resources[name] = Resource(
-            media_type=PLAYLIST_TYPE,
-            size=len(body),
-            etag=etag,
-            modified=self.clock(),
-            lifetime=lifetime,
-            surrogate_key=keys,
-            body=body,
-            dated=False,
-        )
+    def _lifetime(self, stream: Stream) -> float:
+        return self.settings.lifetimes.ended if stream.ended else self.settings.playlist_lifetime(stream.length)

@@ -11,6 +11,7 @@ from origin.app import origin_app
 from origin.faults import FaultSwitch, Faulty
 from origin.ingest import Ingest, ingest_app
 from origin.publisher import Publisher
+from origin.retention import Retention
 from origin.settings import Origin
 
 log = logging.getLogger("origin")
@@ -46,18 +47,21 @@ async def serve(
         private.close()
         publisher.storage.release()
         raise
-    ingest = Ingest(publisher)
+    retention = Retention(publisher)
+    ingest = Ingest(publisher, retention)
     said: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
     switch = FaultSwitch()
     public_side = Listener(Faulty(origin_app(publisher), switch), log, limits=settings.limits)
     known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
     listeners = [public_side, Listener(Guarded(ingest_app(ingest, switch if faults else None), known, log), log)]
+    sweeping = asyncio.create_task(retention.keep_sweeping())
     try:
         for listener, on in zip(listeners, (public, private), strict=True):
             await listener.start(on)
         ready(said)
         await shutdown.wait()
     finally:
+        sweeping.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
                 await ingest.stop()

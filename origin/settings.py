@@ -45,6 +45,10 @@ class Origin(Settings):
     """Names by which `ingest` is reached, beside addresses, localhost and this machine's own: requests for another host
     are refused with 421, since a web page can point its own name here."""
 
+    ingest_stalled: Seconds = Field(default=60.0, gt=0)
+    """An encoder that sends no whole fragment for so long is taken for gone, as if its connection had broken; but never
+    sooner than two segments."""
+
     storage: Path = Path("media")
     """The folder that holds segments, init sections and what is needed to resume after a restart."""
 
@@ -89,6 +93,15 @@ class Origin(Settings):
         (RFC 8216 4.3.3.1).
         """
         return max(1, ceil(segment - 0.01))
+
+    def window_of(self, target: int) -> float:
+        """Seconds of media that a playlist of this target duration lists at least."""
+        return max(self.window, 3.0 * target)
+
+    def most_segments(self, length: float) -> int:
+        """As many segments of a track are listed at most, and as many linger: four times what an encoder makes that
+        keeps the segment length and posts in real time. One that does not, takes no more room."""
+        return 4 * ceil((self.window + self.linger_after(length)) / length)
 
     def linger_after(self, segment: float) -> float:
         if self.linger is not None:

@@ -96,6 +96,17 @@ class Storage:
         with suppress(OSError):
             self.path(name).unlink()
 
+    def delete_media(self, folder: str, known: set[str]) -> None:
+        """Removes a track's segments and init sections, all but the known ones."""
+        for name in self.names(folder):
+            if name.startswith(("seg-", "init-")) and name not in known:
+                self.delete(f"{folder}/{name}")
+
+    def delete_folder(self, folder: str) -> None:
+        """Removes an empty folder; one that is not empty is left."""
+        with suppress(OSError):
+            self.path(folder).rmdir()
+
     def has(self, name: str, size: int) -> bool:
         try:
             return self.path(name).stat().st_size == size

@@ -18,8 +18,7 @@ for a number its siblings have, it lists a gap (EXT-X-GAP). Numbering happens he
 the publisher's, in the order of each track's `outbox`. No I/O, and `now` is an argument.
 """
 
-from bisect import bisect_right
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -150,7 +149,6 @@ class Session:
         start = self.segmenter.seconds(fragment.start)
         origin = self.generation.anchor[1]
         timeline = self.generation.timeline
-        boundaries = timeline.boundaries
         length = Fraction(self.stream.length).limit_denominator(1_000_000)
         first = self.track.kind is Kind.VIDEO and timeline.start is None
         if first and -length / 2 < start - origin < _WAIT_S:
@@ -159,19 +157,12 @@ class Session:
         elif abs(start - (origin if timeline.start is None else timeline.start)) < length / 2:
             self.index = 0
         elif self.track.kind is Kind.AUDIO:
-            if origin < start <= max((origin, *boundaries[-1:])) + _WAIT_S:
-                self.index = bisect_right(boundaries, start)
-        elif boundaries:
-            assert timeline.start is not None
+            if origin < start <= max((origin, *timeline.boundaries[-1:])) + _WAIT_S:
+                self.index = timeline.index_at(start)
+        elif timeline.boundaries:
             # A rung that joins late has to begin where the others were cut, or will be.
             frame = self.segmenter.seconds(fragment.duration) / fragment.samples
-            step = boundaries[-1] - (boundaries[-2] if len(boundaries) > 1 else timeline.start)
-            for index, boundary in enumerate(boundaries):
-                if abs(start - boundary) < frame:
-                    self.index = index + 1
-            ahead = round((start - boundaries[-1]) / step) if step > 0 else 0
-            if 0 < ahead <= 3 and abs(start - boundaries[-1] - ahead * step) < frame:
-                self.index = len(boundaries) + ahead
+            self.index = timeline.index_near(start, frame)
         if self.index is None:
             self.unplaced += self.segmenter.seconds(fragment.duration)
             if self.unplaced > 3 * self.stream.target:
@@ -219,8 +210,8 @@ class Stream:
         self.generation: Generation | None = None
         self.awaited: dict[object, Kind] = {}
         """POSTs that are open and have sent no init section yet, and the kind their names promise."""
-        self.posts = 0
-        """POSTs that are open: while there is one, this is the stream of its name."""
+        self.posts: Counter[str] = Counter()
+        """POSTs that are open, by track: while there is one, this is the stream of its name."""
         self.ended = False
         self.next_number = 0
         self.next_discontinuity = 0
@@ -229,6 +220,28 @@ class Stream:
         """Program date-time at the end of what was numbered so far."""
         self._last_numbers: dict[str, int] = {}
         self._numbered: dict[int, Entry] = {}
+
+    @property
+    def tracks(self) -> set[str]:
+        """Names of the tracks that the stream has, or will have."""
+        return self.tracks_in_use | self.windows.keys() | self.outbox.keys()
+
+    @property
+    def tracks_in_use(self) -> set[str]:
+        """Those that are posted now, or were in this generation: there, a name stays taken."""
+        return {*self.posts, *(self.generation.sessions if self.generation else ())}
+
+    def is_live(self, name: str) -> bool:
+        """Whether a track may publish more: its POST is open, or something of it is yet to be listed."""
+        return name in self.posts or bool(self.outbox.get(name))
+
+    def forget(self, name: str) -> None:
+        """The track has gone. Its name stays taken in this generation: who posts it again begins another."""
+        self.windows.pop(name, None)
+        self.outbox.pop(name, None)
+        self._last_numbers.pop(name, None)
+        if self.generation is not None and name in self.generation.sessions:
+            self.generation.sessions[name].segmenter.drop()
 
     def segmenter(self, track: Track) -> Segmenter:
         return Segmenter(track, self.length, self.target, self.largest)
@@ -281,18 +294,22 @@ class Stream:
         video = any(
             session.state is State.LIVE and session.track.kind is Kind.VIDEO for session in generation.sessions.values()
         ) or (generation is self.generation and Kind.VIDEO in self.awaited.values())
-        boundaries = generation.timeline.boundaries
+        timeline = generation.timeline
         for session in generation.sessions.values():
             if session.track.kind is not Kind.AUDIO or session.index is None:
                 continue
             segmenter = session.segmenter
-            if session.index == 0 and generation.timeline.start is not None:
+            if session.index == 0 and timeline.start is not None:
                 # Sound from before the first picture would make the first segment longer than the target duration.
-                segmenter.drop_before(generation.timeline.start - Fraction(1, 2))
-            while session.index < len(boundaries):
-                if segment := segmenter.take(boundaries[session.index]):
+                segmenter.drop_before(timeline.start - Fraction(1, 2))
+            if session.index < timeline.first:
+                # So far behind that nobody knows where it is to be cut.
+                session.index = timeline.first
+                segmenter.drop_before(timeline.boundaries[0])
+            while session.index < timeline.count:
+                if segment := segmenter.take(timeline.end_of(session.index)):
                     session.number(segment)
-                elif segmenter.starts_after(boundaries[session.index]):
+                elif segmenter.starts_after(timeline.end_of(session.index)):
                     session.index += 1
                 else:
                     break

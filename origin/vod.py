@@ -6,19 +6,56 @@ from stat import S_ISREG
 from origin.responses import Resource
 
 TYPES = {
+    # streams
     ".m3u8": "application/vnd.apple.mpegurl",
     ".mpd": "application/dash+xml",
     ".m4s": "video/mp4",
     ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
     ".cmfv": "video/mp4",
     ".cmfa": "audio/mp4",
     ".m4a": "audio/mp4",
+    ".cmft": "application/mp4",
     ".ts": "video/mp2t",
     ".aac": "audio/aac",
+    ".ac3": "audio/ac3",
+    ".ec3": "audio/eac3",
+    ".mp3": "audio/mpeg",
+    ".webm": "video/webm",
+    ".mov": "video/quicktime",
+    ".mkv": "video/matroska",
     ".vtt": "text/vtt",
+    ".srt": "application/x-subrip",
+    ".ttml": "application/ttml+xml",
+    # pages that play them
     ".html": "text/html; charset=utf-8",
+    ".htm": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
     ".json": "application/json",
+    ".map": "application/json",
+    ".webmanifest": "application/manifest+json",
+    ".wasm": "application/wasm",
+    ".xml": "application/xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".md": "text/markdown; charset=utf-8",
+    ".pdf": "application/pdf",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".ico": "image/vnd.microsoft.icon",
+    ".woff": "font/woff",
+    ".woff2": "font/woff2",
+    ".ttf": "font/ttf",
+    ".otf": "font/otf",
 }
+"""By extension, as IANA registers them. A table of our own: Python's `mimetypes` reads the machine's, so that the same
+folder would be served otherwise elsewhere."""
 
 
 def find(folder: Path, name: str, lifetime: float) -> Resource | None:
@@ -44,6 +81,6 @@ def find(folder: Path, name: str, lifetime: float) -> Resource | None:
         etag=f'"{facts.st_mtime_ns:x}-{facts.st_size:x}"',
         modified=facts.st_mtime,
         lifetime=lifetime,
-        surrogate_key=f"vod vod/{top}" if top.isascii() and " " not in top else "vod",
+        surrogate_key=f"vod vod/{top}" if top.isascii() and top.isprintable() and " " not in top else "vod",
         path=path,
     )

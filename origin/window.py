@@ -71,6 +71,16 @@ class TrackWindow:
     def duration(self) -> float:
         return sum(entry.duration for entry in self.listed)
 
+    @property
+    def inits(self) -> set[str]:
+        """Ids of the init sections that are needed still."""
+        return {self.init, *(entry.init for entry in self.fetchable())}
+
+    @property
+    def until(self) -> float:
+        """Program date-time at the end of what is listed; 0 where nothing is."""
+        return self.listed[-1].at + self.listed[-1].duration if self.listed else 0.0
+
     def fetchable(self) -> Iterator[Entry]:
         yield from (entry for entry, _ in self.gone)
         yield from self.listed
@@ -85,10 +95,10 @@ class TrackWindow:
         if not entry.gap and entry.duration >= target / 2:
             self.peak_bps = max(self.peak_bps, entry.rate_bps)
 
-    def slide(self, length: float, linger: float, now: float) -> None:
-        """Takes segments off the playlist's head while `length` seconds stay listed behind them."""
+    def slide(self, length: float, linger: float, now: float, most: int) -> None:
+        """Takes segments off the playlist's head while `length` seconds, or `most` segments, stay behind them."""
         total = self.duration
-        while len(self.listed) > 1 and total - self.listed[0].duration >= length:
+        while len(self.listed) > 1 and (total - self.listed[0].duration >= length or len(self.listed) > most):
             total -= self.listed[0].duration
             self.gone.append((self.listed.popleft(), now + linger))
 
@@ -97,10 +107,10 @@ class TrackWindow:
         while self.listed:
             self.gone.append((self.listed.popleft(), now + linger))
 
-    def expire(self, now: float) -> list[Entry]:
-        """Forgets segments nobody may ask for any more, and returns them: their files can go."""
+    def expire(self, now: float, most: int) -> list[Entry]:
+        """Forgets segments nobody may ask for any more, all but `most`, and returns them: their files can go."""
         expired: list[Entry] = []
-        while self.gone and self.gone[0][1] <= now:
+        while self.gone and (self.gone[0][1] <= now or len(self.gone) > most):
             expired.append(self.gone.popleft()[0])
         return expired
 

@@ -141,6 +141,13 @@ def test_one_complaint(text: str, place: str, words: list[str]) -> None:
         assert word in complaint
 
 
+@pytest.mark.parametrize("profile", ["rfc9111", "cloudfront", "fastly"])
+def test_a_field_whose_name_only_looks_like_one_that_ends_at_a_node_may_be_in_the_key(profile: str) -> None:
+    names = ["Upgrade-Insecure-Requests", "X-Cookie", "Connection-Type", "X-Edge", "X-WP-Access-Authorization", "Te2"]
+    (behavior,) = load(f'profile = "{profile}"\n[[behavior]]\npath = "*"\nkey.headers = {names}').document.behaviors
+    assert behavior.key.headers == tuple(names)
+
+
 def test_a_profile_from_the_command_line_is_held_against_the_file(tmp_path: Path) -> None:
     file = tmp_path / "cdn.toml"
     file.write_text('profile = "cloudfront"\n[[behavior]]\npath = "*"\nerror_ttls = { 503 = "1s" }\n')

@@ -28,6 +28,7 @@ TABLE: list[tuple[str, dict[str, str], int | None]] = [
     ("GET", {"host": "192.168.1.7:9001"}, None),
     ("GET", {"host": "[::1]:9001"}, None),
     ("GET", {"host": "[fe80::1%25eth0]:9001"}, None),
+    ("GET", {"host": "[::ffff:127.0.0.1]:9001"}, None),
     ("GET", {"host": "localhost:9001"}, None),
     ("GET", {"host": "LocalHost.:9001"}, None),
     ("GET", {"host": "fra.localhost:9001"}, None),
@@ -55,7 +56,8 @@ TABLE: list[tuple[str, dict[str, str], int | None]] = [
     ("OPTIONS", {"host": HERE, "origin": "http://evil.example", "access-control-request-method": "PUT"}, 403),
     ("POST", {"host": HERE, "origin": f"http://{HERE}"}, None),
     ("POST", {"host": "origin.lan", "origin": "https://Origin.lan"}, None),  # behind a proxy that ends TLS
-    ("POST", {"host": "evil.example", "origin": "http://evil.example"}, 421),
+    ("POST", {"host": "evil.example", "origin": "http://evil.example"}, 421),  # rebound: both are the page's own
+    ("POST", {"host": "evil.example", "origin": f"http://{HERE}"}, 421),
     ("GET", {"host": HERE, "sec-fetch-site": "cross-site"}, 403),
     ("GET", {"host": HERE, "sec-fetch-site": "same-site"}, 403),  # localhost:3000 is of the same site
     ("GET", {"host": HERE, "sec-fetch-site": "Anything-Else"}, 403),

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.kit.late import GUARD_S
-from tests.origin.origin_lab import Running
+from tests.origin.origin_lab import Running, request
 
 BODY = b"0123456789" * 1000
 
@@ -75,6 +75,12 @@ def test_what_is_wrong_is_said_and_changes_nothing(origin: Running, body: Any, c
     assert status == 400 and any(complaint in one for one in json.loads(told)["error"]), told
     assert ask(f"{origin.url}/vod/a.bin")[0] == 200
     assert ask(f"{origin.ingest}/faults", "POST")[0] == 405
+
+
+def test_an_order_too_deep_or_too_long_is_no_defect_of_ours(origin: Running) -> None:
+    for body, complaint in ((b"[" * 50_000, "found what is no JSON"), (b" " * 100_000, "more than 65536 bytes")):
+        reply = request(f"{origin.ingest}/faults", "PUT", body=body)
+        assert reply.status == 400 and complaint in reply.text
 
 
 def test_an_origin_that_was_not_told_so_has_no_switch(origins: Callable[..., Running], tmp_path: Path) -> None:

@@ -316,6 +316,45 @@ def test_vod_files_are_served_as_they_are(origins: Callable[..., Running], tmp_p
         assert origin.get(path).status == 404, path
 
 
+TYPED = [  # files of a page that plays a stream, beside the stream itself
+    ("player.js", "text/javascript; charset=utf-8"),
+    ("player.mjs", "text/javascript; charset=utf-8"),
+    ("player.css", "text/css; charset=utf-8"),
+    ("INDEX.HTML", "text/html; charset=utf-8"),
+    ("poster.jpg", "image/jpeg"),
+    ("logo.svg", "image/svg+xml"),
+    ("player.js.map", "application/json"),
+    ("decoder.wasm", "application/wasm"),
+    ("font.woff2", "font/woff2"),
+    ("captions.vtt", "text/vtt"),
+    ("film.cmfv", "video/mp4"),
+    ("film.ts", "video/mp2t"),
+    ("player.js.gz", "application/octet-stream"),
+    ("noextension", "application/octet-stream"),
+]
+
+
+def test_files_of_the_vod_folder_say_what_they_are(origins: Callable[..., Running], tmp_path: Path) -> None:
+    for name, _ in TYPED:
+        (tmp_path / name).touch()
+    origin = origins(vod=tmp_path)
+    for name, media_type in TYPED:
+        assert origin.get(f"vod/{name}").headers["content-type"] == media_type, name
+
+
+def test_a_folder_with_an_odd_name_gives_no_surrogate_key(origins: Callable[..., Running], tmp_path: Path) -> None:
+    for name, path in [
+        ("t\tab", "t%09ab"),
+        ("del\x7f", "del%7f"),
+        ("sp ace", "sp%20ace"),
+        ("gr\xfc\xdfe", "gr%C3%BC%C3%9Fe"),
+    ]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.mp4").touch()
+        reply = origins(vod=tmp_path, storage=tmp_path / f"media-{path[:1]}").get(f"vod/{path}/a.mp4")
+        assert (reply.status, reply.headers["surrogate-key"]) == (200, "vod")
+
+
 def test_a_disk_that_fails_costs_a_gap_and_nothing_else(
     origins: Callable[..., Running], encoded: dict[str, bytes], tmp_path: Path
 ) -> None:

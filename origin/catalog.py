@@ -1,0 +1,105 @@
+"""What each path of a live stream answers, and which bodies lie in memory. The rest is read from storage."""
+
+from collections.abc import Callable
+from hashlib import sha256
+
+from cachetools import LRUCache
+
+from origin.playlist import MEDIA, MULTIVARIANT, init_name
+from origin.responses import Resource
+from origin.settings import Origin
+from origin.storage import Storage
+from origin.tracks import Kind, Track
+from origin.window import Entry
+
+PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+
+
+def track_type(kind: Kind) -> str:
+    return "video/mp4" if kind is Kind.VIDEO else "audio/mp4"
+
+
+class Catalog:
+    """Resources by path, without its leading slash: `live/720p/seg-1-0.m4s`. Mutable; one event loop's."""
+
+    def __init__(self, settings: Origin, storage: Storage, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._clock = clock
+        self._resources: dict[str, Resource] = {}
+        self._bodies: LRUCache[str, bytes] = LRUCache(max(1, settings.memory), getsizeof=len)
+
+    def get(self, path: str) -> Resource | None:
+        return self._resources.get(path)
+
+    def body(self, path: str, resource: Resource) -> bytes | None:
+        """The resource's bytes if they are in memory."""
+        return resource.body if resource.body is not None else self._bodies.get(path)
+
+    def withdraw(self, path: str) -> None:
+        """The path answers 404 from now on."""
+        self._resources.pop(path, None)
+        self._bodies.pop(path, None)
+
+    def offer_init(self, stream: str, name: str, track: Track, init: str, data: bytes, *, stored: bool) -> None:
+        """`stored`: the bytes can be read again when memory has no room for them."""
+        path = f"{stream}/{name}/{init_name(init)}"
+        if path in self._resources:
+            return
+        if stored:
+            self._remember(path, data)
+        self._resources[path] = Resource(
+            media_type=track_type(track.kind),
+            size=len(data),
+            etag=f'"{init}"',
+            modified=self._clock(),
+            lifetime=self._settings.lifetimes.init,
+            surrogate_key=f"{stream} {stream}/{name} init",
+            body=None if stored else data,
+            path=self._storage.path(path),
+            immutable=True,
+        )
+
+    def offer_segment(
+        self, stream: str, name: str, track: Track, entry: Entry, data: bytes | None, modified: float
+    ) -> None:
+        path = f"{stream}/{name}/{entry.name}"
+        if data is not None:
+            self._remember(path, data)
+        self._resources[path] = Resource(
+            media_type=track_type(track.kind),
+            size=entry.size,
+            etag=f'"{entry.generation:x}-{entry.number:x}-{entry.size:x}"',
+            modified=modified,
+            lifetime=self._settings.lifetimes.segment,
+            surrogate_key=f"{stream} {stream}/{name} segment",
+            path=self._storage.path(path),
+            immutable=True,
+        )
+
+    def offer_media_playlist(self, stream: str, name: str, text: str, lifetime: float) -> None:
+        self._offer_playlist(f"{stream}/{name}/{MEDIA}", text, lifetime, f"{stream} {stream}/{name} media-playlist")
+
+    def offer_multivariant_playlist(self, stream: str, text: str, lifetime: float) -> None:
+        self._offer_playlist(f"{stream}/{MULTIVARIANT}", text, lifetime, f"{stream} multivariant")
+
+    def _offer_playlist(self, path: str, text: str, lifetime: float, keys: str) -> None:
+        body = text.encode()
+        etag = f'"{sha256(body).hexdigest()[:16]}"'
+        old = self._resources.get(path)
+        if old is not None and old.etag == etag and old.lifetime == lifetime:
+            return
+        self._resources[path] = Resource(
+            media_type=PLAYLIST_TYPE,
+            size=len(body),
+            etag=etag,
+            modified=self._clock(),
+            lifetime=lifetime,
+            surrogate_key=keys,
+            body=body,
+            dated=False,
+        )
+
+    def _remember(self, path: str, data: bytes) -> None:
+        if len(data) <= self._bodies.maxsize:
+            self._bodies[path] = data
