@@ -18,7 +18,7 @@ from edge.services import Hosted
 from edge.settings import Node, Whereabouts
 from policy.service import Service
 from units import Settings
-from vendors import PROFILES
+from vendors import profile_of
 
 if TYPE_CHECKING:
     from cdnlab.document import Document
@@ -115,7 +115,7 @@ def _hosted(document: "Document", alone: AloneEdge) -> tuple[Hosted, ...]:
     rules = {name: document.service(alone.node, name) for name in document.services}
     return tuple(
         Hosted(
-            name, one.hostnames, rules[name], PROFILES[rules[name].profile],
+            name, one.hostnames, rules[name], profile_of(rules[name]),
             ((one.origin or alone.parent).rstrip("/"), *alone.others),
         )
         for name, one in document.services.items()

@@ -80,7 +80,8 @@ def explain(
             raise BadUsage(f"--header: found {header!r}, wanted a field such as 'Range: bytes=0-99'")
     asked = [("url", url), ("method", method), *(("header", header) for header in headers)]
     asked += [("reveal", "1")] if reveal else []
-    query = urlencode(asked if client_ip is None else [*asked, ("client_ip", client_ip)])
+    # What is typed may be no UTF-8: its octets go as they are.
+    query = urlencode(asked if client_ip is None else [*asked, ("client_ip", client_ip)], errors="surrogateescape")
     told = _good(ask(f"{listener.admin}/explain?{query}", headers=credentials()), listener).json()
     if as_json:
         print(json.dumps(told, indent=2))
@@ -91,8 +92,7 @@ def explain(
 
 def _shown(url: str) -> str:
     """The URL as it may stand on a screen that others see."""
-    head, mark, query = url.partition("?")
-    return head + mark + Veil((), ()).query(query)
+    return Veil((), ()).target(url)
 
 
 def credentials() -> dict[str, str]:

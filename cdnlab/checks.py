@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdnlab.addresses import origin_needed
 from cdnlab.complaints import nearest, shown
 from cdnlab.control.settings import Control
 from cdnlab.hosted import HostedService
@@ -25,7 +26,7 @@ from policy.token import scheme_of
 from policy.token.settings import CloudFront, Token
 from units import split_address
 from units.quantities import write_seconds
-from vendors import PROFILES
+from vendors import OBSERVED, PROFILES
 from vendors.misfits import misfits
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Draft:
     control: Control | None = None
     services: dict[str, HostedService] = field(default_factory=dict)
     hostnames: tuple[str, ...] = ()
+    observed: bool = False
     folder: Path = Path()
     """What relative paths are relative to."""
 
@@ -85,6 +87,7 @@ class Draft:
             document.control,
             dict(document.services),
             document.hostnames,
+            document.observed,
         )
 
 
@@ -98,6 +101,7 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from _idle(draft)
     yield from _keys(draft)
     yield from _override_hosts(draft)
+    yield from _observations(draft)
     yield from rules_of(draft)
     yield from _hosted(draft)
     yield from _databases(draft)
@@ -162,7 +166,7 @@ def _names(draft: Draft) -> Iterator[Finding]:
 def _addresses(draft: Draft) -> Iterator[Finding]:
     taken: list[tuple[str, int, str]] = []
     places: list[tuple[KeyPath, str]] = []
-    if draft.origin is not None:
+    if draft.origin is not None and origin_needed(draft.origin, draft.nodes.values(), draft.streams.values()):
         places += [(("origin", "listen"), draft.origin.listen), (("origin", "ingest"), draft.origin.ingest)]
     if draft.control is not None:
         places.append((("control", "listen"), draft.control.listen))
@@ -424,6 +428,13 @@ def _response_headers(draft: Draft) -> Iterator[Finding]:
                 ("response_headers", name, "cors", "preflight"), shown("answer"),
                 '"forward", or another profile (it is cloudfront, which answers none itself)',
             )  # fmt: skip
+
+
+def _observations(draft: Draft) -> Iterator[Finding]:
+    profiles = {draft.profile, *(one.profile for one in draft.services.values() if one.profile is not None)}
+    if draft.observed and profiles.isdisjoint(OBSERVED):
+        known = " or ".join(map(shown, OBSERVED))
+        yield Finding(("observed",), "true", f"false, or profile = {known} (of others no such thing is known)")
 
 
 def _override_hosts(draft: Draft) -> Iterator[Finding]:

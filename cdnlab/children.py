@@ -34,7 +34,7 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> 
     from edge.serve import serve
     from edge.settings import Node, Whereabouts
     from policy.service import Service
-    from vendors import PROFILES
+    from vendors import profile_of
 
     service = Service.model_validate(settings["service"])
 
@@ -49,7 +49,7 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> 
         shutdown=shutdown,
         ready=say,
         geo=Whereabouts.model_validate(settings["geo"]),
-        profile=PROFILES[service.profile],
+        profile=profile_of(service),
         purge_log=settings["purge_log"],
     )
 
@@ -57,10 +57,10 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> 
 def _hosted(name: str, hostnames: list[str], service: dict[str, Any], parents: list[str]) -> "Hosted":
     from edge.services import Hosted
     from policy.service import Service
-    from vendors import PROFILES
+    from vendors import profile_of
 
     rules = Service.model_validate(service)
-    return Hosted(name, tuple(hostnames), rules, PROFILES[rules.profile], tuple(parents))
+    return Hosted(name, tuple(hostnames), rules, profile_of(rules), tuple(parents))
 
 
 async def _origin(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:
@@ -130,7 +130,7 @@ class _Unwritten(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         told = record.args if isinstance(record.args, tuple) else ()
-        for error in (*told, *(record.exc_info or ())):
+        for error in (*told, *(record.exc_info or ()), getattr(record, "error", None)):
             path = self._place
             while isinstance(error, Exception):
                 path = getattr(error, "filename", None) or getattr(error, "where", None) or path

@@ -16,6 +16,7 @@ from cdnlab import __version__
 from cdnlab.commands import after, asking, single, together
 from cdnlab.commands import settings as settings_commands
 from cdnlab.errors import FAILED, INTERRUPTED, exit_status, missing_extra
+from units import visible
 
 app = typer.Typer(
     name="cdnlab",
@@ -99,6 +100,7 @@ def _complain(text: str) -> None:
     first, _, rest = text.partition("\n")
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     label = "\x1b[31merror:\x1b[0m" if colour else "error:"
-    print(f"{label} {first}", file=sys.stderr)
+    # It may quote what came from outside: a file's name, a URL.
+    print(f"{label} {visible(first)}", file=sys.stderr)
     for line in rest.splitlines():
-        print(f"       {line}", file=sys.stderr)
+        print(f"       {visible(line)}", file=sys.stderr)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdnlab import ports
+from cdnlab import addresses
 from cdnlab.disk_watch import DiskWatch
 from cdnlab.document import Document, Loaded
 from cdnlab.process import UNWRITTEN, Child, State
@@ -21,6 +21,7 @@ from cdnlab.runfolder import RunFolder
 from edge.settings import Node
 from origin.settings import Origin
 from transcode.settings import Stream
+from units import split_address
 
 if TYPE_CHECKING:
     from cdnlab.control.serve import ControlListener
@@ -69,18 +70,20 @@ class Cluster:
         }
 
     def children(self) -> list[Child]:
-        """All processes, from the origin outwards."""
-        return [self.origin, *self.nodes.values(), *self.transcoders.values()]
+        """All processes, from the origin outwards; without the origin where nobody wants it."""
+        document = self.document
+        wanted = addresses.origin_needed(document.origin, document.nodes, document.streams)
+        return [*([self.origin] if wanted else []), *self.nodes.values(), *self.transcoders.values()]
 
     async def start(self) -> None:
-        """Everything serves when this returns. Raises `PortTaken` before anything is started, `ChildFailed` after
+        """Everything serves when this returns. Raises `PortsTaken` before anything is started, `ChildFailed` after
         everything has been stopped again."""
-        ports.check(addresses(self.document))
+        addresses.check(self.document)
         self.folder.write("cdn.json", self._public)
         self._watching = asyncio.create_task(self._disks.keep(), name="watch the disks")
         await self._open_log()
         await asyncio.gather(*(child.spawn() for child in self.children()))
-        begun = [asyncio.ensure_future(self._begin_origin())]
+        begun = [asyncio.ensure_future(self._begin_origin())] if self.origin in self.children() else []
         begun += [asyncio.ensure_future(self._begin_node(node)) for node in self.document.nodes]
         begun += [asyncio.ensure_future(self._begin_transcoder(stream)) for stream in self.document.streams]
         try:
@@ -278,6 +281,20 @@ class Cluster:
         """Whether every edge has `listen_tls`."""
         return all(node.listen_tls is not None for node in self.document.edges())
 
+    async def check(self, distribution: "Translated") -> None:
+        """Raises `Unworkable` for one that no node could serve by."""
+        from cdnlab.control.takeover import check_origins
+
+        names = ("url", "https", "admin")
+        nodes = [child.ready[name] for child in self.nodes.values() for name in names if name in child.ready]
+        await check_origins(distribution, {split_address(_address(str(url))) for url in nodes})
+
+    def gates_lost(self, distribution: "Translated") -> list[str]:
+        """What the settings file asks of viewers, and the distribution does not."""
+        from cdnlab.control.takeover import gates_lost
+
+        return gates_lost(self.document.behaviors, distribution)
+
     async def run(self, distribution: "Translated | None") -> None:
         """Every node serves by the distribution when this returns, None: by the settings file.
 
@@ -287,8 +304,18 @@ class Cluster:
         if distribution == self._distribution:
             return
         self._distribution = distribution
+        self._tell(Event("control", None, {"text": self._told_of_rules()}))
         for tier in self.document.tiers():
             await asyncio.gather(*(self._renew(node) for node in tier))
+
+    def _told_of_rules(self) -> str:
+        """Whose rules hold from now on, as the terminal says it."""
+        if self._distribution is None:
+            return "the settings file rules again: every node starts anew, with nothing stored"
+        lost = self.gates_lost(self._distribution)
+        return "a distribution rules in place of the settings file: every node starts anew, with nothing stored" + (
+            f"; no longer asked of viewers: {', '.join(lost)}" if lost else ""
+        )
 
     async def _renew(self, node: Node) -> None:
         parent, *others = [await self._url_of(parent) for parent in node.parents]
@@ -336,21 +363,6 @@ class Cluster:
         await self.origin.serving()
         settings = {"stream": stream.model_dump(mode="json"), "ingest": self.origin.ready["ingest"]}
         await self.transcoders[stream.name].begin(settings, lambda settings, ready: None)
-
-
-def addresses(document: Document) -> dict[str, str]:
-    """Every address the cluster of a document listens on, by setting."""
-    found = {
-        "origin.listen": document.origin.listen,
-        "origin.ingest": document.origin.ingest,
-        "control.listen": document.control.listen,
-    }
-    for index, node in enumerate(document.nodes):
-        found[f"node[{index}].listen ({node.name})"] = node.listen
-        found[f"node[{index}].admin ({node.name})"] = node.admin
-        if node.listen_tls is not None:
-            found[f"node[{index}].listen_tls ({node.name})"] = node.listen_tls
-    return found
 
 
 def _folders(document: Document) -> list[Path]:

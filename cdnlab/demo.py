@@ -54,12 +54,12 @@ def run(*, duration: str, viewers: int, runs: Path, stay: bool | None, verbose: 
     folder = RunFolder.new(runs)
     loaded = _settings(folder, console)
     staying = sys.stdout.isatty() if stay is None else stay
-    done = False
+    done, loading = False, False
 
     with Display(console, verbose=verbose) as display:
 
         async def show(cluster: Cluster) -> int:
-            nonlocal done
+            nonlocal done, loading
             rungs = cluster.transcoders["live"].ready["renditions"]
             took = await wait_until_playable(cluster, within=PLAYABLE_WITHIN, renditions=rungs, segments=3)
             display.say(f"playable through both edges ({took:.1f} s after all processes served)", "green")
@@ -68,6 +68,7 @@ def run(*, duration: str, viewers: int, runs: Path, stay: bool | None, verbose: 
             display.say("")
             display.say(f"{load.viewers} viewers at each edge for {load.duration:g} s:")
             display.pause()
+            loading = True
             await _load(cluster, load, console, verbose)
             await _purge(cluster, display)
             # Records are written in batches, once a second.
@@ -81,9 +82,17 @@ def run(*, duration: str, viewers: int, runs: Path, stay: bool | None, verbose: 
             return 0
 
         display.say(f"demo: origin, shield, fra and nyc; settings in {folder.path / 'demo.toml'}")
-        status = asyncio.run(while_up(loaded, folder, display.hear, show))
+        status = asyncio.run(while_up(Cluster(loaded, folder, display.hear), show))
+    if loading and not done:
+        _interrupted(folder, console)
     # Ctrl-C after everything was shown is how the demo is meant to end.
     return 0 if done else status
+
+
+def _interrupted(folder: RunFolder, console: Console) -> None:
+    """The report of what was seen until then."""
+    console.print(f"\nInterrupted. `cdnlab report {folder.path}` shows what was seen until then:", soft_wrap=True)
+    show_report(folder, console)
 
 
 def _settings(folder: RunFolder, console: Console) -> Loaded:

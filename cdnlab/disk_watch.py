@@ -25,6 +25,8 @@ LEAST_BYTES = 64 * 1024
 """A disk with less free room is full: no segment fits there."""
 TRIED_BYTES = 2**20
 """What must fit before a disk counts as writable again: a segment, and not what one more record frees."""
+LATE = 2.0
+"""Seconds after the end of a trouble in which a process may still tell of it."""
 MOST_PENDING = 64
 """Files kept in memory until they can be written: `cluster.json`, and the rules of that many lives; the newest stay."""
 
@@ -51,6 +53,8 @@ class DiskWatch:
         self._watched = (folder.path, *others)
         self._say = say
         self._troubles: dict[object, Trouble] = {}
+        self._over: dict[object, float] = {}
+        """When a disk could be written again."""
         self._pending: dict[str, Any] = {}
 
     @property
@@ -67,31 +71,37 @@ class DiskWatch:
             self._pending[name] = values
             if len(self._pending) > MOST_PENDING:
                 del self._pending[next(iter(self._pending))]
-            self.lost("cluster", self._folder.path / name, error.errno)
+            self._begins("cluster", self._folder.path / name, error.errno)
         else:
             self._pending.pop(name, None)
 
     def lost(self, name: str, path: Path, number: int | None) -> None:
-        """`name` could not write `path`, for the reason of that number (`errno`)."""
-        why = os.strerror(number) if number else "it failed"
-        self._begins(path, name, f"cannot write {path}{': the disk is full' if number in FULL else ''} ({why})")
+        """A process could not write `path`, for the reason of that number (`errno`)."""
+        # A busy process may tell late of what was over by then.
+        if time.monotonic() - self._over.get(_disk_of(path), -LATE) >= LATE:
+            self._begins(name, path, number)
 
-    def _begins(self, path: Path, name: str, text: str) -> None:
+    def _begins(self, name: str, path: Path, number: int | None) -> None:
         disk = _disk_of(path)
-        if disk not in self._troubles:
-            ours = (place for place in self._watched if path.is_relative_to(place))
-            self._troubles[disk] = Trouble(next(ours, _there(path.parent)), time.monotonic())
-            self._say(name, f"{text}; what is to be written there is lost until that works again")
+        if disk in self._troubles:
+            return
+        ours = (place for place in self._watched if path.is_relative_to(place))
+        self._troubles[disk] = Trouble(next(ours, _there(path.parent)), time.monotonic())
+        full, why = ": the disk is full" if number in FULL else "", os.strerror(number) if number else "it failed"
+        self._say(
+            name, f"cannot write {path}{full} ({why}); what is to be written there is lost until that works again"
+        )
 
     async def keep(self) -> None:
         """Looks, tries again and says when it is over, until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
             for full in await asyncio.to_thread(lambda: [place for place in self._watched if _is_full(place)]):
-                self._begins(full, "disk", f"{full}: the disk is full ({os.strerror(errno.ENOSPC)})")
+                self._begins("disk", full, errno.ENOSPC)
             for disk, trouble in list(self._troubles.items()):
                 if await asyncio.to_thread(_can_be_written, trouble.folder) and self._caught_up(disk):
                     del self._troubles[disk]
+                    self._over[disk] = time.monotonic()
                     took = time.monotonic() - trouble.began
                     self._say("disk", f"{trouble.folder} can be written again, after {took:.0f} s")
 

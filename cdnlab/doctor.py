@@ -42,7 +42,7 @@ def examine(config: Path | None = None) -> list[Finding]:
     geo = partial(_geo, config)
     checks: tuple[Callable[[], list[Finding]], ...] = (_python, _ffmpeg, _cores, _ports, geo, _redis, _extras)
     # Imported before the threads: two of them importing packages that import one another can lock each other out.
-    for module in ("cdnlab.cluster", "cdnlab.example", "edge.databases", "transcode.plan"):
+    for module in ("cdnlab.addresses", "cdnlab.example", "edge.databases", "transcode.plan"):
         import_module(module)
 
     with ThreadPoolExecutor(len(checks)) as pool:
@@ -107,7 +107,7 @@ def _cores() -> list[Finding]:
 def _ports() -> list[Finding]:
     """The addresses of the built-in example, which are also those of a fresh cdn.toml and of the demo."""
     from cdnlab import example
-    from cdnlab.cluster import addresses
+    from cdnlab.addresses import addresses
     from cdnlab.document import parse
 
     document = parse(example.text(), file="example", folder=Path(), environ={}).document

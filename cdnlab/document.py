@@ -42,6 +42,10 @@ class Document(Settings):
     profile: ProfileName = "rfc9111"
     """Whose habits rule where the HTTP caching standard leaves a choice."""
 
+    observed: bool = False
+    """Where a CDN was observed to do otherwise than its documents say, do as observed: with fastly, `no-store` does not
+    keep an answer from being stored, and what names no lifetime is not fresh."""
+
     streams: tuple[Stream, ...] = Field(default=(), alias="stream")
     """What is encoded and pushed to the origin, one `[[stream]]` each."""
 
@@ -118,6 +122,7 @@ class Document(Settings):
         error_pages = self.error_pages if hosted is None else hosted.error_pages
         return Service(
             profile=self.profile_of(name),
+            observed=self.observed,
             behaviors=self.behaviors if hosted is None else hosted.behaviors,
             tokens=self.tokens,
             response_headers=self.response_headers,

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cdnlab import terminal
 from cdnlab.document import Document, read
-from cdnlab.errors import BadUsage
+from cdnlab.errors import FAILED, BadUsage
 from cdnlab.runfolder import RunFolder, find_running
 from cdnlab.signing import signed
 from loadtests import launch
@@ -45,22 +45,27 @@ def run(wishes: Wishes, *, as_json: bool, verbose: bool) -> int:
     targets = [parse_target(edge) for edge in wishes.edges] or targets_of(told, document)
     name, segment = _stream(wishes, told, document)
     console = terminal.console(stderr=as_json)
-    result = load_edges(
-        document,
-        _load(document.load, wishes),
-        targets,
-        out=(wishes.out or (folder.path if folder is not None else Path.cwd())) / "load.json",
-        stream=name,
-        segment=segment,
-        console=console,
-        verbose=verbose,
-    )
+    out = (wishes.out or (folder.path if folder is not None else Path.cwd())) / "load.json"
+    load = _load(document.load, wishes)
+    try:
+        result = load_edges(
+            document, load, targets, out=out, stream=name, segment=segment, console=console, verbose=verbose
+        )
+    except KeyboardInterrupt:
+        if out.exists():
+            hint = f"; `cdnlab report {folder.path}` makes the report" if folder is not None else ""
+            console.print(f"what was seen until then is in {out}{hint}", soft_wrap=True)
+        raise
     if as_json:
         print(json.dumps(result, indent=2))
-        return 0
-    if folder is not None:
+    elif folder is not None:
         show_report(folder, console)
-    return 0
+    reasons = launch.failures(result)
+    if folder is not None and not folder.alive():
+        reasons.insert(0, f"the cluster ended meanwhile; its logs: {folder.path / 'logs'}")
+    for reason in reasons:
+        console.print(f"failed: {reason}", style="red", soft_wrap=True)
+    return FAILED if reasons else 0
 
 
 def load_edges(

@@ -9,24 +9,41 @@ from dataclasses import dataclass
 from cdnlab.errors import USAGE, LabError
 from units import split_address
 
+TAKEN = "taken"
+"""What `why_taken` says of an address that another socket has."""
 
-@dataclass
-class PortTaken(LabError):
-    """A setting names an address that something else holds."""
+
+@dataclass(frozen=True)
+class Taken:
+    """A setting that names an address which cannot be listened on."""
 
     setting: str
     address: str
     holder: str
     reason: str
 
+    def __str__(self) -> str:
+        by = f" by {self.holder}" if self.holder else ""
+        return f"{self.setting}: found {self.address}, which is {self.reason}{by}; wanted a free address."
+
+
+@dataclass
+class PortsTaken(LabError):
+    """Every setting whose address cannot be listened on."""
+
+    taken: list[Taken]
+
     exit_status = USAGE
 
     def __str__(self) -> str:
-        by = f" by {self.holder}" if self.holder else ""
-        return (
-            f"{self.setting}: found {self.address}, which is {self.reason}{by}; wanted a free address.\n"
-            f"Stop what holds it, or set {self.setting} to another port (port 0 takes any free one)."
-        )
+        advice = "Set another port there; port 0 takes any free one."
+        if any(one.reason == TAKEN for one in self.taken):
+            advice = f"Stop what holds it, or set another port there; `cdnlab up {FREE_PORTS}` takes free ones instead."
+        return "\n".join([*map(str, self.taken), advice])
+
+
+FREE_PORTS = "--free-ports"
+"""The option of `cdnlab up` that takes free ports in the place of those that are taken."""
 
 
 def why_taken(address: str) -> str:
@@ -46,7 +63,7 @@ def why_taken(address: str) -> str:
             probe.listen(1)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return "taken"
+                return TAKEN
             if error.errno == errno.EADDRNOTAVAIL:
                 return "not an address of this machine"
             return error.strerror or str(error)
@@ -69,8 +86,12 @@ def holder_of(address: str) -> str:
 
 
 def check(addresses: dict[str, str]) -> None:
-    """Raises `PortTaken` for the first of `{setting: address}` that cannot be listened on."""
-    for setting, address in addresses.items():
-        reason = why_taken(address)
-        if reason:
-            raise PortTaken(setting, address, holder_of(address) if reason == "taken" else "", reason)
+    """Raises `PortsTaken` for all of `{setting: address}` that cannot be listened on."""
+    reasons = {setting: why_taken(address) for setting, address in addresses.items()}
+    taken = [
+        Taken(setting, address, holder_of(address) if reasons[setting] == TAKEN else "", reasons[setting])
+        for setting, address in addresses.items()
+        if reasons[setting]
+    ]
+    if taken:
+        raise PortsTaken(taken)

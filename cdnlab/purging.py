@@ -1,13 +1,13 @@
 """`cdnlab purge`: an order put into the log of a cluster that runs, and what each node makes of it."""
 
 import asyncio
+import difflib
 import json
-import re
 import string
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,25 @@ from urllib.parse import quote
 from rich.status import Status
 
 from cdnlab import terminal
-from cdnlab.asking import credentials, known_nodes, named
+from cdnlab.asking import Listener, credentials, known_nodes, named
 from cdnlab.complaints import nearest
-from cdnlab.errors import UNFINISHED, BadUsage, Failed
+from cdnlab.errors import UNFINISHED, BadUsage, Failed, LabError
 from cdnlab.runfolder import find_running
 from cdnlab.viewer import ask
 from edge.purges.log import is_server, open_log
+from edge.purges.order import names_target
 from edge.purges.ordering import Standing, carried
+from policy.hosting import Hosts
 from policy.index import is_surrogate_key
+from policy.messages import parts_of
 from policy.propagation import UNTAKEN_S, Order, TierOrder
 from units.quantities import read_seconds
 
 PATIENCE_S = 70.0
 """Seconds that a node has for an order on its admin listener: the longest `purge_delay`, and some."""
+
+HEALTH_S = 2.0
+"""Seconds that a node has to say how it is."""
 
 TAKEN_WITHIN_S = UNTAKEN_S
 """Without --wait: a node that lives has taken the order by then; one without `purge_delay` has carried it out."""
@@ -64,9 +70,11 @@ def _as_asked(where: str, url: str | None, wanted: str) -> str | None:
     """As clients ask for what is typed: octets that no URL has percent-encoded, without a fragment."""
     if url is None:
         return None
-    if not re.match("/|https?://", url, re.IGNORECASE):
+    if not names_target(url):
         raise BadUsage(f"{where}: found {url!r}, wanted {wanted}, such as /live/ or http://127.0.0.1:8081/live/")
-    return quote(url.partition("#")[0], safe=string.punctuation)
+    # Octets that are no UTF-8 come as lone surrogates: they are encoded as the octets that they were.
+    octets = url.partition("#")[0].encode("utf-8", "surrogateescape")
+    return quote(octets, safe=string.punctuation)
 
 
 def patience_of(timeout: str) -> float:
@@ -76,9 +84,9 @@ def patience_of(timeout: str) -> float:
         raise BadUsage(f"--timeout: found {timeout!r}, {error}") from None
 
 
-def find_log(purge_log: str | None, node: str | None, service: str | None, runs: Path) -> tuple[str, list[str]]:
+def find_log(purge_log: str | None, node: str | None, what: Order, runs: Path) -> tuple[str, list[Listener]]:
     """Where the nodes take their orders from, a file or a server as named, or that of the cluster that runs; and who
-    is expected to follow it."""
+    is expected to follow it. `BadUsage` for an order that the cluster has no such node, service or host for."""
     if purge_log is not None:
         if not is_server(purge_log) and not Path(purge_log).exists():
             raise BadUsage(f"--purge-log: no such file: {purge_log}")
@@ -87,24 +95,32 @@ def find_log(purge_log: str | None, node: str | None, service: str | None, runs:
     if node is not None:
         named(nodes, node)
     cluster = find_running(runs).cluster()
-    services = list(cluster.get("services", ()))
+    services = cluster.get("services", {})
+    service = what.get("service")
     if service is not None and service not in services:
-        raise BadUsage(f"--service: no service {service!r} runs. {nearest(service, services, keys=False)}")
-    return str(cluster["purge_log"]), [one.name for one in nodes]
+        raise BadUsage(f"--service: no service {service!r} runs. {nearest(service, list(services), keys=False)}")
+    target = what.get("url") or what.get("prefix") or ""
+    host = parts_of(target)[1]
+    if host and services and not Hosts(services).concerned(host):
+        known = ", ".join(name for names in services.values() for name in names)
+        raise BadUsage(f"no service that runs has the host {host!r}: nothing is stored for it. Hosts: {known}.")
+    return str(cluster["purge_log"]), nodes
 
 
 def purge_all(
     where: str,
     what: Order,
     *,
-    expecting: Sequence[str],
+    nodes: Sequence[Listener],
     order: TierOrder,
     node: str | None,
     wait: float | None,
     as_json: bool,
 ) -> int:
-    """Orders, and prints a line for each node; the exit status. `wait`: seconds until all must be done."""
+    """Orders, and prints a line for each node; the exit status. `nodes`: those known to run; `wait`: seconds until all
+    must be done."""
     progress = Progress(soft=bool(what["soft"]), as_json=as_json)
+    expecting = [one.name for one in nodes]
 
     async def ordered() -> None:
         log = open_log(where)
@@ -124,7 +140,38 @@ def purge_all(
         raise
     if not progress.nodes:
         raise BadUsage(f"no node {node or ''}".rstrip() + f" has ever followed the log of purges at {where}")
-    return progress.end(waited=wait is not None)
+    for name in [name for name, one in progress.nodes.items() if not one.taken]:
+        progress.serving[name] = _not_following([one for one in nodes if one.name == name])
+    status = progress.end(waited=wait is not None)
+    if not as_json:
+        _hint(what, progress, nodes)
+    return status
+
+
+def _not_following(named: Sequence[Listener]) -> str:
+    """Of a node that has not taken an order: why it does not follow the log though it serves; "" if it does not serve,
+    or nobody can say."""
+    for one in named:
+        with suppress(LabError, AttributeError):
+            purges = ask(f"{one.admin}/healthz", timeout=HEALTH_S).json().get("purges") or {}
+            return str(purges.get("trouble") or "it has not read the order yet")
+    return ""
+
+
+def _hint(what: Order, progress: "Progress", nodes: Sequence[Listener]) -> None:
+    """On standard error, for surrogate keys that nothing had: those of what is stored that look like them."""
+    keys = [what["surrogate_key"]] if "surrogate_key" in what else what.get("surrogate_keys", [])
+    if not keys or any(one.purged or not one.done for one in progress.nodes.values()):
+        return
+    known: set[str] = set()
+    for one in nodes:
+        with suppress(LabError):
+            told = ask(f"{one.admin}/surrogate-keys", headers=credentials(), timeout=HEALTH_S).json()
+            known.update(told.get("surrogate_keys", ()))
+    for key in keys:
+        found = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+        meant = f" Did you mean {found[0]!r}?" if found else ""
+        print(f"nothing was stored under the surrogate key {key!r}.{meant}", file=sys.stderr)
 
 
 @dataclass
@@ -134,6 +181,8 @@ class Progress:
     soft: bool
     as_json: bool
     nodes: dict[str, Standing] = field(default_factory=dict)
+    serving: dict[str, str] = field(default_factory=dict)
+    """Nodes that have not taken the order though they serve, and why; "" for one that does not serve."""
     _start: float = field(default_factory=time.monotonic)
     _seconds: dict[str, float] = field(default_factory=dict)
     _status: Status | None = None
@@ -162,10 +211,14 @@ class Progress:
     def _line(self, name: str, one: Standing, width: int) -> None:
         if self.as_json:
             return
-        if one.done:
+        if one.unread:
+            said = "could not read the order, and has purged all it had"
+        elif one.done:
             said = f"{one.purged:>6} purged{' (soft)' if self.soft else ''}  {self._seconds[name] * 1e3:.0f} ms"
         elif one.taken:
             said = "has taken it, and is not done yet"
+        elif self.serving.get(name):
+            said = f"serves, and has not taken it: {self.serving[name]}"
         else:
             said = "is away: will catch up before it serves"
         print(f"{name:<{width}} {said}", flush=True)
@@ -177,11 +230,12 @@ class Progress:
                 self._line(name, one, len(max(self.nodes, key=len)))
         if self.as_json:
             print(json.dumps({name: self._as_json(name, one) for name, one in self.nodes.items()}, indent=2))
-        enough = all(one.done or (one.taken and not waited) for one in self.nodes.values())
+        enough = all(one.obeyed or (one.taken and not waited and not one.unread) for one in self.nodes.values())
         return 0 if enough else UNFINISHED
 
     def _as_json(self, name: str, one: Standing) -> dict[str, Any]:
-        state = "done" if one.done else "taken" if one.taken else "away"
+        state = "unread" if one.unread else "done" if one.done else "taken" if one.taken else "away"
+        state = "not-following" if state == "away" and self.serving.get(name) else state
         seconds = round(self._seconds[name], 6) if one.done else None
         return {"state": state, "purged": one.purged, "seconds": seconds}
 
@@ -197,4 +251,6 @@ def purge_one(admin: str, what: Order, *, as_json: bool) -> int:
         raise Failed(f"{admin}: answers {answer.status}: {answer.text().strip()[:200]}")
     told = answer.json()
     progress.heard({told["node"]: Standing(taken=True, done=True, purged=int(told["purged"]))})
+    if not as_json:
+        _hint(what, progress, [Listener(told["node"], admin)])
     return progress.end(waited=True)

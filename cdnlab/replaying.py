@@ -1,8 +1,9 @@
 """`cdnlab replay`: a run's records told again to the same machines, in virtual time; every outcome must agree."""
 
 import json
+import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ from rich.table import Table
 from cdnlab import terminal
 from cdnlab.document import Document
 from cdnlab.errors import FAILED, BadUsage
+from cdnlab.report.words import when
+from cdnlab.runfolder import read_json
+from edge.record_files import Life, lives_of
 from edge.serve import records_of
 from policy.hosting import DEFAULT
 from policy.profile import Profile
 from policy.service import Service
-from replay import BadTrace, Replayed, read_trace, replay_node
-from vendors import PROFILES
+from replay import BadTrace, Missing, Replayed, read_trace, replay_node
+from units import visible
+from vendors import profile_of
 
 SHOWN = 10
 """Differences shown of each node; the rest are counted."""
@@ -32,6 +37,10 @@ class Told:
     reading: float
     """Seconds."""
     replaying: float
+    begins: float | None = None
+    """When the oldest record is of."""
+    missing: dict[Missing, int] = field(default_factory=dict)
+    """How many records are not there, and why."""
 
     @property
     def pace(self) -> int:
@@ -47,21 +56,25 @@ def run(folder: Path, *, as_json: bool) -> int:
         for node in document.nodes
         for name in (DEFAULT, *document.services)
     }
-    files = sorted((folder / "records").glob("*.jsonl"))
-    if not files:
+    # A node that was restarted has files, and a machine, for each of its lives: fra.jsonl, fra.2.jsonl.
+    named = sorted((folder / "records").glob("*.jsonl"))
+    lives = lives_of(path for path in named if path.is_file())
+    for path in named:
+        if not path.is_file():
+            print(f"records/{visible(path.name)}: no file, left out", file=sys.stderr)
+    if not lives:
         raise BadUsage(f"{folder}: no records/<node>.jsonl there, so nothing to replay")
     results: dict[str, Told] = {}
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = terminal.console(stderr=True)
     # It is there at once, and gone when all is told: a short run shows nothing of it.
     with Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
-        for file in files:
-            # A node that was restarted has a file, and a machine, for each of its lives: fra.jsonl, fra.2.jsonl.
-            name = file.stem.partition(".")[0]
-            if name not in services:
-                raise BadUsage(f"{file}: found records of {name!r}, wanted a node of {folder / 'cdn.json'}")
-            service = _service(folder, file.stem) or services[name]
-            results[file.stem] = _one(file, service, PROFILES[service.profile], bar)
+        for life in lives:
+            if life.node not in services:
+                found = f"found records of {life.node!r}, wanted a node of {folder / 'cdn.json'}"
+                raise BadUsage(f"{visible(str(life.files[0]))}: {found}")
+            service = _service(folder, life.name) or services[life.node]
+            results[life.name] = _one(life, service, profile_of(service), bar)
     if as_json:
         print(json.dumps({name: _as_json(told) for name, told in results.items()}, indent=2))
     else:
@@ -73,7 +86,7 @@ def _document(folder: Path) -> Document:
     """The settings as run. Secrets are not among them, nor needed: the records hold the gate's verdicts."""
     file = folder / "cdn.json"
     try:
-        return Document.model_validate(json.loads(file.read_text()))
+        return Document.model_validate(read_json(file))
     except FileNotFoundError:
         raise BadUsage(f"{folder}: no cdn.json there, so no run of `cdnlab up`") from None
     except (OSError, ValueError, ValidationError) as error:
@@ -84,24 +97,38 @@ def _service(folder: Path, life: str) -> Service | None:
     """The rules of one life of a node, where a distribution of the control API set them; None: the settings file's."""
     file = folder / "services" / f"{life}.json"
     try:
-        return Service.model_validate(json.loads(file.read_text()))
+        return Service.model_validate(read_json(file))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise BadUsage(f"{file}: cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def _one(file: Path, service: Service, profile: Profile, bar: Progress) -> Told:
-    reading = bar.add_task(f"{file.stem}: reading", total=file.stat().st_size)
+def _one(life: Life, service: Service, profile: Profile, bar: Progress) -> Told:
+    reading = bar.add_task(f"{life.name}: reading", total=sum(file.stat().st_size for file in life.files))
     start = time.perf_counter()
     try:
-        trace = read_trace(file, read=lambda size: bar.advance(reading, size))
+        trace = read_trace(*life.files, read=lambda size: bar.advance(reading, size))
     except BadTrace as error:
-        raise BadUsage(str(error)) from None
+        raise BadUsage(visible(str(error))) from None
     read = time.perf_counter()
-    telling = bar.add_task(f"{file.stem}: replaying", total=len(trace))
+    telling = bar.add_task(f"{life.name}: replaying", total=len(trace))
     replayed = replay_node(trace, service, profile, lambda done: bar.update(telling, completed=done))
-    return Told(replayed, read - start, time.perf_counter() - read)
+    missing = {why: lines for why in Missing if (lines := trace.missing(why))}
+    return Told(replayed, read - start, time.perf_counter() - read, trace.begins, missing)
+
+
+def _notes(told: Told) -> list[str]:
+    """What a reader must know before trusting the rest."""
+    notes = [f"{'1 record' if lines == 1 else f'{lines:,} records'} {why.value}" for why, lines in told.missing.items()]
+    if Missing.OLD in told.missing:
+        notes.append(f"replayed from {when(told.begins)} on")
+    if told.replayed.not_compared:
+        notes.append(
+            f"{told.replayed.not_compared:,} of {told.replayed.requests:,} requests not compared: what answered them "
+            "depends on what is missing"
+        )
+    return notes
 
 
 def _as_json(told: Told) -> dict[str, Any]:
@@ -110,6 +137,9 @@ def _as_json(told: Told) -> dict[str, Any]:
         "requests": result.requests,
         "outcomes": {outcome.value: count for outcome, count in result.outcomes.items()},
         "differences": [str(difference) for difference in result.differences],
+        "not_compared": result.not_compared,
+        "missing": {why.name.lower(): lines for why, lines in told.missing.items()},
+        "begins": told.begins,
         "seconds": {"reading": round(told.reading, 6), "replaying": round(told.replaying, 6)},
         "requests_per_second": told.pace,
     }
@@ -126,8 +156,11 @@ def _show(results: dict[str, Told]) -> None:
         table.add_row(name, str(result.requests), f"{told.pace:,}", str(len(result.differences)), outcomes)
     console.print(table)
     for name, told in results.items():
+        for note in _notes(told):
+            console.print(f"{name}: {note}", soft_wrap=True)
+    for name, told in results.items():
         differences = told.replayed.differences
         for difference in differences[:SHOWN]:
-            console.print(f"{name}: {difference}", soft_wrap=True)
+            console.print(f"{name}: {visible(str(difference))}", soft_wrap=True)
         if len(differences) > SHOWN:
             console.print(f"{name}: and {len(differences) - SHOWN} more")

@@ -62,11 +62,32 @@ class RunFolder:
     def cluster(self) -> dict[str, Any]:
         """What `cluster.json` says; `BadUsage` when there is none."""
         try:
-            return cast(dict[str, Any], json.loads((self.path / "cluster.json").read_text()))
+            return cast(dict[str, Any], read_json(self.path / "cluster.json"))
         except FileNotFoundError:
             raise BadUsage(f"{self.path}: no cluster.json there, so no run of `cdnlab up`") from None
         except (OSError, ValueError) as error:
             raise BadUsage(f"{self.path / 'cluster.json'}: cannot be read: {error}") from None
+
+    def alive(self) -> bool:
+        """Whether its `cdnlab up` still lives."""
+        with suppress(BadUsage):
+            told = self.cluster()
+            return told.get("stopped_at") is None and _lives(told.get("pid"))
+        return False
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. OSError and ValueError say why it cannot be read; a pipe is not waited for."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_json)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def running(parent: Path) -> RunFolder | None:
@@ -75,10 +96,8 @@ def running(parent: Path) -> RunFolder | None:
         return None
     for path in sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True):
         folder = RunFolder(path)
-        with suppress(BadUsage):
-            told = folder.cluster()
-            if told.get("stopped_at") is None and _lives(told.get("pid")):
-                return folder
+        if folder.alive():
+            return folder
     return None
 
 

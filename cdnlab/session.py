@@ -4,21 +4,16 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 
-from cdnlab.cluster import Cluster, Event
-from cdnlab.document import Loaded
+from cdnlab.cluster import Cluster
 from cdnlab.errors import INTERRUPTED
-from cdnlab.runfolder import RunFolder
 
 
-async def while_up(
-    loaded: Loaded, folder: RunFolder, tell: Callable[[Event], None], body: Callable[[Cluster], Awaitable[int]]
-) -> int:
+async def while_up(cluster: Cluster, body: Callable[[Cluster], Awaitable[int]]) -> int:
     """Starts a cluster, does `body`, and drains it; the exit status is the body's, or 128 + the signal that ended it.
 
     A first Ctrl-C drains, a second one kills. Errors of start and body come out after everything is gone.
     """
     loop = asyncio.get_running_loop()
-    cluster = Cluster(loaded, folder, tell)
     told_to_end = asyncio.Event()
     status = INTERRUPTED
 

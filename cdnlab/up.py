@@ -5,8 +5,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from cdnlab import document, example, ports, terminal
-from cdnlab.cluster import Cluster, addresses
+from cdnlab import addresses, document, example, terminal
+from cdnlab.cluster import Cluster
 from cdnlab.display import Display
 from cdnlab.document import Loaded
 from cdnlab.errors import BadUsage
@@ -37,13 +37,18 @@ def with_source(loaded: Loaded, source: str) -> Loaded:
     return replace(loaded, document=changed)
 
 
-def run(settings: Path | None, *, source: str | None, runs: Path, within: float, verbose: bool) -> int:
+def run(
+    settings: Path | None, *, source: str | None, runs: Path, within: float, free_ports: bool, verbose: bool
+) -> int:
     """Runs until Ctrl-C; the exit status."""
     began = time.monotonic()
     loaded = load_settings(settings, source)
     console = terminal.console()
+    taken: list[str] = []
+    if free_ports:
+        loaded, taken = addresses.with_free_ports(loaded)
     # Before the folder is made: a run that could not start leaves none.
-    ports.check(addresses(loaded.document))
+    addresses.check(loaded.document)
     folder = RunFolder.new(runs)
 
     with Display(console, verbose=verbose) as display:
@@ -62,7 +67,9 @@ def run(settings: Path | None, *, source: str | None, runs: Path, within: float,
             await asyncio.Event().wait()
             return 0
 
-        display.say(
-            f"{loaded.file}: starting {1 + len(loaded.document.nodes) + len(loaded.document.streams)} processes"
-        )
-        return asyncio.run(while_up(loaded, folder, display.hear, stay))
+        if taken:
+            display.say(f"taken, so free ports are used instead: {', '.join(taken)}", "yellow")
+        cluster = Cluster(loaded, folder, display.hear)
+        count = len(cluster.children())
+        display.say(f"{loaded.file}: starting {count} process{'es' if count > 1 else ''}")
+        return asyncio.run(while_up(cluster, stay))

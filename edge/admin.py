@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import json
 from dataclasses import asdict
+from itertools import chain, islice
 from typing import Any
 
 from starlette.applications import Starlette
@@ -24,6 +25,9 @@ from policy.messages import Headers, target_of
 from policy.place import address_of
 from policy.plan import PurgeOrder
 
+MOST_KEYS = 1000
+"""Surrogate keys in one answer."""
+
 LARGEST_ORDER = 2**20
 """Bytes of the body of a `POST /purge`: as many keys as Fastly takes at one time, at their longest, and more."""
 
@@ -38,7 +42,8 @@ def admin_app(
     token: str | None = None,
     purge_delay: float = 0.0,
 ) -> Starlette:
-    """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE&reveal=1, POST /purge.
+    """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE&reveal=1, GET /surrogate-keys,
+    POST /purge.
 
     `background`: whose troubles healthz tells. `following`: None for a node that takes orders to purge here alone.
     `url`: where viewers come. `token`: what all but healthz ask for as a bearer token (RFC 6750). A purge is carried
@@ -102,6 +107,13 @@ def admin_app(
         told = explain(chosen.machine, asked_of, chosen.clock(), reveal=reveal)
         return JSONResponse(told | {"service": service} if several else told)
 
+    async def surrogate_keys(request: Request) -> Response:
+        """Of what is stored, some: for who has purged one that nothing has."""
+        if is_stranger(request):
+            return _unknown()
+        known = chain.from_iterable(one.machine.index.surrogate_keys() for one in services.drivers.values())
+        return JSONResponse({"node": driver.name, "surrogate_keys": list(dict.fromkeys(islice(known, MOST_KEYS)))})
+
     async def purge(request: Request) -> Response:
         if is_stranger(request):
             return _unknown()
@@ -130,6 +142,7 @@ def admin_app(
         routes=[
             Route("/healthz", healthz),
             Route("/explain", explain_url),
+            Route("/surrogate-keys", surrogate_keys),
             Route("/purge", purge, methods=["POST"]),
         ],
     )

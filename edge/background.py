@@ -26,26 +26,30 @@ class Background:
         """`owner`: as the log names it."""
         self._logger = logger
         self._owner = owner
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.troubles: dict[str, str] = {}
         """By its name, the work whose last step failed, and why."""
 
-    def keep(self, name: str, step: Step) -> "asyncio.Task[None]":
+    def keep(self, name: str, step: Step) -> "asyncio.Task[Any]":
         """Repeats `step` until it is cancelled, or all is closed."""
         return self.start(name, self._repeated(name, step))
 
-    def start(self, name: str, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    def start(self, name: str, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        """Does it once, and logs it if that fails."""
         task = asyncio.create_task(work, name=f"{self._owner}: {name}")
         self._tasks.add(task)
         task.add_done_callback(self._over)
         return task
 
+    async def finished(self) -> None:
+        """Waits for the end of all that has an end."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def close(self) -> None:
         """Ends all of it."""
-        tasks = tuple(self._tasks)
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.finished()
 
     async def _repeated(self, name: str, step: Step) -> None:
         pause, said = FIRST_PAUSE_S, None
@@ -68,7 +72,7 @@ class Background:
                     self._logger.warning("%s: %s: works again", self._owner, name)
                     pause, said = FIRST_PAUSE_S, None
 
-    def _over(self, task: "asyncio.Task[None]") -> None:
+    def _over(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._logger.error("%s: %s", task.get_name(), _told(error), exc_info=error)

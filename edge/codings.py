@@ -1,4 +1,4 @@
-"""Content codings this node can put on a body while it fills: gzip always, br where `brotli` is installed."""
+"""Content codings this node can put on a body while it fills, and take off one: gzip always, br where `brotli` is."""
 
 import zlib
 from collections.abc import Callable
@@ -58,3 +58,37 @@ def _encoders() -> dict[str, Callable[[], Encoder]]:
 
 ENCODERS = _encoders()
 """By the coding's name in `Content-Encoding`."""
+
+
+def _ungzipped(body: bytes, largest: int) -> bytes | None:
+    inflating = zlib.decompressobj(wbits=31)
+    try:
+        plain = inflating.decompress(body, largest + 1)
+    except zlib.error:
+        return None
+    return plain if inflating.eof and not inflating.unused_data and len(plain) <= largest else None
+
+
+def _decoders() -> dict[str, Callable[[bytes, int], bytes | None]]:
+    found: dict[str, Callable[[bytes, int], bytes | None]] = {"gzip": _ungzipped, "x-gzip": _ungzipped}
+    try:
+        import brotli
+
+        brotli.Decompressor.can_accept_more_data  # noqa: B018  (since 1.2: output can be bounded)
+    except (ImportError, AttributeError):
+        return found
+
+    def unbrotlied(body: bytes, largest: int) -> bytes | None:
+        expanding, plain = brotli.Decompressor(), b""
+        try:
+            plain = bytes(expanding.process(body, output_buffer_limit=largest + 1))
+        except brotli.error:
+            return None
+        return plain if expanding.is_finished() and len(plain) <= largest else None
+
+    found["br"] = unbrotlied
+    return found
+
+
+DECODERS = _decoders()
+"""By the coding's name: a body without it, where that has no more than so many bytes; None: it has, or is none."""

@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge.bodies import Body, BodyBroken, Reader
+from edge.codings import DECODERS
 from edge.errors import UpstreamFailed
 from edge.filling import Filling
 from edge.log import RecordLog
 from edge.parents import Parents
 from edge.purges.log import LogLost
 from edge.purges.order import BadOrder
-from edge.recording import READ_BY_POLICY, answered, kept_headers, request_record
+from edge.recording import READ_BY_POLICY, answered, content_type, request_record
 from edge.settings import Limits
 from edge.slicing import Answered, Slicing
 from edge.stores import MemoryStore, Store
@@ -31,9 +32,9 @@ from policy.place import NOWHERE
 from policy.plan import Assemble, Decision, Failure, Fetch, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
 from policy.purge_requests import purge_request
 from policy.record import PurgeRecord, RequestRecord
-from policy.secrets import FIELDS
+from policy.service import Behavior
 from policy.target import origin_form
-from policy.token.propagation import LARGEST, Propagation
+from policy.token.propagation import LARGEST, Propagation, coding_in
 
 if TYPE_CHECKING:
     from edge.stores.shared import SharedTier
@@ -72,7 +73,6 @@ class Driver(Filling):
         self.spread: Callable[[PurgeOrder], Awaitable[None]] | None = None
         """Orders of every node what a `PURGE` request asks for here; it may raise `LogLost`."""
         self._limits = limits or Limits()
-        self._secret = FIELDS | machine.gate.headers
         behaviors = machine.service.behaviors
         self._keying = READ_BY_POLICY | {name.lower() for behavior in behaviors for name in behavior.key.headers}
         if any(behavior.key.cookies != "none" for behavior in behaviors):
@@ -93,10 +93,11 @@ class Driver(Filling):
         now = self.clock()
         told = self._explained(request, scope, now)
         plan = self.machine.on_request(request, now)
-        public, carries = self._public(request, refused=isinstance(plan, Refuse))
+        behavior = self.machine.behavior_of(request)
+        public = self.machine.gate.stripped(request, behavior)
         record = request_record(
             self.name, self.machine.events, now, public, plan,
-            params=self.machine.gate.params,
+            blind=self.blind,
             viewers=self.machine.service.gate,
         )  # fmt: skip
         viewer = Viewer(receive, scope.get("extensions", {}).get(INTERIM))
@@ -112,10 +113,8 @@ class Driver(Filling):
             if given is None:
                 record.aborted = True
                 return
-            answer, reader = given
-            if carries is not None and not isinstance(answer, Refuse):
-                given = await self._carrying(carries, answer, reader)
-            await self._deliver(*given, record, send, viewer, told, slicing)
+            given = await self._with_token(request, behavior, *given)
+            await self._deliver(*given, record, public.path, send, viewer, told, slicing)
         except Left as left:
             record.aborted = True
             if isinstance(left, Stalled):
@@ -171,7 +170,7 @@ class Driver(Filling):
         now = self.clock()
         plan = self.machine.on_request(request, now)
         record = request_record(
-            self.name, self.machine.events, now, request, plan, params=self.machine.gate.params,
+            self.name, self.machine.events, now, request, plan, blind=self.blind,
             viewers=self.machine.service.gate,
         )  # fmt: skip
         given: Answered | None = None
@@ -180,16 +179,14 @@ class Driver(Filling):
             if given is None:
                 record.aborted = True
                 return None
-            answered(record, given[0], self.clock())
+            answered(record, given[0], self.clock(), request.path)
             return given, record
         finally:
             if given is None:
                 self.write(record, request)
 
     def write(self, record: RequestRecord, request: RequestHead) -> None:
-        record.headers = kept_headers(
-            request, self._keying | self.machine.varying, self.machine.gate.params, self._secret
-        )
+        record.headers = self.blind.kept(request, self._keying | self.machine.varying)
         record.duration_ms = round((self.clock() - record.at) * 1000, 3)
         self.records.add(record)
 
@@ -228,24 +225,32 @@ class Driver(Filling):
         lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told.headers]
         return told.status, lines, told.body
 
-    def _public(self, request: RequestHead, *, refused: bool) -> tuple[RequestHead, Propagation | None]:
-        """The request without its token, as it is recorded, and how its answer takes that token on."""
-        gate, behavior = self.machine.gate, self.machine.behavior_of(request)
-        return gate.stripped(request, behavior), None if refused else gate.propagation(request, behavior)
+    async def _with_token(
+        self, request: RequestHead, behavior: Behavior, answer: Serve | Relay | Refuse, reader: Reader | None
+    ) -> Answered:
+        """The answer with the viewer's token on its way to the children, if it is one that has children."""
+        sliced = isinstance(answer, Serve) and answer.blocks is not None
+        if behavior.token is None or isinstance(answer, Refuse) or sliced:
+            return answer, reader
+        carries = self.machine.gate.propagation(request, behavior, (answer.status, content_type(answer)))
+        return (answer, reader) if carries is None else await self._carrying(carries, answer, reader)
 
     async def _carrying(self, carries: Propagation, answer: Serve | Relay, reader: Reader | None) -> Answered:
-        """The answer with the viewer's token on its way to the children; the stored one stays as it is."""
-        if isinstance(answer, Serve) and answer.blocks is not None:
-            return answer, reader
-        if reader is None or not carries.rewrites(answer.status, answer.headers):
-            return replace(answer, headers=carries.head(answer.status, answer.headers)), reader
+        """What is stored stays as it is."""
+        if reader is None or not carries.rewrites(answer.status, answer.headers, DECODERS):
+            return replace(answer, headers=carries.head(answer.status, answer.headers, able=DECODERS)), reader
         start = reader.position
         stored = await reader.read_whole(LARGEST)
         reader.leave()
         if stored is None:
             return answer, reader.again(start)
-        body = Body.of(carries.body(stored))
-        return replace(answer, headers=carries.head(answer.status, answer.headers, body.size_bytes)), Reader(body, 0)
+        coding = coding_in(answer.headers)
+        plain = DECODERS[coding](stored, LARGEST) if coding else stored
+        if plain is None:
+            return answer, Reader(Body.of(stored), 0)
+        body = Body.of(carries.body(plain))
+        headers = carries.head(answer.status, answer.headers, body.size_bytes, DECODERS)
+        return replace(answer, headers=headers), Reader(body, 0)
 
     def _explained(self, request: RequestHead, scope: Scope, now: float) -> bytes | None:
         """What `explain` says of this request before it is decided, for a trusted client who asks; one line of JSON."""
@@ -258,12 +263,13 @@ class Driver(Filling):
         answer: Serve | Relay | Refuse,
         reader: Reader | None,
         record: RequestRecord,
+        path: str,
         send: Send,
         viewer: Viewer,
         told: bytes | None,
         slicing: Slicing | None,
     ) -> None:
-        answered(record, answer, self.clock())
+        answered(record, answer, self.clock(), path)
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
         if told is not None:
             headers.append((DEBUG.encode(), told))
@@ -327,7 +333,9 @@ class Driver(Filling):
         for entry in purged.changed:
             self.store.changed(entry)
         self.records.add(
-            PurgeRecord(self.name, self.machine.events, now, order.kind.value, order.value, order.soft, purged.count)
+            PurgeRecord(
+                self.name, self.machine.events, now, order.kind.value, self.blind.order(order), order.soft, purged.count
+            )
         )
         return purged
 

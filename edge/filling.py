@@ -15,16 +15,16 @@ from edge.codings import ENCODERS
 from edge.errors import EdgeError, UpstreamFailed
 from edge.log import RecordLog
 from edge.parents import Parents
-from edge.recording import fetch_record, written_values
+from edge.recording import Blind, fetch_record
 from edge.slicing import Answered
 from edge.stores import Store
 from policy.index import Entry
 from policy.machine import EdgeMachine
-from policy.messages import Lines, RequestHead, ResponseHead, end_to_end
+from policy.messages import Lines, RequestHead, ResponseHead
 from policy.plan import Failure, Fetch, Landing, Relay, Serve
 from policy.record import FetchRecord
 from policy.sharing import worth_asking
-from policy.storing import content_length
+from policy.storing import content_length, passed_on
 
 if TYPE_CHECKING:
     from edge.stores.shared import Found, SharedTier
@@ -53,6 +53,8 @@ class Filling:
         self.store = store
         self.tier = tier
         self.records = log
+        self.blind = Blind(machine.gate)
+        """Takes secrets out of what is recorded."""
         self._waiting: dict[int, asyncio.Future[Answered]] = {}
         self._hints: dict[int, Callable[[int, Lines], None]] = {}
         """Ticket -> how its viewer is sent an interim response, where its connection can carry one."""
@@ -121,9 +123,7 @@ class Filling:
         except BaseException:
             exchange.close()
             raise
-        record = fetch_record(
-            self.name, fetch, self.machine.events, now, exchange.head, "", params=self.machine.gate.params
-        )
+        record = fetch_record(self.name, fetch, self.machine.events, now, exchange.head, "", blind=self.blind)
         record.parent = exchange.parent
         relayed = any(isinstance(answer, Relay) and answer.body for answer in landing.answers.values())
         body = self.store.begin(landing.store) if landing.store is not None else Body(kept=False)
@@ -153,7 +153,7 @@ class Filling:
                     body.write(encoder.finish())
             why = None
         except UpstreamFailed as failed:
-            why = failed.why
+            why = None if self.machine.counts_as_whole(failed.why, exchange.head) else failed.why
             logger.warning("%s: %s broke off after %d bytes: %s", self.name, record.url, body.size_bytes, failed)
         finally:
             exchange.close()
@@ -171,9 +171,9 @@ class Filling:
         if landing is None or landing.store is None:
             return False
         body = self.store.begin(landing.store)
-        record = fetch_record(self.name, fetch, self.machine.events, now, None, "", params=self.machine.gate.params)
+        record = fetch_record(self.name, fetch, self.machine.events, now, None, "", blind=self.blind)
         record.purpose, record.status = "shared", landing.store.status
-        record.shared = written_values(found.values, self.machine.gate.params)
+        record.shared = self.blind.shared(found.values)
         self._settle(landing, body)
         if found.body:
             body.write(found.body)
@@ -201,7 +201,7 @@ class Filling:
         for ticket in self.machine.on_interim(fetch, head):
             hint, future = self._hints.get(ticket), self._waiting.get(ticket)
             if hint is not None and future is not None and not future.done():
-                hint(head.status, end_to_end(head.headers).lines)
+                hint(head.status, passed_on(head, self.machine.profile).lines)
 
     def _landed(self, fetch: Fetch, land: Callable[[], L]) -> L:
         flight = self.machine.flights.flight_of(fetch)
@@ -239,8 +239,7 @@ class Filling:
     def _failed(self, fetch: Fetch, why: Failure) -> None:
         now = self.clock()
         landing = self.machine.on_failure(fetch, why, now)
-        params = self.machine.gate.params
-        self.records.add(fetch_record(self.name, fetch, self.machine.events, now, None, why.value, params=params))
+        self.records.add(fetch_record(self.name, fetch, self.machine.events, now, None, why.value, blind=self.blind))
         self._settle(landing, None)
 
     def _settle(self, landing: Landing, body: Body | None) -> None:

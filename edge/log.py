@@ -146,7 +146,9 @@ class RecordLog:
     def _fails(self, error: OSError) -> None:
         """Serving goes on; said once, and once more when it is over."""
         if not self.failing:
-            logger.error("records: %s: cannot be written, lines are lost: %s", self._path, error.strerror)
+            # `error`: for whoever tells of full disks elsewhere than in this log.
+            text = "records: %s: cannot be written, lines are lost: %s"
+            logger.error(text, self._path, error.strerror, extra={"error": error})
         self.failing = error.strerror or str(error)
 
     # ---- files -------------------------------------------------------------------------------------------------

@@ -2,14 +2,16 @@
 
 import hmac
 import os
+from collections.abc import Iterable
 from typing import Any
 
+from policy.access import Gate
 from policy.forward import last_node
 from policy.media import classify
-from policy.messages import RequestHead, ResponseHead
-from policy.plan import Fetch, Join, Plan, Refuse, Relay, Serve
+from policy.messages import Headers, RequestHead, ResponseHead
+from policy.plan import Fetch, Join, Plan, PurgeKind, PurgeOrder, Refuse, Relay, Serve
 from policy.record import FetchRecord, RequestRecord
-from policy.secrets import FIELDS, URLS
+from policy.secrets import Veil
 
 READ_BY_POLICY = frozenset(
     {
@@ -30,64 +32,63 @@ READ_BY_POLICY = frozenset(
 )
 """Request fields the policy reads whatever the settings; those of keys and of Vary come on top."""
 
+_OF_THE_OBJECT = (200, 206, 304)
+"""Statuses whose type is that of what was asked for: an error's page says nothing of it."""
+
+LONGEST_COOKIE_NAME = 64
+
 _BLIND = os.urandom(16)
 
 
 def blinded(value: str) -> str:
     """A value that must not be written: equal texts give equal marks within one run, and nothing leads back."""
-    return "#" + hmac.digest(_BLIND, value.encode("latin-1"), "sha256").hex()[:16]
+    return "~" + hmac.digest(_BLIND, value.encode("utf-8", "surrogatepass"), "sha256").hex()[:16]
 
 
-def kept_headers(
-    request: RequestHead, names: frozenset[str], params: frozenset[str], secrets: frozenset[str] = FIELDS
-) -> list[tuple[str, str]]:
-    """The request's fields of those names, secrets blinded."""
-    return [(name, _written(name, value, params, secrets)) for name, value in request.headers if name in names]
+class Blind(Veil):
+    """Writes a mark in a secret's place."""
 
+    __slots__ = ()
 
-def written_target(request: RequestHead, params: frozenset[str]) -> str:
-    """Path and query, with the values of those parameters blinded: a token may come where none is asked for."""
-    query = request.query
-    if query is None or not params:
-        return request.target
-    return f"{request.path}?{_written_query(query, params)}"
+    def __init__(self, gate: Gate) -> None:
+        super().__init__(gate.params, gate.headers, gate.prefixes, blinded)
 
-
-def _written_query(query: str, params: frozenset[str]) -> str:
-    pairs = [part.partition("=") for part in query.split("&")]
-    return "&".join(
-        f"{name}={blinded(value)}" if name in params else name + mark + value for name, mark, value in pairs
-    )
-
-
-def written_values(values: dict[str, Any], params: frozenset[str]) -> dict[str, Any]:
-    """What a shared tier answered (`policy.stored`), with the marks that requests for it are recorded by."""
-    target, *parts = str(values["key"]).split("\n")
-    path, mark, query = target.partition("?")
-    key = [path + mark + (_written_query(query, params) if mark else "")]
-    for part in parts:
-        name, colon, value = part.partition(": ")
-        key.append(name + colon + (_written(name, value, params) if value else ""))
-    return values | {
-        "key": "\n".join(key),
-        "headers": [(name, _written(name, value, params)) for name, value in values["headers"]],
-        "selecting": [(name, value and _written(name, value, params)) for name, value in values["selecting"]],
-    }
-
-
-def _written(name: str, value: str, params: frozenset[str], secrets: frozenset[str] = FIELDS) -> str:
-    if name == "cookie":
+    def value(self, name: str, value: str) -> str:
+        if name != "cookie" or not value:
+            return super().value(name, value)
         # Each value by itself: a key may be made of some cookies and not of others.
-        pairs = (pair.strip().partition("=") for pair in value.split(";"))
-        return "; ".join(f"{cookie}={blinded(secret)}" for cookie, _, secret in pairs)
-    if name in URLS and "?" in value:
-        before, mark, query = value.partition("?")
-        return before + mark + _written_query(query, params)
-    return blinded(value) if name in secrets else value
+        return "; ".join(map(self._cookie, value.split(";")))
+
+    @staticmethod
+    def _cookie(pair: str) -> str:
+        name, mark, secret = pair.strip().partition("=")
+        if not mark or len(name) > LONGEST_COOKIE_NAME:
+            # All of it may be a value, with an `=` of its own.
+            return pair.strip() and blinded(pair)
+        return f"{name}={blinded(secret)}"
+
+    def lines(self, lines: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        return [(name, self.value(name, value)) for name, value in lines]
+
+    def kept(self, request: RequestHead, names: frozenset[str]) -> list[tuple[str, str]]:
+        """The request's fields of those names."""
+        return self.lines(line for line in request.headers if line[0] in names)
+
+    def shared(self, values: dict[str, Any]) -> dict[str, Any]:
+        """What a shared tier answered (`policy.stored`), with the marks that requests for it are recorded by."""
+        return values | {
+            "key": self.key(str(values["key"])),
+            "headers": self.lines(values["headers"]),
+            "selecting": [(name, value and self.value(name, value)) for name, value in values["selecting"]],
+        }
+
+    def order(self, order: PurgeOrder) -> str:
+        """What an order names."""
+        return self.target(order.value) if order.kind in (PurgeKind.URL, PurgeKind.PREFIX) else order.value
 
 
 def request_record(
-    node: str, seq: int, at: float, request: RequestHead, plan: Plan, *, params: frozenset[str], viewers: bool,
+    node: str, seq: int, at: float, request: RequestHead, plan: Plan, *, blind: Blind, viewers: bool,
 ) -> RequestRecord:  # fmt: skip
     """A record as the machine's first answer leaves it; `answered` completes it. The request is without its token."""
     object_class, rendition = classify(request.path)
@@ -101,7 +102,7 @@ def request_record(
         seq=seq,
         at=at,
         method=request.method,
-        url=f"{request.scheme}://{request.host}{written_target(request, params)}",
+        url=f"{request.scheme}://{request.host}{blind.target(request.target)}",
         status=0,
         outcome=plan.outcome,
         cause=None if isinstance(plan, Refuse) else plan.cause,
@@ -126,8 +127,18 @@ def request_record(
     )
 
 
-def answered(record: RequestRecord, answer: Serve | Relay | Refuse, at: float) -> None:
-    """The head went out."""
+def content_type(answer: Serve | Relay) -> str:
+    """Of what is answered, also where the answer's own head leaves it out (304)."""
+    own = Headers.wrap(answer.headers).first("content-type")
+    if own is None and isinstance(answer, Serve):
+        own = answer.entry.headers.first("content-type")
+    return own or ""
+
+
+def answered(record: RequestRecord, answer: Serve | Relay | Refuse, at: float, path: str) -> None:
+    """The head went out; `path` as the request has it, without a token."""
+    if not isinstance(answer, Refuse) and answer.status in _OF_THE_OBJECT:
+        record.object_class, record.rendition = classify(path, content_type(answer))
     record.status = answer.status
     record.outcome = answer.outcome
     record.ttfb_ms = round((at - record.at) * 1000, 3)
@@ -138,18 +149,18 @@ def answered(record: RequestRecord, answer: Serve | Relay | Refuse, at: float) -
 
 
 def fetch_record(
-    node: str, fetch: Fetch, seq: int, at: float, head: ResponseHead | None, failure: str, *, params: frozenset[str]
+    node: str, fetch: Fetch, seq: int, at: float, head: ResponseHead | None, failure: str, *, blind: Blind
 ) -> FetchRecord:
     """An exchange as its head (or its failure) leaves it; the shell adds its end."""
     return FetchRecord(
         node=node,
         fetch=fetch.id,
-        url=written_target(fetch.request, params),
+        url=blind.target(fetch.request.target),
         purpose=fetch.purpose.value,
         sent_at=fetch.sent_at,
         landed_seq=seq,
         landed_at=at,
         status=head.status if head else 0,
-        headers=[(name, _written(name, value, params)) for name, value in head.headers] if head else [],
+        headers=blind.lines(head.headers) if head else [],
         failure=failure,
     )

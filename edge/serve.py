@@ -213,7 +213,7 @@ def _driver(
     parents = parents_of(node, node.timeouts.waits(one.profile.waits), one.parents, background)
     hosted = "" if one.name == DEFAULT else one.name
     rules = rules_of(one.service, one.profile, one.parents[0], hosted)
-    tier = _tier(node, rules, now)
+    tier = _tier(node, rules, now, one.profile)
     made = partial(Driver, machine, parents, who, log, now, tier=tier, limits=node.limits)
     if node.disk is None:
         return made(store=MemoryStore())
@@ -223,12 +223,12 @@ def _driver(
         return made(store=open_disk(folder, memory=memory, rules=rules, name=node.name))
 
 
-def _tier(node: Node, rules: str, clock: Callable[[], float]) -> "SharedTier | None":
+def _tier(node: Node, rules: str, clock: Callable[[], float], profile: Profile) -> "SharedTier | None":
     if node.shared is None:
         return None
     from edge.stores.shared import SharedTier  # an extra
 
-    return SharedTier(node.shared, rules=rules, name=node.name, clock=clock)
+    return SharedTier(node.shared, rules=rules, name=node.name, clock=clock, vary_as_sent=profile.vary_as_sent)
 
 
 def parents_of(node: Node, waits: Waits, urls: Sequence[str], background: Background) -> Parents:

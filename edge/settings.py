@@ -21,6 +21,7 @@ from policy.parent_headers import ParentHeaders
 from policy.profile import Waits
 from policy.rates import RateLimit
 from units import BitsPerSecond, Bytes, ListenAddress, Seconds, Settings, Share, is_loopback
+from units.quantities import write_bytes
 
 
 def _networks(networks: tuple[str, ...]) -> tuple[str, ...]:
@@ -90,6 +91,18 @@ def check_server(url: str) -> str:
     if parts.scheme not in ("redis", "rediss") or not parts.hostname or not _DATABASE.fullmatch(parts.path):
         raise ValueError('wanted a server such as "redis://127.0.0.1:6379/0"')
     return url
+
+
+def _too_small(name: str, size: int, other: str, least: int) -> str:
+    """What was found where one size is below another; and what was meant, where its unit seems to be forgotten."""
+    text = f"{name} is {write_bytes(size)}, less than {other}, {write_bytes(least)}"
+    if size >= FORGOTTEN_BYTES:
+        return text
+    return f'{text}: a number without a unit counts bytes, and {name} = "{size}MiB" was probably meant'
+
+
+FORGOTTEN_BYTES = 64 * 1024
+"""Nobody has a store of so few bytes; many have one of so many mebibytes."""
 
 
 class Timeouts(Settings):
@@ -387,9 +400,10 @@ class Node(Settings):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.largest > self.memory:
-            raise ValueError("wanted largest <= memory")
+            raise ValueError(f"{_too_small('memory', self.memory, 'largest', self.largest)}; wanted largest <= memory")
         if self.disk is not None and self.disk.size < self.memory:
-            raise ValueError("wanted memory <= disk.size")
+            text = _too_small("disk.size", self.disk.size, "memory", self.memory)
+            raise ValueError(f"{text}; wanted memory <= disk.size")
         if self.http3 and self.listen_tls is None:
             raise ValueError("wanted listen_tls with http3: it is served on the same port, over UDP")
         if self.admin_token is None and not is_loopback(self.admin):

@@ -30,6 +30,9 @@ _STATUS = "cdnlab-load"
 # locust needs a moment to end its users; an open download is cut after it.
 _STOP_SECONDS = 5.0
 
+BROKEN = ("bad-playlist", "short-body")
+"""Words for failures of requests that were answered; beside them there are statuses and the names of exceptions."""
+
 Status = dict[str, Any]
 
 
@@ -147,6 +150,28 @@ def warnings(result: dict[str, Any]) -> list[str]:
     if total["regressions"]:
         found.append(f"{total['regressions']} times a playlist was older than one the same viewer had seen")
     return found + [f"bad playlist: {text}" for text in result["bad_playlists"]]
+
+
+MOST_UNANSWERED = 0.01
+"""Share of requests without an answer from which a run has failed; a restarted edge costs less."""
+MOST_REBUFFERING = 0.2
+"""Share of the time in which pictures stood still from which it has; vendors of players call 1 % bad."""
+
+
+def failures(result: dict[str, Any]) -> list[str]:
+    """Why a run has failed, whatever was counted: English sentences. Error statuses are results, and no failure."""
+    found: list[str] = []
+    total = result["total"]
+    if not total["started"]:
+        found.append("no viewer saw a picture")
+    unanswered = sum(count for word, count in total["failures"].items() if word not in BROKEN and not word.isdecimal())
+    if unanswered > MOST_UNANSWERED * total["requests"]:
+        found.append(f"{unanswered} of {total['requests']} requests had no answer")
+    share = total["rebuffer_ratio"] or 0.0
+    # Past its bound the generator measures itself: that is a warning.
+    if share > MOST_REBUFFERING and not result["generator"]["bound"]:
+        found.append(f"pictures stood still for {share:.0%} of the time")
+    return found
 
 
 def _edge(target: Target) -> str:

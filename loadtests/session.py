@@ -27,7 +27,7 @@ from loadtests.errors import BadTarget
 from loadtests.identity import Target, parse_target
 from loadtests.player import Player, State
 from loadtests.settings import Load
-from loadtests.tally import Tally, hit_share, summary
+from loadtests.tally import Tally, hit_share, sentence, summary
 
 STATUS = "cdnlab-load"
 """The key of a status line: {"cdnlab-load": {...}}; other lines on standard output are locust's own."""
@@ -236,7 +236,10 @@ def _begin(environment: Environment, **_: Any) -> None:
 def _end(environment: Environment, **_: Any) -> None:
     session = _sessions.get(environment)
     result = session.finish() if session is not None else None
-    if session is None or result is None or not session.options.load_out:
+    if session is None or result is None:
+        return
+    if not session.options.load_out:
+        print(f"cdnlab: {sentence(result)}", flush=True)  # locust's own tables know requests, and no pictures
         return
     out = Path(session.options.load_out)
     # Whole or not at all: a reader must never find half a file.

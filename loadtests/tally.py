@@ -169,6 +169,21 @@ def summary(
     }
 
 
+def sentence(result: dict[str, Any]) -> str:
+    """What the viewers saw, of load.json's content."""
+    total = result["total"]
+    startup, latency = total["startup_ms"], total["live_latency"]
+    parts = [
+        f"{total['started']} of {total['viewers']} viewers saw a picture",
+        f"the first after {startup['p50']:.0f} ms (p50)" if startup else "",
+        f"{total['stalls']} stalls, {total['stalled']:.1f} s in all",
+        f"rebuffering {total['rebuffer_ratio']:.2%}" if total["rebuffer_ratio"] is not None else "",
+        f"{latency['p50']:.1f} s behind live (p50)" if latency else "",
+        f"{total['hit_share']:.1%} hits" if total["hit_share"] is not None else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
 def _row(players: list[Player], requests: Requests) -> dict[str, Any]:
     seen = [player.seen for player in players]
     startups = Counter(round(one.startup * 1000) for one in seen if one.startup is not None)

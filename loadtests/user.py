@@ -26,7 +26,14 @@ _read = lru_cache(maxsize=256)(read)
 
 
 class Viewer(FastHttpUser):
-    """One viewer at one edge; locust spawns as many as it is told to."""
+    """One viewer at one edge; locust spawns as many as it is told to.
+
+    A class of your own, `class Mine(Viewer)`, is spawned in its place and not beside it.
+    """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        Viewer.abstract = True
 
     def __init__(self, environment: Environment) -> None:
         session = session_of(environment)

@@ -10,7 +10,7 @@ from policy.messages import RequestHead
 from policy.rates import Rates
 from policy.service import Behavior, Geo, Service
 from policy.token import Carriers, scheme_of
-from policy.token.propagation import Propagation, propagation_of
+from policy.token.propagation import Propagation, asked_unknown, propagation_of
 from policy.viewer_protocol import told
 
 
@@ -54,7 +54,9 @@ class Gate(Protocol):
     def paces(self, behavior: Behavior) -> Sequence[Rates]: ...
     def refusal(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None: ...
     def stripped(self, request: RequestHead, behavior: Behavior) -> RequestHead: ...
-    def propagation(self, request: RequestHead, behavior: Behavior) -> Propagation | None: ...
+    def propagation(
+        self, request: RequestHead, behavior: Behavior, answer: tuple[int, str] | None = None
+    ) -> Propagation | None: ...
 
 
 class ServiceGate:
@@ -141,16 +143,24 @@ class ServiceGate:
                 request = Carriers(prefix=prefix).stripped(request)
         if scheme is None:
             return request
-        carries = self.propagation(request, behavior)
         bare = scheme.carriers.stripped(request)
-        return bare if carries is None else carries.asked(bare)
+        how = self._propagate.get(behavior.token or "")
+        if how is None:
+            return bare
+        carries = self.propagation(request, behavior)
+        return asked_unknown(request, bare, scheme, how) if carries is None else carries.asked(bare)
 
-    def propagation(self, request: RequestHead, behavior: Behavior) -> Propagation | None:
-        """How the answer to this (good) request takes its token on; None where it does not, which is nearly always."""
+    def propagation(
+        self, request: RequestHead, behavior: Behavior, answer: tuple[int, str] | None = None
+    ) -> Propagation | None:
+        """How the answer to this (good) request takes its token on; None where it does not, which is nearly always.
+
+        `answer`: its status and Content-Type; None: it has not come.
+        """
         token = behavior.token
         if token is None or (how := self._propagate.get(token)) is None:
             return None
-        return propagation_of(request, self._schemes[token], how)
+        return propagation_of(request, self._schemes[token], how, answer)
 
     def _compiled(self, geo: Geo) -> Rule:
         rule = self._rules[id(geo)] = Rule(geo)

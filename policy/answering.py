@@ -12,7 +12,7 @@ from policy.messages import Headers, Lines, RequestHead, ResponseHead
 from policy.plan import Failure, Fetch, Refuse, Relay, Serve
 from policy.profile import FailureAnswer, Profile, ResponseFields
 from policy.record import Cause, Outcome
-from policy.revalidate import IN_A_304, holds, range_applies
+from policy.revalidate import IN_A_304, NEVER_TAKEN_OVER, holds, keeps_fields, range_applies
 from policy.service import Behavior
 from policy.slices import Assembly, may_be_sliced
 from policy.status import Signer, cache_status, numbered, quoted
@@ -65,7 +65,8 @@ class Answering:
             life = entry.life
             age_ticks = life.born_at + int(life.age(now)) + 1 if now >= life.born_at else now
             ttl_ticks = life.fresh_until - (-(-(life.fresh_until - now) // 1) - 1)
-            entry.ready, entry.ready_until = served.headers, min(age_ticks, ttl_ticks, life.fresh_until)
+            date_ticks = now // 1 + 1 if self._profile.date_of_answers == "now" else ttl_ticks
+            entry.ready, entry.ready_until = served.headers, min(age_ticks, ttl_ticks, date_ticks, life.fresh_until)
         lines = entry.ready
         if self._with_cors:
             lines = self._open_to(lines, request, behavior)
@@ -222,7 +223,7 @@ class Answering:
         entry = served.entry
         served.body = request.method != "HEAD" and entry.status not in (204, 304)
         if entry.status in (200, 206) and holds(request, entry, now):
-            return self._not_modified(served)
+            return self._not_modified(served, request)
         wanted = request.headers.first("range") if request.method == "GET" else None
         if entry.part is not None:
             self._cut_part(served, wanted or "", entry.part)
@@ -250,7 +251,7 @@ class Answering:
         assembly.opening = entry
         served.body = request.method != "HEAD"
         if holds(request, entry, now):
-            return self._not_modified(served)
+            return self._not_modified(served, request)
         wanted = request.headers.first("range") if request.method == "GET" else None
         spans = ranges.spans(wanted, entry.total) if wanted and range_applies(request, entry, now) else None
         if spans == ():
@@ -282,8 +283,11 @@ class Answering:
             return lines
         return decoration.cors.applied(lines, request, ours=ours)
 
-    def _not_modified(self, served: Serve) -> Serve:
+    def _not_modified(self, served: Serve, request: RequestHead) -> Serve:
         served.status, served.body = 304, False
+        if keeps_fields(request):
+            served.headers = [line for line in served.headers if line[0] not in NEVER_TAKEN_OVER]
+            return served
         decoration = self._decorations.get(id(served.behavior))
         kept = IN_A_304 if decoration is None else IN_A_304 | decoration.names
         served.headers = [line for line in served.headers if line[0] in kept]

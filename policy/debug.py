@@ -40,14 +40,23 @@ def fetched_by(headers: Headers, node: str, now: float) -> None:
 
 
 def fastly_debug(
-    headers: Headers, node: str, key: str, entry: Entry | None, outcome: Outcome, age: int, now: float
+    headers: Headers,
+    node: str,
+    key: str,
+    entry: Entry | None,
+    outcome: Outcome,
+    age: int,
+    stale_if_error: float,
+    now: float,
 ) -> Lines:
-    """The three fields, with what the nodes above wrote in `headers` behind our own. `entry`: what is answered with."""
+    """The three fields, with what the nodes above wrote in `headers` behind our own. `entry`: what is answered with.
+
+    `stale_if_error`: for how many seconds it may be served stale "if no backends are available".
+    """
     hit = "H" if outcome in _NOT_ASKED else "M"
     left = "- -"
     if entry is not None and outcome in HELD:
-        life = entry.life
-        left = f"{life.fresh_until - now:.3f} {life.fallback_until - life.fresh_until:.3f}"
+        left = f"{entry.life.fresh_until - now:.3f} {stale_if_error:.3f}"
     return [
         (PATH, _before(f"(D {node} {int(now)})", headers, PATH)),
         (TTL, _before(f"({hit} {node} {left} {age})", headers, TTL)),

@@ -18,7 +18,7 @@ from policy.eviction import Room, room_for
 from policy.flights import Flight, FlightTable, Waiter
 from policy.index import Entry, EntryIndex
 from policy.judging import Judgement, Way, judge
-from policy.key import HEADS, cache_key, with_reduced_coding, with_viewer_fields
+from policy.key import HEADS, cache_key, has_cookies_in_pairs, with_reduced_coding, with_viewer_fields
 from policy.limits import UNLIMITED, with_short_cookies
 from policy.matching import Matcher
 from policy.messages import RequestHead
@@ -65,15 +65,16 @@ class Deciding:
         self.gate: Gate = (
             gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
         )
-        self.index = EntryIndex()
+        self.index = EntryIndex(vary_as_sent=profile.vary_as_sent)
         self.fresh_room: Callable[[], Room] = partial(room_for, service.eviction, service.room, service.block)
         self.room = self.fresh_room()
         self.flights = FlightTable()
         self.matcher = Matcher(service.behaviors, settled(Behavior(path="*"), profile))
         self._pages = Pages(service)
         self._short = ShortWays(service, (*service.behaviors, self.matcher.otherwise), paged=bool(self._pages))
-        self._paging: LRUCache[int, Instead] = LRUCache(65_536)
-        """Tickets that wait for a page in place of an error -> what to tell with it."""
+        self._paging: dict[int, Instead] = {}
+        """Tickets that wait for a page in place of an error -> what to tell with it. Each goes when its flight lands:
+        one that was forgotten sooner would be shown a page in place of the page's own error, and so on."""
         decorations = {
             id(behavior): Decoration(policies[behavior.response_headers_policy])
             for behavior in behaviors
@@ -167,13 +168,17 @@ class Deciding:
         return self.matcher.behavior_of(path_proper(request.path, self.gate.prefixes))
 
     def seen(self, request: RequestHead) -> RequestHead:
-        """The request as key, rules and origin see it: cookies that are not too long, its codings reduced, what it says
-        of its viewer this node's own.
+        """The request as key, rules and origin see it: cookies that are not too long and in their form, its codings
+        reduced, what it says of its viewer this node's own.
 
         A shield leaves the latter as its edges wrote it.
         """
         if self.profile.limits is not None:
             request = with_short_cookies(request, self.profile.limits)
+        if self.profile.cookies_in_pairs and not has_cookies_in_pairs(request):
+            request = request.with_fields(request.headers.without(("cookie",)))
+        if request.version == "1.0" and not self.profile.codings_over_http_1_0:
+            request = request.with_fields(request.headers.without(("accept-encoding",)))
         if self.profile.accept_encoding_reduced:
             request = with_reduced_coding(request)
         if self.service.gate and self.profile.viewer_fields:
@@ -277,7 +282,7 @@ class Deciding:
     def _judged(self, key: str, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
         return judge(
             request, behavior, index=self.index, profile=self.profile, key=key, versions=self._versions, now=now,
-            is_alone=lambda asked: self.alone(asked, now) is not None, varies=self._varies.get(hash(key), ()),
+            mark_on=lambda asked: (self.alone(asked, now) or (0.0, ""))[1], varies=self._varies.get(hash(key), ()),
         )  # fmt: skip
 
     def _plan(

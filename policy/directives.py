@@ -11,6 +11,7 @@ from typing import cast
 import http_sf
 
 from policy.fields.cache_control import LONGEST, NOTHING, CacheControl, parse
+from policy.memo import remembered
 from policy.messages import Headers
 from policy.profile import Profile
 from policy.surrogate import parse_surrogate
@@ -32,7 +33,7 @@ class Ruling:
     """The lifetime is `Surrogate-Control`'s."""
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def parse_targeted(text: str) -> CacheControl | None:
     """A targeted field's members as directives; None when the field is to be ignored.
 
@@ -69,21 +70,25 @@ def ruling(headers: Headers, profile: Profile) -> Ruling:
     if profile.surrogate_control or profile.pass_words is not None or profile.directive_case:
         beside = headers.joined("surrogate-control") if profile.surrogate_control else None
         return _vendor_ruling(
-            text, beside, own_pass_rule=profile.pass_words is not None, as_written=profile.directive_case
-        )
+            text, beside, own_pass_rule=profile.pass_words is not None, as_written=profile.directive_case,
+            search=profile.directives_searched,
+        )  # fmt: skip
     return Ruling(NOTHING if text is None else parse(text), False)
 
 
 @lru_cache(maxsize=4096)
-def _vendor_ruling(text: str | None, surrogate_text: str | None, *, own_pass_rule: bool, as_written: bool) -> Ruling:
+def _vendor_ruling(
+    text: str | None, surrogate_text: str | None, *, own_pass_rule: bool, as_written: bool, search: bool
+) -> Ruling:
     """Cache-Control under Fastly's rules: each of Surrogate-Control's lifetimes comes before its own.
 
     `own_pass_rule`: `private`, `no-store` and `no-cache` mean what the profile's pass words say, and nothing else.
     Source: Fastly, "Cache freshness"; boilerplate vcl_fetch.
     """
-    control = NOTHING if text is None else parse(text, as_written=as_written)
+    control = NOTHING if text is None else parse(text, as_written=as_written, search=search)
     if own_pass_rule:
         control = replace(control, private=False, no_store=False, no_cache=False, must_understand=False)
+        control = replace(control, private_fields=(), no_cache_fields=())
     surrogate = NOTHING if surrogate_text is None else parse(surrogate_text)
     if surrogate.max_age is not None:
         control = replace(control, max_age=surrogate.max_age, s_maxage=None)

@@ -28,7 +28,7 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
 
     `reveal`: with the values of tokens, cookies and credentials where they are in a key or were selected by.
     """
-    veil = Bare() if reveal else Veil(machine.gate.params, machine.gate.headers)
+    veil = Bare() if reveal else Veil(machine.gate.params, machine.gate.headers, machine.gate.prefixes)
     behavior = machine.behavior_of(request)
     barred = _screened(machine, request, behavior)
     rates, hurried = _rates(machine, request, behavior, now)

@@ -78,7 +78,7 @@ def forwarded(
         headers = headers.without(name for name in profile.viewer_fields if name not in named)
     if behavior is not None and profile.request_fields is RequestFields.CLOUDFRONT:
         request = request.asking(request.path, _cloudfront_query(request, behavior, profile), request.headers)
-        headers = _cloudfront_fields(request, headers, behavior, profile)
+        headers = _cloudfront_fields(request, headers, behavior, profile).without(("x-amz-cf-id",))
         headers.lines.append(("x-amz-cf-id", request_id))
     elif behavior is not None and behavior.key.accept_encoding and "accept-encoding" in headers:
         # An answer in a coding that the key does not tell would be given to who does not know it.
@@ -149,7 +149,8 @@ def _cloudfront_fields(request: RequestHead, headers: Headers, behavior: Behavio
         wanted = _ALWAYS | keyed | listed | frozenset(behavior.viewer_headers)
         kept = Headers.wrap([line for line in headers.lines if line[0] in wanted])
     else:
-        removed = _LEGACY_REMOVED | ({"authorization"} if request.method in ("GET", "HEAD") else set()) - keyed
+        shared = request.method in ("GET", "HEAD") or request.method in behavior.cached_methods.split(", ")
+        removed = _LEGACY_REMOVED | ({"authorization"} if shared else set()) - keyed
         kept = Headers.wrap(
             [line for line in headers.lines if line[0] not in removed - keyed and not line[0].startswith("x-edge-")]
         )

@@ -21,13 +21,14 @@ from policy.key import HEADS
 from policy.lifetime import Lifetime
 from policy.messages import Headers, Lines
 from policy.negotiation import normalised, preferred_language
+from policy.profile import Limits
 from policy.record import Cause
 
 Selecting = tuple[tuple[str, str | None], ...]
 """The request fields that Vary names, with their values; a stored response is selected by equal ones."""
 
 REMEMBERED_KEYS = 65_536
-"""Of so many keys that are gone the index can still say why. About 11 MB at worst: a key is known by its hash, since a
+"""Of so many keys that are gone the index can still say why. About 10 MiB: a key is known by its hash, since a
 key itself may be as long as a URL and the fields that enter it."""
 
 
@@ -105,14 +106,24 @@ def vary_names(headers: Headers) -> tuple[str, ...]:
     return tuple(sorted({name.strip().lower() for name in vary.split(",") if name.strip()}))
 
 
-def selecting_fields(names: Iterable[str], request: Headers) -> Selecting:
+def selecting_fields(names: Iterable[str], request: Headers, *, as_sent: bool = False) -> Selecting:
+    """`as_sent`: lines of one name are one list, and nothing else is of no account."""
+    if as_sent:
+        return tuple((name, request.joined(name)) for name in names)
     return tuple((name, normalised(name, request.joined(name))) for name in names)
 
 
-def surrogate_keys_of(headers: Headers) -> tuple[str, ...]:
-    """Keys of `Surrogate-Key`, each once (Fastly: separated by spaces, printable ASCII; others are ignored)."""
+def surrogate_keys_of(headers: Headers, limits: Limits | None = None) -> tuple[str, ...]:
+    """Keys of `Surrogate-Key`, each once (Fastly: separated by spaces, printable ASCII; others are ignored), as far as
+    the limits let them count."""
     value = " ".join(headers.all("surrogate-key"))
-    return tuple(dict.fromkeys(key for key in value.split() if is_surrogate_key(key)))
+    keys = value.split()
+    if limits is not None and limits.surrogate_keys_bytes is not None and len(value) > limits.surrogate_keys_bytes:
+        keys = value[: limits.surrogate_keys_bytes + 1].rpartition(" ")[0].split()
+    if limits is not None and limits.surrogate_key_bytes is not None:
+        longest = limits.surrogate_key_bytes
+        keys = list(takewhile(lambda key: len(key) <= longest, keys))
+    return tuple(dict.fromkeys(key for key in keys if is_surrogate_key(key)))
 
 
 def is_surrogate_key(text: str) -> bool:
@@ -176,7 +187,8 @@ class Former:
 class EntryIndex:
     """All entries of one node."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, vary_as_sent: bool = False) -> None:
+        self._vary_as_sent = vary_as_sent
         self._by_key: dict[str, list[Entry]] = {}
         self._by_surrogate_key: dict[str, dict[int, Entry]] = {}
         self._by_url: dict[str, dict[int, Entry]] = {}
@@ -216,7 +228,8 @@ class EntryIndex:
                 unvaried = _better(unvaried, entry, request)
                 continue
             for name, value in entry.selecting:
-                if normalised(name, request.joined(name)) != value:
+                sent = request.joined(name)
+                if (sent if self._vary_as_sent else normalised(name, sent)) != value:
                     break
             else:
                 if entry.part is None:
@@ -229,7 +242,7 @@ class EntryIndex:
 
         Source: RFC 9111 §4.1: a field's own way of selecting may be used.
         """
-        wanted = preferred_language(request.joined("accept-language"))
+        wanted = None if self._vary_as_sent else preferred_language(request.joined("accept-language"))
         if wanted is None:
             return None
         for entry in entries:
@@ -332,6 +345,10 @@ class EntryIndex:
         """All entries whose path and query begin so."""
         urls = takewhile(lambda url: url.startswith(prefix), self._urls.irange(prefix))
         return [entry for url in urls for entry in self.named(url)]
+
+    def surrogate_keys(self) -> Iterable[str]:
+        """Those of all that is stored."""
+        return self._by_surrogate_key.keys()
 
     def tagged(self, *surrogate_keys: str) -> list[Entry]:
         """All entries that have any of these, each once."""

@@ -20,6 +20,9 @@ from policy.service import Behavior
 from policy.slices import WHOLE, Versions
 from policy.storing import forwards_cookies
 
+NOT_FRESH = "not-fresh"
+"""The mark on a key whose answer was stored, and every use of it asks the parent."""
+
 
 class Way(Enum):
     """Where the answer comes from. The value says it to a person."""
@@ -63,12 +66,12 @@ def judge(
     profile: Profile,
     key: str,
     versions: Versions,
-    is_alone: Callable[[str], bool],
+    mark_on: Callable[[str], str],
     varies: tuple[str, ...] = (),
     now: float,
 ) -> Judgement:
-    """`is_alone`: whether requests for a key, or for a range of it, do not wait for one another now, its answers not
-    being shared.
+    """`mark_on`: why requests for a key, or for a range of it, do not wait for one another now, its answers not being
+    shared; "" where they do.
 
     `varies`: the fields that the key's last answer varied on, as far as it is known.
     """
@@ -98,7 +101,8 @@ def judge(
                 case Standing.FRESH:
                     return Judgement(Way.HIT, key, entry, None)
                 case Standing.REFRESHABLE:
-                    return Judgement(Way.REFRESH, key, entry, None, flight_key=_flight_key(key, request, varies))
+                    asked_for = _flight_key(key, request, varies, profile)
+                    return Judgement(Way.REFRESH, key, entry, None, flight_key=asked_for)
             if wish is not None and takes_stale(wish, entry.life, now):
                 return Judgement(Way.STALE, key, entry, None)
             cause = Cause.PURGED if entry.life.rule == "soft-purge" else Cause.EXPIRED
@@ -106,20 +110,23 @@ def judge(
         return Judgement(Way.NOT_CACHED_ONLY, key, entry, cause)
     if wish is not None and wish.no_store:
         return Judgement(Way.PASS, key, entry, Cause.REQUEST)
+    mark = mark_on(key)
+    if mark and mark != NOT_FRESH and profile.hit_for_pass_sticks:
+        return Judgement(Way.PASS, key, entry, Cause.UNCACHEABLE)
     # "Validate first" is not answered by a question that was asked before this request came.
-    alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or is_alone(key)
+    alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or mark != ""
     alone = alone or (not profile.collapse_beside_cookies and forwards_cookies(behavior, profile))
     nothing_whole = entry is None or entry.part is not None
     forwards = profile.range_forwarded or block
     ranged = wanted is not None and nothing_whole and forwards and len(specs(wanted)) == 1
-    flight_key = _flight_key(key, request, varies)
+    flight_key = _flight_key(key, request, varies, profile)
     if ranged:
         flight_key += f"\nrange: {wanted}; {request.headers.first('if-range')}"
-        alone = alone or is_alone(flight_key)
+        alone = alone or mark_on(flight_key) != ""
     return Judgement(Way.ASK, key, entry, cause, alone, ranged, flight_key)
 
 
-def _flight_key(key: str, request: RequestHead, varies: tuple[str, ...]) -> str:
+def _flight_key(key: str, request: RequestHead, varies: tuple[str, ...], profile: Profile) -> str:
     """What those who wait for one fill have in common: the key, and the variant where it is known that there are some.
 
     By the key alone, ten variants would be asked for one after the other: each answer serves its own and lets the next
@@ -127,4 +134,4 @@ def _flight_key(key: str, request: RequestHead, varies: tuple[str, ...]) -> str:
     """
     if not varies:
         return key
-    return f"{key}\nvary: {selecting_fields(varies, request.headers)}"
+    return f"{key}\nvary: {selecting_fields(varies, request.headers, as_sent=profile.vary_as_sent)}"

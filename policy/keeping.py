@@ -7,6 +7,7 @@ from policy.asking import MOST_ASKS
 from policy.compression import coding_for, compressed
 from policy.flights import Flight, Waiter
 from policy.index import Entry, selecting_fields, surrogate_keys_of, vary_names
+from policy.judging import NOT_FRESH
 from policy.lifetime import lifetime_of
 from policy.messages import ResponseHead
 from policy.notes import Note
@@ -87,7 +88,7 @@ class Keeping(Purging):
             self._alone_until.drop(entry.key)
         else:
             # Every use of it asks the parent, so nobody should wait for somebody else's answer.
-            note = Note(now + self.profile.hit_for_pass, "not-fresh", flight.opened_at)
+            note = Note(now + self.profile.hit_for_pass, NOT_FRESH, flight.opened_at)
             self._alone_until.add(entry.key, note)
 
     def _entry(self, flight: Flight, response: ResponseHead, now: float) -> Entry:
@@ -116,8 +117,8 @@ class Keeping(Purging):
             self._varies[hash(entry.key)] = names
         else:
             self._varies.pop(hash(entry.key), None)
-        entry.selecting = selecting_fields(names, flight.fetch.request.headers)
-        keys = surrogate_keys_of(headers)
+        entry.selecting = selecting_fields(names, flight.fetch.request.headers, as_sent=self.profile.vary_as_sent)
+        keys = surrogate_keys_of(headers, self.profile.limits)
         if entry.indexed:
             self.index.retag(entry, keys)
         else:
@@ -191,8 +192,7 @@ class Keeping(Purging):
                 alike[kind] = answer
         landing.answers[waiter.ticket] = answer
 
-    @staticmethod
-    def _answers(entry: Entry, waiter: Waiter, now: float) -> bool:
+    def _answers(self, entry: Entry, waiter: Waiter, now: float) -> bool:
         """Whether the entry is the one this request selects, and holds what it asks for."""
         headers = waiter.request.headers
         if entry.part is not None and not covers(entry, headers.first("range")):
@@ -200,7 +200,9 @@ class Keeping(Purging):
         if entry.part is not None and not range_applies(waiter.request, entry, now):
             return False
         selecting = entry.selecting
-        return not selecting or selecting == selecting_fields((name for name, _ in selecting), headers)
+        return not selecting or selecting == selecting_fields(
+            (name for name, _ in selecting), headers, as_sent=self.profile.vary_as_sent
+        )
 
     def _decide_for(
         self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False, conditions: bool = True

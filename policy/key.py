@@ -52,9 +52,18 @@ def keyed_cookies(request: RequestHead, behavior: Behavior) -> str | None:
     if wanted == "none":
         return None
     is_named, keep = (_among(wanted), True) if isinstance(wanted, tuple) else (_among(unwanted), False)
-    pairs = [pair.strip() for line in request.headers.all("cookie") for pair in line.split(";")]
-    kept = sorted(pair for pair in pairs if pair and bool(is_named(pair.partition("=")[0])) is keep)
+    kept = sorted(pair for pair in _cookies(request) if bool(is_named(pair.partition("=")[0])) is keep)
     return "; ".join(kept) or None
+
+
+def _cookies(request: RequestHead) -> list[str]:
+    pairs = (pair.strip() for line in request.headers.all("cookie") for pair in line.split(";"))
+    return [pair for pair in pairs if pair]
+
+
+def has_cookies_in_pairs(request: RequestHead) -> bool:
+    """Whether each cookie has a name and a value, as RFC 6265 §4.1.1 writes them; so it is where there is none."""
+    return all(pair.find("=") > 0 for pair in _cookies(request))
 
 
 def keyed_coding(request: RequestHead, behavior: Behavior) -> str | None:

@@ -169,6 +169,9 @@ def _unstated(
     by_default = profile.error_caching is not None or head.status in (profile.storable_statuses or HEURISTIC_STATUSES)
     if not by_default and not public:
         return None, "none"
+    text = head.headers.joined("cache-control") or ""
+    if profile.unread_ttl is not None and ("max-age" in text or "s-maxage" in text):
+        return max(profile.unread_ttl, behavior.ttl.min), "unread"
     default = behavior.ttl.default if behavior.ttl.default is not None else profile.default_ttl
     if default is not None:
         return max(default, behavior.ttl.min), "ttl.default"

@@ -55,7 +55,7 @@ class EdgeMachine(Fallback):
     def on_interim(self, fetch: Fetch, head: ResponseHead) -> list[int]:
         """An interim response came: the tickets of those to whom it is passed on. Never kept, never said again."""
         flight = self.flights.flight_of(fetch)
-        if flight is None or head.status not in PASSED_ON:
+        if flight is None or head.status not in PASSED_ON or not self.profile.interim_passed_on:
             return []
         return [waiter.ticket for waiter in flight.waiters]
 
@@ -66,7 +66,7 @@ class EdgeMachine(Fallback):
         if flight is None:
             return Landing()
         response = received(head, fetch.behavior, self.profile)
-        if "date" not in response.headers:
+        if "date" not in response.headers and self.profile.date_of_answers == "origin":
             # A recipient with a clock adds it when it stores or forwards (RFC 9110 §6.6.1).
             response.headers.lines.append(("date", format_date(now)))
         self._answering.fetched(response, now)
@@ -106,7 +106,7 @@ class EdgeMachine(Fallback):
         if flight is None or not worth_asking(fetch) or size_bytes > min(self.service.largest, self.service.room):
             return None
         entry = from_values(0, values, size_bytes)
-        if not may_be_used(entry, fetch, now):
+        if not may_be_used(entry, fetch, now, vary_as_sent=self.profile.vary_as_sent):
             return None
         self.events += 1
         self.flights.close(fetch)
@@ -157,7 +157,8 @@ class EdgeMachine(Fallback):
     def _land_not_modified(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> Landing:
         fetch = flight.fetch
         landing = Landing()
-        if not entry.indexed or names_another(response.headers, entry):
+        another = self.profile.renewed_by_304 == "fields" and names_another(response.headers, entry)
+        if not entry.indexed or another:
             # The body it speaks of is gone (purged or evicted meanwhile), or it speaks of another: ask for a new one.
             if entry.indexed:
                 landing.dropped.append(self._take_out(entry, Cause.EXPIRED))
@@ -207,9 +208,15 @@ class EdgeMachine(Fallback):
         merged = freshened(entry.headers, update.headers)
         if entry.coding:
             merged = compressed(ResponseHead(entry.status, merged), entry.coding).headers
-        entry.headers = stored_headers(ResponseHead(entry.status, merged), self.profile)
-        head = ResponseHead(entry.status, entry.headers)
+        head = ResponseHead(entry.status, stored_headers(ResponseHead(entry.status, merged), self.profile))
+        if self.profile.renewed_by_304 == "fields":
+            entry.headers = head.headers
+        else:
+            # Its lifetime is what the 304 says, and Age with it; what is told of it stays.
+            age = [line for line in head.headers.lines if line[0] == "age"]
+            entry.headers = entry.headers.without(("age",)).plus(*age)
         entry.life = lifetime_of(head, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now)
+        head = ResponseHead(entry.status, entry.headers)
         self._read_stored(entry, head, flight)
         if self._why_not(flight, head, now, part=entry.part is not None, entry=entry) is None:
             if purged is not None or self._purged_meanwhile(flight, entry) is not None:
@@ -333,6 +340,14 @@ class EdgeMachine(Fallback):
                 landing.dropped.append(self._take_out(entry, Cause.EVICTED))
             landing.dropped += self._make_room()
         return landing
+
+    def counts_as_whole(self, why: Failure, head: ResponseHead) -> bool:
+        """Whether a body that broke off so is taken for all of it: then it ends with `on_body_end`.
+
+        Where a length was told, viewers wait for that much, and see that it is not there.
+        """
+        stalled = why is Failure.BETWEEN_BYTES_TIMEOUT and "content-length" not in head.headers
+        return stalled and self.profile.stalled_body_counts
 
     def on_failure(self, fetch: Fetch, why: Failure, now: float) -> Landing:
         """The exchange failed: before its head came (everyone gets an answer) or in mid-body (nothing is kept)."""

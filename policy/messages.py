@@ -149,15 +149,15 @@ HOP_BY_HOP = frozenset(
 )  # fmt: skip
 
 
-def end_to_end(headers: Headers) -> Headers:
+def end_to_end(headers: Headers, *, named: bool = True) -> Headers:
     """The fields that belong to the message, not to one connection: what is stored and passed on.
 
-    Source: RFC 9110 §7.6.1, RFC 9111 §3.1.
+    `named`: without those that Connection names. Source: RFC 9110 §7.6.1, RFC 9111 §3.1.
     """
     dropped = HOP_BY_HOP
-    named = headers.joined("connection")
-    if named is not None:
-        dropped = dropped | {name.strip().lower() for name in named.split(",")}
+    names = headers.joined("connection") if named else None
+    if names is not None:
+        dropped = dropped | {name.strip().lower() for name in names.split(",")}
     return Headers.wrap([line for line in headers.lines if line[0] not in dropped])
 
 

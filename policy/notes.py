@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from cachetools import LRUCache
 
-from policy.sharing import EVERYTHING, folder_marks, url_mark
+from policy.sharing import EVERYTHING, folder_marks, url_marks
 
 T = TypeVar("T")
 
@@ -62,5 +62,5 @@ class Notes(Generic[T]):
         if not self._marks:
             return False
         url = key.partition("\n")[0]
-        names = (EVERYTHING, url_mark(url), *folder_marks(url))
+        names = (EVERYTHING, *url_marks(key), *folder_marks(url))
         return any(self._marks.get(mark, -1) > note.asked_at for mark in names)

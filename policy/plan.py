@@ -90,7 +90,7 @@ class Fetch:
     """The request that waits for it first; 0 for a refresh, for which nobody waits."""
     purpose: Purpose
     request: RequestHead
-    """What to send to the parent; its `host` is for the shell to set."""
+    """What to send to the parent, under the Host that its fields name, or under the parent's own."""
     key: str
     behavior: Behavior
     cause: Cause | None

@@ -68,6 +68,10 @@ class Limits:
     """Request line and fields."""
     request_fields: Limit | None = None
     """Field lines of a request, in number."""
+    surrogate_key_bytes: int | None = None
+    """A longer key in Surrogate-Key ends the field: neither it counts nor what follows."""
+    surrogate_keys_bytes: int | None = None
+    """So does what does not lie within so many bytes of the field."""
     cookie_bytes: int | None = None
     """A request with more of them goes on without its cookies."""
     response_head: Limit | None = None
@@ -175,6 +179,11 @@ class Profile:
     `Surrogate-Control` rules alone, and requests to the origin say so."""
     surrogate_control: bool = False
     """`Surrogate-Control`'s max-age and stale windows come before those of Cache-Control."""
+    directives_searched: bool = False
+    """Cache-Control's lifetimes are searched for in its text, in and out of quotes: `max-age = 60` is read, and so is
+    `x="max-age=60"`, but not `max-age="60"`. False: by its grammar (RFC 9111 §5.2)."""
+    unread_ttl: float | None = None
+    """Freshness lifetime where the text of Cache-Control names one that is not read; None: as where none is named."""
     directive_case: bool = False
     """Cache-Control's directives count only in lower case; False: in any (RFC 9111 §5.2)."""
     min_ttl_overrides: bool = False
@@ -217,11 +226,20 @@ class Profile:
     """Answers to requests with Authorization are stored only by leave (RFC 9111 §3.5)."""
     hit_for_pass: float = 120.0
     """How long an uncacheable answer is remembered, so that requests for it do not queue behind one another."""
+    hit_for_pass_sticks: bool = False
+    """So long requests for it are passed: what comes is not stored, whatever it says."""
     unmarked: frozenset[str] = frozenset()
     """Reasons not to store (`storing.why_not_store`) that leave no such mark: who waited queues again."""
 
     compression: Compression | None = None
     """What is compressed where a behavior says `compress`; None: nothing ever is."""
+
+    connection_names_fields: bool = True
+    """Fields of an answer that its Connection names end here (RFC 9110 §7.6.1); False: the standard's own alone."""
+    renewed_by_304: Literal["fields", "lifetime"] = "fields"
+    """What a 304 renews of a stored answer: all fields that it has, or lifetime and Age alone."""
+    stalled_body_counts: bool = False
+    """Of a body whose length was not told, what came before a pause longer than `between_bytes` counts as all of it."""
 
     # ---- key and selection -------------------------------------------------------------------------------------
     key_query: Literal["all", "none"] = "all"
@@ -235,12 +253,20 @@ class Profile:
     """Whether the request's Host is part of the key where the behavior does not say."""
     accept_encoding_reduced: bool = False
     """A request's Accept-Encoding is cut to `br`, `gzip` or nothing before anything reads it."""
+    codings_over_http_1_0: bool = True
+    """False: Accept-Encoding of a request in HTTP/1.0 is removed before anything reads it."""
+    cookies_in_pairs: bool = False
+    """A request whose cookies are not all `name=value` is read as one without cookies."""
     vary_selects: bool = True
     """`Vary` makes variants; False: only the key does, and `Vary` is cut to fields that reach the origin."""
+    vary_as_sent: bool = False
+    """Fields that Vary names are compared as they were sent; False: as their own definitions allow (RFC 9111 §4.1)."""
     vary_star_stored: bool = False
     """`Vary: *` is of no account; False: such an answer is not stored (RFC 9111 §4.1: it never matches)."""
 
     # ---- requests ----------------------------------------------------------------------------------------------
+    interim_passed_on: bool = True
+    """Interim responses of the parent go on to viewers (RFC 9110 §15.2)."""
     request_directives: bool = True
     """Honour Cache-Control and Pragma of requests (RFC 9111 §5.2.1: advisory)."""
     forward_conditions: bool = True
@@ -267,6 +293,9 @@ class Profile:
     """A POST's answer that says what a GET of its target would give is kept for GETs (RFC 9110 §9.3.3)."""
     unsafe_invalidates: bool = True
     """An unsafe method's success invalidates what is stored for its target (RFC 9111 §4.4)."""
+    purge_names_host: bool = False
+    """A purge of a URL with a host takes what that host's requests are answered with, where the host is in the key;
+    False: the path's, of every host."""
     purge_requests: Literal["everybody", "nobody"] = "nobody"
     """Whose `PURGE` requests purge, where the service does not say."""
     host_sent: Literal["parent", "viewer", "where-named"] = "parent"
@@ -321,6 +350,11 @@ class Profile:
 
     # ---- what answers carry ------------------------------------------------------------------------------------
     response_fields: ResponseFields = ResponseFields.STANDARD
+    date_of_answers: Literal["origin", "now"] = "origin"
+    """Date of an answer: the origin's, or ours where it sent none (RFC 9110 §6.6.1); or the present where it sent one,
+    and else none."""
+    ends_here: frozenset[str] = frozenset()
+    """Fields of the parent's answers that are for this node, and go no further."""
     kept_from_viewers: frozenset[str] = frozenset()
     """Fields that nodes pass to one another and viewers never see."""
     x_cache: tuple[str, str] = ("HIT", "MISS")

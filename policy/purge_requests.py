@@ -24,4 +24,5 @@ def purge_request(request: RequestHead, service: Service, profile: Profile) -> P
         wanted = service.purge_token or ""
         if not wanted or not hmac.compare_digest(given.encode("latin-1"), wanted.encode()):
             return Refusal(401, "purge: Provided credentials are missing or invalid")
-    return PurgeOrder(PurgeKind.URL, request.target, soft="fastly-soft-purge" in request.headers)
+    url = request.url if profile.purge_names_host and request.host else request.target
+    return PurgeOrder(PurgeKind.URL, url, soft="fastly-soft-purge" in request.headers)

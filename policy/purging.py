@@ -93,7 +93,8 @@ class Purging(Deciding):
         """What the order leaves, wherever that is kept (policy/sharing.py): what has any of these is gone."""
         match order.kind:
             case PurgeKind.URL:
-                return [url_mark(self._purge_key(order.value))]
+                host = self._purged_host(order.value)
+                return [url_mark(self._purge_key(order.value) + (f"\n{host}" if host else ""))]
             case PurgeKind.SURROGATE_KEY:
                 return [surrogate_mark(order.value)]
             case PurgeKind.SURROGATE_KEYS:
@@ -109,17 +110,25 @@ class Purging(Deciding):
         query = keyed_query(request.query, self.matcher.behavior_of(request.path))
         return request.path if query is None else f"{request.path}?{query}"
 
+    def _purged_host(self, url: str) -> str:
+        """The line of a key that the purge of a URL is for; "": it is for every host's."""
+        named = target_of(url)
+        meant = self.profile.purge_names_host and self.matcher.behavior_of(named.path).key.host
+        return f"host: {named.host.lower()}" if meant and named.host else ""
+
     def _plain_purge(self, url: str) -> bool:
         """Whether a key holds no more than what the URL says, so that it names one."""
         behavior = self.matcher.behavior_of(target_of(url).path)
         return plain_key(behavior) is not None and not behavior.key.host
 
     def _named(self, url: str) -> list[Entry]:
-        """What is stored under a URL, whatever host, fields and cookies its keys hold beside (both vendors' rule).
+        """What is stored under a URL, whatever fields and cookies its keys hold beside (both vendors' rule); of every
+        host, or of the URL's.
 
         Nothing is scanned: the index knows its entries by the first line of their keys, too.
         """
-        return self.index.named(self._purge_key(url))
+        found, host = self.index.named(self._purge_key(url)), self._purged_host(url)
+        return [entry for entry in found if entry.key.split("\n", 2)[1] == host] if host else found
 
     def _purged_meanwhile(self, flight: Flight, entry: Entry) -> PurgeOrder | None:
         """The purge, if any, that was ordered after this flight began and names what it brings; hard ones first."""

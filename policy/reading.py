@@ -92,7 +92,7 @@ class Reader:
         found = [note for name in self._targeted_names() for note in self._targeted(name)]
         found += self._surrogate()
         text = self._head.headers.joined("cache-control")
-        for name, argument in cache_control.directives(text or "", as_written=self._profile.directive_case).items():
+        for name, argument in self._words(text or "").items():
             word = name if argument is None else f"{name}={argument}"
             if self._ruling.targeted:
                 found.append(Note("cache-control", word, False, f"{self._ruler()} rules alone"))
@@ -111,6 +111,14 @@ class Reader:
         if modified is not None and self._rule == "heuristic":
             found.append(Note("last-modified", modified, True, "the lifetime is a share of the time since then"))
         return found
+
+    def _words(self, text: str) -> dict[str, str | None]:
+        """Cache-Control's directives, those that are found in others' quotes behind them."""
+        as_written = self._profile.directive_case
+        words = cache_control.directives(text, as_written=as_written)
+        return (
+            words | cache_control.searched(text, as_written=as_written) if self._profile.directives_searched else words
+        )
 
     # ---- fields that come before Cache-Control -----------------------------------------------------------------
 
@@ -219,6 +227,8 @@ class Reader:
             return False, "surrogate-control wins"
         if name == "max-age" and control.s_maxage is not None:
             return False, "s-maxage wins"
+        if getattr(control, name.replace("-", "_")) is None:
+            return False, f"{self._profile.name} reads no lifetime that is in quotes itself"
         unreadable = cache_control.delta_seconds(argument) is None
         return True, ("unreadable, so it counts as 0: " if unreadable else "") + self._sets()
 

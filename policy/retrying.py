@@ -57,6 +57,14 @@ def asked_again(method: str, tries: Sequence[Broken], waits: Waits, *, body: boo
     return timed_out and waits.retry_reads and method in READ_AGAIN and _attempts(tries) < waits.attempts
 
 
+def crosses_harmlessly(method: str, waits: Waits, *, body: bool) -> bool:
+    """Whether a request may be sent on a kept connection, which its parent may be closing at this very moment.
+
+    Else it is the first on its connection (RFC 9112 §9.3.1; HAProxy: `http-reuse safe`).
+    """
+    return asked_again(method, [(Failure.RESET, Reach.DROPPED)], waits, body=body)
+
+
 def asked_apart(tries: Sequence[Broken]) -> bool:
     """Whether the next try is to be the first request on a connection of its own."""
     return sum(_harmless(one) for one in tries) >= HARMLESS_LIMIT

@@ -1,6 +1,7 @@
 """Validation, both ways: what a client's conditions find in the store, and what a 304 does to a stored response."""
 
 from policy.fields import dates, etags
+from policy.forward import last_node
 from policy.index import Entry
 from policy.messages import Headers, RequestHead
 
@@ -17,7 +18,17 @@ IN_A_304 = frozenset(
         "fastly-debug-path", "fastly-debug-ttl", "fastly-debug-digest",
     }
 )  # fmt: skip
-"""Fields a 304 from the store carries (RFC 9110 §15.4.5), and those browsers need to be allowed to see it."""
+"""Fields a 304 from the store carries (RFC 9110 §15.4.5), and those browsers need to be allowed to see it. A cache of
+ours gets all the others too (`keeps_fields`)."""
+
+
+def keeps_fields(request: RequestHead) -> bool:
+    """Whether a 304 is for a cache of ours: it came by a node, over a network that is trusted.
+
+    It validates what it has with the tier above, and learns of what a 304 of the origin has changed there from nobody
+    else. Metadata that guides a cache's update is what RFC 9110 §15.4.5 lets a 304 carry.
+    """
+    return request.trusted and last_node(request) != ""
 
 
 def holds(request: RequestHead, entry: Entry, now: float) -> bool:

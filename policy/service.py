@@ -251,6 +251,9 @@ class Service(Settings):
     profile: ProfileName = "rfc9111"
     """Whose habits rule where the standard leaves a choice."""
 
+    observed: bool = False
+    """Where a CDN was observed to do otherwise than its documents say, do as observed."""
+
     behaviors: tuple[Behavior, ...] = (Behavior(path="*"),)
     """First match wins; a request no behavior matches is ruled by the profile alone."""
 

@@ -19,8 +19,15 @@ DEEPEST = 16
 
 
 def url_mark(first_line: str) -> str:
-    """The mark on whatever has this path and query, the first line of its key."""
+    """The mark on whatever has this path and query, the first line of its key; with a second line, on one host's."""
     return f"u:{first_line}"
+
+
+def url_marks(key: str) -> list[str]:
+    """The marks on the URL of what has this key: on path and query, and, where the key has the host, on that host's."""
+    url, _, parts = key.partition("\n")
+    host = parts.partition("\n")[0]
+    return [url_mark(url), url_mark(f"{url}\n{host}")] if host.startswith("host: ") else [url_mark(url)]
 
 
 def surrogate_mark(surrogate_key: str) -> str:
@@ -43,8 +50,8 @@ def folder_marks(first_line: str) -> list[str]:
 
 def marks_of(entry: Entry) -> list[str]:
     """Every mark that names it."""
-    url = entry.key.partition("\n")[0]
-    return [EVERYTHING, url_mark(url), *folder_marks(url), *map(surrogate_mark, entry.surrogate_keys)]
+    folders = folder_marks(entry.key.partition("\n")[0])
+    return [EVERYTHING, *url_marks(entry.key), *folders, *map(surrogate_mark, entry.surrogate_keys)]
 
 
 def worth_asking(fetch: Fetch) -> bool:
@@ -58,10 +65,11 @@ def may_be_put(entry: Entry, now: float) -> bool:
     return entry.indexed and entry.complete and entry.part is None and fresh
 
 
-def may_be_used(entry: Entry, fetch: Fetch, now: float) -> bool:
+def may_be_used(entry: Entry, fetch: Fetch, now: float, *, vary_as_sent: bool = False) -> bool:
     """Whether what the tier has is fresh, and the response that this fetch's request selects (RFC 9111 §4, §4.1)."""
     if entry.key != fetch.key or entry.part is not None:
         return False
     if now >= entry.life.fresh_until or entry.life.revalidate_always:
         return False
-    return entry.selecting == selecting_fields((name for name, _ in entry.selecting), fetch.request.headers)
+    names = (name for name, _ in entry.selecting)
+    return entry.selecting == selecting_fields(names, fetch.request.headers, as_sent=vary_as_sent)

@@ -6,6 +6,7 @@ from itertools import count
 
 from policy import debug
 from policy.decorating import Decoration
+from policy.directives import ruling
 from policy.fields.dates import format_date
 from policy.index import Entry
 from policy.messages import Headers, Lines, RequestHead
@@ -82,6 +83,7 @@ class Signer:
         self._faces_viewers = faces_viewers
         self.identity = server_identity(name)
         self._family = profile.response_fields
+        self._date_is_now = profile.date_of_answers == "now"
         self.same_for_all = self._family is ResponseFields.STANDARD
         """Two hits of the same second have the same head."""
 
@@ -113,9 +115,11 @@ class Signer:
                 cache_status = f"{cache_status}, {line[1]}" if cache_status else line[1]
             else:
                 lines.append(line)
+        if self._date_is_now:
+            lines = [("date", format_date(now)) if line[0] == "date" else line for line in lines]
         if decoration is not None:
             lines = decoration.applied(lines)
-            if not any(name == "date" for name, _ in lines):
+            if not self._date_is_now and not any(name == "date" for name, _ in lines):
                 # Taken off: then the node's own stands there, as its `Server` does.
                 lines.append(("date", format_date(now)))
         if age is not None:
@@ -171,7 +175,9 @@ class Signer:
         if self._family is ResponseFields.FASTLY and debug.wants_fastly_debug(request):
             hidden = [line for line in headers.lines if line[0] in self._hidden]
             age = int(next((value for name, value in lines if name == "age"), "0"))
-            return lines + hidden + debug.fastly_debug(headers, self.identity, key, entry, outcome, age, now)
+            said = ruling(headers, self._profile).control.stale_if_error
+            window = float(said) if said is not None else behavior.stale_if_error or self._profile.stale_if_error
+            return lines + hidden + debug.fastly_debug(headers, self.identity, key, entry, outcome, age, window, now)
         if self._family is ResponseFields.CLOUDFRONT and self._faces_viewers and behavior.server_timing != "off":
             request_id = next(value for name, value in lines if name == "x-amz-cf-id")
             if debug.wants_server_timing(request, behavior.server_timing, request_id):

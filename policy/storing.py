@@ -99,7 +99,7 @@ def received(response: ResponseHead, behavior: Behavior, profile: Profile) -> Re
     Source, CloudFront: "Request and response behavior, custom origins": Set-Cookie where no cookies are forwarded;
     Vary cut to Accept-Encoding, Cookie and the fields that are forwarded.
     """
-    headers = end_to_end(response.headers)
+    headers = passed_on(response, profile)
     if profile.set_cookie_needs_cookies and not forwards_cookies(behavior, profile):
         headers = headers.without(("set-cookie",))
     vary = None if profile.vary_selects else headers.joined("vary")
@@ -115,6 +115,14 @@ def received(response: ResponseHead, behavior: Behavior, profile: Profile) -> Re
         if kept:
             headers.lines.append(("vary", ", ".join(kept)))
     return ResponseHead(response.status, headers)
+
+
+def passed_on(response: ResponseHead, profile: Profile) -> Headers:
+    """The fields of an answer, interim or final, that go on: those of the message, less those that this CDN never
+    passes on. No length where there can be no content: a recipient that does not know the status would wait for so many
+    bytes (RFC 9110 §8.6)."""
+    headers = end_to_end(response.headers, named=profile.connection_names_fields).without(profile.ends_here)
+    return headers.without(("content-length",)) if response.status < 200 or response.status == 204 else headers
 
 
 def forwards_cookies(behavior: Behavior, profile: Profile) -> bool:
@@ -150,4 +158,5 @@ def _answers_later_gets(request: RequestHead, response: ResponseHead) -> bool:
 def stored_headers(response: ResponseHead, profile: Profile) -> Headers:
     """The fields to keep: end-to-end ones, less those that `private` and `no-cache` name (RFC 9111 §3.1, §5.2.2)."""
     directives = ruling(response.headers, profile).control
-    return end_to_end(response.headers).without((*directives.private_fields, *directives.no_cache_fields))
+    headers = end_to_end(response.headers, named=profile.connection_names_fields)
+    return headers.without((*directives.private_fields, *directives.no_cache_fields))

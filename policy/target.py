@@ -7,6 +7,7 @@ that no two of them can take it for different things.
 import re
 from functools import lru_cache
 
+from policy.memo import remembered
 from policy.messages import RequestHead
 
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
@@ -26,7 +27,7 @@ def origin_form(target: str, host: str) -> tuple[str, str]:
     return (target[absolute.end() :] or "/", absolute[1]) if absolute is not None else (target, host)
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def names_host(host: str) -> bool:
     """Whether it is a host, with a port or without; "" is one where a client named none (RFC 9112 §3.2).
 
@@ -36,8 +37,8 @@ def names_host(host: str) -> bool:
     return found is not None and int(found[1] or 0) < 65_536
 
 
-@lru_cache(maxsize=4096)
-def _is_token(name: str) -> bool:
+@lru_cache(maxsize=512)  # asked of every field: long names are kept within bounds by their number
+def is_token(name: str) -> bool:
     return _TOKEN.fullmatch(name) is not None
 
 
@@ -46,7 +47,7 @@ def malformed(request: RequestHead) -> str | None:
 
     Source: RFC 9110 §5.1 (names), §5.5 (control characters), §9.1; RFC 9112 §3.2; RFC 9113 §8.3.1.
     """
-    if not _is_token(request.method):
+    if not is_token(request.method):
         return "a method that is no token"
     if _TARGET.fullmatch(request.path) is None and not (request.path == "*" and request.method == "OPTIONS"):
         return 'a target that is no path: "/" begins one, and it holds neither spaces nor "#"'
@@ -55,7 +56,7 @@ def malformed(request: RequestHead) -> str | None:
     if query is not None and (not query.isascii() or query.encode().translate(None, _IN_QUERY)):
         return "a query with a space or a control character in it"
     for name, value in request.headers.lines:
-        if not _is_token(name):
+        if not is_token(name):
             return "a field whose name is no token"
         if not value.isprintable() and _CONTROL.search(value) is not None:
             return f"a control character in {name}"

@@ -2,6 +2,16 @@
 
 from replay.jump import replay_node
 from replay.node import Difference, Replayed, tell_each
-from replay.trace import BadTrace, Trace, read_trace, trace_of
+from replay.trace import BadTrace, Missing, Trace, read_trace, trace_of
 
-__all__ = ["BadTrace", "Difference", "Replayed", "Trace", "read_trace", "replay_node", "tell_each", "trace_of"]
+__all__ = [
+    "BadTrace",
+    "Difference",
+    "Missing",
+    "Replayed",
+    "Trace",
+    "read_trace",
+    "replay_node",
+    "tell_each",
+    "trace_of",
+]

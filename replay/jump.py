@@ -27,6 +27,7 @@ from policy.plan import Fetch
 from policy.profile import Profile
 from policy.record import Outcome
 from policy.service import Service
+from replay.late import tell_late
 from replay.node import Replayed, ReplayNode, tell_each, told
 from replay.recency import LateRoom
 from replay.runs import Run, runs_of
@@ -89,6 +90,7 @@ class JumpingNode(ReplayNode):
             return  # it was broken off, and waits elsewhere or for nothing
         self._settle_run(run, position)
         event = self._events[position]
+        assert isinstance(event, Requested)
         entry = self.machine.plain_answer(run.key, event.at)
         if entry is not None:
             run.entry, run.stop = entry, run.first_at(entry.life.fresh_until, run.done)
@@ -190,9 +192,12 @@ def replay_node(
 ) -> Replayed:
     """Tell a fresh machine what a live one was told; `service` and `profile` as the live node had them.
 
-    Exactly as `replay.node.tell_each`, sooner; but for a node whose room is not LRU's, whose order no late word tells,
-    by it. `progress` is told now and then how many of the events are done.
+    Exactly as `replay.node.tell_each`, sooner; but by it for a node whose room is not LRU's, whose order no late word
+    tells, and by `replay.late.tell_late` for a trace with gaps. `progress` is told now and then how many of the
+    events are done.
     """
+    if trace.gaps:
+        return tell_late(trace.events, service, profile)
     if service.eviction != "lru":
         return tell_each(trace.events, service, profile)
     return JumpingNode(trace, service, profile).run(progress)

@@ -11,7 +11,7 @@ from policy.plan import Assemble, Decision, Failure, Fetch, Landing, PurgeOrder,
 from policy.profile import Profile
 from policy.record import Cause, Outcome
 from policy.service import Behavior, Service
-from replay.trace import Ended, Event, Landed, Ordered, Requested
+from replay.trace import Ended, Event, Gap, Landed, Ordered, Requested
 
 
 @dataclass(slots=True, order=True)
@@ -35,6 +35,12 @@ class Replayed:
     outcomes: dict[Outcome, int]
     differences: list[Difference]
     """In the order of the live run."""
+    not_compared: int = 0
+    """Requests whose answer depends on what the records do not tell."""
+
+
+_OF_THE_HEAD = ("limit:", "host:", "request:")
+"""How reasons begin that are found in the head alone."""
 
 
 class RecordedGate:
@@ -60,16 +66,16 @@ class RecordedGate:
         return Refusal.recorded(record.status, record.reason)
 
     def excess(self, request: RequestHead) -> Refusal | None:
-        """The record has not all of the head whose size was judged, nor the connection that it came by."""
+        """The record has not all of the head whose size and form were judged, nor the connection that it came by."""
         record = self.record
-        if record is None or record.outcome is not Outcome.REFUSED or not record.reason.startswith(("limit:", "host:")):
+        if record is None or record.outcome is not Outcome.REFUSED or not record.reason.startswith(_OF_THE_HEAD):
             return None
         return Refusal(record.status, record.reason)
 
     def stripped(self, request: RequestHead, behavior: Behavior) -> RequestHead:
         return request
 
-    def propagation(self, request: RequestHead, behavior: Behavior) -> None:
+    def propagation(self, request: RequestHead, behavior: Behavior, answer: object = None) -> None:
         return None
 
 
@@ -98,6 +104,11 @@ class ReplayNode:
                 self._ended(event)
             case Ordered():
                 self.machine.on_purge(PurgeOrder(event.what, event.value, event.soft), event.at)
+            case Gap():
+                self._gap(event)
+
+    def _gap(self, gap: Gap) -> None:
+        """Nothing is made of it here: `replay.late` does."""
 
     def finish(self) -> Replayed:
         """Requests that never got an answer in the replay, though they got one live, are differences too."""
@@ -115,25 +126,34 @@ class ReplayNode:
         if isinstance(plan, Serve | Refuse):
             self._compare(record, plan)
             if isinstance(plan, Serve) and plan.refresh is not None:
-                self._fetches[plan.refresh.id] = plan.refresh
+                self._begin(plan.refresh)
             return
         if isinstance(plan, Assemble):
             # Its blocks are requests with lines of their own; the viewer's line says what came of them together.
             self._count(record.outcome)
             return
         if isinstance(plan, Fetch):
-            self._fetches[plan.id] = plan
+            self._begin(plan)
         if record.status == 0:
             self._compare(record, plan)  # the viewer left before an answer: the plan is all there is to compare
         else:
             self._waiting[plan.ticket] = record
 
+    def _begin(self, fetch: Fetch) -> None:
+        """The machine asks its parent; the log has what came."""
+        self._fetches[fetch.id] = fetch
+
+    def _unasked(self, event: Landed) -> None:
+        """Live, the parent was asked for what the replay did not ask."""
+        exchange = event.exchange
+        missing = Difference(event.seq, exchange.url, f"fetch {exchange.fetch}", "no such fetch")
+        self._result.differences.append(missing)
+
     def _landed(self, event: Landed) -> None:
         exchange = event.exchange
         fetch = self._fetches.get(exchange.fetch)
         if fetch is None:
-            missing = Difference(event.seq, exchange.url, f"fetch {exchange.fetch}", "no such fetch")
-            self._result.differences.append(missing)
+            self._unasked(event)
             return
         if exchange.shared:
             found = self.machine.on_found(fetch, exchange.shared, exchange.size_bytes, event.at)
@@ -161,10 +181,10 @@ class ReplayNode:
     def _settle(self, landing: Landing) -> None:
         for ticket, answer in landing.answers.items():
             if isinstance(answer, Fetch):
-                self._fetches[answer.id] = answer
+                self._begin(answer)
                 continue
             if isinstance(answer, Serve) and answer.refresh is not None:
-                self._fetches[answer.refresh.id] = answer.refresh
+                self._begin(answer.refresh)
             record = self._waiting.pop(ticket, None)
             if record is not None:
                 self._compare(record, answer)

@@ -10,6 +10,7 @@ msgspec makes the line into its object in one step, without a dictionary between
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ class Exchange(msgspec.Struct, tag_field="kind", tag="fetch", gc=False):
     size_bytes: int = 0
     failure: str = ""
     shared: dict[str, Any] = {}
+    sent_at: float = 0.0
 
     def __post_init__(self) -> None:
         if self.failure or not self.status:
@@ -81,6 +83,25 @@ class Ordered(msgspec.Struct, tag_field="kind", tag="purge", gc=False):
     what: PurgeKind
     value: str
     soft: bool
+
+
+class Lost(msgspec.Struct, tag_field="kind", tag="lost", gc=False):
+    """Records could not be written. Fields as in `LostRecord`."""
+
+    lines: int
+    since: int
+    until: int
+
+
+class Part(msgspec.Struct, tag_field="kind", tag="part", gc=False):
+    """A file begins. Fields as in `PartRecord`."""
+
+    lines: int
+    until: int
+
+
+class Torn(msgspec.Struct, gc=False):
+    """A line that is not JSON: it was being written when the disk was full, or the node was killed."""
 
 
 @dataclass(slots=True)
@@ -101,8 +122,26 @@ class Ended:
     exchange: Exchange
 
 
-Line = Requested | Exchange | Ordered
-Event = Requested | Landed | Ended | Ordered
+class Missing(Enum):
+    """Why records are not there."""
+
+    OLD = "are not kept any more"
+    LOST = "could not be written"
+    TORN = "cannot be read"
+
+
+@dataclass(slots=True)
+class Gap:
+    """From one event to another, what happened is not all known."""
+
+    seq: int
+    until: int
+    lines: int
+    why: Missing
+
+
+Line = Requested | Exchange | Ordered | Lost | Part
+Event = Requested | Landed | Ended | Ordered | Gap
 
 _LINES: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
@@ -141,6 +180,20 @@ class Trace:
     def __len__(self) -> int:
         return len(self.events)
 
+    @property
+    def gaps(self) -> list[Gap]:
+        """Where records are missing; without any, all that the machine was told is known."""
+        return [event for event in map(self.events.__getitem__, self.others) if isinstance(event, Gap)]
+
+    @property
+    def begins(self) -> float | None:
+        """Unix seconds of the first event that is told; None without any."""
+        return next((event.at for event in self.events if not isinstance(event, Gap)), None)
+
+    def missing(self, why: Missing) -> int:
+        """How many records are."""
+        return sum(gap.lines for gap in self.gaps if gap.why is why)
+
 
 def trace_of(events: Sequence[Event]) -> Trace:
     plain: dict[str, Alike] = {}
@@ -166,15 +219,16 @@ def trace_of(events: Sequence[Event]) -> Trace:
     return Trace(events, plain, others)
 
 
-def read_trace(path: Path, *, read: Callable[[int], None] | None = None) -> Trace:
-    """All events of one node's file, in order. BadTrace names the line. `read` is told of bytes as they are read.
+def read_trace(*paths: Path, read: Callable[[int], None] | None = None) -> Trace:
+    """All events of one life of a node, which these files tell of in their order. BadTrace names the file and the line.
+    `read` is told of bytes as they are read.
 
-    A last line without its newline was being written when the node was killed: it is left out.
+    Lines that are no JSON, as a full disk and a killed node leave them, are passed over and counted.
     """
-    return trace_of(events_of(_lines(path, read)))
+    return trace_of(events_of(line for path in paths for line in _lines(path, read)))
 
 
-def _lines(path: Path, read: Callable[[int], None] | None) -> Iterator[Line]:
+def _lines(path: Path, read: Callable[[int], None] | None) -> Iterator[Line | Torn]:
     first, rest = 1, b""
     try:
         with path.open("rb") as file:
@@ -190,25 +244,37 @@ def _lines(path: Path, read: Callable[[int], None] | None) -> Iterator[Line]:
                 first += whole.count(b"\n") + 1
     except OSError as error:
         raise BadTrace(f"{path}: {error.strerror}") from error
+    if rest.strip():
+        yield Torn()
 
 
-def _decoded(lines: bytes, path: Path, first: int) -> list[Line]:
-    """All at once; when that fails, one by one to find the line that is none."""
+def _decoded(lines: bytes, path: Path, first: int) -> Sequence[Line | Torn]:
+    """All at once; when that fails, one by one: what is no JSON is torn, what is no record is an error."""
     try:
         return _LINES.decode_lines(lines)
     except (msgspec.DecodeError, UnicodeDecodeError):
+        found: list[Line | Torn] = []
         for number, line in enumerate(lines.split(b"\n"), start=first):
             if not line.strip():
                 continue  # passed over before, too
             try:
-                _LINES.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                kind = "no record" if isinstance(error, msgspec.ValidationError) else "not JSON"
-                raise BadTrace(f"{path}: line {number}: {kind}: {error}") from error
-        raise
+                found.append(_LINES.decode(line))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                if _is_json(line):
+                    raise BadTrace(f"{path}: line {number}: no record: {error}") from error
+                found.append(Torn())
+        return found
 
 
-def _sharing(lines: list[Line]) -> list[Line]:
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _sharing(lines: Sequence[Line | Torn]) -> Sequence[Line | Torn]:
     """Equal URLs and fields of neighbours are one object: four tenths of the memory of a long trace less."""
     urls: dict[str, str] = {}
     fields: dict[FieldLines, FieldLines] = {}
@@ -219,15 +285,30 @@ def _sharing(lines: list[Line]) -> list[Line]:
     return lines
 
 
-def events_of(lines: Iterable[Line]) -> list[Event]:
+def events_of(lines: Iterable[Line | Torn]) -> list[Event]:
     """An exchange is two events; everything is ordered by the number the live machine gave it."""
     events: list[Event] = []
+    records = highest = 0
     for line in lines:
-        if isinstance(line, Exchange):
+        if type(line) is Requested or isinstance(line, Ordered):
+            events.append(line)
+            highest = max(highest, line.seq)
+        elif isinstance(line, Exchange):
             events.append(Landed(line.landed_seq, line.landed_at, line))
             if line.ended_seq:
                 events.append(Ended(line.ended_seq, line.ended_at, line))
+            highest = max(highest, line.landed_seq, line.ended_seq)
+        elif isinstance(line, Lost):
+            events.append(Gap(line.since, line.until, line.lines, Missing.LOST))
+            continue
+        elif isinstance(line, Part):
+            if line.lines > records:
+                events.append(Gap(0, line.until, line.lines - records, Missing.OLD))
+                records = line.lines
+            continue
         else:
-            events.append(line)
+            events.append(Gap(highest, highest, 1, Missing.TORN))
+            continue
+        records += 1
     events.sort(key=attrgetter("seq"))
     return events

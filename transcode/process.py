@@ -16,6 +16,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from transcode.child import Patience, run
 from transcode.command import live_command
@@ -45,6 +46,10 @@ class Backoff:
         wait = self.first if ran_for >= self.well or not self._next else self._next
         self._next = min(self.longest, wait * 2)
         return wait
+
+    def reset(self) -> None:
+        """What made the series is over."""
+        self._next = 0.0
 
 
 async def serve(stream: Stream, ingest_url: str, *, on_event: OnEvent) -> None:
@@ -104,9 +109,49 @@ async def run_live(
             return
         wait = backoff.after(clock() - started_at)
         on_event(Died(gone.status, gone.why, wait))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(shutdown.wait(), wait)
+        if await _wait(wait, shutdown, ingest_url):
+            backoff.reset()
     on_event(Drained("q"))
+
+
+LOOK_AGAIN = 0.25
+"""Seconds between two looks whether an origin that is away is back: its restart takes about two."""
+
+
+async def _wait(seconds: float, shutdown: asyncio.Event, ingest_url: str) -> bool:
+    """Until they are over, or `shutdown` is set, or an origin that was away is back; whether that was it.
+
+    The back-off is for what fails by itself. An encoder that fails because its origin restarts is needed as soon as
+    that listens again: what is not encoded until then is missing from the stream.
+    """
+    away = False
+    try:
+        async with asyncio.timeout(seconds):
+            while not shutdown.is_set():
+                listening = await _listens(ingest_url)
+                if away and listening:
+                    return True
+                away = not listening
+                # Where it listens, only the time or the shutdown is waited for.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(shutdown.wait(), LOOK_AGAIN if away else None)
+    except TimeoutError:
+        pass
+    return False
+
+
+async def _listens(url: str) -> bool:
+    """Whether somebody takes connections at the address of a URL."""
+    parts = urlsplit(url)
+    try:
+        async with asyncio.timeout(1.0):
+            _, writer = await asyncio.open_connection(
+                parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+            )
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 class _Watch:

@@ -81,7 +81,7 @@ class Stream(Settings):
                 "wanted a whole number"
             )
         if self.part > self.segment:
-            raise ValueError("wanted part <= segment")
+            raise ValueError(f"part is {self.part:g} s, segment {self.segment:g} s; wanted part <= segment")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""The words people write settings in: durations, sizes, rates, and the model they stand in.
+"""The words people write settings in: durations, sizes, rates, and the model they stand in; and text that is shown.
 
 A leaf that every package may import and that imports none of ours.
 """
@@ -16,6 +16,7 @@ from units.quantities import (
     is_loopback,
     split_address,
 )
+from units.visible import visible
 
 __all__ = [
     "BitsPerSecond",
@@ -29,4 +30,5 @@ __all__ = [
     "Share",
     "is_loopback",
     "split_address",
+    "visible",
 ]

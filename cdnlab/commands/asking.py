@@ -80,7 +80,8 @@ def purge(
     """Purge stored responses by URL, by prefix, by surrogate key, or all of them, on every node.
 
     A line for each node: what it had, and when it was done. A node that is away catches up before it serves.
-    Exit status 3 if a node has not taken the order within a second; with --wait, if one has not carried it out.
+    Exit status 3 if a node has not taken the order within a second, or cannot read it; with --wait, if one has not
+    carried it out.
     """
     from cdnlab import purging
     from policy.propagation import TierOrder
@@ -91,9 +92,9 @@ def purge(
     patience = purging.patience_of(timeout)
     if admin is not None:
         return purging.purge_one(admin, what, as_json=as_json)
-    where, expecting = purging.find_log(purge_log, node, service, runs)
+    where, nodes = purging.find_log(purge_log, node, what, runs)
     return purging.purge_all(
-        where, what, expecting=expecting, order=TierOrder(order), node=node, wait=patience if wait else None,
+        where, what, nodes=nodes, order=TierOrder(order), node=node, wait=patience if wait else None,
         as_json=as_json,
     )  # fmt: skip
 

@@ -1,5 +1,7 @@
 """`init`, `schema`, `ca`: the settings file and what it names, before anything runs."""
 
+import os
+import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -22,13 +24,21 @@ def init(
     from cdnlab.example import text
 
     try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
+        with open(path, "w" if force else "x", encoding="utf-8", opener=_for_its_owner) as file:
             file.write(text())
     except FileExistsError:
         raise BadUsage(f"{path}: there already", "Use --force to write over it, or name another file.") from None
     except OSError as error:
         raise BadUsage(f"{path}: {error.strerror or error}") from None
     print(f"{path} written. Next: cdnlab up {path if str(path) != 'cdn.toml' else ''}".rstrip())
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    """Opens a file that nobody else may read: it holds a key."""
+    file = os.open(path, flags, 0o600)
+    if stat.S_ISREG(os.fstat(file).st_mode):  # one that was there may be a terminal
+        os.fchmod(file, 0o600)
+    return file
 
 
 def schema(

@@ -45,7 +45,7 @@ def edge(
     from cdnlab.alone import edge_settings
     from cdnlab.foreground import Ready, serve_here
     from edge.serve import serve
-    from vendors import PROFILES
+    from vendors import profile_of
 
     alone = edge_settings(origin=origin, listen=listen, admin=admin, profile=profile, config=config, node=node)
     log = purge_log or alone.purge_log
@@ -54,7 +54,7 @@ def edge(
         await serve(
             alone.node, alone.service, parent=alone.parent, records=records, shutdown=shutdown, ready=ready,
             others=alone.others, hostnames=alone.hostnames, hosted=alone.hosted, geo=alone.geo,
-            purge_log=log, profile=PROFILES[alone.service.profile],
+            purge_log=log, profile=profile_of(alone.service),
         )  # fmt: skip
 
     return serve_here(server, as_json=as_json)

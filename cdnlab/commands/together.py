@@ -27,6 +27,9 @@ def up(
     within: Annotated[
         float, typer.Option("--within", help="Seconds until it must be playable; then it is said.")
     ] = 60.0,
+    free_ports: Annotated[
+        bool, typer.Option("--free-ports", help="Take free ports in the place of those that are taken.")
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Say more: ffmpeg's command, restarts, progress.")
     ] = False,
@@ -34,7 +37,7 @@ def up(
     """Run the cluster of a cdn.toml on this machine until Ctrl-C."""
     from cdnlab.up import run
 
-    return run(settings, source=source, runs=runs, within=within, verbose=verbose)
+    return run(settings, source=source, runs=runs, within=within, free_ports=free_ports, verbose=verbose)
 
 
 def demo(

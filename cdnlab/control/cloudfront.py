@@ -7,24 +7,36 @@ import asyncio
 import logging
 import secrets
 import string
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from copy import deepcopy
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from cdnlab.control.distributions import DEPLOYED, Distribution, Distributions, described, summary
+from cdnlab.control.distributions import (
+    DEPLOYED,
+    Distribution,
+    Distributions,
+    described,
+    is_enabled,
+    summary,
+    translated_from,
+)
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.invalidations import COMPLETED, Invalidation, Invalidations, orders_of, page
 from cdnlab.control.rest_xml import ApiError, Element, answer, items_of, listed, made, moment, read, refusal, text_of
 from cdnlab.control.settings import Control
 from cdnlab.control.sigv4 import NotSigned, verify
+from cdnlab.control.takeover import Unworkable
+from edge.background import Background
 from vendors.cloudfront.distribution import Translated
 
 logger = logging.getLogger("cdnlab.control")
+
+GATES_OPEN = "no longer asked of viewers, as the settings file does"
 
 FILE = "ECDNLAB"
 """Id of the distribution that the settings file describes."""
@@ -41,6 +53,12 @@ class Lab(Protocol):
 
     def https(self) -> bool:
         """Whether viewers can come over HTTPS, to every edge."""
+
+    async def check(self, distribution: Translated) -> None:
+        """Raises `Unworkable` for one that no node could serve by."""
+
+    def gates_lost(self, distribution: Translated) -> list[str]:
+        """What the settings file asks of viewers, and the distribution does not."""
 
     async def run(self, distribution: Translated | None) -> None:
         """Every node serves by it when this returns; None: by the settings file."""
@@ -65,7 +83,7 @@ class CloudFront:
         self._fleet = fleet
         self._clock = clock
         self._invalidations = Invalidations(partial(fresh_id, "I"))
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background(logger, "control")
 
     def routes(self) -> list[BaseRoute]:
         operations: list[tuple[str, str, Operation]] = [
@@ -89,9 +107,7 @@ class CloudFront:
 
     async def close(self) -> None:
         """What is in progress stays as it is."""
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.close()
 
     async def _guarded(self, operations: dict[str, Operation], request: Request) -> Response:
         """Nothing is looked at before the signature."""
@@ -100,7 +116,7 @@ class CloudFront:
             self._verify(request, body)
             operation = operations.get(request.method)
             if operation is None:
-                raise ApiError("UnsupportedOperation", f"cdnlab has no {request.method} {request.url.path}.")
+                raise ApiError("UnsupportedOperation", f"cdnlab has no {request.method} {request.scope['path']}.")
             return await operation(request, body)
         except NotSigned as error:
             return refusal(ApiError(error.code, error.message, error.status), secrets.token_hex(16))
@@ -132,23 +148,13 @@ class CloudFront:
             distribution, paths, text_of(batch, "CallerReference"), self._clock()
         )
         if new:
-            self._begin(self._carry_out(invalidation))
+            self._background.start(f"invalidation {invalidation.id}", self._carry_out(invalidation))
         location = f"{request.url.replace(query='')}/{invalidation.id}"
         return answer(_invalidation(invalidation), 201, {"Location": location})
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._over)
-
-    def _over(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("%s: %s", type(error).__name__, error, exc_info=error)
-
     async def _carry_out(self, invalidation: Invalidation) -> None:
-        await self._fleet.purge(orders_of(*invalidation.paths))
-        invalidation.status = COMPLETED
+        if await self._fleet.purge(orders_of(*invalidation.paths)):
+            invalidation.status = COMPLETED
 
     async def _get_invalidation(self, request: Request, body: bytes) -> Response:
         found = self._invalidations.get(self._distribution(request), request.path_params["id"])
@@ -178,11 +184,27 @@ class CloudFront:
     async def _create_distribution(self, request: Request, body: bytes) -> Response:
         if "WithTags" in request.query_params:
             raise ApiError("UnsupportedOperation", "cdnlab has no tags.")
-        one, new = self._distributions.create(read(body, "DistributionConfig"), self._clock())
+        config = read(body, "DistributionConfig")
+        await self._checked(config)
+        one, new = self._distributions.create(config, self._clock())
         if new:
-            self._begin(self._deploy(one))
+            self._background.start(f"distribution {one.id}", self._deploy(one))
         location = f"{request.url.replace(query='')}/{one.id}"
-        return answer(self._described(one), 201, {"Location": location, "ETag": one.etag})
+        return answer(self._described(one), 201, {"Location": location, "ETag": one.etag, **self._warning(one)})
+
+    async def _checked(self, config: Element) -> None:
+        """Before anything is changed: a distribution that is enabled and cannot work would empty every node for
+        nothing."""
+        translated = translated_from(config, https=self._lab.https())
+        if is_enabled(config):
+            try:
+                await self._lab.check(translated)
+            except Unworkable as error:
+                raise ApiError("InvalidOrigin", str(error)) from None
+
+    def _warning(self, one: Distribution) -> dict[str, str]:
+        lost = self._lab.gates_lost(one.translated) if one.enabled else []
+        return {"CDNLab-Warning": f"{GATES_OPEN}: {'; '.join(lost)}"} if lost else {}
 
     async def _deploy(self, one: Distribution) -> None:
         """One after another: the latest version comes last."""
@@ -211,9 +233,11 @@ class CloudFront:
     async def _update_distribution(self, request: Request, body: bytes) -> Response:
         id = self._created(request).id
         config = read(body, "DistributionConfig")
+        self._distributions.matched(id, request.headers.get("if-match"))
+        await self._checked(config)
         one = self._distributions.update(id, config, request.headers.get("if-match"), self._clock())
-        self._begin(self._deploy(one))
-        return answer(self._described(one), 200, {"ETag": one.etag})
+        self._background.start(f"distribution {one.id}", self._deploy(one))
+        return answer(self._described(one), 200, {"ETag": one.etag, **self._warning(one)})
 
     async def _delete_distribution(self, request: Request, body: bytes) -> Response:
         self._distributions.delete(self._created(request).id, request.headers.get("if-match"))

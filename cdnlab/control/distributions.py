@@ -32,7 +32,7 @@ class Distribution:
 
     @property
     def enabled(self) -> bool:
-        return text_of(self.config, "Enabled").lower() == "true"
+        return is_enabled(self.config)
 
 
 class Distributions:
@@ -46,7 +46,7 @@ class Distributions:
 
     def create(self, config: Element, now: float) -> tuple[Distribution, bool]:
         """The distribution, and whether it is new: the same config with the same reference is the earlier one."""
-        translated = _translated(config, https=self._https)
+        translated = translated_from(config, https=self._https)
         if self.created is not None:
             if text_of(config, "CallerReference") != text_of(self.created.config, "CallerReference"):
                 raise ApiError("TooManyDistributions", f"cdnlab runs one, and {self.created.id} is there.")
@@ -63,20 +63,24 @@ class Distributions:
             raise ApiError("NoSuchDistribution", "The specified distribution does not exist.", 404)
         return self.created
 
-    def update(self, id: str, config: Element, etag: str | None, now: float) -> Distribution:
+    def matched(self, id: str, etag: str | None) -> Distribution:
+        """The distribution, if that is still its version."""
         found = self.get(id)
         _matched(found, etag)
+        return found
+
+    def update(self, id: str, config: Element, etag: str | None, now: float) -> Distribution:
+        found = self.matched(id, etag)
         if text_of(config, "CallerReference") != text_of(found.config, "CallerReference"):
             raise ApiError("IllegalUpdate", "CallerReference: it cannot be changed.")
-        found.translated = _translated(config, https=self._https)
+        found.translated = translated_from(config, https=self._https)
         found.config, found.etag, found.modified_at = config, self._fresh_id("E"), now
         found.status = IN_PROGRESS
         found.versions += 1
         return found
 
     def delete(self, id: str, etag: str | None) -> None:
-        found = self.get(id)
-        _matched(found, etag)
+        found = self.matched(id, etag)
         if found.enabled or found.status != DEPLOYED:
             raise ApiError("DistributionNotDisabled", "wanted it disabled, and Deployed so.", 409)
         self.created = None
@@ -89,12 +93,20 @@ def _matched(found: Distribution, etag: str | None) -> None:
         raise ApiError("PreconditionFailed", "If-Match: the distribution has changed since.", 412)
 
 
-def _translated(config: Element, *, https: bool) -> Translated:
+def is_enabled(config: Element) -> bool:
+    return text_of(config, "Enabled").lower() == "true"
+
+
+def translated_from(config: Element, *, https: bool) -> Translated:
+    """A `<DistributionConfig>` in cdnlab's words. ApiError."""
     tree = tree_of(config)
     try:
         return translate(tree if isinstance(tree, Mapping) else {}, https=https)
     except NotHonoured as error:
         raise ApiError(error.code, str(error), error.status) from None
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        # A member of another kind than the API's model has, which is no fault of ours.
+        raise ApiError("MalformedXML", f"DistributionConfig: {error}") from None
 
 
 def tree_of(element: Element) -> Any:

@@ -18,6 +18,8 @@ from starlette.routing import BaseRoute, Route
 
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
+from edge.background import Background
+from edge.purges.order import BadOrder, purge_order
 from policy.index import is_surrogate_key
 from policy.propagation import PATIENCE_S, Order
 
@@ -25,6 +27,8 @@ logger = logging.getLogger("cdnlab.control")
 
 MOST_KEYS = 256
 """Keys of one batch."""
+LONGEST_KEY = 1024
+"""Bytes of a key. Source: "Fastly VCL constraints and limitations": "requests that cite longer keys will fail"."""
 LARGEST_BODY = 2**20
 
 Operation = Callable[[Request], Awaitable[Response]]
@@ -38,7 +42,7 @@ class Fastly:
         self._fleet = fleet
         self._clock = clock
         self._serial = itertools.count(1)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background(logger, "control")
 
     def routes(self) -> list[BaseRoute]:
         service = "/service/{service}"
@@ -54,9 +58,7 @@ class Fastly:
 
     async def close(self) -> None:
         """Orders still on their way are given up."""
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.close()
 
     def _guarded(self, operation: Operation) -> Operation:
         async def guarded(request: Request) -> Response:
@@ -84,13 +86,20 @@ class Fastly:
         query = request.scope["query_string"].decode("latin-1")
         target = f"/{path}?{query}" if query else f"/{path}"
         # The host says which service of several is meant.
-        await self._spread([{"url": f"http://{host}{target}", "soft": _soft(request)}])
+        order: Order = {"url": f"http://{host}{target}", "soft": _soft(request)}
+        try:
+            purge_order(order)
+        except BadOrder as error:
+            return _error(400, "Bad request", str(error))
+        await self._spread([order])
         return JSONResponse({"status": "ok", "id": self._fresh_id()})
 
     async def _purge_key(self, request: Request) -> Response:
         key: str = request.path_params["key"]
         if not is_surrogate_key(key):
             return _error(400, "Bad request", f"found {key!r}, wanted a surrogate key: visible ASCII characters")
+        if len(key) > LONGEST_KEY:
+            return _error(400, "Bad request", f"found a key of {len(key)} bytes, wanted {LONGEST_KEY} at most")
         await self._spread([{"surrogate_key": key, "soft": _soft(request)}])
         return JSONResponse({"status": "ok", "id": self._fresh_id()})
 
@@ -105,12 +114,15 @@ class Fastly:
                     return _error(413, "Request entity too large")
             try:
                 given = json.loads(body)["surrogate_keys"]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 given = None
         if not isinstance(given, list) or not given or not all(isinstance(key, str) for key in given):
             return _error(400, "Bad request", 'wanted a Surrogate-Key field, or {"surrogate_keys": ["a", "b"]}')
         if len(given) > MOST_KEYS:
             return _error(400, "Bad request", f"found {len(given)} keys, wanted {MOST_KEYS} at most")
+        longest = max(map(len, given))
+        if longest > LONGEST_KEY:
+            return _error(400, "Bad request", f"found a key of {longest} bytes, wanted {LONGEST_KEY} at most")
         # Keys that hold what no key can are passed over.
         keys = [key for key in dict.fromkeys(given) if is_surrogate_key(key)]
         if keys:
@@ -123,10 +135,11 @@ class Fastly:
         return JSONResponse({"status": "ok"})
 
     async def _spread(self, orders: list[Order]) -> None:
-        task = asyncio.create_task(self._fleet.purge(orders))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = self._background.start("purge", self._carry_out(orders))
         await asyncio.wait({task}, timeout=PATIENCE_S)
+
+    async def _carry_out(self, orders: list[Order]) -> None:
+        await self._fleet.purge(orders)
 
     def _fresh_id(self) -> str:
         """As Fastly's look: a place, a second, a number."""
@@ -150,7 +163,7 @@ async def _openid(request: Request) -> Response:
 
 
 async def _unknown(request: Request) -> Response:
-    return _error(404, "Not found", f"cdnlab has no {request.method} {request.url.path}")
+    return _error(404, "Not found", f"cdnlab has no {request.method} {request.scope['path']}")
 
 
 def _error(status: int, message: str, detail: str = "") -> Response:

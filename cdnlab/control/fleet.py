@@ -4,11 +4,14 @@ An edge that goes before its shield would refill from what the shield still hold
 orders out when it is back (docs/purging.md).
 """
 
+import logging
 from collections.abc import Collection, Sequence
 
 from edge.purges.log import PurgeLog
-from edge.purges.ordering import carried
+from edge.purges.ordering import Standing, carried
 from policy.propagation import Order
+
+logger = logging.getLogger("cdnlab.control")
 
 
 class Fleet:
@@ -19,8 +22,14 @@ class Fleet:
         self._log = log
         self._names = names
 
-    async def purge(self, orders: Sequence[Order]) -> None:
-        """Returns when every node has carried out every order, however long that takes."""
+    async def purge(self, orders: Sequence[Order]) -> bool:
+        """Returns when every node has carried out every order, however long that takes; False, and the log says who it
+        is, when one could not read an order. BadOrder."""
+        last: dict[str, Standing] = {}
         if orders:
-            async for _ in carried(self._log, orders, expecting=self._names):
-                pass
+            async for standing in carried(self._log, orders, expecting=self._names):
+                last = standing
+        unread = [name for name, one in last.items() if not one.obeyed]
+        if unread:
+            logger.error("%s could not read an order, and purged all there was: it is not completed", ", ".join(unread))
+        return not unread

@@ -10,6 +10,9 @@ from xml.etree import ElementTree
 
 from starlette.responses import Response
 
+DEEPEST = 50
+"""Elements within one another; a DistributionConfig has about ten."""
+
 NAMESPACE = "http://cloudfront.amazonaws.com/doc/2020-05-31/"
 
 Element = ElementTree.Element
@@ -36,6 +39,11 @@ def read(body: bytes, name: str) -> Element:
         root = ElementTree.fromstring(body)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise ApiError("MalformedXML", f"The XML that you provided is not well formed: {error}") from None
+    level, depth = [root], 1
+    while level := [child for element in level for child in element]:
+        depth += 1
+        if depth > DEEPEST:
+            raise ApiError("MalformedXML", f"found elements nested deeper than {DEEPEST}, which the API never has.")
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     if root.tag != name:

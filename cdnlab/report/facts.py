@@ -7,14 +7,16 @@ counted apart. The byte hit rate is the same over body bytes sent. Vendors count
 divides hits by all requests.
 """
 
-import json
+import re
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdnlab.report import sql
 from cdnlab.report.errors import CausesDoNotSum, ExtraMissing, NoRecords
+from cdnlab.report.told import Row, read_nodes, read_players
+from cdnlab.report.words import when
+from units import visible
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -31,7 +33,8 @@ OFFLOAD = (
 )
 
 _MOST_BINS = 600
-Row = dict[str, Any]
+_GLOBBING = re.compile(r"[*?\[]")
+"""What DuckDB takes in a file's name for a pattern, unless it stands in brackets."""
 
 
 @dataclass
@@ -107,44 +110,45 @@ def build(directory: Path) -> Report:
     Lines that cannot be read (the last one of a killed process) are left out and told in `notes`. Raises `NoRecords`,
     `CausesDoNotSum`, `ExtraMissing`.
     """
-    files = _files(directory)
+    files, left_out = _files(directory)
     try:
         import duckdb
     except ModuleNotFoundError as error:
         raise ExtraMissing("duckdb") from error
     with duckdb.connect() as db:
-        db.execute(sql.LOAD, {"files": [str(file) for file in files]})
+        db.execute(sql.LOAD, {"files": [_GLOBBING.sub(r"[\g<0>]", str(file)) for file in files]})
         db.execute(sql.VIEWS)
-        return _count(db, directory)
+        return _count(db, directory, left_out)
 
 
-def _count(db: "DuckDBPyConnection", directory: Path) -> Report:
+def _count(db: "DuckDBPyConnection", directory: Path, left_out: list[str]) -> Report:
     for row in _rows(db, sql.CAUSELESS):
         raise CausesDoNotSum(**row)
     window = _row(db, sql.WINDOW)
     began = window["began"]
     seconds = max(0.0, window["ended"] - began) if began is not None else 0.0
     bin_seconds = float(max(1, -(-int(seconds) // _MOST_BINS)))
-    cluster, notes = _read_json(directory / "cluster.json")
-    players, complaints = _read_json(directory / "load.json")
-    notes += complaints
+    nodes, notes = read_nodes(directory / "cluster.json")
+    players, complaints = read_players(directory / "load.json")
+    notes = [*left_out, *notes, *complaints, *map(_missing_note, _rows(db, sql.MISSING))]
     for row in _rows(db, sql.UNREADABLE):
         lines = "1 line" if row["lines"] == 1 else f"{row['lines']} lines"
         notes.append(
             f"records/{row['file']}: {lines} could not be read and left out; the last line of a process that was "
             "killed may be torn"
         )
-    facing = {"facing_origin": _facing_origin(db, cluster)}
+    facing = {"facing_origin": _facing_origin(db, nodes)}
+    shields = [name for name in nodes if name in nodes.values()]
     if began is None:
         notes.append("no request was recorded")
     return Report(
-        run=directory.resolve().name,
+        run=visible(directory.resolve().name),
         began=began,
         seconds=round(seconds, 3),
         notes=notes,
         definitions={"hit_rate": HIT_RATE, "offload": OFFLOAD},
         total=_row(db, sql.TOTAL),
-        nodes=_rows(db, sql.BY_NODE),
+        nodes=_rows(db, sql.BY_NODE, {"shields": shields}),
         classes=_rows(db, sql.BY_CLASS),
         node_classes=_rows(db, sql.BY_NODE_CLASS),
         renditions=_rows(db, sql.BY_RENDITION),
@@ -166,50 +170,43 @@ def _count(db: "DuckDBPyConnection", directory: Path) -> Report:
     )
 
 
-def when(began: float | None) -> str:
-    """The instant as people read it, in UTC."""
-    if began is None:
-        return "never"
-    return datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def _missing_note(row: Row) -> str:
+    """What of a life's records is not there."""
+    parts = []
+    if row["older"]:
+        parts.append(f"{row['older']:,} older records are not kept any more: counted from {when(row['began'])} on")
+    if row["lost"]:
+        parts.append(f"{row['lost']:,} records could not be written, as on a full disk, and are not counted")
+    return f"records of {row['life']}: {'; '.join(parts)}"
 
 
-def _files(directory: Path) -> list[Path]:
+def _files(directory: Path) -> tuple[list[Path], list[str]]:
+    """The record files, and what is to be said of others that are named so."""
     if not directory.is_dir():
         raise NoRecords(str(directory), "no such folder" if not directory.exists() else "a file")
     records = directory / "records"
     if not records.is_dir():
         raise NoRecords(str(directory), "no records folder")
-    files = sorted(records.glob("*.jsonl"))
+    named = sorted(records.glob("*.jsonl"))
+    files = [path for path in named if path.is_file()]
     if not files:
         raise NoRecords(str(directory), "an empty records folder")
-    return files
+    return files, [f"records/{visible(path.name)}: no file, left out" for path in named if path not in files]
 
 
-def _facing_origin(db: "DuckDBPyConnection", cluster: Row | None) -> list[str]:
+def _facing_origin(db: "DuckDBPyConnection", nodes: dict[str, str]) -> list[str]:
     """Names of the nodes whose parent is no node of the run."""
-    told = {row["name"]: row.get("parent") for row in (cluster or {}).get("nodes", []) if "name" in row}
-    if told and all(told.values()):
-        return sorted(name for name, parent in told.items() if parent not in told)
-    return [str(row["node"]) for row in _rows(db, sql.PARENTLESS)]
-
-
-def _read_json(path: Path) -> tuple[Row | None, list[str]]:
-    """A file that need not be there, and what is to be said when it is there and useless."""
-    if not path.exists():
-        return None, []
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        return None, [f"{path.name} could not be read and was left out: {error}"]
-    if not isinstance(found, dict):
-        return None, [f"{path.name} was left out: found {type(found).__name__}, wanted a JSON object"]
-    return found, []
+    if nodes:
+        return sorted(name for name, parent in nodes.items() if parent not in nodes)
+    return [str(row["box"]) for row in _rows(db, sql.PARENTLESS)]
 
 
 def _rows(db: "DuckDBPyConnection", query: str, values: Row | None = None) -> list[Row]:
+    """Texts in them are fit to be shown: who asked may have written anything into a URL."""
     answer = db.execute(query, values) if values is not None else db.execute(query)
     names = [column[0] for column in answer.description or []]
-    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+    shown = ([visible(cell) if isinstance(cell, str) else cell for cell in row] for row in answer.fetchall())
+    return [dict(zip(names, row, strict=True)) for row in shown]
 
 
 def _row(db: "DuckDBPyConnection", query: str, values: Row | None = None) -> Row:

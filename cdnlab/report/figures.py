@@ -69,7 +69,7 @@ def hit_rate_over_time(report: Report) -> Figure:
             {
                 "type": "scatter",
                 "mode": "lines+markers" if len(seconds) < 80 else "lines",
-                "name": node if roles.get(node) == "edge" else f"{node} (shield)",
+                "name": _text(node if roles.get(node) == "edge" else f"{node} (shield)"),
                 "x": seconds,
                 "y": [100 * bins[s][0] / bins[s][1] if bins[s][1] else None for s in seconds],
                 "customdata": [bins[s] for s in seconds],
@@ -132,7 +132,7 @@ def outcomes_by_class(report: Report) -> Figure:
             "type": "bar",
             "orientation": "h",
             "name": outcome,
-            "y": [f"{one} ({totals[one]:,})" for one in classes],
+            "y": [_text(f"{one} ({totals[one]:,})") for one in classes],
             "x": [100 * counts.get((one, outcome), 0) / totals[one] for one in classes],
             "customdata": [counts.get((one, outcome), 0) for one in classes],
             "hovertemplate": f"{outcome}: %{{x:.2f}} % (%{{customdata:,}})<extra>%{{y}}</extra>",
@@ -162,9 +162,9 @@ def miss_causes(report: Report) -> Figure:
             "type": "bar",
             "orientation": "h",
             "name": object_class,
-            "y": causes,
+            "y": [_text(cause) for cause in causes],
             "x": [counts[cause].get(object_class, 0) for cause in causes],
-            "customdata": [MEANING.get(cause, cause) for cause in causes],
+            "customdata": [_text(MEANING.get(cause, cause)) for cause in causes],
             "hovertemplate": f"{object_class}: %{{x:,}}<br>%{{customdata}}<extra>%{{y}}</extra>",
             "marker": {"color": colour},
         }
@@ -260,6 +260,11 @@ def _figure(
             **layout,
         },
     }
+
+
+def _text(text: str) -> str:
+    """A text of the records: plotly takes tags and entities for markup."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _bins(report: Report) -> list[float]:

@@ -11,9 +11,10 @@ from typing import Any
 
 from cdnlab.report import words
 from cdnlab.report.errors import ExtraMissing
-from cdnlab.report.facts import Report, Row, when
+from cdnlab.report.facts import Report
 from cdnlab.report.figures import all_figures
-from cdnlab.report.words import count, milliseconds, percent, size
+from cdnlab.report.told import Row
+from cdnlab.report.words import count, milliseconds, percent, size, span
 
 _HERE = Path(__file__).parent
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
@@ -33,7 +34,7 @@ def render(report: Report) -> str:
     figures = all_figures(report)
     parts = [
         f"<header><h1>{escape(report.run)}</h1>",
-        f'<span class="when">{escape(when(report.began))} · {report.seconds:.0f} s of requests</span></header>',
+        f'<span class="when">{escape(span(report))}</span></header>',
         _words(report),
         _cards(report),
         _plots(figures),
@@ -106,7 +107,7 @@ def _cards(report: Report) -> str:
             f"{size(total['bytes'])} sent" + (f", {count(total['refused'])} refused" if total["refused"] else ""),
         ),
     ]
-    if report.players is not None and "total" in report.players:
+    if report.players is not None and report.players.get("total") is not None:
         seen = report.players["total"]
         cards.append(
             (
@@ -286,7 +287,7 @@ def _players(told: Row) -> str:
     ]  # fmt: skip
     head = ["edge", "rendition", "players", "startup p50 / p99", "stalls", "rebuffering", "behind live p50 / p99"]
     head += ["jumps", "hit share seen", "failed", "bytes"]
-    generator = told.get("generator", {})
+    generator = told.get("generator") or {}
     what = f"load generator: {percent(generator.get('cpu_share'), 0)} of a core" if generator else ""
     return _table("", what, head, rows, numbers=(2, 3, 4, 5, 6, 7, 8, 9, 10), wide=True)
 

@@ -1,7 +1,9 @@
 """The report's arithmetic, in DuckDB's SQL: one query for each table of the report.
 
-`records` is every line of records/*.jsonl; `asked` the request lines, `fetched` the fetch lines, `purged` the purge
-lines. The same SQL reads a bucket of such lines on other engines, after their own way to read JSON lines.
+`records` is every line of records/*.jsonl; `asked` the request lines, `fetched` the fetch lines, `purged_lines` the
+purge lines. `node` is what a row of the report is about: a node, or one of its services ("fra+images"), which has a
+cache and records of its own; `box` is the node alone. The same SQL reads a bucket of such lines on other engines, after
+their own way to read JSON lines.
 """
 
 COLUMNS = {
@@ -12,46 +14,79 @@ COLUMNS = {
     "from_node": "VARCHAR", "aborted": "BOOLEAN", "session": "VARCHAR", "block": "INTEGER", "purpose": "VARCHAR",
     "sent_at": "DOUBLE", "landed_at": "DOUBLE", "ended_at": "DOUBLE", "size_bytes": "BIGINT",
     "failure": "VARCHAR", "what": "VARCHAR", "value": "VARCHAR", "soft": "BOOLEAN", "purged": "BIGINT",
+    "lines": "BIGINT", "part": "INTEGER",
 }  # fmt: skip
 """Fields of policy/record.py that the report reads, and their types; others in a line are passed over."""
 
-# A line that is no JSON, or has a value of the wrong type, becomes nulls; `unreadable` counts those.
+# A line that is no JSON, or has a value of the wrong type, becomes nulls; `unreadable` counts those. A file is named
+# NODE[+SERVICE][.LIFE][.part-PART].jsonl.
 LOAD = f"""
 CREATE TABLE records AS
-SELECT * FROM read_json(
-    $files, format = 'newline_delimited', ignore_errors = true, filename = true,
-    columns = {{{", ".join(f"'{name}': '{kind}'" for name, kind in COLUMNS.items())}}}
+SELECT
+    * EXCLUDE (node, place),
+    CASE WHEN starts_with(place, node || '+') THEN place ELSE node END AS node,
+    node AS box
+FROM (
+    SELECT
+        * EXCLUDE (filename),
+        parse_filename(filename) AS file,
+        split_part(parse_filename(filename), '.', 1) AS place,
+        regexp_replace(parse_filename(filename), '([.]part-[0-9]+)?[.]jsonl$', '') AS life
+    FROM read_json(
+        $files, format = 'newline_delimited', ignore_errors = true, filename = true,
+        columns = {{{", ".join(f"'{name}': '{kind}'" for name, kind in COLUMNS.items())}}}
+    )
 )
 """
 
-VIEWS = """
-CREATE VIEW asked AS
+# Instants, times and sizes that no run has: such a line is damaged, or somebody's invention.
+_INSTANT = "BETWEEN 0 AND 1e11"
+_TIME_MS = "BETWEEN -1e12 AND 1e12"
+_SIZE = "BETWEEN 0 AND 1e12"
+
+VIEWS = f"""
+CREATE VIEW asked_all AS
 SELECT
     *,
     outcome IN ('hit', 'hit-stale', 'collapsed') AS is_hit,
     outcome NOT IN ('pass', 'refused')           AS is_cacheable,
     coalesce(from_node, '') = ''                 AS by_viewer
 FROM records
+WHERE kind = 'request'
+    AND node IS NOT NULL AND "at" {_INSTANT} AND status IS NOT NULL AND outcome IS NOT NULL
+    AND object_class IS NOT NULL AND bytes_sent {_SIZE} AND ttfb_ms {_TIME_MS}
+    AND coalesce(duration_ms, 0) {_TIME_MS};
+
 -- A node's requests of itself, for the blocks of a slice, are no one's requests.
-WHERE kind = 'request' AND block IS NULL
-    AND node IS NOT NULL AND "at" IS NOT NULL AND status IS NOT NULL AND outcome IS NOT NULL
-    AND object_class IS NOT NULL AND bytes_sent IS NOT NULL AND ttfb_ms IS NOT NULL;
+CREATE VIEW asked AS SELECT * FROM asked_all WHERE block IS NULL;
 
 CREATE VIEW fetched AS
 SELECT *, coalesce(failure, '') <> '' AS has_failed FROM records
-WHERE kind = 'fetch' AND node IS NOT NULL AND url IS NOT NULL AND sent_at IS NOT NULL AND purpose IS NOT NULL;
+WHERE kind = 'fetch' AND node IS NOT NULL AND url IS NOT NULL AND sent_at {_INSTANT} AND purpose IS NOT NULL
+    AND coalesce(size_bytes, 0) {_SIZE};
 
 CREATE VIEW purged_lines AS
-SELECT * FROM records WHERE kind = 'purge' AND node IS NOT NULL AND "at" IS NOT NULL;
+SELECT * FROM records WHERE kind = 'purge' AND node IS NOT NULL AND "at" {_INSTANT};
+
+CREATE VIEW readable AS
+SELECT file FROM asked_all UNION ALL SELECT file FROM fetched UNION ALL SELECT file FROM purged_lines
+UNION ALL SELECT file FROM records WHERE kind IN ('lost', 'part');
 """
 
 UNREADABLE = """
+SELECT file, count(*) - (SELECT count(*) FROM readable a WHERE a.file = r.file) AS lines
+FROM records r GROUP BY file HAVING lines > 0 ORDER BY file
+"""
+
+# What each life of a node has no records of: the older ones that had to make room (the first part says how many; the
+# very first file has no such line), and those that could not be written.
+MISSING = """
 SELECT
-    parse_filename(filename) AS file,
-    count(*) - (SELECT count(*) FROM asked a WHERE a.filename = r.filename)
-             - (SELECT count(*) FROM fetched f WHERE f.filename = r.filename)
-             - (SELECT count(*) FROM purged_lines p WHERE p.filename = r.filename) AS lines
-FROM records r GROUP BY filename HAVING lines > 0 ORDER BY file
+    life,
+    CASE WHEN bool_or(file = life || '.jsonl') THEN 0 ELSE coalesce(min(lines) FILTER (kind = 'part'), 0) END AS older,
+    coalesce(sum(lines) FILTER (kind = 'lost'), 0)::BIGINT AS lost,
+    (SELECT min("at") FROM asked a WHERE a.life = r.life) AS began
+FROM records r GROUP BY life HAVING older > 0 OR lost > 0 ORDER BY life
 """
 
 # The columns of every hit-rate table. Rates are null where nothing was cacheable: 0 % would be a lie.
@@ -78,7 +113,11 @@ _CLASS_ORDER = """
 TOTAL = f"SELECT {_RATES} FROM asked WHERE by_viewer"
 
 BY_NODE = f"""
-SELECT node, CASE WHEN bool_or(by_viewer) THEN 'edge' ELSE 'shield' END AS role, {_RATES}
+SELECT
+    node,
+    -- One that is another's parent is a shield, though it is asked by viewers directly, too.
+    CASE WHEN list_contains($shields, any_value(box)) OR bool_or(NOT by_viewer) THEN 'shield' ELSE 'edge' END AS role,
+    {_RATES}
 FROM asked GROUP BY node ORDER BY role, node
 """
 
@@ -121,9 +160,9 @@ GROUP BY node, outcome HAVING with_cause < requests ORDER BY node, outcome
 # A node that asks through another of ours appears there as `from_node`; one that appears nowhere asks the origin.
 # Used where cluster.json does not say.
 PARENTLESS = """
-SELECT DISTINCT node FROM records
-WHERE node IS NOT NULL AND node NOT IN (SELECT DISTINCT from_node FROM asked WHERE from_node IS NOT NULL)
-ORDER BY node
+SELECT DISTINCT box FROM records
+WHERE box IS NOT NULL AND box NOT IN (SELECT DISTINCT from_node FROM asked WHERE from_node IS NOT NULL)
+ORDER BY box
 """
 
 OFFLOAD = """
@@ -133,7 +172,7 @@ edge AS (
 ),
 origin AS (
     SELECT count(*) AS requests, coalesce(sum(size_bytes), 0)::BIGINT AS bytes
-    FROM fetched WHERE list_contains($facing_origin, node) AND purpose <> 'shared'
+    FROM fetched WHERE list_contains($facing_origin, box) AND purpose <> 'shared'
 ),
 tiers AS (
     SELECT count(*) AS requests, coalesce(sum(bytes_sent), 0)::BIGINT AS bytes FROM asked WHERE NOT by_viewer
@@ -148,7 +187,7 @@ FROM edge, origin, tiers
 """
 
 FETCHES = """
-SELECT node, list_contains($facing_origin, node) AS to_origin, purpose, count(*) AS fetches,
+SELECT node, list_contains($facing_origin, box) AS to_origin, purpose, count(*) AS fetches,
        count(*) FILTER (has_failed) AS failed, coalesce(sum(size_bytes), 0)::BIGINT AS bytes
 FROM fetched WHERE purpose <> 'shared' GROUP BY ALL ORDER BY to_origin DESC, node, purpose
 """
@@ -156,11 +195,11 @@ FROM fetched WHERE purpose <> 'shared' GROUP BY ALL ORDER BY to_origin DESC, nod
 # What must be fetched once: names of init sections and segments are never used again for other bytes.
 REPEATED = """
 WITH objects AS (
-    -- Ids of fetches are of one file: a life of a node, or of one of its services (fra+images.2.jsonl).
-    SELECT f.node, f.url, count(DISTINCT (f.filename, f.fetch)) AS fetches
-    FROM fetched f JOIN asked a ON a.filename = f.filename AND a.fetch = f.fetch
-    WHERE f.purpose = 'miss' AND list_contains($facing_origin, f.node) AND a.object_class IN ('init', 'segment')
-    GROUP BY f.node, f.url, split_part(parse_filename(f.filename), '.', 1)
+    -- Ids of fetches are of one life of a node, or of one of its services.
+    SELECT f.node, f.url, count(DISTINCT (f.life, f.fetch)) AS fetches
+    FROM fetched f JOIN asked a ON a.life = f.life AND a.fetch = f.fetch
+    WHERE f.purpose = 'miss' AND list_contains($facing_origin, f.box) AND a.object_class IN ('init', 'segment')
+    GROUP BY f.node, f.url
 )
 SELECT node, count(*) AS objects, sum(fetches)::BIGINT AS fetches, max(fetches) AS most,
        count(*) FILTER (fetches > 1) AS repeated

@@ -7,14 +7,20 @@ from rich.table import Table
 from rich.text import Text
 
 from cdnlab.report import words
-from cdnlab.report.facts import Report, Row
+from cdnlab.report.facts import Report
+from cdnlab.report.told import Row
 from cdnlab.report.words import count, percent, size
+
+MOST_REFUSALS = 10
+"""Rows of refusals; the page has all."""
 
 
 def show(report: Report, console: Console) -> None:
     """Print the report's tables; everything else is on the page and in the JSON."""
     for note in report.notes:
         console.print(Text.assemble(("note:", "yellow"), f" {note}"))
+    if report.began is not None:
+        console.print(Text(words.span(report)))
     if report.total["requests"]:
         console.print(hit_rates(report, wide=console.width >= 125))
         if report.causes:
@@ -22,6 +28,8 @@ def show(report: Report, console: Console) -> None:
     for sentence in [*words.sentences(report), words.player_sentence(report)]:
         if sentence:
             console.print(Text(sentence))
+    if report.total["refused"]:
+        console.print(refusals(report))
     offload = report.offload
     if offload["edge_requests"]:
         reached = f"({count(offload['origin_requests'])} of {count(offload['edge_requests'])} reached it)"
@@ -65,6 +73,21 @@ def causes(report: Report) -> Table:
     for (outcome, cause), cell in sorted(sums.items(), key=lambda item: (item[0][0], -sum(item[1].values()))):
         meaning = words.MEANING.get(cause, "")
         table.add_row(outcome, cause, meaning, *(count(cell.get(node, 0)) for node in nodes))
+    return table
+
+
+def refusals(report: Report) -> Table:
+    """The most common refusals: where, with what, why."""
+    table = Table(title="Refused at the gate", title_justify="left", header_style="bold", pad_edge=False)
+    for name in ("node", "status", "reason", "country"):
+        table.add_column(name, no_wrap=name != "reason")
+    table.add_column("requests", justify="right", no_wrap=True)
+    for row in report.refusals[:MOST_REFUSALS]:
+        cells = (row["node"], str(row["status"]), row["reason"], row["country"] or "–", count(row["requests"]))
+        table.add_row(*map(Text, cells))
+    rest = sum(row["requests"] for row in report.refusals[MOST_REFUSALS:])
+    if rest:
+        table.add_row("", "", "others, in report.json", "", count(rest))
     return table
 
 

@@ -1,8 +1,11 @@
 """The report's numbers as people read them, and what they mean in a few sentences."""
 
 from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from cdnlab.report.facts import Report
+if TYPE_CHECKING:
+    from cdnlab.report.facts import Report
 
 MEANING = {
     "cold": "asked for the first time",
@@ -58,7 +61,19 @@ def milliseconds(value: float | None) -> str:
     return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
 
 
-def sentences(report: Report) -> list[str]:
+def when(began: float | None) -> str:
+    """The instant as people read it, in UTC."""
+    if began is None:
+        return "never"
+    return datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def span(report: "Report") -> str:
+    """What the records cover."""
+    return f"{when(report.began)} · {count(report.seconds)} s of requests"
+
+
+def sentences(report: "Report") -> list[str]:
     """What the numbers mean, most important first; each stands for itself."""
     total, offload = report.total, report.offload
     if not total["requests"]:
@@ -102,11 +117,11 @@ def sentences(report: Report) -> list[str]:
     return found
 
 
-def player_sentence(report: Report) -> str:
+def player_sentence(report: "Report") -> str:
     """What the load test's viewers saw; "" without one."""
-    if report.players is None or "total" not in report.players:
+    if report.players is None or report.players.get("total") is None:
         return ""
-    seen, generator = report.players["total"], report.players.get("generator", {})
+    seen, generator = report.players["total"], report.players.get("generator") or {}
     stalls = seen["stalls"]
     text = (
         f"{count(seen['viewers'])} players watched: "

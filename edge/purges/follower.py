@@ -248,36 +248,34 @@ class Following:
 
     async def _go(self, orders: Sequence[Logged]) -> None:
         """Carries them out, and remembers it."""
-        assert self._log_id is not None
-        position = Position(self._log_id, orders[-1].number)
-        named = {one.number: self._named(one) for one in orders if one.concerns(self._self.name)}
-        known = [order or EVERYTHING for order in named.values()]
         try:
-            counts = await self._purge(known, position)
-        except Exception:
-            logger.exception("%s: orders %s: a fault in carrying them out: all is purged", self._self.name, [*named])
-            await self._purge([EVERYTHING], position)
-            counts, named = [UNREAD] * len(named), dict.fromkeys(named)
-        for (number, order), count in zip(named.items(), counts, strict=True):
-            self._counts[number] = UNREAD if order is None else count
-            self._unread += order is None
+            await self._go_at_once(orders)
+        except Exception as error:
+            if len(orders) > 1:  # one by one: only who cannot be carried out is to take all there is
+                for one in orders:
+                    await self._go([one])
+                return
+            logger.exception("%s: order %d trips the node up", self._self.name, orders[0].number)
+            why = f"{type(error).__name__}: {error}"
+            await self._go_at_once([replace(orders[0], order={"everything": True}, unread=why)])
+
+    async def _go_at_once(self, orders: Sequence[Logged]) -> None:
+        assert self._log_id is not None
+        here = [(one.number, *_named(one)) for one in orders if one.concerns(self._self.name)]
+        counts = await self._purge([order for _, order, _ in here], Position(self._log_id, orders[-1].number))
+        for (number, _, why), count in zip(here, counts, strict=True):
+            self._counts[number] = UNREAD if why else count
+        unread = [(number, why) for number, _, why in here if why]
+        self._unread += len(unread)
+        if unread:  # a line for all of them: a log may be full of them
+            number, why = unread[0]
+            more = f" and {len(unread) - 1} behind it" if len(unread) > 1 else ""
+            logger.error("%s: order %d%s cannot be read: %.300s: all is purged", self._self.name, number, more, why)
         self._untold += orders
         self._self.taken = max(self._self.taken, orders[-1].number)
         self._self.done = orders[-1].number
         self._went.set()
         self._went = asyncio.Event()
-
-    def _named(self, one: Logged) -> PurgeOrder | None:
-        """What an order names; None: it cannot be read."""
-        try:
-            order = purge_order(one.order)
-            why = one.unread
-        except BadOrder as error:
-            why = str(error)
-        if not why:
-            return order
-        logger.error("%s: order %d cannot be read: %s: all is purged", self._self.name, one.number, why)
-        return None
 
     async def _purge(self, orders: Sequence[PurgeOrder], position: Position) -> list[int]:
         done = await self._services.purge_all(orders, f"{position.log} {position.number}" if self._lasting else None)
@@ -303,6 +301,14 @@ class Following:
 
     def _empty(self) -> bool:
         return self._services.is_empty()
+
+
+def _named(one: Logged) -> tuple[PurgeOrder, str]:
+    """What an order names; everything, and why, where that cannot be read."""
+    try:
+        return (EVERYTHING, one.unread) if one.unread else (purge_order(one.order), "")
+    except BadOrder as error:
+        return EVERYTHING, str(error)
 
 
 def _now() -> float:

@@ -32,7 +32,8 @@ def purge_order(values: Any) -> PurgeOrder:
         raise BadOrder(f"found {type(values).__name__}, wanted a JSON object")
     unknown = set(values) - {*KINDS, "soft", "service"}
     if unknown:
-        raise BadOrder(f"found {', '.join(sorted(unknown))}; wanted {', '.join(KINDS)}, soft and service")
+        found = ", ".join(sorted(unknown))[:80].encode("unicode_escape").decode()
+        raise BadOrder(f"found {found}; wanted {', '.join(KINDS)}, soft and service")
     soft, service = values.get("soft", False), values.get("service", "")
     named = [name for name in KINDS if values.get(name)]
     if not isinstance(soft, bool) or len(named) != 1:

@@ -36,8 +36,11 @@ RESULTS_S = 3600
 _APPEND = """
 redis.call('SET', KEYS[2], ARGV[1], 'NX')
 local numbers = {}
-local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-local top = newest and string.match(newest[1], '^%d+') or '0'
+local top = '0'
+local stream = redis.pcall('XINFO', 'STREAM', KEYS[1])  -- an error where there is none yet
+for at = 1, #stream, 2 do
+  if stream[at] == 'last-generated-id' then top = string.match(stream[at + 1], '^%d+') end
+end
 local last = tonumber(redis.call('GET', KEYS[3]) or '0')
 if not last or last < tonumber(top) then redis.call('SET', KEYS[3], top) end
 for at = 3, #ARGV do
@@ -83,7 +86,7 @@ class RedisLog:
         _, identity, counted, oldest, newest, found = await self._said(calls.execute())
         last = max(count_of(counted), *(_number(id) for id, _ in newest), 0)
         extent = Extent(_text(identity), _number(oldest[0][0]) if oldest else last + 1, last)
-        return Batch(extent, tuple(logged(_number(id), fields.get(b"body")) for id, fields in found))
+        return Batch(extent, tuple(logged(_number(id), (fields or {}).get(b"body")) for id, fields in found))
 
     async def news(self, after: int, within: float = IDLE_S) -> None:
         milliseconds = max(1, round(within * 1e3))  # 0 is for ever

@@ -35,7 +35,8 @@ def rules_of(service: Service, profile: Profile, parent: str, hosted: str = "") 
     """
     nothing = {"token", "geo", "viewer_protocol", "response_headers_policy", "rate_limit"}
     behaviors = [behavior.model_dump(mode="json", exclude=nothing) for behavior in service.behaviors]
-    text = json.dumps([behaviors, profile.name, parent.rstrip("/"), *([hosted] if hosted else [])], sort_keys=True)
+    further = [*([hosted] if hosted else []), *([{"observed": True}] if service.observed else [])]
+    text = json.dumps([behaviors, profile.name, parent.rstrip("/"), *further], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -27,8 +27,8 @@ from aiocache import RedisCache
 from aiocache.serializers import NullSerializer
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
+from edge.background import Background
 from edge.cancellation import cancellable
 from edge.stores.breaker import Breaker
 from edge.stores.parcel import VERSION, pack, unpack
@@ -78,9 +78,17 @@ class SharedTier:
     """One node's way to the tier. Nothing here raises."""
 
     def __init__(
-        self, url: str, *, rules: str, name: str, clock: Callable[[], float], breaker: Breaker | None = None
+        self,
+        url: str,
+        *,
+        rules: str,
+        name: str,
+        clock: Callable[[], float],
+        breaker: Breaker | None = None,
+        vary_as_sent: bool = False,
     ) -> None:
-        """`url`: "redis://[user:password@]host[:port][/db]", or "rediss://" over TLS."""
+        """`url`: "redis://[user:password@]host[:port][/db]", or "rediss://" over TLS. `vary_as_sent`: the profile's."""
+        self._vary_as_sent = vary_as_sent
         parts = urlsplit(url)
         self._cache = RedisCache(
             endpoint=parts.hostname or "127.0.0.1",
@@ -102,14 +110,14 @@ class SharedTier:
         self._untold: dict[str, int] = {}
         """Marks that the tier may not know of yet -> the number of our latest order for it."""
         self._orders = 0
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background = Background(logger, name)
         self._pending_bytes = 0
 
     async def ask(self, fetch: Fetch) -> Found | None:
         """What there is for this fetch; None when the tier does not answer, and nothing is to be put there either."""
         found = await self._called(self._ask(fetch), ASK_S)
         if found is not None and self._untold:
-            self._start(self.mark(()))
+            self._background.start("marks", self._mark_untold())
         return found
 
     def put(self, entry: Entry, body: bytes, counter: int) -> None:
@@ -121,7 +129,7 @@ class SharedTier:
             return
         self._pending_bytes += len(body)
         head = {"counter": counter, "values": to_values(entry)}
-        self._start(self._put(entry, head, body, min(entry.life.fresh_until - now, LONGEST_S)))
+        self._background.start("a response", self._put(entry, head, body, min(entry.life.fresh_until - now, LONGEST_S)))
 
     async def mark(self, marks: Iterable[str]) -> bool:
         """Everything these name is gone from the tier, for every node. False: it could not be told yet.
@@ -129,15 +137,15 @@ class SharedTier:
         For this node it is gone in any case, and it goes on trying.
         """
         self._hold_back(marks)
-        return await self._called(self._tell(), PUT_S) is not None
+        return await self._mark_untold()
 
     def mark_soon(self, marks: Iterable[str]) -> None:
         """As `mark`, behind everybody's back; for this node it is gone at once."""
         self._hold_back(marks)
-        self._start(self.mark(()))
+        self._background.start("marks", self._mark_untold())
 
     async def close(self) -> None:
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.finished()
         await self._called(self._cache.close(), PUT_S)
 
     # ---- the calls themselves: these may fail in any way ---------------------------------------------------------
@@ -151,7 +159,7 @@ class SharedTier:
         found = Found(int(counter))
         unpacked = unpack(parcel) if parcel is not None else None
         if unpacked is not None and "vary" in unpacked[0]:
-            selecting = selecting_fields(unpacked[0]["vary"], fetch.request.headers)
+            selecting = selecting_fields(unpacked[0]["vary"], fetch.request.headers, as_sent=self._vary_as_sent)
             parcel = await self._cache.get(self._object(fetch.key, selecting))
             unpacked = unpack(parcel) if parcel is not None else None
         if unpacked is None:
@@ -197,6 +205,9 @@ class SharedTier:
         if len(self._untold) > UNTOLD_MARKS:
             self._untold = {EVERYTHING: self._orders}
 
+    async def _mark_untold(self) -> bool:
+        return await self._called(self._tell(), PUT_S) is not None
+
     async def _begin(self) -> None:
         try:
             await self._cache.add(self._counter, self._microseconds())
@@ -212,7 +223,7 @@ class SharedTier:
         try:
             async with asyncio.timeout(within):
                 value = await cancellable(call)
-        except (RedisError, OSError, TimeoutError, ValueError, TypeError, KeyError) as error:
+        except Exception as error:  # also for what somebody else has left there
             if self._breaker.failed(self._clock()):
                 logger.warning("%s: the shared tier at %s does not answer: %r; going without", self._name,
                                self._where, error)  # fmt: skip
@@ -229,11 +240,6 @@ class SharedTier:
 
     def _microseconds(self) -> int:
         return int(self._clock() * 1e6)
-
-    def _start(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _hash(text: str) -> str:

@@ -149,7 +149,13 @@ class Writer:
         last = False
         while not last:
             batch = _Batch()
-            operation = self._next()
+            try:
+                operation = self._next()
+            except Exception:
+                # A bug of ours. The thread goes on: nobody would see that it had ended, and all would wait for it.
+                logger.exception("%s: the disk store's writer failed", self._name)
+                self._idle = True
+                continue
             while operation is not None:
                 batch.add(operation)
                 if batch.full:

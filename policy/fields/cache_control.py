@@ -2,7 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+
+from policy.memo import remembered
 
 LONGEST = 2**31
 """What a delta-seconds too big to hold counts as (RFC 9111 §1.2.2)."""
@@ -100,13 +101,33 @@ def delta_seconds(text: str | None) -> int | None:
     return min(int(text), LONGEST) if len(text) < 20 else LONGEST
 
 
-@lru_cache(maxsize=4096)
-def parse(text: str, *, as_written: bool = False) -> CacheControl:
-    """All lines of the field, joined, as values. Never fails: what cannot be read is not there.
+_TOKEN = r"!#$%&'*+\-.^_`|~0-9A-Za-z"
+_LIFETIMES = ("max-age", "s-maxage", "stale-while-revalidate", "stale-if-error")
 
-    `as_written`: names in other than lower case are none of these.
+
+def searched(text: str, *, as_written: bool = False) -> dict[str, str | None]:
+    """As `directives`, but lifetimes are looked for anywhere, in quotes too, with or without white space around "=".
+
+    The first of a name whose argument is a token counts; one whose argument is in quotes is not there.
     """
     found = directives(text, as_written=as_written)
+    for name in _LIFETIMES:
+        if found.get(name) is not None:
+            del found[name]
+        pattern = rf"(?<![{_TOKEN}]){name}[ \t]*=[ \t]*([{_TOKEN}]+)"
+        argument = re.search(pattern, text, 0 if as_written else re.IGNORECASE)
+        if argument is not None:
+            found[name] = argument[1]
+    return found
+
+
+@remembered(4096)
+def parse(text: str, *, as_written: bool = False, search: bool = False) -> CacheControl:
+    """All lines of the field, joined, as values. Never fails: what cannot be read is not there.
+
+    `as_written`: names in other than lower case are none of these. `search`: lifetimes are `searched` for.
+    """
+    found = (searched if search else directives)(text, as_written=as_written)
 
     def lifetime(name: str) -> int | None:
         return (delta_seconds(found[name]) or 0) if name in found else None

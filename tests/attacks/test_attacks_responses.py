@@ -30,6 +30,8 @@ class Split:
     body: bytes
     rule: str
     method: str = "GET"
+    fields: str = ""
+    """Of the request."""
 
     @property
     def outcome(self) -> str:
@@ -39,6 +41,7 @@ class Split:
 
 CUT = "RFC 9112 6.3: the message ends where it says, and what follows was not asked for"
 NONE = "RFC 9112 6.3: such an answer has no content"
+UNASKED = "RFC 9110 15.3.7, 15.4.5: an answer to something else"
 HEAD = "RFC 9112 2.2, 5.1, 6.3: no head is made of it by guessing"
 
 SPLITS = [
@@ -51,7 +54,11 @@ SPLITS = [
     Split("a list of lengths", OK + b"content-length: 2, 99\r\n\r\nok" + HIDDEN, 502, b"", "RFC 9112 6.3: no answer"),
     Split("no length at all", OK + b"\r\nok", 200, b"ok", "RFC 9112 6.3: to the end of the connection"),
     Split("content of a 204", b"HTTP/1.1 204 No Content\r\ncontent-length: 70\r\n\r\n" + HIDDEN, 204, b"", NONE),
-    Split("content of a 304", b"HTTP/1.1 304 Not Modified\r\ncontent-length: 70\r\n\r\n" + HIDDEN, 304, b"", NONE),
+    Split("content of a 304", b"HTTP/1.1 304 Not Modified\r\ncontent-length: 70\r\n\r\n" + HIDDEN, 304, b"", NONE,
+          fields='if-none-match: "1"\r\n'),
+    Split("a 304 that nobody asked for", b"HTTP/1.1 304 Not Modified\r\n\r\n" + HIDDEN, 502, b"", UNASKED),
+    Split("a part that nobody asked for", b"HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 0-1/4\r\n"
+          b"content-length: 2\r\n\r\nok" + HIDDEN, 502, b"", UNASKED),
     Split("content for a HEAD", OK + b"content-length: 2\r\n\r\n" + HIDDEN, 200, b"", NONE, "HEAD"),
     Split("101", b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n" + HIDDEN, 502, b"",
           "RFC 9110 15.2.2: nobody asked for it"),
@@ -81,7 +88,8 @@ def test_no_answer_is_given_to_another(split: Split, profile: Profile, tiers: in
 
             lab.origin.does("/attack", script)
             await lab.honest("/before")
-            reply = await lab.ask(f"{split.method} /attack HTTP/1.1\r\nhost: edge\r\n\r\n".encode())
+            asked = f"{split.method} /attack HTTP/1.1\r\nhost: edge\r\n{split.fields}\r\n"
+            reply = await lab.ask(asked.encode())
             if profile is PROFILES["rfc9111"]:
                 assert reply.status == split.status
             assert b"hidden" not in reply.body and (reply.body == split.body or reply.status >= 400)

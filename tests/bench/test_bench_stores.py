@@ -178,7 +178,7 @@ def test_a_body_from_the_shared_tier(benchmark: BenchmarkFixture, size: int, tmp
             edge.on_body_end(fetch, size, clock())
             assert entry is not None
             tier.put(entry, bytes(size), found.counter)
-            await asyncio.gather(*tier._tasks)
+            await tier._background.finished()
             return running, tier, fetch
 
         running, tier, fetch = runner.run(start())

@@ -104,6 +104,8 @@ def test_no_one_listening_is_a_failure_not_a_bad_usage(tmp_path: Path) -> None:
 
 def test_init_writes_once(tmp_path: Path) -> None:
     assert cdnlab("init", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "cdn.toml").stat().st_mode & 0o777 == 0o600, "it holds a key"
+    (tmp_path / "cdn.toml").chmod(0o644)
     first = (tmp_path / "cdn.toml").read_text()
     again = cdnlab("init", cwd=tmp_path)
     assert again.returncode == 2
@@ -111,6 +113,8 @@ def test_init_writes_once(tmp_path: Path) -> None:
     assert (tmp_path / "cdn.toml").read_text() == first
     assert cdnlab("init", "--force", cwd=tmp_path).returncode == 0
     assert (tmp_path / "cdn.toml").read_text() != first, "a fresh file has a fresh key"
+    assert (tmp_path / "cdn.toml").stat().st_mode & 0o777 == 0o600
+    assert cdnlab("init", "--force", "/dev/stdout", cwd=tmp_path).stdout.startswith("# The settings of one lab")
     assert "folder" not in cdnlab("init", "no/such/folder.toml", cwd=tmp_path).stdout
 
 

@@ -11,9 +11,15 @@ from pathlib import Path
 import pytest
 
 from cdnlab import children, disk_watch
+from cdnlab.cluster import Cluster, Event
 from cdnlab.disk_watch import MOST_PENDING, DiskWatch
+from cdnlab.document import parse
+from cdnlab.process import State
 from cdnlab.runfolder import RunFolder
+from edge.log import RecordLog
 from origin.errors import StorageFailed
+from policy.record import PurgeRecord
+from transcode.events import Behind
 
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 
@@ -57,6 +63,9 @@ def test_one_disk_is_said_once_however_much_of_it_fails(tmp_path: Path, monkeypa
     ]
     kept(disks, lambda: not disks.trouble, monkeypatch)
     assert len(told) == 2 and " can be written again, after 0 s" in told[1]
+    disks.lost("fra", tmp_path / "records", errno.EROFS)  # told late
+    assert len(told) == 2 and not disks.trouble
+    monkeypatch.setattr(disk_watch, "LATE", 0.0)
     disks.lost("fra", tmp_path / "records", errno.EROFS)  # another time
     assert told[2].startswith(f"fra: cannot write {tmp_path}/records (Read-only file system); ")
 
@@ -87,7 +96,7 @@ def test_a_full_disk_is_seen_before_anybody_writes(tmp_path: Path, monkeypatch: 
     disks, told = watch(tmp_path)
     monkeypatch.setattr(disk_watch, "LEAST_BYTES", 2**63)
     kept(disks, lambda: bool(told), monkeypatch)
-    assert told[0].startswith("disk: ") and "the disk is full (No space left on device)" in told[0]
+    assert told[0].startswith("disk: cannot write ") and "the disk is full (No space left on device)" in told[0]
 
 
 def _failed() -> StorageFailed:
@@ -125,3 +134,43 @@ def test_a_child_tells_its_parent_what_it_could_not_write(
     record = logging.LogRecord("cdnlab.edge", logging.ERROR, "", 0, "cannot write: %s", (said,), None)
     children._Unwritten("/records/fra.jsonl").handle(record)
     assert told == ([] if then is None else [{"event": "Unwritten", **then}])
+
+
+@FULL
+def test_records_that_cannot_be_written_are_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, object]] = []
+    monkeypatch.setattr(children, "_say", told.append)
+    handler = children._Unwritten("/dev/full")
+    logging.getLogger("cdnlab.edge").addHandler(handler)
+    try:
+        log = RecordLog(Path("/dev/full"))
+        log.add(PurgeRecord("fra", 1, 0.0, "key", "live", False, 0))
+        log.flush()
+        log.close()
+    finally:
+        logging.getLogger("cdnlab.edge").removeHandler(handler)
+    assert told == [{"event": "Unwritten", "path": "/dev/full", "errno": errno.ENOSPC}]
+
+
+def test_an_encoder_is_not_said_to_be_slow_while_the_disk_is_full(tmp_path: Path) -> None:
+    """The origin waits for its disk, and the encoder for the origin: what is wrong has been said."""
+    heard: list[str] = []
+    loaded = parse('[[stream]]\nname = "live"\n', file="", folder=tmp_path, environ={})
+    folder = RunFolder.new(tmp_path / "runs")
+    cluster = Cluster(loaded, folder, lambda event: heard.append(f"{event.process}: {event.detail['text']}"))
+    encoder, behind = cluster.transcoders["live"], {"event": "Behind", "text": str(Behind(0.5, "drop rungs"))}
+    cluster._heard(encoder, behind)
+    assert len(heard) == 1 and "cannot keep up" in heard[0]
+    path = str(folder.media / "live/seg-1.m4s")
+    cluster._heard(cluster.origin, {"event": "Unwritten", "path": path, "errno": errno.ENOSPC})
+    cluster._heard(encoder, behind)
+    assert len(heard) == 2 and heard[1].startswith(f"origin: cannot write {path}: the disk is full (")
+
+
+def test_a_terminal_that_cannot_be_written_keeps_nobody_from_being_kept(tmp_path: Path) -> None:
+    def full(event: Event) -> None:
+        raise OSError(errno.ENOSPC, "the output is a file on a full disk")
+
+    folder = RunFolder.new(tmp_path / "runs")
+    cluster = Cluster(parse("", file="", folder=tmp_path, environ={}), folder, full)
+    cluster._heard(cluster.origin, {"state": State.RESTARTING, "why": "ended by SIGKILL", "pause": 0.2})

@@ -67,6 +67,11 @@ BAD = [  # given                                                         then: l
     ('[service.a]\nhostnames = ["a.test"]\n[[service.a.behavior]]\npath = "*"\ntoken = "v"', "5:1", ["service.a.behavior[0].token", "the name of a token"]),
     ('profile = "cloudfront"\n[service.a]\nhostnames = ["a.test"]\nprofile = "fastly"\n[[service.a.behavior]]\npath = "*"\ncompress = true\nkey.accept_encoding = ["gzip"]', "7:1", ["service.a.behavior[0].compress", "(it is fastly)"]),
     ('[[node]]\nname = "a"\nparent_ca = "gone.pem"', "3:1", ["node[0].parent_ca", "gone.pem", "No such file", '"system", "local" or a file of certificates']),
+    # sizes that do not fit, and the unit that was forgotten
+    ('[[node]]\nname = "a"\nmemory = "512"', "1:1", ["node[0]: wanted largest <= memory", "Memory is 512B, less than largest, 64MiB", 'memory = "512MiB" was probably meant']),
+    ('[[node]]\nname = "a"\nmemory = 512', "1:1", ['memory = "512MiB" was probably meant']),
+    ('[[node]]\nname = "a"\nmemory = "32MiB"', "1:1", ["Memory is 32MiB, less than largest, 64MiB."]),
+    ('[[node]]\nname = "a"\ndisk = { path = "d", size = "100" }', "1:1", ["wanted memory <= disk.size", 'disk.size = "100MiB" was probably meant']),
     # a rule about what nobody tells would never apply
     ('[[behavior]]\npath = "*"\ngeo = { deny = ["KP", "US-CA"] }', "3:23", ["geo.deny[1]", '"US-CA"', "wanted what [geo] knows", "iptocc knows countries only"]),
     ('[[behavior]]\npath = "*"\ngeo = { allow = ["AS64500"] }', "3:18", ["geo.allow[0]", "wanted what [geo] knows"]),
@@ -134,6 +139,13 @@ def test_one_complaint(text: str, place: str, words: list[str]) -> None:
     assert complaint.startswith(f"cdn.toml:{place}: ")
     for word in words:
         assert word in complaint
+
+
+@pytest.mark.parametrize("profile", ["rfc9111", "cloudfront", "fastly"])
+def test_a_field_whose_name_only_looks_like_one_that_ends_at_a_node_may_be_in_the_key(profile: str) -> None:
+    names = ["Upgrade-Insecure-Requests", "X-Cookie", "Connection-Type", "X-Edge", "X-WP-Access-Authorization", "Te2"]
+    (behavior,) = load(f'profile = "{profile}"\n[[behavior]]\npath = "*"\nkey.headers = {names}').document.behaviors
+    assert behavior.key.headers == tuple(names)
 
 
 def test_a_profile_from_the_command_line_is_held_against_the_file(tmp_path: Path) -> None:

@@ -205,6 +205,7 @@ def test_the_schema_speaks_of_every_table() -> None:
     made = schema.json_schema()
     assert set(made["properties"]) == {
         "profile",
+        "observed",
         "hostnames",
         "service",
         "stream",

@@ -1,14 +1,16 @@
 """`cdnlab replay` on a run folder: what it shows, what it says in JSON, what it cannot read."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cdnlab.document import parse
 from cdnlab.errors import FAILED, BadUsage
 from cdnlab.replaying import run
-from policy.record import Cause, FetchRecord, ObjectClass, Outcome, RequestRecord, to_json
+from policy.record import Cause, FetchRecord, ObjectClass, Outcome, PartRecord, RequestRecord, to_json
 
 AT = 1_795_000_000.25
 
@@ -62,6 +64,82 @@ def test_a_line_that_is_no_record_is_a_clear_error(folder: Path) -> None:
     records.write_text(records.read_text() + '{"kind":"request"}\n')
     with pytest.raises(BadUsage, match=r"fra\.jsonl: line 7: no record: Object missing required field `seq`"):
         run(folder, as_json=True)
+
+
+def test_a_torn_line_is_passed_over_and_its_count_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = folder / "records/fra.jsonl"
+    lines = records.read_text().splitlines(keepends=True)
+    records.write_text("".join([*lines[:5], '{"kind":"requ\n', *lines[5:]]))
+    assert run(folder, as_json=True) == 0, "what came behind it is not held against the replay"
+    told = json.loads(capsys.readouterr().out)["fra"]
+    assert (told["missing"], told["not_compared"], told["requests"]) == ({"torn": 1}, 1, 5)
+    assert run(folder, as_json=False) == 0
+    out = capsys.readouterr().out
+    assert "fra: 1 record cannot be read\n" in out
+    assert "fra: 1 of 5 requests not compared: what answered them depends on what is missing\n" in out
+
+
+def test_a_run_whose_oldest_records_are_gone_is_replayed_from_where_they_begin(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (folder / "records/fra.jsonl").read_text()
+    (folder / "records/fra.jsonl").unlink()
+    begun = json.dumps(to_json(PartRecord("fra", 5, 9000, 9000))) + "\n"
+    later = [json.loads(text) for text in whole.splitlines()]
+    for one in later:
+        for name in ("seq", "landed_seq", "ended_seq", "fetch"):
+            one |= {name: one[name] + 9000} if one.get(name) else {}
+    (folder / "records/fra.part-5.jsonl").write_text(begun + "".join(json.dumps(one) + "\n" for one in later))
+    assert run(folder, as_json=True) == FAILED
+    told = json.loads(capsys.readouterr().out)["fra"]
+    assert (told["missing"], told["begins"]) == ({"old": 9000}, AT + 1)
+    assert told["differences"] == ["seq 9007: http://h/a: live miss/expired 200, replayed hit/- 200"], "it is seen"
+    run(folder, as_json=False)
+    out = capsys.readouterr().out
+    assert "fra: 9,000 records are not kept any more\n" in out
+    assert "fra: replayed from 2026-11-18 11:06:41 UTC on\n" in out
+
+
+def test_what_is_no_file_is_not_waited_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(folder / "records/nyc.jsonl")
+    (folder / "records/ams.jsonl").mkdir()
+    assert run(folder, as_json=True) == FAILED
+    captured = capsys.readouterr()
+    assert list(json.loads(captured.out)) == ["fra"]
+    assert captured.err.splitlines() == [
+        "records/ams.jsonl: no file, left out", "records/nyc.jsonl: no file, left out"
+    ]  # fmt: skip
+    (folder / "cdn.json").unlink()
+    os.mkfifo(folder / "cdn.json")
+    with pytest.raises(BadUsage, match=r"cdn\.json: cannot be read: it is no file"):
+        run(folder, as_json=True)
+
+
+def test_nothing_from_a_record_steers_a_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = folder / "records/fra.jsonl"
+    evil = "/\x1b[2J\r\n\x9bm[red]:key:"
+    records.write_text(records.read_text().replace("http://h/a", json.dumps(f"http://h{evil}")[1:-1]))
+    run(folder, as_json=False)
+    out = capsys.readouterr().out
+    assert not set("\x1b\r\x9b") & set(out) and r"/\x1b[2J\r\n\x9bm[red]:key:" in out
+
+
+ODD = [  # of a line that is a record by its shape, and cannot have been written by a node
+    {"url": "http://[::1/"}, {"url": ""}, {"url": "a"}, {"at": -1e17}, {"at": 1e300}, {"status": 10**30},
+    {"headers": [["\x00", "\ud800"]]}, {"client_ip": "nobody"}, {"version": ""}, {"method": ""}, {"seq": -5},
+    {"block": -3}, {"asn": 2**70}, {"country": "\x1b"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", ODD, ids=str)
+def test_odd_values_are_replayed_or_refused_in_words(folder: Path, values: dict[str, Any]) -> None:
+    records = folder / "records/fra.jsonl"
+    odd = json.dumps(json.loads(line(8, Outcome.HIT)) | values)
+    records.write_text(records.read_text() + odd + "\n")
+    try:
+        assert run(folder, as_json=True) == FAILED
+    except BadUsage as refused:
+        assert "fra.jsonl: line 7: no record" in str(refused)
 
 
 def test_records_of_no_node_are_a_clear_error(folder: Path) -> None:

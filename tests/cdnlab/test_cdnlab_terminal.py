@@ -2,11 +2,13 @@
 
 import ast
 import io
+import re
 from pathlib import Path
 
 import pytest
 import typer.main
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 import cdnlab
@@ -67,3 +69,18 @@ def test_every_console_is_made_in_one_place() -> None:
                 assert called != "Console" or file.name == "terminal.py", f"{file}:{node.lineno}"  # type: ignore[attr-defined]
                 if called == "TextColumn":
                     assert any(one.arg == "markup" for one in node.keywords), f"{file}:{node.lineno}"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_no_text_steers_the_terminal(colour: bool) -> None:
+    evil = "a\x1b]0;owned\x07b\x1b[2J\x9b1mc\u202ed\x7f\ttwo\nlines"
+    made = terminal.console()
+    made.file, made.width, made._force_terminal = (out := io.StringIO()), 200, colour
+    table = Table("head")
+    table.add_row(evil)
+    made.print(evil)
+    made.print(Text(evil, "red"), soft_wrap=True)
+    made.print(table)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
+    assert not set("\x1b\x07\x9b\u202e\x7f") & set(shown)
+    assert shown.count(r"a\x1b]0;owned") == 3 and shown.count(r"b\x1b[2J\x9b1mc\u202ed\x7f") >= 2

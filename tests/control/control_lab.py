@@ -14,10 +14,11 @@ from botocore.config import Config
 from cdnlab.control.app import ControlApi
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
+from cdnlab.control.takeover import check_origins, gates_lost
 from edge.purges.log import PurgeLog, open_log
 from listening import Listener, bind, url_of
 from policy.profile import RFC9111, Profile
-from policy.service import Behavior
+from policy.service import Behavior, Geo
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Origin, running_origin
 from vendors.cloudfront.distribution import Translated
@@ -35,6 +36,12 @@ class Deployed:
     def https(self) -> bool:
         return False
 
+    async def check(self, distribution: Translated) -> None:
+        await check_origins(distribution, {("127.0.0.1", 8081)})
+
+    def gates_lost(self, distribution: Translated) -> list[str]:
+        return gates_lost([Behavior(path="/live/*", token="viewer", geo=Geo(allow=("DE",)))], distribution)
+
     async def run(self, distribution: Translated | None) -> None:
         self.told.append(distribution)
 
@@ -50,6 +57,7 @@ class Lab:
     """URL of the control API."""
     log: PurgeLog
     """Where its orders go."""
+    deployed: Deployed
 
     def boto(self, **changed: Any) -> Any:
         """boto3's CloudFront client as a user makes it."""
@@ -82,12 +90,13 @@ async def running_lab(
         ):
             log = open_log(where)
             fleet = Fleet(log, ["shield", "fra"])
-            api = ControlApi(settings or Control(), fleet, Deployed(), clock)
+            deployed = Deployed()
+            api = ControlApi(settings or Control(), fleet, deployed, clock)
             socket = bind("127.0.0.1:0", "control.listen")
             listener = Listener(api.app, logging.getLogger("cdnlab.control"))
             await listener.start(socket)
             try:
-                yield Lab(origin, shield, edge, url_of(socket), log)
+                yield Lab(origin, shield, edge, url_of(socket), log, deployed)
             finally:
                 await listener.close()
                 await api.close()

@@ -68,7 +68,7 @@ def test_a_soft_purge_leaves_something_to_validate() -> None:
 
 
 async def post(one: Lab, target: str, body: Any = None, **fields: str) -> Reply:
-    written = b"" if body is None else json.dumps(body).encode()
+    written = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     return await ask(one.control, target, method="POST", body=written, **{"fastly_key": "cdnlab"} | fields)
 
 
@@ -110,7 +110,15 @@ REFUSED = [  # target, body, fields, status, words
     ("/service/cdnlab/purge/a%20b", None, {}, 400, "found 'a b', wanted a surrogate key"),
     ("/service/cdnlab/purge", None, {}, 400, "wanted a Surrogate-Key field"),
     ("/service/cdnlab/purge", {"surrogate_keys": "a"}, {}, 400, "wanted a Surrogate-Key field"),
+    ("/purge/[::1/a", None, {}, 400, "found 'http://[::1/a', wanted a URL or a path"),
+    ("/purge/user@www.example.com/a", None, {}, 400, "wanted a URL or a path"),
+    ("/service/cdnlab/purge/%ED%A0%80", None, {}, 400, "wanted a surrogate key"),
+    ("/service/cdnlab/purge", b"[" * 200_000, {}, 400, "wanted a Surrogate-Key field"),
+    ("/service/cdnlab/purge", b"\xff", {}, 400, "wanted a Surrogate-Key field"),
+    ("/service/cdnlab/purge", b" " * (2**20 + 1), {}, 413, "too large"),
     ("/service/cdnlab/purge", {"surrogate_keys": [str(n) for n in range(257)]}, {}, 400, "257 keys, wanted 256"),
+    (f"/service/cdnlab/purge/{'k' * 1025}", None, {}, 400, "a key of 1025 bytes, wanted 1024"),
+    ("/service/cdnlab/purge", {"surrogate_keys": ["a", "k" * 1025]}, {}, 400, "a key of 1025 bytes, wanted 1024"),
 ]  # fmt: skip
 
 

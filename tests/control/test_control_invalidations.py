@@ -9,8 +9,11 @@ from botocore.exceptions import ClientError
 
 from cdnlab.control.cloudfront import FILE
 from cdnlab.control.invalidations import MOST_PATHS, orders_of
+from edge.services import Services
+from policy.plan import Purged, PurgeOrder
 from policy.service import Behavior, Key
 from tests.control.control_lab import Lab, lab, running_lab
+from tests.kit.late import GUARD_S
 
 _references = itertools.count()
 
@@ -122,6 +125,31 @@ def test_it_is_in_progress_until_every_node_has_acknowledged() -> None:
         told = await asyncio.to_thread(boto.get_invalidation, DistributionId=FILE, Id=id)
         assert told["Invalidation"]["Status"] == "InProgress"
 
+    lab(test)
+
+
+def test_it_is_in_progress_for_ever_where_a_node_could_not_read_it_and_the_log_names_that(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a node of an earlier version might; here every node trips over it."""
+    purge_all = Services.purge_all
+
+    async def faulty(self: Services, orders: list[PurgeOrder], mark: str | None = None) -> list[Purged]:
+        if any(one.value == "/trips" for one in orders):
+            raise RuntimeError("a fault of ours")
+        return await purge_all(self, orders, mark)
+
+    async def test(one: Lab) -> None:
+        id = (await create(one, "/trips"))["Invalidation"]["Id"]
+        await completed(one, (await create(one, "/behind"))["Invalidation"]["Id"])
+        wanted = "shield, fra could not read an order, and purged all there was: it is not completed"
+        async with asyncio.timeout(GUARD_S):
+            while wanted not in [record.getMessage() for record in caplog.records]:  # noqa: ASYNC110  # another task
+                await asyncio.sleep(0.01)
+        told = await asyncio.to_thread(one.boto().get_invalidation, DistributionId=FILE, Id=id)
+        assert told["Invalidation"]["Status"] == "InProgress"
+
+    monkeypatch.setattr(Services, "purge_all", faulty)
     lab(test)
 
 

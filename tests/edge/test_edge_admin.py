@@ -18,7 +18,7 @@ from vendors import CLOUDFRONT, FASTLY
 def test_purge_and_explain_want_the_token_and_health_does_not() -> None:
     async def run() -> None:
         async with running_origin() as origin, running_node(origin.url, admin_token="s3cr3t") as node:
-            origin.says("/a", b"v1", cache_control="max-age=60")
+            origin.says("/a", b"v1", cache_control="max-age=60", surrogate_key="live vod")
             await node.get("/a")
             order = json.dumps({"everything": True}).encode()
             for fields in ({}, {"authorization": "Bearer wrong"}, {"authorization": "s3cr3t"}):
@@ -26,9 +26,14 @@ def test_purge_and_explain_want_the_token_and_health_does_not() -> None:
                 explain = await ask(node.admin, "/explain?url=/a", **fields)
                 assert (purge.status, explain.status) == (401, 401)
                 assert purge["www-authenticate"] == "Bearer"
+            assert (await ask(node.admin, "/surrogate-keys", **fields)).status == 401
             assert (await node.health())["stored_responses"] == 1
             good = {"authorization": "Bearer s3cr3t"}
             assert (await ask(node.admin, "/explain?url=/a", **good)).status == 200
+            assert json.loads((await ask(node.admin, "/surrogate-keys", **good)).body)["surrogate_keys"] == [
+                "live",
+                "vod",
+            ]
             assert (await ask(node.admin, "/purge", method="POST", body=order, **good)).status == 200
             assert (await node.health())["stored_responses"] == 0
 

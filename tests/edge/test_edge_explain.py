@@ -146,3 +146,16 @@ def test_a_request_beyond_the_nodes_own_limits_is_told_so() -> None:
             assert gate["refused"] == 414 and gate["reason"] == "limit: the URL has 303 bytes, 256 are taken"
 
     asyncio.run(run())
+
+
+def test_an_octet_that_is_no_utf_8_is_asked_for_as_it_is() -> None:
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url) as node:
+            asked = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "cdnlab", "explain", b"/\xff", "-H", b"Accept: \xff", "--admin", node.admin, "--json",
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            out, err = await asked.communicate()
+            assert (asked.returncode, err) == (0, b"") and json.loads(out)["node"] == "fra"
+
+    asyncio.run(run())

@@ -18,7 +18,8 @@ def test_interim_responses_are_passed_on_as_they_come_and_never_kept() -> None:
 
             async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
                 writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
-                writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\nx-my: own\r\n\r\n")
+                hint = b"link: </a.css>; rel=preload\r\ncontent-length: 5\r\nx-my: own\r\n"
+                writer.write(b"HTTP/1.1 103 Early Hints\r\n" + hint + b"\r\n")
                 await writer.drain()
                 await hinted.wait()  # the final response comes only after the viewer has read the hint
                 writer.write(response(b"body", cache_control="max-age=60"))
@@ -32,6 +33,7 @@ def test_interim_responses_are_passed_on_as_they_come_and_never_kept() -> None:
                     assert (await read_reply(reader)).status == 102
                     hint = await read_reply(reader)
                     assert (hint.status, hint["link"], hint["x-my"]) == (103, "</a.css>; rel=preload", "own")
+                    assert hint["content-length"] is None
                     hinted.set()
                 final = await read_reply(reader)
                 assert (final.status, final.body, final["link"]) == (200, b"body", None)

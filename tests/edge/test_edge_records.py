@@ -14,7 +14,11 @@ import pytest
 
 from edge.log import PARTS, RecordLog
 from edge.record_files import Life, RecordFile, lives_of
+from policy.profile import RFC9111
 from policy.record import PurgeRecord
+from policy.service import Behavior, Service
+from replay import Missing, read_trace, replay_node
+from replay.trace import Landed, Requested
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 
@@ -224,3 +228,26 @@ def test_a_node_serves_on_tells_of_it_and_loses_nothing_at_its_end(tmp_path: Pat
         assert any(line["kind"] == "lost" for line in lines) and "last" in json.dumps(lines[-2:])
 
     asyncio.run(run())
+
+
+def test_a_node_with_little_room_is_replayed_from_where_its_records_begin(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with (
+            running_origin() as origin,
+            running_node(origin.url, records=tmp_path / "fra.jsonl", records_room="1MiB") as node,
+        ):
+            for number in range(300):
+                path = f"/{number}/{'x' * 3000}.m4s"
+                origin.says(path, b"body", cache_control="max-age=60")
+                for _ in range(2):
+                    assert (await node.get(path)).status == 200
+
+    asyncio.run(run())
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2**20
+    (life,) = lives_of(tmp_path.iterdir())
+    assert not life.is_whole
+    trace = read_trace(*life.files)
+    replayed = replay_node(trace, Service(name="fra", behaviors=(Behavior(path="*"),)), RFC9111)
+    records = trace.missing(Missing.OLD) + sum(isinstance(one, Requested | Landed) for one in trace.events)
+    assert (replayed.differences, records) == ([], 900), "the last one, too"
+    assert 0 < replayed.not_compared < 10 < replayed.requests

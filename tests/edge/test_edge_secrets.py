@@ -4,7 +4,8 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -49,6 +50,54 @@ def carried(node: Running) -> Iterator[tuple[str, str, dict[str, str]]]:
             yield path, "", {"cookie": f"hdntl={value}; CTA-Common-Access-Token={value}"}
             yield path, "", {"CTA-Common-Access-Token": value}
             yield f"/t/{value}{path}", "", {}
+            for prefix in ("/T/", "//t/", "/./t/", "/%74/", "/%2574/"):
+                yield f"{prefix}{value}{path}", "", {}
+            for spelled in SPELLED:
+                yield path, "&".join(spelled(*pair.split("=", 1)) for pair in told.split("&")), {}
+            for way in IN_PATHS:
+                yield "".join(way(*pair.split("=", 1)) for pair in told.split("&")) + path, "", {}
+            for cookie in (f"CTA%2DCommon-Access-Token={value}", f"a=1;{value}", f'HDNTL="{value}"', f"; =;{value};"):
+                yield path, "", {"cookie": cookie}
+            yield path, "", {"referer": f"https://elsewhere/#{told}"}
+
+
+def _encoded(text: str) -> str:
+    return "".join(f"%{ord(one):02x}" for one in text)
+
+
+SPELLED: list[Callable[[str, str], str]] = [  # a parameter's name and a good token -> what somebody sends
+    lambda name, value: f"{name.upper()}={value}",
+    lambda name, value: f"{name.title()}={value}",
+    lambda name, value: f"%{ord(name[0]):02X}{name[1:]}={value}",
+    lambda name, value: f"{_encoded(name)}={value}",
+    lambda name, value: f"{quote(_encoded(name))}={value}",  # twice
+    lambda name, value: f"{quote(quote(_encoded(name)))}={value}",
+    lambda name, value: f"{name}[]={value}",
+    lambda name, value: f"{name}%5B0%5D={value}",
+    lambda name, value: f"user[{name}]={value}",
+    lambda name, value: f"{'x' * 300}.{name}={value}",
+    lambda name, value: f"+{name}+={value}",
+    lambda name, value: f"%20{name}%00={value}",
+    lambda name, value: f"amp;{name}={value}",  # an ampersand as HTML writes it
+    lambda name, value: f"&#{ord(name[0])};{name[1:]}={value}",
+    lambda name, value: f"%26%23{ord(name[0])}%3B{name[1:]}={value}",
+    lambda name, value: f"a=1;{name}={value}",
+    lambda name, value: f"a;{name}={value}",
+    lambda name, value: f"{name}%3D{value}",
+    lambda name, value: f"a=1%26{name}%3D{value}",
+    lambda name, value: f"a=1%2526{name}%253D{value}",
+    lambda name, value: f"url={quote(f'https://elsewhere/a?{name}={value}', safe='')}",
+    lambda name, value: f"?{name}={value}",
+    lambda name, value: f"q={quote(json.dumps({name: value}))}",
+    lambda name, value: f"{name}:{value}",
+    lambda name, value: f"{quote(''.join(chr(0xFEE0 + ord(one)) if one.isalpha() else one for one in name))}={value}",
+]
+IN_PATHS: list[Callable[[str, str], str]] = [
+    lambda name, value: f"/{name}={value}",
+    lambda name, value: f"/a;{name}={value}",
+    lambda name, value: f"/{name.upper()}%3D{value}",
+    lambda name, value: f"/a%3Fb%26{name}%3D{value}",
+]
 
 
 def pieces(text: str) -> set[bytes]:
@@ -122,6 +171,9 @@ def test_no_secret_in_anything_a_node_writes_or_tells(
             assert vary["cookie"] == HIDDEN and vary["referer"] == f"https://elsewhere/?id_token={HIDDEN}&a=1"
             told.append((await ask(node.admin, "/explain?url=/a")).body)  # 401
             told.append((await ask(node.admin, "/healthz")).body)
+            for url, purged in ((f"/keyed/a?{query_of_mine}", 1), (f"/vary?TOKEN={SIGNED}&b=\u4e2d", 0)):
+                assert (await _ordered(node, url))["purged"] == purged
+            await ask(node.url, f"/keyed/a?{query_of_mine}", **mine)
             origin.does("/gone", _hangs_up)
             told.append((await ask(node.url, f"/gone?token={SIGNED}", **mine)).body)
 
@@ -135,6 +187,13 @@ def test_no_secret_in_anything_a_node_writes_or_tells(
     trace = read_trace(records)
     replayed = replay_node(trace, Service(name="fra", behaviors=tuple(RULES), tokens=TOKENS), RFC9111)
     assert replayed.differences == [] and replayed.requests > 50
+
+
+async def _ordered(node: Running, url: str) -> dict[str, Any]:
+    order = json.dumps({"url": url}).encode()
+    reply = await ask(node.admin, "/purge", method="POST", body=order, authorization=f"Bearer {ADMIN}")
+    told: dict[str, Any] = json.loads(reply.body)
+    return told
 
 
 async def _hangs_up(asked: Any, writer: asyncio.StreamWriter) -> None:
@@ -199,3 +258,38 @@ KEYS = [  # a key, as people are shown it
 @pytest.mark.parametrize(("key", "shown"), KEYS)
 def test_a_key_as_it_is_shown(key: str, shown: str) -> None:
     assert Veil(("own",), ("x-own",)).key(key) == shown
+
+
+SPELLINGS = [  # what is asked for, and as it is shown
+    ("/a?x=1;b=2&flag&c", "/a?x=1;b=2&flag&c"),
+    ("/a?n=200:300&t=a%3Db", "/a?n=200:300&t=a%3Db"),
+    ("/live/seg-1;v=2.m4s", "/live/seg-1;v=2.m4s"),
+    ("/tokens/policy/signature.html", "/tokens/policy/signature.html"),
+    ("/a?CMCD=br%3D3200%2Csid%3D%22a%22", "/a?CMCD=br%3D3200%2Csid%3D%22a%22"),
+    ("/a?OWN=s", f"/a?OWN={HIDDEN}"),
+    ("/a?%6fwn=s&b", f"/a?%6fwn={HIDDEN}&b"),
+    ("/a?b;own=s", f"/a?b;own={HIDDEN}"),
+    ("/a?own%3ds", f"/a?{HIDDEN}"),
+    ("/a?to=http://h/?own=s&b", f"/a?to=http://h/?own={HIDDEN}&b"),
+    ("/a;own=s/b", f"/a;own={HIDDEN}/b"),
+    ("/p/s/a", f"/p/{HIDDEN}/a"),
+    ("/%70//s/a?b", f"/%70//{HIDDEN}/a?b"),
+    ("/a#own=s", f"/a#own={HIDDEN}"),
+    ("/a?b&#111;wn=s", f"/a?b&#111;wn={HIDDEN}"),
+    ("/a?b=1&#111;wn=s", f"/a?b=1&#111;wn={HIDDEN}"),
+    ("/a?authz=Bearer%20s", f"/a?authz={HIDDEN}"),
+]
+
+
+@pytest.mark.parametrize(("target", "shown"), SPELLINGS)
+def test_a_target_as_it_is_shown(target: str, shown: str) -> None:
+    assert Veil(("own",), (), ("/p/",)).target(target) == shown
+
+
+def test_a_long_target_is_looked_at_in_time() -> None:
+    """Nobody slows a node down by what is looked for: a hundred times as long takes a hundred times as much."""
+    veil = Veil(("own",), (), ("/p/",))
+    for text in ("a" * 90_000, "a=" * 45_000, "%25" * 30_000, "a " * 45_000 + "=", "/" * 90_000, "[." * 45_000 + "="):
+        started = time.process_time()
+        veil.target(f"/{text}?{text}#{text}")
+        assert time.process_time() - started < 5

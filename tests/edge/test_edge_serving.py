@@ -659,3 +659,21 @@ def test_a_bug_after_a_flight_has_closed_is_a_500_and_still_a_line(
         assert [line["kind"] for line in node.records()].count("request") == 1
 
     asyncio.run(run())
+
+
+def test_a_204_with_a_length_and_content_is_a_204_and_the_next_answer_is_the_next() -> None:
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url) as node:
+
+            async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+                writer.write(b"HTTP/1.1 204 No\r\ncontent-length: 5\r\ncache-control: max-age=60\r\n\r\nhello")
+
+            origin.does("/none", script)
+            origin.says("/a", b"body")
+            for _ in range(2):
+                none = await node.get("/none")
+                assert (none.status, none.body, none["content-length"], none.whole) == (204, b"", None, True)
+                assert (await node.get("/a")).body == b"body"
+            assert origin.count["/none"] == 1
+
+    asyncio.run(run())

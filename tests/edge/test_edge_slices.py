@@ -195,3 +195,26 @@ def test_an_origin_of_bad_manners_is_not_asked_for_ever(rude: str, tiers: int) -
             assert len(origin.asked) == asked
 
     asyncio.run(run())
+
+
+def test_an_origin_whose_tag_flips_is_asked_once_a_block_and_its_versions_are_not_mixed() -> None:
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url, SLICED) as node:
+            large(origin)
+            whole = origin.scripts["/big.mp4"]
+
+            async def flips(asked: Asked, writer: asyncio.StreamWriter) -> None:
+                large(origin, etag=f'"v{len(origin.asked)}"')
+                await origin.scripts["/big.mp4"](asked, writer)
+                origin.does("/big.mp4", flips)
+
+            origin.does("/big.mp4", flips)
+            for viewers in range(1, 4):
+                broken = await node.get("/big.mp4")
+                assert (broken.status, broken.whole) == (200, False)
+                assert len(broken.body) <= BLOCK
+                assert len(origin.asked) <= 2 * viewers
+            origin.does("/big.mp4", whole)
+            assert (await node.get("/big.mp4")).body == BODY
+
+    asyncio.run(run())

@@ -24,7 +24,7 @@ from tests.kit.http2 import Client
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, running_origin
 from tests.kit.ports import free_port
-from vendors import CLOUDFRONT
+from vendors import CLOUDFRONT, FASTLY
 
 
 @pytest.fixture
@@ -128,6 +128,22 @@ def test_a_shield_is_asked_over_https_by_who_trusts_the_ca(
     assert asyncio.run(status(parent_ca="local", parent_http="2")) == 200
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate_file))
     assert asyncio.run(status()) == 200
+
+
+def test_a_shield_over_https_is_asked_for_any_host_that_its_edges_were_asked_for(authority: Authority) -> None:
+    """Its certificate is for its own name; and it is TLS that it adds to X-Forwarded fields for (Fastly's pages)."""
+
+    async def run() -> None:
+        async with (
+            secured(profile=FASTLY, service={"gate": False}) as (_, origin, port),
+            running_node(f"https://localhost:{port}", name="edge", profile=FASTLY, parent_ca="local") as edge,
+        ):
+            assert (await edge.get("/a", host="www.test")).status == 200
+            told = origin.asked[0].headers
+            assert (told.first("host"), told.first("fastly-ssl")) == ("www.test", "1")
+            assert (told.first("x-forwarded-for"), told.first("x-forwarded-host")) == ("127.0.0.1", "www.test")
+
+    asyncio.run(run())
 
 
 def test_who_is_believed_a_parent_is_told_before_anything_is_served(tmp_path: Path, authority: Authority) -> None:

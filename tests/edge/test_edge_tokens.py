@@ -20,13 +20,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cwt import COSE, COSEKey
 
 from edge.errors import BadKeyFile
+from policy.media import is_playlist
 from policy.service import Behavior, Geo, Ttl
 from policy.token import FastlyToken
 from policy.token.akamai import AkamaiToken
 from policy.token.settings import Akamai, Cat, CloudFront, Fastly, Jwt
 from tests.kit.http import Reply, ask
 from tests.kit.node import Running, running_node
-from tests.kit.origin import Origin, running_origin
+from tests.kit.origin import Asked, Origin, response, running_origin
 
 END = 2_000_000_000
 LONG_AGO = 1_000_000_000
@@ -202,11 +203,14 @@ def test_what_cannot_be_rewritten_goes_out_as_it_is() -> None:
     async def run() -> None:
         async with running_origin() as origin, running_node(origin.url, *RULES, service={"tokens": TOKENS}) as node:
             path = "/akamai/live.m3u8"
-            target = f"{path}?{query('akamai', node, path)}"
-            # An origin that compresses for those who did not ask for it.
-            packed = gzip.compress(PLAYLIST)
-            origin.says(path, packed, content_encoding="gzip")
-            assert (await node.get(target)).body == packed
+            # An origin that codes for those who did not ask for it, in no way that is known here; or badly; or a bomb.
+            for number, (coding, packed) in enumerate(
+                (("x-own", PLAYLIST), ("gzip", PLAYLIST), ("gzip, gzip", gzip.compress(gzip.compress(PLAYLIST))),
+                 ("gzip", gzip.compress(PLAYLIST)[:-4]), ("gzip", gzip.compress(PLAYLIST + b"x.m4s\n" * 800_000)))
+            ):  # fmt: skip
+                origin.says(f"/akamai/{number}.m3u8", packed, content_encoding=coding, cache_control="no-store")
+                coded = await node.get(f"/akamai/{number}.m3u8?{query('akamai', node, path)}")
+                assert (coded.body, coded["content-encoding"]) == (packed, coding)
             origin.says("/akamai/page.m3u8", b"<html>no playlist</html>")
             page = await node.get(f"/akamai/page.m3u8?{query('akamai', node, path)}")
             assert page.body == b"<html>no playlist</html>"
@@ -228,12 +232,115 @@ def test_what_cannot_be_rewritten_goes_out_as_it_is() -> None:
     asyncio.run(run())
 
 
+HLS, DASH = "application/vnd.apple.mpegurl", "application/dash+xml"
+MPD = b'<MPD><Period><SegmentTemplate media="a-$Number$.m4s"/></Period></MPD>'
+SHOWN = [  # path, Content-Type, body, what is expected of it: a playlist?, its class and rendition in the records
+    ("live.m3u8", "", PLAYLIST, True, "media-playlist"),
+    ("live.m3u8", "text/plain", PLAYLIST, True, "media-playlist"),
+    ("live.m3u8", HLS, PLAYLIST, True, "media-playlist"),
+    ("live.m3u", "", PLAYLIST, True, "media-playlist"),
+    ("live.m3u8;jsessionid=1", "", PLAYLIST, True, "media-playlist"),
+    ("live.m3u8;jsessionid=1", HLS, PLAYLIST, True, "media-playlist"),
+    ("manifest(format=m3u8-aapl)", HLS, PLAYLIST, True, "multivariant"),
+    ("QualityLevels(96000)/Manifest(audio,format=m3u8-aapl)", HLS, PLAYLIST, True, "media-playlist"),
+    ("playlist", "audio/mpegurl", PLAYLIST, True, "media-playlist"),
+    ("playlist", "application/x-mpegURL; charset=utf-8", PLAYLIST, True, "media-playlist"),
+    ("manifest", DASH, MPD, True, "multivariant"),
+    ("a.mpd", "text/xml", MPD, True, "multivariant"),
+    ("seg-1.m4s", HLS, PLAYLIST, True, "media-playlist"),
+    ("seg-1.ts", DASH, MPD, True, "multivariant"),
+    ("live.m3u8", "video/mp2t", PLAYLIST, False, "segment"),
+    ("a.mpd", "video/mp4", MPD, False, "segment"),
+    ("seg-1.m4s", "video/iso.segment", PLAYLIST, False, "segment"),
+    ("seg-1.m4s", "application/octet-stream", PLAYLIST, False, "segment"),
+    ("Fragments(video=0)", "video/mp4", PLAYLIST, False, "segment"),
+    ("playlist", "", PLAYLIST, False, "other"),
+    ("playlist", "text/html", PLAYLIST, False, "other"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("stored", [False, True], ids=["relayed", "stored"])
+def test_a_playlist_is_one_by_its_type_first_and_then_by_its_path(tmp_path: Path, packed: bool, stored: bool) -> None:
+    """What goes out, to whom it belongs and what the records count it as: one word on each."""
+    records = tmp_path / "fra.jsonl"
+
+    async def run() -> None:
+        async with (
+            running_origin() as origin,
+            running_node(origin.url, *RULES, records=records, service={"tokens": TOKENS}) as node,
+        ):
+            for number, (name, kind, body, playlist, _) in enumerate(SHOWN):
+                path = f"/akamai/{number}/{name}"
+                fields = {"content_type": kind} if kind else {}
+                if packed:
+                    fields["content_encoding"] = "gzip"
+                control = "public, max-age=60" if stored else "no-store"
+                sent = gzip.compress(body) if packed else body
+                origin.says(path, sent, etag='"p"', cache_control=control, **fields)
+                target = f"{path}?{query('akamai', node, path)}"
+                reply = await node.get(target, accept_encoding="gzip")
+                token = target.partition("?")[2].encode()
+                told = (token in reply.body, "private" in (reply["cache-control"] or ""), reply["content-encoding"])
+                assert told == (playlist, playlist, None if playlist or not packed else "gzip"), (name, kind)
+                assert playlist or reply.body == sent
+                assert (reply["etag"] == '"p"') is not playlist
+                # The viewer comes back with what it was told, which the origin knows as its own.
+                same = await node.get(target, accept_encoding="gzip", if_none_match=reply["etag"] or "")
+                as_one = is_playlist(path) and not playlist  # by its name alone: asked for as a playlist is
+                assert (same.status, same["etag"]) == (304 if stored and not as_one else 200, reply["etag"]), name
+                assert ("private" in (same["cache-control"] or "")) is playlist
+                part = await node.get(target, accept_encoding="gzip", range="bytes=0-3")
+                assert part.status in (200, 206) and ("private" in (part["cache-control"] or "")) is playlist
+                asked = [one.headers.first("if-none-match") for one in origin.asked if one.target == path]
+                assert set(asked) <= {None, '"p"'}
+        counted = {}
+        for record in node.records():
+            if record["kind"] == "request":
+                number = int(record["url"].partition("/akamai/")[2].partition("/")[0])
+                counted.setdefault(number, set()).add(record["object_class"])
+        assert counted == {number: {row[4]} for number, row in enumerate(SHOWN)}
+
+    asyncio.run(run())
+
+
+def test_a_304_that_is_relayed_has_the_viewers_tag() -> None:
+    """The origin's 304 says nothing of a type: the mark in the viewer's tag does."""
+
+    async def run() -> None:
+        passed = Behavior(path="/akamai/*", token="akamai", cache=False)
+        async with running_origin() as origin, running_node(origin.url, passed, service={"tokens": TOKENS}) as node:
+
+            async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+                known = asked.headers.first("if-none-match") == '"p"'
+                lines = {"etag": '"p"', "cache_control": "max-age=2"}
+                if known:
+                    writer.write(response(b"", 304, **lines))
+                else:
+                    writer.write(response(PLAYLIST, content_type="audio/mpegurl", **lines))
+
+            origin.does("/akamai/list", script)
+            target = f"/akamai/list?{query('akamai', node, '/akamai/list')}"
+            tag = (await node.get(target))["etag"] or ""
+            assert tag.startswith('"p-')
+            same = await node.get(target, if_none_match=tag)
+            assert (same.status, same["etag"], same["cache-control"]) == (304, tag, "private, max-age=2")
+            other = await node.get(target, if_none_match='"p-else"')  # of another token
+            assert (other.status, other["etag"]) == (200, tag)
+
+    asyncio.run(run())
+
+
 def test_a_cookie_for_the_children() -> None:
     async def run() -> None:
         async with running_origin() as origin, running_node(origin.url, *RULES, service={"tokens": TOKENS}) as node:
             await serving(origin)
             first = await node.get(f"/cloudfront/live.m3u8?{query('cloudfront', node, '/cloudfront/live.m3u8')}")
             assert first.body == PLAYLIST
+            origin.says("/cloudfront/list", PLAYLIST, content_type=HLS)
+            by_type = await node.get(f"/cloudfront/list?{query('cloudfront', node, '/cloudfront/list')}")
+            assert by_type.body == PLAYLIST and len(by_type.headers.all("set-cookie")) == 3
+            assert "private" in (by_type["cache-control"] or "")
             set_cookies = first.headers.all("set-cookie")
             assert [one.partition("=")[0] for one in set_cookies] == [
                 "CloudFront-Policy", "CloudFront-Signature", "CloudFront-Key-Pair-Id",

@@ -6,14 +6,12 @@ Each poison is put into a real log, in a file and in Redis, beneath a node that 
 import asyncio
 import json
 import logging
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from edge.purges.log import open_log
 from edge.purges.order import BadOrder
@@ -25,51 +23,8 @@ from tests.kit.http import ask
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Origin, running_origin
+from tests.kit.poison import BAD_BODIES, Poisoned
 from tests.stores.redis_server import needs_redis, running_redis
-
-BAD_BODIES = [
-    "no JSON",
-    "",
-    "[" * 100_000,
-    "null",
-    "{}",
-    '{"order": {"url": "/b"}}',  # no tiers: it may have been for any order of them
-    '{"order": {"url": "/b"}, "tiers": "sideways", "only": [], "again": 0}',
-    '{"order": {"url": "/b"}, "tiers": "together", "only": "fra", "again": 0}',
-    '{"order": {"url": "/b"}, "tiers": "together", "only": [], "again": []}',
-    '{"order": "all", "tiers": "shields-first", "only": [], "again": 0}',
-    '{"order": {"ban": "obj.age > 1h"}, "tiers": "shields-first", "only": [], "again": 0}',  # of a later version
-    '{"order": {"url": "/\\ud800"}, "tiers": "shields-first", "only": [], "again": 0}',
-    '{"order": {"url": "http://[::1/b"}, "tiers": "shields-first", "only": [], "again": 0}',
-    b"\xff\xfe",
-]
-
-
-class Poisoned:
-    """A log, and a way to write into it past our own."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-
-    async def spoil(self, *words: Any) -> None:
-        """In Redis a command, in a file a statement and its values."""
-        if self.where.startswith("redis"):
-            client: Any = Redis.from_url(self.where)
-            await client.execute_command(*words)
-            await client.aclose()
-            return
-        with closing(sqlite3.connect(self.where, isolation_level=None, timeout=GUARD_S)) as db:
-            db.execute(words[0], words[1:])
-
-    async def add(self, body: Any) -> None:
-        """An entry behind all others."""
-        log = open_log(self.where)
-        number = (await log.read(0, 1)).extent.last + 1
-        await log.close()
-        if self.where.startswith("redis"):
-            await self.spoil("XADD", "{cdnlab:purges}:log", f"{number}-0", "body", body)
-        else:
-            await self.spoil("INSERT INTO orders VALUES (?, ?)", number, body)
 
 
 @asynccontextmanager
@@ -131,6 +86,28 @@ def test_an_entry_that_cannot_be_read_takes_all_and_those_behind_it_are_obeyed(
                     assert (told["unread"], told["following"], told["trouble"]) == (count, True, "")
             said = [one.getMessage() for one in caplog.records if "cannot be read" in one.getMessage()]
             assert len(said) == 2 * len(BAD_BODIES)  # once at each node
+
+    with caplog.at_level(logging.ERROR, "cdnlab.edge"):
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", LOGS)
+def test_a_log_full_of_them_is_read_in_batches_and_told_in_a_line_for_each(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        async with running_origin() as origin, a_log(kind, tmp_path) as log:
+            opened = open_log(log.where)
+            for _ in range(3):
+                await opened.append([Logged(0, {"later\x1b\n": n}) for n in range(1000)])
+            async with running_node(origin.url, name="fra", purge_log=log.where) as fra:
+                assert (await ordered(log.where, {"url": "/a"}))["fra"].obeyed  # it was empty, and missed nothing
+                await opened.append([Logged(0, {"later\x1b\n": n}) for n in range(3000)])
+                assert (await ordered(log.where, {"url": "/a"}))["fra"].obeyed
+                assert (await fra.health())["purges"]["unread"] == 3000
+            await opened.close()
+            said = [one.getMessage() for one in caplog.records if "cannot be read" in one.getMessage()]
+            assert 1 <= len(said) <= 5 and said[0].isprintable() and len(said[0]) < 500
 
     with caplog.at_level(logging.ERROR, "cdnlab.edge"):
         asyncio.run(run())
@@ -228,6 +205,12 @@ def test_what_others_add_to_the_stream_under_a_time_is_counted_on_from(tmp_path:
             told = await healthy(fra, lambda told: bool(told["following"]))
             assert 1 <= told["unread"] <= 3 and told["done"] > 10**12
             await log.spoil("DEL", "{cdnlab:purges}:last")
+            assert (await ordered(log.where, {"url": "/a"}))["fra"].obeyed
+            # One that was taken away again: the server still wants a higher id than that was.
+            await log.spoil("XADD", "{cdnlab:purges}:log", "1899999999999-7", "body", "no JSON")
+            await log.spoil("XDEL", "{cdnlab:purges}:log", "1899999999999-7")
+            assert (await ordered(log.where, {"url": "/a"}))["fra"].obeyed
+            await log.spoil("SET", "{cdnlab:purges}:last", "many")
             assert (await ordered(log.where, {"url": "/a"}))["fra"].obeyed
 
     asyncio.run(run())

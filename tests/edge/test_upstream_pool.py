@@ -260,6 +260,32 @@ def test_a_connection_rests_no_longer_than_the_parent_says(said: str, rests: flo
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+def test_no_request_is_lost_to_a_parent_that_closes_what_rests(method: str) -> None:
+    """It hangs up the moment something comes on a kept connection: what crosses with that is nobody's fault."""
+
+    async def run() -> None:
+        async with running_origin() as origin:
+            upstream = Upstream(origin.url, QUICK, 2, keep_alive=60)
+            served: set[asyncio.StreamWriter] = set()
+
+            async def script(_: Asked, writer: asyncio.StreamWriter) -> None:
+                if writer in served:
+                    writer.transport.abort()
+                else:
+                    served.add(writer)
+                    writer.write(OK + b"content-length: 0\r\n\r\n")
+
+            origin.does("/a", script)
+            for _ in range(10):
+                body = None if method == "GET" else pieces(b"form")
+                assert (await ask(upstream, asking(method=method), body)).status == 200
+                assert upstream.open_connections <= 2
+            await upstream.close()
+
+    asyncio.run(run())
+
+
 CROSSED = [  # method     the connection       408 with "close"      then           asked how often
     ("GET", "kept", True, 200, 2),
     ("POST", "kept", True, 408, 1),  # it may have been acted on

@@ -53,6 +53,7 @@ async def running_node(
     *behaviors: Behavior,
     name: str = "fra",
     records: Path | None = None,
+    records_room: str = "2GiB",
     profile: Profile = RFC9111,
     countries: dict[str, str] | None = None,
     geo: Whereabouts | None = None,
@@ -69,7 +70,7 @@ async def running_node(
     shutdown = asyncio.Event()
     rules = Service(behaviors=behaviors or (Behavior(path="*"),), **(service or {}))
     node_runs = serve(
-        Node(name=name, **settings),
+        Node.model_validate({"name": name, "records": records_room, **settings}),
         rules,
         parent=parent,
         records=records,

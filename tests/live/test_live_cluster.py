@@ -127,14 +127,44 @@ def test_a_killed_process_comes_back_at_its_address(start: Start, victim: str) -
         assert ask(f"{told()['url']}/healthz").status == 200
 
 
-def test_a_port_in_use_is_named_with_its_setting_before_anything_starts(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        up = start(NO_STREAM + f'[[node]]\nname = "nyc"\nadmin = "{address}"\n')
+def test_ports_in_use_are_all_named_before_anything_starts_or_replaced(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        addresses = [f"127.0.0.1:{taken.getsockname()[1]}" for taken in (one, other)]
+        settings = NO_STREAM.replace('listen = "127.0.0.1:0"', f'listen = "{addresses[0]}"')
+        settings += f'[[node]]\nname = "nyc"\nadmin = "{addresses[1]}"\n[control]\nlisten = "127.0.0.1:0"\n'
+        up = start(settings)
         assert up.process.wait(GUARD_S) == 2
-    assert f"node[2].admin (nyc): found {address}, which is taken by" in up.said()
-    assert f"(pid {os.getpid()})" in up.said()
-    assert not (up.folder / "runs").exists()
+        for setting, address in zip(("origin.listen", "node[2].admin (nyc)"), addresses, strict=True):
+            assert f"{setting}: found {address}, which is taken by" in up.said()
+        assert up.said().count(f"(pid {os.getpid()})") == 2
+        assert "`cdnlab up --free-ports`" in up.said()
+        assert not (up.folder / "runs").exists()
+
+        up = start(settings, "--free-ports")
+        up.wait_for("Ctrl-C ends it")
+        instead = (
+            f"taken, so free ports are used instead: origin.listen {addresses[0]}, node[2].admin (nyc) {addresses[1]}"
+        )
+        assert instead in up.said()
+        assert up.cluster["origin"]["url"] not in addresses
+        assert ask(f"{up.node('nyc')['admin']}/healthz").status == 200
+        assert up.stop() == 130
+
+
+def test_no_origin_is_started_where_nobody_asks_it(start: Start) -> None:
+    """Nodes whose parents are URLs, nothing to encode: the origin's ports may be somebody else's, and a node's."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        taken = f"127.0.0.1:{one.getsockname()[1]}"
+        up = start(
+            f'[origin]\nlisten = "{taken}"\ningest = "{taken}"\n[control]\nlisten = "127.0.0.1:0"\n'
+            '[[node]]\nname = "fra"\nparent = "http://127.0.0.1:9"\n'
+        )
+        up.wait_for("Ctrl-C ends it")
+    assert "starting 1 process\n" in up.said()
+    assert up.cluster["origin"] == {"url": None, "ingest": None, "pid": None}
+    assert len(up.descendants()) == 1
+    assert ask(f"{up.node('fra')['url']}/a").status == 502
+    assert up.stop() == 130
 
 
 def test_a_source_that_cannot_play_ends_the_start_with_its_reason(start: Start) -> None:

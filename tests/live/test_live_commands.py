@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cdnlab.viewer import ask
+from tests.kit.late import GUARD_S
 from tests.live.lab import QUICK, Up
 
 pytestmark = pytest.mark.live
@@ -121,6 +123,42 @@ def test_a_stream_that_is_guarded_as_a_whole_plays(start: Start, scheme: str, mo
     assert b"token=" not in written
     records = (up.run / "records" / "fra.jsonl").read_text()
     assert '"outcome": "hit"' in records or '"outcome":"hit"' in records
+
+
+def test_a_load_test_of_a_cluster_that_ends_meanwhile_has_failed(start: Start) -> None:
+    up = start(QUICK)
+    up.wait_for("Ctrl-C ends it")
+    argv = [sys.executable, "-m", "cdnlab", "load", "--viewers", "3", "--duration", "8s"]
+    with subprocess.Popen(argv, cwd=up.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as load:
+        assert load.stdout is not None
+        begun = next(line for line in load.stdout if "playing" in line)
+        up.stop()
+        said = begun + load.stdout.read()
+        assert load.wait(2 * GUARD_S) == 1, said
+    assert "failed: the cluster ended meanwhile; its logs: runs/" in said
+    assert "requests had no answer" in said
+    assert "report: " in said
+
+
+def test_an_interrupted_demo_reports_what_was_seen_until_then(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "cdnlab", "demo", "--duration", "60s", "--viewers", "3"]
+    environ = os.environ | {"COLUMNS": "160", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        argv, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as demo:
+        assert demo.stdout is not None
+        before = []
+        for line in demo.stdout:
+            before.append(line)
+            if "requests/s" in line:
+                break
+        demo.send_signal(signal.SIGINT)
+        said = demo.stdout.read()
+        assert demo.wait(2 * GUARD_S) == 130, "".join(before) + said
+    (run,) = (tmp_path / "runs").iterdir()
+    assert f"Interrupted. `cdnlab report runs/{run.name}` shows what was seen until then" in said
+    assert f"report: {run / 'report.html'}" in said and (run / "report.html").exists()
+    assert json.loads((run / "load.json").read_text())["total"]["viewers"] > 0
 
 
 def test_the_demo_ends_well_without_a_terminal(tmp_path: Path) -> None:

@@ -208,6 +208,26 @@ def test_locust_by_itself_with_its_web_page() -> None:
     assert origin.asked["/live/high/media.m3u8"] and not origin.asked["/live/low/media.m3u8"]
 
 
+def test_locust_by_itself_says_what_the_viewers_saw() -> None:
+    """Stalls are nobody's request: locust's own tables have no row for them."""
+    with HlsOrigin() as origin:
+        argv = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--host", origin.url]
+        argv += ["-u", "2", "-r", "10", "-t", "3s"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=2 * GUARD_S, check=False)
+    (said,) = (line for line in done.stdout.splitlines() if line.startswith("cdnlab: "))
+    assert said.startswith("cdnlab: 2 of 2 viewers saw a picture, ") and " stalls, " in said
+
+
+def test_a_viewer_of_one_s_own_is_spawned_instead_of_ours(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text("from loadtests.user import Viewer\n\n\nclass Mine(Viewer):\n    pass\n")
+    for file, spawned in ((mine, "Mine"), (LOCUSTFILE, "Viewer")):
+        argv = [sys.executable, "-m", "locust", "-f", str(file), "--list"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=GUARD_S, check=False)
+        listed = [line.strip() for line in done.stdout.splitlines() if line.startswith("    ")]
+        assert listed == [spawned], done.stdout + done.stderr
+
+
 def _fetch(url: str, data: bytes | None = None) -> str:
     """The answer's text; "" while nobody listens."""
     try:

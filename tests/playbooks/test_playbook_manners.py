@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from policy import EdgeMachine, Fetch, Headers, Join, Refuse, Relay, RequestHead, ResponseHead, Serve, Service
+from policy import EdgeMachine, Failure, Fetch, Headers, Join, Refuse, Relay, RequestHead, ResponseHead, Serve, Service
 from policy.asking import MOST_ASKS, misfit
 from policy.plan import Landing
 from policy.profile import RFC9111, Profile
@@ -61,7 +61,9 @@ STORED: dict[str, ResponseHead | None] = {
 }
 
 
-def lived(edge: EdgeMachine, requests: list[RequestHead], origin: Origin) -> list[tuple[int, Answer]]:
+def lived(
+    edge: EdgeMachine, requests: list[RequestHead], origin: Origin, most: int = MOST_ASKS
+) -> list[tuple[int, Answer]]:
     """(How often each asked, what it was answered), whatever the origin says to all that is asked of it."""
     asks: dict[int, int] = {}
     answers: dict[int, Answer] = {}
@@ -71,7 +73,7 @@ def lived(edge: EdgeMachine, requests: list[RequestHead], origin: Origin) -> lis
     def given(ticket: int, answer: Answer | Fetch) -> None:
         if isinstance(answer, Fetch):
             asks[ticket] = asks.get(ticket, 0) + 1
-            assert asks[ticket] <= MOST_ASKS, f"{asks[ticket]} questions for one request"
+            assert asks[ticket] <= most, f"{asks[ticket]} questions for one request"
             owed.append(answer)
         else:
             answers[ticket] = answer
@@ -210,3 +212,51 @@ def test_a_range_goes_on_with_the_if_range_that_bounds_it() -> None:
     assert isinstance(asking, Fetch)
     asked = asking.request.headers
     assert (asked.first("range"), asked.first("if-range"), asked.first("if-none-match")) == ("bytes=0-0", '"1"', '"1"')
+
+
+@pytest.mark.parametrize("origin", RUDE)
+def test_a_page_in_place_of_an_error_is_asked_for_no_oftener(origin: str) -> None:
+    pages = [{"status": status, "page": f"/{status}.html", "response_status": status} for status in (416, 502)]
+    edge = EdgeMachine(Service.model_validate({"name": "fra", "error_pages": pages}))
+    lived(edge, [get(), get(), get("/b")], RUDE[origin], most=2 * MOST_ASKS)
+    assert not edge._paging
+
+
+# ---- as others have met it: what is stored, what is asked, what the origin says to the question; status, Content-Range ----
+
+WHOLE = says(etag='"1"', cache_control="max-age=1", content_length="10")
+MET: list[tuple[ResponseHead, dict[str, str], ResponseHead | None, int, str | None]] = [
+    # a 304 to the node's own condition, for viewers who made none
+    (WHOLE, {}, says(304, etag='"1"'), 200, None),
+    (WHOLE, {"cache_control": "max-stale=6"}, says(304, etag='"1"'), 200, None),
+    (WHOLE, {"if_none_match": '"0"'}, says(304, etag='"1"'), 200, None),
+    (WHOLE, {"if_none_match": '"1"'}, says(304, etag='"1"'), 304, None),
+    # a range of what has to be validated first: an error is told as one, and is no part of anything
+    (WHOLE, {"range": "bytes=2-4"}, says(304, etag='"1"'), 206, "bytes 2-4/10"),
+    (WHOLE, {"range": "bytes=2-4"}, says(404), 404, None),
+    (WHOLE, {"range": "bytes=2-4"}, says(500), 500, None),
+    # a range that lies half in a stored part: an error is not made up for by that half
+    (part(cache_control="max-age=600"), {"range": "bytes=1-3"}, says(403), 403, None),
+    (part(cache_control="max-age=600"), {"range": "bytes=1-3"}, says(503), 503, None),
+    (part(cache_control="max-age=600"), {"range": "bytes=1-3"}, None, 502, None),
+]
+
+
+@pytest.mark.parametrize(("stored", "fields", "said", "status", "shown"), MET)
+def test_as_others_have_met_it(
+    stored: ResponseHead, fields: dict[str, str], said: ResponseHead | None, status: int, shown: str | None
+) -> None:
+    edge = EdgeMachine(Service(name="fra"))
+    first = edge.on_request(get(range="bytes=0-1") if stored.status == 206 else get(), START)
+    assert isinstance(first, Fetch)
+    edge.on_response(first, stored, START)
+    edge.on_body_end(first, 2 if stored.status == 206 else 10, START)
+    asking = edge.on_request(get(**fields), LATER)  # type: ignore[arg-type]
+    assert isinstance(asking, Fetch)
+    if said is None:
+        landing = edge.on_failure(asking, Failure.RESET, LATER)
+    else:
+        landing = edge.on_response(asking, said, LATER)
+    answer = landing.answers[asking.ticket]
+    assert not isinstance(answer, Fetch) and answer.status == status
+    assert Headers(answer.headers).first("content-range") == shown

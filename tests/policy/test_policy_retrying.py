@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from policy.plan import Failure
 from policy.profile import RFC9111, Waits
-from policy.retrying import HARMLESS_LIMIT, SAFE, Reach, asked_again, asked_apart
+from policy.retrying import HARMLESS_LIMIT, SAFE, Reach, asked_again, asked_apart, crosses_harmlessly
 from vendors import CLOUDFRONT, FASTLY
 
 REFUSED = (Failure.CONNECT, Reach.CONNECTING)
@@ -87,6 +87,20 @@ APART = [([GOAWAY], False), ([GOAWAY, GOAWAY], True), ([DIED, GOAWAY], True), ([
 @pytest.mark.parametrize(("tries", "expected"), APART)
 def test_the_last_time_it_is_the_first_on_a_connection(tries: list[tuple[Failure, Reach]], expected: bool) -> None:
     assert asked_apart(tries) is expected
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "expected"),
+    [
+        ("GET", False, True),
+        ("OPTIONS", False, True),
+        ("GET", True, False),
+        ("POST", False, False),
+        ("PUT", True, False),
+    ],
+)
+def test_what_may_be_sent_on_a_kept_connection(method: str, body: bool, expected: bool) -> None:
+    assert crosses_harmlessly(method, FY, body=body) is expected
 
 
 BROKEN = st.tuples(st.sampled_from(Failure), st.sampled_from(Reach))

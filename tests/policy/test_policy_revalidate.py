@@ -5,10 +5,12 @@ import pytest
 from policy.fields.dates import format_date
 from policy.index import Entry
 from policy.lifetime import lifetime_of
+from policy.machine import EdgeMachine
 from policy.messages import Headers, RequestHead, ResponseHead
+from policy.plan import Fetch, Serve
 from policy.profile import RFC9111
 from policy.revalidate import freshened, holds, names_another, range_applies, same_representation
-from policy.service import Behavior
+from policy.service import Behavior, Service
 
 NOW = 1_795_000_000.0  # Wed, 18 Nov 2026 11:06:40 GMT
 MODIFIED, EARLIER, LATER = (format_date(NOW + seconds) for seconds in (-1000, -1001, -999))
@@ -151,3 +153,31 @@ ALIKE = [  # stored, what a HEAD's 200 says, the same representation? (§4.3.5)
 @pytest.mark.parametrize(("held", "told", "alike"), ALIKE)
 def test_what_a_head_tells_of(held: dict[str, str], told: dict[str, str], alike: bool) -> None:
     assert same_representation(stored(**held), Headers(told.items())) is alike
+
+
+FOR_WHOM = [  # trusted peer, Via, whether a 304 has the fields that only a cache of ours takes over
+    (True, "1.1 fra", True),
+    (True, "1.1 iad, 2 fra", True),
+    (True, None, False),  # a viewer nearby
+    (False, "1.1 fra", False),  # anybody can say so
+]
+
+
+@pytest.mark.parametrize(("trusted", "via", "all_fields"), FOR_WHOM)
+def test_a_304_carries_all_that_may_have_changed_to_a_cache_of_ours(
+    trusted: bool, via: str | None, all_fields: bool
+) -> None:
+    edge = EdgeMachine(Service(name="shield"))
+    first = edge.on_request(asking(), NOW)
+    assert isinstance(first, Fetch)
+    fields = {"etag": '"1"', "cache-control": "max-age=60", "x-news": "1", "content-type": "text/plain"}
+    framing = {"content-length": "5", "content-encoding": "gzip"}
+    edge.on_response(first, ResponseHead(200, Headers((fields | framing).items())), NOW)
+    edge.on_body_end(first, 5, NOW)
+    request = asking(if_none_match='"1"', **({} if via is None else {"via": via}))
+    request.trusted = trusted
+    answer = edge.on_request(request, NOW)
+    assert isinstance(answer, Serve) and answer.status == 304
+    names = {name for name, _ in answer.headers}
+    assert {"etag", "cache-control"} <= names and not framing.keys() & names
+    assert ({"x-news", "content-type"} <= names) is all_fields

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy import Behavior, EdgeMachine, Headers, RequestHead, Service
+from policy import Behavior, EdgeMachine, Fetch, Headers, Refuse, RequestHead, ResponseHead, Serve, Service
 from policy.plain import DECISIVE, is_plain
-from policy.service import Geo
+from policy.service import Geo, Key
 from vendors import PROFILES
 
 TOKENS = {"viewer": {"key": "c2VjcmV0"}}
@@ -78,3 +78,34 @@ def test_nothing_behind_the_spelling_turns_a_plain_request_away(
     request = RequestHead(method, "http", "h", "/a", None, Headers([(name, value) for name in names]))
     found = edge.screening.barred(request, "/a", edge.behavior_of(request), plain=False)
     assert found is None or not is_plain(request)
+
+
+WRITTEN = [  # query, field, status
+    (None, ("cookie", "a=b\x01"), 400),
+    (None, ("x-a", "b\x7f"), 400),
+    (None, ("x a", "b"), 400),
+    ("q=\x01", ("x-a", "b"), 400),
+    ("q= ", ("x-a", "b"), 400),
+    (None, ("cookie", "a=\xe9\tb"), 200),  # obs-text and a tab may stand there (RFC 9110 5.5)
+    ("q=1", ("x-a", "b"), 200),
+]
+
+
+@pytest.mark.parametrize(("query", "field", "status"), WRITTEN)
+def test_what_is_malformed_is_refused_whether_it_is_stored_or_not(
+    query: str | None, field: tuple[str, str], status: int
+) -> None:
+    edge = EdgeMachine(Service(name="fra", behaviors=(Behavior(path="*", key=Key(query="none")),)))
+    request = RequestHead("GET", "http", "h", "/a", query, Headers([field]))
+    missed = edge.on_request(request, 0.0)
+    assert (missed.status if isinstance(missed, Refuse) else 200) == status
+    first = (
+        missed
+        if isinstance(missed, Fetch)
+        else edge.on_request(RequestHead("GET", "http", "h", "/a", None, Headers()), 0.0)
+    )
+    assert isinstance(first, Fetch)
+    edge.on_response(first, ResponseHead(200, Headers([("cache-control", "max-age=60")])), 0.0)
+    edge.on_body_end(first, 10, 0.0)
+    found = edge.on_request(request, 1.0)
+    assert isinstance(found, Refuse | Serve) and found.status == status

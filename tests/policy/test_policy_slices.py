@@ -283,3 +283,14 @@ def test_an_origin_that_takes_no_range_beyond_the_end_is_asked_as_the_viewer_ask
     got, _, body = lab.view(request({} if wanted is None else {"range": wanted}))
     assert (got, len(body or b"")) == (status, sent)
     assert len(lab.asked) <= 2
+
+
+def test_a_block_is_refreshed_behind_its_viewer_as_the_block_that_it_is() -> None:
+    lab = Lab(BODY, fields={"cache-control": "max-age=10, stale-while-revalidate=60"})
+    lab.view(request())
+    lab.now += 20
+    plan = lab.machine.on_request(request({"range": "bytes=5000-6000"}), lab.now)
+    assert isinstance(plan, Assemble)
+    stale = lab.machine.on_request(plan.assembly.opening_request(), lab.now)
+    assert isinstance(stale, Serve) and stale.refresh is not None
+    assert stale.refresh.request.headers.first("range") == "bytes=4096-8191"

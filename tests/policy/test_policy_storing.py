@@ -3,10 +3,12 @@
 import pytest
 
 from policy.fields.dates import format_date
+from policy.machine import EdgeMachine
 from policy.messages import Headers, RequestHead, ResponseHead
+from policy.plan import Fetch, Relay, Serve
 from policy.profile import RFC9111, Profile
-from policy.service import Behavior
-from policy.storing import content_length, stored_headers, why_not_store
+from policy.service import Behavior, Service
+from policy.storing import content_length, passed_on, stored_headers, why_not_store
 from vendors import FASTLY
 
 NOW = 1_795_000_000.0
@@ -124,3 +126,46 @@ def test_content_length_that_is_not_one_number_is_none() -> None:
     assert content_length(Headers([("content-length", "5"), ("content-length", "5")])) == 5
     for lines in ([("content-length", "5"), ("content-length", "6")], [("content-length", "-5")], []):
         assert content_length(Headers(lines)) is None
+
+
+LENGTHS = [  # status, method, whether Content-Length goes on, and is kept (RFC 9110 §8.6)
+    (204, "GET", False),
+    (204, "POST", False),
+    (204, "HEAD", False),
+    (200, "GET", True),
+    (200, "HEAD", True),
+    (205, "GET", True),  # "0", as it has to be
+]
+
+
+@pytest.mark.parametrize(("status", "method", "told"), LENGTHS)
+def test_no_length_is_told_where_there_is_no_content(status: int, method: str, told: bool) -> None:
+    edge = EdgeMachine(Service(name="fra"))
+    request = RequestHead(method, "http", "h", "/a", None, Headers())
+    fetch = edge.on_request(request, NOW)
+    assert isinstance(fetch, Fetch)
+    head = ResponseHead(status, Headers([("content-length", "0"), ("cache-control", "max-age=60")]))
+    answer = edge.on_response(fetch, head, NOW).answers[fetch.ticket]
+    edge.on_body_end(fetch, 0, NOW)
+    assert isinstance(answer, Serve | Relay) and answer.status == status
+    assert ("content-length" in Headers(answer.headers)) is told
+    if method == "GET" and status != 205:
+        hit = edge.on_request(request, NOW + 1)
+        assert isinstance(hit, Serve) and ("content-length" in Headers(hit.headers)) is told
+
+
+def test_a_204_that_names_a_length_is_kept_all_the_same() -> None:
+    """The content that it promises does not come, and is not missed."""
+    edge = EdgeMachine(Service(name="fra"))
+    request = RequestHead("GET", "http", "h", "/a", None, Headers())
+    fetch = edge.on_request(request, NOW)
+    assert isinstance(fetch, Fetch)
+    edge.on_response(fetch, ResponseHead(204, Headers([("content-length", "5"), ("cache-control", "max-age=60")])), NOW)
+    edge.on_body_end(fetch, 0, NOW)
+    assert isinstance(edge.on_request(request, NOW + 1), Serve)
+
+
+def test_an_interim_response_has_no_length() -> None:
+    assert passed_on(ResponseHead(103, Headers([("content-length", "5"), ("link", "</a>")]))).lines == [
+        ("link", "</a>")
+    ]

@@ -16,7 +16,7 @@ from policy import (
     Service,
 )
 from policy.plan import Refuse
-from policy.service import Geo
+from policy.service import Geo, Key
 from policy.token import FastlyToken
 from policy.token.settings import Fastly
 from vendors import PROFILES
@@ -32,13 +32,17 @@ FIELDS = st.fixed_dictionaries(
     },
 )
 WAITS = st.lists(st.one_of(st.floats(0, 2), st.sampled_from([0.0, 0.25, 0.75, 1.0])), min_size=1, max_size=12)
-OPEN = Service(name="fra")
+OPEN = Service(name="fra", behaviors=(Behavior(path="*", key=Key(query="none")),))
 GUARDED = Service(name="fra", behaviors=(Behavior(path="*", geo=Geo(deny=("KP",), unknown="allow")),))
 TOKENED = Service(
     name="fra", behaviors=(Behavior(path="*", token="viewer"),), tokens={"viewer": Fastly(key="c2VjcmV0")}
 )
 TOKEN = f"token={FastlyToken('c2VjcmV0').sign('/a', int(START) + 4)}"
-ASKED = st.lists(st.sampled_from(["", "", "", "range", "no-cache", "soft", "304"]), min_size=12, max_size=12)
+WRITTEN = {
+    "range": [("range", "bytes=0-1")], "no-cache": [("cache-control", "no-cache")], "latin": [("cookie", "a=\xe9\tb")],
+    "control": [("x-a", "b\x01")], "name": [("x a", "b")],
+}  # fmt: skip
+ASKED = st.lists(st.sampled_from(["", "", "", *WRITTEN, "query", "spaced", "soft", "304"]), min_size=12, max_size=12)
 
 
 @given(
@@ -58,12 +62,13 @@ def test_both_ways_agree(
     now = START
     for wait, what in zip(waits, asked, strict=False):
         now += wait
-        lines = {"range": [("range", "bytes=0-1")], "no-cache": [("cache-control", "no-cache")]}.get(what, [])
+        lines = WRITTEN.get(what, [])
+        query = {"query": f"q=\x7f&{TOKEN}", "spaced": f"q= &{TOKEN}"}.get(what, f"q=1&{TOKEN}")
         plans = []
         for edge in (short, long):
             if what == "soft":
                 edge.on_purge(PurgeOrder(PurgeKind.EVERYTHING, soft=True), now)
-            plan = edge.on_request(RequestHead("GET", "http", "h", "/a", f"q=1&{TOKEN}", Headers(lines)), now)
+            plan = edge.on_request(RequestHead("GET", "http", "h", "/a", query, Headers(lines)), now)
             fetch = plan if isinstance(plan, Fetch) else plan.refresh if isinstance(plan, Serve) else None
             if fetch is not None:
                 answer = 304 if what == "304" and fetch.entry is not None else status

@@ -230,6 +230,7 @@ class Live:
         exchange = Exchange(
             fetch.id, fetch.request.target, self.machine.events, self.now, land.status,
             tuple(fields) if land.status else (), failure="" if land.status else Failure.RESET.value,
+            sent_at=fetch.sent_at,
         )  # fmt: skip
         self.lines.append(exchange)
         self.settle(landing)

@@ -159,6 +159,19 @@ def test_an_origin_of_bad_manners_is_asked_at_most_once_a_viewer_through_all_tie
     assert lab.contents.served == served
 
 
+def test_what_a_304_of_the_origin_changes_reaches_the_edge_through_all_tiers() -> None:
+    """Each tier validates with the one above, whose 304 has to say what is new there."""
+    lab = Lab()
+    lab.take(Say("/a", Says("max-age=3")))
+    for _ in range(3):
+        lab.take(Ask("fra"))
+        lab.take(Wait(8.0))
+    lab.finish()
+    made = [seen.fields["x-made"] for seen in lab.viewers]
+    assert [seen.status for seen in lab.viewers] == [200] * 3 and len(set(made)) == 3
+    assert lab.contents.served == 3
+
+
 TestThreeTiers = ThreeTiers.TestCase
 TestThreeTiers.settings = settings(
     max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -9,10 +9,21 @@ import replay.trace
 from policy import Headers, PurgeKind, ResponseHead, Service
 from policy.plan import Failure, Fetch
 from policy.profile import RFC9111
-from policy.record import Cause, FetchRecord, ObjectClass, Outcome, PurgeRecord, Record, RequestRecord, to_json
+from policy.record import (
+    Cause,
+    FetchRecord,
+    LostRecord,
+    ObjectClass,
+    Outcome,
+    PartRecord,
+    PurgeRecord,
+    Record,
+    RequestRecord,
+    to_json,
+)  # fmt: skip
 from replay import BadTrace, read_trace, replay_node, tell_each, trace_of
 from replay.node import ReplayNode
-from replay.trace import Ended, Event, Exchange, Landed, Ordered, Requested, events_of
+from replay.trace import Ended, Event, Exchange, Gap, Landed, Missing, Ordered, Requested, events_of
 from vendors import PROFILES
 
 AT = 1_795_000_000.25
@@ -45,7 +56,7 @@ def test_records_are_events_in_the_order_of_their_numbers(tmp_path: Path) -> Non
         "",
         (("range", "bytes=0-9"),),
     )
-    exchange = Exchange(2, "/a", 2, AT + 1, 200, (("etag", '"1"'),), 4, AT + 3, 10)
+    exchange = Exchange(2, "/a", 2, AT + 1, 200, (("etag", '"1"'),), 4, AT + 3, 10, sent_at=AT)
     assert trace.events == [
         request, Landed(2, AT + 1, exchange), Ordered(3, AT + 2, PurgeKind.SURROGATE_KEY, "live", True), Ended(4, AT + 3, exchange),
     ]  # fmt: skip
@@ -61,14 +72,57 @@ def test_a_file_is_read_in_pieces_of_any_size(tmp_path: Path, monkeypatch: pytes
         assert sum(told) == path.stat().st_size
 
 
-def test_a_line_that_was_being_written_is_left_out(tmp_path: Path) -> None:
+def test_a_line_that_was_being_written_is_passed_over_and_counted(tmp_path: Path) -> None:
     path = written(tmp_path / "fra.jsonl", REQUEST, PURGE)
     path.write_bytes(path.read_bytes()[:-20])
-    assert [event.seq for event in read_trace(path).events] == [1]
+    trace = read_trace(path)
+    assert trace.events == [trace.events[0], Gap(1, 1, 1, Missing.TORN)]
+
+
+TORN = [  # between two lines
+    b"{nonsense",
+    b'{"kind":"request","node":"fra","seq":2,"at":17950000',
+    b'{"kind":"requ{"kind":"purge","node":"fra","seq":2,"at":1.5,"what":"url","value":"/a","soft":true,"purged":1}',
+    b"\0\0\0\0",  # of a file system that was not told to write it
+    b"\xff\xfe",
+    b"[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("line", TORN, ids=range(len(TORN)))
+@pytest.mark.parametrize("chunk_bytes", [50, 1 << 22])
+def test_a_torn_line_is_passed_over_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes, chunk_bytes: int
+) -> None:
+    monkeypatch.setattr(replay.trace, "CHUNK_BYTES", chunk_bytes)
+    path = written(tmp_path / "fra.jsonl", REQUEST)
+    path.write_bytes(path.read_bytes() + line + b"\n" + json.dumps(to_json(PURGE)).encode() + b"\n")
+    trace = read_trace(path)
+    assert [type(event) for event in trace.events] == [Requested, Gap, Ordered]
+    assert (trace.missing(Missing.TORN), trace.missing(Missing.LOST)) == (1, 0)
+
+
+def test_parts_are_read_as_one_file(tmp_path: Path) -> None:
+    first = written(tmp_path / "fra.jsonl", REQUEST)
+    second = written(tmp_path / "fra.part-2.jsonl", PartRecord("fra", 2, 1, 1), FETCH, PURGE)
+    assert read_trace(first, second).events == read_trace(written(tmp_path / "all", REQUEST, FETCH, PURGE)).events
+
+
+def test_what_is_not_kept_any_more_is_a_gap(tmp_path: Path) -> None:
+    path = written(tmp_path / "fra.part-7.jsonl", PartRecord("fra", 7, 9000, 12_000), PURGE)
+    trace = read_trace(path)
+    assert trace.gaps == [Gap(0, 12_000, 9000, Missing.OLD)]
+    assert trace.missing(Missing.OLD) == 9000
+    later = written(tmp_path / "fra.part-8.jsonl", PartRecord("fra", 8, 9001, 12_001), REQUEST)
+    assert read_trace(path, later).gaps == trace.gaps, "what is there is not missing"
+
+
+def test_what_could_not_be_written_is_a_gap(tmp_path: Path) -> None:
+    trace = read_trace(written(tmp_path / "fra.jsonl", REQUEST, LostRecord("fra", 40, 2, 90), PURGE))
+    assert trace.gaps == [Gap(2, 90, 40, Missing.LOST)]
 
 
 BAD = [  # the third line                                                          said of it
-    ("{nonsense", "line 3: not JSON: "),
     ("[1, 2]", "line 3: no record: Expected `object`, got `array`"),
     ('{"kind":"answer"}', "line 3: no record: Invalid value 'answer' - at `$.kind`"),
     ('{"kind":"request","seq":3}', "line 3: no record: Object missing required field `at`"),
@@ -95,8 +149,8 @@ def test_empty_lines_are_passed_over_and_counted(tmp_path: Path) -> None:
     path = written(tmp_path / "fra.jsonl", REQUEST, PURGE)
     path.write_text(path.read_text().replace("\n", "\n\n"))
     assert [event.seq for event in read_trace(path).events] == [1, 3]
-    path.write_text(path.read_text() + "bad\n")
-    with pytest.raises(BadTrace, match="line 5: not JSON"):
+    path.write_text(path.read_text() + "[1]\n")
+    with pytest.raises(BadTrace, match="line 5: no record"):
         read_trace(path)
 
 

@@ -1,16 +1,30 @@
 """Every fact of a report, counted again in plain Python from the same records."""
 
+import io
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from report_run import BEGAN, lay, records
+from rich.console import Console
 
 from cdnlab import report
 from cdnlab.report import CausesDoNotSum, NoRecords
-from policy.record import Cause, FetchRecord, ObjectClass, Outcome, PurgeRecord, Record, RequestRecord
+from policy.record import (
+    Cause,
+    FetchRecord,
+    LostRecord,
+    ObjectClass,
+    Outcome,
+    PartRecord,
+    PurgeRecord,
+    Record,
+    RequestRecord,
+    to_json,
+)
 
 HITS = (Outcome.HIT, Outcome.HIT_STALE, Outcome.COLLAPSED)
 
@@ -236,3 +250,150 @@ def test_says_what_it_wanted(tmp_path: Path) -> None:
             report.build(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)
         assert "records/<node>.jsonl" in str(caught.value)
+
+
+def request(node: str, seq: int, **changed: Any) -> RequestRecord:
+    return RequestRecord(
+        **{
+            "node": node, "seq": seq, "at": BEGAN + seq, "method": "GET", "url": f"http://{node}/x", "status": 200,
+            "outcome": Outcome.HIT, "cause": None, "behavior": "*", "object_class": ObjectClass.OTHER, "rendition": "",
+            "bytes_sent": 10, "ttfb_ms": 1.0, "duration_ms": 1.0, "client_ip": "", "country": "",
+        } | changed
+    )  # fmt: skip
+
+
+def put(directory: Path, name: str, *made: Record) -> Path:
+    (directory / "records").mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(to_json(record)) + "\n" for record in made)
+    (directory / "records" / name).write_text(text)
+    return directory
+
+
+def test_services_of_a_node_are_told_apart(tmp_path: Path) -> None:
+    miss = {"outcome": Outcome.MISS, "cause": Cause.COLD, "fetch": 1, "object_class": ObjectClass.SEGMENT}
+    for name, missed in (("fra.jsonl", 1), ("fra+images.jsonl", 2), ("fra+images.2.part-2.jsonl", 1)):
+        made = [request("fra", 1 + n, **miss | {"fetch": 1 + n}) for n in range(missed)]
+        fetches = [FetchRecord("fra", 1 + n, "/x", "miss", BEGAN, 2, BEGAN, 200, []) for n in range(missed)]
+        put(tmp_path, name, *made, request("fra", 9), *fetches)
+    (tmp_path / "cluster.json").write_text(json.dumps({"nodes": [{"name": "fra", "parent": "origin"}]}))
+    found = report.build(tmp_path)
+    assert [(row["node"], row["role"], row["requests"], row["misses"]) for row in found.nodes] == [
+        ("fra", "edge", 2, 1), ("fra+images", "edge", 5, 3),
+    ]  # fmt: skip
+    assert [(row["node"], row["to_origin"], row["fetches"]) for row in found.fetches] == [
+        ("fra", True, 1), ("fra+images", True, 3),
+    ]  # fmt: skip
+    assert [(row["node"], row["fetches"]) for row in found.repeated] == [("fra", 1), ("fra+images", 3)]
+    (tmp_path / "cluster.json").unlink()
+    assert report.build(tmp_path).fetches == found.fetches, "without it, the records tell"
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["with cluster.json", "without"])
+def test_a_shield_stays_one_when_it_is_asked_directly(tmp_path: Path, told: bool) -> None:
+    made = records(11, requests=100)
+    seq = max(one.seq for one in made if isinstance(one, RequestRecord) and one.node == "shield")
+    run = lay(tmp_path / "run", [*made, request("shield", seq + 1)])
+    if not told:
+        (run / "cluster.json").unlink()
+    assert {row["node"]: row["role"] for row in report.build(run).nodes} == {
+        "fra": "edge", "nyc": "edge", "shield": "shield",
+    }  # fmt: skip
+
+
+def test_blocks_of_a_slice_are_no_ones_requests_and_readable(tmp_path: Path) -> None:
+    found = report.build(put(tmp_path, "fra.jsonl", request("fra", 1), request("fra", 2, block=0)))
+    assert (found.total["requests"], found.notes) == (1, [])
+
+
+def test_what_is_not_kept_any_more_or_was_never_written_is_told(tmp_path: Path) -> None:
+    put(tmp_path, "fra.part-3.jsonl", PartRecord("fra", 3, 7000, 9000), request("fra", 9001))
+    put(tmp_path, "fra.part-4.jsonl", PartRecord("fra", 4, 7001, 9001), LostRecord("fra", 40, 9002, 9050))
+    put(tmp_path, "nyc.jsonl", request("nyc", 1))
+    put(tmp_path, "nyc.part-2.jsonl", PartRecord("nyc", 2, 1, 1), request("nyc", 2))
+    found = report.build(tmp_path)
+    assert found.notes == [
+        "records of fra: 7,000 older records are not kept any more: counted from 2026-09-21 16:43:21 UTC on; "
+        "40 records could not be written, as on a full disk, and are not counted"
+    ]
+    assert (found.total["requests"], found.began) == (3, BEGAN + 1)
+
+
+ABSURD = [  # of a damaged or an invented line
+    {"at": 1e308}, {"at": -1e17}, {"at": "1e999"}, {"at": "NaN"}, {"bytes_sent": 2**63 - 1}, {"bytes_sent": 2**70},
+    {"bytes_sent": -1}, {"ttfb_ms": 1e308}, {"duration_ms": -1e308}, {"status": 2**40},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", ABSURD, ids=str)
+def test_absurd_numbers_are_left_out_and_told(tmp_path: Path, values: dict[str, Any]) -> None:
+    run = put(tmp_path, "fra.jsonl", request("fra", 1))
+    line = json.dumps(to_json(request("fra", 2)) | values).replace('"1e999"', "1e999").replace('"NaN"', "NaN")
+    with (run / "records/fra.jsonl").open("a") as file:
+        file.write(f"{line}\n{line}\n")
+    report.write(run)
+    found = report.build(run)
+    assert found.total["requests"] == 1
+    assert "fra.jsonl: 2 lines could not be read" in found.notes[0]
+
+
+def test_what_is_no_file_is_left_out_and_told(tmp_path: Path) -> None:
+    run = put(tmp_path / "[a]*?", "fra.jsonl", request("fra", 1))
+    (run / "records/x.jsonl").mkdir()
+    os.mkfifo(run / "records/\x1b[2Jy.jsonl")
+    found = report.build(run)
+    assert found.total["requests"] == 1
+    assert sorted(found.notes) == [
+        "records/\\x1b[2Jy.jsonl: no file, left out", "records/x.jsonl: no file, left out"
+    ]  # fmt: skip
+    (run / "records/fra.jsonl").unlink()
+    with pytest.raises(NoRecords, match="an empty"):
+        report.build(run)
+
+
+PLAYERS = {"viewers": 3, "stalls": 0, "rebuffer_ratio": 0.0, "startup_ms": None, "live_latency": None}
+LOADS = [  # load.json, and what is said of it
+    ("{}", ""),
+    (json.dumps({"total": PLAYERS, "later": [1]}), ""),
+    ("[1]", "found list, wanted a JSON object"),
+    ("{", "could not be read"),
+    ("[" * 100_000, "nested too deep"),
+    ('{"total": {"viewers": NaN}}', "NaN is no JSON"),
+    (json.dumps({"total": PLAYERS | {"rebuffer_ratio": "inf"}}).replace('"inf"', "1e999"), "total.rebuffer_ratio"),
+    ('{"total": 5}', "total: "),
+    ('{"total": {"viewers": 3}}', "total.stalls: Field required"),
+    (json.dumps({"total": PLAYERS | {"viewers": "three"}}), "total.viewers"),
+    (json.dumps({"total": PLAYERS | {"viewers": 10**400}}), "total.viewers"),
+    (json.dumps({"total": PLAYERS, "renditions": {"a": 1}}), "renditions: "),
+    (json.dumps({"total": PLAYERS, "renditions": [{"edge": "\x1b[2J"}]}), "renditions.0.viewers"),
+    (json.dumps({"generator": {"bound": True, "cpu_share": "most"}}), "generator.cpu_share"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), LOADS, ids=[row[0][:40] for row in LOADS])
+def test_a_load_json_of_another_shape_is_left_out_and_told(tmp_path: Path, text: str, said: str) -> None:
+    run = put(tmp_path, "fra.jsonl", request("fra", 1))
+    (run / "load.json").write_text(text)
+    report.write(run)
+    json.loads((run / "report.json").read_text(), parse_constant=pytest.fail)
+    found = report.build(run)
+    assert [said in note for note in found.notes] == ([True] if said else [])
+    assert (found.players is None) == bool(said)
+    out = io.StringIO()
+    report.show(found, Console(file=out))
+    assert "\x1b" not in out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["load.json", "cluster.json"])
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_a_pipe_in_a_files_place_is_not_waited_for(tmp_path: Path, name: str, kind: str) -> None:
+    run = put(tmp_path, "fra.jsonl", request("fra", 1))
+    (run / name).mkdir() if kind == "folder" else os.mkfifo(run / name)
+    assert report.build(run).notes == [f"{name} could not be read and was left out: it is no file"]
+
+
+@pytest.mark.parametrize("text", ['{"nodes": 5}', '{"nodes": ["a"]}', '{"nodes": [{"parent": "a"}]}', "[]"])
+def test_a_cluster_json_of_another_shape_is_left_out_and_told(tmp_path: Path, text: str) -> None:
+    run = put(tmp_path, "fra.jsonl", request("fra", 1))
+    (run / "cluster.json").write_text(text)
+    (note,) = report.build(run).notes
+    assert note.startswith("cluster.json was left out: ")

@@ -15,6 +15,7 @@ from rich.console import Console
 from cdnlab import report
 from cdnlab.report import ExtraMissing, words
 from cdnlab.report.page import render
+from policy.record import Outcome, RequestRecord
 
 
 class Page(HTMLParser):
@@ -181,3 +182,46 @@ def test_a_missing_extra_says_how_to_get_it(run: Path, package: str, monkeypatch
     with pytest.raises(ExtraMissing, match=re.escape(f"{package} is not installed")) as caught:
         report.build(run) if package == "duckdb" else render(found)
     assert "pip install 'cdnlab[report]'" in str(caught.value)
+
+
+def test_nothing_from_outside_steers_a_terminal_or_poses_as_another_line(tmp_path: Path) -> None:
+    made = records(13, requests=200, nodes=("fra",))
+    evil = "\x1b]0;owned\x07\x1b[2J\r\nnote: all is well\x9b1m\u202e[red]:key:"
+    for record in made:
+        if isinstance(record, RequestRecord):
+            record.url, record.reason, record.country = f"http://fra/{evil}", evil, evil
+            record.rendition = record.behavior = evil
+    run = lay(tmp_path / "run", made, nodes=("fra",))
+    report.write(run)
+    found = report.build(run)
+    console = Console(width=160, file=(out := io.StringIO()), force_terminal=False)
+    report.show(found, console)
+    shown = out.getvalue() + (run / "report.html").read_text()
+    for one in "\x1b\x07\x9b\u202e\r":
+        assert one not in shown
+    assert not any(line.startswith("note: all is well") for line in out.getvalue().splitlines())
+    assert "\\x1b]0;owned" in out.getvalue() and "[red]" in out.getvalue()
+
+
+def test_the_terminal_says_why_requests_were_refused(tmp_path: Path) -> None:
+    made = records(14, requests=400, nodes=("fra",))
+    found = report.build(lay(tmp_path / "run", made, nodes=("fra",)))
+    report.show(found, Console(width=120, file=(out := io.StringIO())))
+    text = out.getvalue()
+    assert text.index("with the reasons given below") < text.index("Refused at the gate ")
+    for row in found.refusals[:10]:
+        assert any(
+            {row["reason"], row["country"]} <= set(map(str.strip, line.split("│"))) for line in text.splitlines()
+        )
+    assert words.span(found) in text
+
+
+def test_of_many_reasons_the_terminal_shows_the_first(tmp_path: Path) -> None:
+    made = records(15, requests=400, nodes=("fra",))
+    for n, record in enumerate(made):
+        if isinstance(record, RequestRecord) and record.outcome is Outcome.REFUSED:
+            record.reason = f"reason {n}"
+    found = report.build(lay(tmp_path / "run", made, nodes=("fra",)))
+    report.show(found, Console(width=120, file=(out := io.StringIO())))
+    assert len(re.findall(r"reason \d", out.getvalue())) == 10
+    assert len(found.refusals) > 10 and "others, in report.json" in out.getvalue()

@@ -10,8 +10,10 @@ from typing import Any
 
 from cdnlab.cluster import Cluster
 from cdnlab.process import Child
+from edge.purges.ordering import carried
 from policy.plan import Failure
 from tests.kit.http import ask
+from tests.kit.poison import BAD_BODIES, Poisoned
 from tests.kit.small_disk import Filler
 
 Line = dict[str, Any]
@@ -90,6 +92,29 @@ async def _storm(cluster: Cluster) -> None:
         await asyncio.sleep(0.05)
 
 
+async def _poison(cluster: Cluster) -> None:
+    """Entries that nobody can read, and a row that nobody can: what is ordered behind them is obeyed all the same."""
+    assert cluster.purges is not None
+    log = Poisoned(cluster.purges.where)
+    for body in BAD_BODIES:
+        await log.add(body)
+    await log.spoil("UPDATE followers SET parents = 'no JSON', done = 'much'")
+    async for standing in carried(cluster.purges, [{"surrogate_key": "live"}], within=60.0):
+        obeyed = {name: one.obeyed for name, one in standing.items()}
+    assert obeyed == dict.fromkeys(cluster.nodes, True), obeyed
+
+
+async def _all_follow(cluster: Cluster) -> None:
+    async with asyncio.timeout(60):
+        for child in cluster.nodes.values():
+            while True:
+                told = json.loads((await ask(str(child.ready["admin"]), "/healthz")).body)["purges"]
+                if told["following"]:
+                    break
+                await asyncio.sleep(0.1)
+            assert told["unread"] >= len(BAD_BODIES), told
+
+
 async def _nothing(cluster: Cluster) -> None:
     """It is over by itself."""
 
@@ -143,5 +168,11 @@ TROUBLES = (
         lambda line: line["kind"] == "fetch" and line["status"] == 503,
     ),
     Fault("origin breaking off", _origin_says(break_rate=1.0), _well, _fetch_broke),
+    Fault(
+        "poisoned purge log",
+        _poison,
+        _all_follow,
+        lambda line: line["kind"] == "request" and line["cause"] == "purged",
+    ),
     Fault("purge storm", _storm, _nothing, lambda line: line["kind"] == "request" and line["cause"] == "purged"),
 )

@@ -101,6 +101,8 @@ class History:
             return
         if seen.status < 400:
             self._right_bytes(seen)
+        if "x-made" in seen.fields:
+            assert int(float(seen.fields["x-made"])) == made, f"fields of two answers of the origin: {seen}"
         assert age >= true_age - GRANULARITY, f"Age {age}, and it is {true_age:.2f} s old: {seen}"
         if ("no-store" in said or "private" in said) and seen.status != 304:
             other = self.serials.setdefault(seen.fields["x-serial"], seen)

@@ -16,6 +16,7 @@ from transcode_boxes import fragments, inside, timescale
 from transcode_sink import Sink
 
 from tests.kit.late import GUARD_S, Late, again
+from transcode import process
 from transcode.command import START
 from transcode.events import Behind, Died, Drained, Ended, Event, Progress, Said, Started
 from transcode.ffmpeg import Ffmpeg
@@ -318,6 +319,37 @@ def test_a_broken_post_restarts_the_whole_encoder() -> None:
     events = asyncio.run(_broken_by_the_origin())
     assert len(of_kind(events, Died)) == 1
     assert of_kind(events, Died)[0].status > 0
+
+
+async def _away_and_back(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
+    events: list[Event] = []
+    shutdown, seen_away = asyncio.Event(), asyncio.Event()
+    looked = process._listens
+
+    async def look(url: str) -> bool:
+        listening = await looked(url)
+        if not listening:
+            seen_away.set()
+        return listening
+
+    monkeypatch.setattr(process, "_listens", look)
+    async with asyncio.timeout(2 * GUARD_S):
+        async with Sink() as origin:
+            port = int(origin.url.rpartition(":")[2])
+            task = encode(small(), origin, shutdown, events, backoff=Backoff(first=600))
+            await origin.until(lambda: len(origin.posts) == 4 and origin.posts[-1].chunks > 0)
+        await seen_away.wait()
+        async with Sink(port) as origin:
+            await origin.until(lambda: len(origin.posts) == 4 and origin.posts[-1].chunks > 0)
+            shutdown.set()
+            await task
+    return events
+
+
+def test_an_origin_that_is_back_does_not_wait_for_the_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = asyncio.run(_away_and_back(monkeypatch))
+    assert [event.retry_in for event in of_kind(events, Died)] == [600]
+    assert [event.attempt for event in of_kind(events, Started)] == [1, 2]
 
 
 async def _cancelled() -> int:

@@ -44,6 +44,8 @@ BACKOFF = [
 def test_back_off(ran_for: list[float], waits: list[float]) -> None:
     backoff = Backoff()
     assert [backoff.after(seconds) for seconds in ran_for] == waits
+    backoff.reset()
+    assert backoff.after(0) == 0.5
 
 
 def complaints(speeds: list[tuple[int, float]]) -> list[int]:

@@ -27,14 +27,15 @@ class Post:
 class Sink:
     """`async with Sink() as sink`: listens on a free port of loopback. `status` is what posts are answered with."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
         self.posts: list[Post] = []
         self.url = ""
         self._changed = asyncio.Condition()
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> "Sink":
-        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._take, "127.0.0.1", self._port)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 

@@ -224,6 +224,10 @@ def test_custom_headers_of_an_origin_and_of_both_in_a_group() -> None:
         translate(given)
 
 
+def failing_over(*statuses: str) -> dict[str, Any]:
+    return items({"Id": "g", "FailoverCriteria": {"StatusCodes": items(*statuses)}})
+
+
 REFUSED = [  # where, value, code, the name that is told
     ("DefaultRootObject", "index.html", "InvalidArgument", "DefaultRootObject"),
     ("WebACLId", "arn:x", "InvalidArgument", "WebACLId"),
@@ -238,6 +242,7 @@ REFUSED = [  # where, value, code, the name that is told
     ("Origins", added(("a", "b\n")), "InvalidArgument", "CustomHeaders"),
     ("Origins", added(("a", "b" * 1784)), "InvalidArgument", "CustomHeaders"),
     ("Origins", added(*((f"a{n}", "b" * 1700) for n in range(7))), "InvalidArgument", "CustomHeaders"),
+    ("Origins", added(*((f"a{n}", "b") for n in range(31))), "TooManyOriginCustomHeaders", "at most 30"),
     ("Origins", items(*(origin(f"o{n}", "9000") for n in range(101))), "TooManyOrigins", "at most 100"),
     ("OriginGroups", items({"Id": "g", "Members": items({"OriginId": "lab"})}), "InvalidArgument", "two origins"),
     (
@@ -245,6 +250,8 @@ REFUSED = [  # where, value, code, the name that is told
         items({"Id": "g", "SelectionCriteria": "media-quality-based", "Members": items({"OriginId": "lab"})}),
         "InvalidArgument", "SelectionCriteria",
     ),
+    ("OriginGroups", failing_over("500", "200"), "InvalidArgument", "StatusCodes: found '200', wanted some of 400, 403"),
+    ("OriginGroups", failing_over("nan"), "InvalidArgument", "StatusCodes: found 'nan'"),
     ("OriginGroups", items(*({"Id": f"g{n}"} for n in range(11))), "TooManyOriginGroupsPerDistribution", "at most 10"),
     ("CacheBehaviors", items(*({"PathPattern": f"/{n}"} for n in range(76))), "TooManyCacheBehaviors", "at most 75"),
     ("CacheBehaviors", items({**LEGACY, "PathPattern": "/" * 256}), "InvalidArgument", "PathPattern"),
@@ -279,6 +286,7 @@ REFUSED = [  # where, value, code, the name that is told
     ("DefaultCacheBehavior.SmoothStreaming", "true", "InvalidArgument", "SmoothStreaming"),
     ("DefaultCacheBehavior.MinTTL", "1", "InvalidArgument", "MinTTL"),  # beside a cache policy
     ("CustomErrorResponses", items({"ErrorCode": "404", "ErrorCachingMinTTL": "-1"}), "InvalidArgument", "ErrorCachingMinTTL"),
+    ("CustomErrorResponses", items({"ErrorCode": "404", "ErrorCachingMinTTL": "nan"}), "InvalidArgument", "wanted a number"),
     ("CustomErrorResponses", items({"ErrorCode": "402"}), "InvalidErrorCode", "ErrorCode"),
     ("Restrictions", {"GeoRestriction": {"RestrictionType": "whitelist", **items("xx")}}, "InvalidGeoRestrictionParameter", "GeoRestriction"),
 ]  # fmt: skip

@@ -215,6 +215,8 @@ LONGEST = [  # behavior, the origin's Cache-Control, seconds since it arrived, w
     (bounds(0, 30, 60), "max-age=600, stale-while-revalidate=600", 59, Standing.FRESH),
     (bounds(0, 30, 60), "max-age=600, stale-while-revalidate=600", 60, Standing.SPENT),  # all of it was freshness
     (Behavior(path="*", ttl=Ttl(max=60.0), stale_while_revalidate=600.0, stale_if_error=600.0), "max-age=10", 61, Standing.SPENT),
+    (bounds(0, 30, 60), "public", 59, Standing.FALLBACK),  # also where nothing names a lifetime
+    (bounds(0, 30, 60), "public", 60, Standing.SPENT),
     (USUAL, "max-age=10", YEAR - 1, Standing.FALLBACK),
     (USUAL, "max-age=10", YEAR, Standing.SPENT),
 ]  # fmt: skip

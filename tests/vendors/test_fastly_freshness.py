@@ -45,7 +45,7 @@ VECTORS = [  # id, profile, request, the origin's answer, ttl or why it is a pas
     ("surrogate-and-private", FASTLY, ask(), says(surrogate_control="max-age=60", cache_control="private"), "private"),
     ("private-of-a-field", FASTLY, ask(), says(cache_control='private="x", max-age=60'), "private"),  # a regex, no parser
     ("no-heuristics", FASTLY, ask(), says(last_modified=at(-1_000_000)), 3600),
-    # (measured): what switches do, which Fastly's pages do not promise.
+    # (observed): what switches do, which Fastly's pages do not promise.
     ("names-in-lower-case", FASTLY, ask(), says(cache_control="Max-Age=60"), 3600),
     ("names-of-some-in-lower-case", FASTLY, ask(), says(cache_control="S-MAXAGE=10, max-age=60"), 60),
     ("pass-words-in-lower-case", FASTLY, ask(), says(cache_control="Private, max-age=60"), 60),
@@ -189,7 +189,7 @@ def test_stale_on_error_is_off_until_it_is_switched_on(
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_an_unsafe_method_invalidates_nothing(method: str) -> None:
-    """(measured)"""
+    """(observed)"""
     edge = node(FASTLY)
     filled(edge, says(cache_control="max-age=60"))
     plan = fetched(edge, edge.on_request(ask(method=method), NOW + 1))
@@ -201,21 +201,21 @@ def test_an_unsafe_method_invalidates_nothing(method: str) -> None:
     "fields", [{"cache_control": "no-cache"}, {"cache_control": "max-age=0"}, {"pragma": "no-cache"}]
 )
 def test_what_viewers_say_of_caching_is_not_heard(fields: dict[str, str]) -> None:
-    """(measured)"""
+    """(observed)"""
     edge = node(FASTLY)
     filled(edge, says(cache_control="max-age=60"))
     assert isinstance(edge.on_request(ask(**fields), NOW + 1), Serve)
 
 
 def test_vary_star_is_reused() -> None:
-    """(measured)"""
+    """(observed)"""
     edge = node(FASTLY)
     filled(edge, says(cache_control="max-age=60", vary="*"))
     assert isinstance(edge.on_request(ask(), NOW + 1), Serve)
 
 
 def test_a_head_that_misses_is_asked_as_a_get_which_is_kept() -> None:
-    """(measured)"""
+    """(observed)"""
     edge = node(FASTLY)
     plan = fetched(edge, edge.on_request(ask(method="HEAD"), NOW))
     assert plan.request.method == "GET"

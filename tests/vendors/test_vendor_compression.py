@@ -107,6 +107,16 @@ def test_only_for_who_speaks_http_1_1_or_later(version: str, coding: str) -> Non
     assert edge.on_response(plan, playlist(), NOW).coding == coding
 
 
+def test_who_speaks_http_1_0_gets_nothing_that_was_compressed_for_others() -> None:
+    """ "Request uses HTTP 1.0": its Accept-Encoding is removed."""
+    edge = lab()
+    plan = fetched(edge, edge.on_request(ask(accept_encoding="gzip"), NOW))
+    edge.on_response(plan, playlist(), NOW)
+    edge.on_body_end(plan, 900, NOW)
+    old = fetched(edge, edge.on_request(replace(ask(accept_encoding="gzip"), version="1.0"), NOW + 1))
+    assert "accept-encoding" not in old.request.headers
+
+
 OFF = [  # where nothing is
     (CLOUDFRONT, Behavior(path="*", key=Key(accept_encoding=("gzip", "br")))),
     (CLOUDFRONT, Behavior(path="*", compress=True, cache_policy="CachingOptimizedForUncompressedObjects")),
@@ -225,11 +235,13 @@ def test_on_the_wire_and_replayed(tmp_path: Path) -> None:
             part = await edge.get("/a.m3u8", accept_encoding="gzip", range="bytes=0-9")
             assert part.status == 200 and decoded("gzip", part.body) == BODY
             origin.says("/b.m3u8", BODY, content_type="application/vnd.apple.mpegurl", cache_control="max-age=60")
-            for _ in range(2):  # one who speaks HTTP/1.0 fills the key; the replay must know it
+            for _ in range(2):  # one who speaks HTTP/1.0 accepts no coding; the replay must know it
                 old = await ask_over(edge.url, "/b.m3u8", version="1.0", accept_encoding="gzip")
                 assert old.body == BODY and old["content-encoding"] is None
+            part = await edge.get("/b.m3u8", range="bytes=0-9")
+            assert (part.status, part.body) == (206, BODY[:10])  # of what it filled
             part = await edge.get("/b.m3u8", accept_encoding="gzip", range="bytes=0-9")
-            assert (part.status, part.body) == (206, BODY[:10])  # a compressed one would be sent whole
+            assert part.status == 200 and decoded("gzip", part.body) == BODY  # a compressed one is sent whole
 
     asyncio.run(run())
     service = Service(name="fra", profile="cloudfront", behaviors=(BOTH,))

@@ -51,6 +51,52 @@ def test_what_an_order_says_is_read_as_a_request_is(kind: PurgeKind, value: str,
     assert isinstance(edge.on_request(ask("/c"), NOW + 2), Serve)
 
 
+HOSTS = [  # profile, key, the URL purged, the hosts whose objects go
+    (FASTLY, Key(), "http://b.test/a", {"b.test"}),
+    (FASTLY, Key(), "https://B.test/a", {"b.test"}),
+    (FASTLY, Key(), "http://c.test/a", set()),
+    (FASTLY, Key(), "http://b.test:8080/a", {"b.test:8080"}),
+    (FASTLY, Key(), "/a", {"a.test", "b.test", "b.test:8080"}),  # no vendor's: a lab's way to all
+    (FASTLY, Key(host=False), "http://c.test/a", {"a.test"}),
+    (RFC9111, Key(host=True), "http://b.test/a", {"a.test", "b.test", "b.test:8080"}),
+    (CLOUDFRONT, Key(headers=("Host",)), "http://b.test/a", {"a.test", "b.test", "b.test:8080"}),
+]
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize(("profile", "key", "url", "taken"), HOSTS)
+def test_a_purge_of_a_url_takes_that_hosts_object(
+    profile: Profile, key: Key, url: str, taken: set[str], soft: bool
+) -> None:
+    """Fastly, "Purging a URL" and vcl_hash: the object that such a request finds."""
+    edge = node(profile, Behavior(path="*", key=key.model_copy(update={"headers": (*key.headers, "x-kind")})))
+    for host in ("a.test", "b.test", "b.test:8080"):
+        request = ask(host=host)
+        request.headers.lines.append(("host", host))
+        plan = edge.on_request(request, NOW)
+        if isinstance(plan, Fetch):
+            edge.on_response(plan, says(**FRESH), NOW)
+            edge.on_body_end(plan, 10, NOW)
+    stored = list(edge.index)
+    assert edge.on_purge(PurgeOrder(PurgeKind.URL, url, soft=soft), NOW + 1).count == len(taken)
+    gone = [entry for entry in stored if not entry.indexed or entry.life.fresh_until <= NOW + 1]
+    assert len(gone) == len(taken)
+
+
+@pytest.mark.parametrize(("url", "stored"), [("http://a.test/a", False), ("http://b.test/a", True), ("/a", False)])
+def test_a_fill_or_a_mark_is_bound_by_the_purge_of_its_own_host(url: str, stored: bool) -> None:
+    edge = node(FASTLY)
+    plan = fetched(edge, edge.on_request(ask(host="a.test"), NOW))
+    edge.on_purge(PurgeOrder(PurgeKind.URL, url), NOW + 1)
+    edge.on_response(plan, says(**FRESH), NOW + 2)
+    edge.on_body_end(plan, 10, NOW + 2)
+    assert isinstance(edge.on_request(ask(host="a.test"), NOW + 3), Serve) is stored
+    passed = fetched(edge, edge.on_request(ask("/b", host="a.test"), NOW))
+    edge.on_response(passed, says(cache_control="private"), NOW)
+    edge.on_purge(PurgeOrder(PurgeKind.URL, f"{url.removesuffix('/a')}/b"), NOW + 1)
+    assert (edge.alone("/b\nhost: a.test", NOW + 2) is not None) is stored
+
+
 def test_a_fill_under_way_is_bound_by_a_purge_of_its_url_whatever_its_host() -> None:
     edge = node(FASTLY)
     plan = fetched(edge, edge.on_request(ask(host="a.example"), NOW))

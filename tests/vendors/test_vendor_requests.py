@@ -87,6 +87,14 @@ KEYS = [  # case, profile, key as written, two requests, do they share?
         "cf-cookies-except-pattern-others", CLOUDFRONT, Key(cookies="all", cookies_except=("_ga*",)),
         ask(cookie="a=1; _ga=1"), ask(cookie="a=2; _ga=1"), False,
     ),
+    (
+        "cf-cookies-except-of-an-editor", CLOUDFRONT, Key(cookies="all", cookies_except=("wp-settings-*",)),
+        ask(cookie="wp-settings-7=a; wp-settings-time-7=1; lang=de"), ask(cookie="lang=de"), True,
+    ),
+    (
+        "cf-cookies-two-patterns", CLOUDFRONT, Key(cookies=("dwf_*", "sessionid")),
+        ask(cookie="_ga=1; dwf_section_edit=True; sessionid=a"), ask(cookie="_ga=2; sessionid=a"), False,
+    ),
     ("rfc-query-pattern", RFC9111, Key(query=("_HLS_*",)), ask(query="_HLS_msn=1&x=1"), ask(query="x=2&_HLS_msn=1"), True),
     ("rfc-query-pattern-values", RFC9111, Key(query=("_HLS_*",)), ask(query="_HLS_msn=1"), ask(query="_HLS_msn=2"), False),
     ("rfc-query-except-pattern", RFC9111, Key(query_except=("utm_*",)), ask(query="a=1&utm_source=x"), ask(query="a=1"), True),
@@ -244,6 +252,50 @@ def test_cloudfront_legacy_forwards_what_is_in_the_key_and_authorization_of_a_po
     assert post.headers.first("authorization") == "Basic x"
 
 
+AUTHORIZED = [  # method, methods whose answers are kept, does Authorization reach the origin? (the table's row)
+    ("GET", "GET, HEAD", False),
+    ("HEAD", "GET, HEAD", False),
+    ("OPTIONS", "GET, HEAD", True),
+    ("OPTIONS", "GET, HEAD, OPTIONS", False),
+    ("DELETE", "GET, HEAD, OPTIONS", True),
+    ("PATCH", "GET, HEAD", True),
+    ("POST", "GET, HEAD", True),
+    ("PUT", "GET, HEAD", True),
+]
+
+
+@pytest.mark.parametrize(("method", "kept", "sent_on"), AUTHORIZED)
+def test_cloudfront_legacy_authorization_by_method(method: str, kept: str, sent_on: bool) -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", cached_methods=kept))  # type: ignore[arg-type]
+    assert ("authorization" in sent(edge, ask(method=method, authorization="Basic x")).headers) is sent_on
+
+
+def test_cloudfronts_request_id_is_its_own() -> None:
+    for policy in ("none", "AllViewer"):
+        edge = node(CLOUDFRONT, Behavior(path="*", origin_request_policy=policy))  # type: ignore[arg-type]
+        (told,) = sent(edge, ask(x_amz_cf_id="forged")).headers.all("x-amz-cf-id")
+        assert told != "forged"
+
+
+COOKIES = [  # the viewer's Cookie, the origin's: "Standard name-value pair format is required"
+    ("a=1; b=2", "a=1; b=2"),
+    ("b=2;a=1", "a=1; b=2"),  # sorted by name
+    ("a=1; junk", None),
+    ("junk", None),
+    ("=1", None),
+    ("a=", "a="),
+    ("a=1;", "a=1"),
+]
+
+
+@pytest.mark.parametrize(("cookie", "expected"), COOKIES)
+def test_cloudfront_forwards_cookies_in_their_standard_form_alone(cookie: str, expected: str | None) -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", key=Key(cookies="all")))
+    assert sent(edge, ask(cookie=cookie)).headers.first("cookie") == expected
+    without = sent(node(CLOUDFRONT, Behavior(path="*", origin_request_policy="AllViewer")), ask(cookie=cookie)).headers
+    assert ("cookie" in without) is (expected is not None)
+
+
 OWN = {"user-agent", "x-amz-cf-id", "via", "x-forwarded-for"}
 CARRIED = {"range", "if-none-match"}
 POLICIES = [  # origin request policy, what of VIEWER and the node's own fields arrives, the query
@@ -377,6 +429,20 @@ def test_the_host_that_the_parent_is_asked_under(
 ) -> None:
     told = sent(node(profile, behavior, **service), ask(host="WWW.test:8080", method=method))
     assert told.headers.all("host") == ([] if host is None else [host])
+
+
+@pytest.mark.parametrize(("key", "shared"), [(Key(), True), (Key(headers=("Host",)), False)])
+def test_a_host_that_is_forwarded_and_not_keyed_is_answered_with_another_hosts(key: Key, shared: bool) -> None:
+    """As at CloudFront, where a 404 for the distribution's own name was then told to its real visitors."""
+    edge = node(CLOUDFRONT, Behavior(path="*", key=key, origin_request_policy="AllViewer"))
+
+    def named(host: str) -> RequestHead:
+        request = ask(host=host)
+        request.headers.lines.append(("host", host))
+        return request
+
+    filled(edge, says(404, cache_control="max-age=60"), request=named("d111.cloudfront.test"))
+    assert isinstance(edge.on_request(named("www.test"), NOW + 1), Serve) is shared
 
 
 def test_a_viewer_who_names_no_host_has_the_parent_asked_under_its_own() -> None:
@@ -654,7 +720,7 @@ def test_which_answers_to_heads_cloudfront_keeps(response: ResponseHead, after: 
 
 
 @pytest.mark.parametrize("status", [206, 304, 412, 416])
-def test_an_answer_to_a_head_that_fits_no_head_is_passed_on_and_asked_for_once(status: int) -> None:
+def test_an_answer_to_a_head_that_is_none_for_others_is_passed_on_and_not_kept(status: int) -> None:
     edge = node(CLOUDFRONT)
     plan = fetched(edge, edge.on_request(ask(method="HEAD"), NOW))
     landing = edge.on_response(plan, says(status, content_range="bytes 0-1/4"), NOW)
@@ -694,13 +760,15 @@ def test_heads_on_the_wire_and_replayed(tmp_path: Path) -> None:
 
     async def run() -> None:
         async with running_origin() as origin:
-            origin.says("/a", b"x" * 5000, cache_control="max-age=60")
+            origin.says("/a", b"x" * 5000, cache_control="max-age=60", etag='"1"')
             for asked, log in ((1, records), (2, None)):
                 async with running_node(origin.url, profile=CLOUDFRONT, records=log, disk=disk) as edge:
                     for _ in range(2):
                         head = await ask_over(edge.url, "/a", method="HEAD")
                         assert (head.status, head.body, head["content-length"]) == (200, b"", "5000")
                     assert head["x-cache"] == "Hit from cloudfront" and origin.count["/a"] == 1
+                    same = await ask_over(edge.url, "/a", method="HEAD", if_none_match='"1"')
+                    assert (same.status, origin.count["/a"]) == (304, 1)
                     if asked == 2:
                         assert (await edge.get("/a")).body == b"x" * 5000 and origin.count["/a"] == 2
 

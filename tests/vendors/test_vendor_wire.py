@@ -12,8 +12,8 @@ from policy.service import Behavior, ErrorPage, Geo, Key, Service
 from replay import read_trace, replay_node
 from tests.kit.http import ask
 from tests.kit.node import running_node
-from tests.kit.origin import running_origin
-from vendors import CLOUDFRONT, FASTLY
+from tests.kit.origin import Asked, running_origin
+from vendors import CLOUDFRONT, FASTLY, RFC9111
 
 
 def test_fastly_two_tiers_surrogate_fields_reach_the_edge_and_not_the_viewer() -> None:
@@ -149,5 +149,63 @@ def test_the_host_of_an_absolute_target_is_the_one_that_keys_hold_and_parents_ar
             await ask(edge.url, "http://evil.test/a", host="www.test")
             await edge.get("/a", host="www.test")
             assert [asked.headers.first("host") for asked in origin.asked] == ["evil.test", "www.test"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("profile", "length", "whole"), [(FASTLY, "", True), (FASTLY, "9", False), (RFC9111, "", False)]
+)
+def test_what_came_of_a_body_that_stalls_counts_at_fastly_where_no_length_was_told(
+    profile: Profile, length: str, whole: bool, tmp_path: Path
+) -> None:
+    """Backend API: "the response received so far will be considered complete and the fetch will end"."""
+    records = tmp_path / "fra.jsonl"
+
+    async def run() -> None:
+        over = asyncio.Event()
+
+        async def stalls(asked: Asked, writer: asyncio.StreamWriter) -> None:
+            framing = f"content-length: {length}" if length else "transfer-encoding: chunked"
+            body = "part" if length else "4\r\npart\r\n"
+            writer.write(f"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\n{framing}\r\n\r\n{body}".encode())
+            await writer.drain()
+            await over.wait()
+
+        async with (
+            running_origin() as origin,
+            running_node(origin.url, profile=profile, timeouts={"between_bytes": 0.2}, records=records) as edge,
+        ):
+            origin.does("/a", stalls)
+            reply = await edge.get("/a")
+            assert (reply.body, reply.whole) == (b"part", whole)
+            origin.says("/a", b"new", cache_control="max-age=60")
+            again = await edge.get("/a")
+            assert (again.body, again["content-length"]) == ((b"part", "4") if whole else (b"new", "3"))
+            assert len(origin.asked) == (1 if whole else 2)
+            over.set()
+
+    asyncio.run(run())
+    service = Service(name="fra", profile=profile.name)  # type: ignore[arg-type]
+    assert replay_node(read_trace(records), service, profile).differences == []
+
+
+def test_what_is_passed_and_stalls_before_its_body_is_an_empty_one() -> None:
+    async def run() -> None:
+        over = asyncio.Event()
+
+        async def stalls(asked: Asked, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\ncache-control: private\r\n\r\n")
+            await writer.drain()
+            await over.wait()
+
+        async with (
+            running_origin() as origin,
+            running_node(origin.url, profile=FASTLY, timeouts={"between_bytes": 0.2}) as edge,
+        ):
+            origin.does("/a", stalls)
+            reply = await edge.get("/a")
+            assert (reply.status, reply.body, reply.whole) == (200, b"", True)
+            over.set()
 
     asyncio.run(run())

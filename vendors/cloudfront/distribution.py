@@ -52,6 +52,7 @@ _METHODS = {
 _CACHED = (frozenset({"GET", "HEAD"}), frozenset({"GET", "HEAD", "OPTIONS"}))
 _HEADERS: TypeAdapter[dict[str, str]] = TypeAdapter(ParentHeaders)
 _ERRORS = ("400", "403", "404", "405", "414", "416", "500", "501", "502", "503", "504")
+_FAILOVER = tuple(map(str, sorted(MAY_NAME)))
 _KEPT = ("CallerReference", "Comment", "Aliases", "PriceClass", "HttpVersion", "IsIPV6Enabled")
 _QUOTAS = (
     ("CacheBehaviors", 75, "TooManyCacheBehaviors"),
@@ -253,6 +254,7 @@ def _origin(part: _Part) -> _Named:
 
 def _origin_headers(part: _Part) -> dict[str, str]:
     where = f"{part.where}.CustomHeaders"
+    part.at_most(30, "CustomHeaders", "TooManyOriginCustomHeaders")
     rows = [(one.text("HeaderName"), one.text("HeaderValue")) for one in part.items("CustomHeaders")]
     headers = dict(rows)
     if len(headers) < len(rows):
@@ -272,9 +274,10 @@ def _group(
     members = [member.text("OriginId") for member in part.items("Members")]
     criteria = part.part("FailoverCriteria")
     codes = criteria.texts("StatusCodes")
-    if wrong := [code for code in codes if code not in map(str, MAY_NAME)]:
-        some = ", ".join(map(str, sorted(MAY_NAME)))
-        raise NotHonoured(f"{part.where}.FailoverCriteria.StatusCodes", f"found {wrong[0]!r}, wanted some of {some}.")
+    if wrong := [code for code in codes if code not in _FAILOVER]:
+        raise NotHonoured(
+            f"{criteria.where}.StatusCodes", f"found {wrong[0]!r}, wanted some of {', '.join(_FAILOVER)}."
+        )
     statuses = tuple(map(int, codes))
     if part.text("SelectionCriteria", "default") != "default":
         raise NotHonoured(f"{part.where}.SelectionCriteria", "wanted default.")

@@ -1,6 +1,7 @@
 """Amazon CloudFront's habits. Each line names its page of the CloudFront Developer Guide, or its API model (botocore).
 
-Pages read in the snapshot of March 2023 are marked (2023): the live page may have moved on.
+Pages read in the snapshot of March 2023 are marked (2023): the live page may have moved on. Those marked (2026) were
+read in copies made after November 2025 (they know trust stores and connection functions).
 """
 
 from policy.profile import (
@@ -48,7 +49,7 @@ COMPRESSED_TYPES = frozenset(
 
 CLOUDFRONT = Profile(
     name="cloudfront",
-    # ---- freshness: "Manage how long content stays in the cache" -------------------------------------------------
+    # ---- freshness: "Manage how long content stays in the cache" (2026) ------------------------------------------
     default_ttl=86_400.0,  # CachePolicyConfig.DefaultTTL: when absent, the larger of this and MinTTL
     max_ttl=31_536_000.0,  # CachePolicyConfig.MaxTTL: when absent, the larger of this and DefaultTTL
     targeted_fields=(),  # same page: s-maxage, max-age and Expires are what is read
@@ -57,8 +58,8 @@ CLOUDFRONT = Profile(
     bounds_from_arrival=True,  # CachePolicyConfig: the time that objects stay in CloudFront's cache
     expires_from_now=True,  # same page: Expires is a date and time to expire at
     zero_ttls_disable=True,  # "Request collapsing": all three TTLs at 0 disable caching, and collapsing with it
-    error_ttl=10.0,  # "HTTP 4xx and 5xx status codes": ErrorCachingMinTTL's default
-    error_caching=ErrorCaching(  # same page (2023)
+    error_ttl=10.0,  # "HTTP 4xx and 5xx status codes" (2026): ErrorCachingMinTTL's default
+    error_caching=ErrorCaching(  # same page
         always=frozenset({404, 414, 500, 501, 502, 503, 504}),
         if_told=frozenset({400, 403, 405, 412, 415}),
     ),
@@ -77,25 +78,27 @@ CLOUDFRONT = Profile(
     key_query="none",  # "Understand the cache key": by default, the distribution's domain name and the path
     query_patterns=False,  # "Cache behavior settings": wildcards are described for names of cookies alone
     never_keyed=NEVER_KEYED,  # "HTTP request headers and CloudFront behavior", its last column: No
+    codings_over_http_1_0=False,  # "Serve compressed files" (2026), conditions: a request that uses HTTP 1.0
+    cookies_in_pairs=True,  # "Cache content based on cookies" (2023): forwarded in the standard name-value format alone
     vary_selects=False,  # "Request and response behavior" (2023): only what the cache policy lists makes variants
     # ---- requests ----------------------------------------------------------------------------------------------------
     range_answered_as_it_came=True,  # "How CloudFront processes partial requests for an object": the current request
     # gets the entire object, new range requests the range
     range_needs_length=True,  # "How CloudFront processes range GETs": an origin that sends chunks: the whole object
     ranges_in_order=True,  # same page: invalid, descending or overlapping ranges: 200 and the whole object
-    collapse_beside_cookies=False,  # "Simultaneous requests for the same object": none where cookies are forwarded
+    collapse_beside_cookies=False,  # "Simultaneous requests" (2026): none where cookies are forwarded
     conditions_beside_cookies=False,  # "Request and response behavior" (2023): not when cookies are forwarded
     head_answers_kept=True,  # "HTTP methods", "HTTP 4xx and 5xx status codes" (2026): GET and HEAD are cached
-    post_answers_kept=False,  # same page: no answer to another method than GET, HEAD and OPTIONS is cached
-    get_body_refused=True,  # same page: GET with a body: 403
-    limits=Limits(  # "Quotas"; the statuses are those of the 2023 snapshot, or ours, and unverified today
+    post_answers_kept=False,  # "HTTP methods" (2026): no answer to another method than GET, HEAD and OPTIONS is cached
+    get_body_refused=True,  # "GET requests that include a body" (2026): 403
+    limits=Limits(  # "Quotas" (2026); the status of a head that is too large, and of an object, is ours, and unverified
         # "Request and response behavior" (2026): 413 for a URL as for a request, then the connection is terminated
         url=Limit(8192, FailureAnswer(413, "InvalidRequest", ends=True)),
         request_head=Limit(20_480, FailureAnswer(413, "InvalidRequest", ends=True)),
         response_head=Limit(20_480, FailureAnswer(502, "OriginHeaderTooBigError")),
         object=Limit(50 * 10**9, FailureAnswer(502, "OriginError")),  # "closed with an error", which is not told
     ),
-    request_directives=False,  # "Manage how long content stays": viewers' Cache-Control and Pragma are ignored
+    request_directives=False,  # "Manage how long content stays" (2026): viewers' Cache-Control and Pragma are ignored
     viewer_fields=VIEWER_FIELDS,  # "Add CloudFront request headers"
     host_sent="where-named",  # "Request and response behavior": the origin's domain name, unless Host is forwarded
     request_fields=RequestFields.CLOUDFRONT,  # "Control origin requests with a policy"; the legacy table (2023)

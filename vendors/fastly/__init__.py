@@ -1,5 +1,5 @@
 """Fastly."""
 
-from vendors.fastly.profile import FASTLY
+from vendors.fastly.profile import FASTLY, FASTLY_OBSERVED
 
-__all__ = ["FASTLY"]
+__all__ = ["FASTLY", "FASTLY_OBSERVED"]
