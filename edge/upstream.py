@@ -6,17 +6,16 @@ Whether one that failed is asked again, `policy/retrying.py` says.
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Literal, cast
+from typing import Literal
 
 from edge.errors import UpstreamFailed
+from edge.parent.dialer import Dialer, ParentConnection
 from edge.parent.exchange import Exchange, OnInterim
 from edge.parent.http1 import Http1Connection
 from edge.parent.http2 import Http2Connection
-from edge.parent.linked import Linked
 from edge.parent.repeatable import Repeatable
 from edge.parent.slots import Slots
 from edge.parent.url import WANTED, parent_url
@@ -70,19 +69,18 @@ class Upstream:
         self.url = f"{parts.scheme}://{parts.netloc}"
         self._scheme = parts.scheme
         self._authority = parts.netloc
-        self._host = parts.hostname
-        self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
         if self._tls is not None:
             self._tls.set_alpn_protocols(_ALPN[http])
         self._http: ParentHttp = "1.1" if http == "auto" and self._tls is None else http
         self._waits = waits
         self._keep_alive = keep_alive
-        self._link = link
+        port = parts.port or (443 if self._tls is not None else 80)
+        self._dialer = Dialer(self.url, parts.hostname, port, self._tls, link, waits.connect)
         self._most = connections
         self._slots = Slots(connections)
         self._idle: list[Http1Connection] = []
-        self._all: set[Http1Connection | Http2Connection] = set()
+        self._all: set[ParentConnection] = set()
         self._shared: list[Http2Connection] = []
         self._opening: asyncio.Task[None] | None = None
         self._closed = False
@@ -191,7 +189,7 @@ class Upstream:
             connection.abort()
         self._slots.give()
 
-    def _gone(self, connection: Http1Connection | Http2Connection) -> None:
+    def _gone(self, connection: ParentConnection) -> None:
         """It has closed."""
         self._all.discard(connection)
         if connection in self._idle:
@@ -216,15 +214,6 @@ class Upstream:
             return f"{text}\r\n\r\n".encode("latin-1")
         raise UpstreamFailed(Failure.GARBAGE, "the request holds characters HTTP cannot carry")
 
-    # ---- connecting --------------------------------------------------------------------------------------------
-
-    async def _connect_http1(self) -> Http1Connection:
-        if self._idle and len(self._all) >= self._most:
-            self._idle.pop(0).abort()  # the one that has rested longest
-        connection = await self._connect(self._http1)
-        assert isinstance(connection, Http1Connection)
-        return connection
-
     # ---- HTTP/2: few connections, shared -----------------------------------------------------------------------
 
     async def _exchange_http2(
@@ -233,6 +222,7 @@ class Upstream:
         """As `exchange`. It ends as HTTP/1.1 where that is what TLS negotiates."""
         tries: list[Broken] = []
         until = self._clock() + self._waits.connect
+        connection: Http2Connection | None = None
         while self._http != "1.1":
             apart = asked_apart(tries) or len(self._all) >= DRAINING * self._most > len(self._taking())
             try:
@@ -245,6 +235,8 @@ class Upstream:
             except UpstreamFailed as failed:
                 self._weigh(failed, request.method, tries, body)
                 until = self._clock() + self._waits.connect
+                if connection is not None and connection.wants_http1:
+                    self._settle_on_http1()
         return await self._exchange_http1(
             request, tries, body.reading() if body is not None else None, body_length, on_interim
         )
@@ -316,7 +308,7 @@ class Upstream:
                 raise UpstreamFailed(
                     Failure.CONNECT_TIMEOUT, f"{self.url}: no connection stayed open", Reach.CONNECTING
                 )
-            if self._opening is None:
+            if self._opening is None or self._opening.done():
                 self._opening = asyncio.create_task(self._open())
                 self._opening.add_done_callback(self._opened)
             try:
@@ -327,8 +319,18 @@ class Upstream:
                 return shortest
         return None
 
+    # ---- connecting --------------------------------------------------------------------------------------------
+
+    async def _connect_http1(self) -> Http1Connection:
+        if self._idle and len(self._all) >= self._most:
+            self._idle.pop(0).abort()  # the one that has rested longest
+        connection = await self._connect(self._http1)
+        assert isinstance(connection, Http1Connection)
+        return connection
+
     def _opened(self, task: "asyncio.Task[None]") -> None:
-        self._opening = None
+        if self._opening is task:
+            self._opening = None
         if not task.cancelled():
             task.exception()  # retrieved: all who waited for it may have been cancelled
 
@@ -339,15 +341,12 @@ class Upstream:
 
     async def _open_http2(self) -> Http2Connection | None:
         """A connection whose settings have come; None: the parent has chosen HTTP/1.1."""
-        connection = await self._connect(self._http2 if self._tls is None else lambda: _Greeting(self._negotiated))
+        connection = await self._connect(self._http2_or_1)
         if isinstance(connection, Http1Connection):
             if self._http == "2":
                 connection.abort()
                 raise UpstreamFailed(Failure.GARBAGE, f"{self.url} does not offer HTTP/2 (ALPN)")
-            # It has chosen, and is taken at its word until this node starts again.
-            assert self._tls is not None
-            self._http = "1.1"
-            self._tls.set_alpn_protocols(_ALPN["1.1"])
+            self._settle_on_http1()
             connection.rest()
             self._idle.append(connection)
             return None
@@ -365,56 +364,33 @@ class Upstream:
         except BaseException:
             connection.abort()
             raise
+        if connection.wants_http1 and self._settle_on_http1():
+            return None
         if not connection.open:
             raise UpstreamFailed(Failure.RESET, f"{self.url} left before it was asked", Reach.REFUSED)
         return connection
 
-    def _http1(self) -> Http1Connection:
+    def _settle_on_http1(self) -> bool:
+        """The parent has chosen, and is taken at its word until this node starts again; False: it has no choice."""
+        if self._http != "auto" or self._tls is None:
+            return False
+        self._http = "1.1"
+        self._tls.set_alpn_protocols(_ALPN["1.1"])
+        return True
+
+    def _http1(self, _: str | None) -> Http1Connection:
         return Http1Connection(self._waits, self._keep_alive, self._gone)
 
-    def _http2(self) -> Http2Connection:
+    def _http2_or_1(self, alpn: str | None) -> ParentConnection:
+        """Without TLS it is HTTP/2 from the first byte."""
+        if self._tls is not None and alpn != "h2":
+            return self._http1(alpn)
         return Http2Connection(self._waits, self._keep_alive, self._scheme, self._authority, self._gone)
 
-    def _negotiated(self, alpn: str | None) -> Http1Connection | Http2Connection:
-        return self._http2() if alpn == "h2" else self._http1()
-
-    async def _connect(self, factory: Callable[[], asyncio.Protocol]) -> Http1Connection | Http2Connection:
-        try:
-            async with asyncio.timeout(self._waits.connect):
-                if self._link is not None:
-                    await asyncio.sleep(self._link.connects_in(tls=self._tls is not None))
-                _, made = await asyncio.get_running_loop().create_connection(
-                    partial(self._protocol, factory), self._host, self._port, ssl=self._tls
-                )
-        except TimeoutError as error:
-            raise UpstreamFailed(Failure.CONNECT_TIMEOUT, self.url, Reach.CONNECTING) from error
-        except (OSError, UnicodeError) as error:
-            found = getattr(error, "strerror", None) or str(error) or repr(error)
-            # A name of which the resolver knows nothing, or that can be none.
-            why = Failure.NAME if isinstance(error, socket.gaierror | UnicodeError) else Failure.CONNECT
-            raise UpstreamFailed(why, f"{self.url}: {found}", Reach.CONNECTING) from error
-        inner = made.inner if isinstance(made, Linked) else made
-        connection = cast(Http1Connection | Http2Connection, inner.chosen if isinstance(inner, _Greeting) else inner)
+    async def _connect(self, speak: Callable[[str | None], ParentConnection]) -> ParentConnection:
+        connection = await self._dialer.dial(speak)
         self._all.add(connection)
         if connection.closed or self._closed:
             self._all.discard(connection)
             connection.abort()
         return connection
-
-    def _protocol(self, factory: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
-        return factory() if self._link is None else Linked(factory(), self._link)
-
-
-class _Greeting(asyncio.Protocol):
-    """A TLS connection until it is known what it speaks: ALPN has answered when the connection is made."""
-
-    chosen: Http1Connection | Http2Connection
-
-    def __init__(self, choose: Callable[[str | None], Http1Connection | Http2Connection]) -> None:
-        self._choose = choose
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        tls = transport.get_extra_info("ssl_object")
-        self.chosen = self._choose(tls.selected_alpn_protocol())
-        transport.set_protocol(self.chosen)
-        self.chosen.connection_made(transport)

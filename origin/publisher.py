@@ -106,10 +106,11 @@ class Publisher:
     async def _drain(self, stream: Stream, name: str) -> None:
         async with self.lock(stream, name):
             changed = False
-            while stream.outbox[name]:
+            # Nothing, where the track was forgotten in the meantime.
+            while box := stream.outbox.get(name):
                 # Left in the box until it is listed: whoever waits for the lock then finds it empty, and knows.
-                await self._publish(stream, name, stream.outbox[name][0])
-                stream.outbox[name].popleft()
+                await self._publish(stream, name, box[0])
+                box.popleft()
                 changed = True
             if changed:
                 window = stream.windows[name]
@@ -195,8 +196,9 @@ class Publisher:
         await self.drain(stream)
         for track, window in list(stream.windows.items()):
             async with self.lock(stream, track):
-                await self.save(stream, track)
-                self._relist(stream, window)
+                if stream.windows.get(track) is window:
+                    await self.save(stream, track)
+                    self._relist(stream, window)
         self.relist_stream(stream)
 
     def _relist(self, stream: Stream, window: TrackWindow) -> None:

@@ -11,6 +11,7 @@ from typing import cast
 import http_sf
 
 from policy.fields.cache_control import LONGEST, NOTHING, CacheControl, parse
+from policy.memo import remembered
 from policy.messages import Headers
 from policy.profile import Profile
 from policy.surrogate import parse_surrogate
@@ -32,7 +33,7 @@ class Ruling:
     """The lifetime is `Surrogate-Control`'s."""
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def parse_targeted(text: str) -> CacheControl | None:
     """A targeted field's members as directives; None when the field is to be ignored.
 

@@ -6,8 +6,8 @@ query is not looked at, a leading "/" is optional; "Path normalization" of its c
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
+from policy.memo import remembered
 from policy.service import Behavior
 from policy.spelling import decoded, spelling_of
 
@@ -15,10 +15,6 @@ from policy.spelling import decoded, spelling_of
 def _pattern(glob: str) -> re.Pattern[str]:
     anchored = decoded(glob if glob.startswith(("/", "*")) else "/" + glob)
     return re.compile("".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in anchored), re.DOTALL)
-
-
-LONGEST_REMEMBERED = 512
-"""A longer path is looked at anew: 16,384 of 8 KiB would take 128 MiB."""
 
 
 class Matcher:
@@ -33,7 +29,7 @@ class Matcher:
         def first(path: str) -> Behavior:
             return next((behavior for pattern, behavior in compiled if pattern.fullmatch(path)), otherwise)
 
-        @lru_cache(maxsize=16_384)
+        @remembered(16_384)
         def find(path: str) -> tuple[Behavior, str | None]:
             spelling = spelling_of(path)
             behavior = first(spelling.normal)
@@ -47,15 +43,12 @@ class Matcher:
 
         self._find = find
 
-    def _found(self, path: str) -> tuple[Behavior, str | None]:
-        return self._find(path) if len(path) <= LONGEST_REMEMBERED else self._find.__wrapped__(path)
-
     def behavior_of(self, path: str) -> Behavior:
-        return self._found(path)[0]
+        return self._find(path)[0]
 
     def evasion(self, path: str) -> str | None:
         """How the path is spelled, if an origin that takes liberties in reading it could be led past a gate with it."""
-        return self._found(path)[1]
+        return self._find(path)[1]
 
 
 def covers(wide: str, narrow: str) -> bool:

@@ -5,9 +5,10 @@ What is known of a place is found by the shell, in databases; what it means is f
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Generic, TypeVar
+
+from policy.memo import remembered
 
 Address = IPv4Address | IPv6Address
 
@@ -40,7 +41,7 @@ class Place:
 NOWHERE = Place()
 
 
-@lru_cache(maxsize=65_536)
+@remembered(65_536)
 def address_of(text: str) -> Address | None:
     """The address, `::ffff:a.b.c.d` unwrapped to its IPv4 self (RFC 4291 §2.5.5.2); None when it is none."""
     try:

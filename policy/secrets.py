@@ -11,9 +11,10 @@ behind a semicolon, in a URL within a parameter, as a parameter of a path.
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from html import unescape
 from urllib.parse import unquote_plus
+
+from policy.memo import remembered
 
 FIELDS = frozenset(
     {
@@ -57,7 +58,7 @@ def _decoded(text: str) -> str:
     return text
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def _plain(name: str) -> frozenset[str]:
     """What all spellings of a name have in common, its letters and digits; of `user[token]`, of each part too."""
     text = unicodedata.normalize("NFKC", _decoded(name)).casefold()

@@ -13,9 +13,9 @@ the origin may aim a directive at it by the token it finds there: "max-age=3600;
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 from policy.fields.cache_control import CacheControl, delta_seconds, end_of_member
+from policy.memo import remembered
 from policy.messages import Headers
 
 DEVICE = "cdnlab"
@@ -50,7 +50,7 @@ def heard(text: str) -> dict[str, str | None]:
     return for_all | for_us
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def parse_surrogate(text: str) -> CacheControl | None:
     """The field as directives; None when it leaves caching to the other fields. An unreadable lifetime counts as 0."""
     found = heard(text)

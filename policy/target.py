@@ -7,6 +7,7 @@ that no two of them can take it for different things.
 import re
 from functools import lru_cache
 
+from policy.memo import remembered
 from policy.messages import RequestHead
 
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
@@ -26,7 +27,7 @@ def origin_form(target: str, host: str) -> tuple[str, str]:
     return (target[absolute.end() :] or "/", absolute[1]) if absolute is not None else (target, host)
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def names_host(host: str) -> bool:
     """Whether it is a host, with a port or without; "" is one where a client named none (RFC 9112 §3.2).
 
@@ -36,7 +37,7 @@ def names_host(host: str) -> bool:
     return found is not None and int(found[1] or 0) < 65_536
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)  # asked of every field: long names are kept within bounds by their number
 def is_token(name: str) -> bool:
     return _TOKEN.fullmatch(name) is not None
 

@@ -50,6 +50,8 @@ class Http2Connection(asyncio.Protocol):
         """Set by the parent's first SETTINGS: it does speak HTTP/2."""
         self.open = True
         """Takes new exchanges."""
+        self.wants_http1 = False
+        """The parent has said HTTP_1_1_REQUIRED (RFC 9113 §7)."""
         self._keep_alive = keep_alive
         self._scheme = scheme
         self._authority = authority
@@ -406,14 +408,19 @@ class Http2Connection(asyncio.Protocol):
         if stream is None:
             return
         stream.remote_ended = True
-        stream.unprocessed = code == h2.errors.ErrorCodes.REFUSED_STREAM
+        self._note(code)
+        stream.unprocessed = code in (h2.errors.ErrorCodes.REFUSED_STREAM, h2.errors.ErrorCodes.HTTP_1_1_REQUIRED)
         if stream.sending is not None:
             stream.sending.cancel()
         stream.fail(
             UpstreamFailed(Failure.TRUNCATED if stream.head.done() else Failure.RESET, f"RST_STREAM {_name(code)}")
         )
 
+    def _note(self, code: int) -> None:
+        self.wants_http1 = self.wants_http1 or code == h2.errors.ErrorCodes.HTTP_1_1_REQUIRED
+
     def _on_goaway(self, last_stream_id: int, code: int) -> None:
+        self._note(code)
         for stream_id, stream in tuple(self._streams.items()):
             if stream_id > last_stream_id:
                 del self._streams[stream_id]

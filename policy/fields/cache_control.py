@@ -2,7 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+
+from policy.memo import remembered
 
 LONGEST = 2**31
 """What a delta-seconds too big to hold counts as (RFC 9111 §1.2.2)."""
@@ -120,7 +121,7 @@ def searched(text: str, *, as_written: bool = False) -> dict[str, str | None]:
     return found
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def parse(text: str, *, as_written: bool = False, search: bool = False) -> CacheControl:
     """All lines of the field, joined, as values. Never fails: what cannot be read is not there.
 

@@ -20,9 +20,13 @@ _RFC850 = re.compile(
 _ASCTIME = re.compile(rf"(?:mon|tue|wed|thu|fri|sat|sun) {_MONTH} (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})")
 
 
+_LONGER = 64
+"""Letters, more than any date has."""
+
+
 @lru_cache(maxsize=4096)
 def _parse(text: str, this_year: int) -> float | None:
-    lowered = text.strip(" \t").lower()
+    lowered = text.lower()
     match = _IMF.fullmatch(lowered) or _ASCTIME.fullmatch(lowered)
     short = None if match else _RFC850.fullmatch(lowered)
     match = match or short
@@ -47,7 +51,7 @@ def _parse(text: str, this_year: int) -> float | None:
 
 def parse_date(text: str | None, now: float) -> float | None:
     """Unix seconds, or None when absent or not an HTTP date; `now` decides the century of two-digit years."""
-    return None if text is None else _parse(text, gmtime(now).tm_year)
+    return None if text is None else _parse(text.strip(" \t")[:_LONGER], gmtime(now).tm_year)
 
 
 @lru_cache(maxsize=256)

@@ -1,7 +1,8 @@
 """Entity tags and the lists that carry them (RFC 9110 §8.8.3, §13.1)."""
 
 import re
-from functools import lru_cache
+
+from policy.memo import remembered
 
 # A tag's opaque part may hold commas, so a list is tokenised, not split.
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
@@ -25,7 +26,7 @@ def strongly_equal(one: str, other: str) -> bool:
     return one == other and is_strong(one)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def tag_list(text: str) -> tuple[str, ...]:
     """The tags of `If-None-Match`; `("*",)` for the star; a malformed value stands as the one tag it is."""
     if text.strip() == "*":

@@ -2,7 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+
+from policy.memo import remembered
 
 _SPEC = re.compile(r"([0-9]{0,18})-([0-9]{0,18})")
 
@@ -15,7 +16,7 @@ class Span:
     stop: int
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def specs(text: str) -> tuple[tuple[int | None, int | None], ...]:
     """(first, last) of each byte range, None where left out; () when the field must be ignored.
 

@@ -585,7 +585,7 @@ def test_where_no_other_connection_can_be_made_they_wait_for_the_one_there_is() 
             await asked.wait()
             with socket.socket() as bound:  # bound, not listening: refused
                 bound.bind(("127.0.0.1", 0))
-                upstream._port = bound.getsockname()[1]
+                upstream._dialer.port = bound.getsockname()[1]
                 more = [asyncio.create_task(ask(upstream, asking())) for _ in range(3)]
                 await until(lambda: upstream._shared[0].slots.waiting == 3)
                 go.set()

@@ -1,11 +1,13 @@
 """A parent that ends connections politely costs no viewer an answer: a real nginx, and a peer that plays the odd cases."""
 
 import asyncio
+import contextlib
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h2.errors
 import h2.settings
@@ -317,6 +319,20 @@ def test_a_parent_that_leaves_before_it_is_asked_is_not_connected_to_for_ever() 
     asyncio.run(run())
 
 
+def test_an_opening_that_is_over_and_not_yet_put_away_is_waited_for_by_nobody() -> None:
+    """Who asks at that moment must not wait for it: it would go round and round, and let nobody put it away."""
+
+    async def run() -> None:
+        async with running_peer(answering(body=b"here"), MAX_CONCURRENT_STREAMS=1) as url:
+            upstream = Upstream(url, QUICK, SEVERAL, http="2")
+            upstream._opening = asyncio.create_task(asyncio.sleep(0))
+            await upstream._opening
+            assert (await ask(upstream, asking())).body == b"here"
+            await upstream.close()
+
+    asyncio.run(run())
+
+
 def test_no_more_connections_than_a_bound_while_older_ones_are_still_answered() -> None:
     async def run() -> None:
         go = asyncio.Event()
@@ -345,5 +361,53 @@ def test_no_more_connections_than_a_bound_while_older_ones_are_still_answered() 
                 exchange.close()
             assert [one.body for one in await asyncio.gather(*more)] == [b"long"] * 10
             await upstream.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("how", ["reset", "goaway", "at once"])
+@pytest.mark.parametrize(("http", "then"), [("auto", 200), ("2", 0)])
+def test_a_parent_that_requires_http1_gets_it_where_that_may_be(
+    certificate: Path,  # noqa: F811
+    http: Any,
+    then: int,
+    how: str,
+) -> None:
+    """RFC 9113 §7, HTTP_1_1_REQUIRED, of a parent that offered HTTP/2 all the same."""
+
+    async def run() -> None:
+        asked: list[bytes] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                if writer.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
+                    asked.append((await reader.readuntil(b"\r\n")) + (await reader.readuntil(b"form"))[-4:])
+                    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                    await writer.drain()
+                    await reader.read()
+                    return
+                peer = Peer(reader, writer, {})
+                if how != "at once":
+                    stream = await peer.request()
+                code = h2.errors.ErrorCodes.HTTP_1_1_REQUIRED
+                if how == "reset":
+                    peer.h2.reset_stream(stream, code)
+                    peer.flush()
+                else:
+                    peer.goaway(0, int(code))
+                await peer.next(type(None))
+            writer.close()
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+        trust = ssl.create_default_context(cafile=str(certificate))
+        upstream = Upstream(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", QUICK, 4, http=http, tls=trust)
+        seen = await ask(upstream, asking("/a", "POST"), pieces(b"form"), body_length=4)
+        assert seen.status == then, seen.detail
+        assert asked == ([b"POST /a HTTP/1.1\r\nform"] if then else [])
+        await upstream.close()
+        server.close()
 
     asyncio.run(run())

@@ -18,7 +18,7 @@ from origin.playlist import init_name
 from origin.publisher import Publisher
 from origin.retention import Retention
 from origin.segmenter import REMEMBERED, Timeline
-from origin.stream import Session, State
+from origin.stream import Numbered, Session, State
 from origin.tracks import InitSection
 from tests.origin.origin_lab import Feeder, Running, pieces, until
 from tests.origin.test_origin_stream import NOW, audio, audio_init, video, video_init
@@ -271,6 +271,22 @@ def test_more_posts_than_tracks_are_refused(tmp_path: Path, monkeypatch: pytest.
             with pytest.raises(NoRoom, match="live: found 4 open requests, all in use, wanted at most 4"):
                 await lab.retention.make_room("live", "720p")
         await lab.retention.make_room("live", "720p")
+
+    in_lab(tmp_path, test)
+
+
+def test_a_track_that_goes_while_others_wait_for_it_is_no_defect(tmp_path: Path) -> None:
+    async def test(lab: Lab) -> None:
+        await lab.post("720p", video_init(), video(3))
+        stream = lab.publisher.streams["live"]
+        async with lab.publisher.lock(stream, "720p"):
+            stream.outbox["720p"].append(Numbered(init=video_init()))
+            waiting = [asyncio.create_task(work(stream)) for work in (lab.publisher.drain, lab.publisher.close)]
+            for _ in range(5):
+                await asyncio.sleep(0)
+            stream.forget("720p")
+        await asyncio.gather(*waiting)
+        assert "720p" not in stream.windows
 
     in_lab(tmp_path, test)
 

@@ -1,13 +1,24 @@
 """What a machine remembers beside what it stores: bounded in keys and in bytes, however many URLs are asked for."""
 
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 
 import policy.index
-from policy import EdgeMachine, Fetch, Headers, ResponseHead, Service
+from policy import Behavior, EdgeMachine, Fetch, Headers, ResponseHead, Service
 from policy.eviction import HEAD_COST_BYTES
+from policy.fields.cache_control import parse
+from policy.fields.dates import parse_date
+from policy.fields.etags import tag_list
+from policy.fields.ranges import specs
+from policy.matching import Matcher
+from policy.media import classify
 from policy.messages import target_of
+from policy.negotiation import weighted
+from policy.place import address_of
+from policy.secrets import Veil
+from policy.target import is_token, names_host
 
 ROOM = 64 * HEAD_COST_BYTES
 
@@ -43,3 +54,34 @@ def test_beyond_so_many_keys_nothing_grows(monkeypatch: pytest.MonkeyPatch) -> N
     for number in range(1000):
         ask(machine, number, "a.m4s", "max-age=60")
     assert (len(machine.index), len(machine.index._gone)) == (ROOM // HEAD_COST_BYTES, 500)
+
+
+LONG: list[tuple[Callable[[str], object], str]] = [  # what remembers, and what anybody may send: a number and a tail
+    (classify, "/{}/{}.m4s"),
+    (names_host, "{}.{}"),
+    (weighted, "{};q=0.5,{}"),
+    (tag_list, '"{}{}"'),
+    (specs, "bytes={}-1{}"),
+    (parse, "max-age={}, {}"),
+    (lambda text: parse_date(text, 0.0), "{}{}"),
+    (address_of, "{}{}"),
+    (Veil((), ()).query, "{}{}=1"),
+    (Matcher((), Behavior(path="*")).behavior_of, "/{}/{}.m4s"),
+]
+
+
+@pytest.mark.parametrize(("function", "text"), LONG, ids=range(len(LONG)))
+def test_long_texts_are_not_remembered(function: Callable[[str], object], text: str) -> None:
+    function(text.format(0, "x" * 8000))
+    tracemalloc.start()
+    try:
+        for number in range(1, 201):
+            function(text.format(number, "x" * 8000))
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert grown / 200 < 1000, "of a text of 8,000 bytes each"
+
+
+def test_names_of_fields_are_few() -> None:
+    assert is_token.cache_info().maxsize == 512

@@ -1,0 +1,69 @@
+"""How a connection to the parent is made: over the simulated wire if there is one, over TLS to whoever ALPN names."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from edge.errors import UpstreamFailed
+from edge.parent.http1 import Http1Connection
+from edge.parent.http2 import Http2Connection
+from edge.parent.linked import Linked
+from policy.link import Link
+from policy.plan import Failure
+from policy.retrying import Reach
+
+ParentConnection = Http1Connection | Http2Connection
+
+
+@dataclass(slots=True)
+class Dialer:
+    """Where the parent is, and how long it may take to reach it."""
+
+    url: str
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    link: Link | None
+    within: float
+
+    async def dial(self, speak: Callable[[str | None], ParentConnection]) -> ParentConnection:
+        """A connection just made; UpstreamFailed where none is. `speak`: told what ALPN says, gives the protocol."""
+        try:
+            async with asyncio.timeout(self.within):
+                if self.link is not None:
+                    await asyncio.sleep(self.link.connects_in(tls=self.tls is not None))
+                _, made = await asyncio.get_running_loop().create_connection(
+                    partial(self._protocol, speak), self.host, self.port, ssl=self.tls
+                )
+        except TimeoutError as error:
+            raise UpstreamFailed(Failure.CONNECT_TIMEOUT, self.url, Reach.CONNECTING) from error
+        except (OSError, UnicodeError) as error:
+            found = getattr(error, "strerror", None) or str(error) or repr(error)
+            # A name of which the resolver knows nothing, or that can be none.
+            why = Failure.NAME if isinstance(error, socket.gaierror | UnicodeError) else Failure.CONNECT
+            raise UpstreamFailed(why, f"{self.url}: {found}", Reach.CONNECTING) from error
+        inner = made.inner if isinstance(made, Linked) else made
+        return cast(ParentConnection, inner.chosen if isinstance(inner, _Greeting) else inner)
+
+    def _protocol(self, speak: Callable[[str | None], ParentConnection]) -> asyncio.Protocol:
+        protocol = speak(None) if self.tls is None else _Greeting(speak)
+        return protocol if self.link is None else Linked(protocol, self.link)
+
+
+class _Greeting(asyncio.Protocol):
+    """A TLS connection until it is known what it speaks: ALPN has answered when the connection is made."""
+
+    chosen: ParentConnection
+
+    def __init__(self, choose: Callable[[str | None], ParentConnection]) -> None:
+        self._choose = choose
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        tls = transport.get_extra_info("ssl_object")
+        self.chosen = self._choose(tls.selected_alpn_protocol())
+        transport.set_protocol(self.chosen)
+        self.chosen.connection_made(transport)
