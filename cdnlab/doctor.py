@@ -120,7 +120,12 @@ def _ports() -> list[Finding]:
         names = ", ".join(address.rpartition(":")[2] for address in addresses(document).values())
         return [Finding("ports", Verdict.GOOD, f"{names} are free")]
     return [
-        Finding("port", Verdict.LESS, f"{address} is taken by {holder}", f"Stop it, or set {setting} to another.")
+        Finding(
+            "port",
+            Verdict.LESS,
+            f"{address} is taken by {holder}",
+            f"Stop it, set {setting} to another, or use `cdnlab up {ports.FREE_PORTS}`.",
+        )
         for setting, (address, holder) in taken.items()
     ]
 

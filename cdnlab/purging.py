@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from rich.status import Status
+from rich.text import Text
 
 from cdnlab import terminal
 from cdnlab.asking import Listener, credentials, known_nodes, named
@@ -206,7 +207,8 @@ class Progress:
             left = [
                 f"{name} ({'has taken it' if one.taken else 'away'})" for name, one in standing.items() if not one.done
             ]
-            self._status.update(f"waiting for {', '.join(left)}")
+            # A spinner reads its text as markup, whatever its console does.
+            self._status.update(Text(f"waiting for {', '.join(left)}"))
 
     def _line(self, name: str, one: Standing, width: int) -> None:
         if self.as_json:
