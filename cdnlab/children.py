@@ -165,8 +165,10 @@ async def _live(kind: str, settings: dict[str, Any]) -> None:
 
     def hold_life_line() -> None:
         # A thread, for a blocking read works on a pipe, a file and a terminal alike.
-        while os.read(0, 4096):
-            pass
+        # One that breaks, as a terminal that is hung up does, has ended too.
+        with suppress(OSError):
+            while os.read(0, 4096):
+                pass
         try:
             loop.call_soon_threadsafe(shutdown.set)
         except RuntimeError:  # the loop has ended by itself

@@ -21,7 +21,7 @@ from listening.connection import Connection, Page
 from listening.http1 import phrase_of
 from listening.limits import Limits
 from listening.patience import Left
-from units import split_address
+from units import split_address, visible
 
 BACKLOG = 1024
 UNSENT_BYTES = 128 * 1024
@@ -202,10 +202,11 @@ class Listener:
         try:
             await self._app(scope, receive, send)
         except Left as left:
-            self._log.debug("%s: the client %s", scope["path"], left)
+            self._log.debug("%s: the client %s", visible(scope["path"]), left)
         except Exception as error:
             # Ends the connection where an answer was under way: a body cut short must not look complete.
-            self._log.error("%s: %s: %s", scope["path"], type(error).__name__, error, exc_info=self._verbose)
+            path = visible(scope["path"])
+            self._log.error("%s: %s: %s", path, type(error).__name__, error, exc_info=self._verbose)
         finally:
             self._requests.discard(task)
 

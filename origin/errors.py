@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from units import visible
+
 
 def printable(text: str, most: int = 300) -> str:
-    """What others chose, fit for a log and a terminal: one line of at most about `most` characters, none of control."""
-    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[: most + 1])
-    return shown if len(text) <= most else f"{shown[:most]}..."
+    """What others chose, fit for a log and a terminal: in one line, and of `most` characters at most."""
+    return visible(text) if len(text) <= most else f"{visible(text[:most])}..."
 
 
 class OriginError(Exception):

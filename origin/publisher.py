@@ -16,9 +16,9 @@ from origin.errors import StorageFailed
 from origin.playlist import init_name, media_playlist, multivariant_playlist
 from origin.settings import Origin
 from origin.storage import Storage
-from origin.stream import Numbered, State, Stream
+from origin.stream import State, Stream
 from origin.tracks import InitSection, Kind
-from origin.window import TrackWindow
+from origin.window import Numbered, TrackWindow
 
 log = logging.getLogger("origin")
 

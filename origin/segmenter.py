@@ -8,8 +8,7 @@ B-frames), so its fragments wait until the boundary is known. Without video, aud
 Pure: no clock, no I/O. Times are seconds as exact fractions where tracks of different timescales meet.
 """
 
-from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 from origin.errors import BadMedia
@@ -18,9 +17,6 @@ from origin.tracks import Kind, Track
 
 # Rounding in muxers moves a decode time by a tick or two; 50 ms is more than that and less than two frames at 25/s.
 JUMP = Fraction(1, 20)
-
-REMEMBERED = 4096
-"""Cuts of one generation: four and a half hours of segments of 4 s, by which no sound is late."""
 
 
 @dataclass(slots=True)
@@ -38,54 +34,6 @@ class Segment:
     @property
     def size(self) -> int:
         return sum(len(fragment.data) for fragment in self.fragments)
-
-
-@dataclass(slots=True)
-class Timeline:
-    """Where the video of one generation was cut, in seconds of decode time; all its tracks share it."""
-
-    start: Fraction | None = None
-    """Where segment 0 starts; None until video has begun."""
-    first: int = 0
-    """The first segment whose end is remembered."""
-    boundaries: list[Fraction] = field(default_factory=list)
-    """`boundaries[i]` ends segment `first + i`."""
-
-    @property
-    def count(self) -> int:
-        """Segments that were cut so far."""
-        return self.first + len(self.boundaries)
-
-    def mark(self, index: int, at: Fraction) -> None:
-        """Segment `index` of a video track ends at `at`; whichever track comes first says so for all."""
-        if index != self.count:
-            return
-        self.boundaries.append(at)
-        if len(self.boundaries) > 2 * REMEMBERED:
-            del self.boundaries[:REMEMBERED]
-            self.first += REMEMBERED
-
-    def end_of(self, index: int) -> Fraction:
-        """Where segment `index`, at least `first`, ends."""
-        return self.boundaries[index - self.first]
-
-    def index_at(self, at: Fraction) -> int:
-        """The segment that `at` lies in."""
-        return self.first + bisect_right(self.boundaries, at)
-
-    def index_near(self, at: Fraction, frame: Fraction) -> int | None:
-        """The segment that begins within a frame of `at`: one that was cut, or of the next three to come."""
-        assert self.start is not None
-        index = None
-        for number, boundary in enumerate(self.boundaries, self.first):
-            if abs(at - boundary) < frame:
-                index = number + 1
-        last = self.boundaries[-1]
-        step = last - (self.boundaries[-2] if len(self.boundaries) > 1 else self.start)
-        ahead = round((at - last) / step) if step > 0 else 0
-        if 0 < ahead <= 3 and abs(at - last - ahead * step) < frame:
-            index = self.count + ahead
-        return index
 
 
 class Segmenter:

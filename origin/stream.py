@@ -27,9 +27,10 @@ from typing import Any
 
 from origin.errors import BadMedia
 from origin.fragments import Fragment
-from origin.segmenter import Segment, Segmenter, Timeline
+from origin.segmenter import Segment, Segmenter
+from origin.timeline import Timeline
 from origin.tracks import InitSection, Kind, Track
-from origin.window import Entry, TrackWindow
+from origin.window import Entry, Numbered, TrackWindow
 
 _WAIT_S = 10
 """How far audio may run ahead of its video: an encoder that looks ahead 40 frames and starts slowly needs two or three
@@ -43,15 +44,6 @@ class State(Enum):
     ENDED = "ended"  # the body ended as HTTP says it should
     BROKEN = "broken"  # the connection did, or the media was refused
     SUPERSEDED = "superseded"  # a newer encoder took over
-
-
-@dataclass(slots=True)
-class Numbered:
-    """What the publisher is to store and list: an init section, or a segment with its entry, or a gap."""
-
-    init: InitSection | None = None
-    entry: Entry | None = None
-    segment: Segment | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field, fields
 from operator import attrgetter
 from typing import Any
 
-from origin.tracks import Kind, Track
+from origin.segmenter import Segment
+from origin.tracks import InitSection, Kind, Track
 
 
 @dataclass(slots=True)
@@ -38,6 +39,15 @@ class Entry:
     @property
     def rate_bps(self) -> float:
         return 8 * self.size / self.duration
+
+
+@dataclass(slots=True)
+class Numbered:
+    """What the publisher is to store and list: an init section, or a segment with its entry, or a gap."""
+
+    init: InitSection | None = None
+    entry: Entry | None = None
+    segment: Segment | None = None
 
 
 _COLUMNS = tuple(one.name for one in fields(Entry))

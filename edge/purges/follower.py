@@ -89,6 +89,7 @@ class Following:
         self._told = (0, 0)
         self._row_seen = 0.0
         """When the node last saw that the log knows it, on the loop's clock."""
+        self._row_spoilt = False
         self._unread = 0
         self._went = asyncio.Event()
         """Set, and replaced, when orders have been carried out."""
@@ -213,9 +214,11 @@ class Following:
         found = (await self._log.followers()).get(self._self.name)
         taken, done = self._told
         if found != replace(self._self, taken=taken, done=done):
-            logger.warning("%s: its row in the log of purges was not its own: written anew", self._self.name)
+            if not self._row_spoilt:  # once: where two nodes have one name, each finds the other's again and again
+                logger.warning("%s: its row in the log of purges was not its own: written anew", self._self.name)
             await self._log.join(self._self)
             self._told = (self._self.taken, self._self.done)
+            self._row_spoilt = True
         self._row_seen = _now()
 
     async def _carry_out(self) -> float:

@@ -106,6 +106,7 @@ def edge() -> Iterator[tuple[asyncio.Runner, Lab]]:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(raw=b"GET /a HTTP/1.1\r\nhost: edge\r\ncontent-length: 5\r\n\r\n")
 @example(raw=SHAPES[0].sent)
 @example(raw=b"".join(SOUND))
 @given(raw=spoilt())

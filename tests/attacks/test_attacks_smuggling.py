@@ -228,7 +228,8 @@ def test_no_shape_smuggles_anything(shape: Shape, profile: Profile, tiers: int) 
             honest = ["GET /before", "GET /victim", "GET /hidden"]
             seen = [request for request in lab.origin.requests if request not in (*honest, "broken")]
             assert lab.origin.requests.count("GET /victim") == 1
-            assert len(lab.origin.heard) == 1 or "broken" in lab.origin.requests, "the victim's took another"
+            shared = any(b"/attack" in heard and b"/victim" in heard for heard in lab.origin.heard)
+            assert len(lab.origin.heard) == 1 or shared or "broken" in lab.origin.requests, "the victim's took another"
             if profile is RFC9111:
                 assert tuple(reply.status for reply in answers) == shape.answers
                 assert seen == [request for request in shape.sees if request not in honest]

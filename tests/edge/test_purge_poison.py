@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
+from edge.purges.file_log import FileLog
 from edge.purges.log import open_log
 from edge.purges.order import BadOrder
 from edge.purges.ordering import Standing, carried, put
 from edge.services import Services
 from policy.plan import Purged, PurgeOrder
-from policy.propagation import Logged
+from policy.propagation import Follower, Logged
 from tests.kit.http import ask
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
@@ -183,6 +184,35 @@ def test_a_node_whose_row_is_spoilt_writes_it_anew_and_is_waited_for(kind: str, 
             assert await ordered(log.where, {"url": "/a"}) == {"fra": Standing(True, True, 1)}
 
     asyncio.run(run())
+
+
+def test_two_nodes_of_one_name_say_so_once_each(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined = []
+    join = FileLog.join
+
+    async def counted(self: FileLog, one: Follower) -> None:
+        joined.append(one.name)
+        await join(self, one)
+
+    async def run() -> None:
+        where = str(tmp_path / "purges.sqlite3")
+        async with (
+            running_origin() as origin,
+            running_node(origin.url, name="fra", purge_log=where),
+            running_node(origin.url, name="fra", purge_log=where),
+        ):
+            async with asyncio.timeout(GUARD_S):
+                while len(joined) < 10:  # noqa: ASYNC110  # two tasks
+                    await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(FileLog, "join", counted)
+    monkeypatch.setattr("edge.purges.follower.IDLE_S", 0.02)
+    with caplog.at_level(logging.WARNING, "cdnlab.edge"):
+        asyncio.run(run())
+    said = [one.getMessage() for one in caplog.records if "was not its own" in one.getMessage()]
+    assert 1 <= len(said) <= 2
 
 
 @needs_redis

@@ -142,6 +142,15 @@ def test_nobody_writes_lines_of_their_own_into_the_log(
     assert reply.text.removesuffix("\n").isprintable()
 
 
+def test_nor_by_an_answer_that_fails(origins: Callable[..., Running], caplog: pytest.LogCaptureFixture) -> None:
+    origin = origins(faults=True)
+    assert request(f"{origin.ingest}/faults", "PUT", body=b'{"break_rate": 1}').status == 200
+    with suppress(http.client.HTTPException, OSError):
+        origin.get(FORGED)
+    (told,) = until(lambda: [one for one in caplog.records if one.levelno >= logging.ERROR])
+    assert "BrokenOff" in told.getMessage() and told.getMessage().isprintable()
+
+
 def test_a_long_name_takes_one_short_line_of_the_log(
     origins: Callable[..., Running], caplog: pytest.LogCaptureFixture
 ) -> None:

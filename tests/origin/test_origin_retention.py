@@ -17,9 +17,10 @@ from origin.fragments import LARGEST_INIT, Fragment
 from origin.playlist import init_name
 from origin.publisher import Publisher
 from origin.retention import Retention
-from origin.segmenter import REMEMBERED, Timeline
-from origin.stream import Numbered, Session, State
+from origin.stream import Session, State
+from origin.timeline import REMEMBERED, Timeline
 from origin.tracks import InitSection
+from origin.window import Numbered
 from tests.origin.origin_lab import Feeder, Running, pieces, until
 from tests.origin.test_origin_stream import NOW, audio, audio_init, video, video_init
 
@@ -330,7 +331,7 @@ def test_a_generation_remembers_its_last_cuts_only(tmp_path: Path) -> None:
 def test_sound_that_is_later_than_all_cuts_goes_on_where_they_are_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("origin.segmenter.REMEMBERED", 8)
+    monkeypatch.setattr("origin.timeline.REMEMBERED", 8)
 
     async def test(lab: Lab) -> None:
         with lab.publisher.posting("live", "720p") as stream, lab.publisher.posting("live", "audio"):
