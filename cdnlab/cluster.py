@@ -17,6 +17,7 @@ from cdnlab import addresses
 from cdnlab.disk_watch import DiskWatch
 from cdnlab.document import Document, Loaded
 from cdnlab.process import UNWRITTEN, Child, State
+from cdnlab.run_logs import keep_bounded
 from cdnlab.runfolder import RunFolder
 from edge.settings import Node
 from origin.settings import Origin
@@ -62,7 +63,7 @@ class Cluster:
         self.purges: PurgeLog | None = None
         """The log of orders to purge; from `start` to `stop`."""
         self._disks = DiskWatch(folder, _folders(self.document), lambda name, text: self._say(name, {"text": text}))
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self.origin = self._child("origin", "origin")
         self.nodes = {node.name: self._child(node.name, "node") for node in self.document.nodes}
         self.transcoders = {
@@ -80,7 +81,9 @@ class Cluster:
         everything has been stopped again."""
         addresses.check(self.document)
         self.folder.write("cdn.json", self._public)
-        self._watching = asyncio.create_task(self._disks.keep(), name="watch the disks")
+        for name, work in (("disks", self._disks.keep()), ("logs", keep_bounded(self.folder.logs))):
+            self._watching.append(task := asyncio.create_task(work, name=f"watch the {name}"))
+            task.add_done_callback(self._watched)
         await self._open_log()
         await asyncio.gather(*(child.spawn() for child in self.children()))
         begun = [asyncio.ensure_future(self._begin_origin())] if self.origin in self.children() else []
@@ -127,8 +130,8 @@ class Cluster:
 
     async def stop(self) -> None:
         """Drains from the encoders inwards, so that streams end properly; kills what does not leave in time."""
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in self._watching:
+            task.cancel()
         if self._control is not None:
             await self._control.close()
         for group in (self.transcoders.values(), self.nodes.values(), [self.origin]):
@@ -222,6 +225,12 @@ class Cluster:
         # A terminal that is gone, or a file on a full disk in its place, is no reason to stop keeping processes alive.
         with suppress(OSError, ValueError):
             self._tell(Event(name, state if isinstance(state, State) else None, said))
+
+    def _watched(self, task: "asyncio.Task[None]") -> None:
+        """Nobody awaits it: what ends it is said."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            why = f"{type(error).__name__}: {error}"
+            self._say("cluster", {"text": f"a fault in cdnlab itself ended what should {task.get_name()}: {why}"})
 
     def _write(self) -> None:
         self._disks.write("cluster.json", self.describe())

@@ -117,6 +117,7 @@ class Child:
         self._settings = settings
         self._again = again
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
+        self._keeper.add_done_callback(self._left_alone)
         await self.serving()
         pin(self._settings, self.ready)
 
@@ -170,6 +171,15 @@ class Child:
                 return self._enter(State.STOPPED)
             pause = back_off
 
+    def _left_alone(self, keeper: "asyncio.Task[None]") -> None:
+        """Nobody awaits the keeper: a fault of ours that ends it is told, and fails those who wait for the child."""
+        if keeper.cancelled() or (error := keeper.exception()) is None:
+            return
+        why = f"a fault in cdnlab itself: it is not kept alive any more: {type(error).__name__}: {error}"
+        if self._readiness is not None and not self._readiness.done():
+            self._readiness.set_exception(ChildFailed(self.name, why, self.log, FAILED))
+        self._tell(self, {"text": why})
+
     async def _come_back(self, why: str, pause: float) -> float | None:
         """Spawns it after the pause, however often the machine forbids that; the next pause. None: it is to stop."""
         while True:
@@ -195,10 +205,14 @@ class Child:
         with suppress(ConnectionError):
             process.stdin.write(json.dumps(self._settings).encode() + b"\n")
             await process.stdin.drain()
-        with suppress(ValueError):  # a line past the limit: not one of ours
-            async for line in process.stdout:
-                self._heard(line)
-        return await process.wait()
+        while True:
+            try:
+                line = await process.stdout.readline()
+            except ValueError:  # past the limit: none of ours, and what follows is read all the same
+                continue
+            if not line:
+                return await process.wait()
+            self._heard(line)
 
     def _heard(self, line: bytes) -> None:
         try:

@@ -46,8 +46,12 @@ class RunFolder:
         """The log of orders to purge, where it is in no other place."""
         return self.path / "purges.sqlite3"
 
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
     def log(self, process: str) -> Path:
-        return self.path / "logs" / f"{process}.log"
+        return self.logs / f"{process}.log"
 
     def records(self, node: str) -> Path:
         return self.path / "records" / f"{node}.jsonl"
