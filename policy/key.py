@@ -1,10 +1,9 @@
 """The cache key: what two requests must share to share an answer (RFC 9111 §2)."""
 
-import re
 from collections.abc import Callable, Mapping
-from fnmatch import translate
 from functools import lru_cache
 
+from policy.globs import glob
 from policy.messages import RequestHead
 from policy.negotiation import weighted
 from policy.service import Behavior
@@ -26,8 +25,7 @@ def _among(names: tuple[str, ...]) -> Callable[[str], object]:
     """
     if not any(letter in name for name in names for letter in "*?"):
         return frozenset(names).__contains__
-    # fnmatch's own expressions: they do not go back and forth, however many stars there are and however long the name.
-    return re.compile("|".join(translate(name.replace("[", "[[]")) for name in names)).match
+    return glob(*names).match
 
 
 def keyed_query(query: str | None, behavior: Behavior) -> str | None:

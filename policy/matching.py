@@ -7,14 +7,14 @@ query is not looked at, a leading "/" is optional; "Path normalization" of its c
 import re
 from collections.abc import Sequence
 
+from policy.globs import glob
 from policy.memo import remembered
 from policy.service import Behavior
 from policy.spelling import decoded, spelling_of
 
 
-def _pattern(glob: str) -> re.Pattern[str]:
-    anchored = decoded(glob if glob.startswith(("/", "*")) else "/" + glob)
-    return re.compile("".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in anchored), re.DOTALL)
+def _pattern(path: str) -> re.Pattern[str]:
+    return glob(decoded(path if path.startswith(("/", "*")) else "/" + path))
 
 
 class Matcher:
@@ -27,7 +27,7 @@ class Matcher:
         self.otherwise = otherwise
 
         def first(path: str) -> Behavior:
-            return next((behavior for pattern, behavior in compiled if pattern.fullmatch(path)), otherwise)
+            return next((behavior for pattern, behavior in compiled if pattern.match(path)), otherwise)
 
         @remembered(16_384)
         def find(path: str) -> tuple[Behavior, str | None]:
@@ -63,8 +63,7 @@ def covers(wide: str, narrow: str) -> bool:
         for c in (narrow if narrow.startswith(("/", "*")) else "/" + narrow)
     )
     anchored = wide if wide.startswith(("/", "*")) else "/" + wide
-    pattern = "".join(".*" if c == "*" else f"[^{star}]" if c == "?" else re.escape(c) for c in anchored)
-    return re.fullmatch(pattern, text, re.DOTALL) is not None
+    return glob(anchored, one=f"[^{star}]").match(text) is not None
 
 
 def shadowed(behaviors: Sequence[Behavior]) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from ipaddress import ip_network
 from urllib.parse import quote_plus, unquote, unquote_plus
 
+from policy.globs import glob
 from policy.messages import RequestHead
 from policy.token.scheme import Carriers, Denial, Memo, OneToken, Verdict, untimely, within
 
@@ -146,9 +147,9 @@ class AkamaiToken(OneToken):
 
 @lru_cache(maxsize=4096)
 def _glob(acl: str) -> re.Pattern[str]:
-    return re.compile("".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in acl), re.DOTALL)
+    return glob(acl)
 
 
 def matches(acl: str, path: str) -> bool:
     """Whether an ACL covers a path: `*` is any characters, also `/`; `?` is one."""
-    return _glob(acl).fullmatch(path) is not None
+    return _glob(acl).match(path) is not None

@@ -1,7 +1,10 @@
 """Which behavior rules a path: CloudFront, "Path pattern" of "Cache behavior settings", a row a rule."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from policy.globs import glob
 from policy.matching import Matcher, covers, shadowed
 from policy.service import Behavior
 
@@ -22,10 +25,15 @@ MATCHES = [  # pattern, path, does it match?
     ("/a[bc]", "/a[bc]", True),
     ("/a", "/a/b", False),
     ("*/b", "/a\nx/b", True),
+    ("/a*bc*bc", "/abc", False),  # no letter twice
+    ("/a**?c", "/abbc", True),
+    ("*ab*ab", "/abab", True),
+    ("*a" * 40 + "b", "/" + "a" * 8000, False),  # decided at once, not after each way to lay forty stars
+    ("*?" * 40, "/" + "a" * 8000, True),
 ]
 
 
-@pytest.mark.parametrize(("pattern", "path", "matches"), MATCHES)
+@pytest.mark.parametrize(("pattern", "path", "matches"), MATCHES, ids=lambda value: str(value)[:24])
 def test_path_patterns(pattern: str, path: str, matches: bool) -> None:
     behavior, otherwise = Behavior(path=pattern), Behavior(path="*")
     assert (Matcher([behavior], otherwise).behavior_of(path) is behavior) is matches
@@ -59,3 +67,19 @@ def test_glob_covers(wide: str, narrow: str, expected: bool) -> None:
 def test_shadowed_behaviors_are_named_with_what_takes_their_place() -> None:
     behaviors = [Behavior(path=path) for path in ("/live/*", "*.m3u8", "/live/x.m3u8", "*", "/late")]
     assert shadowed(behaviors) == [(2, 0), (4, 3)]
+
+
+def test_forty_stars_in_both_are_compared_at_once() -> None:
+    assert not covers("*a" * 40 + "b", "a?" * 100 + "*c")
+
+
+@given(st.text("ab*?", max_size=8), st.text("ab", max_size=10))
+def test_a_glob_covers_what_its_definition_says(written: str, text: str) -> None:
+    def covered(g: str, t: str) -> bool:
+        if not g:
+            return not t
+        if g[0] == "*":
+            return any(covered(g[1:], t[at:]) for at in range(len(t) + 1))
+        return bool(t) and g[0] in ("?", t[0]) and covered(g[1:], t[1:])
+
+    assert (glob(written).match(text) is not None) is covered(written, text)
