@@ -58,10 +58,7 @@ class RunFolder:
 
     def write(self, name: str, values: Any) -> None:
         """A JSON file in the folder, whole or not at all."""
-        target = self.path / name
-        partial = target.with_suffix(".partial")
-        partial.write_text(json.dumps(values, indent=2) + "\n")
-        partial.replace(target)
+        write_whole(self.path / name, json.dumps(values, indent=2) + "\n")
 
     def cluster(self) -> dict[str, Any]:
         """What `cluster.json` says; `BadUsage` when there is none."""
@@ -78,6 +75,17 @@ class RunFolder:
             told = self.cluster()
             return told.get("stopped_at") is None and _lives(told.get("pid"))
         return False
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Puts a file in its place, whole or not at all. An OSError names it: one of a full disk has no name by itself."""
+    partial = path.with_suffix(".partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def read_json(path: Path) -> Any:

@@ -85,7 +85,8 @@ class BoxReader:
         wanted = "the whole box"
         if len(self._buffer) >= 8 and (size := int.from_bytes(self._buffer[:4], "big")) > 1:
             wanted = f"all {size} bytes of the box"
-        raise BadMedia(f"byte {self._offset}, {kind}", f"the end after {len(self._buffer)} bytes", wanted)
+        where = f"byte {self._offset}, {kind}" if kind else f"byte {self._offset}"
+        raise BadMedia(where, f"the end after {len(self._buffer)} bytes", wanted)
 
 
 def children(data: memoryview, where: str) -> Iterator[tuple[str, memoryview]]:

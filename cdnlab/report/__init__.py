@@ -6,6 +6,7 @@ from pathlib import Path
 from cdnlab.report.errors import CausesDoNotSum, ExtraMissing, NoRecords, ReportError
 from cdnlab.report.facts import Report, build
 from cdnlab.report.table import show
+from cdnlab.runfolder import write_whole
 
 __all__ = ["CausesDoNotSum", "ExtraMissing", "NoRecords", "Report", "ReportError", "build", "show", "write"]
 
@@ -23,7 +24,5 @@ def write(directory: Path, report: Report | None = None) -> tuple[Path, Path]:
         directory / "report.html": render(counted),
     }
     for path, text in texts.items():
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, text)
     return directory / "report.json", directory / "report.html"

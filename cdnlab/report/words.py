@@ -100,8 +100,8 @@ def sentences(report: "Report") -> list[str]:
     if misses:
         (object_class, cause), most = misses.most_common(1)[0]
         found.append(
-            f"The most common miss, {percent(most / misses.total(), 0)} of them over all nodes, was a "
-            f"{object_class} that was {cause} ({MEANING.get(cause, cause)})."
+            f"The most common miss, {percent(most / misses.total(), 0)} of them over all nodes, was "
+            f"{object_class}, {cause} ({MEANING.get(cause, cause)})."
             + (" No cache can avoid these: each must meet each object once." if cause == "cold" else "")
         )
     for row in report.repeated:

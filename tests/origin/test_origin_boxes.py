@@ -99,7 +99,7 @@ GARBAGE = [  # given these bytes, then the complaint has these words
     (FTYP + box(b"moov", b"\0\0\0\x40trak"), ["moov/trak", "size 64", "8 to 8 bytes"]),
     (FTYP + box(b"moov", b"\0\0\0"), ["3 bytes after the last box"]),
     (FTYP[:-1], ["byte 0, ftyp", "the end after 23 bytes", "all 24 bytes"]),
-    (b"\0\0", ["byte 0", "the end after 2 bytes"]),
+    (b"\0\0", ["byte 0: found the end after 2 bytes"]),
 ]
 
 

@@ -93,6 +93,17 @@ def test_page_json_and_build_say_the_same(run: Path) -> None:
         assert words.percent(row["hit_rate"]) in text
 
 
+def test_sentences_read_well_of_every_class(run: Path) -> None:
+    counted = report.build(run)
+    for name in ("init", "other", "segment"):  # "a init" is no English
+        counted.causes[:] = [
+            {"node": "fra", "object_class": name, "outcome": "miss", "cause": "cold", "requests": 2, "bytes": 9}
+        ]
+        assert f"of them over all nodes, was {name}, cold (asked for the first time)." in " ".join(
+            words.sentences(counted)
+        )
+
+
 def test_the_figures_say_the_same(run: Path) -> None:
     page = Page((run / "report.html").read_text())
     found, figures = report.build(run), page.data["figures"]
