@@ -99,8 +99,9 @@ def sentences(report: "Report") -> list[str]:
             misses[row["object_class"], row["cause"]] += row["requests"]
     if misses:
         (object_class, cause), most = misses.most_common(1)[0]
+        article = "an" if object_class.startswith(tuple("aeiou")) else "a"
         found.append(
-            f"The most common miss, {percent(most / misses.total(), 0)} of them over all nodes, was a "
+            f"The most common miss, {percent(most / misses.total(), 0)} of them over all nodes, was {article} "
             f"{object_class} that was {cause} ({MEANING.get(cause, cause)})."
             + (" No cache can avoid these: each must meet each object once." if cause == "cold" else "")
         )
@@ -123,6 +124,8 @@ def player_sentence(report: "Report") -> str:
         return ""
     seen, generator = report.players["total"], report.players.get("generator") or {}
     stalls = seen["stalls"]
+    if seen["rebuffer_ratio"] is None:
+        return f"{count(seen['viewers'])} players came, and none saw a picture."
     text = (
         f"{count(seen['viewers'])} players watched: "
         + (f"{count(stalls)} stall{'s' if stalls > 1 else ''}" if stalls else "no stall")

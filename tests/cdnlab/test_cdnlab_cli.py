@@ -51,6 +51,7 @@ BAD = [  # given                                                    then: words 
     (["upp"], ["No such command"]),
     (["up", "no-such.toml"], ["no-such.toml: no such file", "cdnlab init"]),
     (["up", "bad.toml"], ["bad.toml:2:1:", "Did you mean 'name'?", "bad.toml:3:1:"]),
+    (["up", "--within", "-5"], ["--within", "greater than or equal to 0"]),
     (["up", "--source", "no-such.mp4"], ["--source", "no-such.mp4"]),
     (["edge"], ["--origin: wanted the URL"]),
     (["edge", "--origin", "127.0.0.1:9000"], ["--origin: found '127.0.0.1:9000'", "http://"]),
