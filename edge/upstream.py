@@ -233,10 +233,10 @@ class Upstream:
                     continue
                 return await self._ask(connection, request, body, body_length, on_interim, apart=apart)
             except UpstreamFailed as failed:
+                if connection is not None and connection.wants_http1 and not self._settle_on_http1():
+                    raise  # over HTTP/2 it would say the same again
                 self._weigh(failed, request.method, tries, body)
                 until = self._clock() + self._waits.connect
-                if connection is not None and connection.wants_http1:
-                    self._settle_on_http1()
         return await self._exchange_http1(
             request, tries, body.reading() if body is not None else None, body_length, on_interim
         )
@@ -372,7 +372,7 @@ class Upstream:
 
     def _settle_on_http1(self) -> bool:
         """The parent has chosen, and is taken at its word until this node starts again; False: it has no choice."""
-        if self._http != "auto" or self._tls is None:
+        if self._http == "2" or self._tls is None:
             return False
         self._http = "1.1"
         self._tls.set_alpn_protocols(_ALPN["1.1"])

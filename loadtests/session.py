@@ -138,8 +138,8 @@ class Session:
         return player
 
     def stream_url(self, target: Target) -> str:
-        path = "/" + self.options.stream_url.lstrip("/")
-        token = self.options.token
+        path = "/" + str(self.options.stream_url).lstrip("/")
+        token: str = self.options.token
         if token:
             # Akamai's name begins with "__"; the padding of a bare base64 value is no name.
             if re.match(r"[A-Za-z0-9_.-]+=[^=]", token) is None:

@@ -98,8 +98,8 @@ def cached(field_value: str) -> str:
     if not field_value:
         return ""
     try:
-        members = http_sf.parse(field_value.encode(), tltype="list")
-        _, parameters = members[-1]
+        members: Any = http_sf.parse(field_value.encode(), tltype="list")
+        parameters: dict[str, Any] = members[-1][1]
     except (ValueError, IndexError, TypeError):
         return "?"
     if parameters.get("hit"):

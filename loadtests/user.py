@@ -134,7 +134,7 @@ class Viewer(FastHttpUser):
         wanted = 200 if ask.resource.first is None else 206
         if response.status_code != wanted:
             return str(response.status_code), b"", size
-        promised = (response.headers or {}).get("content-length", "")
+        promised = str(response.headers.get("content-length", "")) if response.headers else ""
         if promised.isdecimal() and int(promised) != size:
             return "short-body", b"", size
         return "", bytes(kept), size

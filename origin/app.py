@@ -9,13 +9,15 @@ Live resources are looked up by their whole path in one table; a request's path 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from origin.errors import printable
 from origin.publisher import Publisher
@@ -122,11 +124,23 @@ async def _send(request: Request, resource: Resource, body: bytes | None, allowe
             first = await anext(chunks)
         except OSError as error:
             return _unreadable(request, error)
-        response = StreamingResponse(_continued(first, chunks), reply.status)
+        response = _FileResponse(first, chunks, reply.status)
     response.raw_headers = [
         (field.lower().encode("latin-1"), value.encode("latin-1")) for field, value in reply.headers
     ]
     return response
+
+
+class _FileResponse(StreamingResponse):
+    """A file's chunks. The file is closed with the answer, however that ends: not when the garbage is collected."""
+
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None], status: int) -> None:
+        super().__init__(_continued(first, rest), status)
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._rest):
+            await super().__call__(scope, receive, send)
 
 
 async def _continued(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -135,7 +149,7 @@ async def _continued(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[
         yield chunk
 
 
-async def _read(resource: Resource, at: int, end: int) -> AsyncIterator[bytes]:
+async def _read(resource: Resource, at: int, end: int) -> AsyncGenerator[bytes, None]:
     """The file's bytes from `at` to `end`, a chunk at a time; OSError when it is shorter than it was."""
     assert resource.path is not None
     file = await asyncio.to_thread(resource.path.open, "rb")

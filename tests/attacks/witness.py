@@ -51,30 +51,36 @@ async def _echo(asked: Asked, writer: asyncio.StreamWriter) -> None:
 
 
 def strictly(raw: bytes) -> list[str]:
-    """The requests in `raw` as RFC 9112 has them. Of a GET or HEAD whose content breaks off, the head is one: a cache
-    need not wait for content that means nothing (RFC 9110 §9.3.1)."""
+    """The requests in `raw` as RFC 9112 has them; empty lines before one are none (§2.2). Of a GET or HEAD whose content
+    breaks off, the head is one: a cache need not wait for content that means nothing (RFC 9110 §9.3.1)."""
     found: list[str] = []
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=2**20)
-    connection.receive_data(raw)
-    connection.receive_data(b"")
-    request, body = "", b""
-    while True:
-        try:
-            event = connection.next_event()
-        except h11.RemoteProtocolError:
-            begun = [request] if request.startswith(("GET ", "HEAD ")) else []
-            return [*found, *begun, "broken"]
-        if isinstance(event, h11.Request):
-            request, body = f"{event.method.decode()} {event.target.decode()}", b""
-        elif isinstance(event, h11.Data):
-            body += bytes(event.data)
-        elif isinstance(event, h11.EndOfMessage):
-            found.append(f"{request} {body.decode('latin-1')}".rstrip(" "))
-            request = ""
-            connection.send(h11.Response(status_code=200, headers=[("content-length", "0")]))
-            connection.send(h11.EndOfMessage())
-            if connection.our_state is h11.MUST_CLOSE or connection.their_state is h11.MUST_CLOSE:
+    while raw := _behind_empty_lines(raw):
+        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=2**20)
+        connection.receive_data(raw)
+        connection.receive_data(b"")
+        request, body = "", b""
+        while True:
+            try:
+                event = connection.next_event()
+            except h11.RemoteProtocolError:
+                begun = [request] if request.startswith(("GET ", "HEAD ")) else []
+                return [*found, *begun, "broken"]
+            if isinstance(event, h11.Request):
+                request = f"{event.method.decode()} {event.target.decode()}"
+            elif isinstance(event, h11.Data):
+                body += bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                found.append(f"{request} {body.decode('latin-1')}".rstrip(" "))
+                break
+            else:
                 return found
-            connection.start_next_cycle()
-        else:
+        if connection.their_state is h11.MUST_CLOSE:
             return found
+        raw = connection.trailing_data[0]
+    return found
+
+
+def _behind_empty_lines(raw: bytes) -> bytes:
+    while raw.startswith(b"\r\n"):
+        raw = raw[2:]
+    return raw

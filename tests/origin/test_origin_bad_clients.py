@@ -1,5 +1,6 @@
 """Clients that leave in the middle, fall silent, or hope to write into the log: they harm themselves alone."""
 
+import asyncio
 import http.client
 import logging
 import os
@@ -14,7 +15,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.requests import ClientDisconnect
+from starlette.types import Message
 
+from origin.app import CHUNK, _FileResponse, _read
+from origin.responses import Resource
 from tests.kit.late import GUARD_S
 from tests.origin.origin_lab import Feeder, Running, pieces, request, until
 from tests.origin.origin_playlists import read_playlist
@@ -243,3 +248,28 @@ def _status(url: str, head: bytes) -> int:
         while piece := connection.recv(65_536):
             answer += piece
     return int(answer.split(b" ", 2)[1])
+
+
+def test_a_file_is_closed_with_the_answer_whose_viewer_has_left(tmp_path: Path) -> None:
+    path = tmp_path / "big.mp4"
+    path.write_bytes(bytes(4 * CHUNK))
+    resource = Resource("video/mp4", 4 * CHUNK, '"1"', 0.0, 60.0, path=path)
+
+    async def run() -> None:
+        chunks = _read(resource, 0, 4 * CHUNK)
+        response = _FileResponse(await anext(chunks), chunks, 200)
+
+        async def left(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                raise OSError("the viewer has left")
+
+        async def receive() -> Message:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}}
+        with pytest.raises((ClientDisconnect, OSError)):
+            await response(scope, receive, left)
+        assert chunks.ag_frame is None
+
+    asyncio.run(run())
