@@ -15,7 +15,7 @@ from cdnlab.complaints import nearest, spelled
 from cdnlab.errors import BadUsage
 from edge.parent.url import WANTED, parent_url
 from edge.services import Hosted
-from edge.settings import Node, Whereabouts
+from edge.settings import Node, Whereabouts, check_server
 from policy.service import Service
 from units import Settings
 from vendors import profile_of
@@ -98,6 +98,16 @@ def _nameless(listen: str | None) -> dict[str, str]:
     place = f"{uuid.getnode()} {socket.gethostname()} {listen}" + (f" {os.getpid()}" if port == "0" else "")
     mark = hashlib.sha256(place.encode()).hexdigest()[:8]
     return {"name": f"edge-{port}-{mark}" if port.isdecimal() and port != "0" else f"edge-{mark}", "listen": listen}
+
+
+def named_log(where: str) -> str:
+    """What `--purge-log` names; its URL may hold a password, and is not shown."""
+    if "://" in where:
+        try:
+            check_server(where)
+        except ValueError as error:
+            raise BadUsage(f"--purge-log: found a value that is not shown, {error}") from None
+    return where
 
 
 def _fits(document: "Document", profile: str) -> None:

@@ -12,7 +12,7 @@ from cdnlab import explaining
 from cdnlab.complaints import nearest
 from cdnlab.errors import BadUsage, Failed
 from cdnlab.runfolder import find_running
-from cdnlab.viewer import Answer, ask
+from cdnlab.viewer import Answer, admin_url, ask, split_url
 from policy.hosting import Hosts
 from policy.secrets import Veil
 
@@ -45,11 +45,11 @@ def find(url: str, *, node: str | None, admin: str | None, runs: Path) -> Listen
     """The node to ask about `url`: named, or the one whose address the URL has, or the first edge, which has the same
     services as all others."""
     if admin is not None:
-        return Listener(admin, admin)
+        return Listener(admin_url(admin), admin_url(admin))
+    authority = split_url(url).netloc
     nodes = known_nodes(runs)
     if node is not None:
         return named(nodes, node)
-    authority = urlsplit(url).netloc
     if not authority:
         return next((one for one in nodes if one.role == "edge"), nodes[0])
     for one in nodes:

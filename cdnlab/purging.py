@@ -17,6 +17,7 @@ from rich.status import Status
 from rich.text import Text
 
 from cdnlab import terminal
+from cdnlab.alone import named_log
 from cdnlab.asking import Listener, credentials, known_nodes, named
 from cdnlab.complaints import nearest
 from cdnlab.errors import UNFINISHED, BadUsage, Failed, LabError
@@ -89,7 +90,7 @@ def find_log(purge_log: str | None, node: str | None, what: Order, runs: Path) -
     """Where the nodes take their orders from, a file or a server as named, or that of the cluster that runs; and who
     is expected to follow it. `BadUsage` for an order that the cluster has no such node, service or host for."""
     if purge_log is not None:
-        if not is_server(purge_log) and not Path(purge_log).exists():
+        if not is_server(named_log(purge_log)) and not Path(purge_log).exists():
             raise BadUsage(f"--purge-log: no such file: {purge_log}")
         return purge_log, []
     nodes = known_nodes(runs)

@@ -13,6 +13,7 @@ from cdnlab.complaints import nearest
 from cdnlab.document import Document, read
 from cdnlab.errors import BadUsage
 from cdnlab.minting import Minted, Wish, mint
+from cdnlab.viewer import split_url
 from edge.errors import BadKeyFile
 from edge.keys import keys_of
 from policy.matching import Matcher
@@ -101,7 +102,7 @@ def minted(name: str, token: Token, url: str, wish: Wish, key: Path | None = Non
 
 def run(url: str, flags: Flags) -> int:
     """`cdnlab sign`: prints the signed URL, or the cookies."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     if parts.scheme not in ("http", "https", "") or not parts.path.startswith("/"):
         raise BadUsage(f"found {url!r}, wanted a URL with a path such as http://127.0.0.1:8081/live/multivariant.m3u8")
     now = time.time()

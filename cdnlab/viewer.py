@@ -4,9 +4,10 @@ import http.client
 import json
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from cdnlab.errors import BadUsage, Failed
+from edge.parent.url import parent_url
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,23 @@ class Answer:
             raise Failed(f"found {self.body[:80]!r}, wanted JSON from the admin listener") from None
 
 
+def split_url(url: str) -> SplitResult:
+    """A URL that somebody typed, in parts; `BadUsage` where it has none, as "http://[::1" has not."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018, it is read only now
+    except ValueError as error:
+        raise BadUsage(f"found {url!r}, wanted a URL such as http://127.0.0.1:8081/live/ ({error})") from None
+    return parts
+
+
+def admin_url(text: str) -> str:
+    """What `--admin` names; `BadUsage` for what is no URL of a listener."""
+    if parent_url(text) is None:
+        raise BadUsage(f"--admin: found {text!r}, wanted the URL of a listener, such as http://127.0.0.1:8181")
+    return text.rstrip("/")
+
+
 def ask(
     url: str,
     *,
@@ -37,7 +55,7 @@ def ask(
     timeout: float = 10.0,
 ) -> Answer:
     """One request on a connection of its own. `Failed` when nobody answers, `BadUsage` when `url` is none."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadUsage(f"found {url!r}, wanted an http:// URL")
     maker = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection

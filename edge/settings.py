@@ -87,8 +87,12 @@ _DATABASE = re.compile(r"(/[0-9]{0,5})?")
 
 def check_server(url: str) -> str:
     """The URL of a Redis or Valkey server; ValueError for another."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss") or not parts.hostname or not _DATABASE.fullmatch(parts.path):
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
+    except ValueError:  # no IPv6 address, no port
+        fits = False
+    if not fits or not _DATABASE.fullmatch(parts.path):
         raise ValueError('wanted a server such as "redis://127.0.0.1:6379/0"')
     return url
 

@@ -7,6 +7,7 @@ in `CDNLab-Client-IP`, which a node believes from its trusted networks only.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
 from loadtests.errors import BadTarget
@@ -76,11 +77,19 @@ def session_id(seed: int, viewer: str) -> str:
     return str(uuid5(UUID(int=seed), viewer))
 
 
+def _is_listener(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no IPv6 address, no port
+        return False
+
+
 def parse_target(text: str) -> Target:
     """`fra=http://127.0.0.1:8081` or `fra=http://127.0.0.1:8081=89.15.0.0/16,90.47.0.0/16` -> Target."""
     name, _, rest = text.partition("=")
     url, _, networks = rest.partition("=")
-    if not name or not url.startswith(("http://", "https://")):
+    if not name or not _is_listener(url):
         raise BadTarget("--edge", text, "name=url or name=url=network,network, such as fra=http://127.0.0.1:8081")
     chosen = tuple(part for part in networks.split(",") if part)
     for network in chosen:

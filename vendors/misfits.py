@@ -3,6 +3,7 @@
 Whoever takes a behavior asks here first, the settings file as well as a control API: what one refuses, all refuse.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from policy.lifetime import NEGATIVE_STATUSES
 from policy.messages import HOP_BY_HOP
 from policy.profile import Profile
 from policy.service import Behavior
+from policy.target import is_token
 
 VIEWER_PREFIXES = ("cloudfront-", "fastly-geo-")
 """How the vendors' fields about a viewer begin. One that no node writes would be the viewer's own word."""
@@ -32,6 +34,7 @@ def misfits(behavior: Behavior, profile: Profile) -> Iterator[Misfit]:
     """Every setting of the behavior that would do nothing under the profile, or not what it says."""
     yield from _viewer_fields(behavior, profile)
     yield from _keyed_headers(behavior, profile)
+    yield from _nameless(behavior)
     yield from _query_names(behavior, profile)
     yield from _error_ttls(behavior, profile)
 
@@ -55,7 +58,9 @@ def _keyed_headers(behavior: Behavior, profile: Profile) -> Iterator[Misfit]:
     """An answer cannot depend on a field that its origin is never shown."""
     for number, name in enumerate(behavior.key.headers):
         lower = name.lower()
-        if lower in HOP_BY_HOP | frozenset(ENDING):
+        if not is_token(name):
+            yield Misfit(("key", "headers", number), name, "the name of a field (RFC 9110 §5.1)")
+        elif lower in HOP_BY_HOP | frozenset(ENDING):
             yield Misfit(
                 ("key", "headers", number), name, "a field that goes on to the origin; this one ends at the node"
             )
@@ -68,6 +73,29 @@ def _keyed_headers(behavior: Behavior, profile: Profile) -> Iterator[Misfit]:
             yield Misfit(
                 ("key", "headers", number), name, "no Accept-Encoding beside key.accept_encoding, which cuts it"
             )
+
+
+_UNNAMED = {
+    "cookies": (
+        re.compile(r"|\s.*|.*\s|.*[=;].*", re.DOTALL),
+        "the name of a cookie, which has neither = nor a semicolon",
+    ),
+    "query": (
+        re.compile(r".*[=&#\s].*", re.DOTALL),
+        "the name of a query parameter as URLs have it: no =, &, # or space",
+    ),
+}
+"""Names that nothing has, by the key that they are written under, and what is wanted of one."""
+
+
+def _nameless(behavior: Behavior) -> Iterator[Misfit]:
+    """A cookie or a query parameter that no request can have."""
+    for kind, (unnamed, wanted) in _UNNAMED.items():
+        for key in (kind, f"{kind}_except"):
+            names = getattr(behavior.key, key)
+            for number, name in enumerate(names if isinstance(names, tuple) else ()):
+                if unnamed.fullmatch(name):
+                    yield Misfit(("key", key, number), name, wanted)
 
 
 def _query_names(behavior: Behavior, profile: Profile) -> Iterator[Misfit]:

@@ -84,6 +84,7 @@ def purge(
     carried it out.
     """
     from cdnlab import purging
+    from cdnlab.viewer import admin_url
     from policy.propagation import TierOrder
 
     what = purging.purge_order(
@@ -91,7 +92,7 @@ def purge(
     )
     patience = purging.patience_of(timeout)
     if admin is not None:
-        return purging.purge_one(admin, what, as_json=as_json)
+        return purging.purge_one(admin_url(admin), what, as_json=as_json)
     where, nodes = purging.find_log(purge_log, node, what, runs)
     return purging.purge_all(
         where, what, nodes=nodes, order=TierOrder(order), node=node, wait=patience if wait else None,

@@ -25,7 +25,8 @@ def up(
     ] = None,
     runs: Annotated[Path, RUNS] = Path("runs"),
     within: Annotated[
-        float, typer.Option("--within", help="Seconds until it must be playable; then it is said.")
+        float,
+        typer.Option("--within", min=0.0, help="Seconds until it must be playable; then it is said."),
     ] = 60.0,
     free_ports: Annotated[
         bool, typer.Option("--free-ports", help="Take free ports in the place of those that are taken.")

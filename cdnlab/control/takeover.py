@@ -31,15 +31,42 @@ async def check_origins(distribution: Translated, nodes: Collection[tuple[str, i
     for origin in distribution.origins:
         parts = urlsplit(origin.url)
         try:
-            async with asyncio.timeout(RESOLVED_WITHIN_S):
-                found = await asyncio.get_running_loop().getaddrinfo(
-                    parts.hostname, parts.port, type=socket.SOCK_STREAM
-                )
+            found = await _addresses(parts.hostname or "", parts.port)
         except (OSError, UnicodeError, TimeoutError) as error:
             why = getattr(error, "strerror", None) or str(error) or f"no answer within {RESOLVED_WITHIN_S:g} s"
             raise Unworkable(f"DomainName: found {parts.hostname!r}, which has no address here: {why}") from None
-        if any((address[0], address[1]) in nodes for *_, address in found):
+        there = [one for host, port in nodes if port == parts.port for one in await _addresses(host, port)]
+        if any(_meet(one, other) for one in found for other in there):
             raise Unworkable(f"DomainName: found {parts.netloc!r}, which is a node of this lab: it would ask itself")
+
+
+async def _addresses(host: str, port: int | None) -> set[str]:
+    async with asyncio.timeout(RESOLVED_WITHIN_S):
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return {str(address[0]) for *_, address in found}
+
+
+def _meet(asked: str, listening: str) -> bool:
+    """Whether who connects to one address comes to who listens on the other, at the same port.
+
+    To connect to the unspecified address is to come to this machine; to listen on it is to be at all of its addresses.
+    """
+    if asked == listening:
+        return True
+    return not UNSPECIFIED.isdisjoint((asked, listening)) and _is_here(asked) and _is_here(listening)
+
+
+UNSPECIFIED = frozenset({"0.0.0.0", "::"})
+
+
+def _is_here(address: str) -> bool:
+    """Whether it is one of this machine's own: no other can be bound."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def gates_lost(behaviors: Collection[Behavior], distribution: Translated) -> list[str]:

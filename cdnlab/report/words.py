@@ -123,6 +123,8 @@ def player_sentence(report: "Report") -> str:
         return ""
     seen, generator = report.players["total"], report.players.get("generator") or {}
     stalls = seen["stalls"]
+    if seen["rebuffer_ratio"] is None:
+        return f"{count(seen['viewers'])} players came, and none saw a picture."
     text = (
         f"{count(seen['viewers'])} players watched: "
         + (f"{count(stalls)} stall{'s' if stalls > 1 else ''}" if stalls else "no stall")

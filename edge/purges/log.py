@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from edge.errors import EdgeError
 from policy.propagation import Batch, Follower, Logged, TierOrder
@@ -78,7 +77,7 @@ class PurgeLog(Protocol):
 
 def is_server(where: str) -> bool:
     """Whether a log is in Redis, by its address."""
-    return urlsplit(where).scheme in ("redis", "rediss")
+    return where.partition("://")[0].lower() in ("redis", "rediss")
 
 
 def open_log(where: str) -> PurgeLog:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from cdnlab.control.takeover import Unworkable, check_origins, gates_lost
 from policy.service import Behavior, Geo
 from tests.control.control_lab import Lab, lab
 from tests.vendors.test_cloudfront_distribution import CACHING_OPTIMIZED
-from vendors.cloudfront.distribution import OriginServer, Translated
+from vendors.cloudfront.distribution import OriginServer, Translated, translate
 
 
 def config(domain: str = "127.0.0.1", port: int = 9000, **more: Any) -> dict[str, Any]:
@@ -32,6 +33,7 @@ UNWORKABLE = [  # domain, port, what is said
     ("origin.invalid", 9000, "found 'origin.invalid', which has no address here"),
     ("a" * 64 + ".example", 9000, "which has no address here"),  # no label is that long
     ("127.0.0.1", 8081, "found '127.0.0.1:8081', which is a node of this lab"),
+    ("0.0.0.0", 8081, "found '0.0.0.0:8081', which is a node of this lab"),
     ("localhost", 8081, "found 'localhost:8081', which is a node of this lab"),
 ]
 
@@ -146,3 +148,22 @@ def test_a_config_whose_members_are_of_another_kind_is_the_senders_fault(member:
     with pytest.raises(ApiError) as refused:
         translated_from(read(GOOD.replace(member, instead).encode(), "DistributionConfig"), https=False)
     assert 400 <= refused.value.status < 500
+
+
+@pytest.mark.parametrize(
+    ("asked", "listening", "is_node"),
+    [
+        ("127.0.0.1", "0.0.0.0", True),
+        ("127.0.0.2", "0.0.0.0", True),
+        ("0.0.0.0", "127.0.0.1", True),
+        ("127.0.0.1", "localhost", True),
+        ("127.0.0.2", "127.0.0.1", False),
+        ("192.0.2.1", "0.0.0.0", False),  # of nobody (RFC 5737)
+    ],
+)
+def test_an_origin_is_a_node_where_its_address_leads_to_one(asked: str, listening: str, is_node: bool) -> None:
+    distribution = translate(config(asked, 8081))
+    refusal = pytest.raises(Unworkable, match="is a node of this lab") if is_node else nullcontext()
+    with refusal:
+        asyncio.run(check_origins(distribution, {(listening, 8081)}))
+    asyncio.run(check_origins(distribution, {(listening, 8082)}))

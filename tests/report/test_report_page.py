@@ -4,6 +4,7 @@ import builtins
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -236,3 +237,9 @@ def test_of_many_reasons_the_terminal_shows_the_first(tmp_path: Path) -> None:
     report.show(found, Console(width=120, file=(out := io.StringIO())))
     assert len(re.findall(r"reason \d", out.getvalue())) == 10
     assert len(found.refusals) > 10 and "others, in report.json" in out.getvalue()
+
+
+def test_of_players_that_saw_nothing_no_share_is_told(tmp_path: Path) -> None:
+    found = report.build(lay(tmp_path / "run", records(17, requests=50, nodes=("fra",)), nodes=("fra",)))
+    none = {"viewers": 2, "stalls": 0, "rebuffer_ratio": None, "startup_ms": None, "live_latency": None}
+    assert words.player_sentence(replace(found, players={"total": none})) == "2 players came, and none saw a picture."

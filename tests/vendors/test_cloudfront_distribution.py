@@ -260,6 +260,7 @@ REFUSED = [  # where, value, code, the name that is told
     ("CacheBehaviors", items(forwarding(Cookies={"Forward": "whitelist", "WhitelistedNames": NAMES})), "TooManyCookieNamesInWhiteList", "at most 10"),
     # What cdn.toml refuses, the API refuses.
     ("CacheBehaviors", items(forwarding(Headers=items("CloudFront-Is-Mobile-Viewer"))), "InvalidArgument", "CloudFront-Is-Mobile-Viewer"),
+    ("CacheBehaviors", items(forwarding(Headers=items("X-Kind:"))), "InvalidArgument", "X-Kind:"),
     ("CacheBehaviors", items(forwarding(Headers=items("Cookie"))), "InvalidArgument", "Headers: found Cookie"),
     ("CacheBehaviors", items(forwarding(Headers=items("Origin", "Upgrade"))), "InvalidArgument", "Headers: found Upgrade"),
     ("CacheBehaviors", items(forwarding(Headers=items("X-Amz-Cf-Id"))), "InvalidArgument", "Headers: found X-Amz-Cf-Id"),

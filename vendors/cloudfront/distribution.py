@@ -241,7 +241,11 @@ def _origin(part: _Part) -> _Named:
             raise NotHonoured(f"{custom.where}.OriginHttpVersion", "wanted http1.1.")
         custom.end()
     if not port.isdecimal() or not 0 < int(port) < 65536 or not domain or set(domain) & set("/:@?# "):
-        raise NotHonoured(f"{part.where}.DomainName", f"found {domain!r}, port {port!r}.", "InvalidOrigin")
+        raise NotHonoured(
+            f"{part.where}.DomainName",
+            f"found {domain!r}, port {port!r}, wanted a host and a port of it.",
+            "InvalidOrigin",
+        )
     connect, attempts = part.number("ConnectionTimeout", 10.0), part.number("ConnectionAttempts", 3)
     if not 1 <= connect <= 10 or attempts not in (1, 2, 3):
         raise NotHonoured(part.where, "wanted ConnectionTimeout from 1 to 10 and ConnectionAttempts from 1 to 3.")
