@@ -100,7 +100,7 @@ def check_server(url: str) -> str:
 def _too_small(name: str, size: int, other: str, least: int) -> str:
     """What was found where one size is below another; and what was meant, where its unit seems to be forgotten."""
     text = f"{name} is {write_bytes(size)}, less than {other}, {write_bytes(least)}"
-    if size >= FORGOTTEN_BYTES:
+    if not 0 < size < FORGOTTEN_BYTES:
         return text
     return f'{text}: a number without a unit counts bytes, and {name} = "{size}MiB" was probably meant'
 

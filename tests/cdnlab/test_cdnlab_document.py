@@ -70,6 +70,7 @@ BAD = [  # given                                                         then: l
     # sizes that do not fit, and the unit that was forgotten
     ('[[node]]\nname = "a"\nmemory = "512"', "1:1", ["node[0]: wanted largest <= memory", "Memory is 512B, less than largest, 64MiB", 'memory = "512MiB" was probably meant']),
     ('[[node]]\nname = "a"\nmemory = 512', "1:1", ['memory = "512MiB" was probably meant']),
+    ('[[node]]\nname = "a"\nmemory = "0"', "1:1", ["Memory is 0B, less than largest, 64MiB."]),
     ('[[node]]\nname = "a"\nmemory = "32MiB"', "1:1", ["Memory is 32MiB, less than largest, 64MiB."]),
     ('[[node]]\nname = "a"\ndisk = { path = "d", size = "100" }', "1:1", ["wanted memory <= disk.size", 'disk.size = "100MiB" was probably meant']),
     # a rule about what nobody tells would never apply

@@ -448,6 +448,16 @@ def test_two_origins_never_share_a_storage_folder(
     assert origins().get("live/180p/media.m3u8").text == before, "one after the other is as ever"
 
 
+def test_a_lock_that_points_elsewhere_is_not_followed(tmp_path: Path, origins: Callable[..., Running]) -> None:
+    (tmp_path / "media").mkdir()
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "media/.lock").symlink_to(victim)
+    with pytest.raises(StorageFailed, match="symbolic"):
+        origins()
+    assert victim.read_text() == "precious"
+
+
 def test_an_origin_that_was_killed_leaves_its_folder_free(tmp_path: Path, origins: Callable[..., Running]) -> None:
     program = "import sys, time; from pathlib import Path; from origin.storage import Storage\n"
     program += "Storage(Path(sys.argv[1])).prepare(); print('ready', flush=True); time.sleep(600)"
