@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cdnkit.settings.edge import Node
+from cdnkit.settings.origin import Origin
+from cdnkit.units import split_address
 from cdnlab import ports
-from edge.settings import Node
-from origin.settings import Origin
-from units import split_address
 
 if TYPE_CHECKING:
     from cdnlab.document import Document, Loaded

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
+from cdnkit.policy.rules.service import Service
+from cdnkit.settings.edge import Node, Whereabouts, check_server
+from cdnkit.settings.parent_url import WANTED, parent_url
+from cdnkit.units import Settings
+from cdnkit.vendors import profile_of
 from cdnlab.complaints import nearest, spelled
 from cdnlab.errors import BadUsage
-from edge.parent.url import WANTED, parent_url
 from edge.services import Hosted
-from edge.settings import Node, Whereabouts, check_server
-from policy.service import Service
-from units import Settings
-from vendors import profile_of
 
 if TYPE_CHECKING:
     from cdnlab.document import Document
@@ -141,8 +141,8 @@ def origin_settings(
     vod: Path | None,
     config: Path | None,
 ) -> Any:
-    """The origin's settings (`origin.settings.Origin`). `BadUsage` names the option that is wrong."""
-    from origin.settings import Origin
+    """The origin's settings (`cdnkit.settings.origin.Origin`). `BadUsage` names the option that is wrong."""
+    from cdnkit.settings.origin import Origin
 
     if config is None:
         base = Origin()

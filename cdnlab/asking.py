@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from cdnkit.policy.gate.hosts import Hosts
+from cdnkit.policy.record.secrets import Veil
 from cdnlab import explaining
 from cdnlab.complaints import nearest
 from cdnlab.errors import BadUsage, Failed
 from cdnlab.runfolder import find_running
 from cdnlab.viewer import Answer, admin_url, ask, split_url
-from policy.hosting import Hosts
-from policy.secrets import Veil
 
 CLIENT_IP = "CDNLab-Client-IP"
 """The request field by which a viewer on this machine stands in for one elsewhere."""

@@ -6,28 +6,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdnkit.geo.databases import IPTOCC, BadDatabase, open_databases
+from cdnkit.policy.rules import matching
+from cdnkit.policy.rules.places import Kind, kind_of
+from cdnkit.policy.rules.response_headers import Cors
+from cdnkit.policy.rules.service import Behavior
+from cdnkit.policy.rules.tokens import CloudFront, Token
+from cdnkit.policy.token import scheme_of
+from cdnkit.serving.authority import Authority, BadAuthority
+from cdnkit.serving.certificates import flaw_of, flaw_of_authorities
+from cdnkit.serving.folder import authority_folder
+from cdnkit.settings.edge import Failover, Health, HealthCheck, Node, Whereabouts
+from cdnkit.settings.parent_url import WANTED, parent_url
+from cdnkit.units import split_address
+from cdnkit.units.quantities import write_seconds
+from cdnkit.vendors import OBSERVED, PROFILES
+from cdnkit.vendors.misfits import misfits
 from cdnlab.addresses import origin_needed
 from cdnlab.complaints import nearest, shown
 from cdnlab.control.settings import Control
 from cdnlab.hosted import HostedService
 from cdnlab.positions import Path as KeyPath
-from edge.databases import IPTOCC, open_databases
-from edge.errors import BadDatabase
-from edge.parent.url import WANTED, parent_url
-from edge.settings import Failover, Health, HealthCheck, Node, Whereabouts
-from listening.authority import Authority, BadAuthority
-from listening.certificates import flaw_of, flaw_of_authorities
-from listening.folder import authority_folder
-from policy import matching
-from policy.geo import Kind, kind_of
-from policy.response_headers import Cors
-from policy.service import Behavior
-from policy.token import scheme_of
-from policy.token.settings import CloudFront, Token
-from units import split_address
-from units.quantities import write_seconds
-from vendors import OBSERVED, PROFILES
-from vendors.misfits import misfits
 
 if TYPE_CHECKING:
     from cdnlab.document import Document

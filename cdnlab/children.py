@@ -31,10 +31,10 @@ Say = Callable[[dict[str, object]], None]
 
 
 async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:
+    from cdnkit.policy.rules.service import Service
+    from cdnkit.settings.edge import Node, Whereabouts
+    from cdnkit.vendors import profile_of
     from edge.serve import serve
-    from edge.settings import Node, Whereabouts
-    from policy.service import Service
-    from vendors import profile_of
 
     service = Service.model_validate(settings["service"])
 
@@ -55,26 +55,26 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> 
 
 
 def _hosted(name: str, hostnames: list[str], service: dict[str, Any], parents: list[str]) -> "Hosted":
+    from cdnkit.policy.rules.service import Service
+    from cdnkit.vendors import profile_of
     from edge.services import Hosted
-    from policy.service import Service
-    from vendors import profile_of
 
     rules = Service.model_validate(service)
     return Hosted(name, tuple(hostnames), rules, profile_of(rules), tuple(parents))
 
 
 async def _origin(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:
+    from cdnkit.settings.origin import Origin
     from origin.serve import serve
-    from origin.settings import Origin
 
     await serve(Origin.model_validate(settings["origin"]), shutdown=shutdown, ready=say, faults=True)
 
 
 async def _transcode(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:
+    from cdnkit.settings.transcode import Stream
     from transcode.events import Event, Progress, Said, Started
     from transcode.plan import prepare
     from transcode.process import run_live
-    from transcode.settings import Stream
 
     stream = Stream.model_validate(settings["stream"])
     # Before it says that it is ready: a source that does not exist is no reason to be started again.

@@ -12,11 +12,11 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from cdnkit.units import visible
 from cdnlab import __version__
 from cdnlab.commands import after, asking, single, together
 from cdnlab.commands import settings as settings_commands
 from cdnlab.errors import FAILED, INTERRUPTED, exit_status, missing_extra
-from units import visible
 
 app = typer.Typer(
     name="cdnlab",
@@ -48,7 +48,7 @@ for group in (together, single, settings_commands, asking, after):
     group.register(app)
 
 
-OURS = ("units", "listening", "policy", "vendors", "transcode", "origin", "edge", "replay", "loadtests", "cdnlab")
+OURS = ("cdnkit", "transcode", "origin", "edge", "loadtests", "cdnlab")
 """Packages whose errors are sentences for people."""
 
 

@@ -13,27 +13,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdnkit.settings.edge import Node
+from cdnkit.settings.origin import Origin
+from cdnkit.settings.transcode import Stream
+from cdnkit.units import split_address
 from cdnlab import addresses
 from cdnlab.disk_watch import DiskWatch
 from cdnlab.document import Document, Loaded
 from cdnlab.process import UNWRITTEN, Child, State
 from cdnlab.run_logs import keep_bounded
 from cdnlab.runfolder import RunFolder
-from edge.settings import Node
-from origin.settings import Origin
-from transcode.settings import Stream
-from units import split_address
 
 if TYPE_CHECKING:
+    from cdnkit.vendors.cloudfront.distribution import Translated
     from cdnlab.control.serve import ControlListener
     from edge.purges.log import PurgeLog
-    from vendors.cloudfront.distribution import Translated
 
 GRACE = {"transcode": 1.6, "node": 0.5, "origin": 0.0}
 """Seconds each kind has to drain before what stands behind it is drained too."""
 LAST_GRACE = 0.7
 """Seconds that all who are left then have before they are killed: a listener grants an answer under way half a second
-(`listening.listener.GRACE_S`), and a busy machine takes its time. All together under the 3 s that Ctrl-C may take."""
+(`cdnkit.serving.listener.GRACE_S`), and a busy machine takes its time. All together under the 3 s that Ctrl-C may
+take."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 from rich.console import Console
 
+from cdnkit.settings.ladder import choose
+from cdnkit.settings.load import Load
 from cdnlab import ports, terminal
 from cdnlab.cluster import Cluster
 from cdnlab.display import Display
@@ -26,8 +28,6 @@ from cdnlab.session import while_up
 from cdnlab.signing import signed
 from cdnlab.viewer import ask
 from edge.purges.ordering import Standing, carried
-from loadtests.settings import Load
-from transcode.ladder import choose
 from transcode.plan import usable_cores
 
 ADDRESSES = {

@@ -42,7 +42,7 @@ def examine(config: Path | None = None) -> list[Finding]:
     geo = partial(_geo, config)
     checks: tuple[Callable[[], list[Finding]], ...] = (_python, _ffmpeg, _cores, _ports, geo, _redis, _extras)
     # Imported before the threads: two of them importing packages that import one another can lock each other out.
-    for module in ("cdnlab.addresses", "cdnlab.example", "edge.databases", "transcode.plan"):
+    for module in ("cdnlab.addresses", "cdnlab.example", "cdnkit.geo.databases", "transcode.plan"):
         import_module(module)
 
     with ThreadPoolExecutor(len(checks)) as pool:
@@ -96,7 +96,7 @@ def _ffmpeg() -> list[Finding]:
 
 
 def _cores() -> list[Finding]:
-    from transcode.ladder import choose
+    from cdnkit.settings.ladder import choose
     from transcode.plan import usable_cores
 
     cores = usable_cores()
@@ -136,9 +136,9 @@ _OLD = timedelta(days=180)
 
 def _geo(config: Path | None) -> list[Finding]:
     """What the nodes of a settings file ask for the places of addresses; without a file, what they ask by default."""
+    from cdnkit.geo.databases import Mmdb, open_databases
+    from cdnkit.settings.edge import Whereabouts
     from cdnlab.document import read
-    from edge.databases import Mmdb, open_databases
-    from edge.settings import Whereabouts
 
     geo, here = Whereabouts(), Path("cdn.toml")
     if config is not None or here.is_file():

@@ -13,6 +13,17 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
+from cdnkit.geo.databases import IPTOCC
+from cdnkit.policy.gate.hosts import DEFAULT, SERVICE, Hostname, Hosts
+from cdnkit.policy.rules.response_headers import ResponseHeaders
+from cdnkit.policy.rules.service import Behavior, ErrorPage, ProfileName, Service
+from cdnkit.policy.rules.tokens import CloudFront, Token
+from cdnkit.settings import discretion
+from cdnkit.settings.edge import Node, Whereabouts, check_server
+from cdnkit.settings.load import Load
+from cdnkit.settings.origin import Origin
+from cdnkit.settings.transcode import Stream
+from cdnkit.units import Settings
 from cdnlab import checks
 from cdnlab.complaints import complaints, nearest, shown, spelled
 from cdnlab.control.settings import DUMMY, Control
@@ -20,18 +31,6 @@ from cdnlab.errors import BadDocument, BadUsage, Complaint
 from cdnlab.hosted import HostedService, ServiceName
 from cdnlab.positions import Path as KeyPath
 from cdnlab.positions import Positions
-from edge.databases import IPTOCC
-from edge.services import SERVICE
-from edge.settings import Node, Whereabouts, check_server
-from loadtests.settings import Load
-from origin.settings import Origin
-from policy.hosting import DEFAULT, Hostname, Hosts
-from policy.response_headers import ResponseHeaders
-from policy.service import Behavior, ErrorPage, ProfileName, Service
-from policy.token.settings import CloudFront, Token
-from transcode import discretion
-from transcode.settings import Stream
-from units import Settings
 
 
 class Document(Settings):

@@ -1,4 +1,4 @@
-"""`cdnlab explain` for a person: the facts of `policy/explain.py` as a page of a terminal."""
+"""`cdnlab explain` for a person: the facts of `cdnkit/policy/machine/explain.py` as a page of a terminal."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from policy.hosting import DEFAULT, Hostname
-from policy.service import Behavior, ErrorPage, ProfileName
-from units import Settings
+from cdnkit.policy.gate.hosts import DEFAULT, Hostname
+from cdnkit.policy.rules.service import Behavior, ErrorPage, ProfileName
+from cdnkit.units import Settings
 
 
 def _name(text: str) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 from rich.console import Console
 
+from cdnkit.settings.load import Load
 from cdnlab import terminal
 from cdnlab.document import Document, read
 from cdnlab.errors import FAILED, BadUsage
@@ -18,7 +19,6 @@ from cdnlab.runfolder import RunFolder, find_running
 from cdnlab.signing import signed
 from loadtests import launch
 from loadtests.identity import Target, networks_of, parse_target
-from loadtests.settings import Load
 
 _LONGER = 3600
 """Seconds a signed URL outlives the load test: players of a long run come back to it."""

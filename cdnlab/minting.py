@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from cdnkit.policy.rules.tokens import Akamai, CloudFront, Fastly, Jwt, Token
+from cdnkit.policy.token.akamai import AkamaiToken
+from cdnkit.policy.token.fastly import FastlyToken
+from cdnkit.policy.token.scheme import for_query
 from cdnlab.errors import BadUsage
-from policy.token.akamai import AkamaiToken
-from policy.token.fastly import FastlyToken
-from policy.token.scheme import for_query
-from policy.token.settings import Akamai, CloudFront, Fastly, Jwt, Token
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def mint(token: Token, keys: Mapping[str, str], url: str, wish: Wish) -> Minted:
         acls = () if wish.path is None else tuple(wish.path.split("!"))
         text = signer.sign(expires_at=wish.expires_at, acls=acls, url=path, starts_at=wish.starts_at, ip=wish.ip or "")
     elif isinstance(token, Jwt):
-        from policy.token import jwt
+        from cdnkit.policy.token import jwt
 
         _no_word("jwt", wish, ip="an address")
         claims: dict[str, Any] = {"exp": wish.expires_at, token.path_claim: [wish.path or path]}
@@ -64,7 +64,7 @@ def mint(token: Token, keys: Mapping[str, str], url: str, wish: Wish) -> Minted:
         claims |= {token.country_claim: list(wish.countries)} if wish.countries else {}
         text = jwt.signed(claims, keys[""])
     else:
-        from policy.token import cat
+        from cdnkit.policy.token import cat
 
         numbered: dict[int, Any] = {cat.Claim.EXP: wish.expires_at, cat.Claim.CATU: cat.of_glob(wish.path or path)}
         numbered |= {} if wish.starts_at is None else {cat.Claim.NBF: wish.starts_at}
@@ -83,8 +83,8 @@ def mint(token: Token, keys: Mapping[str, str], url: str, wish: Wish) -> Minted:
 
 def _cloudfront(keys: Mapping[str, str], url: str, wish: Wish) -> Minted:
     """Canned where nothing but an end is wished, custom for all else."""
-    from policy.token import cloudfront
-    from policy.token.cloudfront_policy import custom
+    from cdnkit.policy.token import cloudfront
+    from cdnkit.policy.token.cloudfront_policy import custom
 
     _no_word("cloudfront", wish, countries="a country")
     [(key_id, pem)] = keys.items()

@@ -5,13 +5,13 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
+from cdnkit.settings.edge import Node
 from cdnlab.asking import CLIENT_IP
 from cdnlab.cluster import Cluster
 from cdnlab.document import Document
 from cdnlab.errors import Failed
 from cdnlab.signing import signed
 from cdnlab.viewer import Answer, ask
-from edge.settings import Node
 from loadtests.identity import address, networks_of
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0

@@ -6,8 +6,8 @@ import os
 import socket
 from dataclasses import dataclass
 
+from cdnkit.units import split_address
 from cdnlab.errors import USAGE, LabError
-from units import split_address
 
 TAKEN = "taken"
 """What `why_taken` says of an address that another socket has."""

@@ -16,6 +16,11 @@ from urllib.parse import quote
 from rich.status import Status
 from rich.text import Text
 
+from cdnkit.policy.gate.hosts import Hosts
+from cdnkit.policy.http.messages import parts_of
+from cdnkit.policy.machine.propagation import UNTAKEN_S, Order, TierOrder
+from cdnkit.policy.store.index import is_surrogate_key
+from cdnkit.units.quantities import read_seconds
 from cdnlab import terminal
 from cdnlab.alone import named_log
 from cdnlab.asking import Listener, credentials, known_nodes, named
@@ -26,11 +31,6 @@ from cdnlab.viewer import ask
 from edge.purges.log import is_server, open_log
 from edge.purges.order import names_target
 from edge.purges.ordering import Standing, carried
-from policy.hosting import Hosts
-from policy.index import is_surrogate_key
-from policy.messages import parts_of
-from policy.propagation import UNTAKEN_S, Order, TierOrder
-from units.quantities import read_seconds
 
 PATIENCE_S = 70.0
 """Seconds that a node has for an order on its admin listener: the longest `purge_delay`, and some."""

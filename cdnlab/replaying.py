@@ -11,6 +11,12 @@ from pydantic import ValidationError
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cdnkit.policy.gate.hosts import DEFAULT
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.policy.rules.service import Service
+from cdnkit.replay import BadTrace, Missing, Replayed, read_trace, replay_node
+from cdnkit.units import visible
+from cdnkit.vendors import profile_of
 from cdnlab import terminal
 from cdnlab.document import Document
 from cdnlab.errors import FAILED, BadUsage
@@ -18,12 +24,6 @@ from cdnlab.report.words import when
 from cdnlab.runfolder import read_json
 from edge.record_files import Life, lives_of
 from edge.serve import records_of
-from policy.hosting import DEFAULT
-from policy.profile import Profile
-from policy.service import Service
-from replay import BadTrace, Missing, Replayed, read_trace, replay_node
-from units import visible
-from vendors import profile_of
 
 SHOWN = 10
 """Differences shown of each node; the rest are counted."""

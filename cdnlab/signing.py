@@ -9,6 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
+from cdnkit.policy.rules.matching import Matcher
+from cdnkit.policy.rules.service import Behavior
+from cdnkit.policy.rules.tokens import CloudFront, Token
+from cdnkit.units.quantities import read_seconds
 from cdnlab.complaints import nearest
 from cdnlab.document import Document, read
 from cdnlab.errors import BadUsage
@@ -16,10 +20,6 @@ from cdnlab.minting import Minted, Wish, mint
 from cdnlab.viewer import split_url
 from edge.errors import BadKeyFile
 from edge.keys import keys_of
-from policy.matching import Matcher
-from policy.service import Behavior
-from policy.token.settings import CloudFront, Token
-from units.quantities import read_seconds
 
 SCHEMES = ("fastly", "cloudfront", "akamai", "jwt", "cat")
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from units import visible
+from cdnkit.units import visible
 
 
 class _Console(Console):
-    """What controls a terminal comes from rich alone: in a text it is written out (`units.visible`)."""
+    """What controls a terminal comes from rich alone: in a text it is written out (`cdnkit.units.visible`)."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):

@@ -8,9 +8,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cdnkit.serving.authority import Authority, BadAuthority, files_in, make, write_new
+from cdnkit.serving.folder import authority_folder
 from cdnlab.errors import BadUsage, Failed
-from listening.authority import Authority, BadAuthority, files_in, make, write_new
-from listening.folder import authority_folder
 
 TRUST = {
     "curl": "curl --cacert {ca} https://localhost:8440/",

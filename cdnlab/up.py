@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from cdnkit.settings.transcode import Stream
 from cdnlab import addresses, document, example, terminal
 from cdnlab.cluster import Cluster
 from cdnlab.display import Display
@@ -13,7 +14,6 @@ from cdnlab.errors import BadUsage
 from cdnlab.playable import NotPlayable, wait_until_playable
 from cdnlab.runfolder import RunFolder
 from cdnlab.session import while_up
-from transcode.settings import Stream
 
 
 def load_settings(settings: Path | None, source: str | None) -> Loaded:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import SplitResult, urlsplit
 
+from cdnkit.settings.parent_url import parent_url
 from cdnlab.errors import BadUsage, Failed
-from edge.parent.url import parent_url
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from cdnkit.settings.transcode import Stream
 from cdnlab import terminal
 from cdnlab.errors import INTERRUPTED, BadUsage
 from transcode import events, vod
-from transcode.settings import Stream
 
 
 def run(clip: Path, out: Path, *, ladder: str, segment: str, encoder: str, force: bool, verbose: bool) -> int:

@@ -12,18 +12,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from cdnkit.policy.gate.hosts import DEFAULT
+from cdnkit.policy.gate.limits import measured
+from cdnkit.policy.http.messages import Headers, target_of
+from cdnkit.policy.http.place import address_of
+from cdnkit.policy.machine.explain import explain
+from cdnkit.policy.plan import PurgeOrder
 from edge.background import Background
 from edge.driver import Driver
 from edge.purges.follower import Following
 from edge.purges.order import BadOrder, names_target, purge_order
 from edge.services import Services
 from edge.viewers import Viewers
-from policy.explain import explain
-from policy.hosting import DEFAULT
-from policy.limits import measured
-from policy.messages import Headers, target_of
-from policy.place import address_of
-from policy.plan import PurgeOrder
 
 MOST_KEYS = 1000
 """Surrogate keys in one answer."""

@@ -13,8 +13,8 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from cdnkit.policy.machine.propagation import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from edge.errors import EdgeError
-from policy.propagation import FIRST_PAUSE_S, LONGEST_PAUSE_S
 
 Step = Callable[[], Awaitable[None]]
 

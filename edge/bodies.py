@@ -10,7 +10,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 
-from policy.fields.ranges import Span
+from cdnkit.policy.http.ranges import Span
 
 WINDOW_BYTES = 256 * 1024
 """How far a passing body may run ahead of its slowest reader. nginx buffers 32 kB, Varnish the whole body."""

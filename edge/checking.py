@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+from cdnkit.policy.http.messages import Headers, Lines, RequestHead
+from cdnkit.settings.edge import HealthCheck
 from edge.errors import UpstreamFailed
-from edge.settings import HealthCheck
 from edge.upstream import Upstream
-from policy.messages import Headers, Lines, RequestHead
 
 
 async def check_once(upstream: Upstream, check: HealthCheck, fields: Lines, checked: Callable[[bool], None]) -> None:

@@ -7,6 +7,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cdnkit.policy.gate.limits import measured
+from cdnkit.policy.http.content import has_content
+from cdnkit.policy.http.messages import Headers, RequestHead
+from cdnkit.policy.http.place import NOWHERE
+from cdnkit.policy.http.target import origin_form
+from cdnkit.policy.machine.explain import explain
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.machine.purge_requests import purge_request
+from cdnkit.policy.outcomes import Failure, Refusal
+from cdnkit.policy.plan import Assemble, Decision, Fetch, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
+from cdnkit.policy.record.lines import PurgeRecord, RequestRecord
+from cdnkit.policy.rules.service import Behavior
+from cdnkit.policy.token.playlist import LARGEST, Propagation, coding_in
+from cdnkit.serving import EMPTY_QUERY, INTERIM, Left, Stalled
+from cdnkit.settings.edge import Limits
 from edge.bodies import Body, BodyBroken, Reader
 from edge.codings import DECODERS
 from edge.errors import UpstreamFailed
@@ -16,25 +31,10 @@ from edge.parents import Parents
 from edge.purges.log import LogLost
 from edge.purges.order import BadOrder
 from edge.recording import READ_BY_POLICY, answered, content_type, request_record
-from edge.settings import Limits
 from edge.slicing import Answered, Slicing
 from edge.stores import MemoryStore, Store
 from edge.viewer import Receive, Viewer
 from edge.viewers import Viewers
-from listening import EMPTY_QUERY, INTERIM, Left, Stalled
-from policy.access import Refusal
-from policy.explain import explain
-from policy.forward import has_content
-from policy.limits import measured
-from policy.machine import EdgeMachine
-from policy.messages import Headers, RequestHead
-from policy.place import NOWHERE
-from policy.plan import Assemble, Decision, Failure, Fetch, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
-from policy.purge_requests import purge_request
-from policy.record import PurgeRecord, RequestRecord
-from policy.service import Behavior
-from policy.target import origin_form
-from policy.token.propagation import LARGEST, Propagation, coding_in
 
 if TYPE_CHECKING:
     from edge.stores.shared import SharedTier
@@ -220,7 +220,7 @@ class Driver(Filling):
         return measured(request)
 
     def unreadable(self, status: int, reason: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """The answer to a request that could not be read: a `listening.Page`, signed as all answers are."""
+        """The answer to a request that could not be read: a `cdnkit.serving.Page`, signed as all answers are."""
         told = self.machine.unreadable(status, reason, self.clock())
         lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told.headers]
         return told.status, lines, told.body

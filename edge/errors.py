@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from policy.plan import Failure
-from policy.retrying import Reach
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.upstream.retry import Reach
 
 
 class EdgeError(Exception):
@@ -44,18 +44,6 @@ class BadStore(EdgeError):
 
     def __str__(self) -> str:
         return f"{self.where}: found {self.path!r} ({self.why}), wanted a folder of this node's own that it may write."
-
-
-@dataclass
-class BadDatabase(EdgeError):
-    """A geo database cannot be read."""
-
-    where: str
-    found: str
-    wanted: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: found {self.found}; wanted {self.wanted}."
 
 
 @dataclass

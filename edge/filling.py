@@ -10,6 +10,14 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from cdnkit.policy.freshness.storable import content_length, passed_on
+from cdnkit.policy.http.messages import Lines, RequestHead, ResponseHead
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.machine.purge_marks import worth_asking
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.plan import Fetch, Landing, Relay, Serve
+from cdnkit.policy.record.lines import FetchRecord
+from cdnkit.policy.store.index import Entry
 from edge.bodies import Body, Reader
 from edge.codings import ENCODERS
 from edge.errors import EdgeError, UpstreamFailed
@@ -18,13 +26,6 @@ from edge.parents import Parents
 from edge.recording import Blind, fetch_record
 from edge.slicing import Answered
 from edge.stores import Store
-from policy.index import Entry
-from policy.machine import EdgeMachine
-from policy.messages import Lines, RequestHead, ResponseHead
-from policy.plan import Failure, Fetch, Landing, Relay, Serve
-from policy.record import FetchRecord
-from policy.sharing import worth_asking
-from policy.storing import content_length, passed_on
 
 if TYPE_CHECKING:
     from edge.stores.shared import Found, SharedTier

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from cdnkit.policy.rules.service import Service
+from cdnkit.policy.rules.tokens import CloudFront, Token
+from cdnkit.policy.token import scheme_of
 from edge.errors import BadKeyFile
-from policy.service import Service
-from policy.token import scheme_of
-from policy.token.settings import CloudFront, Token
 
 
 def read_keys(service: Service) -> dict[str, dict[str, str]]:

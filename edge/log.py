@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from cdnkit.policy.record.lines import LostRecord, PartRecord, Record, Told, last_seq, lost_of, to_json
 from edge.record_files import RecordFile
-from policy.record import LostRecord, PartRecord, Record, Told, last_seq, lost_of, to_json
 
 logger = logging.getLogger("cdnlab.edge")
 

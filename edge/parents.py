@@ -1,8 +1,8 @@
 """The parents of a node, one behind another: which of them is asked, and when the next one is.
 
-    policy/health.py     may this parent be asked at all?       here: the first that may
-    policy/retrying.py   once more, of the same parent?         upstream.py
-    policy/failover.py   now of the next parent?                here
+    cdnkit/policy/upstream/health.py     may this parent be asked at all?       here: the first that may
+    cdnkit/policy/upstream/retry.py   once more, of the same parent?         upstream.py
+    cdnkit/policy/upstream/failover.py   now of the next parent?                here
 
 The answer of a parent in whose place another is asked is thrown away; its connection is kept if the answer was whole.
 """
@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.upstream.failover import fails_over
+from cdnkit.policy.upstream.health import Health, Trial, verdict
 from edge.errors import UpstreamFailed
 from edge.parent.exchange import Exchange, OnInterim
 from edge.upstream import Upstream
-from policy.failover import fails_over
-from policy.health import Health, Trial, verdict
-from policy.messages import RequestHead
-from policy.plan import Failure
 
 
 @dataclass(slots=True)

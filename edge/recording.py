@@ -5,13 +5,13 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from policy.access import Gate
-from policy.forward import last_node
-from policy.media import classify
-from policy.messages import Headers, RequestHead, ResponseHead
-from policy.plan import Fetch, Join, Plan, PurgeKind, PurgeOrder, Refuse, Relay, Serve
-from policy.record import FetchRecord, RequestRecord
-from policy.secrets import Veil
+from cdnkit.policy.gate.gate import Gate
+from cdnkit.policy.http.hops import last_node
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.plan import Fetch, Join, Plan, PurgeKind, PurgeOrder, Refuse, Relay, Serve
+from cdnkit.policy.record.lines import FetchRecord, RequestRecord
+from cdnkit.policy.record.object_class import classify
+from cdnkit.policy.record.secrets import Veil
 
 READ_BY_POLICY = frozenset(
     {
@@ -75,7 +75,8 @@ class Blind(Veil):
         return self.lines(line for line in request.headers if line[0] in names)
 
     def shared(self, values: dict[str, Any]) -> dict[str, Any]:
-        """What a shared tier answered (`policy.stored`), with the marks that requests for it are recorded by."""
+        """What a shared tier answered (`cdnkit.policy.store.serialise`), with the marks that requests for it are
+        recorded by."""
         return values | {
             "key": self.key(str(values["key"])),
             "headers": self.lines(values["headers"]),

@@ -10,6 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdnkit.policy.gate.gate import ServiceGate
+from cdnkit.policy.gate.hosts import DEFAULT, Hosts
+from cdnkit.policy.http.client import ClientField
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import PurgeOrder
+from cdnkit.policy.rules.parent_headers import lines_of
+from cdnkit.policy.rules.profile import RFC9111, Profile, Waits
+from cdnkit.policy.rules.service import Service
+from cdnkit.policy.store.eviction import room_for
+from cdnkit.serving import Guarded, Listener, bind, bind_udp, guard_of, url_of
+from cdnkit.settings.edge import Node, Whereabouts
 from edge.admin import admin_app
 from edge.background import Background
 from edge.checking import check_once
@@ -22,26 +33,15 @@ from edge.parents import Parent, Parents
 from edge.purges.follower import Following
 from edge.purges.log import open_log
 from edge.services import Hosted, Services
-from edge.settings import Node, Whereabouts
 from edge.stores import MemoryStore
 from edge.stores.opening import long_lived, open_disk, rules_of
 from edge.tls import context_of, pair_of, trust_of
 from edge.upstream import Upstream
 from edge.viewers import Viewers
-from listening import Guarded, Listener, bind, bind_udp, guard_of, url_of
-from policy.access import ServiceGate
-from policy.client import ClientField
-from policy.eviction import room_for
-from policy.hosting import DEFAULT, Hosts
-from policy.machine import EdgeMachine
-from policy.parent_headers import lines_of
-from policy.plan import PurgeOrder
-from policy.profile import RFC9111, Profile, Waits
-from policy.service import Service
 
 if TYPE_CHECKING:
+    from cdnkit.serving.http3 import Http3Listener
     from edge.stores.shared import SharedTier
-    from listening.http3 import Http3Listener
 
 logger = logging.getLogger("cdnlab.edge")
 
@@ -153,7 +153,7 @@ async def serve(
 
 
 def _http3(door: Listener, certificate: bytes, key: bytes) -> "Http3Listener":
-    from listening.http3 import Http3Listener  # most nodes do without, and start sooner
+    from cdnkit.serving.http3 import Http3Listener  # most nodes do without, and start sooner
 
     return Http3Listener(door, certificate, key)
 

@@ -1,29 +1,25 @@
 """Several services on one node: each with a machine, a store and records of its own; a request's host says which.
 
-Host, :authority, SNI  ->  policy/hosting.py  ->  the service's `Driver`
+Host, :authority, SNI  ->  cdnkit/policy/gate/hosts.py  ->  the service's `Driver`
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cdnkit.policy.gate.hosts import DEFAULT, SERVICE, Hosts, misdirected, unknown
+from cdnkit.policy.http.messages import RequestHead, target_of
+from cdnkit.policy.http.target import origin_form
+from cdnkit.policy.plan import Purged, PurgeKind, PurgeOrder
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.policy.rules.service import Service
+from cdnkit.serving import SHOWN
 from edge.driver import ASTRAY, Driver
 from edge.viewers import Viewers
-from listening import SHOWN
-from policy.hosting import DEFAULT, Hosts, misdirected, unknown
-from policy.messages import RequestHead, target_of
-from policy.plan import Purged, PurgeKind, PurgeOrder
-from policy.profile import Profile
-from policy.service import Service
-from policy.target import origin_form
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-SERVICE = b"cdnlab-service"
-"""A field in which an edge names the service to its shield, which is asked by its own address, whatever the viewer's
-host was."""
 
 
 @dataclass(frozen=True)

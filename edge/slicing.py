@@ -1,7 +1,7 @@
 """An answer put together from slices: block after block through the node's own machine, each recorded as a request.
 
 The next block is asked for while the one before is sent, so that a viewer waits for the parent once and not at every
-seam. What belongs together is `policy/slices.py`'s to say.
+seam. What belongs together is `cdnkit/policy/store/slices.py`'s to say.
 """
 
 import asyncio
@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.outcomes import Outcome
+from cdnkit.policy.plan import Refuse, Relay, Serve
+from cdnkit.policy.record.lines import RequestRecord
+from cdnkit.policy.store.slices import Assembly, Block
 from edge.bodies import BodyBroken, Reader
 from edge.viewer import Viewer
-from policy.machine import EdgeMachine
-from policy.messages import RequestHead
-from policy.plan import Refuse, Relay, Serve
-from policy.record import Outcome, RequestRecord
-from policy.slices import Assembly, Block
 
 Answered = tuple[Serve | Relay | Refuse, Reader | None]
 """A final answer, and the place in its body from which to send."""

@@ -3,11 +3,11 @@
 import ssl
 from collections.abc import Callable, Iterable
 
+from cdnkit.serving.authority import ALWAYS, Authority, Contexts, may_sign
+from cdnkit.serving.certificates import flaw_of, flaw_of_authorities, server_context
+from cdnkit.serving.folder import authority_folder
+from cdnkit.settings.edge import Node
 from edge.errors import BadCertificate
-from edge.settings import Node
-from listening.authority import ALWAYS, Authority, Contexts, may_sign
-from listening.certificates import flaw_of, flaw_of_authorities, server_context
-from listening.folder import authority_folder
 
 
 def pair_of(node: Node, hosts: Iterable[str], clock: Callable[[], float]) -> tuple[bytes, bytes]:

@@ -2,7 +2,7 @@
 
 Why our own: common clients drop 1xx, decode content codings, trust a lying length, and cost 60 to 1,100 µs a fetch.
 `parent/http1.py` and `parent/http2.py` are the two ways of speaking; here stands which connection an exchange gets.
-Whether one that failed is asked again, `policy/retrying.py` says.
+Whether one that failed is asked again, `cdnkit/policy/upstream/retry.py` says.
 """
 
 import asyncio
@@ -11,6 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Literal
 
+from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.rules.profile import Waits
+from cdnkit.policy.upstream.link import Link
+from cdnkit.policy.upstream.retry import SAFE, Broken, Reach, asked_again, asked_apart, crosses_harmlessly
+from cdnkit.settings.parent_url import WANTED, parent_url
 from edge.errors import UpstreamFailed
 from edge.parent.dialer import Dialer, ParentConnection
 from edge.parent.exchange import Exchange, OnInterim
@@ -18,12 +24,6 @@ from edge.parent.http1 import Http1Connection
 from edge.parent.http2 import Http2Connection
 from edge.parent.repeatable import Repeatable
 from edge.parent.slots import Slots
-from edge.parent.url import WANTED, parent_url
-from policy.link import Link
-from policy.messages import RequestHead
-from policy.plan import Failure
-from policy.profile import Waits
-from policy.retrying import SAFE, Broken, Reach, asked_again, asked_apart, crosses_harmlessly
 
 __all__ = ["Exchange", "OnInterim", "ParentHttp", "Upstream"]
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from policy.messages import Lines
+from cdnkit.policy.http.messages import Lines
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Hint = Callable[[int, Lines], None]

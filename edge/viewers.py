@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from edge.databases import open_databases
-from edge.settings import Whereabouts
-from policy.client import ClientField, canonical, claim_in, named_in
-from policy.messages import Headers
-from policy.place import NOWHERE, NetworkTable, Place, address_of, is_public
+from cdnkit.geo.databases import open_databases
+from cdnkit.policy.http.client import ClientField, canonical, claim_in, named_in
+from cdnkit.policy.http.messages import Headers
+from cdnkit.policy.http.place import NOWHERE, NetworkTable, Place, address_of, is_public
+from cdnkit.settings.edge import Whereabouts
 
 _WORTH_REMEMBERING = 512
 """Characters of a claim: a chain of a dozen proxies; longer ones would be a way to fill our memory."""
@@ -32,7 +32,7 @@ class Viewers:
         self._named_in = lru_cache(maxsize=4096)(partial(named_in, is_trusted=self.is_trusted))
 
     def address(self, peer: str, headers: Headers) -> str:
-        """The address a request counts for: `policy.client.client_address`, remembered in parts."""
+        """The address a request counts for: `cdnkit.policy.http.client.client_address`, remembered in parts."""
         nearest, trusted = self._peer(peer)
         claim = claim_in(headers, self._believed) if trusted else None
         if claim is None:

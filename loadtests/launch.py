@@ -21,9 +21,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cdnkit.settings.load import Load
 from loadtests.errors import BadTarget, LoadFailed, LocustMissing
 from loadtests.identity import Target
-from loadtests.settings import Load
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 _STATUS = "cdnlab-load"
@@ -53,7 +53,7 @@ def command(
     viewers = load.viewers * len(targets)
     ramp = segment if load.ramp is None else load.ramp
     return [
-        *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless"),
+        *(sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), "--headless"),
         *("--host", targets[0].url),
         *(part for target in targets for part in ("--edge", _edge(target))),
         *("--users", str(viewers), "--spawn-rate", f"{viewers / max(ramp, 0.1):g}"),

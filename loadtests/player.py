@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
 
+from cdnkit.policy.record.object_class import ObjectClass
 from loadtests.playlist import MediaPlaylist, Multivariant, Rendition, Resource, Segment
-from policy.record import ObjectClass
 
 # hls.js retries a fragment six times, the first after one second, never more than eight apart.
 _RETRIES = 6

@@ -23,10 +23,10 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 from pydantic import ValidationError
 
+from cdnkit.settings.load import Load
 from loadtests.errors import BadTarget
 from loadtests.identity import Target, parse_target
 from loadtests.player import Player, State
-from loadtests.settings import Load
 from loadtests.tally import Tally, hit_share, sentence, summary
 
 STATUS = "cdnlab-load"

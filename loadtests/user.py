@@ -8,12 +8,12 @@ from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, FastHttpUser, ResponseCo
 from locust.env import Environment
 from locust.exception import StopUser
 
+from cdnkit.policy.record.object_class import ObjectClass
 from loadtests.errors import BadPlaylist
 from loadtests.identity import address, session_id
 from loadtests.player import Ask, Ended, Wait
 from loadtests.playlist import Multivariant, read
 from loadtests.session import clock, session_of
-from policy.record import ObjectClass
 
 _READ_BYTES = 64 * 1024  # bodies in larger reads than the socket fills cost copies, in smaller ones calls
 _PLAYLISTS = (ObjectClass.MULTIVARIANT, ObjectClass.MEDIA_PLAYLIST)

@@ -5,9 +5,9 @@ from hashlib import sha256
 
 from cachetools import LRUCache
 
+from cdnkit.settings.origin import Origin
 from origin.playlist import MEDIA, MULTIVARIANT, init_name
 from origin.responses import Resource
-from origin.settings import Origin
 from origin.storage import Storage
 from origin.tracks import Kind, Track
 from origin.window import Entry

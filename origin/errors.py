@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from units import visible
+from cdnkit.units import visible
 
 
 def printable(text: str, most: int = 300) -> str:

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from units import Seconds, Settings
+from cdnkit.units import Seconds, Settings
 
 log = logging.getLogger("origin")
 

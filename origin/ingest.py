@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from listening import Left
+from cdnkit.serving import Left
 from origin.errors import BadMedia, NoRoom, printable
 from origin.faults import FaultSwitch
 from origin.fragments import FragmentReader

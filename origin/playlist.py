@@ -6,9 +6,9 @@ Every URI is relative, so that whatever cache a player came through stays in its
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from cdnkit.settings.ladder import pairing
 from origin.tracks import Kind
 from origin.window import Entry, TrackWindow
-from transcode.ladder import pairing
 
 MULTIVARIANT = "multivariant.m3u8"
 MEDIA = "media.m3u8"

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from cdnkit.settings.origin import Origin
 from origin.catalog import Catalog
 from origin.errors import StorageFailed
 from origin.playlist import init_name, media_playlist, multivariant_playlist
-from origin.settings import Origin
 from origin.storage import Storage
 from origin.stream import State, Stream
 from origin.tracks import InitSection, Kind

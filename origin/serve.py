@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from listening import GRACE_S, Guarded, Listener, PortInUse, bind, guard_of, url_of
+from cdnkit.serving import GRACE_S, Guarded, Listener, PortInUse, bind, guard_of, url_of
+from cdnkit.settings.origin import Origin
 from origin.app import origin_app
 from origin.faults import FaultSwitch, Faulty
 from origin.ingest import Ingest, ingest_app
 from origin.publisher import Publisher
 from origin.retention import Retention
-from origin.settings import Origin
 
 log = logging.getLogger("origin")
 

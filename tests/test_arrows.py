@@ -1,29 +1,60 @@
-"""Which way imports point: docs/architecture.md's picture, read from the source."""
+"""The house: which way imports point, and the rooms of the policy, read from the source (docs/architecture.md)."""
 
 import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 
-MAY_IMPORT = {
-    "units": set(),
-    "listening": {"units"},
+KIT = {
+    "units": set[str](),
+    "serving": {"units"},
     "policy": {"units"},
     "vendors": {"units", "policy"},
-    "edge": {"units", "listening", "policy"},
     "replay": {"units", "policy"},
-    "transcode": {"units"},
-    "origin": {"units", "listening", "transcode.ladder"},  # the ladder's values only
-    "loadtests": {"units", "policy.token", "policy.record", "cdnlab.document"},
-    "cdnlab": {"units", "listening", "policy", "vendors", "transcode", "origin", "edge", "replay", "loadtests"},
+    "settings": {"units", "serving", "policy"},
+    "geo": {"policy"},
 }
-"""Package -> packages or modules of ours that it may import, itself aside."""
+"""What the programs are made of: part -> parts that it may import, itself aside."""
+
+HOUSE = {
+    "cdnkit": set[str](),
+    "edge": {"cdnkit"},
+    "origin": {"cdnkit"},
+    "transcode": {"cdnkit"},
+    "loadtests": {"cdnkit"},
+    "cdnlab": {"cdnkit", "edge", "origin", "transcode", "loadtests"},
+}
+"""Package -> packages that it may import: three floors, and none of the four programs knows another."""
+
+ROOMS = {
+    "outcomes": 0,
+    "http": 1,
+    "rules": 2,
+    "record": 2,
+    "freshness": 3,
+    "token": 3,
+    "store": 4,
+    "gate": 4,
+    "plan": 5,
+    "answer": 6,
+    "upstream": 6,
+    "machine": 7,
+}
+"""Room of the policy -> its floor: each imports from lower floors alone."""
+
+MOST_ARROWS = 50
+"""Between rooms of the policy."""
+
+MOST_FILES = 14
+"""In a room, its first page aside."""
 
 
 def imports_of(file: Path) -> list[tuple[int, str]]:
-    """(line, module) of every import in a file, inside functions too; `from a import b` is told as `a.b`."""
+    """(line, module) of every import in a file, inside functions too; `from a import b` is `a.b`."""
     found = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -34,24 +65,44 @@ def imports_of(file: Path) -> list[tuple[int, str]]:
     return found
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
-def test_imports_point_one_way(package: str) -> None:
-    files = list((ROOT / package).rglob("*.py"))
-    assert files, f"{package} is gone: this table must be told"
-    wrong = []
-    for file in files:
-        for line, module in imports_of(file):
-            top = module.partition(".")[0]
-            if top not in MAY_IMPORT or top == package:
-                continue
-            if not any(module == good or module.startswith(f"{good}.") for good in MAY_IMPORT[package]):
-                wrong.append(f"{file.relative_to(ROOT)}:{line}: {package} may not import {module}")
-    assert wrong == []
+def arrows(folder: Path, prefix: str, places: set[str]) -> Iterator[tuple[str, str, str]]:
+    """(from, to, where) of every import from one of these places to another; the places lie in `folder`."""
+    for here in sorted(places):
+        for file in [*(folder / here).rglob("*.py"), *folder.glob(f"{here}.py")]:
+            for line, module in imports_of(file):
+                there = module.removeprefix(prefix).partition(".")[0] if module.startswith(prefix) else ""
+                if there in places and there != here:
+                    yield here, there, f"{file.relative_to(ROOT)}:{line} imports {module}"
 
 
-def test_every_package_is_in_the_table() -> None:
-    packages = {file.parent.name for file in ROOT.glob("*/__init__.py")} - {"tests"}
-    assert packages == set(MAY_IMPORT)
+def packages_in(folder: Path) -> set[str]:
+    return {file.parent.name for file in folder.glob("*/__init__.py")}
+
+
+def test_three_floors() -> None:
+    assert packages_in(ROOT) - {"tests"} == set(HOUSE)
+    assert [where for a, b, where in arrows(ROOT, "", set(HOUSE)) if b not in HOUSE[a]] == []
+
+
+def test_the_parts_of_the_kit() -> None:
+    assert packages_in(ROOT / "cdnkit") == set(KIT)
+    assert [where for a, b, where in arrows(ROOT / "cdnkit", "cdnkit.", set(KIT)) if b not in KIT[a]] == []
+
+
+def test_the_rooms_of_the_policy() -> None:
+    policy = ROOT / "cdnkit/policy"
+    rooms = packages_in(policy) | {file.stem for file in policy.glob("[a-z]*.py")}
+    assert rooms == set(ROOMS)
+    found = list(arrows(policy, "cdnkit.policy.", rooms))
+    assert [where for a, b, where in found if ROOMS[a] <= ROOMS[b]] == [], "up, or on the same floor"
+    assert len({(a, b) for a, b, _ in found}) < MOST_ARROWS
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS.keys() - {"outcomes", "plan"}))
+def test_a_room_says_its_idea_and_holds_few_files(room: str) -> None:
+    folder = ROOT / "cdnkit/policy" / room
+    assert len(list(folder.glob("*.py"))) - 1 <= MOST_FILES
+    assert len(ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or "") > 40
 
 
 def test_the_policy_reads_no_clock_and_opens_nothing() -> None:
@@ -60,8 +111,14 @@ def test_the_policy_reads_no_clock_and_opens_nothing() -> None:
     pure = {"time.gmtime"}  # an instant that is given, as a calendar has it
     wrong = [
         f"{file.name}:{line}: {module}"
-        for file in (ROOT / "policy").rglob("*.py")
+        for file in (ROOT / "cdnkit/policy").rglob("*.py")
         for line, module in imports_of(file)
         if module.partition(".")[0] in forbidden and module not in pure
     ]
     assert wrong == []
+
+
+def test_the_picture_names_every_package_and_room() -> None:
+    picture = (ROOT / "docs/architecture.md").read_text()
+    wanted = {*HOUSE, *KIT} | ROOMS.keys()
+    assert [name for name in sorted(wanted) if re.search(rf"\b{name}\b", picture) is None] == []

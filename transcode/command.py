@@ -12,7 +12,7 @@ A pure function from a plan to arguments. The timeline is made so that nothing h
   late.
 """
 
-from transcode.ladder import Track
+from cdnkit.settings.ladder import Track
 from transcode.plan import Plan
 from transcode.source import audio_input, input_arguments
 

@@ -8,10 +8,10 @@ seconds. So a fallback changes who encodes and nothing that a player or the orig
 import subprocess
 from dataclasses import dataclass
 
+from cdnkit.settings.ladder import Rung
+from cdnkit.settings.transcode import EncoderName, Preset
 from transcode.errors import EncoderRefused
 from transcode.ffmpeg import Ffmpeg
-from transcode.ladder import Rung
-from transcode.settings import EncoderName, Preset
 
 _NVENC_PRESET: dict[Preset, str] = {
     "ultrafast": "p1", "superfast": "p2", "veryfast": "p3", "faster": "p4", "fast": "p4",

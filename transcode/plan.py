@@ -5,11 +5,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cdnkit.settings.ladder import LADDER, Rung, Track, choose, tracks
+from cdnkit.settings.transcode import Stream
 from transcode import encoders, ffmpeg, source
 from transcode.encoders import Encoder
 from transcode.ffmpeg import Ffmpeg
-from transcode.ladder import LADDER, Rung, Track, choose, tracks
-from transcode.settings import Stream
 from transcode.source import Source
 
 

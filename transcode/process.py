@@ -18,13 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from cdnkit.settings.discretion import hiding
+from cdnkit.settings.transcode import Stream
 from transcode.child import Patience, run
 from transcode.command import live_command
-from transcode.discretion import hiding
 from transcode.events import Died, Drained, Ended, Event, Note, Progress
 from transcode.plan import Plan, prepare
 from transcode.progress import Pace, Report
-from transcode.settings import Stream
 
 OnEvent = Callable[[Event], None]
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from transcode.discretion import shown
+from cdnkit.settings.discretion import shown
 from transcode.errors import SourceError
 from transcode.ffmpeg import Ffmpeg
 

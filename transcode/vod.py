@@ -14,15 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cdnkit.settings.discretion import hiding
+from cdnkit.settings.ladder import RUNG_NAMES, audio_of
+from cdnkit.settings.transcode import Stream
 from transcode.child import Exit, run
 from transcode.command import encoding_arguments, filter_graph, label
-from transcode.discretion import hiding
 from transcode.errors import OutputError, SourceError
 from transcode.events import Event, Note, Progress
-from transcode.ladder import RUNG_NAMES, audio_of
 from transcode.plan import Plan, prepare
 from transcode.progress import Pace, Report
-from transcode.settings import Stream
 from transcode.source import input_arguments
 from transcode.whole import is_full, lacking
 

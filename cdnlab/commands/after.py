@@ -1,4 +1,4 @@
-"""`load`, `report`, `replay`, `doctor`: measuring, and looking at what was measured."""
+"""`load`, `report`, `cdnkit.replay`, `doctor`: measuring, and looking at what was measured."""
 
 from pathlib import Path
 from typing import Annotated

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 PurgeOrder = Literal["shields-first", "edges-first", "together"]
-"""The values of `policy.propagation.TierOrder`, which is imported when a purge runs."""
+"""The values of `cdnkit.policy.machine.propagation.TierOrder`, which is imported when a purge runs."""
 
 RUNS = typer.Option("--runs", help="Where the run folders are; the newest that still runs is asked.")
 NODE = typer.Option("--node", help="The node to ask; by default the one the URL names.")
@@ -83,9 +83,9 @@ def purge(
     Exit status 3 if a node has not taken the order within a second, or cannot read it; with --wait, if one has not
     carried it out.
     """
+    from cdnkit.policy.machine.propagation import TierOrder
     from cdnlab import purging
     from cdnlab.viewer import admin_url
-    from policy.propagation import TierOrder
 
     what = purging.purge_order(
         url=url, prefix=prefix, keys=key or (), everything=everything, soft=soft, service=service

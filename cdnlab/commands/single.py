@@ -42,10 +42,10 @@ def edge(
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Run one edge by itself in front of any HTTP origin: one process, in the foreground."""
+    from cdnkit.vendors import profile_of
     from cdnlab.alone import edge_settings, named_log
     from cdnlab.foreground import Ready, serve_here
     from edge.serve import serve
-    from vendors import profile_of
 
     alone = edge_settings(origin=origin, listen=listen, admin=admin, profile=profile, config=config, node=node)
     log = alone.purge_log if purge_log is None else named_log(purge_log)

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from starlette.applications import Starlette
 
+from cdnkit.serving import Guarded, guard_of
 from cdnlab.control.cloudfront import CloudFront, Lab
 from cdnlab.control.fastly import Fastly
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
-from listening import Guarded, guard_of
 
 logger = logging.getLogger("cdnlab.control")
 

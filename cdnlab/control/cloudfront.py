@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from cdnkit.vendors.cloudfront.distribution import Translated
 from cdnlab.control.distributions import (
     DEPLOYED,
     Distribution,
@@ -32,7 +33,6 @@ from cdnlab.control.settings import Control
 from cdnlab.control.sigv4 import NotSigned, verify
 from cdnlab.control.takeover import Unworkable
 from edge.background import Background
-from vendors.cloudfront.distribution import Translated
 
 logger = logging.getLogger("cdnlab.control")
 

@@ -9,8 +9,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+from cdnkit.vendors.cloudfront.distribution import NotHonoured, Translated, translate
 from cdnlab.control.rest_xml import ApiError, Element, made, moment, text_of
-from vendors.cloudfront.distribution import NotHonoured, Translated, translate
 
 IN_PROGRESS, DEPLOYED = "InProgress", "Deployed"
 
@@ -110,7 +110,7 @@ def translated_from(config: Element, *, https: bool) -> Translated:
 
 
 def tree_of(element: Element) -> Any:
-    """As `vendors.cloudfront.distribution` reads a config: members by name, texts, `Items` as lists."""
+    """As `cdnkit.vendors.cloudfront.distribution` reads a config: members by name, texts, `Items` as lists."""
     if element.tag == "Items":
         return [tree_of(child) for child in element]
     if len(element):

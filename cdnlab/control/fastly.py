@@ -16,12 +16,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from cdnkit.policy.machine.propagation import PATIENCE_S, Order
+from cdnkit.policy.store.index import is_surrogate_key
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
 from edge.background import Background
 from edge.purges.order import BadOrder, purge_order
-from policy.index import is_surrogate_key
-from policy.propagation import PATIENCE_S, Order
 
 logger = logging.getLogger("cdnlab.control")
 

@@ -7,9 +7,9 @@ orders out when it is back (docs/purging.md).
 import logging
 from collections.abc import Collection, Sequence
 
+from cdnkit.policy.machine.propagation import Order
 from edge.purges.log import PurgeLog
 from edge.purges.ordering import Standing, carried
-from policy.propagation import Order
 
 logger = logging.getLogger("cdnlab.control")
 

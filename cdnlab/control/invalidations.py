@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from cdnkit.policy.machine.propagation import Order
 from cdnlab.control.rest_xml import ApiError
-from policy.propagation import Order
 
 MOST_PATHS, MOST_WILDCARDS = 3000, 15
 """In progress at one time, of one distribution."""

@@ -3,11 +3,11 @@
 import logging
 import socket
 
+from cdnkit.serving import Listener, bind, url_of
 from cdnlab.control.app import ControlApi
 from cdnlab.control.cloudfront import Lab
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
-from listening import Listener, bind, url_of
 
 
 class ControlListener:

@@ -4,9 +4,9 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from listening import HostName
-from policy.service import PurgeRequests
-from units import ListenAddress, Settings, is_loopback
+from cdnkit.policy.rules.service import PurgeRequests
+from cdnkit.serving import HostName
+from cdnkit.units import ListenAddress, Settings, is_loopback
 
 DUMMY = "cdnlab"
 """Every credential that is left out: known to all, so good on loopback only, and checked like any other there."""

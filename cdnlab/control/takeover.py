@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from policy.service import Behavior
-from vendors.cloudfront.distribution import Translated
+from cdnkit.policy.rules.service import Behavior
+from cdnkit.vendors.cloudfront.distribution import Translated
 
 RESOLVED_WITHIN_S = 5.0
 """Seconds that a name server has: the client who created the distribution waits for it."""

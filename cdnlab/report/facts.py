@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdnkit.units import visible
 from cdnlab.report import sql
 from cdnlab.report.errors import CausesDoNotSum, ExtraMissing, NoRecords
 from cdnlab.report.told import Row, read_nodes, read_players
 from cdnlab.report.words import when
-from units import visible
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

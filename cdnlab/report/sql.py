@@ -16,7 +16,7 @@ COLUMNS = {
     "failure": "VARCHAR", "what": "VARCHAR", "value": "VARCHAR", "soft": "BOOLEAN", "purged": "BIGINT",
     "lines": "BIGINT", "part": "INTEGER",
 }  # fmt: skip
-"""Fields of policy/record.py that the report reads, and their types; others in a line are passed over."""
+"""Fields of cdnkit/policy/record/lines.py that the report reads, and their types; others in a line are passed over."""
 
 # A line that is no JSON, or has a value of the wrong type, becomes nulls; `unreadable` counts those. A file is named
 # NODE[+SERVICE][.LIFE][.part-PART].jsonl.

@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from cdnkit.units import visible
 from cdnlab.runfolder import read_json
-from units import visible
 
 Row = dict[str, Any]
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.upstream.link import Link
+from cdnkit.policy.upstream.retry import Reach
 from edge.errors import UpstreamFailed
 from edge.parent.http1 import Http1Connection
 from edge.parent.http2 import Http2Connection
 from edge.parent.linked import Linked
-from policy.link import Link
-from policy.plan import Failure
-from policy.retrying import Reach
 
 ParentConnection = Http1Connection | Http2Connection
 

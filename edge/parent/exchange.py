@@ -4,8 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 
+from cdnkit.policy.http.messages import ResponseHead
 from edge.errors import UpstreamFailed
-from policy.messages import ResponseHead
 
 OnInterim = Callable[[ResponseHead], None]
 """Told of every interim response but 100 (102, 103 ...), in order, before the final head is."""

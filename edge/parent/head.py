@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import httptools
 
-from policy.messages import Headers, Lines, ResponseHead
+from cdnkit.policy.http.messages import Headers, Lines, ResponseHead
 
 HEAD_LIMIT_BYTES = 65_536
 """Interim heads and the final one together. Fastly takes 69 kB, CloudFront 20 kB, nginx a buffer of 4 or 8 kB."""

@@ -19,15 +19,15 @@ from typing import cast
 
 import httptools
 
+from cdnkit.policy.http.messages import ResponseHead
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.rules.profile import Waits
+from cdnkit.policy.upstream.retry import Reach
 from edge.bodies import WINDOW_BYTES
 from edge.errors import UpstreamFailed
 from edge.parent.deadline import Deadline
 from edge.parent.exchange import Incoming, OnInterim, close_body
 from edge.parent.head import HEAD_LIMIT_BYTES, NotHttp, ReceivedHead, read_head
-from policy.messages import ResponseHead
-from policy.plan import Failure
-from policy.profile import Waits
-from policy.retrying import Reach
 
 OF_ITS_REST = 0.8
 """The share of the time that the parent announces (Keep-Alive) for which a connection rests: what is sent at the end of

@@ -16,6 +16,10 @@ import h2.exceptions
 import h2.settings
 import h2.stream
 
+from cdnkit.policy.http.messages import HOP_BY_HOP, Headers, Lines, RequestHead, ResponseHead
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.rules.profile import Waits
+from cdnkit.policy.upstream.retry import Reach
 from edge.errors import UpstreamFailed
 from edge.parent.deadline import Deadline
 from edge.parent.exchange import Exchange, OnInterim, close_body
@@ -23,10 +27,6 @@ from edge.parent.h2_library import H2
 from edge.parent.head import FIELD_LIMIT, HEAD_LIMIT_BYTES
 from edge.parent.slots import Slots
 from edge.parent.stream import Stream
-from policy.messages import HOP_BY_HOP, Headers, Lines, RequestHead, ResponseHead
-from policy.plan import Failure
-from policy.profile import Waits
-from policy.retrying import Reach
 
 CONNECTION_WINDOW_BYTES = 16 * 2**20
 """Of the connection, beyond the streams' own: it limits what is under way at once. Chromium takes 15 MiB."""

@@ -1,4 +1,5 @@
-"""A connection seen through a simulated wire (`policy/link.py`): whatever is sent passes when the link says.
+"""A connection seen through a simulated wire (`cdnkit/policy/upstream/link.py`): whatever is sent passes when the link
+says.
 
 It stands between the socket's transport and the protocol that speaks over it, as the protocol of the one and the
 transport of the other, so that HTTP/1.1 and HTTP/2 know nothing of it. With TLS the wire is that of the plain bytes.
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
-from policy.link import Lane, Link, Wire
+from cdnkit.policy.upstream.link import Lane, Link, Wire
 
 PIECE_BYTES = 16_384
 """What is sent at once where bandwidth counts: longer ones would arrive in lumps."""

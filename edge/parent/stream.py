@@ -3,12 +3,12 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from cdnkit.policy.http.messages import ResponseHead
+from cdnkit.policy.outcomes import Failure
 from edge.bodies import WINDOW_BYTES
 from edge.errors import UpstreamFailed
 from edge.parent.deadline import Deadline
 from edge.parent.exchange import Incoming, OnInterim
-from policy.messages import ResponseHead
-from policy.plan import Failure
 
 if TYPE_CHECKING:
     from edge.parent.http2 import Http2Connection

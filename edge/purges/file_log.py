@@ -21,8 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from cdnkit.policy.machine.propagation import UNREAD, Batch, Extent, Follower, Logged
 from edge.purges.log import BATCH, IDLE_S, KEPT, BadLog, LogLost, body_of, follower_of, logged, members_of
-from policy.propagation import UNREAD, Batch, Extent, Follower, Logged
 
 T = TypeVar("T")
 

@@ -16,14 +16,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from edge.background import Background
-from edge.purges.log import BATCH, IDLE_S, LogLost, PurgeLog
-from edge.purges.order import BadOrder, order_as_json, purge_order
-from edge.purges.ordering import put
-from edge.services import Services
-from edge.settings import Node
-from policy.plan import PurgeKind, PurgeOrder
-from policy.propagation import (
+from cdnkit.policy.machine.propagation import (
     ALL_BEFORE,
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
@@ -39,6 +32,13 @@ from policy.propagation import (
     resumes_after,
     turn,
 )
+from cdnkit.policy.plan import PurgeKind, PurgeOrder
+from cdnkit.settings.edge import Node
+from edge.background import Background
+from edge.purges.log import BATCH, IDLE_S, LogLost, PurgeLog
+from edge.purges.order import BadOrder, order_as_json, purge_order
+from edge.purges.ordering import put
+from edge.services import Services
 
 logger = logging.getLogger("cdnlab.edge")
 

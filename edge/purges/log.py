@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from cdnkit.policy.machine.propagation import Batch, Follower, Logged, TierOrder
 from edge.errors import EdgeError
-from policy.propagation import Batch, Follower, Logged, TierOrder
 
 KEPT = 100_000
 """Orders that a log keeps; a node that missed more than these empties itself."""

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from policy.index import is_surrogate_key
-from policy.messages import parts_of
-from policy.plan import PurgeKind, PurgeOrder
-from policy.propagation import Order
-from policy.target import names_host
+from cdnkit.policy.http.messages import parts_of
+from cdnkit.policy.http.target import names_host
+from cdnkit.policy.machine.propagation import Order
+from cdnkit.policy.plan import PurgeKind, PurgeOrder
+from cdnkit.policy.store.index import is_surrogate_key
 
 KINDS = {
     "url": PurgeKind.URL,

@@ -5,9 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 
-from edge.purges.log import BATCH, LogLost, PurgeLog
-from edge.purges.order import purge_order
-from policy.propagation import (
+from cdnkit.policy.machine.propagation import (
     ALL_BEFORE,
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
@@ -18,6 +16,8 @@ from policy.propagation import (
     TierOrder,
     places,
 )
+from edge.purges.log import BATCH, LogLost, PurgeLog
+from edge.purges.order import purge_order
 
 logger = logging.getLogger("cdnlab.purges")
 

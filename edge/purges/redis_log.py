@@ -21,9 +21,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from cdnkit.policy.machine.propagation import UNREAD, Batch, Extent, Follower, Logged
 from edge.cancellation import cancellable
 from edge.purges.log import BATCH, IDLE_S, KEPT, LogLost, body_of, count_of, follower_of, logged, members_of
-from policy.propagation import UNREAD, Batch, Extent, Follower, Logged
 
 T = TypeVar("T")
 

@@ -1,9 +1,9 @@
 """Bodies on disk, with memory in front of them: stored responses that outlive the process.
 
 Two levels. The machine's room is the disk's size: it says what is stored at all. The room here is memory's: it says
-whose bodies are also in memory. Both are kept by the same policies (policy/eviction), and what leaves memory is still
-on disk. A body comes to memory as a whole, checked, before a byte of it is sent; so whatever is served is what was
-kept.
+whose bodies are also in memory. Both are kept by the same policies (cdnkit/policy/store/eviction), and what leaves
+memory is still on disk. A body comes to memory as a whole, checked, before a byte of it is sent; so whatever is served
+is what was kept.
 
 What cannot be written, because the disk is full or slow, is stored in memory alone, and lost when it leaves it.
 """
@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from cdnkit.policy.store.eviction import Room
+from cdnkit.policy.store.index import Entry
+from cdnkit.policy.store.serialise import to_values
 from edge.bodies import Body
 from edge.stores.files import BodyFiles
 from edge.stores.leaving import Leaving
 from edge.stores.ledger import Ledger
 from edge.stores.writer import Change, Drop, Empty, Keep, Sync, Writer
-from policy.eviction import Room
-from policy.index import Entry
-from policy.stored import to_values
 
 logger = logging.getLogger("cdnlab.edge")
 

@@ -4,7 +4,7 @@ SQLite, because a write-ahead log that survives a kill at any instant, is compac
 not ours to write again. A commit is not synced to the device: a killed process loses nothing by that, a power cut loses
 the latest heads and leaves the rest whole. Only a purge is synced before it is acknowledged.
 
-    heads(id, head, crc, size_bytes, checksum)   head: JSON of policy/stored.py; crc: CRC-32 of it
+    heads(id, head, crc, size_bytes, checksum)   head: JSON of cdnkit/policy/store/serialise.py; crc: CRC-32 of it
                                                  checksum: SHA-256 of the body
     former_1, ...                                heads before a purge of everything, as far as they are not deleted yet:
                                                  to rename a table takes no time, to delete a million rows seconds
@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from policy import stored
+from cdnkit.policy.store import serialise as stored
 
 APPLICATION = 0x63646E6C  # "cdnl"
 FORMAT = 1

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from cdnkit.policy.store.index import Entry
 from edge.bodies import Body
 from edge.stores.leaving import Leaving
-from policy.index import Entry
 
 
 class MemoryStore:

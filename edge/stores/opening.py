@@ -9,14 +9,14 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.policy.rules.service import Service
+from cdnkit.policy.store.eviction import Room
+from cdnkit.policy.store.serialise import from_values
 from edge.errors import BadStore
 from edge.stores.disk import DiskStore
 from edge.stores.files import BodyFiles
 from edge.stores.ledger import Ledger
-from policy.eviction import Room
-from policy.profile import Profile
-from policy.service import Service
-from policy.stored import from_values
 
 logger = logging.getLogger("cdnlab.edge")
 

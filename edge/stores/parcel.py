@@ -8,7 +8,7 @@ import json
 import zlib
 from typing import Any
 
-from policy import stored
+from cdnkit.policy.store import serialise as stored
 
 FORMAT = 1
 VERSION = FORMAT * 1000 + stored.FORMAT

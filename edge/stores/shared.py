@@ -1,6 +1,7 @@
 """A second tier that several nodes share, through aiocache on Redis or Valkey: asked on a miss, before the parent.
 
-What may be asked for, put and used, and how purges reach it, is law: policy/sharing.py. Here it becomes keys:
+What may be asked for, put and used, and how purges reach it, is law: cdnkit/policy/machine/purge_marks.py. Here it
+becomes keys:
 
     cdnlab:<rules>:n            the counter of purges; it begins at the time in microseconds, so that a server that was
                                 emptied does not count again what it has counted before
@@ -28,14 +29,14 @@ from aiocache.serializers import NullSerializer
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from cdnkit.policy.machine.purge_marks import EVERYTHING, marks_of, may_be_put
+from cdnkit.policy.plan import Fetch
+from cdnkit.policy.store.index import Entry, selecting_fields
+from cdnkit.policy.store.serialise import from_values, to_values
 from edge.background import Background
 from edge.cancellation import cancellable
 from edge.stores.breaker import Breaker
 from edge.stores.parcel import VERSION, pack, unpack
-from policy.index import Entry, selecting_fields
-from policy.plan import Fetch
-from policy.sharing import EVERYTHING, marks_of, may_be_put
-from policy.stored import from_values, to_values
 
 logger = logging.getLogger("cdnlab.edge")
 

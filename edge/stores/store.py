@@ -17,8 +17,8 @@ damaged file) costs a miss, never an error: nothing here raises but a bug. One l
 from collections.abc import Iterable
 from typing import Protocol
 
+from cdnkit.policy.store.index import Entry
 from edge.bodies import Body
-from policy.index import Entry
 
 
 class Store(Protocol):

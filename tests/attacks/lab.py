@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from policy.profile import RFC9111, Profile
-from policy.service import Behavior
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior
 from tests.attacks.witness import Witness
 from tests.kit.http import Reply, ask, read_reply
 from tests.kit.node import Running, running_node

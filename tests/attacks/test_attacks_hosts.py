@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from policy.profile import Profile
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.vendors import PROFILES
 from tests.attacks.lab import attacked
-from vendors import PROFILES
 
 
 @dataclass(frozen=True)

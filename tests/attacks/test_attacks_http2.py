@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from policy.profile import Profile
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.vendors import PROFILES
 from tests.attacks.lab import attacked
 from tests.attacks.test_attacks_smuggling import HIDDEN, NEXT
 from tests.attacks.witness import strictly
 from tests.kit.http2 import Stream, http2
-from vendors import PROFILES
 
 Fields = tuple[tuple[bytes, bytes], ...]
 GOAWAY = 0

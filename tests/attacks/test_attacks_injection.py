@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from policy.service import Behavior, Geo
+from cdnkit.policy.rules.service import Behavior, Geo
+from cdnkit.vendors import PROFILES
 from tests.edge.test_edge_tls import authority
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
-from vendors import PROFILES
 
 __all__ = ["authority"]  # a fixture
 

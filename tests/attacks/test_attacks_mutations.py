@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from policy.service import Behavior
+from cdnkit.policy.rules.service import Behavior
 from tests.attacks.lab import Lab, attacked
 from tests.attacks.test_attacks_smuggling import SHAPES
 from tests.attacks.witness import strictly

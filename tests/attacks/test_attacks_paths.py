@@ -13,15 +13,15 @@ from urllib.parse import unquote, unquote_to_bytes
 
 import pytest
 
-from policy.profile import Profile
-from policy.service import Behavior, Ttl
-from policy.token.akamai import AkamaiToken
-from policy.token.settings import Akamai
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.policy.rules.service import Behavior, Ttl
+from cdnkit.policy.rules.tokens import Akamai
+from cdnkit.policy.token.akamai import AkamaiToken
+from cdnkit.vendors import PROFILES
 from tests.attacks.lab import attacked
 from tests.kit.http import ask
 from tests.kit.node import running_node
 from tests.kit.origin import Asked, Origin, Script, response, running_origin
-from vendors import PROFILES
 
 HEX_KEY = "5ec4e7" * 8
 END = 2_000_000_000

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from policy.service import Behavior, Key, Ttl
+from cdnkit.policy.rules.service import Behavior, Key, Ttl
+from cdnkit.vendors import PROFILES
 from tests.kit.http import Reply, read_reply
 from tests.kit.http2 import http2
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, Script, response, running_origin
-from vendors import PROFILES
 
 COLUMNS: dict[str, tuple[str, dict[str, Any]]] = {
     "rfc9111": ("rfc9111", {}),

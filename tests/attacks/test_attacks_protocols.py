@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from listening.authority import Authority, make
-from listening.fields import malformed
-from listening.folder import authority_folder
+from cdnkit.serving.authority import Authority, make
+from cdnkit.serving.fields import malformed
+from cdnkit.serving.folder import authority_folder
 from tests.attacks.lab import Lab, attacked
 from tests.attacks.test_attacks_http2 import Fields, ask
 from tests.kit.http import read_reply

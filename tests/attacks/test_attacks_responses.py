@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from policy.profile import Profile
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.vendors import PROFILES
 from tests.attacks.lab import attacked
 from tests.kit.late import GUARD_S
 from tests.kit.origin import Asked
-from vendors import PROFILES
 
 HIDDEN = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\ncache-control: max-age=60\r\n\r\nhidden"
 OK = b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\n"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from policy.profile import RFC9111, Profile
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.vendors import PROFILES
 from tests.attacks.lab import HONEST, attacked
 from tests.attacks.readings import (
     CHUNKED,
@@ -24,7 +25,6 @@ from tests.attacks.readings import (
     Reading,
     requests_in,
 )
-from vendors import PROFILES
 
 HIDDEN = b"GET /hidden HTTP/1.1\r\nhost: edge\r\n\r\n"
 """The request that is to be smuggled past somebody."""

@@ -5,10 +5,10 @@ import random
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from policy.eviction import HEAD_COST_BYTES, Eviction, Room, room_for
-from policy.index import Entry
-from policy.lifetime import Lifetime
-from policy.messages import Headers
+from cdnkit.policy.freshness.lifetime import Lifetime
+from cdnkit.policy.http.messages import Headers
+from cdnkit.policy.store.eviction import HEAD_COST_BYTES, Eviction, Room, room_for
+from cdnkit.policy.store.index import Entry
 
 POLICIES: list[Eviction] = ["lru", "lfu", "fifo", "sieve", "s3-fifo"]
 LIFE = Lifetime(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "max-age")

@@ -31,7 +31,7 @@ NODE = textwrap.dedent("""
     import asyncio, os, sys, uvloop
     from edge.serve import serve
     from edge.settings import Node
-    from policy.service import Behavior, Service
+    from cdnkit.policy.rules.service import Behavior, Service
     async def main():
         stop = asyncio.Event()
         running = asyncio.create_task(serve(

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from policy import EdgeMachine, Fetch, Headers, RequestHead, ResponseHead, Serve, Service
-from policy.place import Place
-from policy.service import Behavior, Geo, Key
-from policy.token.settings import Akamai, CloudFront, Fastly
+from cdnkit.policy import EdgeMachine, Fetch, Headers, RequestHead, ResponseHead, Serve, Service
+from cdnkit.policy.http.place import Place
+from cdnkit.policy.rules.service import Behavior, Geo, Key
+from cdnkit.policy.rules.tokens import Akamai, CloudFront, Fastly
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "policy"))
 from token_kit import (
@@ -33,7 +33,7 @@ from token_kit import (
     public,
 )
 
-from policy.token.cloudfront import CloudFrontToken, signed
+from cdnkit.policy.token.cloudfront import CloudFrontToken, signed
 
 NOW = END - 10.0
 FIELDS = [

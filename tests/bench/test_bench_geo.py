@@ -12,13 +12,13 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from edge.settings import Whereabouts
+from cdnkit.policy.http.client import ClientField
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import Fetch, Serve
+from cdnkit.policy.rules.service import Behavior, Geo, Service
+from cdnkit.settings.edge import Whereabouts
 from edge.viewers import Viewers
-from policy.client import ClientField
-from policy.machine import EdgeMachine
-from policy.messages import Headers, RequestHead, ResponseHead
-from policy.plan import Fetch, Serve
-from policy.service import Behavior, Geo, Service
 
 NOW = 1_795_000_000.0
 LAB = {"203.0.113.0/24": "DE", "198.51.100.0/24": "US-CA", "192.0.2.0/24": "KP"}

@@ -3,7 +3,7 @@
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from policy import EdgeMachine, Fetch, Headers, RequestHead, ResponseHead, Serve, Service
+from cdnkit.policy import EdgeMachine, Fetch, Headers, RequestHead, ResponseHead, Serve, Service
 
 NOW = 1_795_000_000.0
 FIELDS = Headers(

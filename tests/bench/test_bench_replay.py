@@ -17,14 +17,16 @@ import msgspec
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from policy import Behavior, EdgeMachine, Fetch, Headers, ResponseHead, Service
-from policy.messages import target_of
-from policy.place import Place
-from policy.profile import RFC9111
-from policy.record import FetchRecord, ObjectClass, Outcome, Record, RequestRecord
-from policy.service import Geo, Ttl
-from replay import Trace, read_trace, replay_node, tell_each, trace_of
-from replay.trace import Line, events_of
+from cdnkit.policy import Behavior, EdgeMachine, Fetch, Headers, ResponseHead, Service
+from cdnkit.policy.http.messages import target_of
+from cdnkit.policy.http.place import Place
+from cdnkit.policy.outcomes import Outcome
+from cdnkit.policy.record.lines import FetchRecord, Record, RequestRecord
+from cdnkit.policy.record.object_class import ObjectClass
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.policy.rules.service import Geo, Ttl
+from cdnkit.replay import Trace, read_trace, replay_node, tell_each, trace_of
+from cdnkit.replay.trace import Line, events_of
 
 NOW = 1_795_000_000.0
 SECONDS = 600

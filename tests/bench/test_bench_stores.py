@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from cdnkit.policy import EdgeMachine, Fetch, Headers, PurgeKind, PurgeOrder, RequestHead, ResponseHead, Service
+from cdnkit.policy.store.eviction import room_for
+from cdnkit.policy.store.index import Entry
 from edge.clock import Clock
 from edge.stores.disk import DiskStore
 from edge.stores.opening import long_lived, open_disk
-from policy import EdgeMachine, Fetch, Headers, PurgeKind, PurgeOrder, RequestHead, ResponseHead, Service
-from policy.eviction import room_for
-from policy.index import Entry
 from tests.stores.redis_server import needs_redis, running_redis
 
 pytestmark = pytest.mark.timeout(600)

@@ -18,9 +18,9 @@ import pytest
 import uvloop
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from cdnkit.policy.http.messages import Headers, RequestHead
+from cdnkit.policy.rules.profile import RFC9111
 from edge.upstream import Upstream
-from policy.messages import Headers, RequestHead
-from policy.profile import RFC9111
 
 ORIGIN = textwrap.dedent('''
     """Answers every request head with the bytes of its path, at once and without looking at anything else."""
@@ -45,7 +45,7 @@ ORIGIN = textwrap.dedent('''
 HTTP2_ORIGIN = textwrap.dedent('''
     """Answers with 1.2 kB over HTTP/2, by hypercorn."""
     import asyncio, logging, sys, uvloop
-    from listening import Listener, bind, url_of
+    from cdnkit.serving import Listener, bind, url_of
     FIELDS = [(b"content-type", b"video/mp4"), (b"cache-control", b"public, max-age=31536000, immutable"), (b"etag", b'"abc"'),
               (b"surrogate-key", b"live live/720p segment"), (b"access-control-allow-origin", b"*"),
               (b"last-modified", b"Mon, 23 Nov 2026 09:11:01 GMT"), (b"content-length", b"1200")]

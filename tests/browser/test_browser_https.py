@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Playwright, async_playwright
 
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.policy.rules.response_headers import Cors, ResponseHeaders
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.serving.authority import Authority, make
+from cdnkit.serving.folder import authority_folder
 from edge.serve import records_of
 from edge.services import Hosted
-from listening.authority import Authority, make
-from listening.folder import authority_folder
-from policy.profile import RFC9111
-from policy.response_headers import Cors, ResponseHeaders
-from policy.service import Behavior, Service
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 from transcode.ffmpeg import find

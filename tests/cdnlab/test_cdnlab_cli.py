@@ -131,8 +131,8 @@ def test_init_writes_once(tmp_path: Path) -> None:
 
 
 def test_a_signed_url_opens_the_gate_it_is_for(tmp_path: Path) -> None:
-    from policy.messages import target_of
-    from policy.token import FastlyToken
+    from cdnkit.policy.http.messages import target_of
+    from cdnkit.policy.token import FastlyToken
 
     (tmp_path / "cdn.toml").write_text('[[behavior]]\npath="*"\ntoken="v"\n[token.v]\nkey="${KEY}"\nparam="t"\n')
     done = cdnlab(

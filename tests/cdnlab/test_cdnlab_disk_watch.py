@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cdnkit.policy.record.lines import PurgeRecord
 from cdnlab import children, disk_watch
 from cdnlab.cluster import Cluster, Event
 from cdnlab.disk_watch import MOST_PENDING, DiskWatch
@@ -18,7 +19,6 @@ from cdnlab.process import State
 from cdnlab.runfolder import RunFolder
 from edge.log import RecordLog
 from origin.errors import StorageFailed
-from policy.record import PurgeRecord
 from transcode.events import Behind
 
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from mmdb_writer import MMDBWriter
 
+from cdnkit.policy.rules.service import Service
 from cdnlab.alone import edge_settings
 from cdnlab.document import Loaded, parse, read
 from cdnlab.errors import BadDocument, BadUsage
-from policy.service import Service
 
 KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 

@@ -13,19 +13,19 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import BaseModel
 
+from cdnkit.policy.rules.response_headers import ResponseHeaders
+from cdnkit.policy.rules.service import Behavior
+from cdnkit.policy.rules.tokens import Akamai, Cat, CloudFront, Fastly, Jwt
+from cdnkit.serving.authority import make
+from cdnkit.serving.folder import authority_folder
+from cdnkit.settings.edge import Node, Whereabouts
+from cdnkit.settings.load import Load
+from cdnkit.settings.origin import Origin
+from cdnkit.settings.transcode import Stream
 from cdnlab import example, schema
 from cdnlab.control.settings import Control
 from cdnlab.document import Document, parse
 from cdnlab.schema import models_of
-from edge.settings import Node, Whereabouts
-from listening.authority import make
-from listening.folder import authority_folder
-from loadtests.settings import Load
-from origin.settings import Origin
-from policy.response_headers import ResponseHeaders
-from policy.service import Behavior
-from policy.token.settings import Akamai, Cat, CloudFront, Fastly, Jwt
-from transcode.settings import Stream
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from cdnkit.policy.outcomes import Cause, Outcome
+from cdnkit.policy.record.lines import FetchRecord, PartRecord, RequestRecord, to_json
+from cdnkit.policy.record.object_class import ObjectClass
 from cdnlab.document import parse
 from cdnlab.errors import FAILED, BadUsage
 from cdnlab.replaying import run
-from policy.record import Cause, FetchRecord, ObjectClass, Outcome, PartRecord, RequestRecord, to_json
 
 AT = 1_795_000_000.25
 

@@ -12,12 +12,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from cdnkit.policy.http.messages import RequestHead, target_of
+from cdnkit.policy.http.place import Place
+from cdnkit.policy.token import Verdict, scheme_of
 from cdnlab.cli import main
 from cdnlab.document import read
 from edge.keys import keys_of
-from policy.messages import RequestHead, target_of
-from policy.place import Place
-from policy.token import Verdict, scheme_of
 
 SETTINGS = """
 [[behavior]]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cdnkit.serving.authority import make, write_new
 from cdnlab.document import parse
 from cdnlab.errors import BadDocument
-from listening.authority import make, write_new
 from tests.cdnlab.test_cdnlab_cli import cdnlab
 
 

@@ -11,17 +11,17 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior, Geo
+from cdnkit.serving import Listener, bind, url_of
+from cdnkit.vendors.cloudfront.distribution import Translated
 from cdnlab.control.app import ControlApi
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control
 from cdnlab.control.takeover import check_origins, gates_lost
 from edge.purges.log import PurgeLog, open_log
-from listening import Listener, bind, url_of
-from policy.profile import RFC9111, Profile
-from policy.service import Behavior, Geo
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Origin, running_origin
-from vendors.cloudfront.distribution import Translated
 
 
 class Deployed:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from cdnkit.policy.rules.service import Behavior, Geo
+from cdnkit.vendors.cloudfront.distribution import OriginServer, Translated, translate
 from cdnlab.control.distributions import translated_from
 from cdnlab.control.rest_xml import ApiError, read
 from cdnlab.control.takeover import Unworkable, check_origins, gates_lost
-from policy.service import Behavior, Geo
 from tests.control.control_lab import Lab, lab
 from tests.vendors.test_cloudfront_distribution import CACHING_OPTIMIZED
-from vendors.cloudfront.distribution import OriginServer, Translated, translate
 
 
 def config(domain: str = "127.0.0.1", port: int = 9000, **more: Any) -> dict[str, Any]:

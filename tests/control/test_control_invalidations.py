@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from cdnkit.policy.plan import Purged, PurgeOrder
+from cdnkit.policy.rules.service import Behavior, Key
 from cdnlab.control.cloudfront import FILE
 from cdnlab.control.invalidations import MOST_PATHS, orders_of
 from edge.services import Services
-from policy.plan import Purged, PurgeOrder
-from policy.service import Behavior, Key
 from tests.control.control_lab import Lab, lab, running_lab
 from tests.kit.late import GUARD_S
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from policy.profile import RFC9111, Profile
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.kit.http import ask
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
-from vendors import CLOUDFRONT, FASTLY
 
 TOKEN = {"purge_requests": "token", "purge_token": "s3cr3t"}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from policy.fields.dates import format_date
+from cdnkit.policy.http.dates import format_date
 from tests.differential.themes import THEMES, Asks, Dies, Pauses, Says
 from tests.kit.http import Reply, ask
 from tests.kit.late import GUARD_S

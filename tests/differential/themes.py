@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from policy.fields.dates import format_date
+from cdnkit.policy.http.dates import format_date
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
+from cdnkit.policy.machine.propagation import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from edge.background import Background
 from edge.purges.log import LogLost
-from policy.propagation import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from tests.kit.virtual_time import run_virtually
 
 logger = logging.getLogger("cdnlab.edge")

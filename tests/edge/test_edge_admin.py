@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior, Geo, Key
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from edge.purges.order import BadOrder, order_as_json, purge_order
-from policy.profile import RFC9111, Profile
-from policy.service import Behavior, Geo, Key
 from tests.kit.http import ask
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
-from vendors import CLOUDFRONT, FASTLY
 
 
 def test_purge_and_explain_want_the_token_and_health_does_not() -> None:

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from policy.profile import RFC9111
-from policy.service import Behavior
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.policy.rules.service import Behavior
 from tests.kit.burst import Got, burst, connect, wire
 from tests.kit.late import Late, judged
 from tests.kit.node import Running, running_node

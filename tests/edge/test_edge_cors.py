@@ -2,8 +2,8 @@
 
 import asyncio
 
-from policy.response_headers import Cors, ResponseHeaders
-from policy.service import Behavior, Geo
+from cdnkit.policy.rules.response_headers import Cors, ResponseHeaders
+from cdnkit.policy.rules.service import Behavior, Geo
 from tests.kit.http import ask
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin

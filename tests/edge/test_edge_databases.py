@@ -11,13 +11,12 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
-from edge.databases import Mmdb, facts_of, open_databases
-from edge.errors import BadDatabase
-from edge.settings import Whereabouts
+from cdnkit.geo.databases import BadDatabase, Mmdb, facts_of, open_databases
+from cdnkit.policy.http.client import ClientField, client_address
+from cdnkit.policy.http.messages import Headers
+from cdnkit.policy.http.place import NOWHERE, Place
+from cdnkit.settings.edge import Whereabouts
 from edge.viewers import Viewers
-from policy.client import ClientField, client_address
-from policy.messages import Headers
-from policy.place import NOWHERE, Place
 
 CITY = {
     "1.2.0.0/16": {"country": {"iso_code": "US"}, "subdivisions": [{"iso_code": "CA"}, {"iso_code": "XX"}]},

@@ -6,11 +6,11 @@ import sys
 from typing import Any
 from urllib.parse import urlencode
 
-from policy.service import Behavior, ErrorPage, Geo, Key, Ttl
+from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo, Key, Ttl
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.kit.http import ask
 from tests.kit.node import Running, running_node
 from tests.kit.origin import running_origin
-from vendors import CLOUDFRONT, FASTLY
 
 
 async def told(node: Running, target: str, *headers: str, method: str = "GET") -> dict[str, Any]:

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from edge.settings import Whereabouts
+from cdnkit.policy.rules.service import Behavior, Geo
+from cdnkit.settings.edge import Whereabouts
 from loadtests.identity import NETWORKS, address
-from policy.service import Behavior, Geo
 from tests.kit.http import ask
 from tests.kit.node import Running, running_node
 from tests.kit.origin import running_origin

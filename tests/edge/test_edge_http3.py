@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from edge.settings import Node
-from listening import PortInUse
-from listening.authority import Authority
-from policy.profile import RFC9111
-from policy.service import Behavior, Service
-from replay import read_trace, replay_node
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.replay import read_trace, replay_node
+from cdnkit.serving import PortInUse
+from cdnkit.serving.authority import Authority
+from cdnkit.settings.edge import Node
 from tests.edge.test_edge_tls import ask_over_tls, authority, secured
 from tests.kit.http3 import http3
 from tests.kit.late import GUARD_S

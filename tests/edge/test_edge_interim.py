@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from listening import INTERIM
+from cdnkit.serving import INTERIM
 from tests.kit.http import ask, read_reply
 from tests.kit.http2 import http2
 from tests.kit.node import running_node

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from h2.errors import ErrorCodes
 
-from policy.profile import RFC9111
-from policy.service import Service
-from replay import read_trace, replay_node
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.policy.rules.service import Service
+from cdnkit.replay import read_trace, replay_node
+from cdnkit.vendors.cloudfront import CLOUDFRONT
 from tests.kit.http import Reply, read_reply
 from tests.kit.http2 import http2
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, running_origin
-from vendors.cloudfront import CLOUDFRONT
 
 LIMITS = {"url": 300, "head": 2048, "fields": 12, "content": 1000, "content_pause": "300ms"}
 

@@ -19,7 +19,7 @@ NODE = textwrap.dedent("""
     import asyncio, json, sys
     from edge.serve import serve
     from edge.settings import Node
-    from policy.service import Service
+    from cdnkit.policy.rules.service import Service
 
     async def main():
         shutdown = asyncio.Event()

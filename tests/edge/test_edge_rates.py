@@ -4,10 +4,10 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-from policy.profile import RFC9111
-from policy.rates import RateLimit
-from policy.service import Behavior, Service
-from replay import read_trace, replay_node
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.policy.rules.rate_limit import RateLimit
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.replay import read_trace, replay_node
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from cdnkit.policy.record.lines import PurgeRecord
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.replay import Missing, read_trace, replay_node
+from cdnkit.replay.trace import Landed, Requested
 from edge.log import PARTS, RecordLog
 from edge.record_files import Life, RecordFile, lives_of
-from policy.profile import RFC9111
-from policy.record import PurgeRecord
-from policy.service import Behavior, Service
-from replay import Missing, read_trace, replay_node
-from replay.trace import Landed, Requested
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 

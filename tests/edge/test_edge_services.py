@@ -10,23 +10,23 @@ from typing import Any
 
 import pytest
 
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.replay import read_trace, replay_node
+from cdnkit.replay.trace import Requested
+from cdnkit.serving.authority import Authority, make
+from cdnkit.serving.folder import authority_folder
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from edge.purges.log import PurgeLog, open_log
 from edge.purges.ordering import put
 from edge.serve import records_of
 from edge.services import Hosted
-from listening.authority import Authority, make
-from listening.folder import authority_folder
-from policy.profile import RFC9111, Profile
-from policy.service import Behavior, Service
-from replay import read_trace, replay_node
-from replay.trace import Requested
 from tests.edge.test_edge_tls import over_tls
 from tests.kit.http import Reply, ask, read_reply
 from tests.kit.http2 import Client
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Origin, running_origin
-from vendors import CLOUDFRONT, FASTLY
 
 IMAGES = ("img.test", "*.img.test")
 

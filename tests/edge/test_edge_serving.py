@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from policy.machine import EdgeMachine
-from policy.service import Behavior, Geo, Key, Ttl
-from policy.token import FastlyToken
-from policy.token.settings import Fastly
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.rules.service import Behavior, Geo, Key, Ttl
+from cdnkit.policy.rules.tokens import Fastly
+from cdnkit.policy.token import FastlyToken
 from tests.kit.http import ask
 from tests.kit.late import GUARD_S
 from tests.kit.node import running_node
@@ -580,7 +580,7 @@ def test_a_bug_in_a_landing_is_an_error_for_those_who_wait_and_not_silence(monke
         async with running_origin() as origin, running_node(origin.url) as node:
             origin.says("/a", b"x", cache_control="max-age=60")
             with monkeypatch.context() as patch:
-                patch.setattr("policy.machine.EdgeMachine.on_response", broken)
+                patch.setattr("cdnkit.policy.machine.machine.EdgeMachine.on_response", broken)
                 assert (await node.get("/a")).body == b"502 origin: an-error-of-the-edge\n"
             assert (await node.get("/a")).status == 200
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from policy.asking import MOST_ASKS
-from policy.service import Behavior
+from cdnkit.policy.rules.service import Behavior
+from cdnkit.policy.upstream.request import MOST_ASKS
 from tests.kit.http import ask
 from tests.kit.node import running_node
 from tests.kit.origin import Asked, Origin, response, running_origin

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psutil
 
+from cdnkit.policy.rules.service import Behavior
 from edge.bodies import PIECE_BYTES
-from policy.service import Behavior
 from tests.kit.http import ask
 from tests.kit.http2 import http2, narrow
 from tests.kit.late import GUARD_S, Late, judged

@@ -11,9 +11,9 @@ from random import Random
 import pytest
 import uvloop
 
+from cdnkit.policy.machine.propagation import TierOrder
 from edge.purges.log import open_log
 from edge.purges.ordering import carried
-from policy.propagation import TierOrder
 from tests.kit.late import Late, judged
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin

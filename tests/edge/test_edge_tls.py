@@ -12,19 +12,19 @@ from typing import Any
 
 import pytest
 
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.replay import read_trace, replay_node
+from cdnkit.serving.authority import Authority, BadAuthority, make, write_new
+from cdnkit.serving.folder import authority_folder
+from cdnkit.settings.edge import Certificate
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from edge.errors import BadCertificate
-from edge.settings import Certificate
-from listening.authority import Authority, BadAuthority, make, write_new
-from listening.folder import authority_folder
-from policy.profile import RFC9111
-from policy.service import Behavior, Service
-from replay import read_trace, replay_node
 from tests.kit.http import Reply, ask, read_reply
 from tests.kit.http2 import Client
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, running_origin
 from tests.kit.ports import free_port
-from vendors import CLOUDFRONT, FASTLY
 
 
 @pytest.fixture

@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cwt import COSE, COSEKey
 
+from cdnkit.policy.record.object_class import is_playlist
+from cdnkit.policy.rules.service import Behavior, Geo, Ttl
+from cdnkit.policy.rules.tokens import Akamai, Cat, CloudFront, Fastly, Jwt
+from cdnkit.policy.token import FastlyToken
+from cdnkit.policy.token.akamai import AkamaiToken
 from edge.errors import BadKeyFile
-from policy.media import is_playlist
-from policy.service import Behavior, Geo, Ttl
-from policy.token import FastlyToken
-from policy.token.akamai import AkamaiToken
-from policy.token.settings import Akamai, Cat, CloudFront, Fastly, Jwt
 from tests.kit.http import Reply, ask
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, response, running_origin

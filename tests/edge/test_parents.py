@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.policy.upstream.health import Ejection, Health
+from cdnkit.replay import read_trace, replay_node
+from cdnkit.vendors import FASTLY
 from edge.errors import UpstreamFailed
 from edge.parents import Parent, Parents
 from edge.upstream import Upstream
-from policy.health import Ejection, Health
-from policy.plan import Failure
-from policy.profile import RFC9111
-from policy.service import Behavior, Service
-from replay import read_trace, replay_node
 from tests.edge.test_upstream import OK, QUICK, ask, asking, sends, until
 from tests.edge.test_upstream_pool import SILENT, pieces
 from tests.kit.http import ask as ask_node
@@ -25,7 +26,6 @@ from tests.kit.hurry import hurry
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, running_origin
-from vendors import FASTLY
 
 STATUSES = frozenset({404, 500, 503})
 

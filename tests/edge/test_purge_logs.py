@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from cdnkit.policy.machine.propagation import Follower, Logged, TierOrder
 from edge.purges import file_log
 from edge.purges.file_log import FileLog
 from edge.purges.log import BadLog, LogLost, PurgeLog
 from edge.purges.ordering import Standing, put
 from edge.purges.redis_log import RedisLog
-from policy.propagation import Follower, Logged, TierOrder
 from tests.kit.late import GUARD_S
 from tests.stores.redis_server import RedisServer, needs_redis, running_redis
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from cdnkit.policy.machine.propagation import Follower, Logged
+from cdnkit.policy.plan import Purged, PurgeOrder
 from edge.purges.file_log import FileLog
 from edge.purges.log import open_log
 from edge.purges.order import BadOrder
 from edge.purges.ordering import Standing, carried, put
 from edge.services import Services
-from policy.plan import Purged, PurgeOrder
-from policy.propagation import Follower, Logged
 from tests.kit.http import ask
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from cdnkit.policy.machine import propagation
+from cdnkit.policy.machine.propagation import TierOrder, lateness
 from edge.purges.log import open_log
 from edge.purges.ordering import Standing, carried
-from policy import propagation
-from policy.propagation import TierOrder, lateness
 from tests.kit.http import ask
 from tests.kit.late import GUARD_S, Late, judged
 from tests.kit.node import Running, running_node

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.rules.profile import Waits
 from edge.errors import UpstreamFailed
 from edge.parent.head import FIELD_LIMIT, HEAD_LIMIT_BYTES
 from edge.upstream import Upstream
-from policy.messages import Headers, RequestHead, ResponseHead
-from policy.plan import Failure
-from policy.profile import Waits
 from tests.kit.late import GUARD_S, Late
 from tests.kit.origin import Asked, Origin, running_origin
 

@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cdnkit.policy.http.messages import Lines
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.rules.profile import RFC9111
 from edge.errors import UpstreamFailed
 from edge.parent.http1 import Http1Connection
-from policy.messages import Lines
-from policy.plan import Failure
-from policy.profile import RFC9111
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_!#$%&'*+.^`|~", min_size=1, max_size=12).map("x-{}".format)
 VALUES = st.text(st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="\x7f"), max_size=20)

@@ -26,12 +26,12 @@ from cryptography.x509.oid import NameOID
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from cdnkit.policy.http.messages import RequestHead, ResponseHead
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.serving import Listener, bind, url_of
 from edge.bodies import WINDOW_BYTES
 from edge.upstream import Upstream
-from listening import Listener, bind, url_of
-from policy.messages import RequestHead, ResponseHead
-from policy.plan import Failure
-from policy.profile import RFC9111
 from tests.edge.test_upstream import QUICK, REQUESTS, ask, asking, or_late, until
 from tests.edge.test_upstream_pool import pieces, settled
 from tests.kit.late import judged

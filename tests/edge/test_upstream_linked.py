@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from edge.settings import Link as LinkSettings
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.rules.profile import Waits
+from cdnkit.policy.upstream.link import FIRST_RTO_S, Link, Wire
+from cdnkit.settings.edge import Link as LinkSettings
 from edge.upstream import Upstream
-from policy.link import FIRST_RTO_S, Link, Wire
-from policy.plan import Failure
-from policy.profile import Waits
 from tests.edge import test_upstream as plain
 from tests.edge import test_upstream_http2 as http2
 from tests.edge import test_upstream_pool as pool

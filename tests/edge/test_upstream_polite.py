@@ -13,10 +13,10 @@ import h2.errors
 import h2.settings
 import pytest
 
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.upstream.retry import HARMLESS_LIMIT
 from edge.parent.repeatable import KEPT_BYTES, Repeatable
 from edge.upstream import DRAINING, Upstream
-from policy.plan import Failure
-from policy.retrying import HARMLESS_LIMIT
 from tests.differential.servers import NGINX, running_nginx_parent
 from tests.edge.test_upstream import QUICK, ask, asking, until
 from tests.edge.test_upstream_http2 import Peer, answering, certificate, running_peer  # noqa: F401

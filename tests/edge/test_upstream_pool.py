@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.rules.profile import RFC9111
 from edge.bodies import WINDOW_BYTES
 from edge.errors import UpstreamFailed
 from edge.parent.http1 import Http1Connection
 from edge.upstream import Upstream
-from policy.plan import Failure
-from policy.profile import RFC9111
 from tests.edge.test_upstream import OK, QUICK, ask, asking, or_late, sends, until
 from tests.kit.late import Late, judged
 from tests.kit.origin import Asked, running_origin

@@ -5,15 +5,15 @@ import time
 from collections.abc import Callable
 from random import Random
 
-from policy import Headers, RequestHead, ResponseHead
-from policy.directives import parse_targeted
-from policy.fields import cache_control, dates, etags, ranges
-from policy.forward import visited
-from policy.index import surrogate_keys_of, vary_names
-from policy.invalidation import also_doubtful
-from policy.negotiation import normalised, preferred_language
-from policy.storing import content_length
-from policy.surrogate import parse_surrogate
+from cdnkit.policy import Headers, RequestHead, ResponseHead
+from cdnkit.policy.freshness.directives import parse_targeted
+from cdnkit.policy.freshness.storable import content_length
+from cdnkit.policy.freshness.surrogate import parse_surrogate
+from cdnkit.policy.http import cache_control, dates, etags, ranges
+from cdnkit.policy.http.hops import visited
+from cdnkit.policy.http.negotiation import normalised, preferred_language
+from cdnkit.policy.store.index import surrogate_keys_of, vary_names
+from cdnkit.policy.upstream.invalidation import also_doubtful
 
 NOW = 1_795_000_000.0
 LONGEST_BYTES = 16_384

@@ -1,6 +1,6 @@
 """Whether an answer from the store is what it says: status, part, length and body agree (RFC 9110 §14, §15)."""
 
-from policy import Headers, Serve
+from cdnkit.policy import Headers, Serve
 from tests.fuzz.oracle import Asker, Body, claim, range_of
 
 

@@ -1,6 +1,6 @@
 """Who may be given what: the caching law told a second time, from the origin's own words as values.
 
-It shares nothing with `policy/`: no parser, no instants computed in advance. It is written to be fair rather than
+It shares nothing with `cdnkit/policy/`: no parser, no instants computed in advance. It is written to be fair rather than
 complete (where the law leaves a choice it allows both), so what it calls wrong is wrong.
 """
 

@@ -7,7 +7,8 @@ case: that is what lets a failing one be made small.
 from dataclasses import dataclass, field
 from random import Random
 
-from policy.plan import Failure, PurgeKind
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.plan import PurgeKind
 
 Directives = dict[str, str | None]
 """Cache-Control as values: name -> argument, None for a bare one. The oracle reads these, never the text."""

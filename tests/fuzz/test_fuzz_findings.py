@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from policy import EdgeMachine, Failure, Fetch, PurgeKind, PurgeOrder, Serve
-from policy.fields import cache_control
+from cdnkit.policy import EdgeMachine, Failure, Fetch, PurgeKind, PurgeOrder, Serve
+from cdnkit.policy.http import cache_control
 from tests.fuzz.open_findings import OPEN
 from tests.playbooks.test_playbook_machine import START, get, machine, says
 

@@ -4,15 +4,15 @@ from random import Random
 
 import pytest
 
-from policy import EdgeMachine, Fetch, Headers, Landing, Purged, PurgeOrder, RequestHead, ResponseHead, Serve
-from policy.flights import Flight
-from policy.plan import Plan
+from cdnkit.policy import EdgeMachine, Fetch, Headers, Landing, Purged, PurgeOrder, RequestHead, ResponseHead, Serve
+from cdnkit.policy.machine.flights import Flight
+from cdnkit.policy.plan import Plan
+from cdnkit.vendors import PROFILES
 from tests.fuzz.field_values import PARSERS, some_value, wrong_with
 from tests.fuzz.minimise import kind_of, minimised, playbook
 from tests.fuzz.open_findings import OPEN
 from tests.fuzz.steps import SPELLINGS, Wait, some_case, spelled
 from tests.fuzz.world import World
-from vendors import PROFILES
 
 LIVES = range(2_000)
 
@@ -163,7 +163,7 @@ def test_a_failing_case_is_made_small_and_printed() -> None:
 
 def test_every_spelling_means_the_same() -> None:
     """The oracle reads values; if the parser did not read all their spellings alike, it would be held to the wrong ones."""
-    from policy.fields.cache_control import parse
+    from cdnkit.policy.http.cache_control import parse
 
     control = {"max-age": "60", "private": "x-secret", "no-store": None, "stale-if-error": "3"}
     texts = [spelled(control, noise) for noise in range(SPELLINGS)]

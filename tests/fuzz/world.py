@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 import http_sf
 
-from policy import (
+from cdnkit.policy import (
     Behavior,
     EdgeMachine,
     Failure,
@@ -26,11 +26,11 @@ from policy import (
     Serve,
     Service,
 )
-from policy.fields.dates import format_date
-from policy.plan import Purpose
-from policy.profile import RFC9111, Profile
-from policy.record import Outcome
-from policy.service import Ttl
+from cdnkit.policy.http.dates import format_date
+from cdnkit.policy.outcomes import Outcome
+from cdnkit.policy.plan import Purpose
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Ttl
 from tests.fuzz.form import judge_form, opaque
 from tests.fuzz.oracle import Asker, Body, Complaint, Rules, View, Wrong, claim, range_of, sharing_complaint, updated
 from tests.fuzz.steps import Answer, Ask, Fail, Finish, Purge, Step, Wait, spelled

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from policy.messages import Headers
+from cdnkit.policy.http.messages import Headers
 
 
 @dataclass

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.settings.edge import Node, Whereabouts
 from edge.serve import serve
 from edge.services import Hosted
-from edge.settings import Node, Whereabouts
-from policy.profile import RFC9111, Profile
-from policy.service import Behavior, Service
 from tests.kit.http import Reply, ask
 
 

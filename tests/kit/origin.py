@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from policy.messages import Headers
+from cdnkit.policy.http.messages import Headers
 
 Script = Callable[["Asked", asyncio.StreamWriter], Awaitable[None]]
 

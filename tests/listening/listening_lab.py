@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from listening import Limits, Listener, bind, url_of
+from cdnkit.serving import Limits, Listener, bind, url_of
 
 LOG = logging.getLogger("test")
 

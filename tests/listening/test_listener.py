@@ -9,7 +9,7 @@ import psutil
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from listening import Listener, PortInUse, bind, url_of
+from cdnkit.serving import Listener, PortInUse, bind, url_of
 from tests.kit.http import ask
 from tests.kit.http2 import http2
 from tests.kit.hurry import hurry

@@ -12,7 +12,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame, PingFrame, PriorityFrame, SettingsFrame
 
-from listening.budget import ODDITIES, RESETS, Budget
+from cdnkit.serving.budget import ODDITIES, RESETS, Budget
 from tests.kit.http import ask, read_reply
 from tests.kit.http2 import Client, http2, narrow
 from tests.kit.hurry import hurry

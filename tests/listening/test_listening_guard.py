@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from listening.guard import Guard, guard_of
+from cdnkit.serving.guard import Guard, guard_of
 from tests.control.control_lab import Lab, lab
 from tests.kit.http import ask
 from tests.kit.node import running_node

@@ -8,7 +8,7 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 
-from listening import Left, Stalled
+from cdnkit.serving import Left, Stalled
 from tests.kit.http import ask
 from tests.kit.http2 import http2, narrow
 from tests.kit.late import GUARD_S, Late, judged

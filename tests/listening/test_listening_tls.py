@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from listening import Limits, Listener, bind
-from listening.authority import LEAF_DAYS, Authority, BadAuthority, Contexts, NotOurs, make, may_sign, write_new
-from listening.certificates import flaw_of, server_context
+from cdnkit.serving import Limits, Listener, bind
+from cdnkit.serving.authority import LEAF_DAYS, Authority, BadAuthority, Contexts, NotOurs, make, may_sign, write_new
+from cdnkit.serving.certificates import flaw_of, server_context
 from tests.kit.http import read_reply
 from tests.kit.late import GUARD_S, Late, judged
 from tests.listening.listening_lab import LOG, Pouring, hello

@@ -186,7 +186,7 @@ def test_ctrl_c_while_it_starts(start: Start) -> None:
 
 def test_a_folder_called_like_a_package_is_not_imported(start: Start, tmp_path: Path) -> None:
     """`cdnlab up` where the user has an `edge/` or `origin.py` of their own; as the installed command, not with -m."""
-    for name in ("edge", "policy"):
+    for name in ("edge", "cdnkit"):
         (tmp_path / name).mkdir()
     (tmp_path / "origin.py").write_text("raise SystemExit('the wrong one')")
     up = start(NO_STREAM, program=(str(Path(sys.executable).with_name("cdnlab")),))

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from cdnkit.serving.authority import make
+from cdnkit.serving.folder import authority_folder
 from cdnlab.viewer import ask
-from listening.authority import make
-from listening.folder import authority_folder
 from tests.live.lab import NO_STREAM, Up, until
 
 pytestmark = pytest.mark.live

@@ -17,10 +17,10 @@ import psutil
 import pytest
 from load_hls_origin import HlsOrigin
 
+from cdnkit.settings.load import Load
 from loadtests.errors import BadTarget, LoadFailed
 from loadtests.identity import Target
 from loadtests.launch import LOCUSTFILE, command, run, warnings
-from loadtests.settings import Load
 from tests.kit.late import GUARD_S
 from tests.kit.ports import free_port
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cdnkit.policy.record.object_class import ObjectClass
 from loadtests.player import Ask, Ended, Player, State, Wait, choose
 from loadtests.playlist import AudioRendition, MediaPlaylist, Multivariant, Rendition, Resource, Segment
-from policy.record import ObjectClass
 
 BEGAN = 1_000_000.0
 ROOT = "http://edge/live/multivariant.m3u8"

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from listening import PortInUse
+from cdnkit.serving import PortInUse
 from origin import Origin, StorageFailed
 from origin.storage import Storage
 from tests.kit.late import GUARD_S, PROMPT_S, Late, again

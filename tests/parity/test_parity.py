@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from policy.machine import EdgeMachine
-from policy.profile import RFC9111, Profile
-from policy.record import Outcome
-from policy.service import Behavior, Geo, Service, Ttl
-from policy.token import FastlyToken
-from policy.token.settings import Fastly
-from replay import read_trace, replay_node
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.outcomes import Outcome
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior, Geo, Service, Ttl
+from cdnkit.policy.rules.tokens import Fastly
+from cdnkit.policy.token import FastlyToken
+from cdnkit.replay import read_trace, replay_node
+from cdnkit.vendors import PROFILES
 from tests.kit.http import ask
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, response, running_origin
-from vendors import PROFILES
 
 SECRET = "c2VjcmV0IG9mIHRoZSB0ZXN0cw=="
 RULES = (

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from policy import EdgeMachine, Failure, Fetch, Join, PurgeKind, PurgeOrder, RequestHead, ResponseHead, Serve
-from policy.plan import Landing
-from policy.record import Outcome
+from cdnkit.policy import EdgeMachine, Failure, Fetch, Join, PurgeKind, PurgeOrder, RequestHead, ResponseHead, Serve
+from cdnkit.policy.outcomes import Outcome
+from cdnkit.policy.plan import Landing
 from tests.playbooks.test_playbook_machine import START, get, machine, says
 
 Fails = Callable[[EdgeMachine, Fetch, float], Landing]

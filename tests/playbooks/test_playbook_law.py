@@ -2,11 +2,23 @@
 
 import pytest
 
-from policy import EdgeMachine, Failure, Fetch, Headers, Join, Refuse, Relay, RequestHead, ResponseHead, Serve, Service
-from policy.fields.dates import format_date
-from policy.fields.ranges import Span
-from policy.plan import Landing, Plan
-from policy.record import Cause, Outcome
+from cdnkit.policy import (
+    EdgeMachine,
+    Failure,
+    Fetch,
+    Headers,
+    Join,
+    Refuse,
+    Relay,
+    RequestHead,
+    ResponseHead,
+    Serve,
+    Service,
+)
+from cdnkit.policy.http.dates import format_date
+from cdnkit.policy.http.ranges import Span
+from cdnkit.policy.outcomes import Cause, Outcome
+from cdnkit.policy.plan import Landing, Plan
 
 START = 1_795_000_000.0
 

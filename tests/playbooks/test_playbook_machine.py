@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from policy import (
+from cdnkit.policy import (
     Behavior,
     EdgeMachine,
     Failure,
@@ -22,8 +22,8 @@ from policy import (
     Serve,
     Service,
 )
-from policy.index import Entry
-from policy.record import Cause, Outcome
+from cdnkit.policy.outcomes import Cause, Outcome
+from cdnkit.policy.store.index import Entry
 
 START = 1_795_000_000.0
 

@@ -5,13 +5,25 @@ from itertools import count
 
 import pytest
 
-from policy import EdgeMachine, Failure, Fetch, Headers, Join, Refuse, Relay, RequestHead, ResponseHead, Serve, Service
-from policy.asking import MOST_ASKS, misfit
-from policy.plan import Landing
-from policy.profile import RFC9111, Profile
+from cdnkit.policy import (
+    EdgeMachine,
+    Failure,
+    Fetch,
+    Headers,
+    Join,
+    Refuse,
+    Relay,
+    RequestHead,
+    ResponseHead,
+    Serve,
+    Service,
+)
+from cdnkit.policy.plan import Landing
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.upstream.request import MOST_ASKS, misfit
+from cdnkit.vendors.cloudfront.profile import CLOUDFRONT
+from cdnkit.vendors.fastly.profile import FASTLY
 from tests.playbooks.test_playbook_machine import START, get, says
-from vendors.cloudfront.profile import CLOUDFRONT
-from vendors.fastly.profile import FASTLY
 
 Origin = Callable[[RequestHead], ResponseHead]
 Answer = Serve | Relay | Refuse
@@ -179,7 +191,7 @@ def test_the_second_question_is_plain() -> None:
 def test_the_bound_holds_even_where_nobody_sees_that_an_answer_does_not_fit(
     origin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("policy.machine.misfit", lambda question, answer: None)
+    monkeypatch.setattr("cdnkit.policy.machine.machine.misfit", lambda question, answer: None)
     told = lived(holding(None), [get()] * 3, RUDE[origin])
     assert all(asks <= MOST_ASKS for asks, _ in told)
 

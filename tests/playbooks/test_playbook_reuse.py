@@ -2,11 +2,11 @@
 
 import pytest
 
-from policy import EdgeMachine, Failure, Fetch, Headers, Refuse, Relay, RequestHead, ResponseHead, Serve
-from policy.fields.dates import format_date
-from policy.fields.ranges import Span
-from policy.index import MOST_PARTS
-from policy.record import Cause, Outcome
+from cdnkit.policy import EdgeMachine, Failure, Fetch, Headers, Refuse, Relay, RequestHead, ResponseHead, Serve
+from cdnkit.policy.http.dates import format_date
+from cdnkit.policy.http.ranges import Span
+from cdnkit.policy.outcomes import Cause, Outcome
+from cdnkit.policy.store.index import MOST_PARTS
 from tests.playbooks.test_playbook_law import machine, only, told
 
 START = 1_795_000_000.0

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.client import ClientField, client_address
-from policy.messages import Headers
-from policy.place import NetworkTable, address_of
+from cdnkit.policy.http.client import ClientField, client_address
+from cdnkit.policy.http.messages import Headers
+from cdnkit.policy.http.place import NetworkTable, address_of
 
 TRUSTED = NetworkTable((network, True) for network in ("127.0.0.0/8", "10.0.0.0/8", "2001:db8:ffff::/48"))
 EVERY: tuple[ClientField, ...] = get_args(ClientField)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.fields import cache_control, dates, etags, ranges
-from policy.fields.cache_control import LONGEST
-from policy.fields.ranges import Span
+from cdnkit.policy.http import cache_control, dates, etags, ranges
+from cdnkit.policy.http.cache_control import LONGEST
+from cdnkit.policy.http.ranges import Span
 
 CACHE_CONTROL = [  # given                                  directives
     ("max-age=60", {"max-age": "60"}),

@@ -2,13 +2,13 @@
 
 import pytest
 
-from policy.access import ServiceGate
-from policy.machine import EdgeMachine
-from policy.messages import Headers, RequestHead, ResponseHead
-from policy.plan import Fetch, Refuse, Serve
-from policy.service import Behavior, Service
-from policy.token import FastlyToken, Verdict
-from policy.token.settings import Fastly
+from cdnkit.policy.gate.gate import ServiceGate
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import Fetch, Refuse, Serve
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.policy.rules.tokens import Fastly
+from cdnkit.policy.token import FastlyToken, Verdict
 
 # AUTH-4 of the vendor facts: key, path and expiry with both hashes.
 KEY, PATH, EXPIRY = "RmFzdGx5IFRva2VuIFRlc3Q=", "/live/720p/seg_00042.m4s", 1767225600

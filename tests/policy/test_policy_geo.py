@@ -8,15 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from policy.access import ServiceGate
-from policy.geo import Kind, Rule, kind_of
-from policy.machine import EdgeMachine
-from policy.messages import Headers, RequestHead, ResponseHead
-from policy.place import NOWHERE, NetworkTable, Place, address_of, is_public
-from policy.plan import Fetch, Refuse, Serve
-from policy.profile import RFC9111
-from policy.service import Behavior, Geo, Service
-from vendors import CLOUDFRONT
+from cdnkit.policy.gate.gate import ServiceGate
+from cdnkit.policy.gate.geo import Rule
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.http.place import NOWHERE, NetworkTable, Place, address_of, is_public
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import Fetch, Refuse, Serve
+from cdnkit.policy.rules.places import Kind, kind_of
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.policy.rules.service import Behavior, Geo, Service
+from cdnkit.vendors import CLOUDFRONT
 
 NOW = 1_795_000_000.0
 DE, KP, US_CA = Place("DE"), Place("KP"), Place("US", "CA", asn=64500)

@@ -5,9 +5,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from policy.health import Checks, Ejection, Health, Trial, verdict
-from policy.plan import Failure
-from policy.retrying import Reach
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.upstream.health import Checks, Ejection, Health, Trial, verdict
+from cdnkit.policy.upstream.retry import Reach
 
 VERDICTS = [
     (200, Reach.ANSWERED, True),

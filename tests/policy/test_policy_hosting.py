@@ -2,9 +2,9 @@
 
 import pytest
 
-from policy.hosting import DEFAULT, Hosts, misdirected, unknown
-from policy.profile import RFC9111
-from vendors import CLOUDFRONT, FASTLY
+from cdnkit.policy.gate.hosts import DEFAULT, Hosts, misdirected, unknown
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 
 HOSTS = Hosts(
     {

@@ -2,13 +2,13 @@
 
 import pytest
 
-from policy.fields.dates import format_date
-from policy.lifetime import HEURISTIC_STATUSES, NEGATIVE_STATUSES, lifetime_of
-from policy.messages import Headers, ResponseHead
-from policy.profile import RFC9111, Profile
-from policy.reuse import Standing, standing
-from policy.service import Behavior, Ttl
-from vendors import CLOUDFRONT, FASTLY
+from cdnkit.policy.freshness.lifetime import HEURISTIC_STATUSES, NEGATIVE_STATUSES, lifetime_of
+from cdnkit.policy.freshness.reuse import Standing, standing
+from cdnkit.policy.http.dates import format_date
+from cdnkit.policy.http.messages import Headers, ResponseHead
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior, Ttl
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 
 NOW = 1_795_000_000.0
 

@@ -2,14 +2,13 @@
 
 import pytest
 
-from policy.access import Refusal
-from policy.deciding import Deciding
-from policy.limits import UNLIMITED, RequestLimits
-from policy.machine import EdgeMachine
-from policy.messages import Headers, RequestHead, ResponseHead
-from policy.plan import Failure, Fetch, Purpose, Refuse, Serve
-from policy.record import Outcome
-from policy.service import Behavior, Service
+from cdnkit.policy.gate.limits import UNLIMITED, RequestLimits
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.machine.requests import Deciding
+from cdnkit.policy.outcomes import Failure, Outcome, Refusal
+from cdnkit.policy.plan import Fetch, Purpose, Refuse, Serve
+from cdnkit.policy.rules.service import Behavior, Service
 
 LIMITS = RequestLimits(url=20, head=1000, fields=3, content=50)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.link import FIRST_RTO_S, LEAST_RTO_S, PACKET_BYTES, Link, Wire
+from cdnkit.policy.upstream.link import FIRST_RTO_S, LEAST_RTO_S, PACKET_BYTES, Link, Wire
 
 MBIT = 1_000_000.0
 

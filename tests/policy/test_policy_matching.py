@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.globs import glob
-from policy.matching import Matcher, covers, shadowed
-from policy.service import Behavior
+from cdnkit.policy.rules.globs import glob
+from cdnkit.policy.rules.matching import Matcher, covers, shadowed
+from cdnkit.policy.rules.service import Behavior
 
 MATCHES = [  # pattern, path, does it match?
     ("*", "/a/b.m3u8", True),

@@ -2,8 +2,7 @@
 
 import pytest
 
-from policy.media import Form, classify, form_of, is_playlist
-from policy.record import ObjectClass
+from cdnkit.policy.record.object_class import Form, ObjectClass, classify, form_of, is_playlist
 
 MULTIVARIANT, MEDIA = ObjectClass.MULTIVARIANT, ObjectClass.MEDIA_PLAYLIST
 INIT, SEGMENT, PART, OTHER = ObjectClass.INIT, ObjectClass.SEGMENT, ObjectClass.PART, ObjectClass.OTHER

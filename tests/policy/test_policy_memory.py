@@ -5,20 +5,20 @@ from collections.abc import Callable
 
 import pytest
 
-import policy.index
-from policy import Behavior, EdgeMachine, Fetch, Headers, ResponseHead, Service
-from policy.eviction import HEAD_COST_BYTES
-from policy.fields.cache_control import parse
-from policy.fields.dates import parse_date
-from policy.fields.etags import tag_list
-from policy.fields.ranges import specs
-from policy.matching import Matcher
-from policy.media import classify
-from policy.messages import target_of
-from policy.negotiation import weighted
-from policy.place import address_of
-from policy.secrets import Veil
-from policy.target import is_token, names_host
+import cdnkit.policy.store.index
+from cdnkit.policy import Behavior, EdgeMachine, Fetch, Headers, ResponseHead, Service
+from cdnkit.policy.http.cache_control import parse
+from cdnkit.policy.http.dates import parse_date
+from cdnkit.policy.http.etags import tag_list
+from cdnkit.policy.http.messages import target_of
+from cdnkit.policy.http.negotiation import weighted
+from cdnkit.policy.http.place import address_of
+from cdnkit.policy.http.ranges import specs
+from cdnkit.policy.http.target import is_token, names_host
+from cdnkit.policy.record.object_class import classify
+from cdnkit.policy.record.secrets import Veil
+from cdnkit.policy.rules.matching import Matcher
+from cdnkit.policy.store.eviction import HEAD_COST_BYTES
 
 ROOM = 64 * HEAD_COST_BYTES
 
@@ -49,7 +49,7 @@ def test_long_urls_are_not_remembered_letter_by_letter(control: str) -> None:
 
 def test_beyond_so_many_keys_nothing_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the line of a node's memory ends that meets ever new URLs."""
-    monkeypatch.setattr(policy.index, "REMEMBERED_KEYS", 500)
+    monkeypatch.setattr(cdnkit.policy.store.index, "REMEMBERED_KEYS", 500)
     machine = EdgeMachine(Service(name="fra", room=ROOM))
     for number in range(1000):
         ask(machine, number, "a.m4s", "max-age=60")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from policy.propagation import (
+from cdnkit.policy.machine.propagation import (
     UNDONE_S,
     UNTAKEN_S,
     Extent,

@@ -10,16 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.explain import explain
-from policy.machine import EdgeMachine
-from policy.place import Place
-from policy.plan import Fetch, Refuse, Serve
-from policy.profile import RFC9111, Profile
-from policy.rates import RateLimit, Rates, client_of
-from policy.record import Outcome
-from policy.service import Behavior, Geo
+from cdnkit.policy.gate.rates import Rates, client_of
+from cdnkit.policy.http.place import Place
+from cdnkit.policy.machine.explain import explain
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.outcomes import Outcome
+from cdnkit.policy.plan import Fetch, Refuse, Serve
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.rate_limit import RateLimit
+from cdnkit.policy.rules.service import Behavior, Geo
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.vendors.vendor_lab import NOW, ask, filled, node, says
-from vendors import CLOUDFRONT, FASTLY
 
 ONCE = RateLimit(requests=1, per=60, burst=2)
 

@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.lifetime import lifetime_of
-from policy.messages import Headers, ResponseHead
-from policy.profile import Profile
-from policy.reading import Reader
-from policy.service import Behavior, Ttl
-from policy.settling import settled
-from policy.storing import why_not_store
+from cdnkit.policy.freshness.annotate import Reader
+from cdnkit.policy.freshness.lifetime import lifetime_of
+from cdnkit.policy.freshness.storable import why_not_store
+from cdnkit.policy.http.messages import Headers, ResponseHead
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.policy.rules.resolve import settled
+from cdnkit.policy.rules.service import Behavior, Ttl
+from cdnkit.vendors import CLOUDFRONT, FASTLY, RFC9111
 from tests.vendors.vendor_lab import NOW, ask, at
-from vendors import CLOUDFRONT, FASTLY, RFC9111
 
 
 def reader(

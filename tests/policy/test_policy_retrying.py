@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.plan import Failure
-from policy.profile import RFC9111, Waits
-from policy.retrying import HARMLESS_LIMIT, SAFE, Reach, asked_again, asked_apart, crosses_harmlessly
-from vendors import CLOUDFRONT, FASTLY
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.rules.profile import RFC9111, Waits
+from cdnkit.policy.upstream.retry import HARMLESS_LIMIT, SAFE, Reach, asked_again, asked_apart, crosses_harmlessly
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 
 REFUSED = (Failure.CONNECT, Reach.CONNECTING)
 BLOCKED = (Failure.CONNECT_TIMEOUT, Reach.CONNECTING)

@@ -2,15 +2,15 @@
 
 import pytest
 
-from policy.fields.dates import format_date
-from policy.index import Entry
-from policy.lifetime import lifetime_of
-from policy.machine import EdgeMachine
-from policy.messages import Headers, RequestHead, ResponseHead
-from policy.plan import Fetch, Serve
-from policy.profile import RFC9111
-from policy.revalidate import freshened, holds, names_another, range_applies, same_representation
-from policy.service import Behavior, Service
+from cdnkit.policy.freshness.lifetime import lifetime_of
+from cdnkit.policy.http.dates import format_date
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import Fetch, Serve
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.policy.store.index import Entry
+from cdnkit.policy.store.revalidate import freshened, holds, names_another, range_applies, same_representation
 
 NOW = 1_795_000_000.0  # Wed, 18 Nov 2026 11:06:40 GMT
 MODIFIED, EARLIER, LATER = (format_date(NOW + seconds) for seconds in (-1000, -1001, -999))

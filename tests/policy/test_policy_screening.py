@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy import Behavior, EdgeMachine, Fetch, Headers, Refuse, RequestHead, ResponseHead, Serve, Service
-from policy.plain import DECISIVE, is_plain
-from policy.service import Geo, Key
-from vendors import PROFILES
+from cdnkit.policy import Behavior, EdgeMachine, Fetch, Headers, Refuse, RequestHead, ResponseHead, Serve, Service
+from cdnkit.policy.machine.fast_path import DECISIVE, is_plain
+from cdnkit.policy.rules.service import Geo, Key
+from cdnkit.vendors import PROFILES
 
 TOKENS = {"viewer": {"key": "c2VjcmV0"}}
 SERVICE = Service.model_validate(

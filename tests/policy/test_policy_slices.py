@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.fields.ranges import Span, content_range, spans
-from policy.machine import EdgeMachine
-from policy.messages import Headers, RequestHead, ResponseHead
-from policy.plan import Assemble, Fetch, PurgeKind, PurgeOrder, Refuse, Relay, Serve
-from policy.profile import RFC9111, Profile
-from policy.service import Behavior, Service
-from vendors import CLOUDFRONT, FASTLY
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.http.ranges import Span, content_range, spans
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import Assemble, Fetch, PurgeKind, PurgeOrder, Refuse, Relay, Serve
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 
 NOW = 1_795_000_000.0
 KIB = 1024

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.matching import Matcher
-from policy.service import Behavior
-from policy.spelling import spelling_of
+from cdnkit.policy.http.path_forms import spelling_of
+from cdnkit.policy.rules.matching import Matcher
+from cdnkit.policy.rules.service import Behavior
 
 NORMAL = [
     ("/", "/"),

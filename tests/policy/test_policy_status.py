@@ -3,7 +3,7 @@
 import http_sf
 import pytest
 
-from policy import (
+from cdnkit.policy import (
     Behavior,
     EdgeMachine,
     Failure,
@@ -17,8 +17,8 @@ from policy import (
     Serve,
     Service,
 )
-from policy.fields.dates import format_date
-from policy.plan import PurgeKind, PurgeOrder
+from cdnkit.policy.http.dates import format_date
+from cdnkit.policy.plan import PurgeKind, PurgeOrder
 
 NOW = 1_795_000_000.0
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from policy.fields.dates import format_date
-from policy.machine import EdgeMachine
-from policy.messages import Headers, RequestHead, ResponseHead
-from policy.plan import Fetch, Relay, Serve
-from policy.profile import RFC9111, Profile
-from policy.service import Behavior, Service
-from policy.storing import content_length, passed_on, stored_headers, why_not_store
-from vendors import FASTLY
+from cdnkit.policy.freshness.storable import content_length, passed_on, stored_headers, why_not_store
+from cdnkit.policy.http.dates import format_date
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import Fetch, Relay, Serve
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.vendors import FASTLY
 
 NOW = 1_795_000_000.0
 

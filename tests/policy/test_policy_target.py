@@ -4,8 +4,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from policy.messages import Headers, RequestHead
-from policy.target import malformed, names_host, origin_form
+from cdnkit.policy.http.messages import Headers, RequestHead
+from cdnkit.policy.http.target import malformed, names_host, origin_form
 
 FORMS = [  # target, Host                                          path and host
     (("/a", "edge"), ("/a", "edge")),
@@ -70,7 +70,7 @@ FAULTS = [  # method, path, query, a field's value                 what of it
     ("GET", "/a", "b\tc", "", "a query"),
     ("GET", "/a", "b\x7f", "", "a query"),
     ("GET", "/a", "caf\xe9", "", "a query"),
-    ("GET", "/a", "token=#4e306db7c36bcfb0", "", None),  # as records write it (`policy/secrets.py`)
+    ("GET", "/a", "token=#4e306db7c36bcfb0", "", None),  # as records write it (`cdnkit/policy/record/secrets.py`)
     ("GE T", "/a", None, "", "a method"),
     ("GET /x HTTP/1.1", "/a", None, "", "a method"),
     ("GET", "/a", None, "a\x07b", "a control character in x"),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from policy import EdgeMachine, Fetch, Headers, RequestHead, ResponseHead, Serve, Service
-from policy.fields.dates import format_date
+from cdnkit.policy import EdgeMachine, Fetch, Headers, RequestHead, ResponseHead, Serve, Service
+from cdnkit.policy.http.dates import format_date
 
 NOW = 1_795_000_000.0
 Lines = list[tuple[str, str]]

@@ -2,14 +2,14 @@
 
 import pytest
 
-from policy.access import ServiceGate
-from policy.explain import explain
-from policy.machine import EdgeMachine
-from policy.messages import Headers, RequestHead, ResponseHead
-from policy.plan import Fetch, Refuse
-from policy.profile import RFC9111, Profile
-from policy.service import Behavior, Geo, Service
-from vendors import CLOUDFRONT, FASTLY
+from cdnkit.policy.gate.gate import ServiceGate
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.machine.explain import explain
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import Fetch, Refuse
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior, Geo, Service
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 
 NOW = 1_800_000_000.0
 ONLY, SENT = "https-only", "redirect-to-https"

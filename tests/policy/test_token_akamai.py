@@ -7,8 +7,8 @@ import sys
 import pytest
 from token_kit import END, HEX_KEY, START, get
 
-from policy.token import Carriers, Verdict
-from policy.token.akamai import AkamaiToken, matches
+from cdnkit.policy.token import Carriers, Verdict
+from cdnkit.policy.token.akamai import AkamaiToken, matches
 
 SIGNER = """
 import json, sys

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cwt import COSE, COSEKey
 from token_kit import BASE64_SECRET, EC_KEY, ED_KEY, END, OTHER_EC_KEY, RSA_KEY, START, by_cwt, get, private, public
 
-from policy.place import Place
-from policy.token import Carriers, Verdict
-from policy.token.cat import CatToken, of_glob, read_key, signed
+from cdnkit.policy.http.place import Place
+from cdnkit.policy.token import Carriers, Verdict
+from cdnkit.policy.token.cat import CatToken, of_glob, read_key, signed
 
 NOW = END - 10.0
 TOKEN = CatToken({"viewer": BASE64_SECRET})

@@ -22,9 +22,17 @@ from token_kit import (
     public,
 )
 
-from policy.token import Verdict
-from policy.token.cloudfront import CloudFrontToken, private_key, public_key, signed
-from policy.token.cloudfront_policy import BadPolicy, canned, custom, decoded, encoded, read_policy, resource_pattern
+from cdnkit.policy.token import Verdict
+from cdnkit.policy.token.cloudfront import CloudFrontToken, private_key, public_key, signed
+from cdnkit.policy.token.cloudfront_policy import (
+    BadPolicy,
+    canned,
+    custom,
+    decoded,
+    encoded,
+    read_policy,
+    resource_pattern,
+)
 
 TOKEN = CloudFrontToken({KEY_ID: public(RSA_KEY), "K2OLDOLDOLDOLD": public(OTHER_RSA_KEY), "K3EC": public(EC_KEY)})
 NOW = END - 10.0

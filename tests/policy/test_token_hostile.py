@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from token_kit import END, KEY_ID, KINDS, PATH, get
 
-from policy.messages import Headers, RequestHead
-from policy.token import dash, hls
+from cdnkit.policy.http.messages import Headers, RequestHead
+from cdnkit.policy.token import dash, hls
 
 NAMES = sorted({"Expires", "Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm", "token", "__token__", "cat", "a"})
 SCHEMES = [kind.scheme() for kind in KINDS.values()]

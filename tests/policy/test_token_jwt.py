@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from token_kit import EC_KEY, ED_KEY, END, OTHER_EC_KEY, RSA_KEY, START, TEXT_SECRET, get, private, public
 
-from policy.token import Carriers, Verdict
-from policy.token.jwt import JwtToken, read_keys, signed
+from cdnkit.policy.token import Carriers, Verdict
+from cdnkit.policy.token.jwt import JwtToken, read_keys, signed
 
 NOW = END - 10.0
 P384 = ec.generate_private_key(ec.SECP384R1())

@@ -19,14 +19,14 @@ from token_kit import (
     public,
 )
 
-from policy import EdgeMachine, Fetch, Headers, RequestHead, ResponseHead, Serve, Service
-from policy.access import ServiceGate
-from policy.plan import Refuse
-from policy.service import Behavior, Geo
-from policy.token import Denial, FastlyToken, Verdict
-from policy.token.akamai import AkamaiToken
-from policy.token.scheme import Memo
-from policy.token.settings import Akamai, Cat, CloudFront, Fastly, Jwt
+from cdnkit.policy import EdgeMachine, Fetch, Headers, RequestHead, ResponseHead, Serve, Service
+from cdnkit.policy.gate.gate import ServiceGate
+from cdnkit.policy.plan import Refuse
+from cdnkit.policy.rules.service import Behavior, Geo
+from cdnkit.policy.rules.tokens import Akamai, Cat, CloudFront, Fastly, Jwt
+from cdnkit.policy.token import Denial, FastlyToken, Verdict
+from cdnkit.policy.token.akamai import AkamaiToken
+from cdnkit.policy.token.scheme import Memo
 
 PATHS = [f"/{scheme}/{number}" for scheme in ("fastly", "cloudfront", "akamai", "jwt", "cat") for number in range(3)]
 SERVICE = Service(

@@ -3,14 +3,14 @@
 import pytest
 from token_kit import BASE64_SECRET, END, HEX_KEY, KEY_ID, RSA_KEY, by_botocore, get, public
 
-from policy.messages import Headers
-from policy.token import FastlyToken
-from policy.token.akamai import AkamaiToken
-from policy.token.cloudfront import CloudFrontToken
-from policy.token.dash import rewritten as dash_rewritten
-from policy.token.hls import rewritten
-from policy.token.propagation import propagation_of
-from policy.token.scheme import Carriers
+from cdnkit.policy.http.messages import Headers
+from cdnkit.policy.token import FastlyToken
+from cdnkit.policy.token.akamai import AkamaiToken
+from cdnkit.policy.token.cloudfront import CloudFrontToken
+from cdnkit.policy.token.dash import rewritten as dash_rewritten
+from cdnkit.policy.token.hls import rewritten
+from cdnkit.policy.token.playlist import propagation_of
+from cdnkit.policy.token.scheme import Carriers
 
 BASE = "https://h/live/720p/media.m3u8"
 

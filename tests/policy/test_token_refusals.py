@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from token_kit import END, KINDS, PATH, URL, Kind, get
 
-from policy.token import Verdict
+from cdnkit.policy.token import Verdict
 
 GOOD = END - 10.0
 

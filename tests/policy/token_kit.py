@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cwt import COSE, COSEKey
 
-from policy.messages import Headers, RequestHead
-from policy.place import Place
-from policy.token import FastlyToken, Scheme
-from policy.token.akamai import AkamaiToken
-from policy.token.cat import CatToken
-from policy.token.cloudfront import CloudFrontToken
-from policy.token.jwt import JwtToken
+from cdnkit.policy.http.messages import Headers, RequestHead
+from cdnkit.policy.http.place import Place
+from cdnkit.policy.token import FastlyToken, Scheme
+from cdnkit.policy.token.akamai import AkamaiToken
+from cdnkit.policy.token.cat import CatToken
+from cdnkit.policy.token.cloudfront import CloudFrontToken
+from cdnkit.policy.token.jwt import JwtToken
 
 START, END = 1_767_139_200, 1_767_225_600
 """The instants of the published vectors: 2025-12-31 and 2026-01-01, midnight."""

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.eviction import HEAD_COST_BYTES, Eviction, room_for
-from policy.index import Entry
-from policy.lifetime import Lifetime
-from policy.messages import Headers
+from cdnkit.policy.freshness.lifetime import Lifetime
+from cdnkit.policy.http.messages import Headers
+from cdnkit.policy.store.eviction import HEAD_COST_BYTES, Eviction, room_for
+from cdnkit.policy.store.index import Entry
 from tests.properties.eviction_models import MODELS
 
 POLICIES: list[Eviction] = ["lru", "lfu", "fifo", "sieve", "s3-fifo"]

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from policy import (
+from cdnkit.policy import (
     EdgeMachine,
     Failure,
     Fetch,
@@ -20,8 +20,8 @@ from policy import (
     Serve,
     Service,
 )
-from policy.eviction import HEAD_COST_BYTES, Eviction
-from policy.record import Outcome
+from cdnkit.policy.outcomes import Outcome
+from cdnkit.policy.store.eviction import HEAD_COST_BYTES, Eviction
 
 ROOM = 6 * HEAD_COST_BYTES
 PATHS = st.sampled_from(["/a", "/b", "/c"])

@@ -16,13 +16,13 @@ from typing import Any, cast
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cdnkit.policy.machine.propagation import Batch, Extent, Follower, Logged
+from cdnkit.policy.plan import Purged, PurgeKind, PurgeOrder
+from cdnkit.settings.edge import Node as NodeSettings
 from edge.background import Background
 from edge.purges.follower import Following
 from edge.purges.log import BATCH, IDLE_S, LogLost
 from edge.purges.ordering import carried
-from edge.settings import Node as NodeSettings
-from policy.plan import Purged, PurgeKind, PurgeOrder
-from policy.propagation import Batch, Extent, Follower, Logged
 from tests.kit.virtual_time import run_virtually
 
 TREE = {"shield": "", "fra": "shield", "nyc": "shield"}

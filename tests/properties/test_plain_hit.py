@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy import (
+from cdnkit.policy import (
     Behavior,
     EdgeMachine,
     Fetch,
@@ -15,11 +15,11 @@ from policy import (
     Serve,
     Service,
 )
-from policy.plan import Refuse
-from policy.service import Geo, Key
-from policy.token import FastlyToken
-from policy.token.settings import Fastly
-from vendors import PROFILES
+from cdnkit.policy.plan import Refuse
+from cdnkit.policy.rules.service import Geo, Key
+from cdnkit.policy.rules.tokens import Fastly
+from cdnkit.policy.token import FastlyToken
+from cdnkit.vendors import PROFILES
 
 START = 1_795_000_000.25
 FIELDS = st.fixed_dictionaries(

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from policy import (
+from cdnkit.policy import (
     Behavior,
     EdgeMachine,
     Failure,
@@ -19,14 +19,14 @@ from policy import (
     Serve,
     Service,
 )
-from policy.eviction import HEAD_COST_BYTES
-from policy.plan import Join
-from policy.record import Cause, Outcome
-from policy.service import Geo, Ttl
-from replay.jump import JumpingNode
-from replay.node import Replayed, ReplayNode, request_of
-from replay.trace import Event, Exchange, Line, Ordered, Requested, events_of, trace_of
-from vendors import PROFILES
+from cdnkit.policy.outcomes import Cause, Outcome
+from cdnkit.policy.plan import Join
+from cdnkit.policy.rules.service import Geo, Ttl
+from cdnkit.policy.store.eviction import HEAD_COST_BYTES
+from cdnkit.replay.jump import JumpingNode
+from cdnkit.replay.node import Replayed, ReplayNode, request_of
+from cdnkit.replay.trace import Event, Exchange, Line, Ordered, Requested, events_of, trace_of
+from cdnkit.vendors import PROFILES
 
 BEHAVIORS = (
     Behavior(path="/pass*", cache=False),

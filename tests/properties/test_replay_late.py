@@ -6,11 +6,11 @@ from typing import Any
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from policy import EdgeMachine, Service
-from replay.jump import replay_node
-from replay.trace import Exchange, Line, Lost, Missing, Part, Requested, Torn, events_of, trace_of
+from cdnkit.policy import EdgeMachine, Service
+from cdnkit.replay.jump import replay_node
+from cdnkit.replay.trace import Exchange, Line, Lost, Missing, Part, Requested, Torn, events_of, trace_of
+from cdnkit.vendors import PROFILES
 from tests.properties.test_replay_jumps import PROFILE, SERVICES, STEPS, Ask, Live
-from vendors import PROFILES
 
 
 @dataclass

@@ -26,10 +26,10 @@ import hishel
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from policy import EdgeMachine, Fetch, Headers, RequestHead, ResponseHead, Serve, Service
-from policy.fields.dates import format_date
-from policy.lifetime import HEURISTIC_STATUSES
-from policy.record import Outcome
+from cdnkit.policy import EdgeMachine, Fetch, Headers, RequestHead, ResponseHead, Serve, Service
+from cdnkit.policy.freshness.lifetime import HEURISTIC_STATUSES
+from cdnkit.policy.http.dates import format_date
+from cdnkit.policy.outcomes import Outcome
 
 OPTIONS = hishel.CacheOptions(shared=True, supported_methods=["GET"], allow_stale=False)
 LIFETIMES = st.sampled_from([0, 10, 60, 3600, 2**31])

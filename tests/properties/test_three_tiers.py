@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from policy.plan import PurgeKind
+from cdnkit.policy.plan import PurgeKind
 from tests.tiers.script import (
     CONTROLS,
     EDGES,

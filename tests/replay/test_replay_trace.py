@@ -5,26 +5,17 @@ from pathlib import Path
 
 import pytest
 
-import replay.trace
-from policy import Headers, PurgeKind, ResponseHead, Service
-from policy.plan import Failure, Fetch
-from policy.profile import RFC9111
-from policy.record import (
-    Cause,
-    FetchRecord,
-    LostRecord,
-    ObjectClass,
-    Outcome,
-    PartRecord,
-    PurgeRecord,
-    Record,
-    RequestRecord,
-    to_json,
-)  # fmt: skip
-from replay import BadTrace, read_trace, replay_node, tell_each, trace_of
-from replay.node import ReplayNode
-from replay.trace import Ended, Event, Exchange, Gap, Landed, Missing, Ordered, Requested, events_of
-from vendors import PROFILES
+import cdnkit.replay.trace
+from cdnkit.policy import Headers, PurgeKind, ResponseHead, Service
+from cdnkit.policy.outcomes import Cause, Failure, Outcome  # fmt: skip
+from cdnkit.policy.plan import Fetch
+from cdnkit.policy.record.lines import FetchRecord, LostRecord, PartRecord, PurgeRecord, Record, RequestRecord, to_json
+from cdnkit.policy.record.object_class import ObjectClass
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.replay import BadTrace, read_trace, replay_node, tell_each, trace_of
+from cdnkit.replay.node import ReplayNode
+from cdnkit.replay.trace import Ended, Event, Exchange, Gap, Landed, Missing, Ordered, Requested, events_of
+from cdnkit.vendors import PROFILES
 
 AT = 1_795_000_000.25
 REQUEST = RequestRecord(
@@ -66,7 +57,7 @@ def test_a_file_is_read_in_pieces_of_any_size(tmp_path: Path, monkeypatch: pytes
     path = written(tmp_path / "fra.jsonl", REQUEST, FETCH, PURGE)
     whole = read_trace(path).events
     for size in (1, 7, 300, 1000):
-        monkeypatch.setattr(replay.trace, "CHUNK_BYTES", size)
+        monkeypatch.setattr(cdnkit.replay.trace, "CHUNK_BYTES", size)
         told: list[int] = []
         assert read_trace(path, read=told.append).events == whole
         assert sum(told) == path.stat().st_size
@@ -94,7 +85,7 @@ TORN = [  # between two lines
 def test_a_torn_line_is_passed_over_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes, chunk_bytes: int
 ) -> None:
-    monkeypatch.setattr(replay.trace, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(cdnkit.replay.trace, "CHUNK_BYTES", chunk_bytes)
     path = written(tmp_path / "fra.jsonl", REQUEST)
     path.write_bytes(path.read_bytes() + line + b"\n" + json.dumps(to_json(PURGE)).encode() + b"\n")
     trace = read_trace(path)
@@ -137,7 +128,7 @@ BAD = [  # the third line                                                       
 def test_what_is_no_record_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, said: str, chunk_bytes: int
 ) -> None:
-    monkeypatch.setattr(replay.trace, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(cdnkit.replay.trace, "CHUNK_BYTES", chunk_bytes)
     path = written(tmp_path / "fra.jsonl", REQUEST, FETCH)
     path.write_text(path.read_text() + line + "\n\n" + json.dumps(to_json(PURGE)) + "\n")
     with pytest.raises(BadTrace, match=r"fra\.jsonl: line 3") as caught:
@@ -163,7 +154,7 @@ def test_times_that_step_back_are_told_one_by_one() -> None:
     """No live clock does that; a trace put together by hand may, and comes to the same end."""
     service = Service(name="fra")
     node = ReplayNode(service, RFC9111)
-    plan = node.machine.on_request(replay.node.request_of(asked(1, AT)), AT)
+    plan = node.machine.on_request(cdnkit.replay.node.request_of(asked(1, AT)), AT)
     assert isinstance(plan, Fetch)
     fields = (("cache-control", "max-age=5"),)
     assert node.machine.on_response(plan, ResponseHead(200, Headers(fields)), AT).store is not None

@@ -4,7 +4,9 @@ import json
 import random
 from pathlib import Path
 
-from policy.record import Cause, FetchRecord, ObjectClass, Outcome, PurgeRecord, Record, RequestRecord, to_json
+from cdnkit.policy.outcomes import Cause, Outcome
+from cdnkit.policy.record.lines import FetchRecord, PurgeRecord, Record, RequestRecord, to_json
+from cdnkit.policy.record.object_class import ObjectClass
 
 BEGAN = 1_790_000_000.0
 CLASSES = {

@@ -11,20 +11,11 @@ import pytest
 from report_run import BEGAN, lay, records
 from rich.console import Console
 
+from cdnkit.policy.outcomes import Cause, Outcome
+from cdnkit.policy.record.lines import FetchRecord, LostRecord, PartRecord, PurgeRecord, Record, RequestRecord, to_json
+from cdnkit.policy.record.object_class import ObjectClass
 from cdnlab import report
 from cdnlab.report import CausesDoNotSum, NoRecords
-from policy.record import (
-    Cause,
-    FetchRecord,
-    LostRecord,
-    ObjectClass,
-    Outcome,
-    PartRecord,
-    PurgeRecord,
-    Record,
-    RequestRecord,
-    to_json,
-)
 
 HITS = (Outcome.HIT, Outcome.HIT_STALE, Outcome.COLLAPSED)
 

@@ -13,10 +13,11 @@ import pytest
 from report_run import lay, records
 from rich.console import Console
 
+from cdnkit.policy.outcomes import Outcome
+from cdnkit.policy.record.lines import RequestRecord
 from cdnlab import report
 from cdnlab.report import ExtraMissing, words
 from cdnlab.report.page import render
-from policy.record import Outcome, RequestRecord
 
 
 class Page(HTMLParser):

@@ -12,11 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from policy.messages import RequestHead, target_of
-from policy.token import Verdict
-from policy.token.akamai import AkamaiToken
-from policy.token.cat import CatToken, Claim, signed
-from policy.token.cloudfront import CloudFrontToken
+from cdnkit.policy.http.messages import RequestHead, target_of
+from cdnkit.policy.token import Verdict
+from cdnkit.policy.token.akamai import AkamaiToken
+from cdnkit.policy.token.cat import CatToken, Claim, signed
+from cdnkit.policy.token.cloudfront import CloudFrontToken
 
 HERE = Path(__file__).parent
 pytestmark = [

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cdnkit.policy.outcomes import Failure
 from cdnlab.cluster import Cluster
 from cdnlab.process import Child
 from edge.purges.ordering import carried
-from policy.plan import Failure
 from tests.kit.http import ask
 from tests.kit.poison import BAD_BODIES, Poisoned
 from tests.kit.small_disk import Filler

@@ -16,7 +16,7 @@ PROGRAM = textwrap.dedent("""
     import asyncio, json, sys
     from edge.serve import serve
     from edge.settings import Node
-    from policy.service import Service
+    from cdnkit.policy.rules.service import Service
 
     settings = json.loads(sys.argv[2])
     log = settings.pop("purge_log", None)

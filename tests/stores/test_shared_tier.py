@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.replay import read_trace, replay_node
 from edge.stores.breaker import Breaker
-from policy.profile import RFC9111
-from policy.service import Behavior, Service
-from replay import read_trace, replay_node
 from tests.kit.http import ask
 from tests.kit.late import GUARD_S, Late, judged
 from tests.kit.node import Running, running_node

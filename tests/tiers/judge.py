@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from math import inf
 
-from policy.plan import PurgeKind
+from cdnkit.policy.plan import PurgeKind
 from tests.tiers.script import SIZE, Ask, content, tag
 
 GRANULARITY = 4.5

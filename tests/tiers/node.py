@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from policy import (
+from cdnkit.policy import (
     Behavior,
     EdgeMachine,
     Failure,
@@ -24,9 +24,9 @@ from policy import (
     Serve,
     Service,
 )
-from policy.asking import MOST_ASKS
-from policy.eviction import HEAD_COST_BYTES
-from policy.index import Entry
+from cdnkit.policy.store.eviction import HEAD_COST_BYTES
+from cdnkit.policy.store.index import Entry
+from cdnkit.policy.upstream.request import MOST_ASKS
 
 LATENCY = 0.02
 """Seconds on each wire, each way."""

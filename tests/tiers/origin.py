@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from policy.fields.dates import format_date
+from cdnkit.policy.http.dates import format_date
 from tests.tiers.script import SIZE, Says, content, tag
 
 

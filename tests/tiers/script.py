@@ -7,7 +7,7 @@ origin ── parent ── shield ── fra
 from dataclasses import dataclass
 from random import Random
 
-from policy.plan import PurgeKind
+from cdnkit.policy.plan import PurgeKind
 
 PARENTS = {"parent": "origin", "shield": "parent", "fra": "shield", "nyc": "shield"}
 """Each node's parent, from the origin outwards."""

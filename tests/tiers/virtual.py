@@ -4,14 +4,9 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 
-from policy import (
-    Fetch,
-    Headers,
-    PurgeOrder,
-    RequestHead,
-)
-from policy.eviction import HEAD_COST_BYTES
-from policy.index import Entry
+from cdnkit.policy import Fetch, Headers, PurgeOrder, RequestHead
+from cdnkit.policy.store.eviction import HEAD_COST_BYTES
+from cdnkit.policy.store.index import Entry
 from tests.tiers.judge import History, Purged, Seen
 from tests.tiers.node import Asked, Node, Stream
 from tests.tiers.origin import Answered, Contents

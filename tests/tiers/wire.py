@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from policy.plan import PurgeKind
-from policy.service import Behavior
+from cdnkit.policy.plan import PurgeKind
+from cdnkit.policy.rules.service import Behavior
 from tests.kit.burst import Viewer, wire
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node

@@ -2,12 +2,12 @@
 
 import pytest
 
+from cdnkit.settings.ladder import LADDER, choose
+from cdnkit.settings.transcode import Stream
 from transcode.command import live_command
 from transcode.encoders import NVENC, X264, Encoder
 from transcode.ffmpeg import Ffmpeg
-from transcode.ladder import LADDER, choose
 from transcode.plan import Plan
-from transcode.settings import Stream
 from transcode.source import Source
 
 FFMPEG = Ffmpeg("/usr/bin/ffmpeg", "9.0", filters=frozenset())  # without drawtext: no font in the golden rows

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from cdnkit.settings.discretion import hiding, shown
+from cdnkit.settings.transcode import Stream
 from transcode import child, encoders, ffmpeg, source
 from transcode.child import Exit
-from transcode.discretion import hiding, shown
 from transcode.errors import EncoderRefused, FfmpegMissing, SourceError
 from transcode.ffmpeg import Ffmpeg
 from transcode.plan import prepare, usable_cores
-from transcode.settings import Stream
 
 Clip = Callable[..., Path]
 

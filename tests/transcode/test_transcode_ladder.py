@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcode.ladder import LADDER, RUNG_NAMES, Rung, audio_of, choose, pairing, tracks
+from cdnkit.settings.ladder import LADDER, RUNG_NAMES, Rung, audio_of, choose, pairing, tracks
 
 PRESET = [  # the table of the architecture notes
     # name    width  height  video         audio

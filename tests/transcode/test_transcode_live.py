@@ -15,15 +15,15 @@ import pytest
 from transcode_boxes import fragments, inside, timescale
 from transcode_sink import Sink
 
+from cdnkit.settings.ladder import Rung
+from cdnkit.settings.transcode import Stream
 from tests.kit.late import GUARD_S, Late, again
 from transcode import process
 from transcode.command import START
 from transcode.events import Behind, Died, Drained, Ended, Event, Progress, Said, Started
 from transcode.ffmpeg import Ffmpeg
-from transcode.ladder import Rung
 from transcode.plan import Plan, prepare
 from transcode.process import Backoff, run_live
-from transcode.settings import Stream
 from transcode.source import probe
 
 pytestmark = pytest.mark.live

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from transcode.settings import Stream
+from cdnkit.settings.transcode import Stream
 
 
 def test_defaults() -> None:

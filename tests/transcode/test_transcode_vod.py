@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from transcode_boxes import fragments
 
+from cdnkit.settings.transcode import Stream
 from tests.kit.late import GUARD_S
 from transcode.errors import OutputError, SourceError
 from transcode.events import Event, Note, Progress, Started
 from transcode.ffmpeg import Ffmpeg
-from transcode.settings import Stream
 from transcode.vod import MULTIVARIANT, transcode
 from transcode.whole import lacking
 

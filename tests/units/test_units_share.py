@@ -2,7 +2,7 @@
 
 import pytest
 
-from units import Settings, Share
+from cdnkit.units import Settings, Share
 
 
 class Loss(Settings):

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from policy.service import ErrorPage, Geo
-from vendors.cloudfront.distribution import NotHonoured, translate
+from cdnkit.policy.rules.service import ErrorPage, Geo
+from cdnkit.vendors.cloudfront.distribution import NotHonoured, translate
 
 CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 

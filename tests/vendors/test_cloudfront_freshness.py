@@ -2,15 +2,15 @@
 
 import pytest
 
-from policy.messages import ResponseHead
-from policy.plan import Failure, Fetch, Join, Refuse, Relay, Serve
-from policy.profile import RFC9111, Profile
-from policy.record import Outcome
-from policy.reuse import Standing, standing
-from policy.service import Behavior, Key, Ttl
-from policy.settling import settled
+from cdnkit.policy.freshness.reuse import Standing, standing
+from cdnkit.policy.http.messages import ResponseHead
+from cdnkit.policy.outcomes import Failure, Outcome
+from cdnkit.policy.plan import Fetch, Join, Refuse, Relay, Serve
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.resolve import settled
+from cdnkit.policy.rules.service import Behavior, Key, Ttl
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.vendors.vendor_lab import NOW, ask, at, bounds, fetched, filled, kept_for, node, says
-from vendors import CLOUDFRONT, FASTLY
 
 YEAR = 31_536_000.0
 USUAL = bounds(0, 86_400, YEAR)

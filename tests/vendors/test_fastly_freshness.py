@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from policy.messages import RequestHead, ResponseHead
-from policy.plan import Failure, Fetch, Join, Serve
-from policy.profile import Profile
-from policy.record import Outcome
-from policy.service import Behavior, Ttl
+from cdnkit.policy.http.messages import RequestHead, ResponseHead
+from cdnkit.policy.outcomes import Failure, Outcome
+from cdnkit.policy.plan import Fetch, Join, Serve
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.policy.rules.service import Behavior, Ttl
+from cdnkit.vendors import FASTLY
 from tests.vendors.vendor_lab import NOW, ask, at, fetched, filled, kept_for, node, says
-from vendors import FASTLY
 
 OLDER = replace(FASTLY, pass_words=("private",))
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.plan import Fetch, Landing, Purpose, Relay, Serve
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.policy.rules.service import Behavior
+from cdnkit.vendors import CLOUDFRONT, FASTLY, FASTLY_OBSERVED, RFC9111, profile_of
 from cdnlab.document import parse
 from cdnlab.errors import BadDocument
-from policy.messages import Headers, RequestHead, ResponseHead
-from policy.plan import Fetch, Landing, Purpose, Relay, Serve
-from policy.profile import Profile
-from policy.service import Behavior
 from tests.vendors.vendor_lab import NOW, ask, at, fetched, filled, kept_for, node, says
-from vendors import CLOUDFRONT, FASTLY, FASTLY_OBSERVED, RFC9111, profile_of
 
 HERE = Path(__file__).parent
 

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.decorating import CorsRules, Decoration
-from policy.machine import EdgeMachine
-from policy.messages import Headers, Lines, RequestHead, ResponseHead
-from policy.place import Place
-from policy.plan import Failure, Fetch, Join, Plan, Refuse, Relay, Serve
-from policy.profile import RFC9111, Profile
-from policy.record import Outcome
-from policy.response_headers import Cors, Hsts, ResponseHeaders, Security
-from policy.service import Behavior, ErrorPage, Geo, Key
+from cdnkit.policy.answer.response_policy import CorsRules, Decoration
+from cdnkit.policy.http.messages import Headers, Lines, RequestHead, ResponseHead
+from cdnkit.policy.http.place import Place
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.outcomes import Failure, Outcome
+from cdnkit.policy.plan import Fetch, Join, Plan, Refuse, Relay, Serve
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.response_headers import Cors, Hsts, ResponseHeaders, Security
+from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo, Key
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says
-from vendors import CLOUDFRONT, FASTLY
 
 FRESH = {"cache_control": "max-age=60"}
 ORIGIN = "https://www.example.org"
@@ -102,7 +102,7 @@ def test_the_origins_own_fields_win_over_managed_policies_but_for_one(name: str,
 
 
 def test_every_managed_policy_has_an_id_and_the_other_way_round() -> None:
-    from vendors.cloudfront.distribution import RESPONSE_HEADERS_POLICY_IDS
+    from cdnkit.vendors.cloudfront.distribution import RESPONSE_HEADERS_POLICY_IDS
 
     assert set(RESPONSE_HEADERS_POLICY_IDS.values()) == set(CLOUDFRONT.response_headers_policies)
     assert {row[0] for row in MANAGED} == set(CLOUDFRONT.response_headers_policies)

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from cdnkit.policy.http.messages import RequestHead, ResponseHead
+from cdnkit.policy.http.place import Place
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import Assemble, Fetch
+from cdnkit.policy.rules.service import Behavior, Key, Ttl
+from cdnkit.vendors import PROFILES
 from cdnlab.document import parse
 from cdnlab.errors import BadDocument
-from policy.machine import EdgeMachine
-from policy.messages import RequestHead, ResponseHead
-from policy.place import Place
-from policy.plan import Assemble, Fetch
-from policy.service import Behavior, Key, Ttl
 from tests.vendors.vendor_lab import NOW, ask, at, says
-from vendors import PROFILES
 
 SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 BESIDE = f'\n[token.viewer]\nkey = "{SECRET}"\n[response_headers.player]\nset = {{ "X-Robots-Tag" = "noindex" }}\n'

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from cdnkit.policy.http.messages import Headers, ResponseHead
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import Fetch, Serve
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior, Key, Service
+from cdnkit.replay import read_trace, replay_node
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from edge.codings import ENCODERS
-from policy.machine import EdgeMachine
-from policy.messages import Headers, ResponseHead
-from policy.plan import Fetch, Serve
-from policy.profile import RFC9111, Profile
-from policy.service import Behavior, Key, Service
-from replay import read_trace, replay_node
 from tests.kit.http import ask as ask_over
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 from tests.vendors.vendor_lab import NOW, ask, at, fetched, says
-from vendors import CLOUDFRONT, FASTLY
 
 BOTH = Behavior(path="*", compress=True, key=Key(accept_encoding=("gzip", "br")))
 PLAYLIST = {"content_type": "application/vnd.apple.mpegurl", "content_length": "5000", "cache_control": "max-age=60"}

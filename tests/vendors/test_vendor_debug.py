@@ -7,16 +7,16 @@ from hashlib import sha256
 
 import pytest
 
-from policy.key import cache_key
-from policy.machine import EdgeMachine
-from policy.messages import Headers, RequestHead, ResponseHead
-from policy.plan import Fetch, Relay, Serve
-from policy.profile import RFC9111, Profile
-from policy.service import Behavior, Service
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import Fetch, Relay, Serve
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.policy.store.key import cache_key
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says
-from vendors import CLOUDFRONT, FASTLY
 
 FRESH = {"cache_control": "max-age=60"}
 KEPT = {"surrogate_control": "max-age=600", "surrogate_key": "a b", **FRESH}

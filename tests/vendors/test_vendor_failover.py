@@ -6,17 +6,18 @@ from contextlib import ExitStack
 
 import pytest
 
+from cdnkit.policy.http.messages import Headers, RequestHead
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.plan import Fetch, PurgeKind, PurgeOrder, Refuse, Serve
+from cdnkit.policy.rules.profile import RFC9111, Profile, Waits
+from cdnkit.policy.upstream.failover import fails_over
+from cdnkit.settings.edge import Failover, HealthCheck, Timeouts
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from edge.errors import UpstreamFailed
-from edge.settings import Failover, HealthCheck, Timeouts
 from edge.upstream import Upstream
-from policy.failover import fails_over
-from policy.messages import Headers, RequestHead
-from policy.plan import Failure, Fetch, PurgeKind, PurgeOrder, Refuse, Serve
-from policy.profile import RFC9111, Profile, Waits
 from tests.kit.hurry import hurry
 from tests.kit.origin import Asked, running_origin
 from tests.vendors.vendor_lab import NOW, ask, filled, node, says
-from vendors import CLOUDFRONT, FASTLY
 
 NAMED = frozenset({403, 404, 503})
 

@@ -5,14 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from policy.machine import EdgeMachine
-from policy.messages import Headers, RequestHead, ResponseHead
-from policy.place import Place
-from policy.plan import Failure, Fetch, Refuse, Relay, Serve
-from policy.profile import RFC9111, Profile
-from policy.service import Behavior, Geo, Service
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.http.place import Place
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.plan import Fetch, Refuse, Relay, Serve
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior, Geo, Service
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says
-from vendors import CLOUDFRONT, FASTLY
 
 
 def fields(answer: object) -> dict[str, str]:

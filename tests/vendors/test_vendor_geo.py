@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from edge.settings import Whereabouts
-from policy.messages import RequestHead
-from policy.place import Place
-from policy.plan import Fetch, Join, Refuse, Relay, Serve
-from policy.profile import RFC9111, Profile
-from policy.record import Outcome
-from policy.service import Behavior, ErrorPage, Geo, Key, Service
-from policy.token.settings import Fastly
-from replay import read_trace, replay_node
+from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.http.place import Place
+from cdnkit.policy.outcomes import Outcome
+from cdnkit.policy.plan import Fetch, Join, Refuse, Relay, Serve
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo, Key, Service
+from cdnkit.policy.rules.tokens import Fastly
+from cdnkit.replay import read_trace, replay_node
+from cdnkit.settings.edge import Whereabouts
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.kit.http import ask as ask_url
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says
-from vendors import CLOUDFRONT, FASTLY
 
 US_CA = Place("US", "CA", 64500)
 

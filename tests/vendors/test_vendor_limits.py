@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from policy.limits import measured
-from policy.messages import RequestHead
-from policy.plan import Failure, Fetch, Refuse, Serve
-from policy.profile import RFC9111, Limit, Profile
-from policy.record import Outcome
-from policy.service import Behavior, Service
-from replay import read_trace, replay_node
+from cdnkit.policy.gate.limits import measured
+from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.outcomes import Failure, Outcome
+from cdnkit.policy.plan import Fetch, Refuse, Serve
+from cdnkit.policy.rules.profile import RFC9111, Limit, Profile
+from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.replay import read_trace, replay_node
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.kit.http import ask as ask_over
 from tests.kit.http import read_reply
 from tests.kit.node import running_node
 from tests.kit.origin import Asked, running_origin
 from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says
-from vendors import CLOUDFRONT, FASTLY
 
 FRESH = {"cache_control": "max-age=60"}
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from policy.machine import EdgeMachine
-from policy.place import Place
-from policy.plan import Failure, Fetch, Plan, PurgeKind, PurgeOrder, Refuse, Relay, Serve
-from policy.profile import Profile
-from policy.service import Behavior, ErrorPage, Geo, Service, Ttl
+from cdnkit.policy.http.place import Place
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.plan import Fetch, Plan, PurgeKind, PurgeOrder, Refuse, Relay, Serve
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo, Service, Ttl
+from cdnkit.vendors import CLOUDFRONT, FASTLY, RFC9111
 from tests.vendors.vendor_lab import NOW, ask, fetched, says
-from vendors import CLOUDFRONT, FASTLY, RFC9111
 
 PAGES = (
     ErrorPage(status=404, page="/errors/none.html", response_status=200),

@@ -2,14 +2,14 @@
 
 import pytest
 
-from policy.messages import RequestHead, ResponseHead
-from policy.notes import MOST_MARKS
-from policy.plan import Assemble, Failure, Fetch, Join, Plan, PurgeKind, PurgeOrder, Refuse, Serve
-from policy.profile import Profile
-from policy.record import Cause, Outcome
-from policy.service import Behavior, Key
+from cdnkit.policy.http.messages import RequestHead, ResponseHead
+from cdnkit.policy.machine.notes import MOST_MARKS
+from cdnkit.policy.outcomes import Cause, Failure, Outcome
+from cdnkit.policy.plan import Assemble, Fetch, Join, Plan, PurgeKind, PurgeOrder, Refuse, Serve
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.policy.rules.service import Behavior, Key
+from cdnkit.vendors import CLOUDFRONT, FASTLY, RFC9111
 from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says
-from vendors import CLOUDFRONT, FASTLY, RFC9111
 
 FRESH = {"cache_control": "max-age=60"}
 

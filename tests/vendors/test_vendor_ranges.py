@@ -2,11 +2,12 @@
 
 import pytest
 
-from policy.plan import Assemble, Failure, Fetch, Join, Relay, Serve
-from policy.profile import RFC9111, Profile
-from policy.service import Behavior, Key
+from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.plan import Assemble, Fetch, Join, Relay, Serve
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Behavior, Key
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says
-from vendors import CLOUDFRONT, FASTLY
 
 FRESH = {"cache_control": "max-age=60"}
 PROFILES = [CLOUDFRONT, FASTLY]

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from cdnkit.policy.http.messages import RequestHead, ResponseHead
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import Fetch, Join, PurgeKind, PurgeOrder, Purpose, Refuse, Relay, Serve
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.resolve import settled
+from cdnkit.policy.rules.service import Behavior, Key, Service
+from cdnkit.policy.store.key import cache_key, plain_key
+from cdnkit.replay import read_trace, replay_node
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 from cdnlab.document import parse
 from cdnlab.errors import BadDocument
-from policy.key import cache_key, plain_key
-from policy.machine import EdgeMachine
-from policy.messages import RequestHead, ResponseHead
-from policy.plan import Fetch, Join, PurgeKind, PurgeOrder, Purpose, Refuse, Relay, Serve
-from policy.profile import RFC9111, Profile
-from policy.service import Behavior, Key, Service
-from policy.settling import settled
-from replay import read_trace, replay_node
 from tests.kit.http import ask as ask_over
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 from tests.vendors.vendor_lab import NOW, ask, bounds, fetched, filled, node, says
-from vendors import CLOUDFRONT, FASTLY
 
 
 def same(profile: Profile, key: Key, one: RequestHead, other: RequestHead) -> bool:
@@ -502,7 +502,7 @@ def test_cloudfront_leaves_in_vary_what_is_forwarded(behavior: Behavior, left: s
 
 @pytest.mark.parametrize(("least", "hit"), [(0.0, False), (5.0, True)])
 def test_cloudfront_vary_star(least: float, hit: bool) -> None:
-    from policy.service import Ttl
+    from cdnkit.policy.rules.service import Ttl
 
     edge = node(CLOUDFRONT, Behavior(path="*", ttl=Ttl(min=least)))
     filled(edge, says(cache_control="max-age=60", vary="*", etag='"1"'))
@@ -545,7 +545,7 @@ def test_managed_cache_policies(row: tuple[object, ...]) -> None:
 def test_every_policy_that_can_be_written_has_a_meaning_and_the_other_way_round() -> None:
     from typing import get_args
 
-    from policy.service import CachePolicy, OriginRequestPolicy
+    from cdnkit.policy.rules.service import CachePolicy, OriginRequestPolicy
 
     assert set(get_args(CachePolicy)) == {"none", *CLOUDFRONT.cache_policies}
     assert set(get_args(OriginRequestPolicy)) == {"none", *CLOUDFRONT.origin_request_policies}

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from policy.profile import RFC9111, Profile
-from vendors import CLOUDFRONT, FASTLY
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.vendors import CLOUDFRONT, FASTLY
 
-FILES = sorted((Path(__file__).parent.parent.parent / "vendors").glob("*/profile.py"))
+FILES = sorted((Path(__file__).parent.parent.parent / "cdnkit" / "vendors").glob("*/profile.py"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from policy.profile import Profile
-from policy.service import Behavior, ErrorPage, Geo, Key, Service
-from replay import read_trace, replay_node
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo, Key, Service
+from cdnkit.replay import read_trace, replay_node
+from cdnkit.vendors import CLOUDFRONT, FASTLY, RFC9111
 from tests.kit.http import ask
 from tests.kit.node import running_node
 from tests.kit.origin import Asked, running_origin
-from vendors import CLOUDFRONT, FASTLY, RFC9111
 
 
 def test_fastly_two_tiers_surrogate_fields_reach_the_edge_and_not_the_viewer() -> None:

@@ -1,14 +1,14 @@
 """One node under a vendor's profile, asked and answered in a line each; no sockets, no clock."""
 
-from policy.fields.dates import format_date
-from policy.lifetime import lifetime_of
-from policy.machine import EdgeMachine
-from policy.messages import Headers, RequestHead, ResponseHead
-from policy.plan import Fetch, Plan
-from policy.profile import Profile
-from policy.service import Behavior, Service, Ttl
-from policy.settling import settled
-from policy.storing import why_not_store
+from cdnkit.policy.freshness.lifetime import lifetime_of
+from cdnkit.policy.freshness.storable import why_not_store
+from cdnkit.policy.http.dates import format_date
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import Fetch, Plan
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.policy.rules.resolve import settled
+from cdnkit.policy.rules.service import Behavior, Service, Ttl
 
 NOW = 1_795_000_000.0
 

@@ -1,0 +1,1 @@
+"""What the programs are made of: policy, vendors, replay, serving, settings and units. It imports none of them."""

@@ -1,0 +1,1 @@
+"""Where addresses are: the databases that a user names."""

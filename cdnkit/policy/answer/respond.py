@@ -1,0 +1,351 @@
+"""From a decision to a ready head: status, fields, and which part of the body goes with it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from cdnkit.policy.answer.debug import fetched_by
+from cdnkit.policy.answer.response_policy import Decoration, is_preflight
+from cdnkit.policy.answer.status import Signer, cache_status, numbered, quoted
+from cdnkit.policy.http import ranges
+from cdnkit.policy.http.cache_control import delta_seconds
+from cdnkit.policy.http.messages import Headers, Lines, RequestHead, ResponseHead
+from cdnkit.policy.outcomes import Cause, Failure, Outcome
+from cdnkit.policy.plan import Fetch, Refuse, Relay, Serve
+from cdnkit.policy.rules.profile import FailureAnswer, Profile, ResponseFields
+from cdnkit.policy.rules.service import Behavior
+from cdnkit.policy.store.index import Entry
+from cdnkit.policy.store.revalidate import IN_A_304, NEVER_TAKEN_OVER, holds, keeps_fields, range_applies
+from cdnkit.policy.store.slices import Assembly, may_be_sliced
+
+_UNREACHED = frozenset({Failure.NAME, Failure.CONNECT, Failure.RESET})
+"""The parent has given no answer, not even a bad one."""
+
+_PLAIN_GET = RequestHead("GET", "", "", "", None, Headers())
+
+
+class Answering:
+    """Makes the answers of one node, signed with its name."""
+
+    def __init__(
+        self,
+        name: str,
+        profile: Profile,
+        *,
+        decorations: Mapping[int, Decoration] | None = None,
+        faces_viewers: bool = True,
+        fresh_id: Callable[[], str] | None = None,
+    ) -> None:
+        """`decorations`: what behaviors (by identity) put on answers; nothing at a node that faces no viewers."""
+        self._name = name
+        self._decorations = decorations if decorations is not None and faces_viewers else {}
+        self._with_cors = any(one.cors is not None for one in self._decorations.values())
+        self._profile = profile
+        self.fresh_id = fresh_id or numbered(name)
+        self._signer = signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
+        self.same_for_all = signer.same_for_all
+        """Two answers of the same kind and second have the same head."""
+
+    def fetched(self, response: ResponseHead, now: float) -> None:
+        """Note on what the parent sent that this node fetched it, where the profile keeps such notes."""
+        if self._profile.response_fields is ResponseFields.FASTLY:
+            fetched_by(response.headers, self._signer.identity, now)
+
+    def from_store(self, entry: Entry, request: RequestHead, behavior: Behavior, outcome: Outcome, now: float) -> Serve:
+        """A hit, fresh or stale: the parent was not asked."""
+        member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
+        age = int(entry.life.age(now))
+        return self._serve(entry, request, behavior, outcome, None, member, age, None, now)
+
+    def plain_hit(self, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
+        """A whole fresh response to a plain GET. Its head is made at most twice a second: when Age or ttl ticks."""
+        if now >= entry.ready_until:
+            member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
+            age = int(entry.life.age(now))
+            served = self._serve(entry, _PLAIN_GET, behavior, Outcome.HIT, None, member, age, None, now, plain=True)
+            life = entry.life
+            age_ticks = life.born_at + int(life.age(now)) + 1 if now >= life.born_at else now
+            ttl_ticks = life.fresh_until - (-(-(life.fresh_until - now) // 1) - 1)
+            date_ticks = now // 1 + 1 if self._profile.date_of_answers == "now" else ttl_ticks
+            entry.ready, entry.ready_until = served.headers, min(age_ticks, ttl_ticks, date_ticks, life.fresh_until)
+        lines = entry.ready
+        if self._with_cors:
+            lines = self._open_to(lines, request, behavior)
+        if not self._signer.same_for_all:
+            own = self._signer.by_request(entry.headers, hits=entry.hits, started_at=now, now=now, asked=False)
+            lines = lines + own
+        return Serve(entry, entry.status, lines, Outcome.HIT, None, behavior, entry.has_body)
+
+    def after_fetch(
+        self,
+        entry: Entry,
+        request: RequestHead,
+        fetch: Fetch,
+        behavior: Behavior,
+        outcome: Outcome,
+        cause: Cause | None,
+        now: float,
+        *,
+        forward_status: int | None = None,
+        stored: bool = False,
+        detail: str | None = None,
+        headers: Headers | None = None,
+    ) -> Serve:
+        """The parent was asked, by this request or by one it waited for.
+
+        `headers`: what came, for the one who asked; the stored ones lack fields that are for him alone.
+        """
+        if detail is None and cause in (Cause.EVICTED, Cause.PURGED, Cause.LOST, Cause.ABORTED):
+            detail = cause.value
+        member = cache_status(
+            self._name,
+            cause=cause,
+            had_stale=fetch.entry is not None,
+            forward_status=forward_status,
+            ttl=entry.life.fresh_until - now if entry.indexed else None,
+            stored=stored,
+            collapsed=outcome is Outcome.COLLAPSED,
+            detail=detail,
+        )
+        age = int(entry.life.age(now))
+        shown = age if age or "age" in entry.headers or outcome is Outcome.HIT_STALE else None
+        return self._serve(entry, request, behavior, outcome, cause, member, shown, fetch, now, headers)
+
+    def relayed(
+        self,
+        request: RequestHead,
+        response: ResponseHead,
+        fetch: Fetch,
+        outcome: Outcome,
+        cause: Cause | None,
+        now: float,
+        *,
+        detail: str | None = None,
+    ) -> Relay:
+        """The parent's answer as it is, for one viewer."""
+        member = cache_status(self._name, cause=cause, detail=detail)
+        age = delta_seconds(response.headers.first("age"))
+        lines = self._signer.signed(
+            response.headers, self._decorations.get(id(fetch.behavior)), response.status, outcome, member,
+            age, now,
+        )  # fmt: skip
+        lines = self._open_to(lines, request, fetch.behavior)
+        lines += self._signer.by_request(response.headers, hits=0, started_at=fetch.sent_at, now=now, asked=True)
+        lines = self._signer.debugged(
+            lines, response.headers, request, fetch.behavior, fetch.key, None, outcome,
+            started_at=fetch.sent_at, now=now,
+        )  # fmt: skip
+        bodiless = request.method == "HEAD" or response.status in (204, 304)
+        return Relay(response.status, lines, outcome, cause, fetch.behavior, fetch.id, body=not bodiless)
+
+    def failure(self, why: Failure, *, must_ask: bool = False) -> FailureAnswer:
+        """What a viewer is told of a parent that failed, when nothing stored can stand in.
+
+        `must_ask`: what is stored may be used only once the parent has been asked about it (RFC 9111 §5.2.2.2).
+        """
+        told = self._profile.failures.get(why.value)
+        if told is not None:
+            return told
+        if why.by_viewer:
+            return FailureAnswer(why.status, "")
+        status = self._profile.failure_status
+        if status is None:
+            status = 504 if must_ask and why in _UNREACHED else why.status
+        return FailureAnswer(status, "")
+
+    def failed(
+        self, fetch: Fetch, cause: Cause | None, reason: str, forward_status: int | None, *, collapsed: bool
+    ) -> str:
+        """Our member of Cache-Status where the parent was asked and what it said, if anything, is not passed on."""
+        return cache_status(
+            self._name, cause=cause, had_stale=fetch.entry is not None, forward_status=forward_status,
+            collapsed=collapsed, detail=quoted(reason),
+        )  # fmt: skip
+
+    def refusal(
+        self, status: int, reason: str, behavior: Behavior, request: RequestHead | None, outcome: Outcome, now: float,
+        words: str = "", page: tuple[str, str] | None = None, member: str | None = None,
+    ) -> Refuse:  # fmt: skip
+        """An answer of our own making, with a page or a line that says why; `page`: another's content type and body.
+
+        `request`: None where there is none that could be read. `member`: ours of Cache-Status, where the parent was
+        asked (`failed`).
+        """
+        decoration = self._decorations.get(id(behavior))
+        lines, body = self._signer.own(status, reason, words, outcome, now, decoration, member=member)
+        if request is not None:
+            lines = self._open_to(lines, request, behavior, ours=True)
+        if page is not None:
+            lines = [("content-type", page[0]) if name == "content-type" else (name, value) for name, value in lines]
+            body = page[1]
+        return Refuse(
+            status, reason, lines, behavior, outcome, body=b"" if status == 204 else body.encode(), words=words
+        )
+
+    def _serve(
+        self,
+        entry: Entry,
+        request: RequestHead,
+        behavior: Behavior,
+        outcome: Outcome,
+        cause: Cause | None,
+        member: str,
+        age: int | None,
+        fetch: Fetch | None,
+        now: float,
+        headers: Headers | None = None,
+        *,
+        plain: bool = False,
+    ) -> Serve:
+        """`fetch`: the parent was asked; `plain`: without the lines that no two requests share."""
+        came = headers or entry.headers
+        decoration = self._decorations.get(id(behavior))
+        lines = self._signer.signed(came, decoration, entry.status, outcome, member, age, now)
+        if not plain:
+            lines = self._open_to(lines, request, behavior)
+            started_at = now if fetch is None else fetch.sent_at
+            lines += self._signer.by_request(
+                came, hits=entry.hits, started_at=started_at, now=now, asked=fetch is not None
+            )
+            lines = self._signer.debugged(
+                lines, came, request, behavior, entry.key, entry, outcome, started_at=started_at, now=now
+            )
+        served = Serve(entry, entry.status, lines, outcome, cause, behavior, fetch_id=fetch.id if fetch else 0)
+        return self._fitted(served, request, now, cut=not self._passed_on(fetch, outcome))
+
+    def _passed_on(self, fetch: Fetch | None, outcome: Outcome) -> bool:
+        """Whether this is the whole that came for the asker's own range, which some CDNs do not cut."""
+        if fetch is None or outcome is Outcome.COLLAPSED or not self._profile.range_answered_as_it_came:
+            return False
+        return fetch.request.block is None and "range" in fetch.request.headers
+
+    def _fitted(self, served: Serve, request: RequestHead, now: float, *, cut: bool = True) -> Serve:
+        """The answer as this request wants it: 304 to a condition that holds, a part for a range, if it is `cut`."""
+        entry = served.entry
+        served.body = request.method != "HEAD" and entry.status not in (204, 304)
+        if entry.status in (200, 206) and holds(request, entry, now):
+            return self._not_modified(served, request)
+        wanted = request.headers.first("range") if request.method == "GET" else None
+        if entry.part is not None:
+            self._cut_part(served, wanted or "", entry.part)
+        elif cut and entry.status == 200 and wanted and entry.length is not None and self._may_cut(entry, wanted):
+            self._cut(served, wanted, request, entry.length, now)
+        # Stored from a chunked answer: now its length is known. A 204 has none.
+        unsized = served.status == entry.status != 204 and entry.part is None
+        if unsized and entry.length is not None and not any(name == "content-length" for name, _ in served.headers):
+            served.headers.append(("content-length", str(entry.length)))
+        return served
+
+    def assembled(self, assembly: Assembly, opening: Serve, now: float) -> Serve | None:
+        """The viewer's answer, by the block that was asked for first; None: the object cannot be sliced.
+
+        A whole answer (the object is smaller than a block, or its origin answers no ranges) answers as it is.
+        """
+        entry, request = opening.entry, assembly.request
+        lines = Headers.wrap(opening.headers).without(("content-range", "content-length")).lines
+        served = replace(opening, headers=lines, status=entry.status, span=None)
+        if entry.part is None:
+            return self._fitted(served, request, now)
+        if not may_be_sliced(entry):
+            return None
+        assert entry.total is not None
+        assembly.opening = entry
+        served.body = request.method != "HEAD"
+        if holds(request, entry, now):
+            return self._not_modified(served, request)
+        wanted = request.headers.first("range") if request.method == "GET" else None
+        spans = ranges.spans(wanted, entry.total) if wanted and range_applies(request, entry, now) else None
+        if spans == ():
+            served.status, served.body = 416, False
+            self._frame(served, ("content-range", f"bytes */{entry.total}"), 0)
+        elif spans is not None and len(spans) == 1:
+            served.status, served.blocks = 206, assembly.blocks(spans[0])
+            self._frame(served, _content_range(spans[0], entry.total), spans[0].stop - spans[0].start)
+        else:
+            served.status, served.blocks = 200, assembly.blocks(ranges.Span(0, entry.total))
+            served.headers.append(("content-length", str(entry.total)))
+        return served
+
+    def apart(self, request: RequestHead, behavior: Behavior) -> object:
+        """All of a plain request that its answer's fields depend on."""
+        decoration = self._decorations.get(id(behavior)) if self._with_cors else None
+        return None if decoration is None or decoration.cors is None else decoration.cors.of(request)
+
+    def answers_preflight(self, request: RequestHead, behavior: Behavior) -> bool:
+        """Whether this node answers a browser's question by itself."""
+        decoration = self._decorations.get(id(behavior)) if self._with_cors else None
+        rules = None if decoration is None else decoration.cors
+        return rules is not None and rules.preflight == "answer" and is_preflight(request)
+
+    def _open_to(self, lines: Lines, request: RequestHead, behavior: Behavior, *, ours: bool = False) -> Lines:
+        """The lines with what CORS this request is told."""
+        decoration = self._decorations.get(id(behavior)) if self._with_cors else None
+        if decoration is None or decoration.cors is None:
+            return lines
+        return decoration.cors.applied(lines, request, ours=ours)
+
+    def _not_modified(self, served: Serve, request: RequestHead) -> Serve:
+        served.status, served.body = 304, False
+        if keeps_fields(request):
+            served.headers = [line for line in served.headers if line[0] not in NEVER_TAKEN_OVER]
+            return served
+        decoration = self._decorations.get(id(served.behavior))
+        kept = IN_A_304 if decoration is None else IN_A_304 | decoration.names
+        served.headers = [line for line in served.headers if line[0] in kept]
+        return served
+
+    def _may_cut(self, entry: Entry, wanted: str) -> bool:
+        """Whether this CDN answers those ranges of that response with less than the whole."""
+        profile = self._profile
+        if profile.range_needs_length and "content-length" not in entry.headers:
+            return False
+        return not profile.ranges_in_order or ranges.in_order(wanted, entry.length or 0)
+
+    def _cut(self, served: Serve, wanted: str, request: RequestHead, length: int, now: float) -> None:
+        """Answer byte ranges from a stored 200 (RFC 9110 §14.2): one as itself, several as multipart/byteranges."""
+        if not range_applies(request, served.entry, now):
+            return
+        spans = ranges.spans(wanted, length)
+        if spans is None:
+            return
+        if not spans:
+            served.status, served.body = 416, False
+            self._frame(served, ("content-range", f"bytes */{length}"), 0)
+        elif len(spans) == 1:
+            served.status, served.span = 206, spans[0]
+            self._frame(served, _content_range(spans[0], length), spans[0].stop - spans[0].start)
+        else:
+            content_type = served.entry.headers.first("content-type")
+            boundary = f"cdnlab-{served.entry.id:x}-{abs(hash((served.entry.etag, spans))):016x}"
+            served.status, served.pieces = 206, multipart(spans, length, content_type, boundary)
+            size = sum(len(p) if isinstance(p, bytes) else p.stop - p.start for p in served.pieces)
+            self._frame(served, ("content-type", f"multipart/byteranges; boundary={boundary}"), size)
+
+    def _cut_part(self, served: Serve, wanted: str, part: ranges.Span) -> None:
+        """Answer from a stored 206 what lies inside it; the stored body begins at the part's first byte."""
+        total = served.entry.total
+        span = ranges.within(wanted, part, total) or part
+        served.status = 206
+        served.span = ranges.Span(span.start - part.start, span.stop - part.start)
+        self._frame(served, _content_range(span, total), span.stop - span.start)
+
+    def _frame(self, served: Serve, extra: tuple[str, str], length: int) -> None:
+        kept = Headers.wrap(served.headers).without(("content-length", "content-range", extra[0]))
+        served.headers = [*kept.lines, extra, ("content-length", str(length))]
+
+
+def _content_range(span: ranges.Span, total: int | None) -> tuple[str, str]:
+    return "content-range", f"bytes {span.start}-{span.stop - 1}/{'*' if total is None else total}"
+
+
+def multipart(
+    spans: Sequence[ranges.Span], length: int, content_type: str | None, boundary: str
+) -> list[bytes | ranges.Span]:
+    """Framing and parts of a multipart/byteranges body, in order (RFC 9110 §14.6)."""
+    pieces: list[bytes | ranges.Span] = []
+    for span in spans:
+        head = f"\r\n--{boundary}\r\n"
+        if content_type is not None:
+            head += f"content-type: {content_type}\r\n"
+        name, value = _content_range(span, length)
+        pieces += [f"{head}{name}: {value}\r\n\r\n".encode("latin-1"), span]
+    return [*pieces, f"\r\n--{boundary}--\r\n".encode("latin-1")]

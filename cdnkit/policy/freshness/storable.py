@@ -1,0 +1,162 @@
+"""May this response be stored? (RFC 9111 §3)"""
+
+from cdnkit.policy.freshness.directives import ruling
+from cdnkit.policy.freshness.lifetime import freshness, kept_against_its_will
+from cdnkit.policy.http import cache_control
+from cdnkit.policy.http.cache_control import CacheControl
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead, end_to_end
+from cdnkit.policy.http.target import resolved
+from cdnkit.policy.rules.profile import Profile
+from cdnkit.policy.rules.service import Behavior
+
+UNDERSTOOD_STATUSES = frozenset(
+    {200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 410, 414, 500, 501, 502, 503, 504}
+)
+"""Statuses whose caching rules this cache implements, for `must-understand`. 206 and 304 have rules of their own."""
+
+NEVER_STORED = frozenset({304, 416, 428, 429, 431, 511})
+"""RFC 6585 §3 to §6: what one request lacked, was too many of, had too much of, or must pay for first is no answer to
+another."""
+
+
+def why_not_store(
+    request: RequestHead,
+    response: ResponseHead,
+    behavior: Behavior,
+    profile: Profile,
+    *,
+    largest: int,
+    now: float,
+    part: bool = False,
+) -> str | None:
+    """The rule that forbids storing, as a token for `Cache-Status; detail`; None when it may be stored.
+
+    `part`: the caller keeps parts, so a 206 may be one.
+    """
+    kept = request.method == "GET" or (request.method == "OPTIONS" and "OPTIONS" in behavior.cached_methods)
+    kept = kept or (request.method == "HEAD" and profile.head_answers_kept)
+    if not kept and not (profile.post_answers_kept and _answers_later_gets(request, response)):
+        return "method"
+    status = response.status
+    # A 412 answers one request's condition and a 416 its Range, not the target (CloudFront may keep a 412).
+    if status in NEVER_STORED or status < 200 or (status == 206 and not part):
+        return "status"
+    if status == 412 and profile.error_caching is None:
+        return "status"
+    if profile.storable_statuses is not None and status not in profile.storable_statuses:
+        return "status"
+    headers = response.headers
+    if status in profile.cache_control_needed and "cache-control" not in headers:
+        return "status"
+    directives = ruling(headers, profile).control
+    errors = profile.error_caching
+    if errors is not None and status >= 400:
+        told = directives.max_age is not None or directives.s_maxage is not None
+        if status not in errors.always and not (told and status in errors.if_told):
+            return "status"
+    elif not kept_against_its_will(directives, behavior, profile):
+        why = _forbidden(directives, status)
+        if why is not None:
+            return why
+    if profile.pass_words is not None:
+        control = headers.joined("cache-control") or ""
+        word = next((word for word in profile.pass_words if word in control), None)
+        if word is not None:
+            return word
+    if profile.request_directives and cache_control.of(request.headers.joined("cache-control")).no_store:
+        return "request-no-store"
+    if (
+        profile.authorization_guarded
+        and "authorization" in request.headers
+        and not (directives.public or directives.s_maxage is not None or directives.must_revalidate)
+    ):
+        return "authorization"
+    if profile.set_cookie_passes and "set-cookie" in headers:
+        return "set-cookie"
+    if "*" in (headers.joined("vary") or "") and not profile.vary_star_stored:
+        return "vary-star"
+    if freshness(response, behavior, profile, now)[0] is None:
+        return "no-lifetime"
+    length = content_length(headers)
+    if length is not None and length > largest and request.method != "HEAD":
+        return "too-large"
+    return None
+
+
+def _forbidden(directives: CacheControl, status: int) -> str | None:
+    """The response's own directive that forbids a shared cache to store it."""
+    if directives.must_understand:
+        if status not in UNDERSTOOD_STATUSES:
+            return "must-understand"
+    elif directives.no_store:
+        return "no-store"
+    return "private" if directives.private else None
+
+
+def received(response: ResponseHead, behavior: Behavior, profile: Profile) -> ResponseHead:
+    """The parent's answer as this CDN lets it in: end-to-end fields, less those that it never passes on.
+
+    Source, CloudFront: "Request and response behavior, custom origins": Set-Cookie where no cookies are forwarded;
+    Vary cut to Accept-Encoding, Cookie and the fields that are forwarded.
+    """
+    headers = passed_on(response, profile)
+    if profile.set_cookie_needs_cookies and not forwards_cookies(behavior, profile):
+        headers = headers.without(("set-cookie",))
+    vary = None if profile.vary_selects else headers.joined("vary")
+    if vary is not None:
+        members = [name.strip() for name in vary.split(",")]
+        policy = profile.origin_request_policies.get(behavior.origin_request_policy)
+        shown = {"accept-encoding", "cookie", *behavior.key.headers, *behavior.viewer_headers}
+        listed = frozenset() if policy is None else policy.headers
+        kept = [name for name in members if name != "*" and (listed is None or name.lower() in shown | listed)]
+        if "*" in members and behavior.ttl.min == 0:
+            kept = ["*"]
+        headers = headers.without(("vary",))
+        if kept:
+            headers.lines.append(("vary", ", ".join(kept)))
+    return ResponseHead(response.status, headers)
+
+
+def passed_on(response: ResponseHead, profile: Profile) -> Headers:
+    """The fields of an answer, interim or final, that go on: those of the message, less those that this CDN never
+    passes on. No length where there can be no content: a recipient that does not know the status would wait for so many
+    bytes (RFC 9110 §8.6)."""
+    headers = end_to_end(response.headers, named=profile.connection_names_fields).without(profile.ends_here)
+    return headers.without(("content-length",)) if response.status < 200 or response.status == 204 else headers
+
+
+def forwards_cookies(behavior: Behavior, profile: Profile) -> bool:
+    """Whether the origin is shown any cookie of a request ruled by this behavior."""
+    if behavior.key.cookies != "none":
+        return True
+    policy = profile.origin_request_policies.get(behavior.origin_request_policy)
+    return policy is not None and policy.cookies
+
+
+def content_length(headers: Headers) -> int | None:
+    """Content-Length as a number; None when absent or not one number."""
+    lines = {part.strip() for line in headers.all("content-length") for part in line.split(",")}
+    if len(lines) != 1:
+        return None
+    text = lines.pop()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _answers_later_gets(request: RequestHead, response: ResponseHead) -> bool:
+    """A POST's answer that says it is what a GET of its target would give: it names itself as the content's location,
+    and its lifetime (RFC 9110 §9.3.3)."""
+    if request.method != "POST":
+        return False
+    location = response.headers.first("content-location")
+    if location is None or resolved(request, location) != resolved(request, request.target):
+        return False
+    directives = cache_control.of(response.headers.joined("cache-control"))
+    explicit = directives.max_age is not None or directives.s_maxage is not None
+    return explicit or "expires" in response.headers
+
+
+def stored_headers(response: ResponseHead, profile: Profile) -> Headers:
+    """The fields to keep: end-to-end ones, less those that `private` and `no-cache` name (RFC 9111 §3.1, §5.2.2)."""
+    directives = ruling(response.headers, profile).control
+    headers = end_to_end(response.headers, named=profile.connection_names_fields)
+    return headers.without((*directives.private_fields, *directives.no_cache_fields))

@@ -1,0 +1,1 @@
+"""Who may ask: limits, hosts, HTTPS, countries, rates and tokens, judged before the cache. The first refusal wins."""

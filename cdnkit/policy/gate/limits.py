@@ -1,0 +1,105 @@
+"""How large a message may be, and what is said of a larger one: the limits of a profile and those of a node.
+
+A profile's are its CDN's; a node's are its own, and guard it whatever the profile. How long a request may take, and how
+many there may be at once, is the listener's to say: it is no fact of the request.
+
+Sizes are those of HTTP/1.1, whatever version the message came by: what fits over one connection fits over all.
+"""
+
+from dataclasses import dataclass
+
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.outcomes import Refusal
+from cdnkit.policy.rules.profile import FailureAnswer, Limit, Limits
+
+COOKIE_OVERFLOW = "fastly-cookie-overflow"
+
+Over = tuple[str, FailureAnswer]
+"""Why a message is too large (rule and fact), and what a viewer is told."""
+
+
+def measured(request: RequestHead) -> RequestHead:
+    """The request with the size of its head and the number of its fields: facts of the wire that a record keeps, since
+    it does not keep every field."""
+    request.head_bytes = len(request.method) + len(request.target) + 12 + _fields_bytes(request.headers) + 2
+    request.head_fields = len(request.headers.lines)
+    return request
+
+
+def request_over(request: RequestHead, limits: Limits) -> Over | None:
+    """What makes this request larger than the CDN takes; None: nothing. `request`: as `measured`."""
+    return (
+        _over("limit: a URL of", len(request.url), "bytes", limits.url)
+        or _over("limit: a request head of", request.head_bytes, "bytes", limits.request_head)
+        or _over("limit: a request of", request.head_fields, "fields", limits.request_fields)
+    )
+
+
+def response_over(head: ResponseHead, limits: Limits) -> Over | None:
+    """What makes this head larger than the CDN takes from its origin."""
+    size_bytes = 17 + _fields_bytes(head.headers) + 2
+    return _over("origin: a response head of", size_bytes, "bytes", limits.response_head) or _over(
+        "origin: a response of", len(head.headers.lines), "fields", limits.response_fields
+    )
+
+
+def object_over(length: int | None, limits: Limits) -> Over | None:
+    """What makes a body of this length larger than what the CDN stores; of an unknown length nothing can be said."""
+    return None if length is None else _over("origin: an object of", length, "bytes", limits.object)
+
+
+def with_short_cookies(request: RequestHead, limits: Limits) -> RequestHead:
+    """The request without its cookies where they are too long, and marked so.
+
+    Source: Fastly, "Constraints and limitations".
+    """
+    if limits.cookie_bytes is None:
+        return request
+    if sum(len(value) for name, value in request.headers.lines if name == "cookie") <= limits.cookie_bytes:
+        return request
+    return request.with_fields(request.headers.without(("cookie", COOKIE_OVERFLOW)).plus((COOKIE_OVERFLOW, "1")))
+
+
+def _over(what: str, found: int, unit: str, limit: Limit | None) -> Over | None:
+    if limit is None or found <= limit.most:
+        return None
+    return f"{what} {found} {unit}, {limit.most} are taken", limit.said
+
+
+def _fields_bytes(headers: Headers) -> int:
+    """Field lines with their ": " and line ends."""
+    # A list, not a generator: this stands before every request of a CDN that has limits.
+    return sum([len(name) + len(value) + 4 for name, value in headers.lines])
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """The largest request that is answered. Sizes in bytes; None: no limit."""
+
+    url: int | None = None
+    """Path and query. CloudFront and Fastly take 8192."""
+    head: int | None = None
+    """The request line and all fields, as HTTP/1.1 writes them, whichever version brought them."""
+    fields: int | None = None
+    """Field lines."""
+    content: int | None = None
+    """The content, where it says its length ahead; without that, whoever reads it counts."""
+
+    def excess(self, request: RequestHead) -> Refusal | None:
+        """Why a request is too large to be answered: 414 (RFC 9110 §15.5.15), 431 (RFC 6585 §5), 413 (§15.5.14)."""
+        if self.url is not None:
+            size = len(request.path) + (0 if request.query is None else 1 + len(request.query))
+            if size > self.url:
+                return Refusal(414, f"limit: the URL has {size} bytes, {self.url} are taken")
+        if self.head is not None and request.head_bytes > self.head:
+            return Refusal(431, f"limit: the request's head has {request.head_bytes} bytes, {self.head} are taken")
+        if self.fields is not None and len(request.headers.lines) > self.fields:
+            return Refusal(431, f"limit: the request has {len(request.headers.lines)} fields, {self.fields} are taken")
+        if self.content is not None:
+            promised = request.headers.first("content-length") or ""
+            if promised.isdigit() and int(promised[:20]) > self.content:
+                return Refusal(413, f"limit: the content has {promised} bytes, {self.content} are taken")
+        return None
+
+
+UNLIMITED = RequestLimits()

@@ -1,0 +1,82 @@
+"""How many requests one client may make: a token bucket for each, in a bounded table.
+
+A bucket holds `burst` tokens and gets `requests` back each `per`; a request takes one, and where there is none it is
+refused. Of a bucket only one instant is kept, when it will be full again: all else follows from it (the generic cell
+rate algorithm, ITU-T I.371). With a penalty, a client that once was refused stays out for so long (Fastly's penalty
+box).
+
+The table forgets those who have asked least lately. A flood from ever new addresses so makes it forget others, who then
+begin with a full bucket; it never grows. Of IPv6, a whole /64 is one client: whoever has one address has them all.
+"""
+
+from collections import OrderedDict
+from functools import lru_cache
+
+from cdnkit.policy.http.place import address_of
+from cdnkit.policy.rules.rate_limit import RateLimit
+
+REMEMBERED_CLIENTS = 65_536
+"""About 10 MB; Fastly's penalty boxes hold 200,000."""
+
+
+class Rates:
+    """The buckets of one limit."""
+
+    __slots__ = ("_full_at", "_interval", "_most", "_out_until", "_penalty", "_tolerance", "settings")
+
+    def __init__(self, settings: RateLimit, most: int = REMEMBERED_CLIENTS) -> None:
+        self.settings = settings
+        self._interval = settings.per / settings.requests
+        self._tolerance = ((settings.burst or settings.requests) - 1) * self._interval
+        self._penalty = settings.penalty
+        self._most = most
+        self._full_at: OrderedDict[str, float] = OrderedDict()
+        """Client -> when its bucket will be full again; the client that asked last stands last."""
+        self._out_until: OrderedDict[str, float] = OrderedDict()
+        """Client -> when its penalty ends."""
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+    def take(self, client_ip: str, now: float) -> float:
+        """Take a token: 0 where there is one, else for how many seconds there is none."""
+        client = client_of(client_ip)
+        if self._penalty and now < (out_until := self._out_until.get(client, now)):
+            self._out_until.move_to_end(client)
+            return out_until - now
+        full_at = self._full_at.get(client, now)
+        wait = full_at - now - self._tolerance
+        if wait > 0:
+            self._full_at.move_to_end(client)
+            if self._penalty:
+                wait = self._penalty
+                self._note(self._out_until, client, now + wait)
+            return wait
+        self._note(self._full_at, client, (full_at if full_at > now else now) + self._interval)
+        return 0.0
+
+    def left(self, client_ip: str, now: float) -> tuple[int, float]:
+        """(requests that it could make at once, seconds until it could make one); nothing is taken."""
+        client = client_of(client_ip)
+        out_until = self._out_until.get(client, now)
+        if now < out_until:
+            return 0, out_until - now
+        room = self._tolerance + now - max(now, self._full_at.get(client, now))
+        return (0, -room) if room < 0 else (int(room // self._interval) + 1, 0.0)
+
+    def _note(self, table: OrderedDict[str, float], client: str, instant: float) -> None:
+        table[client] = instant
+        table.move_to_end(client)
+        if len(table) > self._most:
+            table.popitem(last=False)
+
+
+@lru_cache(maxsize=REMEMBERED_CLIENTS)
+def _network(text: str) -> str:
+    address = address_of(text)
+    return text if address is None or address.version == 4 else f"{int(address) >> 64:x}::/64"
+
+
+def client_of(client_ip: str) -> str:
+    """Whom an address counts for: itself, of IPv6 its /64."""
+    return _network(client_ip) if ":" in client_ip else client_ip

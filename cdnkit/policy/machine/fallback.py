@@ -1,0 +1,106 @@
+"""What those who waited get when the parent fails: what is stored by then, if it may be used, or an error and why.
+
+A parent fails by no answer, by an error (RFC 5861 §4), or by an answer to something that was not asked
+(`cdnkit.policy.upstream.request.misfit`). See `cdnkit/policy/machine/machine.py` for the theory and the table.
+"""
+
+from cdnkit.policy.freshness.lifetime import error_ttl_of
+from cdnkit.policy.freshness.reuse import asked
+from cdnkit.policy.machine.fills import Keeping
+from cdnkit.policy.machine.flights import Flight, Waiter
+from cdnkit.policy.machine.notes import Note
+from cdnkit.policy.outcomes import Outcome
+from cdnkit.policy.plan import Landing, Purpose
+from cdnkit.policy.store.index import Entry
+from cdnkit.policy.store.lookup import Judgement, Way
+from cdnkit.policy.upstream.request import asks_whether, same_part
+
+
+class Fallback(Keeping):
+    """How a fill that failed lands."""
+
+    def _land_failure(
+        self, flight: Flight, reason: str, status: int, now: float, forward_status: int | None, words: str = "",
+        *, sick: bool = False,
+    ) -> Landing:  # fmt: skip
+        fetch, landing = flight.fetch, Landing()
+        if self.profile.failures_held and fetch.behavior.cache and fetch.purpose is not Purpose.PASS:
+            said = self._refuse(status, reason, fetch.behavior, None, now, Outcome.FAILED, words)
+            said.silent = forward_status is None
+            held = error_ttl_of(forward_status or status, fetch.behavior, self.profile) or 0.0
+            self._failing.add(fetch.key, Note(now + held, said, flight.opened_at))
+        for waiter in flight.waiters:
+            found = self._usable(waiter, now, silent=forward_status is None, sick=sick)
+            if found is None:
+                landing.answers[waiter.ticket] = self._refuse(
+                    status, reason, waiter.behavior, waiter.request, now, Outcome.FAILED, words,
+                    member=None if sick else self._answering.failed(
+                        fetch, waiter.plan.cause, reason, forward_status, collapsed=waiter.plan is not fetch
+                    ),
+                )  # fmt: skip
+                continue
+            entry, judgement = found
+            if judgement.cause is None:
+                landing.answers[waiter.ticket] = self._hit(judgement, entry, waiter.request, waiter.behavior, now)
+                continue
+            self.room.touch(entry)
+            landing.answers[waiter.ticket] = self._answering.after_fetch(
+                entry, waiter.request, fetch, waiter.behavior, Outcome.HIT_STALE, waiter.plan.cause, now,
+                forward_status=forward_status, detail="stale-if-error",
+            )  # fmt: skip
+        return landing
+
+    def _land_misfit(self, flight: Flight, why: str, status: int, now: float) -> Landing:
+        """An answer to something that was not asked. Of a plain question, it is the parent's failure, for all: to ask
+        once more would be to ask the same."""
+        if not asks_whether(flight.fetch.request) and not self._asked_for_the_rest(flight):
+            return self._land_failure(flight, f"origin: {why}", 502, now, status)
+        landing = Landing()
+        for waiter in flight.waiters:
+            self._decide_for(waiter, landing, now)
+        return landing
+
+    @staticmethod
+    def _asked_for_the_rest(flight: Flight) -> bool:
+        """Whether the Range is this node's, to complete what is stored in part."""
+        question = flight.fetch.request
+        leaders = [waiter for waiter in flight.waiters if waiter.plan is flight.fetch]
+        return "range" in question.headers and any(not same_part(question, leader.request) for leader in leaders)
+
+    def _covered(self, flight: Flight, now: float) -> bool:
+        """Whether the store has, for any of those who wait, what is better than the parent's error. Behind a viewer's
+        back: whether the error would take the place of it."""
+        if flight.waiters:
+            return any(self._usable(waiter, now) is not None for waiter in flight.waiters)
+        found = self.index.select(flight.fetch.key, flight.fetch.request.headers)
+        return isinstance(found, Entry) and self._may_stand_in(found, now)
+
+    def _usable(
+        self, waiter: Waiter, now: float, *, silent: bool = False, sick: bool = False
+    ) -> tuple[Entry, Judgement] | None:
+        """What the store has by now for one who waited in vain, fresh or allowed to be stale, and how it was judged."""
+        judgement = self.judged(waiter.request, waiter.behavior, now)
+        entry = judgement.entry
+        if entry is None or judgement.way is Way.PASS:
+            return None
+        if judgement.cause is None:
+            return entry, judgement
+        if not self._answers(entry, waiter, now) or (entry.part is not None and waiter.request.method == "HEAD"):
+            return None
+        wish = asked(waiter.request) if self.profile.request_directives else None
+        window = wish.stale_if_error if wish is not None else None
+        usable = self._may_stand_in(entry, now, window, silent=silent, sick=sick)
+        return (entry, judgement) if usable else None
+
+    def _may_stand_in(
+        self, entry: Entry, now: float, window: float | None = None, *, silent: bool = False, sick: bool = False
+    ) -> bool:
+        """Whether a stored response may cover for the origin: it answered with an error, (`silent`) not at all, or
+        (`sick`) was not even asked. `window`: what the request allows too, where the origin has not forbidden it (RFC
+        5861 §4)."""
+        life = entry.life
+        if life.revalidate_always and not ((silent or sick) and self.profile.no_cache_stands_in):
+            return False
+        if now < (life.sick_until if sick else life.unreachable_until if silent else life.fallback_until):
+            return True
+        return window is not None and life.may_be_stale and now < life.fresh_until + window

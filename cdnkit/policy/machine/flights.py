@@ -1,0 +1,72 @@
+"""Fills in flight: who waits for what (RFC 9111 §4, collapsed forwarding).
+
+A flight opens with the `Fetch` of the first who missed, gathers the tickets of those who come while it is under way,
+and ends when its head lands or it fails. After that, newcomers find the entry in the index, filling or whole.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.plan import Fetch, Join
+from cdnkit.policy.rules.service import Behavior
+
+
+@dataclass(slots=True)
+class Waiter:
+    """One request that waits, with what is needed to answer it."""
+
+    ticket: int
+    request: RequestHead
+    behavior: Behavior
+    plan: Fetch | Join
+    asks: int = 0
+    """Questions to the parent that it has cost so far (`cdnkit.policy.upstream.request.MOST_ASKS`)."""
+
+
+@dataclass(slots=True)
+class Flight:
+    """One exchange under way."""
+
+    fetch: Fetch
+    opened_at: int
+    """The machine's event number when it opened: purges with a later number apply to what it brings."""
+    waiters: list[Waiter] = field(default_factory=list)
+
+
+class FlightTable:
+    """Flights by fetch id, and the open one of each key that newcomers may join."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, Flight] = {}
+        self._open: dict[str, Flight] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def open(self, flight: Flight) -> None:
+        self._by_id[flight.fetch.id] = flight
+        if flight.fetch.collapsible:
+            self._open[flight.fetch.flight_key] = flight
+
+    def flight_of(self, fetch: Fetch) -> Flight | None:
+        return self._by_id.get(fetch.id)
+
+    def to_join(self, key: str) -> Flight | None:
+        return self._open.get(key)
+
+    def close(self, fetch: Fetch) -> Flight | None:
+        """The flight of that fetch, closed to newcomers; None when it has landed before."""
+        flight = self._by_id.pop(fetch.id, None)
+        if self._open.get(fetch.flight_key) is flight and flight is not None:
+            del self._open[fetch.flight_key]
+        return flight
+
+    def close_to_newcomers(self, keys: Iterable[str] | None = None) -> None:
+        """What is under way for these cache keys (None: for any) was asked for too early for who comes from now on."""
+        if keys is None:
+            self._open.clear()
+            return
+        stale = set(keys)
+        for flight_key in [key for key, flight in self._open.items() if flight.fetch.key in stale]:
+            del self._open[flight_key]

@@ -1,0 +1,166 @@
+"""Taking away: purges by URL, by prefix, by surrogate key, of everything; and what they mean for what is under way.
+
+A purge binds the fills in flight: they were asked for before it, so what they bring is shared with those who waited
+already and not stored, and nobody joins them any more.
+"""
+
+from collections.abc import Iterable
+
+from cdnkit.policy.http.messages import parts_of, target_of
+from cdnkit.policy.machine.flights import Flight
+from cdnkit.policy.machine.purge_marks import EVERYTHING, marks_of, prefix_mark, surrogate_mark, url_mark
+from cdnkit.policy.machine.requests import Deciding
+from cdnkit.policy.outcomes import Cause
+from cdnkit.policy.plan import Purged, PurgeKind, PurgeOrder
+from cdnkit.policy.store.index import Entry
+from cdnkit.policy.store.key import HEADS, keyed_query, plain_key
+
+
+class Purging(Deciding):
+    """The half of the machine that is told what to forget."""
+
+    def on_purge(self, order: PurgeOrder, now: float) -> Purged:
+        """Take away, or make stale, what the order names; what is in flight is bound by it too."""
+        self.events += 1
+        self._bind_flights(order)
+        self._end_notes(order)
+        if order.kind is PurgeKind.EVERYTHING and not order.soft:
+            count = self.index.clear(self.room)
+            self.room = self.fresh_room()
+            return Purged(count, [], everything=True)
+        match order.kind:
+            case PurgeKind.URL:
+                entries = self._named(order.value)
+            case PurgeKind.SURROGATE_KEY:
+                entries = self.index.tagged(order.value)
+            case PurgeKind.SURROGATE_KEYS:
+                entries = self.index.tagged(*order.value.split())
+            case PurgeKind.PREFIX:
+                entries = self.index.under(_beginning(order.value))
+            case PurgeKind.EVERYTHING:
+                entries = list(self.index)  # soft: no CDN has it
+        if order.soft:
+            for entry in entries:
+                entry.life = entry.life.made_stale(now)
+            return Purged(len(entries), [], entries)
+        return Purged(len(entries), [self._take_out(entry, Cause.PURGED) for entry in entries])
+
+    def restore(self, entries: Iterable[Entry]) -> list[int]:
+        """Take in, before anything else, what an earlier run left, oldest first; ids of what there is no room for."""
+        dropped = []
+        for entry in entries:
+            self._ids = max(self._ids, entry.id)
+            for replaced in self.index.add(entry):
+                self.room.pop(replaced.id, None)
+                dropped.append(replaced.id)
+            gone = [] if self.room.admit(entry) else [entry]
+            for one in (*gone, *self.room.take_pushed_out()):
+                self.index.remove(one, Cause.EVICTED)
+                dropped.append(one.id)
+            self.varying.update(name for name, _ in entry.selecting)
+        return dropped
+
+    def on_lost(self, entry: Entry) -> list[int]:
+        """The shell cannot give the body back: the response is not stored any more."""
+        if not entry.indexed:
+            return []
+        self.events += 1
+        return [self._take_out(entry, Cause.LOST)]
+
+    def _bind_flights(self, order: PurgeOrder) -> None:
+        """What is under way was asked for before the order: it is not stored, and nobody joins it any more."""
+        if not len(self.flights):
+            return
+        self._purges.append((self.events, order))
+        exact = order.kind is PurgeKind.URL and self._plain_purge(order.value)
+        key = self._purge_key(order.value) if exact else ""
+        self.flights.close_to_newcomers([key, key + HEADS] if exact else None)
+
+    def _end_notes(self, order: PurgeOrder) -> None:
+        """A failure that is held ends like the stored error that it is; that keys go alone, by a hard purge only.
+
+        Neither has surrogate keys. Source: CloudFront, "Control how long errors are cached": to clear one, invalidate
+        its path. What Fastly does with a hit-for-pass object by a soft purge is written nowhere; here it stays.
+        """
+        if order.kind in (PurgeKind.SURROGATE_KEY, PurgeKind.SURROGATE_KEYS):
+            return
+        marks = self.marks_left_by(order)
+        self._failing.purge(marks, self.events)
+        if not order.soft:
+            self._alone_until.purge(marks, self.events)
+
+    def marks_left_by(self, order: PurgeOrder) -> list[str]:
+        """What the order leaves, wherever that is kept (cdnkit/policy/machine/purge_marks.py): what has any of these is
+        gone."""
+        match order.kind:
+            case PurgeKind.URL:
+                host = self._purged_host(order.value)
+                return [url_mark(self._purge_key(order.value) + (f"\n{host}" if host else ""))]
+            case PurgeKind.SURROGATE_KEY:
+                return [surrogate_mark(order.value)]
+            case PurgeKind.SURROGATE_KEYS:
+                return [surrogate_mark(key) for key in order.value.split()]
+            case PurgeKind.PREFIX:
+                return [prefix_mark(_beginning(order.value))]
+            case PurgeKind.EVERYTHING:
+                return [EVERYTHING]
+
+    def _purge_key(self, url: str) -> str:
+        """Path and query as they stand in a key: its first line."""
+        request = target_of(url)
+        query = keyed_query(request.query, self.matcher.behavior_of(request.path))
+        return request.path if query is None else f"{request.path}?{query}"
+
+    def _purged_host(self, url: str) -> str:
+        """The line of a key that the purge of a URL is for; "": it is for every host's."""
+        named = target_of(url)
+        meant = self.profile.purge_names_host and self.matcher.behavior_of(named.path).key.host
+        return f"host: {named.host.lower()}" if meant and named.host else ""
+
+    def _plain_purge(self, url: str) -> bool:
+        """Whether a key holds no more than what the URL says, so that it names one."""
+        behavior = self.matcher.behavior_of(target_of(url).path)
+        return plain_key(behavior) is not None and not behavior.key.host
+
+    def _named(self, url: str) -> list[Entry]:
+        """What is stored under a URL, whatever fields and cookies its keys hold beside (both vendors' rule); of every
+        host, or of the URL's.
+
+        Nothing is scanned: the index knows its entries by the first line of their keys, too.
+        """
+        found, host = self.index.named(self._purge_key(url)), self._purged_host(url)
+        return [entry for entry in found if entry.key.split("\n", 2)[1] == host] if host else found
+
+    def _purged_meanwhile(self, flight: Flight, entry: Entry) -> PurgeOrder | None:
+        """The purge, if any, that was ordered after this flight began and names what it brings; hard ones first."""
+        bound = [
+            order
+            for at, order in self._purges
+            # What this very landing invalidates, it may replace.
+            if flight.opened_at < at < self.events and self._is_named(entry, order)
+        ]
+        return min(bound, key=lambda order: order.soft, default=None)
+
+    def _is_named(self, entry: Entry, order: PurgeOrder) -> bool:
+        if order.kind is PurgeKind.PREFIX:
+            return entry.key.startswith(_beginning(order.value))
+        return not set(marks_of(entry)).isdisjoint(self.marks_left_by(order))
+
+    def _forget_purges(self) -> None:
+        if self._purges and not len(self.flights):
+            self._purges.clear()
+
+    def _invalidate(self, target: str) -> list[int]:
+        """All stored responses of a target, every variant; and what is in flight for it is not stored (§4.4)."""
+        self._bind_flights(PurgeOrder(PurgeKind.URL, target))
+        return [self._take_out(entry, Cause.PURGED) for entry in self._named(target)]
+
+    def _take_out(self, entry: Entry, why: Cause) -> int:
+        self.index.remove(entry, why)
+        self.room.pop(entry.id, None)
+        return entry.id
+
+
+def _beginning(prefix: str) -> str:
+    """Of a first line: the prefix without scheme and host. An empty path is "/", as in a target."""
+    return parts_of(prefix)[2] or "/"

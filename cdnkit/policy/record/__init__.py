@@ -1,0 +1,1 @@
+"""One line for each thing that happened at a node, and what no line may show."""

@@ -1,0 +1,33 @@
+"""What an entry of a `geo` rule names: a country, a region, an autonomous system, a network."""
+
+import re
+from enum import Enum
+from ipaddress import ip_network
+
+
+class Kind(Enum):
+    """What an entry of `allow` or `deny` names."""
+
+    COUNTRY = "country"
+    REGION = "region"
+    ASN = "autonomous system"
+    NETWORK = "network"
+
+
+_FORMS = (
+    (re.compile(r"[A-Z]{2}"), Kind.COUNTRY),
+    (re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}"), Kind.REGION),
+    (re.compile(r"AS[1-9][0-9]{0,9}"), Kind.ASN),
+)
+
+
+def kind_of(entry: str) -> Kind | None:
+    """By its form: "US", "US-CA" (ISO 3166-2), "AS64500", "203.0.113.0/24"; None when it is none of these."""
+    for form, kind in _FORMS:
+        if form.fullmatch(entry):
+            return kind
+    try:
+        ip_network(entry)
+    except ValueError:
+        return None
+    return Kind.NETWORK

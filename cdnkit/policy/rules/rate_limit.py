@@ -1,0 +1,35 @@
+"""`rate_limit`: how many requests one client may make."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from cdnkit.units import Seconds, Settings
+from cdnkit.units.quantities import write_seconds
+
+
+class RateLimit(Settings):
+    """How many requests one client may make. A client is an address, of IPv6 a /64 network."""
+
+    requests: int = Field(ge=1, le=1_000_000)
+    """So many in each `per`, evenly."""
+
+    per: Seconds = Field(default=1.0, gt=0, le=86_400)
+    """The time that they are counted over."""
+
+    burst: int | None = Field(default=None, ge=1, le=1_000_000)
+    """So many at once, after a pause. Left out: as `requests`."""
+
+    penalty: Seconds = Field(default=0.0, le=3600)
+    """How long a client that asked for more stays refused, however little it asks meanwhile (Fastly's penalty box)."""
+
+    @model_validator(mode="after")
+    def _longer_than_a_token(self) -> Self:
+        if self.penalty and self.penalty < self.per / self.requests:
+            raise ValueError("wanted penalty >= per / requests, since a client waits for so long in any case")
+        return self
+
+    @property
+    def words(self) -> str:
+        """ "100 requests in 1s"."""
+        return f"{self.requests} requests in {write_seconds(self.per)}"

@@ -1,0 +1,366 @@
+"""What is stored: entries by cache key, by variant, by surrogate key; and why what is gone has gone.
+
+Purging never scans: an entry is reachable from each of its surrogate keys, and URLs are kept in order, so that those
+with a common beginning lie side by side. A purge of everything begins a new generation: what was stored is no longer,
+all at once, and is taken apart later, a little whenever something is stored.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+from cachetools import LRUCache
+from sortedcontainers import SortedList
+
+from cdnkit.policy.freshness.lifetime import Lifetime
+from cdnkit.policy.http import ranges
+from cdnkit.policy.http.etags import strongly_equal
+from cdnkit.policy.http.messages import Headers, Lines
+from cdnkit.policy.http.negotiation import normalised, preferred_language
+from cdnkit.policy.http.ranges import Span
+from cdnkit.policy.outcomes import Cause
+from cdnkit.policy.rules.profile import Limits
+from cdnkit.policy.store.eviction.room import Room
+from cdnkit.policy.store.key import HEADS
+
+Selecting = tuple[tuple[str, str | None], ...]
+"""The request fields that Vary names, with their values; a stored response is selected by equal ones."""
+
+REMEMBERED_KEYS = 65_536
+"""Of so many keys that are gone the index can still say why. About 10 MiB: a key is known by its hash, since a
+key itself may be as long as a URL and the fields that enter it."""
+
+
+MOST_PARTS = 8
+"""Parts kept of one representation: players and readers of archives begin at both ends. More is for slices."""
+
+LET_GO = 16
+"""Keys of a former generation taken apart when one response is stored: some 20 us."""
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """What is stored between two purges of everything."""
+
+    current: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One stored response. The body lies with the shell, under `id`."""
+
+    id: int
+    key: str
+    status: int
+    headers: Headers
+    life: Lifetime
+    selecting: Selecting = ()
+    surrogate_keys: tuple[str, ...] = ()
+    size_bytes: int = 0
+    """Body length: what Content-Length promises while it fills, what came once it is complete; 0 if not known yet."""
+    length: int | None = None
+    """Body length once known, None before."""
+    complete: bool = False
+    part: Span | None = None
+    """The bytes of the representation it holds, where it is a stored 206; None: all of them."""
+    total: int | None = None
+    """Of a part: how long the whole is, if the origin said so."""
+    coding: str = ""
+    """The content coding this node put on its body; "" where it is as it came."""
+    etag: str | None = field(default=None)
+    last_modified: str | None = field(default=None)
+    for_authorization: bool = False
+    """It answered a request with Authorization: what allowed storing it must stay true (RFC 9111 §3.5)."""
+    hits: int = 0
+    ready: Lines = field(default_factory=list)
+    """The head of a plain hit, good until `ready_until`; whoever changes the entry sets that back to 0."""
+    ready_until: float = 0.0
+    home: Generation | None = None
+    """The generation of the index that it is in."""
+
+    @property
+    def indexed(self) -> bool:
+        """False for what is gone, and for a shared answer that is nobody's to find: an error given to those who waited
+        for it."""
+        return self.home is not None and self.home.current
+
+    @property
+    def of_head(self) -> bool:
+        """It is an answer to HEAD: its length is that of a body which is not here."""
+        return self.key.endswith(HEADS)
+
+    @property
+    def has_body(self) -> bool:
+        return self.status not in (204, 304)
+
+    @property
+    def has_validator(self) -> bool:
+        return self.etag is not None or self.last_modified is not None
+
+
+def vary_names(headers: Headers) -> tuple[str, ...]:
+    vary = headers.joined("vary")
+    if vary is None:
+        return ()
+    return tuple(sorted({name.strip().lower() for name in vary.split(",") if name.strip()}))
+
+
+def selecting_fields(names: Iterable[str], request: Headers, *, as_sent: bool = False) -> Selecting:
+    """`as_sent`: lines of one name are one list, and nothing else is of no account."""
+    if as_sent:
+        return tuple((name, request.joined(name)) for name in names)
+    return tuple((name, normalised(name, request.joined(name))) for name in names)
+
+
+def surrogate_keys_of(headers: Headers, limits: Limits | None = None) -> tuple[str, ...]:
+    """Keys of `Surrogate-Key`, each once (Fastly: separated by spaces, printable ASCII; others are ignored), as far as
+    the limits let them count."""
+    value = " ".join(headers.all("surrogate-key"))
+    keys = value.split()
+    if limits is not None and limits.surrogate_keys_bytes is not None and len(value) > limits.surrogate_keys_bytes:
+        keys = value[: limits.surrogate_keys_bytes + 1].rpartition(" ")[0].split()
+    if limits is not None and limits.surrogate_key_bytes is not None:
+        longest = limits.surrogate_key_bytes
+        keys = list(takewhile(lambda key: len(key) <= longest, keys))
+    return tuple(dict.fromkeys(key for key in keys if is_surrogate_key(key)))
+
+
+def is_surrogate_key(text: str) -> bool:
+    """Printable ASCII, 0x21 to 0x7E."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
+def _stands_beside(old: Entry, entry: Entry) -> bool:
+    """Whether both are parts of one representation, and the old one holds bytes that the new one does not."""
+    if old.part is None or entry.part is None or old.etag is None or entry.etag is None:
+        return False
+    within = entry.part.start <= old.part.start and old.part.stop <= entry.part.stop
+    return strongly_equal(old.etag, entry.etag) and not within
+
+
+def _better(best: Entry | None, other: Entry, request: Headers) -> Entry:
+    """Of two that a request selects: the whole, the part that holds what it asks for, the one that can be completed."""
+    if best is None or other.part is None:
+        return other
+    if best.part is None:
+        return best
+    wanted = request.first("range")
+    if wanted is not None:
+        if ranges.within(wanted, best.part, best.total) is not None:
+            return best
+        if ranges.within(wanted, other.part, other.total) is not None:
+            return other
+    return other if other.part.start == 0 < best.part.start else best
+
+
+class Former:
+    """A generation that a purge of everything ended. To let go of all of it at once would hold up everybody."""
+
+    __slots__ = ("_rest", "_room", "by_key")
+
+    def __init__(self, by_key: dict[str, list[Entry]], room: Room, rest: list[Any]) -> None:
+        """`rest`: dicts (also of dicts) and lists that lead to the same entries."""
+        self.by_key = by_key
+        self._room = room
+        self._rest = rest
+
+    def let_go(self) -> str | None:
+        """Of one key, which is returned; "" for what has none; None: nothing is left."""
+        if self.by_key:
+            key, entries = self.by_key.popitem()
+            for entry in entries:
+                self._room.pop(entry.id, None)
+            return key
+        while self._rest:
+            last = self._rest[-1]
+            if not last:
+                self._rest.pop()
+                continue
+            inner = last.popitem()[1] if isinstance(last, dict) else last.pop()
+            if isinstance(inner, dict):
+                self._rest.append(inner)
+            return ""
+        return None
+
+
+class EntryIndex:
+    """All entries of one node."""
+
+    def __init__(self, *, vary_as_sent: bool = False) -> None:
+        self._vary_as_sent = vary_as_sent
+        self._by_key: dict[str, list[Entry]] = {}
+        self._by_surrogate_key: dict[str, dict[int, Entry]] = {}
+        self._by_url: dict[str, dict[int, Entry]] = {}
+        """By the first line of the key (path and query), entries whose keys hold more."""
+        self._urls: SortedList[str] = SortedList()
+        """The first lines of all keys, each once."""
+        self._generation = Generation()
+        self._former: list[Former] = []
+        """What purges of everything took away, as far as it is not taken apart."""
+        self._gone: LRUCache[int, Cause] = LRUCache(REMEMBERED_KEYS)
+        self.size = 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[Entry]:
+        for entries in self._by_key.values():
+            yield from entries
+
+    def variants(self, key: str) -> list[Entry]:
+        """All stored responses of the key, latest first."""
+        return self._by_key.get(key, [])
+
+    def select(self, key: str, request: Headers) -> Entry | Cause:
+        """The stored response this request selects, or why there is none.
+
+        One without Vary is for whom no other fits: origins leave it out by mistake, of what they send to those who have
+        no preference (RFC 9111 §4.1).
+        """
+        entries = self._by_key.get(key)
+        if not entries:
+            return self._why_gone(key)
+        varied: Entry | None = None
+        unvaried: Entry | None = None
+        for entry in entries:
+            if not entry.selecting:
+                unvaried = _better(unvaried, entry, request)
+                continue
+            for name, value in entry.selecting:
+                sent = request.joined(name)
+                if (sent if self._vary_as_sent else normalised(name, sent)) != value:
+                    break
+            else:
+                if entry.part is None:
+                    return entry
+                varied = _better(varied, entry, request)
+        return varied or unvaried or self._by_language(entries, request) or Cause.VARY
+
+    def _by_language(self, entries: list[Entry], request: Headers) -> Entry | None:
+        """A stored response in the very language the request wants most, where only languages are varied on.
+
+        Source: RFC 9111 §4.1: a field's own way of selecting may be used.
+        """
+        wanted = None if self._vary_as_sent else preferred_language(request.joined("accept-language"))
+        if wanted is None:
+            return None
+        for entry in entries:
+            varied = {name for name, _ in entry.selecting}
+            language = entry.headers.first("content-language")
+            if varied == {"accept-language"} and language is not None and language.strip().lower() == wanted:
+                return entry
+        return None
+
+    def add(self, entry: Entry) -> list[Entry]:
+        """Put it in front; the entries it replaces are taken out and returned."""
+        same = self.same_variant(entry)
+        beside = [old for old in same if _stands_beside(old, entry)][: MOST_PARTS - 1]
+        replaced = [old for old in same if old not in beside]
+        for old in replaced:
+            self.remove(old, None)
+        entries = self._by_key.setdefault(entry.key, [])
+        entries.insert(0, entry)
+        for surrogate_key in entry.surrogate_keys:
+            self._by_surrogate_key.setdefault(surrogate_key, {})[entry.id] = entry
+        url, _, more = entry.key.partition("\n")
+        if len(entries) == 1 and not (url in self._by_url or (more and url in self._by_key)):
+            self._urls.add(url)
+        if more:
+            self._by_url.setdefault(url, {})[entry.id] = entry
+        entry.home = self._generation
+        self.size += 1
+        self._gone.pop(hash(entry.key), None)
+        if self._former:
+            self._let_go()
+        return replaced
+
+    def same_variant(self, entry: Entry) -> list[Entry]:
+        """What is stored of the same key and variant: one whole response, or parts of one representation."""
+        return [one for one in self.variants(entry.key) if one.selecting == entry.selecting]
+
+    def clear(self, room: Room) -> int:
+        """Everything is gone by a purge, at once, also from the room; how many those were."""
+        count, self.size = self.size, 0
+        if count:
+            urls = [self._by_surrogate_key, self._by_url, self._urls]
+            self._former.append(Former(self._by_key, room, urls))
+            self._by_key, self._by_surrogate_key, self._by_url, self._urls = {}, {}, {}, SortedList()
+            self._generation.current = False
+            self._generation = Generation()
+        return count
+
+    def _why_gone(self, key: str) -> Cause:
+        why = self._gone.get(hash(key))
+        if why is None:
+            why = Cause.PURGED if any(key in former.by_key for former in self._former) else Cause.COLD
+        return why
+
+    def _let_go(self) -> None:
+        """Take some of the oldest former generation apart. What was purged is remembered, but not for ever."""
+        former = self._former[0]
+        for _ in range(LET_GO):
+            key = former.let_go()
+            if key is None:
+                del self._former[0]
+                return
+            if key and key not in self._by_key:
+                self._gone.setdefault(hash(key), Cause.PURGED)
+
+    def retag(self, entry: Entry, surrogate_keys: tuple[str, ...]) -> None:
+        """A 304 brought other surrogate keys."""
+        if surrogate_keys == entry.surrogate_keys:
+            return
+        self._untag(entry)
+        entry.surrogate_keys = surrogate_keys
+        for surrogate_key in surrogate_keys:
+            self._by_surrogate_key.setdefault(surrogate_key, {})[entry.id] = entry
+
+    def remove(self, entry: Entry, why: Cause | None) -> None:
+        """Take it out; `why` answers the next request that misses it."""
+        if not entry.indexed:
+            return
+        entries = self._by_key[entry.key]
+        entries.remove(entry)
+        if not entries:
+            del self._by_key[entry.key]
+            if why is not None:
+                self._gone[hash(entry.key)] = why
+        self._untag(entry)
+        url = entry.key.partition("\n")[0]
+        if url in self._by_url:
+            self._by_url[url].pop(entry.id, None)
+            if not self._by_url[url]:
+                del self._by_url[url]
+        if url not in self._by_url and url not in self._by_key:
+            self._urls.remove(url)
+        entry.home = None
+        self.size -= 1
+
+    def named(self, url: str) -> list[Entry]:
+        """All entries of a path and query, whatever else their keys hold."""
+        return [*self._by_key.get(url, []), *self._by_url.get(url, {}).values()]
+
+    def under(self, prefix: str) -> list[Entry]:
+        """All entries whose path and query begin so."""
+        urls = takewhile(lambda url: url.startswith(prefix), self._urls.irange(prefix))
+        return [entry for url in urls for entry in self.named(url)]
+
+    def surrogate_keys(self) -> Iterable[str]:
+        """Those of all that is stored."""
+        return self._by_surrogate_key.keys()
+
+    def tagged(self, *surrogate_keys: str) -> list[Entry]:
+        """All entries that have any of these, each once."""
+        found: dict[int, Entry] = {}
+        for surrogate_key in surrogate_keys:
+            found |= self._by_surrogate_key.get(surrogate_key, {})
+        return list(found.values())
+
+    def _untag(self, entry: Entry) -> None:
+        for surrogate_key in entry.surrogate_keys:
+            tagged = self._by_surrogate_key.get(surrogate_key)
+            if tagged is not None:
+                tagged.pop(entry.id, None)
+                if not tagged:
+                    del self._by_surrogate_key[surrogate_key]

@@ -1,0 +1,98 @@
+"""Validation, both ways: what a client's conditions find in the store, and what a 304 does to a stored response."""
+
+from cdnkit.policy.http import dates, etags
+from cdnkit.policy.http.hops import last_node
+from cdnkit.policy.http.messages import Headers, RequestHead
+from cdnkit.policy.store.index import Entry
+
+NEVER_TAKEN_OVER = frozenset({"content-length", "content-encoding", "content-range"})
+"""How the stored body is framed and coded is settled by its bytes, which an update does not bring (RFC 9111 §3.2): a
+304 that names another coding would have every viewer decode what is not so coded."""
+
+IN_A_304 = frozenset(
+    {
+        "etag", "date", "cache-control", "cdn-cache-control", "surrogate-control", "expires", "vary",
+        "content-location", "last-modified", "age", "cache-status", "via", "x-cache", "x-cache-hits", "x-served-by",
+        "x-timer", "x-amz-cf-id", "x-amz-cf-pop", "server", "surrogate-key", "access-control-allow-origin",
+        "access-control-allow-credentials", "access-control-expose-headers", "set-cookie", "server-timing",
+        "fastly-debug-path", "fastly-debug-ttl", "fastly-debug-digest",
+    }
+)  # fmt: skip
+"""Fields a 304 from the store carries (RFC 9110 §15.4.5), and those browsers need to be allowed to see it. A cache of
+ours gets all the others too (`keeps_fields`)."""
+
+
+def keeps_fields(request: RequestHead) -> bool:
+    """Whether a 304 is for a cache of ours: it came by a node, over a network that is trusted.
+
+    It validates what it has with the tier above, and learns of what a 304 of the origin has changed there from nobody
+    else. Metadata that guides a cache's update is what RFC 9110 §15.4.5 lets a 304 carry.
+    """
+    return request.trusted and last_node(request) != ""
+
+
+def holds(request: RequestHead, entry: Entry, now: float) -> bool:
+    """Whether the client's own copy is still good, so that a 304 answers it (RFC 9110 §13.2.2).
+
+    `If-None-Match` silences `If-Modified-Since`, matched or not.
+    """
+    if request.method not in ("GET", "HEAD"):
+        return False
+    if_none_match = request.headers.joined("if-none-match")
+    if if_none_match is not None:
+        tags = etags.tag_list(if_none_match)
+        if tags == ("*",):
+            return True
+        return entry.etag is not None and any(etags.weakly_equal(tag, entry.etag) for tag in tags)
+    since = dates.parse_date(request.headers.first("if-modified-since"), now)
+    if since is None:
+        return False
+    modified = dates.parse_date(entry.last_modified or entry.headers.first("date"), now)
+    return modified is not None and modified <= since
+
+
+def range_applies(request: RequestHead, entry: Entry, now: float) -> bool:
+    """Whether `If-Range` (absent: always) lets the Range count: strong tags or an equal date (RFC 9110 §13.1.5)."""
+    condition = request.headers.first("if-range")
+    if condition is None:
+        return True
+    condition = condition.strip()
+    if condition.startswith(('"', "W/")):
+        return entry.etag is not None and etags.strongly_equal(condition, entry.etag)
+    if entry.last_modified is None or condition != entry.last_modified.strip():
+        return False
+    # A second may hold two versions: its date is strong only where the answer is younger (RFC 9110 §8.8.2.2).
+    modified, date = dates.parse_date(condition, now), dates.parse_date(entry.headers.first("date"), now)
+    return modified is not None and date is not None and date - modified >= 1
+
+
+def names_another(not_modified: Headers, entry: Entry) -> bool:
+    """Whether a 304 has validators, but not the stored ones: then it must not freshen it (RFC 9111 §4.3.4)."""
+    tag = not_modified.first("etag")
+    if tag is None or not (etags.is_strong(tag) or etags.is_weak(tag)):
+        return False
+    if entry.etag is not None:
+        return not etags.weakly_equal(tag, entry.etag)
+    return entry.last_modified is None or not_modified.first("last-modified") != entry.last_modified
+
+
+def same_representation(entry: Entry, headers: Headers) -> bool:
+    """Whether a HEAD's fields are those of the stored response: validators and length, as far as they are there."""
+    for name in ("etag", "last-modified", "content-length"):
+        told, stored = headers.first(name), entry.headers.first(name)
+        if name == "content-length" and stored is None and entry.length is not None:
+            stored = str(entry.length)
+        if told is not None and told != stored:
+            return False
+    return True
+
+
+def freshened(stored: Headers, update: Headers) -> Headers:
+    """Stored fields after a 304: each field it has replaces all stored lines of that name (RFC 9111 §3.2),
+    but for those that belong to the stored body.
+
+    An Age that the 304 does not repeat is gone: it belonged to the old answer.
+    """
+    names = {name for name, _ in update.lines} - NEVER_TAKEN_OVER
+    kept = [line for line in stored.lines if line[0] not in names and line[0] != "age"]
+    return Headers.wrap(kept + [line for line in update.lines if line[0] in names])

@@ -1,0 +1,213 @@
+"""CloudFront's signed URLs and signed cookies: RSA or ECDSA over a canned or a custom policy.
+
+Checks, in order: a key id; one of the behavior's keys; a signature that decodes; a policy that reads; the signature;
+the resource; not before; not after; the address. A URL with any of the four parameters is judged by them alone,
+whatever its cookies say.
+Source: CloudFront developer guide, "Serve private content"; codes and messages from recorded answers.
+"""
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.token.cloudfront_policy import BadPolicy, Policy, canned, decoded, encoded, read_policy
+from cdnkit.policy.token.scheme import (
+    LONGEST,
+    Carried,
+    Carriers,
+    Denial,
+    Memo,
+    Pairs,
+    Verdict,
+    cookies,
+    split_off,
+    untimely,
+    within,
+)
+
+PARAMS = frozenset({"Expires", "Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm"})
+"""Reserved: they leave the URL before anything else reads it."""
+
+DECISIVE = PARAMS - {"Hash-Algorithm"}
+"""A URL with one of these is not judged by its cookies."""
+
+COOKIES = frozenset(f"CloudFront-{name}" for name in PARAMS)
+
+_HASHES: dict[str, hashes.HashAlgorithm] = {"SHA1": hashes.SHA1(), "SHA256": hashes.SHA256()}
+
+_SAYS = {
+    "MissingKey": "Missing Key-Pair-Id query parameter or cookie value",
+    "InvalidKey": "Unknown Key",
+    "MalformedSignature": "Could not unencode Signature",
+    "MalformedPolicy": "Malformed Policy",
+    "AccessDenied": "Access denied",
+}
+
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+
+class CloudFrontToken:
+    """Checks with public keys by their key-pair ids."""
+
+    __slots__ = ("_keys", "_leeway", "_memo", "carriers")
+
+    def __init__(self, keys: dict[str, str], *, leeway: float = 0.0) -> None:
+        """`keys`: PEM by key-pair id, several while keys are changed. ValueError names the one that is no key."""
+        self._keys = {key_id: public_key(pem, key_id) for key_id, pem in keys.items()}
+        self._leeway = leeway
+        self.carriers = Carriers(params=PARAMS, cookies=COOKIES)
+        self._memo: Memo[Policy] = Memo(self._verify)
+
+    def check(self, request: RequestHead, now: float) -> Denial | None:
+        found, bare_query = split_off(request.query, PARAMS) if request.query is not None else ((), None)
+        given = _given(found, request)
+        if isinstance(given, Denial):
+            return given
+        key_id = given.get("Key-Pair-Id")
+        if not key_id:
+            return Denial(Verdict.MISSING, wanted="Key-Pair-Id in query or cookies", code="MissingKey")
+        if key_id not in self._keys:
+            return Denial(Verdict.UNKNOWN_KEY, key_id, " or ".join(self._keys), code="InvalidKey")
+        if not given.get("Signature") or not (given.get("Policy") or given.get("Expires")):
+            return Denial(Verdict.MALFORMED, f"only {', '.join(sorted(given))}", "Signature, and Policy or Expires")
+        # The URL as its signer wrote it: without the reserved parameters, all else in its order.
+        target = request.path if bare_query is None else f"{request.path}?{bare_query}"
+        url = f"{request.scheme}://{request.host.lower()}{target}"
+        hash_name = given.get("Hash-Algorithm", "SHA1")
+        stated = given.get("Policy")
+        if stated is not None:
+            policy = self._memo(key_id, hash_name, given["Signature"], stated, "", "")
+        else:
+            policy = self._memo(key_id, hash_name, given["Signature"], None, given["Expires"], url)
+        if isinstance(policy, Denial):
+            return policy
+        if policy.covers is not None and policy.covers.fullmatch(url) is None:
+            return Denial(Verdict.PATH, url, policy.resource or "")
+        denial = untimely(now, end=policy.ends_at, start=policy.starts_at, leeway=self._leeway)
+        if denial is None and policy.network is not None and not within(request.client_ip, (policy.network,)):
+            return Denial(Verdict.ADDRESS, request.client_ip or "no address", str(policy.network))
+        return denial
+
+    def _verify(
+        self, key_id: str, hash_name: str, signature: str, stated: str | None, expires: str, url: str
+    ) -> Policy | Denial:
+        try:
+            raw_signature = decoded(signature)
+        except ValueError as error:
+            return Denial(Verdict.MALFORMED, "another Signature", str(error), code="MalformedSignature")
+        algorithm = _HASHES.get(hash_name)
+        if algorithm is None:
+            return Denial(Verdict.MALFORMED, f"Hash-Algorithm {hash_name}", " or ".join(_HASHES))
+        try:
+            if stated is not None:
+                text = decoded(stated)
+                policy = read_policy(text)
+            else:
+                text, policy = _canned(url, expires)
+        except (BadPolicy, ValueError) as error:
+            return Denial(Verdict.MALFORMED, "another policy", str(error), code="MalformedPolicy")
+        if not verifies(self._keys[key_id], raw_signature, text, algorithm):
+            wanted = f"key {key_id}'s with {hash_name} over {'the policy' if stated else f'the canned policy of {url}'}"
+            return Denial(Verdict.FORGED, "a signature of something else", wanted)
+        return policy
+
+    def status(self, denial: Denial) -> int:
+        return 403
+
+    def body(self, denial: Denial) -> tuple[str, str] | None:
+        code = denial.code or "AccessDenied"
+        return "text/xml", (
+            f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{_SAYS[code]}</Message></Error>'
+        )
+
+    def carried(self, request: RequestHead) -> Carried | None:
+        """A custom policy as it came. A canned one is of one URL, and only its signer could sign the children."""
+        found = split_off(request.query, PARAMS)[0] if request.query is not None else ()
+        given = _given(found, request)
+        if isinstance(given, Denial) or "Policy" not in given:
+            return None
+        sent = [
+            (name, given[name]) for name in ("Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm") if name in given
+        ]
+        return Carried(
+            query="&".join(f"{name}={value}" for name, value in sent),
+            cookies=tuple((f"CloudFront-{name}", value) for name, value in sent),
+        )
+
+
+def _given(found: Pairs, request: RequestHead) -> dict[str, str] | Denial:
+    """The reserved parameters `found` in the URL, or the cookies where that has none of the decisive ones."""
+    given = dict(found)
+    if given.keys().isdisjoint(DECISIVE):
+        found = tuple((name[11:], value) for name, value in cookies(request.headers) if name in COOKIES)
+        given = dict(found)
+    if len(given) != len(found):
+        return Denial(Verdict.MALFORMED, f"{len(found)} parameters, some twice", "each once")
+    for name, value in found:
+        if len(value) > LONGEST:
+            return Denial(Verdict.TOO_LONG, f"{name} of {len(value)} characters", f"at most {LONGEST}")
+    return given
+
+
+def _canned(url: str, expires: str) -> tuple[bytes, Policy]:
+    if not (expires.isascii() and expires.isdigit() and len(expires) <= 10):
+        raise BadPolicy("Expires: wanted whole Unix seconds")
+    return canned(url, int(expires)).encode("latin-1"), Policy(url, int(expires))
+
+
+def verifies(key: PublicKey, signature: bytes, text: bytes, algorithm: hashes.HashAlgorithm) -> bool:
+    """Whether the key's private half signed this text: RSA with PKCS #1 v1.5, or ECDSA in DER."""
+    try:
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, text, padding.PKCS1v15(), algorithm)
+        else:
+            key.verify(signature, text, ec.ECDSA(algorithm))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def public_key(pem: str, name: str) -> PublicKey:
+    """A key as CloudFront takes them, RSA of 2048 bits or ECDSA on P-256; ValueError says what else it is."""
+    if "PRIVATE KEY" in pem:
+        raise ValueError(f"{name}: found a private key, wanted the public one: a node checks, it does not sign")
+    try:
+        key = serialization.load_pem_public_key(pem.strip().encode("ascii"))
+    except ValueError as error:
+        raise ValueError(f"{name}: wanted a public key in PEM (-----BEGIN PUBLIC KEY-----)") from error
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size == 2048:
+        return key
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return key
+    raise ValueError(f"{name}: wanted RSA with 2048 bits, or ECDSA on P-256")
+
+
+def private_key(pem: bytes) -> PrivateKey:
+    """The signer's half; ValueError when it is none."""
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as error:
+        raise ValueError("wanted a private key in PEM, without a password") from error
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise ValueError("wanted an RSA or an ECDSA key")
+    return key
+
+
+def signed(
+    key: PrivateKey, key_id: str, *, expires_at: int, url: str = "", policy: str = "", hash_name: str = "SHA1"
+) -> dict[str, str]:
+    """The parameters of a signed URL, in order: for `cdnkit.policy` where there is one, else canned for `url`.
+
+    The names of the cookies are the same behind `CloudFront-`.
+    """
+    text = (policy or canned(url, expires_at)).encode()
+    algorithm = _HASHES[hash_name]
+    if isinstance(key, rsa.RSAPrivateKey):
+        signature = key.sign(text, padding.PKCS1v15(), algorithm)
+    else:
+        signature = key.sign(text, ec.ECDSA(algorithm))
+    first = {"Policy": encoded(text)} if policy else {"Expires": str(expires_at)}
+    named = {} if hash_name == "SHA1" else {"Hash-Algorithm": hash_name}
+    return {**first, "Signature": encoded(signature), "Key-Pair-Id": key_id, **named}

@@ -1,0 +1,76 @@
+"""Fastly's signed-URL pattern: `?token=<expiry>_<hex HMAC of path + expiry>`.
+
+A pattern of its VCL tutorials, not a product feature: the hash is HMAC-SHA1 or HMAC-SHA256 over the URL path followed
+by the decimal expiry, keyed with a base64 secret; `digest.hmac_*` yields the hex (its `0x` is stripped in VCL).
+"""
+
+import base64
+import binascii
+import hmac
+import re
+
+from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.token.scheme import Carried, Carriers, Denial, Memo, OneToken, Verdict, untimely
+
+_TOKEN = re.compile(r"([0-9]{10,11})_([0-9a-fA-F]{40}|[0-9a-fA-F]{64})")
+
+
+class FastlyToken(OneToken):
+    """Signs and checks; holds the secret, so it is never printed."""
+
+    __slots__ = ("_hash", "_leeway", "_memo", "_secret")
+
+    def __init__(
+        self,
+        key: str,
+        *,
+        hash: str = "sha256",
+        param: str = "token",
+        carriers: Carriers | None = None,
+        leeway: float = 0.0,
+        expired_status: int = 403,
+    ) -> None:
+        """`key` is base64; ValueError when it is not, or is empty. `carriers`: where else than in `param`."""
+        try:
+            self._secret = base64.b64decode(key.strip(), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise ValueError("wanted a shared secret in base64") from error
+        if not self._secret:
+            raise ValueError("found an empty one, wanted a shared secret in base64")
+        self._hash = hash
+        self.param = param
+        self.carriers = carriers or Carriers(params=frozenset({param}))
+        self._leeway = leeway
+        self._expired_status = expired_status
+        self._memo: Memo[int] = Memo(self._verify)
+
+    def sign(self, path: str, expires_at: int) -> str:
+        """The token for `path` (no query), good until `expires_at` (Unix seconds)."""
+        digest = hmac.digest(self._secret, f"{path}{expires_at}".encode("latin-1"), self._hash)
+        return f"{expires_at}_{digest.hex()}"
+
+    def check(self, request: RequestHead, now: float) -> Denial | None:
+        """The signature first, then the time: a forged expiry must not be told from a forged anything else."""
+        value = self.carriers.one(request)
+        if isinstance(value, Denial):
+            return value
+        expires_at = self._memo(self.carriers.path(request), value)
+        if isinstance(expires_at, Denial):
+            return expires_at
+        return untimely(now, end=expires_at, leeway=self._leeway)
+
+    def _verify(self, path: str, value: str) -> int | Denial:
+        match = _TOKEN.fullmatch(value)
+        if match is None:
+            return Denial(Verdict.MALFORMED, f"{len(value)} characters", "<expiry>_<hex>, such as 1767225600_0d40fb...")
+        if not hmac.compare_digest(self.sign(path, int(match[1])).partition("_")[2], match[2].lower()):
+            return Denial(Verdict.FORGED, f"one that is not for {path}", f"HMAC-{self._hash} of path and expiry")
+        return int(match[1])
+
+    def carried(self, request: RequestHead) -> Carried | None:
+        """A token of this kind is for one path: each child gets its own, good as long."""
+        value = self.carriers.one(request)
+        if isinstance(value, Denial) or not self.param or _TOKEN.fullmatch(value) is None:
+            return None
+        expires_at = int(value.partition("_")[0])
+        return Carried(for_path=lambda path: f"{self.param}={self.sign(path, expires_at)}")

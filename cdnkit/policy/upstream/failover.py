@@ -1,0 +1,31 @@
+"""Origin groups: when a request that one parent could not answer goes to the next.
+
+Source: CloudFront, "Optimize high availability with origin failover": the primary is always tried first, for each
+request anew; failures to connect and time-outs fail over, and the statuses that the group names; only GET, HEAD and
+OPTIONS do. CloudFront's groups have two members.
+"""
+
+from cdnkit.policy.outcomes import Failure
+
+MAY_NAME = frozenset({400, 403, 404, 416, 500, 502, 503, 504})
+"""Statuses a group may name. (429: unverified, so not among them.)"""
+
+METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+ANSWERLESS = frozenset(
+    {
+        Failure.NAME, Failure.CONNECT, Failure.CONNECT_TIMEOUT, Failure.FIRST_BYTE_TIMEOUT,
+        Failure.BETWEEN_BYTES_TIMEOUT, Failure.RESET, Failure.GARBAGE,
+    }
+)  # fmt: skip
+"""Failures that are the parent's: it cannot be reached, is late, or speaks no HTTP."""
+
+
+def fails_over(method: str, came: int | Failure, statuses: frozenset[int], *, body: bool = False) -> bool:
+    """Whether the next parent is asked after one gave this status, or failed so before any head came.
+
+    `statuses`: those the group names. `body`: the request has one, so that it cannot be sent twice.
+    """
+    if method not in METHODS or body:
+        return False
+    return came in ANSWERLESS if isinstance(came, Failure) else came in statuses

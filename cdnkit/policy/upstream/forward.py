@@ -1,0 +1,162 @@
+"""The request a node sends on, and what it adds on the way (RFC 9110 §7.6)."""
+
+from cdnkit.policy.freshness.surrogate import capability
+from cdnkit.policy.http.conditions import CONDITIONS
+from cdnkit.policy.http.hops import hops_left
+from cdnkit.policy.http.messages import Headers, Lines, RequestHead, end_to_end
+from cdnkit.policy.rules.profile import RFC9111, Hop, Profile, RequestFields
+from cdnkit.policy.rules.service import Behavior
+from cdnkit.policy.store.key import keyed_coding, keyed_cookies, keyed_query
+
+ENDING = ("cdnlab-client-ip", "cdnlab-debug", "cdnlab-service", "expect", "client-cert", "client-cert-chain")
+"""Fields that end here: `Expect` is settled with the client (RFC 9110 §10.1.1), and what a client says of its own
+certificate counts for nothing (RFC 9440 §2.4): no node asks for one."""
+
+OURS = ("host", "via", "x-forwarded-for", *ENDING)
+"""Those, and fields that a node writes itself."""
+
+
+def forwarded(
+    request: RequestHead,
+    name: str,
+    *,
+    conditions: bool = True,
+    ranges: bool = True,
+    behavior: Behavior | None = None,
+    profile: Profile = RFC9111,
+    request_id: str = "",
+    added: Lines | None = None,
+    faces_viewers: bool = True,
+) -> RequestHead:
+    """The request as it goes to the parent: the fields that the profile lets through, our Via, the client's address,
+    one hop less. A `host` field among them is the Host to ask under; without one it is the parent's own name.
+
+    Without `conditions` and `ranges` it asks for the complete representation, unconditionally. `request_id`: fresh.
+    `added`: fields of the node's settings, in the place of the viewer's. `faces_viewers`: False at a shield.
+    """
+    came = request.with_fields(end_to_end(request.headers))
+    headers = came.headers.without(OURS)
+    if behavior is not None and profile.viewer_fields:
+        named = {*behavior.key.headers, *behavior.viewer_headers}
+        headers = headers.without(name for name in profile.viewer_fields if name not in named)
+    if behavior is not None and profile.request_fields is RequestFields.CLOUDFRONT:
+        request = request.asking(request.path, _cloudfront_query(request, behavior, profile), request.headers)
+        headers = _cloudfront_fields(request, headers, behavior, profile).without(("x-amz-cf-id",))
+        headers.lines.append(("x-amz-cf-id", request_id))
+    elif behavior is not None and behavior.key.accept_encoding and "accept-encoding" in headers:
+        # An answer in a coding that the key does not tell would be given to who does not know it.
+        coding = keyed_coding(request, behavior) or "identity"
+        headers = headers.without(("accept-encoding",)).plus(("accept-encoding", coding))
+    if profile.surrogate:
+        headers = headers.without(("surrogate-capability",)).plus(capability(headers))
+    if not conditions:
+        headers = headers.without(name for name in CONDITIONS if name != "if-range")  # which belongs to the range
+    if not ranges:
+        headers = headers.without(("range", "if-range"))
+    hops = hops_left(request)
+    if hops is not None and request.method == "OPTIONS":
+        headers = headers.without(("max-forwards",)).plus(("max-forwards", str(max(0, hops - 1))))
+    if profile.hop_fields is not None:
+        lines = profile.hop_fields(Hop(came, name, faces_viewers, request_id))
+        headers = headers.without(line[0] for line in lines).plus(*lines)
+    if behavior is not None and request.host and _takes_host(behavior, profile):
+        headers = headers.plus(("host", request.host.lower() if profile.host_sent == "viewer" else request.host))
+    if added:
+        headers = headers.without(name for name, _ in added).plus(*added)
+    via, forwarded_for = request.headers.joined("via"), request.headers.joined("x-forwarded-for")
+    ours = f"{request.version} {name}"  # the version that it came by (RFC 9110 §7.6.3)
+    headers.lines.append(("via", f"{via}, {ours}" if via else ours))
+    if request.client_ip and profile.hop_fields is None:
+        ip = request.client_ip
+        headers.lines.append(("x-forwarded-for", f"{forwarded_for}, {ip}" if forwarded_for else ip))
+    return request.with_fields(headers)
+
+
+def _takes_host(behavior: Behavior, profile: Profile) -> bool:
+    """Whether the viewer's Host goes on to the parent."""
+    if profile.host_sent != "where-named":
+        return profile.host_sent == "viewer"
+    policy = profile.origin_request_policies.get(behavior.origin_request_policy)
+    return "host" in behavior.key.headers or (policy is not None and policy.host)
+
+
+_ALWAYS = frozenset({"content-length", "content-type", "content-encoding", "range", *CONDITIONS})
+"""What a request is about and how its body is framed: no policy of CloudFront's takes it away."""
+
+_LEGACY_REMOVED = frozenset(
+    {
+        "accept", "accept-charset", "accept-language", "cookie", "proxy-connection", "referer", "x-forwarded-proto",
+        "x-http-method-override", "x-real-ip",
+    }
+)  # fmt: skip
+"""CloudFront, "Request and response behavior, custom origins" (2023): taken out unless forwarded by name."""
+
+
+def _cloudfront_query(request: RequestHead, behavior: Behavior, profile: Profile) -> str | None:
+    """The query that reaches the origin: what is in the key, or all where the origin request policy says so."""
+    policy = profile.origin_request_policies.get(behavior.origin_request_policy)
+    return request.query if policy is not None and policy.query else keyed_query(request.query, behavior)
+
+
+def _cloudfront_fields(request: RequestHead, headers: Headers, behavior: Behavior, profile: Profile) -> Headers:
+    """With a cache or origin request policy, what the two list; without, the legacy table.
+
+    Source: CloudFront, "Control origin requests with a policy"; "Request and response behavior, custom origins" (2023).
+    """
+    policy = profile.origin_request_policies.get(behavior.origin_request_policy)
+    keyed = frozenset(behavior.key.headers)
+    if policy is not None and policy.headers is None:
+        kept = headers.without(("cookie", "accept-encoding"))
+    elif policy is not None or behavior.cache_policy != "none":
+        listed = (policy.headers or frozenset()) if policy is not None else frozenset()
+        wanted = _ALWAYS | keyed | listed | frozenset(behavior.viewer_headers)
+        kept = Headers.wrap([line for line in headers.lines if line[0] in wanted])
+    else:
+        shared = request.method in ("GET", "HEAD") or request.method in behavior.cached_methods.split(", ")
+        removed = _LEGACY_REMOVED | ({"authorization"} if shared else set()) - keyed
+        kept = Headers.wrap(
+            [line for line in headers.lines if line[0] not in removed - keyed and not line[0].startswith("x-edge-")]
+        )
+        kept = kept.without(("cookie", "accept-encoding"))
+    if "user-agent" not in keyed and (
+        policy is None or (policy.headers is not None and "user-agent" not in policy.headers)
+    ):
+        kept = kept.without(("user-agent",)).plus(("user-agent", "Amazon CloudFront"))
+    cookies = (
+        request.headers.joined("cookie") if policy is not None and policy.cookies else keyed_cookies(request, behavior)
+    )
+    if cookies is not None:
+        kept = kept.plus(("cookie", cookies))
+    coding = _cloudfront_coding(request, behavior)
+    return kept if coding is None else kept.without(("accept-encoding",)).plus(("accept-encoding", coding))
+
+
+def _cloudfront_coding(request: RequestHead, behavior: Behavior) -> str | None:
+    """Accept-Encoding for the origin; None: none is sent."""
+    accepted = request.headers.joined("accept-encoding")
+    if accepted is None:
+        return None
+    if behavior.key.accept_encoding:
+        return keyed_coding(request, behavior) or "identity"
+    return accepted if "accept-encoding" in behavior.key.headers else None
+
+
+def conditional(request: RequestHead, etag: str | None, last_modified: str | None) -> RequestHead:
+    """A forwarded request that asks whether a stored response still holds; validators go exactly as they came.
+
+    Source: RFC 9111 §4.3.1.
+    """
+    lines = list(request.headers.lines)
+    if etag is not None:
+        lines.append(("if-none-match", etag))
+    if last_modified is not None:
+        lines.append(("if-modified-since", last_modified))
+    return request.with_fields(Headers.wrap(lines))
+
+
+def for_the_rest(request: RequestHead, start: int, etag: str) -> RequestHead:
+    """A forwarded request for the bytes from `start` on, if the representation is still the one `etag` names.
+
+    Source: RFC 9111 §3.4.
+    """
+    return request.with_fields(request.headers.plus(("range", f"bytes={start}-"), ("if-range", etag)))

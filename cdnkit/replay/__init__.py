@@ -1,0 +1,17 @@
+"""A live run's records, told again to the same machines in virtual time."""
+
+from cdnkit.replay.jump import replay_node
+from cdnkit.replay.node import Difference, Replayed, tell_each
+from cdnkit.replay.trace import BadTrace, Missing, Trace, read_trace, trace_of
+
+__all__ = [
+    "BadTrace",
+    "Difference",
+    "Missing",
+    "Replayed",
+    "Trace",
+    "read_trace",
+    "replay_node",
+    "tell_each",
+    "trace_of",
+]

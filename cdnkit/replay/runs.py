@@ -1,0 +1,74 @@
+"""The plain requests of a trace, by key: what can be counted where it need not be told.
+
+A *run* is all plain requests for one key, in the order of the trace: of behaviors whose keys hold path, query and host
+at most. While a stored response answers them, they are all answered alike, so how many there are says all.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from typing import cast
+
+from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.store.index import Entry
+from cdnkit.replay.node import request_of
+from cdnkit.replay.trace import Alike, Event, Requested, Trace
+
+
+class Run:
+    """The plain requests for one key, and how far a replay has come with them.
+
+    Requests are named by their index here, events by their position in the trace.
+    """
+
+    __slots__ = ("done", "entry", "key", "odd", "positions", "status", "stop", "times")
+
+    def __init__(self, key: str, alike: Alike) -> None:
+        self.key = key
+        self.positions, self.times, self.status, self.odd = alike.positions, alike.times, alike.status, alike.odd
+        self.done = 0
+        """So many requests are told or counted."""
+        self.stop = 0
+        """The first request that is to be looked at; those from `done` on before it, `entry` answers."""
+        self.entry: Entry | None = None
+
+    def before(self, position: int) -> int:
+        """How many of the requests up to `stop` arrived before that event."""
+        return bisect_left(self.positions, position, self.done, self.stop)
+
+    def first_at(self, instant: float, start: int) -> int:
+        """The first request from `start` on that arrived at that instant or later."""
+        return bisect_left(self.times, instant, start)
+
+    def suspects(self, stop: int, status: int) -> Sequence[int]:
+        """Of the requests from `done` to `stop`, all that were not answered live by a hit with that status."""
+        if self.status not in (0, status):
+            return range(self.done, stop)
+        return self.odd[bisect_left(self.odd, self.done) : bisect_left(self.odd, stop)]
+
+
+def runs_of(trace: Trace, plain_key_of: Callable[[RequestHead], str | None]) -> tuple[dict[str, Run], list[int]]:
+    """Runs by key, and the positions of all other events. `plain_key_of`: `EdgeMachine.plain_key_of`."""
+    by_key: dict[str, list[Alike]] = {}
+    others = list(trace.others)
+    for alike in trace.plain.values():
+        first = cast(Requested, trace.events[alike.positions[0]])
+        key = plain_key_of(request_of(first))
+        if key is None:
+            others += alike.positions
+        else:
+            by_key.setdefault(key, []).append(alike)
+    runs = {key: Run(key, some[0] if len(some) == 1 else _merged(some, trace.events)) for key, some in by_key.items()}
+    for run in [run for run in runs.values() if run.times != sorted(run.times)]:
+        # A live clock never steps back. Should a trace's do so, the runs in which it does are told event by event.
+        others += run.positions
+        del runs[run.key]
+    others.sort()
+    return runs, others
+
+
+def _merged(some: Iterable[Alike], events: Sequence[Event]) -> Alike:
+    """Several URLs, one key."""
+    merged = Alike()
+    for position in sorted(position for alike in some for position in alike.positions):
+        merged.add(position, cast(Requested, events[position]))
+    return merged

@@ -1,0 +1,241 @@
+"""One connection, held to the limits: whatever its client does, it ends, and what it costs meanwhile is bounded.
+
+hypercorn's connection, with the parts of our own that a server on the open net needs. What waits is timed: the head of
+a request, the rest between requests, a client who takes nothing. What ends says so before it hangs up, and then reads
+on for a moment, so that the answer is not lost to a reset (RFC 9112 §9.6).
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H2ProtocolAssumedError
+from hypercorn.typing import ConnectionState
+from hypercorn.utils import parse_socket_addr
+
+from cdnkit.serving.certificates import SHOWN, ServerContext, asked_for
+from cdnkit.serving.http1 import Http1
+from cdnkit.serving.http2 import Http2
+from cdnkit.serving.limits import Limits
+from cdnkit.serving.patience import Left, Stalled, patiently
+
+if TYPE_CHECKING:
+    from cdnkit.serving.listener import Listener
+
+LINGER_S = 2.0
+"""How long a client may go on sending after we have hung up and he has taken what was left. nginx gives 5 s from read
+to read, 30 s in all."""
+
+HIGH_WATER_BYTES = 64 * 1024
+"""Written but not yet taken by the kernel: beyond, whoever writes waits."""
+
+Page = Callable[[int, str], tuple[int, list[tuple[bytes, bytes]], bytes]]
+"""Told a status and a reason, what to answer to a request that could not be read: status, fields, body."""
+
+
+class Connection(TCPServer):
+    """One client's connection, from the first byte to the last."""
+
+    protocol: Http1 | Http2  # type: ignore[assignment]
+
+    def __init__(self, door: "Listener", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(
+            self.answer,  # type: ignore[arg-type]  # without hypercorn's two arguments for WSGI
+            loop, door.config, door.context, ConnectionState({}), reader, writer,
+        )  # fmt: skip
+        self._door = door
+        self.limits: Limits = door.limits
+        self.page: Page = door.page
+        self.connection_state = ConnectionState({})
+        self.transport = writer.transport
+        self.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        self.answering = 0
+        """Requests whose applications still run, those of streams that were reset among them."""
+        self.stalled: Stalled | None = None
+        self.cut_off = False
+        self._hung_up = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._awaits_first_byte = False
+        self._shown: tuple[str, frozenset[str]] | None = None
+
+    async def run(self) -> None:
+        """Until the client leaves or has been sent away, and all that was begun for him has ended."""
+        socket = self.writer.get_extra_info("socket")
+        try:
+            self.client = parse_socket_addr(socket.family, socket.getpeername())
+            self.server = parse_socket_addr(socket.family, socket.getsockname())
+            ssl_object = self.writer.get_extra_info("ssl_object")
+            self.tls = ssl_object is not None
+            if ssl_object is not None and isinstance(ssl_object.context, ServerContext):
+                self._shown = asked_for(ssl_object), ssl_object.context.names
+            async with TaskGroup(self.loop) as group:
+                self._task_group = group
+                if ssl_object is not None and ssl_object.selected_alpn_protocol() == "h2":
+                    await self._speak_http2()
+                else:
+                    self.protocol = Http1(self, group)
+                    self._wait(self.limits.head_within)
+                await self._read_data()
+        except OSError:
+            pass
+        finally:
+            await self._close()
+
+    # ---- reading -----------------------------------------------------------------------------------------------
+
+    async def _read_data(self) -> None:
+        told = False
+        while not self.reader.at_eof():
+            try:
+                data = await self.reader.read(MAX_RECV)
+            except OSError:
+                break
+            if self._awaits_first_byte and data:
+                self._wait(self.limits.head_within)
+            if not self._hung_up:
+                await self._handle(data)
+            if self._hung_up and not told:
+                told = True
+                await self.protocol.handle(Closed())
+        self._rest()
+        if not told:
+            await self.protocol.handle(Closed())
+
+    async def _handle(self, data: bytes) -> None:
+        try:
+            await self.protocol.handle(RawData(data))
+        except H2ProtocolAssumedError as assumed:
+            await self._speak_http2()
+            await self.protocol.handle(RawData(assumed.data))
+
+    async def _speak_http2(self) -> None:
+        self.protocol = Http2(self, self._task_group)
+        # A browser connects ahead of its first request.
+        self._wait(self.limits.idle)
+        await self.protocol.initiate()
+
+    # ---- waiting -----------------------------------------------------------------------------------------------
+
+    def _wait(self, seconds: float, *, first_byte: bool = False) -> None:
+        """No request is under way: for so long, at most."""
+        self._rest()
+        self._awaits_first_byte = first_byte
+        self._timer = self.loop.call_later(seconds, self._waited_too_long)
+        self._door.waiting[self] = None
+
+    def _rest(self) -> None:
+        """Nothing is timed now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._awaits_first_byte = False
+        self._door.waiting.pop(self, None)
+
+    def _waited_too_long(self) -> None:
+        self.hang_up(self.protocol.farewell())
+
+    # ---- writing -----------------------------------------------------------------------------------------------
+
+    async def protocol_send(self, event: Event) -> None:
+        if isinstance(event, RawData):
+            await self.send_bytes(event.data)
+        elif isinstance(event, Closed):
+            self.hang_up()
+        elif isinstance(event, Updated) and not self._hung_up and not self.reader.at_eof():
+            if event.idle:
+                self._wait(self.limits.idle, first_byte=isinstance(self.protocol, Http1))
+            else:
+                self._rest()
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Write, and wait while the client has enough to take; one who takes nothing is dropped."""
+        async with self.send_lock:
+            if self.transport.is_closing():
+                return
+            self.writer.write(data)
+            if not self._unsent():
+                return
+            try:
+                await patiently(self.writer.drain, self._unsent, self.limits.stalled)
+                return
+            except Stalled as stalled:
+                self.stalled = stalled
+                self.transport.abort()
+            except (ConnectionError, RuntimeError):
+                pass
+        await self.protocol.handle(Closed())
+
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
+        """Have the application answer a request. What it sends to one who is gone raises Left."""
+
+        async def told(message: Any) -> None:
+            try:
+                await send(message)
+            except Left as left:
+                # A stream may hear of its connection's end before it has run out of patience itself.
+                raise self.stalled or left from None
+            if self.transport.is_closing() and not self._hung_up:
+                raise self.stalled or Left("the client closed the connection")
+
+        if self._shown is not None:
+            scope.setdefault("extensions", {})[SHOWN] = self._shown
+        await self._door.call(scope, receive, told)
+
+    def _unsent(self) -> int:
+        """Bytes written and not yet taken by the kernel. asyncio's TLS transports cannot say once they are closed."""
+        try:
+            return self.transport.get_write_buffer_size()
+        except AttributeError:
+            return 0
+
+    # ---- ending ------------------------------------------------------------------------------------------------
+
+    def hang_up(self, last: bytes = b"") -> None:
+        """Say no more than this. What the client still sends is thrown away, for a moment."""
+        if self._hung_up:
+            return
+        self._rest()
+        self._hung_up = True
+        if self.transport.is_closing():
+            return
+        if last:
+            self.writer.write(last)
+        try:
+            self.writer.write_eof()
+        except (NotImplementedError, OSError, RuntimeError):
+            self.writer.close()  # TLS has no half-closed connections
+        self._linger(self._unsent(), 0.0)
+        self._door.waiting[self] = None
+
+    def _linger(self, unsent: int, quiet: float) -> None:
+        """Look again in a moment whether he has taken the rest: `unsent` bytes of it, and none for `quiet` seconds."""
+        pause = min(LINGER_S, self.limits.stalled)
+
+        def look() -> None:
+            left = self._unsent()
+            idle = quiet + pause if left == unsent else 0.0
+            if idle >= (self.limits.stalled if left else pause):
+                self.transport.abort()
+            else:
+                self._linger(left, idle)
+
+        self._timer = self.loop.call_later(pause, look)
+
+    def cut(self) -> None:
+        """End it at once, whatever is under way."""
+        self.cut_off = True
+        self._rest()
+        self.transport.abort()
+
+    async def _close(self) -> None:
+        self._rest()
+        self.writer.close()
+        with suppress(OSError, RuntimeError, asyncio.CancelledError):
+            closed = asyncio.ensure_future(self.writer.wait_closed())
+            await patiently(lambda: asyncio.shield(closed), self._unsent, self.limits.stalled)
+        self.transport.abort()

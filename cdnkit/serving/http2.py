@@ -1,0 +1,308 @@
+"""HTTP/2 on a connection: hypercorn's, with back-pressure that holds, endings that are said, and a budget for oddities.
+
+What hypercorn 0.18 does not do and this does (RFC 9113):
+- a stream whose window is closed holds back who writes to it: there the writer goes on, and all of the body is kept;
+- writers of a connection that has ended are woken; one whose stream is reset does not take the connection with it;
+- an answer cut short ends with RST_STREAM: there the client waits for the rest for ever;
+- content that nobody reads closes its own stream's window and no other's;
+- interim responses go out with all their fields: there only 103 with Link;
+- PRIORITY is ignored (§5.3.2); resets and frames of no use are counted (`listening/budget.py`).
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from h2 import events as h2_events
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
+from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.events import Closed, Event
+from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h2 import BUFFER_HIGH_WATER, BUFFER_LOW_WATER, H2Protocol, StreamBuffer
+from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
+from priority.priority import DeadlockError, MissingStreamError
+
+from cdnkit.serving.budget import ODDITIES, RESETS, Budget
+from cdnkit.serving.fields import malformed, request_fields
+from cdnkit.serving.inbox import Starter, state_of
+from cdnkit.serving.patience import Left, Stalled, patiently
+
+if TYPE_CHECKING:
+    from cdnkit.serving.connection import Connection
+
+READABLE = 4
+"""Times the head limit: so large a field section is still decoded, so that its stream can be answered 431. A larger one
+ends the connection: what it would have done to the shared compression state is not known then."""
+
+
+class Outgoing(StreamBuffer):
+    """What one stream is yet to send."""
+
+    def __init__(self, host: "Connection") -> None:
+        super().__init__(host.context.event_class)
+        self._limit = host.limits.stalled
+        self._taken = 0
+        self._broken = False
+        self.ended = False
+        """All of it has been pushed."""
+
+    async def push(self, data: bytes) -> None:
+        if self._complete:
+            raise Left("the stream is closed")
+        self.buffer.extend(data)
+        await self._is_empty.clear()
+        if len(self.buffer) >= BUFFER_HIGH_WATER:
+            await self._paused.clear()
+            await patiently(self._paused.wait, lambda: self._taken, self._limit)
+            self._still_open()
+
+    async def end(self) -> None:
+        """No more comes; waits until all is taken."""
+        self.ended = True
+        self.set_complete()
+        if not self.buffer:
+            return
+        await patiently(self.drain, lambda: self._taken, self._limit)
+        self._still_open()
+
+    async def pop(self, max_length: int) -> bytes:
+        data = bytes(self.buffer[:max_length])
+        del self.buffer[:max_length]
+        self._taken += len(data)
+        if len(self.buffer) < BUFFER_LOW_WATER:
+            await self._paused.set()
+        if not self.buffer:
+            await self._is_empty.set()
+        return data
+
+    async def close(self) -> None:
+        self._broken = True
+        await super().close()
+
+    def _still_open(self) -> None:
+        if self._broken:
+            raise Left("the stream is closed")
+
+
+class Http2(H2Protocol):
+    """One connection's requests, many at once."""
+
+    stream_buffers: dict[int, Outgoing]  # type: ignore[assignment]
+
+    def __init__(self, host: "Connection", group: TaskGroup) -> None:
+        super().__init__(
+            host.app, host.config, host.context, group, host.connection_state, host.tls,
+            host.client, host.server, host.protocol_send,
+        )  # fmt: skip
+        self._host = host
+        self._group = group
+        self.connection.decoder.max_header_list_size = READABLE * host.limits.head
+        self._receiving: set[int] = set()
+        """Streams whose request has not ended."""
+        now = host.loop.time()
+        self._resets, self._oddities = Budget(*RESETS, now), Budget(*ODDITIES, now)
+
+    def farewell(self) -> bytes:
+        """GOAWAY: what is said when the time for a next request has passed."""
+        with suppress(ProtocolError):
+            self.connection.close_connection()
+        return self.connection.data_to_send()
+
+    async def handle(self, event: Event) -> None:
+        if isinstance(event, Closed):
+            self.closed = True
+            for buffer in self.stream_buffers.values():
+                await buffer.close()
+        await super().handle(event)
+
+    # ---- what comes --------------------------------------------------------------------------------------------
+
+    async def _handle_events(self, events: list[h2_events.Event]) -> None:
+        for event in events:
+            if not self._affordable(event) or self._host.answering > 2 * self._host.limits.streams:
+                self.connection.close_connection(error_code=ErrorCodes.ENHANCE_YOUR_CALM)
+                await self._flush()
+                await self.send(Closed())
+                return
+            if isinstance(event, h2_events.DataReceived):
+                await self._data(event)
+            elif not isinstance(event, h2_events.PriorityUpdated):
+                if isinstance(event, h2_events.StreamEnded):
+                    self._receiving.discard(event.stream_id)
+                elif isinstance(event, h2_events.StreamReset):
+                    await self._break(event.stream_id)
+                await super()._handle_events([event])
+        await self._flush()
+
+    def _affordable(self, event: h2_events.Event) -> bool:
+        now = self._host.loop.time()
+        if isinstance(event, h2_events.StreamReset):
+            return self._resets.spend(now)
+        if isinstance(event, h2_events.DataReceived):
+            return bool(event.data) or event.stream_ended is not None or self._oddities.spend(now)
+        if isinstance(event, h2_events.PingReceived | h2_events.RemoteSettingsChanged | h2_events.PriorityUpdated):
+            return self._oddities.spend(now)
+        return True
+
+    async def _data(self, event: h2_events.DataReceived) -> None:
+        """The connection's window opens at once, the stream's when the application has taken the bytes."""
+        if event.flow_controlled_length:
+            self.connection.increment_flow_control_window(event.flow_controlled_length)
+            padding = event.flow_controlled_length - len(event.data)
+            if padding:
+                self._taken(event.stream_id, padding)
+        stream = self.streams.get(event.stream_id)
+        if stream is not None:
+            await stream.handle(Body(stream_id=event.stream_id, data=event.data))
+
+    def _taken(self, stream_id: int, size: int) -> None:
+        if stream_id in self._receiving:
+            with suppress(ProtocolError):
+                self.connection.increment_flow_control_window(size, stream_id)
+            self.has_data._event.set()  # type: ignore[attr-defined]  # the sending task writes it
+
+    async def _create_stream(self, request: h2_events.RequestReceived) -> None:
+        stream_id = request.stream_id
+        pseudo = {name: value for name, value in request.headers if name.startswith(b":")}
+        path = pseudo.get(b":path", b"/")  # CONNECT has none
+        if malformed(request.headers, ended=request.stream_ended is not None) or not path.isascii():
+            # hypercorn would fail at decoding such a path, and all streams with it.
+            self.connection.reset_stream(stream_id, ErrorCodes.PROTOCOL_ERROR)
+            return
+        fields = request_fields(request.headers, ended=request.stream_ended is not None)
+        if request.stream_ended is None:
+            self._receiving.add(stream_id)
+        self.stream_buffers[stream_id] = Outgoing(self._host)
+        self.priority.insert_stream(stream_id)
+        self.priority.block(stream_id)
+        interim, taken = partial(self._interim, stream_id), partial(self._taken, stream_id)
+        starter = Starter(self._host, self._group, interim, taken)
+        stream = self.streams[stream_id] = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            starter,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            stream_id,
+        )
+        await stream.handle(
+            Request(
+                stream_id=stream_id,
+                headers=fields,
+                http_version="2",
+                method=pseudo[b":method"].decode("latin-1"),
+                raw_path=path,
+                state=state_of(path, self.connection_state),
+            )
+        )
+        self.keep_alive_requests += 1
+
+    # ---- what goes ---------------------------------------------------------------------------------------------
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        stream_id = event.stream_id
+        if not isinstance(event, Response | Body | EndBody):
+            if isinstance(event, StreamClosed):
+                await self._let_go(stream_id)
+            await super().stream_send(event)
+            return
+        buffer = self.stream_buffers.get(stream_id)
+        if buffer is None:
+            raise Left("the stream is closed")
+        try:
+            if isinstance(event, Response):
+                fields = [*event.headers, *self.config.response_headers("h2")]
+                self.connection.send_headers(stream_id, [(b":status", b"%d" % event.status_code), *fields])
+                await self._flush()
+                return
+            if isinstance(event, Body):
+                self._wake(stream_id)
+                await buffer.push(event.data)
+            else:
+                self._wake(stream_id)
+                await buffer.end()
+        except Stalled:
+            await self._reset(stream_id, ErrorCodes.CANCEL)
+            raise
+        except (ProtocolError, MissingStreamError) as error:
+            raise Left("the stream is closed") from error
+
+    def _interim(self, stream_id: int, status: int, lines: Iterable[tuple[str, str]]) -> None:
+        """Send an interim response; nothing to a stream that is reset, or whose final head is out."""
+        stream = self.streams.get(stream_id)
+        if stream_id not in self.stream_buffers or stream is None or stream.state is not ASGIHTTPState.REQUEST:
+            return
+        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines]
+        with suppress(ProtocolError):
+            self.connection.send_headers(stream_id, [(b":status", b"%d" % status), *fields])
+        self.has_data._event.set()  # type: ignore[attr-defined]  # the sending task writes it
+
+    def _wake(self, stream_id: int) -> None:
+        self.priority.unblock(stream_id)
+        self.has_data._event.set()  # type: ignore[attr-defined]
+
+    async def _let_go(self, stream_id: int) -> None:
+        """The application has ended: an answer it did not finish is not to be taken for whole."""
+        buffer = self.stream_buffers.get(stream_id)
+        if buffer is not None and not buffer.ended:
+            await self._reset(stream_id, ErrorCodes.INTERNAL_ERROR)
+
+    async def _reset(self, stream_id: int, code: ErrorCodes) -> None:
+        await self._break(stream_id)
+        with suppress(ProtocolError):
+            self.connection.reset_stream(stream_id, code)
+        await self._flush()
+
+    async def _break(self, stream_id: int) -> None:
+        """Nothing more is sent or received on it: who writes to it is told."""
+        buffer = self.stream_buffers.get(stream_id)
+        if buffer is not None:
+            await buffer.close()
+        self._forget(stream_id)
+        self._receiving.discard(stream_id)
+
+    def _forget(self, stream_id: int) -> None:
+        self.stream_buffers.pop(stream_id, None)
+        with suppress(MissingStreamError):
+            self.priority.remove_stream(stream_id)
+
+    async def send_task(self) -> None:
+        while not self.closed:
+            try:
+                stream_id = next(self.priority)
+            except DeadlockError:
+                await self.has_data.wait()
+                await self.has_data.clear()
+                await self._flush()  # windows that applications have opened
+            else:
+                await self._send_data(stream_id)
+
+    async def _send_data(self, stream_id: int) -> None:
+        buffer = self.stream_buffers.get(stream_id)
+        if buffer is None:
+            self._forget(stream_id)
+            return
+        try:
+            window = self.connection.local_flow_control_window(stream_id)
+            data = await buffer.pop(max(0, min(window, self.connection.max_outbound_frame_size)))
+            if data:
+                self.connection.send_data(stream_id, data)
+            if buffer.complete:
+                self.connection.end_stream(stream_id)
+                self._forget(stream_id)
+                if stream_id in self._receiving:
+                    self._receiving.discard(stream_id)
+                    # Answered before all was sent: the rest is not wanted (RFC 9113 §8.1).
+                    self.connection.reset_stream(stream_id, ErrorCodes.NO_ERROR)
+            elif not data:
+                self.priority.block(stream_id)
+        except ProtocolError:
+            # Reset while it waited.
+            await self._break(stream_id)
+        await self._flush()

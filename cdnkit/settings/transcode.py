@@ -1,0 +1,95 @@
+"""The settings of one live stream: what comes in, which renditions go out, and how they are cut."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from cdnkit.settings.ladder import RUNG_NAMES
+from cdnkit.units import BitsPerSecond, Seconds, Settings
+
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+EncoderName = Literal["auto", "nvenc", "x264"]
+
+
+class Stream(Settings):
+    """One live stream and how it is encoded."""
+
+    name: str = Field(default="live", pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
+    """Its name, the first part of every path under which it is served."""
+
+    source: str = Field(default="testcard", min_length=1)
+    """"testcard", the path of a media file, or a URL that ffmpeg can read (rtmp://, srt://, rtsp://,
+    https://)."""
+
+    ladder: Literal["auto"] | tuple[str, ...] = "auto"
+    """Rungs to encode: "auto" (what a quarter of the cores can keep up with), or some of 2160p, 1440p, 1080p,
+    720p, 480p, 360p. A rung taller than the source is left out: nothing is ever upscaled."""
+
+    encoder: EncoderName = "auto"
+    """"auto": NVENC if ten frames encode with it, else x264. "nvenc" and "x264" insist."""
+
+    preset: Preset = "veryfast"
+    """x264's speed against quality; NVENC takes its nearest of p1 to p7."""
+
+    frame_rate: int = Field(default=30, ge=1, le=120)
+    """Frames a second of every rung, a whole number; the source is brought to it."""
+
+    segment: Seconds = Field(default=4.0, ge=0.5, le=30)
+    """Segment length, a whole number of frames; every rung has a keyframe just this often. Apple advises 6
+    s."""
+
+    part: Seconds = Field(default=0.5, ge=0.04)
+    """Longest video fragment pushed to the origin: how far behind the encoder the origin is, at most."""
+
+    audio: Literal["per-rung"] | BitsPerSecond = "per-rung"
+    """"per-rung": each rung its own bit rate from the ladder. A bit rate: one audio rendition for all."""
+
+    loop: bool = True
+    """A file starts again at its end, and the stream's time goes on. False: the stream ends with the file."""
+
+    duration: Seconds | None = Field(default=None, gt=0)
+    """End the stream after this much media. Left out: it goes on until it is stopped, or its source ends."""
+
+    @field_validator("ladder", mode="before")
+    @classmethod
+    def _known_rungs(cls, ladder: object) -> object:
+        if ladder == "auto":
+            return ladder
+        known = f'wanted "auto" or a list of some of {", ".join(RUNG_NAMES)}'
+        if isinstance(ladder, str) or not isinstance(ladder, list | tuple) or not ladder:
+            raise ValueError(known)
+        unknown = [name for name in ladder if name not in RUNG_NAMES]
+        if unknown:
+            raise ValueError(f"no rung {', '.join(map(repr, unknown))}; {known}")
+        if len(set(ladder)) < len(ladder):
+            raise ValueError("wanted each rung once")
+        return ladder
+
+    @field_validator("audio", mode="after")
+    @classmethod
+    def _audible(cls, audio: str | int) -> str | int:
+        if isinstance(audio, int) and not 16_000 <= audio <= 512_000:
+            raise ValueError('wanted "per-rung" or an AAC bit rate from 16kbit to 512kbit')
+        return audio
+
+    @model_validator(mode="after")
+    def _cuts_on_frames(self) -> Self:
+        frames = self.segment * self.frame_rate
+        if abs(frames - round(frames)) > 1e-6:
+            raise ValueError(
+                f"segment {self.segment:g} s at {self.frame_rate} frames a second is {frames:g} frames; "
+                "wanted a whole number"
+            )
+        if self.part > self.segment:
+            raise ValueError(f"part is {self.part:g} s, segment {self.segment:g} s; wanted part <= segment")
+        return self
+
+    @property
+    def gop_frames(self) -> int:
+        """Frames of one segment, and of one closed GOP."""
+        return round(self.segment * self.frame_rate)
+
+    @property
+    def shared_audio_bps(self) -> int | None:
+        """The one audio bit rate, or None when each rung has its own."""
+        return None if self.audio == "per-rung" else self.audio

@@ -1,0 +1,34 @@
+"""The words people write settings in: durations, sizes, rates, and the model they stand in; and text that is shown.
+
+A leaf that every package may import and that imports none of ours.
+"""
+
+from cdnkit.units.model import Settings
+from cdnkit.units.quantities import (
+    BitsPerSecond,
+    Bytes,
+    FieldName,
+    FieldValue,
+    Glob,
+    ListenAddress,
+    Seconds,
+    Share,
+    is_loopback,
+    split_address,
+)
+from cdnkit.units.visible import visible
+
+__all__ = [
+    "BitsPerSecond",
+    "Bytes",
+    "FieldName",
+    "FieldValue",
+    "Glob",
+    "ListenAddress",
+    "Seconds",
+    "Settings",
+    "Share",
+    "is_loopback",
+    "split_address",
+    "visible",
+]

@@ -1,0 +1,5 @@
+"""Fastly."""
+
+from cdnkit.vendors.fastly.profile import FASTLY, FASTLY_OBSERVED
+
+__all__ = ["FASTLY", "FASTLY_OBSERVED"]

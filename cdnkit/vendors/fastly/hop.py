@@ -1,0 +1,53 @@
+"""What a Fastly node writes on a request that it sends on: who asked, over what, and which nodes it came through.
+
+Source: "Header reference", the pages CDN-Loop, Fastly-Client, Fastly-Client-IP, Fastly-FF, Fastly-SSL, X-Forwarded-For,
+X-Forwarded-Host, X-Forwarded-Server and X-Varnish (2026); the forms of Fastly-Client and X-Varnish as in published
+captures of requests. Fastly's edge and shield speak TLS to one another where the origin does; here a node goes by how
+the request came to itself.
+"""
+
+from base64 import b64encode
+from hashlib import sha256
+
+from cdnkit.policy.answer.status import server_identity
+from cdnkit.policy.http.messages import Headers, Lines
+from cdnkit.policy.rules.profile import Hop
+
+_SERVICE = b64encode(sha256(b"cdnlab").digest()).decode()
+"""Stands for the salted hash of the service's id: all nodes of a lab are one service's."""
+
+
+def hop_fields(hop: Hop) -> Lines:
+    """The lines of these fields. Only what came over TLS gets X-Forwarded fields, or an entry in them; a client's own
+    Fastly-Client-IP and Fastly-SSL stand."""
+    request, headers = hop.request, hop.request.headers
+    server, over_tls = server_identity(hop.node), request.scheme == "https"
+    mark = f"{_SERVICE}!{hop.node[:3].upper()}!{server}"
+    id = int(sha256(hop.request_id.encode()).hexdigest()[:8], 16)
+    lines = [
+        ("cdn-loop", _with(headers, "cdn-loop", "Fastly")),
+        ("fastly-ff", _with(headers, "fastly-ff", mark)),
+        ("fastly-client", "1"),
+        *(("x-varnish", value) for value in (*headers.all("x-varnish"), str(id))),
+    ]
+    if request.client_ip and "fastly-client-ip" not in headers:
+        lines.append(("fastly-client-ip", request.client_ip))
+    if over_tls and "fastly-ssl" not in headers:
+        lines.append(("fastly-ssl", "1"))
+    # To a shield, the client is the edge.
+    client = request.client_ip if hop.faces_viewers else request.peer_ip or request.client_ip
+    for name, own in (
+        ("x-forwarded-for", client),
+        ("x-forwarded-host", request.host.lower()),
+        ("x-forwarded-server", server),
+    ):
+        value = _with(headers, name, own) if over_tls and own else headers.joined(name)
+        if value is not None:
+            lines.append((name, value))
+    return lines
+
+
+def _with(headers: Headers, name: str, own: str) -> str:
+    """Our entry at the end of a list."""
+    before = headers.joined(name)
+    return f"{before}, {own}" if before else own

@@ -1,5 +1,0 @@
-"""Amazon CloudFront."""
-
-from vendors.cloudfront.profile import CLOUDFRONT
-
-__all__ = ["CLOUDFRONT"]

@@ -1,5 +1,0 @@
-"""Fastly."""
-
-from vendors.fastly.profile import FASTLY, FASTLY_OBSERVED
-
-__all__ = ["FASTLY", "FASTLY_OBSERVED"]
