@@ -47,7 +47,7 @@ class Flags:
 def token_for(document: Document, path: str, authority: str = "") -> tuple[str, Token] | None:
     """What the behavior that rules `path` asks of a viewer, by its name; None when it asks nothing. `authority`: the
     URL's, which says whose behaviors rule it."""
-    behavior = Matcher(document.behaviors_at(authority), Behavior(path="*")).behavior_of(path)
+    behavior = Matcher(document.behaviors_at(authority), Behavior(path="*")).match(path)
     return None if behavior.token is None else (behavior.token, document.tokens[behavior.token])
 
 

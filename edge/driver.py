@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cdnkit.policy.gate.gate import Guard
 from cdnkit.policy.gate.limits import measured
 from cdnkit.policy.http.content import has_content
 from cdnkit.policy.http.messages import Headers, RequestHead
@@ -18,7 +19,6 @@ from cdnkit.policy.machine.purge_requests import purge_request
 from cdnkit.policy.outcomes import Failure, Refusal
 from cdnkit.policy.plan import Assemble, Decision, Fetch, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
 from cdnkit.policy.record.lines import PurgeRecord, RequestRecord
-from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.token.playlist import LARGEST, Propagation, coding_in
 from cdnkit.serving import EMPTY_QUERY, INTERIM, Left, Stalled
 from cdnkit.settings.edge import Limits
@@ -93,8 +93,8 @@ class Driver(Filling):
         now = self.clock()
         told = self._explained(request, scope, now)
         plan = self.machine.on_request(request, now)
-        behavior = self.machine.behavior_of(request)
-        public = self.machine.gate.stripped(request, behavior)
+        guard = self.machine.rule_of(request).guard
+        public = guard.stripped(request)
         record = request_record(
             self.name, self.machine.events, now, public, plan,
             blind=self.blind,
@@ -113,7 +113,7 @@ class Driver(Filling):
             if given is None:
                 record.aborted = True
                 return
-            given = await self._with_token(request, behavior, *given)
+            given = await self._with_token(request, guard, *given)
             await self._deliver(*given, record, public.path, send, viewer, told, slicing)
         except Left as left:
             record.aborted = True
@@ -226,13 +226,13 @@ class Driver(Filling):
         return told.status, lines, told.body
 
     async def _with_token(
-        self, request: RequestHead, behavior: Behavior, answer: Serve | Relay | Refuse, reader: Reader | None
+        self, request: RequestHead, guard: Guard, answer: Serve | Relay | Refuse, reader: Reader | None
     ) -> Answered:
         """The answer with the viewer's token on its way to the children, if it is one that has children."""
         sliced = isinstance(answer, Serve) and answer.blocks is not None
-        if behavior.token is None or isinstance(answer, Refuse) or sliced:
+        if isinstance(answer, Refuse) or sliced:
             return answer, reader
-        carries = self.machine.gate.propagation(request, behavior, (answer.status, content_type(answer)))
+        carries = guard.propagation(request, (answer.status, content_type(answer)))
         return (answer, reader) if carries is None else await self._carrying(carries, answer, reader)
 
     async def _carrying(self, carries: Propagation, answer: Serve | Relay, reader: Reader | None) -> Answered:

@@ -107,7 +107,7 @@ def request_record(
         status=0,
         outcome=plan.outcome,
         cause=None if isinstance(plan, Refuse) else plan.cause,
-        behavior=plan.behavior.path,
+        behavior=plan.rule.path,
         object_class=object_class,
         rendition=rendition,
         bytes_sent=0,

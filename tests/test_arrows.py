@@ -39,10 +39,11 @@ ROOMS = {
     "token": 3,
     "store": 4,
     "gate": 4,
-    "plan": 5,
-    "answer": 6,
-    "upstream": 6,
-    "machine": 7,
+    "rule": 5,
+    "plan": 6,
+    "answer": 7,
+    "upstream": 7,
+    "machine": 8,
 }
 """Room of the policy -> its floor: each imports from lower floors alone."""
 
@@ -98,7 +99,7 @@ def test_the_rooms_of_the_policy() -> None:
     assert len({(a, b) for a, b, _ in found}) < MOST_ARROWS
 
 
-@pytest.mark.parametrize("room", sorted(ROOMS.keys() - {"outcomes", "plan"}))
+@pytest.mark.parametrize("room", sorted(ROOMS.keys() - {"outcomes", "rule", "plan"}))
 def test_a_room_says_its_idea_and_holds_few_files(room: str) -> None:
     folder = ROOT / "cdnkit/policy" / room
     assert len(list(folder.glob("*.py"))) - 1 <= MOST_FILES

@@ -11,7 +11,7 @@ from enum import Enum, StrEnum
 from cdnkit.policy.http.messages import Lines, RequestHead
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.outcomes import Cause, Outcome
-from cdnkit.policy.rules.service import Behavior
+from cdnkit.policy.rule import Rule
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.slices import Assembly, Block
 
@@ -33,7 +33,7 @@ class Refuse:
     reason: str
     """Rule and fact, for the viewer and the record: "token: expired", "geo: KP is denied"."""
     headers: Lines
-    behavior: Behavior
+    rule: Rule
     outcome: Outcome = Outcome.REFUSED
     body: bytes = b""
     """A page or a line that says why."""
@@ -54,7 +54,7 @@ class Fetch:
     request: RequestHead
     """What to send to the parent, under the Host that its fields name, or under the parent's own."""
     key: str
-    behavior: Behavior
+    rule: Rule
     cause: Cause | None
     entry: Entry | None = None
     """The stored response it validates."""
@@ -80,7 +80,7 @@ class Join:
 
     ticket: int
     fetch_id: int
-    behavior: Behavior
+    rule: Rule
     cause: Cause | None
     reason: str = ""
     """The gate's, as of a `Fetch`."""
@@ -99,7 +99,7 @@ class Serve:
     headers: Lines
     outcome: Outcome
     cause: Cause | None
-    behavior: Behavior
+    rule: Rule
     body: bool = True
     """False: head only (HEAD, 304, 416)."""
     span: Span | None = None
@@ -124,7 +124,7 @@ class Relay:
     headers: Lines
     outcome: Outcome
     cause: Cause | None
-    behavior: Behavior
+    rule: Rule
     fetch_id: int
     body: bool = True
     reason: str = ""
@@ -139,7 +139,7 @@ class Assemble:
     """
 
     assembly: Assembly
-    behavior: Behavior
+    rule: Rule
     outcome: Outcome = Outcome.HIT
     """What the record says while no block needed the parent; the first that does has the word."""
     cause: Cause | None = None

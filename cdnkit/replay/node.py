@@ -43,22 +43,26 @@ _OF_THE_HEAD = ("limit:", "host:", "request:")
 
 
 class RecordedGate:
-    """Says what the live gate said: the record holds its verdict, not the token."""
+    """Says what the live gate said, as the guard of every behavior: the record holds its verdict, not the token."""
 
     prefixes: tuple[str, ...] = ()
     params: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
+    rates: tuple[()] = ()
 
     def __init__(self) -> None:
         self.record: Requested | None = None
 
-    def hurried(self, request: RequestHead, behavior: Behavior, now: float) -> None:
+    def path_proper(self, path: str) -> str:
+        return path
+
+    def guard_of(self, behavior: Behavior) -> "RecordedGate":
+        return self
+
+    def hurried(self, request: RequestHead, now: float) -> None:
         return None
 
-    def paces(self, behavior: Behavior) -> tuple[()]:
-        return ()
-
-    def refusal(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None:
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         record = self.record
         if record is None or record.outcome is not Outcome.REFUSED:
             return None
@@ -71,10 +75,10 @@ class RecordedGate:
             return None
         return Refusal(record.status, record.reason)
 
-    def stripped(self, request: RequestHead, behavior: Behavior) -> RequestHead:
+    def stripped(self, request: RequestHead) -> RequestHead:
         return request
 
-    def propagation(self, request: RequestHead, behavior: Behavior, answer: object = None) -> None:
+    def propagation(self, request: RequestHead, answer: object = None) -> None:
         return None
 
 

@@ -53,7 +53,7 @@ def record_run(viewers: int, write: Callable[[Record], object]) -> None:
         plan = machine.on_request(request, now)
         record = RequestRecord(
             node="fra", seq=machine.events, at=round(now, 6), method="GET", url=request.url, status=200,
-            outcome=plan.outcome, cause=plan.cause, behavior=plan.behavior.path, object_class=ObjectClass.SEGMENT,
+            outcome=plan.outcome, cause=plan.cause, behavior=plan.rule.path, object_class=ObjectClass.SEGMENT,
             rendition=target.split("/")[2], bytes_sent=1000, ttfb_ms=0.131, duration_ms=0.217, country="US",
             client_ip=request.client_ip, session=f"viewer-{viewer}", headers=request.headers.lines,
         )  # fmt: skip

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cdnkit.policy.gate.gate import ServiceGate
-from cdnkit.policy.gate.geo import Rule
+from cdnkit.policy.gate.geo import GeoRule
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.http.place import NOWHERE, NetworkTable, Place, address_of, is_public
 from cdnkit.policy.machine.machine import EdgeMachine
@@ -60,7 +60,7 @@ VERDICTS = [  # rule, place, address, served, why
 
 @pytest.mark.parametrize(("geo", "place", "address", "served", "why"), VERDICTS)
 def test_verdicts(geo: Geo, place: Place, address: str, served: bool, why: str) -> None:
-    assert Rule(geo).verdict(place, address) == (served, why)
+    assert GeoRule(geo).verdict(place, address) == (served, why)
 
 
 UNKNOWN = [  # profile, what the behavior says, refused
@@ -176,7 +176,7 @@ def test_a_hit_is_judged_as_afresh_a_hundred_thousand_times() -> None:
             answer = ResponseHead(200, Headers([("cache-control", "max-age=60"), ("content-length", "1")]))
             edge.on_response(plan, answer, NOW + number / 1000)
             edge.on_body_end(plan, 1, NOW + number / 1000)
-        afresh = ServiceGate(service, {}).refusal(request, edge.matcher.behavior_of(request.path), NOW)
+        afresh = ServiceGate(service, {}).guard_of(edge.rule_of(request).behavior).refusal(request, NOW)
         assert isinstance(plan, Refuse) is (afresh is not None), request
         if afresh is not None:
             assert isinstance(plan, Refuse) and (plan.status, plan.reason) == (403, afresh.reason)

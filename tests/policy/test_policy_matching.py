@@ -36,13 +36,13 @@ MATCHES = [  # pattern, path, does it match?
 @pytest.mark.parametrize(("pattern", "path", "matches"), MATCHES, ids=lambda value: str(value)[:24])
 def test_path_patterns(pattern: str, path: str, matches: bool) -> None:
     behavior, otherwise = Behavior(path=pattern), Behavior(path="*")
-    assert (Matcher([behavior], otherwise).behavior_of(path) is behavior) is matches
+    assert (Matcher([behavior], otherwise).match(path) is behavior) is matches
 
 
 def test_the_first_that_matches_rules_and_the_default_is_the_last() -> None:
     rules = [Behavior(path=path) for path in ("*.m3u8", "/live/*", "/live/x.m4s")]
     matcher = Matcher(rules, Behavior(path="*"))
-    found = [matcher.behavior_of(path).path for path in ("/live/a.m3u8", "/live/x.m4s", "/vod/a.mp4")]
+    found = [matcher.match(path).path for path in ("/live/a.m3u8", "/live/x.m4s", "/vod/a.mp4")]
     assert found == ["*.m3u8", "/live/*", "*"]
 
 

@@ -66,7 +66,7 @@ LONG: list[tuple[Callable[[str], object], str]] = [  # what remembers, and what 
     (lambda text: parse_date(text, 0.0), "{}{}"),
     (address_of, "{}{}"),
     (Veil((), ()).query, "{}{}=1"),
-    (Matcher((), Behavior(path="*")).behavior_of, "/{}/{}.m4s"),
+    (Matcher((), Behavior(path="*")).match, "/{}/{}.m4s"),
 ]
 
 

@@ -134,3 +134,12 @@ def test_explain_tells_and_counts_nothing() -> None:
             assert told["rates"] == [{"limit": "1 requests in 1m", "client": "198.51.100.7", "left": left}]
         edge.on_request(ask(), NOW)
     assert told["refused"] == 429 and told["reason"] == "rate: more than 1 requests in 1m"
+
+
+def test_two_behaviors_given_the_same_limit_have_a_bucket_each() -> None:
+    limited = tuple(Behavior(path=path, rate_limit=ONCE) for path in ("/a/*", "/b/*"))
+    edge = node(RFC9111, behaviors=limited)
+    for path in ("/a/1", "/a/2", "/b/1", "/b/2"):
+        assert isinstance(edge.on_request(ask(path), NOW), Fetch), path
+    for path in ("/a/3", "/b/3"):
+        assert isinstance(edge.on_request(ask(path), NOW), Refuse), path

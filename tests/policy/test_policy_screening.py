@@ -48,7 +48,8 @@ def test_the_first_reason_is_told(
 ) -> None:
     edge = EdgeMachine(SERVICE, PROFILES["cloudfront"])
     request = RequestHead(method, "http", "h", path, None, Headers([field] if field else []))
-    found = edge.screening.barred(request, path, edge.behavior_of(request), plain=is_plain(request))
+    rule = edge.rule_of(request)
+    found = edge.screening.barred(request, path, rule.behavior, rule.cors, plain=is_plain(request))
     assert (found is None) == (then is None)
     if found is not None and then is not None:
         assert found.status == then[0] and found.reason.startswith(then[1])
@@ -57,7 +58,8 @@ def test_the_first_reason_is_told(
 def test_a_shield_has_no_gate_that_a_spelling_could_pass() -> None:
     edge = EdgeMachine(SERVICE.model_copy(update={"gate": False}))
     request = RequestHead("GET", "http", "h", SPELLED, None, Headers())
-    assert edge.screening.barred(request, SPELLED, edge.behavior_of(request), plain=True) is None
+    rule = edge.rule_of(request)
+    assert edge.screening.barred(request, SPELLED, rule.behavior, rule.cors, plain=True) is None
 
 
 BEHAVIORS = st.builds(
@@ -76,7 +78,8 @@ def test_nothing_behind_the_spelling_turns_a_plain_request_away(
 ) -> None:
     edge = EdgeMachine(Service(name="fra", behaviors=(behavior,)), PROFILES[profile])
     request = RequestHead(method, "http", "h", "/a", None, Headers([(name, value) for name in names]))
-    found = edge.screening.barred(request, "/a", edge.behavior_of(request), plain=False)
+    rule = edge.rule_of(request)
+    found = edge.screening.barred(request, "/a", rule.behavior, rule.cors, plain=False)
     assert found is None or not is_plain(request)
 
 

@@ -96,10 +96,9 @@ def compared(count: int) -> tuple[int, int, int]:
     for number, (request, now) in enumerate(requests(rng, count)):
         if number % 50 == 0:
             afresh = ServiceGate(SERVICE, {})
-        for scheme in afresh._schemes.values():
+        for scheme in afresh.schemes.values():
             scheme._memo.forget()  # type: ignore[attr-defined]
-        behavior = edge.behavior_of(request)
-        wanted = afresh.refusal(request, behavior, now)
+        wanted = afresh.guard_of(edge.rule_of(request).behavior).refusal(request, now)
         plan = edge.on_request(request, now)
         assert isinstance(plan, Refuse) is (wanted is not None), (request, now, wanted)
         if isinstance(plan, Refuse):

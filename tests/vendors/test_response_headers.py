@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdnkit.policy.answer.response_policy import CorsRules, Decoration
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead, ResponseHead
 from cdnkit.policy.http.place import Place
 from cdnkit.policy.machine.machine import EdgeMachine
@@ -18,6 +17,7 @@ from cdnkit.policy.outcomes import Failure, Outcome
 from cdnkit.policy.plan import Fetch, Join, Plan, Refuse, Relay, Serve
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.response_headers import Cors, Hsts, ResponseHeaders, Security
+from cdnkit.policy.rules.response_policy import CorsRules, Decoration
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo, Key
 from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.vendors.vendor_lab import NOW, ask, fetched, filled, node, says

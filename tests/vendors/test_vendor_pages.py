@@ -84,7 +84,7 @@ def test_the_page_is_ruled_by_its_own_behavior() -> None:
     edge = lab(Behavior(path="/errors/*", ttl=Ttl(min=0.0, default=7.0, max=7.0)))
     first = fetched(edge, edge.on_request(ask(), NOW))
     page = edge.on_response(first, says(404), NOW).answers[first.ticket]
-    assert isinstance(page, Fetch) and page.behavior.path == "/errors/*"
+    assert isinstance(page, Fetch) and page.rule.path == "/errors/*"
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 404), ("GET", 403)])

@@ -214,7 +214,7 @@ def test_cloudfront_legacy_passes(name: str) -> None:
 def test_cloudfront_does_not_look_at_the_query_for_a_path_pattern() -> None:
     rules = (Behavior(path="*.m3u8"), Behavior(path="/live/*"))
     plan = node(CLOUDFRONT, behaviors=rules).on_request(ask("/live/a", query="b=.m3u8"), NOW)
-    assert isinstance(plan, Fetch) and plan.behavior.path == "/live/*"
+    assert isinstance(plan, Fetch) and plan.rule.path == "/live/*"
 
 
 @pytest.mark.parametrize("profile", [CLOUDFRONT, FASTLY], ids=lambda profile: profile.name)

@@ -1,18 +1,17 @@
 """From a decision to a ready head: status, fields, and which part of the body goes with it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cdnkit.policy.answer.debug import fetched_by
-from cdnkit.policy.answer.response_policy import Decoration, is_preflight
 from cdnkit.policy.answer.status import Signer, cache_status, numbered, quoted
 from cdnkit.policy.http import ranges
 from cdnkit.policy.http.cache_control import delta_seconds
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead, ResponseHead
 from cdnkit.policy.outcomes import Cause, Failure, Outcome
 from cdnkit.policy.plan import Fetch, Refuse, Relay, Serve
+from cdnkit.policy.rule import Rule
 from cdnkit.policy.rules.profile import FailureAnswer, Profile, ResponseFields
-from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.revalidate import IN_A_304, NEVER_TAKEN_OVER, holds, keeps_fields, range_applies
 from cdnkit.policy.store.slices import Assembly, may_be_sliced
@@ -31,14 +30,10 @@ class Answering:
         name: str,
         profile: Profile,
         *,
-        decorations: Mapping[int, Decoration] | None = None,
         faces_viewers: bool = True,
         fresh_id: Callable[[], str] | None = None,
     ) -> None:
-        """`decorations`: what behaviors (by identity) put on answers; nothing at a node that faces no viewers."""
         self._name = name
-        self._decorations = decorations if decorations is not None and faces_viewers else {}
-        self._with_cors = any(one.cors is not None for one in self._decorations.values())
         self._profile = profile
         self.fresh_id = fresh_id or numbered(name)
         self._signer = signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
@@ -50,37 +45,37 @@ class Answering:
         if self._profile.response_fields is ResponseFields.FASTLY:
             fetched_by(response.headers, self._signer.identity, now)
 
-    def from_store(self, entry: Entry, request: RequestHead, behavior: Behavior, outcome: Outcome, now: float) -> Serve:
+    def from_store(self, entry: Entry, request: RequestHead, rule: Rule, outcome: Outcome, now: float) -> Serve:
         """A hit, fresh or stale: the parent was not asked."""
         member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
         age = int(entry.life.age(now))
-        return self._serve(entry, request, behavior, outcome, None, member, age, None, now)
+        return self._serve(entry, request, rule, outcome, None, member, age, None, now)
 
-    def plain_hit(self, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
+    def plain_hit(self, entry: Entry, request: RequestHead, rule: Rule, now: float) -> Serve:
         """A whole fresh response to a plain GET. Its head is made at most twice a second: when Age or ttl ticks."""
         if now >= entry.ready_until:
             member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
             age = int(entry.life.age(now))
-            served = self._serve(entry, _PLAIN_GET, behavior, Outcome.HIT, None, member, age, None, now, plain=True)
+            served = self._serve(entry, _PLAIN_GET, rule, Outcome.HIT, None, member, age, None, now, plain=True)
             life = entry.life
             age_ticks = life.born_at + int(life.age(now)) + 1 if now >= life.born_at else now
             ttl_ticks = life.fresh_until - (-(-(life.fresh_until - now) // 1) - 1)
             date_ticks = now // 1 + 1 if self._profile.date_of_answers == "now" else ttl_ticks
             entry.ready, entry.ready_until = served.headers, min(age_ticks, ttl_ticks, date_ticks, life.fresh_until)
         lines = entry.ready
-        if self._with_cors:
-            lines = self._open_to(lines, request, behavior)
+        if rule.cors is not None:
+            lines = rule.cors.applied(lines, request)
         if not self._signer.same_for_all:
             own = self._signer.by_request(entry.headers, hits=entry.hits, started_at=now, now=now, asked=False)
             lines = lines + own
-        return Serve(entry, entry.status, lines, Outcome.HIT, None, behavior, entry.has_body)
+        return Serve(entry, entry.status, lines, Outcome.HIT, None, rule, entry.has_body)
 
     def after_fetch(
         self,
         entry: Entry,
         request: RequestHead,
         fetch: Fetch,
-        behavior: Behavior,
+        rule: Rule,
         outcome: Outcome,
         cause: Cause | None,
         now: float,
@@ -108,7 +103,7 @@ class Answering:
         )
         age = int(entry.life.age(now))
         shown = age if age or "age" in entry.headers or outcome is Outcome.HIT_STALE else None
-        return self._serve(entry, request, behavior, outcome, cause, member, shown, fetch, now, headers)
+        return self._serve(entry, request, rule, outcome, cause, member, shown, fetch, now, headers)
 
     def relayed(
         self,
@@ -125,17 +120,17 @@ class Answering:
         member = cache_status(self._name, cause=cause, detail=detail)
         age = delta_seconds(response.headers.first("age"))
         lines = self._signer.signed(
-            response.headers, self._decorations.get(id(fetch.behavior)), response.status, outcome, member,
+            response.headers, fetch.rule.decoration, response.status, outcome, member,
             age, now,
         )  # fmt: skip
-        lines = self._open_to(lines, request, fetch.behavior)
+        lines = _open_to(lines, request, fetch.rule)
         lines += self._signer.by_request(response.headers, hits=0, started_at=fetch.sent_at, now=now, asked=True)
         lines = self._signer.debugged(
-            lines, response.headers, request, fetch.behavior, fetch.key, None, outcome,
+            lines, response.headers, request, fetch.rule.behavior, fetch.key, None, outcome,
             started_at=fetch.sent_at, now=now,
         )  # fmt: skip
         bodiless = request.method == "HEAD" or response.status in (204, 304)
-        return Relay(response.status, lines, outcome, cause, fetch.behavior, fetch.id, body=not bodiless)
+        return Relay(response.status, lines, outcome, cause, fetch.rule, fetch.id, body=not bodiless)
 
     def failure(self, why: Failure, *, must_ask: bool = False) -> FailureAnswer:
         """What a viewer is told of a parent that failed, when nothing stored can stand in.
@@ -162,7 +157,7 @@ class Answering:
         )  # fmt: skip
 
     def refusal(
-        self, status: int, reason: str, behavior: Behavior, request: RequestHead | None, outcome: Outcome, now: float,
+        self, status: int, reason: str, rule: Rule, request: RequestHead | None, outcome: Outcome, now: float,
         words: str = "", page: tuple[str, str] | None = None, member: str | None = None,
     ) -> Refuse:  # fmt: skip
         """An answer of our own making, with a page or a line that says why; `page`: another's content type and body.
@@ -170,22 +165,19 @@ class Answering:
         `request`: None where there is none that could be read. `member`: ours of Cache-Status, where the parent was
         asked (`failed`).
         """
-        decoration = self._decorations.get(id(behavior))
-        lines, body = self._signer.own(status, reason, words, outcome, now, decoration, member=member)
+        lines, body = self._signer.own(status, reason, words, outcome, now, rule.decoration, member=member)
         if request is not None:
-            lines = self._open_to(lines, request, behavior, ours=True)
+            lines = _open_to(lines, request, rule, ours=True)
         if page is not None:
             lines = [("content-type", page[0]) if name == "content-type" else (name, value) for name, value in lines]
             body = page[1]
-        return Refuse(
-            status, reason, lines, behavior, outcome, body=b"" if status == 204 else body.encode(), words=words
-        )
+        return Refuse(status, reason, lines, rule, outcome, body=b"" if status == 204 else body.encode(), words=words)
 
     def _serve(
         self,
         entry: Entry,
         request: RequestHead,
-        behavior: Behavior,
+        rule: Rule,
         outcome: Outcome,
         cause: Cause | None,
         member: str,
@@ -198,18 +190,17 @@ class Answering:
     ) -> Serve:
         """`fetch`: the parent was asked; `plain`: without the lines that no two requests share."""
         came = headers or entry.headers
-        decoration = self._decorations.get(id(behavior))
-        lines = self._signer.signed(came, decoration, entry.status, outcome, member, age, now)
+        lines = self._signer.signed(came, rule.decoration, entry.status, outcome, member, age, now)
         if not plain:
-            lines = self._open_to(lines, request, behavior)
+            lines = _open_to(lines, request, rule)
             started_at = now if fetch is None else fetch.sent_at
             lines += self._signer.by_request(
                 came, hits=entry.hits, started_at=started_at, now=now, asked=fetch is not None
             )
             lines = self._signer.debugged(
-                lines, came, request, behavior, entry.key, entry, outcome, started_at=started_at, now=now
+                lines, came, request, rule.behavior, entry.key, entry, outcome, started_at=started_at, now=now
             )
-        served = Serve(entry, entry.status, lines, outcome, cause, behavior, fetch_id=fetch.id if fetch else 0)
+        served = Serve(entry, entry.status, lines, outcome, cause, rule, fetch_id=fetch.id if fetch else 0)
         return self._fitted(served, request, now, cut=not self._passed_on(fetch, outcome))
 
     def _passed_on(self, fetch: Fetch | None, outcome: Outcome) -> bool:
@@ -265,30 +256,16 @@ class Answering:
             served.headers.append(("content-length", str(entry.total)))
         return served
 
-    def apart(self, request: RequestHead, behavior: Behavior) -> object:
+    def apart(self, request: RequestHead, rule: Rule) -> object:
         """All of a plain request that its answer's fields depend on."""
-        decoration = self._decorations.get(id(behavior)) if self._with_cors else None
-        return None if decoration is None or decoration.cors is None else decoration.cors.of(request)
-
-    def answers_preflight(self, request: RequestHead, behavior: Behavior) -> bool:
-        """Whether this node answers a browser's question by itself."""
-        decoration = self._decorations.get(id(behavior)) if self._with_cors else None
-        rules = None if decoration is None else decoration.cors
-        return rules is not None and rules.preflight == "answer" and is_preflight(request)
-
-    def _open_to(self, lines: Lines, request: RequestHead, behavior: Behavior, *, ours: bool = False) -> Lines:
-        """The lines with what CORS this request is told."""
-        decoration = self._decorations.get(id(behavior)) if self._with_cors else None
-        if decoration is None or decoration.cors is None:
-            return lines
-        return decoration.cors.applied(lines, request, ours=ours)
+        return None if rule.cors is None else rule.cors.of(request)
 
     def _not_modified(self, served: Serve, request: RequestHead) -> Serve:
         served.status, served.body = 304, False
         if keeps_fields(request):
             served.headers = [line for line in served.headers if line[0] not in NEVER_TAKEN_OVER]
             return served
-        decoration = self._decorations.get(id(served.behavior))
+        decoration = served.rule.decoration
         kept = IN_A_304 if decoration is None else IN_A_304 | decoration.names
         served.headers = [line for line in served.headers if line[0] in kept]
         return served
@@ -331,6 +308,11 @@ class Answering:
     def _frame(self, served: Serve, extra: tuple[str, str], length: int) -> None:
         kept = Headers.wrap(served.headers).without(("content-length", "content-range", extra[0]))
         served.headers = [*kept.lines, extra, ("content-length", str(length))]
+
+
+def _open_to(lines: Lines, request: RequestHead, rule: Rule, *, ours: bool = False) -> Lines:
+    """The lines with what CORS this request is told."""
+    return lines if rule.cors is None else rule.cors.applied(lines, request, ours=ours)
 
 
 def _content_range(span: ranges.Span, total: int | None) -> tuple[str, str]:

@@ -5,12 +5,12 @@ from hashlib import sha256
 from itertools import count
 
 from cdnkit.policy.answer import debug
-from cdnkit.policy.answer.response_policy import Decoration
 from cdnkit.policy.freshness.directives import ruling
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead
 from cdnkit.policy.outcomes import Cause, Outcome
 from cdnkit.policy.rules.profile import Incident, Profile, ResponseFields
+from cdnkit.policy.rules.response_policy import Decoration
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.store.index import Entry
 

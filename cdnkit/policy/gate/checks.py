@@ -24,8 +24,8 @@ from cdnkit.policy.http.hops import hops_left, visited
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.target import malformed, names_host
 from cdnkit.policy.outcomes import Refusal
-from cdnkit.policy.rules.matching import Matcher
 from cdnkit.policy.rules.profile import Profile
+from cdnkit.policy.rules.response_policy import CorsRules
 from cdnkit.policy.rules.service import Behavior, Service
 
 NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
@@ -35,20 +35,20 @@ NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
 class Screening:
     """The rules of one node."""
 
-    __slots__ = ("_answers_preflight", "_excess", "_matcher", "_profile", "_service")
+    __slots__ = ("_evasion", "_excess", "_profile", "_service")
 
     def __init__(
         self,
         service: Service,
         profile: Profile,
-        matcher: Matcher,
+        evasion: Callable[[str], str | None],
         *,
         excess: Callable[[RequestHead], Refusal | None],
-        answers_preflight: Callable[[RequestHead, Behavior], bool],
     ) -> None:
-        """`excess`: why a request is larger than this node takes; `answers_preflight`: this node does by itself."""
-        self._service, self._profile, self._matcher = service, profile, matcher
-        self._excess, self._answers_preflight = excess, answers_preflight
+        """`evasion`: how a path would pass a gate (`Matcher.evasion`); `excess`: why a request is larger than this node
+        takes."""
+        self._service, self._profile = service, profile
+        self._evasion, self._excess = evasion, excess
 
     def outright(self, request: RequestHead) -> tuple[Refusal, str] | None:
         """What the request is refused with whatever it asks for, and the profile's words for it: its Host is none or
@@ -67,18 +67,20 @@ class Screening:
         excess = self._excess(request)
         return None if excess is None else (excess, "")
 
-    def barred(self, request: RequestHead, path: str, behavior: Behavior, *, plain: bool) -> Refusal | None:
-        """Why no gate need be asked about this request. `path`: its own, without a token that stands before it;
-        `plain`: as `is_plain` has it."""
+    def barred(
+        self, request: RequestHead, path: str, behavior: Behavior, cors: CorsRules | None, *, plain: bool
+    ) -> Refusal | None:
+        """Why no gate need be asked about this request. `path`: its own, without a token that stands before it; `cors`:
+        what the behavior's answers carry of it; `plain`: as `is_plain` has it."""
         method = request.method
         fault = None if method in NEVER_FORWARDED else malformed(request)
         if fault is None and self._service.gate:
-            fault = self._matcher.evasion(path)
+            fault = self._evasion(path)
         if fault is not None:
             return Refusal(400, f"request: {fault}")
-        return None if plain else self._unanswered(request, behavior)
+        return None if plain else self._unanswered(request, behavior, cors)
 
-    def _unanswered(self, request: RequestHead, behavior: Behavior) -> Refusal | None:
+    def _unanswered(self, request: RequestHead, behavior: Behavior, cors: CorsRules | None) -> Refusal | None:
         """Why what can be read is not answered here. A plain request always is: all these look at another method than
         GET, or at a field that is decisive."""
         method = request.method
@@ -90,7 +92,7 @@ class Screening:
             return Refusal(204, "max-forwards: 0")
         if behavior.methods != "all" and method not in behavior.methods.split(", "):
             return Refusal(403, f"method: {method} is not let through here")
-        if method == "OPTIONS" and self._answers_preflight(request, behavior):
+        if cors is not None and cors.answers(request):
             return Refusal(204, "preflight: answered here")
         if self._profile.get_body_refused and method in ("GET", "HEAD") and has_body(request):
             return Refusal(403, f"body: a {method} has none here")

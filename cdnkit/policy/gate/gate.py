@@ -1,17 +1,49 @@
-"""The gate: protocol, place, token. The first refusal wins, and it stands before the cache."""
+"""The gate: protocol, place, token. The first refusal wins, and it stands before the cache.
+
+A gate is compiled once into a guard for each behavior; a request is then asked of its behavior's guard alone.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from cdnkit.policy.gate.geo import Rule
+from cdnkit.policy.gate.geo import GeoRule
 from cdnkit.policy.gate.https_only import told
 from cdnkit.policy.gate.rates import Rates
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.record import secrets
-from cdnkit.policy.rules.service import Behavior, Geo, Service
+from cdnkit.policy.rules.service import Behavior, Service
 from cdnkit.policy.token import Carriers, scheme_of
 from cdnkit.policy.token.playlist import Propagation, asked_unknown, propagation_of
+from cdnkit.policy.token.scheme import split_path
+
+
+class Guard(Protocol):
+    """Decides who may ask under one behavior."""
+
+    @property
+    def rates(self) -> Sequence[Rates]:
+        """The limits that a request is counted by: the behavior's own, then the node's."""
+        ...
+
+    def hurried(self, request: RequestHead, now: float) -> Refusal | None:
+        """Whether the client asks more often than it may. Each call counts as a request."""
+        ...
+
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
+        """Why the request is refused by protocol, place or token."""
+        ...
+
+    def stripped(self, request: RequestHead) -> RequestHead:
+        """The request as cache, origin and record may see it: without its token, wherever that stood."""
+        ...
+
+    def propagation(self, request: RequestHead, answer: tuple[int, str] | None = None) -> Propagation | None:
+        """How the answer to this (good) request takes its token on; None where it does not, which is nearly always.
+
+        `answer`: its status and Content-Type; None: it has not come.
+        """
+        ...
 
 
 class Gate(Protocol):
@@ -24,13 +56,13 @@ class Gate(Protocol):
     headers: frozenset[str]
     """Request fields that do."""
 
-    def hurried(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None: ...
-    def paces(self, behavior: Behavior) -> Sequence[Rates]: ...
-    def refusal(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None: ...
-    def stripped(self, request: RequestHead, behavior: Behavior) -> RequestHead: ...
-    def propagation(
-        self, request: RequestHead, behavior: Behavior, answer: tuple[int, str] | None = None
-    ) -> Propagation | None: ...
+    def path_proper(self, path: str) -> str:
+        """The path without a token that stands before it; the same object where none does."""
+        ...
+
+    def guard_of(self, behavior: Behavior) -> Guard:
+        """What this gate asks under one behavior; called once for each, since a guard counts requests."""
+        ...
 
 
 class ServiceGate:
@@ -41,101 +73,95 @@ class ServiceGate:
 
         `redirect_others` as a profile has it.
         """
-        self._https_port, self._redirect_others = service.https_port, redirect_others
-        self._open = not service.gate
-        self._rates = {
-            id(behavior.rate_limit): Rates(behavior.rate_limit)
-            for behavior in service.behaviors
-            if behavior.rate_limit is not None and service.gate
-        }
-        node = service.rate_limit if service.gate else None
-        self._node_rates = () if node is None else (Rates(node),)
-        self._paced = bool(self._rates or self._node_rates)
-        self._rules: dict[int, Rule] = {}
-        self._propagate = {
-            name: token.propagate
-            for name, token in service.tokens.items()
-            if service.gate and token.propagate != "none"
-        }
-        self._schemes = {
+        self.https_port, self.redirect_others = service.https_port, redirect_others
+        self.open = not service.gate
+        self.tokens = service.tokens
+        self.rates = () if self.open or service.rate_limit is None else (Rates(service.rate_limit),)
+        """The node's own limit, which all guards share."""
+        self.schemes = {
             name: scheme_of(token, {**token.texts(), **keys.get(name, {})}) for name, token in service.tokens.items()
         }
-        carriers = [scheme.carriers for scheme in self._schemes.values()]
-        self.prefixes = tuple({one.prefix for one in carriers if one.prefix}) if service.gate else ()
+        carriers = [scheme.carriers for scheme in self.schemes.values()]
+        self.prefixes = () if self.open else tuple({one.prefix for one in carriers if one.prefix})
         self.params = secrets.PARAMS | {name for one in carriers for name in one.params}
         self.headers = frozenset(name for one in carriers for name in one.headers)
 
-    def hurried(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None:
-        """Whether the client asks more often than it may. Each call counts as a request."""
-        if not self._paced:
-            return None
-        for rates in self.paces(behavior):
+    def path_proper(self, path: str) -> str:
+        for prefix in self.prefixes:
+            if path.startswith(prefix):
+                return split_path(path, prefix)[1]
+        return path
+
+    def guard_of(self, behavior: Behavior) -> "ServiceGuard":
+        return ServiceGuard(self, behavior)
+
+
+class ServiceGuard:
+    """One behavior's part of a `ServiceGate`: its limit, its geo rule and its token scheme, ready to be asked."""
+
+    __slots__ = (
+        "_geo", "_https_port", "_open", "_prefixes", "_propagate", "_redirect_others", "_scheme", "_viewer_protocol",
+        "rates",
+    )  # fmt: skip
+
+    def __init__(self, gate: ServiceGate, behavior: Behavior) -> None:
+        self._open = gate.open
+        own = None if gate.open else behavior.rate_limit
+        self.rates: tuple[Rates, ...] = gate.rates if own is None else (Rates(own), *gate.rates)
+        self._viewer_protocol = behavior.viewer_protocol
+        self._https_port, self._redirect_others = gate.https_port, gate.redirect_others
+        self._geo = None if behavior.geo is None else GeoRule(behavior.geo)
+        self._scheme = None if behavior.token is None else gate.schemes[behavior.token]
+        self._propagate = "none" if behavior.token is None or gate.open else gate.tokens[behavior.token].propagate
+        own_prefix = "" if self._scheme is None else self._scheme.carriers.prefix
+        self._prefixes = tuple(prefix for prefix in gate.prefixes if prefix != own_prefix)
+        """Those of other behaviors' tokens: a prefix is the settings' own wherever it is asked for."""
+
+    def hurried(self, request: RequestHead, now: float) -> Refusal | None:
+        for rates in self.rates:
             wait = rates.take(request.client_ip, now)
             if wait:
                 return Refusal(429, f"rate: more than {rates.settings.words}", retry_after=wait)
         return None
 
-    def paces(self, behavior: Behavior) -> Sequence[Rates]:
-        """The limits that a request under this behavior is counted by: its own, then the node's."""
-        own = self._rates.get(id(behavior.rate_limit))
-        return self._node_rates if own is None else (own, *self._node_rates)
-
-    def refusal(self, request: RequestHead, behavior: Behavior, now: float) -> Refusal | None:
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         if self._open:
             return None
-        if behavior.viewer_protocol != "allow-all":
-            moved = told(request, behavior.viewer_protocol, self._redirect_others, self._https_port)
+        if self._viewer_protocol != "allow-all":
+            moved = told(request, self._viewer_protocol, self._redirect_others, self._https_port)
             if moved is not None:
                 status, location = moved
                 reason = "HTTPS alone is served here" if location is None else "sent to HTTPS"
                 return Refusal(status, f"protocol: {reason}", location=location)
-        if behavior.geo is not None:
-            rule = self._rules.get(id(behavior.geo)) or self._compiled(behavior.geo)
-            objection = rule.objection(request.place, request.client_ip)
+        if self._geo is not None:
+            objection = self._geo.objection(request.place, request.client_ip)
             if objection is not None:
                 # CloudFront, "Restrict the geographic distribution of your content": a custom error page applies.
                 return Refusal(403, f"geo: {objection}", paged=True)
-        if behavior.token is not None:
-            scheme = self._schemes[behavior.token]
-            denial = scheme.check(request, now)
+        if self._scheme is not None:
+            denial = self._scheme.check(request, now)
             if denial is not None:
                 reason = f"token: {denial.verdict.value}"
-                return Refusal(scheme.status(denial), reason, denial.facts(), scheme.body(denial))
+                return Refusal(self._scheme.status(denial), reason, denial.facts(), self._scheme.body(denial))
         return None
 
-    def stripped(self, request: RequestHead, behavior: Behavior) -> RequestHead:
-        """The request as cache, origin and record may see it: without its token, wherever that stood.
-
-        A playlist that is rewritten on its way out is asked for whole, plain, and by its own entity tag.
-        """
+    def stripped(self, request: RequestHead) -> RequestHead:
+        """A playlist that is rewritten on its way out is asked for whole, plain, and by its own entity tag."""
         if self._open:
             return request
-        scheme = None if behavior.token is None else self._schemes[behavior.token]
-        for prefix in self.prefixes:
-            # Also where the behavior asks for no token, or for another: a prefix is the settings' own.
-            if request.path.startswith(prefix) and (scheme is None or scheme.carriers.prefix != prefix):
+        for prefix in self._prefixes:
+            if request.path.startswith(prefix):
                 request = Carriers(prefix=prefix).stripped(request)
+        scheme = self._scheme
         if scheme is None:
             return request
         bare = scheme.carriers.stripped(request)
-        how = self._propagate.get(behavior.token or "")
-        if how is None:
+        if self._propagate == "none":
             return bare
-        carries = self.propagation(request, behavior)
-        return asked_unknown(request, bare, scheme, how) if carries is None else carries.asked(bare)
+        carries = self.propagation(request)
+        return asked_unknown(request, bare, scheme, self._propagate) if carries is None else carries.asked(bare)
 
-    def propagation(
-        self, request: RequestHead, behavior: Behavior, answer: tuple[int, str] | None = None
-    ) -> Propagation | None:
-        """How the answer to this (good) request takes its token on; None where it does not, which is nearly always.
-
-        `answer`: its status and Content-Type; None: it has not come.
-        """
-        token = behavior.token
-        if token is None or (how := self._propagate.get(token)) is None:
+    def propagation(self, request: RequestHead, answer: tuple[int, str] | None = None) -> Propagation | None:
+        if self._scheme is None or self._propagate == "none":
             return None
-        return propagation_of(request, self._schemes[token], how, answer)
-
-    def _compiled(self, geo: Geo) -> Rule:
-        rule = self._rules[id(geo)] = Rule(geo)
-        return rule
+        return propagation_of(request, self._scheme, self._propagate, answer)

@@ -20,20 +20,19 @@ class Verdict(NamedTuple):
     why: str
 
 
-class Rule:
+class GeoRule:
     """One `Geo`, ready to be asked."""
 
-    __slots__ = ("_allow", "_deny", "geo")
+    __slots__ = ("_allow", "_deny", "_geo")
 
     def __init__(self, geo: "Geo") -> None:
-        self.geo = geo
-        """Kept: a gate knows rules by the identity of the settings they were made from."""
+        self._geo = geo
         self._allow = _Listed(geo.allow) if geo.allow else None
         self._deny = _Listed(geo.deny) if geo.deny else None
 
     def objection(self, place: Place, client_ip: str) -> str | None:
         """Why it is not served: the first of denied, anonymous, hosting, unknown, not on the list; None: it is."""
-        geo = self.geo
+        geo = self._geo
         if self._deny is not None and (entry := self._deny.entry_for(place, client_ip)) is not None:
             return f"{entry} is denied"
         if place.anonymous and geo.anonymous == "deny":

@@ -6,20 +6,20 @@ from typing import Any
 
 from cdnkit.policy.freshness.annotate import Reader
 from cdnkit.policy.freshness.reuse import standing
-from cdnkit.policy.gate.geo import Rule
+from cdnkit.policy.gate.geo import GeoRule
 from cdnkit.policy.gate.rates import client_of
 from cdnkit.policy.http.messages import RequestHead, ResponseHead
 from cdnkit.policy.machine.fast_path import is_plain
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.outcomes import Cause, Refusal
 from cdnkit.policy.record.secrets import Bare, Veil
+from cdnkit.policy.rule import Rule
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.key import further_parts, keyed_query
 from cdnkit.policy.store.lookup import Judgement, Way
 from cdnkit.policy.store.slices import Assembly
-from cdnkit.policy.token.scheme import path_proper
 
 
 def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: bool = False) -> dict[str, Any]:
@@ -28,14 +28,15 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
     `reveal`: with the values of tokens, cookies and credentials where they are in a key or were selected by.
     """
     veil = Bare() if reveal else Veil(machine.gate.params, machine.gate.headers, machine.gate.prefixes)
-    behavior = machine.behavior_of(request)
-    barred = _screened(machine, request, behavior)
-    rates, hurried = _rates(machine, request, behavior, now)
-    refusal = barred or hurried or machine.gate.refusal(request, behavior, now)
-    request = machine.seen(machine.gate.stripped(request, behavior))
+    rule = machine.rule_of(request)
+    behavior = rule.behavior
+    barred = _screened(machine, request, rule)
+    rates, hurried = _rates(machine, request, rule, now)
+    refusal = barred or hurried or rule.guard.refusal(request, now)
+    request = machine.seen(rule.guard.stripped(request))
     if behavior.slice is not None:
-        request = Assembly(request, behavior, behavior.slice).opening_request()
-    judgement = machine.judged(request, behavior, now)
+        request = Assembly(request, behavior.slice).opening_request()
+    judgement = machine.judged(request, rule, now)
     key = judgement.key
     alone, failing = machine.alone(key, now), machine.failing(key, now)
     return {
@@ -68,22 +69,22 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
     }
 
 
-def _screened(machine: EdgeMachine, request: RequestHead, behavior: Behavior) -> Refusal | None:
+def _screened(machine: EdgeMachine, request: RequestHead, rule: Rule) -> Refusal | None:
     """Why it is turned away before the gate is asked."""
     over = machine.screening.outright(request)
     if over is not None:
         return over[0]
-    path = path_proper(request.path, machine.gate.prefixes)
-    return machine.screening.barred(request, path, behavior, plain=is_plain(request))
+    path = machine.gate.path_proper(request.path)
+    return machine.screening.barred(request, path, rule.behavior, rule.cors, plain=is_plain(request))
 
 
 def _rates(
-    machine: EdgeMachine, request: RequestHead, behavior: Behavior, now: float
+    machine: EdgeMachine, request: RequestHead, rule: Rule, now: float
 ) -> tuple[list[dict[str, Any]], Refusal | None]:
     """What is left to this client of each limit, and how it is refused now; nothing is counted."""
     told: list[dict[str, Any]] = []
     refusal = None
-    for rates in machine.gate.paces(behavior):
+    for rates in rule.guard.rates:
         left, wait = rates.left(request.client_ip, now)
         told.append({"limit": rates.settings.words, "client": client_of(request.client_ip), "left": left})
         if wait and refusal is None:
@@ -104,7 +105,7 @@ def _viewer(request: RequestHead, behavior: Behavior) -> dict[str, Any]:
         "anonymous": place.anonymous,
         "hosting": place.hosting,
         "told_by": dict(place.told_by),
-        "geo": None if behavior.geo is None else Rule(behavior.geo).verdict(place, request.client_ip).why,
+        "geo": None if behavior.geo is None else GeoRule(behavior.geo).verdict(place, request.client_ip).why,
     }
 
 

@@ -24,16 +24,16 @@ class Fallback(Keeping):
         *, sick: bool = False,
     ) -> Landing:  # fmt: skip
         fetch, landing = flight.fetch, Landing()
-        if self.profile.failures_held and fetch.behavior.cache and fetch.purpose is not Purpose.PASS:
-            said = self._refuse(status, reason, fetch.behavior, None, now, Outcome.FAILED, words)
+        if self.profile.failures_held and fetch.rule.behavior.cache and fetch.purpose is not Purpose.PASS:
+            said = self._refuse(status, reason, fetch.rule, None, now, Outcome.FAILED, words)
             said.silent = forward_status is None
-            held = error_ttl_of(forward_status or status, fetch.behavior, self.profile) or 0.0
+            held = error_ttl_of(forward_status or status, fetch.rule.behavior, self.profile) or 0.0
             self._failing.add(fetch.key, Note(now + held, said, flight.opened_at))
         for waiter in flight.waiters:
             found = self._usable(waiter, now, silent=forward_status is None, sick=sick)
             if found is None:
                 landing.answers[waiter.ticket] = self._refuse(
-                    status, reason, waiter.behavior, waiter.request, now, Outcome.FAILED, words,
+                    status, reason, waiter.rule, waiter.request, now, Outcome.FAILED, words,
                     member=None if sick else self._answering.failed(
                         fetch, waiter.plan.cause, reason, forward_status, collapsed=waiter.plan is not fetch
                     ),
@@ -41,11 +41,11 @@ class Fallback(Keeping):
                 continue
             entry, judgement = found
             if judgement.cause is None:
-                landing.answers[waiter.ticket] = self._hit(judgement, entry, waiter.request, waiter.behavior, now)
+                landing.answers[waiter.ticket] = self._hit(judgement, entry, waiter.request, waiter.rule, now)
                 continue
             self.room.touch(entry)
             landing.answers[waiter.ticket] = self._answering.after_fetch(
-                entry, waiter.request, fetch, waiter.behavior, Outcome.HIT_STALE, waiter.plan.cause, now,
+                entry, waiter.request, fetch, waiter.rule, Outcome.HIT_STALE, waiter.plan.cause, now,
                 forward_status=forward_status, detail="stale-if-error",
             )  # fmt: skip
         return landing
@@ -79,7 +79,7 @@ class Fallback(Keeping):
         self, waiter: Waiter, now: float, *, silent: bool = False, sick: bool = False
     ) -> tuple[Entry, Judgement] | None:
         """What the store has by now for one who waited in vain, fresh or allowed to be stale, and how it was judged."""
-        judgement = self.judged(waiter.request, waiter.behavior, now)
+        judgement = self.judged(waiter.request, waiter.rule, now)
         entry = judgement.entry
         if entry is None or judgement.way is Way.PASS:
             return None

@@ -14,14 +14,15 @@ from cdnkit.policy.machine.notes import Note
 from cdnkit.policy.machine.purges import Purging
 from cdnkit.policy.outcomes import Cause, Outcome
 from cdnkit.policy.plan import Decision, Fetch, Join, Landing, Purpose, Serve
+from cdnkit.policy.rule import Rule
 from cdnkit.policy.store.index import Entry, selecting_fields, surrogate_keys_of, vary_names
 from cdnkit.policy.store.lookup import NOT_FRESH
 from cdnkit.policy.store.parts import covers
 from cdnkit.policy.store.revalidate import range_applies
 from cdnkit.policy.upstream.request import MOST_ASKS
 
-Alike = tuple[int, Cause | None, object]
-"""Behavior (by identity), cause, what CORS looks at: with these, plain GETs that waited are answered alike."""
+Alike = tuple[Rule, Cause | None, object]
+"""Rule, cause, what CORS looks at: with these, plain GETs that waited are answered alike."""
 
 
 class Keeping(Purging):
@@ -39,13 +40,13 @@ class Keeping(Purging):
             request = request.with_fields(request.headers.plus(*authorization))
             request.method = "GET"
         largest = min(self.service.largest, self.service.room)
-        return why_not_store(request, response, fetch.behavior, self.profile, largest=largest, now=now, part=part)
+        return why_not_store(request, response, fetch.rule.behavior, self.profile, largest=largest, now=now, part=part)
 
     def _store(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
         entry = self._entry(flight, response, now)
         rules = self.profile.compression
-        if rules is None or not flight.fetch.behavior.compress or entry.life.fresh_until <= now or entry.of_head:
+        if rules is None or not flight.fetch.rule.behavior.compress or entry.life.fresh_until <= now or entry.of_head:
             return self._keep(flight, entry, response, now)
         coding = coding_for(flight.fetch.request, response, rules, able=self.codings)
         if coding is None:
@@ -98,7 +99,9 @@ class Keeping(Purging):
             key=flight.fetch.key,
             status=response.status,
             headers=headers,
-            life=lifetime_of(response, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now),
+            life=lifetime_of(
+                response, flight.fetch.rule.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now
+            ),
         )
         entry.length = None if entry.of_head else content_length(headers)
         entry.size_bytes = entry.length or 0
@@ -155,7 +158,7 @@ class Keeping(Purging):
             if waiter.plan is fetch:
                 # He sees all that came; what is kept lacks the fields that are for him alone.
                 landing.answers[waiter.ticket] = self._answering.after_fetch(
-                    entry, waiter.request, fetch, waiter.behavior, outcome, fetch.cause, now,
+                    entry, waiter.request, fetch, waiter.rule, outcome, fetch.cause, now,
                     stored=stored, headers=response.headers, detail=detail,
                 )  # fmt: skip
             else:
@@ -181,13 +184,13 @@ class Keeping(Purging):
             # What may not be shared now may not be shared after another such wait either.
             self._decide_for(waiter, landing, now, alone=fits)
             return
-        request, behavior, cause = waiter.request, waiter.behavior, waiter.plan.cause
+        request, rule, cause = waiter.request, waiter.rule, waiter.plan.cause
         # With pages, an answer's status may yet be told otherwise, for one of them.
         plain = alike is not None and self._answering.same_for_all and not self._pages and is_plain(request)
-        kind = (id(behavior), cause, self._answering.apart(request, behavior)) if plain else None
+        kind = (rule, cause, self._answering.apart(request, rule)) if plain else None
         answer = alike.get(kind) if alike is not None and kind is not None else None
         if answer is None:
-            answer = self._answering.after_fetch(entry, request, fetch, behavior, Outcome.COLLAPSED, cause, now)
+            answer = self._answering.after_fetch(entry, request, fetch, rule, Outcome.COLLAPSED, cause, now)
             if alike is not None and kind is not None:
                 alike[kind] = answer
         landing.answers[waiter.ticket] = answer
@@ -211,10 +214,10 @@ class Keeping(Purging):
         plan: Decision
         if waiter.asks >= MOST_ASKS:
             reason = f"origin: {waiter.asks} answers, and none to the request"
-            plan = self._refuse(502, reason, waiter.behavior, waiter.request, now, Outcome.FAILED)
+            plan = self._refuse(502, reason, waiter.rule, waiter.request, now, Outcome.FAILED)
         else:
             plan = self._plan(
-                waiter.request, waiter.behavior, waiter.ticket, now,
+                waiter.request, waiter.rule, waiter.ticket, now,
                 alone=alone, conditions=conditions, asks=waiter.asks,
             )  # fmt: skip
         if not isinstance(plan, Join):
@@ -223,5 +226,5 @@ class Keeping(Purging):
     def _pass_for(self, waiter: Waiter, landing: Landing, now: float) -> None:
         """One who waited, and asks for itself now: whatever it is told is passed on."""
         landing.answers[waiter.ticket] = self._pass(
-            waiter.request, waiter.behavior, waiter.ticket, Cause.UNCACHEABLE, now, asks=waiter.asks
+            waiter.request, waiter.rule, waiter.ticket, Cause.UNCACHEABLE, now, asks=waiter.asks
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.plan import Fetch, Join
-from cdnkit.policy.rules.service import Behavior
+from cdnkit.policy.rule import Rule
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class Waiter:
 
     ticket: int
     request: RequestHead
-    behavior: Behavior
+    rule: Rule
     plan: Fetch | Join
     asks: int = 0
     """Questions to the parent that it has cost so far (`cdnkit.policy.upstream.request.MOST_ASKS`)."""

@@ -65,7 +65,7 @@ class EdgeMachine(Fallback):
         flight = self.flights.close(fetch)
         if flight is None:
             return Landing()
-        response = received(head, fetch.behavior, self.profile)
+        response = received(head, fetch.rule.behavior, self.profile)
         if "date" not in response.headers and self.profile.date_of_answers == "origin":
             # A recipient with a clock adds it when it stores or forwards (RFC 9110 §6.6.1).
             response.headers.lines.append(("date", format_date(now)))
@@ -126,7 +126,7 @@ class EdgeMachine(Fallback):
             for target in (request.target, *also_doubtful(request, response)):
                 landing.dropped += self._invalidate(target)
                 landing.marks.append(url_mark(self._purge_key(target)))
-        if request.method == "POST" and fetch.behavior.cache and self._why_not(flight, response, now) is None:
+        if request.method == "POST" and fetch.rule.behavior.cache and self._why_not(flight, response, now) is None:
             kept = self._store(flight, response, now)
             kept.dropped += landing.dropped
             kept.marks += landing.marks
@@ -175,7 +175,7 @@ class EdgeMachine(Fallback):
         for waiter in flight.waiters:
             if waiter.plan is fetch:
                 landing.answers[waiter.ticket] = self._answering.after_fetch(
-                    entry, waiter.request, fetch, waiter.behavior, Outcome.REVALIDATED, fetch.cause, now,
+                    entry, waiter.request, fetch, waiter.rule, Outcome.REVALIDATED, fetch.cause, now,
                     forward_status=304,
                 )  # fmt: skip
             elif entry.indexed:
@@ -216,7 +216,7 @@ class EdgeMachine(Fallback):
             # Its lifetime is what the 304 says, and Age with it; what is told of it stays.
             age = [line for line in head.headers.lines if line[0] == "age"]
             entry.headers = entry.headers.without(("age",)).plus(*age)
-        entry.life = lifetime_of(head, flight.fetch.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now)
+        entry.life = lifetime_of(head, flight.fetch.rule.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now)
         head = ResponseHead(entry.status, entry.headers)
         self._read_stored(entry, head, flight)
         if self._why_not(flight, head, now, part=entry.part is not None, entry=entry) is None:
@@ -305,7 +305,7 @@ class EdgeMachine(Fallback):
                     landing.answers[waiter.ticket] = self._refuse(
                         response.status,
                         f"origin: {response.status}",
-                        waiter.behavior,
+                        waiter.rule,
                         waiter.request,
                         now,
                         Outcome.FAILED,

@@ -108,18 +108,18 @@ class Purging(Deciding):
     def _purge_key(self, url: str) -> str:
         """Path and query as they stand in a key: its first line."""
         request = target_of(url)
-        query = keyed_query(request.query, self.matcher.behavior_of(request.path))
+        query = keyed_query(request.query, self.matcher.match(request.path).behavior)
         return request.path if query is None else f"{request.path}?{query}"
 
     def _purged_host(self, url: str) -> str:
         """The line of a key that the purge of a URL is for; "": it is for every host's."""
         named = target_of(url)
-        meant = self.profile.purge_names_host and self.matcher.behavior_of(named.path).key.host
+        meant = self.profile.purge_names_host and self.matcher.match(named.path).behavior.key.host
         return f"host: {named.host.lower()}" if meant and named.host else ""
 
     def _plain_purge(self, url: str) -> bool:
         """Whether a key holds no more than what the URL says, so that it names one."""
-        behavior = self.matcher.behavior_of(target_of(url).path)
+        behavior = self.matcher.match(target_of(url).path).behavior
         return plain_key(behavior) is not None and not behavior.key.host
 
     def _named(self, url: str) -> list[Entry]:

@@ -3,7 +3,7 @@
 See `cdnkit/policy/machine/machine.py` for the theory and the table.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from math import ceil
 from typing import TypeVar
@@ -12,26 +12,34 @@ from cachetools import LRUCache
 
 from cdnkit.policy.answer.error_pages import Instead, Pages, request_for
 from cdnkit.policy.answer.respond import Answering
-from cdnkit.policy.answer.response_policy import Decoration
 from cdnkit.policy.gate.checks import Screening
 from cdnkit.policy.gate.gate import Gate, ServiceGate
 from cdnkit.policy.gate.limits import UNLIMITED, with_short_cookies
 from cdnkit.policy.http.messages import RequestHead
-from cdnkit.policy.machine.fast_path import KeyOf, ShortWays, is_plain
+from cdnkit.policy.machine.fast_path import is_plain
 from cdnkit.policy.machine.flights import Flight, FlightTable, Waiter
 from cdnkit.policy.machine.notes import Notes
 from cdnkit.policy.outcomes import Cause, Outcome, Refusal
 from cdnkit.policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
+from cdnkit.policy.rule import Rule, compiled
 from cdnkit.policy.rules.matching import Matcher
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.resolve import settled
+from cdnkit.policy.rules.response_headers import ResponseHeaders
+from cdnkit.policy.rules.response_policy import Decoration
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Service
 from cdnkit.policy.store.eviction import Room, room_for
 from cdnkit.policy.store.index import Entry, EntryIndex
-from cdnkit.policy.store.key import HEADS, cache_key, has_cookies_in_pairs, with_reduced_coding, with_viewer_fields
+from cdnkit.policy.store.key import (
+    HEADS,
+    KeyOf,
+    cache_key,
+    has_cookies_in_pairs,
+    with_reduced_coding,
+    with_viewer_fields,
+)
 from cdnkit.policy.store.lookup import Judgement, Way, judge
 from cdnkit.policy.store.slices import Assembly, Versions
-from cdnkit.policy.token.scheme import path_proper
 from cdnkit.policy.upstream.request import Asking
 
 A = TypeVar("A", bound=Decision | Relay)
@@ -69,24 +77,20 @@ class Deciding:
         self.fresh_room: Callable[[], Room] = partial(room_for, service.eviction, service.room, service.block)
         self.room = self.fresh_room()
         self.flights = FlightTable()
-        self.matcher = Matcher(service.behaviors, settled(Behavior(path="*"), profile))
+        self.matcher = Matcher(
+            [
+                compiled(behavior, service, self.gate, _decoration(policies, behavior.response_headers_policy))
+                for behavior in behaviors
+            ],
+            compiled(settled(Behavior(path="*"), profile), service, self.gate, None),
+        )
         self._pages = Pages(service)
-        self._short = ShortWays(service, (*service.behaviors, self.matcher.otherwise), paged=bool(self._pages))
         self._paging: dict[int, Instead] = {}
         """Tickets that wait for a page in place of an error -> what to tell with it. Each goes when its flight lands:
         one that was forgotten sooner would be shown a page in place of the page's own error, and so on."""
-        decorations = {
-            id(behavior): Decoration(policies[behavior.response_headers_policy])
-            for behavior in behaviors
-            if behavior.response_headers_policy != "none"
-        }
-        self._answering = Answering(
-            service.name, profile, decorations=decorations, faces_viewers=service.gate, fresh_id=fresh_id
-        )
+        self._answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
         self._asking = Asking(service, profile, self._answering.fresh_id)
-        self.screening = Screening(
-            service, profile, self.matcher, excess=excess, answers_preflight=self._answering.answers_preflight
-        )
+        self.screening = Screening(service, profile, self.matcher.evasion, excess=excess)
         self._filling: dict[int, Entry] = {}
         self._alone_until: Notes[str] = Notes(65_536)
         """Keys, and ranges of them, whose last answer could not be shared, until when, and why: requests for them do
@@ -108,64 +112,65 @@ class Deciding:
     def on_request(self, request: RequestHead, now: float) -> Plan:
         """What to do with a request that arrived at `now`."""
         self.events += 1
-        path = path_proper(request.path, self.gate.prefixes)
-        behavior = self.matcher.behavior_of(path)
+        path = self.gate.path_proper(request.path)
+        rule = self.matcher.match(path)
         over = self.screening.outright(request)
         if over is not None:
-            refused = self._refuse(over[0].status, over[0].reason, behavior, request, now, words=over[1])
+            refused = self._refuse(over[0].status, over[0].reason, rule, request, now, words=over[1])
             if over[0].ends and request.version.startswith("1"):
                 refused.headers.append(("connection", "close"))  # a field of HTTP/1.1 alone (RFC 9113 §8.2.2)
             return refused
         plain = is_plain(request)
-        if plain and path is request.path and (key_of := self._short.unguarded.get(id(behavior))) is not None:
-            served = self._plain_hit(request, behavior, key_of, now)
+        if plain and path is request.path and (key_of := rule.plain_key) is not None and not rule.guarded:
+            served = self._plain_hit(request, rule, key_of, now)
             if served is not None:
                 return served
         if request.block is not None:
             # A request of our own for a block of what a viewer asked for: he has passed all that stands before.
             ticket = self._next_id()
-            return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+            return self._paged(self._plan(request, rule, ticket, now), request, ticket, now)
         refusal = (
-            self.screening.barred(request, path, behavior, plain=plain)
-            or self.gate.hurried(request, behavior, now)
-            or self.gate.refusal(request, behavior, now)
+            self.screening.barred(request, path, rule.behavior, rule.cors, plain=plain)
+            or rule.guard.hurried(request, now)
+            or rule.guard.refusal(request, now)
         )
         if refusal is not None:
-            return self._turned_away(refusal, request, behavior, now)
-        request = self.gate.stripped(request, behavior)
+            return self._turned_away(refusal, request, rule, now)
+        request = rule.guard.stripped(request)
         # Without a token it may be plain where with one in Authorization it was not.
-        if (plain or is_plain(request)) and (key_of := self._short.guarded.get(id(behavior))) is not None:
-            served = self._plain_hit(request, behavior, key_of, now)
+        if rule.guarded and (plain or is_plain(request)) and (key_of := rule.plain_key) is not None:
+            served = self._plain_hit(request, rule, key_of, now)
             if served is not None:
                 return served
         request = self.seen(request)
+        behavior = rule.behavior
         if behavior.slice is not None and behavior.cache and request.method in ("GET", "HEAD"):
-            return Assemble(Assembly(request, behavior, behavior.slice), behavior)
+            return Assemble(Assembly(request, behavior.slice), rule)
         ticket = self._next_id()
-        return self._paged(self._plan(request, behavior, ticket, now), request, ticket, now)
+        return self._paged(self._plan(request, rule, ticket, now), request, ticket, now)
 
-    def _turned_away(self, refusal: Refusal, request: RequestHead, behavior: Behavior, now: float) -> Decision:
+    def _turned_away(self, refusal: Refusal, request: RequestHead, rule: Rule, now: float) -> Decision:
         """What one who is refused is told: a line, where to come instead, when to come again, or a page."""
         if refusal.retry_after is not None:
-            return self._slowed(refusal, refusal.retry_after, request, behavior, now)
-        refused = self._refuse(refusal.status, refusal.reason, behavior, request, now, page=refusal.page)
+            return self._slowed(refusal, refusal.retry_after, request, rule, now)
+        refused = self._refuse(refusal.status, refusal.reason, rule, request, now, page=refusal.page)
         if refusal.location is not None:
             refused.headers.append(("location", refusal.location))
         if not (refusal.paged and self._pages):
             return refused
         return self._paged(refused, self.seen(request), self._next_id(), now, refused=refusal.reason)
 
-    def _slowed(self, refusal: Refusal, wait: float, request: RequestHead, behavior: Behavior, now: float) -> Refuse:
+    def _slowed(self, refusal: Refusal, wait: float, request: RequestHead, rule: Rule, now: float) -> Refuse:
         """What one who asks too often is told, in the profile's way."""
         said = self.profile.too_many
-        refused = self._refuse(said.status, refusal.reason, behavior, request, now, words=said.words)
+        refused = self._refuse(said.status, refusal.reason, rule, request, now, words=said.words)
         if said.status == 429:
             refused.headers.append(("retry-after", str(max(1, ceil(wait)))))  # RFC 6585 section 4
         return refused
 
-    def behavior_of(self, request: RequestHead) -> Behavior:
-        """The behavior that rules a request, by its path proper."""
-        return self.matcher.behavior_of(path_proper(request.path, self.gate.prefixes))
+    def rule_of(self, request: RequestHead) -> Rule:
+        """What rules a request, by its path proper."""
+        return self.matcher.match(self.gate.path_proper(request.path))
 
     def seen(self, request: RequestHead) -> RequestHead:
         """The request as key, rules and origin see it: cookies that are not too long and in their form, its codings
@@ -203,7 +208,7 @@ class Deciding:
         """What is answered to one whose request could not be read, and so is none. Nothing is changed."""
         return self._refuse(status, reason, self.matcher.otherwise, None, now)
 
-    def _plain_hit(self, request: RequestHead, behavior: Behavior, key_of: KeyOf, now: float) -> Serve | None:
+    def _plain_hit(self, request: RequestHead, rule: Rule, key_of: KeyOf, now: float) -> Serve | None:
         """The usual case, short: a plain request, and a fresh response that varies on nothing.
 
         None: not that case; the long way decides, and would decide the same.
@@ -213,7 +218,7 @@ class Deciding:
             return None
         entry.hits += 1
         self.room.touch(entry)
-        return self._answering.plain_hit(entry, request, behavior, now)
+        return self._answering.plain_hit(entry, request, rule, now)
 
     def plain_answer(self, key: str, now: float) -> Entry | None:
         """What every plain GET for the key gets that the gate lets by, from `now` until its `fresh_until`, if nothing
@@ -229,7 +234,8 @@ class Deciding:
 
     def plain_key_of(self, request: RequestHead) -> str | None:
         """The key of a GET that is plain if it has no `DECISIVE` field; None where none is."""
-        return self._short.key_of(request, self.matcher.behavior_of(request.path)) if request.method == "GET" else None
+        key_of = self.matcher.match(request.path).plain_key
+        return None if key_of is None or request.method != "GET" else key_of(request)
 
     def assembled(self, assembly: Assembly, opening: Answer, now: float) -> Serve | Relay | Refuse | None:
         """The viewer's answer, from what the opening block of an assembly was answered with; nothing is changed.
@@ -257,8 +263,8 @@ class Deciding:
         page = self._pages.instead_of(answer.status, request)
         if page is None or (isinstance(answer, Serve) and answer.refresh is not None):
             return answer
-        behavior = self.matcher.behavior_of(page.page)
-        plan = self._plan(request_for(page, request), behavior, ticket, now)
+        rule = self.matcher.match(page.page)
+        plan = self._plan(request_for(page, request), rule, ticket, now)
         instead = Instead(page.response_status, refused)
         if isinstance(plan, Fetch | Join):
             self._paging[ticket] = instead
@@ -267,9 +273,9 @@ class Deciding:
             instead.told_with(plan)
         return plan
 
-    def judged(self, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
+    def judged(self, request: RequestHead, rule: Rule, now: float) -> Judgement:
         """What the request would get now; nothing is touched."""
-        judgement = self._judged(cache_key(request, behavior), request, behavior, now)
+        judgement = self._judged(cache_key(request, rule.behavior), request, rule, now)
         if request.method != "HEAD" or not self.profile.head_answers_kept:
             return judgement
         if judgement.way is not Way.ASK or judgement.entry is not None:
@@ -277,18 +283,18 @@ class Deciding:
         if not judgement.alone and self.flights.to_join(judgement.flight_key) is not None:
             return judgement
         # Nothing is there or on its way that a GET could have, so that only another HEAD's answer may do.
-        return self._judged(judgement.key + HEADS, request, behavior, now)
+        return self._judged(judgement.key + HEADS, request, rule, now)
 
-    def _judged(self, key: str, request: RequestHead, behavior: Behavior, now: float) -> Judgement:
+    def _judged(self, key: str, request: RequestHead, rule: Rule, now: float) -> Judgement:
         return judge(
-            request, behavior, index=self.index, profile=self.profile, key=key, versions=self._versions, now=now,
+            request, rule.behavior, index=self.index, profile=self.profile, key=key, versions=self._versions, now=now,
             mark_on=lambda asked: (self.alone(asked, now) or (0.0, ""))[1], varies=self._varies.get(hash(key), ()),
         )  # fmt: skip
 
     def _plan(
         self,
         request: RequestHead,
-        behavior: Behavior,
+        rule: Rule,
         ticket: int,
         now: float,
         *,
@@ -298,43 +304,43 @@ class Deciding:
     ) -> Decision:
         """`alone`: it waits for nobody, whatever the store says. `conditions` False: what must be asked is asked
         without the client's own conditions. `asks`: how often it has asked before."""
-        judgement = self.judged(request, behavior, now)
+        judgement = self.judged(request, rule, now)
         judgement.alone = judgement.alone or alone
         entry, cause = judgement.entry, judgement.cause
         if cause is None:
             assert entry is not None
-            return self._hit(judgement, entry, request, behavior, now)
+            return self._hit(judgement, entry, request, rule, now)
         if judgement.way is Way.NOT_CACHED_ONLY:
-            return self._refuse(504, f"only-if-cached: {judgement.way.value}", behavior, request, now, Outcome.FAILED)
+            return self._refuse(504, f"only-if-cached: {judgement.way.value}", rule, request, now, Outcome.FAILED)
         if judgement.way is Way.PASS:
-            return self._pass(request, behavior, ticket, cause, now, asks=asks)
-        held = self._held(judgement.key, entry, request, behavior, now)
+            return self._pass(request, rule, ticket, cause, now, asks=asks)
+        held = self._held(judgement.key, entry, request, rule, now)
         if held is not None:
             return held
         if not judgement.alone:
             flight = self.flights.to_join(judgement.flight_key)
             if flight is not None:
-                join = Join(ticket, flight.fetch.id, behavior, cause)
-                flight.waiters.append(Waiter(ticket, request, behavior, join, asks))
+                join = Join(ticket, flight.fetch.id, rule, cause)
+                flight.waiters.append(Waiter(ticket, request, rule, join, asks))
                 return join
         if request.method == "HEAD" and not self.profile.head_as_get and not judgement.key.endswith(HEADS):
             # A HEAD's answer has no body to store: it goes as it is, alone, and tells of the stored GET (§4.3.5).
-            return self._pass(request, behavior, ticket, cause, now, entry, asks=asks)
-        return self._fetch(request, behavior, ticket, judgement, now, conditions=conditions, asks=asks)
+            return self._pass(request, rule, ticket, cause, now, entry, asks=asks)
+        return self._fetch(request, rule, ticket, judgement, now, conditions=conditions, asks=asks)
 
-    def _hit(self, judgement: Judgement, entry: Entry, request: RequestHead, behavior: Behavior, now: float) -> Serve:
+    def _hit(self, judgement: Judgement, entry: Entry, request: RequestHead, rule: Rule, now: float) -> Serve:
         entry.hits += 1
         self.room.touch(entry)
         outcome = Outcome.HIT if now < entry.life.fresh_until else Outcome.HIT_STALE
-        served = self._answering.from_store(entry, request, behavior, outcome, now)
+        served = self._answering.from_store(entry, request, rule, outcome, now)
         if judgement.way is Way.REFRESH and self.flights.to_join(judgement.flight_key) is None:
             ranged = entry.part is not None
             behind = Judgement(Way.ASK, entry.key, entry, None, ranged=ranged, flight_key=judgement.flight_key)
-            served.refresh = self._fetch(request, behavior, 0, behind, now)
+            served.refresh = self._fetch(request, rule, 0, behind, now)
         return served
 
     def _held(
-        self, key: str, entry: Entry | None, request: RequestHead, behavior: Behavior, now: float
+        self, key: str, entry: Entry | None, request: RequestHead, rule: Rule, now: float
     ) -> Serve | Refuse | None:
         """What stands in for a parent that failed a moment ago and is not asked again so soon."""
         failing = self.failing(key, now)
@@ -343,8 +349,8 @@ class Deciding:
         said = failing[1]
         if entry is not None and self.stands_in_while_held(entry, said, now):
             self.room.touch(entry)
-            return self._answering.from_store(entry, request, behavior, Outcome.HIT_STALE, now)
-        return self._refuse(said.status, said.reason, behavior, request, now, Outcome.FAILED, said.words)
+            return self._answering.from_store(entry, request, rule, Outcome.HIT_STALE, now)
+        return self._refuse(said.status, said.reason, rule, request, now, Outcome.FAILED, said.words)
 
     def stands_in_while_held(self, entry: Entry, said: Refuse, now: float) -> bool:
         """Whether a stored response is served while the parent is left alone, of which that was said."""
@@ -358,7 +364,7 @@ class Deciding:
         self,
         status: int,
         reason: str,
-        behavior: Behavior,
+        rule: Rule,
         request: RequestHead | None,
         now: float,
         outcome: Outcome = Outcome.REFUSED,
@@ -366,12 +372,12 @@ class Deciding:
         page: tuple[str, str] | None = None,
         member: str | None = None,
     ) -> Refuse:
-        return self._answering.refusal(status, reason, behavior, request, outcome, now, words, page, member)
+        return self._answering.refusal(status, reason, rule, request, outcome, now, words, page, member)
 
     def _pass(
         self,
         request: RequestHead,
-        behavior: Behavior,
+        rule: Rule,
         ticket: int,
         cause: Cause,
         now: float,
@@ -380,15 +386,15 @@ class Deciding:
         asks: int = 0,
     ) -> Fetch:
         """Open a flight for one viewer's request as he asks it."""
-        upstream = self._asking.as_asked(request, behavior)
-        key = cache_key(request, behavior)
-        fetch = Fetch(self._next_id(), ticket, Purpose.PASS, upstream, key, behavior, cause, entry, False, now)
-        return self._open(fetch, request, behavior, asks)
+        upstream = self._asking.as_asked(request, rule.behavior)
+        key = cache_key(request, rule.behavior)
+        fetch = Fetch(self._next_id(), ticket, Purpose.PASS, upstream, key, rule, cause, entry, False, now)
+        return self._open(fetch, request, rule, asks)
 
     def _fetch(
         self,
         request: RequestHead,
-        behavior: Behavior,
+        rule: Rule,
         ticket: int,
         judgement: Judgement,
         now: float,
@@ -398,7 +404,7 @@ class Deciding:
     ) -> Fetch:
         """Open a flight for what the judgement found missing; ticket 0: nobody waits, it refreshes."""
         upstream, purpose = self._asking.for_missing(
-            judgement, request, behavior, conditions=conditions and ticket != 0, plainly=asks > 0
+            judgement, request, rule.behavior, conditions=conditions and ticket != 0, plainly=asks > 0
         )
         fetch = Fetch(
             id=self._next_id(),
@@ -406,21 +412,25 @@ class Deciding:
             purpose=purpose if ticket else Purpose.REFRESH,
             request=upstream,
             key=judgement.key,
-            behavior=behavior,
+            rule=rule,
             cause=judgement.cause,
             entry=judgement.entry,
             collapsible=not judgement.alone,
             sent_at=now,
             flight_key=judgement.flight_key,
         )
-        return self._open(fetch, request, behavior, asks)
+        return self._open(fetch, request, rule, asks)
 
-    def _open(self, fetch: Fetch, request: RequestHead, behavior: Behavior, asks: int) -> Fetch:
+    def _open(self, fetch: Fetch, request: RequestHead, rule: Rule, asks: int) -> Fetch:
         """The one place where a question is made; `asks`: those that its request has cost before."""
-        waiters = [Waiter(fetch.ticket, request, behavior, fetch, asks + 1)] if fetch.ticket else []
+        waiters = [Waiter(fetch.ticket, request, rule, fetch, asks + 1)] if fetch.ticket else []
         self.flights.open(Flight(fetch, self.events, waiters))
         return fetch
 
     def _next_id(self) -> int:
         self._ids += 1
         return self._ids
+
+
+def _decoration(policies: Mapping[str, ResponseHeaders], name: str) -> Decoration | None:
+    return None if name == "none" else Decoration(policies[name])

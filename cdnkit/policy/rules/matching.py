@@ -6,31 +6,46 @@ query is not looked at, a leading "/" is optional; "Path normalization" of its c
 
 import re
 from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
 
 from cdnkit.policy.http.memo import remembered
 from cdnkit.policy.http.path_forms import decoded, spelling_of
 from cdnkit.policy.rules.globs import glob
-from cdnkit.policy.rules.service import Behavior
+from cdnkit.policy.rules.service import Behavior, Geo
 
 
 def _pattern(path: str) -> re.Pattern[str]:
     return glob(decoded(path if path.startswith(("/", "*")) else "/" + path))
 
 
-class Matcher:
+class Matched(Protocol):
+    """What is matched by path: a behavior as it is written, or a rule that was compiled from it."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def token(self) -> str | None: ...
+    @property
+    def geo(self) -> Geo | None: ...
+
+
+M = TypeVar("M", bound=Matched)
+
+
+class Matcher(Generic[M]):
     """Ordered behaviors, asked by path; answers are remembered, since a CDN sees the same paths again and again."""
 
     __slots__ = ("_find", "otherwise")
 
-    def __init__(self, behaviors: Sequence[Behavior], otherwise: Behavior) -> None:
+    def __init__(self, behaviors: Sequence[M], otherwise: M) -> None:
         compiled = [(_pattern(behavior.path), behavior) for behavior in behaviors]
         self.otherwise = otherwise
 
-        def first(path: str) -> Behavior:
+        def first(path: str) -> M:
             return next((behavior for pattern, behavior in compiled if pattern.match(path)), otherwise)
 
         @remembered(16_384)
-        def find(path: str) -> tuple[Behavior, str | None]:
+        def find(path: str) -> tuple[M, str | None]:
             spelling = spelling_of(path)
             behavior = first(spelling.normal)
             others = (first(other) for other in spelling.others)
@@ -43,7 +58,8 @@ class Matcher:
 
         self._find = find
 
-    def behavior_of(self, path: str) -> Behavior:
+    def match(self, path: str) -> M:
+        """The first that the path matches."""
         return self._find(path)[0]
 
     def evasion(self, path: str) -> str | None:

@@ -17,6 +17,9 @@ HEADS = "\nHEAD"
 """What stands at the end of the key of an answer to HEAD that is kept as one; no field can bring it there."""
 
 
+KeyOf = Callable[[RequestHead], str]
+
+
 @lru_cache(maxsize=1024)
 def _among(names: tuple[str, ...]) -> Callable[[str], object]:
     """Whether a name is one of these: in them, `*` stands for any characters, `?` for one.
@@ -137,7 +140,7 @@ def further_parts(request: RequestHead, behavior: Behavior) -> list[tuple[str, s
     return parts
 
 
-def plain_key(behavior: Behavior) -> Callable[[RequestHead], str] | None:
+def plain_key(behavior: Behavior) -> KeyOf | None:
     """A short way to the same key, where it holds no more than path, query and host; None where it holds more."""
     key = behavior.key
     if (

@@ -26,7 +26,6 @@ from cdnkit.policy.http import etags, ranges
 from cdnkit.policy.http.conditions import CONDITIONS
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.ranges import Span
-from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.key import SLICE
 
@@ -50,7 +49,6 @@ class Assembly:
     """One viewer's answer, to be put together: what is asked for next, and what fits."""
 
     request: RequestHead
-    behavior: Behavior
     size_bytes: int
     """Length of a block."""
     opening: Entry | None = None

@@ -224,14 +224,6 @@ def split_path(path: str, prefix: str) -> tuple[str, str]:
     return token, f"/{rest}"
 
 
-def path_proper(path: str, prefixes: tuple[str, ...]) -> str:
-    """The path without a token that stands before it; the same object where none does."""
-    for prefix in prefixes:
-        if path.startswith(prefix):
-            return split_path(path, prefix)[1]
-    return path
-
-
 Pairs = tuple[tuple[str, str], ...]
 
 

@@ -79,6 +79,10 @@ class CorsRules:
         """All of a request that its CORS fields depend on."""
         return request.headers.first("origin"), request.method == "OPTIONS" and is_preflight(request)
 
+    def answers(self, request: RequestHead) -> bool:
+        """Whether the node answers a browser's question by itself."""
+        return self.preflight == "answer" and is_preflight(request)
+
     def applied(self, lines: Lines, request: RequestHead, *, ours: bool = False) -> Lines:
         """An answer's lines with its CORS fields. `ours`: the answer is the node's own, and no origin has spoken."""
         asked = self.of(request)

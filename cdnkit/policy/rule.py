@@ -1,0 +1,68 @@
+"""A rule: one behavior as a node runs it, with everything that requests under it are asked, compiled once.
+
+What belongs to a behavior travels with it: its key, its guard, what it puts on answers. Nothing is looked up beside it,
+so two behaviors that were given the same settings still have a bucket each.
+"""
+
+from dataclasses import dataclass
+
+from cdnkit.policy.gate.gate import Gate, Guard
+from cdnkit.policy.rules.response_policy import CorsRules, Decoration
+from cdnkit.policy.rules.service import Behavior, Geo, Service
+from cdnkit.policy.store.key import KeyOf, plain_key
+
+
+@dataclass(slots=True, eq=False)
+class Rule:
+    """What rules a request."""
+
+    behavior: Behavior
+    """The settings, as the profile settles them."""
+    guard: Guard
+    """Who may ask: limit, protocol, geo rule, token scheme."""
+    guarded: bool
+    """The guard is to be asked about every request."""
+    plain_key: KeyOf | None
+    """Makes the keys of plain requests (`cdnkit/policy/machine/fast_path.py`); None where there is no short way."""
+    decoration: Decoration | None
+    """What is put on answers; None at a node that faces no viewers."""
+    cors: CorsRules | None
+    """The part of it that depends on the request."""
+
+    @property
+    def path(self) -> str:
+        return self.behavior.path
+
+    @property
+    def token(self) -> str | None:
+        return self.behavior.token
+
+    @property
+    def geo(self) -> Geo | None:
+        return self.behavior.geo
+
+
+def compiled(behavior: Behavior, service: Service, gate: Gate, decoration: Decoration | None) -> Rule:
+    """The rule of a behavior that is settled (`cdnkit/policy/rules/resolve.py`)."""
+    decoration = decoration if service.gate else None
+    return Rule(
+        behavior=behavior,
+        guard=gate.guard_of(behavior),
+        guarded=_is_guarded(behavior, service),
+        plain_key=_plain_key(behavior, service),
+        decoration=decoration,
+        cors=None if decoration is None else decoration.cors,
+    )
+
+
+def _plain_key(behavior: Behavior, service: Service) -> KeyOf | None:
+    # A page may stand in for an error that is stored; with Server-Timing for some, some hits carry it, others do not.
+    if not behavior.cache or service.error_pages or behavior.server_timing not in ("off", 0):
+        return None
+    return plain_key(behavior)
+
+
+def _is_guarded(behavior: Behavior, service: Service) -> bool:
+    asked = (behavior.token, behavior.geo, behavior.rate_limit, service.rate_limit)
+    bound = behavior.viewer_protocol != "allow-all" or any(one is not None for one in asked)
+    return service.gate and bound
