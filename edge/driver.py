@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cdnkit.policy.gate.gate import Guard
 from cdnkit.policy.gate.limits import measured
 from cdnkit.policy.http.content import has_content
 from cdnkit.policy.http.messages import Headers, RequestHead
@@ -19,7 +18,7 @@ from cdnkit.policy.machine.purge_requests import purge_request
 from cdnkit.policy.outcomes import Failure, Refusal
 from cdnkit.policy.plan import Assemble, Decision, Fetch, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
 from cdnkit.policy.record.lines import PurgeRecord, RequestRecord
-from cdnkit.policy.token.playlist import LARGEST, Propagation, coding_in
+from cdnkit.policy.token.playlist import LARGEST, Inherited, Propagation, coding_in
 from cdnkit.serving import EMPTY_QUERY, INTERIM, Left, Stalled
 from cdnkit.settings.edge import Limits
 from edge.bodies import Body, BodyBroken, Reader
@@ -93,8 +92,8 @@ class Driver(Filling):
         now = self.clock()
         told = self._explained(request, scope, now)
         plan = self.machine.on_request(request, now)
-        guard = self.machine.rule_of(request).guard
-        public = guard.stripped(request)
+        public = request if plan.admitted is None else plan.admitted.public
+        inherited = None if plan.admitted is None else plan.admitted.inherited
         record = request_record(
             self.name, self.machine.events, now, public, plan,
             blind=self.blind,
@@ -113,7 +112,8 @@ class Driver(Filling):
             if given is None:
                 record.aborted = True
                 return
-            given = await self._with_token(request, guard, *given)
+            if inherited is not None:
+                given = await self._with_token(inherited, *given)
             await self._deliver(*given, record, public.path, send, viewer, told, slicing)
         except Left as left:
             record.aborted = True
@@ -226,13 +226,13 @@ class Driver(Filling):
         return told.status, lines, told.body
 
     async def _with_token(
-        self, request: RequestHead, guard: Guard, answer: Serve | Relay | Refuse, reader: Reader | None
+        self, inherited: Inherited, answer: Serve | Relay | Refuse, reader: Reader | None
     ) -> Answered:
         """The answer with the viewer's token on its way to the children, if it is one that has children."""
         sliced = isinstance(answer, Serve) and answer.blocks is not None
         if isinstance(answer, Refuse) or sliced:
             return answer, reader
-        carries = guard.propagation(request, (answer.status, content_type(answer)))
+        carries = inherited.by_answer(answer.status, content_type(answer))
         return (answer, reader) if carries is None else await self._carrying(carries, answer, reader)
 
     async def _carrying(self, carries: Propagation, answer: Serve | Relay, reader: Reader | None) -> Answered:

@@ -60,6 +60,15 @@ class Cause(StrEnum):
     ABORTED = "aborted"  # the fill it waited on broke off
 
 
+class Purpose(StrEnum):
+    """Why a fetch is made."""
+
+    MISS = "miss"
+    REVALIDATE = "revalidate"
+    REFRESH = "refresh"  # behind a viewer's back: nobody waits for it
+    PASS = "pass"
+
+
 class Failure(StrEnum):
     """How an exchange with the parent can fail; facts of the upstream reader, not of HTTP."""
 

@@ -6,23 +6,15 @@ the origin lands, `Landing.answers` gives every ticket its answer: the leader of
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import Enum
 
+from cdnkit.policy.gate.gate import Admitted
 from cdnkit.policy.http.messages import Lines, RequestHead
 from cdnkit.policy.http.ranges import Span
-from cdnkit.policy.outcomes import Cause, Outcome
+from cdnkit.policy.outcomes import Cause, Outcome, Purpose
 from cdnkit.policy.rule import Rule
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.slices import Assembly, Block
-
-
-class Purpose(StrEnum):
-    """Why a fetch is made."""
-
-    MISS = "miss"
-    REVALIDATE = "revalidate"
-    REFRESH = "refresh"  # behind a viewer's back: nobody waits for it
-    PASS = "pass"
 
 
 @dataclass(slots=True)
@@ -41,6 +33,8 @@ class Refuse:
     """The profile's words for a failure of the parent."""
     silent: bool = False
     """The parent gave no answer at all."""
+    admitted: Admitted | None = None
+    """What the gate made of the request, with its token; None: the request goes on as it came."""
 
 
 @dataclass(slots=True)
@@ -65,6 +59,8 @@ class Fetch:
     """What others must ask for to wait on it: the cache key, and the range where one was passed on."""
     reason: str = ""
     """The gate's, where it asks for the page that its asker is shown instead."""
+    admitted: Admitted | None = None
+    """As of a `Refuse`."""
 
     @property
     def outcome(self) -> Outcome:
@@ -84,6 +80,8 @@ class Join:
     cause: Cause | None
     reason: str = ""
     """The gate's, as of a `Fetch`."""
+    admitted: Admitted | None = None
+    """As of a `Refuse`."""
 
     @property
     def outcome(self) -> Outcome:
@@ -114,6 +112,8 @@ class Serve:
     """The fill that brought it, for the record; 0 for a hit."""
     reason: str = ""
     """The gate's, where it is the page of a refusal."""
+    admitted: Admitted | None = None
+    """As of a `Refuse`."""
 
 
 @dataclass(slots=True)
@@ -143,6 +143,8 @@ class Assemble:
     outcome: Outcome = Outcome.HIT
     """What the record says while no block needed the parent; the first that does has the word."""
     cause: Cause | None = None
+    admitted: Admitted | None = None
+    """As of a `Refuse`."""
 
 
 Decision = Serve | Fetch | Join | Refuse

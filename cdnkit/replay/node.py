@@ -75,10 +75,7 @@ class RecordedGate:
             return None
         return Refusal(record.status, record.reason)
 
-    def stripped(self, request: RequestHead) -> RequestHead:
-        return request
-
-    def propagation(self, request: RequestHead, answer: object = None) -> None:
+    def admitted(self, request: RequestHead) -> None:
         return None
 
 

@@ -27,8 +27,7 @@ from cdnkit.policy import (
     Service,
 )
 from cdnkit.policy.http.dates import format_date
-from cdnkit.policy.outcomes import Outcome
-from cdnkit.policy.plan import Purpose
+from cdnkit.policy.outcomes import Outcome, Purpose
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.service import Ttl
 from tests.fuzz.form import judge_form, opaque

@@ -6,8 +6,8 @@ from cdnkit.policy.gate.limits import UNLIMITED, RequestLimits
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.machine.requests import Deciding
-from cdnkit.policy.outcomes import Failure, Outcome, Refusal
-from cdnkit.policy.plan import Fetch, Purpose, Refuse, Serve
+from cdnkit.policy.outcomes import Failure, Outcome, Purpose, Refusal
+from cdnkit.policy.plan import Fetch, Refuse, Serve
 from cdnkit.policy.rules.service import Behavior, Service
 
 LIMITS = RequestLimits(url=20, head=1000, fields=3, content=50)

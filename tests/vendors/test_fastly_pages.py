@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
-from cdnkit.policy.plan import Fetch, Landing, Purpose, Relay, Serve
+from cdnkit.policy.outcomes import Purpose
+from cdnkit.policy.plan import Fetch, Landing, Relay, Serve
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.vendors import CLOUDFRONT, FASTLY, FASTLY_OBSERVED, RFC9111, profile_of

@@ -8,7 +8,8 @@ import pytest
 
 from cdnkit.policy.http.messages import RequestHead, ResponseHead
 from cdnkit.policy.machine.machine import EdgeMachine
-from cdnkit.policy.plan import Fetch, Join, PurgeKind, PurgeOrder, Purpose, Refuse, Relay, Serve
+from cdnkit.policy.outcomes import Purpose
+from cdnkit.policy.plan import Fetch, Join, PurgeKind, PurgeOrder, Refuse, Relay, Serve
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.resolve import settled
 from cdnkit.policy.rules.service import Behavior, Key, Service

@@ -4,6 +4,7 @@ A gate is compiled once into a guard for each behavior; a request is then asked 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from cdnkit.policy.gate.geo import GeoRule
@@ -14,8 +15,18 @@ from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.record import secrets
 from cdnkit.policy.rules.service import Behavior, Service
 from cdnkit.policy.token import Carriers, scheme_of
-from cdnkit.policy.token.playlist import Propagation, asked_unknown, propagation_of
+from cdnkit.policy.token.playlist import Inherited
 from cdnkit.policy.token.scheme import split_path
+
+
+@dataclass(slots=True)
+class Admitted:
+    """A request that carried a token, as it goes on."""
+
+    public: RequestHead
+    """As cache, origin and record may see it: without its token, wherever that stood."""
+    inherited: Inherited | None = None
+    """The token, for the children of a playlist; None where the answer takes none on, which is nearly always."""
 
 
 class Guard(Protocol):
@@ -34,15 +45,8 @@ class Guard(Protocol):
         """Why the request is refused by protocol, place or token."""
         ...
 
-    def stripped(self, request: RequestHead) -> RequestHead:
-        """The request as cache, origin and record may see it: without its token, wherever that stood."""
-        ...
-
-    def propagation(self, request: RequestHead, answer: tuple[int, str] | None = None) -> Propagation | None:
-        """How the answer to this (good) request takes its token on; None where it does not, which is nearly always.
-
-        `answer`: its status and Content-Type; None: it has not come.
-        """
+    def admitted(self, request: RequestHead) -> Admitted | None:
+        """The request without its token, good or not; None: it may go on as it came."""
         ...
 
 
@@ -145,23 +149,20 @@ class ServiceGuard:
                 return Refusal(self._scheme.status(denial), reason, denial.facts(), self._scheme.body(denial))
         return None
 
-    def stripped(self, request: RequestHead) -> RequestHead:
+    def admitted(self, request: RequestHead) -> Admitted | None:
         """A playlist that is rewritten on its way out is asked for whole, plain, and by its own entity tag."""
         if self._open:
-            return request
+            return None
+        came = request
         for prefix in self._prefixes:
             if request.path.startswith(prefix):
                 request = Carriers(prefix=prefix).stripped(request)
         scheme = self._scheme
         if scheme is None:
-            return request
+            return None if request is came else Admitted(request)
         bare = scheme.carriers.stripped(request)
         if self._propagate == "none":
-            return bare
-        carries = self.propagation(request)
-        return asked_unknown(request, bare, scheme, self._propagate) if carries is None else carries.asked(bare)
-
-    def propagation(self, request: RequestHead, answer: tuple[int, str] | None = None) -> Propagation | None:
-        if self._scheme is None or self._propagate == "none":
-            return None
-        return propagation_of(request, self._scheme, self._propagate, answer)
+            return None if bare is came else Admitted(bare)
+        # Also with another token before its path: it is how the viewer asks for the children.
+        inherited = Inherited(came, scheme, self._propagate)
+        return Admitted(inherited.asked(bare), inherited)

@@ -33,7 +33,8 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
     barred = _screened(machine, request, rule)
     rates, hurried = _rates(machine, request, rule, now)
     refusal = barred or hurried or rule.guard.refusal(request, now)
-    request = machine.seen(rule.guard.stripped(request))
+    admitted = rule.guard.admitted(request)
+    request = machine.seen(request if admitted is None else admitted.public)
     if behavior.slice is not None:
         request = Assembly(request, behavior.slice).opening_request()
     judgement = machine.judged(request, rule, now)

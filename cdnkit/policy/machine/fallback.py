@@ -9,8 +9,8 @@ from cdnkit.policy.freshness.reuse import asked
 from cdnkit.policy.machine.fills import Keeping
 from cdnkit.policy.machine.flights import Flight, Waiter
 from cdnkit.policy.machine.notes import Note
-from cdnkit.policy.outcomes import Outcome
-from cdnkit.policy.plan import Landing, Purpose
+from cdnkit.policy.outcomes import Outcome, Purpose
+from cdnkit.policy.plan import Landing
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.lookup import Judgement, Way
 from cdnkit.policy.upstream.request import asks_whether, same_part

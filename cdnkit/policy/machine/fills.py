@@ -12,8 +12,8 @@ from cdnkit.policy.machine.fast_path import is_plain
 from cdnkit.policy.machine.flights import Flight, Waiter
 from cdnkit.policy.machine.notes import Note
 from cdnkit.policy.machine.purges import Purging
-from cdnkit.policy.outcomes import Cause, Outcome
-from cdnkit.policy.plan import Decision, Fetch, Join, Landing, Purpose, Serve
+from cdnkit.policy.outcomes import Cause, Outcome, Purpose
+from cdnkit.policy.plan import Decision, Fetch, Join, Landing, Serve
 from cdnkit.policy.rule import Rule
 from cdnkit.policy.store.index import Entry, selecting_fields, surrogate_keys_of, vary_names
 from cdnkit.policy.store.lookup import NOT_FRESH

@@ -33,8 +33,8 @@ from cdnkit.policy.machine.fallback import Fallback
 from cdnkit.policy.machine.flights import Flight
 from cdnkit.policy.machine.notes import Note
 from cdnkit.policy.machine.purge_marks import may_be_used, url_mark, worth_asking
-from cdnkit.policy.outcomes import Cause, Failure, Outcome
-from cdnkit.policy.plan import Fetch, Join, Landing, Purpose
+from cdnkit.policy.outcomes import Cause, Failure, Outcome, Purpose
+from cdnkit.policy.plan import Fetch, Join, Landing
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.parts import continues, covers, whole_fields
 from cdnkit.policy.store.revalidate import freshened, names_another, same_representation

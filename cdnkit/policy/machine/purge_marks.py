@@ -9,7 +9,8 @@ counter's value from before its fill. A mark with a higher number than a respons
 that it is gone. So nothing is searched, and what is being filled while a purge is ordered is bound by it, too.
 """
 
-from cdnkit.policy.plan import Fetch, Purpose
+from cdnkit.policy.outcomes import Purpose
+from cdnkit.policy.plan import Fetch
 from cdnkit.policy.store.index import Entry, selecting_fields
 
 EVERYTHING = "*"

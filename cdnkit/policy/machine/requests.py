@@ -19,8 +19,8 @@ from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.machine.fast_path import is_plain
 from cdnkit.policy.machine.flights import Flight, FlightTable, Waiter
 from cdnkit.policy.machine.notes import Notes
-from cdnkit.policy.outcomes import Cause, Outcome, Refusal
-from cdnkit.policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, PurgeOrder, Purpose, Refuse, Relay, Serve
+from cdnkit.policy.outcomes import Cause, Outcome, Purpose, Refusal
+from cdnkit.policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, PurgeOrder, Refuse, Relay, Serve
 from cdnkit.policy.rule import Rule, compiled
 from cdnkit.policy.rules.matching import Matcher
 from cdnkit.policy.rules.profile import RFC9111, Profile
@@ -119,6 +119,7 @@ class Deciding:
             refused = self._refuse(over[0].status, over[0].reason, rule, request, now, words=over[1])
             if over[0].ends and request.version.startswith("1"):
                 refused.headers.append(("connection", "close"))  # a field of HTTP/1.1 alone (RFC 9113 §8.2.2)
+            refused.admitted = rule.guard.admitted(request)
             return refused
         plain = is_plain(request)
         if plain and path is request.path and (key_of := rule.plain_key) is not None and not rule.guarded:
@@ -134,11 +135,20 @@ class Deciding:
             or rule.guard.hurried(request, now)
             or rule.guard.refusal(request, now)
         )
+        admitted = rule.guard.admitted(request)
         if refusal is not None:
-            return self._turned_away(refusal, request, rule, now)
-        request = rule.guard.stripped(request)
-        # Without a token it may be plain where with one in Authorization it was not.
-        if rule.guarded and (plain or is_plain(request)) and (key_of := rule.plain_key) is not None:
+            plan: Plan = self._turned_away(refusal, request, rule, now)
+        elif admitted is None:
+            return self._admit(request, rule, now, plain=plain)
+        else:
+            # Without a token it may be plain where with one in Authorization it was not.
+            plan = self._admit(admitted.public, rule, now, plain=plain or is_plain(admitted.public))
+        plan.admitted = admitted
+        return plan
+
+    def _admit(self, request: RequestHead, rule: Rule, now: float, *, plain: bool) -> Plan:
+        """What one gets who has passed the gate."""
+        if rule.guarded and plain and (key_of := rule.plain_key) is not None:
             served = self._plain_hit(request, rule, key_of, now)
             if served is not None:
                 return served

@@ -108,39 +108,52 @@ class Propagation:
         return stored
 
 
-def propagation_of(
-    request: RequestHead, scheme: Scheme, how: str, answer: tuple[int, str] | None = None
-) -> Propagation | None:
-    """None for what is no playlist, and for tokens that nothing can take on.
+class Inherited:
+    """The token of one (good) request, for the children of what answers it. How it is carried is found out once, when
+    it is first asked."""
 
-    `answer`: its status and Content-Type; None: it has not come, and the path alone tells.
-    """
-    if request.method not in ("GET", "HEAD"):
-        return None
-    status, content_type = answer or (0, "")
-    path = scheme.carriers.path(request)
-    known = is_playlist(path, content_type)
-    # A 304 may leave out of what type it is: then the viewer's own tag tells, if it has the mark of a playlist.
-    if not known and not (status == 304 and not content_type and "if-none-match" in request.headers):
-        return None
-    made = _made(request, scheme, how, path)
-    return made if made is not None and (known or made._stored_tags(request)) else None
+    __slots__ = ("_found", "_how", "_path", "_request", "_scheme")
 
+    def __init__(self, request: RequestHead, scheme: Scheme, how: str) -> None:
+        self._request, self._scheme, self._how = request, scheme, how
+        self._path = scheme.carriers.path(request)
+        self._found: tuple[Propagation | None] | None = None
 
-def asked_unknown(request: RequestHead, bare: RequestHead, scheme: Scheme, how: str) -> RequestHead:
-    """By what the cache is asked where the path does not say that it is a playlist; `bare`: without its token."""
-    if "if-none-match" not in request.headers or request.method not in ("GET", "HEAD"):
-        return bare
-    made = _made(request, scheme, how, scheme.carriers.path(request))
-    return bare if made is None else made.asked_unknown(bare)
+    def by_path(self) -> Propagation | None:
+        """None where the path does not say that it is a playlist, and for tokens that nothing can take on."""
+        return self._propagation() if is_playlist(self._path) else None
 
+    def by_answer(self, status: int, content_type: str) -> Propagation | None:
+        """None where the answer is no playlist either."""
+        known = is_playlist(self._path, content_type)
+        # A 304 may leave out of what type it is: then the viewer's own tag tells, if it has the mark of a playlist.
+        if not known and not (status == 304 and not content_type and "if-none-match" in self._request.headers):
+            return None
+        made = self._propagation()
+        return made if made is not None and (known or made._stored_tags(self._request)) else None
 
-def _made(request: RequestHead, scheme: Scheme, how: str, path: str) -> Propagation | None:
-    carried = scheme.carried(request)
-    if carried is None:
-        return None
-    needs_cookie = not scheme.carriers.by_cookie(request)
-    return Propagation(carried, how, f"{request.scheme}://{request.host}{path}", needs_cookie)
+    def asked(self, bare: RequestHead) -> RequestHead:
+        """The request by which the cache is asked; `bare`: without its token."""
+        known = is_playlist(self._path)
+        if not known and "if-none-match" not in self._request.headers:
+            return bare
+        made = self._propagation()
+        if made is None:
+            return bare
+        return made.asked(bare) if known else made.asked_unknown(bare)
+
+    def _propagation(self) -> Propagation | None:
+        if self._found is None:
+            self._found = (self._made(),)
+        return self._found[0]
+
+    def _made(self) -> Propagation | None:
+        request, scheme = self._request, self._scheme
+        carried = scheme.carried(request) if request.method in ("GET", "HEAD") else None
+        if carried is None:
+            return None
+        needs_cookie = not scheme.carriers.by_cookie(request)
+        return Propagation(carried, self._how, f"{request.scheme}://{request.host}{self._path}", needs_cookie)
 
 
 def coding_in(headers: Lines) -> str:

@@ -13,8 +13,7 @@ from collections.abc import Callable
 from cdnkit.policy.freshness.storable import forwards_cookies
 from cdnkit.policy.http.conditions import has_conditions
 from cdnkit.policy.http.messages import RequestHead, ResponseHead
-from cdnkit.policy.outcomes import Cause
-from cdnkit.policy.plan import Purpose
+from cdnkit.policy.outcomes import Cause, Purpose
 from cdnkit.policy.rules.parent_headers import lines_of
 from cdnkit.policy.rules.profile import Profile, RequestFields
 from cdnkit.policy.rules.service import Behavior, Service
