@@ -41,12 +41,10 @@ class JumpingNode(ReplayNode):
     """Replays one trace, in the same way as `ReplayNode.tell` for each of its events, to the same end."""
 
     def __init__(self, trace: Trace, service: Service, profile: Profile) -> None:
-        super().__init__(service, profile)
-        self._events = trace.events
-        self._runs, self._others = runs_of(trace, self.machine.plain_key_of)
         late_room = partial(LateRoom, service.room, service.block, used=self._used, leaves=self._leaves)
-        self.machine.fresh_room = late_room
-        self.machine.room = late_room()
+        super().__init__(service, profile, late_room)
+        self._events = trace.events
+        self._runs, self._others = runs_of(trace, self.machine.view.plain_key_of)
         self._waits: dict[int, Run] = {}
         """Position -> the run whose request there is to be looked at, if it still waits there."""
         self._ahead: list[int] = []
@@ -91,7 +89,7 @@ class JumpingNode(ReplayNode):
         self._settle_run(run, position)
         event = self._events[position]
         assert isinstance(event, Requested)
-        entry = self.machine.plain_answer(run.key, event.at)
+        entry = self.machine.view.plain_answer(run.key, event.at)
         if entry is not None:
             run.entry, run.stop = entry, run.first_at(entry.life.fresh_until, run.done)
             self._answered.add(run)
@@ -119,7 +117,7 @@ class JumpingNode(ReplayNode):
     def _pass_over(self, position: int) -> None:
         """What lies between was jumped: plain hits, of which the machine would have counted each."""
         jumped = position - self._next
-        self.machine.events += jumped
+        self.machine.skip(jumped)
         self._result.requests += jumped
         self._next = position
 

@@ -1,6 +1,6 @@
 """One node in virtual time: a live run's events told to a fresh `EdgeMachine`, its answers held against the log."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead, target_of
@@ -10,6 +10,7 @@ from cdnkit.policy.outcomes import Cause, Failure, Outcome, Refusal
 from cdnkit.policy.plan import Assemble, Decision, Fetch, Landing, PurgeOrder, Refuse, Relay, Serve
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.policy.store.eviction import Room
 from cdnkit.replay.trace import Ended, Event, Gap, Landed, Ordered, Requested
 
 
@@ -82,13 +83,14 @@ class RecordedGate:
 class ReplayNode:
     """The shell of a machine in virtual time."""
 
-    def __init__(self, service: Service, profile: Profile) -> None:
+    def __init__(self, service: Service, profile: Profile, fresh_room: Callable[[], Room] | None = None) -> None:
+        """`fresh_room`: as a machine takes it."""
         self._gate = RecordedGate()
         # Request ids are random live and in no record: one for all is as good, and costs nothing to make. Whichever
         # coding was put on a body, its record has the size that came of it.
         self.machine = EdgeMachine(
             service, profile, gate=self._gate, excess=self._gate.excess, fresh_id=lambda: "replayed",
-            codings=("br", "gzip"),
+            codings=("br", "gzip"), fresh_room=fresh_room,
         )  # fmt: skip
         self._fetches: dict[int, Fetch] = {}
         self._waiting: dict[int, Requested] = {}

@@ -105,7 +105,7 @@ def test_a_hit_with_geo_costs_little_more_than_without(benchmark: BenchmarkFixtu
     asked = RequestHead("GET", "http", "h", "/a", None, headers, "203.0.113.9", who.place_of("203.0.113.9"))
 
     def verdict(edge: EdgeMachine) -> object:
-        return edge.rule_of(asked).guard.refusal(asked, NOW)
+        return edge.view.rule_of(asked).guard.refusal(asked, NOW)
 
     guarded, open_to_all = node(Behavior(path="*", geo=rule)), node(Behavior(path="*"))
     turns = {

@@ -191,7 +191,7 @@ def test_the_second_question_is_plain() -> None:
 def test_the_bound_holds_even_where_nobody_sees_that_an_answer_does_not_fit(
     origin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cdnkit.policy.machine.machine.misfit", lambda question, answer: None)
+    monkeypatch.setattr("cdnkit.policy.machine.landings.misfit", lambda question, answer: None)
     told = lived(holding(None), [get()] * 3, RUDE[origin])
     assert all(asks <= MOST_ASKS for asks, _ in told)
 
@@ -231,7 +231,7 @@ def test_a_page_in_place_of_an_error_is_asked_for_no_oftener(origin: str) -> Non
     pages = [{"status": status, "page": f"/{status}.html", "response_status": status} for status in (416, 502)]
     edge = EdgeMachine(Service.model_validate({"name": "fra", "error_pages": pages}))
     lived(edge, [get(), get(), get("/b")], RUDE[origin], most=2 * MOST_ASKS)
-    assert not edge._paging
+    assert not edge.state.paging
 
 
 # ---- as others have met it: what is stored, what is asked, what the origin says to the question; status, Content-Range ----

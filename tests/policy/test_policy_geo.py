@@ -176,7 +176,7 @@ def test_a_hit_is_judged_as_afresh_a_hundred_thousand_times() -> None:
             answer = ResponseHead(200, Headers([("cache-control", "max-age=60"), ("content-length", "1")]))
             edge.on_response(plan, answer, NOW + number / 1000)
             edge.on_body_end(plan, 1, NOW + number / 1000)
-        afresh = ServiceGate(service, {}).guard_of(edge.rule_of(request).behavior).refusal(request, NOW)
+        afresh = ServiceGate(service, {}).guard_of(edge.view.rule_of(request).behavior).refusal(request, NOW)
         assert isinstance(plan, Refuse) is (afresh is not None), request
         if afresh is not None:
             assert isinstance(plan, Refuse) and (plan.status, plan.reason) == (403, afresh.reason)

@@ -5,7 +5,6 @@ import pytest
 from cdnkit.policy.gate.limits import UNLIMITED, RequestLimits
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.machine.machine import EdgeMachine
-from cdnkit.policy.machine.requests import Deciding
 from cdnkit.policy.outcomes import Failure, Outcome, Purpose, Refusal
 from cdnkit.policy.plan import Fetch, Refuse, Serve
 from cdnkit.policy.rules.service import Behavior, Service
@@ -67,7 +66,7 @@ def test_content_beyond_the_limits_is_not_the_parents_failure(why: Failure, stat
 
 
 def test_a_request_that_cannot_be_read_changes_nothing() -> None:
-    machine: Deciding = EdgeMachine(Service(name="fra"))
+    machine = EdgeMachine(Service(name="fra"))
     told = machine.unreadable(431, "limit: the request's head is too large", 5.0)
     assert told.status == 431 and "fra; detail=" in dict(told.headers)["cache-status"]
     assert machine.events == 0

@@ -48,8 +48,8 @@ def test_the_first_reason_is_told(
 ) -> None:
     edge = EdgeMachine(SERVICE, PROFILES["cloudfront"])
     request = RequestHead(method, "http", "h", path, None, Headers([field] if field else []))
-    rule = edge.rule_of(request)
-    found = edge.screening.barred(request, path, rule.behavior, rule.cors, plain=is_plain(request))
+    rule = edge.view.rule_of(request)
+    found = edge.state.screening.barred(request, path, rule.behavior, rule.cors, plain=is_plain(request))
     assert (found is None) == (then is None)
     if found is not None and then is not None:
         assert found.status == then[0] and found.reason.startswith(then[1])
@@ -58,8 +58,8 @@ def test_the_first_reason_is_told(
 def test_a_shield_has_no_gate_that_a_spelling_could_pass() -> None:
     edge = EdgeMachine(SERVICE.model_copy(update={"gate": False}))
     request = RequestHead("GET", "http", "h", SPELLED, None, Headers())
-    rule = edge.rule_of(request)
-    assert edge.screening.barred(request, SPELLED, rule.behavior, rule.cors, plain=True) is None
+    rule = edge.view.rule_of(request)
+    assert edge.state.screening.barred(request, SPELLED, rule.behavior, rule.cors, plain=True) is None
 
 
 BEHAVIORS = st.builds(
@@ -78,8 +78,8 @@ def test_nothing_behind_the_spelling_turns_a_plain_request_away(
 ) -> None:
     edge = EdgeMachine(Service(name="fra", behaviors=(behavior,)), PROFILES[profile])
     request = RequestHead(method, "http", "h", "/a", None, Headers([(name, value) for name in names]))
-    rule = edge.rule_of(request)
-    found = edge.screening.barred(request, "/a", rule.behavior, rule.cors, plain=False)
+    rule = edge.view.rule_of(request)
+    found = edge.state.screening.barred(request, "/a", rule.behavior, rule.cors, plain=False)
     assert found is None or not is_plain(request)
 
 

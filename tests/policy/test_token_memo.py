@@ -98,7 +98,7 @@ def compared(count: int) -> tuple[int, int, int]:
             afresh = ServiceGate(SERVICE, {})
         for scheme in afresh.schemes.values():
             scheme._memo.forget()  # type: ignore[attr-defined]
-        wanted = afresh.guard_of(edge.rule_of(request).behavior).refusal(request, now)
+        wanted = afresh.guard_of(edge.view.rule_of(request).behavior).refusal(request, now)
         plan = edge.on_request(request, now)
         assert isinstance(plan, Refuse) is (wanted is not None), (request, now, wanted)
         if isinstance(plan, Refuse):

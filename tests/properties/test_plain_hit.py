@@ -58,7 +58,7 @@ def test_both_ways_agree(
     service: Service, profile: str, fields: dict[str, str], status: int, waits: list[float], asked: list[str]
 ) -> None:
     short, long = EdgeMachine(service, PROFILES[profile]), EdgeMachine(service, PROFILES[profile])
-    long.rule_of(RequestHead("GET", "http", "h", "/a", None, Headers())).plain_key = None
+    long.view.rule_of(RequestHead("GET", "http", "h", "/a", None, Headers())).plain_key = None
     now = START
     for wait, what in zip(waits, asked, strict=False):
         now += wait

@@ -52,7 +52,7 @@ def test_a_miss_and_a_hit_tell_of_path_ttl_and_key() -> None:
     told = hit(edge, debugging(), NOW + 10)
     assert told["fastly-debug-path"] == f"(D {me} {int(NOW + 10)}) (F {me} {int(NOW)})"
     assert told["fastly-debug-ttl"] == f"(H {me} 590.177 30.000 9)"
-    key = cache_key(ask(), edge.matcher.match("/a").behavior)
+    key = cache_key(ask(), edge.state.matcher.match("/a").behavior)
     assert told["fastly-debug-digest"] == miss["fastly-debug-digest"] == sha256(key.encode()).hexdigest()
     assert (told["surrogate-key"], told["surrogate-control"]) == ("a b", "max-age=600")
 

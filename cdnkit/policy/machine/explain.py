@@ -28,18 +28,18 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
     `reveal`: with the values of tokens, cookies and credentials where they are in a key or were selected by.
     """
     veil = Bare() if reveal else Veil(machine.gate.params, machine.gate.headers, machine.gate.prefixes)
-    rule = machine.rule_of(request)
+    rule = machine.view.rule_of(request)
     behavior = rule.behavior
     barred = _screened(machine, request, rule)
     rates, hurried = _rates(machine, request, rule, now)
     refusal = barred or hurried or rule.guard.refusal(request, now)
     admitted = rule.guard.admitted(request)
-    request = machine.seen(request if admitted is None else admitted.public)
+    request = machine.view.seen(request if admitted is None else admitted.public)
     if behavior.slice is not None:
         request = Assembly(request, behavior.slice).opening_request()
-    judgement = machine.judged(request, rule, now)
+    judgement = machine.view.judged(request, rule, now)
     key = judgement.key
-    alone, failing = machine.alone(key, now), machine.failing(key, now)
+    alone, failing = machine.view.alone(key, now), machine.view.failing(key, now)
     return {
         "node": machine.service.name,
         "profile": machine.profile.name,
@@ -72,11 +72,11 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
 
 def _screened(machine: EdgeMachine, request: RequestHead, rule: Rule) -> Refusal | None:
     """Why it is turned away before the gate is asked."""
-    over = machine.screening.outright(request)
+    over = machine.state.screening.outright(request)
     if over is not None:
         return over[0]
     path = machine.gate.path_proper(request.path)
-    return machine.screening.barred(request, path, rule.behavior, rule.cors, plain=is_plain(request))
+    return machine.state.screening.barred(request, path, rule.behavior, rule.cors, plain=is_plain(request))
 
 
 def _rates(
@@ -157,7 +157,7 @@ def _entry(
 
 
 def _refused(machine: EdgeMachine, request: RequestHead, refusal: Refusal) -> str:
-    page = machine.page_for(refusal.status, request, refusal)
+    page = machine.view.page_for(refusal.status, request, refusal)
     said = f"refused: {refusal.status} {refusal.reason}"
     return said if page is None else f"{said}; shown {page.page} instead, as a {page.response_status}"
 
@@ -168,13 +168,13 @@ def _next(machine: EdgeMachine, request: RequestHead, judgement: Judgement, now:
     if judgement.way is not Way.ASK:
         said = judgement.way.value
         served = judgement.way in (Way.HIT, Way.STALE) and entry is not None
-        page = machine.page_for(entry.status, request) if served and entry is not None else None
+        page = machine.view.page_for(entry.status, request) if served and entry is not None else None
         return said if page is None else f"{said}; shown {page.page} instead, as a {page.response_status}"
-    failing = machine.failing(judgement.key, now)
+    failing = machine.view.failing(judgement.key, now)
     if failing is not None:
         until, said_then = failing
         left = f"for {until - now:.1f} s more, as the parent has just failed"
-        if entry is not None and machine.stands_in_while_held(entry, said_then, now):
+        if entry is not None and machine.view.stands_in_while_held(entry, said_then, now):
             return f"hit, stale, without asking {left}"
         return f"{said_then.status} {said_then.reason}, without asking {left}"
     if not judgement.alone and machine.flights.to_join(judgement.flight_key) is not None:

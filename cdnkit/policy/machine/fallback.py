@@ -6,9 +6,11 @@ A parent fails by no answer, by an error (RFC 5861 §4), or by an answer to some
 
 from cdnkit.policy.freshness.lifetime import error_ttl_of
 from cdnkit.policy.freshness.reuse import asked
-from cdnkit.policy.machine.fills import Keeping
+from cdnkit.policy.machine.fills import Fills
 from cdnkit.policy.machine.flights import Flight, Waiter
 from cdnkit.policy.machine.notes import Note
+from cdnkit.policy.machine.requests import Requests
+from cdnkit.policy.machine.state import NodeState, View
 from cdnkit.policy.outcomes import Outcome, Purpose
 from cdnkit.policy.plan import Landing
 from cdnkit.policy.store.index import Entry
@@ -16,23 +18,28 @@ from cdnkit.policy.store.lookup import Judgement, Way
 from cdnkit.policy.upstream.request import asks_whether, same_part
 
 
-class Fallback(Keeping):
+class Fallback:
     """How a fill that failed lands."""
 
-    def _land_failure(
+    def __init__(self, state: NodeState, view: View, requests: Requests, fills: Fills) -> None:
+        self._state, self._view, self._requests, self._fills = state, view, requests, fills
+        self._answering = state.answering
+        self._profile = state.profile
+
+    def land_failure(
         self, flight: Flight, reason: str, status: int, now: float, forward_status: int | None, words: str = "",
         *, sick: bool = False,
     ) -> Landing:  # fmt: skip
         fetch, landing = flight.fetch, Landing()
-        if self.profile.failures_held and fetch.rule.behavior.cache and fetch.purpose is not Purpose.PASS:
-            said = self._refuse(status, reason, fetch.rule, None, now, Outcome.FAILED, words)
+        if self._profile.failures_held and fetch.rule.behavior.cache and fetch.purpose is not Purpose.PASS:
+            said = self._requests.refuse(status, reason, fetch.rule, None, now, Outcome.FAILED, words)
             said.silent = forward_status is None
-            held = error_ttl_of(forward_status or status, fetch.rule.behavior, self.profile) or 0.0
-            self._failing.add(fetch.key, Note(now + held, said, flight.opened_at))
+            held = error_ttl_of(forward_status or status, fetch.rule.behavior, self._profile) or 0.0
+            self._state.failing.add(fetch.key, Note(now + held, said, flight.opened_at))
         for waiter in flight.waiters:
             found = self._usable(waiter, now, silent=forward_status is None, sick=sick)
             if found is None:
-                landing.answers[waiter.ticket] = self._refuse(
+                landing.answers[waiter.ticket] = self._requests.refuse(
                     status, reason, waiter.rule, waiter.request, now, Outcome.FAILED, words,
                     member=None if sick else self._answering.failed(
                         fetch, waiter.plan.cause, reason, forward_status, collapsed=waiter.plan is not fetch
@@ -41,53 +48,53 @@ class Fallback(Keeping):
                 continue
             entry, judgement = found
             if judgement.cause is None:
-                landing.answers[waiter.ticket] = self._hit(judgement, entry, waiter.request, waiter.rule, now)
+                landing.answers[waiter.ticket] = self._requests.hit(judgement, entry, waiter.request, waiter.rule, now)
                 continue
-            self.room.touch(entry)
+            self._state.room.touch(entry)
             landing.answers[waiter.ticket] = self._answering.after_fetch(
                 entry, waiter.request, fetch, waiter.rule, Outcome.HIT_STALE, waiter.plan.cause, now,
                 forward_status=forward_status, detail="stale-if-error",
             )  # fmt: skip
         return landing
 
-    def _land_misfit(self, flight: Flight, why: str, status: int, now: float) -> Landing:
+    def land_misfit(self, flight: Flight, why: str, status: int, now: float) -> Landing:
         """An answer to something that was not asked. Of a plain question, it is the parent's failure, for all: to ask
         once more would be to ask the same."""
-        if not asks_whether(flight.fetch.request) and not self._asked_for_the_rest(flight):
-            return self._land_failure(flight, f"origin: {why}", 502, now, status)
+        if not asks_whether(flight.fetch.request) and not self.asked_for_the_rest(flight):
+            return self.land_failure(flight, f"origin: {why}", 502, now, status)
         landing = Landing()
         for waiter in flight.waiters:
-            self._decide_for(waiter, landing, now)
+            self._fills.decide_for(waiter, landing, now)
         return landing
 
     @staticmethod
-    def _asked_for_the_rest(flight: Flight) -> bool:
+    def asked_for_the_rest(flight: Flight) -> bool:
         """Whether the Range is this node's, to complete what is stored in part."""
         question = flight.fetch.request
         leaders = [waiter for waiter in flight.waiters if waiter.plan is flight.fetch]
         return "range" in question.headers and any(not same_part(question, leader.request) for leader in leaders)
 
-    def _covered(self, flight: Flight, now: float) -> bool:
+    def covered(self, flight: Flight, now: float) -> bool:
         """Whether the store has, for any of those who wait, what is better than the parent's error. Behind a viewer's
         back: whether the error would take the place of it."""
         if flight.waiters:
             return any(self._usable(waiter, now) is not None for waiter in flight.waiters)
-        found = self.index.select(flight.fetch.key, flight.fetch.request.headers)
+        found = self._state.index.select(flight.fetch.key, flight.fetch.request.headers)
         return isinstance(found, Entry) and self._may_stand_in(found, now)
 
     def _usable(
         self, waiter: Waiter, now: float, *, silent: bool = False, sick: bool = False
     ) -> tuple[Entry, Judgement] | None:
         """What the store has by now for one who waited in vain, fresh or allowed to be stale, and how it was judged."""
-        judgement = self.judged(waiter.request, waiter.rule, now)
+        judgement = self._view.judged(waiter.request, waiter.rule, now)
         entry = judgement.entry
         if entry is None or judgement.way is Way.PASS:
             return None
         if judgement.cause is None:
             return entry, judgement
-        if not self._answers(entry, waiter, now) or (entry.part is not None and waiter.request.method == "HEAD"):
+        if not self._fills.answers(entry, waiter, now) or (entry.part is not None and waiter.request.method == "HEAD"):
             return None
-        wish = asked(waiter.request) if self.profile.request_directives else None
+        wish = asked(waiter.request) if self._profile.request_directives else None
         window = wish.stale_if_error if wish is not None else None
         usable = self._may_stand_in(entry, now, window, silent=silent, sick=sick)
         return (entry, judgement) if usable else None
@@ -99,7 +106,7 @@ class Fallback(Keeping):
         (`sick`) was not even asked. `window`: what the request allows too, where the origin has not forbidden it (RFC
         5861 §4)."""
         life = entry.life
-        if life.revalidate_always and not ((silent or sick) and self.profile.no_cache_stands_in):
+        if life.revalidate_always and not ((silent or sick) and self._profile.no_cache_stands_in):
             return False
         if now < (life.sick_until if sick else life.unreachable_until if silent else life.fallback_until):
             return True

@@ -1,4 +1,4 @@
-"""What comes is kept, and shared with those who waited: the half of the machine between a landing and the store.
+"""What comes is kept, and shared with those who waited: what lies between a landing and the store.
 
 See `cdnkit/policy/machine/machine.py` for the theory and the table.
 """
@@ -11,7 +11,9 @@ from cdnkit.policy.http.messages import ResponseHead
 from cdnkit.policy.machine.fast_path import is_plain
 from cdnkit.policy.machine.flights import Flight, Waiter
 from cdnkit.policy.machine.notes import Note
-from cdnkit.policy.machine.purges import Purging
+from cdnkit.policy.machine.purges import Purges
+from cdnkit.policy.machine.requests import Requests
+from cdnkit.policy.machine.state import NodeState
 from cdnkit.policy.outcomes import Cause, Outcome, Purpose
 from cdnkit.policy.plan import Decision, Fetch, Join, Landing, Serve
 from cdnkit.policy.rule import Rule
@@ -25,10 +27,16 @@ Alike = tuple[Rule, Cause | None, object]
 """Rule, cause, what CORS looks at: with these, plain GETs that waited are answered alike."""
 
 
-class Keeping(Purging):
+class Fills:
     """How an answer becomes a stored response, and who of those who waited may have it."""
 
-    def _why_not(
+    def __init__(self, state: NodeState, requests: Requests, purges: Purges) -> None:
+        self._state, self._requests, self._purges = state, requests, purges
+        self._answering = state.answering
+        self._service = state.service
+        self._profile = state.profile
+
+    def why_not(
         self, flight: Flight, response: ResponseHead, now: float, *, part: bool = False, entry: Entry | None = None
     ) -> str | None:
         """Why `response` may not be kept; of `entry`, after a 304: why it may no longer be."""
@@ -39,107 +47,107 @@ class Keeping(Purging):
             authorization = [("authorization", "")] if entry.for_authorization else []
             request = request.with_fields(request.headers.plus(*authorization))
             request.method = "GET"
-        largest = min(self.service.largest, self.service.room)
-        return why_not_store(request, response, fetch.rule.behavior, self.profile, largest=largest, now=now, part=part)
+        largest = min(self._service.largest, self._service.room)
+        return why_not_store(request, response, fetch.rule.behavior, self._profile, largest=largest, now=now, part=part)
 
-    def _store(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
+    def store(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
-        entry = self._entry(flight, response, now)
-        rules = self.profile.compression
+        entry = self.entry(flight, response, now)
+        rules = self._profile.compression
         if rules is None or not flight.fetch.rule.behavior.compress or entry.life.fresh_until <= now or entry.of_head:
-            return self._keep(flight, entry, response, now)
-        coding = coding_for(flight.fetch.request, response, rules, able=self.codings)
+            return self.keep(flight, entry, response, now)
+        coding = coding_for(flight.fetch.request, response, rules, able=self._state.codings)
         if coding is None:
-            return self._keep(flight, entry, response, now)
+            return self.keep(flight, entry, response, now)
         response = compressed(response, coding)
-        entry = self._entry(flight, response, now)
+        entry = self.entry(flight, response, now)
         entry.coding = coding
-        landing = self._keep(flight, entry, response, now)
+        landing = self.keep(flight, entry, response, now)
         landing.coding = coding
         return landing
 
-    def _keep(
+    def keep(
         self, flight: Flight, entry: Entry, response: ResponseHead, now: float, *, detail: str | None = None
     ) -> Landing:
         fetch, landing = flight.fetch, Landing()
         landing.store = entry
-        if entry.length is None and self.profile.limits is not None and self.profile.limits.object is not None:
-            landing.cut_at = self.profile.limits.object.most
-        self._filling[fetch.id] = entry
-        purged = self._purged_meanwhile(flight, entry)
+        if entry.length is None and self._profile.limits is not None and self._profile.limits.object is not None:
+            landing.cut_at = self._profile.limits.object.most
+        self._state.filling[fetch.id] = entry
+        purged = self._purges.purged_meanwhile(flight, entry)
         if purged is not None and not purged.soft:
-            self._answer_waiters(flight, entry, response, landing, now, stored=False, share_always=False, detail=detail)
+            self.answer_waiters(flight, entry, response, landing, now, stored=False, share_always=False, detail=detail)
             return landing
         if purged is not None:
             entry.life = entry.life.made_stale(now)
         if fetch.request.block is not None:
-            self._versions.note(entry)
-        if self.room.admit(entry):
-            for replaced in self.index.add(entry):
-                self.room.pop(replaced.id, None)
+            self._state.versions.note(entry)
+        if self._state.room.admit(entry):
+            for replaced in self._state.index.add(entry):
+                self._state.room.pop(replaced.id, None)
                 landing.dropped.append(replaced.id)
-        landing.dropped += self._make_room()
-        self._note_sharing(flight, entry, now)
-        self._answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False, detail=detail)
+        landing.dropped += self.make_room()
+        self.note_sharing(flight, entry, now)
+        self.answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False, detail=detail)
         return landing
 
-    def _note_sharing(self, flight: Flight, entry: Entry, now: float) -> None:
+    def note_sharing(self, flight: Flight, entry: Entry, now: float) -> None:
         """Whether those who ask for this key next should wait for one another's answer."""
         if standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE):
-            self._alone_until.drop(entry.key)
+            self._state.alone_until.drop(entry.key)
         else:
             # Every use of it asks the parent, so nobody should wait for somebody else's answer.
-            note = Note(now + self.profile.hit_for_pass, NOT_FRESH, flight.opened_at)
-            self._alone_until.add(entry.key, note)
+            note = Note(now + self._profile.hit_for_pass, NOT_FRESH, flight.opened_at)
+            self._state.alone_until.add(entry.key, note)
 
-    def _entry(self, flight: Flight, response: ResponseHead, now: float) -> Entry:
-        headers = stored_headers(response, self.profile)
+    def entry(self, flight: Flight, response: ResponseHead, now: float) -> Entry:
+        headers = stored_headers(response, self._profile)
         entry = Entry(
-            id=self._next_id(),
+            id=self._state.next_id(),
             key=flight.fetch.key,
             status=response.status,
             headers=headers,
             life=lifetime_of(
-                response, flight.fetch.rule.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now
+                response, flight.fetch.rule.behavior, self._profile, asked_at=flight.fetch.sent_at, now=now
             ),
         )
         entry.length = None if entry.of_head else content_length(headers)
         entry.size_bytes = entry.length or 0
         entry.for_authorization = "authorization" in flight.fetch.request.headers
-        self._read_stored(entry, response, flight)
+        self.read_stored(entry, response, flight)
         return entry
 
-    def _read_stored(self, entry: Entry, response: ResponseHead, flight: Flight) -> None:
+    def read_stored(self, entry: Entry, response: ResponseHead, flight: Flight) -> None:
         """Everything beside the lifetime that a later request will compare, read once (again after a 304)."""
         headers = response.headers
         entry.ready_until = 0.0
         entry.etag, entry.last_modified = headers.first("etag"), headers.first("last-modified")
-        names = vary_names(headers) if self.profile.vary_selects else ()
-        self.varying.update(names)
+        names = vary_names(headers) if self._profile.vary_selects else ()
+        self._state.varying.update(names)
         if names:
-            self._varies[hash(entry.key)] = names
+            self._state.varies[hash(entry.key)] = names
         else:
-            self._varies.pop(hash(entry.key), None)
-        entry.selecting = selecting_fields(names, flight.fetch.request.headers, as_sent=self.profile.vary_as_sent)
-        keys = surrogate_keys_of(headers, self.profile.limits)
+            self._state.varies.pop(hash(entry.key), None)
+        entry.selecting = selecting_fields(names, flight.fetch.request.headers, as_sent=self._profile.vary_as_sent)
+        keys = surrogate_keys_of(headers, self._profile.limits)
         if entry.indexed:
-            self.index.retag(entry, keys)
+            self._state.index.retag(entry, keys)
         else:
             entry.surrogate_keys = keys
 
-    def _make_room(self) -> list[int]:
-        gone = self.room.take_pushed_out()
+    def make_room(self) -> list[int]:
+        gone = self._state.room.take_pushed_out()
         for entry in gone:
-            self.index.remove(entry, Cause.EVICTED)
+            self._state.index.remove(entry, Cause.EVICTED)
         return [entry.id for entry in gone]
 
-    def _retire(self, fetch: Fetch) -> list[int]:
+    def retire(self, fetch: Fetch) -> list[int]:
         entry = fetch.entry
         if entry is None or not entry.indexed:
             return []
-        return [self._take_out(one, Cause.UNCACHEABLE) for one in self.index.same_variant(entry)]
+        return [self._state.take_out(one, Cause.UNCACHEABLE) for one in self._state.index.same_variant(entry)]
 
-    def _answer_waiters(
+    def answer_waiters(
         self,
         flight: Flight,
         entry: Entry,
@@ -162,9 +170,9 @@ class Keeping(Purging):
                     stored=stored, headers=response.headers, detail=detail,
                 )  # fmt: skip
             else:
-                self._share(waiter, entry, fetch, landing, now, share_always=share_always, alike=alike)
+                self.share(waiter, entry, fetch, landing, now, share_always=share_always, alike=alike)
 
-    def _share(
+    def share(
         self,
         waiter: Waiter,
         entry: Entry,
@@ -179,14 +187,14 @@ class Keeping(Purging):
 
         `alike`: what plain GETs that joined before were answered with; a thousand of them share one answer.
         """
-        fits = self._answers(entry, waiter, now)
+        fits = self.answers(entry, waiter, now)
         if not (fits and (share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE))):
             # What may not be shared now may not be shared after another such wait either.
-            self._decide_for(waiter, landing, now, alone=fits)
+            self.decide_for(waiter, landing, now, alone=fits)
             return
         request, rule, cause = waiter.request, waiter.rule, waiter.plan.cause
         # With pages, an answer's status may yet be told otherwise, for one of them.
-        plain = alike is not None and self._answering.same_for_all and not self._pages and is_plain(request)
+        plain = alike is not None and self._answering.same_for_all and not self._state.pages and is_plain(request)
         kind = (rule, cause, self._answering.apart(request, rule)) if plain else None
         answer = alike.get(kind) if alike is not None and kind is not None else None
         if answer is None:
@@ -195,7 +203,7 @@ class Keeping(Purging):
                 alike[kind] = answer
         landing.answers[waiter.ticket] = answer
 
-    def _answers(self, entry: Entry, waiter: Waiter, now: float) -> bool:
+    def answers(self, entry: Entry, waiter: Waiter, now: float) -> bool:
         """Whether the entry is the one this request selects, and holds what it asks for."""
         headers = waiter.request.headers
         if entry.part is not None and not covers(entry, headers.first("range")):
@@ -204,27 +212,27 @@ class Keeping(Purging):
             return False
         selecting = entry.selecting
         return not selecting or selecting == selecting_fields(
-            (name for name, _ in selecting), headers, as_sent=self.profile.vary_as_sent
+            (name for name, _ in selecting), headers, as_sent=self._profile.vary_as_sent
         )
 
-    def _decide_for(
+    def decide_for(
         self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False, conditions: bool = True
     ) -> None:
         """A second decision for one who waited in vain, under the same ticket; a `Join` simply waits on."""
         plan: Decision
         if waiter.asks >= MOST_ASKS:
             reason = f"origin: {waiter.asks} answers, and none to the request"
-            plan = self._refuse(502, reason, waiter.rule, waiter.request, now, Outcome.FAILED)
+            plan = self._requests.refuse(502, reason, waiter.rule, waiter.request, now, Outcome.FAILED)
         else:
-            plan = self._plan(
+            plan = self._requests.plan(
                 waiter.request, waiter.rule, waiter.ticket, now,
                 alone=alone, conditions=conditions, asks=waiter.asks,
             )  # fmt: skip
         if not isinstance(plan, Join):
             landing.answers[waiter.ticket] = plan
 
-    def _pass_for(self, waiter: Waiter, landing: Landing, now: float) -> None:
+    def pass_for(self, waiter: Waiter, landing: Landing, now: float) -> None:
         """One who waited, and asks for itself now: whatever it is told is passed on."""
-        landing.answers[waiter.ticket] = self._pass(
+        landing.answers[waiter.ticket] = self._requests.fetch_alone(
             waiter.request, waiter.rule, waiter.ticket, Cause.UNCACHEABLE, now, asks=waiter.asks
         )

@@ -17,372 +17,157 @@ that waited gets its answer, and the leader is only the first of them.
     the parent failed, stale is allowed     Serve                               hit-stale
     the parent failed                       Refuse 502/504                      failed
 
-The machine holds heads, sizes and instants; the shell holds bodies, sockets and futures, by id.
+The machine holds heads, sizes and instants; the shell holds bodies, sockets and futures, by id. One `NodeState` is what
+it knows; its parts hold that and change it:
+
+    requests   what a request gets                                    on_request
+    landings   how a flight ends                                      on_interim, on_response, on_body_end, on_failure,
+                                                                      on_found
+    fills      what came is stored, and shared with those who waited
+    fallback   what they get when the parent fails
+    purges     what is taken away                                     on_purge, on_lost, restore
 """
 
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from cdnkit.policy.answer.compression import compressed
-from cdnkit.policy.freshness.lifetime import lifetime_of
-from cdnkit.policy.freshness.storable import content_length, received, stored_headers
-from cdnkit.policy.gate.limits import object_over, response_over
-from cdnkit.policy.http.dates import format_date
-from cdnkit.policy.http.messages import ResponseHead
-from cdnkit.policy.http.ranges import Span, content_range, within
+from cdnkit.policy.gate.gate import Gate
+from cdnkit.policy.gate.limits import UNLIMITED
+from cdnkit.policy.http.messages import RequestHead, ResponseHead
 from cdnkit.policy.machine.fallback import Fallback
-from cdnkit.policy.machine.flights import Flight
-from cdnkit.policy.machine.notes import Note
-from cdnkit.policy.machine.purge_marks import may_be_used, url_mark, worth_asking
-from cdnkit.policy.outcomes import Cause, Failure, Outcome, Purpose
-from cdnkit.policy.plan import Fetch, Join, Landing
-from cdnkit.policy.store.index import Entry
-from cdnkit.policy.store.parts import continues, covers, whole_fields
-from cdnkit.policy.store.revalidate import freshened, names_another, same_representation
-from cdnkit.policy.store.serialise import from_values
-from cdnkit.policy.upstream.invalidation import also_doubtful, invalidates
-from cdnkit.policy.upstream.request import asks_for_part, misfit, same_part
-
-NOT_PRIVATE = frozenset({"no-lifetime", "status"})
-"""Reasons not to store that do not forbid answering those who wait with the same."""
-
-PASSED_ON = frozenset({102, 103})
-"""Interim responses that are for the viewer; 100 and 101 are of one connection (RFC 9110 §15.2, RFC 8297)."""
+from cdnkit.policy.machine.fills import Fills
+from cdnkit.policy.machine.flights import FlightTable
+from cdnkit.policy.machine.landings import Landings
+from cdnkit.policy.machine.purges import Purges
+from cdnkit.policy.machine.requests import Requests
+from cdnkit.policy.machine.state import NodeState, View
+from cdnkit.policy.outcomes import Failure, Refusal
+from cdnkit.policy.plan import Answer, Fetch, Landing, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
+from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.service import Service
+from cdnkit.policy.store.eviction import Room
+from cdnkit.policy.store.index import Entry, EntryIndex
+from cdnkit.policy.store.slices import Assembly
 
 
-class EdgeMachine(Fallback):
+class EdgeMachine:
     """One cache node's mind. Not thread-safe: one loop tells it everything, in order."""
+
+    def __init__(
+        self,
+        service: Service,
+        profile: Profile = RFC9111,
+        *,
+        gate: Gate | None = None,
+        excess: Callable[[RequestHead], Refusal | None] = UNLIMITED.excess,
+        fresh_id: Callable[[], str] | None = None,
+        codings: Collection[str] = ("gzip",),
+        fresh_room: Callable[[], Room] | None = None,
+    ) -> None:
+        """As a `NodeState`."""
+        self.state = state = NodeState(
+            service, profile, gate=gate, excess=excess, fresh_id=fresh_id, codings=codings, fresh_room=fresh_room
+        )
+        self.view = view = View(state)
+        self._requests = Requests(state, view)
+        self._purges = Purges(state)
+        self._fills = Fills(state, self._requests, self._purges)
+        self._fallback = Fallback(state, view, self._requests, self._fills)
+        self._landings = Landings(state, self._requests, self._purges, self._fills, self._fallback)
+
+    # ---- what it is told ---------------------------------------------------------------------------------------
+
+    def on_request(self, request: RequestHead, now: float) -> Plan:
+        """What to do with a request that arrived at `now`."""
+        return self._requests.on_request(request, now)
 
     def on_interim(self, fetch: Fetch, head: ResponseHead) -> list[int]:
         """An interim response came: the tickets of those to whom it is passed on. Never kept, never said again."""
-        flight = self.flights.flight_of(fetch)
-        if flight is None or head.status not in PASSED_ON or not self.profile.interim_passed_on:
-            return []
-        return [waiter.ticket for waiter in flight.waiters]
+        return self._landings.on_interim(fetch, head)
 
     def on_response(self, fetch: Fetch, head: ResponseHead, now: float) -> Landing:
         """The parent's final response head came. Called at most once per fetch; 1xx never come here."""
-        self.events += 1
-        flight = self.flights.close(fetch)
-        if flight is None:
-            return Landing()
-        response = received(head, fetch.rule.behavior, self.profile)
-        if "date" not in response.headers and self.profile.date_of_answers == "origin":
-            # A recipient with a clock adds it when it stores or forwards (RFC 9110 §6.6.1).
-            response.headers.lines.append(("date", format_date(now)))
-        self._answering.fetched(response, now)
-        limits = self.profile.limits
-        over = None if limits is None else response_over(head, limits)
-        if over is not None:
-            landing = self._land_failure(flight, over[0], over[1].status, now, head.status, over[1].words)
-        elif response.status in self.profile.failed_statuses and self._covered(flight, now):
-            landing = self._land_failure(flight, f"origin: {response.status}", 502, now, response.status)
-        elif fetch.purpose is Purpose.PASS:
-            landing = self._land_pass(flight, response, now)
-        elif (why := misfit(fetch.request, response)) is not None:
-            landing = self._land_misfit(flight, why, response.status, now)
-        elif response.status == 304 and fetch.entry is not None:
-            landing = self._land_not_modified(flight, fetch.entry, response, now)
-        elif response.status == 206 and fetch.request.method != "HEAD":
-            landing = self._land_part(flight, response, now)
-        elif response.status == 416 and self._asked_for_the_rest(flight):
-            landing = self._land_unkept_part(flight, response, now)
-        elif response.status == 304:
-            landing = self._land_to_its_asker(flight, response, now)
-        else:
-            landing = self._land_full(flight, response, now)
-        replaced = fetch.entry
-        if replaced is not None and not replaced.indexed and landing.store is None:
-            landing.marks.append(url_mark(replaced.key.partition("\n")[0]))
-        self._show_pages(flight, landing, now)
-        self._forget_purges()
-        return landing
+        return self._landings.on_response(fetch, head, now)
 
     def on_found(self, fetch: Fetch, values: dict[str, Any], size_bytes: int, now: float) -> Landing | None:
         """A tier that nodes share has a response (`cdnkit.policy.store.serialise` values). None: of no use here, ask
-        the parent.
-
-        It lands with the life it has, in the place of the parent's answer; `on_body_end` follows as always.
-        """
-        flight = self.flights.flight_of(fetch)
-        if flight is None or not worth_asking(fetch) or size_bytes > min(self.service.largest, self.service.room):
-            return None
-        entry = from_values(0, values, size_bytes)
-        if not may_be_used(entry, fetch, now, vary_as_sent=self.profile.vary_as_sent):
-            return None
-        self.events += 1
-        self.flights.close(fetch)
-        entry.id, entry.complete = self._next_id(), False
-        self.varying.update(name for name, _ in entry.selecting)
-        head = ResponseHead(entry.status, entry.headers)
-        landing = self._keep(flight, entry, head, now, detail="shared-tier")
-        self._show_pages(flight, landing, now)
-        self._forget_purges()
-        return landing
-
-    def _land_pass(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        fetch, landing = flight.fetch, Landing()
-        request = fetch.request
-        if self.profile.unsafe_invalidates and invalidates(request, response):
-            for target in (request.target, *also_doubtful(request, response)):
-                landing.dropped += self._invalidate(target)
-                landing.marks.append(url_mark(self._purge_key(target)))
-        if request.method == "POST" and fetch.rule.behavior.cache and self._why_not(flight, response, now) is None:
-            kept = self._store(flight, response, now)
-            kept.dropped += landing.dropped
-            kept.marks += landing.marks
-            return kept
-        if request.method == "HEAD" and fetch.entry is not None:
-            landing.dropped += self._learn_from_head(flight, fetch.entry, response, now)
-            if fetch.entry.indexed:
-                landing.changed.append(fetch.entry)
-                if fetch.entry.life.fresh_until <= now:
-                    landing.marks.append(url_mark(fetch.entry.key.partition("\n")[0]))
-        for waiter in flight.waiters:
-            landing.answers[waiter.ticket] = self._answering.relayed(
-                waiter.request, response, fetch, Outcome.PASS, fetch.cause, now
-            )
-        return landing
-
-    def _learn_from_head(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> list[int]:
-        """A HEAD's 200 tells of the stored GET: the same representation is freshened, another makes it stale.
-
-        Source: RFC 9111 §4.3.5.
-        """
-        if not entry.indexed or response.status != entry.status or entry.coding:
-            return []  # of what was compressed here, length and tag of the origin's say nothing
-        if not same_representation(entry, response.headers):
-            entry.life = entry.life.made_stale(now)
-            return []
-        return self._freshen(flight, entry, response, now)
-
-    def _land_not_modified(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> Landing:
-        fetch = flight.fetch
-        landing = Landing()
-        another = self.profile.renewed_by_304 == "fields" and names_another(response.headers, entry)
-        if not entry.indexed or another:
-            # The body it speaks of is gone (purged or evicted meanwhile), or it speaks of another: ask for a new one.
-            if entry.indexed:
-                landing.dropped.append(self._take_out(entry, Cause.EXPIRED))
-            for waiter in flight.waiters:
-                self._decide_for(waiter, landing, now)
-            return landing
-        # It may no longer be shared now: then the one who asked has it, the others ask for themselves.
-        landing.dropped += self._freshen(flight, entry, response, now)
-        landing.changed += [entry] if entry.indexed else []
-        self.room.touch(entry)
-        if entry.indexed:
-            self._note_sharing(flight, entry, now)
-        for waiter in flight.waiters:
-            if waiter.plan is fetch:
-                landing.answers[waiter.ticket] = self._answering.after_fetch(
-                    entry, waiter.request, fetch, waiter.rule, Outcome.REVALIDATED, fetch.cause, now,
-                    forward_status=304,
-                )  # fmt: skip
-            elif entry.indexed:
-                self._share(waiter, entry, fetch, landing, now)
-            else:
-                self._decide_for(waiter, landing, now)
-        return landing
-
-    def _land_to_its_asker(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """An answer to the leader's own condition: it is the leader's alone.
-
-        The others decide again, and ask without conditions: a thousand who come back with copies of their own would
-        else be told so one after the other.
-        """
-        landing = Landing()
-        for waiter in flight.waiters:
-            if waiter.plan is flight.fetch:
-                landing.answers[waiter.ticket] = self._answering.relayed(
-                    waiter.request, response, flight.fetch, Outcome.PASS, flight.fetch.cause, now
-                )
-            else:
-                self._decide_for(waiter, landing, now, conditions=False)
-        return landing
-
-    def _freshen(self, flight: Flight, entry: Entry, update: ResponseHead, now: float) -> list[int]:
-        """Take over what an update says of a stored response; its id, if it may no longer be kept.
-
-        Where a purge came after the question was asked, it is stale all the same.
-        """
-        purged = self._purged_meanwhile(flight, entry)  # by the surrogate keys that it had
-        merged = freshened(entry.headers, update.headers)
-        if entry.coding:
-            merged = compressed(ResponseHead(entry.status, merged), entry.coding).headers
-        head = ResponseHead(entry.status, stored_headers(ResponseHead(entry.status, merged), self.profile))
-        if self.profile.renewed_by_304 == "fields":
-            entry.headers = head.headers
-        else:
-            # Its lifetime is what the 304 says, and Age with it; what is told of it stays.
-            age = [line for line in head.headers.lines if line[0] == "age"]
-            entry.headers = entry.headers.without(("age",)).plus(*age)
-        entry.life = lifetime_of(head, flight.fetch.rule.behavior, self.profile, asked_at=flight.fetch.sent_at, now=now)
-        head = ResponseHead(entry.status, entry.headers)
-        self._read_stored(entry, head, flight)
-        if self._why_not(flight, head, now, part=entry.part is not None, entry=entry) is None:
-            if purged is not None or self._purged_meanwhile(flight, entry) is not None:
-                entry.life = entry.life.made_stale(now)
-            return []
-        return [self._take_out(entry, Cause.UNCACHEABLE)]
-
-    def _land_part(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """A 206: kept as a part, joined to the part it continues, never mistaken for the whole."""
-        fetch = flight.fetch
-        came = content_range(response.headers.first("content-range"))
-        asked_for = fetch.request.headers.first("range")
-        fits = came is not None and asked_for is not None and within(asked_for, came.span, came.total) is not None
-        if came is not None and content_length(response.headers) not in (None, came.span.stop - came.span.start):
-            fits = False  # it carries other bytes than it says: nothing of it is kept
-        if came is None or not fits or self._why_not(flight, response, now, part=True) is not None:
-            return self._land_unkept_part(flight, response, now)
-        entry = self._entry(flight, response, now)
-        entry.part, entry.total = came.span, came.total
-        entry.size_bytes = entry.length = came.span.stop - came.span.start
-        prefix = None
-        if fetch.entry is not None and continues(fetch.entry, came, response):
-            assert fetch.entry.part is not None
-            prefix = fetch.entry.id
-            entry.part = Span(fetch.entry.part.start, came.span.stop)
-            entry.headers = freshened(fetch.entry.headers, entry.headers)
-            entry.size_bytes = entry.length = entry.part.stop - entry.part.start
-        if entry.part == Span(0, came.total or 0):
-            entry.status, entry.part, entry.total = 200, None, None
-            entry.headers = whole_fields(entry.headers, entry.length)
-        if entry.size_bytes > min(self.service.largest, self.service.room):
-            return self._land_unkept_part(flight, response, now)
-        if entry.part is not None and any(not covers(entry, w.request.headers.first("range")) for w in flight.waiters):
-            # Someone wants what this part and what it continues do not give: start over, without the old part.
-            return self._land_unkept_part(flight, response, now)
-        landing = self._keep(flight, entry, ResponseHead(entry.status, entry.headers), now)
-        landing.prefix = prefix
-        return landing
-
-    def _land_unkept_part(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """A 206 that is not kept goes to the one who asked for that part; the others ask anew."""
-        fetch, landing = flight.fetch, Landing()
-        landing.dropped = self._retire(fetch)
-        for waiter in flight.waiters:
-            if waiter.plan is fetch and same_part(fetch.request, waiter.request):
-                landing.answers[waiter.ticket] = self._answering.relayed(
-                    waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, now, detail="part-not-kept"
-                )
-            elif waiter.plan is not fetch and asks_for_part(waiter.request):
-                self._pass_for(waiter, landing, now)
-            else:
-                self._decide_for(waiter, landing, now)
-        return landing
-
-    def _land_full(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        fetch, landing = flight.fetch, Landing()
-        why_not = self._why_not(flight, response, now)
-        limits = self.profile.limits
-        if limits is not None and why_not in (None, "too-large") and fetch.request.method != "HEAD":
-            over = object_over(content_length(response.headers), limits)
-            if over is not None:
-                return self._land_failure(flight, over[0], over[1].status, now, response.status, over[1].words)
-        if why_not is not None:
-            beyond = response.status == 416 and fetch.cause is Cause.PARTIAL
-            if response.status not in self.profile.failed_statuses and not beyond:
-                # The new answer must be used, and the old one with it goes (RFC 9111 §4.3.3). An error is passed on and
-                # says nothing of what is stored: its validator may yet spare the body. So does a range beyond the end
-                # of what is stored in part.
-                landing.dropped = self._retire(fetch)
-            if response.status in self.profile.failed_statuses and why_not in NOT_PRIVATE:
-                # One clear error for all who waited, not one more question each to an origin in trouble.
-                shared = self._entry(flight, response, now)
-                landing.store = shared
-                self._answer_waiters(flight, shared, response, landing, now, stored=False, share_always=True)
-                return landing
-            one_error = response.status in self.profile.failed_statuses and why_not == "no-store"
-            marked = why_not not in self.profile.unmarked
-            if marked and not one_error and response.status != 412:
-                # A 412 tells of one request's condition, a 416 of its range; anything else of all that ask for the key.
-                about = fetch.flight_key if response.status == 416 else fetch.key
-                self._alone_until.add(about, Note(now + self.profile.hit_for_pass, why_not, flight.opened_at))
-            for waiter in flight.waiters:
-                if one_error and waiter.plan is not fetch:
-                    # The same here, in our own words: what came may be used for nobody else.
-                    landing.answers[waiter.ticket] = self._refuse(
-                        response.status,
-                        f"origin: {response.status}",
-                        waiter.rule,
-                        waiter.request,
-                        now,
-                        Outcome.FAILED,
-                    )
-                elif not marked and waiter.plan is not fetch:
-                    self._decide_for(waiter, landing, now)
-                elif waiter.plan is fetch:
-                    landing.answers[waiter.ticket] = self._answering.relayed(
-                        waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, now, detail=why_not
-                    )
-                else:
-                    self._pass_for(waiter, landing, now)
-            return landing
-        return self._store(flight, response, now)
+        the parent."""
+        return self._landings.on_found(fetch, values, size_bytes, now)
 
     def on_body_end(self, fetch: Fetch, size_bytes: int, now: float) -> Landing:
         """The body of a landed response is complete: `size_bytes` came. `Landing.dropped` made room for it."""
-        self.events += 1
-        landing = Landing()
-        entry = self._filling.pop(fetch.id, None)
-        if entry is None:
-            return landing
-        promised, entry.length, entry.complete = entry.length, None if entry.of_head else size_bytes, True
-        entry.ready_until = 0.0
-        if not entry.indexed:
-            landing.dropped.append(entry.id)
-        elif promised is not None and promised != size_bytes:
-            # A part whose body was not the bytes it named (a whole body's length is the reader's to check).
-            landing.dropped.append(self._take_out(entry, Cause.ABORTED))
-        elif entry.size_bytes != size_bytes:
-            entry.size_bytes = size_bytes
-            if not self.room.admit(entry):
-                landing.dropped.append(self._take_out(entry, Cause.EVICTED))
-            landing.dropped += self._make_room()
-        return landing
-
-    def counts_as_whole(self, why: Failure, head: ResponseHead) -> bool:
-        """Whether a body that broke off so is taken for all of it: then it ends with `on_body_end`.
-
-        Where a length was told, viewers wait for that much, and see that it is not there.
-        """
-        stalled = why is Failure.BETWEEN_BYTES_TIMEOUT and "content-length" not in head.headers
-        return stalled and self.profile.stalled_body_counts
+        return self._landings.on_body_end(fetch, size_bytes, now)
 
     def on_failure(self, fetch: Fetch, why: Failure, now: float) -> Landing:
         """The exchange failed: before its head came (everyone gets an answer) or in mid-body (nothing is kept)."""
-        self.events += 1
-        flight = self.flights.close(fetch)
-        if flight is None:
-            entry = self._filling.pop(fetch.id, None)
-            if entry is None:
-                return Landing()
-            if entry.indexed:
-                self._take_out(entry, Cause.UNCACHEABLE if why is Failure.TOO_LARGE else Cause.ABORTED)
-            return Landing(dropped=[entry.id])
-        held = fetch.entry
-        told = self._answering.failure(why, must_ask=held is not None and not held.life.may_be_stale)
-        sick = why is Failure.SICK
-        landing = self._land_failure(flight, why.reason, told.status, now, None, told.words, sick=sick)
-        self._show_pages(flight, landing, now)
-        self._forget_purges()
-        return landing
+        return self._landings.on_failure(fetch, why, now)
 
-    def _show_pages(self, flight: Flight, landing: Landing, now: float) -> None:
-        """Errors that a page stands in for become requests for it; pages that came get the status to tell with them."""
-        if not self._pages:
-            return
-        for waiter in flight.waiters:
-            answer = landing.answers.get(waiter.ticket)
-            if answer is None or isinstance(answer, Fetch):
-                continue
-            told = self._paging.pop(waiter.ticket, None)
-            if told is not None:
-                told.told_with(answer)
-                continue
-            instead = self._paged(answer, waiter.request, waiter.ticket, now)
-            if isinstance(instead, Join):
-                del landing.answers[waiter.ticket]
-            else:
-                landing.answers[waiter.ticket] = instead
+    def on_purge(self, order: PurgeOrder, now: float) -> Purged:
+        """Take away, or make stale, what the order names; what is in flight is bound by it too."""
+        return self._purges.on_purge(order, now)
+
+    def on_lost(self, entry: Entry) -> list[int]:
+        """The shell cannot give the body back: the response is not stored any more."""
+        return self._purges.on_lost(entry)
+
+    def restore(self, entries: Iterable[Entry]) -> list[int]:
+        """Take in, before anything else, what an earlier run left, oldest first; ids of what there is no room for."""
+        return self._purges.restore(entries)
+
+    def skip(self, events: int) -> None:
+        """So many events are counted that changed nothing and are not told: a replay's plain hits."""
+        self.state.events += events
+
+    # ---- what a shell asks beside, and nothing is touched ------------------------------------------------------
+
+    def assembled(self, assembly: Assembly, opening: Answer, now: float) -> Serve | Relay | Refuse | None:
+        """The viewer's answer, from what the opening block of an assembly was answered with.
+
+        None: it cannot be sliced, so the machine is to be asked for `Assembly.whole_request`.
+        """
+        return self._requests.assembled(assembly, opening, now)
+
+    def unreadable(self, status: int, reason: str, now: float) -> Refuse:
+        """What is answered to one whose request could not be read, and so is none."""
+        return self._requests.unreadable(status, reason, now)
+
+    def counts_as_whole(self, why: Failure, head: ResponseHead) -> bool:
+        """Whether a body that broke off so is taken for all of it: then it ends with `on_body_end`."""
+        return self._landings.counts_as_whole(why, head)
+
+    def marks_left_by(self, order: PurgeOrder) -> list[str]:
+        """What the order leaves, wherever that is kept (cdnkit/policy/machine/purge_marks.py)."""
+        return self._purges.marks_left_by(order)
+
+    @property
+    def service(self) -> Service:
+        return self.state.service
+
+    @property
+    def profile(self) -> Profile:
+        return self.state.profile
+
+    @property
+    def gate(self) -> Gate:
+        return self.state.gate
+
+    @property
+    def index(self) -> EntryIndex:
+        return self.state.index
+
+    @property
+    def room(self) -> Room:
+        return self.state.room
+
+    @property
+    def flights(self) -> FlightTable:
+        return self.state.flights
+
+    @property
+    def varying(self) -> set[str]:
+        return self.state.varying
+
+    @property
+    def events(self) -> int:
+        """How many things this machine was told; the `seq` of records."""
+        return self.state.events

@@ -9,72 +9,76 @@ from collections.abc import Iterable
 from cdnkit.policy.http.messages import parts_of, target_of
 from cdnkit.policy.machine.flights import Flight
 from cdnkit.policy.machine.purge_marks import EVERYTHING, marks_of, prefix_mark, surrogate_mark, url_mark
-from cdnkit.policy.machine.requests import Deciding
+from cdnkit.policy.machine.state import NodeState
 from cdnkit.policy.outcomes import Cause
 from cdnkit.policy.plan import Purged, PurgeKind, PurgeOrder
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.key import HEADS, keyed_query, plain_key
 
 
-class Purging(Deciding):
-    """The half of the machine that is told what to forget."""
+class Purges:
+    """What a node is told to forget."""
+
+    def __init__(self, state: NodeState) -> None:
+        self._state = state
+        self._profile = state.profile
 
     def on_purge(self, order: PurgeOrder, now: float) -> Purged:
         """Take away, or make stale, what the order names; what is in flight is bound by it too."""
-        self.events += 1
+        self._state.events += 1
         self._bind_flights(order)
         self._end_notes(order)
         if order.kind is PurgeKind.EVERYTHING and not order.soft:
-            count = self.index.clear(self.room)
-            self.room = self.fresh_room()
+            count = self._state.index.clear(self._state.room)
+            self._state.room = self._state.fresh_room()
             return Purged(count, [], everything=True)
         match order.kind:
             case PurgeKind.URL:
                 entries = self._named(order.value)
             case PurgeKind.SURROGATE_KEY:
-                entries = self.index.tagged(order.value)
+                entries = self._state.index.tagged(order.value)
             case PurgeKind.SURROGATE_KEYS:
-                entries = self.index.tagged(*order.value.split())
+                entries = self._state.index.tagged(*order.value.split())
             case PurgeKind.PREFIX:
-                entries = self.index.under(_beginning(order.value))
+                entries = self._state.index.under(_beginning(order.value))
             case PurgeKind.EVERYTHING:
-                entries = list(self.index)  # soft: no CDN has it
+                entries = list(self._state.index)  # soft: no CDN has it
         if order.soft:
             for entry in entries:
                 entry.life = entry.life.made_stale(now)
             return Purged(len(entries), [], entries)
-        return Purged(len(entries), [self._take_out(entry, Cause.PURGED) for entry in entries])
+        return Purged(len(entries), [self._state.take_out(entry, Cause.PURGED) for entry in entries])
 
     def restore(self, entries: Iterable[Entry]) -> list[int]:
         """Take in, before anything else, what an earlier run left, oldest first; ids of what there is no room for."""
         dropped = []
         for entry in entries:
-            self._ids = max(self._ids, entry.id)
-            for replaced in self.index.add(entry):
-                self.room.pop(replaced.id, None)
+            self._state.ids = max(self._state.ids, entry.id)
+            for replaced in self._state.index.add(entry):
+                self._state.room.pop(replaced.id, None)
                 dropped.append(replaced.id)
-            gone = [] if self.room.admit(entry) else [entry]
-            for one in (*gone, *self.room.take_pushed_out()):
-                self.index.remove(one, Cause.EVICTED)
+            gone = [] if self._state.room.admit(entry) else [entry]
+            for one in (*gone, *self._state.room.take_pushed_out()):
+                self._state.index.remove(one, Cause.EVICTED)
                 dropped.append(one.id)
-            self.varying.update(name for name, _ in entry.selecting)
+            self._state.varying.update(name for name, _ in entry.selecting)
         return dropped
 
     def on_lost(self, entry: Entry) -> list[int]:
         """The shell cannot give the body back: the response is not stored any more."""
         if not entry.indexed:
             return []
-        self.events += 1
-        return [self._take_out(entry, Cause.LOST)]
+        self._state.events += 1
+        return [self._state.take_out(entry, Cause.LOST)]
 
     def _bind_flights(self, order: PurgeOrder) -> None:
         """What is under way was asked for before the order: it is not stored, and nobody joins it any more."""
-        if not len(self.flights):
+        if not len(self._state.flights):
             return
-        self._purges.append((self.events, order))
+        self._state.purges.append((self._state.events, order))
         exact = order.kind is PurgeKind.URL and self._plain_purge(order.value)
-        key = self._purge_key(order.value) if exact else ""
-        self.flights.close_to_newcomers([key, key + HEADS] if exact else None)
+        key = self.purge_key(order.value) if exact else ""
+        self._state.flights.close_to_newcomers([key, key + HEADS] if exact else None)
 
     def _end_notes(self, order: PurgeOrder) -> None:
         """A failure that is held ends like the stored error that it is; that keys go alone, by a hard purge only.
@@ -85,9 +89,9 @@ class Purging(Deciding):
         if order.kind in (PurgeKind.SURROGATE_KEY, PurgeKind.SURROGATE_KEYS):
             return
         marks = self.marks_left_by(order)
-        self._failing.purge(marks, self.events)
+        self._state.failing.purge(marks, self._state.events)
         if not order.soft:
-            self._alone_until.purge(marks, self.events)
+            self._state.alone_until.purge(marks, self._state.events)
 
     def marks_left_by(self, order: PurgeOrder) -> list[str]:
         """What the order leaves, wherever that is kept (cdnkit/policy/machine/purge_marks.py): what has any of these is
@@ -95,7 +99,7 @@ class Purging(Deciding):
         match order.kind:
             case PurgeKind.URL:
                 host = self._purged_host(order.value)
-                return [url_mark(self._purge_key(order.value) + (f"\n{host}" if host else ""))]
+                return [url_mark(self.purge_key(order.value) + (f"\n{host}" if host else ""))]
             case PurgeKind.SURROGATE_KEY:
                 return [surrogate_mark(order.value)]
             case PurgeKind.SURROGATE_KEYS:
@@ -105,21 +109,21 @@ class Purging(Deciding):
             case PurgeKind.EVERYTHING:
                 return [EVERYTHING]
 
-    def _purge_key(self, url: str) -> str:
+    def purge_key(self, url: str) -> str:
         """Path and query as they stand in a key: its first line."""
         request = target_of(url)
-        query = keyed_query(request.query, self.matcher.match(request.path).behavior)
+        query = keyed_query(request.query, self._state.matcher.match(request.path).behavior)
         return request.path if query is None else f"{request.path}?{query}"
 
     def _purged_host(self, url: str) -> str:
         """The line of a key that the purge of a URL is for; "": it is for every host's."""
         named = target_of(url)
-        meant = self.profile.purge_names_host and self.matcher.match(named.path).behavior.key.host
+        meant = self._profile.purge_names_host and self._state.matcher.match(named.path).behavior.key.host
         return f"host: {named.host.lower()}" if meant and named.host else ""
 
     def _plain_purge(self, url: str) -> bool:
         """Whether a key holds no more than what the URL says, so that it names one."""
-        behavior = self.matcher.match(target_of(url).path).behavior
+        behavior = self._state.matcher.match(target_of(url).path).behavior
         return plain_key(behavior) is not None and not behavior.key.host
 
     def _named(self, url: str) -> list[Entry]:
@@ -128,16 +132,16 @@ class Purging(Deciding):
 
         Nothing is scanned: the index knows its entries by the first line of their keys, too.
         """
-        found, host = self.index.named(self._purge_key(url)), self._purged_host(url)
+        found, host = self._state.index.named(self.purge_key(url)), self._purged_host(url)
         return [entry for entry in found if entry.key.split("\n", 2)[1] == host] if host else found
 
-    def _purged_meanwhile(self, flight: Flight, entry: Entry) -> PurgeOrder | None:
+    def purged_meanwhile(self, flight: Flight, entry: Entry) -> PurgeOrder | None:
         """The purge, if any, that was ordered after this flight began and names what it brings; hard ones first."""
         bound = [
             order
-            for at, order in self._purges
+            for at, order in self._state.purges
             # What this very landing invalidates, it may replace.
-            if flight.opened_at < at < self.events and self._is_named(entry, order)
+            if flight.opened_at < at < self._state.events and self._is_named(entry, order)
         ]
         return min(bound, key=lambda order: order.soft, default=None)
 
@@ -146,19 +150,14 @@ class Purging(Deciding):
             return entry.key.startswith(_beginning(order.value))
         return not set(marks_of(entry)).isdisjoint(self.marks_left_by(order))
 
-    def _forget_purges(self) -> None:
-        if self._purges and not len(self.flights):
-            self._purges.clear()
+    def forget_purges(self) -> None:
+        if self._state.purges and not len(self._state.flights):
+            self._state.purges.clear()
 
-    def _invalidate(self, target: str) -> list[int]:
+    def invalidate(self, target: str) -> list[int]:
         """All stored responses of a target, every variant; and what is in flight for it is not stored (§4.4)."""
         self._bind_flights(PurgeOrder(PurgeKind.URL, target))
-        return [self._take_out(entry, Cause.PURGED) for entry in self._named(target)]
-
-    def _take_out(self, entry: Entry, why: Cause) -> int:
-        self.index.remove(entry, why)
-        self.room.pop(entry.id, None)
-        return entry.id
+        return [self._state.take_out(entry, Cause.PURGED) for entry in self._named(target)]
 
 
 def _beginning(prefix: str) -> str:

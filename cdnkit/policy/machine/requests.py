@@ -1,122 +1,47 @@
-"""What a request gets: the half of the machine that is told of requests and holds its state.
+"""What a request gets.
 
 See `cdnkit/policy/machine/machine.py` for the theory and the table.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from functools import partial
 from math import ceil
 from typing import TypeVar
 
-from cachetools import LRUCache
-
-from cdnkit.policy.answer.error_pages import Instead, Pages, request_for
-from cdnkit.policy.answer.respond import Answering
-from cdnkit.policy.gate.checks import Screening
-from cdnkit.policy.gate.gate import Gate, ServiceGate
-from cdnkit.policy.gate.limits import UNLIMITED, with_short_cookies
+from cdnkit.policy.answer.error_pages import Instead, request_for
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.machine.fast_path import is_plain
-from cdnkit.policy.machine.flights import Flight, FlightTable, Waiter
-from cdnkit.policy.machine.notes import Notes
+from cdnkit.policy.machine.flights import Flight, Waiter
+from cdnkit.policy.machine.state import NodeState, View
 from cdnkit.policy.outcomes import Cause, Outcome, Purpose, Refusal
-from cdnkit.policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, PurgeOrder, Refuse, Relay, Serve
-from cdnkit.policy.rule import Rule, compiled
-from cdnkit.policy.rules.matching import Matcher
-from cdnkit.policy.rules.profile import RFC9111, Profile
-from cdnkit.policy.rules.resolve import settled
-from cdnkit.policy.rules.response_headers import ResponseHeaders
-from cdnkit.policy.rules.response_policy import Decoration
-from cdnkit.policy.rules.service import Behavior, ErrorPage, Service
-from cdnkit.policy.store.eviction import Room, room_for
-from cdnkit.policy.store.index import Entry, EntryIndex
+from cdnkit.policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, Refuse, Relay, Serve
+from cdnkit.policy.rule import Rule
+from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.key import (
     HEADS,
     KeyOf,
     cache_key,
-    has_cookies_in_pairs,
-    with_reduced_coding,
-    with_viewer_fields,
 )
-from cdnkit.policy.store.lookup import Judgement, Way, judge
-from cdnkit.policy.store.slices import Assembly, Versions
-from cdnkit.policy.upstream.request import Asking
+from cdnkit.policy.store.lookup import Judgement, Way
+from cdnkit.policy.store.slices import Assembly
 
 A = TypeVar("A", bound=Decision | Relay)
 
 
-class Deciding:
-    """State of one cache node, and its decisions about requests."""
+class Requests:
+    """A node's decisions about requests."""
 
-    def __init__(
-        self,
-        service: Service,
-        profile: Profile = RFC9111,
-        *,
-        gate: Gate | None = None,
-        excess: Callable[[RequestHead], Refusal | None] = UNLIMITED.excess,
-        fresh_id: Callable[[], str] | None = None,
-        codings: Collection[str] = ("gzip",),
-    ) -> None:
-        """`fresh_id`: a new request id at every call, for profiles that send one; None: ids that count up.
-
-        `excess`: why a request is larger than this node takes (`RequestLimits`; `cdnkit/replay/` repeats what was
-        said). `codings`: content codings that the shell can put on a body.
-        """
-        # What a behavior leaves open, the profile settles: once, here.
-        policies = {**profile.response_headers_policies, **service.response_headers}
-        behaviors = tuple(settled(behavior, profile, policies) for behavior in service.behaviors)
-        service = service.model_copy(update={"behaviors": behaviors})
-        self.service = service
-        self.profile = profile
-        self.codings = frozenset(codings)
-        self.gate: Gate = (
-            gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
-        )
-        self.index = EntryIndex(vary_as_sent=profile.vary_as_sent)
-        self.fresh_room: Callable[[], Room] = partial(room_for, service.eviction, service.room, service.block)
-        self.room = self.fresh_room()
-        self.flights = FlightTable()
-        self.matcher = Matcher(
-            [
-                compiled(behavior, service, self.gate, _decoration(policies, behavior.response_headers_policy))
-                for behavior in behaviors
-            ],
-            compiled(settled(Behavior(path="*"), profile), service, self.gate, None),
-        )
-        self._pages = Pages(service)
-        self._paging: dict[int, Instead] = {}
-        """Tickets that wait for a page in place of an error -> what to tell with it. Each goes when its flight lands:
-        one that was forgotten sooner would be shown a page in place of the page's own error, and so on."""
-        self._answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
-        self._asking = Asking(service, profile, self._answering.fresh_id)
-        self.screening = Screening(service, profile, self.matcher.evasion, excess=excess)
-        self._filling: dict[int, Entry] = {}
-        self._alone_until: Notes[str] = Notes(65_536)
-        """Keys, and ranges of them, whose last answer could not be shared, until when, and why: requests for them do
-        not wait for one another."""
-        self._varies: LRUCache[int, tuple[str, ...]] = LRUCache(65_536)
-        """By the hash of a key whose last answer varied: on what. Requests for different variants do not wait for one
-        another."""
-        self._failing: Notes[Refuse] = Notes(4096)
-        """Keys whose fill failed, until when the parent is left alone, and what is said meanwhile."""
-        self._versions = Versions()
-        self._purges: list[tuple[int, PurgeOrder]] = []
-        """Purges since the oldest open flight began: what lands must not bring back what they took away."""
-        self.varying: set[str] = set()
-        """Every request field a Vary has named so far: what a record must keep, for a replay to select the same."""
-        self.events = 0
-        """How many things this machine was told; the `seq` of records."""
-        self._ids = 0
+    def __init__(self, state: NodeState, view: View) -> None:
+        self._state, self._view = state, view
+        self._answering = state.answering
+        self._profile = state.profile
 
     def on_request(self, request: RequestHead, now: float) -> Plan:
         """What to do with a request that arrived at `now`."""
-        self.events += 1
-        path = self.gate.path_proper(request.path)
-        rule = self.matcher.match(path)
-        over = self.screening.outright(request)
+        self._state.events += 1
+        path = self._state.gate.path_proper(request.path)
+        rule = self._state.matcher.match(path)
+        over = self._state.screening.outright(request)
         if over is not None:
-            refused = self._refuse(over[0].status, over[0].reason, rule, request, now, words=over[1])
+            refused = self.refuse(over[0].status, over[0].reason, rule, request, now, words=over[1])
             if over[0].ends and request.version.startswith("1"):
                 refused.headers.append(("connection", "close"))  # a field of HTTP/1.1 alone (RFC 9113 §8.2.2)
             refused.admitted = rule.guard.admitted(request)
@@ -128,10 +53,10 @@ class Deciding:
                 return served
         if request.block is not None:
             # A request of our own for a block of what a viewer asked for: he has passed all that stands before.
-            ticket = self._next_id()
-            return self._paged(self._plan(request, rule, ticket, now), request, ticket, now)
+            ticket = self._state.next_id()
+            return self.paged(self.plan(request, rule, ticket, now), request, ticket, now)
         refusal = (
-            self.screening.barred(request, path, rule.behavior, rule.cors, plain=plain)
+            self._state.screening.barred(request, path, rule.behavior, rule.cors, plain=plain)
             or rule.guard.hurried(request, now)
             or rule.guard.refusal(request, now)
         )
@@ -152,100 +77,47 @@ class Deciding:
             served = self._plain_hit(request, rule, key_of, now)
             if served is not None:
                 return served
-        request = self.seen(request)
+        request = self._view.seen(request)
         behavior = rule.behavior
         if behavior.slice is not None and behavior.cache and request.method in ("GET", "HEAD"):
             return Assemble(Assembly(request, behavior.slice), rule)
-        ticket = self._next_id()
-        return self._paged(self._plan(request, rule, ticket, now), request, ticket, now)
+        ticket = self._state.next_id()
+        return self.paged(self.plan(request, rule, ticket, now), request, ticket, now)
 
     def _turned_away(self, refusal: Refusal, request: RequestHead, rule: Rule, now: float) -> Decision:
         """What one who is refused is told: a line, where to come instead, when to come again, or a page."""
         if refusal.retry_after is not None:
             return self._slowed(refusal, refusal.retry_after, request, rule, now)
-        refused = self._refuse(refusal.status, refusal.reason, rule, request, now, page=refusal.page)
+        refused = self.refuse(refusal.status, refusal.reason, rule, request, now, page=refusal.page)
         if refusal.location is not None:
             refused.headers.append(("location", refusal.location))
-        if not (refusal.paged and self._pages):
+        if not (refusal.paged and self._state.pages):
             return refused
-        return self._paged(refused, self.seen(request), self._next_id(), now, refused=refusal.reason)
+        return self.paged(refused, self._view.seen(request), self._state.next_id(), now, refused=refusal.reason)
 
     def _slowed(self, refusal: Refusal, wait: float, request: RequestHead, rule: Rule, now: float) -> Refuse:
         """What one who asks too often is told, in the profile's way."""
-        said = self.profile.too_many
-        refused = self._refuse(said.status, refusal.reason, rule, request, now, words=said.words)
+        said = self._profile.too_many
+        refused = self.refuse(said.status, refusal.reason, rule, request, now, words=said.words)
         if said.status == 429:
             refused.headers.append(("retry-after", str(max(1, ceil(wait)))))  # RFC 6585 section 4
         return refused
 
-    def rule_of(self, request: RequestHead) -> Rule:
-        """What rules a request, by its path proper."""
-        return self.matcher.match(self.gate.path_proper(request.path))
-
-    def seen(self, request: RequestHead) -> RequestHead:
-        """The request as key, rules and origin see it: cookies that are not too long and in their form, its codings
-        reduced, what it says of its viewer this node's own.
-
-        A shield leaves the latter as its edges wrote it.
-        """
-        if self.profile.limits is not None:
-            request = with_short_cookies(request, self.profile.limits)
-        if self.profile.cookies_in_pairs and not has_cookies_in_pairs(request):
-            request = request.with_fields(request.headers.without(("cookie",)))
-        if request.version == "1.0" and not self.profile.codings_over_http_1_0:
-            request = request.with_fields(request.headers.without(("accept-encoding",)))
-        if self.profile.accept_encoding_reduced:
-            request = with_reduced_coding(request)
-        if self.service.gate and self.profile.viewer_fields:
-            request = with_viewer_fields(request, self.profile.viewer_fields)
-        return request
-
-    def page_for(self, status: int, request: RequestHead, refusal: Refusal | None = None) -> ErrorPage | None:
-        """The page that this request is shown instead of such a status, or of this refusal."""
-        if refusal is not None and not refusal.paged:
-            return None
-        return self._pages.instead_of(status, request)
-
-    def alone(self, key: str, now: float) -> tuple[float, str] | None:
-        """(until when, why) requests for this key go to the parent each by itself; None: they wait for one another."""
-        return self._alone_until.get(key, now)
-
-    def failing(self, key: str, now: float) -> tuple[float, Refuse] | None:
-        """(until when, what is said) of a parent that failed for this key and is left alone; None where it is asked."""
-        return self._failing.get(key, now)
-
     def unreadable(self, status: int, reason: str, now: float) -> Refuse:
         """What is answered to one whose request could not be read, and so is none. Nothing is changed."""
-        return self._refuse(status, reason, self.matcher.otherwise, None, now)
+        return self.refuse(status, reason, self._state.matcher.otherwise, None, now)
 
     def _plain_hit(self, request: RequestHead, rule: Rule, key_of: KeyOf, now: float) -> Serve | None:
         """The usual case, short: a plain request, and a fresh response that varies on nothing.
 
         None: not that case; the long way decides, and would decide the same.
         """
-        entry = self.plain_answer(key_of(request), now)
+        entry = self._view.plain_answer(key_of(request), now)
         if entry is None:
             return None
         entry.hits += 1
-        self.room.touch(entry)
+        self._state.room.touch(entry)
         return self._answering.plain_hit(entry, request, rule, now)
-
-    def plain_answer(self, key: str, now: float) -> Entry | None:
-        """What every plain GET for the key gets that the gate lets by, from `now` until its `fresh_until`, if nothing
-        but such requests is told meanwhile; None: each is to be decided."""
-        entries = self.index.variants(key)
-        if len(entries) != 1:
-            return None
-        entry = entries[0]
-        life = entry.life
-        if now >= life.fresh_until or life.revalidate_always or entry.selecting or entry.part is not None:
-            return None
-        return entry
-
-    def plain_key_of(self, request: RequestHead) -> str | None:
-        """The key of a GET that is plain if it has no `DECISIVE` field; None where none is."""
-        key_of = self.matcher.match(request.path).plain_key
-        return None if key_of is None or request.method != "GET" else key_of(request)
 
     def assembled(self, assembly: Assembly, opening: Answer, now: float) -> Serve | Relay | Refuse | None:
         """The viewer's answer, from what the opening block of an assembly was answered with; nothing is changed.
@@ -264,44 +136,26 @@ class Deciding:
             opening.body = opening.body and assembly.request.method != "HEAD"
         return opening
 
-    def _paged(self, answer: A, request: RequestHead, ticket: int, now: float, refused: str = "") -> A | Decision:
+    def paged(self, answer: A, request: RequestHead, ticket: int, now: float, refused: str = "") -> A | Decision:
         """The answer, or what gets the page that stands in for it; `refused`: the reason of a gate that is polite."""
-        if not self._pages or isinstance(answer, Fetch | Join):
+        if not self._state.pages or isinstance(answer, Fetch | Join):
             return answer
         if answer.outcome is Outcome.REFUSED and not refused:
             return answer
-        page = self._pages.instead_of(answer.status, request)
+        page = self._state.pages.instead_of(answer.status, request)
         if page is None or (isinstance(answer, Serve) and answer.refresh is not None):
             return answer
-        rule = self.matcher.match(page.page)
-        plan = self._plan(request_for(page, request), rule, ticket, now)
+        rule = self._state.matcher.match(page.page)
+        plan = self.plan(request_for(page, request), rule, ticket, now)
         instead = Instead(page.response_status, refused)
         if isinstance(plan, Fetch | Join):
-            self._paging[ticket] = instead
+            self._state.paging[ticket] = instead
             plan.reason = refused
         else:
             instead.told_with(plan)
         return plan
 
-    def judged(self, request: RequestHead, rule: Rule, now: float) -> Judgement:
-        """What the request would get now; nothing is touched."""
-        judgement = self._judged(cache_key(request, rule.behavior), request, rule, now)
-        if request.method != "HEAD" or not self.profile.head_answers_kept:
-            return judgement
-        if judgement.way is not Way.ASK or judgement.entry is not None:
-            return judgement
-        if not judgement.alone and self.flights.to_join(judgement.flight_key) is not None:
-            return judgement
-        # Nothing is there or on its way that a GET could have, so that only another HEAD's answer may do.
-        return self._judged(judgement.key + HEADS, request, rule, now)
-
-    def _judged(self, key: str, request: RequestHead, rule: Rule, now: float) -> Judgement:
-        return judge(
-            request, rule.behavior, index=self.index, profile=self.profile, key=key, versions=self._versions, now=now,
-            mark_on=lambda asked: (self.alone(asked, now) or (0.0, ""))[1], varies=self._varies.get(hash(key), ()),
-        )  # fmt: skip
-
-    def _plan(
+    def plan(
         self,
         request: RequestHead,
         rule: Rule,
@@ -314,36 +168,36 @@ class Deciding:
     ) -> Decision:
         """`alone`: it waits for nobody, whatever the store says. `conditions` False: what must be asked is asked
         without the client's own conditions. `asks`: how often it has asked before."""
-        judgement = self.judged(request, rule, now)
+        judgement = self._view.judged(request, rule, now)
         judgement.alone = judgement.alone or alone
         entry, cause = judgement.entry, judgement.cause
         if cause is None:
             assert entry is not None
-            return self._hit(judgement, entry, request, rule, now)
+            return self.hit(judgement, entry, request, rule, now)
         if judgement.way is Way.NOT_CACHED_ONLY:
-            return self._refuse(504, f"only-if-cached: {judgement.way.value}", rule, request, now, Outcome.FAILED)
+            return self.refuse(504, f"only-if-cached: {judgement.way.value}", rule, request, now, Outcome.FAILED)
         if judgement.way is Way.PASS:
-            return self._pass(request, rule, ticket, cause, now, asks=asks)
+            return self.fetch_alone(request, rule, ticket, cause, now, asks=asks)
         held = self._held(judgement.key, entry, request, rule, now)
         if held is not None:
             return held
         if not judgement.alone:
-            flight = self.flights.to_join(judgement.flight_key)
+            flight = self._state.flights.to_join(judgement.flight_key)
             if flight is not None:
                 join = Join(ticket, flight.fetch.id, rule, cause)
                 flight.waiters.append(Waiter(ticket, request, rule, join, asks))
                 return join
-        if request.method == "HEAD" and not self.profile.head_as_get and not judgement.key.endswith(HEADS):
+        if request.method == "HEAD" and not self._profile.head_as_get and not judgement.key.endswith(HEADS):
             # A HEAD's answer has no body to store: it goes as it is, alone, and tells of the stored GET (§4.3.5).
-            return self._pass(request, rule, ticket, cause, now, entry, asks=asks)
+            return self.fetch_alone(request, rule, ticket, cause, now, entry, asks=asks)
         return self._fetch(request, rule, ticket, judgement, now, conditions=conditions, asks=asks)
 
-    def _hit(self, judgement: Judgement, entry: Entry, request: RequestHead, rule: Rule, now: float) -> Serve:
+    def hit(self, judgement: Judgement, entry: Entry, request: RequestHead, rule: Rule, now: float) -> Serve:
         entry.hits += 1
-        self.room.touch(entry)
+        self._state.room.touch(entry)
         outcome = Outcome.HIT if now < entry.life.fresh_until else Outcome.HIT_STALE
         served = self._answering.from_store(entry, request, rule, outcome, now)
-        if judgement.way is Way.REFRESH and self.flights.to_join(judgement.flight_key) is None:
+        if judgement.way is Way.REFRESH and self._state.flights.to_join(judgement.flight_key) is None:
             ranged = entry.part is not None
             behind = Judgement(Way.ASK, entry.key, entry, None, ranged=ranged, flight_key=judgement.flight_key)
             served.refresh = self._fetch(request, rule, 0, behind, now)
@@ -353,24 +207,16 @@ class Deciding:
         self, key: str, entry: Entry | None, request: RequestHead, rule: Rule, now: float
     ) -> Serve | Refuse | None:
         """What stands in for a parent that failed a moment ago and is not asked again so soon."""
-        failing = self.failing(key, now)
+        failing = self._view.failing(key, now)
         if failing is None:
             return None
         said = failing[1]
-        if entry is not None and self.stands_in_while_held(entry, said, now):
-            self.room.touch(entry)
+        if entry is not None and self._view.stands_in_while_held(entry, said, now):
+            self._state.room.touch(entry)
             return self._answering.from_store(entry, request, rule, Outcome.HIT_STALE, now)
-        return self._refuse(said.status, said.reason, rule, request, now, Outcome.FAILED, said.words)
+        return self.refuse(said.status, said.reason, rule, request, now, Outcome.FAILED, said.words)
 
-    def stands_in_while_held(self, entry: Entry, said: Refuse, now: float) -> bool:
-        """Whether a stored response is served while the parent is left alone, of which that was said."""
-        if entry.part is not None:
-            return False
-        if entry.life.revalidate_always:
-            return said.silent and self.profile.no_cache_stands_in and now < entry.life.unreachable_until
-        return now < entry.life.fallback_until
-
-    def _refuse(
+    def refuse(
         self,
         status: int,
         reason: str,
@@ -384,7 +230,7 @@ class Deciding:
     ) -> Refuse:
         return self._answering.refusal(status, reason, rule, request, outcome, now, words, page, member)
 
-    def _pass(
+    def fetch_alone(
         self,
         request: RequestHead,
         rule: Rule,
@@ -396,9 +242,9 @@ class Deciding:
         asks: int = 0,
     ) -> Fetch:
         """Open a flight for one viewer's request as he asks it."""
-        upstream = self._asking.as_asked(request, rule.behavior)
+        upstream = self._state.asking.as_asked(request, rule.behavior)
         key = cache_key(request, rule.behavior)
-        fetch = Fetch(self._next_id(), ticket, Purpose.PASS, upstream, key, rule, cause, entry, False, now)
+        fetch = Fetch(self._state.next_id(), ticket, Purpose.PASS, upstream, key, rule, cause, entry, False, now)
         return self._open(fetch, request, rule, asks)
 
     def _fetch(
@@ -413,11 +259,11 @@ class Deciding:
         asks: int = 0,
     ) -> Fetch:
         """Open a flight for what the judgement found missing; ticket 0: nobody waits, it refreshes."""
-        upstream, purpose = self._asking.for_missing(
+        upstream, purpose = self._state.asking.for_missing(
             judgement, request, rule.behavior, conditions=conditions and ticket != 0, plainly=asks > 0
         )
         fetch = Fetch(
-            id=self._next_id(),
+            id=self._state.next_id(),
             ticket=ticket,
             purpose=purpose if ticket else Purpose.REFRESH,
             request=upstream,
@@ -434,13 +280,5 @@ class Deciding:
     def _open(self, fetch: Fetch, request: RequestHead, rule: Rule, asks: int) -> Fetch:
         """The one place where a question is made; `asks`: those that its request has cost before."""
         waiters = [Waiter(fetch.ticket, request, rule, fetch, asks + 1)] if fetch.ticket else []
-        self.flights.open(Flight(fetch, self.events, waiters))
+        self._state.flights.open(Flight(fetch, self._state.events, waiters))
         return fetch
-
-    def _next_id(self) -> int:
-        self._ids += 1
-        return self._ids
-
-
-def _decoration(policies: Mapping[str, ResponseHeaders], name: str) -> Decoration | None:
-    return None if name == "none" else Decoration(policies[name])

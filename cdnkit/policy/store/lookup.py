@@ -1,6 +1,6 @@
 """What a request would get from what is stored, decided without touching anything (RFC 9111 §4).
 
-`deciding.py` acts on it and `explain.py` tells it: one judgement, so the two cannot disagree.
+`machine/requests.py` acts on it and `machine/explain.py` tells it: one judgement, so the two cannot disagree.
 """
 
 from collections.abc import Callable
