@@ -1,4 +1,4 @@
-"""Which test modules exercise a file: those whose imports lead to it, by the shortest way first.
+"""Which test modules exercise a file: those whose imports lead to it. First those named after it, then by the shortest way.
 
 The map is read from the imports as they stand, so that a file or a test that moves needs no line here. `from package
 import Name` leads to the file that defines the name, not to all that the package's first page shows. A tie goes to the
@@ -15,7 +15,7 @@ from pathlib import Path
 LEFT_OUT = {"bench", "soak", "signers", "clients", "browser", "live", "differential", "mutants", "examples", "outside"}
 """Folders of tests that take minutes or need what is not on every machine."""
 
-MOST = 16
+MOST = 32
 """Test modules for one mutant: more cost minutes and notice little that the nearest do not."""
 
 
@@ -45,7 +45,10 @@ class Nearest:
                 text = (self.root / self.modules[test]).read_text(encoding="utf-8")
                 near = {target.split(".")[0], "cdnkit", "tests"}
                 drives = any(module.split(".")[0] not in near for module in ways)
-                ranked.append((drives, ways[target], -len(set(spoken.findall(text))), len(ways), self.modules[test]))
+                namesake = Path(file).stem in Path(self.modules[test]).stem
+                ranked.append(
+                    (not namesake, drives, ways[target], -len(set(spoken.findall(text))), len(ways), self.modules[test])
+                )
         return [test for *_, test in sorted(ranked)[:MOST]]
 
     def reached(self, test: str) -> dict[str, int]:

@@ -30,7 +30,9 @@ def equivalents() -> list[Equivalent]:
 
 
 def all_mutants(root: Path, packages: tuple[str, ...]) -> list[Mutant]:
-    files = sorted({file for package in packages for file in (root / package).rglob("*.py")})
+    """Of folders, or of single files."""
+    named = [root / package for package in packages]
+    files = sorted({file for one in named for file in (one.rglob("*.py") if one.is_dir() else [one])})
     return [mutant for file in files for mutant in mutants_of(Source(root, str(file.relative_to(root))))]
 
 
