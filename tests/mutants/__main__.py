@@ -78,6 +78,11 @@ def try_all(console: Console, mutants: list[Mutant], nearest: Nearest, jobs: int
                 done[trial.mutant] = trial
                 noticed = sum(one.verdict is Verdict.NOTICED for one in done.values())
                 bar.update(task, advance=1, description=f"{noticed} of {len(done)} noticed")
+                if not console.is_terminal:  # a log has no bar
+                    console.print(
+                        f"{noticed} of {len(done)} noticed; {trial.mutant.file}:{trial.mutant.line} by {trial.by}",
+                        markup=False,
+                    )
                 if trial.verdict is not Verdict.NOTICED:
                     show(console, trial.mutant, trial.verdict.value)
         except BaseException:
