@@ -7,6 +7,7 @@ command, which here costs minutes, and neither draws a sample by seed.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -37,6 +38,8 @@ def main() -> int:
     options.add_argument("--jobs", type=int, default=2, help="mutants at a time, each in a copy of its own")
     options.add_argument("--list", action="store_true", help="print the mutants and their tests; try none")
     given = options.parse_args()
+    for ending in (signal.SIGINT, signal.SIGTERM):  # both leave no copy and no test behind
+        signal.signal(ending, lambda *_: sys.exit(130))
     packages = tuple(given.package or PACKAGES)
     if missing := [name for name in packages if not (ROOT / name).exists()]:
         options.error(f"--package: found {missing[0]!r}, wanted a folder of the source, such as edge or cdnkit/policy")
@@ -60,9 +63,10 @@ def try_all(console: Console, mutants: list[Mutant], nearest: Nearest, jobs: int
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
     )
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(jobs) as pool, bar:
+        workshops = [Workshop(ROOT, Path(folder) / f"tree-{number}", limit) for number in range(jobs)]
         free: SimpleQueue[Workshop] = SimpleQueue()
-        for number in range(jobs):
-            free.put(Workshop(ROOT, Path(folder) / f"tree-{number}", limit))
+        for workshop in workshops:
+            free.put(workshop)
 
         def try_one(mutant: Mutant) -> Trial:
             workshop = free.get()
@@ -87,6 +91,8 @@ def try_all(console: Console, mutants: list[Mutant], nearest: Nearest, jobs: int
                     show(console, trial.mutant, trial.verdict.value)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for workshop in workshops:
+                workshop.stop()
             raise
     return [done[mutant] for mutant in mutants]
 

@@ -44,6 +44,7 @@ class Workshop:
         self.copy = copy
         self.limit = limit
         self.broken: set[str] = set()
+        self.child: subprocess.Popen[bytes] | None = None
         shutil.copytree(root, copy, ignore=SKIPPED, symlinks=True)
 
     def try_one(self, mutant: Mutant, tests: list[str]) -> Trial:
@@ -71,6 +72,11 @@ class Workshop:
             return self.run(tests)
         finally:
             self.write(path, whole)
+
+    def stop(self) -> None:
+        """End the tests that run now, and all that they have started."""
+        if self.child is not None and self.child.poll() is None:
+            os.killpg(self.child.pid, signal.SIGKILL)
 
     @staticmethod
     def write(path: Path, data: bytes) -> None:
@@ -103,7 +109,7 @@ class Workshop:
             "COLUMNS": "400",
         }
         # A session of its own, so that its end is the end of all that it started.
-        child = subprocess.Popen(
+        self.child = child = subprocess.Popen(
             [*command, *tests], cwd=self.copy, env=surroundings, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
@@ -112,9 +118,8 @@ class Workshop:
         except subprocess.TimeoutExpired:
             return Verdict.UNDECIDED, f"{self.limit:g} s were not enough"
         finally:
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.communicate()
+            self.stop()
+            child.wait()
         if child.returncode in (0, 5):
             return Verdict.SURVIVED, ""
         failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", output, re.MULTILINE)
