@@ -144,13 +144,14 @@ def test_a_folder_is_found_and_settings_may_name_it(tmp_path: Path) -> None:
     (kit / "vendors/acme").mkdir()
     (kit / "vendors/acme/__init__.py").write_text(
         "from cdnkit.policy.rules.profile import Profile\n"
-        'PROFILE = Profile(name="acme", default_ttl=60.0)\nOBSERVED = Profile(name="acme", default_ttl=6.0)\n'
+        'PROFILE = Profile(name="acme", server_timing=True)\nOBSERVED = Profile(name="acme", default_ttl=6.0)\n'
     )
     program = """
 import json, pathlib
 from cdnkit.vendors import OBSERVED, PROFILES, profile_of
 from cdnlab.document import parse
-read = parse('profile = "acme"\\nobserved = true\\n[[node]]\\nname = "a"', file="cdn.toml",
+read = parse('profile = "acme"\\nobserved = true\\n[[node]]\\nname = "a"\\n'
+             '[[behavior]]\\npath = "*"\\nserver_timing = 5', file="cdn.toml",
              folder=pathlib.Path("."), environ={}).document
 print(json.dumps([list(PROFILES), profile_of(read.service(read.nodes[0])).default_ttl]))
 """

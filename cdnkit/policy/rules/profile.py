@@ -144,8 +144,7 @@ class Onward:
     behavior: Behavior
     policy: Forwarding | None
     """The behavior's origin request policy."""
-    request_id: str
-    """Fresh."""
+    request_id: str  # fresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +371,8 @@ class Profile:
     signature: type[Signature] | None = None
     """What answers carry beside Via, Age, X-Cache and Cache-Status; None: nothing, and two answers of the same second
     have the same head."""
+    server_timing: bool = False
+    """The signature carries out a behavior's `server_timing`."""
     asks_more: frozenset[str] = frozenset()
     """Request fields (lower-case names) that may change what an answer tells (`Signature.tells`)."""
     date_of_answers: Literal["origin", "now"] = "origin"

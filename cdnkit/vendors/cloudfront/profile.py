@@ -128,6 +128,7 @@ CLOUDFRONT = Profile(
     waits=Waits(connect=10.0, first_byte=30.0, between_bytes=30.0, attempts=3, retry_reads=True),  # CustomOriginConfig
     # ---- what answers carry: "Request and response behavior", X-Cache in "Standard logging" --------------------------
     signature=CloudFrontSignature,
+    server_timing=True,  # "Understand response headers policies"
     x_cache=("Hit from cloudfront", "Miss from cloudfront"),
     x_cache_revalidated="RefreshHit from cloudfront",
     x_cache_redirect="Redirect from cloudfront",  # the log's type is documented, the field's value unverified
