@@ -6,7 +6,7 @@ the origin lands, `Landing.answers` gives every ticket its answer: the leader of
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 from cdnkit.policy.gate.gate import Admitted
 from cdnkit.policy.http.messages import Lines, RequestHead
@@ -175,7 +175,7 @@ class Landing:
     """What a tier that nodes share must not answer with any more (cdnkit/policy/machine/purge_marks.py)."""
 
 
-class PurgeKind(Enum):
+class PurgeKind(StrEnum):
     """What a purge order names."""
 
     URL = "url"

@@ -12,7 +12,6 @@ from cdnkit.policy.gate.https_only import told
 from cdnkit.policy.gate.rates import Rates
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.outcomes import Refusal
-from cdnkit.policy.record import secrets
 from cdnkit.policy.rules.service import Behavior, Service
 from cdnkit.policy.token import Carriers, scheme_of
 from cdnkit.policy.token.playlist import Inherited
@@ -87,7 +86,7 @@ class ServiceGate:
         }
         carriers = [scheme.carriers for scheme in self.schemes.values()]
         self.prefixes = () if self.open else tuple({one.prefix for one in carriers if one.prefix})
-        self.params = secrets.PARAMS | {name for one in carriers for name in one.params}
+        self.params = frozenset(name for one in carriers for name in one.params)
         self.headers = frozenset(name for one in carriers for name in one.headers)
 
     def path_proper(self, path: str) -> str:

@@ -76,7 +76,9 @@ def _screened(machine: EdgeMachine, request: RequestHead, rule: Rule) -> Refusal
     if over is not None:
         return over[0]
     path = machine.gate.path_proper(request.path)
-    return machine.state.screening.barred(request, path, rule.behavior, rule.cors, plain=is_plain(request))
+    return machine.state.screening.barred(
+        request, path, rule.behavior, rule.cors, plain=is_plain(request, machine.state.decisive)
+    )
 
 
 def _rates(

@@ -194,7 +194,12 @@ class Fills:
             return
         request, rule, cause = waiter.request, waiter.rule, waiter.plan.cause
         # With pages, an answer's status may yet be told otherwise, for one of them.
-        plain = alike is not None and self._answering.same_for_all and not self._state.pages and is_plain(request)
+        plain = (
+            alike is not None
+            and self._answering.same_for_all
+            and not self._state.pages
+            and is_plain(request, self._state.decisive)
+        )
         kind = (rule, cause, self._answering.apart(request, rule)) if plain else None
         answer = alike.get(kind) if alike is not None and kind is not None else None
         if answer is None:

@@ -168,6 +168,11 @@ class EdgeMachine:
         return self.state.varying
 
     @property
+    def decisive(self) -> frozenset[str]:
+        """Request fields without which a request is plain (`cdnkit/policy/machine/fast_path.py`)."""
+        return self.state.decisive
+
+    @property
     def events(self) -> int:
         """How many things this machine was told; the `seq` of records."""
         return self.state.events

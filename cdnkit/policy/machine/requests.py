@@ -31,22 +31,24 @@ class Requests:
 
     def __init__(self, state: NodeState, view: View) -> None:
         self._state, self._view = state, view
+        self._gate, self._matcher, self._screening = state.gate, state.matcher, state.screening
+        self._decisive = state.decisive
         self._answering = state.answering
         self._profile = state.profile
 
     def on_request(self, request: RequestHead, now: float) -> Plan:
         """What to do with a request that arrived at `now`."""
         self._state.events += 1
-        path = self._state.gate.path_proper(request.path)
-        rule = self._state.matcher.match(path)
-        over = self._state.screening.outright(request)
+        path = self._gate.path_proper(request.path)
+        rule = self._matcher.match(path)
+        over = self._screening.outright(request)
         if over is not None:
             refused = self.refuse(over[0].status, over[0].reason, rule, request, now, words=over[1])
             if over[0].ends and request.version.startswith("1"):
                 refused.headers.append(("connection", "close"))  # a field of HTTP/1.1 alone (RFC 9113 §8.2.2)
             refused.admitted = rule.guard.admitted(request)
             return refused
-        plain = is_plain(request)
+        plain = is_plain(request, self._decisive)
         if plain and path is request.path and (key_of := rule.plain_key) is not None and not rule.guarded:
             served = self._plain_hit(request, rule, key_of, now)
             if served is not None:
@@ -56,7 +58,7 @@ class Requests:
             ticket = self._state.next_id()
             return self.paged(self.plan(request, rule, ticket, now), request, ticket, now)
         refusal = (
-            self._state.screening.barred(request, path, rule.behavior, rule.cors, plain=plain)
+            self._screening.barred(request, path, rule.behavior, rule.cors, plain=plain)
             or rule.guard.hurried(request, now)
             or rule.guard.refusal(request, now)
         )
@@ -67,7 +69,7 @@ class Requests:
             return self._admit(request, rule, now, plain=plain)
         else:
             # Without a token it may be plain where with one in Authorization it was not.
-            plan = self._admit(admitted.public, rule, now, plain=plain or is_plain(admitted.public))
+            plan = self._admit(admitted.public, rule, now, plain=plain or is_plain(admitted.public, self._decisive))
         plan.admitted = admitted
         return plan
 
@@ -105,7 +107,7 @@ class Requests:
 
     def unreadable(self, status: int, reason: str, now: float) -> Refuse:
         """What is answered to one whose request could not be read, and so is none. Nothing is changed."""
-        return self.refuse(status, reason, self._state.matcher.otherwise, None, now)
+        return self.refuse(status, reason, self._matcher.otherwise, None, now)
 
     def _plain_hit(self, request: RequestHead, rule: Rule, key_of: KeyOf, now: float) -> Serve | None:
         """The usual case, short: a plain request, and a fresh response that varies on nothing.
@@ -145,7 +147,7 @@ class Requests:
         page = self._state.pages.instead_of(answer.status, request)
         if page is None or (isinstance(answer, Serve) and answer.refresh is not None):
             return answer
-        rule = self._state.matcher.match(page.page)
+        rule = self._matcher.match(page.page)
         plan = self.plan(request_for(page, request), rule, ticket, now)
         instead = Instead(page.response_status, refused)
         if isinstance(plan, Fetch | Join):

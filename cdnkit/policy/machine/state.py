@@ -15,6 +15,7 @@ from cdnkit.policy.gate.checks import Screening
 from cdnkit.policy.gate.gate import Gate, ServiceGate
 from cdnkit.policy.gate.limits import UNLIMITED, with_short_cookies
 from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.machine.fast_path import DECISIVE
 from cdnkit.policy.machine.flights import FlightTable
 from cdnkit.policy.machine.notes import Notes
 from cdnkit.policy.outcomes import Cause, Refusal
@@ -32,7 +33,6 @@ from cdnkit.policy.store.key import (
     HEADS,
     cache_key,
     has_cookies_in_pairs,
-    with_reduced_coding,
     with_viewer_fields,
 )
 from cdnkit.policy.store.lookup import Judgement, Way, judge
@@ -66,6 +66,7 @@ class NodeState:
         service = service.model_copy(update={"behaviors": behaviors})
         self.service = service
         self.profile = profile
+        self.decisive = DECISIVE | profile.asks_more
         self.codings = frozenset(codings)
         self.gate: Gate = (
             gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
@@ -140,8 +141,8 @@ class View:
             request = request.with_fields(request.headers.without(("cookie",)))
         if request.version == "1.0" and not self._profile.codings_over_http_1_0:
             request = request.with_fields(request.headers.without(("accept-encoding",)))
-        if self._profile.accept_encoding_reduced:
-            request = with_reduced_coding(request)
+        if self._profile.normalized is not None:
+            request = self._profile.normalized(request)
         if self._service.gate and self._profile.viewer_fields:
             request = with_viewer_fields(request, self._profile.viewer_fields)
         return request
