@@ -119,6 +119,29 @@ def test_the_policy_reads_no_clock_and_opens_nothing() -> None:
     assert wrong == []
 
 
+def test_nothing_in_the_policy_is_known_by_its_identity() -> None:
+    """What was compiled from settings carries what belongs to it: two behaviors may share a limit object."""
+    wrong = [
+        f"{file.name}:{node.lineno}"
+        for file in (ROOT / "cdnkit/policy").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "id"
+    ]
+    assert wrong == []
+
+
+def test_the_machine_is_composed() -> None:
+    """Its parts hold one state; none of them is spread over several classes by inheritance."""
+    classes = {
+        node.name: [base.id for base in node.bases if isinstance(base, ast.Name)]
+        for file in (ROOT / "cdnkit/policy/machine").glob("*.py")
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    }
+    assert "EdgeMachine" in classes
+    assert {name: bases for name, bases in classes.items() if classes.keys() & set(bases)} == {}
+
+
 def test_the_picture_names_every_package_and_room() -> None:
     picture = (ROOT / "docs/architecture.md").read_text()
     wanted = {*HOUSE, *KIT} | ROOMS.keys()

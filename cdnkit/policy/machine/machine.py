@@ -115,7 +115,7 @@ class EdgeMachine:
         return self._purges.restore(entries)
 
     def skip(self, events: int) -> None:
-        """So many events are counted that changed nothing and are not told: a replay's plain hits."""
+        """Count events that changed nothing and are not told one by one: the plain hits of a replay."""
         self.state.events += events
 
     # ---- what a shell asks beside, and nothing is touched ------------------------------------------------------
