@@ -26,8 +26,6 @@ READ_BY_POLICY = frozenset(
         "accept-encoding",
         "content-length",
         "transfer-encoding",
-        "fastly-debug",
-        "fastly-ff",
     }
 )
 """Request fields the policy reads whatever the settings; those of keys and of Vary come on top."""
