@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_vali
 from cdnkit.geo.databases import IPTOCC
 from cdnkit.policy.gate.hosts import DEFAULT, SERVICE, Hostname, Hosts
 from cdnkit.policy.rules.response_headers import ResponseHeaders
-from cdnkit.policy.rules.service import Behavior, ErrorPage, ProfileName, Service
+from cdnkit.policy.rules.service import Behavior, ErrorPage, Service
 from cdnkit.policy.rules.tokens import CloudFront, Token
 from cdnkit.settings import discretion
 from cdnkit.settings.edge import Node, Whereabouts, check_server
@@ -24,6 +24,7 @@ from cdnkit.settings.load import Load
 from cdnkit.settings.origin import Origin
 from cdnkit.settings.transcode import Stream
 from cdnkit.units import Settings
+from cdnkit.vendors import ProfileName
 from cdnlab import checks
 from cdnlab.complaints import complaints, nearest, shown, spelled
 from cdnlab.control.settings import DUMMY, Control

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cdnkit.policy.machine import propagation
-from cdnkit.policy.machine.propagation import TierOrder, lateness
+from cdnkit.policy.machine.propagation import lateness
 from edge.purges.log import open_log
 from edge.purges.ordering import Standing, carried
 from tests.kit.http import ask
@@ -281,7 +281,7 @@ def test_losses_make_an_order_late_and_no_more(tmp_path: Path, monkeypatch: pyte
             for _ in range(6):
                 await lossy.get("/a")
                 log, start = open_log(where), asyncio.get_running_loop().time()
-                async for standing in carried(log, [{"url": "/a"}], order=TierOrder.TOGETHER):
+                async for standing in carried(log, [{"url": "/a"}]):
                     if standing["sure"].done and not standing["lossy"].done:
                         assert (await sure.get("/b")).status == 404  # nobody waits for it
                 await log.close()
