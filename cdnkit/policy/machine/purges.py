@@ -35,8 +35,6 @@ class Purges:
         match order.kind:
             case PurgeKind.URL:
                 entries = self._named(order.value)
-            case PurgeKind.SURROGATE_KEY:
-                entries = self._state.index.tagged(order.value)
             case PurgeKind.SURROGATE_KEYS:
                 entries = self._state.index.tagged(*order.value.split())
             case PurgeKind.PREFIX:
@@ -86,7 +84,7 @@ class Purges:
         Neither has surrogate keys. Source: CloudFront, "Control how long errors are cached": to clear one, invalidate
         its path. What Fastly does with a hit-for-pass object by a soft purge is written nowhere; here it stays.
         """
-        if order.kind in (PurgeKind.SURROGATE_KEY, PurgeKind.SURROGATE_KEYS):
+        if order.kind is PurgeKind.SURROGATE_KEYS:
             return
         marks = self.marks_left_by(order)
         self._state.failing.purge(marks, self._state.events)
@@ -100,8 +98,6 @@ class Purges:
             case PurgeKind.URL:
                 host = self._purged_host(order.value)
                 return [url_mark(self.purge_key(order.value) + (f"\n{host}" if host else ""))]
-            case PurgeKind.SURROGATE_KEY:
-                return [surrogate_mark(order.value)]
             case PurgeKind.SURROGATE_KEYS:
                 return [surrogate_mark(key) for key in order.value.split()]
             case PurgeKind.PREFIX:
