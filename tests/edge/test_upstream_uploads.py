@@ -12,6 +12,7 @@ from cdnkit.policy.rules.profile import Waits
 from edge.errors import UpstreamFailed
 from edge.upstream import Upstream
 from tests.edge.test_upstream import QUICK, ask, asking
+from tests.edge.test_upstream_http2 import running_hypercorn
 from tests.kit.hurry import hurry
 from tests.kit.origin import Asked, response, running_origin
 
@@ -101,6 +102,27 @@ def test_whose_fault_it_is_when_content_breaks_off(error: Exception, failure: Fa
             assert origin.count["/a"] == 0, "half a request is none"
             origin.says("/b", b"well")
             assert (await ask(upstream, asking("/b"))).body == b"well"  # the one connection allowed is free again
+            await upstream.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("error", "failure", "words"), BREAKS)
+@pytest.mark.parametrize("sent", [b"", b"half"])
+def test_over_http2_the_fault_is_the_same_and_the_connection_lives(
+    error: Exception, failure: Failure, words: str, sent: bytes
+) -> None:
+    async def run() -> None:
+        async def breaking() -> AsyncIterator[bytes]:
+            yield sent
+            raise error
+
+        async with running_hypercorn() as url:
+            upstream = Upstream(url, QUICK, 1, http="2")
+            seen = await ask(upstream, asking("/echo", "POST"), breaking())
+            assert (seen.failure, seen.detail) == (failure, words)
+            assert (await ask(upstream, asking("/b"))).status == 200
+            assert upstream.open_connections == 1
             await upstream.close()
 
     asyncio.run(run())
