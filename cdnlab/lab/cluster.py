@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdnkit.policy.rules.service import Service
 from cdnkit.settings.edge import Node
 from cdnkit.settings.origin import Origin
 from cdnkit.settings.transcode import Stream
 from cdnkit.units import split_address
+from cdnkit.units.secret import hidden
 from cdnlab.lab import ports
 from cdnlab.lab.disk_watch import DiskWatch
 from cdnlab.lab.process import UNWRITTEN, Child, State
@@ -259,7 +261,7 @@ class Cluster:
             settings["records"] = str(self.folder.records(life).absolute())
             if self._distribution is not None:
                 # These rules are not the settings file's: a replay of this life must know them. No secrets.
-                public = settings["service"] | {"purge_token": None, "parent_headers": {}}
+                public = hidden(settings["service"], Service)
                 self._disks.write(f"services/{life}.json", public)
 
         settings = {

@@ -9,8 +9,11 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from cdnkit.units.secret import VARIABLE, mark_at
 from cdnlab.errors import Complaint
 from cdnlab.settings.positions import Path, Positions
+
+NOT_SHOWN = "a value that is not shown"
 
 _WORDS = {
     "int_type": "a whole number",
@@ -59,7 +62,8 @@ def nearest(word: str, known: Sequence[str], *, keys: bool) -> str:
 def complaints(
     error: ValidationError, data: object, model: Any, positions: Positions, prefix: Path = ()
 ) -> list[Complaint]:
-    """One complaint per setting. `data` and `model` are the whole of what was validated, standing at `prefix`.
+    """One complaint per setting. `data` and `model` are the whole of what was validated, standing at `prefix`; the
+    secrets in `data` are hidden.
 
     A setting that may be several things (`query = "all"` or a list) fails once for each; their wishes are joined.
     """
@@ -95,6 +99,9 @@ def complaints(
             wanted, hint = _wanted(kind, detail["msg"], detail.get("ctx", {}))
             # A rule about a whole table says itself what it found; the table's text would only be noise.
             text = "" if isinstance(found, Mapping) and kind == "value_error" else shown(found)
+            mark = mark_at(path, model)
+            if text and mark is not None and not mark.partly and not VARIABLE.search(text):
+                text = NOT_SHOWN
             complaint = Complaint(place.line, place.column, spelled(full), text, wanted, hint)
         known_already = merged.get(full)
         if known_already is not None and complaint.wanted not in known_already.wanted:

@@ -18,16 +18,16 @@ from cdnkit.policy.gate.hosts import DEFAULT, SERVICE, Hostname, Hosts
 from cdnkit.policy.rules.response_headers import ResponseHeaders
 from cdnkit.policy.rules.service import Behavior, ErrorPage, ProfileName, Service
 from cdnkit.policy.rules.tokens import CloudFront, Token
-from cdnkit.settings import discretion
 from cdnkit.settings.edge import Node, Whereabouts, check_server
 from cdnkit.settings.load import Load
 from cdnkit.settings.origin import Origin
 from cdnkit.settings.transcode import Stream
-from cdnkit.units import Settings
-from cdnlab.control.settings import DUMMY, Control
+from cdnkit.units import SecretUrl, Settings
+from cdnkit.units.secret import VARIABLE, hidden, mark_at, marks
+from cdnlab.control.settings import Control
 from cdnlab.errors import BadDocument, BadUsage, Complaint
 from cdnlab.settings import checks
-from cdnlab.settings.complaints import complaints, nearest, shown, spelled
+from cdnlab.settings.complaints import NOT_SHOWN, complaints, nearest, shown, spelled
 from cdnlab.settings.hosted import HostedService, ServiceName
 from cdnlab.settings.positions import Path as KeyPath
 from cdnlab.settings.positions import Positions
@@ -79,7 +79,7 @@ class Document(Settings):
     control: Control = Control()
     """The control API, which the vendors' own clients speak to."""
 
-    purge_log: str | None = None
+    purge_log: SecretUrl | None = None
     """Where orders to purge stand, for nodes to take them: a file, or for nodes on several machines a Redis or Valkey
     server such as "redis://10.0.0.5:6379/0" (needs the extra `shared`). Left out: a file beside the first `disk` store
     of `cdnlab up`, else in its run folder; `cdnlab edge` by itself then follows none."""
@@ -161,24 +161,7 @@ class Loaded:
 
     def public(self) -> dict[str, Any]:
         """The settings as run, every default filled in, and no secret: what came from the environment stays there."""
-        values = self.document.model_dump(mode="json", by_alias=True)
-        for token in values["token"].values():
-            for secret in ("key", "salt"):
-                if token.get(secret):
-                    token[secret] = "(hidden)"
-        for stream in values["stream"]:
-            stream["source"] = discretion.shown(stream["source"])
-        for name in ("secret_access_key", "fastly_token"):
-            if values["control"][name] != DUMMY:
-                values["control"][name] = "(hidden)"
-        for node in values["node"]:
-            node["parent_headers"] = dict.fromkeys(node["parent_headers"], "(hidden)")
-            if node["admin_token"] is not None:
-                node["admin_token"] = "(hidden)"
-            if node["shared"] is not None:
-                node["shared"] = re.sub(r"(?<=//)[^/]*@", "(hidden)@", node["shared"])
-        if values["purge_log"] is not None:
-            values["purge_log"] = re.sub(r"(?<=//)[^/]*@", "(hidden)@", values["purge_log"])
+        values: dict[str, Any] = hidden(self.document.model_dump(mode="json", by_alias=True), Document)
         for path, written in self.from_environment.items():
             inner: Any = values
             for step in path[:-1]:
@@ -219,36 +202,29 @@ def parse(text: str, *, file: str, folder: Path, environ: Mapping[str, str]) -> 
         draft = checks.Draft.of(document)
     except ValidationError as error:
         document = None
-        found += complaints(error, data, Document, positions)
+        found += complaints(error, hidden(data, Document), Document, positions)
         draft = _salvage(data)
     unset = {(one.line, one.column) for one in found}
     draft.folder = folder
     for finding in checks.run(draft):
         place = positions.of(finding.path)
         if (place.line, place.column) not in unset or document is not None:
+            quoted = _quotable(finding.path, finding.found)
             found.append(
-                Complaint(place.line, place.column, spelled(finding.path), finding.found, finding.wanted, finding.hint)
+                Complaint(place.line, place.column, spelled(finding.path), quoted, finding.wanted, finding.hint)
             )
     if found or document is None:
         found.sort(key=lambda one: (one.line, one.column))
-        raise BadDocument(file, [_without_secret(one) for one in found])
+        raise BadDocument(file, found)
     return Loaded(_anchored(document, folder), file, from_environment)
 
 
-_SECRET = re.compile(
-    r"token\..+\.(key|salt)|.*\.(admin_token|shared|parent_headers.*)|control\.(fastly_token|secret_access_key)"
-    r"|purge_log"
-)
-_SECRET_LINE = re.compile(
-    r"\s*(key|salt|admin_token|shared|purge_log|parent_headers|fastly_token|secret_access_key)\s*="
-)
-
-
-def _without_secret(one: Complaint) -> Complaint:
-    """What was found there is nobody's to read, a name of a variable is."""
-    if not (one.found and _SECRET.fullmatch(one.where)) or "${" in one.found:
-        return one
-    return replace(one, found="a value that is not shown")
+def _quotable(path: KeyPath, found: str) -> str:
+    """What was found at a setting, as a complaint may quote it. The name of a variable that is not set is no secret."""
+    mark = mark_at(path, Document)
+    if mark is None or not found or VARIABLE.search(found):
+        return found
+    return mark.shown(found) if mark.partly else NOT_SHOWN
 
 
 def _syntax(text: str, message: str) -> Complaint:
@@ -259,12 +235,10 @@ def _syntax(text: str, message: str) -> Complaint:
         line, column = int(where[1]), int(where[2])
     message = message[: where.start()] if where is not None else message
     written = lines[line - 1].strip() if line <= len(lines) else ""
-    if secret := _SECRET_LINE.match(written):
-        written = f"{secret[1]} = ..."
+    for name, mark in marks(Document):
+        if key := re.search(rf"\b{re.escape(name)}[\"']?\s*=", written):
+            written = mark.shown(written) if mark.partly else f"{written[: key.start()]}{name} = ..."
     return Complaint(line, column, "the file", shown(written), "TOML", f"{message}.")
-
-
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def _substituted(
@@ -286,7 +260,7 @@ def _substituted(
             _substituted(inner, (*path, index), environ, positions, from_environment, found)
             for index, inner in enumerate(value)
         ]
-    if not isinstance(value, str) or not (names := _VARIABLE.findall(value)):
+    if not isinstance(value, str) or not (names := VARIABLE.findall(value)):
         return value
     from_environment[path] = value
     for name in names:
@@ -299,7 +273,7 @@ def _substituted(
                     if any(name.lower() in known.lower() for known in environ) else "",
                 )
             )  # fmt: skip
-    return _VARIABLE.sub(lambda match: environ.get(match[1], match[0]), value)
+    return VARIABLE.sub(lambda match: environ.get(match[1], match[0]), value)
 
 
 def _salvage(data: dict[str, Any]) -> checks.Draft:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from cdnkit.policy.gate.hosts import DEFAULT, Hostname
 from cdnkit.policy.rules.service import Behavior, ErrorPage, ProfileName
-from cdnkit.units import Settings
+from cdnkit.units import ServerUrl, Settings
 
 
 def _name(text: str) -> str:
@@ -31,7 +31,7 @@ class HostedService(Settings):
     profile: ProfileName | None = None
     """Whose habits rule. Left out: those at the top of the file."""
 
-    origin: str | None = Field(default=None, pattern=r"^https?://[^/]+/?$")
+    origin: ServerUrl | None = Field(default=None, pattern=r"^https?://[^/]+/?$")
     """URL of the origin that nodes ask whose parent is "origin". Left out: the file's own."""
 
     behaviors: tuple[Behavior, ...] = Field(default=(Behavior(path="*"),), alias="behavior")
