@@ -63,6 +63,9 @@ LAB_ROOMS = {
 }
 """Room of cdnlab -> its floor, likewise."""
 
+MOST_LINES = 400
+"""In a file of cdnlab."""
+
 MOST_FILES = 14
 """In a room, its first page aside."""
 
@@ -125,6 +128,11 @@ def test_a_verb_is_a_file_of_its_name() -> None:
 
     verbs = {command.callback.__name__ for command in app.registered_commands if command.callback is not None}
     assert {file.stem for file in (ROOT / "cdnlab/commands").glob("[a-z]*.py")} == verbs | {"options"}
+
+
+def test_a_file_of_cdnlab_is_one_idea() -> None:
+    lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in ROOT.glob("cdnlab/**/*.py")}
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
 
 
 @pytest.mark.parametrize("room", sorted(ROOMS.keys() - {"outcomes", "plan"}))

@@ -112,10 +112,10 @@ def named_log(where: str) -> str:
 
 def _fits(document: "Document", profile: str) -> None:
     """Refuses a profile under which the file's behaviors would not do what they say."""
-    from cdnlab.settings import checks
+    from cdnlab.settings.checks.rules import rules_of
 
-    draft = checks.Draft.of(document.model_copy(update={"profile": profile}))
-    for finding in checks.rules_of(draft):
+    draft = document.model_copy(update={"profile": profile}).draft()
+    for finding in rules_of(draft):
         where = spelled(finding.path)
         raise BadUsage(f"--profile {profile}: {where}: found {finding.found}, wanted {finding.wanted}", finding.hint)
 

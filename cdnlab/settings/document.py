@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from cdnkit.geo.databases import IPTOCC
 from cdnkit.policy.gate.hosts import DEFAULT, SERVICE, Hostname, Hosts
@@ -26,7 +26,9 @@ from cdnkit.units import SecretUrl, Settings
 from cdnkit.units.secret import VARIABLE, hidden, mark_at, marks
 from cdnlab.control.settings import Control
 from cdnlab.errors import BadDocument, BadUsage, Complaint
-from cdnlab.settings import checks
+from cdnlab.settings.checks.draft import Draft, salvaged
+from cdnlab.settings.checks.files import is_file_source
+from cdnlab.settings.checks.run import run
 from cdnlab.settings.complaints import NOT_SHOWN, complaints, nearest, shown, spelled
 from cdnlab.settings.hosted import HostedService, ServiceName
 from cdnlab.settings.positions import Path as KeyPath
@@ -91,6 +93,27 @@ class Document(Settings):
     @classmethod
     def _server_or_file(cls, where: str | None) -> str | None:
         return check_server(where) if where is not None and "://" in where else where
+
+    def draft(self) -> Draft:
+        """Its parts, all of them good by themselves."""
+        return Draft(
+            self.profile,
+            dict(enumerate(self.streams)),
+            dict(enumerate(self.behaviors)),
+            dict(enumerate(self.nodes)),
+            dict(self.tokens),
+            {node.name for node in self.nodes},
+            set(self.tokens),
+            set(self.response_headers),
+            {name: one.cors for name, one in self.response_headers.items() if one.cors is not None},
+            {name for name, one in self.response_headers.items() if one.server_timing != "off"},
+            self.origin,
+            self.geo,
+            self.control,
+            dict(self.services),
+            self.hostnames,
+            self.observed,
+        )
 
     def parents(self) -> frozenset[str]:
         """Names of the nodes that other nodes ask: the shields."""
@@ -199,14 +222,14 @@ def parse(text: str, *, file: str, folder: Path, environ: Mapping[str, str]) -> 
     data = _substituted(data, (), environ, positions, from_environment, found)
     try:
         document = Document.model_validate(data)
-        draft = checks.Draft.of(document)
+        draft = document.draft()
     except ValidationError as error:
         document = None
         found += complaints(error, hidden(data, Document), Document, positions)
-        draft = _salvage(data)
+        draft = salvaged(data)
     unset = {(one.line, one.column) for one in found}
     draft.folder = folder
-    for finding in checks.run(draft):
+    for finding in run(draft):
         place = positions.of(finding.path)
         if (place.line, place.column) not in unset or document is not None:
             quoted = _quotable(finding.path, finding.found)
@@ -276,57 +299,11 @@ def _substituted(
     return VARIABLE.sub(lambda match: environ.get(match[1], match[0]), value)
 
 
-def _salvage(data: dict[str, Any]) -> checks.Draft:
-    """The parts of a bad document that are good by themselves, so that what is wrong between them is also said."""
-    draft = checks.Draft(profile=str(data.get("profile", "rfc9111")))
-
-    def part(model: Any, value: Any) -> Any:
-        try:
-            return model.validate_python(value) if isinstance(model, TypeAdapter) else model.model_validate(value)
-        except ValidationError:
-            return None
-
-    def array(key: str, model: type[Any]) -> dict[int, Any]:
-        values = data.get(key)
-        parts = {index: part(model, value) for index, value in enumerate(values if isinstance(values, list) else ())}
-        return {index: value for index, value in parts.items() if value is not None}
-
-    def names(key: str) -> set[str]:
-        values = data.get(key)
-        if isinstance(values, dict):
-            return set(values)
-        values = values if isinstance(values, list) else ()
-        return {value["name"] for value in values if isinstance(value, dict) and isinstance(value.get("name"), str)}
-
-    draft.streams = array("stream", Stream)
-    draft.behaviors = array("behavior", Behavior)
-    draft.nodes = array("node", Node)
-    services = data.get("service")
-    for name, value in (services if isinstance(services, dict) else {}).items():
-        hosted = part(HostedService, value)
-        if hosted is not None:
-            draft.services[name] = hosted
-    draft.hostnames = part(TypeAdapter(tuple[Hostname, ...]), data.get("hostnames", ())) or ()
-    draft.node_names, draft.token_names = names("node"), names("token")
-    draft.response_headers = names("response_headers")
-    tokens = data.get("token")
-    for name, value in (tokens if isinstance(tokens, dict) else {}).items():
-        token = part(TypeAdapter(Token), value)
-        if token is not None:
-            draft.tokens[name] = token
-    draft.origin = part(Origin, data.get("origin", {}))
-    draft.control = part(Control, data.get("control", {}))
-    draft.geo = part(Whereabouts, data.get("geo", {}))
-    return draft
-
-
 def _anchored(document: Document, folder: Path) -> Document:
     """The document with its relative paths made absolute: the processes that read them may stand elsewhere."""
     tokens = {name: _anchored_token(token, folder) for name, token in document.tokens.items()}
     streams = tuple(
-        stream.model_copy(update={"source": str(folder / stream.source)})
-        if checks.is_file_source(stream.source)
-        else stream
+        stream.model_copy(update={"source": str(folder / stream.source)}) if is_file_source(stream.source) else stream
         for stream in document.streams
     )
     origin = document.origin

@@ -1,0 +1,157 @@
+"""What the behaviors of a service must fit to: its profile, tokens, policies, and what is known of places."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from cdnkit.geo.databases import IPTOCC
+from cdnkit.policy.rules import matching
+from cdnkit.policy.rules.places import Kind, kind_of
+from cdnkit.settings.edge import Node
+from cdnkit.vendors import OBSERVED, PROFILES
+from cdnkit.vendors.misfits import misfits
+from cdnlab.settings.checks.draft import Draft, Finding
+from cdnlab.settings.complaints import nearest, shown
+from cdnlab.settings.positions import Path as KeyPath
+
+
+def rules_of(draft: Draft) -> Iterator[Finding]:
+    """What the behaviors of one service must fit to."""
+    yield from _behaviors(draft)
+    yield from _policies(draft)
+    yield from _response_headers(draft)
+    yield from _places(draft)
+    yield from _misfits(draft)
+
+
+def _edges(draft: Draft) -> list[Node]:
+    parents = {parent for node in draft.nodes.values() for parent in node.parents}
+    return [node for node in draft.nodes.values() if node.name not in parents]
+
+
+def _behaviors(draft: Draft) -> Iterator[Finding]:
+    for index, behavior in draft.behaviors.items():
+        if behavior.token is not None and behavior.token not in draft.token_names:
+            yield Finding(
+                ("behavior", index, "token"), shown(behavior.token),
+                f"the name of a token; there is no [token.{behavior.token}]",
+                nearest(behavior.token, sorted(draft.token_names), keys=False),
+            )  # fmt: skip
+        deaf = next((node.name for node in _edges(draft) if node.listen_tls is None), None)
+        if behavior.viewer_protocol != "allow-all" and deaf is not None:
+            path: KeyPath = ("behavior", index, "viewer_protocol")
+            yield Finding(path, shown(behavior.viewer_protocol), f"listen_tls at every edge; {deaf} has none")
+    indexes = list(draft.behaviors)
+    for never, by in matching.shadowed(tuple(draft.behaviors.values())):
+        yield Finding(
+            ("behavior", indexes[never], "path"), shown(draft.behaviors[indexes[never]].path),
+            f"a pattern that can match: behavior[{indexes[by]}], {shown(draft.behaviors[indexes[by]].path)}, "
+            "comes first and takes all of it", "Put the narrower pattern first.",
+        )  # fmt: skip
+
+
+def _policies(draft: Draft) -> Iterator[Finding]:
+    """What is CloudFront's alone; another profile has none to carry out."""
+    for index, behavior in draft.behaviors.items():
+        for key in ("cache_policy", "origin_request_policy"):
+            name = getattr(behavior, key)
+            if name != "none" and draft.profile != "cloudfront":
+                yield Finding(
+                    ("behavior", index, key), shown(name), f'"none", or profile = "cloudfront" (it is {draft.profile})'
+                )
+        if behavior.compress and draft.profile != "cloudfront":
+            yield Finding(
+                ("behavior", index, "compress"), "true", f'false, or profile = "cloudfront" (it is {draft.profile})'
+            )
+        if behavior.server_timing != "off" and draft.profile != "cloudfront":
+            yield Finding(
+                ("behavior", index, "server_timing"), shown(behavior.server_timing),
+                f'"off", or profile = "cloudfront" (it is {draft.profile})',
+            )  # fmt: skip
+
+
+def _response_headers(draft: Draft) -> Iterator[Finding]:
+    """A behavior's policy is one of the file's own, or one that the profile has from its vendor."""
+    profile = PROFILES.get(draft.profile)
+    managed = set(profile.response_headers_policies) if profile is not None else set()
+    for name in sorted(draft.response_headers & managed):
+        yield Finding(("response_headers", name), shown(name), "a name that no managed policy has")
+    known = managed | draft.response_headers
+    for index, behavior in draft.behaviors.items():
+        name = behavior.response_headers_policy
+        if name != "none" and name not in known:
+            yield Finding(
+                ("behavior", index, "response_headers_policy"), shown(name),
+                f"a [response_headers.NAME], or a managed policy that cdnlab carries out with profile = "
+                f"{shown(draft.profile)}",
+                nearest(name, sorted(known), keys=False) if known else "",
+            )  # fmt: skip
+        if name in draft.timed and draft.profile != "cloudfront":
+            yield Finding(
+                ("behavior", index, "response_headers_policy"), shown(name),
+                f'one without server_timing, or profile = "cloudfront" (it is {draft.profile})',
+            )  # fmt: skip
+    for name, cors in draft.cors.items():
+        if cors.preflight == "answer" and draft.profile == "cloudfront":
+            yield Finding(
+                ("response_headers", name, "cors", "preflight"), shown("answer"),
+                '"forward", or another profile (it is cloudfront, which answers none itself)',
+            )  # fmt: skip
+
+
+def _places(draft: Draft) -> Iterator[Finding]:
+    """A rule about what nobody tells would never apply, in silence."""
+    geo = draft.geo
+    if geo is None or any(name != IPTOCC for name in geo.databases):
+        return
+    told = {
+        Kind.REGION: any(kind_of(place) is Kind.REGION for place in geo.countries.values()),
+        Kind.ASN: bool(geo.asns),
+    }
+    hint = "iptocc knows countries only: name an MMDB file in geo.databases that knows more, or fill [geo]'s tables."
+    for index, behavior in draft.behaviors.items():
+        rule = behavior.geo
+        if rule is None:
+            continue
+        for key in ("allow", "deny"):
+            for number, entry in enumerate(getattr(rule, key)):
+                kind = kind_of(entry)
+                if kind is not None and not told.get(kind, True):
+                    yield Finding(("behavior", index, "geo", key, number), shown(entry), "what [geo] knows", hint)
+        for key in ("anonymous", "hosting"):
+            if getattr(rule, key) == "deny" and not getattr(geo, key):
+                yield Finding(("behavior", index, "geo", key), '"deny"', "what [geo] knows", hint)
+
+
+def _misfits(draft: Draft) -> Iterator[Finding]:
+    """Settings that the profile would take and not carry out."""
+    profile = PROFILES.get(draft.profile)
+    if profile is None:
+        return
+    for index, behavior in draft.behaviors.items():
+        for misfit in misfits(behavior, profile):
+            hint = nearest(str(misfit.found).lower(), list(misfit.known), keys=False) if misfit.known else ""
+            yield Finding(("behavior", index, *misfit.path), shown(misfit.found), misfit.wanted, hint)
+
+
+def observations(draft: Draft) -> Iterator[Finding]:
+    profiles = {draft.profile, *(one.profile for one in draft.services.values() if one.profile is not None)}
+    if draft.observed and profiles.isdisjoint(OBSERVED):
+        known = " or ".join(map(shown, OBSERVED))
+        yield Finding(("observed",), "true", f"false, or profile = {known} (of others no such thing is known)")
+
+
+def hosted(draft: Draft) -> Iterator[Finding]:
+    """Services beside the first: rules as good as its own, and no host twice."""
+    taken = dict.fromkeys(draft.hostnames, "the top of the file")
+    for name, one in draft.services.items():
+        for index, host in enumerate(one.hostnames):
+            if host in taken:
+                path: KeyPath = ("service", name, "hostnames", index)
+                yield Finding(path, shown(host), f"a host that {taken[host]} does not have")
+            taken.setdefault(host, f"service.{name}")
+        part = replace(draft, profile=one.profile or draft.profile, behaviors=dict(enumerate(one.behaviors)))
+        for finding in rules_of(part):
+            # What is not a behavior's own has been said of the first service.
+            if finding.path[0] == "behavior" or part.profile != draft.profile:
+                inner = ("service", name) if finding.path[0] == "behavior" else ()
+                yield replace(finding, path=(*inner, *finding.path))
