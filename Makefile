@@ -11,7 +11,7 @@ FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg vers
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test lint check live slow bench crash fuzz soak differential signers clients format docs clean
+.PHONY: help install dev demo test lint check live slow bench crash fuzz soak mutants differential signers clients format docs clean
 
 help:  ## List the verbs
 	@awk -F ':.*## +' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ fuzz: dev  ## Random lives and bytes for ten minutes (FUZZ_SECONDS=60 for one)
 
 soak: dev  ## The demo's cluster under viewers and faults for ten minutes (SOAK_SECONDS=20 for a short one)
 	$(BIN)/python -m tests.soak --seconds $${SOAK_SECONDS:-600}
+
+mutants: dev  ## Would the tests notice? Small faults in a copy of the source, tried one at a time (SEED=7 NUMBER=50)
+	nice -n 10 $(BIN)/python -m tests.mutants --seed $${SEED:-1} --number $${NUMBER:-20}
 
 differential: dev  ## The same scripts through a real nginx, a real Varnish and our edge
 	$(BIN)/pytest tests/differential -m "slow or not slow" --timeout 600

@@ -22,6 +22,7 @@ from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.token.playlist import LARGEST, Propagation, coding_in
 from cdnkit.serving import EMPTY_QUERY, INTERIM, Left, Stalled
 from cdnkit.settings.edge import Limits
+from cdnkit.vendors import purge_method_of
 from edge.bodies import Body, BodyBroken, Reader
 from edge.codings import DECODERS
 from edge.errors import UpstreamFailed
@@ -73,8 +74,13 @@ class Driver(Filling):
         self.spread: Callable[[PurgeOrder], Awaitable[None]] | None = None
         """Orders of every node what a `PURGE` request asks for here; it may raise `LogLost`."""
         self._limits = limits or Limits()
+        self._purges = purge_method_of(machine.profile)
         behaviors = machine.service.behaviors
-        self._keying = READ_BY_POLICY | {name.lower() for behavior in behaviors for name in behavior.key.headers}
+        self._keying = (
+            READ_BY_POLICY
+            | machine.decisive
+            | {name.lower() for behavior in behaviors for name in behavior.key.headers}
+        )
         if any(behavior.key.cookies != "none" for behavior in behaviors):
             self._keying |= {"cookie"}
         if machine.service.gate:
@@ -85,8 +91,8 @@ class Driver(Filling):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = self._read(scope)
-        if request.method == "PURGE":
-            asked = purge_request(request, self.machine.service, self.machine.profile)
+        if request.method == self._purges.method:
+            asked = purge_request(request, self.machine.service, self.machine.profile, self._purges)
             if asked is not None:
                 await self._purge_asked(asked, send)
                 return

@@ -6,7 +6,6 @@ record says so as soon as there is room again.
 """
 
 import asyncio
-import json
 import logging
 import os
 import stat
@@ -14,7 +13,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cdnkit.policy.record.lines import LostRecord, PartRecord, Record, Told, last_seq, lost_of, to_json
+import msgspec
+
+from cdnkit.policy.record.lines import LostRecord, PartRecord, Told, last_seq, line_of, lost_of
 from edge.record_files import RecordFile
 
 logger = logging.getLogger("cdnlab.edge")
@@ -114,7 +115,7 @@ class RecordLog:
             begun, size = self._whole, self._size
             lines: list[bytes] = []
             for record in records[begun:]:
-                lines.append(_line(record))
+                lines.append(line_of(record))
                 size += len(lines[-1])
                 if size > self._part_bytes and self._has_parts and (not self._is_fresh or len(lines) > 1):
                     lines.pop()  # for the next part; a line that is larger than any has one for itself
@@ -169,10 +170,10 @@ class RecordLog:
         named = RecordFile.of(self._path)
         self._make_room()
         self._open(self._path.with_name(replace(named, part=named.part + 1).name))
-        self._earlier = replace(self._earlier, node=node, part=named.part + 1)
+        self._earlier = msgspec.structs.replace(self._earlier, node=node, part=named.part + 1)
         begun = self._whole
         try:
-            self._append(_line(self._earlier))
+            self._append(line_of(self._earlier))
         finally:
             self._whole = begun
 
@@ -188,7 +189,3 @@ class RecordLog:
             if path != self._path:
                 path.unlink()
                 over -= sizes[path]
-
-
-def _line(record: Record) -> bytes:
-    return json.dumps(to_json(record), separators=(",", ":")).encode("ascii") + b"\n"

@@ -57,12 +57,6 @@ class Life:
     name: str
     node: str
     files: tuple[Path, ...]
-    first_part: int
-
-    @property
-    def is_whole(self) -> bool:
-        """False: its oldest records had to make room."""
-        return self.first_part == 1
 
 
 def lives_of(paths: Iterable[Path]) -> list[Life]:
@@ -74,5 +68,5 @@ def lives_of(paths: Iterable[Path]) -> list[Life]:
     lives = []
     for name, files in sorted(found.items()):
         files.sort()
-        lives.append(Life(name, files[0][0].node, tuple(path for _, path in files), files[0][0].part))
+        lives.append(Life(name, files[0][0].node, tuple(path for _, path in files)))
     return lives

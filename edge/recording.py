@@ -9,7 +9,7 @@ from cdnkit.policy.gate.gate import Gate
 from cdnkit.policy.http.hops import last_node
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.plan import Fetch, Join, Plan, PurgeKind, PurgeOrder, Refuse, Relay, Serve
-from cdnkit.policy.record.lines import FetchRecord, RequestRecord
+from cdnkit.policy.record.lines import FetchRecord, FieldLines, RequestRecord
 from cdnkit.policy.record.object_class import classify
 from cdnkit.policy.record.secrets import Veil
 
@@ -26,8 +26,6 @@ READ_BY_POLICY = frozenset(
         "accept-encoding",
         "content-length",
         "transfer-encoding",
-        "fastly-debug",
-        "fastly-ff",
     }
 )
 """Request fields the policy reads whatever the settings; those of keys and of Vary come on top."""
@@ -67,10 +65,10 @@ class Blind(Veil):
             return pair.strip() and blinded(pair)
         return f"{name}={blinded(secret)}"
 
-    def lines(self, lines: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        return [(name, self.value(name, value)) for name, value in lines]
+    def lines(self, lines: Iterable[tuple[str, str]]) -> FieldLines:
+        return tuple([(name, self.value(name, value)) for name, value in lines])
 
-    def kept(self, request: RequestHead, names: frozenset[str]) -> list[tuple[str, str]]:
+    def kept(self, request: RequestHead, names: frozenset[str]) -> FieldLines:
         """The request's fields of those names."""
         return self.lines(line for line in request.headers if line[0] in names)
 
@@ -162,6 +160,6 @@ def fetch_record(
         landed_seq=seq,
         landed_at=at,
         status=head.status if head else 0,
-        headers=blind.lines(head.headers) if head else [],
+        headers=blind.lines(head.headers) if head else (),
         failure=failure,
     )

@@ -32,7 +32,9 @@ class Viewers:
         self._named_in = lru_cache(maxsize=4096)(partial(named_in, is_trusted=self.is_trusted))
 
     def address(self, peer: str, headers: Headers) -> str:
-        """The address a request counts for: `cdnkit.policy.http.client.client_address`, remembered in parts."""
+        """The viewer's address, IPv4-mapped ones unwrapped; `peer`, as it is, where that is no IP address.
+
+        What was worked out is remembered."""
         nearest, trusted = self._peer(peer)
         claim = claim_in(headers, self._believed) if trusted else None
         if claim is None:

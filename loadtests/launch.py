@@ -119,7 +119,7 @@ def run(
                     if stop is not None and stop.is_set():
                         child.send_signal(signal.SIGTERM)
                         break
-            _ended(child, load.duration)
+            _ended(child)
         except KeyboardInterrupt as error:
             interrupted = error
         finally:
@@ -191,7 +191,7 @@ def _statuses(child: subprocess.Popen[bytes]) -> Iterator[Status]:
             continue  # cut off by the child's end
 
 
-def _ended(child: subprocess.Popen[bytes], duration: float) -> None:
+def _ended(child: subprocess.Popen[bytes]) -> None:
     try:
         child.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:

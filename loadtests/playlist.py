@@ -23,8 +23,6 @@ class Rendition:
 
     url: str
     bandwidth: int
-    resolution: tuple[int, int] | None = None
-    codecs: str = ""
     audio: str = ""
     """GROUP-ID of its audio renditions, "" when there are none."""
 
@@ -140,16 +138,13 @@ def _read_multivariant(lines: list[tuple[int, str]], url: str) -> Multivariant:
 def _rendition(n: int, about: dict[str, str], url: str) -> Rendition:
     bandwidth = _required(n, about, "BANDWIDTH")
     size = about.get("RESOLUTION", "")
-    match = re.fullmatch(r"([0-9]+)x([0-9]+)", size)
     if not bandwidth.isdecimal():
         raise BadPlaylist(n, f"BANDWIDTH={bandwidth}", "bits per second as a whole number")
-    if size and match is None:
+    if size and re.fullmatch(r"[0-9]+x[0-9]+", size) is None:
         raise BadPlaylist(n, f"RESOLUTION={size}", "a resolution such as 1280x720")
     return Rendition(
         url=url,
         bandwidth=int(bandwidth),
-        resolution=(int(match[1]), int(match[2])) if match else None,
-        codecs=about.get("CODECS", ""),
         audio=about.get("AUDIO", ""),
     )
 

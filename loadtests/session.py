@@ -109,7 +109,6 @@ class Session:
         self._at_last = self.began
         self._requests_last = 0
         self._cpu_peak = 0.0
-        self._cpu_over = False
         self.finished = False
 
     def next_viewer(self) -> tuple[int, Target]:

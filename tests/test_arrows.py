@@ -13,8 +13,8 @@ KIT = {
     "units": set[str](),
     "serving": {"units"},
     "policy": {"units"},
-    "vendors": {"units", "policy"},
-    "replay": {"units", "policy"},
+    "vendors": {"policy"},
+    "replay": {"policy"},
     "settings": {"units", "serving", "policy"},
     "geo": {"policy"},
 }

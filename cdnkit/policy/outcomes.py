@@ -43,6 +43,13 @@ class Outcome(StrEnum):
     FAILED = "failed"  # the origin failed and nothing stored could stand in
 
 
+HELD = frozenset({Outcome.HIT, Outcome.HIT_STALE})
+"""Outcomes of which a node can say for how long it has had the object, and for how long it is good."""
+
+NOT_ASKED = HELD | {Outcome.COLLAPSED, Outcome.REFUSED}
+"""Outcomes for which the request itself went no further than its node."""
+
+
 class Cause(StrEnum):
     """Why a request was not answered from the store; exactly one for each miss, revalidation and pass."""
 

@@ -6,7 +6,7 @@ the origin lands, `Landing.answers` gives every ticket its answer: the leader of
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import StrEnum
 
 from cdnkit.policy.http.messages import Lines, RequestHead
 from cdnkit.policy.http.ranges import Span
@@ -173,7 +173,7 @@ class Landing:
     """What a tier that nodes share must not answer with any more (cdnkit/policy/machine/purge_marks.py)."""
 
 
-class PurgeKind(Enum):
+class PurgeKind(StrEnum):
     """What a purge order names."""
 
     URL = "url"

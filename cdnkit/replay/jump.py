@@ -23,6 +23,7 @@ from functools import partial
 
 from cdnkit.policy.outcomes import Outcome
 from cdnkit.policy.plan import Fetch
+from cdnkit.policy.record.lines import Requested
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Service
 from cdnkit.policy.store.index import Entry
@@ -31,7 +32,7 @@ from cdnkit.replay.late import tell_late
 from cdnkit.replay.node import Replayed, ReplayNode, tell_each, told
 from cdnkit.replay.recency import LateRoom
 from cdnkit.replay.runs import Run, runs_of
-from cdnkit.replay.trace import Ended, Landed, Ordered, Requested, Trace
+from cdnkit.replay.trace import Ended, Landed, Ordered, Trace
 
 REPORT_EVERY = 1 << 10
 """Told events between two reports of progress."""

@@ -19,12 +19,13 @@ from collections.abc import Iterable
 from cdnkit.policy.http.messages import RequestHead, target_of
 from cdnkit.policy.outcomes import Cause, Outcome
 from cdnkit.policy.plan import Fetch
+from cdnkit.policy.record.lines import Requested
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Service
 from cdnkit.policy.store.key import cache_key
 from cdnkit.policy.upstream.invalidation import SAFE_METHODS
 from cdnkit.replay.node import Replayed, ReplayNode, request_of
-from cdnkit.replay.trace import Event, Gap, Landed, Requested
+from cdnkit.replay.trace import Event, Gap, Landed
 
 
 class LateNode(ReplayNode):

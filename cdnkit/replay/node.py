@@ -8,9 +8,10 @@ from cdnkit.policy.http.place import Place
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.outcomes import Cause, Failure, Outcome, Refusal
 from cdnkit.policy.plan import Assemble, Decision, Fetch, Landing, PurgeOrder, Refuse, Relay, Serve
+from cdnkit.policy.record.lines import Requested
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior, Service
-from cdnkit.replay.trace import Ended, Event, Gap, Landed, Ordered, Requested
+from cdnkit.replay.trace import Ended, Event, Gap, Landed, Ordered
 
 
 @dataclass(slots=True, order=True)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.record.lines import Requested
 from cdnkit.policy.store.index import Entry
 from cdnkit.replay.node import request_of
-from cdnkit.replay.trace import Alike, Event, Requested, Trace
+from cdnkit.replay.trace import Alike, Event, Trace
 
 
 class Run:

@@ -4,8 +4,8 @@ A request is *plain* if it is a GET without a field that may decide something. P
 any rules, as long as one stored response answers them; so a trace is put in order by URL once, when it is read, and
 replayed by as many rules as wanted.
 
-Of a line, only what a replay needs is read (`cdnkit/policy/record/lines.py` has the whole): reading costs more than
-replaying, and msgspec makes the line into its object in one step, without a dictionary between.
+Of a request's line, only what a replay needs is read (`Requested` in `cdnkit/policy/record/lines.py`): reading costs
+more than replaying, and msgspec makes the line into its object in one step, without a dictionary between.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,15 +13,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from cdnkit.policy.machine.fast_path import DECISIVE
-from cdnkit.policy.outcomes import Cause, Failure, Outcome
+from cdnkit.policy.outcomes import Failure, Outcome
 from cdnkit.policy.plan import PurgeKind
-
-FieldLines = tuple[tuple[str, str], ...]
+from cdnkit.policy.record.lines import FetchRecord, FieldLines, LostRecord, PartRecord, PurgeRecord, Requested
 
 CHUNK_BYTES = 1 << 22
 """Read at once: about 10,000 lines, so that progress moves and a long file is never twice in memory."""
@@ -31,73 +29,18 @@ class BadTrace(Exception):
     """A record file that cannot be replayed: says where and why."""
 
 
-class Requested(msgspec.Struct, tag_field="kind", tag="request", gc=False):
-    """A request arrived; and what came of it live. Fields as in `RequestRecord`."""
-
-    seq: int
-    at: float
-    method: str
-    url: str
-    status: int
-    outcome: Outcome
-    cause: Cause | None
-    client_ip: str = ""
-    country: str = ""
-    reason: str = ""
-    headers: FieldLines = ()
-    block: int | None = None
-    region: str = ""
-    asn: int = 0
-    client_port: int = 0
-    version: str = "1.1"
-    head_bytes: int = 0
-    head_fields: int = 0
-
-
-class Exchange(msgspec.Struct, tag_field="kind", tag="fetch", gc=False):
-    """One exchange with the parent, which is two events. Fields as in `FetchRecord`."""
-
-    fetch: int
-    url: str
-    landed_seq: int
-    landed_at: float
-    status: int
-    headers: FieldLines
-    ended_seq: int = 0
-    ended_at: float = 0.0
-    size_bytes: int = 0
-    failure: str = ""
-    shared: dict[str, Any] = {}
-    sent_at: float = 0.0
+class Exchange(FetchRecord):
+    """One exchange with the parent, which is two events."""
 
     def __post_init__(self) -> None:
         if self.failure or not self.status:
             Failure(self.failure)  # ValueError, which msgspec tells as its own
 
 
-class Ordered(msgspec.Struct, tag_field="kind", tag="purge", gc=False):
-    """A purge order was carried out. Fields as in `PurgeRecord`."""
+class Ordered(PurgeRecord):
+    """A purge order was carried out."""
 
-    seq: int
-    at: float
     what: PurgeKind
-    value: str
-    soft: bool
-
-
-class Lost(msgspec.Struct, tag_field="kind", tag="lost", gc=False):
-    """Records could not be written. Fields as in `LostRecord`."""
-
-    lines: int
-    since: int
-    until: int
-
-
-class Part(msgspec.Struct, tag_field="kind", tag="part", gc=False):
-    """A file begins. Fields as in `PartRecord`."""
-
-    lines: int
-    until: int
 
 
 class Torn(msgspec.Struct, gc=False):
@@ -140,7 +83,7 @@ class Gap:
     why: Missing
 
 
-Line = Requested | Exchange | Ordered | Lost | Part
+Line = Requested | Exchange | Ordered | LostRecord | PartRecord
 Event = Requested | Landed | Ended | Ordered | Gap
 
 _LINES: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
@@ -298,10 +241,10 @@ def events_of(lines: Iterable[Line | Torn]) -> list[Event]:
             if line.ended_seq:
                 events.append(Ended(line.ended_seq, line.ended_at, line))
             highest = max(highest, line.landed_seq, line.ended_seq)
-        elif isinstance(line, Lost):
+        elif isinstance(line, LostRecord):
             events.append(Gap(line.since, line.until, line.lines, Missing.LOST))
             continue
-        elif isinstance(line, Part):
+        elif isinstance(line, PartRecord):
             if line.lines > records:
                 events.append(Gap(0, line.until, line.lines - records, Missing.OLD))
                 records = line.lines

@@ -6,9 +6,8 @@ on for a moment, so that the answer is not lost to a reset (RFC 9112 §9.6).
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
@@ -22,9 +21,7 @@ from cdnkit.serving.http1 import Http1
 from cdnkit.serving.http2 import Http2
 from cdnkit.serving.limits import Limits
 from cdnkit.serving.patience import Left, Stalled, patiently
-
-if TYPE_CHECKING:
-    from cdnkit.serving.listener import Listener
+from cdnkit.serving.roles import Door, Page
 
 LINGER_S = 2.0
 """How long a client may go on sending after we have hung up and he has taken what was left. nginx gives 5 s from read
@@ -33,16 +30,13 @@ to read, 30 s in all."""
 HIGH_WATER_BYTES = 64 * 1024
 """Written but not yet taken by the kernel: beyond, whoever writes waits."""
 
-Page = Callable[[int, str], tuple[int, list[tuple[bytes, bytes]], bytes]]
-"""Told a status and a reason, what to answer to a request that could not be read: status, fields, body."""
-
 
 class Connection(TCPServer):
     """One client's connection, from the first byte to the last."""
 
     protocol: Http1 | Http2  # type: ignore[assignment]
 
-    def __init__(self, door: "Listener", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(
             self.answer,  # type: ignore[arg-type]  # without hypercorn's two arguments for WSGI

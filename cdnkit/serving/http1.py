@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h11
 from hypercorn.asyncio.task_group import TaskGroup
@@ -11,9 +11,7 @@ from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protoco
 from hypercorn.protocol.http_stream import HTTPStream
 
 from cdnkit.serving.inbox import Starter, state_of
-
-if TYPE_CHECKING:
-    from cdnkit.serving.connection import Connection
+from cdnkit.serving.roles import Host
 
 WHY = {
     400: "request: not as HTTP/1.1 has it",
@@ -75,7 +73,7 @@ def _refused(request: h11.Request) -> int | None:
 class Http1(H11Protocol):
     """One connection's requests, one after another."""
 
-    def __init__(self, host: "Connection", group: TaskGroup) -> None:
+    def __init__(self, host: Host, group: TaskGroup) -> None:
         super().__init__(
             host.app, host.config, host.context, Starter(host, group, self._interim), host.connection_state, host.tls,
             host.client, host.server, host.protocol_send,

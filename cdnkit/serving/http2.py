@@ -6,13 +6,12 @@ What hypercorn 0.18 does not do and this does (RFC 9113):
 - an answer cut short ends with RST_STREAM: there the client waits for the rest for ever;
 - content that nobody reads closes its own stream's window and no other's;
 - interim responses go out with all their fields: there only 103 with Link;
-- PRIORITY is ignored (§5.3.2); resets and frames of no use are counted (`listening/budget.py`).
+- PRIORITY is ignored (§5.3.2); resets and frames of no use are counted (`cdnkit/serving/budget.py`).
 """
 
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
 from h2 import events as h2_events
 from h2.errors import ErrorCodes
@@ -29,9 +28,7 @@ from cdnkit.serving.budget import ODDITIES, RESETS, Budget
 from cdnkit.serving.fields import malformed, request_fields
 from cdnkit.serving.inbox import Starter, state_of
 from cdnkit.serving.patience import Left, Stalled, patiently
-
-if TYPE_CHECKING:
-    from cdnkit.serving.connection import Connection
+from cdnkit.serving.roles import Host
 
 READABLE = 4
 """Times the head limit: so large a field section is still decoded, so that its stream can be answered 431. A larger one
@@ -41,7 +38,7 @@ ends the connection: what it would have done to the shared compression state is 
 class Outgoing(StreamBuffer):
     """What one stream is yet to send."""
 
-    def __init__(self, host: "Connection") -> None:
+    def __init__(self, host: Host) -> None:
         super().__init__(host.context.event_class)
         self._limit = host.limits.stalled
         self._taken = 0
@@ -92,7 +89,7 @@ class Http2(H2Protocol):
 
     stream_buffers: dict[int, Outgoing]  # type: ignore[assignment]
 
-    def __init__(self, host: "Connection", group: TaskGroup) -> None:
+    def __init__(self, host: Host, group: TaskGroup) -> None:
         super().__init__(
             host.app, host.config, host.context, group, host.connection_state, host.tls,
             host.client, host.server, host.protocol_send,

@@ -4,7 +4,8 @@ hypercorn's HTTP/3 handles all connections of a port one after another, and keep
 Here each request is a task; who sends waits for what the client has acknowledged, and one who takes nothing is dropped.
 Content that an application does not read in time ends its request: QUIC's windows are aioquic's to open.
 
-aioquic is pinned: how much of a stream is not acknowledged yet, it tells nobody.
+aioquic is pinned: how much of a stream is not acknowledged yet, it tells nobody. What is read of its insides stands in
+tests/listening/test_serving_contract.py.
 """
 
 import asyncio
@@ -31,8 +32,8 @@ from starlette.types import Message
 
 from cdnkit.serving.fields import malformed, request_fields
 from cdnkit.serving.inbox import INTERIM, Inbox, state_of
-from cdnkit.serving.listener import Listener
 from cdnkit.serving.patience import Left, Stalled, patiently
+from cdnkit.serving.roles import Door
 
 UNTAKEN_BYTES = 512 * 1024
 """So much of an answer may be on its way and not acknowledged before its sender waits."""
@@ -44,7 +45,7 @@ UNREAD_BYTES = 4 * 2**20
 class Http3Listener:
     """One application on one UDP socket, beside the `Listener` that has it on TCP."""
 
-    def __init__(self, door: Listener, certificate: bytes, key: bytes) -> None:
+    def __init__(self, door: Door, certificate: bytes, key: bytes) -> None:
         """`door`: whose application answers, within whose limits; a certificate with its chain and its key, in PEM."""
         self._door = door
         leaf, *chain = x509.load_pem_x509_certificates(certificate)
@@ -68,7 +69,7 @@ class Http3Listener:
 class _Server(QuicServer):
     """The connections of one socket; when there are as many as there may be, newcomers get no answer."""
 
-    def __init__(self, *, door: Listener, configuration: QuicConfiguration) -> None:
+    def __init__(self, *, door: Door, configuration: QuicConfiguration) -> None:
         self._open: set[Http3] = set()
         super().__init__(configuration=configuration, create_protocol=partial(Http3, door, self._open))
         self._most = door.limits.connections
@@ -85,7 +86,7 @@ class _Server(QuicServer):
 class Http3(QuicConnectionProtocol):
     """One connection's requests, many at once."""
 
-    def __init__(self, door: Listener, open_: set["Http3"], quic: QuicConnection, stream_handler: Any = None) -> None:
+    def __init__(self, door: Door, open_: set["Http3"], quic: QuicConnection, stream_handler: Any = None) -> None:
         super().__init__(quic, stream_handler)
         self._door = door
         self._http: H3Connection | None = None

@@ -8,15 +8,13 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.typing import ConnectionState
 
 from cdnkit.serving.patience import Left
-
-if TYPE_CHECKING:
-    from cdnkit.serving.connection import Connection
+from cdnkit.serving.roles import Host
 
 FULL_BYTES = 64 * 1024
 """So much may wait for an application; HTTP/2's windows begin at the same size."""
@@ -89,7 +87,7 @@ class Starter(TaskGroup):
     """hypercorn's task group of a connection, whose applications read from inboxes."""
 
     def __init__(
-        self, host: "Connection", group: TaskGroup, interim: Interim, taken: Callable[[int], None] | None = None
+        self, host: Host, group: TaskGroup, interim: Interim, taken: Callable[[int], None] | None = None
     ) -> None:
         self._loop = group._loop
         self._task_group = group._task_group

@@ -1,7 +1,8 @@
 """One ASGI application on one socket, by hypercorn: bound before it is served, stopped within half a second.
 
 Binding is apart from serving so that a port in use is known before anything runs, and so that port 0 can be told.
-hypercorn is pinned to its 0.18 line, since its connection class is no public interface.
+hypercorn is pinned to its 0.18 line, since its connection class is no public interface: what is used of it stands, name
+by name, in tests/listening/test_serving_contract.py.
 """
 
 import asyncio
@@ -17,10 +18,11 @@ from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cdnkit.serving.connection import Connection, Page
+from cdnkit.serving.connection import Connection
 from cdnkit.serving.http1 import phrase_of
 from cdnkit.serving.limits import Limits
 from cdnkit.serving.patience import Left
+from cdnkit.serving.roles import Page
 from cdnkit.units import split_address, visible
 
 BACKLOG = 1024

@@ -1,15 +1,40 @@
-"""Each CDN's habits as a profile of the policy."""
+"""Each CDN's habits as a profile of the policy: a CDN is a folder here, and nothing anywhere else.
 
-from cdnkit.policy.rules.profile import RFC9111, Profile
+The first page of a folder has the `PROFILE`, and as `OBSERVED` what was observed to be otherwise, if anything was. All
+that is the CDN's own stands beside: the fields it writes, its pages, the names of its policies.
+"""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
+
+from cdnkit.policy.rules.profile import RFC9111, Profile, PurgeMethod
 from cdnkit.policy.rules.service import Service
 from cdnkit.vendors.cloudfront import CLOUDFRONT
-from cdnkit.vendors.fastly import FASTLY, FASTLY_OBSERVED
+from cdnkit.vendors.fastly import FASTLY, FASTLY_OBSERVED, PURGE
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in (RFC9111, CLOUDFRONT, FASTLY)}
+
+def _folders() -> Iterator[ModuleType]:
+    for found in iter_modules(__path__):
+        if found.ispkg:
+            yield import_module(f"{__name__}.{found.name}")
+
+
+_FOLDERS = tuple(_folders())
+
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (RFC9111, *(one.PROFILE for one in _FOLDERS))}
 """As documents say it."""
 
-OBSERVED: dict[str, Profile] = {profile.name: profile for profile in (FASTLY_OBSERVED,)}
+OBSERVED: dict[str, Profile] = {one.PROFILE.name: one.OBSERVED for one in _FOLDERS if hasattr(one, "OBSERVED")}
 """As it was observed, of those where that is otherwise."""
+
+if TYPE_CHECKING:
+    ProfileName = str
+else:
+    ProfileName = Literal[tuple(PROFILES)]
+"""The name of a profile, as settings have it."""
 
 
 def profile_of(service: Service) -> Profile:
@@ -18,4 +43,19 @@ def profile_of(service: Service) -> Profile:
     return OBSERVED.get(service.profile, documented) if service.observed else documented
 
 
-__all__ = ["CLOUDFRONT", "FASTLY", "FASTLY_OBSERVED", "OBSERVED", "PROFILES", "RFC9111", "profile_of"]
+def purge_method_of(profile: Profile) -> PurgeMethod:
+    """How a request asks for a purge where a service takes such requests: Fastly's way, unless the profile has one."""
+    return profile.purge_method or PURGE
+
+
+__all__ = [
+    "CLOUDFRONT",
+    "FASTLY",
+    "FASTLY_OBSERVED",
+    "OBSERVED",
+    "PROFILES",
+    "RFC9111",
+    "ProfileName",
+    "profile_of",
+    "purge_method_of",
+]

@@ -13,8 +13,9 @@ from cdnkit.policy.http.target import is_token
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.upstream.forward import ENDING
+from cdnkit.vendors import PROFILES
 
-VIEWER_PREFIXES = ("cloudfront-", "fastly-geo-")
+VIEWER_PREFIXES = tuple(prefix for profile in PROFILES.values() for prefix in profile.viewer_prefixes)
 """How the vendors' fields about a viewer begin. One that no node writes would be the viewer's own word."""
 
 

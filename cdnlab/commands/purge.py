@@ -1,14 +1,11 @@
 """`cdnlab purge`: an order to purge, for the nodes of a cluster."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from cdnlab.commands.options import ADMIN, JSON, RUNS
-
-PurgeOrder = Literal["shields-first", "edges-first", "together"]
-"""The values of `cdnkit.policy.machine.propagation.TierOrder`, which is imported when a purge runs."""
 
 PURGE_LOG = typer.Option(
     "--purge-log", envvar="CDNLAB_PURGE_LOG", metavar="FILE|URL",
@@ -40,9 +37,6 @@ def purge(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until all are done, or --timeout is over.")] = False,
     timeout: Annotated[str, typer.Option("--timeout", help="With --wait: for how long.")] = "30s",
     node: Annotated[str | None, typer.Option("--node", help="Only this node; by default all.")] = None,
-    order: Annotated[
-        PurgeOrder, typer.Option("--order", help="Which nodes first; only shields-first is safe.")
-    ] = "shields-first",
     purge_log: Annotated[str | None, PURGE_LOG] = None,
     admin: Annotated[str | None, ADMIN] = None,
     runs: Annotated[Path, RUNS] = Path("runs"),
@@ -54,7 +48,6 @@ def purge(
     Exit status 3 if a node has not taken the order within a second, or cannot read it; with --wait, if one has not
     carried it out.
     """
-    from cdnkit.policy.machine.propagation import TierOrder
     from cdnlab.client.viewer import admin_url
     from cdnlab.tasks import purging
 
@@ -66,6 +59,6 @@ def purge(
         return purging.purge_one(admin_url(admin), what, as_json=as_json)
     where, nodes = purging.find_log(purge_log, node, what, runs)
     return purging.purge_all(
-        where, what, nodes=nodes, order=TierOrder(order), node=node, wait=patience if wait else None,
+        where, what, nodes=nodes, node=node, wait=patience if wait else None,
         as_json=as_json,
     )  # fmt: skip

@@ -99,10 +99,6 @@ class Report:
         """The whole report as plain values; every key is an attribute documented here."""
         return asdict(self)
 
-    def segment_hit_rate(self) -> float | None:
-        """At the edges: what a CDN for video is judged by."""
-        return next((row["hit_rate"] for row in self.classes if row["object_class"] == "segment"), None)
-
 
 def build(directory: Path) -> Report:
     """Count the run in `directory` (docs/architecture.md tells its files).

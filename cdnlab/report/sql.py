@@ -6,17 +6,39 @@ cache and records of its own; `box` is the node alone. The same SQL reads a buck
 their own way to read JSON lines.
 """
 
-COLUMNS = {
-    "kind": "VARCHAR", "node": "VARCHAR", "seq": "BIGINT", "at": "DOUBLE", "method": "VARCHAR", "url": "VARCHAR",
-    "status": "INTEGER", "outcome": "VARCHAR", "cause": "VARCHAR", "behavior": "VARCHAR",
-    "object_class": "VARCHAR", "rendition": "VARCHAR", "bytes_sent": "BIGINT", "ttfb_ms": "DOUBLE",
-    "duration_ms": "DOUBLE", "country": "VARCHAR", "reason": "VARCHAR", "fetch": "BIGINT",
-    "from_node": "VARCHAR", "aborted": "BOOLEAN", "session": "VARCHAR", "block": "INTEGER", "purpose": "VARCHAR",
-    "sent_at": "DOUBLE", "landed_at": "DOUBLE", "ended_at": "DOUBLE", "size_bytes": "BIGINT",
-    "failure": "VARCHAR", "what": "VARCHAR", "value": "VARCHAR", "soft": "BOOLEAN", "purged": "BIGINT",
-    "lines": "BIGINT", "part": "INTEGER",
-}  # fmt: skip
-"""Fields of cdnkit/policy/record/lines.py that the report reads, and their types; others in a line are passed over."""
+from types import NoneType
+from typing import Any, get_args
+
+import msgspec
+
+from cdnkit.policy.record.lines import Record
+from cdnkit.policy.record.object_class import ObjectClass
+
+_READ = (
+    "node", "seq", "at", "method", "url", "status", "outcome", "cause", "behavior", "object_class", "rendition",
+    "bytes_sent", "ttfb_ms", "duration_ms", "country", "reason", "fetch", "from_node", "aborted", "session", "block",
+    "purpose", "sent_at", "landed_at", "ended_at", "size_bytes", "failure", "what", "value", "soft", "purged", "lines",
+    "part",
+)  # fmt: skip
+"""Fields of records that the report reads; others in a line are passed over."""
+
+_TYPES = {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE", str: "VARCHAR"}
+"""A field's type -> its column's; one of `bool` is one of `int`, and an enum's is one of `str`."""
+
+
+def _column(kind: Any) -> str:
+    """The column for a field of that type, which may be None, too."""
+    (kind,) = [one for one in get_args(kind) or (kind,) if one is not NoneType]
+    return next(column for known, column in _TYPES.items() if issubclass(kind, known))
+
+
+def _columns() -> dict[str, str]:
+    fields = {field.name: field.type for record in get_args(Record) for field in msgspec.structs.fields(record)}
+    return {"kind": "VARCHAR"} | {name: _column(fields[name]) for name in _READ}
+
+
+COLUMNS = _columns()
+"""Name -> type in DuckDB, as the records' own schema has it."""
 
 # A line that is no JSON, or has a value of the wrong type, becomes nulls; `unreadable` counts those. A file is named
 # NODE[+SERVICE][.LIFE][.part-PART].jsonl.
@@ -39,10 +61,11 @@ FROM (
 )
 """
 
-# Instants, times and sizes that no run has: such a line is damaged, or somebody's invention.
+# Instants, times, sizes and statuses that no run has: such a line is damaged, or somebody's invention.
 _INSTANT = "BETWEEN 0 AND 1e11"
 _TIME_MS = "BETWEEN -1e12 AND 1e12"
 _SIZE = "BETWEEN 0 AND 1e12"
+_STATUS = "BETWEEN 0 AND 999"
 
 VIEWS = f"""
 CREATE VIEW asked_all AS
@@ -53,7 +76,7 @@ SELECT
     coalesce(from_node, '') = ''                 AS by_viewer
 FROM records
 WHERE kind = 'request'
-    AND node IS NOT NULL AND "at" {_INSTANT} AND status IS NOT NULL AND outcome IS NOT NULL
+    AND node IS NOT NULL AND "at" {_INSTANT} AND status {_STATUS} AND outcome IS NOT NULL
     AND object_class IS NOT NULL AND bytes_sent {_SIZE} AND ttfb_ms {_TIME_MS}
     AND coalesce(duration_ms, 0) {_TIME_MS};
 
@@ -106,9 +129,7 @@ _RATES = """
     bytes_hit / nullif(bytes_cacheable, 0)                      AS byte_hit_rate
 """
 
-_CLASS_ORDER = """
-    list_position(['multivariant', 'media-playlist', 'init', 'segment', 'part', 'other'], object_class)
-"""
+_CLASS_ORDER = f"list_position({[one.value for one in ObjectClass]}, object_class)"
 
 TOTAL = f"SELECT {_RATES} FROM asked WHERE by_viewer"
 

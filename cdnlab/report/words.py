@@ -21,7 +21,7 @@ MEANING = {
     "partial": "a range the store could not cut",
     "aborted": "the fill it waited on broke off",
 }
-"""Each cause of cdnkit/policy/record/lines.py in a few words."""
+"""Each `Cause` of cdnkit/policy/outcomes.py in a few words."""
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator
 from cdnkit.geo.databases import IPTOCC
 from cdnkit.policy.gate.hosts import DEFAULT, SERVICE, Hostname, Hosts
 from cdnkit.policy.rules.response_headers import ResponseHeaders
-from cdnkit.policy.rules.service import Behavior, ErrorPage, ProfileName, Service
+from cdnkit.policy.rules.service import Behavior, ErrorPage, Service
 from cdnkit.policy.rules.tokens import CloudFront, Token
 from cdnkit.settings.edge import Node, Whereabouts, check_server
 from cdnkit.settings.load import Load
@@ -24,6 +24,7 @@ from cdnkit.settings.origin import Origin
 from cdnkit.settings.transcode import Stream
 from cdnkit.units import SecretUrl, Settings
 from cdnkit.units.secret import VARIABLE, hidden, mark_at, marks
+from cdnkit.vendors import ProfileName
 from cdnlab.control.settings import Control
 from cdnlab.errors import BadDocument, BadUsage, Complaint
 from cdnlab.settings.checks.draft import Draft, salvaged

@@ -6,8 +6,9 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field
 
 from cdnkit.policy.gate.hosts import DEFAULT, Hostname
-from cdnkit.policy.rules.service import Behavior, ErrorPage, ProfileName
+from cdnkit.policy.rules.service import Behavior, ErrorPage
 from cdnkit.units import ServerUrl, Settings
+from cdnkit.vendors import ProfileName
 
 
 def _name(text: str) -> str:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from cdnkit.policy.gate.hosts import Hosts
 from cdnkit.policy.http.messages import parts_of
-from cdnkit.policy.machine.propagation import UNTAKEN_S, Order, TierOrder
+from cdnkit.policy.machine.propagation import UNTAKEN_S, Order
 from cdnkit.policy.store.index import is_surrogate_key
 from cdnkit.units.quantities import read_seconds
 from cdnlab.client.viewer import ask
@@ -114,7 +114,6 @@ def purge_all(
     what: Order,
     *,
     nodes: Sequence[Listener],
-    order: TierOrder,
     node: str | None,
     wait: float | None,
     as_json: bool,
@@ -130,7 +129,7 @@ def purge_all(
         within = TAKEN_WITHIN_S if wait is None else wait
         try:
             with progress.shown(waiting=wait is not None):
-                async for standing in carried(log, [what], order=order, only=only, expecting=expecting, within=within):
+                async for standing in carried(log, [what], only=only, expecting=expecting, within=within):
                     progress.heard(standing)
         finally:
             await log.close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from cdnkit.policy.machine.propagation import Batch, Follower, Logged, TierOrder
+from cdnkit.policy.machine.propagation import Batch, Follower, Logged
 from edge.errors import EdgeError
 
 KEPT = 100_000
@@ -92,17 +92,15 @@ def open_log(where: str) -> PurgeLog:
 
 
 def body_of(one: Logged) -> str:
-    """How an order stands in a log: `{"order": {...}, "tiers": "shields-first", "only": [name], "again": number}`."""
-    return json.dumps({"order": one.order, "tiers": one.tiers, "only": one.only, "again": one.again})
+    """How an order stands in a log: `{"order": {...}, "only": [name], "again": number}`; earlier ones have `tiers`."""
+    return json.dumps({"order": one.order, "only": one.only, "again": one.again})
 
 
 def logged(number: int, body: Any) -> Logged:
     """And back, for whatever stands there: what cannot be read is an order of everything, as it may have named that."""
     try:
         values = json.loads(body)
-        one = Logged(
-            number, values["order"], TierOrder(values["tiers"]), tuple(_names(values["only"])), int(values["again"])
-        )
+        one = Logged(number, values["order"], tuple(_names(values["only"])), int(values["again"]))
         if not isinstance(one.order, dict):
             raise TypeError(f"order: found {one.order!r:.80}")
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:

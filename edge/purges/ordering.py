@@ -13,7 +13,6 @@ from cdnkit.policy.machine.propagation import (
     Follower,
     Logged,
     Order,
-    TierOrder,
     places,
 )
 from edge.purges.log import BATCH, LogLost, PurgeLog
@@ -106,7 +105,6 @@ async def put(
     log: PurgeLog,
     orders: Sequence[Order],
     *,
-    order: TierOrder = TierOrder.SHIELDS_FIRST,
     only: Collection[str] = (),
     expecting: Collection[str] = (),
 ) -> Sent:
@@ -118,7 +116,7 @@ async def put(
     for one in orders:
         purge_order(one)
     identity = (await log.read(0, 1)).extent.log
-    numbers = await log.append([Logged(0, one, order, tuple(only)) for one in orders])
+    numbers = await log.append([Logged(0, one, tuple(only)) for one in orders])
     return Sent(log, identity, numbers, only, set(expecting))
 
 
@@ -126,7 +124,6 @@ async def carried(
     log: PurgeLog,
     orders: Sequence[Order],
     *,
-    order: TierOrder = TierOrder.SHIELDS_FIRST,
     only: Collection[str] = (),
     expecting: Collection[str] = (),
     within: float | None = None,
@@ -141,7 +138,7 @@ async def carried(
     told: dict[str, Standing] | None = None
     while True:
         try:
-            sent = sent or await put(log, orders, order=order, only=only, expecting={*expecting, *(told or ())})
+            sent = sent or await put(log, orders, only=only, expecting={*expecting, *(told or ())})
             standing = await sent.look()
         except LogRenewed:
             sent = None  # and all whom the other knew have to come to this one

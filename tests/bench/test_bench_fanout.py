@@ -30,7 +30,7 @@ TOTAL = VIEWERS * SIZE
 NODE = textwrap.dedent("""
     import asyncio, os, sys, uvloop
     from edge.serve import serve
-    from edge.settings import Node
+    from cdnkit.settings.edge import Node
     from cdnkit.policy.rules.service import Behavior, Service
     async def main():
         stop = asyncio.Event()

@@ -120,7 +120,9 @@ def test_it_is_in_progress_until_every_node_has_acknowledged() -> None:
     async def test(one: Lab) -> None:
         await one.edge.stop()
         id = (await create(one, "/a"))["Invalidation"]["Id"]
-        await asyncio.sleep(0.2)  # longer than a purge of two nodes takes
+        async with asyncio.timeout(GUARD_S):
+            while (await one.log.followers())["shield"].done < 1:  # noqa: ASYNC110  # in another task
+                await asyncio.sleep(0.01)
         boto = one.boto()
         told = await asyncio.to_thread(boto.get_invalidation, DistributionId=FILE, Id=id)
         assert told["Invalidation"]["Status"] == "InProgress"

@@ -12,7 +12,7 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 from cdnkit.geo.databases import BadDatabase, Mmdb, facts_of, open_databases
-from cdnkit.policy.http.client import ClientField, client_address
+from cdnkit.policy.http.client import ClientField, canonical, claim_in, named_in
 from cdnkit.policy.http.messages import Headers
 from cdnkit.policy.http.place import NOWHERE, Place
 from cdnkit.settings.edge import Whereabouts
@@ -116,7 +116,9 @@ def test_addresses_that_are_remembered_are_those_that_are_read() -> None:
             (name, ", ".join(chance.choices(words, k=2))) for name in chance.choices(believed, k=chance.randrange(3))
         ]
         address = who.address(peer, Headers(lines))
-        assert address == client_address(peer, Headers(lines), believed, who.is_trusted)
+        nearest = canonical(peer)
+        claim = claim_in(Headers(lines), believed) if who.is_trusted(nearest) else None
+        assert address == (nearest if claim is None else named_in(claim, nearest, who.is_trusted))
         seen.add(address)
     assert seen == {"10.0.0.1", "10.0.0.2", "::1", "203.0.113.7", "203.0.113.9", "2001:db8::9", ""}
 

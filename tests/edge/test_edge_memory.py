@@ -18,7 +18,7 @@ OVERHEAD_MIB = 48
 NODE = textwrap.dedent("""
     import asyncio, json, sys
     from edge.serve import serve
-    from edge.settings import Node
+    from cdnkit.settings.edge import Node
     from cdnkit.policy.rules.service import Service
 
     async def main():

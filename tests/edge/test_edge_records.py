@@ -71,11 +71,10 @@ def test_names(name: str, said: RecordFile) -> None:
 def test_lives_are_in_order_of_time() -> None:
     names = ["fra.part-10.jsonl", "fra.part-9.jsonl", "fra.2.jsonl", "fra.2.part-2.jsonl", "nyc.jsonl"]
     assert lives_of(map(Path, names)) == [
-        Life("fra", "fra", (Path("fra.part-9.jsonl"), Path("fra.part-10.jsonl")), 9),
-        Life("fra.2", "fra", (Path("fra.2.jsonl"), Path("fra.2.part-2.jsonl")), 1),
-        Life("nyc", "nyc", (Path("nyc.jsonl"),), 1),
+        Life("fra", "fra", (Path("fra.part-9.jsonl"), Path("fra.part-10.jsonl"))),
+        Life("fra.2", "fra", (Path("fra.2.jsonl"), Path("fra.2.part-2.jsonl"))),
+        Life("nyc", "nyc", (Path("nyc.jsonl"),)),
     ]
-    assert [life.is_whole for life in lives_of(map(Path, names))] == [False, True, True]
 
 
 def test_a_room_is_never_exceeded_and_the_oldest_go(tmp_path: Path) -> None:
@@ -91,7 +90,7 @@ def test_a_room_is_never_exceeded_and_the_oldest_go(tmp_path: Path) -> None:
     assert kept == list(range(kept[0], 3001)), "the newest, without a hole"
     assert (begun["kind"], begun["lines"], begun["until"]) == ("part", kept[0] - 1, kept[0] - 1)
     assert len(list(tmp_path.iterdir())) in (PARTS - 1, PARTS)
-    assert not lives_of(tmp_path.iterdir())[0].is_whole
+    assert lives_of(tmp_path.iterdir())[0].files[0].name != "fra.jsonl", "which had to make room"
 
 
 def test_within_its_room_it_is_one_file_or_several_and_whole(tmp_path: Path) -> None:
@@ -101,7 +100,7 @@ def test_within_its_room_it_is_one_file_or_several_and_whole(tmp_path: Path) -> 
     log.close()
     assert [line["seq"] for line in told(tmp_path) if line["kind"] == "purge"] == list(range(1, 301))
     (life,) = lives_of(tmp_path.iterdir())
-    assert life.is_whole and 1 < len(life.files) < PARTS
+    assert life.files[0].name == "fra.jsonl" and 1 < len(life.files) < PARTS
 
 
 def test_earlier_lives_make_room_first_and_other_nodes_never(tmp_path: Path) -> None:
@@ -245,7 +244,7 @@ def test_a_node_with_little_room_is_replayed_from_where_its_records_begin(tmp_pa
     asyncio.run(run())
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2**20
     (life,) = lives_of(tmp_path.iterdir())
-    assert not life.is_whole
+    assert life.files[0].name != "fra.jsonl"
     trace = read_trace(*life.files)
     replayed = replay_node(trace, Service(name="fra", behaviors=(Behavior(path="*"),)), RFC9111)
     records = trace.missing(Missing.OLD) + sum(isinstance(one, Requested | Landed) for one in trace.events)

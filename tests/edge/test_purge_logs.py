@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cdnkit.policy.machine.propagation import Follower, Logged, TierOrder
+from cdnkit.policy.machine.propagation import Follower, Logged
 from edge.purges import file_log
 from edge.purges.file_log import FileLog
-from edge.purges.log import BadLog, LogLost, PurgeLog
+from edge.purges.log import BadLog, LogLost, PurgeLog, body_of, logged
 from edge.purges.ordering import Standing, put
 from edge.purges.redis_log import RedisLog
 from tests.kit.late import GUARD_S
@@ -25,11 +25,10 @@ Promise = Callable[[Opened], Awaitable[None]]
 
 async def numbers_are_in_order_and_without_a_gap(opened: Opened) -> None:
     log = opened()
-    tiers = TierOrder.EDGES_FIRST
-    assert await log.append([Logged(0, {"url": "/a"}, tiers), Logged(0, {"url": "/b"}, tiers)]) == [1, 2]
+    assert await log.append([Logged(0, {"url": "/a"}), Logged(0, {"url": "/b"})]) == [1, 2]
     assert await log.append([Logged(0, {"everything": True}, only=("fra",), again=2)]) == [3]
     batch = await log.read(1)
-    assert batch.orders == (Logged(2, {"url": "/b"}, tiers), Logged(3, {"everything": True}, only=("fra",), again=2))
+    assert batch.orders == (Logged(2, {"url": "/b"}), Logged(3, {"everything": True}, only=("fra",), again=2))
     assert (batch.extent.first, batch.extent.last) == (1, 3)
     assert [one.number for one in (await log.read(0, 2)).orders] == [1, 2]
 
@@ -259,3 +258,10 @@ def test_an_order_is_complete_when_what_repeats_it_is_and_what_repeats_that(tmp_
         await log.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("tiers", ["shields-first", "edges-first", "together"])
+def test_an_order_as_an_earlier_version_logged_it_is_carried_out(tiers: str) -> None:
+    body = f'{{"order": {{"url": "/a"}}, "tiers": "{tiers}", "only": ["fra"], "again": 3}}'
+    assert logged(7, body) == Logged(7, {"url": "/a"}, only=("fra",), again=3)
+    assert logged(7, body_of(logged(7, body))) == logged(7, body)

@@ -15,14 +15,13 @@ BAD_BODIES = [
     "[" * 100_000,
     "null",
     "{}",
-    '{"order": {"url": "/b"}}',  # no tiers: it may have been for any order of them
-    '{"order": {"url": "/b"}, "tiers": "sideways", "only": [], "again": 0}',
-    '{"order": {"url": "/b"}, "tiers": "together", "only": "fra", "again": 0}',
-    '{"order": {"url": "/b"}, "tiers": "together", "only": [], "again": []}',
-    '{"order": "all", "tiers": "shields-first", "only": [], "again": 0}',
-    '{"order": {"ban": "obj.age > 1h"}, "tiers": "shields-first", "only": [], "again": 0}',  # of a later version
-    '{"order": {"url": "/\\ud800"}, "tiers": "shields-first", "only": [], "again": 0}',
-    '{"order": {"url": "http://[::1/b"}, "tiers": "shields-first", "only": [], "again": 0}',
+    '{"order": {"url": "/b"}}',  # no word of for whom
+    '{"order": {"url": "/b"}, "only": "fra", "again": 0}',
+    '{"order": {"url": "/b"}, "only": [], "again": []}',
+    '{"order": "all", "only": [], "again": 0}',
+    '{"order": {"ban": "obj.age > 1h"}, "only": [], "again": 0}',  # of a later version
+    '{"order": {"url": "/\\ud800"}, "only": [], "again": 0}',
+    '{"order": {"url": "http://[::1/b"}, "only": [], "again": 0}',
     b"\xff\xfe",
 ]
 

@@ -20,7 +20,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def _run_once(self) -> None:
         ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]
         if not ready and scheduled:
-            self._virtual = max(self._virtual, scheduled[0]._when)
+            # A timer that was cancelled may stand first: up to its instant nothing happens.
+            first = scheduled[0] if not scheduled[0].cancelled() else None
+            when = first._when if first else min((one._when for one in scheduled if not one.cancelled()), default=0.0)
+            self._virtual = max(self._virtual, when)
         super()._run_once()  # type: ignore[misc]
 
 

@@ -104,7 +104,7 @@ import sys
 from pathlib import Path
 from loadtests.identity import Target
 from loadtests.launch import run
-from loadtests.settings import Load
+from cdnkit.settings.load import Load
 signal.signal(signal.SIGINT, signal.default_int_handler)  # who is started in a shell's background ignores it
 try:
     run(Load(viewers=2, duration=60, ramp=0.1), [Target("fra", sys.argv[1])], out=Path(sys.argv[2]),

@@ -22,7 +22,7 @@ http://other/360p/media.m3u8
 """
     assert read(text, URL) == Multivariant(
         (
-            Rendition("http://edge/live/720p/media.m3u8", 2628000, (1280, 720), "avc1.64001f,mp4a.40.2", "a"),
+            Rendition("http://edge/live/720p/media.m3u8", 2628000, "a"),
             Rendition("http://other/360p/media.m3u8", 664000),
         ),
         (AudioRendition("a", "English, stereo", "http://edge/live/audio-128k/media.m3u8", True),),

@@ -7,24 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdnkit.policy.http.client import ClientField, client_address
+from cdnkit.policy.http.client import ClientField
 from cdnkit.policy.http.messages import Headers
-from cdnkit.policy.http.place import NetworkTable, address_of
+from cdnkit.policy.http.place import address_of
+from cdnkit.settings.edge import Whereabouts
+from edge.viewers import Viewers
 
-TRUSTED = NetworkTable((network, True) for network in ("127.0.0.0/8", "10.0.0.0/8", "2001:db8:ffff::/48"))
+TRUSTED = ("127.0.0.0/8", "10.0.0.0/8", "2001:db8:ffff::/48")
 EVERY: tuple[ClientField, ...] = get_args(ClientField)
 
 PROXY, VIEWER, FORGED = "10.0.0.1", "203.0.113.9", "198.51.100.66"
 
 
-@cache
-def trusted(ip: str) -> bool:
-    address = address_of(ip)
-    return address is not None and TRUSTED.get(address) is not None
-
-
 def asked(peer: str, lines: list[tuple[str, str]], believed: tuple[ClientField, ...] = EVERY) -> str:
-    return client_address(peer, Headers(lines), believed, trusted)
+    return viewers(believed).address(peer, Headers(lines))
+
+
+@cache
+def viewers(believed: tuple[ClientField, ...]) -> Viewers:
+    return Viewers(Whereabouts(), trusted=TRUSTED, believed=believed)
 
 
 XFF, FWD, CF, FCI, LAB = (

@@ -9,7 +9,6 @@ from cdnkit.policy.machine.propagation import (
     Follower,
     Logged,
     Position,
-    TierOrder,
     Turn,
     lateness,
     overtaken,
@@ -86,27 +85,25 @@ def test_an_edge_waits_for_its_shield(shield: tuple[int, int], waited: float, th
     assert turn("fra", Logged(5, {}), pair(shield, (5, 4)), waited) is then
 
 
-WHO = [  # how the order goes, for whom, who waits while nobody has it
-    (TierOrder.SHIELDS_FIRST, (), {"fra"}),
-    (TierOrder.EDGES_FIRST, (), {"shield"}),
-    (TierOrder.TOGETHER, (), set()),
-    (TierOrder.SHIELDS_FIRST, ("fra",), set()),
-    (TierOrder.SHIELDS_FIRST, ("fra", "shield"), {"fra"}),
+WHO = [  # for whom the order is, who waits while nobody has it
+    ((), {"fra"}),
+    (("fra",), set()),
+    (("fra", "shield"), {"fra"}),
 ]
 
 
-@pytest.mark.parametrize(("tiers", "only", "then"), WHO)
-def test_who_waits(tiers: TierOrder, only: tuple[str, ...], then: set[str]) -> None:
-    known, one = pair((4, 4), (4, 4)), Logged(5, {}, tiers, only)
+@pytest.mark.parametrize(("only", "then"), WHO)
+def test_who_waits(only: tuple[str, ...], then: set[str]) -> None:
+    known, one = pair((4, 4), (4, 4)), Logged(5, {}, only)
     assert {name for name in known if turn(name, one, known, 0.0) is Turn.WAITS} == then
 
 
 def test_who_is_late_orders_again_for_those_who_went_before_it() -> None:
-    orders = [Logged(4, {"url": "/a"}), Logged(5, {"url": "/b"}), Logged(6, {"url": "/c"}, TierOrder.TOGETHER)]
+    orders = [Logged(4, {"url": "/a"}), Logged(5, {"url": "/b"})]
     assert overtaken("shield", orders, pair((6, 3), (6, 3))) == []
     again = overtaken("shield", orders, pair((6, 3), (6, 4)))
     assert again == [Logged(0, {"url": "/a"}, only=("fra",), again=4)]
-    assert len(overtaken("shield", orders, pair((6, 3), (6, 6)))) == 2  # who goes together goes before or after
+    assert len(overtaken("shield", orders, pair((6, 3), (6, 6)))) == 2
     assert overtaken("shield", [Logged(4, {"url": "/a"}, only=("fra",))], pair((6, 3), (6, 6))) == []
     assert overtaken("fra", orders, pair((6, 6), (6, 6))) == []  # nobody is behind it
 

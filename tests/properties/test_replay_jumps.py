@@ -21,11 +21,12 @@ from cdnkit.policy import (
 )
 from cdnkit.policy.outcomes import Cause, Outcome
 from cdnkit.policy.plan import Join
+from cdnkit.policy.record.lines import Requested
 from cdnkit.policy.rules.service import Geo, Ttl
 from cdnkit.policy.store.eviction import HEAD_COST_BYTES
 from cdnkit.replay.jump import JumpingNode
 from cdnkit.replay.node import Replayed, ReplayNode, request_of
-from cdnkit.replay.trace import Event, Exchange, Line, Ordered, Requested, events_of, trace_of
+from cdnkit.replay.trace import Event, Exchange, Line, Ordered, events_of, trace_of
 from cdnkit.vendors import PROFILES
 
 BEHAVIORS = (
@@ -179,7 +180,7 @@ class Live:
                     PurgeKind.SURROGATE_KEYS: "none all",
                 }.get(step.kind, "")  # fmt: skip
                 self.machine.on_purge(PurgeOrder(step.kind, value, step.soft), self.now)
-                self.lines.append(Ordered(self.machine.events, self.now, step.kind, value, step.soft))
+                self.lines.append(Ordered("fra", self.machine.events, self.now, step.kind, value, step.soft, 0))
 
     def ask(self, ask: Ask) -> None:
         record = Requested(
@@ -228,9 +229,8 @@ class Live:
         else:
             landing = self.machine.on_response(fetch, ResponseHead(land.status, Headers(fields)), self.now)
         exchange = Exchange(
-            fetch.id, fetch.request.target, self.machine.events, self.now, land.status,
-            tuple(fields) if land.status else (), failure="" if land.status else Failure.RESET.value,
-            sent_at=fetch.sent_at,
+            "fra", fetch.id, fetch.request.target, fetch.purpose.value, fetch.sent_at, self.machine.events, self.now,
+            land.status, tuple(fields) if land.status else (), failure="" if land.status else Failure.RESET.value,
         )  # fmt: skip
         self.lines.append(exchange)
         self.settle(landing)

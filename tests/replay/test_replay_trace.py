@@ -9,21 +9,30 @@ import cdnkit.replay.trace
 from cdnkit.policy import Headers, PurgeKind, ResponseHead, Service
 from cdnkit.policy.outcomes import Cause, Failure, Outcome  # fmt: skip
 from cdnkit.policy.plan import Fetch
-from cdnkit.policy.record.lines import FetchRecord, LostRecord, PartRecord, PurgeRecord, Record, RequestRecord, to_json
+from cdnkit.policy.record.lines import (
+    FetchRecord,
+    LostRecord,
+    PartRecord,
+    PurgeRecord,
+    Record,
+    Requested,
+    RequestRecord,
+    to_json,
+)
 from cdnkit.policy.record.object_class import ObjectClass
 from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.replay import BadTrace, read_trace, replay_node, tell_each, trace_of
 from cdnkit.replay.node import ReplayNode
-from cdnkit.replay.trace import Ended, Event, Exchange, Gap, Landed, Missing, Ordered, Requested, events_of
+from cdnkit.replay.trace import Ended, Event, Exchange, Gap, Landed, Missing, Ordered, events_of
 from cdnkit.vendors import PROFILES
 
 AT = 1_795_000_000.25
 REQUEST = RequestRecord(
     node="fra", seq=1, at=AT, method="GET", url="http://h/a?q=\u00e9", status=200, outcome=Outcome.MISS, cause=Cause.COLD,
     behavior="*", object_class=ObjectClass.SEGMENT, rendition="720p", bytes_sent=10, ttfb_ms=1.5, duration_ms=2.5,
-    client_ip="198.51.100.7", country="DE", reason="", fetch=2, headers=[("range", "bytes=0-9")],
+    client_ip="198.51.100.7", country="DE", reason="", fetch=2, headers=(("range", "bytes=0-9"),),
 )  # fmt: skip
-FETCH = FetchRecord("fra", 2, "/a", "miss", AT, 2, AT + 1, 200, [("etag", '"1"')], 4, AT + 3, 10)
+FETCH = FetchRecord("fra", 2, "/a", "miss", AT, 2, AT + 1, 200, (("etag", '"1"'),), 4, AT + 3, 10)
 PURGE = PurgeRecord("fra", 3, AT + 2, "surrogate-key", "live", soft=True, purged=1)
 
 
@@ -47,9 +56,9 @@ def test_records_are_events_in_the_order_of_their_numbers(tmp_path: Path) -> Non
         "",
         (("range", "bytes=0-9"),),
     )
-    exchange = Exchange(2, "/a", 2, AT + 1, 200, (("etag", '"1"'),), 4, AT + 3, 10, sent_at=AT)
+    exchange = Exchange("fra", 2, "/a", "miss", AT, 2, AT + 1, 200, (("etag", '"1"'),), 4, AT + 3, 10)
     assert trace.events == [
-        request, Landed(2, AT + 1, exchange), Ordered(3, AT + 2, PurgeKind.SURROGATE_KEY, "live", True), Ended(4, AT + 3, exchange),
+        request, Landed(2, AT + 1, exchange), Ordered("fra", 3, AT + 2, PurgeKind.SURROGATE_KEY, "live", True, 1), Ended(4, AT + 3, exchange),
     ]  # fmt: skip
 
 
@@ -159,7 +168,7 @@ def test_times_that_step_back_are_told_one_by_one() -> None:
     fields = (("cache-control", "max-age=5"),)
     assert node.machine.on_response(plan, ResponseHead(200, Headers(fields)), AT).store is not None
     trace: list[Event] = events_of(
-        [asked(1, AT), Exchange(plan.id, "/a", 2, AT, 200, fields, 3, AT, 10)]
+        [asked(1, AT), Exchange("fra", plan.id, "/a", "miss", AT, 2, AT, 200, fields, 3, AT, 10)]
         + [asked(4 + n, AT + after) for n, after in enumerate((1, 6, 2, 4.9, 5, 3))]
     )
     replayed = replay_node(trace_of(trace), service, RFC9111)

@@ -219,8 +219,9 @@ def test_without_cluster_json_the_records_tell_who_asks_the_origin(tmp_path: Pat
 def test_a_long_run_is_binned(tmp_path: Path) -> None:
     made: list[Record] = [
         RequestRecord(
-            "fra", n, BEGAN + n * 60, "GET", "http://fra/x", 200, Outcome.MISS, Cause.COLD, "*", ObjectClass.OTHER,
-            "", 10, 1.0, 1.0, "", "", fetch=n,
+            node="fra", seq=n, at=BEGAN + n * 60, method="GET", url="http://fra/x", status=200, outcome=Outcome.MISS,
+            cause=Cause.COLD, behavior="*", object_class=ObjectClass.OTHER, rendition="", bytes_sent=10, ttfb_ms=1.0,
+            duration_ms=1.0, fetch=n,
         )
         for n in range(60)
     ]  # fmt: skip

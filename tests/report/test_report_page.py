@@ -84,7 +84,7 @@ def test_page_json_and_build_say_the_same(run: Path) -> None:
     for number in (
         words.percent(found.total["hit_rate"]),
         words.percent(found.total["byte_hit_rate"]),
-        words.percent(found.segment_hit_rate()),
+        *(words.percent(row["hit_rate"]) for row in found.classes if row["object_class"] == "segment"),
         words.percent(found.offload["request_offload"]),
         words.percent(found.offload["byte_offload"]),
         words.count(found.total["requests"]),

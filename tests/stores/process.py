@@ -15,7 +15,7 @@ from tests.kit.late import GUARD_S
 PROGRAM = textwrap.dedent("""
     import asyncio, json, sys
     from edge.serve import serve
-    from edge.settings import Node
+    from cdnkit.settings.edge import Node
     from cdnkit.policy.rules.service import Service
 
     settings = json.loads(sys.argv[2])

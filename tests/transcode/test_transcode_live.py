@@ -371,7 +371,7 @@ def test_a_cancelled_run_leaves_no_ffmpeg() -> None:
 SUPERVISOR = """
 import asyncio, sys
 from transcode.process import serve
-from transcode.settings import Stream
+from cdnkit.settings.transcode import Stream
 from transcode.events import Started
 def tell(event):
     if isinstance(event, Started):

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from cdnkit.policy.answer.debug import fetched_by
 from cdnkit.policy.answer.response_policy import Decoration, is_preflight
 from cdnkit.policy.answer.status import Signer, cache_status, numbered, quoted
 from cdnkit.policy.http import ranges
@@ -11,7 +10,7 @@ from cdnkit.policy.http.cache_control import delta_seconds
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead, ResponseHead
 from cdnkit.policy.outcomes import Cause, Failure, Outcome
 from cdnkit.policy.plan import Fetch, Refuse, Relay, Serve
-from cdnkit.policy.rules.profile import FailureAnswer, Profile, ResponseFields
+from cdnkit.policy.rules.profile import FailureAnswer, Profile
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.revalidate import IN_A_304, NEVER_TAKEN_OVER, holds, keeps_fields, range_applies
@@ -42,13 +41,15 @@ class Answering:
         self._profile = profile
         self.fresh_id = fresh_id or numbered(name)
         self._signer = signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
+        self._by_request, self._tells = signer.signature.by_request, signer.signature.tells
+        self._in_a_304 = IN_A_304 | signer.signature.names
         self.same_for_all = signer.same_for_all
         """Two answers of the same kind and second have the same head."""
 
     def fetched(self, response: ResponseHead, now: float) -> None:
         """Note on what the parent sent that this node fetched it, where the profile keeps such notes."""
-        if self._profile.response_fields is ResponseFields.FASTLY:
-            fetched_by(response.headers, self._signer.identity, now)
+        if not self.same_for_all:
+            self._signer.signature.fetched(response.headers, now)
 
     def from_store(self, entry: Entry, request: RequestHead, behavior: Behavior, outcome: Outcome, now: float) -> Serve:
         """A hit, fresh or stale: the parent was not asked."""
@@ -70,8 +71,8 @@ class Answering:
         lines = entry.ready
         if self._with_cors:
             lines = self._open_to(lines, request, behavior)
-        if not self._signer.same_for_all:
-            own = self._signer.by_request(entry.headers, hits=entry.hits, started_at=now, now=now, asked=False)
+        if not self.same_for_all:
+            own = self._by_request(entry.headers, hits=entry.hits, started_at=now, now=now, asked=False)
             lines = lines + own
         return Serve(entry, entry.status, lines, Outcome.HIT, None, behavior, entry.has_body)
 
@@ -129,11 +130,13 @@ class Answering:
             age, now,
         )  # fmt: skip
         lines = self._open_to(lines, request, fetch.behavior)
-        lines += self._signer.by_request(response.headers, hits=0, started_at=fetch.sent_at, now=now, asked=True)
-        lines = self._signer.debugged(
-            lines, response.headers, request, fetch.behavior, fetch.key, None, outcome,
-            started_at=fetch.sent_at, now=now,
-        )  # fmt: skip
+        if not self.same_for_all:
+            lines += self._by_request(response.headers, hits=0, started_at=fetch.sent_at, now=now, asked=True)
+            if self._tells(request, fetch.behavior):
+                lines = self._signer.told(
+                    lines, response.headers, request, fetch.behavior, fetch.key, None, outcome,
+                    started_at=fetch.sent_at, now=now,
+                )  # fmt: skip
         bodiless = request.method == "HEAD" or response.status in (204, 304)
         return Relay(response.status, lines, outcome, cause, fetch.behavior, fetch.id, body=not bodiless)
 
@@ -202,13 +205,13 @@ class Answering:
         lines = self._signer.signed(came, decoration, entry.status, outcome, member, age, now)
         if not plain:
             lines = self._open_to(lines, request, behavior)
+        if not plain and not self.same_for_all:
             started_at = now if fetch is None else fetch.sent_at
-            lines += self._signer.by_request(
-                came, hits=entry.hits, started_at=started_at, now=now, asked=fetch is not None
-            )
-            lines = self._signer.debugged(
-                lines, came, request, behavior, entry.key, entry, outcome, started_at=started_at, now=now
-            )
+            lines += self._by_request(came, hits=entry.hits, started_at=started_at, now=now, asked=fetch is not None)
+            if self._tells(request, behavior):
+                lines = self._signer.told(
+                    lines, came, request, behavior, entry.key, entry, outcome, started_at=started_at, now=now
+                )
         served = Serve(entry, entry.status, lines, outcome, cause, behavior, fetch_id=fetch.id if fetch else 0)
         return self._fitted(served, request, now, cut=not self._passed_on(fetch, outcome))
 
@@ -289,7 +292,7 @@ class Answering:
             served.headers = [line for line in served.headers if line[0] not in NEVER_TAKEN_OVER]
             return served
         decoration = self._decorations.get(id(served.behavior))
-        kept = IN_A_304 if decoration is None else IN_A_304 | decoration.names
+        kept = self._in_a_304 if decoration is None else self._in_a_304 | decoration.names
         served.headers = [line for line in served.headers if line[0] in kept]
         return served
 

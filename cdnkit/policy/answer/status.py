@@ -1,17 +1,18 @@
-"""What a response says of its own making: Cache-Status (RFC 9211), Via (RFC 9110 §7.6.3), and the vendors' fields."""
+"""What a response says of its own making: Cache-Status (RFC 9211), Via (RFC 9110 §7.6.3), and the profile's fields."""
 
 from collections.abc import Callable
 from hashlib import sha256
 from itertools import count
 
-from cdnkit.policy.answer import debug
 from cdnkit.policy.answer.response_policy import Decoration
 from cdnkit.policy.freshness.directives import ruling
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead
-from cdnkit.policy.outcomes import Cause, Outcome
-from cdnkit.policy.rules.profile import Incident, Profile, ResponseFields
+from cdnkit.policy.outcomes import NOT_ASKED, Cause, Outcome
+from cdnkit.policy.rules.profile import Incident, Profile
+from cdnkit.policy.rules.response_headers import NODES_OWN
 from cdnkit.policy.rules.service import Behavior
+from cdnkit.policy.rules.signature import Node, Signature, Signed
 from cdnkit.policy.store.index import Entry
 
 FORWARD_REASON = {
@@ -78,13 +79,11 @@ class Signer:
         self._fresh_id = fresh_id
         mark = sha256(name.encode()).hexdigest()
         self._via = profile.via.format(name=name, hex=mark[:32])
-        self._hidden = profile.kept_from_viewers if faces_viewers else frozenset()
-        self._pop = f"{name[:3].upper()}50-C1"
-        self._faces_viewers = faces_viewers
-        self.identity = server_identity(name)
-        self._family = profile.response_fields
+        self.signature = signature = (profile.signature or Signature)(Node(name, faces_viewers, fresh_id))
+        hidden = profile.kept_from_viewers if faces_viewers else frozenset[str]()
+        self._ends_here = NODES_OWN | signature.names | hidden
         self._date_is_now = profile.date_of_answers == "now"
-        self.same_for_all = self._family is ResponseFields.STANDARD
+        self.same_for_all = profile.signature is None
         """Two hits of the same second have the same head."""
 
     def signed(
@@ -97,7 +96,7 @@ class Signer:
         age: int | None,
         now: float,
     ) -> Lines:
-        """The response's lines with our own; `by_request` adds those that no two requests share.
+        """The response's lines with our own; `Signature.by_request` adds those that no two requests share.
 
         `decoration`: what the behavior puts on answers beside. `member` is ours of Cache-Status, `age` whole seconds,
         None where Age is not said.
@@ -107,7 +106,7 @@ class Signer:
         cache_status: str | None = None
         for line in headers.lines:
             field = line[0]
-            if field in _OURS or field in self._hidden:
+            if field in self._ends_here:
                 continue
             if field == "via":
                 via = f"{via}, {line[1]}" if via else line[1]
@@ -124,38 +123,17 @@ class Signer:
                 lines.append(("date", format_date(now)))
         if age is not None:
             lines.append(("age", str(age)))
-        elif self._family is ResponseFields.FASTLY:
+        elif self.signature.age_always:
             lines.append(("age", "0"))
         lines.append(("via", f"{via}, {self._via}" if via else self._via))
         x_cache = self._x_cache(status, outcome)
-        if self._family is ResponseFields.FASTLY:
-            lines.append(("x-served-by", _after(headers, "x-served-by", self.identity)))
-            x_cache = _after(headers, "x-cache", x_cache)
-        elif self._family is ResponseFields.CLOUDFRONT:
-            lines.append(("x-amz-cf-pop", self._pop))
-            if not any(name == "server" for name, _ in lines):
-                lines.append(("server", "CloudFront"))
+        if not self.same_for_all:
+            x_cache = self.signature.sign(lines, headers, x_cache)
         lines.append(("x-cache", x_cache))
         lines.append(("cache-status", f"{cache_status}, {member}" if cache_status else member))
         return lines
 
-    def by_request(
-        self, headers: Headers, *, hits: int, started_at: float, now: float, asked: bool, request_id: str = ""
-    ) -> Lines:
-        """Lines of this one answer: the id, how often the object was hit here, how long it took.
-
-        `headers` as they came from the parent; `asked`: the parent was, so that its times count too.
-        """
-        if self._family is ResponseFields.CLOUDFRONT:
-            return [("x-amz-cf-id", request_id or self._fresh_id())]
-        if self._family is ResponseFields.FASTLY:
-            took = f"VS0,VE{max(0, round((now - started_at) * 1000))}"
-            above = (headers.first("x-timer") or "").partition(",")[2] if asked else ""
-            timer = f"S{started_at:.6f},{above},{took}" if above else f"S{started_at:.6f},{took}"
-            return [("x-cache-hits", _after(headers, "x-cache-hits", str(hits))), ("x-timer", timer)]
-        return []
-
-    def debugged(
+    def told(
         self,
         lines: Lines,
         headers: Headers,
@@ -168,25 +146,19 @@ class Signer:
         started_at: float,
         now: float,
     ) -> Lines:
-        """A signed answer's lines with what this request asks to be told beside.
+        """A signed answer's lines with what this request asks for beside, where the signature `tells` it.
 
         `headers` as they came from the parent, `entry`: what is answered with, None where that is nobody else's.
         """
-        if self._family is ResponseFields.FASTLY and debug.wants_fastly_debug(request):
-            hidden = [line for line in headers.lines if line[0] in self._hidden]
-            age = int(next((value for name, value in lines if name == "age"), "0"))
+
+        def stale_if_error() -> float:
             said = ruling(headers, self._profile).control.stale_if_error
-            window = float(said) if said is not None else behavior.stale_if_error or self._profile.stale_if_error
-            return lines + hidden + debug.fastly_debug(headers, self.identity, key, entry, outcome, age, window, now)
-        if self._family is ResponseFields.CLOUDFRONT and self._faces_viewers and behavior.server_timing != "off":
-            request_id = next(value for name, value in lines if name == "x-amz-cf-id")
-            if debug.wants_server_timing(request, behavior.server_timing, request_id):
-                told = debug.server_timing(
-                    headers, pop=self._pop, request_id=request_id, outcome=outcome, started_at=started_at, now=now
-                )
-                lines = [line for line in lines if line[0] != debug.SERVER_TIMING]
-                lines.append((debug.SERVER_TIMING, told))
-        return lines
+            return float(said) if said is not None else behavior.stale_if_error or self._profile.stale_if_error
+
+        fresh_until = None if entry is None else entry.life.fresh_until
+        return self.signature.told(
+            Signed(request, behavior, outcome, headers, lines, key, fresh_until, stale_if_error, started_at, now)
+        )
 
     def own(
         self, status: int, reason: str, words: str, outcome: Outcome, now: float, decoration: Decoration | None = None,
@@ -198,9 +170,9 @@ class Signer:
         """
         member = member or f"{self._name}; detail={quoted(reason)}"
         request_id = self._fresh_id()
-        page = self._profile.page(Incident(status, reason, words, request_id, self.identity, now))
+        page = self._profile.page(Incident(status, reason, words, request_id, self._name, now))
         lines: Lines = [("date", format_date(now)), ("content-type", page.content_type)]
-        if self._family is ResponseFields.STANDARD:
+        if self.same_for_all:
             # Never stored by anyone, readable across origins.
             lines += [
                 ("cache-control", "no-store"),
@@ -212,7 +184,7 @@ class Signer:
             return lines if decoration is None else decoration.applied(lines), page.body
         nothing = Headers.wrap(lines)
         lines = self.signed(nothing, decoration, status, outcome, member, None, now)
-        return lines + self.by_request(
+        return lines + self.signature.by_request(
             nothing, hits=0, started_at=now, now=now, asked=False, request_id=request_id
         ), page.body
 
@@ -221,14 +193,10 @@ class Signer:
             return self._profile.x_cache_error
         if outcome is Outcome.REFUSED and 300 <= status < 400 and self._profile.x_cache_redirect is not None:
             return self._profile.x_cache_redirect
-        if outcome in _FROM_STORE:
+        if outcome in NOT_ASKED:
+            # A refusal, too: it is synthetic, and Fastly counts those as hits.
             return self._profile.x_cache[0]
         return self._profile.x_cache_revalidated if outcome is Outcome.REVALIDATED else self._profile.x_cache[1]
-
-
-def server_identity(name: str) -> str:
-    """A node's name as a cache server of a data centre has one: `cache-fra1234-FRA`."""
-    return f"cache-{name[:3]}{int(sha256(name.encode()).hexdigest()[:4], 16)}-{name[:3].upper()}"
 
 
 def numbered(name: str) -> Callable[[], str]:
@@ -241,18 +209,3 @@ def quoted(text: str) -> str:
     """An RFC 9651 string."""
     printable = "".join(c if 0x20 <= ord(c) < 0x7F else "?" for c in text)
     return '"' + printable.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _after(headers: Headers, name: str, own: str) -> str:
-    """Ours at the end of the parent's list: the shield stands first (Fastly, "X-Cache")."""
-    above = headers.joined(name)
-    return own if above is None else f"{above}, {own}"
-
-
-_OURS = debug.FASTLY_DEBUG | {
-    "age", "x-cache", "x-served-by", "x-cache-hits", "x-timer", "x-amz-cf-pop", "x-amz-cf-id",
-}  # fmt: skip
-"""Fields that a node writes anew; those of nodes above are in the lists it writes, or are gone."""
-
-_FROM_STORE = frozenset({Outcome.HIT, Outcome.HIT_STALE, Outcome.COLLAPSED, Outcome.REFUSED})
-"""What X-Cache calls a hit; a refusal is synthetic, which Fastly counts so."""

@@ -12,8 +12,6 @@ from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.rules.profile import FailureAnswer, Limit, Limits
 
-COOKIE_OVERFLOW = "fastly-cookie-overflow"
-
 Over = tuple[str, FailureAnswer]
 """Why a message is too large (rule and fact), and what a viewer is told."""
 
@@ -49,7 +47,7 @@ def object_over(length: int | None, limits: Limits) -> Over | None:
 
 
 def with_short_cookies(request: RequestHead, limits: Limits) -> RequestHead:
-    """The request without its cookies where they are too long, and marked so.
+    """The request without its cookies where they are too long, and marked so where the CDN has a field for it.
 
     Source: Fastly, "Constraints and limitations".
     """
@@ -57,7 +55,10 @@ def with_short_cookies(request: RequestHead, limits: Limits) -> RequestHead:
         return request
     if sum(len(value) for name, value in request.headers.lines if name == "cookie") <= limits.cookie_bytes:
         return request
-    return request.with_fields(request.headers.without(("cookie", COOKIE_OVERFLOW)).plus((COOKIE_OVERFLOW, "1")))
+    if limits.cookie_overflow is None:
+        return request.with_fields(request.headers.without(("cookie",)))
+    headers = request.headers.without(("cookie", limits.cookie_overflow))
+    return request.with_fields(headers.plus((limits.cookie_overflow, "1")))
 
 
 def _over(what: str, found: int, unit: str, limit: Limit | None) -> Over | None:

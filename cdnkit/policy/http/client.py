@@ -19,20 +19,10 @@ ClientField = Literal[
 ]
 """Request fields that may name the viewer. `CDNLab-Client-IP` is how a load test stands in for viewers elsewhere."""
 
-
 Lines = tuple[str, ...]
 
 Claim = tuple[ClientField, Lines]
 """A field that names a viewer, and its lines in the order received."""
-
-
-def client_address(
-    peer: str, headers: Headers, believed: Sequence[ClientField], is_trusted: Callable[[str], bool]
-) -> str:
-    """The address of the viewer, IPv4-mapped ones unwrapped; `peer`, as it is, where that is no IP address."""
-    nearest = canonical(peer)
-    claim = claim_in(headers, believed) if is_trusted(nearest) else None
-    return nearest if claim is None else named_in(claim, nearest, is_trusted)
 
 
 def canonical(peer: str) -> str:

@@ -75,7 +75,7 @@ def _screened(machine: EdgeMachine, request: RequestHead, behavior: Behavior) ->
     if over is not None:
         return over[0]
     path = path_proper(request.path, machine.gate.prefixes)
-    return machine.screening.barred(request, path, behavior, plain=is_plain(request))
+    return machine.screening.barred(request, path, behavior, plain=is_plain(request, machine.decisive))
 
 
 def _rates(

@@ -14,23 +14,24 @@ from cdnkit.policy.store.key import plain_key
 DECISIVE = frozenset(
     {
         "cache-control", "pragma", "via", "range", "if-range", "if-none-match", "if-modified-since", "authorization",
-        "content-length", "transfer-encoding", "fastly-debug", "fastly-ff",
+        "content-length", "transfer-encoding",
     }
 )  # fmt: skip
-"""Request fields that may change what a fresh stored response is good for, or what is told with it; without them a hit
-is a hit. A record keeps them all (`edge/recording.py`), so that a replay takes the same way."""
+"""Request fields that may change what a fresh stored response is good for, or what is told with it; without them, and
+without those that the profile `asks_more` by, a hit is a hit. A record keeps them all (`edge/recording.py`), so that a
+replay takes the same way."""
 
 KeyOf = Callable[[RequestHead], str]
 
 
-def is_plain(request: RequestHead) -> bool:
+def is_plain(request: RequestHead, decisive: frozenset[str] = DECISIVE) -> bool:
     """A GET that asks for nothing but the whole of what its URL names, and that is nowhere written so that it would
     have to be looked at twice (`cdnkit.policy.http.target.malformed`)."""
     query = request.query
     if request.method != "GET" or not (query is None or (query.isascii() and query.isprintable() and " " not in query)):
         return False
     for name, value in request.headers.lines:
-        if name in DECISIVE or not value.isprintable() or not is_token(name):
+        if name in decisive or not value.isprintable() or not is_token(name):
             return False
     return True
 

@@ -183,7 +183,9 @@ class Keeping(Purging):
             return
         request, behavior, cause = waiter.request, waiter.behavior, waiter.plan.cause
         # With pages, an answer's status may yet be told otherwise, for one of them.
-        plain = alike is not None and self._answering.same_for_all and not self._pages and is_plain(request)
+        plain = (
+            alike is not None and self._answering.same_for_all and not self._pages and is_plain(request, self.decisive)
+        )
         kind = (id(behavior), cause, self._answering.apart(request, behavior)) if plain else None
         answer = alike.get(kind) if alike is not None and kind is not None else None
         if answer is None:

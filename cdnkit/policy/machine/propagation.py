@@ -20,7 +20,7 @@ looks for that when it has gone itself, and orders again for those behind it bef
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Any
 
 Order = dict[str, Any]
@@ -43,17 +43,6 @@ PATIENCE_S = 2.0
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 """Between two attempts at anything here: doubling."""
-
-
-class TierOrder(StrEnum):
-    """Who carries a purge out first. Only the first is safe: an edge before its shield refills from old copies."""
-
-    SHIELDS_FIRST = "shields-first"
-    """From the origin outwards."""
-    EDGES_FIRST = "edges-first"
-    """The other way round."""
-    TOGETHER = "together"
-    """All at once, as a CDN's own purge goes: each after its `purge_delay`."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -87,7 +76,6 @@ class Logged:
     number: int
     """0: the log has yet to give it one."""
     order: Order
-    tiers: TierOrder = TierOrder.SHIELDS_FIRST
     only: tuple[str, ...] = ()
     """For these nodes alone; none named: for all."""
     again: int = 0
@@ -153,13 +141,10 @@ def places(followers: Iterable[Follower]) -> dict[str, int]:
 
 
 def _ahead(node: str, one: Logged, followers: Mapping[str, Follower]) -> list[str]:
-    """Who goes before a node."""
-    if one.tiers is TierOrder.TOGETHER:
-        return []
+    """Who goes before a node: those nearer to the origin, since an edge before its shield refills from old copies."""
     place = places(followers.values())
-    sign = 1 if one.tiers is TierOrder.SHIELDS_FIRST else -1
-    own = sign * place.get(node, 0)
-    return [name for name, at in place.items() if sign * at < own and one.concerns(name)]
+    own = place.get(node, 0)
+    return [name for name, at in place.items() if at < own and one.concerns(name)]
 
 
 class Turn(Enum):
@@ -187,7 +172,7 @@ def overtaken(node: str, gone: Iterable[Logged], followers: Mapping[str, Followe
     behind = [name for name, at in place.items() if at > place.get(node, 0)]
     again = []
     for one in gone:
-        if one.tiers is TierOrder.SHIELDS_FIRST and one.concerns(node):
+        if one.concerns(node):
             names = tuple(name for name in behind if one.concerns(name))
             if any(followers[name].done >= one.number for name in names):
                 again.append(Logged(0, one.order, only=names, again=one.number))

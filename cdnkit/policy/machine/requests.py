@@ -17,7 +17,7 @@ from cdnkit.policy.gate.checks import Screening
 from cdnkit.policy.gate.gate import Gate, ServiceGate
 from cdnkit.policy.gate.limits import UNLIMITED, with_short_cookies
 from cdnkit.policy.http.messages import RequestHead
-from cdnkit.policy.machine.fast_path import KeyOf, ShortWays, is_plain
+from cdnkit.policy.machine.fast_path import DECISIVE, KeyOf, ShortWays, is_plain
 from cdnkit.policy.machine.flights import Flight, FlightTable, Waiter
 from cdnkit.policy.machine.notes import Notes
 from cdnkit.policy.outcomes import Cause, Outcome, Refusal
@@ -28,7 +28,7 @@ from cdnkit.policy.rules.resolve import settled
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Service
 from cdnkit.policy.store.eviction import Room, room_for
 from cdnkit.policy.store.index import Entry, EntryIndex
-from cdnkit.policy.store.key import HEADS, cache_key, has_cookies_in_pairs, with_reduced_coding, with_viewer_fields
+from cdnkit.policy.store.key import HEADS, cache_key, has_cookies_in_pairs, with_viewer_fields
 from cdnkit.policy.store.lookup import Judgement, Way, judge
 from cdnkit.policy.store.slices import Assembly, Versions
 from cdnkit.policy.token.scheme import path_proper
@@ -61,6 +61,7 @@ class Deciding:
         service = service.model_copy(update={"behaviors": behaviors})
         self.service = service
         self.profile = profile
+        self.decisive = DECISIVE | profile.asks_more
         self.codings = frozenset(codings)
         self.gate: Gate = (
             gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
@@ -116,7 +117,7 @@ class Deciding:
             if over[0].ends and request.version.startswith("1"):
                 refused.headers.append(("connection", "close"))  # a field of HTTP/1.1 alone (RFC 9113 §8.2.2)
             return refused
-        plain = is_plain(request)
+        plain = is_plain(request, self.decisive)
         if plain and path is request.path and (key_of := self._short.unguarded.get(id(behavior))) is not None:
             served = self._plain_hit(request, behavior, key_of, now)
             if served is not None:
@@ -134,7 +135,9 @@ class Deciding:
             return self._turned_away(refusal, request, behavior, now)
         request = self.gate.stripped(request, behavior)
         # Without a token it may be plain where with one in Authorization it was not.
-        if (plain or is_plain(request)) and (key_of := self._short.guarded.get(id(behavior))) is not None:
+        if (plain or is_plain(request, self.decisive)) and (
+            key_of := self._short.guarded.get(id(behavior))
+        ) is not None:
             served = self._plain_hit(request, behavior, key_of, now)
             if served is not None:
                 return served
@@ -179,8 +182,8 @@ class Deciding:
             request = request.with_fields(request.headers.without(("cookie",)))
         if request.version == "1.0" and not self.profile.codings_over_http_1_0:
             request = request.with_fields(request.headers.without(("accept-encoding",)))
-        if self.profile.accept_encoding_reduced:
-            request = with_reduced_coding(request)
+        if self.profile.normalized is not None:
+            request = self.profile.normalized(request)
         if self.service.gate and self.profile.viewer_fields:
             request = with_viewer_fields(request, self.profile.viewer_fields)
         return request

@@ -1,25 +1,37 @@
-"""One request, one line; one fill, one line; one purge, one line: and back. Lines that got lost are told by one, too.
+"""One request, one line; one fill, one line; one purge, one line: the schema of a node's records.
 
 The lines of a node, sorted by their `seq` numbers, are everything that node's `EdgeMachine` was told, so
-`cdnkit/replay/` can tell it all again; `kind = "request"` lines alone are what the report counts.
+`cdnkit/replay/` can tell it all again; `kind = "request"` lines alone are what the report counts. Both read their part
+of what stands here: a replay makes `Requested` of a request line, and the types of the report's columns are those of
+the fields (`cdnlab/report/sql.py`).
 
 A request line carries no secret: the token parameter is gone from `url`, and of the request's fields only those
 the policy reads are kept.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import msgspec
 
 from cdnkit.policy.outcomes import Cause, Outcome
 from cdnkit.policy.record.object_class import ObjectClass
 
+FieldLines = tuple[tuple[str, str], ...]
+"""Names and values."""
 
-@dataclass(slots=True)
-class RequestRecord:
-    """One request at one node. Times are Unix seconds on the node's clock; durations are milliseconds."""
 
-    node: str
+class _Line(msgspec.Struct, tag_field="kind", gc=False):
+    """What all records have: `kind`, which says which one a line is, and no part in a cycle of references."""
+
+
+class Requested(_Line, tag="request"):
+    """What a machine is told of one request, and what it made of it: as much of the line as a replay needs.
+
+    Times are Unix seconds on the node's clock.
+    """
+
     seq: int
     """Place of the request's arrival among all that happened at this node."""
     at: float
@@ -31,6 +43,33 @@ class RequestRecord:
     """As sent to the client; 0 if the client left before any was."""
     outcome: Outcome
     cause: Cause | None
+    client_ip: str = ""
+    country: str = ""
+    """ISO 3166-1 code, or "" when unknown or not looked up."""
+    reason: str = ""
+    """For refusals and failures: the gate's or the upstream reader's word."""
+    headers: FieldLines = ()
+    """Request fields the policy read. Secret values are blinded: equal if and only if they were equal."""
+    block: int | None = None
+    """Of a request the node made of itself for a slice of what a viewer asked for: which block."""
+    region: str = ""
+    """ISO 3166-2 subdivision without its country, "" when unknown."""
+    asn: int = 0
+    """Autonomous system of the client's address, 0 when unknown."""
+    client_port: int = 0
+    """Source port of the client's connection, 0 when unknown: `CloudFront-Viewer-Address` tells it."""
+    version: str = "1.1"
+    """HTTP version the request came by."""
+    head_bytes: int = 0
+    """Size of the request's head."""
+    head_fields: int = 0
+    """Field lines of the request, of which `headers` keeps some."""
+
+
+class RequestRecord(Requested, kw_only=True):
+    """One request at one node: beside what a replay needs, what the report counts. Durations are milliseconds."""
+
+    node: str
     behavior: str
     """`path` of the behavior that ruled it, or "-"."""
     object_class: ObjectClass
@@ -41,40 +80,17 @@ class RequestRecord:
     ttfb_ms: float
     """From arrival to the response head handed to the server."""
     duration_ms: float
-    client_ip: str
-    country: str
-    """ISO 3166-1 code, or "" when unknown or not looked up."""
-    reason: str = ""
-    """For refusals and failures: the gate's or the upstream reader's word."""
     fetch: int = 0
     """Id of the fill that answered it, 0 if none."""
     from_node: str = ""
     """Name of the child node that asked, "" for a viewer."""
     aborted: bool = False
     """The client left, or the upstream broke off, before the whole body was sent."""
-    head_bytes: int = 0
-    """Size of the request's head."""
-    head_fields: int = 0
-    """Field lines of the request, of which `headers` keeps some."""
-    block: int | None = None
-    """Of a request the node made of itself for a slice of what a viewer asked for: which block."""
     session: str = ""
     """The player's session id, where it sends one (`CMCD sid`)."""
-    region: str = ""
-    """ISO 3166-2 subdivision without its country, "" when unknown."""
-    asn: int = 0
-    """Autonomous system of the client's address, 0 when unknown."""
-    client_port: int = 0
-    """Source port of the client's connection, 0 when unknown: `CloudFront-Viewer-Address` tells it."""
-    version: str = "1.1"
-    """HTTP version the request came by."""
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    """Request fields the policy read. Secret values are blinded: equal if and only if they were equal."""
-    kind: str = "request"
 
 
-@dataclass(slots=True)
-class FetchRecord:
+class FetchRecord(_Line, tag="fetch"):
     """One exchange with the parent."""
 
     node: str
@@ -87,22 +103,20 @@ class FetchRecord:
     landed_at: float
     status: int
     """0 when it failed before a response head."""
-    headers: list[tuple[str, str]]
+    headers: FieldLines
     ended_seq: int = 0
     ended_at: float = 0.0
     size_bytes: int = 0
-    shared: dict[str, Any] = field(default_factory=dict)
+    shared: dict[str, Any] = {}
     """What a tier that nodes share answered in the parent's place (`cdnkit/policy/store/serialise.py`); empty: the
     parent was asked."""
     failure: str = ""
     """Why it failed, at `landed_*` (no head came) or at `ended_*` (the body broke off)."""
     parent: str = ""
     """URL of the parent that answered, where the node has several."""
-    kind: str = "fetch"
 
 
-@dataclass(slots=True)
-class PurgeRecord:
+class PurgeRecord(_Line, tag="purge"):
     """One purge order carried out."""
 
     node: str
@@ -114,11 +128,9 @@ class PurgeRecord:
     soft: bool
     purged: int
     """Stored responses it touched."""
-    kind: str = "purge"
 
 
-@dataclass(slots=True)
-class LostRecord:
+class LostRecord(_Line, tag="lost"):
     """Records that could not be written, as on a full disk: what stands here in their place."""
 
     node: str
@@ -127,11 +139,9 @@ class LostRecord:
     """The lowest `seq` that any of them told of; everything between may be missing."""
     until: int
     """The highest."""
-    kind: str = "lost"
 
 
-@dataclass(slots=True)
-class PartRecord:
+class PartRecord(_Line, tag="part"):
     """The first line of every file of a life but the first: what earlier files hold, in case they are gone."""
 
     node: str
@@ -140,17 +150,12 @@ class PartRecord:
     """Records in all earlier files together."""
     until: int
     """The highest `seq` that any of them told of."""
-    kind: str = "part"
 
 
 Told = RequestRecord | FetchRecord | PurgeRecord
 """What happened."""
 
 Record = Told | LostRecord | PartRecord
-
-_KINDS: dict[str, type[Any]] = {
-    "request": RequestRecord, "fetch": FetchRecord, "purge": PurgeRecord, "lost": LostRecord, "part": PartRecord,
-}  # fmt: skip
 
 
 def first_seq(record: Told) -> int:
@@ -169,31 +174,21 @@ def lost_of(records: Sequence[Told], before: LostRecord | None) -> LostRecord:
     return LostRecord(records[0].node, lines, since, until)
 
 
-class Unreadable(ValueError):
-    """A line that is no record; says which and why."""
-
-    def __init__(self, line_number: int, why: str) -> None:
-        super().__init__(f"line {line_number}: {why}")
-        self.line_number = line_number
-
-
 def to_json(record: Record) -> dict[str, Any]:
-    return asdict(record)
+    """As plain values; `kind` says which record it is."""
+    values: dict[str, Any] = msgspec.to_builtins(record)
+    return values
 
 
-def from_json(values: dict[str, Any], line_number: int = 0) -> Record:
-    """The record a line held; `Unreadable` names the field that is missing or unknown."""
-    kind = _KINDS.get(str(values.get("kind")))
-    if kind is None:
-        raise Unreadable(line_number, f"kind {values.get('kind')!r}, wanted one of {', '.join(_KINDS)}")
+_encode = msgspec.json.Encoder().encode
+
+
+def line_of(record: Record) -> bytes:
+    """One line of JSON, in ASCII whatever the record holds: any program can read it, in any encoding."""
     try:
-        record: Record = kind(**values)
-        if isinstance(record, RequestRecord):
-            record.outcome = Outcome(record.outcome)
-            record.cause = None if record.cause is None else Cause(record.cause)
-            record.object_class = ObjectClass(record.object_class)
-        if isinstance(record, RequestRecord | FetchRecord):
-            record.headers = [(name, value) for name, value in record.headers]
-    except (TypeError, ValueError) as error:
-        raise Unreadable(line_number, str(error)) from error
-    return record
+        line = _encode(record)
+    except UnicodeEncodeError:  # half a surrogate pair, which UTF-8 has no bytes for
+        line = b"\xff"
+    if not line.isascii():  # rare; json escapes such letters, and takes ten times as long
+        line = json.dumps(to_json(record), separators=(",", ":")).encode("ascii")
+    return line + b"\n"

@@ -5,27 +5,12 @@ The defaults here are plain RFC 9111, so what a vendor's file does not name is t
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Literal
 
-from cdnkit.policy.http.messages import Lines, RequestHead
+from cdnkit.policy.http.messages import Headers, Lines, RequestHead
 from cdnkit.policy.rules.response_headers import ResponseHeaders
-from cdnkit.policy.rules.service import Key, Ttl
-
-
-class ResponseFields(Enum):
-    """Which family of fields a node signs its answers with."""
-
-    STANDARD = "Via, Age, X-Cache, Cache-Status"
-    CLOUDFRONT = "X-Cache, Via, X-Amz-Cf-Pop, X-Amz-Cf-Id, Age, Server"
-    FASTLY = "X-Served-By, X-Cache, X-Cache-Hits, X-Timer, Age, Via"
-
-
-class RequestFields(Enum):
-    """Which of a viewer's fields go on to the parent."""
-
-    ALL = "every end-to-end field"
-    CLOUDFRONT = "those of the cache key and the origin request policy; without policies, the legacy table"
+from cdnkit.policy.rules.service import Behavior, Key, Ttl
+from cdnkit.policy.rules.signature import Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +29,7 @@ class FailureAnswer:
 
     status: int
     words: str
-    """CloudFront's detailed result type, Fastly's `obj.response`."""
+    """The CDN's own words for it: CloudFront's detailed result type, Fastly's `obj.response`."""
     ends: bool = False
     """The viewer's connection ends with it, where that is the viewer's own message too large."""
 
@@ -74,6 +59,8 @@ class Limits:
     """So does what does not lie within so many bytes of the field."""
     cookie_bytes: int | None = None
     """A request with more of them goes on without its cookies."""
+    cookie_overflow: str | None = None
+    """The field (lower-case name) that says so: "1"."""
     response_head: Limit | None = None
     """Status line and fields of the origin's answer."""
     response_fields: Limit | None = None
@@ -112,6 +99,7 @@ class Incident:
     """The vendor's words for a failure of the parent ("first byte timeout"); "" for anything else."""
     request_id: str
     node: str
+    """Its name."""
     now: float
 
 
@@ -143,6 +131,31 @@ class Hop:
     """False at a shield."""
     request_id: str
     """Fresh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """What a node lets through to the parent of a viewer's request, before its own fields are added."""
+
+    request: RequestHead
+    """As key and rules see it."""
+    headers: Headers
+    """Its end-to-end fields, without those that end at a node."""
+    behavior: Behavior
+    policy: Forwarding | None
+    """The behavior's origin request policy."""
+    request_id: str  # fresh
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeMethod:
+    """How a request sent to where viewers come asks for a purge of its URL."""
+
+    token_field: str
+    """The field (lower-case name) with the service's token, where one is wanted."""
+    soft_field: str
+    """The field that makes it a soft purge, whatever it holds."""
+    method: str = "PURGE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +264,8 @@ class Profile:
     """Request fields that cannot be part of the key: lower-case names, `x-edge-*` for all that begin so."""
     key_host: bool = False
     """Whether the request's Host is part of the key where the behavior does not say."""
-    accept_encoding_reduced: bool = False
-    """A request's Accept-Encoding is cut to `br`, `gzip` or nothing before anything reads it."""
+    normalized: Callable[[RequestHead], RequestHead] | None = None
+    """What becomes of a request before anything reads it, such as a reduced Accept-Encoding; None: nothing."""
     codings_over_http_1_0: bool = True
     """False: Accept-Encoding of a request in HTTP/1.0 is removed before anything reads it."""
     cookies_in_pairs: bool = False
@@ -298,16 +311,21 @@ class Profile:
     False: the path's, of every host."""
     purge_requests: Literal["everybody", "nobody"] = "nobody"
     """Whose `PURGE` requests purge, where the service does not say."""
+    purge_method: PurgeMethod | None = None
+    """How such a request looks; None: as `cdnkit.vendors.purge_method_of` has it."""
     host_sent: Literal["parent", "viewer", "where-named"] = "parent"
     """Under which Host the parent is asked: its own; the viewer's, in lower case; or the viewer's where the key or the
     origin request policy names Host, else its own."""
-    request_fields: RequestFields = RequestFields.ALL
+    request_fields: Callable[[Onward], tuple[str | None, Headers]] | None = None
+    """The query and the fields that go on to the parent; None: the query as it came, and every end-to-end field."""
     hop_fields: Callable[[Hop], Lines] | None = None
     """All lines of the fields by which a node tells the parent of the hop, in place of those that came; None:
     X-Forwarded-For, with the client's address behind what it held."""
     viewer_fields: Mapping[str, Callable[[RequestHead], str]] = field(default_factory=dict)
     """Fields (lower-case names) that a node facing viewers makes up about them, a viewer's own never counting: they
     enter the key, and reach the origin, where a behavior names them. "" as value: the field is left out."""
+    viewer_prefixes: tuple[str, ...] = ()
+    """How names of such fields begin, those included that no node here makes up."""
 
     limits: Limits | None = None
     """How large messages may be; None: as large as the shell can hold."""
@@ -350,7 +368,13 @@ class Profile:
     """Time-outs and attempts where a node's settings leave them open."""
 
     # ---- what answers carry ------------------------------------------------------------------------------------
-    response_fields: ResponseFields = ResponseFields.STANDARD
+    signature: type[Signature] | None = None
+    """What answers carry beside Via, Age, X-Cache and Cache-Status; None: nothing, and two answers of the same second
+    have the same head."""
+    server_timing: bool = False
+    """The signature carries out a behavior's `server_timing`."""
+    asks_more: frozenset[str] = frozenset()
+    """Request fields (lower-case names) that may change what an answer tells (`Signature.tells`)."""
     date_of_answers: Literal["origin", "now"] = "origin"
     """Date of an answer: the origin's, or ours where it sent none (RFC 9110 §6.6.1); or the present where it sent one,
     and else none."""

@@ -21,12 +21,16 @@ SecurityField = Literal[
     "X-XSS-Protection",
 ]
 
-UNTOUCHED = frozenset(
+NODES_OWN = frozenset(
+    {"age", "x-amz-cf-id", "x-amz-cf-pop", "x-cache", "x-cache-hits", "x-served-by", "x-timer"}
+)  # fmt: skip
+"""Fields by which nodes tell of themselves: no setting writes them, and what a parent wrote there does not go on."""
+
+UNTOUCHED = NODES_OWN | frozenset(
     {
         "connection", "content-encoding", "content-length", "expect", "host", "keep-alive", "proxy-authenticate",
         "proxy-authorization", "proxy-connection", "trailer", "transfer-encoding", "upgrade", "via", "warning",
-        "x-cache", "x-forwarded-proto", "x-real-ip", "age", "cache-status", "content-range", "x-amz-cf-id",
-        "x-amz-cf-pop", "x-cache-hits", "x-served-by", "x-timer",
+        "x-forwarded-proto", "x-real-ip", "cache-status", "content-range",
     }
 )  # fmt: skip
 """Fields that frame a message, or that a node writes itself. Most of them are on CloudFront's own list."""

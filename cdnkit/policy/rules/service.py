@@ -15,8 +15,6 @@ from cdnkit.policy.rules.response_headers import ResponseHeaders
 from cdnkit.policy.rules.tokens import Token
 from cdnkit.units import Bytes, Glob, Seconds, Secret, Settings
 
-ProfileName = Literal["rfc9111", "cloudfront", "fastly"]
-
 CachePolicy = Literal[
     "none",
     "Amplify",
@@ -248,7 +246,7 @@ class Service(Settings):
     name: str = "cdnlab"
     """How this node signs `Via` and `Cache-Status`."""
 
-    profile: ProfileName = "rfc9111"
+    profile: str = "rfc9111"
     """Whose habits rule where the standard leaves a choice."""
 
     observed: bool = False

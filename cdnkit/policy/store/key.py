@@ -8,8 +8,6 @@ from cdnkit.policy.http.negotiation import weighted
 from cdnkit.policy.rules.globs import glob
 from cdnkit.policy.rules.service import Behavior
 
-ORIGINAL_CODING = "fastly-orig-accept-encoding"
-
 SLICE = "\nslice: "
 """What stands in a key before the number of a block; always last."""
 
@@ -75,25 +73,6 @@ def keyed_coding(request: RequestHead, behavior: Behavior) -> str | None:
         return None
     taken = {coding for coding, weight in weighted(accepted) if weight > 0}
     return ",".join(coding for coding in ("br", "gzip") if coding in enabled and coding in taken) or None
-
-
-def reduced_coding(accept_encoding: str) -> str | None:
-    """Accept-Encoding as Fastly shows it to everything behind: `br`, else `gzip`, else nothing."""
-    taken = {coding for coding, weight in weighted(accept_encoding) if weight > 0}
-    return next((coding for coding in ("br", "gzip") if coding in taken), None)
-
-
-def with_reduced_coding(request: RequestHead) -> RequestHead:
-    """The request with its Accept-Encoding reduced; the original is kept beside it.
-
-    Source: Fastly, "Accept-Encoding": reduced before VCL, kept as Fastly-Orig-Accept-Encoding.
-    """
-    accepted = request.headers.joined("accept-encoding")
-    if accepted is None:
-        return request
-    coding = reduced_coding(accepted)
-    headers = request.headers.without(("accept-encoding", ORIGINAL_CODING)).plus((ORIGINAL_CODING, accepted))
-    return request.with_fields(headers if coding is None else headers.plus(("accept-encoding", coding)))
 
 
 def with_viewer_fields(request: RequestHead, fields: Mapping[str, Callable[[RequestHead], str]]) -> RequestHead:

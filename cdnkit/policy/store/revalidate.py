@@ -12,14 +12,13 @@ NEVER_TAKEN_OVER = frozenset({"content-length", "content-encoding", "content-ran
 IN_A_304 = frozenset(
     {
         "etag", "date", "cache-control", "cdn-cache-control", "surrogate-control", "expires", "vary",
-        "content-location", "last-modified", "age", "cache-status", "via", "x-cache", "x-cache-hits", "x-served-by",
-        "x-timer", "x-amz-cf-id", "x-amz-cf-pop", "server", "surrogate-key", "access-control-allow-origin",
-        "access-control-allow-credentials", "access-control-expose-headers", "set-cookie", "server-timing",
-        "fastly-debug-path", "fastly-debug-ttl", "fastly-debug-digest",
+        "content-location", "last-modified", "age", "cache-status", "via", "x-cache", "server", "surrogate-key",
+        "access-control-allow-origin", "access-control-allow-credentials", "access-control-expose-headers",
+        "set-cookie", "server-timing",
     }
 )  # fmt: skip
-"""Fields a 304 from the store carries (RFC 9110 §15.4.5), and those browsers need to be allowed to see it. A cache of
-ours gets all the others too (`keeps_fields`)."""
+"""Fields a 304 from the store carries (RFC 9110 §15.4.5), and those browsers need to be allowed to see it. Those of
+the node's signature are beside, and a cache of ours gets all the others too (`keeps_fields`)."""
 
 
 def keeps_fields(request: RequestHead) -> bool:

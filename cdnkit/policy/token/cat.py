@@ -29,15 +29,13 @@ ALGORITHM = {5: "HS256", -7: "ES256", -8: "EdDSA", -37: "PS256"}
 
 
 class Claim(IntEnum):
-    """Claims that are read."""
+    """Claims that are known. SUB, IAT, CTI, CATIF, CATIFDATA and CATR tell who and when, how to renew, or what to do
+    after a refusal: nothing of them narrows what is allowed."""
 
     ISS, SUB, AUD, EXP, NBF, IAT, CTI = 1, 2, 3, 4, 5, 6, 7
     CATREPLAY, CATV, CATNIP, CATU, CATM, CATH, CATGEOISO3166 = 308, 310, 311, 312, 313, 315, 316
     CATIFDATA, CATIF, CATR = 320, 322, 323
 
-
-_ABOUT = frozenset({Claim.SUB, Claim.IAT, Claim.CTI, Claim.CATIF, Claim.CATIFDATA, Claim.CATR})
-"""They tell who and when, how to renew, or what to do after a refusal: nothing of them narrows what is allowed."""
 
 PARTS = {
     0: "scheme",

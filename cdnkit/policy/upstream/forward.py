@@ -4,9 +4,9 @@ from cdnkit.policy.freshness.surrogate import capability
 from cdnkit.policy.http.conditions import CONDITIONS
 from cdnkit.policy.http.hops import hops_left
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead, end_to_end
-from cdnkit.policy.rules.profile import RFC9111, Hop, Profile, RequestFields
+from cdnkit.policy.rules.profile import RFC9111, Hop, Onward, Profile
 from cdnkit.policy.rules.service import Behavior
-from cdnkit.policy.store.key import keyed_coding, keyed_cookies, keyed_query
+from cdnkit.policy.store.key import keyed_coding
 
 ENDING = ("cdnlab-client-ip", "cdnlab-debug", "cdnlab-service", "expect", "client-cert", "client-cert-chain")
 """Fields that end here: `Expect` is settled with the client (RFC 9110 §10.1.1), and what a client says of its own
@@ -39,10 +39,10 @@ def forwarded(
     if behavior is not None and profile.viewer_fields:
         named = {*behavior.key.headers, *behavior.viewer_headers}
         headers = headers.without(name for name in profile.viewer_fields if name not in named)
-    if behavior is not None and profile.request_fields is RequestFields.CLOUDFRONT:
-        request = request.asking(request.path, _cloudfront_query(request, behavior, profile), request.headers)
-        headers = _cloudfront_fields(request, headers, behavior, profile).without(("x-amz-cf-id",))
-        headers.lines.append(("x-amz-cf-id", request_id))
+    if behavior is not None and profile.request_fields is not None:
+        policy = profile.origin_request_policies.get(behavior.origin_request_policy)
+        query, headers = profile.request_fields(Onward(request, headers, behavior, policy, request_id))
+        request = request.asking(request.path, query, request.headers)
     elif behavior is not None and behavior.key.accept_encoding and "accept-encoding" in headers:
         # An answer in a coding that the key does not tell would be given to who does not know it.
         coding = keyed_coding(request, behavior) or "identity"
@@ -78,67 +78,6 @@ def _takes_host(behavior: Behavior, profile: Profile) -> bool:
         return profile.host_sent == "viewer"
     policy = profile.origin_request_policies.get(behavior.origin_request_policy)
     return "host" in behavior.key.headers or (policy is not None and policy.host)
-
-
-_ALWAYS = frozenset({"content-length", "content-type", "content-encoding", "range", *CONDITIONS})
-"""What a request is about and how its body is framed: no policy of CloudFront's takes it away."""
-
-_LEGACY_REMOVED = frozenset(
-    {
-        "accept", "accept-charset", "accept-language", "cookie", "proxy-connection", "referer", "x-forwarded-proto",
-        "x-http-method-override", "x-real-ip",
-    }
-)  # fmt: skip
-"""CloudFront, "Request and response behavior, custom origins" (2023): taken out unless forwarded by name."""
-
-
-def _cloudfront_query(request: RequestHead, behavior: Behavior, profile: Profile) -> str | None:
-    """The query that reaches the origin: what is in the key, or all where the origin request policy says so."""
-    policy = profile.origin_request_policies.get(behavior.origin_request_policy)
-    return request.query if policy is not None and policy.query else keyed_query(request.query, behavior)
-
-
-def _cloudfront_fields(request: RequestHead, headers: Headers, behavior: Behavior, profile: Profile) -> Headers:
-    """With a cache or origin request policy, what the two list; without, the legacy table.
-
-    Source: CloudFront, "Control origin requests with a policy"; "Request and response behavior, custom origins" (2023).
-    """
-    policy = profile.origin_request_policies.get(behavior.origin_request_policy)
-    keyed = frozenset(behavior.key.headers)
-    if policy is not None and policy.headers is None:
-        kept = headers.without(("cookie", "accept-encoding"))
-    elif policy is not None or behavior.cache_policy != "none":
-        listed = (policy.headers or frozenset()) if policy is not None else frozenset()
-        wanted = _ALWAYS | keyed | listed | frozenset(behavior.viewer_headers)
-        kept = Headers.wrap([line for line in headers.lines if line[0] in wanted])
-    else:
-        shared = request.method in ("GET", "HEAD") or request.method in behavior.cached_methods.split(", ")
-        removed = _LEGACY_REMOVED | ({"authorization"} if shared else set()) - keyed
-        kept = Headers.wrap(
-            [line for line in headers.lines if line[0] not in removed - keyed and not line[0].startswith("x-edge-")]
-        )
-        kept = kept.without(("cookie", "accept-encoding"))
-    if "user-agent" not in keyed and (
-        policy is None or (policy.headers is not None and "user-agent" not in policy.headers)
-    ):
-        kept = kept.without(("user-agent",)).plus(("user-agent", "Amazon CloudFront"))
-    cookies = (
-        request.headers.joined("cookie") if policy is not None and policy.cookies else keyed_cookies(request, behavior)
-    )
-    if cookies is not None:
-        kept = kept.plus(("cookie", cookies))
-    coding = _cloudfront_coding(request, behavior)
-    return kept if coding is None else kept.without(("accept-encoding",)).plus(("accept-encoding", coding))
-
-
-def _cloudfront_coding(request: RequestHead, behavior: Behavior) -> str | None:
-    """Accept-Encoding for the origin; None: none is sent."""
-    accepted = request.headers.joined("accept-encoding")
-    if accepted is None:
-        return None
-    if behavior.key.accept_encoding:
-        return keyed_coding(request, behavior) or "identity"
-    return accepted if "accept-encoding" in behavior.key.headers else None
 
 
 def conditional(request: RequestHead, etag: str | None, last_modified: str | None) -> RequestHead:

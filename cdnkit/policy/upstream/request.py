@@ -16,7 +16,7 @@ from cdnkit.policy.http.messages import RequestHead, ResponseHead
 from cdnkit.policy.outcomes import Cause
 from cdnkit.policy.plan import Purpose
 from cdnkit.policy.rules.parent_headers import lines_of
-from cdnkit.policy.rules.profile import Profile, RequestFields
+from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior, Service
 from cdnkit.policy.store.key import HEADS
 from cdnkit.policy.store.lookup import Judgement
@@ -66,7 +66,7 @@ class Asking:
         """`fresh_id`: a new request id at every call."""
         self._name, self._profile, self._faces_viewers = service.name, profile, service.gate
         self._added = lines_of(service.parent_headers)
-        with_id = profile.request_fields is RequestFields.CLOUDFRONT or profile.hop_fields is not None
+        with_id = profile.request_fields is not None or profile.hop_fields is not None
         self._fresh_id = fresh_id if with_id else None
 
     def as_asked(

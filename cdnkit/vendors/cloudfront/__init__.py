@@ -2,4 +2,6 @@
 
 from cdnkit.vendors.cloudfront.profile import CLOUDFRONT
 
-__all__ = ["CLOUDFRONT"]
+PROFILE = CLOUDFRONT
+
+__all__ = ["CLOUDFRONT", "PROFILE"]

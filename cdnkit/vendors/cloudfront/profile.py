@@ -11,12 +11,12 @@ from cdnkit.policy.rules.profile import (
     Limit,
     Limits,
     Profile,
-    RequestFields,
-    ResponseFields,
     Waits,
 )
+from cdnkit.vendors.cloudfront.onward import request_fields
 from cdnkit.vendors.cloudfront.pages import error_page
 from cdnkit.vendors.cloudfront.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, RESPONSE_HEADERS_POLICIES
+from cdnkit.vendors.cloudfront.signature import CloudFrontSignature
 from cdnkit.vendors.cloudfront.viewer import VIEWER_FIELDS
 
 _CONNECT = FailureAnswer(502, "OriginConnectError")  # "HTTP 502 status code (Bad gateway)": refused, TLS
@@ -100,8 +100,9 @@ CLOUDFRONT = Profile(
     ),
     request_directives=False,  # "Manage how long content stays" (2026): viewers' Cache-Control and Pragma are ignored
     viewer_fields=VIEWER_FIELDS,  # "Add CloudFront request headers"
+    viewer_prefixes=("cloudfront-",),  # same page
     host_sent="where-named",  # "Request and response behavior": the origin's domain name, unless Host is forwarded
-    request_fields=RequestFields.CLOUDFRONT,  # "Control origin requests with a policy"; the legacy table (2023)
+    request_fields=request_fields,  # "Control origin requests with a policy"; the legacy table (2023)
     cache_policies=CACHE_POLICIES,  # "Use managed cache policies"
     origin_request_policies=ORIGIN_REQUEST_POLICIES,  # "Use managed origin request policies"
     response_headers_policies=RESPONSE_HEADERS_POLICIES,  # "Use managed response headers policies"
@@ -126,7 +127,8 @@ CLOUDFRONT = Profile(
     page=error_page,
     waits=Waits(connect=10.0, first_byte=30.0, between_bytes=30.0, attempts=3, retry_reads=True),  # CustomOriginConfig
     # ---- what answers carry: "Request and response behavior", X-Cache in "Standard logging" --------------------------
-    response_fields=ResponseFields.CLOUDFRONT,
+    signature=CloudFrontSignature,
+    server_timing=True,  # "Understand response headers policies"
     x_cache=("Hit from cloudfront", "Miss from cloudfront"),
     x_cache_revalidated="RefreshHit from cloudfront",
     x_cache_redirect="Redirect from cloudfront",  # the log's type is documented, the field's value unverified

@@ -1,5 +1,7 @@
 """Fastly."""
 
-from cdnkit.vendors.fastly.profile import FASTLY, FASTLY_OBSERVED
+from cdnkit.vendors.fastly.profile import FASTLY, FASTLY_OBSERVED, PURGE
 
-__all__ = ["FASTLY", "FASTLY_OBSERVED"]
+PROFILE, OBSERVED = FASTLY, FASTLY_OBSERVED
+
+__all__ = ["FASTLY", "FASTLY_OBSERVED", "OBSERVED", "PROFILE", "PURGE"]

@@ -9,9 +9,9 @@ the request came to itself.
 from base64 import b64encode
 from hashlib import sha256
 
-from cdnkit.policy.answer.status import server_identity
 from cdnkit.policy.http.messages import Headers, Lines
 from cdnkit.policy.rules.profile import Hop
+from cdnkit.vendors.fastly.names import server_identity
 
 _SERVICE = b64encode(sha256(b"cdnlab").digest()).decode()
 """Stands for the salted hash of the service's id: all nodes of a lab are one service's."""

@@ -4,6 +4,7 @@ from html import escape
 from http import HTTPStatus
 
 from cdnkit.policy.rules.profile import Incident, Page
+from cdnkit.vendors.fastly.names import server_identity
 
 
 def error_page(incident: Incident) -> Page:
@@ -17,7 +18,7 @@ def error_page(incident: Incident) -> Page:
         '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd">\n'
         f"<html>\n  <head>\n    <title>{title}</title>\n  </head>\n  <body>\n    <h1>Error {title}</h1>\n"
         f"    <p>{words}</p>\n    <h3>Guru Mediation:</h3>\n"
-        f"    <p>Details: {escape(incident.node)} {int(incident.now)} {number}</p>\n"
+        f"    <p>Details: {escape(server_identity(incident.node))} {int(incident.now)} {number}</p>\n"
         "    <hr />\n    <p>Varnish cache server</p>\n  </body>\n</html>\n",
     )
 

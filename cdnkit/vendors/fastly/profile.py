@@ -6,9 +6,16 @@ are switches, not promises.
 
 from dataclasses import replace
 
-from cdnkit.policy.rules.profile import FailureAnswer, Limit, Limits, Profile, ResponseFields, Waits
+from cdnkit.policy.rules.profile import FailureAnswer, Limit, Limits, Profile, PurgeMethod, Waits
+from cdnkit.vendors.fastly.coding import with_reduced_coding
+from cdnkit.vendors.fastly.debug import ASKED_BY
 from cdnkit.vendors.fastly.hop import hop_fields
 from cdnkit.vendors.fastly.pages import error_page
+from cdnkit.vendors.fastly.signature import KEPT_FROM_VIEWERS, FastlySignature
+
+PURGE = PurgeMethod(token_field="fastly-key", soft_field="fastly-soft-purge")
+"""Source: "Purging": open to everybody unless the service asks for a token; a request with a `Fastly-Soft-Purge` field,
+whatever it holds, makes stale."""
 
 FASTLY = Profile(
     name="fastly",
@@ -40,7 +47,7 @@ FASTLY = Profile(
     # length was told, nothing is written, and it counts as broken off here
     # ---- key: boilerplate vcl_hash (2026) ----------------------------------------------------------------------------
     key_host=True,  # req.hash += req.url; req.hash += req.http.host
-    accept_encoding_reduced=True,  # "Accept-Encoding": br, gzip or absent before VCL sees it
+    normalized=with_reduced_coding,  # "Accept-Encoding": br, gzip or absent before VCL sees it
     vary_as_sent=True,  # (observed); "Vary": the fields must match the values recorded
     vary_star_stored=True,  # (observed)
     # ---- requests: "Header reference", "Constraints and limitations" (2026) ------------------------------------------
@@ -52,6 +59,7 @@ FASTLY = Profile(
         surrogate_key_bytes=1024,
         surrogate_keys_bytes=16 * 1024,
         cookie_bytes=32 * 1024,
+        cookie_overflow="fastly-cookie-overflow",
         response_head=Limit(69 * 1024, FailureAnswer(503, "backend read error")),
         response_fields=Limit(96, FailureAnswer(503, "Header overflow")),
         object=Limit(20_971_520, FailureAnswer(503, "Response object too large")),  # without segmented caching
@@ -67,8 +75,10 @@ FASTLY = Profile(
         "fastly-geo-country": lambda request: request.place.country,
         "fastly-geo-region": lambda request: request.place.region,
     },
+    viewer_prefixes=("fastly-geo-",),
     purge_names_host=True,  # "Purging a URL": one object, and vcl_hash has the host in it
     purge_requests="everybody",  # "Purging": a URL's purge is open unless VCL asks for a token
+    purge_method=PURGE,  # same page
     host_sent="viewer",  # "Specifying an override host": the initial request's Host; "Host": in lower case
     hop_fields=hop_fields,  # "Header reference": a page for each of them
     # ---- stale and failing: "Lifetime and revalidation" (2026) -------------------------------------------------------
@@ -91,10 +101,11 @@ FASTLY = Profile(
     page=error_page,
     waits=Waits(connect=1.0, first_byte=15.0, between_bytes=10.0),  # backend defaults of the Terraform provider
     # ---- what answers carry: "Header reference" (2026) ---------------------------------------------------------------
-    response_fields=ResponseFields.FASTLY,
+    signature=FastlySignature,
+    asks_more=ASKED_BY,  # "Fastly-Debug"; a node asks the shield, so that it can tell of both
     date_of_answers="now",  # "Date": updated to the current time where it is present, else not added
     ends_here=frozenset({"x-compress-hint"}),  # "X-Compress-Hint": removed, whether it made the node compress or not
-    kept_from_viewers=frozenset({"surrogate-control", "surrogate-key"}),  # "Surrogate-Control", "Surrogate-Key"
+    kept_from_viewers=KEPT_FROM_VIEWERS,  # "Surrogate-Control", "Surrogate-Key"
     redirect_others=301,  # "force TLS" answers with a synthetic 301; for any method: unverified
     x_cache=("HIT", "MISS"),
     via="1.1 varnish",  # unverified

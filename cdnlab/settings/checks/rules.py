@@ -1,11 +1,12 @@
 """What the behaviors of a service must fit to: its profile, tokens, policies, and what is known of places."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cdnkit.geo.databases import IPTOCC
 from cdnkit.policy.rules import matching
 from cdnkit.policy.rules.places import Kind, kind_of
+from cdnkit.policy.rules.profile import Profile
 from cdnkit.settings.edge import Node
 from cdnkit.vendors import OBSERVED, PROFILES
 from cdnkit.vendors.misfits import misfits
@@ -49,24 +50,29 @@ def _behaviors(draft: Draft) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+_ALL = tuple(PROFILES.values())
+_TIMING = [profile for profile in _ALL if profile.server_timing]
+
+
 def _policies(draft: Draft) -> Iterator[Finding]:
-    """What is CloudFront's alone; another profile has none to carry out."""
+    """What not every CDN has; another profile has none to carry out."""
     for index, behavior in draft.behaviors.items():
-        for key in ("cache_policy", "origin_request_policy"):
-            name = getattr(behavior, key)
-            if name != "none" and draft.profile != "cloudfront":
-                yield Finding(
-                    ("behavior", index, key), shown(name), f'"none", or profile = "cloudfront" (it is {draft.profile})'
-                )
-        if behavior.compress and draft.profile != "cloudfront":
-            yield Finding(
-                ("behavior", index, "compress"), "true", f'false, or profile = "cloudfront" (it is {draft.profile})'
-            )
-        if behavior.server_timing != "off" and draft.profile != "cloudfront":
-            yield Finding(
-                ("behavior", index, "server_timing"), shown(behavior.server_timing),
-                f'"off", or profile = "cloudfront" (it is {draft.profile})',
-            )  # fmt: skip
+        cache, onward = behavior.cache_policy, behavior.origin_request_policy
+        rows = (
+            ("cache_policy", cache, "none", [one for one in _ALL if cache in one.cache_policies]),
+            ("origin_request_policy", onward, "none", [one for one in _ALL if onward in one.origin_request_policies]),
+            ("compress", behavior.compress, False, [one for one in _ALL if one.compression is not None]),
+            ("server_timing", behavior.server_timing, "off", _TIMING),
+        )
+        for key, found, without, having in rows:
+            if found != without and (other := _elsewhere(draft, having)):
+                yield Finding(("behavior", index, key), shown(found), f"{shown(without)}, {other}")
+
+
+def _elsewhere(draft: Draft, having: Sequence[Profile]) -> str:
+    """Which profiles have what this one lacks: `or profile = "cloudfront" (it is fastly)`; "" where it has it."""
+    names = [profile.name for profile in having]
+    return "" if draft.profile in names else f"or profile = {' or '.join(map(shown, names))} (it is {draft.profile})"
 
 
 def _response_headers(draft: Draft) -> Iterator[Finding]:
@@ -85,11 +91,10 @@ def _response_headers(draft: Draft) -> Iterator[Finding]:
                 f"{shown(draft.profile)}",
                 nearest(name, sorted(known), keys=False) if known else "",
             )  # fmt: skip
-        if name in draft.timed and draft.profile != "cloudfront":
+        if name in draft.timed and (other := _elsewhere(draft, _TIMING)):
             yield Finding(
-                ("behavior", index, "response_headers_policy"), shown(name),
-                f'one without server_timing, or profile = "cloudfront" (it is {draft.profile})',
-            )  # fmt: skip
+                ("behavior", index, "response_headers_policy"), shown(name), f"one without server_timing, {other}"
+            )
     for name, cors in draft.cors.items():
         if cors.preflight == "answer" and draft.profile == "cloudfront":
             yield Finding(

@@ -1,0 +1,88 @@
+"""What the nodes of a CDN write on their answers beside Via, Age, X-Cache and Cache-Status.
+
+A profile names a subclass of `Signature`, and each node makes one. A stored response's head is prepared once and sent
+for up to a second, so a signature comes in three parts:
+
+    sign         into the head, whenever it is prepared
+    by_request   behind it, on every answer: no two answers share these lines
+    told         behind both, for a request that asks for more (`tells`)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cdnkit.policy.http.messages import Headers, Lines, RequestHead
+from cdnkit.policy.outcomes import Outcome
+from cdnkit.policy.rules.service import Behavior
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Whose answers are signed."""
+
+    name: str
+    faces_viewers: bool
+    """False at a shield."""
+    fresh_id: Callable[[], str]
+    """A new request id at every call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """An answer whose request asks for more: all facts are handed in."""
+
+    request: RequestHead
+    behavior: Behavior
+    outcome: Outcome
+    headers: Headers
+    """As they came from the parent."""
+    lines: Lines
+    """As they go out, signed."""
+    key: str
+    """The cache key."""
+    fresh_until: float | None
+    """Of what is stored; None where nothing is."""
+    stale_if_error: Callable[[], float]
+    """For how many seconds the answer may stand in for a failing origin; read when it is called."""
+    started_at: float
+    now: float
+
+
+class Signature:
+    """One node's signature; this one adds nothing."""
+
+    names: ClassVar[frozenset[str]] = frozenset()
+    """Fields that it writes: a parent's lines of these names do not go on, and a 304 carries them."""
+    age_always: ClassVar[bool] = False
+    """Age is 0 where it would be left out."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def fetched(self, headers: Headers, now: float) -> None:
+        """Note on what the parent sent that this node fetched it."""
+
+    def sign(self, lines: Lines, headers: Headers, x_cache: str) -> str:
+        """Add to `lines`, which end with Via; return what X-Cache says. `headers`: as they came from the parent."""
+        return x_cache
+
+    def by_request(
+        self, headers: Headers, *, hits: int, started_at: float, now: float, asked: bool, request_id: str = ""
+    ) -> Lines:
+        """Lines of this one answer. `hits`: how often the object was hit here; `asked`: the parent was."""
+        return []
+
+    def tells(self, request: RequestHead, behavior: Behavior) -> bool:
+        """Whether `told` may have something to add for this request."""
+        return False
+
+    def told(self, answer: Signed) -> Lines:
+        """All lines of the answer, with what its request asks for."""
+        return answer.lines
+
+
+def behind(headers: Headers, name: str, own: str) -> str:
+    """Our member at the end of the parent's list."""
+    above = headers.joined(name)
+    return own if above is None else f"{above}, {own}"

@@ -1,0 +1,45 @@
+"""What an answer of Fastly's tells a client who asks with `Fastly-Debug`.
+
+Sources: Fastly, "Fastly-Debug-Path", "Fastly-Debug-TTL", "Fastly-Debug-Digest", and the VCL it generates for a service,
+which builds the path: each node puts itself before what came from above, the fetching half (F) when the answer arrives
+and so kept with the object, the delivering half (D) when it leaves.
+"""
+
+from hashlib import sha256
+
+from cdnkit.policy.http.messages import Headers, Lines
+from cdnkit.policy.outcomes import HELD, NOT_ASKED
+from cdnkit.policy.rules.signature import Signed
+
+PATH, TTL, DIGEST = "fastly-debug-path", "fastly-debug-ttl", "fastly-debug-digest"
+DEBUG = frozenset({PATH, TTL, DIGEST})
+
+ASKED_BY = frozenset({"fastly-debug", "fastly-ff"})
+"""A client asks with the first. The second marks a node, which keeps what it is told for those who ask there."""
+
+
+def fetched_by(headers: Headers, node: str, now: float) -> None:
+    """Note on an answer that this node fetched it, before what the nodes above have noted."""
+    step = _before(f"(F {node} {int(now)})", headers, PATH)
+    headers.lines[:] = [*(line for line in headers.lines if line[0] != PATH), (PATH, step)]
+
+
+def debug(answer: Signed, node: str) -> Lines:
+    """The three fields, with what the nodes above wrote behind our own."""
+    headers, now = answer.headers, answer.now
+    age = next((value for name, value in answer.lines if name == "age"), "0")
+    hit = "H" if answer.outcome in NOT_ASKED else "M"
+    left = "- -"
+    if answer.fresh_until is not None and answer.outcome in HELD:
+        # For how long it may be served stale "if no backends are available".
+        left = f"{answer.fresh_until - now:.3f} {answer.stale_if_error():.3f}"
+    return [
+        (PATH, _before(f"(D {node} {int(now)})", headers, PATH)),
+        (TTL, _before(f"({hit} {node} {left} {age})", headers, TTL)),
+        (DIGEST, sha256(answer.key.encode("latin-1")).hexdigest()),
+    ]
+
+
+def _before(own: str, headers: Headers, name: str) -> str:
+    above = headers.joined(name)
+    return f"{own} {above}" if above else own

@@ -1,0 +1,89 @@
+"""Which test modules exercise a file: those whose imports lead to it. First those named after it, then by the shortest way.
+
+The map is read from the imports as they stand, so that a file or a test that moves needs no line here. `from package
+import Name` leads to the file that defines the name, not to all that the package's first page shows. A tie goes to the
+test that names more of the file's functions and classes, then to the one that reaches fewer files: it is the more
+particular one, and quicker. A test that drives another program too, such as an edge in front of a policy, comes last.
+"""
+
+import ast
+import re
+from collections import deque
+from functools import cache
+from pathlib import Path
+
+LEFT_OUT = {"bench", "soak", "signers", "clients", "browser", "live", "differential", "mutants", "examples", "outside"}
+"""Folders of tests that take minutes or need what is not on every machine."""
+
+MOST = 32
+"""Test modules for one mutant: more cost minutes and notice little that the nearest do not."""
+
+
+class Nearest:
+    def __init__(self, root: Path, packages: tuple[str, ...]) -> None:
+        self.root = root
+        files = [file for package in (*packages, "tests") for file in (root / package).rglob("*.py")]
+        self.modules = {module_of(root, file): str(file.relative_to(root)) for file in files}
+        self.trees = {name: ast.parse((root / file).read_bytes()) for name, file in self.modules.items()}
+        self.tests = sorted(
+            name
+            for name, file in self.modules.items()
+            if Path(file).name.startswith("test_") and not LEFT_OUT & set(Path(file).parts)
+        )
+        self.imports = cache(self.imports)  # type: ignore[method-assign]
+        self.reached = cache(self.reached)  # type: ignore[method-assign]
+
+    def of(self, file: str) -> list[str]:
+        """Files of the test modules that exercise a file, nearest first."""
+        target = module_of(self.root, self.root / file)
+        names = [n.name for n in self.trees[target].body if isinstance(n, ast.ClassDef | ast.FunctionDef)]
+        spoken = re.compile(r"\b(" + "|".join([*map(re.escape, names), re.escape(Path(file).stem)]) + r")\b")
+        ranked = []
+        for test in self.tests:
+            ways = self.reached(test)
+            if target in ways:
+                text = (self.root / self.modules[test]).read_text(encoding="utf-8")
+                near = {target.split(".")[0], "cdnkit", "tests"}
+                drives = any(module.split(".")[0] not in near for module in ways)
+                namesake = Path(file).stem in Path(self.modules[test]).stem
+                ranked.append(
+                    (not namesake, drives, ways[target], -len(set(spoken.findall(text))), len(ways), self.modules[test])
+                )
+        return [test for *_, test in sorted(ranked)[:MOST]]
+
+    def reached(self, test: str) -> dict[str, int]:
+        """Modules that a test imports, each with the number of steps to it."""
+        ways, waiting = {test: 0}, deque([test])
+        while waiting:
+            here = waiting.popleft()
+            for module in sorted(self.imports(here)):
+                if module not in ways:
+                    ways[module] = ways[here] + 1
+                    waiting.append(module)
+        return ways
+
+    def imports(self, module: str) -> set[str]:
+        found = set()
+        for node in ast.walk(self.trees[module]):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module is not None and not node.level:
+                found |= {self.home_of(node.module, alias.name) for alias in node.names}
+        return {name for name in found if name in self.modules}
+
+    def home_of(self, module: str, name: str) -> str:
+        """The module that `from module import name` is about."""
+        if f"{module}.{name}" in self.modules:
+            return f"{module}.{name}"
+        if self.modules.get(module, "").endswith("__init__.py"):
+            for node in self.trees[module].body:
+                if isinstance(node, ast.ImportFrom) and node.module is not None:
+                    for alias in node.names:
+                        if name == (alias.asname or alias.name) and node.module != module:
+                            return self.home_of(node.module, alias.name)
+        return module
+
+
+def module_of(root: Path, file: Path) -> str:
+    parts = file.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

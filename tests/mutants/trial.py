@@ -1,0 +1,127 @@
+"""One mutant, tried: in a copy of the tree, by the tests nearest to it, until the first of them fails.
+
+NOTICED    a test failed that passes without the fault, or hung
+SURVIVED   every test passed
+UNDECIDED  the time was up before the tests were through
+UNTESTED   no test module imports the file
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from tests.mutants.places import Mutant
+
+SKIPPED = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "runs", "node_modules")
+TEST_TIMEOUT = 30
+"""Seconds for one test; it then counts as one that hangs."""
+
+
+class Verdict(Enum):
+    NOTICED = "noticed"
+    SURVIVED = "survived"
+    UNDECIDED = "undecided"
+    UNTESTED = "untested"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    mutant: Mutant
+    verdict: Verdict
+    by: str = ""
+
+
+class Workshop:
+    """A copy of the tree; the tree itself is never changed."""
+
+    def __init__(self, root: Path, copy: Path, limit: float) -> None:
+        self.copy = copy
+        self.limit = limit
+        self.broken: set[str] = set()
+        self.child: subprocess.Popen[bytes] | None = None
+        shutil.copytree(root, copy, ignore=SKIPPED, symlinks=True)
+
+    def try_one(self, mutant: Mutant, tests: list[str]) -> Trial:
+        if not tests:
+            return Trial(mutant, Verdict.UNTESTED)
+        again = False
+        while True:
+            verdict, by = self.run_mutated(mutant, tests)
+            if verdict is not Verdict.NOTICED:
+                return Trial(mutant, verdict, by)
+            if not by.startswith("tests/") and not by.startswith("test_"):
+                if again:
+                    return Trial(mutant, verdict, by)
+                again = True  # no test is named: a hang, or the machine's own trouble, which does not come twice
+            elif self.run([by])[0] is not Verdict.NOTICED:
+                return Trial(mutant, verdict, by)
+            else:
+                self.broken.add(by)  # it fails without the fault: the mutant is tried again without it
+
+    def run_mutated(self, mutant: Mutant, tests: list[str]) -> tuple[Verdict, str]:
+        path = self.copy / mutant.file
+        whole = path.read_bytes()
+        try:
+            self.write(path, mutant.applied(whole))
+            return self.run(tests)
+        finally:
+            self.write(path, whole)
+
+    def stop(self) -> None:
+        """End the tests that run now, and all that they have started."""
+        if self.child is not None and self.child.poll() is None:
+            os.killpg(self.child.pid, signal.SIGKILL)
+
+    @staticmethod
+    def write(path: Path, data: bytes) -> None:
+        """A file written twice within a second has one date: what was compiled from it must go with it."""
+        path.write_bytes(data)
+        for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+            compiled.unlink()
+
+    def run(self, tests: list[str]) -> tuple[Verdict, str]:
+        """The verdict of some tests on the copy as it stands, and the test that failed first."""
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--no-header",
+            "--tb=no",
+            "-rfE",
+        ]
+        command += ["-m", "not slow", "--timeout", str(TEST_TIMEOUT)]
+        command += [
+            option for test in sorted(self.broken) for option in ("--deselect" if "::" in test else "--ignore", test)
+        ]
+        surroundings = os.environ | {
+            "PYTHONPATH": str(self.copy),
+            "PYTHONHASHSEED": "0",
+            "COLUMNS": "400",
+        }
+        # A session of its own, so that its end is the end of all that it started.
+        self.child = child = subprocess.Popen(
+            [*command, *tests], cwd=self.copy, env=surroundings, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        try:
+            output = child.communicate(timeout=self.limit)[0].decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            return Verdict.UNDECIDED, f"{self.limit:g} s were not enough"
+        finally:
+            self.stop()
+            child.wait()
+        if child.returncode in (0, 5):
+            return Verdict.SURVIVED, ""
+        failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", output, re.MULTILINE)
+        hung = "+++ Timeout +++" in output
+        return Verdict.NOTICED, failed[1] if failed else "a test that hangs" if hung else output.strip()[-300:]
