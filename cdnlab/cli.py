@@ -14,8 +14,23 @@ import typer
 
 from cdnkit.units import visible
 from cdnlab import __version__
-from cdnlab.commands import after, asking, single, together
-from cdnlab.commands import settings as settings_commands
+from cdnlab.commands import (
+    ca,
+    demo,
+    doctor,
+    edge,
+    explain,
+    init,
+    load,
+    origin,
+    purge,
+    replay,
+    report,
+    schema,
+    sign,
+    transcode,
+    up,
+)
 from cdnlab.errors import FAILED, INTERRUPTED, exit_status, missing_extra
 
 app = typer.Typer(
@@ -44,8 +59,11 @@ def cdnlab(
     """A CDN that runs on your laptop: a live origin behind shields and edge caches, with the reasons for every miss."""
 
 
-for group in (together, single, settings_commands, asking, after):
-    group.register(app)
+VERBS = (up, demo, edge, origin, transcode, init, schema, ca, explain, purge, sign, load, report, replay, doctor)
+"""In the order of `cdnlab --help`: all at once, one part, the settings, asking what runs, measuring."""
+
+for verb in VERBS:
+    verb.register(app)
 
 
 OURS = ("cdnkit", "transcode", "origin", "edge", "loadtests", "cdnlab")

@@ -50,6 +50,23 @@ ROOMS = {
 MOST_ARROWS = 50
 """Between rooms of the policy."""
 
+LAB_ROOMS = {
+    "errors": 0,
+    "control": 1,
+    "settings": 2,
+    "client": 3,
+    "lab": 4,
+    "report": 5,
+    "screen": 6,
+    "tasks": 7,
+    "commands": 8,
+    "cli": 9,
+}
+"""Room of cdnlab -> its floor, likewise."""
+
+MOST_LINES = 400
+"""In a file of cdnlab."""
+
 MOST_FILES = 14
 """In a room, its first page aside."""
 
@@ -99,6 +116,26 @@ def test_the_rooms_of_the_policy() -> None:
     assert len({(a, b) for a, b, _ in found}) < MOST_ARROWS
 
 
+def test_the_rooms_of_cdnlab() -> None:
+    lab = ROOT / "cdnlab"
+    rooms = packages_in(lab) | {file.stem for file in lab.glob("[a-z]*.py")}
+    assert rooms == set(LAB_ROOMS)
+    found = arrows(lab, "cdnlab.", rooms)
+    assert [where for a, b, where in found if LAB_ROOMS[a] <= LAB_ROOMS[b]] == [], "up, or on the same floor"
+
+
+def test_a_verb_is_a_file_of_its_name() -> None:
+    from cdnlab.cli import app
+
+    verbs = {command.callback.__name__ for command in app.registered_commands if command.callback is not None}
+    assert {file.stem for file in (ROOT / "cdnlab/commands").glob("[a-z]*.py")} == verbs | {"options"}
+
+
+def test_a_file_of_cdnlab_is_one_idea() -> None:
+    lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in ROOT.glob("cdnlab/**/*.py")}
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
 @pytest.mark.parametrize("room", sorted(ROOMS.keys() - {"outcomes", "rule", "plan"}))
 def test_a_room_says_its_idea_and_holds_few_files(room: str) -> None:
     folder = ROOT / "cdnkit/policy" / room
@@ -144,5 +181,5 @@ def test_the_machine_is_composed() -> None:
 
 def test_the_picture_names_every_package_and_room() -> None:
     picture = (ROOT / "docs/architecture.md").read_text()
-    wanted = {*HOUSE, *KIT} | ROOMS.keys()
+    wanted = {*HOUSE, *KIT} | ROOMS.keys() | LAB_ROOMS.keys()
     assert [name for name in sorted(wanted) if re.search(rf"\b{name}\b", picture) is None] == []

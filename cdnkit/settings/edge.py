@@ -20,7 +20,18 @@ from cdnkit.policy.rules.profile import Waits
 from cdnkit.policy.rules.rate_limit import RateLimit
 from cdnkit.policy.upstream import health, link
 from cdnkit.policy.upstream.failover import MAY_NAME
-from cdnkit.units import BitsPerSecond, Bytes, ListenAddress, Seconds, Settings, Share, is_loopback
+from cdnkit.units import (
+    BitsPerSecond,
+    Bytes,
+    ListenAddress,
+    Seconds,
+    Secret,
+    SecretUrl,
+    ServerUrl,
+    Settings,
+    Share,
+    is_loopback,
+)
 from cdnkit.units.quantities import write_bytes
 
 
@@ -143,7 +154,7 @@ class Failover(Settings):
     the statuses named. The first parent is tried first for each request anew.
     """
 
-    to: tuple[str, ...] = ()
+    to: tuple[ServerUrl, ...] = ()
     """Other parents in the order in which they are asked: "origin", names of nodes, or URLs."""
 
     statuses: tuple[int, ...] = (500, 502, 503, 504)
@@ -302,7 +313,7 @@ class Node(Settings):
     admin: ListenAddress = "127.0.0.1:0"
     """Where purge, explain and health are served: on loopback, or with an `admin_token`."""
 
-    admin_token: str | None = Field(default=None, pattern=r"^[ -~]+$")
+    admin_token: Secret | None = Field(default=None, pattern=r"^[ -~]+$")
     """What purge and explain ask for, as `Authorization: Bearer TOKEN`; `cdnlab purge` and `explain` take it from the
     environment variable CDNLAB_ADMIN_TOKEN. Left out: they ask for nothing, and `admin` must be on loopback."""
 
@@ -310,7 +321,7 @@ class Node(Settings):
     """Names by which `admin` is reached, beside addresses, localhost and this machine's own: requests for another host
     are refused with 421, since a web page can point its own name here."""
 
-    parent: str = "origin"
+    parent: ServerUrl = "origin"
     """"origin", the name of another node, or a URL."""
 
     failover: Failover = Failover()
@@ -332,7 +343,7 @@ class Node(Settings):
     disk: Disk | None = None
     """Keep stored responses on disk, too: `{ path = "cache/fra", size = "10GiB" }`. Left out: in memory only."""
 
-    shared: str | None = None
+    shared: SecretUrl | None = None
     """A second tier that nodes share, asked on a miss before the parent: a Redis or Valkey server such as
     "redis://127.0.0.1:6379/0". Its death costs misses, never errors. Left out: none. Needs the extra `shared`."""
 

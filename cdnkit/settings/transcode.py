@@ -1,14 +1,17 @@
 """The settings of one live stream: what comes in, which renditions go out, and how they are cut."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from cdnkit.settings import discretion
 from cdnkit.settings.ladder import RUNG_NAMES
 from cdnkit.units import BitsPerSecond, Seconds, Settings
+from cdnkit.units.secret import Discreet
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 EncoderName = Literal["auto", "nvenc", "x264"]
+SourceUrl = Annotated[str, Discreet(discretion.shown, partly=True)]
 
 
 class Stream(Settings):
@@ -17,7 +20,7 @@ class Stream(Settings):
     name: str = Field(default="live", pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
     """Its name, the first part of every path under which it is served."""
 
-    source: str = Field(default="testcard", min_length=1)
+    source: SourceUrl = Field(default="testcard", min_length=1)
     """"testcard", the path of a media file, or a URL that ffmpeg can read (rtmp://, srt://, rtsp://,
     https://)."""
 

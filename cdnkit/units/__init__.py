@@ -16,9 +16,12 @@ from cdnkit.units.quantities import (
     is_loopback,
     split_address,
 )
+from cdnkit.units.secret import HIDDEN, SECRET, Secret, SecretUrl, ServerUrl
 from cdnkit.units.visible import visible
 
 __all__ = [
+    "HIDDEN",
+    "SECRET",
     "BitsPerSecond",
     "Bytes",
     "FieldName",
@@ -26,6 +29,9 @@ __all__ = [
     "Glob",
     "ListenAddress",
     "Seconds",
+    "Secret",
+    "SecretUrl",
+    "ServerUrl",
     "Settings",
     "Share",
     "is_loopback",

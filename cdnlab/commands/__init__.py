@@ -1,1 +1,1 @@
-"""The verbs of the command line, by when one uses them. Each module registers its own; nothing heavy is imported."""
+"""The verbs of the command line, a file each: their words, options and help. Nothing heavy is imported to show them."""

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from cdnkit.policy.rules.service import PurgeRequests
 from cdnkit.serving import HostName
-from cdnkit.units import ListenAddress, Settings, is_loopback
+from cdnkit.units import ListenAddress, Secret, Settings, is_loopback
 
 DUMMY = "cdnlab"
 """Every credential that is left out: known to all, so good on loopback only, and checked like any other there."""
@@ -25,13 +25,13 @@ class Control(Settings):
     access_key_id: str = Field(default=DUMMY, pattern=r"^[!-.0-~]+$")
     """AWS access key id that requests to the CloudFront API are signed with (SigV4)."""
 
-    secret_access_key: str = Field(default=DUMMY, min_length=1)
+    secret_access_key: Secret = Field(default=DUMMY, min_length=1)
     """Its secret. Prefer `${ENVIRONMENT_VARIABLE}` to a secret in this file."""
 
     fastly_service: str = Field(default=DUMMY, pattern=r"^[A-Za-z0-9_-]+$")
     """Service id that the Fastly API knows the lab by."""
 
-    fastly_token: str = Field(default=DUMMY, pattern=r"^[!-~]+$")
+    fastly_token: Secret = Field(default=DUMMY, pattern=r"^[!-~]+$")
     """API token that requests to the Fastly API carry as `Fastly-Key`."""
 
     purge_requests: PurgeRequests | None = None

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
+from cdnlab.lab.run_folder import write_whole
 from cdnlab.report.errors import CausesDoNotSum, ExtraMissing, NoRecords, ReportError
 from cdnlab.report.facts import Report, build
 from cdnlab.report.table import show
-from cdnlab.runfolder import write_whole
 
 __all__ = ["CausesDoNotSum", "ExtraMissing", "NoRecords", "Report", "ReportError", "build", "show", "write"]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from cdnkit.units import visible
-from cdnlab.runfolder import read_json
+from cdnlab.lab.run_folder import read_json
 
 Row = dict[str, Any]
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cdnlab import ports
-from cdnlab.addresses import addresses, with_free_ports
-from cdnlab.document import parse
+from cdnlab.lab import ports
+from cdnlab.settings.addresses import addresses
+from cdnlab.settings.document import parse
 
 NODE = '[[node]]\nname = "fra"\nlisten = "127.0.0.1:1"\nadmin = "127.0.0.1:2"\n'
 AWAY = NODE + 'parent = "http://192.0.2.1"\n'
@@ -38,7 +38,7 @@ def test_free_ports_come_in_the_place_of_those_that_are_taken(monkeypatch: pytes
     loaded = parse(text.replace('listen = "127.0.0.1:1"', 'listen = "127.0.0.1:4"'), file="", folder=Path(), environ={})
     why = {"0.0.0.0:1": ports.TAKEN, "[::1]:2": ports.TAKEN, "127.0.0.1:3": ports.TAKEN, "127.0.0.1:4": "not allowed"}
     monkeypatch.setattr(ports, "why_taken", lambda address: why.get(address, ""))
-    changed, taken = with_free_ports(loaded)
+    changed, taken = ports.with_free_ports(loaded)
     assert taken == ["origin.listen 0.0.0.0:1", "control.listen [::1]:2", "node[0].admin (fra) 127.0.0.1:3"]
     assert addresses(changed.document) == {
         "origin.listen": "0.0.0.0:0",

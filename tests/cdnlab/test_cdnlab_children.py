@@ -16,7 +16,7 @@ def test_a_life_line_that_breaks_is_one_that_ended(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "cdnlab.children", "origin"],
+        [sys.executable, "-P", "-m", "cdnlab.lab.children", "origin"],
         stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     os.close(theirs)

@@ -169,7 +169,7 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
 def test_the_edge_and_help_start_without_the_extras() -> None:
     """Nothing optional is imported, and nothing that is slow to import."""
     code = "import cdnlab.cli, sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
-    for module in ("", "; import cdnlab.alone, edge.serve, cdnlab.foreground"):
+    for module in ("", "; import cdnlab.settings.alone, edge.serve, cdnlab.lab.foreground"):
         done = subprocess.run(
             [sys.executable, "-c", code.replace(";", module + ";", 1)], capture_output=True, text=True, check=True
         )

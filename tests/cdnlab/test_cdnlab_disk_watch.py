@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from cdnkit.policy.record.lines import PurgeRecord
-from cdnlab import children, disk_watch
-from cdnlab.cluster import Cluster, Event
-from cdnlab.disk_watch import MOST_PENDING, DiskWatch
-from cdnlab.document import parse
-from cdnlab.process import State
-from cdnlab.runfolder import RunFolder
+from cdnlab.lab import children, disk_watch
+from cdnlab.lab.cluster import Cluster, Event
+from cdnlab.lab.disk_watch import MOST_PENDING, DiskWatch
+from cdnlab.lab.process import State
+from cdnlab.lab.run_folder import RunFolder
+from cdnlab.settings.document import parse
 from edge.log import RecordLog
 from origin.errors import StorageFailed
 from transcode.events import Behind

@@ -6,9 +6,9 @@ import pytest
 from mmdb_writer import MMDBWriter
 
 from cdnkit.policy.rules.service import Service
-from cdnlab.alone import edge_settings
-from cdnlab.document import Loaded, parse, read
 from cdnlab.errors import BadDocument, BadUsage
+from cdnlab.settings.alone import edge_settings
+from cdnlab.settings.document import Loaded, parse, read
 
 KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 

@@ -22,10 +22,10 @@ from cdnkit.settings.edge import Node, Whereabouts
 from cdnkit.settings.load import Load
 from cdnkit.settings.origin import Origin
 from cdnkit.settings.transcode import Stream
-from cdnlab import example, schema
 from cdnlab.control.settings import Control
-from cdnlab.document import Document, parse
-from cdnlab.schema import models_of
+from cdnlab.settings import example, schema
+from cdnlab.settings.document import Document, parse
+from cdnlab.settings.schema import models_of
 
 ROOT = Path(__file__).parent.parent.parent
 

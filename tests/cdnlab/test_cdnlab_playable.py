@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from cdnlab.document import parse
-from cdnlab.playable import NotPlayable, wait_until_playable
+from cdnlab.lab.playable import NotPlayable, wait_until_playable
+from cdnlab.settings.document import parse
 
 TOP = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n360p/media.m3u8\n"
 MEDIA = b"#EXTM3U\n#EXTINF:1,\nseg-1.m4s\n"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdnlab.positions import Path, Position, Positions
+from cdnlab.settings.positions import Path, Position, Positions
 
 PLACES = [  # given                                              where is                       then
     ("a = 1", ("a",), (1, 1)),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cdnlab.process import Child, ChildFailed, State
+from cdnlab.lab.process import Child, ChildFailed, State
 
 TALKER = """
 import sys
@@ -27,7 +27,7 @@ def child_of(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tell
             sys.executable, "-c", program, stdin=PIPE, stdout=PIPE, start_new_session=True, limit=kwargs["limit"]
         )
 
-    monkeypatch.setattr("cdnlab.process.asyncio.create_subprocess_exec", spawned)
+    monkeypatch.setattr("cdnlab.lab.process.asyncio.create_subprocess_exec", spawned)
     return Child("fra", "node", tmp_path / "fra.log", tell)
 
 

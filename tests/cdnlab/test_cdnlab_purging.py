@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from cdnlab.errors import BadUsage
-from cdnlab.purging import Progress, find_log, purge_order
-from cdnlab.runfolder import RunFolder
+from cdnlab.lab.run_folder import RunFolder
+from cdnlab.tasks.purging import Progress, find_log, purge_order
 from edge.purges.ordering import Standing
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node

@@ -10,9 +10,9 @@ import pytest
 from cdnkit.policy.outcomes import Cause, Outcome
 from cdnkit.policy.record.lines import FetchRecord, PartRecord, RequestRecord, to_json
 from cdnkit.policy.record.object_class import ObjectClass
-from cdnlab.document import parse
 from cdnlab.errors import FAILED, BadUsage
-from cdnlab.replaying import run
+from cdnlab.settings.document import parse
+from cdnlab.tasks.replaying import run
 
 AT = 1_795_000_000.25
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cdnlab.run_logs import cut
+from cdnlab.lab.run_logs import cut
 
 BOUND = 1000
 

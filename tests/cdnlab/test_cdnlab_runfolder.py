@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cdnlab.cli import main
-from cdnlab.runfolder import RunFolder
+from cdnlab.lab.run_folder import RunFolder
 
 
 def _full(path: Path) -> Path:

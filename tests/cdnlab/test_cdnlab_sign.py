@@ -16,7 +16,7 @@ from cdnkit.policy.http.messages import RequestHead, target_of
 from cdnkit.policy.http.place import Place
 from cdnkit.policy.token import Verdict, scheme_of
 from cdnlab.cli import main
-from cdnlab.document import read
+from cdnlab.settings.document import read
 from edge.keys import keys_of
 
 SETTINGS = """

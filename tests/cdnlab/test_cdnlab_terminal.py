@@ -13,12 +13,13 @@ from rich.text import Text
 
 import cdnlab
 import loadtests
-from cdnlab import doctor, terminal
 from cdnlab.cli import app
-from cdnlab.cluster import Event
-from cdnlab.display import Display
-from cdnlab.doctor import Finding, Verdict
-from cdnlab.process import State
+from cdnlab.lab.cluster import Event
+from cdnlab.lab.process import State
+from cdnlab.screen import terminal
+from cdnlab.screen.display import Display
+from cdnlab.tasks import doctor
+from cdnlab.tasks.doctor import Finding, Verdict
 
 ODD = [
     "pip install 'cdnlab[ffmpeg]'",

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cdnkit.serving.authority import make, write_new
-from cdnlab.document import parse
 from cdnlab.errors import BadDocument
+from cdnlab.settings.document import parse
 from tests.cdnlab.test_cdnlab_cli import cdnlab
 
 

@@ -16,8 +16,8 @@ from cdnkit.policy.record.secrets import HIDDEN, Veil
 from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Behavior, Key, Service, Ttl
 from cdnkit.replay import read_trace, replay_node
-from cdnlab.document import parse
 from cdnlab.errors import BadDocument
+from cdnlab.settings.document import parse
 from tests.edge.test_edge_tokens import END, TOKENS, query
 from tests.kit.http import ask
 from tests.kit.node import Running, running_node

@@ -16,8 +16,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from cdnlab.document import read
-from cdnlab.viewer import ask
+from cdnlab.client.viewer import ask
+from cdnlab.settings.document import read
 from transcode.ffmpeg import find
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"

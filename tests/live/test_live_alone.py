@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from cdnlab.alone import edge_settings
-from cdnlab.viewer import ask
+from cdnlab.client.viewer import ask
+from cdnlab.settings.alone import edge_settings
 from tests.kit.late import GUARD_S
 from tests.kit.ports import free_port
 

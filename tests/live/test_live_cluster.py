@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cdnlab.viewer import ask
+from cdnlab.client.viewer import ask
 from tests.kit.late import GUARD_S, Late, again
 from tests.kit.ports import free_port
 from tests.live.lab import NO_STREAM, QUICK, Up, alive, until

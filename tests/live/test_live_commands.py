@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cdnlab.viewer import ask
+from cdnlab.client.viewer import ask
 from tests.kit.late import GUARD_S
 from tests.live.lab import QUICK, Up
 

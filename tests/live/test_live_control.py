@@ -11,7 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from cdnlab.viewer import ask
+from cdnlab.client.viewer import ask
 from tests.live.lab import NO_STREAM, Up, until
 
 pytestmark = pytest.mark.live

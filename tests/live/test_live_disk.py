@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cdnlab.viewer import ask
+from cdnlab.client.viewer import ask
 from tests.kit.small_disk import Filler, small_disk
 from tests.live.lab import NO_STREAM, QUICK, Up, until
 
@@ -26,7 +26,7 @@ def killed(up: Up, pid: int) -> None:
 
 def the_one_that_lives(up: Up) -> int:
     """fra's pid as the machine has it, whatever `cluster.json` says."""
-    nodes = {one.pid for one in up.descendants() if one.cmdline()[-2:] == ["cdnlab.children", "node"]}
+    nodes = {one.pid for one in up.descendants() if one.cmdline()[-2:] == ["cdnlab.lab.children", "node"]}
     (pid,) = nodes - {up.node("shield")["pid"]}
     return pid
 

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from cdnlab.viewer import ask
+from cdnlab.client.viewer import ask
 from tests.live.lab import QUICK, Up, until
 from transcode.ffmpeg import find
 from transcode.plan import usable_cores

@@ -16,7 +16,7 @@ import pytest
 
 from cdnkit.serving.authority import make
 from cdnkit.serving.folder import authority_folder
-from cdnlab.viewer import ask
+from cdnlab.client.viewer import ask
 from tests.live.lab import NO_STREAM, Up, until
 
 pytestmark = pytest.mark.live

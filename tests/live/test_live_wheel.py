@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cdnlab.viewer import ask
+from cdnlab.client.viewer import ask
 from tests.kit.late import GUARD_S
 
 pytestmark = pytest.mark.live
@@ -125,7 +125,7 @@ def test_an_edge_explain_and_a_purge_run_from_such_a_project(
 
 def test_a_user_s_own_process_imports_the_settings_and_none_of_the_programs(installed: Path, project: Path) -> None:
     program = (
-        "import sys, cdnlab.document, cdnkit.policy, cdnkit.vendors, cdnkit.replay, cdnkit.settings.edge\n"
+        "import sys, cdnlab.settings.document, cdnkit.policy, cdnkit.vendors, cdnkit.replay, cdnkit.settings.edge\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & set(sys.argv[1:])))"
     )
     done = subprocess.run(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdnkit.policy.outcomes import Failure
-from cdnlab.cluster import Cluster
-from cdnlab.process import Child
+from cdnlab.lab.cluster import Cluster
+from cdnlab.lab.process import Child
 from edge.purges.ordering import carried
 from tests.kit.http import ask
 from tests.kit.poison import BAD_BODIES, Poisoned

@@ -23,12 +23,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cdnlab import report
-from cdnlab.cluster import Cluster, Event
-from cdnlab.demo import ADDRESSES
-from cdnlab.document import Loaded, read
-from cdnlab.playable import viewer_headers, wait_until_playable
-from cdnlab.runfolder import RunFolder
-from cdnlab.signing import signed
+from cdnlab.client.signing import signed
+from cdnlab.lab.cluster import Cluster, Event
+from cdnlab.lab.playable import viewer_headers, wait_until_playable
+from cdnlab.lab.run_folder import RunFolder
+from cdnlab.settings.document import Loaded, read
+from cdnlab.tasks.demo import ADDRESSES
 from tests.kit.small_disk import small_disk
 from tests.soak.faults import DISK_FULL, KILLS, TROUBLES, Fault, Window
 from tests.soak.viewers import SESSION, Answer, Viewer
@@ -54,7 +54,7 @@ class Soaked:
 
 def settings(folder: RunFolder) -> Loaded:
     """The demo's, on any free ports, with one small rendition and little room, so that stores are full soon."""
-    text = files("cdnlab").joinpath("demo.toml").read_text(encoding="utf-8")
+    text = files("cdnlab.tasks").joinpath("demo.toml").read_text(encoding="utf-8")
     for name, value in {**dict.fromkeys(ADDRESSES, "127.0.0.1:0"), "LADDER": '["360p"]'}.items():
         text = text.replace(f"@{name}@", value)
     text = text.replace('segment = "2s"', 'segment = "2s"\npreset = "ultrafast"\nframe_rate = 15')

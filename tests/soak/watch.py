@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from cdnlab.cluster import Cluster
+from cdnlab.lab.cluster import Cluster
 
 STEADY_S = 120.0
 """A life shorter than this says nothing about a slope; its growth is bounded instead."""

@@ -11,8 +11,8 @@ from cdnkit.policy.plan import Fetch, Landing, Relay, Serve
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.vendors import CLOUDFRONT, FASTLY, FASTLY_OBSERVED, RFC9111, profile_of
-from cdnlab.document import parse
 from cdnlab.errors import BadDocument
+from cdnlab.settings.document import parse
 from tests.vendors.vendor_lab import NOW, ask, at, fetched, filled, kept_for, node, says
 
 HERE = Path(__file__).parent

@@ -15,8 +15,8 @@ from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.plan import Assemble, Fetch
 from cdnkit.policy.rules.service import Behavior, Key, Ttl
 from cdnkit.vendors import PROFILES
-from cdnlab.document import parse
 from cdnlab.errors import BadDocument
+from cdnlab.settings.document import parse
 from tests.vendors.vendor_lab import NOW, ask, at, says
 
 SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="

@@ -149,7 +149,7 @@ def test_a_folder_is_found_and_settings_may_name_it(tmp_path: Path) -> None:
     program = """
 import json, pathlib
 from cdnkit.vendors import OBSERVED, PROFILES, profile_of
-from cdnlab.document import parse
+from cdnlab.settings.document import parse
 read = parse('profile = "acme"\\nobserved = true\\n[[node]]\\nname = "a"\\n'
              '[[behavior]]\\npath = "*"\\nserver_timing = 5', file="cdn.toml",
              folder=pathlib.Path("."), environ={}).document

@@ -16,8 +16,8 @@ from cdnkit.policy.rules.service import Behavior, Key, Service
 from cdnkit.policy.store.key import cache_key, plain_key
 from cdnkit.replay import read_trace, replay_node
 from cdnkit.vendors import CLOUDFRONT, FASTLY
-from cdnlab.document import parse
 from cdnlab.errors import BadDocument
+from cdnlab.settings.document import parse
 from tests.kit.http import ask as ask_over
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin

@@ -20,6 +20,7 @@ from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.key import further_parts, keyed_query
 from cdnkit.policy.store.lookup import Judgement, Way
 from cdnkit.policy.store.slices import Assembly
+from cdnkit.units.secret import hidden
 
 
 def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: bool = False) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
     return {
         "node": machine.service.name,
         "profile": machine.profile.name,
-        "behavior": behavior.model_dump(mode="json", exclude_defaults=True, exclude={"token"})
+        "behavior": hidden(behavior.model_dump(mode="json", exclude_defaults=True, exclude={"token"}), Behavior)
         | {"path": behavior.path},
         "gate": {"token": behavior.token, "country": request.country or None, "rates": rates}
         | (

@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 from cdnkit.policy.http.messages import Lines
 from cdnkit.policy.http.target import names_host
-from cdnkit.units import FieldName, FieldValue
+from cdnkit.units import HIDDEN, SECRET, FieldName, FieldValue
 
 _CANNOT = frozenset(
     {
@@ -37,7 +37,8 @@ def _may_be_added(fields: dict[str, str]) -> dict[str, str]:
             raise ValueError(
                 f"{name} frames a request, sets a condition, or is the node's own; wanted fields of other names"
             )
-        if lower == "host" and not (value and names_host(value)):
+        # `cdn.json` holds no value of theirs; a replay reads it.
+        if lower == "host" and value != HIDDEN and not (value and names_host(value)):
             raise ValueError('wanted as Host a host, with a port or without, such as "origin.example.com"')
         if len(name) > _NAME or len(value) > _VALUE:
             raise ValueError(f"{name[:_NAME]}: wanted a name of at most {_NAME} characters, a value of {_VALUE}")
@@ -48,7 +49,7 @@ def _may_be_added(fields: dict[str, str]) -> dict[str, str]:
     return fields
 
 
-ParentHeaders = Annotated[dict[FieldName, FieldValue], AfterValidator(_may_be_added)]
+ParentHeaders = Annotated[dict[FieldName, Annotated[FieldValue, SECRET]], AfterValidator(_may_be_added)]
 """Fields by name."""
 
 

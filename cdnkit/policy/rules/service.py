@@ -13,7 +13,7 @@ from cdnkit.policy.rules.places import Kind, kind_of
 from cdnkit.policy.rules.rate_limit import RateLimit
 from cdnkit.policy.rules.response_headers import ResponseHeaders
 from cdnkit.policy.rules.tokens import Token
-from cdnkit.units import Bytes, Glob, Seconds, Settings
+from cdnkit.units import Bytes, Glob, Seconds, Secret, Settings
 
 CachePolicy = Literal[
     "none",
@@ -279,7 +279,7 @@ class Service(Settings):
     purge_requests: PurgeRequests | None = None
     """Whose `PURGE` requests purge the URL they are sent to. None: the profile's."""
 
-    purge_token: str | None = None
+    purge_token: Secret | None = None
     """What those carry as `Fastly-Key` where "token" says so."""
 
     room: Bytes = 512 * 2**20

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from cdnkit.units import Seconds, Settings
+from cdnkit.units import Seconds, Secret, Settings
 
 Propagate = Literal["none", "query", "cookie"]
 
@@ -37,7 +37,7 @@ class _Token(Settings):
 class _OneKey(_Token):
     """A scheme with one key, and one token that stands in one of several places."""
 
-    key: str | None = None
+    key: Secret | None = None
     """The key, as `key_file` would hold it. Prefer that, or `${ENVIRONMENT_VARIABLE}`, to a secret in this file."""
 
     key_file: Path | None = None
@@ -133,7 +133,7 @@ class Akamai(_OneKey):
     hash: Literal["sha256", "sha1", "md5"] = "sha256"
     """The HMAC's hash."""
 
-    salt: str = ""
+    salt: Secret = ""
     """Signed with each token, though not in it."""
 
     escape_early: bool = False

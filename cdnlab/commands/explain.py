@@ -1,0 +1,42 @@
+"""`cdnlab explain`: what a running node would do with a URL, and why."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdnlab.commands.options import ADMIN, JSON, RUNS
+
+NODE = typer.Option("--node", help="The node to ask; by default the one the URL names.")
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog="Examples: [bold]cdnlab explain http://127.0.0.1:8081/live/multivariant.m3u8[/]    "
+        "[bold]cdnlab explain /live/480p/media.m3u8 --node fra -H 'Range: bytes=0-99'[/]"
+    )(explain)
+
+
+def explain(
+    url: Annotated[str, typer.Argument(help="A URL at an edge, or its path with --node.")],
+    node: Annotated[str | None, NODE] = None,
+    admin: Annotated[str | None, ADMIN] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", help="A field of the request, such as 'Range: bytes=0-99'.")
+    ] = None,
+    method: Annotated[str, typer.Option("--method", help="The request's method.")] = "GET",
+    client: Annotated[str | None, typer.Option("--client-ip", "--from", help="The viewer's IP address.")] = None,
+    runs: Annotated[Path, RUNS] = Path("runs"),
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Show tokens, cookies and credentials, too; wants the node's admin_token.")
+    ] = False,
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Ask an edge what it would do with a URL now, and why."""
+    from cdnlab.lab import nodes
+    from cdnlab.tasks import explaining
+
+    listener = nodes.find(url, node=node, admin=admin, runs=runs)
+    return explaining.explain(
+        listener, url, header or [], method=method, client_ip=client, as_json=as_json, reveal=reveal
+    )

@@ -1,0 +1,45 @@
+"""`cdnlab origin`: the origin by itself, in the foreground."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdnlab.commands.options import JSON_LINES
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example: [bold]cdnlab origin --listen 0.0.0.0:9000 --storage /srv/media[/]")(origin)
+
+
+def origin(
+    listen: Annotated[str | None, typer.Option("--listen", help="Where caches and players come.")] = None,
+    ingest: Annotated[str | None, typer.Option("--ingest", help="Where encoders post.")] = None,
+    storage: Annotated[Path | None, typer.Option("--storage", help="The folder that holds segments.")] = None,
+    vod: Annotated[Path | None, typer.Option("--vod", help="A folder served as it is, under /vod/.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A cdn.toml: its \\[origin] is where these start from.")
+    ] = None,
+    ingest_hosts: Annotated[
+        list[str] | None,
+        typer.Option("--ingest-hosts", help="A name by which encoders reach it, beside addresses; repeat it."),
+    ] = None,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="Let whoever reaches --ingest make the origin slow or fail: /faults.")
+    ] = False,
+    as_json: Annotated[bool, JSON_LINES] = False,
+) -> int:
+    """Run the origin by itself: what stands behind the real CDN in production."""
+    from cdnlab.lab.foreground import Ready, serve_here
+    from cdnlab.settings.alone import origin_settings
+    from origin.serve import serve
+
+    settings = origin_settings(
+        listen=listen, ingest=ingest, ingest_hosts=ingest_hosts, storage=storage, vod=vod, config=config
+    )
+
+    async def server(shutdown: asyncio.Event, ready: Ready) -> None:
+        await serve(settings, shutdown=shutdown, ready=ready, faults=faults)
+
+    return serve_here(server, as_json=as_json)

@@ -1,0 +1,64 @@
+"""`cdnlab purge`: an order to purge, for the nodes of a cluster."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdnlab.commands.options import ADMIN, JSON, RUNS
+
+PURGE_LOG = typer.Option(
+    "--purge-log", envvar="CDNLAB_PURGE_LOG", metavar="FILE|URL",
+    help="Where the nodes take orders from, as their settings name it; by default the running cluster's.",
+)  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog="Examples: [bold]cdnlab purge http://127.0.0.1:8081/live/480p/media.m3u8[/]    "
+        "[bold]cdnlab purge --key live --soft[/]"
+    )(purge)
+
+
+def purge(
+    url: Annotated[str | None, typer.Argument(help="The URL to purge.")] = None,
+    prefix: Annotated[
+        str | None, typer.Option("--prefix", help="Purge every URL that begins so: /live/480p/ or a whole URL.")
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option("--key", help="Purge every response with this surrogate key; repeat it.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Purge all there is.")] = False,
+    soft: Annotated[bool, typer.Option("--soft", help="Make it stale instead of removing it.")] = False,
+    service: Annotated[
+        str | None,
+        typer.Option("--service", help='Only of this \\[service.NAME], or of "default", the one at the top.'),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until all are done, or --timeout is over.")] = False,
+    timeout: Annotated[str, typer.Option("--timeout", help="With --wait: for how long.")] = "30s",
+    node: Annotated[str | None, typer.Option("--node", help="Only this node; by default all.")] = None,
+    purge_log: Annotated[str | None, PURGE_LOG] = None,
+    admin: Annotated[str | None, ADMIN] = None,
+    runs: Annotated[Path, RUNS] = Path("runs"),
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Purge stored responses by URL, by prefix, by surrogate key, or all of them, on every node.
+
+    A line for each node: what it had, and when it was done. A node that is away catches up before it serves.
+    Exit status 3 if a node has not taken the order within a second, or cannot read it; with --wait, if one has not
+    carried it out.
+    """
+    from cdnlab.client.viewer import admin_url
+    from cdnlab.tasks import purging
+
+    what = purging.purge_order(
+        url=url, prefix=prefix, keys=key or (), everything=everything, soft=soft, service=service
+    )
+    patience = purging.patience_of(timeout)
+    if admin is not None:
+        return purging.purge_one(admin_url(admin), what, as_json=as_json)
+    where, nodes = purging.find_log(purge_log, node, what, runs)
+    return purging.purge_all(
+        where, what, nodes=nodes, node=node, wait=patience if wait else None,
+        as_json=as_json,
+    )  # fmt: skip

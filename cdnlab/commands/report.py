@@ -1,0 +1,22 @@
+"""`cdnlab report`: the report of a run, made again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdnlab.commands.options import JSON
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example: [bold]cdnlab report runs/2026-01-31T12-00-00Z[/]")(report)
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Make the report of a run again: hit rates, causes of misses, offload."""
+    from cdnlab.tasks.reporting import run as make
+
+    return make(run, as_json=as_json)

@@ -1,0 +1,1 @@
+"""What a person sees in a terminal: the cluster while it runs, and what a node said of a URL."""

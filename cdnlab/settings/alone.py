@@ -1,0 +1,188 @@
+"""Settings of a part that runs by itself, from a settings file, the command line, or both: the command line wins."""
+
+import hashlib
+import os
+import socket
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from cdnkit.policy.rules.service import Service
+from cdnkit.settings.edge import Node, Whereabouts, check_server
+from cdnkit.settings.parent_url import WANTED, parent_url
+from cdnkit.units import Settings
+from cdnkit.vendors import profile_of
+from cdnlab.errors import BadUsage
+from cdnlab.settings.complaints import nearest, spelled
+from edge.services import Hosted
+
+if TYPE_CHECKING:
+    from cdnlab.settings.document import Document
+
+S = TypeVar("S", bound=Settings)
+
+DEFAULT_LISTEN = "127.0.0.1:8080"
+
+
+@dataclass(frozen=True)
+class AloneEdge:
+    """What `edge.serve.serve` takes."""
+
+    node: Node
+    service: Service
+    parent: str
+    geo: Whereabouts
+    others: tuple[str, ...] = ()
+    purge_log: str | None = None
+    hostnames: tuple[str, ...] = ()
+    hosted: tuple[Hosted, ...] = ()
+
+
+def edge_settings(
+    *,
+    origin: str | None,
+    listen: str | None,
+    admin: str | None,
+    profile: str | None,
+    config: Path | None,
+    node: str | None,
+) -> AloneEdge:
+    """One edge. Without a file: no gate, no behaviors, the profile alone. `BadUsage` names the option that is wrong."""
+    options = {"listen": listen, "admin": admin}
+    geo, purge_log, document = Whereabouts(), None, None
+    if config is None:
+        if node is not None:
+            raise BadUsage("--node: wanted --config with it, the file that has this [[node]]")
+        chosen = _built(Node, {**_nameless(listen), **_given({"admin": admin})})
+        service = Service(behaviors=())
+    else:
+        # Only here: the whole document's models are of no use to an edge without a file.
+        from cdnlab.settings.document import read
+
+        document = read(config).document
+        geo, purge_log = document.geo, document.purge_log
+        chosen = _pick(document.nodes, node) if document.nodes or node else _built(Node, _nameless(listen))
+        chosen = _changed(chosen, options)
+        service = document.service(chosen)
+    parent = origin or (chosen.parent if "://" in chosen.parent else None)
+    if parent is None:
+        raise BadUsage("--origin: wanted the URL of the origin, such as http://127.0.0.1:9000")
+    if parent_url(parent) is None:
+        raise BadUsage(f"--origin: found {parent!r}, wanted {WANTED}")
+    for other in chosen.failover.to:
+        if "://" not in other:
+            raise BadUsage(
+                f"--config: failover.to: found {other!r}, wanted a URL: alone, an edge knows no other process"
+            )
+    rules = chosen.rules()
+    if profile is not None and document is not None:
+        _fits(document, profile)
+    if profile is not None:
+        rules["profile"] = profile
+    alone = AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to, purge_log)
+    return alone if document is None else replace(alone, hostnames=document.hostnames, hosted=_hosted(document, alone))
+
+
+def _nameless(listen: str | None) -> dict[str, str]:
+    """Name and address of an edge that no settings name, the same each time it is started there.
+
+    Two of them in a row must differ, also on two machines: by its name in Via a node knows that a request has passed it
+    before. No machine's name is told to viewers.
+    """
+    listen = listen or DEFAULT_LISTEN
+    port = listen.rpartition(":")[2]
+    place = f"{uuid.getnode()} {socket.gethostname()} {listen}" + (f" {os.getpid()}" if port == "0" else "")
+    mark = hashlib.sha256(place.encode()).hexdigest()[:8]
+    return {"name": f"edge-{port}-{mark}" if port.isdecimal() and port != "0" else f"edge-{mark}", "listen": listen}
+
+
+def named_log(where: str) -> str:
+    """What `--purge-log` names; its URL may hold a password, and is not shown."""
+    if "://" in where:
+        try:
+            check_server(where)
+        except ValueError as error:
+            raise BadUsage(f"--purge-log: found a value that is not shown, {error}") from None
+    return where
+
+
+def _fits(document: "Document", profile: str) -> None:
+    """Refuses a profile under which the file's behaviors would not do what they say."""
+    from cdnlab.settings.checks.rules import rules_of
+
+    draft = document.model_copy(update={"profile": profile}).draft()
+    for finding in rules_of(draft):
+        where = spelled(finding.path)
+        raise BadUsage(f"--profile {profile}: {where}: found {finding.found}, wanted {finding.wanted}", finding.hint)
+
+
+def _hosted(document: "Document", alone: AloneEdge) -> tuple[Hosted, ...]:
+    """The services of the file beside the first, each in front of its own origin if it has one."""
+    rules = {name: document.service(alone.node, name) for name in document.services}
+    return tuple(
+        Hosted(
+            name, one.hostnames, rules[name], profile_of(rules[name]),
+            ((one.origin or alone.parent).rstrip("/"), *alone.others),
+        )
+        for name, one in document.services.items()
+    )  # fmt: skip
+
+
+def origin_settings(
+    *,
+    listen: str | None,
+    ingest: str | None,
+    ingest_hosts: list[str] | None,
+    storage: Path | None,
+    vod: Path | None,
+    config: Path | None,
+) -> Any:
+    """The origin's settings (`cdnkit.settings.origin.Origin`). `BadUsage` names the option that is wrong."""
+    from cdnkit.settings.origin import Origin
+
+    if config is None:
+        base = Origin()
+    else:
+        from cdnlab.settings.document import read
+
+        base = read(config).document.origin
+    if vod is not None and not vod.is_dir():
+        raise BadUsage(f"--vod: found {str(vod)!r}, wanted a folder that exists")
+    return _changed(
+        base, {"listen": listen, "ingest": ingest, "ingest_hosts": ingest_hosts, "storage": storage, "vod": vod}
+    )
+
+
+def _pick(nodes: tuple[Node, ...], name: str | None) -> Node:
+    if name is None:
+        if len(nodes) == 1:
+            return nodes[0]
+        raise BadUsage(f"--node: wanted one of {', '.join(node.name for node in nodes)}")
+    for node in nodes:
+        if node.name == name:
+            return node
+    names = [node.name for node in nodes]
+    raise BadUsage(f"--node: found {name!r}, wanted the name of a [[node]]. {nearest(name, names, keys=False)}")
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _changed(settings: S, options: Mapping[str, Any]) -> S:
+    """The settings with the options given, checked anew."""
+    return _built(type(settings), {**dict(settings), **_given(options)})
+
+
+def _built(model: type[S], values: Mapping[str, Any]) -> S:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else model.__name__
+        message = first["msg"].removeprefix("Value error, ").replace("Input should be ", "wanted ")
+        raise BadUsage(f"{option}: found {first['input']!r}, {message}") from None

@@ -1,0 +1,15 @@
+"""The commented settings file that `cdnlab init` writes, and that `cdnlab up` runs where there is none.
+
+In `example.toml` a line that starts with `#` and a space is prose; one that starts with `#` and a key is a setting left
+at its default, ready to be uncommented. A test keeps the file complete.
+"""
+
+import base64
+import secrets
+from importlib.resources import files
+
+
+def text() -> str:
+    """The file's text, with a signing key of its own."""
+    template = files("cdnlab.settings").joinpath("example.toml").read_text(encoding="utf-8")
+    return template.replace("@KEY@", base64.b64encode(secrets.token_bytes(32)).decode())

@@ -1,0 +1,169 @@
+"""`cdnlab demo`: a live test card through a shield and two edges, a gate that refuses, players, a purge, a report."""
+
+import asyncio
+import base64
+import json
+import secrets
+import sys
+import threading
+import time
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from cdnkit.settings.ladder import choose
+from cdnkit.settings.load import Load
+from cdnlab.client.signing import signed
+from cdnlab.client.viewer import ask
+from cdnlab.errors import BadUsage, Failed
+from cdnlab.lab import ports
+from cdnlab.lab.cluster import Cluster
+from cdnlab.lab.playable import from_country, viewer_headers, wait_until_playable
+from cdnlab.lab.run_folder import RunFolder
+from cdnlab.lab.session import while_up
+from cdnlab.screen import terminal
+from cdnlab.screen.display import Display
+from cdnlab.settings.document import Loaded, read
+from cdnlab.tasks.loading import load_edges, show_report, targets_of
+from edge.purges.ordering import Standing, carried
+from transcode.plan import usable_cores
+
+ADDRESSES = {
+    "ORIGIN": "127.0.0.1:9000",
+    "INGEST": "127.0.0.1:9001",
+    "SHIELD": "127.0.0.1:8080",
+    "SHIELD_ADMIN": "127.0.0.1:8180",
+    "FRA": "127.0.0.1:8081",
+    "FRA_ADMIN": "127.0.0.1:8181",
+    "NYC": "127.0.0.1:8082",
+    "NYC_ADMIN": "127.0.0.1:8182",
+}
+PLAYABLE_WITHIN = 60.0
+"""Seconds; a cold start on two cores takes about six."""
+
+
+def run(*, duration: str, viewers: int, runs: Path, stay: bool | None, verbose: bool) -> int:
+    """The exit status: 0 when it played, was loaded and reported."""
+    try:
+        load = Load.model_validate({"duration": duration, "viewers": viewers})
+    except ValidationError as error:
+        raise BadUsage(f"--duration: found {duration!r}, {error.errors()[0]['msg']}") from None
+    console = terminal.console()
+    folder = RunFolder.new(runs)
+    loaded = _settings(folder, console)
+    staying = sys.stdout.isatty() if stay is None else stay
+    done, loading = False, False
+
+    with Display(console, verbose=verbose) as display:
+
+        async def show(cluster: Cluster) -> int:
+            nonlocal done, loading
+            rungs = cluster.transcoders["live"].ready["renditions"]
+            took = await wait_until_playable(cluster, within=PLAYABLE_WITHIN, renditions=rungs, segments=3)
+            display.say(f"playable through both edges ({took:.1f} s after all processes served)", "green")
+            display.urls(cluster)
+            await asyncio.to_thread(_gate, cluster, display)
+            display.say("")
+            display.say(f"{load.viewers} viewers at each edge for {load.duration:g} s:")
+            display.pause()
+            loading = True
+            await _load(cluster, load, console, verbose)
+            await _purge(cluster, display)
+            # Records are written in batches, once a second.
+            await asyncio.sleep(1.5)
+            await asyncio.to_thread(show_report, folder, console)
+            done = True
+            if staying:
+                display.say("\nIt stays up. Play it, purge it, `cdnlab explain` it; Ctrl-C ends it.")
+                display.urls(cluster)
+                await asyncio.Event().wait()
+            return 0
+
+        display.say(f"demo: origin, shield, fra and nyc; settings in {folder.path / 'demo.toml'}")
+        status = asyncio.run(while_up(Cluster(loaded, folder, display.hear), show))
+    if loading and not done:
+        _interrupted(folder, console)
+    # Ctrl-C after everything was shown is how the demo is meant to end.
+    return 0 if done else status
+
+
+def _interrupted(folder: RunFolder, console: Console) -> None:
+    """The report of what was seen until then."""
+    console.print(f"\nInterrupted. `cdnlab report {folder.path}` shows what was seen until then:", soft_wrap=True)
+    show_report(folder, console)
+
+
+def _settings(folder: RunFolder, console: Console) -> Loaded:
+    """The demo's settings, written into the run's folder with a key of their own: `cdnlab sign` works on them."""
+    addresses = dict(ADDRESSES)
+    taken = [address for address in addresses.values() if ports.why_taken(address)]
+    if taken:
+        console.print(f"{', '.join(taken)} taken: free ports are used instead", style="yellow")
+        addresses = dict.fromkeys(addresses, "127.0.0.1:0")
+    ladder = [rung.name for rung in choose("auto", cores=usable_cores())][-3:]
+    text = files("cdnlab.tasks").joinpath("demo.toml").read_text(encoding="utf-8")
+    for name, value in {**addresses, "LADDER": json.dumps(ladder)}.items():
+        text = text.replace(f"@{name}@", value)
+    key = folder.path / "viewer.key"
+    key.touch(mode=0o600)
+    key.write_bytes(base64.b64encode(secrets.token_bytes(32)))
+    settings = folder.path / "demo.toml"
+    settings.write_text(text, encoding="utf-8")
+    return read(settings)
+
+
+def _gate(cluster: Cluster, display: Display) -> None:
+    """Shows one refusal of each kind, and that a good token opens."""
+    url = f"{cluster.edge_urls()['fra']}/live/multivariant.m3u8"
+    good = signed(cluster.document, url, expires_at=int(time.time()) + 600)
+    here, there = viewer_headers(cluster.document, cluster.document.edges()[0]), from_country(cluster.document, "KP")
+    display.say("\nThe gate at fra:")
+    for what, asked, headers, wanted in (
+        ("no token, from Germany", url, here, 403),
+        ("a good token, from North Korea", good, there, 403),
+        ("a good token, from Germany", good, here, 200),
+    ):
+        answer = ask(asked, headers=headers)
+        if answer.status != wanted:
+            raise Failed(f"{what}: found {answer.status}, wanted {wanted}")
+        why = answer.text().strip() if wanted == 403 else f"200 {answer.headers.get('cache-status', '')}"
+        display.say(f"  {what + ':':<32} {why}")
+
+
+async def _load(cluster: Cluster, load: Load, console: Console, verbose: bool) -> None:
+    """The players, in a thread; a Ctrl-C here must end them before the cluster drains."""
+    stop = threading.Event()
+    target_list = targets_of(cluster.describe(), cluster.document)
+    running = asyncio.ensure_future(
+        asyncio.to_thread(
+            load_edges, cluster.document, load, target_list, out=cluster.folder.path / "load.json", stream="live",
+            segment=float(cluster.document.streams[0].segment), console=console, verbose=verbose, stop=stop,
+        )
+    )  # fmt: skip
+    try:
+        result = await asyncio.shield(running)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait({running}, timeout=2.0)
+        raise
+    if not result["total"]["started"]:
+        raise Failed("no viewer saw a picture", f"See {cluster.folder.path / 'load.json'} and the logs beside it.")
+
+
+async def _purge(cluster: Cluster, display: Display) -> None:
+    """Purges one key everywhere, shields first, and asks again to see the cause."""
+    display.say("\nA purge of everything with the surrogate key live:")
+    assert cluster.purges is not None
+    standing: dict[str, Standing] = {}
+    async for now in carried(cluster.purges, [{"surrogate_key": "live"}], within=5.0):
+        standing = now
+    for name, one in standing.items():
+        display.say(f"  {name}: {f'{one.purged} stored responses purged' if one.done else 'not yet'}")
+    url = f"{cluster.edge_urls()['fra']}/live/multivariant.m3u8"
+    url = signed(cluster.document, url, expires_at=int(time.time()) + 600)
+    headers = viewer_headers(cluster.document, cluster.document.edges()[0])
+    answer = await asyncio.to_thread(ask, url, headers=headers)
+    display.say(f"  {urlsplit(url).path} then: {answer.headers.get('cache-status', '')}\n")
