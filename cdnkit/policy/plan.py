@@ -177,12 +177,16 @@ class PurgeKind(StrEnum):
     """What a purge order names."""
 
     URL = "url"
-    SURROGATE_KEY = "surrogate-key"
     SURROGATE_KEYS = "surrogate-keys"
-    """Whatever has any of several: one order, however many they are."""
+    """Whatever has any of them: one order, however many they are."""
     PREFIX = "prefix"
     """Every URL that begins so: what a wildcard at the end of a path says."""
     EVERYTHING = "everything"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "PurgeKind | None":
+        """Records of earlier versions have a kind of their own for one key."""
+        return cls.SURROGATE_KEYS if value == "surrogate-key" else None
 
 
 @dataclass(slots=True)
@@ -192,7 +196,7 @@ class PurgeOrder:
     kind: PurgeKind
     value: str = ""
     """A path with its query for `URL`, the beginning of one for `PREFIX` (scheme and host say no more than whose of
-    several services it is), a key, keys separated by spaces as in the field `Surrogate-Key`, or ""."""
+    several services it is), keys separated by spaces as in the field `Surrogate-Key`, or ""."""
     soft: bool = False
     service: str = ""
     """Of one of several services alone; "": of the one that has the URL's host by name, else of all."""

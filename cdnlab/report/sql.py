@@ -20,7 +20,7 @@ _READ = (
     "purpose", "sent_at", "landed_at", "ended_at", "size_bytes", "failure", "what", "value", "soft", "purged", "lines",
     "part",
 )  # fmt: skip
-"""Fields of records that the report reads; others in a line are passed over."""
+"""Fields that are of their types in every line that counts; others in a line are passed over."""
 
 _TYPES = {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE", str: "VARCHAR"}
 """A field's type -> its column's; one of `bool` is one of `int`, and an enum's is one of `str`."""

@@ -55,11 +55,10 @@ def purge_order(
     for key in keys:
         if not is_surrogate_key(key):
             raise BadUsage(f"--key: found {key!r}, wanted visible ASCII characters; repeat --key for several")
-    named_keys: Order = {"surrogate_keys": list(keys)} if len(keys) > 1 else {"surrogate_key": next(iter(keys), None)}
     given = {
         "url": _as_asked("URL", url, "a URL or a path"),
         "prefix": _as_asked("--prefix", prefix, "the beginning of a URL or of a path"),
-        **named_keys,
+        "surrogate_keys": list(keys) or None,
         "everything": everything or None,
     }
     what: Order = {name: value for name, value in given.items() if value is not None}
@@ -161,7 +160,7 @@ def _not_following(named: Sequence[Listener]) -> str:
 
 def _hint(what: Order, progress: "Progress", nodes: Sequence[Listener]) -> None:
     """On standard error, for surrogate keys that nothing had: those of what is stored that look like them."""
-    keys = [what["surrogate_key"]] if "surrogate_key" in what else what.get("surrogate_keys", [])
+    keys = what.get("surrogate_keys", [])
     if not keys or any(one.purged or not one.done for one in progress.nodes.values()):
         return
     known: set[str] = set()

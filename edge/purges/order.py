@@ -11,7 +11,7 @@ from cdnkit.policy.store.index import is_surrogate_key
 KINDS = {
     "url": PurgeKind.URL,
     "prefix": PurgeKind.PREFIX,
-    "surrogate_key": PurgeKind.SURROGATE_KEY,
+    "surrogate_key": PurgeKind.SURROGATE_KEYS,  # one
     "surrogate_keys": PurgeKind.SURROGATE_KEYS,
     "everything": PurgeKind.EVERYTHING,
 }
@@ -64,13 +64,17 @@ def purge_order(values: Any) -> PurgeOrder:
 
 def order_as_json(order: PurgeOrder) -> Order:
     """The other way round."""
-    name = next(name for name, kind in KINDS.items() if kind is order.kind)
-    value: Any = order.value
-    if order.kind is PurgeKind.EVERYTHING:
-        value = True
-    elif order.kind is PurgeKind.SURROGATE_KEYS:
-        value = order.value.split()
-    made: Order = {name: value, "soft": order.soft}
+    match order.kind:
+        case PurgeKind.EVERYTHING:
+            named: Order = {"everything": True}
+        case PurgeKind.SURROGATE_KEYS:
+            keys = order.value.split()
+            named = {"surrogate_key": keys[0]} if len(keys) == 1 else {"surrogate_keys": keys}
+        case PurgeKind.URL:
+            named = {"url": order.value}
+        case PurgeKind.PREFIX:
+            named = {"prefix": order.value}
+    made = named | {"soft": order.soft}
     return made | {"service": order.service} if order.service else made
 
 

@@ -33,7 +33,7 @@ def edge(request: pytest.FixtureRequest) -> Iterator[EdgeMachine]:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "kind", [PurgeKind.URL, PurgeKind.SURROGATE_KEY, PurgeKind.PREFIX], ids=lambda kind: kind.value
+    "kind", [PurgeKind.URL, PurgeKind.SURROGATE_KEYS, PurgeKind.PREFIX], ids=lambda kind: kind.value
 )
 def test_a_purge(benchmark: BenchmarkFixture, edge: EdgeMachine, kind: PurgeKind) -> None:
     """Of one response by URL and by key; of a folder with ten of them by prefix."""

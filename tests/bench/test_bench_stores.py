@@ -93,7 +93,7 @@ def test_a_restart(benchmark: BenchmarkFixture, folder: Path) -> None:
 
 
 @pytest.mark.benchmark(group="stores: purge of one key among 100,000")
-@pytest.mark.parametrize("kind", [PurgeKind.URL, PurgeKind.SURROGATE_KEY])
+@pytest.mark.parametrize("kind", [PurgeKind.URL, PurgeKind.SURROGATE_KEYS])
 def test_a_purge_in_memory(benchmark: BenchmarkFixture, kind: PurgeKind) -> None:
     edge = EdgeMachine(Service(name="fra", **ROOM))
     for n in range(COUNT):
@@ -124,7 +124,7 @@ def test_a_purge_that_is_on_the_disk(benchmark: BenchmarkFixture, folder: Path, 
         numbers = iter(range(COUNT))
 
         async def purge() -> bool:
-            store.drop(edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEY, f"one-{next(numbers)}"), NOW).dropped)
+            store.drop(edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEYS, f"one-{next(numbers)}"), NOW).dropped)
             return await store.settled()
 
         assert benchmark.pedantic(lambda: runner.run(purge()), rounds=50)

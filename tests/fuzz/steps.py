@@ -206,8 +206,7 @@ def some_purge(chance: Random) -> Purge:
     value = {
         PurgeKind.URL: target,
         PurgeKind.PREFIX: target[: chance.randrange(1, len(target) + 1)],
-        PurgeKind.SURROGATE_KEY: chance.choice(["all", "red"]),
-        PurgeKind.SURROGATE_KEYS: chance.choice(["red none", "all red"]),
+        PurgeKind.SURROGATE_KEYS: chance.choice(["all", "red", "red none", "all red"]),
     }
     return Purge(kind, value.get(kind, ""), chance.random() < 0.3)
 

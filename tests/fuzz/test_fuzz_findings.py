@@ -38,7 +38,7 @@ def test_what_was_asked_before_a_soft_purge_does_not_freshen_what_it_made_stale(
     edge = machine()
     edge.on_response(fetch(edge), says(etag='"1"', cache_control="max-age=0", surrogate_key="all"), START)
     asking = fetch(edge, 1, method=method)
-    edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEY, "all", soft=True), START + 1)
+    edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEYS, "all", soft=True), START + 1)
     edge.on_response(asking, says(304 if method == "GET" else 200, cache_control="max-age=60"), START + 1)
     assert not isinstance(edge.on_request(get(), START + 2), Serve)
 
@@ -217,6 +217,6 @@ def test_what_a_304_names_by_a_key_that_was_purged_meanwhile_is_not_fresh() -> N
             edge = machine()
             edge.on_response(fetch(edge), says(cache_control="max-age=1", etag='"1"'), START)
         asking = fetch(edge, 2)
-        edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEY, purged, soft), START + 2)
+        edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEYS, purged, soft), START + 2)
         edge.on_response(asking, says(304, cache_control="max-age=9", etag='"1"', surrogate_key=brought), START + 2)
         assert not isinstance(edge.on_request(get(), START + 3), Serve)

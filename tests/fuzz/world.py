@@ -496,8 +496,6 @@ def _names(order: PurgeOrder, body: Body) -> bool:
             return order.value == body.target
         case PurgeKind.PREFIX:
             return body.target.startswith(order.value)
-        case PurgeKind.SURROGATE_KEY:
-            return order.value in body.surrogate_keys
         case PurgeKind.SURROGATE_KEYS:
             return not body.surrogate_keys.isdisjoint(order.value.split())
         case PurgeKind.EVERYTHING:

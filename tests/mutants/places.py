@@ -130,7 +130,7 @@ def faults_of(source: Source, node: ast.AST) -> Iterator[tuple[str, int, int, st
                 yield "logic", *source.between(one, other, old), new
         case ast.UnaryOp(ast.Not(), operand):
             start, end = source.span(operand)
-            yield "negation", source.span(node)[0], end, f"({source.data[start:end].decode()})"
+            yield "negation", *source.span(node), f"({source.data[start:end].decode()})"
         case ast.Constant(bool(value)):
             yield "constant", *source.span(node), str(not value)
         case ast.Constant(int(value) | float(value)):

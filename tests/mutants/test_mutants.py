@@ -20,6 +20,7 @@ FAULTS = [  # given a line                      then it reads
     ("x = 'a' + b", set[str]()),  # a TypeError would prove nothing
     ("x = a and b", {"x = a or b"}),
     ("x = not a.b()", {"x = (a.b())"}),
+    ("x = not (a or b)", {"x = (a or b)", "x = not (a and b)"}),
     ("x = 60.0", {"x = 61.0"}),
     ("x = True", {"x = False"}),
     ("x = 'text'", set[str]()),
@@ -54,7 +55,7 @@ def test_every_mutant_of_the_source_is_python() -> None:
         "statement",
     }
     texts = {mutant.file: (ROOT / mutant.file).read_bytes() for mutant in found}
-    for mutant in found[::40]:
+    for mutant in found[::20]:
         compile(mutant.applied(texts[mutant.file]), mutant.file, "exec")
 
 

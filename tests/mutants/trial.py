@@ -45,6 +45,7 @@ class Workshop:
         self.limit = limit
         self.broken: set[str] = set()
         self.child: subprocess.Popen[bytes] | None = None
+        self.stopped = False
         shutil.copytree(root, copy, ignore=SKIPPED, symlinks=True)
 
     def try_one(self, mutant: Mutant, tests: list[str]) -> Trial:
@@ -53,7 +54,7 @@ class Workshop:
         again = False
         while True:
             verdict, by = self.run_mutated(mutant, tests)
-            if verdict is not Verdict.NOTICED:
+            if verdict is not Verdict.NOTICED or self.stopped:
                 return Trial(mutant, verdict, by)
             if not by.startswith("tests/") and not by.startswith("test_"):
                 if again:
@@ -74,7 +75,11 @@ class Workshop:
             self.write(path, whole)
 
     def stop(self) -> None:
-        """End the tests that run now, and all that they have started."""
+        """End the tests that run now, and all that they have started; no others are begun."""
+        self.stopped = True
+        self.end_child()
+
+    def end_child(self) -> None:
         if self.child is not None and self.child.poll() is None:
             os.killpg(self.child.pid, signal.SIGKILL)
 
@@ -118,7 +123,7 @@ class Workshop:
         except subprocess.TimeoutExpired:
             return Verdict.UNDECIDED, f"{self.limit:g} s were not enough"
         finally:
-            self.stop()
+            self.end_child()
             child.wait()
         if child.returncode in (0, 5):
             return Verdict.SURVIVED, ""

@@ -217,7 +217,7 @@ def test_what_an_earlier_run_left_is_found_again_and_its_ids_are_not_given_twice
     edge = machine()
     assert edge.restore([replace(entry, home=None) for entry in left]) == []
     assert isinstance(edge.on_request(get("/a"), START), Serve) and edge.varying == {"accept"}
-    assert edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEY, "all"), START).dropped == [left[1].id]
+    assert edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEYS, "all"), START).dropped == [left[1].id]
     assert kept(edge, "/new").id > left[1].id
 
 
@@ -241,7 +241,7 @@ def test_a_body_the_shell_has_lost_is_a_miss_and_the_cause_says_so() -> None:
 def test_the_shell_is_told_whose_heads_changed() -> None:
     edge = machine()
     entry = kept(edge, "/a", etag='"1"', surrogate_key="all")
-    assert edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEY, "all", soft=True), START + 1).changed == [entry]
+    assert edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEYS, "all", soft=True), START + 1).changed == [entry]
     question = edge.on_request(get("/a"), START + 2)
     assert isinstance(question, Fetch)
     assert edge.on_response(question, says(304, etag='"1"', cache_control="max-age=60"), START + 2).changed == [entry]
@@ -299,7 +299,7 @@ def test_a_purge_of_everything_is_done_at_once_and_its_remains_leave_later(evict
 
 
 ALL_OF_IT = [
-    PurgeOrder(PurgeKind.SURROGATE_KEY, "all"),
+    PurgeOrder(PurgeKind.SURROGATE_KEYS, "all"),
     PurgeOrder(PurgeKind.PREFIX, "/"),
     PurgeOrder(PurgeKind.URL, "/1"),
     PurgeOrder(PurgeKind.EVERYTHING),

@@ -15,7 +15,6 @@ PATHS = [  # asked for                what the origin is asked for, or the statu
     ("/open/a", "/open/a"),
     ("/t/abc/open/a", "/open/a"),  # no token is wanted there: the prefix is the settings' own all the same
     ("/u/abc/open/a", "/open/a"),
-    ("/u/abc/t/def/open/a", "/open/a"),  # both
     ("/x/abc/open/a", "/x/abc/open/a"),  # nobody's
     ("/live/a", 403),
     ("/t/abc/live/a", 403),  # no token of that scheme

@@ -25,7 +25,6 @@ from cdnkit.policy.store.eviction import HEAD_COST_BYTES, Eviction
 
 ROOM = 6 * HEAD_COST_BYTES
 PATHS = st.sampled_from(["/a", "/b", "/c"])
-KEYS = {PurgeKind.SURROGATE_KEY: "all", PurgeKind.SURROGATE_KEYS: "none all"}
 CONTROLS = st.sampled_from(
     [
         "max-age=10", "max-age=0", "no-store", "private", "no-cache, max-age=5", "max-age=3, stale-while-revalidate=5",
@@ -146,7 +145,7 @@ class Shell(RuleBasedStateMachine):
     @rule(path=PATHS, soft=st.booleans(), kind=st.sampled_from(list(PurgeKind)))
     def purge(self, path: str, soft: bool, kind: PurgeKind) -> None:
         one = {PurgeKind.URL: path, PurgeKind.PREFIX: path}  # no path begins another
-        value = one.get(kind, KEYS.get(kind, ""))
+        value = one.get(kind, "none all" if kind is PurgeKind.SURROGATE_KEYS else "")
         self.edge.on_purge(PurgeOrder(kind, value, soft), self.now)
         bound = self.unsettled.values()
         self.too_early |= {fetch.id for fetch in bound if kind is not PurgeKind.URL or fetch.key == path}

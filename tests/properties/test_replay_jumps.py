@@ -176,7 +176,7 @@ class Live:
                 self.end(*self.filling.pop(step.which % len(self.filling)), step.size)
             case Purge():
                 value = {
-                    PurgeKind.URL: step.url, PurgeKind.PREFIX: step.url[:-1], PurgeKind.SURROGATE_KEY: "all",
+                    PurgeKind.URL: step.url, PurgeKind.PREFIX: step.url[:-1],
                     PurgeKind.SURROGATE_KEYS: "none all",
                 }.get(step.kind, "")  # fmt: skip
                 self.machine.on_purge(PurgeOrder(step.kind, value, step.soft), self.now)

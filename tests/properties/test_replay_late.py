@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from cdnkit.policy import EdgeMachine, Service
+from cdnkit.policy.record.lines import LostRecord, PartRecord, Requested
 from cdnkit.replay.jump import replay_node
-from cdnkit.replay.trace import Exchange, Line, Lost, Missing, Part, Requested, Torn, events_of, trace_of
+from cdnkit.replay.trace import Exchange, Line, Missing, Torn, events_of, trace_of
 from cdnkit.vendors import PROFILES
 from tests.properties.test_replay_jumps import PROFILE, SERVICES, STEPS, Ask, Live
 
@@ -46,9 +47,9 @@ def with_gaps(lines: list[Line], gaps: list[tuple[Missing, float, float]]) -> li
         until = max(map(last, gone))
         stands: Line | Torn = Torn()
         if why is Missing.OLD:
-            stands = Part(len(gone), until)
+            stands = PartRecord("fra", 2, len(gone), until)
         if why is Missing.LOST:
-            stands = Lost(len(gone), min(map(first, gone)), until)
+            stands = LostRecord("fra", len(gone), min(map(first, gone)), until)
         left[start:stop] = [stands]
     return left
 

@@ -58,7 +58,7 @@ def test_records_are_events_in_the_order_of_their_numbers(tmp_path: Path) -> Non
     )
     exchange = Exchange("fra", 2, "/a", "miss", AT, 2, AT + 1, 200, (("etag", '"1"'),), 4, AT + 3, 10)
     assert trace.events == [
-        request, Landed(2, AT + 1, exchange), Ordered("fra", 3, AT + 2, PurgeKind.SURROGATE_KEY, "live", True, 1), Ended(4, AT + 3, exchange),
+        request, Landed(2, AT + 1, exchange), Ordered("fra", 3, AT + 2, PurgeKind.SURROGATE_KEYS, "live", True, 1), Ended(4, AT + 3, exchange),
     ]  # fmt: skip
 
 

@@ -127,7 +127,7 @@ WEIGHTS = {Ask: 36, Wait: 25, Say: 10, Change: 5, Leave: 4, Purge: 7, Link: 6, R
 def purge_value(kind: PurgeKind, target: str) -> str:
     """Of an order that names this target, perhaps among others."""
     return {
-        PurgeKind.URL: target, PurgeKind.PREFIX: target[:-1], PurgeKind.SURROGATE_KEY: "all",
+        PurgeKind.URL: target, PurgeKind.PREFIX: target[:-1],
         PurgeKind.SURROGATE_KEYS: f"{target} /none",
     }.get(kind, "")  # fmt: skip
 

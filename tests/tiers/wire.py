@@ -195,7 +195,6 @@ class WireLab:
         order = {
             PurgeKind.URL: {"url": step.value},
             PurgeKind.PREFIX: {"prefix": step.value},
-            PurgeKind.SURROGATE_KEY: {"surrogate_key": step.value},
             PurgeKind.SURROGATE_KEYS: {"surrogate_keys": step.value.split()},
             PurgeKind.EVERYTHING: {"everything": True},
         }[step.kind]

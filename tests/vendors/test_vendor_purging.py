@@ -182,7 +182,7 @@ SOFT = [  # what is stored, what a request a second after the soft purge gets
 def test_a_soft_purge_makes_stale_what_a_hard_one_takes_away(stored: dict[str, str], expected: str) -> None:
     edge = node(FASTLY)
     filled(edge, says(surrogate_key="k", **({"cache_control": "max-age=60"} | stored)))
-    assert edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEY, "k", soft=True), NOW + 1).count == 1
+    assert edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEYS, "k", soft=True), NOW + 1).count == 1
     plan = edge.on_request(ask(), NOW + 2)
     if isinstance(plan, Serve):
         assert expected == "stale, and a refresh behind" and plan.refresh is not None
@@ -275,7 +275,7 @@ ORDERS = [  # what is ordered of /live/a                  ends a held failure, a
     (PurgeOrder(PurgeKind.PREFIX, "/live/b"), True, True),  # its folder: the parent is asked once more, never once less
     (PurgeOrder(PurgeKind.PREFIX, "/vod/"), False, False),
     (PurgeOrder(PurgeKind.EVERYTHING), True, True),
-    (PurgeOrder(PurgeKind.SURROGATE_KEY, "k"), False, False),  # neither has keys
+    (PurgeOrder(PurgeKind.SURROGATE_KEYS, "k"), False, False),  # neither has keys
     (PurgeOrder(PurgeKind.SURROGATE_KEYS, "j k"), False, False),
     (PurgeOrder(PurgeKind.URL, "/live/a", soft=True), True, False),  # a mark has nothing to validate
     (PurgeOrder(PurgeKind.EVERYTHING, soft=True), True, False),
@@ -338,7 +338,7 @@ KINDS = [  # what is stored, under which profile, how it is asked for and what c
 NAMING = [
     PurgeOrder(PurgeKind.URL, "/a"),
     PurgeOrder(PurgeKind.PREFIX, "/"),
-    PurgeOrder(PurgeKind.SURROGATE_KEY, "k"),
+    PurgeOrder(PurgeKind.SURROGATE_KEYS, "k"),
     PurgeOrder(PurgeKind.SURROGATE_KEYS, "j k"),
     PurgeOrder(PurgeKind.EVERYTHING),
 ]

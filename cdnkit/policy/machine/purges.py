@@ -31,8 +31,6 @@ class Purging(Deciding):
         match order.kind:
             case PurgeKind.URL:
                 entries = self._named(order.value)
-            case PurgeKind.SURROGATE_KEY:
-                entries = self.index.tagged(order.value)
             case PurgeKind.SURROGATE_KEYS:
                 entries = self.index.tagged(*order.value.split())
             case PurgeKind.PREFIX:
@@ -82,7 +80,7 @@ class Purging(Deciding):
         Neither has surrogate keys. Source: CloudFront, "Control how long errors are cached": to clear one, invalidate
         its path. What Fastly does with a hit-for-pass object by a soft purge is written nowhere; here it stays.
         """
-        if order.kind in (PurgeKind.SURROGATE_KEY, PurgeKind.SURROGATE_KEYS):
+        if order.kind is PurgeKind.SURROGATE_KEYS:
             return
         marks = self.marks_left_by(order)
         self._failing.purge(marks, self.events)
@@ -96,8 +94,6 @@ class Purging(Deciding):
             case PurgeKind.URL:
                 host = self._purged_host(order.value)
                 return [url_mark(self._purge_key(order.value) + (f"\n{host}" if host else ""))]
-            case PurgeKind.SURROGATE_KEY:
-                return [surrogate_mark(order.value)]
             case PurgeKind.SURROGATE_KEYS:
                 return [surrogate_mark(key) for key in order.value.split()]
             case PurgeKind.PREFIX:

@@ -123,7 +123,7 @@ class PurgeRecord(_Line, tag="purge"):
     seq: int
     at: float
     what: str
-    """A `PurgeKind`: `url`, `surrogate-key`, `surrogate-keys`, `prefix` or `everything`."""
+    """A `PurgeKind`: `url`, `surrogate-keys`, `prefix` or `everything`; in earlier versions also `surrogate-key`."""
     value: str
     soft: bool
     purged: int
