@@ -15,7 +15,7 @@ from cdnkit.policy.rules.service import Service
 from cdnkit.settings.edge import Node, Whereabouts, check_server
 from cdnkit.settings.parent_url import WANTED, parent_url
 from cdnkit.units import Settings
-from cdnkit.vendors import profile_of
+from cdnkit.vendors import PROFILES, profile_of
 from cdnlab.errors import BadUsage
 from cdnlab.settings.complaints import nearest, spelled
 from edge.services import Hosted
@@ -79,9 +79,11 @@ def edge_settings(
                 f"--config: failover.to: found {other!r}, wanted a URL: alone, an edge knows no other process"
             )
     rules = chosen.rules()
-    if profile is not None and document is not None:
-        _fits(document, profile)
     if profile is not None:
+        if profile not in PROFILES:
+            raise BadUsage(f"--profile: found {profile!r}, wanted one of {', '.join(PROFILES)}")
+        if document is not None:
+            _fits(document, profile)
         rules["profile"] = profile
     alone = AloneEdge(chosen, _changed(service, rules), parent.rstrip("/"), geo, chosen.failover.to, purge_log)
     return alone if document is None else replace(alone, hostnames=document.hostnames, hosted=_hosted(document, alone))

@@ -85,7 +85,7 @@ class ServiceGate:
             name: scheme_of(token, {**token.texts(), **keys.get(name, {})}) for name, token in service.tokens.items()
         }
         carriers = [scheme.carriers for scheme in self.schemes.values()]
-        self.prefixes = () if self.open else tuple({one.prefix for one in carriers if one.prefix})
+        self.prefixes = () if self.open else tuple(dict.fromkeys(one.prefix for one in carriers if one.prefix))
         self.params = frozenset(name for one in carriers for name in one.params)
         self.headers = frozenset(name for one in carriers for name in one.headers)
 
