@@ -2,7 +2,7 @@
 
 Theory. Nothing but an event that is no plain request changes what plain requests for a key get: a landing or the end of
 a body (its own key), an eviction (the entry's key), a purge or an unsafe method's landing (any key). So when a stored
-response answers a plain request it answers all that follow in its run (`replay/runs.py`), until it is fresh no more or
+response answers a plain request it answers all that follow in its run (`runs.py`), until it is fresh no more or
 such an event breaks the run off. The next request of each run that is to be looked at waits in a heap; the trace is
 gone through from one event that decides to the next, in its order:
 
@@ -14,7 +14,7 @@ gone through from one event that decides to the next, in its order:
 
 A run that is broken off, or arrives where it jumped to, is settled: its hits are counted, and those requests that were
 no hit live are compared. Every jumped event is a plain hit, so the machine's event number is known at every position;
-the order of uses, by which room is made, is kept exactly (`replay/recency.py`).
+the order of uses, by which room is made, is kept exactly (`recency.py`).
 """
 
 import heapq

@@ -2,8 +2,8 @@
 
 Small faults are put into a copy of the source, one at a time, and the test modules nearest to each run against it. What
 survives is printed as file, line, before, after: it asks for a row in a table, or for a line in `equivalents.toml` with
-the reason why nobody could tell. `cosmic-ray` and `mutmut` were looked at first: both judge every mutant by one fixed
-command, which here costs minutes, and neither draws a sample by seed.
+the reason why nobody could tell. A maintained tool that judges every mutant by one fixed command would cost minutes for
+each here; this one draws a sample by seed, and asks the nearest tests alone.
 """
 
 import argparse

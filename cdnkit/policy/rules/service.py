@@ -23,7 +23,8 @@ CachePolicy = Literal[
     "CachingOptimizedForUncompressedObjects",
     "Elemental-MediaPackage",
 ]
-"""CloudFront's managed cache policies that cdnlab carries out; `vendors/cloudfront/policies.py` says what they hold."""
+"""CloudFront's managed cache policies that cdnlab carries out; `cdnkit/vendors/cloudfront/policies.py` has their
+settings."""
 
 OriginRequestPolicy = Literal[
     "none",
