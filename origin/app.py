@@ -19,6 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from origin.account import Account
 from origin.errors import printable
 from origin.publisher import Publisher
 from origin.responses import Resource, answer, cache_control, cross_origin
@@ -184,6 +185,7 @@ def _list(publisher: Publisher) -> dict[str, object]:
                         "segments": len(window.listed),
                         "last": window.next_number - 1,
                         "bandwidth_bps": round(window.average_bps),
+                        "samples": _samples(stream.accounts.get(window.name)),
                     }
                     for window in stream.windows.values()
                 ],
@@ -192,3 +194,10 @@ def _list(publisher: Publisher) -> dict[str, object]:
         ],
         "vod": publisher.settings.vod is not None,
     }
+
+
+def _samples(account: Account | None) -> dict[str, int] | None:
+    """Frames of picture or of sound since the origin started; None: nothing of the track was posted since then."""
+    if account is None:
+        return None
+    return {"received": account.received, "published": account.published, "refused": account.refused}

@@ -6,15 +6,15 @@ their bytes: a segment is fragments in a row, and they will be its parts.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate, chain
 
 from origin.boxes import Box, BoxReader, Fields, children
 from origin.errors import BadMedia
-from origin.tracks import InitSection, Track, read_init
+from origin.samples import MOST_SAMPLES, NON_SYNC, Runs, Samples
+from origin.tracks import InitSection, Kind, Track, read_init
 
 LARGEST_INIT = 2**20
 """Of each of an init section's two boxes. Encoders' are of about a kilobyte; DRM adds some more."""
-
-_NON_SYNC = 0x10000  # sample_is_non_sync_sample, ISO/IEC 14496-12 8.8.3.1
 
 
 @dataclass(slots=True)
@@ -27,10 +27,50 @@ class Fragment:
     """The first sample is a sync sample: decoding may begin here."""
     samples: int
     data: bytes
+    table: Samples | None = None
+    """The samples; None: it cannot be divided."""
+    media: int = 0
+    """Where in `data` the first sample's bytes begin."""
+    keys: tuple[int, ...] = ()
+    """Of video: which samples are sync samples, the first one left out."""
 
     @property
     def end(self) -> int:
         return self.start + self.duration
+
+    def starts(self) -> list[int]:
+        """When each sample is decoded, and the end; what cannot be divided is like one sample."""
+        durations = (self.duration,) if self.table is None else self.table.durations
+        return list(accumulate(durations, initial=self.start))
+
+    def time_of(self, index: int) -> int:
+        """When sample `index` is decoded, the first one or of one that can be divided."""
+        return self.start + (sum(self.table.durations[:index]) if self.table is not None and index else 0)
+
+    def cut_points(self) -> tuple[int, ...]:
+        """Of video: the sync samples that a segment can begin with."""
+        inner = self.keys if self.table is not None else ()
+        return (0, *inner) if self.independent else inner
+
+    def divide(self, index: int, track_id: int) -> tuple["Fragment", "Fragment"]:
+        """What lies before sample `index`, neither the first nor past the last, and from it on; both written anew."""
+        table = self.table
+        assert table is not None and 0 < index < self.samples
+        media = memoryview(self.data)[self.media : self.media + sum(table.sizes)]
+        at = sum(table.sizes[:index])
+        head = of_samples(table.part(0, index), track_id, self.start, media[:at])
+        tail = of_samples(table.part(index, self.samples), track_id, head.end, media[at:])
+        if self.keys:
+            head.keys = tuple(key for key in self.keys if key < index)
+            tail.keys = tuple(key - index for key in self.keys if key > index)
+        return head, tail
+
+
+def of_samples(samples: Samples, track_id: int, start: int, media: bytes | memoryview) -> Fragment:
+    """The fragment of these samples; `start` is the first one's decode time, `media` their bytes."""
+    data = samples.written(track_id, start, media)
+    independent = not samples.flags[0] & NON_SYNC
+    return Fragment(start, sum(samples.durations), independent, len(samples), data, samples, len(data) - len(media))
 
 
 class FragmentReader:
@@ -104,66 +144,102 @@ class FragmentReader:
 def read_moof(moof: Box, track: Track) -> tuple[Fragment, int, int]:
     """(fragment without data, first byte, end) of a moof; the bytes are counted from the moof's first."""
     where = f"byte {moof.offset}, moof"
-    trafs = [payload for kind, payload in children(moof.payload, where) if kind == "traf"]
+    parts = list(children(moof.payload, where))
+    trafs = [payload for kind, payload in parts if kind == "traf"]
     if len(trafs) != 1:
         raise BadMedia(where, f"{len(trafs)} track fragments", "one")
+    sequence = next((int.from_bytes(payload[4:8], "big") for kind, payload in parts if kind == "mfhd"), 0)
     where = f"{where}/traf"
-    duration, size, flags = track.default_duration, track.default_size, track.default_flags
+    defaults = (track.default_duration, track.default_size, track.default_flags)
     start: int | None = None
     truns: list[memoryview] = []
+    descriptions: list[bytes] = []
+    groups: list[tuple[bytes, Runs]] = []
     seen_header = False
+    divisible = True
     for kind, payload in children(trafs[0], where):
         fields = Fields(payload, f"{where}/{kind}")
-        if kind == "tfhd":
-            seen_header = True
-            _, given = fields.version_and_flags()
-            if (track_id := fields.uint(4)) != track.track_id:
-                raise BadMedia(fields.where, f"track {track_id}", f"the init section's track {track.track_id}")
-            if given & 0x1:
-                # Absolute offsets are only right in the one file the muxer had in mind.
-                raise BadMedia(fields.where, "a base data offset", "default-base-is-moof")
-            fields.take(4 if given & 0x2 else 0)
-            duration = fields.uint(4) if given & 0x8 else duration
-            size = fields.uint(4) if given & 0x10 else size
-            flags = fields.uint(4) if given & 0x20 else flags
-        elif kind == "tfdt":
-            version, _ = fields.version_and_flags()
-            start = fields.uint(8 if version == 1 else 4)
-        elif kind == "trun":
-            truns.append(payload)
+        match kind:
+            case "tfhd":
+                seen_header = True
+                defaults = _read_tfhd(fields, track)
+            case "tfdt":
+                version, _ = fields.version_and_flags()
+                start = fields.uint(8 if version == 1 else 4)
+            case "trun":
+                truns.append(payload)
+            case "sgpd":
+                descriptions.append(bytes(payload))
+            case "sbgp":
+                groups.append(_read_sbgp(fields))
+            case _:  # `senc` and `subs`, for example, speak of samples by their place
+                divisible = False
     if not seen_header or start is None or not truns:
         raise BadMedia(where, "a track fragment without tfhd, tfdt or trun", "all three")
-    total = samples = 0
-    independent = False
-    first: int | None = None
-    at = len(moof.data) + 8
+    first = at = len(moof.data) + 8
+    runs = []
     for index, payload in enumerate(truns):
-        run = _read_trun(Fields(payload, f"{where}/trun"), duration, size, flags)
+        run = _read_trun(Fields(payload, f"{where}/trun"), *defaults)
         if run.offset is not None:
+            divisible = divisible and (index == 0 or run.offset == at)
             at = run.offset
         if index == 0:
-            independent, first = run.independent, at
-        at += run.size
-        total += run.duration
-        samples += run.samples
+            first = at
+        at += sum(run.sizes)
+        runs.append(run)
+    table = Samples(
+        durations=tuple(chain.from_iterable(run.durations for run in runs)),
+        sizes=tuple(chain.from_iterable(run.sizes for run in runs)),
+        flags=tuple(chain.from_iterable(run.flags for run in runs)),
+        shifts=tuple(chain.from_iterable(run.shifts for run in runs)),
+        sequence=sequence,
+        descriptions=tuple(descriptions),
+        groups=tuple(groups),
+    )
+    samples, total = len(table), sum(table.durations)
     if samples == 0 or total == 0:
         raise BadMedia(where, f"{samples} samples of {total} ticks", "samples that last")
-    assert first is not None
-    return Fragment(start, total, independent, samples, b""), first, at
+    fragment = Fragment(start, total, not table.flags[0] & NON_SYNC, samples, b"", table if divisible else None, first)
+    if track.kind is Kind.VIDEO:
+        fragment.keys = tuple(key for key in table.sync_samples() if key)
+    return fragment, first, at
+
+
+def _read_tfhd(fields: Fields, track: Track) -> tuple[int, int, int]:
+    """Duration, size and flags of samples whose run does not say them."""
+    _, given = fields.version_and_flags()
+    if (track_id := fields.uint(4)) != track.track_id:
+        raise BadMedia(fields.where, f"track {track_id}", f"the init section's track {track.track_id}")
+    if given & 0x1:
+        # Absolute offsets are only right in the one file the muxer had in mind.
+        raise BadMedia(fields.where, "a base data offset", "default-base-is-moof")
+    fields.take(4 if given & 0x2 else 0)
+    duration = fields.uint(4) if given & 0x8 else track.default_duration
+    size = fields.uint(4) if given & 0x10 else track.default_size
+    return duration, size, fields.uint(4) if given & 0x20 else track.default_flags
+
+
+def _read_sbgp(fields: Fields) -> tuple[bytes, Runs]:
+    head = bytes(fields.take(8))
+    head += bytes(fields.take(4)) if head[0] == 1 else b""
+    count = fields.uint(4)
+    words = fields.words(2 * count)
+    return head, tuple(zip(words[::2], words[1::2], strict=True))
 
 
 @dataclass(slots=True)
 class _Run:
     offset: int | None
-    samples: int
-    duration: int
-    size: int
-    independent: bool
+    durations: tuple[int, ...]
+    sizes: tuple[int, ...]
+    flags: tuple[int, ...]
+    shifts: tuple[int, ...]
 
 
 def _read_trun(fields: Fields, duration: int, size: int, flags: int) -> _Run:
-    _, given = fields.version_and_flags()
-    samples = fields.uint(4)
+    version, given = fields.version_and_flags()
+    if (samples := fields.uint(4)) > MOST_SAMPLES:
+        raise BadMedia(fields.where, f"{samples} samples", f"at most {MOST_SAMPLES}")
     offset = int.from_bytes(fields.take(4), "big", signed=True) if given & 0x1 else None
     first_flags = fields.uint(4) if given & 0x4 else None
     columns = [bit for bit in (0x100, 0x200, 0x400, 0x800) if given & bit]
@@ -171,15 +247,13 @@ def _read_trun(fields: Fields, duration: int, size: int, flags: int) -> _Run:
     # One unpack for the whole table: fragments of a second hold up to sixty rows, audio more.
     table = fields.words(samples * width)
 
-    def column(bit: int) -> tuple[int, ...]:
-        return table[columns.index(bit) :: width]
+    def column(bit: int, default: int) -> tuple[int, ...]:
+        return table[columns.index(bit) :: width] if given & bit else (default,) * samples
 
-    if first_flags is None:
-        first_flags = column(0x400)[0] if given & 0x400 and samples else flags
-    return _Run(
-        offset,
-        samples,
-        sum(column(0x100)) if given & 0x100 else samples * duration,
-        sum(column(0x200)) if given & 0x200 else samples * size,
-        not first_flags & _NON_SYNC,
-    )
+    marks = column(0x400, flags)
+    if first_flags is not None and samples:
+        marks = (first_flags, *marks[1:])
+    shifts = column(0x800, 0)
+    if version:
+        shifts = tuple(shift - 2**32 if shift >= 2**31 else shift for shift in shifts)
+    return _Run(offset, column(0x100, duration), column(0x200, size), marks, shifts)

@@ -101,6 +101,9 @@ class Publisher:
 
     async def drain(self, stream: Stream) -> None:
         """Stores and lists everything the stream has numbered."""
+        for name, account in stream.accounts.items():
+            while account.complaints:
+                log.warning("%s/%s: %s", stream.name, name, account.complaints.popleft())
         await asyncio.gather(*(self._drain(stream, name) for name, box in stream.outbox.items() if box))
 
     async def _drain(self, stream: Stream, name: str) -> None:

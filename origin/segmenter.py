@@ -1,15 +1,21 @@
-"""Fragments in, segments out: where to cut.
+"""Fragments in, segments out: where to cut. Frames out are frames in: what is not published is refused by name.
 
 Video is cut at the first key frame at or after the segment length, counted from the segment's own start, so that a
-GOP of 4.004 s never drifts against its segments. Audio has no key frames to wait for; it is cut where the video was,
-at the first fragment that starts at or after the boundary. Audio usually runs ahead of the video (no look-ahead, no
-B-frames), so its fragments wait until the boundary is known. Without video, audio is cut by length alone.
+GOP of 4.004 s never drifts against its segments; where that frame comes too late for the target duration, at the last
+one before. Audio has no key frames to wait for: it is cut where the video was, before the first sample whose middle is
+behind the boundary, and is so never out of step by more than half a sample. Without video it is cut by length, on a
+grid from its start. A cut may lie inside a fragment, which is then divided; one that cannot be divided goes to the side
+that its middle is on. Audio usually runs ahead of the video (no look-ahead, no B-frames): its fragments wait until the
+boundary is known.
 
 Pure: no clock, no I/O. Times are seconds as exact fractions where tracks of different timescales meet.
 """
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from origin.errors import BadMedia
 from origin.fragments import Fragment
@@ -17,6 +23,11 @@ from origin.tracks import Kind, Track
 
 # Rounding in muxers moves a decode time by a tick or two; 50 ms is more than that and less than two frames at 25/s.
 JUMP = Fraction(1, 20)
+_OFF_GRID = Fraction(1, 4)
+"""Less than what a segment may be longer than its length; more than a sample of sound."""
+
+Refuse = Callable[[list[Fragment], str], None]
+"""What is called with fragments that no segment takes, and why."""
 
 
 @dataclass(slots=True)
@@ -35,20 +46,32 @@ class Segment:
     def size(self) -> int:
         return sum(len(fragment.data) for fragment in self.fragments)
 
+    @property
+    def end(self) -> int:
+        return self.start + self.duration
+
+    @property
+    def samples(self) -> int:
+        return sum(fragment.samples for fragment in self.fragments)
+
 
 class Segmenter:
     """One track of one generation.
 
-    `length` is the segment length in seconds, `longest` the target duration a segment may round to.
+    `length` is the segment length in seconds, `longest` the target duration a segment may round to, `largest` the bytes
+    of one segment; `refuse` gets what no segment takes.
     """
 
-    def __init__(self, track: Track, length: float, longest: int, largest: int) -> None:
+    def __init__(self, track: Track, length: float, longest: int, largest: int, refuse: Refuse) -> None:
         self.track = track
         self._length = Fraction(length).limit_denominator(1_000_000)
         self._limit = longest + Fraction(1, 2)  # seconds; what is shorter rounds to the target duration
         self._largest = largest
+        self._refuse = refuse
         self._pending: list[Fragment] = []
         self._pending_size = 0
+        self._due: Fraction | None = None
+        """Where audio was cut last, in seconds, or should have been."""
 
     @property
     def held(self) -> Fraction:
@@ -57,6 +80,16 @@ class Segmenter:
             return Fraction(0)
         return self.seconds(self._pending[-1].end - self._pending[0].start)
 
+    @property
+    def samples(self) -> int:
+        """Samples that no segment has taken yet."""
+        return sum(fragment.samples for fragment in self._pending)
+
+    @property
+    def fits(self) -> bool:
+        """Whether all that is held can be one segment."""
+        return self.held < self._limit
+
     def seconds(self, ticks: int) -> Fraction:
         return Fraction(ticks, self.track.timescale)
 
@@ -64,100 +97,182 @@ class Segmenter:
         """Whether the fragment does not continue a track that ended at `after` ticks."""
         return abs(self.seconds(fragment.start - after)) > JUMP
 
-    def push(self, fragment: Fragment) -> Segment | None:
-        """Takes the next fragment; for video, the segment it completes.
+    def push(self, fragment: Fragment) -> Iterator[Segment]:
+        """Takes the next fragment; for video, gives the segments it completes. Run it to its end.
 
         `BadMedia`: no key frame within the target duration, or more bytes than `largest`.
         """
-        done: Segment | None = None
         if self.track.kind is Kind.VIDEO:
             if not self._pending and not fragment.independent:
-                return None  # nothing before the first key frame can be decoded
-            if self._pending and fragment.independent:
-                # A GOP is a whole number of frames: it may fall short of the length by less than one.
-                frame = self.seconds(fragment.duration) / fragment.samples
-                if self.seconds(fragment.start - self._pending[0].start) > self._length - frame:
-                    done = self._cut(len(self._pending), fragment.start)
-        self._pending.append(fragment)
-        self._pending_size += len(fragment.data)
-        self._check(fragment)
-        return done
-
-    def _check(self, fragment: Fragment) -> None:
-        held = self.seconds(fragment.end - self._pending[0].start)
-        if self.track.kind is Kind.AUDIO and self.seconds(fragment.duration) >= self._limit:
-            raise BadMedia(
-                f"decode time {float(self.seconds(fragment.start)):.3f} s",
-                f"a fragment of {float(self.seconds(fragment.duration)):.3f} s",
-                f"fragments that can be cut every {float(self._length):g} s (ffmpeg: -frag_duration)",
-            )
-        if self.track.kind is Kind.VIDEO and held >= self._limit:
-            raise BadMedia(
-                f"decode time {float(self.seconds(self._pending[0].start)):.3f} s",
-                f"no key frame at the start of a fragment for {float(held):.3f} s",
-                f"one at least every {float(self._length):g} s (ffmpeg: -g, -keyint_min, -sc_threshold 0)",
-            )
+                if (opened := self._open(fragment)) is None:
+                    return
+                fragment = opened
+            while (key := self._key_that_is_due(fragment)) is not None:
+                if key:
+                    head, fragment = fragment.divide(key, self.track.track_id)
+                    self._hold(head)
+                yield self._cut(len(self._pending))
+        if fragment.table is None and self.seconds(fragment.duration) >= self._limit:
+            raise self._indivisible(fragment)
+        self._hold(fragment)
+        while self.track.kind is Kind.VIDEO and not self.fits:
+            if not (count := self._divide_at_last_key()):
+                raise self._no_key_frame()
+            yield self._cut(count)
         if self._pending_size > self._largest:
-            raise BadMedia(
-                f"decode time {float(self.seconds(self._pending[0].start)):.3f} s",
-                f"{self._pending_size} bytes in one segment",
-                f"at most {self._largest}",
-            )
+            raise self._too_large()
+
+    def _open(self, fragment: Fragment) -> Fragment | None:
+        """What can be decoded of a fragment that begins with no key frame, and has nothing before it."""
+        points = fragment.cut_points()
+        before, rest = fragment.divide(points[0], self.track.track_id) if points else (fragment, None)
+        self._refuse([before], "before the first key frame, where no decoding can begin")
+        return rest
+
+    def reaches(self, boundary: Fraction | None = None) -> bool:
+        """Whether all samples are here that belong before `boundary`; without one, before the segment length."""
+        return bool(self._pending) and self.seconds(self._pending[-1].end) >= self._boundary(boundary)
 
     def take(self, boundary: Fraction | None = None) -> Segment | None:
-        """For audio: the segment that ends at the first fragment starting at or after `boundary`.
+        """For audio that reaches `boundary`: the segment that ends there; None where the track has nothing before it.
 
-        Without a boundary, at the segment length. None: that fragment is not here yet, or there is nothing before it.
+        Without a boundary, at the segment length.
         """
-        if not self._pending:
-            return None
-        if boundary is None:
-            boundary = self.seconds(self._pending[0].start) + self._length
-        for index, fragment in enumerate(self._pending):
-            if self.seconds(fragment.start) >= boundary:
-                while index and not 0 < self.seconds(fragment.start - self._pending[0].start) < self._limit:
-                    # Where the track began inside a segment, or its video late: the head does not fit any more.
-                    self._pending_size -= len(self._pending.pop(0).data)
-                    index -= 1
-                return self._cut(index, fragment.start) if index else None
-        return None
-
-    def starts_after(self, boundary: Fraction) -> bool:
-        """Everything held starts at or after `boundary`: the segment before it has nothing of this track."""
-        return bool(self._pending) and self.seconds(self._pending[0].start) >= boundary
+        self._due = self._boundary(boundary)
+        count = self._divide_at(self._due)
+        if count and self._length_of(count) >= self._limit:
+            # The track began before its video, or its video late: the next segments take over what is too much.
+            count = self._divide_within()
+        return self._cut(count) if count else None
 
     def flush(self) -> list[Segment]:
         """All that is held, in segments no longer than the target duration: the track has ended."""
         segments: list[Segment] = []
-        try:
-            while self.track.kind is Kind.AUDIO and (segment := self.take()):
-                segments.append(segment)
-            if self._pending:
-                segments.append(self._cut(len(self._pending), self._pending[-1].end))
-        except BadMedia:
-            # What cannot be cut was about to be refused; the end of the track is no place to complain.
-            self.drop()
+        while self.track.kind is Kind.AUDIO and not self.fits:
+            if (segment := self.take()) is None:
+                break
+            segments.append(segment)
+        if self._pending and self.fits:
+            segments.append(self._cut(len(self._pending)))
+        self.drop("no segment of the target duration can hold them")
         return segments
 
-    def drop_before(self, at: Fraction) -> None:
-        """Forget the fragments that start before `at` seconds."""
-        while self._pending and self.seconds(self._pending[0].start) < at:
-            self._pending_size -= len(self._pending.pop(0).data)
+    def drop_before(self, at: Fraction, why: str) -> None:
+        """Refuse the samples that start before `at` seconds."""
+        self._drop(self._divide_where(at), why)
 
-    def drop(self) -> None:
-        """Forget what is held."""
-        self._pending.clear()
-        self._pending_size = 0
+    def drop(self, why: str) -> None:
+        """Refuse what is held."""
+        self._drop(len(self._pending), why)
 
-    def _cut(self, count: int, end: int) -> Segment:
+    def _hold(self, fragment: Fragment) -> None:
+        self._pending.append(fragment)
+        self._pending_size += len(fragment.data)
+
+    def _drop(self, count: int, why: str) -> None:
+        if dropped := self._remove(count):
+            self._refuse(dropped, why)
+
+    def _cut(self, count: int) -> Segment:
+        fragments = self._remove(count)
+        start, end = fragments[0].start, fragments[-1].end
+        if self._pending and 0 < self.seconds(self._pending[0].start - start) < self._limit:
+            end = self._pending[0].start  # segments touch, where muxers round
+        return Segment(start, max(1, end - start), fragments)
+
+    def _remove(self, count: int) -> list[Fragment]:
         fragments = self._pending[:count]
         del self._pending[:count]
-        segment = Segment(fragments[0].start, end - fragments[0].start, fragments)
-        self._pending_size -= segment.size
-        if not 0 < self.seconds(segment.duration) < self._limit:
-            raise BadMedia(
-                f"decode time {float(self.seconds(segment.start)):.3f} s",
-                f"a segment of {float(self.seconds(segment.duration)):.3f} s",
-                f"fragments that can be cut every {float(self._length):g} s",
-            )
-        return segment
+        self._pending_size -= sum(len(fragment.data) for fragment in fragments)
+        return fragments
+
+    def _length_of(self, count: int) -> Fraction:
+        return self.seconds(self._pending[count - 1].end - self._pending[0].start)
+
+    def _boundary(self, boundary: Fraction | None) -> Fraction:
+        """By length on a grid: samples that do not divide the length add up to no drift."""
+        if boundary is not None:
+            return boundary
+        start = self.seconds(self._pending[0].start)
+        on_grid = self._due is not None and abs(self._due - start) < _OFF_GRID
+        return (self._due if on_grid and self._due is not None else start) + self._length
+
+    def _key_that_is_due(self, fragment: Fragment) -> int | None:
+        """The sample of `fragment` that begins a segment: a key frame at the segment length, or after it."""
+        # A GOP is a whole number of frames: it may fall short of the length by less than one.
+        frame = self.seconds(fragment.duration) / fragment.samples
+        start = self._pending[0].start if self._pending else fragment.start
+        for key in fragment.cut_points():
+            length = self.seconds(fragment.time_of(key) - start)
+            if length > 0 and length > self._length - frame:
+                return key if length < self._limit else None
+        return None
+
+    def _divide_at_last_key(self) -> int:
+        """How many pending fragments lie before the last key frame that is not too late; 0: there is none."""
+        start = self._pending[0].start
+        for index in reversed(range(len(self._pending))):
+            fragment = self._pending[index]
+            for key in reversed(fragment.cut_points()):
+                if 0 < self.seconds(fragment.time_of(key) - start) < self._limit:
+                    return self._divide(index, key)
+        return 0
+
+    def _divide_at(self, at: Fraction) -> int:
+        """How many pending fragments lie before `at` seconds: what cannot be divided lies where its middle is."""
+        ticks = 2 * at * self.track.timescale
+        for index, fragment in enumerate(self._pending):
+            if 2 * fragment.end > ticks:
+                starts = fragment.starts()
+                sample = bisect_right([before + after for before, after in pairwise(starts)], ticks)
+                return self._divide(index, sample)
+        return len(self._pending)
+
+    def _divide_within(self) -> int:
+        """How many pending fragments make the longest segment that fits."""
+        latest = (self.seconds(self._pending[0].start) + self._limit) * self.track.timescale
+        for index, fragment in enumerate(self._pending):
+            if fragment.end >= latest:
+                return self._divide(index, max(0, bisect_left(fragment.starts(), latest) - 1))
+        return len(self._pending)
+
+    def _divide_where(self, at: Fraction) -> int:
+        """How many pending fragments start before `at` seconds, once the one around it is divided."""
+        ticks = at * self.track.timescale
+        for index, fragment in enumerate(self._pending):
+            if fragment.end > ticks:
+                return self._divide(index, bisect_left(fragment.starts(), ticks))
+        return len(self._pending)
+
+    def _divide(self, index: int, sample: int) -> int:
+        """How many pending fragments lie before this sample of one of them, once that one is divided there."""
+        fragment = self._pending[index]
+        if sample == 0:
+            return index
+        if fragment.table is not None and sample < fragment.samples:
+            halves = fragment.divide(sample, self.track.track_id)
+            self._pending[index : index + 1] = halves
+            self._pending_size += sum(len(half.data) for half in halves) - len(fragment.data)
+        return index + 1
+
+    def _indivisible(self, fragment: Fragment) -> BadMedia:
+        self._refuse([fragment], "longer than the target duration, and it cannot be divided")
+        return BadMedia(
+            f"decode time {float(self.seconds(fragment.start)):.3f} s",
+            f"a fragment of {float(self.seconds(fragment.duration)):.3f} s that cannot be divided",
+            f"fragments that can be cut every {float(self._length):g} s (ffmpeg: -frag_duration)",
+        )
+
+    def _too_large(self) -> BadMedia:
+        return BadMedia(
+            f"decode time {float(self.seconds(self._pending[0].start)):.3f} s",
+            f"{self._pending_size} bytes in one segment",
+            f"at most {self._largest}",
+        )
+
+    def _no_key_frame(self) -> BadMedia:
+        return BadMedia(
+            f"decode time {float(self.seconds(self._pending[0].start)):.3f} s",
+            f"no key frame for {float(self.held):.3f} s",
+            f"one at least every {float(self._length):g} s (ffmpeg: -g, -keyint_min, -sc_threshold 0)",
+        )

@@ -23,18 +23,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
+from origin.account import Account
 from origin.errors import BadMedia
 from origin.fragments import Fragment
 from origin.segmenter import Segment, Segmenter
-from origin.timeline import Timeline
+from origin.timeline import WAIT_S, Timeline
 from origin.tracks import InitSection, Kind, Track
 from origin.window import Entry, Numbered, TrackWindow
-
-_WAIT_S = 10
-"""How far audio may run ahead of its video: an encoder that looks ahead 40 frames and starts slowly needs two or three
-seconds."""
 
 
 class State(Enum):
@@ -82,12 +80,18 @@ class Session:
         self.unplaced = Fraction(0)
 
     @property
+    def account(self) -> Account:
+        return self.stream.accounts[self.name]
+
+    @property
     def track(self) -> Track:
         return self.init.track
 
     def attach(self, generation: Generation, *, carried: bool) -> None:
         self.generation = generation
-        self.segmenter = self.stream.segmenter(self.track)
+        if (before := getattr(self, "segmenter", None)) is not None:
+            before.drop("left over from an older timeline")
+        self.segmenter = self.stream.segmenter(self.name, self.track)
         self.index = None
         self.carried = carried
         self.unplaced = Fraction(0)
@@ -98,17 +102,19 @@ class Session:
         """Takes the next fragment. `BadMedia`: it cannot be cut or placed; the session is then to be broken off."""
         if self.state is not State.LIVE:
             return
+        self.account.received += fragment.samples
         if self.end is not None and self.segmenter.jump(fragment, self.end):
             if self.carried:
                 # The sibling's jump has reached this track: what it still held is of the old timeline.
-                self.segmenter.drop()
+                self.segmenter.drop("left over from the timeline before its sibling's jump")
                 self.carried, self.index = False, None
             else:
                 self.stream.reopen(self, now)
         self.end = fragment.end
         generation = self.generation
-        if self.index is None and not fragment.independent:
-            return  # nothing before the first key frame can be decoded
+        if self.index is None and not fragment.cut_points():
+            self._refuse(fragment, "before the first key frame, where no decoding can begin")
+            return
         if generation.anchor is None:
             # Its first sample was captured about its duration before it came, or behind what is listed: half a
             # segment behind, because a sibling may start that much earlier.
@@ -116,15 +122,18 @@ class Session:
             earliest = self.stream.listed_until + self.stream.length / 2
             generation.anchor = (max(began, earliest), self.segmenter.seconds(fragment.start))
         if self.index is None and not self._place(fragment):
+            self._refuse(fragment, "before a key frame where the stream's other tracks are cut")
+            self._check_unplaced(fragment)
             return
-        segment = self.segmenter.push(fragment)
-        if segment is not None:
-            if self.track.kind is Kind.VIDEO:
-                # Only a cut at a key frame counts: where one rung broke off, the others go on.
-                assert self.index is not None
-                generation.timeline.mark(self.index, self.segmenter.seconds(fragment.start))
+        for segment in self.segmenter.push(fragment):
+            # Only a cut at a key frame counts: where one rung broke off, the others go on.
+            assert self.index is not None
+            generation.timeline.mark(self.index, self.segmenter.seconds(segment.end))
             self.number(segment)
         self.stream.follow(generation)
+
+    def _refuse(self, fragment: Fragment, why: str) -> None:
+        self.stream.refuse(self.name, self.track, [fragment], why)
 
     def renew(self, init: InitSection, now: float) -> None:
         """The POST has sent another init section; an equal one, repeated for late joiners, changes nothing."""
@@ -136,47 +145,41 @@ class Session:
         self.stream.reopen(self, now)
 
     def _place(self, fragment: Fragment) -> bool:
-        """Finds which segment of the generation this fragment begins; False: it begins none, drop it."""
-        assert self.generation.anchor is not None
-        start = self.segmenter.seconds(fragment.start)
-        origin = self.generation.anchor[1]
-        timeline = self.generation.timeline
+        """Finds which segment of the generation this fragment begins; False: it begins none."""
+        generation = self.generation
+        assert generation.anchor is not None
+        start, began = self.segmenter.seconds(fragment.start), generation.anchor[1]
         length = Fraction(self.stream.length).limit_denominator(1_000_000)
-        first = self.track.kind is Kind.VIDEO and timeline.start is None
-        if first and -length / 2 < start - origin < _WAIT_S:
-            self.index = 0
-            timeline.start = start
-        elif abs(start - (origin if timeline.start is None else timeline.start)) < length / 2:
-            self.index = 0
-        elif self.track.kind is Kind.AUDIO:
-            if origin < start <= max((origin, *timeline.boundaries[-1:])) + _WAIT_S:
-                self.index = timeline.index_at(start)
-        elif timeline.boundaries:
-            # A rung that joins late has to begin where the others were cut, or will be.
+        if self.track.kind is Kind.AUDIO:
+            self.index = generation.timeline.place_sound(start, began, length)
+        else:
             frame = self.segmenter.seconds(fragment.duration) / fragment.samples
-            self.index = timeline.index_near(start, frame)
-        if self.index is None:
-            self.unplaced += self.segmenter.seconds(fragment.duration)
-            if self.unplaced > 3 * self.stream.target:
-                raise BadMedia(
-                    f"decode time {float(start):.3f} s",
-                    f"no key frame where the stream's other tracks are cut (they began at {float(origin):.3f} s)",
-                    "one encoder whose tracks share decode times and key frames",
-                )
+            self.index = generation.timeline.place_pictures(start, began, length, frame)
         return self.index is not None
+
+    def _check_unplaced(self, fragment: Fragment) -> None:
+        assert self.generation.anchor is not None
+        self.unplaced += self.segmenter.seconds(fragment.duration)
+        if self.unplaced > 3 * self.stream.target:
+            raise BadMedia(
+                f"decode time {float(self.segmenter.seconds(fragment.start)):.3f} s",
+                "no key frame where the stream's other tracks are cut "
+                f"(they began at {float(self.generation.anchor[1]):.3f} s)",
+                "one encoder whose tracks share decode times and key frames",
+            )
 
     def number(self, segment: Segment) -> None:
         """Gives a finished segment its number."""
         assert self.index is not None
         self.carried = False
+        self.account.published += segment.samples
         self.stream.place(self, segment, self.index)
         self.index += 1
 
     def flush(self) -> None:
         """Numbers all that is complete."""
         for segment in self.segmenter.flush():
-            if self.index is not None:
-                self.number(segment)
+            self.number(segment)
 
     def finish(self, state: State) -> None:
         """The POST is over; `state` says how."""
@@ -199,6 +202,7 @@ class Stream:
         self.largest = largest
         self.windows: dict[str, TrackWindow] = {}
         self.outbox: dict[str, deque[Numbered]] = {}
+        self.accounts: dict[str, Account] = {}
         self.generation: Generation | None = None
         self.awaited: dict[object, Kind] = {}
         """POSTs that are open and have sent no init section yet, and the kind their names promise."""
@@ -233,10 +237,16 @@ class Stream:
         self.outbox.pop(name, None)
         self._last_numbers.pop(name, None)
         if self.generation is not None and name in self.generation.sessions:
-            self.generation.sessions[name].segmenter.drop()
+            self.generation.sessions[name].segmenter.drop("the track has been forgotten")
+        self.accounts.pop(name, None)
 
-    def segmenter(self, track: Track) -> Segmenter:
-        return Segmenter(track, self.length, self.target, self.largest)
+    def segmenter(self, name: str, track: Track) -> Segmenter:
+        refuse = partial(self.refuse, name, track)
+        return Segmenter(track, self.length, self.target, self.largest, refuse)
+
+    def refuse(self, name: str, track: Track, fragments: list[Fragment], why: str) -> None:
+        """These are in no segment."""
+        self.accounts[name].refuse(track, fragments, why)
 
     def begin(self, name: str, init: InitSection, now: float, supersede: Callable[[], None]) -> Session:
         """A POST of `name` has sent its init section. `supersede` is called when a newer encoder takes over."""
@@ -246,6 +256,7 @@ class Stream:
             for session in list(generation.sessions.values()) if generation else ():
                 self._retire(session)
             generation = self._open(now)
+        self.accounts.setdefault(name, Account())
         session = Session(self, name, init, supersede)
         session.attach(generation, carried=False)
         return session
@@ -293,24 +304,28 @@ class Stream:
             segmenter = session.segmenter
             if session.index == 0 and timeline.start is not None:
                 # Sound from before the first picture would make the first segment longer than the target duration.
-                segmenter.drop_before(timeline.start - Fraction(1, 2))
+                segmenter.drop_before(
+                    timeline.start - Fraction(1, 2), "more than half a second before the first picture"
+                )
             if session.index < timeline.first:
                 # So far behind that nobody knows where it is to be cut.
                 session.index = timeline.first
-                segmenter.drop_before(timeline.boundaries[0])
-            while session.index < timeline.count:
+                segmenter.drop_before(timeline.boundaries[0], "hours behind the pictures")
+            while session.index < timeline.count and segmenter.reaches(timeline.end_of(session.index)):
                 if segment := segmenter.take(timeline.end_of(session.index)):
                     session.number(segment)
-                elif segmenter.starts_after(timeline.end_of(session.index)):
+                else:  # everything held belongs behind it
                     session.index += 1
-                else:
-                    break
-            # Video that lags by more than it should is not waited for: sound goes on.
-            patience = max(_WAIT_S, 3 * self.target)
-            while (not video or segmenter.held > patience) and (segment := segmenter.take()):
-                session.number(segment)
             if not video and session.state is not State.LIVE:
                 session.flush()
+                continue
+            # Video that lags by more than it should is not waited for: sound goes on. Where the pictures have ended, a
+            # little more sound is waited for: the end of the last segment is no segment by itself.
+            patience = max(WAIT_S, 3 * self.target) if video else Fraction(0)
+            ending = not video and timeline.start is not None
+            while segmenter.held > patience and segmenter.reaches() and not (ending and segmenter.fits):
+                if segment := segmenter.take():
+                    session.number(segment)
 
     def place(self, session: Session, segment: Segment, index: int) -> None:
         """Makes the entry of segment `index` of the session's generation, gaps before it filled."""

@@ -7,6 +7,10 @@ from fractions import Fraction
 REMEMBERED = 4096
 """Cuts of one generation: four and a half hours of segments of 4 s, by which no sound is late."""
 
+WAIT_S = 10
+"""How far audio may run ahead of its video: an encoder that looks ahead 40 frames and starts slowly needs two or three
+seconds."""
+
 
 @dataclass(slots=True)
 class Timeline:
@@ -54,3 +58,26 @@ class Timeline:
         if 0 < ahead <= 3 and abs(at - last - ahead * step) < frame:
             index = self.count + ahead
         return index
+
+    def place_sound(self, start: Fraction, began: Fraction, length: Fraction) -> int | None:
+        """The segment that sound from `start` belongs to; `began`: where the generation did. None: to none."""
+        if self._opens(start, began, length):
+            return 0
+        latest = max((began, *self.boundaries[-1:])) + WAIT_S
+        return self.index_at(start) if began < start <= latest else None
+
+    def place_pictures(self, start: Fraction, began: Fraction, length: Fraction, frame: Fraction) -> int | None:
+        """The segment that pictures from `start` begin; None: they begin none.
+
+        The first track of pictures begins the timeline; a rung that joins late has to begin where the others were cut,
+        or will be.
+        """
+        if self.start is None and -length / 2 < start - began < WAIT_S:
+            self.start = start
+            return 0
+        if self._opens(start, began, length):
+            return 0
+        return self.index_near(start, frame) if self.boundaries else None
+
+    def _opens(self, start: Fraction, began: Fraction, length: Fraction) -> bool:
+        return abs(start - (began if self.start is None else self.start)) < length / 2

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from origin.errors import BadMedia
-from origin.fragments import Fragment
+from origin.fragments import Fragment, of_samples
 from origin.playlist import media_playlist, multivariant_playlist
+from origin.samples import NON_SYNC, Samples
 from origin.stream import Session, State, Stream
 from origin.tracks import InitSection, Kind, Track
 from origin.window import TrackWindow
@@ -34,13 +35,24 @@ def video(seconds: float, *, gop: int = 30, frame: int = 1001, start: int = 0) -
     """Half a GOP a fragment, timescale 30000: frames of 1001 ticks are 29.97 a second."""
     half, ticks = gop // 2, frame * (gop // 2)
     count = round(seconds * 30_000 / ticks)
-    return [Fragment(start + n * ticks, ticks, n % 2 == 0, half, b"v" * 100) for n in range(count)]
+    return [pictures(start + n * ticks, [frame] * half, key=n % 2 == 0) for n in range(count)]
+
+
+def pictures(start: int, durations: list[int], *, key: bool) -> Fragment:
+    flags = (0 if key else NON_SYNC, *[NON_SYNC] * (len(durations) - 1))
+    table = Samples(tuple(durations), (3,) * len(durations), flags, (0,) * len(durations))
+    return of_samples(table, 1, start, b"vid" * len(durations))
+
+
+def sound(start: int, samples: int) -> Fragment:
+    table = Samples((1024,) * samples, (2,) * samples, (0,) * samples, (0,) * samples)
+    return of_samples(table, 1, start, b"au" * samples)
 
 
 def audio(seconds: float, *, start: int = 0) -> list[Fragment]:
     ticks = AUDIO_FRAMES * 1024
     count = round(seconds * AUDIO_RATE / ticks)
-    return [Fragment(start + n * ticks, ticks, True, AUDIO_FRAMES, b"a" * 10) for n in range(count)]
+    return [sound(start + n * ticks, AUDIO_FRAMES) for n in range(count)]
 
 
 @dataclass
@@ -90,7 +102,7 @@ def test_audio_is_cut_where_the_video_was_even_after_half_an_hour() -> None:
     assert len(video_starts) > 1790
     assert abs(len(audio_starts) - len(video_starts)) <= 1
     for v, a in zip(video_starts, audio_starts, strict=False):
-        assert -1e-9 <= a - v < 0.512
+        assert abs(a - v) <= 512 / 48_000 + 1e-9, "half a sample"
     assert all(one.duration < 1.5 for one in lab.listed("audio-128k").listed)
 
 
@@ -99,7 +111,9 @@ def test_audio_alone_is_cut_by_length() -> None:
     session = lab.begin("audio-128k", audio_init())
     lab.push(session, audio(10))
     session.finish(State.ENDED)
-    assert lab.numbers("audio-128k") == list(range(10))
+    segments = lab.listed("audio-128k").listed
+    assert [one.number for one in segments] == list(range(11)), "ten of a second, and the 240 ms that are left"
+    assert [one.start for one in segments] == pytest.approx(range(11), abs=512 / 48_000), "on a grid, without drift"
     assert lab.stream.ended
 
 
