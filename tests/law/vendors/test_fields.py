@@ -13,7 +13,9 @@ from cdnkit.policy.plan import Fetch, Refuse, Relay, Serve
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.service import Behavior, Geo, Service
 from cdnkit.vendors import CLOUDFRONT, FASTLY
-from tests.kit.machine import NOW, ask, fetched, filled, node, says
+from tests.kit.machine import NOW, fetched, filled, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 
 
 def fields(answer: object) -> dict[str, str]:

@@ -19,7 +19,9 @@ from cdnkit.vendors import CLOUDFRONT, FASTLY
 from cdnlab.errors import BadDocument
 from cdnlab.settings.document import parse
 from tests.kit.http import ask as ask_over
-from tests.kit.machine import NOW, ask, bounds, fetched, filled, node, says
+from tests.kit.machine import NOW, bounds, fetched, filled, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 
