@@ -14,9 +14,6 @@ from cdnkit.policy.rules.service import Behavior, Geo
 from cdnkit.vendors import PROFILES
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
-from tests.real.edge.test_tls import authority
-
-__all__ = ["authority"]  # a fixture
 
 
 @dataclass(frozen=True)

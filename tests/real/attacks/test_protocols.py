@@ -1,16 +1,13 @@
 """One head, three protocols: what HTTP/1.1 refuses does not get in over HTTP/2 or HTTP/3, nor the other way round."""
 
 import asyncio
-import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from cdnkit.serving.authority import Authority, make
+from cdnkit.serving.authority import Authority
 from cdnkit.serving.fields import malformed
-from cdnkit.serving.folder import authority_folder
 from tests.kit.http import read_reply
 from tests.kit.http2 import Stream, http2
 from tests.kit.http3 import http3
@@ -103,13 +100,6 @@ HEADS = [
     Head("a space in a name", ask((b"x y", b"z")), REFUSED, OCTETS),
     Head("a name that is no token", ask((b"x(y", b"z")), (400, 400, 400), "RFC 9110 5.1: a name is a token"),
 ]  # fmt: skip
-
-
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    """A local CA where the node looks for it."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    return make(authority_folder(), time.time())
 
 
 def test_three_protocols_agree(authority: Authority) -> None:

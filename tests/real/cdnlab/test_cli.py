@@ -11,26 +11,12 @@ from types import SimpleNamespace
 import pytest
 from mmdb_writer import MMDBWriter
 
+from tests.kit.command import cdnlab
+
 COMMANDS = (
     "up", "demo", "edge", "origin", "transcode", "init", "schema", "ca",
     "explain", "purge", "sign", "load", "report", "replay", "doctor",
 )  # fmt: skip
-
-
-def cdnlab(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """One run of the command line in a folder of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "cdnlab", *arguments],
-        cwd=cwd,
-        env=os.environ | {"COLUMNS": "200", "NO_COLOR": "1"} | environ,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "Traceback" not in done.stdout + done.stderr
-    return done
 
 
 def test_help_lists_every_command(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from cdnkit.serving.authority import make, write_new
 from cdnlab.errors import BadDocument
 from cdnlab.settings.document import parse
-from tests.real.cdnlab.test_cli import cdnlab
+from tests.kit.command import cdnlab
 
 
 def test_it_is_made_once_shown_asked_and_taken_away(tmp_path: Path) -> None:

@@ -17,10 +17,9 @@ from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.upstream.retry import HARMLESS_LIMIT
 from edge.parent.repeatable import KEPT_BYTES, Repeatable
 from edge.upstream import DRAINING, Upstream
+from tests.kit.h2_parent import Peer, answering, running_peer
+from tests.kit.upstream import QUICK, ask, asking, pieces, until
 from tests.outside.differential.servers import NGINX, running_nginx_parent
-from tests.real.edge.test_upstream import QUICK, ask, asking, until
-from tests.real.edge.test_upstream_http2 import Peer, answering, certificate, running_peer  # noqa: F401
-from tests.real.edge.test_upstream_pool import pieces
 
 MANY = 40
 SEVERAL = 4
@@ -51,7 +50,7 @@ def test_nginx_loses_no_request_when_it_ends_connections(tmp_path: Path, directi
 
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
-def test_nor_over_tls(tmp_path: Path, certificate: Path) -> None:  # noqa: F811
+def test_nor_over_tls(tmp_path: Path, certificate: Path) -> None:
     async def run() -> None:
         directives = f"keepalive_requests 1; ssl_certificate {certificate}; ssl_certificate_key {certificate};"
         async with running_nginx_parent(tmp_path, directives, listen="ssl http2") as at:
@@ -368,7 +367,7 @@ def test_no_more_connections_than_a_bound_while_older_ones_are_still_answered() 
 @pytest.mark.parametrize("how", ["reset", "goaway", "at once"])
 @pytest.mark.parametrize(("http", "then"), [("auto", 200), ("2", 0)])
 def test_a_parent_that_requires_http1_gets_it_where_that_may_be(
-    certificate: Path,  # noqa: F811
+    certificate: Path,
     http: Any,
     then: int,
     how: str,

@@ -18,20 +18,7 @@ from edge.parent.http1 import Http1Connection
 from edge.upstream import Upstream
 from tests.kit.late import Late, judged
 from tests.kit.origin import Asked, running_origin
-from tests.real.edge.test_upstream import OK, QUICK, ask, asking, or_late, sends, until
-
-SILENT = replace(QUICK, first_byte=0.05, between_bytes=0.05)
-"""For parents who are silent."""
-
-
-async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:
-    for chunk in chunks:
-        yield chunk
-
-
-async def settled(upstream: Upstream, connections: int) -> None:
-    """Wait until so many are open."""
-    await until(lambda: upstream.open_connections == connections)
+from tests.kit.upstream import OK, QUICK, SILENT, ask, asking, or_late, pieces, sends, settled, until
 
 
 def open_files() -> int:

@@ -26,7 +26,7 @@ from edge.stores.ledger import Head, Ledger
 from edge.stores.opening import open_disk
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, response, running_origin
-from tests.real.edge.test_upstream import until
+from tests.kit.upstream import until
 
 LONG = "max-age=600"
 
