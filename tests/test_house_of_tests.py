@@ -214,13 +214,12 @@ def file_of(module: str) -> Path | None:
 
 @cache
 def reached_from(file: Path) -> frozenset[Path]:
-    """Files that this one imports, the programs in its strings too; and the command line, where it runs that."""
+    """Files that this one imports, and what the programs import that it starts."""
     text = file.read_text(encoding="utf-8")
     modules = [module for _, module in imports_of(file)] + re.findall(r"^\s*from ([\w.]+) import ", text, re.MULTILINE)
-    if TESTS in file.parents and re.search(r"""["']-m["'], ["']cdnlab["']""", text):
-        modules.append("cdnlab.cli")
-    if TESTS in file.parents and "LOCUSTFILE" in text:
-        modules.append("loadtests.locustfile")
+    if TESTS in file.parents:
+        programs = re.findall(r'"-m", "([\w.]+)"', text) + ["loadtests.locustfile"] * ("LOCUSTFILE" in text)
+        modules += ["cdnlab.cli" if program == "cdnlab" else program for program in programs]
     return frozenset(found for module in modules if (found := file_of(module)) is not None)
 
 
