@@ -51,12 +51,13 @@ def admin_app(
     """
     own = url.partition("://")[2]
     driver = services.default
+    name = driver.machine.service.name
     several = len(services.drivers) > 1
 
     async def healthz(_: Request) -> Response:
         return JSONResponse(
             {
-                "node": driver.name,
+                "node": name,
                 **_health(driver),
                 "purges": None if following is None else following.health(),
                 "troubles": background.troubles,
@@ -112,7 +113,7 @@ def admin_app(
         if is_stranger(request):
             return _unknown()
         known = chain.from_iterable(one.machine.index.surrogate_keys() for one in services.drivers.values())
-        return JSONResponse({"node": driver.name, "surrogate_keys": list(dict.fromkeys(islice(known, MOST_KEYS)))})
+        return JSONResponse({"node": name, "surrogate_keys": list(dict.fromkeys(islice(known, MOST_KEYS)))})
 
     async def purge(request: Request) -> Response:
         if is_stranger(request):
@@ -136,7 +137,7 @@ def admin_app(
         (purged,) = await services.purge_all([order])
         if not purged.lasting:
             return _error("purge: done, but the node's disk could not be told: it may come back after a restart", 500)
-        return JSONResponse({"node": driver.name, "purged": purged.count, **_order(order)})
+        return JSONResponse({"node": name, "purged": purged.count, **_order(order)})
 
     return Starlette(
         routes=[
@@ -152,15 +153,15 @@ def _health(driver: Driver) -> dict[str, Any]:
     machine = driver.machine
     return {
         "profile": machine.profile.name,
-        "parent": driver.upstream.url,
-        "sick_parents": driver.upstream.sick(),
+        "parent": driver.parents.url,
+        "sick_parents": driver.parents.sick(),
         "stored_responses": len(machine.index),
         "stored_bytes": machine.room.currsize,
         "memory_bytes": driver.store.memory_bytes,
         "room_bytes": machine.service.room,
         "fills_in_flight": len(machine.flights),
-        "lost_records": driver.records.lost,
-        "records_failing": driver.records.failing,
+        "lost_records": driver.log.lost,
+        "records_failing": driver.log.failing,
     }
 
 

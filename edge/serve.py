@@ -5,6 +5,7 @@ import logging
 import secrets as randomness
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,17 +24,17 @@ from cdnkit.serving import Guarded, Listener, bind, bind_udp, guard_of, url_of
 from cdnkit.settings.edge import Node, Whereabouts
 from edge.admin import admin_app
 from edge.background import Background
-from edge.checking import check_once
 from edge.clock import Clock
 from edge.codings import ENCODERS
 from edge.driver import Driver
+from edge.health_checks import check_once
 from edge.keys import read_keys
 from edge.log import RecordLog
 from edge.parents import Parent, Parents
 from edge.purges.follower import Following
 from edge.purges.log import open_log
 from edge.services import Hosted, Services
-from edge.stores import MemoryStore
+from edge.stores import MemoryStore, Store
 from edge.stores.opening import long_lived, open_disk, rules_of
 from edge.tls import context_of, pair_of, trust_of
 from edge.upstream import Upstream
@@ -124,7 +125,7 @@ async def serve(
     if orders is not None:
         following = Following(orders, services, node, urls["url"], (*node.parents, parent, *others), background)
         for name, driver in drivers.items():
-            driver.spread = partial(_spread, following, name if hosted else "")
+            driver.purge_requests.spread = partial(_spread, following, name if hosted else "")
     operations = admin_app(
         services, who, background, following, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay
     )
@@ -214,13 +215,17 @@ def _driver(
     hosted = "" if one.name == DEFAULT else one.name
     rules = rules_of(one.service, one.profile, one.parents[0], hosted)
     tier = _tier(node, rules, now, one.profile)
-    made = partial(Driver, machine, parents, who, log, now, tier=tier, limits=node.limits)
+    with long_lived() if node.disk is not None else nullcontext():
+        store = _store(node, hosted, rules, services)
+        return Driver(machine, parents, who, log, now, store, tier, node.limits)
+
+
+def _store(node: Node, hosted: str, rules: str, services: int) -> Store:
     if node.disk is None:
-        return made(store=MemoryStore())
+        return MemoryStore()
     folder = node.disk.path / "services" / hosted if hosted else node.disk.path
-    with long_lived():
-        memory = room_for(node.eviction, node.memory // services)
-        return made(store=open_disk(folder, memory=memory, rules=rules, name=node.name))
+    memory = room_for(node.eviction, node.memory // services)
+    return open_disk(folder, memory=memory, rules=rules, name=node.name)
 
 
 def _tier(node: Node, rules: str, clock: Callable[[], float], profile: Profile) -> "SharedTier | None":

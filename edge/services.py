@@ -14,7 +14,8 @@ from cdnkit.policy.plan import Purged, PurgeKind, PurgeOrder
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Service
 from cdnkit.serving import SHOWN
-from edge.driver import ASTRAY, Driver
+from edge.driver import Driver
+from edge.requests import ASTRAY
 from edge.viewers import Viewers
 
 Scope = MutableMapping[str, Any]
@@ -86,7 +87,7 @@ class Services:
         purged = [Purged(0, []) for _ in orders]
         for name, driver in self.drivers.items():
             here = [at for at, order in enumerate(orders) if name in self.concerned(order)]
-            done = await driver.purge_all([orders[at] for at in here], mark)
+            done = await driver.purges.carry_out([orders[at] for at in here], mark)
             for at, one in zip(here, done, strict=True):
                 purged[at].count += one.count
                 purged[at].lasting &= one.lasting

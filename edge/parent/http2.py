@@ -186,7 +186,7 @@ class Http2Connection(asyncio.Protocol):
             stream.deadline.clear()
 
     def open_window(self, stream: Stream) -> None:
-        """Its reader has taken so much that the parent may send more."""
+        """Its reader has taken enough for the parent to send more."""
         if stream.id in self._streams and not self.closed:
             self._h2.increment_flow_control_window(stream.to_return, stream.id)
             stream.to_return = 0
