@@ -20,7 +20,7 @@ from cdnkit.policy.machine.explain import explain
 from cdnkit.policy.plan import PurgeOrder
 from edge.background import Background
 from edge.driver import Driver
-from edge.purges.follower import Following
+from edge.purges.follower import LogFollower
 from edge.purges.order import BadOrder, names_target, purge_order
 from edge.services import Services
 from edge.viewers import Viewers
@@ -36,7 +36,7 @@ def admin_app(
     services: Services,
     viewers: Viewers,
     background: Background,
-    following: Following | None,
+    following: LogFollower | None,
     *,
     url: str,
     token: str | None = None,

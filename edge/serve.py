@@ -31,11 +31,11 @@ from edge.health_checks import check_once
 from edge.keys import read_keys
 from edge.log import RecordLog
 from edge.parents import Parent, Parents
-from edge.purges.follower import Following
+from edge.purges.follower import LogFollower
 from edge.purges.log import open_log
 from edge.services import Hosted, Services
 from edge.stores import MemoryStore, Store
-from edge.stores.opening import long_lived, open_disk, rules_of
+from edge.stores.disk_folder import long_lived, open_disk, rules_of
 from edge.tls import context_of, pair_of, trust_of
 from edge.upstream import Upstream
 from edge.viewers import Viewers
@@ -123,7 +123,7 @@ async def serve(
     quic = None if datagrams is None else _http3(fronts[-1], *pair)
     following = None
     if orders is not None:
-        following = Following(orders, services, node, urls["url"], (*node.parents, parent, *others), background)
+        following = LogFollower(orders, services, node, urls["url"], (*node.parents, parent, *others), background)
         for name, driver in drivers.items():
             driver.purge_requests.spread = partial(_spread, following, name if hosted else "")
     operations = admin_app(
@@ -172,7 +172,7 @@ def _merged(rules: dict[str, Any], one: Hosted) -> dict[str, Any]:
     return rules | {"parent_headers": {**rules["parent_headers"], **one.service.parent_headers}}
 
 
-async def _spread(following: Following, service: str, order: PurgeOrder) -> None:
+async def _spread(following: LogFollower, service: str, order: PurgeOrder) -> None:
     """What a `PURGE` request asks of one of several services, is ordered of that one everywhere."""
     await following.order(replace(order, service=service))
 

@@ -37,7 +37,7 @@ from cdnkit.settings.edge import Node
 from edge.background import Background
 from edge.purges.log import BATCH, IDLE_S, LogLost, PurgeLog
 from edge.purges.order import BadOrder, order_as_json, purge_order
-from edge.purges.ordering import put
+from edge.purges.progress import put
 from edge.services import Services
 
 logger = logging.getLogger("cdnlab.edge")
@@ -60,7 +60,7 @@ class _Delivery:
     """When it reaches the node, losses included, on the loop's clock."""
 
 
-class Following:
+class LogFollower:
     """One node's part in it, from `start` until its background is closed."""
 
     def __init__(

@@ -110,7 +110,7 @@ def logged(number: int, body: Any) -> Logged:
 
 def follower_of(name: str, url: Any, parents: Any, taken: Any, done: Any) -> Follower:
     """A node as its row in a log says; a row that somebody has spoilt counts as one without parents, that has done
-    nothing yet. The node itself writes it anew (`Following`)."""
+    nothing yet. The node itself writes it anew (`LogFollower`)."""
     known = [one for one in parents if isinstance(one, str)] if isinstance(parents, list) else []
     return Follower(name, url if isinstance(url, str) else "", tuple(known), count_of(taken), count_of(done))
 

@@ -19,8 +19,8 @@ from cdnkit.policy.store.eviction import Room
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.serialise import to_values
 from edge.bodies import Body
+from edge.stores.discards import Discards
 from edge.stores.files import BodyFiles
-from edge.stores.leaving import Leaving
 from edge.stores.ledger import Ledger
 from edge.stores.writer import Change, Drop, Empty, Keep, Sync, Writer
 
@@ -39,7 +39,7 @@ class DiskStore:
     """One node's store in one folder. Made on the loop that uses it."""
 
     def __init__(self, ledger: Ledger, files: BodyFiles, memory: Room, name: str) -> None:
-        """`memory`: an empty room. `edge.stores.opening.open_disk` makes one of what is in a folder."""
+        """`memory`: an empty room. `edge.stores.disk_folder.open_disk` makes one of what is in a folder."""
         self._files = files
         self._room = memory
         self._found: list[Entry] = []
@@ -54,7 +54,7 @@ class DiskStore:
         self._checksums: dict[int, bytes] = {}
         """Of what is on disk, and of nothing else."""
         self._loading: dict[int, asyncio.Task[Body | None]] = {}
-        self._leaving = Leaving()
+        self._leaving = Discards()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{name}")
         self._writer = Writer(ledger, files, self._written_elsewhere, name)
         self.unwritten = 0

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from cdnkit.policy.store.index import Entry
 from edge.bodies import Body
-from edge.stores.leaving import Leaving
+from edge.stores.discards import Discards
 
 
 class MemoryStore:
@@ -12,7 +12,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._bodies: dict[int, Body] = {}
-        self._leaving = Leaving()
+        self._leaving = Discards()
 
     def recovered(self) -> list[Entry]:
         return []

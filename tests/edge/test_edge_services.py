@@ -18,7 +18,7 @@ from cdnkit.serving.authority import Authority, make
 from cdnkit.serving.folder import authority_folder
 from cdnkit.vendors import CLOUDFRONT, FASTLY
 from edge.purges.log import PurgeLog, open_log
-from edge.purges.ordering import put
+from edge.purges.progress import put
 from edge.serve import records_of
 from edge.services import Hosted
 from tests.edge.test_edge_tls import over_tls

@@ -14,7 +14,7 @@ from cdnkit.policy.machine.propagation import Follower, Logged
 from edge.purges import file_log
 from edge.purges.file_log import FileLog
 from edge.purges.log import BadLog, LogLost, PurgeLog, body_of, logged
-from edge.purges.ordering import Standing, put
+from edge.purges.progress import Standing, put
 from edge.purges.redis_log import RedisLog
 from tests.kit.late import GUARD_S
 from tests.stores.redis_server import RedisServer, needs_redis, running_redis

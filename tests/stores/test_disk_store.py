@@ -22,8 +22,8 @@ from cdnkit.policy.store.eviction import room_for
 from edge.errors import BadStore
 from edge.stores import opening
 from edge.stores.disk import DiskStore
+from edge.stores.disk_folder import open_disk
 from edge.stores.ledger import Head, Ledger
-from edge.stores.opening import open_disk
 from tests.edge.test_upstream import until
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, response, running_origin

@@ -8,7 +8,7 @@ AT_ONCE = 128
 """In one turn of the loop: some 30 us for small bodies, under a millisecond for segments of a megabyte."""
 
 
-class Leaving:
+class Discards:
     """Bodies that nobody asks for any more; those who read one hold it themselves."""
 
     def __init__(self) -> None:
