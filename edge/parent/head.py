@@ -36,11 +36,11 @@ class ReceivedHead:
     keep_alive: bool
     """Whether the connection may carry another exchange."""
     rests: float | None
-    """Seconds after which the parent ends a connection that rests, by its own word (Keep-Alive, RFC 2068 §19.7.1.1)."""
+    """Seconds after which the parent ends a connection that rests, by its Keep-Alive field (RFC 2068 §19.7.1.1)."""
 
 
 class _Fields:
-    """What httptools calls back."""
+    """The callbacks of httptools."""
 
     __slots__ = ("complete", "lines")
 

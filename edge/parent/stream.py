@@ -29,7 +29,7 @@ class Connection(Protocol):
 
 
 class Stream:
-    """What is known of one exchange; its connection moves it, its reader empties it."""
+    """The state of one exchange: its connection fills it, its reader empties it."""
 
     def __init__(self, connection: Connection, method: str, on_interim: OnInterim | None) -> None:
         loop = asyncio.get_running_loop()
@@ -51,7 +51,7 @@ class Stream:
         self.may_send: asyncio.Future[None] | None = None
         self.seen_bytes = connection.bytes_received
         self.unprocessed = False
-        """The parent says that it has not acted on it, so that asking again harms nobody (RFC 9113 §8.7)."""
+        """The parent has not acted on it, so that sending it again is harmless (RFC 9113 §8.7)."""
 
     @property
     def over(self) -> bool:
@@ -62,7 +62,7 @@ class Stream:
         self.deadline.set(seconds)
 
     def go_on(self) -> None:
-        """More is to come; what its reader leaves in the window is not the parent's delay."""
+        """More is to come. While its reader leaves the window full, the parent is not late."""
         if self.over:
             return
         if self.incoming.queued_bytes < WINDOW_BYTES // 2:
