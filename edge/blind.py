@@ -54,8 +54,8 @@ class Blind(Veil):
         return self.lines(line for line in request.headers if line[0] in names)
 
     def shared(self, values: dict[str, Any]) -> dict[str, Any]:
-        """What a shared tier answered (`cdnkit.policy.store.serialise`), with the marks that requests for it are
-        recorded by."""
+        """A response that the shared tier had (`cdnkit.policy.store.serialise`), with the same marks as the requests
+        for it."""
         return values | {
             "key": self.key(str(values["key"])),
             "headers": self.lines(values["headers"]),

@@ -31,7 +31,7 @@ class BodyBroken(Exception):
 
 
 class Reader:
-    """One reader's place in a body. Taken when an answer is decided, so that no byte is dropped before it reads."""
+    """One reader's place in a body. Taken when a response is decided, so that no byte is dropped before it reads."""
 
     __slots__ = ("_body", "cut_off", "position")
 
@@ -78,7 +78,7 @@ class Reader:
         return Reader(gone, 0)
 
     async def read_pieces(self, pieces: Sequence[bytes | Span]) -> AsyncIterator[bytes]:
-        """The framing and the parts of a multipart answer, in order."""
+        """The framing and the parts of a multipart response, in order."""
         for wanted in pieces:
             if isinstance(wanted, bytes):
                 yield wanted

@@ -51,7 +51,7 @@ class Fills:
         recorder: Recorder,
         clock: Callable[[], float],
     ) -> None:
-        """`tier`: asked before the parents. `tickets`: those that the fills' landings answer."""
+        """`tier`: asked before the parents. `tickets`: those that the fills resolve."""
         self._machine = machine
         self._parents = parents
         self._tier = tier
@@ -166,7 +166,7 @@ class Fills:
     # ---- the shared tier ---------------------------------------------------------------------------------------
 
     def _land_found(self, fetch: Fetch, found: "Found") -> bool:
-        """Let what the shared tier has answer in the parent's place; whether it was of use."""
+        """Land what the shared tier has, in the parent's place; whether it was of use."""
         if found.values is None:
             return False
         now = self._clock()
@@ -184,7 +184,7 @@ class Fills:
         return True
 
     def _share(self, entry: Entry | None, counter: int | None) -> None:
-        """Leave it with the tier, if that answered when it was asked for it."""
+        """Leave it with the tier, if that replied when it was asked for it."""
         if entry is None or counter is None or self._tier is None:
             return
         body = self._bodies.at_hand(entry)

@@ -23,7 +23,7 @@ class Responses:
         tickets: Tickets,
         clock: Callable[[], float],
     ) -> None:
-        """`tickets`: those that the fills' landings answer."""
+        """`tickets`: those that the fills resolve."""
         self._machine = machine
         self._bodies = bodies
         self._fills = fills

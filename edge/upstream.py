@@ -157,12 +157,12 @@ class Upstream:
                     # After a failure on a new one: whatever ended a kept connection has likely ended the others too.
                     kept = self._idle and may_cross and not tries
                     connection = self._idle.pop() if kept else await self._connect_http1()
-                    answer = await connection.exchange(head, request.method, body, body_length, on_interim)
-                    if answer.status == 408 and connection.used and not connection.reusable:
+                    response = await connection.exchange(head, request.method, body, body_length, on_interim)
+                    if response.status == 408 and connection.used and not connection.reusable:
                         # The parent was tired of a connection that rested, and has not read what crossed with that
                         # (RFC 9110 §15.5.9): as good as dead in silence, if the request may be asked again.
                         raise UpstreamFailed(Failure.RESET, "408 on a kept connection", Reach.DROPPED)
-                    return Exchange(answer, connection.incoming, partial(self._release, connection))
+                    return Exchange(response, connection.incoming, partial(self._release, connection))
                 except UpstreamFailed as failed:
                     if connection is not None:
                         connection.abort()
@@ -231,7 +231,7 @@ class Upstream:
                     continue
                 if not apart and not await connection.place(until):
                     continue
-                return await self._ask(connection, request, body, body_length, on_interim, apart=apart)
+                return await self._exchange_on(connection, request, body, body_length, on_interim, apart=apart)
             except UpstreamFailed as failed:
                 if connection is not None and connection.wants_http1 and not self._settle_on_http1():
                     raise  # over HTTP/2 it would say the same again
@@ -241,7 +241,7 @@ class Upstream:
             request, tries, body.reading() if body is not None else None, body_length, on_interim
         )
 
-    async def _ask(
+    async def _exchange_on(
         self,
         connection: Http2Connection,
         request: RequestHead,

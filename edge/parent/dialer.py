@@ -55,7 +55,7 @@ class Dialer:
 
 
 class _Greeting(asyncio.Protocol):
-    """A TLS connection until it is known what it speaks: ALPN has answered when the connection is made."""
+    """A TLS connection until its protocol is known: ALPN has chosen it when the connection is made."""
 
     chosen: ParentConnection
 

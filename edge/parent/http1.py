@@ -191,7 +191,7 @@ class Http1Connection(asyncio.Protocol):
         if self._resting or self.incoming.ended or self.incoming.failure is not None:
             return
         if not self._head.done():
-            self._fail(Failure.RESET, str(error or "closed before an answer"))
+            self._fail(Failure.RESET, str(error or "closed before a response"))
         elif self._read == self._read_to_close and error is None:
             self._end()
         elif self._read == self._read_length:
@@ -327,7 +327,7 @@ class Http1Connection(asyncio.Protocol):
 
     def _on_message_begin(self) -> None:
         if self.incoming.ended:
-            self.abort()  # what follows the last chunk looks like an answer, and nobody asked
+            self.abort()  # what follows the last chunk looks like a response, to no request
 
     def _read_to_close(self, data: bytes) -> None:
         self._push(data)

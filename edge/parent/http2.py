@@ -193,7 +193,7 @@ class Http2Connection(asyncio.Protocol):
             self._flush()
 
     def cut(self, stream: Stream, why: Failure, detail: str) -> None:
-        """Fail an exchange and tell the parent to stop; the connection goes on."""
+        """Fail an exchange and reset its stream; the connection goes on."""
         stream.fail(UpstreamFailed(why, detail))
         self._reset(stream)
 
@@ -240,7 +240,7 @@ class Http2Connection(asyncio.Protocol):
         self.bytes_received += len(data)
         if data.startswith(b"HTTP/") and not self.ready.done():
             # To the library this begins a frame of 4.7 MB, which it would wait for.
-            self._die(Failure.GARBAGE, "the parent answers in HTTP/1")
+            self._die(Failure.GARBAGE, "the parent speaks HTTP/1")
             return
         try:
             events = self._h2.receive_data(data)

@@ -142,7 +142,7 @@ async def carried(
             sent = sent or await put(log, orders, only=only, expecting={*expecting, *(last or ())})
             standing = await sent.look()
         except LogRenewed:
-            sent = None  # and all whom the other knew have to come to this one
+            sent = None  # and all nodes that the other knew must come to this one
         except LogLost as lost:
             if sent is None and within is not None:
                 raise

@@ -1,6 +1,6 @@
 """`PURGE` requests, which come where viewers come: carried out on this node, and ordered of all others.
 
-Which requests those are, `cdnkit/policy/machine/purge_requests.py` says. They are answered in Fastly's words.
+Which requests those are, `cdnkit/policy/machine/purge_requests.py` says. The responses are in Fastly's words.
 """
 
 import json

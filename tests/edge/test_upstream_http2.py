@@ -164,7 +164,7 @@ def test_a_parent_that_speaks_http1_is_told_from_one_that_speaks_http2() -> None
         async with running_origin() as origin:
             upstream = Upstream(origin.url, QUICK, 1, http="2")
             seen = await asyncio.gather(*(ask(upstream, asking()) for _ in range(3)))
-            assert {(one.failure, one.detail) for one in seen} == {(Failure.GARBAGE, "the parent answers in HTTP/1")}
+            assert {(one.failure, one.detail) for one in seen} == {(Failure.GARBAGE, "the parent speaks HTTP/1")}
             assert upstream.open_connections == 0
             await upstream.close()
 
