@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from cdnkit.policy.http.messages import Lines
 from cdnkit.policy.plan import Refuse
 from cdnkit.policy.record.lines import RequestRecord
 from edge.bodies import BodyBroken
@@ -13,12 +14,17 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 FieldBytes = list[tuple[bytes, bytes]]
 
 
+def field_bytes(lines: Lines) -> FieldBytes:
+    """Field lines as ASGI has them."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines]
+
+
 async def deliver(
     response: Response, viewer: Viewer, send: Send, record: RequestRecord, *, also: FieldBytes | None = None
 ) -> None:
     """Send head and body; the record learns how many bytes went out, and whether all did. `also`: more fields."""
     head = response.head
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers] + (also or [])
+    headers = field_bytes(head.headers) + (also or [])
     body: bytes | None
     if isinstance(head, Refuse) and head.status != 204:
         body = head.body if record.method != "HEAD" else b""

@@ -24,7 +24,7 @@ from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.plan import Assemble
 from cdnkit.serving import INTERIM, Left, Stalled
 from cdnkit.settings.edge import Limits
-from edge.delivery import FieldBytes, Send, deliver
+from edge.delivery import FieldBytes, Send, deliver, field_bytes
 from edge.fills import Fills
 from edge.log import RecordLog
 from edge.parents import Parents
@@ -121,11 +121,10 @@ class Driver:
                 response.leave()
             self._recorder.write(record, public)
 
-    def unreadable(self, status: int, reason: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    def unreadable(self, status: int, reason: str) -> tuple[int, FieldBytes, bytes]:
         """The response to what could not be read as a request: a `cdnkit.serving.Page`, signed as all responses are."""
         refusal = self.machine.unreadable(status, reason, self.clock())
-        lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in refusal.headers]
-        return refusal.status, lines, refusal.body
+        return refusal.status, field_bytes(refusal.headers), refusal.body
 
     async def close(self) -> None:
         """Stop the fills and hang up on the parents."""

@@ -16,7 +16,7 @@ from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.policy.store.slices import Assembly, Block
 from edge.bodies import BodyBroken
 from edge.recorder import Recorder
-from edge.response import Response
+from edge.response import Head, Response
 from edge.responses import Responses
 from edge.viewer import Viewer
 
@@ -36,15 +36,15 @@ class Blocks:
     def __init__(
         self, machine: EdgeMachine, responses: Responses, recorder: Recorder, clock: Callable[[], float]
     ) -> None:
-        self.machine = machine
-        self.clock = clock
+        self._machine = machine
+        self._clock = clock
         self._responses = responses
         self._recorder = recorder
 
     async def request(self, request: RequestHead, viewer: Viewer) -> BlockResponse | None:
         """None: the viewer left before the block came."""
-        now = self.clock()
-        plan = self.machine.on_request(request, now)
+        now = self._clock()
+        plan = self._machine.on_request(request, now)
         record = self._recorder.request(request, plan, now)
         response: Response | None = None
         try:
@@ -57,6 +57,10 @@ class Blocks:
         finally:
             if response is None:
                 self._recorder.write(record, request)
+
+    def head(self, assembly: Assembly, opening: BlockResponse) -> Head | None:
+        """The head of what is assembled, as its opening block makes it; None: that cannot be assembled."""
+        return self._machine.assembled(assembly, opening.response.head, self._clock())
 
     def end(self, block: BlockResponse) -> None:
         """It has been sent, or is not wanted any more."""
@@ -81,7 +85,7 @@ class AssembledResponse:
         opening = await self._request(self._assembly.opening_request())
         if opening is None:
             return None
-        head = self._blocks.machine.assembled(self._assembly, opening.response.head, self._blocks.clock())
+        head = self._blocks.head(self._assembly, opening)
         if head is None:
             self._end(opening)
             whole = await self._request(self._assembly.whole_request())

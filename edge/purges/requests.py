@@ -37,8 +37,7 @@ class PurgeRequests:
 
     async def respond(self, order: PurgeOrder | Refusal, send: Send) -> None:
         """Carry the order out, and respond when that is done here and at the shields."""
-        status: int = 200
-        page = {"status": "ok", "id": f"0-{int(self._clock())}-{self._machine.events}"}
+        status, page = 200, {"status": "ok", "id": f"0-{int(self._clock())}-{self._machine.events}"}
         if isinstance(order, Refusal):
             status, page = order.status, {"msg": order.reason.removeprefix("purge: ")}
         else:
