@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 from cdnkit.policy.machine.propagation import Order
 from edge.purges.log import PurgeLog
-from edge.purges.ordering import Standing, carried
+from edge.purges.progress import Standing, carried
 
 logger = logging.getLogger("cdnlab.control")
 

@@ -28,7 +28,7 @@ from cdnlab.screen import terminal
 from cdnlab.screen.display import Display
 from cdnlab.settings.document import Loaded, read
 from cdnlab.tasks.loading import load_edges, show_report, targets_of
-from edge.purges.ordering import Standing, carried
+from edge.purges.progress import Standing, carried
 from transcode.plan import usable_cores
 
 ADDRESSES = {

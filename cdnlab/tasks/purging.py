@@ -30,7 +30,7 @@ from cdnlab.settings.alone import named_log
 from cdnlab.settings.complaints import nearest
 from edge.purges.log import is_server, open_log
 from edge.purges.order import names_target
-from edge.purges.ordering import Standing, carried
+from edge.purges.progress import Standing, carried
 
 PATIENCE_S = 70.0
 """Seconds that a node has for an order on its admin listener: the longest `purge_delay`, and some."""

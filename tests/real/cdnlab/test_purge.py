@@ -15,7 +15,7 @@ import pytest
 from cdnlab.errors import BadUsage
 from cdnlab.lab.run_folder import RunFolder
 from cdnlab.tasks.purging import Progress, find_log, purge_order
-from edge.purges.ordering import Standing
+from edge.purges.progress import Standing
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Origin, running_origin

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from edge.purges.log import open_log
-from edge.purges.ordering import carried
+from edge.purges.progress import carried
 from tests.kit.late import Late, judged
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
