@@ -349,7 +349,7 @@ class Driver(Filling):
         """Answers a `PURGE` request as Fastly does; here and at the shields it is carried out when the answer goes."""
         status, said = 200, {"status": "ok", "id": f"0-{int(self.clock())}-{self.machine.events}"}
         if isinstance(asked, Refusal):
-            status, said = asked.status, {"msg": asked.reason.removeprefix("purge: ")}
+            status, said = asked.status, {"msg": asked.reason}
         else:
             await self.purge(asked)
             try:

@@ -8,7 +8,7 @@ from typing import Any
 from cdnkit.policy.gate.gate import Gate
 from cdnkit.policy.http.hops import last_node
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
-from cdnkit.policy.plan import Fetch, Join, Plan, PurgeKind, PurgeOrder, Refuse, Relay, Serve
+from cdnkit.policy.plan import Assemble, Fetch, Join, Plan, PurgeKind, PurgeOrder, Refuse, Relay, Serve
 from cdnkit.policy.record.lines import FetchRecord, FieldLines, RequestRecord
 from cdnkit.policy.record.object_class import classify
 from cdnkit.policy.record.secrets import Veil
@@ -123,6 +123,7 @@ def request_record(
         block=request.block,
         head_bytes=request.head_bytes,
         head_fields=request.head_fields,
+        refusal=None if isinstance(plan, Assemble) or plan.refusal is None else plan.refusal.kind,
     )
 
 
@@ -142,6 +143,7 @@ def answered(record: RequestRecord, answer: Serve | Relay | Refuse, at: float, p
     record.outcome = answer.outcome
     record.ttfb_ms = round((at - record.at) * 1000, 3)
     record.reason = answer.reason
+    record.refusal = None if answer.refusal is None else answer.refusal.kind
     if not isinstance(answer, Refuse):
         record.cause = answer.cause
         record.fetch = answer.fetch_id

@@ -51,7 +51,7 @@ def test_a_check_for_the_first_time(benchmark: BenchmarkFixture, name: str) -> N
 
     def check() -> None:
         memo.forget()
-        assert scheme.check(request, NOW) is None
+        assert scheme.refusal(request, NOW) is None
 
     benchmark(check)
 
@@ -64,7 +64,7 @@ def test_ecdsa_for_the_first_time(benchmark: BenchmarkFixture) -> None:
 
     def check() -> None:
         scheme._memo.forget()
-        assert scheme.check(request, NOW) is None
+        assert scheme.refusal(request, NOW) is None
 
     benchmark(check)
 
