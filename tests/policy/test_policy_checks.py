@@ -70,7 +70,7 @@ def test_what_nobody_asks_for_is_no_check() -> None:
 def test_a_shield_checks_what_a_request_is_and_not_who_asks() -> None:
     shield = SERVICE.model_copy(update={"gate": False})
     assert [check.name for check in checks_of(shield)] == [
-        "host", "CDN limits", "node limits", "malformed", "loop", "never forwarded", "max-forwards", "methods",
+        "host", "quotas", "node limits", "malformed", "loop", "never forwarded", "max-forwards", "methods",
         "content",
     ]  # fmt: skip
 

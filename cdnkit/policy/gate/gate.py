@@ -23,7 +23,7 @@ from cdnkit.policy.gate.checks import (
 from cdnkit.policy.gate.geo import GeoCheck
 from cdnkit.policy.gate.hosts import HostCheck
 from cdnkit.policy.gate.https_only import HttpsOnly
-from cdnkit.policy.gate.limits import UNLIMITED, CdnLimits, RequestLimits
+from cdnkit.policy.gate.limits import UNLIMITED, QuotaCheck, RequestLimits
 from cdnkit.policy.gate.rates import RateCheck, Rates
 from cdnkit.policy.gate.tokens import TokenCheck
 from cdnkit.policy.rules.profile import Profile
@@ -58,7 +58,7 @@ def ordered(
     moved = behavior.viewer_protocol
     checks = (
         HostCheck(),
-        None if profile.limits is None else CdnLimits(profile.limits),
+        None if profile.limits is None else QuotaCheck(profile.limits),
         None if node.limits == UNLIMITED else node.limits,
         Malformed(),
         AmbiguousPath(node.ambiguity, path_proper) if faces_viewers else None,

@@ -23,11 +23,11 @@ def measured(request: RequestHead) -> RequestHead:
     return request
 
 
-class CdnLimits(Check):
+class QuotaCheck(Check):
     """A request that is larger than the CDN takes, as `measured` says."""
 
     __slots__ = ("_limits",)
-    name = "CDN limits"
+    name = "quotas"
     kind = RefusalKind.LIMIT
 
     def __init__(self, limits: Limits) -> None:

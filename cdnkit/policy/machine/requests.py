@@ -84,9 +84,10 @@ class Requests:
     def _refused(self, refusal: Refusal, request: RequestHead, rule: Rule, now: float) -> Decision:
         """What the client of a refused request is sent: a line, where to come instead, when to come again, or a
         page."""
-        refused = self.refuse(
-            refusal.status, refusal.reason, rule, request, now, words=refusal.words, page=refusal.page
-        )
+        refused = self._answering.refusal(
+            refusal.status, refusal.reason, rule, request, Outcome.REFUSED, now, refusal.words, refusal.page,
+            kind=refusal.kind,
+        )  # fmt: skip
         refused.refusal = refusal
         if refusal.location is not None:
             refused.headers.append(("location", refusal.location))
@@ -224,10 +225,9 @@ class Requests:
         now: float,
         outcome: Outcome = Outcome.REFUSED,
         words: str = "",
-        page: tuple[str, str] | None = None,
         member: str | None = None,
     ) -> Refuse:
-        return self._answering.refusal(status, reason, rule, request, outcome, now, words, page, member)
+        return self._answering.refusal(status, reason, rule, request, outcome, now, words, member=member)
 
     def fetch_alone(
         self,
