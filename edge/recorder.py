@@ -6,7 +6,7 @@ from typing import Any
 from cdnkit.policy.http.hops import last_node
 from cdnkit.policy.http.messages import RequestHead, ResponseHead
 from cdnkit.policy.machine.machine import EdgeMachine
-from cdnkit.policy.plan import Fetch, Join, Plan, PurgeOrder, Refuse, Serve
+from cdnkit.policy.plan import Assemble, Fetch, Join, Plan, PurgeOrder, Refuse, Serve
 from cdnkit.policy.record.lines import FetchRecord, PurgeRecord, RequestRecord
 from cdnkit.policy.record.object_class import classify
 from edge.blind import Blind
@@ -75,6 +75,7 @@ class Recorder:
             block=request.block,
             head_bytes=request.head_bytes,
             head_fields=request.head_fields,
+            refusal=None if isinstance(plan, Assemble) or plan.refusal is None else plan.refusal.kind,
         )
 
     def responded(self, record: RequestRecord, response: Response, path: str) -> None:
@@ -84,6 +85,7 @@ class Recorder:
         record.outcome = head.outcome
         record.ttfb_ms = round((self._clock() - record.at) * 1000, 3)
         record.reason = head.reason
+        record.refusal = None if head.refusal is None else head.refusal.kind
         if isinstance(head, Refuse):
             return
         record.cause = head.cause

@@ -206,10 +206,13 @@ def _driver(
     background: Background,
 ) -> Driver:
     """The driver of one service: its gate and machine over a store of its own, with what that recovers."""
-    gate = ServiceGate(one.service, keys, redirect_others=one.profile.redirect_others)
-    excess = node.limits.of_requests().excess
     machine = EdgeMachine(
-        one.service, one.profile, gate=gate, excess=excess, fresh_id=_request_id, codings=ENCODERS.keys()
+        one.service,
+        one.profile,
+        gate=ServiceGate(one.service, keys),
+        limits=node.limits.of_requests(),
+        fresh_id=_request_id,
+        codings=ENCODERS.keys(),
     )
     parents = parents_of(node, node.timeouts.waits(one.profile.waits), one.parents, background)
     hosted = "" if one.name == DEFAULT else one.name

@@ -27,6 +27,8 @@ HELD = [  # module, folder, its files
     ("law/vendors/test_third_vendor", "cdnkit/policy/machine", "purge_requests"),
     ("real/edge/test_explain", "cdnkit/policy/machine", "explain"),
     ("unit/cdnkit/policy/gate/test_checks", "cdnkit/policy/machine", "fast_path"),
+    ("unit/cdnkit/policy/gate/test_gate_order", "cdnkit/policy/gate", "admission check tokens"),
+    ("unit/cdnkit/replay/test_trace_of_old_records", "cdnkit/replay", "gate"),
     ("law/playbooks/test_machine", "cdnkit/policy/store", "index"),
     ("law/playbooks/test_reuse", "cdnkit/policy/store", "parts"),
     ("law/vendors/test_requests", "cdnkit/policy/store", "key"),

@@ -39,7 +39,7 @@ class PurgeRequests:
         """Carry the order out, and respond when that is done here and at the shields."""
         status, page = 200, {"status": "ok", "id": f"0-{int(self._clock())}-{self._machine.events}"}
         if isinstance(order, Refusal):
-            status, page = order.status, {"msg": order.reason.removeprefix("purge: ")}
+            status, page = order.status, {"msg": order.reason}
         else:
             await self._purges.carry_out([order])
             try:

@@ -128,14 +128,14 @@ def test_a_signed_url_opens_the_gate_it_is_for(tmp_path: Path) -> None:
     base, _, query = told["url"].partition("?")
     assert base == "http://h:1/live/multivariant.m3u8"
     token = FastlyToken("c2VjcmV0", param="t")
-    assert token.check(target_of(told["url"]), told["expires_at"] - 1) is None
+    assert token.refusal(target_of(told["url"]), told["expires_at"] - 1) is None
     for url, now, why in (
         (told["url"], told["expires_at"], "expired"),
         (f"http://h:1/live/other.m3u8?{query}", told["expires_at"] - 1, "signature does not match"),
     ):
-        denial = token.check(target_of(url), now)
-        assert denial is not None
-        assert denial.verdict.value == why
+        refusal = token.refusal(target_of(url), now)
+        assert refusal is not None
+        assert refusal.facts["check"] == why
     unset = cdnlab("sign", "/x", cwd=tmp_path)
     assert unset.returncode == 2
     assert "cdn.toml:5:1: token.v.key" in unset.stderr
