@@ -32,7 +32,7 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
     rule = machine.view.rule_of(request)
     behavior = rule.behavior
     checked = _checked(request, rule, now)
-    refusal = checked[-1][1] if checked else None
+    refusal = checked[-1][1]
     rates = _rates(request, rule, now)
     admitted = None if rule.admission is None else rule.admission.admitted(request)
     request = machine.view.seen(request if admitted is None else admitted.public)
