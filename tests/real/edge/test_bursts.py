@@ -26,6 +26,8 @@ from tests.kit.loops import uvloop_alone  # noqa: F401
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, response, running_origin
 
+pytestmark = pytest.mark.long
+
 LEAST_DELAY = 0.3
 MOST_DELAYS = 3.0
 TIERS = [("fra",), ("shield", "fra")]

@@ -147,6 +147,7 @@ def test_a_script_over_sockets_as_in_virtual_time(name: str) -> None:
     lived(SCRIPTS[name])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", RANDOM)
 def test_random_scripts_over_sockets(seed: int) -> None:
     lived(some_script(Random(seed), 25))
