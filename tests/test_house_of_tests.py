@@ -188,6 +188,20 @@ def test_a_folder_a_kind_and_every_folder_a_package() -> None:
     assert [str(file) for file in (TESTS / "kit").rglob("test_*.py")] == [], "the kit holds helpers alone"
 
 
+NAMES = [  # a module in unit/cdnkit/policy/http               is about
+    ("test_path_forms.py", "path_forms.py"),
+    ("test_path_forms_rounds.py", "path_forms.py"),
+    ("test_path.py", None),
+    ("test_nothing_of_that_name.py", None),
+]
+
+
+@pytest.mark.parametrize(("module", "source"), NAMES)
+def test_what_a_unit_module_is_about(module: str, source: str | None) -> None:
+    about = source_of(TESTS / "unit/cdnkit/policy/http" / module)
+    assert about == (source and f"cdnkit/policy/http/{source}")
+
+
 def test_a_unit_module_stands_where_its_source_stands() -> None:
     assert [str(module.relative_to(ROOT)) for module in UNITS if source_of(module) is None] == []
 

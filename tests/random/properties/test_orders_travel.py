@@ -13,6 +13,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,8 @@ from edge.purges.follower import LogFollower
 from edge.purges.log import BATCH, IDLE_S, LogLost
 from edge.purges.progress import carried
 from tests.kit.virtual_time import run_virtually
+
+pytestmark = pytest.mark.long
 
 TREE = {"shield": "", "fra": "shield", "nyc": "shield"}
 PATHS = ["/a", "/b"]

@@ -17,6 +17,8 @@ from tests.real.attacks.lab import attacked
 from tests.real.attacks.test_smuggling import HIDDEN, NEXT
 from tests.real.attacks.witness import strictly
 
+pytestmark = pytest.mark.long
+
 Fields = tuple[tuple[bytes, bytes], ...]
 GOAWAY = 0
 """No answer: the attacker's connection ends."""

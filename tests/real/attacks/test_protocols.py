@@ -102,6 +102,7 @@ HEADS = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_three_protocols_agree(authority: Authority) -> None:
     async def run() -> None:
         port = free_port()

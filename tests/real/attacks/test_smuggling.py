@@ -26,6 +26,8 @@ from tests.real.attacks.readings import (
     requests_in,
 )
 
+pytestmark = pytest.mark.long
+
 HIDDEN = b"GET /hidden HTTP/1.1\r\nhost: edge\r\n\r\n"
 """The request that is to be smuggled past somebody."""
 CHUNK = b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)

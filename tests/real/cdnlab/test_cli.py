@@ -13,6 +13,8 @@ from mmdb_writer import MMDBWriter
 
 from tests.kit.command import cdnlab
 
+pytestmark = pytest.mark.long
+
 COMMANDS = (
     "up", "demo", "edge", "origin", "transcode", "init", "schema", "ca",
     "explain", "purge", "sign", "load", "report", "replay", "doctor",

@@ -63,6 +63,7 @@ def lab(test: Callable[[Lab], Awaitable[None]], folder: Path, *, delay: float = 
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_line_for_each_node_in_the_order_in_which_they_went(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         await lab.fra.get("/a")
@@ -105,6 +106,7 @@ async def purge(folder: Path, *words: str | bytes) -> Told:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_surrogate_key_that_nothing_has_is_said_to_be_one_and_what_looks_like_it(tmp_path: Path) -> None:
     log = str(tmp_path / "purges.sqlite3")
 
@@ -130,6 +132,7 @@ def test_a_surrogate_key_that_nothing_has_is_said_to_be_one_and_what_looks_like_
     asyncio.run(run())
 
 
+@pytest.mark.long
 @needs_redis
 def test_a_node_that_serves_and_does_not_follow_is_named_with_its_trouble(tmp_path: Path) -> None:
     """Cut off from the log; and one whose row somebody has taken away is waited for all the same."""
@@ -213,6 +216,7 @@ def test_a_service_that_does_not_run_is_no_order(tmp_path: Path) -> None:
         find_log(None, None, {"url": "/a", "service": "image"}, tmp_path)
 
 
+@pytest.mark.long
 def test_a_node_that_is_slow_and_one_that_is_down(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         status, out, _ = await lab.purge("--all")  # it has taken it: that is enough without --wait
@@ -232,6 +236,7 @@ def test_a_node_that_is_slow_and_one_that_is_down(tmp_path: Path) -> None:
     lab(test, tmp_path, delay=1.2)
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_the_waiting_and_not_the_order(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         await lab.fra.get("/a")
@@ -248,6 +253,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_order(tmp_path: Path) -> None:
     lab(test, tmp_path, delay=1.2)
 
 
+@pytest.mark.long
 def test_what_cannot_be_ordered_is_said_in_a_sentence(tmp_path: Path) -> None:
     async def run(*words: str | bytes) -> Told:
         process = await asyncio.create_subprocess_exec(

@@ -15,6 +15,7 @@ from cdnlab.settings.document import parse
 from tests.kit.command import cdnlab
 
 
+@pytest.mark.long
 def test_it_is_made_once_shown_asked_and_taken_away(tmp_path: Path) -> None:
     data = str(tmp_path / "data")
 

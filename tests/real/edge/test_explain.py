@@ -6,11 +6,15 @@ import sys
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
+
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo, Key, Ttl
 from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.kit.http import ask
 from tests.kit.node import Running, running_node
 from tests.kit.origin import running_origin
+
+pytestmark = pytest.mark.long
 
 
 async def told(node: Running, target: str, *headers: str, method: str = "GET") -> dict[str, Any]:

@@ -3,9 +3,12 @@
 import asyncio
 
 import psutil
+import pytest
 
 from tests.kit.node_process import NodeProcess
 from tests.kit.origin import running_origin
+
+pytestmark = pytest.mark.long
 
 ROOM_MIB = 32
 OVERHEAD_MIB = 48

@@ -162,6 +162,7 @@ ROWS = [  # of a follower, spoilt: in Redis, and in the file
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", LOGS)
 def test_a_node_whose_row_is_spoilt_writes_it_anew_and_is_waited_for(kind: str, tmp_path: Path) -> None:
     async def run() -> None:

@@ -26,6 +26,8 @@ from tests.kit.ports import free_port
 from tests.kit.redis_server import RedisServer, needs_redis, running_redis
 from tests.kit.relay import Relay, running_relay
 
+pytestmark = pytest.mark.long
+
 LOGS = [pytest.param("file"), pytest.param("redis", marks=needs_redis)]
 
 

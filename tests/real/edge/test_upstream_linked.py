@@ -23,6 +23,8 @@ from tests.real.edge import test_upstream as plain
 from tests.real.edge import test_upstream_http2 as http2
 from tests.real.edge import test_upstream_pool as pool
 
+pytestmark = pytest.mark.long
+
 PATIENT = Waits(connect=60, first_byte=600, between_bytes=600)
 KBIT, MBIT = 1e3, 1e6
 

@@ -36,6 +36,7 @@ ENDS = [  # nginx's own words for how it ends a connection, or refuses a stream
 ASKED = [("GET", "/"), ("DELETE", "/"), ("POST", "/"), ("POST", "/read/")]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 @pytest.mark.parametrize("directives", ENDS)
 def test_nginx_loses_no_request_when_it_ends_connections(tmp_path: Path, directives: str) -> None:
@@ -49,6 +50,7 @@ def test_nginx_loses_no_request_when_it_ends_connections(tmp_path: Path, directi
     asyncio.run(run())
 
 
+@pytest.mark.long
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 def test_nor_over_tls(tmp_path: Path, certificate: Path) -> None:
     async def run() -> None:
@@ -63,6 +65,7 @@ def test_nor_over_tls(tmp_path: Path, certificate: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 @pytest.mark.parametrize("directives", ["keepalive_requests 1;", "keepalive_requests 3;", "keepalive_timeout 0;"])
 def test_nor_in_http1(tmp_path: Path, directives: str) -> None:
@@ -363,6 +366,7 @@ def test_no_more_connections_than_a_bound_while_older_ones_are_still_answered() 
     asyncio.run(run())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["reset", "goaway", "at once"])
 @pytest.mark.parametrize(("http", "then"), [("auto", 200), ("2", 0)])
 def test_a_parent_that_requires_http1_gets_it_where_that_may_be(

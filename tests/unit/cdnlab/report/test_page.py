@@ -19,6 +19,8 @@ from cdnlab.report import ExtraMissing, words
 from cdnlab.report.page import render
 from tests.kit.report_run import lay, records
 
+pytestmark = pytest.mark.long
+
 
 class Page(HTMLParser):
     """What of a page could fetch something, its embedded data, and its text."""
