@@ -136,10 +136,7 @@ def admin_app(
         await asyncio.sleep(purge_delay)
         (purged,) = await services.purge_all([order])
         if not purged.lasting:
-            return _error(
-                "purge: done, but not written to the node's disk: it may come back after a restart",
-                500,
-            )
+            return _error("purge: done, but not written to the node's disk: it may come back after a restart", 500)
         return JSONResponse({"node": name, "purged": purged.count, **_order(order)})
 
     return Starlette(
