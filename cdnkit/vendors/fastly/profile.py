@@ -117,4 +117,4 @@ FASTLY_OBSERVED = replace(
     default_ttl=0.0,  # (observed): what names no lifetime was fetched again; the boilerplate gives it an hour
     unread_ttl=0.0,  # (observed): the same for one in quotes; "HTTP caching semantics": 2 min
 )
-"""With `observed = true`: where the documents say otherwise."""
+"""With `observed = true`: as observed, where the documents say otherwise."""
