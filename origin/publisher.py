@@ -106,9 +106,9 @@ class Publisher:
     async def _drain(self, stream: Stream, name: str) -> None:
         async with self.lock(stream, name):
             changed = False
-            # Nothing, where the track was forgotten in the meantime.
+            # The box is gone where the track was forgotten in the meantime.
             while box := stream.outbox.get(name):
-                # Left in the box until it is listed: whoever waits for the lock then finds it empty, and knows.
+                # An item stays in the box until it is listed: who waits for the lock may trust an empty box.
                 await self._publish(stream, name, box[0])
                 box.popleft()
                 changed = True
@@ -164,12 +164,12 @@ class Publisher:
         await self._discard(stream, window, [], {before})
 
     async def expire(self, stream: Stream, window: TrackWindow, now: float) -> None:
-        """Under the track's lock: what nobody may ask for any more goes."""
+        """Under the track's lock: removes the segments that are no longer fetchable."""
         expired = window.expire(now, self.settings.most_segments(stream.length))
         await self._discard(stream, window, [entry.name for entry in expired], {entry.init for entry in expired})
 
     async def _discard(self, stream: Stream, window: TrackWindow, names: list[str], inits: set[str]) -> None:
-        """Segments, and those of the init sections that are needed no more: from memory and storage."""
+        """Removes segments, and those of `inits` that no segment needs any more, from memory and storage."""
         if inits - {window.init}:
             names = [*names, *(init_name(init) for init in inits - window.inits)]
         for name in names:
@@ -187,7 +187,7 @@ class Publisher:
         return True
 
     async def save(self, stream: Stream, track: str) -> None:
-        """Under the track's lock: an older state never overwrites a newer one."""
+        """Saves the track's state. Under its lock, so that an older state never overwrites a newer one."""
         state = json.dumps(stream.to_json(track), separators=(",", ":")).encode()
         await self._write(f"{stream.name}/{track}/{STATE}", state)
 

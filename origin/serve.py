@@ -1,4 +1,4 @@
-"""The origin as a server: two listeners on hypercorn, in one event loop, until told to stop."""
+"""The origin as a server: two listeners on hypercorn, in one event loop, until it is stopped."""
 
 import asyncio
 import logging
@@ -28,9 +28,9 @@ async def serve(
     """Serves until `shutdown` is set, then ends open ingests, stores what they sent and returns within a second.
 
     `streams` gives segment lengths by stream name, where they are not `settings.segment`; `faults`: whether the
-    ingest listener has the switch for them. `ready` is called once both
-    listeners accept, with `{"ready": "origin", "url": ..., "ingest": ...}`. `PortInUse`: an address is taken or not
-    ours; `StorageFailed`: the storage folder cannot be used.
+    ingest listener has the switch for them. `ready` is called once both listeners accept, with
+    `{"ready": "origin", "url": ..., "ingest": ...}`. `PortInUse`: an address is taken, or is not this machine's;
+    `StorageFailed`: the storage folder cannot be used.
     """
     began, wall = time.monotonic(), time.time()
     publisher = Publisher(settings, lambda: wall + time.monotonic() - began, streams)
@@ -49,7 +49,7 @@ async def serve(
         raise
     retention = Retention(publisher)
     ingest = Ingest(publisher, retention)
-    said: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
+    addresses: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
     switch = FaultSwitch()
     public_side = Listener(Faulty(origin_app(publisher), switch), log, limits=settings.limits)
     known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
@@ -58,7 +58,7 @@ async def serve(
     try:
         for listener, on in zip(listeners, (public, private), strict=True):
             await listener.start(on)
-        ready(said)
+        ready(addresses)
         await shutdown.wait()
     finally:
         sweeping.cancel()
