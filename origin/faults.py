@@ -10,7 +10,6 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable
 
 from pydantic import Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
@@ -49,10 +48,8 @@ class BrokenOff(Exception):
 class FaultSwitch:
     """The faults that are on, and the endpoint that sets them."""
 
-    def __init__(self, chance: Callable[[], float] = random.random) -> None:
-        """`chance`: a number from 0 to below 1 at every call."""
+    def __init__(self) -> None:
         self.faults = Faults()
-        self.chance = chance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -101,11 +98,11 @@ class Faulty:
             await self._app(scope, receive, send)
             return
         await asyncio.sleep(faults.delay)
-        if self._switch.chance() < faults.error_rate:
+        if random.random() < faults.error_rate:
             await Response("A fault that was asked for.\n", faults.status, media_type="text/plain")(
                 scope, receive, send
             )
-        elif self._switch.chance() < faults.break_rate:
+        elif random.random() < faults.break_rate:
             await self._app(scope, receive, _breaking(send))
         else:
             await self._app(scope, receive, send)

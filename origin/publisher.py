@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from cdnkit.settings.origin import Origin
@@ -28,9 +28,7 @@ STATE = "state.json"
 class Publisher:
     """The streams of one origin: their machines, their files and what their URLs answer."""
 
-    def __init__(
-        self, settings: Origin, clock: Callable[[], float], lengths: Mapping[str, float] | None = None
-    ) -> None:
+    def __init__(self, settings: Origin, clock: Callable[[], float]) -> None:
         self.settings = settings
         self.clock = clock
         self.storage = Storage(settings.storage)
@@ -38,13 +36,12 @@ class Publisher:
         self.streams: dict[str, Stream] = {}
         self.trouble: str = ""
         """What went wrong with storage last, until a segment is stored again."""
-        self._lengths = dict(lengths or {})
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 
     def stream(self, name: str) -> Stream:
         """The stream of this name, new if need be."""
         if name not in self.streams:
-            length = self._lengths.get(name, self.settings.segment)
+            length = self.settings.segment
             target = self.settings.target_duration(length)
             self.streams[name] = Stream(name, length=length, target=target, largest=self.settings.largest)
         return self.streams[name]

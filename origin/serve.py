@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 
 from cdnkit.serving import GRACE_S, Guarded, Listener, PortInUse, bind, guard_of, url_of
@@ -22,18 +22,16 @@ async def serve(
     *,
     shutdown: asyncio.Event,
     ready: Callable[[dict[str, object]], None],
-    streams: Mapping[str, float] | None = None,
     faults: bool = False,
 ) -> None:
     """Serves until `shutdown` is set, then ends open ingests, stores what they sent and returns within a second.
 
-    `streams` gives segment lengths by stream name, where they are not `settings.segment`; `faults`: whether the
-    ingest listener has the switch for them. `ready` is called once both listeners accept, with
+    `faults`: whether the ingest listener has the switch for them. `ready` is called once both listeners accept, with
     `{"ready": "origin", "url": ..., "ingest": ...}`. `PortInUse`: an address is taken, or is not this machine's;
     `StorageFailed`: the storage folder cannot be used.
     """
     began, wall = time.monotonic(), time.time()
-    publisher = Publisher(settings, lambda: wall + time.monotonic() - began, streams)
+    publisher = Publisher(settings, lambda: wall + time.monotonic() - began)
     public = bind(settings.listen, "origin.listen")
     try:
         private = bind(settings.ingest, "origin.ingest")

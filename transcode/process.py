@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from cdnkit.settings.discretion import hiding
 from cdnkit.settings.transcode import Stream
-from transcode.child import Patience, run
+from transcode.child import run
 from transcode.command import live_command
 from transcode.events import Died, Drained, Ended, Event, Notice, Progress
 from transcode.plan import Plan, prepare
@@ -59,7 +59,6 @@ async def run_live(
     on_event: OnEvent,
     plan: Plan | None = None,
     backoff: Backoff | None = None,
-    patience: Patience | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Encodes `stream` and posts it to `ingest_url` until its source ends or `shutdown` is set.
@@ -83,7 +82,6 @@ async def run_live(
             on_event=on_event,
             on_report=watch.on_report,
             stop=shutdown,
-            patience=patience,
             attempt=attempt,
             hide=hiding(plan.source.location),
         )

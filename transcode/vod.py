@@ -35,7 +35,6 @@ async def transcode(
     *,
     force: bool = False,
     on_event: Callable[[Event], None] = lambda event: None,
-    clock: Callable[[], float] = time.monotonic,
 ) -> Path:
     """Encodes `stream.source` into the folder `out`; returns the multivariant playlist's path.
 
@@ -58,7 +57,7 @@ async def transcode(
     for text in plan.notices:
         on_event(Notice(text))
     with _partial(out) as partial:
-        watch = _Watch(length, on_event, clock)
+        watch = _Watch(length, on_event, time.monotonic)
         gone = await run(
             vod_command(plan, partial), on_event=on_event, on_report=watch.on_report, hide=hiding(plan.source.location)
         )
