@@ -136,7 +136,7 @@ class Session:
         self.stream.reopen(self, now)
 
     def _place(self, fragment: Fragment) -> bool:
-        """Finds which segment of the generation this fragment begins; False: it begins none, and is dropped."""
+        """Finds which segment of the generation this fragment begins; False: it begins none, drop it."""
         assert self.generation.anchor is not None
         start = self.segmenter.seconds(fragment.start)
         origin = self.generation.anchor[1]
