@@ -96,7 +96,7 @@ CLOUDFRONT = Profile(
         url=Limit(8192, FailureAnswer(413, "InvalidRequest", ends=True)),
         request_head=Limit(20_480, FailureAnswer(413, "InvalidRequest", ends=True)),
         response_head=Limit(20_480, FailureAnswer(502, "OriginHeaderTooBigError")),
-        object=Limit(50 * 10**9, FailureAnswer(502, "OriginError")),  # "closed with an error", which is not told
+        object=Limit(50 * 10**9, FailureAnswer(502, "OriginError")),  # "closed with an error"; which: undocumented
     ),
     request_directives=False,  # "Manage how long content stays" (2026): viewers' Cache-Control and Pragma are ignored
     viewer_fields=VIEWER_FIELDS,  # "Add CloudFront request headers"
