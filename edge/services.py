@@ -13,7 +13,7 @@ from cdnkit.policy.http.target import origin_form
 from cdnkit.policy.plan import Purged, PurgeKind, PurgeOrder
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Service
-from cdnkit.serving import SHOWN
+from cdnkit.serving import TLS_NAMES
 from edge.driver import Driver
 from edge.requests import ASTRAY
 from edge.viewers import Viewers
@@ -50,7 +50,7 @@ class Services:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
         host = origin_form((scope.get("raw_path") or b"/").decode("latin-1"), host)[1]
-        shown = scope.get("extensions", {}).get(SHOWN)
+        shown = scope.get("extensions", {}).get(TLS_NAMES)
         # Edges reach a shield by its own name, whatever host their viewers named.
         astray = None if shown is None or not self.faces_viewers else misdirected(host, *shown)
         service: str | None = DEFAULT

@@ -249,7 +249,7 @@ class Link(Settings):
         return link.Link(wire, Random(seed)) if wire != link.Wire() else None
 
 
-class Limits(listening.Limits):
+class Limits(listening.ListenerLimits):
     """How much of the node one client may take; docs/limits.md says what happens beyond, and what others do."""
 
     url: Bytes = Field(default=8 * 2**10, ge=256)

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from cdnkit.serving import HostName, Limits
+from cdnkit.serving import HostName, ListenerLimits
 from cdnkit.units import Bytes, ListenAddress, Seconds, Settings
 
 
@@ -74,7 +74,7 @@ class Origin(Settings):
     memory: Bytes = 256 * 2**20
     """Room for segments served from memory; the least recently used are then read from storage."""
 
-    limits: Limits = Limits()
+    limits: ListenerLimits = ListenerLimits()
     """How much of the public listener one client may take, and how long."""
 
     largest: Bytes = 64 * 2**20

@@ -7,11 +7,11 @@ from pydantic import Field, field_validator, model_validator
 from cdnkit.settings import discretion
 from cdnkit.settings.ladder import RUNG_NAMES
 from cdnkit.units import BitsPerSecond, Seconds, Settings
-from cdnkit.units.secret import Discreet
+from cdnkit.units.secret import Redaction
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 EncoderName = Literal["auto", "nvenc", "x264"]
-SourceUrl = Annotated[str, Discreet(discretion.shown, partly=True)]
+SourceUrl = Annotated[str, Redaction(discretion.shown, partly=True)]
 
 
 class Stream(Settings):

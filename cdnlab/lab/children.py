@@ -72,7 +72,7 @@ async def _origin(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -
 
 async def _transcode(settings: dict[str, Any], shutdown: asyncio.Event, say: Say) -> None:
     from cdnkit.settings.transcode import Stream
-    from transcode.events import Event, Progress, Said, Started
+    from transcode.events import Event, LogLine, Progress, Started
     from transcode.plan import prepare
     from transcode.process import run_live
 
@@ -83,7 +83,7 @@ async def _transcode(settings: dict[str, Any], shutdown: asyncio.Event, say: Say
 
     def on_event(event: Event) -> None:
         routine = isinstance(event, Progress)
-        important = not (isinstance(event, Said) and event.level not in ("error", "fatal", "panic"))
+        important = not (isinstance(event, LogLine) and event.level not in ("error", "fatal", "panic"))
         important = important and not isinstance(event, Started)
         if not routine:
             with suppress(OSError):  # its log lies on a full disk

@@ -152,7 +152,7 @@ def _geo(config: Path | None) -> list[Finding]:
     findings = []
     for database in open_databases(geo.databases):
         if isinstance(database, Mmdb):
-            made = database.made
+            made = database.metadata
             found = f"{database.name}, IPv{made.ip_version}, {made.nodes:,} nodes"
             old = datetime.now(UTC) - made.built_at > _OLD
             advice = "It is more than half a year old, and addresses move: get a newer one." if old else ""

@@ -62,7 +62,7 @@ async def _encode(stream: Stream, out: Path, *, force: bool, verbose: bool, cons
                 if not console.is_terminal and done >= told + 10:
                     told = done - done % 10
                     console.print(str(event))
-            elif verbose or not isinstance(event, events.Started | events.Said):
+            elif verbose or not isinstance(event, events.Started | events.LogLine):
                 console.print(str(event), soft_wrap=True)
 
         return await vod.transcode(stream, out, force=force, on_event=on_event)

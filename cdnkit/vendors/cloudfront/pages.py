@@ -1,4 +1,4 @@
-"""The page CloudFront makes when it has nothing else to answer with. Its words are ours, its shape as captured."""
+"""The page that CloudFront makes for an error. Its words are ours, its shape as captured."""
 
 from html import escape
 from http import HTTPStatus
