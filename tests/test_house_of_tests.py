@@ -64,7 +64,7 @@ HELD = [  # module, folder, its files
     # the vendors: their pages, a row a rule
     ("law/vendors/test_third_vendor", "cdnkit/vendors", "__init__"),
     ("law/vendors/test_settings_have_effect", "cdnkit/vendors", "misfits"),
-    ("law/vendors/test_requests", "cdnkit/vendors/cloudfront", "onward viewer"),
+    ("law/vendors/test_requests", "cdnkit/vendors/cloudfront", "origin_request viewer"),
     ("law/vendors/test_fields", "cdnkit/vendors/cloudfront", "pages signature"),
     ("law/vendors/test_debug", "cdnkit/vendors/cloudfront", "server_timing"),
     ("law/vendors/test_requests", "cdnkit/vendors/fastly", "coding"),
