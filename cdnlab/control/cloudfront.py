@@ -60,7 +60,7 @@ class Lab(Protocol):
     def gates_lost(self, distribution: Translated) -> list[str]:
         """What the settings file asks of viewers, and the distribution does not."""
 
-    async def run(self, distribution: Translated | None) -> None:
+    async def deploy(self, distribution: Translated | None) -> None:
         """Every node serves by it when this returns; None: by the settings file."""
 
 
@@ -210,7 +210,7 @@ class CloudFront:
         """One after another: the latest version comes last."""
         version = one.versions
         async with self._deploying:
-            await self._lab.run(one.translated if one.enabled else None)
+            await self._lab.deploy(one.translated if one.enabled else None)
         if one.versions == version:
             one.status = DEPLOYED
 

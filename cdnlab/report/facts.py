@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cdnkit.units import visible
 from cdnlab.report import sql
 from cdnlab.report.errors import CausesDoNotSum, ExtraMissing, NoRecords
-from cdnlab.report.told import Row, read_nodes, read_players
+from cdnlab.report.run_files import Row, read_nodes, read_players
 from cdnlab.report.words import when
 
 if TYPE_CHECKING:

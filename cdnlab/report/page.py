@@ -13,7 +13,7 @@ from cdnlab.report import words
 from cdnlab.report.errors import ExtraMissing
 from cdnlab.report.facts import Report
 from cdnlab.report.figures import all_figures
-from cdnlab.report.told import Row
+from cdnlab.report.run_files import Row
 from cdnlab.report.words import count, milliseconds, percent, size, span
 
 _HERE = Path(__file__).parent

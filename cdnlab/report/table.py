@@ -8,7 +8,7 @@ from rich.text import Text
 
 from cdnlab.report import words
 from cdnlab.report.facts import Report
-from cdnlab.report.told import Row
+from cdnlab.report.run_files import Row
 from cdnlab.report.words import count, percent, size
 
 MOST_REFUSALS = 10

@@ -58,7 +58,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = lay(tmp_path_factory.mktemp("runs") / "the-run", records(11))
-    report.write(directory)
+    report.write(directory, report.build(directory))
     return directory
 
 
@@ -151,7 +151,7 @@ def test_the_terminal_shows_it(run: Path, width: int) -> None:
 
 def test_a_run_without_requests_has_a_page(tmp_path: Path) -> None:
     run = lay(tmp_path / "run", [], nodes=("fra",))
-    _, html = report.write(run)
+    _, html = report.write(run, report.build(run))
     page = Page(html.read_text())
     assert "No viewer asked for anything" in " ".join(page.text)
     console = Console(record=True, file=io.StringIO())
@@ -205,7 +205,7 @@ def test_nothing_from_outside_steers_a_terminal_or_poses_as_another_line(tmp_pat
             record.url, record.reason, record.country = f"http://fra/{evil}", evil, evil
             record.rendition = record.behavior = evil
     run = lay(tmp_path / "run", made, nodes=("fra",))
-    report.write(run)
+    report.write(run, report.build(run))
     found = report.build(run)
     console = Console(width=160, file=(out := io.StringIO()), force_terminal=False)
     report.show(found, console)
