@@ -61,7 +61,7 @@ def run(folder: Path, *, as_json: bool) -> int:
     lives = lives_of(path for path in named if path.is_file())
     for path in named:
         if not path.is_file():
-            print(f"records/{visible(path.name)}: no file, left out", file=sys.stderr)
+            print(f"records/{visible(path.name)}: not a file, left out", file=sys.stderr)
     if not lives:
         raise BadUsage(f"{folder}: found no records/<node>.jsonl, so there is nothing to replay")
     results: dict[str, NodeReplay] = {}

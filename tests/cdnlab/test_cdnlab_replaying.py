@@ -109,7 +109,7 @@ def test_what_is_no_file_is_not_waited_for(folder: Path, capsys: pytest.CaptureF
     captured = capsys.readouterr()
     assert list(json.loads(captured.out)) == ["fra"]
     assert captured.err.splitlines() == [
-        "records/ams.jsonl: no file, left out", "records/nyc.jsonl: no file, left out"
+        "records/ams.jsonl: not a file, left out", "records/nyc.jsonl: not a file, left out"
     ]  # fmt: skip
     (folder / "cdn.json").unlink()
     os.mkfifo(folder / "cdn.json")

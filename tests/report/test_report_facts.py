@@ -304,7 +304,7 @@ def test_what_is_not_kept_any_more_or_was_never_written_is_told(tmp_path: Path) 
     put(tmp_path, "nyc.part-2.jsonl", PartRecord("nyc", 2, 1, 1), request("nyc", 2))
     found = report.build(tmp_path)
     assert found.notes == [
-        "records of fra: 7,000 older records are not kept any more: counted from 2026-09-21 16:43:21 UTC on; "
+        "records of fra: 7,000 older records are no longer kept: counted from 2026-09-21 16:43:21 UTC on; "
         "40 records could not be written, as on a full disk, and are not counted"
     ]
     assert (found.total["requests"], found.began) == (3, BEGAN + 1)
@@ -335,7 +335,7 @@ def test_what_is_no_file_is_left_out_and_told(tmp_path: Path) -> None:
     found = report.build(run)
     assert found.total["requests"] == 1
     assert sorted(found.notes) == [
-        "records/\\x1b[2Jy.jsonl: no file, left out", "records/x.jsonl: no file, left out"
+        "records/\\x1b[2Jy.jsonl: not a file, left out", "records/x.jsonl: not a file, left out"
     ]  # fmt: skip
     (run / "records/fra.jsonl").unlink()
     with pytest.raises(NoRecords, match="an empty"):

@@ -101,7 +101,7 @@ def test_sentences_read_well_of_every_class(run: Path) -> None:
         counted.causes[:] = [
             {"node": "fra", "object_class": name, "outcome": "miss", "cause": "cold", "requests": 2, "bytes": 9}
         ]
-        assert f"of them over all nodes, was {name}, cold (asked for the first time)." in " ".join(
+        assert f"of them over all nodes, was {name}, cold (the first request for it)." in " ".join(
             words.sentences(counted)
         )
 
@@ -153,10 +153,10 @@ def test_a_run_without_requests_has_a_page(tmp_path: Path) -> None:
     run = lay(tmp_path / "run", [], nodes=("fra",))
     _, html = report.write(run, report.build(run))
     page = Page(html.read_text())
-    assert "No viewer asked for anything" in " ".join(page.text)
+    assert "No viewer sent a request" in " ".join(page.text)
     console = Console(record=True, file=io.StringIO())
     report.show(report.build(run), console)
-    assert "No viewer asked" in console.export_text()
+    assert "No viewer sent a request" in console.export_text()
 
 
 PERCENT = [  # share    text
@@ -221,12 +221,12 @@ def test_the_terminal_says_why_requests_were_refused(tmp_path: Path) -> None:
     found = report.build(lay(tmp_path / "run", made, nodes=("fra",)))
     report.show(found, Console(width=120, file=(out := io.StringIO())))
     text = out.getvalue()
-    assert text.index("with the reasons given below") < text.index("Refused at the gate ")
+    assert text.index("for the reasons below") < text.index("Refused at the gate ")
     for row in found.refusals[:10]:
         assert any(
             {row["reason"], row["country"]} <= set(map(str.strip, line.split("│"))) for line in text.splitlines()
         )
-    assert words.span(found) in text
+    assert words.period(found) in text
 
 
 def test_of_many_reasons_the_terminal_shows_the_first(tmp_path: Path) -> None:
