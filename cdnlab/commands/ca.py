@@ -20,6 +20,6 @@ def ca(
     as_json: Annotated[bool, typer.Option("--json", help="JSON, for scripts.")] = False,
 ) -> None:
     """Make the local CA that signs for `listen_tls`, or show where it is and how clients come to trust it."""
-    from cdnlab.tasks.trust import run
+    from cdnlab.tasks.ca import run
 
     run(tuple(issue or ()), out, remove=remove, as_json=as_json)

@@ -34,9 +34,7 @@ def explain(
 ) -> int:
     """Ask an edge what it would do with a URL now, and why."""
     from cdnlab.lab import nodes
-    from cdnlab.tasks import explaining
+    from cdnlab.tasks.explain import run
 
     listener = nodes.find(url, node=node, admin=admin, runs=runs)
-    return explaining.explain(
-        listener, url, header or [], method=method, client_ip=client, as_json=as_json, reveal=reveal
-    )
+    return run(listener, url, header or [], method=method, client_ip=client, as_json=as_json, reveal=reveal)

@@ -28,7 +28,7 @@ def load(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print locust's command.")] = False,
 ) -> int:
     """Load the running cluster with players, then report."""
-    from cdnlab.tasks.loading import Wishes, run
+    from cdnlab.tasks.load import Options, run
 
-    wishes = Wishes(viewers, duration, stream, tuple(edge or ()), config, out, runs)
-    return run(wishes, as_json=as_json, verbose=verbose)
+    options = Options(viewers, duration, stream, tuple(edge or ()), config, out, runs)
+    return run(options, as_json=as_json, verbose=verbose)

@@ -49,16 +49,15 @@ def purge(
     carried it out.
     """
     from cdnlab.client.viewer import admin_url
-    from cdnlab.tasks import purging
+    from cdnlab.settings.options import seconds
+    from cdnlab.tasks.purge import find_log, purge_by_log, purge_node, purge_order
 
-    what = purging.purge_order(
-        url=url, prefix=prefix, keys=key or (), everything=everything, soft=soft, service=service
-    )
-    patience = purging.patience_of(timeout)
+    what = purge_order(url=url, prefix=prefix, keys=key or (), everything=everything, soft=soft, service=service)
+    within = seconds("--timeout", timeout)
     if admin is not None:
-        return purging.purge_one(admin_url(admin), what, as_json=as_json)
-    where, nodes = purging.find_log(purge_log, node, what, runs)
-    return purging.purge_all(
-        where, what, nodes=nodes, node=node, wait=patience if wait else None,
+        return purge_node(admin_url(admin), what, as_json=as_json)
+    where, nodes = find_log(purge_log, node, what, runs)
+    return purge_by_log(
+        where, what, nodes=nodes, node=node, wait=within if wait else None,
         as_json=as_json,
     )  # fmt: skip

@@ -17,6 +17,6 @@ def replay(
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Tell a run's records to the same machines again, in virtual time, and compare every outcome."""
-    from cdnlab.tasks.replaying import run as tell_again
+    from cdnlab.tasks.replay import run as replay_again
 
-    return tell_again(run, as_json=as_json)
+    return replay_again(run, as_json=as_json)

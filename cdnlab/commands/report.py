@@ -17,6 +17,6 @@ def report(
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Make the report of a run again: hit rates, causes of misses, offload."""
-    from cdnlab.tasks.reporting import run as make
+    from cdnlab.tasks.report import run as make
 
     return make(run, as_json=as_json)

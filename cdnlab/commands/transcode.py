@@ -22,6 +22,6 @@ def transcode(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print ffmpeg's command.")] = False,
 ) -> int:
     """Transcode a file to a ladder of HLS renditions (VOD)."""
-    from cdnlab.tasks.vod import run
+    from cdnlab.tasks.transcode import run
 
     return run(clip, out, ladder=ladder, segment=segment, encoder=encoder, force=force, verbose=verbose)

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
-
 from cdnkit.policy.rules.service import Service
 from cdnkit.settings.edge import Node, Whereabouts, check_server
 from cdnkit.settings.parent_url import WANTED, parent_url
@@ -18,6 +16,7 @@ from cdnkit.units import Settings
 from cdnkit.vendors import PROFILES, profile_of
 from cdnlab.errors import BadUsage
 from cdnlab.settings.complaints import nearest, spelled
+from cdnlab.settings.options import checked
 from edge.services import Hosted
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def edge_settings(
     if config is None:
         if node is not None:
             raise BadUsage("--node: wanted --config with it, the file that has this [[node]]")
-        chosen = _built(Node, {**_nameless(listen), **_given({"admin": admin})})
+        chosen = checked(Node, {**_nameless(listen), **_given({"admin": admin})})
         service = Service(behaviors=())
     else:
         # Only here: the whole document's models are of no use to an edge without a file.
@@ -65,7 +64,7 @@ def edge_settings(
 
         document = read(config).document
         geo, purge_log = document.geo, document.purge_log
-        chosen = _pick(document.nodes, node) if document.nodes or node else _built(Node, _nameless(listen))
+        chosen = _pick(document.nodes, node) if document.nodes or node else checked(Node, _nameless(listen))
         chosen = _changed(chosen, options)
         service = document.service(chosen)
     parent = origin or (chosen.parent if "://" in chosen.parent else None)
@@ -177,14 +176,4 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _changed(settings: S, options: Mapping[str, Any]) -> S:
     """The settings with the options given, checked anew."""
-    return _built(type(settings), {**dict(settings), **_given(options)})
-
-
-def _built(model: type[S], values: Mapping[str, Any]) -> S:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else model.__name__
-        message = first["msg"].removeprefix("Value error, ").replace("Input should be ", "wanted ")
-        raise BadUsage(f"{option}: found {first['input']!r}, {message}") from None
+    return checked(type(settings), {**dict(settings), **_given(options)})

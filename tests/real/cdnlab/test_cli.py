@@ -76,7 +76,7 @@ BAD = [  # given                                                    then: words 
     (["load", "--edge", "fra=http://[::1"], ["--edge: found 'fra=http://[::1'", "name=url"]),
     (["load", "--edge", "fra=http://127.0.0.1:99999"], ["--edge", "name=url"]),
     (["load", "--edge", "fra"], ["--edge", "name=url"]),
-    (["sign", "http://127.0.0.1/x", "--config", "two.toml"], ["no token is asked of /x"]),
+    (["sign", "http://127.0.0.1/x", "--config", "two.toml"], ["/x needs no token"]),
     (["sign", "http://[::1", "--config", "two.toml"], ["found 'http://[::1'", "wanted a URL"]),
     (["sign", "/x", "--config", "two.toml", "--for", "ever"], ["--ttl: found 'ever'", "a duration"]),
     (["sign", "/x", "--config", "two.toml", "--token", "viewr"], ["--token: found 'viewr'"]),

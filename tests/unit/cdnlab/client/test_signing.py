@@ -169,10 +169,10 @@ def test_by_flags_alone(lab: Path) -> None:
 
 
 BAD = [
-    (["--token", "fastly", "--path", "/live/*"], ["fastly cannot say more than one path"]),
-    (["--token", "fastly", "--ip", "192.0.2.7"], ["fastly cannot say an address"]),
-    (["--token", "akamai", "--country", "DE"], ["akamai cannot say a country"]),
-    (["--token", "jwt", "--ip", "192.0.2.7"], ["jwt cannot say an address"]),
+    (["--token", "fastly", "--path", "/live/*"], ["fastly cannot name more than one path"]),
+    (["--token", "fastly", "--ip", "192.0.2.7"], ["fastly cannot name an address"]),
+    (["--token", "akamai", "--country", "DE"], ["akamai cannot name a country"]),
+    (["--token", "jwt", "--ip", "192.0.2.7"], ["jwt cannot name an address"]),
     (["--token", "fastly", "--cookies"], ["token fastly has no cookie"]),
     (["--token", "cloudfront", "--key", "no-such.pem"], ["no-such.pem: No such file"]),
     (

@@ -38,7 +38,7 @@ def test_it_is_made_once_shown_asked_and_taken_away(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     before = (tmp_path / "cdn.localhost.pem").read_bytes()
     again = ca("--issue", "cdn.localhost")
-    assert again.returncode == 2 and "there already" in again.stderr
+    assert again.returncode == 2 and "exists already" in again.stderr
     assert (tmp_path / "cdn.localhost.pem").read_bytes() == before
     stranger = ca("--issue", "www.fastly.com")
     assert stranger.returncode == 2 and "certificate of its own" in stranger.stderr
