@@ -37,58 +37,59 @@ from cdnlab.settings.positions import Positions
 
 
 class Document(Settings):
-    """The whole of a `cdn.toml`."""
+    """The top level of `cdn.toml`."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
     profile: ProfileName = "rfc9111"
-    """Whose habits rule where the HTTP caching standard leaves a choice."""
+    """The vendor profile: which CDN's rules apply where the HTTP caching standard leaves a choice."""
 
     observed: bool = False
-    """Where a CDN was observed to do otherwise than its documents say, do as observed: with fastly, `no-store` does not
-    keep an answer from being stored, and what names no lifetime is not fresh."""
+    """Follow a CDN's observed behavior where it differs from its documentation. With fastly: `no-store` does not keep a
+    response from being stored, and a response without a lifetime is not fresh."""
 
     streams: tuple[Stream, ...] = Field(default=(), alias="stream")
-    """What is encoded and pushed to the origin, one `[[stream]]` each."""
+    """Streams to encode and push to the origin, one `[[stream]]` each."""
 
     behaviors: tuple[Behavior, ...] = Field(default=(Behavior(path="*"),), alias="behavior")
-    """How requests are answered, one `[[behavior]]` each; the first that matches a request rules it."""
+    """Rules for requests, one `[[behavior]]` each; the first whose `path` matches a request applies."""
 
     response_headers: dict[str, ResponseHeaders] = {}
-    """What is put on answers as they leave, by the name that behaviors use, `[response_headers.NAME]`."""
+    """Response headers policies, `[response_headers.NAME]`; behaviors refer to them by name."""
 
     error_pages: tuple[ErrorPage, ...] = Field(default=(), alias="error_page")
-    """Pages in place of errors, one `[[error_page]]` each; the first for a status counts."""
+    """Pages that replace error responses, one `[[error_page]]` each; the first with the response's status applies."""
 
     hostnames: tuple[Hostname, ...] = ()
-    """Hosts that the rules at the top of the file are for: names, or `*.` and what they end in. Left out: all that no
-    `[service.NAME]` has. Named: other hosts are refused, with 421, by cloudfront with 403, by fastly with 500."""
+    """Hosts that the rules at the top of the file serve: names, or `*.` and a suffix. Left out: every host that no
+    `[service.NAME]` lists. If set, a request for any other host is refused with 421 (cloudfront: 403, fastly: 500)."""
 
     services: dict[ServiceName, HostedService] = Field(default={}, alias="service")
-    """Services beside the one at the top, `[service.NAME]`: chosen by the host that viewers ask for."""
+    """Further services, `[service.NAME]`; the request's host selects one."""
 
     tokens: dict[str, Token] = Field(default={}, alias="token")
-    """Signed-URL schemes by the name that behaviors use, `[token.NAME]`."""
+    """Token schemes (signed URLs, signed cookies and others), `[token.NAME]`; behaviors refer to them by name."""
 
     geo: Whereabouts = Whereabouts()
-    """Which addresses are where."""
+    """Where client addresses are located."""
 
     nodes: tuple[Node, ...] = Field(default=(), alias="node")
-    """The cache nodes, one `[[node]]` each; one that others name as their parent is a shield."""
+    """Cache nodes, one `[[node]]` each. A node that other nodes name as their parent is a shield; the others are
+    edges."""
 
     origin: Origin = Origin()
-    """The origin, which takes what encoders push and publishes it as HLS."""
+    """The origin: it receives media from encoders and publishes HLS."""
 
     control: Control = Control()
-    """The control API, which the vendors' own clients speak to."""
+    """The control API, for the vendors' own clients."""
 
     purge_log: SecretUrl | None = None
-    """Where orders to purge stand, for nodes to take them: a file, or for nodes on several machines a Redis or Valkey
-    server such as "redis://10.0.0.5:6379/0" (needs the extra `shared`). Left out: a file beside the first `disk` store
-    of `cdnlab up`, else in its run folder; `cdnlab edge` by itself then follows none."""
+    """The purge log, from which nodes read purge orders: a file, or for nodes on several machines a Redis or Valkey
+    server such as "redis://10.0.0.5:6379/0" (needs the extra `shared`). Left out: `cdnlab up` uses a file beside the
+    first `disk` store, else in its run folder; `cdnlab edge` by itself uses none."""
 
     load: Load = Load()
-    """What `cdnlab load` asks of the edges."""
+    """The load that `cdnlab load` puts on the edges."""
 
     @field_validator("purge_log")
     @classmethod
