@@ -1,15 +1,15 @@
-"""What can go wrong for a person at the keyboard, and the exit status that says so to a script."""
+"""The errors that a user can meet, and the exit status of each."""
 
 from dataclasses import dataclass, field
 
 FAILED = 1
-"""It was tried, and failed."""
+"""The command was tried and failed."""
 
 USAGE = 2
-"""It was not tried: the command line, the settings or the machine forbade it."""
+"""The command was not tried, because of the command line, the settings or the machine."""
 
 UNFINISHED = 3
-"""It is ordered, and not yet carried out everywhere."""
+"""The purge order is in the log, but not yet carried out on every node."""
 
 INTERRUPTED = 130
 """Ctrl-C: 128 + SIGINT, as shells count it."""
@@ -57,7 +57,7 @@ class BadDocument(LabError):
 
 @dataclass
 class BadUsage(LabError):
-    """A command line that asks for something that is not there."""
+    """A command line that cannot be carried out as written."""
 
     message: str
     hint: str = ""
@@ -70,7 +70,7 @@ class BadUsage(LabError):
 
 @dataclass
 class Failed(LabError):
-    """Something that was tried and did not come about."""
+    """A command that was tried and failed."""
 
     message: str
     hint: str = ""
@@ -81,7 +81,7 @@ class Failed(LabError):
 
 @dataclass
 class MissingExtra(LabError):
-    """A command needs packages that this installation left out."""
+    """A command needs a package that is not installed."""
 
     module: str
     extra: str
@@ -90,7 +90,7 @@ class MissingExtra(LabError):
 
     def __str__(self) -> str:
         wanted = f"pip install 'cdnlab[{self.extra}]'"
-        return f"this needs the Python package {self.module!r}, which is not installed.\n{wanted}"
+        return f"this command needs the Python package {self.module!r}, which is not installed.\n{wanted}"
 
 
 EXTRA_OF = {
@@ -109,11 +109,11 @@ EXTRA_OF = {
     "aiocache": "shared",
     "redis": "shared",
 }
-"""Top-level module -> the extra of ours that brings it."""
+"""Top-level module -> our extra that installs it."""
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
-    """The extra that would have brought the module this import wanted, if it is one of ours."""
+    """The extra that installs the module that this import lacks; None if no extra does."""
     module = (error.name or "").partition(".")[0]
     return MissingExtra(module, EXTRA_OF[module]) if module in EXTRA_OF else None
 
@@ -133,11 +133,11 @@ _REFUSALS = frozenset(
         "EncoderRefused",
     }
 )
-"""Errors of the other packages that say: not tried, for the settings or the machine forbid it."""
+"""Errors of the other packages that mean `USAGE`: not tried, because of the settings or the machine."""
 
 
 def exit_status(error: BaseException) -> int:
-    """The exit status an error calls for."""
+    """The exit status of an error."""
     status = getattr(error, "exit_status", None)
     if isinstance(status, int):
         return status

@@ -34,5 +34,5 @@ class Load(Settings):
     @classmethod
     def _weights(cls, mix: tuple[float, ...]) -> tuple[float, ...]:
         if any(weight < 0 for weight in mix) or sum(mix) <= 0:
-            raise ValueError("wanted weights of at least 0, one of them more, such as [0.6, 0.3, 0.1]")
+            raise ValueError("wanted weights of at least 0, one of them above 0, such as [0.6, 0.3, 0.1]")
         return mix

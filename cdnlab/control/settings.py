@@ -1,4 +1,4 @@
-"""Where the vendors' clients reach a lab, and with which credentials."""
+"""The settings of the control API: its address, and the credentials that the vendors' clients use."""
 
 from typing import Self
 
@@ -9,7 +9,7 @@ from cdnkit.serving import HostName
 from cdnkit.units import ListenAddress, Secret, Settings, is_loopback
 
 DUMMY = "cdnlab"
-"""Every credential that is left out: known to all, so good on loopback only, and checked like any other there."""
+"""The default of every credential. It is public, so only a listener on loopback accepts it; there it is checked."""
 
 
 class Control(Settings):

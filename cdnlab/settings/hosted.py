@@ -1,4 +1,4 @@
-"""A service beside the one at the top of the settings file: its hosts, and what differs there."""
+"""A service beside the one at the top of the settings file: its hosts, profile, origin, rules and error pages."""
 
 import re
 from typing import Annotated

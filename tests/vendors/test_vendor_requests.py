@@ -649,7 +649,7 @@ BAD = [  # what a settings file says, what the complaint must say
     ('[response_headers.a]\ncors = { origins = ["*"], credentials = true }', ['wanted names instead of "*"', "2:"]),
     (
         'profile = "cloudfront"\n[response_headers.a]\ncors = { preflight = "answer" }',
-        ["cors.preflight", "answers none itself", "3:"],
+        ["cors.preflight", "never responds to them itself", "3:"],
     ),
     ('[response_headers.a]\ncors = { origins = ["exa*mple.org"] }', ["exa*mple.org", "2:"]),
     ('[response_headers.a]\nset = { "X-A" = "a\\r\\nX-B: b" }', ["set.X-A", "2:"]),

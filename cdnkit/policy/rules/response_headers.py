@@ -80,7 +80,7 @@ class Cors(Settings):
     def _no_stars_with_credentials(self) -> Self:
         # Fetch 3.2.5: with credentials "*" is no wildcard, and to tell every origin back would let everybody in.
         if self.credentials and "*" in (*self.origins, *self.headers, *self.expose):
-            raise ValueError('wanted names instead of "*" with credentials: browsers take no "*" then')
+            raise ValueError('wanted names instead of "*" with credentials: browsers do not accept "*" then')
         return self
 
 

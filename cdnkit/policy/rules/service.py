@@ -230,7 +230,7 @@ class Behavior(Settings):
         if self.compress and self.cache_policy == "none" and not self.key.accept_encoding:
             raise ValueError('wanted key = { accept_encoding = ["gzip", "br"] } or a cache_policy with compress')
         if "OPTIONS" in self.cached_methods and self.methods == "GET, HEAD":
-            raise ValueError("wanted methods with OPTIONS, as cached_methods has it")
+            raise ValueError("wanted methods with OPTIONS, since cached_methods has it")
         return self
 
 

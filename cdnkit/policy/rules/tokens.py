@@ -65,7 +65,9 @@ class _OneKey(_Token):
         if (self.key is None) == (self.key_file is None):
             raise ValueError("wanted exactly one of key and key_file")
         if not (self.param or self.cookie or self.header or self.path_prefix):
-            raise ValueError("wanted a place where the token stands: param, cookie, header or path_prefix")
+            raise ValueError(
+                "wanted at least one of param, cookie, header and path_prefix, from which the token is read"
+            )
         if self.propagate == "query" and not self.param:
             raise ValueError('wanted a name in param with propagate = "query"')
         if self.propagate == "cookie" and not self.cookie:
@@ -91,7 +93,9 @@ class Fastly(_OneKey):
     @model_validator(mode="after")
     def _one_path(self) -> Self:
         if self.propagate == "cookie":
-            raise ValueError('wanted propagate = "query": a token of this scheme is for one path, a cookie for many')
+            raise ValueError(
+                'wanted propagate = "query": a token of this scheme is valid for one path, a cookie is sent for many'
+            )
         return self
 
 
