@@ -203,7 +203,8 @@ class HealthCheck(Settings):
     @model_validator(mode="after")
     def _countable(self) -> Self:
         if max(self.threshold, self.initial) > self.window:
-            raise ValueError("wanted threshold <= window and initial <= window")
+            found = f"threshold is {self.threshold}, initial is {self.initial}, window is {self.window}"
+            raise ValueError(f"{found}; wanted threshold <= window and initial <= window")
         return self
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from cdnkit.serving import HostName, Limits
 from cdnkit.units import Bytes, ListenAddress, Seconds, Settings
+from cdnkit.units.quantities import write_seconds
 
 
 class Lifetimes(Settings):
@@ -84,7 +85,8 @@ class Origin(Settings):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.window < 3 * self.segment:
-            raise ValueError("wanted window >= 3 * segment")
+            found = f"window is {write_seconds(self.window)}, segment is {write_seconds(self.segment)}"
+            raise ValueError(f"{found}; wanted window >= 3 * segment")
         return self
 
     def target_duration(self, segment: float) -> int:

@@ -36,7 +36,7 @@ BAD = [  # given                                                         then: l
     ('[[stream]]\nsegment = "1s"\npart = "2s"', "1:1", ["stream[0]", "wanted part <= segment"]),
     ('[[stream]]\nsegment = "1010ms"\nframe_rate = 30', "1:1", ["wanted a whole number", "30.3 frames"]),
     ('[[behavior]]\npath = "*"\nttl = { mim = "1s" }', "3:9", ["behavior[0].ttl.mim", "Did you mean 'min'?"]),
-    ('[[behavior]]\npath = "*"\nttl.min = "5s"\nttl.max = "2s"', "3:1", ["wanted min <= default <= max"]),
+    ('[[behavior]]\npath = "*"\nttl.min = "5s"\nttl.max = "2s"', "3:1", ["wanted min <= default <= max", "Min is 5s, max is 2s."]),
     ('[[behavior]]\npath = "*"\nkey.query = 3', "3:5", ["found 3", '"all" or "none"', "a list in brackets"]),
     ('[[behavior]]\npath = "*"\ncache = "yes please"', "3:1", ['found "yes please"', "wanted true or false"]),
     ('[[behavior]]\nttl = { min = "1s" }', "1:1", ["behavior[0]: wanted the key 'path'"]),

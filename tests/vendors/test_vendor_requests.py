@@ -633,11 +633,11 @@ BAD = [  # what a settings file says, what the complaint must say
     ),
     (
         '[[node]]\nname = "a"\nparent_headers = { "Host" = "a/b" }',
-        ["node[0].parent_headers: wanted as Host a host, with a port or without", "3:"],
+        ["node[0].parent_headers: wanted as Host a host, with or without a port", "3:"],
     ),
     (
         '[[node]]\nname = "a"\nparent_headers = { "Via" = "1.1 a" }',
-        ["node[0].parent_headers: wanted fields of other names. Via frames a request, sets a condition", "3:"],
+        ["node[0].parent_headers: wanted other fields. Via frames a request, sets a condition", "3:"],
     ),
     (
         'profile = "cloudfront"\n[[behavior]]\npath = "*"\nresponse_headers_policy = "SecurityHeaders"',

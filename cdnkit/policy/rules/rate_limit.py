@@ -27,7 +27,8 @@ class RateLimit(Settings):
     @model_validator(mode="after")
     def _longer_than_a_token(self) -> Self:
         if self.penalty and self.penalty < self.per / self.requests:
-            raise ValueError("wanted penalty >= per / requests, since a client waits that long in any case")
+            found = f"penalty is {write_seconds(self.penalty)}"
+            raise ValueError(f"{found}; wanted penalty >= per / requests, since a client waits that long in any case")
         return self
 
     @property

@@ -168,5 +168,5 @@ class ResponseHeaders(Settings):
         for key in ("set", "set_if_absent", "append", "remove"):
             wrong = [name for name in getattr(self, key) if name.lower() in UNTOUCHED]
             if wrong:
-                raise ValueError(f"{key}: {wrong[0]} frames the message, or is the node's own to write")
+                raise ValueError(f"{key}: {wrong[0]} frames the message, or the node writes it; wanted other fields")
         return self

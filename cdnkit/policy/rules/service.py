@@ -14,6 +14,7 @@ from cdnkit.policy.rules.rate_limit import RateLimit
 from cdnkit.policy.rules.response_headers import ResponseHeaders
 from cdnkit.policy.rules.tokens import Token
 from cdnkit.units import Bytes, Glob, Seconds, Secret, Settings
+from cdnkit.units.quantities import write_seconds
 
 CachePolicy = Literal[
     "none",
@@ -55,9 +56,10 @@ class Ttl(Settings):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         # CloudFront answers 400 InvalidTTLOrder for the same mistake.
-        known = [value for value in (self.min, self.default, self.max) if value is not None]
-        if known != sorted(known):
-            raise ValueError("wanted min <= default <= max")
+        known = {key: value for key, value in self if value is not None}
+        if list(known.values()) != sorted(known.values()):
+            found = ", ".join(f"{key} is {write_seconds(value)}" for key, value in known.items())
+            raise ValueError(f"{found}; wanted min <= default <= max")
         return self
 
 
