@@ -1,15 +1,15 @@
-"""The errors that a user can meet, and the exit status of each."""
+"""What can go wrong for a person at the keyboard, and the exit status that says so to a script."""
 
 from dataclasses import dataclass, field
 
 FAILED = 1
-"""The command was tried and failed."""
+"""It was tried, and failed."""
 
 USAGE = 2
-"""The command was not tried, because of the command line, the settings or the machine."""
+"""It was not tried: the command line, the settings or the machine forbade it."""
 
 UNFINISHED = 3
-"""The purge order is in the log, but not yet carried out on every node."""
+"""It is ordered, and not yet carried out everywhere."""
 
 INTERRUPTED = 130
 """Ctrl-C: 128 + SIGINT, as shells count it."""
@@ -57,7 +57,7 @@ class BadDocument(LabError):
 
 @dataclass
 class BadUsage(LabError):
-    """A command line that cannot be carried out as written."""
+    """A command line that asks for something that is not there."""
 
     message: str
     hint: str = ""
@@ -70,7 +70,7 @@ class BadUsage(LabError):
 
 @dataclass
 class Failed(LabError):
-    """A command that was tried and failed."""
+    """Something that was tried and did not come about."""
 
     message: str
     hint: str = ""
@@ -81,7 +81,7 @@ class Failed(LabError):
 
 @dataclass
 class MissingExtra(LabError):
-    """A command needs a package that is not installed."""
+    """A command needs packages that this installation left out."""
 
     module: str
     extra: str
@@ -109,11 +109,11 @@ EXTRA_OF = {
     "aiocache": "shared",
     "redis": "shared",
 }
-"""Top-level module -> our extra that installs it."""
+"""Top-level module -> the extra of ours that brings it."""
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
-    """The extra that installs the module that this import lacks; None if no extra does."""
+    """The extra that would have brought the module this import wanted, if it is one of ours."""
     module = (error.name or "").partition(".")[0]
     return MissingExtra(module, EXTRA_OF[module]) if module in EXTRA_OF else None
 
@@ -133,11 +133,11 @@ _REFUSALS = frozenset(
         "EncoderRefused",
     }
 )
-"""Errors of the other packages that mean `USAGE`: not tried, because of the settings or the machine."""
+"""Errors of the other packages that say: not tried, for the settings or the machine forbid it."""
 
 
 def exit_status(error: BaseException) -> int:
-    """The exit status of an error."""
+    """The exit status an error calls for."""
     status = getattr(error, "exit_status", None)
     if isinstance(status, int):
         return status

@@ -26,11 +26,11 @@ class _Token(Settings):
     "cookie", the response sets a cookie; "none", the player adds it."""
 
     def files(self) -> dict[str, Path]:
-        """Key files that a node reads, by key id ("" for a single key)."""
+        """Key files that a node reads, by key id ("" where there is one key)."""
         return {}
 
     def texts(self) -> dict[str, str]:
-        """Keys given in the settings themselves."""
+        """Keys that stand in the settings themselves."""
         return {}
 
 
