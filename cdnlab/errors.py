@@ -90,7 +90,7 @@ class MissingExtra(LabError):
 
     def __str__(self) -> str:
         wanted = f"pip install 'cdnlab[{self.extra}]'"
-        return f"this needs the Python package {self.module!r}, which is not installed.\n{wanted}"
+        return f"this command needs the Python package {self.module!r}, which is not installed.\n{wanted}"
 
 
 EXTRA_OF = {

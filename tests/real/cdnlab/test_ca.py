@@ -87,4 +87,4 @@ def test_what_is_wrong_with_certificates_is_told_with_all_else(tmp_path: Path, m
     tls = loaded.document.nodes[0].tls
     assert tls != "local" and tls.certificate == tmp_path / "good.pem"
     (taken,) = complaints(NODE + 'listen = "127.0.0.1:8440"\n')
-    assert "an address that is not fra's listen too" in taken
+    assert "another address: it is fra's listen already" in taken

@@ -109,7 +109,7 @@ def test_init_writes_once(tmp_path: Path) -> None:
     first = (tmp_path / "cdn.toml").read_text()
     again = cdnlab("init", cwd=tmp_path)
     assert again.returncode == 2
-    assert "there already" in again.stderr
+    assert "exists already" in again.stderr
     assert (tmp_path / "cdn.toml").read_text() == first
     assert cdnlab("init", "--force", cwd=tmp_path).returncode == 0
     assert (tmp_path / "cdn.toml").read_text() != first, "a fresh file has a fresh key"
