@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead, target_of
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead, get_for_url
 from cdnkit.policy.http.place import Place
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.outcomes import Cause, Failure, Outcome, Refusal
@@ -227,7 +227,7 @@ def tell_each(events: Iterable[Event], service: Service, profile: Profile) -> Re
 
 
 def request_of(record: Requested) -> RequestHead:
-    request = target_of(record.url)
+    request = get_for_url(record.url)
     request.method = record.method
     request.scheme = record.url.partition("://")[0]
     request.headers = Headers(record.headers)

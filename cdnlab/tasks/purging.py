@@ -17,7 +17,7 @@ from rich.status import Status
 from rich.text import Text
 
 from cdnkit.policy.gate.hosts import Hosts
-from cdnkit.policy.http.messages import parts_of
+from cdnkit.policy.http.messages import split_url
 from cdnkit.policy.machine.propagation import UNTAKEN_S, Order
 from cdnkit.policy.store.index import is_surrogate_key
 from cdnkit.units.quantities import read_seconds
@@ -101,7 +101,7 @@ def find_log(purge_log: str | None, node: str | None, what: Order, runs: Path) -
     if service is not None and service not in services:
         raise BadUsage(f"--service: no service {service!r} runs. {nearest(service, list(services), keys=False)}")
     target = what.get("url") or what.get("prefix") or ""
-    host = parts_of(target)[1]
+    host = split_url(target)[1]
     if host and services and not Hosts(services).concerned(host):
         known = ", ".join(name for names in services.values() for name in names)
         raise BadUsage(f"no service that runs has the host {host!r}: nothing is stored for it. Hosts: {known}.")

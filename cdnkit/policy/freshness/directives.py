@@ -12,7 +12,7 @@ import http_sf
 
 from cdnkit.policy.freshness.surrogate import parse_surrogate
 from cdnkit.policy.http.cache_control import LONGEST, NOTHING, CacheControl, parse
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 from cdnkit.policy.http.messages import Headers
 from cdnkit.policy.rules.profile import Profile
 
@@ -33,7 +33,7 @@ class Ruling:
     """The lifetime is `Surrogate-Control`'s."""
 
 
-@remembered(1024)
+@memoized(1024)
 def parse_targeted(text: str) -> CacheControl | None:
     """A targeted field's members as directives; None when the field is to be ignored.
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 
 from cdnkit.policy.http.cache_control import CacheControl, delta_seconds, end_of_member
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 from cdnkit.policy.http.messages import Headers
 
 DEVICE = "cdnlab"
@@ -50,7 +50,7 @@ def heard(text: str) -> dict[str, str | None]:
     return for_all | for_us
 
 
-@remembered(1024)
+@memoized(1024)
 def parse_surrogate(text: str) -> CacheControl | None:
     """The field as directives; None when it leaves caching to the other fields. An unreadable lifetime counts as 0."""
     found = heard(text)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 
 LONGEST = 2**31
 """What a delta-seconds too big to hold counts as (RFC 9111 §1.2.2)."""
@@ -121,7 +121,7 @@ def searched(text: str, *, as_written: bool = False) -> dict[str, str | None]:
     return found
 
 
-@remembered(4096)
+@memoized(4096)
 def parse(text: str, *, as_written: bool = False, search: bool = False) -> CacheControl:
     """All lines of the field, joined, as values. Never fails: what cannot be read is not there.
 

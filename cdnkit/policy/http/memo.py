@@ -17,7 +17,7 @@ LONGEST = 1024
 OfText = Callable[Concatenate[str, P], T]
 
 
-def remembered(most: int) -> Callable[[OfText[P, T]], OfText[P, T]]:
+def memoized(most: int) -> Callable[[OfText[P, T]], OfText[P, T]]:
     """Remember the answers to the `most` questions asked last, of those whose text, the first argument, is not long."""
 
     def decorate(function: OfText[P, T]) -> OfText[P, T]:

@@ -122,9 +122,9 @@ class RequestHead:
 
     def with_fields(self, headers: Headers) -> "RequestHead":
         """The same request with other fields."""
-        return self.asking(self.path, self.query, headers)
+        return self.with_target(self.path, self.query, headers)
 
-    def asking(self, path: str, query: str | None, headers: Headers) -> "RequestHead":
+    def with_target(self, path: str, query: str | None, headers: Headers) -> "RequestHead":
         """The same request for another target with other fields: as `dataclasses.replace`, in a fifth of its time."""
         return RequestHead(
             self.method, self.scheme, self.host, path, query, headers, self.client_ip, self.place, self.client_port,
@@ -166,14 +166,14 @@ def without_port(authority: str) -> str:
     return host if colon and (port.isdecimal() or not port) and (":" not in host or host.endswith("]")) else authority
 
 
-def target_of(url: str) -> RequestHead:
+def get_for_url(url: str) -> RequestHead:
     """A GET for a URL or a path, without header fields, as the key function wants it."""
-    scheme, host, target = parts_of(url)
+    scheme, host, target = split_url(url)
     path, mark, query = target.partition("?")
     return RequestHead("GET", scheme or "http", host, path, query if mark else None, Headers())
 
 
-def parts_of(url: str) -> tuple[str, str, str]:
+def split_url(url: str) -> tuple[str, str, str]:
     """(scheme, authority, path and query) of a URL or a path; of a path the first two are empty."""
     scheme, mark, rest = url.partition("://")
     if not mark or not rest or url.startswith("/"):  # a path's query may hold another URL

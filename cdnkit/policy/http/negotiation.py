@@ -4,7 +4,7 @@ Members of `Accept-Language`, `Accept-Encoding` and `Accept` are a set of prefer
 weights differ, which the weights themselves say; language tags and codings have no case.
 """
 
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 
 _PREFERENCES = frozenset({"accept-language", "accept-encoding", "accept-charset", "accept"})
 
@@ -18,13 +18,13 @@ def normalised(name: str, value: str | None) -> str | None:
     return ",".join(part.strip() for part in value.split(",")) if "," in value else value.strip()
 
 
-@remembered(4096)
+@memoized(4096)
 def _preferences(value: str) -> str:
     members = sorted(weighted(value), key=lambda member: (-member[1], member[0]))
     return ",".join(f"{what};q={weight:g}" for what, weight in members)
 
 
-@remembered(4096)
+@memoized(4096)
 def weighted(value: str) -> tuple[tuple[str, float], ...]:
     """(member in lower case, weight) of a list of preferences, in the order given; an unreadable weight counts as 1."""
     found = []

@@ -21,28 +21,28 @@ _ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
+class PathForms:
     """How a path may be read."""
 
     normal: str
     """Its normal form: unreserved characters decoded, dot segments gone, runs of "/" one."""
-    others: tuple[str, ...] = ()
+    lenient: tuple[str, ...] = ()
     """What lenient origins may make of it, if anything else."""
-    climbs: bool = False
+    has_dot_segments: bool = False
     """In one of these it has dot segments."""
 
 
-def spelling_of(path: str) -> Spelling:
+def path_forms(path: str) -> PathForms:
     if _PLAIN.fullmatch(path):
-        return Spelling(path)
-    normal, climbs = _resolved(decoded(path))
-    others: dict[str, None] = {}
-    for reading in _readings(path):
-        resolved, up = _resolved(reading)
-        others[resolved] = None
+        return PathForms(path)
+    normal, climbs = _without_dot_segments(decoded(path))
+    lenient: dict[str, None] = {}
+    for reading in _lenient_forms(path):
+        resolved, up = _without_dot_segments(reading)
+        lenient[resolved] = None
         climbs = climbs or up
-    others.pop(normal, None)
-    return Spelling(normal, tuple(others), climbs)
+    lenient.pop(normal, None)
+    return PathForms(normal, tuple(lenient), climbs)
 
 
 def decoded(path: str) -> str:
@@ -55,7 +55,7 @@ def _unreserved(found: re.Match[str]) -> str:
     return character if character.isascii() and (character.isalnum() or character in "-._~") else found[0].upper()
 
 
-def _readings(path: str) -> Iterator[str]:
+def _lenient_forms(path: str) -> Iterator[str]:
     """After each round of decoding, of both kinds: as it stands, and with all liberties taken."""
     for _ in range(_ROUNDS):
         path = _ENCODED.sub(lambda found: chr(int(found[1], 16)), _LENIENT.sub(_overlong, path))
@@ -73,7 +73,7 @@ def _overlong(found: re.Match[str]) -> str:
     return chr(int(found[4], 16) & 0x3F)
 
 
-def _resolved(path: str) -> tuple[str, bool]:
+def _without_dot_segments(path: str) -> tuple[str, bool]:
     """(without dot segments and empty ones, whether there were dot segments). Source: RFC 3986 §5.2.4."""
     out: list[str] = []
     climbs = False

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Generic, TypeVar
 
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 
 Address = IPv4Address | IPv6Address
 
@@ -29,7 +29,7 @@ class Place:
     """Known as an exit of a VPN, a proxy or Tor."""
     hosting: bool = False
     """Known as a hosting provider's: a machine rather than a person."""
-    told_by: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    sources: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """(fact, who told it), for `explain`: ("country", "iptocc 3.3.170")."""
 
     @property
@@ -41,7 +41,7 @@ class Place:
 NOWHERE = Place()
 
 
-@remembered(65_536)
+@memoized(65_536)
 def address_of(text: str) -> Address | None:
     """The address, `::ffff:a.b.c.d` unwrapped to its IPv4 self (RFC 4291 §2.5.5.2); None when it is none."""
     try:

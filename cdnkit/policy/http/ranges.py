@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 
 _SPEC = re.compile(r"([0-9]{0,18})-([0-9]{0,18})")
 
@@ -16,7 +16,7 @@ class Span:
     stop: int
 
 
-@remembered(1024)
+@memoized(1024)
 def specs(text: str) -> tuple[tuple[int | None, int | None], ...]:
     """(first, last) of each byte range, None where left out; () when the field must be ignored.
 

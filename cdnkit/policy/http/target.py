@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from urllib.parse import urljoin
 
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 from cdnkit.policy.http.messages import RequestHead
 
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
@@ -28,7 +28,7 @@ def origin_form(target: str, host: str) -> tuple[str, str]:
     return (target[absolute.end() :] or "/", absolute[1]) if absolute is not None else (target, host)
 
 
-@remembered(4096)
+@memoized(4096)
 def names_host(host: str) -> bool:
     """Whether it is a host, with a port or without; "" is one where a client named none (RFC 9112 §3.2).
 

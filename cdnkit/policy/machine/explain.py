@@ -108,7 +108,7 @@ def _viewer(request: RequestHead, behavior: Behavior) -> dict[str, Any]:
         "asn": place.asn or None,
         "anonymous": place.anonymous,
         "hosting": place.hosting,
-        "told_by": dict(place.told_by),
+        "told_by": dict(place.sources),
         "geo": None if behavior.geo is None else GeoRule(behavior.geo).verdict(place, request.client_ip).why,
     }
 

@@ -6,7 +6,7 @@ already and not stored, and nobody joins them any more.
 
 from collections.abc import Iterable
 
-from cdnkit.policy.http.messages import parts_of, target_of
+from cdnkit.policy.http.messages import get_for_url, split_url
 from cdnkit.policy.machine.flights import Flight
 from cdnkit.policy.machine.purge_marks import EVERYTHING, marks_of, prefix_mark, surrogate_mark, url_mark
 from cdnkit.policy.machine.state import NodeState
@@ -107,19 +107,19 @@ class Purges:
 
     def purge_key(self, url: str) -> str:
         """Path and query as they stand in a key: its first line."""
-        request = target_of(url)
+        request = get_for_url(url)
         query = keyed_query(request.query, self._state.matcher.match(request.path).behavior)
         return request.path if query is None else f"{request.path}?{query}"
 
     def _purged_host(self, url: str) -> str:
         """The line of a key that the purge of a URL is for; "": it is for every host's."""
-        named = target_of(url)
+        named = get_for_url(url)
         meant = self._profile.purge_names_host and self._state.matcher.match(named.path).behavior.key.host
         return f"host: {named.host.lower()}" if meant and named.host else ""
 
     def _plain_purge(self, url: str) -> bool:
         """Whether a key holds no more than what the URL says, so that it names one."""
-        behavior = self._state.matcher.match(target_of(url).path).behavior
+        behavior = self._state.matcher.match(get_for_url(url).path).behavior
         return plain_key(behavior) is not None and not behavior.key.host
 
     def _named(self, url: str) -> list[Entry]:
@@ -158,4 +158,4 @@ class Purges:
 
 def _beginning(prefix: str) -> str:
     """Of a first line: the prefix without scheme and host. An empty path is "/", as in a target."""
-    return parts_of(prefix)[2] or "/"
+    return split_url(prefix)[2] or "/"

@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
-from cdnkit.policy.http.memo import remembered
-from cdnkit.policy.http.path_forms import decoded, spelling_of
+from cdnkit.policy.http.memo import memoized
+from cdnkit.policy.http.path_forms import decoded, path_forms
 from cdnkit.policy.rules.globs import glob
 from cdnkit.policy.rules.service import Behavior, Geo
 
@@ -44,14 +44,14 @@ class Matcher(Generic[M]):
         def first(path: str) -> M:
             return next((behavior for pattern, behavior in compiled if pattern.match(path)), otherwise)
 
-        @remembered(16_384)
+        @memoized(16_384)
         def find(path: str) -> tuple[M, str | None]:
-            spelling = spelling_of(path)
+            spelling = path_forms(path)
             behavior = first(spelling.normal)
-            others = (first(other) for other in spelling.others)
+            others = (first(other) for other in spelling.lenient)
             if any(one is not behavior and (one.token is not None or one.geo is not None) for one in others):
                 return behavior, "a path that may be read as one under another behavior's gate"
-            if spelling.climbs and behavior.token is not None:
+            if spelling.has_dot_segments and behavior.token is not None:
                 # A token says by their beginnings which paths it is for.
                 return behavior, "a path with dot segments, under a token"
             return behavior, None

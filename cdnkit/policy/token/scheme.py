@@ -94,7 +94,7 @@ class Carriers:
         headers = request.headers if lines is request.headers.lines else Headers.wrap(lines)
         if path is request.path and query is request.query and headers is request.headers:
             return request
-        return request.asking(path, query, headers)
+        return request.with_target(path, query, headers)
 
     def _public_lines(self, lines: Lines) -> Lines:
         kept: Lines = []

@@ -42,7 +42,7 @@ def forwarded(
     if behavior is not None and profile.request_fields is not None:
         policy = profile.origin_request_policies.get(behavior.origin_request_policy)
         query, headers = profile.request_fields(Onward(request, headers, behavior, policy, request_id))
-        request = request.asking(request.path, query, request.headers)
+        request = request.with_target(request.path, query, request.headers)
     elif behavior is not None and behavior.key.accept_encoding and "accept-encoding" in headers:
         # An answer in a coding that the key does not tell would be given to who does not know it.
         coding = keyed_coding(request, behavior) or "identity"
