@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdnkit.policy.freshness.annotate import Reader
+from cdnkit.policy.freshness.annotate import Annotator
 from cdnkit.policy.freshness.lifetime import lifetime_of
 from cdnkit.policy.freshness.storable import why_not_store
 from cdnkit.policy.http.messages import Headers, ResponseHead
@@ -17,10 +17,10 @@ from tests.vendors.vendor_lab import NOW, ask, at
 
 def reader(
     profile: Profile, lines: list[tuple[str, str]], status: int = 200, behavior: Behavior | None = None
-) -> Reader:
+) -> Annotator:
     rules = settled(behavior or Behavior(path="*"), profile)
     head = ResponseHead(status, Headers([("date", at(0)), *lines]))
-    return Reader(head, rules, profile, lifetime_of(head, rules, profile, asked_at=NOW, now=NOW).rule, NOW)
+    return Annotator(head, rules, profile, lifetime_of(head, rules, profile, sent_at=NOW, now=NOW).rule, NOW)
 
 
 def cc(text: str) -> list[tuple[str, str]]:
@@ -103,7 +103,7 @@ def test_what_becomes_of_a_word(
     used: bool,
     why: str,
 ) -> None:
-    found = [note for note in reader(profile, lines, status, behavior).notes() if note.word == word]
+    found = [note for note in reader(profile, lines, status, behavior).annotations() if note.word == word]
     assert [note.used for note in found] == [used], found
     assert why in found[0].why
 
@@ -167,11 +167,11 @@ def test_what_is_told_is_what_was_decided(
     head = ResponseHead(status, Headers([("date", at(0)), *lines]))
     if why_not_store(ask(), head, rules, profile, largest=10**9, now=NOW) is not None:
         return
-    life = lifetime_of(head, rules, profile, asked_at=NOW, now=NOW)
+    life = lifetime_of(head, rules, profile, sent_at=NOW, now=NOW)
     told = reader(profile, lines, status, behavior)
     setting = [
         note.field if note.field in ("expires", "surrogate-control") else note.word.partition("=")[0]
-        for note in told.notes()
+        for note in told.annotations()
         if note.why.endswith("sets the lifetime") and note.used
     ]
     assert setting == ([life.rule] if life.rule in ("s-maxage", "max-age", "expires", "surrogate-control") else [])
@@ -179,4 +179,4 @@ def test_what_is_told_is_what_was_decided(
     assert life.fresh_until + told.windows.refresh == life.refreshable_until
     assert life.fresh_until + told.windows.fallback == life.fallback_until
     assert life.fresh_until + told.windows.unreachable == life.unreachable_until
-    assert any(note.word == "no-cache" and note.used for note in told.notes()) is life.revalidate_always
+    assert any(note.word == "no-cache" and note.used for note in told.annotations()) is life.revalidate_always

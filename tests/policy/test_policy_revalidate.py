@@ -19,7 +19,7 @@ MODIFIED, EARLIER, LATER = (format_date(NOW + seconds) for seconds in (-1000, -1
 def stored(**fields: str) -> Entry:
     lines = [("date", format_date(NOW)), *((name.replace("_", "-"), value) for name, value in fields.items())]
     head = ResponseHead(200, Headers(lines))
-    life = lifetime_of(head, Behavior(path="*"), RFC9111, asked_at=NOW, now=NOW)
+    life = lifetime_of(head, Behavior(path="*"), RFC9111, sent_at=NOW, now=NOW)
     entry = Entry(1, "/a", 200, head.headers, life)
     entry.etag, entry.last_modified = head.headers.first("etag"), head.headers.first("last-modified")
     return entry

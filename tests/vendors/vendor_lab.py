@@ -47,7 +47,7 @@ def kept_for(
     why = why_not_store(request or ask(), response, rules, profile, largest=10**9, now=NOW)
     if why is not None:
         return why
-    life = lifetime_of(response, rules, profile, asked_at=NOW, now=NOW)
+    life = lifetime_of(response, rules, profile, sent_at=NOW, now=NOW)
     return 0.0 if life.revalidate_always else max(0.0, life.fresh_until - NOW)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from itertools import count
 
-from cdnkit.policy.freshness.directives import ruling
+from cdnkit.policy.freshness.directives import response_directives
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead
 from cdnkit.policy.outcomes import NOT_ASKED, Cause, Outcome
@@ -152,7 +152,7 @@ class Signer:
         """
 
         def stale_if_error() -> float:
-            said = ruling(headers, self._profile).control.stale_if_error
+            said = response_directives(headers, self._profile).control.stale_if_error
             return float(said) if said is not None else behavior.stale_if_error or self._profile.stale_if_error
 
         fresh_until = None if entry is None else entry.life.fresh_until

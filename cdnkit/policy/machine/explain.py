@@ -4,7 +4,7 @@ from dataclasses import asdict
 from math import isinf
 from typing import Any
 
-from cdnkit.policy.freshness.annotate import Reader
+from cdnkit.policy.freshness.annotate import Annotator
 from cdnkit.policy.freshness.reuse import standing
 from cdnkit.policy.gate.geo import GeoRule
 from cdnkit.policy.gate.rates import client_of
@@ -129,7 +129,7 @@ def _entry(
 ) -> dict[str, Any]:
     life = entry.life
     head = ResponseHead(entry.status, entry.headers)
-    reader = Reader(head, behavior, machine.profile, life.rule, now)
+    reader = Annotator(head, behavior, machine.profile, life.rule, now)
     windows = reader.windows
     return {
         "status": entry.status,
@@ -148,7 +148,7 @@ def _entry(
         "unreachable_by": windows.unreachable_rule,
         "may_be_stale": life.may_be_stale,
         "revalidate_always": life.revalidate_always,
-        "read": [asdict(note) for note in reader.notes()],
+        "read": [asdict(note) for note in reader.annotations()],
         "etag": entry.etag,
         "last_modified": entry.last_modified,
         "surrogate_keys": list(entry.surrogate_keys),

@@ -5,7 +5,7 @@ A parent fails by no answer, by an error (RFC 5861 §4), or by an answer to some
 """
 
 from cdnkit.policy.freshness.lifetime import error_ttl_of
-from cdnkit.policy.freshness.reuse import asked
+from cdnkit.policy.freshness.reuse import request_control
 from cdnkit.policy.machine.fills import Fills
 from cdnkit.policy.machine.flights import Flight, Waiter
 from cdnkit.policy.machine.notes import Note
@@ -94,8 +94,8 @@ class Fallback:
             return entry, judgement
         if not self._fills.answers(entry, waiter, now) or (entry.part is not None and waiter.request.method == "HEAD"):
             return None
-        wish = asked(waiter.request) if self._profile.request_directives else None
-        window = wish.stale_if_error if wish is not None else None
+        control = request_control(waiter.request) if self._profile.request_directives else None
+        window = control.stale_if_error if control is not None else None
         usable = self._may_stand_in(entry, now, window, silent=silent, sick=sick)
         return (entry, judgement) if usable else None
 

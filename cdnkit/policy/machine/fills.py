@@ -108,7 +108,7 @@ class Fills:
             status=response.status,
             headers=headers,
             life=lifetime_of(
-                response, flight.fetch.rule.behavior, self._profile, asked_at=flight.fetch.sent_at, now=now
+                response, flight.fetch.rule.behavior, self._profile, sent_at=flight.fetch.sent_at, now=now
             ),
         )
         entry.length = None if entry.of_head else content_length(headers)

@@ -214,9 +214,7 @@ class Landings:
             # Its lifetime is what the 304 says, and Age with it; what is told of it stays.
             age = [line for line in head.headers.lines if line[0] == "age"]
             entry.headers = entry.headers.without(("age",)).plus(*age)
-        entry.life = lifetime_of(
-            head, flight.fetch.rule.behavior, self._profile, asked_at=flight.fetch.sent_at, now=now
-        )
+        entry.life = lifetime_of(head, flight.fetch.rule.behavior, self._profile, sent_at=flight.fetch.sent_at, now=now)
         head = ResponseHead(entry.status, entry.headers)
         self._fills.read_stored(entry, head, flight)
         if self._fills.why_not(flight, head, now, part=entry.part is not None, entry=entry) is None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from cdnkit.policy.freshness.directives import ruling
-from cdnkit.policy.freshness.reuse import Standing, asked, forbids_reuse, standing, takes_stale
+from cdnkit.policy.freshness.directives import response_directives
+from cdnkit.policy.freshness.reuse import Standing, forbids_reuse, request_control, standing, takes_stale
 from cdnkit.policy.freshness.storable import forwards_cookies
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.ranges import specs
@@ -79,7 +79,7 @@ def judge(
         return Judgement(Way.PASS, key, None, Cause.METHOD)
     if not behavior.cache:
         return Judgement(Way.PASS, key, None, Cause.BYPASS)
-    wish = asked(request) if profile.request_directives else None
+    control = request_control(request) if profile.request_directives else None
     wanted = request.headers.first("range") if request.method == "GET" else None
     found = index.select(key, request.headers)
     block = request.block is not None and request.block != WHOLE
@@ -92,8 +92,8 @@ def judge(
         entry = found
         if entry.part is not None and not (covers(entry, wanted) and range_applies(request, entry, now)):
             cause = Cause.PARTIAL
-        elif wish is not None and forbids_reuse(
-            wish, entry.life, now, immutable=ruling(entry.headers, profile).control.immutable
+        elif control is not None and forbids_reuse(
+            control, entry.life, now, immutable=response_directives(entry.headers, profile).control.immutable
         ):
             cause = Cause.REQUEST
         else:
@@ -103,18 +103,18 @@ def judge(
                 case Standing.REFRESHABLE:
                     asked_for = _flight_key(key, request, varies, profile)
                     return Judgement(Way.REFRESH, key, entry, None, flight_key=asked_for)
-            if wish is not None and takes_stale(wish, entry.life, now):
+            if control is not None and takes_stale(control, entry.life, now):
                 return Judgement(Way.STALE, key, entry, None)
             cause = Cause.PURGED if entry.life.rule == "soft-purge" else Cause.EXPIRED
-    if wish is not None and wish.only_if_cached:
+    if control is not None and control.only_if_cached:
         return Judgement(Way.NOT_CACHED_ONLY, key, entry, cause)
-    if wish is not None and wish.no_store:
+    if control is not None and control.no_store:
         return Judgement(Way.PASS, key, entry, Cause.REQUEST)
     mark = mark_on(key)
     if mark and mark != NOT_FRESH and profile.hit_for_pass_sticks:
         return Judgement(Way.PASS, key, entry, Cause.UNCACHEABLE)
     # "Validate first" is not answered by a question that was asked before this request came.
-    alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or mark != ""
+    alone = cause is Cause.REQUEST or (control is not None and control.no_cache) or mark != ""
     alone = alone or (not profile.collapse_beside_cookies and forwards_cookies(behavior, profile))
     nothing_whole = entry is None or entry.part is not None
     forwards = profile.range_forwarded or block
