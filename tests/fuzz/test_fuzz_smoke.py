@@ -118,7 +118,7 @@ class LosesTickets(EdgeMachine):
 class AsksForEver(EdgeMachine):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._fallback.land_misfit = self._asked_again  # type: ignore[method-assign]
+        self._fallback.land_mismatch = self._asked_again  # type: ignore[method-assign]
 
     def _asked_again(self, flight: Flight, why: str, status: int, now: float) -> Landing:
         landing = Landing()

@@ -50,7 +50,7 @@ RULES = {
 }
 HOPS = frozenset({"connection", "keep-alive", "x-hop", "transfer-encoding"})
 FAILED_STATUSES = frozenset({500, 502, 503, 504})
-MOST_ASKS = 2
+MAX_UPSTREAM_REQUESTS = 2
 """Questions that one viewer's request may cost, whatever the origin says."""
 
 
@@ -379,7 +379,12 @@ class World:
         if asker is not None:
             asker.fetches.add(fetch.id)
             asker.joined = False
-            claim(len(asker.fetches) <= MOST_ASKS, "asks", f"one request asked {len(asker.fetches)} times", name)
+            claim(
+                len(asker.fetches) <= MAX_UPSTREAM_REQUESTS,
+                "asks",
+                f"one request asked {len(asker.fetches)} times",
+                name,
+            )
         self.open.append(Open(fetch, name, self.step))
 
     def _land(self, landing: Landing, owed: Open, *, failed: str | None) -> None:

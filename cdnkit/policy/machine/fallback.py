@@ -1,7 +1,7 @@
 """What those who waited get when the parent fails: what is stored by then, if it may be used, or an error and why.
 
 A parent fails by no answer, by an error (RFC 5861 §4), or by an answer to something that was not asked
-(`cdnkit.policy.upstream.request.misfit`). See `cdnkit/policy/machine/machine.py` for the theory and the table.
+(`cdnkit.policy.upstream.request.mismatch`). See `cdnkit/policy/machine/machine.py` for the theory and the table.
 """
 
 from cdnkit.policy.freshness.lifetime import error_ttl_of
@@ -15,7 +15,7 @@ from cdnkit.policy.outcomes import Outcome, Purpose
 from cdnkit.policy.plan import Landing
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.lookup import Judgement, Way
-from cdnkit.policy.upstream.request import asks_whether, same_part
+from cdnkit.policy.upstream.request import is_conditional, same_part
 
 
 class Fallback:
@@ -57,10 +57,10 @@ class Fallback:
             )  # fmt: skip
         return landing
 
-    def land_misfit(self, flight: Flight, why: str, status: int, now: float) -> Landing:
+    def land_mismatch(self, flight: Flight, why: str, status: int, now: float) -> Landing:
         """An answer to something that was not asked. Of a plain question, it is the parent's failure, for all: to ask
         once more would be to ask the same."""
-        if not asks_whether(flight.fetch.request) and not self.asked_for_the_rest(flight):
+        if not is_conditional(flight.fetch.request) and not self.asked_for_the_rest(flight):
             return self.land_failure(flight, f"origin: {why}", 502, now, status)
         landing = Landing()
         for waiter in flight.waiters:

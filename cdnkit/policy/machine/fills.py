@@ -21,7 +21,7 @@ from cdnkit.policy.store.index import Entry, selecting_fields, surrogate_keys_of
 from cdnkit.policy.store.lookup import NOT_FRESH
 from cdnkit.policy.store.parts import covers
 from cdnkit.policy.store.revalidate import range_applies
-from cdnkit.policy.upstream.request import MOST_ASKS
+from cdnkit.policy.upstream.request import MAX_UPSTREAM_REQUESTS
 
 Alike = tuple[Rule, Cause | None, object]
 """Rule, cause, what CORS looks at: with these, plain GETs that waited are answered alike."""
@@ -225,7 +225,7 @@ class Fills:
     ) -> None:
         """A second decision for one who waited in vain, under the same ticket; a `Join` simply waits on."""
         plan: Decision
-        if waiter.asks >= MOST_ASKS:
+        if waiter.asks >= MAX_UPSTREAM_REQUESTS:
             reason = f"origin: {waiter.asks} answers, and none to the request"
             plan = self._requests.refuse(502, reason, waiter.rule, waiter.request, now, Outcome.FAILED)
         else:

@@ -21,7 +21,7 @@ class Waiter:
     rule: Rule
     plan: Fetch | Join
     asks: int = 0
-    """Questions to the parent that it has cost so far (`cdnkit.policy.upstream.request.MOST_ASKS`)."""
+    """Questions to the parent that it has cost so far (`cdnkit.policy.upstream.request.MAX_UPSTREAM_REQUESTS`)."""
 
 
 @dataclass(slots=True)

@@ -26,8 +26,8 @@ from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.parts import continues, covers, whole_fields
 from cdnkit.policy.store.revalidate import freshened, names_another, same_representation
 from cdnkit.policy.store.serialise import from_values
-from cdnkit.policy.upstream.invalidation import also_doubtful, invalidates
-from cdnkit.policy.upstream.request import asks_for_part, misfit, same_part
+from cdnkit.policy.upstream.invalidation import invalidates, related_targets
+from cdnkit.policy.upstream.request import has_range, mismatch, same_part
 
 NOT_PRIVATE = frozenset({"no-lifetime", "status"})
 """Reasons not to store that do not forbid answering those who wait with the same."""
@@ -72,8 +72,8 @@ class Landings:
             landing = self._fallback.land_failure(flight, f"origin: {response.status}", 502, now, response.status)
         elif fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)
-        elif (why := misfit(fetch.request, response)) is not None:
-            landing = self._fallback.land_misfit(flight, why, response.status, now)
+        elif (why := mismatch(fetch.request, response)) is not None:
+            landing = self._fallback.land_mismatch(flight, why, response.status, now)
         elif response.status == 304 and fetch.entry is not None:
             landing = self._land_not_modified(flight, fetch.entry, response, now)
         elif response.status == 206 and fetch.request.method != "HEAD":
@@ -117,7 +117,7 @@ class Landings:
         fetch, landing = flight.fetch, Landing()
         request = fetch.request
         if self._profile.unsafe_invalidates and invalidates(request, response):
-            for target in (request.target, *also_doubtful(request, response)):
+            for target in (request.target, *related_targets(request, response)):
                 landing.dropped += self._purges.invalidate(target)
                 landing.marks.append(url_mark(self._purges.purge_key(target)))
         if (
@@ -264,7 +264,7 @@ class Landings:
                 landing.answers[waiter.ticket] = self._answering.relayed(
                     waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, now, detail="part-not-kept"
                 )
-            elif waiter.plan is not fetch and asks_for_part(waiter.request):
+            elif waiter.plan is not fetch and has_range(waiter.request):
                 self._fills.pass_for(waiter, landing, now)
             else:
                 self._fills.decide_for(waiter, landing, now)

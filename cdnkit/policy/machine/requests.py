@@ -244,7 +244,7 @@ class Requests:
         asks: int = 0,
     ) -> Fetch:
         """Open a flight for one viewer's request as he asks it."""
-        upstream = self._state.asking.as_asked(request, rule.behavior)
+        upstream = self._state.upstream_requests.for_viewer(request, rule.behavior)
         key = cache_key(request, rule.behavior)
         fetch = Fetch(self._state.next_id(), ticket, Purpose.PASS, upstream, key, rule, cause, entry, False, now)
         return self._open(fetch, request, rule, asks)
@@ -261,8 +261,8 @@ class Requests:
         asks: int = 0,
     ) -> Fetch:
         """Open a flight for what the judgement found missing; ticket 0: nobody waits, it refreshes."""
-        upstream, purpose = self._state.asking.for_missing(
-            judgement, request, rule.behavior, conditions=conditions and ticket != 0, plainly=asks > 0
+        upstream, purpose = self._state.upstream_requests.for_missing(
+            judgement, request, rule.behavior, conditions=conditions and ticket != 0, plain=asks > 0
         )
         fetch = Fetch(
             id=self._state.next_id(),

@@ -37,7 +37,7 @@ from cdnkit.policy.store.key import (
 )
 from cdnkit.policy.store.lookup import Judgement, Way, judge
 from cdnkit.policy.store.slices import Versions
-from cdnkit.policy.upstream.request import Asking
+from cdnkit.policy.upstream.request import UpstreamRequests
 
 
 class NodeState:
@@ -87,7 +87,7 @@ class NodeState:
         """Tickets that wait for a page in place of an error -> what to tell with it. Each goes when its flight lands:
         one that was forgotten sooner would be shown a page in place of the page's own error, and so on."""
         self.answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
-        self.asking = Asking(service, profile, self.answering.fresh_id)
+        self.upstream_requests = UpstreamRequests(service, profile, self.answering.fresh_id)
         self.screening = Screening(service, profile, self.matcher.evasion, excess=excess)
         self.filling: dict[int, Entry] = {}
         self.alone_until: Notes[str] = Notes(65_536)
