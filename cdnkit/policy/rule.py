@@ -7,7 +7,7 @@ so two behaviors that were given the same settings still have a bucket each.
 from dataclasses import dataclass
 
 from cdnkit.policy.gate.gate import Gate, Guard
-from cdnkit.policy.rules.response_policy import CorsRules, Decoration
+from cdnkit.policy.rules.response_policy import CorsRules, ResponsePolicy
 from cdnkit.policy.rules.service import Behavior, Geo, Service
 from cdnkit.policy.store.key import KeyOf, plain_key
 
@@ -24,7 +24,7 @@ class Rule:
     """The guard is to be asked about every request."""
     plain_key: KeyOf | None
     """Makes the keys of plain requests (`cdnkit/policy/machine/fast_path.py`); None where there is no short way."""
-    decoration: Decoration | None
+    response_policy: ResponsePolicy | None
     """What is put on answers; None at a node that faces no viewers."""
     cors: CorsRules | None
     """The part of it that depends on the request."""
@@ -42,16 +42,16 @@ class Rule:
         return self.behavior.geo
 
 
-def compiled(behavior: Behavior, service: Service, gate: Gate, decoration: Decoration | None) -> Rule:
+def compile_rule(behavior: Behavior, service: Service, gate: Gate, response_policy: ResponsePolicy | None) -> Rule:
     """The rule of a behavior that is settled (`cdnkit/policy/rules/resolve.py`)."""
-    decoration = decoration if service.gate else None
+    response_policy = response_policy if service.gate else None
     return Rule(
         behavior=behavior,
         guard=gate.guard_of(behavior),
         guarded=_is_guarded(behavior, service),
         plain_key=_plain_key(behavior, service),
-        decoration=decoration,
-        cors=None if decoration is None else decoration.cors,
+        response_policy=response_policy,
+        cors=None if response_policy is None else response_policy.cors,
     )
 
 

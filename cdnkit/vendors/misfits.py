@@ -114,7 +114,7 @@ def _query_names(behavior: Behavior, profile: Profile) -> Iterator[Misfit]:
 
 def _error_ttls(behavior: Behavior, profile: Profile) -> Iterator[Misfit]:
     errors = profile.error_caching
-    kept = NEGATIVE_STATUSES if errors is None else errors.always | errors.if_told
+    kept = NEGATIVE_STATUSES if errors is None else errors.always | errors.if_explicit
     for status in behavior.error_ttls:
         if status not in kept:
             told = ", ".join(map(str, sorted(kept)))

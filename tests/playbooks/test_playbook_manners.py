@@ -231,7 +231,7 @@ def test_a_page_in_place_of_an_error_is_asked_for_no_oftener(origin: str) -> Non
     pages = [{"status": status, "page": f"/{status}.html", "response_status": status} for status in (416, 502)]
     edge = EdgeMachine(Service.model_validate({"name": "fra", "error_pages": pages}))
     lived(edge, [get(), get(), get("/b")], RUDE[origin], most=2 * MAX_UPSTREAM_REQUESTS)
-    assert not edge.state.paging
+    assert not edge.state.substitutions
 
 
 # ---- as others have met it: what is stored, what is asked, what the origin says to the question; status, Content-Range ----

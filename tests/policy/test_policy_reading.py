@@ -9,7 +9,7 @@ from cdnkit.policy.freshness.lifetime import lifetime_of
 from cdnkit.policy.freshness.storable import why_not_store
 from cdnkit.policy.http.messages import Headers, ResponseHead
 from cdnkit.policy.rules.profile import Profile
-from cdnkit.policy.rules.resolve import settled
+from cdnkit.policy.rules.resolve import resolve
 from cdnkit.policy.rules.service import Behavior, Ttl
 from cdnkit.vendors import CLOUDFRONT, FASTLY, RFC9111
 from tests.vendors.vendor_lab import NOW, ask, at
@@ -18,7 +18,7 @@ from tests.vendors.vendor_lab import NOW, ask, at
 def reader(
     profile: Profile, lines: list[tuple[str, str]], status: int = 200, behavior: Behavior | None = None
 ) -> Annotator:
-    rules = settled(behavior or Behavior(path="*"), profile)
+    rules = resolve(behavior or Behavior(path="*"), profile)
     head = ResponseHead(status, Headers([("date", at(0)), *lines]))
     return Annotator(head, rules, profile, lifetime_of(head, rules, profile, sent_at=NOW, now=NOW).rule, NOW)
 
@@ -163,7 +163,7 @@ def test_what_is_told_is_what_was_decided(
     profile: Profile, behavior: Behavior | None, status: int, lines: list[tuple[str, str]]
 ) -> None:
     """Of what is stored: one word sets the lifetime if and only if the rule is the origin's, and it is the rule's."""
-    rules = settled(behavior or Behavior(path="*"), profile)
+    rules = resolve(behavior or Behavior(path="*"), profile)
     head = ResponseHead(status, Headers([("date", at(0)), *lines]))
     if why_not_store(ask(), head, rules, profile, largest=10**9, now=NOW) is not None:
         return

@@ -21,7 +21,7 @@ def coding_for(request: RequestHead, response: ResponseHead, rules: Compression,
     length = content_length(headers)
     if response.status not in rules.statuses or "content-encoding" in headers or request.version == "1.0":
         return None
-    if length is None or not rules.least_bytes <= length <= rules.most_bytes:
+    if length is None or not rules.min_bytes <= length <= rules.max_bytes:
         return None
     media_type = (headers.first("content-type") or "").partition(";")[0].strip().lower()
     if media_type not in rules.types:

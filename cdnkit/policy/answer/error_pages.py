@@ -14,14 +14,14 @@ from cdnkit.policy.rules.service import ErrorPage, Service
 
 
 @dataclass(slots=True)
-class Instead:
+class Substitution:
     """What is told with a page that stands in for something."""
 
     status: int
     refused: str = ""
     """The gate's reason, where it stands in for a refusal."""
 
-    def told_with(self, answer: Serve | Relay | Refuse) -> None:
+    def apply_to(self, answer: Serve | Relay | Refuse) -> None:
         """Make the page's answer tell it; a page that failed keeps the status of that."""
         if answer.status == 200:
             answer.status = self.status
@@ -44,7 +44,7 @@ class Pages:
     def __bool__(self) -> bool:
         return bool(self._by_status)
 
-    def instead_of(self, status: int, request: RequestHead) -> ErrorPage | None:
+    def page_for(self, status: int, request: RequestHead) -> ErrorPage | None:
         """The page that a viewer of this request is shown for this status; unsafe methods are told the error itself."""
         return self._by_status.get(status) if request.method in ("GET", "HEAD") else None
 

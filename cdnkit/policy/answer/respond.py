@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from cdnkit.policy.answer.status import Signer, cache_status, numbered, quoted
+from cdnkit.policy.answer.status import Signer, cache_status, numbered_ids, quoted
 from cdnkit.policy.http import ranges
 from cdnkit.policy.http.cache_control import delta_seconds
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead, ResponseHead
 from cdnkit.policy.outcomes import Cause, Failure, Outcome
 from cdnkit.policy.plan import Fetch, Refuse, Relay, Serve
 from cdnkit.policy.rule import Rule
-from cdnkit.policy.rules.profile import FailureAnswer, Profile
+from cdnkit.policy.rules.profile import FailureResponse, Profile
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.revalidate import IN_A_304, NEVER_TAKEN_OVER, holds, keeps_fields, range_applies
 from cdnkit.policy.store.slices import Assembly, may_be_sliced
@@ -21,7 +21,7 @@ _UNREACHED = frozenset({Failure.NAME, Failure.CONNECT, Failure.RESET})
 _PLAIN_GET = RequestHead("GET", "", "", "", None, Headers())
 
 
-class Answering:
+class Responder:
     """Makes the answers of one node, signed with its name."""
 
     def __init__(
@@ -34,17 +34,17 @@ class Answering:
     ) -> None:
         self._name = name
         self._profile = profile
-        self.fresh_id = fresh_id or numbered(name)
+        self.fresh_id = fresh_id or numbered_ids(name)
         self._signer = signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
-        self._by_request, self._tells = signer.signature.by_request, signer.signature.tells
+        self._by_request, self._wants_extras = signer.signature.by_request, signer.signature.wants_extras
         self._in_a_304 = IN_A_304 | signer.signature.names
         self.same_for_all = signer.same_for_all
         """Two answers of the same kind and second have the same head."""
 
-    def fetched(self, response: ResponseHead, now: float) -> None:
+    def mark_fetched(self, response: ResponseHead, now: float) -> None:
         """Note on what the parent sent that this node fetched it, where the profile keeps such notes."""
         if not self.same_for_all:
-            self._signer.signature.fetched(response.headers, now)
+            self._signer.signature.mark_fetched(response.headers, now)
 
     def from_store(self, entry: Entry, request: RequestHead, rule: Rule, outcome: Outcome, now: float) -> Serve:
         """A hit, fresh or stale: the parent was not asked."""
@@ -61,7 +61,7 @@ class Answering:
             life = entry.life
             age_ticks = life.born_at + int(life.age(now)) + 1 if now >= life.born_at else now
             ttl_ticks = life.fresh_until - (-(-(life.fresh_until - now) // 1) - 1)
-            date_ticks = now // 1 + 1 if self._profile.date_of_answers == "now" else ttl_ticks
+            date_ticks = now // 1 + 1 if self._profile.date_of_responses == "now" else ttl_ticks
             entry.ready, entry.ready_until = served.headers, min(age_ticks, ttl_ticks, date_ticks, life.fresh_until)
         lines = entry.ready
         if rule.cors is not None:
@@ -121,36 +121,36 @@ class Answering:
         member = cache_status(self._name, cause=cause, detail=detail)
         age = delta_seconds(response.headers.first("age"))
         lines = self._signer.signed(
-            response.headers, fetch.rule.decoration, response.status, outcome, member,
+            response.headers, fetch.rule.response_policy, response.status, outcome, member,
             age, now,
         )  # fmt: skip
-        lines = _open_to(lines, request, fetch.rule)
+        lines = _with_cors(lines, request, fetch.rule)
         if not self.same_for_all:
             lines += self._by_request(response.headers, hits=0, started_at=fetch.sent_at, now=now, asked=True)
-            if self._tells(request, fetch.rule.behavior):
-                lines = self._signer.told(
+            if self._wants_extras(request, fetch.rule.behavior):
+                lines = self._signer.with_extras(
                     lines, response.headers, request, fetch.rule.behavior, fetch.key, None, outcome,
                     started_at=fetch.sent_at, now=now,
                 )  # fmt: skip
         bodiless = request.method == "HEAD" or response.status in (204, 304)
         return Relay(response.status, lines, outcome, cause, fetch.rule, fetch.id, body=not bodiless)
 
-    def failure(self, why: Failure, *, must_ask: bool = False) -> FailureAnswer:
+    def failure(self, why: Failure, *, must_revalidate: bool = False) -> FailureResponse:
         """What a viewer is told of a parent that failed, when nothing stored can stand in.
 
-        `must_ask`: what is stored may be used only once the parent has been asked about it (RFC 9111 §5.2.2.2).
+        `must_revalidate`: what is stored may be used only once the parent has been asked about it (RFC 9111 §5.2.2.2).
         """
         told = self._profile.failures.get(why.value)
         if told is not None:
             return told
         if why.by_viewer:
-            return FailureAnswer(why.status, "")
+            return FailureResponse(why.status, "")
         status = self._profile.failure_status
         if status is None:
-            status = 504 if must_ask and why in _UNREACHED else why.status
-        return FailureAnswer(status, "")
+            status = 504 if must_revalidate and why in _UNREACHED else why.status
+        return FailureResponse(status, "")
 
-    def failed(
+    def failure_member(
         self, fetch: Fetch, cause: Cause | None, reason: str, forward_status: int | None, *, collapsed: bool
     ) -> str:
         """Our member of Cache-Status where the parent was asked and what it said, if anything, is not passed on."""
@@ -168,9 +168,9 @@ class Answering:
         `request`: None where there is none that could be read. `member`: ours of Cache-Status, where the parent was
         asked (`failed`).
         """
-        lines, body = self._signer.own(status, reason, words, outcome, now, rule.decoration, member=member)
+        lines, body = self._signer.generated(status, reason, words, outcome, now, rule.response_policy, member=member)
         if request is not None:
-            lines = _open_to(lines, request, rule, ours=True)
+            lines = _with_cors(lines, request, rule, ours=True)
         if page is not None:
             lines = [("content-type", page[0]) if name == "content-type" else (name, value) for name, value in lines]
             body = page[1]
@@ -193,14 +193,14 @@ class Answering:
     ) -> Serve:
         """`fetch`: the parent was asked; `plain`: without the lines that no two requests share."""
         came = headers or entry.headers
-        lines = self._signer.signed(came, rule.decoration, entry.status, outcome, member, age, now)
+        lines = self._signer.signed(came, rule.response_policy, entry.status, outcome, member, age, now)
         if not plain:
-            lines = _open_to(lines, request, rule)
+            lines = _with_cors(lines, request, rule)
         if not plain and not self.same_for_all:
             started_at = now if fetch is None else fetch.sent_at
             lines += self._by_request(came, hits=entry.hits, started_at=started_at, now=now, asked=fetch is not None)
-            if self._tells(request, rule.behavior):
-                lines = self._signer.told(
+            if self._wants_extras(request, rule.behavior):
+                lines = self._signer.with_extras(
                     lines, came, request, rule.behavior, entry.key, entry, outcome, started_at=started_at, now=now
                 )
         served = Serve(entry, entry.status, lines, outcome, cause, rule, fetch_id=fetch.id if fetch else 0)
@@ -259,17 +259,17 @@ class Answering:
             served.headers.append(("content-length", str(entry.total)))
         return served
 
-    def apart(self, request: RequestHead, rule: Rule) -> object:
+    def cors_inputs(self, request: RequestHead, rule: Rule) -> object:
         """All of a plain request that its answer's fields depend on."""
-        return None if rule.cors is None else rule.cors.of(request)
+        return None if rule.cors is None else rule.cors.inputs_of(request)
 
     def _not_modified(self, served: Serve, request: RequestHead) -> Serve:
         served.status, served.body = 304, False
         if keeps_fields(request):
             served.headers = [line for line in served.headers if line[0] not in NEVER_TAKEN_OVER]
             return served
-        decoration = served.rule.decoration
-        kept = self._in_a_304 if decoration is None else self._in_a_304 | decoration.names
+        response_policy = served.rule.response_policy
+        kept = self._in_a_304 if response_policy is None else self._in_a_304 | response_policy.names
         served.headers = [line for line in served.headers if line[0] in kept]
         return served
 
@@ -313,7 +313,7 @@ class Answering:
         served.headers = [*kept.lines, extra, ("content-length", str(length))]
 
 
-def _open_to(lines: Lines, request: RequestHead, rule: Rule, *, ours: bool = False) -> Lines:
+def _with_cors(lines: Lines, request: RequestHead, rule: Rule, *, ours: bool = False) -> Lines:
     """The lines with what CORS this request is told."""
     return lines if rule.cors is None else rule.cors.applied(lines, request, ours=ours)
 

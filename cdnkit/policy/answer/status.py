@@ -10,9 +10,9 @@ from cdnkit.policy.http.messages import Headers, Lines, RequestHead
 from cdnkit.policy.outcomes import NOT_ASKED, Cause, Outcome
 from cdnkit.policy.rules.profile import Incident, Profile
 from cdnkit.policy.rules.response_headers import NODES_OWN
-from cdnkit.policy.rules.response_policy import Decoration
+from cdnkit.policy.rules.response_policy import ResponsePolicy
 from cdnkit.policy.rules.service import Behavior
-from cdnkit.policy.rules.signature import Node, Signature, Signed
+from cdnkit.policy.rules.signature import Node, Signature, SignedResponse
 from cdnkit.policy.store.index import Entry
 
 FORWARD_REASON = {
@@ -82,14 +82,14 @@ class Signer:
         self.signature = signature = (profile.signature or Signature)(Node(name, faces_viewers, fresh_id))
         hidden = profile.kept_from_viewers if faces_viewers else frozenset[str]()
         self._ends_here = NODES_OWN | signature.names | hidden
-        self._date_is_now = profile.date_of_answers == "now"
+        self._date_is_now = profile.date_of_responses == "now"
         self.same_for_all = profile.signature is None
         """Two hits of the same second have the same head."""
 
     def signed(
         self,
         headers: Headers,
-        decoration: Decoration | None,
+        response_policy: ResponsePolicy | None,
         status: int,
         outcome: Outcome,
         member: str,
@@ -98,8 +98,8 @@ class Signer:
     ) -> Lines:
         """The response's lines with our own; `Signature.by_request` adds those that no two requests share.
 
-        `decoration`: what the behavior puts on answers beside. `member` is ours of Cache-Status, `age` whole seconds,
-        None where Age is not said.
+        `response_policy`: what the behavior puts on answers beside. `member` is ours of Cache-Status, `age` whole
+        seconds, None where Age is not said.
         """
         lines: Lines = []
         via: str | None = None
@@ -116,8 +116,8 @@ class Signer:
                 lines.append(line)
         if self._date_is_now:
             lines = [("date", format_date(now)) if line[0] == "date" else line for line in lines]
-        if decoration is not None:
-            lines = decoration.applied(lines)
+        if response_policy is not None:
+            lines = response_policy.applied(lines)
             if not self._date_is_now and not any(name == "date" for name, _ in lines):
                 # Taken off: then the node's own stands there, as its `Server` does.
                 lines.append(("date", format_date(now)))
@@ -133,7 +133,7 @@ class Signer:
         lines.append(("cache-status", f"{cache_status}, {member}" if cache_status else member))
         return lines
 
-    def told(
+    def with_extras(
         self,
         lines: Lines,
         headers: Headers,
@@ -156,15 +156,17 @@ class Signer:
             return float(said) if said is not None else behavior.stale_if_error or self._profile.stale_if_error
 
         fresh_until = None if entry is None else entry.life.fresh_until
-        return self.signature.told(
-            Signed(request, behavior, outcome, headers, lines, key, fresh_until, stale_if_error, started_at, now)
+        return self.signature.with_extras(
+            SignedResponse(
+                request, behavior, outcome, headers, lines, key, fresh_until, stale_if_error, started_at, now
+            )
         )
 
-    def own(
-        self, status: int, reason: str, words: str, outcome: Outcome, now: float, decoration: Decoration | None = None,
-        *, member: str | None = None,
+    def generated(
+        self, status: int, reason: str, words: str, outcome: Outcome, now: float,
+        response_policy: ResponsePolicy | None = None, *, member: str | None = None,
     ) -> tuple[Lines, str]:  # fmt: skip
-        """Lines and body of an answer that this node makes by itself; `words` as `FailureAnswer` has them.
+        """Lines and body of an answer that this node makes by itself; `words` as `FailureResponse` has them.
 
         `member`: ours of Cache-Status, where there is more to say than the reason.
         """
@@ -181,9 +183,9 @@ class Signer:
                 ("via", self._via),
                 ("cache-status", member),
             ]
-            return lines if decoration is None else decoration.applied(lines), page.body
+            return lines if response_policy is None else response_policy.applied(lines), page.body
         nothing = Headers.wrap(lines)
-        lines = self.signed(nothing, decoration, status, outcome, member, None, now)
+        lines = self.signed(nothing, response_policy, status, outcome, member, None, now)
         return lines + self.signature.by_request(
             nothing, hits=0, started_at=now, now=now, asked=False, request_id=request_id
         ), page.body
@@ -199,7 +201,7 @@ class Signer:
         return self._profile.x_cache_revalidated if outcome is Outcome.REVALIDATED else self._profile.x_cache[1]
 
 
-def numbered(name: str) -> Callable[[], str]:
+def numbered_ids(name: str) -> Callable[[], str]:
     """Request ids that look the part, the same in every run: 56 characters, the last two "=="."""
     counter = count(1)
     return lambda: sha256(f"{name} {next(counter)}".encode()).hexdigest()[:54] + "=="

@@ -52,7 +52,7 @@ def why_not_store(
     errors = profile.error_caching
     if errors is not None and status >= 400:
         explicit = directives.max_age is not None or directives.s_maxage is not None
-        if status not in errors.always and not (explicit and status in errors.if_told):
+        if status not in errors.always and not (explicit and status in errors.if_explicit):
             return "status"
     elif not overridden_by_min_ttl(directives, behavior, profile):
         why = _forbidden(directives, status)

@@ -60,8 +60,8 @@ class Screening:
             return Refusal(400, "request: Host names no host"), ""
         if request.astray is not None:
             return request.astray
-        if self._profile.limits is not None:
-            over = request_over(request, self._profile.limits)
+        if self._profile.quotas is not None:
+            over = request_over(request, self._profile.quotas)
             if over is not None:
                 return Refusal(over[1].status, over[0], ends=over[1].ends), over[1].words
         excess = self._excess(request)
@@ -92,7 +92,7 @@ class Screening:
             return Refusal(204, "max-forwards: 0")
         if behavior.methods != "all" and method not in behavior.methods.split(", "):
             return Refusal(403, f"method: {method} is not let through here")
-        if cors is not None and cors.answers(request):
+        if cors is not None and cors.answers_preflight(request):
             return Refusal(204, "preflight: answered here")
         if self._profile.get_body_refused and method in ("GET", "HEAD") and has_body(request):
             return Refusal(403, f"body: a {method} has none here")

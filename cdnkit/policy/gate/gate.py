@@ -82,7 +82,8 @@ class ServiceGate:
         self.rates = () if self.open or service.rate_limit is None else (Rates(service.rate_limit),)
         """The node's own limit, which all guards share."""
         self.schemes = {
-            name: scheme_of(token, {**token.texts(), **keys.get(name, {})}) for name, token in service.tokens.items()
+            name: scheme_of(token, {**token.inline_keys(), **keys.get(name, {})})
+            for name, token in service.tokens.items()
         }
         carriers = [scheme.carriers for scheme in self.schemes.values()]
         self.prefixes = () if self.open else tuple(dict.fromkeys(one.prefix for one in carriers if one.prefix))

@@ -14,7 +14,7 @@ from pydantic import AfterValidator
 from cdnkit.policy.http.messages import without_port
 from cdnkit.policy.http.place import address_of
 from cdnkit.policy.outcomes import Refusal
-from cdnkit.policy.rules.profile import FailureAnswer
+from cdnkit.policy.rules.profile import FailureResponse
 
 DEFAULT = "default"
 """The name of the service that the settings' top level describes."""
@@ -91,7 +91,7 @@ def covered(host: str, names: Collection[str]) -> bool:
     return host.strip("[]") in names or f"*.{host.partition('.')[2]}" in names
 
 
-def unknown(authority: str, said: FailureAnswer) -> tuple[Refusal, str]:
+def unknown(authority: str, said: FailureResponse) -> tuple[Refusal, str]:
     """What is told to one who asks for a host that nobody has here; `said` as a profile has it."""
     host = host_of(authority)
     return Refusal(said.status, f"host: no service here has {host!r}"), said.words.format(host=host)

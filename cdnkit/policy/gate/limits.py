@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.outcomes import Refusal
-from cdnkit.policy.rules.profile import FailureAnswer, Limit, Limits
+from cdnkit.policy.rules.profile import FailureResponse, Quota, Quotas
 
-Over = tuple[str, FailureAnswer]
+Over = tuple[str, FailureResponse]
 """Why a message is too large (rule and fact), and what a viewer is told."""
 
 
@@ -24,7 +24,7 @@ def measured(request: RequestHead) -> RequestHead:
     return request
 
 
-def request_over(request: RequestHead, limits: Limits) -> Over | None:
+def request_over(request: RequestHead, limits: Quotas) -> Over | None:
     """What makes this request larger than the CDN takes; None: nothing. `request`: as `measured`."""
     return (
         _over("limit: a URL of", len(request.url), "bytes", limits.url)
@@ -33,7 +33,7 @@ def request_over(request: RequestHead, limits: Limits) -> Over | None:
     )
 
 
-def response_over(head: ResponseHead, limits: Limits) -> Over | None:
+def response_over(head: ResponseHead, limits: Quotas) -> Over | None:
     """What makes this head larger than the CDN takes from its origin."""
     size_bytes = 17 + _fields_bytes(head.headers) + 2
     return _over("origin: a response head of", size_bytes, "bytes", limits.response_head) or _over(
@@ -41,12 +41,12 @@ def response_over(head: ResponseHead, limits: Limits) -> Over | None:
     )
 
 
-def object_over(length: int | None, limits: Limits) -> Over | None:
+def object_over(length: int | None, limits: Quotas) -> Over | None:
     """What makes a body of this length larger than what the CDN stores; of an unknown length nothing can be said."""
     return None if length is None else _over("origin: an object of", length, "bytes", limits.object)
 
 
-def with_short_cookies(request: RequestHead, limits: Limits) -> RequestHead:
+def with_short_cookies(request: RequestHead, limits: Quotas) -> RequestHead:
     """The request without its cookies where they are too long, and marked so where the CDN has a field for it.
 
     Source: Fastly, "Constraints and limitations".
@@ -61,10 +61,10 @@ def with_short_cookies(request: RequestHead, limits: Limits) -> RequestHead:
     return request.with_fields(headers.plus((limits.cookie_overflow, "1")))
 
 
-def _over(what: str, found: int, unit: str, limit: Limit | None) -> Over | None:
+def _over(what: str, found: int, unit: str, limit: Quota | None) -> Over | None:
     if limit is None or found <= limit.most:
         return None
-    return f"{what} {found} {unit}, {limit.most} are taken", limit.said
+    return f"{what} {found} {unit}, {limit.most} are taken", limit.response
 
 
 def _fields_bytes(headers: Headers) -> int:

@@ -23,7 +23,7 @@ class Fallback:
 
     def __init__(self, state: NodeState, view: View, requests: Requests, fills: Fills) -> None:
         self._state, self._view, self._requests, self._fills = state, view, requests, fills
-        self._answering = state.answering
+        self._responder = state.responder
         self._profile = state.profile
 
     def land_failure(
@@ -41,7 +41,7 @@ class Fallback:
             if found is None:
                 landing.answers[waiter.ticket] = self._requests.refuse(
                     status, reason, waiter.rule, waiter.request, now, Outcome.FAILED, words,
-                    member=None if sick else self._answering.failed(
+                    member=None if sick else self._responder.failure_member(
                         fetch, waiter.plan.cause, reason, forward_status, collapsed=waiter.plan is not fetch
                     ),
                 )  # fmt: skip
@@ -51,7 +51,7 @@ class Fallback:
                 landing.answers[waiter.ticket] = self._requests.hit(judgement, entry, waiter.request, waiter.rule, now)
                 continue
             self._state.room.touch(entry)
-            landing.answers[waiter.ticket] = self._answering.after_fetch(
+            landing.answers[waiter.ticket] = self._responder.after_fetch(
                 entry, waiter.request, fetch, waiter.rule, Outcome.HIT_STALE, waiter.plan.cause, now,
                 forward_status=forward_status, detail="stale-if-error",
             )  # fmt: skip

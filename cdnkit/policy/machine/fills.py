@@ -32,7 +32,7 @@ class Fills:
 
     def __init__(self, state: NodeState, requests: Requests, purges: Purges) -> None:
         self._state, self._requests, self._purges = state, requests, purges
-        self._answering = state.answering
+        self._responder = state.responder
         self._service = state.service
         self._profile = state.profile
 
@@ -71,8 +71,8 @@ class Fills:
     ) -> Landing:
         fetch, landing = flight.fetch, Landing()
         landing.store = entry
-        if entry.length is None and self._profile.limits is not None and self._profile.limits.object is not None:
-            landing.cut_at = self._profile.limits.object.most
+        if entry.length is None and self._profile.quotas is not None and self._profile.quotas.object is not None:
+            landing.cut_at = self._profile.quotas.object.most
         self._state.filling[fetch.id] = entry
         purged = self._purges.purged_meanwhile(flight, entry)
         if purged is not None and not purged.soft:
@@ -129,7 +129,7 @@ class Fills:
         else:
             self._state.varies.pop(hash(entry.key), None)
         entry.selecting = selecting_fields(names, flight.fetch.request.headers, as_sent=self._profile.vary_as_sent)
-        keys = surrogate_keys_of(headers, self._profile.limits)
+        keys = surrogate_keys_of(headers, self._profile.quotas)
         if entry.indexed:
             self._state.index.retag(entry, keys)
         else:
@@ -165,7 +165,7 @@ class Fills:
         for waiter in flight.waiters:
             if waiter.plan is fetch:
                 # He sees all that came; what is kept lacks the fields that are for him alone.
-                landing.answers[waiter.ticket] = self._answering.after_fetch(
+                landing.answers[waiter.ticket] = self._responder.after_fetch(
                     entry, waiter.request, fetch, waiter.rule, outcome, fetch.cause, now,
                     stored=stored, headers=response.headers, detail=detail,
                 )  # fmt: skip
@@ -196,14 +196,14 @@ class Fills:
         # With pages, an answer's status may yet be told otherwise, for one of them.
         plain = (
             alike is not None
-            and self._answering.same_for_all
+            and self._responder.same_for_all
             and not self._state.pages
             and is_plain(request, self._state.decisive)
         )
-        kind = (rule, cause, self._answering.apart(request, rule)) if plain else None
+        kind = (rule, cause, self._responder.cors_inputs(request, rule)) if plain else None
         answer = alike.get(kind) if alike is not None and kind is not None else None
         if answer is None:
-            answer = self._answering.after_fetch(entry, request, fetch, rule, Outcome.COLLAPSED, cause, now)
+            answer = self._responder.after_fetch(entry, request, fetch, rule, Outcome.COLLAPSED, cause, now)
             if alike is not None and kind is not None:
                 alike[kind] = answer
         landing.answers[waiter.ticket] = answer

@@ -41,7 +41,7 @@ class Landings:
 
     def __init__(self, state: NodeState, requests: Requests, purges: Purges, fills: Fills, fallback: Fallback) -> None:
         self._state, self._requests, self._purges = state, requests, purges
-        self._answering = state.answering
+        self._responder = state.responder
         self._service = state.service
         self._profile = state.profile
         self._fills, self._fallback = fills, fallback
@@ -60,11 +60,11 @@ class Landings:
         if flight is None:
             return Landing()
         response = received(head, fetch.rule.behavior, self._profile)
-        if "date" not in response.headers and self._profile.date_of_answers == "origin":
+        if "date" not in response.headers and self._profile.date_of_responses == "origin":
             # A recipient with a clock adds it when it stores or forwards (RFC 9110 §6.6.1).
             response.headers.lines.append(("date", format_date(now)))
-        self._answering.fetched(response, now)
-        limits = self._profile.limits
+        self._responder.mark_fetched(response, now)
+        limits = self._profile.quotas
         over = None if limits is None else response_over(head, limits)
         if over is not None:
             landing = self._fallback.land_failure(flight, over[0], over[1].status, now, head.status, over[1].words)
@@ -136,7 +136,7 @@ class Landings:
                 if fetch.entry.life.fresh_until <= now:
                     landing.marks.append(url_mark(fetch.entry.key.partition("\n")[0]))
         for waiter in flight.waiters:
-            landing.answers[waiter.ticket] = self._answering.relayed(
+            landing.answers[waiter.ticket] = self._responder.relayed(
                 waiter.request, response, fetch, Outcome.PASS, fetch.cause, now
             )
         return landing
@@ -172,7 +172,7 @@ class Landings:
             self._fills.note_sharing(flight, entry, now)
         for waiter in flight.waiters:
             if waiter.plan is fetch:
-                landing.answers[waiter.ticket] = self._answering.after_fetch(
+                landing.answers[waiter.ticket] = self._responder.after_fetch(
                     entry, waiter.request, fetch, waiter.rule, Outcome.REVALIDATED, fetch.cause, now,
                     forward_status=304,
                 )  # fmt: skip
@@ -191,7 +191,7 @@ class Landings:
         landing = Landing()
         for waiter in flight.waiters:
             if waiter.plan is flight.fetch:
-                landing.answers[waiter.ticket] = self._answering.relayed(
+                landing.answers[waiter.ticket] = self._responder.relayed(
                     waiter.request, response, flight.fetch, Outcome.PASS, flight.fetch.cause, now
                 )
             else:
@@ -261,7 +261,7 @@ class Landings:
         landing.dropped = self._fills.retire(fetch)
         for waiter in flight.waiters:
             if waiter.plan is fetch and same_part(fetch.request, waiter.request):
-                landing.answers[waiter.ticket] = self._answering.relayed(
+                landing.answers[waiter.ticket] = self._responder.relayed(
                     waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, now, detail="part-not-kept"
                 )
             elif waiter.plan is not fetch and has_range(waiter.request):
@@ -273,7 +273,7 @@ class Landings:
     def _land_full(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
         why_not = self._fills.why_not(flight, response, now)
-        limits = self._profile.limits
+        limits = self._profile.quotas
         if limits is not None and why_not in (None, "too-large") and fetch.request.method != "HEAD":
             over = object_over(content_length(response.headers), limits)
             if over is not None:
@@ -292,7 +292,7 @@ class Landings:
                 self._fills.answer_waiters(flight, shared, response, landing, now, stored=False, share_always=True)
                 return landing
             one_error = response.status in self._profile.failed_statuses and why_not == "no-store"
-            marked = why_not not in self._profile.unmarked
+            marked = why_not not in self._profile.no_hit_for_pass
             if marked and not one_error and response.status != 412:
                 # A 412 tells of one request's condition, a 416 of its range; anything else of all that ask for the key.
                 about = fetch.flight_key if response.status == 416 else fetch.key
@@ -311,7 +311,7 @@ class Landings:
                 elif not marked and waiter.plan is not fetch:
                     self._fills.decide_for(waiter, landing, now)
                 elif waiter.plan is fetch:
-                    landing.answers[waiter.ticket] = self._answering.relayed(
+                    landing.answers[waiter.ticket] = self._responder.relayed(
                         waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, now, detail=why_not
                     )
                 else:
@@ -360,7 +360,7 @@ class Landings:
                 self._state.take_out(entry, Cause.UNCACHEABLE if why is Failure.TOO_LARGE else Cause.ABORTED)
             return Landing(dropped=[entry.id])
         held = fetch.entry
-        told = self._answering.failure(why, must_ask=held is not None and not held.life.may_be_stale)
+        told = self._responder.failure(why, must_revalidate=held is not None and not held.life.may_be_stale)
         sick = why is Failure.SICK
         landing = self._fallback.land_failure(flight, why.reason, told.status, now, None, told.words, sick=sick)
         self._show_pages(flight, landing, now)
@@ -375,11 +375,11 @@ class Landings:
             answer = landing.answers.get(waiter.ticket)
             if answer is None or isinstance(answer, Fetch):
                 continue
-            told = self._state.paging.pop(waiter.ticket, None)
+            told = self._state.substitutions.pop(waiter.ticket, None)
             if told is not None:
-                told.told_with(answer)
+                told.apply_to(answer)
                 continue
-            instead = self._requests.paged(answer, waiter.request, waiter.ticket, now)
+            instead = self._requests.with_error_page(answer, waiter.request, waiter.ticket, now)
             if isinstance(instead, Join):
                 del landing.answers[waiter.ticket]
             else:

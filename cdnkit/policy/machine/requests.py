@@ -6,7 +6,7 @@ See `cdnkit/policy/machine/machine.py` for the theory and the table.
 from math import ceil
 from typing import TypeVar
 
-from cdnkit.policy.answer.error_pages import Instead, request_for
+from cdnkit.policy.answer.error_pages import Substitution, request_for
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.machine.fast_path import is_plain
 from cdnkit.policy.machine.flights import Flight, Waiter
@@ -33,7 +33,7 @@ class Requests:
         self._state, self._view = state, view
         self._gate, self._matcher, self._screening = state.gate, state.matcher, state.screening
         self._decisive = state.decisive
-        self._answering = state.answering
+        self._responder = state.responder
         self._profile = state.profile
 
     def on_request(self, request: RequestHead, now: float) -> Plan:
@@ -56,7 +56,7 @@ class Requests:
         if request.block is not None:
             # A request of our own for a block of what a viewer asked for: he has passed all that stands before.
             ticket = self._state.next_id()
-            return self.paged(self.plan(request, rule, ticket, now), request, ticket, now)
+            return self.with_error_page(self.plan(request, rule, ticket, now), request, ticket, now)
         refusal = (
             self._screening.barred(request, path, rule.behavior, rule.cors, plain=plain)
             or rule.guard.hurried(request, now)
@@ -84,7 +84,7 @@ class Requests:
         if behavior.slice is not None and behavior.cache and request.method in ("GET", "HEAD"):
             return Assemble(Assembly(request, behavior.slice), rule)
         ticket = self._state.next_id()
-        return self.paged(self.plan(request, rule, ticket, now), request, ticket, now)
+        return self.with_error_page(self.plan(request, rule, ticket, now), request, ticket, now)
 
     def _turned_away(self, refusal: Refusal, request: RequestHead, rule: Rule, now: float) -> Decision:
         """What one who is refused is told: a line, where to come instead, when to come again, or a page."""
@@ -95,7 +95,9 @@ class Requests:
             refused.headers.append(("location", refusal.location))
         if not (refusal.paged and self._state.pages):
             return refused
-        return self.paged(refused, self._view.seen(request), self._state.next_id(), now, refused=refusal.reason)
+        return self.with_error_page(
+            refused, self._view.seen(request), self._state.next_id(), now, refused=refusal.reason
+        )
 
     def _slowed(self, refusal: Refusal, wait: float, request: RequestHead, rule: Rule, now: float) -> Refuse:
         """What one who asks too often is told, in the profile's way."""
@@ -107,7 +109,7 @@ class Requests:
 
     def unreadable(self, status: int, reason: str, now: float) -> Refuse:
         """What is answered to one whose request could not be read, and so is none. Nothing is changed."""
-        return self.refuse(status, reason, self._matcher.otherwise, None, now)
+        return self.refuse(status, reason, self._matcher.default, None, now)
 
     def _plain_hit(self, request: RequestHead, rule: Rule, key_of: KeyOf, now: float) -> Serve | None:
         """The usual case, short: a plain request, and a fresh response that varies on nothing.
@@ -119,7 +121,7 @@ class Requests:
             return None
         entry.hits += 1
         self._state.room.touch(entry)
-        return self._answering.plain_hit(entry, request, rule, now)
+        return self._responder.plain_hit(entry, request, rule, now)
 
     def assembled(self, assembly: Assembly, opening: Answer, now: float) -> Serve | Relay | Refuse | None:
         """The viewer's answer, from what the opening block of an assembly was answered with; nothing is changed.
@@ -128,7 +130,7 @@ class Requests:
         """
         assert not isinstance(opening, Fetch)
         if isinstance(opening, Serve):
-            return self._answering.assembled(assembly, opening, now)
+            return self._responder.assembled(assembly, opening, now)
         if isinstance(opening, Relay):
             # No block of it: not to be kept (206), or (416) an empty object, or an origin that takes no range beyond
             # the end of what is smaller than a block. Of a later block a 416 answers the viewer's own range.
@@ -138,23 +140,25 @@ class Requests:
             opening.body = opening.body and assembly.request.method != "HEAD"
         return opening
 
-    def paged(self, answer: A, request: RequestHead, ticket: int, now: float, refused: str = "") -> A | Decision:
+    def with_error_page(
+        self, answer: A, request: RequestHead, ticket: int, now: float, refused: str = ""
+    ) -> A | Decision:
         """The answer, or what gets the page that stands in for it; `refused`: the reason of a gate that is polite."""
         if not self._state.pages or isinstance(answer, Fetch | Join):
             return answer
         if answer.outcome is Outcome.REFUSED and not refused:
             return answer
-        page = self._state.pages.instead_of(answer.status, request)
+        page = self._state.pages.page_for(answer.status, request)
         if page is None or (isinstance(answer, Serve) and answer.refresh is not None):
             return answer
         rule = self._matcher.match(page.page)
         plan = self.plan(request_for(page, request), rule, ticket, now)
-        instead = Instead(page.response_status, refused)
+        instead = Substitution(page.response_status, refused)
         if isinstance(plan, Fetch | Join):
-            self._state.paging[ticket] = instead
+            self._state.substitutions[ticket] = instead
             plan.reason = refused
         else:
-            instead.told_with(plan)
+            instead.apply_to(plan)
         return plan
 
     def plan(
@@ -198,7 +202,7 @@ class Requests:
         entry.hits += 1
         self._state.room.touch(entry)
         outcome = Outcome.HIT if now < entry.life.fresh_until else Outcome.HIT_STALE
-        served = self._answering.from_store(entry, request, rule, outcome, now)
+        served = self._responder.from_store(entry, request, rule, outcome, now)
         if judgement.way is Way.REFRESH and self._state.flights.to_join(judgement.flight_key) is None:
             ranged = entry.part is not None
             behind = Judgement(Way.ASK, entry.key, entry, None, ranged=ranged, flight_key=judgement.flight_key)
@@ -215,7 +219,7 @@ class Requests:
         said = failing[1]
         if entry is not None and self._view.stands_in_while_held(entry, said, now):
             self._state.room.touch(entry)
-            return self._answering.from_store(entry, request, rule, Outcome.HIT_STALE, now)
+            return self._responder.from_store(entry, request, rule, Outcome.HIT_STALE, now)
         return self.refuse(said.status, said.reason, rule, request, now, Outcome.FAILED, said.words)
 
     def refuse(
@@ -230,7 +234,7 @@ class Requests:
         page: tuple[str, str] | None = None,
         member: str | None = None,
     ) -> Refuse:
-        return self._answering.refusal(status, reason, rule, request, outcome, now, words, page, member)
+        return self._responder.refusal(status, reason, rule, request, outcome, now, words, page, member)
 
     def fetch_alone(
         self,

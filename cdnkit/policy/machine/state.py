@@ -9,8 +9,8 @@ from functools import partial
 
 from cachetools import LRUCache
 
-from cdnkit.policy.answer.error_pages import Instead, Pages
-from cdnkit.policy.answer.respond import Answering
+from cdnkit.policy.answer.error_pages import Pages, Substitution
+from cdnkit.policy.answer.respond import Responder
 from cdnkit.policy.gate.checks import Screening
 from cdnkit.policy.gate.gate import Gate, ServiceGate
 from cdnkit.policy.gate.limits import UNLIMITED, with_short_cookies
@@ -20,12 +20,12 @@ from cdnkit.policy.machine.flights import FlightTable
 from cdnkit.policy.machine.notes import Notes
 from cdnkit.policy.outcomes import Cause, Refusal
 from cdnkit.policy.plan import PurgeOrder, Refuse
-from cdnkit.policy.rule import Rule, compiled
+from cdnkit.policy.rule import Rule, compile_rule
 from cdnkit.policy.rules.matching import Matcher
 from cdnkit.policy.rules.profile import RFC9111, Profile
-from cdnkit.policy.rules.resolve import settled
+from cdnkit.policy.rules.resolve import resolve
 from cdnkit.policy.rules.response_headers import ResponseHeaders
-from cdnkit.policy.rules.response_policy import Decoration
+from cdnkit.policy.rules.response_policy import ResponsePolicy
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Service
 from cdnkit.policy.store.eviction import Room, room_for
 from cdnkit.policy.store.index import Entry, EntryIndex
@@ -62,11 +62,11 @@ class NodeState:
         """
         # What a behavior leaves open, the profile settles: once, here.
         policies = {**profile.response_headers_policies, **service.response_headers}
-        behaviors = tuple(settled(behavior, profile, policies) for behavior in service.behaviors)
+        behaviors = tuple(resolve(behavior, profile, policies) for behavior in service.behaviors)
         service = service.model_copy(update={"behaviors": behaviors})
         self.service = service
         self.profile = profile
-        self.decisive = DECISIVE | profile.asks_more
+        self.decisive = DECISIVE | profile.extra_fields
         self.codings = frozenset(codings)
         self.gate: Gate = (
             gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
@@ -77,17 +77,17 @@ class NodeState:
         self.flights = FlightTable()
         self.matcher = Matcher(
             [
-                compiled(behavior, service, self.gate, _decoration(policies, behavior.response_headers_policy))
+                compile_rule(behavior, service, self.gate, _response_policy(policies, behavior.response_headers_policy))
                 for behavior in behaviors
             ],
-            compiled(settled(Behavior(path="*"), profile), service, self.gate, None),
+            compile_rule(resolve(Behavior(path="*"), profile), service, self.gate, None),
         )
         self.pages = Pages(service)
-        self.paging: dict[int, Instead] = {}
+        self.substitutions: dict[int, Substitution] = {}
         """Tickets that wait for a page in place of an error -> what to tell with it. Each goes when its flight lands:
         one that was forgotten sooner would be shown a page in place of the page's own error, and so on."""
-        self.answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
-        self.upstream_requests = UpstreamRequests(service, profile, self.answering.fresh_id)
+        self.responder = Responder(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
+        self.upstream_requests = UpstreamRequests(service, profile, self.responder.fresh_id)
         self.screening = Screening(service, profile, self.matcher.evasion, excess=excess)
         self.filling: dict[int, Entry] = {}
         self.alone_until: Notes[str] = Notes(65_536)
@@ -135,8 +135,8 @@ class View:
 
         A shield leaves the latter as its edges wrote it.
         """
-        if self._profile.limits is not None:
-            request = with_short_cookies(request, self._profile.limits)
+        if self._profile.quotas is not None:
+            request = with_short_cookies(request, self._profile.quotas)
         if self._profile.cookies_in_pairs and not has_cookies_in_pairs(request):
             request = request.with_fields(request.headers.without(("cookie",)))
         if request.version == "1.0" and not self._profile.codings_over_http_1_0:
@@ -151,7 +151,7 @@ class View:
         """The page that this request is shown instead of such a status, or of this refusal."""
         if refusal is not None and not refusal.paged:
             return None
-        return self._state.pages.instead_of(status, request)
+        return self._state.pages.page_for(status, request)
 
     def alone(self, key: str, now: float) -> tuple[float, str] | None:
         """(until when, why) requests for this key go to the parent each by itself; None: they wait for one another."""
@@ -206,5 +206,5 @@ class View:
         return now < entry.life.fallback_until
 
 
-def _decoration(policies: Mapping[str, ResponseHeaders], name: str) -> Decoration | None:
-    return None if name == "none" else Decoration(policies[name])
+def _response_policy(policies: Mapping[str, ResponseHeaders], name: str) -> ResponsePolicy | None:
+    return None if name == "none" else ResponsePolicy(policies[name])

@@ -35,11 +35,11 @@ M = TypeVar("M", bound=Matched)
 class Matcher(Generic[M]):
     """Ordered behaviors, asked by path; answers are remembered, since a CDN sees the same paths again and again."""
 
-    __slots__ = ("_find", "otherwise")
+    __slots__ = ("_find", "default")
 
     def __init__(self, behaviors: Sequence[M], otherwise: M) -> None:
         compiled = [(_pattern(behavior.path), behavior) for behavior in behaviors]
-        self.otherwise = otherwise
+        self.default = otherwise
 
         def first(path: str) -> M:
             return next((behavior for pattern, behavior in compiled if pattern.match(path)), otherwise)

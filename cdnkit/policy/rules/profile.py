@@ -19,12 +19,12 @@ class ErrorCaching:
 
     always: frozenset[int]
     """Kept whatever the origin says, `no-store` included."""
-    if_told: frozenset[int]
+    if_explicit: frozenset[int]
     """Kept only where the origin sends max-age or s-maxage."""
 
 
 @dataclass(frozen=True, slots=True)
-class FailureAnswer:
+class FailureResponse:
     """What a viewer is told when the parent failed."""
 
     status: int
@@ -35,23 +35,23 @@ class FailureAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class Quota:
     """The most of something that this CDN takes."""
 
     most: int
-    said: FailureAnswer
+    response: FailureResponse
     """What a viewer is told of more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Quotas:
     """How large messages may be; None: this CDN names no limit, or none is known. Sizes in bytes."""
 
-    url: Limit | None = None
+    url: Quota | None = None
     """Scheme, host, path and query."""
-    request_head: Limit | None = None
+    request_head: Quota | None = None
     """Request line and fields."""
-    request_fields: Limit | None = None
+    request_fields: Quota | None = None
     """Field lines of a request, in number."""
     surrogate_key_bytes: int | None = None
     """A longer key in Surrogate-Key ends the field: neither it counts nor what follows."""
@@ -61,11 +61,11 @@ class Limits:
     """A request with more of them goes on without its cookies."""
     cookie_overflow: str | None = None
     """The field (lower-case name) that says so: "1"."""
-    response_head: Limit | None = None
+    response_head: Quota | None = None
     """Status line and fields of the origin's answer."""
-    response_fields: Limit | None = None
+    response_fields: Quota | None = None
     """Field lines of the origin's answer, in number."""
-    object: Limit | None = None
+    object: Quota | None = None
     """The body of an answer that would be stored. One that does not say its length is cut off there."""
 
 
@@ -76,8 +76,8 @@ class Compression:
     statuses: frozenset[int]
     types: frozenset[str]
     """Media types, lower case, without parameters."""
-    least_bytes: int
-    most_bytes: int
+    min_bytes: int
+    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True)
-class Onward:
+class ForwardedRequest:
     """What a node lets through to the parent of a viewer's request, before its own fields are added."""
 
     request: RequestHead
@@ -241,7 +241,7 @@ class Profile:
     """How long an uncacheable answer is remembered, so that requests for it do not queue behind one another."""
     hit_for_pass_sticks: bool = False
     """So long requests for it are passed: what comes is not stored, whatever it says."""
-    unmarked: frozenset[str] = frozenset()
+    no_hit_for_pass: frozenset[str] = frozenset()
     """Reasons not to store (`storing.why_not_store`) that leave no such mark: who waited queues again."""
 
     compression: Compression | None = None
@@ -316,7 +316,7 @@ class Profile:
     host_sent: Literal["parent", "viewer", "where-named"] = "parent"
     """Under which Host the parent is asked: its own; the viewer's, in lower case; or the viewer's where the key or the
     origin request policy names Host, else its own."""
-    request_fields: Callable[[Onward], tuple[str | None, Headers]] | None = None
+    request_fields: Callable[[ForwardedRequest], tuple[str | None, Headers]] | None = None
     """The query and the fields that go on to the parent; None: the query as it came, and every end-to-end field."""
     hop_fields: Callable[[Hop], Lines] | None = None
     """All lines of the fields by which a node tells the parent of the hop, in place of those that came; None:
@@ -327,7 +327,7 @@ class Profile:
     viewer_prefixes: tuple[str, ...] = ()
     """How names of such fields begin, those included that no node here makes up."""
 
-    limits: Limits | None = None
+    quotas: Quotas | None = None
     """How large messages may be; None: as large as the shell can hold."""
 
     # ---- stale and failing -------------------------------------------------------------------------------------
@@ -351,14 +351,14 @@ class Profile:
     """`s-maxage` carries proxy-revalidate with it (RFC 9111 §5.2.2.10)."""
     failures_held: bool = False
     """A parent that failed is left alone for the behavior's `error_ttl`: what stood in for it stands in so long."""
-    failures: Mapping[str, FailureAnswer] = field(default_factory=dict)
+    failures: Mapping[str, FailureResponse] = field(default_factory=dict)
     """What is answered for each `cdnkit.policy.plan.Failure`, by its value; left out: 502, or 504 for what came too
     late."""
     failure_status: int | None = None
     """The status of failures that `failures` does not name; None: 502 or 504."""
-    too_many: FailureAnswer = FailureAnswer(429, "")
+    too_many: FailureResponse = FailureResponse(429, "")
     """What is answered to a client that asks more often than a `rate_limit` lets it (RFC 6585 §4)."""
-    unknown_host: FailureAnswer = FailureAnswer(421, "")
+    unknown_host: FailureResponse = FailureResponse(421, "")
     """What is answered for a host that no service of the node's has (RFC 9110 §15.5.20)."""
     geo_unknown: Literal["allow", "deny"] = "deny"
     """What becomes of a viewer whose country is not known, where the behavior's `geo` does not say."""
@@ -373,9 +373,9 @@ class Profile:
     have the same head."""
     server_timing: bool = False
     """The signature carries out a behavior's `server_timing`."""
-    asks_more: frozenset[str] = frozenset()
+    extra_fields: frozenset[str] = frozenset()
     """Request fields (lower-case names) that may change what an answer tells (`Signature.tells`)."""
-    date_of_answers: Literal["origin", "now"] = "origin"
+    date_of_responses: Literal["origin", "now"] = "origin"
     """Date of an answer: the origin's, or ours where it sent none (RFC 9110 §6.6.1); or the present where it sent one,
     and else none."""
     ends_here: frozenset[str] = frozenset()

@@ -11,7 +11,7 @@ from cdnkit.policy.rules.response_headers import ResponseHeaders
 from cdnkit.policy.rules.service import Behavior, Geo, Key, Ttl
 
 
-def settled(
+def resolve(
     behavior: Behavior, profile: Profile, response_headers: Mapping[str, ResponseHeaders] | None = None
 ) -> Behavior:
     """The behavior as this profile runs it. ValueError names a policy that there is not.

@@ -24,7 +24,7 @@ def is_preflight(request: RequestHead) -> bool:
     return request.method == "OPTIONS" and "origin" in headers and REQUEST_METHOD in headers
 
 
-class Decoration:
+class ResponsePolicy:
     """What one policy does to the lines of an answer. Made once."""
 
     __slots__ = ("_absent", "_added", "_gone", "cors", "names")
@@ -75,17 +75,17 @@ class CorsRules:
         self.names = frozenset({ALLOW_ORIGIN, "vary", *(name for name, _ in self._preflight)})
         self._answers: LRUCache[tuple[str | None, bool], Lines] = LRUCache(1024)
 
-    def of(self, request: RequestHead) -> tuple[str | None, bool]:
+    def inputs_of(self, request: RequestHead) -> tuple[str | None, bool]:
         """All of a request that its CORS fields depend on."""
         return request.headers.first("origin"), request.method == "OPTIONS" and is_preflight(request)
 
-    def answers(self, request: RequestHead) -> bool:
+    def answers_preflight(self, request: RequestHead) -> bool:
         """Whether the node answers a browser's question by itself."""
         return self.preflight == "answer" and is_preflight(request)
 
     def applied(self, lines: Lines, request: RequestHead, *, ours: bool = False) -> Lines:
         """An answer's lines with its CORS fields. `ours`: the answer is the node's own, and no origin has spoken."""
-        asked = self.of(request)
+        asked = self.inputs_of(request)
         added = self._answers.get(asked)
         if added is None:
             added = self._answers[asked] = self._made(*asked)

@@ -29,7 +29,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class SignedResponse:
     """An answer whose request asks for more: all facts are handed in."""
 
     request: RequestHead
@@ -60,7 +60,7 @@ class Signature:
     def __init__(self, node: Node) -> None:
         self.node = node
 
-    def fetched(self, headers: Headers, now: float) -> None:
+    def mark_fetched(self, headers: Headers, now: float) -> None:
         """Note on what the parent sent that this node fetched it."""
 
     def sign(self, lines: Lines, headers: Headers, x_cache: str) -> str:
@@ -73,16 +73,16 @@ class Signature:
         """Lines of this one answer. `hits`: how often the object was hit here; `asked`: the parent was."""
         return []
 
-    def tells(self, request: RequestHead, behavior: Behavior) -> bool:
+    def wants_extras(self, request: RequestHead, behavior: Behavior) -> bool:
         """Whether `told` may have something to add for this request."""
         return False
 
-    def told(self, answer: Signed) -> Lines:
+    def with_extras(self, answer: SignedResponse) -> Lines:
         """All lines of the answer, with what its request asks for."""
         return answer.lines
 
 
-def behind(headers: Headers, name: str, own: str) -> str:
+def appended(headers: Headers, name: str, own: str) -> str:
     """Our member at the end of the parent's list."""
     above = headers.joined(name)
     return own if above is None else f"{above}, {own}"

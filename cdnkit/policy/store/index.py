@@ -20,7 +20,7 @@ from cdnkit.policy.http.messages import Headers, Lines
 from cdnkit.policy.http.negotiation import normalised, preferred_language
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.outcomes import Cause
-from cdnkit.policy.rules.profile import Limits
+from cdnkit.policy.rules.profile import Quotas
 from cdnkit.policy.store.eviction.room import Room
 from cdnkit.policy.store.key import HEADS
 
@@ -113,7 +113,7 @@ def selecting_fields(names: Iterable[str], request: Headers, *, as_sent: bool = 
     return tuple((name, normalised(name, request.joined(name))) for name in names)
 
 
-def surrogate_keys_of(headers: Headers, limits: Limits | None = None) -> tuple[str, ...]:
+def surrogate_keys_of(headers: Headers, limits: Quotas | None = None) -> tuple[str, ...]:
     """Keys of `Surrogate-Key`, each once (Fastly: separated by spaces, printable ASCII; others are ignored), as far as
     the limits let them count."""
     value = " ".join(headers.all("surrogate-key"))

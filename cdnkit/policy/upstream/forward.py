@@ -4,7 +4,7 @@ from cdnkit.policy.freshness.surrogate import capability
 from cdnkit.policy.http.conditions import CONDITIONS
 from cdnkit.policy.http.hops import hops_left
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead, end_to_end
-from cdnkit.policy.rules.profile import RFC9111, Hop, Onward, Profile
+from cdnkit.policy.rules.profile import RFC9111, ForwardedRequest, Hop, Profile
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.store.key import keyed_coding
 
@@ -41,7 +41,7 @@ def forwarded(
         headers = headers.without(name for name in profile.viewer_fields if name not in named)
     if behavior is not None and profile.request_fields is not None:
         policy = profile.origin_request_policies.get(behavior.origin_request_policy)
-        query, headers = profile.request_fields(Onward(request, headers, behavior, policy, request_id))
+        query, headers = profile.request_fields(ForwardedRequest(request, headers, behavior, policy, request_id))
         request = request.with_target(request.path, query, request.headers)
     elif behavior is not None and behavior.key.accept_encoding and "accept-encoding" in headers:
         # A response in a coding that is not in the key would be served to clients that cannot decode it.
