@@ -18,7 +18,7 @@ from cdnkit.policy.machine.purge_requests import purge_request
 from cdnkit.policy.outcomes import Failure, Refusal
 from cdnkit.policy.plan import Assemble, Decision, Fetch, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
 from cdnkit.policy.record.lines import PurgeRecord, RequestRecord
-from cdnkit.policy.token.playlist import LARGEST, Inherited, Propagation, coding_in
+from cdnkit.policy.token.playlist import LARGEST, Inheritance, Inherited, coding_in
 from cdnkit.serving import EMPTY_QUERY, INTERIM, Left, Stalled
 from cdnkit.settings.edge import Limits
 from cdnkit.vendors import purge_method_of
@@ -192,7 +192,7 @@ class Driver(Filling):
                 self.write(record, request)
 
     def write(self, record: RequestRecord, request: RequestHead) -> None:
-        record.headers = self.blind.kept(request, self._keying | self.machine.varying)
+        record.headers = self.blind.kept(request, self._keying | self.machine.vary_fields)
         record.duration_ms = round((self.clock() - record.at) * 1000, 3)
         self.records.add(record)
 
@@ -241,7 +241,7 @@ class Driver(Filling):
         carries = inherited.by_answer(answer.status, content_type(answer))
         return (answer, reader) if carries is None else await self._carrying(carries, answer, reader)
 
-    async def _carrying(self, carries: Propagation, answer: Serve | Relay, reader: Reader | None) -> Answered:
+    async def _carrying(self, carries: Inheritance, answer: Serve | Relay, reader: Reader | None) -> Answered:
         """What is stored stays as it is."""
         if reader is None or not carries.rewrites(answer.status, answer.headers, DECODERS):
             return replace(answer, headers=carries.head(answer.status, answer.headers, able=DECODERS)), reader

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from cdnkit.policy.freshness.storable import content_length, passed_on
 from cdnkit.policy.http.messages import Lines, RequestHead, ResponseHead
 from cdnkit.policy.machine.machine import EdgeMachine
-from cdnkit.policy.machine.purge_marks import worth_asking
+from cdnkit.policy.machine.purge_marks import may_ask_tier
 from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.plan import Fetch, Landing, Relay, Serve
 from cdnkit.policy.record.lines import FetchRecord
@@ -101,7 +101,7 @@ class Filling:
         """Carry a fetch to its end. Whatever happens, the machine hears of it: nobody waits on nothing."""
         counter: int | None = None
         try:
-            if self.tier is not None and worth_asking(fetch):
+            if self.tier is not None and may_ask_tier(fetch):
                 found = await self.tier.ask(fetch)
                 if found is not None and self._land_found(fetch, found):
                     return

@@ -78,7 +78,7 @@ class Slicing:
             if got is None:
                 return
             entry = got.answer.entry if isinstance(got.answer, Serve) else None
-            place = self._assembly.place(entry, block.span) if entry is not None else None
+            place = self._assembly.locate(entry, block.span) if entry is not None else None
             if got.reader is None or place is None:
                 raise BodyBroken
             following = next(blocks, None)

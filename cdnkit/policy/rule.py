@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cdnkit.policy.gate.gate import Gate, Guard
 from cdnkit.policy.rules.response_policy import CorsRules, ResponsePolicy
 from cdnkit.policy.rules.service import Behavior, Geo, Service
-from cdnkit.policy.store.key import KeyOf, plain_key
+from cdnkit.policy.store.key import KeyFunction, plain_key
 
 
 @dataclass(slots=True, eq=False)
@@ -22,7 +22,7 @@ class Rule:
     """Who may ask: limit, protocol, geo rule, token scheme."""
     guarded: bool
     """The guard is to be asked about every request."""
-    plain_key: KeyOf | None
+    plain_key: KeyFunction | None
     """Makes the keys of plain requests (`cdnkit/policy/machine/fast_path.py`); None where there is no short way."""
     response_policy: ResponsePolicy | None
     """What is put on answers; None at a node that faces no viewers."""
@@ -55,7 +55,7 @@ def compile_rule(behavior: Behavior, service: Service, gate: Gate, response_poli
     )
 
 
-def _plain_key(behavior: Behavior, service: Service) -> KeyOf | None:
+def _plain_key(behavior: Behavior, service: Service) -> KeyFunction | None:
     # A page may stand in for an error that is stored; with Server-Timing for some, some hits carry it, others do not.
     if not behavior.cache or service.error_pages or behavior.server_timing not in ("off", 0):
         return None

@@ -70,7 +70,7 @@ class LateNode(ReplayNode):
             return True
         if record.seq <= self._blind_until or request.path in self._left:
             return False
-        key = cache_key(self.machine.view.seen(request), self.machine.view.rule_of(request).behavior)
+        key = cache_key(self.machine.view.normalized(request), self.machine.view.rule_of(request).behavior)
         if record.outcome is Outcome.MISS and record.cause is Cause.COLD:
             self._known.add(key)
         return key in self._known

@@ -62,7 +62,7 @@ class LateRoom(LruRoom):
             self._note(entry, (late, 0))
         self._leaves(entry)
         del self[entry_id]
-        self._pushed_out.append(entry)
+        self._evicted.append(entry)
         return entry_id, entry
 
     def __delitem__(self, entry_id: int) -> None:

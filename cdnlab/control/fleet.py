@@ -7,7 +7,7 @@ orders out when it is back (docs/purging.md).
 import logging
 from collections.abc import Collection, Sequence
 
-from cdnkit.policy.machine.propagation import Order
+from cdnkit.policy.machine.purge_log import Order
 from edge.purges.log import PurgeLog
 from edge.purges.ordering import Standing, carried
 

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from cdnkit.policy.gate.hosts import Hosts
 from cdnkit.policy.http.messages import split_url
-from cdnkit.policy.machine.propagation import UNTAKEN_S, Order
+from cdnkit.policy.machine.purge_log import UNTAKEN_S, Order
 from cdnkit.policy.store.index import is_surrogate_key
 from cdnkit.units.quantities import read_seconds
 from cdnlab.client.viewer import ask

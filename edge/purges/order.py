@@ -4,7 +4,7 @@ from typing import Any
 
 from cdnkit.policy.http.messages import split_url
 from cdnkit.policy.http.target import names_host
-from cdnkit.policy.machine.propagation import Order
+from cdnkit.policy.machine.purge_log import Order
 from cdnkit.policy.plan import PurgeKind, PurgeOrder
 from cdnkit.policy.store.index import is_surrogate_key
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from cdnkit.policy.machine.propagation import UNDONE_S, UNTAKEN_S, Batch, Extent, Follower, Logged
+from cdnkit.policy.machine.purge_log import UNDONE_S, UNTAKEN_S, Batch, Extent, Follower, LoggedOrder
 from cdnkit.policy.plan import Purged, PurgeOrder
 from cdnkit.settings.edge import Node
 from edge.background import Background
@@ -23,7 +23,7 @@ class Log:
     where = "the log"
 
     def __init__(self) -> None:
-        self.orders: list[Logged] = []
+        self.orders: list[LoggedOrder] = []
         self.known: dict[str, Follower] = {}
         self.calls: list[tuple[str, float]] = []
         self.lost = False
@@ -35,7 +35,7 @@ class Log:
             raise LogLost(self.where, "gone")
 
     def order(self) -> None:
-        self.orders.append(Logged(len(self.orders) + 1, {"url": "/a"}))
+        self.orders.append(LoggedOrder(len(self.orders) + 1, {"url": "/a"}))
         self.new.set()
 
     async def read(self, after: int, most: int = 1000) -> Batch:

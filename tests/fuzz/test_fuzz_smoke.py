@@ -123,8 +123,8 @@ class AsksForEver(EdgeMachine):
     def _asked_again(self, flight: Flight, why: str, status: int, now: float) -> Landing:
         landing = Landing()
         for waiter in flight.waiters:
-            waiter.asks = 0
-            self._fills.decide_for(waiter, landing, now)
+            waiter.upstream_count = 0
+            self._fills.decide_again(waiter, landing, now)
         return landing
 
 

@@ -413,7 +413,7 @@ class World:
         lines = answer.headers
         if failed is not None and answer.status in FAILED_STATUSES:
             request = self.requests[asker.step]
-            found = self.edge.view.judged(request, self.edge.view.rule_of(request), self.now)
+            found = self.edge.view.lookup(request, self.edge.view.rule_of(request), self.now)
             better = found.cause is None and found.entry is not None and found.entry.status < 500
             claim(not better, "needless-error", f"{answer.status}, and {found.entry} is fresh", name)
         if isinstance(answer, Refuse):

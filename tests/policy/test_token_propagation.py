@@ -10,7 +10,7 @@ from cdnkit.policy.token.cloudfront import CloudFrontToken
 from cdnkit.policy.token.dash import rewritten as dash_rewritten
 from cdnkit.policy.token.hls import rewritten
 from cdnkit.policy.token.playlist import Inherited
-from cdnkit.policy.token.scheme import Carried, Carriers
+from cdnkit.policy.token.scheme import Carriers, ChildToken
 
 BASE = "https://h/live/720p/media.m3u8"
 
@@ -177,8 +177,10 @@ def test_the_viewers_head() -> None:
         request = get(
             BASE, if_none_match=condition, range="bytes=0-1", if_modified_since="x", accept_encoding="gzip", a="b"
         )
-        assert carries.asked(request).headers == Headers([("a", "b"), *([("if-none-match", one)] if one else [])])
-        assert other.asked(request).headers.first("if-none-match") == another
+        assert carries.cache_request(request).headers == Headers(
+            [("a", "b"), *([("if-none-match", one)] if one else [])]
+        )
+        assert other.cache_request(request).headers.first("if-none-match") == another
     assert Headers(carries.head(304, [("etag", '"abc"')])).first("etag") == tag
     assert not carries.rewrites(200, [("content-encoding", "gzip")])
 
@@ -203,14 +205,14 @@ def test_the_cookie() -> None:
 
 def test_how_a_token_is_carried_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[str] = []
-    carried = type(AKAMAI).carried
+    carried = type(AKAMAI).child_token
 
-    def counted(scheme: AkamaiToken, request: RequestHead) -> Carried | None:
+    def counted(scheme: AkamaiToken, request: RequestHead) -> ChildToken | None:
         found.append(request.path)
         return carried(scheme, request)
 
-    monkeypatch.setattr(type(AKAMAI), "carried", counted)
+    monkeypatch.setattr(type(AKAMAI), "child_token", counted)
     inherited = Inherited(get(f"{BASE}?__token__={LIVE}"), AKAMAI, "query")
-    inherited.asked(get(BASE))
+    inherited.cache_request(get(BASE))
     assert inherited.by_answer(200, "") is inherited.by_answer(200, "application/vnd.apple.mpegurl") is not None
     assert len(found) == 1

@@ -12,7 +12,7 @@ from cdnkit.policy.plan import Fetch, Refuse, Relay, Serve
 from cdnkit.policy.rule import Rule
 from cdnkit.policy.rules.profile import FailureResponse, Profile
 from cdnkit.policy.store.index import Entry
-from cdnkit.policy.store.revalidate import IN_A_304, NEVER_TAKEN_OVER, holds, keeps_fields, range_applies
+from cdnkit.policy.store.revalidate import BODY_FIELDS, FIELDS_OF_304, is_not_modified, range_applies, wants_all_fields
 from cdnkit.policy.store.slices import Assembly, may_be_sliced
 
 _UNREACHED = frozenset({Failure.NAME, Failure.CONNECT, Failure.RESET})
@@ -37,7 +37,7 @@ class Responder:
         self.fresh_id = fresh_id or numbered_ids(name)
         self._signer = signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
         self._by_request, self._wants_extras = signer.signature.by_request, signer.signature.wants_extras
-        self._in_a_304 = IN_A_304 | signer.signature.names
+        self._fields_of_304 = FIELDS_OF_304 | signer.signature.names
         self.same_for_all = signer.same_for_all
         """Two answers of the same kind and second have the same head."""
 
@@ -54,7 +54,7 @@ class Responder:
 
     def plain_hit(self, entry: Entry, request: RequestHead, rule: Rule, now: float) -> Serve:
         """A whole fresh response to a plain GET. Its head is made at most twice a second: when Age or ttl ticks."""
-        if now >= entry.ready_until:
+        if now >= entry.prepared_until:
             member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
             age = int(entry.life.age(now))
             served = self._serve(entry, _PLAIN_GET, rule, Outcome.HIT, None, member, age, None, now, plain=True)
@@ -62,8 +62,11 @@ class Responder:
             age_ticks = life.born_at + int(life.age(now)) + 1 if now >= life.born_at else now
             ttl_ticks = life.fresh_until - (-(-(life.fresh_until - now) // 1) - 1)
             date_ticks = now // 1 + 1 if self._profile.date_of_responses == "now" else ttl_ticks
-            entry.ready, entry.ready_until = served.headers, min(age_ticks, ttl_ticks, date_ticks, life.fresh_until)
-        lines = entry.ready
+            entry.prepared, entry.prepared_until = (
+                served.headers,
+                min(age_ticks, ttl_ticks, date_ticks, life.fresh_until),
+            )
+        lines = entry.prepared
         if rule.cors is not None:
             lines = rule.cors.applied(lines, request)
         if not self.same_for_all:
@@ -216,7 +219,7 @@ class Responder:
         """The answer as this request wants it: 304 to a condition that holds, a part for a range, if it is `cut`."""
         entry = served.entry
         served.body = request.method != "HEAD" and entry.status not in (204, 304)
-        if entry.status in (200, 206) and holds(request, entry, now):
+        if entry.status in (200, 206) and is_not_modified(request, entry, now):
             return self._not_modified(served, request)
         wanted = request.headers.first("range") if request.method == "GET" else None
         if entry.part is not None:
@@ -244,7 +247,7 @@ class Responder:
         assert entry.total is not None
         assembly.opening = entry
         served.body = request.method != "HEAD"
-        if holds(request, entry, now):
+        if is_not_modified(request, entry, now):
             return self._not_modified(served, request)
         wanted = request.headers.first("range") if request.method == "GET" else None
         spans = ranges.spans(wanted, entry.total) if wanted and range_applies(request, entry, now) else None
@@ -265,11 +268,11 @@ class Responder:
 
     def _not_modified(self, served: Serve, request: RequestHead) -> Serve:
         served.status, served.body = 304, False
-        if keeps_fields(request):
-            served.headers = [line for line in served.headers if line[0] not in NEVER_TAKEN_OVER]
+        if wants_all_fields(request):
+            served.headers = [line for line in served.headers if line[0] not in BODY_FIELDS]
             return served
         response_policy = served.rule.response_policy
-        kept = self._in_a_304 if response_policy is None else self._in_a_304 | response_policy.names
+        kept = self._fields_of_304 if response_policy is None else self._fields_of_304 | response_policy.names
         served.headers = [line for line in served.headers if line[0] in kept]
         return served
 

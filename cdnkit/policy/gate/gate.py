@@ -165,4 +165,4 @@ class ServiceGuard:
             return None if bare is came else Admitted(bare)
         # Also with another token before its path: it is how the viewer asks for the children.
         inherited = Inherited(came, scheme, self._propagate)
-        return Admitted(inherited.asked(bare), inherited)
+        return Admitted(inherited.cache_request(bare), inherited)

@@ -8,13 +8,13 @@ from cdnkit.policy.freshness.lifetime import error_ttl_of
 from cdnkit.policy.freshness.reuse import request_control
 from cdnkit.policy.machine.fills import Fills
 from cdnkit.policy.machine.flights import Flight, Waiter
-from cdnkit.policy.machine.notes import Note
+from cdnkit.policy.machine.key_facts import KeyFact
 from cdnkit.policy.machine.requests import Requests
 from cdnkit.policy.machine.state import NodeState, View
 from cdnkit.policy.outcomes import Outcome, Purpose
 from cdnkit.policy.plan import Landing
 from cdnkit.policy.store.index import Entry
-from cdnkit.policy.store.lookup import Judgement, Way
+from cdnkit.policy.store.lookup import Lookup, LookupAction
 from cdnkit.policy.upstream.request import is_conditional, same_part
 
 
@@ -35,7 +35,7 @@ class Fallback:
             said = self._requests.refuse(status, reason, fetch.rule, None, now, Outcome.FAILED, words)
             said.silent = forward_status is None
             held = error_ttl_of(forward_status or status, fetch.rule.behavior, self._profile) or 0.0
-            self._state.failing.add(fetch.key, Note(now + held, said, flight.opened_at))
+            self._state.failing.add(fetch.key, KeyFact(now + held, said, flight.opened_at))
         for waiter in flight.waiters:
             found = self._usable(waiter, now, silent=forward_status is None, sick=sick)
             if found is None:
@@ -46,9 +46,9 @@ class Fallback:
                     ),
                 )  # fmt: skip
                 continue
-            entry, judgement = found
-            if judgement.cause is None:
-                landing.answers[waiter.ticket] = self._requests.hit(judgement, entry, waiter.request, waiter.rule, now)
+            entry, lookup = found
+            if lookup.cause is None:
+                landing.answers[waiter.ticket] = self._requests.hit(lookup, entry, waiter.request, waiter.rule, now)
                 continue
             self._state.room.touch(entry)
             landing.answers[waiter.ticket] = self._responder.after_fetch(
@@ -60,21 +60,21 @@ class Fallback:
     def land_mismatch(self, flight: Flight, why: str, status: int, now: float) -> Landing:
         """An answer to something that was not asked. Of a plain question, it is the parent's failure, for all: to ask
         once more would be to ask the same."""
-        if not is_conditional(flight.fetch.request) and not self.asked_for_the_rest(flight):
+        if not is_conditional(flight.fetch.request) and not self.requested_rest(flight):
             return self.land_failure(flight, f"origin: {why}", 502, now, status)
         landing = Landing()
         for waiter in flight.waiters:
-            self._fills.decide_for(waiter, landing, now)
+            self._fills.decide_again(waiter, landing, now)
         return landing
 
     @staticmethod
-    def asked_for_the_rest(flight: Flight) -> bool:
+    def requested_rest(flight: Flight) -> bool:
         """Whether the Range is this node's, to complete what is stored in part."""
         question = flight.fetch.request
         leaders = [waiter for waiter in flight.waiters if waiter.plan is flight.fetch]
         return "range" in question.headers and any(not same_part(question, leader.request) for leader in leaders)
 
-    def covered(self, flight: Flight, now: float) -> bool:
+    def has_stand_in(self, flight: Flight, now: float) -> bool:
         """Whether the store has, for any of those who wait, what is better than the parent's error. Behind a viewer's
         back: whether the error would take the place of it."""
         if flight.waiters:
@@ -84,20 +84,20 @@ class Fallback:
 
     def _usable(
         self, waiter: Waiter, now: float, *, silent: bool = False, sick: bool = False
-    ) -> tuple[Entry, Judgement] | None:
+    ) -> tuple[Entry, Lookup] | None:
         """What the store has by now for one who waited in vain, fresh or allowed to be stale, and how it was judged."""
-        judgement = self._view.judged(waiter.request, waiter.rule, now)
-        entry = judgement.entry
-        if entry is None or judgement.way is Way.PASS:
+        lookup = self._view.lookup(waiter.request, waiter.rule, now)
+        entry = lookup.entry
+        if entry is None or lookup.action is LookupAction.PASS:
             return None
-        if judgement.cause is None:
-            return entry, judgement
+        if lookup.cause is None:
+            return entry, lookup
         if not self._fills.answers(entry, waiter, now) or (entry.part is not None and waiter.request.method == "HEAD"):
             return None
         control = request_control(waiter.request) if self._profile.request_directives else None
         window = control.stale_if_error if control is not None else None
         usable = self._may_stand_in(entry, now, window, silent=silent, sick=sick)
-        return (entry, judgement) if usable else None
+        return (entry, lookup) if usable else None
 
     def _may_stand_in(
         self, entry: Entry, now: float, window: float | None = None, *, silent: bool = False, sick: bool = False

@@ -10,7 +10,7 @@ from cdnkit.policy.freshness.storable import content_length, stored_headers, why
 from cdnkit.policy.http.messages import ResponseHead
 from cdnkit.policy.machine.fast_path import is_plain
 from cdnkit.policy.machine.flights import Flight, Waiter
-from cdnkit.policy.machine.notes import Note
+from cdnkit.policy.machine.key_facts import KeyFact
 from cdnkit.policy.machine.purges import Purges
 from cdnkit.policy.machine.requests import Requests
 from cdnkit.policy.machine.state import NodeState
@@ -36,7 +36,7 @@ class Fills:
         self._service = state.service
         self._profile = state.profile
 
-    def why_not(
+    def why_not_store(
         self, flight: Flight, response: ResponseHead, now: float, *, part: bool = False, entry: Entry | None = None
     ) -> str | None:
         """Why `response` may not be kept; of `entry`, after a 304: why it may no longer be."""
@@ -54,7 +54,7 @@ class Fills:
         """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
         entry = self.entry(flight, response, now)
         rules = self._profile.compression
-        if rules is None or not flight.fetch.rule.behavior.compress or entry.life.fresh_until <= now or entry.of_head:
+        if rules is None or not flight.fetch.rule.behavior.compress or entry.life.fresh_until <= now or entry.is_head:
             return self.keep(flight, entry, response, now)
         coding = coding_for(flight.fetch.request, response, rules, able=self._state.codings)
         if coding is None:
@@ -81,24 +81,24 @@ class Fills:
         if purged is not None:
             entry.life = entry.life.made_stale(now)
         if fetch.request.block is not None:
-            self._state.versions.note(entry)
+            self._state.versions.record(entry)
         if self._state.room.admit(entry):
             for replaced in self._state.index.add(entry):
                 self._state.room.pop(replaced.id, None)
                 landing.dropped.append(replaced.id)
         landing.dropped += self.make_room()
-        self.note_sharing(flight, entry, now)
+        self.record_sharing(flight, entry, now)
         self.answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False, detail=detail)
         return landing
 
-    def note_sharing(self, flight: Flight, entry: Entry, now: float) -> None:
+    def record_sharing(self, flight: Flight, entry: Entry, now: float) -> None:
         """Whether those who ask for this key next should wait for one another's answer."""
         if standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE):
-            self._state.alone_until.drop(entry.key)
+            self._state.uncollapsed.drop(entry.key)
         else:
             # Every use of it asks the parent, so nobody should wait for somebody else's answer.
-            note = Note(now + self._profile.hit_for_pass, NOT_FRESH, flight.opened_at)
-            self._state.alone_until.add(entry.key, note)
+            note = KeyFact(now + self._profile.hit_for_pass, NOT_FRESH, flight.opened_at)
+            self._state.uncollapsed.add(entry.key, note)
 
     def entry(self, flight: Flight, response: ResponseHead, now: float) -> Entry:
         headers = stored_headers(response, self._profile)
@@ -111,7 +111,7 @@ class Fills:
                 response, flight.fetch.rule.behavior, self._profile, sent_at=flight.fetch.sent_at, now=now
             ),
         )
-        entry.length = None if entry.of_head else content_length(headers)
+        entry.length = None if entry.is_head else content_length(headers)
         entry.size_bytes = entry.length or 0
         entry.for_authorization = "authorization" in flight.fetch.request.headers
         self.read_stored(entry, response, flight)
@@ -120,10 +120,10 @@ class Fills:
     def read_stored(self, entry: Entry, response: ResponseHead, flight: Flight) -> None:
         """Everything beside the lifetime that a later request will compare, read once (again after a 304)."""
         headers = response.headers
-        entry.ready_until = 0.0
+        entry.prepared_until = 0.0
         entry.etag, entry.last_modified = headers.first("etag"), headers.first("last-modified")
         names = vary_names(headers) if self._profile.vary_selects else ()
-        self._state.varying.update(names)
+        self._state.vary_fields.update(names)
         if names:
             self._state.varies[hash(entry.key)] = names
         else:
@@ -131,12 +131,12 @@ class Fills:
         entry.selecting = selecting_fields(names, flight.fetch.request.headers, as_sent=self._profile.vary_as_sent)
         keys = surrogate_keys_of(headers, self._profile.quotas)
         if entry.indexed:
-            self._state.index.retag(entry, keys)
+            self._state.index.set_surrogate_keys(entry, keys)
         else:
             entry.surrogate_keys = keys
 
     def make_room(self) -> list[int]:
-        gone = self._state.room.take_pushed_out()
+        gone = self._state.room.take_evicted()
         for entry in gone:
             self._state.index.remove(entry, Cause.EVICTED)
         return [entry.id for entry in gone]
@@ -190,7 +190,7 @@ class Fills:
         fits = self.answers(entry, waiter, now)
         if not (fits and (share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE))):
             # What may not be shared now may not be shared after another such wait either.
-            self.decide_for(waiter, landing, now, alone=fits)
+            self.decide_again(waiter, landing, now, alone=fits)
             return
         request, rule, cause = waiter.request, waiter.rule, waiter.plan.cause
         # With pages, an answer's status may yet be told otherwise, for one of them.
@@ -220,18 +220,18 @@ class Fills:
             (name for name, _ in selecting), headers, as_sent=self._profile.vary_as_sent
         )
 
-    def decide_for(
+    def decide_again(
         self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False, conditions: bool = True
     ) -> None:
         """A second decision for one who waited in vain, under the same ticket; a `Join` simply waits on."""
         plan: Decision
-        if waiter.asks >= MAX_UPSTREAM_REQUESTS:
-            reason = f"origin: {waiter.asks} answers, and none to the request"
+        if waiter.upstream_count >= MAX_UPSTREAM_REQUESTS:
+            reason = f"origin: {waiter.upstream_count} answers, and none to the request"
             plan = self._requests.refuse(502, reason, waiter.rule, waiter.request, now, Outcome.FAILED)
         else:
             plan = self._requests.plan(
                 waiter.request, waiter.rule, waiter.ticket, now,
-                alone=alone, conditions=conditions, asks=waiter.asks,
+                alone=alone, conditions=conditions, upstream_count=waiter.upstream_count,
             )  # fmt: skip
         if not isinstance(plan, Join):
             landing.answers[waiter.ticket] = plan
@@ -239,5 +239,5 @@ class Fills:
     def pass_for(self, waiter: Waiter, landing: Landing, now: float) -> None:
         """One who waited, and asks for itself now: whatever it is told is passed on."""
         landing.answers[waiter.ticket] = self._requests.fetch_alone(
-            waiter.request, waiter.rule, waiter.ticket, Cause.UNCACHEABLE, now, asks=waiter.asks
+            waiter.request, waiter.rule, waiter.ticket, Cause.UNCACHEABLE, now, upstream_count=waiter.upstream_count
         )

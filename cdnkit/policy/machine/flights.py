@@ -20,7 +20,7 @@ class Waiter:
     request: RequestHead
     rule: Rule
     plan: Fetch | Join
-    asks: int = 0
+    upstream_count: int = 0
     """Questions to the parent that it has cost so far (`cdnkit.policy.upstream.request.MAX_UPSTREAM_REQUESTS`)."""
 
 

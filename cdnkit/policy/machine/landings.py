@@ -15,8 +15,8 @@ from cdnkit.policy.http.ranges import Span, content_range, within
 from cdnkit.policy.machine.fallback import Fallback
 from cdnkit.policy.machine.fills import Fills
 from cdnkit.policy.machine.flights import Flight
-from cdnkit.policy.machine.notes import Note
-from cdnkit.policy.machine.purge_marks import may_be_used, url_mark, worth_asking
+from cdnkit.policy.machine.key_facts import KeyFact
+from cdnkit.policy.machine.purge_marks import may_ask_tier, may_be_used, url_mark
 from cdnkit.policy.machine.purges import Purges
 from cdnkit.policy.machine.requests import Requests
 from cdnkit.policy.machine.state import NodeState
@@ -24,7 +24,7 @@ from cdnkit.policy.outcomes import Cause, Failure, Outcome, Purpose
 from cdnkit.policy.plan import Fetch, Join, Landing
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.parts import continues, covers, whole_fields
-from cdnkit.policy.store.revalidate import freshened, names_another, same_representation
+from cdnkit.policy.store.revalidate import freshened, same_representation, validators_differ
 from cdnkit.policy.store.serialise import from_values
 from cdnkit.policy.upstream.invalidation import invalidates, related_targets
 from cdnkit.policy.upstream.request import has_range, mismatch, same_part
@@ -68,7 +68,7 @@ class Landings:
         over = None if limits is None else response_over(head, limits)
         if over is not None:
             landing = self._fallback.land_failure(flight, over[0], over[1].status, now, head.status, over[1].words)
-        elif response.status in self._profile.failed_statuses and self._fallback.covered(flight, now):
+        elif response.status in self._profile.failed_statuses and self._fallback.has_stand_in(flight, now):
             landing = self._fallback.land_failure(flight, f"origin: {response.status}", 502, now, response.status)
         elif fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)
@@ -78,16 +78,16 @@ class Landings:
             landing = self._land_not_modified(flight, fetch.entry, response, now)
         elif response.status == 206 and fetch.request.method != "HEAD":
             landing = self._land_part(flight, response, now)
-        elif response.status == 416 and self._fallback.asked_for_the_rest(flight):
+        elif response.status == 416 and self._fallback.requested_rest(flight):
             landing = self._land_unkept_part(flight, response, now)
         elif response.status == 304:
-            landing = self._land_to_its_asker(flight, response, now)
+            landing = self._land_for_leader(flight, response, now)
         else:
             landing = self._land_full(flight, response, now)
         replaced = fetch.entry
         if replaced is not None and not replaced.indexed and landing.store is None:
             landing.marks.append(url_mark(replaced.key.partition("\n")[0]))
-        self._show_pages(flight, landing, now)
+        self._apply_error_pages(flight, landing, now)
         self._purges.forget_purges()
         return landing
 
@@ -98,7 +98,7 @@ class Landings:
         It lands with the life it has, in the place of the parent's answer; `on_body_end` follows as always.
         """
         flight = self._state.flights.flight_of(fetch)
-        if flight is None or not worth_asking(fetch) or size_bytes > min(self._service.largest, self._service.room):
+        if flight is None or not may_ask_tier(fetch) or size_bytes > min(self._service.largest, self._service.room):
             return None
         entry = from_values(0, values, size_bytes)
         if not may_be_used(entry, fetch, now, vary_as_sent=self._profile.vary_as_sent):
@@ -106,10 +106,10 @@ class Landings:
         self._state.events += 1
         self._state.flights.close(fetch)
         entry.id, entry.complete = self._state.next_id(), False
-        self._state.varying.update(name for name, _ in entry.selecting)
+        self._state.vary_fields.update(name for name, _ in entry.selecting)
         head = ResponseHead(entry.status, entry.headers)
         landing = self._fills.keep(flight, entry, head, now, detail="shared-tier")
-        self._show_pages(flight, landing, now)
+        self._apply_error_pages(flight, landing, now)
         self._purges.forget_purges()
         return landing
 
@@ -123,7 +123,7 @@ class Landings:
         if (
             request.method == "POST"
             and fetch.rule.behavior.cache
-            and self._fills.why_not(flight, response, now) is None
+            and self._fills.why_not_store(flight, response, now) is None
         ):
             kept = self._fills.store(flight, response, now)
             kept.dropped += landing.dropped
@@ -156,20 +156,20 @@ class Landings:
     def _land_not_modified(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> Landing:
         fetch = flight.fetch
         landing = Landing()
-        another = self._profile.renewed_by_304 == "fields" and names_another(response.headers, entry)
+        another = self._profile.renewed_by_304 == "fields" and validators_differ(response.headers, entry)
         if not entry.indexed or another:
             # The body it speaks of is gone (purged or evicted meanwhile), or it speaks of another: ask for a new one.
             if entry.indexed:
                 landing.dropped.append(self._state.take_out(entry, Cause.EXPIRED))
             for waiter in flight.waiters:
-                self._fills.decide_for(waiter, landing, now)
+                self._fills.decide_again(waiter, landing, now)
             return landing
         # It may no longer be shared now: then the one who asked has it, the others ask for themselves.
         landing.dropped += self._freshen(flight, entry, response, now)
         landing.changed += [entry] if entry.indexed else []
         self._state.room.touch(entry)
         if entry.indexed:
-            self._fills.note_sharing(flight, entry, now)
+            self._fills.record_sharing(flight, entry, now)
         for waiter in flight.waiters:
             if waiter.plan is fetch:
                 landing.answers[waiter.ticket] = self._responder.after_fetch(
@@ -179,10 +179,10 @@ class Landings:
             elif entry.indexed:
                 self._fills.share(waiter, entry, fetch, landing, now)
             else:
-                self._fills.decide_for(waiter, landing, now)
+                self._fills.decide_again(waiter, landing, now)
         return landing
 
-    def _land_to_its_asker(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
+    def _land_for_leader(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         """An answer to the leader's own condition: it is the leader's alone.
 
         The others decide again, and ask without conditions: a thousand who come back with copies of their own would
@@ -195,7 +195,7 @@ class Landings:
                     waiter.request, response, flight.fetch, Outcome.PASS, flight.fetch.cause, now
                 )
             else:
-                self._fills.decide_for(waiter, landing, now, conditions=False)
+                self._fills.decide_again(waiter, landing, now, conditions=False)
         return landing
 
     def _freshen(self, flight: Flight, entry: Entry, update: ResponseHead, now: float) -> list[int]:
@@ -217,7 +217,7 @@ class Landings:
         entry.life = lifetime_of(head, flight.fetch.rule.behavior, self._profile, sent_at=flight.fetch.sent_at, now=now)
         head = ResponseHead(entry.status, entry.headers)
         self._fills.read_stored(entry, head, flight)
-        if self._fills.why_not(flight, head, now, part=entry.part is not None, entry=entry) is None:
+        if self._fills.why_not_store(flight, head, now, part=entry.part is not None, entry=entry) is None:
             if purged is not None or self._purges.purged_meanwhile(flight, entry) is not None:
                 entry.life = entry.life.made_stale(now)
             return []
@@ -231,7 +231,7 @@ class Landings:
         fits = came is not None and asked_for is not None and within(asked_for, came.span, came.total) is not None
         if came is not None and content_length(response.headers) not in (None, came.span.stop - came.span.start):
             fits = False  # it carries other bytes than it says: nothing of it is kept
-        if came is None or not fits or self._fills.why_not(flight, response, now, part=True) is not None:
+        if came is None or not fits or self._fills.why_not_store(flight, response, now, part=True) is not None:
             return self._land_unkept_part(flight, response, now)
         entry = self._fills.entry(flight, response, now)
         entry.part, entry.total = came.span, came.total
@@ -267,12 +267,12 @@ class Landings:
             elif waiter.plan is not fetch and has_range(waiter.request):
                 self._fills.pass_for(waiter, landing, now)
             else:
-                self._fills.decide_for(waiter, landing, now)
+                self._fills.decide_again(waiter, landing, now)
         return landing
 
     def _land_full(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
-        why_not = self._fills.why_not(flight, response, now)
+        why_not = self._fills.why_not_store(flight, response, now)
         limits = self._profile.quotas
         if limits is not None and why_not in (None, "too-large") and fetch.request.method != "HEAD":
             over = object_over(content_length(response.headers), limits)
@@ -296,7 +296,7 @@ class Landings:
             if marked and not one_error and response.status != 412:
                 # A 412 tells of one request's condition, a 416 of its range; anything else of all that ask for the key.
                 about = fetch.flight_key if response.status == 416 else fetch.key
-                self._state.alone_until.add(about, Note(now + self._profile.hit_for_pass, why_not, flight.opened_at))
+                self._state.uncollapsed.add(about, KeyFact(now + self._profile.hit_for_pass, why_not, flight.opened_at))
             for waiter in flight.waiters:
                 if one_error and waiter.plan is not fetch:
                     # The same here, in our own words: what came may be used for nobody else.
@@ -309,7 +309,7 @@ class Landings:
                         Outcome.FAILED,
                     )
                 elif not marked and waiter.plan is not fetch:
-                    self._fills.decide_for(waiter, landing, now)
+                    self._fills.decide_again(waiter, landing, now)
                 elif waiter.plan is fetch:
                     landing.answers[waiter.ticket] = self._responder.relayed(
                         waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, now, detail=why_not
@@ -326,8 +326,8 @@ class Landings:
         entry = self._state.filling.pop(fetch.id, None)
         if entry is None:
             return landing
-        promised, entry.length, entry.complete = entry.length, None if entry.of_head else size_bytes, True
-        entry.ready_until = 0.0
+        promised, entry.length, entry.complete = entry.length, None if entry.is_head else size_bytes, True
+        entry.prepared_until = 0.0
         if not entry.indexed:
             landing.dropped.append(entry.id)
         elif promised is not None and promised != size_bytes:
@@ -363,11 +363,11 @@ class Landings:
         told = self._responder.failure(why, must_revalidate=held is not None and not held.life.may_be_stale)
         sick = why is Failure.SICK
         landing = self._fallback.land_failure(flight, why.reason, told.status, now, None, told.words, sick=sick)
-        self._show_pages(flight, landing, now)
+        self._apply_error_pages(flight, landing, now)
         self._purges.forget_purges()
         return landing
 
-    def _show_pages(self, flight: Flight, landing: Landing, now: float) -> None:
+    def _apply_error_pages(self, flight: Flight, landing: Landing, now: float) -> None:
         """Errors that a page stands in for become requests for it; pages that came get the status to tell with them."""
         if not self._state.pages:
             return

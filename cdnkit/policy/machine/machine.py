@@ -164,8 +164,8 @@ class EdgeMachine:
         return self.state.flights
 
     @property
-    def varying(self) -> set[str]:
-        return self.state.varying
+    def vary_fields(self) -> set[str]:
+        return self.state.vary_fields
 
     @property
     def decisive(self) -> frozenset[str]:

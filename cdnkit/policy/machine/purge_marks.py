@@ -55,7 +55,7 @@ def marks_of(entry: Entry) -> list[str]:
     return [EVERYTHING, *url_marks(entry.key), *folders, *map(surrogate_mark, entry.surrogate_keys)]
 
 
-def worth_asking(fetch: Fetch) -> bool:
+def may_ask_tier(fetch: Fetch) -> bool:
     """Whether a stored response of another node may answer: nobody insists on the parent, and the whole is wanted."""
     return fetch.purpose is not Purpose.PASS and fetch.collapsible and "range" not in fetch.request.headers
 

@@ -13,7 +13,7 @@ from cdnkit.policy.machine.state import NodeState
 from cdnkit.policy.outcomes import Cause
 from cdnkit.policy.plan import Purged, PurgeKind, PurgeOrder
 from cdnkit.policy.store.index import Entry
-from cdnkit.policy.store.key import HEADS, keyed_query, plain_key
+from cdnkit.policy.store.key import HEAD_SUFFIX, keyed_query, plain_key
 
 
 class Purges:
@@ -27,7 +27,7 @@ class Purges:
         """Take away, or make stale, what the order names; what is in flight is bound by it too."""
         self._state.events += 1
         self._bind_flights(order)
-        self._end_notes(order)
+        self._end_key_facts(order)
         if order.kind is PurgeKind.EVERYTHING and not order.soft:
             count = self._state.index.clear(self._state.room)
             self._state.room = self._state.fresh_room()
@@ -36,9 +36,9 @@ class Purges:
             case PurgeKind.URL:
                 entries = self._named(order.value)
             case PurgeKind.SURROGATE_KEYS:
-                entries = self._state.index.tagged(*order.value.split())
+                entries = self._state.index.by_surrogate_keys(*order.value.split())
             case PurgeKind.PREFIX:
-                entries = self._state.index.under(_beginning(order.value))
+                entries = self._state.index.by_prefix(_beginning(order.value))
             case PurgeKind.EVERYTHING:
                 entries = list(self._state.index)  # soft: no CDN has it
         if order.soft:
@@ -56,10 +56,10 @@ class Purges:
                 self._state.room.pop(replaced.id, None)
                 dropped.append(replaced.id)
             gone = [] if self._state.room.admit(entry) else [entry]
-            for one in (*gone, *self._state.room.take_pushed_out()):
+            for one in (*gone, *self._state.room.take_evicted()):
                 self._state.index.remove(one, Cause.EVICTED)
                 dropped.append(one.id)
-            self._state.varying.update(name for name, _ in entry.selecting)
+            self._state.vary_fields.update(name for name, _ in entry.selecting)
         return dropped
 
     def on_lost(self, entry: Entry) -> list[int]:
@@ -76,9 +76,9 @@ class Purges:
         self._state.purges.append((self._state.events, order))
         exact = order.kind is PurgeKind.URL and self._plain_purge(order.value)
         key = self.purge_key(order.value) if exact else ""
-        self._state.flights.close_to_newcomers([key, key + HEADS] if exact else None)
+        self._state.flights.close_to_newcomers([key, key + HEAD_SUFFIX] if exact else None)
 
-    def _end_notes(self, order: PurgeOrder) -> None:
+    def _end_key_facts(self, order: PurgeOrder) -> None:
         """A failure that is held ends like the stored error that it is; that keys go alone, by a hard purge only.
 
         Neither has surrogate keys. Source: CloudFront, "Control how long errors are cached": to clear one, invalidate
@@ -89,7 +89,7 @@ class Purges:
         marks = self.marks_left_by(order)
         self._state.failing.purge(marks, self._state.events)
         if not order.soft:
-            self._state.alone_until.purge(marks, self._state.events)
+            self._state.uncollapsed.purge(marks, self._state.events)
 
     def marks_left_by(self, order: PurgeOrder) -> list[str]:
         """What the order leaves, wherever that is kept (cdnkit/policy/machine/purge_marks.py): what has any of these is
@@ -128,7 +128,7 @@ class Purges:
 
         Nothing is scanned: the index knows its entries by the first line of their keys, too.
         """
-        found, host = self._state.index.named(self.purge_key(url)), self._purged_host(url)
+        found, host = self._state.index.by_url(self.purge_key(url)), self._purged_host(url)
         return [entry for entry in found if entry.key.split("\n", 2)[1] == host] if host else found
 
     def purged_meanwhile(self, flight: Flight, entry: Entry) -> PurgeOrder | None:

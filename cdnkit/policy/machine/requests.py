@@ -16,11 +16,11 @@ from cdnkit.policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, Re
 from cdnkit.policy.rule import Rule
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.key import (
-    HEADS,
-    KeyOf,
+    HEAD_SUFFIX,
+    KeyFunction,
     cache_key,
 )
-from cdnkit.policy.store.lookup import Judgement, Way
+from cdnkit.policy.store.lookup import Lookup, LookupAction
 from cdnkit.policy.store.slices import Assembly
 
 A = TypeVar("A", bound=Decision | Relay)
@@ -64,7 +64,7 @@ class Requests:
         )
         admitted = rule.guard.admitted(request)
         if refusal is not None:
-            plan: Plan = self._turned_away(refusal, request, rule, now)
+            plan: Plan = self._refusal_response(refusal, request, rule, now)
         elif admitted is None:
             return self._admit(request, rule, now, plain=plain)
         else:
@@ -79,27 +79,27 @@ class Requests:
             served = self._plain_hit(request, rule, key_of, now)
             if served is not None:
                 return served
-        request = self._view.seen(request)
+        request = self._view.normalized(request)
         behavior = rule.behavior
         if behavior.slice is not None and behavior.cache and request.method in ("GET", "HEAD"):
             return Assemble(Assembly(request, behavior.slice), rule)
         ticket = self._state.next_id()
         return self.with_error_page(self.plan(request, rule, ticket, now), request, ticket, now)
 
-    def _turned_away(self, refusal: Refusal, request: RequestHead, rule: Rule, now: float) -> Decision:
+    def _refusal_response(self, refusal: Refusal, request: RequestHead, rule: Rule, now: float) -> Decision:
         """What one who is refused is told: a line, where to come instead, when to come again, or a page."""
         if refusal.retry_after is not None:
-            return self._slowed(refusal, refusal.retry_after, request, rule, now)
+            return self._rate_limited(refusal, refusal.retry_after, request, rule, now)
         refused = self.refuse(refusal.status, refusal.reason, rule, request, now, page=refusal.page)
         if refusal.location is not None:
             refused.headers.append(("location", refusal.location))
         if not (refusal.paged and self._state.pages):
             return refused
         return self.with_error_page(
-            refused, self._view.seen(request), self._state.next_id(), now, refused=refusal.reason
+            refused, self._view.normalized(request), self._state.next_id(), now, refused=refusal.reason
         )
 
-    def _slowed(self, refusal: Refusal, wait: float, request: RequestHead, rule: Rule, now: float) -> Refuse:
+    def _rate_limited(self, refusal: Refusal, wait: float, request: RequestHead, rule: Rule, now: float) -> Refuse:
         """What one who asks too often is told, in the profile's way."""
         said = self._profile.too_many
         refused = self.refuse(said.status, refusal.reason, rule, request, now, words=said.words)
@@ -111,7 +111,7 @@ class Requests:
         """What is answered to one whose request could not be read, and so is none. Nothing is changed."""
         return self.refuse(status, reason, self._matcher.default, None, now)
 
-    def _plain_hit(self, request: RequestHead, rule: Rule, key_of: KeyOf, now: float) -> Serve | None:
+    def _plain_hit(self, request: RequestHead, rule: Rule, key_of: KeyFunction, now: float) -> Serve | None:
         """The usual case, short: a plain request, and a fresh response that varies on nothing.
 
         None: not that case; the long way decides, and would decide the same.
@@ -170,46 +170,46 @@ class Requests:
         *,
         alone: bool = False,
         conditions: bool = True,
-        asks: int = 0,
+        upstream_count: int = 0,
     ) -> Decision:
         """`alone`: it waits for nobody, whatever the store says. `conditions` False: what must be asked is asked
         without the client's own conditions. `asks`: how often it has asked before."""
-        judgement = self._view.judged(request, rule, now)
-        judgement.alone = judgement.alone or alone
-        entry, cause = judgement.entry, judgement.cause
+        lookup = self._view.lookup(request, rule, now)
+        lookup.alone = lookup.alone or alone
+        entry, cause = lookup.entry, lookup.cause
         if cause is None:
             assert entry is not None
-            return self.hit(judgement, entry, request, rule, now)
-        if judgement.way is Way.NOT_CACHED_ONLY:
-            return self.refuse(504, f"only-if-cached: {judgement.way.value}", rule, request, now, Outcome.FAILED)
-        if judgement.way is Way.PASS:
-            return self.fetch_alone(request, rule, ticket, cause, now, asks=asks)
-        held = self._held(judgement.key, entry, request, rule, now)
+            return self.hit(lookup, entry, request, rule, now)
+        if lookup.action is LookupAction.ONLY_IF_CACHED:
+            return self.refuse(504, f"only-if-cached: {lookup.action.value}", rule, request, now, Outcome.FAILED)
+        if lookup.action is LookupAction.PASS:
+            return self.fetch_alone(request, rule, ticket, cause, now, upstream_count=upstream_count)
+        held = self._while_failing(lookup.key, entry, request, rule, now)
         if held is not None:
             return held
-        if not judgement.alone:
-            flight = self._state.flights.to_join(judgement.flight_key)
+        if not lookup.alone:
+            flight = self._state.flights.to_join(lookup.flight_key)
             if flight is not None:
                 join = Join(ticket, flight.fetch.id, rule, cause)
-                flight.waiters.append(Waiter(ticket, request, rule, join, asks))
+                flight.waiters.append(Waiter(ticket, request, rule, join, upstream_count))
                 return join
-        if request.method == "HEAD" and not self._profile.head_as_get and not judgement.key.endswith(HEADS):
+        if request.method == "HEAD" and not self._profile.head_as_get and not lookup.key.endswith(HEAD_SUFFIX):
             # A HEAD's answer has no body to store: it goes as it is, alone, and tells of the stored GET (§4.3.5).
-            return self.fetch_alone(request, rule, ticket, cause, now, entry, asks=asks)
-        return self._fetch(request, rule, ticket, judgement, now, conditions=conditions, asks=asks)
+            return self.fetch_alone(request, rule, ticket, cause, now, entry, upstream_count=upstream_count)
+        return self._fetch(request, rule, ticket, lookup, now, conditions=conditions, upstream_count=upstream_count)
 
-    def hit(self, judgement: Judgement, entry: Entry, request: RequestHead, rule: Rule, now: float) -> Serve:
+    def hit(self, lookup: Lookup, entry: Entry, request: RequestHead, rule: Rule, now: float) -> Serve:
         entry.hits += 1
         self._state.room.touch(entry)
         outcome = Outcome.HIT if now < entry.life.fresh_until else Outcome.HIT_STALE
         served = self._responder.from_store(entry, request, rule, outcome, now)
-        if judgement.way is Way.REFRESH and self._state.flights.to_join(judgement.flight_key) is None:
+        if lookup.action is LookupAction.REFRESH and self._state.flights.to_join(lookup.flight_key) is None:
             ranged = entry.part is not None
-            behind = Judgement(Way.ASK, entry.key, entry, None, ranged=ranged, flight_key=judgement.flight_key)
+            behind = Lookup(LookupAction.FETCH, entry.key, entry, None, ranged=ranged, flight_key=lookup.flight_key)
             served.refresh = self._fetch(request, rule, 0, behind, now)
         return served
 
-    def _held(
+    def _while_failing(
         self, key: str, entry: Entry | None, request: RequestHead, rule: Rule, now: float
     ) -> Serve | Refuse | None:
         """What stands in for a parent that failed a moment ago and is not asked again so soon."""
@@ -217,7 +217,7 @@ class Requests:
         if failing is None:
             return None
         said = failing[1]
-        if entry is not None and self._view.stands_in_while_held(entry, said, now):
+        if entry is not None and self._view.may_stand_in(entry, said, now):
             self._state.room.touch(entry)
             return self._responder.from_store(entry, request, rule, Outcome.HIT_STALE, now)
         return self.refuse(said.status, said.reason, rule, request, now, Outcome.FAILED, said.words)
@@ -245,46 +245,46 @@ class Requests:
         now: float,
         entry: Entry | None = None,
         *,
-        asks: int = 0,
+        upstream_count: int = 0,
     ) -> Fetch:
         """Open a flight for one viewer's request as he asks it."""
         upstream = self._state.upstream_requests.for_viewer(request, rule.behavior)
         key = cache_key(request, rule.behavior)
         fetch = Fetch(self._state.next_id(), ticket, Purpose.PASS, upstream, key, rule, cause, entry, False, now)
-        return self._open(fetch, request, rule, asks)
+        return self._open(fetch, request, rule, upstream_count)
 
     def _fetch(
         self,
         request: RequestHead,
         rule: Rule,
         ticket: int,
-        judgement: Judgement,
+        lookup: Lookup,
         now: float,
         *,
         conditions: bool = True,
-        asks: int = 0,
+        upstream_count: int = 0,
     ) -> Fetch:
         """Open a flight for what the judgement found missing; ticket 0: nobody waits, it refreshes."""
         upstream, purpose = self._state.upstream_requests.for_missing(
-            judgement, request, rule.behavior, conditions=conditions and ticket != 0, plain=asks > 0
+            lookup, request, rule.behavior, conditions=conditions and ticket != 0, plain=upstream_count > 0
         )
         fetch = Fetch(
             id=self._state.next_id(),
             ticket=ticket,
             purpose=purpose if ticket else Purpose.REFRESH,
             request=upstream,
-            key=judgement.key,
+            key=lookup.key,
             rule=rule,
-            cause=judgement.cause,
-            entry=judgement.entry,
-            collapsible=not judgement.alone,
+            cause=lookup.cause,
+            entry=lookup.entry,
+            collapsible=not lookup.alone,
             sent_at=now,
-            flight_key=judgement.flight_key,
+            flight_key=lookup.flight_key,
         )
-        return self._open(fetch, request, rule, asks)
+        return self._open(fetch, request, rule, upstream_count)
 
-    def _open(self, fetch: Fetch, request: RequestHead, rule: Rule, asks: int) -> Fetch:
+    def _open(self, fetch: Fetch, request: RequestHead, rule: Rule, upstream_count: int) -> Fetch:
         """The one place where a question is made; `asks`: those that its request has cost before."""
-        waiters = [Waiter(fetch.ticket, request, rule, fetch, asks + 1)] if fetch.ticket else []
+        waiters = [Waiter(fetch.ticket, request, rule, fetch, upstream_count + 1)] if fetch.ticket else []
         self._state.flights.open(Flight(fetch, self._state.events, waiters))
         return fetch

@@ -17,7 +17,7 @@ from cdnkit.policy.gate.limits import UNLIMITED, with_short_cookies
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.machine.fast_path import DECISIVE
 from cdnkit.policy.machine.flights import FlightTable
-from cdnkit.policy.machine.notes import Notes
+from cdnkit.policy.machine.key_facts import KeyFacts
 from cdnkit.policy.outcomes import Cause, Refusal
 from cdnkit.policy.plan import PurgeOrder, Refuse
 from cdnkit.policy.rule import Rule, compile_rule
@@ -30,12 +30,12 @@ from cdnkit.policy.rules.service import Behavior, ErrorPage, Service
 from cdnkit.policy.store.eviction import Room, room_for
 from cdnkit.policy.store.index import Entry, EntryIndex
 from cdnkit.policy.store.key import (
-    HEADS,
+    HEAD_SUFFIX,
     cache_key,
     has_cookies_in_pairs,
     with_viewer_fields,
 )
-from cdnkit.policy.store.lookup import Judgement, Way, judge
+from cdnkit.policy.store.lookup import Lookup, LookupAction, look_up
 from cdnkit.policy.store.slices import Versions
 from cdnkit.policy.upstream.request import UpstreamRequests
 
@@ -90,18 +90,18 @@ class NodeState:
         self.upstream_requests = UpstreamRequests(service, profile, self.responder.fresh_id)
         self.screening = Screening(service, profile, self.matcher.evasion, excess=excess)
         self.filling: dict[int, Entry] = {}
-        self.alone_until: Notes[str] = Notes(65_536)
+        self.uncollapsed: KeyFacts[str] = KeyFacts(65_536)
         """Keys, and ranges of them, whose last answer could not be shared, until when, and why: requests for them do
         not wait for one another."""
         self.varies: LRUCache[int, tuple[str, ...]] = LRUCache(65_536)
         """By the hash of a key whose last answer varied: on what. Requests for different variants do not wait for one
         another."""
-        self.failing: Notes[Refuse] = Notes(4096)
+        self.failing: KeyFacts[Refuse] = KeyFacts(4096)
         """Keys whose fill failed, until when the parent is left alone, and what is said meanwhile."""
         self.versions = Versions()
         self.purges: list[tuple[int, PurgeOrder]] = []
         """Purges since the oldest open flight began: what lands must not bring back what they took away."""
-        self.varying: set[str] = set()
+        self.vary_fields: set[str] = set()
         """Every request field a Vary has named so far: what a record must keep, for a replay to select the same."""
         self.events = 0
         """How many things this machine was told; the `seq` of records."""
@@ -129,7 +129,7 @@ class View:
         """What rules a request, by its path proper."""
         return self._state.matcher.match(self._state.gate.path_proper(request.path))
 
-    def seen(self, request: RequestHead) -> RequestHead:
+    def normalized(self, request: RequestHead) -> RequestHead:
         """The request as key, rules and origin see it: cookies that are not too long and in their form, its codings
         reduced, what it says of its viewer this node's own.
 
@@ -153,9 +153,9 @@ class View:
             return None
         return self._state.pages.page_for(status, request)
 
-    def alone(self, key: str, now: float) -> tuple[float, str] | None:
+    def uncollapsed(self, key: str, now: float) -> tuple[float, str] | None:
         """(until when, why) requests for this key go to the parent each by itself; None: they wait for one another."""
-        return self._state.alone_until.get(key, now)
+        return self._state.uncollapsed.get(key, now)
 
     def failing(self, key: str, now: float) -> tuple[float, Refuse] | None:
         """(until when, what is said) of a parent that failed for this key and is left alone; None where it is asked."""
@@ -178,26 +178,27 @@ class View:
         key_of = self._state.matcher.match(request.path).plain_key
         return None if key_of is None or request.method != "GET" else key_of(request)
 
-    def judged(self, request: RequestHead, rule: Rule, now: float) -> Judgement:
+    def lookup(self, request: RequestHead, rule: Rule, now: float) -> Lookup:
         """What the request would get now; nothing is touched."""
-        judgement = self._judged(cache_key(request, rule.behavior), request, rule, now)
+        lookup = self._lookup(cache_key(request, rule.behavior), request, rule, now)
         if request.method != "HEAD" or not self._profile.head_answers_kept:
-            return judgement
-        if judgement.way is not Way.ASK or judgement.entry is not None:
-            return judgement
-        if not judgement.alone and self._state.flights.to_join(judgement.flight_key) is not None:
-            return judgement
+            return lookup
+        if lookup.action is not LookupAction.FETCH or lookup.entry is not None:
+            return lookup
+        if not lookup.alone and self._state.flights.to_join(lookup.flight_key) is not None:
+            return lookup
         # Nothing is there or on its way that a GET could have, so that only another HEAD's answer may do.
-        return self._judged(judgement.key + HEADS, request, rule, now)
+        return self._lookup(lookup.key + HEAD_SUFFIX, request, rule, now)
 
-    def _judged(self, key: str, request: RequestHead, rule: Rule, now: float) -> Judgement:
+    def _lookup(self, key: str, request: RequestHead, rule: Rule, now: float) -> Lookup:
         state = self._state
-        return judge(
+        return look_up(
             request, rule.behavior, index=state.index, profile=self._profile, key=key, versions=state.versions, now=now,
-            mark_on=lambda asked: (self.alone(asked, now) or (0.0, ""))[1], varies=state.varies.get(hash(key), ()),
+            why_uncollapsed=lambda key: (self.uncollapsed(key, now) or (0.0, ""))[1],
+            varies=state.varies.get(hash(key), ()),
         )  # fmt: skip
 
-    def stands_in_while_held(self, entry: Entry, said: Refuse, now: float) -> bool:
+    def may_stand_in(self, entry: Entry, said: Refuse, now: float) -> bool:
         """Whether a stored response is served while the parent is left alone, of which that was said."""
         if entry.part is not None:
             return False

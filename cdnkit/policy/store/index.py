@@ -22,7 +22,7 @@ from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.outcomes import Cause
 from cdnkit.policy.rules.profile import Quotas
 from cdnkit.policy.store.eviction.room import Room
-from cdnkit.policy.store.key import HEADS
+from cdnkit.policy.store.key import HEAD_SUFFIX
 
 Selecting = tuple[tuple[str, str | None], ...]
 """The request fields that Vary names, with their values; a stored response is selected by equal ones."""
@@ -35,7 +35,7 @@ key itself may be as long as a URL and the fields that enter it."""
 MOST_PARTS = 8
 """Parts kept of one representation: players and readers of archives begin at both ends. More is for slices."""
 
-LET_GO = 16
+RELEASED_AT_ONCE = 16
 """Keys of a former generation taken apart when one response is stored: some 20 us."""
 
 
@@ -73,22 +73,22 @@ class Entry:
     for_authorization: bool = False
     """It answered a request with Authorization: what allowed storing it must stay true (RFC 9111 §3.5)."""
     hits: int = 0
-    ready: Lines = field(default_factory=list)
+    prepared: Lines = field(default_factory=list)
     """The head of a plain hit, good until `ready_until`; whoever changes the entry sets that back to 0."""
-    ready_until: float = 0.0
-    home: Generation | None = None
+    prepared_until: float = 0.0
+    generation: Generation | None = None
     """The generation of the index that it is in."""
 
     @property
     def indexed(self) -> bool:
         """False for what is gone, and for a shared answer that is nobody's to find: an error given to those who waited
         for it."""
-        return self.home is not None and self.home.current
+        return self.generation is not None and self.generation.current
 
     @property
-    def of_head(self) -> bool:
+    def is_head(self) -> bool:
         """It is an answer to HEAD: its length is that of a body which is not here."""
-        return self.key.endswith(HEADS)
+        return self.key.endswith(HEAD_SUFFIX)
 
     @property
     def has_body(self) -> bool:
@@ -154,7 +154,7 @@ def _better(best: Entry | None, other: Entry, request: Headers) -> Entry:
     return other if other.part.start == 0 < best.part.start else best
 
 
-class Former:
+class PurgedGeneration:
     """A generation that a purge of everything ended. To let go of all of it at once would hold up everybody."""
 
     __slots__ = ("_rest", "_room", "by_key")
@@ -165,7 +165,7 @@ class Former:
         self._room = room
         self._rest = rest
 
-    def let_go(self) -> str | None:
+    def release_one(self) -> str | None:
         """Of one key, which is returned; "" for what has none; None: nothing is left."""
         if self.by_key:
             key, entries = self.by_key.popitem()
@@ -196,9 +196,9 @@ class EntryIndex:
         self._urls: SortedList[str] = SortedList()
         """The first lines of all keys, each once."""
         self._generation = Generation()
-        self._former: list[Former] = []
+        self._purged: list[PurgedGeneration] = []
         """What purges of everything took away, as far as it is not taken apart."""
-        self._gone: LRUCache[int, Cause] = LRUCache(REMEMBERED_KEYS)
+        self._removal_causes: LRUCache[int, Cause] = LRUCache(REMEMBERED_KEYS)
         self.size = 0
 
     def __len__(self) -> int:
@@ -220,7 +220,7 @@ class EntryIndex:
         """
         entries = self._by_key.get(key)
         if not entries:
-            return self._why_gone(key)
+            return self._miss_cause(key)
         varied: Entry | None = None
         unvaried: Entry | None = None
         for entry in entries:
@@ -268,11 +268,11 @@ class EntryIndex:
             self._urls.add(url)
         if more:
             self._by_url.setdefault(url, {})[entry.id] = entry
-        entry.home = self._generation
+        entry.generation = self._generation
         self.size += 1
-        self._gone.pop(hash(entry.key), None)
-        if self._former:
-            self._let_go()
+        self._removal_causes.pop(hash(entry.key), None)
+        if self._purged:
+            self._release()
         return replaced
 
     def same_variant(self, entry: Entry) -> list[Entry]:
@@ -284,34 +284,34 @@ class EntryIndex:
         count, self.size = self.size, 0
         if count:
             urls = [self._by_surrogate_key, self._by_url, self._urls]
-            self._former.append(Former(self._by_key, room, urls))
+            self._purged.append(PurgedGeneration(self._by_key, room, urls))
             self._by_key, self._by_surrogate_key, self._by_url, self._urls = {}, {}, {}, SortedList()
             self._generation.current = False
             self._generation = Generation()
         return count
 
-    def _why_gone(self, key: str) -> Cause:
-        why = self._gone.get(hash(key))
+    def _miss_cause(self, key: str) -> Cause:
+        why = self._removal_causes.get(hash(key))
         if why is None:
-            why = Cause.PURGED if any(key in former.by_key for former in self._former) else Cause.COLD
+            why = Cause.PURGED if any(key in former.by_key for former in self._purged) else Cause.COLD
         return why
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         """Take some of the oldest former generation apart. What was purged is remembered, but not for ever."""
-        former = self._former[0]
-        for _ in range(LET_GO):
-            key = former.let_go()
+        former = self._purged[0]
+        for _ in range(RELEASED_AT_ONCE):
+            key = former.release_one()
             if key is None:
-                del self._former[0]
+                del self._purged[0]
                 return
             if key and key not in self._by_key:
-                self._gone.setdefault(hash(key), Cause.PURGED)
+                self._removal_causes.setdefault(hash(key), Cause.PURGED)
 
-    def retag(self, entry: Entry, surrogate_keys: tuple[str, ...]) -> None:
+    def set_surrogate_keys(self, entry: Entry, surrogate_keys: tuple[str, ...]) -> None:
         """A 304 brought other surrogate keys."""
         if surrogate_keys == entry.surrogate_keys:
             return
-        self._untag(entry)
+        self._drop_surrogate_keys(entry)
         entry.surrogate_keys = surrogate_keys
         for surrogate_key in surrogate_keys:
             self._by_surrogate_key.setdefault(surrogate_key, {})[entry.id] = entry
@@ -325,8 +325,8 @@ class EntryIndex:
         if not entries:
             del self._by_key[entry.key]
             if why is not None:
-                self._gone[hash(entry.key)] = why
-        self._untag(entry)
+                self._removal_causes[hash(entry.key)] = why
+        self._drop_surrogate_keys(entry)
         url = entry.key.partition("\n")[0]
         if url in self._by_url:
             self._by_url[url].pop(entry.id, None)
@@ -334,30 +334,30 @@ class EntryIndex:
                 del self._by_url[url]
         if url not in self._by_url and url not in self._by_key:
             self._urls.remove(url)
-        entry.home = None
+        entry.generation = None
         self.size -= 1
 
-    def named(self, url: str) -> list[Entry]:
+    def by_url(self, url: str) -> list[Entry]:
         """All entries of a path and query, whatever else their keys hold."""
         return [*self._by_key.get(url, []), *self._by_url.get(url, {}).values()]
 
-    def under(self, prefix: str) -> list[Entry]:
+    def by_prefix(self, prefix: str) -> list[Entry]:
         """All entries whose path and query begin so."""
         urls = takewhile(lambda url: url.startswith(prefix), self._urls.irange(prefix))
-        return [entry for url in urls for entry in self.named(url)]
+        return [entry for url in urls for entry in self.by_url(url)]
 
     def surrogate_keys(self) -> Iterable[str]:
         """Those of all that is stored."""
         return self._by_surrogate_key.keys()
 
-    def tagged(self, *surrogate_keys: str) -> list[Entry]:
+    def by_surrogate_keys(self, *surrogate_keys: str) -> list[Entry]:
         """All entries that have any of these, each once."""
         found: dict[int, Entry] = {}
         for surrogate_key in surrogate_keys:
             found |= self._by_surrogate_key.get(surrogate_key, {})
         return list(found.values())
 
-    def _untag(self, entry: Entry) -> None:
+    def _drop_surrogate_keys(self, entry: Entry) -> None:
         for surrogate_key in entry.surrogate_keys:
             tagged = self._by_surrogate_key.get(surrogate_key)
             if tagged is not None:

@@ -8,14 +8,14 @@ from cdnkit.policy.http.negotiation import weighted
 from cdnkit.policy.rules.globs import glob
 from cdnkit.policy.rules.service import Behavior
 
-SLICE = "\nslice: "
+SLICE_PREFIX = "\nslice: "
 """What stands in a key before the number of a block; always last."""
 
-HEADS = "\nHEAD"
+HEAD_SUFFIX = "\nHEAD"
 """What stands at the end of the key of an answer to HEAD that is kept as one; no field can bring it there."""
 
 
-KeyOf = Callable[[RequestHead], str]
+KeyFunction = Callable[[RequestHead], str]
 
 
 @lru_cache(maxsize=1024)
@@ -119,7 +119,7 @@ def further_parts(request: RequestHead, behavior: Behavior) -> list[tuple[str, s
     return parts
 
 
-def plain_key(behavior: Behavior) -> KeyOf | None:
+def plain_key(behavior: Behavior) -> KeyFunction | None:
     """A short way to the same key, where it holds no more than path, query and host; None where it holds more."""
     key = behavior.key
     if (

@@ -24,22 +24,22 @@ NOT_FRESH = "not-fresh"
 """The mark on a key whose answer was stored, and every use of it asks the parent."""
 
 
-class Way(Enum):
+class LookupAction(Enum):
     """Where the answer comes from. The value says it to a person."""
 
     HIT = "hit"
     REFRESH = "hit, stale, and a refresh behind it"
     STALE = "hit, stale, because the request accepts it"
-    ASK = "ask the parent"
+    FETCH = "ask the parent"
     PASS = "pass: ask the parent for this request alone"
-    NOT_CACHED_ONLY = "504: only-if-cached, and nothing stored may answer"
+    ONLY_IF_CACHED = "504: only-if-cached, and nothing stored may answer"
 
 
 @dataclass(slots=True)
-class Judgement:
+class Lookup:
     """The way a request goes, with the facts that decided it."""
 
-    way: Way
+    action: LookupAction
     key: str
     entry: Entry | None
     """The stored response it selects, whatever its standing."""
@@ -58,7 +58,7 @@ def answered_from_store(method: str, behavior: Behavior) -> bool:
     return method in ("GET", "HEAD") or (method == "OPTIONS" and "OPTIONS" in behavior.cached_methods)
 
 
-def judge(
+def look_up(
     request: RequestHead,
     behavior: Behavior,
     *,
@@ -66,19 +66,19 @@ def judge(
     profile: Profile,
     key: str,
     versions: Versions,
-    mark_on: Callable[[str], str],
+    why_uncollapsed: Callable[[str], str],
     varies: tuple[str, ...] = (),
     now: float,
-) -> Judgement:
-    """`mark_on`: why requests for a key, or for a range of it, do not wait for one another now, its answers not being
-    shared; "" where they do.
+) -> Lookup:
+    """`why_uncollapsed`: why requests for a key, or for a range of it, do not wait for one another now, its answers not
+    being shared; "" where they do.
 
     `varies`: the fields that the key's last answer varied on, as far as it is known.
     """
     if not answered_from_store(request.method, behavior):
-        return Judgement(Way.PASS, key, None, Cause.METHOD)
+        return Lookup(LookupAction.PASS, key, None, Cause.METHOD)
     if not behavior.cache:
-        return Judgement(Way.PASS, key, None, Cause.BYPASS)
+        return Lookup(LookupAction.PASS, key, None, Cause.BYPASS)
     control = request_control(request) if profile.request_directives else None
     wanted = request.headers.first("range") if request.method == "GET" else None
     found = index.select(key, request.headers)
@@ -99,20 +99,20 @@ def judge(
         else:
             match standing(entry.life, now):
                 case Standing.FRESH:
-                    return Judgement(Way.HIT, key, entry, None)
+                    return Lookup(LookupAction.HIT, key, entry, None)
                 case Standing.REFRESHABLE:
                     asked_for = _flight_key(key, request, varies, profile)
-                    return Judgement(Way.REFRESH, key, entry, None, flight_key=asked_for)
+                    return Lookup(LookupAction.REFRESH, key, entry, None, flight_key=asked_for)
             if control is not None and takes_stale(control, entry.life, now):
-                return Judgement(Way.STALE, key, entry, None)
+                return Lookup(LookupAction.STALE, key, entry, None)
             cause = Cause.PURGED if entry.life.rule == "soft-purge" else Cause.EXPIRED
     if control is not None and control.only_if_cached:
-        return Judgement(Way.NOT_CACHED_ONLY, key, entry, cause)
+        return Lookup(LookupAction.ONLY_IF_CACHED, key, entry, cause)
     if control is not None and control.no_store:
-        return Judgement(Way.PASS, key, entry, Cause.REQUEST)
-    mark = mark_on(key)
+        return Lookup(LookupAction.PASS, key, entry, Cause.REQUEST)
+    mark = why_uncollapsed(key)
     if mark and mark != NOT_FRESH and profile.hit_for_pass_sticks:
-        return Judgement(Way.PASS, key, entry, Cause.UNCACHEABLE)
+        return Lookup(LookupAction.PASS, key, entry, Cause.UNCACHEABLE)
     # "Validate first" is not answered by a question that was asked before this request came.
     alone = cause is Cause.REQUEST or (control is not None and control.no_cache) or mark != ""
     alone = alone or (not profile.collapse_beside_cookies and forwards_cookies(behavior, profile))
@@ -122,8 +122,8 @@ def judge(
     flight_key = _flight_key(key, request, varies, profile)
     if ranged:
         flight_key += f"\nrange: {wanted}; {request.headers.first('if-range')}"
-        alone = alone or mark_on(flight_key) != ""
-    return Judgement(Way.ASK, key, entry, cause, alone, ranged, flight_key)
+        alone = alone or why_uncollapsed(flight_key) != ""
+    return Lookup(LookupAction.FETCH, key, entry, cause, alone, ranged, flight_key)
 
 
 def _flight_key(key: str, request: RequestHead, varies: tuple[str, ...], profile: Profile) -> str:

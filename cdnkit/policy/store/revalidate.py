@@ -5,11 +5,11 @@ from cdnkit.policy.http.hops import last_node
 from cdnkit.policy.http.messages import Headers, RequestHead
 from cdnkit.policy.store.index import Entry
 
-NEVER_TAKEN_OVER = frozenset({"content-length", "content-encoding", "content-range"})
+BODY_FIELDS = frozenset({"content-length", "content-encoding", "content-range"})
 """How the stored body is framed and coded is settled by its bytes, which an update does not bring (RFC 9111 §3.2): a
 304 that names another coding would have every viewer decode what is not so coded."""
 
-IN_A_304 = frozenset(
+FIELDS_OF_304 = frozenset(
     {
         "etag", "date", "cache-control", "cdn-cache-control", "surrogate-control", "expires", "vary",
         "content-location", "last-modified", "age", "cache-status", "via", "x-cache", "server", "surrogate-key",
@@ -18,10 +18,10 @@ IN_A_304 = frozenset(
     }
 )  # fmt: skip
 """Fields a 304 from the store carries (RFC 9110 §15.4.5), and those browsers need to be allowed to see it. Those of
-the node's signature are beside, and a cache of ours gets all the others too (`keeps_fields`)."""
+the node's signature are beside, and a cache of ours gets all the others too (`wants_all_fields`)."""
 
 
-def keeps_fields(request: RequestHead) -> bool:
+def wants_all_fields(request: RequestHead) -> bool:
     """Whether a 304 is for a cache of ours: it came by a node, over a network that is trusted.
 
     It validates what it has with the tier above, and learns of what a 304 of the origin has changed there from nobody
@@ -30,7 +30,7 @@ def keeps_fields(request: RequestHead) -> bool:
     return request.trusted and last_node(request) != ""
 
 
-def holds(request: RequestHead, entry: Entry, now: float) -> bool:
+def is_not_modified(request: RequestHead, entry: Entry, now: float) -> bool:
     """Whether the client's own copy is still good, so that a 304 answers it (RFC 9110 §13.2.2).
 
     `If-None-Match` silences `If-Modified-Since`, matched or not.
@@ -65,7 +65,7 @@ def range_applies(request: RequestHead, entry: Entry, now: float) -> bool:
     return modified is not None and date is not None and date - modified >= 1
 
 
-def names_another(not_modified: Headers, entry: Entry) -> bool:
+def validators_differ(not_modified: Headers, entry: Entry) -> bool:
     """Whether a 304 has validators, but not the stored ones: then it must not freshen it (RFC 9111 §4.3.4)."""
     tag = not_modified.first("etag")
     if tag is None or not (etags.is_strong(tag) or etags.is_weak(tag)):
@@ -92,6 +92,6 @@ def freshened(stored: Headers, update: Headers) -> Headers:
 
     An Age that the 304 does not repeat is gone: it belonged to the old answer.
     """
-    names = {name for name, _ in update.lines} - NEVER_TAKEN_OVER
+    names = {name for name, _ in update.lines} - BODY_FIELDS
     kept = [line for line in stored.lines if line[0] not in names and line[0] != "age"]
     return Headers.wrap(kept + [line for line in update.lines if line[0] in names])

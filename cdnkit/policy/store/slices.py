@@ -27,7 +27,7 @@ from cdnkit.policy.http.conditions import CONDITIONS
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.store.index import Entry
-from cdnkit.policy.store.key import SLICE
+from cdnkit.policy.store.key import SLICE_PREFIX
 
 WHOLE = -1
 """`RequestHead.block` of a request for an object that cannot be sliced."""
@@ -83,7 +83,7 @@ class Assembly:
         for number in range(span.start // size, -(-span.stop // size)):
             yield Block(number, Span(max(span.start, number * size), min(span.stop, (number + 1) * size)))
 
-    def place(self, entry: Entry, wanted: Span) -> Span | None:
+    def locate(self, entry: Entry, wanted: Span) -> Span | None:
         """Where in the body of a later block's answer the wanted bytes lie; None: it is not of this version."""
         if self.opening is None or version_of(entry) != version_of(self.opening):
             return None
@@ -118,7 +118,7 @@ class Versions:
     def __init__(self) -> None:
         self._by_object: LRUCache[str, Version] = LRUCache(REMEMBERED_VERSIONS)
 
-    def note(self, entry: Entry) -> None:
+    def record(self, entry: Entry) -> None:
         """A block of this version came from the parent just now."""
         self._by_object[_object_of(entry)] = version_of(entry)
 
@@ -128,4 +128,4 @@ class Versions:
 
 
 def _object_of(entry: Entry) -> str:
-    return entry.key.rpartition(SLICE)[0]
+    return entry.key.rpartition(SLICE_PREFIX)[0]

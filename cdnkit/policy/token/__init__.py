@@ -1,7 +1,7 @@
 """Token schemes: who may have what, decided before the cache and kept out of its key."""
 
+from cdnkit.policy.token.factory import scheme_of
 from cdnkit.policy.token.fastly import FastlyToken
-from cdnkit.policy.token.making import scheme_of
-from cdnkit.policy.token.scheme import Carried, Carriers, Denial, Scheme, Verdict
+from cdnkit.policy.token.scheme import Carriers, ChildToken, Denial, Scheme, Verdict
 
-__all__ = ["Carried", "Carriers", "Denial", "FastlyToken", "Scheme", "Verdict", "scheme_of"]
+__all__ = ["Carriers", "ChildToken", "Denial", "FastlyToken", "Scheme", "Verdict", "scheme_of"]

@@ -14,8 +14,8 @@ from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.token.cloudfront_policy import BadPolicy, Policy, canned, decoded, encoded, read_policy
 from cdnkit.policy.token.scheme import (
     LONGEST,
-    Carried,
     Carriers,
+    ChildToken,
     Denial,
     Memo,
     Pairs,
@@ -122,7 +122,7 @@ class CloudFrontToken:
             f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{_SAYS[code]}</Message></Error>'
         )
 
-    def carried(self, request: RequestHead) -> Carried | None:
+    def child_token(self, request: RequestHead) -> ChildToken | None:
         """A custom policy as it came. A canned one is of one URL, and only its signer could sign the children."""
         found = split_off(request.query, PARAMS)[0] if request.query is not None else ()
         given = _given(found, request)
@@ -131,7 +131,7 @@ class CloudFrontToken:
         sent = [
             (name, given[name]) for name in ("Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm") if name in given
         ]
-        return Carried(
+        return ChildToken(
             query="&".join(f"{name}={value}" for name, value in sent),
             cookies=tuple((f"CloudFront-{name}", value) for name, value in sent),
         )

@@ -10,7 +10,7 @@ import hmac
 import re
 
 from cdnkit.policy.http.messages import RequestHead
-from cdnkit.policy.token.scheme import Carried, Carriers, Denial, Memo, OneToken, Verdict, untimely
+from cdnkit.policy.token.scheme import Carriers, ChildToken, Denial, Memo, OneToken, Verdict, untimely
 
 _TOKEN = re.compile(r"([0-9]{10,11})_([0-9a-fA-F]{40}|[0-9a-fA-F]{64})")
 
@@ -67,10 +67,10 @@ class FastlyToken(OneToken):
             return Denial(Verdict.FORGED, f"one that is not for {path}", f"HMAC-{self._hash} of path and expiry")
         return int(match[1])
 
-    def carried(self, request: RequestHead) -> Carried | None:
+    def child_token(self, request: RequestHead) -> ChildToken | None:
         """A token of this kind is for one path: each child gets its own, good as long."""
         value = self.carriers.one(request)
         if isinstance(value, Denial) or not self.param or _TOKEN.fullmatch(value) is None:
             return None
         expires_at = int(value.partition("_")[0])
-        return Carried(for_path=lambda path: f"{self.param}={self.sign(path, expires_at)}")
+        return ChildToken(for_path=lambda path: f"{self.param}={self.sign(path, expires_at)}")

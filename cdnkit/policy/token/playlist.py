@@ -17,7 +17,7 @@ from cdnkit.policy.http.etags import tag_list
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead
 from cdnkit.policy.record.object_class import is_playlist
 from cdnkit.policy.token import dash, hls
-from cdnkit.policy.token.scheme import Carried, Scheme
+from cdnkit.policy.token.scheme import ChildToken, Scheme
 
 LARGEST = 4 * 2**20
 """Bytes of a playlist that is rewritten: a day of two-second segments is 2 MB. A larger one goes out as it is."""
@@ -30,10 +30,10 @@ _OF_THE_STORED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Propagation:
+class Inheritance:
     """What becomes of one answer."""
 
-    carried: Carried
+    child_token: ChildToken
     how: str
     """"query" or "cookie"."""
     base: str
@@ -41,7 +41,7 @@ class Propagation:
     needs_cookie: bool
     """The token did not come as a cookie."""
 
-    def asked(self, request: RequestHead) -> RequestHead:
+    def cache_request(self, request: RequestHead) -> RequestHead:
         """The request by which the cache is asked: for all of the stored playlist, unless the viewer has it."""
         if self.how == "cookie":
             return request
@@ -49,7 +49,7 @@ class Propagation:
         headers = request.headers.without(_NOT_ASKED)
         return request.with_fields(headers.plus(("if-none-match", ", ".join(known))) if known else headers)
 
-    def asked_unknown(self, request: RequestHead) -> RequestHead:
+    def cache_request_by_tag(self, request: RequestHead) -> RequestHead:
         """The same where its path does not say that it is a playlist: the stored tag in the place of the viewer's."""
         if self.how == "cookie" or not (known := self._stored_tags(request)):
             return request
@@ -65,7 +65,7 @@ class Propagation:
 
     @property
     def _mark(self) -> str:
-        return blake2b(self.carried.parameters_for("/").encode("latin-1"), digest_size=6).hexdigest()
+        return blake2b(self.child_token.parameters_for("/").encode("latin-1"), digest_size=6).hexdigest()
 
     def rewrites(self, status: int, headers: Lines, able: Collection[str] = ()) -> bool:
         """Whether the whole body is wanted, to be written anew. `able`: content codings that can be taken off it."""
@@ -74,7 +74,7 @@ class Propagation:
     def head(self, status: int, headers: Lines, length: int | None = None, able: Collection[str] = ()) -> Lines:
         """The answer's field lines for this viewer; `length` of the body that goes out, None where none does."""
         if self.how == "cookie":
-            cookies = self.carried.cookies if self.needs_cookie and status in (200, 304) else ()
+            cookies = self.child_token.cookies if self.needs_cookie and status in (200, 304) else ()
             return (
                 private([*headers, *(("set-cookie", self._cookie(*pair)) for pair in cookies)]) if cookies else headers
             )
@@ -102,9 +102,9 @@ class Propagation:
     def body(self, stored: bytes) -> bytes:
         """The playlist with the token in its references; anything else as it is."""
         if stored.startswith((b"#EXTM3U", b"\xef\xbb\xbf#EXTM3U")):
-            return hls.rewritten(stored, self.base, self.carried.parameters_for)
-        if self.carried.for_path is None and dash.is_manifest(stored):
-            return dash.rewritten(stored, self.base, self.carried.query)
+            return hls.rewritten(stored, self.base, self.child_token.parameters_for)
+        if self.child_token.for_path is None and dash.is_manifest(stored):
+            return dash.rewritten(stored, self.base, self.child_token.query)
         return stored
 
 
@@ -117,43 +117,43 @@ class Inherited:
     def __init__(self, request: RequestHead, scheme: Scheme, how: str) -> None:
         self._request, self._scheme, self._how = request, scheme, how
         self._path = scheme.carriers.path(request)
-        self._found: tuple[Propagation | None] | None = None
+        self._found: tuple[Inheritance | None] | None = None
 
-    def by_path(self) -> Propagation | None:
+    def by_path(self) -> Inheritance | None:
         """None where the path does not say that it is a playlist, and for tokens that nothing can take on."""
-        return self._propagation() if is_playlist(self._path) else None
+        return self._inheritance() if is_playlist(self._path) else None
 
-    def by_answer(self, status: int, content_type: str) -> Propagation | None:
+    def by_answer(self, status: int, content_type: str) -> Inheritance | None:
         """None where the answer is no playlist either."""
         known = is_playlist(self._path, content_type)
         # A 304 may leave out of what type it is: then the viewer's own tag tells, if it has the mark of a playlist.
         if not known and not (status == 304 and not content_type and "if-none-match" in self._request.headers):
             return None
-        made = self._propagation()
+        made = self._inheritance()
         return made if made is not None and (known or made._stored_tags(self._request)) else None
 
-    def asked(self, bare: RequestHead) -> RequestHead:
+    def cache_request(self, bare: RequestHead) -> RequestHead:
         """The request by which the cache is asked; `bare`: without its token."""
         known = is_playlist(self._path)
         if not known and "if-none-match" not in self._request.headers:
             return bare
-        made = self._propagation()
+        made = self._inheritance()
         if made is None:
             return bare
-        return made.asked(bare) if known else made.asked_unknown(bare)
+        return made.cache_request(bare) if known else made.cache_request_by_tag(bare)
 
-    def _propagation(self) -> Propagation | None:
+    def _inheritance(self) -> Inheritance | None:
         if self._found is None:
             self._found = (self._made(),)
         return self._found[0]
 
-    def _made(self) -> Propagation | None:
+    def _made(self) -> Inheritance | None:
         request, scheme = self._request, self._scheme
-        carried = scheme.carried(request) if request.method in ("GET", "HEAD") else None
+        carried = scheme.child_token(request) if request.method in ("GET", "HEAD") else None
         if carried is None:
             return None
         needs_cookie = not scheme.carriers.by_cookie(request)
-        return Propagation(carried, self._how, f"{request.scheme}://{request.host}{self._path}", needs_cookie)
+        return Inheritance(carried, self._how, f"{request.scheme}://{request.host}{self._path}", needs_cookie)
 
 
 def coding_in(headers: Lines) -> str:

@@ -172,13 +172,13 @@ class Scheme(Protocol):
         """Content type and body of the vendor's own page; None: the profile's."""
         ...
 
-    def carried(self, request: RequestHead) -> "Carried | None":
+    def child_token(self, request: RequestHead) -> "ChildToken | None":
         """What takes this (good) request's token on to the URLs of a playlist; None where nothing can."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class ChildToken:
     """A token on its way to children: the same for all of them, or one made for each."""
 
     query: str = ""
@@ -208,11 +208,11 @@ class OneToken:
     def body(self, denial: Denial) -> tuple[str, str] | None:
         return None
 
-    def carried(self, request: RequestHead) -> Carried | None:
+    def child_token(self, request: RequestHead) -> ChildToken | None:
         value = self.carriers.one(request)
         if isinstance(value, Denial):
             return None
-        return Carried(
+        return ChildToken(
             query=f"{self.param}={for_query(value)}" if self.param else "",
             cookies=tuple((name, value) for name in sorted(self.carriers.cookies)),
         )

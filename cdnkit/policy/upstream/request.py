@@ -17,8 +17,8 @@ from cdnkit.policy.outcomes import Cause, Purpose
 from cdnkit.policy.rules.parent_headers import lines_of
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior, Service
-from cdnkit.policy.store.key import HEADS
-from cdnkit.policy.store.lookup import Judgement
+from cdnkit.policy.store.key import HEAD_SUFFIX
+from cdnkit.policy.store.lookup import Lookup
 from cdnkit.policy.store.parts import may_be_completed
 from cdnkit.policy.upstream.forward import conditional, for_the_rest, forwarded
 
@@ -79,22 +79,22 @@ class UpstreamRequests:
         )  # fmt: skip
 
     def for_missing(
-        self, judgement: Judgement, request: RequestHead, behavior: Behavior, *, conditions: bool, plain: bool = False
+        self, lookup: Lookup, request: RequestHead, behavior: Behavior, *, conditions: bool, plain: bool = False
     ) -> tuple[RequestHead, Purpose]:
         """A request whose response is to be stored, and whether it fetches a new one or revalidates the stored one.
 
         `conditions`: the client's may be forwarded, where no stored response has validators; the outcome then answers
         them. `plain`: without conditions, and not for the rest of a part.
         """
-        entry, ranged = judgement.entry, judgement.ranged
+        entry, ranged = lookup.entry, lookup.ranged
         own = entry is None and conditions and not plain
         own = own and has_conditions(request) and self._passes_conditions(behavior)
         upstream = self.for_viewer(request, behavior, conditions=own, ranges=ranged)
-        if request.method != "OPTIONS" and not judgement.key.endswith(HEADS):
+        if request.method != "OPTIONS" and not lookup.key.endswith(HEAD_SUFFIX):
             upstream.method = "GET"
         if plain:
             return upstream, Purpose.MISS
-        if entry is not None and judgement.cause is Cause.PARTIAL:
+        if entry is not None and lookup.cause is Cause.PARTIAL:
             if not ranged and may_be_completed(entry):
                 assert entry.part is not None and entry.etag is not None
                 upstream = for_the_rest(upstream, entry.part.stop, entry.etag)

@@ -42,7 +42,7 @@ class Room(Protocol):
     def pop(self, entry_id: int, default: None, /) -> "Entry | None":
         """Take it out for another reason than room: it is not reported as pushed out, nor remembered."""
 
-    def take_pushed_out(self) -> list["Entry"]:
+    def take_evicted(self) -> list["Entry"]:
         """What had to go since this was last asked, each exactly once, in order."""
 
 

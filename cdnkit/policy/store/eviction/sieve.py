@@ -40,7 +40,7 @@ class SieveRoom:
         self._oldest: _Held | None = None
         self._newest: _Held | None = None
         self._hand: _Held | None = None
-        self._pushed_out: list[Entry] = []
+        self._evicted: list[Entry] = []
 
     def __len__(self) -> int:
         return len(self._held)
@@ -76,8 +76,8 @@ class SieveRoom:
         self._unlink(held)
         return held.entry
 
-    def take_pushed_out(self) -> list["Entry"]:
-        gone, self._pushed_out = self._pushed_out, []
+    def take_evicted(self) -> list["Entry"]:
+        gone, self._evicted = self._evicted, []
         return gone
 
     def _evict(self) -> None:
@@ -88,7 +88,7 @@ class SieveRoom:
         assert at is not None, "room is made only where something takes it"
         self._hand = at
         self._unlink(at)
-        self._pushed_out.append(at.entry)
+        self._evicted.append(at.entry)
 
     def _unlink(self, held: _Held) -> None:
         if self._hand is held:

@@ -6,9 +6,9 @@ a node that was away finds what it missed, and carries it out before it serves. 
 | what                                                              | by              |
 |-------------------------------------------------------------------|-----------------|
 | from where a node reads on, or that it cannot know what it missed | `resumes_after` |
-| which nodes go before which                                       | `places`        |
+| which nodes go before which                                       | `depths`        |
 | whether a node waits for those before it                          | `turn`          |
-| what a late node must order again, for those who went without it  | `overtaken`     |
+| what a late node must order again, for those who went without it  | `orders_to_repeat`     |
 | how late a lossy way makes an order                               | `lateness`      |
 
 A node that reads an order says so at once ("taken"), and again when it has carried it out ("done"). An edge that is to
@@ -70,7 +70,7 @@ class Extent:
 
 
 @dataclass(slots=True, frozen=True)
-class Logged:
+class LoggedOrder:
     """One order in the log."""
 
     number: int
@@ -105,7 +105,7 @@ class Batch:
     """What a node reads at one time."""
 
     extent: Extent
-    orders: tuple[Logged, ...] = field(default=())
+    orders: tuple[LoggedOrder, ...] = field(default=())
     """Those after the number it asked from, by rising number; maybe not yet all of them."""
 
 
@@ -127,7 +127,7 @@ def resumes_after(known: Position | None, told: int | None, extent: Extent, *, e
     return known.number if told is None else min(known.number, told)
 
 
-def places(followers: Iterable[Follower]) -> dict[str, int]:
+def depths(followers: Iterable[Follower]) -> dict[str, int]:
     """How many nodes stand between each node and the origin, along its longest way; those nearest first."""
     nodes = list(followers)
     known = {one.url: one for one in nodes} | {one.name: one for one in nodes}
@@ -140,9 +140,9 @@ def places(followers: Iterable[Follower]) -> dict[str, int]:
     return dict(sorted(found.items(), key=lambda item: (item[1], item[0])))
 
 
-def _ahead(node: str, one: Logged, followers: Mapping[str, Follower]) -> list[str]:
+def _ahead(node: str, one: LoggedOrder, followers: Mapping[str, Follower]) -> list[str]:
     """Who goes before a node: those nearer to the origin, since an edge before its shield refills from old copies."""
-    place = places(followers.values())
+    place = depths(followers.values())
     own = place.get(node, 0)
     return [name for name, at in place.items() if at < own and one.concerns(name)]
 
@@ -157,7 +157,7 @@ class Turn(Enum):
     """It has waited for long enough, and goes all the same."""
 
 
-def turn(node: str, one: Logged, followers: Mapping[str, Follower], waited: float) -> Turn:
+def turn(node: str, one: LoggedOrder, followers: Mapping[str, Follower], waited: float) -> Turn:
     """`followers`: all of them, as the log knows them now; `waited`: seconds since the node read the order."""
     late = [followers[name] for name in _ahead(node, one, followers) if followers[name].done < one.number]
     if not late:
@@ -166,16 +166,16 @@ def turn(node: str, one: Logged, followers: Mapping[str, Follower], waited: floa
     return Turn.WAITS if waited < patience else Turn.OUT_OF_TURN
 
 
-def overtaken(node: str, gone: Iterable[Logged], followers: Mapping[str, Follower]) -> list[Logged]:
+def orders_to_repeat(node: str, gone: Iterable[LoggedOrder], followers: Mapping[str, Follower]) -> list[LoggedOrder]:
     """What a node that has carried out `gone` orders again: of those behind it, somebody went before it."""
-    place = places(followers.values())
+    place = depths(followers.values())
     behind = [name for name, at in place.items() if at > place.get(node, 0)]
     again = []
     for one in gone:
         if one.concerns(node):
             names = tuple(name for name in behind if one.concerns(name))
             if any(followers[name].done >= one.number for name in names):
-                again.append(Logged(0, one.order, only=names, again=one.number))
+                again.append(LoggedOrder(0, one.order, only=names, again=one.number))
     return again
 
 

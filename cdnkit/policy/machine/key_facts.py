@@ -22,7 +22,7 @@ MOST_MARKS = 4096
 
 
 @dataclass(slots=True)
-class Note(Generic[T]):
+class KeyFact(Generic[T]):
     """What is known of a key."""
 
     until: float
@@ -32,15 +32,15 @@ class Note(Generic[T]):
     """The number of the event at which the question was asked that it was learnt by."""
 
 
-class Notes(Generic[T]):
+class KeyFacts(Generic[T]):
     """Notes by key, or by a text that begins as a key; the least recently used are forgotten. A key may be as long as a
     URL and more, so what is held of it is its hash."""
 
     def __init__(self, most: int) -> None:
-        self._by_key: LRUCache[int, Note[T]] = LRUCache(most)
+        self._by_key: LRUCache[int, KeyFact[T]] = LRUCache(most)
         self._marks: dict[str, int] = {}
 
-    def add(self, key: str, note: Note[T]) -> None:
+    def add(self, key: str, note: KeyFact[T]) -> None:
         self._by_key[hash(key)] = note
 
     def drop(self, key: str) -> None:
@@ -59,7 +59,7 @@ class Notes(Generic[T]):
         if EVERYTHING in marks or len(self._marks) > MOST_MARKS:
             self._marks = {EVERYTHING: at}
 
-    def _is_ended(self, key: str, note: Note[T]) -> bool:
+    def _is_ended(self, key: str, note: KeyFact[T]) -> bool:
         if not self._marks:
             return False
         url = key.partition("\n")[0]
