@@ -1,21 +1,22 @@
-"""How orders to purge travel: one numbered log, which every node follows by itself.
+"""The purge log: purge orders by number, which every node reads and carries out by itself.
 
-Whoever orders appends to the log; nobody is sent anything. A node reads on from the last number it has carried out, so
-a node that was away finds what it missed, and carries it out before it serves. What is decided here:
+An order is appended to the log and sent to nobody. A node reads on from the last number that it has carried out, so a
+node that was away finds the orders it missed, and carries them out before it serves. What is decided here:
 
-| what                                                              | by              |
-|-------------------------------------------------------------------|-----------------|
-| from where a node reads on, or that it cannot know what it missed | `resumes_after` |
-| which nodes go before which                                       | `depths`        |
-| whether a node waits for those before it                          | `turn`          |
-| what a late node must order again, for those who went without it  | `orders_to_repeat`     |
-| how late a lossy way makes an order                               | `lateness`      |
+| what                                                              | by                 |
+|-------------------------------------------------------------------|--------------------|
+| where a node reads on, or that it cannot know what it missed      | `resumes_after`    |
+| which nodes go before which                                       | `depths`           |
+| whether a node waits for those before it                          | `turn`             |
+| what a late node must order again, for nodes that went without it | `orders_to_repeat` |
+| by how much a lossy network delays an order                       | `lateness`         |
 
-A node that reads an order says so at once ("taken"), and again when it has carried it out ("done"). An edge that is to
-go after its shield waits for the shield's "done"; for one that has not even taken the order it waits no longer than
-`UNTAKEN_S`: it is down, and catches up before it serves. Should it have served all the same, cut off from the log, its
-children may have filled from its old copies. So who goes without waiting says "done" before it goes, and who is late
-looks for that when it has gone itself, and orders again for those behind it before it says "done".
+A node that reads an order records "taken" in the log at once, and "done" when it has carried it out. An edge goes after
+its shield, so it waits for the shield's "done". For a shield that has not even taken the order it waits at most
+`UNTAKEN_S`: that shield is down, and catches up before it serves. If it did serve, cut off from the log, its children
+may have filled from its old copies. So a node that goes without waiting records "done" before it goes. A node that is
+late looks for such records once it has carried out the order, and repeats the order for the nodes behind it before its
+own "done".
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -27,27 +28,27 @@ Order = dict[str, Any]
 """What to purge: the body of a node's `POST /purge`."""
 
 UNREAD = -1
-"""In place of a count: a node could not read the order, or one of several, and took away all it had."""
+"""In place of a count: a node could not read an order, and removed all that it had stored."""
 
 ALL_BEFORE = -1
-"""In place of a number: an order that repeats whatever stood in the log, for nobody knows what that was."""
+"""In place of a number: an order that repeats all before it, since nobody knows what they were."""
 
 UNTAKEN_S = 1.0
-"""A node that follows the log reads an order within some 20 ms. One that has not after this is away."""
+"""A node that follows the log reads an order within some 20 ms. One that takes longer than this is away."""
 
 UNDONE_S = 120.0
-"""One that has taken an order carries it out after its `purge_delay`, a minute at most, and what losses add."""
+"""A node that has taken an order carries it out after its `purge_delay`, a minute at most, and the delay by losses."""
 
 PATIENCE_S = 2.0
-"""Fastly's clients, and who sends a `PURGE`, are answered by then: those who are away will be told."""
+"""Clients of Fastly's API, and of `PURGE`, have their response by then; nodes that are away catch up later."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
-"""Between two attempts at anything here: doubling."""
+"""Pauses between two attempts; each is twice the one before."""
 
 
 @dataclass(slots=True, frozen=True)
 class Position:
-    """How far a node has come: in which log, and the last number it has carried out."""
+    """How far a node has come: the log, and the last number that it has carried out."""
 
     log: str
     number: int
@@ -55,10 +56,10 @@ class Position:
 
 @dataclass(slots=True, frozen=True)
 class Extent:
-    """What a log holds: numbers without a gap."""
+    """The range of numbers that a log holds, without a gap."""
 
     log: str
-    """Its identity: one that was lost and begun anew has another."""
+    """Its identity: a log that was lost and begun anew has another."""
     first: int
     """The lowest number still there; `last` + 1 when there is none."""
     last: int
@@ -77,7 +78,7 @@ class LoggedOrder:
     """0: the log has yet to give it one."""
     order: Order
     only: tuple[str, ...] = ()
-    """For these nodes alone; none named: for all."""
+    """The nodes that it is for; empty: all."""
     again: int = 0
     """The number of the order that this one repeats, or ALL_BEFORE; 0: none."""
     unread: str = ""
@@ -89,46 +90,46 @@ class LoggedOrder:
 
 @dataclass(slots=True)
 class Follower:
-    """What the log knows of one node."""
+    """One node in the log."""
 
     name: str
     url: str = ""
-    """Where its viewers come."""
+    """Where its viewers connect."""
     parents: tuple[str, ...] = ()
-    """Whom it asks: names of nodes, or URLs."""
+    """Where its upstream requests go: names of nodes, or URLs."""
     taken: int = 0
     done: int = 0
 
 
 @dataclass(slots=True, frozen=True)
 class Batch:
-    """What a node reads at one time."""
+    """What a node reads in one go."""
 
     extent: Extent
     orders: tuple[LoggedOrder, ...] = field(default=())
-    """Those after the number it asked from, by rising number; maybe not yet all of them."""
+    """The orders after a given number, in rising order; there may be more."""
 
 
-def resumes_after(known: Position | None, told: int | None, extent: Extent, *, empty: bool) -> int | None:
+def resumes_after(known: Position | None, logged: int | None, extent: Extent, *, empty: bool) -> int | None:
     """The number after which a node reads on; None: what it missed cannot be known, so everything must go.
 
-    `known`: how far what it has stored had come, None if that never followed a log. `told`: how far the log says it
-    has come, None if the log does not know it. `empty`: it has nothing stored.
+    `known`: the position of its store, None if that never followed a log. `logged`: its last number by the log, None if
+    the log does not know the node. `empty`: it has nothing stored.
     """
-    told = None if told is None or not extent.holds_after(told) else told
+    logged = None if logged is None or not extent.holds_after(logged) else logged
     if empty:
-        # It need not go after anything, but looks whether it was late with what it has not told.
-        return extent.last if told is None else told
+        # It has nothing to purge, but may have been late for orders that it has not recorded as done.
+        return extent.last if logged is None else logged
     if known is None:
         # A log that nobody has used yet has nothing that could have been missed.
         return 0 if extent.last == 0 else None
     if known.log != extent.log or not extent.holds_after(known.number):
         return None  # another log, one trimmed past it, or one put back to an earlier state
-    return known.number if told is None else min(known.number, told)
+    return known.number if logged is None else min(known.number, logged)
 
 
 def depths(followers: Iterable[Follower]) -> dict[str, int]:
-    """How many nodes stand between each node and the origin, along its longest way; those nearest first."""
+    """How many nodes are between each node and the origin, on its longest path; the nearest to the origin first."""
     nodes = list(followers)
     known = {one.url: one for one in nodes} | {one.name: one for one in nodes}
 
@@ -141,7 +142,8 @@ def depths(followers: Iterable[Follower]) -> dict[str, int]:
 
 
 def _ahead(node: str, one: LoggedOrder, followers: Mapping[str, Follower]) -> list[str]:
-    """Who goes before a node: those nearer to the origin, since an edge before its shield refills from old copies."""
+    """The nodes that go before a node: those nearer to the origin. An edge that went before its shield would refill
+    from the old copies there."""
     place = depths(followers.values())
     own = place.get(node, 0)
     return [name for name, at in place.items() if at < own and one.concerns(name)]
@@ -151,10 +153,10 @@ class Turn(Enum):
     """Whether a node may carry out an order now."""
 
     COME = "come"
-    """All before it have gone."""
+    """All nodes before it have carried it out."""
     WAITS = "waits"
     OUT_OF_TURN = "out-of-turn"
-    """It has waited for long enough, and goes all the same."""
+    """It has waited long enough, and goes without them."""
 
 
 def turn(node: str, one: LoggedOrder, followers: Mapping[str, Follower], waited: float) -> Turn:
@@ -167,7 +169,8 @@ def turn(node: str, one: LoggedOrder, followers: Mapping[str, Follower], waited:
 
 
 def orders_to_repeat(node: str, gone: Iterable[LoggedOrder], followers: Mapping[str, Follower]) -> list[LoggedOrder]:
-    """What a node that has carried out `gone` orders again: of those behind it, somebody went before it."""
+    """The orders of `gone`, which a node has just carried out, that it must repeat for the nodes behind it: one of
+    those went before it."""
     place = depths(followers.values())
     behind = [name for name, at in place.items() if at > place.get(node, 0)]
     again = []
@@ -180,7 +183,7 @@ def orders_to_repeat(node: str, gone: Iterable[LoggedOrder], followers: Mapping[
 
 
 def lateness(loss: float, dice: Callable[[], float]) -> float:
-    """Seconds that lost deliveries hold an order up: each is made good after a pause that doubles."""
+    """Seconds by which lost deliveries delay an order: each is repeated after a pause twice as long as the last."""
     late, pause = 0.0, FIRST_PAUSE_S
     while dice() < loss:
         late += pause

@@ -1,11 +1,12 @@
-"""What one node knows, in one place, and how it is looked at.
+"""All that one node knows, in one place, and a read-only view of it.
 
-The parts of the machine hold a `NodeState` and change it. A `View` touches nothing: `explain` and a replay read in it
+The parts of the machine share a `NodeState` and change it. A `View` changes nothing: `explain` and a replay read there
 what a request would get.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from typing import TypedDict, Unpack
 
 from cachetools import LRUCache
 
@@ -40,39 +41,36 @@ from cdnkit.policy.store.slices import Versions
 from cdnkit.policy.upstream.request import UpstreamRequests
 
 
+class NodeOptions(TypedDict, total=False):
+    """What a node may be given beside its service and profile."""
+
+    gate: Gate
+    """Left out: the service's own, without key files."""
+    excess: Callable[[RequestHead], Refusal | None]
+    """Why a request is larger than this node takes (`RequestLimits.excess`). Left out: none ever is."""
+    fresh_id: Callable[[], str]
+    """A new request id at every call, for profiles that send one. Left out: ids that count up."""
+    codings: Collection[str]
+    """Content codings that the shell can put on a body. Left out: gzip."""
+    fresh_room: Callable[[], Room] | None
+    """Makes an empty room. Left out: the service's eviction does."""
+
+
 class NodeState:
     """All that changes in a node, and what it was made from."""
 
-    def __init__(
-        self,
-        service: Service,
-        profile: Profile = RFC9111,
-        *,
-        gate: Gate | None = None,
-        excess: Callable[[RequestHead], Refusal | None] = UNLIMITED.excess,
-        fresh_id: Callable[[], str] | None = None,
-        codings: Collection[str] = ("gzip",),
-        fresh_room: Callable[[], Room] | None = None,
-    ) -> None:
-        """`fresh_id`: a new request id at every call, for profiles that send one; None: ids that count up.
-
-        `excess`: why a request is larger than this node takes (`RequestLimits`; `cdnkit/replay/` repeats what was
-        said). `codings`: content codings that the shell can put on a body. `fresh_room`: makes an empty room; None:
-        the service's eviction does.
-        """
-        # What a behavior leaves open, the profile settles: once, here.
+    def __init__(self, service: Service, profile: Profile = RFC9111, **options: Unpack[NodeOptions]) -> None:
+        # The profile fills in what a behavior leaves open; once, here.
         policies = {**profile.response_headers_policies, **service.response_headers}
         behaviors = tuple(resolve(behavior, profile, policies) for behavior in service.behaviors)
         service = service.model_copy(update={"behaviors": behaviors})
         self.service = service
         self.profile = profile
         self.decisive = DECISIVE | profile.extra_fields
-        self.codings = frozenset(codings)
-        self.gate: Gate = (
-            gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
-        )
+        self.codings = frozenset(options.get("codings", ("gzip",)))
+        self.gate: Gate = options.get("gate") or ServiceGate(service, {}, redirect_others=profile.redirect_others)
         self.index = EntryIndex(vary_as_sent=profile.vary_as_sent)
-        self.fresh_room = fresh_room or partial(room_for, service.eviction, service.room, service.block)
+        self.fresh_room = options.get("fresh_room") or partial(room_for, service.eviction, service.room, service.block)
         self.room = self.fresh_room()
         self.flights = FlightTable()
         self.matcher = Matcher(
@@ -84,27 +82,29 @@ class NodeState:
         )
         self.pages = Pages(service)
         self.substitutions: dict[int, Substitution] = {}
-        """Tickets that wait for a page in place of an error -> what to tell with it. Each goes when its flight lands:
-        one that was forgotten sooner would be shown a page in place of the page's own error, and so on."""
-        self.responder = Responder(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
+        """Tickets that wait for an error page -> the status to send with it. Each goes when its flight lands: if it
+        went sooner, a page that fails would be replaced by an error page in turn, and so on."""
+        self.responder = Responder(service.name, profile, faces_viewers=service.gate, fresh_id=options.get("fresh_id"))
         self.upstream_requests = UpstreamRequests(service, profile, self.responder.fresh_id)
-        self.screening = Screening(service, profile, self.matcher.evasion, excess=excess)
+        self.screening = Screening(
+            service, profile, self.matcher.evasion, excess=options.get("excess", UNLIMITED.excess)
+        )
         self.filling: dict[int, Entry] = {}
         self.uncollapsed: KeyFacts[str] = KeyFacts(65_536)
-        """Keys, and ranges of them, whose last answer could not be shared, until when, and why: requests for them do
-        not wait for one another."""
+        """Keys, and ranges of them, whose last response could not be shared, until when, and why: requests for them are
+        not collapsed (hit-for-pass)."""
         self.varies: LRUCache[int, tuple[str, ...]] = LRUCache(65_536)
-        """By the hash of a key whose last answer varied: on what. Requests for different variants do not wait for one
-        another."""
+        """By the hash of a key: the names in Vary of its last response. Requests for different variants are not
+        collapsed."""
         self.failing: KeyFacts[Refuse] = KeyFacts(4096)
-        """Keys whose fill failed, until when the parent is left alone, and what is said meanwhile."""
+        """Keys whose fill failed, until when no request for them goes to the parent, and the response meanwhile."""
         self.versions = Versions()
         self.purges: list[tuple[int, PurgeOrder]] = []
-        """Purges since the oldest open flight began: what lands must not bring back what they took away."""
+        """Purges since the oldest open flight began: a landing must not bring back what they removed."""
         self.vary_fields: set[str] = set()
-        """Every request field a Vary has named so far: what a record must keep, for a replay to select the same."""
+        """Every request field that a Vary has named so far: records keep them, so that a replay selects the same."""
         self.events = 0
-        """How many things this machine was told; the `seq` of records."""
+        """How many events this machine has had; the `seq` of records."""
         self.ids = 0
 
     def next_id(self) -> int:
@@ -118,7 +118,7 @@ class NodeState:
 
 
 class View:
-    """What a request would be told now; nothing is touched."""
+    """What a request would get now; nothing is changed."""
 
     def __init__(self, state: NodeState) -> None:
         self._state = state
@@ -126,14 +126,14 @@ class View:
         self._profile = state.profile
 
     def rule_of(self, request: RequestHead) -> Rule:
-        """What rules a request, by its path proper."""
+        """The rule that a request is under, by its path without a token."""
         return self._state.matcher.match(self._state.gate.path_proper(request.path))
 
     def normalized(self, request: RequestHead) -> RequestHead:
-        """The request as key, rules and origin see it: cookies that are not too long and in their form, its codings
-        reduced, what it says of its viewer this node's own.
+        """The request as key, rules and origin see it: without cookies that are too long or malformed, with its codings
+        reduced, and with this node's own fields about the viewer.
 
-        A shield leaves the latter as its edges wrote it.
+        A shield leaves those as its edges wrote them.
         """
         if self._profile.quotas is not None:
             request = with_short_cookies(request, self._profile.quotas)
@@ -148,22 +148,23 @@ class View:
         return request
 
     def page_for(self, status: int, request: RequestHead, refusal: Refusal | None = None) -> ErrorPage | None:
-        """The page that this request is shown instead of such a status, or of this refusal."""
+        """The error page that this request gets in place of that status, or of this refusal."""
         if refusal is not None and not refusal.paged:
             return None
         return self._state.pages.page_for(status, request)
 
     def uncollapsed(self, key: str, now: float) -> tuple[float, str] | None:
-        """(until when, why) requests for this key go to the parent each by itself; None: they wait for one another."""
+        """(until when, why) requests for this key go to the parent each by itself; None: they are collapsed."""
         return self._state.uncollapsed.get(key, now)
 
     def failing(self, key: str, now: float) -> tuple[float, Refuse] | None:
-        """(until when, what is said) of a parent that failed for this key and is left alone; None where it is asked."""
+        """(until when, the response meanwhile) where the parent failed for this key and gets no request for it; or
+        None."""
         return self._state.failing.get(key, now)
 
     def plain_answer(self, key: str, now: float) -> Entry | None:
-        """What every plain GET for the key gets that the gate lets by, from `now` until its `fresh_until`, if nothing
-        but such requests is told meanwhile; None: each is to be decided."""
+        """The response that every plain GET for the key gets, once past the gate, from `now` until its `fresh_until`,
+        unless another kind of event comes between; None: each request is decided by itself."""
         entries = self._state.index.variants(key)
         if len(entries) != 1:
             return None
@@ -174,12 +175,12 @@ class View:
         return entry
 
     def plain_key_of(self, request: RequestHead) -> str | None:
-        """The key of a GET that is plain if it has no `DECISIVE` field; None where none is."""
+        """The key of a GET that is plain if it has no `DECISIVE` field; None where its rule has no fast path."""
         key_of = self._state.matcher.match(request.path).plain_key
         return None if key_of is None or request.method != "GET" else key_of(request)
 
     def lookup(self, request: RequestHead, rule: Rule, now: float) -> Lookup:
-        """What the request would get now; nothing is touched."""
+        """What the request finds in the store now; nothing is changed."""
         lookup = self._lookup(cache_key(request, rule.behavior), request, rule, now)
         if request.method != "HEAD" or not self._profile.head_answers_kept:
             return lookup
@@ -187,7 +188,7 @@ class View:
             return lookup
         if not lookup.alone and self._state.flights.to_join(lookup.flight_key) is not None:
             return lookup
-        # Nothing is there or on its way that a GET could have, so that only another HEAD's answer may do.
+        # Nothing that a GET could have is stored or on its way, so only the response to another HEAD may answer.
         return self._lookup(lookup.key + HEAD_SUFFIX, request, rule, now)
 
     def _lookup(self, key: str, request: RequestHead, rule: Rule, now: float) -> Lookup:
@@ -198,12 +199,12 @@ class View:
             varies=state.varies.get(hash(key), ()),
         )  # fmt: skip
 
-    def may_stand_in(self, entry: Entry, said: Refuse, now: float) -> bool:
-        """Whether a stored response is served while the parent is left alone, of which that was said."""
+    def may_stand_in(self, entry: Entry, refusal: Refuse, now: float) -> bool:
+        """Whether a stored response is served in place of that refusal, while no request goes to a failed parent."""
         if entry.part is not None:
             return False
         if entry.life.revalidate_always:
-            return said.silent and self._profile.no_cache_stands_in and now < entry.life.unreachable_until
+            return refusal.silent and self._profile.no_cache_stands_in and now < entry.life.unreachable_until
         return now < entry.life.fallback_until
 
 
