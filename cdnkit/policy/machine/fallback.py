@@ -1,6 +1,7 @@
-"""What those who waited get when the parent fails: what is stored by then, if it may be used, or an error and why.
+"""What the waiting requests get when the parent fails: a stored response, if one may be used, or an error with its
+reason.
 
-A parent fails by no answer, by an error (RFC 5861 §4), or by an answer to something that was not asked
+A parent fails by no response, by an error (RFC 5861 §4), or by a response to another kind of request
 (`cdnkit.policy.upstream.request.mismatch`). See `cdnkit/policy/machine/machine.py` for the theory and the table.
 """
 
@@ -32,10 +33,10 @@ class Fallback:
     ) -> Landing:  # fmt: skip
         fetch, landing = flight.fetch, Landing()
         if self._profile.failures_held and fetch.rule.behavior.cache and fetch.purpose is not Purpose.PASS:
-            said = self._requests.refuse(status, reason, fetch.rule, None, now, Outcome.FAILED, words)
-            said.silent = forward_status is None
+            refusal = self._requests.refuse(status, reason, fetch.rule, None, now, Outcome.FAILED, words)
+            refusal.silent = forward_status is None
             held = error_ttl_of(forward_status or status, fetch.rule.behavior, self._profile) or 0.0
-            self._state.failing.add(fetch.key, KeyFact(now + held, said, flight.opened_at))
+            self._state.failing.add(fetch.key, KeyFact(now + held, refusal, flight.opened_at))
         for waiter in flight.waiters:
             found = self._usable(waiter, now, silent=forward_status is None, sick=sick)
             if found is None:
@@ -58,8 +59,8 @@ class Fallback:
         return landing
 
     def land_mismatch(self, flight: Flight, why: str, status: int, now: float) -> Landing:
-        """An answer to something that was not asked. Of a plain question, it is the parent's failure, for all: to ask
-        once more would be to ask the same."""
+        """A response that does not fit the request. If the request was plain, the parent has failed for all who wait: a
+        second one would be the same."""
         if not is_conditional(flight.fetch.request) and not self.requested_rest(flight):
             return self.land_failure(flight, f"origin: {why}", 502, now, status)
         landing = Landing()
@@ -69,14 +70,14 @@ class Fallback:
 
     @staticmethod
     def requested_rest(flight: Flight) -> bool:
-        """Whether the Range is this node's, to complete what is stored in part."""
-        question = flight.fetch.request
+        """Whether the Range is this node's own, to complete a stored part."""
+        upstream = flight.fetch.request
         leaders = [waiter for waiter in flight.waiters if waiter.plan is flight.fetch]
-        return "range" in question.headers and any(not same_part(question, leader.request) for leader in leaders)
+        return "range" in upstream.headers and any(not same_part(upstream, leader.request) for leader in leaders)
 
     def has_stand_in(self, flight: Flight, now: float) -> bool:
-        """Whether the store has, for any of those who wait, what is better than the parent's error. Behind a viewer's
-        back: whether the error would take the place of it."""
+        """Whether the store has something better than the parent's error for any request that waits. In a background
+        refresh: whether the error would replace it."""
         if flight.waiters:
             return any(self._usable(waiter, now) is not None for waiter in flight.waiters)
         found = self._state.index.select(flight.fetch.key, flight.fetch.request.headers)
@@ -85,7 +86,8 @@ class Fallback:
     def _usable(
         self, waiter: Waiter, now: float, *, silent: bool = False, sick: bool = False
     ) -> tuple[Entry, Lookup] | None:
-        """What the store has by now for one who waited in vain, fresh or allowed to be stale, and how it was judged."""
+        """What the store has by now for a request that waited in vain, fresh or allowed to be stale, and the
+        look-up."""
         lookup = self._view.lookup(waiter.request, waiter.rule, now)
         entry = lookup.entry
         if entry is None or lookup.action is LookupAction.PASS:
@@ -102,9 +104,9 @@ class Fallback:
     def _may_stand_in(
         self, entry: Entry, now: float, window: float | None = None, *, silent: bool = False, sick: bool = False
     ) -> bool:
-        """Whether a stored response may cover for the origin: it answered with an error, (`silent`) not at all, or
-        (`sick`) was not even asked. `window`: what the request allows too, where the origin has not forbidden it (RFC
-        5861 §4)."""
+        """Whether a stored response may stand in for the origin, which answered with an error, (`silent`) not at all,
+        or (`sick`) was sent nothing. `window`: the request's own `stale-if-error`, which counts unless the origin
+        forbids it (RFC 5861 §4)."""
         life = entry.life
         if life.revalidate_always and not ((silent or sick) and self._profile.no_cache_stands_in):
             return False

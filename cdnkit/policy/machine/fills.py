@@ -1,4 +1,4 @@
-"""What comes is kept, and shared with those who waited: what lies between a landing and the store.
+"""Storing a response that landed, and sharing it with the requests that waited.
 
 See `cdnkit/policy/machine/machine.py` for the theory and the table.
 """
@@ -24,11 +24,11 @@ from cdnkit.policy.store.revalidate import range_applies
 from cdnkit.policy.upstream.request import MAX_UPSTREAM_REQUESTS
 
 Alike = tuple[Rule, Cause | None, object]
-"""Rule, cause, what CORS looks at: with these, plain GETs that waited are answered alike."""
+"""Rule, cause, and the inputs of CORS: plain GETs that waited and agree in these get the same answer."""
 
 
 class Fills:
-    """How an answer becomes a stored response, and who of those who waited may have it."""
+    """How a response is stored, and which of the waiting requests may have it."""
 
     def __init__(self, state: NodeState, requests: Requests, purges: Purges) -> None:
         self._state, self._requests, self._purges = state, requests, purges
@@ -39,11 +39,11 @@ class Fills:
     def why_not_store(
         self, flight: Flight, response: ResponseHead, now: float, *, part: bool = False, entry: Entry | None = None
     ) -> str | None:
-        """Why `response` may not be kept; of `entry`, after a 304: why it may no longer be."""
+        """Why `response` may not be stored; with `entry`, after a 304: why it may no longer be."""
         fetch = flight.fetch
         request = fetch.request
         if entry is not None:
-            # As the GET it is stored for: a HEAD may have told of it, and it may have been sent with Authorization.
+            # As for the GET it is stored for: this may be a HEAD, and that GET may have had Authorization.
             authorization = [("authorization", "")] if entry.for_authorization else []
             request = request.with_fields(request.headers.plus(*authorization))
             request.method = "GET"
@@ -51,7 +51,7 @@ class Fills:
         return why_not_store(request, response, fetch.rule.behavior, self._profile, largest=largest, now=now, part=part)
 
     def store(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
+        """Store what came. If it was purged on its way, it is only shared with those who wait."""
         entry = self.entry(flight, response, now)
         rules = self._profile.compression
         if rules is None or not flight.fetch.rule.behavior.compress or entry.life.fresh_until <= now or entry.is_head:
@@ -92,13 +92,13 @@ class Fills:
         return landing
 
     def record_sharing(self, flight: Flight, entry: Entry, now: float) -> None:
-        """Whether those who ask for this key next should wait for one another's answer."""
+        """Record whether the next requests for this key are to be collapsed."""
         if standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE):
             self._state.uncollapsed.drop(entry.key)
         else:
-            # Every use of it asks the parent, so nobody should wait for somebody else's answer.
-            note = KeyFact(now + self._profile.hit_for_pass, NOT_FRESH, flight.opened_at)
-            self._state.uncollapsed.add(entry.key, note)
+            # Every use of it needs the parent, so nobody should wait for another's response.
+            fact = KeyFact(now + self._profile.hit_for_pass, NOT_FRESH, flight.opened_at)
+            self._state.uncollapsed.add(entry.key, fact)
 
     def entry(self, flight: Flight, response: ResponseHead, now: float) -> Entry:
         headers = stored_headers(response, self._profile)
@@ -118,7 +118,7 @@ class Fills:
         return entry
 
     def read_stored(self, entry: Entry, response: ResponseHead, flight: Flight) -> None:
-        """Everything beside the lifetime that a later request will compare, read once (again after a 304)."""
+        """Read all that later requests compare, except the lifetime: once, and again after a 304."""
         headers = response.headers
         entry.prepared_until = 0.0
         entry.etag, entry.last_modified = headers.first("etag"), headers.first("last-modified")
@@ -164,7 +164,7 @@ class Fills:
         alike: dict[Alike, Serve] = {}
         for waiter in flight.waiters:
             if waiter.plan is fetch:
-                # He sees all that came; what is kept lacks the fields that are for him alone.
+                # The leader gets every field that came; the stored response lacks the fields that are for it alone.
                 landing.answers[waiter.ticket] = self._responder.after_fetch(
                     entry, waiter.request, fetch, waiter.rule, outcome, fetch.cause, now,
                     stored=stored, headers=response.headers, detail=detail,
@@ -183,17 +183,17 @@ class Fills:
         share_always: bool = False,
         alike: dict[Alike, Serve] | None = None,
     ) -> None:
-        """Answer one who joined: with what landed if it may be reused for it, else on its own.
+        """Answer a request that joined: with what landed, if that may be reused for it; otherwise decide again.
 
-        `alike`: what plain GETs that joined before were answered with; a thousand of them share one answer.
+        `alike`: the answers to plain GETs that joined before; a thousand of them share one.
         """
         fits = self.answers(entry, waiter, now)
         if not (fits and (share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE))):
-            # What may not be shared now may not be shared after another such wait either.
+            # What may not be shared now could not be shared after another such wait either.
             self.decide_again(waiter, landing, now, alone=fits)
             return
         request, rule, cause = waiter.request, waiter.rule, waiter.plan.cause
-        # With pages, an answer's status may yet be told otherwise, for one of them.
+        # With error pages, the status of one of the answers may yet change.
         plain = (
             alike is not None
             and self._responder.same_for_all
@@ -209,7 +209,7 @@ class Fills:
         landing.answers[waiter.ticket] = answer
 
     def answers(self, entry: Entry, waiter: Waiter, now: float) -> bool:
-        """Whether the entry is the one this request selects, and holds what it asks for."""
+        """Whether the entry is the one that this request selects, and holds the range it wants."""
         headers = waiter.request.headers
         if entry.part is not None and not covers(entry, headers.first("range")):
             return False
@@ -223,7 +223,8 @@ class Fills:
     def decide_again(
         self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False, conditions: bool = True
     ) -> None:
-        """A second decision for one who waited in vain, under the same ticket; a `Join` simply waits on."""
+        """A second decision for a request that waited in vain, under the same ticket; after a `Join` it simply waits
+        on."""
         plan: Decision
         if waiter.upstream_count >= MAX_UPSTREAM_REQUESTS:
             reason = f"origin: {waiter.upstream_count} answers, and none to the request"
@@ -237,7 +238,7 @@ class Fills:
             landing.answers[waiter.ticket] = plan
 
     def pass_for(self, waiter: Waiter, landing: Landing, now: float) -> None:
-        """One who waited, and asks for itself now: whatever it is told is passed on."""
+        """A request that waited gets a fetch of its own now: whatever comes is passed on to it."""
         landing.answers[waiter.ticket] = self._requests.fetch_alone(
             waiter.request, waiter.rule, waiter.ticket, Cause.UNCACHEABLE, now, upstream_count=waiter.upstream_count
         )

@@ -1,4 +1,4 @@
-"""What comes from the parent, and what it means for everyone who waits: heads, bodies' ends and failures.
+"""What comes from the parent (heads, ends of bodies, failures), and what the waiting requests get of it.
 
 See `cdnkit/policy/machine/machine.py` for the theory and the table.
 """
@@ -30,7 +30,7 @@ from cdnkit.policy.upstream.invalidation import invalidates, related_targets
 from cdnkit.policy.upstream.request import has_range, mismatch, same_part
 
 NOT_PRIVATE = frozenset({"no-lifetime", "status"})
-"""Reasons not to store that do not forbid answering those who wait with the same."""
+"""Reasons not to store a response with which it may still be shared with those who wait."""
 
 PASSED_ON = frozenset({102, 103})
 """Interim responses that are for the viewer; 100 and 101 are of one connection (RFC 9110 §15.2, RFC 8297)."""
@@ -47,7 +47,7 @@ class Landings:
         self._fills, self._fallback = fills, fallback
 
     def on_interim(self, fetch: Fetch, head: ResponseHead) -> list[int]:
-        """An interim response came: the tickets of those to whom it is passed on. Never kept, never said again."""
+        """An interim response came: the tickets of those to whom it is passed on. It is never stored, nor repeated."""
         flight = self._state.flights.flight_of(fetch)
         if flight is None or head.status not in PASSED_ON or not self._profile.interim_passed_on:
             return []
@@ -92,10 +92,10 @@ class Landings:
         return landing
 
     def on_found(self, fetch: Fetch, values: dict[str, Any], size_bytes: int, now: float) -> Landing | None:
-        """A tier that nodes share has a response (`cdnkit.policy.store.serialise` values). None: of no use here, ask
-        the parent.
+        """A shared tier has a response (`cdnkit.policy.store.serialise` values). None: it is of no use here; the fetch
+        goes to the parent.
 
-        It lands with the life it has, in the place of the parent's answer; `on_body_end` follows as always.
+        It lands with the lifetime it has, in place of the parent's response; `on_body_end` follows as always.
         """
         flight = self._state.flights.flight_of(fetch)
         if flight is None or not may_ask_tier(fetch) or size_bytes > min(self._service.largest, self._service.room):
@@ -142,12 +142,12 @@ class Landings:
         return landing
 
     def _learn_from_head(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> list[int]:
-        """A HEAD's 200 tells of the stored GET: the same representation is freshened, another makes it stale.
+        """A HEAD's 200 updates the stored GET: the same representation is freshened, another makes it stale.
 
         Source: RFC 9111 §4.3.5.
         """
         if not entry.indexed or response.status != entry.status or entry.coding:
-            return []  # of what was compressed here, length and tag of the origin's say nothing
+            return []  # compressed here: the origin's length and tag are of another body
         if not same_representation(entry, response.headers):
             entry.life = entry.life.made_stale(now)
             return []
@@ -158,13 +158,13 @@ class Landings:
         landing = Landing()
         another = self._profile.renewed_by_304 == "fields" and validators_differ(response.headers, entry)
         if not entry.indexed or another:
-            # The body it speaks of is gone (purged or evicted meanwhile), or it speaks of another: ask for a new one.
+            # The stored body is gone (purged or evicted meanwhile), or the 304 is about another: fetch a new one.
             if entry.indexed:
                 landing.dropped.append(self._state.take_out(entry, Cause.EXPIRED))
             for waiter in flight.waiters:
                 self._fills.decide_again(waiter, landing, now)
             return landing
-        # It may no longer be shared now: then the one who asked has it, the others ask for themselves.
+        # It may no longer be shared now: then the leader gets it, and the others get fetches of their own.
         landing.dropped += self._freshen(flight, entry, response, now)
         landing.changed += [entry] if entry.indexed else []
         self._state.room.touch(entry)
@@ -183,10 +183,10 @@ class Landings:
         return landing
 
     def _land_for_leader(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """An answer to the leader's own condition: it is the leader's alone.
+        """A response to the leader's own condition is for the leader alone.
 
-        The others decide again, and ask without conditions: a thousand who come back with copies of their own would
-        else be told so one after the other.
+        The others are decided again, without conditions: otherwise a thousand viewers with copies of their own would
+        get their 304s one after the other.
         """
         landing = Landing()
         for waiter in flight.waiters:
@@ -199,9 +199,9 @@ class Landings:
         return landing
 
     def _freshen(self, flight: Flight, entry: Entry, update: ResponseHead, now: float) -> list[int]:
-        """Take over what an update says of a stored response; its id, if it may no longer be kept.
+        """Freshen a stored response by a 304 or HEAD; its id, if it may no longer be stored.
 
-        Where a purge came after the question was asked, it is stale all the same.
+        If a purge came after the upstream request was made, the response is stale all the same.
         """
         purged = self._purges.purged_meanwhile(flight, entry)  # by the surrogate keys that it had
         merged = freshened(entry.headers, update.headers)
@@ -211,7 +211,7 @@ class Landings:
         if self._profile.renewed_by_304 == "fields":
             entry.headers = head.headers
         else:
-            # Its lifetime is what the 304 says, and Age with it; what is told of it stays.
+            # The 304 renews its lifetime and Age alone; its other fields stay.
             age = [line for line in head.headers.lines if line[0] == "age"]
             entry.headers = entry.headers.without(("age",)).plus(*age)
         entry.life = lifetime_of(head, flight.fetch.rule.behavior, self._profile, sent_at=flight.fetch.sent_at, now=now)
@@ -224,13 +224,13 @@ class Landings:
         return [self._state.take_out(entry, Cause.UNCACHEABLE)]
 
     def _land_part(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """A 206: kept as a part, joined to the part it continues, never mistaken for the whole."""
+        """A 206 is stored as a part, joined to the part it continues, and never taken for the whole."""
         fetch = flight.fetch
         came = content_range(response.headers.first("content-range"))
         asked_for = fetch.request.headers.first("range")
         fits = came is not None and asked_for is not None and within(asked_for, came.span, came.total) is not None
         if came is not None and content_length(response.headers) not in (None, came.span.stop - came.span.start):
-            fits = False  # it carries other bytes than it says: nothing of it is kept
+            fits = False  # its length contradicts its range: it is not stored
         if came is None or not fits or self._fills.why_not_store(flight, response, now, part=True) is not None:
             return self._land_unkept_part(flight, response, now)
         entry = self._fills.entry(flight, response, now)
@@ -249,14 +249,15 @@ class Landings:
         if entry.size_bytes > min(self._service.largest, self._service.room):
             return self._land_unkept_part(flight, response, now)
         if entry.part is not None and any(not covers(entry, w.request.headers.first("range")) for w in flight.waiters):
-            # Someone wants what this part and what it continues do not give: start over, without the old part.
+            # A request that waits wants bytes outside this part and the one it continues: start over, without the old
+            # part.
             return self._land_unkept_part(flight, response, now)
         landing = self._fills.keep(flight, entry, ResponseHead(entry.status, entry.headers), now)
         landing.prefix = prefix
         return landing
 
     def _land_unkept_part(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """A 206 that is not kept goes to the one who asked for that part; the others ask anew."""
+        """A 206 that is not stored goes to the leader, if it wants that part; the others are decided again."""
         fetch, landing = flight.fetch, Landing()
         landing.dropped = self._fills.retire(fetch)
         for waiter in flight.waiters:
@@ -286,7 +287,7 @@ class Landings:
                 # of what is stored in part.
                 landing.dropped = self._fills.retire(fetch)
             if response.status in self._profile.failed_statuses and why_not in NOT_PRIVATE:
-                # One clear error for all who waited, not one more question each to an origin in trouble.
+                # One error for all who waited, and no further requests to an origin in trouble.
                 shared = self._fills.entry(flight, response, now)
                 landing.store = shared
                 self._fills.answer_waiters(flight, shared, response, landing, now, stored=False, share_always=True)
@@ -294,12 +295,15 @@ class Landings:
             one_error = response.status in self._profile.failed_statuses and why_not == "no-store"
             marked = why_not not in self._profile.no_hit_for_pass
             if marked and not one_error and response.status != 412:
-                # A 412 tells of one request's condition, a 416 of its range; anything else of all that ask for the key.
-                about = fetch.flight_key if response.status == 416 else fetch.key
-                self._state.uncollapsed.add(about, KeyFact(now + self._profile.hit_for_pass, why_not, flight.opened_at))
+                # A 412 is about one request's condition, a 416 about its range; anything else about all requests for
+                # the key.
+                subject = fetch.flight_key if response.status == 416 else fetch.key
+                self._state.uncollapsed.add(
+                    subject, KeyFact(now + self._profile.hit_for_pass, why_not, flight.opened_at)
+                )
             for waiter in flight.waiters:
                 if one_error and waiter.plan is not fetch:
-                    # The same here, in our own words: what came may be used for nobody else.
+                    # The same status, generated here: the response that came may be used for nobody else.
                     landing.answers[waiter.ticket] = self._requests.refuse(
                         response.status,
                         f"origin: {response.status}",
@@ -341,15 +345,15 @@ class Landings:
         return landing
 
     def counts_as_whole(self, why: Failure, head: ResponseHead) -> bool:
-        """Whether a body that broke off so is taken for all of it: then it ends with `on_body_end`.
+        """Whether a body that broke off like this counts as complete: then it ends with `on_body_end`.
 
-        Where a length was told, viewers wait for that much, and see that it is not there.
+        With a Content-Length it does not: viewers wait for that many bytes, and notice what is missing.
         """
         stalled = why is Failure.BETWEEN_BYTES_TIMEOUT and "content-length" not in head.headers
         return stalled and self._profile.stalled_body_counts
 
     def on_failure(self, fetch: Fetch, why: Failure, now: float) -> Landing:
-        """The exchange failed: before its head came (everyone gets an answer) or in mid-body (nothing is kept)."""
+        """The exchange failed: before its head came (everyone gets an answer) or in mid-body (nothing is stored)."""
         self._state.events += 1
         flight = self._state.flights.close(fetch)
         if flight is None:
@@ -360,24 +364,24 @@ class Landings:
                 self._state.take_out(entry, Cause.UNCACHEABLE if why is Failure.TOO_LARGE else Cause.ABORTED)
             return Landing(dropped=[entry.id])
         held = fetch.entry
-        told = self._responder.failure(why, must_revalidate=held is not None and not held.life.may_be_stale)
+        response = self._responder.failure(why, must_revalidate=held is not None and not held.life.may_be_stale)
         sick = why is Failure.SICK
-        landing = self._fallback.land_failure(flight, why.reason, told.status, now, None, told.words, sick=sick)
+        landing = self._fallback.land_failure(flight, why.reason, response.status, now, None, response.words, sick=sick)
         self._apply_error_pages(flight, landing, now)
         self._purges.forget_purges()
         return landing
 
     def _apply_error_pages(self, flight: Flight, landing: Landing, now: float) -> None:
-        """Errors that a page stands in for become requests for it; pages that came get the status to tell with them."""
+        """Errors with an error page become requests for that page; pages that came get the status to send with them."""
         if not self._state.pages:
             return
         for waiter in flight.waiters:
             answer = landing.answers.get(waiter.ticket)
             if answer is None or isinstance(answer, Fetch):
                 continue
-            told = self._state.substitutions.pop(waiter.ticket, None)
-            if told is not None:
-                told.apply_to(answer)
+            substitution = self._state.substitutions.pop(waiter.ticket, None)
+            if substitution is not None:
+                substitution.apply_to(answer)
                 continue
             instead = self._requests.with_error_page(answer, waiter.request, waiter.ticket, now)
             if isinstance(instead, Join):

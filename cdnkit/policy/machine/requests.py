@@ -27,7 +27,7 @@ A = TypeVar("A", bound=Decision | Relay)
 
 
 class Requests:
-    """A node's decisions about requests."""
+    """Decides what each request gets."""
 
     def __init__(self, state: NodeState, view: View) -> None:
         self._state, self._view = state, view
@@ -172,8 +172,8 @@ class Requests:
         conditions: bool = True,
         upstream_count: int = 0,
     ) -> Decision:
-        """`alone`: it waits for nobody, whatever the store says. `conditions` False: what must be asked is asked
-        without the client's own conditions. `asks`: how often it has asked before."""
+        """`alone`: it joins no fill, whatever the store says. `conditions` False: the upstream request goes without the
+        client's conditions. `upstream_count`: the upstream requests that it has caused before."""
         lookup = self._view.lookup(request, rule, now)
         lookup.alone = lookup.alone or alone
         entry, cause = lookup.entry, lookup.cause
@@ -194,7 +194,7 @@ class Requests:
                 flight.waiters.append(Waiter(ticket, request, rule, join, upstream_count))
                 return join
         if request.method == "HEAD" and not self._profile.head_as_get and not lookup.key.endswith(HEAD_SUFFIX):
-            # A HEAD's answer has no body to store: it goes as it is, alone, and tells of the stored GET (§4.3.5).
+            # A HEAD's response has no body to store: it goes as it is, alone, and updates the stored GET (§4.3.5).
             return self.fetch_alone(request, rule, ticket, cause, now, entry, upstream_count=upstream_count)
         return self._fetch(request, rule, ticket, lookup, now, conditions=conditions, upstream_count=upstream_count)
 
@@ -212,15 +212,15 @@ class Requests:
     def _while_failing(
         self, key: str, entry: Entry | None, request: RequestHead, rule: Rule, now: float
     ) -> Serve | Refuse | None:
-        """What stands in for a parent that failed a moment ago and is not asked again so soon."""
+        """What stands in for a parent that failed a moment ago and gets no request for the key so soon."""
         failing = self._view.failing(key, now)
         if failing is None:
             return None
-        said = failing[1]
-        if entry is not None and self._view.may_stand_in(entry, said, now):
+        refusal = failing[1]
+        if entry is not None and self._view.may_stand_in(entry, refusal, now):
             self._state.room.touch(entry)
             return self._responder.from_store(entry, request, rule, Outcome.HIT_STALE, now)
-        return self.refuse(said.status, said.reason, rule, request, now, Outcome.FAILED, said.words)
+        return self.refuse(refusal.status, refusal.reason, rule, request, now, Outcome.FAILED, refusal.words)
 
     def refuse(
         self,
@@ -247,7 +247,7 @@ class Requests:
         *,
         upstream_count: int = 0,
     ) -> Fetch:
-        """Open a flight for one viewer's request as he asks it."""
+        """Open a flight for one viewer's request as it is."""
         upstream = self._state.upstream_requests.for_viewer(request, rule.behavior)
         key = cache_key(request, rule.behavior)
         fetch = Fetch(self._state.next_id(), ticket, Purpose.PASS, upstream, key, rule, cause, entry, False, now)
@@ -264,7 +264,7 @@ class Requests:
         conditions: bool = True,
         upstream_count: int = 0,
     ) -> Fetch:
-        """Open a flight for what the judgement found missing; ticket 0: nobody waits, it refreshes."""
+        """Open a flight for the response that is missing; ticket 0: nobody waits, it is a refresh."""
         upstream, purpose = self._state.upstream_requests.for_missing(
             lookup, request, rule.behavior, conditions=conditions and ticket != 0, plain=upstream_count > 0
         )
@@ -284,7 +284,7 @@ class Requests:
         return self._open(fetch, request, rule, upstream_count)
 
     def _open(self, fetch: Fetch, request: RequestHead, rule: Rule, upstream_count: int) -> Fetch:
-        """The one place where a question is made; `asks`: those that its request has cost before."""
+        """The one place where upstream requests begin; `upstream_count`: those that its request has caused before."""
         waiters = [Waiter(fetch.ticket, request, rule, fetch, upstream_count + 1)] if fetch.ticket else []
         self._state.flights.open(Flight(fetch, self._state.events, waiters))
         return fetch

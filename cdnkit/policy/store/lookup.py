@@ -1,6 +1,6 @@
-"""What a request would get from what is stored, decided without touching anything (RFC 9111 §4).
+"""What a request finds in the store, decided without changing anything (RFC 9111 §4).
 
-`machine/requests.py` acts on it and `machine/explain.py` tells it: one judgement, so the two cannot disagree.
+`machine/requests.py` acts on the look-up and `machine/explain.py` shows it, so the two cannot disagree.
 """
 
 from collections.abc import Callable
@@ -21,11 +21,11 @@ from cdnkit.policy.store.revalidate import range_applies
 from cdnkit.policy.store.slices import WHOLE, Versions
 
 NOT_FRESH = "not-fresh"
-"""The mark on a key whose answer was stored, and every use of it asks the parent."""
+"""Why requests for a key are not collapsed: its response is stored, but every use of it needs the parent."""
 
 
 class LookupAction(Enum):
-    """Where the answer comes from. The value says it to a person."""
+    """Where the response comes from. The values are for people."""
 
     HIT = "hit"
     REFRESH = "hit, stale, and a refresh behind it"
@@ -37,24 +37,25 @@ class LookupAction(Enum):
 
 @dataclass(slots=True)
 class Lookup:
-    """The way a request goes, with the facts that decided it."""
+    """The action for a request, with the facts that decided it."""
 
     action: LookupAction
     key: str
     entry: Entry | None
     """The stored response it selects, whatever its standing."""
     cause: Cause | None
-    """Why the store alone does not answer; None where it does."""
+    """Why the store alone cannot answer; None where it can."""
     alone: bool = False
-    """It waits for nobody and nobody for it."""
+    """It is not collapsed: it joins no fill, and no request joins its own."""
     ranged: bool = False
-    """Its Range is passed on."""
+    """Its Range is forwarded."""
     flight_key: str = ""
-    """What a fill in flight must be for, to be waited on."""
+    """Identifies the fills in flight that it may join."""
 
 
 def answered_from_store(method: str, behavior: Behavior) -> bool:
-    """OPTIONS only where the behavior says so (CloudFront's cached methods)."""
+    """Whether the method may have stored responses: OPTIONS only where the behavior says so (CloudFront's cached
+    methods)."""
     return method in ("GET", "HEAD") or (method == "OPTIONS" and "OPTIONS" in behavior.cached_methods)
 
 
@@ -73,7 +74,7 @@ def look_up(
     """`why_uncollapsed`: why requests for a key, or for a range of it, do not wait for one another now, its answers not
     being shared; "" where they do.
 
-    `varies`: the fields that the key's last answer varied on, as far as it is known.
+    `varies`: the names in Vary of the key's last response, as far as they are known.
     """
     if not answered_from_store(request.method, behavior):
         return Lookup(LookupAction.PASS, key, None, Cause.METHOD)
@@ -101,8 +102,8 @@ def look_up(
                 case Standing.FRESH:
                     return Lookup(LookupAction.HIT, key, entry, None)
                 case Standing.REFRESHABLE:
-                    asked_for = _flight_key(key, request, varies, profile)
-                    return Lookup(LookupAction.REFRESH, key, entry, None, flight_key=asked_for)
+                    flight_key = _flight_key(key, request, varies, profile)
+                    return Lookup(LookupAction.REFRESH, key, entry, None, flight_key=flight_key)
             if control is not None and takes_stale(control, entry.life, now):
                 return Lookup(LookupAction.STALE, key, entry, None)
             cause = Cause.PURGED if entry.life.rule == "soft-purge" else Cause.EXPIRED
@@ -113,7 +114,7 @@ def look_up(
     mark = why_uncollapsed(key)
     if mark and mark != NOT_FRESH and profile.hit_for_pass_sticks:
         return Lookup(LookupAction.PASS, key, entry, Cause.UNCACHEABLE)
-    # "Validate first" is not answered by a question that was asked before this request came.
+    # A request that demands validation cannot join an upstream request from before it came.
     alone = cause is Cause.REQUEST or (control is not None and control.no_cache) or mark != ""
     alone = alone or (not profile.collapse_beside_cookies and forwards_cookies(behavior, profile))
     nothing_whole = entry is None or entry.part is not None
@@ -127,10 +128,11 @@ def look_up(
 
 
 def _flight_key(key: str, request: RequestHead, varies: tuple[str, ...], profile: Profile) -> str:
-    """What those who wait for one fill have in common: the key, and the variant where it is known that there are some.
+    """What the requests that wait for one fill have in common: the key, and the variant where the key is known to have
+    some.
 
-    By the key alone, ten variants would be asked for one after the other: each answer serves its own and lets the next
-    one go.
+    By the key alone, ten variants would be fetched one after the other: each response would answer its own requests and
+    leave the others to the next.
     """
     if not varies:
         return key

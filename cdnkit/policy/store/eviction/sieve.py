@@ -1,7 +1,7 @@
 """SIEVE: a queue in order of arrival, a mark on what was used, and a hand that passes once over the marked.
 
 The hand walks from the oldest towards the newest. It takes the mark off what was used and leaves it *where it is*, and
-throws out the first it meets without a mark; newcomers go in at the other end. So what proved useful stays in the old
+evicts the first it meets without a mark; new entries go in at the other end. So what proved useful stays in the old
 part, and the hand sifts the new. A hit sets one flag.
 
 Source: Zhang et al., "SIEVE is Simpler than LRU", NSDI 2024, algorithm 1; here bounded in bytes, so that one admission

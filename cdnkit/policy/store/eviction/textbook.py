@@ -1,4 +1,4 @@
-"""LRU, LFU and FIFO, by cachetools: the order is theirs, the bytes and the report of what went are ours."""
+"""LRU, LFU and FIFO by cachetools, with a count of bytes and a report of what was evicted."""
 
 from typing import TYPE_CHECKING
 
