@@ -10,7 +10,7 @@ _PREFERENCES = frozenset({"accept-language", "accept-encoding", "accept-charset"
 
 
 def normalised(name: str, value: str | None) -> str | None:
-    """A field value as Vary compares it; of unknown fields only white space around list commas is of no account."""
+    """A field value as Vary compares it; in unknown fields only white space around list commas is ignored."""
     if value is None:
         return None
     if name in _PREFERENCES:
@@ -46,7 +46,7 @@ def weighted(value: str) -> tuple[tuple[str, float], ...]:
 
 
 def preferred_language(value: str | None) -> str | None:
-    """The language tag a request wants most; None when it names none, or when two are wanted alike."""
+    """The language tag a request wants most; None when it names none, or two with equal weight."""
     members = sorted(weighted(value or ""), key=lambda member: -member[1])
     if not members or members[0][0] == "*" or (len(members) > 1 and members[1][1] == members[0][1]):
         return None

@@ -1,9 +1,9 @@
-"""One path, many spellings: which behavior a request is under, whoever may read its path how (RFC 3986 §6.2.2).
+"""The forms of a path: its normal form (RFC 3986 §6.2.2), and what lenient origins may read it as.
 
-A behavior is chosen by the path's normal form, key and parent get it as it came: so CloudFront does it ("Cache behavior
-settings", Path normalization). An origin may take more liberties than the standard: decode what stands for "/", decode
-twice, take "\\" for "/", cut at ";" or NUL. What one of those could take for a path under a guarded behavior is refused
-there (`Matcher.evasion`), or a gate would be walked around by spelling.
+A behavior is chosen by the path's normal form; key and parent get the path as it came, as in CloudFront ("Cache
+behavior settings", Path normalization). An origin may be more lenient than the standard: decode "%2F" to "/", decode
+twice, take "\\" for "/", cut at ";" or NUL. A path that such an origin could read as one under a guarded behavior is
+refused (`Matcher.evasion`); otherwise a viewer could pass a gate by the form of a path.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _PLAIN = re.compile(r"(?:/(?!/|\.\.?(?:/|$))[^%;\\/]*)+")
-"""Paths of one spelling: the usual ones."""
+"""Paths with one form: the usual ones."""
 _ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
 _LENIENT = re.compile(r"%u([0-9A-Fa-f]{4})|%([cC][01])%([89abAB][0-9A-Fa-f])|%[eE]0%80%([89abAB][0-9A-Fa-f])")
 """What some decoders take besides: %uXXXX, and characters of one octet written as two or three (RFC 3629 §3)."""
@@ -22,14 +22,14 @@ _ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class PathForms:
-    """How a path may be read."""
+    """The forms of one path."""
 
     normal: str
     """Its normal form: unreserved characters decoded, dot segments gone, runs of "/" one."""
     lenient: tuple[str, ...] = ()
-    """What lenient origins may make of it, if anything else."""
+    """Other forms that lenient origins may read."""
     has_dot_segments: bool = False
-    """In one of these it has dot segments."""
+    """One of the forms has dot segments."""
 
 
 def path_forms(path: str) -> PathForms:
