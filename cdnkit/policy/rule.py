@@ -1,7 +1,6 @@
-"""A rule: one behavior as a node runs it, with everything that requests under it are asked, compiled once.
+"""A rule: one behavior compiled for a node, with its key function, guard and response policy.
 
-What belongs to a behavior travels with it: its key, its guard, what it puts on answers. Nothing is looked up beside it,
-so two behaviors that were given the same settings still have a bucket each.
+Nothing about a behavior is looked up elsewhere, so two behaviors with equal settings still have a bucket each.
 """
 
 from dataclasses import dataclass
@@ -14,20 +13,20 @@ from cdnkit.policy.store.key import KeyFunction, plain_key
 
 @dataclass(slots=True, eq=False)
 class Rule:
-    """What rules a request."""
+    """The rule that a request is under."""
 
     behavior: Behavior
-    """The settings, as the profile settles them."""
+    """The settings, resolved with the profile."""
     guard: Guard
     """Who may ask: limit, protocol, geo rule, token scheme."""
     guarded: bool
     """The guard is to be asked about every request."""
     plain_key: KeyFunction | None
-    """Makes the keys of plain requests (`cdnkit/policy/machine/fast_path.py`); None where there is no short way."""
+    """Makes the keys of plain requests (`cdnkit/policy/machine/fast_path.py`); None where there is no fast path."""
     response_policy: ResponsePolicy | None
-    """What is put on answers; None at a node that faces no viewers."""
+    """Changes response headers; None at a node that faces no viewers."""
     cors: CorsRules | None
-    """The part of it that depends on the request."""
+    """The part of the response policy that depends on the request."""
 
     @property
     def path(self) -> str:
@@ -43,7 +42,7 @@ class Rule:
 
 
 def compile_rule(behavior: Behavior, service: Service, gate: Gate, response_policy: ResponsePolicy | None) -> Rule:
-    """The rule of a behavior that is settled (`cdnkit/policy/rules/resolve.py`)."""
+    """The rule of a resolved behavior (`cdnkit/policy/rules/resolve.py`)."""
     response_policy = response_policy if service.gate else None
     return Rule(
         behavior=behavior,
@@ -56,7 +55,7 @@ def compile_rule(behavior: Behavior, service: Service, gate: Gate, response_poli
 
 
 def _plain_key(behavior: Behavior, service: Service) -> KeyFunction | None:
-    # A page may stand in for an error that is stored; with Server-Timing for some, some hits carry it, others do not.
+    # An error page may replace a stored error; and with Server-Timing on a share of responses, hits are not all alike.
     if not behavior.cache or service.error_pages or behavior.server_timing not in ("off", 0):
         return None
     return plain_key(behavior)

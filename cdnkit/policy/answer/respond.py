@@ -16,13 +16,13 @@ from cdnkit.policy.store.revalidate import BODY_FIELDS, FIELDS_OF_304, is_not_mo
 from cdnkit.policy.store.slices import Assembly, may_be_sliced
 
 _UNREACHED = frozenset({Failure.NAME, Failure.CONNECT, Failure.RESET})
-"""The parent has given no answer, not even a bad one."""
+"""The parent sent no response, not even a bad one."""
 
 _PLAIN_GET = RequestHead("GET", "", "", "", None, Headers())
 
 
 class Responder:
-    """Makes the answers of one node, signed with its name."""
+    """Makes the responses of one node, signed with its name."""
 
     def __init__(
         self,
@@ -39,15 +39,15 @@ class Responder:
         self._by_request, self._wants_extras = signer.signature.by_request, signer.signature.wants_extras
         self._fields_of_304 = FIELDS_OF_304 | signer.signature.names
         self.same_for_all = signer.same_for_all
-        """Two answers of the same kind and second have the same head."""
+        """Two responses of the same kind in the same second have the same head."""
 
     def mark_fetched(self, response: ResponseHead, now: float) -> None:
-        """Note on what the parent sent that this node fetched it, where the profile keeps such notes."""
+        """Mark in the parent's response that this node fetched it, where the profile has such marks."""
         if not self.same_for_all:
             self._signer.signature.mark_fetched(response.headers, now)
 
     def from_store(self, entry: Entry, request: RequestHead, rule: Rule, outcome: Outcome, now: float) -> Serve:
-        """A hit, fresh or stale: the parent was not asked."""
+        """A hit, fresh or stale: without an upstream request."""
         member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
         age = int(entry.life.age(now))
         return self._serve(entry, request, rule, outcome, None, member, age, None, now)
@@ -89,9 +89,9 @@ class Responder:
         detail: str | None = None,
         headers: Headers | None = None,
     ) -> Serve:
-        """The parent was asked, by this request or by one it waited for.
+        """The response after an upstream request, made for this request or for one that it joined.
 
-        `headers`: what came, for the one who asked; the stored ones lack fields that are for him alone.
+        `headers`: those that came, for the leader; the stored ones lack fields that are for it alone.
         """
         if detail is None and cause in (Cause.EVICTED, Cause.PURGED, Cause.LOST, Cause.ABORTED):
             detail = cause.value
@@ -120,7 +120,7 @@ class Responder:
         *,
         detail: str | None = None,
     ) -> Relay:
-        """The parent's answer as it is, for one viewer."""
+        """The parent's response as it is, for one viewer."""
         member = cache_status(self._name, cause=cause, detail=detail)
         age = delta_seconds(response.headers.first("age"))
         lines = self._signer.signed(
@@ -139,13 +139,13 @@ class Responder:
         return Relay(response.status, lines, outcome, cause, fetch.rule, fetch.id, body=not bodiless)
 
     def failure(self, why: Failure, *, must_revalidate: bool = False) -> FailureResponse:
-        """What a viewer is told of a parent that failed, when nothing stored can stand in.
+        """The response for a failure of the parent, when no stored response can stand in.
 
-        `must_revalidate`: what is stored may be used only once the parent has been asked about it (RFC 9111 §5.2.2.2).
+        `must_revalidate`: the stored response may be used only after validation (RFC 9111 §5.2.2.2).
         """
-        told = self._profile.failures.get(why.value)
-        if told is not None:
-            return told
+        own = self._profile.failures.get(why.value)
+        if own is not None:
+            return own
         if why.by_viewer:
             return FailureResponse(why.status, "")
         status = self._profile.failure_status
@@ -156,7 +156,7 @@ class Responder:
     def failure_member(
         self, fetch: Fetch, cause: Cause | None, reason: str, forward_status: int | None, *, collapsed: bool
     ) -> str:
-        """Our member of Cache-Status where the parent was asked and what it said, if anything, is not passed on."""
+        """Our member of Cache-Status after an upstream request whose response, if any, is not passed on."""
         return cache_status(
             self._name, cause=cause, had_stale=fetch.entry is not None, forward_status=forward_status,
             collapsed=collapsed, detail=quoted(reason),
@@ -194,7 +194,7 @@ class Responder:
         *,
         plain: bool = False,
     ) -> Serve:
-        """`fetch`: the parent was asked; `plain`: without the lines that no two requests share."""
+        """`fetch`: the upstream request, if there was one; `plain`: without the lines that no two requests share."""
         came = headers or entry.headers
         lines = self._signer.signed(came, rule.response_policy, entry.status, outcome, member, age, now)
         if not plain:
@@ -233,9 +233,9 @@ class Responder:
         return served
 
     def assembled(self, assembly: Assembly, opening: Serve, now: float) -> Serve | None:
-        """The viewer's answer, by the block that was asked for first; None: the object cannot be sliced.
+        """The viewer's response, from the opening block's; None: the object cannot be sliced.
 
-        A whole answer (the object is smaller than a block, or its origin answers no ranges) answers as it is.
+        A whole response (the object is smaller than a block, or its origin ignores ranges) is served as it is.
         """
         entry, request = opening.entry, assembly.request
         lines = Headers.wrap(opening.headers).without(("content-range", "content-length")).lines
@@ -263,7 +263,7 @@ class Responder:
         return served
 
     def cors_inputs(self, request: RequestHead, rule: Rule) -> object:
-        """All of a plain request that its answer's fields depend on."""
+        """All of a plain request that the fields of its response depend on."""
         return None if rule.cors is None else rule.cors.inputs_of(request)
 
     def _not_modified(self, served: Serve, request: RequestHead) -> Serve:
@@ -277,14 +277,14 @@ class Responder:
         return served
 
     def _may_cut(self, entry: Entry, wanted: str) -> bool:
-        """Whether this CDN answers those ranges of that response with less than the whole."""
+        """Whether this CDN serves those ranges of that response, and not the whole."""
         profile = self._profile
         if profile.range_needs_length and "content-length" not in entry.headers:
             return False
         return not profile.ranges_in_order or ranges.in_order(wanted, entry.length or 0)
 
     def _cut(self, served: Serve, wanted: str, request: RequestHead, length: int, now: float) -> None:
-        """Answer byte ranges from a stored 200 (RFC 9110 §14.2): one as itself, several as multipart/byteranges."""
+        """Serve byte ranges of a stored 200 (RFC 9110 §14.2): one as it is, several as multipart/byteranges."""
         if not range_applies(request, served.entry, now):
             return
         spans = ranges.spans(wanted, length)
@@ -304,7 +304,7 @@ class Responder:
             self._frame(served, ("content-type", f"multipart/byteranges; boundary={boundary}"), size)
 
     def _cut_part(self, served: Serve, wanted: str, part: ranges.Span) -> None:
-        """Answer from a stored 206 what lies inside it; the stored body begins at the part's first byte."""
+        """Serve the part of a range that is in a stored 206; the stored body begins at the part's first byte."""
         total = served.entry.total
         span = ranges.within(wanted, part, total) or part
         served.status = 206
@@ -317,7 +317,7 @@ class Responder:
 
 
 def _with_cors(lines: Lines, request: RequestHead, rule: Rule, *, ours: bool = False) -> Lines:
-    """The lines with what CORS this request is told."""
+    """The lines with the CORS fields for this request."""
     return lines if rule.cors is None else rule.cors.applied(lines, request, ours=ours)
 
 

@@ -1,4 +1,4 @@
-"""What a response says of its own making: Cache-Status (RFC 9211), Via (RFC 9110 §7.6.3), and the profile's fields."""
+"""Fields about how a response was made: Cache-Status (RFC 9211), Via (RFC 9110 §7.6.3), and the profile's."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -47,7 +47,7 @@ def cache_status(
     """One member of the list: `fra; hit; ttl=12` or `fra; fwd=uri-miss; stored`.
 
     `detail` is an RFC 9651 token, or a `quoted` string.
-    `had_stale`: something was stored for the key, so that a miss is not one of the URI.
+    `had_stale`: a stale response was stored for the key, so a `uri-miss` becomes `stale`.
     """
     parts = [name]
     if hit:
@@ -58,7 +58,7 @@ def cache_status(
     if forward_status is not None:
         parts.append(f"fwd-status={forward_status}")
     if ttl is not None:
-        # A remaining lifetime of half a second is not yet 0: that would say stale.
+        # A remaining lifetime of half a second is rounded up: 0 would mean stale.
         parts.append(f"ttl={int(ttl) if ttl < 0 else -int(-ttl // 1)}")
     if stored:
         parts.append("stored")
@@ -70,10 +70,11 @@ def cache_status(
 
 
 class Signer:
-    """Writes on an answer who made it and how, in the profile's words, after what nodes nearer the origin wrote."""
+    """Adds to a response which node made it and how, in the profile's words, behind the members of nodes nearer the
+    origin."""
 
     def __init__(self, name: str, profile: Profile, *, faces_viewers: bool, fresh_id: Callable[[], str]) -> None:
-        """`faces_viewers`: fields that only nodes may see end here. `fresh_id`: a new request id at every call."""
+        """`faces_viewers`: fields that only nodes may see are removed. `fresh_id`: a new request id at every call."""
         self._name = name
         self._profile = profile
         self._fresh_id = fresh_id
@@ -84,7 +85,7 @@ class Signer:
         self._ends_here = NODES_OWN | signature.names | hidden
         self._date_is_now = profile.date_of_responses == "now"
         self.same_for_all = profile.signature is None
-        """Two hits of the same second have the same head."""
+        """Two hits in the same second have the same head."""
 
     def signed(
         self,
@@ -119,7 +120,7 @@ class Signer:
         if response_policy is not None:
             lines = response_policy.applied(lines)
             if not self._date_is_now and not any(name == "date" for name, _ in lines):
-                # Taken off: then the node's own stands there, as its `Server` does.
+                # The policy removed it: then the node's own Date is sent, as its `Server` is.
                 lines.append(("date", format_date(now)))
         if age is not None:
             lines.append(("age", str(age)))
@@ -196,13 +197,13 @@ class Signer:
         if outcome is Outcome.REFUSED and 300 <= status < 400 and self._profile.x_cache_redirect is not None:
             return self._profile.x_cache_redirect
         if outcome in NOT_ASKED:
-            # A refusal, too: it is synthetic, and Fastly counts those as hits.
+            # Refusals too: they are synthetic, and Fastly counts those as hits.
             return self._profile.x_cache[0]
         return self._profile.x_cache_revalidated if outcome is Outcome.REVALIDATED else self._profile.x_cache[1]
 
 
 def numbered_ids(name: str) -> Callable[[], str]:
-    """Request ids that look the part, the same in every run: 56 characters, the last two "=="."""
+    """Request ids in CloudFront's form, the same in every run: 56 characters, the last two "=="."""
     counter = count(1)
     return lambda: sha256(f"{name} {next(counter)}".encode()).hexdigest()[:54] + "=="
 

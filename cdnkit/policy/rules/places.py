@@ -22,7 +22,7 @@ _FORMS = (
 
 
 def kind_of(entry: str) -> PlaceKind | None:
-    """By its form: "US", "US-CA" (ISO 3166-2), "AS64500", "203.0.113.0/24"; None when it is none of these."""
+    """The kind of an entry, by its form: "US", "US-CA" (ISO 3166-2), "AS64500", "203.0.113.0/24"; None for others."""
     for form, kind in _FORMS:
         if form.fullmatch(entry):
             return kind

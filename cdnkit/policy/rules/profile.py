@@ -18,34 +18,34 @@ class ErrorCaching:
     """Which error statuses (400 and above) are kept, and how long; the others are not kept."""
 
     always: frozenset[int]
-    """Kept whatever the origin says, `no-store` included."""
+    """Stored whatever the origin sends, even with `no-store`."""
     if_explicit: frozenset[int]
-    """Kept only where the origin sends max-age or s-maxage."""
+    """Stored only where the origin sends max-age or s-maxage."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureResponse:
-    """What a viewer is told when the parent failed."""
+    """What a viewer gets when the parent failed."""
 
     status: int
     words: str
     """The CDN's own words for it: CloudFront's detailed result type, Fastly's `obj.response`."""
     ends: bool = False
-    """The viewer's connection ends with it, where that is the viewer's own message too large."""
+    """The viewer's connection is closed after it, if the viewer's own message was too large."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The most of something that this CDN takes."""
+    """One quota of a CDN, and the response beyond it."""
 
     most: int
     response: FailureResponse
-    """What a viewer is told of more."""
+    """What a viewer gets for more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """How large messages may be; None: this CDN names no limit, or none is known. Sizes in bytes."""
+    """A CDN's documented quotas on messages; None: it documents none. Sizes in bytes."""
 
     url: Quota | None = None
     """Scheme, host, path and query."""
@@ -54,19 +54,19 @@ class Quotas:
     request_fields: Quota | None = None
     """Field lines of a request, in number."""
     surrogate_key_bytes: int | None = None
-    """A longer key in Surrogate-Key ends the field: neither it counts nor what follows."""
+    """A longer key in Surrogate-Key ends the field: it is ignored, with all that follows."""
     surrogate_keys_bytes: int | None = None
-    """So does what does not lie within so many bytes of the field."""
+    """Keys beyond this many bytes of the field are ignored, too."""
     cookie_bytes: int | None = None
-    """A request with more of them goes on without its cookies."""
+    """A request with more bytes of cookies is forwarded without cookies."""
     cookie_overflow: str | None = None
     """The field (lower-case name) that says so: "1"."""
     response_head: Quota | None = None
-    """Status line and fields of the origin's answer."""
+    """Status line and fields of the origin's response."""
     response_fields: Quota | None = None
-    """Field lines of the origin's answer, in number."""
+    """Field lines of the origin's response, in number."""
     object: Quota | None = None
-    """The body of an answer that would be stored. One that does not say its length is cut off there."""
+    """The body of a response that would be stored. One without Content-Length is cut off there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What a generated page may tell of: all facts are handed in."""
+    """The facts for a generated page."""
 
     status: int
     reason: str
@@ -110,14 +110,14 @@ def plain_page(incident: Incident) -> Page:
 
 @dataclass(frozen=True, slots=True)
 class Forwarding:
-    """What of a viewer's request goes on to the origin beside what the cache key holds."""
+    """The parts of a viewer's request that are forwarded beside those in the cache key."""
 
     headers: frozenset[str] | None = frozenset()
     """Lower-case names; None: all."""
     cookies: bool = False
     query: bool = False
     host: bool = False
-    """The viewer's Host goes along."""
+    """The viewer's Host is forwarded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class ForwardedRequest:
-    """What a node lets through to the parent of a viewer's request, before its own fields are added."""
+    """A viewer's request on its way to the parent, before the node adds its own fields."""
 
     request: RequestHead
     """As key and rules see it."""
@@ -149,12 +149,12 @@ class ForwardedRequest:
 
 @dataclass(frozen=True, slots=True)
 class PurgeMethod:
-    """How a request sent to where viewers come asks for a purge of its URL."""
+    """How a viewer's request asks for a purge of its URL."""
 
     token_field: str
     """The field (lower-case name) with the service's token, where one is wanted."""
     soft_field: str
-    """The field that makes it a soft purge, whatever it holds."""
+    """The field that makes it a soft purge, with any value."""
     method: str = "PURGE"
 
 
@@ -172,7 +172,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One CDN's habits."""
+    """How one CDN behaves."""
 
     name: str
 
@@ -242,7 +242,8 @@ class Profile:
     hit_for_pass_sticks: bool = False
     """So long requests for it are passed: what comes is not stored, whatever it says."""
     no_hit_for_pass: frozenset[str] = frozenset()
-    """Reasons not to store (`storing.why_not_store`) that leave no such mark: who waited queues again."""
+    """Reasons not to store (`storable.why_not_store`) after which requests are still collapsed: those that waited queue
+    again."""
 
     compression: Compression | None = None
     """What is compressed where a behavior says `compress`; None: nothing ever is."""

@@ -1,8 +1,8 @@
-"""A playlist's token goes on to its children: in the URLs of the answer, or in a cookie.
+"""Inheritance of a token by the children of a playlist: in the URLs of the response, or in a cookie.
 
-What is stored is the origin's playlist, one for all; what goes out is written anew for each viewer. So the viewer's
-entity tag is the stored one with a mark of the token behind it, conditions by date and ranges are not answered, and the
-answer is `private`.
+The stored playlist is the origin's, one for all; the served one is rewritten for each viewer. So the viewer's entity
+tag is the stored one with a mark of the token behind it, conditions by date and ranges are ignored, and the response is
+`private`.
 
 What is a playlist, `cdnkit/policy/record/object_class.py` says. Of a request the path alone says it; of its answer the
 type does, too. What turns out to be one only then was asked for as anything is: it may come in a content coding, which
@@ -20,7 +20,8 @@ from cdnkit.policy.token import dash, hls
 from cdnkit.policy.token.scheme import ChildToken, Scheme
 
 LARGEST = 4 * 2**20
-"""Bytes of a playlist that is rewritten: a day of two-second segments is 2 MB. A larger one goes out as it is."""
+"""Bytes of the largest playlist that is rewritten: a day of two-second segments is 2 MB. A larger one is served as it
+is."""
 
 _NOT_ASKED = ("range", "if-range", "if-modified-since", "if-none-match", "accept-encoding")
 _OF_THE_STORED = frozenset(
@@ -31,18 +32,18 @@ _OF_THE_STORED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Inheritance:
-    """What becomes of one answer."""
+    """How the children of one playlist inherit its token."""
 
     child_token: ChildToken
     how: str
     """"query" or "cookie"."""
     base: str
-    """The playlist's URL without its query: what its references are relative to."""
+    """The playlist's URL without its query: the base of its references."""
     needs_cookie: bool
-    """The token did not come as a cookie."""
+    """The token did not come in a cookie."""
 
     def cache_request(self, request: RequestHead) -> RequestHead:
-        """The request by which the cache is asked: for all of the stored playlist, unless the viewer has it."""
+        """The request to the cache: for the whole stored playlist, unless the viewer has it."""
         if self.how == "cookie":
             return request
         known = self._stored_tags(request)
@@ -68,11 +69,11 @@ class Inheritance:
         return blake2b(self.child_token.parameters_for("/").encode("latin-1"), digest_size=6).hexdigest()
 
     def rewrites(self, status: int, headers: Lines, able: Collection[str] = ()) -> bool:
-        """Whether the whole body is wanted, to be written anew. `able`: content codings that can be taken off it."""
+        """Whether the whole body is rewritten. `able`: content codings that can be decoded for that."""
         return self.how == "query" and status == 200 and coding_in(headers) in ("", *able)
 
     def head(self, status: int, headers: Lines, length: int | None = None, able: Collection[str] = ()) -> Lines:
-        """The answer's field lines for this viewer; `length` of the body that goes out, None where none does."""
+        """The response's field lines for this viewer; `length` of the rewritten body, None where there is none."""
         if self.how == "cookie":
             cookies = self.child_token.cookies if self.needs_cookie and status in (200, 304) else ()
             return (
@@ -92,7 +93,7 @@ class Inheritance:
         return lines if length is None else [*lines, ("content-length", str(length))]
 
     def _cookie(self, name: str, value: str) -> str:
-        """For this folder and all below. It needs TLS to be sent with requests from other sites."""
+        """A cookie for this folder and all below. Browsers send it with requests from other sites only over TLS."""
         scheme, _, rest = self.base.partition("://")
         folder = "/" + rest.partition("/")[2].rpartition("/")[0]
         folder = folder if folder.endswith("/") else folder + "/"
@@ -100,7 +101,7 @@ class Inheritance:
         return f"{name}={value}; Path={folder}; HttpOnly; {guards}"
 
     def body(self, stored: bytes) -> bytes:
-        """The playlist with the token in its references; anything else as it is."""
+        """The playlist with the token in its references; any other body as it is."""
         if stored.startswith((b"#EXTM3U", b"\xef\xbb\xbf#EXTM3U")):
             return hls.rewritten(stored, self.base, self.child_token.parameters_for)
         if self.child_token.for_path is None and dash.is_manifest(stored):
