@@ -120,12 +120,8 @@ class Inherited:
         self._path = scheme.carriers.path(request)
         self._found: tuple[Inheritance | None] | None = None
 
-    def by_path(self) -> Inheritance | None:
-        """None where the path does not say that it is a playlist, and for tokens that nothing can take on."""
-        return self._inheritance() if is_playlist(self._path) else None
-
     def by_answer(self, status: int, content_type: str) -> Inheritance | None:
-        """None where the answer is no playlist either."""
+        """None where neither path nor response is a playlist's, and for tokens that nothing can pass on."""
         known = is_playlist(self._path, content_type)
         # A 304 may leave out of what type it is: then the viewer's own tag tells, if it has the mark of a playlist.
         if not known and not (status == 304 and not content_type and "if-none-match" in self._request.headers):

@@ -1,8 +1,9 @@
 """What all token schemes share: where a token stands in a request, what a check can find, what was verified before.
 
-A check has two halves. *Verification* asks whether the key's holder wrote these very bytes: a pure function of what was
-signed, dear (an RSA signature takes 30 µs and more), and remembered. *Judgement* asks whether what he wrote allows this
-request: the time, the address and the country are compared anew every time, also for a hit and for every range.
+A check has two halves. *Verification* asks whether the holder of the key wrote these very bytes: a pure function of
+what was signed, expensive (an RSA signature takes 30 µs and more), and memoized. *Judgement* asks whether the signed
+text allows this request: the time, the address and the country are compared anew every time, also for a hit and for
+every range.
 """
 
 from collections.abc import Callable, Hashable
