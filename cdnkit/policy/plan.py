@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from cdnkit.policy.gate.gate import Admitted
+from cdnkit.policy.gate.admission import Admitted
 from cdnkit.policy.http.messages import Lines, RequestHead
 from cdnkit.policy.http.ranges import Span
-from cdnkit.policy.outcomes import Cause, Outcome, Purpose
+from cdnkit.policy.outcomes import Cause, Outcome, Purpose, Refusal
 from cdnkit.policy.rule import Rule
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.slices import Assembly, Block
@@ -20,7 +20,7 @@ from cdnkit.policy.store.slices import Assembly, Block
 
 @dataclass(slots=True)
 class Refuse:
-    """Respond without the cache: the gate refused, the parent failed, or a cache may not forward such a request."""
+    """Respond without the cache: a check of the gate refused, or the parent failed."""
 
     status: int
     reason: str
@@ -36,6 +36,8 @@ class Refuse:
     """The parent did not respond at all."""
     admitted: Admitted | None = None
     """What the gate made of the request, with its token; None: the request goes on as it came."""
+    refusal: Refusal | None = None
+    """The gate's; None for a failure."""
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ class Fetch:
     sent_at: float = 0.0
     flight_key: str = ""
     """Identifies the requests that may join it: the cache key, and the range where one is forwarded."""
-    reason: str = ""
+    refusal: Refusal | None = None
     """The gate's, where it fetches the error page for a refusal."""
     admitted: Admitted | None = None
     """As of a `Refuse`."""
@@ -66,7 +68,7 @@ class Fetch:
     @property
     def outcome(self) -> Outcome:
         """The outcome in the record if the client leaves before anything landed."""
-        if self.reason:
+        if self.refusal is not None:
             return Outcome.REFUSED
         return Outcome.PASS if self.purpose is Purpose.PASS else Outcome.MISS
 
@@ -79,14 +81,14 @@ class Join:
     fetch_id: int
     rule: Rule
     cause: Cause | None
-    reason: str = ""
-    """The gate's, as of a `Fetch`."""
+    refusal: Refusal | None = None
+    """As of a `Fetch`."""
     admitted: Admitted | None = None
     """As of a `Refuse`."""
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome.REFUSED if self.reason else Outcome.COLLAPSED
+        return Outcome.COLLAPSED if self.refusal is None else Outcome.REFUSED
 
 
 @dataclass(slots=True)
@@ -111,10 +113,14 @@ class Serve:
     """A fetch to start in the background."""
     fetch_id: int = 0
     """The fill that brought it, for the record; 0 for a hit."""
-    reason: str = ""
+    refusal: Refusal | None = None
     """The gate's, where it is the page of a refusal."""
     admitted: Admitted | None = None
     """As of a `Refuse`."""
+
+    @property
+    def reason(self) -> str:
+        return "" if self.refusal is None else self.refusal.reason
 
 
 @dataclass(slots=True)
@@ -128,8 +134,12 @@ class Relay:
     rule: Rule
     fetch_id: int
     body: bool = True
-    reason: str = ""
+    refusal: Refusal | None = None
     """As of a `Serve`."""
+
+    @property
+    def reason(self) -> str:
+        return "" if self.refusal is None else self.refusal.reason
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ from collections import deque
 from functools import cache
 from pathlib import Path
 
-LEFT_OUT = {"bench", "soak", "signers", "clients", "browser", "live", "differential", "mutants", "examples", "outside"}
-"""Folders of tests that take minutes or need what is not on every machine."""
+LEFT_OUT = {"bench", "soak", "outside", "live", "mutants", "test_examples.py"}
+"""Folders and modules that take minutes or need what is not on every machine."""
 
 MOST = 32
 """Test modules for one mutant: more cost minutes and notice little that the nearest do not."""

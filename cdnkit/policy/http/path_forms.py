@@ -3,7 +3,7 @@
 A behavior is chosen by the path's normal form; key and parent get the path as it came, as in CloudFront ("Cache
 behavior settings", Path normalization). An origin may be more lenient than the standard: decode "%2F" to "/", decode
 twice, take "\\" for "/", cut at ";" or NUL. A path that such an origin could read as one under a guarded behavior is
-refused (`Matcher.evasion`); otherwise a viewer could pass a gate by the form of a path.
+refused (`Matcher.ambiguity`); otherwise a viewer could pass a gate by the form of a path.
 """
 
 import re

@@ -12,9 +12,8 @@ from cachetools import LRUCache
 
 from cdnkit.policy.answer.error_pages import Pages, Substitution
 from cdnkit.policy.answer.respond import Responder
-from cdnkit.policy.gate.checks import Screening
-from cdnkit.policy.gate.gate import Gate, ServiceGate
-from cdnkit.policy.gate.limits import UNLIMITED, with_short_cookies
+from cdnkit.policy.gate.gate import Gate, Node, ServiceGate
+from cdnkit.policy.gate.limits import UNLIMITED, RequestLimits, with_short_cookies
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.machine.fast_path import DECISIVE
 from cdnkit.policy.machine.flights import FlightTable
@@ -46,8 +45,8 @@ class NodeOptions(TypedDict, total=False):
 
     gate: Gate
     """Left out: the service's own, without key files."""
-    excess: Callable[[RequestHead], Refusal | None]
-    """Why a request is larger than this node takes (`RequestLimits.excess`). Left out: none ever is."""
+    limits: RequestLimits
+    """The largest request that this node answers. Left out: any."""
     fresh_id: Callable[[], str]
     """A new request id at every call, for profiles that send one. Left out: ids that count up."""
     codings: Collection[str]
@@ -68,17 +67,19 @@ class NodeState:
         self.profile = profile
         self.decisive = DECISIVE | profile.extra_fields
         self.codings = frozenset(options.get("codings", ("gzip",)))
-        self.gate: Gate = options.get("gate") or ServiceGate(service, {}, redirect_others=profile.redirect_others)
+        self.gate: Gate = options.get("gate") or ServiceGate(service, {})
         self.index = EntryIndex(vary_as_sent=profile.vary_as_sent)
         self.fresh_room = options.get("fresh_room") or partial(room_for, service.eviction, service.room, service.block)
         self.room = self.fresh_room()
         self.flights = FlightTable()
+        limits = options.get("limits", UNLIMITED)
+        node = Node(service, profile, limits, lambda path: self.matcher.ambiguity(path))
         self.matcher = Matcher(
             [
-                compile_rule(behavior, service, self.gate, _response_policy(policies, behavior.response_headers_policy))
+                compile_rule(behavior, node, self.gate, _response_policy(policies, behavior.response_headers_policy))
                 for behavior in behaviors
             ],
-            compile_rule(resolve(Behavior(path="*"), profile), service, self.gate, None),
+            compile_rule(resolve(Behavior(path="*"), profile), node, self.gate, None),
         )
         self.pages = Pages(service)
         self.substitutions: dict[int, Substitution] = {}
@@ -86,9 +87,6 @@ class NodeState:
         went sooner, a page that fails would be replaced by an error page in turn, and so on."""
         self.responder = Responder(service.name, profile, faces_viewers=service.gate, fresh_id=options.get("fresh_id"))
         self.upstream_requests = UpstreamRequests(service, profile, self.responder.fresh_id)
-        self.screening = Screening(
-            service, profile, self.matcher.evasion, excess=options.get("excess", UNLIMITED.excess)
-        )
         self.filling: dict[int, Entry] = {}
         self.uncollapsed: KeyFacts[str] = KeyFacts(65_536)
         """Keys, and ranges of them, whose last response could not be shared, until when, and why: requests for them are

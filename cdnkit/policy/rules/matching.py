@@ -62,7 +62,7 @@ class Matcher(Generic[M]):
         """The first behavior that the path matches."""
         return self._find(path)[0]
 
-    def evasion(self, path: str) -> str | None:
+    def ambiguity(self, path: str) -> str | None:
         """Why the path is refused, if a lenient origin could read it as one behind a gate; None: it is not."""
         return self._find(path)[1]
 

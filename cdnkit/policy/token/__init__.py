@@ -2,6 +2,6 @@
 
 from cdnkit.policy.token.factory import scheme_of
 from cdnkit.policy.token.fastly import FastlyToken
-from cdnkit.policy.token.scheme import Carriers, ChildToken, Denial, Scheme, Verdict
+from cdnkit.policy.token.scheme import Carriers, ChildToken, Scheme, TokenFault
 
-__all__ = ["Carriers", "ChildToken", "Denial", "FastlyToken", "Scheme", "Verdict", "scheme_of"]
+__all__ = ["Carriers", "ChildToken", "FastlyToken", "Scheme", "TokenFault", "scheme_of"]

@@ -1,0 +1,61 @@
+"""A listener around an application that a test writes."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from cdnkit.serving import Listener, ListenerLimits, bind, url_of
+
+LOG = logging.getLogger("test")
+
+
+@asynccontextmanager
+async def listening(app: Any, **limits: Any) -> AsyncIterator[str]:
+    """Serve `app` under `limits`; the URL."""
+    listener = Listener(app, LOG, limits=ListenerLimits(**limits))
+    socket = bind("127.0.0.1:0", "test.listen")
+    await listener.start(socket)
+    try:
+        yield url_of(socket)
+    finally:
+        await listener.close()
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    """Answers everyone at once, without reading what they send."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+class Pouring:
+    """Answers `/endless` with bytes without end, until `send` says that nobody takes them; else as `hello`."""
+
+    def __init__(self) -> None:
+        self.sent_bytes = 0
+        self.ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+
+    async def held_back(self, *, within_bytes: int) -> None:
+        """Until he who pours has begun, and no more goes; fails if it was more than `within_bytes`."""
+        before, same = 0, 0
+        while same < 5:
+            await asyncio.sleep(0.02)
+            assert self.sent_bytes < within_bytes
+            same = same + 1 if self.sent_bytes == before > 0 else 0
+            before = self.sent_bytes
+
+    async def __call__(self, scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        if scope["path"] != "/endless":
+            await hello(scope, receive, send)
+            return
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while True:
+                await send({"type": "http.response.body", "body": bytes(16_384), "more_body": True})
+                self.sent_bytes += 16_384
+                await asyncio.sleep(0)  # an application that is quicker than any client still lets the loop run
+        except BaseException as error:
+            if not self.ended.done():
+                self.ended.set_result(error)
+            raise
