@@ -181,7 +181,8 @@ UNITS = sorted((TESTS / "unit").rglob("test_*.py"))
 
 def test_a_folder_a_kind_and_every_folder_a_package() -> None:
     assert {folder.parent.name for folder in TESTS.glob("*/__init__.py")} == KINDS
-    assert [str(file) for file in TESTS.rglob("*.py") if not (file.parent / "__init__.py").exists()] == []
+    folders = {file.parent for file in TESTS.rglob("*.py") if not {".venv", "node_modules"} & set(file.parts)}
+    assert sorted(str(folder) for folder in folders if not (folder / "__init__.py").exists()) == []
     assert [str(file) for file in (TESTS / "kit").rglob("test_*.py")] == [], "the kit holds helpers alone"
 
 
