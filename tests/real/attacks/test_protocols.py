@@ -40,11 +40,11 @@ class Head:
 REFUSED = (400, ENDED, ENDED)
 HERE_ALONE = (NONE, ENDED, ENDED)
 
-ONE_HOST = "RFC 9112 3.2, RFC 9113 8.3.1, RFC 9114 4.3.1: one host is named, and nothing contradicts it"
-PSEUDO = "RFC 9113 8.3, RFC 9114 4.3: each of them once, before the fields"
+ONE_HOST = "RFC 9112 3.2, RFC 9113 8.3.1, RFC 9114 4.3.1: a request names one host, without contradiction"
+PSEUDO = "RFC 9113 8.3, RFC 9114 4.3: each pseudo-header field once, before the fields"
 LENGTH = "RFC 9113 8.1.1, RFC 9114 4.1.2: the length is that of the content"
-HOP = "RFC 9113 8.2.2, RFC 9114 4.2: fields of a connection do not exist there"
-OCTETS = "RFC 9110 5.5, RFC 9113 8.2.1: such an octet is in no name or value"
+HOP = "RFC 9113 8.2.2, RFC 9114 4.2: connection-specific fields are not allowed"
+OCTETS = "RFC 9110 5.5, RFC 9113 8.2.1: such an octet is not allowed in a name or value"
 TARGET = "RFC 9112 3.2, RFC 9113 8.3.1: a target is a path, or in HTTP/1.1 a URL of http or https"
 
 HEADS = [

@@ -14,8 +14,8 @@ import pytest
 
 from cdnlab.errors import BadUsage
 from cdnlab.lab.run_folder import RunFolder
-from cdnlab.tasks.purging import Progress, find_log, purge_order
-from edge.purges.ordering import Standing
+from cdnlab.tasks.purge import Progress, find_log, purge_order
+from edge.purges.progress import Standing
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Origin, running_origin
@@ -152,7 +152,7 @@ def test_a_node_that_serves_and_does_not_follow_is_named_with_its_trouble(tmp_pa
                     await asyncio.sleep(0.01)
             await server.says("HDEL", "{cdnlab:purges}:followers", "fra")
             status, out, _ = await purge(tmp_path, "--all", "--wait", "--timeout", "1s")
-            assert status == 3 and "fra serves, and has not taken it: the log of purges at redis://" in out, out
+            assert status == 3 and "fra serves, and has not taken the order: the log of purges at redis://" in out, out
             status, out, _ = await purge(tmp_path, "--all", "--json")
             assert (status, json.loads(out)["fra"]["state"]) == (3, "not-following")
             wire.mend()
@@ -166,11 +166,11 @@ def test_a_node_that_cannot_read_the_order_is_named_and_the_status_says_so(capsy
     standing = {"nyc": Standing(taken=True, done=True), "fra": Standing(taken=True, done=True, unread=True)}
     for waited in (False, True):
         progress = Progress(soft=False, as_json=False)
-        progress.heard(standing)
+        progress.update(standing)
         assert progress.end(waited=waited) == 3
-        assert capsys.readouterr().out.splitlines()[1] == "fra could not read the order, and has purged all it had"
+        assert capsys.readouterr().out.splitlines()[1] == "fra could not read the order, so it purged everything it had"
     progress = Progress(soft=False, as_json=True)
-    progress.heard(standing)
+    progress.update(standing)
     assert progress.end(waited=True) == 3
     assert json.loads(capsys.readouterr().out)["fra"]["state"] == "unread"
 
@@ -212,7 +212,7 @@ def test_a_service_that_does_not_run_is_no_order(tmp_path: Path) -> None:
     run.write("cluster.json", {"pid": os.getpid(), "nodes": [node], "purge_log": "somewhere", "services": services})
     found = find_log(None, None, {"url": "/a", "service": "images"}, tmp_path)
     assert (found[0], [one.name for one in found[1]]) == ("somewhere", ["fra"])
-    with pytest.raises(BadUsage, match=r"no service 'image' runs\. Did you mean 'images'"):
+    with pytest.raises(BadUsage, match=r"no service 'image' is running\. Did you mean 'images'"):
         find_log(None, None, {"url": "/a", "service": "image"}, tmp_path)
 
 
@@ -220,9 +220,9 @@ def test_a_service_that_does_not_run_is_no_order(tmp_path: Path) -> None:
 def test_a_node_that_is_slow_and_one_that_is_down(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         status, out, _ = await lab.purge("--all")  # it has taken it: that is enough without --wait
-        assert status == 0 and out.splitlines()[1] == "fra    has taken it, and is not done yet"
+        assert status == 0 and out.splitlines()[1] == "fra    has taken the order, and is not done yet"
         status, out, _ = await lab.purge("--all", "--wait", "--timeout", "500ms")
-        assert status == 3 and out.splitlines()[1] == "fra    has taken it, and is not done yet"
+        assert status == 3 and out.splitlines()[1] == "fra    has taken the order, and is not done yet"
         status, out, _ = await lab.purge("--all", "--wait", "--json")
         assert status == 0 and json.loads(out)["fra"]["seconds"] >= 1.2
         await lab.shield.stop()
@@ -245,7 +245,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_order(tmp_path: Path) -> None:
         await process.stdout.readline()  # the shield is done
         process.send_signal(signal.SIGINT)
         status, _, err = await told(process)
-        assert status == 130 and err.startswith("the order stands: the nodes carry it out all the same\n")
+        assert status == 130 and err.startswith("the order stays in the log: the nodes still carry it out\n")
         assert (await lab.purge("--key", "none", "--wait"))[0] == 0  # behind it
         await lab.fra.get("/a")
         assert lab.origin.count["/a"] == 2

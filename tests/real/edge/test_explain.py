@@ -86,13 +86,15 @@ def test_a_held_failure_and_a_mark_say_until_when_and_why() -> None:
             assert (facts["failing"]["status"], facts["failing"]["reason"]) == (502, "origin: connect-refused")
             assert 8 < facts["failing"]["for"] <= 10 and facts["alone"] is None
             assert facts["next"].startswith("502 origin: connect-refused, without asking for ")
-            assert "the parent is left alone; said meanwhile: 502 origin: connect-refused" in await printed(node, "/a")
+            assert "the parent gets no request; each request gets 502 origin: connect-refused" in await printed(
+                node, "/a"
+            )
         async with running_origin() as origin, running_node(origin.url, profile=FASTLY) as node:
             origin.says("/p", b"x", cache_control="private")
             await node.get("/p")
             facts = await told(node, "/p")
             assert facts["alone"]["why"] == "private" and 110 < facts["alone"]["for"] <= 120
-            assert "each request asks for itself; what came last: private" in await printed(node, "/p")
+            assert "each request is fetched by itself; the last response: private" in await printed(node, "/p")
 
     asyncio.run(run())
 

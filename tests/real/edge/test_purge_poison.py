@@ -18,7 +18,7 @@ from cdnkit.policy.plan import Purged, PurgeOrder
 from edge.purges.file_log import FileLog
 from edge.purges.log import open_log
 from edge.purges.order import BadOrder
-from edge.purges.ordering import Standing, carried, put
+from edge.purges.progress import Standing, carried, put
 from edge.services import Services
 from tests.kit.http import ask
 from tests.kit.late import GUARD_S

@@ -16,7 +16,7 @@ import pytest
 from cdnkit.policy.machine import propagation
 from cdnkit.policy.machine.propagation import lateness
 from edge.purges.log import open_log
-from edge.purges.ordering import Standing, carried
+from edge.purges.progress import Standing, carried
 from tests.kit.http import ask
 from tests.kit.late import GUARD_S, Late, judged
 from tests.kit.node import Running, running_node

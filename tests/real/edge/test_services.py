@@ -16,7 +16,7 @@ from cdnkit.replay.trace import Requested
 from cdnkit.serving.authority import Authority
 from cdnkit.vendors import CLOUDFRONT, FASTLY
 from edge.purges.log import PurgeLog, open_log
-from edge.purges.ordering import put
+from edge.purges.progress import put
 from edge.serve import records_of
 from edge.services import Hosted
 from tests.kit.http import Reply, ask, read_reply

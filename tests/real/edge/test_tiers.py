@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from edge.purges.log import open_log
-from edge.purges.ordering import carried
+from edge.purges.progress import carried
 from tests.kit.late import Late, judged
 from tests.kit.loops import uvloop_alone  # noqa: F401
 from tests.kit.node import running_node

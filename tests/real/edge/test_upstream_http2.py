@@ -21,6 +21,7 @@ from cdnkit.policy.rules.profile import RFC9111
 from edge.bodies import WINDOW_BYTES
 from edge.upstream import Upstream
 from tests.kit.h2_parent import BIG, Peer, answering, running_hypercorn, running_peer
+from tests.kit.hurry import hurry
 from tests.kit.late import judged
 from tests.kit.origin import running_origin
 from tests.kit.upstream import QUICK, ask, asking, or_late, pieces, settled, until
@@ -71,24 +72,22 @@ def test_bodies_both_ways_hints_head_and_304() -> None:
 
 
 def test_a_slow_reader_stops_his_own_stream_only() -> None:
-    async def run(silence: float) -> None:
+    async def run() -> None:
         async with running_hypercorn() as url:
-            upstream = Upstream(url, replace(RFC9111.waits, between_bytes=silence), 1, http="2")
+            upstream = Upstream(url, QUICK, 1, http="2")
             slow = await upstream.exchange(asking("/big"))
             for _ in range(3):
-                with or_late():
-                    fast = await upstream.exchange(asking("/big"))
-                    assert b"".join([chunk async for chunk in fast.chunks()]) == BIG  # 12 MiB past him
-                    fast.close()
-            await asyncio.sleep(1.3 * silence)  # it is not the parent who is slow
+                fast = await upstream.exchange(asking("/big"))
+                assert b"".join([chunk async for chunk in fast.chunks()]) == BIG  # 12 MiB past the slow one
+                fast.close()
+            await asyncio.sleep(3 * QUICK.between_bytes)  # it is not the parent that is slow
             assert slow._incoming.queued_bytes <= WINDOW_BYTES
-            with or_late():
-                assert b"".join([chunk async for chunk in slow.chunks()]) == BIG
+            assert b"".join([chunk async for chunk in slow.chunks()]) == BIG
             slow.close()
             assert upstream.open_connections == 1
             await upstream.close()
 
-    judged(lambda silence: asyncio.run(run(silence)), 0.3)
+    hurry(run())
 
 
 def test_a_parent_that_speaks_http1_is_told_from_one_that_speaks_http2() -> None:
@@ -96,7 +95,7 @@ def test_a_parent_that_speaks_http1_is_told_from_one_that_speaks_http2() -> None
         async with running_origin() as origin:
             upstream = Upstream(origin.url, QUICK, 1, http="2")
             seen = await asyncio.gather(*(ask(upstream, asking()) for _ in range(3)))
-            assert {(one.failure, one.detail) for one in seen} == {(Failure.GARBAGE, "the parent answers in HTTP/1")}
+            assert {(one.failure, one.detail) for one in seen} == {(Failure.GARBAGE, "the parent speaks HTTP/1")}
             assert upstream.open_connections == 0
             await upstream.close()
 
@@ -174,10 +173,11 @@ def test_a_length_that_lies_fails_its_own_stream(
     lengths: tuple[str, ...], body: bytes, failure: Failure | None, read: bytes
 ) -> None:
     async def run() -> None:
-        gate = asyncio.Event()
+        gate, asked = asyncio.Event(), asyncio.Event()
 
         async def script(peer: Peer, _: int) -> None:
             bystander = await peer.request()
+            asked.set()
             liar = await peer.request()
             peer.head(liar, *[("content-length", value) for value in lengths])
             peer.data(liar, body)
@@ -188,7 +188,7 @@ def test_a_length_that_lies_fails_its_own_stream(
         async with running_peer(script) as url:
             upstream = Upstream(url, QUICK, 1, http="2")
             bystander = asyncio.create_task(ask(upstream, asking("/bystander")))
-            await asyncio.sleep(0)
+            await asked.wait()
             seen = await ask(upstream, asking("/liar"))
             gate.set()
             assert (seen.failure, seen.body) == (failure, read), seen.detail
@@ -225,12 +225,14 @@ def test_interim_responses_and_trailers() -> None:
 
 def test_a_graceful_goaway_lets_answers_under_way_end_and_moves_the_rest() -> None:
     async def run() -> None:
-        told = asyncio.Event()
+        asked, told = asyncio.Event(), asyncio.Event()
 
         async def script(peer: Peer, before: int) -> None:
             if before:
                 await answering(body=b"second")(peer, before)
-            first, _ = await peer.request(), await peer.request()
+            first = await peer.request()
+            asked.set()
+            await peer.request()
             peer.head(first)
             peer.data(first, b"he", end=False)
             peer.goaway(first)
@@ -240,7 +242,7 @@ def test_a_graceful_goaway_lets_answers_under_way_end_and_moves_the_rest() -> No
         async with running_peer(script) as url:
             upstream = Upstream(url, QUICK, 1, http="2")
             first = asyncio.create_task(ask(upstream, asking("/1")))
-            await asyncio.sleep(0)
+            await asked.wait()
             # It lay beyond the last stream the parent acted on: asked again elsewhere (RFC 9113 §6.8), even a DELETE.
             assert (await ask(upstream, asking("/2", "DELETE"))).body == b"second"
             told.set()
@@ -367,8 +369,7 @@ def test_where_all_connections_are_full_another_is_opened(connections: int, open
             upstream = Upstream(url, QUICK, connections, http="2", keep_alive=60)
             asks = [asyncio.create_task(ask(upstream, asking())) for _ in range(10)]
             await until(lambda: held == most)
-            for _ in range(100):
-                await asyncio.sleep(0)
+            await until(lambda: sum(one.slots.waiting for one in upstream._shared) == len(asks) - most)
             assert (held, peers, upstream.open_connections) == (most, opened, opened)
             go.set()
             assert {one.status for one in await asyncio.gather(*asks)} == {200}
@@ -461,8 +462,7 @@ def test_a_kept_connection_that_dies_in_silence(method: str, again: bool) -> Non
 
         async with running_peer(script) as url:
             upstream = Upstream(url, QUICK, 1, http="2")
-            await ask(upstream, asking())
-            await asyncio.sleep(0.02)  # its SETTINGS are acknowledged: nothing more is on its way
+            await ask(upstream, asking())  # its SETTINGS were acknowledged before: nothing more is on its way
             seen = await ask(upstream, asking(method=method))
             assert seen.body == (b"again" if again else b"") and seen.failure is (None if again else Failure.RESET)
             await upstream.close()
@@ -534,7 +534,6 @@ def test_silence_fails_the_stream_and_the_next_asks_on_another_connection() -> N
             upstream = Upstream(url, replace(QUICK, first_byte=silence), 1, http="2")
             with or_late():
                 (await upstream.exchange(asking())).close()
-            await asyncio.sleep(0.02)
             assert (await ask(upstream, asking())).failure is Failure.FIRST_BYTE_TIMEOUT
             with or_late():
                 again = await upstream.exchange(asking())

@@ -252,7 +252,7 @@ def test_a_stream_that_is_not_above_the_last_is_still_answered() -> None:
         async def script(peer: Peer, _: int) -> None:
             stream = await peer.request()
             peer.goaway(stream)
-            await asyncio.sleep(0.02)
+            await until(lambda: not upstream._taking())
             peer.head(stream)
             peer.data(stream, b"late")
 
@@ -354,8 +354,7 @@ def test_no_more_connections_than_a_bound_while_older_ones_are_still_answered() 
             most = (DRAINING + 1) * 2
             held = [await upstream.exchange(asking(f"/{i}")) for i in range(most)]
             more = [asyncio.create_task(ask(upstream, asking(f"/{i}"))) for i in range(10)]
-            for _ in range(100):
-                await asyncio.sleep(0)
+            await until(lambda: upstream._slots.waiting == len(more))
             assert upstream.open_connections == peers == most
             go.set()
             for exchange in held:

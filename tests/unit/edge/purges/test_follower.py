@@ -12,7 +12,7 @@ from cdnkit.policy.machine.propagation import UNDONE_S, UNTAKEN_S, Batch, Extent
 from cdnkit.policy.plan import Purged, PurgeOrder
 from cdnkit.settings.edge import Node
 from edge.background import Background
-from edge.purges.follower import LOOK_S, PURGES, Following, logger
+from edge.purges.follower import LOOK_S, PURGES, LogFollower, logger
 from edge.purges.log import IDLE_S, LogLost
 from tests.kit.virtual_time import run_virtually
 
@@ -71,7 +71,7 @@ class Lab:
         )
         self.background = Background(logger, "fra")
         node = Node.model_validate({"name": "fra", **settings})
-        self.following = Following(
+        self.following = LogFollower(
             cast(Any, self.log), cast(Any, services), node, "http://fra", ["shield"], self.background
         )
 

@@ -1,4 +1,4 @@
-"""`cdnlab purge`: an order put into the log of a cluster that runs, and what each node makes of it."""
+"""`cdnlab purge`: writes a purge order into the purge log of the running cluster, and shows how each node fares."""
 
 import asyncio
 import difflib
@@ -20,7 +20,6 @@ from cdnkit.policy.gate.hosts import Hosts
 from cdnkit.policy.http.messages import parts_of
 from cdnkit.policy.machine.propagation import UNTAKEN_S, Order
 from cdnkit.policy.store.index import is_surrogate_key
-from cdnkit.units.quantities import read_seconds
 from cdnlab.client.viewer import ask
 from cdnlab.errors import UNFINISHED, BadUsage, Failed, LabError
 from cdnlab.lab.nodes import Listener, credentials, known_nodes, named
@@ -30,16 +29,16 @@ from cdnlab.settings.alone import named_log
 from cdnlab.settings.complaints import nearest
 from edge.purges.log import is_server, open_log
 from edge.purges.order import names_target
-from edge.purges.ordering import Standing, carried
+from edge.purges.progress import Standing, carried
 
-PATIENCE_S = 70.0
-"""Seconds that a node has for an order on its admin listener: the longest `purge_delay`, and some."""
+ADMIN_S = 70.0
+"""Seconds within which a node carries out an order from its admin listener: more than the longest `purge_delay`."""
 
 HEALTH_S = 2.0
-"""Seconds that a node has to say how it is."""
+"""Seconds within which a node answers a question about its state."""
 
 TAKEN_WITHIN_S = UNTAKEN_S
-"""Without --wait: a node that lives has taken the order by then; one without `purge_delay` has carried it out."""
+"""Seconds to wait without --wait. By then a node that serves has taken the order, and obeyed if it has no delay."""
 
 
 def purge_order(
@@ -51,13 +50,16 @@ def purge_order(
     soft: bool = False,
     service: str | None = None,
 ) -> Order:
-    """What to purge, as a node takes it; `BadUsage` unless exactly one thing is named. `service`: there alone."""
+    """The purge order for what the command line names. Raises `BadUsage` unless that is exactly one thing.
+
+    `service`: the order is for this service alone.
+    """
     for key in keys:
         if not is_surrogate_key(key):
             raise BadUsage(f"--key: found {key!r}, wanted visible ASCII characters; repeat --key for several")
     given = {
-        "url": _as_asked("URL", url, "a URL or a path"),
-        "prefix": _as_asked("--prefix", prefix, "the beginning of a URL or of a path"),
+        "url": _as_sent("URL", url, "a URL or a path"),
+        "prefix": _as_sent("--prefix", prefix, "the beginning of a URL or of a path"),
         "surrogate_keys": list(keys) or None,
         "everything": everything or None,
     }
@@ -67,8 +69,8 @@ def purge_order(
     return {**what, "soft": soft} | ({} if service is None else {"service": service})
 
 
-def _as_asked(where: str, url: str | None, wanted: str) -> str | None:
-    """As clients ask for what is typed: octets that no URL has percent-encoded, without a fragment."""
+def _as_sent(where: str, url: str | None, wanted: str) -> str | None:
+    """What was typed, as clients send it: without its fragment, octets that no URL holds percent-encoded."""
     if url is None:
         return None
     if not names_target(url):
@@ -78,16 +80,11 @@ def _as_asked(where: str, url: str | None, wanted: str) -> str | None:
     return quote(octets, safe=string.punctuation)
 
 
-def patience_of(timeout: str) -> float:
-    try:
-        return read_seconds(timeout)
-    except ValueError as error:
-        raise BadUsage(f"--timeout: found {timeout!r}, {error}") from None
-
-
 def find_log(purge_log: str | None, node: str | None, what: Order, runs: Path) -> tuple[str, list[Listener]]:
-    """Where the nodes take their orders from, a file or a server as named, or that of the cluster that runs; and who
-    is expected to follow it. `BadUsage` for an order that the cluster has no such node, service or host for."""
+    """Where the purge log is, and the nodes that are expected to follow it: none where `purge_log` names the log.
+
+    Without `purge_log` it is the running cluster's. Raises `BadUsage` for a node, service or host that is not there.
+    """
     if purge_log is not None:
         if not is_server(named_log(purge_log)) and not Path(purge_log).exists():
             raise BadUsage(f"--purge-log: no such file: {purge_log}")
@@ -99,16 +96,16 @@ def find_log(purge_log: str | None, node: str | None, what: Order, runs: Path) -
     services = cluster.get("services", {})
     service = what.get("service")
     if service is not None and service not in services:
-        raise BadUsage(f"--service: no service {service!r} runs. {nearest(service, list(services), keys=False)}")
+        raise BadUsage(f"--service: no service {service!r} is running. {nearest(service, list(services), keys=False)}")
     target = what.get("url") or what.get("prefix") or ""
     host = parts_of(target)[1]
     if host and services and not Hosts(services).concerned(host):
         known = ", ".join(name for names in services.values() for name in names)
-        raise BadUsage(f"no service that runs has the host {host!r}: nothing is stored for it. Hosts: {known}.")
+        raise BadUsage(f"no running service has the host {host!r}: nothing is stored for it. Hosts: {known}.")
     return str(cluster["purge_log"]), nodes
 
 
-def purge_all(
+def purge_by_log(
     where: str,
     what: Order,
     *,
@@ -117,40 +114,41 @@ def purge_all(
     wait: float | None,
     as_json: bool,
 ) -> int:
-    """Orders, and prints a line for each node; the exit status. `nodes`: those known to run; `wait`: seconds until all
-    must be done."""
+    """Writes the order into the log at `where` and prints a line for each node. Returns the exit status.
+
+    `nodes`: those known to run; `node`: only this one is to obey; `wait`: seconds in which all must be done, or None.
+    """
     progress = Progress(soft=bool(what["soft"]), as_json=as_json)
     expecting = [one.name for one in nodes]
 
-    async def ordered() -> None:
+    async def write_and_follow() -> None:
         log = open_log(where)
         only = () if node is None else (node,)
         within = TAKEN_WITHIN_S if wait is None else wait
         try:
             with progress.shown(waiting=wait is not None):
                 async for standing in carried(log, [what], only=only, expecting=expecting, within=within):
-                    progress.heard(standing)
+                    progress.update(standing)
         finally:
             await log.close()
 
     try:
-        asyncio.run(ordered())
+        asyncio.run(write_and_follow())
     except KeyboardInterrupt:
-        print("the order stands: the nodes carry it out all the same", file=sys.stderr)
+        print("the order stays in the log: the nodes still carry it out", file=sys.stderr)
         raise
     if not progress.nodes:
-        raise BadUsage(f"no node {node or ''}".rstrip() + f" has ever followed the log of purges at {where}")
+        raise BadUsage(f"no node {node or ''}".rstrip() + f" has ever followed the purge log at {where}")
     for name in [name for name, one in progress.nodes.items() if not one.taken]:
-        progress.serving[name] = _not_following([one for one in nodes if one.name == name])
+        progress.why_not_taken[name] = _why_not_taken([one for one in nodes if one.name == name])
     status = progress.end(waited=wait is not None)
     if not as_json:
         _hint(what, progress, nodes)
     return status
 
 
-def _not_following(named: Sequence[Listener]) -> str:
-    """Of a node that has not taken an order: why it does not follow the log though it serves; "" if it does not serve,
-    or nobody can say."""
+def _why_not_taken(named: Sequence[Listener]) -> str:
+    """Why a node that serves has not taken the order; "" for a node that does not serve, or does not say."""
     for one in named:
         with suppress(LabError, AttributeError):
             purges = ask(f"{one.admin}/healthz", timeout=HEALTH_S).json().get("purges") or {}
@@ -159,15 +157,15 @@ def _not_following(named: Sequence[Listener]) -> str:
 
 
 def _hint(what: Order, progress: "Progress", nodes: Sequence[Listener]) -> None:
-    """On standard error, for surrogate keys that nothing had: those of what is stored that look like them."""
+    """Says on standard error which surrogate keys nothing was stored under, and the nearest key that is stored."""
     keys = what.get("surrogate_keys", [])
     if not keys or any(one.purged or not one.done for one in progress.nodes.values()):
         return
     known: set[str] = set()
     for one in nodes:
         with suppress(LabError):
-            told = ask(f"{one.admin}/surrogate-keys", headers=credentials(), timeout=HEALTH_S).json()
-            known.update(told.get("surrogate_keys", ()))
+            stored = ask(f"{one.admin}/surrogate-keys", headers=credentials(), timeout=HEALTH_S).json()
+            known.update(stored.get("surrogate_keys", ()))
     for key in keys:
         found = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
         meant = f" Did you mean {found[0]!r}?" if found else ""
@@ -176,13 +174,13 @@ def _hint(what: Order, progress: "Progress", nodes: Sequence[Listener]) -> None:
 
 @dataclass
 class Progress:
-    """How far the nodes are, as it is printed: finished nodes as lines, what is waited for below them on a terminal."""
+    """Prints how far the nodes are: a line for each that is done; on a terminal, below them, those still awaited."""
 
     soft: bool
     as_json: bool
     nodes: dict[str, Standing] = field(default_factory=dict)
-    serving: dict[str, str] = field(default_factory=dict)
-    """Nodes that have not taken the order though they serve, and why; "" for one that does not serve."""
+    why_not_taken: dict[str, str] = field(default_factory=dict)
+    """Node -> why it has not taken the order although it serves; "" for one that does not serve."""
     _start: float = field(default_factory=time.monotonic)
     _seconds: dict[str, float] = field(default_factory=dict)
     _status: Status | None = None
@@ -193,10 +191,10 @@ class Progress:
         if not (waiting and console.is_terminal) or self.as_json:
             yield
             return
-        with console.status("the order is on its way") as self._status:
+        with console.status("the order is in the log") as self._status:
             yield
 
-    def heard(self, standing: dict[str, Standing]) -> None:
+    def update(self, standing: dict[str, Standing]) -> None:
         for name, one in standing.items():
             if one.done and self.nodes.get(name) != one:
                 self._seconds[name] = time.monotonic() - self._start
@@ -213,19 +211,19 @@ class Progress:
         if self.as_json:
             return
         if one.unread:
-            said = "could not read the order, and has purged all it had"
+            text = "could not read the order, so it purged everything it had"
         elif one.done:
-            said = f"{one.purged:>6} purged{' (soft)' if self.soft else ''}  {self._seconds[name] * 1e3:.0f} ms"
+            text = f"{one.purged:>6} purged{' (soft)' if self.soft else ''}  {self._seconds[name] * 1e3:.0f} ms"
         elif one.taken:
-            said = "has taken it, and is not done yet"
-        elif self.serving.get(name):
-            said = f"serves, and has not taken it: {self.serving[name]}"
+            text = "has taken the order, and is not done yet"
+        elif self.why_not_taken.get(name):
+            text = f"serves, and has not taken the order: {self.why_not_taken[name]}"
         else:
-            said = "is away: will catch up before it serves"
-        print(f"{name:<{width}} {said}", flush=True)
+            text = "is away: will catch up before it serves"
+        print(f"{name:<{width}} {text}", flush=True)
 
     def end(self, *, waited: bool) -> int:
-        """The lines of those who are not done, or all as JSON; the exit status."""
+        """Prints the lines of nodes that are not done, or all nodes as JSON. Returns the exit status."""
         for name, one in self.nodes.items():
             if not one.done:
                 self._line(name, one, len(max(self.nodes, key=len)))
@@ -236,22 +234,22 @@ class Progress:
 
     def _as_json(self, name: str, one: Standing) -> dict[str, Any]:
         state = "unread" if one.unread else "done" if one.done else "taken" if one.taken else "away"
-        state = "not-following" if state == "away" and self.serving.get(name) else state
+        state = "not-following" if state == "away" and self.why_not_taken.get(name) else state
         seconds = round(self._seconds[name], 6) if one.done else None
         return {"state": state, "purged": one.purged, "seconds": seconds}
 
 
-def purge_one(admin: str, what: Order, *, as_json: bool) -> int:
-    """Orders of one node alone, on its admin listener; it answers when it has carried the order out."""
+def purge_node(admin: str, what: Order, *, as_json: bool) -> int:
+    """Sends the order to one node's admin listener, which responds once the node has carried it out."""
     progress = Progress(soft=bool(what["soft"]), as_json=as_json)
-    answer = ask(
+    response = ask(
         f"{admin}/purge", method="POST", headers={"Content-Type": "application/json", **credentials()},
-        body=json.dumps(what).encode(), timeout=PATIENCE_S,
+        body=json.dumps(what).encode(), timeout=ADMIN_S,
     )  # fmt: skip
-    if answer.status != 200:
-        raise Failed(f"{admin}: answers {answer.status}: {answer.text().strip()[:200]}")
-    told = answer.json()
-    progress.heard({told["node"]: Standing(taken=True, done=True, purged=int(told["purged"]))})
+    if response.status != 200:
+        raise Failed(f"{admin}: answers {response.status}: {response.text().strip()[:200]}")
+    result = response.json()
+    progress.update({result["node"]: Standing(taken=True, done=True, purged=int(result["purged"]))})
     if not as_json:
-        _hint(what, progress, [Listener(told["node"], admin)])
+        _hint(what, progress, [Listener(result["node"], admin)])
     return progress.end(waited=True)

@@ -1,4 +1,4 @@
-"""What of a viewer's request CloudFront sends on to the origin.
+"""The origin request: what CloudFront sends on of a viewer's request.
 
 Source: CloudFront, "Control origin requests with a policy"; "Request and response behavior, custom origins" (2023).
 """
@@ -11,7 +11,7 @@ from cdnkit.policy.store.key import keyed_coding, keyed_cookies, keyed_query
 from cdnkit.vendors.cloudfront.signature import ID
 
 _ALWAYS = frozenset({"content-length", "content-type", "content-encoding", "range", *CONDITIONS})
-"""What a request is about and how its body is framed: no policy takes it away."""
+"""What a request is about and how its body is framed: every policy sends these on."""
 
 _LEGACY_REMOVED = frozenset(
     {
@@ -23,7 +23,7 @@ _LEGACY_REMOVED = frozenset(
 
 
 def request_fields(onward: Onward) -> tuple[str | None, Headers]:
-    """The query and the fields: what is in the key, and what the origin request policy lists; a request id of ours."""
+    """The query and the fields: what is in the key, what the origin request policy lists, and a request id of ours."""
     request, behavior, policy = onward.request, onward.behavior, onward.policy
     everything = policy is not None and policy.query
     query = request.query if everything else keyed_query(request.query, behavior)
@@ -31,7 +31,7 @@ def request_fields(onward: Onward) -> tuple[str | None, Headers]:
 
 
 def _fields(onward: Onward) -> Headers:
-    """With a cache or origin request policy, what the two list; without, the legacy table."""
+    """With a cache or origin request policy, the fields that the two list; without, by the legacy table."""
     request, headers, behavior, policy = onward.request, onward.headers, onward.behavior, onward.policy
     keyed = frozenset(behavior.key.headers)
     if policy is not None and policy.headers is None:

@@ -1,6 +1,6 @@
-"""What others left in the run folder beside the records: cluster.json and load.json, held to what the report reads.
+"""Reads what a run folder holds beside the records: cluster.json and load.json, checked for what the report uses.
 
-Neither need be there. One that is there and of no use is left out, and the report says so.
+Neither must exist. The report leaves out one that cannot be used, and says so.
 """
 
 from pathlib import Path
@@ -17,27 +17,27 @@ _Count = Annotated[int, Field(ge=0, le=10**15)]
 _Share = FiniteFloat | None
 
 
-class _Told(BaseModel):
+class _Strict(BaseModel):
     model_config = ConfigDict(strict=True)
 
 
-class _Node(_Told):
+class _Node(_Strict):
     name: str
     parent: str | None = None
 
 
-class _Cluster(_Told):
+class _Cluster(_Strict):
     """cluster.json (`Cluster.describe`)."""
 
     nodes: list[_Node] = []
 
 
-class _Spread(_Told):
+class _Spread(_Strict):
     p50: FiniteFloat
     p99: FiniteFloat
 
 
-class _Players(_Told):
+class _Players(_Strict):
     viewers: _Count
     stalls: _Count
     rebuffer_ratio: _Share
@@ -54,12 +54,12 @@ class _Rendition(_Players):
     bytes: _Count
 
 
-class _Generator(_Told):
+class _Generator(_Strict):
     cpu_share: _Share = None
     bound: bool = False
 
 
-class _Load(_Told):
+class _Load(_Strict):
     """load.json (`loadtests.tally`)."""
 
     total: _Players | None = None
@@ -67,18 +67,18 @@ class _Load(_Told):
     generator: _Generator | None = None
 
 
-_M = TypeVar("_M", bound=_Told)
+_M = TypeVar("_M", bound=_Strict)
 
 
 def read_nodes(path: Path) -> tuple[dict[str, str], list[str]]:
-    """The parent of each node of the run by their names, and what is to be said; empty where it is not told of all."""
+    """Node -> its parent, by name, and notes for the reader. Empty when the file lacks the parent of a node."""
     cluster, _, notes = _read(path, _Cluster)
     nodes = {node.name: node.parent for node in cluster.nodes} if cluster is not None else {}
     return {name: parent for name, parent in nodes.items() if parent} if all(nodes.values()) else {}, notes
 
 
 def read_players(path: Path) -> tuple[Row | None, list[str]]:
-    """load.json as it is, with texts that can be shown, and what is to be said."""
+    """The content of load.json with its texts made printable, or None, and notes for the reader."""
     load, found, notes = _read(path, _Load)
     return None if load is None else _shown(found), notes
 

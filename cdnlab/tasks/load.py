@@ -1,4 +1,4 @@
-"""`cdnlab load`: the running cluster's edges, or any, loaded with players; what they saw, and the report of it."""
+"""`cdnlab load`: loads the edges of the running cluster, or any edges, with players, and shows the report."""
 
 import json
 import threading
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
 from rich.console import Console
 
 from cdnkit.settings.load import Load
@@ -17,16 +16,17 @@ from cdnlab.errors import FAILED, BadUsage
 from cdnlab.lab.run_folder import RunFolder, find_running
 from cdnlab.screen import terminal
 from cdnlab.settings.document import Document, read
+from cdnlab.settings.options import checked
 from loadtests import launch
 from loadtests.identity import Target, networks_of, parse_target
 
 _LONGER = 3600
-"""Seconds a signed URL outlives the load test: players of a long run come back to it."""
+"""Seconds by which a signed URL outlives the load test: players of a long run fetch it again."""
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """The command line's, None where it is silent."""
+class Options:
+    """The options of the command line; None for one that was not given."""
 
     viewers: int | None
     duration: str | None
@@ -37,16 +37,16 @@ class Wishes:
     runs: Path
 
 
-def run(wishes: Wishes, *, as_json: bool, verbose: bool) -> int:
-    """Loads, and reports where the run's records are at hand; the exit status."""
-    folder = find_running(wishes.runs) if not wishes.edges else None
-    told: dict[str, Any] = folder.cluster() if folder is not None else {"nodes": [], "streams": []}
-    document = _document(wishes, told)
-    targets = [parse_target(edge) for edge in wishes.edges] or targets_of(told, document)
-    name, segment = _stream(wishes, told, document)
+def run(options: Options, *, as_json: bool, verbose: bool) -> int:
+    """Loads the edges; reports, where they are a run's. Returns the exit status."""
+    folder = find_running(options.runs) if not options.edges else None
+    cluster: dict[str, Any] = folder.cluster() if folder is not None else {"nodes": [], "streams": []}
+    document = _document(options, cluster)
+    targets = [parse_target(edge) for edge in options.edges] or targets_of(cluster, document)
+    name, segment = _stream(options, cluster, document)
     console = terminal.console(stderr=as_json)
-    out = (wishes.out or (folder.path if folder is not None else Path.cwd())) / "load.json"
-    load = _load(document.load, wishes)
+    out = (options.out or (folder.path if folder is not None else Path.cwd())) / "load.json"
+    load = _load(document.load, options)
     try:
         result = load_edges(
             document, load, targets, out=out, stream=name, segment=segment, console=console, verbose=verbose
@@ -54,7 +54,7 @@ def run(wishes: Wishes, *, as_json: bool, verbose: bool) -> int:
     except KeyboardInterrupt:
         if out.exists():
             hint = f"; `cdnlab report {folder.path}` makes the report" if folder is not None else ""
-            console.print(f"what was seen until then is in {out}{hint}", soft_wrap=True)
+            console.print(f"what the players saw until then is in {out}{hint}", soft_wrap=True)
         raise
     if as_json:
         print(json.dumps(result, indent=2))
@@ -62,7 +62,7 @@ def run(wishes: Wishes, *, as_json: bool, verbose: bool) -> int:
         show_report(folder, console)
     reasons = launch.failures(result)
     if folder is not None and not folder.alive():
-        reasons.insert(0, f"the cluster ended meanwhile; its logs: {folder.path / 'logs'}")
+        reasons.insert(0, f"the cluster ended during the load test; its logs: {folder.path / 'logs'}")
     for reason in reasons:
         console.print(f"failed: {reason}", style="red", soft_wrap=True)
     return FAILED if reasons else 0
@@ -92,50 +92,44 @@ def load_edges(
     return result
 
 
-def targets_of(told: dict[str, Any], document: Document) -> list[Target]:
+def targets_of(cluster: dict[str, Any], document: Document) -> list[Target]:
     """The edges of a running cluster, with the networks their viewers come from."""
     return [
         Target(node["name"], node["url"], networks_of(tuple(node["countries"]), document.geo.countries))
-        for node in told["nodes"]
+        for node in cluster["nodes"]
         if node["role"] == "edge"
     ]
 
 
-def show_report(folder: RunFolder, console: Console) -> Path:
-    """Writes the run's report, shows its tables, and returns the page's path."""
+def show_report(folder: RunFolder, console: Console) -> None:
+    """Writes the run's report and shows its tables."""
     from cdnlab import report
 
-    written = report.write(folder.path)
-    report.show(report.build(folder.path), console)
-    page = next(path for path in written if path.suffix == ".html")
+    counted = report.build(folder.path)
+    _, page = report.write(folder.path, counted)
+    report.show(counted, console)
     console.print(f"report: {page.absolute()}", soft_wrap=True)
-    return page
 
 
-def _document(wishes: Wishes, told: dict[str, Any]) -> Document:
-    if wishes.config is not None:
-        return read(wishes.config).document
-    if told.get("settings"):
-        return read(Path(told["settings"])).document
+def _document(options: Options, cluster: dict[str, Any]) -> Document:
+    if options.config is not None:
+        return read(options.config).document
+    if cluster.get("settings"):
+        return read(Path(cluster["settings"])).document
     return Document()
 
 
-def _stream(wishes: Wishes, told: dict[str, Any], document: Document) -> tuple[str, float]:
-    streams = {one["name"]: float(one["segment"]) for one in told["streams"]}
+def _stream(options: Options, cluster: dict[str, Any], document: Document) -> tuple[str, float]:
+    streams = {one["name"]: float(one["segment"]) for one in cluster["streams"]}
     streams |= {stream.name: float(stream.segment) for stream in document.streams} if not streams else {}
-    name = wishes.stream or next(iter(streams), "live")
+    name = options.stream or next(iter(streams), "live")
     if streams and name not in streams:
         raise BadUsage(f"--stream: found {name!r}, wanted one of {', '.join(streams)}")
     return name, streams.get(name, 4.0)
 
 
-def _load(base: Load, wishes: Wishes) -> Load:
+def _load(base: Load, options: Options) -> Load:
     values = dict(base)
-    values |= {} if wishes.viewers is None else {"viewers": wishes.viewers}
-    values |= {} if wishes.duration is None else {"duration": wishes.duration}
-    try:
-        return Load.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ").replace("Input should be", "wanted")
-        raise BadUsage(f"--{first['loc'][0]}: found {first['input']!r}, {message}") from None
+    values |= {} if options.viewers is None else {"viewers": options.viewers}
+    values |= {} if options.duration is None else {"duration": options.duration}
+    return checked(Load, values)

@@ -1,11 +1,11 @@
-"""`cdnlab report`: the report of a run, made again from its records."""
+"""`cdnlab report`: makes the report of a run again, from its records."""
 
 import json
 from pathlib import Path
 
 from cdnlab.lab.run_folder import RunFolder
 from cdnlab.screen import terminal
-from cdnlab.tasks.loading import show_report
+from cdnlab.tasks.load import show_report
 
 
 def run(folder: Path, *, as_json: bool) -> int:
@@ -13,8 +13,9 @@ def run(folder: Path, *, as_json: bool) -> int:
     from cdnlab import report
 
     if as_json:
-        report.write(folder)
-        print(json.dumps(report.build(folder).to_json(), indent=2))
+        counted = report.build(folder)
+        report.write(folder, counted)
+        print(json.dumps(counted.to_json(), indent=2))
         return 0
     show_report(RunFolder(folder), terminal.console())
     return 0

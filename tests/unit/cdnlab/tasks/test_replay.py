@@ -12,7 +12,7 @@ from cdnkit.policy.record.lines import FetchRecord, PartRecord, RequestRecord, t
 from cdnkit.policy.record.object_class import ObjectClass
 from cdnlab.errors import FAILED, BadUsage
 from cdnlab.settings.document import parse
-from cdnlab.tasks.replaying import run
+from cdnlab.tasks.replay import run
 
 AT = 1_795_000_000.25
 
@@ -78,7 +78,7 @@ def test_a_torn_line_is_passed_over_and_its_count_told(folder: Path, capsys: pyt
     assert run(folder, as_json=False) == 0
     out = capsys.readouterr().out
     assert "fra: 1 record cannot be read\n" in out
-    assert "fra: 1 of 5 requests not compared: what answered them depends on what is missing\n" in out
+    assert "fra: 1 of 5 requests not compared: their outcome depends on records that are missing\n" in out
 
 
 def test_a_run_whose_oldest_records_are_gone_is_replayed_from_where_they_begin(
@@ -109,11 +109,11 @@ def test_what_is_no_file_is_not_waited_for(folder: Path, capsys: pytest.CaptureF
     captured = capsys.readouterr()
     assert list(json.loads(captured.out)) == ["fra"]
     assert captured.err.splitlines() == [
-        "records/ams.jsonl: no file, left out", "records/nyc.jsonl: no file, left out"
+        "records/ams.jsonl: not a file, left out", "records/nyc.jsonl: not a file, left out"
     ]  # fmt: skip
     (folder / "cdn.json").unlink()
     os.mkfifo(folder / "cdn.json")
-    with pytest.raises(BadUsage, match=r"cdn\.json: cannot be read: it is no file"):
+    with pytest.raises(BadUsage, match=r"cdn\.json: cannot be read: it is not a file"):
         run(folder, as_json=True)
 
 

@@ -1,4 +1,4 @@
-"""Opening a disk store: whose it is, what of it is whole, and what to do when it is not."""
+"""The folder of a disk store, opened: is it this node's, what in it is whole, and what becomes of the rest."""
 
 import contextlib
 import gc
@@ -24,14 +24,14 @@ LEDGER = "heads.sqlite3"
 BODIES = "bodies"
 
 NOT_ITS_FAULT = ("BUSY", "CANTOPEN", "READONLY", "FULL", "IOERR", "PERM", "AUTH", "NOMEM")
-"""Errors of SQLite that say nothing about what is in the file."""
+"""SQLite errors that do not mean that the file is damaged."""
 
 
 def rules_of(service: Service, profile: Profile, parent: str, hosted: str = "") -> str:
-    """A mark of everything that says what a stored response means: behaviors, profile, parent, and which of several
-    services it is of (`hosted`).
+    """A hash of all settings that a stored response depends on: behaviors, profile, parent, and which of several
+    services it belongs to (`hosted`).
 
-    Not of what does not: names, rooms, secrets, who is let in, what is put on answers as they leave.
+    It leaves out the others: names, rooms, secrets, who is let in, what is put on responses as they leave.
     """
     nothing = {"token", "geo", "viewer_protocol", "response_headers_policy", "rate_limit"}
     behaviors = [behavior.model_dump(mode="json", exclude=nothing) for behavior in service.behaviors]
@@ -41,9 +41,9 @@ def rules_of(service: Service, profile: Profile, parent: str, hosted: str = "") 
 
 
 def open_disk(folder: Path, *, memory: Room, rules: str, name: str) -> DiskStore:
-    """The store in a folder, made if it is not there, empty if what is there is of no use.
+    """The store in a folder, which is made if it is not there; empty if what is there cannot be used.
 
-    Blocks while it reads, about 15 s for a million responses (`long_lived` around it and what is made of them).
+    Blocks while it reads, about 15 s for a million responses: call it, and use its result, within `long_lived`.
 
     BadStore when the folder cannot be used, or another process uses it.
     """
@@ -64,10 +64,10 @@ def open_disk(folder: Path, *, memory: Room, rules: str, name: str) -> DiskStore
 
 @contextlib.contextmanager
 def long_lived() -> Iterator[None]:
-    """Many objects are made here that stay: the cycle collector looks at them neither now nor later.
+    """Objects that are made in this context stay: the cycle collector looks at them neither now nor later.
 
-    With it, 100,000 responses took four times as long to read; and every full collection from then on would stop the
-    node while it walks over them all.
+    With the collector, 100,000 responses took four times as long to read; and every full collection from then on
+    would stop the node while it walks over them all.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -108,7 +108,7 @@ def _opened(folder: Path, memory: Room, rules: str, name: str) -> DiskStore:
 
 
 def _discard(folder: Path, name: str, why: str) -> None:
-    """A ledger that is no database any more; its bodies are nobody's, and swept."""
+    """Delete a ledger that is no database any more. Its bodies belong to no head, and are swept."""
     logger.warning("%s: %s: what is stored there is discarded: %s", name, folder, why)
     for leftover in ("", "-wal", "-shm", "-journal"):
         (folder / f"{LEDGER}{leftover}").unlink(missing_ok=True)

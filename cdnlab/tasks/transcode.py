@@ -1,22 +1,22 @@
-"""`cdnlab transcode`: a file to a folder of HLS renditions, with a progress bar."""
+"""`cdnlab transcode`: encodes a file into a folder of HLS renditions, with a progress bar."""
 
 import asyncio
 import signal
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from cdnkit.settings.transcode import Stream
-from cdnlab.errors import INTERRUPTED, BadUsage
+from cdnlab.errors import INTERRUPTED
 from cdnlab.screen import terminal
+from cdnlab.settings.options import checked
 from transcode import events, vod
 
 
 def run(clip: Path, out: Path, *, ladder: str, segment: str, encoder: str, force: bool, verbose: bool) -> int:
-    """Encodes to the end; the exit status. Ctrl-C leaves nothing behind."""
+    """Encodes to the end; returns the exit status. After Ctrl-C nothing is left behind."""
     values: dict[str, Any] = {
         "source": str(clip),
         "ladder": ladder if ladder == "auto" else tuple(name.strip() for name in ladder.split(",")),
@@ -24,13 +24,7 @@ def run(clip: Path, out: Path, *, ladder: str, segment: str, encoder: str, force
         "encoder": encoder,
         "loop": False,
     }
-    try:
-        stream = Stream.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ").replace("Input should be", "wanted")
-        option = f"--{first['loc'][0]}" if first["loc"] else "--segment"
-        raise BadUsage(f"{option}: {message}") from None
+    stream = checked(Stream, values)
     console = terminal.console()
     try:
         playlist = asyncio.run(_encode(stream, out, force=force, verbose=verbose, console=console))
@@ -49,20 +43,20 @@ async def _encode(stream: Stream, out: Path, *, force: bool, verbose: bool, cons
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    told = -10
+    printed = -10
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         job = bar.add_task(Path(stream.source).name, total=1.0)
 
         def on_event(event: events.Event) -> None:
-            nonlocal told
+            nonlocal printed
             if isinstance(event, events.Progress):
                 bar.update(job, completed=event.fraction or 0.0)
-                # Off a terminal: a line every ten per cent.
+                # Where there is no terminal: a line every ten per cent.
                 done = int((event.fraction or 0.0) * 100)
-                if not console.is_terminal and done >= told + 10:
-                    told = done - done % 10
+                if not console.is_terminal and done >= printed + 10:
+                    printed = done - done % 10
                     console.print(str(event))
-            elif verbose or not isinstance(event, events.Started | events.Said):
+            elif verbose or not isinstance(event, events.Started | events.LogLine):
                 console.print(str(event), soft_wrap=True)
 
         return await vod.transcode(stream, out, force=force, on_event=on_event)

@@ -1,6 +1,6 @@
-"""`cdnlab ca`: the local CA made, shown, asked for a certificate, taken away; and who is told how to trust it.
+"""`cdnlab ca`: makes, shows or removes the local CA, issues certificates, and shows how clients come to trust it.
 
-Nothing is done to the trust stores of the system or of browsers: that is their owner's to do, in the lines shown.
+It changes no trust store of the system or of a browser: their owner does that, with the commands shown.
 """
 
 import json
@@ -23,14 +23,14 @@ TRUST = {
     "Chrome on Linux": "certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n cdnlab -i {ca}",
     "Firefox": "Settings, Certificates, Authorities, Import: {ca}",
 }
-"""Who -> what makes them trust the file `{ca}`."""
+"""Client -> what makes it trust the certificate in the file `{ca}`."""
 
 
 def run(hosts: tuple[str, ...], out: Path, *, remove: bool, as_json: bool) -> None:
-    """One call of the command."""
+    """Makes or removes the local CA, or issues certificates for `hosts` into `out`, and prints what there is then."""
     folder, now = authority_folder(), time.time()
     if remove and hosts:
-        raise BadUsage("--remove: wanted without --issue")
+        raise BadUsage("--remove: found with --issue, wanted one of the two")
     if remove:
         _remove(folder, as_json=as_json)
         return
@@ -38,7 +38,7 @@ def run(hosts: tuple[str, ...], out: Path, *, remove: bool, as_json: bool) -> No
     issued = [_issue(authority, host, out, now) for host in hosts]
     trust = {who: how.format(ca=authority.certificate_file) for who, how in TRUST.items()}
     until = datetime.fromtimestamp(authority.expires_at, UTC).isoformat()
-    told = {
+    shown = {
         "certificate": str(authority.certificate_file),
         "made": made,
         "sha256": authority.fingerprint,
@@ -47,7 +47,7 @@ def run(hosts: tuple[str, ...], out: Path, *, remove: bool, as_json: bool) -> No
         "trust": trust,
     }
     if as_json:
-        print(json.dumps(told, indent=2))
+        print(json.dumps(shown, indent=2))
         return
     for host, pem, key in issued:
         print(f"{host}: {pem}, its key {key}")
@@ -55,7 +55,7 @@ def run(hosts: tuple[str, ...], out: Path, *, remove: bool, as_json: bool) -> No
         return
     print(f"local CA: {authority.certificate_file}{'  (new)' if made else ''}")
     print(f"good until {until[:10]}, SHA-256 {authority.fingerprint}")
-    print("It signs for localhost, the names reserved for tests (*.test, *.example) and this machine's loopback alone.")
+    print("It signs only for localhost, the names reserved for tests (*.test, *.example) and loopback addresses.")
     print("To trust it:")
     for who, how in trust.items():
         print(f"  {who}: {how}")
@@ -76,7 +76,7 @@ def _issue(authority: Authority, host: str, out: Path, now: float) -> tuple[str,
     files = out / f"{host}.pem", out / f"{host}-key.pem"
     for file in files:
         if file.exists():
-            raise BadUsage(f"{file}: there already", "Name another folder with --out, or take it away first.")
+            raise BadUsage(f"{file}: exists already", "Name another folder with --out, or remove it first.")
     try:
         write_new(files[1], key, secret=True)
         write_new(files[0], certificate)
@@ -95,4 +95,4 @@ def _remove(folder: Path, *, as_json: bool) -> None:
         print(json.dumps({"removed": [str(file) for file in files]}))
         return
     print(f"removed: {', '.join(map(str, files))}")
-    print("Whoever was told to trust it still does: take it out of the trust stores it was put in.")
+    print("Clients that trust it still do: remove it from their trust stores.")

@@ -1,7 +1,7 @@
 """Whether a folder of VOD is whole: every playlist ends, every segment it names is there to its last byte.
 
-An exit status says too little: with the disk full, the hls muxer of ffmpeg 9 gives up segments and playlists, ends
-with status 0 and writes no line about it.
+An exit status says too little: with the disk full, the hls muxer of ffmpeg 9 drops segments and playlists, ends with
+status 0 and logs no line about it.
 """
 
 import os

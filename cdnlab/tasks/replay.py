@@ -1,4 +1,4 @@
-"""`cdnlab replay`: a run's records told again to the same machines, in virtual time; every outcome must agree."""
+"""`cdnlab replay`: gives a run's records to the same machines again, in virtual time, and compares every outcome."""
 
 import json
 import sys
@@ -26,75 +26,75 @@ from edge.record_files import Life, lives_of
 from edge.serve import records_of
 
 SHOWN = 10
-"""Differences shown of each node; the rest are counted."""
+"""Differences shown for each node; the rest are only counted."""
 
 
 @dataclass
-class Told:
-    """What came of one file, and how long it took."""
+class NodeReplay:
+    """The replay of one life of a node, and how long it took."""
 
     replayed: Replayed
     reading: float
     """Seconds."""
     replaying: float
     begins: float | None = None
-    """When the oldest record is of."""
+    """The instant of the oldest record."""
     missing: dict[Missing, int] = field(default_factory=dict)
-    """How many records are not there, and why."""
+    """Why records are missing -> how many."""
 
     @property
     def pace(self) -> int:
-        """Requests replayed a second, the reading left out."""
+        """Requests replayed in a second, without the time to read them."""
         return round(self.replayed.requests / self.replaying) if self.replaying else 0
 
 
 def run(folder: Path, *, as_json: bool) -> int:
-    """Replays every node of a run; FAILED when a line came out otherwise than it did live."""
+    """Replays every node of a run. Returns FAILED when an outcome differs from the live one."""
     document = _document(folder)
     services = {
         records_of(Path(node.name), name).name: document.service(node, name)
         for node in document.nodes
         for name in (DEFAULT, *document.services)
     }
-    # A node that was restarted has files, and a machine, for each of its lives: fra.jsonl, fra.2.jsonl.
+    # A restarted node has record files for each of its lives, fra.jsonl and fra.2.jsonl, and each life a machine.
     named = sorted((folder / "records").glob("*.jsonl"))
     lives = lives_of(path for path in named if path.is_file())
     for path in named:
         if not path.is_file():
-            print(f"records/{visible(path.name)}: no file, left out", file=sys.stderr)
+            print(f"records/{visible(path.name)}: not a file, left out", file=sys.stderr)
     if not lives:
-        raise BadUsage(f"{folder}: no records/<node>.jsonl there, so nothing to replay")
-    results: dict[str, Told] = {}
+        raise BadUsage(f"{folder}: found no records/<node>.jsonl, so there is nothing to replay")
+    results: dict[str, NodeReplay] = {}
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = terminal.console(stderr=True)
-    # It is there at once, and gone when all is told: a short run shows nothing of it.
+    # It appears at once and goes when all is replayed: a short run shows nothing of it.
     with Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
         for life in lives:
             if life.node not in services:
                 found = f"found records of {life.node!r}, wanted a node of {folder / 'cdn.json'}"
                 raise BadUsage(f"{visible(str(life.files[0]))}: {found}")
             service = _service(folder, life.name) or services[life.node]
-            results[life.name] = _one(life, service, profile_of(service), bar)
+            results[life.name] = _replay(life, service, profile_of(service), bar)
     if as_json:
-        print(json.dumps({name: _as_json(told) for name, told in results.items()}, indent=2))
+        print(json.dumps({name: _as_json(node) for name, node in results.items()}, indent=2))
     else:
         _show(results)
-    return FAILED if any(told.replayed.differences for told in results.values()) else 0
+    return FAILED if any(node.replayed.differences for node in results.values()) else 0
 
 
 def _document(folder: Path) -> Document:
-    """The settings as run. Secrets are not among them, nor needed: the records hold the gate's verdicts."""
+    """The settings as run, without secrets. None is needed: the records hold what the gate decided."""
     file = folder / "cdn.json"
     try:
         return Document.model_validate(read_json(file))
     except FileNotFoundError:
-        raise BadUsage(f"{folder}: no cdn.json there, so no run of `cdnlab up`") from None
+        raise BadUsage(f"{folder}: found no cdn.json, wanted the folder of a run of `cdnlab up`") from None
     except (OSError, ValueError, ValidationError) as error:
         raise BadUsage(f"{file}: cannot be read: {str(error).splitlines()[0]}") from None
 
 
 def _service(folder: Path, life: str) -> Service | None:
-    """The rules of one life of a node, where a distribution of the control API set them; None: the settings file's."""
+    """The rules of one life of a node that a distribution of the control API set; None: those of the settings file."""
     file = folder / "services" / f"{life}.json"
     try:
         return Service.model_validate(read_json(file))
@@ -104,7 +104,7 @@ def _service(folder: Path, life: str) -> Service | None:
         raise BadUsage(f"{file}: cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def _one(life: Life, service: Service, profile: Profile, bar: Progress) -> Told:
+def _replay(life: Life, service: Service, profile: Profile, bar: Progress) -> NodeReplay:
     reading = bar.add_task(f"{life.name}: reading", total=sum(file.stat().st_size for file in life.files))
     start = time.perf_counter()
     try:
@@ -112,54 +112,54 @@ def _one(life: Life, service: Service, profile: Profile, bar: Progress) -> Told:
     except BadTrace as error:
         raise BadUsage(visible(str(error))) from None
     read = time.perf_counter()
-    telling = bar.add_task(f"{life.name}: replaying", total=len(trace))
-    replayed = replay_node(trace, service, profile, lambda done: bar.update(telling, completed=done))
+    replaying = bar.add_task(f"{life.name}: replaying", total=len(trace))
+    replayed = replay_node(trace, service, profile, lambda done: bar.update(replaying, completed=done))
     missing = {why: lines for why in Missing if (lines := trace.missing(why))}
-    return Told(replayed, read - start, time.perf_counter() - read, trace.begins, missing)
+    return NodeReplay(replayed, read - start, time.perf_counter() - read, trace.begins, missing)
 
 
-def _notes(told: Told) -> list[str]:
-    """What a reader must know before trusting the rest."""
-    notes = [f"{'1 record' if lines == 1 else f'{lines:,} records'} {why.value}" for why, lines in told.missing.items()]
-    if Missing.OLD in told.missing:
-        notes.append(f"replayed from {when(told.begins)} on")
-    if told.replayed.not_compared:
+def _notes(node: NodeReplay) -> list[str]:
+    """What a reader must know before trusting the figures."""
+    notes = [f"{'1 record' if lines == 1 else f'{lines:,} records'} {why.value}" for why, lines in node.missing.items()]
+    if Missing.OLD in node.missing:
+        notes.append(f"replayed from {when(node.begins)} on")
+    if node.replayed.not_compared:
         notes.append(
-            f"{told.replayed.not_compared:,} of {told.replayed.requests:,} requests not compared: what answered them "
-            "depends on what is missing"
+            f"{node.replayed.not_compared:,} of {node.replayed.requests:,} requests not compared: their outcome "
+            "depends on records that are missing"
         )
     return notes
 
 
-def _as_json(told: Told) -> dict[str, Any]:
-    result = told.replayed
+def _as_json(node: NodeReplay) -> dict[str, Any]:
+    result = node.replayed
     return {
         "requests": result.requests,
         "outcomes": {outcome.value: count for outcome, count in result.outcomes.items()},
         "differences": [str(difference) for difference in result.differences],
         "not_compared": result.not_compared,
-        "missing": {why.name.lower(): lines for why, lines in told.missing.items()},
-        "begins": told.begins,
-        "seconds": {"reading": round(told.reading, 6), "replaying": round(told.replaying, 6)},
-        "requests_per_second": told.pace,
+        "missing": {why.name.lower(): lines for why, lines in node.missing.items()},
+        "begins": node.begins,
+        "seconds": {"reading": round(node.reading, 6), "replaying": round(node.replaying, 6)},
+        "requests_per_second": node.pace,
     }
 
 
-def _show(results: dict[str, Told]) -> None:
+def _show(results: dict[str, NodeReplay]) -> None:
     console = terminal.console()
     table = Table(box=None, pad_edge=False)
     for column in ("node", "requests", "requests/s", "differences", "outcomes"):
         table.add_column(column, justify="left" if column in ("node", "outcomes") else "right")
-    for name, told in results.items():
-        result = told.replayed
+    for name, node in results.items():
+        result = node.replayed
         outcomes = ", ".join(f"{count} {outcome.value}" for outcome, count in sorted(result.outcomes.items()))
-        table.add_row(name, str(result.requests), f"{told.pace:,}", str(len(result.differences)), outcomes)
+        table.add_row(name, str(result.requests), f"{node.pace:,}", str(len(result.differences)), outcomes)
     console.print(table)
-    for name, told in results.items():
-        for note in _notes(told):
+    for name, node in results.items():
+        for note in _notes(node):
             console.print(f"{name}: {note}", soft_wrap=True)
-    for name, told in results.items():
-        differences = told.replayed.differences
+    for name, node in results.items():
+        differences = node.replayed.differences
         for difference in differences[:SHOWN]:
             console.print(f"{name}: {visible(str(difference))}", soft_wrap=True)
         if len(differences) > SHOWN:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from transcode.child import Exit, Patience, run
+from transcode.completeness import ends_with_a_box, is_full, lacking
 from transcode.encoders import Encoder
-from transcode.events import Died, Drained, Event, Progress, Said, Started
+from transcode.events import Died, Drained, Event, LogLine, Progress, Started
 from transcode.progress import Pace, Report
 from transcode.vod import _Watch
-from transcode.whole import ends_with_a_box, is_full, lacking
 
 BOX = b"\0\0\0\x08free"
 
@@ -139,7 +139,7 @@ def test_the_kindest_way_that_works(program: str, then: Exit) -> None:
         stop = asyncio.Event()
         gone = await run(
             [sys.executable, "-c", program],
-            tell=lambda event: None,
+            on_event=lambda event: None,
             on_report=lambda report: stop.set(),  # it is ready
             stop=stop,
             patience=Patience(
@@ -164,8 +164,10 @@ SAYS = [  # what it writes to its log                                           
 def test_why_it_ended(text: str, errors: tuple[str, ...], why: str) -> None:
     told: list[Any] = []
     program = f"import os, sys\nsys.stderr.write('{text}')\nsys.exit(3 if os.getsid(0) == os.getpid() else 4)"
-    gone = asyncio.run(run([sys.executable, "-c", program], tell=told.append, on_report=told.append))
+    gone = asyncio.run(run([sys.executable, "-c", program], on_event=told.append, on_report=told.append))
     assert gone == Exit(3, "", errors), "in a session of its own, which a Ctrl-C does not reach"
     assert gone.why == why
     assert isinstance(told[0], Started) and told[0].command == (sys.executable, "-c", program)
-    assert [one.text for one in told if isinstance(one, Said) and one.level in ("error", "fatal", "panic")] == [*errors]
+    assert [one.text for one in told if isinstance(one, LogLine) and one.level in ("error", "fatal", "panic")] == [
+        *errors
+    ]

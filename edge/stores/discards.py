@@ -1,22 +1,22 @@
-"""What a store was emptied of, freed a little at a time: a million bodies at once would hold up everybody."""
+"""Bodies that a store has discarded, freed a little at a time: a million at once would hold up the loop."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
 AT_ONCE = 128
-"""In one turn of the loop: some 30 us for small bodies, under a millisecond for segments of a megabyte."""
+"""Bodies freed in one turn of the loop: some 30 us for small ones, under a millisecond for segments of a megabyte."""
 
 
-class Leaving:
-    """Bodies that nobody asks for any more; those who read one hold it themselves."""
+class Discards:
+    """Bodies that nobody asks for any more; whoever still reads one holds it."""
 
     def __init__(self) -> None:
         self._held: list[tuple[dict[int, Any], Callable[[int], object] | None]] = []
         self._next: asyncio.Handle | None = None
 
     def take(self, held: dict[int, Any], gone: Callable[[int], object] | None = None) -> None:
-        """It is ours now, and nobody else's; `gone` hears of each id."""
+        """Take `held` over from its owner; `gone` is called with each id as its body is freed."""
         self._held.append((held, gone))
         if self._next is None:
             self._next = asyncio.get_running_loop().call_soon(self._step)

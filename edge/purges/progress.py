@@ -1,4 +1,4 @@
-"""Ordering a purge: an entry in the log, and how far the nodes have come with it."""
+"""The progress of a purge: an order is put into the log, and the nodes are watched while they carry it out."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ LOOK_S = 0.01
 
 @dataclass
 class LogRenewed(LogLost):
-    """The log is another than the one that took the order: nobody knows any more who has carried it out."""
+    """The log is not the one that took the order: nobody knows any more which nodes have carried it out."""
 
     why: str = "it was begun anew"
 
@@ -40,22 +40,22 @@ class Standing:
     purged: int = 0
     """Stored responses that it took away."""
     unread: bool = False
-    """It could not read the order, or one of several, and took away all it had: nobody can say that it obeyed."""
+    """It could not read the order, or one of several, and took away all it had: it may not have obeyed."""
 
     @property
     def obeyed(self) -> bool:
-        """It has carried out what was ordered, and that alone."""
+        """It has carried out what was ordered, and nothing else."""
         return self.done and not self.unread
 
 
 @dataclass
 class Sent:
-    """Orders that stand in the log."""
+    """Orders that are in the log."""
 
     log: PurgeLog
     identity: str
     numbers: list[int]
-    """Theirs, and those of the orders that repeat them."""
+    """Of the orders, and of those that repeat them."""
     only: Collection[str]
     expecting: set[str]
     """Nodes that the log may not know yet."""
@@ -65,9 +65,9 @@ class Sent:
         self._looked_to = self.numbers[-1]
 
     async def look(self) -> dict[str, Standing]:
-        """How far each node has come, those first that go first. LogLost, and LogRenewed when it has forgotten them."""
+        """How far each node has come, in the order of turns. LogLost; LogRenewed when the log has forgotten them."""
         standing = await self._look()
-        # Who is late orders again before it says that it is done, so this is read after that.
+        # A node that is late orders again before it reports that it is done, so this is read after that.
         return await self._look() if await self._repeated() else standing
 
     async def _look(self) -> dict[str, Standing]:
@@ -108,8 +108,8 @@ async def put(
     only: Collection[str] = (),
     expecting: Collection[str] = (),
 ) -> Sent:
-    """Puts orders into the log, one at least; `only`: for these nodes alone. LogLost: they may stand there, or not.
-    BadOrder: one of them is none, so that no node could read it.
+    """Puts at least one order into the log; `only`: for these nodes alone. LogLost: they may be there, or not.
+    BadOrder: no node could read one of them.
 
     `expecting`: nodes that are to carry them out also where the log does not know them.
     """
@@ -128,20 +128,21 @@ async def carried(
     expecting: Collection[str] = (),
     within: float | None = None,
 ) -> AsyncIterator[dict[str, Standing]]:
-    """Orders, and tells how far the nodes are whenever that changes, until all are done or `within` seconds are over.
+    """Puts orders into the log, and yields how far the nodes are whenever that changes, until all are done or `within`
+    seconds have passed.
 
-    `within` None: for however long it takes, also to reach the log; otherwise LogLost when it does not take the order.
+    `within` None: there is no limit, not even on reaching the log; otherwise LogLost when it does not take the orders.
     """
     now = asyncio.get_running_loop().time
     start, pause = now(), FIRST_PAUSE_S
     sent: Sent | None = None
-    told: dict[str, Standing] | None = None
+    last: dict[str, Standing] | None = None
     while True:
         try:
-            sent = sent or await put(log, orders, only=only, expecting={*expecting, *(told or ())})
+            sent = sent or await put(log, orders, only=only, expecting={*expecting, *(last or ())})
             standing = await sent.look()
         except LogRenewed:
-            sent = None  # and all whom the other knew have to come to this one
+            sent = None  # and all nodes that the other knew must come to this one
         except LogLost as lost:
             if sent is None and within is not None:
                 raise
@@ -150,8 +151,8 @@ async def carried(
             pause = min(2 * pause, LONGEST_PAUSE_S)
         else:
             pause = FIRST_PAUSE_S
-            if standing != told:
-                told = standing
+            if standing != last:
+                last = standing
                 yield standing
             if all(one.done for one in standing.values()):
                 return

@@ -1,4 +1,4 @@
-"""Health checks: a parent is asked the same small question again and again, and its health is told how it went."""
+"""Health checks: the same small request goes to a parent again and again, and each result counts for its health."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,15 +10,15 @@ from edge.errors import UpstreamFailed
 from edge.upstream import Upstream
 
 
-async def check_once(upstream: Upstream, check: HealthCheck, fields: Lines, checked: Callable[[bool], None]) -> None:
-    """Ask, and wait until `check.interval` seconds are over since the beginning.
+async def check_once(upstream: Upstream, check: HealthCheck, fields: Lines, record: Callable[[bool], None]) -> None:
+    """One check: send the request, record the result, wait until `check.interval` seconds have passed since the start.
 
-    `upstream` is the check's own: a check must not wait behind the viewers' requests. `fields`: what the node puts on
-    every request, without which an origin may refuse a check.
+    `upstream` is the check's own: a check must not wait behind the viewers' requests. `fields`: those that the node
+    puts on every request; without them an origin may refuse a check.
     """
     loop = asyncio.get_running_loop()
     due = loop.time() + check.interval
-    checked(await _is_well(upstream, check, fields))
+    record(await _is_well(upstream, check, fields))
     await asyncio.sleep(due - loop.time())
 
 

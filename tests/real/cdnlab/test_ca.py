@@ -38,7 +38,7 @@ def test_it_is_made_once_shown_asked_and_taken_away(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     before = (tmp_path / "cdn.localhost.pem").read_bytes()
     again = ca("--issue", "cdn.localhost")
-    assert again.returncode == 2 and "there already" in again.stderr
+    assert again.returncode == 2 and "exists already" in again.stderr
     assert (tmp_path / "cdn.localhost.pem").read_bytes() == before
     stranger = ca("--issue", "www.fastly.com")
     assert stranger.returncode == 2 and "certificate of its own" in stranger.stderr
@@ -87,4 +87,4 @@ def test_what_is_wrong_with_certificates_is_told_with_all_else(tmp_path: Path, m
     tls = loaded.document.nodes[0].tls
     assert tls != "local" and tls.certificate == tmp_path / "good.pem"
     (taken,) = complaints(NODE + 'listen = "127.0.0.1:8440"\n')
-    assert "an address that is not fra's listen too" in taken
+    assert "another address: it is fra's listen already" in taken
