@@ -22,7 +22,7 @@ HELD = [  # module, folder, its files
     # the policy: through the machine that it makes
     ("law/playbooks/test_machine", "cdnkit/policy", "outcomes rule"),
     ("real/edge/test_purge_poison", "cdnkit/policy", "plan"),
-    ("law/playbooks/test_machine", "cdnkit/policy/machine", "fills flights notes purges requests state"),
+    ("law/playbooks/test_machine", "cdnkit/policy/machine", "fills flights key_facts purges requests state"),
     ("law/playbooks/test_law", "cdnkit/policy/machine", "landings"),
     ("law/playbooks/test_fallback", "cdnkit/policy/machine", "fallback"),
     ("law/vendors/test_purging", "cdnkit/policy/machine", "purge_marks"),
@@ -60,7 +60,7 @@ HELD = [  # module, folder, its files
     ("unit/cdnkit/policy/token/test_cloudfront", "cdnkit/policy/token", "cloudfront_policy"),
     ("unit/cdnkit/policy/token/test_playlist", "cdnkit/policy/token", "dash hls"),
     ("unit/cdnkit/policy/gate/test_gate", "cdnkit/policy/token", "fastly"),
-    ("unit/cdnkit/policy/token/test_scheme_refusals", "cdnkit/policy/token", "making"),
+    ("unit/cdnkit/policy/token/test_scheme_refusals", "cdnkit/policy/token", "factory"),
     ("law/vendors/test_failover", "cdnkit/policy/upstream", "failover"),
     ("law/vendors/test_requests", "cdnkit/policy/upstream", "forward"),
     ("law/playbooks/test_law", "cdnkit/policy/upstream", "invalidation"),

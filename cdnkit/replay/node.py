@@ -160,17 +160,17 @@ class ReplayNode:
         live_cause = None if isinstance(answer, Refuse) else record.cause
         # Status 0: the viewer left before there was one.
         if (outcome, cause) != (record.outcome, live_cause) or record.status not in (0, status):
-            self._differs(record, told(outcome, cause, status if record.status else 0))
+            self._differs(record, brief(outcome, cause, status if record.status else 0))
 
     def _count(self, outcome: Outcome, times: int = 1) -> None:
         self._result.outcomes[outcome] = self._result.outcomes.get(outcome, 0) + times
 
     def _differs(self, record: Requested, replayed: str) -> None:
-        live = told(record.outcome, record.cause, record.status)
+        live = brief(record.outcome, record.cause, record.status)
         self._result.differences.append(Difference(record.seq, record.url, live, replayed))
 
 
-def told(outcome: Outcome, cause: Cause | None, status: int) -> str:
+def brief(outcome: Outcome, cause: Cause | None, status: int) -> str:
     """An answer in a few words: "miss/cold 200"."""
     return f"{outcome.value}/{cause.value if cause else '-'} {status}"
 

@@ -55,9 +55,9 @@ class Rates:
             self._full_at.move_to_end(client)
             if self._penalty:
                 wait = self._penalty
-                self._note(self._out_until, client, now + wait)
+                self._remember(self._out_until, client, now + wait)
             return wait
-        self._note(self._full_at, client, (full_at if full_at > now else now) + self._interval)
+        self._remember(self._full_at, client, (full_at if full_at > now else now) + self._interval)
         return 0.0
 
     def left(self, client_ip: str, now: float) -> tuple[int, float]:
@@ -69,7 +69,7 @@ class Rates:
         room = self._tolerance + now - max(now, self._full_at.get(client, now))
         return (0, -room) if room < 0 else (int(room // self._interval) + 1, 0.0)
 
-    def _note(self, table: OrderedDict[str, float], client: str, instant: float) -> None:
+    def _remember(self, table: OrderedDict[str, float], client: str, instant: float) -> None:
         table[client] = instant
         table.move_to_end(client)
         if len(table) > self._most:
