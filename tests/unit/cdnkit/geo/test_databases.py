@@ -150,8 +150,8 @@ def test_records_of_several_makers(record: object, facts: dict[str, Any]) -> Non
 
 def test_what_a_file_says_of_itself(tmp_path: Path) -> None:
     database = Mmdb(Path(written(tmp_path / "city.mmdb", CITY)), "geo.databases[0]")
-    assert (database.made.kind, database.made.ip_version) == ("Test-City", 6)
-    assert abs((datetime.now(UTC) - database.made.built_at).total_seconds()) < 60 and database.made.nodes > 10
+    assert (database.metadata.kind, database.metadata.ip_version) == ("Test-City", 6)
+    assert abs((datetime.now(UTC) - database.metadata.built_at).total_seconds()) < 60 and database.metadata.nodes > 10
 
 
 def test_what_is_no_database_is_said_at_the_start(tmp_path: Path) -> None:
@@ -159,10 +159,10 @@ def test_what_is_no_database_is_said_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     bad = {
         "gone.mmdb": (None, "No such file or directory"),
-        "empty.mmdb": (b"", "is none or is damaged"),
-        "text.mmdb": (b"country,code\n" * 100, "is none or is damaged"),
-        "cut.mmdb": (good[: len(good) // 2], "is none or is damaged"),
-        "head.mmdb": (good[:-40], "is none or is damaged"),
+        "empty.mmdb": (b"", "is no MMDB file or is damaged"),
+        "text.mmdb": (b"country,code\n" * 100, "is no MMDB file or is damaged"),
+        "cut.mmdb": (good[: len(good) // 2], "is no MMDB file or is damaged"),
+        "head.mmdb": (good[:-40], "is no MMDB file or is damaged"),
         "folder": (None, ""),
     }
     for name, (content, why) in bad.items():
