@@ -15,6 +15,9 @@ from pathlib import Path
 LEFT_OUT = {"bench", "soak", "signers", "clients", "browser", "live", "differential", "mutants", "examples", "outside"}
 """Folders of tests that take minutes or need what is not on every machine."""
 
+READERS = ("tests/test_bounds.py",)
+"""Test modules that read the text of every file, without an import; they take a second and come first."""
+
 MOST = 32
 """Test modules for one mutant: more cost minutes and notice little that the nearest do not."""
 
@@ -49,7 +52,7 @@ class Nearest:
                 ranked.append(
                     (not namesake, drives, ways[target], -len(set(spoken.findall(text))), len(ways), self.modules[test])
                 )
-        return [test for *_, test in sorted(ranked)[:MOST]]
+        return [*READERS, *(test for *_, test in sorted(ranked)[:MOST])] if ranked else []
 
     def reached(self, test: str) -> dict[str, int]:
         """Modules that a test imports, each with the number of steps to it."""
