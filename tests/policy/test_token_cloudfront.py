@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from token_kit import (
     EC_KEY,
     END,
@@ -147,6 +148,28 @@ ANSWERS = [  # query, cookie, now, address; the vendor's code
     (GOOD_QUERY.replace("Signature=", "Sig="), "", NOW, "", "AccessDenied"),
     (f"{GOOD_QUERY}&Hash-Algorithm=MD5", "", NOW, "", "AccessDenied"),
 ]
+
+
+EXPIRES = [  # as it stands in a canned policy that is signed so, whether it is taken
+    ("1767139200", True),
+    ("9999999999", True),
+    ("10000000000", False),  # ten digits at most
+    ("00001767139200", False),
+    ("", False),
+    ("-1", False),
+    ("+1", False),
+    ("1e9", False),
+    ("1767139200.0", False),
+    ("\u0661\u0662", False),  # digits, but of another script
+]
+
+
+@pytest.mark.parametrize(("expires", "taken"), EXPIRES)
+def test_when_a_canned_policy_expires_is_written_in_at_most_ten_digits(expires: str, taken: bool) -> None:
+    text = f'{{"Statement":[{{"Resource":"{URL}","Condition":{{"DateLessThan":{{"AWS:EpochTime":{expires}}}}}}}]}}'
+    signature = RSA_KEY.sign(text.encode(), padding.PKCS1v15(), hashes.SHA1())  # the vendor's
+    query = f"Expires={expires}&Signature={encoded(signature)}&Key-Pair-Id={KEY_ID}"
+    assert verdict(f"{URL}?{query}", now=0.0) is (Verdict.GOOD if taken else Verdict.MALFORMED)
 
 
 @pytest.mark.parametrize(("query", "cookies", "now", "ip", "code"), ANSWERS)
