@@ -45,10 +45,10 @@ bench: dev  ## Benchmarks, beside the last run on this machine
 		$$(ls .benchmarks/*/*.json >/dev/null 2>&1 && echo --benchmark-compare)
 
 crash: dev  ## kill -9 of a node with a disk store in mid-fill, a hundred times
-	$(BIN)/pytest tests/stores/test_crash.py -m slow -s --timeout 900
+	$(BIN)/pytest tests/real/stores/test_crash.py -m slow -s --timeout 900
 
 fuzz: dev  ## Random lives and bytes for ten minutes (FUZZ_SECONDS=60 for one)
-	$(BIN)/python -m tests.fuzz --seconds $${FUZZ_SECONDS:-600}
+	$(BIN)/python -m tests.random.fuzz --seconds $${FUZZ_SECONDS:-600}
 
 soak: dev  ## The demo's cluster under viewers and faults for ten minutes (SOAK_SECONDS=20 for a short one)
 	$(BIN)/python -m tests.soak --seconds $${SOAK_SECONDS:-600}
@@ -57,16 +57,16 @@ mutants: dev  ## Would the tests notice? Small faults in a copy of the source, t
 	nice -n 10 $(BIN)/python -m tests.mutants --seed $${SEED:-1} --number $${NUMBER:-20}
 
 differential: dev  ## The same scripts through a real nginx, a real Varnish and our edge
-	$(BIN)/pytest tests/differential -m "slow or not slow" --timeout 600
+	$(BIN)/pytest tests/outside/differential -m "slow or not slow" --timeout 600
 
 signers: dev  ## Tokens by the vendors' own JavaScript signers, which npm installs
-	npm install --prefix tests/signers --no-audit --no-fund --no-package-lock
-	$(BIN)/pytest tests/signers -m slow
+	npm install --prefix tests/outside/signers --no-audit --no-fund --no-package-lock
+	$(BIN)/pytest tests/outside/signers -m slow
 
 clients: dev  ## The vendors' command lines, from PyPI and npm, against the control API
-	$(BIN)/python -m venv tests/clients/.venv && tests/clients/.venv/bin/python -m pip install --quiet awscli==1.46.3
-	npm install --prefix tests/clients --ignore-scripts --no-audit --no-fund --no-package-lock
-	CDNLAB_AWS=$(CURDIR)/tests/clients/.venv/bin/aws $(BIN)/pytest tests/control tests/clients -m "slow or not slow"
+	$(BIN)/python -m venv tests/outside/clients/.venv && tests/outside/clients/.venv/bin/python -m pip install --quiet awscli==1.46.3
+	npm install --prefix tests/outside/clients --ignore-scripts --no-audit --no-fund --no-package-lock
+	CDNLAB_AWS=$(CURDIR)/tests/outside/clients/.venv/bin/aws $(BIN)/pytest tests/real/control tests/outside/clients -m "slow or not slow"
 
 format: dev  ## Format and mend what ruff can mend
 	$(BIN)/ruff format .
@@ -74,7 +74,7 @@ format: dev  ## Format and mend what ruff can mend
 
 docs: dev  ## Make the generated pages of docs/ again
 	$(BIN)/cdnlab schema --markdown > docs/settings.md
-	$(BIN)/python -m tests.attacks > docs/attacks.md
+	$(BIN)/python -m tests.real.attacks > docs/attacks.md
 
 clean:  ## Remove what was built (not the runs)
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,7 +5,7 @@ Here each request is a task; who sends waits for what the client has acknowledge
 Content that an application does not read in time ends its request: QUIC's windows are aioquic's to open.
 
 aioquic is pinned: how much of a stream is not acknowledged yet, it tells nobody. What is read of its insides stands in
-tests/listening/test_serving_contract.py.
+tests/real/serving/test_contract.py.
 """
 
 import asyncio

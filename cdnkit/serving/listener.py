@@ -2,7 +2,7 @@
 
 Binding is apart from serving so that a port in use is known before anything runs, and so that port 0 can be told.
 hypercorn is pinned to its 0.18 line, since its connection class is no public interface: what is used of it stands, name
-by name, in tests/listening/test_serving_contract.py.
+by name, in tests/real/serving/test_contract.py.
 """
 
 import asyncio

@@ -4,10 +4,8 @@
 """
 
 import gc
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -16,9 +14,8 @@ from cdnkit.policy import EdgeMachine, Fetch, Headers, RequestHead, ResponseHead
 from cdnkit.policy.http.place import Place
 from cdnkit.policy.rules.service import Behavior, Geo, Key
 from cdnkit.policy.rules.tokens import Akamai, CloudFront, Fastly
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "policy"))
-from token_kit import (
+from cdnkit.policy.token.cloudfront import CloudFrontToken, signed
+from tests.kit.tokens import (
     BASE64_SECRET,
     EC_KEY,
     END,
@@ -32,8 +29,6 @@ from token_kit import (
     get,
     public,
 )
-
-from cdnkit.policy.token.cloudfront import CloudFrontToken, signed
 
 NOW = END - 10.0
 FIELDS = [

@@ -17,7 +17,7 @@ from cdnkit.policy.store.index import Entry
 from edge.clock import Clock
 from edge.stores.disk import DiskStore
 from edge.stores.opening import long_lived, open_disk
-from tests.stores.redis_server import needs_redis, running_redis
+from tests.kit.redis_server import needs_redis, running_redis
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tests.mutants.places import Mutant
 
-LEFT_OUT = {"bench", "soak", "signers", "clients", "browser", "live", "differential", "mutants", "examples", "outside"}
-"""Folders of tests that take minutes or need what is not on every machine."""
+LEFT_OUT = {"bench", "soak", "outside", "live", "mutants", "test_examples.py"}
+"""Folders and modules that take minutes or need what is not on every machine."""
 
 READERS = ("tests/test_bounds.py",)
 """Test modules that read the text of every file, without an import; they take a second and come first."""

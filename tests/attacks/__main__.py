@@ -1,5 +1,0 @@
-"""Prints docs/attacks.md."""
-
-from tests.attacks.document import page
-
-print(page(), end="")

@@ -1,5 +1,0 @@
-"""The origin's fixtures, for pages that meet an origin."""
-
-from tests.origin.conftest import encoded, ffmpeg, origins
-
-__all__ = ["encoded", "ffmpeg", "origins"]

@@ -1,0 +1,15 @@
+"""A test on both event loops: a node runs on uvloop where it can, on asyncio's own where it must."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+import uvloop
+
+
+@pytest.fixture(params=["asyncio", "uvloop"], autouse=True)
+def event_loop_of(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.param == "uvloop":
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    yield
+    asyncio.set_event_loop_policy(None)

@@ -1,3 +1,0 @@
-"""The listener runs on both event loops, as the nodes do."""
-
-from tests.edge.conftest import event_loop_of  # noqa: F401  (a fixture)
