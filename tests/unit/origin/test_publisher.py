@@ -19,7 +19,9 @@ def test_every_track_says_that_the_stream_has_ended_once_the_last_has(tmp_path: 
         def ended() -> dict[str, bool]:
             found = {track: publisher.catalog.get(f"live/{track}/media.m3u8") for track in ("720p", "audio-64k")}
             return {
-                track: (one.body or b"").endswith(b"#EXT-X-ENDLIST\n") for track, one in found.items() if one is not None
+                track: (one.body or b"").endswith(b"#EXT-X-ENDLIST\n")
+                for track, one in found.items()
+                if one is not None
             }
 
         with publisher.posting("live", "720p") as stream, publisher.posting("live", "audio-64k"):
