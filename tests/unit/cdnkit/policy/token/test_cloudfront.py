@@ -220,10 +220,15 @@ COVERS = [  # Resource, URL; the documentation's own examples and their neighbou
     ("http*://h/live/*", "http://h/live/a", True),
     ("h/live/*", "http://h/live/a", True),  # no protocol: any
     ("https://*/live/*", "https://any.example/live/a", True),
+    ("https://*/live/*", "https://any.example/vod/a", False),
+    ("https://h*/live/a", "https://h.example/live/a", True),
+    ("https://h*/live/a", "https://h.example/vod/a", False),  # at the end of the domain, and not of the whole
     ("https://*.example/a", "https://x.example/a", True),
     ("https://*.example/a", "https://evil/x.example/a", False),  # a star does not cross a section
     ("https://h*", "https://h.example/a?b", True),  # at the end of the domain: path and query too
     ("https://h", "https://h/", True),
+    ("https://h", "https://h/a", False),
+    ("https://h", "https://h.evil/", False),
     ("https://H/a", "https://h/a", True),
     ("https://h/*.m4s", "https://h/a/b.m4s", True),
     ("https://h/*.m4s", "https://h/a?b.m4s", False),
