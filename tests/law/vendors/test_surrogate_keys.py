@@ -21,6 +21,11 @@ KEYS: list[tuple[Profile, list[str], dict[str, bool]]] = [  # lines of Surrogate
     (FASTLY, [f"{FIFTEEN} {'y' * LEFT}"], {f"{14:02}" + "x" * 1021: True, "y" * LEFT: True}),
     (FASTLY, [f"{FIFTEEN} {'y' * LEFT}y"], {f"{14:02}" + "x" * 1021: True, f"{'y' * LEFT}y": False, "y" * LEFT: False}),
     (FASTLY, [f"{FIFTEEN} {'y' * LEFT} z"], {"y" * LEFT: True, "z": False}),
+    (
+        FASTLY,
+        [f"{FIFTEEN} {'x' * 512} {'y' * (LEFT - 512)} z"],
+        {"x" * 512: True, "y" * (LEFT - 512): False},
+    ),  # by a byte
     (FASTLY, [FIFTEEN, "y" * LEFT, "z"], {"y" * LEFT: True, "z": False}),  # all lines together
     (RFC9111, [f"{FIFTEEN} {LONG}k z"], {f"{LONG}k": True, "z": True}),  # no limit of ours
     (CLOUDFRONT, [f"{FIFTEEN} {LONG}k z"], {"z": True}),
