@@ -32,7 +32,7 @@ lint: dev  ## Format, lint, types
 	$(BIN)/mypy
 
 check: lint  ## The same, and the fast tests
-	$(BIN)/pytest -m "not live and not slow"
+	$(BIN)/pytest -m "not live and not long and not slow"
 
 live: dev  ## The tests that start ffmpeg and whole clusters
 	$(BIN)/pytest -m "live and not slow"

@@ -1,7 +1,7 @@
-"""The `cdnlab` command: its verbs, and the one place where errors become a message and an exit status.
+"""The `cdnlab` command: its verbs, and the one place that turns an error into a message and an exit status.
 
-Exit status: 0 done, 1 tried and failed, 2 bad usage or settings, 3 ordered and not yet carried out everywhere (purge),
-130 ended by Ctrl-C. Verbs live in `cdnlab.commands`, which import what they need when they run: `cdnlab --help` and
+Exit status: 0 done, 1 tried and failed, 2 bad usage or settings, 3 not yet carried out on every node (purge), 130 ended
+by Ctrl-C. The verbs are in `cdnlab.commands`. Each imports what it needs when it runs, so `cdnlab --help` and
 `cdnlab edge` need no media, load or report packages.
 """
 
@@ -53,25 +53,25 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def cdnlab(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """A CDN that runs on your laptop: a live origin behind shields and edge caches, with the reasons for every miss."""
+    """A CDN that runs on your laptop: a live origin, shields and edge caches, and the cause of every miss."""
 
 
 VERBS = (up, demo, edge, origin, transcode, init, schema, ca, explain, purge, sign, load, report, replay, doctor)
-"""In the order of `cdnlab --help`: all at once, one part, the settings, asking what runs, measuring."""
+"""In the order of `cdnlab --help`: the cluster, single parts, settings, querying a running cluster, measuring."""
 
 for verb in VERBS:
     verb.register(app)
 
 
 OURS = ("cdnkit", "transcode", "origin", "edge", "loadtests", "cdnlab")
-"""Packages whose errors are sentences for people."""
+"""Packages whose errors have messages written for users."""
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Runs one command line and leaves with its exit status; never a traceback, unless CDNLAB_DEBUG is set."""
+    """Run one command line and exit with its status. Only with CDNLAB_DEBUG is a traceback printed."""
     sys.exit(_status(arguments))
 
 
@@ -84,7 +84,7 @@ def _status(arguments: list[str] | None) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (`| head`) has seen enough. Nothing more may be flushed into the closed pipe at exit.
+        # The reader (`| head`) closed the pipe. Nothing more may be flushed into it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
@@ -94,7 +94,7 @@ def _status(arguments: list[str] | None) -> int:
 
 
 def _explained(error: Any) -> int:
-    """Says an error on standard error; the exit status it calls for."""
+    """Print an error on standard error; return its exit status."""
     # typer's own usage errors know how to show themselves (its click is its own copy in some versions).
     if callable(getattr(error, "show", None)) and isinstance(getattr(error, "exit_code", None), int):
         error.show()
@@ -109,7 +109,7 @@ def _explained(error: Any) -> int:
         return FAILED
     _complain(
         f"a fault in cdnlab itself: {type(error).__name__}: {error}\n"
-        "Please report it, with what CDNLAB_DEBUG=1 in the environment adds to this."
+        "Please report it. Set CDNLAB_DEBUG=1 in the environment to get the traceback, and include it."
     )
     return FAILED
 
@@ -118,7 +118,7 @@ def _complain(text: str) -> None:
     first, _, rest = text.partition("\n")
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     label = "\x1b[31merror:\x1b[0m" if colour else "error:"
-    # It may quote what came from outside: a file's name, a URL.
+    # The text may quote input from outside: a file name, a URL.
     print(f"{label} {visible(first)}", file=sys.stderr)
     for line in rest.splitlines():
         print(f"       {visible(line)}", file=sys.stderr)

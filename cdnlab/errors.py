@@ -1,22 +1,22 @@
-"""What can go wrong for a person at the keyboard, and the exit status that says so to a script."""
+"""The errors that a person at the keyboard sees, and the exit status that a script sees."""
 
 from dataclasses import dataclass, field
 
 FAILED = 1
-"""It was tried, and failed."""
+"""The command was tried, and failed."""
 
 USAGE = 2
-"""It was not tried: the command line, the settings or the machine forbade it."""
+"""The command was not tried: the command line, the settings or the machine forbid it."""
 
 UNFINISHED = 3
-"""It is ordered, and not yet carried out everywhere."""
+"""The purge order is in the log, and not yet carried out everywhere."""
 
 INTERRUPTED = 130
 """Ctrl-C: 128 + SIGINT, as shells count it."""
 
 
 class LabError(Exception):
-    """Base of the errors of this package. `str()` is the whole message, in English, fit for a terminal."""
+    """Base of this package's errors. `str()` is the whole message for a terminal."""
 
     exit_status = FAILED
 
@@ -57,7 +57,7 @@ class BadDocument(LabError):
 
 @dataclass
 class BadUsage(LabError):
-    """A command line that asks for something that is not there."""
+    """The command line is wrong, or names something that does not exist."""
 
     message: str
     hint: str = ""
@@ -70,7 +70,7 @@ class BadUsage(LabError):
 
 @dataclass
 class Failed(LabError):
-    """Something that was tried and did not come about."""
+    """Something was tried and did not work."""
 
     message: str
     hint: str = ""
@@ -81,7 +81,7 @@ class Failed(LabError):
 
 @dataclass
 class MissingExtra(LabError):
-    """A command needs packages that this installation left out."""
+    """A command needs packages of an extra that is not installed."""
 
     module: str
     extra: str
@@ -90,7 +90,7 @@ class MissingExtra(LabError):
 
     def __str__(self) -> str:
         wanted = f"pip install 'cdnlab[{self.extra}]'"
-        return f"this needs the Python package {self.module!r}, which is not installed.\n{wanted}"
+        return f"this command needs the Python package {self.module!r}, which is not installed.\n{wanted}"
 
 
 EXTRA_OF = {
@@ -109,11 +109,11 @@ EXTRA_OF = {
     "aiocache": "shared",
     "redis": "shared",
 }
-"""Top-level module -> the extra of ours that brings it."""
+"""Top-level module -> the extra of cdnlab that installs it."""
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
-    """The extra that would have brought the module this import wanted, if it is one of ours."""
+    """The error that names the extra with the module that could not be imported; None if no extra has it."""
     module = (error.name or "").partition(".")[0]
     return MissingExtra(module, EXTRA_OF[module]) if module in EXTRA_OF else None
 
@@ -133,11 +133,11 @@ _REFUSALS = frozenset(
         "EncoderRefused",
     }
 )
-"""Errors of the other packages that say: not tried, for the settings or the machine forbid it."""
+"""Errors of the other packages that mean USAGE: the settings or the machine forbid it."""
 
 
 def exit_status(error: BaseException) -> int:
-    """The exit status an error calls for."""
+    """The exit status for an error."""
     status = getattr(error, "exit_status", None)
     if isinstance(status, int):
         return status

@@ -1,0 +1,1 @@
+"""A cache node over HTTP: `driver.py` has the life of a request, `serve.py` starts a node as a process."""

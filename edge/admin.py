@@ -20,13 +20,13 @@ from cdnkit.policy.machine.explain import explain
 from cdnkit.policy.plan import PurgeOrder
 from edge.background import Background
 from edge.driver import Driver
-from edge.purges.follower import Following
+from edge.purges.follower import LogFollower
 from edge.purges.order import BadOrder, names_target, purge_order
 from edge.services import Services
 from edge.viewers import Viewers
 
 MOST_KEYS = 1000
-"""Surrogate keys in one answer."""
+"""Surrogate keys in one response."""
 
 LARGEST_ORDER = 2**20
 """Bytes of the body of a `POST /purge`: as many keys as Fastly takes at one time, at their longest, and more."""
@@ -36,7 +36,7 @@ def admin_app(
     services: Services,
     viewers: Viewers,
     background: Background,
-    following: Following | None,
+    follower: LogFollower | None,
     *,
     url: str,
     token: str | None = None,
@@ -45,20 +45,21 @@ def admin_app(
     """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE&reveal=1, GET /surrogate-keys,
     POST /purge.
 
-    `background`: whose troubles healthz tells. `following`: None for a node that takes orders to purge here alone.
-    `url`: where viewers come. `token`: what all but healthz ask for as a bearer token (RFC 6750). A purge is carried
-    out, and answered, `purge_delay` seconds after it came.
+    `background`: healthz shows its troubles. `follower`: None for a node that takes purge orders here alone. `url`:
+    where viewers come. `token`: the bearer token (RFC 6750) that all but healthz ask for. A purge is carried out, and
+    the response sent, `purge_delay` seconds after it came.
     """
     own = url.partition("://")[2]
     driver = services.default
+    name = driver.machine.service.name
     several = len(services.drivers) > 1
 
     async def healthz(_: Request) -> Response:
         return JSONResponse(
             {
-                "node": driver.name,
+                "node": name,
                 **_health(driver),
-                "purges": None if following is None else following.health(),
+                "purges": None if follower is None else follower.health(),
                 "troubles": background.troubles,
                 **(
                     {"services": {name: _health(one) for name, one in services.drivers.items() if one is not driver}}
@@ -82,37 +83,37 @@ def admin_app(
         url = request.query_params.get("url", "")
         if not names_target(url):
             return _error(f'url: found {url!r}, wanted a URL or a path such as "/live/multivariant.m3u8"')
-        asked_of = target_of(url)
-        asked_of.method = request.query_params.get("method", "GET")
+        subject = target_of(url)
+        subject.method = request.query_params.get("method", "GET")
         wanted = request.query_params.getlist("header")
-        asked_of.headers = Headers(
+        subject.headers = Headers(
             # As a wire would bring it: characters of a field are its octets.
             (name.strip(), value.strip().encode().decode("latin-1"))
             for name, _, value in (h.partition(":") for h in wanted)
         )
-        asked_of.host = asked_of.headers.first("host") or asked_of.host
+        subject.host = subject.headers.first("host") or subject.host
         # A path alone is asked of the first service.
-        service, chosen = services.of(asked_of) if asked_of.host else (DEFAULT, driver)
-        asked_of.host = asked_of.host or own
-        measured(asked_of)
+        service, chosen = services.of(subject) if subject.host else (DEFAULT, driver)
+        subject.host = subject.host or own
+        measured(subject)
         client_ip = request.query_params.get("client_ip")
         if client_ip is None:
-            client_ip = viewers.address(request.client.host if request.client else "", asked_of.headers)
+            client_ip = viewers.address(request.client.host if request.client else "", subject.headers)
         elif address_of(client_ip) is None:
             return _error(f"client_ip: found {client_ip!r}, wanted an address such as 203.0.113.9")
-        asked_of.client_ip, asked_of.place = client_ip, viewers.place_of(client_ip)
+        subject.client_ip, subject.place = client_ip, viewers.place_of(client_ip)
         reveal = request.query_params.get("reveal") == "1"
         if reveal and (token is None or not is_local(request)):
             return _error("reveal: wanted a node with an admin_token, asked from its own machine", 403)
-        told = explain(chosen.machine, asked_of, chosen.clock(), reveal=reveal)
-        return JSONResponse(told | {"service": service} if several else told)
+        explained = explain(chosen.machine, subject, chosen.clock(), reveal=reveal)
+        return JSONResponse(explained | {"service": service} if several else explained)
 
     async def surrogate_keys(request: Request) -> Response:
-        """Of what is stored, some: for who has purged one that nothing has."""
+        """Some of the keys that stored responses have, for an operator whose purge found none."""
         if is_stranger(request):
             return _unknown()
         known = chain.from_iterable(one.machine.index.surrogate_keys() for one in services.drivers.values())
-        return JSONResponse({"node": driver.name, "surrogate_keys": list(dict.fromkeys(islice(known, MOST_KEYS)))})
+        return JSONResponse({"node": name, "surrogate_keys": list(dict.fromkeys(islice(known, MOST_KEYS)))})
 
     async def purge(request: Request) -> Response:
         if is_stranger(request):
@@ -135,8 +136,8 @@ def admin_app(
         await asyncio.sleep(purge_delay)
         (purged,) = await services.purge_all([order])
         if not purged.lasting:
-            return _error("purge: done, but the node's disk could not be told: it may come back after a restart", 500)
-        return JSONResponse({"node": driver.name, "purged": purged.count, **_order(order)})
+            return _error("purge: done, but not written to the node's disk: it may come back after a restart", 500)
+        return JSONResponse({"node": name, "purged": purged.count, **_order(order)})
 
     return Starlette(
         routes=[
@@ -152,15 +153,15 @@ def _health(driver: Driver) -> dict[str, Any]:
     machine = driver.machine
     return {
         "profile": machine.profile.name,
-        "parent": driver.upstream.url,
-        "sick_parents": driver.upstream.sick(),
+        "parent": driver.parents.url,
+        "sick_parents": driver.parents.sick(),
         "stored_responses": len(machine.index),
         "stored_bytes": machine.room.currsize,
         "memory_bytes": driver.store.memory_bytes,
         "room_bytes": machine.service.room,
         "fills_in_flight": len(machine.flights),
-        "lost_records": driver.records.lost,
-        "records_failing": driver.records.failing,
+        "lost_records": driver.log.lost,
+        "records_failing": driver.log.failing,
     }
 
 
@@ -174,5 +175,5 @@ def _unknown() -> Response:
 
 
 def _error(message: str, status: int = 400) -> Response:
-    # A lone surrogate, which JSON can bring and UTF-8 cannot take, is told as JSON would write it.
+    # A lone surrogate, which JSON can bring and UTF-8 cannot carry, is shown as JSON would write it.
     return JSONResponse({"error": message.encode(errors="backslashreplace").decode()}, status_code=status)

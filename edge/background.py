@@ -1,11 +1,11 @@
-"""Work that nobody awaits, beside the answers to requests: its failures are logged, counted as troubles, tried again.
+"""Work beside the requests, which nobody awaits: its failures are logged, counted as troubles, and tried again.
 
-An exception in a task that nobody awaits ends the task without a word. So such work goes through here:
+An exception in a task that nobody awaits ends the task in silence. So such work goes through here:
 
     keep(name, step)   done over and over; a step that fails is repeated after a pause that doubles
     start(name, work)  done once; the log says if it failed
 
-A step waits by itself for what it is there for: one that succeeds is begun again at once.
+A step does its own waiting: one that succeeds is begun again at once.
 """
 
 import asyncio
@@ -52,32 +52,32 @@ class Background:
         await self.finished()
 
     async def _repeated(self, name: str, step: Step) -> None:
-        pause, said = FIRST_PAUSE_S, None
+        pause, logged = FIRST_PAUSE_S, None
         while True:
             try:
                 await step()
             except Exception as error:
-                self.troubles[name] = _told(error)
-                if type(error) is not said:  # once, however often it fails so
-                    said = type(error)
-                    # What is no error of the edge's is a fault in the program: its place counts.
+                self.troubles[name] = _described(error)
+                if type(error) is not logged:  # once, however often it fails so
+                    logged = type(error)
+                    # Anything but an `EdgeError` is a fault in the program, so its place matters.
                     trace = None if isinstance(error, EdgeError) else error
                     level = logging.WARNING if trace is None else logging.ERROR
-                    self._logger.log(level, "%s: %s: %s", self._owner, name, _told(error), exc_info=trace)
+                    self._logger.log(level, "%s: %s: %s", self._owner, name, _described(error), exc_info=trace)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_S)
             else:
-                if said is not None:
+                if logged is not None:
                     del self.troubles[name]
                     self._logger.warning("%s: %s: works again", self._owner, name)
-                    pause, said = FIRST_PAUSE_S, None
+                    pause, logged = FIRST_PAUSE_S, None
 
     def _over(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._logger.error("%s: %s", task.get_name(), _told(error), exc_info=error)
+            self._logger.error("%s: %s", task.get_name(), _described(error), exc_info=error)
 
 
-def _told(error: BaseException) -> str:
-    """The error in words; one of the edge's says all of it, any other needs its class's name."""
+def _described(error: BaseException) -> str:
+    """The error as text: an `EdgeError` says where it was, any other needs the name of its class."""
     return str(error) if isinstance(error, EdgeError) else f"{type(error).__name__}: {error}"

@@ -2,8 +2,8 @@
 
 A *kept* body grows until it is whole and stays; nobody's slowness holds it up. A *passing* body is dropped behind its
 slowest reader and holds the writer back when that reader is slow, so that what is not stored costs a window, not its
-length. Where several read a passing body, one who keeps the others waiting is cut off: he may neither cost the node the
-whole body nor cost the others their pace.
+length. Where several read a passing body, a reader that keeps the others waiting is cut off: it may cost neither the
+node the whole body nor the others their pace.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ WINDOW_BYTES = 256 * 1024
 """How far a passing body may run ahead of its slowest reader. nginx buffers 32 kB, Varnish the whole body."""
 
 PIECE_BYTES = 64 * 1024
-"""A reader is handed no more at once: what a viewer who reads slowly makes the server's buffers hold, whatever the
-size of the body. nginx writes 2 MiB at most from a file (`sendfile_max_chunk`), without a copy; here a piece is one."""
+"""The most that a reader is given at once, and so the most that a slow viewer makes the server's buffers hold. nginx
+writes at most 2 MiB from a file (`sendfile_max_chunk`), without a copy; here a piece is one."""
 
 LAGGING_S = 1.0
-"""How long in all a passing body's readers, who have read what came, wait for those who lag a window behind."""
+"""How long in all the readers of a passing body, when they have read what came, wait for those a window behind."""
 
 
 class BodyBroken(Exception):
@@ -31,7 +31,7 @@ class BodyBroken(Exception):
 
 
 class Reader:
-    """One reader's place in a body. Taken when an answer is decided, so that no byte is dropped before it reads."""
+    """One reader's place in a body. Taken when a response is decided, so that no byte is dropped before it reads."""
 
     __slots__ = ("_body", "cut_off", "position")
 
@@ -78,7 +78,7 @@ class Reader:
         return Reader(gone, 0)
 
     async def read_pieces(self, pieces: Sequence[bytes | Span]) -> AsyncIterator[bytes]:
-        """The framing and the parts of a multipart answer, in order."""
+        """The framing and the parts of a multipart response, in order."""
         for wanted in pieces:
             if isinstance(wanted, bytes):
                 yield wanted
@@ -138,7 +138,7 @@ class Body:
         """Offset just behind each chunk held."""
         self._arrived = asyncio.Event()
         self._hungry = 0
-        """Readers who have read all that came and wait for more."""
+        """Readers that have read all that came and wait for more."""
         self._patience = LAGGING_S
         """Seconds that they will still wait for those behind."""
 

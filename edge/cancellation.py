@@ -1,6 +1,6 @@
 """A cancellation that a library below us loses: redis' client does when it comes while a command is being sent.
 
-It sends within `asyncio.wait_for`, which before Python 3.12 returns when what it waits for is done at that moment.
+It sends within `asyncio.wait_for`, which before Python 3.12 drops a cancellation that comes as the sending ends.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 async def cancellable(call: Awaitable[T]) -> T:
-    """What `call` brings; CancelledError if the task was cancelled meanwhile, whatever became of that below."""
+    """The result of `call`; CancelledError if the task was cancelled meanwhile, even if a library lost that."""
     task = asyncio.current_task()
     assert task is not None
     before = task.cancelling()

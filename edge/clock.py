@@ -1,4 +1,4 @@
-"""The one place where the edge learns what time it is."""
+"""The one place where the edge reads the time."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Content codings this node can put on a body while it fills, and take off one: gzip always, br where `brotli` is."""
+"""Content codings that this node can apply to a body while it fills, and remove: gzip always, br with `brotli`."""
 
 import zlib
 from collections.abc import Callable
@@ -11,7 +11,7 @@ BROTLI_QUALITY = 5
 
 
 class Encoder(Protocol):
-    """One body's way through a coding."""
+    """Encodes one body."""
 
     def add(self, chunk: bytes) -> bytes:
         """What is ready after this chunk; often nothing."""
@@ -91,4 +91,4 @@ def _decoders() -> dict[str, Callable[[bytes, int], bytes | None]]:
 
 
 DECODERS = _decoders()
-"""By the coding's name: a body without it, where that has no more than so many bytes; None: it has, or is none."""
+"""By the coding's name: decodes a body, to at most that many bytes; None where it has more, or is not in the coding."""

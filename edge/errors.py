@@ -24,7 +24,7 @@ class UpstreamFailed(EdgeError):
 
 @dataclass
 class BadKeyFile(EdgeError):
-    """A token's key cannot be read, or is none."""
+    """A token's key cannot be read, or is not a key."""
 
     where: str
     path: str

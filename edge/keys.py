@@ -1,4 +1,4 @@
-"""Token keys from where the settings say they are: read once, before anything is served; never said to anybody."""
+"""Token keys, read once from where the settings have them, before anything is served; never shown to anybody."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""Records on disk: appended in memory, written in batches, one JSON line each, in files that have a room.
+"""Records on disk: gathered in memory, written in batches, one JSON line each, in files that share a room.
 
-A file that is full is left, and the next part begun (`edge/record_files.py`); where all files of a node take more than
-their room, the oldest go. Where a line cannot be written (a full disk), serving goes on: the line is counted, and a
-record says so as soon as there is room again.
+When a file is full, the next part is begun (`edge/record_files.py`); when all files of a node exceed their room, the
+oldest are deleted. When a line cannot be written (a full disk), serving goes on: the line is counted as lost, and a
+record of the loss is written as soon as there is room again.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ PARTS = 8
 class RecordLog:
     """The record files of one node, or of one of its services; None as a path keeps nothing.
 
-    `room_bytes`: of all its files together, those of earlier lives in the same folder too.
+    `room_bytes`: for all its files together, with those of earlier lives in the same folder.
     """
 
     def __init__(self, path: Path | None, room_bytes: int = 2**31) -> None:
@@ -43,7 +43,7 @@ class RecordLog:
         self._whole = 0
         """Lines written by this flush, whole."""
         self._earlier = PartRecord("", 1, 0, 0)
-        """What all files up to now hold."""
+        """What all files up to now contain."""
         self._has_parts = False
         self._is_fresh = True
         """No record is in the file yet."""
@@ -145,9 +145,9 @@ class RecordLog:
             rest = rest[count:]
 
     def _fails(self, error: OSError) -> None:
-        """Serving goes on; said once, and once more when it is over."""
+        """Serving goes on; logged once, and once more when it is over."""
         if not self.failing:
-            # `error`: for whoever tells of full disks elsewhere than in this log.
+            # `error`: for a handler that shows full disks elsewhere than in this log.
             text = "records: %s: cannot be written, lines are lost: %s"
             logger.error(text, self._path, error.strerror, extra={"error": error})
         self.failing = error.strerror or str(error)
@@ -155,14 +155,14 @@ class RecordLog:
     # ---- files -------------------------------------------------------------------------------------------------
 
     def _open(self, path: Path) -> None:
-        """Go on behind what is in that file."""
+        """Append to that file from now on."""
         # For reading too: else a pipe that nobody reads would hold up the node.
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         if self._file >= 0:
             os.close(self._file)
-        told = os.fstat(file)
-        self._file, self._path, self._size, self._is_fresh = file, path, told.st_size, told.st_size == 0
-        self._has_parts = stat.S_ISREG(told.st_mode)
+        status = os.fstat(file)
+        self._file, self._path, self._size, self._is_fresh = file, path, status.st_size, status.st_size == 0
+        self._has_parts = stat.S_ISREG(status.st_mode)
         self._is_torn = self._has_parts and self._size > 0 and os.pread(file, 1, self._size - 1) != b"\n"
 
     def _begin_next_part(self, node: str) -> None:
@@ -178,7 +178,7 @@ class RecordLog:
             self._whole = begun
 
     def _make_room(self) -> None:
-        """Let the oldest files go until another part fits; but never the one that is written."""
+        """Delete the oldest files until another part fits, but never the one that is written."""
         assert self._path is not None
         files = [path for _, path in RecordFile.of(self._path).beside(self._path.parent)]
         sizes = {path: path.stat().st_size for path in files}

@@ -1,10 +1,10 @@
-"""The parents of a node, one behind another: which of them is asked, and when the next one is.
+"""The parents of a node, in order: which of them a request goes to, and when it goes to the next one.
 
     cdnkit/policy/upstream/health.py     may this parent be asked at all?       here: the first that may
     cdnkit/policy/upstream/retry.py   once more, of the same parent?         upstream.py
     cdnkit/policy/upstream/failover.py   now of the next parent?                here
 
-The answer of a parent in whose place another is asked is thrown away; its connection is kept if the answer was whole.
+When the next parent is asked, the response of the one before is discarded; its connection is kept if that was whole.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from edge.upstream import Upstream
 
 @dataclass(slots=True)
 class Parent:
-    """One of them, and how it is."""
+    """One parent and its health."""
 
     upstream: Upstream
     health: Health = field(default_factory=Health)
@@ -32,14 +32,14 @@ class Parents:
     """One parent or several, asked as if they were one."""
 
     def __init__(
-        self, parents: Sequence[Parent], statuses: frozenset[int] = frozenset(), checking: Sequence[Upstream] = ()
+        self, parents: Sequence[Parent], statuses: frozenset[int] = frozenset(), checks: Sequence[Upstream] = ()
     ) -> None:
-        """`parents`: at least one, in the order in which they are asked. `statuses`: those that fail over. `checking`:
-        the ways on which their health is checked, to be closed with theirs."""
+        """`parents`: at least one, in the order in which they are asked. `statuses`: those that fail over. `checks`:
+        the connections of their health checks, closed together with theirs."""
         self._parents = tuple(parents)
         self._statuses = statuses
         self._clock = asyncio.get_running_loop().time
-        self._checking = tuple(checking)
+        self._checks = tuple(checks)
 
     @property
     def url(self) -> str:
@@ -59,7 +59,7 @@ class Parents:
         body_length: int | None = None,
         on_interim: OnInterim | None = None,
     ) -> Exchange:
-        """As `Upstream.exchange`, of the first parent that gives an answer to keep; else what the last one gave.
+        """As `Upstream.exchange`, with the first parent whose response does not fail over, or else with the last one.
 
         A parent that is sick is left out; if all are, the exchange fails at once.
         """
@@ -100,5 +100,5 @@ class Parents:
 
     async def close(self) -> None:
         """Hang up on all of them."""
-        for one in (*(parent.upstream for parent in self._parents), *self._checking):
+        for one in (*(parent.upstream for parent in self._parents), *self._checks):
             await one.close()

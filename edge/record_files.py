@@ -4,8 +4,8 @@
     fra.2.jsonl         fra.2.part-2.jsonl                         the life after a restart
     fra+images.jsonl                                               one of several services of the node
 
-A part is written until it is full, and never again; when there is no more room the oldest goes. So a life is whole
-as long as its first part is there.
+A part is written until it is full, and never again; when room is short the oldest is deleted. So a life is whole as
+long as its first part is there.
 """
 
 import re
@@ -60,7 +60,7 @@ class Life:
 
 
 def lives_of(paths: Iterable[Path]) -> list[Life]:
-    """The lives that these files tell of, by name."""
+    """The lives that these files belong to, by name."""
     found: dict[str, list[tuple[RecordFile, Path]]] = {}
     for path in paths:
         named = RecordFile.of(path)

@@ -5,6 +5,7 @@ import logging
 import secrets as randomness
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,18 +24,18 @@ from cdnkit.serving import Guarded, Listener, bind, bind_udp, guard_of, url_of
 from cdnkit.settings.edge import Node, Whereabouts
 from edge.admin import admin_app
 from edge.background import Background
-from edge.checking import check_once
 from edge.clock import Clock
 from edge.codings import ENCODERS
 from edge.driver import Driver
+from edge.health_checks import check_once
 from edge.keys import read_keys
 from edge.log import RecordLog
 from edge.parents import Parent, Parents
-from edge.purges.follower import Following
+from edge.purges.follower import LogFollower
 from edge.purges.log import open_log
 from edge.services import Hosted, Services
-from edge.stores import MemoryStore
-from edge.stores.opening import long_lived, open_disk, rules_of
+from edge.stores import MemoryStore, Store
+from edge.stores.disk_folder import long_lived, open_disk, rules_of
 from edge.tls import context_of, pair_of, trust_of
 from edge.upstream import Upstream
 from edge.viewers import Viewers
@@ -50,7 +51,7 @@ _BELIEVED: dict[bool, tuple[ClientField, ...]] = {
     True: ("CDNLab-Client-IP",),
     False: ("CDNLab-Client-IP", "X-Forwarded-For"),
 }
-"""Where viewers come, and at a shield: `client_from` where a node's settings leave it out."""
+"""`client_from` where a node's settings leave it out: at a node that viewers come to (True), and at a shield."""
 
 
 async def serve(
@@ -69,12 +70,12 @@ async def serve(
     purge_log: str | None = None,
     clock: Callable[[], float] | None = None,
 ) -> None:
-    """Run one node until `shutdown`; `ready` hears its URLs once it accepts connections.
+    """Run one node until `shutdown`; `ready` is called with its URLs once it accepts connections.
 
-    `parent` is the URL of the shield or origin it asks, `others` are those of `node.failover.to`; `hosted`:
-    services beside `service`, which has `hostnames`, or else every host that none of them has; `geo`: where
-    addresses are; `purge_log`: a file or a Redis server, of which it takes orders to purge; `clock` reads Unix
-    seconds, the wall's if not said. PortInUse, BadKeyFile, BadCertificate, BadAuthority, BadDatabase, BadStore and
+    `parent` is the URL of its shield or origin, `others` are those of `node.failover.to`; `hosted`: services beside
+    `service`, which has `hostnames`, or else every host that none of them has; `geo`: where addresses are;
+    `purge_log`: the file or Redis server from which it takes purge orders; `clock` reads Unix seconds, by default
+    the wall's. PortInUse, BadKeyFile, BadCertificate, BadAuthority, BadDatabase, BadStore and
     BadLog are raised before anything is served.
     """
     kept = [Hosted(DEFAULT, tuple(hostnames), service, profile, (parent, *others)), *hosted]
@@ -120,20 +121,20 @@ async def serve(
     alt_svc = f'h3=":{rules["https_port"]}"; ma=86400' if node.http3 else ""
     fronts = [faced(), *(faced(alt_svc=alt_svc) for _ in secured)]
     quic = None if datagrams is None else _http3(fronts[-1], *pair)
-    following = None
+    follower = None
     if orders is not None:
-        following = Following(orders, services, node, urls["url"], (*node.parents, parent, *others), background)
+        follower = LogFollower(orders, services, node, urls["url"], (*node.parents, parent, *others), background)
         for name, driver in drivers.items():
-            driver.spread = partial(_spread, following, name if hosted else "")
+            driver.purge_requests.spread = partial(_spread, follower, name if hosted else "")
     operations = admin_app(
-        services, who, background, following, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay
+        services, who, background, follower, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay
     )
     known = guard_of(
         node.admin, node.admin_hosts, f"node {node.name}: admin_hosts", credentials=node.admin_token is not None
     )
     back = Listener(Guarded(operations, known, logger), logger)
     try:
-        if following is not None and not await _unless(shutdown, following.start()):
+        if follower is not None and not await _unless(shutdown, follower.start()):
             return
         for front, listener, context in zip(fronts, (viewers, *secured), (None, tls), strict=False):
             await front.start(listener, context)
@@ -165,19 +166,19 @@ def records_of(records: Path, service: str) -> Path:
 
 
 def _merged(rules: dict[str, Any], one: Hosted) -> dict[str, Any]:
-    """The node's part of a service's rules; what a service beside the first tells its parent, it tells beside that."""
+    """The node's part of a service's rules. A service beside the first adds its own parent headers to the node's."""
     if one.name == DEFAULT:
         return rules
     return rules | {"parent_headers": {**rules["parent_headers"], **one.service.parent_headers}}
 
 
-async def _spread(following: Following, service: str, order: PurgeOrder) -> None:
-    """What a `PURGE` request asks of one of several services, is ordered of that one everywhere."""
-    await following.order(replace(order, service=service))
+async def _spread(follower: LogFollower, service: str, order: PurgeOrder) -> None:
+    """Order of every node what a `PURGE` request asked of this one, for the same one of several services."""
+    await follower.order(replace(order, service=service))
 
 
 async def _unless(shutdown: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Does the work; gives it up, and says so, when it is time to leave."""
+    """Whether the work was done; it is given up at `shutdown`."""
     working, leaving = asyncio.create_task(work), asyncio.create_task(shutdown.wait())
     await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
     done = working.done()
@@ -204,23 +205,30 @@ def _driver(
     services: int,
     background: Background,
 ) -> Driver:
-    """One service's: its gate and machine over a store of its own, with what that recovers."""
-    gate = ServiceGate(one.service, keys, redirect_others=one.profile.redirect_others)
-    excess = node.limits.of_requests().excess
+    """The driver of one service: its gate and machine over a store of its own, with what that recovers."""
     machine = EdgeMachine(
-        one.service, one.profile, gate=gate, excess=excess, fresh_id=_request_id, codings=ENCODERS.keys()
+        one.service,
+        one.profile,
+        gate=ServiceGate(one.service, keys),
+        limits=node.limits.of_requests(),
+        fresh_id=_request_id,
+        codings=ENCODERS.keys(),
     )
     parents = parents_of(node, node.timeouts.waits(one.profile.waits), one.parents, background)
     hosted = "" if one.name == DEFAULT else one.name
     rules = rules_of(one.service, one.profile, one.parents[0], hosted)
     tier = _tier(node, rules, now, one.profile)
-    made = partial(Driver, machine, parents, who, log, now, tier=tier, limits=node.limits)
+    with long_lived() if node.disk is not None else nullcontext():
+        store = _store(node, hosted, rules, services)
+        return Driver(machine, parents, who, log, now, store, tier, node.limits)
+
+
+def _store(node: Node, hosted: str, rules: str, services: int) -> Store:
     if node.disk is None:
-        return made(store=MemoryStore())
+        return MemoryStore()
     folder = node.disk.path / "services" / hosted if hosted else node.disk.path
-    with long_lived():
-        memory = room_for(node.eviction, node.memory // services)
-        return made(store=open_disk(folder, memory=memory, rules=rules, name=node.name))
+    memory = room_for(node.eviction, node.memory // services)
+    return open_disk(folder, memory=memory, rules=rules, name=node.name)
 
 
 def _tier(node: Node, rules: str, clock: Callable[[], float], profile: Profile) -> "SharedTier | None":
@@ -232,19 +240,19 @@ def _tier(node: Node, rules: str, clock: Callable[[], float], profile: Profile) 
 
 
 def parents_of(node: Node, waits: Waits, urls: Sequence[str], background: Background) -> Parents:
-    """The parents at these URLs, asked and watched as the node's settings say."""
+    """The parents at these URLs, with timeouts and health checks as the node's settings say."""
     link, tls = node.link.new(seed=node.name), trust_of(node)
     connect = partial(Upstream, http=node.parent_http, link=link, tls=tls)
     made = [Parent(connect(url, waits, node.connections), node.health.new()) for url in urls]
     check = node.health.check
-    checking = []
+    checks = []
     if check.path is not None:
         patience = Waits(check.timeout, check.timeout, check.timeout)
         for one in made:
-            checking.append(own := connect(one.upstream.url, patience, 1))
+            checks.append(own := connect(one.upstream.url, patience, 1))
             step = partial(check_once, own, check, lines_of(node.parent_headers), one.health.checked)
             background.keep(f"checks of {one.upstream.url}", step)
-    return Parents(made, frozenset(node.failover.statuses), checking)
+    return Parents(made, frozenset(node.failover.statuses), checks)
 
 
 def _request_id() -> str:

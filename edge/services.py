@@ -1,4 +1,4 @@
-"""Several services on one node: each with a machine, a store and records of its own; a request's host says which.
+"""Several services on one node, each with a machine, a store and records of its own: a request's host says which.
 
 Host, :authority, SNI  ->  cdnkit/policy/gate/hosts.py  ->  the service's `Driver`
 """
@@ -13,8 +13,9 @@ from cdnkit.policy.http.target import origin_form
 from cdnkit.policy.plan import Purged, PurgeKind, PurgeOrder
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Service
-from cdnkit.serving import SHOWN
-from edge.driver import ASTRAY, Driver
+from cdnkit.serving import TLS_NAMES
+from edge.driver import Driver
+from edge.requests import ASTRAY
 from edge.viewers import Viewers
 
 Scope = MutableMapping[str, Any]
@@ -31,7 +32,7 @@ class Hosted:
     service: Service
     profile: Profile
     parents: tuple[str, ...]
-    """URLs of those it asks, in order."""
+    """Their URLs, in the order in which they are asked."""
 
 
 class Services:
@@ -49,8 +50,8 @@ class Services:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
         host = origin_form((scope.get("raw_path") or b"/").decode("latin-1"), host)[1]
-        shown = scope.get("extensions", {}).get(SHOWN)
-        # A shield is asked by its own name, for whatever host its edges were asked for.
+        shown = scope.get("extensions", {}).get(TLS_NAMES)
+        # Edges reach a shield by its own name, whatever host their viewers named.
         astray = None if shown is None or not self.faces_viewers else misdirected(host, *shown)
         service: str | None = DEFAULT
         if self.faces_viewers:
@@ -65,7 +66,7 @@ class Services:
         await self.drivers[service or DEFAULT](scope, receive, send)
 
     def of(self, request: RequestHead) -> tuple[str, Driver]:
-        """Who would answer a request for its host; one that is nobody's is marked as such."""
+        """The service that responds to a request for its host; a host that no service has is marked as astray."""
         service = self._hosts.service_of(request.host)
         if service is None and self.faces_viewers:
             request.astray = unknown(request.host, self._profile.unknown_host)
@@ -82,11 +83,11 @@ class Services:
         return self.drivers.keys()
 
     async def purge_all(self, orders: Sequence[PurgeOrder], mark: str | None = None) -> list[Purged]:
-        """Carries them out, one after the other, wherever they concern something; `mark` is left in every store."""
+        """Carries them out, one after the other, in the services that they concern; `mark` is left in every store."""
         purged = [Purged(0, []) for _ in orders]
         for name, driver in self.drivers.items():
             here = [at for at, order in enumerate(orders) if name in self.concerned(order)]
-            done = await driver.purge_all([orders[at] for at in here], mark)
+            done = await driver.purges.carry_out([orders[at] for at in here], mark)
             for at, one in zip(here, done, strict=True):
                 purged[at].count += one.count
                 purged[at].lasting &= one.lasting
@@ -97,5 +98,5 @@ class Services:
         return not any(len(driver.machine.index) for driver in self.drivers.values())
 
     def marks(self) -> list[str | None]:
-        """Those that were left where something is stored."""
+        """The marks in all stores in which something is stored."""
         return [driver.store.mark() for driver in self.drivers.values() if len(driver.machine.index)]

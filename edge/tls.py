@@ -1,4 +1,4 @@
-"""TLS of a node: what it shows viewers, a pair of files or leaves of the local CA; and who vouches for its parents."""
+"""TLS of a node: the certificate for its viewers, from files or from the local CA, and the trust in its parents."""
 
 import ssl
 from collections.abc import Callable, Iterable
@@ -11,8 +11,8 @@ from edge.errors import BadCertificate
 
 
 def pair_of(node: Node, hosts: Iterable[str], clock: Callable[[], float]) -> tuple[bytes, bytes]:
-    """Certificate and key, in PEM, where one is for all hosts: of the local CA for those of these that it may sign for,
-    and for this machine's own names."""
+    """One certificate for all hosts, and its key, in PEM. From the local CA: for this machine's own names, and for
+    those of `hosts` that it may sign for."""
     if node.tls == "local":
         own = dict.fromkeys((*filter(may_sign, hosts), *ALWAYS))
         return Authority(authority_folder()).issue(tuple(own), clock())
@@ -20,7 +20,7 @@ def pair_of(node: Node, hosts: Iterable[str], clock: Callable[[], float]) -> tup
 
 
 def context_of(node: Node, clock: Callable[[], float]) -> ssl.SSLContext:
-    """What `node.listen_tls` speaks with. BadCertificate and BadAuthority say what is wrong with what is there."""
+    """The context of `node.listen_tls`. BadCertificate and BadAuthority say what is wrong with the files."""
     if node.tls == "local":
         return Contexts(Authority(authority_folder()), clock).context
     flaw = flaw_of(node.tls.certificate, node.tls.key, clock())
@@ -30,7 +30,7 @@ def context_of(node: Node, clock: Callable[[], float]) -> ssl.SSLContext:
 
 
 def trust_of(node: Node) -> ssl.SSLContext | None:
-    """By which parents at https:// URLs are verified; None: by the system's authorities alone.
+    """The context that verifies parents at https:// URLs; None: the system's authorities alone do.
 
     BadCertificate and BadAuthority as above.
     """

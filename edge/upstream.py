@@ -1,8 +1,8 @@
-"""The edge's reader of its parent: strict about what ends a body, lean where it matters.
+"""The edge's HTTP client for one parent: strict about where a body ends, and fast.
 
 Why our own: common clients drop 1xx, decode content codings, trust a lying length, and cost 60 to 1,100 µs a fetch.
-`parent/http1.py` and `parent/http2.py` are the two ways of speaking; here stands which connection an exchange gets.
-Whether one that failed is asked again, `cdnkit/policy/upstream/retry.py` says.
+`parent/http1.py` and `parent/http2.py` are the protocols; here an exchange gets its connection. Whether a request that
+failed is sent again, `cdnkit/policy/upstream/retry.py` says.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ KEEP_ALIVE_S = 4.0
 """How long a connection rests unused: below the 5 s after which Apache, Node and hypercorn hang up by default."""
 
 DRAINING = 2
-"""Times `connections`: so many may be open while a parent leaves the older ones (GOAWAY) and answers on them still.
+"""At most this many times `connections` are open while a parent leaves older ones (GOAWAY) on which it still responds.
 Beyond that each exchange has a connection of its own, and waits for it."""
 
 _OURS = frozenset({"host", "content-length", "transfer-encoding"})
-"""Fields of a request that are written here: the first where it stands first, the others as the body has it."""
+"""Request fields that are written here: `host` first, the others as the body requires."""
 
 _ALPN = {"1.1": ["http/1.1"], "2": ["h2"], "auto": ["h2", "http/1.1"]}
 
 
 class Upstream:
-    """The parent, asked over a pool of kept-alive connections, or over few that are shared."""
+    """One parent, over a pool of kept-alive connections (HTTP/1.1) or over a few that are shared (HTTP/2)."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Upstream:
     ) -> None:
         """`url`: scheme, host and port of the parent, "http://127.0.0.1:9000"; ValueError if it is not that.
 
-        `connections`: at most; exchanges beyond what they carry wait in order, `waits.connect` at longest.
+        `connections`: the most that are open; exchanges beyond what they carry wait in order, `waits.connect` at most.
         `http`: "2" speaks HTTP/2 from the first byte, over TLS by ALPN; "auto" lets TLS negotiate, and is HTTP/1.1
         without TLS. `keep_alive`: seconds a connection may rest unused. `tls`: instead of the system's authorities.
         `link`: a simulated wire between this node and the parent, which connections of other parents may share.
@@ -101,9 +101,9 @@ class Upstream:
         """Ask the parent, under the request's `host` field or, without one, its own name; UpstreamFailed when no final
         head comes.
 
-        `body` is streamed: with its Content-Length if `body_length` promises one, else chunked. `on_interim` is told
-        of 102, 103 and other interim responses as they come, with all their fields; never of 100 (that was between
-        the parent and us), and 101 is refused.
+        `body` is streamed: with its Content-Length if `body_length` promises one, else chunked. `on_interim` is
+        called with 102, 103 and other interim responses as they come, with all their fields; never with 100 (which
+        is between the parent and this node), and 101 is refused.
         """
         if self._closed:
             raise UpstreamFailed(Failure.ABANDONED, "this node is closing")
@@ -121,7 +121,7 @@ class Upstream:
         return exchange
 
     def _weigh(self, failed: UpstreamFailed, method: str, tries: list[Broken], body: object) -> None:
-        """Raise it again unless the request may be asked once more."""
+        """Raise it again unless the request may be sent once more."""
         tries.append((failed.why, failed.reach))
         kept = isinstance(body, Repeatable) and body.whole
         if not asked_again(method, tries, self._waits, body=body is not None, kept=kept):
@@ -157,12 +157,12 @@ class Upstream:
                     # After a failure on a new one: whatever ended a kept connection has likely ended the others too.
                     kept = self._idle and may_cross and not tries
                     connection = self._idle.pop() if kept else await self._connect_http1()
-                    answer = await connection.exchange(head, request.method, body, body_length, on_interim)
-                    if answer.status == 408 and connection.used and not connection.reusable:
+                    response = await connection.exchange(head, request.method, body, body_length, on_interim)
+                    if response.status == 408 and connection.used and not connection.reusable:
                         # The parent was tired of a connection that rested, and has not read what crossed with that
                         # (RFC 9110 §15.5.9): as good as dead in silence, if the request may be asked again.
                         raise UpstreamFailed(Failure.RESET, "408 on a kept connection", Reach.DROPPED)
-                    return Exchange(answer, connection.incoming, partial(self._release, connection))
+                    return Exchange(response, connection.incoming, partial(self._release, connection))
                 except UpstreamFailed as failed:
                     if connection is not None:
                         connection.abort()
@@ -231,7 +231,7 @@ class Upstream:
                     continue
                 if not apart and not await connection.place(until):
                     continue
-                return await self._ask(connection, request, body, body_length, on_interim, apart=apart)
+                return await self._exchange_on(connection, request, body, body_length, on_interim, apart=apart)
             except UpstreamFailed as failed:
                 if connection is not None and connection.wants_http1 and not self._settle_on_http1():
                     raise  # over HTTP/2 it would say the same again
@@ -241,7 +241,7 @@ class Upstream:
             request, tries, body.reading() if body is not None else None, body_length, on_interim
         )
 
-    async def _ask(
+    async def _exchange_on(
         self,
         connection: Http2Connection,
         request: RequestHead,

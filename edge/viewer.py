@@ -1,4 +1,4 @@
-"""A viewer's connection, as far as his answer needs it: is he still there, and can he be sent interim responses."""
+"""A viewer's connection, as a response needs it: is it still open, and can it carry interim responses."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -7,23 +7,23 @@ from typing import Any
 from cdnkit.policy.http.messages import Lines
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Hint = Callable[[int, Lines], None]
+Interim = Callable[[int, Lines], None]
 """Sends an interim response: status and fields."""
 
 
 class Viewer:
-    """One viewer of one request."""
+    """The viewer of one request."""
 
-    __slots__ = ("_receive", "_watch", "hint")
+    __slots__ = ("_receive", "_watch", "interim")
 
-    def __init__(self, receive: Receive, hint: Hint | None) -> None:
-        """`hint`: None where his connection cannot carry interim responses."""
-        self.hint = hint
+    def __init__(self, receive: Receive, interim: Interim | None) -> None:
+        """`interim`: None where the connection cannot carry interim responses."""
+        self.interim = interim
         self._receive = receive
         self._watch: asyncio.Task[None] | None = None
 
     async def waits_for(self, future: "asyncio.Future[Any]") -> bool:
-        """Whether it was done before he left. Not for one whose request body is still being read."""
+        """Whether `future` was done before the viewer left. Not while the request's content is still being read."""
         if self._watch is None:
             self._watch = asyncio.create_task(self._until_gone())
         await asyncio.wait({future, self._watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -34,7 +34,7 @@ class Viewer:
         return self._watch is not None and self._watch.done()
 
     def leave(self) -> None:
-        """He is answered: nobody watches any more."""
+        """Its response is sent: the connection is watched no longer."""
         if self._watch is not None:
             self._watch.cancel()
 

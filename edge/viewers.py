@@ -1,4 +1,4 @@
-"""Who asks, and from where: the client's address, and what the settings' tables and the databases know of it."""
+"""Who a viewer is: its address, and what the settings' tables and the databases know of that."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
@@ -15,7 +15,7 @@ _WORTH_REMEMBERING = 512
 
 
 class Viewers:
-    """Answers are remembered, the last 65,536 addresses'; a database that changes is read by a new process."""
+    """What is known of the last 65,536 addresses is remembered; a database that changes is read by a new process."""
 
     def __init__(self, geo: Whereabouts, *, trusted: Sequence[str], believed: Sequence[ClientField]) -> None:
         """Raises `BadDatabase`. `believed`: the fields by which `trusted` networks name a viewer, the first counts."""
@@ -34,7 +34,7 @@ class Viewers:
     def address(self, peer: str, headers: Headers) -> str:
         """The viewer's address, IPv4-mapped ones unwrapped; `peer`, as it is, where that is no IP address.
 
-        What was worked out is remembered."""
+        The last 4096 claims are remembered."""
         nearest, trusted = self._peer(peer)
         claim = claim_in(headers, self._believed) if trusted else None
         if claim is None:
@@ -52,27 +52,27 @@ class Viewers:
         return address is not None and self._trusted.get(address) is not None
 
     def _place_of(self, ip: str) -> Place:
-        """The first who knows a fact tells it: the settings' tables, then the databases in their order."""
+        """Each fact from the first that knows it: the settings' tables, then the databases in their order."""
         address = address_of(ip)
         if address is None:
             return NOWHERE
         known: dict[str, Any] = {}
         told_by: dict[str, str] = {}
 
-        def tell(facts: Iterable[tuple[str, Any]], who: str) -> None:
+        def add(facts: Iterable[tuple[str, Any]], source: str) -> None:
             placed = "country" in known
             for fact, value in facts:
-                # A region belongs to the country told with it: another's word on it would be of another country.
+                # A region belongs to the country of the same source: another source may have another country.
                 if fact not in known and not (fact == "region" and placed):
-                    known[fact], told_by[fact] = value, who
+                    known[fact], told_by[fact] = value, source
 
         for setting, table in self._tables:
             row = table.get(address)
             if row is not None:
-                tell(row[1].items(), f"{setting} {row[0]}")
+                add(row[1].items(), f"{setting} {row[0]}")
         if is_public(address):
             for database in self.databases:
-                tell(database.facts(address).items(), database.name)
+                add(database.facts(address).items(), database.name)
         return Place(**known, told_by=tuple(told_by.items())) if known else NOWHERE
 
 

@@ -1,5 +1,4 @@
-"""Asks: virtual viewers that behave like players.
+"""The load test: virtual viewers that behave like players.
 
-`settings` and `launch` need nothing beyond the core; `locustfile` and `user` run inside locust
-(extra `load`).
+`launch` needs nothing beyond the core; `locustfile`, `user` and `session` run inside locust (extra `load`).
 """

@@ -1,4 +1,4 @@
-"""What can go wrong before and while viewers watch; each says where, what was found, what was wanted."""
+"""What can go wrong before and while viewers watch: each error says where, what was found, what was wanted."""
 
 from dataclasses import dataclass
 
@@ -48,5 +48,5 @@ class LoadFailed(LoadError):
     last_lines: str
 
     def __str__(self) -> str:
-        said = self.last_lines or "nothing on its standard error"
-        return f"the load generator ended with {self.exit_code} and left no results; it said:\n{said}"
+        errors = self.last_lines or "(nothing on its standard error)"
+        return f"the load generator ended with {self.exit_code} and left no results; its last lines:\n{errors}"

@@ -1,4 +1,4 @@
-"""Who a virtual viewer says it is: an address in its edge's country, a session id.
+"""The identity of a virtual viewer: an address in its edge's country, a session id.
 
 On loopback every viewer is 127.0.0.1, which no country is known for. A load test therefore names an address
 in `CDNLab-Client-IP`, which a node believes from its trusted networks only.
@@ -39,7 +39,7 @@ class Target:
     url: str
     """Scheme and authority: "http://127.0.0.1:8081"."""
     networks: tuple[str, ...] = ()
-    """Networks its viewers' addresses are taken from; empty: they say nothing of themselves."""
+    """Its viewers' addresses are taken from these networks; empty: viewers send no address."""
 
 
 def networks_of(countries: tuple[str, ...], table: Mapping[str, str]) -> tuple[str, ...]:

@@ -80,9 +80,9 @@ def run(
     stop: threading.Event | None = None,
     verbose: bool = False,
 ) -> dict[str, Any]:
-    """Load the edges and return load.json's content (`loadtests.tally` tells its keys), also written to `out`.
+    """Load the edges and return load.json's content (`loadtests.tally` lists its keys), also written to `out`.
 
-    Blocks for `load.duration` and a second or two. `on_status` hears each second's status; a `console` shows it,
+    Blocks for `load.duration` and a second or two. `on_status` gets each second's status; a `console` shows it,
     as a bar or, off a terminal, as a line every five seconds. Ctrl-C (KeyboardInterrupt) and `stop` end the run
     early and keep what was seen until then; Ctrl-C is raised again after that.
 
@@ -104,14 +104,14 @@ def run(
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
             argv,
-            stdin=subprocess.PIPE,  # its life line: it leaves when this closes
+            stdin=subprocess.PIPE,  # its life line: the child ends when this closes
             stdout=subprocess.PIPE,
             stderr=errors,
             env=environment,
             start_new_session=True,  # a terminal's Ctrl-C reaches us alone, and we end it in order
         )
         try:
-            with _shown(console, load) as show:
+            with _display(console, load) as show:
                 for status in _statuses(child):
                     show(status)
                     if on_status is not None:
@@ -119,17 +119,17 @@ def run(
                     if stop is not None and stop.is_set():
                         child.send_signal(signal.SIGTERM)
                         break
-            _ended(child)
+            _wait_for_end(child)
         except KeyboardInterrupt as error:
             interrupted = error
         finally:
             _end(child)
         errors.seek(0)
-        said = errors.read().decode(errors="replace").strip()
+        stderr = errors.read().decode(errors="replace").strip()
     if not out.exists():
         if interrupted is not None:
             raise interrupted
-        raise LoadFailed(child.returncode, "\n".join(said.splitlines()[-12:]))
+        raise LoadFailed(child.returncode, "\n".join(stderr.splitlines()[-12:]))
     if interrupted is not None:
         raise interrupted
     result: dict[str, Any] = json.loads(out.read_text())
@@ -153,13 +153,13 @@ def warnings(result: dict[str, Any]) -> list[str]:
 
 
 MOST_UNANSWERED = 0.01
-"""Share of requests without an answer from which a run has failed; a restarted edge costs less."""
+"""A run has failed if more than this share of its requests had no answer; a restarted edge costs less."""
 MOST_REBUFFERING = 0.2
-"""Share of the time in which pictures stood still from which it has; vendors of players call 1 % bad."""
+"""A run has failed if pictures stood still for more than this share of the time; vendors of players call 1 % bad."""
 
 
 def failures(result: dict[str, Any]) -> list[str]:
-    """Why a run has failed, whatever was counted: English sentences. Error statuses are results, and no failure."""
+    """Why a run has failed: English sentences, none where it has not. Error statuses are results, and no failure."""
     found: list[str] = []
     total = result["total"]
     if not total["started"]:
@@ -168,7 +168,7 @@ def failures(result: dict[str, Any]) -> list[str]:
     if unanswered > MOST_UNANSWERED * total["requests"]:
         found.append(f"{unanswered} of {total['requests']} requests had no answer")
     share = total["rebuffer_ratio"] or 0.0
-    # Past its bound the generator measures itself: that is a warning.
+    # Past its bound the generator measures itself: that gives a warning instead.
     if share > MOST_REBUFFERING and not result["generator"]["bound"]:
         found.append(f"pictures stood still for {share:.0%} of the time")
     return found
@@ -191,7 +191,7 @@ def _statuses(child: subprocess.Popen[bytes]) -> Iterator[Status]:
             continue  # cut off by the child's end
 
 
-def _ended(child: subprocess.Popen[bytes]) -> None:
+def _wait_for_end(child: subprocess.Popen[bytes]) -> None:
     try:
         child.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
@@ -199,7 +199,7 @@ def _ended(child: subprocess.Popen[bytes]) -> None:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child whatever state it is in: asked first, then made to."""
+    """End the child in any state: by SIGTERM, then by SIGKILL."""
     if child.poll() is None:
         child.send_signal(signal.SIGTERM)
     if child.stdin is not None:
@@ -214,7 +214,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _shown(console: Console | None, load: Load) -> Iterator[Callable[[Status], None]]:
+def _display(console: Console | None, load: Load) -> Iterator[Callable[[Status], None]]:
     if console is None:
         yield lambda status: None
     elif console.is_terminal:

@@ -1,4 +1,4 @@
-"""A player's mind: told what came back and when, says what it asks for next and when. No sockets, no clock.
+"""A player's decisions: it takes what came back and when, and returns its next request. No sockets, no clock.
 
 One request at a time, as on one connection. States, and what moves between them:
 
@@ -44,7 +44,7 @@ class State(Enum):
 
 
 @dataclass(slots=True)
-class Ask:
+class Request:
     """Send this request now."""
 
     resource: Resource
@@ -57,7 +57,7 @@ class Ask:
 
 @dataclass(slots=True)
 class Wait:
-    """Nothing to ask before `until`."""
+    """Nothing to request before `until`."""
 
     until: float
 
@@ -74,9 +74,9 @@ class Experience:
     startup: float | None = None
     """From the first request to the first picture; None while there was none."""
     stalls: int = 0
-    """Of a tenth of a second or more."""
+    """Stalls of a tenth of a second or more."""
     stalled: float = 0.0
-    """However short."""
+    """Seconds in stalls of any length."""
     played: float = 0.0
     jumps: int = 0
     """Times the live window left this player behind."""
@@ -98,9 +98,9 @@ class _Track:
     reload_at: float = 0.0
     reload_failures: int = 0
     failures: int = 0
-    """In a row, of the segment (or init section) that is next."""
+    """Failures in a row of the next segment (or its init section)."""
     not_before: float = 0.0
-    """A failed request is not repeated earlier."""
+    """A failed request is not repeated before this time."""
     next_number: int | None = None
     init: Resource | None = None
     """The init section it holds."""
@@ -150,7 +150,7 @@ class Player:
 
     # What next ------------------------------------------------------------------------------------
 
-    def next(self, now: float) -> Ask | Wait | Ended:
+    def next(self, now: float) -> Request | Wait | Ended:
         """The request to send at `now`, or how long there is none."""
         self._advance(now)
         if self.state is State.ENDED:
@@ -158,7 +158,7 @@ class Player:
         if not self._tracks:
             if now < self._not_before:
                 return Wait(self._not_before)
-            return Ask(Resource(self.url), ObjectClass.MULTIVARIANT, -1, "")
+            return Request(Resource(self.url), ObjectClass.MULTIVARIANT, -1, "")
         best: tuple[float, int, float, int] | None = None
         for i, track in enumerate(self._tracks):
             if track.reload_at < inf:
@@ -174,13 +174,13 @@ class Player:
             return Wait(due)
         track = self._tracks[i]
         if not is_segment:
-            return Ask(Resource(track.url), ObjectClass.MEDIA_PLAYLIST, i, track.name)
+            return Request(Resource(track.url), ObjectClass.MEDIA_PLAYLIST, i, track.name)
         segment = self._upcoming(track)
         if segment is None:
             raise AssertionError("a segment was due that is not listed")
         if segment.init is not None and segment.init != track.init:
-            return Ask(segment.init, ObjectClass.INIT, i, track.name, segment)
-        return Ask(segment.resource, ObjectClass.SEGMENT, i, track.name, segment)
+            return Request(segment.init, ObjectClass.INIT, i, track.name, segment)
+        return Request(segment.resource, ObjectClass.SEGMENT, i, track.name, segment)
 
     @property
     def buffered(self) -> float:
@@ -200,19 +200,19 @@ class Player:
         if sound is not None and sound.url is not None:
             self._tracks.append(_Track(sound.url, _name_of(sound.url)))
 
-    def on_media_playlist(self, ask: Ask, playlist: MediaPlaylist, begun: float, now: float) -> None:
+    def on_media_playlist(self, request: Request, playlist: MediaPlaylist, begun: float, now: float) -> None:
         """A reload that was begun at `begun` has been read at `now`."""
         self._advance(now)
-        if ask.track < 0:  # the stream's URL is a media playlist itself: one track, no choice
+        if request.track < 0:  # the stream's URL is a media playlist itself: one track, no choice
             self.rendition = _name_of(self.url)
             self._tracks = [_Track(self.url, self.rendition)]
-        track = self._tracks[max(ask.track, 0)]
+        track = self._tracks[max(request.track, 0)]
         before, track.reload_failures = track.playlist, 0
         changed = before is None or playlist != before
         if before is not None and (
             playlist.media_sequence < before.media_sequence or playlist.next_number < before.next_number
         ):
-            # What an older cache says is no news: keep what is known, ask again soon.
+            # An older cache has no news: keep the newer playlist, reload soon.
             self.seen.regressions += 1
             changed = False
         else:
@@ -226,39 +226,39 @@ class Player:
         elif track.next_number < playlist.media_sequence and track.playlist is playlist:
             self._jump(track, playlist)
 
-    def on_init(self, ask: Ask, now: float) -> None:
+    def on_init(self, request: Request, now: float) -> None:
         self._advance(now)
-        track = self._tracks[ask.track]
-        track.init, track.failures, track.not_before = ask.resource, 0, 0.0
+        track = self._tracks[request.track]
+        track.init, track.failures, track.not_before = request.resource, 0, 0.0
 
-    def on_segment(self, ask: Ask, now: float) -> None:
+    def on_segment(self, request: Request, now: float) -> None:
         """A whole segment is in the buffer."""
         self._advance(now)
-        track, segment = self._tracks[ask.track], ask.segment
+        track, segment = self._tracks[request.track], request.segment
         if segment is None or segment.number != track.next_number:
             return  # a jump came between
         self._hold(track, segment)
         track.failures, track.not_before = 0, 0.0
         self._advance(now)
 
-    def on_failure(self, ask: Ask, now: float) -> None:
-        """No good answer: again after a while; a segment is given up after six retries."""
+    def on_failure(self, request: Request, now: float) -> None:
+        """The request failed: it is repeated after a while; a segment is given up after six retries."""
         self._advance(now)
-        if ask.track < 0:
+        if request.track < 0:
             self._failures += 1
             self._not_before = now + _back_off(self._failures)
             return
-        track = self._tracks[ask.track]
-        if ask.object_class is ObjectClass.MEDIA_PLAYLIST:
+        track = self._tracks[request.track]
+        if request.object_class is ObjectClass.MEDIA_PLAYLIST:
             track.reload_failures += 1
             target = track.playlist.target_duration if track.playlist else 2 * _RETRY_FIRST
             track.reload_at = now + min(_back_off(track.reload_failures), target / 2)
             return
         track.failures += 1
         track.not_before = now + _back_off(track.failures)
-        if track.failures > _RETRIES and ask.segment is not None:
+        if track.failures > _RETRIES and request.segment is not None:
             self.seen.skipped += 1
-            track.next_number = ask.segment.number + 1
+            track.next_number = request.segment.number + 1
             track.failures, track.not_before = 0, 0.0
 
     # The buffer -----------------------------------------------------------------------------------
@@ -275,9 +275,9 @@ class Player:
                     self.state = State.ENDED
                 else:
                     self.state, self._stall = State.STALLED, 0.0
-                    self._stand(elapsed - played)
+                    self._stall_for(elapsed - played)
         elif self.state is State.STALLED:
-            self._stand(elapsed)
+            self._stall_for(elapsed)
             if self.buffered > _DRY:
                 self.state = State.PLAYING
             elif self._tracks and all(track.exhausted for track in self._tracks):
@@ -289,8 +289,8 @@ class Player:
             elif self._tracks and all(track.exhausted for track in self._tracks):
                 self.state = State.ENDED  # an empty stream that has ended
 
-    def _stand(self, seconds: float) -> None:
-        """The picture stands still for so much longer."""
+    def _stall_for(self, seconds: float) -> None:
+        """The picture stands still for another `seconds`."""
         before, self._stall = self._stall, self._stall + seconds
         self.seen.stalled += seconds
         if before < _NOTICED <= self._stall:
@@ -379,7 +379,7 @@ def choose(renditions: tuple[Rendition, ...], mix: tuple[float, ...], draw: floa
 
 
 def _reaches(listed: MediaPlaylist, other: MediaPlaylist) -> bool:
-    """Whether one track's playlist lists what the other's begins with: by date, or by number without dates."""
+    """Whether `listed` reaches the first segment of another track's playlist: by date, or by number without dates."""
     if not listed.segments or not other.segments:
         return False
     last, first = listed.segments[-1], other.segments[0]

@@ -56,7 +56,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One media segment and all that was said of it."""
+    """One media segment and its attributes."""
 
     number: int
     """Media sequence number."""
@@ -154,7 +154,7 @@ def _read_media(lines: list[tuple[int, str]], url: str) -> MediaPlaylist:
     first_number = 0
     ended = False
     segments: list[Segment] = []
-    # What the lines since the last URI said of the next segment.
+    # From the lines since the last URI: the attributes of the next segment.
     duration: float | None = None
     duration_line = 0
     discontinuity = False

@@ -1,4 +1,4 @@
-"""One load run inside locust: its options, what all its viewers share, its status lines and its load.json.
+"""One load run inside locust: its options, the state that all its viewers share, its status lines and its load.json.
 
 Importing this registers the options and listeners with locust; `locustfile.py` does so.
 """
@@ -95,7 +95,7 @@ def _options(parser: Any) -> None:
 
 
 class Session:
-    """What the viewers of one run share. Raises `BadTarget` for options that cannot be run."""
+    """The state that the viewers of one run share. Raises `BadTarget` for options that cannot be run."""
 
     def __init__(self, options: Namespace) -> None:
         self.options = options
@@ -116,14 +116,15 @@ class Session:
         index = next(self._count)
         return index // len(self.targets), self.targets[index % len(self.targets)]
 
-    def hesitation(self, turn: int) -> float:
+    def start_delay(self, turn: int) -> float:
         """Seconds between a viewer's arrival and its first request.
 
-        locust lets viewers in once a second, in a batch; without this they would ask in step for ever.
+        locust lets viewers in once a second, in a batch; without this delay they would send their requests in step for
+        ever.
         """
         return float(self.options.arrival_spread * spread(turn, _ARRIVAL_STEP))
 
-    def sit_down(self, turn: int, target: Target) -> Player:
+    def new_player(self, turn: int, target: Target) -> Player:
         """The player of a viewer that begins now."""
         player = Player(
             self.stream_url(target),
@@ -191,7 +192,7 @@ _sessions: WeakKeyDictionary[Environment, Session] = WeakKeyDictionary()
 
 
 def session_of(environment: Environment) -> Session:
-    """The run under way; a viewer that comes before `test_start` was heard begins it."""
+    """The run under way; a viewer that comes before the event `test_start` begins it."""
     if environment not in _sessions:
         options = environment.parsed_options or Namespace()
         if environment.host:  # typed into locust's web page
@@ -228,7 +229,7 @@ def _begin(environment: Environment, **_: Any) -> None:
     _sessions.pop(environment, None)
     session = session_of(environment)
     if session.options.status_lines:
-        gevent.spawn(_tell, session)
+        gevent.spawn(_print_status, session)
 
 
 @events.test_stopping.add_listener
@@ -247,7 +248,7 @@ def _end(environment: Environment, **_: Any) -> None:
     partial.replace(out)
 
 
-def _tell(session: Session) -> None:
+def _print_status(session: Session) -> None:
     while not session.finished:
         gevent.sleep(1.0)
         print(json.dumps({STATUS: session.status()}), flush=True)
@@ -276,7 +277,7 @@ def _targets(options: Namespace) -> list[Target]:
 
 
 def _load(options: Namespace) -> Load:
-    """The settings the options spell out; the first that is wrong is told by its option's name."""
+    """The settings that the options give; `BadTarget` names the first option that is wrong."""
     named = {
         "mix": "rendition_mix",
         "buffer": "player_buffer",

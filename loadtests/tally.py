@@ -1,4 +1,4 @@
-"""What the viewers of one run met, counted as it happens; and load.json, made of it.
+"""The results of one run's viewers, counted as they happen; and load.json, made of them.
 
 load.json (times in seconds unless the key says ms):
 
@@ -15,8 +15,8 @@ load.json (times in seconds unless the key says ms):
   0.8, when latencies measure the generator and not the edge
 
 Distributions are {"p50", "p90", "p99", "max"}; null without samples. `hit_share` is the report's hit rate as
-seen from outside, by `Cache-Status` (RFC 9211): (hit + collapsed) / all answers that name a forward or a hit,
-without those forwarded for `bypass` or `method`; null where no cache signed.
+seen from outside, by `Cache-Status` (RFC 9211): (hit + collapsed) / all responses that name a forward or a hit,
+without those forwarded for `bypass` or `method`; null where no response has the field.
 """
 
 from collections import Counter
@@ -53,14 +53,14 @@ class Requests:
 
 
 class Tally:
-    """All that one process's viewers met. `requests` is keyed by (edge, rendition, object class)."""
+    """The results of all viewers of one process. `requests` is keyed by (edge, rendition, object class)."""
 
     def __init__(self) -> None:
         self.requests: dict[tuple[str, str, str], Requests] = {}
         self.viewers: list[tuple[str, Player]] = []
         self.bad_playlists: list[str] = []
 
-    def request(
+    def record(
         self,
         at: tuple[str, str, str],
         *,
@@ -79,7 +79,7 @@ class Tally:
             row.failures[failure] += 1
         if ttfb_ms >= 0:
             row.ttfb_ms[round(ttfb_ms)] += 1
-        row.cache[cached(cache_status)] += 1
+        row.cache[cache_outcome(cache_status)] += 1
         if age is not None:
             row.age[age] += 1
 
@@ -90,8 +90,8 @@ class Tally:
         return total
 
 
-def cached(field_value: str) -> str:
-    """What the cache nearest to the client did: "hit", "collapsed", "fwd=<reason>"; "" unsigned, "?" garbled.
+def cache_outcome(field_value: str) -> str:
+    """What the cache nearest to the client did: "hit", "collapsed", "fwd=<reason>"; "" without field, "?" garbled.
 
     The last member of Cache-Status is the cache nearest to the client. Source: RFC 9211 section 2.
     """
@@ -110,7 +110,7 @@ def cached(field_value: str) -> str:
 
 
 def hit_share(cache: Mapping[str, int]) -> float | None:
-    """See the module; None where no cache signed."""
+    """As the module says; None where no response has `Cache-Status`."""
     counted = {word: n for word, n in cache.items() if word not in ("", "?", *_NOT_CACHEABLE)}
     total = sum(counted.values())
     return (counted.get("hit", 0) + counted.get("collapsed", 0)) / total if total else None

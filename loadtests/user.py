@@ -1,4 +1,4 @@
-"""A locust user that is a player: sends what `Player` asks for, reads bodies and throws them away."""
+"""A locust user that is a player: sends the requests of its `Player`, reads bodies and throws them away."""
 
 from functools import lru_cache
 
@@ -11,7 +11,7 @@ from locust.exception import StopUser
 from cdnkit.policy.record.object_class import ObjectClass
 from loadtests.errors import BadPlaylist
 from loadtests.identity import address, session_id
-from loadtests.player import Ask, Ended, Wait
+from loadtests.player import Ended, Request, Wait
 from loadtests.playlist import Multivariant, read
 from loadtests.session import clock, session_of
 
@@ -26,7 +26,7 @@ _read = lru_cache(maxsize=256)(read)
 
 
 class Viewer(FastHttpUser):
-    """One viewer at one edge; locust spawns as many as it is told to.
+    """One viewer at one edge; locust spawns as many as `--users` says.
 
     A class of your own, `class Mine(Viewer)`, is spawned in its place and not beside it.
     """
@@ -47,8 +47,8 @@ class Viewer(FastHttpUser):
         super().__init__(environment)
 
     def on_start(self) -> None:
-        gevent.sleep(self._session.hesitation(self._turn))
-        self.player = self._session.sit_down(self._turn, self._edge)
+        gevent.sleep(self._session.start_delay(self._turn))
+        self.player = self._session.new_player(self._turn, self._edge)
 
     def wait_time(self) -> float:
         """Until the player has its next request; locust ends a waiting user at once, a sleeping task late."""
@@ -60,28 +60,28 @@ class Viewer(FastHttpUser):
     def step(self) -> None:
         """One request, if one is due."""
         match self.player.next(clock()):
-            case Ask() as ask:
-                self._send(ask)
+            case Request() as request:
+                self._send(request)
             case Ended():
                 raise StopUser
             case Wait():
                 pass
 
-    def _send(self, ask: Ask) -> None:
+    def _send(self, request: Request) -> None:
         begun = clock()
         with self.client.get(
-            ask.resource.url,
-            name=ask.object_class.value,
-            headers=self._headers(ask),
+            request.resource.url,
+            name=request.object_class.value,
+            headers=self._headers(request),
             stream=True,
             catch_response=True,
         ) as response:
             ttfb_ms = (clock() - begun) * 1000 if response.status_code else -1.0
-            failure, kept, size = self._take(ask, response)
-            answered = clock()
-            if not failure and ask.object_class in _PLAYLISTS:
-                failure = self._read_playlist(ask, kept, begun, answered)
-            response.request_meta["response_time"] = (answered - begun) * 1000
+            failure, kept, size = self._read_body(request, response)
+            ended_at = clock()
+            if not failure and request.object_class in _PLAYLISTS:
+                failure = self._read_playlist(request, kept, begun, ended_at)
+            response.request_meta["response_time"] = (ended_at - begun) * 1000
             response.request_meta["response_length"] = size
             if failure:
                 response.failure(failure)
@@ -89,8 +89,8 @@ class Viewer(FastHttpUser):
                 response.success()
             fields = response.headers or {}
             age = fields.get("age", "")
-            self._tally.request(
-                (self._edge.name, self.player.rendition, ask.object_class.value),
+            self._tally.record(
+                (self._edge.name, self.player.rendition, request.object_class.value),
                 size_bytes=size,
                 ttfb_ms=ttfb_ms,
                 cache_status=fields.get("cache-status", ""),
@@ -98,14 +98,14 @@ class Viewer(FastHttpUser):
                 failure=failure,
             )
         if failure:
-            self.player.on_failure(ask, answered)
-        elif ask.object_class is ObjectClass.INIT:
-            self.player.on_init(ask, answered)
-        elif ask.object_class is ObjectClass.SEGMENT:
-            self.player.on_segment(ask, answered)
+            self.player.on_failure(request, ended_at)
+        elif request.object_class is ObjectClass.INIT:
+            self.player.on_init(request, ended_at)
+        elif request.object_class is ObjectClass.SEGMENT:
+            self.player.on_segment(request, ended_at)
 
-    def _headers(self, ask: Ask) -> dict[str, str]:
-        kind = _CMCD_OBJECT_TYPE.get(ask.object_class) or ("v" if ask.track == 0 else "a")
+    def _headers(self, request: Request) -> dict[str, str]:
+        kind = _CMCD_OBJECT_TYPE.get(request.object_class) or ("v" if request.track == 0 else "a")
         # Headers, not a query: as a query they would split every cache key (scenario S33).
         fields = {
             "Accept-Encoding": "identity",
@@ -114,24 +114,24 @@ class Viewer(FastHttpUser):
         }
         if self._address:
             fields["CDNLab-Client-IP"] = self._address
-        if ask.resource.first is not None:
-            fields["Range"] = f"bytes={ask.resource.first}-{ask.resource.last}"
+        if request.resource.first is not None:
+            fields["Range"] = f"bytes={request.resource.first}-{request.resource.last}"
         return fields
 
-    def _take(self, ask: Ask, response: ResponseContextManager) -> tuple[str, bytes, int]:
+    def _read_body(self, request: Request, response: ResponseContextManager) -> tuple[str, bytes, int]:
         """Read the body to its end: (what went wrong or "", a playlist's bytes, bytes read)."""
         if not response.status_code:
-            return _word(getattr(response, "error", None)), b"", 0
+            return _failure_word(getattr(response, "error", None)), b"", 0
         kept = bytearray()
         size = 0
         try:
             while chunk := response.stream.read(_READ_BYTES):
                 size += len(chunk)
-                if ask.object_class in _PLAYLISTS:
+                if request.object_class in _PLAYLISTS:
                     kept += chunk
         except FAILURE_EXCEPTIONS as error:
-            return _word(error), b"", size
-        wanted = 200 if ask.resource.first is None else 206
+            return _failure_word(error), b"", size
+        wanted = 200 if request.resource.first is None else 206
         if response.status_code != wanted:
             return str(response.status_code), b"", size
         promised = str(response.headers.get("content-length", "")) if response.headers else ""
@@ -139,26 +139,26 @@ class Viewer(FastHttpUser):
             return "short-body", b"", size
         return "", bytes(kept), size
 
-    def _read_playlist(self, ask: Ask, body: bytes, begun: float, answered: float) -> str:
-        """Tell the player; a word for what was wrong, or ""."""
+    def _read_playlist(self, request: Request, body: bytes, begun: float, ended_at: float) -> str:
+        """Hand a playlist to the player; returns a word for what was wrong, or ""."""
         try:
-            playlist = _read(body.decode(), ask.resource.url)
+            playlist = _read(body.decode(), request.resource.url)
         except (BadPlaylist, UnicodeDecodeError) as error:
             problems = self._tally.bad_playlists
-            text = f"{ask.resource.url.partition('?')[0]}: {error}"
+            text = f"{request.resource.url.partition('?')[0]}: {error}"
             if len(problems) < 10 and text not in problems:
                 problems.append(text)
             return "bad-playlist"
         if isinstance(playlist, Multivariant):
-            if ask.object_class is not ObjectClass.MULTIVARIANT:
+            if request.object_class is not ObjectClass.MULTIVARIANT:
                 return "bad-playlist"
-            self.player.on_multivariant(playlist, answered)
+            self.player.on_multivariant(playlist, ended_at)
         else:
-            self.player.on_media_playlist(ask, playlist, begun, answered)
+            self.player.on_media_playlist(request, playlist, begun, ended_at)
         return ""
 
 
-def _word(error: BaseException | None) -> str:
+def _failure_word(error: BaseException | None) -> str:
     """An exception as a word that groups well: "timeout", "ConnectionRefusedError"."""
     if isinstance(error, TimeoutError | gevent.Timeout):
         return "timeout"

@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from origin.errors import printable
 from origin.publisher import Publisher
-from origin.responses import Resource, answer, cache_control, cross_origin
+from origin.responses import Resource, cache_control, cross_origin, respond
 from origin.vod import find
 
 log = logging.getLogger("origin")
@@ -63,8 +63,8 @@ def origin_app(publisher: Publisher) -> Starlette:
         status = 503 if publisher.trouble else 200
         return _json({"ok": not publisher.trouble, "storage": publisher.trouble or "ok"}, allowed, status)
 
-    async def unusual(request: Request, error: Exception) -> Response:
-        """404, 405 and what else the router says, in our words and with our fields."""
+    async def http_error(request: Request, error: Exception) -> Response:
+        """404, 405 and the router's other refusals, in our words and with our fields."""
         assert isinstance(error, HTTPException)
         headers = {**(error.headers or {}), **dict(cross_origin(allowed)), "Cache-Control": cache_control(1)}
         return Response(f"{error.detail}\n", error.status_code, headers, "text/plain")
@@ -76,7 +76,7 @@ def origin_app(publisher: Publisher) -> Starlette:
             Route("/vod/{name:path}", vod, methods=_METHODS),
             Route("/{name:path}", live, methods=_METHODS),
         ],
-        exception_handlers={HTTPException: unusual},
+        exception_handlers={HTTPException: http_error},
     )
 
 
@@ -108,7 +108,7 @@ def _unreadable(request: Request, error: OSError) -> Response:
 
 
 async def _send(request: Request, resource: Resource, body: bytes | None, allowed: str) -> Response:
-    reply = answer(resource, request.method, request.headers, allowed)
+    reply = respond(resource, request.method, request.headers, allowed)
     response: Response
     if reply.first == reply.end:
         response = Response(status_code=reply.status)
@@ -118,8 +118,8 @@ async def _send(request: Request, resource: Resource, body: bytes | None, allowe
         response = Response(body if whole else body[reply.first : reply.end], reply.status)
     else:
         chunks = _read(resource, reply.first, reply.end)
-        # The first chunk is read before the head is sent: a file that cannot be read is a 500, not a broken 200. No
-        # handler for every OSError: who sends to a viewer that has left meets one, too.
+        # The first chunk is read before the head is sent: a file that cannot be read is a 500, not a broken 200. A
+        # handler for every OSError would be wrong: sending to a viewer that has left raises one, too.
         try:
             first = await anext(chunks)
         except OSError as error:
@@ -132,7 +132,7 @@ async def _send(request: Request, resource: Resource, body: bytes | None, allowe
 
 
 class _FileResponse(StreamingResponse):
-    """A file's chunks. The file is closed with the answer, however that ends: not when the garbage is collected."""
+    """A file's chunks. The file is closed with the response, however that ends, and not by the garbage collector."""
 
     def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None], status: int) -> None:
         super().__init__(_continued(first, rest), status)

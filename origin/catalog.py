@@ -1,4 +1,4 @@
-"""What each path of a live stream answers, and which bodies lie in memory. The rest is read from storage."""
+"""The resource behind each path of a live stream, and which bodies lie in memory. The rest is read from storage."""
 
 from collections.abc import Callable
 from hashlib import sha256

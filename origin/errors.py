@@ -6,7 +6,7 @@ from cdnkit.units import visible
 
 
 def printable(text: str, most: int = 300) -> str:
-    """What others chose, fit for a log and a terminal: in one line, and of `most` characters at most."""
+    """A text that a client chose, made safe for a log and a terminal: one line of at most `most` characters."""
     return visible(text) if len(text) <= most else f"{visible(text[:most])}..."
 
 

@@ -1,16 +1,15 @@
 """Misfortune at the press of a switch: an origin that is slow, that fails, that breaks off in mid-body.
 
-`GET /faults` on the ingest listener tells what is on, `PUT /faults` with `{"delay": "2s", "error_rate": 0.5, ...}` sets
-all of it anew, `DELETE /faults` ends it. That is so under `cdnlab up` and with `cdnlab origin --faults`; another origin
-has no such switch. No cache reaches it, and an origin that starts anew is well. What is hurt is the public listener,
-all but `/healthz`: encoders are never refused.
+`GET /faults` on the ingest listener shows which faults are on, `PUT /faults` with `{"delay": "2s", "error_rate": 0.5,
+...}` sets all of them anew, `DELETE /faults` ends them. An origin has this switch under `cdnlab up` and with `cdnlab
+origin --faults`. No cache reaches it, and an origin that starts anew has no faults. They hit the public listener, all
+but `/healthz`: encoders are never refused.
 """
 
 import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable
 
 from pydantic import Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
@@ -23,7 +22,7 @@ log = logging.getLogger("origin")
 
 HEALTH = "/healthz"
 LARGEST = 64 * 1024
-"""Bytes of an order."""
+"""The most bytes in the content of a PUT."""
 
 
 class Faults(Settings):
@@ -43,16 +42,14 @@ class Faults(Settings):
 
 
 class BrokenOff(Exception):
-    """An answer that was to break off has; the server ends its connection."""
+    """Raised in the middle of a response, so that the server breaks off its connection."""
 
 
 class FaultSwitch:
     """The faults that are on, and the endpoint that sets them."""
 
-    def __init__(self, chance: Callable[[], float] = random.random) -> None:
-        """`chance`: a number from 0 to below 1 at every call."""
+    def __init__(self) -> None:
         self.faults = Faults()
-        self.chance = chance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -68,18 +65,18 @@ class FaultSwitch:
             except ValidationError as error:
                 return _wrong([_sentence(dict(one)) for one in error.errors()])
             except (ValueError, RecursionError) as error:
-                return _wrong([f"found what is no JSON ({error}), wanted an object such as {{'delay': '2s'}}"])
+                return _wrong([f"content: found no JSON ({error}), wanted an object such as {{'delay': '2s'}}"])
             log.warning("faults: %s", self.faults)
         elif request.method == "DELETE":
             self.faults = Faults()
             log.warning("faults: none")
         elif request.method != "GET":
-            return _wrong([f"found {request.method}, wanted GET, PUT or DELETE"], status=405)
+            return _wrong([f"method: found {request.method}, wanted GET, PUT or DELETE"], status=405)
         return JSONResponse(self.faults.model_dump(mode="json"))
 
 
 async def _content(request: Request) -> bytes:
-    """All of it; ValueError where it is longer than any that is right."""
+    """The whole content; ValueError where it is longer than `LARGEST`."""
     content = bytearray()
     async for piece in request.stream():
         content += piece
@@ -101,11 +98,11 @@ class Faulty:
             await self._app(scope, receive, send)
             return
         await asyncio.sleep(faults.delay)
-        if self._switch.chance() < faults.error_rate:
+        if random.random() < faults.error_rate:
             await Response("A fault that was asked for.\n", faults.status, media_type="text/plain")(
                 scope, receive, send
             )
-        elif self._switch.chance() < faults.break_rate:
+        elif random.random() < faults.break_rate:
             await self._app(scope, receive, _breaking(send))
         else:
             await self._app(scope, receive, send)

@@ -34,7 +34,7 @@ _SPEND_S = 1.0
 
 
 class Refused(Exception):
-    """An ingest request that ends with an error status and a sentence for the person behind the encoder."""
+    """An ingest request that is refused, with a status and a sentence for the person behind the encoder."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -91,7 +91,7 @@ class Ingest:
         except (_Gone, Left):
             pass
         except Exception as error:
-            # A defect of ours: one line for the log, one answer, and the other tracks go on.
+            # A defect of ours: one line for the log, one response, and the other tracks go on.
             log.error(
                 "%s: %s: %s", printable(scope["path"]), type(error).__name__, error, exc_info=log.isEnabledFor(10)
             )
@@ -111,12 +111,12 @@ class Ingest:
             await _Post(self, track, promised, receive).run(stream)
 
     async def _refuse(self, receive: Receive, send: Send, status: int, text: str) -> None:
-        """Says no, and reads on for a moment: a connection closed on someone who sends loses them the answer."""
+        """Refuses, and reads on for a moment: a client that still sends loses the response if its connection closes."""
         body = f"{text}\n".encode()
         await send(_head(status, body))
         await send({"type": "http.response.body", "body": body, "more_body": True})
-        # The server hands a body on through a bounded queue: unless it is read to the end of the answer, neither
-        # that end nor the connection's gets past it.
+        # The server hands a body on through a bounded queue: unless that is read until the response has ended, neither
+        # this end nor the connection's gets past it.
         spending = asyncio.create_task(_spend(receive))
         await asyncio.wait((spending,), timeout=_SPEND_S if status != 503 else 0)
         if not spending.done() or spending.result():
@@ -125,7 +125,7 @@ class Ingest:
 
 
 class _Gone(Exception):
-    """The encoder's connection broke: there is nobody to answer."""
+    """The encoder's connection broke: there is nobody to respond to."""
 
 
 class _Post:
@@ -143,7 +143,7 @@ class _Post:
         self.superseded = asyncio.Event()
 
     async def run(self, stream: Stream) -> None:
-        """Until the request ends. `Refused`, `_Gone`: not as it should."""
+        """Reads the request to its end. `Refused`, `_Gone`: it did not end properly."""
         if self.promised is not None:
             stream.awaiting(self, self.promised)
         how = State.BROKEN
@@ -153,7 +153,7 @@ class _Post:
         except BadMedia as error:
             raise Refused(400, f"{stream.name}/{self.track}: {error}") from None
         finally:
-            stream.settled(self)
+            stream.stop_awaiting(self)
             if self.session is not None:
                 self.session.finish(how)
                 await self.publisher.close(stream)
@@ -167,11 +167,11 @@ class _Post:
         received: asyncio.Task[Message] | None = None
         patience = max(self.publisher.settings.ingest_stalled, 2 * stream.length)
         silence = Refused(408, f"{stream.name}/{self.track}: found no media for {patience:g} s.")
-        heard = self.clock()
+        last_media_at = self.clock()
         try:
             while True:
                 received = asyncio.create_task(_receive(self.receive))
-                left = max(0.0, heard + patience - self.clock())
+                left = max(0.0, last_media_at + patience - self.clock())
                 await asyncio.wait((received, *interruptions), timeout=left, return_when=asyncio.FIRST_COMPLETED)
                 if self.superseded.is_set():
                     raise Refused(409, f"{stream.name}/{self.track}: a newer encoder has taken over.")
@@ -184,8 +184,8 @@ class _Post:
                     raise _Gone
                 if self._take(stream, message.get("body", b"")):
                     await self.publisher.drain(stream)
-                    heard = self.clock()
-                elif self.clock() >= heard + patience:
+                    last_media_at = self.clock()
+                elif self.clock() >= last_media_at + patience:
                     raise silence
                 if not message.get("more_body", False):
                     self.reader.finish()
@@ -196,7 +196,7 @@ class _Post:
                     task.cancel()
 
     def _take(self, stream: Stream, data: bytes) -> bool:
-        """Whether a fragment or an init section was whole with it."""
+        """Takes a piece of the body; True: it completed a fragment or an init section."""
         came = False
         for found in self.reader.feed(data):
             came = True
@@ -214,7 +214,7 @@ class _Post:
                         "(.cmfv holds video, .cmfa audio).",
                     )
                 self.session = stream.begin(self.track, found, now, self.superseded.set)
-                stream.settled(self)
+                stream.stop_awaiting(self)
                 log.info("%s/%s: %s", stream.name, self.track, _describe(self.session))
         return came
 
@@ -233,7 +233,7 @@ async def _receive(receive: Receive) -> Message:
 
 
 async def _spend(receive: Receive) -> bool:
-    """Reads a body to its end, or the connection's; whether anybody is still there."""
+    """Reads a body to its end; False: the connection ended before it."""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -254,8 +254,8 @@ async def _no_switch(request: Request) -> Response:
 
 
 def ingest_app(ingest: Ingest, switch: FaultSwitch | None) -> Starlette:
-    """The application of the ingest listener; `switch` None: the origin is a real one, whose faults nobody orders."""
+    """The application of the ingest listener; `switch` None: this origin has no switch for faults."""
     faults = Route("/faults", endpoint=switch) if switch else Route("/faults", _no_switch, methods=_ANY)
     app = Starlette(routes=[Route("/ingest/{stream}/{file}", endpoint=ingest), faults])
-    app.router.redirect_slashes = False  # no redirection to where nobody asked
+    app.router.redirect_slashes = False  # a path with another slash is another path, and is not here
     return app

@@ -1,6 +1,6 @@
 """HLS playlists from windows: text, and nothing else (RFC 8216; EXT-X-GAP from its second edition's draft).
 
-Every URI is relative, so that whatever cache a player came through stays in its way.
+Every URI is relative, so that a player keeps coming through the cache that it came through first.
 """
 
 from collections.abc import Iterable

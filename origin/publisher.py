@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from cdnkit.settings.origin import Origin
@@ -28,9 +28,7 @@ STATE = "state.json"
 class Publisher:
     """The streams of one origin: their machines, their files and what their URLs answer."""
 
-    def __init__(
-        self, settings: Origin, clock: Callable[[], float], lengths: Mapping[str, float] | None = None
-    ) -> None:
+    def __init__(self, settings: Origin, clock: Callable[[], float]) -> None:
         self.settings = settings
         self.clock = clock
         self.storage = Storage(settings.storage)
@@ -38,13 +36,12 @@ class Publisher:
         self.streams: dict[str, Stream] = {}
         self.trouble: str = ""
         """What went wrong with storage last, until a segment is stored again."""
-        self._lengths = dict(lengths or {})
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 
     def stream(self, name: str) -> Stream:
         """The stream of this name, new if need be."""
         if name not in self.streams:
-            length = self._lengths.get(name, self.settings.segment)
+            length = self.settings.segment
             target = self.settings.target_duration(length)
             self.streams[name] = Stream(name, length=length, target=target, largest=self.settings.largest)
         return self.streams[name]
@@ -106,9 +103,9 @@ class Publisher:
     async def _drain(self, stream: Stream, name: str) -> None:
         async with self.lock(stream, name):
             changed = False
-            # Nothing, where the track was forgotten in the meantime.
+            # The box is gone where the track was forgotten in the meantime.
             while box := stream.outbox.get(name):
-                # Left in the box until it is listed: whoever waits for the lock then finds it empty, and knows.
+                # An item stays in the box until it is listed: who waits for the lock may trust an empty box.
                 await self._publish(stream, name, box[0])
                 box.popleft()
                 changed = True
@@ -164,12 +161,12 @@ class Publisher:
         await self._discard(stream, window, [], {before})
 
     async def expire(self, stream: Stream, window: TrackWindow, now: float) -> None:
-        """Under the track's lock: what nobody may ask for any more goes."""
+        """Under the track's lock: removes the segments that are no longer fetchable."""
         expired = window.expire(now, self.settings.most_segments(stream.length))
         await self._discard(stream, window, [entry.name for entry in expired], {entry.init for entry in expired})
 
     async def _discard(self, stream: Stream, window: TrackWindow, names: list[str], inits: set[str]) -> None:
-        """Segments, and those of the init sections that are needed no more: from memory and storage."""
+        """Removes segments, and those of `inits` that no segment needs any more, from memory and storage."""
         if inits - {window.init}:
             names = [*names, *(init_name(init) for init in inits - window.inits)]
         for name in names:
@@ -187,7 +184,7 @@ class Publisher:
         return True
 
     async def save(self, stream: Stream, track: str) -> None:
-        """Under the track's lock: an older state never overwrites a newer one."""
+        """Saves the track's state. Under its lock, so that an older state never overwrites a newer one."""
         state = json.dumps(stream.to_json(track), separators=(",", ":")).encode()
         await self._write(f"{stream.name}/{track}/{STATE}", state)
 

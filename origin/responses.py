@@ -1,7 +1,6 @@
-"""From a resource and a request to a status and its fields: conditional requests and byte ranges (RFC 9110 13, 14).
+"""From a resource and a request to a response's head: conditional requests and byte ranges (RFC 9110 13, 14).
 
-Pure: tables in the tests say what is answered. Resources are immutable values; a live playlist is replaced, not
-changed.
+Pure: tables in the tests hold every case. Resources are immutable values; a live playlist is replaced, not changed.
 """
 
 import re
@@ -34,12 +33,12 @@ class Resource:
     dated: bool = True
     """False where the bytes may change twice within a second: a Last-Modified then says too little to compare by."""
     immutable: bool = False
-    """These bytes will be the answer for ever (RFC 8246)."""
+    """The URL has these bytes for ever (RFC 8246)."""
 
 
 @dataclass(slots=True)
-class Answer:
-    """What to send: the resource's bytes `first` to `end` (exclusive), none where both are 0."""
+class ResponseHead:
+    """The status and fields to send, then the resource's bytes `first` to `end` (exclusive), none where both are 0."""
 
     status: int
     headers: Headers
@@ -57,8 +56,8 @@ def cross_origin(allowed: str) -> Headers:
     return fields if allowed else []
 
 
-def answer(resource: Resource, method: str, request: Mapping[str, str], allowed: str) -> Answer:
-    """How GET or HEAD for a resource is answered; `request` looks fields up without regard to case."""
+def respond(resource: Resource, method: str, request: Mapping[str, str], allowed: str) -> ResponseHead:
+    """The response to GET or HEAD for a resource; `request` looks fields up without regard to case."""
     headers: Headers = [
         ("ETag", resource.etag),
         ("Last-Modified", formatdate(resource.modified, usegmt=True)),
@@ -68,20 +67,20 @@ def answer(resource: Resource, method: str, request: Mapping[str, str], allowed:
     if resource.surrogate_key:
         headers.append(("Surrogate-Key", resource.surrogate_key))
     if _unchanged(resource, request):
-        return Answer(304, headers)
+        return ResponseHead(304, headers)
     headers += [("Content-Type", resource.media_type), ("Accept-Ranges", "bytes")]
     if method == "GET" and (span := _range(resource, request)) is not None:
         first, end = span
         if first >= end:
             headers += [("Content-Range", f"bytes */{resource.size}"), ("Content-Length", "0")]
-            return Answer(416, headers)
+            return ResponseHead(416, headers)
         headers += [
             ("Content-Range", f"bytes {first}-{end - 1}/{resource.size}"),
             ("Content-Length", str(end - first)),
         ]
-        return Answer(206, headers, first, end)
+        return ResponseHead(206, headers, first, end)
     headers.append(("Content-Length", str(resource.size)))
-    return Answer(200, headers, 0, resource.size if method == "GET" else 0)
+    return ResponseHead(200, headers, 0, resource.size if method == "GET" else 0)
 
 
 _TAGS = re.compile(r'(?:W/)?("[^"]*")')

@@ -25,7 +25,8 @@ log = logging.getLogger("origin")
 
 MOST_STREAMS = 1_000
 MOST_TRACKS = 64
-"""Of a stream, and in one run of its encoder. A ladder has ten, sound in many languages beside it perhaps thirty."""
+"""The most tracks in a stream, and in one run of its encoder. A ladder has ten, with sound in many languages perhaps
+thirty."""
 SWEEP_S = 5.0
 
 
@@ -42,11 +43,11 @@ class Retention:
             try:
                 await self.sweep()
             except Exception as error:
-                # What is forgotten late costs room; what ends here would cost it for good.
+                # A track that is forgotten late costs room; an end of the sweeping would cost it for good.
                 log.error("sweeping: %s: %s", type(error).__name__, error)
 
     async def make_room(self, name: str, track: str) -> None:
-        """A POST of this track begins. `NoRoom`: there are as many already, and all are in use."""
+        """Make room for a track whose POST begins. `NoRoom`: the limit is reached, and all are in use."""
         streams = self._publisher.streams
         while name not in streams and len(streams) >= MOST_STREAMS:
             idle = [one for one in streams.values() if self._is_over(one)]
@@ -86,7 +87,7 @@ class Retention:
             await self._forget_track(stream, window)
 
     def _is_left_behind(self, stream: Stream, window: TrackWindow) -> bool:
-        """Nobody posts it, and those that are posted list nothing any more that it has."""
+        """Nobody posts the track, and every track that is posted has gone on by a whole window."""
         others = [one for one in stream.windows.values() if one.listed and stream.is_live(one.name)]
         gone = all(one.listed[0].number >= window.next_number for one in others)
         return bool(others) and gone and not stream.is_live(window.name)
@@ -97,7 +98,7 @@ class Retention:
         return not busy and stream.last_generation < int(self._publisher.clock())
 
     async def _forget_stream(self, stream: Stream) -> None:
-        """One that is over; unless a POST comes in between."""
+        """Forget a stream that is over, unless a POST comes in between."""
         for window in list(stream.windows.values()):
             await self._forget_track(stream, window)
         if self._is_over(stream) and not stream.windows:

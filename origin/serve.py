@@ -1,9 +1,9 @@
-"""The origin as a server: two listeners on hypercorn, in one event loop, until told to stop."""
+"""The origin as a server: two listeners on hypercorn, in one event loop, until it is stopped."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 
 from cdnkit.serving import GRACE_S, Guarded, Listener, PortInUse, bind, guard_of, url_of
@@ -22,18 +22,16 @@ async def serve(
     *,
     shutdown: asyncio.Event,
     ready: Callable[[dict[str, object]], None],
-    streams: Mapping[str, float] | None = None,
     faults: bool = False,
 ) -> None:
     """Serves until `shutdown` is set, then ends open ingests, stores what they sent and returns within a second.
 
-    `streams` gives segment lengths by stream name, where they are not `settings.segment`; `faults`: whether the
-    ingest listener has the switch for them. `ready` is called once both
-    listeners accept, with `{"ready": "origin", "url": ..., "ingest": ...}`. `PortInUse`: an address is taken or not
-    ours; `StorageFailed`: the storage folder cannot be used.
+    `faults`: whether the ingest listener has the switch for them. `ready` is called once both listeners accept, with
+    `{"ready": "origin", "url": ..., "ingest": ...}`. `PortInUse`: an address is taken, or is not this machine's;
+    `StorageFailed`: the storage folder cannot be used.
     """
     began, wall = time.monotonic(), time.time()
-    publisher = Publisher(settings, lambda: wall + time.monotonic() - began, streams)
+    publisher = Publisher(settings, lambda: wall + time.monotonic() - began)
     public = bind(settings.listen, "origin.listen")
     try:
         private = bind(settings.ingest, "origin.ingest")
@@ -49,7 +47,7 @@ async def serve(
         raise
     retention = Retention(publisher)
     ingest = Ingest(publisher, retention)
-    said: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
+    addresses: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
     switch = FaultSwitch()
     public_side = Listener(Faulty(origin_app(publisher), switch), log, limits=settings.limits)
     known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
@@ -58,7 +56,7 @@ async def serve(
     try:
         for listener, on in zip(listeners, (public, private), strict=True):
             await listener.start(on)
-        ready(said)
+        ready(addresses)
         await shutdown.wait()
     finally:
         sweeping.cancel()

@@ -55,7 +55,7 @@ class Storage:
             # Some network file systems have no locks: as good as without one.
             log.warning("%s: cannot be locked (%s): see that no other origin stores here", self.root, error)
         self._lock = lock
-        with suppress(OSError):  # a full disk: who has it is for people alone
+        with suppress(OSError):  # a full disk: the holder's number is only for people to read
             os.ftruncate(lock, 0)
             os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 

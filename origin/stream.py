@@ -1,4 +1,4 @@
-"""One live stream as a machine: told of init sections, fragments and ends, it numbers segments.
+"""One live stream as a machine: it takes init sections, fragments and ends, and numbers segments.
 
 A *generation* is one run of one encoder. All tracks of a stream come from the same encoder, so a second init section
 for a track that the generation already has means that the encoder began anew, and the whole stream begins a new
@@ -51,13 +51,13 @@ class Generation:
     """One run of one encoder."""
 
     id: int
-    """In the names of its segments; never used twice, not even over a storage folder that was emptied."""
+    """Stands in the names of its segments; never used twice, not even after a storage folder was emptied."""
     base: int
     """Number of its segment 0."""
     timeline: Timeline = field(default_factory=Timeline)
     sessions: dict[str, "Session"] = field(default_factory=dict)
     discontinuity: int | None = None
-    """Given when it publishes first: a generation that published nothing leaves no trace."""
+    """Given with its first segment: a generation that published nothing leaves no trace."""
     anchor: tuple[float, Fraction] | None = None
     """(Unix seconds, decode seconds) of one instant: program date-times advance with media time from here."""
 
@@ -74,11 +74,11 @@ class Session:
         self.generation: Generation
         self.segmenter: Segmenter
         self.index: int | None = None
-        """Of the segment being gathered; None until the track has found its place among its siblings."""
+        """The index of the segment being gathered; None until the track has found its place among its siblings."""
         self.end: int | None = None
         """Decode time in ticks at which the next fragment is due."""
         self.carried = False
-        """Moved over from an older generation by a sibling's jump, its own not seen yet."""
+        """It was moved over from an older generation by a sibling's jump; its own jump has not come yet."""
         self.unplaced = Fraction(0)
 
     @property
@@ -186,7 +186,7 @@ class Session:
         if self.track.kind is Kind.VIDEO:
             self.flush()
         self.stream.follow(self.generation)
-        self.stream.note_end()
+        self.stream.update_ended()
 
 
 class Stream:
@@ -220,7 +220,7 @@ class Stream:
 
     @property
     def tracks_in_use(self) -> set[str]:
-        """Those that are posted now, or were in this generation: there, a name stays taken."""
+        """Tracks that are posted now, or were in this generation: within one, a name stays taken."""
         return {*self.posts, *(self.generation.sessions if self.generation else ())}
 
     def is_live(self, name: str) -> bool:
@@ -228,7 +228,7 @@ class Stream:
         return name in self.posts or bool(self.outbox.get(name))
 
     def forget(self, name: str) -> None:
-        """The track has gone. Its name stays taken in this generation: who posts it again begins another."""
+        """Forget a track. Its name stays taken in this generation: a new POST of it begins another generation."""
         self.windows.pop(name, None)
         self.outbox.pop(name, None)
         self._last_numbers.pop(name, None)
@@ -254,11 +254,11 @@ class Stream:
         """A POST has opened; audio waits for video that is on its way."""
         self.awaited[post] = kind
 
-    def settled(self, post: object) -> None:
+    def stop_awaiting(self, post: object) -> None:
         """The POST has sent its init section, or never will."""
         if self.awaited.pop(post, None) is not None and self.generation is not None:
             self.follow(self.generation)
-            self.note_end()
+            self.update_ended()
 
     def reopen(self, by: Session, now: float) -> None:
         """`by` jumped, or sent another init section: a new generation, and its siblings come along."""
@@ -362,15 +362,15 @@ class Stream:
     def numbered(self, name: str, item: Numbered) -> None:
         self.outbox.setdefault(name, deque()).append(item)
 
-    def note_end(self) -> None:
-        """The stream has ended when every track of the generation did, properly."""
+    def update_ended(self) -> None:
+        """Set `ended`: the stream has ended when every track of the generation ended properly."""
         if self.generation is None or self.awaited:
             return
         states = {session.state for session in self.generation.sessions.values()}
         self.ended = states == {State.ENDED}
 
     def to_json(self, name: str) -> dict[str, Any]:
-        """What is to survive a restart, of the stream and of one of its tracks."""
+        """The state of the stream and of one of its tracks that is to survive a restart."""
         return {
             "ended": self.ended,
             "next_discontinuity": self.next_discontinuity,

@@ -1,11 +1,12 @@
-"""Where the video of one run of an encoder was cut: what audio, and rungs that join late, are cut by. Pure."""
+"""Where the video of one run of an encoder was cut: audio, and rungs that join late, are cut there too. Pure."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 REMEMBERED = 4096
-"""Cuts of one generation: four and a half hours of segments of 4 s, by which no sound is late."""
+"""At least this many cuts of a generation are remembered: four and a half hours of segments of 4 s. No sound is as late
+as that."""
 
 
 @dataclass(slots=True)

@@ -56,7 +56,7 @@ _row = attrgetter(*_COLUMNS)  # saved with every segment: dataclasses.asdict tak
 
 @dataclass(slots=True)
 class TrackWindow:
-    """One track's window. Mutable state; whoever adds slides it."""
+    """One track's window. Mutable state; `slide` is called after every `add`."""
 
     name: str
     track: Track
@@ -118,7 +118,7 @@ class TrackWindow:
             self.gone.append((self.listed.popleft(), now + linger))
 
     def expire(self, now: float, most: int) -> list[Entry]:
-        """Forgets segments nobody may ask for any more, all but `most`, and returns them: their files can go."""
+        """Forgets the segments whose `linger` is over, and those beyond `most`; returns them: their files can go."""
         expired: list[Entry] = []
         while self.gone and (self.gone[0][1] <= now or len(self.gone) > most):
             expired.append(self.gone.popleft()[0])

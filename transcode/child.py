@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from transcode.events import Event, Said, Started
+from transcode.events import Event, LogLine, Started
 from transcode.progress import Report, ReportReader, read_log_line
 
 
@@ -50,7 +50,7 @@ class Exit:
 async def run(
     command: list[str],
     *,
-    tell: Callable[[Event], None],
+    on_event: Callable[[Event], None],
     on_report: Callable[[Report], None],
     stop: asyncio.Event | None = None,
     patience: Patience | None = None,
@@ -59,8 +59,8 @@ async def run(
 ) -> Exit:
     """Runs one ffmpeg until it ends, or until `stop` is set and it is drained.
 
-    `tell` hears `Started` and every line it writes, each through `hide`; `on_report` every report of
-    `-progress pipe:1`. A cancelled call, or a callback that raises, leaves no process behind.
+    `on_event` gets `Started` and every line that ffmpeg logs, each through `hide`; `on_report` gets every
+    report of `-progress pipe:1`. A cancelled call, or a callback that raises, leaves no process behind.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -74,9 +74,9 @@ async def run(
     errors: deque[str] = deque(maxlen=50)
     gone = asyncio.create_task(process.wait())
     stopping = asyncio.create_task((stop or asyncio.Event()).wait())
-    reading = asyncio.gather(_read_reports(process, on_report), _read_log(process, tell, errors, hide))
+    reading = asyncio.gather(_read_reports(process, on_report), _read_log(process, on_event, errors, hide))
     try:
-        tell(Started(process.pid, tuple(map(hide, command)), attempt))
+        on_event(Started(process.pid, tuple(map(hide, command)), attempt))
         # `reading` ends early only by an error of a callback, which must not leave us deaf to a full pipe.
         waited_for: set[asyncio.Future[Any]] = {stopping, gone, reading}
         await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
@@ -101,16 +101,16 @@ async def _read_reports(process: Process, on_report: Callable[[Report], None]) -
 
 
 async def _read_log(
-    process: Process, tell: Callable[[Event], None], errors: deque[str], hide: Callable[[str], str]
+    process: Process, on_event: Callable[[Event], None], errors: deque[str], hide: Callable[[str], str]
 ) -> None:
     async for line in _log_lines(process):
-        said = Said(line.level, hide(line.text))
-        if said.level in ("error", "fatal", "panic"):
-            errors.append(said.text)
-        tell(said)
+        logged = LogLine(line.level, hide(line.text))
+        if logged.level in ("error", "fatal", "panic"):
+            errors.append(logged.text)
+        on_event(logged)
 
 
-async def _log_lines(process: Process) -> AsyncIterator[Said]:
+async def _log_lines(process: Process) -> AsyncIterator[LogLine]:
     """Each line of the log; one longer than the reader's limit comes in pieces."""
     assert process.stderr is not None
     while True:
@@ -127,7 +127,7 @@ async def _log_lines(process: Process) -> AsyncIterator[Said]:
 
 
 async def _drain(process: Process, gone: "asyncio.Task[int]", patience: Patience) -> str:
-    """Stops it in the kindest way that works, and says which it was."""
+    """Stops it in the kindest way that works, and returns which it was."""
     stdin = process.stdin
     assert stdin is not None
     steps: list[tuple[str, Callable[[], None], float]] = [
@@ -147,8 +147,8 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def _die_with_parent() -> Callable[[], None] | None:
-    """What the child does between fork and exec so as not to outlive us; None where there is no such
-    thing."""
+    """What the child does between fork and exec so that it does not outlive us; None where the system cannot
+    do that."""
     if sys.platform != "linux":
         return None
     # Looked up in the parent, and called with the GIL held: between fork and exec no lock may be waited for.

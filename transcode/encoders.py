@@ -1,8 +1,8 @@
 """The H.264 encoders, as descriptions of arguments: x264 on the CPU, NVENC on an NVIDIA card.
 
-Both are told the same structure: one closed GOP per segment, its IDR frame exactly at the segment's start, no
+Both make the same structure: one closed GOP per segment, its IDR frame exactly at the segment's start, no
 keyframe anywhere else, two B-frames, an average and highest rate equal to the rung's and a VBV buffer of two
-seconds. So a fallback changes who encodes and nothing that a player or the origin can see.
+seconds. So a fallback changes the encoder, and nothing that a player or the origin can see.
 """
 
 import subprocess
@@ -71,7 +71,7 @@ class Probe:
 
     usable: bool
     reason: str
-    """The line of ffmpeg's that tells most, or "ten frames encoded"."""
+    """ffmpeg's first error, or "ten frames encoded"."""
 
 
 def probe_nvenc(ffmpeg: Ffmpeg) -> Probe:
@@ -98,11 +98,11 @@ def probe_nvenc(ffmpeg: Ffmpeg) -> Probe:
         return Probe(usable=False, reason="ten frames took more than 20 s")
     if done.returncode == 0:
         return Probe(usable=True, reason="ten frames encoded")
-    return Probe(usable=False, reason=telling_line(done.stderr.splitlines(), done.returncode))
+    return Probe(usable=False, reason=first_error(done.stderr.splitlines(), done.returncode))
 
 
-def telling_line(lines: list[str], status: int) -> str:
-    """The first error of a failed run: what follows it ("Error while opening encoder", ...) is its echo."""
+def first_error(lines: list[str], status: int) -> str:
+    """The first error line of a failed run: the lines after it ("Error while opening encoder", ...) are its echoes."""
     for line in lines:
         if text := line.strip():
             # "[h264_nvenc @ 0x5581] Cannot load libcuda.so.1": the address is noise, the component is not.

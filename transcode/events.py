@@ -1,11 +1,11 @@
-"""What a running transcode tells: small values with their facts, and English in `__str__`."""
+"""The events of a running transcode: small values with their facts, and English in `__str__`."""
 
 import shlex
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Notice:
     """Something that was decided before the start, and why."""
 
     text: str
@@ -38,7 +38,7 @@ class Progress:
     media_time: float
     """Seconds of media made by this ffmpeg."""
     fraction: float | None = None
-    """Of the whole, 0 to 1; None where there is no known end."""
+    """The share of the whole that is done, 0 to 1; None where there is no known end."""
     eta: float | None = None
     """Seconds still to go, if known."""
 
@@ -49,7 +49,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LogLine:
     """A line ffmpeg wrote, with its level: `warning`, `error`, `fatal`."""
 
     level: str
@@ -104,4 +104,4 @@ class Drained:
         return "drained" if self.how == "q" else f"stopped with {self.how}"
 
 
-Event = Note | Started | Progress | Said | Behind | Died | Ended | Drained
+Event = Notice | Started | Progress | LogLine | Behind | Died | Ended | Drained

@@ -31,7 +31,7 @@ class Ffmpeg:
 
     path: str
     version: str
-    """As it says itself: `6.1.1-3ubuntu5`, `n9.0.2`."""
+    """As it prints it: `6.1.1-3ubuntu5`, `n9.0.2`."""
     found_in: str = ""
     """`CDNLAB_FFMPEG`, `PATH` or `imageio-ffmpeg`."""
     encoders: frozenset[str] = frozenset()
@@ -39,7 +39,7 @@ class Ffmpeg:
 
 
 def find() -> Ffmpeg:
-    """The ffmpeg to use; `FfmpegMissing` tells what was looked at and how to get one.
+    """The ffmpeg to use; `FfmpegMissing` says what was looked at and how to get one.
 
     An ffmpeg named in `CDNLAB_FFMPEG` is used or refused, never passed over in silence.
     """
@@ -117,10 +117,10 @@ def _ask(path: str, *arguments: str, where: str) -> str:
         found = "no such file" if not Path(path).exists() else f"a program that does not run ({error})"
         raise FfmpegMissing(where, found, _WANTED, _HOW_TO_GET_ONE) from error
     if done.returncode != 0:
-        told = (done.stderr or done.stdout).strip().splitlines()
+        lines = (done.stderr or done.stdout).strip().splitlines()
         raise FfmpegMissing(
             where,
-            f"exit status {done.returncode} ({told[-1] if told else 'silent'})",
+            f"exit status {done.returncode} ({lines[-1] if lines else 'silent'})",
             _WANTED,
             _HOW_TO_GET_ONE,
         )

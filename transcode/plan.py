@@ -23,7 +23,7 @@ class Plan:
     encoder: Encoder
     rungs: tuple[Rung, ...]
     """Tallest first; at least one."""
-    notes: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     """What was decided and why, one sentence each."""
 
     @property
@@ -47,10 +47,10 @@ def prepare(stream: Stream) -> Plan:
         frame_rate=stream.frame_rate,
         relative_cost=encoder.relative_cost(stream.preset),
     )
-    return Plan(stream, binary, probed, encoder, rungs, (why, *_remarks(stream, probed, rungs, cores)))
+    return Plan(stream, binary, probed, encoder, rungs, (why, *_notices(stream, probed, rungs, cores)))
 
 
-def _remarks(stream: Stream, probed: Source, rungs: tuple[Rung, ...], cores: int) -> list[str]:
+def _notices(stream: Stream, probed: Source, rungs: tuple[Rung, ...], cores: int) -> list[str]:
     remarks: list[str] = []
     names = ", ".join(rung.name for rung in rungs)
     if stream.ladder == "auto":

@@ -1,6 +1,6 @@
 """Keeping a live ffmpeg running: start it, start it again when it dies, drain it when asked to stop.
 
-| it was   | and then                  | it is    | told    |
+| it was   | and then                  | it is    | event   |
 |----------|---------------------------|----------|---------|
 | waiting  | the back-off is over      | running  | Started |
 | running  | it left with status 0     | gone     | Ended   |
@@ -12,7 +12,6 @@
 
 import asyncio
 import contextlib
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,9 +19,9 @@ from urllib.parse import urlsplit
 
 from cdnkit.settings.discretion import hiding
 from cdnkit.settings.transcode import Stream
-from transcode.child import Patience, run
+from transcode.child import run
 from transcode.command import live_command
-from transcode.events import Died, Drained, Ended, Event, Note, Progress
+from transcode.events import Died, Drained, Ended, Event, Notice, Progress
 from transcode.plan import Plan, prepare
 from transcode.progress import Pace, Report
 
@@ -33,7 +32,7 @@ OnEvent = Callable[[Event], None]
 class Backoff:
     """How long to wait before the next start: doubling from `first` to `longest`, without jitter.
 
-    An ffmpeg that ran for `well` seconds was no part of a series: the next wait is `first` again.
+    The next wait is `first` again after an ffmpeg that ran for `well` seconds: its end belongs to no series.
     """
 
     first: float = 0.5
@@ -48,21 +47,8 @@ class Backoff:
         return wait
 
     def reset(self) -> None:
-        """What made the series is over."""
+        """The cause of the series is gone: the next wait is `first` again."""
         self._next = 0.0
-
-
-async def serve(stream: Stream, ingest_url: str, *, on_event: OnEvent) -> None:
-    """`run_live` as a process of its own: SIGINT and SIGTERM drain it, and nothing is printed."""
-    shutdown = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, shutdown.set)
-    try:
-        await run_live(stream, ingest_url, shutdown=shutdown, on_event=on_event)
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 async def run_live(
@@ -73,20 +59,19 @@ async def run_live(
     on_event: OnEvent,
     plan: Plan | None = None,
     backoff: Backoff | None = None,
-    patience: Patience | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Encodes `stream` and posts it to `ingest_url` until its source ends or `shutdown` is set.
 
     `ingest_url` is the origin's ingest listener, such as `http://127.0.0.1:9001`; `plan` spares the probes if
     they were made already. Raises `FfmpegMissing`, `SourceError` or `EncoderRefused` before anything is
-    started; later failures are told as `Died` and tried again for as long as it takes. A cancelled call
-    leaves no ffmpeg.
+    started; later failures are reported as `Died`, and ffmpeg is started again for as long as it takes. A
+    cancelled call leaves no ffmpeg.
     """
     if plan is None:
         plan = await asyncio.to_thread(prepare, stream)
-    for note in plan.notes:
-        on_event(Note(note))
+    for text in plan.notices:
+        on_event(Notice(text))
     command, backoff, attempt = live_command(plan, ingest_url), backoff or Backoff(), 0
     while not shutdown.is_set():
         attempt += 1
@@ -94,10 +79,9 @@ async def run_live(
         watch = _Watch(plan, on_event, clock)
         gone = await run(
             command,
-            tell=on_event,
+            on_event=on_event,
             on_report=watch.on_report,
             stop=shutdown,
-            patience=patience,
             attempt=attempt,
             hide=hiding(plan.source.location),
         )
@@ -119,7 +103,7 @@ LOOK_AGAIN = 0.25
 
 
 async def _wait(seconds: float, shutdown: asyncio.Event, ingest_url: str) -> bool:
-    """Until they are over, or `shutdown` is set, or an origin that was away is back; whether that was it.
+    """Wait `seconds`, but end when `shutdown` is set or an origin that was away is back; True: the origin is back.
 
     The back-off is for what fails by itself. An encoder that fails because its origin restarts is needed as soon as
     that listens again: what is not encoded until then is missing from the stream.
@@ -132,7 +116,7 @@ async def _wait(seconds: float, shutdown: asyncio.Event, ingest_url: str) -> boo
                 if away and listening:
                     return True
                 away = not listening
-                # Where it listens, only the time or the shutdown is waited for.
+                # While the origin listens, only the time or the shutdown ends the wait.
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(shutdown.wait(), LOOK_AGAIN if away else None)
     except TimeoutError:
@@ -157,8 +141,8 @@ async def _listens(url: str) -> bool:
 class _Watch:
     """Turns one ffmpeg's reports into events: how far it is, and whether it keeps up with the clock."""
 
-    def __init__(self, plan: Plan, tell: OnEvent, clock: Callable[[], float]) -> None:
-        self._tell = tell
+    def __init__(self, plan: Plan, on_event: OnEvent, clock: Callable[[], float]) -> None:
+        self._on_event = on_event
         self._clock = clock
         self._pace = Pace()
         self._advice = advice(plan)
@@ -168,9 +152,9 @@ class _Watch:
         now = self._clock()
         self.media_time = report.media_time
         speed = self._pace.speed(now, report.media_time)
-        self._tell(Progress(report.frame, report.fps, speed, report.media_time))
+        self._on_event(Progress(report.frame, report.fps, speed, report.media_time))
         if not report.last and (behind := self._pace.complaint(now, speed, self._advice)):
-            self._tell(behind)
+            self._on_event(behind)
 
 
 def advice(plan: Plan) -> str:

@@ -7,7 +7,7 @@ import re
 from collections import deque
 from dataclasses import dataclass, field
 
-from transcode.events import Behind, Said
+from transcode.events import Behind, LogLine
 
 _LOG_LINE = re.compile(r"(?:\[([\w#:/]+) @ 0x[0-9a-f]+\] )?\[(\w+)\] (.*)")
 
@@ -50,14 +50,14 @@ def _number(text: str | None) -> float:
         return 0.0
 
 
-def read_log_line(line: str) -> Said:
+def read_log_line(line: str) -> LogLine:
     """A line of the log at `-loglevel level+...`: `[http @ 0x55d0] [error] HTTP error 404`, less the
     address."""
     match = _LOG_LINE.match(line)
     if match is None:
-        return Said("info", line.strip())
+        return LogLine("info", line.strip())
     component, level, text = match.groups()
-    return Said(level, f"{component}: {text.strip()}" if component else text.strip())
+    return LogLine(level, f"{component}: {text.strip()}" if component else text.strip())
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class Pace:
     _quiet_until: float = 0.0
 
     def speed(self, now: float, media_time: float) -> float:
-        """Takes how far the media is; returns seconds of media a second over the window, 0 at first."""
+        """Records how far the media is; returns seconds of media a second over the window, 0 at first."""
         self._seen.append((now, media_time))
         # The oldest one kept is the youngest that is a whole window old.
         while len(self._seen) > 1 and self._seen[1][0] <= now - self.window:

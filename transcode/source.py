@@ -162,7 +162,7 @@ def testcard_graph(ffmpeg: Ffmpeg, size: tuple[int, int], frame_rate: int) -> st
 
 
 def _quoted(text: str) -> str:
-    # Three readers in a row: the graph, the filter's options, and (for the path) nobody.
+    # Escaped twice, since two parsers read it in a row: the graph's and the filter options'.
     for character in "\\':":
         text = text.replace(character, f"\\{character}")
     for character in "\\'[],;":

@@ -19,12 +19,12 @@ from cdnkit.settings.ladder import RUNG_NAMES, audio_of
 from cdnkit.settings.transcode import Stream
 from transcode.child import Exit, run
 from transcode.command import encoding_arguments, filter_graph, label
+from transcode.completeness import is_full, lacking
 from transcode.errors import OutputError, SourceError
-from transcode.events import Event, Note, Progress
+from transcode.events import Event, Notice, Progress
 from transcode.plan import Plan, prepare
 from transcode.progress import Pace, Report
 from transcode.source import input_arguments
-from transcode.whole import is_full, lacking
 
 MULTIVARIANT = "multivariant.m3u8"
 
@@ -35,12 +35,11 @@ async def transcode(
     *,
     force: bool = False,
     on_event: Callable[[Event], None] = lambda event: None,
-    clock: Callable[[], float] = time.monotonic,
 ) -> Path:
     """Encodes `stream.source` into the folder `out`; returns the multivariant playlist's path.
 
     `ladder = "auto"` means every rung that is not taller than the source: nobody waits for a VOD in real
-    time. `on_event` hears `Progress` with `fraction` and `eta` about twice a second. `force` replaces a
+    time. `on_event` gets `Progress` with `fraction` and `eta` about twice a second. `force` replaces a
     folder that holds an earlier rendition, and never any other. A call that fails or is cancelled leaves
     nothing of its own behind.
 
@@ -55,17 +54,17 @@ async def transcode(
     length = _length(plan)
     if length is None and plan.source.kind == "testcard":
         raise SourceError("source testcard", "no end", "a duration", 'Set duration = "10s", or give a file.')
-    for note in plan.notes:
-        on_event(Note(note))
+    for text in plan.notices:
+        on_event(Notice(text))
     with _partial(out) as partial:
-        watch = _Watch(length, on_event, clock)
+        watch = _Watch(length, on_event, time.monotonic)
         gone = await run(
-            vod_command(plan, partial), tell=on_event, on_report=watch.on_report, hide=hiding(plan.source.location)
+            vod_command(plan, partial), on_event=on_event, on_report=watch.on_report, hide=hiding(plan.source.location)
         )
         if complaint := _complaint(plan, partial, out, gone, watch.media_time):
             raise complaint
         if length is not None and watch.media_time < 0.95 * length:
-            on_event(Note(f"the source ended at {watch.media_time:.1f} s of {length:.1f} s: it may be cut short"))
+            on_event(Notice(f"the source ended at {watch.media_time:.1f} s of {length:.1f} s: it may be cut short"))
         _put_in_place(partial, out)
     watch.finish()
     return out / MULTIVARIANT
@@ -115,9 +114,9 @@ def _for_stream(arguments: list[str], specifier: str) -> list[str]:
 class _Watch:
     """Turns reports into progress with a fraction and an estimate of the time left."""
 
-    def __init__(self, length: float | None, tell: Callable[[Event], None], clock: Callable[[], float]) -> None:
+    def __init__(self, length: float | None, on_event: Callable[[Event], None], clock: Callable[[], float]) -> None:
         self._length = length
-        self._tell = tell
+        self._on_event = on_event
         self._clock = clock
         self._pace = Pace()
         self._last = Report(0, 0.0, 0.0, last=False)
@@ -128,15 +127,15 @@ class _Watch:
         self._last, self.media_time = report, report.media_time
         self._speed = self._pace.speed(self._clock(), report.media_time) or self._speed
         if self._length is None:
-            self._tell(Progress(report.frame, report.fps, self._speed, report.media_time))
+            self._on_event(Progress(report.frame, report.fps, self._speed, report.media_time))
             return
         # Not 1 before everything is checked and in its place.
         fraction = min(0.999, report.media_time / self._length)
         eta = max(0.0, self._length - report.media_time) / self._speed if self._speed else None
-        self._tell(Progress(report.frame, report.fps, self._speed, report.media_time, fraction, eta))
+        self._on_event(Progress(report.frame, report.fps, self._speed, report.media_time, fraction, eta))
 
     def finish(self) -> None:
-        self._tell(Progress(self._last.frame, self._last.fps, self._speed, self.media_time, 1.0, 0.0))
+        self._on_event(Progress(self._last.frame, self._last.fps, self._speed, self.media_time, 1.0, 0.0))
 
 
 def _length(plan: Plan) -> float | None:

@@ -1,7 +1,7 @@
-"""What databases know of addresses: `iptocc` (country of allocation, data inside) and MMDB files the user names.
+"""Geo databases: `iptocc` (a package with its data: the country an address was allocated in) and MMDB files.
 
-An MMDB file (MaxMind DB 2.0) holds a record of any shape for a network. What is read of it are the fields of MaxMind's
-GeoIP and GeoLite databases, and the flat ones of others (IPinfo, ip-location-db).
+An MMDB file (MaxMind DB 2.0) holds a record of any shape for a network. Of a record, the fields of MaxMind's GeoIP and
+GeoLite databases are read, and the flat ones of others (IPinfo, ip-location-db).
 """
 
 import logging
@@ -17,23 +17,23 @@ from cdnkit.policy.http.place import Address
 logger = logging.getLogger("cdnlab.edge")
 
 IPTOCC = "iptocc"
-"""The name that stands in `databases` for the package of that name."""
+"""The entry of the setting `databases` that means the package of this name."""
 
 Facts = Mapping[str, Any]
-"""Fields of a `cdnkit.policy.http.place.Place`, as far as somebody knows them."""
+"""Those fields of a `cdnkit.policy.http.place.Place` that are known."""
 
 
 class Database(Protocol):
-    """Tells what it knows of a public address."""
+    """Looks up public addresses."""
 
     name: str
-    """For people: what it is, and of when."""
+    """For people: what database it is, and its date."""
 
     def facts(self, address: Address) -> Facts: ...
 
 
 def open_databases(names: Sequence[str]) -> list[Database]:
-    """In the order named. `BadDatabase` for a file that is none; a missing `iptocc` is logged and left out."""
+    """The databases in the order named. `BadDatabase`: a file is no MMDB. A missing `iptocc` is logged and left out."""
     opened: list[Database] = []
     for index, name in enumerate(names):
         if name != IPTOCC:
@@ -65,8 +65,8 @@ class Iptocc:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What an MMDB file says of itself."""
+class MmdbMetadata:
+    """The metadata of an MMDB file."""
 
     kind: str
     """Its database_type: "GeoLite2-City"."""
@@ -83,36 +83,37 @@ class Mmdb:
         try:
             from maxminddb import InvalidDatabaseError, open_database
         except ImportError as error:
-            raise BadDatabase(where, str(path), "the package maxminddb (pip install 'cdnlab[geo]')") from error
+            wanted = "the package maxminddb, which reads it (pip install 'cdnlab[geo]')"
+            raise BadDatabase(where, str(path), wanted) from error
         try:
             self._reader = open_database(path)
             about = self._reader.metadata()
         except OSError as error:
             raise BadDatabase(where, f"{path}, {error.strerror or error}", "an MMDB file") from error
         except (InvalidDatabaseError, ValueError, UnicodeDecodeError) as error:
-            raise BadDatabase(where, f"{path}, which is none or is damaged", "an MMDB file") from error
+            raise BadDatabase(where, f"{path}, which is no MMDB file or is damaged", "an MMDB file") from error
         self._broken: type[Exception] = InvalidDatabaseError
         built = datetime.fromtimestamp(about.build_epoch, UTC)
-        self.made = Made(about.database_type, built, about.ip_version, about.node_count)
-        self.name = f"{path.name} ({self.made.kind}, {built:%Y-%m-%d})"
+        self.metadata = MmdbMetadata(about.database_type, built, about.ip_version, about.node_count)
+        self.name = f"{path.name} ({self.metadata.kind}, {built:%Y-%m-%d})"
 
     def facts(self, address: Address) -> Facts:
-        if address.version > self.made.ip_version:
+        if address.version > self.metadata.ip_version:
             return {}  # an IPv4 database knows nothing of IPv6
         try:
             return facts_of(self._reader.get(address))
         except (self._broken, ValueError, UnicodeDecodeError):
-            # A file damaged in its middle opens well. A viewer is then of unknown place, and a person reads why.
+            # A file that is damaged in its middle opens well. The viewer's place is then unknown, and the log says why.
             logger.exception("geo: %s is damaged at %s", self.name, address)
             return {}
 
 
 def facts_of(record: object) -> dict[str, Any]:
-    """The fields of a `Place` in a record of an MMDB file, whoever made it."""
+    """The fields of a `Place` in a record of an MMDB file, of any maker."""
     if not isinstance(record, Mapping):
         return {}
     facts: dict[str, Any] = {}
-    # Where an address is used; failing that, where it was registered, which is all that some networks have.
+    # Where the address is used; else where it was registered, since some networks have only that.
     country = _code(record.get("country")) or _code(record.get("registered_country")) or _code(record)
     if len(country) == 2:
         facts["country"] = country.upper()
@@ -147,7 +148,7 @@ _HOSTING = ("is_hosting_provider", "is_hosting")
 
 
 def _code(value: object) -> str:
-    """An ISO code of one to three characters, as itself or in a record that has one."""
+    """An ISO code of one to three characters, from a text or from a record that has one; "" without."""
     if isinstance(value, Mapping):
         value = value.get("iso_code") or value.get("country_code")
     return value if isinstance(value, str) and 1 <= len(value) <= 3 and value.isascii() and value.isalnum() else ""

@@ -1,33 +1,57 @@
 """How a request can end, and why: the closed sets that every room speaks of."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-@dataclass(slots=True)
-class Refusal:
-    """Why not: a status, and a reason a person can act on."""
+class RefusalKind(StrEnum):
+    """What about a request was refused. Records keep it; the reason beside it is for people alone."""
 
+    HOST = "host"  # it names no host, or one that is not served here: 400, 421
+    LIMIT = "limit"  # it is larger than the CDN or the node takes: 413, 414, 431
+    MALFORMED = "malformed"  # HTTP does not have it: 400
+    PATH = "path"  # its path may be read as one under another behavior: 400
+    LOOP = "loop"  # it has been here before: 508
+    METHOD = "method"  # no cache forwards the method, or the behavior does not take it: 405, 403
+    MAX_FORWARDS = "max-forwards"  # it may go no further: 204
+    PREFLIGHT = "preflight"  # the node answers it by itself: 204
+    CONTENT = "content"  # a GET or HEAD brings content: 403
+    RATE = "rate"  # the client asks too often: 429
+    PROTOCOL = "protocol"  # it came over HTTP where HTTPS is wanted: 301, 307, 403
+    GEO = "geo"  # its place is not served: 403
+    TOKEN = "token"  # its token is missing or not good: 403
+    PURGE = "purge"  # it may not purge: 401
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not answered from store or parent, and what its client is sent instead."""
+
+    kind: RefusalKind
     status: int
     reason: str
-    facts: dict[str, object] | None = None
+    """Rule and fact, for people: "geo: KP is denied". No program reads it."""
+    facts: Mapping[str, object] = field(default_factory=dict)
     """What exactly was checked, found and wanted: for operators, not for viewers."""
+    words: str = ""
+    """The profile's words for it."""
     page: tuple[str, str] | None = None
     """Content type and body that the token's vendor would send; None: the profile's page."""
     retry_after: float | None = None
     """Seconds after which asking again is of use."""
     location: str | None = None
     """Where to come instead."""
-    paged: bool = False
-    """A page in place of errors may stand in for it."""
     ends: bool = False
     """The connection ends with it."""
 
-    @classmethod
-    def recorded(cls, status: int, reason: str) -> "Refusal":
-        """The refusal that a record tells of: the status there may be a page's, or 0, when its viewer had left."""
-        paged = reason.startswith("geo: ")
-        return cls(403 if paged else status or 403, reason, paged=paged)
+    @property
+    def paged(self) -> bool:
+        """Whether a page in place of errors may stand in for it.
+
+        Source: CloudFront, "Restrict the geographic distribution of your content": a custom error page applies.
+        """
+        return self.kind is RefusalKind.GEO
 
 
 class Outcome(StrEnum):

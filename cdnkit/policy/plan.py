@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from cdnkit.policy.gate.gate import Admitted
+from cdnkit.policy.gate.admission import Admitted
 from cdnkit.policy.http.messages import Lines, RequestHead
 from cdnkit.policy.http.ranges import Span
-from cdnkit.policy.outcomes import Cause, Outcome, Purpose
+from cdnkit.policy.outcomes import Cause, Outcome, Purpose, Refusal
 from cdnkit.policy.rule import Rule
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.slices import Assembly, Block
@@ -19,7 +19,7 @@ from cdnkit.policy.store.slices import Assembly, Block
 
 @dataclass(slots=True)
 class Refuse:
-    """Answer without the cache: the gate said no, or the request is not one a cache may forward."""
+    """Answer without the cache: a check of the gate refused, or the parent failed."""
 
     status: int
     reason: str
@@ -35,6 +35,8 @@ class Refuse:
     """The parent gave no answer at all."""
     admitted: Admitted | None = None
     """What the gate made of the request, with its token; None: the request goes on as it came."""
+    refusal: Refusal | None = None
+    """The gate's; None for a failure."""
 
 
 @dataclass(slots=True)
@@ -57,15 +59,15 @@ class Fetch:
     sent_at: float = 0.0
     flight_key: str = ""
     """What others must ask for to wait on it: the cache key, and the range where one was passed on."""
-    reason: str = ""
-    """The gate's, where it asks for the page that its asker is shown instead."""
+    refusal: Refusal | None = None
+    """The gate's, where it asks for the page that its client is shown instead."""
     admitted: Admitted | None = None
     """As of a `Refuse`."""
 
     @property
     def outcome(self) -> Outcome:
         """What the record says if its asker leaves before anything landed."""
-        if self.reason:
+        if self.refusal is not None:
             return Outcome.REFUSED
         return Outcome.PASS if self.purpose is Purpose.PASS else Outcome.MISS
 
@@ -78,14 +80,14 @@ class Join:
     fetch_id: int
     rule: Rule
     cause: Cause | None
-    reason: str = ""
-    """The gate's, as of a `Fetch`."""
+    refusal: Refusal | None = None
+    """As of a `Fetch`."""
     admitted: Admitted | None = None
     """As of a `Refuse`."""
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome.REFUSED if self.reason else Outcome.COLLAPSED
+        return Outcome.COLLAPSED if self.refusal is None else Outcome.REFUSED
 
 
 @dataclass(slots=True)
@@ -110,10 +112,14 @@ class Serve:
     """To be started behind the viewer's back."""
     fetch_id: int = 0
     """The fill that brought it, for the record; 0 for a hit."""
-    reason: str = ""
+    refusal: Refusal | None = None
     """The gate's, where it is the page of a refusal."""
     admitted: Admitted | None = None
     """As of a `Refuse`."""
+
+    @property
+    def reason(self) -> str:
+        return "" if self.refusal is None else self.refusal.reason
 
 
 @dataclass(slots=True)
@@ -127,8 +133,12 @@ class Relay:
     rule: Rule
     fetch_id: int
     body: bool = True
-    reason: str = ""
+    refusal: Refusal | None = None
     """As of a `Serve`."""
+
+    @property
+    def reason(self) -> str:
+        return "" if self.refusal is None else self.refusal.reason
 
 
 @dataclass(slots=True)

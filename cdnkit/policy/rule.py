@@ -1,12 +1,15 @@
-"""A rule: one behavior as a node runs it, with everything that requests under it are asked, compiled once.
+"""A rule: one behavior as a node runs it, with everything that requests under it need, compiled once.
 
-What belongs to a behavior travels with it: its key, its guard, what it puts on answers. Nothing is looked up beside it,
-so two behaviors that were given the same settings still have a bucket each.
+What belongs to a behavior travels with it: its key, its checks, what it puts on responses. Nothing is looked up beside
+it, so two behaviors that were given the same settings still have a bucket each.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import takewhile
 
-from cdnkit.policy.gate.gate import Gate, Guard
+from cdnkit.policy.gate.admission import Admission
+from cdnkit.policy.gate.check import Check, Concerns
+from cdnkit.policy.gate.gate import Gate, Node
 from cdnkit.policy.rules.response_policy import CorsRules, Decoration
 from cdnkit.policy.rules.service import Behavior, Geo, Service
 from cdnkit.policy.store.key import KeyOf, plain_key
@@ -18,16 +21,31 @@ class Rule:
 
     behavior: Behavior
     """The settings, as the profile settles them."""
-    guard: Guard
-    """Who may ask: limit, protocol, geo rule, token scheme."""
-    guarded: bool
-    """The guard is to be asked about every request."""
+    checks: tuple[Check, ...]
+    """Who may ask: all checks, in their order. The parts of it below leave out none that could refuse."""
+    admission: Admission | None
+    """Takes the tokens out of requests; None: they go on as they came."""
     plain_key: KeyOf | None
     """Makes the keys of plain requests (`cdnkit/policy/machine/fast_path.py`); None where there is no short way."""
     decoration: Decoration | None
     """What is put on answers; None at a node that faces no viewers."""
     cors: CorsRules | None
     """The part of it that depends on the request."""
+
+    first_checks: tuple[Check, ...] = field(init=False)
+    """The beginning of `checks`: all requests are asked, before the short way to the store."""
+    other_checks: tuple[Check, ...] = field(init=False)
+    """The rest."""
+    plain_checks: tuple[Check, ...] = field(init=False)
+    """What of the rest a plain request is asked."""
+    guarded: bool = field(init=False)
+    """The rest may refuse a request that a stored response answers: the short way comes behind it."""
+
+    def __post_init__(self) -> None:
+        self.first_checks = tuple(takewhile(lambda check: check.concerns is Concerns.ALL, self.checks))
+        self.other_checks = self.checks[len(self.first_checks) :]
+        self.plain_checks = tuple(one for one in self.other_checks if one.concerns is not Concerns.NOT_PLAIN)
+        self.guarded = any(check.concerns is Concerns.ALL for check in self.other_checks)
 
     @property
     def path(self) -> str:
@@ -42,16 +60,17 @@ class Rule:
         return self.behavior.geo
 
 
-def compiled(behavior: Behavior, service: Service, gate: Gate, decoration: Decoration | None) -> Rule:
+def compiled(behavior: Behavior, node: Node, gate: Gate, decoration: Decoration | None) -> Rule:
     """The rule of a behavior that is settled (`cdnkit/policy/rules/resolve.py`)."""
-    decoration = decoration if service.gate else None
+    decoration = decoration if node.service.gate else None
+    cors = None if decoration is None else decoration.cors
     return Rule(
         behavior=behavior,
-        guard=gate.guard_of(behavior),
-        guarded=_is_guarded(behavior, service),
-        plain_key=_plain_key(behavior, service),
+        checks=gate.checks_of(behavior, cors, node),
+        admission=gate.admission_of(behavior),
+        plain_key=_plain_key(behavior, node.service),
         decoration=decoration,
-        cors=None if decoration is None else decoration.cors,
+        cors=cors,
     )
 
 
@@ -60,9 +79,3 @@ def _plain_key(behavior: Behavior, service: Service) -> KeyOf | None:
     if not behavior.cache or service.error_pages or behavior.server_timing not in ("off", 0):
         return None
     return plain_key(behavior)
-
-
-def _is_guarded(behavior: Behavior, service: Service) -> bool:
-    asked = (behavior.token, behavior.geo, behavior.rate_limit, service.rate_limit)
-    bound = behavior.viewer_protocol != "allow-all" or any(one is not None for one in asked)
-    return service.gate and bound

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead, target_of
 from cdnkit.policy.http.place import Place
 from cdnkit.policy.machine.machine import EdgeMachine
-from cdnkit.policy.outcomes import Cause, Failure, Outcome, Refusal
+from cdnkit.policy.outcomes import Cause, Failure, Outcome
 from cdnkit.policy.plan import Assemble, Decision, Fetch, Landing, PurgeOrder, Refuse, Relay, Serve
 from cdnkit.policy.record.lines import Requested
 from cdnkit.policy.rules.profile import Profile
-from cdnkit.policy.rules.service import Behavior, Service
+from cdnkit.policy.rules.service import Service
 from cdnkit.policy.store.eviction import Room
+from cdnkit.replay.gate import RecordedGate
 from cdnkit.replay.trace import Ended, Event, Gap, Landed, Ordered
 
 
@@ -40,47 +41,6 @@ class Replayed:
     """Requests whose answer depends on what the records do not tell."""
 
 
-_OF_THE_HEAD = ("limit:", "host:", "request:")
-"""How reasons begin that are found in the head alone."""
-
-
-class RecordedGate:
-    """Says what the live gate said, as the guard of every behavior: the record holds its verdict, not the token."""
-
-    prefixes: tuple[str, ...] = ()
-    params: frozenset[str] = frozenset()
-    headers: frozenset[str] = frozenset()
-    rates: tuple[()] = ()
-
-    def __init__(self) -> None:
-        self.record: Requested | None = None
-
-    def path_proper(self, path: str) -> str:
-        return path
-
-    def guard_of(self, behavior: Behavior) -> "RecordedGate":
-        return self
-
-    def hurried(self, request: RequestHead, now: float) -> None:
-        return None
-
-    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
-        record = self.record
-        if record is None or record.outcome is not Outcome.REFUSED:
-            return None
-        return Refusal.recorded(record.status, record.reason)
-
-    def excess(self, request: RequestHead) -> Refusal | None:
-        """The record has not all of the head whose size and form were judged, nor the connection that it came by."""
-        record = self.record
-        if record is None or record.outcome is not Outcome.REFUSED or not record.reason.startswith(_OF_THE_HEAD):
-            return None
-        return Refusal(record.status, record.reason)
-
-    def admitted(self, request: RequestHead) -> None:
-        return None
-
-
 class ReplayNode:
     """The shell of a machine in virtual time."""
 
@@ -90,7 +50,7 @@ class ReplayNode:
         # Request ids are random live and in no record: one for all is as good, and costs nothing to make. Whichever
         # coding was put on a body, its record has the size that came of it.
         self.machine = EdgeMachine(
-            service, profile, gate=self._gate, excess=self._gate.excess, fresh_id=lambda: "replayed",
+            service, profile, gate=self._gate, fresh_id=lambda: "replayed",
             codings=("br", "gzip"), fresh_room=fresh_room,
         )  # fmt: skip
         self._fetches: dict[int, Fetch] = {}

@@ -1,9 +1,9 @@
-"""Sockets and servers: how every program of ours listens. A leaf that knows nothing of what is served."""
+"""Sockets and servers: how every program of ours listens. It knows nothing of what is served."""
 
-from cdnkit.serving.certificates import SHOWN
+from cdnkit.serving.certificates import TLS_NAMES
 from cdnkit.serving.guard import Guarded, HostName, guard_of
 from cdnkit.serving.inbox import EMPTY_QUERY, INTERIM
-from cdnkit.serving.limits import Limits
+from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.listener import GRACE_S, Listener, PortInUse, bind, bind_udp, url_of
 from cdnkit.serving.patience import Left, Stalled
 
@@ -11,12 +11,12 @@ __all__ = [
     "EMPTY_QUERY",
     "GRACE_S",
     "INTERIM",
-    "SHOWN",
+    "TLS_NAMES",
     "Guarded",
     "HostName",
     "Left",
-    "Limits",
     "Listener",
+    "ListenerLimits",
     "PortInUse",
     "Stalled",
     "bind",

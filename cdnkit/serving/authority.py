@@ -1,8 +1,8 @@
-"""A certificate authority of this machine's own: one key in the user's folder, a leaf for each host that is asked for.
+"""The local certificate authority: one key in the user's folder, and a leaf for each host that clients name.
 
-It may sign for names that are nobody's on the net and for loopback addresses alone (RFC 5280 §4.2.1.10): whoever steals
-its key gains nothing beyond the lab. A leaf is made when a client first names its host (SNI), and anew in the last
-third of its life.
+Its name constraints (RFC 5280 §4.2.1.10) allow reserved names and loopback addresses alone: a thief of its key gains
+nothing beyond the lab. A leaf is made when a client first names its host (SNI), and renewed in the last third of its
+life.
 """
 
 import os
@@ -26,17 +26,17 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from cdnkit.serving.certificates import ServerContext, asked_for, note_name, server_context
+from cdnkit.serving.certificates import ServerContext, keep_server_name, server_context, server_name
 
 NAMES = ("localhost", "test", "example", "example.com", "example.net", "example.org")
-"""These and all names beneath them: reserved, nobody's (RFC 2606, RFC 6761)."""
+"""These names and all beneath them are reserved: they belong to nobody (RFC 2606, RFC 6761)."""
 NETWORKS = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 ALWAYS = ("localhost", "127.0.0.1", "::1")
-"""In every leaf, beside the host it is made for: clients that name none are given these."""
+"""Names in every leaf, beside the host it is made for. A client that names no host gets a leaf with these alone."""
 YEARS = 5
 LEAF_DAYS = 30
 CONTEXTS = 256
-"""Hosts whose leaves are remembered."""
+"""At most this many leaves are remembered, one a host."""
 
 
 @dataclass
@@ -95,11 +95,11 @@ class Authority:
             raise BadAuthority(str(error.filename), error.strerror or str(error), "") from error
         except (ValueError, TypeError) as error:
             raise BadAuthority(
-                str(folder), "what is there is no CA of ours", "`cdnlab ca --remove` and `cdnlab ca` make a new one."
+                str(folder), "found no CA of cdnlab's there", "`cdnlab ca --remove` and `cdnlab ca` make a new one."
             ) from error
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != self._certificate.public_key():
             raise BadAuthority(
-                str(folder), "key and certificate are no pair", "`cdnlab ca --remove` and `cdnlab ca` make a new one."
+                str(folder), "key and certificate do not match", "`cdnlab ca --remove` and `cdnlab ca` make a new one."
             )
         self._key = key
         self.expires_at = self._certificate.not_valid_after_utc.timestamp()
@@ -142,23 +142,23 @@ class Authority:
 
 
 class Contexts:
-    """What a listener speaks TLS with where the local CA signs: a context for each host that clients name."""
+    """TLS contexts signed by the local CA: one for each host that clients name."""
 
     def __init__(self, authority: Authority, clock: Callable[[], float]) -> None:
         """`clock`: Unix seconds."""
         self._authority = authority
         self._clock = clock
         self._made: LRUCache[str, tuple[float, ServerContext]] = LRUCache(CONTEXTS)
-        self.context = self._of("")
-        self.context.sni_callback = self._named
+        self.context = self._context_of("")
+        self.context.sni_callback = self._on_server_name
 
-    def _named(self, connection: ssl.SSLSocket | ssl.SSLObject, host: str | None, _: ssl.SSLContext) -> None:
-        """A client has named its host, or none; one that is not ours is shown the leaf of those that are."""
-        note_name(connection, host, self.context)
-        host = asked_for(connection)
-        connection.context = self._of(host if may_sign(host) else "")
+    def _on_server_name(self, connection: ssl.SSLSocket | ssl.SSLObject, host: str | None, _: ssl.SSLContext) -> None:
+        """A client has named its host, or none. For a host that the CA may not sign, it gets the leaf of `ALWAYS`."""
+        keep_server_name(connection, host, self.context)
+        host = server_name(connection)
+        connection.context = self._context_of(host if may_sign(host) else "")
 
-    def _of(self, host: str) -> ServerContext:
+    def _context_of(self, host: str) -> ServerContext:
         now = self._clock()
         renew_at, context = self._made.get(host, (now, None))
         if context is None or now >= renew_at:
@@ -169,7 +169,7 @@ class Contexts:
 
 
 def _context(certificate: bytes, key: bytes) -> ServerContext:
-    # `ssl` reads files only; these are gone when it has.
+    # `ssl` reads certificates from files alone: these two are deleted once it has.
     with TemporaryDirectory(prefix="cdnlab-leaf-") as folder:
         files = Path(folder, "leaf.pem"), Path(folder, "leaf-key.pem")
         for file, pem in zip(files, (certificate, key), strict=True):
@@ -178,7 +178,7 @@ def _context(certificate: bytes, key: bytes) -> ServerContext:
 
 
 def make(folder: Path, now: float) -> Authority:
-    """A new CA in a folder, which is made for its owner alone. FileExistsError where one is already."""
+    """A new CA in a folder that only its owner may read. FileExistsError: there is a CA in it already."""
     key = ec.generate_private_key(ec.SECP256R1())
     at = datetime.fromtimestamp(now, UTC)
     name = x509.Name(
@@ -216,7 +216,7 @@ def files_in(folder: Path) -> tuple[Path, Path]:
 
 
 def write_new(file: Path, content: bytes, *, secret: bool = False) -> None:
-    """A file that was not there; FileExistsError if it was. `secret`: for its owner alone, from the first byte on."""
+    """Write a new file; FileExistsError if it exists. `secret`: only its owner may read it, from the first byte on."""
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644), "wb") as out:
         out.write(content)
 

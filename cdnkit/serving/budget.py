@@ -1,18 +1,19 @@
-"""How much of what costs us more than it costs the client one connection may send: a leaky bucket.
+"""A leaky bucket for frames that cost the server more than the client: how many of them one connection may send.
 
 Rapid reset (CVE-2023-44487), and floods of PING, SETTINGS, PRIORITY and empty DATA (CVE-2019-9512 to 9518), are legal
-HTTP/2, frame by frame; only their number is not honest.
+HTTP/2, frame by frame; only their number shows an attack.
 """
 
 RESETS = (1000, 33.0)
 """Streams that a client may reset at once, and again each second: nghttp2's figures."""
 
 ODDITIES = (10_000, 330.0)
-"""Frames that carry nothing of a request or an answer. Ours: far beyond what a player or a browser sends."""
+"""Frames that carry nothing of a request or a response, likewise. Our own figures: far beyond what a player or a
+browser sends."""
 
 
 class Budget:
-    """So many at once, and so many more each second."""
+    """At most `burst` at once, and `rate` more each second."""
 
     __slots__ = ("_at", "_burst", "_left", "_rate")
 

@@ -1,4 +1,4 @@
-"""Certificates that somebody made: a pair of files, read, held against each other, and spoken with."""
+"""A certificate and its key in two files: whether they can be used, and the TLS context made of them."""
 
 import ssl
 from datetime import UTC, datetime
@@ -8,17 +8,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 ALPN = ["h2", "http/1.1"]
-"""What is spoken over TLS, the best first (RFC 7301)."""
+"""Protocols offered over TLS, the preferred first (RFC 7301)."""
 
-SHOWN = "cdnlab.shown"
-"""ASGI extension of scopes over TLS: the host that the client named at the handshake, "" if none, and the names of the
-certificate that it was shown."""
+TLS_NAMES = "cdnlab.tls_names"
+"""ASGI extension of scopes over TLS: the host that the client named at the handshake, "" if none, and the names in the
+certificate that it got."""
 
 
 def flaw_of(certificate: Path, key: Path, now: float) -> tuple[Path, str] | None:
-    """The file that a listener cannot use and why; None: the pair is good at `now` (Unix seconds).
+    """The file that a listener cannot use, and why; None: the pair is good at `now` (Unix seconds).
 
-    The certificate file holds its chain behind it, as every server takes it; the key has no passphrase.
+    The certificate file may hold the chain after the leaf, as every server takes it; the key has no passphrase.
     """
     for file in (certificate, key):
         try:
@@ -47,7 +47,7 @@ def flaw_of(certificate: Path, key: Path, now: float) -> tuple[Path, str] | None
 
 
 def flaw_of_authorities(file: Path) -> str | None:
-    """Why nobody can be verified by the certificates in a file; None: they are good for it."""
+    """Why the certificates in a file cannot verify anybody; None: they can."""
     try:
         x509.load_pem_x509_certificates(file.read_bytes())
     except OSError as error:
@@ -58,29 +58,29 @@ def flaw_of_authorities(file: Path) -> str | None:
 
 
 class ServerContext(ssl.SSLContext):
-    """What a listener speaks TLS with."""
+    """The TLS context of a listener."""
 
     names: frozenset[str]
-    """Of the certificate that it shows: hosts, wildcards, addresses."""
+    """Names in its certificate: hosts, wildcards, addresses."""
 
 
-def asked_for(connection: ssl.SSLSocket | ssl.SSLObject) -> str:
+def server_name(connection: ssl.SSLSocket | ssl.SSLObject) -> str:
     """The host that the client named at the handshake (SNI), in lower case; "" if none."""
-    return str(getattr(connection, "asked_for", ""))
+    return str(getattr(connection, "cdnlab_server_name", ""))
 
 
-def note_name(connection: ssl.SSLSocket | ssl.SSLObject, host: str | None, _: ssl.SSLContext) -> None:
-    """An `sni_callback`, for `asked_for`: `ssl` itself does not keep on a server what its client named."""
-    connection.asked_for = (host or "").lower()  # type: ignore[union-attr]
+def keep_server_name(connection: ssl.SSLSocket | ssl.SSLObject, host: str | None, _: ssl.SSLContext) -> None:
+    """An `sni_callback` for `server_name`: on a server, `ssl` itself does not keep the name that its client sent."""
+    connection.cdnlab_server_name = (host or "").lower()  # type: ignore[union-attr]
 
 
 def names_of(certificate: bytes) -> frozenset[str]:
-    """What the first certificate in PEM is for."""
+    """The hosts and addresses that the first certificate in PEM is for."""
     leaf = x509.load_pem_x509_certificates(certificate)[0]
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return frozenset()  # no client of today's takes a name from anywhere else
+        return frozenset()  # today's clients take names from nowhere else
     hosts = [name.lower() for name in names.get_values_for_type(x509.DNSName)]
     return frozenset([*hosts, *(str(address) for address in names.get_values_for_type(x509.IPAddress))])
 
@@ -89,7 +89,7 @@ def server_context(certificate: Path, key: Path) -> ServerContext:
     """TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1. OSError (SSLError is one): a bad pair."""
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.names = names_of(certificate.read_bytes())
-    context.sni_callback = note_name
+    context.sni_callback = keep_server_name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # HTTP/2 forbids both (RFC 9113 section 9.2.1); they cost servers memory besides.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION

@@ -1,8 +1,8 @@
 """One connection, held to the limits: whatever its client does, it ends, and what it costs meanwhile is bounded.
 
-hypercorn's connection, with the parts of our own that a server on the open net needs. What waits is timed: the head of
-a request, the rest between requests, a client who takes nothing. What ends says so before it hangs up, and then reads
-on for a moment, so that the answer is not lost to a reset (RFC 9112 §9.6).
+hypercorn's connection, with the parts of our own that a server on the open net needs. Every wait is timed: for the head
+of a request, between requests, for a client that takes nothing. A connection that ends sends its last response, and
+then reads on for a moment, so that the response is not lost to a reset (RFC 9112 §9.6).
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from hypercorn.protocol.h11 import H2ProtocolAssumedError
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from cdnkit.serving.certificates import SHOWN, ServerContext, asked_for
+from cdnkit.serving.certificates import TLS_NAMES, ServerContext, server_name
 from cdnkit.serving.http1 import Http1
 from cdnkit.serving.http2 import Http2
-from cdnkit.serving.limits import Limits
-from cdnkit.serving.patience import Left, Stalled, patiently
-from cdnkit.serving.roles import Door, Page
+from cdnkit.serving.limits import ListenerLimits
+from cdnkit.serving.patience import Left, Stalled, wait_for_client
+from cdnkit.serving.roles import ListenerRole, Page
 
 LINGER_S = 2.0
-"""How long a client may go on sending after we have hung up and he has taken what was left. nginx gives 5 s from read
-to read, 30 s in all."""
+"""How long a client may go on sending after the server has hung up and the client has taken the rest. nginx gives 5 s
+from read to read, 30 s in all."""
 
 HIGH_WATER_BYTES = 64 * 1024
-"""Written but not yet taken by the kernel: beyond, whoever writes waits."""
+"""A writer waits while more than this is written and not yet taken by the kernel."""
 
 
 class Connection(TCPServer):
@@ -36,29 +36,29 @@ class Connection(TCPServer):
 
     protocol: Http1 | Http2  # type: ignore[assignment]
 
-    def __init__(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, listener: ListenerRole, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(
-            self.answer,  # type: ignore[arg-type]  # without hypercorn's two arguments for WSGI
-            loop, door.config, door.context, ConnectionState({}), reader, writer,
+            self.call,  # type: ignore[arg-type]  # without hypercorn's two arguments for WSGI
+            loop, listener.config, listener.context, ConnectionState({}), reader, writer,
         )  # fmt: skip
-        self._door = door
-        self.limits: Limits = door.limits
-        self.page: Page = door.page
+        self._listener = listener
+        self.limits: ListenerLimits = listener.limits
+        self.page: Page = listener.page
         self.connection_state = ConnectionState({})
         self.transport = writer.transport
         self.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
-        self.answering = 0
-        """Requests whose applications still run, those of streams that were reset among them."""
+        self.open_requests = 0
+        """Requests whose applications still run, also those whose streams were reset."""
         self.stalled: Stalled | None = None
         self.cut_off = False
         self._hung_up = False
         self._timer: asyncio.TimerHandle | None = None
         self._awaits_first_byte = False
-        self._shown: tuple[str, frozenset[str]] | None = None
+        self._tls_names: tuple[str, frozenset[str]] | None = None
 
     async def run(self) -> None:
-        """Until the client leaves or has been sent away, and all that was begun for him has ended."""
+        """Until the client leaves or has been sent away, and all that was begun for it has ended."""
         socket = self.writer.get_extra_info("socket")
         try:
             self.client = parse_socket_addr(socket.family, socket.getpeername())
@@ -66,14 +66,14 @@ class Connection(TCPServer):
             ssl_object = self.writer.get_extra_info("ssl_object")
             self.tls = ssl_object is not None
             if ssl_object is not None and isinstance(ssl_object.context, ServerContext):
-                self._shown = asked_for(ssl_object), ssl_object.context.names
+                self._tls_names = server_name(ssl_object), ssl_object.context.names
             async with TaskGroup(self.loop) as group:
                 self._task_group = group
                 if ssl_object is not None and ssl_object.selected_alpn_protocol() == "h2":
                     await self._speak_http2()
                 else:
                     self.protocol = Http1(self, group)
-                    self._wait(self.limits.head_within)
+                    self._start_timer(self.limits.head_within)
                 await self._read_data()
         except OSError:
             pass
@@ -83,21 +83,21 @@ class Connection(TCPServer):
     # ---- reading -----------------------------------------------------------------------------------------------
 
     async def _read_data(self) -> None:
-        told = False
+        closed = False
         while not self.reader.at_eof():
             try:
                 data = await self.reader.read(MAX_RECV)
             except OSError:
                 break
             if self._awaits_first_byte and data:
-                self._wait(self.limits.head_within)
+                self._start_timer(self.limits.head_within)
             if not self._hung_up:
                 await self._handle(data)
-            if self._hung_up and not told:
-                told = True
+            if self._hung_up and not closed:
+                closed = True
                 await self.protocol.handle(Closed())
-        self._rest()
-        if not told:
+        self._stop_timer()
+        if not closed:
             await self.protocol.handle(Closed())
 
     async def _handle(self, data: bytes) -> None:
@@ -110,27 +110,27 @@ class Connection(TCPServer):
     async def _speak_http2(self) -> None:
         self.protocol = Http2(self, self._task_group)
         # A browser connects ahead of its first request.
-        self._wait(self.limits.idle)
+        self._start_timer(self.limits.idle)
         await self.protocol.initiate()
 
     # ---- waiting -----------------------------------------------------------------------------------------------
 
-    def _wait(self, seconds: float, *, first_byte: bool = False) -> None:
-        """No request is under way: for so long, at most."""
-        self._rest()
+    def _start_timer(self, seconds: float, *, first_byte: bool = False) -> None:
+        """Hang up after `seconds`, unless a request begins. `first_byte`: its first byte starts the timer anew."""
+        self._stop_timer()
         self._awaits_first_byte = first_byte
-        self._timer = self.loop.call_later(seconds, self._waited_too_long)
-        self._door.waiting[self] = None
+        self._timer = self.loop.call_later(seconds, self._on_timeout)
+        self._listener.waiting[self] = None
 
-    def _rest(self) -> None:
-        """Nothing is timed now."""
+    def _stop_timer(self) -> None:
+        """A request is under way, or the connection ends: no timer runs."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._awaits_first_byte = False
-        self._door.waiting.pop(self, None)
+        self._listener.waiting.pop(self, None)
 
-    def _waited_too_long(self) -> None:
+    def _on_timeout(self) -> None:
         self.hang_up(self.protocol.farewell())
 
     # ---- writing -----------------------------------------------------------------------------------------------
@@ -142,12 +142,12 @@ class Connection(TCPServer):
             self.hang_up()
         elif isinstance(event, Updated) and not self._hung_up and not self.reader.at_eof():
             if event.idle:
-                self._wait(self.limits.idle, first_byte=isinstance(self.protocol, Http1))
+                self._start_timer(self.limits.idle, first_byte=isinstance(self.protocol, Http1))
             else:
-                self._rest()
+                self._stop_timer()
 
     async def send_bytes(self, data: bytes) -> None:
-        """Write, and wait while the client has enough to take; one who takes nothing is dropped."""
+        """Write, and wait while the client has enough to take. A client that takes nothing is dropped."""
         async with self.send_lock:
             if self.transport.is_closing():
                 return
@@ -155,7 +155,7 @@ class Connection(TCPServer):
             if not self._unsent():
                 return
             try:
-                await patiently(self.writer.drain, self._unsent, self.limits.stalled)
+                await wait_for_client(self.writer.drain, self._unsent, self.limits.stalled)
                 return
             except Stalled as stalled:
                 self.stalled = stalled
@@ -164,21 +164,21 @@ class Connection(TCPServer):
                 pass
         await self.protocol.handle(Closed())
 
-    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
-        """Have the application answer a request. What it sends to one who is gone raises Left."""
+    async def call(self, scope: Any, receive: Any, send: Any) -> None:
+        """Have the application respond to a request. Its `send` raises Left once the client is gone."""
 
-        async def told(message: Any) -> None:
+        async def send_or_raise(message: Any) -> None:
             try:
                 await send(message)
             except Left as left:
-                # A stream may hear of its connection's end before it has run out of patience itself.
+                # A stream may learn that its connection stalled before its own wait has run out.
                 raise self.stalled or left from None
             if self.transport.is_closing() and not self._hung_up:
                 raise self.stalled or Left("the client closed the connection")
 
-        if self._shown is not None:
-            scope.setdefault("extensions", {})[SHOWN] = self._shown
-        await self._door.call(scope, receive, told)
+        if self._tls_names is not None:
+            scope.setdefault("extensions", {})[TLS_NAMES] = self._tls_names
+        await self._listener.call(scope, receive, send_or_raise)
 
     def _unsent(self) -> int:
         """Bytes written and not yet taken by the kernel. asyncio's TLS transports cannot say once they are closed."""
@@ -190,10 +190,10 @@ class Connection(TCPServer):
     # ---- ending ------------------------------------------------------------------------------------------------
 
     def hang_up(self, last: bytes = b"") -> None:
-        """Say no more than this. What the client still sends is thrown away, for a moment."""
+        """Send `last` and nothing more. What the client still sends is thrown away, for a moment."""
         if self._hung_up:
             return
-        self._rest()
+        self._stop_timer()
         self._hung_up = True
         if self.transport.is_closing():
             return
@@ -204,10 +204,13 @@ class Connection(TCPServer):
         except (NotImplementedError, OSError, RuntimeError):
             self.writer.close()  # TLS has no half-closed connections
         self._linger(self._unsent(), 0.0)
-        self._door.waiting[self] = None
+        self._listener.waiting[self] = None
 
     def _linger(self, unsent: int, quiet: float) -> None:
-        """Look again in a moment whether he has taken the rest: `unsent` bytes of it, and none for `quiet` seconds."""
+        """Look again in a moment whether the client has taken the rest.
+
+        `unsent`: bytes of it that were left at the last look; `quiet`: seconds for which the client has taken none.
+        """
         pause = min(LINGER_S, self.limits.stalled)
 
         def look() -> None:
@@ -223,13 +226,13 @@ class Connection(TCPServer):
     def cut(self) -> None:
         """End it at once, whatever is under way."""
         self.cut_off = True
-        self._rest()
+        self._stop_timer()
         self.transport.abort()
 
     async def _close(self) -> None:
-        self._rest()
+        self._stop_timer()
         self.writer.close()
         with suppress(OSError, RuntimeError, asyncio.CancelledError):
             closed = asyncio.ensure_future(self.writer.wait_closed())
-            await patiently(lambda: asyncio.shield(closed), self._unsent, self.limits.stalled)
+            await wait_for_client(lambda: asyncio.shield(closed), self._unsent, self.limits.stalled)
         self.transport.abort()

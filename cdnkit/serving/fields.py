@@ -1,4 +1,4 @@
-"""A request's fields as HTTP/2 and HTTP/3 bring them, in the form that HTTP/1.1 has for them, and so ASGI."""
+"""A request's fields from HTTP/2 and HTTP/3, in the form that they have in HTTP/1.1 and so in ASGI."""
 
 from hypercorn.utils import filter_pseudo_headers
 
@@ -6,10 +6,11 @@ Fields = list[tuple[bytes, bytes]]
 
 
 def malformed(came: Fields, *, ended: bool) -> bool:
-    """Whether a request's head is none, though the libraries let it pass: one rule for HTTP/2 and HTTP/3.
+    """Whether a request's head is malformed although the libraries let it pass: one rule for HTTP/2 and HTTP/3.
 
-    One scheme that is ours, one path, one authority that no Host contradicts, one length that may be true; and
-    `:protocol` belongs to CONNECT (RFC 9113 §8.1.1, §8.3.1, RFC 8441 §4; RFC 9114 §4.1.2, §4.3.1, RFC 9220).
+    A head has one scheme, http or https; one path; one authority, which no Host contradicts; at most one length, which
+    may be true (`ended`: no content follows). `:protocol` belongs to CONNECT (RFC 9113 §8.1.1, §8.3.1, RFC 8441 §4;
+    RFC 9114 §4.1.2, §4.3.1, RFC 9220).
     """
     pseudo = {name: value for name, value in came if name.startswith(b":")}
     hosts = [value for name, value in came if name == b"host"]
@@ -26,24 +27,27 @@ def malformed(came: Fields, *, ended: bool) -> bool:
     if any(name == b"" for name, _ in came) or b":method" not in pseudo:
         return True
     if pseudo[b":method"] == b"CONNECT":
-        return False  # which has neither scheme nor path, unless it is for a `:protocol`
+        return False  # CONNECT has neither scheme nor path, unless it is for a `:protocol`
     path = pseudo.get(b":path", b"")
-    is_path = path.startswith(b"/") or (bool(path) and b"://" not in path)  # what else is none, is answered 400
+    is_path = path.startswith(b"/") or (bool(path) and b"://" not in path)  # other bad paths get a 400 later
     known = pseudo.get(b":scheme", b"").lower() in (b"http", b"https")
     return b":protocol" in pseudo or not (known and is_path and path.isascii())
 
 
 def request_fields(came: Fields, *, ended: bool) -> Fields:
-    """`ended`: no content follows. One `host`, from `:authority`; one `cookie`; the content's framing."""
+    """The fields of ASGI: one `host`, from `:authority`; one `cookie`; the content's framing.
+
+    `ended`: no content follows.
+    """
     fields = _whole_cookie(filter_pseudo_headers(came))
     if not ended and not any(name == b"content-length" for name, _ in fields):
-        # Content of a length that is not known: HTTP/1.1 has a field to say that some follows, and so has ASGI.
+        # Content of unknown length follows: HTTP/1.1 says so in this field, and so ASGI does.
         fields.append((b"transfer-encoding", b"chunked"))
     return fields
 
 
 def _whole_cookie(fields: Fields) -> Fields:
-    """One Cookie line, of those that the client may split it into (RFC 9113 §8.2.3, RFC 9114 §4.2.1)."""
+    """The Cookie field in one line: clients may split it into several (RFC 9113 §8.2.3, RFC 9114 §4.2.1)."""
     crumbs = [value for name, value in fields if name == b"cookie"]
     if len(crumbs) < 2:
         return fields

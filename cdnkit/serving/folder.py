@@ -1,4 +1,4 @@
-"""Where the local CA lies: a folder of the user's, the same for every lab, since trust is given once."""
+"""Where the local CA lies: one folder of the user's for every lab, since its certificate is trusted once."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""What a listener that takes orders refuses: requests that a web page can make its visitor's browser send.
+"""A guard for listeners that take orders: it refuses requests that a web page made its visitor's browser send.
 
-A page anywhere can send forms and `no-cors` fetches to this machine, and can point a name of its own at this machine's
-address and then read the answers, too (DNS rebinding). Browsers give such requests away by `Origin` (Fetch standard,
+Any page can send forms and `no-cors` fetches to this machine. It can also point a name of its own at this machine's
+address, and then read the responses too (DNS rebinding). Browsers mark such requests by `Origin` (Fetch standard,
 section 3.2), `Sec-Fetch-Site` (Fetch Metadata, section 2.1) and `Host`. Programs send neither of the first two.
 
 | the request has                                          | it is refused with |
@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cdnkit.units import is_loopback, split_address
 
 FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
-"""What pages may send to other sites without asking first (Fetch standard, CORS-safelisted Content-Type)."""
+"""Content types that pages may send to other sites without a preflight (Fetch standard, CORS-safelisted)."""
 
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.%a-z]+\]|[^\[\]:]+)(?::[0-9]*)?", re.I)
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
@@ -39,12 +39,12 @@ def _check_name(value: str) -> str:
 
 
 HostName = Annotated[str, AfterValidator(_check_name)]
-"""A host as a client names it, without its port: how settings say which hosts are known."""
+"""The name of a host without a port, as settings list the hosts that a listener knows."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request is not carried out."""
+    """The status and the text with which a request is refused."""
 
     status: int
     text: str
@@ -52,35 +52,38 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Guard:
-    """What is known of one listener."""
+    """The rules of one listener."""
 
     hosts: frozenset[str]
-    """Names it is reached by, in lower case; addresses and localhost always are."""
+    """Names that the listener is reached by, in lower case; addresses and localhost are always known."""
     setting: str
-    """The setting that says more of them: "origin.ingest_hosts"."""
+    """The setting that adds names: "origin.ingest_hosts"."""
     credentials: bool = False
-    """Orders want credentials in fields that no form can send: then its content types say nothing."""
+    """Orders need credentials in fields that no form can send: then content types are not looked at."""
 
     def refusal(self, method: str, fields: Iterable[tuple[str, str]]) -> Refusal | None:
-        """None: a program, or a person at the address bar, may have sent it. `fields` have names in lower case."""
-        told: dict[str, list[str]] = {}
+        """Why to refuse a request; None: a program, or a person at the address bar, may have sent it.
+
+        `fields` have names in lower case.
+        """
+        values: dict[str, list[str]] = {}
         for name, value in fields:
-            told.setdefault(name, []).append(value.strip())
-        hosts = told.get("host", [])
+            values.setdefault(name, []).append(value.strip())
+        hosts = values.get("host", [])
         for host in hosts:
             if not self._knows(host):
                 return Refusal(
                     421,
                     f"Host: found {host!a}, wanted an address, localhost, or a name in the setting {self.setting}",
                 )
-        for origin in told.get("origin", ()):
+        for origin in values.get("origin", ()):
             if origin.partition("://")[2].lower() not in (host.lower() for host in hosts if host):
                 return Refusal(403, f"Origin: found {origin!a}, wanted none: web pages give no orders here")
-        for site in told.get("sec-fetch-site", ()):
+        for site in values.get("sec-fetch-site", ()):
             if site not in ("same-origin", "none"):
                 return Refusal(403, f"Sec-Fetch-Site: found {site!a}, wanted none: web pages give no orders here")
         if method == "POST" and not self.credentials:
-            for line in told.get("content-type", ()):
+            for line in values.get("content-type", ()):
                 if line.partition(";")[0].strip().lower() in FORM_TYPES:
                     return Refusal(
                         415,
@@ -100,11 +103,11 @@ class Guard:
             ip_address(host.removeprefix("[").removesuffix("]"))
         except ValueError:
             return False
-        return True  # unlike a page's name, an address cannot be pointed elsewhere
+        return True  # a page cannot point an address elsewhere, as it can a name
 
 
 def guard_of(address: str, names: Iterable[str], setting: str, *, credentials: bool = False) -> Guard:
-    """The guard of a listener on `address`, which knows `names`, its own host and, beyond loopback, this machine's."""
+    """The guard of a listener on `address`: it knows `names`, its own host and, beyond loopback, this machine."""
     hosts = {*names, split_address(address)[0]}
     if not is_loopback(address):
         own = socket.gethostname()
@@ -113,7 +116,7 @@ def guard_of(address: str, names: Iterable[str], setting: str, *, credentials: b
 
 
 class Guarded:
-    """An application whose requests have passed the guard."""
+    """An application behind a guard."""
 
     def __init__(self, app: ASGIApp, guard: Guard, log: logging.Logger) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on a connection: hypercorn's, with answers that say why, without upgrades, and one reading of framing."""
+"""HTTP/1.1 on a connection: hypercorn's, with refusals that say why, without upgrades, and with strict framing."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -11,9 +11,9 @@ from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protoco
 from hypercorn.protocol.http_stream import HTTPStream
 
 from cdnkit.serving.inbox import Starter, state_of
-from cdnkit.serving.roles import Host
+from cdnkit.serving.roles import ConnectionRole
 
-WHY = {
+REASONS = {
     400: "request: not as HTTP/1.1 has it",
     408: "limit: the request's head did not come in time",
     414: "limit: the request line is too long",
@@ -21,7 +21,7 @@ WHY = {
     501: "request: a transfer coding that is not known here",
     505: "request: a version of HTTP that is not spoken here",
 }
-"""What is said of a request that could not be read, by the status h11 hints at."""
+"""Why a request could not be read, by the status that h11 hints at."""
 
 
 def phrase_of(status: int) -> str:
@@ -31,20 +31,20 @@ def phrase_of(status: int) -> str:
         return "Interim" if status < 200 else "Unknown"
 
 
-_SAID_ALL = (h11.MUST_CLOSE, h11.CLOSED)
+_SENT_ALL = (h11.MUST_CLOSE, h11.CLOSED)
 """The client has sent the last request of its connection: HTTP/1.0, or `Connection: close`."""
 
 
 class Requests(h11.Connection):
-    """h11's reading of requests, without what others on the way may read otherwise: that ends the connection.
+    """h11's reading of requests, with stricter framing: what others on the way may read otherwise ends the connection.
 
-    And with two that are nobody's request: empty lines before one (RFC 9112 §2.2), and what stands behind the last one
-    (§9.6). h11 takes both for a fault of the request that is being answered.
+    Bytes that are no request are passed over: empty lines before one (RFC 9112 §2.2), and what follows the last one
+    (§9.6). h11 takes both for a fault of the request that is being served.
     """
 
     def next_event(self) -> Any:
         came = self._receive_buffer
-        if self.their_state in _SAID_ALL:
+        if self.their_state in _SENT_ALL:
             came.maybe_extract_at_most(len(came))
         elif self.their_state is h11.IDLE:
             while came._data.startswith(b"\r\n"):
@@ -53,15 +53,15 @@ class Requests(h11.Connection):
                 return h11.NEED_DATA
         event = super().next_event()
         if isinstance(event, h11.Request):
-            status = _refused(event)
+            status = _refusal_status(event)
             if status is not None:
-                raise h11.RemoteProtocolError(WHY[status], error_status_hint=status)
+                raise h11.RemoteProtocolError(REASONS[status], error_status_hint=status)
         return event
 
 
-def _refused(request: h11.Request) -> int | None:
-    """A status, where a head is well formed but its framing is not to be trusted (RFC 9112 §6.1), or its version is not
-    ours (RFC 9110 §15.6.6)."""
+def _refusal_status(request: h11.Request) -> int | None:
+    """400: a well-formed head whose framing is not to be trusted (RFC 9112 §6.1). 505: a version other than HTTP/1.x
+    (RFC 9110 §15.6.6). None: the request is taken."""
     names = {name for name, _ in request.headers}
     if b"transfer-encoding" in names and (b"content-length" in names or request.http_version == b"1.0"):
         return 400
@@ -73,24 +73,24 @@ def _refused(request: h11.Request) -> int | None:
 class Http1(H11Protocol):
     """One connection's requests, one after another."""
 
-    def __init__(self, host: Host, group: TaskGroup) -> None:
+    def __init__(self, tcp: ConnectionRole, group: TaskGroup) -> None:
         super().__init__(
-            host.app, host.config, host.context, Starter(host, group, self._interim), host.connection_state, host.tls,
-            host.client, host.server, host.protocol_send,
+            tcp.app, tcp.config, tcp.context, Starter(tcp, group, self._interim), tcp.connection_state, tcp.tls,
+            tcp.client, tcp.server, tcp.protocol_send,
         )  # fmt: skip
-        self._host = host
-        self.connection = Requests(h11.SERVER, max_incomplete_event_size=host.config.h11_max_incomplete_size)
+        self._tcp = tcp
+        self.connection = Requests(h11.SERVER, max_incomplete_event_size=tcp.config.h11_max_incomplete_size)
 
     def _interim(self, status: int, lines: Iterable[tuple[str, str]]) -> None:
         """Send an interim response, if the final one's head is not out."""
         if self.connection.our_state is not h11.SEND_RESPONSE:
             return
         head = "".join(f"{name}: {value}\r\n" for name, value in lines)
-        self._host.writer.write(f"HTTP/1.1 {status} {phrase_of(status)}\r\n{head}\r\n".encode("latin-1"))
+        self._tcp.writer.write(f"HTTP/1.1 {status} {phrase_of(status)}\r\n{head}\r\n".encode("latin-1"))
 
     async def _create_stream(self, request: h11.Request) -> None:
-        # hypercorn takes `get` for GET; methods are case-sensitive (RFC 9110 §9.1). And it hands a connection over to a
-        # WebSocket where one is asked for, which here nobody answers; an upgrade may be ignored (§7.8).
+        # hypercorn takes `get` for GET, though methods are case-sensitive (RFC 9110 §9.1). And it upgrades to WebSocket
+        # on request, which no application here speaks; an upgrade may be ignored (§7.8).
         self.stream = HTTPStream(
             self.app, self.config, self.context, self.task_group, self.ssl, self.client, self.server,
             self.stream_send, STREAM_ID,
@@ -116,19 +116,19 @@ class Http1(H11Protocol):
     async def _send_error_response(self, status_code: int) -> None:
         if status_code == 431 and b"\n" not in self.connection.trailing_data[0]:
             status_code = 414
-        await self._host.send_bytes(self._refusal(status_code))
+        await self._tcp.send_bytes(self._refusal(status_code))
 
     def farewell(self) -> bytes:
-        """What is said to one who let the time for a head pass: 408, or nothing if he had not begun."""
+        """The last bytes for a client whose time for a head is over: 408, or none if its request had not begun."""
         begun = self.connection.our_state is h11.IDLE and self.connection.trailing_data[0]
         return self._refusal(408) if begun else b""
 
     def _refusal(self, status: int) -> bytes:
-        """A whole answer, after which this connection ends."""
-        told, lines, body = self._host.page(status, WHY.get(status, "request: could not be read"))
+        """A whole response, after which this connection ends."""
+        shown, lines, body = self._tcp.page(status, REASONS.get(status, "request: could not be read"))
         own = [(b"content-length", b"%d" % len(body)), (b"connection", b"close"), *self.config.response_headers("h11")]
         try:
-            head = self.connection.send(h11.Response(status_code=told, headers=[*lines, *own]))
+            head = self.connection.send(h11.Response(status_code=shown, headers=[*lines, *own]))
             return b"".join((head or b"", self.connection.send(h11.Data(data=body)) or b""))
         except h11.LocalProtocolError:
-            return b""  # an answer is under way already
+            return b""  # a response is under way already

@@ -1,11 +1,11 @@
-"""HTTP/2 on a connection: hypercorn's, with back-pressure that holds, endings that are said, and a budget for oddities.
+"""HTTP/2 on a connection: hypercorn's, with back-pressure that holds, explicit endings, and a budget for odd frames.
 
-What hypercorn 0.18 does not do and this does (RFC 9113):
-- a stream whose window is closed holds back who writes to it: there the writer goes on, and all of the body is kept;
-- writers of a connection that has ended are woken; one whose stream is reset does not take the connection with it;
-- an answer cut short ends with RST_STREAM: there the client waits for the rest for ever;
-- content that nobody reads closes its own stream's window and no other's;
-- interim responses go out with all their fields: there only 103 with Link;
+What this does and hypercorn 0.18 does not (RFC 9113):
+- a writer waits while its stream's window is closed: in hypercorn it goes on, and all of the body is kept;
+- writers of a connection that has ended are woken; a stream that is reset does not take the connection with it;
+- a response cut short ends with RST_STREAM: in hypercorn the client waits for the rest for ever;
+- content that no application reads closes its own stream's window and no other's;
+- interim responses go out with all their fields: in hypercorn only 103 with Link;
 - PRIORITY is ignored (§5.3.2); resets and frames of no use are counted (`cdnkit/serving/budget.py`).
 """
 
@@ -27,20 +27,20 @@ from priority.priority import DeadlockError, MissingStreamError
 from cdnkit.serving.budget import ODDITIES, RESETS, Budget
 from cdnkit.serving.fields import malformed, request_fields
 from cdnkit.serving.inbox import Starter, state_of
-from cdnkit.serving.patience import Left, Stalled, patiently
-from cdnkit.serving.roles import Host
+from cdnkit.serving.patience import Left, Stalled, wait_for_client
+from cdnkit.serving.roles import ConnectionRole
 
-READABLE = 4
-"""Times the head limit: so large a field section is still decoded, so that its stream can be answered 431. A larger one
-ends the connection: what it would have done to the shared compression state is not known then."""
+DECODED_HEADS = 4
+"""A field section of up to four times the head limit is still decoded, so that its stream can be refused with 431. A
+larger one ends the connection: its effect on the shared compression state is not known then."""
 
 
 class Outgoing(StreamBuffer):
-    """What one stream is yet to send."""
+    """The bytes that one stream is yet to send."""
 
-    def __init__(self, host: Host) -> None:
-        super().__init__(host.context.event_class)
-        self._limit = host.limits.stalled
+    def __init__(self, tcp: ConnectionRole) -> None:
+        super().__init__(tcp.context.event_class)
+        self._limit = tcp.limits.stalled
         self._taken = 0
         self._broken = False
         self.ended = False
@@ -53,7 +53,7 @@ class Outgoing(StreamBuffer):
         await self._is_empty.clear()
         if len(self.buffer) >= BUFFER_HIGH_WATER:
             await self._paused.clear()
-            await patiently(self._paused.wait, lambda: self._taken, self._limit)
+            await wait_for_client(self._paused.wait, lambda: self._taken, self._limit)
             self._still_open()
 
     async def end(self) -> None:
@@ -62,7 +62,7 @@ class Outgoing(StreamBuffer):
         self.set_complete()
         if not self.buffer:
             return
-        await patiently(self.drain, lambda: self._taken, self._limit)
+        await wait_for_client(self.drain, lambda: self._taken, self._limit)
         self._still_open()
 
     async def pop(self, max_length: int) -> bytes:
@@ -89,21 +89,21 @@ class Http2(H2Protocol):
 
     stream_buffers: dict[int, Outgoing]  # type: ignore[assignment]
 
-    def __init__(self, host: Host, group: TaskGroup) -> None:
+    def __init__(self, tcp: ConnectionRole, group: TaskGroup) -> None:
         super().__init__(
-            host.app, host.config, host.context, group, host.connection_state, host.tls,
-            host.client, host.server, host.protocol_send,
+            tcp.app, tcp.config, tcp.context, group, tcp.connection_state, tcp.tls,
+            tcp.client, tcp.server, tcp.protocol_send,
         )  # fmt: skip
-        self._host = host
+        self._tcp = tcp
         self._group = group
-        self.connection.decoder.max_header_list_size = READABLE * host.limits.head
+        self.connection.decoder.max_header_list_size = DECODED_HEADS * tcp.limits.head
         self._receiving: set[int] = set()
         """Streams whose request has not ended."""
-        now = host.loop.time()
+        now = tcp.loop.time()
         self._resets, self._oddities = Budget(*RESETS, now), Budget(*ODDITIES, now)
 
     def farewell(self) -> bytes:
-        """GOAWAY: what is said when the time for a next request has passed."""
+        """The last bytes when the time for a next request is over: GOAWAY."""
         with suppress(ProtocolError):
             self.connection.close_connection()
         return self.connection.data_to_send()
@@ -119,7 +119,7 @@ class Http2(H2Protocol):
 
     async def _handle_events(self, events: list[h2_events.Event]) -> None:
         for event in events:
-            if not self._affordable(event) or self._host.answering > 2 * self._host.limits.streams:
+            if not self._affordable(event) or self._tcp.open_requests > 2 * self._tcp.limits.streams:
                 self.connection.close_connection(error_code=ErrorCodes.ENHANCE_YOUR_CALM)
                 await self._flush()
                 await self.send(Closed())
@@ -135,7 +135,7 @@ class Http2(H2Protocol):
         await self._flush()
 
     def _affordable(self, event: h2_events.Event) -> bool:
-        now = self._host.loop.time()
+        now = self._tcp.loop.time()
         if isinstance(event, h2_events.StreamReset):
             return self._resets.spend(now)
         if isinstance(event, h2_events.DataReceived):
@@ -145,7 +145,7 @@ class Http2(H2Protocol):
         return True
 
     async def _data(self, event: h2_events.DataReceived) -> None:
-        """The connection's window opens at once, the stream's when the application has taken the bytes."""
+        """Open the connection's window at once, and the stream's when the application has taken the bytes."""
         if event.flow_controlled_length:
             self.connection.increment_flow_control_window(event.flow_controlled_length)
             padding = event.flow_controlled_length - len(event.data)
@@ -172,11 +172,11 @@ class Http2(H2Protocol):
         fields = request_fields(request.headers, ended=request.stream_ended is not None)
         if request.stream_ended is None:
             self._receiving.add(stream_id)
-        self.stream_buffers[stream_id] = Outgoing(self._host)
+        self.stream_buffers[stream_id] = Outgoing(self._tcp)
         self.priority.insert_stream(stream_id)
         self.priority.block(stream_id)
         interim, taken = partial(self._interim, stream_id), partial(self._taken, stream_id)
-        starter = Starter(self._host, self._group, interim, taken)
+        starter = Starter(self._tcp, self._group, interim, taken)
         stream = self.streams[stream_id] = HTTPStream(
             self.app,
             self.config,
@@ -245,7 +245,8 @@ class Http2(H2Protocol):
         self.has_data._event.set()  # type: ignore[attr-defined]
 
     async def _let_go(self, stream_id: int) -> None:
-        """The application has ended: an answer it did not finish is not to be taken for whole."""
+        """The application has ended: reset its stream if the response is not whole, so that no client takes it for
+        whole."""
         buffer = self.stream_buffers.get(stream_id)
         if buffer is not None and not buffer.ended:
             await self._reset(stream_id, ErrorCodes.INTERNAL_ERROR)
@@ -257,7 +258,7 @@ class Http2(H2Protocol):
         await self._flush()
 
     async def _break(self, stream_id: int) -> None:
-        """Nothing more is sent or received on it: who writes to it is told."""
+        """Nothing more is sent or received on the stream; a writer that waits for it gets Left."""
         buffer = self.stream_buffers.get(stream_id)
         if buffer is not None:
             await buffer.close()
@@ -295,7 +296,7 @@ class Http2(H2Protocol):
                 self._forget(stream_id)
                 if stream_id in self._receiving:
                     self._receiving.discard(stream_id)
-                    # Answered before all was sent: the rest is not wanted (RFC 9113 §8.1).
+                    # The response is whole before the request is: the rest is not needed (RFC 9113 §8.1).
                     self.connection.reset_stream(stream_id, ErrorCodes.NO_ERROR)
             elif not data:
                 self.priority.block(stream_id)

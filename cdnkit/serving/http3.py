@@ -1,11 +1,12 @@
 """HTTP/3 on UDP: QUIC and framing by aioquic, with the bounds that connections over TCP have.
 
 hypercorn's HTTP/3 handles all connections of a port one after another, and keeps whatever a slow client does not take.
-Here each request is a task; who sends waits for what the client has acknowledged, and one who takes nothing is dropped.
-Content that an application does not read in time ends its request: QUIC's windows are aioquic's to open.
+Here each request is a task. A sender waits while the client has too much to acknowledge, and a client that takes
+nothing is dropped. A request ends when its application leaves too much content unread: aioquic opens QUIC's windows by
+itself.
 
-aioquic is pinned: how much of a stream is not acknowledged yet, it tells nobody. What is read of its insides stands in
-tests/real/serving/test_contract.py.
+aioquic is pinned, because it has no public way to ask how much of a stream is not acknowledged yet. The private names
+that are read here are listed in tests/real/serving/test_contract.py.
 """
 
 import asyncio
@@ -32,47 +33,47 @@ from starlette.types import Message
 
 from cdnkit.serving.fields import malformed, request_fields
 from cdnkit.serving.inbox import INTERIM, Inbox, state_of
-from cdnkit.serving.patience import Left, Stalled, patiently
-from cdnkit.serving.roles import Door
+from cdnkit.serving.patience import Left, Stalled, wait_for_client
+from cdnkit.serving.roles import ListenerRole
 
 UNTAKEN_BYTES = 512 * 1024
-"""So much of an answer may be on its way and not acknowledged before its sender waits."""
+"""A sender waits while more than this of its response is not acknowledged."""
 
 UNREAD_BYTES = 4 * 2**20
-"""So much of a request's content may wait for the application."""
+"""At most this much of a request's content waits for the application; more ends the request."""
 
 
 class Http3Listener:
     """One application on one UDP socket, beside the `Listener` that has it on TCP."""
 
-    def __init__(self, door: Door, certificate: bytes, key: bytes) -> None:
-        """`door`: whose application answers, within whose limits; a certificate with its chain and its key, in PEM."""
-        self._door = door
+    def __init__(self, listener: ListenerRole, certificate: bytes, key: bytes) -> None:
+        """`listener` has the application and the limits. `certificate`, with its chain, and `key` are in PEM."""
+        self._listener = listener
         leaf, *chain = x509.load_pem_x509_certificates(certificate)
         self._configuration = QuicConfiguration(
-            alpn_protocols=H3_ALPN, is_client=False, idle_timeout=door.limits.idle, certificate=leaf,
+            alpn_protocols=H3_ALPN, is_client=False, idle_timeout=listener.limits.idle, certificate=leaf,
             certificate_chain=chain, private_key=load_pem_private_key(key, None),
         )  # fmt: skip
         self._server: _Server | None = None
 
     async def start(self, bound: socket.socket) -> None:
-        """Answer on a bound socket, which is ours from now on."""
-        make = partial(_Server, door=self._door, configuration=self._configuration)
+        """Serve on a bound socket, which is ours from now on."""
+        make = partial(_Server, listener=self._listener, configuration=self._configuration)
         _, self._server = await asyncio.get_running_loop().create_datagram_endpoint(make, sock=bound)
 
     def close(self) -> None:
-        """End every connection, and answer no more."""
+        """End every connection, and serve no more."""
         if self._server is not None:
             self._server.close()
 
 
 class _Server(QuicServer):
-    """The connections of one socket; when there are as many as there may be, newcomers get no answer."""
+    """The connections of one socket. Beyond the limit, a new client gets no reply."""
 
-    def __init__(self, *, door: Door, configuration: QuicConfiguration) -> None:
+    def __init__(self, *, listener: ListenerRole, configuration: QuicConfiguration) -> None:
         self._open: set[Http3] = set()
-        super().__init__(configuration=configuration, create_protocol=partial(Http3, door, self._open))
-        self._most = door.limits.connections
+        super().__init__(configuration=configuration, create_protocol=partial(Http3, listener, self._open))
+        self._most = listener.limits.connections
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
         if len(self._open) >= self._most and isinstance(data, bytes):
@@ -86,31 +87,33 @@ class _Server(QuicServer):
 class Http3(QuicConnectionProtocol):
     """One connection's requests, many at once."""
 
-    def __init__(self, door: Door, open_: set["Http3"], quic: QuicConnection, stream_handler: Any = None) -> None:
+    def __init__(
+        self, listener: ListenerRole, open_: set["Http3"], quic: QuicConnection, stream_handler: Any = None
+    ) -> None:
         super().__init__(quic, stream_handler)
-        self._door = door
+        self._listener = listener
         self._http: H3Connection | None = None
         self._requests: dict[int, _Request] = {}
-        self._moved = asyncio.Event()
-        """Something came from the client: an acknowledgement, perhaps."""
-        self._everybody = open_
+        self._datagram_came = asyncio.Event()
+        """The client has sent something: an acknowledgement, perhaps."""
+        self._all_open = open_
         open_.add(self)
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
         super().datagram_received(data, addr)
-        self._moved.set()
+        self._datagram_came.set()
 
     def quic_event_received(self, event: QuicEvent) -> None:
         if isinstance(event, ProtocolNegotiated):
             self._http = H3Connection(self._quic)
         elif isinstance(event, ConnectionTerminated):
-            self._everybody.discard(self)
+            self._all_open.discard(self)
             for request in list(self._requests.values()):
                 request.leave()
-            self._moved.set()
+            self._datagram_came.set()
         elif isinstance(event, StreamReset | StopSendingReceived) and event.stream_id in self._requests:
             self._requests[event.stream_id].leave()
-            self._moved.set()
+            self._datagram_came.set()
         if self._http is not None:
             for one in self._http.handle_event(event):
                 self._received(one)
@@ -133,11 +136,11 @@ class Http3(QuicConnectionProtocol):
         pseudo = {name: value for name, value in event.headers if name.startswith(b":")}
         path = pseudo.get(b":path", b"/")  # CONNECT has none
         if b":method" not in pseudo:
-            return None  # trailers, behind a request that is answered already
+            return None  # trailers of a request whose response is whole already
         if malformed(event.headers, ended=event.stream_ended) or not path.isascii():
             self._quic.reset_stream(stream_id, ErrorCode.H3_MESSAGE_ERROR)
             return None
-        if len(self._requests) >= self._door.limits.streams:
+        if len(self._requests) >= self._listener.limits.streams:
             self._quic.reset_stream(stream_id, ErrorCode.H3_REQUEST_REJECTED)
             return None
         raw_path, _, query = path.partition(b"?")
@@ -151,12 +154,12 @@ class Http3(QuicConnectionProtocol):
             "client": peer[:2], "server": own[:2], "state": state_of(path, ConnectionState({})),
             "extensions": {INTERIM: request.interim},
         }  # fmt: skip
-        request.task = asyncio.create_task(self._answer(request, scope))
+        request.task = asyncio.create_task(self._respond(request, scope))
         return request
 
-    async def _answer(self, request: "_Request", scope: dict[str, Any]) -> None:
+    async def _respond(self, request: "_Request", scope: dict[str, Any]) -> None:
         try:
-            await self._door.call(scope, request.inbox.get, request.send)
+            await self._listener.call(scope, request.inbox.get, request.send)
         finally:
             self._requests.pop(request.stream_id, None)
             if not request.ended:
@@ -171,7 +174,7 @@ class Http3(QuicConnectionProtocol):
             self._quic.stop_stream(request.stream_id, code)
         self.transmit()
 
-    # ---- what requests ask -------------------------------------------------------------------------------------
+    # ---- for requests ------------------------------------------------------------------------------------------
 
     def head(self, stream_id: int, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
         assert self._http is not None
@@ -184,31 +187,31 @@ class Http3(QuicConnectionProtocol):
         self.transmit()
 
     def untaken(self, stream_id: int) -> int:
-        """Bytes of an answer that the client has not acknowledged."""
+        """Bytes of a response that the client has not acknowledged."""
         stream = self._quic._streams.get(stream_id)
         return 0 if stream is None else stream.sender._buffer_stop - stream.sender._buffer_start
 
-    async def moved(self) -> None:
-        """Until something has come from the client."""
-        self._moved.clear()
-        await self._moved.wait()
+    async def next_datagram(self) -> None:
+        """Wait until the client has sent something."""
+        self._datagram_came.clear()
+        await self._datagram_came.wait()
 
     @property
     def patience(self) -> float:
-        return self._door.limits.stalled
+        return self._listener.limits.stalled
 
     def own_fields(self) -> list[tuple[bytes, bytes]]:
-        return self._door.config.response_headers("h3")
+        return self._listener.config.response_headers("h3")
 
 
 class _Request:
-    """One request, from its head to the last byte of its answer."""
+    """One request, from its head to the last byte of its response."""
 
     def __init__(self, connection: Http3, stream_id: int) -> None:
         self.stream_id = stream_id
         self.task: asyncio.Task[None] | None = None
         self.ended = False
-        """All of the answer has been handed on."""
+        """All of the response has been handed on."""
         self.unread = 0
         """Bytes of content that the application has not read."""
         self.inbox = Inbox(self._read)
@@ -220,7 +223,7 @@ class _Request:
         self.inbox.give({"type": "http.request", "body": data, "more_body": more})
 
     def leave(self) -> None:
-        """The client takes no more of it."""
+        """The client takes no more of the response."""
         self._gone = True
         self.inbox.give({"type": "http.disconnect"})
 
@@ -228,7 +231,7 @@ class _Request:
         self.unread -= size
 
     def interim(self, status: int, lines: Iterable[tuple[str, str]]) -> None:
-        """Send an interim response; nothing once he has gone, or the final head is out."""
+        """Send an interim response; nothing once the client is gone, or the final head is out."""
         if not self._gone and not self._begun:
             fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines]
             with suppress(ProtocolError, AssertionError):
@@ -257,6 +260,6 @@ class _Request:
     async def _until_taken(self) -> None:
         untaken = partial(self._connection.untaken, self.stream_id)
         while untaken() > UNTAKEN_BYTES and not self._gone:
-            await patiently(self._connection.moved, untaken, self._connection.patience)
+            await wait_for_client(self._connection.next_datagram, untaken, self._connection.patience)
         if self._gone and not self.ended:
             raise Left("the stream is closed")

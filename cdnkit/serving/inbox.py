@@ -1,7 +1,7 @@
-"""A request's content on its way from the connection to the application, and who starts applications.
+"""A request's content on its way from the connection to the application, and the task group that starts applications.
 
-hypercorn's own queue counts messages and blocks whoever puts one in too many, for good if the application ends without
-reading: a connection that is refused in the middle of an upload then never ends, and on HTTP/2 all its streams stand.
+hypercorn's own queue counts messages and blocks the sender of one too many, for good if the application ends without
+reading: a connection that is refused in the middle of an upload then never ends, and on HTTP/2 all its streams stall.
 """
 
 import asyncio
@@ -14,29 +14,30 @@ from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.typing import ConnectionState
 
 from cdnkit.serving.patience import Left
-from cdnkit.serving.roles import Host
+from cdnkit.serving.roles import ConnectionRole
 
 FULL_BYTES = 64 * 1024
-"""So much may wait for an application; HTTP/2's windows begin at the same size."""
+"""At most this much waits for an application; HTTP/2's windows begin at the same size."""
 
 Message = Any  # hypercorn's dictionaries, open as in ASGI
 
 INTERIM = "cdnlab.interim"
-"""ASGI extension of scopes whose client knows interim responses: a callable `(status, field lines)` that sends one at
-once, and nothing once the response's head is out. ASGI's own extension has 103 with Link alone."""
+"""ASGI extension, where the client knows interim responses: a callable `(status, field lines)` that sends one at once,
+and nothing once the response's head is out. ASGI's own extension has 103 with Link alone."""
 
 EMPTY_QUERY = "cdnlab.empty_query"
-"""In a scope's `state` where the target ends with "?": ASGI's `query_string` tells no empty query from none, and a
-proxy may not take one for the other (RFC 9110 §7.7)."""
+"""In a scope's `state` where the target ends with "?". ASGI's `query_string` is the same for an empty query and for
+none, and a proxy may not take one for the other (RFC 9110 §7.7)."""
 
 Interim = Callable[[int, Iterable[tuple[str, str]]], None]
 
 
 class Inbox:
-    """What one application is yet to receive."""
+    """The messages that one application is yet to receive."""
 
     def __init__(self, taken: Callable[[int], None] | None = None) -> None:
-        """`taken`: told of bytes the application has received; then the sender is held by windows, not by us."""
+        """`taken`: called with the bytes that the application has received. The protocol's windows then hold the
+        sender, and `put` does not."""
         self._taken = taken
         self._messages: deque[Message] = deque()
         self._bytes = 0
@@ -45,7 +46,7 @@ class Inbox:
         self._room = asyncio.Event()
 
     async def put(self, message: Message) -> None:
-        """As `give`; waits while the application has enough to read, never once the request is over."""
+        """As `give`, but waits while the application has enough to read, unless the request is over."""
         self.give(message)
         while self._taken is None and self._bytes > FULL_BYTES and not self._over:
             self._room.clear()
@@ -55,7 +56,7 @@ class Inbox:
         """One message more, unless the request is over."""
         if self._over:
             return
-        # What came before the client left is still to be read: an encoder says that it has ended, and hangs up.
+        # What came before the client left is still to be read: an encoder ends its body, and hangs up.
         self._over = message["type"].endswith(".disconnect")
         self._messages.append(message)
         self._bytes += len(message.get("body") or b"")
@@ -63,7 +64,7 @@ class Inbox:
         self._room.set()
 
     async def get(self) -> Message:
-        """The next message; once the request is over, that it is, as often as asked."""
+        """The next message; once the request is over, the disconnect, at every call."""
         while not self._messages:
             self._came.clear()
             await self._came.wait()
@@ -87,21 +88,21 @@ class Starter(TaskGroup):
     """hypercorn's task group of a connection, whose applications read from inboxes."""
 
     def __init__(
-        self, host: Host, group: TaskGroup, interim: Interim, taken: Callable[[int], None] | None = None
+        self, tcp: ConnectionRole, group: TaskGroup, interim: Interim, taken: Callable[[int], None] | None = None
     ) -> None:
         self._loop = group._loop
         self._task_group = group._task_group
-        self._host = host
+        self._tcp = tcp
         self._interim = interim
         self._taken = taken
 
     async def spawn_app(
         self, app: Any, config: Any, scope: Any, send: Callable[[Message | None], Awaitable[None]]
     ) -> Callable[[Message], Awaitable[None]]:
-        if scope["http_version"] != "1.0":  # which has none (RFC 9110 §15.2)
+        if scope["http_version"] != "1.0":  # HTTP/1.0 has no interim responses (RFC 9110 §15.2)
             scope["extensions"][INTERIM] = self._interim
         inbox = Inbox(self._taken)
-        self._host.answering += 1
+        self._tcp.open_requests += 1
         self.spawn(self._run, app, scope, inbox, send)
         return inbox.put
 
@@ -109,6 +110,6 @@ class Starter(TaskGroup):
         try:
             await app(scope, inbox.get, send)
         finally:
-            self._host.answering -= 1
+            self._tcp.open_requests -= 1
             with suppress(Left):
                 await send(None)

@@ -1,8 +1,8 @@
 """One ASGI application on one socket, by hypercorn: bound before it is served, stopped within half a second.
 
-Binding is apart from serving so that a port in use is known before anything runs, and so that port 0 can be told.
-hypercorn is pinned to its 0.18 line, since its connection class is no public interface: what is used of it stands, name
-by name, in tests/real/serving/test_contract.py.
+Binding is apart from serving, so that a port in use is known before anything runs, and so that the number behind port 0
+can be printed. hypercorn is pinned to its 0.18 line, since its connection class is no public interface: the names that
+are used of it are listed in tests/real/serving/test_contract.py.
 """
 
 import asyncio
@@ -20,23 +20,23 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cdnkit.serving.connection import Connection
 from cdnkit.serving.http1 import phrase_of
-from cdnkit.serving.limits import Limits
+from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.patience import Left
 from cdnkit.serving.roles import Page
 from cdnkit.units import split_address, visible
 
 BACKLOG = 1024
 UNSENT_BYTES = 128 * 1024
-"""What the kernel takes of an answer before it can be sent: two pieces of an edge's bodies."""
+"""The kernel takes at most this much of a response that it cannot send yet: two pieces of an edge's bodies."""
 GRACE_S = 0.4
-"""How long answers that are being sent may take after shutdown was asked for."""
+"""How long responses that are being sent may still take at shutdown."""
 TURNED_AWAY = 64
-"""Connections beyond the bound that are answered at the same time; more are closed without a word."""
+"""Connections beyond the bound that get their 503 at the same time; more are closed without one."""
 
 
 @dataclass
 class PortInUse(Exception):
-    """An address is taken, or not ours to listen on."""
+    """An address cannot be listened on: it is taken, or is not one of this machine's."""
 
     where: str
     """The setting: "origin.listen"."""
@@ -58,8 +58,8 @@ def bind(address: str, setting: str) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Connections inherit it. Without it the kernel takes megabytes for a client who reads slowly, and for a minute
-        # nobody sees that he reads at all.
+        # Connections inherit it. Without it the kernel takes megabytes for a client that reads slowly, and for a minute
+        # no progress is seen.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         listener.bind((host, port))
         listener.listen(BACKLOG)
@@ -95,14 +95,14 @@ def plain_page(status: int, reason: str) -> tuple[int, list[tuple[bytes, bytes]]
 
 
 DESCRIPTORS = 65_536
-"""More open files than this no node has use for."""
+"""No node needs more open files than this."""
 
 
 class Listener:
-    """One application on one socket, from `start` to `close`: hypercorn's connections, our accepting and ending.
+    """One application on one socket, from `start` to `close`: accepts connections, and ends them at shutdown.
 
-    `hypercorn.asyncio.serve` would do the first half; but at shutdown it waits for connections it cannot end (from
-    Python 3.12 on without limit), and a viewer who reads slowly, or an encoder that posts, would keep us here.
+    `hypercorn.asyncio.serve` could accept them; but at shutdown it waits for connections that it cannot end (from
+    Python 3.12 on without limit): a viewer that reads slowly, or an encoder that posts, would keep the process alive.
     """
 
     def __init__(
@@ -111,16 +111,16 @@ class Listener:
         log: logging.Logger,
         *,
         date_header: bool = True,
-        limits: Limits | None = None,
+        limits: ListenerLimits | None = None,
         page: Page | None = None,
         alt_svc: str = "",
     ) -> None:
-        """`date_header` False: the application's responses, and `page`s, carry their own Date. `page`: what is answered
-        to requests that cannot be read; one plain line if not said. `alt_svc`: where else it is served (RFC 7838), told
-        with every answer."""
+        """`date_header` False: the application's responses, and `page`s, carry their own Date. `page`: makes responses
+        to requests that cannot be read; by default, one plain line. `alt_svc`: sent with every response, where else
+        the application is served (RFC 7838)."""
         self._app = app
         self._log = log
-        self.limits = limits or Limits()
+        self.limits = limits or ListenerLimits()
         self.page = page or plain_page
         self.context = WorkerContext(None)
         self.waiting: dict[Connection, None] = {}
@@ -141,9 +141,9 @@ class Listener:
         config.h2_max_concurrent_streams = self.limits.streams
 
     async def start(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
-        """Accept connections on a bound socket, which is ours from now on; `tls`: they speak TLS, no other."""
-        self._most = min(self._most, _descriptors() // 2)
-        # A client who does not get on with his handshake has as long as for a head.
+        """Accept connections on a bound socket, which is ours from now on; `tls`: they all speak TLS."""
+        self._most = min(self._most, _raised_descriptor_limit() // 2)
+        # A handshake has as long as a request's head.
         patience = None if tls is None else self.limits.head_within
         farewell = None if tls is None else self.limits.stalled
         self._server = await asyncio.start_server(
@@ -152,7 +152,7 @@ class Listener:
         )  # fmt: skip
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= self._most and not self._made_place():
+        if len(self._connections) >= self._most and not self._make_room():
             if len(self._turned_away) < TURNED_AWAY:
                 turned_away = asyncio.create_task(self._turn_away(reader, writer))
                 self._turned_away.add(turned_away)
@@ -161,14 +161,14 @@ class Listener:
                 writer.transport.abort()
             return
         connection = Connection(self, reader, writer)
-        task = asyncio.create_task(self._talk(connection))
+        task = asyncio.create_task(self._run(connection))
         self._connections[task] = connection
         task.add_done_callback(lambda ended: self._connections.pop(ended, None))
 
-    def _made_place(self) -> bool:
-        """Close the connection that has waited longest without a request; False: all are busy."""
+    def _make_room(self) -> bool:
+        """Close the connection that has waited longest without a request; False: all of them are busy."""
         idle = next(iter(self.waiting), None) or next(
-            (one for one in self._connections.values() if not one.answering and not one.cut_off), None
+            (one for one in self._connections.values() if not one.open_requests and not one.cut_off), None
         )
         if idle is None:
             return False
@@ -176,7 +176,7 @@ class Listener:
         return True
 
     async def _turn_away(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection too many: 503 in a word, and a moment to read it."""
+        """One connection too many: it gets a short 503, and a moment to read it."""
         status, lines, body = self.page(503, f"limit: {self._most} connections are open and busy")
         lines = [*lines, (b"retry-after", b"1"), (b"connection", b"close"), (b"content-length", b"%d" % len(body))]
         head = b"".join(b"%b: %b\r\n" % line for line in lines)
@@ -189,24 +189,24 @@ class Listener:
                     pass
         writer.transport.abort()
 
-    async def _talk(self, connection: Connection) -> None:
+    async def _run(self, connection: Connection) -> None:
         try:
             await connection.run()
         except Exception as error:
             self._log.error("connection: %s: %s", type(error).__name__, error, exc_info=self._verbose)
 
     async def call(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have the application answer one request."""
+        """Have the application respond to one request."""
         task = asyncio.current_task()
         if scope["type"] != "http" or task is None:
-            return  # nothing here speaks WebSocket: the server answers
+            return  # no application here speaks WebSocket: hypercorn refuses it
         self._requests.add(task)
         try:
             await self._app(scope, receive, send)
         except Left as left:
             self._log.debug("%s: the client %s", visible(scope["path"]), left)
         except Exception as error:
-            # Ends the connection where an answer was under way: a body cut short must not look complete.
+            # Ends the connection if a response was under way: a body cut short must not look complete.
             path = visible(scope["path"])
             self._log.error("%s: %s: %s", path, type(error).__name__, error, exc_info=self._verbose)
         finally:
@@ -217,7 +217,7 @@ class Listener:
         return self._log.isEnabledFor(logging.DEBUG)
 
     async def close(self) -> None:
-        """Accepts no more, gives the answers being sent their grace, then ends every connection."""
+        """Accept no more, give the responses that are being sent their grace, then end every connection."""
         if self._server is not None:
             self._server.close()
         await self.context.terminated.set()
@@ -235,10 +235,10 @@ class Listener:
             await asyncio.wait(list(self._connections), timeout=GRACE_S / 4)
 
 
-def _descriptors() -> int:
-    """How many files this process may open, after it has asked for as many as it may ask for.
+def _raised_descriptor_limit() -> int:
+    """How many files this process may open, after its soft limit was raised, to at most `DESCRIPTORS`.
 
-    A shell's soft limit is often 1,024: five hundred viewers, each with a fill of his own.
+    A shell's soft limit is often 1,024: enough for five hundred viewers, each with a fill of its own.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:

@@ -1,24 +1,25 @@
-"""Waiting for a client to take what was written for him, and giving up when he takes nothing."""
+"""Waiting for a client to take what was written for it, and giving up when it takes nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 
 class Left(OSError):
-    """The client is not there any more: nothing that is sent reaches him."""
+    """The client is gone: nothing that is sent reaches it."""
 
 
 class Stalled(Left):
-    """He was there, but took nothing for so many seconds, and was dropped."""
+    """The client was there, but took nothing for `seconds`, and was dropped."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"took nothing for {seconds:g} s")
 
 
-async def patiently(wait: Callable[[], Awaitable[object]], taken: Callable[[], int], limit: float) -> None:
-    """Wait until `wait()` is done; Stalled when `taken()` has not changed in `limit` seconds, looked at that often.
+async def wait_for_client(wait: Callable[[], Awaitable[object]], taken: Callable[[], int], limit: float) -> None:
+    """Wait until `wait()` is done; Stalled when `taken()` has not changed in `limit` seconds.
 
-    One who takes little at a time is slow, not stalled: so his progress counts, and not how long the wait is.
+    A client that takes little at a time is slow, not stalled: its progress counts, not the length of the wait. Progress
+    is looked at once in `limit` seconds, so a stalled client may last for nearly twice as long.
     """
     while True:
         before = taken()

@@ -1,7 +1,7 @@
 """What a connection needs of its listener, and what a protocol needs of its connection.
 
-The parts of a server know one another by these alone: a listener makes connections and a connection makes its protocol,
-so neither is imported from below.
+A listener makes connections, and a connection makes its protocol. The lower parts know the upper ones by these roles
+alone, so that imports go one way.
 """
 
 import asyncio
@@ -14,29 +14,29 @@ from hypercorn.events import Event
 from hypercorn.typing import ConnectionState
 from starlette.types import Receive, Scope, Send
 
-from cdnkit.serving.limits import Limits
+from cdnkit.serving.limits import ListenerLimits
 
 Page = Callable[[int, str], tuple[int, list[tuple[bytes, bytes]], bytes]]
-"""Called with a status and a reason: what to answer to a request that could not be read: status, fields, body."""
+"""Called with a status and a reason, for a request that could not be read: the response's status, fields and body."""
 
 
-class Door(Protocol):
-    """A listener, to its connections."""
+class ListenerRole(Protocol):
+    """A listener, as its connections see it."""
 
     config: Config
     context: WorkerContext
-    limits: Limits
+    limits: ListenerLimits
     page: Page
     waiting: dict[Any, None]
     """Connections without a request, the longest waiting first."""
 
     async def call(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have the application answer one request."""
+        """Have the application respond to one request."""
         ...
 
 
-class Host(Protocol):
-    """A connection, to the protocol that is spoken on it."""
+class ConnectionRole(Protocol):
+    """A connection, as the protocol that is spoken on it sees it."""
 
     app: Any
     config: Config
@@ -44,13 +44,13 @@ class Host(Protocol):
     connection_state: ConnectionState
     loop: asyncio.AbstractEventLoop
     writer: asyncio.StreamWriter
-    limits: Limits
+    limits: ListenerLimits
     page: Page
     tls: bool
     client: tuple[str, int] | None
     server: tuple[str, int] | None
-    answering: int
-    """Requests whose applications still run, those of streams that were reset among them."""
+    open_requests: int
+    """Requests whose applications still run, also those whose streams were reset."""
 
     async def protocol_send(self, event: Event) -> None: ...
 

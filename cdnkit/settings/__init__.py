@@ -1,4 +1,4 @@
-"""The settings of the four programs, a file each: typed models that a user's own process may import.
+"""The settings of the four programs, one file each: typed models that a user's own process may import.
 
-Reading `cdn.toml` needs these and none of the programs; `cdnlab` composes them.
+`cdnlab` composes them. Reading `cdn.toml` imports these models and none of the programs.
 """

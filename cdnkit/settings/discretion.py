@@ -1,4 +1,4 @@
-"""A source's password is nobody's to read: not in an error, nor in ffmpeg's command and its lines in a log."""
+"""Hides the password of a source's URL in errors, in ffmpeg's command, and in ffmpeg's lines in a log."""
 
 import re
 from collections.abc import Callable
@@ -16,16 +16,16 @@ _TOO_SHORT = 4
 
 
 def shown(url: str) -> str:
-    """For people: `rtsp://user:secret@camera/` is said as `rtsp://user:***@camera/`, `?passphrase=***` likewise."""
-    said, at = [], 0
+    """For people: `rtsp://user:secret@camera/` is shown as `rtsp://user:***@camera/`, `?passphrase=***` likewise."""
+    parts, at = [], 0
     for start, end in _places(url):
-        said += [url[at:start], HIDDEN]
+        parts += [url[at:start], HIDDEN]
         at = end
-    return "".join(said) + url[at:]
+    return "".join(parts) + url[at:]
 
 
 def hiding(url: str) -> Callable[[str], str]:
-    """Takes the secrets of a URL out of texts that may repeat it, or parts of it."""
+    """A function that hides the URL's secrets in texts that may quote the URL or parts of it."""
     secrets = {url[start:end] for start, end in _places(url)}
     secrets = {secret for secret in secrets if len(secret) >= _TOO_SHORT}
 

@@ -1,4 +1,4 @@
-"""What one cache node needs to know: where it listens, whom it asks, how long it waits."""
+"""The settings of one cache node: listeners, parents, stores and limits."""
 
 import re
 from dataclasses import replace
@@ -45,26 +45,28 @@ def _networks(networks: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Whereabouts(Settings):
-    """Where addresses are: databases, and tables of the lab's own, so that a laptop can have viewers in many countries.
+    """Where addresses are located: databases, and tables of the lab's own, so that a laptop can have viewers in many
+    countries.
 
-    A table's word comes before a database's, and the longest prefix in a table wins.
+    A table takes precedence over a database, and in a table the longest prefix wins.
     """
 
     databases: tuple[str, ...] = ("iptocc",)
-    """What is asked, in this order: "iptocc" (country of allocation; the `geo` extra), and paths of MMDB files such as
-    GeoLite2-City.mmdb. The first that knows a fact tells it."""
+    """Databases, in order of precedence: "iptocc" (country of allocation; the `geo` extra), and paths of MMDB files
+    such as GeoLite2-City.mmdb. Each fact comes from the first database that has it."""
 
     countries: dict[str, str] = {}
-    """Country of each network, ISO 3166-1 alpha-2, or region, ISO 3166-2: `{"203.0.113.0/24" = "DE"}`, `"US-CA"`."""
+    """Country (ISO 3166-1 alpha-2) or region (ISO 3166-2) of each network: `{"203.0.113.0/24" = "DE", "198.51.100.0/24"
+    = "US-CA"}`."""
 
     asns: dict[str, int] = {}
-    """Autonomous system of each network: `{"203.0.113.0/24" = 64500}`."""
+    """Autonomous system number of each network: `{"203.0.113.0/24" = 64500}`."""
 
     anonymous: tuple[str, ...] = ()
-    """Networks that are exits of VPNs, proxies or Tor."""
+    """Networks of VPN, proxy and Tor exits."""
 
     hosting: tuple[str, ...] = ()
-    """Networks that are hosting providers'."""
+    """Networks of hosting providers."""
 
     _networks = field_validator("anonymous", "hosting")(_networks)
 
@@ -90,7 +92,7 @@ class Whereabouts(Settings):
 
 
 FILE_BLOCK_BYTES = 4096
-"""What a file takes on disk, it takes in blocks; those of ext4, XFS, APFS and NTFS are of this size by default."""
+"""A file occupies whole blocks on disk; by default ext4, XFS, APFS and NTFS use this block size."""
 
 
 _DATABASE = re.compile(r"(/[0-9]{0,5})?")
@@ -109,7 +111,7 @@ def check_server(url: str) -> str:
 
 
 def _too_small(name: str, size: int, other: str, least: int) -> str:
-    """What was found where one size is below another; and what was meant, where its unit seems to be forgotten."""
+    """What was found where one size is below another, and what was probably meant where a unit seems to be missing."""
     text = f"{name} is {write_bytes(size)}, less than {other}, {write_bytes(least)}"
     if not 0 < size < FORGOTTEN_BYTES:
         return text
@@ -117,48 +119,49 @@ def _too_small(name: str, size: int, other: str, least: int) -> str:
 
 
 FORGOTTEN_BYTES = 64 * 1024
-"""Nobody has a store of so few bytes; many have one of so many mebibytes."""
+"""No real store is smaller than this many bytes; many have this many mebibytes."""
 
 
 class Timeouts(Settings):
-    """How long the node waits for its parent, and how often it tries. What is left out, the profile says.
+    """How long the node waits for its parent, and how often it tries. A key that is left out has the profile's value.
 
     connect / first byte / between bytes: rfc9111 2 s / 15 s / 10 s, cloudfront 10 s / 30 s / 30 s in 3 attempts,
     fastly 1 s / 15 s / 10 s.
     """
 
     connect: Seconds | None = None
-    """For the TCP connection and TLS, in each attempt."""
+    """Time for the TCP connection and the TLS handshake, in each attempt."""
 
     first_byte: Seconds | None = None
-    """From the request's last byte to the response's first."""
+    """Time from the request's last byte to the response's first byte."""
 
     between_bytes: Seconds | None = None
-    """Between two reads of a body."""
+    """Time between two reads of a response body."""
 
     attempts: int | None = Field(default=None, ge=1, le=10)
-    """Attempts in all to connect."""
+    """Attempts to connect, the first included."""
 
     retry_reads: bool | None = None
-    """A GET or HEAD whose first byte did not come in time is asked again, as often as there are attempts."""
+    """Whether a GET or HEAD is sent again, up to `attempts` times in all, when the first byte does not arrive in
+    time."""
 
     def waits(self, profile: Waits) -> Waits:
-        """What is set here; the rest as the profile has it."""
+        """The profile's values, with those set here in their place."""
         return replace(profile, **{name: value for name, value in self if value is not None})
 
 
 class Failover(Settings):
-    """Parents that are asked when one before them fails: CloudFront's origin group. For GET, HEAD and OPTIONS.
+    """Parents to try when the one before fails: CloudFront's origin group. For GET, HEAD and OPTIONS.
 
-    A parent fails when it cannot be reached, when it does not answer in time or in HTTP, or when it answers with one of
-    the statuses named. The first parent is tried first for each request anew.
+    A parent fails when it cannot be reached, does not respond in time or in HTTP, or responds with one of `statuses`.
+    Each request starts with the first parent.
     """
 
     to: tuple[ServerUrl, ...] = ()
-    """Other parents in the order in which they are asked: "origin", names of nodes, or URLs."""
+    """Further parents, in the order in which they are tried: "origin", names of nodes, or URLs."""
 
     statuses: tuple[int, ...] = (500, 502, 503, 504)
-    """Statuses at which the next one is asked, of 400, 403, 404, 416, 500, 502, 503 and 504."""
+    """Statuses at which the next parent is tried: any of 400, 403, 404, 416, 500, 502, 503 and 504."""
 
     @field_validator("statuses")
     @classmethod
@@ -171,53 +174,56 @@ class Failover(Settings):
 
 
 class HealthCheck(Settings):
-    """A small question asked of each parent for ever. The defaults are those of a Fastly health check."""
+    """A periodic request to each parent. The defaults are those of a Fastly health check."""
 
     path: str | None = Field(default=None, pattern=r"/[!-~]*")
-    """What is asked for, such as "/healthz"; left out: there are no checks."""
+    """URL path of the check, such as "/healthz". Left out: no checks."""
 
     method: Literal["HEAD", "GET"] = "HEAD"
-    """How it is asked for."""
+    """Method of the check."""
 
     status: int = Field(default=200, ge=200, le=599)
-    """The status of a parent that is well."""
+    """Status that a healthy parent returns."""
 
     interval: Seconds = Field(default=5.0, gt=0)
-    """Between the begins of two checks."""
+    """Time from the start of one check to the start of the next."""
 
     timeout: Seconds = Field(default=5.0, gt=0)
-    """A check without an answer for so long has failed."""
+    """A check without a response within this time has failed."""
 
     window: int = Field(default=5, ge=1, le=64)
-    """So many results are kept, the last ones."""
+    """How many of the latest results count."""
 
     threshold: int = Field(default=3, ge=1, le=64)
-    """A parent is well while so many of them are good."""
+    """A parent is healthy while at least this many of the latest results are good."""
 
     initial: int = Field(default=3, ge=0, le=64)
-    """So many good results are assumed at the start."""
+    """Good results that are assumed at the start."""
 
     @model_validator(mode="after")
     def _countable(self) -> Self:
         if max(self.threshold, self.initial) > self.window:
-            raise ValueError("wanted threshold <= window and initial <= window")
+            found = f"threshold is {self.threshold}, initial is {self.initial}, window is {self.window}"
+            raise ValueError(f"{found}; wanted threshold <= window and initial <= window")
         return self
 
 
 class Health(Settings):
-    """When a parent is sick and left alone: the next is asked, or stale responses stand in at once."""
+    """When a parent counts as sick. A sick parent is skipped: the next one is tried, or a stale response is served at
+    once."""
 
     failures: int = Field(default=0, ge=0, le=1000)
-    """So many failures in a row make it sick (no connection, no answer in time, 502, 503, 504); 0: they never do."""
+    """Consecutive failures that make a parent sick (no connection, no response in time, 502, 503, 504). 0: failures
+    never do."""
 
     within: Seconds = 10.0
-    """The failures lie within so long."""
+    """The period within which these failures occur."""
 
     rest: Seconds = 10.0
-    """It is left alone for so long; then one request is its probe, and a good answer makes it well."""
+    """How long a sick parent is skipped. One request then probes it, and a good response makes it healthy."""
 
     check: HealthCheck = HealthCheck()
-    """Health checks, which make it sick and well again by themselves."""
+    """Health checks. On their own they make a parent sick and healthy again."""
 
     def new(self) -> health.Health:
         """The health of one parent."""
@@ -229,53 +235,54 @@ class Health(Settings):
 
 
 class Link(Settings):
-    """The simulated wire between the node and its parents; its connections share it. Nothing set: none, and no cost."""
+    """A simulated network link to the parents, shared by the node's connections. With no key set there is none, at no
+    cost."""
 
     latency: Seconds = 0.0
-    """One way; making a connection takes a round trip, with TLS two."""
+    """One-way delay. Opening a connection takes a round trip, with TLS two."""
 
     jitter: Seconds = 0.0
-    """By so much a latency is longer or shorter at most."""
+    """The most by which a delay is longer or shorter than `latency`."""
 
     bandwidth: BitsPerSecond | None = Field(default=None, ge=1000)
-    """In each direction; left out: without limit."""
+    """Bandwidth in each direction. Left out: unlimited."""
 
     loss: Share = 0.0
-    """Packets lost. Each makes its own connection stand still for a retransmission time-out."""
+    """Share of packets that are lost. A lost packet stalls its own connection for one retransmission timeout."""
 
     def new(self, seed: str) -> link.Link | None:
-        """The wire, its chances fixed by the seed; None: there is none."""
+        """The link, with random choices from the seed; None if there is none."""
         wire = link.Wire(self.latency, self.jitter, float(self.bandwidth or 0), self.loss)
         return link.Link(wire, Random(seed)) if wire != link.Wire() else None
 
 
-class Limits(listening.Limits):
-    """How much of the node one client may take; docs/limits.md says what happens beyond, and what others do."""
+class Limits(listening.ListenerLimits):
+    """How much of the node one client may use; docs/limits.md says what happens beyond, and what other servers do."""
 
     url: Bytes = Field(default=8 * 2**10, ge=256)
-    """Path and query of a request; a longer one is refused with 414. CloudFront and Fastly take 8 KiB."""
+    """Size of a request's path and query. A larger one is refused with 414. CloudFront and Fastly accept 8 KiB."""
 
     fields: int = Field(default=256, ge=10)
-    """Field lines of a request; more are refused with 431. Above what any profile takes (Fastly 255), so that its own
-    limit decides; Apache takes 100, HAProxy 101, Varnish 64."""
+    """Number of field lines in a request. More are refused with 431. The default is above what any profile accepts
+    (Fastly 255), so that the profile's own limit applies; Apache accepts 100, HAProxy 101, Varnish 64."""
 
     content: Bytes = 2**30
-    """A request's content; a larger one is refused with 413. It is passed on as it comes and never held, so it may be
-    large; nginx takes 1 MiB unless told."""
+    """Size of a request's content. A larger one is refused with 413. The node forwards content as it arrives and never
+    holds it, so the limit may be large; nginx's default is 1 MiB."""
 
     content_pause: Seconds = Field(default=60.0, gt=0)
-    """How long a request's content may pause; beyond, 408. As nginx's `client_body_timeout`."""
+    """The longest pause in a request's content; a longer one gets 408. As nginx's `client_body_timeout`."""
 
     def of_requests(self) -> RequestLimits:
-        """Those that the policy judges by."""
+        """The limits that the policy checks."""
         return RequestLimits(url=self.url, head=self.head, fields=self.fields, content=self.content)
 
 
 class Disk(Settings):
-    """A folder in which stored responses outlive the node, with its memory in front of it."""
+    """A folder in which stored responses survive a restart; the node's memory is in front of it."""
 
     path: Path
-    """The folder, of this node alone; it is made if it is not there. What lies in it belongs to the node."""
+    """The folder, used by this node only; it is created if it does not exist. Everything in it belongs to the node."""
 
     size: Bytes = 10 * 2**30
     """Room for stored responses on disk; `memory` then holds the bodies most in use."""
@@ -285,126 +292,126 @@ class Certificate(Settings):
     """A certificate of the user's own."""
 
     certificate: Path
-    """File with the certificate in PEM, and behind it those that lead to its authority."""
+    """PEM file with the certificate, followed by the chain to its CA."""
 
     key: Path
-    """File with its private key in PEM, without a passphrase."""
+    """PEM file with the private key, without a passphrase."""
 
 
 class Node(Settings):
-    """One cache node: an edge, or a shield when other nodes name it as their parent."""
+    """A cache node: a shield if other nodes name it as their parent, else an edge."""
 
     name: str = Field(pattern=r"[a-z][a-z0-9-]*", max_length=32)
-    """Its name in `Via`, `Cache-Status`, records and reports."""
+    """The node's name in `Via`, `Cache-Status`, records and reports."""
 
     listen: ListenAddress = "127.0.0.1:0"
-    """Where viewers (or child nodes) reach it; port 0 takes any free port."""
+    """Address for HTTP, for viewers or child nodes; port 0 picks a free port."""
 
     listen_tls: ListenAddress | None = None
-    """Where viewers reach it over HTTPS, with HTTP/1.1 and HTTP/2, beside `listen`. Left out: nowhere."""
+    """Address for HTTPS (HTTP/1.1 and HTTP/2), beside `listen`. Left out: no HTTPS."""
 
     http3: bool = False
-    """Over HTTP/3, too, on the UDP port of `listen_tls`, and `Alt-Svc` tells so."""
+    """Whether to serve HTTP/3, too, on the UDP port of `listen_tls`; `Alt-Svc` announces it."""
 
     tls: Literal["local"] | Certificate = "local"
-    """What it shows them: certificates of the local CA, which `cdnlab ca` makes, or a pair of your own:
-    `{ certificate = "tls/cdn.pem", key = "tls/cdn-key.pem" }`."""
+    """Certificates of `listen_tls`: "local", from the local CA that `cdnlab ca` makes, or a pair of your own: `{
+    certificate = "tls/cdn.pem", key = "tls/cdn-key.pem" }`."""
 
     admin: ListenAddress = "127.0.0.1:0"
-    """Where purge, explain and health are served: on loopback, or with an `admin_token`."""
+    """Address for purge, explain and health: on loopback, or with an `admin_token`."""
 
     admin_token: Secret | None = Field(default=None, pattern=r"^[ -~]+$")
-    """What purge and explain ask for, as `Authorization: Bearer TOKEN`; `cdnlab purge` and `explain` take it from the
-    environment variable CDNLAB_ADMIN_TOKEN. Left out: they ask for nothing, and `admin` must be on loopback."""
+    """Token that purge and explain require, as `Authorization: Bearer TOKEN`; `cdnlab purge` and `cdnlab explain` read
+    it from the environment variable CDNLAB_ADMIN_TOKEN. Left out: none is required, and `admin` must be on loopback."""
 
     admin_hosts: tuple[listening.HostName, ...] = ()
-    """Names by which `admin` is reached, beside addresses, localhost and this machine's own: requests for another host
-    are refused with 421, since a web page can point its own name here."""
+    """Host names by which clients reach `admin`, besides IP addresses, localhost and this machine's own names. A
+    request for another host is refused with 421, because a web page can point its own name here (DNS rebinding)."""
 
     parent: ServerUrl = "origin"
-    """"origin", the name of another node, or a URL."""
+    """The next tier: "origin", the name of another node, or a URL."""
 
     failover: Failover = Failover()
-    """Who is asked when the parent fails."""
+    """Parents to try when the parent fails."""
 
     health: Health = Health()
-    """When a parent is not asked at all for a while."""
+    """When a parent counts as sick and is skipped for a while."""
 
     link: Link = Link()
-    """The simulated wire to its parents."""
+    """A simulated network link to the parents."""
 
     countries: tuple[str, ...] = ()
-    """Countries whose viewers the load test sends here; empty: any."""
+    """Countries whose viewers the load test sends to this node; empty: any."""
 
     memory: Bytes = 512 * 2**20
-    """Room for stored responses; with `disk`, for the bodies most in use of those that are there. Several services have
-    equal parts of it, and of `disk`."""
+    """Room for stored responses; with `disk`, for those of its bodies that are most in use. Several services each get
+    an equal part of it, and of `disk`."""
 
     disk: Disk | None = None
-    """Keep stored responses on disk, too: `{ path = "cache/fra", size = "10GiB" }`. Left out: in memory only."""
+    """Store responses on disk, too: `{ path = "cache/fra", size = "10GiB" }`. Left out: in memory only."""
 
     shared: SecretUrl | None = None
-    """A second tier that nodes share, asked on a miss before the parent: a Redis or Valkey server such as
-    "redis://127.0.0.1:6379/0". Its death costs misses, never errors. Left out: none. Needs the extra `shared`."""
+    """A second tier that nodes share, queried on a miss before the parent: a Redis or Valkey server such as
+    "redis://127.0.0.1:6379/0". Its failure causes misses, never errors. Left out: none. Needs the extra `shared`."""
 
     eviction: Eviction = "lru"
-    """Which stored response goes first when there is no more room: "lru" (least recently used), "lfu" (least often
-    used), "fifo" (oldest), "sieve" or "s3-fifo" (what was asked for once goes soon)."""
+    """Which stored response is evicted first when the store is full: "lru" (least recently used), "lfu" (least
+    frequently used), "fifo" (oldest), "sieve" or "s3-fifo" (both evict early what was requested once)."""
 
     largest: Bytes = 64 * 2**20
-    """A larger response streams through and is not stored."""
+    """A larger response is passed through and not stored."""
 
     records: Bytes = Field(default=2 * 2**30, ge=2**20)
-    """Room for its records on disk: those of some two million requests. Beyond, the oldest go, an eighth at a time.
-    Several services have equal parts of it."""
+    """Room for the node's records on disk; the default holds about two million requests. Beyond it the oldest are
+    deleted, an eighth at a time. Several services each get an equal part."""
 
     timeouts: Timeouts = Timeouts()
-    """How long it waits for its parent."""
+    """How long the node waits for its parent."""
 
     limits: Limits = Limits()
-    """How much one client may take, and how long."""
+    """How much one client may use, and for how long."""
 
     rate_limit: RateLimit | None = None
-    """How many requests one client may make of this node in all, beside what behaviors say; not at a shield, whose
-    clients are edges. Each of several services counts its own."""
+    """How many requests one client may make of this node in all, besides the limits of behaviors. Not allowed on a
+    shield, whose clients are edges. Several services each count separately."""
 
     connections: int = Field(default=2048, ge=1)
-    """Connections to the parent at most; fills beyond wait their turn, for as long as a connection may take."""
+    """The most connections to the parent. Further fills wait for one, for at most the connect timeout."""
 
     parent_headers: ParentHeaders = Field(default={})
-    """What is put on every request to the parents, in the place of what viewers sent under these names, such as a
-    secret by which an origin knows its CDN: `{ "X-Origin-Verify" = "${ORIGIN_SECRET}" }` (CloudFront: origin custom
-    headers). `Host` is what the parent is asked under (Fastly: override host); not with cloudfront."""
+    """Fields set on every upstream request, in place of any that the viewer sent under these names, such as a secret by
+    which an origin recognizes its CDN: `{ "X-Origin-Verify" = "${ORIGIN_SECRET}" }` (CloudFront: origin custom
+    headers). `Host` sets the host of the upstream request (Fastly: override host); not with cloudfront."""
 
     parent_ca: Literal["system", "local"] | Path = "system"
-    """Who vouches for parents at https:// URLs: the system's authorities, and beside them "local", the local CA, or the
-    certificates in a PEM file: "tls/our-ca.pem"."""
+    """CAs that the node accepts for parents at https:// URLs: "system", the system's; "local", also the local CA; or a
+    PEM file, also the certificates in it: "tls/our-ca.pem"."""
 
     parent_http: Literal["1.1", "2", "auto"] = "1.1"
-    """How it speaks to its parent: "2" is HTTP/2 (over TLS by ALPN), "auto" lets TLS negotiate."""
+    """HTTP version towards the parent: "1.1"; "2" (over TLS by ALPN); "auto", what TLS negotiates."""
 
     purge_delay: Seconds = Field(default=0.0, le=60.0)
-    """How long after it was told the node carries a purge out: a real CDN's takes time to reach every node, Fastly's
-    some 150 ms, CloudFront's seconds to minutes. The order is answered once it is carried out."""
+    """Delay between reading a purge order and carrying it out. A real CDN takes time to reach every node: Fastly about
+    150 ms, CloudFront seconds to minutes. The node acknowledges the order when it has carried it out."""
 
     purge_loss: Share = Field(default=0.0, le=0.9)
-    """Orders to purge that are lost on their way to the node. Each is sent again after 50 ms, then 100 ms, up to 2 s,
-    so that losses show as lateness; those behind it wait. The chances are fixed by the node's name."""
+    """Share of purge orders that are lost on their way to the node. A lost order is sent again after 50 ms, then 100
+    ms, up to 2 s, so a loss appears as delay; later orders wait behind it. The node's name seeds the random choice."""
 
     trusted: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
-    """Networks that are believed when they name the address of the viewer for whom they ask: load tests, proxies in
-    front, and, at a shield, its edges."""
+    """Networks whose requests may name the viewer's address: load tests, proxies in front, and, at a shield, its
+    edges."""
 
     client_from: tuple[ClientField, ...] | None = None
-    """Fields in which `trusted` networks name it; the first that a request has counts. Name only what the proxies in
-    front write themselves: what they pass on is the viewer's own. Left out: "CDNLab-Client-IP", and at a shield also
-    "X-Forwarded-For", which its edges write."""
+    """Fields in which `trusted` networks name the viewer's address; the first one present in a request is used. List
+    only fields that the proxies in front write themselves: any other field comes from the viewer. Left out:
+    "CDNLab-Client-IP", and at a shield also "X-Forwarded-For", which its edges write."""
 
     _networks = field_validator("trusted")(_networks)
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """The parent and those that are asked instead of it, in order."""
+        """The parent, then those of `failover.to`, in order."""
         return (self.parent, *self.failover.to)
 
     @field_validator("shared")
@@ -426,8 +433,7 @@ class Node(Settings):
         return self
 
     def rules(self, services: int = 1) -> dict[str, Any]:
-        """What of it the machine of each of so many services must know: values of
-        `cdnkit.policy.rules.service.Service`."""
+        """The node's part of a `Service`, for each of `services` services: their number divides the room."""
         room = int(self.memory if self.disk is None else self.disk.size) // services
         rules = {
             "name": self.name, "room": room, "largest": min(int(self.largest), room), "eviction": self.eviction,

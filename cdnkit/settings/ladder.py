@@ -1,8 +1,7 @@
 """The ladder: which renditions a stream has, their sizes and bit rates, and which audio goes with which.
 
-Values only, no I/O, so that the origin may read track names with the same words. The default preset is the
-table of the project's architecture notes; the two columns of bit rates are also each rung's VBV limit (see
-`encoders`).
+Values only, no I/O, so that the origin can use the same track names. The video bit rate is also a rung's VBV limit
+(see `encoders`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -64,7 +63,7 @@ Measured: 69 to 86 million on one 2020s server core with the test card, which is
 """
 
 ENCODER_SHARE = Fraction(1, 4)
-"""Share of the cores that `auto` gives to the encoder; origin, shield, edges and viewers live on the rest."""
+"""Share of the cores that `auto` gives to the encoder; origin, shield, edges and viewers use the rest."""
 
 
 def choose(
@@ -78,9 +77,9 @@ def choose(
     """The rungs to encode, tallest first; never none.
 
     `source` is (width, height) in square pixels, None for one of any size (the test card). No rung is taller
-    than the source, and widths follow its aspect ratio; a source smaller than the smallest rung asked for
+    than the source, and widths follow its aspect ratio; a source smaller than the smallest wanted rung
     gives one rung of its own size and the bit rates of the preset's next smaller one. `auto` fills a quarter
-    of `cores` from the smallest rung up, reckoning `PIXELS_PER_CORE` divided by `relative_cost` (an encoder's
+    of `cores` from the smallest rung up, with `PIXELS_PER_CORE` divided by `relative_cost` (an encoder's
     CPU time as a multiple of x264 `veryfast`): 1 core 360p, 2 cores 480p, 4 cores 720p, 8 cores 1080p, 16
     cores 1440p, 32 cores 2160p, at 30 frames a second.
 

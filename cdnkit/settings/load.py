@@ -1,4 +1,4 @@
-"""How many viewers come, how fast, what they watch and how much they keep in hand."""
+"""The settings of a load test: how many viewers, how fast they arrive, what they watch, how much they buffer."""
 
 from pydantic import Field, field_validator
 
@@ -12,26 +12,27 @@ class Load(Settings):
     """Players at each edge."""
 
     duration: Seconds = Field(default=30.0, gt=0)
-    """How long they watch, the ramp included."""
+    """How long the players watch, the ramp included."""
 
     ramp: Seconds | None = None
-    """Time over which they arrive. Left out: one segment, so that their requests spread evenly over it."""
+    """Time over which the players arrive. Left out: one segment, so that their requests spread evenly over it."""
 
     mix: tuple[float, ...] = Field(default=(0.6, 0.3, 0.1), min_length=1)
-    """Share of viewers on each rendition, best first; weights need not add up to 1. Assumed: use yours."""
+    """Share of viewers on each rendition, best first; the weights need not add up to 1. The default is an assumption:
+    use your own figures."""
 
     buffer: Seconds = Field(default=30.0, gt=0)
-    """A player stops asking for segments when it holds so much media (hls.js: 30 s)."""
+    """A player requests no further segments while it holds this much media (hls.js: 30 s)."""
 
     start_behind: float = Field(default=3.0, ge=0)
-    """Where a player starts: target durations before the live edge (RFC 8216 section 6.3.3: three)."""
+    """How far behind the live edge a player starts, in target durations (RFC 8216 section 6.3.3: three)."""
 
     timeout: Seconds = Field(default=10.0, gt=0)
-    """A request without an answer for so long has failed."""
+    """A request without a response within this time has failed."""
 
     @field_validator("mix")
     @classmethod
     def _weights(cls, mix: tuple[float, ...]) -> tuple[float, ...]:
         if any(weight < 0 for weight in mix) or sum(mix) <= 0:
-            raise ValueError("wanted weights of at least 0, one of them more, such as [0.6, 0.3, 0.1]")
+            raise ValueError("wanted weights of at least 0, one of them above 0, such as [0.6, 0.3, 0.1]")
         return mix

@@ -1,4 +1,4 @@
-"""What the origin needs to know: where it listens, where it stores, how long things live."""
+"""The settings of the origin: its listeners, its storage, and the lifetimes that its responses carry."""
 
 from math import ceil
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from cdnkit.serving import HostName, Limits
+from cdnkit.serving import HostName, ListenerLimits
 from cdnkit.units import Bytes, ListenAddress, Seconds, Settings
+from cdnkit.units.quantities import write_seconds
 
 
 class Lifetimes(Settings):
@@ -17,73 +18,75 @@ class Lifetimes(Settings):
     """Multivariant and media playlists of a live stream. Left out: half a segment, at least 1 s."""
 
     ended: Seconds = 60.0
-    """Playlists with EXT-X-ENDLIST. Short enough that a stream begun anew under its name is found."""
+    """Playlists with EXT-X-ENDLIST. Short, so that viewers find a stream that was restarted under the same name."""
 
     segment: Seconds = 365 * 86_400.0
-    """Segments; their names are never used twice."""
+    """Segments. Their names are never reused."""
 
     init: Seconds = 365 * 86_400.0
-    """Init sections; they are named after their content."""
+    """Init sections. They are named after their content."""
 
     vod: Seconds = 86_400.0
     """Files of the VOD folder, playlists too."""
 
     not_found: Seconds = 1.0
-    """404s. Short: a segment asked for too early must appear."""
+    """404 responses. Short: a segment that is requested too early must appear soon."""
 
 
 class Origin(Settings):
-    """The origin: takes CMAF fragments in, gives HLS out."""
+    """The origin: it receives CMAF fragments and serves HLS."""
 
     listen: ListenAddress = "127.0.0.1:9000"
-    """Where caches (or players) reach it; port 0 takes any free port."""
+    """Address for caches or players; port 0 picks a free port."""
 
     ingest: ListenAddress = "127.0.0.1:9001"
-    """Where encoders post. A listener of its own, so that no cache in front of the origin can reach it."""
+    """Address to which encoders post. It is a separate listener, so that no cache in front of the origin can reach
+    it."""
 
     ingest_hosts: tuple[HostName, ...] = ()
-    """Names by which `ingest` is reached, beside addresses, localhost and this machine's own: requests for another host
-    are refused with 421, since a web page can point its own name here."""
+    """Host names by which clients reach `ingest`, besides IP addresses, localhost and this machine's own names. A
+    request for another host is refused with 421, because a web page can point its own name here (DNS rebinding)."""
 
     ingest_stalled: Seconds = Field(default=60.0, gt=0)
-    """An encoder that sends no whole fragment for so long is taken for gone, as if its connection had broken; but never
-    sooner than two segments."""
+    """An encoder that sends no complete fragment for this long is treated as disconnected, but never sooner than after
+    two segments."""
 
     storage: Path = Path("media")
-    """The folder that holds segments, init sections and what is needed to resume after a restart."""
+    """Folder for segments, init sections and the state needed to resume after a restart."""
 
     vod: Path | None = None
-    """A folder whose files are served as they are, under `/vod/`."""
+    """Folder whose files are served unchanged under `/vod/`."""
 
     segment: Seconds = Field(default=4.0, ge=0.5, le=60.0)
-    """Segment length the encoder was told: its key frames are so far apart, or divide it."""
+    """The encoder's segment duration: the interval of its key frames, or a multiple of it."""
 
     window: Seconds = 60.0
-    """Media time that a live playlist lists, at least three segments (RFC 8216 6.2.2)."""
+    """Media time that a live playlist lists, at least three segments (RFC 8216 section 6.2.2)."""
 
     linger: Seconds | None = None
-    """How long a segment stays fetchable after it left the playlist. Left out: window and target duration
-    together (RFC 8216 6.2.2), and again a playlist's lifetime in caches."""
+    """How long a segment can still be fetched after it left the playlist. Left out: the window plus the target duration
+    (RFC 8216 section 6.2.2) plus a playlist's lifetime in caches."""
 
     lifetimes: Lifetimes = Lifetimes()
-    """How long caches may keep things."""
+    """How long caches may store each class of resource."""
 
     cors: str = "*"
     """`Access-Control-Allow-Origin`; `*` lets players on any page read the stream."""
 
     memory: Bytes = 256 * 2**20
-    """Room for segments served from memory; the least recently used are then read from storage."""
+    """Memory for segments. Beyond it the least recently used are served from storage."""
 
-    limits: Limits = Limits()
-    """How much of the public listener one client may take, and how long."""
+    limits: ListenerLimits = ListenerLimits()
+    """How much of the public listener one client may use, and for how long."""
 
     largest: Bytes = 64 * 2**20
-    """A larger box, or a larger segment, is refused at ingest."""
+    """A larger box or segment is refused at ingest."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.window < 3 * self.segment:
-            raise ValueError("wanted window >= 3 * segment")
+            found = f"window is {write_seconds(self.window)}, segment is {write_seconds(self.segment)}"
+            raise ValueError(f"{found}; wanted window >= 3 * segment")
         return self
 
     def target_duration(self, segment: float) -> int:
@@ -99,8 +102,11 @@ class Origin(Settings):
         return max(self.window, 3.0 * target)
 
     def most_segments(self, length: float) -> int:
-        """As many segments of a track are listed at most, and as many linger: four times what an encoder makes that
-        keeps the segment length and posts in real time. One that does not, takes no more room."""
+        """The most segments of a track that are listed, and the most that linger.
+
+        Four times what an encoder makes that keeps the segment length and posts in real time. An encoder that does not
+        gets no more room.
+        """
         return 4 * ceil((self.window + self.linger_after(length)) / length)
 
     def linger_after(self, segment: float) -> float:

@@ -1,4 +1,4 @@
-"""The URL of a parent: scheme, host and port. What is asked for there is what the viewer asked for: it has no path."""
+"""The URL of a parent: scheme, host and port. It has no path, since upstream requests keep the viewer's path."""
 
 import re
 from urllib.parse import SplitResult, urlsplit
@@ -9,7 +9,7 @@ _HOST = re.compile(r"[^\s\\\"<>^`{|}]+")
 
 
 def parent_url(text: str) -> SplitResult | None:
-    """The URL in parts, its port a number or left out; None if it is not that."""
+    """The URL in parts, with a valid port or none; None if it is not the URL of a parent."""
     try:
         parts = urlsplit(text)
         port = parts.port

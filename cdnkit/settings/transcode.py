@@ -7,51 +7,51 @@ from pydantic import Field, field_validator, model_validator
 from cdnkit.settings import discretion
 from cdnkit.settings.ladder import RUNG_NAMES
 from cdnkit.units import BitsPerSecond, Seconds, Settings
-from cdnkit.units.secret import Discreet
+from cdnkit.units.secret import Redaction
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 EncoderName = Literal["auto", "nvenc", "x264"]
-SourceUrl = Annotated[str, Discreet(discretion.shown, partly=True)]
+SourceUrl = Annotated[str, Redaction(discretion.shown, partly=True)]
 
 
 class Stream(Settings):
     """One live stream and how it is encoded."""
 
     name: str = Field(default="live", pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
-    """Its name, the first part of every path under which it is served."""
+    """The stream's name: the first part of every URL path it is served under."""
 
     source: SourceUrl = Field(default="testcard", min_length=1)
     """"testcard", the path of a media file, or a URL that ffmpeg can read (rtmp://, srt://, rtsp://,
     https://)."""
 
     ladder: Literal["auto"] | tuple[str, ...] = "auto"
-    """Rungs to encode: "auto" (what a quarter of the cores can keep up with), or some of 2160p, 1440p, 1080p,
-    720p, 480p, 360p. A rung taller than the source is left out: nothing is ever upscaled."""
+    """Rungs to encode: "auto" (as many as a quarter of the CPU cores can encode in real time), or a list from 2160p,
+    1440p, 1080p, 720p, 480p, 360p. A rung taller than the source is left out: nothing is upscaled."""
 
     encoder: EncoderName = "auto"
-    """"auto": NVENC if ten frames encode with it, else x264. "nvenc" and "x264" insist."""
+    """"auto": NVENC if a trial encode of ten frames succeeds, else x264. "nvenc" and "x264" allow no other encoder."""
 
     preset: Preset = "veryfast"
-    """x264's speed against quality; NVENC takes its nearest of p1 to p7."""
+    """x264's trade of speed against quality; with NVENC, the nearest of p1 to p7."""
 
     frame_rate: int = Field(default=30, ge=1, le=120)
-    """Frames a second of every rung, a whole number; the source is brought to it."""
+    """Frames a second in every rung, a whole number; the source is converted to it."""
 
     segment: Seconds = Field(default=4.0, ge=0.5, le=30)
-    """Segment length, a whole number of frames; every rung has a keyframe just this often. Apple advises 6
-    s."""
+    """Segment duration, a whole number of frames. Every rung has a key frame at exactly this interval. Apple recommends
+    6 s."""
 
     part: Seconds = Field(default=0.5, ge=0.04)
-    """Longest video fragment pushed to the origin: how far behind the encoder the origin is, at most."""
+    """The longest video fragment pushed to the origin: the most that the origin lags behind the encoder."""
 
     audio: Literal["per-rung"] | BitsPerSecond = "per-rung"
-    """"per-rung": each rung its own bit rate from the ladder. A bit rate: one audio rendition for all."""
+    """"per-rung": each rung has the audio bit rate of the ladder. A bit rate: one audio rendition for all rungs."""
 
     loop: bool = True
-    """A file starts again at its end, and the stream's time goes on. False: the stream ends with the file."""
+    """A file restarts at its end, and the stream's timeline continues. False: the stream ends with the file."""
 
     duration: Seconds | None = Field(default=None, gt=0)
-    """End the stream after this much media. Left out: it goes on until it is stopped, or its source ends."""
+    """End the stream after this much media. Left out: the stream runs until it is stopped or its source ends."""
 
     @field_validator("ladder", mode="before")
     @classmethod

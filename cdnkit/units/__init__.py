@@ -1,6 +1,6 @@
-"""The words people write settings in: durations, sizes, rates, and the model they stand in; and text that is shown.
+"""Types for settings (durations, sizes, rates, secrets), the base of their models, and text made safe to show.
 
-A leaf that every package may import and that imports none of ours.
+Every package may import this one, and it imports none of ours.
 """
 
 from cdnkit.units.model import Settings

@@ -154,7 +154,7 @@ Share = Annotated[
 ]
 ListenAddress = Annotated[str, BeforeValidator(_check_address), Field(examples=["127.0.0.1:8080"])]
 FieldName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
-"""Of an HTTP field: a token (RFC 9110 §5.1)."""
+"""The name of an HTTP field: a token (RFC 9110 §5.1)."""
 FieldValue = Annotated[str, StringConstraints(pattern=r"^([!-~]([ -~]*[!-~])?)?$")]
-"""Printable ASCII, no space at its ends; "" too."""
+"""The value of an HTTP field: printable ASCII without a space at its ends, or ""."""
 Glob = Annotated[str, BeforeValidator(_check_glob), Field(examples=["*.m3u8", "/live/*"])]

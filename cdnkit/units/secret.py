@@ -1,5 +1,7 @@
-"""Settings that only their owner may read. Their type says so, and everything that shows settings asks it here:
-`cdn.json`, complaints about a settings file, `explain`, `cdnlab schema`. A new secret needs its type, and nothing else.
+"""Secret settings: a setting's type says that its value is not shown.
+
+All that shows settings hides them by these functions: `cdn.json`, complaints about a settings file, `explain`, `cdnlab
+schema`. A new secret setting needs one of these types, and nothing else.
 """
 
 import re
@@ -13,17 +15,17 @@ from pydantic import BaseModel, GetJsonSchemaHandler
 HIDDEN = "(hidden)"
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-"""A variable of the environment in a text of the settings. Its name is no secret."""
+"""A reference to an environment variable in a setting. Its name is no secret."""
 
 
 @dataclass(frozen=True)
-class Discreet:
-    """Marks a text that is not shown as it is."""
+class Redaction:
+    """Marks the type of a setting that is not shown as it is."""
 
     shown: Callable[[str], str]
-    """What stands in its place."""
+    """From the value to the text that is shown in its place."""
     partly: bool = False
-    """Most such texts hold no secret: a complaint may quote what `shown` leaves of one."""
+    """Most values of this type hold no secret: a complaint may quote what `shown` leaves of one."""
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return handler(core_schema) | {"writeOnly": True}
@@ -33,26 +35,27 @@ def _without_user(url: str) -> str:
     return re.sub(r"(?<=//)[^/]*@", f"{HIDDEN}@", url)
 
 
-SECRET = Discreet(lambda _: HIDDEN)
+SECRET = Redaction(lambda _: HIDDEN)
 Secret = Annotated[str, SECRET]
-SecretUrl = Annotated[str, Discreet(_without_user)]
-"""A URL with the name and password of a user, where there is one."""
-ServerUrl = Annotated[str, Discreet(_without_user, partly=True)]
-"""A URL that has no such part, or should not."""
+SecretUrl = Annotated[str, Redaction(_without_user)]
+"""A URL that may hold a user's name and password."""
+ServerUrl = Annotated[str, Redaction(_without_user, partly=True)]
+"""A URL that should hold no name and password."""
 
 
 def hidden(value: Any, kind: Any) -> Any:
-    """`value`, as a file has it or a model writes it, with the secrets of its type hidden; a default is none.
+    """`value` of a setting of type `kind`, with its secrets hidden. A default is no secret.
 
-    The value may be bad: a table where an array of them was wanted is still read as one of them.
+    It is read from a file or written by a model, and may be bad: one table is also read where an array of tables was
+    wanted.
     """
     for one, mark in _alternatives(kind):
         value = _without(value, mark) if mark is not None else _inside(value, one)
     return value
 
 
-def mark_at(path: Sequence[str | int], kind: Any) -> Discreet | None:
-    """How to show what stands at a path below a setting of this type; None: as it is."""
+def mark_at(path: Sequence[str | int], kind: Any) -> Redaction | None:
+    """How to show the value at a path below a setting of type `kind`; None: as it is."""
     here = [kind]
     for step in path:
         if mark := _mark_of(here):
@@ -61,7 +64,7 @@ def mark_at(path: Sequence[str | int], kind: Any) -> Discreet | None:
     return _mark_of(here)
 
 
-def marks(kind: Any, seen: frozenset[Any] = frozenset()) -> Iterator[tuple[str, Discreet]]:
+def marks(kind: Any, seen: frozenset[Any] = frozenset()) -> Iterator[tuple[str, Redaction]]:
     """Every key in a settings file whose value is not shown as it is, and how it is shown."""
     for one, _ in _alternatives(kind):
         if isinstance(one, type) and issubclass(one, BaseModel) and one not in seen:
@@ -73,7 +76,7 @@ def marks(kind: Any, seen: frozenset[Any] = frozenset()) -> Iterator[tuple[str, 
             yield from marks(_member_of(one), seen)
 
 
-def _without(value: Any, mark: Discreet) -> Any:
+def _without(value: Any, mark: Redaction) -> Any:
     match value:
         case None:
             return None
@@ -109,7 +112,7 @@ def _inside(value: Any, kind: Any) -> Any:
 
 
 def _members(kind: Any, step: str | int) -> list[Any]:
-    """Types of what a step leads to."""
+    """The types that a step of a path leads to."""
     if get_origin(kind) in (dict, tuple):
         return [_member_of(kind)]
     if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -125,16 +128,16 @@ def _member_of(kind: Any) -> Any:
 def _fields(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
     """The keys of a table, by alias and by name, and the type of each."""
     for name, info in model.model_fields.items():
-        found = [one for one in info.metadata if isinstance(one, Discreet)]
+        found = [one for one in info.metadata if isinstance(one, Redaction)]
         kind = Annotated[info.annotation, found[0]] if found else info.annotation
         yield from ((key, kind) for key in {name, info.alias or name})
 
 
-def _alternatives(kind: Any, mark: Discreet | None = None) -> Iterator[tuple[Any, Discreet | None]]:
+def _alternatives(kind: Any, mark: Redaction | None = None) -> Iterator[tuple[Any, Redaction | None]]:
     """The members of a union, each with its mark; of any other type, itself."""
     if get_origin(kind) is Annotated:
         bare, *metadata = get_args(kind)
-        found = [one for one in metadata if isinstance(one, Discreet)]
+        found = [one for one in metadata if isinstance(one, Redaction)]
         yield from _alternatives(bare, found[0] if found else mark)
     elif get_origin(kind) in (Union, types.UnionType):
         for one in get_args(kind):
@@ -143,8 +146,8 @@ def _alternatives(kind: Any, mark: Discreet | None = None) -> Iterator[tuple[Any
         yield kind, mark
 
 
-def _mark_of(kinds: list[Any]) -> Discreet | None:
-    """Theirs, or that of the texts in a table or an array of one."""
+def _mark_of(kinds: list[Any]) -> Redaction | None:
+    """The mark of one of these types, or of the texts in its table or array."""
     for kind in kinds:
         for one, mark in _alternatives(kind):
             mark = mark or (_mark_of([_member_of(one)]) if get_origin(one) in (dict, tuple) else None)

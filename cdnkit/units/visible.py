@@ -1,11 +1,11 @@
-"""Text from outside, fit to be shown: what would steer a terminal, or turn a line around, is seen instead of done."""
+"""Text from outside, made safe to show: characters that steer a terminal, or turn a line around, are written out."""
 
 
 def visible(text: str) -> str:
-    """The text in one line, with all that cannot be printed written out: an escape character as `\\x1b`.
+    """The text in one line, with all unprintable characters written out: an escape character as `\\x1b`.
 
-    That is what the terminal takes as an order (ESC and CSI, backspace, carriage return), line ends by which a text
-    could pose as two, and marks of direction by which it could read otherwise than it is.
+    These are what a terminal takes as a command (ESC and CSI, backspace, carriage return), line ends, by which one text
+    could look like two, and marks of direction, by which it could be read otherwise than it is.
     """
     if text.isprintable():
         return text

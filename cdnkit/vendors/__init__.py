@@ -1,7 +1,7 @@
 """Each CDN's habits as a profile of the policy: a CDN is a folder here, and nothing anywhere else.
 
-The first page of a folder has the `PROFILE`, and as `OBSERVED` what was observed to be otherwise, if anything was. All
-that is the CDN's own stands beside: the fields it writes, its pages, the names of its policies.
+The `__init__.py` of a folder has the `PROFILE` as documented and, where public tests observed it to differ, `OBSERVED`.
+All that is the CDN's own stands in the other files: the fields it writes, its pages, the names of its policies.
 """
 
 from collections.abc import Iterator
@@ -25,10 +25,10 @@ def _folders() -> Iterator[ModuleType]:
 _FOLDERS = tuple(_folders())
 
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in (RFC9111, *(one.PROFILE for one in _FOLDERS))}
-"""As documents say it."""
+"""The profiles as documented, by name."""
 
 OBSERVED: dict[str, Profile] = {one.PROFILE.name: one.OBSERVED for one in _FOLDERS if hasattr(one, "OBSERVED")}
-"""As it was observed, of those where that is otherwise."""
+"""The profiles as observed, by name: those that differ from the documents."""
 
 if TYPE_CHECKING:
     ProfileName = str
@@ -38,13 +38,13 @@ else:
 
 
 def profile_of(service: Service) -> Profile:
-    """The profile that rules a service."""
+    """The profile of a service."""
     documented = PROFILES[service.profile]
     return OBSERVED.get(service.profile, documented) if service.observed else documented
 
 
 def purge_method_of(profile: Profile) -> PurgeMethod:
-    """How a request asks for a purge where a service takes such requests: Fastly's way, unless the profile has one."""
+    """How a request asks for a purge, where a service takes such requests: the profile's way, else Fastly's."""
     return profile.purge_method or PURGE
 
 

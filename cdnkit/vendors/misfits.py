@@ -1,6 +1,6 @@
-"""Settings of a behavior that a profile would take and could not carry out.
+"""Misfits: settings of a behavior that a profile cannot carry out.
 
-Whoever takes a behavior asks here first, the settings file as well as a control API: what one refuses, all refuse.
+The settings file and the control API both look here before they take a behavior, so that both refuse the same.
 """
 
 import re
@@ -16,7 +16,8 @@ from cdnkit.policy.upstream.forward import ENDING
 from cdnkit.vendors import PROFILES
 
 VIEWER_PREFIXES = tuple(prefix for profile in PROFILES.values() for prefix in profile.viewer_prefixes)
-"""How the vendors' fields about a viewer begin. One that no node writes would be the viewer's own word."""
+"""How the names of the vendors' fields about a viewer begin. Where no node writes such a field, its value would be the
+viewer's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,15 @@ class Misfit:
     """One setting without effect."""
 
     path: tuple[str | int, ...]
-    """From the behavior on: ("key", "headers", 0)."""
+    """The setting's path within the behavior: ("key", "headers", 0)."""
     found: object
     wanted: str
     known: tuple[str, ...] = ()
-    """What may have been meant."""
+    """Values that may have been meant."""
 
 
 def misfits(behavior: Behavior, profile: Profile) -> Iterator[Misfit]:
-    """Every setting of the behavior that would do nothing under the profile, or not what it says."""
+    """Every setting of the behavior that would do nothing under the profile, or something else than it says."""
     yield from _viewer_fields(behavior, profile)
     yield from _keyed_headers(behavior, profile)
     yield from _nameless(behavior)
@@ -42,21 +43,21 @@ def misfits(behavior: Behavior, profile: Profile) -> Iterator[Misfit]:
 
 def _viewer_fields(behavior: Behavior, profile: Profile) -> Iterator[Misfit]:
     known = tuple(sorted(profile.viewer_fields))
-    asked: list[tuple[tuple[str | int, ...], str]] = [
+    named: list[tuple[tuple[str | int, ...], str]] = [
         (("viewer_headers", number), name) for number, name in enumerate(behavior.viewer_headers)
     ]
-    asked += [
+    named += [
         (("key", "headers", number), name)
         for number, name in enumerate(behavior.key.headers)
         if name.lower().startswith(VIEWER_PREFIXES)
     ]
-    for path, name in asked:
+    for path, name in named:
         if name.lower() not in known:
             yield Misfit(path, name, f'a field that nodes with profile = "{profile.name}" write', known)
 
 
 def _keyed_headers(behavior: Behavior, profile: Profile) -> Iterator[Misfit]:
-    """An answer cannot depend on a field that its origin is never shown."""
+    """Fields in the key that never reach the origin: no response can depend on them."""
     for number, name in enumerate(behavior.key.headers):
         lower = name.lower()
         if not is_token(name):
@@ -86,7 +87,7 @@ _UNNAMED = {
         "the name of a query parameter as URLs have it: no =, &, # or space",
     ),
 }
-"""Names that nothing has, by the key that they are written under, and what is wanted of one."""
+"""By key of the settings: names that no cookie or query parameter can have, and what is wanted instead."""
 
 
 def _nameless(behavior: Behavior) -> Iterator[Misfit]:
@@ -117,7 +118,6 @@ def _error_ttls(behavior: Behavior, profile: Profile) -> Iterator[Misfit]:
     kept = NEGATIVE_STATUSES if errors is None else errors.always | errors.if_told
     for status in behavior.error_ttls:
         if status not in kept:
-            told = ", ".join(map(str, sorted(kept)))
-            yield Misfit(
-                ("error_ttls", str(status)), status, f'an error that profile = "{profile.name}" keeps, one of {told}'
-            )
+            statuses = ", ".join(map(str, sorted(kept)))
+            wanted = f'an error that profile = "{profile.name}" keeps, one of {statuses}'
+            yield Misfit(("error_ttls", str(status)), status, wanted)

@@ -1,1 +1,1 @@
-"""What asks a node over HTTP as a viewer does, and signs URLs with the tokens that behaviors ask for."""
+"""The client's side: requests to a node over HTTP, and URLs signed with the tokens that behaviors require."""

@@ -1,4 +1,4 @@
-"""Signed URLs for viewers, by the token that the document asks of a path, or by a scheme and a key alone."""
+"""`cdnlab sign`: signs URLs for viewers, with the token that a path requires, or by a scheme and a key alone."""
 
 import json
 import time
@@ -12,12 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from cdnkit.policy.rules.matching import Matcher
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.rules.tokens import CloudFront, Token
-from cdnkit.units.quantities import read_seconds
-from cdnlab.client.minting import Minted, Wish, mint
+from cdnlab.client.tokens import Grant, Signed, sign
 from cdnlab.client.viewer import split_url
 from cdnlab.errors import BadUsage
 from cdnlab.settings.complaints import nearest
 from cdnlab.settings.document import Document, read
+from cdnlab.settings.options import seconds
 from edge.errors import BadKeyFile
 from edge.keys import keys_of
 
@@ -26,7 +26,7 @@ SCHEMES = ("fastly", "cloudfront", "akamai", "jwt", "cat")
 
 @dataclass(frozen=True)
 class Flags:
-    """What the command line says beside the URL; None and empty: not said."""
+    """The options of the command line; None or empty for one that was not given."""
 
     config: Path = Path("cdn.toml")
     token: str | None = None
@@ -44,21 +44,23 @@ class Flags:
     as_json: bool = False
 
 
-def token_for(document: Document, path: str, authority: str = "") -> tuple[str, Token] | None:
-    """What the behavior that rules `path` asks of a viewer, by its name; None when it asks nothing. `authority`: the
-    URL's, which says whose behaviors rule it."""
+def _token_for(document: Document, path: str, authority: str) -> tuple[str, Token] | None:
+    """Name and settings of the token that the behavior for `path` requires, or None.
+
+    `authority`: that of the URL, which says whose behaviors apply.
+    """
     behavior = Matcher(document.behaviors_at(authority), Behavior(path="*")).match(path)
     return None if behavior.token is None else (behavior.token, document.tokens[behavior.token])
 
 
-def signing_keys(name: str, token: Token, key: Path | None = None, key_id: str | None = None) -> dict[str, str]:
-    """The key that signs: `key`, else the settings' private one, else the one that nodes check with."""
+def _signing_keys(name: str, token: Token, key: Path | None, key_id: str | None) -> dict[str, str]:
+    """The keys to sign with: `key`, else the settings' private key, else the keys that nodes verify with."""
     file: Path | None = key or getattr(token, "signing_key", None)
     if isinstance(token, CloudFront):
         if file is None:
             raise BadUsage(
-                f"token.{name} has public keys only: they check, and do not sign",
-                "Name the private one: signing_key in the settings, or --key FILE.",
+                f"token.{name} has public keys only, which cannot sign",
+                "Name the private key: signing_key in the settings, or --key FILE.",
             )
         return {key_id or next(iter(token.keys)): _text(file)}
     if file is not None:
@@ -79,45 +81,47 @@ def _text(file: Path) -> str:
 
 
 def signed(document: Document, url: str, *, expires_at: int) -> str:
-    """`url` with its token, good until `expires_at` (Unix seconds); as it is when its path needs none.
+    """`url` with the token that its path requires, good until `expires_at` (Unix seconds); `url` as it is without one.
 
-    The token is for all below the URL's folder where its scheme can say so, since a playlist's children ask for it too.
+    Where the scheme can, the token is good for everything below the URL's folder: a playlist's children need it too.
     """
     path = urlsplit(url).path or "/"
-    asked = token_for(document, path, urlsplit(url).netloc)
-    if asked is None:
+    required = _token_for(document, path, urlsplit(url).netloc)
+    if required is None:
         return url
-    name, token = asked
+    name, token = required
     folder = None if token.scheme == "fastly" else path.rpartition("/")[0] + "/*"
-    return minted(name, token, url, Wish(expires_at, path=folder)).url
+    return _sign(name, token, url, Grant(expires_at, path=folder)).url
 
 
-def minted(name: str, token: Token, url: str, wish: Wish, key: Path | None = None, key_id: str | None = None) -> Minted:
-    """As `mint`, with the keys from where they are; BadUsage when one is none."""
+def _sign(
+    name: str, token: Token, url: str, grant: Grant, key: Path | None = None, key_id: str | None = None
+) -> Signed:
+    """As `sign`, with the keys read from their files. Raises `BadUsage` for what is not a key."""
     try:
-        return mint(token, signing_keys(name, token, key, key_id), url, wish)
+        return sign(token, _signing_keys(name, token, key, key_id), url, grant)
     except ValueError as error:
         raise BadUsage(f"the key of token {name}: {error}") from None
 
 
 def run(url: str, flags: Flags) -> int:
-    """`cdnlab sign`: prints the signed URL, or the cookies."""
+    """Prints the signed URL, or the cookies. Returns the exit status."""
     parts = split_url(url)
     if parts.scheme not in ("http", "https", "") or not parts.path.startswith("/"):
         raise BadUsage(f"found {url!r}, wanted a URL with a path such as http://127.0.0.1:8081/live/multivariant.m3u8")
     now = time.time()
-    wish = Wish(
-        int(now + _seconds("--ttl", flags.ttl)),
-        None if flags.starts_in is None else int(now + _seconds("--starts-in", flags.starts_in)),
+    grant = Grant(
+        int(now + seconds("--ttl", flags.ttl)),
+        None if flags.starts_in is None else int(now + seconds("--starts-in", flags.starts_in)),
         flags.path, flags.ip, flags.countries, flags.hash_name,
     )  # fmt: skip
     name, token = _by_flags(flags) if flags.scheme is not None else _by_settings(flags, parts.path, parts.netloc)
-    made = minted(name, token, url, wish, flags.key, flags.key_id)
+    made = _sign(name, token, url, grant, flags.key, flags.key_id)
     if flags.as_json:
-        told: dict[str, Any] = {"url": made.url, "expires_at": made.expires_at}
-        told |= {"cookies": made.cookies} if made.cookies else {}
-        told |= {"headers": made.headers} if made.headers else {}
-        print(json.dumps(told))
+        shown: dict[str, Any] = {"url": made.url, "expires_at": made.expires_at}
+        shown |= {"cookies": made.cookies} if made.cookies else {}
+        shown |= {"headers": made.headers} if made.headers else {}
+        print(json.dumps(shown))
     elif flags.cookies:
         if not made.cookies:
             raise BadUsage(f"token {name} has no cookie", 'Name one in its settings: cookie = "...".')
@@ -127,13 +131,6 @@ def run(url: str, flags: Flags) -> int:
     return 0
 
 
-def _seconds(option: str, text: str) -> float:
-    try:
-        return float(read_seconds(text))
-    except ValueError as error:
-        raise BadUsage(f"{option}: found {text!r}, {error}") from None
-
-
 def _by_settings(flags: Flags, path: str, authority: str) -> tuple[str, Token]:
     document = read(flags.config).document
     if flags.token is not None:
@@ -141,23 +138,25 @@ def _by_settings(flags: Flags, path: str, authority: str) -> tuple[str, Token]:
             hint = nearest(flags.token, sorted(document.tokens), keys=False)
             raise BadUsage(f"--token: found {flags.token!r}, wanted the name of a token in {flags.config}. {hint}")
         return flags.token, document.tokens[flags.token]
-    asked = token_for(document, path, authority)
-    if asked is None:
+    required = _token_for(document, path, authority)
+    if required is None:
         raise BadUsage(
-            f"no token is asked of {path}: the behavior that rules it names none",
-            "The URL works as it is; --token NAME signs it all the same.",
+            f"{path} needs no token: its behavior names none",
+            "The URL works as it is; --token NAME signs it anyway.",
         )
-    return asked
+    return required
 
 
 def _by_flags(flags: Flags) -> tuple[str, Token]:
-    """A token that no settings file names."""
+    """The token of a scheme and a key file, without a settings file."""
     scheme = str(flags.scheme)
     if scheme not in SCHEMES:
         hint = nearest(scheme, SCHEMES, keys=False)
         raise BadUsage(f"--scheme: found {scheme!r}, wanted one of {', '.join(SCHEMES)}. {hint}")
     if flags.key is None:
-        raise BadUsage("--scheme wants a key: --key FILE", "A key on the command line would be there for all to read.")
+        raise BadUsage(
+            "--scheme wants a key: --key FILE", "A key on the command line could be read by every user of the machine."
+        )
     values: dict[str, Any] = {"scheme": scheme}
     if scheme == "cloudfront":
         if flags.key_id is None:

@@ -1,4 +1,4 @@
-"""Someone who asks: one HTTP request, for commands that talk to a node."""
+"""One HTTP request, for commands that talk to a node."""
 
 import http.client
 import json
@@ -10,12 +10,12 @@ from cdnkit.settings.parent_url import parent_url
 from cdnlab.errors import BadUsage, Failed
 
 CLIENT_IP = "CDNLab-Client-IP"
-"""The request field by which a viewer on this machine stands in for one elsewhere."""
+"""The request field with which a viewer on this machine poses as one at another address."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back; header names in lower case."""
+class Response:
+    """An HTTP response; header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -25,7 +25,7 @@ class Answer:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; `Failed` when it is none."""
+        """The body as JSON. Raises `Failed` when it is not."""
         try:
             return cast(dict[str, Any], json.loads(self.body))
         except ValueError:
@@ -33,17 +33,17 @@ class Answer:
 
 
 def split_url(url: str) -> SplitResult:
-    """A URL that somebody typed, in parts; `BadUsage` where it has none, as "http://[::1" has not."""
+    """A typed URL in its parts. Raises `BadUsage` for one that has none, such as "http://[::1"."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018, it is read only now
+        parts.port  # noqa: B018, urlsplit checks the port only here
     except ValueError as error:
         raise BadUsage(f"found {url!r}, wanted a URL such as http://127.0.0.1:8081/live/ ({error})") from None
     return parts
 
 
 def admin_url(text: str) -> str:
-    """What `--admin` names; `BadUsage` for what is no URL of a listener."""
+    """The URL that `--admin` names. Raises `BadUsage` for what is not the URL of a listener."""
     if parent_url(text) is None:
         raise BadUsage(f"--admin: found {text!r}, wanted the URL of a listener, such as http://127.0.0.1:8181")
     return text.rstrip("/")
@@ -56,8 +56,8 @@ def ask(
     headers: dict[str, str] | None = None,
     body: bytes | None = None,
     timeout: float = 10.0,
-) -> Answer:
-    """One request on a connection of its own. `Failed` when nobody answers, `BadUsage` when `url` is none."""
+) -> Response:
+    """Sends one request on a connection of its own. Raises `Failed` without a response, `BadUsage` for a bad `url`."""
     parts = split_url(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadUsage(f"found {url!r}, wanted an http:// URL")
@@ -69,8 +69,8 @@ def ask(
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
         connection.request(method, target, body=body, headers=headers or {})
-        response = connection.getresponse()
-        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+        found = connection.getresponse()
+        return Response(found.status, {name.lower(): value for name, value in found.getheaders()}, found.read())
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise Failed(f"{parts.scheme}://{parts.netloc}: no answer ({why})") from None

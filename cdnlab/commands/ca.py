@@ -13,13 +13,13 @@ def register(app: typer.Typer) -> None:
 def ca(
     issue: Annotated[
         list[str] | None,
-        typer.Option("--issue", help="Write a certificate for this host, for a program that is not ours."),
+        typer.Option("--issue", help="Write a certificate for this host, for use by another program."),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="The folder that --issue writes to.")] = Path(),
-    remove: Annotated[bool, typer.Option("--remove", help="Take the CA away for good.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON, for scripts.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="The folder to which --issue writes.")] = Path(),
+    remove: Annotated[bool, typer.Option("--remove", help="Delete the CA.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Make the local CA that signs for `listen_tls`, or show where it is and how clients come to trust it."""
-    from cdnlab.tasks.trust import run
+    """Create the local CA that signs certificates for `listen_tls`, or show its files and how clients trust it."""
+    from cdnlab.tasks.ca import run
 
     run(tuple(issue or ()), out, remove=remove, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`cdnlab demo`: a stream, a cluster, viewers and the report, from nothing."""
+"""`cdnlab demo`: a stream, a cluster, viewers and the report, without any preparation."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,11 +17,11 @@ def demo(
     viewers: Annotated[int, typer.Option("--viewers", min=1, help="Viewers at each edge.")] = 50,
     runs: Annotated[Path, NEW_RUNS] = Path("runs"),
     stay: Annotated[
-        bool | None, typer.Option("--stay/--no-stay", help="Stay up until Ctrl-C; by default when on a terminal.")
+        bool | None, typer.Option("--stay/--no-stay", help="Keep running until Ctrl-C; the default on a terminal.")
     ] = None,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print more.")] = False,
 ) -> int:
-    """A live test card through a shield and two edges, a hundred viewers, and the hit-rate report."""
+    """Stream a live test card through a shield and two edges to a hundred viewers, and report the hit rates."""
     from cdnlab.tasks.demo import run
 
     return run(duration=duration, viewers=viewers, runs=runs, stay=stay, verbose=verbose)

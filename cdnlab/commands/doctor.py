@@ -1,4 +1,4 @@
-"""`cdnlab doctor`: what this machine has, and what it lacks."""
+"""`cdnlab doctor`: what this machine has, and what is missing."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +14,14 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     config: Annotated[
-        Path | None, typer.Option("--config", help="Settings whose geo databases to look at; cdn.toml if it is here.")
+        Path | None,
+        typer.Option(
+            "--config", help="Settings file whose geo databases to check; ./cdn.toml by default, if it exists."
+        ),
     ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Say what this machine has, and what to do about what is missing."""
+    """Show what this machine has, and how to install what is missing."""
     from cdnlab.tasks.doctor import run
 
     return run(config, as_json=as_json)

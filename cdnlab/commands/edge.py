@@ -10,7 +10,7 @@ from cdnlab.commands.options import JSON_LINES
 
 PURGE_LOG = typer.Option(
     "--purge-log", envvar="CDNLAB_PURGE_LOG", metavar="FILE|URL",
-    help="Take orders to purge from here: a file, or a Redis server; by default as --config says.",
+    help="The purge log to follow: a file or a Redis server; by default the one in --config.",
 )  # fmt: skip
 
 
@@ -23,24 +23,26 @@ def register(app: typer.Typer) -> None:
 
 def edge(
     origin: Annotated[
-        str | None, typer.Option("--origin", help="URL of the origin, any HTTP server; or of a shield.")
+        str | None, typer.Option("--origin", help="URL of the origin (any HTTP server) or of a shield.")
     ] = None,
     listen: Annotated[
-        str | None, typer.Option("--listen", help="Where viewers come; 127.0.0.1:8080 by default.")
+        str | None, typer.Option("--listen", help="Address for viewers; 127.0.0.1:8080 by default.")
     ] = None,
-    admin: Annotated[str | None, typer.Option("--admin", help="Where purge, explain and health are served.")] = None,
+    admin: Annotated[str | None, typer.Option("--admin", help="Address for purge, explain and health.")] = None,
     profile: Annotated[
-        str | None, typer.Option("--profile", help="rfc9111, cloudfront or fastly; rfc9111 by default.")
+        str | None, typer.Option("--profile", help="Vendor profile: rfc9111 (default), cloudfront or fastly.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="A cdn.toml: behaviors, tokens, countries, nodes.")
+        Path | None, typer.Option("--config", help="Settings file with behaviors, tokens, countries and nodes.")
     ] = None,
-    node: Annotated[str | None, typer.Option("--node", help="Be this \\[\\[node]] of the settings file.")] = None,
+    node: Annotated[str | None, typer.Option("--node", help="Run this \\[\\[node]] of the settings file.")] = None,
     purge_log: Annotated[str | None, PURGE_LOG] = None,
-    records: Annotated[Path | None, typer.Option("--records", help="Write the record of every request here.")] = None,
+    records: Annotated[
+        Path | None, typer.Option("--records", help="File to which to write a record of every request.")
+    ] = None,
     as_json: Annotated[bool, JSON_LINES] = False,
 ) -> int:
-    """Run one edge by itself in front of any HTTP origin: one process, in the foreground."""
+    """Run one edge in front of any HTTP origin, as one process in the foreground."""
     from cdnkit.vendors import profile_of
     from cdnlab.lab.foreground import Ready, serve_here
     from cdnlab.settings.alone import edge_settings, named_log

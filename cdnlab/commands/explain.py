@@ -7,7 +7,7 @@ import typer
 
 from cdnlab.commands.options import ADMIN, JSON, RUNS
 
-NODE = typer.Option("--node", help="The node to ask; by default the one the URL names.")
+NODE = typer.Option("--node", help="The node to query; by default the one that the URL's host names.")
 
 
 def register(app: typer.Typer) -> None:
@@ -18,25 +18,25 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    url: Annotated[str, typer.Argument(help="A URL at an edge, or its path with --node.")],
+    url: Annotated[str, typer.Argument(help="A URL at an edge, or with --node its path.")],
     node: Annotated[str | None, NODE] = None,
     admin: Annotated[str | None, ADMIN] = None,
     header: Annotated[
-        list[str] | None, typer.Option("--header", "-H", help="A field of the request, such as 'Range: bytes=0-99'.")
+        list[str] | None,
+        typer.Option("--header", "-H", help="A request header field, such as 'Range: bytes=0-99'; repeat it."),
     ] = None,
-    method: Annotated[str, typer.Option("--method", help="The request's method.")] = "GET",
+    method: Annotated[str, typer.Option("--method", help="The request method.")] = "GET",
     client: Annotated[str | None, typer.Option("--client-ip", "--from", help="The viewer's IP address.")] = None,
     runs: Annotated[Path, RUNS] = Path("runs"),
     reveal: Annotated[
-        bool, typer.Option("--reveal", help="Show tokens, cookies and credentials, too; wants the node's admin_token.")
+        bool,
+        typer.Option("--reveal", help="Also show tokens, cookies and credentials; requires the node's admin_token."),
     ] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Ask an edge what it would do with a URL now, and why."""
+    """Show what an edge would do with a request for a URL now, and why."""
     from cdnlab.lab import nodes
-    from cdnlab.tasks import explaining
+    from cdnlab.tasks.explain import run
 
     listener = nodes.find(url, node=node, admin=admin, runs=runs)
-    return explaining.explain(
-        listener, url, header or [], method=method, client_ip=client, as_json=as_json, reveal=reveal
-    )
+    return run(listener, url, header or [], method=method, client_ip=client, as_json=as_json, reveal=reveal)

@@ -14,23 +14,24 @@ def register(app: typer.Typer) -> None:
 
 
 def origin(
-    listen: Annotated[str | None, typer.Option("--listen", help="Where caches and players come.")] = None,
-    ingest: Annotated[str | None, typer.Option("--ingest", help="Where encoders post.")] = None,
-    storage: Annotated[Path | None, typer.Option("--storage", help="The folder that holds segments.")] = None,
-    vod: Annotated[Path | None, typer.Option("--vod", help="A folder served as it is, under /vod/.")] = None,
+    listen: Annotated[str | None, typer.Option("--listen", help="Address for caches and players.")] = None,
+    ingest: Annotated[str | None, typer.Option("--ingest", help="Address for encoders.")] = None,
+    storage: Annotated[Path | None, typer.Option("--storage", help="Folder for segments.")] = None,
+    vod: Annotated[Path | None, typer.Option("--vod", help="Folder to serve unchanged under /vod/.")] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="A cdn.toml: its \\[origin] is where these start from.")
+        Path | None, typer.Option("--config", help="Settings file whose \\[origin] applies where no option does.")
     ] = None,
     ingest_hosts: Annotated[
         list[str] | None,
-        typer.Option("--ingest-hosts", help="A name by which encoders reach it, beside addresses; repeat it."),
+        typer.Option("--ingest-hosts", help="A host name by which encoders reach it, besides IP addresses; repeat it."),
     ] = None,
     faults: Annotated[
-        bool, typer.Option("--faults", help="Let whoever reaches --ingest make the origin slow or fail: /faults.")
+        bool,
+        typer.Option("--faults", help="Serve /faults on --ingest, which makes the origin slow or fail on request."),
     ] = False,
     as_json: Annotated[bool, JSON_LINES] = False,
 ) -> int:
-    """Run the origin by itself: what stands behind the real CDN in production."""
+    """Run the origin by itself, as it would run behind a real CDN in production."""
     from cdnlab.lab.foreground import Ready, serve_here
     from cdnlab.settings.alone import origin_settings
     from origin.serve import serve

@@ -1,4 +1,4 @@
-"""`cdnlab replay`: a run's records through the same machines, in virtual time."""
+"""`cdnlab replay`: a run's records, replayed in virtual time."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +13,10 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: Annotated[Path, typer.Argument(help="The run folder.")],
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Tell a run's records to the same machines again, in virtual time, and compare every outcome."""
-    from cdnlab.tasks.replaying import run as tell_again
+    """Replay a run's records through the same cache code in virtual time, and compare every outcome."""
+    from cdnlab.tasks.replay import run as replay_run
 
-    return tell_again(run, as_json=as_json)
+    return replay_run(run, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`cdnlab report`: the report of a run, made again."""
+"""`cdnlab report`: the report of a run, from its records."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +13,10 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: Annotated[Path, typer.Argument(help="The run folder.")],
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Make the report of a run again: hit rates, causes of misses, offload."""
-    from cdnlab.tasks.reporting import run as make
+    """Make the report of a run from its records: hit rates, causes of misses, offload."""
+    from cdnlab.tasks.report import run as make
 
     return make(run, as_json=as_json)

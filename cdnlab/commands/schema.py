@@ -11,7 +11,7 @@ def register(app: typer.Typer) -> None:
 
 def schema(
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="The settings reference, as in docs/settings.md.")
+        bool, typer.Option("--markdown", help="Print the settings reference of docs/settings.md instead.")
     ] = False,
 ) -> None:
     """Print the JSON Schema of cdn.toml, for editors that complete and check TOML."""

@@ -12,16 +12,16 @@ def register(app: typer.Typer) -> None:
 
 def transcode(
     clip: Annotated[Path, typer.Argument(help="The media file.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder to write; it must not exist, or be empty.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; it must be new or empty.")],
     ladder: Annotated[
-        str, typer.Option("--ladder", help="Rungs such as 720p,360p; auto: all that do not upscale.")
+        str, typer.Option("--ladder", help="Rungs such as 720p,360p; auto: every rung that does not upscale.")
     ] = "auto",
-    segment: Annotated[str, typer.Option("--segment", help="Segment length.")] = "4s",
+    segment: Annotated[str, typer.Option("--segment", help="Segment duration.")] = "4s",
     encoder: Annotated[str, typer.Option("--encoder", help="auto, nvenc or x264.")] = "auto",
-    force: Annotated[bool, typer.Option("--force", help="Write over a folder that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing folder.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print ffmpeg's command.")] = False,
 ) -> int:
     """Transcode a file to a ladder of HLS renditions (VOD)."""
-    from cdnlab.tasks.vod import run
+    from cdnlab.tasks.transcode import run
 
     return run(clip, out, ladder=ladder, segment=segment, encoder=encoder, force=force, verbose=verbose)

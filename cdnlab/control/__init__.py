@@ -1,1 +1,1 @@
-"""The control API: the vendors' own clients, unmodified, change what the lab's nodes hold and how they answer."""
+"""The control API: the vendors' own clients, unmodified, purge the lab's nodes and change how they respond."""

@@ -1,4 +1,4 @@
-"""The control API as an ASGI application: CloudFront's paths and Fastly's do not meet, so one listener has both."""
+"""The control API as an ASGI application. CloudFront's and Fastly's paths do not overlap: one listener serves both."""
 
 import asyncio
 import logging
@@ -17,18 +17,18 @@ logger = logging.getLogger("cdnlab.control")
 
 
 class ControlApi:
-    """`app`, and an end to what it has begun."""
+    """The application `app`, and its background work."""
 
     def __init__(self, settings: Control, fleet: Fleet, lab: Lab, clock: Callable[[], float] | None = None) -> None:
-        # Not the nodes' clock, which nobody sets: clients sign by wall time, and would be shut out for good.
+        # Not the nodes' clock, which never follows a changed wall clock: clients sign by wall time.
         now = clock or time.time
         self._cloudfront = CloudFront(settings, fleet, now, lab)
         self._fastly = Fastly(settings, fleet, now)
-        # No form can send a signature or a Fastly-Key; clients of Fastly's send their orders as forms do.
+        # Fastly's clients send the content types of HTML forms, but no form can send a signature or a Fastly-Key.
         known = guard_of(settings.listen, settings.hosts, "control.hosts", credentials=True)
         routes = [*self._cloudfront.routes(), *self._fastly.routes()]
         self.app = Guarded(Starlette(routes=routes), known, logger)
 
     async def close(self) -> None:
-        """What is in progress is given up."""
+        """Gives up the work in progress."""
         await asyncio.gather(self._cloudfront.close(), self._fastly.close())

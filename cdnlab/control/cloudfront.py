@@ -1,6 +1,6 @@
-"""The CloudFront API as far as a lab has what it speaks of: routes, signatures, XML in and out.
+"""The part of the CloudFront API that a lab has a use for: routes, signatures, XML in and out.
 
-Source: the API model 2020-05-31 in botocore, which is what its clients go by.
+Source: the API model 2020-05-31 in botocore, which its clients follow.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from cdnlab.control.distributions import (
 )
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.invalidations import COMPLETED, Invalidation, Invalidations, orders_of, page
-from cdnlab.control.rest_xml import ApiError, Element, answer, items_of, listed, made, moment, read, refusal, text_of
+from cdnlab.control.rest_xml import ApiError, Element, items_of, listed, made, moment, read, refusal, response, text_of
 from cdnlab.control.settings import Control
 from cdnlab.control.sigv4 import NotSigned, verify
 from cdnlab.control.takeover import Unworkable
@@ -36,39 +36,39 @@ from edge.background import Background
 
 logger = logging.getLogger("cdnlab.control")
 
-GATES_OPEN = "no longer asked of viewers, as the settings file does"
+GATES_OPEN = "no longer checked, although the settings file wants it"
 
 FILE = "ECDNLAB"
-"""Id of the distribution that the settings file describes."""
+"""Id of the distribution that stands for the settings file."""
 
 _BASE = "/2020-05-31"
 _LETTERS = string.ascii_uppercase + string.digits
 
 
 class Lab(Protocol):
-    """The cluster, as far as a distribution changes it."""
+    """What the API needs of a cluster to put a distribution in force."""
 
     def domain(self) -> str:
-        """Host and port where viewers come."""
+        """Host and port that viewers use."""
 
     def https(self) -> bool:
-        """Whether viewers can come over HTTPS, to every edge."""
+        """Whether viewers can use HTTPS at every edge."""
 
     async def check(self, distribution: Translated) -> None:
-        """Raises `Unworkable` for one that no node could serve by."""
+        """Raises `Unworkable` for a distribution that no node could serve."""
 
     def gates_lost(self, distribution: Translated) -> list[str]:
-        """What the settings file asks of viewers, and the distribution does not."""
+        """The checks of viewers that the settings file makes and the distribution does not, in words."""
 
-    async def run(self, distribution: Translated | None) -> None:
-        """Every node serves by it when this returns; None: by the settings file."""
+    async def deploy(self, distribution: Translated | None) -> None:
+        """Puts a distribution in force; None: the settings file. Every node serves by its rules when this returns."""
 
 
 Operation = Callable[[Request, bytes], Awaitable[Response]]
 
 
 def fresh_id(initial: str) -> str:
-    """As CloudFront's look: "IDFDVBD632BHDS5"."""
+    """An id that looks like CloudFront's: "IDFDVBD632BHDS5"."""
     return initial + "".join(secrets.choice(_LETTERS) for _ in range(13))
 
 
@@ -106,11 +106,11 @@ class CloudFront:
         return routes
 
     async def close(self) -> None:
-        """What is in progress stays as it is."""
+        """Gives up the work in progress, whose status stays InProgress."""
         await self._background.close()
 
     async def _guarded(self, operations: dict[str, Operation], request: Request) -> Response:
-        """Nothing is looked at before the signature."""
+        """Verifies the signature before anything else, then runs the operation."""
         try:
             body = await _content(request)
             self._verify(request, body)
@@ -142,7 +142,7 @@ class CloudFront:
     async def _create_invalidation(self, request: Request, body: bytes) -> Response:
         distribution = self._distribution(request)
         batch = read(body, "InvalidationBatch")
-        # Exactly as typed, spaces at either end too: they are part of a path.
+        # Exactly as sent: spaces at either end are part of a path.
         paths = [item.text or "" for item in items_of(batch.find("Paths"), "Paths")]
         invalidation, new = self._invalidations.create(
             distribution, paths, text_of(batch, "CallerReference"), self._clock()
@@ -150,7 +150,7 @@ class CloudFront:
         if new:
             self._background.start(f"invalidation {invalidation.id}", self._carry_out(invalidation))
         location = f"{request.url.replace(query='')}/{invalidation.id}"
-        return answer(_invalidation(invalidation), 201, {"Location": location})
+        return response(_invalidation(invalidation), 201, {"Location": location})
 
     async def _carry_out(self, invalidation: Invalidation) -> None:
         if await self._fleet.purge(orders_of(*invalidation.paths)):
@@ -158,7 +158,7 @@ class CloudFront:
 
     async def _get_invalidation(self, request: Request, body: bytes) -> Response:
         found = self._invalidations.get(self._distribution(request), request.path_params["id"])
-        return answer(_invalidation(found))
+        return response(_invalidation(found))
 
     async def _list_invalidations(self, request: Request, body: bytes) -> Response:
         found = {one.id: one for one in self._invalidations.latest_first(self._distribution(request))}
@@ -168,7 +168,7 @@ class CloudFront:
             for one in (found[id] for id in some.ids)
         ]
         more = [("NextMarker", some.next_marker)] if some.next_marker is not None else []
-        return answer(
+        return response(
             listed(
                 "InvalidationList", items, ("Marker", some.marker), *more,
                 ("MaxItems", some.most), ("IsTruncated", some.next_marker is not None),
@@ -190,11 +190,10 @@ class CloudFront:
         if new:
             self._background.start(f"distribution {one.id}", self._deploy(one))
         location = f"{request.url.replace(query='')}/{one.id}"
-        return answer(self._described(one), 201, {"Location": location, "ETag": one.etag, **self._warning(one)})
+        return response(self._described(one), 201, {"Location": location, "ETag": one.etag, **self._warning(one)})
 
     async def _checked(self, config: Element) -> None:
-        """Before anything is changed: a distribution that is enabled and cannot work would empty every node for
-        nothing."""
+        """Raises `ApiError` for a config that cannot work, before anything changes: it would empty every node."""
         translated = translated_from(config, https=self._lab.https())
         if is_enabled(config):
             try:
@@ -207,10 +206,10 @@ class CloudFront:
         return {"CDNLab-Warning": f"{GATES_OPEN}: {'; '.join(lost)}"} if lost else {}
 
     async def _deploy(self, one: Distribution) -> None:
-        """One after another: the latest version comes last."""
+        """Puts it in force, one deployment after another, so that the latest version comes last."""
         version = one.versions
         async with self._deploying:
-            await self._lab.run(one.translated if one.enabled else None)
+            await self._lab.deploy(one.translated if one.enabled else None)
         if one.versions == version:
             one.status = DEPLOYED
 
@@ -218,17 +217,17 @@ class CloudFront:
         known = [self._distributions.created] if self._distributions.created is not None else []
         some = page([one.id for one in known], request.query_params.get("Marker"), request.query_params.get("MaxItems"))
         items = [summary(one, self._lab.domain()) for one in known if one.id in some.ids]
-        return answer(
+        return response(
             listed("DistributionList", items, ("Marker", some.marker), ("MaxItems", some.most), ("IsTruncated", False))
         )
 
     async def _get_distribution(self, request: Request, body: bytes) -> Response:
         one = self._created(request)
-        return answer(self._described(one), 200, {"ETag": one.etag})
+        return response(self._described(one), 200, {"ETag": one.etag})
 
     async def _get_distribution_config(self, request: Request, body: bytes) -> Response:
         one = self._created(request)
-        return answer(deepcopy(one.config), 200, {"ETag": one.etag})
+        return response(deepcopy(one.config), 200, {"ETag": one.etag})
 
     async def _update_distribution(self, request: Request, body: bytes) -> Response:
         id = self._created(request).id
@@ -237,7 +236,7 @@ class CloudFront:
         await self._checked(config)
         one = self._distributions.update(id, config, request.headers.get("if-match"), self._clock())
         self._background.start(f"distribution {one.id}", self._deploy(one))
-        return answer(self._described(one), 200, {"ETag": one.etag, **self._warning(one)})
+        return response(self._described(one), 200, {"ETag": one.etag, **self._warning(one)})
 
     async def _delete_distribution(self, request: Request, body: bytes) -> Response:
         self._distributions.delete(self._created(request).id, request.headers.get("if-match"))
@@ -246,7 +245,7 @@ class CloudFront:
     def _created(self, request: Request) -> Distribution:
         id: str = request.path_params["distribution"]
         if id == FILE:
-            raise ApiError("AccessDenied", f"{FILE} is what the settings file says: change it there.", 403)
+            raise ApiError("AccessDenied", f"{FILE} stands for the settings file: change it there.", 403)
         return self._distributions.get(id)
 
     def _described(self, one: Distribution) -> Element:
@@ -256,11 +255,11 @@ class CloudFront:
 _METHODS = ("GET", "POST", "PUT", "DELETE")
 
 LARGEST_BODY = 16 * 2**20
-"""3,000 paths of 4,000 characters, and their tags."""
+"""Bytes: 3,000 paths of 4,000 characters, and their tags."""
 
 
 async def _content(request: Request) -> bytes:
-    """The body, which is read before anybody is known to have signed it: so much of it, and no more."""
+    """The body, at most LARGEST_BODY bytes: it is read before its signature is known to be good."""
     content = bytearray()
     async for chunk in request.stream():
         content += chunk

@@ -1,7 +1,7 @@
-"""Distributions: the one that the settings file describes, and the one that the API puts in its place.
+"""Distributions: the API can create one, which takes the place of the settings file.
 
-A cluster runs one distribution. A created one that is enabled rules every node; disabled or deleted, the settings file
-rules again. `InProgress` until every node serves by the new rules, then `Deployed`.
+A created distribution that is enabled is in force at every node. Once it is disabled or deleted, the settings file is
+in force again. Its status is `InProgress` until every node serves by the new rules, then `Deployed`.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ FreshId = Callable[[str], str]
 
 @dataclass
 class Distribution:
-    """One that was created."""
+    """A distribution that was created."""
 
     id: str
     config: Element
@@ -36,20 +36,20 @@ class Distribution:
 
 
 class Distributions:
-    """The book of them: one at most."""
+    """Holds at most one distribution."""
 
-    def __init__(self, fresh_id: FreshId, *, https: bool = False) -> None:
+    def __init__(self, fresh_id: FreshId, *, https: bool) -> None:
         """`https`: every edge of the lab has `listen_tls`."""
         self._fresh_id = fresh_id
         self._https = https
         self.created: Distribution | None = None
 
     def create(self, config: Element, now: float) -> tuple[Distribution, bool]:
-        """The distribution, and whether it is new: the same config with the same reference is the earlier one."""
+        """The distribution, and whether it is new: the same config with the same reference returns the earlier one."""
         translated = translated_from(config, https=self._https)
         if self.created is not None:
             if text_of(config, "CallerReference") != text_of(self.created.config, "CallerReference"):
-                raise ApiError("TooManyDistributions", f"cdnlab runs one, and {self.created.id} is there.")
+                raise ApiError("TooManyDistributions", f"cdnlab has at most one, and {self.created.id} exists.")
             if tree_of(config) != tree_of(self.created.config):
                 raise ApiError("DistributionAlreadyExists", "CallerReference: used before, with another config.", 409)
             return self.created, False
@@ -64,7 +64,7 @@ class Distributions:
         return self.created
 
     def matched(self, id: str, etag: str | None) -> Distribution:
-        """The distribution, if that is still its version."""
+        """The distribution. Raises `ApiError` if `etag` is not its current version."""
         found = self.get(id)
         _matched(found, etag)
         return found
@@ -82,7 +82,7 @@ class Distributions:
     def delete(self, id: str, etag: str | None) -> None:
         found = self.matched(id, etag)
         if found.enabled or found.status != DEPLOYED:
-            raise ApiError("DistributionNotDisabled", "wanted it disabled, and Deployed so.", 409)
+            raise ApiError("DistributionNotDisabled", "wanted a disabled distribution whose status is Deployed.", 409)
         self.created = None
 
 
@@ -98,19 +98,19 @@ def is_enabled(config: Element) -> bool:
 
 
 def translated_from(config: Element, *, https: bool) -> Translated:
-    """A `<DistributionConfig>` in cdnlab's words. ApiError."""
+    """A `<DistributionConfig>` translated into cdnlab's settings. Raises `ApiError`."""
     tree = tree_of(config)
     try:
         return translate(tree if isinstance(tree, Mapping) else {}, https=https)
     except NotHonoured as error:
         raise ApiError(error.code, str(error), error.status) from None
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        # A member of another kind than the API's model has, which is no fault of ours.
+        # A member has another type than in the API's model, which is the client's fault.
         raise ApiError("MalformedXML", f"DistributionConfig: {error}") from None
 
 
 def tree_of(element: Element) -> Any:
-    """As `cdnkit.vendors.cloudfront.distribution` reads a config: members by name, texts, `Items` as lists."""
+    """A config in the form that `cdnkit.vendors.cloudfront.distribution` reads: dicts, texts, `Items` as lists."""
     if element.tag == "Items":
         return [tree_of(child) for child in element]
     if len(element):
@@ -141,7 +141,7 @@ _SUMMARY: list[tuple[str, Element]] = [
     ("HttpVersion", made("HttpVersion")),
     ("IsIPV6Enabled", made("IsIPV6Enabled")),
 ]
-"""Members of a config that a summary repeats, and what stands for those that were left out."""
+"""Members of a config that a summary repeats, each with its default for a config without it."""
 
 
 def summary(one: Distribution, domain: str) -> Element:

@@ -1,7 +1,7 @@
 """Fastly's purge API: by URL, by surrogate key, by many keys, of everything; hard or soft.
 
-Source: "Purging" in Fastly's API reference, and what its CLI and its Python package send. An answer means that every
-node has obeyed, or that two seconds have passed and those that are away will be told when they are back.
+Source: "Purging" in Fastly's API reference, and what its CLI and its Python package send. The response comes when every
+node has obeyed, or after two seconds: nodes that are away then carry the order out before they serve again.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from edge.purges.order import BadOrder, purge_order
 logger = logging.getLogger("cdnlab.control")
 
 MOST_KEYS = 256
-"""Keys of one batch."""
+"""At most this many keys in one batch."""
 LONGEST_KEY = 1024
 """Bytes of a key. Source: "Fastly VCL constraints and limitations": "requests that cite longer keys will fail"."""
 LARGEST_BODY = 2**20
@@ -51,13 +51,13 @@ class Fastly:
             Route(f"{service}/purge", self._guarded(self._purge_keys), methods=["POST"]),
             Route(f"{service}/purge/{{key:path}}", self._guarded(self._purge_key), methods=["POST"]),
             Route(f"{service}/purge_all", self._guarded(self._purge_all), methods=["POST"]),
-            # The CLI asks for this before every command, at FASTLY_ACCOUNT_ENDPOINT.
+            # The CLI requests this before every command, at FASTLY_ACCOUNT_ENDPOINT.
             Route("/realms/fastly/.well-known/openid-configuration", _openid),
             Route("/{rest:path}", self._guarded(_unknown), methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
         ]
 
     async def close(self) -> None:
-        """Orders still on their way are given up."""
+        """No longer waits for orders under way."""
         await self._background.close()
 
     def _guarded(self, operation: Operation) -> Operation:
@@ -73,7 +73,7 @@ class Fastly:
         return guarded
 
     async def _purge_url(self, request: Request) -> Response:
-        """The URL stands in the path with or without its scheme; its query is the request's own."""
+        """The request's path holds the URL, with or without its scheme; the URL's query is the query of the request."""
         raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
         url = raw.partition(b"?")[0].decode("latin-1").removeprefix("/purge/")
         scheme, colon, rest = url.partition(":/")
@@ -85,13 +85,13 @@ class Fastly:
             return _error(400, "Bad request", "wanted /purge/ and a URL, such as /purge/www.example.com/live/a.m3u8")
         query = request.scope["query_string"].decode("latin-1")
         target = f"/{path}?{query}" if query else f"/{path}"
-        # The host says which service of several is meant.
+        # Where there are several services, the host decides which is meant.
         order: Order = {"url": f"http://{host}{target}", "soft": _soft(request)}
         try:
             purge_order(order)
         except BadOrder as error:
             return _error(400, "Bad request", str(error))
-        await self._spread([order])
+        await self._purge([order])
         return JSONResponse({"status": "ok", "id": self._fresh_id()})
 
     async def _purge_key(self, request: Request) -> Response:
@@ -100,7 +100,7 @@ class Fastly:
             return _error(400, "Bad request", f"found {key!r}, wanted a surrogate key: visible ASCII characters")
         if len(key) > LONGEST_KEY:
             return _error(400, "Bad request", f"found a key of {len(key)} bytes, wanted {LONGEST_KEY} at most")
-        await self._spread([{"surrogate_key": key, "soft": _soft(request)}])
+        await self._purge([{"surrogate_key": key, "soft": _soft(request)}])
         return JSONResponse({"status": "ok", "id": self._fresh_id()})
 
     async def _purge_keys(self, request: Request) -> Response:
@@ -123,18 +123,18 @@ class Fastly:
         longest = max(map(len, given))
         if longest > LONGEST_KEY:
             return _error(400, "Bad request", f"found a key of {longest} bytes, wanted {LONGEST_KEY} at most")
-        # Keys that hold what no key can are passed over.
+        # Keys with characters that no surrogate key can have are ignored.
         keys = [key for key in dict.fromkeys(given) if is_surrogate_key(key)]
         if keys:
-            await self._spread([{"surrogate_keys": keys, "soft": _soft(request)}])
+            await self._purge([{"surrogate_keys": keys, "soft": _soft(request)}])
         return JSONResponse({key: self._fresh_id() for key in keys})
 
     async def _purge_all(self, request: Request) -> Response:
         """Never soft."""
-        await self._spread([{"everything": True}])
+        await self._purge([{"everything": True}])
         return JSONResponse({"status": "ok"})
 
-    async def _spread(self, orders: list[Order]) -> None:
+    async def _purge(self, orders: list[Order]) -> None:
         task = self._background.start("purge", self._carry_out(orders))
         await asyncio.wait({task}, timeout=PATIENCE_S)
 
@@ -142,12 +142,12 @@ class Fastly:
         await self._fleet.purge(orders)
 
     def _fresh_id(self) -> str:
-        """As Fastly's look: a place, a second, a number."""
+        """An id that looks like Fastly's: a place, a second, a number."""
         return f"0-{int(self._clock())}-{next(self._serial)}"
 
 
 def _soft(request: Request) -> bool:
-    """Whatever the field holds: that it is there counts."""
+    """Whether the field is there, whatever its value."""
     return "fastly-soft-purge" in request.headers
 
 

@@ -1,4 +1,4 @@
-"""Invalidations: what a batch names, which orders that makes for a node, and the book of those that were asked for.
+"""Invalidations: the paths of a batch, the purge orders for them, and the list of invalidations.
 
 Source: "Invalidate files to remove content" and "Invalidate files by cache tag" in the CloudFront Developer Guide;
 operations, errors and shapes from the API model 2020-05-31 in botocore.
@@ -12,40 +12,40 @@ from cdnkit.policy.machine.propagation import Order
 from cdnlab.control.rest_xml import ApiError
 
 MOST_PATHS, MOST_WILDCARDS = 3000, 15
-"""In progress at one time, of one distribution."""
+"""At most this many in progress at one time, in one distribution."""
 LONGEST_PATH, LONGEST_TAG = 4000, 256
 PAGE = 100
-"""Items of a page at most, and where MaxItems is left out."""
+"""Items of a page at most, which is also the default of MaxItems."""
 
 IN_PROGRESS, COMPLETED = "InProgress", "Completed"
 
 
 def orders_of(*paths: str) -> list[Order]:
-    """What a node is told for the paths and tags of a batch: its tags are one order.
+    """The purge orders for the paths and tags of a batch; all its tags are one order.
 
-    A path may be typed as it is or percent-encoded, and viewers may have asked either way: both spellings go.
+    A path may be percent-encoded or not, in the batch and in requests: both forms are purged.
     """
     tags = list(dict.fromkeys(path[1:] for path in paths if path.startswith("#")))
     orders: list[Order] = [{"surrogate_keys": tags}] if tags else []
     for path in dict.fromkeys(paths):
         if path.endswith("*"):
-            orders += ({"prefix": spelling} for spelling in _spellings(path[:-1]))
+            orders += ({"prefix": form} for form in _forms(path[:-1]))
         elif not path.startswith("#"):
-            orders += ({"url": spelling} for spelling in _spellings(path))
+            orders += ({"url": form} for form in _forms(path))
     return orders
 
 
-def _spellings(path: str) -> list[str]:
+def _forms(path: str) -> list[str]:
     stem, mark, query = path.partition("?")
     encoded = quote(unquote(stem), safe="/!$&'()*+,;=:@~-._")
-    # A "#" that stands as it is would be no part of a path.
-    return list(dict.fromkeys(f"{spelling}{mark}{query}" for spelling in (stem.replace("#", "%23"), encoded)))
+    # A "#" that is not encoded would end the path.
+    return list(dict.fromkeys(f"{form}{mark}{query}" for form in (stem.replace("#", "%23"), encoded)))
 
 
 def check(paths: list[str]) -> None:
-    """Raises `ApiError` for a batch that CloudFront would not take."""
+    """Raises `ApiError` for a batch that CloudFront refuses."""
     if not paths:
-        raise ApiError("InvalidArgument", "Paths: wanted one at least.")
+        raise ApiError("InvalidArgument", "Paths: wanted at least one.")
     if len(paths) > MOST_PATHS:
         raise ApiError("BatchTooLarge", f"found {len(paths)} paths, wanted {MOST_PATHS} at most.", 413)
     for path in paths:
@@ -71,7 +71,7 @@ def _wrong(path: str) -> str:
 
 @dataclass
 class Invalidation:
-    """One that was asked for."""
+    """An invalidation that was created."""
 
     id: str
     distribution: str
@@ -87,14 +87,14 @@ class Invalidation:
 
 
 class Invalidations:
-    """The book of them; it grows with the lab's life, as CloudFront's does."""
+    """All invalidations; the list grows as long as the lab runs, as CloudFront's does."""
 
     def __init__(self, fresh_id: Callable[[], str]) -> None:
         self._fresh_id = fresh_id
         self._all: dict[str, Invalidation] = {}
 
     def create(self, distribution: str, paths: list[str], reference: str, now: float) -> tuple[Invalidation, bool]:
-        """The invalidation, and whether it is new: the same reference with the same paths is the earlier one."""
+        """The invalidation, and whether it is new: the same reference with the same paths returns the earlier one."""
         if not reference:
             raise ApiError("InvalidArgument", "CallerReference: wanted a text of your own.")
         check(paths)
@@ -113,7 +113,7 @@ class Invalidations:
         ):
             raise ApiError(
                 "TooManyInvalidationsInProgress",
-                f"wanted {MOST_PATHS} paths and {MOST_WILDCARDS} wildcards in progress at most.",
+                f"wanted at most {MOST_PATHS} paths and {MOST_WILDCARDS} wildcards in progress.",
             )
         self._all[new.id] = new
         return new, True
@@ -136,7 +136,7 @@ class Invalidations:
 
 @dataclass(frozen=True)
 class Page:
-    """A part of a list, by ids."""
+    """One page of a list, by ids."""
 
     ids: list[str]
     marker: str
@@ -145,7 +145,7 @@ class Page:
 
 
 def page(ids: list[str], marker: str | None, max_items: str | None) -> Page:
-    """The items after `marker`, which is the last of the page before; `InvalidArgument` for what is no marker."""
+    """The items after `marker`, the last item of the page before. Raises `InvalidArgument` for an unknown marker."""
     try:
         most = min(int(max_items or PAGE), PAGE)
     except ValueError:

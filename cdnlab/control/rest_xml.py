@@ -1,4 +1,4 @@
-"""CloudFront's REST-XML: what its API reads and writes, and how it says no.
+"""CloudFront's REST-XML: the elements that its API reads and writes, and its errors.
 
 Source: the API model 2020-05-31 in botocore. Lists are `<Quantity>` beside `<Items>`.
 """
@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from starlette.responses import Response
 
 DEEPEST = 50
-"""Elements within one another; a DistributionConfig has about ten."""
+"""At most this many elements within one another; a DistributionConfig has about ten."""
 
 NAMESPACE = "http://cloudfront.amazonaws.com/doc/2020-05-31/"
 
@@ -20,7 +20,7 @@ Element = ElementTree.Element
 
 @dataclass
 class ApiError(Exception):
-    """A request that is refused in the API's words; `code` is one that the operation's model lists, or one of IAM's."""
+    """A refusal by the API; `code` is one that the operation's model lists, or one of IAM's."""
 
     code: str
     message: str
@@ -31,11 +31,11 @@ class ApiError(Exception):
 
 
 def read(body: bytes, name: str) -> Element:
-    """The document's root, which must be `name`, its namespace taken off. Raises `ApiError`."""
+    """The document's root, which must be `name`, without its namespace. Raises `ApiError`."""
     if not body.strip():
         raise ApiError("MissingBody", "This operation requires a body. Ensure that the body is present.")
     try:
-        # Safe with Python's expat (2.4 and later): it bounds what entities expand to, and nothing outside is fetched.
+        # Safe with Python's expat (2.4 and later), which bounds the expansion of entities and fetches nothing.
         root = ElementTree.fromstring(body)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise ApiError("MalformedXML", f"The XML that you provided is not well formed: {error}") from None
@@ -57,7 +57,7 @@ def text_of(element: Element, name: str, default: str = "") -> str:
 
 
 def items_of(element: Element | None, where: str) -> list[Element]:
-    """The children of a list's `<Items>`; `InconsistentQuantities` when `<Quantity>` says another number."""
+    """The children of a list's `<Items>`. Raises `InconsistentQuantities` when `<Quantity>` is another number."""
     if element is None:
         return []
     items = list(element.find("Items") or ())
@@ -70,19 +70,19 @@ def items_of(element: Element | None, where: str) -> list[Element]:
 
 
 def made(name: str, *children: "Element | tuple[str, Any]") -> Element:
-    """An element with these children: elements, or (name, value) pairs of what is one text."""
+    """An element with these children: elements, or (name, value) pairs for children that hold a text."""
     element = Element(name)
     for child in children:
         if isinstance(child, Element):
             element.append(child)
         else:
             inner = ElementTree.SubElement(element, child[0])
-            inner.text = _spelled(child[1])
+            inner.text = _text(child[1])
     return element
 
 
 def listed(name: str, items: list[Element], *more: tuple[str, Any]) -> Element:
-    """A list: `more`, Quantity, and Items where there are any."""
+    """A list element: `more`, Quantity, and Items if there are any."""
     element = made(name, *more, ("Quantity", len(items)))
     if items:
         element.append(made("Items", *items))
@@ -94,26 +94,26 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
-def answer(root: Element, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def response(root: Element, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     root.set("xmlns", NAMESPACE)
-    return Response(_written(root), status, headers, media_type="text/xml")
+    return Response(_serialised(root), status, headers, media_type="text/xml")
 
 
 def refusal(error: ApiError, request_id: str) -> Response:
-    """The shape botocore reads a code and a message from."""
+    """An error response, in the shape from which botocore reads code and message."""
     root = made(
         "ErrorResponse",
         made("Error", ("Type", "Sender"), ("Code", error.code), ("Message", error.message)),
         ("RequestId", request_id),
     )
     root.set("xmlns", NAMESPACE)
-    return Response(_written(root), error.status, {"x-amzn-RequestId": request_id}, media_type="text/xml")
+    return Response(_serialised(root), error.status, {"x-amzn-RequestId": request_id}, media_type="text/xml")
 
 
-def _written(root: Element) -> bytes:
+def _serialised(root: Element) -> bytes:
     body: bytes = ElementTree.tostring(root, encoding="utf-8")
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + body
 
 
-def _spelled(value: Any) -> str:
+def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""The control API's listener, in the process of `cdnlab up`: started when all nodes serve."""
+"""The listener of the control API, in the process of `cdnlab up`; it starts once all nodes serve."""
 
 import logging
 import socket
@@ -11,7 +11,7 @@ from cdnlab.control.settings import Control
 
 
 class ControlListener:
-    """From `start` to `close`."""
+    """Serves from `start` to `close`."""
 
     def __init__(self, settings: Control) -> None:
         """Binds; raises `PortInUse`."""

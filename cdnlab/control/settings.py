@@ -1,4 +1,4 @@
-"""Where the vendors' clients reach a lab, and with which credentials."""
+"""The settings of the control API: its address, and the credentials that the vendors' clients use."""
 
 from typing import Self
 
@@ -9,35 +9,35 @@ from cdnkit.serving import HostName
 from cdnkit.units import ListenAddress, Secret, Settings, is_loopback
 
 DUMMY = "cdnlab"
-"""Every credential that is left out: known to all, so good on loopback only, and checked like any other there."""
+"""The default of every credential. It is public, so only a listener on loopback accepts it; there it is checked."""
 
 
 class Control(Settings):
-    """The control API: what `aws cloudfront` and `fastly service purge` are pointed at."""
+    """The control API: the endpoint for `aws cloudfront` and `fastly service purge`."""
 
     listen: ListenAddress = "127.0.0.1:0"
-    """Where it is served; port 0 takes any free port. Beyond loopback the credentials must be your own."""
+    """Address of the API; port 0 picks a free port. Beyond loopback, set credentials of your own."""
 
     hosts: tuple[HostName, ...] = ()
-    """Names by which it is reached, beside addresses, localhost and this machine's own: requests for another host are
-    refused with 421, since a web page can point its own name here."""
+    """Host names by which clients reach it, besides IP addresses, localhost and this machine's own names. A request for
+    another host is refused with 421, because a web page can point its own name here (DNS rebinding)."""
 
     access_key_id: str = Field(default=DUMMY, pattern=r"^[!-.0-~]+$")
-    """AWS access key id that requests to the CloudFront API are signed with (SigV4)."""
+    """AWS access key id for requests to the CloudFront API, which are signed with SigV4."""
 
     secret_access_key: Secret = Field(default=DUMMY, min_length=1)
-    """Its secret. Prefer `${ENVIRONMENT_VARIABLE}` to a secret in this file."""
+    """The secret access key. Prefer `${ENVIRONMENT_VARIABLE}` to a secret in this file."""
 
     fastly_service: str = Field(default=DUMMY, pattern=r"^[A-Za-z0-9_-]+$")
-    """Service id that the Fastly API knows the lab by."""
+    """Service id of the lab in the Fastly API."""
 
     fastly_token: Secret = Field(default=DUMMY, pattern=r"^[!-~]+$")
-    """API token that requests to the Fastly API carry as `Fastly-Key`."""
+    """API token for requests to the Fastly API, sent in `Fastly-Key`."""
 
     purge_requests: PurgeRequests | None = None
-    """Whose `PURGE` requests to a node's own address purge a URL: everybody's, those with the `fastly_token` as
-    `Fastly-Key`, or nobody's: then they are requests like any other. Left out: the profile's, which is "nobody", for
-    fastly "everybody"."""
+    """Whose `PURGE` requests to a node's own address purge a URL: "everybody"; "token", those with the `fastly_token`
+    in `Fastly-Key`; "nobody": a `PURGE` is then a request like any other. Left out: the profile's, which is "nobody",
+    for fastly "everybody"."""
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:

@@ -1,7 +1,7 @@
-"""AWS Signature Version 4, the verifying side: whether a request was signed by who holds the secret, and lately.
+"""Verifies AWS Signature Version 4: whether the holder of the secret signed the request, and recently.
 
-Source: "Create a signed AWS API request" in the IAM User Guide. Only the Authorization header: presigned URLs are not
-how control APIs are called. No library verifies; the tests hold this against botocore's signer.
+Source: "Create a signed AWS API request" in the IAM User Guide. Only the Authorization field:
+clients of control APIs send no presigned URLs. No library verifies signatures; the tests use botocore's signer.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote, unquote
 
 SKEW_S = 300.0
-"""How far the signer's clock may be from ours: AWS's five minutes."""
+"""Seconds that the signer's clock may differ from ours: AWS's five minutes."""
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _PART = re.compile(r"(Credential|SignedHeaders|Signature)=([^,\s]+)")
@@ -21,7 +21,7 @@ _PART = re.compile(r"(Credential|SignedHeaders|Signature)=([^,\s]+)")
 
 @dataclass
 class NotSigned(Exception):
-    """A request that is not let in; `code` and `status` as the AWS APIs answer."""
+    """The request is refused; `code` and `status` are those of the AWS APIs."""
 
     code: str
     message: str
@@ -43,18 +43,18 @@ def verify(
     service: str,
     now: float,
 ) -> None:
-    """Raises `NotSigned` unless the request carries a signature by this key that is no older than it may be.
+    """Raises `NotSigned` unless the request has a signature by this key that is at most SKEW_S old.
 
     `path` and `query` as on the wire, without the "?"; `headers` with lower-case names, in order; `now`: Unix seconds.
     """
     lines = list(headers)
     fields: dict[str, str] = {}
     for name, value in lines:
-        said = " ".join(value.split())
-        fields[name] = f"{fields[name]},{said}" if name in fields else said
+        folded = " ".join(value.split())
+        fields[name] = f"{fields[name]},{folded}" if name in fields else folded
     scope, signed_names, signature = _authorization(fields.get("authorization"))
     key_id, date, region, named_service = scope
-    # A name is no secret; the comparison that matters is the last one.
+    # The key id is not secret, so this comparison need not take constant time.
     if key_id != access_key_id or "x-amz-security-token" in fields:
         raise NotSigned("InvalidClientTokenId", "The security token included in the request is invalid.")
     if named_service != service:
@@ -78,7 +78,7 @@ def verify(
     canonical = "\n".join(
         (
             method,
-            # Encoded once more, as for every service but S3.
+            # Encoded a second time, as for every service but S3.
             quote(path, safe="/~-_."),
             _canonical_query(query),
             *(f"{name}:{fields[name]}" for name in signed_names),
@@ -123,12 +123,12 @@ def _moment(value: str | None) -> datetime:
 
 
 def _canonical_query(query: str) -> str:
-    """Names and values in one spelling, sorted; a "+" is a plus sign."""
+    """Names and values, each in its one encoded form, sorted; a "+" is a plus sign."""
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
     return "&".join(
-        f"{name}={value}" for name, value in sorted((_spelled(name), _spelled(value)) for name, _, value in pairs)
+        f"{name}={value}" for name, value in sorted((_encoded(name), _encoded(value)) for name, _, value in pairs)
     )
 
 
-def _spelled(text: str) -> str:
+def _encoded(text: str) -> str:
     return quote(unquote(text, errors="surrogateescape"), safe="-_.~", errors="surrogateescape")

@@ -1,4 +1,4 @@
-"""A distribution in the place of the settings file: whether it can work, and which gates of the file it opens."""
+"""A distribution in place of the settings file: whether it can work, and which checks of viewers it drops."""
 
 import asyncio
 import socket
@@ -10,12 +10,12 @@ from cdnkit.policy.rules.service import Behavior
 from cdnkit.vendors.cloudfront.distribution import Translated
 
 RESOLVED_WITHIN_S = 5.0
-"""Seconds that a name server has: the client who created the distribution waits for it."""
+"""Seconds for the name server: the client that creates the distribution waits for it."""
 
 
 @dataclass
 class Unworkable(Exception):
-    """A distribution that no node could serve by."""
+    """A distribution that no node could serve."""
 
     why: str
 
@@ -26,7 +26,7 @@ class Unworkable(Exception):
 async def check_origins(distribution: Translated, nodes: Collection[tuple[str, int]]) -> None:
     """Raises `Unworkable` for an origin without an address, and for one that is a node of the lab itself.
 
-    `nodes`: hosts and ports where nodes listen. That nobody answers at an origin yet is no reason: it may be started.
+    `nodes`: hosts and ports where nodes listen. An origin need not respond yet: it may start later.
     """
     for origin in distribution.origins:
         parts = urlsplit(origin.url)
@@ -37,7 +37,9 @@ async def check_origins(distribution: Translated, nodes: Collection[tuple[str, i
             raise Unworkable(f"DomainName: found {parts.hostname!r}, which has no address here: {why}") from None
         there = [one for host, port in nodes if port == parts.port for one in await _addresses(host, port)]
         if any(_meet(one, other) for one in found for other in there):
-            raise Unworkable(f"DomainName: found {parts.netloc!r}, which is a node of this lab: it would ask itself")
+            raise Unworkable(
+                f"DomainName: found {parts.netloc!r}, which is a node of this lab: it would fetch from itself"
+            )
 
 
 async def _addresses(host: str, port: int | None) -> set[str]:
@@ -46,21 +48,21 @@ async def _addresses(host: str, port: int | None) -> set[str]:
     return {str(address[0]) for *_, address in found}
 
 
-def _meet(asked: str, listening: str) -> bool:
-    """Whether who connects to one address comes to who listens on the other, at the same port.
+def _meet(target: str, listening: str) -> bool:
+    """Whether a connection to one address reaches a listener on the other, at the same port.
 
-    To connect to the unspecified address is to come to this machine; to listen on it is to be at all of its addresses.
+    A connection to the unspecified address reaches this machine; a listener on it has all addresses of this machine.
     """
-    if asked == listening:
+    if target == listening:
         return True
-    return not UNSPECIFIED.isdisjoint((asked, listening)) and _is_here(asked) and _is_here(listening)
+    return not UNSPECIFIED.isdisjoint((target, listening)) and _is_here(target) and _is_here(listening)
 
 
 UNSPECIFIED = frozenset({"0.0.0.0", "::"})
 
 
 def _is_here(address: str) -> bool:
-    """Whether it is one of this machine's own: no other can be bound."""
+    """Whether it is an address of this machine: no other can be bound."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         try:
             probe.bind((address, 0))
@@ -70,9 +72,9 @@ def _is_here(address: str) -> bool:
 
 
 def gates_lost(behaviors: Collection[Behavior], distribution: Translated) -> list[str]:
-    """What viewers had to show by the settings file's behaviors, and have not by the distribution's, a line for each.
+    """The checks of viewers that the settings file's behaviors make and the distribution does not, a line for each.
 
-    A distribution asks for no token, as key groups are refused; and it has one rule of places for all of its behaviors.
+    A distribution checks no token, because key groups are refused, and has one geo restriction for all its behaviors.
     """
     lost = [f"token {one.token!r} of behavior {one.path!r}" for one in behaviors if one.token is not None]
     if all(one.geo is None for one in distribution.behaviors):

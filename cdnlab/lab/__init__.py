@@ -1,1 +1,1 @@
-"""A cluster on this machine: its processes, how they are watched and started again, and the folder of the run."""
+"""A cluster on this machine: its processes, which are watched and restarted, and the folder of its run."""

@@ -1,7 +1,7 @@
-"""`cdnlab up`: the origin, the nodes and the transcoders as processes of their own, started, kept alive and drained.
+"""The cluster of `cdnlab up`: origin, nodes and transcoders as processes, started, kept alive and drained.
 
-All interpreters start at once and load their imports side by side; each gets its settings when its parent's URL is
-known: the origin first, then nodes from the origin outwards, transcoders as soon as the origin takes posts.
+All interpreters start at once and load their imports side by side. Each gets its settings when the URL of its parent
+is known: the origin first, then the nodes from the origin outwards, and transcoders as soon as the origin takes ingest.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from cdnkit.units import split_address
 from cdnkit.units.secret import hidden
 from cdnlab.lab import ports
 from cdnlab.lab.disk_watch import DiskWatch
+from cdnlab.lab.distribution_rules import node_under, service_under
 from cdnlab.lab.process import UNWRITTEN, Child, State
 from cdnlab.lab.run_folder import RunFolder
 from cdnlab.lab.run_logs import keep_bounded
@@ -33,40 +34,42 @@ if TYPE_CHECKING:
     from edge.purges.log import PurgeLog
 
 GRACE = {"transcode": 1.6, "node": 0.5, "origin": 0.0}
-"""Seconds each kind has to drain before what stands behind it is drained too."""
+"""Seconds that each kind has to drain before the processes behind it are drained too."""
 LAST_GRACE = 0.7
-"""Seconds that all who are left then have before they are killed: a listener grants an answer under way half a second
-(`cdnkit.serving.listener.GRACE_S`), and a busy machine takes its time. All together under the 3 s that Ctrl-C may
+"""Seconds that the remaining processes then have before they are killed. A listener grants half a second to a response
+under way (`cdnkit.serving.listener.GRACE_S`), and a busy machine is slow. The sum stays under the 3 s that Ctrl-C may
 take."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something a person would want to see happen."""
+    """Something that happened to a process, for the person who watches the cluster."""
 
     process: str
     state: State | None
-    """The state it entered, None for a word in between."""
+    """The state it entered; None for a message in between."""
     detail: dict[str, Any]
 
 
 class Cluster:
-    """One running lab."""
+    """One running cluster."""
 
-    def __init__(self, loaded: Loaded, folder: RunFolder, tell: Callable[[Event], None]) -> None:
+    def __init__(self, loaded: Loaded, folder: RunFolder, on_event: Callable[[Event], None]) -> None:
         self.document = loaded.document
         self.folder = folder
         self._public = loaded.public()
         self._settings_file = loaded.path
-        self._purge_log = loaded.document.purge_log or str(_beside_a_store(loaded.document) or folder.purges.absolute())
-        self._tell = tell
+        self._purge_log = loaded.document.purge_log or str(
+            _log_beside_a_store(loaded.document) or folder.purges.absolute()
+        )
+        self._on_event = on_event
         self._started_at = datetime.now(UTC)
         self._stopped_at: datetime | None = None
         self._control: ControlListener | None = None
         self._distribution: Translated | None = None
         self.purges: PurgeLog | None = None
-        """The log of orders to purge; from `start` to `stop`."""
-        self._disks = DiskWatch(folder, _folders(self.document), lambda name, text: self._say(name, {"text": text}))
+        """The purge log; from `start` to `stop`."""
+        self._disks = DiskWatch(folder, _folders(self.document), lambda name, text: self._report(name, {"text": text}))
         self._watching: list[asyncio.Task[None]] = []
         self.origin = self._child("origin", "origin")
         self.nodes = {node.name: self._child(node.name, "node") for node in self.document.nodes}
@@ -75,19 +78,19 @@ class Cluster:
         }
 
     def children(self) -> list[Child]:
-        """All processes, from the origin outwards; without the origin where nobody wants it."""
+        """All processes, from the origin outwards; without the origin where nothing needs it."""
         document = self.document
-        wanted = origin_needed(document.origin, document.nodes, document.streams)
-        return [*([self.origin] if wanted else []), *self.nodes.values(), *self.transcoders.values()]
+        needed = origin_needed(document.origin, document.nodes, document.streams)
+        return [*([self.origin] if needed else []), *self.nodes.values(), *self.transcoders.values()]
 
     async def start(self) -> None:
-        """Everything serves when this returns. Raises `PortsTaken` before anything is started, `ChildFailed` after
-        everything has been stopped again."""
+        """Everything serves when this returns. Raises `PortsTaken` before anything was started, `ChildFailed` after
+        everything was stopped again."""
         ports.check(addresses(self.document))
         self.folder.write("cdn.json", self._public)
         for name, work in (("disks", self._disks.keep()), ("logs", keep_bounded(self.folder.logs))):
             self._watching.append(task := asyncio.create_task(work, name=f"watch the {name}"))
-            task.add_done_callback(self._watched)
+            task.add_done_callback(self._watch_ended)
         await self._open_log()
         await asyncio.gather(*(child.spawn() for child in self.children()))
         begun = [asyncio.ensure_future(self._begin_origin())] if self.origin in self.children() else []
@@ -109,13 +112,13 @@ class Cluster:
         self._write()
 
     async def _open_log(self) -> None:
-        """The log of orders, before any node needs it. Raises `BadLog` and `LogLost`."""
+        """Opens the purge log before any node needs it. Raises `BadLog` and `LogLost`."""
         from edge.purges.log import is_server, open_log
 
         self.purges = open_log(self._purge_log)
         try:
             if is_server(self._purge_log):
-                await self.purges.followers()  # to see that it answers; others may follow it, too
+                await self.purges.followers()  # fails if the server does not answer; other clusters may use the log too
             else:
                 await self.purges.keep_only(node.name for node in self.document.nodes)
         except BaseException:
@@ -123,17 +126,17 @@ class Cluster:
             raise
 
     async def _start_control(self) -> None:
-        """After the nodes: whoever orders finds them all in the log."""
+        """Called once the nodes serve, so that an order finds all of them in the purge log."""
         from cdnlab.control.fleet import Fleet
         from cdnlab.control.serve import ControlListener
 
         assert self.purges is not None
         self._control = ControlListener(self.document.control)
         await self._control.start(Fleet(self.purges, self.nodes), self)
-        self._tell(Event("control", State.READY, {"url": self._control.url}))
+        self._on_event(Event("control", State.READY, {"url": self._control.url}))
 
     async def stop(self) -> None:
-        """Drains from the encoders inwards, so that streams end properly; kills what does not leave in time."""
+        """Drains from the encoders inwards, so that streams end properly; kills what does not exit in time."""
         for task in self._watching:
             task.cancel()
         if self._control is not None:
@@ -145,7 +148,7 @@ class Cluster:
         gone = await asyncio.gather(*(child.gone(LAST_GRACE) for child in self.children()))
         for child, left in zip(self.children(), gone, strict=True):
             if not left:
-                self._say(child.name, {"text": "did not leave in time: killed"})
+                self._report(child.name, {"text": "did not exit in time: killed"})
         self.kill()
         await asyncio.gather(*(child.gone(1.0) for child in self.children()))
         if self.purges is not None:
@@ -155,12 +158,12 @@ class Cluster:
             self._write()
 
     def kill(self) -> None:
-        """Ends every process and all that they started, at once."""
+        """Ends every process, and everything they started, at once."""
         for child in self.children():
             child.kill()
 
     def describe(self) -> dict[str, Any]:
-        """What `cluster.json` says: names, URLs and pids."""
+        """The content of `cluster.json`: names, URLs and pids."""
         parents = self.document.parents()
         return {
             "started_at": self._started_at.isoformat(),
@@ -201,40 +204,40 @@ class Cluster:
         }
 
     def edge_urls(self) -> dict[str, str]:
-        """URL of each node that viewers ask."""
+        """Node -> URL, for the nodes that viewers use."""
         return {node.name: str(self.nodes[node.name].ready["url"]) for node in self.document.edges()}
 
     def https_urls(self) -> dict[str, str]:
-        """The same over TLS, of those that speak it."""
+        """Node -> URL over TLS, for the edges that have one."""
         nodes = self.document.edges()
         ready = {node.name: self.nodes[node.name].ready.get("https") for node in nodes}
         return {name: str(url) for name, url in ready.items() if url is not None}
 
     def _child(self, name: str, kind: str) -> Child:
-        return Child(name, kind, self.folder.log(name), self._heard)
+        return Child(name, kind, self.folder.log(name), self._on_message)
 
-    def _heard(self, child: Child, said: dict[str, Any]) -> None:
-        if said.get("event") == UNWRITTEN:
-            self._disks.lost(child.name, Path(said["path"]), said["errno"])
+    def _on_message(self, child: Child, message: dict[str, Any]) -> None:
+        if message.get("event") == UNWRITTEN:
+            self._disks.unwritten(child.name, Path(message["path"]), message["errno"])
             return
-        if said.get("event") == "Behind" and self._disks.trouble:
+        if message.get("event") == "Behind" and self._disks.trouble:
             return  # the origin waits for its disk, and the encoder for the origin
-        self._say(child.name, said)
-        # A process that came back has another pid.
-        if said.get("state") is State.READY and child.restarts:
+        self._report(child.name, message)
+        # A restarted process has another pid.
+        if message.get("state") is State.READY and child.restarts:
             self._write()
 
-    def _say(self, name: str, said: dict[str, Any]) -> None:
-        state = said.get("state")
-        # A terminal that is gone, or a file on a full disk in its place, is no reason to stop keeping processes alive.
+    def _report(self, name: str, message: dict[str, Any]) -> None:
+        state = message.get("state")
+        # If the terminal is gone, or standard output is a file on a full disk, the processes are still kept alive.
         with suppress(OSError, ValueError):
-            self._tell(Event(name, state if isinstance(state, State) else None, said))
+            self._on_event(Event(name, state if isinstance(state, State) else None, message))
 
-    def _watched(self, task: "asyncio.Task[None]") -> None:
-        """Nobody awaits it: what ends it is said."""
+    def _watch_ended(self, task: "asyncio.Task[None]") -> None:
+        """Nobody awaits the watches: if a fault of ours ended one, reports that."""
         if not task.cancelled() and (error := task.exception()) is not None:
             why = f"{type(error).__name__}: {error}"
-            self._say("cluster", {"text": f"a fault in cdnlab itself ended what should {task.get_name()}: {why}"})
+            self._report("cluster", {"text": f"a fault in cdnlab itself ended the task to {task.get_name()}: {why}"})
 
     def _write(self) -> None:
         self._disks.write("cluster.json", self.describe())
@@ -255,12 +258,12 @@ class Cluster:
         def pin(settings: dict[str, Any], ready: dict[str, Any]) -> None:
             settings["node"] |= _pinned(ready)
 
-        def again(settings: dict[str, Any], restarts: int) -> None:
-            # A file for each life: its machine starts empty, and so must the one that a replay tells it to.
+        def before_restart(settings: dict[str, Any], restarts: int) -> None:
+            # A record file for each life: its machine starts empty, and so must the machine that replays the file.
             life = f"{node.name}.{restarts + 1}"
             settings["records"] = str(self.folder.records(life).absolute())
             if self._distribution is not None:
-                # These rules are not the settings file's: a replay of this life must know them. No secrets.
+                # A replay of this life needs its rules, which are not those of the settings file; without secrets.
                 public = hidden(settings["service"], Service)
                 self._disks.write(f"services/{life}.json", public)
 
@@ -275,16 +278,16 @@ class Cluster:
             "geo": self.document.geo.model_dump(mode="json"),
             "purge_log": self._purge_log,
         }
-        await self.nodes[node.name].begin(settings, pin, again)
+        await self.nodes[node.name].begin(settings, pin, before_restart)
 
     async def _hosted(self, node: Node) -> list[dict[str, Any]]:
-        """The services of a node beside the first, as its process is told of them."""
-        told = []
+        """The services of a node beside the first, in the form that its process reads."""
+        hosted = []
         for name, one in self.document.services.items():
             parents = [one.origin if one.origin and up == "origin" else await self._url_of(up) for up in node.parents]
             service = self.document.service(node, name).model_dump(mode="json")
-            told.append({"name": name, "hostnames": one.hostnames, "service": service, "parents": parents})
-        return told
+            hosted.append({"name": name, "hostnames": one.hostnames, "service": service, "parents": parents})
+        return hosted
 
     def domain(self) -> str:
         """Host and port of the first edge; "" where there is none."""
@@ -295,7 +298,7 @@ class Cluster:
         return all(node.listen_tls is not None for node in self.document.edges())
 
     async def check(self, distribution: "Translated") -> None:
-        """Raises `Unworkable` for one that no node could serve by."""
+        """Raises `Unworkable` for a distribution that no node could serve."""
         from cdnlab.control.takeover import check_origins
 
         names = ("url", "https", "admin")
@@ -303,69 +306,51 @@ class Cluster:
         await check_origins(distribution, {split_address(_address(str(url))) for url in nodes})
 
     def gates_lost(self, distribution: "Translated") -> list[str]:
-        """What the settings file asks of viewers, and the distribution does not."""
+        """The checks of viewers that the settings file makes and the distribution does not, in words."""
         from cdnlab.control.takeover import gates_lost
 
         return gates_lost(self.document.behaviors, distribution)
 
-    async def run(self, distribution: "Translated | None") -> None:
-        """Every node serves by the distribution when this returns, None: by the settings file.
+    async def deploy(self, distribution: "Translated | None") -> None:
+        """Puts a distribution in force; None: the settings file. Every node serves by its rules when this returns.
 
-        Each node's process is started anew with the new rules at its old address, from the origin outwards, and with
-        nothing stored: what was kept under the old rules' keys is not found under the new ones.
+        Each node's process is restarted with the new rules at its old address, from the origin outwards, and with
+        nothing stored: the new rules would not find what was stored under the old rules' cache keys.
         """
         if distribution == self._distribution:
             return
         self._distribution = distribution
-        self._tell(Event("control", None, {"text": self._told_of_rules()}))
+        self._on_event(Event("control", None, {"text": self._rules_notice()}))
         for tier in self.document.tiers():
             await asyncio.gather(*(self._renew(node) for node in tier))
 
-    def _told_of_rules(self) -> str:
-        """Whose rules hold from now on, as the terminal says it."""
+    def _rules_notice(self) -> str:
+        """The line for the terminal that says whose rules are in force from now on."""
         if self._distribution is None:
-            return "the settings file rules again: every node starts anew, with nothing stored"
+            return "the settings file is in force again: every node restarts, with nothing stored"
         lost = self.gates_lost(self._distribution)
-        return "a distribution rules in place of the settings file: every node starts anew, with nothing stored" + (
-            f"; no longer asked of viewers: {', '.join(lost)}" if lost else ""
+        return "a distribution is in force in place of the settings file: every node restarts, with nothing stored" + (
+            f"; no longer checked: {', '.join(lost)}" if lost else ""
         )
 
     async def _renew(self, node: Node) -> None:
         parent, *others = [await self._url_of(parent) for parent in node.parents]
-        service, told = self.document.service(node), node
-        new = self._distribution
-        if new is not None:
-            edge = node.name not in self.document.parents()
-            service = service.model_copy(
-                update={
-                    "profile": "cloudfront",
-                    "behaviors": new.behaviors,
-                    "error_pages": new.error_pages if edge else (),
-                    "tokens": {},
-                }
-            )
+        service, changed = self.document.service(node), node
+        distribution = self._distribution
+        if distribution is not None:
+            service = service_under(distribution, service, edge=node.name not in self.document.parents())
             if node.parent not in self.nodes:
-                parent, *others = [origin.url for origin in new.origins]
-                first = new.origins[0]
-                waits = {"connect": first.connect, "attempts": first.attempts}
-                waits |= {"first_byte": first.read, "between_bytes": first.read}
-                failover = node.failover.model_copy(update={"statuses": new.statuses})
-                told = node.model_copy(
-                    update={
-                        "timeouts": node.timeouts.model_copy(update=waits),
-                        "failover": failover,
-                        "parent_headers": dict(first.headers),
-                    }
-                )
+                parent, *others = [origin.url for origin in distribution.origins]
+                changed = node_under(distribution, node)
         child = self.nodes[node.name]
-        values = told.model_dump(mode="json")
+        values = changed.model_dump(mode="json")
         values |= _pinned(child.ready)
         await child.renew(
             {"node": values, "service": service.model_dump(mode="json"), "parent": parent, "others": others}
         )
 
     async def _url_of(self, parent: str) -> str:
-        """Of a parent as settings name it, once it serves."""
+        """The URL of a parent that settings name, once it serves."""
         if "://" in parent:
             return parent
         upper = self.origin if parent == "origin" else self.nodes[parent]
@@ -379,19 +364,19 @@ class Cluster:
 
 
 def _folders(document: Document) -> list[Path]:
-    """Those beside the run's that its processes write to."""
+    """The folders beside the run folder that its processes write to."""
     folders = [node.disk.path for node in document.nodes if node.disk is not None]
     return [*folders, document.origin.storage] if "storage" in document.origin.model_fields_set else folders
 
 
-def _beside_a_store(document: Document) -> Path | None:
-    """Where the log of orders lasts as long as what nodes keep on disk."""
+def _log_beside_a_store(document: Document) -> Path | None:
+    """The place of a purge log that lasts as long as the nodes' disk stores; None where there is no such store."""
     stores = [node.disk.path for node in document.nodes if node.disk is not None]
     return stores[0].with_name(f"{stores[0].name}-purges.sqlite3") if stores else None
 
 
 def _pinned(ready: dict[str, Any]) -> dict[str, str]:
-    """A node's addresses as settings have them, so that it comes back where it was."""
+    """A node's addresses as settings write them, so that a restarted node keeps them."""
     names = {"listen": "url", "listen_tls": "https", "admin": "admin"}
     return {setting: _address(str(ready[name])) for setting, name in names.items() if name in ready}
 

@@ -1,8 +1,8 @@
-"""Disks that take nothing more: said once, by name and path, and once more when they do again.
+"""Watches for disks that cannot be written: reports each once, with the path, and once more when it works again.
 
-Whoever meets the failure reports it: the cluster's own files, or a child by its standard output, for its log may lie on
-the same disk. Beside that the free room of each folder is looked at every second. From the first failure on a megabyte
-is tried there every second, and what of the cluster's files could not be written is tried again, until both succeed.
+The watch learns of a failure from the cluster's own files, from a child's standard output (the log of the child may be
+on the same disk), and from the free room of each folder, which it checks every second. After a failure it tries every
+second to write a megabyte there, and to write those of the cluster's files that failed, until both succeed.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ from typing import Any
 from cdnlab.lab.run_folder import RunFolder
 
 EVERY = 1.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 LEAST_BYTES = 64 * 1024
-"""A disk with less free room is full: no segment fits there."""
+"""A disk with less free room counts as full: no segment fits there."""
 TRIED_BYTES = 2**20
-"""What must fit before a disk counts as writable again: a segment, and not what one more record frees."""
+"""This much must fit before a disk counts as writable again: a segment rather than one more record."""
 LATE = 2.0
-"""Seconds after the end of a trouble in which a process may still tell of it."""
+"""Seconds after the end of a trouble during which reports of it are ignored: a busy process may send them late."""
 MOST_PENDING = 64
-"""Files kept in memory until they can be written: `cluster.json`, and the rules of that many lives; the newest stay."""
+"""At most this many files wait in memory to be written: `cluster.json` and the rules of lives; the newest are kept."""
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 UNWRITABLE = FULL | {errno.EFBIG, errno.EROFS, errno.EIO}
-"""What a disk answers that takes nothing: no room, no quota, a limit on sizes, mounted to be read, broken."""
+"""Errors of a disk that cannot be written: no room, no quota, a limit on sizes, mounted read-only, broken."""
 
 
 @dataclass
@@ -40,21 +40,21 @@ class Trouble:
     """One disk that cannot be written."""
 
     folder: Path
-    """Where it is tried again."""
+    """The folder in which writing is tried again."""
     began: float
 
 
 class DiskWatch:
     """The disks of one run."""
 
-    def __init__(self, folder: RunFolder, others: Sequence[Path], say: Callable[[str, str], None]) -> None:
-        """`others`: folders beside the run's that are written to; `say(name, text)` hears what a person must know."""
+    def __init__(self, folder: RunFolder, others: Sequence[Path], report: Callable[[str, str], None]) -> None:
+        """`others`: folders beside the run folder to watch; `report(name, text)` tells a person."""
         self._folder = folder
         self._watched = (folder.path, *others)
-        self._say = say
+        self._report = report
         self._troubles: dict[object, Trouble] = {}
         self._over: dict[object, float] = {}
-        """When a disk could be written again."""
+        """Disk -> when it could be written again."""
         self._pending: dict[str, Any] = {}
 
     @property
@@ -63,7 +63,7 @@ class DiskWatch:
         return bool(self._troubles)
 
     def write(self, name: str, values: Any) -> None:
-        """As `RunFolder.write`; what cannot be written is written as soon as it can."""
+        """As `RunFolder.write`; a file that cannot be written is written as soon as the disk works again."""
         try:
             self._folder.write(name, values)
         except OSError as error:
@@ -75,9 +75,8 @@ class DiskWatch:
         else:
             self._pending.pop(name, None)
 
-    def lost(self, name: str, path: Path, number: int | None) -> None:
-        """A process could not write `path`, for the reason of that number (`errno`)."""
-        # A busy process may tell late of what was over by then.
+    def unwritten(self, name: str, path: Path, number: int | None) -> None:
+        """Records that a process could not write `path`; `number` is the errno."""
         if time.monotonic() - self._over.get(_disk_of(path), -LATE) >= LATE:
             self._begins(name, path, number)
 
@@ -86,27 +85,25 @@ class DiskWatch:
         if disk in self._troubles:
             return
         ours = (place for place in self._watched if path.is_relative_to(place))
-        self._troubles[disk] = Trouble(next(ours, _there(path.parent)), time.monotonic())
+        self._troubles[disk] = Trouble(next(ours, _existing(path.parent)), time.monotonic())
         full, why = ": the disk is full" if number in FULL else "", os.strerror(number) if number else "it failed"
-        self._say(
-            name, f"cannot write {path}{full} ({why}); what is to be written there is lost until that works again"
-        )
+        self._report(name, f"cannot write {path}{full} ({why}); writes there are lost until it works again")
 
     async def keep(self) -> None:
-        """Looks, tries again and says when it is over, until cancelled."""
+        """Checks the disks, tries again, and reports the end of each trouble, until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
             for full in await asyncio.to_thread(lambda: [place for place in self._watched if _is_full(place)]):
                 self._begins("disk", full, errno.ENOSPC)
             for disk, trouble in list(self._troubles.items()):
-                if await asyncio.to_thread(_can_be_written, trouble.folder) and self._caught_up(disk):
+                if await asyncio.to_thread(_can_be_written, trouble.folder) and self._written(disk):
                     del self._troubles[disk]
                     self._over[disk] = time.monotonic()
                     took = time.monotonic() - trouble.began
-                    self._say("disk", f"{trouble.folder} can be written again, after {took:.0f} s")
+                    self._report("disk", f"{trouble.folder} can be written again, after {took:.0f} s")
 
-    def _caught_up(self, disk: object) -> bool:
-        """Whether no file of ours waits for this disk any more, having tried."""
+    def _written(self, disk: object) -> bool:
+        """Tries to write the cluster's files that wait for this disk; returns whether none is left."""
         if disk == _disk_of(self._folder.path):
             for name, values in list(self._pending.items()):
                 self.write(name, values)
@@ -115,13 +112,13 @@ class DiskWatch:
 
 
 def _disk_of(path: Path) -> object:
-    """The file system of a file or folder, also of one that is not there yet."""
+    """The file system of a file or folder, which need not exist yet."""
     with suppress(OSError):
-        return _there(path).stat().st_dev
+        return _existing(path).stat().st_dev
     return None
 
 
-def _there(path: Path) -> Path:
+def _existing(path: Path) -> Path:
     """The path, or the nearest folder above it that exists."""
     return next((place for place in (path, *path.parents) if os.path.exists(place)), path)  # noqa: PTH110 -- never raises
 
@@ -129,7 +126,7 @@ def _there(path: Path) -> Path:
 def _is_full(folder: Path) -> bool:
     try:
         return shutil.disk_usage(folder).free < LEAST_BYTES
-    except OSError:  # not there yet
+    except OSError:  # it does not exist yet
         return False
 
 
@@ -138,7 +135,7 @@ def _can_be_written(folder: Path) -> bool:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(TRIED_BYTES))
             file.flush()
-            os.fsync(file.fileno())  # a quota may speak no earlier
+            os.fsync(file.fileno())  # a quota may fail no earlier
     except OSError:
         return False
     return True

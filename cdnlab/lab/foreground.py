@@ -1,4 +1,4 @@
-"""One server in the foreground: `cdnlab edge`, `cdnlab origin`. Ctrl-C drains it, a second one ends it at once."""
+"""One server in the foreground: `cdnlab edge`, `cdnlab origin`. Ctrl-C drains it; a second Ctrl-C ends it at once."""
 
 import asyncio
 import json
@@ -7,20 +7,21 @@ import signal
 from collections.abc import Awaitable, Callable
 
 from cdnlab.errors import INTERRUPTED
+from cdnlab.lab import event_loop
 
 Ready = Callable[[dict[str, object]], None]
 
 
 def serve_here(server: Callable[[asyncio.Event, Ready], Awaitable[None]], *, as_json: bool) -> int:
-    """Runs `server(shutdown, ready)` until a signal; the exit status. SIGTERM is how an operator stops it: status 0."""
+    """Runs `server(shutdown, ready)` until a signal. Returns the exit status: 0 after SIGTERM, the operators' way."""
     status = 0
 
-    def ready(said: dict[str, object]) -> None:
+    def ready(fields: dict[str, object]) -> None:
         if as_json:
-            print(json.dumps(said), flush=True)
+            print(json.dumps(fields), flush=True)
             return
-        name = said.get("ready")
-        for key, value in said.items():
+        name = fields.get("ready")
+        for key, value in fields.items():
             if key != "ready":
                 print(f"{name}: {key} {value}", flush=True)
 
@@ -40,10 +41,5 @@ def serve_here(server: Callable[[asyncio.Event, Ready], Awaitable[None]], *, as_
             loop.add_signal_handler(number, on_signal, number)
         await server(shutdown, ready)
 
-    try:
-        import uvloop
-    except ModuleNotFoundError:  # not made for Windows
-        asyncio.run(live())
-    else:
-        uvloop.run(live())
+    event_loop.run(live())
     return status

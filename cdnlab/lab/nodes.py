@@ -1,9 +1,8 @@
-"""The nodes that run, and their admin listeners: who is there, and what opens a guarded one."""
+"""The nodes of the running cluster: their listeners, the node that a URL means, and the admin token."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from cdnkit.policy.gate.hosts import Hosts
@@ -15,62 +14,61 @@ from cdnlab.settings.complaints import nearest
 
 @dataclass(frozen=True)
 class Listener:
-    """One node's admin listener."""
+    """One running node, by the URLs of its listeners."""
 
     name: str
     admin: str
     """URL."""
     url: str = ""
-    """Where its viewers come."""
+    """For viewers."""
     role: str = "edge"
-    parent: str = "origin"
     https: str | None = None
-    """Where they come over TLS."""
+    """For viewers, over TLS."""
 
 
-def _secured(url: str) -> int | None:
-    """The port of an https:// URL: certificates have names, so it is asked by another host than it is bound to."""
+def _https_port(url: str) -> int | None:
+    """The port of an https:// URL, else None. Certificates name hosts, so the URL's host is not the bound address."""
     parts = urlsplit(url)
     return (parts.port or 443) if parts.scheme == "https" else None
 
 
 def find(url: str, *, node: str | None, admin: str | None, runs: Path) -> Listener:
-    """The node to ask about `url`: named, or the one whose address the URL has, or the first edge, which has the same
-    services as all others."""
+    """The node to ask about `url`: the one that `admin` or `node` names, else the one at the URL's address.
+
+    For a URL without an address, or with the host of a service, it is the first edge: all edges have the same services.
+    """
     if admin is not None:
         return Listener(admin_url(admin), admin_url(admin))
     authority = split_url(url).netloc
     nodes = known_nodes(runs)
     if node is not None:
         return named(nodes, node)
+    first_edge = next((one for one in nodes if one.role == "edge"), nodes[0])
     if not authority:
-        return next((one for one in nodes if one.role == "edge"), nodes[0])
+        return first_edge
     for one in nodes:
-        if urlsplit(one.url).netloc == authority or (one.https is not None and _secured(url) == _secured(one.https)):
+        if urlsplit(one.url).netloc == authority or (
+            one.https is not None and _https_port(url) == _https_port(one.https)
+        ):
             return one
     if Hosts(find_running(runs).cluster().get("services", {})).named(authority) is not None:
-        return next((one for one in nodes if one.role == "edge"), nodes[0])
+        return first_edge
     known = ", ".join(f"{one.name} {one.url}" for one in nodes)
-    raise BadUsage(f"no node of the running cluster is at {authority}", f"There are: {known}. Or name one with --node.")
+    raise BadUsage(f"no node of the running cluster is at {authority}", f"Its nodes: {known}. Or name one with --node.")
 
 
 def credentials() -> dict[str, str]:
-    """For nodes with an `admin_token`."""
+    """The request fields for a node with an `admin_token`, which the environment holds."""
     token = os.environ.get("CDNLAB_ADMIN_TOKEN")
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def known_nodes(runs: Path) -> list[Listener]:
-    """The nodes of the cluster that runs."""
-    told = find_running(runs).cluster()["nodes"]
-    if not told:
+    """The nodes of the running cluster."""
+    nodes = find_running(runs).cluster()["nodes"]
+    if not nodes:
         raise BadUsage("the running cluster has no nodes")
-    return [listener_of(one) for one in told]
-
-
-def listener_of(told: dict[str, Any]) -> Listener:
-    """A node as `cluster.json` tells of it."""
-    return Listener(told["name"], told["admin"], told["url"], told["role"], told["parent"], told["https"])
+    return [Listener(one["name"], one["admin"], one["url"], one["role"], one["https"]) for one in nodes]
 
 
 def named(nodes: list[Listener], name: str) -> Listener:
@@ -78,4 +76,4 @@ def named(nodes: list[Listener], name: str) -> Listener:
     for one in nodes:
         if one.name == name:
             return one
-    raise BadUsage(f"--node: no node {name!r} runs. {nearest(name, [one.name for one in nodes], keys=False)}")
+    raise BadUsage(f"--node: no node {name!r} is running. {nearest(name, [one.name for one in nodes], keys=False)}")

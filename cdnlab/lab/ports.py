@@ -1,4 +1,4 @@
-"""Whether an address can be listened on, who has it if not, and free ports in the place of those that are taken."""
+"""Whether a server can listen on an address, what holds it if not, and free ports in place of taken ones."""
 
 import contextlib
 import errno
@@ -12,12 +12,12 @@ from cdnlab.settings.addresses import places, spelled_place, with_address
 from cdnlab.settings.document import Loaded
 
 TAKEN = "taken"
-"""What `why_taken` says of an address that another socket has."""
+"""What `why_taken` returns for an address that another socket holds."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A setting that names an address which cannot be listened on."""
+    """A setting whose address cannot be listened on."""
 
     setting: str
     address: str
@@ -31,7 +31,7 @@ class Taken:
 
 @dataclass
 class PortsTaken(LabError):
-    """Every setting whose address cannot be listened on."""
+    """All settings whose addresses cannot be listened on."""
 
     taken: list[Taken]
 
@@ -45,13 +45,13 @@ class PortsTaken(LabError):
 
 
 FREE_PORTS = "--free-ports"
-"""The option of `cdnlab up` that takes free ports in the place of those that are taken."""
+"""The option of `cdnlab up` that uses free ports in place of taken ones."""
 
 
 def why_taken(address: str) -> str:
-    """ "" if a server could listen there now, else the reason in a few words.
+    """The reason in a few words why a server cannot listen there now; "" when it can.
 
-    Bound the way servers bind (SO_REUSEADDR), so a port whose last connections linger in TIME_WAIT counts as free.
+    The probe binds as servers do (SO_REUSEADDR), so a port whose last connections linger in TIME_WAIT counts as free.
     """
     host, port = split_address(address)
     try:
@@ -73,7 +73,7 @@ def why_taken(address: str) -> str:
 
 
 def holder_of(address: str) -> str:
-    """Who listens there: `nginx (pid 123)`; "" when that cannot be seen (another user's process, or no psutil)."""
+    """The process that listens there: `nginx (pid 123)`; "" when it cannot be seen (another user's, or no psutil)."""
     try:
         import psutil
     except ModuleNotFoundError:
@@ -100,7 +100,7 @@ def check(addresses: dict[str, str]) -> None:
 
 
 def with_free_ports(loaded: Loaded) -> tuple[Loaded, list[str]]:
-    """The settings with any free port in the place of each that is taken; what was taken, as a person reads it."""
+    """The settings with a free port in place of each taken one, and the taken addresses in words."""
     document, taken = loaded.document, []
     for place, address in places(document):
         if why_taken(address) == TAKEN:

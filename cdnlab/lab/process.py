@@ -1,13 +1,13 @@
-"""The parent's side of a child process: started early, told its settings, watched, restarted, drained.
+"""The parent's side of a child process: started early, given its settings, watched, restarted, drained.
 
 | state      | means                                                     | next                       |
 |------------|-----------------------------------------------------------|----------------------------|
 | STARTING   | the interpreter loads, or the server binds                | READY, FAILED              |
 | READY      | it serves                                                 | RESTARTING, ENDED, STOPPED |
-| RESTARTING | it died; a new one comes after the back-off               | READY, RESTARTING          |
-| ENDED      | it left by itself, its work done (a finite source)        |                            |
-| FAILED     | it could not even start: the settings or machine forbid it|                            |
-| STOPPED    | we ended it                                               |                            |
+| RESTARTING | it died; a new process starts after the back-off          | READY, RESTARTING          |
+| ENDED      | it exited by itself, its work done (a finite source)      |                            |
+| FAILED     | its first start failed: wrong settings, or this machine   |                            |
+| STOPPED    | the cluster ended it                                      |                            |
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class State(StrEnum):
 
 @dataclass
 class ChildFailed(LabError):
-    """A child could not start; `why` is what it said, or how it ended."""
+    """A child could not start; `why` is the reason it reported, or how it ended."""
 
     name: str
     why: str
@@ -50,32 +50,32 @@ class ChildFailed(LabError):
 
 
 FIRST_PAUSE, LONGEST_PAUSE, STEADY = 0.2, 5.0, 10.0
-"""Back-off in seconds: doubling from the first to the longest; a child that ran STEADY seconds starts afresh.
+"""Back-off in seconds: it doubles from the first to the longest, and starts afresh after STEADY seconds of running.
 
-systemd waits 0.1 s and gives up after 5 starts in 10 s; a lab does not give up, since its user is watching.
+systemd waits 0.1 s and gives up after 5 starts in 10 s; a lab does not give up, because its user is watching.
 """
 
 UNWRITTEN = "Unwritten"
-"""The event of a child that could not write a file: `{"event": UNWRITTEN, "path": ..., "errno": ...}`."""
+"""The event that reports a file which a child could not write: `{"event": UNWRITTEN, "path": ..., "errno": ...}`."""
 
-Tell = Callable[["Child", dict[str, Any]], None]
-"""Hears every state change (`{"state": ...}`) and every event line of a child."""
+OnMessage = Callable[["Child", dict[str, Any]], None]
+"""Called with every state change (`{"state": ...}`) and every event of a child."""
 
 
 class Child:
-    """One process of the cluster, in a session of its own so that the terminal's Ctrl-C reaches only us."""
+    """One process of the cluster, in a session of its own so that the terminal's Ctrl-C reaches only `cdnlab up`."""
 
-    def __init__(self, name: str, kind: str, log: Path, tell: Tell) -> None:
+    def __init__(self, name: str, kind: str, log: Path, on_message: OnMessage) -> None:
         self.name = name
         self.kind = kind
         self.log = log
         self.state = State.STARTING
         self.ready: dict[str, Any] = {}
         self.restarts = 0
-        self._tell = tell
+        self._on_message = on_message
         self._process: Process | None = None
         self._settings: dict[str, Any] = {}
-        self._again: Callable[[dict[str, Any], int], None] = lambda settings, restarts: None
+        self._before_restart: Callable[[dict[str, Any], int], None] = lambda settings, restarts: None
         self._keeper: asyncio.Task[None] | None = None
         self._readiness: asyncio.Future[dict[str, Any]] | None = None
         self._failure: dict[str, Any] = {}
@@ -96,9 +96,9 @@ class Child:
                 log: int | IO[bytes] = closing.enter_context(self.log.open("ab"))
             except OSError as error:
                 log = DEVNULL
-                self._tell(self, {"text": f"runs without its log {self.log} ({error.strerror or error})"})
+                self._on_message(self, {"text": f"runs without its log {self.log} ({error.strerror or error})"})
             self._process = await asyncio.create_subprocess_exec(
-                # -P: a folder called "edge" where the user stands must not be imported instead of ours.
+                # -P: a folder "edge" in the working directory must not be imported in place of our package.
                 sys.executable, "-P", "-m", "cdnlab.lab.children", self.kind,
                 stdin=PIPE, stdout=PIPE, stderr=log, start_new_session=True, limit=2**20,
             )  # fmt: skip
@@ -107,24 +107,24 @@ class Child:
         self,
         settings: dict[str, Any],
         pin: Callable[[dict[str, Any], dict[str, Any]], None],
-        again: Callable[[dict[str, Any], int], None] = lambda settings, restarts: None,
+        before_restart: Callable[[dict[str, Any], int], None] = lambda settings, restarts: None,
     ) -> None:
         """Sends the settings, waits until it serves, and keeps it alive from then on.
 
-        `pin(settings, ready)` writes the addresses it got into the settings, so that a restarted child has the same;
-        `again(settings, restarts)` changes what must differ from life to life. Raises `ChildFailed`.
+        `pin(settings, ready)` writes the addresses it got into the settings, so that a restarted child keeps them;
+        `before_restart(settings, restarts)` changes what must differ from life to life. Raises `ChildFailed`.
         """
         self._settings = settings
-        self._again = again
+        self._before_restart = before_restart
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
-        self._keeper.add_done_callback(self._left_alone)
+        self._keeper.add_done_callback(self._keeper_ended)
         await self.serving()
         pin(self._settings, self.ready)
 
     async def renew(self, changed: dict[str, Any], within: float = 2.0) -> None:
-        """Ends it and starts it with these settings in place of those of their names; returns when it serves again.
+        """Restarts the child with these settings replaced; returns when it serves again. Called after `begin`.
 
-        After `begin`. One that does not drain `within` seconds is killed; one that is away finds them when it is back.
+        A child that does not drain within `within` seconds is killed; one that is restarting anyway starts with them.
         """
         self._settings |= changed
         self._readiness = asyncio.get_running_loop().create_future()
@@ -140,7 +140,7 @@ class Child:
         await self.serving()
 
     async def serving(self) -> None:
-        """Waits until it has served for the first time; after `spawn`. Raises `ChildFailed`."""
+        """Waits until it serves. Called after `spawn`. Raises `ChildFailed`."""
         assert self._readiness is not None
         await asyncio.shield(self._readiness)
 
@@ -153,7 +153,7 @@ class Child:
             if self._stopping.is_set():
                 return self._enter(State.STOPPED)
             if first_life:
-                why = str(self._failure.get("failed") or self._last_words() or _ending(status))
+                why = str(self._failure.get("failed") or self._last_log_line() or _ending(status))
                 self._enter(State.FAILED)
                 error = ChildFailed(self.name, why, self.log, int(self._failure.get("status", FAILED)))
                 assert self._readiness is not None
@@ -171,17 +171,17 @@ class Child:
                 return self._enter(State.STOPPED)
             pause = back_off
 
-    def _left_alone(self, keeper: "asyncio.Task[None]") -> None:
-        """Nobody awaits the keeper: a fault of ours that ends it is told, and fails those who wait for the child."""
+    def _keeper_ended(self, keeper: "asyncio.Task[None]") -> None:
+        """Nobody awaits the keeper: if a fault of ours ended it, reports that, and `serving` raises `ChildFailed`."""
         if keeper.cancelled() or (error := keeper.exception()) is None:
             return
-        why = f"a fault in cdnlab itself: it is not kept alive any more: {type(error).__name__}: {error}"
+        why = f"a fault in cdnlab itself: it is no longer kept alive: {type(error).__name__}: {error}"
         if self._readiness is not None and not self._readiness.done():
             self._readiness.set_exception(ChildFailed(self.name, why, self.log, FAILED))
-        self._tell(self, {"text": why})
+        self._on_message(self, {"text": why})
 
     async def _come_back(self, why: str, pause: float) -> float | None:
-        """Spawns it after the pause, however often the machine forbids that; the next pause. None: it is to stop."""
+        """Spawns it after the pause, however often that fails; returns the next pause, or None when it was to stop."""
         while True:
             self._enter(State.RESTARTING, why=why, pause=pause)
             with suppress(TimeoutError):
@@ -190,16 +190,16 @@ class Child:
                 return None
             pause = min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
             self.restarts += 1
-            self._again(self._settings, self.restarts)
+            self._before_restart(self._settings, self.restarts)
             try:
                 await self.spawn()
-            except OSError as error:  # no memory, no process, no file descriptor left: not for ever
+            except OSError as error:  # no memory, process or file descriptor is left: that passes
                 why = f"cannot be started ({error.strerror or error})"
             else:
                 return pause
 
     async def _one_life(self) -> int:
-        """Hands over the settings, reads what it says until it ends; its exit status."""
+        """Sends the settings and reads messages until the process ends; returns its exit status."""
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
         with suppress(ConnectionError):
@@ -208,46 +208,46 @@ class Child:
         while True:
             try:
                 line = await process.stdout.readline()
-            except ValueError:  # past the limit: none of ours, and what follows is read all the same
+            except ValueError:  # longer than the limit: no message of ours, and reading goes on after it
                 continue
             if not line:
                 return await process.wait()
-            self._heard(line)
+            self._on_line(line)
 
-    def _heard(self, line: bytes) -> None:
+    def _on_line(self, line: bytes) -> None:
         try:
-            said = json.loads(line)
+            message = json.loads(line)
         except ValueError:
             return
-        if "ready" in said:
-            self.ready = said
-            self._enter(State.READY, **{name: value for name, value in said.items() if name != "ready"})
+        if "ready" in message:
+            self.ready = message
+            self._enter(State.READY, **{name: value for name, value in message.items() if name != "ready"})
             if self._readiness is not None and not self._readiness.done():
-                self._readiness.set_result(said)
-        elif "failed" in said:
-            self._failure = said
+                self._readiness.set_result(message)
+        elif "failed" in message:
+            self._failure = message
         else:
-            self._tell(self, said)
+            self._on_message(self, message)
 
     def _enter(self, state: State, **more: Any) -> None:
         self.state = state
-        self._tell(self, {"state": state, **more})
+        self._on_message(self, {"state": state, **more})
 
-    def _last_words(self) -> str:
-        """The last line of its log: what Python says of an import that fails."""
+    def _last_log_line(self) -> str:
+        """The last line of its log, which is Python's message when an import failed."""
         with suppress(OSError):
             lines = self.log.read_text(errors="replace").strip().splitlines()
             return lines[-1] if lines else ""
         return ""
 
     def drain(self) -> None:
-        """Asks it to end: closes its life line."""
+        """Closes its life line, so that it drains and exits."""
         self._stopping.set()
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
 
     async def gone(self, within: float) -> bool:
-        """Waits for its end; False when it is still there after `within` seconds."""
+        """Waits for its end; returns False if it still runs after `within` seconds."""
         if self._process is None:
             return True
         waiting = self._keeper if self._keeper is not None else asyncio.ensure_future(self._process.wait())
@@ -255,10 +255,10 @@ class Child:
         return bool(done)
 
     def kill(self) -> None:
-        """Ends it and all it started, at once."""
+        """Ends it and everything it started, at once."""
         self._stopping.set()
         if self._process is not None:
-            # Its own session, so its process group is its own too. Also when it has ended: what it started may live on.
+            # Its session is its own, so its process group is too. Even after its end: what it started may live on.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -267,4 +267,4 @@ def _ending(status: int) -> str:
     if status < 0:
         with suppress(ValueError):
             return f"ended by {signal.Signals(-status).name}"
-    return f"left with exit status {status}"
+    return f"ended with exit status {status}"

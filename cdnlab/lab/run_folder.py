@@ -1,6 +1,6 @@
-"""The folder of one run: everything it left, and how later commands find the cluster that is running.
+"""The folder of one run: its files, and how later commands find the running cluster by it.
 
-Laid out as `docs/architecture.md` says.
+`docs/architecture.md` lists the files.
 """
 
 import json
@@ -21,9 +21,9 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def new(cls, parent: Path, now: datetime | None = None) -> "RunFolder":
-        """A fresh folder below `parent`, named by the time; two started in one second get different names."""
-        stem = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H-%M-%SZ")
+    def new(cls, parent: Path) -> "RunFolder":
+        """A new folder below `parent`, named by the time; two runs that start in one second get different names."""
+        stem = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
         for attempt in range(1000):
             path = parent / (stem if attempt == 0 else f"{stem}-{attempt}")
             try:
@@ -31,11 +31,11 @@ class RunFolder:
             except FileExistsError:
                 continue
             except OSError as error:
-                raise BadUsage(f"{path}: cannot make the run's folder: {error.strerror or error}") from None
+                raise BadUsage(f"{path}: cannot make the run folder: {error.strerror or error}") from None
             for name in ("logs", "records", "services", "media"):
                 (path / name).mkdir()
             return cls(path)
-        raise BadUsage(f"{parent}: a thousand runs in one second")
+        raise BadUsage(f"{parent}: found a thousand runs that began in this second, wanted fewer")
 
     @property
     def media(self) -> Path:
@@ -43,7 +43,7 @@ class RunFolder:
 
     @property
     def purges(self) -> Path:
-        """The log of orders to purge, where it is in no other place."""
+        """The purge log, where no setting and no disk store puts it elsewhere."""
         return self.path / "purges.sqlite3"
 
     @property
@@ -57,28 +57,28 @@ class RunFolder:
         return self.path / "records" / f"{node}.jsonl"
 
     def write(self, name: str, values: Any) -> None:
-        """A JSON file in the folder, whole or not at all."""
+        """Writes a JSON file into the folder, whole or not at all."""
         write_whole(self.path / name, json.dumps(values, indent=2) + "\n")
 
     def cluster(self) -> dict[str, Any]:
-        """What `cluster.json` says; `BadUsage` when there is none."""
+        """The content of `cluster.json`. Raises `BadUsage` when there is none."""
         try:
             return cast(dict[str, Any], read_json(self.path / "cluster.json"))
         except FileNotFoundError:
-            raise BadUsage(f"{self.path}: no cluster.json there, so no run of `cdnlab up`") from None
+            raise BadUsage(f"{self.path}: found no cluster.json, wanted the folder of a run of `cdnlab up`") from None
         except (OSError, ValueError) as error:
             raise BadUsage(f"{self.path / 'cluster.json'}: cannot be read: {error}") from None
 
     def alive(self) -> bool:
-        """Whether its `cdnlab up` still lives."""
+        """Whether its `cdnlab up` still runs."""
         with suppress(BadUsage):
-            told = self.cluster()
-            return told.get("stopped_at") is None and _lives(told.get("pid"))
+            cluster = self.cluster()
+            return cluster.get("stopped_at") is None and _runs(cluster.get("pid"))
         return False
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Puts a file in its place, whole or not at all. An OSError names it: one of a full disk has no name by itself."""
+    """Writes a file, whole or not at all. An OSError names it: the error of a full disk does not by itself."""
     partial = path.with_suffix(".partial")
     try:
         partial.write_text(text, encoding="utf-8")
@@ -89,21 +89,21 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds. OSError and ValueError say why it cannot be read; a pipe is not waited for."""
+    """The content of a JSON file. Raises OSError and ValueError; never waits for a pipe."""
     if path.exists() and not path.is_file():
-        raise ValueError("it is no file")
+        raise ValueError("it is not a file")
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_json)
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
 
 
-def _no_json(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def running(parent: Path) -> RunFolder | None:
-    """The newest run below `parent` whose `cdnlab up` still lives."""
+    """The newest run below `parent` whose `cdnlab up` still runs, or None."""
     if not parent.is_dir():
         return None
     for path in sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True):
@@ -114,14 +114,14 @@ def running(parent: Path) -> RunFolder | None:
 
 
 def find_running(parent: Path) -> RunFolder:
-    """As `running`; `BadUsage` says how to start one."""
+    """The same; raises `BadUsage`, which says how to start one."""
     folder = running(parent)
     if folder is None:
         raise BadUsage(f"no cluster is running from {parent.resolve()}", "Start one with `cdnlab up`.")
     return folder
 
 
-def _lives(pid: object) -> bool:
+def _runs(pid: object) -> bool:
     if not isinstance(pid, int):
         return False
     try:

@@ -1,7 +1,7 @@
-"""The logs of a run's processes have a bound: what is over it goes to `NAME.old.log`, in the place of what was there.
+"""Bounds the logs of a run's processes: the end of a log that grew too long replaces `NAME.old.log`.
 
-A process appends to the file that it was given, so the file stays and is emptied. A line that is written between the
-copy and that is lost.
+The log is emptied and not renamed, because its process appends to the open file. A line that is written between the
+copy and the truncation is lost.
 """
 
 import asyncio
@@ -11,21 +11,21 @@ from contextlib import suppress
 from pathlib import Path
 
 EVERY = 5.0
-"""Seconds between two looks: at the 100 MB/s of a disk, half a gigabyte more than the bound."""
+"""Seconds between two checks: at a disk's 100 MB/s a log grows half a gigabyte past its bound."""
 MOST_BYTES = 32 * 1024 * 1024
-"""Of a log, and as many of its former part; a chatty ffmpeg writes some kilobytes an hour."""
+"""In a log, and as many in its old part. A chatty ffmpeg writes a few kilobytes an hour."""
 _OLD = ".old.log"
 
 
-async def keep_bounded(folder: Path, most_bytes: int = MOST_BYTES) -> None:
-    """For as long as the cluster runs."""
+async def keep_bounded(folder: Path) -> None:
+    """Bounds the logs in a folder until it is cancelled."""
     while True:
         await asyncio.sleep(EVERY)
-        await asyncio.to_thread(cut, folder, most_bytes)
+        await asyncio.to_thread(cut, folder, MOST_BYTES)
 
 
-def cut(folder: Path, most_bytes: int = MOST_BYTES) -> None:
-    """One look at all of them. A disk that takes no copy costs the text, not the bound."""
+def cut(folder: Path, most_bytes: int) -> None:
+    """Checks all logs once. Where the disk takes no copy, the text is lost; the bound holds."""
     for log in folder.glob("*.log"):
         with suppress(OSError):
             if not log.name.endswith(_OLD) and log.stat().st_size > most_bytes:

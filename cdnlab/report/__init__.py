@@ -1,4 +1,4 @@
-"""What a run's records say: hit rates, causes, offload, times; as a page, as JSON, on the terminal."""
+"""The report of a run, counted from its records: hit rates, causes, offload, times; as a page, as JSON, as tables."""
 
 import json
 from pathlib import Path
@@ -11,17 +11,16 @@ from cdnlab.report.table import show
 __all__ = ["CausesDoNotSum", "ExtraMissing", "NoRecords", "Report", "ReportError", "build", "show", "write"]
 
 
-def write(directory: Path, report: Report | None = None) -> tuple[Path, Path]:
+def write(directory: Path, report: Report) -> tuple[Path, Path]:
     """Write report.json and report.html into `directory`; returns their paths in that order.
 
-    `report` spares counting again. Raises as `build` does; an existing report stays whole until the new one is.
+    Raises `ExtraMissing`. An existing report stays whole until the new one is.
     """
     from cdnlab.report.page import render
 
-    counted = build(directory) if report is None else report
     texts = {
-        directory / "report.json": json.dumps(counted.to_json(), indent=1) + "\n",
-        directory / "report.html": render(counted),
+        directory / "report.json": json.dumps(report.to_json(), indent=1) + "\n",
+        directory / "report.html": render(report),
     }
     for path, text in texts.items():
         write_whole(path, text)

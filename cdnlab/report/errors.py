@@ -1,17 +1,17 @@
-"""Why there is no report: where, what was found, what to do."""
+"""Errors of the report: where, what was found, what was wanted."""
 
 from dataclasses import dataclass
 
 
 class ReportError(Exception):
-    """Base of this package's errors; `exit_status` is what the command line leaves with."""
+    """Base of this package's errors; `exit_status` is that of the command line."""
 
     exit_status = 1
 
 
 @dataclass
 class NoRecords(ReportError):
-    """The folder has nothing to report on."""
+    """The folder has no records."""
 
     directory: str
     found: str
@@ -26,7 +26,7 @@ class NoRecords(ReportError):
 
 @dataclass
 class CausesDoNotSum(ReportError):
-    """A node's records break the promise that every miss has a cause: a bug there, not here."""
+    """A node recorded a miss without its cause, which is a bug of the node and not of the report."""
 
     node: str
     outcome: str
@@ -43,7 +43,7 @@ class CausesDoNotSum(ReportError):
 
 @dataclass
 class ExtraMissing(ReportError):
-    """duckdb and plotly are an extra."""
+    """duckdb or plotly, packages of an extra, is not installed."""
 
     package: str
     exit_status = 2

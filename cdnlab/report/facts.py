@@ -1,10 +1,10 @@
 """The facts of a run, counted from its records.
 
-**Hit rate**, defined once and used everywhere: a request is a *hit* when it was answered without an upstream fetch of
-its own (`hit`, `hit-stale`, `collapsed`); the rate is hits / cacheable requests, where cacheable is everything but
-`pass` and `refused`, which were never the cache's business. `revalidated` (the parent said 304) is not a hit and is
-counted apart. The byte hit rate is the same over body bytes sent. Vendors count differently: CloudFront's console
-divides hits by all requests.
+**Hit rate**, defined once and used everywhere: a request is a *hit* when the node responded without a fetch of its
+own (`hit`, `hit-stale`, `collapsed`). The rate is hits / cacheable requests, where cacheable is all but
+`pass` and `refused`, which do not use the cache. `revalidated` (the parent responded 304) is not a hit and is counted
+apart. The byte hit rate is the same over body bytes sent. Vendors count differently: CloudFront's console divides hits
+by all requests.
 """
 
 import re
@@ -15,26 +15,25 @@ from typing import TYPE_CHECKING, Any
 from cdnkit.units import visible
 from cdnlab.report import sql
 from cdnlab.report.errors import CausesDoNotSum, ExtraMissing, NoRecords
-from cdnlab.report.told import Row, read_nodes, read_players
+from cdnlab.report.run_files import Row, read_nodes, read_players
 from cdnlab.report.words import when
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 HIT_RATE = (
-    "A hit is a request answered without an upstream fetch of its own: hit, hit-stale or collapsed. The hit rate is "
-    "hits divided by cacheable requests; pass and refused were never the cache's business and stand outside. "
-    "Revalidated (the parent answered 304) is no hit and is counted apart. The byte hit rate is the same over body "
-    "bytes sent."
+    "A hit is a request answered without an upstream fetch of its own: hit, hit-stale or collapsed. The hit "
+    "rate is hits divided by cacheable requests, which are all but pass and refused. Revalidated (the parent responded "
+    "304) is not a hit and is counted apart. The byte hit rate is the same over body bytes sent."
 )
 OFFLOAD = (
-    "Origin offload is 1 - what the origin was asked for / what viewers asked for, over requests and over bytes. "
-    "The origin's requests are the fetches of the nodes whose parent it is, whatever their purpose."
+    "Origin offload is 1 - requests to the origin / requests of viewers, and the same over bytes. Requests to the "
+    "origin are the fetches of the nodes whose parent it is, whatever their purpose."
 )
 
 _MOST_BINS = 600
 _GLOBBING = re.compile(r"[*?\[]")
-"""What DuckDB takes in a file's name for a pattern, unless it stands in brackets."""
+"""Characters that DuckDB reads as a pattern in a file name, unless they are in brackets."""
 
 
 @dataclass
@@ -52,7 +51,7 @@ class Report:
     seconds: float
     """From the first request's arrival to the last one's end."""
     notes: list[str] = field(default_factory=list)
-    """What a reader must know before trusting the rest, such as unreadable lines."""
+    """What a reader must know before trusting the figures, such as unreadable lines."""
     definitions: dict[str, str] = field(default_factory=dict)
     total: Row = field(default_factory=dict)
     """Rates row over viewers' requests: what arrived at the edges."""
@@ -75,8 +74,8 @@ class Report:
     fetches: list[Row] = field(default_factory=list)
     """`node`, `to_origin`, `purpose`, `fetches`, `failed`, `bytes`."""
     repeated: list[Row] = field(default_factory=list)
-    """Per node that asks the origin, over init sections and segments it missed: `objects`, `fetches`, `most` for one
-    object, `repeated` (objects fetched more than once)."""
+    """Per node that fetches from the origin, over the init sections and segments that it missed: `objects`, `fetches`,
+    `most` for one object, `repeated` (objects fetched more than once)."""
     ttfb: list[Row] = field(default_factory=list)
     """`node`, `outcome`, `requests`, `p50`, `p90`, `p99` in milliseconds (interpolated)."""
     ttfb_histogram: list[Row] = field(default_factory=list)
@@ -93,7 +92,17 @@ class Report:
     purges: list[Row] = field(default_factory=list)
     """`at`, `node`, `what`, `value`, `soft`, `purged`; the first 200."""
     players: Row | None = None
-    """load.json, where the run had a load test (`loadtests.tally` tells its keys)."""
+    """load.json, where the run had a load test (`loadtests.tally` documents its keys)."""
+
+    def causes_by_node(self) -> list[tuple[str, str, dict[str, int]]]:
+        """(outcome, cause, node -> requests) over all object classes; for each outcome the most common cause first."""
+        sums: dict[tuple[str, str], dict[str, int]] = {}
+        for row in self.causes:
+            cell = sums.setdefault(
+                (row["outcome"], row["cause"]), dict.fromkeys((one["node"] for one in self.nodes), 0)
+            )
+            cell[row["node"]] += row["requests"]
+        return sorted(((*key, cell) for key, cell in sums.items()), key=lambda row: (row[0], -sum(row[2].values())))
 
     def to_json(self) -> dict[str, Any]:
         """The whole report as plain values; every key is an attribute documented here."""
@@ -101,10 +110,10 @@ class Report:
 
 
 def build(directory: Path) -> Report:
-    """Count the run in `directory` (docs/architecture.md tells its files).
+    """Count the run in `directory` (docs/architecture.md lists its files).
 
-    Lines that cannot be read (the last one of a killed process) are left out and told in `notes`. Raises `NoRecords`,
-    `CausesDoNotSum`, `ExtraMissing`.
+    Lines that cannot be read, such as the last one of a killed process, are left out and noted in `notes`. Raises
+    `NoRecords`, `CausesDoNotSum`, `ExtraMissing`.
     """
     files, left_out = _files(directory)
     try:
@@ -130,8 +139,8 @@ def _count(db: "DuckDBPyConnection", directory: Path, left_out: list[str]) -> Re
     for row in _rows(db, sql.UNREADABLE):
         lines = "1 line" if row["lines"] == 1 else f"{row['lines']} lines"
         notes.append(
-            f"records/{row['file']}: {lines} could not be read and left out; the last line of a process that was "
-            "killed may be torn"
+            f"records/{row['file']}: {lines} could not be read and left out; the last line of a killed process may "
+            "be incomplete"
         )
     facing = {"facing_origin": _facing_origin(db, nodes)}
     shields = [name for name in nodes if name in nodes.values()]
@@ -167,17 +176,17 @@ def _count(db: "DuckDBPyConnection", directory: Path, left_out: list[str]) -> Re
 
 
 def _missing_note(row: Row) -> str:
-    """What of a life's records is not there."""
+    """The note on the records of a life that are missing."""
     parts = []
     if row["older"]:
-        parts.append(f"{row['older']:,} older records are not kept any more: counted from {when(row['began'])} on")
+        parts.append(f"{row['older']:,} older records are no longer kept: counted from {when(row['began'])} on")
     if row["lost"]:
         parts.append(f"{row['lost']:,} records could not be written, as on a full disk, and are not counted")
     return f"records of {row['life']}: {'; '.join(parts)}"
 
 
 def _files(directory: Path) -> tuple[list[Path], list[str]]:
-    """The record files, and what is to be said of others that are named so."""
+    """The record files, and a note for each entry of such a name that is not a file."""
     if not directory.is_dir():
         raise NoRecords(str(directory), "no such folder" if not directory.exists() else "a file")
     records = directory / "records"
@@ -187,21 +196,21 @@ def _files(directory: Path) -> tuple[list[Path], list[str]]:
     files = [path for path in named if path.is_file()]
     if not files:
         raise NoRecords(str(directory), "an empty records folder")
-    return files, [f"records/{visible(path.name)}: no file, left out" for path in named if path not in files]
+    return files, [f"records/{visible(path.name)}: not a file, left out" for path in named if path not in files]
 
 
 def _facing_origin(db: "DuckDBPyConnection", nodes: dict[str, str]) -> list[str]:
-    """Names of the nodes whose parent is no node of the run."""
+    """Names of the nodes whose parent is not a node of the run."""
     if nodes:
         return sorted(name for name, parent in nodes.items() if parent not in nodes)
     return [str(row["box"]) for row in _rows(db, sql.PARENTLESS)]
 
 
 def _rows(db: "DuckDBPyConnection", query: str, values: Row | None = None) -> list[Row]:
-    """Texts in them are fit to be shown: who asked may have written anything into a URL."""
-    answer = db.execute(query, values) if values is not None else db.execute(query)
-    names = [column[0] for column in answer.description or []]
-    shown = ([visible(cell) if isinstance(cell, str) else cell for cell in row] for row in answer.fetchall())
+    """The rows of a query, with texts made printable: clients may have put anything into a URL."""
+    result = db.execute(query, values) if values is not None else db.execute(query)
+    names = [column[0] for column in result.description or []]
+    shown = ([visible(cell) if isinstance(cell, str) else cell for cell in row] for row in result.fetchall())
     return [dict(zip(names, row, strict=True)) for row in shown]
 
 

@@ -1,8 +1,8 @@
 """The report's plots, as plotly figure descriptions: plain values that page.js hands to plotly.js.
 
-Built as plain dicts: plotly's Python classes take a second to import and add nothing a browser would see. Colours of
-text and grid are set in the browser, where it is known whether the reader's screen is light or dark; the traces' own
-are chosen to read on both.
+Built as plain dicts: plotly's Python classes take a second to import and add nothing a browser would see. The
+browser sets the colours of text and grid, because it knows whether the reader's screen is light or dark. The colours of
+the traces can be read on both.
 """
 
 from collections import defaultdict
@@ -52,7 +52,7 @@ def all_figures(report: Report) -> dict[str, Figure]:
 
 
 def hit_rate_over_time(report: Report) -> Figure:
-    """One line a node, in bins of `bin_seconds`; a gap where nothing cacheable was asked."""
+    """One line a node, in bins of `bin_seconds`; a gap where no request was cacheable."""
     sums: dict[str, dict[float, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
     for row in report.timeline:
         cell = sums[row["node"]][row["second"]]
@@ -181,7 +181,7 @@ def miss_causes(report: Report) -> Figure:
 
 
 def ttfb_distribution(report: Report) -> Figure:
-    """Share of an outcome's requests answered within a time, on a logarithmic axis.
+    """Share of an outcome's requests whose first byte came within a time, on a logarithmic axis.
 
     Cumulative: eight overlapping histograms cannot be read, eight such lines can.
     """
@@ -215,12 +215,12 @@ def ttfb_distribution(report: Report) -> Figure:
 
 def bytes_by_tier(report: Report) -> Figure:
     """Body bytes sent to viewers, by shields, by the origin."""
-    told = report.offload
-    tiers = [("edges → viewers", told["edge_bytes"]), ("origin → caches", told["origin_bytes"])]
-    if told["shield_requests"]:
-        tiers.insert(1, ("shields → edges", told["shield_bytes"]))
+    offload = report.offload
+    tiers = [("edges → viewers", offload["edge_bytes"]), ("origin → caches", offload["origin_bytes"])]
+    if offload["shield_requests"]:
+        tiers.insert(1, ("shields → edges", offload["shield_bytes"]))
     tiers.reverse()
-    if not told["edge_bytes"]:
+    if not offload["edge_bytes"]:
         return _figure([])
     bar = {
         "type": "bar",
@@ -263,7 +263,7 @@ def _figure(
 
 
 def _text(text: str) -> str:
-    """A text of the records: plotly takes tags and entities for markup."""
+    """A text of the records, escaped: plotly reads tags and entities as markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 

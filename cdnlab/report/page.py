@@ -1,6 +1,6 @@
-"""report.html: one file that carries all it needs, reads well from disk, and can fetch nothing.
+"""report.html: one file that holds all it needs, works from disk, and cannot fetch anything.
 
-That it fetches nothing is not left to good manners: its Content-Security-Policy allows no source at all.
+Its Content-Security-Policy, which allows no source at all, makes sure of the last.
 """
 
 import json
@@ -13,19 +13,19 @@ from cdnlab.report import words
 from cdnlab.report.errors import ExtraMissing
 from cdnlab.report.facts import Report
 from cdnlab.report.figures import all_figures
-from cdnlab.report.told import Row
-from cdnlab.report.words import count, milliseconds, percent, size, span
+from cdnlab.report.run_files import Row
+from cdnlab.report.words import count, milliseconds, percent, period, size
 
 _HERE = Path(__file__).parent
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 _CAPTIONS = {
     "hit-rate": ("Hit rate over time", "Per node; the larger the dot, the more requests. New segments make it dip."),
-    "requests": ("Requests over time", "What viewers asked each second, by how it was answered."),
-    "outcomes": ("How requests were answered", "By object class, viewers' requests; the number of them in brackets."),
+    "requests": ("Requests over time", "Viewers' requests per second, by outcome."),
+    "outcomes": ("Outcomes by object class", "Viewers' requests; their number is in brackets."),
     "causes": ("Why the caches missed", "Every miss has one cause; the bars add up to all misses of all nodes."),
-    "ttfb": ("Time to first byte", "At the edges, by outcome: what a miss costs the one who meets it."),
-    "bytes": ("Bytes by tier", "What each tier sent. The origin's share is what the caches could not spare it."),
+    "ttfb": ("Time to first byte", "At the edges, by outcome: what a miss costs a viewer."),
+    "bytes": ("Bytes by tier", "What each tier sent. The origin's share is what the caches had to fetch."),
 }
 
 
@@ -34,7 +34,7 @@ def render(report: Report) -> str:
     figures = all_figures(report)
     parts = [
         f"<header><h1>{escape(report.run)}</h1>",
-        f'<span class="when">{escape(span(report))}</span></header>',
+        f'<span class="when">{escape(period(report))}</span></header>',
         _words(report),
         _cards(report),
         _plots(figures),
@@ -92,15 +92,15 @@ def _cards(report: Report) -> str:
         (
             "Segments hit",
             percent(segment["hit_rate"] if segment else None),
-            f"{count(segment['hits'])} of {count(segment['cacheable'])}" if segment else "none were asked for",
+            f"{count(segment['hits'])} of {count(segment['cacheable'])}" if segment else "no segment was requested",
         ),
         ("Byte hit rate", percent(total["byte_hit_rate"]), f"{size(total['bytes_hit'])} from the caches"),
         (
             "Request offload",
             percent(offload["request_offload"]),
-            f"{count(offload['origin_requests'])} requests reached it",
+            f"{count(offload['origin_requests'])} requests reached the origin",
         ),
-        ("Byte offload", percent(offload["byte_offload"]), f"{size(offload['origin_bytes'])} left it"),
+        ("Byte offload", percent(offload["byte_offload"]), f"{size(offload['origin_bytes'])} came from the origin"),
         (
             "Requests",
             count(total["requests"]),
@@ -149,7 +149,7 @@ def _tables(report: Report) -> str:
         made += ["<h2>What the players saw</h2>", _players(report.players)]
     top = _table(
         "The URLs with the most misses",
-        "of those that missed more than once at a node; the first time cannot be helped",
+        "only URLs that missed more than once at a node: no cache can avoid the first miss",
         ["path", "misses", "causes", "at"],
         [[row["path"], count(row["misses"]), row["causes"], row["nodes"]] for row in report.top_misses],
         numbers=(1,),
@@ -170,15 +170,11 @@ def _renditions(report: Report) -> str:
 
 def _causes(report: Report) -> str:
     nodes = [row["node"] for row in report.nodes]
-    sums: dict[tuple[str, str], dict[str, int]] = {}
-    for row in report.causes:
-        cell = sums.setdefault((row["outcome"], row["cause"]), dict.fromkeys(nodes, 0))
-        cell[row["node"]] += row["requests"]
-    ordered = sorted(sums.items(), key=lambda item: (item[0][0], -sum(item[1].values())))
     rows = [
-        [outcome, cause, words.MEANING.get(cause, ""), *map(count, cell.values())] for (outcome, cause), cell in ordered
+        [outcome, cause, words.MEANING.get(cause, ""), *map(count, requests.values())]
+        for outcome, cause, requests in report.causes_by_node()
     ]
-    what = "every miss, revalidation and pass has exactly one"
+    what = "each miss, revalidation and pass has exactly one"
     numbers = range(3, 3 + len(nodes))
     return _table("Causes", what, ["outcome", "cause", "meaning", *nodes], rows, numbers=numbers)
 
@@ -205,7 +201,7 @@ def _upstream(report: Report) -> list[str]:
     statuses = [
         [row["node"], str(row["status"]), count(row["requests"]), size(row["bytes"])] for row in report.statuses
     ]
-    what = "init sections and segments a node missed; each should be fetched once"
+    what = "init sections and segments that a node missed; each should be fetched once"
     head = ["node", "to", "purpose", "fetches", "failed", "bytes"]
     return [
         _table("Fetches from the parent", "", head, fetches, numbers=(3, 4, 5)),
@@ -214,7 +210,7 @@ def _upstream(report: Report) -> list[str]:
             numbers=(1, 2, 3, 4),
         ),
         _table(
-            "Status", "0: the client left before an answer", ["node", "status", "requests", "bytes"], statuses,
+            "Status", "0: the client left before a response", ["node", "status", "requests", "bytes"], statuses,
             numbers=(1, 2, 3),
         ),
     ]  # fmt: skip
@@ -231,7 +227,7 @@ def _troubles(report: Report) -> list[str]:
         at = f"{row['at'] - (report.began or row['at']):+.1f} s"
         soft = "yes" if row["soft"] else "no"
         purges.append([at, row["node"], row["what"], row["value"], soft, count(row["purged"])])
-    what = "the parent failed and nothing stored could stand in"
+    what = "the parent failed, and no stored response could be served instead"
     head = ["at", "node", "what", "value", "soft", "purged"]
     return [
         _table("Refused at the gate", "", ["node", "status", "reason", "country", "requests"], refused, numbers=(1, 4)),
@@ -260,19 +256,19 @@ def _rates(row: Row) -> list[str]:
 
 
 class _Html(str):
-    """Text that is markup already."""
+    """Text that is already markup."""
 
     __slots__ = ()
 
 
 def _rate(share: float | None) -> str:
-    """A share as a bar behind its number."""
+    """A share as a number in front of a bar."""
     if share is None:
         return "–"
     return _Html(f'<div class="rate" style="--share:{100 * share:.2f}%">{percent(share)}</div>')
 
 
-def _players(told: Row) -> str:
+def _players(players: Row) -> str:
     def spread(values: dict[str, float] | None, unit: str) -> str:
         return "–" if not values else f"{values['p50']:g} / {values['p99']:g} {unit}"
 
@@ -283,11 +279,11 @@ def _players(told: Row) -> str:
             count(row["jumps"]), percent(row["hit_share"]), count(sum(row["failures"].values())),
             size(row["bytes"]),
         ]
-        for row in told.get("renditions", [])
+        for row in players.get("renditions", [])
     ]  # fmt: skip
     head = ["edge", "rendition", "players", "startup p50 / p99", "stalls", "rebuffering", "behind live p50 / p99"]
     head += ["jumps", "hit share seen", "failed", "bytes"]
-    generator = told.get("generator") or {}
+    generator = players.get("generator") or {}
     what = f"load generator: {percent(generator.get('cpu_share'), 0)} of a core" if generator else ""
     return _table("", what, head, rows, numbers=(2, 3, 4, 5, 6, 7, 8, 9, 10), wide=True)
 

@@ -20,14 +20,14 @@ _READ = (
     "purpose", "sent_at", "landed_at", "ended_at", "size_bytes", "failure", "what", "value", "soft", "purged", "lines",
     "part",
 )  # fmt: skip
-"""Fields that are of their types in every line that counts; others in a line are passed over."""
+"""The fields that the report reads. Others in a line are ignored."""
 
 _TYPES = {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE", str: "VARCHAR"}
-"""A field's type -> its column's; one of `bool` is one of `int`, and an enum's is one of `str`."""
+"""Type of a field -> type of its column. `bool` comes before `int`, its base; enums are of `str`."""
 
 
 def _column(kind: Any) -> str:
-    """The column for a field of that type, which may be None, too."""
+    """The type of the column for a field of this type, or of this type and None."""
     (kind,) = [one for one in get_args(kind) or (kind,) if one is not NoneType]
     return next(column for known, column in _TYPES.items() if issubclass(kind, known))
 
@@ -38,9 +38,9 @@ def _columns() -> dict[str, str]:
 
 
 COLUMNS = _columns()
-"""Name -> type in DuckDB, as the records' own schema has it."""
+"""Name -> type in DuckDB, from the schema of the records."""
 
-# A line that is no JSON, or has a value of the wrong type, becomes nulls; `unreadable` counts those. A file is named
+# A line that is not JSON, or has a value of the wrong type, becomes nulls; `UNREADABLE` counts those. A file is named
 # NODE[+SERVICE][.LIFE][.part-PART].jsonl.
 LOAD = f"""
 CREATE TABLE records AS
@@ -61,7 +61,7 @@ FROM (
 )
 """
 
-# Instants, times, sizes and statuses that no run has: such a line is damaged, or somebody's invention.
+# A line with an instant, time, size or status outside these is damaged or invented.
 _INSTANT = "BETWEEN 0 AND 1e11"
 _TIME_MS = "BETWEEN -1e12 AND 1e12"
 _SIZE = "BETWEEN 0 AND 1e12"
@@ -80,7 +80,7 @@ WHERE kind = 'request'
     AND object_class IS NOT NULL AND bytes_sent {_SIZE} AND ttfb_ms {_TIME_MS}
     AND coalesce(duration_ms, 0) {_TIME_MS};
 
--- A node's requests of itself, for the blocks of a slice, are no one's requests.
+-- The requests that a node makes for the blocks of a slice come from no client.
 CREATE VIEW asked AS SELECT * FROM asked_all WHERE block IS NULL;
 
 CREATE VIEW fetched AS
@@ -101,8 +101,8 @@ SELECT file, count(*) - (SELECT count(*) FROM readable a WHERE a.file = r.file) 
 FROM records r GROUP BY file HAVING lines > 0 ORDER BY file
 """
 
-# What each life of a node has no records of: the older ones that had to make room (the first part says how many; the
-# very first file has no such line), and those that could not be written.
+# Records that a life of a node lacks: older ones that were removed for room (the first part says how many; the very
+# first file has no such line), and those that could not be written.
 MISSING = """
 SELECT
     life,
@@ -136,7 +136,7 @@ TOTAL = f"SELECT {_RATES} FROM asked WHERE by_viewer"
 BY_NODE = f"""
 SELECT
     node,
-    -- One that is another's parent is a shield, though it is asked by viewers directly, too.
+    -- A node that is the parent of another is a shield, even if viewers use it too.
     CASE WHEN list_contains($shields, any_value(box)) OR bool_or(NOT by_viewer) THEN 'shield' ELSE 'edge' END AS role,
     {_RATES}
 FROM asked GROUP BY node ORDER BY role, node
@@ -178,8 +178,8 @@ FROM asked WHERE outcome IN ('miss', 'revalidated', 'pass')
 GROUP BY node, outcome HAVING with_cause < requests ORDER BY node, outcome
 """
 
-# A node that asks through another of ours appears there as `from_node`; one that appears nowhere asks the origin.
-# Used where cluster.json does not say.
+# A node that fetches from another node appears in that node's records as `from_node`; a node that appears nowhere
+# fetches from the origin. Used where cluster.json does not name the parents.
 PARENTLESS = """
 SELECT DISTINCT box FROM records
 WHERE box IS NOT NULL AND box NOT IN (SELECT DISTINCT from_node FROM asked WHERE from_node IS NOT NULL)
@@ -213,10 +213,10 @@ SELECT node, list_contains($facing_origin, box) AS to_origin, purpose, count(*) 
 FROM fetched WHERE purpose <> 'shared' GROUP BY ALL ORDER BY to_origin DESC, node, purpose
 """
 
-# What must be fetched once: names of init sections and segments are never used again for other bytes.
+# Init sections and segments must be fetched once: their names are never used again for other bytes.
 REPEATED = """
 WITH objects AS (
-    -- Ids of fetches are of one life of a node, or of one of its services.
+    -- Fetch ids are unique within one life of a node, or of one of its services.
     SELECT f.node, f.url, count(DISTINCT (f.life, f.fetch)) AS fetches
     FROM fetched f JOIN asked a ON a.life = f.life AND a.fetch = f.fetch
     WHERE f.purpose = 'miss' AND list_contains($facing_origin, f.box) AND a.object_class IN ('init', 'segment')
@@ -257,7 +257,7 @@ SELECT node, status, coalesce(reason, '') AS reason, count(*) AS requests
 FROM asked WHERE outcome = 'failed' GROUP BY ALL ORDER BY requests DESC, node, status, reason
 """
 
-# A node's first miss of a URL cannot be helped, so only URLs that missed again somewhere are worth a look.
+# No cache can avoid a node's first miss of a URL, so only URLs that missed again at a node count.
 TOP_MISSES = """
 WITH counted AS (
     SELECT url, node, cause, count(*) AS n FROM asked WHERE outcome = 'miss' GROUP BY ALL

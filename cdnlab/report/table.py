@@ -1,4 +1,4 @@
-"""The report on a terminal: the hit-rate table, the causes, the offload, and what the players saw."""
+"""The report on a terminal: hit rates, causes, refusals, offload, and what the players saw."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from rich.text import Text
 
 from cdnlab.report import words
 from cdnlab.report.facts import Report
-from cdnlab.report.told import Row
+from cdnlab.report.run_files import Row
 from cdnlab.report.words import count, percent, size
 
 MOST_REFUSALS = 10
@@ -20,7 +20,7 @@ def show(report: Report, console: Console) -> None:
     for note in report.notes:
         console.print(Text.assemble(("note:", "yellow"), f" {note}"))
     if report.began is not None:
-        console.print(Text(words.span(report)))
+        console.print(Text(words.period(report)))
     if report.total["requests"]:
         console.print(hit_rates(report, wide=console.width >= 125))
         if report.causes:
@@ -60,19 +60,13 @@ def hit_rates(report: Report, *, wide: bool) -> Table:
 
 def causes(report: Report) -> Table:
     """Misses, revalidations and passes by cause, one column a node."""
-    nodes = [row["node"] for row in report.nodes]
-    sums: dict[tuple[str, str], dict[str, int]] = {}
-    for row in report.causes:
-        cell = sums.setdefault((row["outcome"], row["cause"]), {})
-        cell[row["node"]] = cell.get(row["node"], 0) + row["requests"]
     table = Table(title="Why", title_justify="left", header_style="bold", pad_edge=False)
     for name in ("outcome", "cause", "meaning"):
         table.add_column(name, no_wrap=name != "meaning")
-    for node in nodes:
-        table.add_column(node, justify="right", no_wrap=True)
-    for (outcome, cause), cell in sorted(sums.items(), key=lambda item: (item[0][0], -sum(item[1].values()))):
-        meaning = words.MEANING.get(cause, "")
-        table.add_row(outcome, cause, meaning, *(count(cell.get(node, 0)) for node in nodes))
+    for node in report.nodes:
+        table.add_column(node["node"], justify="right", no_wrap=True)
+    for outcome, cause, requests in report.causes_by_node():
+        table.add_row(outcome, cause, words.MEANING.get(cause, ""), *map(count, requests.values()))
     return table
 
 

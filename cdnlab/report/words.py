@@ -1,4 +1,4 @@
-"""The report's numbers as people read them, and what they mean in a few sentences."""
+"""The report's numbers in the form that people read, and sentences that say what the numbers mean."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -8,20 +8,20 @@ if TYPE_CHECKING:
     from cdnlab.report.facts import Report
 
 MEANING = {
-    "cold": "asked for the first time",
+    "cold": "the first request for it",
     "expired": "stored, but no longer fresh",
-    "evicted": "pushed out for room",
-    "purged": "taken out by a purge",
+    "evicted": "removed to make room",
+    "purged": "removed by a purge",
     "lost": "damaged or gone on disk",
     "vary": "stored only for other request fields",
     "uncacheable": "the origin forbade storing",
     "bypass": "the behavior does not cache",
     "method": "neither GET nor HEAD",
-    "request": "the client insisted on a new answer",
+    "request": "the client required a new response",
     "partial": "a range the store could not cut",
-    "aborted": "the fill it waited on broke off",
+    "aborted": "the fill it waited for broke off",
 }
-"""Each `Cause` of cdnkit/policy/outcomes.py in a few words."""
+"""Each `Cause` of cdnkit/policy/outcomes.py, in a few words."""
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -62,36 +62,36 @@ def milliseconds(value: float | None) -> str:
 
 
 def when(began: float | None) -> str:
-    """The instant as people read it, in UTC."""
+    """An instant in UTC, as people read it."""
     if began is None:
         return "never"
     return datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def span(report: "Report") -> str:
-    """What the records cover."""
+def period(report: "Report") -> str:
+    """When the run began and how long it lasted."""
     return f"{when(report.began)} · {count(report.seconds)} s of requests"
 
 
 def sentences(report: "Report") -> list[str]:
-    """What the numbers mean, most important first; each stands for itself."""
+    """Sentences on what the numbers mean, the most important first; each can be read alone."""
     total, offload = report.total, report.offload
     if not total["requests"]:
-        return ["No viewer asked for anything, so there is nothing to say about the cache."]
+        return ["No viewer sent a request, so there is nothing to say about the cache."]
     found: list[str] = []
     if total["cacheable"]:
         found.append(
-            f"Of {count(total['cacheable'])} cacheable requests by viewers, {percent(total['hit_rate'])} were answered "
-            f"without a fetch of their own ({percent(total['byte_hit_rate'])} of the bytes)."
+            f"{percent(total['hit_rate'])} of viewers' {count(total['cacheable'])} cacheable requests were hits: they "
+            f"needed no fetch of their own ({percent(total['byte_hit_rate'])} of the bytes)."
         )
     if offload["origin_requests"] and offload["request_offload"] is not None:
         ratio = offload["edge_requests"] / offload["origin_requests"]
         found.append(
-            f"The origin was asked once for every {ratio:,.0f} requests of viewers and sent "
+            f"The origin got one request for every {ratio:,.0f} requests of viewers and sent "
             f"{size(offload['origin_bytes'])} where the edges sent {size(offload['edge_bytes'])}."
             if ratio >= 2
-            else f"The origin was asked {count(offload['origin_requests'])} times for "
-            f"{count(offload['edge_requests'])} requests of viewers: the caches spared it little."
+            else f"The origin got {count(offload['origin_requests'])} requests for "
+            f"{count(offload['edge_requests'])} requests of viewers: the caches saved it few."
         )
     misses = Counter[tuple[str, str]]()
     for row in report.causes:
@@ -102,7 +102,7 @@ def sentences(report: "Report") -> list[str]:
         found.append(
             f"The most common miss, {percent(most / misses.total(), 0)} of them over all nodes, was "
             f"{object_class}, {cause} ({MEANING.get(cause, cause)})."
-            + (" No cache can avoid these: each must meet each object once." if cause == "cold" else "")
+            + (" No cache can avoid these: each node must fetch each object once." if cause == "cold" else "")
         )
     for row in report.repeated:
         if row["repeated"]:
@@ -111,9 +111,9 @@ def sentences(report: "Report") -> list[str]:
                 f"sections more than once (one of them {count(row['most'])} times): look for evictions or purges."
             )
     if total["failed"]:
-        found.append(f"{count(total['failed'])} requests failed because the origin did and nothing could stand in.")
+        found.append(f"{count(total['failed'])} requests failed with their parent: no stored response could be served.")
     if total["refused"]:
-        found.append(f"{count(total['refused'])} requests were refused at the gate, with the reasons given below.")
+        found.append(f"{count(total['refused'])} requests were refused at the gate, for the reasons below.")
     return found
 
 
@@ -138,6 +138,6 @@ def player_sentence(report: "Report") -> str:
     if generator.get("bound"):
         text += (
             f" The load generator itself used {percent(generator['cpu_share'], 0)} of a core, so latencies and stalls "
-            "measure it rather than the edges."
+            "measure the generator rather than the edges."
         )
     return text

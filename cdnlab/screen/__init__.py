@@ -1,1 +1,1 @@
-"""What a person sees in a terminal: the cluster while it runs, and what a node said of a URL."""
+"""What a person sees on a terminal: the cluster while it runs, and a node's explanation of a request."""

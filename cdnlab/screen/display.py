@@ -1,4 +1,4 @@
-"""What `cdnlab up` shows: one table that stays current on a terminal, plain lines anywhere else."""
+"""The screen of `cdnlab up`: a table that is kept current on a terminal, plain lines anywhere else."""
 
 import time
 from contextlib import AbstractContextManager
@@ -25,14 +25,14 @@ _STYLE = {
 
 
 class Display(AbstractContextManager["Display"]):
-    """Hears the cluster's events and shows them."""
+    """Shows the cluster's events."""
 
     def __init__(self, console: Console, *, verbose: bool) -> None:
         self._console = console
         self._verbose = verbose
         self._states: dict[str, State] = {}
         self._urls: dict[str, str] = {}
-        self._notes: dict[str, str] = {}
+        self._progress: dict[str, str] = {}
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -47,21 +47,21 @@ class Display(AbstractContextManager["Display"]):
             self._live.stop()
 
     def pause(self) -> None:
-        """Leaves the terminal to somebody else's progress bar; lines go on."""
+        """Leaves the terminal to another progress bar; lines still appear."""
         if self._live is not None:
             self._live.stop()
             self._live = None
 
     def say(self, line: str, style: str = "") -> None:
-        """One line that stays."""
+        """Prints a line that stays on the screen."""
         self._console.print(line, style=style, soft_wrap=True)
 
-    def hear(self, event: Event) -> None:
-        """The cluster's `tell`."""
+    def on_event(self, event: Event) -> None:
+        """Shows one event."""
         detail = event.detail
         if event.state is not None:
             self._states[event.process] = event.state
-            self._notes.pop(event.process, None)
+            self._progress.pop(event.process, None)
         match event.state:
             case State.READY:
                 self._urls[event.process] = "  ".join(
@@ -76,13 +76,13 @@ class Display(AbstractContextManager["Display"]):
             case State.ENDED:
                 self.say(f"{event.process}: ended")
             case None:
-                self._word(event)
+                self._message(event)
             case _:
                 pass
         self._refresh()
 
     def urls(self, cluster: Cluster) -> None:
-        """The lines a person copies from, once it plays; signed where the gate asks for that."""
+        """Prints the URLs to play, signed where the gate wants a token, and the run folder."""
         for stream in cluster.document.streams:
             for name, edge in (*cluster.edge_urls().items(), *cluster.https_urls().items()):
                 plain = f"{edge}/{stream.name}/multivariant.m3u8"
@@ -90,10 +90,10 @@ class Display(AbstractContextManager["Display"]):
                 self.say(f"  play at {name}: {url}" + ("  (signed, good for a day)" if url != plain else ""))
         self.say(f"  run folder: {cluster.folder.path}")
 
-    def _word(self, event: Event) -> None:
+    def _message(self, event: Event) -> None:
         text = str(event.detail.get("text", ""))
         if event.detail.get("routine"):
-            self._notes[event.process] = text
+            self._progress[event.process] = text
         elif event.detail.get("important", True) or self._verbose:
             self.say(f"{event.process}: {text}")
 
@@ -102,7 +102,7 @@ class Display(AbstractContextManager["Display"]):
             return
         table = Table(box=None, pad_edge=False, show_header=False)
         for name, state in self._states.items():
-            shown = self._notes.get(name) or self._urls.get(name, "")
-            # Texts, not markup: the table is drawn again beneath lines that are printed without markup.
+            shown = self._progress.get(name) or self._urls.get(name, "")
+            # Texts, not markup: names and messages may hold brackets.
             table.add_row(Text(name), Text(str(state), _STYLE[state]), Text(shown))
         self._live.update(table, refresh=True)

@@ -1,6 +1,6 @@
-"""The terminal: texts go out as they are. Brackets are no markup, `:key:` is no picture, and ESC steers nothing.
+"""Consoles that print texts as they are: brackets are not markup, `:key:` is not an emoji, and ESC controls nothing.
 
-What is shown holds paths, settings and what others said; whoever wants colour passes a `style` or a `rich.text.Text`.
+The texts hold paths, settings and input from outside. For colour pass a `style` or a `rich.text.Text`.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from cdnkit.units import visible
 
 
 class _Console(Console):
-    """What controls a terminal comes from rich alone: in a text it is written out (`cdnkit.units.visible`)."""
+    """Only rich's own control sequences reach the terminal; those in a text are escaped (`cdnkit.units.visible`)."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -24,5 +24,5 @@ class _Console(Console):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that takes no text for more than it is."""
+    """A console that prints texts as they are."""
     return _Console(stderr=stderr, markup=False, emoji=False, highlight=False)

@@ -1,1 +1,1 @@
-"""`cdn.toml`: what one may write there, how it is read, and everything that is wrong with it, said at once."""
+"""`cdn.toml`: its keys, how it is read, and the checks that report everything wrong with it at once."""

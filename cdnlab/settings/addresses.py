@@ -1,4 +1,4 @@
-"""What the cluster of a settings file listens on, by setting."""
+"""The addresses on which the cluster of a settings file listens, by setting."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,20 +14,20 @@ Place = tuple[str, str] | tuple[str, int, str]
 
 
 def origin_needed(origin: Origin, nodes: Iterable[Node], streams: Iterable[object]) -> bool:
-    """Whether anybody wants our origin: an encoder, a node, a viewer of its files, or one who runs nothing else."""
+    """Whether the cluster needs our origin: for a stream, for a node, for `/vod/`, or because it has no nodes."""
     nodes = tuple(nodes)
-    asked = {parent for node in nodes for parent in node.parents}
+    used = {parent for node in nodes for parent in node.parents}
     ours = {"origin", f"http://{origin.listen}"}
-    return any(True for _ in streams) or not nodes or origin.vod is not None or not ours.isdisjoint(asked)
+    return any(True for _ in streams) or not nodes or origin.vod is not None or not ours.isdisjoint(used)
 
 
 def addresses(document: "Document") -> dict[str, str]:
-    """Every address the cluster of a document listens on, by setting."""
+    """Every address on which the cluster listens, by setting."""
     return {spelled_place(document, place): address for place, address in places(document)}
 
 
 def places(document: "Document") -> Iterator[tuple[Place, str]]:
-    """The setting's path, with a node's index, and its value."""
+    """Each address: the setting's path, with a node's index, and its value."""
     if origin_needed(document.origin, document.nodes, document.streams):
         yield ("origin", "listen"), document.origin.listen
         yield ("origin", "ingest"), document.origin.ingest
@@ -47,7 +47,7 @@ def spelled_place(document: "Document", place: Place) -> str:
 
 
 def with_address(document: "Document", place: Place, address: str) -> "Document":
-    """The document with another address at a place."""
+    """The document with another address for one setting."""
     update: dict[str, Any]
     if len(place) == 2:
         table, key = place

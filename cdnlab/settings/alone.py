@@ -1,4 +1,4 @@
-"""Settings of a part that runs by itself, from a settings file, the command line, or both: the command line wins."""
+"""Settings of a part that runs by itself, from a settings file and the command line, which takes precedence."""
 
 import hashlib
 import os
@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
-
 from cdnkit.policy.rules.service import Service
 from cdnkit.settings.edge import Node, Whereabouts, check_server
 from cdnkit.settings.parent_url import WANTED, parent_url
@@ -18,6 +16,7 @@ from cdnkit.units import Settings
 from cdnkit.vendors import PROFILES, profile_of
 from cdnlab.errors import BadUsage
 from cdnlab.settings.complaints import nearest, spelled
+from cdnlab.settings.options import checked
 from edge.services import Hosted
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ DEFAULT_LISTEN = "127.0.0.1:8080"
 
 @dataclass(frozen=True)
 class AloneEdge:
-    """What `edge.serve.serve` takes."""
+    """The arguments of `edge.serve.serve`."""
 
     node: Node
     service: Service
@@ -56,16 +55,16 @@ def edge_settings(
     geo, purge_log, document = Whereabouts(), None, None
     if config is None:
         if node is not None:
-            raise BadUsage("--node: wanted --config with it, the file that has this [[node]]")
-        chosen = _built(Node, {**_nameless(listen), **_given({"admin": admin})})
+            raise BadUsage("--node: wanted --config, too, the file that has this [[node]]")
+        chosen = checked(Node, {**_nameless(listen), **_given({"admin": admin})})
         service = Service(behaviors=())
     else:
-        # Only here: the whole document's models are of no use to an edge without a file.
+        # Imported only here: an edge without a file does not need the models of the whole document.
         from cdnlab.settings.document import read
 
         document = read(config).document
         geo, purge_log = document.geo, document.purge_log
-        chosen = _pick(document.nodes, node) if document.nodes or node else _built(Node, _nameless(listen))
+        chosen = _pick(document.nodes, node) if document.nodes or node else checked(Node, _nameless(listen))
         chosen = _changed(chosen, options)
         service = document.service(chosen)
     parent = origin or (chosen.parent if "://" in chosen.parent else None)
@@ -76,7 +75,7 @@ def edge_settings(
     for other in chosen.failover.to:
         if "://" not in other:
             raise BadUsage(
-                f"--config: failover.to: found {other!r}, wanted a URL: alone, an edge knows no other process"
+                f"--config: failover.to: found {other!r}, wanted a URL: an edge by itself knows no other nodes"
             )
     rules = chosen.rules()
     if profile is not None:
@@ -90,10 +89,10 @@ def edge_settings(
 
 
 def _nameless(listen: str | None) -> dict[str, str]:
-    """Name and address of an edge that no settings name, the same each time it is started there.
+    """Name and address of an edge without a settings file; the name is the same at each start with this address.
 
-    Two of them in a row must differ, also on two machines: by its name in Via a node knows that a request has passed it
-    before. No machine's name is told to viewers.
+    Two such edges in a chain need different names, also on two machines: a node detects a loop by its name in Via. The
+    name does not reveal the machine's name to viewers.
     """
     listen = listen or DEFAULT_LISTEN
     port = listen.rpartition(":")[2]
@@ -103,7 +102,7 @@ def _nameless(listen: str | None) -> dict[str, str]:
 
 
 def named_log(where: str) -> str:
-    """What `--purge-log` names; its URL may hold a password, and is not shown."""
+    """The value of `--purge-log`, checked. Its URL may contain a password, so errors do not show it."""
     if "://" in where:
         try:
             check_server(where)
@@ -113,7 +112,7 @@ def named_log(where: str) -> str:
 
 
 def _fits(document: "Document", profile: str) -> None:
-    """Refuses a profile under which the file's behaviors would not do what they say."""
+    """Refuse a profile that does not fit the file's behaviors."""
     from cdnlab.settings.checks.rules import rules_of
 
     draft = document.model_copy(update={"profile": profile}).draft()
@@ -123,7 +122,7 @@ def _fits(document: "Document", profile: str) -> None:
 
 
 def _hosted(document: "Document", alone: AloneEdge) -> tuple[Hosted, ...]:
-    """The services of the file beside the first, each in front of its own origin if it has one."""
+    """The file's further services, each with its own origin if it names one."""
     rules = {name: document.service(alone.node, name) for name in document.services}
     return tuple(
         Hosted(
@@ -176,15 +175,5 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _changed(settings: S, options: Mapping[str, Any]) -> S:
-    """The settings with the options given, checked anew."""
-    return _built(type(settings), {**dict(settings), **_given(options)})
-
-
-def _built(model: type[S], values: Mapping[str, Any]) -> S:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else model.__name__
-        message = first["msg"].removeprefix("Value error, ").replace("Input should be ", "wanted ")
-        raise BadUsage(f"{option}: found {first['input']!r}, {message}") from None
+    """The settings with the given options, validated again."""
+    return checked(type(settings), {**dict(settings), **_given(options)})

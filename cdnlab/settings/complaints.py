@@ -1,4 +1,4 @@
-"""What pydantic found wrong, said the way a person reads a settings file: where, what was found, what was wanted."""
+"""Turns pydantic's errors into complaints that say where, what was found and what was wanted."""
 
 import difflib
 import json
@@ -34,7 +34,7 @@ _WORDS = {
 
 
 def spelled(path: Path) -> str:
-    """`("behavior", 1, "ttl")` -> `behavior[1].ttl`, indexes from 0 as STYLE of the settings counts them."""
+    """`("behavior", 1, "ttl")` -> `behavior[1].ttl`, indexes count from 0."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{_key(step)}"
@@ -65,7 +65,7 @@ def complaints(
     """One complaint per setting. `data` and `model` are the whole of what was validated, standing at `prefix`; the
     secrets in `data` are hidden.
 
-    A setting that may be several things (`query = "all"` or a list) fails once for each; their wishes are joined.
+    A setting of several types (`query = "all"` or a list) fails once for each; the complaints are merged.
     """
     merged: dict[Path, Complaint] = {}
     for detail in error.errors():
@@ -97,7 +97,7 @@ def complaints(
             )
         else:
             wanted, hint = _wanted(kind, detail["msg"], detail.get("ctx", {}))
-            # A rule about a whole table says itself what it found; the table's text would only be noise.
+            # A rule about a whole table says what it found itself; quoting the table would only be noise.
             text = "" if isinstance(found, Mapping) and kind == "value_error" else shown(found)
             mark = mark_at(path, model)
             if text and mark is not None and not mark.partly and not VARIABLE.search(text):
@@ -130,7 +130,7 @@ def _wanted(kind: str, message: str, context: Mapping[str, Any]) -> tuple[str, s
 
 
 def _walk(data: object, location: Sequence[str | int]) -> tuple[Path, object]:
-    """The part of pydantic's location that is in the data (it also names union branches), and the value there."""
+    """The steps of pydantic's location that exist in the data (it also names union branches), and the value there."""
     path: Path = ()
     for step in location:
         if isinstance(data, Mapping):
@@ -150,7 +150,7 @@ def _alias(name: str, info: Any) -> str:
 
 
 def _fields_at(model: Any, path: Path, value: Any) -> Mapping[str, Any]:
-    """The fields of the model that rules the table at `path` of `value`."""
+    """The fields of the model of the table at `path` of `value`."""
     for step in path:
         kinds, model = _alternatives(model), None
         for kind in kinds:
@@ -170,14 +170,14 @@ def _fields_at(model: Any, path: Path, value: Any) -> Mapping[str, Any]:
 
 
 def _is_meant(model: type[BaseModel], value: Any) -> bool:
-    """Whether a table names this model of several, by the word that tells them apart."""
+    """Whether a table selects this model among several, by its `scheme`."""
     info = model.model_fields.get("scheme")
-    said = value.get("scheme") if isinstance(value, Mapping) else None
-    return info is not None and (said in get_args(info.annotation) if said is not None else not info.is_required())
+    scheme = value.get("scheme") if isinstance(value, Mapping) else None
+    return info is not None and (scheme in get_args(info.annotation) if scheme is not None else not info.is_required())
 
 
 def _alternatives(annotation: Any) -> list[Any]:
-    """The members of a union, annotations stripped; of anything else, itself."""
+    """The members of a union without their annotations; any other type alone."""
     if get_origin(annotation) is Annotated:
         return _alternatives(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):

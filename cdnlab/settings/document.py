@@ -37,58 +37,59 @@ from cdnlab.settings.positions import Positions
 
 
 class Document(Settings):
-    """The whole of a `cdn.toml`."""
+    """The top level of `cdn.toml`."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
     profile: ProfileName = "rfc9111"
-    """Whose habits rule where the HTTP caching standard leaves a choice."""
+    """The vendor profile: which CDN's rules apply where the HTTP caching standard leaves a choice."""
 
     observed: bool = False
-    """Where a CDN was observed to do otherwise than its documents say, do as observed: with fastly, `no-store` does not
-    keep an answer from being stored, and what names no lifetime is not fresh."""
+    """Follow a CDN's observed behavior where it differs from its documentation. With fastly: `no-store` does not keep a
+    response from being stored, and a response without a lifetime is not fresh."""
 
     streams: tuple[Stream, ...] = Field(default=(), alias="stream")
-    """What is encoded and pushed to the origin, one `[[stream]]` each."""
+    """Streams to encode and push to the origin, one `[[stream]]` each."""
 
     behaviors: tuple[Behavior, ...] = Field(default=(Behavior(path="*"),), alias="behavior")
-    """How requests are answered, one `[[behavior]]` each; the first that matches a request rules it."""
+    """Rules for requests, one `[[behavior]]` each; the first whose `path` matches a request applies."""
 
     response_headers: dict[str, ResponseHeaders] = {}
-    """What is put on answers as they leave, by the name that behaviors use, `[response_headers.NAME]`."""
+    """Response headers policies, `[response_headers.NAME]`; behaviors refer to them by name."""
 
     error_pages: tuple[ErrorPage, ...] = Field(default=(), alias="error_page")
-    """Pages in place of errors, one `[[error_page]]` each; the first for a status counts."""
+    """Pages that replace error responses, one `[[error_page]]` each; the first with the response's status applies."""
 
     hostnames: tuple[Hostname, ...] = ()
-    """Hosts that the rules at the top of the file are for: names, or `*.` and what they end in. Left out: all that no
-    `[service.NAME]` has. Named: other hosts are refused, with 421, by cloudfront with 403, by fastly with 500."""
+    """Hosts that the rules at the top of the file serve: names, or `*.` and a suffix. Left out: every host that no
+    `[service.NAME]` lists. If set, a request for any other host is refused with 421 (cloudfront: 403, fastly: 500)."""
 
     services: dict[ServiceName, HostedService] = Field(default={}, alias="service")
-    """Services beside the one at the top, `[service.NAME]`: chosen by the host that viewers ask for."""
+    """Further services, `[service.NAME]`; the request's host selects one."""
 
     tokens: dict[str, Token] = Field(default={}, alias="token")
-    """Signed-URL schemes by the name that behaviors use, `[token.NAME]`."""
+    """Token schemes (signed URLs, signed cookies and others), `[token.NAME]`; behaviors refer to them by name."""
 
     geo: Whereabouts = Whereabouts()
-    """Which addresses are where."""
+    """Where client addresses are located."""
 
     nodes: tuple[Node, ...] = Field(default=(), alias="node")
-    """The cache nodes, one `[[node]]` each; one that others name as their parent is a shield."""
+    """Cache nodes, one `[[node]]` each. A node that other nodes name as their parent is a shield; the others are
+    edges."""
 
     origin: Origin = Origin()
-    """The origin, which takes what encoders push and publishes it as HLS."""
+    """The origin: it receives media from encoders and publishes HLS."""
 
     control: Control = Control()
-    """The control API, which the vendors' own clients speak to."""
+    """The control API, for the vendors' own clients."""
 
     purge_log: SecretUrl | None = None
-    """Where orders to purge stand, for nodes to take them: a file, or for nodes on several machines a Redis or Valkey
-    server such as "redis://10.0.0.5:6379/0" (needs the extra `shared`). Left out: a file beside the first `disk` store
-    of `cdnlab up`, else in its run folder; `cdnlab edge` by itself then follows none."""
+    """The purge log, from which nodes read purge orders: a file, or for nodes on several machines a Redis or Valkey
+    server such as "redis://10.0.0.5:6379/0" (needs the extra `shared`). Left out: `cdnlab up` uses a file beside the
+    first `disk` store, else in its run folder; `cdnlab edge` by itself uses none."""
 
     load: Load = Load()
-    """What `cdnlab load` asks of the edges."""
+    """The load that `cdnlab load` puts on the edges."""
 
     @field_validator("purge_log")
     @classmethod
@@ -96,7 +97,7 @@ class Document(Settings):
         return check_server(where) if where is not None and "://" in where else where
 
     def draft(self) -> Draft:
-        """Its parts, all of them good by themselves."""
+        """The document's parts, all of them valid by themselves."""
         return Draft(
             self.profile,
             dict(enumerate(self.streams)),
@@ -117,11 +118,11 @@ class Document(Settings):
         )
 
     def parents(self) -> frozenset[str]:
-        """Names of the nodes that other nodes ask: the shields."""
+        """Names of the nodes that are parents of other nodes: the shields."""
         return frozenset(parent for node in self.nodes for parent in node.parents) & {node.name for node in self.nodes}
 
     def tiers(self) -> list[list[Node]]:
-        """The nodes by their distance from the origin: those that ask nobody else of ours first."""
+        """The nodes by their distance from the origin, those without another node as a parent first."""
         left = {node.name: node for node in self.nodes}
         tiers: list[list[Node]] = []
         while left:
@@ -132,12 +133,11 @@ class Document(Settings):
         return tiers
 
     def edges(self) -> tuple[Node, ...]:
-        """The nodes viewers ask."""
+        """The nodes that serve viewers."""
         return tuple(node for node in self.nodes if node.name not in self.parents())
 
     def service(self, node: Node, name: str = DEFAULT) -> Service:
-        """The rules of a service at one node: everybody's behaviors, its own name and room, and a gate only where
-        viewers come."""
+        """The rules of a service at one node: its behaviors, the node's name and room, and at edges the gate."""
         hosted = self.services.get(name)
         rules = node.rules(1 + len(self.services))
         if hosted is not None and not self.parents().isdisjoint(node.parents):
@@ -149,7 +149,7 @@ class Document(Settings):
             behaviors=self.behaviors if hosted is None else hosted.behaviors,
             tokens=self.tokens,
             response_headers=self.response_headers,
-            # Where viewers are: a shield tells its edges of the error itself.
+            # At edges only: a shield passes the error itself on to its edges.
             error_pages=error_pages if node.name not in self.parents() else (),
             gate=node.name not in self.parents(),
             purge_requests=self.control.purge_requests,
@@ -158,12 +158,12 @@ class Document(Settings):
         )
 
     def profile_of(self, name: str) -> ProfileName:
-        """A service's."""
+        """The profile of a service."""
         hosted = self.services.get(name)
         return self.profile if hosted is None or hosted.profile is None else hosted.profile
 
     def behaviors_at(self, authority: str) -> tuple[Behavior, ...]:
-        """Those that rule what is asked of a host."""
+        """The behaviors that apply to requests for a host."""
         hosted = self.services.get(Hosts(self.hosts()).named(authority) or DEFAULT)
         return self.behaviors if hosted is None else hosted.behaviors
 
@@ -174,17 +174,17 @@ class Document(Settings):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A document, and what is known of the text it came from."""
+    """A document, and facts about the text it came from."""
 
     document: Document
     file: str
     from_environment: Mapping[KeyPath, str] = field(default_factory=dict)
-    """Settings that held `${NAME}`, as written."""
+    """Settings that contained `${NAME}`, as written."""
     path: Path | None = None
     """The file, absolute; None when the text came from elsewhere."""
 
     def public(self) -> dict[str, Any]:
-        """The settings as run, every default filled in, and no secret: what came from the environment stays there."""
+        """The settings as run, with every default and without secrets: a value from the environment stays `${NAME}`."""
         values: dict[str, Any] = hidden(self.document.model_dump(mode="json", by_alias=True), Document)
         for path, written in self.from_environment.items():
             inner: Any = values
@@ -204,7 +204,7 @@ def read(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     except FileNotFoundError:
         raise BadUsage(f"{path}: no such file", "`cdnlab init` writes a commented one.") from None
     except UnicodeDecodeError as error:
-        raise BadUsage(f"{path}: not UTF-8 at byte {error.start}, as TOML wants") from None
+        raise BadUsage(f"{path}: invalid UTF-8 at byte {error.start}; a TOML file is UTF-8") from None
     except OSError as error:
         raise BadUsage(f"{path}: {error.strerror or error}") from None
     loaded = parse(text, file=str(path), folder=path.absolute().parent, environ=environ)
@@ -212,7 +212,7 @@ def read(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
 
 
 def parse(text: str, *, file: str, folder: Path, environ: Mapping[str, str]) -> Loaded:
-    """As `read`, of a text."""
+    """Like `read`, from a text."""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -244,7 +244,7 @@ def parse(text: str, *, file: str, folder: Path, environ: Mapping[str, str]) -> 
 
 
 def _quotable(path: KeyPath, found: str) -> str:
-    """What was found at a setting, as a complaint may quote it. The name of a variable that is not set is no secret."""
+    """The value found, as a complaint may quote it. The name of an unset variable is not secret."""
     mark = mark_at(path, Document)
     if mark is None or not found or VARIABLE.search(found):
         return found
@@ -301,7 +301,7 @@ def _substituted(
 
 
 def _anchored(document: Document, folder: Path) -> Document:
-    """The document with its relative paths made absolute: the processes that read them may stand elsewhere."""
+    """The document with absolute paths, since the processes that read them may run in another folder."""
     tokens = {name: _anchored_token(token, folder) for name, token in document.tokens.items()}
     streams = tuple(
         stream.model_copy(update={"source": str(folder / stream.source)}) if is_file_source(stream.source) else stream

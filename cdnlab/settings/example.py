@@ -1,7 +1,7 @@
-"""The commented settings file that `cdnlab init` writes, and that `cdnlab up` runs where there is none.
+"""The commented settings file that `cdnlab init` writes and that `cdnlab up` uses when there is no cdn.toml.
 
-In `example.toml` a line that starts with `#` and a space is prose; one that starts with `#` and a key is a setting left
-at its default, ready to be uncommented. A test keeps the file complete.
+In `example.toml`, a line that starts with `#` and a space is prose. A line that starts with `#` and a key is a setting
+at its default, ready to uncomment. A test keeps the file complete.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""A service beside the one at the top of the settings file: its hosts, and what differs there."""
+"""A service beside the one at the top of the settings file: its hosts, profile, origin, rules and error pages."""
 
 import re
 from typing import Annotated
@@ -21,22 +21,22 @@ ServiceName = Annotated[str, AfterValidator(_name)]
 
 
 class HostedService(Settings):
-    """A service with hosts and rules of its own. Its behaviors name the `[token.NAME]` and `[response_headers.NAME]` of
-    the file."""
+    """A service with its own hosts and rules. Its behaviors may use every `[token.NAME]` and
+    `[response_headers.NAME]`."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
     hostnames: tuple[Hostname, ...] = Field(min_length=1)
-    """Hosts that it answers for: names, or `*.` and what they end in. Case and port are of no account."""
+    """Hosts that the service serves: names, or `*.` and a suffix. Case and port do not matter."""
 
     profile: ProfileName | None = None
-    """Whose habits rule. Left out: those at the top of the file."""
+    """The vendor profile. Left out: the one at the top of the file."""
 
     origin: ServerUrl | None = Field(default=None, pattern=r"^https?://[^/]+/?$")
-    """URL of the origin that nodes ask whose parent is "origin". Left out: the file's own."""
+    """URL of the origin, for nodes whose parent is "origin". Left out: the file's own `[origin]`."""
 
     behaviors: tuple[Behavior, ...] = Field(default=(Behavior(path="*"),), alias="behavior")
-    """How requests are answered, one `[[service.NAME.behavior]]` each; the first that matches a request rules it."""
+    """Rules for requests, one `[[service.NAME.behavior]]` each; the first whose `path` matches a request applies."""
 
     error_pages: tuple[ErrorPage, ...] = Field(default=(), alias="error_page")
-    """Pages in place of errors, one `[[service.NAME.error_page]]` each."""
+    """Pages that replace error responses, one `[[service.NAME.error_page]]` each."""

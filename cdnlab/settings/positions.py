@@ -1,7 +1,7 @@
-"""Where each key of a TOML text stands: line and column by path, so that a complaint can point at it.
+"""The line and column of each key of a TOML text, by its path, so that a complaint can point at it.
 
-`tomllib` reads values and forgets where they stood. This reader knows nothing of values but where they end, so it
-must only be given text that `tomllib` has accepted. Source: TOML 1.0.0 (keys, strings, tables, arrays of tables).
+`tomllib` reads values without their positions. This reader only finds where each value ends, so it must be given text
+that `tomllib` has accepted. Source: TOML 1.0.0 (keys, strings, tables, arrays of tables).
 """
 
 import tomllib
@@ -19,14 +19,14 @@ class Position:
 
 
 class Positions:
-    """The place of every key, table header and array element of one text; lines and columns count from 1."""
+    """The position of every key, table header and array element of one text; lines and columns count from 1."""
 
     def __init__(self, text: str) -> None:
         self._places: dict[Path, Position] = {(): Position(1, 1)}
         _Reader(text, self._places).document()
 
     def of(self, path: Path) -> Position:
-        """The place of `path`, or of its nearest ancestor that is written down."""
+        """The position of `path`, or of its nearest ancestor in the text."""
         while path not in self._places:
             path = path[:-1]
         return self._places[path]
@@ -61,28 +61,28 @@ class _Reader:
         self.at += brackets
         path: Path = ()
         for key, _ in keys[:-1]:
-            self.note((*path, key), start)
+            self.add((*path, key), start)
             path = self.enter((*path, key))
         path = (*path, keys[-1][0])
-        self.note(path, start)
+        self.add(path, start)
         if brackets == 2:
             count = self.counts.get(path, -1) + 1
             self.counts[path] = count
             path = (*path, count)
-            self.note(path, start)
+            self.add(path, start)
         else:
             path = self.enter(path)
         return path
 
     def enter(self, path: Path) -> Path:
-        """A table header below an array of tables speaks of the array's last element."""
+        """A table header below an array of tables refers to the array's last element."""
         return (*path, self.counts[path]) if path in self.counts else path
 
     def pair(self, table: Path) -> None:
         path = table
         for key, start in self.dotted_key():
             path = (*path, key)
-            self.note(path, start)
+            self.add(path, start)
         self.skip(" \t")
         self.at += 1  # the equals sign
         self.value(path)
@@ -120,7 +120,7 @@ class _Reader:
         self.at += 1
         index = 0
         while self.skip(" \t\n,") and self.peek() != "]":
-            self.note((*path, index), self.at)
+            self.add((*path, index), self.at)
             self.value((*path, index))
             index += 1
         self.at += 1
@@ -132,7 +132,7 @@ class _Reader:
         self.at += 1
 
     def string(self) -> str:
-        """Steps over a string; returns its value (which matters for quoted keys only)."""
+        """Skip a string; return its value, which only quoted keys need."""
         quote = self.peek()
         start = self.at
         if self.text.startswith(quote * 3, self.at):
@@ -151,7 +151,7 @@ class _Reader:
         return _unquoted(self.text[start : self.at])
 
     def skip(self, blanks: str) -> bool:
-        """Steps over blanks and comments; False at the end of the text."""
+        """Skip blanks and comments; False at the end of the text."""
         while self.at < len(self.text):
             if self.text[self.at] == "#" and "\n" in blanks:
                 end = self.text.find("\n", self.at)
@@ -166,7 +166,7 @@ class _Reader:
         # A newline stands for the end of the text: it ends every token that the end would.
         return self.text[self.at] if self.at < len(self.text) else "\n"
 
-    def note(self, path: Path, at: int) -> None:
+    def add(self, path: Path, at: int) -> None:
         line_start = self.text.rfind("\n", 0, at) + 1
         # The first place wins: [a.b] also notes nothing for `a`, and [[a]] keeps `a` at its first element.
         self.places.setdefault(path, Position(self.text.count("\n", 0, at) + 1, at - line_start + 1))

@@ -1,4 +1,4 @@
-"""The settings as JSON Schema, and as the page docs/settings.md: both read from the models, so neither can be wrong."""
+"""The settings as JSON Schema and as the page docs/settings.md, both generated from the models."""
 
 import types
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ def json_schema() -> dict[str, Any]:
 _HEAD = """\
 # Settings
 
-Every key of `cdn.toml`, made from the models by `cdnlab schema --markdown` (a test keeps this page current).
+Every key of `cdn.toml`. `cdnlab schema --markdown` generates this page from the models, and a test keeps it current.
 
-Durations are written `"500ms"`, `"6s"`, `"2m"`, `"1d"`; sizes `"64KiB"`, `"512MiB"`; bit rates `"600kbit"`, `"4Mbit"`;
-bare numbers are seconds, bytes and bits per second. `${NAME}` in a text is read from the environment. Relative paths
-are relative to the file's folder. `cdnlab init` writes a commented file with all of this in it.
+A duration is written `"500ms"`, `"6s"`, `"2m"` or `"1d"`, a size `"64KiB"` or `"512MiB"`, a bit rate `"600kbit"` or
+`"4Mbit"`. A number without a unit is in seconds, bytes or bits per second. `${NAME}` in a text is read from the
+environment. A relative path is relative to the file's folder. `cdnlab init` writes a commented file with every key.
 """
 
 
@@ -38,7 +38,7 @@ def markdown() -> str:
 
 
 def _section(path: str, model: type[BaseModel], heading: str, arrays: set[type[BaseModel]]) -> Iterator[str]:
-    """`arrays`: what is repeated and has a table already; a service's behaviors are as those at the top."""
+    """`arrays`: repeated tables that have a section already, as the behaviors at the top have for those of services."""
     yield f"## {heading}\n"
     yield f"{_first_paragraph(model)}\n"
     yield "| key | value | default | |"
@@ -83,12 +83,12 @@ def models_of(annotation: Any) -> tuple[list[type[BaseModel]], str]:
 
 
 def _scheme(model: type[BaseModel]) -> str:
-    """How a table says that it is this model of several."""
+    """The line by which a table selects this model among several."""
     return f'scheme = "{get_args(model.model_fields["scheme"].annotation)[0]}"'
 
 
 def _kind(annotation: Any, extra: Any = None, metadata: Any = ()) -> str:
-    """What one may write, in a few words."""
+    """The values that a key takes, in a few words."""
     for one in metadata:
         title = getattr(one, "json_schema", {}).get("title") if hasattr(one, "json_schema") else None
         if title:

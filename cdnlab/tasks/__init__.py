@@ -1,1 +1,1 @@
-"""What the verbs of the command line do, a file each; `cdnlab/commands/` holds their words and options."""
+"""What the verbs of the command line do, a file a verb; `cdnlab/commands/` holds their help and options."""

@@ -1,4 +1,4 @@
-"""What this machine has and what it lacks, each by trying it, and what to do about what is missing."""
+"""`cdnlab doctor`: tries what cdnlab needs of this machine, and advises on what is missing."""
 
 import json
 import os
@@ -22,27 +22,29 @@ from cdnlab.lab import ports
 from cdnlab.screen import terminal
 
 
-class Verdict(StrEnum):
+class State(StrEnum):
+    """What a finding means for cdnlab."""
+
     GOOD = "good"
-    LESS = "less"  # it works without, with less
+    LESS = "less"  # cdnlab works, with less
     MISSING = "missing"  # a part of cdnlab cannot work
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at."""
+    """What one check found."""
 
     what: str
-    verdict: Verdict
+    verdict: State
     found: str
     advice: str = ""
 
 
-def examine(config: Path | None = None) -> list[Finding]:
-    """Every check, side by side; about a second, for NVENC is probed with a real encode."""
+def examine(config: Path | None) -> list[Finding]:
+    """Runs all checks side by side. They take about a second: a real encode probes NVENC."""
     geo = partial(_geo, config)
     checks: tuple[Callable[[], list[Finding]], ...] = (_python, _ffmpeg, _cores, _ports, geo, _redis, _extras)
-    # Imported before the threads: two of them importing packages that import one another can lock each other out.
+    # Imported before the threads start: two threads that import packages which import one another can deadlock.
     for module in ("cdnlab.settings.addresses", "cdnlab.settings.example", "cdnkit.geo.databases", "transcode.plan"):
         import_module(module)
 
@@ -51,17 +53,17 @@ def examine(config: Path | None = None) -> list[Finding]:
 
 
 def run(config: Path | None, *, as_json: bool) -> int:
-    """`cdnlab doctor`: prints the findings; FAILED when something required is missing."""
+    """Prints the findings. Returns FAILED when something required is missing."""
     findings = examine(config)
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         _show(findings)
-    return FAILED if any(finding.verdict is Verdict.MISSING for finding in findings) else 0
+    return FAILED if any(finding.verdict is State.MISSING for finding in findings) else 0
 
 
 def _show(findings: list[Finding]) -> None:
-    mark = {Verdict.GOOD: ("ok", "green"), Verdict.LESS: ("--", "yellow"), Verdict.MISSING: ("!!", "red")}
+    mark = {State.GOOD: ("ok", "green"), State.LESS: ("--", "yellow"), State.MISSING: ("!!", "red")}
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
         table.add_row(Text(*mark[finding.verdict]), finding.what, finding.found)
@@ -74,8 +76,8 @@ def _python() -> list[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     # pip refuses to install cdnlab on anything older than 3.11.
     if sys.version_info >= (3, 14):
-        return [Finding("Python", Verdict.LESS, f"{version}, which is not tested", "3.11 to 3.13 are.")]
-    return [Finding("Python", Verdict.GOOD, version)]
+        return [Finding("Python", State.LESS, f"{version}, which is not tested", "3.11 to 3.13 are.")]
+    return [Finding("Python", State.GOOD, version)]
 
 
 def _ffmpeg() -> list[Finding]:
@@ -86,13 +88,13 @@ def _ffmpeg() -> list[Finding]:
     try:
         ffmpeg = find()
     except FfmpegMissing as error:
-        return [Finding("ffmpeg", Verdict.MISSING, error.found, error.hint)]
+        return [Finding("ffmpeg", State.MISSING, error.found, error.hint)]
     probe = probe_nvenc(ffmpeg)
     return [
-        Finding("ffmpeg", Verdict.GOOD, f"{ffmpeg.version}, {ffmpeg.path} ({ffmpeg.found_in})"),
-        Finding("NVENC", Verdict.GOOD, probe.reason)
+        Finding("ffmpeg", State.GOOD, f"{ffmpeg.version}, {ffmpeg.path} ({ffmpeg.found_in})"),
+        Finding("NVENC", State.GOOD, probe.reason)
         if probe.usable
-        else Finding("NVENC", Verdict.LESS, f"refused: {probe.reason}", "x264 encodes in its place, on the CPU."),
+        else Finding("NVENC", State.LESS, f"refused: {probe.reason}", "x264 encodes in its place, on the CPU."),
     ]
 
 
@@ -102,11 +104,11 @@ def _cores() -> list[Finding]:
 
     cores = usable_cores()
     rungs = ", ".join(rung.name for rung in choose("auto", cores=cores))
-    return [Finding("cores", Verdict.GOOD, f'{cores}; ladder = "auto" encodes {rungs} with x264 veryfast')]
+    return [Finding("cores", State.GOOD, f'{cores}; ladder = "auto" encodes {rungs} with x264 veryfast')]
 
 
 def _ports() -> list[Finding]:
-    """The addresses of the built-in example, which are also those of a fresh cdn.toml and of the demo."""
+    """Checks the addresses of the built-in example, which a fresh cdn.toml and the demo use too."""
     from cdnlab.settings import example
     from cdnlab.settings.addresses import addresses
     from cdnlab.settings.document import parse
@@ -119,24 +121,24 @@ def _ports() -> list[Finding]:
     }
     if not taken:
         names = ", ".join(address.rpartition(":")[2] for address in addresses(document).values())
-        return [Finding("ports", Verdict.GOOD, f"{names} are free")]
+        return [Finding("ports", State.GOOD, f"{names} are free")]
     return [
         Finding(
             "port",
-            Verdict.LESS,
+            State.LESS,
             f"{address} is taken by {holder}",
-            f"Stop it, set {setting} to another, or use `cdnlab up {ports.FREE_PORTS}`.",
+            f"Stop it, set {setting} to another address, or use `cdnlab up {ports.FREE_PORTS}`.",
         )
         for setting, (address, holder) in taken.items()
     ]
 
 
 _OLD = timedelta(days=180)
-"""Makers of MMDB files publish weekly to monthly; after half a year some percent of the networks have moved."""
+"""Publishers renew MMDB files weekly to monthly; after half a year a few percent of the networks have moved."""
 
 
 def _geo(config: Path | None) -> list[Finding]:
-    """What the nodes of a settings file ask for the places of addresses; without a file, what they ask by default."""
+    """Opens the databases in which the settings file has nodes look up addresses; without a file, the default ones."""
     from cdnkit.geo.databases import Mmdb, open_databases
     from cdnkit.settings.edge import Whereabouts
     from cdnlab.settings.document import read
@@ -146,23 +148,21 @@ def _geo(config: Path | None) -> list[Finding]:
         try:
             geo = read(config or here).document.geo
         except LabError as error:
-            return [
-                Finding("geo", Verdict.LESS, f"not looked at: {str(error).splitlines()[0]}", "Mend the file first.")
-            ]
+            return [Finding("geo", State.LESS, f"not checked: {str(error).splitlines()[0]}", "Mend the file first.")]
     findings = []
     for database in open_databases(geo.databases):
         if isinstance(database, Mmdb):
-            made = database.made
+            made = database.metadata
             found = f"{database.name}, IPv{made.ip_version}, {made.nodes:,} nodes"
             old = datetime.now(UTC) - made.built_at > _OLD
             advice = "It is more than half a year old, and addresses move: get a newer one." if old else ""
-            findings.append(Finding("geo", Verdict.LESS if old else Verdict.GOOD, found, advice))
+            findings.append(Finding("geo", State.LESS if old else State.GOOD, found, advice))
         else:
-            findings.append(Finding("geo", Verdict.GOOD, f"{database.name}, country of allocation as of that release"))
+            findings.append(Finding("geo", State.GOOD, f"{database.name}, country of allocation as of that release"))
     tables = len(geo.countries) + len(geo.asns) + len(geo.anonymous) + len(geo.hosting)
     if not findings:
         advice = "pip install 'cdnlab[geo]', or name an MMDB file in [geo] databases."
-        findings = [Finding("geo", Verdict.LESS, f"no database; {tables} networks in the settings' tables", advice)]
+        findings = [Finding("geo", State.LESS, f"no database; {tables} networks in the settings' tables", advice)]
     return findings
 
 
@@ -173,21 +173,21 @@ def _redis() -> list[Finding]:
         with socket.create_connection((host, int(port)), timeout=0.5) as connection:
             connection.settimeout(0.5)
             connection.sendall(b"PING\r\n")
-            answer = connection.recv(64)
+            reply = connection.recv(64)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        advice = "Only a cache tier that nodes share needs it. CDNLAB_REDIS=host:port names another."
-        return [Finding("Redis", Verdict.LESS, f"not at {address} ({why})", advice)]
-    if answer.startswith((b"+PONG", b"-NOAUTH")):
-        return [Finding("Redis", Verdict.GOOD, f"answers at {address}")]
-    return [Finding("Redis", Verdict.LESS, f"something else answers at {address}: {answer[:20]!r}")]
+        advice = "Only a cache tier that nodes share needs it. CDNLAB_REDIS=host:port names another address."
+        return [Finding("Redis", State.LESS, f"not at {address} ({why})", advice)]
+    if reply.startswith((b"+PONG", b"-NOAUTH")):
+        return [Finding("Redis", State.GOOD, f"answers at {address}")]
+    return [Finding("Redis", State.LESS, f"something else answers at {address}: {reply[:20]!r}")]
 
 
 def _extras() -> list[Finding]:
-    """The optional packages, by the extra that brings them."""
+    """Looks for the optional packages, by the extra that installs them."""
     modules: dict[str, list[str]] = {}
     for module, extra in EXTRA_OF.items():
-        if module != "gevent":  # locust's own
+        if module != "gevent":  # locust installs it
             modules.setdefault(extra, []).append(module)
     needed_for = {
         "media": "sources other than the test card",
@@ -204,10 +204,10 @@ def _extras() -> list[Finding]:
         missing = [name for name in names if find_spec(name) is None]
         if missing:
             advice = f"pip install 'cdnlab[{extra}]' for {needed_for[extra]}."
-            findings.append(Finding(f"extra {extra}", Verdict.LESS, f"{', '.join(missing)} not installed", advice))
+            findings.append(Finding(f"extra {extra}", State.LESS, f"{', '.join(missing)} not installed", advice))
         else:
             versions = ", ".join(f"{name} {_version(name)}" for name in names)
-            findings.append(Finding(f"extra {extra}", Verdict.GOOD, versions))
+            findings.append(Finding(f"extra {extra}", State.GOOD, versions))
     return findings
 
 

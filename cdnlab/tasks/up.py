@@ -1,4 +1,4 @@
-"""`cdnlab up`: a settings file becomes a running cluster, shown until Ctrl-C."""
+"""`cdnlab up`: starts the cluster of a settings file and shows it until Ctrl-C."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ from cdnlab.settings.document import Loaded
 
 
 def load_settings(settings: Path | None, source: str | None) -> Loaded:
-    """The named file, ./cdn.toml, or the built-in example; `source` takes the place of the first stream's."""
+    """The named file, else ./cdn.toml, else the built-in example; `source` replaces the source of its first stream."""
     if settings is None and not Path("cdn.toml").exists():
         loaded = document.parse(example.text(), file="the built-in example", folder=Path.cwd(), environ={})
     else:
@@ -29,7 +29,7 @@ def load_settings(settings: Path | None, source: str | None) -> Loaded:
 
 
 def with_source(loaded: Loaded, source: str) -> Loaded:
-    """As loaded, but for the first stream's source; a path is relative to where the user stands."""
+    """The settings with another source for the first stream; a path is relative to the working directory."""
     if source != "testcard" and "://" not in source:
         if not Path(source).is_file():
             raise BadUsage(f"--source: found {source!r}, wanted a file that exists, a URL or testcard")
@@ -43,14 +43,14 @@ def with_source(loaded: Loaded, source: str) -> Loaded:
 def run(
     settings: Path | None, *, source: str | None, runs: Path, within: float, free_ports: bool, verbose: bool
 ) -> int:
-    """Runs until Ctrl-C; the exit status."""
+    """Runs until Ctrl-C; returns the exit status."""
     began = time.monotonic()
     loaded = load_settings(settings, source)
     console = terminal.console()
     taken: list[str] = []
     if free_ports:
         loaded, taken = ports.with_free_ports(loaded)
-    # Before the folder is made: a run that could not start leaves none.
+    # Before the run folder is made: a run that could not start leaves none.
     ports.check(addresses(loaded.document))
     folder = RunFolder.new(runs)
 
@@ -60,7 +60,7 @@ def run(
             try:
                 await wait_until_playable(cluster, within=within)
             except NotPlayable as error:
-                # Not the end: a slow encoder may still come, and the user can look at what runs.
+                # The cluster stays up: a slow encoder may still become ready, and the user can look at what runs.
                 display.say(str(error), "red")
             else:
                 what = "playable through every edge" if loaded.document.streams else "up"
@@ -71,8 +71,8 @@ def run(
             return 0
 
         if taken:
-            display.say(f"taken, so free ports are used instead: {', '.join(taken)}", "yellow")
-        cluster = Cluster(loaded, folder, display.hear)
+            display.say(f"taken, so it uses free ports instead: {', '.join(taken)}", "yellow")
+        cluster = Cluster(loaded, folder, display.on_event)
         count = len(cluster.children())
         display.say(f"{loaded.file}: starting {count} process{'es' if count > 1 else ''}")
         return asyncio.run(while_up(cluster, stay))

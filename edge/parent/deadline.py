@@ -23,7 +23,7 @@ class Deadline:
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, seconds: float) -> None:
-        """It passes so many seconds from now."""
+        """It passes `seconds` from now."""
         self._at = self._loop.time() + seconds
         if self._at < self._due:
             self._look_at(self._at)

@@ -1,4 +1,4 @@
-"""How a connection to the parent is made: over the simulated wire if there is one, over TLS to whoever ALPN names."""
+"""How a connection to the parent is made: over the simulated wire if there is one, in the protocol that ALPN names."""
 
 import asyncio
 import socket
@@ -31,7 +31,7 @@ class Dialer:
     within: float
 
     async def dial(self, speak: Callable[[str | None], ParentConnection]) -> ParentConnection:
-        """A connection just made; UpstreamFailed where none is. `speak`: told what ALPN says, gives the protocol."""
+        """A connection just made; UpstreamFailed where none is. `speak`: the protocol for what ALPN says."""
         try:
             async with asyncio.timeout(self.within):
                 if self.link is not None:
@@ -43,7 +43,7 @@ class Dialer:
             raise UpstreamFailed(Failure.CONNECT_TIMEOUT, self.url, Reach.CONNECTING) from error
         except (OSError, UnicodeError) as error:
             found = getattr(error, "strerror", None) or str(error) or repr(error)
-            # A name of which the resolver knows nothing, or that can be none.
+            # A name that the resolver does not know, or that cannot be a name.
             why = Failure.NAME if isinstance(error, socket.gaierror | UnicodeError) else Failure.CONNECT
             raise UpstreamFailed(why, f"{self.url}: {found}", Reach.CONNECTING) from error
         inner = made.inner if isinstance(made, Linked) else made
@@ -55,7 +55,7 @@ class Dialer:
 
 
 class _Greeting(asyncio.Protocol):
-    """A TLS connection until it is known what it speaks: ALPN has answered when the connection is made."""
+    """A TLS connection until its protocol is known: ALPN has chosen it when the connection is made."""
 
     chosen: ParentConnection
 

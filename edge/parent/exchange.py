@@ -8,16 +8,16 @@ from cdnkit.policy.http.messages import ResponseHead
 from edge.errors import UpstreamFailed
 
 OnInterim = Callable[[ResponseHead], None]
-"""Told of every interim response but 100 (102, 103 ...), in order, before the final head is."""
+"""Called with every interim response but 100 (102, 103 ...), in order, before the final head comes."""
 
 
 class Incoming:
-    """A body between the connection that fills it and the one reader who empties it."""
+    """A body between the connection that fills it and the one reader that empties it."""
 
     __slots__ = ("_chunks", "_consumed", "_waiter", "ended", "failure", "queued_bytes")
 
     def __init__(self, consumed: Callable[[int], None]) -> None:
-        """`consumed` hears how many bytes the reader has just taken: flow control is the connection's affair."""
+        """`consumed` is called with the number of bytes that the reader has just taken, for flow control."""
         self._chunks: deque[bytes] = deque()
         self._consumed = consumed
         self._waiter: asyncio.Future[None] | None = None
@@ -79,7 +79,7 @@ class Exchange:
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes, content and unknown transfer codings untouched, trailers dropped.
 
-        One reader, once. UpstreamFailed when it breaks off, is shorter than it said, or stands still.
+        One reader, once. UpstreamFailed when it breaks off, is shorter than its Content-Length, or stands still.
         """
         return self._incoming.chunks()
 
@@ -95,14 +95,14 @@ class Exchange:
         self._release = both
 
     def close(self) -> None:
-        """Give the connection back if the answer came to its end, else cut it; harmless when repeated."""
+        """Give the connection back if the response came to its end, else cut it; harmless when repeated."""
         release, self._release = self._release, None
         if release is not None:
             release()
 
 
 async def close_body(body: AsyncIterator[bytes]) -> None:
-    """Tell whoever produces a request body that no more of it is wanted: a generator left alone ends when it likes."""
+    """Close the source of a request body, of which no more is wanted: a generator left alone ends when it likes."""
     aclose = getattr(body, "aclose", None)
     if aclose is not None:
         await aclose()

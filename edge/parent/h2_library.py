@@ -1,4 +1,4 @@
-"""The h2 library as we use it: its settings from our side, less two of its refusals."""
+"""The h2 library with our settings, and without two of its refusals."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ FRAME_LIMIT_BYTES = 65_536
 
 
 class H2(h2.connection.H2Connection):
-    """The library's connection, less two of its refusals; both overridden methods are held down by tests."""
+    """The library's connection without two of its refusals; tests hold both methods that are overridden."""
 
     def __init__(self) -> None:
         super().__init__(h2.config.H2Configuration(client_side=True, header_encoding=None))
@@ -44,8 +44,8 @@ class H2(h2.connection.H2Connection):
         return [], [event]
 
     def count_ourselves(self, stream_id: int) -> None:
-        """Leave a stream's Content-Length to us: the library ends the whole connection for one that lies, and takes
-        the Content-Length of a 304 that ends with an empty DATA frame for a lie (RFC 9113 §8.1.1)."""
+        """Leave a stream's Content-Length to us: the library ends the whole connection for a wrong one, and takes
+        that of a 304 that ends with an empty DATA frame for wrong (RFC 9113 §8.1.1)."""
         stream: Any = self.streams[stream_id]
         stream._track_content_length = _nothing
 

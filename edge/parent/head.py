@@ -36,11 +36,11 @@ class ReceivedHead:
     keep_alive: bool
     """Whether the connection may carry another exchange."""
     rests: float | None
-    """Seconds after which the parent ends a connection that rests, by its own word (Keep-Alive, RFC 2068 §19.7.1.1)."""
+    """Seconds after which the parent ends a connection that rests, by its Keep-Alive field (RFC 2068 §19.7.1.1)."""
 
 
 class _Fields:
-    """What httptools calls back."""
+    """The callbacks of httptools."""
 
     __slots__ = ("complete", "lines")
 
@@ -92,7 +92,7 @@ def read_head(raw: bytes) -> ReceivedHead:
         keep_alive = "close" not in options and (keep_alive or "keep-alive" in options)
     chunked = False
     if codings:
-        # Whatever stands before a final "chunked" is left in the body; without it only the close tells the end.
+        # Whatever stands before a final "chunked" is left in the body; without it only the close shows the end.
         chunked = codings.rpartition(",")[2].strip().lower() == "chunked"
         # A Transfer-Encoding in HTTP/1.0, or beside a Content-Length, is faulty framing (RFC 9112 §6.1).
         faulty = faulty or version_1_0

@@ -7,7 +7,7 @@ parser, counted against their length; only a chunked body goes through httptools
 |-----------|----------------------------|-------------------------------------------------------------|
 | nothing   | an exchange begins         | head; a byte nobody asked for closes the connection         |
 | head      | a final head is complete   | length, chunked, or to close; 101 and what is no head fail  |
-| length    | so many bytes              | surplus; the connection's end before that is TRUNCATED      |
+| length    | that many bytes            | surplus; the connection's end before that is TRUNCATED      |
 | chunked   | the last chunk             | surplus; trailers are dropped                               |
 | to close  | the connection's end       |                                                             |
 | surplus   | the exchange is closed     | nothing; a byte beyond the body closes the connection       |
@@ -54,7 +54,7 @@ class Http1Connection(asyncio.Protocol):
     _head: "asyncio.Future[ResponseHead]"
 
     def __init__(self, waits: Waits, keep_alive: float, gone: "Callable[[Http1Connection], None]") -> None:
-        """`keep_alive`: seconds it may rest between two exchanges; `gone` hears when it is closed."""
+        """`keep_alive`: seconds it may rest between two exchanges; `gone` is called when it is closed."""
         self._waits = waits
         self._keep_alive = self._rests = keep_alive
         self._gone = gone
@@ -63,7 +63,7 @@ class Http1Connection(asyncio.Protocol):
         self._late_for = Failure.FIRST_BYTE_TIMEOUT
         self._transport: asyncio.Transport | None = None
         self._writable: asyncio.Future[None] | None = None
-        """Somebody waits for the parent to read what was written; None: nobody has to."""
+        """Done when the parent has read what was written; None: nobody need wait for that."""
         self._sending: asyncio.Task[None] | None = None
         self._read: Callable[[bytes], None] = self._read_nothing
         self._resting = True
@@ -73,7 +73,7 @@ class Http1Connection(asyncio.Protocol):
         self.used = False
         """It has carried an exchange to its end before."""
         self.got_bytes = False
-        """A byte of this exchange's answer has come."""
+        """A byte of this exchange's response has come."""
 
     # ---- one exchange ------------------------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ class Http1Connection(asyncio.Protocol):
             await close_body(body)
 
     async def _written(self, writable: "asyncio.Future[None]") -> None:
-        """Wait until the parent reads on; once it answers, the answer's own deadline rules."""
+        """Wait until the parent reads on; once it responds, the response's own deadline rules."""
         if not self._head.done():
             self._wait(self._waits.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
         await writable
@@ -150,12 +150,12 @@ class Http1Connection(asyncio.Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether request and answer came to their ends, so that the connection may carry another exchange."""
+        """Whether request and response came to their ends, so that the connection may carry another exchange."""
         sent = self._sending is None or (self._sending.done() and not self._sending.cancelled())
         return sent and self.incoming.ended and self.reusable and not self.closed
 
     def rest(self) -> None:
-        """Between two exchanges: whatever comes now was not asked for, and it does not rest for ever."""
+        """Between two exchanges: whatever comes now belongs to no request, and the rest does not last for ever."""
         self.used = self._resting = True
         self._sending = None
         self._read = self._read_nothing
@@ -191,7 +191,7 @@ class Http1Connection(asyncio.Protocol):
         if self._resting or self.incoming.ended or self.incoming.failure is not None:
             return
         if not self._head.done():
-            self._fail(Failure.RESET, str(error or "closed before an answer"))
+            self._fail(Failure.RESET, str(error or "closed before a response"))
         elif self._read == self._read_to_close and error is None:
             self._end()
         elif self._read == self._read_length:
@@ -327,13 +327,13 @@ class Http1Connection(asyncio.Protocol):
 
     def _on_message_begin(self) -> None:
         if self.incoming.ended:
-            self.abort()  # what follows the last chunk looks like an answer, and nobody asked
+            self.abort()  # what follows the last chunk looks like a response, to no request
 
     def _read_to_close(self, data: bytes) -> None:
         self._push(data)
 
     def _read_surplus(self, data: bytes) -> None:
-        """A body longer than it said is cut where it said; nothing after it can be told from an answer."""
+        """A body longer than its Content-Length is cut there; what follows could pass for another response."""
         self.abort()
 
     # ---- flow ------------------------------------------------------------------------------------------------------

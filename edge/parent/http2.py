@@ -1,7 +1,7 @@
 """One HTTP/2 connection to the parent, many exchanges at a time (RFC 9113), by the h2 library.
 
 Flow control has two windows. The connection's is given back as bytes arrive, a stream's as its reader takes them: so a
-slow reader stops his own stream and nobody else's, and a stream never holds more than its window.
+slow reader stops its own stream and no other, and a stream never holds more than its window.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from edge.parent.slots import Slots
 from edge.parent.stream import Stream
 
 CONNECTION_WINDOW_BYTES = 16 * 2**20
-"""Of the connection, beyond the streams' own: it limits what is under way at once. Chromium takes 15 MiB."""
+"""The connection's own window, beyond its streams': the most that is under way at once. Chromium takes 15 MiB."""
 
 STREAMS_LIMIT = 1_000
 """Streams at once where the parent allows more. Most servers allow 100 to 250."""
@@ -42,7 +42,7 @@ class Http2Connection(asyncio.Protocol):
         self, waits: Waits, keep_alive: float, scheme: str, authority: str,
         gone: "Callable[[Http2Connection], None]",
     ) -> None:  # fmt: skip
-        """`keep_alive`: seconds it may rest without a stream; `gone` hears when it is closed."""
+        """`keep_alive`: seconds it may rest without a stream; `gone` is called when it is closed."""
         self.waits = waits
         self.bytes_received = 0
         self.slots = Slots(0)  # none before the parent's settings have come
@@ -51,7 +51,7 @@ class Http2Connection(asyncio.Protocol):
         self.open = True
         """Takes new exchanges."""
         self.wants_http1 = False
-        """The parent has said HTTP_1_1_REQUIRED (RFC 9113 §7)."""
+        """The parent has sent HTTP_1_1_REQUIRED (RFC 9113 §7)."""
         self._keep_alive = keep_alive
         self._scheme = scheme
         self._authority = authority
@@ -97,7 +97,7 @@ class Http2Connection(asyncio.Protocol):
         body_length: int | None,
         on_interim: OnInterim | None,
     ) -> Exchange:
-        """Ask on the stream that `place` has just given; UpstreamFailed says how far it came."""
+        """Send a request on the stream that `place` has just given; UpstreamFailed says how far it came."""
         used = self.bytes_received > 0 and self._h2.highest_outbound_stream_id > 0
         stream = Stream(self, request.method, on_interim)
         try:
@@ -177,7 +177,7 @@ class Http2Connection(asyncio.Protocol):
             await close_body(body)
 
     async def _window(self, stream: Stream) -> None:
-        """Wait until the parent takes more of the body; once it answers, the answer's own deadline rules."""
+        """Wait until the parent takes more of the body; once it responds, the response's own deadline rules."""
         if not stream.head.done():
             stream.wait(self.waits.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
         stream.may_send = asyncio.get_running_loop().create_future()
@@ -186,14 +186,14 @@ class Http2Connection(asyncio.Protocol):
             stream.deadline.clear()
 
     def open_window(self, stream: Stream) -> None:
-        """Its reader has taken so much that the parent may send more."""
+        """Its reader has taken enough for the parent to send more."""
         if stream.id in self._streams and not self.closed:
             self._h2.increment_flow_control_window(stream.to_return, stream.id)
             stream.to_return = 0
             self._flush()
 
     def cut(self, stream: Stream, why: Failure, detail: str) -> None:
-        """Fail an exchange and tell the parent to stop; the connection goes on."""
+        """Fail an exchange and reset its stream; the connection goes on."""
         stream.fail(UpstreamFailed(why, detail))
         self._reset(stream)
 
@@ -211,7 +211,7 @@ class Http2Connection(asyncio.Protocol):
             self._flush()
 
     def _close_stream(self, stream: Stream) -> None:
-        """The exchange is over for its asker: whatever is still under way is cut, and its place is free."""
+        """The exchange is over: whatever is still under way is cut, and its place is free."""
         stream.deadline.stop()
         self._reset(stream)
         self._give_place()
@@ -220,7 +220,7 @@ class Http2Connection(asyncio.Protocol):
         """Take no more exchanges; those under way go on."""
         if self.open:
             self.open = False
-            self.slots.limit = max(self.slots.limit, STREAMS_LIMIT)  # those who wait are told, one by one
+            self.slots.limit = max(self.slots.limit, STREAMS_LIMIT)  # those that wait are woken, one by one
             if not self.slots.taken:
                 self.abort()
 
@@ -240,7 +240,7 @@ class Http2Connection(asyncio.Protocol):
         self.bytes_received += len(data)
         if data.startswith(b"HTTP/") and not self.ready.done():
             # To the library this begins a frame of 4.7 MB, which it would wait for.
-            self._die(Failure.GARBAGE, "the parent answers in HTTP/1")
+            self._die(Failure.GARBAGE, "the parent speaks HTTP/1")
             return
         try:
             events = self._h2.receive_data(data)

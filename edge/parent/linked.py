@@ -1,8 +1,7 @@
-"""A connection seen through a simulated wire (`cdnkit/policy/upstream/link.py`): whatever is sent passes when the link
-says.
+"""A connection over a simulated wire: bytes pass at the instants that `cdnkit/policy/upstream/link.py` says.
 
 It stands between the socket's transport and the protocol that speaks over it, as the protocol of the one and the
-transport of the other, so that HTTP/1.1 and HTTP/2 know nothing of it. With TLS the wire is that of the plain bytes.
+transport of the other, so that HTTP/1.1 and HTTP/2 know nothing of it. With TLS it carries the plain bytes.
 """
 
 import asyncio
@@ -14,10 +13,10 @@ from typing import Any, cast
 from cdnkit.policy.upstream.link import Lane, Link, Wire
 
 PIECE_BYTES = 16_384
-"""What is sent at once where bandwidth counts: longer ones would arrive in lumps."""
+"""The most that is sent at once where bandwidth counts: longer pieces would arrive in lumps."""
 
 LEAST_QUEUED_BYTES, MOST_QUEUED_BYTES = 65_536, 4 * 2**20
-"""Bounds of what one connection has on the wire at once."""
+"""The least and the most bytes that one connection may have on the wire at once."""
 
 
 def room_on(wire: Wire) -> int:
@@ -100,7 +99,7 @@ class Linked(asyncio.Protocol):
         self.down = _Pipe(down, piece_bytes, self._received)
         self._reading = True
         self._full = self._socket_full = False
-        self._aborted = self._lost = self._told = False
+        self._aborted = self._lost = self._reported = False
 
     # ---- from the parent -----------------------------------------------------------------------------------------
 
@@ -129,13 +128,13 @@ class Linked(asyncio.Protocol):
         self._lost = True
         self.up.drop()
         if self._aborted:
-            self._tell_lost(error)
+            self._report_lost(error)
         else:
-            self.down.then(partial(self._tell_lost, error))
+            self.down.then(partial(self._report_lost, error))
 
-    def _tell_lost(self, error: Exception | None) -> None:
-        if not self._told:
-            self._told = True
+    def _report_lost(self, error: Exception | None) -> None:
+        if not self._reported:
+            self._reported = True
             self.inner.connection_lost(error)
 
     # ---- to the parent -------------------------------------------------------------------------------------------
@@ -154,7 +153,7 @@ class Linked(asyncio.Protocol):
         self.up.drop()
         self.down.drop()
         if self._lost:  # and only the news of it was still on its way
-            asyncio.get_running_loop().call_soon(self._tell_lost, None)
+            asyncio.get_running_loop().call_soon(self._report_lost, None)
         else:
             self.transport.abort()
 

@@ -1,4 +1,4 @@
-"""A request body that can be sent once more, because what was read of it is kept."""
+"""A request body that can be sent again, because its beginning is kept."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from edge.parent.exchange import close_body
 
 KEPT_BYTES = 65_535
-"""The beginning that is kept: the window with which a connection begins (RFC 9113 §6.9.2), so that a parent which takes
-no stream has seldom been sent more. nginx and Envoy keep as much, or the whole body where they buffer it."""
+"""The most that is kept: the window with which a connection begins (RFC 9113 §6.9.2), so that a parent that refuses the
+stream has seldom been sent more. nginx and Envoy keep as much, or the whole body where they buffer it."""
 
 
 class Repeatable:
-    """A body, and what was read of it, until that is more than `KEPT_BYTES` or nobody wants it again."""
+    """A body, and what was read of it, until that is more than `KEPT_BYTES` or is not wanted again."""
 
     def __init__(self, source: AsyncIterator[bytes]) -> None:
         self._source = source
@@ -50,7 +50,7 @@ class Repeatable:
         return chunk
 
     async def once(self) -> None:
-        """Nobody will want it again."""
+        """It will not be wanted again."""
         self.kept = None
         if self._latest is None or self._latest.over:
             await self.close()

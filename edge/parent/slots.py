@@ -1,11 +1,11 @@
-"""Places for so many at once."""
+"""A bound on how many exchanges are open at once."""
 
 import asyncio
 from collections import deque
 
 
 class Slots:
-    """So many exchanges may be open at once; who finds no place free waits in order of arrival."""
+    """At most `limit` exchanges are open at once; one that finds no place free waits its turn."""
 
     __slots__ = ("_limit", "_waiting", "taken")
 
@@ -34,7 +34,7 @@ class Slots:
         return len(self._waiting)
 
     async def take(self, seconds: float) -> None:
-        """A place, or TimeoutError after so many seconds; cancelled or late, it leaves none taken."""
+        """A place, or TimeoutError after `seconds`; cancelled or late, it leaves none taken."""
         if self.free:
             self.taken += 1
             return

@@ -1,23 +1,37 @@
 """One exchange on an HTTP/2 connection."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from cdnkit.policy.http.messages import ResponseHead
 from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.rules.profile import Waits
 from edge.bodies import WINDOW_BYTES
 from edge.errors import UpstreamFailed
 from edge.parent.deadline import Deadline
 from edge.parent.exchange import Incoming, OnInterim
 
-if TYPE_CHECKING:
-    from edge.parent.http2 import Http2Connection
+
+class Connection(Protocol):
+    """What a stream needs of the connection that it is on."""
+
+    waits: Waits
+    bytes_received: int
+
+    def open_window(self, stream: "Stream") -> None:
+        """The reader has taken enough for the parent to send more."""
+
+    def cut(self, stream: "Stream", why: Failure, detail: str) -> None:
+        """Fail the exchange; the connection goes on."""
+
+    def leave(self) -> None:
+        """Take no more exchanges."""
 
 
 class Stream:
-    """What is known of one exchange; its connection moves it, its reader empties it."""
+    """The state of one exchange: its connection fills it, its reader empties it."""
 
-    def __init__(self, connection: "Http2Connection", method: str, on_interim: OnInterim | None) -> None:
+    def __init__(self, connection: Connection, method: str, on_interim: OnInterim | None) -> None:
         loop = asyncio.get_running_loop()
         self.id = 0
         self.connection = connection
@@ -37,7 +51,7 @@ class Stream:
         self.may_send: asyncio.Future[None] | None = None
         self.seen_bytes = connection.bytes_received
         self.unprocessed = False
-        """The parent says that it has not acted on it, so that asking again harms nobody (RFC 9113 §8.7)."""
+        """The parent has not acted on it, so that sending it again is harmless (RFC 9113 §8.7)."""
 
     @property
     def over(self) -> bool:
@@ -48,7 +62,7 @@ class Stream:
         self.deadline.set(seconds)
 
     def go_on(self) -> None:
-        """More is to come; what its reader leaves in the window is not the parent's delay."""
+        """More is to come. While its reader leaves the window full, the parent is not late."""
         if self.over:
             return
         if self.incoming.queued_bytes < WINDOW_BYTES // 2:

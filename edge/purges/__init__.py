@@ -1,2 +1,2 @@
-"""How orders to purge reach a node: the log they stand in, and the node's following it
+"""How purge orders reach a node: the log that holds them, and the node that follows it and carries them out
 (cdnkit/policy/machine/propagation.py)."""

@@ -1,12 +1,12 @@
-"""The log of orders in a file, for nodes on one machine: SQLite, which several processes may write at the same time.
+"""The purge log in a file, for nodes on one machine: SQLite, which several processes may write at the same time.
 
     orders(number, body)                   body: JSON of the order, and how it goes
     followers(name, url, parents, taken, done)
     purged(number, name, count)            what an order took away at a node
     about(name, value)                     log: the identity; last: the highest number ever given
 
-Readers look whether the file has changed by `PRAGMA data_version`, which reads a word of shared memory. A file that is
-deleted is made anew by whoever sees it first: another log, for which all purge everything.
+Readers see that the file has changed by `PRAGMA data_version`, which reads a word of shared memory. A file that is
+deleted is made anew by the first process that sees it: that is another log, so all nodes purge everything.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ class FileLog:
 
     def _begin(self) -> None:
         if self._db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION:
-            return  # nothing to write: a full disk is for whoever orders to be told of
+            return  # nothing to write: on a full disk it is `append` that fails
         self._db.execute("PRAGMA journal_mode = WAL")
         with _Transaction(self._db):
             found = self._db.execute("PRAGMA application_id").fetchone()[0]
@@ -197,7 +197,7 @@ class FileLog:
         return await self._done(work)
 
     def _last(self) -> int:
-        """The highest number; what somebody else added above it is counted on from."""
+        """The highest number, that of an order which another program added included."""
         (last,) = self._db.execute("SELECT value FROM about WHERE name = 'last'").fetchone()
         (top,) = self._db.execute("SELECT max(number) FROM orders").fetchone()
         return max(int(last), top or 0)
@@ -209,7 +209,7 @@ class FileLog:
 
     async def _change(self, *statements: tuple[str, list[tuple[object, ...]]]) -> None:
         def work() -> None:
-            # Reports are worth no wait for the device: lost, they are made again.
+            # Reports need no wait for the device: lost ones are made again.
             self._db.execute("PRAGMA synchronous = NORMAL")
             with _Transaction(self._db):
                 for statement, rows in statements:
@@ -233,7 +233,7 @@ class FileLog:
 
 
 def _text(stored: bytes) -> str:
-    """Text that somebody has spoilt is not what was written, but can be read."""
+    """Damaged text is not what was written, but can be read."""
     return stored.decode(errors="backslashreplace")
 
 

@@ -1,10 +1,10 @@
-"""A node on the log of orders: it catches up before it serves, then carries out each order when its turn comes.
+"""A node follows the purge log: it catches up before it serves, then carries out each order when its turn comes.
 
-One task does it all, so nothing here happens at the same time. What is stored and how far that has come change
-together, in the store; what the log is told of it comes after. A node that dies in between does a few orders twice.
+One task does it all, one thing at a time. In the store, what is stored changes together with the mark of how far the
+node has come; the report to the log comes after. So a node that dies in between carries out a few orders twice.
 
-An order that cannot be read, or trips the node up, does not stop those behind it. It may have named anything, so all
-that is stored goes; and as nobody can say that such an order was obeyed, the log is told that it was not read.
+An order that cannot be read, or that fails, does not stop those behind it. It may have named anything, so all that is
+stored is purged; and as it may not have been obeyed, it is reported to the log as unread.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from cdnkit.settings.edge import Node
 from edge.background import Background
 from edge.purges.log import BATCH, IDLE_S, LogLost, PurgeLog
 from edge.purges.order import BadOrder, order_as_json, purge_order
-from edge.purges.ordering import put
+from edge.purges.progress import put
 from edge.services import Services
 
 logger = logging.getLogger("cdnlab.edge")
@@ -60,15 +60,15 @@ class _Delivery:
     """When it reaches the node, losses included, on the loop's clock."""
 
 
-class Following:
-    """One node's part in it, from `start` until its background is closed."""
+class LogFollower:
+    """One node on one log, from `start` until its background is closed."""
 
     def __init__(
         self, log: PurgeLog, services: Services, node: Node, url: str, parents: Sequence[str], background: Background,
         *, dice: Callable[[], float] | None = None,
     ) -> None:  # fmt: skip
-        """`url`: where viewers come; `parents`: whom it asks, names or URLs; `background`: where it goes on when it has
-        started; `dice`: 0 to 1, for `purge_loss`."""
+        """`url`: where viewers come; `parents`: their names or URLs; `background`: keeps it going after `start`;
+        `dice`: 0 to 1, for `purge_loss`."""
         self._log = log
         self._background = background
         self._services = services
@@ -78,15 +78,15 @@ class Following:
         self._dice = dice or Random(node.name).random
         self._known = _least(services.marks())
         self._log_id: str | None = None
-        """Of the log that it follows; None: it has to find out where to read on."""
+        """The identity of the log that it follows; None: where to read on is to be found out."""
         self._read_to = 0
         self._coming: deque[_Delivery] = deque()
         self._waiting: deque[_Delivery] = deque()
-        self._untold: list[Logged] = []
-        """Carried out, and the log does not know it."""
+        self._unreported: list[Logged] = []
+        """Orders that are carried out, and not reported to the log yet."""
         self._counts: dict[int, int] = {}
         self._lasting = True
-        self._told = (0, 0)
+        self._reported = (0, 0)
         self._row_seen = 0.0
         """When the node last saw that the log knows it, on the loop's clock."""
         self._row_spoilt = False
@@ -95,9 +95,9 @@ class Following:
         """Set, and replaced, when orders have been carried out."""
 
     async def start(self) -> None:
-        """Returns when nothing is stored here any more that an order of before now names.
+        """Returns when nothing is stored here any more that an order from before now names.
 
-        With nothing stored it returns without the log, too: whatever it stores until it has found the log, goes then.
+        A node with nothing stored starts without the log, too: what it stores until the log is found is purged then.
         """
         pause = FIRST_PAUSE_S
         while self._log_id is None:
@@ -125,8 +125,8 @@ class Following:
         }
 
     async def order(self, order: PurgeOrder) -> None:
-        """Orders the same of every node. Returns when this one has carried it out in its turn, which comes after its
-        shields': what it asks for then is new. Or after `PATIENCE_S`. LogLost."""
+        """Orders the same of every node. Returns when this node has carried it out in its turn, which is after that of
+        its shields, so that what it fetches then is new; or after `PATIENCE_S`. LogLost."""
         (number,) = (await put(self._log, [order_as_json(order)])).numbers
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
@@ -138,14 +138,14 @@ class Following:
     async def _catch_up(self) -> None:
         self._coming.clear()
         self._waiting.clear()
-        self._untold.clear()
+        self._unreported.clear()
         extent = (await self._log.read(0, 1)).extent
         before = (await self._log.followers()).get(self._self.name)
-        told = None if before is None else before.done
-        at = resumes_after(self._known, told, extent, empty=self._empty())
-        missed = at is None or not (told is None or extent.holds_after(told))
+        reported = None if before is None else before.done
+        at = resumes_after(self._known, reported, extent, empty=self._empty())
+        missed = at is None or not (reported is None or extent.holds_after(reported))
         if missed and not self._services.faces_viewers:
-            # A shield, which does not know what others went before it with: they may have filled from what it had.
+            # A shield: nodes behind it may have carried out what it missed, and filled again from what it had.
             await self._log.append([Logged(0, {"everything": True}, again=ALL_BEFORE)])
         if at is None:
             logger.warning("%s: what was missed %s no longer has: all is purged", self._self.name, self._log.where)
@@ -153,18 +153,18 @@ class Following:
             await self._purge([EVERYTHING], Position(extent.log, at))
         elif self._known is None:
             await self._purge([], Position(extent.log, at))
-        # First it is one of those who follow, then it reads: an order that it does not find will wait for it.
+        # It joins the followers before it reads: an order that it does not find yet will wait for it.
         self._self.taken = self._self.done = self._read_to = at
         await self._log.join(self._self)
         self._row_seen = _now()
-        self._told = (at, at)
+        self._reported = (at, at)
         self._log_id = extent.log
         while self._log_id is not None and (orders := (await self._read()).orders):
             await self._go(orders)
-            await self._tell()
+            await self._report()
 
     async def _read(self) -> Batch:
-        """What comes next; it forgets where it is when that is not what comes next."""
+        """The next orders; none, and the log is forgotten, if they do not follow on those before."""
         batch = await self._log.read(self._read_to)
         if batch.extent.log != self._log_id or not batch.extent.holds_after(self._read_to):
             self._log_id = None
@@ -182,13 +182,13 @@ class Following:
         except LogLost:
             raise
         except Exception:
-            self._log_id = None  # a fault of ours, at a place unknown: what is remembered here is found out anew
+            self._log_id = None  # a fault of ours: what is remembered here may be wrong, and is found out anew
             raise
 
     async def _step(self) -> None:
         if self._log_id is None:
             await self._catch_up()
-        await self._tell()
+        await self._report()
         orders = (await self._read()).orders
         if self._log_id is None:
             return
@@ -202,7 +202,7 @@ class Following:
         while self._coming and self._coming[0].came <= now:
             self._waiting.append(self._coming.popleft())
             self._self.taken = self._waiting[-1].order.number
-        await self._tell()
+        await self._report()
         wait = await self._carry_out()
         if self._coming:
             wait = min(wait, self._coming[0].came - _now())
@@ -210,14 +210,14 @@ class Following:
             await self._log.news(self._read_to, wait)
 
     async def _stay_known(self) -> None:
-        """Writes the node's row anew if somebody has taken it away or spoilt it: nobody waits for one without."""
+        """Writes the node's row anew if it is gone or damaged: nobody waits for a node without a row."""
         found = (await self._log.followers()).get(self._self.name)
-        taken, done = self._told
+        taken, done = self._reported
         if found != replace(self._self, taken=taken, done=done):
             if not self._row_spoilt:  # once: where two nodes have one name, each finds the other's again and again
                 logger.warning("%s: its row in the log of purges was not its own: written anew", self._self.name)
             await self._log.join(self._self)
-            self._told = (self._self.taken, self._self.done)
+            self._reported = (self._self.taken, self._self.done)
             self._row_spoilt = True
         self._row_seen = _now()
 
@@ -246,19 +246,19 @@ class Following:
             await self._go(ready)
             for _ in ready:
                 self._waiting.popleft()
-            await self._tell()
+            await self._report()
         return wait
 
     async def _go(self, orders: Sequence[Logged]) -> None:
-        """Carries them out, and remembers it."""
+        """Carries them out, each by itself if all together fail."""
         try:
             await self._go_at_once(orders)
         except Exception as error:
-            if len(orders) > 1:  # one by one: only who cannot be carried out is to take all there is
+            if len(orders) > 1:  # one by one: only the one that fails is to take all there is
                 for one in orders:
                     await self._go([one])
                 return
-            logger.exception("%s: order %d trips the node up", self._self.name, orders[0].number)
+            logger.exception("%s: order %d failed", self._self.name, orders[0].number)
             why = f"{type(error).__name__}: {error}"
             await self._go_at_once([replace(orders[0], order={"everything": True}, unread=why)])
 
@@ -274,7 +274,7 @@ class Following:
             number, why = unread[0]
             more = f" and {len(unread) - 1} behind it" if len(unread) > 1 else ""
             logger.error("%s: order %d%s cannot be read: %.300s: all is purged", self._self.name, number, more, why)
-        self._untold += orders
+        self._unreported += orders
         self._self.taken = max(self._self.taken, orders[-1].number)
         self._self.done = orders[-1].number
         self._went.set()
@@ -285,29 +285,29 @@ class Following:
         if not all(purged.lasting for purged in done):
             # No mark from now on, so that all since the last one is done again after a restart.
             self._lasting = False
-            logger.error("%s: the disk could not be told of a purge: it is done again after a restart", self._self.name)
+            logger.error("%s: a purge could not be written to disk: it is done again after a restart", self._self.name)
         self._known = position
         return [purged.count for purged in done]
 
-    async def _tell(self) -> None:
-        """Tells the log how far the node has come, once it has ordered again for those who went too early."""
-        if self._untold:
-            again = overtaken(self._self.name, self._untold, await self._log.followers())
+    async def _report(self) -> None:
+        """Reports to the log how far the node has come, once it has ordered again for those that went too early."""
+        if self._unreported:
+            again = overtaken(self._self.name, self._unreported, await self._log.followers())
             if again:
                 await self._log.append(again)
-        self._untold.clear()
+        self._unreported.clear()
         now = (self._self.taken, self._self.done)
-        if now != self._told or self._counts:
+        if now != self._reported or self._counts:
             await self._log.report(self._self.name, taken=now[0], done=now[1], purged=self._counts)
             self._counts.clear()
-            self._told = now
+            self._reported = now
 
     def _empty(self) -> bool:
         return self._services.is_empty()
 
 
 def _named(one: Logged) -> tuple[PurgeOrder, str]:
-    """What an order names; everything, and why, where that cannot be read."""
+    """What an order names; everything, and why, where the order cannot be read."""
     try:
         return (EVERYTHING, one.unread) if one.unread else (purge_order(one.order), "")
     except BadOrder as error:
@@ -319,7 +319,7 @@ def _now() -> float:
 
 
 def _least(marks: Sequence[str | None]) -> Position | None:
-    """How far all that is stored has come; None where that is not known of every part of it."""
+    """How far all that is stored has come; None where that is not known of every store."""
     known = [_read_mark(mark) for mark in marks]
     first = known[0] if known else None
     if first is None or any(one is None or one.log != first.log for one in known):

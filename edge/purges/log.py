@@ -1,4 +1,4 @@
-"""The log of orders as nodes and those who order see it: in a file on one machine, or in Redis between several."""
+"""The purge log: orders in a row, which every node reads. In a file on one machine, or in Redis between several."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,15 +13,15 @@ KEPT = 100_000
 """Orders that a log keeps; a node that missed more than these empties itself."""
 
 BATCH = 1000
-"""Orders that are read at one time."""
+"""The most orders that are read at one time."""
 
 IDLE_S = 1.0
-"""For so long at most nobody looks whether the log is still there."""
+"""The longest time between two looks whether the log is still there."""
 
 
 @dataclass
 class LogLost(EdgeError):
-    """The log cannot be reached just now, or not be made sense of."""
+    """The log cannot be reached just now, or cannot be understood."""
 
     where: str
     why: str
@@ -32,7 +32,7 @@ class LogLost(EdgeError):
 
 @dataclass
 class BadLog(EdgeError):
-    """What is there is no log of purges."""
+    """What is there is not a purge log."""
 
     where: str
     why: str
@@ -54,10 +54,10 @@ class PurgeLog(Protocol):
         """What the log holds, and the orders after a number."""
 
     async def news(self, after: int, within: float = IDLE_S) -> None:
-        """Waits until there may be orders after a number, `within` seconds at most."""
+        """Waits until there may be orders after a number, at most `within` seconds."""
 
     async def join(self, one: Follower) -> None:
-        """A node follows from now on, and has come so far."""
+        """A node follows from now on, and has come as far as `one` says."""
 
     async def keep_only(self, names: Iterable[str]) -> None:
         """Forget all followers but these."""
@@ -97,7 +97,7 @@ def body_of(one: Logged) -> str:
 
 
 def logged(number: int, body: Any) -> Logged:
-    """And back, for whatever stands there: what cannot be read is an order of everything, as it may have named that."""
+    """The reverse of `body_of`. What cannot be read is an order to purge everything, as it may have named that."""
     try:
         values = json.loads(body)
         one = Logged(number, values["order"], tuple(_names(values["only"])), int(values["again"]))
@@ -109,8 +109,8 @@ def logged(number: int, body: Any) -> Logged:
 
 
 def follower_of(name: str, url: Any, parents: Any, taken: Any, done: Any) -> Follower:
-    """A node as its row in a log says; a row that somebody has spoilt counts as one without parents, that has done
-    nothing yet. The node itself writes it anew (`Following`)."""
+    """A node as its row in a log says; a damaged row counts as that of a node without parents that has done nothing
+    yet. The node itself writes it anew (`LogFollower`)."""
     known = [one for one in parents if isinstance(one, str)] if isinstance(parents, list) else []
     return Follower(name, url if isinstance(url, str) else "", tuple(known), count_of(taken), count_of(done))
 

@@ -1,4 +1,4 @@
-"""An order to purge as JSON: in a node's `POST /purge`, and in the log."""
+"""A purge order as JSON: in a node's `POST /purge`, and in the purge log."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ KINDS = {
     "surrogate_keys": PurgeKind.SURROGATE_KEYS,
     "everything": PurgeKind.EVERYTHING,
 }
-"""By the member that names it in an order."""
+"""Member of the JSON object -> what it names."""
 
 
 class BadOrder(ValueError):
-    """An order that asks for nothing we know."""
+    """An order that cannot be understood."""
 
 
 def purge_order(values: Any) -> PurgeOrder:
@@ -63,7 +63,7 @@ def purge_order(values: Any) -> PurgeOrder:
 
 
 def order_as_json(order: PurgeOrder) -> Order:
-    """The other way round."""
+    """The reverse of `purge_order`."""
     match order.kind:
         case PurgeKind.EVERYTHING:
             named: Order = {"everything": True}
@@ -85,7 +85,7 @@ def names_target(value: str) -> bool:
 
 
 def _keys(value: Any) -> list[str]:
-    """Each once. What holds what no key can is an error, not passed over: an order that names less than was meant."""
+    """Each key once. One that cannot be a key is an error: without it the order would name less than was meant."""
     if not isinstance(value, list):
         raise BadOrder(f'surrogate_keys: found {value!r}, wanted a list such as ["live", "vod"]')
     for key in value:

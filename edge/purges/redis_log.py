@@ -1,4 +1,4 @@
-"""The log of orders in Redis or Valkey, for nodes on several machines: a stream, and what is known of its followers.
+"""The purge log in Redis or Valkey, for nodes on several machines: a stream, and what is known of its followers.
 
     {cdnlab:purges}:log        the stream; ids are `<number>-0`, numbers without a gap unless others write there
     {cdnlab:purges}:id         the log's identity; a server that lost its data gets another
@@ -6,8 +6,8 @@
     {cdnlab:purges}:followers  a hash: name -> {"url", "parents"}; :taken and :done: name -> number
     {cdnlab:purges}:purged:<number>   a hash: name -> stored responses taken away; for an hour
 
-One database of a server is one log: clusters that are not to purge one another have databases of their own. The server
-needs to keep it for as long as nodes may be away (`appendonly yes`): if it forgets, they empty themselves.
+One database of a server is one log: clusters that must not purge one another have databases of their own. The server
+must keep the log for as long as nodes may be away (`appendonly yes`): if it forgets, they empty themselves.
 """
 
 import json
@@ -70,7 +70,7 @@ class RedisLog:
         numbers: list[int] = []
         for start in range(0, len(bodies), BATCH):
             some = bodies[start : start + BATCH]
-            numbers += await self._said(
+            numbers += await self._called(
                 self._redis.eval(_APPEND, len(keys), *keys, secrets.token_hex(8), self._kept, *some)
             )
         return numbers
@@ -83,26 +83,26 @@ class RedisLog:
         calls.xrange(f"{PREFIX}:log", count=1)
         calls.xrevrange(f"{PREFIX}:log", count=1)
         calls.xrange(f"{PREFIX}:log", min=f"({_end_of(after)}", count=most)
-        _, identity, counted, oldest, newest, found = await self._said(calls.execute())
+        _, identity, counted, oldest, newest, found = await self._called(calls.execute())
         last = max(count_of(counted), *(_number(id) for id, _ in newest), 0)
         extent = Extent(_text(identity), _number(oldest[0][0]) if oldest else last + 1, last)
         return Batch(extent, tuple(logged(_number(id), (fields or {}).get(b"body")) for id, fields in found))
 
     async def news(self, after: int, within: float = IDLE_S) -> None:
         milliseconds = max(1, round(within * 1e3))  # 0 is for ever
-        await self._said(self._redis.xread({f"{PREFIX}:log": _end_of(after)}, count=1, block=milliseconds))
+        await self._called(self._redis.xread({f"{PREFIX}:log": _end_of(after)}, count=1, block=milliseconds))
 
     async def join(self, one: Follower) -> None:
         calls = self._redis.pipeline(transaction=True)
         calls.hset(f"{PREFIX}:followers", one.name, json.dumps({"url": one.url, "parents": one.parents}))
         calls.hset(f"{PREFIX}:taken", one.name, one.taken)
         calls.hset(f"{PREFIX}:done", one.name, one.done)
-        await self._said(calls.execute())
+        await self._called(calls.execute())
 
     async def keep_only(self, names: Iterable[str]) -> None:
         gone = set(await self.followers()) - set(names)
         if gone:
-            await self._said(self._redis.hdel(f"{PREFIX}:followers", *gone))
+            await self._called(self._redis.hdel(f"{PREFIX}:followers", *gone))
 
     async def report(self, name: str, *, taken: int, done: int, purged: Mapping[int, int]) -> None:
         calls = self._redis.pipeline(transaction=True)
@@ -111,13 +111,13 @@ class RedisLog:
             calls.expire(f"{PREFIX}:purged:{number}", RESULTS_S)
         calls.hset(f"{PREFIX}:taken", name, taken)
         calls.hset(f"{PREFIX}:done", name, done)
-        await self._said(calls.execute())
+        await self._called(calls.execute())
 
     async def followers(self) -> dict[str, Follower]:
         calls = self._redis.pipeline(transaction=True)
         for name in ("followers", "taken", "done"):
             calls.hgetall(f"{PREFIX}:{name}")
-        known, taken, done = await self._said(calls.execute())
+        known, taken, done = await self._called(calls.execute())
         found = {}
         for name in sorted(known):
             row = members_of(known[name])
@@ -132,8 +132,8 @@ class RedisLog:
         for number in numbers:
             calls.hgetall(f"{PREFIX}:purged:{number}")
         total: dict[str, int] = {}
-        for told in await self._said(calls.execute()):
-            for name, count in told.items():
+        for counts in await self._called(calls.execute()):
+            for name, count in counts.items():
                 before, count = total.get(_text(name), 0), count_of(count)
                 total[_text(name)] = UNREAD if UNREAD in (before, count) else before + count
         return total
@@ -141,7 +141,7 @@ class RedisLog:
     async def close(self) -> None:
         await self._redis.aclose()
 
-    async def _said(self, call: Awaitable[T]) -> T:
+    async def _called(self, call: Awaitable[T]) -> T:
         try:
             return await cancellable(call)
         except (RedisError, OSError, TimeoutError) as error:

@@ -1,4 +1,4 @@
-"""When to leave alone what does not answer: so many failures in a row, then a pause, then one try.
+"""A circuit breaker: after `FAILURES` failures in a row nothing is sent for a while, then one try is made.
 
 CLOSED  every call goes through          FAILURES in a row ─► OPEN
 OPEN    none does, for PAUSE_S           then ─► one call goes through: it fails ─► OPEN; it succeeds ─► CLOSED
@@ -9,7 +9,7 @@ PAUSE_S = 5.0
 
 
 class Breaker:
-    """Of one service. `now` is on any clock that does not step back."""
+    """The breaker of one service. `now` is on any clock that does not step back."""
 
     def __init__(self, *, failures: int = FAILURES, pause: float = PAUSE_S) -> None:
         self._failures = failures
@@ -22,7 +22,7 @@ class Breaker:
         return self._in_a_row >= self._failures
 
     def lets_through(self, now: float) -> bool:
-        """Whether to call now. After a pause only one caller hears yes, until it says how it went."""
+        """Whether to call now. After a pause it is True for one caller only, until that reports its result."""
         if not self.is_open:
             return True
         if now < self._open_until:

@@ -1,9 +1,9 @@
 """Bodies on disk, with memory in front of them: stored responses that outlive the process.
 
-Two levels. The machine's room is the disk's size: it says what is stored at all. The room here is memory's: it says
-whose bodies are also in memory. Both are kept by the same policies (cdnkit/policy/store/eviction), and what leaves
-memory is still on disk. A body comes to memory as a whole, checked, before a byte of it is sent; so whatever is served
-is what was kept.
+There are two levels. The machine's room is the size of the disk: it decides what is stored at all. The room here is
+that of memory: it decides which bodies are in memory too. Both evict by the same policies
+(cdnkit/policy/store/eviction), and what leaves memory is still on disk. A body is read into memory whole, and checked,
+before a byte of it is sent; so what is served is what was kept.
 
 What cannot be written, because the disk is full or slow, is stored in memory alone, and lost when it leaves it.
 """
@@ -19,8 +19,8 @@ from cdnkit.policy.store.eviction import Room
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.serialise import to_values
 from edge.bodies import Body
+from edge.stores.discards import Discards
 from edge.stores.files import BodyFiles
-from edge.stores.leaving import Leaving
 from edge.stores.ledger import Ledger
 from edge.stores.writer import Change, Drop, Empty, Keep, Sync, Writer
 
@@ -39,7 +39,7 @@ class DiskStore:
     """One node's store in one folder. Made on the loop that uses it."""
 
     def __init__(self, ledger: Ledger, files: BodyFiles, memory: Room, name: str) -> None:
-        """`memory`: an empty room. `edge.stores.opening.open_disk` makes one of what is in a folder."""
+        """`memory`: an empty room. `edge.stores.disk_folder.open_disk` makes one of what is in a folder."""
         self._files = files
         self._room = memory
         self._found: list[Entry] = []
@@ -52,13 +52,13 @@ class DiskStore:
         """On their way to the disk."""
         self._pending_bytes = 0
         self._checksums: dict[int, bytes] = {}
-        """Of what is on disk, and of nothing else."""
+        """Of what is on disk, and of nothing else, by entry id."""
         self._loading: dict[int, asyncio.Task[Body | None]] = {}
-        self._leaving = Leaving()
+        self._discards = Discards()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{name}")
         self._writer = Writer(ledger, files, self._written_elsewhere, name)
         self.unwritten = 0
-        """Responses that did not come to the disk."""
+        """Responses that were not written to the disk."""
 
     def begin_with(
         self, found: list[Entry], checksums: dict[int, bytes], stray: list[int], mark: str | None = None
@@ -66,7 +66,7 @@ class DiskStore:
         """`found`: what an earlier run left, with the checksums of the bodies; `stray`: ids of what is to be swept."""
         self._found, self._checksums, self._mark = found, checksums, mark
         if stray:
-            self._writer.tell(Drop(stray))
+            self._writer.add(Drop(stray))
 
     def recovered(self) -> list[Entry]:
         found, self._found = self._found, []
@@ -89,7 +89,7 @@ class DiskStore:
             return
         self._pending[entry.id] = body
         self._pending_bytes += body.size_bytes
-        self._writer.tell(Keep(entry.id, to_values(entry), body.whole))
+        self._writer.add(Keep(entry.id, to_values(entry), body.whole))
 
     def look(self, entry: Entry) -> Body | None:
         hot = self._hot.get(entry.id)
@@ -103,7 +103,7 @@ class DiskStore:
         if loading is None:
             loading = self._loading[entry.id] = asyncio.create_task(self._read(entry))
             loading.add_done_callback(lambda _: self._loading.pop(entry.id, None))
-        # One viewer who leaves must not stop the reading for the others.
+        # One viewer that leaves must not stop the reading for the others.
         return await asyncio.shield(loading)
 
     async def _read(self, entry: Entry) -> Body | None:
@@ -125,7 +125,7 @@ class DiskStore:
 
     def changed(self, entry: Entry) -> None:
         if entry.id in self._pending or entry.id in self._checksums:
-            self._writer.tell(Change(entry.id, to_values(entry)))
+            self._writer.add(Change(entry.id, to_values(entry)))
 
     def drop(self, ids: Iterable[int]) -> None:
         written = []
@@ -136,23 +136,23 @@ class DiskStore:
             if self._unpend(entry_id) or self._checksums.pop(entry_id, None) is not None:
                 written.append(entry_id)
         if written:
-            self._writer.tell(Drop(written))
+            self._writer.add(Drop(written))
 
     def empty(self) -> None:
         # Bodies in memory take room there until they have left it, and are the first that must when room is short.
-        self._leaving.take(self._hot, lambda entry_id: self._room.pop(entry_id, None))
-        self._leaving.take(self._filling)
-        self._writer.tell(Empty([self._checksums, self._pending]))
+        self._discards.take(self._hot, lambda entry_id: self._room.pop(entry_id, None))
+        self._discards.take(self._filling)
+        self._writer.add(Empty([self._checksums, self._pending]))
         self._hot, self._filling, self._checksums, self._pending, self._pending_bytes = {}, {}, {}, {}, 0
 
     async def settled(self, mark: str | None = None) -> bool:
         future: asyncio.Future[bool] = self._loop.create_future()
 
-        def told(lasting: bool) -> None:
+        def settle(lasting: bool) -> None:
             if not future.done():
                 future.set_result(lasting)
 
-        self._writer.tell(Sync(lambda lasting: self._on_loop(told, lasting), mark))
+        self._writer.add(Sync(lambda lasting: self._on_loop(settle, lasting), mark))
         return await future
 
     @property
@@ -162,7 +162,7 @@ class DiskStore:
 
     async def close(self) -> None:
         await asyncio.gather(*self._loading.values(), return_exceptions=True)
-        self._leaving.close()
+        self._discards.close()
         self._readers.shutdown()
         await asyncio.to_thread(self._writer.finish)
 
@@ -190,7 +190,7 @@ class DiskStore:
             elif self._unpend(entry_id):
                 self._checksums[entry_id] = checksum
 
-    def _on_loop(self, told: Callable[[T], None], value: T) -> None:
-        # A loop that is closed has nobody who would hear it.
+    def _on_loop(self, report: Callable[[T], None], value: T) -> None:
+        # Nobody waits on a loop that is closed.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(told, value)
+            self._loop.call_soon_threadsafe(report, value)

@@ -2,8 +2,8 @@
 
 A file is written once, under an id that no head names yet, and a head names it only when all of it is written; so it
 needs no temporary name. It is trusted only if its length and its SHA-256 are those of the head. (SHA-256 costs half a
-millisecond a megabyte here, as much as reading does. A CRC is quicker, and would tell damage, but not for certain that
-a file is another head's.)
+millisecond a megabyte here, as much as reading does. A CRC is quicker and would show damage, but not for certain that
+a file belongs to another head.)
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 FOLDERS = 256
-"""So that no folder grows long."""
+"""Bodies are spread over these, so that no folder grows long."""
 
 
 class BodyFiles:
@@ -26,7 +26,7 @@ class BodyFiles:
         return f"{self._folder}/{entry_id % FOLDERS:02x}/{entry_id:x}"
 
     def ids(self) -> set[int]:
-        """Of all files there are; a file of another name is not ours and stays."""
+        """Of all files there are; a file whose name is no id is not ours and stays."""
         found = set()
         for n in range(FOLDERS):
             with os.scandir(self._folder / f"{n:02x}") as names:
@@ -53,7 +53,7 @@ class BodyFiles:
         return hashlib.sha256(body).digest()
 
     def read(self, entry_id: int, size_bytes: int, checksum: bytes) -> bytes | None:
-        """The body, or None when what is there is not it."""
+        """The body, or None when the file is damaged or another body's."""
         try:
             with open(self.path(entry_id), "rb", buffering=0) as file:  # noqa: PTH123
                 body = file.read(size_bytes + 1)

@@ -1,8 +1,8 @@
 """The heads of what is on disk, in SQLite: which body files count, and for what.
 
-SQLite, because a write-ahead log that survives a kill at any instant, is compacted and takes its changes all or none is
-not ours to write again. A commit is not synced to the device: a killed process loses nothing by that, a power cut loses
-the latest heads and leaves the rest whole. Only a purge is synced before it is acknowledged.
+It is SQLite, because we need not write again a write-ahead log that survives a kill at any instant, is compacted, and
+takes all of its changes or none. A commit is not synced to the device: a killed process loses nothing by that, a power
+cut loses the latest heads and leaves the rest whole. Only a purge is synced before it is acknowledged.
 
     heads(id, head, crc, size_bytes, checksum)   head: JSON of cdnkit/policy/store/serialise.py; crc: CRC-32 of it
                                                  checksum: SHA-256 of the body
@@ -28,7 +28,7 @@ FORMAT = 1
 
 VERSION = FORMAT * 1000 + stored.FORMAT
 LOCK_WAIT_S = 2.0
-"""How long the process that used it before may take to leave."""
+"""How long to wait for the process that used it before to leave."""
 
 
 _HEADS = """CREATE TABLE heads (
@@ -146,7 +146,7 @@ class Ledger:
             raise
 
     def let_go(self, rows: int) -> bool:
-        """Delete so many heads that count no more; whether there are still some."""
+        """Delete at most `rows` heads that count no more; whether there may be more."""
         former = self._former()
         if not former:
             return False

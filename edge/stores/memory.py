@@ -4,15 +4,15 @@ from collections.abc import Iterable
 
 from cdnkit.policy.store.index import Entry
 from edge.bodies import Body
-from edge.stores.leaving import Leaving
+from edge.stores.discards import Discards
 
 
 class MemoryStore:
-    """What the machine's room holds, is here."""
+    """The bodies of all that the machine's room holds."""
 
     def __init__(self) -> None:
         self._bodies: dict[int, Body] = {}
-        self._leaving = Leaving()
+        self._discards = Discards()
 
     def recovered(self) -> list[Entry]:
         return []
@@ -41,7 +41,7 @@ class MemoryStore:
             self._bodies.pop(entry_id, None)
 
     def empty(self) -> None:
-        self._leaving.take(self._bodies)
+        self._discards.take(self._bodies)
         self._bodies = {}
 
     async def settled(self, mark: str | None = None) -> bool:
@@ -52,5 +52,5 @@ class MemoryStore:
         return sum(body.size_bytes for body in self._bodies.values())
 
     async def close(self) -> None:
-        self._leaving.close()
+        self._discards.close()
         self._bodies.clear()

@@ -21,7 +21,7 @@ def pack(head: dict[str, Any], body: bytes) -> bytes:
 
 
 def unpack(parcel: bytes) -> tuple[dict[str, Any], bytes] | None:
-    """(head, body); None when it is not a parcel of this version, all of it."""
+    """(head, body); None when it is not a whole parcel of this version."""
     line, _, rest = parcel.partition(b"\n")
     try:
         name, version, crc, length = line.split(b" ")

@@ -1,6 +1,6 @@
 """A second tier that several nodes share, through aiocache on Redis or Valkey: asked on a miss, before the parent.
 
-What may be asked for, put and used, and how purges reach it, is law: cdnkit/policy/machine/purge_marks.py. Here it
+What may be asked for, put and used, and how purges reach it, cdnkit/policy/machine/purge_marks.py says. Here that
 becomes keys:
 
     cdnlab:<rules>:n            the counter of purges; it begins at the time in microseconds, so that a server that was
@@ -11,8 +11,9 @@ becomes keys:
 
 `rules` stands for behaviors, profile and parent: nodes that differ in them do not see one another's responses.
 
-Its death costs misses, never errors: an answer that does not come at once counts as none, and after a few of those it
-is left alone for a while. What was purged while it could not be told is held back here until it has been.
+Its death costs misses, never errors: a reply that does not come at once counts as none, and after a few of those the
+tier is left alone for a while. Marks that could not be sent to it are held here until they can, and hold for this
+node.
 """
 
 import asyncio
@@ -43,7 +44,7 @@ logger = logging.getLogger("cdnlab.edge")
 T = TypeVar("T")
 
 ASK_S = 0.25
-"""A viewer waits for this. A parent in the same house answers in less, so a slower tier is of no use."""
+"""A viewer waits for this. A parent in the same house responds in less, so a slower tier is of no use."""
 
 PUT_S = 2.0
 """Nobody waits for this, nor for a mark made behind a landing; a purge does."""
@@ -60,16 +61,16 @@ LONGEST_S = 86_400.0
 EPOCH = 10**15
 """Microseconds: in 2001. A counter below has begun at 0, on a server that was emptied."""
 
-UNTOLD_MARKS = 10_000
-"""More purges that could not be told become one, of everything."""
+UNSENT_MARKS = 10_000
+"""If more marks than these could not be sent, they become one, of everything."""
 
 
 @dataclass(slots=True)
 class Found:
-    """What the tier said."""
+    """What the tier replied."""
 
     counter: int
-    """Of purges, from before anything else was asked: to be handed to `put` with what the parent sends."""
+    """Of purges, read before anything else: `put` takes it, together with what the parent sends."""
     values: dict[str, Any] | None = None
     """A stored response that no purge has named; None: nothing there."""
     body: bytes = b""
@@ -108,21 +109,21 @@ class SharedTier:
         self._name = name
         self._clock = clock
         self._breaker = breaker or Breaker()
-        self._untold: dict[str, int] = {}
+        self._unsent: dict[str, int] = {}
         """Marks that the tier may not know of yet -> the number of our latest order for it."""
         self._orders = 0
         self._background = Background(logger, name)
         self._pending_bytes = 0
 
     async def ask(self, fetch: Fetch) -> Found | None:
-        """What there is for this fetch; None when the tier does not answer, and nothing is to be put there either."""
+        """What there is for this fetch; None when the tier does not reply, so that nothing may be put there either."""
         found = await self._called(self._ask(fetch), ASK_S)
-        if found is not None and self._untold:
-            self._background.start("marks", self._mark_untold())
+        if found is not None and self._unsent:
+            self._background.start("marks", self._send_marks())
         return found
 
     def put(self, entry: Entry, body: bytes, counter: int) -> None:
-        """Leave a whole response there, behind everybody's back; `counter` is what `ask` said before its fill."""
+        """Leave a whole response there, in the background; `counter` is the one that `ask` found before its fill."""
         now = self._clock()
         if not may_be_put(entry, now) or len(body) > LARGEST_BYTES:
             return
@@ -133,17 +134,17 @@ class SharedTier:
         self._background.start("a response", self._put(entry, head, body, min(entry.life.fresh_until - now, LONGEST_S)))
 
     async def mark(self, marks: Iterable[str]) -> bool:
-        """Everything these name is gone from the tier, for every node. False: it could not be told yet.
+        """Take away all that these name from the tier, for every node. False: the marks could not be sent yet.
 
-        For this node it is gone in any case, and it goes on trying.
+        For this node it is gone in any case, and sending goes on being tried.
         """
         self._hold_back(marks)
-        return await self._mark_untold()
+        return await self._send_marks()
 
     def mark_soon(self, marks: Iterable[str]) -> None:
-        """As `mark`, behind everybody's back; for this node it is gone at once."""
+        """As `mark`, in the background; for this node it is gone at once."""
         self._hold_back(marks)
-        self._background.start("marks", self._mark_untold())
+        self._background.start("marks", self._send_marks())
 
     async def close(self) -> None:
         await self._background.finished()
@@ -169,7 +170,7 @@ class SharedTier:
         marks = marks_of(from_values(0, head["values"], len(body)))
         numbers = await self._cache.multi_get([self._mark(mark) for mark in marks])
         purged = any(number is not None and int(number) > head["counter"] for number in numbers)
-        if not purged and self._untold.keys().isdisjoint(marks):
+        if not purged and self._unsent.keys().isdisjoint(marks):
             found.values, found.body = head["values"], body
         return found
 
@@ -185,29 +186,29 @@ class SharedTier:
         finally:
             self._pending_bytes -= len(body)
 
-    async def _tell(self) -> bool:
+    async def _send(self) -> bool:
         await self._begin()
-        while self._untold:
-            marks = dict(self._untold)
+        while self._unsent:
+            marks = dict(self._unsent)
             number = await self._cache.increment(self._counter)
             if number < EPOCH:
                 await self._cache.set(self._counter, self._microseconds(), _cas_token=number)
                 continue
             await self._cache.multi_set([(self._mark(mark), number) for mark in marks], ttl=2 * LONGEST_S)
             for mark, order in marks.items():
-                # Ordered again meanwhile, it wants a higher number.
-                if self._untold.get(mark) == order:
-                    del self._untold[mark]
+                # Ordered again meanwhile, it needs a higher number.
+                if self._unsent.get(mark) == order:
+                    del self._unsent[mark]
         return True
 
     def _hold_back(self, marks: Iterable[str]) -> None:
         self._orders += 1
-        self._untold |= dict.fromkeys(marks, self._orders)
-        if len(self._untold) > UNTOLD_MARKS:
-            self._untold = {EVERYTHING: self._orders}
+        self._unsent |= dict.fromkeys(marks, self._orders)
+        if len(self._unsent) > UNSENT_MARKS:
+            self._unsent = {EVERYTHING: self._orders}
 
-    async def _mark_untold(self) -> bool:
-        return await self._called(self._tell(), PUT_S) is not None
+    async def _send_marks(self) -> bool:
+        return await self._called(self._send(), PUT_S) is not None
 
     async def _begin(self) -> None:
         try:
@@ -224,7 +225,7 @@ class SharedTier:
         try:
             async with asyncio.timeout(within):
                 value = await cancellable(call)
-        except Exception as error:  # also for what somebody else has left there
+        except Exception as error:  # also for what another program has left there
             if self._breaker.failed(self._clock()):
                 logger.warning("%s: the shared tier at %s does not answer: %r; going without", self._name,
                                self._where, error)  # fmt: skip

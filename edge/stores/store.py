@@ -1,12 +1,12 @@
-"""The seam between a node and where its bodies lie.
+"""The seam between a node and the place of its bodies.
 
-The machine decides what is stored; a store obeys, and says when it cannot. Whatever goes wrong in it (a full disk, a
-damaged file) costs a miss, never an error: nothing here raises but a bug. One loop calls it, in the machine's order.
+The machine decides what is stored; a store obeys, and reports when it cannot. A fault in it (a full disk, a damaged
+file) costs a miss, never an error: only a bug raises here. One loop calls it, in the machine's order.
 
     landing.store          begin(entry)   ─► a Body that readers follow while it fills
     filled, still indexed  keep(entry)       from now on it is a stored response
     a hit                  look(entry)    ─► its Body, if it is at hand ...
-                           load(entry)    ─► ... else from further away; None: lost, which the machine is told
+                           load(entry)    ─► ... else from further away; None: lost, so the machine forgets it
     a 304, a soft purge    changed(entry)    its head is not what it was
     dropped                drop(ids)
     everything purged      empty()
@@ -31,7 +31,7 @@ class Store(Protocol):
         """The last mark that an earlier run of this node left with `settled`; asked once, before anything else."""
 
     def begin(self, entry: Entry) -> Body:
-        """The body that follows is this entry's. It may be read at once, and is nobody's to find after `drop`."""
+        """A body for this entry, which the caller writes. It may be read at once, and is not found after `drop`."""
 
     def keep(self, entry: Entry) -> None:
         """Its body is whole and the machine keeps it."""
@@ -40,7 +40,7 @@ class Store(Protocol):
         """Its body, filling or whole, if that needs no waiting."""
 
     async def load(self, entry: Entry) -> Body | None:
-        """Its whole body from further away; None when what is there is not what was kept."""
+        """Its whole body from further away; None when that is lost or damaged."""
 
     def changed(self, entry: Entry) -> None:
         """The head of a kept entry was freshened or made stale."""

@@ -1,15 +1,15 @@
 """The thread that writes to disk, so that the loop never waits for one.
 
-What it is told it does in order, and as many things at once as have piled up: files of what is dropped go first (of
-very many: last), then come the files of what is kept, then one transaction says which of them count. A kill between any
-two of these leaves a head without a file or a file without a head, and both are nothing: they are swept at the next
-start.
+It carries out operations in order, in batches of all that have piled up: first it removes the files of what is dropped
+(if those are very many: last), then it writes the files of what is kept, then one transaction says which of them count.
+A kill between any two of these leaves a head without a file or a file without a head. Neither counts, and both are
+swept at the next start.
 
-What everything was purged of leaves when there is nothing else to do: the ledger has forgotten it already, and what is
-left when the process ends is swept at the next start.
+After a purge of everything, files are removed when there is nothing else to do: the ledger has forgotten them already,
+and those that are left when the process ends are swept at the next start.
 
-When the ledger cannot be written, taking away still works, since removing files needs no room: a head whose file is
-gone is no stored response.
+When the ledger cannot be written, a purge still works, since removing files needs no room: a head whose file is gone is
+no stored response.
 """
 
 import contextlib
@@ -30,8 +30,8 @@ BATCH_BYTES = 16 * 2**20
 BATCH_OPERATIONS = 4096
 
 FEW = 256
-"""Files removed before anything else, so that what comes finds room. More are those of a purge, which must not wait for
-them: a file without a head is nothing."""
+"""At most this many files are removed before anything else, so that what comes finds room. More are those of a
+purge, which must not wait for them: a file without a head does not count."""
 
 
 @dataclass(slots=True)
@@ -60,14 +60,14 @@ class Drop:
 
 @dataclass(slots=True)
 class Empty:
-    """Everything told before is to go; `held` by whose ids, nobody else's any more."""
+    """Everything added before is to go; `held` has the ids, and has no other owner any more."""
 
     held: list[dict[int, Any]]
 
 
 @dataclass(slots=True)
 class Sync:
-    """`done` hears, on the writer's thread, whether everything told before will outlive the process."""
+    """`done` is called on the writer's thread: whether everything added before will outlive the process."""
 
     done: Callable[[bool], None]
     mark: str | None = None
@@ -123,26 +123,26 @@ class Writer:
     def __init__(
         self, ledger: Ledger, files: BodyFiles, report: Callable[[dict[int, bytes | None]], None], name: str
     ) -> None:
-        """`report` hears, on this thread, the checksum of every body kept, and None for what is not (any more)."""
+        """`report` is called on this thread with the checksum of every body kept, and None for one that is not."""
         self._ledger = ledger
         self._files = files
         self._report = report
         self._name = name
-        self._told: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
+        self._operations: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
         self._trouble: Exception | None = None
         self._leaving: list[dict[int, Any]] = []
         """Ids whose files are to be removed some time."""
         self._idle = False
-        """Nothing is to be let go, as far as is known."""
+        """No files are to be removed, as far as is known."""
         self._thread = threading.Thread(target=self._run, name=f"store-{name}", daemon=True)
         self._thread.start()
 
-    def tell(self, operation: Operation) -> None:
-        self._told.put(operation)
+    def add(self, operation: Operation) -> None:
+        self._operations.put(operation)
 
     def finish(self) -> None:
-        """Do what was told and end. Blocks."""
-        self._told.put(None)
+        """Do all that was added and end. Blocks."""
+        self._operations.put(None)
         self._thread.join()
 
     def _run(self) -> None:
@@ -152,7 +152,7 @@ class Writer:
             try:
                 operation = self._next()
             except Exception:
-                # A bug of ours. The thread goes on: nobody would see that it had ended, and all would wait for it.
+                # A bug of ours. The thread goes on: if it ended, all would wait for it and nobody would see why.
                 logger.exception("%s: the disk store's writer failed", self._name)
                 self._idle = True
                 continue
@@ -161,14 +161,14 @@ class Writer:
                 if batch.full:
                     break
                 try:
-                    operation = self._told.get_nowait()
+                    operation = self._operations.get_nowait()
                 except queue.Empty:
                     break
             last = operation is None
             try:
                 self._write(batch)
             except Exception:
-                # A bug of ours. Whoever waits for a purge must not wait for ever.
+                # A bug of ours. A purge must not wait for ever.
                 logger.exception("%s: the disk store's writer failed", self._name)
                 for sync in batch.syncs:
                     sync.done(False)
@@ -176,20 +176,20 @@ class Writer:
             self._ledger.close()
 
     def _next(self) -> Operation | None:
-        """What is to be done now. While there is nothing, what is leaving leaves; and a little in between always."""
+        """The next operation. While there is none, files are removed; and a few between any two operations."""
         while not self._idle:
             try:
                 self._idle = not self._let_go()
             except sqlite3.Error:
                 self._idle = True  # some other time
             try:
-                return self._told.get_nowait()
+                return self._operations.get_nowait()
             except queue.Empty:
                 continue
-        return self._told.get()
+        return self._operations.get()
 
     def _let_go(self) -> bool:
-        """Of some of what is leaving; whether there may be more."""
+        """Remove a few files; whether there may be more."""
         if not self._leaving:
             return self._ledger.let_go(FEW)
         for _ in range(FEW):
@@ -232,7 +232,7 @@ class Writer:
             gone += [self._files.remove(entry_id) for held in batch.emptied for entry_id in held]
             outcome |= dict.fromkeys((*batch.kept, *batch.changed))
             lasting = all(gone)
-        self._say(trouble)
+        self._log(trouble)
         if outcome:
             self._report(outcome)
         for sync in batch.syncs:
@@ -241,8 +241,8 @@ class Writer:
             for entry_id in batch.dropped:
                 self._files.remove(entry_id)
 
-    def _say(self, trouble: Exception | None) -> None:
-        """Once when it begins and once when it ends, not for every response."""
+    def _log(self, trouble: Exception | None) -> None:
+        """Log a trouble once when it begins and once when it ends, not for every response."""
         if trouble and not self._trouble:
             logger.error("%s: cannot write to disk: %s; serving goes on, new responses stay in memory",
                          self._name, trouble)  # fmt: skip

@@ -46,7 +46,7 @@ def test_a_check_for_the_first_time(benchmark: BenchmarkFixture, name: str) -> N
 
     def check() -> None:
         memo.forget()
-        assert scheme.check(request, NOW) is None
+        assert scheme.refusal(request, NOW) is None
 
     benchmark(check)
 
@@ -59,7 +59,7 @@ def test_ecdsa_for_the_first_time(benchmark: BenchmarkFixture) -> None:
 
     def check() -> None:
         scheme._memo.forget()
-        assert scheme.check(request, NOW) is None
+        assert scheme.refusal(request, NOW) is None
 
     benchmark(check)
 
@@ -69,7 +69,7 @@ def test_ecdsa_for_the_first_time(benchmark: BenchmarkFixture) -> None:
 def test_a_check_again(benchmark: BenchmarkFixture, name: str) -> None:
     kind = KINDS[name]
     request, scheme = get(kind.signed(URL, END)), kind.scheme()
-    assert benchmark(scheme.check, request, NOW) is None
+    assert benchmark(scheme.refusal, request, NOW) is None
 
 
 GUARDS = {

@@ -16,7 +16,7 @@ from cdnkit.policy.store.eviction import room_for
 from cdnkit.policy.store.index import Entry
 from edge.clock import Clock
 from edge.stores.disk import DiskStore
-from edge.stores.opening import long_lived, open_disk
+from edge.stores.disk_folder import long_lived, open_disk
 from tests.kit.redis_server import needs_redis, running_redis
 
 pytestmark = pytest.mark.timeout(600)

@@ -42,7 +42,7 @@ class Deployed:
     def gates_lost(self, distribution: Translated) -> list[str]:
         return gates_lost([Behavior(path="/live/*", token="viewer", geo=Geo(allow=("DE",)))], distribution)
 
-    async def run(self, distribution: Translated | None) -> None:
+    async def deploy(self, distribution: Translated | None) -> None:
         self.told.append(distribution)
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from cdnkit.serving import Limits, Listener, bind, url_of
+from cdnkit.serving import Listener, ListenerLimits, bind, url_of
 
 LOG = logging.getLogger("test")
 
@@ -14,7 +14,7 @@ LOG = logging.getLogger("test")
 @asynccontextmanager
 async def listening(app: Any, **limits: Any) -> AsyncIterator[str]:
     """Serve `app` under `limits`; the URL."""
-    listener = Listener(app, LOG, limits=Limits(**limits))
+    listener = Listener(app, LOG, limits=ListenerLimits(**limits))
     socket = bind("127.0.0.1:0", "test.listen")
     await listener.start(socket)
     try:

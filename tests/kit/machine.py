@@ -1,11 +1,11 @@
-"""One node under a vendor's profile, asked and answered in a line each; no sockets, no clock."""
+"""A machine, its requests and its responses, a line each; no sockets, no clock."""
 
 from cdnkit.policy.freshness.lifetime import lifetime_of
 from cdnkit.policy.freshness.storable import why_not_store
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.machine.machine import EdgeMachine
-from cdnkit.policy.plan import Fetch, Plan
+from cdnkit.policy.plan import Fetch, Landing, Plan
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.resolve import settled
 from cdnkit.policy.rules.service import Behavior, Service, Ttl
@@ -14,20 +14,31 @@ NOW = 1_795_000_000.0
 
 
 def at(seconds: float) -> str:
-    """An HTTP date so far from NOW."""
+    """The HTTP date this far from NOW."""
     return format_date(NOW + seconds)
 
 
-def ask(
+def get(
     path: str = "/a", *, method: str = "GET", host: str = "h", query: str | None = None, **fields: str
 ) -> RequestHead:
+    """A viewer's request. In names of fields, underscores stand for hyphens."""
     lines = [(name.replace("_", "-"), value) for name, value in fields.items()]
     return RequestHead(method, "http", host, path, query, Headers(lines), "198.51.100.7")
 
 
 def says(status: int = 200, *lines: tuple[str, str], **fields: str) -> ResponseHead:
+    """A response that has these fields and no others."""
     named = [(name.replace("_", "-"), value) for name, value in fields.items()]
-    return ResponseHead(status, Headers([("date", at(0)), *named, *lines]))
+    return ResponseHead(status, Headers([*named, *lines]))
+
+
+def dated(status: int = 200, *lines: tuple[str, str], **fields: str) -> ResponseHead:
+    """The same, made NOW: it has a Date."""
+    return ResponseHead(status, Headers([("date", at(0)), *says(status, *lines, **fields).headers.lines]))
+
+
+def machine(**service: object) -> EdgeMachine:
+    return EdgeMachine(Service(**{"name": "fra", **service}))  # type: ignore[arg-type]
 
 
 def node(profile: Profile, behavior: Behavior | None = None, **service: object) -> EdgeMachine:
@@ -44,7 +55,7 @@ def kept_for(
 ) -> float | str:
     """Seconds that the answer is served without asking, or the reason why it is not stored."""
     rules = settled(behavior or Behavior(path="*"), profile)
-    why = why_not_store(request or ask(), response, rules, profile, largest=10**9, now=NOW)
+    why = why_not_store(request or get(), response, rules, profile, largest=10**9, now=NOW)
     if why is not None:
         return why
     life = lifetime_of(response, rules, profile, asked_at=NOW, now=NOW)
@@ -56,8 +67,16 @@ def fetched(edge: EdgeMachine, plan: Plan) -> Fetch:
     return plan
 
 
+def fill(
+    edge: EdgeMachine, request: RequestHead, response: ResponseHead, size_bytes: int = 10, now: float = NOW
+) -> Landing:
+    """A request that must be fetched, its response, and the end of its body."""
+    fetch = fetched(edge, edge.on_request(request, now))
+    landing = edge.on_response(fetch, response, now)
+    edge.on_body_end(fetch, size_bytes, now)
+    return landing
+
+
 def filled(edge: EdgeMachine, response: ResponseHead, now: float = NOW, request: RequestHead | None = None) -> None:
     """A miss of that request, answered and kept."""
-    fetch = fetched(edge, edge.on_request(request or ask(), now))
-    edge.on_response(fetch, response, now)
-    edge.on_body_end(fetch, 10, now)
+    fill(edge, request or get(), response, now=now)

@@ -1,0 +1,1 @@
+"""What the RFCs and the vendors' pages say, as playbooks of the machine and as rows."""

@@ -121,6 +121,7 @@ def the_mutant(workshop: Workshop) -> Mutant:
     return next(mutant for mutant in mutants_of(Source(workshop.copy, "a.py")) if mutant.kind == "comparison")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("tests", "verdict", "by"), TRIALS)
 def test_a_trial(tests: list[str], verdict: Verdict, by: str, workshop: Workshop, tmp_path: Path) -> None:
     trial = workshop.try_one(the_mutant(workshop), tests)
@@ -129,6 +130,7 @@ def test_a_trial(tests: list[str], verdict: Verdict, by: str, workshop: Workshop
         assert (tmp_path / folder / "a.py").read_text(encoding="utf-8") == TREE["a.py"]
 
 
+@pytest.mark.long
 def test_what_takes_too_long_is_ended_and_is_no_verdict(workshop: Workshop) -> None:
     workshop.limit = 3.0
     began = time.monotonic()

@@ -1,0 +1,1 @@
+"""What others wrote: clients, signers, a browser, nginx and Varnish. Skipped where it is not installed."""

@@ -18,6 +18,8 @@ from tests.kit.http import ask
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, response, running_origin
 
+pytestmark = pytest.mark.long
+
 SECRET = "c2VjcmV0IG9mIHRoZSB0ZXN0cw=="
 RULES = (
     Behavior(path="/guarded/*", token="viewer"),

@@ -1,0 +1,1 @@
+"""Real sockets, processes, redis-server, ffmpeg, whole clusters."""

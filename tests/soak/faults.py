@@ -11,7 +11,7 @@ from typing import Any
 from cdnkit.policy.outcomes import Failure
 from cdnlab.lab.cluster import Cluster
 from cdnlab.lab.process import Child
-from edge.purges.ordering import carried
+from edge.purges.progress import carried
 from tests.kit.http import ask
 from tests.kit.poison import BAD_BODIES, Poisoned
 from tests.kit.small_disk import Filler

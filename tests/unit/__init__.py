@@ -1,0 +1,1 @@
+"""A module a source file, and it stands where that stands: rows in, values out."""

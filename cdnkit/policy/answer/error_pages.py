@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from cdnkit.policy.http.conditions import CONDITIONS
 from cdnkit.policy.http.messages import RequestHead
-from cdnkit.policy.outcomes import Outcome
+from cdnkit.policy.outcomes import Outcome, Refusal
 from cdnkit.policy.plan import Refuse, Relay, Serve
 from cdnkit.policy.rules.service import ErrorPage, Service
 
@@ -18,16 +18,18 @@ class Instead:
     """What is told with a page that stands in for something."""
 
     status: int
-    refused: str = ""
-    """The gate's reason, where it stands in for a refusal."""
+    refusal: Refusal | None = None
+    """The gate's, where it stands in for one."""
 
     def told_with(self, answer: Serve | Relay | Refuse) -> None:
         """Make the page's answer tell it; a page that failed keeps the status of that."""
         if answer.status == 200:
             answer.status = self.status
-        if self.refused:
-            answer.outcome, answer.reason = Outcome.REFUSED, self.refused
-            if not isinstance(answer, Refuse):
+        if self.refusal is not None:
+            answer.outcome, answer.refusal = Outcome.REFUSED, self.refusal
+            if isinstance(answer, Refuse):
+                answer.reason = self.refusal.reason
+            else:
                 answer.cause = None
 
 

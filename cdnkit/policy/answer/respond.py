@@ -7,7 +7,7 @@ from cdnkit.policy.answer.status import Signer, cache_status, numbered, quoted
 from cdnkit.policy.http import ranges
 from cdnkit.policy.http.cache_control import delta_seconds
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead, ResponseHead
-from cdnkit.policy.outcomes import Cause, Failure, Outcome
+from cdnkit.policy.outcomes import Cause, Failure, Outcome, RefusalKind
 from cdnkit.policy.plan import Fetch, Refuse, Relay, Serve
 from cdnkit.policy.rule import Rule
 from cdnkit.policy.rules.profile import FailureAnswer, Profile
@@ -162,13 +162,14 @@ class Answering:
     def refusal(
         self, status: int, reason: str, rule: Rule, request: RequestHead | None, outcome: Outcome, now: float,
         words: str = "", page: tuple[str, str] | None = None, member: str | None = None,
+        kind: RefusalKind | None = None,
     ) -> Refuse:  # fmt: skip
         """An answer of our own making, with a page or a line that says why; `page`: another's content type and body.
 
         `request`: None where there is none that could be read. `member`: ours of Cache-Status, where the parent was
-        asked (`failed`).
+        asked (`failed`). `kind`: of a refusal.
         """
-        lines, body = self._signer.own(status, reason, words, outcome, now, rule.decoration, member=member)
+        lines, body = self._signer.own(status, reason, words, outcome, now, rule.decoration, member=member, kind=kind)
         if request is not None:
             lines = _open_to(lines, request, rule, ours=True)
         if page is not None:

@@ -7,7 +7,7 @@ from itertools import count
 from cdnkit.policy.freshness.directives import ruling
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead
-from cdnkit.policy.outcomes import NOT_ASKED, Cause, Outcome
+from cdnkit.policy.outcomes import NOT_ASKED, Cause, Outcome, RefusalKind
 from cdnkit.policy.rules.profile import Incident, Profile
 from cdnkit.policy.rules.response_headers import NODES_OWN
 from cdnkit.policy.rules.response_policy import Decoration
@@ -162,15 +162,15 @@ class Signer:
 
     def own(
         self, status: int, reason: str, words: str, outcome: Outcome, now: float, decoration: Decoration | None = None,
-        *, member: str | None = None,
+        *, member: str | None = None, kind: RefusalKind | None = None,
     ) -> tuple[Lines, str]:  # fmt: skip
         """Lines and body of an answer that this node makes by itself; `words` as `FailureAnswer` has them.
 
-        `member`: ours of Cache-Status, where there is more to say than the reason.
+        `member`: ours of Cache-Status, where there is more to say than the reason; `kind`: of a refusal.
         """
         member = member or f"{self._name}; detail={quoted(reason)}"
         request_id = self._fresh_id()
-        page = self._profile.page(Incident(status, reason, words, request_id, self._name, now))
+        page = self._profile.page(Incident(status, reason, words, request_id, self._name, now, kind))
         lines: Lines = [("date", format_date(now)), ("content-type", page.content_type)]
         if self.same_for_all:
             # Never stored by anyone, readable across origins.

@@ -1,37 +1,49 @@
-"""Whether a rule serves a place: what a behavior's `geo` says, compiled once and asked for every request.
+"""Whether a behavior serves a place: what its `geo` says, compiled once and asked for every request.
 
-A verdict is made of the rule, the place and the address alone, never of what is stored: a hit is judged as a miss is.
+The answer depends on the settings, the place and the address alone, never on what is stored: a hit is checked as a miss
+is.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from cdnkit.policy.gate.check import Check
+from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.place import NetworkTable, Place, address_of
+from cdnkit.policy.outcomes import Refusal, RefusalKind
 from cdnkit.policy.rules.places import Kind, kind_of
 
 if TYPE_CHECKING:
     from cdnkit.policy.rules.service import Geo
 
 
-class Verdict(NamedTuple):
-    """Served or not, and which rule met which fact: "KP is denied"."""
-
-    served: bool
-    why: str
-
-
-class GeoRule:
-    """One `Geo`, ready to be asked."""
+class GeoCheck(Check):
+    """A behavior's `geo`: the first of denied, anonymous, hosting, unknown, not on the list refuses."""
 
     __slots__ = ("_allow", "_deny", "_geo")
+    name = "geo"
+    kind = RefusalKind.GEO
 
     def __init__(self, geo: "Geo") -> None:
         self._geo = geo
         self._allow = _Listed(geo.allow) if geo.allow else None
         self._deny = _Listed(geo.deny) if geo.deny else None
 
-    def objection(self, place: Place, client_ip: str) -> str | None:
-        """Why it is not served: the first of denied, anonymous, hosting, unknown, not on the list; None: it is."""
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
+        why = self._not_served(request.place, request.client_ip)
+        return None if why is None else Refusal(self.kind, 403, f"geo: {why}")
+
+    def explanation(self, place: Place, client_ip: str) -> str:
+        """Which entry met which fact, for people, also where the place is served: "DE is allowed"."""
+        why = self._not_served(place, client_ip)
+        if why is not None:
+            return why
+        entry = None if self._allow is None else self._allow.entry_for(place, client_ip)
+        if entry is not None:
+            return f"{entry} is allowed"
+        return f"{place.name} is not denied" if place.country else "country unknown"
+
+    def _not_served(self, place: Place, client_ip: str) -> str | None:
         geo = self._geo
         if self._deny is not None and (entry := self._deny.entry_for(place, client_ip)) is not None:
             return f"{entry} is denied"
@@ -44,16 +56,6 @@ class GeoRule:
         if not place.country:
             return None if geo.unknown == "allow" else "country unknown"
         return f"{place.name} is not allowed" if geo.allow else None
-
-    def verdict(self, place: Place, client_ip: str) -> Verdict:
-        """With a reason also where it is served, for people."""
-        objection = self.objection(place, client_ip)
-        if objection is not None:
-            return Verdict(False, objection)
-        entry = None if self._allow is None else self._allow.entry_for(place, client_ip)
-        if entry is not None:
-            return Verdict(True, f"{entry} is allowed")
-        return Verdict(True, f"{place.name} is not denied" if place.country else "country unknown")
 
 
 class _Listed:

@@ -1,4 +1,4 @@
-"""Which service a host belongs to, and what is told to one who asks for another: several names on one address.
+"""Which service a host belongs to, and how a request for another host is refused: several names on one address.
 
 A name is exact, or `*.example.com` for all names beneath that one, however deep; the exact name, then the longest
 wildcard, wins. Case and port are of no account (RFC 9110 §4.2.3, §7.2).
@@ -11,9 +11,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from cdnkit.policy.http.messages import without_port
+from cdnkit.policy.gate.check import Check
+from cdnkit.policy.http.messages import RequestHead, without_port
 from cdnkit.policy.http.place import address_of
-from cdnkit.policy.outcomes import Refusal
+from cdnkit.policy.http.target import names_host
+from cdnkit.policy.outcomes import Refusal, RefusalKind
 from cdnkit.policy.rules.profile import FailureAnswer
 
 DEFAULT = "default"
@@ -73,17 +75,30 @@ class Hosts:
         return self._names if self._takes_all or is_own else ()
 
 
-def misdirected(authority: str, asked_for: str, shown: Collection[str]) -> tuple[Refusal, str] | None:
-    """What is told to one who asks over TLS for a host that this connection was not opened for; None: it was.
+class HostCheck(Check):
+    """A Host that names none (RFC 9112 §3.2), or one that is not served here (`RequestHead.astray`)."""
+
+    __slots__ = ()
+    name = "host"
+    kind = RefusalKind.HOST
+
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
+        if not names_host(request.host):
+            return Refusal(self.kind, 400, "request: Host names no host")
+        return request.astray
+
+
+def misdirected(authority: str, asked_for: str, shown: Collection[str]) -> Refusal | None:
+    """Why a request over TLS is refused whose host this connection was not opened for; None: it was.
 
     `asked_for`: the host that the client named at the handshake, "" if none; `shown`: names of the certificate that it
     got. A connection may be used for every host of its certificate (RFC 9110 §15.5.20, RFC 9113 §9.1.1); CloudFront and
-    Fastly tell others 421, too ("domain fronting").
+    Fastly answer others with 421, too ("domain fronting").
     """
     host = host_of(authority)
     if not (asked_for and host) or host == asked_for.lower() or covered(host, shown):
         return None
-    return Refusal(421, f"host: this connection is for {asked_for}"), ""
+    return Refusal(RefusalKind.HOST, 421, f"host: this connection is for {asked_for}")
 
 
 def covered(host: str, names: Collection[str]) -> bool:
@@ -91,10 +106,11 @@ def covered(host: str, names: Collection[str]) -> bool:
     return host.strip("[]") in names or f"*.{host.partition('.')[2]}" in names
 
 
-def unknown(authority: str, said: FailureAnswer) -> tuple[Refusal, str]:
-    """What is told to one who asks for a host that nobody has here; `said` as a profile has it."""
+def unknown(authority: str, said: FailureAnswer) -> Refusal:
+    """How a request is refused whose host no service has here; `said` as a profile has it."""
     host = host_of(authority)
-    return Refusal(said.status, f"host: no service here has {host!r}"), said.words.format(host=host)
+    reason = f"host: no service here has {host!r}"
+    return Refusal(RefusalKind.HOST, said.status, reason, words=said.words.format(host=host))
 
 
 SERVICE = b"cdnlab-service"

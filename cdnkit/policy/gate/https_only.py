@@ -1,31 +1,41 @@
-"""Viewers who come over HTTP where HTTPS is wanted: refused, or told where to come instead.
+"""Requests that come over HTTP where HTTPS is wanted: refused, or redirected.
 
 Source: CloudFront, "Require HTTPS between viewers and CloudFront"; Fastly's "force TLS", a synthetic 301, here for any
 method (unverified). That this stands before place and token is ours (unverified): a token that came over HTTP is not
 looked at.
 """
 
+from typing import Literal
+
+from cdnkit.policy.gate.check import Check
 from cdnkit.policy.http.messages import RequestHead, without_port
+from cdnkit.policy.outcomes import Refusal, RefusalKind
 
 MOVED = 301
-"""What a GET or HEAD is told (RFC 9110 §15.4.2): clients remember it."""
+"""What a GET or HEAD is answered with (RFC 9110 §15.4.2): clients remember it."""
 
 
-def told(request: RequestHead, wanted: str, others: int, https_port: int) -> tuple[int, str | None] | None:
-    """Status and `Location` for a request that came as it should not; None: it is served.
+class HttpsOnly(Check):
+    """A behavior's `viewer_protocol`, where it is not "allow-all"."""
 
-    `wanted`: a behavior's `viewer_protocol`; `others`: what methods beside GET and HEAD are told; `https_port`: where
-    the node listens with TLS.
-    """
-    if wanted == "allow-all" or request.scheme == "https":
-        return None
-    # 307 keeps the method, and is unknown to HTTP/1.0 (RFC 9110 section 15.4.8 came with HTTP/1.1).
-    status = MOVED if request.method in ("GET", "HEAD") else others
-    if wanted == "https-only" or (status == 307 and request.version == "1.0"):
-        return 403, None
-    if not request.host:
-        return 403, None  # HTTP/1.0 without Host: nobody knows where to send it
-    return (
-        status,
-        f"https://{without_port(request.host)}{'' if https_port == 443 else f':{https_port}'}{request.target}",
-    )
+    __slots__ = ("_port", "_redirects", "_status_of_others")
+    name = "HTTPS"
+    kind = RefusalKind.PROTOCOL
+
+    def __init__(self, wanted: Literal["https-only", "redirect-to-https"], status_of_others: int, port: int) -> None:
+        """`status_of_others`: the redirect for methods other than GET and HEAD; `port`: where the node listens with
+        TLS."""
+        self._redirects = wanted == "redirect-to-https"
+        self._status_of_others, self._port = status_of_others, port
+
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
+        if request.scheme == "https":
+            return None
+        status = MOVED if request.method in ("GET", "HEAD") else self._status_of_others
+        # 307 keeps the method, and is unknown to HTTP/1.0 (RFC 9110 section 15.4.8 came with HTTP/1.1). Without a Host,
+        # as HTTP/1.0 may leave it out, nobody knows where to redirect to.
+        if not self._redirects or (status == 307 and request.version == "1.0") or not request.host:
+            return Refusal(self.kind, 403, "protocol: HTTPS alone is served here")
+        port = "" if self._port == 443 else f":{self._port}"
+        location = f"https://{without_port(request.host)}{port}{request.target}"
+        return Refusal(self.kind, status, "protocol: sent to HTTPS", location=location)

@@ -1,4 +1,4 @@
-"""How large a message may be, and what is said of a larger one: the limits of a profile and those of a node.
+"""How large a message may be, and what a client is sent for a larger one: the limits of a profile and those of a node.
 
 A profile's are its CDN's; a node's are its own, and guard it whatever the profile. How long a request may take, and how
 many there may be at once, is the listener's to say: it is no fact of the request.
@@ -7,13 +7,12 @@ Sizes are those of HTTP/1.1, whatever version the message came by: what fits ove
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from cdnkit.policy.gate.check import Check
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
-from cdnkit.policy.outcomes import Refusal
-from cdnkit.policy.rules.profile import FailureAnswer, Limit, Limits
-
-Over = tuple[str, FailureAnswer]
-"""Why a message is too large (rule and fact), and what a viewer is told."""
+from cdnkit.policy.outcomes import Refusal, RefusalKind
+from cdnkit.policy.rules.profile import Limit, Limits
 
 
 def measured(request: RequestHead) -> RequestHead:
@@ -24,25 +23,35 @@ def measured(request: RequestHead) -> RequestHead:
     return request
 
 
-def request_over(request: RequestHead, limits: Limits) -> Over | None:
-    """What makes this request larger than the CDN takes; None: nothing. `request`: as `measured`."""
-    return (
-        _over("limit: a URL of", len(request.url), "bytes", limits.url)
-        or _over("limit: a request head of", request.head_bytes, "bytes", limits.request_head)
-        or _over("limit: a request of", request.head_fields, "fields", limits.request_fields)
-    )
+class QuotaCheck(Check):
+    """A request that is larger than the CDN takes, as `measured` says."""
+
+    __slots__ = ("_limits",)
+    name = "quotas"
+    kind = RefusalKind.LIMIT
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
+        limits = self._limits
+        return (
+            _over("limit: a URL of", len(request.url), "bytes", limits.url)
+            or _over("limit: a request head of", request.head_bytes, "bytes", limits.request_head)
+            or _over("limit: a request of", request.head_fields, "fields", limits.request_fields)
+        )
 
 
-def response_over(head: ResponseHead, limits: Limits) -> Over | None:
-    """What makes this head larger than the CDN takes from its origin."""
+def response_over(head: ResponseHead, limits: Limits) -> Refusal | None:
+    """Why this head is larger than the CDN takes from its origin."""
     size_bytes = 17 + _fields_bytes(head.headers) + 2
     return _over("origin: a response head of", size_bytes, "bytes", limits.response_head) or _over(
         "origin: a response of", len(head.headers.lines), "fields", limits.response_fields
     )
 
 
-def object_over(length: int | None, limits: Limits) -> Over | None:
-    """What makes a body of this length larger than what the CDN stores; of an unknown length nothing can be said."""
+def object_over(length: int | None, limits: Limits) -> Refusal | None:
+    """Why a body of this length is larger than the CDN stores; of an unknown length nothing can be said."""
     return None if length is None else _over("origin: an object of", length, "bytes", limits.object)
 
 
@@ -61,10 +70,12 @@ def with_short_cookies(request: RequestHead, limits: Limits) -> RequestHead:
     return request.with_fields(headers.plus((limits.cookie_overflow, "1")))
 
 
-def _over(what: str, found: int, unit: str, limit: Limit | None) -> Over | None:
+def _over(what: str, found: int, unit: str, limit: Limit | None) -> Refusal | None:
     if limit is None or found <= limit.most:
         return None
-    return f"{what} {found} {unit}, {limit.most} are taken", limit.said
+    said = limit.said
+    reason = f"{what} {found} {unit}, {limit.most} are taken"
+    return Refusal(RefusalKind.LIMIT, said.status, reason, words=said.words, ends=said.ends)
 
 
 def _fields_bytes(headers: Headers) -> int:
@@ -74,8 +85,11 @@ def _fields_bytes(headers: Headers) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestLimits:
-    """The largest request that is answered. Sizes in bytes; None: no limit."""
+class RequestLimits(Check):
+    """The largest request that a node answers. Sizes in bytes; None: no limit."""
+
+    name: ClassVar[str] = "node limits"
+    kind: ClassVar[RefusalKind] = RefusalKind.LIMIT
 
     url: int | None = None
     """Path and query. CloudFront and Fastly take 8192."""
@@ -84,23 +98,27 @@ class RequestLimits:
     fields: int | None = None
     """Field lines."""
     content: int | None = None
-    """The content, where it says its length ahead; without that, whoever reads it counts."""
+    """The content, where its length is said ahead; otherwise, the reader of the content counts."""
 
-    def excess(self, request: RequestHead) -> Refusal | None:
-        """Why a request is too large to be answered: 414 (RFC 9110 §15.5.15), 431 (RFC 6585 §5), 413 (§15.5.14)."""
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
+        """414 (RFC 9110 §15.5.15), 431 (RFC 6585 §5), 413 (RFC 9110 §15.5.14)."""
         if self.url is not None:
             size = len(request.path) + (0 if request.query is None else 1 + len(request.query))
             if size > self.url:
-                return Refusal(414, f"limit: the URL has {size} bytes, {self.url} are taken")
+                return _refused(414, f"the URL has {size} bytes", self.url)
         if self.head is not None and request.head_bytes > self.head:
-            return Refusal(431, f"limit: the request's head has {request.head_bytes} bytes, {self.head} are taken")
+            return _refused(431, f"the request's head has {request.head_bytes} bytes", self.head)
         if self.fields is not None and len(request.headers.lines) > self.fields:
-            return Refusal(431, f"limit: the request has {len(request.headers.lines)} fields, {self.fields} are taken")
+            return _refused(431, f"the request has {len(request.headers.lines)} fields", self.fields)
         if self.content is not None:
             promised = request.headers.first("content-length") or ""
             if promised.isdigit() and int(promised[:20]) > self.content:
-                return Refusal(413, f"limit: the content has {promised} bytes, {self.content} are taken")
+                return _refused(413, f"the content has {promised} bytes", self.content)
         return None
 
 
 UNLIMITED = RequestLimits()
+
+
+def _refused(status: int, found: str, most: int) -> Refusal:
+    return Refusal(RefusalKind.LIMIT, status, f"limit: {found}, {most} are taken")

@@ -1,18 +1,23 @@
 """How many requests one client may make: a token bucket for each, in a bounded table.
 
 A bucket holds `burst` tokens and gets `requests` back each `per`; a request takes one, and where there is none it is
-refused. Of a bucket only one instant is kept, when it will be full again: all else follows from it (the generic cell
-rate algorithm, ITU-T I.371). With a penalty, a client that once was refused stays out for so long (Fastly's penalty
-box).
+refused. Only one instant is kept of a bucket, when it will be full again: all else follows from it (the generic cell
+rate algorithm, ITU-T I.371). With a penalty, a client that was refused once is refused until the penalty ends (Fastly's
+penalty box).
 
-The table forgets those who have asked least lately. A flood from ever new addresses so makes it forget others, who then
-begin with a full bucket; it never grows. Of IPv6, a whole /64 is one client: whoever has one address has them all.
+The table forgets the clients whose last request is the oldest. So a flood from ever new addresses makes it forget
+others, which then begin with a full bucket; it never grows. In IPv6, a whole /64 is one client: a client that has one
+of its addresses has them all.
 """
 
 from collections import OrderedDict
 from functools import lru_cache
 
+from cdnkit.policy.gate.check import Check
+from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.place import address_of
+from cdnkit.policy.outcomes import Refusal, RefusalKind
+from cdnkit.policy.rules.profile import FailureAnswer
 from cdnkit.policy.rules.rate_limit import RateLimit
 
 REMEMBERED_CLIENTS = 65_536
@@ -69,6 +74,35 @@ class Rates:
         table.move_to_end(client)
         if len(table) > self._most:
             table.popitem(last=False)
+
+
+class RateCheck(Check):
+    """A client that asks more often than a limit lets it."""
+
+    __slots__ = ("_too_many", "rates")
+    name = "rate"
+    kind = RefusalKind.RATE
+
+    def __init__(self, rates: Rates, too_many: FailureAnswer) -> None:
+        """`too_many`: what a profile answers."""
+        self.rates, self._too_many = rates, too_many
+
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
+        """Each call counts as a request."""
+        wait = self.rates.take(request.client_ip, now)
+        return self._refused(wait) if wait else None
+
+    def preview(self, request: RequestHead, now: float) -> Refusal | None:
+        wait = self.rates.left(request.client_ip, now)[1]
+        return self._refused(wait) if wait else None
+
+    def _refused(self, wait: float) -> Refusal:
+        said = self._too_many
+        facts = {"wait": round(wait, 3)}
+        reason = f"rate: more than {self.rates.settings.words}"
+        # Retry-After belongs to a 429 (RFC 6585 section 4).
+        retry_after = wait if said.status == 429 else None
+        return Refusal(self.kind, said.status, reason, facts, said.words, retry_after=retry_after)
 
 
 @lru_cache(maxsize=REMEMBERED_CLIENTS)

@@ -102,9 +102,8 @@ class RequestHead:
     """HTTP's, as the client speaks it: "1.0", "1.1", "2"."""
     peer_ip: str = ""
     """The address at the other end of the connection: the client's, or that of a proxy which named the client."""
-    astray: tuple[Refusal, str] | None = None
-    """It is for a host that is not here (`cdnkit/policy/gate/hosts.py`): how it is refused, and the profile's words for
-    that."""
+    astray: Refusal | None = None
+    """It is for a host that is not here: how it is refused (`cdnkit/policy/gate/hosts.py`)."""
 
     @property
     def country(self) -> str:

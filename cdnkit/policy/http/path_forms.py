@@ -3,7 +3,7 @@
 A behavior is chosen by the path's normal form, key and parent get it as it came: so CloudFront does it ("Cache behavior
 settings", Path normalization). An origin may take more liberties than the standard: decode what stands for "/", decode
 twice, take "\\" for "/", cut at ";" or NUL. What one of those could take for a path under a guarded behavior is refused
-there (`Matcher.evasion`), or a gate would be walked around by spelling.
+there (`Matcher.ambiguity`), or a gate would be walked around by spelling.
 """
 
 import re

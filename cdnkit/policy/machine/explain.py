@@ -1,4 +1,4 @@
-"""What a node would do with a request, and why: the machine's facts, told without touching them."""
+"""What a node would do with a request, and why: the machine's facts, read without touching them."""
 
 from dataclasses import asdict
 from math import isinf
@@ -6,10 +6,10 @@ from typing import Any
 
 from cdnkit.policy.freshness.annotate import Reader
 from cdnkit.policy.freshness.reuse import standing
-from cdnkit.policy.gate.geo import GeoRule
-from cdnkit.policy.gate.rates import client_of
+from cdnkit.policy.gate.check import Check
+from cdnkit.policy.gate.geo import GeoCheck
+from cdnkit.policy.gate.rates import RateCheck, client_of
 from cdnkit.policy.http.messages import RequestHead, ResponseHead
-from cdnkit.policy.machine.fast_path import is_plain
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.outcomes import Cause, Refusal
 from cdnkit.policy.record.secrets import Bare, Veil
@@ -31,10 +31,10 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
     veil = Bare() if reveal else Veil(machine.gate.params, machine.gate.headers, machine.gate.prefixes)
     rule = machine.view.rule_of(request)
     behavior = rule.behavior
-    barred = _screened(machine, request, rule)
-    rates, hurried = _rates(machine, request, rule, now)
-    refusal = barred or hurried or rule.guard.refusal(request, now)
-    admitted = rule.guard.admitted(request)
+    checked = _checked(request, rule, now)
+    refusal = checked[-1][1]
+    rates = _rates(request, rule, now)
+    admitted = None if rule.admission is None else rule.admission.admitted(request)
     request = machine.view.seen(request if admitted is None else admitted.public)
     if behavior.slice is not None:
         request = Assembly(request, behavior.slice).opening_request()
@@ -46,13 +46,21 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
         "profile": machine.profile.name,
         "behavior": hidden(behavior.model_dump(mode="json", exclude_defaults=True, exclude={"token"}), Behavior)
         | {"path": behavior.path},
-        "gate": {"token": behavior.token, "country": request.country or None, "rates": rates}
+        "gate": {
+            "token": behavior.token,
+            "country": request.country or None,
+            "rates": rates,
+            "checks": [
+                {"name": check.name, "kind": check.kind.value, "refuses": None if found is None else found.reason}
+                for check, found in checked
+            ],
+        }
         | (
-            {"refused": refusal.status, "reason": refusal.reason} | (refusal.facts or {})
+            {"refused": refusal.status, "reason": refusal.reason} | dict(refusal.facts)
             if refusal
             else {"refused": None}
         ),
-        "viewer": _viewer(request, behavior),
+        "viewer": _viewer(request, rule),
         "key": veil.key(key),
         **_key_parts(request, behavior, veil),
         "stored": [
@@ -71,36 +79,30 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
     }
 
 
-def _screened(machine: EdgeMachine, request: RequestHead, rule: Rule) -> Refusal | None:
-    """Why it is turned away before the gate is asked."""
-    over = machine.state.screening.outright(request)
-    if over is not None:
-        return over[0]
-    path = machine.gate.path_proper(request.path)
-    return machine.state.screening.barred(
-        request, path, rule.behavior, rule.cors, plain=is_plain(request, machine.state.decisive)
-    )
+def _checked(request: RequestHead, rule: Rule, now: float) -> list[tuple[Check, Refusal | None]]:
+    """What each check says, up to the first that refuses; nothing is counted."""
+    checked = []
+    for check in rule.checks:
+        refusal = check.preview(request, now)
+        checked.append((check, refusal))
+        if refusal is not None:
+            break
+    return checked
 
 
-def _rates(
-    machine: EdgeMachine, request: RequestHead, rule: Rule, now: float
-) -> tuple[list[dict[str, Any]], Refusal | None]:
-    """What is left to this client of each limit, and how it is refused now; nothing is counted."""
-    told: list[dict[str, Any]] = []
-    refusal = None
-    for rates in rule.guard.rates:
-        left, wait = rates.left(request.client_ip, now)
-        told.append({"limit": rates.settings.words, "client": client_of(request.client_ip), "left": left})
-        if wait and refusal is None:
-            facts: dict[str, object] = {"wait": round(wait, 3)}
-            status = machine.profile.too_many.status
-            refusal = Refusal(status, f"rate: more than {rates.settings.words}", facts, retry_after=wait)
-    return told, refusal
+def _rates(request: RequestHead, rule: Rule, now: float) -> list[dict[str, Any]]:
+    """How much is left of each limit to this client; nothing is counted."""
+    client = client_of(request.client_ip)
+    return [
+        {"limit": rates.settings.words, "client": client, "left": rates.left(request.client_ip, now)[0]}
+        for rates in (check.rates for check in rule.checks if isinstance(check, RateCheck))
+    ]
 
 
-def _viewer(request: RequestHead, behavior: Behavior) -> dict[str, Any]:
-    """Who asks, from where, who told so, and what the behavior's `geo` says to that."""
+def _viewer(request: RequestHead, rule: Rule) -> dict[str, Any]:
+    """Who asks, from where, which source says so, and what the behavior's `geo` says to that."""
     place = request.place
+    geo = None if rule.geo is None else GeoCheck(rule.geo).explanation(place, request.client_ip)
     return {
         "client_ip": request.client_ip,
         "country": place.country or None,
@@ -109,7 +111,7 @@ def _viewer(request: RequestHead, behavior: Behavior) -> dict[str, Any]:
         "anonymous": place.anonymous,
         "hosting": place.hosting,
         "told_by": dict(place.told_by),
-        "geo": None if behavior.geo is None else GeoRule(behavior.geo).verdict(place, request.client_ip).why,
+        "geo": geo,
     }
 
 

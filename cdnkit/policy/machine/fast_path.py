@@ -14,7 +14,7 @@ DECISIVE = frozenset(
     }
 )  # fmt: skip
 """Request fields that may change what a fresh stored response is good for, or what is told with it; without them, and
-without those that the profile `asks_more` by, a hit is a hit. A record keeps them all (`edge/recording.py`), so that a
+without those that the profile `asks_more` by, a hit is a hit. A record keeps them all (`edge/recorder.py`), so that a
 replay takes the same way."""
 
 

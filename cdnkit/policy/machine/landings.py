@@ -67,7 +67,7 @@ class Landings:
         limits = self._profile.limits
         over = None if limits is None else response_over(head, limits)
         if over is not None:
-            landing = self._fallback.land_failure(flight, over[0], over[1].status, now, head.status, over[1].words)
+            landing = self._fallback.land_failure(flight, over.reason, over.status, now, head.status, over.words)
         elif response.status in self._profile.failed_statuses and self._fallback.covered(flight, now):
             landing = self._fallback.land_failure(flight, f"origin: {response.status}", 502, now, response.status)
         elif fetch.purpose is Purpose.PASS:
@@ -279,7 +279,7 @@ class Landings:
         if limits is not None and why_not in (None, "too-large") and fetch.request.method != "HEAD":
             over = object_over(content_length(response.headers), limits)
             if over is not None:
-                return self._fallback.land_failure(flight, over[0], over[1].status, now, response.status, over[1].words)
+                return self._fallback.land_failure(flight, over.reason, over.status, now, response.status, over.words)
         if why_not is not None:
             beyond = response.status == 416 and fetch.cause is Cause.PARTIAL
             if response.status not in self._profile.failed_statuses and not beyond:

@@ -32,7 +32,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from cdnkit.policy.gate.gate import Gate
-from cdnkit.policy.gate.limits import UNLIMITED
+from cdnkit.policy.gate.limits import UNLIMITED, RequestLimits
 from cdnkit.policy.http.messages import RequestHead, ResponseHead
 from cdnkit.policy.machine.fallback import Fallback
 from cdnkit.policy.machine.fills import Fills
@@ -41,7 +41,7 @@ from cdnkit.policy.machine.landings import Landings
 from cdnkit.policy.machine.purges import Purges
 from cdnkit.policy.machine.requests import Requests
 from cdnkit.policy.machine.state import NodeState, View
-from cdnkit.policy.outcomes import Failure, Refusal
+from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.plan import Answer, Fetch, Landing, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.service import Service
@@ -59,14 +59,14 @@ class EdgeMachine:
         profile: Profile = RFC9111,
         *,
         gate: Gate | None = None,
-        excess: Callable[[RequestHead], Refusal | None] = UNLIMITED.excess,
+        limits: RequestLimits = UNLIMITED,
         fresh_id: Callable[[], str] | None = None,
         codings: Collection[str] = ("gzip",),
         fresh_room: Callable[[], Room] | None = None,
     ) -> None:
         """As a `NodeState`."""
         self.state = state = NodeState(
-            service, profile, gate=gate, excess=excess, fresh_id=fresh_id, codings=codings, fresh_room=fresh_room
+            service, profile, gate=gate, limits=limits, fresh_id=fresh_id, codings=codings, fresh_room=fresh_room
         )
         self.view = view = View(state)
         self._requests = Requests(state, view)

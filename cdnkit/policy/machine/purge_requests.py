@@ -7,7 +7,7 @@ that has none it is a method like any other.
 import hmac
 
 from cdnkit.policy.http.messages import RequestHead
-from cdnkit.policy.outcomes import Refusal
+from cdnkit.policy.outcomes import Refusal, RefusalKind
 from cdnkit.policy.plan import PurgeKind, PurgeOrder
 from cdnkit.policy.rules.profile import Profile, PurgeMethod
 from cdnkit.policy.rules.service import Service
@@ -25,6 +25,6 @@ def purge_request(
         # Without a token of the service's own nobody can have the right one.
         wanted = service.purge_token or ""
         if not wanted or not hmac.compare_digest(given.encode("latin-1"), wanted.encode()):
-            return Refusal(401, "purge: Provided credentials are missing or invalid")
+            return Refusal(RefusalKind.PURGE, 401, "Provided credentials are missing or invalid")
     url = request.url if profile.purge_names_host and request.host else request.target
     return PurgeOrder(PurgeKind.URL, url, soft=how.soft_field in request.headers)

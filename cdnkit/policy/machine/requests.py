@@ -31,7 +31,7 @@ class Requests:
 
     def __init__(self, state: NodeState, view: View) -> None:
         self._state, self._view = state, view
-        self._gate, self._matcher, self._screening = state.gate, state.matcher, state.screening
+        self._gate, self._matcher = state.gate, state.matcher
         self._decisive = state.decisive
         self._answering = state.answering
         self._profile = state.profile
@@ -41,40 +41,35 @@ class Requests:
         self._state.events += 1
         path = self._gate.path_proper(request.path)
         rule = self._matcher.match(path)
-        over = self._screening.outright(request)
-        if over is not None:
-            refused = self.refuse(over[0].status, over[0].reason, rule, request, now, words=over[1])
-            if over[0].ends and request.version.startswith("1"):
-                refused.headers.append(("connection", "close"))  # a field of HTTP/1.1 alone (RFC 9113 §8.2.2)
-            refused.admitted = rule.guard.admitted(request)
-            return refused
+        # A request of our own for a block was checked as the viewer's that it is made of.
+        ours = request.block is not None
+        if not ours:
+            for check in rule.first_checks:
+                refusal = check.refusal(request, now)
+                if refusal is not None:
+                    return self._refused(refusal, request, rule, now)
         plain = is_plain(request, self._decisive)
         if plain and path is request.path and (key_of := rule.plain_key) is not None and not rule.guarded:
             served = self._plain_hit(request, rule, key_of, now)
             if served is not None:
                 return served
-        if request.block is not None:
-            # A request of our own for a block of what a viewer asked for: he has passed all that stands before.
+        if ours:
             ticket = self._state.next_id()
             return self.paged(self.plan(request, rule, ticket, now), request, ticket, now)
-        refusal = (
-            self._screening.barred(request, path, rule.behavior, rule.cors, plain=plain)
-            or rule.guard.hurried(request, now)
-            or rule.guard.refusal(request, now)
-        )
-        admitted = rule.guard.admitted(request)
-        if refusal is not None:
-            plan: Plan = self._turned_away(refusal, request, rule, now)
-        elif admitted is None:
+        for check in rule.plain_checks if plain else rule.other_checks:
+            refusal = check.refusal(request, now)
+            if refusal is not None:
+                return self._refused(refusal, request, rule, now)
+        admitted = None if rule.admission is None else rule.admission.admitted(request)
+        if admitted is None:
             return self._admit(request, rule, now, plain=plain)
-        else:
-            # Without a token it may be plain where with one in Authorization it was not.
-            plan = self._admit(admitted.public, rule, now, plain=plain or is_plain(admitted.public, self._decisive))
+        # Without a token it may be plain where with one in Authorization it was not.
+        plan = self._admit(admitted.public, rule, now, plain=plain or is_plain(admitted.public, self._decisive))
         plan.admitted = admitted
         return plan
 
     def _admit(self, request: RequestHead, rule: Rule, now: float, *, plain: bool) -> Plan:
-        """What one gets who has passed the gate."""
+        """What a request gets that has passed the gate."""
         if rule.guarded and plain and (key_of := rule.plain_key) is not None:
             served = self._plain_hit(request, rule, key_of, now)
             if served is not None:
@@ -86,24 +81,25 @@ class Requests:
         ticket = self._state.next_id()
         return self.paged(self.plan(request, rule, ticket, now), request, ticket, now)
 
-    def _turned_away(self, refusal: Refusal, request: RequestHead, rule: Rule, now: float) -> Decision:
-        """What one who is refused is told: a line, where to come instead, when to come again, or a page."""
-        if refusal.retry_after is not None:
-            return self._slowed(refusal, refusal.retry_after, request, rule, now)
-        refused = self.refuse(refusal.status, refusal.reason, rule, request, now, page=refusal.page)
+    def _refused(self, refusal: Refusal, request: RequestHead, rule: Rule, now: float) -> Decision:
+        """What the client of a refused request is sent: a line, where to come instead, when to come again, or a
+        page."""
+        refused = self._answering.refusal(
+            refusal.status, refusal.reason, rule, request, Outcome.REFUSED, now, refusal.words, refusal.page,
+            kind=refusal.kind,
+        )  # fmt: skip
+        refused.refusal = refusal
         if refusal.location is not None:
             refused.headers.append(("location", refusal.location))
-        if not (refusal.paged and self._state.pages):
-            return refused
-        return self.paged(refused, self._view.seen(request), self._state.next_id(), now, refused=refusal.reason)
-
-    def _slowed(self, refusal: Refusal, wait: float, request: RequestHead, rule: Rule, now: float) -> Refuse:
-        """What one who asks too often is told, in the profile's way."""
-        said = self._profile.too_many
-        refused = self.refuse(said.status, refusal.reason, rule, request, now, words=said.words)
-        if said.status == 429:
-            refused.headers.append(("retry-after", str(max(1, ceil(wait)))))  # RFC 6585 section 4
-        return refused
+        if refusal.retry_after is not None:
+            refused.headers.append(("retry-after", str(max(1, ceil(refusal.retry_after)))))
+        if refusal.ends and request.version.startswith("1"):
+            refused.headers.append(("connection", "close"))  # a field of HTTP/1.1 alone (RFC 9113 §8.2.2)
+        plan: Decision = refused
+        if refusal.paged and self._state.pages:
+            plan = self.paged(refused, self._view.seen(request), self._state.next_id(), now, refusal)
+        plan.admitted = None if rule.admission is None else rule.admission.admitted(request)
+        return plan
 
     def unreadable(self, status: int, reason: str, now: float) -> Refuse:
         """What is answered to one whose request could not be read, and so is none. Nothing is changed."""
@@ -138,21 +134,23 @@ class Requests:
             opening.body = opening.body and assembly.request.method != "HEAD"
         return opening
 
-    def paged(self, answer: A, request: RequestHead, ticket: int, now: float, refused: str = "") -> A | Decision:
-        """The answer, or what gets the page that stands in for it; `refused`: the reason of a gate that is polite."""
+    def paged(
+        self, answer: A, request: RequestHead, ticket: int, now: float, refusal: Refusal | None = None
+    ) -> A | Decision:
+        """The answer, or what gets the page that stands in for it; `refusal`: one that a page may stand in for."""
         if not self._state.pages or isinstance(answer, Fetch | Join):
             return answer
-        if answer.outcome is Outcome.REFUSED and not refused:
+        if answer.outcome is Outcome.REFUSED and refusal is None:
             return answer
         page = self._state.pages.instead_of(answer.status, request)
         if page is None or (isinstance(answer, Serve) and answer.refresh is not None):
             return answer
         rule = self._matcher.match(page.page)
         plan = self.plan(request_for(page, request), rule, ticket, now)
-        instead = Instead(page.response_status, refused)
+        instead = Instead(page.response_status, refusal)
         if isinstance(plan, Fetch | Join):
             self._state.paging[ticket] = instead
-            plan.reason = refused
+            plan.refusal = refusal
         else:
             instead.told_with(plan)
         return plan
@@ -227,10 +225,9 @@ class Requests:
         now: float,
         outcome: Outcome = Outcome.REFUSED,
         words: str = "",
-        page: tuple[str, str] | None = None,
         member: str | None = None,
     ) -> Refuse:
-        return self._answering.refusal(status, reason, rule, request, outcome, now, words, page, member)
+        return self._answering.refusal(status, reason, rule, request, outcome, now, words, member=member)
 
     def fetch_alone(
         self,

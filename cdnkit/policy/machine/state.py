@@ -11,9 +11,8 @@ from cachetools import LRUCache
 
 from cdnkit.policy.answer.error_pages import Instead, Pages
 from cdnkit.policy.answer.respond import Answering
-from cdnkit.policy.gate.checks import Screening
-from cdnkit.policy.gate.gate import Gate, ServiceGate
-from cdnkit.policy.gate.limits import UNLIMITED, with_short_cookies
+from cdnkit.policy.gate.gate import Gate, Node, ServiceGate
+from cdnkit.policy.gate.limits import UNLIMITED, RequestLimits, with_short_cookies
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.machine.fast_path import DECISIVE
 from cdnkit.policy.machine.flights import FlightTable
@@ -49,16 +48,15 @@ class NodeState:
         profile: Profile = RFC9111,
         *,
         gate: Gate | None = None,
-        excess: Callable[[RequestHead], Refusal | None] = UNLIMITED.excess,
+        limits: RequestLimits = UNLIMITED,
         fresh_id: Callable[[], str] | None = None,
         codings: Collection[str] = ("gzip",),
         fresh_room: Callable[[], Room] | None = None,
     ) -> None:
         """`fresh_id`: a new request id at every call, for profiles that send one; None: ids that count up.
 
-        `excess`: why a request is larger than this node takes (`RequestLimits`; `cdnkit/replay/` repeats what was
-        said). `codings`: content codings that the shell can put on a body. `fresh_room`: makes an empty room; None:
-        the service's eviction does.
+        `limits`: the largest request that this node answers. `codings`: content codings that the shell can put on a
+        body. `fresh_room`: makes an empty room; None: the service's eviction does.
         """
         # What a behavior leaves open, the profile settles: once, here.
         policies = {**profile.response_headers_policies, **service.response_headers}
@@ -68,19 +66,18 @@ class NodeState:
         self.profile = profile
         self.decisive = DECISIVE | profile.asks_more
         self.codings = frozenset(codings)
-        self.gate: Gate = (
-            gate if gate is not None else ServiceGate(service, {}, redirect_others=profile.redirect_others)
-        )
+        self.gate: Gate = gate if gate is not None else ServiceGate(service, {})
         self.index = EntryIndex(vary_as_sent=profile.vary_as_sent)
         self.fresh_room = fresh_room or partial(room_for, service.eviction, service.room, service.block)
         self.room = self.fresh_room()
         self.flights = FlightTable()
+        node = Node(service, profile, limits, lambda path: self.matcher.ambiguity(path))
         self.matcher = Matcher(
             [
-                compiled(behavior, service, self.gate, _decoration(policies, behavior.response_headers_policy))
+                compiled(behavior, node, self.gate, _decoration(policies, behavior.response_headers_policy))
                 for behavior in behaviors
             ],
-            compiled(settled(Behavior(path="*"), profile), service, self.gate, None),
+            compiled(settled(Behavior(path="*"), profile), node, self.gate, None),
         )
         self.pages = Pages(service)
         self.paging: dict[int, Instead] = {}
@@ -88,7 +85,6 @@ class NodeState:
         one that was forgotten sooner would be shown a page in place of the page's own error, and so on."""
         self.answering = Answering(service.name, profile, faces_viewers=service.gate, fresh_id=fresh_id)
         self.asking = Asking(service, profile, self.answering.fresh_id)
-        self.screening = Screening(service, profile, self.matcher.evasion, excess=excess)
         self.filling: dict[int, Entry] = {}
         self.alone_until: Notes[str] = Notes(65_536)
         """Keys, and ranges of them, whose last answer could not be shared, until when, and why: requests for them do

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from cdnkit.policy.outcomes import Cause, Outcome
+from cdnkit.policy.outcomes import Cause, Outcome, RefusalKind
 from cdnkit.policy.record.object_class import ObjectClass
 
 FieldLines = tuple[tuple[str, str], ...]
@@ -27,7 +27,7 @@ class _Line(msgspec.Struct, tag_field="kind", gc=False):
 
 
 class Requested(_Line, tag="request"):
-    """What a machine is told of one request, and what it made of it: as much of the line as a replay needs.
+    """One request, and what the machine made of it: as much of the line as a replay needs.
 
     Times are Unix seconds on the node's clock.
     """
@@ -47,7 +47,7 @@ class Requested(_Line, tag="request"):
     country: str = ""
     """ISO 3166-1 code, or "" when unknown or not looked up."""
     reason: str = ""
-    """For refusals and failures: the gate's or the upstream reader's word."""
+    """For refusals and failures, for people: what the gate or the upstream reader found."""
     headers: FieldLines = ()
     """Request fields the policy read. Secret values are blinded: equal if and only if they were equal."""
     block: int | None = None
@@ -64,6 +64,8 @@ class Requested(_Line, tag="request"):
     """Size of the request's head."""
     head_fields: int = 0
     """Field lines of the request, of which `headers` keeps some."""
+    refusal: RefusalKind | None = None
+    """What of a refused request was refused; None for all others, and in records of earlier versions."""
 
 
 class RequestRecord(Requested, kw_only=True):

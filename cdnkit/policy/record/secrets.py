@@ -1,6 +1,6 @@
 """What of a request nobody is shown: tokens, credentials, signatures, wherever they stand.
 
-A record keeps a mark in a secret's place, since a replay must tell equal ones from others (`edge/recording.py`);
+A record keeps a mark in a secret's place, since a replay must tell equal ones from others (`edge/blind.py`);
 `explain` keeps nothing, unless one who may asks for it.
 
 Who misspells a parameter's name has sent his token all the same, and is refused for want of one. So a name is known in

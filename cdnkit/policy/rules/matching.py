@@ -62,8 +62,8 @@ class Matcher(Generic[M]):
         """The first that the path matches."""
         return self._find(path)[0]
 
-    def evasion(self, path: str) -> str | None:
-        """How the path is spelled, if an origin that takes liberties in reading it could be led past a gate with it."""
+    def ambiguity(self, path: str) -> str | None:
+        """How the path is written, if an origin that takes liberties in reading it could be led past a gate with it."""
         return self._find(path)[1]
 
 

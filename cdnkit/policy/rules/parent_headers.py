@@ -1,7 +1,7 @@
-"""Fields that a node puts on every request to its parent: CloudFront's origin custom headers, Fastly's override host.
+"""Fields set on every upstream request: CloudFront's origin custom headers, Fastly's override host.
 
-An origin that lets in only who carries a secret one cannot be asked past its CDN. What the viewer sent under one of
-these names does not go on. `Host` is the name that the parent is asked under, in place of its own or the viewer's.
+An origin that refuses requests without a secret field cannot be reached past its CDN. A viewer's field of such a name
+is not forwarded. `Host` replaces the parent's or the viewer's host in upstream requests.
 """
 
 from typing import Annotated
@@ -20,11 +20,11 @@ _CANNOT = frozenset(
         "upgrade", "via", "x-real-ip",
     }
 )  # fmt: skip
-"""Source: CloudFront, "Custom headers that CloudFront can't add to origin requests"; `Host`, which stands there too, is
-the one that Fastly lets a backend override."""
+"""Source: CloudFront, "Custom headers that CloudFront can't add to origin requests"; `Host`, which is on that list,
+is the field that Fastly lets a backend override."""
 
 _OURS = frozenset({"cdnlab-client-ip", "cdnlab-debug", "expect", "x-forwarded-for"})
-"""What this node writes itself, or what ends at it."""
+"""Fields that the node writes itself or does not forward."""
 
 _NAME, _VALUE, _ALL = 256, 1783, 10_240
 """Characters of a name, of a value, of all of them. Source: CloudFront, "Quotas on headers"."""
@@ -35,15 +35,15 @@ def _may_be_added(fields: dict[str, str]) -> dict[str, str]:
         lower = name.lower()
         if lower in _CANNOT | _OURS or lower.startswith(("x-amz-", "x-edge-")):
             raise ValueError(
-                f"{name} frames a request, sets a condition, or is the node's own; wanted fields of other names"
+                f"{name} frames a request, sets a condition, or is written by the node; wanted other fields"
             )
-        # `cdn.json` holds no value of theirs; a replay reads it.
+        # `cdn.json` has their values hidden, and a replay reads it.
         if lower == "host" and value != HIDDEN and not (value and names_host(value)):
-            raise ValueError('wanted as Host a host, with a port or without, such as "origin.example.com"')
+            raise ValueError('wanted as Host a host, with or without a port, such as "origin.example.com"')
         if len(name) > _NAME or len(value) > _VALUE:
             raise ValueError(f"{name[:_NAME]}: wanted a name of at most {_NAME} characters, a value of {_VALUE}")
     if len({name.lower() for name in fields}) < len(fields):
-        raise ValueError("wanted each name once, in whatever case")
+        raise ValueError("wanted each name once (case does not matter)")
     if sum(len(name) + len(value) for name, value in fields.items()) > _ALL:
         raise ValueError(f"wanted names and values of at most {_ALL} characters in all")
     return fields
@@ -54,5 +54,5 @@ ParentHeaders = Annotated[dict[FieldName, Annotated[FieldValue, SECRET]], AfterV
 
 
 def lines_of(fields: dict[str, str]) -> Lines:
-    """As field lines, names in lower case."""
+    """The field lines, with names in lower case."""
     return [(name.lower(), value) for name, value in fields.items()]

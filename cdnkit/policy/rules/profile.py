@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead
+from cdnkit.policy.outcomes import RefusalKind
 from cdnkit.policy.rules.response_headers import ResponseHeaders
 from cdnkit.policy.rules.service import Behavior, Key, Ttl
 from cdnkit.policy.rules.signature import Signature
@@ -98,9 +99,9 @@ class Incident:
     words: str
     """The vendor's words for a failure of the parent ("first byte timeout"); "" for anything else."""
     request_id: str
-    node: str
-    """Its name."""
+    node: str  # its name
     now: float
+    kind: RefusalKind | None = None  # of a refusal; None: of a failure
 
 
 def plain_page(incident: Incident) -> Page:

@@ -9,24 +9,26 @@ from cdnkit.units.quantities import write_seconds
 
 
 class RateLimit(Settings):
-    """How many requests one client may make. A client is an address, of IPv6 a /64 network."""
+    """How many requests one client may make. A client is an IPv4 address or an IPv6 /64 network."""
 
     requests: int = Field(ge=1, le=1_000_000)
-    """So many in each `per`, evenly."""
+    """Requests allowed in each `per`, spread evenly."""
 
     per: Seconds = Field(default=1.0, gt=0, le=86_400)
-    """The time that they are counted over."""
+    """The period that `requests` refers to."""
 
     burst: int | None = Field(default=None, ge=1, le=1_000_000)
-    """So many at once, after a pause. Left out: as `requests`."""
+    """Requests allowed at once after a pause. Left out: as many as `requests`."""
 
     penalty: Seconds = Field(default=0.0, le=3600)
-    """How long a client that asked for more stays refused, however little it asks meanwhile (Fastly's penalty box)."""
+    """How long a client that exceeded the limit is refused, however few requests it makes meanwhile (Fastly's penalty
+    box)."""
 
     @model_validator(mode="after")
     def _longer_than_a_token(self) -> Self:
         if self.penalty and self.penalty < self.per / self.requests:
-            raise ValueError("wanted penalty >= per / requests, since a client waits for so long in any case")
+            found = f"penalty is {write_seconds(self.penalty)}"
+            raise ValueError(f"{found}; wanted penalty >= per / requests, since a client waits that long in any case")
         return self
 
     @property

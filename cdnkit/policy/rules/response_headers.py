@@ -37,33 +37,34 @@ UNTOUCHED = NODES_OWN | frozenset(
 
 
 class Cors(Settings):
-    """Who may read answers from other origins (Fetch, "CORS protocol"). For requests that have an `Origin`."""
+    """Which other origins may read responses (Fetch, "CORS protocol"). Applies to requests with an `Origin` field."""
 
     origins: tuple[str, ...] = Field(default=("*",), min_length=1)
-    """Origins that may: "*", or such as "https://www.example.org"; without a scheme for any; "*." at the beginning of
-    the host stands for one label. One that matches is told back to it, and then answers say `Vary: Origin`."""
+    """Origins that may: "*", or a list such as "https://www.example.org". An entry without a scheme matches any scheme;
+    a leading "*." stands for one label of the host. A request whose origin matches gets it back in
+    `Access-Control-Allow-Origin`, and responses then carry `Vary: Origin`."""
 
     methods: Literal["ALL"] | tuple[Method, ...] = ()
-    """Methods that a preflight request is told, "ALL" for all of these."""
+    """`Access-Control-Allow-Methods` in responses to preflight requests; "ALL" for all of these."""
 
     headers: tuple[FieldName, ...] = ()
-    """Request fields that a preflight request is told, or "*"."""
+    """`Access-Control-Allow-Headers` in responses to preflight requests: names of request fields, or "*"."""
 
     expose: tuple[FieldName, ...] = ()
-    """Response fields that scripts may read, or "*"."""
+    """`Access-Control-Expose-Headers`: names of response fields that scripts may read, or "*"."""
 
     max_age: Seconds | None = None
-    """How long a browser may remember what a preflight request was told."""
+    """`Access-Control-Max-Age`: how long a browser may cache the response to a preflight request."""
 
     credentials: bool = False
-    """Whether cookies may come with such requests; wants origins by name."""
+    """`Access-Control-Allow-Credentials`: whether such requests may carry cookies; requires origins by name."""
 
     override: bool = True
-    """False: what the origin says of one of these fields stands."""
+    """False: a CORS field that the origin sent is kept."""
 
     preflight: Literal["forward", "answer"] = "forward"
-    """Where preflight requests are answered: by the origin as every OPTIONS, or by the node with a 204 (what Fastly's
-    VCL would do; CloudFront does not)."""
+    """Who responds to preflight requests: "forward", the origin, as to every OPTIONS; "answer", the node, with a 204
+    (as Fastly's VCL could; CloudFront does not)."""
 
     @field_validator("origins")
     @classmethod
@@ -79,7 +80,7 @@ class Cors(Settings):
     def _no_stars_with_credentials(self) -> Self:
         # Fetch 3.2.5: with credentials "*" is no wildcard, and to tell every origin back would let everybody in.
         if self.credentials and "*" in (*self.origins, *self.headers, *self.expose):
-            raise ValueError('wanted names instead of "*" with credentials: browsers take no "*" then')
+            raise ValueError('wanted names instead of "*" with credentials: browsers do not accept "*" then')
         return self
 
 
@@ -89,20 +90,20 @@ _ORIGIN = re.compile(
 
 
 class Hsts(Settings):
-    """How long a browser comes by HTTPS alone (RFC 6797)."""
+    """How long a browser uses only HTTPS for the host (RFC 6797)."""
 
     max_age: Seconds = 31_536_000.0
-    """Seconds that it remembers."""
+    """How long the browser remembers this."""
 
     include_subdomains: bool = False
-    """Also for all hosts below this one."""
+    """Whether it also holds for all subdomains."""
 
     preload: bool = False
-    """The host may stand on browsers' own lists."""
+    """Whether browsers may include the host in their preload lists."""
 
 
 class Security(Settings):
-    """Fields by which browsers take more care. What is left out is not added."""
+    """Security fields for browsers. A field that is left out is not added."""
 
     content_security_policy: FieldValue | None = Field(default=None, max_length=1783)
     """`Content-Security-Policy`."""
@@ -135,37 +136,37 @@ class Security(Settings):
     """`X-XSS-Protection`: "0", "1", "1; mode=block" or "1; report=URI"."""
 
     override: bool | tuple[SecurityField, ...] = True
-    """Whether these stand in the place of the origin's: all, none, or those of these names."""
+    """Whether these fields replace the origin's: all of them, none, or those listed."""
 
 
 class ResponseHeaders(Settings):
-    """What answers carry beside, or instead of, what the origin sent: a response headers policy."""
+    """A response headers policy: fields that a node sets, adds or removes on responses to viewers."""
 
     cors: Cors | None = None
-    """Who may read answers from other origins."""
+    """Which other origins may read responses."""
 
     security: Security = Security()
-    """Fields by which browsers take more care."""
+    """Security fields for browsers."""
 
     set: dict[FieldName, FieldValue] = Field(default={})
-    """Fields by name, in the place of the origin's."""
+    """Fields by name; each replaces the origin's field of that name."""
 
     set_if_absent: dict[FieldName, FieldValue] = Field(default={})
-    """Fields that are added where the origin sent none of the name."""
+    """Fields that are added where the origin's response has none of that name."""
 
     append: dict[FieldName, FieldValue] = Field(default={})
-    """Fields that are added beside the origin's."""
+    """Fields that are added to the origin's fields of the same name."""
 
     remove: tuple[FieldName, ...] = ()
-    """Fields of the origin's that are taken off first."""
+    """Fields that are removed from the origin's response before the others are applied."""
 
     server_timing: Literal["off"] | Annotated[float, Field(ge=0, le=100)] = "off"
-    """With cloudfront: as a behavior's `server_timing`, which counts where it is set."""
+    """With cloudfront: like a behavior's `server_timing`, which takes precedence where it is set."""
 
     @model_validator(mode="after")
     def _may_be_touched(self) -> Self:
         for key in ("set", "set_if_absent", "append", "remove"):
             wrong = [name for name in getattr(self, key) if name.lower() in UNTOUCHED]
             if wrong:
-                raise ValueError(f"{key}: {wrong[0]} frames the message, or is the node's own to write")
+                raise ValueError(f"{key}: {wrong[0]} frames the message, or the node writes it; wanted other fields")
         return self

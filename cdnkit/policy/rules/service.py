@@ -1,4 +1,4 @@
-"""The vendor-neutral settings of one service: what may be asked, by whom, and how long answers are kept.
+"""The vendor-neutral settings of one service: which requests are allowed, from whom, and how long responses are stored.
 
 Everything here is configuration, read once. Nothing here is made per request.
 """
@@ -14,6 +14,7 @@ from cdnkit.policy.rules.rate_limit import RateLimit
 from cdnkit.policy.rules.response_headers import ResponseHeaders
 from cdnkit.policy.rules.tokens import Token
 from cdnkit.units import Bytes, Glob, Seconds, Secret, Settings
+from cdnkit.units.quantities import write_seconds
 
 CachePolicy = Literal[
     "none",
@@ -41,52 +42,53 @@ PurgeRequests = Literal["everybody", "token", "nobody"]
 
 
 class Ttl(Settings):
-    """How long answers of one behavior stay fresh: the origin's word, held between two bounds."""
+    """How long responses stay fresh: the origin's freshness lifetime, kept between two bounds."""
 
     min: Seconds = 0.0
     """A shorter freshness lifetime from the origin is raised to this."""
 
     default: Seconds | None = None
-    """The freshness lifetime when the origin names none. Left out: the profile's."""
+    """The freshness lifetime where the origin gives none. Left out: the profile's."""
 
     max: Seconds | None = None
-    """A longer freshness lifetime from the origin is cut to this. Left out: the profile's."""
+    """A longer freshness lifetime from the origin is reduced to this. Left out: the profile's."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         # CloudFront answers 400 InvalidTTLOrder for the same mistake.
-        known = [value for value in (self.min, self.default, self.max) if value is not None]
-        if known != sorted(known):
-            raise ValueError("wanted min <= default <= max")
+        known = {key: value for key, value in self if value is not None}
+        if list(known.values()) != sorted(known.values()):
+            found = ", ".join(f"{key} is {write_seconds(value)}" for key, value in known.items())
+            raise ValueError(f"{found}; wanted min <= default <= max")
         return self
 
 
 class Key(Settings):
-    """What of a request enters the cache key, beside the path."""
+    """What the cache key contains beside the path."""
 
     query: Literal["all", "none"] | tuple[str, ...] | None = None
-    """Query parameters in the key: "all", "none", or the names of those that are. Left out: the profile's, which is
-    "all", for cloudfront "none". Others still reach the origin, except with cloudfront. In names `*` stands for any
-    characters and `?` for one; not with cloudfront, which has that in names of cookies alone."""
+    """Query parameters in the key: "all", "none", or a list of names. Left out: the profile's, which is "all", for
+    cloudfront "none". Parameters outside the key still reach the origin, except with cloudfront. In names, `*` stands
+    for any characters and `?` for one; cloudfront allows these in cookie names only."""
 
     query_except: tuple[str, ...] = ()
-    """Query parameters that are not in the key though all others are: "utm_*"."""
+    """Query parameters to exclude from the key while all others are in it: "utm_*"."""
 
     headers: tuple[str, ...] = ()
-    """Request header fields whose values are part of the key. Those that end at a node are refused."""
+    """Request header fields whose values are in the key. Fields that a node does not forward are not allowed."""
 
     cookies: Literal["all", "none"] | tuple[str, ...] = "none"
-    """Cookies in the key: "all", "none", or the names of those that are, `*` in them for any characters and `?` for
-    one ("session_*"); their order does not matter."""
+    """Cookies in the key: "all", "none", or a list of names, in which `*` stands for any characters and `?` for one
+    ("session_*"). The order of cookies in a request does not matter."""
 
     cookies_except: tuple[str, ...] = ()
-    """Cookies that are not in the key though all others are; wants `cookies = "all"`."""
+    """Cookies to exclude from the key while all others are in it; requires `cookies = "all"`."""
 
     accept_encoding: tuple[Literal["gzip", "br"], ...] = ()
-    """Content codings told apart: Accept-Encoding enters the key cut down to these, and so it reaches the origin."""
+    """Content codings in the key: Accept-Encoding is reduced to these, in the key and in the upstream request."""
 
     host: bool | None = None
-    """Whether the host asked for is part of the key. Left out: the profile's (fastly: true, others: false)."""
+    """Whether the request's host is in the key. Left out: the profile's (fastly: true, others: false)."""
 
     @model_validator(mode="after")
     def _exceptions(self) -> Self:
@@ -100,24 +102,24 @@ class Key(Settings):
 class Geo(Settings):
     """Which places are served: countries ("DE"), regions ("US-CA"), operators ("AS64500"), networks ("203.0.113.0/24").
 
-    The vendors' switches know countries only; the rest stands for what is written there as VCL or WAF rules.
+    The vendors' own geo restrictions list countries only; the other entries stand for VCL or WAF rules.
     """
 
     allow: tuple[str, ...] = ()
-    """Only these are served. Empty: all but the denied ones."""
+    """Serve only these. Empty: serve every place that `deny` does not list."""
 
     deny: tuple[str, ...] = ()
-    """These are refused. Beside an `allow` of countries it narrows: regions, operators and networks, no countries."""
+    """Refuse these. If `allow` lists countries, `deny` may list regions, operators and networks, but no countries."""
 
     unknown: Literal["allow", "deny"] | None = None
-    """What becomes of an address no country is known for. Left out: the profile's, which is "deny", for cloudfront
+    """Whether an address whose country is not known is served. Left out: the profile's, which is "deny", for cloudfront
     "allow"."""
 
     anonymous: Literal["allow", "deny"] = "allow"
-    """What becomes of an address that is known as an exit of a VPN, a proxy or Tor."""
+    """Whether an address that is known as a VPN, proxy or Tor exit is served."""
 
     hosting: Literal["allow", "deny"] = "allow"
-    """What becomes of an address that is known as a hosting provider's."""
+    """Whether an address that is known as a hosting provider's is served."""
 
     @field_validator("allow", "deny")
     @classmethod
@@ -139,81 +141,87 @@ class Geo(Settings):
 
 
 class Behavior(Settings):
-    """How requests for one set of paths are answered; the first behavior that matches a request rules it."""
+    """Rules for requests to one set of paths; the first behavior whose `path` matches a request applies."""
 
     path: Glob
-    """Glob on the URL path, case-sensitive: `*` any characters, also `/`; `?` one. A leading `/` is optional."""
+    """Glob on the URL path, case-sensitive: `*` matches any characters, `/` included; `?` matches one. A leading `/` is
+    optional."""
 
     cache: bool = True
     """False: every request goes to the origin and nothing is stored (a *pass*)."""
 
     methods: Literal["all", "GET, HEAD", "GET, HEAD, OPTIONS"] = "all"
-    """Methods that are let through (CloudFront's allowed methods); others are refused with 403."""
+    """Methods that are allowed (CloudFront's allowed methods); others are refused with 403."""
 
     cached_methods: Literal["GET, HEAD", "GET, HEAD, OPTIONS"] = "GET, HEAD"
-    """Methods whose answers are kept (CloudFront's cached methods). OPTIONS has keys of its own; where its answers
-    depend on Origin, Access-Control-Request-Method and Access-Control-Request-Headers, name these in `key.headers`."""
+    """Methods whose responses are stored (CloudFront's cached methods). OPTIONS has cache keys of its own; where its
+    responses depend on Origin, Access-Control-Request-Method and Access-Control-Request-Headers, list these in
+    `key.headers`."""
 
     ttl: Ttl = Ttl()
-    """Bounds and default of the freshness lifetime."""
+    """Default and bounds of the freshness lifetime."""
 
     key: Key = Key()
-    """What of the request enters the cache key."""
+    """What the cache key contains."""
 
     slice: Bytes | None = Field(default=None, ge=4096)
-    """Large objects are fetched and kept in blocks of this size, each for itself, so that a range needs its blocks only
-    and an object may be larger than the room. The origin must answer ranges and send a strong `ETag`; what does not is
-    kept as a whole. Fastly calls it segmented caching, and takes 1 MiB. Left out: objects are kept whole."""
+    """Fetch and store large objects in blocks of this size. A range request then fetches only the blocks that it needs,
+    and an object may be larger than the store. The origin must support range requests and send a strong `ETag`; any
+    other object is stored whole. Fastly calls this segmented caching, and uses blocks of 1 MiB. Left out: objects are
+    stored whole."""
 
     stale_while_revalidate: Seconds | None = None
-    """Serve stale for so long while one request refreshes behind it, where the origin's answer does not say."""
+    """How long a stale response may be served while one request refreshes it in the background. Applies where the
+    origin's response does not say."""
 
     stale_if_error: Seconds | None = None
-    """Serve stale for so long when the origin fails, where the origin's answer does not say."""
+    """How long a stale response may be served when the origin fails. Applies where the origin's response does not
+    say."""
 
     error_ttl: Seconds | None = None
-    """How long a 404 or 410 without a lifetime of its own is kept; with cloudfront, at least how long an error is kept
-    (ErrorCachingMinTTL). Left out: the profile's: 1 s, cloudfront 10 s, fastly the default TTL. Short is good: a
-    segment asked for too early must appear."""
+    """How long a 404 or 410 without a lifetime of its own is stored; with cloudfront, the least time that an error is
+    stored (ErrorCachingMinTTL). Left out: the profile's, which is 1 s, for cloudfront 10 s, for fastly the default TTL.
+    Keep it short: a segment that is requested too early must appear soon."""
 
     error_ttls: dict[Annotated[int, Field(ge=400, le=599)], Seconds] = {}
-    """The same for errors of one status, before `error_ttl`: `{404 = "1s", 503 = "0s"}`. Only of errors that
-    the profile keeps: 404 and 410; with cloudfront those of its two lists, 410 not among them."""
+    """The same for single statuses, in place of `error_ttl`: `{404 = "1s", 503 = "0s"}`. Allowed are the statuses that
+    the profile stores: 404 and 410; with cloudfront those on its two lists, which lack 410."""
 
     cache_policy: CachePolicy = "none"
-    """With cloudfront: a managed cache policy by name, instead of `ttl` and `key`."""
+    """With cloudfront: a managed cache policy by name, in place of `ttl` and `key`."""
 
     origin_request_policy: OriginRequestPolicy = "none"
-    """With cloudfront: a managed origin request policy by name: what reaches the origin beside the cache key."""
+    """With cloudfront: a managed origin request policy by name, which adds to the upstream request what is not in the
+    cache key."""
 
     response_headers_policy: str = "none"
-    """What is put on every answer: the name of a `[response_headers.NAME]`, or, with cloudfront, of a managed response
-    headers policy."""
+    """The response headers policy of every response: the name of a `[response_headers.NAME]` or, with cloudfront, of a
+    managed response headers policy."""
 
     compress: bool = False
-    """With cloudfront: compress what the origin did not, for viewers who accept it; wants codings in the key
-    (`key.accept_encoding`, or a `cache_policy` that has them)."""
+    """With cloudfront: compress responses that the origin did not compress, for viewers that accept it. The cache key
+    must contain the content coding (`key.accept_encoding`, or a `cache_policy` that has it)."""
 
     server_timing: Literal["off"] | Annotated[float, Field(ge=0, le=100)] = "off"
-    """With cloudfront: percent of answers that carry Server-Timing, beside those whose request has
-    `Pragma: server-timing`. "off": none does."""
+    """With cloudfront: the percentage of responses that carry `Server-Timing`, besides responses to requests with
+    `Pragma: server-timing`. "off": no response carries it."""
 
     token: str | None = None
-    """Name of a `[token.NAME]`; requests without a good one are refused."""
+    """Name of a `[token.NAME]`; requests without a valid token are refused."""
 
     geo: Geo | None = None
-    """Places served and refused; the gate stands before the cache."""
+    """Which places are served and refused; checked before the cache is looked up."""
 
     rate_limit: RateLimit | None = None
-    """How many requests one client may make under this behavior; left out: any number."""
+    """How many requests one client may make under this behavior. Left out: no limit."""
 
     viewer_protocol: Literal["allow-all", "https-only", "redirect-to-https"] = "allow-all"
-    """What becomes of viewers who come over HTTP: served, refused with 403, or sent to the node's `listen_tls`
-    (CloudFront's viewer protocol policy; Fastly's "force TLS")."""
+    """What a request over HTTP gets: a response, a 403, or a redirect to the node's `listen_tls` (CloudFront's viewer
+    protocol policy; Fastly's "force TLS")."""
 
     viewer_headers: tuple[str, ...] = ()
-    """Fields about the viewer that the origin is sent without their entering the key, such as
-    "CloudFront-Viewer-Country": the node writes them itself. (CloudFront: a custom origin request policy.)"""
+    """Fields about the viewer that the node itself writes on upstream requests, such as "CloudFront-Viewer-Country".
+    They are not part of the cache key. (CloudFront: a custom origin request policy.)"""
 
     @model_validator(mode="after")
     def _one_recipe(self) -> Self:
@@ -224,76 +232,77 @@ class Behavior(Settings):
         if self.compress and self.cache_policy == "none" and not self.key.accept_encoding:
             raise ValueError('wanted key = { accept_encoding = ["gzip", "br"] } or a cache_policy with compress')
         if "OPTIONS" in self.cached_methods and self.methods == "GET, HEAD":
-            raise ValueError("wanted methods with OPTIONS, as cached_methods has it")
+            raise ValueError("wanted methods with OPTIONS, since cached_methods has it")
         return self
 
 
 class ErrorPage(Settings):
-    """A page that answers in place of an error (CloudFront: a custom error response)."""
+    """A page that replaces an error response (CloudFront: a custom error response)."""
 
     status: Literal[400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504]
-    """The error's status, from the origin or of the node's own making when the origin failed."""
+    """Status of the error: from the origin, or from the node when the origin failed."""
 
     page: str = Field(pattern=r"^/[^?#\s]*$")
-    """The page's path, asked for like any other: its own behavior rules it."""
+    """The page's URL path. The node requests it like any other URL, so that path's own behavior applies."""
 
     response_status: Literal[200, 400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504]
-    """The status the viewer is told with the page."""
+    """Status of the response that carries the page."""
 
 
 class Service(Settings):
     """The rules of one cache node, whichever shell runs them."""
 
     name: str = "cdnlab"
-    """How this node signs `Via` and `Cache-Status`."""
+    """The node's name in `Via` and `Cache-Status`."""
 
     profile: str = "rfc9111"
-    """Whose habits rule where the standard leaves a choice."""
+    """The vendor profile: whose rules apply where the standard leaves a choice."""
 
     observed: bool = False
-    """Where a CDN was observed to do otherwise than its documents say, do as observed."""
+    """Follow a CDN's observed behavior where it differs from its documentation."""
 
     behaviors: tuple[Behavior, ...] = (Behavior(path="*"),)
-    """First match wins; a request no behavior matches is ruled by the profile alone."""
+    """The first that matches a request applies; without a match the profile's defaults apply."""
 
     tokens: dict[str, Token] = Field(default_factory=dict)
-    """The schemes that behaviors name."""
+    """Token schemes, by the name that behaviors use."""
 
     response_headers: dict[str, ResponseHeaders] = Field(default_factory=dict)
-    """Response headers policies that behaviors name."""
+    """Response headers policies, by the name that behaviors use."""
 
     error_pages: tuple[ErrorPage, ...] = ()
-    """Pages in place of errors; the first for a status counts."""
+    """Pages that replace error responses; the first with the response's status applies."""
 
     parent_headers: ParentHeaders = Field(default={})
-    """What is put on every request to the parent, in the place of what viewers sent under these names."""
+    """Fields set on every upstream request, in place of any that the viewer sent under these names."""
 
     gate: bool = True
-    """Check tokens and countries here. False on a shield: its viewers are edges that have checked already."""
+    """Whether tokens and countries are checked here. False on a shield: its clients are edges, which have checked
+    already."""
 
     https_port: int = 443
-    """Where viewers who come over HTTP are sent, if a behavior says so."""
+    """The port to which `viewer_protocol` redirects requests over HTTP."""
 
     rate_limit: RateLimit | None = None
-    """How many requests one client may make of the node in all, beside what behaviors say; where viewers come."""
+    """How many requests one client may make of the node in all, besides the limits of behaviors. Only at an edge."""
 
     purge_requests: PurgeRequests | None = None
-    """Whose `PURGE` requests purge the URL they are sent to. None: the profile's."""
+    """Whose `PURGE` requests purge their target URL. None: the profile's."""
 
     purge_token: Secret | None = None
-    """What those carry as `Fastly-Key` where "token" says so."""
+    """The `Fastly-Key` that such a request must carry with "token"."""
 
     room: Bytes = 512 * 2**20
-    """Bytes of stored responses kept."""
+    """Room for stored responses, in bytes."""
 
     block: Bytes = Field(default=1, ge=1)
-    """A body takes room in whole blocks of so many bytes: those of a file system, where bodies are files."""
+    """A body takes room in whole blocks of this many bytes: those of the file system, where bodies are files."""
 
     eviction: Eviction = "lru"
-    """Which stored response goes first when there is no more room."""
+    """Which stored response is evicted first when the store is full."""
 
     largest: Bytes = 64 * 2**20
-    """A larger response streams through and is not stored."""
+    """A larger response is passed through and not stored."""
 
     @model_validator(mode="after")
     def _tokens_exist(self) -> Self:

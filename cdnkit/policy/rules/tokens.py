@@ -16,14 +16,14 @@ FieldName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$")]
 
 
 class _Token(Settings):
-    """What all schemes share."""
+    """The keys that all schemes share."""
 
     leeway: Seconds = 0.0
-    """How far the signer's clock may be off: a token is taken so long before its start and after its end."""
+    """How far the signer's clock may be off: a token is valid this much before its start and after its end."""
 
     propagate: Propagate = "none"
-    """How the children of a playlist get its token: "query", the playlist is rewritten on its way out; "cookie", the
-    answer sets one; "none", the player must see to it."""
+    """How requests for a playlist's children get its token: "query", the node adds it to the URIs in the playlist;
+    "cookie", the response sets a cookie; "none", the player adds it."""
 
     def files(self) -> dict[str, Path]:
         """Key files that a node reads, by key id ("" where there is one key)."""
@@ -35,36 +35,39 @@ class _Token(Settings):
 
 
 class _OneKey(_Token):
-    """A scheme with one key, and one token that stands in one of several places."""
+    """A scheme with one key, whose token is read from one of several places."""
 
     key: Secret | None = None
-    """The key, as `key_file` would hold it. Prefer that, or `${ENVIRONMENT_VARIABLE}`, to a secret in this file."""
+    """The key, in the format of `key_file`. Prefer that, or `${ENVIRONMENT_VARIABLE}`, to a secret in this file."""
 
     key_file: Path | None = None
-    """A file that holds the key."""
+    """A file with the key."""
 
     param: ParameterName = "token"
-    """The query parameter that carries the token, "" for none; it reaches neither the cache key nor the origin."""
+    """The query parameter that carries the token, "" for none. It is removed before the cache key and the upstream
+    request are made."""
 
     cookie: FieldName = ""
-    """The cookie that carries it, looked at when the query has none."""
+    """The cookie that carries the token, read when the query has none; "" for no cookie."""
 
     header: FieldName = ""
-    """The request field that carries it, with or without the word Bearer, such as "Authorization"."""
+    """The request field that carries the token, with or without the word Bearer, such as "Authorization"."""
 
     path_prefix: str = Field(default="", pattern=r"^(|/[^?#\s]+[/=])$")
-    """Where the path carries it: with "/t/" it is asked for as `/t/TOKEN/live/a.m3u8`, and cached as `/live/a.m3u8`.
-    It ends in "/" or "="."""
+    """What stands before a token in the path: with "/t/", a client requests `/t/TOKEN/live/a.m3u8`, which is cached as
+    `/live/a.m3u8`. It ends in "/" or "="."""
 
     expired_status: int = Field(default=403, ge=400, le=499)
-    """The status for a token that was good once. Fastly's tutorial answers 410."""
+    """Status for a token that has expired. Fastly's tutorial uses 410."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if (self.key is None) == (self.key_file is None):
             raise ValueError("wanted exactly one of key and key_file")
         if not (self.param or self.cookie or self.header or self.path_prefix):
-            raise ValueError("wanted a place where the token stands: param, cookie, header or path_prefix")
+            raise ValueError(
+                "wanted at least one of param, cookie, header and path_prefix, from which the token is read"
+            )
         if self.propagate == "query" and not self.param:
             raise ValueError('wanted a name in param with propagate = "query"')
         if self.propagate == "cookie" and not self.cookie:
@@ -79,30 +82,32 @@ class _OneKey(_Token):
 
 
 class Fastly(_OneKey):
-    """`?token=<expiry>_<hex HMAC of path + expiry>`, the pattern of Fastly's VCL tutorial; the key is base64."""
+    """`?token=<expiry>_<hex HMAC of path + expiry>`, as in Fastly's VCL tutorial; the key is base64."""
 
     scheme: Literal["fastly"] = "fastly"
-    """`fastly`, `cloudfront`, `akamai`, `jwt` or `cat`: which keys of this table there are follows from it."""
+    """`fastly`, `cloudfront`, `akamai`, `jwt` or `cat`; it determines the other keys of this table."""
 
     hash: Literal["sha1", "sha256"] = "sha256"
-    """The HMAC's hash."""
+    """The hash function of the HMAC."""
 
     @model_validator(mode="after")
     def _one_path(self) -> Self:
         if self.propagate == "cookie":
-            raise ValueError('wanted propagate = "query": a token of this scheme is for one path, a cookie for many')
+            raise ValueError(
+                'wanted propagate = "query": a token of this scheme is valid for one path, a cookie is sent for many'
+            )
         return self
 
 
 class CloudFront(_Token):
-    """CloudFront's signed URLs and signed cookies, canned and custom."""
+    """CloudFront's signed URLs and signed cookies, with canned and custom policies."""
 
     scheme: Literal["cloudfront"]
     """As above."""
 
     keys: dict[str, str] = Field(min_length=1, max_length=20)
-    """The key group: PEM files with public keys by their key-pair id, `{ K2JCJMDEHXQW5F = "keys/viewer.pem" }`. Several
-    while keys are changed. A text that begins with "-----BEGIN" is the key itself."""
+    """The key group: public keys by key-pair id, each in a PEM file, `{ K2JCJMDEHXQW5F = "keys/viewer.pem" }`. List
+    several during a key rotation. A text that begins with "-----BEGIN" is the key itself."""
 
     signing_key: Path | None = None
     """The private key, for `cdnlab sign` and the load test; nodes do not read it."""
@@ -131,26 +136,27 @@ class Akamai(_OneKey):
     """The query parameter that carries the token, "" for none."""
 
     hash: Literal["sha256", "sha1", "md5"] = "sha256"
-    """The HMAC's hash."""
+    """The hash function of the HMAC."""
 
     salt: Secret = ""
-    """Signed with each token, though not in it."""
+    """A salt: it is part of what is signed, but not of the token."""
 
     escape_early: bool = False
-    """The signer percent-encodes what it signs (its own option of that name)."""
+    """Whether the signer percent-encodes what it signs (the signer's option of that name)."""
 
 
 class _Claims(_OneKey):
-    """A scheme whose token says who made it, and for whom."""
+    """A scheme whose token has claims."""
 
     issuer: str = ""
-    """The `iss` a token must have; "" for any."""
+    """The `iss` that a token must have; "" for any."""
 
     audience: str = ""
-    """The `aud` a token must have among its own; "" for any."""
+    """A value that the token's `aud` must contain; "" for any."""
 
     signing_key: Path | None = None
-    """The private key, for `cdnlab sign` and the load test where the key is a public one; nodes do not read it."""
+    """The private key, needed by `cdnlab sign` and the load test where the key is a public one; nodes do not read
+    it."""
 
 
 class Jwt(_Claims):
@@ -160,10 +166,12 @@ class Jwt(_Claims):
     """As above."""
 
     path_claim: str = "paths"
-    """The claim with the paths a token is for, globs such as "/live/*"; without it, a token is for all."""
+    """The claim that lists the paths a token is valid for, globs such as "/live/*". A token without it is valid for all
+    paths."""
 
     country_claim: str = "countries"
-    """The claim with the countries a token is for, ISO 3166-1 codes; without it, a token is for all."""
+    """The claim that lists the countries a token is valid for, ISO 3166-1 codes. A token without it is valid for all
+    countries."""
 
 
 class Cat(_Claims):
@@ -176,13 +184,13 @@ class Cat(_Claims):
     """The query parameter that carries the token, "" for none."""
 
     cookie: FieldName = "CTA-Common-Access-Token"
-    """The cookie that carries it, looked at when query and header have none."""
+    """The cookie that carries the token, read when query and header have none."""
 
     header: FieldName = "CTA-Common-Access-Token"
-    """The request field that carries it."""
+    """The request field that carries the token."""
 
     key_id: str = "viewer"
-    """The `kid` of tokens that `cdnlab sign` makes."""
+    """The `kid` of the tokens that `cdnlab sign` makes."""
 
 
 def _scheme(value: Any) -> str:

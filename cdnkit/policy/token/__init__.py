@@ -2,6 +2,6 @@
 
 from cdnkit.policy.token.fastly import FastlyToken
 from cdnkit.policy.token.making import scheme_of
-from cdnkit.policy.token.scheme import Carried, Carriers, Denial, Scheme, Verdict
+from cdnkit.policy.token.scheme import Carried, Carriers, Scheme, TokenFault
 
-__all__ = ["Carried", "Carriers", "Denial", "FastlyToken", "Scheme", "Verdict", "scheme_of"]
+__all__ = ["Carried", "Carriers", "FastlyToken", "Scheme", "TokenFault", "scheme_of"]

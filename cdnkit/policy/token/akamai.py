@@ -13,8 +13,9 @@ from ipaddress import ip_network
 from urllib.parse import quote_plus, unquote, unquote_plus
 
 from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.rules.globs import glob
-from cdnkit.policy.token.scheme import Carriers, Denial, Memo, OneToken, Verdict, untimely, within
+from cdnkit.policy.token.scheme import Carriers, Memo, OneToken, TokenFault, refused, untimely, within
 
 FIELDS = ("ip", "st", "exp", "acl", "id", "data", "hmac")
 """In the signer's order; any other field is refused, since what it asks for is not known."""
@@ -100,46 +101,50 @@ class AkamaiToken(OneToken):
     def _escaped(self, text: str) -> str:
         return re.sub(r"%..", lambda m: m[0].lower(), quote_plus(text)) if self.escape_early else text
 
-    def check(self, request: RequestHead, now: float) -> Denial | None:
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         value = self.carriers.one(request)
-        if isinstance(value, Denial):
+        if isinstance(value, Refusal):
             return value
         path = self.carriers.path(request)
         # Only a URL token's signature is of the path: an ACL token is verified once for all of them.
         grant = self._memo(value, "" if "~acl=" in value or value.startswith("acl=") else path)
-        if isinstance(grant, Denial) and "%" in value:
+        if isinstance(grant, Refusal) and "%" in value:
             # A client may have percent-encoded what stood in its query.
             decoded = unquote(value)
             grant = self._memo(decoded, "" if "~acl=" in decoded or decoded.startswith("acl=") else path)
-        if isinstance(grant, Denial):
+        if isinstance(grant, Refusal):
             return grant
         if not grant.covers(path):
-            return Denial(Verdict.PATH, path, " or ".join(grant.acls))
-        denial = untimely(now, end=grant.expires_at, start=grant.starts_at, leeway=self._leeway)
-        if denial is None and grant.address is not None and not within(request.client_ip, (ip_network(grant.address),)):
-            return Denial(Verdict.ADDRESS, request.client_ip or "no address", grant.address)
-        return denial
+            return refused(TokenFault.PATH, path, " or ".join(grant.acls))
+        late = untimely(
+            now, end=grant.expires_at, start=grant.starts_at, leeway=self._leeway, expired_status=self._expired_status
+        )
+        if late is None and grant.address is not None and not within(request.client_ip, (ip_network(grant.address),)):
+            return refused(TokenFault.ADDRESS, request.client_ip or "no address", grant.address)
+        return late
 
-    def _verify(self, value: str, path: str) -> Grant | Denial:
+    def _verify(self, value: str, path: str) -> Grant | Refusal:
         text, mark, digest = value.rpartition("~hmac=")
         if not mark:
-            return Denial(Verdict.MALFORMED, "no hmac at the end", "fields joined by ~, the last of them hmac")
+            return refused(TokenFault.MALFORMED, "no hmac at the end", "fields joined by ~, the last of them hmac")
         pairs = [field.partition("=")[::2] for field in text.split("~")]
         fields = dict(pairs)
         if len(fields) != len(pairs) or not set(fields) <= set(FIELDS):
-            return Denial(Verdict.MALFORMED, f"fields {', '.join(name for name, _ in pairs)}", "each known one once")
+            return refused(
+                TokenFault.MALFORMED, f"fields {', '.join(name for name, _ in pairs)}", "each known one once"
+            )
         expected = self._digest(text, "" if "acl" in fields else path)
         if not hmac.compare_digest(expected.encode(), digest.lower().encode("latin-1", "replace")):
-            return Denial(Verdict.FORGED, "an hmac of something else", f"HMAC-{self._hash} of the fields before it")
+            return refused(TokenFault.FORGED, "an hmac of something else", f"HMAC-{self._hash} of the fields before it")
         times = [fields.get("exp"), fields.get("st", "0")]
         if any(at is None or _EPOCH.fullmatch(at) is None for at in times):
-            return Denial(Verdict.MALFORMED, f"exp {fields.get('exp')}, st {fields.get('st')}", "Unix seconds")
+            return refused(TokenFault.MALFORMED, f"exp {fields.get('exp')}, st {fields.get('st')}", "Unix seconds")
         address = unquote_plus(fields["ip"]) if "ip" in fields else None
         if address is not None:
             try:
                 ip_network(address)
             except ValueError:
-                return Denial(Verdict.MALFORMED, f"ip {address}", "an IP address")
+                return refused(TokenFault.MALFORMED, f"ip {address}", "an IP address")
         starts_at = int(fields["st"]) if "st" in fields else None
         acls = tuple(fields["acl"].split("!")) if "acl" in fields else ()
         return Grant(int(fields["exp"]), starts_at, address, acls)

@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cwt import COSE, COSEKey
 
 from cdnkit.policy.http.messages import RequestHead
-from cdnkit.policy.token.scheme import Carriers, Denial, Memo, OneToken, Verdict, split_off, untimely, within
+from cdnkit.policy.outcomes import Refusal
+from cdnkit.policy.token.scheme import Carriers, Memo, OneToken, TokenFault, refused, split_off, untimely, within
 
 CWT_TAG, MAC0, SIGN1 = 61, 17, 18
 ALGORITHM = {5: "HS256", -7: "ES256", -8: "EdDSA", -37: "PS256"}
@@ -94,52 +95,60 @@ class CatToken(OneToken):
         self._leeway, self._expired_status = leeway, expired_status
         self._memo: Memo[Granted] = Memo(self._verify)
 
-    def check(self, request: RequestHead, now: float) -> Denial | None:
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         value = self.carriers.one(request)
-        if isinstance(value, Denial):
+        if isinstance(value, Refusal):
             return value
         granted = self._memo(value)
-        if isinstance(granted, Denial):
+        if isinstance(granted, Refusal):
             return granted
         claims = granted.claims
-        denial = untimely(now, end=claims[Claim.EXP], start=claims.get(Claim.NBF), leeway=self._leeway)
-        if denial is not None:
-            return denial
+        late = untimely(
+            now,
+            end=claims[Claim.EXP],
+            start=claims.get(Claim.NBF),
+            leeway=self._leeway,
+            expired_status=self._expired_status,
+        )
+        if late is not None:
+            return late
         if self._issuer and claims.get(Claim.ISS) != self._issuer:
-            return Denial(Verdict.ISSUER, str(claims.get(Claim.ISS, "no iss")), self._issuer)
+            return refused(TokenFault.ISSUER, str(claims.get(Claim.ISS, "no iss")), self._issuer)
         if self._audience and self._audience not in _list(claims.get(Claim.AUD, [])):
-            return Denial(Verdict.AUDIENCE, ", ".join(map(str, _list(claims.get(Claim.AUD, "no aud")))), self._audience)
+            return refused(
+                TokenFault.AUDIENCE, ", ".join(map(str, _list(claims.get(Claim.AUD, "no aud")))), self._audience
+            )
         return self._of_request(granted, request)
 
-    def _of_request(self, granted: Granted, request: RequestHead) -> Denial | None:
+    def _of_request(self, granted: Granted, request: RequestHead) -> Refusal | None:
         claims = granted.claims
         if Claim.CATM in claims and request.method not in claims[Claim.CATM]:
-            return Denial(Verdict.METHOD, request.method, " or ".join(claims[Claim.CATM]))
+            return refused(TokenFault.METHOD, request.method, " or ".join(claims[Claim.CATM]))
         if granted.networks is not None and not (
             within(request.client_ip, granted.networks) or request.place.asn in granted.operators
         ):
             wanted = " or ".join([*map(str, granted.networks), *(f"AS{number}" for number in granted.operators)])
-            return Denial(Verdict.ADDRESS, request.client_ip or "no address", wanted)
+            return refused(TokenFault.ADDRESS, request.client_ip or "no address", wanted)
         if Claim.CATGEOISO3166 in claims:
             country, region = request.country, request.place.region
             subdivision = f"{country}-{region}" if region else country
             if not {country, subdivision} & set(claims[Claim.CATGEOISO3166]):
-                return Denial(
-                    Verdict.COUNTRY, subdivision or "country unknown", " or ".join(claims[Claim.CATGEOISO3166])
+                return refused(
+                    TokenFault.COUNTRY, subdivision or "country unknown", " or ".join(claims[Claim.CATGEOISO3166])
                 )
         if Claim.CATU in claims:
             found = self._parts(request)
             for part, demands in claims[Claim.CATU].items():
                 for kind, operand in demands.items():
                     if not _met(kind, operand, found[part]):
-                        return Denial(
-                            Verdict.PATH, f"{PARTS[part]} {found[part]}", f"{_MATCHES[kind]} {_shown(operand)}"
+                        return refused(
+                            TokenFault.PATH, f"{PARTS[part]} {found[part]}", f"{_MATCHES[kind]} {_shown(operand)}"
                         )
         for name, demands in claims.get(Claim.CATH, {}).items():
             value = request.headers.joined(name.lower())
             if value is None or not all(_met(kind, operand, value) for kind, operand in demands.items()):
-                return Denial(
-                    Verdict.FIELD, f"{name}: {'absent' if value is None else 'another value'}", f"{name} as told"
+                return refused(
+                    TokenFault.FIELD, f"{name}: {'absent' if value is None else 'another value'}", f"{name} as told"
                 )
         return None
 
@@ -155,7 +164,7 @@ class CatToken(OneToken):
         )  # fmt: skip
         return dict(enumerate(texts))
 
-    def _verify(self, value: str) -> Granted | Denial:
+    def _verify(self, value: str) -> Granted | Refusal:
         try:
             raw = base64.urlsafe_b64decode(value.encode("ascii") + b"=" * (-len(value) % 4))
             if re.fullmatch(r"[A-Za-z0-9_-]+=*", value) is None:
@@ -171,10 +180,10 @@ class CatToken(OneToken):
             kid = protected.get(4, message.value[1].get(4))
             algorithm = protected.get(1)
         except Exception:  # whatever a hostile text makes a CBOR reader say
-            return Denial(Verdict.MALFORMED, f"{len(value)} characters", "base64url of a COSE_Mac0 or COSE_Sign1")
+            return refused(TokenFault.MALFORMED, f"{len(value)} characters", "base64url of a COSE_Mac0 or COSE_Sign1")
         name = kid.decode("utf-8", "replace") if isinstance(kid, bytes) else None
         if name is not None and name not in self._keys and len(self._keys) > 1:
-            return Denial(Verdict.UNKNOWN_KEY, f"kid {name}", " or ".join(self._keys))
+            return refused(TokenFault.UNKNOWN_KEY, f"kid {name}", " or ".join(self._keys))
         candidates = [self._keys[name]] if name in self._keys else list(self._keys.values())
         for key in candidates:
             # The key's own algorithm, never the token's word for it.
@@ -187,22 +196,22 @@ class CatToken(OneToken):
                 continue
             return _granted(claims)
         wanted = " or ".join(ALGORITHM.get(key.alg or 0, "?") for key in candidates)
-        return Denial(
-            Verdict.FORGED, f"algorithm {ALGORITHM.get(algorithm, algorithm)}", f"{wanted} of the token's claims"
+        return refused(
+            TokenFault.FORGED, f"algorithm {ALGORITHM.get(algorithm, algorithm)}", f"{wanted} of the token's claims"
         )
 
 
-def _granted(claims: Any) -> Granted | Denial:
+def _granted(claims: Any) -> Granted | Refusal:
     """The claims, if each is one that is checked here and has the form it must have."""
     if not isinstance(claims, dict):
-        return Denial(Verdict.MALFORMED, "claims that are no map", "a CBOR map")
+        return refused(TokenFault.MALFORMED, "claims that are no map", "a CBOR map")
     unknown = sorted(str(name) for name in claims if name not in set(Claim))
     if unknown:
-        return Denial(Verdict.UNSUPPORTED, f"claim {', '.join(unknown)}", "only claims that are checked here")
+        return refused(TokenFault.UNSUPPORTED, f"claim {', '.join(unknown)}", "only claims that are checked here")
     if claims.get(Claim.CATREPLAY, 0) != 0:
-        return Denial(Verdict.UNSUPPORTED, "catreplay", "0: no node knows what was asked of the others")
+        return refused(TokenFault.UNSUPPORTED, "catreplay", "0: no node knows what was asked of the others")
     if claims.get(Claim.CATV, 1) != 1:
-        return Denial(Verdict.UNSUPPORTED, f"catv {claims[Claim.CATV]}", "1")
+        return refused(TokenFault.UNSUPPORTED, f"catv {claims[Claim.CATV]}", "1")
     try:
         for name in (Claim.EXP, Claim.NBF):
             if name in claims or name is Claim.EXP:
@@ -220,7 +229,7 @@ def _granted(claims: Any) -> Granted | Denial:
         operators = tuple(one for one in named if isinstance(one, int) and not isinstance(one, bool) and one > 0)
         networks = tuple(_network(one) for one in named if one not in operators)
     except (ValueError, TypeError, IndexError) as error:
-        return Denial(Verdict.MALFORMED, "another claim", str(error))
+        return refused(TokenFault.MALFORMED, "another claim", str(error))
     return Granted(claims, networks if Claim.CATNIP in claims else None, operators)
 
 

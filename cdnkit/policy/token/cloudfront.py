@@ -11,16 +11,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.token.cloudfront_policy import BadPolicy, Policy, canned, decoded, encoded, read_policy
 from cdnkit.policy.token.scheme import (
     LONGEST,
     Carried,
     Carriers,
-    Denial,
     Memo,
     Pairs,
-    Verdict,
+    TokenFault,
     cookies,
+    refused,
     split_off,
     untimely,
     within,
@@ -36,13 +37,20 @@ COOKIES = frozenset(f"CloudFront-{name}" for name in PARAMS)
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {"SHA1": hashes.SHA1(), "SHA256": hashes.SHA256()}
 
-_SAYS = {
-    "MissingKey": "Missing Key-Pair-Id query parameter or cookie value",
-    "InvalidKey": "Unknown Key",
-    "MalformedSignature": "Could not unencode Signature",
-    "MalformedPolicy": "Malformed Policy",
-    "AccessDenied": "Access denied",
+_PAGES = {
+    code: (
+        "text/xml",
+        f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>',
+    )
+    for code, message in (
+        ("MissingKey", "Missing Key-Pair-Id query parameter or cookie value"),
+        ("InvalidKey", "Unknown Key"),
+        ("MalformedSignature", "Could not unencode Signature"),
+        ("MalformedPolicy", "Malformed Policy"),
+        ("AccessDenied", "Access denied"),
+    )
 }
+"""By CloudFront's own code: content type and body."""
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -60,18 +68,20 @@ class CloudFrontToken:
         self.carriers = Carriers(params=PARAMS, cookies=COOKIES)
         self._memo: Memo[Policy] = Memo(self._verify)
 
-    def check(self, request: RequestHead, now: float) -> Denial | None:
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         found, bare_query = split_off(request.query, PARAMS) if request.query is not None else ((), None)
         given = _given(found, request)
-        if isinstance(given, Denial):
+        if isinstance(given, Refusal):
             return given
         key_id = given.get("Key-Pair-Id")
         if not key_id:
-            return Denial(Verdict.MISSING, wanted="Key-Pair-Id in query or cookies", code="MissingKey")
+            return _refused(TokenFault.MISSING, wanted="Key-Pair-Id in query or cookies", code="MissingKey")
         if key_id not in self._keys:
-            return Denial(Verdict.UNKNOWN_KEY, key_id, " or ".join(self._keys), code="InvalidKey")
+            return _refused(TokenFault.UNKNOWN_KEY, key_id, " or ".join(self._keys), code="InvalidKey")
         if not given.get("Signature") or not (given.get("Policy") or given.get("Expires")):
-            return Denial(Verdict.MALFORMED, f"only {', '.join(sorted(given))}", "Signature, and Policy or Expires")
+            return _refused(
+                TokenFault.MALFORMED, f"only {', '.join(sorted(given))}", "Signature, and Policy or Expires"
+            )
         # The URL as its signer wrote it: without the reserved parameters, all else in its order.
         target = request.path if bare_query is None else f"{request.path}?{bare_query}"
         url = f"{request.scheme}://{request.host.lower()}{target}"
@@ -81,25 +91,27 @@ class CloudFrontToken:
             policy = self._memo(key_id, hash_name, given["Signature"], stated, "", "")
         else:
             policy = self._memo(key_id, hash_name, given["Signature"], None, given["Expires"], url)
-        if isinstance(policy, Denial):
+        if isinstance(policy, Refusal):
             return policy
         if policy.covers is not None and policy.covers.fullmatch(url) is None:
-            return Denial(Verdict.PATH, url, policy.resource or "")
-        denial = untimely(now, end=policy.ends_at, start=policy.starts_at, leeway=self._leeway)
-        if denial is None and policy.network is not None and not within(request.client_ip, (policy.network,)):
-            return Denial(Verdict.ADDRESS, request.client_ip or "no address", str(policy.network))
-        return denial
+            return _refused(TokenFault.PATH, url, policy.resource or "")
+        late = untimely(
+            now, end=policy.ends_at, start=policy.starts_at, leeway=self._leeway, page=_PAGES["AccessDenied"]
+        )
+        if late is None and policy.network is not None and not within(request.client_ip, (policy.network,)):
+            return _refused(TokenFault.ADDRESS, request.client_ip or "no address", str(policy.network))
+        return late
 
     def _verify(
         self, key_id: str, hash_name: str, signature: str, stated: str | None, expires: str, url: str
-    ) -> Policy | Denial:
+    ) -> Policy | Refusal:
         try:
             raw_signature = decoded(signature)
         except ValueError as error:
-            return Denial(Verdict.MALFORMED, "another Signature", str(error), code="MalformedSignature")
+            return _refused(TokenFault.MALFORMED, "another Signature", str(error), code="MalformedSignature")
         algorithm = _HASHES.get(hash_name)
         if algorithm is None:
-            return Denial(Verdict.MALFORMED, f"Hash-Algorithm {hash_name}", " or ".join(_HASHES))
+            return _refused(TokenFault.MALFORMED, f"Hash-Algorithm {hash_name}", " or ".join(_HASHES))
         try:
             if stated is not None:
                 text = decoded(stated)
@@ -107,26 +119,17 @@ class CloudFrontToken:
             else:
                 text, policy = _canned(url, expires)
         except (BadPolicy, ValueError) as error:
-            return Denial(Verdict.MALFORMED, "another policy", str(error), code="MalformedPolicy")
+            return _refused(TokenFault.MALFORMED, "another policy", str(error), code="MalformedPolicy")
         if not verifies(self._keys[key_id], raw_signature, text, algorithm):
             wanted = f"key {key_id}'s with {hash_name} over {'the policy' if stated else f'the canned policy of {url}'}"
-            return Denial(Verdict.FORGED, "a signature of something else", wanted)
+            return _refused(TokenFault.FORGED, "a signature of something else", wanted)
         return policy
-
-    def status(self, denial: Denial) -> int:
-        return 403
-
-    def body(self, denial: Denial) -> tuple[str, str] | None:
-        code = denial.code or "AccessDenied"
-        return "text/xml", (
-            f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{_SAYS[code]}</Message></Error>'
-        )
 
     def carried(self, request: RequestHead) -> Carried | None:
         """A custom policy as it came. A canned one is of one URL, and only its signer could sign the children."""
         found = split_off(request.query, PARAMS)[0] if request.query is not None else ()
         given = _given(found, request)
-        if isinstance(given, Denial) or "Policy" not in given:
+        if isinstance(given, Refusal) or "Policy" not in given:
             return None
         sent = [
             (name, given[name]) for name in ("Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm") if name in given
@@ -137,17 +140,22 @@ class CloudFrontToken:
         )
 
 
-def _given(found: Pairs, request: RequestHead) -> dict[str, str] | Denial:
+def _refused(fault: TokenFault, found: str = "", wanted: str = "", code: str = "AccessDenied") -> Refusal:
+    """`code`: CloudFront's own word, in its page."""
+    return refused(fault, found, wanted, page=_PAGES[code])
+
+
+def _given(found: Pairs, request: RequestHead) -> dict[str, str] | Refusal:
     """The reserved parameters `found` in the URL, or the cookies where that has none of the decisive ones."""
     given = dict(found)
     if given.keys().isdisjoint(DECISIVE):
         found = tuple((name[11:], value) for name, value in cookies(request.headers) if name in COOKIES)
         given = dict(found)
     if len(given) != len(found):
-        return Denial(Verdict.MALFORMED, f"{len(found)} parameters, some twice", "each once")
+        return _refused(TokenFault.MALFORMED, f"{len(found)} parameters, some twice", "each once")
     for name, value in found:
         if len(value) > LONGEST:
-            return Denial(Verdict.TOO_LONG, f"{name} of {len(value)} characters", f"at most {LONGEST}")
+            return _refused(TokenFault.TOO_LONG, f"{name} of {len(value)} characters", f"at most {LONGEST}")
     return given
 
 

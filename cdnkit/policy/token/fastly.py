@@ -10,7 +10,8 @@ import hmac
 import re
 
 from cdnkit.policy.http.messages import RequestHead
-from cdnkit.policy.token.scheme import Carried, Carriers, Denial, Memo, OneToken, Verdict, untimely
+from cdnkit.policy.outcomes import Refusal
+from cdnkit.policy.token.scheme import Carried, Carriers, Memo, OneToken, TokenFault, refused, untimely
 
 _TOKEN = re.compile(r"([0-9]{10,11})_([0-9a-fA-F]{40}|[0-9a-fA-F]{64})")
 
@@ -49,28 +50,30 @@ class FastlyToken(OneToken):
         digest = hmac.digest(self._secret, f"{path}{expires_at}".encode("latin-1"), self._hash)
         return f"{expires_at}_{digest.hex()}"
 
-    def check(self, request: RequestHead, now: float) -> Denial | None:
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         """The signature first, then the time: a forged expiry must not be told from a forged anything else."""
         value = self.carriers.one(request)
-        if isinstance(value, Denial):
+        if isinstance(value, Refusal):
             return value
         expires_at = self._memo(self.carriers.path(request), value)
-        if isinstance(expires_at, Denial):
+        if isinstance(expires_at, Refusal):
             return expires_at
-        return untimely(now, end=expires_at, leeway=self._leeway)
+        return untimely(now, end=expires_at, leeway=self._leeway, expired_status=self._expired_status)
 
-    def _verify(self, path: str, value: str) -> int | Denial:
+    def _verify(self, path: str, value: str) -> int | Refusal:
         match = _TOKEN.fullmatch(value)
         if match is None:
-            return Denial(Verdict.MALFORMED, f"{len(value)} characters", "<expiry>_<hex>, such as 1767225600_0d40fb...")
+            return refused(
+                TokenFault.MALFORMED, f"{len(value)} characters", "<expiry>_<hex>, such as 1767225600_0d40fb..."
+            )
         if not hmac.compare_digest(self.sign(path, int(match[1])).partition("_")[2], match[2].lower()):
-            return Denial(Verdict.FORGED, f"one that is not for {path}", f"HMAC-{self._hash} of path and expiry")
+            return refused(TokenFault.FORGED, f"one that is not for {path}", f"HMAC-{self._hash} of path and expiry")
         return int(match[1])
 
     def carried(self, request: RequestHead) -> Carried | None:
         """A token of this kind is for one path: each child gets its own, good as long."""
         value = self.carriers.one(request)
-        if isinstance(value, Denial) or not self.param or _TOKEN.fullmatch(value) is None:
+        if isinstance(value, Refusal) or not self.param or _TOKEN.fullmatch(value) is None:
             return None
         expires_at = int(value.partition("_")[0])
         return Carried(for_path=lambda path: f"{self.param}={self.sign(path, expires_at)}")

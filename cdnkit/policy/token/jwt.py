@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.token.akamai import matches
-from cdnkit.policy.token.scheme import Carriers, Denial, Memo, OneToken, Verdict, untimely
+from cdnkit.policy.token.scheme import Carriers, Memo, OneToken, TokenFault, refused, untimely
 
 _OF_CURVE = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
@@ -76,56 +77,60 @@ class JwtToken(OneToken):
         self._leeway, self._expired_status = leeway, expired_status
         self._memo: Memo[Claims] = Memo(self._verify)
 
-    def check(self, request: RequestHead, now: float) -> Denial | None:
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         value = self.carriers.one(request)
-        if isinstance(value, Denial):
+        if isinstance(value, Refusal):
             return value
         claims = self._memo(value)
-        if isinstance(claims, Denial):
+        if isinstance(claims, Refusal):
             return claims
-        denial = untimely(now, end=claims.ends_at, start=claims.starts_at, leeway=self._leeway)
-        if denial is not None:
-            return denial
+        late = untimely(
+            now, end=claims.ends_at, start=claims.starts_at, leeway=self._leeway, expired_status=self._expired_status
+        )
+        if late is not None:
+            return late
         if self._issuer and claims.issuer != self._issuer:
-            return Denial(Verdict.ISSUER, claims.issuer or "no iss", self._issuer)
+            return refused(TokenFault.ISSUER, claims.issuer or "no iss", self._issuer)
         if self._audience and self._audience not in claims.audience:
-            return Denial(Verdict.AUDIENCE, ", ".join(claims.audience) or "no aud", self._audience)
+            return refused(TokenFault.AUDIENCE, ", ".join(claims.audience) or "no aud", self._audience)
         if claims.paths is not None:
             path = self.carriers.path(request)
             if not any(matches(glob, path) for glob in claims.paths):
-                return Denial(Verdict.PATH, path, " or ".join(claims.paths))
+                return refused(TokenFault.PATH, path, " or ".join(claims.paths))
         if claims.countries is not None and request.country not in claims.countries:
-            return Denial(Verdict.COUNTRY, request.country or "country unknown", " or ".join(claims.countries))
+            return refused(TokenFault.COUNTRY, request.country or "country unknown", " or ".join(claims.countries))
         return None
 
-    def _verify(self, value: str) -> Claims | Denial:
+    def _verify(self, value: str) -> Claims | Refusal:
         try:
             header = jwt.get_unverified_header(value)
         except (jwt.InvalidTokenError, ValueError, RecursionError):
-            return Denial(Verdict.MALFORMED, f"{value.count('.') + 1} parts", "header.claims.signature, each base64url")
+            return refused(
+                TokenFault.MALFORMED, f"{value.count('.') + 1} parts", "header.claims.signature, each base64url"
+            )
         algorithm, kid = header.get("alg"), header.get("kid")
         candidates = [key for key in self._keys if kid is None or key.kid is None or key.kid == kid]
         if not candidates:
-            return Denial(Verdict.UNKNOWN_KEY, f"kid {kid}", " or ".join(str(key.kid) for key in self._keys))
+            return refused(TokenFault.UNKNOWN_KEY, f"kid {kid}", " or ".join(str(key.kid) for key in self._keys))
         fitting = [key for key in candidates if algorithm in key.algorithms]
         if not fitting:
             known = " or ".join(dict.fromkeys(name for key in candidates for name in key.algorithms))
-            return Denial(Verdict.FORGED, f"alg {algorithm}", known)
+            return refused(TokenFault.FORGED, f"alg {algorithm}", known)
         for key in fitting:
             try:
                 payload = _JWS.decode(value, key.key, algorithms=list(key.algorithms))
             except jwt.InvalidTokenError:
                 continue
             return self._claims(payload)
-        return Denial(Verdict.FORGED, "a signature of something else", f"{algorithm} over header and claims")
+        return refused(TokenFault.FORGED, "a signature of something else", f"{algorithm} over header and claims")
 
-    def _claims(self, payload: bytes) -> Claims | Denial:
+    def _claims(self, payload: bytes) -> Claims | Refusal:
         try:
             claims = json.loads(payload)
         except (ValueError, RecursionError):
             claims = None
         if not isinstance(claims, dict):
-            return Denial(Verdict.MALFORMED, "claims that are no JSON object", "a JSON object")
+            return refused(TokenFault.MALFORMED, "claims that are no JSON object", "a JSON object")
         try:
             return Claims(
                 ends_at=_date(claims, "exp", required=True) or 0.0,
@@ -136,7 +141,7 @@ class JwtToken(OneToken):
                 countries=_texts(claims, self._country_claim),
             )
         except ValueError as error:
-            return Denial(Verdict.MALFORMED, "another claim", str(error))
+            return refused(TokenFault.MALFORMED, "another claim", str(error))
 
 
 def _date(claims: dict[str, Any], name: str, *, required: bool = False) -> float | None:

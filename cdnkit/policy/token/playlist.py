@@ -4,7 +4,7 @@ What is stored is the origin's playlist, one for all; what goes out is written a
 entity tag is the stored one with a mark of the token behind it, conditions by date and ranges are not answered, and the
 answer is `private`.
 
-What is a playlist, `cdnkit/policy/record/object_class.py` says. Of a request the path alone says it; of its answer the
+`cdnkit/policy/http/content.py` says what a playlist is. Of a request the path alone says it; of its answer the
 type does, too. What turns out to be one only then was asked for as anything is: it may come in a content coding, which
 the shell takes off, or in part, and then it goes out as it is.
 """
@@ -13,9 +13,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from cdnkit.policy.http.content import is_playlist
 from cdnkit.policy.http.etags import tag_list
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead
-from cdnkit.policy.record.object_class import is_playlist
 from cdnkit.policy.token import dash, hls
 from cdnkit.policy.token.scheme import Carried, Scheme
 

@@ -14,15 +14,15 @@ from typing import Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead
+from cdnkit.policy.outcomes import Refusal, RefusalKind
 
 LONGEST = 8192
 """Characters of a token or signed policy that are read: CloudFront's longest URL. A longer one is refused unread."""
 
 
-class Verdict(Enum):
-    """What a token check found; the value is the word viewers and records see."""
+class TokenFault(Enum):
+    """What a check may find wrong with a token; the value is the word that viewers and records see."""
 
-    GOOD = "good"
     MISSING = "missing"
     MALFORMED = "malformed"
     TOO_LONG = "too long"
@@ -40,28 +40,30 @@ class Verdict(Enum):
     UNSUPPORTED = "asks for a check that is not made here"
 
 
-@dataclass(slots=True)
-class Denial:
-    """Why a request is refused. The facts are for an operator (`explain`); no secret is among them."""
+def refused(
+    fault: TokenFault,
+    found: str = "",
+    wanted: str = "",
+    *,
+    seconds: float | None = None,
+    expired_status: int = 403,
+    page: tuple[str, str] | None = None,
+) -> Refusal:
+    """Why a request is refused for its token. What was found and what is wanted is for an operator (`explain`); no
+    secret is among it.
 
-    verdict: Verdict
-    found: str = ""
-    wanted: str = ""
-    seconds: float | None = None
-    """How long past its end, or how long before its start."""
-    code: str = ""
-    """The vendor's own word, where its answer carries one."""
-
-    def facts(self) -> dict[str, object]:
-        """For people: what was checked, what was found, what would have been good."""
-        said: dict[str, object] = {"check": self.verdict.value}
-        if self.found:
-            said["found"] = self.found
-        if self.wanted:
-            said["wanted"] = self.wanted
-        if self.seconds is not None:
-            said["seconds_past" if self.verdict is Verdict.EXPIRED else "seconds_early"] = round(self.seconds, 3)
-        return said
+    `seconds`: how long past its end, or how long before its start; `expired_status`: the status for a token that was
+    good once; `page`: the vendor's own content type and body.
+    """
+    facts: dict[str, object] = {"check": fault.value}
+    if found:
+        facts["found"] = found
+    if wanted:
+        facts["wanted"] = wanted
+    if seconds is not None:
+        facts["seconds_past" if fault is TokenFault.EXPIRED else "seconds_early"] = round(seconds, 3)
+    status = expired_status if fault is TokenFault.EXPIRED else 403
+    return Refusal(RefusalKind.TOKEN, status, f"token: {fault.value}", facts, page=page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class Carriers:
             return split_path(request.path, self.prefix)[1]
         return request.path
 
-    def one(self, request: RequestHead) -> "str | Denial":
+    def one(self, request: RequestHead) -> str | Refusal:
         """The token of a scheme that has just one: from the path, else the query, a request field, a cookie."""
         found: list[str] = []
         if self.prefix and request.path.startswith(self.prefix):
@@ -130,12 +132,12 @@ class Carriers:
         if not found and self.cookies:
             found = [value for name, value in cookies(request.headers) if name in self.cookies]
         if not found:
-            return Denial(Verdict.MISSING, wanted=self.described())
+            return refused(TokenFault.MISSING, wanted=self.described())
         if len(found) > 1:
             # Two readers may each take another one: neither is believed.
-            return Denial(Verdict.MALFORMED, f"{len(found)} tokens", "one")
+            return refused(TokenFault.MALFORMED, f"{len(found)} tokens", "one")
         if len(found[0]) > LONGEST:
-            return Denial(Verdict.TOO_LONG, f"{len(found[0])} characters", f"at most {LONGEST}")
+            return refused(TokenFault.TOO_LONG, f"{len(found[0])} characters", f"at most {LONGEST}")
         return found[0]
 
     def by_cookie(self, request: RequestHead) -> bool:
@@ -160,16 +162,9 @@ class Scheme(Protocol):
 
     carriers: Carriers
 
-    def check(self, request: RequestHead, now: float) -> Denial | None:
-        """None: good. The request is as it came, its secrets in it; `now` in Unix seconds."""
-        ...
-
-    def status(self, denial: Denial) -> int:
-        """What a refused viewer is told."""
-        ...
-
-    def body(self, denial: Denial) -> tuple[str, str] | None:
-        """Content type and body of the vendor's own page; None: the profile's."""
+    def refusal(self, request: RequestHead, now: float) -> Refusal | None:
+        """Why the request's token is not good for it. The request is as it came, its secrets in it; `now` in Unix
+        seconds."""
         ...
 
     def carried(self, request: RequestHead) -> "Carried | None":
@@ -202,15 +197,9 @@ class OneToken:
     """The query parameter that carries it on; "" for none."""
     _expired_status: int
 
-    def status(self, denial: Denial) -> int:
-        return self._expired_status if denial.verdict is Verdict.EXPIRED else 403
-
-    def body(self, denial: Denial) -> tuple[str, str] | None:
-        return None
-
     def carried(self, request: RequestHead) -> Carried | None:
         value = self.carriers.one(request)
-        if isinstance(value, Denial):
+        if isinstance(value, Refusal):
             return None
         return Carried(
             query=f"{self.param}={for_query(value)}" if self.param else "",
@@ -267,12 +256,21 @@ def bare(value: str) -> str:
     return value[7:].strip() if value[:7].lower() == "bearer " else value
 
 
-def untimely(now: float, *, end: float, start: float | None = None, leeway: float = 0.0) -> Denial | None:
-    """Whether `now` is outside [start, end), either bound moved out by `leeway`. All in seconds."""
+def untimely(
+    now: float,
+    *,
+    end: float,
+    start: float | None = None,
+    leeway: float = 0.0,
+    expired_status: int = 403,
+    page: tuple[str, str] | None = None,
+) -> Refusal | None:
+    """Why `now` is outside [start, end), either bound moved out by `leeway`. All in seconds. The rest as `refused`."""
     if start is not None and now < start - leeway:
-        return Denial(Verdict.EARLY, f"now {now:.0f}", f"{start:.0f} or later", start - now)
+        return refused(TokenFault.EARLY, f"now {now:.0f}", f"{start:.0f} or later", seconds=start - now, page=page)
     if now >= end + leeway:
-        return Denial(Verdict.EXPIRED, f"now {now:.0f}", f"before {end:.0f}", now - end)
+        found, wanted = f"now {now:.0f}", f"before {end:.0f}"
+        return refused(TokenFault.EXPIRED, found, wanted, seconds=now - end, expired_status=expired_status, page=page)
     return None
 
 
@@ -298,20 +296,20 @@ class Memo(Generic[V]):
 
     __slots__ = ("_half", "_old", "_verify", "_young")
 
-    def __init__(self, verify: Callable[..., "V | Denial"], room: int = 16_384) -> None:
-        """`verify` gives what was signed as read values, or a Denial; its arguments are all that it looks at."""
+    def __init__(self, verify: Callable[..., V | Refusal], room: int = 16_384) -> None:
+        """`verify` gives what was signed as read values, or a Refusal; its arguments are all that it looks at."""
         self._verify = verify
         self._half = room // 2
         self._young: dict[Hashable, V] = {}
         self._old: dict[Hashable, V] = {}
 
-    def __call__(self, *signed: Hashable) -> "V | Denial":
+    def __call__(self, *signed: Hashable) -> V | Refusal:
         known = self._young.get(signed)
         if known is not None:
             return known
         known = self._old.get(signed)
         found = self._verify(*signed) if known is None else known
-        if isinstance(found, Denial):
+        if isinstance(found, Refusal):
             return found
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}

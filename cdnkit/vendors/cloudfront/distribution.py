@@ -1,8 +1,8 @@
 """A CloudFront DistributionConfig as cdnlab's settings, or the name of what in it cdnlab cannot honour.
 
-Source: the API model 2020-05-31 in botocore, whose names and error codes these are. Whatever is not read here and says
-something is refused: nothing is dropped in silence. Kept as it is, since one machine has no use for it: Comment,
-Aliases, PriceClass, HttpVersion, IsIPV6Enabled, and what an origin's keep-alive and TLS versions are.
+Source: the API model 2020-05-31 in botocore, whose names and error codes these are. A member that is not read here and
+has an effect is refused: nothing is dropped in silence. Taken without effect, since a lab on one machine does not need
+them: Comment, Aliases, PriceClass, HttpVersion, IsIPV6Enabled, and an origin's keep-alive and TLS versions.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ RESPONSE_HEADERS_POLICY_IDS = {
     "e61eb60c-9c35-4d20-a928-2b84e02af89c": "CORS-and-SecurityHeadersPolicy",
     "eaab4381-ed33-4a86-88ca-d9558dc6cd63": "CORS-with-preflight-and-SecurityHeadersPolicy",
 }
-"""Managed policies' ids, of those that `policies.py` carries out."""
+"""The ids of the managed policies that `policies.py` carries out."""
 
 _METHODS = {
     frozenset({"GET", "HEAD"}): "GET, HEAD",
@@ -53,7 +53,7 @@ _CACHED = (frozenset({"GET", "HEAD"}), frozenset({"GET", "HEAD", "OPTIONS"}))
 _HEADERS: TypeAdapter[dict[str, str]] = TypeAdapter(ParentHeaders)
 _ERRORS = ("400", "403", "404", "405", "414", "416", "500", "501", "502", "503", "504")
 _FAILOVER = tuple(map(str, sorted(MAY_NAME)))
-_KEPT = ("CallerReference", "Comment", "Aliases", "PriceClass", "HttpVersion", "IsIPV6Enabled")
+_WITHOUT_EFFECT = ("CallerReference", "Comment", "Aliases", "PriceClass", "HttpVersion", "IsIPV6Enabled")
 _QUOTAS = (
     ("CacheBehaviors", 75, "TooManyCacheBehaviors"),
     ("Origins", 100, "TooManyOrigins"),
@@ -65,7 +65,7 @@ _NOTHING = frozenset({"", "0", "false", "none"})
 
 @dataclass
 class NotHonoured(Exception):
-    """What a config asks for that is wrong, or that cdnlab does not have; `code` is one of the API's."""
+    """A part of a config that is wrong, or that cdnlab does not have; `code` is one of the API's."""
 
     where: str
     why: str
@@ -78,7 +78,7 @@ class NotHonoured(Exception):
 
 @dataclass(frozen=True)
 class OriginServer:
-    """One origin: its URL, how it is waited for, in seconds, and what is put on every request to it."""
+    """One origin: its URL, how long it is waited for (seconds), and the headers of every request to it."""
 
     url: str
     connect: float
@@ -89,14 +89,14 @@ class OriginServer:
 
 @dataclass(frozen=True)
 class Translated:
-    """A distribution in cdnlab's words."""
+    """A distribution as cdnlab's settings."""
 
     behaviors: tuple[Behavior, ...]
     error_pages: tuple[ErrorPage, ...]
     origins: tuple[OriginServer, ...]
-    """The one that is asked, and the one that is asked when it fails."""
+    """The primary, and the secondary for when it fails."""
     statuses: tuple[int, ...] = ()
-    """Answers of the first with which it counts as failed."""
+    """The primary counts as failed when it responds with one of these."""
 
 
 def translate(config: Mapping[str, Any], *, https: bool = False) -> Translated:
@@ -105,14 +105,14 @@ def translate(config: Mapping[str, Any], *, https: bool = False) -> Translated:
     `https`: viewers can come over HTTPS, to every edge.
     """
     top = _Part("DistributionConfig", config)
-    top.keep(*_KEPT)
-    top.flag("Enabled")  # read by the book of distributions; here that it is one or the other
+    top.take_without_effect(*_WITHOUT_EFFECT)
+    top.flag("Enabled")  # the store of distributions uses it; here only its value is checked
     for member, most, code in _QUOTAS:
         top.at_most(most, member, code)
     origins = {origin.id: origin.server for origin in (_origin(part) for part in top.items("Origins"))}
     groups = dict(_group(part, origins) for part in top.items("OriginGroups"))
     certificate = top.part("ViewerCertificate")
-    certificate.keep("CloudFrontDefaultCertificate", "MinimumProtocolVersion", "CertificateSource")
+    certificate.take_without_effect("CloudFrontDefaultCertificate", "MinimumProtocolVersion", "CertificateSource")
     certificate.end()
     geo = _geo(top)
     error_ttls, pages = _errors(top)
@@ -129,18 +129,20 @@ def translate(config: Mapping[str, Any], *, https: bool = False) -> Translated:
     if unknown := sorted(targets - origins.keys() - groups.keys()):
         raise NotHonoured("TargetOriginId", f"found {unknown[0]!r}, wanted the Id of an origin.", "NoSuchOrigin", 404)
     if len(targets) != 1:
-        raise NotHonoured("TargetOriginId", f"found {sorted(targets)}: cdnlab has one origin, or one group, for all.")
+        raise NotHonoured(
+            "TargetOriginId", f"found {sorted(targets)}, wanted one origin, or one group, for all behaviors."
+        )
     (target,) = targets
     if target in groups:
         members, statuses = groups[target]
         if members[0].headers != members[1].headers:
-            raise NotHonoured("CustomHeaders", "cdnlab has one set: wanted the same for both origins of a group.")
+            raise NotHonoured("CustomHeaders", "found different ones, wanted the same for both origins of a group.")
         return Translated(tuple(behaviors), pages, members, statuses)
     return Translated(tuple(behaviors), pages, (origins[target],))
 
 
 class _Part:
-    """One structure of a config, and which of its members nobody has read yet."""
+    """One structure of a config, and which of its members have not been read yet."""
 
     def __init__(self, where: str, members: Mapping[str, Any]) -> None:
         self.where = where
@@ -189,8 +191,10 @@ class _Part:
         held = self._left.pop(name, None)
         held = held if isinstance(held, Mapping) else {}
         items = list(held.get("Items") or ())
-        if str(held.get("Quantity", len(items))) != str(len(items)):
-            raise NotHonoured(f"{self.where}.{name}", "Quantity is not the number of Items.", "InconsistentQuantities")
+        quantity = str(held.get("Quantity", len(items)))
+        if quantity != str(len(items)):
+            why = f"found Quantity {quantity!r}, wanted the number of Items, {len(items)}."
+            raise NotHonoured(f"{self.where}.{name}", why, "InconsistentQuantities")
         return items
 
     def at_most(self, most: int, name: str, code: str) -> None:
@@ -200,21 +204,21 @@ class _Part:
         if found > most:
             raise NotHonoured(f"{self.where}.{name}", f"found {found}, wanted at most {most}.", code)
 
-    def keep(self, *names: str) -> None:
-        """These are read by nobody, and that is right."""
+    def take_without_effect(self, *names: str) -> None:
+        """Members that may have any value."""
         for name in names:
             self._left.pop(name, None)
 
     def end(self) -> None:
-        """Refuses what is left and says something."""
+        """Refuses members that nothing has read and that have an effect."""
         for name, value in self._left.items():
-            if not _says_nothing(value):
+            if not _has_no_effect(value):
                 raise NotHonoured(f"{self.where}.{name}", "cdnlab cannot honour this.")
 
 
-def _says_nothing(value: Any) -> bool:
+def _has_no_effect(value: Any) -> bool:
     if isinstance(value, Mapping):
-        return all(_says_nothing(inner) for inner in value.values())
+        return all(_has_no_effect(inner) for inner in value.values())
     if isinstance(value, list | tuple):
         return not value
     return value is None or str(value).lower() in _NOTHING
@@ -236,7 +240,7 @@ def _origin(part: _Part) -> _Named:
         scheme = "https" if custom.text("OriginProtocolPolicy") == "https-only" else "http"
         port = https if scheme == "https" else http
         read = custom.number("OriginReadTimeout", 30.0)
-        custom.keep("OriginSslProtocols", "OriginKeepaliveTimeout", "IpAddressType")
+        custom.take_without_effect("OriginSslProtocols", "OriginKeepaliveTimeout", "IpAddressType")
         if custom.text("OriginHttpVersion", "http1.1") != "http1.1":
             raise NotHonoured(f"{custom.where}.OriginHttpVersion", "wanted http1.1.")
         custom.end()
@@ -248,9 +252,13 @@ def _origin(part: _Part) -> _Named:
         )
     connect, attempts = part.number("ConnectionTimeout", 10.0), part.number("ConnectionAttempts", 3)
     if not 1 <= connect <= 10 or attempts not in (1, 2, 3):
-        raise NotHonoured(part.where, "wanted ConnectionTimeout from 1 to 10 and ConnectionAttempts from 1 to 3.")
+        raise NotHonoured(
+            part.where,
+            f"found ConnectionTimeout {connect:g} and ConnectionAttempts {attempts:g}, wanted 1 to 10 and 1 to 3.",
+        )
     if not 1 <= read <= 120:
-        raise NotHonoured(part.where, "wanted OriginReadTimeout from 1 to 120.", "InvalidOriginReadTimeout")
+        why = f"found OriginReadTimeout {read:g}, wanted from 1 to 120."
+        raise NotHonoured(part.where, why, "InvalidOriginReadTimeout")
     headers = _origin_headers(part)
     part.end()
     return _Named(name, OriginServer(f"{scheme}://{domain}:{port}", connect, int(attempts), read, headers))
@@ -262,7 +270,7 @@ def _origin_headers(part: _Part) -> dict[str, str]:
     rows = [(one.text("HeaderName"), one.text("HeaderValue")) for one in part.items("CustomHeaders")]
     headers = dict(rows)
     if len(headers) < len(rows):
-        raise NotHonoured(where, "wanted each name once.")
+        raise NotHonoured(where, f"found {sorted(name for name, _ in rows)}, wanted each name once.")
     if any(name.lower() == "host" for name in headers):
         raise NotHonoured(where, "found Host, which is forwarded by a policy that lists it, or is the origin's own.")
     try:
@@ -283,11 +291,11 @@ def _group(
             f"{criteria.where}.StatusCodes", f"found {wrong[0]!r}, wanted some of {', '.join(_FAILOVER)}."
         )
     statuses = tuple(map(int, codes))
-    if part.text("SelectionCriteria", "default") != "default":
-        raise NotHonoured(f"{part.where}.SelectionCriteria", "wanted default.")
+    if (selection := part.text("SelectionCriteria", "default")) != "default":
+        raise NotHonoured(f"{part.where}.SelectionCriteria", f"found {selection!r}, wanted default.")
     part.end()
     if len(members) != 2 or not set(members) <= origins.keys():
-        raise NotHonoured(f"{part.where}.Members", "wanted the Ids of two origins.")
+        raise NotHonoured(f"{part.where}.Members", f"found {members}, wanted the Ids of two origins.")
     return name, (tuple(origins[member] for member in members), statuses)
 
 
@@ -304,20 +312,20 @@ def _geo(top: _Part) -> Geo | None:
 
 
 def _errors(top: _Part) -> tuple[dict[int, float], tuple[ErrorPage, ...]]:
-    """Lifetimes of errors by status, where they are not the default, and the pages in their place."""
+    """By status: the lifetimes of errors that are not the default. And the pages that are sent in place of errors."""
     pages = []
     ttls: dict[int, float] = {}
     for part in top.items("CustomErrorResponses"):
         code, page = part.text("ErrorCode"), part.text("ResponsePagePath")
         if code not in _ERRORS:
-            raise NotHonoured(f"{part.where}.ErrorCode", f"found {code!r}.", "InvalidErrorCode")
+            why = f"found {code!r}, wanted one of {', '.join(_ERRORS)}."
+            raise NotHonoured(f"{part.where}.ErrorCode", why, "InvalidErrorCode")
         if part.has("ErrorCachingMinTTL"):
             ttl = part.number("ErrorCachingMinTTL", 10.0)
             if ttl < 0:
-                raise NotHonoured(f"{part.where}.ErrorCachingMinTTL", "wanted 0 or more.")
-            if (
-                code != "416"
-            ):  # "Control how long CloudFront caches errors": taken for a 416 and not used, which is not kept
+                raise NotHonoured(f"{part.where}.ErrorCachingMinTTL", f"found {ttl:g}, wanted 0 or more.")
+            # "Control how long CloudFront caches errors": a TTL for 416 is taken but not used, since no 416 is cached.
+            if code != "416":
                 ttls[int(code)] = ttl
         answer = part.text("ResponseCode", code)
         part.end()
@@ -380,23 +388,24 @@ def _behavior(part: _Part, path: str, geo: Geo | None, error_ttls: dict[int, flo
 
 
 def _methods(part: _Part) -> tuple[str, str]:
-    """Those that are let through, and those whose answers are kept."""
+    """The methods that are allowed, and the methods whose responses are cached."""
     members = part._left.get("AllowedMethods")
     cached = _Part(part.where, members if isinstance(members, Mapping) else {}).texts("CachedMethods")
     kept = frozenset(cached) or frozenset({"GET", "HEAD"})
     allowed = frozenset(part.texts("AllowedMethods")) or frozenset({"GET", "HEAD"})
     if allowed not in _METHODS:
-        raise NotHonoured(f"{part.where}.AllowedMethods", "wanted GET, HEAD; these and OPTIONS; or all seven.")
+        why = f"found {', '.join(sorted(allowed))}; wanted GET, HEAD; these and OPTIONS; or all seven."
+        raise NotHonoured(f"{part.where}.AllowedMethods", why)
     if kept not in _CACHED or not kept <= allowed:
         raise NotHonoured(
             f"{part.where}.AllowedMethods.CachedMethods",
-            "wanted GET and HEAD; or these and OPTIONS, where it is allowed.",
+            f"found {', '.join(sorted(kept))}; wanted GET and HEAD; or these and OPTIONS, where it is allowed.",
         )
     return _METHODS[allowed], _METHODS[kept]
 
 
 def _legacy(part: _Part, compress: bool) -> tuple[Ttl, Key]:
-    """ForwardedValues and the three TTLs, where no cache policy stands."""
+    """ForwardedValues and the three TTLs, for a behavior without a cache policy."""
     least = part.number("MinTTL", 0.0)
     times = {"default": part.number("DefaultTTL", nan), "max": part.number("MaxTTL", nan)}
     try:

@@ -1,8 +1,9 @@
-"""The page CloudFront makes when it has nothing else to answer with. Its words are ours, its shape as captured."""
+"""The page that CloudFront makes for an error. Its words are ours, its shape as captured."""
 
 from html import escape
 from http import HTTPStatus
 
+from cdnkit.policy.outcomes import RefusalKind
 from cdnkit.policy.rules.profile import Incident, Page
 
 _HELP = "This request got no answer from the server behind. Try again later, or ask whoever runs the site."
@@ -33,13 +34,12 @@ def error_page(incident: Incident) -> Page:
 
 
 def _sentence(incident: Incident) -> str:
-    rule = incident.reason.partition(":")[0]
-    if rule == "geo":
+    if incident.kind is RefusalKind.GEO:
         return "The Amazon CloudFront distribution is configured to block access from your country."
-    if rule == "method":
+    if incident.kind is RefusalKind.METHOD:
         return "This distribution is not configured to allow the HTTP request method that was used for this request."
-    if rule == "origin":
+    if incident.reason.startswith("origin:"):
         return "CloudFront wasn't able to connect to the origin."
-    if incident.status == 403 and rule != "body":
+    if incident.status == 403 and incident.kind is not RefusalKind.CONTENT:
         return "Request blocked."
     return "Bad request."

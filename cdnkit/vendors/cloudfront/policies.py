@@ -1,8 +1,9 @@
 """CloudFront's managed policies that cdnlab carries out, by name.
 
 Source: "Use managed cache policies", "... origin request policies", "... response headers policies", with the ids
-cross-checked in aws-cdk-lib 2.276.0. Left out, and refused by name: those with parts cdnlab has no word for (viewer
-headers that CloudFront makes up) and those whose values were not verified (UseOriginCacheControlHeaders and its kin).
+cross-checked in aws-cdk-lib 2.276.0. Left out, and refused by name: policies with parts that cdnlab does not have
+(viewer headers that CloudFront makes up), and policies whose values were not verified (UseOriginCacheControlHeaders and
+the like).
 """
 
 from cdnkit.policy.rules.profile import Forwarding
@@ -54,8 +55,8 @@ ORIGIN_REQUEST_POLICIES: dict[str, Forwarding] = {
 }
 
 _SIMPLE = Cors(origins=("*",), override=False)
-# Its page has the three fields on answers to OPTIONS, "Understand response headers policies" the exposed ones on all
-# answers to CORS requests: here as the latter, since on a preflight alone nobody would read them (unverified).
+# Its page has the three fields on responses to OPTIONS; "Understand response headers policies" has the exposed ones on
+# all responses to CORS requests. Here as the latter: on a preflight alone nobody would read them (unverified).
 _WITH_PREFLIGHT = Cors(
     origins=("*",),
     methods=("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"),

@@ -1,7 +1,7 @@
 """Amazon CloudFront's habits. Each line names its page of the CloudFront Developer Guide, or its API model (botocore).
 
-Pages read in the snapshot of March 2023 are marked (2023): the live page may have moved on. Those marked (2026) were
-read in copies made after November 2025 (they know trust stores and connection functions).
+Pages read in the snapshot of March 2023 are marked (2023): the live page may differ by now. Those marked (2026) were
+read in copies made after November 2025 (they mention trust stores and connection functions).
 """
 
 from cdnkit.policy.rules.profile import (
@@ -13,7 +13,7 @@ from cdnkit.policy.rules.profile import (
     Profile,
     Waits,
 )
-from cdnkit.vendors.cloudfront.onward import request_fields
+from cdnkit.vendors.cloudfront.origin_request import request_fields
 from cdnkit.vendors.cloudfront.pages import error_page
 from cdnkit.vendors.cloudfront.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, RESPONSE_HEADERS_POLICIES
 from cdnkit.vendors.cloudfront.signature import CloudFrontSignature
@@ -67,7 +67,7 @@ CLOUDFRONT = Profile(
     cache_control_needed=frozenset({307, 308}),  # "How CloudFront processes HTTP 3xx status codes" (2026)
     set_cookie_needs_cookies=True,  # "Cache content based on cookies": stripped when cookies are not forwarded
     authorization_guarded=False,  # "Request and response behavior" (2023): GET's Authorization is removed, or is keyed
-    hit_for_pass=0.0,  # same page: who waited for what may not be shared goes alone; no mark is described
+    hit_for_pass=0.0,  # same page: requests that waited for what may not be shared go alone; no mark is described
     compression=Compression(  # "Serve compressed files" (2026)
         statuses=frozenset({200, 403, 404}),
         types=COMPRESSED_TYPES,
@@ -96,7 +96,7 @@ CLOUDFRONT = Profile(
         url=Limit(8192, FailureAnswer(413, "InvalidRequest", ends=True)),
         request_head=Limit(20_480, FailureAnswer(413, "InvalidRequest", ends=True)),
         response_head=Limit(20_480, FailureAnswer(502, "OriginHeaderTooBigError")),
-        object=Limit(50 * 10**9, FailureAnswer(502, "OriginError")),  # "closed with an error", which is not told
+        object=Limit(50 * 10**9, FailureAnswer(502, "OriginError")),  # "closed with an error"; which: undocumented
     ),
     request_directives=False,  # "Manage how long content stays" (2026): viewers' Cache-Control and Pragma are ignored
     viewer_fields=VIEWER_FIELDS,  # "Add CloudFront request headers"
@@ -123,7 +123,7 @@ CLOUDFRONT = Profile(
     },
     too_many=FailureAnswer(403, ""),  # AWS WAF, a rate-based rule whose action is Block: 403
     unknown_host=FailureAnswer(403, ""),  # no distribution has it as an alternate domain name (unverified)
-    geo_unknown="allow",  # "Restrict the geographic distribution": who cannot be placed is served
+    geo_unknown="allow",  # "Restrict the geographic distribution": a viewer of unknown place is served
     page=error_page,
     waits=Waits(connect=10.0, first_byte=30.0, between_bytes=30.0, attempts=3, retry_reads=True),  # CustomOriginConfig
     # ---- what answers carry: "Request and response behavior", X-Cache in "Standard logging" --------------------------

@@ -10,7 +10,7 @@ SERVER_TIMING = "server-timing"
 
 
 def wants_server_timing(request: RequestHead, percent: float, request_id: str) -> bool:
-    """Whether this answer carries Server-Timing: `percent` of all do, and all to requests with `Pragma: server-timing`.
+    """Whether this response carries Server-Timing: a sample of `percent`, and all to `Pragma: server-timing`.
 
     The sample is as random as `request_id`.
     """
@@ -21,11 +21,11 @@ def wants_server_timing(request: RequestHead, percent: float, request_id: str) -
 
 
 def server_timing(answer: Signed, *, pop: str, request_id: str) -> str:
-    """CloudFront's metrics of one answer of an edge; on a miss behind those the origin sent.
+    """CloudFront's metrics of one response of an edge; on a miss, after those that the origin sent.
 
-    A shield's X-Cache on what came from the parent says whether it had the object. Milliseconds until the first byte
-    from above and until that to the viewer are the same here: a decision costs none. DNS and connecting are the wire's
-    to know, and are left out.
+    X-Cache on a response from a shield says whether the shield had the object. The times to the first byte from
+    upstream and to the first byte to the viewer are the same here, in milliseconds, since a decision takes no time. DNS
+    and connect times are not known here, and are left out.
     """
     headers, outcome = answer.headers, answer.outcome
     took = max(0, round((answer.now - answer.started_at) * 1000))
@@ -37,9 +37,8 @@ def server_timing(answer: Signed, *, pop: str, request_id: str) -> str:
         return f'cdn-cache-hit,{common},cdn-hit-layer;desc="{layer}",cdn-downstream-fbl;dur={took}'
     refreshed = outcome is Outcome.REVALIDATED or shield == "RefreshHit"
     layer = "Origin Shield" if shield else "EDGE"
-    told = f'cdn-upstream-layer;desc="{layer}",cdn-upstream-fbl;dur={took},' + (
-        "cdn-cache-refresh" if refreshed else "cdn-cache-miss"
-    )
-    own = f"{told},{common},cdn-downstream-fbl;dur={took}"
+    result = "cdn-cache-refresh" if refreshed else "cdn-cache-miss"
+    upstream = f'cdn-upstream-layer;desc="{layer}",cdn-upstream-fbl;dur={took}'
+    own = f"{upstream},{result},{common},cdn-downstream-fbl;dur={took}"
     origins = headers.joined(SERVER_TIMING)
     return f"{origins}, {own}" if origins and not refreshed else own

@@ -1,4 +1,4 @@
-"""The fields that a CloudFront node writes on its answers.
+"""The fields that a CloudFront node writes on its responses.
 
 Source: "Request and response behavior, custom origins"; their forms as in recorded responses.
 """
@@ -14,7 +14,7 @@ ID, POP = "x-amz-cf-id", "x-amz-cf-pop"
 
 
 class CloudFrontSignature(Signature):
-    """The request's id and the place that answered; `Server` where the origin sent none."""
+    """The request's id and the point of presence that served it; `Server` where the origin sent none."""
 
     names: ClassVar = frozenset({ID, POP})
 

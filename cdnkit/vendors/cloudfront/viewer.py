@@ -1,8 +1,8 @@
-"""The fields about a viewer that CloudFront makes up, as far as cdnlab knows what they tell.
+"""The fields about a viewer that CloudFront adds to a request, as far as cdnlab knows their values.
 
-Source: "Add CloudFront request headers". Not known here, and so not made: city, postal code, time zone, coordinates,
-metro code, names in words, device types, TLS and HTTP versions, fingerprints, header order. That a field is left out
-when its value is not known, and that a viewer's own field of such a name never counts, is ours (unverified).
+Source: "Add CloudFront request headers". Not known here, and so not added: city, postal code, time zone, coordinates,
+metro code, names in words, device types, TLS and HTTP versions, fingerprints, header order. Two rules are our own
+(unverified): a field whose value is not known is left out, and a viewer's own field of such a name never counts.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Accept-Encoding as Fastly shows it to everything behind.
+"""Accept-Encoding as Fastly reduces it before VCL, cache key and origin see it.
 
 Source: Fastly, "Accept-Encoding": reduced before VCL, kept as Fastly-Orig-Accept-Encoding.
 """

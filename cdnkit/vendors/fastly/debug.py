@@ -1,8 +1,8 @@
-"""What an answer of Fastly's tells a client who asks with `Fastly-Debug`.
+"""The fields on Fastly's responses to requests with `Fastly-Debug`.
 
 Sources: Fastly, "Fastly-Debug-Path", "Fastly-Debug-TTL", "Fastly-Debug-Digest", and the VCL it generates for a service,
-which builds the path: each node puts itself before what came from above, the fetching half (F) when the answer arrives
-and so kept with the object, the delivering half (D) when it leaves.
+which builds the path. Each node puts itself before what came from its parent: the fetching half (F) when the response
+arrives, which is so kept with the object, and the delivering half (D) when the response leaves.
 """
 
 from hashlib import sha256
@@ -15,11 +15,11 @@ PATH, TTL, DIGEST = "fastly-debug-path", "fastly-debug-ttl", "fastly-debug-diges
 DEBUG = frozenset({PATH, TTL, DIGEST})
 
 ASKED_BY = frozenset({"fastly-debug", "fastly-ff"})
-"""A client asks with the first. The second marks a node, which keeps what it is told for those who ask there."""
+"""A client sends the first. The second marks a node: it stores these fields for its own clients."""
 
 
 def fetched_by(headers: Headers, node: str, now: float) -> None:
-    """Note on an answer that this node fetched it, before what the nodes above have noted."""
+    """Write on a response that this node fetched it, before what the nodes above wrote."""
     step = _before(f"(F {node} {int(now)})", headers, PATH)
     headers.lines[:] = [*(line for line in headers.lines if line[0] != PATH), (PATH, step)]
 

@@ -1,9 +1,10 @@
-"""What a Fastly node writes on a request that it sends on: who asked, over what, and which nodes it came through.
+"""The fields that a Fastly node writes on an upstream request: its client, whether it came over TLS, the nodes on its
+way.
 
 Source: "Header reference", the pages CDN-Loop, Fastly-Client, Fastly-Client-IP, Fastly-FF, Fastly-SSL, X-Forwarded-For,
 X-Forwarded-Host, X-Forwarded-Server and X-Varnish (2026); the forms of Fastly-Client and X-Varnish as in published
-captures of requests. Fastly's edge and shield speak TLS to one another where the origin does; here a node goes by how
-the request came to itself.
+captures of requests. Fastly's edge and shield speak TLS to one another where the origin does; here a node writes how
+the request came to the node itself.
 """
 
 from base64 import b64encode
@@ -14,12 +15,12 @@ from cdnkit.policy.rules.profile import Hop
 from cdnkit.vendors.fastly.names import server_identity
 
 _SERVICE = b64encode(sha256(b"cdnlab").digest()).decode()
-"""Stands for the salted hash of the service's id: all nodes of a lab are one service's."""
+"""In place of the salted hash of the service's id: all nodes of a lab belong to one service."""
 
 
 def hop_fields(hop: Hop) -> Lines:
-    """The lines of these fields. Only what came over TLS gets X-Forwarded fields, or an entry in them; a client's own
-    Fastly-Client-IP and Fastly-SSL stand."""
+    """The lines of these fields. Only a request that came over TLS gets X-Forwarded fields, or an entry in them. A
+    client's own Fastly-Client-IP and Fastly-SSL are kept."""
     request, headers = hop.request, hop.request.headers
     server, over_tls = server_identity(hop.node), request.scheme == "https"
     mark = f"{_SERVICE}!{hop.node[:3].upper()}!{server}"
@@ -48,6 +49,6 @@ def hop_fields(hop: Hop) -> Lines:
 
 
 def _with(headers: Headers, name: str, own: str) -> str:
-    """Our entry at the end of a list."""
+    """The field's list with our entry at its end."""
     before = headers.joined(name)
     return f"{before}, {own}" if before else own

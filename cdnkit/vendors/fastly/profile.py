@@ -25,7 +25,7 @@ FASTLY = Profile(
     directives_searched=True,  # (observed): quotes are not looked at, but for an argument that is quoted itself
     unread_ttl=120.0,  # "HTTP caching semantics": 2 min, as the boilerplate's ~ "max-age" keeps it from its own default
     directive_case=True,  # "Max-Age" is none (observed)
-    surrogate=False,  # same page: Surrogate-Control's lifetimes come first, no capability is told
+    surrogate=False,  # same page: Surrogate-Control's lifetimes come first, no Surrogate-Capability is sent
     surrogate_control=True,  # same page: Surrogate-Control, s-maxage, max-age, Expires
     bounds_from_arrival=True,  # "Age": a TTL that VCL sets takes no account of Age
     expires_from_now=True,  # "Age": with a TTL from Expires the age starts at 0
@@ -44,7 +44,7 @@ FASTLY = Profile(
     connection_names_fields=False,  # (observed)
     renewed_by_304="lifetime",  # "Age": a 304 renews TTL and Age; that all else stays as it was, ETag too: (observed)
     stalled_body_counts=True,  # Backend API, between_bytes_timeout: what came is considered complete; of a body whose
-    # length was told, nothing is written, and it counts as broken off here
+    # length was declared, nothing is written, and it counts as broken off here
     # ---- key: boilerplate vcl_hash (2026) ----------------------------------------------------------------------------
     key_host=True,  # req.hash += req.url; req.hash += req.http.host
     normalized=with_reduced_coding,  # "Accept-Encoding": br, gzip or absent before VCL sees it
@@ -102,7 +102,7 @@ FASTLY = Profile(
     waits=Waits(connect=1.0, first_byte=15.0, between_bytes=10.0),  # backend defaults of the Terraform provider
     # ---- what answers carry: "Header reference" (2026) ---------------------------------------------------------------
     signature=FastlySignature,
-    asks_more=ASKED_BY,  # "Fastly-Debug"; a node asks the shield, so that it can tell of both
+    asks_more=ASKED_BY,  # "Fastly-Debug"; a node asks its shield too, so that the fields are of both
     date_of_answers="now",  # "Date": updated to the current time where it is present, else not added
     ends_here=frozenset({"x-compress-hint"}),  # "X-Compress-Hint": removed, whether it made the node compress or not
     kept_from_viewers=KEPT_FROM_VIEWERS,  # "Surrogate-Control", "Surrogate-Key"
@@ -117,4 +117,4 @@ FASTLY_OBSERVED = replace(
     default_ttl=0.0,  # (observed): what names no lifetime was fetched again; the boilerplate gives it an hour
     unread_ttl=0.0,  # (observed): the same for one in quotes; "HTTP caching semantics": 2 min
 )
-"""With `observed = true`: where the documents say otherwise."""
+"""With `observed = true`: as observed, where the documents say otherwise."""

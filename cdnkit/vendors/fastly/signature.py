@@ -1,4 +1,4 @@
-"""The fields that a Fastly node writes on its answers.
+"""The fields that a Fastly node writes on its responses.
 
 Source: "Header reference", the pages X-Served-By, X-Cache, X-Cache-Hits, X-Timer and Age (2026).
 """
@@ -16,7 +16,7 @@ KEPT_FROM_VIEWERS = frozenset({"surrogate-control", "surrogate-key"})
 
 
 class FastlySignature(Signature):
-    """Lists that each node adds to behind the one above: the shield stands first ("X-Cache")."""
+    """Lists to which each node adds at the end: the shield's entry stands first ("X-Cache")."""
 
     names: ClassVar = DEBUG | {"x-served-by", "x-cache-hits", "x-timer"}
     age_always: ClassVar = True

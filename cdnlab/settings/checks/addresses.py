@@ -16,20 +16,20 @@ def names(draft: Draft) -> Iterator[Finding]:
         for index, part in parts.items():
             if part.name in seen:
                 yield Finding(
-                    (key, index, "name"), shown(part.name), f"a name that {key}[{seen[part.name]}] does not have"
+                    (key, index, "name"), shown(part.name), f"another name: {key}[{seen[part.name]}] has this one"
                 )
             seen.setdefault(part.name, index)
     for index, stream in draft.streams.items():
         if stream.name == "vod":
             yield Finding(
-                ("stream", index, "name"), shown("vod"), "another name: /vod/ is where the origin's files are"
+                ("stream", index, "name"), shown("vod"), "another name: the origin serves its files under /vod/"
             )
     for index, node in draft.nodes.items():
         if node.name == "origin" or node.name.startswith("transcode-"):
             yield Finding(
                 ("node", index, "name"),
                 shown(node.name),
-                'another name: "origin" and "transcode-..." are processes of their own',
+                'another name: "origin" and "transcode-..." are names of other processes',
             )
 
 
@@ -53,7 +53,7 @@ def addresses(draft: Draft) -> Iterator[Finding]:
             f"{draft.nodes[path[1]].name}'s {path[2]}" if isinstance(path[1], int) else f"{_OWNERS[path[0]]} {path[1]}"
         )
         if whose is not None:
-            yield Finding(path, shown(address), f"an address that is not {whose} too")
+            yield Finding(path, shown(address), f"another address: it is {whose} already")
         taken.append((host, port, label))
 
 
@@ -74,6 +74,6 @@ def folders(draft: Draft) -> Iterator[Finding]:
             yield Finding(
                 ("node", index, "disk", "path"),
                 shown(str(node.disk.path)),
-                f"a folder that {taken[folder]} does not use",
+                f"another folder: {taken[folder]} uses this one",
             )
         taken.setdefault(folder, node.name)

@@ -1,4 +1,4 @@
-"""The parts of a settings file that are good by themselves, and what is wrong between them."""
+"""A draft: the parts of a settings file that are valid by themselves. A finding: what is wrong between them."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from cdnlab.settings.positions import Path as KeyPath
 
 @dataclass(frozen=True)
 class Finding:
-    """One misfit; `found` and `wanted` as in `cdnlab.errors.Complaint`."""
+    """One thing wrong; `found` and `wanted` as in `cdnlab.errors.Complaint`."""
 
     path: KeyPath
     found: str
@@ -30,7 +30,7 @@ class Finding:
 
 @dataclass
 class Draft:
-    """The parts of a document that are good by themselves, by their index in the file."""
+    """The parts of a document that are valid by themselves, by their index in the file."""
 
     profile: str = "rfc9111"
     streams: dict[int, Any] = field(default_factory=dict)
@@ -38,13 +38,13 @@ class Draft:
     nodes: dict[int, Node] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
     node_names: set[str] = field(default_factory=set)
-    """Of all nodes, also of those that are not good."""
+    """The names of all nodes, also of invalid ones."""
     token_names: set[str] = field(default_factory=set)
     response_headers: set[str] = field(default_factory=set)
-    """Names of all policies."""
+    """Names of all response headers policies."""
     cors: dict[str, Cors] = field(default_factory=dict)
     timed: set[str] = field(default_factory=set)
-    """Names of policies with `server_timing`."""
+    """Names of response headers policies with `server_timing`."""
     origin: Any = None
     geo: Whereabouts | None = None
     control: Control | None = None
@@ -52,11 +52,11 @@ class Draft:
     hostnames: tuple[str, ...] = ()
     observed: bool = False
     folder: Path = Path()
-    """What relative paths are relative to."""
+    """The folder to which relative paths are relative."""
 
 
 def salvaged(data: dict[str, Any]) -> Draft:
-    """The parts of a bad document that are good by themselves, so that what is wrong between them is also said."""
+    """The valid parts of an invalid document, so that what is wrong between them is reported, too."""
     draft = Draft(profile=str(data.get("profile", "rfc9111")))
 
     def part(model: Any, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a settings file names and must be there: certificates, keys, databases, sources."""
+"""Checks on the files that the settings name: certificates, keys, databases, sources."""
 
 import time
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def certificates(draft: Draft) -> Iterator[Finding]:
         if flaw is not None:
             name = "certificate" if flaw[0] == pair[0] else "key"
             path: KeyPath = ("node", index, "tls", name)
-            yield Finding(path, f"{shown(str(flaw[0]))} ({flaw[1]})", "a certificate that is good today, and its key")
+            yield Finding(path, f"{shown(str(flaw[0]))} ({flaw[1]})", "a certificate that is valid today, and its key")
 
 
 def _trust(folder: Path, index: int, node: Node) -> Iterator[Finding]:
@@ -57,14 +57,14 @@ _NEW_KEY = {
     "jwt": "head -c 32 /dev/urandom | base64",
     "cat": "head -c 32 /dev/urandom | base64",
 }
-"""How to make a shared key of each scheme's."""
+"""How to make a shared key for each scheme."""
 
 
 def keys(draft: Draft) -> Iterator[Finding]:
     for name, token in draft.tokens.items():
         recipe, keys = _NEW_KEY.get(token.scheme), token.texts()
         if any("${" in text for text in keys.values()):
-            continue  # an unset variable: said already
+            continue  # an unset variable: reported already
         if isinstance(token, CloudFront):
             place: KeyPath = ("token", name, "keys")
         else:

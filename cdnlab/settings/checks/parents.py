@@ -1,4 +1,4 @@
-"""Whom a node asks: a way that ends at the origin, and settings that do something."""
+"""Checks on a node's parents, which must lead to the origin, and on settings that would have no effect."""
 
 from collections.abc import Iterator
 
@@ -26,21 +26,21 @@ def parents(draft: Draft) -> Iterator[Finding]:
                 )  # fmt: skip
                 continue
             way = _way(parent, node.name, by_name) if node.name in by_name else []
-            # A loop is told once, at its first node in the file's order.
+            # A loop is reported once, at the first of its nodes in the file.
             if way and index == min(i for i, one in draft.nodes.items() if one.name in way):
                 yield Finding(
-                    path, f"the loop {' -> '.join([node.name, *way])}", "a way that ends at the origin"
+                    path, f"the loop {' -> '.join([node.name, *way])}", "a path that ends at the origin"
                 )  # fmt: skip
         for place, (path, parent) in enumerate(ways):
             if any(parent == earlier for _, earlier in ways[:place]):
-                yield Finding(path, shown(parent), "a parent that is not named before")
+                yield Finding(path, shown(parent), "a parent that is not listed before")
         if draft.profile == "cloudfront" and len(node.failover.to) > 1:
             found = f"{len(node.failover.to)} parents"
             yield Finding(("node", index, "failover", "to"), found, "one: CloudFront's origin groups have two members")
 
 
 def _way(here: str, there: str, by_name: dict[str, Node], passed: frozenset[str] = frozenset()) -> list[str]:
-    """Names of the nodes on a way from one node over its parents to another, both included; empty: there is none."""
+    """The nodes on a path from one node over its parents to another, both included; empty if there is no path."""
     if here == there:
         return [there]
     if here not in by_name or here in passed:
@@ -52,32 +52,34 @@ def _way(here: str, there: str, by_name: dict[str, Node], passed: frozenset[str]
 
 
 def override_hosts(draft: Draft) -> Iterator[Finding]:
-    """CloudFront lets no custom header set Host."""
+    """CloudFront does not allow Host as an origin custom header."""
     for index, node in draft.nodes.items() if draft.profile == "cloudfront" else ():
         for name in node.parent_headers:
             if name.lower() == "host":
-                hint = 'key.headers = ["Host"] or origin_request_policy = "HostHeaderOnly" sends on the viewer\'s.'
+                hint = 'key.headers = ["Host"] or origin_request_policy = "HostHeaderOnly" forwards the viewer\'s.'
                 wanted = 'other fields (profile = "cloudfront" sets no Host)'
                 yield Finding(("node", index, "parent_headers", name), name, wanted, hint)
 
 
 def idle(draft: Draft) -> Iterator[Finding]:
-    """Settings of a node that do nothing without another setting."""
+    """Settings of a node that have no effect without another setting."""
     profile = PROFILES.get(draft.profile)
     shields = {parent for node in draft.nodes.values() for parent in node.parents}
     for index, node in draft.nodes.items():
         path: KeyPath = ("node", index)
         if node.tls != "local" and node.listen_tls is None:
-            yield Finding((*path, "tls"), "no listen_tls", "one with tls: viewers are shown no certificate over HTTP")
+            yield Finding((*path, "tls"), "no listen_tls", "listen_tls beside tls: HTTP has no certificate")
         if node.failover.statuses != Failover().statuses and not node.failover.to:
-            yield Finding((*path, "failover", "statuses"), "no failover.to", "a parent that is asked then")
+            yield Finding((*path, "failover", "statuses"), "no failover.to", "a parent to try at these statuses")
         for key in ("within", "rest"):
             if not node.health.failures and getattr(node.health, key) != getattr(Health(), key):
-                yield Finding((*path, "health", key), "failures = 0", "failures = 1 or more, for it to count")
+                yield Finding(
+                    (*path, "health", key), "failures = 0", "failures = 1 or more, for this to have an effect"
+                )
         if node.health.check.path is None and node.health.check != HealthCheck():
             yield Finding((*path, "health", "check"), "no path", "a path, without which there are no checks")
         if node.client_from is not None and not node.trusted:
-            yield Finding((*path, "client_from"), "trusted = []", "networks in trusted, which may name the viewer")
+            yield Finding((*path, "client_from"), "trusted = []", "networks in trusted, whose fields are read")
         if node.rate_limit is not None and node.name in shields:
             yield Finding((*path, "rate_limit"), shown(node.name), "an edge: this node's clients are other nodes")
         if profile is not None and node.timeouts.retry_reads and node.timeouts.waits(profile.waits).attempts == 1:

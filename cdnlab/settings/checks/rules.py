@@ -1,4 +1,4 @@
-"""What the behaviors of a service must fit to: its profile, tokens, policies, and what is known of places."""
+"""Checks on a service's behaviors, against its profile, tokens, policies and geo databases."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from cdnlab.settings.positions import Path as KeyPath
 
 
 def rules_of(draft: Draft) -> Iterator[Finding]:
-    """What the behaviors of one service must fit to."""
+    """All checks on the behaviors of one service."""
     yield from _behaviors(draft)
     yield from _policies(draft)
     yield from _response_headers(draft)
@@ -46,7 +46,7 @@ def _behaviors(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             ("behavior", indexes[never], "path"), shown(draft.behaviors[indexes[never]].path),
             f"a pattern that can match: behavior[{indexes[by]}], {shown(draft.behaviors[indexes[by]].path)}, "
-            "comes first and takes all of it", "Put the narrower pattern first.",
+            "comes first and matches all of its paths", "Put the narrower pattern first.",
         )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ _TIMING = [profile for profile in _ALL if profile.server_timing]
 
 
 def _policies(draft: Draft) -> Iterator[Finding]:
-    """What not every CDN has; another profile has none to carry out."""
+    """Features that only some CDNs have."""
     for index, behavior in draft.behaviors.items():
         cache, onward = behavior.cache_policy, behavior.origin_request_policy
         rows = (
@@ -70,13 +70,13 @@ def _policies(draft: Draft) -> Iterator[Finding]:
 
 
 def _elsewhere(draft: Draft, having: Sequence[Profile]) -> str:
-    """Which profiles have what this one lacks: `or profile = "cloudfront" (it is fastly)`; "" where it has it."""
+    """The profiles with a feature that this one lacks: `or profile = "cloudfront" (it is fastly)`; "" if it has it."""
     names = [profile.name for profile in having]
     return "" if draft.profile in names else f"or profile = {' or '.join(map(shown, names))} (it is {draft.profile})"
 
 
 def _response_headers(draft: Draft) -> Iterator[Finding]:
-    """A behavior's policy is one of the file's own, or one that the profile has from its vendor."""
+    """A behavior's policy is one of the file's own or a managed one of the profile's vendor."""
     profile = PROFILES.get(draft.profile)
     managed = set(profile.response_headers_policies) if profile is not None else set()
     for name in sorted(draft.response_headers & managed):
@@ -87,7 +87,7 @@ def _response_headers(draft: Draft) -> Iterator[Finding]:
         if name != "none" and name not in known:
             yield Finding(
                 ("behavior", index, "response_headers_policy"), shown(name),
-                f"a [response_headers.NAME], or a managed policy that cdnlab carries out with profile = "
+                f"a [response_headers.NAME], or a managed policy that cdnlab supports with profile = "
                 f"{shown(draft.profile)}",
                 nearest(name, sorted(known), keys=False) if known else "",
             )  # fmt: skip
@@ -99,20 +99,20 @@ def _response_headers(draft: Draft) -> Iterator[Finding]:
         if cors.preflight == "answer" and draft.profile == "cloudfront":
             yield Finding(
                 ("response_headers", name, "cors", "preflight"), shown("answer"),
-                '"forward", or another profile (it is cloudfront, which answers none itself)',
+                '"forward", or another profile (it is cloudfront, which never responds to them itself)',
             )  # fmt: skip
 
 
 def _places(draft: Draft) -> Iterator[Finding]:
-    """A rule about what nobody tells would never apply, in silence."""
+    """A rule about a fact that no database or table has would silently never apply."""
     geo = draft.geo
     if geo is None or any(name != IPTOCC for name in geo.databases):
         return
-    told = {
+    known = {
         Kind.REGION: any(kind_of(place) is Kind.REGION for place in geo.countries.values()),
         Kind.ASN: bool(geo.asns),
     }
-    hint = "iptocc knows countries only: name an MMDB file in geo.databases that knows more, or fill [geo]'s tables."
+    hint = "iptocc has countries only: add an MMDB file that has more to geo.databases, or fill the tables of [geo]."
     for index, behavior in draft.behaviors.items():
         rule = behavior.geo
         if rule is None:
@@ -120,15 +120,15 @@ def _places(draft: Draft) -> Iterator[Finding]:
         for key in ("allow", "deny"):
             for number, entry in enumerate(getattr(rule, key)):
                 kind = kind_of(entry)
-                if kind is not None and not told.get(kind, True):
-                    yield Finding(("behavior", index, "geo", key, number), shown(entry), "what [geo] knows", hint)
+                if kind is not None and not known.get(kind, True):
+                    yield Finding(("behavior", index, "geo", key, number), shown(entry), "a fact that [geo] has", hint)
         for key in ("anonymous", "hosting"):
             if getattr(rule, key) == "deny" and not getattr(geo, key):
-                yield Finding(("behavior", index, "geo", key), '"deny"', "what [geo] knows", hint)
+                yield Finding(("behavior", index, "geo", key), '"deny"', "a fact that [geo] has", hint)
 
 
 def _misfits(draft: Draft) -> Iterator[Finding]:
-    """Settings that the profile would take and not carry out."""
+    """Settings that the profile would accept and then ignore."""
     profile = PROFILES.get(draft.profile)
     if profile is None:
         return
@@ -142,21 +142,21 @@ def observations(draft: Draft) -> Iterator[Finding]:
     profiles = {draft.profile, *(one.profile for one in draft.services.values() if one.profile is not None)}
     if draft.observed and profiles.isdisjoint(OBSERVED):
         known = " or ".join(map(shown, OBSERVED))
-        yield Finding(("observed",), "true", f"false, or profile = {known} (of others no such thing is known)")
+        yield Finding(("observed",), "true", f"false, or profile = {known} (no differences are known of others)")
 
 
 def hosted(draft: Draft) -> Iterator[Finding]:
-    """Services beside the first: rules as good as its own, and no host twice."""
+    """Services beside the first: the same checks on their rules, and no host twice."""
     taken = dict.fromkeys(draft.hostnames, "the top of the file")
     for name, one in draft.services.items():
         for index, host in enumerate(one.hostnames):
             if host in taken:
                 path: KeyPath = ("service", name, "hostnames", index)
-                yield Finding(path, shown(host), f"a host that {taken[host]} does not have")
+                yield Finding(path, shown(host), f"another host: {taken[host]} has this one")
             taken.setdefault(host, f"service.{name}")
         part = replace(draft, profile=one.profile or draft.profile, behaviors=dict(enumerate(one.behaviors)))
         for finding in rules_of(part):
-            # What is not a behavior's own has been said of the first service.
+            # A finding outside of the behaviors was already reported for the first service.
             if finding.path[0] == "behavior" or part.profile != draft.profile:
                 inner = ("service", name) if finding.path[0] == "behavior" else ()
                 yield replace(finding, path=(*inner, *finding.path))

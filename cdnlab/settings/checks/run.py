@@ -1,4 +1,4 @@
-"""Every check, in the order in which they are made."""
+"""All checks, in the order in which they run."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from cdnlab.settings.checks.streams import segments
 
 
 def run(draft: Draft) -> Iterator[Finding]:
-    """Every misfit between the parts of a draft."""
+    """Everything that is wrong between the parts of a draft."""
     yield from names(draft)
     yield from addresses(draft)
     yield from folders(draft)

@@ -1,4 +1,4 @@
-"""What the encoder and the origin must agree on."""
+"""Checks that the encoders and the origin agree on the segment duration."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from cdnlab.settings.complaints import shown
 
 
 def segments(draft: Draft) -> Iterator[Finding]:
-    """The origin cuts where the encoder put its key frames, so they must have been told the same length."""
+    """The origin cuts at the encoder's key frames, so both must have the same segment duration."""
     lengths = {index: float(stream.segment) for index, stream in draft.streams.items()}
     if not lengths:
         return
@@ -17,15 +17,15 @@ def segments(draft: Draft) -> Iterator[Finding]:
         if length != first:
             yield Finding(
                 ("stream", index, "segment"), shown(write_seconds(length)),
-                f"{write_seconds(first)} like the first stream: one origin cuts them all alike",
+                f"{write_seconds(first)} like the first stream: the origin has one segment duration for all streams",
             )  # fmt: skip
     if draft.origin is None:
         return
     if "segment" in draft.origin.model_fields_set and draft.origin.segment != first:
         yield Finding(
             ("origin", "segment"), shown(write_seconds(draft.origin.segment)),
-            f"{write_seconds(first)}, as the encoder is told",
-            "Leave it out: it follows the streams.",
+            f"{write_seconds(first)}, as in the streams",
+            "Leave it out: it then follows the streams.",
         )  # fmt: skip
     elif draft.origin.window < 3 * first:
         yield Finding(

@@ -7,7 +7,8 @@ import pytest
 from cdnkit.policy import EdgeMachine, Failure, Fetch, Join, PurgeKind, PurgeOrder, RequestHead, ResponseHead, Serve
 from cdnkit.policy.outcomes import Outcome
 from cdnkit.policy.plan import Landing
-from tests.law.playbooks.test_machine import START, get, machine, says
+from tests.kit.machine import NOW as START
+from tests.kit.machine import get, machine, says
 
 Fails = Callable[[EdgeMachine, Fetch, float], Landing]
 

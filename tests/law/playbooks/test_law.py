@@ -3,46 +3,20 @@
 import pytest
 
 from cdnkit.policy import (
-    EdgeMachine,
     Failure,
     Fetch,
     Headers,
     Join,
     Refuse,
     Relay,
-    RequestHead,
-    ResponseHead,
     Serve,
-    Service,
 )
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.outcomes import Cause, Outcome
 from cdnkit.policy.plan import Landing, Plan
-
-START = 1_795_000_000.0
-
-
-def get(path: str = "/a", *, method: str = "GET", **fields: str) -> RequestHead:
-    lines = [(name.replace("_", "-"), value) for name, value in fields.items()]
-    return RequestHead(method, "http", "h", path, None, Headers(lines), "198.51.100.7")
-
-
-def says(status: int = 200, **fields: str) -> ResponseHead:
-    return ResponseHead(status, Headers((name.replace("_", "-"), value) for name, value in fields.items()))
-
-
-def machine() -> EdgeMachine:
-    return EdgeMachine(Service(name="fra"))
-
-
-def told(edge: EdgeMachine, request: RequestHead, answer: ResponseHead, size: int = 10, at: float = START) -> Landing:
-    """A request that must be fetched, its answer, and the end of its body."""
-    fetch = edge.on_request(request, at)
-    assert isinstance(fetch, Fetch), fetch
-    landing = edge.on_response(fetch, answer, at)
-    edge.on_body_end(fetch, size, at)
-    return landing
+from tests.kit.machine import NOW as START
+from tests.kit.machine import fill, get, machine, says
 
 
 def only(landing: Landing) -> Plan | Relay:
@@ -74,7 +48,7 @@ TARGETED = [  # CDN-Cache-Control, Cache-Control, seconds fresh (None: not store
 @pytest.mark.parametrize(("targeted", "control", "seconds"), TARGETED)
 def test_a_targeted_field_rules_alone(targeted: str, control: str, seconds: int | None) -> None:
     edge = machine()
-    told(edge, get(), says(cdn_cache_control=targeted, cache_control=control, etag='"1"'))
+    fill(edge, get(), says(cdn_cache_control=targeted, cache_control=control, etag='"1"'))
     entries = edge.index.variants("/a")
     if seconds is None and targeted != "none":
         assert not entries
@@ -84,7 +58,7 @@ def test_a_targeted_field_rules_alone(targeted: str, control: str, seconds: int 
 
 def test_expires_beside_a_targeted_field_is_not_looked_at() -> None:
     edge = machine()
-    told(edge, get(), says(cdn_cache_control="public", expires=format_date(START + 60), etag='"1"'))
+    fill(edge, get(), says(cdn_cache_control="public", expires=format_date(START + 60), etag='"1"'))
     assert edge.on_request(get(), START + 1).cause is Cause.EXPIRED
 
 
@@ -95,7 +69,7 @@ STALE_BANS = ["must-revalidate", "proxy-revalidate", "no-cache", "s-maxage=1"]
 def test_an_unreachable_origin_is_covered_however_stale_unless_forbidden(ban: str) -> None:
     for control, covered in (("max-age=1", True), (f"max-age=1, {ban}", False)):
         edge = machine()
-        told(edge, get(), says(cache_control=control))
+        fill(edge, get(), says(cache_control=control))
         fetch = edge.on_request(get(), START + 1000)
         assert isinstance(fetch, Fetch)
         answer = only(edge.on_failure(fetch, Failure.CONNECT, START + 1000))
@@ -109,7 +83,7 @@ def test_an_unreachable_origin_is_covered_however_stale_unless_forbidden(ban: st
 
 def test_a_request_may_allow_stale_on_error_too() -> None:
     edge = machine()
-    told(edge, get(), says(cache_control="max-age=1"))
+    fill(edge, get(), says(cache_control="max-age=1"))
     fetch = edge.on_request(get(cache_control="stale-if-error=100"), START + 50)
     assert isinstance(fetch, Fetch)
     assert only(edge.on_response(fetch, says(503), START + 50)).outcome is Outcome.HIT_STALE
@@ -117,7 +91,7 @@ def test_a_request_may_allow_stale_on_error_too() -> None:
 
 def test_fields_that_no_cache_or_private_name_reach_the_asker_and_nobody_else() -> None:
     edge = machine()
-    first = only(told(edge, get(), says(cache_control='max-age=60, private="x-you"', x_you="1", x_all="2")))
+    first = only(fill(edge, get(), says(cache_control='max-age=60, private="x-you"', x_you="1", x_all="2")))
     later = edge.on_request(get(), START)
     assert header(first, "x-you") == "1" and header(first, "x-all") == "2"
     assert header(later, "x-you") is None and header(later, "x-all") == "2"
@@ -126,7 +100,7 @@ def test_fields_that_no_cache_or_private_name_reach_the_asker_and_nobody_else() 
 def test_head_freshens_the_same_representation_and_retires_another() -> None:
     for fields, fresh in (({"etag": '"1"'}, True), ({"etag": '"2"'}, False), ({"content_length": "99"}, False)):
         edge = machine()
-        told(edge, get(), says(cache_control="max-age=1", etag='"1"', content_length="10", x_a="1"))
+        fill(edge, get(), says(cache_control="max-age=1", etag='"1"', content_length="10", x_a="1"))
         asked = edge.on_request(get(method="HEAD"), START + 2)
         assert isinstance(asked, Fetch) and asked.request.method == "HEAD"
         edge.on_response(asked, says(cache_control="max-age=60", x_a="2", **fields), START + 2)
@@ -140,7 +114,7 @@ def test_head_freshens_the_same_representation_and_retires_another() -> None:
 @pytest.mark.parametrize(("fields", "fresh"), [({"etag": '"1"'}, True), ({"etag": '"2"'}, False)])
 def test_a_head_retires_another_representation_also_while_that_is_fresh(fields: dict[str, str], fresh: bool) -> None:
     edge = machine()
-    told(edge, get(), says(cache_control="max-age=60", etag='"1"'))
+    fill(edge, get(), says(cache_control="max-age=60", etag='"1"'))
     asked = edge.on_request(get(method="HEAD", cache_control="no-cache"), START + 2)
     assert isinstance(asked, Fetch)
     landing = edge.on_response(asked, says(cache_control="max-age=60", **fields), START + 2)
@@ -169,7 +143,7 @@ def test_an_unsafe_request_invalidates_what_it_names(
 ) -> None:
     edge = machine()
     for path in ("/a", "/b"):
-        told(edge, get(path), says(cache_control="max-age=60"))
+        fill(edge, get(path), says(cache_control="max-age=60"))
     fields = {name: v for name, v in (("location", location), ("content_location", content_location)) if v}
     fetch = edge.on_request(get(method=method), START)
     assert isinstance(fetch, Fetch)
@@ -187,8 +161,8 @@ def test_a_post_that_says_what_a_get_would_give_is_kept_for_gets() -> None:
     ):
         edge = machine()
         edge.on_request(get("/another"), START)  # a fill under way once made the POST's own invalidation bind it
-        told(edge, get(), says(cache_control="max-age=60", x_old="1"))
-        told(edge, get(method="POST"), says(x_new="1", **fields))
+        fill(edge, get(), says(cache_control="max-age=60", x_old="1"))
+        fill(edge, get(method="POST"), says(x_new="1", **fields))
         after = edge.on_request(get(), START)
         assert isinstance(after, Serve) is kept, fields
         if kept:
@@ -222,14 +196,14 @@ LANGUAGES = [  # stored for, content-language, asked with, same?
 def test_languages_select_as_their_field_defines(stored_for: str, language: str | None, asked: str, same: bool) -> None:
     edge = machine()
     fields = {"content_language": language} if language else {}
-    told(edge, get(accept_language=stored_for), says(cache_control="max-age=60", vary="Accept-Language", **fields))
+    fill(edge, get(accept_language=stored_for), says(cache_control="max-age=60", vary="Accept-Language", **fields))
     assert isinstance(edge.on_request(get(accept_language=asked), START), Serve) is same
 
 
 def test_a_part_answers_what_lies_inside_it_and_nothing_else() -> None:
     edge = machine()
     part = says(206, cache_control="max-age=60", content_range="bytes 5-9/20", content_length="5", etag='"1"')
-    first = only(told(edge, get(range="bytes=5-9"), part, size=5))
+    first = only(fill(edge, get(range="bytes=5-9"), part, size_bytes=5))
     assert isinstance(first, Serve) and first.status == 206
     inside = edge.on_request(get(range="bytes=6-7"), START)
     assert isinstance(inside, Serve) and inside.status == 206
@@ -247,7 +221,7 @@ def test_a_part_answers_what_lies_inside_it_and_nothing_else() -> None:
 def test_a_part_from_the_start_is_completed_under_the_same_strong_validator() -> None:
     edge = machine()
     part = says(206, cache_control="max-age=60", content_range="bytes 0-4/10", etag='"1"', x_kept="k")
-    told(edge, get(range="bytes=0-4"), part, size=5)
+    fill(edge, get(range="bytes=0-4"), part, size_bytes=5)
     old = edge.index.variants("/a")[0]
     whole = edge.on_request(get(), START)
     assert isinstance(whole, Fetch)
@@ -264,7 +238,7 @@ def test_a_part_from_the_start_is_completed_under_the_same_strong_validator() ->
 
 def test_the_rest_of_another_representation_completes_nothing() -> None:
     edge = machine()
-    told(
+    fill(
         edge, get(range="bytes=0-4"), says(206, cache_control="max-age=60", content_range="bytes 0-4/10", etag='"1"'), 5
     )
     whole = edge.on_request(get(), START)
@@ -291,14 +265,14 @@ UNKEPT = [  # the 206 that comes for bytes=0-4: not kept, but passed on to the o
 @pytest.mark.parametrize("fields", UNKEPT)
 def test_a_206_that_disagrees_with_itself_or_the_question_is_not_kept(fields: dict[str, str]) -> None:
     edge = machine()
-    answer = only(told(edge, get(range="bytes=0-4"), says(206, **{"cache_control": "max-age=60", **fields}), 5))
+    answer = only(fill(edge, get(range="bytes=0-4"), says(206, **{"cache_control": "max-age=60", **fields}), 5))
     assert isinstance(answer, Relay) and answer.status == 206
     assert len(edge.index) == 0
 
 
 def test_several_ranges_are_one_multipart_answer() -> None:
     edge = machine()
-    told(edge, get(), says(cache_control="max-age=60", content_type="video/mp4", content_length="1000"), 1000)
+    fill(edge, get(), says(cache_control="max-age=60", content_type="video/mp4", content_length="1000"), 1000)
     served = edge.on_request(get(range="bytes=0-9, 500-509"), START)
     assert isinstance(served, Serve) and served.status == 206 and served.pieces is not None
     assert [piece for piece in served.pieces if isinstance(piece, Span)] == [Span(0, 10), Span(500, 510)]

@@ -11,34 +11,17 @@ from cdnkit.policy import (
     EdgeMachine,
     Failure,
     Fetch,
-    Headers,
     Join,
     PurgeKind,
     PurgeOrder,
     Refuse,
     Relay,
-    RequestHead,
-    ResponseHead,
     Serve,
-    Service,
 )
 from cdnkit.policy.outcomes import Cause, Outcome
 from cdnkit.policy.store.index import Entry
-
-START = 1_795_000_000.0
-
-
-def get(path: str = "/a", *, method: str = "GET", **fields: str) -> RequestHead:
-    lines = [(name.replace("_", "-"), value) for name, value in fields.items()]
-    return RequestHead(method, "http", "h", path, None, Headers(lines), "198.51.100.7")
-
-
-def says(status: int = 200, **fields: str) -> ResponseHead:
-    return ResponseHead(status, Headers((name.replace("_", "-"), value) for name, value in fields.items()))
-
-
-def machine(**service: object) -> EdgeMachine:
-    return EdgeMachine(Service(name="fra", **service))  # type: ignore[arg-type]
+from tests.kit.machine import NOW as START
+from tests.kit.machine import get, machine, says
 
 
 def test_the_first_fetches_the_others_join_and_all_share_one_landing() -> None:

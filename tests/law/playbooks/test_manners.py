@@ -23,7 +23,8 @@ from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.upstream.request import MOST_ASKS, misfit
 from cdnkit.vendors.cloudfront.profile import CLOUDFRONT
 from cdnkit.vendors.fastly.profile import FASTLY
-from tests.law.playbooks.test_machine import START, get, says
+from tests.kit.machine import NOW as START
+from tests.kit.machine import get, says
 
 Origin = Callable[[RequestHead], ResponseHead]
 Answer = Serve | Relay | Refuse

@@ -7,7 +7,8 @@ from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.plan import Fetch, Refuse, Relay, Serve
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.vendors import FASTLY
-from tests.kit.machine import NOW, ask, filled, node, says
+from tests.kit.machine import NOW, filled, get, node
+from tests.kit.machine import dated as says
 
 MOMENT = 2.0**-8
 """Shorter than any window, and exact in a float of today's seconds."""
@@ -17,7 +18,7 @@ Came = Failure | int | None
 
 def given_now(edge: EdgeMachine, now: float, came: Came) -> str:
     """What one gets who asks now, where the parent then gives this status, or fails so (None: it need not be asked)."""
-    plan = edge.on_request(ask(), now)
+    plan = edge.on_request(get(), now)
     if isinstance(plan, Fetch):
         if came is None:
             return "fetch"

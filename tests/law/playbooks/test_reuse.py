@@ -7,26 +7,18 @@ from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.outcomes import Cause, Outcome
 from cdnkit.policy.store.index import MOST_PARTS
-from tests.law.playbooks.test_law import machine, only, told
+from tests.kit.machine import NOW as START
+from tests.kit.machine import dated as says
+from tests.kit.machine import fill, get, machine
+from tests.law.playbooks.test_law import only
 
-START = 1_795_000_000.0
 Lines = list[tuple[str, str]]
-
-
-def get(path: str = "/a", *, method: str = "GET", **fields: str) -> RequestHead:
-    lines = [(name.replace("_", "-"), value) for name, value in fields.items()]
-    return RequestHead(method, "http", "h", path, None, Headers(lines), "198.51.100.7")
-
-
-def says(status: int = 200, *lines: tuple[str, str], **fields: str) -> ResponseHead:
-    named = [(name.replace("_", "-"), value) for name, value in fields.items()]
-    return ResponseHead(status, Headers([("date", format_date(START)), *named, *lines]))
 
 
 def filled(answer: ResponseHead, request: RequestHead | None = None, size: int = 10) -> EdgeMachine:
     """A node that has this."""
     edge = machine()
-    told(edge, request or get(), answer, size)
+    fill(edge, request or get(), answer, size)
     return edge
 
 
@@ -53,14 +45,14 @@ def test_a_hit_has_one_age_in_whole_seconds_and_the_stored_fields_as_they_are() 
 
 
 def test_what_was_just_fetched_has_the_age_that_came_or_none() -> None:
-    assert lines(only(told(machine(), get(), says(cache_control="max-age=60"))), "age") == []
-    assert lines(only(told(machine(), get(), says(cache_control="max-age=60", age="5"))), "age") == ["5"]
+    assert lines(only(fill(machine(), get(), says(cache_control="max-age=60"))), "age") == []
+    assert lines(only(fill(machine(), get(), says(cache_control="max-age=60", age="5"))), "age") == ["5"]
 
 
 def test_a_date_that_is_missing_is_added() -> None:
     """RFC 9110 §6.6.1: a recipient with a clock."""
     edge = machine()
-    first = only(told(edge, get(), ResponseHead(200, Headers([("cache-control", "max-age=60")]))))
+    first = only(fill(edge, get(), ResponseHead(200, Headers([("cache-control", "max-age=60")]))))
     assert lines(first, "date") == lines(edge.on_request(get(), START + 9), "date") == [format_date(START)]
 
 
@@ -113,7 +105,7 @@ def test_requests_own_directives(fields: dict[str, str], after: float, expected:
 
 def test_an_exchange_that_says_no_store_goes_on_is_not_kept_and_leaves_what_is() -> None:
     edge = filled(says(cache_control="max-age=60", x_is="old"))
-    landing = told(edge, get(cache_control="no-store"), says(cache_control="max-age=60", x_is="new"))
+    landing = fill(edge, get(cache_control="no-store"), says(cache_control="max-age=60", x_is="new"))
     assert lines(only(landing), "x-is") == ["new"] and landing.store is None
     assert lines(edge.on_request(get(), START + 1), "x-is") == ["old"]
 
@@ -136,7 +128,7 @@ def test_a_reload_of_what_is_immutable_is_satisfied_while_it_is_fresh(after: flo
 )
 def test_which_answers_stale_if_error_takes_for_an_error(status: int, stale: bool) -> None:
     edge = filled(says(cache_control="max-age=1, stale-if-error=60"))
-    answer = only(told(edge, get(), says(status, cache_control="no-store"), at=START + 30))
+    answer = only(fill(edge, get(), says(status, cache_control="no-store"), now=START + 30))
     assert (answer.outcome is Outcome.HIT_STALE) is stale
 
 
@@ -217,7 +209,7 @@ def test_an_error_to_a_question_leaves_what_it_was_about(status: int, cache_cont
     """RFC 9111 §4.3.3: a 5xx may be passed on. What is stored keeps its validator, and its leave to stand in."""
     edge = filled(says(cache_control="max-age=1", etag='"1"'))
     error = says(status) if cache_control is None else says(status, cache_control=cache_control)
-    assert only(told(edge, get(), error, at=START + 2)).status == status
+    assert only(fill(edge, get(), error, now=START + 2)).status == status
     fetch = edge.on_request(get(), START + 3)
     assert isinstance(fetch, Fetch) and fetch.request.headers.first("if-none-match") == '"1"'
     stale = only(edge.on_failure(fetch, Failure.CONNECT, START + 3))
@@ -254,18 +246,18 @@ def test_a_head_is_answered_from_what_is_stale_where_a_get_is(
 
 def test_an_error_with_a_lifetime_of_its_own_takes_the_place_of_what_was_stored() -> None:
     edge = filled(says(cache_control="max-age=1", etag='"1"'))
-    told(edge, get(), says(503, cache_control="max-age=9"), at=START + 2)
+    fill(edge, get(), says(503, cache_control="max-age=9"), now=START + 2)
     assert [entry.status for entry in edge.index] == [503]
 
 
 def test_an_age_that_no_number_holds_is_passed_on_as_the_longest() -> None:
-    answer = only(told(machine(), get(), says(cache_control="no-store", age="9" * 5000)))
+    answer = only(fill(machine(), get(), says(cache_control="no-store", age="9" * 5000)))
     assert lines(answer, "age") == [str(2**31)]
 
 
 def test_an_answer_that_has_ceased_to_be_cacheable_retires_the_stored_one() -> None:
     edge = filled(says(cache_control="max-age=1", etag='"1"'))
-    told(edge, get(), says(cache_control="no-store"), at=START + 2)
+    fill(edge, get(), says(cache_control="no-store"), now=START + 2)
     assert len(edge.index) == 0
 
 
@@ -374,11 +366,11 @@ def test_a_surrogate_shows_itself_to_the_origin(came: str | None, goes: str) -> 
 def test_an_unsafe_success_takes_every_variant_and_part_of_its_target(status: int, gone: bool) -> None:
     edge = machine()
     for value in ("1", "2"):
-        told(edge, get(x_a=value), says(cache_control="max-age=60", vary="x-a"))
+        fill(edge, get(x_a=value), says(cache_control="max-age=60", vary="x-a"))
     part = says(206, content_range="bytes 0-4/10", cache_control="max-age=60", vary="x-a", etag='"1"')
-    told(edge, get(x_a="3", range="bytes=0-4"), part, 5)
+    fill(edge, get(x_a="3", range="bytes=0-4"), part, 5)
     assert len(edge.index) == 3
-    told(edge, get(method="PUT"), says(status))
+    fill(edge, get(method="PUT"), says(status))
     assert len(edge.index) == (0 if gone else 3)
 
 
@@ -427,10 +419,10 @@ def test_parts_of_one_representation_stand_beside_one_another() -> None:
     """RFC 9111 §3.3: each answers what lies inside it. They are joined where they touch, under the strong tag (§3.4)."""
     edge = machine()
     for first, last in ((0, 1), (8, 9)):
-        told(edge, get(range=f"bytes={first}-{last}"), part(first, last), 2)
+        fill(edge, get(range=f"bytes={first}-{last}"), part(first, last), 2)
     for wanted in ("bytes=0-1", "bytes=8-9", "bytes=-1", "bytes=1-1"):
         assert isinstance(edge.on_request(get(range=wanted), START + 1), Serve)
-    told(edge, get(range="bytes=2-4"), part(2, 4), 5)  # with the two bytes it continues
+    fill(edge, get(range="bytes=2-4"), part(2, 4), 5)  # with the two bytes it continues
     assert [entry.part for entry in edge.index] == [Span(0, 5), Span(8, 10)]
     fetch = edge.on_request(get(), START + 1)
     assert isinstance(fetch, Fetch) and fetch.request.headers.first("range") == "bytes=5-"
@@ -443,9 +435,9 @@ def test_parts_of_one_representation_stand_beside_one_another() -> None:
 def test_a_part_of_what_may_be_another_representation_takes_the_place_of_all(etag: str) -> None:
     edge = machine()
     for first in (0, 2, 4):
-        told(edge, get(range=f"bytes={first}-{first}"), part(first, first), 1)
+        fill(edge, get(range=f"bytes={first}-{first}"), part(first, first), 1)
     assert len(edge.index) == 3
-    told(edge, get(range="bytes=8-9"), part(8, 9, etag), 2)
+    fill(edge, get(range="bytes=8-9"), part(8, 9, etag), 2)
     assert [entry.part for entry in edge.index] == [Span(8, 10)]
 
 
@@ -453,7 +445,7 @@ def test_only_so_many_parts_are_kept_and_all_go_with_what_may_not_be_kept() -> N
     edge = machine()
     for first in range(0, 2 * MOST_PARTS + 2, 2):
         whole = f"bytes {first}-{first}/100"
-        told(
+        fill(
             edge,
             get(range=f"bytes={first}-{first}"),
             says(206, content_range=whole, cache_control="max-age=60", etag='"1"', vary="x-a"),
@@ -461,13 +453,13 @@ def test_only_so_many_parts_are_kept_and_all_go_with_what_may_not_be_kept() -> N
         )
     assert len(edge.index) == MOST_PARTS
     assert isinstance(edge.on_request(get(range="bytes=0-0"), START), Fetch)  # the oldest has gone
-    told(edge, get(), says(200, cache_control="no-store"))
+    fill(edge, get(), says(200, cache_control="no-store"))
     assert len(edge.index) == 0
 
 
 def test_who_asks_beyond_the_end_takes_no_part_away() -> None:
     edge = filled(part(0, 4), get(range="bytes=0-4"), 5)
-    beyond = only(told(edge, get(range="bytes=50-"), says(416, content_range="bytes */10"), 0))
+    beyond = only(fill(edge, get(range="bytes=50-"), says(416, content_range="bytes */10"), 0))
     assert isinstance(beyond, Relay) and beyond.status == 416
     assert isinstance(edge.on_request(get(range="bytes=0-1"), START), Serve)
 
@@ -476,6 +468,6 @@ def test_the_whole_in_place_of_the_rest_replaces_the_part() -> None:
     edge = filled(
         says(206, content_range="bytes 0-4/10", cache_control="max-age=60", etag='"1"'), get(range="bytes=0-4"), 5
     )
-    whole = only(told(edge, get(), says(cache_control="max-age=60", etag='"2"', content_length="12"), 12))
+    whole = only(fill(edge, get(), says(cache_control="max-age=60", etag='"2"', content_length="12"), 12))
     assert isinstance(whole, Serve) and whole.status == 200 and lines(whole, "etag") == ['"2"']
     assert [entry.part for entry in edge.index] == [None]

@@ -1,0 +1,1 @@
+"""What the vendors' pages say of their CDNs, a row a rule."""

@@ -9,7 +9,9 @@ from cdnkit.policy.plan import Serve
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.vendors import CLOUDFRONT, FASTLY
-from tests.kit.machine import NOW, ask, fetched, filled, node, says
+from tests.kit.machine import NOW, fetched, filled, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 
 MEMBERS = [  # why it was asked for, was something stored?     the member
     (Cause.COLD, False, "fra; fwd=uri-miss"),

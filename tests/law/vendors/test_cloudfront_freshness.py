@@ -10,7 +10,9 @@ from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.resolve import settled
 from cdnkit.policy.rules.service import Behavior, Key, Ttl
 from cdnkit.vendors import CLOUDFRONT, FASTLY
-from tests.kit.machine import NOW, ask, at, bounds, fetched, filled, kept_for, node, says
+from tests.kit.machine import NOW, at, bounds, fetched, filled, kept_for, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 
 YEAR = 31_536_000.0
 USUAL = bounds(0, 86_400, YEAR)

@@ -16,7 +16,9 @@ from cdnkit.replay import read_trace, replay_node
 from cdnkit.vendors import CLOUDFRONT, FASTLY
 from edge.codings import ENCODERS
 from tests.kit.http import ask as ask_over
-from tests.kit.machine import NOW, ask, at, fetched, says
+from tests.kit.machine import NOW, at, fetched
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 

@@ -14,7 +14,9 @@ from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.service import Behavior, Service
 from cdnkit.policy.store.key import cache_key
 from cdnkit.vendors import CLOUDFRONT, FASTLY
-from tests.kit.machine import NOW, ask, fetched, filled, node, says
+from tests.kit.machine import NOW, fetched, filled, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 

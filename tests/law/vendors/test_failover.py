@@ -16,7 +16,9 @@ from cdnkit.vendors import CLOUDFRONT, FASTLY
 from edge.errors import UpstreamFailed
 from edge.upstream import Upstream
 from tests.kit.hurry import hurry
-from tests.kit.machine import NOW, ask, filled, node, says
+from tests.kit.machine import NOW, filled, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 from tests.kit.origin import Asked, running_origin
 
 NAMED = frozenset({403, 404, 503})

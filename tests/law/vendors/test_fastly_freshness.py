@@ -10,7 +10,9 @@ from cdnkit.policy.plan import Fetch, Join, Serve
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior, Ttl
 from cdnkit.vendors import FASTLY
-from tests.kit.machine import NOW, ask, at, fetched, filled, kept_for, node, says
+from tests.kit.machine import NOW, at, fetched, filled, kept_for, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 
 OLDER = replace(FASTLY, pass_words=("private",))
 

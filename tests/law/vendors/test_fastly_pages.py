@@ -13,7 +13,9 @@ from cdnkit.policy.rules.service import Behavior
 from cdnkit.vendors import CLOUDFRONT, FASTLY, FASTLY_OBSERVED, RFC9111, profile_of
 from cdnlab.errors import BadDocument
 from cdnlab.settings.document import parse
-from tests.kit.machine import NOW, ask, at, fetched, filled, kept_for, node, says
+from tests.kit.machine import NOW, at, fetched, filled, kept_for, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 
 HERE = Path(__file__).parent
 

@@ -8,12 +8,14 @@ import pytest
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.http.place import Place
 from cdnkit.policy.machine.machine import EdgeMachine
-from cdnkit.policy.outcomes import Failure
+from cdnkit.policy.outcomes import Failure, RefusalKind
 from cdnkit.policy.plan import Fetch, Refuse, Relay, Serve
-from cdnkit.policy.rules.profile import RFC9111, Profile
+from cdnkit.policy.rules.profile import RFC9111, Incident, Profile
 from cdnkit.policy.rules.service import Behavior, Geo, Service
 from cdnkit.vendors import CLOUDFRONT, FASTLY
-from tests.kit.machine import NOW, ask, fetched, filled, node, says
+from tests.kit.machine import NOW, fetched, filled, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 
 
 def fields(answer: object) -> dict[str, str]:
@@ -259,6 +261,19 @@ def test_cloudfronts_page(request_: RequestHead, sentence: str) -> None:
     ):
         assert part in page
     assert fields(answer)["content-type"] == "text/html"
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        (RefusalKind.METHOD, "not configured to allow the HTTP request method"),
+        (RefusalKind.GEO, "configured to block access from your country."),
+        (RefusalKind.CONTENT, "Bad request."),
+        (RefusalKind.TOKEN, "Request blocked."),
+    ],
+)
+def test_the_page_of_a_refusal_follows_its_kind_and_not_our_words_for_it(kind: RefusalKind, sentence: str) -> None:
+    assert sentence in CLOUDFRONT.page(Incident(403, "geo: or anything else", "", "id", "fra", NOW, kind)).body
 
 
 def test_fields_of_one_connection_do_not_reach_the_viewer() -> None:

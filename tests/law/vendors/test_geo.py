@@ -17,7 +17,9 @@ from cdnkit.replay import read_trace, replay_node
 from cdnkit.settings.edge import Whereabouts
 from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.kit.http import ask as ask_url
-from tests.kit.machine import NOW, ask, fetched, filled, node, says
+from tests.kit.machine import NOW, fetched, filled, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 

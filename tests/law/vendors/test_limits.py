@@ -18,7 +18,9 @@ from cdnkit.replay import read_trace, replay_node
 from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.kit.http import ask as ask_over
 from tests.kit.http import read_reply
-from tests.kit.machine import NOW, ask, fetched, filled, node, says
+from tests.kit.machine import NOW, fetched, filled, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 from tests.kit.node import running_node
 from tests.kit.origin import Asked, running_origin
 

@@ -11,7 +11,9 @@ from cdnkit.policy.plan import Fetch, Plan, PurgeKind, PurgeOrder, Refuse, Relay
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo, Service, Ttl
 from cdnkit.vendors import CLOUDFRONT, FASTLY, RFC9111
-from tests.kit.machine import NOW, ask, fetched, says
+from tests.kit.machine import NOW, fetched
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 
 PAGES = (
     ErrorPage(status=404, page="/errors/none.html", response_status=200),

@@ -9,7 +9,9 @@ from cdnkit.policy.plan import Assemble, Fetch, Join, Plan, PurgeKind, PurgeOrde
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior, Key
 from cdnkit.vendors import CLOUDFRONT, FASTLY, RFC9111
-from tests.kit.machine import NOW, ask, fetched, filled, node, says
+from tests.kit.machine import NOW, fetched, filled, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 
 FRESH = {"cache_control": "max-age=60"}
 

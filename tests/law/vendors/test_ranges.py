@@ -7,7 +7,9 @@ from cdnkit.policy.plan import Assemble, Fetch, Join, Relay, Serve
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.service import Behavior, Key
 from cdnkit.vendors import CLOUDFRONT, FASTLY
-from tests.kit.machine import NOW, ask, fetched, filled, node, says
+from tests.kit.machine import NOW, fetched, filled, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 
 FRESH = {"cache_control": "max-age=60"}
 PROFILES = [CLOUDFRONT, FASTLY]

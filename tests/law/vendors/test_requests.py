@@ -19,7 +19,9 @@ from cdnkit.vendors import CLOUDFRONT, FASTLY
 from cdnlab.errors import BadDocument
 from cdnlab.settings.document import parse
 from tests.kit.http import ask as ask_over
-from tests.kit.machine import NOW, ask, bounds, fetched, filled, node, says
+from tests.kit.machine import NOW, bounds, fetched, filled, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 
@@ -633,11 +635,11 @@ BAD = [  # what a settings file says, what the complaint must say
     ),
     (
         '[[node]]\nname = "a"\nparent_headers = { "Host" = "a/b" }',
-        ["node[0].parent_headers: wanted as Host a host, with a port or without", "3:"],
+        ["node[0].parent_headers: wanted as Host a host, with or without a port", "3:"],
     ),
     (
         '[[node]]\nname = "a"\nparent_headers = { "Via" = "1.1 a" }',
-        ["node[0].parent_headers: wanted fields of other names. Via frames a request, sets a condition", "3:"],
+        ["node[0].parent_headers: wanted other fields. Via frames a request, sets a condition", "3:"],
     ),
     (
         'profile = "cloudfront"\n[[behavior]]\npath = "*"\nresponse_headers_policy = "SecurityHeaders"',
@@ -649,7 +651,7 @@ BAD = [  # what a settings file says, what the complaint must say
     ('[response_headers.a]\ncors = { origins = ["*"], credentials = true }', ['wanted names instead of "*"', "2:"]),
     (
         'profile = "cloudfront"\n[response_headers.a]\ncors = { preflight = "answer" }',
-        ["cors.preflight", "answers none itself", "3:"],
+        ["cors.preflight", "never responds to them itself", "3:"],
     ),
     ('[response_headers.a]\ncors = { origins = ["exa*mple.org"] }', ["exa*mple.org", "2:"]),
     ('[response_headers.a]\nset = { "X-A" = "a\\r\\nX-B: b" }', ["set.X-A", "2:"]),

@@ -20,7 +20,9 @@ from cdnkit.policy.rules.response_headers import Cors, Hsts, ResponseHeaders, Se
 from cdnkit.policy.rules.response_policy import CorsRules, Decoration
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo, Key
 from cdnkit.vendors import CLOUDFRONT, FASTLY
-from tests.kit.machine import NOW, ask, fetched, filled, node, says
+from tests.kit.machine import NOW, fetched, filled, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 
 FRESH = {"cache_control": "max-age=60"}
 ORIGIN = "https://www.example.org"

@@ -17,7 +17,9 @@ from cdnkit.policy.rules.service import Behavior, Key, Ttl
 from cdnkit.vendors import PROFILES
 from cdnlab.errors import BadDocument
 from cdnlab.settings.document import parse
-from tests.kit.machine import NOW, ask, at, says
+from tests.kit.machine import NOW, at
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 
 SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 BESIDE = f'\n[token.viewer]\nkey = "{SECRET}"\n[response_headers.player]\nset = {{ "X-Robots-Tag" = "noindex" }}\n'

@@ -6,7 +6,8 @@ import pytest
 from cdnkit.policy.plan import PurgeKind, PurgeOrder
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.vendors import CLOUDFRONT, FASTLY
-from tests.kit.machine import NOW, filled, node, says
+from tests.kit.machine import NOW, filled, node
+from tests.kit.machine import dated as says
 
 LONG = "k" * 1024
 FIFTEEN = " ".join(f"{n:02}" + "x" * 1021 for n in range(15))  # 15 keys of 1,023 bytes: 15 KiB, less the last space

@@ -19,7 +19,9 @@ from cdnkit.policy.rules.profile import Incident, Onward, Page, Profile, PurgeMe
 from cdnkit.policy.rules.service import Behavior, Service
 from cdnkit.policy.rules.signature import Signature, Signed, behind
 from cdnkit.vendors import CLOUDFRONT, FASTLY, PROFILES, RFC9111, purge_method_of
-from tests.kit.machine import NOW, ask, fetched, node, says
+from tests.kit.machine import NOW, fetched, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 
 
 class AcmeSignature(Signature):

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ from playwright.async_api import Browser, Playwright, async_playwright
 from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.response_headers import Cors, ResponseHeaders
 from cdnkit.policy.rules.service import Behavior, Service
-from cdnkit.serving.authority import Authority, make
-from cdnkit.serving.folder import authority_folder
+from cdnkit.serving.authority import Authority
 from edge.serve import records_of
 from edge.services import Hosted
 from tests.kit.node import running_node
@@ -51,12 +49,6 @@ async function play() {
   return { seconds: video.currentTime, failed: video.error && video.error.message };
 }
 </script>"""
-
-
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    return make(authority_folder(), time.time())
 
 
 def home_that_trusts(authority: Authority | None, folder: Path) -> Path:

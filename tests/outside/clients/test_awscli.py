@@ -38,6 +38,7 @@ async def told(one: Lab, *arguments: str) -> Any:
     return json.loads(done.stdout) if done.stdout.strip() else None
 
 
+@pytest.mark.long
 def test_create_wait_get_list() -> None:
     async def test(one: Lab) -> None:
         one.origin.says("/live/a.m3u8", b"v1", cache_control="max-age=600")
@@ -58,6 +59,7 @@ def test_create_wait_get_list() -> None:
     lab(test)
 
 
+@pytest.mark.long
 def test_errors_have_their_code_and_exit_status() -> None:
     async def test(one: Lab) -> None:
         rows = [

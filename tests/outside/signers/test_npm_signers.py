@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from cdnkit.policy.http.messages import RequestHead, target_of
-from cdnkit.policy.token import Verdict
+from cdnkit.policy.token import TokenFault
 from cdnkit.policy.token.akamai import AkamaiToken
 from cdnkit.policy.token.cat import CatToken, Claim, signed
 from cdnkit.policy.token.cloudfront import CloudFrontToken
+from tests.kit.refusals import fault_of
 
 HERE = Path(__file__).parent
 pytestmark = [
@@ -86,19 +87,19 @@ def test_cloudfront(key: str, algorithm: str | None, custom: bool) -> None:
         {"by": "cloudfront-cookies", "how": {**({} if custom else {"url": URL}), **how, **terms}},
     )
     for good in (request(url), request(URL, cookie=cookies)):
-        assert CLOUDFRONT.check(good, END - 1.0) is None
-        late = CLOUDFRONT.check(good, float(END))
+        assert CLOUDFRONT.refusal(good, END - 1.0) is None
+        late = CLOUDFRONT.refusal(good, float(END))
         assert late is not None
-        assert late.verdict is Verdict.EXPIRED
+        assert fault_of(late) is TokenFault.EXPIRED
     if custom:
         for bad, now, why in (
-            (request(url, ip="198.51.100.1"), END - 1.0, Verdict.ADDRESS),
-            (request(url), START - 1.0, Verdict.EARLY),
-            (request(url.replace("/live/", "/vod/")), END - 1.0, Verdict.PATH),
+            (request(url, ip="198.51.100.1"), END - 1.0, TokenFault.ADDRESS),
+            (request(url), START - 1.0, TokenFault.EARLY),
+            (request(url.replace("/live/", "/vod/")), END - 1.0, TokenFault.PATH),
         ):
-            denial = CLOUDFRONT.check(bad, now)
-            assert denial is not None
-            assert denial.verdict is why
+            refusal = CLOUDFRONT.refusal(bad, now)
+            assert refusal is not None
+            assert fault_of(refusal) is why
 
 
 def test_akamai() -> None:
@@ -111,10 +112,10 @@ def test_akamai() -> None:
     plain, salted = AkamaiToken(HEX_KEY), AkamaiToken(HEX_KEY, salt="pepper")
     target = "https://h/live/a.m3u8?__token__="
     for token, text in ((plain, acl), (salted, url), (plain, both)):
-        assert token.check(request(target + text), END - 1.0) is None
-        assert token.check(request(target + quote(text, safe="")), END - 1.0) is None
-        assert token.check(request(target + text), START - 1.0) is not None
-        assert token.check(request(target.replace("/live/", "/x/") + text), END - 1.0) is not None
+        assert token.refusal(request(target + text), END - 1.0) is None
+        assert token.refusal(request(target + quote(text, safe="")), END - 1.0) is None
+        assert token.refusal(request(target + text), START - 1.0) is not None
+        assert token.refusal(request(target.replace("/live/", "/x/") + text), END - 1.0) is not None
 
 
 def test_cat() -> None:
@@ -131,25 +132,25 @@ def test_cat() -> None:
     token = CatToken({"viewer": base64.b64encode(CAT_KEY).decode()}, issuer="me")
     for text, url, ip, why in (
         (by_path, "https://h/live/a", "192.0.2.7", None),
-        (by_path, "https://h/vod/a", "192.0.2.7", Verdict.PATH),
-        (by_path, "http://h/live/a", "192.0.2.7", Verdict.PATH),
+        (by_path, "https://h/vod/a", "192.0.2.7", TokenFault.PATH),
+        (by_path, "http://h/live/a", "192.0.2.7", TokenFault.PATH),
         (by_address, "https://h/live/a", "192.0.2.7", None),
-        (by_address, "https://h/live/a", "198.51.100.7", Verdict.ADDRESS),
+        (by_address, "https://h/live/a", "198.51.100.7", TokenFault.ADDRESS),
         (by_method, "https://h/live/a", "192.0.2.7", None),
     ):
-        denial = token.check(request(f"{url}?cat={text}", ip=ip), END - 1.0)
-        assert (denial and denial.verdict) is why, f"{urlsplit(url).path} {denial}"
-    late = token.check(request(f"https://h/live/a?cat={by_path}"), END + 3.0)
+        refusal = token.refusal(request(f"{url}?cat={text}", ip=ip), END - 1.0)
+        assert fault_of(refusal) is why, f"{urlsplit(url).path} {refusal}"
+    late = token.refusal(request(f"https://h/live/a?cat={by_path}"), END + 3.0)
     assert late is not None
-    assert late.facts()["seconds_past"] == 3.0
+    assert late.facts["seconds_past"] == 3.0
 
 
 def test_what_is_no_cose_is_refused() -> None:
     """Without the CWT tag the package writes its claims as a text in hexadecimal, where RFC 9052 §4.1 has bytes."""
     [text] = by_node({"by": "cat", "kid": "viewer", "key": CAT_KEY.hex(), "tagged": False, "claims": {"exp": END}})
-    denial = CatToken({"viewer": base64.b64encode(CAT_KEY).decode()}).check(request(f"https://h/?cat={text}"), START)
-    assert denial is not None
-    assert denial.verdict is Verdict.MALFORMED
+    refusal = CatToken({"viewer": base64.b64encode(CAT_KEY).decode()}).refusal(request(f"https://h/?cat={text}"), START)
+    assert refusal is not None
+    assert fault_of(refusal) is TokenFault.MALFORMED
 
 
 def test_what_we_sign_opens_another_gate() -> None:

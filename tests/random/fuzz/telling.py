@@ -1,4 +1,4 @@
-"""Requests and responses in the words of tests/law/playbooks/test_machine.py: `get(...)`, `says(...)`."""
+"""Requests and responses in the words of tests/kit/machine.py: `get(...)`, `says(...)`."""
 
 from tests.random.fuzz.steps import Ask
 

@@ -7,7 +7,8 @@ import pytest
 
 from cdnkit.policy import EdgeMachine, Failure, Fetch, PurgeKind, PurgeOrder, Serve
 from cdnkit.policy.http import cache_control
-from tests.law.playbooks.test_machine import START, get, machine, says
+from tests.kit.machine import NOW as START
+from tests.kit.machine import get, machine, says
 from tests.random.fuzz.open_findings import OPEN
 
 

@@ -18,6 +18,7 @@ from tests.random.fuzz.world import World
 LIVES = range(2_000)
 
 
+@pytest.mark.long
 def test_no_wrong_answer_in_two_thousand_lives() -> None:
     for seed in LIVES:
         steps = some_case(Random(seed))
@@ -34,6 +35,7 @@ OWED = frozenset({"asks", "endless", "waits-forever", "flight-left", "dead-fligh
 """What no profile may do; the rest of the oracle knows the standard's alone."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("profile", ["cloudfront", "fastly"])
 def test_every_request_is_answered_by_few_questions_whatever_the_profile(profile: str) -> None:
     for seed in range(1_000):
@@ -128,6 +130,7 @@ class AsksForEver(EdgeMachine):
         return landing
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("machine", "kinds"),
     [

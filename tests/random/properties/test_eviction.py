@@ -18,6 +18,8 @@ from cdnkit.policy.store.eviction import HEAD_COST_BYTES, Eviction, room_for
 from cdnkit.policy.store.index import Entry
 from tests.random.properties.eviction_models import MODELS
 
+pytestmark = pytest.mark.long
+
 POLICIES: list[Eviction] = ["lru", "lfu", "fifo", "sieve", "s3-fifo"]
 LIFE = Lifetime(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "max-age")
 BLOCK = 512

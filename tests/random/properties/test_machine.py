@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -22,6 +23,8 @@ from cdnkit.policy import (
 )
 from cdnkit.policy.outcomes import Outcome
 from cdnkit.policy.store.eviction import HEAD_COST_BYTES, Eviction
+
+pytestmark = pytest.mark.long
 
 ROOM = 6 * HEAD_COST_BYTES
 PATHS = st.sampled_from(["/a", "/b", "/c"])

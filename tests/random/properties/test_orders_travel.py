@@ -13,6 +13,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -20,10 +21,12 @@ from cdnkit.policy.machine.propagation import Batch, Extent, Follower, Logged
 from cdnkit.policy.plan import Purged, PurgeKind, PurgeOrder
 from cdnkit.settings.edge import Node as NodeSettings
 from edge.background import Background
-from edge.purges.follower import Following
+from edge.purges.follower import LogFollower
 from edge.purges.log import BATCH, IDLE_S, LogLost
-from edge.purges.ordering import carried
+from edge.purges.progress import carried
 from tests.kit.virtual_time import run_virtually
+
+pytestmark = pytest.mark.long
 
 TREE = {"shield": "", "fra": "shield", "nyc": "shield"}
 PATHS = ["/a", "/b"]
@@ -130,7 +133,7 @@ class Node:
     def __post_init__(self) -> None:
         self.log = Log(self.world)
         self.life: asyncio.Task[None] | None = None
-        self.following: Following | None = None
+        self.following: LogFollower | None = None
         self.background = Background(logging.getLogger(__name__), self.name)
 
     async def purge_all(self, orders: Sequence[PurgeOrder], mark: str | None = None) -> list[Purged]:
@@ -156,12 +159,12 @@ class Node:
         )
         plan = NodeSettings(name=self.name, purge_delay=self.delay, purge_loss=self.loss)
         self.background = Background(logging.getLogger(__name__), self.name)
-        self.following = Following(
+        self.following = LogFollower(
             cast(Any, self.log), cast(Any, services), plan, f"http://{self.name}", [TREE[self.name]], self.background
         )
         self.life = asyncio.create_task(self._live(self.following))
 
-    async def _live(self, following: Following) -> None:
+    async def _live(self, following: LogFollower) -> None:
         ordered, log = dict(self.world.ordered), self.world.lives
         await following.start()
         if log == self.world.lives:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +29,8 @@ from cdnkit.replay.jump import JumpingNode
 from cdnkit.replay.node import Replayed, ReplayNode, request_of
 from cdnkit.replay.trace import Event, Exchange, Line, Ordered, events_of, trace_of
 from cdnkit.vendors import PROFILES
+
+pytestmark = pytest.mark.long
 
 BEHAVIORS = (
     Behavior(path="/pass*", cache=False),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from cdnkit.replay.jump import replay_node
 from cdnkit.replay.trace import Exchange, Line, Missing, Torn, events_of, trace_of
 from cdnkit.vendors import PROFILES
 from tests.random.properties.test_replay_jumps import PROFILE, SERVICES, STEPS, Ask, Live
+
+pytestmark = pytest.mark.long
 
 
 @dataclass

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import hishel
+import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -156,6 +157,7 @@ def hishels(first: Mapping[str, str], then: Mapping[str, str], status: int, line
     return True, isinstance(hishel.IdleClient(options=OPTIONS).next(again, [entry]), hishel.FromCache)
 
 
+@pytest.mark.long
 @settings(max_examples=600, deadline=None)
 @given(said=responses, first=requests, then=requests, reload=reloads)
 @example(Response(200, {"max-age": "60", "private": '"set-cookie"'}, 0, None, None, False, None), {}, {}, {})

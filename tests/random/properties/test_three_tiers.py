@@ -32,6 +32,8 @@ from tests.random.tiers.script import (
 )
 from tests.random.tiers.virtual import Lab
 
+pytestmark = pytest.mark.long
+
 NODES = st.sampled_from(list(PARENTS))
 TARGET = st.sampled_from(TARGETS)
 SAYS = st.builds(

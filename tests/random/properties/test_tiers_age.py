@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from tests.random.tiers.script import EDGES, Ask, Change, Purge, Say, Says, Wait
 from tests.random.tiers.virtual import Lab
 
+pytestmark = pytest.mark.long
+
 TIERS = 3
 
 

@@ -14,12 +14,12 @@ from tests.real.attacks.test_smuggling import SHAPES
 
 HEAD = """# Attacks
 
-What attackers try on a cache, and what an edge here does with it. Each row is run against a real edge, with and without a
-shield, in front of an origin that keeps every byte it is sent: `tests/real/attacks`, from which this page is written
-(`make docs`). An honest client asks afterwards, another one asks from the cache, and both must get their own answers.
+Attacks on caches, and what an edge does with each. Every row runs against a real edge, with and without a shield, in front of
+an origin that records every byte it receives: `tests/real/attacks`, which also generate this page (`make docs`). Afterwards an
+honest client sends a request, another one is served from the cache, and both must get their own responses.
 
-Floods and connections that trickle, stall or rest (slow loris, rapid reset, CONTINUATION, SETTINGS and PING floods, heads
-without end, windows that stay closed) are in [limits.md](limits.md), and run in `tests/real/serving`.
+Floods, and slow or stalled connections (slow loris, rapid reset, CONTINUATION, SETTINGS and PING floods, endless heads, closed
+windows) are in [limits.md](limits.md), and run in `tests/real/serving`.
 """
 
 
@@ -35,66 +35,68 @@ class Row(Protocol):
 SECTIONS: list[tuple[str, str, Sequence[Row]]] = [
     (
         "Request smuggling over HTTP/1.1",
-        "CL is Content-Length, TE is Transfer-Encoding; of two the first names what a careless front reads, the second what "
-        "a careless origin does. For every row the tests name two such parsers, and show that they see different requests.",
+        "CL is Content-Length, TE is Transfer-Encoding. Of a pair, the first is what a careless front end reads, the second "
+        "what a careless origin reads. For every row the tests have two such parsers, which see different requests.",
         SHAPES,
     ),
     (
         "HTTP/2 in front, HTTP/1.1 behind",
-        "Sent frame by frame, to an edge that asks its origin over HTTP/1.1. Written out by a proxy that copies fields as "
-        "they come, such lengths and octets make another request of it, or two.",
+        "Sent frame by frame to an edge whose upstream requests use HTTP/1.1. If a proxy copied the fields unchanged, such "
+        "lengths and octets would make a different request of it, or two.",
         FRAMES,
     ),
     (
         "One head, three protocols",
-        "What becomes of it over HTTP/1.1, HTTP/2 and HTTP/3, in this order: a status, or the end of the stream or of its "
-        'connection; "-" where HTTP/1.1 has no such thing.',
+        "The result over HTTP/1.1, HTTP/2 and HTTP/3, in this order: a status, or the end of the stream or the connection; "
+        '"-" where HTTP/1.1 has no such thing.',
         HEADS,
     ),
     (
-        "Response splitting, and answers of two readings",
-        "The origin sends another response behind the one it was asked for.",
+        "Response splitting, and ambiguous responses",
+        "The origin sends another response after the one that was requested.",
         SPLITS,
     ),
     (
         "Header injection, and markup in pages",
-        "Line ends, quotes and tags in a target or a field, spelt in eight ways, where a node writes a client's own words "
-        "into an answer.",
+        "Line ends, quotes and tags in a target or a field, written in eight ways, where a node writes a client's own text "
+        "into a response.",
         INJECTIONS,
     ),
     (
         "Host, and forms of a target",
-        "Which of a node's services answers, and what is in a key with `key.host`, goes by the one host that a request "
-        "names; the origin is told its own.",
+        "The one host that a request names selects the service, and is in the key with `key.host`; the origin gets its own "
+        "name.",
         HOSTS,
     ),
     (
-        "Spellings of a path",
-        "`/private/*` wants a token, and each row is `/private/x` to an origin of that habit: asked without an edge, it gives "
-        "it to everyone. Key and origin get a path as it came, so each spelling is stored by itself. CloudFront is not known "
-        "to refuse what only a lenient origin reads as `/private/x`: there such an origin's gate is open. Letters of the "
-        "other case and dots behind a name are other paths here, as on both CDNs; an origin that takes them for the same "
-        "needs a behavior for each, or one for all.",
+        "Forms of a path",
+        "`/private/*` requires a token, and each row is `/private/x` to some kind of origin, which without an edge serves it to "
+        "everyone. Key and origin get the path unchanged, so each form is stored separately. CloudFront is not known to "
+        "refuse a path that only a lenient origin reads as `/private/x`: there the gate of such an origin is open. Letters "
+        "of the other case and trailing dots make a different path here, as on both CDNs; an origin that ignores them needs "
+        "a behavior for each form, or one for all.",
         SPELLINGS,
     ),
     (
         "Poisoning: fields and parameters",
-        "The origin writes all that a request says into an answer that may be stored, and has no Vary. Whether the next who "
-        "asks gets what another wrote is the CDN's law and the settings': where the page says *poisonable*, the CDN is, by "
-        "what its documents say of keys and fields, and the way out is beside it. `cdnlab explain` shows the key of a request, part by part. A fault of "
-        "the edge itself (414, 431, 400 for control characters, 416, 501) is answered to who made it, and never stored.",
+        "The origin copies the whole request into a response that may be stored, without Vary. The CDN's rules and the settings "
+        "decide whether the next client gets what another client wrote. Where this page says *poisonable*, the CDN is, by "
+        "its documentation of keys and fields, and the remedy is in the same row. `cdnlab explain` shows every part of a "
+        "request's key. An error of the edge itself (414, 431, 400 for control characters, 416, 501) goes to the client "
+        "that caused it, and is never stored.",
         POISONS,
     ),
     (
-        "Poisoning: errors that one provokes (CPDoS)",
-        "The origin fails at a field that is in no key, and answers others well. Who asks next, without it, is told:",
+        "Poisoning: provoked errors (CPDoS)",
+        "The origin fails on a field that is not in the key, and serves other requests. The next client, without the field, "
+        "gets:",
         DENIALS,
     ),
     (
         "Cache deception",
-        "The origin gives the page of whoever asks under any name behind `/account`, such as `/account/x.m3u8`, "
-        "`/account;x.css`, `/account%0ax.m3u8`, `/account%3fx.m3u8` or `/account/..%2fstatic/x.ts`. No name makes a "
-        "response one that may be stored: how it is marked does, and the lifetimes of its behavior.",
+        "The origin serves a client's own page under any name below `/account`, such as `/account/x.m3u8`, "
+        "`/account;x.css`, `/account%0ax.m3u8`, `/account%3fx.m3u8` or `/account/..%2fstatic/x.ts`. A name never makes a "
+        "response storable; only its fields do, and the lifetimes of its behavior.",
         DECEPTIONS,
     ),
 ]

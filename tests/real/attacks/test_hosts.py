@@ -27,8 +27,8 @@ class Named:
         return (
             f"refuses it: {self.status}"
             if self.status >= 400
-            else "answers it; the origin is told its own name alone, with fastly "
-            + (f"`{self.host}` alone" if self.host else "that of the node asked")
+            else "responds; the origin gets only its own name, with fastly only "
+            + (f"`{self.host}`" if self.host else "the node's")
         )
 
 
@@ -36,9 +36,9 @@ def get(*lines: bytes, target: bytes = b"/attack", version: bytes = b"1.1") -> b
     return b"\r\n".join([b"GET " + target + b" HTTP/" + version, *lines]) + b"\r\n\r\n"
 
 
-ONE = "RFC 9112 3.2: one Host, and not without"
-VALID = "RFC 9112 3.2: a Host that is none is refused"
-FORM = "RFC 9112 3.2: a target is a path, or http and a host before it"
+ONE = "RFC 9112 3.2: exactly one Host"
+VALID = "RFC 9112 3.2: an invalid Host is refused"
+FORM = "RFC 9112 3.2: a target is a path, or an http URL"
 ABSOLUTE = "RFC 9112 3.2.2: the target names the host, whatever Host says"
 
 HOSTS = [

@@ -17,6 +17,8 @@ from tests.real.attacks.lab import attacked
 from tests.real.attacks.test_smuggling import HIDDEN, NEXT
 from tests.real.attacks.witness import strictly
 
+pytestmark = pytest.mark.long
+
 Fields = tuple[tuple[bytes, bytes], ...]
 GOAWAY = 0
 """No answer: the attacker's connection ends."""
@@ -38,8 +40,8 @@ class Frames:
     @property
     def outcome(self) -> str:
         if self.answer == GOAWAY:
-            return "ends his connection: GOAWAY, PROTOCOL_ERROR"
-        return f"refuses it: {self.answer}" if self.answer >= 400 else "passes it on, framed anew"
+            return "closes the connection: GOAWAY, PROTOCOL_ERROR"
+        return f"refuses it: {self.answer}" if self.answer >= 400 else "forwards it, with its own framing"
 
     def naively(self) -> bytes:
         """What a proxy makes of it that copies fields as they came."""
@@ -69,11 +71,11 @@ def post(*more: tuple[bytes, bytes]) -> Fields:
 
 
 SMUGGLED = b"y\r\n\r\n" + HIDDEN
-LENGTHS = "RFC 9113 8.1.1: the length is not that of DATA, or no length"
-OCTETS = "RFC 9113 8.2.1: such an octet ends nothing here, and is in no name or value"
-PSEUDO = "RFC 9113 8.3: each of the four at most once, first, and no others"
-HOP = "RFC 9113 8.2.2: fields of a connection do not exist here"
-TARGET = "RFC 9113 8.3.1: the path is one"
+LENGTHS = "RFC 9113 8.1.1: the length differs from DATA, or is not a length"
+OCTETS = "RFC 9113 8.2.1: such an octet ends nothing, and is not allowed in a name or value"
+PSEUDO = "RFC 9113 8.3: each of the four pseudo-header fields at most once, first, and no others"
+HOP = "RFC 9113 8.2.2: connection-specific fields are not allowed"
+TARGET = "RFC 9113 8.3.1: the path must be a path"
 HOST = "RFC 9113 8.3.1: the authority is a host, and Host says the same"
 
 FRAMES = [
@@ -82,9 +84,9 @@ FRAMES = [
     Frames("H2.CL: two", post((b"content-length", b"0"), (b"content-length", b"36")), GOAWAY, LENGTHS, HIDDEN),
     Frames("H2.CL: a list", post((b"content-length", b"0, 36")), GOAWAY, LENGTHS, HIDDEN),
     Frames("H2.CL: with a plus", post((b"content-length", b"+0")), GOAWAY, LENGTHS, HIDDEN),
-    Frames("H2.CL: none", post(), 200, "the edge frames what it sends on itself: chunked", HIDDEN,
+    Frames("H2.CL: none", post(), 200, "the edge frames what it forwards itself: chunked", HIDDEN,
            sees=(f"POST /attack {HIDDEN.decode()}",)),
-    Frames("H2.0: content of a GET", ask(), 200, "RFC 9110 9.3.1: it has no meaning, and stays here", HIDDEN,
+    Frames("H2.0: content of a GET", ask(), 200, "RFC 9110 9.3.1: it has no meaning, and is not forwarded", HIDDEN,
            sees=("GET /attack",)),
     Frames("H2.TE", post((b"transfer-encoding", b"chunked")), GOAWAY, HOP, b"0\r\n\r\n" + HIDDEN),
     Frames("Connection", ask((b"connection", b"host")), GOAWAY, HOP),

@@ -14,9 +14,6 @@ from cdnkit.policy.rules.service import Behavior, Geo
 from cdnkit.vendors import PROFILES
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
-from tests.real.edge.test_tls import authority
-
-__all__ = ["authority"]  # a fixture
 
 
 @dataclass(frozen=True)
@@ -33,26 +30,26 @@ class Injection:
     settings: tuple[str, ...] = ()
 
 
-PERCENT = "a target is never decoded: `%0d%0a` stays six letters"
+PERCENT = "a target is never decoded: `%0d%0a` stays six characters"
 
 INJECTIONS = [
     Injection(
         "`Location` of a redirect to HTTPS", {"viewer_protocol": "redirect-to-https"}, "", 301,
-        "writes it as it came", PERCENT, ("listen_tls",),
+        "writes it unchanged", PERCENT, ("listen_tls",),
     ),
     Injection(
         "`Cache-Status` with the key, `CDNLab-Debug`", {}, "cdnlab-debug: 1\r\n", 404,
         "writes it as a quoted string", "RFC 9651 3.3.3: a string is printable ASCII; RFC 8259 7: JSON escapes the rest",
     ),
     Injection(
-        "`Fastly-Debug-Path`", {}, "fastly-debug: 1\r\n", 404, "writes it as it came", PERCENT,
+        "`Fastly-Debug-Path`", {}, "fastly-debug: 1\r\n", 404, "writes it unchanged", PERCENT,
     ),
     Injection(
         "the page of a refusal", {"geo": Geo(deny=("KP",))}, "cdnlab-client-ip: 203.0.113.9\r\n", 403,
-        "does not write it", "a page says what was refused, and by which rule",
+        "does not write it", "a page says which rule refused the request",
     ),
     Injection("the page of an error", {}, "host: \"><script>x</script>\r\n", 400, "does not write it",
-              "a page says what was refused, and by which rule"),
+              "a page says which rule refused the request"),
 ]  # fmt: skip
 
 TARGETS = [

@@ -19,6 +19,8 @@ from tests.real.attacks.lab import Lab, attacked
 from tests.real.attacks.test_smuggling import SHAPES
 from tests.real.attacks.witness import strictly
 
+pytestmark = pytest.mark.long
+
 NASTY = [
     b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" ", b"\t", b"\0", b"\x0b", b":", b",", b";", b"0", b"1", b"ff", b"+", b"-", b"_",
     b"chunked", b"identity", b"transfer-encoding: chunked\r\n", b"content-length: 0\r\n", b"content-length: 5\r\n",

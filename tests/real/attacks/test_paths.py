@@ -90,12 +90,12 @@ class Spelling:
 
     @property
     def outcome(self) -> str:
-        return "asks for the token: 403" if self.status == 403 else "refuses it: 400"
+        return "requires the token: 403" if self.status == 403 else "refuses it: 400"
 
 
-NORMAL = "RFC 3986 6.2.2: a behavior is chosen by the normal form (CloudFront: Path normalization)"
-DOTS = "the same; and under a token, which says by their beginnings what paths it is for, there are no dot segments"
-LIBERTY = "what an origin may read as a path under another behavior's gate is under neither"
+NORMAL = "RFC 3986 6.2.2: the normal form of the path selects the behavior (CloudFront: Path normalization)"
+DOTS = "the same; and under a token for path prefixes there are no dot segments"
+LIBERTY = "a path that an origin may read as one under another behavior's gate is refused"
 
 SPELLINGS = [
     Spelling("/private/x", as_it_stands, NORMAL),

@@ -48,19 +48,21 @@ class Poison:
     @property
     def outcome(self) -> str:
         if not self.poisonable:
-            return "gives it to nobody else"
+            return "gives it to no other client"
         if self.poisonable == EVERYBODY:
-            return "is poisonable, as any cache is that forwards it"
+            return "is poisonable, like any cache that forwards it"
         return "is poisonable with " + ", ".join(f"`{one}`" if " " not in one else one for one in self.poisonable)
 
 
-FORWARDED = "RFC 9110 5.1: forwarded, and in no key: such an origin has to say Vary, or the behavior `key.headers`"
+FORWARDED = (
+    "RFC 9110 5.1: forwarded, and not in the key: such an origin must send Vary, or the behavior needs `key.headers`"
+)
 LEGACY_TABLE = (
-    "the same; CloudFront without a policy takes it out (its table of 2023), with one it sends what that lists"
+    "the same; CloudFront without a policy removes it (its table of 2023), with one it sends what the policy lists"
 )
 OWN = "the node writes it itself, or it ends here"
 HOP = "RFC 9110 7.6.1: for one hop"
-OUTSIDE = "`key.query` leaves it out of the key, not out of the request; with CloudFront of both"
+OUTSIDE = "`key.query` removes it from the key, not from the request; with CloudFront, from both"
 
 POISONS = [
     Poison("X-Forwarded-Host and its kin", ("x-forwarded-host: evil", "x-host: evil", "forwarded: host=evil",
@@ -73,15 +75,15 @@ POISONS = [
            "accept-language: evil", "referer: http://evil/"), (RFC, FASTLY), LEGACY_TABLE),
     Poison("Origin", ("origin: http://evil",), (RFC, FASTLY, LEGACY), FORWARDED),
     Poison("X-Forwarded-For, Via", ("x-forwarded-for: evil", "via: 1.1 evil"), EVERYBODY,
-           "each hop adds itself, and keeps what came"),
+           "each hop adds itself, and keeps what it received"),
     Poison("the CDNs' own: CDN-Loop, Fastly-FF, Fastly-Client-IP, Surrogate-Key, Cache-Status, X-Cache",
            ("cdn-loop: evil", "fastly-ff: evil", "fastly-client-ip: evil", "surrogate-key: evil", "cache-status: evil",
-            "x-cache: evil"), (RFC, FASTLY, LEGACY), f"{FORWARDED}; as a response's, none of them is believed"),
+            "x-cache: evil"), (RFC, FASTLY, LEGACY), f"{FORWARDED}; in a response, none of them is trusted"),
     Poison("X-Forwarded-Server", ("x-forwarded-server: evil",), (RFC, FASTLY, LEGACY), f"{FORWARDED}; Fastly adds to it"),
     Poison("Authorization", ("authorization: evil",), (FASTLY,), "RFC 9111 3.5: not stored unless the origin says so; "
            "CloudFront takes it out; Fastly stores it"),
     Poison("conditions", ('if-none-match: "evil"', "if-modified-since: evil", 'if-match: "evil"'), (RFC, LEGACY, POLICY),
-           "forwarded on a miss, Fastly asks for the whole"),
+           "forwarded on a miss; Fastly requests the whole"),
     Poison("Range, Max-Forwards", ("range: evil=0-1", "range: bytes=0-1,evil", "max-forwards: 0\r\nrange: evil"), NOBODY,
            "to be stored, the whole is asked for"),
     Poison("Connection, TE, Trailer, Upgrade", ("connection: x-y, evil", "te: evil", "trailer: evil", "upgrade: evil",
@@ -90,10 +92,10 @@ POISONS = [
            NOBODY, OWN),
     Poison("Host", ("x: y",), NOBODY, "the origin is told its own name; Fastly has it in the key", target="http://evil/page"),
     Poison("a field that the origin varies on", ("x-forwarded-host: evil",), (LEGACY,),
-           "RFC 9111 4.1; CloudFront selects by none but what is in the key", vary="x-forwarded-host"),
+           "RFC 9111 4.1; CloudFront selects only by fields in the key", vary="x-forwarded-host"),
     Poison("a field in the key", ("x-forwarded-host: evil",), NOBODY, "`key.headers`",
            behavior={"key": Key(headers=("x-forwarded-host",))}),
-    Poison("fat GET", ("content-type: text/plain",), NOBODY, "RFC 9110 9.3.1: its content has no meaning, and stays here; "
+    Poison("fat GET", ("content-type: text/plain",), NOBODY, "RFC 9110 9.3.1: its content has no meaning, and is not forwarded; "
            "CloudFront refuses it", content="evil"),
     Poison("a query", ("x: y",), NOBODY, "all of it is in the key; CloudFront has and sends none of it",
            target="/page?evil=1"),
@@ -175,26 +177,26 @@ class Denial:
 
     @property
     def name(self) -> str:
-        return f"{self.status}, {f'`{self.told}`' if self.told else 'nothing said of its lifetime'}"
+        return f"{self.status}, {f'`{self.told}`' if self.told else 'no lifetime given'}"
 
     @property
     def outcome(self) -> str:
         if not self.denied:
-            return "gives it to nobody else"
-        return "keeps it with " + ", ".join(f"`{one}`" for one in self.denied)
+            return "gives it to no other client"
+        return "stores it with " + ", ".join(f"`{one}`" for one in self.denied)
 
 
-TOLD = "RFC 9111 3: a lifetime in so many words; such an origin should say no-store"
-UNTOLD = "RFC 9111 3: no lifetime, and none is made up"
+TOLD = "RFC 9111 3: an explicit lifetime; such an origin should send no-store"
+UNTOLD = "RFC 9111 3: it has no lifetime, and gets none"
 NEVER = "RFC 6585: never stored"
-ALWAYS = "CloudFront keeps these errors always, ten seconds at least (ErrorCachingMinTTL)"
-STATED = "CloudFront keeps it only if told, Fastly and RFC 9111 not"
+ALWAYS = "CloudFront always stores these errors, for at least ten seconds (ErrorCachingMinTTL)"
+STATED = "CloudFront stores it only if configured, Fastly and RFC 9111 do not"
 
 DENIALS = [
     *(Denial(status, "", NOBODY, UNTOLD) for status in (400, 401, 403, 405, 406, 408, 412, 413, 415, 416, 417)),
     *(Denial(status, told, NOBODY, NEVER) for status in (428, 429, 431, 511) for told in ("", "max-age=60")),
     *(Denial(status, "", (LEGACY,), ALWAYS) for status in (414, 500, 501, 503)),
-    Denial(404, "", (RFC, FASTLY, LEGACY), "`error_ttl`; Fastly and CloudFront keep it, too"),
+    Denial(404, "", (RFC, FASTLY, LEGACY), "`error_ttl`; Fastly and CloudFront store it, too"),
     Denial(400, "max-age=60", (RFC, LEGACY), TOLD),
     Denial(403, "max-age=60", (RFC, LEGACY), TOLD),
     Denial(412, "max-age=60", (LEGACY,), STATED),
@@ -291,7 +293,7 @@ class Deception:
     def outcome(self) -> str:
         if not self.deceived:
             return "stores nothing"
-        return "gives it to the next with " + ", ".join(f"`{one}`" for one in self.deceived)
+        return "gives it to the next client with " + ", ".join(f"`{one}`" for one in self.deceived)
 
 
 NAMES = ["/account/x.m3u8", "/account;x.css", "/account%0ax.m3u8", "/account%3fx.m3u8", "/account/..%2fstatic/x.ts",
@@ -302,10 +304,10 @@ MIN = Ttl(min="60s")
 DECEPTIONS = [
     Deception("cache-control: private", NOBODY, "RFC 9111 3"),
     Deception("cache-control: no-store", NOBODY, "RFC 9111 3"),
-    Deception("cache-control: no-cache", (FASTLY,), "RFC 9111 3: nothing is stored fresh; Fastly does not look at no-cache"),
-    Deception("set-cookie: a=b", (LEGACY,), "no lifetime; Fastly passes it; CloudFront keeps it for a day, without the cookie"),
+    Deception("cache-control: no-cache", (FASTLY,), "RFC 9111 3: nothing is stored fresh; Fastly ignores no-cache"),
+    Deception("set-cookie: a=b", (LEGACY,), "no lifetime; Fastly passes it; CloudFront stores it for a day, without the cookie"),
     Deception("", (FASTLY, LEGACY), "no lifetime; Fastly and CloudFront have one of their own"),
-    Deception("", (RFC, FASTLY, LEGACY), "a lifetime by the behavior: only for what is alike for all", Ttl(default="60s")),
+    Deception("", (RFC, FASTLY, LEGACY), "a lifetime from the behavior: only for content that is the same for all", Ttl(default="60s")),
     Deception("cache-control: private", (LEGACY,), "CloudFront: a min_ttl above 0 keeps what says private; RFC 9111 and "
               "Fastly do not", MIN),
     Deception("cache-control: no-store", (LEGACY,), "the same", MIN),

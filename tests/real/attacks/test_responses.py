@@ -36,22 +36,22 @@ class Split:
     @property
     def outcome(self) -> str:
         told = "502" if self.status == 502 else "what stands before it" if self.body else "no content"
-        return f"gives the asker {told}, and asks nothing more over that connection"
+        return f"gives the client {told}, and does not reuse the connection"
 
 
-CUT = "RFC 9112 6.3: the message ends where it says, and what follows was not asked for"
-NONE = "RFC 9112 6.3: such an answer has no content"
-UNASKED = "RFC 9110 15.3.7, 15.4.5: an answer to something else"
-HEAD = "RFC 9112 2.2, 5.1, 6.3: no head is made of it by guessing"
+CUT = "RFC 9112 6.3: the message ends where it says, and what follows was not requested"
+NONE = "RFC 9112 6.3: such a response has no content"
+UNASKED = "RFC 9110 15.3.7, 15.4.5: a response to something else"
+HEAD = "RFC 9112 2.2, 5.1, 6.3: the head is not guessed"
 
 SPLITS = [
     Split("more than Content-Length", OK + b"content-length: 2\r\n\r\nok" + HIDDEN, 200, b"ok", CUT),
     Split("behind the last chunk", OK + CHUNKED + b"\r\n2\r\nok\r\n0\r\n\r\n" + HIDDEN, 200, b"ok", CUT),
     Split("Content-Length beside chunks, longer", OK + CHUNKED + b"content-length: 99\r\n\r\n2\r\nok\r\n0\r\n\r\n" + HIDDEN,
-          200, b"ok", "RFC 9112 6.3: the coding counts; the connection is not trusted any more"),
+          200, b"ok", "RFC 9112 6.3: the coding applies; the connection is no longer trusted"),
     Split("two lengths", OK + b"content-length: 2\r\ncontent-length: 99\r\n\r\nok" + HIDDEN, 502, b"",
-          "RFC 9112 6.3: no answer"),
-    Split("a list of lengths", OK + b"content-length: 2, 99\r\n\r\nok" + HIDDEN, 502, b"", "RFC 9112 6.3: no answer"),
+          "RFC 9112 6.3: no response"),
+    Split("a list of lengths", OK + b"content-length: 2, 99\r\n\r\nok" + HIDDEN, 502, b"", "RFC 9112 6.3: no response"),
     Split("no length at all", OK + b"\r\nok", 200, b"ok", "RFC 9112 6.3: to the end of the connection"),
     Split("content of a 204", b"HTTP/1.1 204 No Content\r\ncontent-length: 70\r\n\r\n" + HIDDEN, 204, b"", NONE),
     Split("content of a 304", b"HTTP/1.1 304 Not Modified\r\ncontent-length: 70\r\n\r\n" + HIDDEN, 304, b"", NONE,
@@ -61,7 +61,7 @@ SPLITS = [
           b"content-length: 2\r\n\r\nok" + HIDDEN, 502, b"", UNASKED),
     Split("content for a HEAD", OK + b"content-length: 2\r\n\r\n" + HIDDEN, 200, b"", NONE, "HEAD"),
     Split("101", b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n" + HIDDEN, 502, b"",
-          "RFC 9110 15.2.2: nobody asked for it"),
+          "RFC 9110 15.2.2: it was not requested"),
     Split("103 without end", b"HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\n" * 5000, 502, b"",
           "interim heads and the final one: 64 KiB together"),
     Split("lines that end in LF", b"HTTP/1.1 200 OK\ncontent-length: 2\n\nok" + HIDDEN, 502, b"", HEAD),
@@ -70,7 +70,7 @@ SPLITS = [
     Split("NUL in a field", OK + b"x: \0\r\ncontent-length: 2\r\n\r\nok" + HIDDEN, 502, b"", HEAD),
     Split("a length with a plus", OK + b"content-length: +2\r\n\r\nok" + HIDDEN, 502, b"", HEAD),
     Split("a chunk's size with 0x", OK + CHUNKED + b"\r\n0x2\r\nok\r\n0\r\n\r\n" + HIDDEN, 200, b"",
-          "RFC 9112 7.1: no size; the answer is cut short"),
+          "RFC 9112 7.1: no size; the response is cut off"),
 ]  # fmt: skip
 
 

@@ -26,6 +26,8 @@ from tests.real.attacks.readings import (
     requests_in,
 )
 
+pytestmark = pytest.mark.long
+
 HIDDEN = b"GET /hidden HTTP/1.1\r\nhost: edge\r\n\r\n"
 """The request that is to be smuggled past somebody."""
 CHUNK = b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)
@@ -50,10 +52,10 @@ class Shape:
         if not self.sees:
             return f"refuses it: {self.answers[0]}"
         if NEXT in self.sees:
-            return "answers it; the hidden request is for it the attacker's next"
+            return "responds; to the edge, the hidden request is the attacker's next one"
         if HIDDEN.decode() in self.sees[0]:
-            return "passes it on, the hidden request as content"
-        return "answers it; the content goes nowhere"
+            return "forwards it, with the hidden request as content"
+        return "responds; the content is not forwarded"
 
 
 def post(*fields: bytes, body: bytes, version: bytes = b"1.1", method: bytes = b"POST") -> bytes:
@@ -78,13 +80,13 @@ NEXT = "GET /hidden"
 CONTENT = f"POST /attack {HIDDEN.decode()}"
 """For the edge it is content, and goes on as that."""
 
-BOTH = "RFC 9112 6.1: a length beside a coding is not believed, and the connection ends"
-UNKNOWN = "RFC 9112 6.1: no coding is known but chunked, said once"
-LENGTHS = "RFC 9112 6.3: one length, of digits alone; the connection ends"
+BOTH = "RFC 9112 6.1: a length beside a coding is not trusted, and the connection is closed"
+UNKNOWN = "RFC 9112 6.1: the only known coding is chunked, given once"
+LENGTHS = "RFC 9112 6.3: one length, of digits only; the connection is closed"
 FIELDS = "RFC 9112 5.1: a field is a name, a colon and a value"
-CHUNKS = "RFC 9112 7.1: a chunk is not as it says; the connection ends, to the origin too"
-AGAIN = "the edge writes the framing of what it sends on itself"
-HOPS = "RFC 9110 7.6.1: what Connection names stays here; Host and framing are the edge's own"
+CHUNKS = "RFC 9112 7.1: the chunk does not fit its size line; the connection is closed, to the origin, too"
+AGAIN = "the edge frames what it forwards itself"
+HOPS = "RFC 9110 7.6.1: fields that Connection names are not forwarded; Host and framing are the edge's own"
 
 SHAPES = [
     # Which of the two counts.
@@ -135,37 +137,37 @@ SHAPES = [
     Shape("CL with leading zeros", post(b"content-length: 000%d" % len(HIDDEN), body=HIDDEN), (200,), (CONTENT,), AGAIN,
           (NO_BODY, LENGTH)),
     Shape("CL beyond 64 bits", post(b"content-length: 18446744073709551652", body=HIDDEN), (413,), NOTHING,
-          "RFC 9110 15.5.14: more than is taken", (NO_BODY, LENGTH)),
+          "RFC 9110 15.5.14: more than the limit", (NO_BODY, LENGTH)),
     # 0.CL: content where one expects none.
     *(
         Shape(f"0.CL: {method.decode()} with content", post(HIDDEN_LENGTH, body=HIDDEN, method=method), (200,),
-              (f"{method.decode()} /attack",), "RFC 9110 9.3.1: its content has no meaning, and stays here",
+              (f"{method.decode()} /attack",), "RFC 9110 9.3.1: its content has no meaning, and is not forwarded",
               (NO_BODY, LENGTH))
         for method in (b"GET", b"HEAD")
     ),
     Shape("0.CL: GET with chunks", post(TE, body=CHUNK, method=b"GET"), (200,), ("GET /attack",),
-          "RFC 9110 9.3.1: its content has no meaning, and stays here", (NO_BODY, CHUNKED)),
+          "RFC 9110 9.3.1: its content has no meaning, and is not forwarded", (NO_BODY, CHUNKED)),
     Shape("pipelined", post(body=HIDDEN, method=b"GET"), (200, 200), ("GET /attack", NEXT),
           "RFC 9112 9.3.2: answered in order", (NO_BODY, Reading("rest"))),
     # What ends a line.
     Shape("bare LF", b"POST /attack HTTP/1.1\nhost: edge\n%b\n\n%b" % (HIDDEN_LENGTH, HIDDEN), (200,), (CONTENT,),
           f"RFC 9112 2.2: LF may end a line; {AGAIN}", (LENGTH, LINES_END_IN_LF)),
     Shape("bare CR", post(HIDDEN_LENGTH, b"x: y\rcontent-length: 0", body=HIDDEN), (400,), NOTHING,
-          "RFC 9112 2.2: CR alone ends nothing, and stands in no value", (LENGTH, LINES_END_IN_CR)),
+          "RFC 9112 2.2: a bare CR ends nothing, and is not allowed in a value", (LENGTH, LINES_END_IN_CR)),
     Shape("NUL in a value", post(HIDDEN_LENGTH, b"x: \0\ncontent-length: 0", body=HIDDEN), (400,), NOTHING,
-          "RFC 9110 5.5: NUL stands in no value", (LENGTH, LINES_END_IN_LF)),
+          "RFC 9110 5.5: NUL is not allowed in a value", (LENGTH, LINES_END_IN_LF)),
     Shape("request line twice", b"GET /attack HTTP/1.1\r\n" + HIDDEN, (400,), NOTHING, FIELDS,
           (NO_BODY, Reading(fields="any"))),
     Shape("HTTP/0.9", b"GET /attack\r\n\r\n" + HIDDEN, (400,), NOTHING, "RFC 9112 2.3: a request line has a version",
           (NO_BODY, Reading("rest"))),
     Shape("HTTP/2.0 in a request line", b"GET /attack HTTP/2.0\r\nhost: edge\r\n\r\n" + HIDDEN, (505,), NOTHING,
-          "RFC 9110 15.6.6: not spoken in such words", (NO_BODY, Reading("rest"))),
+          "RFC 9110 15.6.6: not a version of this syntax", (NO_BODY, Reading("rest"))),
     # Chunks.
     *(
         Shape(f"chunks: {name}", post(TE, body=body), answers, sees, rule, (one, other))
         for name, body, answers, sees, rule, one, other in [
             ("a size beyond 32 bits", b"100000000\r\n\r\n" + HIDDEN + END, (408,), NOTHING,
-             "the edge waits for so much, and then no longer", CHUNKED, Reading("rest")),
+             "the edge waits for that much content, until its time limit", CHUNKED, Reading("rest")),
             ("a size in 0x", b"0x24\r\n" + HIDDEN + b"\r\n" + END, (400,), NOTHING, CHUNKS, NO_BODY, HEX),
             ("a size with a sign", b"-0\r\n\r\n" + HIDDEN, (400,), NOTHING, CHUNKS, CHUNKED, Reading("rest")),
             ("space before a size", b" 24\r\n" + HIDDEN + b"\r\n" + END, (400,), NOTHING, CHUNKS, CHUNKED, NO_BODY),

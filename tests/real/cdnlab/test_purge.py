@@ -14,8 +14,8 @@ import pytest
 
 from cdnlab.errors import BadUsage
 from cdnlab.lab.run_folder import RunFolder
-from cdnlab.tasks.purging import Progress, find_log, purge_order
-from edge.purges.ordering import Standing
+from cdnlab.tasks.purge import Progress, find_log, purge_order
+from edge.purges.progress import Standing
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Origin, running_origin
@@ -63,6 +63,7 @@ def lab(test: Callable[[Lab], Awaitable[None]], folder: Path, *, delay: float = 
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_line_for_each_node_in_the_order_in_which_they_went(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         await lab.fra.get("/a")
@@ -105,6 +106,7 @@ async def purge(folder: Path, *words: str | bytes) -> Told:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_surrogate_key_that_nothing_has_is_said_to_be_one_and_what_looks_like_it(tmp_path: Path) -> None:
     log = str(tmp_path / "purges.sqlite3")
 
@@ -130,6 +132,7 @@ def test_a_surrogate_key_that_nothing_has_is_said_to_be_one_and_what_looks_like_
     asyncio.run(run())
 
 
+@pytest.mark.long
 @needs_redis
 def test_a_node_that_serves_and_does_not_follow_is_named_with_its_trouble(tmp_path: Path) -> None:
     """Cut off from the log; and one whose row somebody has taken away is waited for all the same."""
@@ -149,7 +152,7 @@ def test_a_node_that_serves_and_does_not_follow_is_named_with_its_trouble(tmp_pa
                     await asyncio.sleep(0.01)
             await server.says("HDEL", "{cdnlab:purges}:followers", "fra")
             status, out, _ = await purge(tmp_path, "--all", "--wait", "--timeout", "1s")
-            assert status == 3 and "fra serves, and has not taken it: the log of purges at redis://" in out, out
+            assert status == 3 and "fra serves, and has not taken the order: the log of purges at redis://" in out, out
             status, out, _ = await purge(tmp_path, "--all", "--json")
             assert (status, json.loads(out)["fra"]["state"]) == (3, "not-following")
             wire.mend()
@@ -163,11 +166,11 @@ def test_a_node_that_cannot_read_the_order_is_named_and_the_status_says_so(capsy
     standing = {"nyc": Standing(taken=True, done=True), "fra": Standing(taken=True, done=True, unread=True)}
     for waited in (False, True):
         progress = Progress(soft=False, as_json=False)
-        progress.heard(standing)
+        progress.update(standing)
         assert progress.end(waited=waited) == 3
-        assert capsys.readouterr().out.splitlines()[1] == "fra could not read the order, and has purged all it had"
+        assert capsys.readouterr().out.splitlines()[1] == "fra could not read the order, so it purged everything it had"
     progress = Progress(soft=False, as_json=True)
-    progress.heard(standing)
+    progress.update(standing)
     assert progress.end(waited=True) == 3
     assert json.loads(capsys.readouterr().out)["fra"]["state"] == "unread"
 
@@ -209,16 +212,17 @@ def test_a_service_that_does_not_run_is_no_order(tmp_path: Path) -> None:
     run.write("cluster.json", {"pid": os.getpid(), "nodes": [node], "purge_log": "somewhere", "services": services})
     found = find_log(None, None, {"url": "/a", "service": "images"}, tmp_path)
     assert (found[0], [one.name for one in found[1]]) == ("somewhere", ["fra"])
-    with pytest.raises(BadUsage, match=r"no service 'image' runs\. Did you mean 'images'"):
+    with pytest.raises(BadUsage, match=r"no service 'image' is running\. Did you mean 'images'"):
         find_log(None, None, {"url": "/a", "service": "image"}, tmp_path)
 
 
+@pytest.mark.long
 def test_a_node_that_is_slow_and_one_that_is_down(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         status, out, _ = await lab.purge("--all")  # it has taken it: that is enough without --wait
-        assert status == 0 and out.splitlines()[1] == "fra    has taken it, and is not done yet"
+        assert status == 0 and out.splitlines()[1] == "fra    has taken the order, and is not done yet"
         status, out, _ = await lab.purge("--all", "--wait", "--timeout", "500ms")
-        assert status == 3 and out.splitlines()[1] == "fra    has taken it, and is not done yet"
+        assert status == 3 and out.splitlines()[1] == "fra    has taken the order, and is not done yet"
         status, out, _ = await lab.purge("--all", "--wait", "--json")
         assert status == 0 and json.loads(out)["fra"]["seconds"] >= 1.2
         await lab.shield.stop()
@@ -232,6 +236,7 @@ def test_a_node_that_is_slow_and_one_that_is_down(tmp_path: Path) -> None:
     lab(test, tmp_path, delay=1.2)
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_the_waiting_and_not_the_order(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         await lab.fra.get("/a")
@@ -240,7 +245,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_order(tmp_path: Path) -> None:
         await process.stdout.readline()  # the shield is done
         process.send_signal(signal.SIGINT)
         status, _, err = await told(process)
-        assert status == 130 and err.startswith("the order stands: the nodes carry it out all the same\n")
+        assert status == 130 and err.startswith("the order stays in the log: the nodes still carry it out\n")
         assert (await lab.purge("--key", "none", "--wait"))[0] == 0  # behind it
         await lab.fra.get("/a")
         assert lab.origin.count["/a"] == 2
@@ -248,6 +253,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_order(tmp_path: Path) -> None:
     lab(test, tmp_path, delay=1.2)
 
 
+@pytest.mark.long
 def test_what_cannot_be_ordered_is_said_in_a_sentence(tmp_path: Path) -> None:
     async def run(*words: str | bytes) -> Told:
         process = await asyncio.create_subprocess_exec(

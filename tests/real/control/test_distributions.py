@@ -84,13 +84,13 @@ def test_the_gates_that_it_opens_are_named_in_the_answer() -> None:
         made = await asyncio.to_thread(boto.create_distribution, DistributionConfig=config())
         fields = made["ResponseMetadata"]["HTTPHeaders"]
         assert fields["cdnlab-warning"] == (
-            "no longer asked of viewers, as the settings file does: "
+            "no longer checked, although the settings file wants it: "
             "token 'viewer' of behavior '/live/*'; geo of behavior '/live/*'"
         )
         named = {"Id": made["Distribution"]["Id"], "IfMatch": made["ETag"]}
         made = await asyncio.to_thread(boto.update_distribution, **named, DistributionConfig=config(**GEO))
         fields = made["ResponseMetadata"]["HTTPHeaders"]
-        assert fields["cdnlab-warning"].endswith("does: token 'viewer' of behavior '/live/*'")
+        assert fields["cdnlab-warning"].endswith("wants it: token 'viewer' of behavior '/live/*'")
         named |= {"IfMatch": made["ETag"]}
         made = await asyncio.to_thread(boto.update_distribution, **named, DistributionConfig=config(Enabled=False))
         assert "cdnlab-warning" not in made["ResponseMetadata"]["HTTPHeaders"]

@@ -144,7 +144,7 @@ def test_it_is_in_progress_for_ever_where_a_node_could_not_read_it_and_the_log_n
     async def test(one: Lab) -> None:
         id = (await create(one, "/trips"))["Invalidation"]["Id"]
         await completed(one, (await create(one, "/behind"))["Invalidation"]["Id"])
-        wanted = "shield, fra could not read an order, and purged all there was: it is not completed"
+        wanted = "shield, fra could not read an order and purged everything: the order is not completed"
         async with asyncio.timeout(GUARD_S):
             while wanted not in [record.getMessage() for record in caplog.records]:  # noqa: ASYNC110  # another task
                 await asyncio.sleep(0.01)

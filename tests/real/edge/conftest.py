@@ -1,3 +1,7 @@
 """Every test here runs on both event loops, as the nodes do."""
 
-from tests.kit.loops import event_loop_of  # noqa: F401  (a fixture)
+from tests.kit.h2_parent import certificate
+from tests.kit.local_ca import authority
+from tests.kit.loops import event_loop_of
+
+__all__ = ["authority", "certificate", "event_loop_of"]

@@ -12,19 +12,21 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import uvloop
 
 from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Behavior
 from tests.kit.burst import Got, burst, connect, wire
 from tests.kit.late import Late, judged
+from tests.kit.loops import uvloop_alone  # noqa: F401
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, response, running_origin
+
+pytestmark = pytest.mark.long
 
 LEAST_DELAY = 0.3
 MOST_DELAYS = 3.0
@@ -32,14 +34,6 @@ TIERS = [("fra",), ("shield", "fra")]
 SIZES = [pytest.param(60, id="60"), pytest.param(1000, id="1000", marks=pytest.mark.slow)]
 BODY = bytes(range(256)) * 100
 LANGUAGES = ("de", "en", "es", "fr", "it", "ja", "ko", "nl", "pt", "zh")
-
-
-@pytest.fixture(autouse=True)
-def event_loop_of() -> Iterator[None]:
-    """In place of the folder's: uvloop alone, as nodes run."""
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    yield
-    asyncio.set_event_loop_policy(None)
 
 
 @dataclass

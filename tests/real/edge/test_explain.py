@@ -6,11 +6,15 @@ import sys
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
+
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo, Key, Ttl
 from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.kit.http import ask
 from tests.kit.node import Running, running_node
 from tests.kit.origin import running_origin
+
+pytestmark = pytest.mark.long
 
 
 async def told(node: Running, target: str, *headers: str, method: str = "GET") -> dict[str, Any]:
@@ -82,13 +86,15 @@ def test_a_held_failure_and_a_mark_say_until_when_and_why() -> None:
             assert (facts["failing"]["status"], facts["failing"]["reason"]) == (502, "origin: connect-refused")
             assert 8 < facts["failing"]["for"] <= 10 and facts["alone"] is None
             assert facts["next"].startswith("502 origin: connect-refused, without asking for ")
-            assert "the parent is left alone; said meanwhile: 502 origin: connect-refused" in await printed(node, "/a")
+            assert "the parent gets no request; each request gets 502 origin: connect-refused" in await printed(
+                node, "/a"
+            )
         async with running_origin() as origin, running_node(origin.url, profile=FASTLY) as node:
             origin.says("/p", b"x", cache_control="private")
             await node.get("/p")
             facts = await told(node, "/p")
             assert facts["alone"]["why"] == "private" and 110 < facts["alone"]["for"] <= 120
-            assert "each request asks for itself; what came last: private" in await printed(node, "/p")
+            assert "each request is fetched by itself; the last response: private" in await printed(node, "/p")
 
     asyncio.run(run())
 

@@ -47,6 +47,8 @@ def test_fifty_countries_from_loopback(tmp_path: Path) -> None:
     asked = [line for line in lines if line["kind"] == "request"]
     by_country = {line["country"]: line["outcome"] for line in asked if line["client_ip"] != "127.0.0.1"}
     assert by_country == {country: "hit" if country in served else "refused" for country in NETWORKS}
+    assert {line["refusal"] for line in asked if line["outcome"] == "refused"} == {"geo"}
+    assert {line["refusal"] for line in asked if line["outcome"] != "refused"} == {None}
 
 
 def test_finer_rules_and_a_refused_head() -> None:

@@ -15,11 +15,9 @@ from cdnkit.serving.authority import Authority
 from cdnkit.settings.edge import Node
 from tests.kit.http3 import http3
 from tests.kit.late import GUARD_S
+from tests.kit.local_ca import ask_over_tls, secured
 from tests.kit.node import running_node
 from tests.kit.origin import Asked, response
-from tests.real.edge.test_tls import ask_over_tls, authority, secured
-
-__all__ = ["authority"]  # a fixture
 
 BODY = bytes(range(256)) * 2048
 

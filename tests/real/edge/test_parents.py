@@ -24,8 +24,7 @@ from tests.kit.hurry import hurry
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, running_origin
-from tests.real.edge.test_upstream import OK, QUICK, ask, asking, sends, until
-from tests.real.edge.test_upstream_pool import SILENT, pieces
+from tests.kit.upstream import OK, QUICK, SILENT, ask, asking, pieces, sends, until
 
 STATUSES = frozenset({404, 500, 503})
 

@@ -18,7 +18,7 @@ from cdnkit.policy.plan import Purged, PurgeOrder
 from edge.purges.file_log import FileLog
 from edge.purges.log import open_log
 from edge.purges.order import BadOrder
-from edge.purges.ordering import Standing, carried, put
+from edge.purges.progress import Standing, carried, put
 from edge.services import Services
 from tests.kit.http import ask
 from tests.kit.late import GUARD_S
@@ -162,6 +162,7 @@ ROWS = [  # of a follower, spoilt: in Redis, and in the file
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", LOGS)
 def test_a_node_whose_row_is_spoilt_writes_it_anew_and_is_waited_for(kind: str, tmp_path: Path) -> None:
     async def run() -> None:

@@ -16,7 +16,7 @@ import pytest
 from cdnkit.policy.machine import propagation
 from cdnkit.policy.machine.propagation import lateness
 from edge.purges.log import open_log
-from edge.purges.ordering import Standing, carried
+from edge.purges.progress import Standing, carried
 from tests.kit.http import ask
 from tests.kit.late import GUARD_S, Late, judged
 from tests.kit.node import Running, running_node
@@ -25,6 +25,8 @@ from tests.kit.origin import Origin, running_origin
 from tests.kit.ports import free_port
 from tests.kit.redis_server import RedisServer, needs_redis, running_redis
 from tests.kit.relay import Relay, running_relay
+
+pytestmark = pytest.mark.long
 
 LOGS = [pytest.param("file"), pytest.param("redis", marks=needs_redis)]
 

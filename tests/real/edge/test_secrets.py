@@ -286,6 +286,7 @@ def test_a_target_as_it_is_shown(target: str, shown: str) -> None:
     assert Veil(("own",), (), ("/p/",)).target(target) == shown
 
 
+@pytest.mark.long
 def test_a_long_target_is_looked_at_in_time() -> None:
     """Nobody slows a node down by what is looked for: a hundred times as long takes a hundred times as much."""
     veil = Veil(("own",), (), ("/p/",))

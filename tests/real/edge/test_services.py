@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,19 +13,18 @@ from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.service import Behavior, Service
 from cdnkit.replay import read_trace, replay_node
 from cdnkit.replay.trace import Requested
-from cdnkit.serving.authority import Authority, make
-from cdnkit.serving.folder import authority_folder
+from cdnkit.serving.authority import Authority
 from cdnkit.vendors import CLOUDFRONT, FASTLY
 from edge.purges.log import PurgeLog, open_log
-from edge.purges.ordering import put
+from edge.purges.progress import put
 from edge.serve import records_of
 from edge.services import Hosted
 from tests.kit.http import Reply, ask, read_reply
 from tests.kit.http2 import Client
 from tests.kit.late import GUARD_S
+from tests.kit.local_ca import over_tls
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Origin, running_origin
-from tests.real.edge.test_tls import over_tls
 
 IMAGES = ("img.test", "*.img.test")
 
@@ -215,12 +213,6 @@ def test_a_host_that_nobody_has_also_where_the_path_is_stored(
     asyncio.run(run())
     service = Service(name="fra", profile=profile.name, room=256 * 2**20)  # type: ignore[arg-type]
     assert replay_node(read_trace(records), service, profile).differences == []
-
-
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    return make(authority_folder(), time.time())
 
 
 def test_over_tls_a_connection_is_for_the_hosts_of_its_certificate(authority: Authority, tmp_path: Path) -> None:

@@ -4,29 +4,20 @@ The scripts are those of `tests/random/tiers`, which `tests/random/properties/te
 """
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
-import uvloop
 
 from edge.purges.log import open_log
-from edge.purges.ordering import carried
+from edge.purges.progress import carried
 from tests.kit.late import Late, judged
+from tests.kit.loops import uvloop_alone  # noqa: F401
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 from tests.random.tiers.script import Ask, Change, Leave, Link, Purge, Restart, Say, Says, Step, Wait, some_script
 from tests.random.tiers.virtual import Lab
 from tests.random.tiers.wire import wire_lab
-
-
-@pytest.fixture(autouse=True)
-def event_loop_of() -> Iterator[None]:
-    """In place of the folder's: uvloop alone, as nodes run."""
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    yield
-    asyncio.set_event_loop_policy(None)
 
 
 def test_age_adds_up_and_every_tier_has_its_word() -> None:
@@ -156,6 +147,7 @@ def test_a_script_over_sockets_as_in_virtual_time(name: str) -> None:
     lived(SCRIPTS[name])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", RANDOM)
 def test_random_scripts_over_sockets(seed: int) -> None:
     lived(some_script(Random(seed), 25))

@@ -16,7 +16,7 @@ from edge.log import FLUSH_SECONDS, RecordLog
 from edge.parent.deadline import Deadline
 from edge.parent.slots import Slots
 from edge.purges.log import LogLost
-from edge.purges.ordering import LOOK_S, carried
+from edge.purges.progress import LOOK_S, carried
 from origin.retention import SWEEP_S, Retention
 from tests.kit.virtual_time import run_virtually
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cwt import COSE, COSEKey
 
-from cdnkit.policy.record.object_class import is_playlist
+from cdnkit.policy.http.content import is_playlist
 from cdnkit.policy.rules.service import Behavior, Geo, Ttl
 from cdnkit.policy.rules.tokens import Akamai, Cat, CloudFront, Fastly, Jwt
 from cdnkit.policy.token import FastlyToken

@@ -1,83 +1,18 @@
 """What the edge's reader makes of what a parent sends, byte for byte (RFC 9112 §6.3, RFC 9110 §8.6, §15.2)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import pytest
 
-from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
+from cdnkit.policy.http.messages import RequestHead, ResponseHead
 from cdnkit.policy.outcomes import Failure
-from cdnkit.policy.rules.profile import Waits
 from edge.errors import UpstreamFailed
 from edge.parent.head import FIELD_LIMIT, HEAD_LIMIT_BYTES
 from edge.upstream import Upstream
-from tests.kit.late import GUARD_S, Late
-from tests.kit.origin import Asked, Origin, running_origin
+from tests.kit.late import GUARD_S
+from tests.kit.origin import Asked, running_origin
+from tests.kit.upstream import OK, QUICK, ask, asking, sends, until
 
-QUICK = Waits(connect=GUARD_S, first_byte=GUARD_S, between_bytes=GUARD_S)
-
-
-def asking(path: str = "/a", method: str = "GET", *fields: tuple[str, str]) -> RequestHead:
-    return RequestHead(method, "http", "viewer.example", path, None, Headers(fields))
-
-
-@dataclass
-class Seen:
-    """What became of one exchange."""
-
-    status: int = 0
-    headers: Headers = field(default_factory=Headers)
-    body: bytes = b""
-    failure: Failure | None = None
-    detail: str = ""
-    interim: list[ResponseHead] = field(default_factory=list)
-
-
-async def ask(upstream: Upstream, request: RequestHead, body: AsyncIterator[bytes] | None = None, **more: int) -> Seen:
-    """One exchange, read to its end and closed."""
-    seen = Seen()
-    try:
-        exchange = await upstream.exchange(request, body, on_interim=seen.interim.append, **more)
-        seen.status, seen.headers = exchange.head.status, exchange.head.headers
-        try:
-            async for chunk in exchange.chunks():
-                seen.body += chunk
-        finally:
-            exchange.close()
-    except UpstreamFailed as failed:
-        seen.failure, seen.detail = failed.why, failed.detail
-    return seen
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Wait for what tells nobody when it has come to be, such as a transport that closes; TimeoutError if it never does."""
-    async with asyncio.timeout(GUARD_S):
-        while not true():  # noqa: ASYNC110
-            await asyncio.sleep(0)
-
-
-@contextmanager
-def or_late() -> Iterator[None]:
-    """For what a parent has little time for: a busy machine may take all of it."""
-    try:
-        yield
-    except UpstreamFailed as failed:
-        raise Late(str(failed)) from failed
-
-
-def sends(origin: Origin, raw: bytes, path: str = "/a", *, closes: bool = False) -> None:
-    async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        writer.write(raw)
-        await writer.drain()
-        if closes:
-            writer.close()
-
-    origin.does(path, script)
-
-
-OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"transfer-encoding: chunked\r\n"
 KEPT, CLOSED = True, False
 GARBAGE, TRUNCATED = Failure.GARBAGE, Failure.TRUNCATED

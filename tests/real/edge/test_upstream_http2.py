@@ -1,15 +1,10 @@
 """HTTP/2 to the parent (RFC 9113): against hypercorn as it is, and against a peer that sends the odd frames."""
 
 import asyncio
-import contextlib
-import ipaddress
-import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,83 +14,20 @@ import h2.errors
 import h2.events
 import h2.settings
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
 
 from cdnkit.policy.http.messages import RequestHead, ResponseHead
 from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.rules.profile import RFC9111
-from cdnkit.serving import Listener, bind, url_of
 from edge.bodies import WINDOW_BYTES
 from edge.upstream import Upstream
+from tests.kit.h2_parent import BIG, Peer, answering, running_hypercorn, running_peer
+from tests.kit.hurry import hurry
 from tests.kit.late import judged
 from tests.kit.origin import running_origin
-from tests.real.edge.test_upstream import QUICK, REQUESTS, ask, asking, or_late, until
-from tests.real.edge.test_upstream_pool import pieces, settled
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-BIG = bytes(range(256)) * 16_384  # 4 MiB
+from tests.kit.upstream import QUICK, ask, asking, or_late, pieces, settled, until
+from tests.real.edge.test_upstream import REQUESTS
 
 # ---- hypercorn -----------------------------------------------------------------------------------------------------
-
-
-async def app(scope: Any, receive: Receive, send: Send) -> None:
-    """Says over which HTTP it was asked, and by which path; echoes bodies."""
-    if scope["type"] != "http":
-        return
-    body = b""
-    if scope["method"] == "POST":
-        while (message := await receive())["type"] == "http.request":
-            body += message["body"]
-            if not message.get("more_body"):
-                break
-    fields = [(b"http", scope["http_version"].encode()), (b"asked", scope["path"].encode())]
-    fields += [(b"host", value) for name, value in scope["headers"] if name in (b"host", b":authority")]
-    status = 200
-    if scope["path"] == "/304":
-        status = 304
-        fields.append((b"content-length", b"100"))
-    elif scope["path"] == "/big":
-        body = BIG
-    elif scope["path"] == "/hints":
-        await send({"type": "http.response.early_hint", "links": [b"<a>; rel=preload"]})
-        body = b"final"
-    if scope["method"] == "HEAD":
-        fields.append((b"content-length", b"100"))
-    await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": body})
-
-
-@asynccontextmanager
-async def running_hypercorn(certificate: Path | None = None, alpn: tuple[str, ...] = ("h2",)) -> AsyncIterator[str]:
-    listener = bind("127.0.0.1:0", "test")
-    url = url_of(listener)
-    if certificate is None:
-        front = Listener(app, logging.getLogger("test"), date_header=False)
-        await front.start(listener)
-        try:
-            yield url
-        finally:
-            await front.close()
-        return
-    config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.alpn_protocols = list(alpn)
-    config.errorlog = config.accesslog = None
-    config.graceful_timeout = config.shutdown_timeout = 0.1
-    config.certfile = config.keyfile = str(certificate)
-    stop = asyncio.Event()
-    task = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))  # type: ignore[arg-type]
-    try:
-        yield url.replace("http:", "https:")
-    finally:
-        stop.set()
-        await task
 
 
 def test_many_exchanges_share_one_connection() -> None:
@@ -140,24 +72,22 @@ def test_bodies_both_ways_hints_head_and_304() -> None:
 
 
 def test_a_slow_reader_stops_his_own_stream_only() -> None:
-    async def run(silence: float) -> None:
+    async def run() -> None:
         async with running_hypercorn() as url:
-            upstream = Upstream(url, replace(RFC9111.waits, between_bytes=silence), 1, http="2")
+            upstream = Upstream(url, QUICK, 1, http="2")
             slow = await upstream.exchange(asking("/big"))
             for _ in range(3):
-                with or_late():
-                    fast = await upstream.exchange(asking("/big"))
-                    assert b"".join([chunk async for chunk in fast.chunks()]) == BIG  # 12 MiB past him
-                    fast.close()
-            await asyncio.sleep(1.3 * silence)  # it is not the parent who is slow
+                fast = await upstream.exchange(asking("/big"))
+                assert b"".join([chunk async for chunk in fast.chunks()]) == BIG  # 12 MiB past the slow one
+                fast.close()
+            await asyncio.sleep(3 * QUICK.between_bytes)  # it is not the parent that is slow
             assert slow._incoming.queued_bytes <= WINDOW_BYTES
-            with or_late():
-                assert b"".join([chunk async for chunk in slow.chunks()]) == BIG
+            assert b"".join([chunk async for chunk in slow.chunks()]) == BIG
             slow.close()
             assert upstream.open_connections == 1
             await upstream.close()
 
-    judged(lambda silence: asyncio.run(run(silence)), 0.3)
+    hurry(run())
 
 
 def test_a_parent_that_speaks_http1_is_told_from_one_that_speaks_http2() -> None:
@@ -165,7 +95,7 @@ def test_a_parent_that_speaks_http1_is_told_from_one_that_speaks_http2() -> None
         async with running_origin() as origin:
             upstream = Upstream(origin.url, QUICK, 1, http="2")
             seen = await asyncio.gather(*(ask(upstream, asking()) for _ in range(3)))
-            assert {(one.failure, one.detail) for one in seen} == {(Failure.GARBAGE, "the parent answers in HTTP/1")}
+            assert {(one.failure, one.detail) for one in seen} == {(Failure.GARBAGE, "the parent speaks HTTP/1")}
             assert upstream.open_connections == 0
             await upstream.close()
 
@@ -173,29 +103,6 @@ def test_a_parent_that_speaks_http1_is_told_from_one_that_speaks_http2() -> None
 
 
 # ---- TLS -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate for 127.0.0.1 in one file, its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "both.pem"
-    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    file.write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()) + made.public_bytes(encoding))
-    return file
 
 
 NEGOTIATED = [  # we want   they offer           then
@@ -238,100 +145,6 @@ def test_a_certificate_nobody_vouches_for_is_refused(certificate: Path) -> None:
 # ---- a scripted peer -----------------------------------------------------------------------------------------------
 
 
-class Peer:
-    """The parent's end of one connection; a script reads requests and sends what it likes."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, settings: dict[Any, int]) -> None:
-        self.reader, self.writer = reader, writer
-        # Its own sending is not checked: it is here to be wrong.
-        config = h2.config.H2Configuration(
-            client_side=False, validate_outbound_headers=False, normalize_outbound_headers=False
-        )
-        self.h2 = h2.connection.H2Connection(config)
-        self.h2.local_settings = h2.settings.Settings(client=False, initial_values=settings)
-        self.h2.initiate_connection()
-        self.events: list[h2.events.Event] = []
-        self.flush()
-
-    def flush(self) -> None:
-        self.writer.write(self.h2.data_to_send())
-
-    async def next(self, kind: type[Any]) -> Any:
-        """The next event of that kind; others are let go."""
-        while True:
-            while self.events:
-                event = self.events.pop(0)
-                if isinstance(event, kind):
-                    return event
-            data = await self.reader.read(65_536)
-            if not data:
-                raise ConnectionResetError
-            self.events += self.h2.receive_data(data)
-            self.flush()
-
-    async def request(self) -> int:
-        return (await self.next(h2.events.RequestReceived)).stream_id
-
-    def head(self, stream: int, *fields: tuple[str, str], status: str = "200", end: bool = False) -> None:
-        self.h2.send_headers(stream, [(":status", status), *fields], end_stream=end)
-        self.flush()
-
-    def data(self, stream: int, data: bytes, *, end: bool = True) -> None:
-        self.h2.send_data(stream, data, end_stream=end)
-        self.flush()
-
-    def goaway(self, last: int, code: int = 0) -> None:
-        """The frame itself: the library would take it for the connection's end."""
-        payload = last.to_bytes(4, "big") + code.to_bytes(4, "big")
-        self.writer.write(len(payload).to_bytes(3, "big") + b"\x07\x00" + bytes(4) + payload)
-
-
-Script = Callable[[Peer, int], Awaitable[None]]
-"""Told the peer and how many connections came before."""
-
-
-@asynccontextmanager
-async def running_peer(script: Script, **settings: int) -> AsyncIterator[str]:
-    codes = {h2.settings.SettingCodes[name]: value for name, value in settings.items()}
-    tasks: set[asyncio.Task[None]] = set()
-    failed: list[BaseException] = []
-
-    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-                peer = Peer(reader, writer, codes)
-                await script(peer, len(tasks) - 1)
-                await peer.next(type(None))
-        except Exception as error:
-            failed.append(error)
-        finally:
-            writer.transport.abort()
-
-    server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)
-        assert not failed, failed
-
-
-def answering(*fields: tuple[str, str], body: bytes = b"", status: str = "200") -> Script:
-    async def script(peer: Peer, _: int) -> None:
-        while True:
-            stream = await peer.request()
-            peer.head(stream, *fields, status=status)
-            peer.data(stream, body)
-
-    return script
-
-
 @pytest.mark.parametrize(("request_head", "what"), REQUESTS, ids=[row[1] for row in REQUESTS])
 def test_a_request_that_cannot_be_written_opens_no_stream(request_head: RequestHead, what: str) -> None:
     async def run() -> None:
@@ -360,10 +173,11 @@ def test_a_length_that_lies_fails_its_own_stream(
     lengths: tuple[str, ...], body: bytes, failure: Failure | None, read: bytes
 ) -> None:
     async def run() -> None:
-        gate = asyncio.Event()
+        gate, asked = asyncio.Event(), asyncio.Event()
 
         async def script(peer: Peer, _: int) -> None:
             bystander = await peer.request()
+            asked.set()
             liar = await peer.request()
             peer.head(liar, *[("content-length", value) for value in lengths])
             peer.data(liar, body)
@@ -374,7 +188,7 @@ def test_a_length_that_lies_fails_its_own_stream(
         async with running_peer(script) as url:
             upstream = Upstream(url, QUICK, 1, http="2")
             bystander = asyncio.create_task(ask(upstream, asking("/bystander")))
-            await asyncio.sleep(0)
+            await asked.wait()
             seen = await ask(upstream, asking("/liar"))
             gate.set()
             assert (seen.failure, seen.body) == (failure, read), seen.detail
@@ -411,12 +225,14 @@ def test_interim_responses_and_trailers() -> None:
 
 def test_a_graceful_goaway_lets_answers_under_way_end_and_moves_the_rest() -> None:
     async def run() -> None:
-        told = asyncio.Event()
+        asked, told = asyncio.Event(), asyncio.Event()
 
         async def script(peer: Peer, before: int) -> None:
             if before:
                 await answering(body=b"second")(peer, before)
-            first, _ = await peer.request(), await peer.request()
+            first = await peer.request()
+            asked.set()
+            await peer.request()
             peer.head(first)
             peer.data(first, b"he", end=False)
             peer.goaway(first)
@@ -426,7 +242,7 @@ def test_a_graceful_goaway_lets_answers_under_way_end_and_moves_the_rest() -> No
         async with running_peer(script) as url:
             upstream = Upstream(url, QUICK, 1, http="2")
             first = asyncio.create_task(ask(upstream, asking("/1")))
-            await asyncio.sleep(0)
+            await asked.wait()
             # It lay beyond the last stream the parent acted on: asked again elsewhere (RFC 9113 §6.8), even a DELETE.
             assert (await ask(upstream, asking("/2", "DELETE"))).body == b"second"
             told.set()
@@ -553,8 +369,7 @@ def test_where_all_connections_are_full_another_is_opened(connections: int, open
             upstream = Upstream(url, QUICK, connections, http="2", keep_alive=60)
             asks = [asyncio.create_task(ask(upstream, asking())) for _ in range(10)]
             await until(lambda: held == most)
-            for _ in range(100):
-                await asyncio.sleep(0)
+            await until(lambda: sum(one.slots.waiting for one in upstream._shared) == len(asks) - most)
             assert (held, peers, upstream.open_connections) == (most, opened, opened)
             go.set()
             assert {one.status for one in await asyncio.gather(*asks)} == {200}
@@ -647,8 +462,7 @@ def test_a_kept_connection_that_dies_in_silence(method: str, again: bool) -> Non
 
         async with running_peer(script) as url:
             upstream = Upstream(url, QUICK, 1, http="2")
-            await ask(upstream, asking())
-            await asyncio.sleep(0.02)  # its SETTINGS are acknowledged: nothing more is on its way
+            await ask(upstream, asking())  # its SETTINGS were acknowledged before: nothing more is on its way
             seen = await ask(upstream, asking(method=method))
             assert seen.body == (b"again" if again else b"") and seen.failure is (None if again else Failure.RESET)
             await upstream.close()
@@ -720,7 +534,6 @@ def test_silence_fails_the_stream_and_the_next_asks_on_another_connection() -> N
             upstream = Upstream(url, replace(QUICK, first_byte=silence), 1, http="2")
             with or_late():
                 (await upstream.exchange(asking())).close()
-            await asyncio.sleep(0.02)
             assert (await ask(upstream, asking())).failure is Failure.FIRST_BYTE_TIMEOUT
             with or_late():
                 again = await upstream.exchange(asking())

@@ -14,14 +14,16 @@ from cdnkit.policy.rules.profile import Waits
 from cdnkit.policy.upstream.link import FIRST_RTO_S, Link, Wire
 from cdnkit.settings.edge import Link as LinkSettings
 from edge.upstream import Upstream
+from tests.kit.h2_parent import BIG, running_hypercorn
 from tests.kit.hurry import hurry
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
+from tests.kit.upstream import QUICK, ask, asking, pieces
 from tests.real.edge import test_upstream as plain
 from tests.real.edge import test_upstream_http2 as http2
 from tests.real.edge import test_upstream_pool as pool
-from tests.real.edge.test_upstream import QUICK, ask, asking
-from tests.real.edge.test_upstream_http2 import certificate  # noqa: F401
+
+pytestmark = pytest.mark.long
 
 PATIENT = Waits(connect=60, first_byte=600, between_bytes=600)
 KBIT, MBIT = 1e3, 1e6
@@ -101,12 +103,12 @@ def test_bandwidth_is_shared_by_all_who_fetch(http: Any) -> None:
     """2 x 4 MiB over 4 Mbit/s: 16.8 s, whether on connections of their own or on one."""
 
     async def run() -> None:
-        async with http2.running_hypercorn() as url:
+        async with running_hypercorn() as url:
             upstream = Upstream(url, PATIENT, 4, http=http, link=a_link(latency=0.1, bandwidth=4 * MBIT))
             began = seconds()
             seen = await asyncio.gather(*(ask(upstream, asking("/big")) for _ in range(2)))
             took = seconds() - began
-            assert [one.body == http2.BIG for one in seen] == [True] * 2
+            assert [one.body == BIG for one in seen] == [True] * 2
             assert 16.7 < took < 19
             await upstream.close()
 
@@ -117,10 +119,10 @@ def test_a_long_wire_is_filled() -> None:
     """4 MiB over 16 Mbit/s and a second each way: what is under way at once is no less than the wire holds."""
 
     async def run() -> None:
-        async with http2.running_hypercorn() as url:
+        async with running_hypercorn() as url:
             upstream = Upstream(url, PATIENT, 1, link=a_link(latency=1.0, bandwidth=16 * MBIT))
             began = seconds()
-            assert (await ask(upstream, asking("/big"))).body == http2.BIG
+            assert (await ask(upstream, asking("/big"))).body == BIG
             assert 6.0 < seconds() - began < 7.5  # four to connect and ask, two to send it
             await upstream.close()
 
@@ -129,10 +131,10 @@ def test_a_long_wire_is_filled() -> None:
 
 def test_a_body_towards_the_parent_takes_its_time_too() -> None:
     async def run() -> None:
-        async with http2.running_hypercorn() as url:
+        async with running_hypercorn() as url:
             upstream = Upstream(url, PATIENT, 1, link=a_link(bandwidth=800 * KBIT))
             began = seconds()
-            echo = await ask(upstream, asking("/echo", "POST"), pool.pieces(*[bytes(50_000)] * 10))
+            echo = await ask(upstream, asking("/echo", "POST"), pieces(*[bytes(50_000)] * 10))
             assert len(echo.body) == 500_000
             assert 10 < seconds() - began < 11  # five seconds there, five back
             await upstream.close()
@@ -156,9 +158,9 @@ def test_a_lost_packet_costs_a_time_out_and_a_connection_may_fail_by_it() -> Non
     hurry(run())
 
 
-def test_tls_is_a_round_trip_more(certificate: Path) -> None:  # noqa: F811
+def test_tls_is_a_round_trip_more(certificate: Path) -> None:
     async def run() -> None:
-        async with http2.running_hypercorn(certificate) as url:
+        async with running_hypercorn(certificate) as url:
             tls = ssl.create_default_context(cafile=str(certificate))
             upstream = Upstream(url, QUICK, 1, http="auto", tls=tls, link=a_link(latency=0.05))
             began = seconds()

@@ -17,10 +17,9 @@ from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.upstream.retry import HARMLESS_LIMIT
 from edge.parent.repeatable import KEPT_BYTES, Repeatable
 from edge.upstream import DRAINING, Upstream
+from tests.kit.h2_parent import Peer, answering, running_peer
+from tests.kit.upstream import QUICK, ask, asking, pieces, until
 from tests.outside.differential.servers import NGINX, running_nginx_parent
-from tests.real.edge.test_upstream import QUICK, ask, asking, until
-from tests.real.edge.test_upstream_http2 import Peer, answering, certificate, running_peer  # noqa: F401
-from tests.real.edge.test_upstream_pool import pieces
 
 MANY = 40
 SEVERAL = 4
@@ -37,6 +36,7 @@ ENDS = [  # nginx's own words for how it ends a connection, or refuses a stream
 ASKED = [("GET", "/"), ("DELETE", "/"), ("POST", "/"), ("POST", "/read/")]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 @pytest.mark.parametrize("directives", ENDS)
 def test_nginx_loses_no_request_when_it_ends_connections(tmp_path: Path, directives: str) -> None:
@@ -50,8 +50,9 @@ def test_nginx_loses_no_request_when_it_ends_connections(tmp_path: Path, directi
     asyncio.run(run())
 
 
+@pytest.mark.long
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
-def test_nor_over_tls(tmp_path: Path, certificate: Path) -> None:  # noqa: F811
+def test_nor_over_tls(tmp_path: Path, certificate: Path) -> None:
     async def run() -> None:
         directives = f"keepalive_requests 1; ssl_certificate {certificate}; ssl_certificate_key {certificate};"
         async with running_nginx_parent(tmp_path, directives, listen="ssl http2") as at:
@@ -64,6 +65,7 @@ def test_nor_over_tls(tmp_path: Path, certificate: Path) -> None:  # noqa: F811
     asyncio.run(run())
 
 
+@pytest.mark.long
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 @pytest.mark.parametrize("directives", ["keepalive_requests 1;", "keepalive_requests 3;", "keepalive_timeout 0;"])
 def test_nor_in_http1(tmp_path: Path, directives: str) -> None:
@@ -250,7 +252,7 @@ def test_a_stream_that_is_not_above_the_last_is_still_answered() -> None:
         async def script(peer: Peer, _: int) -> None:
             stream = await peer.request()
             peer.goaway(stream)
-            await asyncio.sleep(0.02)
+            await until(lambda: not upstream._taking())
             peer.head(stream)
             peer.data(stream, b"late")
 
@@ -352,8 +354,7 @@ def test_no_more_connections_than_a_bound_while_older_ones_are_still_answered() 
             most = (DRAINING + 1) * 2
             held = [await upstream.exchange(asking(f"/{i}")) for i in range(most)]
             more = [asyncio.create_task(ask(upstream, asking(f"/{i}"))) for i in range(10)]
-            for _ in range(100):
-                await asyncio.sleep(0)
+            await until(lambda: upstream._slots.waiting == len(more))
             assert upstream.open_connections == peers == most
             go.set()
             for exchange in held:
@@ -365,10 +366,11 @@ def test_no_more_connections_than_a_bound_while_older_ones_are_still_answered() 
     asyncio.run(run())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["reset", "goaway", "at once"])
 @pytest.mark.parametrize(("http", "then"), [("auto", 200), ("2", 0)])
 def test_a_parent_that_requires_http1_gets_it_where_that_may_be(
-    certificate: Path,  # noqa: F811
+    certificate: Path,
     http: Any,
     then: int,
     how: str,

@@ -16,22 +16,10 @@ from edge.bodies import WINDOW_BYTES
 from edge.errors import UpstreamFailed
 from edge.parent.http1 import Http1Connection
 from edge.upstream import Upstream
+from tests.kit.hurry import hurry
 from tests.kit.late import Late, judged
 from tests.kit.origin import Asked, running_origin
-from tests.real.edge.test_upstream import OK, QUICK, ask, asking, or_late, sends, until
-
-SILENT = replace(QUICK, first_byte=0.05, between_bytes=0.05)
-"""For parents who are silent."""
-
-
-async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:
-    for chunk in chunks:
-        yield chunk
-
-
-async def settled(upstream: Upstream, connections: int) -> None:
-    """Wait until so many are open."""
-    await until(lambda: upstream.open_connections == connections)
+from tests.kit.upstream import OK, QUICK, SILENT, ask, asking, or_late, pieces, sends, settled, until
 
 
 def open_files() -> int:
@@ -56,7 +44,7 @@ def test_connections_are_limited_and_those_who_wait_are_served_in_order() -> Non
             held = [asyncio.create_task(ask(upstream, asking("/held"))) for _ in range(2)]
             await both.wait()
             late = [asyncio.create_task(ask(upstream, asking(f"/a?{i}"))) for i in range(6)]
-            await asyncio.sleep(0)
+            await until(lambda: upstream._slots.waiting == len(late))
             late[2].cancel()
             assert len(origin.connections) == 2
             go.set()
@@ -104,9 +92,9 @@ def test_nobody_listens_and_nobody_answers() -> None:
 
 
 def test_a_body_that_stands_still_is_given_up_but_not_one_whose_reader_does() -> None:
-    async def run(silence: float) -> None:
+    async def run() -> None:
         async with running_origin() as origin:
-            upstream = Upstream(origin.url, replace(QUICK, between_bytes=silence), 1)
+            upstream = Upstream(origin.url, QUICK, 1)
             stop = asyncio.Event()
 
             async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
@@ -120,13 +108,12 @@ def test_a_body_that_stands_still_is_given_up_but_not_one_whose_reader_does() ->
             big = os.urandom(WINDOW_BYTES) * 16
             origin.says("/big", big)
             exchange = await upstream.exchange(asking("/big"))
-            await asyncio.sleep(3 * silence)
-            with or_late():
-                assert b"".join([chunk async for chunk in exchange.chunks()]) == big
+            await asyncio.sleep(3 * QUICK.between_bytes)
+            assert b"".join([chunk async for chunk in exchange.chunks()]) == big
             exchange.close()
             await upstream.close()
 
-    judged(lambda silence: asyncio.run(run(silence)), 0.05)
+    hurry(run())
 
 
 def test_a_slow_reader_holds_the_parent_back() -> None:
@@ -146,8 +133,8 @@ def test_a_slow_reader_holds_the_parent_back() -> None:
             origin.does("/a", script)
             exchange = await upstream.exchange(asking())
             before, same = 0, 0
-            while same < 5:  # until the sockets' own buffers are full
-                await asyncio.sleep(0.02)
+            while same < 1000:  # turns of the loop in which nothing moves: the sockets' own buffers are full
+                await asyncio.sleep(0)
                 same = same + 1 if sent == before > 0 else 0
                 before = sent
             assert sent < 32 * 2**20

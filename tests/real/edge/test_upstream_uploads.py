@@ -11,10 +11,10 @@ from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.rules.profile import Waits
 from edge.errors import UpstreamFailed
 from edge.upstream import Upstream
+from tests.kit.h2_parent import running_hypercorn
 from tests.kit.hurry import hurry
 from tests.kit.origin import Asked, response, running_origin
-from tests.real.edge.test_upstream import QUICK, ask, asking
-from tests.real.edge.test_upstream_http2 import running_hypercorn
+from tests.kit.upstream import QUICK, ask, asking
 
 WAITS = Waits(connect=60.0, first_byte=20.0, between_bytes=5.0)
 CHUNK = bytes(256 * 1024)

@@ -143,7 +143,7 @@ def test_ports_in_use_are_all_named_before_anything_starts_or_replaced(start: St
         up = start(settings, "--free-ports")
         up.wait_for("Ctrl-C ends it")
         instead = (
-            f"taken, so free ports are used instead: origin.listen {addresses[0]}, node[2].admin (nyc) {addresses[1]}"
+            f"taken, so it uses free ports instead: origin.listen {addresses[0]}, node[2].admin (nyc) {addresses[1]}"
         )
         assert instead in up.said()
         assert up.cluster["origin"]["url"] not in addresses

@@ -135,7 +135,7 @@ def test_a_load_test_of_a_cluster_that_ends_meanwhile_has_failed(start: Start) -
         up.stop()
         said = begun + load.stdout.read()
         assert load.wait(2 * GUARD_S) == 1, said
-    assert "failed: the cluster ended meanwhile; its logs: runs/" in said
+    assert "failed: the cluster ended during the load test; its logs: runs/" in said
     assert "requests had no answer" in said
     assert "report: " in said
 
@@ -156,7 +156,7 @@ def test_an_interrupted_demo_reports_what_was_seen_until_then(tmp_path: Path) ->
         said = demo.stdout.read()
         assert demo.wait(2 * GUARD_S) == 130, "".join(before) + said
     (run,) = (tmp_path / "runs").iterdir()
-    assert f"Interrupted. `cdnlab report runs/{run.name}` shows what was seen until then" in said
+    assert f"Interrupted. `cdnlab report runs/{run.name}` is the report until then" in said
     assert f"report: {run / 'report.html'}" in said and (run / "report.html").exists()
     assert json.loads((run / "load.json").read_text())["total"]["viewers"] > 0
 

@@ -112,7 +112,7 @@ def test_a_distribution_takes_effect_in_the_running_nodes_and_gives_way_again(
     assert boto.create_distribution(DistributionConfig=config)["Distribution"]["Id"] == id
     waiter = boto.get_waiter("distribution_deployed")
     waiter.wait(Id=id, WaiterConfig={"Delay": 0.1, "MaxAttempts": 200})
-    assert "control: a distribution rules in place of the settings file" in up.said()
+    assert "control: a distribution is in force in place of the settings file" in up.said()
     # CloudFront's now: methods that are not allowed, and nothing kept.
     assert ask(url, method="POST").status == 403
     assert ask(url).headers["x-cache"] == "Miss from cloudfront"

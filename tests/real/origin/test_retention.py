@@ -239,6 +239,7 @@ def test_what_a_restart_finds_and_nobody_needs_goes(tmp_path: Path) -> None:
     in_lab(tmp_path, second)
 
 
+@pytest.mark.long
 def test_a_source_whose_clock_is_corrupt_takes_no_more_room(tmp_path: Path) -> None:
     """A fading signal: decode times at random, key frames now and then."""
     chance = random.Random(5)

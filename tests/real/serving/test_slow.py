@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
@@ -104,6 +105,7 @@ def test_an_http2_connection_that_takes_nothing_is_dropped_and_all_its_streams_k
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_one_who_reads_slowly_is_served_for_as_long_as_he_reads() -> None:
     async def run(stalled: float) -> None:
         pouring = Pouring()

@@ -185,6 +185,7 @@ def crash(times: int, seed: int, folder: Path) -> Counter[str]:
     return crashes.counts
 
 
+@pytest.mark.long
 @pytest.mark.live
 def test_ten_kills_in_mid_fill(tmp_path: Path) -> None:
     crash(10, 1, tmp_path)

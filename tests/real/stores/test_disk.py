@@ -20,13 +20,13 @@ import pytest
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.store.eviction import room_for
 from edge.errors import BadStore
-from edge.stores import opening
+from edge.stores import disk_folder
 from edge.stores.disk import DiskStore
+from edge.stores.disk_folder import open_disk
 from edge.stores.ledger import Head, Ledger
-from edge.stores.opening import open_disk
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, response, running_origin
-from tests.real.edge.test_upstream import until
+from tests.kit.upstream import until
 
 LONG = "max-age=600"
 
@@ -393,7 +393,7 @@ def test_with_a_full_ledger_nothing_is_kept_and_what_was_purged_stays_purged(tmp
         async with running_origin() as origin:
             async with running_node(origin.url, **disk(tmp_path)) as node:
                 await fill(node, origin)
-            plain = opening.Ledger
+            plain = disk_folder.Ledger
 
             class Full(plain):
                 def write(self, *args: Any, **options: Any) -> None:
@@ -401,7 +401,7 @@ def test_with_a_full_ledger_nothing_is_kept_and_what_was_purged_stays_purged(tmp
                     # Every change then asks for a page more than there may be.
                     self._db.execute("CREATE TABLE one_more (page BLOB)")
 
-            opening.Ledger = Full  # type: ignore[misc]
+            disk_folder.Ledger = Full  # type: ignore[misc]
             try:
                 async with running_node(origin.url, **disk(tmp_path)) as node:
                     origin.says("/new", b"new", cache_control=LONG)
@@ -410,7 +410,7 @@ def test_with_a_full_ledger_nothing_is_kept_and_what_was_purged_stays_purged(tmp
                     assert (await node.purge(surrogate_key="v"))["status"] == 200
                     assert (await node.purge(surrogate_key="a", soft=True))["status"] == 200
             finally:
-                opening.Ledger = plain  # type: ignore[misc]
+                disk_folder.Ledger = plain  # type: ignore[misc]
             origin.asked.clear()
             async with running_node(origin.url, **disk(tmp_path)) as node:
                 for path in ("/a", "/gone", "/empty", "/new"):

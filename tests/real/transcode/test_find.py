@@ -133,7 +133,7 @@ TELLING = [
 
 @pytest.mark.parametrize(("lines", "told"), TELLING)
 def test_the_telling_line(lines: list[str], told: str) -> None:
-    assert encoders.telling_line(lines, 1) == told
+    assert encoders.first_error(lines, 1) == told
 
 
 def test_a_file_as_probed(clip: Clip) -> None:
@@ -210,7 +210,7 @@ def test_ffmpegs_own_words_repeat_no_password(ffmpeg: Ffmpeg) -> None:
 
     async def run() -> Exit:
         return await child.run(
-            command, tell=lambda event: told.append(str(event)), on_report=lambda _: None, hide=hiding(url)
+            command, on_event=lambda event: told.append(str(event)), on_report=lambda _: None, hide=hiding(url)
         )
 
     gone = asyncio.run(run())
@@ -261,8 +261,8 @@ def test_without_pyav_a_file_is_refused_with_the_way_to_get_it(clip: Clip, monke
 def test_the_plan_says_why(clip: Clip) -> None:
     small = prepare(Stream(source=str(clip("a.mp4", size="640x360", sound=False)), ladder=["720p", "360p"]))
     assert [rung.name for rung in small.rungs] == ["360p"]
-    assert "left out 720p: the source is 640x360" in " ".join(small.notes)
-    assert "silence" in " ".join(small.notes)
+    assert "left out 720p: the source is 640x360" in " ".join(small.notices)
+    assert "silence" in " ".join(small.notices)
     assert usable_cores() >= 1
 
 

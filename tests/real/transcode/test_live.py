@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import os
 import select
 import signal
@@ -11,6 +12,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cdnkit.settings.ladder import Rung
@@ -20,7 +22,7 @@ from tests.real.transcode.boxes import fragments, inside, timescale
 from tests.real.transcode.sink import Sink
 from transcode import process
 from transcode.command import START
-from transcode.events import Behind, Died, Drained, Ended, Event, Progress, Said, Started
+from transcode.events import Behind, Died, Drained, Ended, Event, LogLine, Progress, Started
 from transcode.ffmpeg import Ffmpeg
 from transcode.plan import Plan, prepare
 from transcode.process import Backoff, run_live
@@ -73,7 +75,7 @@ def test_one_chunked_post_per_track_that_ends_properly(finite: tuple[Sink, list[
     assert all(post.complete for post in sink.posts)
     assert all(post.chunks > 8 for post in sink.posts), "fragments are pushed as they are made"
     assert [type(event) for event in events if not isinstance(event, Progress)][-1] is Ended
-    assert not of_kind(events, Said), "ffmpeg had nothing to complain of"
+    assert not of_kind(events, LogLine), "ffmpeg had nothing to complain of"
 
 
 def test_segments_start_at_the_same_decode_time_in_every_rung(finite: tuple[Sink, list[Event]]) -> None:
@@ -368,28 +370,27 @@ def test_a_cancelled_run_leaves_no_ffmpeg() -> None:
         os.kill(asyncio.run(_cancelled()), 0)
 
 
-SUPERVISOR = """
-import asyncio, sys
-from transcode.process import serve
-from cdnkit.settings.transcode import Stream
-from transcode.events import Started
-def tell(event):
-    if isinstance(event, Started):
-        print(event.pid, flush=True)
-stream = Stream(ladder=["360p"], preset="ultrafast", encoder="x264", frame_rate=10)
-asyncio.run(serve(stream, sys.argv[1], on_event=tell))
-"""
+SUPERVISED = Stream(ladder=("360p",), preset="ultrafast", encoder="x264", frame_rate=10)
 
 
 async def _supervised(number: int) -> tuple[Sink, int]:
-    """What arrived, and the supervisor's exit status; returns when its ffmpeg is gone, and fails if it stays."""
+    """What arrived, and the supervisor's exit status; returns when its ffmpeg is gone, and fails if it stays.
+
+    The supervisor is the process that `cdnlab up` starts for a stream.
+    """
     async with Sink() as sink, asyncio.timeout(2 * GUARD_S):
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", SUPERVISOR, sink.url, stdout=subprocess.PIPE, start_new_session=True
-        )
-        assert child.stdout is not None
+            sys.executable, "-P", "-m", "cdnlab.lab.children", "transcode",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        assert child.stdin is not None and child.stdout is not None
+        settings = {"stream": SUPERVISED.model_dump(mode="json"), "ingest": sink.url}
+        child.stdin.write(f"{json.dumps(settings)}\n".encode())
+        while json.loads(await child.stdout.readline()).get("event") != "Started":
+            pass
+        (started,) = psutil.Process(child.pid).children()
         # A handle on the process, not its number: sockets close a moment before a killed process is gone.
-        ffmpeg = os.pidfd_open(int(await child.stdout.readline()))
+        ffmpeg = os.pidfd_open(started.pid)
         await sink.until(lambda: len(sink.posts) == 2 and sink.posts[0].chunks > 0)
         child.send_signal(number)
         status = await child.wait()

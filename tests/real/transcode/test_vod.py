@@ -10,11 +10,11 @@ import pytest
 from cdnkit.settings.transcode import Stream
 from tests.kit.late import GUARD_S
 from tests.real.transcode.boxes import fragments
+from transcode.completeness import lacking
 from transcode.errors import OutputError, SourceError
-from transcode.events import Event, Note, Progress, Started
+from transcode.events import Event, Notice, Progress, Started
 from transcode.ffmpeg import Ffmpeg
 from transcode.vod import MULTIVARIANT, transcode
-from transcode.whole import lacking
 
 pytestmark = pytest.mark.live
 
@@ -95,7 +95,7 @@ def test_ffmpeg_plays_it_without_an_error_line(rendition: tuple[Path, list[Event
 def test_a_clip_without_sound_has_silent_audio_of_its_length(clip: Clip, tmp_path: Path) -> None:
     out = tmp_path / "out"
     events = run(stream(clip("mute.mp4", seconds=2, sound=False)), out)
-    assert any(isinstance(event, Note) and "silence" in event.text for event in events)
+    assert any(isinstance(event, Notice) and "silence" in event.text for event in events)
     lengths = [
         float(line[8:-1])
         for line in next(out.glob("audio-*/media.m3u8")).read_text().splitlines()
@@ -200,7 +200,7 @@ def test_a_truncated_file_is_noted(clip: Clip, tmp_path: Path) -> None:
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     events = run(stream(cut), tmp_path / "out")
-    assert any(isinstance(event, Note) and "may be cut short" in event.text for event in events)
+    assert any(isinstance(event, Notice) and "may be cut short" in event.text for event in events)
 
 
 def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cdnkit.policy.record.object_class import ObjectClass
-from loadtests.player import Ask, Ended, Player, State, Wait, choose
+from loadtests.player import Ended, Player, Request, State, Wait, choose
 from loadtests.playlist import AudioRendition, MediaPlaylist, Multivariant, Rendition, Resource, Segment
 
 BEGAN = 1_000_000.0
@@ -30,7 +30,7 @@ class World:
     """Between these instants after the start every request fails."""
     frozen: tuple[float, float] = (0.0, 0.0)
     """Between these the playlists do not move on."""
-    log: list[tuple[float, Ask, bool]] = field(default_factory=list)
+    log: list[tuple[float, Request, bool]] = field(default_factory=list)
 
     def newest(self, now: float) -> int:
         """Number of the newest whole segment: 100 of them existed when the viewer came."""
@@ -99,9 +99,9 @@ class World:
 
     def urls(self, object_class: ObjectClass, track: str = "") -> list[str]:
         return [
-            ask.resource.url
-            for _, ask, good in self.log
-            if good and ask.object_class is object_class and (not track or f"/{track}/" in ask.resource.url)
+            request.resource.url
+            for _, request, good in self.log
+            if good and request.object_class is object_class and (not track or f"/{track}/" in request.resource.url)
         ]
 
 
@@ -143,7 +143,7 @@ def test_segments_come_once_and_in_order_and_the_init_once() -> None:
 def test_reloads_after_a_target_duration_when_changed_half_when_not() -> None:
     world, player = World(frozen=(8.0, 20.0)), viewer(buffer=60.0)
     world.watch(player, 40)
-    begun = [at - BEGAN for at, ask, _ in world.log if ask.resource.url.endswith("720p/media.m3u8")]
+    begun = [at - BEGAN for at, request, _ in world.log if request.resource.url.endswith("720p/media.m3u8")]
     gaps = [round(b - a, 3) for a, b in itertools.pairwise(begun)]
     slow = [gap for gap in gaps if gap >= 4.0 - 1e-6]
     quick = [gap for gap in gaps if gap < 4.0 - 1e-6]
@@ -185,13 +185,13 @@ def test_a_stall_is_counted_from_a_tenth_of_a_second(late: float, stalls: int, s
     world, player = World(tracks=("720p",)), viewer()
     player.on_multivariant(world.multivariant(), BEGAN)
     listed = world.playlist("720p", BEGAN)
-    ask = Ask(Resource("http://edge/live/720p/media.m3u8"), ObjectClass.MEDIA_PLAYLIST, 0, "720p")
-    player.on_media_playlist(ask, listed, BEGAN, BEGAN)
+    request = Request(Resource("http://edge/live/720p/media.m3u8"), ObjectClass.MEDIA_PLAYLIST, 0, "720p")
+    player.on_media_playlist(request, listed, BEGAN, BEGAN)
     first, second = listed.segments[-3:-1]
-    player.on_segment(Ask(first.resource, ObjectClass.SEGMENT, 0, "720p", first), BEGAN)
+    player.on_segment(Request(first.resource, ObjectClass.SEGMENT, 0, "720p", first), BEGAN)
     for look in range(looks):  # however often it is looked at in between
         player.next(BEGAN + late * look / looks)
-    player.on_segment(Ask(second.resource, ObjectClass.SEGMENT, 0, "720p", second), BEGAN + late)
+    player.on_segment(Request(second.resource, ObjectClass.SEGMENT, 0, "720p", second), BEGAN + late)
     player.next(BEGAN + late + 1)
     assert player.seen.stalls == stalls
     assert player.seen.stalled == pytest.approx(stalled, abs=1e-6)
@@ -222,9 +222,9 @@ def test_the_end_of_the_stream_is_no_stall() -> None:
 def test_a_playlist_that_goes_back_is_counted_and_not_followed() -> None:
     world, player = World(tracks=("720p",)), viewer()
     world.watch(player, 20)
-    ask = Ask(Resource("http://edge/live/720p/media.m3u8"), ObjectClass.MEDIA_PLAYLIST, 0, "720p")
+    request = Request(Resource("http://edge/live/720p/media.m3u8"), ObjectClass.MEDIA_PLAYLIST, 0, "720p")
     now = BEGAN + 20
-    player.on_media_playlist(ask, world.playlist("720p", BEGAN), now, now)
+    player.on_media_playlist(request, world.playlist("720p", BEGAN), now, now)
     assert player.seen.regressions == 1
     todo = player.next(now)
     assert isinstance(todo, Wait)
@@ -243,7 +243,7 @@ def test_a_segment_that_never_comes_is_given_up() -> None:
         if isinstance(todo, Wait):
             now = todo.until
             continue
-        assert isinstance(todo, Ask)
+        assert isinstance(todo, Request)
         now += 0.01
         if todo.object_class is ObjectClass.MULTIVARIANT:
             player.on_multivariant(world.multivariant(), now)
@@ -324,6 +324,8 @@ def test_whatever_the_wire_does(
         asked = [int(url[:-4].rsplit("-", 1)[1]) for url in world.urls(ObjectClass.SEGMENT, track)]
         assert asked == sorted(set(asked)), "a segment was fetched twice or out of order"
         assert len(world.urls(ObjectClass.INIT, track)) <= 1
-        playlists = [at for at, ask, ok in world.log if ok and ask.resource.url.endswith(f"/{track}/media.m3u8")]
+        playlists = [
+            at for at, request, ok in world.log if ok and request.resource.url.endswith(f"/{track}/media.m3u8")
+        ]
         for a, b in itertools.pairwise(playlists):
             assert b - a >= float(int(duration + 0.5)) / 2 - 1e-6, "a playlist was reloaded too soon"

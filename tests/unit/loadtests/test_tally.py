@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from loadtests.tally import Tally, cached, distribution, hit_share
+from loadtests.tally import Tally, cache_outcome, distribution, hit_share
 
 STATUS = [  # Cache-Status                                    the cache nearest to the client
     ("", ""),
@@ -22,7 +22,7 @@ STATUS = [  # Cache-Status                                    the cache nearest 
 
 @pytest.mark.parametrize(("field", "word"), STATUS)
 def test_cache_status(field: str, word: str) -> None:
-    assert cached(field) == word
+    assert cache_outcome(field) == word
 
 
 def test_hit_share_leaves_out_what_is_not_the_cache_s_business() -> None:
@@ -43,9 +43,9 @@ def test_sums_over_keys() -> None:
     tally = Tally()
     segment, playlist = ("fra", "720p", "segment"), ("fra", "720p", "media-playlist")
     for _ in range(3):
-        tally.request(segment, size_bytes=1000, ttfb_ms=5, cache_status="fra; hit")
-    tally.request(segment, size_bytes=0, ttfb_ms=-1, failure="timeout")
-    tally.request(playlist, size_bytes=10, ttfb_ms=1, cache_status="fra; fwd=stale", age=2)
+        tally.record(segment, size_bytes=1000, ttfb_ms=5, cache_status="fra; hit")
+    tally.record(segment, size_bytes=0, ttfb_ms=-1, failure="timeout")
+    tally.record(playlist, size_bytes=10, ttfb_ms=1, cache_status="fra; fwd=stale", age=2)
     total = tally.sum()
     assert (total.count, total.size_bytes, total.failures) == (5, 3010, {"timeout": 1})
     assert total.cache == {"hit": 3, "": 1, "fwd=stale": 1}

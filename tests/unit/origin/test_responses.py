@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import Headers
 
-from origin.responses import Resource, answer
+from origin.responses import Resource, respond
 
 MODIFIED = 1_800_000_000.7
 HTTP_DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
@@ -51,7 +51,7 @@ def resource() -> Resource:
 
 @pytest.mark.parametrize(("fields", "status", "span", "content_range"), ANSWERS)
 def test_get(fields: dict[str, str], status: int, span: tuple[int, int], content_range: str | None) -> None:
-    reply = answer(resource(), "GET", Headers(fields), "*")
+    reply = respond(resource(), "GET", Headers(fields), "*")
     headers = dict(reply.headers)
     assert (reply.status, (reply.first, reply.end)) == (status, span)
     assert headers.get("Content-Range") == content_range
@@ -70,13 +70,13 @@ def test_get(fields: dict[str, str], status: int, span: tuple[int, int], content
 def test_a_playlist_that_changes_twice_a_second_is_not_compared_by_date() -> None:
     playlist = resource()
     playlist.dated = False
-    assert answer(playlist, "GET", Headers({"if-modified-since": LATER}), "*").status == 200
-    assert answer(playlist, "GET", Headers({"if-none-match": '"e1"'}), "*").status == 304
-    assert answer(playlist, "GET", Headers({"range": "bytes=0-0", "if-range": HTTP_DATE}), "*").status == 200
+    assert respond(playlist, "GET", Headers({"if-modified-since": LATER}), "*").status == 200
+    assert respond(playlist, "GET", Headers({"if-none-match": '"e1"'}), "*").status == 304
+    assert respond(playlist, "GET", Headers({"range": "bytes=0-0", "if-range": HTTP_DATE}), "*").status == 200
 
 
 def test_head_says_what_get_would_and_sends_nothing() -> None:
-    reply = answer(resource(), "HEAD", Headers({"range": "bytes=0-9"}), "")
+    reply = respond(resource(), "HEAD", Headers({"range": "bytes=0-9"}), "")
     headers = dict(reply.headers)
     assert (reply.status, reply.first, reply.end) == (200, 0, 0)  # RFC 9110 14.2: Range is for GET alone
     assert headers["Content-Length"] == "1000"

@@ -111,7 +111,7 @@ def test_audio_waits_for_video_that_is_on_its_way_and_not_for_ever() -> None:
     assert lab.numbers("audio-128k") == []
     lab.push(session, audio(16)[5:])
     assert 5 <= len(lab.numbers("audio-128k")) <= 7, "video that lags by more than ten seconds is not waited for"
-    lab.stream.settled("post")
+    lab.stream.stop_awaiting("post")
     assert len(lab.numbers("audio-128k")) >= 14, "nor video that never came"
 
 

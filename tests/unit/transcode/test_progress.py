@@ -2,7 +2,7 @@
 
 import pytest
 
-from transcode.events import Behind, Died, Drained, Progress, Said
+from transcode.events import Behind, Died, Drained, LogLine, Progress
 from transcode.process import Backoff
 from transcode.progress import Pace, Report, ReportReader, read_log_line
 
@@ -19,16 +19,16 @@ def test_a_report_is_what_stands_before_its_last_line() -> None:
 
 
 LOG = [
-    ("[http @ 0x55d0c0] [error] HTTP error 404 Not Found", Said("error", "http: HTTP error 404 Not Found")),
-    ("[out#0/mp4 @ 0x55] [fatal] Error opening", Said("fatal", "out#0/mp4: Error opening")),
-    ("[error] /x.mp4: No such file", Said("error", "/x.mp4: No such file")),
-    ("[aost#1:0/aac @ 0x5603eafe0940] [warning] x", Said("warning", "aost#1:0/aac: x")),
-    ("  Metadata: without a level", Said("info", "Metadata: without a level")),
+    ("[http @ 0x55d0c0] [error] HTTP error 404 Not Found", LogLine("error", "http: HTTP error 404 Not Found")),
+    ("[out#0/mp4 @ 0x55] [fatal] Error opening", LogLine("fatal", "out#0/mp4: Error opening")),
+    ("[error] /x.mp4: No such file", LogLine("error", "/x.mp4: No such file")),
+    ("[aost#1:0/aac @ 0x5603eafe0940] [warning] x", LogLine("warning", "aost#1:0/aac: x")),
+    ("  Metadata: without a level", LogLine("info", "Metadata: without a level")),
 ]
 
 
 @pytest.mark.parametrize(("line", "then"), LOG)
-def test_log_lines(line: str, then: Said) -> None:
+def test_log_lines(line: str, then: LogLine) -> None:
     assert read_log_line(line) == then
 
 

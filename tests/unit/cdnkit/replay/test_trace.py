@@ -7,8 +7,8 @@ import pytest
 
 import cdnkit.replay.trace
 from cdnkit.policy import Headers, PurgeKind, ResponseHead, Service
-from cdnkit.policy.outcomes import Cause, Failure, Outcome  # fmt: skip
-from cdnkit.policy.plan import Fetch
+from cdnkit.policy.outcomes import Cause, Failure, Outcome, RefusalKind
+from cdnkit.policy.plan import Fetch, Refuse
 from cdnkit.policy.record.lines import (
     FetchRecord,
     LostRecord,
@@ -21,8 +21,10 @@ from cdnkit.policy.record.lines import (
 )
 from cdnkit.policy.record.object_class import ObjectClass
 from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo
 from cdnkit.replay import BadTrace, read_trace, replay_node, tell_each, trace_of
-from cdnkit.replay.node import ReplayNode
+from cdnkit.replay.gate import kind_of
+from cdnkit.replay.node import ReplayNode, request_of
 from cdnkit.replay.trace import Ended, Event, Exchange, Gap, Landed, Missing, Ordered, events_of
 from cdnkit.vendors import PROFILES
 
@@ -186,6 +188,46 @@ def test_every_failure_can_be_read(tmp_path: Path) -> None:
         for number, failure in enumerate(Failure, start=1)
     ]
     assert len(read_trace(written(tmp_path / "fra.jsonl", *records))) == len(Failure)
+
+
+GEO = Service(name="fra", behaviors=(Behavior(path="*", geo=Geo(deny=("KP",), unknown="allow")),))
+PAGE = ErrorPage(status=403, page="/sorry", response_status=200)
+REFUSED = [  # kind, status and reason in the record                        the status of the replay
+    (RefusalKind.GEO, 403, "geo: KP is denied", 403),
+    (RefusalKind.GEO, 403, "we do not serve North Korea", 403),
+    (RefusalKind.TOKEN, 410, "your token has run out", 410),
+    (RefusalKind.HOST, 421, "nobody of that name lives here", 421),
+    (RefusalKind.LIMIT, 431, "geo: a word of another kind", 431),
+    (RefusalKind.MALFORMED, 400, "", 400),
+    (None, 403, "geo: KP is denied", 403),  # as earlier versions wrote them
+    (None, 431, "limit: the request's head has 9000 bytes, 8192 are taken", 431),
+    (None, 508, "loop: the request has passed fra before", 508),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "reason", "then"), REFUSED)
+def test_a_refusal_is_replayed_by_its_kind_whatever_its_words(
+    kind: RefusalKind | None, status: int, reason: str, then: int
+) -> None:
+    """Also where the replay's own rules would let it pass, and something stored would answer it."""
+    record = Requested(1, AT, "GET", "http://h/a", status, Outcome.REFUSED, None, reason=reason, refusal=kind)
+    for service in (Service(name="fra"), GEO):
+        node = ReplayNode(service, RFC9111)
+        node.tell(record)
+        assert node.finish().differences == []
+        node._gate.record = record
+        plan = node.machine.on_request(request_of(record), AT)
+        assert isinstance(plan, Refuse) and plan.refusal is not None
+        assert (plan.status, plan.reason, plan.refusal.kind) == (then, reason, kind or kind_of(record))
+
+
+def test_a_page_stands_in_for_a_place_that_is_refused_whatever_the_words() -> None:
+    """The record of such a refusal has the page's status."""
+    for kind, reason in ((RefusalKind.GEO, "somewhere else"), (None, "geo: KP is denied")):
+        record = Requested(1, AT, "GET", "http://h/a", 200, Outcome.REFUSED, None, reason=reason, refusal=kind)
+        page = Exchange("fra", 2, "/sorry", "miss", AT, 2, AT, 200, (("cache-control", "max-age=9"),), 3, AT, 10)
+        service = GEO.model_copy(update={"error_pages": (PAGE,)})
+        assert replay_node(trace_of(events_of([record, page])), service, RFC9111).differences == []
 
 
 def test_a_refusal_whose_viewer_had_left_before_its_head_is_replayed() -> None:

@@ -50,4 +50,4 @@ def test_the_report_counts_old_records() -> None:
     ]  # fmt: skip
     assert {(row["node"], row["fetches"]) for row in found.repeated} == {("fra", 5), ("nyc", 1)}
     assert [note for note in found.notes if "could not be read" in note] == []
-    assert "records of nyc: 3 older records are not kept any more" in found.notes[0]
+    assert "records of nyc: 3 older records are no longer kept" in found.notes[0]

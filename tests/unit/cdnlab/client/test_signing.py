@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cdnkit.policy.http.messages import RequestHead, target_of
 from cdnkit.policy.http.place import Place
-from cdnkit.policy.token import Verdict, scheme_of
+from cdnkit.policy.token import TokenFault, scheme_of
 from cdnlab.cli import main
 from cdnlab.settings.document import read
 from edge.keys import keys_of
+from tests.kit.refusals import fault_of
 
 SETTINGS = """
 [[behavior]]
@@ -100,22 +101,22 @@ def request_of(url: str, *, ip: str = "192.0.2.7", country: str = "DE", **fields
     return request
 
 
-def verdict(lab: Path, name: str, request: RequestHead, now: float | None = None) -> Verdict:
+def fault(lab: Path, name: str, request: RequestHead, now: float | None = None) -> TokenFault | None:
     token = read(lab / "cdn.toml").document.tokens[name]
-    denial = scheme_of(token, keys_of(name, token)).check(request, time.time() if now is None else now)
-    return Verdict.GOOD if denial is None else denial.verdict
+    refusal = scheme_of(token, keys_of(name, token)).refusal(request, time.time() if now is None else now)
+    return fault_of(refusal)
 
 
 @pytest.mark.parametrize("name", ["fastly", "cloudfront", "akamai", "jwt", "secret", "cat"])
 def test_a_minted_url_opens_for_its_time(name: str, lab: Path) -> None:
     told = json.loads(cdnlab("sign", URL, "--token", name, "--ttl", "1h", "--json", cwd=lab).stdout)
     assert told["expires_at"] == pytest.approx(time.time() + 3600, abs=30)
-    assert verdict(lab, name, request_of(told["url"])) is Verdict.GOOD
-    assert verdict(lab, name, request_of(told["url"]), told["expires_at"]) is Verdict.EXPIRED
+    assert fault(lab, name, request_of(told["url"])) is None
+    assert fault(lab, name, request_of(told["url"]), told["expires_at"]) is TokenFault.EXPIRED
     other = told["url"].replace("/live/a.m3u8", "/live/b.m3u8")
-    assert verdict(lab, name, request_of(other)) in (Verdict.FORGED, Verdict.PATH)
+    assert fault(lab, name, request_of(other)) in (TokenFault.FORGED, TokenFault.PATH)
     bare = cdnlab("sign", URL, "--token", name, cwd=lab)
-    assert verdict(lab, name, request_of(bare.stdout.strip())) is Verdict.GOOD
+    assert fault(lab, name, request_of(bare.stdout.strip())) is None
 
 
 @pytest.mark.parametrize("name", ["cloudfront", "akamai", "hdntl", "jwt", "secret", "cat"])
@@ -123,34 +124,34 @@ def test_for_more_than_one_path(name: str, lab: Path) -> None:
     done = cdnlab("sign", URL, "--token", name, "--path", "/live/*", "--starts-in", "10m", cwd=lab)
     other = done.stdout.strip().replace("/live/a.m3u8", "/live/720p/seg-1.m4s")
     soon = time.time() + 900
-    assert verdict(lab, name, request_of(other), soon) is Verdict.GOOD
-    assert verdict(lab, name, request_of(other)) is Verdict.EARLY
-    assert verdict(lab, name, request_of(other.replace("/live/720p/", "/vod/720p/")), soon) is Verdict.PATH
+    assert fault(lab, name, request_of(other), soon) is None
+    assert fault(lab, name, request_of(other)) is TokenFault.EARLY
+    assert fault(lab, name, request_of(other.replace("/live/720p/", "/vod/720p/")), soon) is TokenFault.PATH
 
 
 @pytest.mark.parametrize("name", ["cloudfront", "akamai", "cat"])
 def test_for_one_address(name: str, lab: Path) -> None:
     done = cdnlab("sign", URL, "--token", name, "--ip", "192.0.2.7", cwd=lab)
-    assert verdict(lab, name, request_of(done.stdout.strip())) is Verdict.GOOD
-    assert verdict(lab, name, request_of(done.stdout.strip(), ip="192.0.2.8")) is Verdict.ADDRESS
+    assert fault(lab, name, request_of(done.stdout.strip())) is None
+    assert fault(lab, name, request_of(done.stdout.strip(), ip="192.0.2.8")) is TokenFault.ADDRESS
 
 
 @pytest.mark.parametrize("name", ["jwt", "cat"])
 def test_for_some_countries(name: str, lab: Path) -> None:
     done = cdnlab("sign", URL, "--token", name, "--country", "DE", "--country", "FR", cwd=lab)
-    assert verdict(lab, name, request_of(done.stdout.strip(), country="FR")) is Verdict.GOOD
-    assert verdict(lab, name, request_of(done.stdout.strip(), country="US")) is Verdict.COUNTRY
+    assert fault(lab, name, request_of(done.stdout.strip(), country="FR")) is None
+    assert fault(lab, name, request_of(done.stdout.strip(), country="US")) is TokenFault.COUNTRY
 
 
 @pytest.mark.parametrize("name", ["cloudfront", "akamai", "cat"])
 def test_as_cookies(name: str, lab: Path) -> None:
     done = cdnlab("sign", URL, "--token", name, "--path", "/live/*", "--cookies", cwd=lab)
-    assert verdict(lab, name, request_of("http://h:1/live/x", cookie=done.stdout.strip())) is Verdict.GOOD
+    assert fault(lab, name, request_of("http://h:1/live/x", cookie=done.stdout.strip())) is None
 
 
 def test_as_a_field(lab: Path) -> None:
     told = json.loads(cdnlab("sign", URL, "--token", "secret", "--json", cwd=lab).stdout)
-    assert verdict(lab, "secret", request_of(URL, authorization=told["headers"]["Authorization"])) is Verdict.GOOD
+    assert fault(lab, "secret", request_of(URL, authorization=told["headers"]["Authorization"])) is None
 
 
 def test_by_flags_alone(lab: Path) -> None:
@@ -158,20 +159,20 @@ def test_by_flags_alone(lab: Path) -> None:
     (lab / "other").mkdir()
     flags = ("--scheme", "cloudfront", "--key", "../rsa.pem", "--key-id", "K2VIEWER", "--hash", "SHA256")
     url = cdnlab("sign", URL, *flags, cwd=lab / "other").stdout.strip()
-    assert verdict(lab, "cloudfront", request_of(url)) is Verdict.GOOD
+    assert fault(lab, "cloudfront", request_of(url)) is None
     assert "Hash-Algorithm=SHA256" in url
     (lab / "fastly.b64").write_text("c2VjcmV0")
     url = cdnlab("sign", URL, "--scheme", "fastly", "--key", "fastly.b64", cwd=lab).stdout.strip()
-    assert verdict(lab, "fastly", request_of(url)) is Verdict.GOOD
+    assert fault(lab, "fastly", request_of(url)) is None
     url = cdnlab("sign", URL, "--scheme", "cat", "--key", "rsa.pem", "--key-id", "viewer", cwd=lab).stdout.strip()
-    assert verdict(lab, "cat", request_of(url)) is Verdict.GOOD
+    assert fault(lab, "cat", request_of(url)) is None
 
 
 BAD = [
-    (["--token", "fastly", "--path", "/live/*"], ["fastly cannot say more than one path"]),
-    (["--token", "fastly", "--ip", "192.0.2.7"], ["fastly cannot say an address"]),
-    (["--token", "akamai", "--country", "DE"], ["akamai cannot say a country"]),
-    (["--token", "jwt", "--ip", "192.0.2.7"], ["jwt cannot say an address"]),
+    (["--token", "fastly", "--path", "/live/*"], ["fastly cannot name more than one path"]),
+    (["--token", "fastly", "--ip", "192.0.2.7"], ["fastly cannot name an address"]),
+    (["--token", "akamai", "--country", "DE"], ["akamai cannot name a country"]),
+    (["--token", "jwt", "--ip", "192.0.2.7"], ["jwt cannot name an address"]),
     (["--token", "fastly", "--cookies"], ["token fastly has no cookie"]),
     (["--token", "cloudfront", "--key", "no-such.pem"], ["no-such.pem: No such file"]),
     (
@@ -216,10 +217,10 @@ COMPLAINTS = [  # a token's table; what is said of it
     ('scheme = "akamai"\nkey = "zz"', ["token.t.key", "hexadecimal", "openssl rand -hex 32"]),
     ('scheme = "akamai"\nkey = "00"\nhash = "sha512"', ["token.t.hash", 'found "sha512"']),
     ('scheme = "jwt"\nkey = "short"', ["token.t.key", "32 characters or more"]),
-    ('scheme = "jwt"\nkey = "${SECRET}"\nparam = ""', ["wanted a place where the token stands"]),
+    ('scheme = "jwt"\nkey = "${SECRET}"\nparam = ""', ["wanted at least one of param, cookie, header and path_prefix"]),
     ('scheme = "cat"\nkey = "c2hvcnQ="', ["token.t.key", "32 octets"]),
     ('key = "c2VjcmV0"\npropagate = "cookie"', ['wanted a name in cookie with propagate = "cookie"']),
-    ('key = "c2VjcmV0"\npropagate = "cookie"\ncookie = "t"', ["a token of this scheme is for one path"]),
+    ('key = "c2VjcmV0"\npropagate = "cookie"\ncookie = "t"', ["a token of this scheme is valid for one path"]),
     ('key = "c2VjcmV0"\npath_prefix = "t"', ["token.t.path_prefix", "text that matches"]),
     ('key = "c2VjcmV0"\nparam = "a=b"', ["token.t.param", "text that matches"]),
     ('key = "c2VjcmV0"\ncookie = "a;b"', ["token.t.cookie", "text that matches"]),

@@ -54,19 +54,19 @@ def kept(disks: DiskWatch, until: Callable[[], bool], monkeypatch: pytest.Monkey
 def test_one_disk_is_said_once_however_much_of_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disks, told = watch(tmp_path)
     for name in ("a", "b"):
-        disks.lost("origin", tmp_path / name / "seg-1.m4s", errno.ENOSPC)
-    disks.lost("fra", tmp_path / "records", errno.EDQUOT)
+        disks.unwritten("origin", tmp_path / name / "seg-1.m4s", errno.ENOSPC)
+    disks.unwritten("fra", tmp_path / "records", errno.EDQUOT)
     assert disks.trouble
     assert told == [
         f"origin: cannot write {tmp_path}/a/seg-1.m4s: the disk is full (No space left on device); "
-        "what is to be written there is lost until that works again"
+        "writes there are lost until it works again"
     ]
     kept(disks, lambda: not disks.trouble, monkeypatch)
     assert len(told) == 2 and " can be written again, after 0 s" in told[1]
-    disks.lost("fra", tmp_path / "records", errno.EROFS)  # told late
+    disks.unwritten("fra", tmp_path / "records", errno.EROFS)  # told late
     assert len(told) == 2 and not disks.trouble
     monkeypatch.setattr(disk_watch, "LATE", 0.0)
-    disks.lost("fra", tmp_path / "records", errno.EROFS)  # another time
+    disks.unwritten("fra", tmp_path / "records", errno.EROFS)  # another time
     assert told[2].startswith(f"fra: cannot write {tmp_path}/records (Read-only file system); ")
 
 
@@ -130,7 +130,7 @@ def test_a_child_tells_its_parent_what_it_could_not_write(
     said: object, then: dict[str, object] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[dict[str, object]] = []
-    monkeypatch.setattr(children, "_say", told.append)
+    monkeypatch.setattr(children, "_send", told.append)
     record = logging.LogRecord("cdnlab.edge", logging.ERROR, "", 0, "cannot write: %s", (said,), None)
     children._Unwritten("/records/fra.jsonl").handle(record)
     assert told == ([] if then is None else [{"event": "Unwritten", **then}])
@@ -139,7 +139,7 @@ def test_a_child_tells_its_parent_what_it_could_not_write(
 @FULL
 def test_records_that_cannot_be_written_are_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, object]] = []
-    monkeypatch.setattr(children, "_say", told.append)
+    monkeypatch.setattr(children, "_send", told.append)
     handler = children._Unwritten("/dev/full")
     logging.getLogger("cdnlab.edge").addHandler(handler)
     try:
@@ -159,11 +159,11 @@ def test_an_encoder_is_not_said_to_be_slow_while_the_disk_is_full(tmp_path: Path
     folder = RunFolder.new(tmp_path / "runs")
     cluster = Cluster(loaded, folder, lambda event: heard.append(f"{event.process}: {event.detail['text']}"))
     encoder, behind = cluster.transcoders["live"], {"event": "Behind", "text": str(Behind(0.5, "drop rungs"))}
-    cluster._heard(encoder, behind)
+    cluster._on_message(encoder, behind)
     assert len(heard) == 1 and "cannot keep up" in heard[0]
     path = str(folder.media / "live/seg-1.m4s")
-    cluster._heard(cluster.origin, {"event": "Unwritten", "path": path, "errno": errno.ENOSPC})
-    cluster._heard(encoder, behind)
+    cluster._on_message(cluster.origin, {"event": "Unwritten", "path": path, "errno": errno.ENOSPC})
+    cluster._on_message(encoder, behind)
     assert len(heard) == 2 and heard[1].startswith(f"origin: cannot write {path}: the disk is full (")
 
 
@@ -173,4 +173,4 @@ def test_a_terminal_that_cannot_be_written_keeps_nobody_from_being_kept(tmp_path
 
     folder = RunFolder.new(tmp_path / "runs")
     cluster = Cluster(parse("", file="", folder=tmp_path, environ={}), folder, full)
-    cluster._heard(cluster.origin, {"state": State.RESTARTING, "why": "ended by SIGKILL", "pause": 0.2})
+    cluster._on_message(cluster.origin, {"state": State.RESTARTING, "why": "ended by SIGKILL", "pause": 0.2})

@@ -67,6 +67,7 @@ ROWS = [  # the origin's answers   the edge's                    within   what i
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("origin", "edge", "within", "said"), ROWS)
 def test_playable(origin: tuple[int, ...], edge: tuple[int, ...], within: float, said: str | None) -> None:
     with ExitStack() as running:

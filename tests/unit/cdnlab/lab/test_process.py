@@ -68,5 +68,5 @@ def test_a_fault_that_ends_the_keeper_is_told_and_nobody_waits_for_ever(
 
     asyncio.run(run())
     assert [said["text"] for said in told] == [
-        "a fault in cdnlab itself: it is not kept alive any more: RuntimeError: a bug"
+        "a fault in cdnlab itself: it is no longer kept alive: RuntimeError: a bug"
     ]

@@ -304,7 +304,7 @@ def test_what_is_not_kept_any_more_or_was_never_written_is_told(tmp_path: Path) 
     put(tmp_path, "nyc.part-2.jsonl", PartRecord("nyc", 2, 1, 1), request("nyc", 2))
     found = report.build(tmp_path)
     assert found.notes == [
-        "records of fra: 7,000 older records are not kept any more: counted from 2026-09-21 16:43:21 UTC on; "
+        "records of fra: 7,000 older records are no longer kept: counted from 2026-09-21 16:43:21 UTC on; "
         "40 records could not be written, as on a full disk, and are not counted"
     ]
     assert (found.total["requests"], found.began) == (3, BEGAN + 1)
@@ -322,7 +322,7 @@ def test_absurd_numbers_are_left_out_and_told(tmp_path: Path, values: dict[str, 
     line = json.dumps(to_json(request("fra", 2)) | values).replace('"1e999"', "1e999").replace('"NaN"', "NaN")
     with (run / "records/fra.jsonl").open("a") as file:
         file.write(f"{line}\n{line}\n")
-    report.write(run)
+    report.write(run, report.build(run))
     found = report.build(run)
     assert found.total["requests"] == 1
     assert "fra.jsonl: 2 lines could not be read" in found.notes[0]
@@ -335,7 +335,7 @@ def test_what_is_no_file_is_left_out_and_told(tmp_path: Path) -> None:
     found = report.build(run)
     assert found.total["requests"] == 1
     assert sorted(found.notes) == [
-        "records/\\x1b[2Jy.jsonl: no file, left out", "records/x.jsonl: no file, left out"
+        "records/\\x1b[2Jy.jsonl: not a file, left out", "records/x.jsonl: not a file, left out"
     ]  # fmt: skip
     (run / "records/fra.jsonl").unlink()
     with pytest.raises(NoRecords, match="an empty"):
@@ -349,7 +349,7 @@ LOADS = [  # load.json, and what is said of it
     ("[1]", "found list, wanted a JSON object"),
     ("{", "could not be read"),
     ("[" * 100_000, "nested too deep"),
-    ('{"total": {"viewers": NaN}}', "NaN is no JSON"),
+    ('{"total": {"viewers": NaN}}', "NaN is not JSON"),
     (json.dumps({"total": PLAYERS | {"rebuffer_ratio": "inf"}}).replace('"inf"', "1e999"), "total.rebuffer_ratio"),
     ('{"total": 5}', "total: "),
     ('{"total": {"viewers": 3}}', "total.stalls: Field required"),
@@ -365,7 +365,7 @@ LOADS = [  # load.json, and what is said of it
 def test_a_load_json_of_another_shape_is_left_out_and_told(tmp_path: Path, text: str, said: str) -> None:
     run = put(tmp_path, "fra.jsonl", request("fra", 1))
     (run / "load.json").write_text(text)
-    report.write(run)
+    report.write(run, report.build(run))
     json.loads((run / "report.json").read_text(), parse_constant=pytest.fail)
     found = report.build(run)
     assert [said in note for note in found.notes] == ([True] if said else [])
@@ -380,7 +380,7 @@ def test_a_load_json_of_another_shape_is_left_out_and_told(tmp_path: Path, text:
 def test_a_pipe_in_a_files_place_is_not_waited_for(tmp_path: Path, name: str, kind: str) -> None:
     run = put(tmp_path, "fra.jsonl", request("fra", 1))
     (run / name).mkdir() if kind == "folder" else os.mkfifo(run / name)
-    assert report.build(run).notes == [f"{name} could not be read and was left out: it is no file"]
+    assert report.build(run).notes == [f"{name} could not be read and was left out: it is not a file"]
 
 
 @pytest.mark.parametrize("text", ['{"nodes": 5}', '{"nodes": ["a"]}', '{"nodes": [{"parent": "a"}]}', "[]"])

@@ -19,6 +19,8 @@ from cdnlab.report import ExtraMissing, words
 from cdnlab.report.page import render
 from tests.kit.report_run import lay, records
 
+pytestmark = pytest.mark.long
+
 
 class Page(HTMLParser):
     """What of a page could fetch something, its embedded data, and its text."""
@@ -58,7 +60,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = lay(tmp_path_factory.mktemp("runs") / "the-run", records(11))
-    report.write(directory)
+    report.write(directory, report.build(directory))
     return directory
 
 
@@ -101,7 +103,7 @@ def test_sentences_read_well_of_every_class(run: Path) -> None:
         counted.causes[:] = [
             {"node": "fra", "object_class": name, "outcome": "miss", "cause": "cold", "requests": 2, "bytes": 9}
         ]
-        assert f"of them over all nodes, was {name}, cold (asked for the first time)." in " ".join(
+        assert f"of them over all nodes, was {name}, cold (the first request for it)." in " ".join(
             words.sentences(counted)
         )
 
@@ -151,12 +153,12 @@ def test_the_terminal_shows_it(run: Path, width: int) -> None:
 
 def test_a_run_without_requests_has_a_page(tmp_path: Path) -> None:
     run = lay(tmp_path / "run", [], nodes=("fra",))
-    _, html = report.write(run)
+    _, html = report.write(run, report.build(run))
     page = Page(html.read_text())
-    assert "No viewer asked for anything" in " ".join(page.text)
+    assert "No viewer sent a request" in " ".join(page.text)
     console = Console(record=True, file=io.StringIO())
     report.show(report.build(run), console)
-    assert "No viewer asked" in console.export_text()
+    assert "No viewer sent a request" in console.export_text()
 
 
 PERCENT = [  # share    text
@@ -205,7 +207,7 @@ def test_nothing_from_outside_steers_a_terminal_or_poses_as_another_line(tmp_pat
             record.url, record.reason, record.country = f"http://fra/{evil}", evil, evil
             record.rendition = record.behavior = evil
     run = lay(tmp_path / "run", made, nodes=("fra",))
-    report.write(run)
+    report.write(run, report.build(run))
     found = report.build(run)
     console = Console(width=160, file=(out := io.StringIO()), force_terminal=False)
     report.show(found, console)
@@ -221,12 +223,12 @@ def test_the_terminal_says_why_requests_were_refused(tmp_path: Path) -> None:
     found = report.build(lay(tmp_path / "run", made, nodes=("fra",)))
     report.show(found, Console(width=120, file=(out := io.StringIO())))
     text = out.getvalue()
-    assert text.index("with the reasons given below") < text.index("Refused at the gate ")
+    assert text.index("for the reasons below") < text.index("Refused at the gate ")
     for row in found.refusals[:10]:
         assert any(
             {row["reason"], row["country"]} <= set(map(str.strip, line.split("│"))) for line in text.splitlines()
         )
-    assert words.span(found) in text
+    assert words.period(found) in text
 
 
 def test_of_many_reasons_the_terminal_shows_the_first(tmp_path: Path) -> None:

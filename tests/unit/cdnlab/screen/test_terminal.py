@@ -19,7 +19,7 @@ from cdnlab.lab.process import State
 from cdnlab.screen import terminal
 from cdnlab.screen.display import Display
 from cdnlab.tasks import doctor
-from cdnlab.tasks.doctor import Finding, Verdict
+from cdnlab.tasks.doctor import Finding
 
 ODD = [
     "pip install 'cdnlab[ffmpeg]'",
@@ -41,12 +41,12 @@ def test_a_text_is_a_text(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     console = wide(out)
     monkeypatch.setattr(doctor.terminal, "console", lambda: console)
-    doctor._show([Finding(text, verdict, text, text) for verdict in Verdict])
+    doctor._show([Finding(text, state, text, text) for state in doctor.State])
     assert out.getvalue().count(text) == 9
     display = Display(console, verbose=False)
     display.say(text, "red")
-    display.hear(Event(text, State.RESTARTING, {"why": text, "pause": 1.0}))
-    display.hear(Event("fra", None, {"text": text}))
+    display.on_event(Event(text, State.RESTARTING, {"why": text, "pause": 1.0}))
+    display.on_event(Event("fra", None, {"text": text}))
     assert out.getvalue().count(text) == 13
 
 

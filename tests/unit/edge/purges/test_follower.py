@@ -13,7 +13,7 @@ from cdnkit.policy.machine.propagation import ALL_BEFORE, UNDONE_S, UNTAKEN_S, B
 from cdnkit.policy.plan import Purged, PurgeOrder
 from cdnkit.settings.edge import Node
 from edge.background import Background
-from edge.purges.follower import LOOK_S, PURGES, Following, logger
+from edge.purges.follower import LOOK_S, PURGES, LogFollower, logger
 from edge.purges.log import BATCH, IDLE_S, LogLost
 from tests.kit.virtual_time import run_virtually
 
@@ -81,7 +81,7 @@ class Lab:
         )
         self.background = Background(logger, "fra")
         node = Node.model_validate({"name": "fra", **settings})
-        self.following = Following(
+        self.following = LogFollower(
             cast(Any, self.log), cast(Any, services), node, "http://fra", ["shield"], self.background
         )
 

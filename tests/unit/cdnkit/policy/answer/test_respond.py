@@ -5,7 +5,8 @@ import pytest
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.plan import Serve
 from cdnkit.policy.rules.profile import RFC9111
-from tests.kit.machine import NOW, ask, filled, node, says
+from tests.kit.machine import NOW, filled, get, node
+from tests.kit.machine import dated as says
 
 LIVES = [  # the origin's fields                       heads in 8 s of hits: as many as there are seconds that tick
     ({"cache_control": "max-age=60"}, 8),  # Age and ttl tick at once
@@ -17,7 +18,7 @@ LIVES = [  # the origin's fields                       heads in 8 s of hits: as 
 def hits(edge: EdgeMachine, began: float) -> list[tuple[float, Serve]]:
     """Sixteen requests a second for eight seconds."""
     instants = [began + step / 16 for step in range(8 * 16)]
-    plans = [(now, edge.on_request(ask(), now)) for now in instants]
+    plans = [(now, edge.on_request(get(), now)) for now in instants]
     return [(now, plan) for now, plan in plans if isinstance(plan, Serve)]
 
 

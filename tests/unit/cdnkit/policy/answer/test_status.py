@@ -22,18 +22,8 @@ from cdnkit.policy import (
 from cdnkit.policy.answer.status import numbered
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.plan import PurgeKind, PurgeOrder
-
-NOW = 1_795_000_000.0
-
-
-def get(path: str = "/a", *, method: str = "GET", **fields: str) -> RequestHead:
-    lines = [(name.replace("_", "-"), value) for name, value in fields.items()]
-    return RequestHead(method, "http", "h", path, None, Headers(lines))
-
-
-def says(status: int = 200, **fields: str) -> ResponseHead:
-    named = [(name.replace("_", "-"), value) for name, value in fields.items()]
-    return ResponseHead(status, Headers([("date", format_date(NOW)), *named]))
+from tests.kit.machine import NOW, fill, get
+from tests.kit.machine import dated as says
 
 
 def node() -> EdgeMachine:
@@ -49,11 +39,8 @@ def of(answer: object) -> str:
 
 
 def asked(edge: EdgeMachine, request: RequestHead, answer: ResponseHead, now: float = NOW, size: int = 10) -> str:
-    fetch = edge.on_request(request, now)
-    assert isinstance(fetch, Fetch), fetch
-    landing = edge.on_response(fetch, answer, now)
-    edge.on_body_end(fetch, size, now)
-    return of(landing.answers[fetch.ticket])
+    (made,) = fill(edge, request, answer, size, now).answers.values()
+    return of(made)
 
 
 FRESH = {"cache_control": "max-age=60"}

@@ -12,7 +12,8 @@ from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.resolve import settled
 from cdnkit.policy.rules.service import Behavior, Ttl
 from cdnkit.vendors import CLOUDFRONT, FASTLY, RFC9111
-from tests.kit.machine import NOW, ask, at
+from tests.kit.machine import NOW, at
+from tests.kit.machine import get as ask
 
 
 def reader(

@@ -1,13 +1,15 @@
-"""What turns a request away by itself: in which order, and that a plain one is let by without a look at most of it."""
+"""What a request is refused for by itself: in which order, and that most checks can refuse no plain one."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cdnkit.policy import Behavior, EdgeMachine, Fetch, Headers, Refuse, RequestHead, ResponseHead, Serve, Service
+from cdnkit.policy.gate.check import Concerns
 from cdnkit.policy.machine.fast_path import DECISIVE, is_plain
 from cdnkit.policy.rules.service import Geo, Key
 from cdnkit.vendors import PROFILES
+from tests.kit.refusals import first_refusal
 
 TOKENS = {"viewer": {"key": "c2VjcmV0"}}
 SERVICE = Service.model_validate(
@@ -49,7 +51,7 @@ def test_the_first_reason_is_told(
     edge = EdgeMachine(SERVICE, PROFILES["cloudfront"])
     request = RequestHead(method, "http", "h", path, None, Headers([field] if field else []))
     rule = edge.view.rule_of(request)
-    found = edge.state.screening.barred(request, path, rule.behavior, rule.cors, plain=is_plain(request))
+    found = first_refusal(rule.checks, request)
     assert (found is None) == (then is None)
     if found is not None and then is not None:
         assert found.status == then[0] and found.reason.startswith(then[1])
@@ -59,7 +61,7 @@ def test_a_shield_has_no_gate_that_a_spelling_could_pass() -> None:
     edge = EdgeMachine(SERVICE.model_copy(update={"gate": False}))
     request = RequestHead("GET", "http", "h", SPELLED, None, Headers())
     rule = edge.view.rule_of(request)
-    assert edge.state.screening.barred(request, SPELLED, rule.behavior, rule.cors, plain=True) is None
+    assert first_refusal(rule.checks, request) is None
 
 
 BEHAVIORS = st.builds(
@@ -73,14 +75,15 @@ FIELDS = st.lists(st.sampled_from([*sorted(DECISIVE), "accept", "max-forwards", 
     BEHAVIORS, st.sampled_from(sorted(PROFILES)), st.sampled_from(["GET", "HEAD", "OPTIONS", "POST"]), FIELDS,
     st.sampled_from(["1.1 fra", "0", "chunked", "7"]),
 )  # fmt: skip
-def test_nothing_behind_the_spelling_turns_a_plain_request_away(
+def test_what_concerns_no_plain_request_refuses_none(
     behavior: Behavior, profile: str, method: str, names: list[str], value: str
 ) -> None:
     edge = EdgeMachine(Service(name="fra", behaviors=(behavior,)), PROFILES[profile])
     request = RequestHead(method, "http", "h", "/a", None, Headers([(name, value) for name in names]))
     rule = edge.view.rule_of(request)
-    found = edge.state.screening.barred(request, "/a", rule.behavior, rule.cors, plain=False)
-    assert found is None or not is_plain(request)
+    checks = [check for check in rule.checks if check.concerns is Concerns.NOT_PLAIN]
+    assert [check.name for check in checks if check not in rule.plain_checks] == [check.name for check in checks]
+    assert first_refusal(checks, request) is None or not is_plain(request)
 
 
 WRITTEN = [  # query, field, status

@@ -8,15 +8,16 @@ from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.plan import Fetch, Refuse, Serve
 from cdnkit.policy.rules.service import Behavior, Service
 from cdnkit.policy.rules.tokens import Fastly
-from cdnkit.policy.token import FastlyToken, Verdict
+from cdnkit.policy.token import FastlyToken, TokenFault
+from tests.kit.refusals import fault_of
 
 # AUTH-4 of the vendor facts: key, path and expiry with both hashes.
 KEY, PATH, EXPIRY = "RmFzdGx5IFRva2VuIFRlc3Q=", "/live/720p/seg_00042.m4s", 1767225600
 
 
-def verdict(token: FastlyToken, path: str, query: str | None, now: float) -> Verdict:
-    denial = token.check(RequestHead("GET", "http", "h", path, query, Headers()), now)
-    return Verdict.GOOD if denial is None else denial.verdict
+def fault(token: FastlyToken, path: str, query: str | None, now: float) -> TokenFault | None:
+    refusal = token.refusal(RequestHead("GET", "http", "h", path, query, Headers()), now)
+    return fault_of(refusal)
 
 
 SHA1 = "22d173457e3822a3888ba80c88fb08162328cd07"
@@ -27,31 +28,31 @@ SHA256 = "0d40fbe0cc3dad96f874c526d1ab32de6daf2f98e3f8ac09336fc4b502d5b73e"
 def test_the_published_vector(hash_name: str, digest: str) -> None:
     token = FastlyToken(KEY, hash=hash_name)
     assert token.sign(PATH, EXPIRY) == f"{EXPIRY}_{digest}"
-    assert verdict(token, PATH, f"a=b&token={EXPIRY}_{digest}", EXPIRY - 1) is Verdict.GOOD
+    assert fault(token, PATH, f"a=b&token={EXPIRY}_{digest}", EXPIRY - 1) is None
 
 
 GOOD = f"{EXPIRY}_{SHA256}"
 CHECKS = [  # query, seconds before expiry, verdict
-    (None, 1, Verdict.MISSING),
-    ("a=b", 1, Verdict.MISSING),
-    (f"token={GOOD}", 1, Verdict.GOOD),
-    (f"token={GOOD.upper()}", 1, Verdict.GOOD),  # hex has no case
-    (f"token={GOOD}", 0, Verdict.EXPIRED),
-    (f"token={EXPIRY + 9}_{SHA256}", 1, Verdict.FORGED),
-    (f"token={EXPIRY}_{SHA1}", 1, Verdict.FORGED),
-    ("token=", 1, Verdict.MALFORMED),
-    ("token=1_2", 1, Verdict.MALFORMED),
-    (f"token=x&token={GOOD}", 1, Verdict.MALFORMED),  # neither counts
+    (None, 1, TokenFault.MISSING),
+    ("a=b", 1, TokenFault.MISSING),
+    (f"token={GOOD}", 1, None),
+    (f"token={GOOD.upper()}", 1, None),  # hex has no case
+    (f"token={GOOD}", 0, TokenFault.EXPIRED),
+    (f"token={EXPIRY + 9}_{SHA256}", 1, TokenFault.FORGED),
+    (f"token={EXPIRY}_{SHA1}", 1, TokenFault.FORGED),
+    ("token=", 1, TokenFault.MALFORMED),
+    ("token=1_2", 1, TokenFault.MALFORMED),
+    (f"token=x&token={GOOD}", 1, TokenFault.MALFORMED),  # neither counts
 ]
 
 
 @pytest.mark.parametrize(("query", "before", "wanted"), CHECKS)
-def test_token_checks(query: str | None, before: float, wanted: Verdict) -> None:
-    assert verdict(FastlyToken(KEY), PATH, query, EXPIRY - before) is wanted
+def test_token_checks(query: str | None, before: float, wanted: TokenFault | None) -> None:
+    assert fault(FastlyToken(KEY), PATH, query, EXPIRY - before) is wanted
 
 
 def test_another_path_is_another_token() -> None:
-    assert verdict(FastlyToken(KEY), "/other", f"token={GOOD}", 0) is Verdict.FORGED
+    assert fault(FastlyToken(KEY), "/other", f"token={GOOD}", 0) is TokenFault.FORGED
 
 
 @pytest.mark.parametrize("key", ["", "not base64!", "===="])

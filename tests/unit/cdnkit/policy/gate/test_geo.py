@@ -8,16 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cdnkit.policy.gate.gate import ServiceGate
-from cdnkit.policy.gate.geo import GeoRule
+from cdnkit.policy.gate.gate import Node, ServiceGate
+from cdnkit.policy.gate.geo import GeoCheck
+from cdnkit.policy.gate.limits import UNLIMITED
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.http.place import NOWHERE, NetworkTable, Place, address_of, is_public
 from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.outcomes import RefusalKind
 from cdnkit.policy.plan import Fetch, Refuse, Serve
 from cdnkit.policy.rules.places import Kind, kind_of
 from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Behavior, Geo, Service
 from cdnkit.vendors import CLOUDFRONT
+from tests.kit.refusals import first_refusal
 
 NOW = 1_795_000_000.0
 DE, KP, US_CA = Place("DE"), Place("KP"), Place("US", "CA", asn=64500)
@@ -60,7 +63,10 @@ VERDICTS = [  # rule, place, address, served, why
 
 @pytest.mark.parametrize(("geo", "place", "address", "served", "why"), VERDICTS)
 def test_verdicts(geo: Geo, place: Place, address: str, served: bool, why: str) -> None:
-    assert GeoRule(geo).verdict(place, address) == (served, why)
+    check = GeoCheck(geo)
+    refusal = check.refusal(get("/", place, address), NOW)
+    assert (refusal is None, check.explanation(place, address)) == (served, why)
+    assert refusal is None or (refusal.kind, refusal.reason) == (RefusalKind.GEO, f"geo: {why}")
 
 
 UNKNOWN = [  # profile, what the behavior says, refused
@@ -167,6 +173,7 @@ def test_a_hit_is_judged_as_afresh_a_hundred_thousand_times() -> None:
     """S16 of the field's scenarios: a decision that was cached with the answer serves whom it should refuse."""
     service = Service(behaviors=RULES)
     edge, chance = EdgeMachine(service), Random(5)
+    node = Node(service, RFC9111, UNLIMITED, lambda path: None)
     paths = [f"/{place}/{number}" for place in ("de", "not-kp", "people", "all") for number in range(5)]
     refused = hits = 0
     for number in range(100_000):
@@ -176,7 +183,8 @@ def test_a_hit_is_judged_as_afresh_a_hundred_thousand_times() -> None:
             answer = ResponseHead(200, Headers([("cache-control", "max-age=60"), ("content-length", "1")]))
             edge.on_response(plan, answer, NOW + number / 1000)
             edge.on_body_end(plan, 1, NOW + number / 1000)
-        afresh = ServiceGate(service, {}).guard_of(edge.view.rule_of(request).behavior).refusal(request, NOW)
+        checks = ServiceGate(service, {}).checks_of(edge.view.rule_of(request).behavior, None, node)
+        afresh = first_refusal(checks, request, NOW)
         assert isinstance(plan, Refuse) is (afresh is not None), request
         if afresh is not None:
             assert isinstance(plan, Refuse) and (plan.status, plan.reason) == (403, afresh.reason)

@@ -65,7 +65,7 @@ MISDIRECTED = [  # Host, SNI, whether it is answered; RFC 9110 section 15.5.20, 
 def test_a_connection_is_for_the_hosts_of_its_certificate(host: str, named: str, answered: bool) -> None:
     told = misdirected(host, named, SHOWN)
     assert (told is None) == answered
-    assert told is None or (told[0].status, told[0].reason) == (421, f"host: this connection is for {named}")
+    assert told is None or (told.status, told.reason) == (421, f"host: this connection is for {named}")
 
 
 UNKNOWN = [  # profile, status, words
@@ -77,5 +77,5 @@ UNKNOWN = [  # profile, status, words
 
 @pytest.mark.parametrize(("profile", "status", "words"), UNKNOWN, ids=lambda value: getattr(value, "name", None))
 def test_what_is_told_to_one_who_asks_for_nobodys_host(profile: object, status: int, words: str) -> None:
-    refusal, said = unknown("A.test:80", profile.unknown_host)  # type: ignore[attr-defined]
-    assert (refusal.status, refusal.reason, said) == (status, "host: no service here has 'a.test'", words)
+    refusal = unknown("A.test:80", profile.unknown_host)  # type: ignore[attr-defined]
+    assert (refusal.status, refusal.reason, refusal.words) == (status, "host: no service here has 'a.test'", words)

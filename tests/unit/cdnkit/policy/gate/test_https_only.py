@@ -20,7 +20,7 @@ def machine(wanted: str, profile: Profile = CLOUDFRONT, port: int = 443, **servi
         {"behaviors": [Behavior(path="*", viewer_protocol=wanted, geo=Geo(deny=("KP",), unknown="allow"))]}
         | {"https_port": port, **service}
     )
-    return EdgeMachine(rules, profile, gate=ServiceGate(rules, {}, redirect_others=profile.redirect_others))
+    return EdgeMachine(rules, profile, gate=ServiceGate(rules, {}))
 
 
 def head(method: str = "GET", scheme: str = "http", host: str = "cdn.test", version: str = "1.1") -> RequestHead:

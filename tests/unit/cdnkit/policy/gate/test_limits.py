@@ -5,7 +5,7 @@ import pytest
 from cdnkit.policy.gate.limits import UNLIMITED, RequestLimits
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.machine.machine import EdgeMachine
-from cdnkit.policy.outcomes import Failure, Outcome, Purpose, Refusal
+from cdnkit.policy.outcomes import Failure, Outcome, Purpose, Refusal, RefusalKind
 from cdnkit.policy.plan import Fetch, Refuse, Serve
 from cdnkit.policy.rules.service import Behavior, Service
 
@@ -35,12 +35,12 @@ EXCESS = [  # given                                          then
 
 @pytest.mark.parametrize(("given", "then"), EXCESS)
 def test_excess(given: RequestHead, then: tuple[int, str] | None) -> None:
-    assert LIMITS.excess(given) == (None if then is None else Refusal(*then))
-    assert UNLIMITED.excess(given) is None
+    assert LIMITS.refusal(given, 0.0) == (None if then is None else Refusal(RefusalKind.LIMIT, *then))
+    assert UNLIMITED.refusal(given, 0.0) is None
 
 
 def test_a_request_beyond_the_limits_is_refused_even_where_it_would_be_a_hit() -> None:
-    machine = EdgeMachine(Service(behaviors=(Behavior(path="*"),)), excess=LIMITS.excess)
+    machine = EdgeMachine(Service(behaviors=(Behavior(path="*"),)), limits=LIMITS)
     fetch = machine.on_request(request(), 0.0)
     assert isinstance(fetch, Fetch)
     machine.on_response(fetch, ResponseHead(200, Headers([("cache-control", "max-age=60")])), 0.0)

@@ -20,7 +20,9 @@ from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.rate_limit import RateLimit
 from cdnkit.policy.rules.service import Behavior, Geo
 from cdnkit.vendors import CLOUDFRONT, FASTLY
-from tests.kit.machine import NOW, ask, filled, node, says
+from tests.kit.machine import NOW, filled, node
+from tests.kit.machine import dated as says
+from tests.kit.machine import get as ask
 
 ONCE = RateLimit(requests=1, per=60, burst=2)
 

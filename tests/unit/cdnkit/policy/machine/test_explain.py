@@ -11,7 +11,8 @@ from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.vendors import CLOUDFRONT
-from tests.kit.machine import NOW, ask, fetched, filled, node, says
+from tests.kit.machine import NOW, fetched, filled, get, node
+from tests.kit.machine import dated as says
 
 Given = Callable[[EdgeMachine], object]
 
@@ -30,27 +31,27 @@ def under_way(request: RequestHead) -> Given:
 
 def variants(edge: EdgeMachine) -> object:
     """One in German is stored, one in English is asked for."""
-    filled(edge, says(vary="accept-language", cache_control="max-age=60"), request=ask(accept_language="de"))
-    return fetched(edge, edge.on_request(ask(accept_language="en"), NOW))
+    filled(edge, says(vary="accept-language", cache_control="max-age=60"), request=get(accept_language="de"))
+    return fetched(edge, edge.on_request(get(accept_language="en"), NOW))
 
 
 def failed(edge: EdgeMachine) -> object:
-    return edge.on_failure(fetched(edge, edge.on_request(ask(), NOW)), Failure.CONNECT, NOW)
+    return edge.on_failure(fetched(edge, edge.on_request(get(), NOW)), Failure.CONNECT, NOW)
 
 
-PLAIN = ask()
-PART = ask(range="bytes=5-9")
+PLAIN = get()
+PART = get(range="bytes=5-9")
 COVERS = {"cache_control": "max-age=60, stale-if-error=60"}
 FRESH, SPENT = {"cache_control": "max-age=60"}, {"cache_control": "max-age=60, must-revalidate"}
 NEXT: list[tuple[Profile, Given, RequestHead, str, bool]] = [
     # profile, what there is, the request          what it would get, is what it would wait for in flight
     (RFC9111, nothing, PLAIN, "fetch from the parent (cold)", False),
     (RFC9111, under_way(PLAIN), PLAIN, "wait for the fill that is in flight", True),
-    (RFC9111, under_way(ask("/b")), PLAIN, "fetch from the parent (cold)", False),
+    (RFC9111, under_way(get("/b")), PLAIN, "fetch from the parent (cold)", False),
     (RFC9111, under_way(PLAIN), PART, "fetch from the parent (cold)", False),  # for another part nobody waits
     (RFC9111, under_way(PART), PART, "wait for the fill that is in flight", True),
-    (RFC9111, variants, ask(accept_language="en"), "wait for the fill that is in flight", True),
-    (RFC9111, variants, ask(accept_language="fr"), "fetch from the parent (vary)", False),
+    (RFC9111, variants, get(accept_language="en"), "wait for the fill that is in flight", True),
+    (RFC9111, variants, get(accept_language="fr"), "fetch from the parent (vary)", False),
     (RFC9111, stored(**FRESH), PLAIN, "hit", False),
     (RFC9111, stored(age=100.0, etag='"1"', **SPENT), PLAIN, "revalidate with the parent (expired)", False),
     (RFC9111, stored(age=100.0, **SPENT), PLAIN, "fetch anew from the parent (expired)", False),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cdnkit.policy.record.object_class import Form, ObjectClass, classify, form_of, is_playlist
+from cdnkit.policy.http.content import Form, form_of, is_playlist
+from cdnkit.policy.record.object_class import ObjectClass, classify
 
 MULTIVARIANT, MEDIA = ObjectClass.MULTIVARIANT, ObjectClass.MEDIA_PLAYLIST
 INIT, SEGMENT, PART, OTHER = ObjectClass.INIT, ObjectClass.SEGMENT, ObjectClass.PART, ObjectClass.OTHER

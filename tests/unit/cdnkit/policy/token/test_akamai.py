@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from cdnkit.policy.token import Carriers, Verdict
+from cdnkit.policy.token import Carriers, TokenFault
 from cdnkit.policy.token.akamai import AkamaiToken, matches
+from tests.kit.refusals import fault_of
 from tests.kit.tokens import END, HEX_KEY, START, get
 
 SIGNER = """
@@ -51,8 +52,8 @@ def test_akamais_own_tokens_open(index: int, signed_by_akamai: list[str]) -> Non
     token = AkamaiToken(HEX_KEY, param="", carriers=Carriers(headers=frozenset({"x-token"})), **settings)
     request = get(f"https://h{path.partition('?')[0]}", ip=ip, x_token=signed_by_akamai[index])
     request.path = path
-    assert token.check(request, END - 1.0) is None
-    assert token.check(request, float(END)).verdict is Verdict.EXPIRED  # type: ignore[union-attr]
+    assert token.refusal(request, END - 1.0) is None
+    assert fault_of(token.refusal(request, float(END))) is TokenFault.EXPIRED
 
 
 VECTORS = [  # AUTH-5 to AUTH-7 of the vendor facts
@@ -76,39 +77,39 @@ def signed(fields: str) -> str:
 
 
 CHECKS = [  # query, path, address, now, verdict
-    (f"__token__={LIVE}", "/live/a/b", "192.0.2.7", START, Verdict.GOOD),
-    (f"__token__={LIVE}", "/live/a/b", "192.0.2.7", START - 1, Verdict.EARLY),
-    (f"__token__={LIVE}", "/live", "192.0.2.7", START, Verdict.PATH),
-    (f"__token__={LIVE}", "/vod/ab", "192.0.2.7", START, Verdict.PATH),
-    (f"__token__={LIVE}", "/live/a", "192.0.2.8", START, Verdict.ADDRESS),
-    (f"__token__={LIVE}", "/live/a", "", START, Verdict.ADDRESS),
-    (f"__token__={LIVE.replace('~', '%7E').replace('*', '%2A')}", "/live/a", "192.0.2.7", START, Verdict.GOOD),  # a client's encoding
-    (f"__token__={LIVE.upper()}", "/live/a", "192.0.2.7", START, Verdict.MALFORMED),
-    (f"__token__={LIVE.replace(str(END), str(END + 9))}", "/live/a", "192.0.2.7", START, Verdict.FORGED),
-    (f"__token__={LIVE.replace('192.0.2.7', '192.0.2.8')}", "/live/a", "192.0.2.8", START, Verdict.FORGED),
-    (f"__token__=exp={END}~{LIVE}", "/live/a", "192.0.2.7", START, Verdict.MALFORMED),  # a field twice
-    (f"__token__={signed(f'exp={END}~acl=/live/*~admin=1')}", "/live/a", "", START, Verdict.MALFORMED),  # what it asks for is not known
-    (f"__token__={signed('acl=/live/*')}", "/live/a", "", START, Verdict.MALFORMED),
-    (f"__token__={signed('exp=soon~acl=/live/*')}", "/live/a", "", START, Verdict.MALFORMED),
-    (f"__token__={signed(f'exp={END}~acl=/live/*~ip=here')}", "/live/a", "", START, Verdict.MALFORMED),
-    (f"__token__={signed(f'acl=/live/*~exp={END}')}", "/live/a", "", START, Verdict.GOOD),  # any order, as it was signed
+    (f"__token__={LIVE}", "/live/a/b", "192.0.2.7", START, None),
+    (f"__token__={LIVE}", "/live/a/b", "192.0.2.7", START - 1, TokenFault.EARLY),
+    (f"__token__={LIVE}", "/live", "192.0.2.7", START, TokenFault.PATH),
+    (f"__token__={LIVE}", "/vod/ab", "192.0.2.7", START, TokenFault.PATH),
+    (f"__token__={LIVE}", "/live/a", "192.0.2.8", START, TokenFault.ADDRESS),
+    (f"__token__={LIVE}", "/live/a", "", START, TokenFault.ADDRESS),
+    (f"__token__={LIVE.replace('~', '%7E').replace('*', '%2A')}", "/live/a", "192.0.2.7", START, None),  # a client's encoding
+    (f"__token__={LIVE.upper()}", "/live/a", "192.0.2.7", START, TokenFault.MALFORMED),
+    (f"__token__={LIVE.replace(str(END), str(END + 9))}", "/live/a", "192.0.2.7", START, TokenFault.FORGED),
+    (f"__token__={LIVE.replace('192.0.2.7', '192.0.2.8')}", "/live/a", "192.0.2.8", START, TokenFault.FORGED),
+    (f"__token__=exp={END}~{LIVE}", "/live/a", "192.0.2.7", START, TokenFault.MALFORMED),  # a field twice
+    (f"__token__={signed(f'exp={END}~acl=/live/*~admin=1')}", "/live/a", "", START, TokenFault.MALFORMED),  # what it asks for is not known
+    (f"__token__={signed('acl=/live/*')}", "/live/a", "", START, TokenFault.MALFORMED),
+    (f"__token__={signed('exp=soon~acl=/live/*')}", "/live/a", "", START, TokenFault.MALFORMED),
+    (f"__token__={signed(f'exp={END}~acl=/live/*~ip=here')}", "/live/a", "", START, TokenFault.MALFORMED),
+    (f"__token__={signed(f'acl=/live/*~exp={END}')}", "/live/a", "", START, None),  # any order, as it was signed
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("query", "path", "ip", "now", "wanted"), CHECKS)
-def test_checks(query: str, path: str, ip: str, now: float, wanted: Verdict) -> None:
-    denial = AkamaiToken(HEX_KEY).check(get(f"https://h{path}?{query}", ip=ip), now)
-    assert (Verdict.GOOD if denial is None else denial.verdict) is wanted
+def test_checks(query: str, path: str, ip: str, now: float, wanted: TokenFault | None) -> None:
+    refusal = AkamaiToken(HEX_KEY).refusal(get(f"https://h{path}?{query}", ip=ip), now)
+    assert fault_of(refusal) is wanted
 
 
 def test_one_signature_for_all_of_an_acl_and_one_each_for_urls() -> None:
     token = AkamaiToken(HEX_KEY)
     for number in range(20):
-        assert token.check(get(f"https://h/live/{number}?__token__={LIVE}"), START) is None
+        assert token.refusal(get(f"https://h/live/{number}?__token__={LIVE}"), START) is None
     assert len(token._memo) == 1
     for number in range(20):
         url = token.sign(expires_at=END, url=f"/live/{number}")
-        assert token.check(get(f"https://h/live/{number}?__token__={url}"), START) is None
+        assert token.refusal(get(f"https://h/live/{number}?__token__={url}"), START) is None
     assert len(token._memo) == 21
 
 

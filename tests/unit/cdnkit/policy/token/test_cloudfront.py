@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from cdnkit.policy.token import Verdict
+from cdnkit.policy.token import TokenFault
 from cdnkit.policy.token.cloudfront import CloudFrontToken, private_key, public_key, signed
 from cdnkit.policy.token.cloudfront_policy import (
     BadPolicy,
@@ -20,6 +20,7 @@ from cdnkit.policy.token.cloudfront_policy import (
     read_policy,
     resource_pattern,
 )
+from tests.kit.refusals import fault_of
 from tests.kit.tokens import (
     EC_KEY,
     END,
@@ -39,9 +40,9 @@ TOKEN = CloudFrontToken({KEY_ID: public(RSA_KEY), "K2OLDOLDOLDOLD": public(OTHER
 NOW = END - 10.0
 
 
-def verdict(url: str, now: float = NOW, **how: str) -> Verdict:
-    denial = TOKEN.check(get(url, **how), now)
-    return Verdict.GOOD if denial is None else denial.verdict
+def fault(url: str, now: float = NOW, **how: str) -> TokenFault | None:
+    refusal = TOKEN.refusal(get(url, **how), now)
+    return fault_of(refusal)
 
 
 def cookie(made: dict[str, str]) -> str:
@@ -77,10 +78,10 @@ def test_what_does_not_decode(text: str) -> None:
 
 
 def test_botocores_urls_open() -> None:
-    assert verdict(by_botocore(URL, END)) is Verdict.GOOD
-    assert verdict(by_botocore(f"{URL}?sid=7&b=%20", END)) is Verdict.GOOD
-    assert verdict(by_botocore("https://media.example.net/live/*", END, custom=True)) is Verdict.GOOD
-    assert verdict(by_botocore(URL, END, custom=True, ip="192.0.2.0/24", start=START)) is Verdict.GOOD
+    assert fault(by_botocore(URL, END)) is None
+    assert fault(by_botocore(f"{URL}?sid=7&b=%20", END)) is None
+    assert fault(by_botocore("https://media.example.net/live/*", END, custom=True)) is None
+    assert fault(by_botocore(URL, END, custom=True, ip="192.0.2.0/24", start=START)) is None
 
 
 def test_ours_is_botocores_url() -> None:
@@ -105,17 +106,17 @@ def test_keys_and_hashes(key: rsa.RSAPrivateKey, key_id: str, hash_name: str, po
     made = signed(key, key_id, expires_at=END, url=URL, policy=policy, hash_name=hash_name)
     query = "&".join(f"{name}={value}" for name, value in made.items())
     if where == "url":
-        assert verdict(f"{URL}?{query}") is Verdict.GOOD
+        assert fault(f"{URL}?{query}") is None
     else:
-        assert verdict(URL, cookie=cookie(made)) is Verdict.GOOD
+        assert fault(URL, cookie=cookie(made)) is None
     # The signature is of one key and one hash.
     other = "SHA1" if hash_name == "SHA256" else "SHA256"
-    assert verdict(f"{URL}?{query.replace('&Hash-Algorithm=SHA256', '')}&Hash-Algorithm={other}") is Verdict.FORGED
+    assert fault(f"{URL}?{query.replace('&Hash-Algorithm=SHA256', '')}&Hash-Algorithm={other}") is TokenFault.FORGED
     assert (
-        verdict(f"{URL}?{query.replace(key_id, 'K2OLDOLDOLDOLD' if key_id != 'K2OLDOLDOLDOLD' else KEY_ID)}")
-        is Verdict.FORGED
+        fault(f"{URL}?{query.replace(key_id, 'K2OLDOLDOLDOLD' if key_id != 'K2OLDOLDOLDOLD' else KEY_ID)}")
+        is TokenFault.FORGED
     )
-    assert verdict(f"{URL}?{query.replace(key_id, 'K0')}") is Verdict.UNKNOWN_KEY
+    assert fault(f"{URL}?{query.replace(key_id, 'K0')}") is TokenFault.UNKNOWN_KEY
 
 
 GOOD_QUERY = by_botocore(URL, END).partition("?")[2]
@@ -169,19 +170,19 @@ def test_when_a_canned_policy_expires_is_written_in_at_most_ten_digits(expires: 
     text = f'{{"Statement":[{{"Resource":"{URL}","Condition":{{"DateLessThan":{{"AWS:EpochTime":{expires}}}}}}}]}}'
     signature = RSA_KEY.sign(text.encode(), padding.PKCS1v15(), hashes.SHA1())  # the vendor's
     query = f"Expires={expires}&Signature={encoded(signature)}&Key-Pair-Id={KEY_ID}"
-    assert verdict(f"{URL}?{query}", now=0.0) is (Verdict.GOOD if taken else Verdict.MALFORMED)
+    assert fault(f"{URL}?{query}", now=0.0) is (None if taken else TokenFault.MALFORMED)
 
 
 @pytest.mark.parametrize(("query", "cookies", "now", "ip", "code"), ANSWERS)
 def test_the_vendors_answers(query: str, cookies: str, now: float, ip: str, code: str | None) -> None:
     request = get(URL, ip=ip, **({"cookie": cookies} if cookies else {}))
-    denial = TOKEN.check(replace(request, query=query or None), now)
+    refusal = TOKEN.refusal(replace(request, query=query or None), now)
     if code is None:
-        assert denial is None
+        assert refusal is None
         return
-    assert denial is not None
-    assert TOKEN.status(denial) == 403
-    told = TOKEN.body(denial)
+    assert refusal is not None
+    assert refusal.status == 403
+    told = refusal.page
     assert told is not None
     assert told[0] == "text/xml"
     assert f"<Code>{code}</Code>" in told[1]
@@ -198,9 +199,9 @@ MESSAGES = [  # query, the whole of what the viewer is told (recorded responses;
 
 @pytest.mark.parametrize(("query", "code", "message"), MESSAGES, ids=[row[1] for row in MESSAGES])
 def test_the_vendors_words(query: str, code: str, message: str) -> None:
-    denial = TOKEN.check(replace(get(URL), query=query or None), NOW)
-    assert denial is not None
-    assert TOKEN.body(denial) == (
+    refusal = TOKEN.refusal(replace(get(URL), query=query or None), NOW)
+    assert refusal is not None
+    assert refusal.page == (
         "text/xml",
         f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>',
     )
@@ -246,7 +247,7 @@ COVERS = [  # Resource, URL; the documentation's own examples and their neighbou
 def test_what_a_resource_covers(resource: str, url: str, covered: bool) -> None:
     assert (resource_pattern(resource).fullmatch(url) is not None) is covered
     made = signed(RSA_KEY, KEY_ID, expires_at=END, policy=custom(resource, END))
-    assert verdict(url, cookie=cookie(made)) is (Verdict.GOOD if covered else Verdict.PATH)
+    assert fault(url, cookie=cookie(made)) is (None if covered else TokenFault.PATH)
 
 
 def statement(**changes: object) -> bytes:
@@ -307,7 +308,7 @@ def test_a_clock_that_is_off() -> None:
     """S14 of the field's scenarios: a signer 25 s ahead."""
     lenient = CloudFrontToken({KEY_ID: public(RSA_KEY)}, leeway=30.0)
     request = get(f"{URL}?{CUSTOM_QUERY}")
-    assert lenient.check(request, START - 25.0) is None
-    assert lenient.check(request, START - 31.0) is not None
-    assert lenient.check(request, END + 29.0) is None
-    assert lenient.check(request, END + 30.0) is not None
+    assert lenient.refusal(request, START - 25.0) is None
+    assert lenient.refusal(request, START - 31.0) is not None
+    assert lenient.refusal(request, END + 29.0) is None
+    assert lenient.refusal(request, END + 30.0) is not None

@@ -10,17 +10,20 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from cdnkit.policy.token import Carriers, Verdict
+from cdnkit.policy.token import Carriers, TokenFault
 from cdnkit.policy.token.jwt import JwtToken, read_keys, signed
+from tests.kit.refusals import fault_of
 from tests.kit.tokens import EC_KEY, ED_KEY, END, OTHER_EC_KEY, RSA_KEY, START, TEXT_SECRET, get, private, public
 
 NOW = END - 10.0
 P384 = ec.generate_private_key(ec.SECP384R1())
 
 
-def verdict(token: JwtToken, text: str, path: str = "/live/a", now: float = NOW, country: str = "DE") -> Verdict:
-    denial = token.check(get(f"https://h{path}?token={text}", country=country), now)
-    return Verdict.GOOD if denial is None else denial.verdict
+def fault(
+    token: JwtToken, text: str, path: str = "/live/a", now: float = NOW, country: str = "DE"
+) -> TokenFault | None:
+    refusal = token.refusal(get(f"https://h{path}?token={text}", country=country), now)
+    return fault_of(refusal)
 
 
 def part(value: Any) -> str:
@@ -47,8 +50,8 @@ ALGORITHMS = [  # who signs, with what; the key that checks
 @pytest.mark.parametrize(("signing_key", "algorithm", "key"), ALGORITHMS)
 def test_algorithms(signing_key: str, algorithm: str, key: str) -> None:
     text = jwt.encode({"exp": END}, signing_key, algorithm=algorithm)
-    assert verdict(JwtToken(key), text) is Verdict.GOOD
-    assert verdict(JwtToken(public(OTHER_EC_KEY)), text) is Verdict.FORGED
+    assert fault(JwtToken(key), text) is None
+    assert fault(JwtToken(public(OTHER_EC_KEY)), text) is TokenFault.FORGED
 
 
 def test_a_key_has_its_own_algorithms_and_no_others() -> None:
@@ -58,64 +61,66 @@ def test_a_key_has_its_own_algorithms_and_no_others() -> None:
         token = JwtToken(key)
         for algorithm in ("none", "None", "NONE", "", "HS256 ", "hs256", None, 5, ["HS256"]):
             forged = f"{part({'alg': algorithm, 'typ': 'JWT'})}.{part(claims)}."
-            assert verdict(token, forged) in (Verdict.FORGED, Verdict.MALFORMED)
+            assert fault(token, forged) in (TokenFault.FORGED, TokenFault.MALFORMED)
         if key != TEXT_SECRET:
             for secret in (key.encode(), key.strip().encode(), b""):
                 forged = by_hand({"alg": "HS256"}, claims, secret)
-                assert verdict(token, forged) is Verdict.FORGED
+                assert fault(token, forged) is TokenFault.FORGED
     # The other way: a shared secret does not take a signature by an RSA key.
-    assert verdict(JwtToken(TEXT_SECRET), jwt.encode(claims, private(RSA_KEY), algorithm="RS256")) is Verdict.FORGED
+    assert fault(JwtToken(TEXT_SECRET), jwt.encode(claims, private(RSA_KEY), algorithm="RS256")) is TokenFault.FORGED
     # A key that the token brings along is not looked at.
     own = {"alg": "HS256", "jwk": {"kty": "oct", "k": part("x")}, "jku": "https://evil/keys"}
-    assert verdict(JwtToken(TEXT_SECRET), by_hand(own, claims, b"x" * 32)) is Verdict.FORGED
+    assert fault(JwtToken(TEXT_SECRET), by_hand(own, claims, b"x" * 32)) is TokenFault.FORGED
 
 
 CLAIMS = [  # claims beside exp, path, country, verdict
-    ({}, "/live/a", "DE", Verdict.GOOD),
-    ({"nbf": NOW}, "/live/a", "DE", Verdict.GOOD),
-    ({"nbf": NOW + 1}, "/live/a", "DE", Verdict.EARLY),
-    ({"exp": NOW}, "/live/a", "DE", Verdict.EXPIRED),
-    ({"exp": NOW + 0.5}, "/live/a", "DE", Verdict.GOOD),
-    ({"exp": None}, "/live/a", "DE", Verdict.MALFORMED),  # one that never ends is a signer's mistake
-    ({"exp": str(END)}, "/live/a", "DE", Verdict.MALFORMED),
-    ({"exp": True}, "/live/a", "DE", Verdict.MALFORMED),
-    ({"exp": END * 1000}, "/live/a", "DE", Verdict.GOOD),  # milliseconds: a year far away, but a number
-    ({"exp": 10**400}, "/live/a", "DE", Verdict.MALFORMED),
-    ({"nbf": "now"}, "/live/a", "DE", Verdict.MALFORMED),
-    ({"paths": "/live/*"}, "/live/a", "DE", Verdict.GOOD),
-    ({"paths": ["/vod/*", "/live/?"]}, "/live/a", "DE", Verdict.GOOD),
-    ({"paths": ["/vod/*"]}, "/live/a", "DE", Verdict.PATH),
-    ({"paths": []}, "/live/a", "DE", Verdict.PATH),
-    ({"paths": 3}, "/live/a", "DE", Verdict.MALFORMED),
-    ({"countries": ["DE", "FR"]}, "/live/a", "FR", Verdict.GOOD),
-    ({"countries": "DE"}, "/live/a", "US", Verdict.COUNTRY),
-    ({"countries": ["DE"]}, "/live/a", "", Verdict.COUNTRY),
-    ({"iss": "anybody", "aud": "anything"}, "/live/a", "DE", Verdict.GOOD),
+    ({}, "/live/a", "DE", None),
+    ({"nbf": NOW}, "/live/a", "DE", None),
+    ({"nbf": NOW + 1}, "/live/a", "DE", TokenFault.EARLY),
+    ({"exp": NOW}, "/live/a", "DE", TokenFault.EXPIRED),
+    ({"exp": NOW + 0.5}, "/live/a", "DE", None),
+    ({"exp": None}, "/live/a", "DE", TokenFault.MALFORMED),  # one that never ends is a signer's mistake
+    ({"exp": str(END)}, "/live/a", "DE", TokenFault.MALFORMED),
+    ({"exp": True}, "/live/a", "DE", TokenFault.MALFORMED),
+    ({"exp": END * 1000}, "/live/a", "DE", None),  # milliseconds: a year far away, but a number
+    ({"exp": 10**400}, "/live/a", "DE", TokenFault.MALFORMED),
+    ({"nbf": "now"}, "/live/a", "DE", TokenFault.MALFORMED),
+    ({"paths": "/live/*"}, "/live/a", "DE", None),
+    ({"paths": ["/vod/*", "/live/?"]}, "/live/a", "DE", None),
+    ({"paths": ["/vod/*"]}, "/live/a", "DE", TokenFault.PATH),
+    ({"paths": []}, "/live/a", "DE", TokenFault.PATH),
+    ({"paths": 3}, "/live/a", "DE", TokenFault.MALFORMED),
+    ({"countries": ["DE", "FR"]}, "/live/a", "FR", None),
+    ({"countries": "DE"}, "/live/a", "US", TokenFault.COUNTRY),
+    ({"countries": ["DE"]}, "/live/a", "", TokenFault.COUNTRY),
+    ({"iss": "anybody", "aud": "anything"}, "/live/a", "DE", None),
 ]
 
 
 @pytest.mark.parametrize(("claims", "path", "country", "wanted"), CLAIMS)
-def test_claims(claims: dict[str, Any], path: str, country: str, wanted: Verdict) -> None:
+def test_claims(claims: dict[str, Any], path: str, country: str, wanted: TokenFault | None) -> None:
     text = by_hand({"alg": "HS256"}, {"exp": END} | claims, TEXT_SECRET.encode())
-    assert verdict(JwtToken(TEXT_SECRET), text, path, country=country) is wanted
+    assert fault(JwtToken(TEXT_SECRET), text, path, country=country) is wanted
 
 
 @pytest.mark.parametrize("payload", ["x", 3, [], None])
 def test_claims_that_are_no_object(payload: Any) -> None:
-    assert verdict(JwtToken(TEXT_SECRET), by_hand({"alg": "HS256"}, payload, TEXT_SECRET.encode())) is Verdict.MALFORMED
+    assert (
+        fault(JwtToken(TEXT_SECRET), by_hand({"alg": "HS256"}, payload, TEXT_SECRET.encode())) is TokenFault.MALFORMED
+    )
 
 
 def test_issuer_and_audience() -> None:
     token = JwtToken(TEXT_SECRET, issuer="me", audience="cdn")
     for claims, wanted in (
-        ({"iss": "me", "aud": "cdn"}, Verdict.GOOD),
-        ({"iss": "me", "aud": ["web", "cdn"]}, Verdict.GOOD),
-        ({"iss": "you", "aud": "cdn"}, Verdict.ISSUER),
-        ({"aud": "cdn"}, Verdict.ISSUER),
-        ({"iss": "me", "aud": ["web"]}, Verdict.AUDIENCE),
-        ({"iss": "me"}, Verdict.AUDIENCE),
+        ({"iss": "me", "aud": "cdn"}, None),
+        ({"iss": "me", "aud": ["web", "cdn"]}, None),
+        ({"iss": "you", "aud": "cdn"}, TokenFault.ISSUER),
+        ({"aud": "cdn"}, TokenFault.ISSUER),
+        ({"iss": "me", "aud": ["web"]}, TokenFault.AUDIENCE),
+        ({"iss": "me"}, TokenFault.AUDIENCE),
     ):
-        assert verdict(token, jwt.encode({"exp": END, **claims}, TEXT_SECRET, algorithm="HS256")) is wanted
+        assert fault(token, jwt.encode({"exp": END, **claims}, TEXT_SECRET, algorithm="HS256")) is wanted
 
 
 def test_keys_are_changed_by_their_ids() -> None:
@@ -123,41 +128,41 @@ def test_keys_are_changed_by_their_ids() -> None:
     keys += [{**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(EC_KEY.public_key())), "kid": "new"}]
     token = JwtToken(json.dumps({"keys": keys}))
     for key, algorithm, kid, wanted in (
-        (RSA_KEY, "RS256", "old", Verdict.GOOD),
-        (EC_KEY, "ES256", "new", Verdict.GOOD),
-        (EC_KEY, "ES256", None, Verdict.GOOD),
-        (EC_KEY, "ES256", "old", Verdict.FORGED),
-        (EC_KEY, "ES256", "none of them", Verdict.UNKNOWN_KEY),
+        (RSA_KEY, "RS256", "old", None),
+        (EC_KEY, "ES256", "new", None),
+        (EC_KEY, "ES256", None, None),
+        (EC_KEY, "ES256", "old", TokenFault.FORGED),
+        (EC_KEY, "ES256", "none of them", TokenFault.UNKNOWN_KEY),
     ):
         text = jwt.encode({"exp": END}, key, algorithm=algorithm, headers={"kid": kid} if kid else None)
-        assert verdict(token, text) is wanted
+        assert fault(token, text) is wanted
 
 
 PLACES = [  # carriers, what the request has, verdict; the first place that has one counts
-    (Carriers(headers=frozenset({"authorization"})), {"authorization": "Bearer {}"}, "/live/a", Verdict.GOOD),
-    (Carriers(headers=frozenset({"authorization"})), {"authorization": "bearer  {}"}, "/live/a", Verdict.GOOD),
-    (Carriers(headers=frozenset({"authorization"})), {"authorization": "Basic {}"}, "/live/a", Verdict.MALFORMED),
-    (Carriers(cookies=frozenset({"t"})), {"cookie": "a=b; t={}; c=d"}, "/live/a", Verdict.GOOD),
-    (Carriers(cookies=frozenset({"t"})), {"cookie": "t={}; t={}"}, "/live/a", Verdict.MALFORMED),
-    (Carriers(prefix="/t/"), {}, "/t/{}/live/a", Verdict.GOOD),
-    (Carriers(prefix="/t/"), {}, "/t/{}", Verdict.PATH),
-    (Carriers(prefix="/t/"), {}, "/live/a", Verdict.MISSING),
-    (Carriers(params=frozenset({"token"}), cookies=frozenset({"t"})), {"cookie": "t={}"}, "/live/a?token=x", Verdict.MALFORMED),
+    (Carriers(headers=frozenset({"authorization"})), {"authorization": "Bearer {}"}, "/live/a", None),
+    (Carriers(headers=frozenset({"authorization"})), {"authorization": "bearer  {}"}, "/live/a", None),
+    (Carriers(headers=frozenset({"authorization"})), {"authorization": "Basic {}"}, "/live/a", TokenFault.MALFORMED),
+    (Carriers(cookies=frozenset({"t"})), {"cookie": "a=b; t={}; c=d"}, "/live/a", None),
+    (Carriers(cookies=frozenset({"t"})), {"cookie": "t={}; t={}"}, "/live/a", TokenFault.MALFORMED),
+    (Carriers(prefix="/t/"), {}, "/t/{}/live/a", None),
+    (Carriers(prefix="/t/"), {}, "/t/{}", TokenFault.PATH),
+    (Carriers(prefix="/t/"), {}, "/live/a", TokenFault.MISSING),
+    (Carriers(params=frozenset({"token"}), cookies=frozenset({"t"})), {"cookie": "t={}"}, "/live/a?token=x", TokenFault.MALFORMED),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("carriers", "fields", "target", "wanted"), PLACES)
-def test_places(carriers: Carriers, fields: dict[str, str], target: str, wanted: Verdict) -> None:
+def test_places(carriers: Carriers, fields: dict[str, str], target: str, wanted: TokenFault | None) -> None:
     text = jwt.encode({"exp": END, "paths": ["/live/*"]}, TEXT_SECRET, algorithm="HS256")
     token = JwtToken(TEXT_SECRET, carriers=carriers)
     request = get(
         f"https://h{target.replace('{}', text)}", **{name: value.replace("{}", text) for name, value in fields.items()}
     )
-    denial = token.check(request, NOW)
-    assert (Verdict.GOOD if denial is None else denial.verdict) is wanted
+    refusal = token.refusal(request, NOW)
+    assert fault_of(refusal) is wanted
     bare = carriers.stripped(request)
     assert text not in f"{bare.target} {bare.headers}"
-    if wanted is Verdict.GOOD:
+    if wanted is None:
         assert bare.path == "/live/a"
 
 
@@ -190,7 +195,7 @@ def test_what_is_no_key(key: str, words: str) -> None:
     ],
 )
 def test_our_own_signer(key: str, checks_with: str) -> None:
-    assert verdict(JwtToken(checks_with), signed({"exp": END, "nbf": START}, key)) is Verdict.GOOD
+    assert fault(JwtToken(checks_with), signed({"exp": END, "nbf": START}, key)) is None
     if key != checks_with:
         with pytest.raises(ValueError, match="public key"):
             signed({"exp": END}, checks_with)

@@ -111,7 +111,7 @@ def test_an_acl_token_goes_on_as_it_is() -> None:
     assert carries is not None
     assert carries.body(PLAYLIST).decode().splitlines()[2] == f"seg-1.m4s?__token__={LIVE}"
     child = get(f"https://h/live/720p/seg-1.m4s?__token__={LIVE}")
-    assert AKAMAI.check(child, END - 1.0) is None
+    assert AKAMAI.refusal(child, END - 1.0) is None
 
 
 def test_a_token_for_one_path_is_made_anew_for_each_child() -> None:
@@ -121,8 +121,8 @@ def test_a_token_for_one_path_is_made_anew_for_each_child() -> None:
     lines = carries.body(PLAYLIST).decode().splitlines()
     for path, line in (("/live/720p/init.mp4", lines[1].split('"')[1]), ("/live/720p/seg-1.m4s", lines[2])):
         child = get(f"https://h{path}?{line.partition('?')[2]}")
-        assert token.check(child, END - 1.0) is None
-        assert token.check(child, float(END)) is not None  # no child outlives its playlist
+        assert token.refusal(child, END - 1.0) is None
+        assert token.refusal(child, float(END)) is not None  # no child outlives its playlist
     # A manifest's templates have no one path.
     assert carries.body(MPD) == MPD
 
@@ -133,7 +133,7 @@ def test_a_custom_policy_goes_on_and_a_canned_one_cannot() -> None:
     carries = Inherited(get(f"{BASE}?a=1&{query}"), token, "query").by_path()
     assert carries is not None
     line = carries.body(PLAYLIST).decode().splitlines()[2]
-    assert token.check(get(f"https://h/live/720p/{line}"), END - 1.0) is None
+    assert token.refusal(get(f"https://h/live/720p/{line}"), END - 1.0) is None
     assert Inherited(get(by_botocore(BASE, END)), token, "query").by_path() is None
 
 
@@ -191,7 +191,7 @@ def test_the_cookie() -> None:
     assert told.first("cache-control") == "private, max-age=2"
     assert (told.first("etag"), told.first("content-length")) == ('"abc"', "44")
     child = get("https://h/live/720p/media.m3u8", cookie=f"edge={LIVE}")
-    assert AKAMAI.check(child, END - 1.0) is None
+    assert AKAMAI.refusal(child, END - 1.0) is None
     # Who came with the cookie has it.
     has_it = Inherited(child, AKAMAI, "cookie").by_path()
     assert has_it is not None

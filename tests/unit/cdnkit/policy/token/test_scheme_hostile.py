@@ -40,10 +40,10 @@ def test_no_text_raises_or_opens(query: list[tuple[str, str]], cookies: list[tup
         Headers([("cookie", cookie)]), path,
     )  # fmt: skip
     for scheme in SCHEMES:
-        denial = scheme.check(request, END - 1.0)
-        assert denial is not None
-        assert 400 <= scheme.status(denial) < 500
-        assert denial.facts()
+        refusal = scheme.refusal(request, END - 1.0)
+        assert refusal is not None
+        assert 400 <= refusal.status < 500
+        assert refusal.facts
         scheme.carriers.stripped(request)
         scheme.carried(request)
 
@@ -52,7 +52,7 @@ def test_claims_nested_without_end() -> None:
     deep = "[" * 100_000
     token = ".".join(base64.urlsafe_b64encode(part.encode()).decode() for part in (deep, deep, "x"))
     for scheme in SCHEMES:
-        assert scheme.check(get(f"https://h/?token={token}&cat={token}&Policy={token[:5000]}"), END - 1.0) is not None
+        assert scheme.refusal(get(f"https://h/?token={token}&cat={token}&Policy={token[:5000]}"), END - 1.0) is not None
 
 
 PLAYLIST_PARTS = st.sampled_from(

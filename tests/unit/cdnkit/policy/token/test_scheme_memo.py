@@ -1,17 +1,21 @@
-"""A verdict on a hit is the verdict computed afresh: what was verified before changes none, for any order of requests."""
+"""A hit is checked as if it were asked for first: what was verified before changes nothing, in any order of requests."""
 
 import random
 
 import pytest
 
 from cdnkit.policy import EdgeMachine, Fetch, Headers, RequestHead, ResponseHead, Serve, Service
-from cdnkit.policy.gate.gate import ServiceGate
+from cdnkit.policy.gate.gate import Node, ServiceGate
+from cdnkit.policy.gate.limits import UNLIMITED
+from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.plan import Refuse
+from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Behavior, Geo
 from cdnkit.policy.rules.tokens import Akamai, Cat, CloudFront, Fastly, Jwt
-from cdnkit.policy.token import Denial, FastlyToken, Verdict
+from cdnkit.policy.token import FastlyToken, TokenFault
 from cdnkit.policy.token.akamai import AkamaiToken
-from cdnkit.policy.token.scheme import Memo
+from cdnkit.policy.token.scheme import Memo, refused
+from tests.kit.refusals import first_refusal
 from tests.kit.tokens import (
     BASE64_SECRET,
     END,
@@ -92,13 +96,15 @@ def compared(count: int) -> tuple[int, int, int]:
     edge = EdgeMachine(SERVICE, gate=gate)
     answer = ResponseHead(200, Headers([("cache-control", "max-age=999999"), ("content-length", "10")]))
     refused = hits = misses = 0
+    node = Node(SERVICE, RFC9111, UNLIMITED, lambda path: None)
     afresh = ServiceGate(SERVICE, {})
     for number, (request, now) in enumerate(requests(rng, count)):
         if number % 50 == 0:
             afresh = ServiceGate(SERVICE, {})
         for scheme in afresh.schemes.values():
             scheme._memo.forget()  # type: ignore[attr-defined]
-        wanted = afresh.guard_of(edge.view.rule_of(request).behavior).refusal(request, now)
+        checks = afresh.checks_of(edge.view.rule_of(request).behavior, None, node)
+        wanted = first_refusal(checks, request, now)
         plan = edge.on_request(request, now)
         assert isinstance(plan, Refuse) is (wanted is not None), (request, now, wanted)
         if isinstance(plan, Refuse):
@@ -120,9 +126,9 @@ def compared(count: int) -> tuple[int, int, int]:
 def test_its_room_is_bounded_and_what_is_asked_for_stays() -> None:
     asked: list[int] = []
 
-    def verify(number: int) -> int | Denial:
+    def verify(number: int) -> int | Refusal:
         asked.append(number)
-        return Denial(Verdict.FORGED) if number < 0 else number
+        return refused(TokenFault.FORGED) if number < 0 else number
 
     memo: Memo[int] = Memo(verify, room=10)
     for number in range(1, 200):
@@ -131,7 +137,7 @@ def test_its_room_is_bounded_and_what_is_asked_for_stays() -> None:
         assert len(memo) <= 10
     assert asked.count(1) == 1
     for _ in range(2):
-        assert isinstance(memo(-1), Denial)
+        assert isinstance(memo(-1), Refusal)
     assert asked.count(-1) == 2, "a forgery takes no room"
 
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from cdnkit.policy.token import Verdict
+from cdnkit.policy.token import TokenFault
+from tests.kit.refusals import fault_of
 from tests.kit.tokens import END, KINDS, PATH, URL, Kind, get
 
 GOOD = END - 10.0
@@ -17,14 +18,14 @@ def query_of(kind: Kind, url: str = URL, end: int = END) -> str:
     return kind.signed(url, end).partition("?")[2]
 
 
-def verdict(kind: Kind, query: str | None, now: float = GOOD, path: str = PATH) -> Verdict:
+def fault(kind: Kind, query: str | None, now: float = GOOD, path: str = PATH) -> TokenFault | None:
     """As a fresh scheme says, and again by one that has seen a good token of the same viewer."""
     request = replace(get(f"https://media.example.net{path}"), query=query)
     fresh, seasoned = kind.scheme(), kind.scheme()
-    assert seasoned.check(get(f"{URL}?{query_of(kind)}"), GOOD) is None
-    denials = [scheme.check(request, now) for scheme in (fresh, seasoned, seasoned)]
-    assert denials[0] == denials[1] == denials[2]
-    return denials[0].verdict if denials[0] is not None else Verdict.GOOD
+    assert seasoned.refusal(get(f"{URL}?{query_of(kind)}"), GOOD) is None
+    refusals = [scheme.refusal(request, now) for scheme in (fresh, seasoned, seasoned)]
+    assert refusals[0] == refusals[1] == refusals[2]
+    return fault_of(refusals[0])
 
 
 def with_value(query: str, name: str, value: str) -> str:
@@ -38,37 +39,37 @@ def value_of(query: str, name: str) -> str:
 @every_scheme
 def test_a_good_one_is_good_until_its_end(kind: Kind) -> None:
     query = query_of(kind)
-    assert verdict(kind, query) is Verdict.GOOD
-    assert verdict(kind, query, END - 0.001) is Verdict.GOOD
-    assert verdict(kind, query, float(END)) is Verdict.EXPIRED
-    assert verdict(kind, query, END + 10_000.0) is Verdict.EXPIRED
+    assert fault(kind, query) is None
+    assert fault(kind, query, END - 0.001) is None
+    assert fault(kind, query, float(END)) is TokenFault.EXPIRED
+    assert fault(kind, query, END + 10_000.0) is TokenFault.EXPIRED
 
 
 @every_scheme
 def test_how_long_ago_it_expired_is_told(kind: Kind) -> None:
-    denial = kind.scheme().check(get(f"{URL}?{query_of(kind)}"), END + 7.5)
-    assert denial is not None
-    assert denial.facts()["seconds_past"] == 7.5
-    assert str(END) in denial.wanted
+    refusal = kind.scheme().refusal(get(f"{URL}?{query_of(kind)}"), END + 7.5)
+    assert refusal is not None
+    assert refusal.facts["seconds_past"] == 7.5
+    assert str(END) in str(refusal.facts["wanted"])
 
 
 @every_scheme
 def test_none_at_all(kind: Kind) -> None:
-    assert verdict(kind, None) is Verdict.MISSING
-    assert verdict(kind, "a=b") is Verdict.MISSING
+    assert fault(kind, None) is TokenFault.MISSING
+    assert fault(kind, "a=b") is TokenFault.MISSING
 
 
 @every_scheme
 def test_another_path(kind: Kind) -> None:
-    assert verdict(kind, query_of(kind), path="/live/1080p/seg_00042.m4s") in (Verdict.FORGED, Verdict.PATH)
-    assert verdict(kind, query_of(kind), path=f"{PATH}x") in (Verdict.FORGED, Verdict.PATH)
+    assert fault(kind, query_of(kind), path="/live/1080p/seg_00042.m4s") in (TokenFault.FORGED, TokenFault.PATH)
+    assert fault(kind, query_of(kind), path=f"{PATH}x") in (TokenFault.FORGED, TokenFault.PATH)
 
 
 @every_scheme
 def test_another_key(kind: Kind) -> None:
-    denial = kind.other_key().check(get(f"{URL}?{query_of(kind)}"), GOOD)
-    assert denial is not None
-    assert denial.verdict is Verdict.FORGED
+    refusal = kind.other_key().refusal(get(f"{URL}?{query_of(kind)}"), GOOD)
+    assert refusal is not None
+    assert fault_of(refusal) is TokenFault.FORGED
 
 
 @every_scheme
@@ -82,7 +83,7 @@ def test_no_byte_of_it_may_change(kind: Kind) -> None:
         old = value[index]
         new = "f" if old == "0" else "0" if old in string.hexdigits else "A"
         request = get(f"{URL}?{with_value(query, kind.param, value[:index] + new + value[index + 1 :])}")
-        assert scheme.check(request, GOOD) is not None, f"{old!r} at {index} changed to {new!r}"
+        assert scheme.refusal(request, GOOD) is not None, f"{old!r} at {index} changed to {new!r}"
 
 
 @every_scheme
@@ -92,22 +93,22 @@ def test_nothing_may_be_cut_off(kind: Kind) -> None:
     scheme = kind.scheme()
     for length in range(len(value.rstrip("_"))):
         request = get(f"{URL}?{with_value(query, kind.param, value[:length])}")
-        assert scheme.check(request, GOOD) is not None, f"{length} characters"
+        assert scheme.refusal(request, GOOD) is not None, f"{length} characters"
 
 
 @every_scheme
 def test_twice(kind: Kind) -> None:
     """Two readers might each take another one: even twice the same is refused."""
     query = query_of(kind)
-    assert verdict(kind, f"{query}&{kind.param}={value_of(query, kind.param)}") is Verdict.MALFORMED
-    assert verdict(kind, f"{kind.param}=x&{query}") is Verdict.MALFORMED
+    assert fault(kind, f"{query}&{kind.param}={value_of(query, kind.param)}") is TokenFault.MALFORMED
+    assert fault(kind, f"{kind.param}=x&{query}") is TokenFault.MALFORMED
 
 
 @every_scheme
 def test_a_megabyte(kind: Kind) -> None:
     query = query_of(kind)
     long = with_value(query, kind.param, value_of(query, kind.param) + "A" * 2**20)
-    assert verdict(kind, long) is Verdict.TOO_LONG
+    assert fault(kind, long) is TokenFault.TOO_LONG
 
 
 ENCODINGS = [
@@ -131,7 +132,7 @@ ENCODINGS = [
 @pytest.mark.parametrize("garbage", ENCODINGS, ids=repr)
 def test_what_is_no_token_at_all(kind: Kind, garbage: str) -> None:
     query = with_value(query_of(kind), kind.param, garbage)
-    assert verdict(kind, query) in (Verdict.MALFORMED, Verdict.FORGED)
+    assert fault(kind, query) in (TokenFault.MALFORMED, TokenFault.FORGED)
 
 
 @every_scheme
@@ -139,9 +140,9 @@ def test_the_rest_of_the_query_and_the_order_are_free(kind: Kind) -> None:
     """But for the schemes that sign the query, which is CloudFront: there the viewer's own parameters are signed."""
     query = query_of(kind)
     shuffled = "&".join(reversed(query.split("&")))
-    assert verdict(kind, shuffled) is Verdict.GOOD
-    with_more = verdict(kind, f"CMCD=bl%3D1&{query}")
-    assert with_more is (Verdict.GOOD if kind.param != "Signature" else with_more)
+    assert fault(kind, shuffled) is None
+    with_more = fault(kind, f"CMCD=bl%3D1&{query}")
+    assert with_more is (None if kind.param != "Signature" else with_more)
 
 
 @every_scheme
@@ -160,6 +161,6 @@ def test_no_fact_of_a_refusal_holds_the_token(kind: Kind) -> None:
     query = query_of(kind)
     value = value_of(query, kind.param)
     for bad in (query, with_value(query, kind.param, value[:-5]), with_value(query, kind.param, value[::-1])):
-        denial = kind.scheme().check(replace(get(f"{URL}x"), query=bad), END + 1.0)
-        assert denial is not None
-        assert value[5:] not in str(denial.facts())
+        refusal = kind.scheme().refusal(replace(get(f"{URL}x"), query=bad), END + 1.0)
+        assert refusal is not None
+        assert value[5:] not in str(refusal.facts)

@@ -1,0 +1,56 @@
+"""Purge orders carried out on one node: in its machine, its store, and the tier that it shares with others."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import Purged, PurgeOrder
+from edge.recorder import Recorder
+from edge.stores import Store
+
+if TYPE_CHECKING:
+    from edge.stores.shared import SharedTier
+
+
+class NodePurges:
+    """What purges one node, or one of its services."""
+
+    def __init__(
+        self,
+        machine: EdgeMachine,
+        store: Store,
+        tier: "SharedTier | None",
+        recorder: Recorder,
+        clock: Callable[[], float],
+    ) -> None:
+        self._machine = machine
+        self._store = store
+        self._tier = tier
+        self._recorder = recorder
+        self._clock = clock
+
+    async def carry_out(self, orders: Sequence[PurgeOrder], mark: str | None = None) -> list[Purged]:
+        """Take away, or make stale, what the orders name, one after the other: at once, and for good on return.
+
+        `mark` is left in the store when all are carried out for good.
+        """
+        if self._tier is not None and orders:
+            # The tier first: else it could bring back, from now on, what the orders take away here.
+            await self._tier.mark([mark for order in orders for mark in self._machine.marks_left_by(order)])
+        done = [self._carry_out(order) for order in orders]
+        lasting = await self._store.settled(mark)
+        for purged in done:
+            purged.lasting = lasting
+        return done
+
+    def _carry_out(self, order: PurgeOrder) -> Purged:
+        now = self._clock()
+        purged = self._machine.on_purge(order, now)
+        if purged.everything:
+            self._store.empty()
+        else:
+            self._store.drop(purged.dropped)
+        for entry in purged.changed:
+            self._store.changed(entry)
+        self._recorder.purge(order, now, purged.count)
+        return purged

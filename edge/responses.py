@@ -1,0 +1,70 @@
+"""From the machine's plan to a response that is ready to go out, however long that takes."""
+
+from collections.abc import AsyncIterator, Callable
+
+from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.plan import Assemble, Decision, Fetch, Plan, Refuse, Serve
+from edge.fills import Fills
+from edge.response import Response
+from edge.stored_bodies import StoredBodies, reader_of
+from edge.tickets import Tickets
+from edge.viewer import Viewer
+
+
+class Responses:
+    """Carries out plans: starts fills, waits for their landings, loads bodies."""
+
+    def __init__(
+        self,
+        machine: EdgeMachine,
+        bodies: StoredBodies,
+        fills: Fills,
+        tickets: Tickets,
+        clock: Callable[[], float],
+    ) -> None:
+        """`tickets`: those that the fills resolve."""
+        self._machine = machine
+        self._bodies = bodies
+        self._fills = fills
+        self._tickets = tickets
+        self._clock = clock
+
+    async def get(
+        self, request: RequestHead, plan: Plan, viewer: Viewer, content: AsyncIterator[bytes] | None = None
+    ) -> Response | None:
+        """The response to a request of which the machine made this plan; None if the viewer left first."""
+        while True:
+            assert not isinstance(plan, Assemble)
+            response = await self._carry_out(plan, viewer, content)
+            if response is None or response.reader is not None:
+                return response
+            head = response.head
+            if not isinstance(head, Serve) or not head.body:
+                return response
+            response.reader = reader_of(head, await self._bodies.load(head.entry))
+            if response.reader is not None:
+                return response
+            # The store has lost the body, so that the machine has forgotten the entry and decides anew.
+            plan = self._machine.on_request(request, self._clock())
+
+    async def _carry_out(self, plan: Decision, viewer: Viewer, content: AsyncIterator[bytes] | None) -> Response | None:
+        """As `get`, without a reader where the body is not at hand."""
+        if isinstance(plan, Refuse):
+            return Response(plan)
+        if isinstance(plan, Serve):
+            if plan.refresh is not None:
+                self._fills.start(plan.refresh)
+            return Response(plan, reader_of(plan, self._bodies.at_hand(plan.entry)) if plan.body else None)
+        coming = self._tickets.open(plan.ticket, viewer.interim)
+        if isinstance(plan, Fetch):
+            self._fills.start(plan, content)
+        try:
+            # Whether the viewer is still there is noticed by whoever reads its connection: the fill, while it sends on
+            # the request's content.
+            if content is None and not await viewer.waits_for(coming):
+                return None
+            await coming
+            return self._tickets.take(plan.ticket)
+        finally:
+            self._tickets.close(plan.ticket)
