@@ -85,7 +85,7 @@ HELD = [  # module, folder, its files
     ("unit/cdnlab/settings/test_document", "cdnkit/settings", "edge load origin parent_url"),
     ("unit/cdnlab/settings/test_document", "cdnkit/units", "visible"),
     # the edge: over sockets
-    ("real/edge/test_serving", "edge", "bodies delivery driver errors fills requests response responses serve"),
+    ("real/edge/test_serving", "edge", "bodies delivery driver errors fills response responses serve"),
     ("real/edge/test_serving", "edge", "stored_bodies viewer"),
     ("real/edge/test_admin", "edge", "admin"),
     ("real/edge/test_health_intervals", "edge", "health_checks"),
