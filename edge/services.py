@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdnkit.policy.gate.hosts import DEFAULT, SERVICE, Hosts, misdirected, unknown
-from cdnkit.policy.http.messages import RequestHead, target_of
+from cdnkit.policy.http.messages import RequestHead, get_for_url
 from cdnkit.policy.http.target import origin_form
 from cdnkit.policy.plan import Purged, PurgeKind, PurgeOrder
 from cdnkit.policy.rules.profile import Profile
@@ -78,7 +78,7 @@ class Services:
         """The services that carry an order out."""
         if order.service:
             return self.drivers.keys() & {order.service}
-        if order.kind in (PurgeKind.URL, PurgeKind.PREFIX) and (host := target_of(order.value).host):
+        if order.kind in (PurgeKind.URL, PurgeKind.PREFIX) and (host := get_for_url(order.value).host):
             return self._hosts.concerned(host)
         return self.drivers.keys()
 

@@ -21,7 +21,7 @@ Number = int | float | Fraction | tuple["Number", ...] | frozenset["Number"]
 
 NUMBERS: dict[str, list[tuple[str, Number]]] = {
     "cdnkit/policy": [
-        ("cache of _vendor_ruling", 4_096),
+        ("cache of _vendor_directives", 4_096),
         ("HEURISTIC_STATUSES", frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501})),
         ("NEGATIVE_STATUSES", frozenset({404, 410})),
         (
@@ -64,8 +64,8 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("_ROUNDS", 3),
         ("MOST_SPANS", 16),
         ("cache of is_token", 512),
-        ("PASSED_ON", frozenset({102, 103})),
         ("MOST_MARKS", 4_096),
+        ("PASSED_ON", frozenset({102, 103})),
         ("UNREAD", -1),
         ("ALL_BEFORE", -1),
         ("UNTAKEN_S", 1.0),
@@ -81,7 +81,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("MOST_USES", 3),
         ("REMEMBERED_KEYS", 65_536),
         ("MOST_PARTS", 8),
-        ("LET_GO", 16),
+        ("RELEASED_AT_ONCE", 16),
         ("cache of _among", 1_024),
         ("FORMAT", 1),
         ("WHOLE", -1),
@@ -94,11 +94,11 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("LONGEST", 8_192),
         ("cache of _remembered", 1_024),
         ("MAY_NAME", frozenset({400, 403, 404, 416, 500, 502, 503, 504})),
-        ("ILL", frozenset({502, 503, 504})),
+        ("SICK_STATUSES", frozenset({502, 503, 504})),
         ("PACKET_BYTES", 1_460),
         ("FIRST_RTO_S", 1.0),
         ("LEAST_RTO_S", 0.2),
-        ("MOST_ASKS", 2),
+        ("MAX_UPSTREAM_REQUESTS", 2),
         ("HARMLESS_LIMIT", 2),
     ],
     "cdnkit/replay": [

@@ -29,7 +29,7 @@ from cdnkit.policy.rules.service import Service
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.upstream.invalidation import SAFE_METHODS
 from cdnkit.replay.late import tell_late
-from cdnkit.replay.node import Replayed, ReplayNode, tell_each, told
+from cdnkit.replay.node import Replayed, ReplayNode, brief, tell_each
 from cdnkit.replay.recency import LateRoom
 from cdnkit.replay.runs import Run, runs_of
 from cdnkit.replay.trace import Ended, Landed, Ordered, Trace
@@ -157,7 +157,7 @@ class JumpingNode(ReplayNode):
                 assert isinstance(record, Requested)
                 live = (record.outcome, record.cause)
                 if live != (Outcome.HIT, None) or record.status not in (0, entry.status):
-                    self._differs(record, told(Outcome.HIT, None, entry.status if record.status else 0))
+                    self._differs(record, brief(Outcome.HIT, None, entry.status if record.status else 0))
             self._room.used(entry, run.positions[stop - 1])
         run.done = run.stop = stop
         run.entry = None

@@ -16,7 +16,7 @@ nothing that is stored: they are always told.
 
 from collections.abc import Iterable
 
-from cdnkit.policy.http.messages import RequestHead, target_of
+from cdnkit.policy.http.messages import RequestHead, get_for_url
 from cdnkit.policy.outcomes import Cause, Outcome
 from cdnkit.policy.plan import Fetch
 from cdnkit.policy.record.lines import Requested
@@ -37,7 +37,7 @@ class LateNode(ReplayNode):
         """When an exchange was sent, and its path -> its id live; None where there are several."""
         for event in events:
             if isinstance(event, Landed):
-                sent = (event.exchange.sent_at, target_of(event.exchange.url).path)
+                sent = (event.exchange.sent_at, get_for_url(event.exchange.url).path)
                 self._live[sent] = None if sent in self._live else event.exchange.fetch
         self._blind_until = 0
         self._known: set[str] = set()
@@ -70,7 +70,7 @@ class LateNode(ReplayNode):
             return True
         if record.seq <= self._blind_until or request.path in self._left:
             return False
-        key = cache_key(self.machine.view.seen(request), self.machine.view.rule_of(request).behavior)
+        key = cache_key(self.machine.view.normalized(request), self.machine.view.rule_of(request).behavior)
         if record.outcome is Outcome.MISS and record.cause is Cause.COLD:
             self._known.add(key)
         return key in self._known
@@ -83,13 +83,13 @@ class LateNode(ReplayNode):
             self._fetches[live] = fetch
 
     def _unasked(self, event: Landed) -> None:
-        self._left.add(target_of(event.exchange.url).path)
+        self._left.add(get_for_url(event.exchange.url).path)
         # It may have been asked for by an unsafe method, and then takes more with it (RFC 9111 section 4.4).
         named = (value for name, value in event.exchange.headers if name.lower() in ("location", "content-location"))
-        self._left.update(target_of(url).path for url in named)
+        self._left.update(get_for_url(url).path for url in named)
 
     def _differs(self, record: Requested, replayed: str) -> None:
-        path = target_of(record.url).path
+        path = get_for_url(record.url).path
         if record.cause is Cause.EVICTED or f"/{Cause.EVICTED} " in replayed:
             self._left.add(path)
         if record.outcome is Outcome.FAILED and replayed.startswith(Outcome.HIT_STALE):

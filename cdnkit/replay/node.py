@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead, target_of
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead, get_for_url
 from cdnkit.policy.http.place import Place
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.outcomes import Cause, Failure, Outcome
@@ -160,17 +160,17 @@ class ReplayNode:
         live_cause = None if isinstance(answer, Refuse) else record.cause
         # Status 0: the viewer left before there was one.
         if (outcome, cause) != (record.outcome, live_cause) or record.status not in (0, status):
-            self._differs(record, told(outcome, cause, status if record.status else 0))
+            self._differs(record, brief(outcome, cause, status if record.status else 0))
 
     def _count(self, outcome: Outcome, times: int = 1) -> None:
         self._result.outcomes[outcome] = self._result.outcomes.get(outcome, 0) + times
 
     def _differs(self, record: Requested, replayed: str) -> None:
-        live = told(record.outcome, record.cause, record.status)
+        live = brief(record.outcome, record.cause, record.status)
         self._result.differences.append(Difference(record.seq, record.url, live, replayed))
 
 
-def told(outcome: Outcome, cause: Cause | None, status: int) -> str:
+def brief(outcome: Outcome, cause: Cause | None, status: int) -> str:
     """An answer in a few words: "miss/cold 200"."""
     return f"{outcome.value}/{cause.value if cause else '-'} {status}"
 
@@ -187,7 +187,7 @@ def tell_each(events: Iterable[Event], service: Service, profile: Profile) -> Re
 
 
 def request_of(record: Requested) -> RequestHead:
-    request = target_of(record.url)
+    request = get_for_url(record.url)
     request.method = record.method
     request.scheme = record.url.partition("://")[0]
     request.headers = Headers(record.headers)

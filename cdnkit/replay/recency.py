@@ -43,11 +43,11 @@ class LateRoom(LruRoom):
 
     def touch(self, entry: Entry) -> None:
         self._uses += 1
-        self._note(entry, (self.position, self._uses))
+        self._remember(entry, (self.position, self._uses))
 
     def used(self, entry: Entry, position: int) -> None:
         """It was used then, as is known now."""
-        self._note(entry, (position, 0))
+        self._remember(entry, (position, 0))
 
     def popitem(self) -> tuple[int, Entry]:
         while True:
@@ -59,17 +59,17 @@ class LateRoom(LruRoom):
             late = self._late_use(entry)
             if late is None or (late, 0) <= use:
                 break
-            self._note(entry, (late, 0))
+            self._remember(entry, (late, 0))
         self._leaves(entry)
         del self[entry_id]
-        self._pushed_out.append(entry)
+        self._evicted.append(entry)
         return entry_id, entry
 
     def __delitem__(self, entry_id: int) -> None:
         super().__delitem__(entry_id)
         self._last.pop(entry_id, None)
 
-    def _note(self, entry: Entry, use: Use) -> None:
+    def _remember(self, entry: Entry, use: Use) -> None:
         if entry.id in self and use > self._last.get(entry.id, (-1, 0)):
             self._last[entry.id] = use
             heapq.heappush(self._order, (use, entry.id))

@@ -18,7 +18,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from cdnkit.policy import Behavior, EdgeMachine, Fetch, Headers, ResponseHead, Service
-from cdnkit.policy.http.messages import target_of
+from cdnkit.policy.http.messages import get_for_url
 from cdnkit.policy.http.place import Place
 from cdnkit.policy.outcomes import Outcome
 from cdnkit.policy.record.lines import FetchRecord, Record, RequestRecord, line_of
@@ -47,7 +47,7 @@ def record_run(viewers: int, write: Callable[[Record], object]) -> None:
         heappush(happenings, (when, next(order), what, about))
 
     def ask(now: float, viewer: int, target: str) -> None:
-        request = target_of(f"http://127.0.0.1:8081{target}")
+        request = get_for_url(f"http://127.0.0.1:8081{target}")
         request.headers = Headers([("accept-encoding", "gzip, deflate, br")])
         request.client_ip, request.place = f"198.51.100.{viewer % 250}", Place("US")
         plan = machine.on_request(request, now)

@@ -45,4 +45,4 @@ class Admission:
             return None if bare is came else Admitted(bare)
         # Also with another token before its path: by that path the viewer requests the children.
         inherited = Inherited(came, scheme, self._propagate)
-        return Admitted(inherited.asked(bare), inherited)
+        return Admitted(inherited.cache_request(bare), inherited)

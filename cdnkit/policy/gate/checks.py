@@ -124,7 +124,7 @@ class Preflight(Check):
         self._cors = cors
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
-        return Refusal(self.kind, 204, "preflight: answered here") if self._cors.answers(request) else None
+        return Refusal(self.kind, 204, "preflight: answered here") if self._cors.answers_preflight(request) else None
 
 
 class ContentOfGet(Check):

@@ -58,7 +58,7 @@ def ordered(
     moved = behavior.viewer_protocol
     checks = (
         HostCheck(),
-        None if profile.limits is None else QuotaCheck(profile.limits),
+        None if profile.quotas is None else QuotaCheck(profile.quotas),
         None if node.limits == UNLIMITED else node.limits,
         Malformed(),
         AmbiguousPath(node.ambiguity, path_proper) if faces_viewers else None,
@@ -111,7 +111,8 @@ class ServiceGate:
         self._rates = () if self._open or service.rate_limit is None else (Rates(service.rate_limit),)
         """The node's own limit, by which the requests of all behaviors are counted."""
         self.schemes = {
-            name: scheme_of(token, {**token.texts(), **keys.get(name, {})}) for name, token in service.tokens.items()
+            name: scheme_of(token, {**token.inline_keys(), **keys.get(name, {})})
+            for name, token in service.tokens.items()
         }
         carriers = [scheme.carriers for scheme in self.schemes.values()]
         self.prefixes = () if self._open else tuple(dict.fromkeys(one.prefix for one in carriers if one.prefix))

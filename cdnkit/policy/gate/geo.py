@@ -11,7 +11,7 @@ from cdnkit.policy.gate.check import Check
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.place import NetworkTable, Place, address_of
 from cdnkit.policy.outcomes import Refusal, RefusalKind
-from cdnkit.policy.rules.places import Kind, kind_of
+from cdnkit.policy.rules.places import PlaceKind, kind_of
 
 if TYPE_CHECKING:
     from cdnkit.policy.rules.service import Geo
@@ -65,9 +65,9 @@ class _Listed:
 
     def __init__(self, entries: Iterable[str]) -> None:
         kinds = [(entry, kind_of(entry)) for entry in entries]
-        self._names = frozenset(entry for entry, kind in kinds if kind in (Kind.COUNTRY, Kind.REGION))
-        self._asns = {int(entry[2:]): entry for entry, kind in kinds if kind is Kind.ASN}
-        networks = [(entry, entry) for entry, kind in kinds if kind is Kind.NETWORK]
+        self._names = frozenset(entry for entry, kind in kinds if kind in (PlaceKind.COUNTRY, PlaceKind.REGION))
+        self._asns = {int(entry[2:]): entry for entry, kind in kinds if kind is PlaceKind.ASN}
+        networks = [(entry, entry) for entry, kind in kinds if kind is PlaceKind.NETWORK]
         self._networks = NetworkTable(networks) if networks else None
 
     def entry_for(self, place: Place, client_ip: str) -> str | None:

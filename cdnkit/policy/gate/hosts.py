@@ -16,7 +16,7 @@ from cdnkit.policy.http.messages import RequestHead, without_port
 from cdnkit.policy.http.place import address_of
 from cdnkit.policy.http.target import names_host
 from cdnkit.policy.outcomes import Refusal, RefusalKind
-from cdnkit.policy.rules.profile import FailureAnswer
+from cdnkit.policy.rules.profile import FailureResponse
 
 DEFAULT = "default"
 """The name of the service that the settings' top level describes."""
@@ -106,7 +106,7 @@ def covered(host: str, names: Collection[str]) -> bool:
     return host.strip("[]") in names or f"*.{host.partition('.')[2]}" in names
 
 
-def unknown(authority: str, said: FailureAnswer) -> Refusal:
+def unknown(authority: str, said: FailureResponse) -> Refusal:
     """How a request is refused whose host no service has here; `said` as a profile has it."""
     host = host_of(authority)
     reason = f"host: no service here has {host!r}"

@@ -12,7 +12,7 @@ from typing import ClassVar
 from cdnkit.policy.gate.check import Check
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.outcomes import Refusal, RefusalKind
-from cdnkit.policy.rules.profile import Limit, Limits
+from cdnkit.policy.rules.profile import Quota, Quotas
 
 
 def measured(request: RequestHead) -> RequestHead:
@@ -30,7 +30,7 @@ class QuotaCheck(Check):
     name = "quotas"
     kind = RefusalKind.LIMIT
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Quotas) -> None:
         self._limits = limits
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
@@ -42,7 +42,7 @@ class QuotaCheck(Check):
         )
 
 
-def response_over(head: ResponseHead, limits: Limits) -> Refusal | None:
+def response_over(head: ResponseHead, limits: Quotas) -> Refusal | None:
     """Why this head is larger than the CDN takes from its origin."""
     size_bytes = 17 + _fields_bytes(head.headers) + 2
     return _over("origin: a response head of", size_bytes, "bytes", limits.response_head) or _over(
@@ -50,12 +50,12 @@ def response_over(head: ResponseHead, limits: Limits) -> Refusal | None:
     )
 
 
-def object_over(length: int | None, limits: Limits) -> Refusal | None:
+def object_over(length: int | None, limits: Quotas) -> Refusal | None:
     """Why a body of this length is larger than the CDN stores; of an unknown length nothing can be said."""
     return None if length is None else _over("origin: an object of", length, "bytes", limits.object)
 
 
-def with_short_cookies(request: RequestHead, limits: Limits) -> RequestHead:
+def with_short_cookies(request: RequestHead, limits: Quotas) -> RequestHead:
     """The request without its cookies where they are too long, and marked so where the CDN has a field for it.
 
     Source: Fastly, "Constraints and limitations".
@@ -70,10 +70,10 @@ def with_short_cookies(request: RequestHead, limits: Limits) -> RequestHead:
     return request.with_fields(headers.plus((limits.cookie_overflow, "1")))
 
 
-def _over(what: str, found: int, unit: str, limit: Limit | None) -> Refusal | None:
+def _over(what: str, found: int, unit: str, limit: Quota | None) -> Refusal | None:
     if limit is None or found <= limit.most:
         return None
-    said = limit.said
+    said = limit.response
     reason = f"{what} {found} {unit}, {limit.most} are taken"
     return Refusal(RefusalKind.LIMIT, said.status, reason, words=said.words, ends=said.ends)
 

@@ -17,7 +17,7 @@ from cdnkit.policy.gate.check import Check
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.place import address_of
 from cdnkit.policy.outcomes import Refusal, RefusalKind
-from cdnkit.policy.rules.profile import FailureAnswer
+from cdnkit.policy.rules.profile import FailureResponse
 from cdnkit.policy.rules.rate_limit import RateLimit
 
 REMEMBERED_CLIENTS = 65_536
@@ -55,9 +55,9 @@ class Rates:
             self._full_at.move_to_end(client)
             if self._penalty:
                 wait = self._penalty
-                self._note(self._out_until, client, now + wait)
+                self._remember(self._out_until, client, now + wait)
             return wait
-        self._note(self._full_at, client, (full_at if full_at > now else now) + self._interval)
+        self._remember(self._full_at, client, (full_at if full_at > now else now) + self._interval)
         return 0.0
 
     def left(self, client_ip: str, now: float) -> tuple[int, float]:
@@ -69,7 +69,7 @@ class Rates:
         room = self._tolerance + now - max(now, self._full_at.get(client, now))
         return (0, -room) if room < 0 else (int(room // self._interval) + 1, 0.0)
 
-    def _note(self, table: OrderedDict[str, float], client: str, instant: float) -> None:
+    def _remember(self, table: OrderedDict[str, float], client: str, instant: float) -> None:
         table[client] = instant
         table.move_to_end(client)
         if len(table) > self._most:
@@ -83,7 +83,7 @@ class RateCheck(Check):
     name = "rate"
     kind = RefusalKind.RATE
 
-    def __init__(self, rates: Rates, too_many: FailureAnswer) -> None:
+    def __init__(self, rates: Rates, too_many: FailureResponse) -> None:
         """`too_many`: what a profile answers."""
         self.rates, self._too_many = rates, too_many
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from html import unescape
 from urllib.parse import unquote_plus
 
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 
 FIELDS = frozenset(
     {
@@ -58,7 +58,7 @@ def _decoded(text: str) -> str:
     return text
 
 
-@remembered(4096)
+@memoized(4096)
 def _plain(name: str) -> frozenset[str]:
     """What all spellings of a name have in common, its letters and digits; of `user[token]`, of each part too."""
     text = unicodedata.normalize("NFKC", _decoded(name)).casefold()

@@ -19,55 +19,55 @@ class ErrorCaching:
     """Which error statuses (400 and above) are kept, and how long; the others are not kept."""
 
     always: frozenset[int]
-    """Kept whatever the origin says, `no-store` included."""
-    if_told: frozenset[int]
-    """Kept only where the origin sends max-age or s-maxage."""
+    """Stored whatever the origin sends, even with `no-store`."""
+    if_explicit: frozenset[int]
+    """Stored only where the origin sends max-age or s-maxage."""
 
 
 @dataclass(frozen=True, slots=True)
-class FailureAnswer:
-    """What a viewer is told when the parent failed."""
+class FailureResponse:
+    """What a viewer gets when the parent failed."""
 
     status: int
     words: str
     """The CDN's own words for it: CloudFront's detailed result type, Fastly's `obj.response`."""
     ends: bool = False
-    """The viewer's connection ends with it, where that is the viewer's own message too large."""
+    """The viewer's connection is closed after it, if the viewer's own message was too large."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """The most of something that this CDN takes."""
+class Quota:
+    """One quota of a CDN, and the response beyond it."""
 
     most: int
-    said: FailureAnswer
-    """What a viewer is told of more."""
+    response: FailureResponse
+    """What a viewer gets for more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How large messages may be; None: this CDN names no limit, or none is known. Sizes in bytes."""
+class Quotas:
+    """A CDN's documented quotas on messages; None: it documents none. Sizes in bytes."""
 
-    url: Limit | None = None
+    url: Quota | None = None
     """Scheme, host, path and query."""
-    request_head: Limit | None = None
+    request_head: Quota | None = None
     """Request line and fields."""
-    request_fields: Limit | None = None
+    request_fields: Quota | None = None
     """Field lines of a request, in number."""
     surrogate_key_bytes: int | None = None
-    """A longer key in Surrogate-Key ends the field: neither it counts nor what follows."""
+    """A longer key in Surrogate-Key ends the field: it is ignored, with all that follows."""
     surrogate_keys_bytes: int | None = None
-    """So does what does not lie within so many bytes of the field."""
+    """Keys beyond this many bytes of the field are ignored, too."""
     cookie_bytes: int | None = None
-    """A request with more of them goes on without its cookies."""
+    """A request with more bytes of cookies is forwarded without cookies."""
     cookie_overflow: str | None = None
     """The field (lower-case name) that says so: "1"."""
-    response_head: Limit | None = None
-    """Status line and fields of the origin's answer."""
-    response_fields: Limit | None = None
-    """Field lines of the origin's answer, in number."""
-    object: Limit | None = None
-    """The body of an answer that would be stored. One that does not say its length is cut off there."""
+    response_head: Quota | None = None
+    """Status line and fields of the origin's response."""
+    response_fields: Quota | None = None
+    """Field lines of the origin's response, in number."""
+    object: Quota | None = None
+    """The body of a response that would be stored. One without Content-Length is cut off there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ class Compression:
     statuses: frozenset[int]
     types: frozenset[str]
     """Media types, lower case, without parameters."""
-    least_bytes: int
-    most_bytes: int
+    min_bytes: int
+    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What a generated page may tell of: all facts are handed in."""
+    """The facts for a generated page."""
 
     status: int
     reason: str
@@ -111,14 +111,14 @@ def plain_page(incident: Incident) -> Page:
 
 @dataclass(frozen=True, slots=True)
 class Forwarding:
-    """What of a viewer's request goes on to the origin beside what the cache key holds."""
+    """The parts of a viewer's request that are forwarded beside those in the cache key."""
 
     headers: frozenset[str] | None = frozenset()
     """Lower-case names; None: all."""
     cookies: bool = False
     query: bool = False
     host: bool = False
-    """The viewer's Host goes along."""
+    """The viewer's Host is forwarded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,8 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True)
-class Onward:
-    """What a node lets through to the parent of a viewer's request, before its own fields are added."""
+class ForwardedRequest:
+    """A viewer's request on its way to the parent, before the node adds its own fields."""
 
     request: RequestHead
     """As key and rules see it."""
@@ -150,12 +150,12 @@ class Onward:
 
 @dataclass(frozen=True, slots=True)
 class PurgeMethod:
-    """How a request sent to where viewers come asks for a purge of its URL."""
+    """How a viewer's request asks for a purge of its URL."""
 
     token_field: str
     """The field (lower-case name) with the service's token, where one is wanted."""
     soft_field: str
-    """The field that makes it a soft purge, whatever it holds."""
+    """The field that makes it a soft purge, with any value."""
     method: str = "PURGE"
 
 
@@ -173,7 +173,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One CDN's habits."""
+    """How one CDN behaves."""
 
     name: str
 
@@ -242,8 +242,9 @@ class Profile:
     """How long an uncacheable answer is remembered, so that requests for it do not queue behind one another."""
     hit_for_pass_sticks: bool = False
     """So long requests for it are passed: what comes is not stored, whatever it says."""
-    unmarked: frozenset[str] = frozenset()
-    """Reasons not to store (`storing.why_not_store`) that leave no such mark: who waited queues again."""
+    no_hit_for_pass: frozenset[str] = frozenset()
+    """Reasons not to store (`storable.why_not_store`) after which requests are still collapsed: those that waited queue
+    again."""
 
     compression: Compression | None = None
     """What is compressed where a behavior says `compress`; None: nothing ever is."""
@@ -317,7 +318,7 @@ class Profile:
     host_sent: Literal["parent", "viewer", "where-named"] = "parent"
     """Under which Host the parent is asked: its own; the viewer's, in lower case; or the viewer's where the key or the
     origin request policy names Host, else its own."""
-    request_fields: Callable[[Onward], tuple[str | None, Headers]] | None = None
+    request_fields: Callable[[ForwardedRequest], tuple[str | None, Headers]] | None = None
     """The query and the fields that go on to the parent; None: the query as it came, and every end-to-end field."""
     hop_fields: Callable[[Hop], Lines] | None = None
     """All lines of the fields by which a node tells the parent of the hop, in place of those that came; None:
@@ -328,7 +329,7 @@ class Profile:
     viewer_prefixes: tuple[str, ...] = ()
     """How names of such fields begin, those included that no node here makes up."""
 
-    limits: Limits | None = None
+    quotas: Quotas | None = None
     """How large messages may be; None: as large as the shell can hold."""
 
     # ---- stale and failing -------------------------------------------------------------------------------------
@@ -352,14 +353,14 @@ class Profile:
     """`s-maxage` carries proxy-revalidate with it (RFC 9111 §5.2.2.10)."""
     failures_held: bool = False
     """A parent that failed is left alone for the behavior's `error_ttl`: what stood in for it stands in so long."""
-    failures: Mapping[str, FailureAnswer] = field(default_factory=dict)
+    failures: Mapping[str, FailureResponse] = field(default_factory=dict)
     """What is answered for each `cdnkit.policy.plan.Failure`, by its value; left out: 502, or 504 for what came too
     late."""
     failure_status: int | None = None
     """The status of failures that `failures` does not name; None: 502 or 504."""
-    too_many: FailureAnswer = FailureAnswer(429, "")
+    too_many: FailureResponse = FailureResponse(429, "")
     """What is answered to a client that asks more often than a `rate_limit` lets it (RFC 6585 §4)."""
-    unknown_host: FailureAnswer = FailureAnswer(421, "")
+    unknown_host: FailureResponse = FailureResponse(421, "")
     """What is answered for a host that no service of the node's has (RFC 9110 §15.5.20)."""
     geo_unknown: Literal["allow", "deny"] = "deny"
     """What becomes of a viewer whose country is not known, where the behavior's `geo` does not say."""
@@ -374,9 +375,9 @@ class Profile:
     have the same head."""
     server_timing: bool = False
     """The signature carries out a behavior's `server_timing`."""
-    asks_more: frozenset[str] = frozenset()
+    extra_fields: frozenset[str] = frozenset()
     """Request fields (lower-case names) that may change what an answer tells (`Signature.tells`)."""
-    date_of_answers: Literal["origin", "now"] = "origin"
+    date_of_responses: Literal["origin", "now"] = "origin"
     """Date of an answer: the origin's, or ours where it sent none (RFC 9110 §6.6.1); or the present where it sent one,
     and else none."""
     ends_here: frozenset[str] = frozenset()

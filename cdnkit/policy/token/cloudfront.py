@@ -15,8 +15,8 @@ from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.token.cloudfront_policy import BadPolicy, Policy, canned, decoded, encoded, read_policy
 from cdnkit.policy.token.scheme import (
     LONGEST,
-    Carried,
     Carriers,
+    ChildToken,
     Memo,
     Pairs,
     TokenFault,
@@ -125,7 +125,7 @@ class CloudFrontToken:
             return _refused(TokenFault.FORGED, "a signature of something else", wanted)
         return policy
 
-    def carried(self, request: RequestHead) -> Carried | None:
+    def child_token(self, request: RequestHead) -> ChildToken | None:
         """A custom policy as it came. A canned one is of one URL, and only its signer could sign the children."""
         found = split_off(request.query, PARAMS)[0] if request.query is not None else ()
         given = _given(found, request)
@@ -134,7 +134,7 @@ class CloudFrontToken:
         sent = [
             (name, given[name]) for name in ("Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm") if name in given
         ]
-        return Carried(
+        return ChildToken(
             query="&".join(f"{name}={value}" for name, value in sent),
             cookies=tuple((f"CloudFront-{name}", value) for name, value in sent),
         )

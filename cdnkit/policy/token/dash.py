@@ -1,10 +1,10 @@
 """A token in the references of a DASH manifest (ISO/IEC 23009-1).
 
-A query is not inherited by what is relative to a BaseURL (RFC 3986 §5.3), so it goes where a URL ends: `media`,
+A relative reference does not inherit the query of its base (RFC 3986 §5.3), so the token goes where URLs end: `media`,
 `initialization`, `index` and `bitstreamSwitching` of SegmentTemplate, the URLs of SegmentList and SegmentBase, and a
-BaseURL that names a file, not a folder. The text is changed in place, by the byte positions that expat tells; a
-manifest that is no well-formed XML, or that has a DOCTYPE, stays as it is. A token that is for one path only cannot go
-into a template: whoever uses one propagates it in HLS.
+BaseURL that names a file, not a folder. The text is changed in place, by the byte positions that expat reports; a
+manifest that is no well-formed XML, or that has a DOCTYPE, stays as it is. A token for one path only cannot go into a
+template: such tokens work with HLS alone.
 """
 
 import re
@@ -27,7 +27,7 @@ def is_manifest(text: bytes) -> bool:
 
 
 class _Doctype(Exception):
-    """It has one: entities are not for a cache to expand."""
+    """The manifest has a DOCTYPE: a cache must not expand entities."""
 
 
 def rewritten(manifest: bytes, base: str, query: str) -> bytes:

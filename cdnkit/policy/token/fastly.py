@@ -11,7 +11,7 @@ import re
 
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.outcomes import Refusal
-from cdnkit.policy.token.scheme import Carried, Carriers, Memo, OneToken, TokenFault, refused, untimely
+from cdnkit.policy.token.scheme import Carriers, ChildToken, Memo, OneToken, TokenFault, refused, untimely
 
 _TOKEN = re.compile(r"([0-9]{10,11})_([0-9a-fA-F]{40}|[0-9a-fA-F]{64})")
 
@@ -70,10 +70,10 @@ class FastlyToken(OneToken):
             return refused(TokenFault.FORGED, f"one that is not for {path}", f"HMAC-{self._hash} of path and expiry")
         return int(match[1])
 
-    def carried(self, request: RequestHead) -> Carried | None:
+    def child_token(self, request: RequestHead) -> ChildToken | None:
         """A token of this kind is for one path: each child gets its own, good as long."""
         value = self.carriers.one(request)
         if isinstance(value, Refusal) or not self.param or _TOKEN.fullmatch(value) is None:
             return None
         expires_at = int(value.partition("_")[0])
-        return Carried(for_path=lambda path: f"{self.param}={self.sign(path, expires_at)}")
+        return ChildToken(for_path=lambda path: f"{self.param}={self.sign(path, expires_at)}")

@@ -2,7 +2,7 @@
 
 References are URI lines and the attributes that hold a URI: `URI` of any tag (EXT-X-KEY, EXT-X-MAP, EXT-X-MEDIA,
 EXT-X-PART, EXT-X-PRELOAD-HINT, EXT-X-RENDITION-REPORT, EXT-X-I-FRAME-STREAM-INF, EXT-X-SESSION-DATA, ...), and those
-of content steering and interstitials. Only the same origin's: a token is shown to nobody else.
+of content steering and interstitials. Only references to the same origin get the token: no other may see it.
 """
 
 import re

@@ -1,8 +1,9 @@
 """What all token schemes share: where a token stands in a request, what a check can find, what was verified before.
 
-A check has two halves. *Verification* asks whether the key's holder wrote these very bytes: a pure function of what was
-signed, dear (an RSA signature takes 30 µs and more), and remembered. *Judgement* asks whether what he wrote allows this
-request: the time, the address and the country are compared anew every time, also for a hit and for every range.
+A check has two halves. *Verification* asks whether the holder of the key wrote these very bytes: a pure function of
+what was signed, expensive (an RSA signature takes 30 µs and more), and memoized. *Judgement* asks whether the signed
+text allows this request: the time, the address and the country are compared anew every time, also for a hit and for
+every range.
 """
 
 from collections.abc import Callable, Hashable
@@ -96,7 +97,7 @@ class Carriers:
         headers = request.headers if lines is request.headers.lines else Headers.wrap(lines)
         if path is request.path and query is request.query and headers is request.headers:
             return request
-        return request.asking(path, query, headers)
+        return request.with_target(path, query, headers)
 
     def _public_lines(self, lines: Lines) -> Lines:
         kept: Lines = []
@@ -167,13 +168,13 @@ class Scheme(Protocol):
         seconds."""
         ...
 
-    def carried(self, request: RequestHead) -> "Carried | None":
+    def child_token(self, request: RequestHead) -> "ChildToken | None":
         """What takes this (good) request's token on to the URLs of a playlist; None where nothing can."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class ChildToken:
     """A token on its way to children: the same for all of them, or one made for each."""
 
     query: str = ""
@@ -197,11 +198,11 @@ class OneToken:
     """The query parameter that carries it on; "" for none."""
     _expired_status: int
 
-    def carried(self, request: RequestHead) -> Carried | None:
+    def child_token(self, request: RequestHead) -> ChildToken | None:
         value = self.carriers.one(request)
         if isinstance(value, Refusal):
             return None
-        return Carried(
+        return ChildToken(
             query=f"{self.param}={for_query(value)}" if self.param else "",
             cookies=tuple((name, value) for name in sorted(self.carriers.cookies)),
         )

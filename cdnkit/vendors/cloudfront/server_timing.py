@@ -4,7 +4,7 @@ from hashlib import sha256
 
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.outcomes import NOT_ASKED, Outcome
-from cdnkit.policy.rules.signature import Signed
+from cdnkit.policy.rules.signature import SignedResponse
 
 SERVER_TIMING = "server-timing"
 
@@ -20,7 +20,7 @@ def wants_server_timing(request: RequestHead, percent: float, request_id: str) -
     return percent > 0 and int(sha256(request_id.encode()).hexdigest()[:8], 16) < percent / 100 * 2**32
 
 
-def server_timing(answer: Signed, *, pop: str, request_id: str) -> str:
+def server_timing(answer: SignedResponse, *, pop: str, request_id: str) -> str:
     """CloudFront's metrics of one response of an edge; on a miss, after those that the origin sent.
 
     X-Cache on a response from a shield says whether the shield had the object. The times to the first byte from

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from cdnkit.policy.http.messages import Headers, Lines
 from cdnkit.policy.outcomes import HELD, NOT_ASKED
-from cdnkit.policy.rules.signature import Signed
+from cdnkit.policy.rules.signature import SignedResponse
 
 PATH, TTL, DIGEST = "fastly-debug-path", "fastly-debug-ttl", "fastly-debug-digest"
 DEBUG = frozenset({PATH, TTL, DIGEST})
@@ -24,7 +24,7 @@ def fetched_by(headers: Headers, node: str, now: float) -> None:
     headers.lines[:] = [*(line for line in headers.lines if line[0] != PATH), (PATH, step)]
 
 
-def debug(answer: Signed, node: str) -> Lines:
+def debug(answer: SignedResponse, node: str) -> Lines:
     """The three fields, with what the nodes above wrote behind our own."""
     headers, now = answer.headers, answer.now
     age = next((value for name, value in answer.lines if name == "age"), "0")

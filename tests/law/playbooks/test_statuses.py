@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from cdnkit.policy.freshness.lifetime import freshness
+from cdnkit.policy.freshness.lifetime import freshness_lifetime
 from cdnkit.policy.freshness.storable import why_not_store
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
@@ -14,7 +14,7 @@ from cdnkit.policy.outcomes import Outcome
 from cdnkit.policy.plan import Fetch, Relay, Serve
 from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Behavior, Service
-from cdnkit.policy.upstream.health import verdict
+from cdnkit.policy.upstream.health import assess
 
 NOW = 1_795_000_000.0
 ANY = Behavior(path="*")
@@ -34,11 +34,11 @@ def stored(response: ResponseHead) -> bool:
 def lasts_by_a_guess(status: int) -> bool:
     no_time_for_errors = replace(RFC9111, error_ttl=None)
     response = head(status, last_modified=format_date(NOW - 1000))
-    return freshness(response, ANY, no_time_for_errors, NOW) == (100.0, "heuristic")
+    return freshness_lifetime(response, ANY, no_time_for_errors, NOW) == (100.0, "heuristic")
 
 
 def lasts_as_an_error(status: int) -> bool:
-    return freshness(head(status), Behavior(path="*", error_ttl=7.0), RFC9111, NOW) == (7.0, "error_ttl")
+    return freshness_lifetime(head(status), Behavior(path="*", error_ttl=7.0), RFC9111, NOW) == (7.0, "error_ttl")
 
 
 def stored_when_told(status: int) -> bool:
@@ -51,7 +51,7 @@ def stored_when_it_must_be_understood(status: int) -> bool:
 
 
 def stands_for_an_ill_parent(status: int) -> bool:
-    return verdict(status) is False
+    return assess(status) is False
 
 
 def calls_for_what_is_stale(status: int) -> bool:

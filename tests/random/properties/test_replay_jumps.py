@@ -275,12 +275,12 @@ def state(machine: EdgeMachine) -> dict[str, Any]:
     ]
     flights = machine.flights
     facts = {
-        "events": machine.events, "ids": machine.state.ids, "entries": entries, "gone": list(machine.index._gone.items()),
+        "events": machine.events, "ids": machine.state.ids, "entries": entries, "gone": list(machine.index._removal_causes.items()),
         "flights": [(i, f.opened_at, [w.ticket for w in f.waiters]) for i, f in flights._by_id.items()],
         "joinable": [(key, flight.fetch.id) for key, flight in flights._open.items()],
-        "alone": list(machine.state.alone_until._by_key.items()), "failing": list(machine.state.failing._by_key),
-        "marks": (machine.state.alone_until._marks, machine.state.failing._marks),
-        "purges": machine.state.purges, "varying": machine.varying, "filling": {i: e.id for i, e in machine.state.filling.items()},
+        "alone": list(machine.state.uncollapsed._by_key.items()), "failing": list(machine.state.failing._by_key),
+        "marks": (machine.state.uncollapsed._marks, machine.state.failing._marks),
+        "purges": machine.state.purges, "varying": machine.vary_fields, "filling": {i: e.id for i, e in machine.state.filling.items()},
         "stored": machine.room.currsize,
     }  # fmt: skip
     return facts | {"order of uses": [machine.room.popitem()[0] for _ in range(len(machine.room))]}

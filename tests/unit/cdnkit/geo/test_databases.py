@@ -72,7 +72,7 @@ def test_the_settings_tables_come_first_and_say_so(tmp_path: Path) -> None:
     )  # fmt: skip
     # The file's region is one of the country it tells, so it does not go with another country.
     assert who.place_of("1.2.9.9") == Place("FR", "", 64500, hosting=True)
-    told = dict(who.place_of("1.2.9.9").told_by)
+    told = dict(who.place_of("1.2.9.9").sources)
     today = datetime.now(UTC)
     assert told["country"] == "[geo] countries 1.2.9.0/24" and told["hosting"] == "[geo] hosting 1.2.9.9/32"
     assert told["asn"] == f"asn.mmdb (Test-ASN, {today:%Y-%m-%d})"
@@ -93,7 +93,7 @@ def test_iptocc_is_what_there_is_by_default() -> None:
     # well-known allocations
     for ip, country in [("8.8.8.8", "US"), ("175.45.176.1", "KP"), ("2001:4860:4860::8888", "US"), ("10.0.0.1", "")]:
         assert who.place_of(ip).country == country
-    ((fact, by),) = who.place_of("8.8.8.8").told_by
+    ((fact, by),) = who.place_of("8.8.8.8").sources
     assert fact == "country" and by.startswith("iptocc 3.")
 
 

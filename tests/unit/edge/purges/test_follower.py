@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from cdnkit.policy.machine.propagation import ALL_BEFORE, UNDONE_S, UNTAKEN_S, Batch, Extent, Follower, Logged
+from cdnkit.policy.machine.purge_log import ALL_BEFORE, UNDONE_S, UNTAKEN_S, Batch, Extent, Follower, LoggedOrder
 from cdnkit.policy.plan import Purged, PurgeOrder
 from cdnkit.settings.edge import Node
 from edge.background import Background
@@ -24,7 +24,7 @@ class Log:
     where = "the log"
 
     def __init__(self) -> None:
-        self.orders: list[Logged] = []
+        self.orders: list[LoggedOrder] = []
         self.known: dict[str, Follower] = {}
         self.calls: list[tuple[str, float]] = []
         self.lost = False
@@ -36,10 +36,10 @@ class Log:
             raise LogLost(self.where, "gone")
 
     def order(self) -> None:
-        self.orders.append(Logged(len(self.orders) + 1, {"url": "/a"}))
+        self.orders.append(LoggedOrder(len(self.orders) + 1, {"url": "/a"}))
         self.new.set()
 
-    async def append(self, orders: Sequence[Logged]) -> list[int]:
+    async def append(self, orders: Sequence[LoggedOrder]) -> list[int]:
         self.called("append")
         first = len(self.orders) + 1
         self.orders += [replace(one, number=number) for number, one in enumerate(orders, first)]
@@ -121,7 +121,7 @@ def test_it_is_one_of_those_who_follow_before_it_serves(caplog: pytest.LogCaptur
     assert caplog.messages == []
 
 
-AGAIN = [Logged(2, {"everything": True}, again=ALL_BEFORE)]
+AGAIN = [LoggedOrder(2, {"everything": True}, again=ALL_BEFORE)]
 MISSED = [  # how far what is stored has come, is it an edge, what it orders when it starts
     ("1 1", True, []),
     ("1 1", False, []),
@@ -133,7 +133,7 @@ MISSED = [  # how far what is stored has come, is it an edge, what it orders whe
 
 @pytest.mark.parametrize(("mark", "faces_viewers", "again"), MISSED)
 def test_a_shield_that_missed_orders_has_what_was_filled_from_it_purged(
-    mark: str | None, faces_viewers: bool, again: list[Logged]
+    mark: str | None, faces_viewers: bool, again: list[LoggedOrder]
 ) -> None:
     async def run() -> None:
         lab = Lab(mark=mark, faces_viewers=faces_viewers)
@@ -159,7 +159,7 @@ def test_many_orders_are_read_in_batches_and_without_a_pause(orders: int, reads:
         lab = Lab()
         await lab.following.start()
         await asyncio.sleep(0.5)
-        lab.log.orders += [Logged(number, {"url": "/a"}) for number in range(1, orders + 1)]
+        lab.log.orders += [LoggedOrder(number, {"url": "/a"}) for number in range(1, orders + 1)]
         lab.log.calls.clear()
         lab.log.new.set()
         await asyncio.sleep(IDLE_S / 4)

@@ -19,7 +19,7 @@ from cdnkit.policy import (
     Serve,
     Service,
 )
-from cdnkit.policy.answer.status import numbered
+from cdnkit.policy.answer.status import numbered_ids
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.plan import PurgeKind, PurgeOrder
 from tests.kit.machine import NOW, fill, get
@@ -140,7 +140,7 @@ def test_an_answer_of_the_nodes_own_says_why() -> None:
 
 
 def test_request_ids_are_of_one_form_another_each_time_and_the_same_in_each_run() -> None:
-    fra, again, iad = numbered("fra"), numbered("fra"), numbered("iad")
+    fra, again, iad = numbered_ids("fra"), numbered_ids("fra"), numbered_ids("iad")
     ids = [fra() for _ in range(100)]
     assert all(re.fullmatch("[0-9a-f]{54}==", one) for one in ids)
     assert len(set(ids)) == 100

@@ -1,4 +1,4 @@
-"""From settings and keys to a scheme that checks. The keys are handed in: nothing here reads a file."""
+"""Makes token schemes from settings and keys. The keys are passed in: nothing here reads a file."""
 
 from collections.abc import Mapping
 
