@@ -138,6 +138,18 @@ def test_cloudfront_holds_an_error_as_long_as_its_status_says(why: Failure, held
     assert isinstance(edge.on_request(ask(), NOW + held), Fetch)
 
 
+@pytest.mark.parametrize("came", [503, Failure.CONNECT])
+def test_cloudfront_holds_no_error_where_it_is_to_be_kept_for_no_time(came: int | Failure) -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", error_ttl=0.0))
+    plan = fetched(edge, edge.on_request(ask(), NOW))
+    if isinstance(came, Failure):
+        edge.on_failure(plan, came, NOW)
+    else:
+        edge.on_response(plan, says(came), NOW)
+        edge.on_body_end(plan, 0, NOW)
+    assert isinstance(edge.on_request(ask(), NOW), Fetch)
+
+
 def test_cloudfront_leaves_an_origin_alone_as_long_as_the_status_it_answered_says() -> None:
     edge = node(CLOUDFRONT, Behavior(path="*", error_ttls={503: 2.0}))
     filled(edge, says(cache_control="max-age=1"))

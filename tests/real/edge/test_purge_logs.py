@@ -58,6 +58,15 @@ async def what_is_trimmed_shows(opened: Opened) -> None:
     assert [one.number for one in batch.orders] == [3, 4, 5]
 
 
+async def what_is_trimmed_altogether_is_counted_on_from(opened: Opened) -> None:
+    """Or a node would take the next orders for those that it has carried out."""
+    log = opened(kept=0)
+    assert await log.append([LoggedOrder(0, {"url": "/a"})]) == [1]
+    assert await log.append([LoggedOrder(0, {"url": "/b"}), LoggedOrder(0, {"url": "/c"})]) == [2, 3]
+    batch = await log.read(0)
+    assert (batch.orders, batch.extent.first, batch.extent.last) == ((), 4, 3)
+
+
 async def somebody_waits(log: PurgeLog) -> None:
     """Until a reader of the same log has found nothing and waits for news."""
     await asyncio.sleep(0)  # at a file it has looked then
@@ -113,6 +122,7 @@ PROMISES = [
     numbers_are_in_order_and_without_a_gap,
     two_who_order_at_the_same_time_make_one_order,
     what_is_trimmed_shows,
+    what_is_trimmed_altogether_is_counted_on_from,
     news_comes_at_once,
     followers_tell_how_far_they_are,
     a_cancellation_ends_a_call_whenever_it_comes,
