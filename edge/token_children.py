@@ -13,7 +13,7 @@ async def with_token(inherited: Inherited, response: Response) -> Response:
     """The response, rewritten if it has children; what is stored stays as it is."""
     if isinstance(response.head, Refuse) or response.blocks is not None:
         return response
-    carried = inherited.by_answer(response.head.status, response.content_type())
+    carried = inherited.for_response(response.head.status, response.content_type())
     return response if carried is None else await _rewritten(carried, response)
 
 

@@ -74,7 +74,7 @@ HELD = [  # module, folder, its files
     ("law/vendors/test_fastly_freshness", "cdnkit/vendors/fastly", "profile"),
     # the rest of the kit
     ("random/properties/test_replay_jumps", "cdnkit/replay", "jump node recency"),
-    ("random/properties/test_replay_late", "cdnkit/replay", "late"),
+    ("random/properties/test_replay_gaps", "cdnkit/replay", "gaps"),
     ("unit/cdnlab/tasks/test_replay", "cdnkit/replay", "runs"),
     ("real/serving/test_tls", "cdnkit/serving", "authority certificates"),
     ("real/edge/test_tls", "cdnkit/serving", "folder"),

@@ -25,7 +25,7 @@ from cdnkit.policy.record.lines import FetchRecord, Record, RequestRecord, line_
 from cdnkit.policy.record.object_class import ObjectClass
 from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Geo, Ttl
-from cdnkit.replay import Trace, read_trace, replay_node, tell_each, trace_of
+from cdnkit.replay import Trace, read_trace, replay_each, replay_node, trace_of
 from cdnkit.replay.trace import Line, events_of
 
 NOW = 1_795_000_000.0
@@ -127,7 +127,7 @@ def test_a_live_trace_told_again(benchmark: BenchmarkFixture, viewers: int) -> N
     """Beside it, in the same run: each event told, once; and what finding the plain requests adds to the reading."""
     trace = trace_with(viewers)
     start = time.process_time()
-    expected = tell_each(trace.events, SERVICE, RFC9111)
+    expected = replay_each(trace.events, SERVICE, RFC9111)
     each = time.process_time() - start
     replayed = benchmark.pedantic(replay_node, (trace, SERVICE, RFC9111), rounds=3)
     assert replayed == expected

@@ -214,7 +214,7 @@ class Responder:
 
     def _passed_on(self, fetch: Fetch | None, outcome: Outcome) -> bool:
         """Whether this is the whole that came for the asker's own range, which some CDNs do not cut."""
-        if fetch is None or outcome is Outcome.COLLAPSED or not self._profile.range_answered_as_it_came:
+        if fetch is None or outcome is Outcome.COLLAPSED or not self._profile.range_served_as_it_came:
             return False
         return fetch.request.block is None and "range" in fetch.request.headers
 

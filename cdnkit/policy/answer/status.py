@@ -7,7 +7,7 @@ from itertools import count
 from cdnkit.policy.freshness.directives import response_directives
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead
-from cdnkit.policy.outcomes import NOT_ASKED, Cause, Outcome, RefusalKind
+from cdnkit.policy.outcomes import NOT_FORWARDED, Cause, Outcome, RefusalKind
 from cdnkit.policy.rules.profile import Incident, Profile
 from cdnkit.policy.rules.response_headers import NODES_OWN
 from cdnkit.policy.rules.response_policy import ResponsePolicy
@@ -196,7 +196,7 @@ class Signer:
             return self._profile.x_cache_error
         if outcome is Outcome.REFUSED and 300 <= status < 400 and self._profile.x_cache_redirect is not None:
             return self._profile.x_cache_redirect
-        if outcome in NOT_ASKED:
+        if outcome in NOT_FORWARDED:
             # Refusals too: they are synthetic, and Fastly counts those as hits.
             return self._profile.x_cache[0]
         return self._profile.x_cache_revalidated if outcome is Outcome.REVALIDATED else self._profile.x_cache[1]

@@ -34,8 +34,8 @@ def why_not_store(
     `part`: the caller stores parts, so a 206 may be stored.
     """
     kept = request.method == "GET" or (request.method == "OPTIONS" and "OPTIONS" in behavior.cached_methods)
-    kept = kept or (request.method == "HEAD" and profile.head_answers_kept)
-    if not kept and not (profile.post_answers_kept and _answers_later_gets(request, response)):
+    kept = kept or (request.method == "HEAD" and profile.head_responses_stored)
+    if not kept and not (profile.post_responses_stored and _answers_later_gets(request, response)):
         return "method"
     status = response.status
     # A 412 answers one request's condition and a 416 its Range, not the target (CloudFront may keep a 412).

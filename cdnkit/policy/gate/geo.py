@@ -1,7 +1,6 @@
-"""Whether a behavior serves a place: what its `geo` says, compiled once and asked for every request.
+"""Whether a behavior serves a place: its `geo`, compiled once and checked for every request.
 
-The answer depends on the settings, the place and the address alone, never on what is stored: a hit is checked as a miss
-is.
+The result depends on the settings, the place and the address alone, not on the store: a hit is checked like a miss.
 """
 
 from collections.abc import Iterable
@@ -59,7 +58,7 @@ class GeoCheck(Check):
 
 
 class _Listed:
-    """The entries of one list, by how they are looked up."""
+    """The entries of one list, prepared for lookups."""
 
     __slots__ = ("_asns", "_names", "_networks")
 

@@ -101,8 +101,9 @@ class RequestHead:
     """HTTP's, as the client speaks it: "1.0", "1.1", "2"."""
     peer_ip: str = ""
     """The address at the other end of the connection: the client's, or that of a proxy which named the client."""
-    astray: Refusal | None = None
-    """It is for a host that is not here: how it is refused (`cdnkit/policy/gate/hosts.py`)."""
+    misdirected: Refusal | None = None
+    """The refusal of a request for a host that this node or connection does not serve (RFC 9110 §15.5.20;
+    `cdnkit/policy/gate/hosts.py`)."""
 
     @property
     def country(self) -> str:
@@ -126,7 +127,7 @@ class RequestHead:
         """The same request with another target and other fields; five times as fast as `dataclasses.replace`."""
         return RequestHead(
             self.method, self.scheme, self.host, path, query, headers, self.client_ip, self.place, self.client_port,
-            self.head_bytes, self.head_fields, self.trusted, self.block, self.version, self.peer_ip, self.astray,
+            self.head_bytes, self.head_fields, self.trusted, self.block, self.version, self.peer_ip, self.misdirected,
         )  # fmt: skip
 
 

@@ -180,7 +180,7 @@ class View:
     def lookup(self, request: RequestHead, rule: Rule, now: float) -> Lookup:
         """What the request finds in the store now; nothing is changed."""
         lookup = self._lookup(cache_key(request, rule.behavior), request, rule, now)
-        if request.method != "HEAD" or not self._profile.head_answers_kept:
+        if request.method != "HEAD" or not self._profile.head_responses_stored:
             return lookup
         if lookup.action is not LookupAction.FETCH or lookup.entry is not None:
             return lookup

@@ -1,4 +1,4 @@
-"""Token schemes: who may have what, decided before the cache and kept out of its key."""
+"""Token schemes: which requests a token allows. Tokens are checked before the cache and are no part of its key."""
 
 from cdnkit.policy.token.factory import scheme_of
 from cdnkit.policy.token.fastly import FastlyToken

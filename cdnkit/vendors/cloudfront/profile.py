@@ -82,14 +82,14 @@ CLOUDFRONT = Profile(
     cookies_in_pairs=True,  # "Cache content based on cookies" (2023): forwarded in the standard name-value format alone
     vary_selects=False,  # "Request and response behavior" (2023): only what the cache policy lists makes variants
     # ---- requests ----------------------------------------------------------------------------------------------------
-    range_answered_as_it_came=True,  # "How CloudFront processes partial requests for an object": the current request
+    range_served_as_it_came=True,  # "How CloudFront processes partial requests for an object": the current request
     # gets the entire object, new range requests the range
     range_needs_length=True,  # "How CloudFront processes range GETs": an origin that sends chunks: the whole object
     ranges_in_order=True,  # same page: invalid, descending or overlapping ranges: 200 and the whole object
     collapse_beside_cookies=False,  # "Simultaneous requests" (2026): none where cookies are forwarded
     conditions_beside_cookies=False,  # "Request and response behavior" (2023): not when cookies are forwarded
-    head_answers_kept=True,  # "HTTP methods", "HTTP 4xx and 5xx status codes" (2026): GET and HEAD are cached
-    post_answers_kept=False,  # "HTTP methods" (2026): no answer to another method than GET, HEAD and OPTIONS is cached
+    head_responses_stored=True,  # "HTTP methods", "HTTP 4xx and 5xx status codes" (2026): GET and HEAD are cached
+    post_responses_stored=False,  # "HTTP methods" (2026): only responses to GET, HEAD and OPTIONS are cached
     get_body_refused=True,  # "GET requests that include a body" (2026): 403
     quotas=Quotas(  # "Quotas" (2026); the status of a head that is too large, and of an object, is ours, and unverified
         # "Request and response behavior" (2026): 413 for a URL as for a request, then the connection is terminated

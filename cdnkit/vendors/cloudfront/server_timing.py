@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 from cdnkit.policy.http.messages import RequestHead
-from cdnkit.policy.outcomes import NOT_ASKED, Outcome
+from cdnkit.policy.outcomes import NOT_FORWARDED, Outcome
 from cdnkit.policy.rules.signature import SignedResponse
 
 SERVER_TIMING = "server-timing"
@@ -32,8 +32,8 @@ def server_timing(answer: SignedResponse, *, pop: str, request_id: str) -> str:
     above = (headers.first("x-cache") or "").partition(" from cloudfront")
     shield = above[0] if above[1] else ""
     common = f'cdn-pop;desc="{pop}",cdn-rid;desc="{request_id}"'
-    if outcome in NOT_ASKED or (shield == "Hit" and outcome is not Outcome.REVALIDATED):
-        layer = "EDGE" if outcome in NOT_ASKED else "Origin Shield"
+    if outcome in NOT_FORWARDED or (shield == "Hit" and outcome is not Outcome.REVALIDATED):
+        layer = "EDGE" if outcome in NOT_FORWARDED else "Origin Shield"
         return f'cdn-cache-hit,{common},cdn-hit-layer;desc="{layer}",cdn-downstream-fbl;dur={took}'
     refreshed = outcome is Outcome.REVALIDATED or shield == "RefreshHit"
     layer = "Origin Shield" if shield else "EDGE"

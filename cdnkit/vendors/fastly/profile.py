@@ -69,7 +69,7 @@ FASTLY = Profile(
     forward_conditions=False,  # (observed) a miss is fetched unconditionally
     range_forwarded=False,  # (observed) a range that misses fetches the whole
     head_as_get=True,  # (observed)
-    post_answers_kept=False,  # boilerplate vcl_recv: any method but GET, HEAD and FASTLYPURGE is passed
+    post_responses_stored=False,  # boilerplate vcl_recv: any method but GET, HEAD and FASTLYPURGE is passed
     unsafe_invalidates=False,  # (observed)
     viewer_fields={  # request setting geo_headers; listing one in a key stands for VCL that hashes it
         "fastly-geo-country": lambda request: request.place.country,
