@@ -138,6 +138,10 @@ class Presentation:
         self.periods: list[Period] = []
         self.next = 0
         """The next number to settle."""
+        self._ended: Period | None = None
+        """Where the last generation began, once it has ended: nobody asks for its manifest again."""
+        self._late: set[str] = set()
+        """Tracks that came after that."""
         self.revision = 0
         """Grows with every change: what is saved and what is served can be told apart."""
 
@@ -147,9 +151,20 @@ class Presentation:
         return self.periods[-1] if self.periods and not self.periods[-1].over else None
 
     def settle(
-        self, windows: Mapping[str, TrackWindow], tracks: Collection[str], may_list: MayList, now: float
+        self,
+        windows: Mapping[str, TrackWindow],
+        tracks: Collection[str],
+        may_list: MayList,
+        now: float,
+        *,
+        ended: bool = False,
     ) -> None:
-        """Takes what the tracks have listed. `tracks`: names of those of the generation that is sent now."""
+        """Takes what the tracks have listed. `tracks`: names of those of the generation that is sent now.
+
+        `ended`: the stream has. A track that is posted only then, as whole files are one after the other, is taken
+        into the Periods of its generation all the same.
+        """
+        self._unsettle(windows)
         listed = [window for window in windows.values() if window.listed]
         number = max(self.next, min((window.listed[0].number for window in listed), default=0))
         newest = max((window.next_number for window in listed), default=0)
@@ -164,6 +179,32 @@ class Presentation:
         names = {*tracks, *windows}
         if self.open is not None and number >= newest and not any(may_list(name, number) for name in names):
             self._end()
+        if ended and self.periods:
+            generation = self.periods[-1].generation
+            if self._ended is None or self._ended.generation != generation:
+                self._ended = next(one for one in self.periods if one.generation == generation)
+                self._late.clear()
+
+    def _unsettle(self, windows: Mapping[str, TrackWindow]) -> None:
+        """Begins the generation again that has ended, if one more track of it has come."""
+        if (begun := self._ended) is None:
+            return
+        if self.periods and self.periods[-1].generation != begun.generation:
+            self._ended = None
+            return
+        known = {name for one in self.periods if one.generation == begun.generation for name in one.names}
+        late = {
+            window.name
+            for window in windows.values()
+            if window.listed
+            and window.listed[0].generation == begun.generation
+            and begun.first <= window.listed[0].number < self.next
+        }
+        if late := late - known - self._late:
+            self._late |= late
+            self.periods = [one for one in self.periods if one.generation != begun.generation]
+            self.next = begun.first
+            self.revision += 1
 
     def forget(self, first: Mapping[str, int], now: float, depth: float) -> None:
         """Forgets Periods that left the time shift buffer of `depth` seconds, or whose segments are gone.
@@ -262,9 +303,10 @@ class Presentation:
     ) -> Period:
         zero = min(_start(windows[name], entry) for name, entry in present.items())
         before = self.periods[-1] if self.periods else None
-        if before is not None and before.generation == generation:
-            start_us = before.at_us(zero)  # the same timeline goes on
-            if before.until == number and not before.over:
+        same = next((one for one in (before, self._ended) if one is not None and one.generation == generation), None)
+        if same is not None:
+            start_us = max(0, same.at_us(zero))  # the same timeline goes on
+            if same is before and before.until == number and not before.over:
                 before.end_us = start_us
         else:
             # Where several were listed before this one was looked at, the newest is the one that has just come.

@@ -179,7 +179,12 @@ class DashWatch:
         for before, after in zip(mpd.periods, mpd.periods[1:], strict=False):
             assert before.duration is not None, "only the last Period is open"
             assert before.start + before.duration <= after.start, "Periods do not overlap"
-        if self.last is not None:
+        if self.last is not None and self.last.static and not mpd.static:
+            # Nobody asks again for what is static: only what is new to all has to follow it.
+            self.seen.clear()
+            self.starts.clear()
+            assert mpd.attributes["availabilityStartTime"] == self.last.attributes["availabilityStartTime"]
+        elif self.last is not None:
             self._since(self.last, mpd, text, now)
         if not mpd.static:
             self._window(mpd, now, steady=steady)
@@ -246,7 +251,7 @@ class DashWatch:
                 assert after.duration is not None
             for one, then in zip(after.representations, before.representations, strict=True):
                 # What has ended has a timeline, even where it had a template: its first segments may be gone.
-                ended = mpd.static or last.static
+                ended = mpd.static
                 assert ended or one.regular == then.regular
                 assert one.offset == then.offset or (ended and abs(one.offset - then.offset) < Fraction(1, 1000))
                 assert int(one.attributes["bandwidth"]) >= int(then.attributes["bandwidth"])
@@ -255,7 +260,7 @@ class DashWatch:
                 if then.regular is not None or one.regular is not None:
                     assert ended or one.first == then.first
                     continue
-                assert one.first >= then.first
+                assert one.first >= then.first or ended  # time no longer takes anything away
                 assert one.segments[-1].number >= then.segments[-1].number, "a segment was taken off the end"
                 for segment in then.segments:
                     if segment.number < one.first and not mpd.static:

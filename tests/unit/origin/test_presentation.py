@@ -111,7 +111,7 @@ class Lab:
         for _ in range(round(seconds * 2)):
             self.now += 0.5
             self.media += Fraction(1, 2)
-            for sender in self.senders.values():
+            for sender in list(self.senders.values()):
                 for fragment in sender.fragments_until(self.media) if sender.alive else ():
                     try:
                         sender.session.push(fragment, self.now)
