@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from cdnkit.settings.origin import Origin
@@ -29,8 +29,12 @@ STATE = "state.json"
 class Publisher:
     """The streams of one origin: their machines, their files and what their URLs answer."""
 
-    def __init__(self, settings: Origin, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Origin, clock: Callable[[], float], lengths: Mapping[str, float] | None = None
+    ) -> None:
+        """`lengths`: segment lengths of streams that have one of their own."""
         self.settings = settings
+        self.lengths = lengths or {}
         self.clock = clock
         self.storage = Storage(settings.storage)
         self.catalog = Catalog(settings, self.storage, clock)
@@ -43,7 +47,7 @@ class Publisher:
     def stream(self, name: str) -> Stream:
         """The stream of this name, new if need be."""
         if name not in self.streams:
-            length = self.settings.segment
+            length = self.lengths.get(name, self.settings.segment)
             target = self.settings.target_duration(length)
             self.streams[name] = Stream(name, length=length, target=target, largest=self.settings.largest)
         return self.streams[name]
