@@ -1,8 +1,8 @@
 """A token in the references of a DASH manifest (ISO/IEC 23009-1).
 
 A query is not inherited by what is relative to a BaseURL (RFC 3986 §5.3), so it goes where a URL ends: `media`,
-`initialization`, `index` and `bitstreamSwitching` of SegmentTemplate, the URLs of SegmentList and SegmentBase, and a
-BaseURL that names a file, not a folder. The text is changed in place, by the byte positions that expat tells; a
+`initialization`, `index` and `bitstreamSwitching` of SegmentTemplate, the URLs of SegmentList and SegmentBase, a UTCTiming
+whose value is one URL, and a BaseURL that names a file, not a folder. The text is changed in place, by the byte positions that expat tells; a
 manifest that is no well-formed XML, or that has a DOCTYPE, stays as it is. A token that is for one path only cannot go
 into a template: whoever uses one propagates it in HLS.
 """
@@ -19,7 +19,10 @@ _REFERENCES = {
     "Initialization": ("sourceURL",),
     "RepresentationIndex": ("sourceURL",),
     "BitstreamSwitching": ("sourceURL",),
+    "UTCTiming": ("value",),
 }
+_CLOCK = re.compile(r"urn:mpeg:dash:utc:http-\w+:20\d\d")
+"""Schemes of UTCTiming whose value is a URL; others have a time there, or names of NTP servers."""
 
 
 def is_manifest(text: bytes) -> bool:
@@ -49,8 +52,12 @@ def _edits(manifest: bytes, base: str, query: str) -> Iterator[tuple[int, int, b
     addresses: list[tuple[int, int]] = []
     parser = expat.ParserCreate(namespace_separator=" ")
 
-    def start(name: str, _: dict[str, str]) -> None:
+    def start(name: str, attributes: dict[str, str]) -> None:
         local = name.rpartition(" ")[2]
+        if local == "UTCTiming" and not (
+            _CLOCK.fullmatch(attributes.get("schemeIdUri", "")) and len(attributes.get("value", "").split()) == 1
+        ):
+            return
         if local in _REFERENCES:
             starts.append((local, parser.CurrentByteIndex))
         elif local == "BaseURL":
