@@ -276,11 +276,9 @@ class DashWatch:
     def _expired(self, mpd: Mpd, period: Period, now: float) -> bool:
         if period.duration is not None:
             end = self._available_from(mpd) + period.start + period.duration
-        else:  # it ended after the last poll, and its end was over by then
-            end = max(
-                (self._wall(mpd, period, one, one.segments[-1]) for one in period.representations if one.segments),
-                default=Fraction(0),
-            )
+        else:  # it ended after the last poll, at the first of these ends or later, and was over by now
+            ends = [self._wall(mpd, period, one, one.segments[-1]) for one in period.representations if one.segments]
+            end = min(ends, default=Fraction(0))
         return end + self._depth(mpd) <= now
 
     def _window(self, mpd: Mpd, now: float, *, steady: bool) -> None:

@@ -1,10 +1,10 @@
 """A token in the references of a DASH manifest (ISO/IEC 23009-1).
 
 A query is not inherited by what is relative to a BaseURL (RFC 3986 §5.3), so it goes where a URL ends: `media`,
-`initialization`, `index` and `bitstreamSwitching` of SegmentTemplate, the URLs of SegmentList and SegmentBase, a UTCTiming
-whose value is one URL, and a BaseURL that names a file, not a folder. The text is changed in place, by the byte positions that expat tells; a
-manifest that is no well-formed XML, or that has a DOCTYPE, stays as it is. A token that is for one path only cannot go
-into a template: whoever uses one propagates it in HLS.
+`initialization`, `index` and `bitstreamSwitching` of SegmentTemplate, the URLs of SegmentList and SegmentBase, a
+UTCTiming whose value is one URL, and a BaseURL that names a file, not a folder. The text is changed in place, by the
+byte positions that expat tells; a manifest that is no well-formed XML, or that has a DOCTYPE, stays as it is. A token
+that is for one path only cannot go into a template: whoever uses one propagates it in HLS.
 """
 
 import re
