@@ -44,7 +44,8 @@ class Manifests:
         """Takes what the stream's tracks have listed since the last time."""
         generation, presentation, now = stream.generation, self._of(stream).presentation, self._clock()
         tracks = generation.sessions.keys() if generation is not None else ()
-        presentation.settle(stream.windows, tracks, stream.may_list, now, ended=stream.ended)
+        id = generation.id if generation is not None else None
+        presentation.settle(stream.windows, tracks, stream.may_list, now, generation=id, ended=stream.ended)
         firsts = {w.name: next((one.number for one in w.fetchable()), w.next_number) for w in stream.windows.values()}
         presentation.forget(firsts, now, self._of(stream).timing.depth)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, groupby, zip_longest
+from math import ceil
 
 from cdnkit.settings.origin import Origin
 from origin.playlist import date_time, init_name
@@ -105,7 +106,7 @@ def manifest(
         minBufferTime=f"PT{timing.longest:g}S",
     )
     for stretch, first in shown:
-        _period(xml, stretch, windows, tables, None if numbers and not ended else first)
+        _period(xml, stretch, presentation.rates_bps, tables, None if numbers and not ended else first)
     if not ended:
         xml.leaf("UTCTiming", schemeIdUri="urn:mpeg:dash:utc:http-xsdate:2014", value=TIME)
     xml.close()
@@ -143,7 +144,7 @@ def _first_of(stretch: _Stretch, tables: Tables, cut_us: int) -> int | None:
     return None
 
 
-def _period(xml: Xml, stretch: _Stretch, windows: Mapping[str, TrackWindow], tables: Tables, first: int | None) -> None:
+def _period(xml: Xml, stretch: _Stretch, rates_bps: Mapping[str, float], tables: Tables, first: int | None) -> None:
     """`first`: the first number of the timeline; None: without one."""
     xml.open(
         "Period",
@@ -154,7 +155,7 @@ def _period(xml: Xml, stretch: _Stretch, windows: Mapping[str, TrackWindow], tab
     for index, members in enumerate(_sets(stretch.period), 1):
         _open_set(xml, index, members)
         for one in members:
-            _open_representation(xml, one, windows)
+            _open_representation(xml, one, rates_bps.get(one.name, 0.0))
             if first is None:
                 xml.leaf("SegmentTemplate", **_regular(stretch.run, one), **_names(stretch, one, stretch.run.first))
             else:
@@ -228,14 +229,13 @@ def _open_set(xml: Xml, number: int, members: list[Representation]) -> None:
     )
 
 
-def _open_representation(xml: Xml, one: Representation, windows: Mapping[str, TrackWindow]) -> None:
-    track, window = one.track, windows.get(one.name)
-    peak = max(window.peak_bps, window.average_bps) if window is not None else 0.0
+def _open_representation(xml: Xml, one: Representation, rate_bps: float) -> None:
+    track = one.track
     xml.open(
         "Representation",
         id=one.name,
         codecs=track.codec,
-        bandwidth=max(1, -int(-peak // 1000)) * 1000,
+        bandwidth=max(1, ceil(rate_bps / 1000)) * 1000,
         width=track.width or None,
         height=track.height or None,
         frameRate=_rate(one.frame_rate),

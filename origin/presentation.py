@@ -35,6 +35,9 @@ PATIENCE = 3
 IRREGULAR = Fraction(1, 4)
 """Of a segment: how far a segment may start from where `@duration` says. The standard allows half of one."""
 
+TOUCH_US = 50_000
+"""Segments that follow one another leave no hole of this length: sound is cut half a frame from the pictures' cut."""
+
 MayList = Callable[[str, int], bool]
 """Whether a track may yet list a number that it has not listed."""
 
@@ -138,10 +141,12 @@ class Presentation:
         self.periods: list[Period] = []
         self.next = 0
         """The next number to settle."""
+        self.rates_bps: dict[str, float] = {}
+        """The largest rate of a segment, by track: @bandwidth of a Representation never falls."""
         self._ended: Period | None = None
         """Where the last generation began, once it has ended: nobody asks for its manifest again."""
-        self._late: set[str] = set()
-        """Tracks that came after that."""
+        self._there: set[str] = set()
+        """Tracks that had listed something by then."""
         self.revision = 0
         """Grows with every change: what is saved and what is served can be told apart."""
 
@@ -157,14 +162,15 @@ class Presentation:
         may_list: MayList,
         now: float,
         *,
+        generation: int | None = None,
         ended: bool = False,
     ) -> None:
-        """Takes what the tracks have listed. `tracks`: names of those of the generation that is sent now.
+        """Takes what the tracks have listed. `tracks`: names of those of the `generation` that is sent now.
 
         `ended`: the stream has. A track that is posted only then, as whole files are one after the other, is taken
         into the Periods of its generation all the same.
         """
-        self._unsettle(windows)
+        self._unsettle(windows, generation)
         listed = [window for window in windows.values() if window.listed]
         number = max(self.next, min((window.listed[0].number for window in listed), default=0))
         newest = max((window.next_number for window in listed), default=0)
@@ -180,28 +186,20 @@ class Presentation:
         if self.open is not None and number >= newest and not any(may_list(name, number) for name in names):
             self._end()
         if ended and self.periods:
-            generation = self.periods[-1].generation
-            if self._ended is None or self._ended.generation != generation:
-                self._ended = next(one for one in self.periods if one.generation == generation)
-                self._late.clear()
+            last = self.periods[-1].generation
+            if self._ended is None or self._ended.generation != last:
+                self._ended = next(one for one in self.periods if one.generation == last)
+                self._there = {window.name for window in listed}
 
-    def _unsettle(self, windows: Mapping[str, TrackWindow]) -> None:
+    def _unsettle(self, windows: Mapping[str, TrackWindow], generation: int | None) -> None:
         """Begins the generation again that has ended, if one more track of it has come."""
         if (begun := self._ended) is None:
             return
-        if self.periods and self.periods[-1].generation != begun.generation:
+        if generation != begun.generation:
             self._ended = None
             return
-        known = {name for one in self.periods if one.generation == begun.generation for name in one.names}
-        late = {
-            window.name
-            for window in windows.values()
-            if window.listed
-            and window.listed[0].generation == begun.generation
-            and begun.first <= window.listed[0].number < self.next
-        }
-        if late := late - known - self._late:
-            self._late |= late
+        if late := {window.name for window in windows.values() if window.listed} - self._there:
+            self._there |= late
             self.periods = [one for one in self.periods if one.generation != begun.generation]
             self.next = begun.first
             self.revision += 1
@@ -211,6 +209,7 @@ class Presentation:
 
         `first` is the first number of each track that can be fetched.
         """
+        self.rates_bps = {name: rate for name, rate in self.rates_bps.items() if name in first}
         oldest = self.now_us(now) - round(depth * 1_000_000)
         kept = [
             period
@@ -268,9 +267,14 @@ class Presentation:
         if period is None or period.generation != generation or period.names != present.keys():
             period = self._begin(number, generation, present, windows, now)
         period.until = number + 1
-        last = max(_end(windows[name], entry) for name, entry in present.items())
+        # Where the first track ends: every Representation lasts for the whole Period.
+        last = min(_end(windows[name], entry) for name, entry in present.items())
         period.end_us = max(period.end_us, period.at_us(last))
         self._extend_run(period, number, present)
+        for name, entry in present.items():
+            # A short tail is mostly key frame, and says nothing of the track's rate.
+            if name not in self.rates_bps or 2 * entry.duration >= period.runs[-1].step:
+                self.rates_bps[name] = max(entry.rate_bps, self.rates_bps.get(name, 0.0))
 
     def _lacks_a_kind(
         self, number: int, present: Mapping[str, Entry], windows: Mapping[str, TrackWindow], may_list: MayList
@@ -306,7 +310,7 @@ class Presentation:
         same = next((one for one in (before, self._ended) if one is not None and one.generation == generation), None)
         if same is not None:
             start_us = max(0, same.at_us(zero))  # the same timeline goes on
-            if same is before and before.until == number and not before.over:
+            if same is before and not before.over and abs(start_us - before.end_us) <= TOUCH_US:
                 before.end_us = start_us
         else:
             # Where several were listed before this one was looked at, the newest is the one that has just come.
@@ -347,6 +351,7 @@ class Presentation:
             "available_from_us": self.available_from_us,
             "next": self.next,
             "revision": self.revision,
+            "rates_bps": self.rates_bps,
             "periods": [period.to_json() for period in self.periods],
         }
 
@@ -356,6 +361,7 @@ class Presentation:
             return
         periods = [Period.from_json(one) for one in values["periods"]]
         self.available_from_us = values["available_from_us"]
+        self.rates_bps = {str(name): float(rate) for name, rate in values["rates_bps"].items()}
         self.next, self.revision, self.periods = int(values["next"]), int(values["revision"]), periods
 
 

@@ -227,7 +227,10 @@ class DashWatch:
             ends = [period.at(one, one.segments[-1].start + one.segments[-1].duration) for one in timed]
             if period.duration is not None:
                 end = period.start + period.duration
-                assert abs(end - max(ends)) < Fraction(3, 4), "the Period ends with its segments"
+                assert min(ends) >= end - OFF, "every Representation lasts for the whole Period"
+                assert max(s.duration for one in timed for s in one.segments) > max(ends) - end, (
+                    "and no segment is beyond"
+                )
 
     def _since(self, last: Mpd, mpd: Mpd, text: str, now: float) -> None:
         for name in ("availabilityStartTime", "profiles", "maxSegmentDuration"):
