@@ -1,7 +1,8 @@
 """What caches and players reach: playlists, init sections and segments of live streams, and the VOD folder.
 
     /{stream}/multivariant.m3u8    /{stream}/{track}/media.m3u8    /{stream}/{track}/init-{id}.mp4
-    /{stream}/{track}/seg-{generation}-{number}.m4s    /vod/...    /  (the streams)    /healthz
+    /{stream}/{track}/seg-{generation}-{number}.m4s    /{stream}/manifest.mpd    /{stream}/manifest-number.mpd
+    /{stream}/time    /vod/...    /  (the streams)    /healthz
 
 Live resources are looked up by their whole path in one table; a request's path never becomes a file's.
 """
@@ -21,6 +22,8 @@ from starlette.types import Receive, Scope, Send
 
 from origin.account import Account
 from origin.errors import printable
+from origin.mpd import TIME
+from origin.playlist import date_time
 from origin.publisher import Publisher
 from origin.responses import Resource, cache_control, cross_origin, respond
 from origin.vod import find
@@ -44,6 +47,15 @@ def origin_app(publisher: Publisher) -> Starlette:
         if resource is None:
             return _not_found(publisher, name)
         return await _send(request, resource, publisher.catalog.body(name, resource), allowed)
+
+    async def time(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return _preflight(allowed)
+        if (name := request.path_params["stream"]) not in publisher.streams:
+            return _not_found(publisher, f"{name}/{TIME}")
+        # A stored answer is a wrong clock.
+        headers = {**dict(cross_origin(allowed)), "Cache-Control": "no-store"}
+        return Response(date_time(publisher.clock()), 200, headers, "text/plain")
 
     async def vod(request: Request) -> Response:
         if request.method == "OPTIONS":
@@ -75,6 +87,7 @@ def origin_app(publisher: Publisher) -> Starlette:
             Route("/", streams, methods=_METHODS),
             Route("/healthz", health, methods=_METHODS),
             Route("/vod/{name:path}", vod, methods=_METHODS),
+            Route(f"/{{stream}}/{TIME}", time, methods=_METHODS),
             Route("/{name:path}", live, methods=_METHODS),
         ],
         exception_handlers={HTTPException: http_error},

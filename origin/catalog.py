@@ -13,6 +13,7 @@ from origin.tracks import Kind, Track
 from origin.window import Entry
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+MANIFEST_TYPE = "application/dash+xml"
 
 
 def track_type(kind: Kind) -> str:
@@ -83,14 +84,20 @@ class Catalog:
     def offer_multivariant_playlist(self, stream: str, text: str, lifetime: float) -> None:
         self._offer_playlist(f"{stream}/{MULTIVARIANT}", text, lifetime, f"{stream} multivariant")
 
-    def _offer_playlist(self, path: str, text: str, lifetime: float, keys: str) -> None:
+    def offer_manifest(self, stream: str, name: str, text: str, lifetime: float) -> None:
+        """A DASH manifest."""
+        self._offer_playlist(f"{stream}/{name}", text, lifetime, f"{stream} manifest", MANIFEST_TYPE)
+
+    def _offer_playlist(
+        self, path: str, text: str, lifetime: float, keys: str, media_type: str = PLAYLIST_TYPE
+    ) -> None:
         body = text.encode()
         etag = f'"{sha256(body).hexdigest()[:16]}"'
         old = self._resources.get(path)
         if old is not None and old.etag == etag and old.lifetime == lifetime:
             return
         self._resources[path] = Resource(
-            media_type=PLAYLIST_TYPE,
+            media_type=media_type,
             size=len(body),
             etag=etag,
             modified=self._clock(),

@@ -231,6 +231,18 @@ class Stream:
         """Whether a track may publish more: its POST is open, or something of it is yet to be listed."""
         return name in self.posts or bool(self.outbox.get(name))
 
+    def may_list(self, name: str, number: int) -> bool:
+        """Whether the track may yet list this number: numbered and not listed, or still to come."""
+        if self.outbox.get(name):
+            return True
+        session = self.generation.sessions.get(name) if self.generation is not None else None
+        if session is None or number < session.generation.base:
+            return False
+        if session.state is State.LIVE:
+            return True
+        # Sound that has ended waits for the pictures to be cut.
+        return session.segmenter.samples > 0 and number == session.generation.base + (session.index or 0)
+
     def forget(self, name: str) -> None:
         """Forget a track. Its name stays taken in this generation: a new POST of it begins another generation."""
         self.windows.pop(name, None)
@@ -316,8 +328,8 @@ class Stream:
                     session.number(segment)
                 else:  # everything held belongs behind it
                     session.index += 1
-            if not video and session.state is not State.LIVE:
-                session.flush()
+            if session.state is not State.LIVE and (not video or session.index < timeline.count):
+                session.flush()  # what is left ends before the pictures' next cut
                 continue
             # Video that lags by more than it should is not waited for: sound goes on. Where the pictures have ended, a
             # little more sound is waited for: the end of the last segment is no segment by itself.
@@ -347,6 +359,8 @@ class Stream:
             at=wall + float(start - media),
             size=segment.size,
             init=session.init.id,
+            decode_time=segment.start,
+            ticks=segment.duration,
         )
         self._fill(session.name, entry)
         self._last_numbers[session.name] = number
@@ -370,7 +384,7 @@ class Stream:
                 )
                 self._numbered[number] = like
             duration = min(like.duration, float(self.target))
-            gap = replace(like, duration=duration, size=0, init=entry.init, gap=True)
+            gap = replace(like, duration=duration, size=0, init=entry.init, gap=True, ticks=0)
             self.numbered(name, Numbered(entry=gap))
             before = like
 

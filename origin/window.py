@@ -31,6 +31,9 @@ class Entry:
     init: str
     """Id of its init section."""
     gap: bool = False
+    decode_time: int = 0
+    ticks: int = 0
+    """Start and duration again, exactly, in ticks of the track's timescale; no ticks: not known."""
 
     @property
     def name(self) -> str:
@@ -39,6 +42,12 @@ class Entry:
     @property
     def rate_bps(self) -> float:
         return 8 * self.size / self.duration
+
+    def ticks_at(self, timescale: int) -> tuple[int, int]:
+        """Decode time and duration in ticks."""
+        if self.ticks:
+            return self.decode_time, self.ticks
+        return round(self.start * timescale), max(1, round(self.duration * timescale))
 
 
 @dataclass(slots=True)
@@ -70,6 +79,12 @@ class TrackWindow:
     """Largest rate of a segment so far. It never falls: BANDWIDTH must hold for what is still to come."""
     next_number: int = 0
     """One past the last number listed."""
+    tracks: dict[str, Track] = field(default_factory=dict)
+    """What init sections since the origin's start say, by id: `track` may be newer than what is listed."""
+
+    def track_of(self, entry: Entry) -> Track:
+        """The track as it was for this segment."""
+        return self.tracks.get(entry.init, self.track)
 
     @property
     def average_bps(self) -> float:

@@ -58,7 +58,8 @@ class Origin(Settings):
     """Folder whose files are served unchanged under `/vod/`."""
 
     segment: Seconds = Field(default=4.0, ge=0.5, le=60.0)
-    """The encoder's segment duration: the interval of its key frames, or a multiple of it."""
+    """Segment duration of streams that have no `[[stream]]`: the interval of their encoders' key frames, or a multiple
+    of it. Each `[[stream]]` has its own. Left out: the first one's."""
 
     window: Seconds = 60.0
     """Media time that a live playlist lists, at least three segments (RFC 8216 section 6.2.2)."""
