@@ -21,7 +21,7 @@ class Complaint:
     why: str
 
     def __str__(self) -> str:
-        what = "pictures" if self.kind is Kind.VIDEO else "samples of sound"
+        what = {Kind.VIDEO: "pictures", Kind.AUDIO: "samples of sound", Kind.TEXT: "samples of text"}[self.kind]
         return f"{self.samples} {what} from {self.start:.3f} s to {self.end:.3f} s are not published: {self.why}"
 
 

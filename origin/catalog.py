@@ -16,7 +16,7 @@ PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 
 
 def track_type(kind: Kind) -> str:
-    return "video/mp4" if kind is Kind.VIDEO else "audio/mp4"
+    return {Kind.VIDEO: "video/mp4", Kind.AUDIO: "audio/mp4", Kind.TEXT: "application/mp4"}[kind]
 
 
 class Catalog:

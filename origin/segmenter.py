@@ -148,7 +148,7 @@ class Segmenter:
     def flush(self) -> list[Segment]:
         """All that is held, in segments no longer than the target duration: the track has ended."""
         segments: list[Segment] = []
-        while self.track.kind is Kind.AUDIO and not self.fits:
+        while self.track.kind is not Kind.VIDEO and not self.fits:
             if (segment := self.take()) is None:
                 break
             segments.append(segment)

@@ -113,7 +113,7 @@ HELD = [  # module, folder, its files
     ("real/stores/test_shared", "edge/stores", "breaker parcel shared"),
     ("real/edge/test_serving", "edge/stores", "memory store"),
     # the origin, over sockets and with a real encoder
-    ("unit/origin/test_fragments", "origin", "boxes errors tracks"),
+    ("unit/origin/test_fragments", "origin", "boxes errors"),
     ("unit/origin/test_playlist", "origin", "catalog window"),
     ("unit/origin/test_stream_frames", "origin", "account samples segmenter"),
     ("unit/origin/test_stream", "origin", "timeline"),

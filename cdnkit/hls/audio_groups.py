@@ -155,7 +155,7 @@ def _by_rate(audios: list[Audio]) -> list[list[Audio]]:
 
 def _groups(family: Family, families: list[Family], members: list[_Member], named: list[Named]) -> list[Group]:
     own = [audio for member in members for audio in member.encodings.get(family, [])]
-    groups = []
+    groups: list[Group] = []
     for level in _by_rate([audio for audio in own if audio.declared_bps]) or [own]:
         rate = level[0].declared_bps
         renditions = []
