@@ -5,7 +5,7 @@ their bytes: a segment is fragments in a row, and they will be its parts.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 
 from origin.boxes import Box, BoxReader, Fields, children
@@ -64,6 +64,16 @@ class Fragment:
             head.keys = tuple(key for key in self.keys if key < index)
             tail.keys = tuple(key - index for key in self.keys if key > index)
         return head, tail
+
+    def moved(self, later: int, shown_earlier: int, track_id: int) -> "Fragment":
+        """The same samples, decoded at other times and composed at other offsets, in ticks; written anew."""
+        table = self.table
+        assert table is not None
+        table = replace(table, shifts=tuple(shift - shown_earlier for shift in table.shifts))
+        media = memoryview(self.data)[self.media : self.media + sum(table.sizes)]
+        moved = of_samples(table, track_id, self.start + later, media)
+        moved.keys = self.keys
+        return moved
 
 
 def of_samples(samples: Samples, track_id: int, start: int, media: bytes | memoryview) -> Fragment:

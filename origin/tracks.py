@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from cdnkit.hls import language_tag
 from origin.boxes import Box, Fields, children
+from origin.edit_lists import Edit, read_edit, without_edit_list
 from origin.errors import BadMedia
 from origin.sample_entries import read_sample_entry
 
@@ -72,10 +73,12 @@ class Track:
 
 @dataclass(slots=True)
 class InitSection:
-    """`ftyp` and `moov` as received, and what they say."""
+    """`ftyp` and `moov` as received, but for an edit list, and what they say."""
 
     data: bytes
     track: Track
+    edit: Edit | None = None
+    """What the edit list said: for the times of the samples to say."""
     id: str = field(init=False)
     """Named after its content: equal bytes, equal name."""
 
@@ -106,7 +109,8 @@ def read_init(ftyp: bytes, moov: Box) -> InitSection:
         raise BadMedia(where, "no mvex", "fragmented MP4 (ffmpeg: -movflags cmaf+empty_moov)")
     track = _read_trak(traks[0], f"{where}/trak")
     track.default_duration, track.default_size, track.default_flags = defaults.get(track.track_id, (0, 0, 0))
-    return InitSection(ftyp + moov.data, track)
+    edit = read_edit(moov.payload, track.timescale, where)
+    return InitSection(ftyp + (without_edit_list(moov.payload, where) if edit else moov.data), track, edit)
 
 
 def _only(data: memoryview, path: str, where: str) -> memoryview:

@@ -36,7 +36,10 @@ def init(
     kinds: bytes = b"",
     enabled: bool = True,
     version: int = 0,
+    before: bytes = b"",
+    edts: bytes = b"",
 ) -> Box:
+    """`before` stands before its track in the movie."""
     long = version == 1
     tkhd = full(b"tkhd", bytes(16 if long else 8) + struct.pack(">I", 7) + bytes(68), version, int(enabled))
     times = bytes(16 if long else 8) + struct.pack(">I", 48_000) + bytes(8 if long else 4)
@@ -44,8 +47,8 @@ def init(
     hdlr = full(b"hdlr", bytes(4) + handler + bytes(12) + name)
     elng = full(b"elng", f"{extended}\0".encode()) if extended else b""
     stbl = box(b"stbl", full(b"stsd", struct.pack(">I", 1) + entry))
-    trak = tkhd + box(b"mdia", mdhd + elng + hdlr + box(b"minf", stbl)) + (box(b"udta", kinds) if kinds else b"")
-    data = box(b"moov", box(b"trak", trak) + box(b"mvex", full(b"trex", struct.pack(">5I", 7, 1, 0, 0, 0))))
+    trak = tkhd + edts + box(b"mdia", mdhd + elng + hdlr + box(b"minf", stbl)) + (box(b"udta", kinds) if kinds else b"")
+    data = box(b"moov", before + box(b"trak", trak) + box(b"mvex", full(b"trex", struct.pack(">5I", 7, 1, 0, 0, 0))))
     return Box("moov", len(FTYP), data, 8)
 
 
