@@ -39,7 +39,7 @@ class Account:
         """The fragments follow one another; what continues the last complaint makes it longer."""
         if not fragments:
             return
-        samples = sum(fragment.samples for fragment in fragments)
+        samples = sum(fragment.samples - fragment.continued for fragment in fragments)
         start, end = (ticks / track.timescale for ticks in (fragments[0].start, fragments[-1].end))
         self.refused += samples
         last = self.complaints[-1] if self.complaints else None
