@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from origin.boxes import Fields, children
 from origin.samples import box
 
+_LONGEST_S = 60
+"""Of what is usual. Pictures are reordered, and sound is primed, by less than a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:
@@ -42,9 +45,11 @@ def read_edit(moov: memoryview, timescale: int, where: str) -> Edit | None:
     delay = 0
     if edits[0][1] == -1:
         delay = round(edits.pop(0)[0] * timescale / movie_timescale)
-    if len(edits) != 1 or edits[0][1] < 0 or edits[0][2] != 0x10000 or (delay, edits[0][1]) == (0, 0):
+    if len(edits) != 1 or edits[0][2] != 0x10000:
         return None
-    return Edit(delay, edits[0][1])
+    skip = edits[0][1]
+    usual = skip >= 0 and 0 < delay + skip < _LONGEST_S * timescale
+    return Edit(delay, skip) if usual else None
 
 
 def _read_list(edts: memoryview, where: str) -> list[tuple[int, int, int]]:

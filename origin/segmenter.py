@@ -26,6 +26,9 @@ from origin.tracks import Kind, Track
 JUMP = Fraction(1, 20)
 _OFF_GRID = Fraction(1, 4)
 """Less than what a segment may be longer than its length; more than a sample of sound."""
+_LONGEST_TEXT_S = 60
+_LARGEST_TEXT = 2**20
+"""Of one fragment of text: a thousand times what subtitles need."""
 
 Refuse = Callable[[list[Fragment], str], None]
 """What is called with fragments that no segment takes, and why."""
@@ -115,6 +118,8 @@ class Segmenter:
                 yield self._cut(len(self._pending))
         if fragment.table is None and self.seconds(fragment.duration) >= self._limit:
             raise self._indivisible(fragment)
+        if self.track.kind is Kind.TEXT:
+            self._bound_text(fragment)
         self._hold(fragment)
         while self.track.kind is Kind.VIDEO and not self.fits:
             if not (count := self._divide_at_last_key()):
@@ -273,6 +278,17 @@ class Segmenter:
     def _replace(self, index: int, halves: tuple[Fragment, Fragment]) -> None:
         self._pending_size += sum(len(half.data) for half in halves) - len(self._pending[index].data)
         self._pending[index : index + 1] = halves
+
+    def _bound_text(self, fragment: Fragment) -> None:
+        """A sample is repeated in every segment that shows it: a long one of many bytes would fill the storage."""
+        duration, size = self.seconds(fragment.duration), len(fragment.data)
+        if duration > _LONGEST_TEXT_S or size > _LARGEST_TEXT:
+            self._refuse([fragment], "larger than a fragment of text may be")
+            raise BadMedia(
+                f"decode time {float(self.seconds(fragment.start)):.3f} s",
+                f"a fragment of text of {float(duration):.3f} s and {size} bytes",
+                f"at most {_LONGEST_TEXT_S} s and {_LARGEST_TEXT} bytes",
+            )
 
     def _indivisible(self, fragment: Fragment) -> BadMedia:
         self._refuse([fragment], "longer than the target duration, and it cannot be divided")

@@ -18,7 +18,6 @@ for a number its siblings have, it lists a gap (EXT-X-GAP). Numbering happens he
 the publisher's, in the order of each track's `outbox`. No I/O, and `now` is an argument.
 """
 
-from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,7 @@ from typing import Any
 
 from cdnkit.hls import instream_ids
 from origin.account import Account
-from origin.edit_lists import Edit
+from origin.edited import edited
 from origin.errors import BadMedia
 from origin.fragments import Fragment
 from origin.segmenter import Segment, Segmenter
@@ -108,7 +107,9 @@ class Session:
         self.account.received += fragment.samples
         self._find_captions(fragment)
         if self.init.edit is not None:
-            moved = self._move(fragment, self.init.edit)
+            left_out, moved = edited(fragment, self.track, self.init.edit)
+            if left_out is not None:
+                self._refuse(left_out, "left out by the edit list")
             if moved is None:
                 return
             fragment = moved
@@ -146,27 +147,6 @@ class Session:
             media = memoryview(fragment.data)[fragment.media :]
             found = instream_ids(media, self.track.length_size, hevc=self.track.codec.startswith("h"))
             self.track.captions = tuple(sorted({*self.track.captions, *found}))
-
-    def _move(self, fragment: Fragment, edit: Edit) -> Fragment | None:
-        """Gives the fragment the times that the edit list says; None: it ends before the presentation begins."""
-        track_id = self.track.track_id
-        if fragment.table is None:
-            raise BadMedia(
-                f"decode time {float(Fraction(fragment.start, self.track.timescale)):.3f} s",
-                "a fragment that cannot be written anew, in a track with an edit list",
-                "times without an edit list (ffmpeg: -use_editlist 0)",
-            )
-        if self.track.kind is Kind.VIDEO:
-            return fragment.moved(edit.delay, edit.skip, track_id)
-        later = edit.delay - edit.skip
-        early = bisect_left(fragment.starts()[:-1], -later)
-        if early:
-            head, rest = fragment.divide(early, track_id) if early < fragment.samples else (fragment, None)
-            self._refuse(head, "left out by the edit list")
-            if rest is None:
-                return None
-            fragment = rest
-        return fragment.moved(later, 0, track_id)
 
     def _refuse(self, fragment: Fragment, why: str) -> None:
         self.stream.refuse(self.name, self.track, [fragment], why)

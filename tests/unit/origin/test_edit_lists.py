@@ -2,13 +2,14 @@
 
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from origin.boxes import children
 from origin.edit_lists import Edit
 from origin.errors import BadMedia
-from origin.fragments import FragmentReader
+from origin.fragments import Fragment, FragmentReader
 from origin.stream import Session, State, Stream
 from origin.tracks import InitSection, read_init
 from tests.unit.origin.test_fragments import FTYP, box
@@ -43,6 +44,10 @@ LISTS = [  # given this edit list in a track of 48,000 ticks a second
     (edts((66, -1), (66, -1), (0, 0)), None),
     (edts((0, 1024), rate=0x8000), None),
     (edts(*[(0, 1024)] * 50), None),
+    (edts((0, 61 * 48_000)), None),
+    (edts((61_000, -1), (0, 0)), None),
+    (edts((2**62, -1), (0, 2**62), version=1), None),
+    (edts((0, -2)), None),
     (b"", None),
 ]
 
@@ -123,9 +128,20 @@ def test_a_stream_that_is_joined_late_loses_nothing() -> None:
     assert next(out(stream)) == (2**40 - 2112, 2**40 - 2112)
 
 
-def test_what_cannot_be_written_anew_is_refused_in_words() -> None:
-    _, session = live(read(edts((0, 2112))))
-    fragment = sound(96_000, 4)
-    fragment.table = None
-    with pytest.raises(BadMedia, match=r"decode time 2\.000 s: found a fragment that cannot be written anew"):
+def out_of_bounds() -> Iterator[Fragment]:
+    whole = sound(96_000, 4)
+    whole.table = None
+    yield whole
+    yield sound(2**63 - 1024, 1)
+    for shift in (-(2**31), 2**31):
+        shifted = sound(96_000, 1)
+        assert shifted.table is not None
+        shifted.table = replace(shifted.table, shifts=(shift,))
+        yield shifted
+
+
+@pytest.mark.parametrize("fragment", out_of_bounds())
+def test_what_cannot_be_written_anew_is_refused_in_words(fragment: Fragment) -> None:
+    _, session = live(read(edts((45, -1), (0, 2112))))
+    with pytest.raises(BadMedia, match=r"decode time .* s: found a fragment that cannot be written anew"):
         session.push(fragment, 1_800_000_000.0)

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from origin.tracks import Kind, Track
-from tests.unit.origin.test_stream_frames import Sender, new, packagings, pictures, read, samples_of
+from origin.errors import BadMedia
+from origin.fragments import of_samples
+from origin.samples import Samples
+from origin.tracks import InitSection, Kind, Track
+from tests.unit.origin.test_stream_frames import Sender, new, pictures, read, samples_of
 
 TICKS = 1000
 
@@ -48,9 +51,9 @@ def test_cues_of_any_length(durations: list[int], beside: bool) -> None:
 @settings(max_examples=100, deadline=None)
 @given(
     durations=st.lists(st.sampled_from([1, 40, 500, 1001, 3000, 4000, 9000]), min_size=1, max_size=30),
-    lengths=packagings,
+    lengths=st.lists(st.integers(1, 6), min_size=1, max_size=6),
     length=st.sampled_from([1.0, 2.0, 4.0]),
-    late=st.integers(-400, 400),
+    late=st.integers(-100, 400),
     beside=st.booleans(),
 )
 def test_every_cue_is_shown_as_long_as_it_was(
@@ -74,3 +77,23 @@ def test_every_cue_is_shown_as_long_as_it_was(
                 shown[number] = shown.get(number, 0) + duration
             at = fragment.end
     assert [shown[number] for _, number in samples_of(text)] == durations
+
+
+@pytest.mark.parametrize("durations", [[60_001], [1000] * 61])
+def test_a_fragment_of_text_lasts_a_minute_at_most(durations: list[int]) -> None:
+    lab = new(4.0)
+    text = cues(durations).pack([len(durations)])
+    lab.run(text)
+    account = lab.stream.accounts["t"]
+    assert (account.published, account.refused) == (0, len(durations))
+    assert "larger than a fragment of text may be" in str(account.complaints[0])
+
+
+def test_a_fragment_of_text_has_a_mebibyte_at_most() -> None:
+    stream = new(4.0).stream
+    session = stream.begin("t", InitSection(b"t", cues([1]).track), 1e9, lambda: None)
+    table = Samples((1000,), (2**20,), (0,), (0,))
+    with pytest.raises(
+        BadMedia, match=r"a fragment of text of 1\.000 s and \d+ bytes, wanted at most 60 s and 1048576"
+    ):
+        session.push(of_samples(table, 1, 0, bytes(2**20)), 1e9)
