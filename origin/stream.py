@@ -28,9 +28,9 @@ from typing import Any
 
 from cdnkit.hls import instream_ids
 from origin.account import Account
-from origin.edited import edited
 from origin.errors import BadMedia
 from origin.fragments import Fragment
+from origin.presentation import present
 from origin.segmenter import Segment, Segmenter
 from origin.timeline import WAIT_S, Timeline
 from origin.tracks import InitSection, Kind, Track
@@ -107,7 +107,7 @@ class Session:
         self.account.received += fragment.samples
         self._find_captions(fragment)
         if self.init.edit is not None:
-            left_out, moved = edited(fragment, self.track, self.init.edit)
+            left_out, moved = present(fragment, self.track, self.init.edit)
             if left_out is not None:
                 self._refuse(left_out, "left out by the edit list")
             if moved is None:

@@ -9,7 +9,7 @@ from origin.fragments import Fragment
 from origin.tracks import Kind, Track
 
 
-def edited(fragment: Fragment, track: Track, edit: Edit) -> tuple[Fragment | None, Fragment | None]:
+def present(fragment: Fragment, track: Track, edit: Edit) -> tuple[Fragment | None, Fragment | None]:
     """(what the list leaves out, what it presents), each None where there is nothing of it.
 
     `BadMedia`: the fragment cannot be written anew.
