@@ -83,9 +83,9 @@ def _captions(videos: list[TrackWindow]) -> list[str] | None:
 def rates(window: TrackWindow) -> hls.Rates:
     """What is announced for a track: what was measured, and at least what its encoder, or else its name, declares."""
     track = window.track
-    said = [rate for rate in (track.average_bps, track.max_bps) if 0 < rate < _CREDIBLE_BPS] or [
-        rate_in_name(window.name)
-    ]
-    average = max(window.average_bps, said[0])
+    highest, usual = (rate if rate < _CREDIBLE_BPS else 0 for rate in (track.max_bps, track.average_bps))
+    if not highest and not usual:
+        highest = usual = rate_in_name(window.name)
+    average = max(window.average_bps, usual)
     # Rounded up to whole kilobits: a later segment a hair larger would otherwise make the attribute a lie.
-    return hls.Rates(ceil(max(window.peak_bps, average, *said) / 1000) * 1000, average)
+    return hls.Rates(ceil(max(window.peak_bps, highest, average) / 1000) * 1000, average)

@@ -193,6 +193,9 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("cache of self._peer", 65_536),
         ("cache of self._named_in", 4_096),
     ],
+    "cdnkit/hls": [
+        ("_REGISTERED", 4),
+    ],
     "origin": [
         ("CHUNK", 262_144),
         ("LARGEST", 65_536),
@@ -208,6 +211,15 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("_OFF_GRID", Fraction(1, 4)),
         ("WAIT_S", 10),
         ("REMEMBERED", 4_096),
+        ("_LONGEST_S", 60),
+        ("_WITH_CHROMA", frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})),
+        ("_UNSPECIFIED", 2),
+        ("_LONGEST", 32),
+        ("_CREDIBLE_BPS", 1_000_000_000),
+        ("_PAIRS", (0, 1, 4, 5, 6)),
+        ("_LONGEST_TEXT_S", 60),
+        ("_LARGEST_TEXT", 2**20),
+        ("_LONGEST_LABEL", 64),
     ],
     "transcode": [
         ("_PR_SET_PDEATHSIG", 1),
