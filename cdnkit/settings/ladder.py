@@ -117,7 +117,7 @@ def _affordable(rungs: tuple[Rung, ...], cores: int, frame_rate: int, relative_c
 def _fit(rung: Rung, source: tuple[int, int]) -> Rung:
     width, height = source
     # A source of the ladder's own shape keeps the ladder's own width: 854x480 is not quite 16:9.
-    if abs(width / height - rung.width / rung.height) < 0.01:
+    if abs(width / height - rung.width / rung.height) < 0.01 and rung.width <= width:
         return rung
     return Rung(rung.name, _even(rung.height * width / height), rung.height, rung.video_bps, rung.audio_bps)
 
