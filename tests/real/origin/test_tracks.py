@@ -201,7 +201,7 @@ def test_subtitles_pass_through(origins: Callable[..., Running], pictures: bytes
 
 
 def test_edit_lists_of_ffmpegs_hls_muxer(origins: Callable[..., Running], ffmpeg: str, tmp_path: Path) -> None:
-    """Its pictures and its sound begin together only for players that read edit lists: the origin puts them right."""
+    """Its pictures and its sound begin together only for players that read edit lists (shaka-player 5445)."""
     make(
         ffmpeg, tmp_path / "%v/x.m3u8", *PICTURES, *SOUND, *X264, "-c:a", "aac", "-map", "0:v", "-map", "1:a",
         "-f", "hls", "-hls_time", "1", "-hls_playlist_type", "vod", "-hls_segment_type", "fmp4",

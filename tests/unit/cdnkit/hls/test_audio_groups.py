@@ -68,8 +68,8 @@ def test_channels_and_codecs_are_families() -> None:
 
 
 def test_a_family_is_lent_the_members_it_does_not_have() -> None:
-    """Groups of one playlist have the same members (4.4.6.1.1): one with English alone ended the French of those who
-    switched to it."""
+    """Groups of one playlist have the same members (4.4.6.1.1), or players fail (hls.js 4408): a group with English alone
+    would end the French of those who switch to it."""
     tracks = [
         audio("en-20", language="en"),
         audio("fr-20", language="fr"),
@@ -164,7 +164,7 @@ def test_4_4_6_1_1_rules_of_rendition_groups(tracks: list[Audio]) -> None:
     for group in groups:
         names = [one.name for one in group.members]
         assert len(set(names)) == len(names), "different NAMEs in one group"
-        assert names == [one.name for one in groups[0].members], "the same members in every group, in the same order"
+        assert names == [one.name for one in groups[0].members], "the same members and order (hls.js 3729)"
         assert Counter(one.default for one in group.members)[True] == 1, "exactly one default"
         assert [one.default for one in group.members] == [one.default for one in groups[0].members]
         assert all(one.autoselect for one in group.members if one.default)
