@@ -5,6 +5,7 @@ that of its handler, unless it is a multiplexer's; its role stands in `udta/kind
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
@@ -139,7 +140,7 @@ def _read_trak(trak: memoryview, where: str) -> Track:
     if timescale == 0:
         raise BadMedia(mdhd.where, "timescale 0", "ticks a second")
     mdhd.take(8 if version == 1 else 4)
-    language = _letters(mdhd.uint(2))
+    language = language_tag(_letters(mdhd.uint(2)))
     hdlr = Fields(_only(trak, "mdia/hdlr", where), f"{where}/mdia/hdlr")
     hdlr.take(8)
     handler = bytes(hdlr.take(4))
@@ -152,7 +153,7 @@ def _read_trak(trak: memoryview, where: str) -> Track:
     entry = read_sample_entry(handler, *entries[0], stsd.where)
     for kind, payload in children(mdia, f"{where}/mdia"):
         if kind == "elng":  # beside mdhd's language, and better: it may say a region
-            language = _text(payload[4:]) or language
+            language = language_tag(_text(payload[4:])) or language
     return Track(
         Kind(_KINDS[handler]),
         track_id,
@@ -162,7 +163,7 @@ def _read_trak(trak: memoryview, where: str) -> Track:
         height=entry.height,
         sample_rate=entry.sample_rate,
         channels=entry.channels,
-        language=language_tag(language),
+        language=language,
         label=_label(_text(hdlr.rest())),
         role=_role(trak, where),
         enabled=bool(flags & 1),
@@ -193,15 +194,13 @@ def _label(name: str) -> str:
 def _role(trak: memoryview, where: str) -> str:
     """The first role of `udta/kind`; "main" counts where there is no other."""
     roles = []
-    for kind, payload in children(trak, where):
-        if kind == "udta":
-            for inner, said in children(payload, f"{where}/udta"):
-                if inner == "kind":
-                    scheme, _, rest = bytes(said[4:]).decode("utf-8", "replace").partition("\0")
-                    value = rest.partition("\0")[0]
-                    if scheme == _ROLES:
-                        roles.append(value)
-                    elif scheme == "about:html-kind":
-                        roles.append(_HTML_KINDS.get(value, value))
+    with suppress(BadMedia):  # QuickTime ends user data with four bytes of zero
+        for inner, said in children(_only(trak, "udta", where), f"{where}/udta"):
+            scheme, _, rest = bytes(said[4:]).decode("utf-8", "replace").partition("\0")
+            value = rest.partition("\0")[0]
+            if inner == "kind" and scheme == _ROLES:
+                roles.append(value)
+            elif inner == "kind" and scheme == "about:html-kind":
+                roles.append(_HTML_KINDS.get(value, value))
     known = [role for role in roles if re.fullmatch("[a-z-]{1,32}", role)]
     return next((role for role in known if role != "main"), "main" if known else "")

@@ -69,7 +69,7 @@ LANGUAGES = [  # in mdhd, in elng, BCP 47
     (packed("und"), "zh-Hant", "zh-Hant"),
     (0, "", ""),  # QuickTime's English, and what a multiplexer leaves empty
     (0x7FFF, "", ""),
-    (packed("eng"), 'e"n', ""),
+    (packed("eng"), 'e"n', "en"),
 ]
 
 
@@ -111,6 +111,7 @@ ROLES = [  # kind boxes, role
     (kind_box(DASH, 'x"\n'), ""),
     (full(b"kind", b"urn:mpeg:dash:role:2011"), ""),
     (box(b"name", b"x"), ""),
+    (kind_box(DASH, "dub") + bytes(4), "dub"),  # QuickTime's end of user data
 ]
 
 
