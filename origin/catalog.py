@@ -17,7 +17,7 @@ MANIFEST_TYPE = "application/dash+xml"
 
 
 def track_type(kind: Kind) -> str:
-    return "video/mp4" if kind is Kind.VIDEO else "audio/mp4"
+    return {Kind.VIDEO: "video/mp4", Kind.AUDIO: "audio/mp4", Kind.TEXT: "application/mp4"}[kind]
 
 
 class Catalog:

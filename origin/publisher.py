@@ -15,7 +15,8 @@ from cdnkit.settings.origin import Origin
 from origin.catalog import Catalog
 from origin.errors import StorageFailed
 from origin.manifests import Manifests
-from origin.playlist import init_name, media_playlist, multivariant_playlist
+from origin.multivariant import multivariant_playlist
+from origin.playlist import init_name, media_playlist
 from origin.storage import Storage
 from origin.stream import State, Stream
 from origin.tracks import InitSection, Kind
@@ -153,8 +154,7 @@ class Publisher:
                 self.trouble = ""
                 self.catalog.offer_segment(stream.name, track, window.track, entry, data, now)
                 if window.track.kind is Kind.VIDEO:
-                    samples = sum(fragment.samples for fragment in item.segment.fragments)
-                    window.frame_rate = samples / entry.duration
+                    window.measure_frame_rate(entry, item.segment)
             else:
                 # Players skip a gap and go on; a segment that is listed and absent stalls them.
                 entry.gap = True
@@ -239,6 +239,8 @@ class Publisher:
         # After a restart with fewer rungs, those that are no longer sent are not offered to new players.
         if any(session.index for session in current.values()):
             listed = [window for window in listed if window.name in current] or listed
+        if all(window.track.kind is Kind.TEXT for window in listed):
+            return  # nothing that subtitles could be shown with
         self.catalog.offer_multivariant_playlist(stream.name, multivariant_playlist(listed), self._lifetime(stream))
 
     def _lifetime(self, stream: Stream) -> float:
