@@ -118,6 +118,7 @@ HELD = [  # module, folder, its files
     ("unit/origin/test_stream_frames", "origin", "account samples segmenter"),
     ("unit/origin/test_stream", "origin", "timeline"),
     ("real/origin/test_faults", "origin", "faults"),
+    ("real/origin/test_uploads", "origin/uploads", "body endpoint files interfaces uploads"),
     ("real/origin/test_retention", "origin", "publisher retention"),
     ("real/origin/test_http", "origin", "app ingest serve storage vod"),
     # real ffmpegs, a real locust
