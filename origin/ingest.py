@@ -71,7 +71,7 @@ class Ingest:
         self.open += 1
         self._idle.clear()
         try:
-            stream, file = request.path_params["stream"], request.path_params["path"]
+            stream, file = request.path_params["stream"], request.path_params["file"]
             if request.method not in ("POST", "PUT"):
                 await send(head(405, _WRONG_METHOD, {"allow": "POST, PUT", "connection": "close"}))
                 await send({"type": "http.response.body", "body": _WRONG_METHOD})

@@ -166,7 +166,7 @@ class Interfaces:
             if not stream.undecided and not self._uploads.is_idle(stream):
                 raise Refused(409, f"{name}: found objects that an encoder uploads (interface 2), {_WANTED}.")
             await self._uploads.forget(name)
-        await self._ingest(request.scope, receive, send)
+        await self._ingest({**request.scope, "path_params": {"stream": name, "file": path}}, receive, send)
 
     async def _to_objects(self, request: Request, receive: Receive) -> int:
         name, path = request.path_params["stream"], request.path_params["path"]

@@ -100,6 +100,54 @@ def test_an_empty_body_is_a_question(origins: Callable[..., Running]) -> None:
     assert origin.get("live/live.ts").body == TS
 
 
+TYPES = [  # what encoders say in Content-Type, and what viewers are told
+    ("live.m3u8", PLAYLIST, "application/octet-stream", "application/vnd.apple.mpegurl"),  # Shaka Packager: of all
+    ("live0.ts", TS, "video/MP2T", "video/mp2t"),
+    ("live0.ts", TS, "text/html", "video/mp2t"),
+    ("audio-1.mp4a", TS, "", "audio/mp4"),  # hardware encoders
+    ("LIVE0.TS", TS, "", "video/mp2t"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "said", "served"), TYPES)
+def test_the_extension_says_the_media_type(
+    origins: Callable[..., Running], path: str, body: bytes, said: str, served: str
+) -> None:
+    origin = origins()
+    assert put(origin, f"live/{path}", body, **({"Content_Type": said} if said else {})).status == 201
+    assert origin.get(f"live/{path}").headers["content-type"] == served
+
+
+def test_a_delete_may_end_with_a_chunk(origins: Callable[..., Running]) -> None:
+    """ffmpeg's does; nginx answers 415 to it, and the segments stay. The connection is used again."""
+    origin = origins()
+    put(origin, "live/live0.ts")
+    feeder = Feeder(origin, "live/live0.ts", "DELETE")
+    assert feeder.end().status == 200
+    feeder._connection.request("DELETE", "/ingest/live/live0.ts")
+    reply = feeder.reply()
+    assert (reply.status, reply.text, reply.headers.get("connection")) == (404, "Not here.\n", None)
+    feeder._connection.request("PUT", "/ingest/live/live1.ts", TS)
+    assert feeder.reply().status == 201
+    with_content = put(origin, "live/live1.ts", b"x", "DELETE")
+    assert (with_content.status, "a DELETE with content" in with_content.text) == (400, True)
+
+
+def test_the_same_segment_twice_at_once(origins: Callable[..., Running]) -> None:
+    """GPAC sends some segments twice; two encoders of one stream send all."""
+    origin = origins()
+    first, second = (Feeder(origin, "live/live0.ts", "PUT") for _ in range(2))
+    for feeder in (first, second):
+        feeder.send(TS)
+    until(lambda: (stream_of(origin) or {}).get("bytes") == 2 * len(TS))
+    assert second.end().status == 201
+    etag = origin.get("live/live0.ts").headers["etag"]
+    assert first.end().status == 204
+    reply = origin.get("live/live0.ts")
+    assert (reply.body, reply.headers["etag"]) == (TS, etag)
+    until(lambda: (stream_of(origin) or {})["bytes"] == len(TS))
+
+
 REFUSED = [  # given a path, a body and fields, then the status and words of the sentence
     ("live/../x.ts", TS, {}, 403, "leads elsewhere"),
     ("live/%2e%2e/x.ts", TS, {}, 403, "leads elsewhere"),
@@ -125,6 +173,7 @@ def test_refused_uploads_say_why(
     reply = put(origin, path, body, **fields)
     assert (reply.status, "Traceback" in reply.text) == (status, False)
     assert words in reply.text
+    assert reply.headers.get("accept-encoding") == ("identity" if "Content_Encoding" in fields else None)
     assert stream_of(origin) is None, "a refused upload leaves nothing behind"
 
 
