@@ -20,6 +20,7 @@ interface 2).
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from starlette.requests import Request
 from starlette.types import Message, Receive
@@ -27,6 +28,7 @@ from starlette.types import Message, Receive
 from origin.errors import BadMedia, Refused, printable
 from origin.responses import matches
 from origin.uploads.body import messages
+from origin.uploads.objects import StoredObject
 from origin.uploads.uploads import Uploads
 
 
@@ -45,19 +47,8 @@ class ObjectEndpoint:
             raise Refused(405, f"Found {request.method}, wanted PUT, POST or DELETE.", allow="PUT, POST, DELETE")
         if request.method == "DELETE":
             return await self._delete(name, path, receive)
-        self._check_fields(request, path)
+        _check_fields(request)
         return await self._put(request, name, path, receive)
-
-    def _check_fields(self, request: Request, path: str) -> None:
-        fields = request.headers
-        if (coding := fields.get("content-encoding", "identity").lower()) != "identity":
-            raise Refused(
-                415,
-                f"{_name(request)}: found Content-Encoding: {printable(coding, 30)}, wanted none: caches compress.",
-                accept_encoding="identity",
-            )
-        if "content-range" in fields:
-            raise Refused(400, f"{_name(request)}: found Content-Range, wanted the whole object (RFC 9110 §14.5).")
 
     async def _put(self, request: Request, name: str, path: str, receive: Receive) -> int:
         uploads = self.uploads
@@ -65,10 +56,7 @@ class ObjectEndpoint:
         upload, spool = uploads.begin(stream, path)
         stored = False
         try:
-            there = stream.objects.get(path)
-            if not matches(request.headers, there.etag if there else None):
-                found = f"an object {there.etag}" if there else "no object"
-                raise Refused(412, f"{_name(request)}: found {found}, wanted what If-Match or If-None-Match says.")
+            _check_conditions(request, stream.objects.get(path))
             if (length := request.headers.get("content-length", "")).isdecimal():
                 stream.check_size(path, int(length), uploads.largest(path))
             async with aclosing(self._messages(receive)) as body:
@@ -78,7 +66,7 @@ class ObjectEndpoint:
             if not spool.size:
                 return 200
             try:
-                created = await uploads.store(stream, upload, spool)
+                created = await uploads.store(stream, upload, spool, partial(_check_conditions, request))
             except BadMedia as error:
                 raise Refused(400, f"{_name(request)}: {error}") from None
             stored = True
@@ -99,6 +87,22 @@ class ObjectEndpoint:
                     raise Refused(400, f"{name}/{path}: found a DELETE with content, wanted none.")
         stream = self.uploads.streams.get(name)
         return 200 if stream is not None and await self.uploads.delete(stream, path) else 404
+
+
+def _check_fields(request: Request) -> None:
+    fields = request.headers
+    if (coding := fields.get("content-encoding", "identity").lower()) != "identity":
+        found = f"found Content-Encoding: {printable(coding, 30)}"
+        raise Refused(415, f"{_name(request)}: {found}, wanted none: caches compress.", accept_encoding="identity")
+    if "content-range" in fields:
+        raise Refused(400, f"{_name(request)}: found Content-Range, wanted the whole object (RFC 9110 §14.5).")
+
+
+def _check_conditions(request: Request, there: StoredObject | None) -> None:
+    """`there`: the object that would be replaced."""
+    if not matches(request.headers, there.etag if there else None):
+        found = f"an object {there.etag}" if there else "no object"
+        raise Refused(412, f"{_name(request)}: found {found}, wanted what If-Match or If-None-Match says.")
 
 
 def _name(request: Request) -> str:

@@ -69,9 +69,13 @@ class Interfaces:
                     # only when this response is complete, also where nobody reads it.
                     with suppress(Left):
                         await send(part)
-        except (Refused, StorageFailed) as error:
-            log.warning("%s: %s", what, error)
-            await refuse(receive, send, self._refusal(error))
+        except Refused as refused:
+            log.warning("%s: %s", what, refused)
+            await refuse(receive, send, refused)
+        except StorageFailed as error:
+            log.error("%s: %s", what, error)
+            await self._uploads.failed(error)
+            await refuse(receive, send, Refused(503, str(error), retry_after="1"))
         except Gone:
             log.warning("%s: broken off, and not stored", what)
         except Left:
@@ -84,12 +88,6 @@ class Interfaces:
             self._open -= 1
             if not self._open:
                 self._idle.set()
-
-    def _refusal(self, error: Refused | StorageFailed) -> Refused:
-        if isinstance(error, Refused):
-            return error
-        self._uploads.trouble = str(error)
-        return Refused(503, str(error), retry_after="1")
 
     async def _answer(self, request: Request, receive: Receive, send: Send) -> int | None:
         """The status to answer with; None: it has been answered."""
@@ -163,9 +161,10 @@ class Interfaces:
         stream = self._uploads.streams.get(name)
         if stream is not None and request.method in ("PUT", "POST"):
             check_names(name, path)
-            if not stream.undecided and not self._uploads.is_idle(stream):
+            if stream.undecided or self._uploads.is_idle(stream):
+                await self._uploads.forget(name)
+            if name in self._uploads.streams:
                 raise Refused(409, f"{name}: found objects that an encoder uploads (interface 2), {_WANTED}.")
-            await self._uploads.forget(name)
         await self._ingest({**request.scope, "path_params": {"stream": name, "file": path}}, receive, send)
 
     async def _to_objects(self, request: Request, receive: Receive) -> int:

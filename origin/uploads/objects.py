@@ -144,13 +144,17 @@ class ObjectStream:
         self.size -= upload.received
 
     def delete(self, path: str, now: float) -> StoredObject | None:
-        """The object that goes; None: there is none."""
+        """An encoder deletes: the object that goes; None: there is none."""
         self._overtake(path, None)
         self.last_change = now
         return self._remove(path)
 
+    def forget(self, stored: StoredObject) -> None:
+        """The object goes, and no encoder has said so: a PUT of its path goes on."""
+        self._remove(stored.path)
+
     def expired(self, now: float, linger: float) -> list[StoredObject]:
-        """The objects that no playlist has listed for `linger` seconds; they are to be deleted.
+        """The objects that no playlist has listed for `linger` seconds; they are to be forgotten.
 
         What the longest playlist lists takes as long to play: `linger` is never shorter (RFC 8216 section 6.2.2).
         """

@@ -8,7 +8,7 @@ is there: an encoder that opens a connection for each object does not wait for t
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from cdnkit.settings.origin import Origin
@@ -29,6 +29,9 @@ WAIT_S = 5.0
 SWEEP_S = 5.0
 MOST_TRASH = 1_000
 """Files of replaced objects that are kept until the next sweep, for viewers whose response is just beginning."""
+
+
+Check = Callable[[StoredObject | None], None]
 
 
 class Uploads:
@@ -79,14 +82,24 @@ class Uploads:
 
     async def sweep(self) -> None:
         """Deletes what no playlist lists any more, and streams without objects."""
-        trash, self._trash = self._trash, []
-        await asyncio.to_thread(self._files.delete, trash)
+        await self.empty_trash()
         linger = self.settings.linger_after(self.settings.segment)
         for stream in list(self.streams.values()):
-            if gone := stream.expired(self.clock(), linger):
-                await self._delete(stream, gone)
+            async with self._lock(stream):
+                gone = stream.expired(self.clock(), linger)
+                await self._erase(stream, gone)
+            if gone:
                 log.info("%s: %d uploaded objects that no playlist lists are deleted", stream.name, len(gone))
             self._forget_empty(stream)
+
+    async def failed(self, error: StorageFailed) -> None:
+        """An object could not be stored. What no path means any more goes at once: the disk may be full."""
+        self.trouble = str(error)
+        await self.empty_trash()
+
+    async def empty_trash(self) -> None:
+        trash, self._trash = self._trash, []
+        await asyncio.to_thread(self._files.delete, trash)
 
     # ---- streams -----------------------------------------------------------------------------------------------
 
@@ -109,7 +122,8 @@ class Uploads:
         """Deletes a stream, unless something is being uploaded to it."""
         stream = self.streams[name]
         if not stream.open:
-            await self._delete(stream, list(stream.objects.values()))
+            async with self._lock(stream):
+                await self._erase(stream, list(stream.objects.values()))
             self._forget_empty(stream)
 
     def _forget_empty(self, stream: ObjectStream) -> None:
@@ -139,10 +153,13 @@ class Uploads:
         is_list = extension(path) in ("m3u8", "mpd")
         return min(LARGEST_LIST, self.settings.uploads.largest) if is_list else self.settings.uploads.largest
 
-    async def store(self, stream: ObjectStream, upload: Upload, spool: Spool) -> bool:
+    async def store(
+        self, stream: ObjectStream, upload: Upload, spool: Spool, check: Check = lambda there: None
+    ) -> bool:
         """The body ended properly: its object is served. True: there was none at this path.
 
-        `BadMedia`: it says that it is a playlist, and is none; `StorageFailed`.
+        `check` refuses where what is there may not be replaced. `BadMedia`: its name says that it is a playlist, and it
+        is none; `StorageFailed`.
         """
         data, path = spool.data, upload.path
         kind = class_of(path, data)
@@ -157,6 +174,7 @@ class Uploads:
             if upload.overtaken:
                 spool.discard()
                 return False
+            check(stream.objects.get(path))
             await asyncio.to_thread(self._files.record, stream.name, stored)
             replaced = stream.finish(upload, stored, listing, self.clock())
             self._offer(stream, stored, data)
@@ -209,18 +227,13 @@ class Uploads:
         """One writer a stream at a time: what the index says is what is served."""
         return self._locks.setdefault(stream.name, asyncio.Lock())
 
-    async def _delete(self, stream: ObjectStream, gone: Iterable[StoredObject]) -> None:
-        """Deletes those that have not been replaced meanwhile."""
-        async with self._lock(stream):
-            gone = [one for one in gone if stream.objects.get(one.path) is one]
-            await self._erase(stream, gone)
-            for one in gone:
-                stream.delete(one.path, stream.last_change)
-
     async def _erase(self, stream: ObjectStream, gone: list[StoredObject]) -> None:
-        """Under the lock: makes caches and a restart find them no more."""
+        """Under the lock: neither viewers nor a restart find these any more."""
+        if not gone:
+            return
         await asyncio.to_thread(self._files.erase, stream.name, gone)
         for one in gone:
+            stream.forget(one)
             self._catalog.withdraw(f"{stream.name}/{one.path}")
         await self._discard(*(self._files.path(stream.name, one.file) for one in gone))
 
@@ -228,8 +241,7 @@ class Uploads:
         """Deletes files that no path means any more, at the next sweep: a response may have begun with one."""
         self._trash += files
         if len(self._trash) > MOST_TRASH:
-            trash, self._trash = self._trash, []
-            await asyncio.to_thread(self._files.delete, trash)
+            await self.empty_trash()
 
     def _offer(self, stream: ObjectStream, stored: StoredObject, data: bytes | None) -> None:
         resource = Resource(

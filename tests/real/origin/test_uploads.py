@@ -4,11 +4,15 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cdnkit.settings.origin import Origin
 from origin.catalog import Catalog
@@ -18,6 +22,7 @@ from origin.storage import Storage
 from origin.uploads.files import FOLDER, INDEX, Spool
 from origin.uploads.uploads import Uploads
 from tests.kit.live_origin import Feeder, Reply, Running, pieces, request, until
+from tests.kit.small_disk import small_disk
 
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:4,\nlive0.ts\n"
 MASTER = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\nv0/live.m3u8\n"
@@ -88,6 +93,24 @@ def test_conditions(origins: Callable[..., Running]) -> None:
     etag = origin.get("live/a.ts").headers["etag"]
     assert put(origin, "live/a.ts", TS, If_Match=f"W/{etag}").status == 412
     assert put(origin, "live/a.ts", TS, If_Match=f'"x", {etag}').status == 204
+
+
+def test_of_two_that_would_be_the_first_one_is(origins: Callable[..., Running]) -> None:
+    origin = origins()
+    parts = urlsplit(origin.ingest)
+    with ExitStack() as stack:
+        connections = []
+        for _ in range(2):
+            connections.append(stack.enter_context(closing(HTTPConnection(parts.hostname or "", parts.port))))
+            connections[-1].putrequest("PUT", "/ingest/live/a.ts")
+            connections[-1].putheader("If-None-Match", "*")
+            connections[-1].putheader("Content-Length", str(len(TS)))
+            connections[-1].endheaders(TS[:188])
+        until(lambda: (stream_of(origin) or {}).get("bytes") == 2 * 188)
+        connections[0].send(TS[188:])
+        assert connections[0].getresponse().status == 201
+        connections[1].send(TS[188:])
+        assert connections[1].getresponse().status == 412
 
 
 def test_an_empty_body_is_a_question(origins: Callable[..., Running]) -> None:
@@ -392,6 +415,25 @@ def _mapped(fails: Callable[..., None]) -> Callable[..., None]:
     return execute
 
 
+def test_a_disk_that_is_full(origins: Callable[..., Running], tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with small_disk(disk, "6m") as mounted:
+        if not mounted:
+            pytest.skip("mounting is not allowed here")
+        origin = origins(storage=disk / "media")
+        assert put(origin, "live/live0.ts", TS).status == 201
+        reply = put(origin, "live/live0.ts", b"x" * 8 * 2**20)
+        assert (reply.status, reply.headers["retry-after"], "disk full" in reply.text) == (503, "1", True)
+        assert origin.get("live/live0.ts").body == TS
+        assert put(origin, "live/live1.ts", b"x" * 4 * 2**20).status == 201, "what came of the other is gone"
+        assert put(origin, "live/live2.ts", b"x" * 4 * 2**20).status == 503
+        assert put(origin, "live/live1.ts", b"", "DELETE").status == 200
+        assert put(origin, "live/live2.ts", b"x" * 4 * 2**20).status == 503, "a viewer may be reading it"
+        assert put(origin, "live/live2.ts", b"x" * 4 * 2**20).status == 201
+        origin.stop()
+
+
 def test_a_stop_ends_open_uploads(origins: Callable[..., Running]) -> None:
     origin = origins()
     feeder = Feeder(origin, "live/live0.ts", "PUT")
@@ -480,6 +522,66 @@ def test_one_stream_more_takes_the_room_of_the_one_that_is_idle_longest(tmp_path
 
     with lab(tmp_path, uploads={"streams": 2}) as one:
         asyncio.run(run(one))
+
+
+ACTS = st.lists(
+    st.tuples(st.sampled_from(["put", "list", "break", "delete", "sweep"]), st.integers(0, 3), st.integers(0, 3)),
+    max_size=25,
+)
+
+
+@pytest.mark.long
+@settings(max_examples=60, deadline=None)
+@given(acts=ACTS)
+def test_whatever_happens_at_once_index_memory_and_disk_agree(
+    tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[str, int, int]]
+) -> None:
+    """Uploads, deletions and sweeps of one stream, all at once, in whatever order the loop and its threads take."""
+
+    async def act(lab: Lab, what: str, which: int, content: int) -> None:
+        path, body = f"{which}.ts", bytes([content]) * (100 + content)
+        await asyncio.sleep(0)
+        match what:
+            case "put":
+                await lab.put(path, body)
+            case "list":
+                await lab.put("live.m3u8", b"#EXTM3U\n#EXTINF:1,\n%d.ts\n" % content)
+            case "break":
+                stream = await lab.uploads.stream("live")
+                upload, spool = lab.uploads.begin(stream, path)
+                await lab.uploads.take(stream, upload, spool, body)
+                spool.discard()
+                lab.uploads.over(stream, upload)
+            case "delete" if (stream := lab.uploads.streams.get("live")) is not None:
+                await lab.uploads.delete(stream, path)
+            case "sweep":
+                lab.now += 40
+                await lab.uploads.sweep()
+
+    async def run(lab: Lab, again: Lab) -> None:
+        await lab.uploads.resume()
+        await asyncio.gather(*(act(lab, *one) for one in acts))
+        stream = lab.uploads.streams.get("live")
+        objects = stream.objects if stream is not None else {}
+        assert (stream.open if stream is not None else {}) == {}
+        assert (stream.size if stream is not None else 0) == sum(one.size for one in objects.values())
+        for path in ["live.m3u8", *(f"{number}.ts" for number in range(4))]:
+            resource = lab.catalog.get(f"live/{path}")
+            assert (resource.etag if resource else None) == (objects[path].etag if path in objects else None)
+            if resource is not None and resource.path is not None:
+                assert resource.path.stat().st_size == resource.size
+        await lab.uploads.sweep()
+        assert (lab.files() if objects else 0) == len(objects)
+        lab.uploads.close()
+        await again.uploads.resume()
+        found = again.uploads.streams["live"].objects if objects else {}
+        assert {path: (one.file, one.etag) for path, one in found.items()} == {
+            path: (one.file, one.etag) for path, one in objects.items()
+        }
+
+    folder = tmp_path_factory.mktemp("uploads")
+    with lab(folder) as one, lab(folder) as another:
+        asyncio.run(run(one, another))
 
 
 def test_the_publisher_passes_over_uploads(tmp_path: Path) -> None:
