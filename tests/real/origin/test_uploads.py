@@ -19,6 +19,7 @@ from origin.catalog import Catalog
 from origin.errors import Refused, StorageFailed
 from origin.publisher import Publisher
 from origin.storage import Storage
+from origin.uploads import uploads
 from origin.uploads.files import FOLDER, INDEX, Spool
 from origin.uploads.uploads import Uploads
 from tests.kit.live_origin import Feeder, Reply, Running, pieces, request, until
@@ -262,6 +263,16 @@ def test_a_playlist_waits_for_the_segment_that_it_lists(origins: Callable[..., R
     assert segment.end().status == 201
     assert playlist.reply().status == 201
     assert origin.get("live/live.m3u8").body == PLAYLIST
+
+
+def test_a_playlist_does_not_wait_for_good(origins: Callable[..., Running], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "WAIT_S", 0.1)
+    origin = origins()
+    segment = Feeder(origin, "live/live0.ts", "PUT")
+    segment.send(TS)
+    until(lambda: stream_of(origin))
+    assert put(origin, "live/live.m3u8", PLAYLIST).status == 201, "the segment has stalled"
+    assert segment.end().status == 201
 
 
 def test_an_encoder_that_pipelines_and_hangs_up(origins: Callable[..., Running]) -> None:
