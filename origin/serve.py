@@ -50,10 +50,11 @@ async def serve(
         publisher.storage.release()
         raise
     retention = Retention(publisher)
-    interfaces = Interfaces(Ingest(publisher, retention), uploads)
+    public_app = origin_app(publisher, uploads)
+    interfaces = Interfaces(Ingest(publisher, retention), uploads, public_app)
     addresses: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
     switch = FaultSwitch()
-    public_side = Listener(Faulty(origin_app(publisher, uploads), switch), log, limits=settings.limits)
+    public_side = Listener(Faulty(public_app, switch), log, limits=settings.limits)
     known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
     listeners = [public_side, Listener(Guarded(ingest_app(interfaces, switch if faults else None), known, log), log)]
     sweeping = [asyncio.create_task(one.keep_sweeping()) for one in (retention, uploads)]

@@ -44,7 +44,8 @@ class ObjectEndpoint:
         """The status of a success. `Refused`, `StorageFailed`, `Gone`: there is none."""
         name, path = request.path_params["stream"], request.path_params["path"]
         if request.method not in ("PUT", "POST", "DELETE"):
-            raise Refused(405, f"Found {request.method}, wanted PUT, POST or DELETE.", allow="PUT, POST, DELETE")
+            known = "GET, HEAD, PUT, POST, DELETE"
+            raise Refused(405, f"Found {request.method}, wanted one of {known}.", allow=known)
         if request.method == "DELETE":
             return await self._delete(name, path, receive)
         _check_fields(request)

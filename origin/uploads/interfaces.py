@@ -20,7 +20,7 @@ from collections import Counter
 from contextlib import aclosing, suppress
 
 from starlette.requests import Request
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cdnkit.serving import Left
 from origin.errors import NoRoom, Refused, StorageFailed, printable
@@ -37,9 +37,11 @@ log = logging.getLogger("origin")
 class Interfaces:
     """ASGI endpoint of `/ingest/{stream}/{path}`."""
 
-    def __init__(self, ingest: Ingest, uploads: Uploads) -> None:
+    def __init__(self, ingest: Ingest, uploads: Uploads, public: ASGIApp) -> None:
+        """`public`: what viewers reach, by which an encoder reads back its own objects."""
         self._ingest = ingest
         self._uploads = uploads
+        self._public = public
         self._objects = ObjectEndpoint(uploads, ingest.stopping)
         self._undecided: Counter[str] = Counter()
         """Requests by stream that may yet turn out to be objects, while they are among its open POSTs."""
@@ -97,13 +99,13 @@ class Interfaces:
             await self._to_tracks(request, receive, send)
             return None
         if extension != "mp4" or request.method not in ("PUT", "POST"):
-            return await self._to_objects(request, receive)
+            return await self._to_objects(request, receive, send)
         stream = self._uploads.streams.get(name)
         if self._has_tracks(name) and not self._ingest.retention.is_idle(name):
             await self._to_tracks(request, receive, send)
             return None
         if stream is not None and not stream.undecided and not self._uploads.is_idle(stream):
-            return await self._to_objects(request, receive)
+            return await self._to_objects(request, receive, send)
         return await self._decide(request, receive, send)
 
     async def _decide(self, request: Request, receive: Receive, send: Send) -> int | None:
@@ -125,7 +127,7 @@ class Interfaces:
                 finally:
                     self._undecided -= Counter((name,))
             if found is Opening.HEADER:
-                return await self._to_objects(request, replay(already, receive))
+                return await self._to_objects(request, replay(already, receive), send)
         finally:
             decided.set()
             del deciding[decided]
@@ -139,7 +141,7 @@ class Interfaces:
             if (stream := self._uploads.streams.get(name)) is not None:
                 header = stream.objects.get(path)
                 if header is None or header.kind is not Class.INIT:
-                    return await self._to_objects(request, replay(already, receive))
+                    return await self._to_objects(request, replay(already, receive), send)
                 data = await self._uploads.read(stream, header)
                 already.insert(0, {"type": "http.request", "body": data, "more_body": True})
         await self._to_tracks(request, replay(already, receive), send)
@@ -167,9 +169,14 @@ class Interfaces:
                 raise Refused(409, f"{name}: found objects that an encoder uploads (interface 2), {_WANTED}.")
         await self._ingest({**request.scope, "path_params": {"stream": name, "file": path}}, receive, send)
 
-    async def _to_objects(self, request: Request, receive: Receive) -> int:
+    async def _to_objects(self, request: Request, receive: Receive, send: Send) -> int | None:
         name, path = request.path_params["stream"], request.path_params["path"]
         check_path(name, path, request.scope["raw_path"].decode("latin-1"))
+        if request.method in ("GET", "HEAD"):
+            if name not in self._uploads.streams:
+                return 404
+            await self._public({**request.scope, "path": f"/{name}/{path}"}, receive, send)
+            return None
         puts = request.method in ("PUT", "POST")
         if puts and self._has_tracks(name) and not await self._ingest.retention.give_up(name):
             raise Refused(409, f"{name}: found tracks that an encoder posts (interface 1), {_WANTED}.")

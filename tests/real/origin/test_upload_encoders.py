@@ -202,6 +202,22 @@ def test_an_encoder_that_starts_again_under_the_same_names(
     assert frames(ffmpeg, f"{origin.url}/live/live.m3u8", "v") == sent["v"]
 
 
+def test_an_encoder_that_continues_its_playlist(
+    origins: Callable[..., Running], ffmpeg: str, sent: dict[str, int]
+) -> None:
+    """`append_list` reads the playlist back at the start, and goes on behind it, with the next numbers."""
+    origin = origins()
+    url = f"{origin.ingest}/ingest/live/live.m3u8"
+    run(command(ffmpeg, *HLS, "-hls_flags", "append_list+omit_endlist", url))
+    until(lambda: origin.get("live/live.m3u8").text.count("#EXTINF") == 5)
+    run(command(ffmpeg, *HLS, "-hls_flags", "append_list", url))
+    until(lambda: listed(origin)["ended"])
+    text = origin.get("live/live.m3u8").text
+    assert uris(text) == [f"live{number}.ts" for number in range(10)]
+    assert text.count("#EXT-X-DISCONTINUITY") == 2, "it writes one at each of its starts"
+    assert frames(ffmpeg, f"{origin.url}/live/live.m3u8", "v") == 2 * sent["v"]
+
+
 def test_a_stream_survives_a_restart_of_the_origin(
     origins: Callable[..., Running], ffmpeg: str, sent: dict[str, int], tmp_path: Path
 ) -> None:

@@ -213,10 +213,24 @@ def test_a_body_of_unknown_length_is_bounded_too(origins: Callable[..., Running]
 def test_methods(origins: Callable[..., Running]) -> None:
     origin = origins()
     put(origin, "live/live0.ts")
-    for method in ("GET", "HEAD", "PATCH"):
-        reply = put(origin, "live/live0.ts", b"", method)
-        assert (reply.status, reply.headers["allow"]) == (405, "PUT, POST, DELETE")
+    reply = put(origin, "live/live0.ts", b"", "PATCH")
+    assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD, PUT, POST, DELETE")
     assert request(f"{origin.url}/live/live0.ts", "PUT", body=TS).status == 405, "nothing is uploaded in public"
+
+
+def test_an_encoder_reads_back_what_it_uploaded(origins: Callable[..., Running], encoded: dict[str, bytes]) -> None:
+    origin = origins()
+    put(origin, "live/live0.ts")
+    url, viewed = f"{origin.ingest}/ingest/live/live0.ts", origin.get("live/live0.ts")
+    assert [request(url, method).status for method in ("GET", "HEAD")] == [200, 200]
+    read = request(url)
+    assert (read.body, read.headers["etag"]) == (TS, viewed.headers["etag"])
+    assert request(url, headers={"Range": "bytes=0-"}).status == 206
+    for path in ("live/live1.ts", "other/live0.ts", "vod/x.ts"):
+        assert put(origin, path, b"", "GET").status in (400, 404)
+    assert origin.post("tracks/180p.cmfv", encoded["180p.cmfv"]).status == 200
+    for path in ("tracks/multivariant.m3u8", "tracks/180p/media.m3u8", "live/../tracks/180p/media.m3u8"):
+        assert put(origin, path, b"", "GET").status in (403, 404), "what others have sent is not read here"
 
 
 def test_a_bound_is_a_507_and_takes_nothing_away(origins: Callable[..., Running]) -> None:
