@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from origin import Origin
@@ -365,6 +365,26 @@ EVENTS: dict[str, Callable[[Lab], None]] = {
 }  # fmt: skip
 
 
+@example(
+    [
+        ("another rung", 15),
+        ("pictures are not stored", 0),
+        ("pictures are not stored", 10),
+        ("encoder ends", 1),
+        ("encoder starts", 5),
+    ]
+)
+@example(
+    [
+        ("a rung stalls", 15),
+        ("pictures are not stored", 6),
+        ("pictures are not stored", 5),
+        ("encoder ends", 0),
+        ("encoder starts", 5),
+    ]
+)
+@example([("another rung", 15), ("sound is not stored", 5), ("encoder ends", 0), ("encoder starts", 9)])
+@example([("a rung stalls", 0), ("silence", 15)])
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(EVENTS)), st.integers(0, 24)), max_size=12))
 def test_the_rules_hold_whatever_happens(events: list[tuple[str, int]]) -> None:
