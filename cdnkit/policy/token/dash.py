@@ -3,8 +3,8 @@
 A relative reference does not inherit the query of its base (RFC 3986 §5.3), so the token is added where URLs end:
 `media`, `initialization`, `index` and `bitstreamSwitching` of SegmentTemplate, the URLs of SegmentList and SegmentBase,
 a UTCTiming whose value is one URL, and a BaseURL that names a file, not a folder. The text is changed in place, at the
-byte positions that expat reports. A manifest that is not well-formed XML, or that has a DOCTYPE, stays as it is. A token
-for one path cannot be added to a template, so such tokens work with HLS only.
+byte positions that expat reports. A manifest that is not well-formed XML, or that has a DOCTYPE, stays as it is. A
+token for one path cannot be added to a template, so such tokens work with HLS only.
 """
 
 import re
