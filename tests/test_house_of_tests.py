@@ -117,7 +117,7 @@ HELD = [  # module, folder, its files
     ("unit/origin/test_playlist", "origin", "catalog window"),
     ("unit/origin/test_stream_frames", "origin", "account samples segmenter"),
     ("unit/origin/test_stream", "origin", "timeline"),
-    ("unit/origin/test_presentation", "origin", "manifests"),
+    ("unit/origin/test_presentation", "origin", "manifests period"),
     ("unit/origin/test_mpd", "origin", "xml"),
     ("unit/origin/test_edit_lists", "origin", "presented"),
     ("real/origin/test_faults", "origin", "faults"),
