@@ -1,0 +1,200 @@
+"""One node in virtual time: a real machine, and a shell that obeys its plans as `edge/driver.py` does over HTTP.
+
+The shell keeps what the machine leaves to it: who waits for which ticket, which upstream requests and bodies are under
+way, and the stored bodies. Time, viewers, the parent and the bodies themselves come from outside, by `Surroundings`:
+each test says there how long things take, what breaks, and what it holds of every answer.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from cdnkit.policy import (
+    EdgeMachine,
+    Failure,
+    Fetch,
+    Join,
+    Landing,
+    Purged,
+    PurgeKind,
+    PurgeOrder,
+    Refuse,
+    Relay,
+    RequestHead,
+    ResponseHead,
+    Serve,
+)
+from cdnkit.policy.store.eviction import HEAD_COST_BYTES
+
+MAX_UPSTREAM_REQUESTS = 2
+"""Upstream requests that one viewer's request may cost, whatever the parent answers."""
+
+W = TypeVar("W")
+"""Who waits for an answer."""
+W_in = TypeVar("W_in", contravariant=True)
+B = TypeVar("B")
+"""A body; the shell only keeps it."""
+T = TypeVar("T")
+
+
+class BrokenPlan(AssertionError):
+    """The machine broke a promise that every shell relies on."""
+
+    def __init__(self, kind: str, sentence: str) -> None:
+        super().__init__(f"{kind}: {sentence}")
+        self.kind, self.sentence = kind, sentence
+
+
+def promised(holds: bool, kind: str, sentence: str) -> None:
+    """`BrokenPlan` unless it holds."""
+    if not holds:
+        raise BrokenPlan(kind, sentence)
+
+
+@dataclass(eq=False, slots=True)
+class Exchange(Generic[B]):
+    """An upstream request, from its opening to the end of its body."""
+
+    fetch: Fetch
+    body: B | None = None
+    purged: bool = False
+    """A purge named its target while it was open: nobody may join it any more."""
+
+
+class Surroundings(Protocol[W_in, B]):
+    """What is outside of a node."""
+
+    @property
+    def now(self) -> float:
+        """On the node's clock."""
+
+    def on_fetch(self, exchange: Exchange[B], who: W_in) -> None:
+        """An upstream request is to be made: for `who`, or behind what `who` is served (then its ticket is 0)."""
+
+    def on_landing(self, exchange: Exchange[B], head: ResponseHead, landing: Landing, before: B | None) -> None:
+        """A response has landed; nobody is answered yet. `before`: the stored body that the coming one continues."""
+
+    def on_answer(self, who: W_in, answer: Serve | Relay | Refuse, exchange: Exchange[B] | None) -> None:
+        """`exchange`: the one that brought it, None if nobody waited. `VirtualNode.bodies` has what is served."""
+
+
+class VirtualNode(Generic[W, B]):
+    """One life of a node."""
+
+    def __init__(self, machine: EdgeMachine, around: Surroundings[W, B]) -> None:
+        self.machine, self.around = machine, around
+        self.waiting: dict[int, W] = {}
+        self.open: dict[int, Exchange[B]] = {}
+        """By fetch id, in the order in which they were opened."""
+        self.filling: dict[int, Exchange[B]] = {}
+        """Those whose body is under way, in the order in which they landed."""
+        self.bodies: dict[int, B] = {}
+        """By entry id."""
+        self._seen: set[int] = set()
+        self._asks: Counter[int] = Counter()
+
+    # ---- from below --------------------------------------------------------------------------------------------
+
+    def ask(self, request: RequestHead, who: W) -> Serve | Refuse | Fetch | Join:
+        plan = self.machine.on_request(request, self.around.now)
+        if isinstance(plan, Serve | Refuse):
+            self._answer(who, plan, None)
+            return plan
+        assert isinstance(plan, Fetch | Join), plan
+        promised(plan.ticket not in self.waiting, "ticket-twice", "a ticket was given out twice")
+        self.waiting[plan.ticket] = who
+        if isinstance(plan, Fetch):
+            self._open(plan, who)
+        else:
+            promised(plan.fetch_id in self.open, "dead-flight", "joined what has landed")
+        return plan
+
+    def _answer(self, who: W, answer: Serve | Relay | Refuse, exchange: Exchange[B] | None) -> None:
+        if isinstance(answer, Serve):
+            if answer.refresh is not None:
+                self._open(answer.refresh, who)
+            promised(answer.entry.id in self.bodies, "no-body", "served an entry whose body the shell was told to drop")
+        self.around.on_answer(who, answer, exchange)
+
+    # ---- from above --------------------------------------------------------------------------------------------
+
+    def respond(self, exchange: Exchange[B], head: ResponseHead, body: B) -> None:
+        """The parent's response head is here, and `body` follows."""
+        fetch, exchange.body = self.open.pop(exchange.fetch.id).fetch, body
+        landing = self.machine.on_response(fetch, head, self.around.now)
+        before = None if landing.prefix is None else self.bodies[landing.prefix]
+        self.around.on_landing(exchange, head, landing, before)
+        self.filling[fetch.id] = exchange
+        stored = landing.store
+        if stored is not None:
+            self.bodies[stored.id] = body
+        self._settle(landing, exchange)
+        if stored is not None and not stored.indexed:
+            self.bodies.pop(stored.id, None)  # it was shared, or made room again
+
+    def end(self, exchange: Exchange[B], size_bytes: int | None) -> None:
+        """The body is here whole, or broke off (None)."""
+        fetch, now = self.filling.pop(exchange.fetch.id).fetch, self.around.now
+        if size_bytes is None:
+            landing = self.machine.on_failure(fetch, Failure.TRUNCATED, now)
+        else:
+            landing = self.machine.on_body_end(fetch, size_bytes, now)
+        self._settle(landing, exchange)
+
+    def fail(self, exchange: Exchange[B], why: Failure) -> None:
+        """No response head will come."""
+        fetch = self.open.pop(exchange.fetch.id).fetch
+        self._settle(self.machine.on_failure(fetch, why, self.around.now), exchange)
+
+    def _open(self, fetch: Fetch, who: W) -> None:
+        promised(fetch.id not in self._seen, "fetch-twice", "a fetch id was used twice")
+        self._seen.add(fetch.id)
+        if fetch.ticket:
+            self._asks[fetch.ticket] += 1
+            count = self._asks[fetch.ticket]
+            promised(count <= MAX_UPSTREAM_REQUESTS, "asks", f"one request asked {count} times")
+        exchange = self.open[fetch.id] = Exchange(fetch)
+        self.around.on_fetch(exchange, who)
+
+    def _settle(self, landing: Landing, exchange: Exchange[B]) -> None:
+        for ticket, answer in landing.answers.items():
+            promised(ticket in self.waiting, "for-nobody", f"an answer for ticket {ticket}, which nobody holds")
+            if isinstance(answer, Fetch):
+                self._open(answer, self.waiting[ticket])
+            else:
+                self._answer(self.waiting.pop(ticket), answer, exchange)
+        self._drop(landing.dropped)
+
+    # ---- from operators ----------------------------------------------------------------------------------------
+
+    def purge(self, order: PurgeOrder) -> Purged:
+        purged = self.machine.on_purge(order, self.around.now)
+        for exchange in self.open.values():
+            exchange.purged |= order.kind is not PurgeKind.URL or exchange.fetch.request.target == order.value
+        self._drop(list(self.bodies) if purged.everything else purged.dropped)
+        return purged
+
+    def _drop(self, entry_ids: list[int]) -> None:
+        for entry_id in entry_ids:
+            self.bodies.pop(entry_id, None)
+
+    # ---- what always holds -------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        index, room = self.machine.index, self.machine.service.room
+        entries = list(index)
+        stored = sum(entry.size_bytes + HEAD_COST_BYTES for entry in entries)
+        promised(stored <= room, "too-much", f"{stored} bytes are stored in {room}")
+        promised(len(entries) == len(index) == len(self.machine.room), "miscount", "index and room differ")
+        promised(all(entry.id in self.bodies for entry in entries), "lost-body", "a stored response has no body")
+        promised(len(self.machine.flights) == len(self.open), "flight-left", "a flight is open and nobody owes it")
+        joinable = (one.fetch for one in self.open.values() if one.fetch.collapsible and not one.purged)
+        fills = Counter(fetch.flight_key for fetch in joinable)
+        promised(
+            all(count == 1 for count in fills.values()), "two-fills", f"others can join two fills of a key: {fills}"
+        )
+
+
+def pick(under_way: dict[int, T], which: int) -> T:
+    """The `which`-th of them, counted round and round."""
+    return list(under_way.values())[which % len(under_way)]
