@@ -6,32 +6,19 @@ each test says there how long things take, what breaks, and what it holds of eve
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from cdnkit.policy import (
-    EdgeMachine,
-    Failure,
-    Fetch,
-    Join,
-    Landing,
-    Purged,
-    PurgeKind,
-    PurgeOrder,
-    Refuse,
-    Relay,
-    RequestHead,
-    ResponseHead,
-    Serve,
-)
+from cdnkit.policy import EdgeMachine, Failure, RequestHead, ResponseHead
+from cdnkit.policy.plan import Fetch, Join, Landing, Purged, PurgeKind, PurgeOrder, Refuse, Relay, Serve
 from cdnkit.policy.store.eviction import HEAD_COST_BYTES
 
 MAX_UPSTREAM_REQUESTS = 2
 """Upstream requests that one viewer's request may cost, whatever the parent answers."""
 
-W = TypeVar("W")
-"""Who waits for an answer."""
-W_in = TypeVar("W_in", contravariant=True)
+A = TypeVar("A")
+"""Who asks."""
+A_in = TypeVar("A_in", contravariant=True)
 B = TypeVar("B")
 """A body; the shell only keeps it."""
 T = TypeVar("T")
@@ -45,45 +32,42 @@ class BrokenPlan(AssertionError):
         self.kind, self.sentence = kind, sentence
 
 
-def promised(holds: bool, kind: str, sentence: str) -> None:
-    """`BrokenPlan` unless it holds."""
-    if not holds:
-        raise BrokenPlan(kind, sentence)
-
-
 @dataclass(eq=False, slots=True)
 class Exchange(Generic[B]):
     """An upstream request, from its opening to the end of its body."""
 
     fetch: Fetch
-    body: B | None = None
+    body: B = field(init=False)
+    """From its landing on."""
     purged: bool = False
-    """A purge named its target while it was open: nobody may join it any more."""
+    """A purge may have named its target while it was open (a URL as a path): nobody may join it any more."""
 
 
-class Surroundings(Protocol[W_in, B]):
-    """What is outside of a node."""
+class Surroundings(Protocol[A_in, B]):
+    """What is outside of a node; what inherits it may leave out `on_fetch` and `on_landing`."""
 
     @property
     def now(self) -> float:
         """On the node's clock."""
 
-    def on_fetch(self, exchange: Exchange[B], who: W_in) -> None:
-        """An upstream request is to be made: for `who`, or behind what `who` is served (then its ticket is 0)."""
+    def on_fetch(self, exchange: Exchange[B], asker: A_in) -> None:
+        """An upstream request is to be made: for `asker`, or behind what it is served (then its ticket is 0)."""
+        return
 
     def on_landing(self, exchange: Exchange[B], head: ResponseHead, landing: Landing, before: B | None) -> None:
         """A response has landed; nobody is answered yet. `before`: the stored body that the coming one continues."""
+        return
 
-    def on_answer(self, who: W_in, answer: Serve | Relay | Refuse, exchange: Exchange[B] | None) -> None:
+    def on_answer(self, asker: A_in, answer: Serve | Relay | Refuse, exchange: Exchange[B] | None) -> None:
         """`exchange`: the one that brought it, None if nobody waited. `VirtualNode.bodies` has what is served."""
 
 
-class VirtualNode(Generic[W, B]):
+class VirtualNode(Generic[A, B]):
     """One life of a node."""
 
-    def __init__(self, machine: EdgeMachine, around: Surroundings[W, B]) -> None:
+    def __init__(self, machine: EdgeMachine, around: Surroundings[A, B]) -> None:
         self.machine, self.around = machine, around
-        self.waiting: dict[int, W] = {}
+        self.waiting: dict[int, A] = {}
         self.open: dict[int, Exchange[B]] = {}
         """By fetch id, in the order in which they were opened."""
         self.filling: dict[int, Exchange[B]] = {}
@@ -95,26 +79,28 @@ class VirtualNode(Generic[W, B]):
 
     # ---- from below --------------------------------------------------------------------------------------------
 
-    def ask(self, request: RequestHead, who: W) -> Serve | Refuse | Fetch | Join:
+    def ask(self, request: RequestHead, asker: A) -> Serve | Refuse | Fetch | Join:
         plan = self.machine.on_request(request, self.around.now)
         if isinstance(plan, Serve | Refuse):
-            self._answer(who, plan, None)
+            self._answer(asker, plan, None)
             return plan
         assert isinstance(plan, Fetch | Join), plan
-        promised(plan.ticket not in self.waiting, "ticket-twice", "a ticket was given out twice")
-        self.waiting[plan.ticket] = who
+        self._promised(plan.ticket not in self.waiting, "ticket-twice", "a ticket was given out twice")
+        self.waiting[plan.ticket] = asker
         if isinstance(plan, Fetch):
-            self._open(plan, who)
+            self._open(plan, asker)
         else:
-            promised(plan.fetch_id in self.open, "dead-flight", "joined what has landed")
+            self._promised(plan.fetch_id in self.open, "dead-flight", "joined what has landed")
         return plan
 
-    def _answer(self, who: W, answer: Serve | Relay | Refuse, exchange: Exchange[B] | None) -> None:
+    def _answer(self, asker: A, answer: Serve | Relay | Refuse, exchange: Exchange[B] | None) -> None:
         if isinstance(answer, Serve):
             if answer.refresh is not None:
-                self._open(answer.refresh, who)
-            promised(answer.entry.id in self.bodies, "no-body", "served an entry whose body the shell was told to drop")
-        self.around.on_answer(who, answer, exchange)
+                self._open(answer.refresh, asker)
+            self._promised(
+                answer.entry.id in self.bodies, "no-body", "served an entry whose body the shell was told to drop"
+            )
+        self.around.on_answer(asker, answer, exchange)
 
     # ---- from above --------------------------------------------------------------------------------------------
 
@@ -139,6 +125,7 @@ class VirtualNode(Generic[W, B]):
             landing = self.machine.on_failure(fetch, Failure.TRUNCATED, now)
         else:
             landing = self.machine.on_body_end(fetch, size_bytes, now)
+        self._promised(not landing.answers, "late-answer", "the end of a body answers somebody")
         self._settle(landing, exchange)
 
     def fail(self, exchange: Exchange[B], why: Failure) -> None:
@@ -146,19 +133,20 @@ class VirtualNode(Generic[W, B]):
         fetch = self.open.pop(exchange.fetch.id).fetch
         self._settle(self.machine.on_failure(fetch, why, self.around.now), exchange)
 
-    def _open(self, fetch: Fetch, who: W) -> None:
-        promised(fetch.id not in self._seen, "fetch-twice", "a fetch id was used twice")
+    def _open(self, fetch: Fetch, asker: A) -> None:
+        self._promised(fetch.id not in self._seen, "fetch-twice", "a fetch id was used twice")
         self._seen.add(fetch.id)
         if fetch.ticket:
             self._asks[fetch.ticket] += 1
             count = self._asks[fetch.ticket]
-            promised(count <= MAX_UPSTREAM_REQUESTS, "asks", f"one request asked {count} times")
+            self._promised(count <= MAX_UPSTREAM_REQUESTS, "asks", f"one request asked {count} times")
         exchange = self.open[fetch.id] = Exchange(fetch)
-        self.around.on_fetch(exchange, who)
+        self.around.on_fetch(exchange, asker)
 
     def _settle(self, landing: Landing, exchange: Exchange[B]) -> None:
         for ticket, answer in landing.answers.items():
-            promised(ticket in self.waiting, "for-nobody", f"an answer for ticket {ticket}, which nobody holds")
+            self._promised(ticket in self.waiting, "for-nobody", f"an answer for ticket {ticket}, which nobody holds")
+            self._promised(not isinstance(answer, Join), "late-join", "who has waited is to wait for another's fetch")
             if isinstance(answer, Fetch):
                 self._open(answer, self.waiting[ticket])
             else:
@@ -184,15 +172,21 @@ class VirtualNode(Generic[W, B]):
         index, room = self.machine.index, self.machine.service.room
         entries = list(index)
         stored = sum(entry.size_bytes + HEAD_COST_BYTES for entry in entries)
-        promised(stored <= room, "too-much", f"{stored} bytes are stored in {room}")
-        promised(len(entries) == len(index) == len(self.machine.room), "miscount", "index and room differ")
-        promised(all(entry.id in self.bodies for entry in entries), "lost-body", "a stored response has no body")
-        promised(len(self.machine.flights) == len(self.open), "flight-left", "a flight is open and nobody owes it")
+        self._promised(stored <= room, "too-much", f"{stored} bytes are stored in {room}")
+        self._promised(len(entries) == len(index) == len(self.machine.room), "miscount", "index and room differ")
+        self._promised(all(entry.id in self.bodies for entry in entries), "lost-body", "a stored response has no body")
+        self._promised(
+            len(self.machine.flights) == len(self.open), "flight-left", "a flight is open and nobody owes it"
+        )
         joinable = (one.fetch for one in self.open.values() if one.fetch.collapsible and not one.purged)
         fills = Counter(fetch.flight_key for fetch in joinable)
-        promised(
+        self._promised(
             all(count == 1 for count in fills.values()), "two-fills", f"others can join two fills of a key: {fills}"
         )
+
+    def _promised(self, holds: bool, kind: str, sentence: str) -> None:
+        if not holds:
+            raise BrokenPlan(kind, f"{self.machine.service.name}: {sentence}")
 
 
 def pick(under_way: dict[int, T], which: int) -> T:

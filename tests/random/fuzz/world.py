@@ -9,24 +9,10 @@ from urllib.parse import urljoin
 
 import http_sf
 
-from cdnkit.policy import (
-    Behavior,
-    EdgeMachine,
-    Fetch,
-    Headers,
-    Join,
-    Landing,
-    PurgeKind,
-    PurgeOrder,
-    Refuse,
-    Relay,
-    RequestHead,
-    ResponseHead,
-    Serve,
-    Service,
-)
+from cdnkit.policy import Behavior, EdgeMachine, Headers, RequestHead, ResponseHead, Service
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.outcomes import Outcome, Purpose
+from cdnkit.policy.plan import Fetch, Join, Landing, PurgeKind, PurgeOrder, Refuse, Relay, Serve
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.service import Ttl
 from tests.kit.virtual_node import BrokenPlan, Exchange, VirtualNode, pick
@@ -238,14 +224,9 @@ class World:
 
     def on_landing(self, exchange: Exchange[Body], head: ResponseHead, landing: Landing, before: Body | None) -> None:
         body = exchange.body
-        assert body is not None
         if before is not None:
-            claim(
-                before.first + len(before.content) == body.first and before.broken is None,
-                "bad-prefix",
-                f"{before} {body.first}",
-                self.names[exchange.fetch.id],
-            )
+            continued = before.first + len(before.content) == body.first and before.broken is None
+            claim(continued, "bad-prefix", f"{before} {body.first}", self.names[exchange.fetch.id])
             body.first, body.content = before.first, before.content + body.content
             body.opened = min(body.opened, before.opened)
             body.authorized = body.authorized or before.authorized
@@ -344,7 +325,6 @@ class World:
 
     def _finish(self, step: Finish, exchange: Exchange[Body]) -> None:
         name, body = self.names[exchange.fetch.id], exchange.body
-        assert body is not None
         if step.whole:
             self._tell(f"edge.on_body_end({name}, {len(body.content)}, {self._instant})")
         else:
@@ -352,15 +332,15 @@ class World:
             body.broken = self.step
         self.node.end(exchange, len(body.content) if step.whole else None)
 
-    def on_fetch(self, exchange: Exchange[Body], who: Asker) -> None:
-        fetch, name = exchange.fetch, self._name(who)
+    def on_fetch(self, exchange: Exchange[Body], asker: Asker) -> None:
+        fetch, name = exchange.fetch, self._name(asker)
         self.opened_at[fetch.id] = self.step
         self.names[fetch.id] = name if fetch.ticket else f"{name}.refresh"
         if fetch.purpose is Purpose.PASS:
             self.passed.add(fetch.id)
         if fetch.ticket:
-            who.fetches.add(fetch.id)
-            who.joined = False
+            asker.fetches.add(fetch.id)
+            asker.joined = False
 
     def _name(self, asker: Asker) -> str:
         """What the machine returns for one who asks, or has waited, in this step."""
@@ -368,13 +348,9 @@ class World:
 
     # ---- answers -----------------------------------------------------------------------------------------------
 
-    def on_answer(self, who: Asker, answer: Serve | Relay | Refuse, exchange: Exchange[Body] | None) -> None:
-        if exchange is not None:
-            who.joined = exchange.fetch.id not in who.fetches
-        self._judge(who, answer, self._name(who))
-
-    def _judge(self, asker: Asker, answer: Serve | Relay | Refuse, name: str) -> None:
-        failed = self.failed
+    def on_answer(self, asker: Asker, answer: Serve | Relay | Refuse, exchange: Exchange[Body] | None) -> None:
+        asker.joined = exchange is not None and exchange.fetch.id not in asker.fetches
+        name, failed = self._name(asker), self.failed
         lines = answer.headers
         if failed is not None and answer.status in FAILED_STATUSES:
             request = self.requests[asker.step]
