@@ -88,7 +88,7 @@ class VirtualNode(Generic[A, B]):
         self._promised(plan.ticket not in self.waiting, "ticket-twice", "a ticket was given out twice")
         self.waiting[plan.ticket] = asker
         if isinstance(plan, Fetch):
-            self._open(plan, asker)
+            self._begin(plan, asker)
         else:
             self._promised(plan.fetch_id in self.open, "dead-flight", "joined what has landed")
         return plan
@@ -96,10 +96,8 @@ class VirtualNode(Generic[A, B]):
     def _answer(self, asker: A, answer: Serve | Relay | Refuse, exchange: Exchange[B] | None) -> None:
         if isinstance(answer, Serve):
             if answer.refresh is not None:
-                self._open(answer.refresh, asker)
-            self._promised(
-                answer.entry.id in self.bodies, "no-body", "served an entry whose body the shell was told to drop"
-            )
+                self._begin(answer.refresh, asker)
+            self._promised(answer.entry.id in self.bodies, "no-body", "serves a body that the shell was told to drop")
         self.around.on_answer(asker, answer, exchange)
 
     # ---- from above --------------------------------------------------------------------------------------------
@@ -114,7 +112,7 @@ class VirtualNode(Generic[A, B]):
         stored = landing.store
         if stored is not None:
             self.bodies[stored.id] = body
-        self._settle(landing, exchange)
+        self._resolve(landing, exchange)
         if stored is not None and not stored.indexed:
             self.bodies.pop(stored.id, None)  # it was shared, or made room again
 
@@ -126,14 +124,14 @@ class VirtualNode(Generic[A, B]):
         else:
             landing = self.machine.on_body_end(fetch, size_bytes, now)
         self._promised(not landing.answers, "late-answer", "the end of a body answers somebody")
-        self._settle(landing, exchange)
+        self._resolve(landing, exchange)
 
     def fail(self, exchange: Exchange[B], why: Failure) -> None:
         """No response head will come."""
         fetch = self.open.pop(exchange.fetch.id).fetch
-        self._settle(self.machine.on_failure(fetch, why, self.around.now), exchange)
+        self._resolve(self.machine.on_failure(fetch, why, self.around.now), exchange)
 
-    def _open(self, fetch: Fetch, asker: A) -> None:
+    def _begin(self, fetch: Fetch, asker: A) -> None:
         self._promised(fetch.id not in self._seen, "fetch-twice", "a fetch id was used twice")
         self._seen.add(fetch.id)
         if fetch.ticket:
@@ -143,12 +141,12 @@ class VirtualNode(Generic[A, B]):
         exchange = self.open[fetch.id] = Exchange(fetch)
         self.around.on_fetch(exchange, asker)
 
-    def _settle(self, landing: Landing, exchange: Exchange[B]) -> None:
+    def _resolve(self, landing: Landing, exchange: Exchange[B]) -> None:
         for ticket, answer in landing.answers.items():
             self._promised(ticket in self.waiting, "for-nobody", f"an answer for ticket {ticket}, which nobody holds")
             self._promised(not isinstance(answer, Join), "late-join", "who has waited is to wait for another's fetch")
             if isinstance(answer, Fetch):
-                self._open(answer, self.waiting[ticket])
+                self._begin(answer, self.waiting[ticket])
             else:
                 self._answer(self.waiting.pop(ticket), answer, exchange)
         self._drop(landing.dropped)
@@ -175,14 +173,10 @@ class VirtualNode(Generic[A, B]):
         self._promised(stored <= room, "too-much", f"{stored} bytes are stored in {room}")
         self._promised(len(entries) == len(index) == len(self.machine.room), "miscount", "index and room differ")
         self._promised(all(entry.id in self.bodies for entry in entries), "lost-body", "a stored response has no body")
-        self._promised(
-            len(self.machine.flights) == len(self.open), "flight-left", "a flight is open and nobody owes it"
-        )
+        self._promised(len(self.machine.flights) == len(self.open), "flight-left", "a flight that nobody owes is open")
         joinable = (one.fetch for one in self.open.values() if one.fetch.collapsible and not one.purged)
         fills = Counter(fetch.flight_key for fetch in joinable)
-        self._promised(
-            all(count == 1 for count in fills.values()), "two-fills", f"others can join two fills of a key: {fills}"
-        )
+        self._promised(all(count == 1 for count in fills.values()), "two-fills", f"two fills of one key: {fills}")
 
     def _promised(self, holds: bool, kind: str, sentence: str) -> None:
         if not holds:
