@@ -21,23 +21,24 @@ const PLAYERS = {
       player.selectVariantTrack(player.getVariantTracks().find(track => track.height === wanted), clear, 2);
     player.addEventListener("error", event => fail(event.detail.severity === 2, `${event.detail.code} ${event.detail.data}`));
     await player.attach(video);
-    player.configure({ abr: { enabled: false, defaultBandwidthEstimate: 1 } });
+    player.configure({ abr: { enabled: false, useNetworkInformation: false, defaultBandwidthEstimate: 1 } });
     await player.load(url);
     return wanted => select(wanted, true);
   },
 
   async "video.js"(video, url, height, fail) {
-    const player = videojs(video, { html5: { vhs: { overrideNative: true } } });
+    const player = videojs(video, { html5: { vhs: { overrideNative: true, enableLowInitialPlaylist: true } } });
     const type = url.endsWith(".mpd") ? "application/dash+xml" : "application/vnd.apple.mpegurl";
     player.on("error", () => fail(true, JSON.stringify(player.error())));
     player.src({ src: url, type });
+    player.play();  // before it has anything: a live stream that begins to play later stays where it is
     await new Promise(loaded => player.one("loadedmetadata", loaded));
     const select = wanted => {
       // At least one must be enabled at any time.
       const all = player.tech(true).vhs.representations().sort(one => (one.height === wanted ? -1 : 1));
       all.forEach(one => one.enabled(one.height === wanted));
     };
-    select(height);
+    video.addEventListener("playing", () => select(height), { once: true });
     return select;
   },
 

@@ -1,4 +1,4 @@
-"""A live stream and a VOD with a flash and a beep each second, behind an origin, a shield and an edge; pages with players."""
+"""Pages with players, and what they play: a flash and a beep each second, live and stored, behind a shield and an edge."""
 
 import asyncio
 import subprocess
@@ -11,7 +11,7 @@ from pathlib import Path
 from cdnkit.settings.transcode import Stream
 from origin.mpd import MANIFEST, NUMBER_MANIFEST
 from tests.kit.late import GUARD_S
-from tests.kit.live_origin import Running
+from tests.kit.live_origin import Running, request, until
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 from transcode.command import live_command
@@ -24,8 +24,13 @@ HERE = Path(__file__).parent
 RATE = 15
 HEIGHTS = (360, 480)
 SEGMENT = 2.0
-FLASH = 0.1
-LATE = 0.1
+LENGTH = 60
+"""Seconds of what is stored: no player has loaded all of it when it is to go to another rung."""
+FLASH_S = 0.1
+LATE_S = 0.1
+"""How late the sound is in a file that is wrong on purpose."""
+JOINABLE = 4
+"""Segments that are there before the first player comes: three are what a player stays behind the live edge."""
 
 SCRIPTS = {
     "hls.js": "hls.js/dist/hls.min.js",
@@ -53,8 +58,8 @@ ADDRESSES = {
 def clip(path: Path, seconds: int, late: float = 0.0) -> Path:
     """Pictures with a white corner and a tone, both for a tenth of each second; the tone is `late` by some seconds."""
     picture = f"testsrc2=size=854x480:rate={RATE}:duration={seconds},drawbox=w=iw/2:h=ih/2:t=fill:color=black"
-    flash = f"drawbox=w=iw/2:h=ih/2:t=fill:color=white:enable='lt(mod(t+0.001,1),{FLASH})'"
-    tone = f"aevalsrc='0.5*sin(2*PI*1000*t)*gte(t,{late})*lt(mod(t+1-{late},1),{FLASH})':s=48000:d={seconds}"
+    flash = f"drawbox=w=iw/2:h=ih/2:t=fill:color=white:enable='lt(mod(t+0.001,1),{FLASH_S})'"
+    tone = f"aevalsrc='0.5*sin(2*PI*1000*t)*gte(t,{late})*lt(mod(t+1-{late},1),{FLASH_S})':s=48000:d={seconds}"
     command = [str(find().path), "-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", f"{picture},{flash}"]
     command += ["-f", "lavfi", "-i", tone, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "30"]
     sound = ["-c:a", "aac", "-movflags", "+faststart"] if path.suffix == ".mp4" else ["-c:a", "pcm_s16le"]
@@ -87,7 +92,7 @@ def prepare(ingest: str, vod: Path, source: Path) -> None:
     command = [word for word in live_command(plan, ingest) if word != "-re"]  # as fast as it can be encoded
     subprocess.run(command, check=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
     clip(vod / "file.mp4", 12)
-    clip(vod / "late.mp4", 12, late=LATE)
+    clip(vod / "late.mp4", 12, late=LATE_S)
 
 
 @contextmanager
@@ -98,7 +103,10 @@ def staged(origin: Running, source: Path) -> Iterator[Stage]:
         running = pool.submit(runner.run, _stage(origin, source, shutdown, ready))
         running.add_done_callback(lambda _: ready.cancel())
         try:
-            yield ready.result(2 * GUARD_S)
+            stage = ready.result(GUARD_S)
+            until(lambda: request(f"{stage.edge}/live/480p/media.m3u8").body.count(b"#EXTINF") >= JOINABLE)
+            until(lambda: request(stage.url("live", "DASH")).status == 200)
+            yield stage
         finally:
             runner.get_loop().call_soon_threadsafe(shutdown.set)
             running.result(GUARD_S)
@@ -119,10 +127,5 @@ async def _stage(origin: Running, source: Path, shutdown: asyncio.Event, ready: 
         pages.says("/browser", PAGE.encode(), content_type="text/html")
         stream = ladder(source, "live", loop=True)
         tasks.create_task(run_live(stream, origin.ingest, shutdown=shutdown, on_event=lambda event: None))
-        async with asyncio.timeout(GUARD_S):
-            while (await edge.get("/live/480p/media.m3u8")).body.count(b"#EXTINF") < 4:
-                await asyncio.sleep(0.2)
-            while (await edge.get(f"/live/{MANIFEST}")).status != 200:
-                await asyncio.sleep(0.2)
         ready.set_result(Stage(pages.url, edge.url))
         await shutdown.wait()
