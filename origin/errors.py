@@ -27,6 +27,10 @@ class BadMedia(OriginError):
         return printable(f"{self.where}: found {self.found}, wanted {self.wanted}.", 600)
 
 
+class NoInit(BadMedia):
+    """Fragments whose init section is not known: the sender is to send it again."""
+
+
 @dataclass
 class NoRoom(OriginError):
     """One stream or track too many."""

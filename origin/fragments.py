@@ -1,7 +1,10 @@
 """CMAF fragments out of an ingest body: `ftyp moov (moof mdat)*` (ISO/IEC 14496-12 8.8, 23000-19 7.3.2).
 
-`styp`, `sidx`, `prft`, `emsg`, `free`, `mfra` and other boxes between fragments are passed over. Fragments keep
-their bytes: a segment is fragments in a row, and they will be its parts.
+Fragments keep their bytes: a segment is fragments in a row, and they will be its parts. The `prft` and `emsg` boxes
+before a fragment go with it. `styp` and `sidx` are passed over, because they are about the sender's segments, and the
+origin cuts its own: a brand or an index of other bytes would be wrong. What `styp` says of the track is read: brand
+`lmsg`, this is the last segment (ISO/IEC 23009-1 7.3.1); brand `slat`, filler for lost input (DASH-IF live media
+ingest), which is media like any other. `mfra` ends the track. `free` and other boxes are passed over.
 """
 
 from collections.abc import Iterator
@@ -9,12 +12,14 @@ from dataclasses import dataclass
 from itertools import accumulate, chain
 
 from origin.boxes import Box, BoxReader, Fields, children
-from origin.errors import BadMedia
+from origin.errors import BadMedia, NoInit
 from origin.samples import MOST_SAMPLES, NON_SYNC, Runs, Samples
 from origin.tracks import InitSection, Kind, Track, read_init
 
 LARGEST_INIT = 2**20
 """Of each of an init section's two boxes. Encoders' are of about a kilobyte; DRM adds some more."""
+LARGEST_LEAD = 2**20
+"""Of all `prft` and `emsg` boxes before a fragment."""
 
 
 @dataclass(slots=True)
@@ -33,6 +38,8 @@ class Fragment:
     """Where in `data` the first sample's bytes begin."""
     keys: tuple[int, ...] = ()
     """Of video: which samples are sync samples, the first one left out."""
+    lead: int = 0
+    """Length of the `prft` and `emsg` boxes that `data` begins with."""
 
     @property
     def end(self) -> int:
@@ -60,6 +67,9 @@ class Fragment:
         at = sum(table.sizes[:index])
         head = of_samples(table.part(0, index), track_id, self.start, media[:at])
         tail = of_samples(table.part(index, self.samples), track_id, head.end, media[at:])
+        if self.lead:
+            head.data = self.data[: self.lead] + head.data
+            head.lead, head.media = self.lead, head.media + self.lead
         if self.keys:
             head.keys = tuple(key for key in self.keys if key < index)
             tail.keys = tuple(key - index for key in self.keys if key > index)
@@ -76,15 +86,22 @@ def of_samples(samples: Samples, track_id: int, start: int, media: bytes | memor
 class FragmentReader:
     """Push parser of one track's body: init sections and fragments, whatever the pieces.
 
-    `largest` bounds a box and so the memory one request can take.
+    `largest` bounds a box and so the memory one request can take. `known` is the init section of fragments that come
+    without one.
     """
 
-    def __init__(self, largest: int) -> None:
+    def __init__(self, largest: int, known: InitSection | None = None) -> None:
+        self.is_last = False
+        """A segment of brand `lmsg` has begun."""
+        self.is_closed = False
+        """`mfra` has come: there is no more."""
+        self._known = known
         self._boxes = BoxReader(largest, {kind: min(largest, LARGEST_INIT) for kind in ("ftyp", "moov", "styp")})
         self._largest = largest
         self._ftyp: bytes | None = None
-        self._track: Track | None = None
+        self._track: Track | None = None if known is None else known.track
         self._moof: tuple[Box, Fragment, int, int] | None = None
+        self._lead = b""
 
     @property
     def offset(self) -> int:
@@ -119,12 +136,22 @@ class FragmentReader:
                 return init
             case "moof":
                 if self._track is None:
-                    raise BadMedia(where, "a fragment", "an init section (ftyp, moov) before it")
+                    raise NoInit(where, "a fragment", "an init section (ftyp, moov) before it")
                 fragment, first, end = read_moof(box, self._track)
                 self._moof = (box, fragment, first, end)
             case "mdat":
                 return self._join(box, where)
-            case _ if self._ftyp is None and box.kind != "styp":
+            case "styp":
+                self.is_last = self.is_last or b"lmsg" in _brands(box)
+            case "prft" | "emsg":
+                self._lead += box.data
+                if len(self._lead) > LARGEST_LEAD:
+                    raise BadMedia(where, f"{len(self._lead)} bytes of prft and emsg", f"at most {LARGEST_LEAD}")
+            case "mfra":
+                self.is_closed = True
+            case "sidx" | "free":
+                pass
+            case _ if self._ftyp is None and self._known is None:
                 raise BadMedia(where, f"{box.kind!r}", "ftyp at the start of the body")
         return None
 
@@ -137,8 +164,17 @@ class FragmentReader:
             found = f"samples at bytes {first} to {end} from their moof"
             raise BadMedia(where, found, f"them inside this mdat, {low} to {high}")
         self._moof = None
-        fragment.data = moof.data + mdat.data
+        fragment.data = self._lead + moof.data + mdat.data
+        fragment.lead = len(self._lead)
+        fragment.media += fragment.lead
+        self._lead = b""
         return fragment
+
+
+def _brands(styp: Box) -> list[bytes]:
+    """The major brand and the compatible ones."""
+    payload = bytes(styp.payload)
+    return [payload[at : at + 4] for at in (0, *range(8, len(payload), 4))]
 
 
 def read_moof(moof: Box, track: Track) -> tuple[Fragment, int, int]:

@@ -39,6 +39,8 @@ class Track:
     default_size: int = 0
     default_flags: int = 0
     """What trex says of samples whose fragment does not."""
+    configuration: str = ""
+    """A hash of the codec's configuration record: decoders set up for one track play another that has the same."""
 
 
 @dataclass(slots=True)
@@ -51,7 +53,15 @@ class InitSection:
     """Named after its content: equal bytes, equal name."""
 
     def __post_init__(self) -> None:
-        self.id = sha256(self.data).hexdigest()[:12]
+        self.id = _hash(self.data)
+
+    def is_like(self, other: "InitSection") -> bool:
+        """Whether fragments that belong to the other one can be played after this one."""
+        return self.id == other.id or self.track == other.track
+
+
+def _hash(data: bytes | memoryview) -> str:
+    return sha256(data).hexdigest()[:12]
 
 
 def read_init(ftyp: bytes, moov: Box) -> InitSection:
@@ -118,15 +128,20 @@ def _read_trak(trak: memoryview, where: str) -> Track:
         fields.take(24)
         width, height = fields.uint(2), fields.uint(2)
         fields.take(50)
-        codec = _avc_codec(kind, Fields(_only(fields.rest(), "avcC", fields.where), f"{fields.where}/avcC"))
-        return Track(Kind.VIDEO, track_id, timescale, codec, width=width, height=height)
+        record = _only(fields.rest(), "avcC", fields.where)
+        codec = _avc_codec(kind, Fields(record, f"{fields.where}/avcC"))
+        configuration = _hash(record)
+        return Track(Kind.VIDEO, track_id, timescale, codec, width=width, height=height, configuration=configuration)
     if handler == b"soun" and kind == "mp4a":
         fields.take(16)
         channels = fields.uint(2)
         fields.take(6)
         sample_rate = fields.uint(4) >> 16  # 16.16 fixed point
-        codec = _mp4a_codec(Fields(_only(fields.rest(), "esds", fields.where), f"{fields.where}/esds"))
-        return Track(Kind.AUDIO, track_id, timescale, codec, sample_rate=sample_rate, channels=channels)
+        record = _only(fields.rest(), "esds", fields.where)
+        codec = _mp4a_codec(Fields(record, f"{fields.where}/esds"))
+        track = Track(Kind.AUDIO, track_id, timescale, codec, sample_rate=sample_rate, channels=channels)
+        track.configuration = _hash(record)
+        return track
     found = f"sample entry {kind!r} of handler {handler.decode('latin-1')!r}"
     raise BadMedia(stsd.where, found, "H.264 (avc1, avc3) or AAC (mp4a), not encrypted")
 
