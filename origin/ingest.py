@@ -1,36 +1,48 @@
-"""Where encoders post: `POST|PUT /ingest/{stream}/{track}.cmfv|.cmfa|.mp4`, one long request a track.
+"""Where encoders post: `POST|PUT /ingest/{stream}/...`.
 
-The body is the DASH-IF live media ingest protocol's CMAF: `ftyp moov (moof mdat)*`, in one request for as long as the
-encoder runs. How the request ends says what happened: properly, the track has ended; broken off, it was interrupted.
+This is interface 1 of DASH-IF live media ingest; `ingest_paths` says which path is which track's.
+
+| the body                 | is                                                       | its proper end says            |
+|--------------------------|----------------------------------------------------------|--------------------------------|
+| nothing                  | a question whether URL and credentials are good          | nothing                        |
+| `ftyp moov (moof mdat)+` | version 1.0: the track, for as long as the encoder runs  | the track has ended            |
+| `ftyp moov`              | version 1.1: the track's init section                    | nothing                        |
+| `(moof mdat)+`           | version 1.1: one of its segments                         | nothing; with brand `lmsg` or  |
+|                          |                                                          | `mfra`, the track has ended    |
+| an MPD                   | the names of the other requests                          | nothing                        |
 """
 
 import asyncio
 import logging
-import re
 
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from cdnkit.serving import Left
-from origin.errors import BadMedia, NoRoom, printable
+from origin.errors import BadMedia, NoInit, NoRoom, printable
 from origin.faults import FaultSwitch
-from origin.fragments import FragmentReader
+from origin.feeds import Connection, Sender
+from origin.fragments import Fragment, FragmentReader
+from origin.ingest_paths import LARGEST_MPD, NAME, place_of, read_names
 from origin.publisher import Publisher
+from origin.reception import Way
 from origin.retention import Retention
-from origin.stream import Session, State, Stream
-from origin.tracks import InitSection, Kind
+from origin.session import State
+from origin.stream import Stream
+from origin.tracks import InitSection, Kind, Track
 
 log = logging.getLogger("origin")
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_KINDS = {"cmfv": Kind.VIDEO, "cmfa": Kind.AUDIO, "mp4": None}
 _ANY = ["GET", "PUT", "DELETE"]
 _WRONG_METHOD = b"Wanted POST or PUT.\n"
 _SPEND_S = 1.0
 """How long a refused body is read on after the answer."""
+TICK_S = 0.5
+"""How often the streams are told what time it is: half of what the shortest segments take."""
 
 
 class Refused(Exception):
@@ -41,18 +53,14 @@ class Refused(Exception):
         self.status = status
 
 
-def check_names(stream: str, file: str) -> tuple[str, Kind | None]:
-    """(track, the kind its extension promises). `Refused`: a name that could not stand in a path, or is reserved."""
-    track, _, extension = file.rpartition(".")
-    if not _NAME.fullmatch(stream) or stream == "vod" or not _NAME.fullmatch(track):
+def check_name(stream: str) -> None:
+    """`Refused`: a stream cannot have this name."""
+    if not NAME.fullmatch(stream) or stream == "vod":
         raise Refused(
             400,
-            f"/ingest/{printable(stream)}/{printable(file)}: found a name that cannot be used, wanted letters, digits, "
+            f"/ingest/{printable(stream)}: found a name that cannot be used, wanted letters, digits, "
             '- and _ (64 at most, a letter or digit first; "vod" is taken).',
         )
-    if extension not in _KINDS:
-        raise Refused(400, f"{track}: found .{printable(extension, 30)}, wanted .cmfv (video), .cmfa (audio) or .mp4.")
-    return track, _KINDS[extension]
 
 
 class Ingest:
@@ -71,18 +79,33 @@ class Ingest:
         """Ends all open requests and waits until what they sent is stored."""
         self.stopping.set()
         await self._idle.wait()
+        for stream in list(self.publisher.streams.values()):
+            stream.feeds.close(self.publisher.clock())
+            await self.publisher.close(stream)
+
+    async def keep_ticking(self) -> None:
+        """For as long as the origin serves: what time brings to the streams."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            for stream in list(self.publisher.streams.values()):
+                try:
+                    await self.publisher.tick(stream)
+                except Exception as error:
+                    log.error("%s: %s: %s", stream.name, type(error).__name__, error)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         self.open += 1
         self._idle.clear()
         try:
-            stream, file = request.path_params["stream"], request.path_params["file"]
+            stream, path = request.path_params["stream"], request.path_params["path"]
             if request.method not in ("POST", "PUT"):
                 await send(_head(405, _WRONG_METHOD, allow="POST, PUT"))
                 await send({"type": "http.response.body", "body": _WRONG_METHOD})
                 return
-            await self._ingest(stream, file, receive)
+            if b"%2f" in scope["raw_path"].lower():
+                raise Refused(404, "Found an encoded slash in the path, wanted none.")
+            await self._ingest(stream, path, scope.get("client"), receive)
             await send(_head(200, b""))
             await send({"type": "http.response.body", "body": b""})
         except Refused as refused:
@@ -101,14 +124,46 @@ class Ingest:
             if not self.open:
                 self._idle.set()
 
-    async def _ingest(self, stream_name: str, file: str, receive: Receive) -> None:
-        track, promised = check_names(stream_name, file)
+    async def _ingest(self, name: str, path: str, connection: Connection, receive: Receive) -> None:
+        check_name(name)
+        if path.endswith(".mpd"):
+            await self._name_tracks(name, path, receive)
+            return
+        stream = self.publisher.streams.get(name)
         try:
-            await self.retention.make_room(stream_name, track)
+            place = place_of(path, stream.feeds.names if stream else None)
+            await self.retention.make_room(name, place.track)
+        except BadMedia as error:
+            raise Refused(400, f"/ingest/{name}/{error}") from None
         except NoRoom as error:
             raise Refused(503, str(error)) from None
-        with self.publisher.posting(stream_name, track) as stream:
-            await _Post(self, track, promised, receive).run(stream)
+        with self.publisher.posting(name, place.track) as stream:
+            await _Post(self, place.track, place.kind, connection, receive).run(stream)
+
+    async def _name_tracks(self, name: str, path: str, receive: Receive) -> None:
+        """An MPD: those of interface 1 name the tracks' requests, others say nothing that is needed here."""
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > LARGEST_MPD:
+                raise Refused(413, f"{name}/{printable(path)}: found {len(body)} bytes, wanted at most {LARGEST_MPD}.")
+        try:
+            names = read_names(body) if body else None
+        except BadMedia as error:
+            raise Refused(400, f"{name}/{printable(path)}: {error}") from None
+        if names is None:
+            log.info("%s/%s: names no tracks, and is ignored", name, printable(path))
+            return
+        try:
+            await self.retention.make_room(name, names.patterns[0][1])
+        except NoRoom as error:
+            raise Refused(503, str(error)) from None
+        self.publisher.stream(name).feeds.name(names, self.publisher.clock())
 
     async def _refuse(self, receive: Receive, send: Send, status: int, text: str) -> None:
         """Refuses, and reads on for a moment: a client that still sends loses the response if its connection closes."""
@@ -131,33 +186,71 @@ class _Gone(Exception):
 class _Post:
     """One ingest request."""
 
-    def __init__(self, ingest: Ingest, track: str, promised: Kind | None, receive: Receive) -> None:
+    def __init__(
+        self, ingest: Ingest, track: str, promised: Kind | None, connection: Connection, receive: Receive
+    ) -> None:
         self.publisher = ingest.publisher
         self.clock = ingest.publisher.clock
         self.stopping = ingest.stopping
         self.track = track
         self.promised = promised
+        self.connection = connection
         self.receive = receive
-        self.reader = FragmentReader(ingest.publisher.settings.largest)
-        self.session: Session | None = None
+        self.sender: Sender | None = None
+        """Of an init section that this request brought, or of the first fragment of one that brought none."""
+        self.fragments = 0
         self.superseded = asyncio.Event()
 
     async def run(self, stream: Stream) -> None:
         """Reads the request to its end. `Refused`, `_Gone`: it did not end properly."""
+        self.feeds = stream.feeds
+        known = self.feeds.sender_of(self.track, self.connection, self.clock())
+        self.reader = FragmentReader(self.publisher.settings.largest, known.init if known else None)
+        self.known = known
         if self.promised is not None:
             stream.awaiting(self, self.promised)
-        how = State.BROKEN
+        ended = refused = False
         try:
             await self._read(stream)
-            how = State.ENDED
+            ended = True
+        except NoInit as error:
+            refused = True
+            raise Refused(412, f"{stream.name}/{self.track}: {error}") from None
         except BadMedia as error:
+            refused = True
             raise Refused(400, f"{stream.name}/{self.track}: {error}") from None
+        except Refused:
+            refused = True
+            raise
         finally:
             stream.stop_awaiting(self)
-            if self.session is not None:
-                self.session.finish(how)
+            self._end(ended=ended, refused=refused)
+            if self.fragments or self.reader.is_closed:
                 await self.publisher.close(stream)
-                log.info("%s/%s: %s", stream.name, self.track, self.session.state.value)
+
+    def _end(self, *, ended: bool, refused: bool) -> None:
+        """What the end of the request says; `refused`: it was us who broke it off."""
+        sender, now = self.sender, self.clock()
+        if sender is None:
+            sender = self.known if self.reader.is_closed else None
+            if sender is None:
+                return
+        has_init = sender.way is Way.ENDLESS
+        if has_init and not self.fragments:
+            if ended:
+                self.feeds.keep(sender, self.connection)
+            else:
+                self.feeds.forget(sender)
+        elif self.reader.is_closed or (ended and (has_init or self.reader.is_last)):
+            self.feeds.leave(sender, State.ENDED, now)
+        elif has_init and refused:
+            self.feeds.interrupt(sender, now)
+        elif has_init:
+            self.feeds.leave(sender, State.BROKEN, now)
+        else:
+            return
+        if sender.feed is not None:
+            log.info("%s/%s: %s", self.feeds.stream.name, self.track, sender.feed.session.state.value)
 
     async def _read(self, stream: Stream) -> None:
         interruptions = [
@@ -200,32 +293,42 @@ class _Post:
         came = False
         for found in self.reader.feed(data):
             came = True
-            now = self.clock()
-            if not isinstance(found, InitSection):
-                assert self.session is not None
-                self.session.push(found, now)
-            elif self.session is not None:
-                self.session.renew(found, now)
+            if isinstance(found, InitSection):
+                self._take_init(stream, found)
             else:
-                if self.promised not in (None, found.track.kind):
-                    raise Refused(
-                        400,
-                        f"{stream.name}/{self.track}: found {found.track.kind.value}, wanted {self.promised.value} "
-                        "(.cmfv holds video, .cmfa audio).",
-                    )
-                self.session = stream.begin(self.track, found, now, self.superseded.set)
-                stream.stop_awaiting(self)
-                log.info("%s/%s: %s", stream.name, self.track, _describe(self.session))
+                self._take_fragment(stream, found)
         return came
 
+    def _take_init(self, stream: Stream, init: InitSection) -> None:
+        if self.promised not in (None, init.track.kind):
+            raise Refused(
+                400,
+                f"{stream.name}/{self.track}: found {init.track.kind.value}, wanted {self.promised.value} "
+                "(.cmfv holds video, .cmfa audio).",
+            )
+        now = self.clock()
+        if self.sender is not None:
+            self.feeds.renew(self.sender, init, now)
+            return
+        self.sender = self.feeds.expect(Sender(self.track, init, Way.ENDLESS, self.superseded.set, now))
+        log.info("%s/%s: %s", stream.name, self.track, _describe(init.track))
 
-def _describe(session: Session) -> str:
-    track = session.track
+    def _take_fragment(self, stream: Stream, fragment: Fragment) -> None:
+        self.sender = self.sender or self.known
+        assert self.sender is not None, "the reader knows an init section"
+        self.fragments += 1
+        if not self.feeds.push(self.sender, fragment, self.clock()):
+            taken = f"{stream.name}/{self.track}: a newer encoder has taken over"
+            if self.feeds.is_fed(self.track):
+                raise Refused(409, f"{taken}.")
+            raise Refused(412, f"{taken} the stream, wanted the init section again.")
+        stream.stop_awaiting(self)
+
+
+def _describe(track: Track) -> str:
     if track.kind is Kind.VIDEO:
-        what = f"{track.codec} {track.width}x{track.height}"
-    else:
-        what = f"{track.codec} {track.sample_rate} Hz, {track.channels} channel(s)"
-    return f"{what}, generation {session.generation.id}"
+        return f"{track.codec} {track.width}x{track.height}"
+    return f"{track.codec} {track.sample_rate} Hz, {track.channels} channel(s)"
 
 
 async def _receive(receive: Receive) -> Message:
@@ -253,9 +356,24 @@ async def _no_switch(request: Request) -> Response:
     return Response("This origin has no faults to switch on: wanted `cdnlab up`, or `cdnlab origin --faults`.\n", 404)
 
 
+class _Rest(Convertor[str]):
+    """The rest of a path, line breaks too, which Starlette's own leaves to nobody: they are refused by name."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("rest", _Rest())
+
+
 def ingest_app(ingest: Ingest, switch: FaultSwitch | None) -> Starlette:
     """The application of the ingest listener; `switch` None: this origin has no switch for faults."""
     faults = Route("/faults", endpoint=switch) if switch else Route("/faults", _no_switch, methods=_ANY)
-    app = Starlette(routes=[Route("/ingest/{stream}/{file}", endpoint=ingest), faults])
+    app = Starlette(routes=[Route("/ingest/{stream}/{path:rest}", endpoint=ingest), faults])
     app.router.redirect_slashes = False  # a path with another slash is another path, and is not here
     return app

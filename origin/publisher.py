@@ -15,8 +15,9 @@ from cdnkit.settings.origin import Origin
 from origin.catalog import Catalog
 from origin.errors import StorageFailed
 from origin.playlist import init_name, media_playlist, multivariant_playlist
+from origin.session import State
 from origin.storage import Storage
-from origin.stream import State, Stream
+from origin.stream import Stream
 from origin.tracks import InitSection, Kind
 from origin.window import Numbered, TrackWindow
 
@@ -43,7 +44,9 @@ class Publisher:
         if name not in self.streams:
             length = self.settings.segment
             target = self.settings.target_duration(length)
-            self.streams[name] = Stream(name, length=length, target=target, largest=self.settings.largest)
+            stalled = max(self.settings.ingest_stalled, 2 * length)
+            largest = self.settings.largest
+            self.streams[name] = Stream(name, length=length, target=target, largest=largest, stalled=stalled)
         return self.streams[name]
 
     @contextmanager
@@ -55,8 +58,13 @@ class Publisher:
             yield stream
         finally:
             stream.posts -= Counter((track,))
-            if not stream.posts and stream.generation is None and not stream.windows:
-                del self.streams[name]
+            self._drop_empty(stream)
+
+    def _drop_empty(self, stream: Stream) -> None:
+        """A stream that got no fragment goes with those that might have sent one."""
+        empty = not stream.posts and stream.generation is None and not stream.windows and stream.feeds.is_idle
+        if empty and self.streams.get(stream.name) is stream:
+            del self.streams[stream.name]
 
     async def resume(self) -> None:
         """Takes up the streams of an earlier run. `StorageFailed`: the folder cannot be used."""
@@ -95,6 +103,16 @@ class Publisher:
         # Files that were written and never listed: the origin was killed between the two.
         known = {entry.name for entry in window.fetchable()} | {init_name(init) for init in window.inits}
         self.storage.delete_media(folder, known)
+
+    async def tick(self, stream: Stream) -> None:
+        """What time brings to a stream: a few times a second."""
+        live = stream.feeds.live
+        stream.feeds.tick(self.clock())
+        if stream.feeds.live != live:
+            await self.close(stream)
+        else:
+            await self.drain(stream)
+        self._drop_empty(stream)
 
     async def drain(self, stream: Stream) -> None:
         """Stores and lists everything the stream has numbered."""
@@ -211,6 +229,7 @@ class Publisher:
         """The multivariant playlist, once every track that is being sent has its first segment."""
         current = stream.generation.sessions if stream.generation else {}
         live = {name for name, session in current.items() if session.state is State.LIVE}
+        live |= stream.feeds.expected
         listed = [window for window in stream.windows.values() if window.listed]
         # A player that came between the first video segment and the first audio segment would stay mute for
         # good. A track that sends nothing while the others go on is not waited for.

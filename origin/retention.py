@@ -94,7 +94,7 @@ class Retention:
 
     def _is_over(self, stream: Stream) -> bool:
         # Its name may come back: what it then publishes must be of a generation that was never there.
-        busy = stream.posts or any(stream.outbox.values())
+        busy = stream.posts or any(stream.outbox.values()) or not stream.feeds.is_idle
         return not busy and stream.last_generation < int(self._publisher.clock())
 
     async def _forget_stream(self, stream: Stream) -> None:

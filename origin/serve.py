@@ -52,14 +52,15 @@ async def serve(
     public_side = Listener(Faulty(origin_app(publisher), switch), log, limits=settings.limits)
     known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
     listeners = [public_side, Listener(Guarded(ingest_app(ingest, switch if faults else None), known, log), log)]
-    sweeping = asyncio.create_task(retention.keep_sweeping())
+    chores = [asyncio.create_task(retention.keep_sweeping()), asyncio.create_task(ingest.keep_ticking())]
     try:
         for listener, on in zip(listeners, (public, private), strict=True):
             await listener.start(on)
         ready(addresses)
         await shutdown.wait()
     finally:
-        sweeping.cancel()
+        for chore in chores:
+            chore.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
                 await ingest.stop()

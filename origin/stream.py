@@ -20,182 +20,26 @@ the publisher's, in the order of each track's `outbox`. No I/O, and `now` is an 
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
 
 from origin.account import Account
-from origin.errors import BadMedia
+from origin.feeds import Feeds
 from origin.fragments import Fragment
 from origin.segmenter import Segment, Segmenter
-from origin.timeline import WAIT_S, Timeline
+from origin.session import Generation, Session, State
+from origin.timeline import WAIT_S
 from origin.tracks import InitSection, Kind, Track
 from origin.window import Entry, Numbered, TrackWindow
-
-
-class State(Enum):
-    """How an ingest of one track stands."""
-
-    LIVE = "live"
-    ENDED = "ended"  # the body ended as HTTP says it should
-    BROKEN = "broken"  # the connection did, or the media was refused
-    SUPERSEDED = "superseded"  # a newer encoder took over
-
-
-@dataclass(slots=True, eq=False)
-class Generation:
-    """One run of one encoder."""
-
-    id: int
-    """Stands in the names of its segments; never used twice, not even after a storage folder was emptied."""
-    base: int
-    """Number of its segment 0."""
-    timeline: Timeline = field(default_factory=Timeline)
-    sessions: dict[str, "Session"] = field(default_factory=dict)
-    discontinuity: int | None = None
-    """Given with its first segment: a generation that published nothing leaves no trace."""
-    anchor: tuple[float, Fraction] | None = None
-    """(Unix seconds, decode seconds) of one instant: program date-times advance with media time from here."""
-
-
-class Session:
-    """One track of one generation, as one POST feeds it."""
-
-    def __init__(self, stream: "Stream", name: str, init: InitSection, supersede: Callable[[], None]) -> None:
-        self.stream = stream
-        self.name = name
-        self.init = init
-        self.state = State.LIVE
-        self.supersede = supersede
-        self.generation: Generation
-        self.segmenter: Segmenter
-        self.index: int | None = None
-        """The index of the segment being gathered; None until the track has found its place among its siblings."""
-        self.end: int | None = None
-        """Decode time in ticks at which the next fragment is due."""
-        self.carried = False
-        """It was moved over from an older generation by a sibling's jump; its own jump has not come yet."""
-        self.unplaced = Fraction(0)
-
-    @property
-    def account(self) -> Account:
-        return self.stream.accounts[self.name]
-
-    @property
-    def track(self) -> Track:
-        return self.init.track
-
-    def attach(self, generation: Generation, *, carried: bool) -> None:
-        self.generation = generation
-        if (before := getattr(self, "segmenter", None)) is not None:
-            before.drop("left over from an older timeline")
-        self.segmenter = self.stream.segmenter(self.name, self.track)
-        self.index = None
-        self.carried = carried
-        self.unplaced = Fraction(0)
-        generation.sessions[self.name] = self
-        self.stream.numbered(self.name, Numbered(init=self.init))
-
-    def push(self, fragment: Fragment, now: float) -> None:
-        """Takes the next fragment. `BadMedia`: it cannot be cut or placed; the session is then to be broken off."""
-        if self.state is not State.LIVE:
-            return
-        self.account.received += fragment.samples
-        if self.end is not None and self.segmenter.jump(fragment, self.end):
-            if self.carried:
-                # The sibling's jump has reached this track: what it still held is of the old timeline.
-                self.segmenter.drop("left over from the timeline before its sibling's jump")
-                self.carried, self.index = False, None
-            else:
-                self.stream.reopen(self, now)
-        self.end = fragment.end
-        generation = self.generation
-        if self.index is None and not fragment.cut_points():
-            self._refuse(fragment, "before the first key frame, where no decoding can begin")
-            return
-        if generation.anchor is None:
-            # Its first sample was captured about its duration before it came, or behind what is listed: half a
-            # segment behind, because a sibling may start that much earlier.
-            began = now - float(self.segmenter.seconds(fragment.duration))
-            earliest = self.stream.listed_until + self.stream.length / 2
-            generation.anchor = (max(began, earliest), self.segmenter.seconds(fragment.start))
-        if self.index is None and not self._place(fragment):
-            self._refuse(fragment, "before a key frame where the stream's other tracks are cut")
-            self._check_unplaced(fragment)
-            return
-        for segment in self.segmenter.push(fragment):
-            # Only a cut at a key frame counts: where one rung broke off, the others go on.
-            assert self.index is not None
-            generation.timeline.mark(self.index, self.segmenter.seconds(segment.end))
-            self.number(segment)
-        self.stream.follow(generation)
-
-    def _refuse(self, fragment: Fragment, why: str) -> None:
-        self.stream.refuse(self.name, self.track, [fragment], why)
-
-    def renew(self, init: InitSection, now: float) -> None:
-        """The POST has sent another init section; an equal one, repeated for late joiners, changes nothing."""
-        if self.state is not State.LIVE or init.id == self.init.id:
-            return
-        self.flush()
-        self.init = init
-        self.end = None
-        self.stream.reopen(self, now)
-
-    def _place(self, fragment: Fragment) -> bool:
-        """Finds which segment of the generation this fragment begins; False: it begins none."""
-        generation = self.generation
-        assert generation.anchor is not None
-        start, began = self.segmenter.seconds(fragment.start), generation.anchor[1]
-        length = Fraction(self.stream.length).limit_denominator(1_000_000)
-        if self.track.kind is Kind.AUDIO:
-            self.index = generation.timeline.place_sound(start, began, length)
-        else:
-            frame = self.segmenter.seconds(fragment.duration) / fragment.samples
-            self.index = generation.timeline.place_pictures(start, began, length, frame)
-        return self.index is not None
-
-    def _check_unplaced(self, fragment: Fragment) -> None:
-        assert self.generation.anchor is not None
-        self.unplaced += self.segmenter.seconds(fragment.duration)
-        if self.unplaced > 3 * self.stream.target:
-            raise BadMedia(
-                f"decode time {float(self.segmenter.seconds(fragment.start)):.3f} s",
-                "no key frame where the stream's other tracks are cut "
-                f"(they began at {float(self.generation.anchor[1]):.3f} s)",
-                "one encoder whose tracks share decode times and key frames",
-            )
-
-    def number(self, segment: Segment) -> None:
-        """Gives a finished segment its number."""
-        assert self.index is not None
-        self.carried = False
-        self.account.published += segment.samples
-        self.stream.place(self, segment, self.index)
-        self.index += 1
-
-    def flush(self) -> None:
-        """Numbers all that is complete."""
-        for segment in self.segmenter.flush():
-            self.number(segment)
-
-    def finish(self, state: State) -> None:
-        """The POST is over; `state` says how."""
-        if self.state is not State.LIVE:
-            return
-        self.state = state
-        if self.track.kind is Kind.VIDEO:
-            self.flush()
-        self.stream.follow(self.generation)
-        self.stream.update_ended()
 
 
 class Stream:
     """One stream's state. Mutable; one event loop's."""
 
-    def __init__(self, name: str, *, length: float, target: int, largest: int) -> None:
+    def __init__(self, name: str, *, length: float, target: int, largest: int, stalled: float = 60.0) -> None:
+        """`stalled`: seconds after which an encoder that is silent is gone."""
         self.name = name
         self.length = length
         self.target = target
@@ -204,6 +48,7 @@ class Stream:
         self.outbox: dict[str, deque[Numbered]] = {}
         self.accounts: dict[str, Account] = {}
         self.generation: Generation | None = None
+        self.feeds = Feeds(self, stalled)
         self.awaited: dict[object, Kind] = {}
         """POSTs that are open and have sent no init section yet, and the kind their names promise."""
         self.posts: Counter[str] = Counter()
@@ -228,8 +73,10 @@ class Stream:
         return {*self.posts, *(self.generation.sessions if self.generation else ())}
 
     def is_live(self, name: str) -> bool:
-        """Whether a track may publish more: its POST is open, or something of it is yet to be listed."""
-        return name in self.posts or bool(self.outbox.get(name))
+        """Whether a track may publish more: it is fed, or something of it is yet to be listed."""
+        session = self.generation.sessions.get(name) if self.generation else None
+        fed = name in self.posts or (session is not None and session.state is State.LIVE)
+        return fed or bool(self.outbox.get(name))
 
     def forget(self, name: str) -> None:
         """Forget a track. Its name stays taken in this generation: a new POST of it begins another generation."""

@@ -116,7 +116,7 @@ HELD = [  # module, folder, its files
     ("unit/origin/test_fragments", "origin", "boxes errors tracks"),
     ("unit/origin/test_playlist", "origin", "catalog window"),
     ("unit/origin/test_stream_frames", "origin", "account samples segmenter"),
-    ("unit/origin/test_stream", "origin", "timeline"),
+    ("unit/origin/test_stream", "origin", "session timeline"),
     ("real/origin/test_faults", "origin", "faults"),
     ("real/origin/test_retention", "origin", "publisher retention"),
     ("real/origin/test_http", "origin", "app ingest serve storage vod"),

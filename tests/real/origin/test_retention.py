@@ -17,7 +17,7 @@ from origin.fragments import LARGEST_INIT, Fragment
 from origin.playlist import init_name
 from origin.publisher import Publisher
 from origin.retention import Retention
-from origin.stream import Session, State
+from origin.session import Session, State
 from origin.timeline import REMEMBERED, Timeline
 from origin.tracks import InitSection
 from origin.window import Numbered

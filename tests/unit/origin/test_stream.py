@@ -13,7 +13,8 @@ from origin.errors import BadMedia
 from origin.fragments import Fragment, of_samples
 from origin.playlist import media_playlist, multivariant_playlist
 from origin.samples import NON_SYNC, Samples
-from origin.stream import Session, State, Stream
+from origin.session import Session, State
+from origin.stream import Stream
 from origin.tracks import InitSection, Kind, Track
 from origin.window import TrackWindow
 

@@ -1,0 +1,248 @@
+"""Which fragments of a track's senders are taken, and in which order: each one once, none before what it follows.
+
+A track may have several senders: redundant encoders, and encoders that connect again and repeat what they sent last.
+Since version 1.1 of the DASH-IF live media ingest protocol (interface 1) a sender needs a request for each segment, so
+segments may come out of order. The next fragment is *due* where the last one ended.
+
+| a fragment                                                  | is                                                     |
+|-------------------------------------------------------------|--------------------------------------------------------|
+| begins where the next one is due                            | taken                                                  |
+| has the decode time and duration of one taken before        | repeated: ignored and counted                          |
+| lies ahead, and what is missing may still come              | held: at most `MOST_HELD` fragments, the bytes of a    |
+|                                                             | segment, and the time of three segments                |
+| lies ahead, and nobody can bring what is missing            | taken: a jump of the decode times                      |
+| lies behind, in a hole that was given up or just before the | refused: too late                                      |
+|   first one                                                 |                                                        |
+| lies behind, where the samples came in other fragments      | repeated; what lies past the due time is taken         |
+| lies behind all that is remembered; or just behind, in the  | taken: a jump of the decode times                      |
+| one request of a sole encoder whose clock is its own        |                                                        |
+
+Senders are *epoch-locked* where decode times count from the Unix epoch (the protocol demands it of redundant encoders):
+equal times are then equal moments, whoever sends them.
+
+Pure: no I/O, and `now` is an argument.
+"""
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Callable, Iterator
+from enum import Enum
+from fractions import Fraction
+
+from origin.fragments import Fragment
+from origin.segmenter import JUMP, Refuse
+from origin.tracks import Track
+
+REMEMBERED = 1024
+"""Fragments whose times are remembered: seventeen minutes of one a second, three segments of 4 s of single frames."""
+MOST_HELD = 1024
+MOST_HOLES = 64
+"""Holes that are remembered, to know who comes too late."""
+PATIENCE = 3
+"""Segments that a fragment ahead of a hole waits. Encoders send again what was lost less than three segments ago."""
+EPOCH_S = 60.0
+"""How far decode times of an epoch-locked encoder may be from the wall clock. Encoders lag by seconds, half a minute at
+most; times that begin at zero, or at a time zone's midnight, are hours away at least."""
+
+
+class Way(Enum):
+    """How a sender uses requests."""
+
+    ENDLESS = "endless"
+    """One request for as long as it sends: version 1.0. What it sends is in order."""
+    SEGMENTS = "segments"
+    """A request for each segment: version 1.1 and later."""
+
+
+class Reception:
+    """One track's. Mutable; times in ticks of the track's timescale.
+
+    `length` is the segment length in seconds, `largest` the bytes that are held at most; `refuse` and `repeat` get what
+    is not taken, `hole` the start and end of what never came.
+    """
+
+    def __init__(
+        self,
+        track: Track,
+        length: float,
+        largest: int,
+        *,
+        refuse: Refuse,
+        repeat: Callable[[Fragment], None],
+        hole: Callable[[int, int], None],
+    ) -> None:
+        self.track = track
+        self.due: int | None = None
+        """Where the next fragment begins; None: none has been taken."""
+        self.locked = False
+        """The decode times count from the Unix epoch."""
+        self._patience = PATIENCE * length
+        self._largest = largest
+        self._refuse, self._repeat, self._hole = refuse, repeat, hole
+        self._taken: dict[tuple[int, int], int] = {}
+        """(start, duration) of what was taken lately, and a hash of its bytes; the oldest first."""
+        self._beginning = 0
+        self._holes: deque[tuple[int, int]] = deque(maxlen=MOST_HOLES)
+        self._held: list[Fragment] = []
+        self._held_bytes = 0
+        self._held_since = 0.0
+
+    @property
+    def held(self) -> int:
+        """Fragments that wait for what lies before them."""
+        return len(self._held)
+
+    @property
+    def remembered(self) -> int:
+        return len(self._taken)
+
+    def take(self, fragment: Fragment, now: float, *, way: Way, alone: bool) -> Iterator[Fragment]:
+        """The fragments that are to be published now; run it to its end. `alone`: the track has no other sender."""
+        if self.due is None:
+            self.locked = self._near(fragment, now)
+            yield self._accept(fragment)
+            return
+        if self.has(fragment, exactly=way is Way.ENDLESS and not self.locked):
+            self._repeat(fragment)
+            return
+        ahead = self._ahead(fragment)
+        waits = way is Way.SEGMENTS or not alone
+        if waits and JUMP < ahead <= self._patience:
+            self._hold(fragment, now)
+        elif ahead < -JUMP and self._is_known(fragment, now, way):
+            yield from self._take_rest(fragment)
+        else:
+            yield self._accept(fragment)
+        yield from self._release(now)
+        while len(self._held) > MOST_HELD or self._held_bytes > self._largest:
+            yield from self._give_up(now)
+
+    def expire(self, now: float) -> Iterator[Fragment]:
+        """What has waited for too long for what lies before it; run it to its end."""
+        while self._held and now >= self._held_since + self._patience:
+            yield from self._give_up(now)
+
+    def drain(self, now: float) -> Iterator[Fragment]:
+        """All that waits: what is missing will never come."""
+        while self._held:
+            yield from self._give_up(now)
+
+    def drop(self, why: str) -> None:
+        """Refuse all that waits."""
+        if self._held:
+            self._refuse(self._held, why)
+        self._held, self._held_bytes = [], 0
+
+    def begin_anew(self) -> None:
+        """Another init section: what follows has nothing to do with what came before."""
+        self.due = None
+        self._taken.clear()
+        self._holes.clear()
+
+    def has(self, fragment: Fragment, *, exactly: bool) -> bool:
+        """Whether the fragment came before; `exactly`: with the same bytes."""
+        key = (fragment.start, fragment.duration)
+        if (known := self._taken.get(key)) is not None:
+            return not exactly or known == hash(fragment.data)
+        return any((one.start, one.duration) == key for one in self._held)
+
+    def continues(self, fragment: Fragment, now: float, way: Way) -> bool:
+        """Whether a sender that is new, and begins with this fragment, goes on with what came before."""
+        if self.due is None:
+            return True
+        if self.locked:
+            return self._near(fragment, now)
+        if fragment.start == self._beginning:
+            return False  # an encoder that begins again begins where it began
+        ahead = self._ahead(fragment)
+        if self.has(fragment, exactly=True):
+            return ahead >= -self._patience
+        return ahead >= -JUMP and ahead <= (self._patience if way is Way.SEGMENTS else JUMP)
+
+    def _near(self, fragment: Fragment, now: float) -> bool:
+        return abs(fragment.start / self.track.timescale - now) <= EPOCH_S
+
+    def _ahead(self, fragment: Fragment) -> Fraction:
+        """Seconds from where the next fragment is due to where this one begins."""
+        assert self.due is not None
+        return Fraction(fragment.start - self.due, self.track.timescale)
+
+    def _is_known(self, fragment: Fragment, now: float, way: Way) -> bool:
+        """Whether the time of a fragment that lies behind is one that has passed, and not another timeline's."""
+        if way is Way.ENDLESS and not (self.locked and self._near(fragment, now)):
+            return False
+        return fragment.start >= self._earliest - self._patience * self.track.timescale
+
+    @property
+    def _earliest(self) -> int:
+        """What lies before is not known to have come."""
+        return min(start for start, _ in (next(iter(self._taken)), *self._holes))
+
+    def _take_rest(self, fragment: Fragment) -> Iterator[Fragment]:
+        """Of a fragment that begins before the due time: what lies past it. The rest is repeated, or too late."""
+        assert self.due is not None
+        edges = {self._earliest, self.due, *(edge for hole in self._holes for edge in hole)}
+        # Half a sample: times of encoders that divide the samples differently differ by rounding only.
+        half = Fraction(fragment.duration, 2 * fragment.samples)
+        for edge in sorted(edge for edge in edges if fragment.start < edge < fragment.end):
+            index = bisect_left(fragment.starts(), edge - half)
+            if 0 < index < fragment.samples and fragment.table is not None:
+                head, fragment = fragment.divide(index, self.track.track_id)
+                self._take_past(head, head.start + half)
+        if fragment.start + half >= self.due:
+            yield self._accept(fragment)
+        elif fragment.table is None and fragment.end - half > self.due:
+            self._refuse([fragment], "in part received before, and it cannot be divided")
+        else:
+            self._take_past(fragment, fragment.start + half)
+
+    def _take_past(self, fragment: Fragment, at: Fraction) -> None:
+        """`at`: inside the fragment's first sample."""
+        if at < self._earliest:
+            self._refuse([fragment], "too late: before the first one that the track has, or that is remembered")
+        elif any(start <= at < end for start, end in self._holes):
+            self._refuse([fragment], "too late: what follows them was waiting for three segments")
+        else:
+            self._repeat(fragment)
+
+    def _accept(self, fragment: Fragment) -> Fragment:
+        if self.due is None:
+            self._beginning = fragment.start
+        elif (ahead := self._ahead(fragment)) > JUMP:
+            self._holes.append((self.due, fragment.start))
+        elif ahead < -JUMP:
+            self._taken.clear()
+            self._holes.clear()
+            self._beginning = fragment.start
+        self.due = fragment.end
+        self._taken[fragment.start, fragment.duration] = hash(fragment.data)
+        if len(self._taken) > REMEMBERED:
+            del self._taken[next(iter(self._taken))]
+        return fragment
+
+    def _hold(self, fragment: Fragment, now: float) -> None:
+        if not self._held:
+            self._held_since = now
+        insort(self._held, fragment, key=lambda one: one.start)
+        self._held_bytes += len(fragment.data)
+
+    def _release(self, now: float) -> Iterator[Fragment]:
+        """What was held and is due."""
+        while self._held and self._ahead(self._held[0]) <= JUMP:
+            fragment = self._held.pop(0)
+            self._held_bytes -= len(fragment.data)
+            self._held_since = now
+            if self._ahead(fragment) < -JUMP:
+                yield from self._take_rest(fragment)
+            else:
+                yield self._accept(fragment)
+
+    def _give_up(self, now: float) -> Iterator[Fragment]:
+        """The hole before what is held will not be filled."""
+        assert self.due is not None
+        fragment = self._held.pop(0)
+        self._held_bytes -= len(fragment.data)
+        self._held_since = now
+        self._hole(self.due, fragment.start)
+        yield self._accept(fragment)
+        yield from self._release(now)

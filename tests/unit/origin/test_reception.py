@@ -1,0 +1,263 @@
+"""Which fragments a track takes: fragments as values, virtual time."""
+
+import itertools
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from origin.fragments import Fragment, of_samples
+from origin.reception import MOST_HELD, PATIENCE, REMEMBERED, Reception, Way
+from origin.samples import Samples
+from origin.tracks import Kind, Track
+
+NOW = 1_800_000_000.0
+RATE = 1000
+LENGTH = 4.0
+TRACK = Track(Kind.AUDIO, 1, RATE, "mp4a.40.2", sample_rate=RATE, channels=1)
+EPOCH = round(NOW) * RATE - 2000
+
+
+def piece(start: int, duration: int = 1000, *, by: bytes = b"") -> Fragment:
+    """Samples of 100 ms; `by` makes the bytes one encoder's own."""
+    count = max(1, duration // 100)
+    table = Samples((duration // count,) * count, (4 + len(by),) * count, (0,) * count, (0,) * count)
+    media = b"".join((start + n * 100).to_bytes(8, "big")[-4:] + by for n in range(count))
+    return of_samples(table, 1, start, media)
+
+
+@dataclass
+class Desk:
+    """A reception, and all that it said."""
+
+    largest: int = 2**20
+    taken: list[tuple[int, int]] = field(default_factory=list)
+    repeated: list[tuple[int, int]] = field(default_factory=list)
+    refused: list[tuple[int, int]] = field(default_factory=list)
+    holes: list[tuple[int, int]] = field(default_factory=list)
+    now: float = NOW
+
+    def __post_init__(self) -> None:
+        self.reception = Reception(
+            TRACK,
+            LENGTH,
+            self.largest,
+            refuse=lambda fragments, why: self.refused.extend((one.start, one.end) for one in fragments),
+            repeat=lambda one: self.repeated.append((one.start, one.end)),
+            hole=lambda start, end: self.holes.append((start, end)),
+        )
+
+    def take(self, *fragments: Fragment, way: Way = Way.SEGMENTS, alone: bool = True) -> list[tuple[int, int]]:
+        came = [
+            (one.start, one.end) for f in fragments for one in self.reception.take(f, self.now, way=way, alone=alone)
+        ]
+        self.taken += came
+        return came
+
+    def wait(self, seconds: float) -> list[tuple[int, int]]:
+        self.now += seconds
+        came = [(one.start, one.end) for one in self.reception.expire(self.now)]
+        self.taken += came
+        return came
+
+
+ORDERS = [  # given the seconds that fragments of 1 s begin at, then what is taken, repeated, held
+    ([0, 1, 2], [0, 1, 2], [], 0),
+    ([0, 1, 1, 2], [0, 1, 2], [1], 0),
+    ([0, 1, 2, 0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2], 0),
+    ([0, 2, 1], [0, 1, 2], [], 0),
+    ([0, 3, 2, 2, 1], [0, 1, 2, 3], [2], 0),
+    ([0, 2, 4], [0], [], 2),
+    ([0, 2, 4, 1], [0, 1, 2], [], 1),
+    ([5, 5, 6], [5, 6], [5], 0),
+]
+
+
+@pytest.mark.parametrize(("order", "taken", "repeated", "held"), ORDERS)
+@pytest.mark.parametrize("origin", [0, EPOCH])
+def test_requests_in_any_order(order: list[int], taken: list[int], repeated: list[int], held: int, origin: int) -> None:
+    desk = Desk()
+    desk.take(*(piece(origin + 1000 * second) for second in order))
+    assert [(start - origin) // 1000 for start, _ in desk.taken] == taken
+    assert [(start - origin) // 1000 for start, _ in desk.repeated] == repeated
+    assert desk.reception.held == held
+    assert desk.refused == desk.holes == []
+
+
+def test_a_hole_is_waited_for_three_segments_and_then_named() -> None:
+    desk = Desk()
+    desk.take(piece(0), piece(2000), piece(5000))
+    assert desk.wait(PATIENCE * LENGTH - 0.1) == []
+    assert desk.wait(0.1) == [(2000, 3000)]
+    assert desk.holes == [(1000, 2000)]
+    assert desk.wait(PATIENCE * LENGTH - 0.1) == [], "the next hole has its own time"
+    assert desk.take(piece(3000, 2000)) == [(3000, 5000), (5000, 6000)]
+    assert desk.take(piece(1000)) == [] and desk.refused == [(1000, 2000)], "too late, and no jump"
+    assert desk.take(piece(6000)) == [(6000, 7000)]
+
+
+def test_a_fragment_far_ahead_is_a_jump_and_not_a_hole() -> None:
+    desk = Desk()
+    desk.take(piece(0))
+    assert desk.take(piece(3_600_000)) == [(3_600_000, 3_601_000)]
+    assert desk.holes == []
+
+
+def test_a_sole_encoder_that_sends_in_order_is_never_waited_for() -> None:
+    desk = Desk()
+    assert desk.take(piece(0), piece(2000), way=Way.ENDLESS) == [(0, 1000), (2000, 3000)]
+    assert desk.take(piece(500), way=Way.ENDLESS) == [(500, 1500)], "its clock was set back"
+    assert desk.take(piece(1500), way=Way.ENDLESS) == [(1500, 2500)]
+
+
+def test_times_set_back_to_what_came_before_are_no_repeat_if_the_bytes_are_others() -> None:
+    desk = Desk()
+    desk.take(piece(0), piece(1000), way=Way.ENDLESS)
+    assert desk.take(piece(0, by=b"x"), piece(1000, by=b"x"), way=Way.ENDLESS) == [(0, 1000), (1000, 2000)]
+    assert desk.take(piece(1000, by=b"x"), way=Way.ENDLESS) == [] and len(desk.repeated) == 1
+
+
+def test_redundant_encoders_that_cut_differently_give_each_sample_once() -> None:
+    desk = Desk()
+    desk.take(piece(EPOCH), piece(EPOCH + 1000), alone=False, way=Way.ENDLESS)
+    assert desk.take(piece(EPOCH + 500, 2000, by=b"B"), alone=False, way=Way.ENDLESS) == [(EPOCH + 2000, EPOCH + 2500)]
+    assert desk.repeated == [(EPOCH + 500, EPOCH + 2000)]
+    assert desk.take(piece(EPOCH + 1000, 1500), alone=False, way=Way.ENDLESS) == []
+    assert desk.repeated[-1] == (EPOCH + 1000, EPOCH + 2500), "received in other fragments"
+
+
+def test_rounding_is_no_hole_and_no_repeat() -> None:
+    desk = Desk()
+    assert desk.take(piece(0), piece(1020), piece(1990)) == [(0, 1000), (1020, 2020), (1990, 2990)]
+    assert desk.repeated == []
+
+
+CONTINUES = [  # given where a new sender begins, and how it sends, after fragments from 0 to 20 s; then
+    (20_000, b"", Way.ENDLESS, True),
+    (20_020, b"", Way.ENDLESS, True),
+    (17_000, b"", Way.ENDLESS, True),  # the last ones again
+    (17_000, b"x", Way.ENDLESS, False),  # the same time, and something else
+    (7_000, b"", Way.ENDLESS, False),  # more than three segments ago
+    (0, b"", Way.ENDLESS, False),  # from its own beginning
+    (22_000, b"", Way.ENDLESS, False),
+    (22_000, b"", Way.SEGMENTS, True),  # what is missing may follow
+    (33_000, b"", Way.SEGMENTS, False),
+    (19_500, b"", Way.SEGMENTS, False),
+]
+
+
+@pytest.mark.parametrize(("start", "by", "way", "then"), CONTINUES)
+def test_a_sender_that_comes_back(start: int, by: bytes, way: Way, then: bool) -> None:
+    desk = Desk()
+    desk.take(*(piece(1000 * second) for second in range(20)))
+    assert desk.reception.continues(piece(start, by=by), desk.now, way) is then
+
+
+def test_a_sender_that_comes_back_at_once_from_its_beginning() -> None:
+    desk = Desk()
+    desk.take(piece(0, 40))
+    assert not desk.reception.continues(piece(0, 40), desk.now, Way.ENDLESS)
+
+
+def test_an_epoch_locked_sender_continues_wherever_the_wall_clock_is() -> None:
+    desk = Desk()
+    desk.take(piece(EPOCH))
+    assert desk.reception.continues(piece(EPOCH + 20_000), desk.now, Way.ENDLESS)
+    assert desk.reception.continues(piece(EPOCH), desk.now, Way.ENDLESS)
+    assert not desk.reception.continues(piece(0), desk.now, Way.ENDLESS)
+
+
+def test_its_memory_is_bounded() -> None:
+    desk = Desk()
+    desk.take(*(piece(100 * n, 100) for n in range(3 * REMEMBERED)))
+    assert desk.reception.remembered == REMEMBERED
+    assert desk.take(piece(0, 100)) == [(0, 100)], "so long ago that it is another timeline"
+
+
+def test_what_waits_is_bounded_in_number() -> None:
+    desk = Desk()
+    desk.take(piece(0, 100))
+    desk.take(*(piece(1000 + 10 * n, 10) for n in range(MOST_HELD)))
+    assert (desk.reception.held, desk.taken) == (MOST_HELD, [(0, 100)])
+    desk.take(piece(1000 + 10 * MOST_HELD, 10))
+    assert desk.reception.held == 0 and len(desk.taken) == MOST_HELD + 2, "the hole is given up"
+    assert desk.holes == [(100, 1000)]
+
+
+def test_what_waits_is_bounded_in_bytes() -> None:
+    desk = Desk(largest=5 * len(piece(0).data))
+    desk.take(piece(0), *(piece(2000 + 1000 * n) for n in range(5)))
+    assert desk.reception.held == 5
+    desk.take(piece(7000))
+    assert desk.reception.held == 0 and desk.holes == [(1000, 2000)]
+
+
+@dataclass
+class Encoder:
+    """What one of two redundant encoders delivers: its cuts, what it loses and repeats, how it reorders."""
+
+    cuts: list[int]
+    lost: set[int]
+    repeats: set[int]
+    swaps: set[int]
+
+    def delivers(self, total: int) -> list[Fragment]:
+        edges, at = [0], 0
+        while edges[-1] < total:
+            edges.append(min(total, edges[-1] + 100 * self.cuts[at % len(self.cuts)]))
+            at += 1
+        fragments = [piece(EPOCH + a, b - a) for a, b in itertools.pairwise(edges)]
+        kept = [one for n, one in enumerate(fragments) if n not in self.lost]
+        for n in sorted(self.swaps):
+            if n + 1 < len(kept):
+                kept[n], kept[n + 1] = kept[n + 1], kept[n]
+        return [one for n, one in enumerate(kept) for _ in range(2 if n in self.repeats else 1)]
+
+
+def samples(spans: list[tuple[int, int]]) -> list[int]:
+    return [at for start, end in spans for at in range(start, end, 100)]
+
+
+numbers = st.sets(st.integers(0, 14), max_size=5)
+encoders = st.builds(
+    Encoder,
+    st.lists(st.integers(1, 15), min_size=1, max_size=4),
+    numbers,
+    numbers,
+    st.sets(st.integers(0, 12), max_size=3),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(encoders, encoders, st.lists(st.booleans(), max_size=60), st.booleans(), st.sets(st.integers(0, 60)))
+def test_two_senders_in_any_order(
+    one: Encoder, other: Encoder, turns: list[bool], same: bool, pauses: set[int]
+) -> None:
+    """Whatever they lose, repeat, reorder: samples go out in order, none twice; what is missing, nobody delivered."""
+    if same:
+        other.cuts = one.cuts
+    queues = {True: one.delivers(10_000), False: other.delivers(10_000)}
+    desk = Desk()
+    came: list[tuple[int, int]] = []
+    for n, turn in enumerate([*turns, *[True] * 60, *[False] * 60]):
+        if queues[turn]:
+            fragment = queues[turn].pop(0)
+            came.append((fragment.start, fragment.end))
+            desk.take(fragment, alone=False)
+            if n in pauses:
+                desk.wait(1.5)
+    desk.wait(PATIENCE * LENGTH)
+    desk.wait(PATIENCE * LENGTH)
+    while desk.reception.held:
+        desk.wait(PATIENCE * LENGTH)
+    out = samples(desk.taken)
+    assert out == sorted(set(out)), "in order, none twice"
+    assert set(out) <= set(samples(came)), "nothing is made up"
+    named = set(samples(desk.refused))
+    missing = set(samples(came)) - set(out) - named
+    assert not missing, "each sample that came goes out, or its refusal is named"
+    held_up = [at for start, end in desk.holes for at in range(start, end, 100)]
+    assert not set(held_up) & set(out)
+    late = [at for at in named if at not in held_up and at > out[0]]
+    assert not late, "only what a hole was given up for, or what comes before the first one, is too late"
