@@ -107,11 +107,18 @@ class Reception:
             return
         ahead = self._ahead(fragment)
         waits = way is Way.SEGMENTS or not alone
-        if waits and JUMP < ahead <= self._patience:
+        if waits and ahead > JUMP and self._ahead(fragment, after=self._last) <= self._patience:
             self._hold(fragment, now)
         elif ahead < -JUMP and self._is_known(fragment, now, way):
             yield from self._take_rest(fragment)
+        elif abs(ahead) > JUMP and self._held:
+            # Another timeline: what waits is of this one.
+            yield from self.drain(now)
+            yield from self.take(fragment, now, way=way, alone=alone)
+            return
         else:
+            if waits and ahead > JUMP:
+                self._hole(self.due, fragment.start)
             yield self._accept(fragment)
         yield from self._release(now)
         while len(self._held) > MOST_HELD or self._held_bytes > self._largest:
@@ -162,16 +169,22 @@ class Reception:
     def _near(self, fragment: Fragment, now: float) -> bool:
         return abs(fragment.start / self.track.timescale - now) <= EPOCH_S
 
-    def _ahead(self, fragment: Fragment) -> Fraction:
-        """Seconds from where the next fragment is due to where this one begins."""
-        assert self.due is not None
-        return Fraction(fragment.start - self.due, self.track.timescale)
+    def _ahead(self, fragment: Fragment, after: int | None = None) -> Fraction:
+        """Seconds from where the next fragment is due, or from `after`, to where this one begins."""
+        after = self.due if after is None else after
+        assert after is not None
+        return Fraction(fragment.start - after, self.track.timescale)
+
+    @property
+    def _last(self) -> int | None:
+        """The end of all that has come."""
+        return self._held[-1].end if self._held else self.due
 
     def _is_known(self, fragment: Fragment, now: float, way: Way) -> bool:
         """Whether the time of a fragment that lies behind is one that has passed, and not another timeline's."""
-        if way is Way.ENDLESS and not (self.locked and self._near(fragment, now)):
-            return False
-        return fragment.start >= self._earliest - self._patience * self.track.timescale
+        if self.locked and self._near(fragment, now):
+            return True
+        return way is Way.SEGMENTS and self._ahead(fragment, after=self._earliest) >= -self._patience
 
     @property
     def _earliest(self) -> int:
