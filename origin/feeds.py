@@ -22,7 +22,7 @@ No I/O, and `now` is an argument; the shell calls `tick` a few times a second.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from origin.account import Account, Hole
@@ -55,6 +55,8 @@ class Sender:
     """Called when a newer encoder has taken over."""
     seen_at: float
     """When it sent an init section or a fragment last."""
+    connection: Connection = None
+    """Of a sender with a request for each segment."""
     feed: "Feed | None" = None
     """None: it has sent no fragment since its init section."""
     is_superseded: bool = False
@@ -72,7 +74,7 @@ class Feed:
     session: Session
     account: Account
     reception: Reception
-    senders: set[Sender] = field(default_factory=set)
+    senders: set[Sender]
     waits_until: float | None = None
     """The last sender broke off: how long it may take to come back."""
     ended_at: int | None = None
@@ -128,6 +130,11 @@ class Feeds:
         return {sender.track for sender in self._expected}
 
     @property
+    def tracks(self) -> set[str]:
+        """Tracks whose init section has come, and a sender may go on."""
+        return self.expected | self._kept.keys()
+
+    @property
     def live(self) -> set[str]:
         """Tracks that are fed."""
         return {track for track, feed in self._feeds.items() if feed.is_live}
@@ -137,6 +144,10 @@ class Feeds:
         """Nobody feeds a track, nor is anybody expected to."""
         named = self.names is not None and not self._feeds
         return not self._expected and not named and not self.live
+
+    def state_of(self, track: str) -> State:
+        """How the session of a track stands that has had one."""
+        return self._feeds[track].session.state
 
     def is_fed(self, track: str) -> bool:
         return track in self.expected or ((feed := self._feeds.get(track)) is not None and feed.is_live)
@@ -164,7 +175,7 @@ class Feeds:
                 feed.senders.discard(one)
                 if not feed.senders:
                     feed.waits_until = sender.seen_at + self._stalled
-        sender.way = Way.SEGMENTS
+        sender.way, sender.connection = Way.SEGMENTS, connection
         kept[connection] = sender
 
     def sender_of(self, track: str, connection: Connection, now: float) -> Sender | None:
@@ -174,14 +185,15 @@ class Feeds:
         if sender is None and kept:  # a connection for each request, or a new one for the same sender
             sender = max(kept.values(), key=lambda one: (not one.is_superseded, one.seen_at))
         if sender is None and (feed := self._feeds.get(track)) is not None and feed.is_live:
-            sender = Sender(track, feed.session.init, Way.SEGMENTS, _nothing, now)
-            self._kept[track] = {connection: sender}
+            sender = Sender(track, feed.session.init, Way.SEGMENTS, _nothing, now, connection)
         return sender
 
     def push(self, sender: Sender, fragment: Fragment, now: float) -> bool:
         """Takes a fragment. False: the sender is superseded. `BadMedia`: the track is broken off."""
         sender.seen_at = now
         self._settle(sender)
+        if sender.way is Way.SEGMENTS:
+            self._kept.setdefault(sender.track, {}).setdefault(sender.connection, sender)
         feed = sender.feed
         if feed is None or not feed.is_live or sender not in feed.senders:
             if sender.is_superseded:
@@ -190,8 +202,7 @@ class Feeds:
                 return True
             feed = self._feed_for(sender, fragment, now)
         feed.waits_until = None
-        alone = len(feed.senders) == 1
-        feed.push(feed.reception.take(fragment, now, way=sender.way, alone=alone), now)
+        feed.push(feed.reception.take(fragment, now, sender=sender, way=sender.way), now)
         return True
 
     def renew(self, sender: Sender, init: InitSection, now: float) -> None:
@@ -207,8 +218,11 @@ class Feeds:
         feed.reception.begin_anew()
         feed.session.renew(init, now)
 
-    def leave(self, sender: Sender, how: State, now: float) -> None:
-        """The sender has ended, or broke off (`State.BROKEN`): the last one decides what becomes of the track."""
+    def leave(self, sender: Sender, how: State, now: float, *, waits: bool = True) -> None:
+        """The sender has ended, or broke off (`State.BROKEN`): the last one decides what becomes of the track.
+
+        `waits`: one that broke off may come back; not so where what it sent was refused, or it was silent for long.
+        """
         self.forget(sender)
         feed = sender.feed
         if feed is None or sender not in feed.senders:
@@ -216,44 +230,30 @@ class Feeds:
         feed.senders.discard(sender)
         if how is State.ENDED:
             feed.ended_at = feed.reception.due
-        if not feed.senders and feed.is_live:
-            if how is State.ENDED:
-                feed.finish(how, now)
-            else:
-                feed.waits_until = now + PATIENCE * self.stream.length
-
-    def interrupt(self, sender: Sender, now: float) -> None:
-        """The sender broke off, and is not waited for: what it sent was refused, or it was silent for long enough."""
-        self.leave(sender, State.BROKEN, now)
-        if (feed := sender.feed) is not None and not feed.senders:
-            feed.finish(State.BROKEN, now)
+        if feed.senders:
+            return
+        if how is State.BROKEN and waits:
+            feed.waits_until = now + PATIENCE * self.stream.length
+        else:
+            feed.finish(how, now)
 
     def forget(self, sender: Sender) -> None:
         """The sender makes no more requests."""
         self._settle(sender)
         kept = self._kept.get(sender.track, {})
-        for connection in [at for at, one in kept.items() if one is sender]:
-            del kept[connection]
-        if not kept:
-            self._kept.pop(sender.track, None)
+        if kept.get(sender.connection) is sender:
+            del kept[sender.connection]
+            if not kept:
+                del self._kept[sender.track]
 
     def tick(self, now: float) -> None:
         """What time brings: holes are given up, senders that are silent are gone."""
-        if not self._feeds and now >= self._named_at + self._stalled:
-            self.names = None  # and nobody came
-        for sender in [one for kept in self._kept.values() for one in kept.values()]:
-            feed = sender.feed
-            # Where another one has ended properly, who is not heard of has probably ended as well.
-            closing = feed is not None and feed.ended_at is not None
-            silent = min(self._stalled, PATIENCE * self.stream.length) if closing else self._stalled
-            if now >= sender.seen_at + silent:
-                self._drop(sender, now)
-        for track, feed in list(self._feeds.items()):
+        self._clear(now)
+        self._drop_silent(now)
+        for feed in self._feeds.values():
             if not feed.is_live:
-                if track not in self.stream.tracks:
-                    del self._feeds[track]
                 continue
-            with suppress(BadMedia):
+            with suppress(BadMedia):  # it breaks the session off, and the account names the samples
                 feed.push(feed.reception.expire(now), now)
             if feed.waits_until is not None and now >= feed.waits_until:
                 feed.finish(State.BROKEN, now)
@@ -263,16 +263,24 @@ class Feeds:
         for feed in self._feeds.values():
             feed.finish(State.BROKEN, now)
 
-    def _drop(self, sender: Sender, now: float) -> None:
-        """The sender is silent for good."""
-        self.forget(sender)
-        feed = sender.feed
-        if feed is None or sender not in feed.senders:
-            return
-        feed.senders.discard(sender)
-        if not feed.senders:
-            ended = feed.ended_at is not None and feed.ended_at == feed.reception.due
-            feed.finish(State.ENDED if ended else State.BROKEN, now)
+    def _clear(self, now: float) -> None:
+        """Forget the feeds of tracks that are forgotten, and names that nobody uses."""
+        over = [track for track, feed in self._feeds.items() if not feed.is_live and track not in self.stream.tracks]
+        for track in over:
+            del self._feeds[track]
+        if not self._feeds and now >= self._named_at + self._stalled:
+            self.names = None
+
+    def _drop_silent(self, now: float) -> None:
+        for sender in [one for kept in self._kept.values() for one in kept.values()]:
+            ended_at = sender.feed.ended_at if sender.feed is not None else None
+            # Where another one has ended properly, who is not heard of has probably ended as well.
+            silent = self._stalled if ended_at is None else min(self._stalled, PATIENCE * self.stream.length)
+            if now >= sender.seen_at + silent:
+                nothing_since = (
+                    ended_at is not None and sender.feed is not None and ended_at == sender.feed.reception.due
+                )
+                self.leave(sender, State.ENDED if nothing_since else State.BROKEN, now, waits=False)
 
     def _settle(self, sender: Sender) -> None:
         """It is no longer expected."""
@@ -332,8 +340,11 @@ class Feeds:
         def hole(start: int, end: int) -> None:
             account.complaints.append(Hole(start / scale, end / scale))
 
-        reception = Reception(session.track, stream.length, stream.largest, refuse=refuse, repeat=repeat, hole=hole)
-        feed = self._feeds[name] = Feed(session, account, reception)
+        senders: set[Sender] = set()
+        reception = Reception(
+            session.track, stream.length, stream.largest, senders, refuse=refuse, repeat=repeat, hole=hole
+        )
+        feed = self._feeds[name] = Feed(session, account, reception, senders)
         return feed
 
 

@@ -197,16 +197,15 @@ class _Post:
         self.connection = connection
         self.receive = receive
         self.sender: Sender | None = None
-        """Of an init section that this request brought, or of the first fragment of one that brought none."""
+        """Of the init section that this request brought, or of its fragments."""
         self.fragments = 0
         self.superseded = asyncio.Event()
 
     async def run(self, stream: Stream) -> None:
         """Reads the request to its end. `Refused`, `_Gone`: it did not end properly."""
         self.feeds = stream.feeds
-        known = self.feeds.sender_of(self.track, self.connection, self.clock())
-        self.reader = FragmentReader(self.publisher.settings.largest, known.init if known else None)
-        self.known = known
+        self.known = self.feeds.sender_of(self.track, self.connection, self.clock())
+        self.reader = FragmentReader(self.publisher.settings.largest, self.known.init if self.known else None)
         if self.promised is not None:
             stream.awaiting(self, self.promised)
         ended = refused = False
@@ -224,33 +223,25 @@ class _Post:
             raise
         finally:
             stream.stop_awaiting(self)
+            before = stream.feeds.live
             self._end(ended=ended, refused=refused)
-            if self.fragments or self.reader.is_closed:
-                await self.publisher.close(stream)
+            await self.publisher.settle(stream, before)
 
     def _end(self, *, ended: bool, refused: bool) -> None:
         """What the end of the request says; `refused`: it was us who broke it off."""
-        sender, now = self.sender, self.clock()
+        sender = self.sender or (self.known if self.reader.is_closed else None)
         if sender is None:
-            sender = self.known if self.reader.is_closed else None
-            if sender is None:
-                return
-        has_init = sender.way is Way.ENDLESS
-        if has_init and not self.fragments:
+            return
+        is_endless = sender.way is Way.ENDLESS
+        if is_endless and not self.fragments:
             if ended:
                 self.feeds.keep(sender, self.connection)
             else:
                 self.feeds.forget(sender)
-        elif self.reader.is_closed or (ended and (has_init or self.reader.is_last)):
-            self.feeds.leave(sender, State.ENDED, now)
-        elif has_init and refused:
-            self.feeds.interrupt(sender, now)
-        elif has_init:
-            self.feeds.leave(sender, State.BROKEN, now)
-        else:
-            return
-        if sender.feed is not None:
-            log.info("%s/%s: %s", self.feeds.stream.name, self.track, sender.feed.session.state.value)
+        elif self.reader.is_closed or (ended and (is_endless or self.reader.is_last)):
+            self.feeds.leave(sender, State.ENDED, self.clock())
+        elif is_endless:
+            self.feeds.leave(sender, State.BROKEN, self.clock(), waits=not refused)
 
     async def _read(self, stream: Stream) -> None:
         interruptions = [
@@ -300,12 +291,7 @@ class _Post:
         return came
 
     def _take_init(self, stream: Stream, init: InitSection) -> None:
-        if self.promised not in (None, init.track.kind):
-            raise Refused(
-                400,
-                f"{stream.name}/{self.track}: found {init.track.kind.value}, wanted {self.promised.value} "
-                "(.cmfv holds video, .cmfa audio).",
-            )
+        self._check_kind(stream, init)
         now = self.clock()
         if self.sender is not None:
             self.feeds.renew(self.sender, init, now)
@@ -313,9 +299,19 @@ class _Post:
         self.sender = self.feeds.expect(Sender(self.track, init, Way.ENDLESS, self.superseded.set, now))
         log.info("%s/%s: %s", stream.name, self.track, _describe(init.track))
 
+    def _check_kind(self, stream: Stream, init: InitSection) -> None:
+        if self.promised not in (None, init.track.kind):
+            raise Refused(
+                400,
+                f"{stream.name}/{self.track}: found {init.track.kind.value}, wanted {self.promised.value} "
+                "(.cmfv holds video, .cmfa audio).",
+            )
+
     def _take_fragment(self, stream: Stream, fragment: Fragment) -> None:
-        self.sender = self.sender or self.known
-        assert self.sender is not None, "the reader knows an init section"
+        if self.sender is None:
+            assert self.known is not None, "the reader knows an init section"
+            self._check_kind(stream, self.known.init)
+            self.sender = self.known
         self.fragments += 1
         if not self.feeds.push(self.sender, fragment, self.clock()):
             taken = f"{stream.name}/{self.track}: a newer encoder has taken over"

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 
 from cdnkit.settings.origin import Origin
@@ -106,13 +106,20 @@ class Publisher:
 
     async def tick(self, stream: Stream) -> None:
         """What time brings to a stream: a few times a second."""
-        live = stream.feeds.live
+        before = stream.feeds.live
         stream.feeds.tick(self.clock())
-        if stream.feeds.live != live:
-            await self.close(stream)
-        else:
-            await self.drain(stream)
+        await self.settle(stream, before)
         self._drop_empty(stream)
+
+    async def settle(self, stream: Stream, before: Set[str]) -> None:
+        """Some time has passed, or a request; `before`: the tracks that were fed then."""
+        over = before - stream.feeds.live
+        if not over:
+            await self.drain(stream)
+            return
+        for track in sorted(over):
+            log.info("%s/%s: %s", stream.name, track, stream.feeds.state_of(track).value)
+        await self.close(stream)
 
     async def drain(self, stream: Stream) -> None:
         """Stores and lists everything the stream has numbered."""

@@ -17,6 +17,9 @@ segments may come out of order. The next fragment is *due* where the last one en
 | lies behind all that is remembered; or just behind, in the  | taken: a jump of the decode times                      |
 | one request of a sole encoder whose clock is its own        |                                                        |
 
+Pictures refer to those before them, back to a key frame. So the sender of a key frame *leads* until the next one: what
+another sender has of the same group of pictures is held, and taken only if the leader is gone, or a whole group behind.
+
 Senders are *epoch-locked* where decode times count from the Unix epoch (the protocol demands it of redundant encoders):
 equal times are then equal moments, whoever sends them.
 
@@ -25,7 +28,7 @@ Pure: no I/O, and `now` is an argument.
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 from fractions import Fraction
 
@@ -57,8 +60,8 @@ class Way(Enum):
 class Reception:
     """One track's. Mutable; times in ticks of the track's timescale.
 
-    `length` is the segment length in seconds, `largest` the bytes that are held at most; `refuse` and `repeat` get what
-    is not taken, `hole` the start and end of what never came.
+    `length` is the segment length in seconds, `largest` the bytes that are held at most, `senders` those that the track
+    has now; `refuse` and `repeat` get what is not taken, `hole` the start and end of what never came.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Reception:
         track: Track,
         length: float,
         largest: int,
+        senders: Collection[object],
         *,
         refuse: Refuse,
         repeat: Callable[[Fragment], None],
@@ -78,12 +82,15 @@ class Reception:
         """The decode times count from the Unix epoch."""
         self._patience = PATIENCE * length
         self._largest = largest
+        self._senders = senders
+        self._leader: object = None
+        """Who sent what was taken last."""
         self._refuse, self._repeat, self._hole = refuse, repeat, hole
         self._taken: dict[tuple[int, int], int] = {}
         """(start, duration) of what was taken lately, and a hash of its bytes; the oldest first."""
         self._beginning = 0
         self._holes: deque[tuple[int, int]] = deque(maxlen=MOST_HOLES)
-        self._held: list[Fragment] = []
+        self._held: list[tuple[Fragment, object]] = []
         self._held_bytes = 0
         self._held_since = 0.0
 
@@ -96,36 +103,41 @@ class Reception:
     def remembered(self) -> int:
         return len(self._taken)
 
-    def take(self, fragment: Fragment, now: float, *, way: Way, alone: bool) -> Iterator[Fragment]:
-        """The fragments that are to be published now; run it to its end. `alone`: the track has no other sender."""
+    def take(self, fragment: Fragment, now: float, *, sender: object, way: Way) -> Iterator[Fragment]:
+        """The fragments that are to be published now; run it to its end."""
         if self.due is None:
             self.locked = self._near(fragment, now)
-            yield self._accept(fragment)
+            yield self._accept(fragment, sender)
             return
+        if sender is self._leader:
+            self._drop_twin(fragment)
         if self.has(fragment, exactly=way is Way.ENDLESS and not self.locked):
             self._repeat(fragment)
             return
         ahead = self._ahead(fragment)
-        waits = way is Way.SEGMENTS or not alone
+        waits = way is Way.SEGMENTS or len(self._senders) > 1
         if waits and ahead > JUMP and self._ahead(fragment, after=self._last) <= self._patience:
-            self._hold(fragment, now)
+            self._hold(fragment, sender, now)
         elif ahead < -JUMP and self._is_known(fragment, now, way):
-            yield from self._take_rest(fragment)
+            yield from self._take_rest(fragment, sender, now)
         elif abs(ahead) > JUMP and self._held:
             # Another timeline: what waits is of this one.
             yield from self.drain(now)
-            yield from self.take(fragment, now, way=way, alone=alone)
+            yield from self.take(fragment, now, sender=sender, way=way)
             return
+        elif abs(ahead) <= JUMP and not self._may_follow(fragment, sender):
+            self._hold(fragment, sender, now)
         else:
             if waits and ahead > JUMP:
                 self._hole(self.due, fragment.start)
-            yield self._accept(fragment)
+            yield self._accept(fragment, sender)
         yield from self._release(now)
         while len(self._held) > MOST_HELD or self._held_bytes > self._largest:
             yield from self._give_up(now)
 
     def expire(self, now: float) -> Iterator[Fragment]:
-        """What has waited for too long for what lies before it; run it to its end."""
+        """What has waited for long enough for what lies before it; run it to its end."""
+        yield from self._release(now)  # the leader may be gone
         while self._held and now >= self._held_since + self._patience:
             yield from self._give_up(now)
 
@@ -137,7 +149,7 @@ class Reception:
     def drop(self, why: str) -> None:
         """Refuse all that waits."""
         if self._held:
-            self._refuse(self._held, why)
+            self._refuse([fragment for fragment, _ in self._held], why)
         self._held, self._held_bytes = [], 0
 
     def begin_anew(self) -> None:
@@ -151,7 +163,7 @@ class Reception:
         key = (fragment.start, fragment.duration)
         if (known := self._taken.get(key)) is not None:
             return not exactly or known == hash(fragment.data)
-        return any((one.start, one.duration) == key for one in self._held)
+        return any((one.start, one.duration) == key for one, _ in self._held)
 
     def continues(self, fragment: Fragment, now: float, way: Way) -> bool:
         """Whether a sender that is new, and begins with this fragment, goes on with what came before."""
@@ -178,7 +190,7 @@ class Reception:
     @property
     def _last(self) -> int | None:
         """The end of all that has come."""
-        return self._held[-1].end if self._held else self.due
+        return self._held[-1][0].end if self._held else self.due
 
     def _is_known(self, fragment: Fragment, now: float, way: Way) -> bool:
         """Whether the time of a fragment that lies behind is one that has passed, and not another timeline's."""
@@ -191,7 +203,20 @@ class Reception:
         """What lies before is not known to have come."""
         return min(start for start, _ in (next(iter(self._taken)), *self._holes))
 
-    def _take_rest(self, fragment: Fragment) -> Iterator[Fragment]:
+    def _may_follow(self, fragment: Fragment, sender: object) -> bool:
+        """Whether a fragment that is due may be taken: the leader's own, or the leader has nothing better to send."""
+        if fragment.independent or sender is self._leader or self._leader not in self._senders:
+            return True
+        return sum(one.independent and self._ahead(one) > JUMP for one, _ in self._held) > 1
+
+    def _drop_twin(self, fragment: Fragment) -> None:
+        """The leader's own has come: what is held of the same time is not needed."""
+        for at, (one, _) in enumerate(self._held):
+            if (one.start, one.duration) == (fragment.start, fragment.duration):
+                self._repeat(self._pop(at)[0])
+                return
+
+    def _take_rest(self, fragment: Fragment, sender: object, now: float) -> Iterator[Fragment]:
         """Of a fragment that begins before the due time: what lies past it. The rest is repeated, or too late."""
         assert self.due is not None
         edges = {self._earliest, self.due, *(edge for hole in self._holes for edge in hole)}
@@ -203,7 +228,10 @@ class Reception:
                 head, fragment = fragment.divide(index, self.track.track_id)
                 self._take_past(head, head.start + half)
         if fragment.start + half >= self.due:
-            yield self._accept(fragment)
+            if self._may_follow(fragment, sender):
+                yield self._accept(fragment, sender)
+            else:
+                self._hold(fragment, sender, now)
         elif fragment.table is None and fragment.end - half > self.due:
             self._refuse([fragment], "in part received before, and it cannot be divided")
         else:
@@ -218,7 +246,8 @@ class Reception:
         else:
             self._repeat(fragment)
 
-    def _accept(self, fragment: Fragment) -> Fragment:
+    def _accept(self, fragment: Fragment, sender: object) -> Fragment:
+        self._leader = sender
         if self.due is None:
             self._beginning = fragment.start
         elif (ahead := self._ahead(fragment)) > JUMP:
@@ -233,29 +262,35 @@ class Reception:
             del self._taken[next(iter(self._taken))]
         return fragment
 
-    def _hold(self, fragment: Fragment, now: float) -> None:
+    def _hold(self, fragment: Fragment, sender: object, now: float) -> None:
         if not self._held:
             self._held_since = now
-        insort(self._held, fragment, key=lambda one: one.start)
+        insort(self._held, (fragment, sender), key=lambda one: one[0].start)
         self._held_bytes += len(fragment.data)
+
+    def _pop(self, at: int = 0) -> tuple[Fragment, object]:
+        fragment, sender = self._held.pop(at)
+        self._held_bytes -= len(fragment.data)
+        return fragment, sender
 
     def _release(self, now: float) -> Iterator[Fragment]:
         """What was held and is due."""
-        while self._held and self._ahead(self._held[0]) <= JUMP:
-            fragment = self._held.pop(0)
-            self._held_bytes -= len(fragment.data)
+        while self._held and (ahead := self._ahead(self._held[0][0])) <= JUMP:
+            if ahead >= -JUMP and not self._may_follow(*self._held[0]):
+                return
+            fragment, sender = self._pop()
             self._held_since = now
-            if self._ahead(fragment) < -JUMP:
-                yield from self._take_rest(fragment)
+            if ahead < -JUMP:
+                yield from self._take_rest(fragment, sender, now)
             else:
-                yield self._accept(fragment)
+                yield self._accept(fragment, sender)
 
     def _give_up(self, now: float) -> Iterator[Fragment]:
-        """The hole before what is held will not be filled."""
+        """What the first one that is held waits for will not come."""
         assert self.due is not None
-        fragment = self._held.pop(0)
-        self._held_bytes -= len(fragment.data)
+        fragment, sender = self._pop()
         self._held_since = now
-        self._hole(self.due, fragment.start)
-        yield self._accept(fragment)
+        if self._ahead(fragment) > JUMP:
+            self._hole(self.due, fragment.start)
+        yield self._accept(fragment, sender)
         yield from self._release(now)

@@ -69,8 +69,8 @@ class Stream:
 
     @property
     def tracks_in_use(self) -> set[str]:
-        """Tracks that are posted now, or were in this generation: within one, a name stays taken."""
-        return {*self.posts, *(self.generation.sessions if self.generation else ())}
+        """Tracks that are posted now, or will be, or were in this generation: within one, a name stays taken."""
+        return {*self.posts, *self.feeds.tracks, *(self.generation.sessions if self.generation else ())}
 
     def is_live(self, name: str) -> bool:
         """Whether a track may publish more: it is fed, or something of it is yet to be listed."""

@@ -414,7 +414,7 @@ def test_media_that_cannot_be_cut_breaks_the_track_off_and_names_all_of_it() -> 
     v = video(9, gop=300)
     with pytest.raises(BadMedia, match="no key frame"):
         house.send(sender, v)
-    house.feeds.interrupt(sender, house.now)
+    house.feeds.leave(sender, State.BROKEN, house.now, waits=False)
     account = house.stream.accounts["720p"]
     assert account.received == account.refused > 0 and house.feeds.is_idle
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from origin.fragments import Fragment, of_samples
 from origin.reception import MOST_HELD, PATIENCE, REMEMBERED, Reception, Way
-from origin.samples import Samples
+from origin.samples import NON_SYNC, Samples
 from origin.tracks import Kind, Track
 
 NOW = 1_800_000_000.0
@@ -19,10 +19,11 @@ TRACK = Track(Kind.AUDIO, 1, RATE, "mp4a.40.2", sample_rate=RATE, channels=1)
 EPOCH = round(NOW) * RATE - 2000
 
 
-def piece(start: int, duration: int = 1000, *, by: bytes = b"") -> Fragment:
-    """Samples of 100 ms; `by` makes the bytes one encoder's own."""
+def piece(start: int, duration: int = 1000, *, by: bytes = b"", key: bool = True) -> Fragment:
+    """Samples of 100 ms; `by` makes the bytes one encoder's own. `key`: decoding may begin here."""
     count = max(1, duration // 100)
-    table = Samples((duration // count,) * count, (4 + len(by),) * count, (0,) * count, (0,) * count)
+    flags = (0 if key else NON_SYNC,) * count
+    table = Samples((duration // count,) * count, (4 + len(by),) * count, flags, (0,) * count)
     media = b"".join((start + n * 100).to_bytes(8, "big")[-4:] + by for n in range(count))
     return of_samples(table, 1, start, media)
 
@@ -33,6 +34,7 @@ class Desk:
 
     length: float = LENGTH
     largest: int = 2**20
+    published: list[Fragment] = field(default_factory=list)
     taken: list[tuple[int, int]] = field(default_factory=list)
     repeated: list[tuple[int, int]] = field(default_factory=list)
     refused: list[tuple[int, int]] = field(default_factory=list)
@@ -40,27 +42,32 @@ class Desk:
     now: float = NOW
 
     def __post_init__(self) -> None:
+        self.senders = {"A"}
         self.reception = Reception(
             TRACK,
             self.length,
             self.largest,
+            self.senders,
             refuse=lambda fragments, why: self.refused.extend((one.start, one.end) for one in fragments),
             repeat=lambda one: self.repeated.append((one.start, one.end)),
             hole=lambda start, end: self.holes.append((start, end)),
         )
 
-    def take(self, *fragments: Fragment, way: Way = Way.SEGMENTS, alone: bool = True) -> list[tuple[int, int]]:
-        came = [
-            (one.start, one.end) for f in fragments for one in self.reception.take(f, self.now, way=way, alone=alone)
-        ]
-        self.taken += came
-        return came
+    def take(self, *fragments: Fragment, way: Way = Way.SEGMENTS, by: str = "A") -> list[tuple[int, int]]:
+        self.senders.add(by)
+        came = [one for f in fragments for one in self.reception.take(f, self.now, sender=by, way=way)]
+        self.published += came
+        spans = [(one.start, one.end) for one in came]
+        self.taken += spans
+        return spans
 
     def wait(self, seconds: float) -> list[tuple[int, int]]:
         self.now += seconds
-        came = [(one.start, one.end) for one in self.reception.expire(self.now)]
-        self.taken += came
-        return came
+        came = list(self.reception.expire(self.now))
+        self.published += came
+        spans = [(one.start, one.end) for one in came]
+        self.taken += spans
+        return spans
 
 
 ORDERS = [  # given the seconds that fragments of 1 s begin at, then what is taken, repeated, held
@@ -122,10 +129,10 @@ def test_times_set_back_to_what_came_before_are_no_repeat_if_the_bytes_are_other
 
 def test_redundant_encoders_that_cut_differently_give_each_sample_once() -> None:
     desk = Desk()
-    desk.take(piece(EPOCH), piece(EPOCH + 1000), alone=False, way=Way.ENDLESS)
-    assert desk.take(piece(EPOCH + 500, 2000, by=b"B"), alone=False, way=Way.ENDLESS) == [(EPOCH + 2000, EPOCH + 2500)]
+    desk.take(piece(EPOCH), piece(EPOCH + 1000), way=Way.ENDLESS)
+    assert desk.take(piece(EPOCH + 500, 2000, by=b"B"), by="B", way=Way.ENDLESS) == [(EPOCH + 2000, EPOCH + 2500)]
     assert desk.repeated == [(EPOCH + 500, EPOCH + 2000)]
-    assert desk.take(piece(EPOCH + 1000, 1500), alone=False, way=Way.ENDLESS) == []
+    assert desk.take(piece(EPOCH + 1000, 1500), by="A", way=Way.ENDLESS) == []
     assert desk.repeated[-1] == (EPOCH + 1000, EPOCH + 2500), "received in other fragments"
 
 
@@ -253,7 +260,7 @@ def test_two_senders_in_any_order(
         if queues[turn]:
             fragment = queues[turn].pop(0)
             came.append((fragment.start, fragment.end))
-            desk.take(fragment, alone=False)
+            desk.take(fragment, by="AB"[turn])
             if n in pauses:
                 desk.wait(1.5)
     desk.wait(PATIENCE * LENGTH)
@@ -270,3 +277,55 @@ def test_two_senders_in_any_order(
     assert not set(held_up) & set(out)
     late = [at for at in named if at not in held_up and at > out[0]]
     assert not late, "only what a hole was given up for, or what comes before the first one, is too late"
+
+
+def pictures(by: bytes, count: int, *, gop: int = 4) -> list[Fragment]:
+    return [piece(EPOCH + 1000 * n, by=by, key=n % gop == 0) for n in range(count)]
+
+
+def by_whom(desk: Desk) -> str:
+    """Who sent each fragment that was taken."""
+    return "".join(chr(one.data[-1]) for one in desk.published)
+
+
+PICTURES = [  # given the order in which fragments of two encoders come, then whose are taken; a key frame in each fourth
+    ("ABABABABABABABAB", "AAAAAAAA"),
+    ("ABABABABBABABABA", "AAAABBBB"),  # B's second key frame is the first to come
+    ("ABBBBABABABBBAAA", "AAAABBBBB"),  # A is a little behind, and at last B's key frame comes before its own
+    ("ABBB BBBBB", "A"),
+    ("ABBB BBBBB BBB", "ABBBBBBBBBB"),  # A is a group of pictures behind
+]
+
+
+@pytest.mark.parametrize(("order", "taken"), PICTURES)
+def test_a_group_of_pictures_is_one_encoders(order: str, taken: str) -> None:
+    desk = Desk()
+    left = {who: pictures(who.encode(), 12) for who in "AB"}
+    for who in order.replace(" ", ""):
+        desk.take(left[who].pop(0), by=who, way=Way.ENDLESS)
+    assert by_whom(desk) == taken
+
+
+def test_when_the_leader_is_gone_the_other_goes_on_in_the_middle() -> None:
+    desk = Desk()
+    a, b = pictures(b"A", 8), pictures(b"B", 8)
+    desk.take(*a[:2], by="A", way=Way.ENDLESS)
+    desk.take(*b[:4], by="B", way=Way.ENDLESS)
+    assert by_whom(desk) == "AA"
+    desk.senders.discard("A")
+    desk.wait(0.5)
+    assert by_whom(desk) == "AABB"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.booleans(), max_size=60))
+def test_groups_of_pictures_are_never_mixed_while_both_send(turns: list[bool]) -> None:
+    desk = Desk()
+    left = {who: pictures(who.encode(), 16) for who in "AB"}
+    for turn in turns:
+        who = "AB"[turn]
+        if left[who] and abs(len(left[who]) - 1 - len(left["BA"[turn]])) < 4:  # neither is a group behind
+            desk.take(left[who].pop(0), by=who, way=Way.ENDLESS)
+    groups = [by_whom(desk)[at : at + 4] for at in range(0, len(desk.published), 4)]
+    assert all(len(set(group)) == 1 for group in groups), groups
+    assert [start for start, _ in desk.taken] == [EPOCH + 1000 * n for n in range(len(desk.taken))]
