@@ -260,6 +260,8 @@ class Feeds:
 
     def close(self, now: float) -> None:
         """The origin stops: publish what is here."""
+        for sender in list(self._expected):
+            self.forget(sender)
         for feed in self._feeds.values():
             feed.finish(State.BROKEN, now)
 

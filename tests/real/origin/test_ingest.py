@@ -1,14 +1,18 @@
 """DASH-IF live media ingest over sockets: real ffmpeg's media, in a request for each segment and in endless ones."""
 
+import itertools
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 
-from tests.kit.cmaf_sender import Cmaf, CmafSender, box, prft, styp
-from tests.kit.live_origin import Feeder, Running, until
+from tests.kit.cmaf_sender import Cmaf, CmafSender, box, boxes, prft, styp
+from tests.kit.late import GUARD_S
+from tests.kit.live_origin import Feeder, Running, encoder, encoder_command, until
 from tests.real.origin.test_packagings import frames
 
 TRACKS = {"180p": "180p.cmfv", "audio-64k": "audio-64k.cmfa"}
@@ -320,3 +324,81 @@ def test_a_stream_that_stops_for_good_is_published_to_its_end(
     feeder.break_off()
     until(lambda: samples(origin, "180p")["published"] == 75)
     assert not _if_ended(text(origin, "180p"))
+
+
+@pytest.mark.live
+@pytest.mark.long
+def test_two_ffmpegs_that_send_the_same_and_one_is_killed(origins: Callable[..., Running], ffmpeg: str) -> None:
+    """Decode times from the Unix epoch: `-output_ts_offset`, and `frag_discont`, without which they begin at zero."""
+    origin = origins()
+    urls = {track: f"{origin.ingest}/ingest/live/{file}" for track, file in TRACKS.items()}
+    command = encoder_command(ffmpeg, urls, seconds=6, realtime=True)
+    epoch = str(round(time.time()))
+    for at in reversed([n for n, word in enumerate(command) if word == "-f" and command[n + 1] == "mp4"]):
+        command[at:at] = ["-output_ts_offset", epoch]
+    command = [f"{word}+frag_discont" if word.startswith("+cmaf") else word for word in command]
+    with encoder(command) as one, encoder(command) as other:
+        until(lambda: samples_if(origin, "180p", received=60) and samples_if(origin, "audio-64k", received=60))
+        one.kill()
+        assert other.wait(GUARD_S) == 0
+    for track, step in (("180p", 512), ("audio-64k", 1024)):
+        playlist = until(lambda track=track: _if_ended(text(origin, track)))
+        assert "DISCONTINUITY\n" not in playlist and "GAP" not in playlist
+        times = [time for time, _, _ in frames(published(origin, track))]
+        assert {after - before for before, after in itertools.pairwise(times)} == {step}
+    pictures = samples(origin, "180p")
+    assert (pictures["received"], pictures["published"], pictures["refused"]) == (180, 180, 0)
+    assert pictures["repeated"] >= 30
+
+
+def test_a_camera_that_sends_its_first_segment_before_its_header(
+    origins: Callable[..., Running], senders: Callable[..., CmafSender], cmaf: dict[str, Cmaf]
+) -> None:
+    """And that one again at last, as an encoder does that makes up for what it lost."""
+    origin = origins()
+    media = cmaf["180p"]
+    first, *segments, last = media.segments()
+    assert senders(origin, method="PUT").send("live/180p/segment_1001.m4s", first).status == 412
+    way = senders(origin, method="PUT")
+    names = ["180p.init", *(f"segment_{1002 + n}.m4s" for n in range(3)), "segment_1001.m4s", "segment_1005.m4s"]
+    bodies = [media.header, *segments, first, last]
+    assert way.send_all([f"live/180p/{name}" for name in names], bodies) == [200] * 6
+    assert _if_ended(text(origin, "180p")).count("#EXTINF") == 4
+    assert samples(origin, "180p") == {"received": 150, "published": 120, "refused": 30, "repeated": 0}
+
+
+def test_an_endless_request_that_is_closed_by_mfra_and_hung_up(
+    origins: Callable[..., Running], cmaf: dict[str, Cmaf]
+) -> None:
+    origin = origins()
+    media = cmaf["180p"]
+    feeder = Feeder(origin, "live/180p.cmfv")
+    feeder.send(media.endless + box(b"mfra"))
+    until(lambda: samples_if(origin, "180p", received=150))
+    feeder.break_off()
+    check_whole(origin, {"180p": media})
+
+
+@pytest.mark.live
+def test_a_producer_reference_time_before_each_frame(
+    origins: Callable[..., Running], senders: Callable[..., CmafSender], ffmpeg: str, tmp_path: Path
+) -> None:
+    """Chunks of one frame, as low-latency encoders make them: of a segment a request, and of an endless one."""
+    command = encoder_command(ffmpeg, {"180p": f"file:{tmp_path / 'v.mp4'}"}, seconds=4, fragment_us=1)
+    at = command.index("-frag_duration")
+    command[at:at] = ["-write_prft", "wallclock"]
+    command = [f"{word}+frag_every_frame" if word.startswith("+cmaf") else word for word in command]
+    subprocess.run(command, check=True, timeout=GUARD_S)
+    data = (tmp_path / "v.mp4").read_bytes()
+    chunks = [whole for kind, whole in boxes(data) if kind in (b"prft", b"moof", b"mdat")]
+    assert len(chunks) == 3 * 120
+    media = Cmaf(Cmaf.of(data).header, [b"".join(chunks[n : n + 3]) for n in range(0, 360, 3)])
+    origin = origins()
+    assert senders(origin, chunk=3000).send_all(
+        ["live/180p.cmfv"] * 5, [media.header, *media.segments(30)]
+    ) == [200] * 5  # fmt: skip
+    assert origin.post("live/endless.cmfv", data).status == 200
+    for track in ("180p", "endless"):
+        out = until(lambda track=track: _if_ended(text(origin, track)) and published(origin, track))
+        assert frames(out) == frames(data)
+        assert [whole for kind, whole in boxes(out) if kind == b"prft"] == chunks[::3]

@@ -5,7 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from origin.account import MOST_COMPLAINTS, Complaint
 from origin.errors import BadMedia
 from origin.feeds import MOST_SENDERS, Sender
 from origin.fragments import Fragment
@@ -440,3 +443,77 @@ def test_closing_publishes_what_waits() -> None:
     house.segment("720p", 1, [*v[:2], *v[4:6]])
     house.feeds.close(house.now)
     assert len(house.media("720p")) == 2 and house.feeds.is_idle
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["send"] * 8 + ["again", "skip", "break", "end", "header", "restart", "wait", "long wait", "renew"]
+        ),
+        st.sampled_from(["720p", "360p", "audio-128k"]),
+        st.sampled_from("AB"),
+        st.integers(1, 6),
+    ),
+    max_size=70,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS, st.booleans(), st.booleans())
+def test_whatever_senders_do_each_sample_is_accounted_for(
+    steps: list[tuple[str, str, str, int]], locked: bool, endless: bool
+) -> None:
+    """Two encoders of three tracks, with a request for each segment or without end, that do as they like."""
+    house = House()
+    senders: dict[tuple[str, str], Sender] = {}
+    at: dict[tuple[str, str], int] = {}
+    media = {
+        track: (audio if track.startswith("audio") else video)(
+            60, start=EPOCH // 30_000 * (48_000 if track.startswith("audio") else 30_000) if locked else 0
+        )
+        for track in ("720p", "360p", "audio-128k")
+    }
+    for what, track, who, count in steps:
+        key = (track, who)
+        sender = senders.get(key)
+        if what in ("header", "restart") or (sender is None and what in ("send", "again", "skip")):
+            senders[key] = house.endless(track) if endless else house.header(track, who)
+            at[key] = 0 if what == "restart" else at.get(key, 0)
+        elif what == "wait":
+            house.wait(count / 2)
+        elif what == "long wait":
+            house.wait(STALLED / 2)
+        elif sender is None:
+            continue
+        elif what == "end" or what == "break":
+            house.feeds.leave(senders.pop(key), State.ENDED if what == "end" else State.BROKEN, house.now)
+        elif what == "renew" and endless:
+            house.feeds.renew(
+                sender, audio_init(b"x") if track.startswith("audio") else video_init(90, b"x"), house.now
+            )
+        else:
+            at[key] = max(0, at[key] - count) if what == "again" else at[key] + (count if what == "skip" else 0)
+            piece = media[track][at[key] : at[key] + count]
+            at[key] += count
+            try:
+                for fragment in piece:
+                    if not house.feeds.push(sender, fragment, house.now):
+                        senders.pop(key, None)
+                        break
+            except BadMedia:
+                senders.pop(key, None)
+                house.feeds.leave(sender, State.BROKEN, house.now, waits=False)
+    house.feeds.close(house.now)
+    assert not house.feeds.live
+    for track, account in house.stream.accounts.items():
+        assert account.received == account.published + account.refused, track
+        named = sum(one.samples for one in account.complaints if isinstance(one, Complaint))
+        assert account.refused == named or len(account.complaints) == MOST_COMPLAINTS
+        out = [item for item in house.stream.outbox.get(track, ()) if item.segment is not None]
+        times: dict[int, list[int]] = {}
+        for item in out:
+            assert item.entry is not None and item.segment is not None
+            starts = [start for one in item.segment.fragments for start in one.starts()[:-1]]
+            times.setdefault(item.entry.discontinuity, []).extend(starts)
+        for starts in times.values():
+            assert starts == sorted(set(starts)), "in order, and none twice"
