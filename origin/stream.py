@@ -7,11 +7,13 @@ generation with it, behind one discontinuity that has the same number in every t
 | happens                                     | then                                                             |
 |---------------------------------------------|------------------------------------------------------------------|
 | init section, track new to the generation   | the track joins it                                               |
-| init section, track already in it, new POST | new generation; POSTs of the old one are superseded              |
+| the same, track already in it, new encoder  | new generation; senders of the old one are superseded            |
 | other init section, or decode times jump,   | new generation; the other POSTs move over to it, leftovers of the |
-|   within a POST                             |   old timeline are dropped                                       |
-| body ends properly, on all tracks           | the stream has ended                                             |
-| connection breaks                           | what is complete is published; the next POST begins a generation |
+|   of a sender                               |   old timeline are dropped                                       |
+| the last sender ends properly, on all tracks| the stream has ended                                             |
+| the last sender breaks off, and none goes on| what is complete is published; the next POST begins a generation |
+| a sender goes on where one broke off, or is | nothing: the generation goes on (origin/feeds.py says who does)  |
+|   one of several redundant ones             |                                                                  |
 
 Segment *i* of a generation has number `base + i` in every track, so tracks stay in step; where a track has nothing
 for a number its siblings have, it lists a gap (EXT-X-GAP). Numbering happens here, at once; storing and listing are
