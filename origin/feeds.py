@@ -76,7 +76,9 @@ class Feed:
     reception: Reception
     senders: set[Sender]
     waits_until: float | None = None
-    """The last sender broke off: how long it may take to come back."""
+    """The last sender is gone: how long it may take to come back, or to send what is missing."""
+    outcome: State = State.BROKEN
+    """What becomes of the track if nothing comes until then."""
     ended_at: int | None = None
     """A sender ended properly here, in ticks."""
 
@@ -174,7 +176,7 @@ class Feeds:
             if (feed := one.feed) is not None and one in feed.senders:
                 feed.senders.discard(one)
                 if not feed.senders:
-                    feed.waits_until = sender.seen_at + self._stalled
+                    feed.waits_until, feed.outcome = sender.seen_at + self._stalled, State.BROKEN
         sender.way, sender.connection = Way.SEGMENTS, connection
         kept[connection] = sender
 
@@ -229,11 +231,11 @@ class Feeds:
             return
         feed.senders.discard(sender)
         if how is State.ENDED:
-            feed.ended_at = feed.reception.due
+            feed.ended_at = feed.reception.last
         if feed.senders:
             return
-        if how is State.BROKEN and waits:
-            feed.waits_until = now + PATIENCE * self.stream.length
+        if waits and (how is State.BROKEN or feed.reception.held):
+            feed.waits_until, feed.outcome = now + PATIENCE * self.stream.length, how
         else:
             feed.finish(how, now)
 
@@ -256,7 +258,7 @@ class Feeds:
             with suppress(BadMedia):  # it breaks the session off, and the account names the samples
                 feed.push(feed.reception.expire(now), now)
             if feed.waits_until is not None and now >= feed.waits_until:
-                feed.finish(State.BROKEN, now)
+                feed.finish(feed.outcome, now)
 
     def close(self, now: float) -> None:
         """The origin stops: publish what is here."""
@@ -280,7 +282,7 @@ class Feeds:
             silent = self._stalled if ended_at is None else min(self._stalled, PATIENCE * self.stream.length)
             if now >= sender.seen_at + silent:
                 nothing_since = (
-                    ended_at is not None and sender.feed is not None and ended_at == sender.feed.reception.due
+                    ended_at is not None and sender.feed is not None and ended_at == sender.feed.reception.last
                 )
                 self.leave(sender, State.ENDED if nothing_since else State.BROKEN, now, waits=False)
 

@@ -105,7 +105,7 @@ class Ingest:
                 return
             if b"%2f" in scope["raw_path"].lower():
                 raise Refused(404, "Found an encoded slash in the path, wanted none.")
-            await self._ingest(stream, path, scope.get("client"), receive)
+            await self._ingest(stream, path, tuple(scope["client"] or ()), receive)
             await send(_head(200, b""))
             await send({"type": "http.response.body", "body": b""})
         except Refused as refused:
@@ -142,22 +142,17 @@ class Ingest:
 
     async def _name_tracks(self, name: str, path: str, receive: Receive) -> None:
         """An MPD: those of interface 1 name the tracks' requests, others say nothing that is needed here."""
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _Gone
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > LARGEST_MPD:
-                raise Refused(413, f"{name}/{printable(path)}: found {len(body)} bytes, wanted at most {LARGEST_MPD}.")
+        where = f"{name}/{printable(path)}"
         try:
+            async with asyncio.timeout(self.publisher.settings.ingest_stalled):
+                body = await _read_mpd(receive)
             names = read_names(body) if body else None
+        except TimeoutError:
+            raise Refused(408, f"{where}: found no whole MPD.") from None
         except BadMedia as error:
-            raise Refused(400, f"{name}/{printable(path)}: {error}") from None
+            raise Refused(400, f"{where}: {error}") from None
         if names is None:
-            log.info("%s/%s: names no tracks, and is ignored", name, printable(path))
+            log.info("%s: names no tracks, and is ignored", where)
             return
         try:
             await self.retention.make_room(name, names.patterns[0][1])
@@ -325,6 +320,19 @@ def _describe(track: Track) -> str:
     if track.kind is Kind.VIDEO:
         return f"{track.codec} {track.width}x{track.height}"
     return f"{track.codec} {track.sample_rate} Hz, {track.channels} channel(s)"
+
+
+async def _read_mpd(receive: Receive) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        body += bytes(message.get("body", b""))
+        if len(body) > LARGEST_MPD:
+            raise Refused(413, f"Found an MPD of {len(body)} bytes, wanted at most {LARGEST_MPD}.")
+        if not message.get("more_body", False):
+            return body
 
 
 async def _receive(receive: Receive) -> Message:

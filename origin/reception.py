@@ -93,6 +93,12 @@ class Reception:
         self._held: list[tuple[Fragment, object]] = []
         self._held_bytes = 0
         self._held_since = 0.0
+        """When something was taken last, or the first one was held."""
+
+    @property
+    def last(self) -> int | None:
+        """The end of all that has come."""
+        return self._held[-1][0].end if self._held else self.due
 
     @property
     def held(self) -> int:
@@ -107,7 +113,7 @@ class Reception:
         """The fragments that are to be published now; run it to its end."""
         if self.due is None:
             self.locked = self._near(fragment, now)
-            yield self._accept(fragment, sender)
+            yield self._accept(fragment, sender, now)
             return
         if sender is self._leader:
             self._drop_twin(fragment)
@@ -116,7 +122,7 @@ class Reception:
             return
         ahead = self._ahead(fragment)
         waits = way is Way.SEGMENTS or len(self._senders) > 1
-        if waits and ahead > JUMP and self._ahead(fragment, after=self._last) <= self._patience:
+        if waits and ahead > JUMP and self._ahead(fragment, after=self.last) <= self._patience:
             self._hold(fragment, sender, now)
         elif ahead < -JUMP and self._is_known(fragment, now, way):
             yield from self._take_rest(fragment, sender, now)
@@ -130,7 +136,7 @@ class Reception:
         else:
             if waits and ahead > JUMP:
                 self._hole(self.due, fragment.start)
-            yield self._accept(fragment, sender)
+            yield self._accept(fragment, sender, now)
         yield from self._release(now)
         while len(self._held) > MOST_HELD or self._held_bytes > self._largest:
             yield from self._give_up(now)
@@ -187,11 +193,6 @@ class Reception:
         assert after is not None
         return Fraction(fragment.start - after, self.track.timescale)
 
-    @property
-    def _last(self) -> int | None:
-        """The end of all that has come."""
-        return self._held[-1][0].end if self._held else self.due
-
     def _is_known(self, fragment: Fragment, now: float, way: Way) -> bool:
         """Whether the time of a fragment that lies behind is one that has passed, and not another timeline's."""
         if self.locked and self._near(fragment, now):
@@ -229,7 +230,7 @@ class Reception:
                 self._take_past(head, head.start + half)
         if fragment.start + half >= self.due:
             if self._may_follow(fragment, sender):
-                yield self._accept(fragment, sender)
+                yield self._accept(fragment, sender, now)
             else:
                 self._hold(fragment, sender, now)
         elif fragment.table is None and fragment.end - half > self.due:
@@ -246,8 +247,9 @@ class Reception:
         else:
             self._repeat(fragment)
 
-    def _accept(self, fragment: Fragment, sender: object) -> Fragment:
+    def _accept(self, fragment: Fragment, sender: object, now: float) -> Fragment:
         self._leader = sender
+        self._held_since = now
         if self.due is None:
             self._beginning = fragment.start
         elif (ahead := self._ahead(fragment)) > JUMP:
@@ -279,18 +281,16 @@ class Reception:
             if ahead >= -JUMP and not self._may_follow(*self._held[0]):
                 return
             fragment, sender = self._pop()
-            self._held_since = now
             if ahead < -JUMP:
                 yield from self._take_rest(fragment, sender, now)
             else:
-                yield self._accept(fragment, sender)
+                yield self._accept(fragment, sender, now)
 
     def _give_up(self, now: float) -> Iterator[Fragment]:
         """What the first one that is held waits for will not come."""
         assert self.due is not None
         fragment, sender = self._pop()
-        self._held_since = now
         if self._ahead(fragment) > JUMP:
             self._hole(self.due, fragment.start)
-        yield self._accept(fragment, sender)
+        yield self._accept(fragment, sender, now)
         yield from self._release(now)

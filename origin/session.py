@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """How an ingest of one track stands."""
+    """How the session of a track stands."""
 
     LIVE = "live"
-    ENDED = "ended"  # the body ended as HTTP says it should
-    BROKEN = "broken"  # the connection did, or the media was refused
+    ENDED = "ended"  # the last sender said that there is no more
+    BROKEN = "broken"  # it did not, and is gone; or the media was refused
     SUPERSEDED = "superseded"  # a newer encoder took over
 
 
@@ -47,7 +47,7 @@ class Generation:
 
 
 class Session:
-    """One track of one generation, as one POST feeds it."""
+    """One track of one generation, as its senders feed it."""
 
     def __init__(self, stream: "Stream", name: str, init: InitSection, supersede: Callable[[], None]) -> None:
         self.stream = stream
@@ -122,7 +122,7 @@ class Session:
         self.stream.refuse(self.name, self.track, [fragment], why)
 
     def renew(self, init: InitSection, now: float) -> None:
-        """The POST has sent another init section; an equal one, repeated for late joiners, changes nothing."""
+        """The sender has sent another init section; an equal one, repeated for late joiners, changes nothing."""
         if self.state is not State.LIVE or init.id == self.init.id:
             return
         self.flush()
@@ -168,7 +168,7 @@ class Session:
             self.number(segment)
 
     def finish(self, state: State) -> None:
-        """The POST is over; `state` says how."""
+        """Nobody sends any more; `state` says how it came."""
         if self.state is not State.LIVE:
             return
         self.state = state

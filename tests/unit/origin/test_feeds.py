@@ -278,6 +278,7 @@ def test_an_init_section_alone_is_waited_for_and_then_forgotten() -> None:
     house = House()
     house.header("720p", 1)
     assert not house.feeds.is_idle and house.stream.awaited
+    assert house.stream.tracks_in_use == {"720p"}, "it counts among the tracks that a stream may have"
     house.wait(STALLED)
     assert house.feeds.is_idle and not house.stream.awaited
 
@@ -400,6 +401,30 @@ def test_what_a_late_redundant_encoder_sends_of_a_track_that_has_ended_begins_no
     house.feeds.leave(other, State.ENDED, house.now)
     assert house.stream.ended and {disc for _, disc in house.media("720p")} == {0}
     assert house.stream.accounts["720p"].repeated == 30
+
+
+def test_the_last_segment_before_the_one_that_it_follows() -> None:
+    house = House()
+    house.header("720p", 1)
+    v = video(4)
+    house.segment("720p", 1, v[:4])
+    last = house.segment("720p", 2, v[6:])
+    house.feeds.leave(last, State.ENDED, house.now)
+    assert not house.stream.ended
+    house.segment("720p", 3, v[4:6])
+    house.wait(GRACE)
+    assert house.stream.ended and {disc for _, disc in house.media("720p")} == {0}
+    assert house.stream.accounts["720p"].published == 120
+
+
+def test_the_last_segment_after_one_that_never_comes() -> None:
+    house = House()
+    house.header("720p", 1)
+    v = video(4)
+    house.segment("720p", 1, v[:4])
+    house.feeds.leave(house.segment("720p", 2, v[6:]), State.ENDED, house.now)
+    house.wait(GRACE)
+    assert house.stream.ended and {disc for _, disc in house.media("720p")} == {0, 1}
 
 
 def test_senders_are_bounded() -> None:

@@ -317,6 +317,18 @@ def test_when_the_leader_is_gone_the_other_goes_on_in_the_middle() -> None:
     assert by_whom(desk) == "AABB"
 
 
+def test_an_encoder_that_is_always_a_little_ahead_takes_over_at_no_other_time_than_with_a_key_frame() -> None:
+    desk = Desk()
+    a, b = pictures(b"A", 40), pictures(b"B", 40)
+    desk.take(a[0], by="A", way=Way.ENDLESS)
+    desk.take(*b[:2], by="B", way=Way.ENDLESS)
+    for n in range(1, 4):
+        desk.wait(PATIENCE * LENGTH / 2)  # something is held all the time, and never for so long
+        desk.take(a[n], by="A", way=Way.ENDLESS)
+        desk.take(b[n + 1], by="B", way=Way.ENDLESS)
+    assert by_whom(desk) == "AAAAB"
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.booleans(), max_size=60))
 def test_groups_of_pictures_are_never_mixed_while_both_send(turns: list[bool]) -> None:
