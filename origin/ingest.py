@@ -80,8 +80,9 @@ class Ingest:
         self.stopping.set()
         await self._idle.wait()
         for stream in list(self.publisher.streams.values()):
-            stream.feeds.close(self.publisher.clock())
-            await self.publisher.close(stream)
+            if not stream.feeds.is_idle:
+                stream.feeds.close(self.publisher.clock())
+                await self.publisher.close(stream)
 
     async def keep_ticking(self) -> None:
         """For as long as the origin serves: what time brings to the streams."""
