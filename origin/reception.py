@@ -80,7 +80,9 @@ class Reception:
         """Where the next fragment begins; None: none has been taken."""
         self.locked = False
         """The decode times count from the Unix epoch."""
-        self._patience = PATIENCE * length
+        self._jump = int(JUMP * track.timescale)
+        self._patience_s = PATIENCE * length
+        self._patience = int(self._patience_s * track.timescale)
         self._largest = largest
         self._senders = senders
         self._leader: object = None
@@ -122,19 +124,19 @@ class Reception:
             return
         ahead = self._ahead(fragment)
         waits = way is Way.SEGMENTS or len(self._senders) > 1
-        if waits and ahead > JUMP and self._ahead(fragment, after=self.last) <= self._patience:
+        if waits and ahead > self._jump and self._ahead(fragment, after=self.last) <= self._patience:
             self._hold(fragment, sender, now)
-        elif ahead < -JUMP and self._is_known(fragment, now, way):
+        elif ahead < -self._jump and self._is_known(fragment, now, way):
             yield from self._take_rest(fragment, sender, now)
-        elif abs(ahead) > JUMP and self._held:
+        elif abs(ahead) > self._jump and self._held:
             # Another timeline: what waits is of this one.
             yield from self.drain(now)
             yield from self.take(fragment, now, sender=sender, way=way)
             return
-        elif abs(ahead) <= JUMP and not self._may_follow(fragment, sender):
+        elif abs(ahead) <= self._jump and not self._may_follow(fragment, sender):
             self._hold(fragment, sender, now)
         else:
-            if waits and ahead > JUMP:
+            if waits and ahead > self._jump:
                 self._hole(self.due, fragment.start)
             yield self._accept(fragment, sender, now)
         yield from self._release(now)
@@ -144,7 +146,7 @@ class Reception:
     def expire(self, now: float) -> Iterator[Fragment]:
         """What has waited for long enough for what lies before it; run it to its end."""
         yield from self._release(now)  # the leader may be gone
-        while self._held and now >= self._held_since + self._patience:
+        while self._held and now >= self._held_since + self._patience_s:
             yield from self._give_up(now)
 
     def drain(self, now: float) -> Iterator[Fragment]:
@@ -182,16 +184,16 @@ class Reception:
         ahead = self._ahead(fragment)
         if self.has(fragment, exactly=True):
             return ahead >= -self._patience
-        return ahead >= -JUMP and ahead <= (self._patience if way is Way.SEGMENTS else JUMP)
+        return ahead >= -self._jump and ahead <= (self._patience if way is Way.SEGMENTS else self._jump)
 
     def _near(self, fragment: Fragment, now: float) -> bool:
         return abs(fragment.start / self.track.timescale - now) <= EPOCH_S
 
-    def _ahead(self, fragment: Fragment, after: int | None = None) -> Fraction:
-        """Seconds from where the next fragment is due, or from `after`, to where this one begins."""
+    def _ahead(self, fragment: Fragment, after: int | None = None) -> int:
+        """Ticks from where the next fragment is due, or from `after`, to where this one begins."""
         after = self.due if after is None else after
         assert after is not None
-        return Fraction(fragment.start - after, self.track.timescale)
+        return fragment.start - after
 
     def _is_known(self, fragment: Fragment, now: float, way: Way) -> bool:
         """Whether the time of a fragment that lies behind is one that has passed, and not another timeline's."""
@@ -208,7 +210,7 @@ class Reception:
         """Whether a fragment that is due may be taken: the leader's own, or the leader has nothing better to send."""
         if fragment.independent or sender is self._leader or self._leader not in self._senders:
             return True
-        return sum(one.independent and self._ahead(one) > JUMP for one, _ in self._held) > 1
+        return sum(one.independent and self._ahead(one) > self._jump for one, _ in self._held) > 1
 
     def _drop_twin(self, fragment: Fragment) -> None:
         """The leader's own has come: what is held of the same time is not needed."""
@@ -252,9 +254,9 @@ class Reception:
         self._held_since = now
         if self.due is None:
             self._beginning = fragment.start
-        elif (ahead := self._ahead(fragment)) > JUMP:
+        elif (ahead := self._ahead(fragment)) > self._jump:
             self._holes.append((self.due, fragment.start))
-        elif ahead < -JUMP:
+        elif ahead < -self._jump:
             self._taken.clear()
             self._holes.clear()
             self._beginning = fragment.start
@@ -277,11 +279,11 @@ class Reception:
 
     def _release(self, now: float) -> Iterator[Fragment]:
         """What was held and is due."""
-        while self._held and (ahead := self._ahead(self._held[0][0])) <= JUMP:
-            if ahead >= -JUMP and not self._may_follow(*self._held[0]):
+        while self._held and (ahead := self._ahead(self._held[0][0])) <= self._jump:
+            if ahead >= -self._jump and not self._may_follow(*self._held[0]):
                 return
             fragment, sender = self._pop()
-            if ahead < -JUMP:
+            if ahead < -self._jump:
                 yield from self._take_rest(fragment, sender, now)
             else:
                 yield self._accept(fragment, sender, now)
@@ -290,7 +292,7 @@ class Reception:
         """What the first one that is held waits for will not come."""
         assert self.due is not None
         fragment, sender = self._pop()
-        if self._ahead(fragment) > JUMP:
+        if self._ahead(fragment) > self._jump:
             self._hole(self.due, fragment.start)
         yield self._accept(fragment, sender, now)
         yield from self._release(now)
