@@ -17,8 +17,9 @@ segments may come out of order. The next fragment is *due* where the last one en
 | lies behind all that is remembered; or just behind, in the  | taken: a jump of the decode times                      |
 | one request of a sole encoder whose clock is its own        |                                                        |
 
-Pictures refer to those before them, back to a key frame. So the sender of a key frame *leads* until the next one: what
-another sender has of the same group of pictures is held, and taken only if the leader is gone, or a whole group behind.
+Pictures refer to those before them, back to a key frame, and a sample of sound overlaps the one before. So who sent
+what was taken last *leads*, with pictures until the next key frame: what another sender has is held, and taken only if
+the leader is gone, has gone on without it, or is too far behind (a whole group of pictures, a segment of sound).
 
 Senders are *epoch-locked* where decode times count from the Unix epoch (the protocol demands it of redundant encoders):
 equal times are then equal moments, whoever sends them.
@@ -34,7 +35,7 @@ from fractions import Fraction
 
 from origin.fragments import Fragment
 from origin.segmenter import JUMP, Refuse
-from origin.tracks import Track
+from origin.tracks import Kind, Track
 
 REMEMBERED = 1024
 """Fragments whose times are remembered: seventeen minutes of one a second, three segments of 4 s of single frames."""
@@ -81,6 +82,7 @@ class Reception:
         self.locked = False
         """The decode times count from the Unix epoch."""
         self._jump = int(JUMP * track.timescale)
+        self._length = int(length * track.timescale)
         self._patience_s = PATIENCE * length
         self._patience = int(self._patience_s * track.timescale)
         self._largest = largest
@@ -208,9 +210,14 @@ class Reception:
 
     def _may_follow(self, fragment: Fragment, sender: object) -> bool:
         """Whether a fragment that is due may be taken: the leader's own, or the leader has nothing better to send."""
-        if fragment.independent or sender is self._leader or self._leader not in self._senders:
+        assert self.due is not None
+        if sender is self._leader or self._leader not in self._senders:
             return True
-        return sum(one.independent and self._ahead(one) > self._jump for one, _ in self._held) > 1
+        if any(by is self._leader for _, by in self._held):
+            return True  # it has gone on without this one
+        if self.track.kind is Kind.AUDIO:
+            return max(self.last or 0, fragment.end) - self.due >= self._length
+        return fragment.independent or sum(one.independent for one, _ in self._held if self._ahead(one) > 0) > 1
 
     def _drop_twin(self, fragment: Fragment) -> None:
         """The leader's own has come: what is held of the same time is not needed."""

@@ -483,7 +483,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(STEPS, st.booleans(), st.booleans())
 def test_whatever_senders_do_each_sample_is_accounted_for(
     steps: list[tuple[str, str, str, int]], locked: bool, endless: bool

@@ -16,6 +16,7 @@ NOW = 1_800_000_000.0
 RATE = 1000
 LENGTH = 4.0
 TRACK = Track(Kind.AUDIO, 1, RATE, "mp4a.40.2", sample_rate=RATE, channels=1)
+PICTURES_TRACK = Track(Kind.VIDEO, 1, RATE, "avc1.64001f", width=640, height=360)
 EPOCH = round(NOW) * RATE - 2000
 
 
@@ -33,6 +34,7 @@ class Desk:
     """A reception, and all that it said."""
 
     length: float = LENGTH
+    track: Track = field(default_factory=lambda: TRACK)
     largest: int = 2**20
     published: list[Fragment] = field(default_factory=list)
     taken: list[tuple[int, int]] = field(default_factory=list)
@@ -44,7 +46,7 @@ class Desk:
     def __post_init__(self) -> None:
         self.senders = {"A"}
         self.reception = Reception(
-            TRACK,
+            self.track,
             self.length,
             self.largest,
             self.senders,
@@ -130,7 +132,9 @@ def test_times_set_back_to_what_came_before_are_no_repeat_if_the_bytes_are_other
 def test_redundant_encoders_that_cut_differently_give_each_sample_once() -> None:
     desk = Desk()
     desk.take(piece(EPOCH), piece(EPOCH + 1000), way=Way.ENDLESS)
-    assert desk.take(piece(EPOCH + 500, 2000, by=b"B"), by="B", way=Way.ENDLESS) == [(EPOCH + 2000, EPOCH + 2500)]
+    assert desk.take(piece(EPOCH + 500, 2000, by=b"B"), by="B", way=Way.ENDLESS) == []
+    desk.senders.discard("A")
+    assert desk.wait(0.5) == [(EPOCH + 2000, EPOCH + 2500)], "A is gone"
     assert desk.repeated == [(EPOCH + 500, EPOCH + 2000)]
     assert desk.take(piece(EPOCH + 1000, 1500), by="A", way=Way.ENDLESS) == []
     assert desk.repeated[-1] == (EPOCH + 1000, EPOCH + 2500), "received in other fragments"
@@ -299,7 +303,7 @@ PICTURES = [  # given the order in which fragments of two encoders come, then wh
 
 @pytest.mark.parametrize(("order", "taken"), PICTURES)
 def test_a_group_of_pictures_is_one_encoders(order: str, taken: str) -> None:
-    desk = Desk()
+    desk = Desk(track=PICTURES_TRACK)
     left = {who: pictures(who.encode(), 12) for who in "AB"}
     for who in order.replace(" ", ""):
         desk.take(left[who].pop(0), by=who, way=Way.ENDLESS)
@@ -307,7 +311,7 @@ def test_a_group_of_pictures_is_one_encoders(order: str, taken: str) -> None:
 
 
 def test_when_the_leader_is_gone_the_other_goes_on_in_the_middle() -> None:
-    desk = Desk()
+    desk = Desk(track=PICTURES_TRACK)
     a, b = pictures(b"A", 8), pictures(b"B", 8)
     desk.take(*a[:2], by="A", way=Way.ENDLESS)
     desk.take(*b[:4], by="B", way=Way.ENDLESS)
@@ -318,7 +322,7 @@ def test_when_the_leader_is_gone_the_other_goes_on_in_the_middle() -> None:
 
 
 def test_an_encoder_that_is_always_a_little_ahead_takes_over_at_no_other_time_than_with_a_key_frame() -> None:
-    desk = Desk()
+    desk = Desk(track=PICTURES_TRACK)
     a, b = pictures(b"A", 40), pictures(b"B", 40)
     desk.take(a[0], by="A", way=Way.ENDLESS)
     desk.take(*b[:2], by="B", way=Way.ENDLESS)
@@ -329,10 +333,10 @@ def test_an_encoder_that_is_always_a_little_ahead_takes_over_at_no_other_time_th
     assert by_whom(desk) == "AAAAB"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.booleans(), max_size=60))
 def test_groups_of_pictures_are_never_mixed_while_both_send(turns: list[bool]) -> None:
-    desk = Desk()
+    desk = Desk(track=PICTURES_TRACK)
     left = {who: pictures(who.encode(), 16) for who in "AB"}
     for turn in turns:
         who = "AB"[turn]
@@ -341,3 +345,26 @@ def test_groups_of_pictures_are_never_mixed_while_both_send(turns: list[bool]) -
     groups = [by_whom(desk)[at : at + 4] for at in range(0, len(desk.published), 4)]
     assert all(len(set(group)) == 1 for group in groups), groups
     assert [start for start, _ in desk.taken] == [EPOCH + 1000 * n for n in range(len(desk.taken))]
+
+
+def test_sound_is_one_encoders_until_that_is_a_segment_behind() -> None:
+    desk = Desk(length=2.0)
+    sound = {who: [piece(EPOCH + 500 * n, 500, by=who.encode()) for n in range(20)] for who in "AB"}
+    left = {who: iter(sound[who]) for who in "AB"}
+    for who in "ABABBABBA" + "BBBB" + "B":
+        desk.take(next(left[who]), by=who, way=Way.ENDLESS)
+    assert by_whom(desk) == "AAAABBBBBB"
+    assert desk.repeated and not desk.refused
+
+
+@pytest.mark.parametrize("track", [TRACK, PICTURES_TRACK], ids=["sound", "pictures"])
+def test_what_the_leader_has_lost_is_the_others(track: Track) -> None:
+    desk = Desk(track=track)
+    a, b = pictures(b"A", 4), pictures(b"B", 4)
+    desk.take(a[0], by="A")
+    desk.take(b[1], by="B")
+    assert by_whom(desk) == "A"
+    desk.take(a[2], by="A")
+    assert by_whom(desk) == "AB", "and now the other leads"
+    desk.take(b[2], by="B")
+    assert by_whom(desk) == "ABB"
