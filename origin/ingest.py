@@ -14,20 +14,21 @@ This is interface 1 of DASH-IF live media ingest; `ingest_paths` says which path
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from starlette.applications import Starlette
-from starlette.convertors import Convertor, register_url_convertor
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cdnkit.serving import Left
-from origin.errors import BadMedia, NoInit, NoRoom, printable
+from origin.errors import BadCodec, BadMedia, NoInit, NoRoom, Refused, printable
 from origin.faults import FaultSwitch
 from origin.feeds import Connection, Sender
 from origin.fragments import Fragment, FragmentReader
-from origin.ingest_paths import LARGEST_MPD, NAME, place_of, read_names
+from origin.ingest_paths import LARGEST_MPD, NAME, Names, Place, place_of, read_names
 from origin.publisher import Publisher
 from origin.reception import Way
 from origin.retention import Retention
@@ -45,22 +46,18 @@ TICK_S = 0.5
 """How often the streams are told what time it is: half of what the shortest segments take."""
 
 
-class Refused(Exception):
-    """An ingest request that is refused, with a status and a sentence for the person behind the encoder."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-def check_name(stream: str) -> None:
-    """`Refused`: a stream cannot have this name."""
+def check_names(stream: str, path: str, names: Names | None = None) -> Place:
+    """What a path is for. `Refused`: a name that could not stand in a path, or is reserved."""
     if not NAME.fullmatch(stream) or stream == "vod":
         raise Refused(
             400,
-            f"/ingest/{printable(stream)}: found a name that cannot be used, wanted letters, digits, "
+            f"/ingest/{printable(stream)}/{printable(path)}: found a name that cannot be used, wanted letters, digits, "
             '- and _ (64 at most, a letter or digit first; "vod" is taken).',
         )
+    try:
+        return place_of(path, names)
+    except BadMedia as error:
+        raise Refused(400, f"/ingest/{stream}/{error}") from None
 
 
 class Ingest:
@@ -101,17 +98,17 @@ class Ingest:
         try:
             stream, path = request.path_params["stream"], request.path_params["path"]
             if request.method not in ("POST", "PUT"):
-                await send(_head(405, _WRONG_METHOD, allow="POST, PUT"))
+                await send(head(405, _WRONG_METHOD, {"allow": "POST, PUT", "connection": "close"}))
                 await send({"type": "http.response.body", "body": _WRONG_METHOD})
                 return
             if b"%2f" in scope["raw_path"].lower():
-                raise Refused(404, "Found an encoded slash in the path, wanted none.")
+                raise Refused(403, "Found a path that leads elsewhere, wanted one without encoded slashes.")
             await self._ingest(stream, path, tuple(scope["client"] or ()), receive)
-            await send(_head(200, b""))
+            await send(head(200, b""))
             await send({"type": "http.response.body", "body": b""})
         except Refused as refused:
             log.warning("%s: %s", printable(scope["path"]), refused)
-            await self._refuse(receive, send, refused.status, str(refused))
+            await refuse(receive, send, refused)
         except (_Gone, Left):
             pass
         except Exception as error:
@@ -119,23 +116,24 @@ class Ingest:
             log.error(
                 "%s: %s: %s", printable(scope["path"]), type(error).__name__, error, exc_info=log.isEnabledFor(10)
             )
-            await self._refuse(receive, send, 500, "The origin failed; its log says why.")
+            await refuse(receive, send, Refused(500, "The origin failed; its log says why."))
         finally:
             self.open -= 1
             if not self.open:
                 self._idle.set()
 
+    def names_of(self, stream: str) -> Names | None:
+        """What an MPD calls the requests of the stream's tracks."""
+        found = self.publisher.streams.get(stream)
+        return found.feeds.names if found is not None else None
+
     async def _ingest(self, name: str, path: str, connection: Connection, receive: Receive) -> None:
-        check_name(name)
         if path.endswith(".mpd"):
             await self._name_tracks(name, path, receive)
             return
-        stream = self.publisher.streams.get(name)
+        place = check_names(name, path, self.names_of(name))
         try:
-            place = place_of(path, stream.feeds.names if stream else None)
             await self.retention.make_room(name, place.track)
-        except BadMedia as error:
-            raise Refused(400, f"/ingest/{name}/{error}") from None
         except NoRoom as error:
             raise Refused(503, str(error)) from None
         with self.publisher.posting(name, place.track) as stream:
@@ -160,19 +158,6 @@ class Ingest:
         except NoRoom as error:
             raise Refused(503, str(error)) from None
         self.publisher.stream(name).feeds.name(names, self.publisher.clock())
-
-    async def _refuse(self, receive: Receive, send: Send, status: int, text: str) -> None:
-        """Refuses, and reads on for a moment: a client that still sends loses the response if its connection closes."""
-        body = f"{text}\n".encode()
-        await send(_head(status, body))
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        # The server hands a body on through a bounded queue: unless that is read until the response has ended, neither
-        # this end nor the connection's gets past it.
-        spending = asyncio.create_task(_spend(receive))
-        await asyncio.wait((spending,), timeout=_SPEND_S if status != 503 else 0)
-        if not spending.done() or spending.result():
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        spending.cancel()
 
 
 class _Gone(Exception):
@@ -213,7 +198,8 @@ class _Post:
             raise Refused(412, f"{stream.name}/{self.track}: {error}") from None
         except BadMedia as error:
             refused = True
-            raise Refused(400, f"{stream.name}/{self.track}: {error}") from None
+            status = 415 if isinstance(error, BadCodec) else 400
+            raise Refused(status, f"{stream.name}/{self.track}: {error}") from None
         except Refused:
             refused = True
             raise
@@ -300,7 +286,7 @@ class _Post:
             raise Refused(
                 400,
                 f"{stream.name}/{self.track}: found {init.track.kind.value}, wanted {self.promised.value} "
-                "(.cmfv holds video, .cmfa audio).",
+                "(.cmfv holds video, .cmfa audio, .cmft text).",
             )
 
     def _take_fragment(self, stream: Stream, fragment: Fragment) -> None:
@@ -319,8 +305,26 @@ class _Post:
 
 def _describe(track: Track) -> str:
     if track.kind is Kind.VIDEO:
-        return f"{track.codec} {track.width}x{track.height}"
-    return f"{track.codec} {track.sample_rate} Hz, {track.channels} channel(s)"
+        what = f"{track.codec} {track.width}x{track.height}"
+    elif track.kind is Kind.AUDIO:
+        what = f"{track.codec} {track.sample_rate} Hz, {track.channels} channel(s)"
+    else:
+        what = track.codec
+    return f"{what}, {track.language}" if track.language else what
+
+
+async def refuse(receive: Receive, send: Send, refused: Refused) -> None:
+    """Refuses, and reads on for a moment: a client that still sends loses the response if its connection closes."""
+    body = f"{refused}\n".encode()
+    await send(head(refused.status, body, {**refused.fields, "connection": "close"}))
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    # The server hands a body on through a bounded queue: unless that is read until the response has ended, neither
+    # this end nor the connection's gets past it.
+    spending = asyncio.create_task(_spend(receive))
+    await asyncio.wait((spending,), timeout=_SPEND_S if refused.status != 503 else 0)
+    if not spending.done() or spending.result():
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    spending.cancel()
 
 
 async def _read_mpd(receive: Receive) -> bytes:
@@ -350,10 +354,11 @@ async def _spend(receive: Receive) -> bool:
             return True
 
 
-def _head(status: int, body: bytes, allow: str = "") -> Message:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    headers += [(b"connection", b"close")] if status >= 400 else []
-    headers += [(b"allow", allow.encode())] if allow else []
+def head(status: int, body: bytes, fields: Mapping[str, str] | None = None) -> Message:
+    """The head of an answer to an encoder."""
+    headers = [(b"content-length", str(len(body)).encode())] if status != 204 else []
+    headers += [(b"content-type", b"text/plain; charset=utf-8")] if body else []
+    headers += [(name.lower().encode(), value.encode()) for name, value in (fields or {}).items()]
     return {"type": "http.response.start", "status": status, "headers": headers}
 
 
@@ -361,24 +366,18 @@ async def _no_switch(request: Request) -> Response:
     return Response("This origin has no faults to switch on: wanted `cdnlab up`, or `cdnlab origin --faults`.\n", 404)
 
 
-class _Rest(Convertor[str]):
-    """The rest of a path, line breaks too, which Starlette's own leaves to nobody: they are refused by name."""
+class _Rest(StringConvertor):
+    """The rest of a path, with whatever is in it: Starlette's own ends at a line's end."""
 
-    regex = r"[\s\S]*"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
+    regex = "(?s:.*)"
 
 
 register_url_convertor("rest", _Rest())
 
 
-def ingest_app(ingest: Ingest, switch: FaultSwitch | None) -> Starlette:
+def ingest_app(interfaces: ASGIApp, switch: FaultSwitch | None) -> Starlette:
     """The application of the ingest listener; `switch` None: this origin has no switch for faults."""
     faults = Route("/faults", endpoint=switch) if switch else Route("/faults", _no_switch, methods=_ANY)
-    app = Starlette(routes=[Route("/ingest/{stream}/{path:rest}", endpoint=ingest), faults])
+    app = Starlette(routes=[Route("/ingest/{stream}/{path:rest}", endpoint=interfaces), faults])
     app.router.redirect_slashes = False  # a path with another slash is another path, and is not here
     return app

@@ -2,9 +2,9 @@
 
 | path below `/ingest/{stream}/`                                   | track                                          |
 |------------------------------------------------------------------|------------------------------------------------|
-| `{track}.cmfv`, `{track}.cmfa`, `{track}.mp4`                    | `{track}`                                      |
+| `{track}.cmfv`, `.cmfa`, `.cmft`, `.mp4`                         | `{track}`                                      |
 | `Streams({track}.cmfv)` (deprecated since 1.1)                   | `{track}`                                      |
-| `{track}/{anything}.cmfv`, or `.cmfa .m4s .mp4 .init .header`    | `{track}`                                      |
+| `{track}/{anything}.cmfv`, `.cmfa .cmft .m4s .mp4 .init .header` | `{track}`                                      |
 | a name made by the MPD that was posted first                     | the `id` of its Representation                 |
 | `{anything}.mpd`                                                 | none: it is that MPD                           |
 
@@ -30,8 +30,8 @@ MOST_NAMES = 64
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """What a stream or a track may be called: a part of URLs and of file names."""
 
-_KINDS = {"cmfv": Kind.VIDEO, "cmfa": Kind.AUDIO, "mp4": None}
-_INNER = re.compile(r"([^/]+)/[^/]{1,200}\.(cmfv|cmfa|m4s|mp4|init|header)")
+_KINDS = {"cmfv": Kind.VIDEO, "cmfa": Kind.AUDIO, "cmft": Kind.TEXT, "mp4": None}
+_INNER = re.compile(r"([^/]+)/[^/]{1,200}\.(cmfv|cmfa|cmft|m4s|mp4|init|header)")
 _STREAMS = re.compile(r"Streams\((.+)\)")
 _VARIABLE = re.compile(r"\$(RepresentationID|Number|Time|Bandwidth|)(?:%0(\d{1,2})d)?\$")
 
@@ -56,7 +56,7 @@ def place_of(path: str, names: "Names | None") -> Place:
     track, _, extension = path.rpartition(".")
     name = _checked(track, path)
     if extension not in _KINDS:
-        raise BadMedia(name, f".{printable(extension, 30)}", ".cmfv (video), .cmfa (audio) or .mp4")
+        raise BadMedia(name, f".{printable(extension, 30)}", ".cmfv (video), .cmfa (audio), .cmft (text) or .mp4")
     return Place(name, _KINDS[extension])
 
 

@@ -215,7 +215,7 @@ class Reception:
             return True
         if any(by is self._leader for _, by in self._held):
             return True  # it has gone on without this one
-        if self.track.kind is Kind.AUDIO:
+        if self.track.kind is not Kind.VIDEO:
             return max(self.last or 0, fragment.end) - self.due >= self._length
         return fragment.independent or sum(one.independent for one, _ in self._held if self._ahead(one) > 0) > 1
 

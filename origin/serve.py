@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from cdnkit.serving import GRACE_S, Guarded, Listener, PortInUse, bind, guard_of, url_of
@@ -13,6 +13,8 @@ from origin.faults import FaultSwitch, Faulty
 from origin.ingest import Ingest, ingest_app
 from origin.publisher import Publisher
 from origin.retention import Retention
+from origin.uploads.interfaces import Interfaces
+from origin.uploads.uploads import Uploads
 
 log = logging.getLogger("origin")
 
@@ -20,39 +22,47 @@ log = logging.getLogger("origin")
 async def serve(
     settings: Origin,
     *,
+    lengths: Mapping[str, float] | None = None,
     shutdown: asyncio.Event,
     ready: Callable[[dict[str, object]], None],
     faults: bool = False,
 ) -> None:
     """Serves until `shutdown` is set, then ends open ingests, stores what they sent and returns within a second.
 
-    `faults`: whether the ingest listener has the switch for them. `ready` is called once both listeners accept, with
+    `lengths`: segment lengths in seconds, by name, of streams that have one of their own. `faults`: whether the ingest
+    listener has the switch for them. `ready` is called once both listeners accept, with
     `{"ready": "origin", "url": ..., "ingest": ...}`. `PortInUse`: an address is taken, or is not this machine's;
     `StorageFailed`: the storage folder cannot be used.
     """
     began, wall = time.monotonic(), time.time()
-    publisher = Publisher(settings, lambda: wall + time.monotonic() - began)
+    publisher = Publisher(settings, lambda: wall + time.monotonic() - began, lengths)
     public = bind(settings.listen, "origin.listen")
     try:
         private = bind(settings.ingest, "origin.ingest")
     except PortInUse:
         public.close()
         raise
+    uploads = Uploads(settings, publisher.catalog, publisher.clock)
     try:
         await publisher.resume()
+        await uploads.resume()
     except BaseException:
         public.close()
         private.close()
         publisher.storage.release()
         raise
     retention = Retention(publisher)
+    public_app = origin_app(publisher, uploads)
     ingest = Ingest(publisher, retention)
+    interfaces = Interfaces(ingest, uploads, public_app)
     addresses: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
     switch = FaultSwitch()
-    public_side = Listener(Faulty(origin_app(publisher), switch), log, limits=settings.limits)
+    public_side = Listener(Faulty(public_app, switch), log, limits=settings.limits)
     known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
-    listeners = [public_side, Listener(Guarded(ingest_app(ingest, switch if faults else None), known, log), log)]
-    chores = [asyncio.create_task(retention.keep_sweeping()), asyncio.create_task(ingest.keep_ticking())]
+    listeners = [public_side, Listener(Guarded(ingest_app(interfaces, switch if faults else None), known, log), log)]
+    chores = [
+        asyncio.create_task(one) for one in (retention.keep_sweeping(), uploads.keep_sweeping(), ingest.keep_ticking())
+    ]
     try:
         for listener, on in zip(listeners, (public, private), strict=True):
             await listener.start(on)
@@ -63,6 +73,7 @@ async def serve(
             chore.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
-                await ingest.stop()
+                await interfaces.stop()
         await asyncio.gather(*(listener.close() for listener in listeners))
+        uploads.close()
         publisher.storage.release()

@@ -9,9 +9,11 @@ from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from cdnkit.hls import instream_ids
 from origin.account import Account
 from origin.errors import BadMedia
 from origin.fragments import Fragment
+from origin.presented import present
 from origin.segmenter import Segment, Segmenter
 from origin.timeline import Timeline
 from origin.tracks import InitSection, Kind, Track
@@ -89,6 +91,14 @@ class Session:
         if self.state is not State.LIVE:
             return
         self.account.received += fragment.samples
+        self._find_captions(fragment)
+        if self.init.edit is not None:
+            left_out, moved = present(fragment, self.track, self.init.edit)
+            if left_out is not None:
+                self._refuse(left_out, "left out by the edit list")
+            if moved is None:
+                return
+            fragment = moved
         if self.end is not None and self.segmenter.jump(fragment, self.end):
             if self.carried:
                 # The sibling's jump has reached this track: what it still held is of the old timeline.
@@ -118,6 +128,12 @@ class Session:
             self.number(segment)
         self.stream.follow(generation)
 
+    def _find_captions(self, fragment: Fragment) -> None:
+        if self.track.length_size:
+            media = memoryview(fragment.data)[fragment.media :]
+            found = instream_ids(media, self.track.length_size, hevc=self.track.codec.startswith("h"))
+            self.track.captions = tuple(sorted({*self.track.captions, *found}))
+
     def _refuse(self, fragment: Fragment, why: str) -> None:
         self.stream.refuse(self.name, self.track, [fragment], why)
 
@@ -136,7 +152,7 @@ class Session:
         assert generation.anchor is not None
         start, began = self.segmenter.seconds(fragment.start), generation.anchor[1]
         length = Fraction(self.stream.length).limit_denominator(1_000_000)
-        if self.track.kind is Kind.AUDIO:
+        if self.track.kind is not Kind.VIDEO:
             self.index = generation.timeline.place_sound(start, began, length)
         else:
             frame = self.segmenter.seconds(fragment.duration) / fragment.samples

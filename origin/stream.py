@@ -80,6 +80,18 @@ class Stream:
         fed = name in self.posts or (session is not None and session.state is State.LIVE)
         return fed or bool(self.outbox.get(name))
 
+    def may_list(self, name: str, number: int) -> bool:
+        """Whether the track may yet list this number: numbered and not listed, or still to come."""
+        if self.outbox.get(name):
+            return True
+        session = self.generation.sessions.get(name) if self.generation is not None else None
+        if session is None or number < session.generation.base:
+            return False
+        if session.state is State.LIVE:
+            return True
+        # Sound that has ended waits for the pictures to be cut.
+        return session.segmenter.samples > 0 and number == session.generation.base + (session.index or 0)
+
     def forget(self, name: str) -> None:
         """Forget a track. Its name stays taken in this generation: a new POST of it begins another generation."""
         self.windows.pop(name, None)
@@ -148,7 +160,7 @@ class Stream:
         ) or (generation is self.generation and Kind.VIDEO in self.awaited.values())
         timeline = generation.timeline
         for session in generation.sessions.values():
-            if session.track.kind is not Kind.AUDIO or session.index is None:
+            if session.track.kind is Kind.VIDEO or session.index is None:
                 continue
             segmenter = session.segmenter
             if session.index == 0 and timeline.start is not None:
@@ -165,8 +177,8 @@ class Stream:
                     session.number(segment)
                 else:  # everything held belongs behind it
                     session.index += 1
-            if not video and session.state is not State.LIVE:
-                session.flush()
+            if session.state is not State.LIVE and (not video or session.index < timeline.count):
+                session.flush()  # what is left ends before the pictures' next cut
                 continue
             # Video that lags by more than it should is not waited for: sound goes on. Where the pictures have ended, a
             # little more sound is waited for: the end of the last segment is no segment by itself.
@@ -196,6 +208,8 @@ class Stream:
             at=wall + float(start - media),
             size=segment.size,
             init=session.init.id,
+            decode_time=segment.start,
+            ticks=segment.duration,
         )
         self._fill(session.name, entry)
         self._last_numbers[session.name] = number
@@ -219,7 +233,7 @@ class Stream:
                 )
                 self._numbered[number] = like
             duration = min(like.duration, float(self.target))
-            gap = replace(like, duration=duration, size=0, init=entry.init, gap=True)
+            gap = replace(like, duration=duration, size=0, init=entry.init, gap=True, ticks=0)
             self.numbered(name, Numbered(entry=gap))
             before = like
 

@@ -113,17 +113,21 @@ HELD = [  # module, folder, its files
     ("real/stores/test_shared", "edge/stores", "parcel"),
     ("real/edge/test_serving", "edge/stores", "memory store"),
     # the origin, over sockets and with a real encoder
-    ("unit/origin/test_fragments", "origin", "boxes errors tracks"),
+    ("unit/origin/test_fragments", "origin", "boxes errors"),
     ("unit/origin/test_playlist", "origin", "catalog window"),
     ("unit/origin/test_stream_frames", "origin", "account samples segmenter"),
     ("unit/origin/test_stream", "origin", "session timeline"),
+    ("unit/origin/test_presentation", "origin", "manifests period"),
+    ("unit/origin/test_mpd", "origin", "xml"),
+    ("unit/origin/test_edit_lists", "origin", "presented"),
     ("real/origin/test_faults", "origin", "faults"),
+    ("real/origin/test_uploads", "origin/uploads", "body endpoint files interfaces uploads"),
     ("real/origin/test_retention", "origin", "retention"),
     ("real/origin/test_http", "origin", "app ingest serve storage vod"),
     # real ffmpegs, a real locust
     ("real/transcode/test_find", "transcode", "encoders errors ffmpeg source"),
     ("real/transcode/test_live", "transcode", "events process"),
-    ("real/transcode/test_vod", "transcode", "child vod"),
+    ("real/transcode/test_vod", "transcode", "child multivariant vod"),
     ("real/loadtests/test_live", "loadtests", "errors session user"),
     # cdnlab: as a process, and as a cluster
     ("real/cdnlab/test_cli", "cdnlab", "cli errors"),
