@@ -1,7 +1,8 @@
 """What caches and players reach: playlists, init sections and segments of live streams, and the VOD folder.
 
     /{stream}/multivariant.m3u8    /{stream}/{track}/media.m3u8    /{stream}/{track}/init-{id}.mp4
-    /{stream}/{track}/seg-{generation}-{number}.m4s    /vod/...    /  (the streams)    /healthz
+    /{stream}/{track}/seg-{generation}-{number}.m4s    /{stream}/{track}/part-{generation}-{number}-{index}.m4s
+    /vod/...    /  (the streams)    /healthz
 
 Live resources are looked up by their whole path in one table; a request's path never becomes a file's.
 """
@@ -21,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from origin.account import Account
 from origin.errors import printable
+from origin.held import Held, Unmet
 from origin.publisher import Publisher
 from origin.responses import Resource, cache_control, cross_origin, respond
 from origin.vod import find
@@ -35,12 +37,19 @@ _REQUEST_FIELDS = "If-Match, If-Modified-Since, If-None-Match, If-Range, Range"
 def origin_app(publisher: Publisher) -> Starlette:
     """The application of the public listener."""
     allowed = publisher.settings.cors
+    held = None if publisher.low_latency is None else Held(publisher, publisher.low_latency)
 
     async def live(request: Request) -> Response:
         if request.method == "OPTIONS":
             return _preflight(allowed)
         name = request.path_params["name"]
-        resource = publisher.catalog.get(name)
+        if held is None:
+            resource = publisher.catalog.get(name)
+        else:
+            found = await held.find(name, request.url.query, request.receive)
+            if isinstance(found, Unmet):
+                return _unmet(publisher, name, found)
+            resource = found
         if resource is None:
             return _not_found(publisher, name)
         return await _send(request, resource, publisher.catalog.body(name, resource), allowed)
@@ -93,14 +102,15 @@ def _preflight(allowed: str) -> Response:
 
 
 def _not_found(publisher: Publisher, name: str) -> Response:
-    headers = {
-        **dict(cross_origin(publisher.settings.cors)),
-        "Cache-Control": cache_control(publisher.settings.lifetimes.not_found),
-    }
+    return _unmet(publisher, name, Unmet(404, "not here.", publisher.settings.lifetimes.not_found))
+
+
+def _unmet(publisher: Publisher, name: str, unmet: Unmet) -> Response:
+    headers = {**dict(cross_origin(publisher.settings.cors)), "Cache-Control": cache_control(unmet.lifetime)}
     stream = name.partition("/")[0]
     if stream in publisher.streams:
         headers["Surrogate-Key"] = stream  # purging the stream makes caches forget what was not there, too
-    return Response(f"/{printable(name)}: not here.\n", 404, headers, "text/plain")
+    return Response(f"/{printable(name)}: {unmet.text}\n", unmet.status, headers, "text/plain")
 
 
 def _unreadable(request: Request, error: OSError) -> Response:
@@ -155,7 +165,7 @@ async def _read(resource: Resource, at: int, end: int) -> AsyncGenerator[bytes, 
     assert resource.path is not None
     file = await asyncio.to_thread(resource.path.open, "rb")
     try:
-        file.seek(at)
+        file.seek(resource.offset + at)
         while at < end:
             chunk = await asyncio.to_thread(file.read, min(CHUNK, end - at))
             if not chunk:

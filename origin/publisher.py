@@ -14,10 +14,13 @@ from contextlib import contextmanager
 from cdnkit.settings.origin import Origin
 from origin.catalog import Catalog
 from origin.errors import StorageFailed
-from origin.playlist import init_name, media_playlist, multivariant_playlist
+from origin.low_latency import LowLatency
+from origin.parts import Part
+from origin.playlist import MEDIA, init_name, media_playlist, multivariant_playlist
 from origin.storage import Storage
 from origin.stream import State, Stream
 from origin.tracks import InitSection, Kind
+from origin.waiting import Bells
 from origin.window import Numbered, TrackWindow
 
 log = logging.getLogger("origin")
@@ -36,6 +39,10 @@ class Publisher:
         self.streams: dict[str, Stream] = {}
         self.trouble: str = ""
         """What went wrong with storage last, until a segment is stored again."""
+        self.bells = Bells()
+        """Rung, by a media playlist's path, whenever it has changed."""
+        target = settings.target_duration(settings.segment)
+        self.low_latency = None if settings.part is None else LowLatency(settings.part, target)
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 
     def stream(self, name: str) -> Stream:
@@ -43,7 +50,9 @@ class Publisher:
         if name not in self.streams:
             length = self.settings.segment
             target = self.settings.target_duration(length)
-            self.streams[name] = Stream(name, length=length, target=target, largest=self.settings.largest)
+            self.streams[name] = Stream(
+                name, length=length, target=target, largest=self.settings.largest, part=self.settings.part
+            )
         return self.streams[name]
 
     @contextmanager
@@ -105,17 +114,17 @@ class Publisher:
 
     async def _drain(self, stream: Stream, name: str) -> None:
         async with self.lock(stream, name):
-            changed = False
+            changed = saved = False
             # The box is gone where the track was forgotten in the meantime.
             while box := stream.outbox.get(name):
                 # An item stays in the box until it is listed: who waits for the lock may trust an empty box.
                 await self._publish(stream, name, box[0])
-                box.popleft()
-                changed = True
-            if changed:
-                window = stream.windows[name]
+                changed, saved = True, saved or box.popleft().part is None
+            if saved:
                 await self.save(stream, name)
-                self._relist(stream, window)
+            if changed:
+                self._relist(stream, stream.windows[name])
+            if saved:
                 self.relist_stream(stream)
 
     def lock(self, stream: Stream, track: str) -> asyncio.Lock:
@@ -133,12 +142,16 @@ class Publisher:
             await self._publish_init(stream, track, item.init)
             return
         window, entry = stream.windows[track], item.entry
+        if item.part is not None:
+            self._publish_part(stream, window, item.part, b"".join(fragment.data for fragment in item.fragments))
+            return
         assert entry is not None
         if item.segment is not None:
             data = item.segment.data
             if await self._write(f"{stream.name}/{track}/{entry.name}", data):
                 self.trouble = ""
                 self.catalog.offer_segment(stream.name, track, window.track, entry, data, now)
+                self.catalog.fold_parts(stream.name, track, entry.name, window.parts.of(entry.number))
                 if window.track.kind is Kind.VIDEO:
                     samples = sum(fragment.samples for fragment in item.segment.fragments)
                     window.frame_rate = samples / entry.duration
@@ -150,7 +163,25 @@ class Publisher:
             window.restart(linger, now)
         window.add(entry, target=stream.target)
         window.slide(self.settings.window_of(stream.target), linger, now, most)
+        self._slide_parts(stream, window, now)
         await self.expire(stream, window, now)
+
+    def _publish_part(self, stream: Stream, window: TrackWindow, part: Part, data: bytes) -> None:
+        if not window.listed:
+            window.next_number = max(window.next_number, part.number)
+        if part.number != window.next_number:
+            return  # a window that begins anew begins with a whole segment
+        self.catalog.offer_part(stream.name, window.name, window.track, part, data)
+        window.parts.add(part)
+        self._slide_parts(stream, window, self.clock())
+
+    def _slide_parts(self, stream: Stream, window: TrackWindow, now: float) -> None:
+        if self.low_latency is None:
+            return
+        window.slide_parts(self.low_latency.parts_for, now + self.settings.part_linger(stream.length))
+        session = stream.generation.sessions.get(window.name) if stream.generation else None
+        if session is not None and session.state is State.LIVE:
+            window.parts.expect(window.next_number, session.generation.id, stream.length)
 
     async def _publish_init(self, stream: Stream, track: str, init: InitSection) -> None:
         window = stream.windows.get(track)
@@ -165,6 +196,8 @@ class Publisher:
 
     async def expire(self, stream: Stream, window: TrackWindow, now: float) -> None:
         """Under the track's lock: removes the segments that are no longer fetchable."""
+        for part in window.parts.expire(now):
+            self.catalog.withdraw(f"{stream.name}/{window.name}/{part.name}")
         expired = window.expire(now, self.settings.most_segments(stream.length))
         await self._discard(stream, window, [entry.name for entry in expired], {entry.init for entry in expired})
 
@@ -204,8 +237,21 @@ class Publisher:
     def _relist(self, stream: Stream, window: TrackWindow) -> None:
         if not window.listed:
             return
-        text = media_playlist(window, stream.target, ended=stream.ended)
-        self.catalog.offer_media_playlist(stream.name, window.name, text, self._lifetime(stream))
+        lifetime, rules = self._lifetime(stream), self.low_latency
+        if rules is None:
+            text = media_playlist(window, stream.target, ended=stream.ended)
+            self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime)
+            return
+        if not stream.is_live(window.name):
+            window.parts.hint = ""
+        others = [other for other in stream.windows.values() if other is not window and other.listed]
+        text, delta = (
+            media_playlist(window, stream.target, ended=stream.ended, low_latency=rules, others=others, delta=part)
+            for part in (False, True)
+        )
+        window.parts.show(window.next_number)
+        self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime, delta if delta != text else "")
+        self.bells.ring(f"{stream.name}/{window.name}/{MEDIA}")
 
     def relist_stream(self, stream: Stream) -> None:
         """The multivariant playlist, once every track that is being sent has its first segment."""
