@@ -115,6 +115,11 @@ class Segmenter:
         """Where sound by itself is cut next, in seconds; 0 where nothing is held."""
         return self._boundary(None) if self._pending else Fraction(0)
 
+    @property
+    def latest(self) -> Fraction:
+        """Before this second the segment in hand has to end, by the target duration; 0 where nothing is held."""
+        return self.seconds(self._pending[0].start) + self._limit if self._pending else Fraction(0)
+
     def settle(self, parts: list[list[Fragment]], rest: list[Fragment]) -> None:
         """The loose fragments are these from now on, and those of `parts` are settled."""
         self._pending[self._settled :] = [*chain.from_iterable(parts), *rest]

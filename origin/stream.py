@@ -31,10 +31,13 @@ from origin.errors import BadMedia
 from origin.fragments import Fragment
 from origin.part_maker import PartMaker
 from origin.parts import Part, is_independent
-from origin.segmenter import JUMP, Segment, Segmenter
+from origin.segmenter import Segment, Segmenter
 from origin.timeline import WAIT_S, Timeline
 from origin.tracks import InitSection, Kind, Track
 from origin.window import Entry, Numbered, TrackWindow
+
+_ROUNDING = Fraction(1, 500)
+"""What timescales of milliseconds make of one instant in two rungs; less than a frame at 240/s."""
 
 
 class State(Enum):
@@ -181,7 +184,7 @@ class Session:
         """Whether the key frame at `at` has to end the segment in hand, which may last until `latest`."""
         timeline = self.generation.timeline
         if self.index is not None and timeline.first <= self.index < timeline.count:
-            return abs(at - timeline.end_of(self.index)) < JUMP
+            return abs(at - timeline.end_of(self.index)) < _ROUNDING
         if timeline.reached is not None and timeline.reached > at:
             return False  # another rung has gone on behind it
         return timeline.keys.next_after(at, Fraction(self.stream.length).limit_denominator(1_000_000)) >= latest
@@ -201,6 +204,9 @@ class Session:
         """Numbers the parts that end at `until` or before; None: all that can be made."""
         if self.parts is None or self.index is None or self.carried or self.state is not State.LIVE:
             return
+        if until is not None:
+            # Sound that began before its pictures: what the first segment cannot hold, the next one takes over.
+            until = min(until, self.segmenter.latest - self.segmenter.seconds(1))
         self._list(self.parts.make(until))
 
     def _list(self, parts: list[list[Fragment]]) -> None:

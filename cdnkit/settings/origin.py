@@ -60,7 +60,7 @@ class Origin(Settings):
     segment: Seconds = Field(default=4.0, ge=0.5, le=60.0)
     """The encoder's segment duration: the interval of its key frames, or a multiple of it."""
 
-    part: Seconds | None = Field(default=None, ge=0.1, le=5.0)
+    part: Seconds | None = Field(default=None, ge=0.1, le=2.0)
     """Low-Latency HLS: the part target, the longest part of a segment that is listed before the segment is complete.
     Encoders should send fragments of this duration; other fragments are joined or divided. Left out: no parts, and no
     blocking playlist reloads."""

@@ -1,4 +1,4 @@
-"""Checks that the encoders and the origin agree on the segment duration."""
+"""Checks that the encoders, the origin and the nodes agree on segments and parts."""
 
 from collections.abc import Iterator
 
@@ -32,3 +32,22 @@ def segments(draft: Draft) -> Iterator[Finding]:
             ("origin", "window"), shown(write_seconds(draft.origin.window)),
             f"at least three segments ({write_seconds(3 * first)}; RFC 8216 section 6.2.2)",
         )  # fmt: skip
+    if draft.origin.part is not None and draft.origin.part > first:
+        yield Finding(
+            ("origin", "part"), shown(write_seconds(draft.origin.part)), f"at most a segment ({write_seconds(first)})"
+        )
+
+
+def patience(draft: Draft) -> Iterator[Finding]:
+    """A node that waits for less than the origin may hold a request breaks off what it is about to get."""
+    if draft.origin is None or draft.origin.part is None:
+        return
+    segment = float(next(iter(draft.streams.values())).segment) if draft.streams else draft.origin.segment
+    longest = 3.0 * draft.origin.target_duration(segment)
+    for index, node in draft.nodes.items():
+        if node.timeouts.first_byte is not None and node.timeouts.first_byte <= longest:
+            yield Finding(
+                ("node", index, "timeouts", "first_byte"), shown(write_seconds(node.timeouts.first_byte)),
+                f"more than {write_seconds(longest)}: with [origin] part, the origin may hold a request for three "
+                "target durations",
+            )  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from origin.errors import BadMedia
@@ -196,7 +196,7 @@ def test_fragments_that_cannot_be_divided_and_are_too_long_make_segments_only() 
 packagings = st.lists(st.integers(1, 250), min_size=1, max_size=6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, phases=[Phase.explicit, Phase.reuse, Phase.generate], deadline=None)
 @given(
     length=st.sampled_from([1.0, 2.0, 4.0, 6.0]),
     part=st.sampled_from([0.2, 0.33334, 0.5, 1.0]),
