@@ -203,6 +203,7 @@ def _list(publisher: Publisher) -> dict[str, object]:
             for stream in publisher.streams.values()
         ],
         "vod": publisher.settings.vod is not None,
+        **({"waiting": publisher.bells.count} if publisher.low_latency else {}),
     }
 
 

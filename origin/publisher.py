@@ -114,17 +114,18 @@ class Publisher:
 
     async def _drain(self, stream: Stream, name: str) -> None:
         async with self.lock(stream, name):
-            changed = saved = False
+            changed = stored = False
             # The box is gone where the track was forgotten in the meantime.
             while box := stream.outbox.get(name):
                 # An item stays in the box until it is listed: who waits for the lock may trust an empty box.
                 await self._publish(stream, name, box[0])
-                changed, saved = True, saved or box.popleft().part is None
-            if saved:
+                changed = True
+                stored |= box.popleft().part is None
+            if stored:
                 await self.save(stream, name)
             if changed:
                 self._relist(stream, stream.windows[name])
-            if saved:
+            if stored:
                 self.relist_stream(stream)
 
     def lock(self, stream: Stream, track: str) -> asyncio.Lock:
