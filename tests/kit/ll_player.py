@@ -126,6 +126,8 @@ class LowLatencyPlayer:
     requests: int = 0
     wrong: list[str] = field(default_factory=list)
     """Answers other than 200."""
+    behind: float = 0.0
+    """Seconds between a picture's program date-time and its playing, once playback has begun."""
     tuning: list[float] = field(default_factory=list)
     """`Age` of each playlist of the tune-in."""
 
@@ -150,7 +152,7 @@ class LowLatencyPlayer:
         return playlist
 
     async def play(self, until: Callable[["LowLatencyPlayer"], bool]) -> None:
-        """Every part from the first independent one at the hold-back, each as soon as it is there."""
+        """Every part that is needed to play from the hold-back on, each as soon as it is there."""
         playlist = await self.tune_in()
         start = playlist.end - playlist.part_hold_back
         first = max((p for p in playlist.parts if p.independent and p.at <= start + 0.01), key=lambda p: p.at)
@@ -162,6 +164,7 @@ class LowLatencyPlayer:
                     reply = hinted[1] if part.uri == hinted[0] else await self._get(part.uri)
                     self.got.append(Got(part.msn, part.index, part.at, part.duration, time.time(), reply.body))
                     after = (part.msn, part.index + 1)
+            self.behind = self.behind or time.time() - start
             if playlist.ended:
                 return
             hinted = playlist.hint, await self._get(playlist.hint)

@@ -1,6 +1,7 @@
 """Low latency as it is reached: a real encoder, a real origin, two real cache tiers, and a player that keeps to the draft."""
 
 import asyncio
+import itertools
 import json
 import re
 import subprocess
@@ -40,35 +41,39 @@ def started(process: "subprocess.Popen[bytes]") -> Callable[[], float]:
 @pytest.mark.live
 @pytest.mark.long
 def test_a_player_behind_two_tiers_is_less_than_three_seconds_late(
-    origins: Callable[..., Running], ffmpeg: str
+    origins: Callable[..., Running], ffmpeg: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Parts of 500 ms. Every part comes before it is played, by tune-in, blocking reloads and hints alone."""
     origin = origins(segment=2.0, window=20.0, part=PART)
-    urls = {name: f"{origin.ingest}/ingest/live/{name}.{kind}" for name, kind in CONTENT.items()}
-    command = encoder_command(ffmpeg, urls, seconds=40, realtime=True, gop=60)
-    command[command.index("-v") + 1] = "info"
-    first = command.index("-vf") + 1
-    command[first] = f"showinfo,{command[first]}"
+    streams = (f"live-{n}" for n in itertools.count())
 
     def attempt() -> None:
+        stream = next(streams)
+        urls = {name: f"{origin.ingest}/ingest/{stream}/{name}.{kind}" for name, kind in CONTENT.items()}
+        command = encoder_command(ffmpeg, urls, seconds=40, realtime=True, gop=60)
+        command[command.index("-v") + 1] = "info"
+        first = command.index("-vf") + 1
+        command[first] = f"showinfo,{command[first]}"
         with encoder(command) as process:
-            first_frame = started(process)
-            until(lambda: origin.get("live/multivariant.m3u8").status == 200)
-            lates = asyncio.run(watch(origin, first_frame()))
+            first_frame = until(started(process))
+            until(lambda: origin.get(f"{stream}/multivariant.m3u8").status == 200)
+            lates = asyncio.run(watch(origin, stream, first_frame))
+        with capsys.disabled():
+            print(f"\nseconds from the encoder's frame to its playing: {lates}")
         if max(lates.values()) >= 3.0:
             raise Late(f"{lates} s")
 
     again(attempt)
 
 
-async def watch(origin: Running, captured_from: float) -> dict[str, float]:
+async def watch(origin: Running, stream: str, captured_from: float) -> dict[str, float]:
     """How late players of each track are, end to end; everything else that must hold is checked here."""
     async with AsyncExitStack() as stack:
         shield = await stack.enter_async_context(running_node(origin.url, *MEDIA_BEHAVIORS, name="shield"))
         edge = await stack.enter_async_context(running_node(shield.url, *MEDIA_BEHAVIORS, name="fra"))
 
         def fetcher(track: str) -> Callable[[str], "asyncio.Future[Reply]"]:
-            return lambda target: ask(edge.url, f"/live/{track}/{target}")  # type: ignore[return-value]
+            return lambda target: ask(edge.url, f"/{stream}/{track}/{target}")  # type: ignore[return-value]
 
         await asyncio.sleep(2.5)
         players = {track: LowLatencyPlayer(fetcher(track)) for track in ("180p", "audio-64k")}
@@ -78,36 +83,34 @@ async def watch(origin: Running, captured_from: float) -> dict[str, float]:
         for track, player in players.items():
             assert player.wrong == [], track
             assert len(player.got) > 15
-            # The player starts with its first part; whatever comes later than it is played is a stall.
-            behind = player.got[0].came - player.got[0].at
+            behind = player.behind
             for one in player.got:
-                if one.came > one.at + behind + 0.05:
-                    raise Late(f"{track}: part {one.msn}-{one.index} came {one.came - one.at - behind:.3f} s too late")
+                if one.at > player.got[0].came and one.came > one.at + behind + 0.05:
+                    raise Late(
+                        f"{track}: part {one.msn}-{one.index} came {one.came - one.at - behind:.3f} s late: a stall"
+                    )
             origin_lag = min(one.came - (one.at + one.duration) for one in player.got)
             assert origin_lag < 1.0
             order = [(one.msn, one.index) for one in player.got]
             assert order == sorted(set(order)), "each part once, in order"
             whole = max(one.msn for one in player.got) - 1
             parts = b"".join(one.body for one in player.got if one.msn == whole)
-            listed = (await ask(edge.url, f"/live/{track}/media.m3u8?_HLS_msn={whole}")).body.decode()
+            listed = (await ask(edge.url, f"/{stream}/{track}/media.m3u8?_HLS_msn={whole}")).body.decode()
             names = [line for line in listed.splitlines() if re.fullmatch(rf"seg-\d+-{whole}\.m4s", line)]
-            segment = await ask(edge.url, f"/live/{track}/{names[0]}")
+            segment = await ask(edge.url, f"/{stream}/{track}/{names[0]}")
             assert segment.body == parts, "the segment is its parts, byte for byte"
             # Program date-times count from the arrival of the first fragment: the encoder's own delay comes on top.
-            media = player.got[0]
-            lates[track] = round(behind + encoder_delay(origin, track, captured_from), 3)
-            assert media.duration <= PART
+            lates[track] = round(behind + encoder_delay(origin, f"{stream}/{track}", captured_from), 3)
         return lates
 
 
 def encoder_delay(origin: Running, track: str, captured_from: float) -> float:
     """How much later than its capture the playlist dates the first frame, in seconds."""
-    text = origin.get(f"live/{track}/media.m3u8").text
-    first = ll_player.read(text)
+    text = origin.get(f"{track}/media.m3u8").text
+    assert ll_player.read(text).target == 2
     date = next(line for line in text.splitlines() if line.startswith("#EXT-X-PROGRAM-DATE-TIME"))
     at = ll_player.datetime.fromisoformat(date.partition(":")[2]).timestamp()
     number = int(re.search(r"seg-\d+-(\d+)", text)[1])  # type: ignore[index]
-    assert first.target == 2
     return max(0.0, at - 2.0 * number - captured_from)
 
 
