@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from enum import Enum
+from functools import partial
 
 from starlette.types import Receive
 
@@ -23,29 +24,38 @@ class Bells:
 
     def __init__(self) -> None:
         self.count = 0
-        self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[asyncio.Future[Waited]]] = defaultdict(set)
 
     def ring(self, name: str) -> None:
         """Ends every wait for this bell."""
         for one in self._waiting.pop(name, ()):
-            if not one.done():
-                one.set_result(None)
+            _end(one, Waited.RUNG)
 
     async def wait(self, name: str, left: "asyncio.Task[None]", deadline: float) -> Waited:
         """Until it rings, or until `deadline` of the loop's clock, or until `left` is done."""
         loop = asyncio.get_running_loop()
-        rung: asyncio.Future[None] = loop.create_future()
-        self._waiting[name].add(rung)
+        ended: asyncio.Future[Waited] = loop.create_future()
+        # A future and a timer: thousands are woken at once, and `asyncio.wait` would take a further turn for each.
+        timer = loop.call_at(deadline, _end, ended, Waited.LATE)
+        gone = partial(_end, ended, Waited.LEFT)
+        left.add_done_callback(gone)
+        self._waiting[name].add(ended)
         self.count += 1
         try:
-            await asyncio.wait((rung, left), timeout=deadline - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+            return await ended
         finally:
             self.count -= 1
+            timer.cancel()
+            left.remove_done_callback(gone)
             if waiting := self._waiting.get(name):
-                waiting.discard(rung)
+                waiting.discard(ended)
                 if not waiting:
                     del self._waiting[name]
-        return Waited.RUNG if rung.done() else Waited.LEFT if left.done() else Waited.LATE
+
+
+def _end(wait: "asyncio.Future[Waited]", how: Waited, *_: object) -> None:
+    if not wait.done():
+        wait.set_result(how)
 
 
 async def left(receive: Receive) -> None:
