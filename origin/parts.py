@@ -1,4 +1,4 @@
-"""Fragments in, parts out (RFC 8216 2nd ed. 4.4.4.9): a part is a run of fragments of one segment.
+"""Fragments in, parts out: a part is a run of fragments of one segment (a Partial Segment: RFC 8216 2nd ed. 4.4.4.9).
 
 A part lasts at most the part target, and at least 85 % of it unless it is the last of its segment. Where the encoder's
 fragments fit, they are joined; where none ends in that span, one is divided between two samples. Pure.

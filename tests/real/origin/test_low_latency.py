@@ -9,16 +9,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
 
 import pytest
 
 from cdnlab.settings.low_latency import MEDIA_BEHAVIORS
+from origin import Origin
+from origin.publisher import Publisher
+from origin.tracks import InitSection
 from tests.kit import ll_player
 from tests.kit.http import Reply, ask
 from tests.kit.late import GUARD_S, Late, again
 from tests.kit.live_origin import Feeder, Running, encoder, encoder_command, pieces, until
 from tests.kit.ll_player import LowLatencyPlayer
 from tests.kit.node import running_node
+from tests.unit.origin.test_stream_frames import NOW, pictures, sound
 
 PART = 0.5
 CONTENT = {"180p": "cmfv", "90p": "cmfv", "audio-64k": "cmfa"}
@@ -267,3 +272,48 @@ def test_two_thousand_waiting_reloads_wake_within_a_part(fed: Fed, capsys: pytes
             raise Late(f"{took:.3f} s")
 
     again(attempt)
+
+
+@pytest.mark.long
+def test_parts_take_the_memory_of_one_segment_and_a_bounded_time(tmp_path: Path) -> None:
+    """Five minutes of two tracks: what is held, listed and fetchable stays what it is after half a minute."""
+    now = NOW
+    publisher = Publisher(Origin(storage=tmp_path, segment=2.0, part=PART, window=20.0), lambda: now)
+
+    async def run() -> list[tuple[int, int, int]]:
+        nonlocal now
+        await asyncio.to_thread(publisher.storage.prepare)
+        stream = publisher.stream("live")
+        senders = [pictures(300, gop=50, start=10).pack([12, 13]), sound(300, start=10).pack([4])]
+        for sender in senders:
+            stream.posts[sender.name] = 1
+            init = InitSection(sender.name.encode(), sender.track)
+            sender.session = stream.begin(sender.name, init, now, lambda: None)
+        rows = [(one.end / s.track.timescale, s.name, one, s) for s in senders for one in s.fragments]
+        seen, due = [], 80.0
+        for at, _, fragment, sender in sorted(rows, key=lambda row: row[:2]):
+            now = NOW + at
+            assert sender.session is not None
+            sender.session.push(fragment, now)
+            await publisher.drain(stream)
+            if at >= due:
+                due += 20
+                parts = {path: one for path, one in publisher.catalog._resources.items() if "/part-" in path}
+                held = [one.body for one in parts.values() if one.body is not None]
+                assert sum(map(len, held)) < 2 * 50 * 200, "those of the segments in hand"
+                listed = {
+                    f"live/{window.name}/{part.name}"
+                    for window in stream.windows.values()
+                    for part in window.parts.fetchable()
+                }
+                assert parts.keys() == listed, "what is withdrawn is forgotten, and nothing else"
+                seen.append((len(parts), len(publisher.catalog._resources), len(publisher.bells._waiting)))
+        publisher.storage.release()
+        return seen
+
+    seen = asyncio.run(run())
+    assert len(seen) > 10
+    for first, later in itertools.pairwise(seen):
+        assert all(abs(a - b) <= 12 for a, b in zip(first, later, strict=True)), seen
+    # Listed for three target durations, fetchable for three more and for a playlist's lifetime; five parts a segment.
+    assert max(parts for parts, _, _ in seen) <= 2 * 5 * (3 + 3 + 3)
