@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cdnkit.policy.http.messages import Headers, RequestHead
-from cdnkit.policy.rules.resolve import settled
+from cdnkit.policy.rules.resolve import resolve
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.store.key import cache_key
 from cdnkit.vendors import PROFILES
@@ -23,7 +23,7 @@ def read(text: str) -> Document:
 
 def key(path: str, query: str, behavior: Behavior, profile: str) -> str:
     request = RequestHead("GET", "http", "a", path, query, Headers([("host", "a")]))
-    return cache_key(request, settled(behavior, PROFILES[profile]))
+    return cache_key(request, resolve(behavior, PROFILES[profile]))
 
 
 @pytest.mark.parametrize("profile", ["rfc9111", "cloudfront", "fastly"])
