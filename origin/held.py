@@ -114,6 +114,8 @@ class _Wait:
                 return None
             case Waited.LEFT:
                 return Unmet(503, "nobody waits any more.", 0.0)
+            case Waited.STOPPED:
+                return Unmet(503, "the origin is shutting down.", 0.0)
             case Waited.LATE:
                 return Unmet(503, f"nothing new for {self._longest:g} s.", STALLED_LIFETIME)
 

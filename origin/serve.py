@@ -63,5 +63,6 @@ async def serve(
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
                 await ingest.stop()
+        publisher.bells.stop()
         await asyncio.gather(*(listener.close() for listener in listeners))
         publisher.storage.release()

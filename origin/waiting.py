@@ -17,6 +17,7 @@ class Waited(Enum):
     RUNG = "rung"
     LATE = "late"
     LEFT = "left"  # whoever asked has gone
+    STOPPED = "stopped"  # the origin is shutting down
 
 
 class Bells:
@@ -24,6 +25,7 @@ class Bells:
 
     def __init__(self) -> None:
         self.count = 0
+        self._stopped = False
         self._waiting: defaultdict[str, set[asyncio.Future[Waited]]] = defaultdict(set)
 
     def ring(self, name: str) -> None:
@@ -31,8 +33,17 @@ class Bells:
         for one in self._waiting.pop(name, ()):
             _end(one, Waited.RUNG)
 
+    def stop(self) -> None:
+        """Ends every wait, and all that would follow."""
+        self._stopped = True
+        for name in list(self._waiting):
+            for one in self._waiting.pop(name):
+                _end(one, Waited.STOPPED)
+
     async def wait(self, name: str, left: "asyncio.Task[None]", deadline: float) -> Waited:
         """Until it rings, or until `deadline` of the loop's clock, or until `left` is done."""
+        if self._stopped:
+            return Waited.STOPPED
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[Waited] = loop.create_future()
         # A future and a timer: thousands are woken at once, and `asyncio.wait` would take a further turn for each.

@@ -1,6 +1,7 @@
 """Low latency as it is reached: a real encoder, a real origin, two real cache tiers, and a player that keeps to the draft."""
 
 import asyncio
+import http.client
 import itertools
 import json
 import re
@@ -19,7 +20,7 @@ from origin.publisher import Publisher
 from origin.tracks import InitSection
 from tests.kit import ll_player
 from tests.kit.http import Reply, ask
-from tests.kit.late import GUARD_S, Late, again
+from tests.kit.late import GUARD_S, PROMPT_S, Late, again
 from tests.kit.live_origin import Feeder, Running, encoder, encoder_command, pieces, until
 from tests.kit.ll_player import LowLatencyPlayer
 from tests.kit.node import running_node
@@ -220,6 +221,26 @@ def test_blocking_reloads_are_collapsed_by_two_tiers_and_cached_by_their_directi
             assert int((await ask(edge.url, target))["age"] or 0) >= 1, "Age counts from the origin"
 
     asyncio.run(run())
+
+
+def test_requests_that_wait_do_not_keep_the_origin_from_stopping(fed: Fed) -> None:
+    msn, index = fed.position()
+    replies: list[object] = []
+
+    def wait() -> None:
+        try:
+            replies.append(fed.origin.get(f"live/180p/media.m3u8?_HLS_msn={msn}&_HLS_part={index}").status)
+        except (OSError, http.client.HTTPException) as error:
+            replies.append(error)
+
+    threads = [threading.Thread(target=wait) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    until(lambda: json.loads(fed.origin.get("").text)["waiting"] == 3)
+    assert fed.origin.stop() < PROMPT_S
+    for thread in threads:
+        thread.join(GUARD_S)
+    assert replies == [503] * 3
 
 
 @pytest.mark.long

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import pytest
 
+from origin.blocking import Answer, BadDirectives, Directives, decide
 from origin.low_latency import LowLatency
 from origin.playlist import media_playlist
 from origin.stream import Session, State, Stream
@@ -307,3 +308,27 @@ def test_without_the_setting_the_playlist_has_none_of_it() -> None:
     assert not re.search("PART|SERVER-CONTROL|SKIP|HINT|REPORT", text)
     assert "#EXT-X-VERSION:7" in text
     assert origin.stream.windows["360p"].track.kind is Kind.VIDEO
+
+
+def test_a_player_goes_on_over_a_restart_of_the_encoder() -> None:
+    """Strangers': the numbers began anew, and whoever asked for the next part of before got 400 for good."""
+    origin, first = Origin(), video(7.2)
+    origin.run(first)
+    shown = origin.stream.windows["360p"].parts.shown
+    assert shown is not None
+    nexts = [
+        Directives(shown.hand, shown.parts),
+        Directives(shown.hand, shown.parts + 1),
+        Directives(shown.hand + 1, 0),
+    ]
+    origin.end(first, how=State.BROKEN)
+    again = video(30)
+    again.session = origin.stream.begin("360p", InitSection(b"again", again.track), NOW + 100, lambda: None)
+    origin.publish()
+    for until in (10.0, 10.5, 12.5, 20.0):
+        origin.run(again, until=until)
+        shown = origin.stream.windows["360p"].parts.shown
+        assert shown is not None
+        for asked in nexts:
+            assert not isinstance(decide(asked, shown, RULES, ended=False), BadDirectives), (until, asked)
+    assert all(decide(asked, shown, RULES, ended=False) is Answer.NOW for asked in nexts)

@@ -1,7 +1,7 @@
 """Parts as they are numbered while their segment is gathered: each is in the segment that comes, byte for byte."""
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import pytest
@@ -191,6 +191,20 @@ def test_fragments_that_cannot_be_divided_and_are_too_long_make_segments_only() 
     lab.run(video)
     assert [len(one.parts) for one in lab.listed["360p"]] == [0] * 5
     assert samples(lab, video) == samples_of(video)
+
+
+@pytest.mark.parametrize("beat", [[33, 33, 34], [34, 33, 33], [33, 34], [40, 7, 53]], ids=str)
+def test_time_stamps_of_whole_milliseconds_make_no_part_longer_than_the_target(beat: list[int]) -> None:
+    """Strangers': fragments of 0.501 s under a PART-TARGET of half a second, and no player of Apple's opens the stream."""
+    lab = new(2.0)
+    video = pictures(20, gop=60)
+    video.track = replace(video.track, timescale=1000)
+    video.durations = list(itertools.islice(itertools.cycle(beat), 500))
+    video.sync = [n % 60 == 0 for n in range(500)]
+    lab.run(video.pack([15]))
+    check(lab, video, PART)
+    assert samples(lab, video) == samples_of(video)
+    assert all(one.parts for one in lab.listed["360p"])
 
 
 packagings = st.lists(st.integers(1, 250), min_size=1, max_size=6)
