@@ -66,10 +66,10 @@ class PartWindow:
         for number in list(self.listed):
             self.drop(number, until)
 
-    def expire(self, now: float) -> list[Part]:
-        """Forgets the parts whose time is over, and returns them."""
+    def expire(self, now: float, first: int) -> list[Part]:
+        """Forgets the parts whose time is over, and those of segments before `first`, which are gone; returns them."""
         expired: list[Part] = []
-        while self.gone and self.gone[0][1] <= now:
+        while self.gone and (self.gone[0][1] <= now or self.gone[0][0].number < first):
             expired.append(self.gone.popleft()[0])
         return expired
 

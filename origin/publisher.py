@@ -110,6 +110,11 @@ class Publisher:
         for name, account in stream.accounts.items():
             while account.complaints:
                 log.warning("%s/%s: %s", stream.name, name, account.complaints.popleft())
+        while stream.without_parts:
+            log.warning(
+                "%s/%s: no part of 85 to 100 %% of %g s can be made of its fragments: whole segments only",
+                stream.name, stream.without_parts.popleft(), self.settings.part or 0,
+            )  # fmt: skip
         await asyncio.gather(*(self._drain(stream, name) for name, box in stream.outbox.items() if box))
 
     async def _drain(self, stream: Stream, name: str) -> None:
@@ -197,9 +202,10 @@ class Publisher:
 
     async def expire(self, stream: Stream, window: TrackWindow, now: float) -> None:
         """Under the track's lock: removes the segments that are no longer fetchable."""
-        for part in window.parts.expire(now):
-            self.catalog.withdraw(f"{stream.name}/{window.name}/{part.name}")
         expired = window.expire(now, self.settings.most_segments(stream.length))
+        first = next((entry.number for entry in window.fetchable()), 0)
+        for part in window.parts.expire(now, first):
+            self.catalog.withdraw(f"{stream.name}/{window.name}/{part.name}")
         await self._discard(stream, window, [entry.name for entry in expired], {entry.init for entry in expired})
 
     async def _discard(self, stream: Stream, window: TrackWindow, names: list[str], inits: set[str]) -> None:

@@ -26,7 +26,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from origin.account import Account
+from origin.account import MOST_COMPLAINTS, Account
 from origin.errors import BadMedia
 from origin.fragments import Fragment
 from origin.part_maker import PartMaker
@@ -207,7 +207,10 @@ class Session:
         if until is not None:
             # Sound that began before its pictures: what the first segment cannot hold, the next one takes over.
             until = min(until, self.segmenter.latest - self.segmenter.seconds(1))
+        knew = self.parts.misfit
         self._list(self.parts.make(until))
+        if self.parts.misfit and not knew:
+            self.stream.without_parts.append(self.name)
 
     def _list(self, parts: list[list[Fragment]]) -> None:
         for fragments in parts:
@@ -242,6 +245,8 @@ class Stream:
         self.windows: dict[str, TrackWindow] = {}
         self.outbox: dict[str, deque[Numbered]] = {}
         self.accounts: dict[str, Account] = {}
+        self.without_parts: deque[str] = deque(maxlen=MOST_COMPLAINTS)
+        """Tracks that no lawful part can be made of, not logged yet."""
         self.generation: Generation | None = None
         self.awaited: dict[object, Kind] = {}
         """POSTs that are open and have sent no init section yet, and the kind their names promise."""

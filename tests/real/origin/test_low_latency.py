@@ -338,3 +338,17 @@ def test_parts_take_the_memory_of_one_segment_and_a_bounded_time(tmp_path: Path)
         assert all(abs(a - b) <= 12 for a, b in zip(first, later, strict=True)), seen
     # Listed for three target durations, fetchable for three more and for a playlist's lifetime; five parts a segment.
     assert max(parts for parts, _, _ in seen) <= 2 * 5 * (3 + 3 + 3)
+
+
+def test_a_file_that_is_posted_at_once_leaves_no_part_without_its_segment(
+    origins: Callable[..., Running], encoded: dict[str, bytes]
+) -> None:
+    """Segments beyond what an encoder makes in real time are forgotten, and their parts with them."""
+    origin = origins(part=PART, window=3.0, linger=0.0)
+    for name, data in encoded.items():
+        assert origin.post(f"live/{name}", data).status == 200
+    text = origin.get("live/180p/media.m3u8").text
+    assert text.endswith("#EXT-X-ENDLIST\n")
+    generation = re.search(r"seg-(\d+)-", text)[1]  # type: ignore[index]
+    for number, index in itertools.product(range(5), range(2)):
+        assert origin.get(f"live/180p/part-{generation}-{number}-{index}.m4s").status in (200, 404)

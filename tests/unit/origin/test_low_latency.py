@@ -332,3 +332,10 @@ def test_a_player_goes_on_over_a_restart_of_the_encoder() -> None:
         for asked in nexts:
             assert not isinstance(decide(asked, shown, RULES, ended=False), BadDirectives), (until, asked)
     assert all(decide(asked, shown, RULES, ended=False) is Answer.NOW for asked in nexts)
+
+
+def test_6_2_2_parts_are_forgotten_when_their_time_is_over_or_their_segment_is(live: Origin) -> None:
+    window = live.stream.windows["360p"]
+    assert {part.number for part, _ in window.parts.gone} == {0, 1, 2}
+    assert {part.number for part in window.parts.expire(live.now - 1, 1)} == {0}
+    assert {part.number for part in window.parts.expire(live.now, 0)} == {1, 2}

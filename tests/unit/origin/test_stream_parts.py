@@ -190,6 +190,7 @@ def test_fragments_that_cannot_be_divided_and_are_too_long_make_segments_only() 
     video = pictures(20, gop=100, start=10).pack([25], divisible=False)
     lab.run(video)
     assert [len(one.parts) for one in lab.listed["360p"]] == [0] * 5
+    assert list(lab.stream.without_parts) == ["360p"], "it is said once"
     assert samples(lab, video) == samples_of(video)
 
 
