@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import floor
+from math import ceil, floor
 
 from cdnkit.policy.http.messages import Headers
 from tests.kit.http import Reply
@@ -144,9 +144,10 @@ class LowLatencyPlayer:
             missing = current - (playlist.end - first.end)
             if missing <= 0:
                 break
-            msn = playlist.next_msn + int(missing // playlist.target)
-            part = int(missing % playlist.target // playlist.part_target)
-            reply = await self._get(f"media.m3u8?_HLS_msn={min(msn, playlist.next_msn + 1)}&_HLS_part={min(part, 5)}")
+            msn, part = playlist.next_part
+            a_segment = ceil(playlist.target / playlist.part_target)
+            more, part = divmod(part + ceil(missing / playlist.part_target) - 1, a_segment)
+            reply = await self._get(f"media.m3u8?_HLS_msn={msn + min(more, 1)}&_HLS_part={part}")
             playlist, age = read(reply.body.decode()), float(reply["age"] or 0)
             self.tuning.append(age)
         return playlist

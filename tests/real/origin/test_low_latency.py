@@ -8,7 +8,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
@@ -78,8 +78,8 @@ async def watch(origin: Running, stream: str, captured_from: float) -> dict[str,
         shield = await stack.enter_async_context(running_node(origin.url, *MEDIA_BEHAVIORS, name="shield"))
         edge = await stack.enter_async_context(running_node(shield.url, *MEDIA_BEHAVIORS, name="fra"))
 
-        def fetcher(track: str) -> Callable[[str], "asyncio.Future[Reply]"]:
-            return lambda target: ask(edge.url, f"/{stream}/{track}/{target}")  # type: ignore[return-value]
+        def fetcher(track: str) -> ll_player.Fetch:
+            return lambda target: ask(edge.url, f"/{stream}/{track}/{target}")
 
         await asyncio.sleep(2.5)
         players = {track: LowLatencyPlayer(fetcher(track)) for track in ("180p", "audio-64k")}
@@ -219,6 +219,31 @@ def test_blocking_reloads_are_collapsed_by_two_tiers_and_cached_by_their_directi
             assert part.status == 200 and len(part.body) > 100
             await asyncio.sleep(1.2)
             assert int((await ask(edge.url, target))["age"] or 0) >= 1, "Age counts from the origin"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("fed", [6.0], indirect=True)  # playlists are fresh for three seconds
+def test_appendix_c_a_player_tunes_in_through_two_caches_that_have_an_old_playlist(fed: Fed) -> None:
+    async def run() -> None:
+        async with AsyncExitStack() as stack:
+            shield = await stack.enter_async_context(running_node(fed.origin.url, *MEDIA_BEHAVIORS, name="shield"))
+            edge = await stack.enter_async_context(running_node(shield.url, *MEDIA_BEHAVIORS, name="fra"))
+            old = ll_player.read((await ask(shield.url, "/live/180p/media.m3u8")).body.decode())
+            await asyncio.to_thread(fed.send, 3)
+            await asyncio.sleep(1.2)
+
+            def fetch(target: str) -> Awaitable[Reply]:
+                return ask(edge.url, f"/live/180p/{target}")
+
+            player = LowLatencyPlayer(fetch)
+            found = await player.tune_in()
+            new = ll_player.read(fed.origin.get("live/180p/media.m3u8").text)
+            assert old.end < found.end == new.end, (
+                "what the shield had was a second and a half old, and is not what it plays"
+            )
+            assert player.tuning[0] >= 1 > player.tuning[-1], "the second tier adds to the age of the first"
+            assert player.requests == 2 and player.wrong == []
 
     asyncio.run(run())
 
