@@ -2,6 +2,7 @@
 
     /{stream}/multivariant.m3u8    /{stream}/{track}/media.m3u8    /{stream}/{track}/init-{id}.mp4
     /{stream}/{track}/seg-{generation}-{number}.m4s    /{stream}/{track}/part-{generation}-{number}-{index}.m4s
+    /{stream}/manifest.mpd    /{stream}/manifest-number.mpd    /{stream}/time
     /vod/...    /  (the streams)    /healthz
 
 Live resources are looked up by their whole path in one table; a request's path never becomes a file's.
@@ -23,6 +24,8 @@ from starlette.types import Receive, Scope, Send
 from origin.account import Account
 from origin.errors import printable
 from origin.held import Held, Unmet
+from origin.mpd import TIME
+from origin.playlist import date_time
 from origin.publisher import Publisher
 from origin.responses import Resource, cache_control, cross_origin, respond
 from origin.vod import find
@@ -37,7 +40,7 @@ _REQUEST_FIELDS = "If-Match, If-Modified-Since, If-None-Match, If-Range, Range"
 def origin_app(publisher: Publisher) -> Starlette:
     """The application of the public listener."""
     allowed = publisher.settings.cors
-    held = None if publisher.low_latency is None else Held(publisher, publisher.low_latency)
+    held = None if publisher.settings.part is None else Held(publisher)
 
     async def live(request: Request) -> Response:
         if request.method == "OPTIONS":
@@ -53,6 +56,15 @@ def origin_app(publisher: Publisher) -> Starlette:
         if resource is None:
             return _not_found(publisher, name)
         return await _send(request, resource, publisher.catalog.body(name, resource), allowed)
+
+    async def time(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return _preflight(allowed)
+        if (name := request.path_params["stream"]) not in publisher.streams:
+            return _not_found(publisher, f"{name}/{TIME}")
+        # A stored answer is a wrong clock.
+        headers = {**dict(cross_origin(allowed)), "Cache-Control": "no-store"}
+        return Response(date_time(publisher.clock()), 200, headers, "text/plain")
 
     async def vod(request: Request) -> Response:
         if request.method == "OPTIONS":
@@ -84,6 +96,7 @@ def origin_app(publisher: Publisher) -> Starlette:
             Route("/", streams, methods=_METHODS),
             Route("/healthz", health, methods=_METHODS),
             Route("/vod/{name:path}", vod, methods=_METHODS),
+            Route(f"/{{stream}}/{TIME}", time, methods=_METHODS),
             Route("/{name:path}", live, methods=_METHODS),
         ],
         exception_handlers={HTTPException: http_error},
@@ -203,7 +216,7 @@ def _list(publisher: Publisher) -> dict[str, object]:
             for stream in publisher.streams.values()
         ],
         "vod": publisher.settings.vod is not None,
-        **({"waiting": publisher.bells.count} if publisher.low_latency else {}),
+        **({"waiting": publisher.bells.count} if publisher.settings.part is not None else {}),
     }
 
 

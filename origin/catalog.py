@@ -15,6 +15,7 @@ from origin.tracks import Kind, Track
 from origin.window import Entry
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+MANIFEST_TYPE = "application/dash+xml"
 
 
 def _etag(body: bytes) -> str:
@@ -22,7 +23,7 @@ def _etag(body: bytes) -> str:
 
 
 def track_type(kind: Kind) -> str:
-    return "video/mp4" if kind is Kind.VIDEO else "audio/mp4"
+    return {Kind.VIDEO: "video/mp4", Kind.AUDIO: "audio/mp4", Kind.TEXT: "application/mp4"}[kind]
 
 
 class Catalog:
@@ -89,14 +90,14 @@ class Catalog:
             immutable=True,
         )
 
-    def offer_part(self, stream: str, name: str, track: Track, part: Part, data: bytes) -> None:
+    def offer_part(self, stream: str, name: str, track: Track, part: Part, data: bytes, lifetime: float) -> None:
         """A part of a segment that is not complete: its bytes are held until `fold_parts`."""
         self._resources[f"{stream}/{name}/{part.name}"] = Resource(
             media_type=track_type(track.kind),
             size=len(data),
             etag=f'"{part.generation:x}-{part.number:x}-{part.index:x}-{part.size:x}"',
             modified=self._clock(),
-            lifetime=self._settings.part_lifetime(),
+            lifetime=lifetime,
             surrogate_key=f"{stream} {stream}/{name} part",
             body=data,
             immutable=True,
@@ -128,14 +129,20 @@ class Catalog:
     def offer_multivariant_playlist(self, stream: str, text: str, lifetime: float) -> None:
         self._offer_playlist(f"{stream}/{MULTIVARIANT}", text, lifetime, f"{stream} multivariant")
 
-    def _offer_playlist(self, path: str, text: str, lifetime: float, keys: str) -> None:
+    def offer_manifest(self, stream: str, name: str, text: str, lifetime: float) -> None:
+        """A DASH manifest."""
+        self._offer_playlist(f"{stream}/{name}", text, lifetime, f"{stream} manifest", MANIFEST_TYPE)
+
+    def _offer_playlist(
+        self, path: str, text: str, lifetime: float, keys: str, media_type: str = PLAYLIST_TYPE
+    ) -> None:
         body = text.encode()
         etag = _etag(body)
         old = self._resources.get(path)
         if old is not None and old.etag == etag and old.lifetime == lifetime:
             return
         self._resources[path] = Resource(
-            media_type=PLAYLIST_TYPE,
+            media_type=media_type,
             size=len(body),
             etag=etag,
             modified=self._clock(),

@@ -28,6 +28,11 @@ class BadMedia(OriginError):
 
 
 @dataclass
+class BadCodec(BadMedia):
+    """Media of a kind that this origin cannot publish."""
+
+
+@dataclass
 class NoRoom(OriginError):
     """One stream or track too many."""
 

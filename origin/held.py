@@ -38,20 +38,21 @@ Found = Resource | Unmet | None
 class Held:
     """The requests of one origin with parts."""
 
-    def __init__(self, publisher: Publisher, rules: LowLatency) -> None:
+    def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
-        self._rules = rules
 
     async def find(self, path: str, query: str, receive: Receive) -> Found:
         """What answers a request for `path`, a stream's; it may take three target durations."""
         folder, _, file = path.rpartition("/")
-        waiting = _Wait(self._publisher, f"{folder}/{MEDIA}", self._rules.waits, receive)
+        stream = self._publisher.streams.get(path.partition("/")[0])
+        rules = None if stream is None else self._publisher.low_latency(stream)
+        if rules is None or not (file == MEDIA or file.startswith("part-")):
+            return self._publisher.catalog.get(path)
+        waiting = _Wait(self._publisher, f"{folder}/{MEDIA}", rules.waits, receive)
         try:
             if file == MEDIA:
-                return await self._playlist(path, query, waiting)
-            if file.startswith("part-"):
-                return await self._part(path, folder, file, waiting)
-            return self._publisher.catalog.get(path)
+                return await self._playlist(path, query, rules, waiting)
+            return await self._part(path, rules, waiting)
         finally:
             waiting.close()
 
@@ -60,35 +61,36 @@ class Held:
         found = self._publisher.streams.get(stream)
         return None if found is None else found.windows.get(track)
 
-    async def _playlist(self, path: str, query: str, waiting: "_Wait") -> Found:
+    async def _playlist(self, path: str, query: str, rules: LowLatency, waiting: "_Wait") -> Found:
         asked = read_directives(query)
         if isinstance(asked, BadDirectives):
-            return Unmet(400, f"{asked}.", self._rules.failed_playlist_lifetime)
+            return Unmet(400, f"{asked}.", rules.failed_playlist_lifetime)
         while True:
             whole = self._publisher.catalog.get(path)
             window = self._window(path.rpartition("/")[0])
             if whole is None or window is None or window.parts.shown is None:
-                return Unmet(404, "not here.", self._rules.failed_playlist_lifetime) if asked.blocks else None
+                return Unmet(404, "not here.", rules.failed_playlist_lifetime) if asked.blocks else None
             ended = self._publisher.streams[path.partition("/")[0]].ended
-            answer = decide(asked, window.parts.shown, self._rules, ended=ended)
+            answer = decide(asked, window.parts.shown, rules, ended=ended)
             if isinstance(answer, BadDirectives):
-                return Unmet(400, f"{answer}.", self._rules.failed_playlist_lifetime)
+                return Unmet(400, f"{answer}.", rules.failed_playlist_lifetime)
             if answer is Answer.NOW:
                 resource = (self._publisher.catalog.delta(path) if asked.skip else None) or whole
                 blocked = asked.blocks and not ended
-                return replace(resource, lifetime=self._rules.blocked_lifetime) if blocked else resource
+                return replace(resource, lifetime=rules.blocked_lifetime) if blocked else resource
             if (unmet := await waiting.more()) is not None:
                 return unmet
 
-    async def _part(self, path: str, folder: str, file: str, waiting: "_Wait") -> Found:
+    async def _part(self, path: str, rules: LowLatency, waiting: "_Wait") -> Found:
+        folder, _, file = path.rpartition("/")
         while True:
             window = self._window(folder)
             if (part := self._publisher.catalog.get(path)) is not None or window is None:
                 return part
             if window.parts.hint != file:
-                return Unmet(404, "not here, and not hinted at.", self._rules.failed_part_lifetime)
+                return Unmet(404, "not here, and not hinted at.", rules.failed_part_lifetime)
             if await waiting.more() is not None:
-                return Unmet(404, "not here in time.", self._rules.failed_part_lifetime)
+                return Unmet(404, "not here in time.", rules.failed_part_lifetime)
 
 
 class _Wait:

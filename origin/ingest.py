@@ -1,4 +1,4 @@
-"""Where encoders post: `POST|PUT /ingest/{stream}/{track}.cmfv|.cmfa|.mp4`, one long request a track.
+"""Where encoders post: `POST|PUT /ingest/{stream}/{track}.cmfv|.cmfa|.cmft|.mp4`, one long request a track.
 
 The body is the DASH-IF live media ingest protocol's CMAF: `ftyp moov (moof mdat)*`, in one request for as long as the
 encoder runs. How the request ends says what happened: properly, the track has ended; broken off, it was interrupted.
@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from cdnkit.serving import Left
-from origin.errors import BadMedia, NoRoom, printable
+from origin.errors import BadCodec, BadMedia, NoRoom, printable
 from origin.faults import FaultSwitch
 from origin.fragments import FragmentReader
 from origin.publisher import Publisher
@@ -26,7 +26,7 @@ from origin.tracks import InitSection, Kind
 log = logging.getLogger("origin")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_KINDS = {"cmfv": Kind.VIDEO, "cmfa": Kind.AUDIO, "mp4": None}
+_KINDS = {"cmfv": Kind.VIDEO, "cmfa": Kind.AUDIO, "cmft": Kind.TEXT, "mp4": None}
 _ANY = ["GET", "PUT", "DELETE"]
 _WRONG_METHOD = b"Wanted POST or PUT.\n"
 _SPEND_S = 1.0
@@ -51,7 +51,10 @@ def check_names(stream: str, file: str) -> tuple[str, Kind | None]:
             '- and _ (64 at most, a letter or digit first; "vod" is taken).',
         )
     if extension not in _KINDS:
-        raise Refused(400, f"{track}: found .{printable(extension, 30)}, wanted .cmfv (video), .cmfa (audio) or .mp4.")
+        raise Refused(
+            400,
+            f"{track}: found .{printable(extension, 30)}, wanted .cmfv (video), .cmfa (audio), .cmft (text) or .mp4.",
+        )
     return track, _KINDS[extension]
 
 
@@ -151,7 +154,8 @@ class _Post:
             await self._read(stream)
             how = State.ENDED
         except BadMedia as error:
-            raise Refused(400, f"{stream.name}/{self.track}: {error}") from None
+            status = 415 if isinstance(error, BadCodec) else 400
+            raise Refused(status, f"{stream.name}/{self.track}: {error}") from None
         finally:
             stream.stop_awaiting(self)
             if self.session is not None:
@@ -211,7 +215,7 @@ class _Post:
                     raise Refused(
                         400,
                         f"{stream.name}/{self.track}: found {found.track.kind.value}, wanted {self.promised.value} "
-                        "(.cmfv holds video, .cmfa audio).",
+                        "(.cmfv holds video, .cmfa audio, .cmft text).",
                     )
                 self.session = stream.begin(self.track, found, now, self.superseded.set)
                 stream.stop_awaiting(self)
@@ -223,8 +227,12 @@ def _describe(session: Session) -> str:
     track = session.track
     if track.kind is Kind.VIDEO:
         what = f"{track.codec} {track.width}x{track.height}"
-    else:
+    elif track.kind is Kind.AUDIO:
         what = f"{track.codec} {track.sample_rate} Hz, {track.channels} channel(s)"
+    else:
+        what = track.codec
+    if track.language:
+        what += f", {track.language}"
     return f"{what}, generation {session.generation.id}"
 
 

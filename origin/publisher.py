@@ -8,15 +8,17 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from cdnkit.settings.origin import Origin
 from origin.catalog import Catalog
 from origin.errors import StorageFailed
 from origin.low_latency import LowLatency
+from origin.manifests import Manifests
+from origin.multivariant import multivariant_playlist
 from origin.parts import Part
-from origin.playlist import MEDIA, init_name, media_playlist, multivariant_playlist
+from origin.playlist import MEDIA, init_name, media_playlist
 from origin.storage import Storage
 from origin.stream import State, Stream
 from origin.tracks import InitSection, Kind
@@ -31,29 +33,36 @@ STATE = "state.json"
 class Publisher:
     """The streams of one origin: their machines, their files and what their URLs answer."""
 
-    def __init__(self, settings: Origin, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Origin, clock: Callable[[], float], lengths: Mapping[str, float] | None = None
+    ) -> None:
+        """`lengths`: segment lengths of streams that have one of their own."""
         self.settings = settings
+        self.lengths = lengths or {}
         self.clock = clock
         self.storage = Storage(settings.storage)
         self.catalog = Catalog(settings, self.storage, clock)
+        self.manifests = Manifests(settings, self.catalog, clock)
         self.streams: dict[str, Stream] = {}
         self.trouble: str = ""
         """What went wrong with storage last, until a segment is stored again."""
         self.bells = Bells()
         """Rung, by a media playlist's path, whenever it has changed."""
-        target = settings.target_duration(settings.segment)
-        self.low_latency = None if settings.part is None else LowLatency(settings.part, target)
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 
     def stream(self, name: str) -> Stream:
         """The stream of this name, new if need be."""
         if name not in self.streams:
-            length = self.settings.segment
+            length = self.lengths.get(name, self.settings.segment)
             target = self.settings.target_duration(length)
             self.streams[name] = Stream(
                 name, length=length, target=target, largest=self.settings.largest, part=self.settings.part
             )
         return self.streams[name]
+
+    def low_latency(self, stream: Stream) -> LowLatency | None:
+        """What is promised of this stream; None: no low latency."""
+        return None if self.settings.part is None else LowLatency(self.settings.part, stream.target)
 
     @contextmanager
     def posting(self, name: str, track: str) -> Iterator[Stream]:
@@ -74,7 +83,10 @@ class Publisher:
             stream = self.stream(name)
             try:
                 saved = await asyncio.to_thread(self.storage.read, f"{name}/{track}/{STATE}")
-                stream.resume(track, json.loads(saved or b""))
+                values = json.loads(saved or b"")
+                stream.resume(track, values)
+                if "dash" in values:  # an older version saved nothing of it
+                    self.manifests.resume(stream, values["dash"])
             except (StorageFailed, ValueError, KeyError, TypeError, AttributeError) as error:
                 log.error("%s/%s/%s: cannot be read (%r); the track begins anew", name, track, STATE, error)
         for stream in list(self.streams.values()):
@@ -84,6 +96,9 @@ class Publisher:
             for window in stream.windows.values():
                 self._offer_saved(stream, window)
                 self._relist(stream, window)
+            self.manifests.settle(stream)
+            for window in stream.windows.values():
+                await self.save(stream, window.name)
             self.relist_stream(stream)
             log.info("%s: resumed at media sequence number %d", stream.name, stream.next_number)
 
@@ -127,6 +142,7 @@ class Publisher:
                 changed = True
                 stored |= box.popleft().part is None
             if stored:
+                self.manifests.settle(stream)
                 await self.save(stream, name)
             if changed:
                 self._relist(stream, stream.windows[name])
@@ -159,8 +175,7 @@ class Publisher:
                 self.catalog.offer_segment(stream.name, track, window.track, entry, data, now)
                 self.catalog.fold_parts(stream.name, track, entry.name, window.parts.of(entry.number))
                 if window.track.kind is Kind.VIDEO:
-                    samples = sum(fragment.samples for fragment in item.segment.fragments)
-                    window.frame_rate = samples / entry.duration
+                    window.measure_frame_rate(entry, item.segment)
             else:
                 # Players skip a gap and go on; a segment that is listed and absent stalls them.
                 entry.gap = True
@@ -177,14 +192,15 @@ class Publisher:
             window.next_number = max(window.next_number, part.number)
         if part.number != window.next_number:
             return  # a window that begins anew begins with a whole segment
-        self.catalog.offer_part(stream.name, window.name, window.track, part, data)
+        lifetime = self.settings.part_lifetime(stream.length)
+        self.catalog.offer_part(stream.name, window.name, window.track, part, data, lifetime)
         window.parts.add(part)
         self._slide_parts(stream, window, self.clock())
 
     def _slide_parts(self, stream: Stream, window: TrackWindow, now: float) -> None:
-        if self.low_latency is None:
+        if (rules := self.low_latency(stream)) is None:
             return
-        window.slide_parts(self.low_latency.parts_for, now + self.settings.part_linger(stream.length))
+        window.slide_parts(rules.parts_for, now + self.settings.part_linger(stream.length))
         session = stream.generation.sessions.get(window.name) if stream.generation else None
         if session is not None and session.state is State.LIVE:
             window.parts.expect(window.next_number, session.generation.id, stream.length)
@@ -197,6 +213,8 @@ class Publisher:
             window = stream.windows[track] = TrackWindow(track, init.track, init.id)
         stored = await self._write(f"{stream.name}/{track}/{init_name(init.id)}", init.data)
         before, window.track, window.init = window.init, init.track, init.id
+        window.tracks = {one: track for one, track in window.tracks.items() if one in window.inits}
+        window.tracks[init.id] = init.track
         self.catalog.offer_init(stream.name, track, init.track, init.id, init.data, stored=stored)
         await self._discard(stream, window, [], {before})
 
@@ -228,12 +246,15 @@ class Publisher:
 
     async def save(self, stream: Stream, track: str) -> None:
         """Saves the track's state. Under its lock, so that an older state never overwrites a newer one."""
-        state = json.dumps(stream.to_json(track), separators=(",", ":")).encode()
-        await self._write(f"{stream.name}/{track}/{STATE}", state)
+        revision = self.manifests.revision(stream)
+        values = {**stream.to_json(track), "dash": self.manifests.to_json(stream)}
+        await self._write(f"{stream.name}/{track}/{STATE}", json.dumps(values, separators=(",", ":")).encode())
+        self.manifests.saved(stream, revision)
 
     async def close(self, stream: Stream) -> None:
         """A POST is over: stores and lists what it left, and whether the stream has ended."""
         await self.drain(stream)
+        self.manifests.settle(stream)
         for track, window in list(stream.windows.items()):
             async with self.lock(stream, track):
                 if stream.windows.get(track) is window:
@@ -244,7 +265,7 @@ class Publisher:
     def _relist(self, stream: Stream, window: TrackWindow) -> None:
         if not window.listed:
             return
-        lifetime, rules = self._lifetime(stream), self.low_latency
+        lifetime, rules = self._lifetime(stream), self.low_latency(stream)
         if rules is None:
             text = media_playlist(window, stream.target, ended=stream.ended)
             self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime)
@@ -261,7 +282,8 @@ class Publisher:
         self.bells.ring(f"{stream.name}/{window.name}/{MEDIA}")
 
     def relist_stream(self, stream: Stream) -> None:
-        """The multivariant playlist, once every track that is being sent has its first segment."""
+        """The DASH manifests; the multivariant playlist, once every track that is sent has its first segment."""
+        self.manifests.offer(stream, self._lifetime(stream))
         current = stream.generation.sessions if stream.generation else {}
         live = {name for name, session in current.items() if session.state is State.LIVE}
         listed = [window for window in stream.windows.values() if window.listed]
@@ -273,6 +295,8 @@ class Publisher:
         # After a restart with fewer rungs, those that are no longer sent are not offered to new players.
         if any(session.index for session in current.values()):
             listed = [window for window in listed if window.name in current] or listed
+        if all(window.track.kind is Kind.TEXT for window in listed):
+            return  # nothing that subtitles could be shown with
         self.catalog.offer_multivariant_playlist(stream.name, multivariant_playlist(listed), self._lifetime(stream))
 
     def _lifetime(self, stream: Stream) -> float:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from cdnkit.serving import GRACE_S, Guarded, Listener, PortInUse, bind, guard_of, url_of
@@ -20,18 +20,20 @@ log = logging.getLogger("origin")
 async def serve(
     settings: Origin,
     *,
+    lengths: Mapping[str, float] | None = None,
     shutdown: asyncio.Event,
     ready: Callable[[dict[str, object]], None],
     faults: bool = False,
 ) -> None:
     """Serves until `shutdown` is set, then ends open ingests, stores what they sent and returns within a second.
 
-    `faults`: whether the ingest listener has the switch for them. `ready` is called once both listeners accept, with
+    `lengths`: segment lengths in seconds, by name, of streams that have one of their own. `faults`: whether the ingest
+    listener has the switch for them. `ready` is called once both listeners accept, with
     `{"ready": "origin", "url": ..., "ingest": ...}`. `PortInUse`: an address is taken, or is not this machine's;
     `StorageFailed`: the storage folder cannot be used.
     """
     began, wall = time.monotonic(), time.time()
-    publisher = Publisher(settings, lambda: wall + time.monotonic() - began)
+    publisher = Publisher(settings, lambda: wall + time.monotonic() - began, lengths)
     public = bind(settings.listen, "origin.listen")
     try:
         private = bind(settings.ingest, "origin.ingest")

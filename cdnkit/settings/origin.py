@@ -58,7 +58,8 @@ class Origin(Settings):
     """Folder whose files are served unchanged under `/vod/`."""
 
     segment: Seconds = Field(default=4.0, ge=0.5, le=60.0)
-    """The encoder's segment duration: the interval of its key frames, or a multiple of it."""
+    """Segment duration of streams that have no `[[stream]]`: the interval of their encoders' key frames, or a multiple
+    of it. Each `[[stream]]` has its own. Left out: the first one's."""
 
     part: Seconds | None = Field(default=None, ge=0.1, le=2.0)
     """Low-Latency HLS: the part target, the longest part of a segment that is listed before the segment is complete.
@@ -128,9 +129,9 @@ class Origin(Settings):
         and while a cache may have that playlist."""
         return 3 * self.target_duration(segment) + self.playlist_lifetime(segment)
 
-    def part_lifetime(self) -> float:
+    def part_lifetime(self, segment: float) -> float:
         """In caches: six target durations (RFC 8216 2nd ed. appendix B.1)."""
-        return 6.0 * self.target_duration(self.segment)
+        return 6.0 * self.target_duration(segment)
 
     def playlist_lifetime(self, segment: float) -> int:
         chosen = self.lifetimes.playlist

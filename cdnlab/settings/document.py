@@ -173,6 +173,10 @@ class Document(Settings):
         """The hosts of each service, by its name."""
         return {DEFAULT: self.hostnames, **{name: one.hostnames for name, one in self.services.items()}}
 
+    def segment_lengths(self) -> dict[str, float]:
+        """The segment duration of each stream, by its name, in seconds."""
+        return {stream.name: float(stream.segment) for stream in self.streams}
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -310,15 +314,15 @@ def _anchored(document: Document, folder: Path) -> Document:
         for stream in document.streams
     )
     origin = document.origin
-    if streams:
+    if streams and "segment" not in origin.model_fields_set:
         origin = origin.model_copy(update={"segment": streams[0].segment})
-        streams = with_parts(streams, origin)
+    streams = with_parts(streams, origin)
     if origin.vod is not None:
         origin = origin.model_copy(update={"vod": folder / origin.vod})
     if "storage" in origin.model_fields_set:
         origin = origin.model_copy(update={"storage": folder / origin.storage})
     nodes = tuple(_anchored_node(node, folder) for node in document.nodes)
-    nodes = with_patience(nodes, origin, PROFILES[document.profile].waits)
+    nodes = with_patience(nodes, origin, streams, PROFILES[document.profile].waits)
     databases = tuple(name if name == IPTOCC else str(folder / name) for name in document.geo.databases)
     geo = document.geo.model_copy(update={"databases": databases})
     log = document.purge_log

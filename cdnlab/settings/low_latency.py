@@ -1,5 +1,7 @@
 """What low latency asks of the other parts of a settings file: of the encoders, the nodes and the rules for media."""
 
+from collections.abc import Iterable
+
 from cdnkit.policy.rules.profile import Waits
 from cdnkit.policy.rules.service import Behavior, Key
 from cdnkit.settings.edge import Node
@@ -21,9 +23,12 @@ MARGIN_S = 2.0
 """What a node waits longer than the origin holds a request: its own way there and back."""
 
 
-def longest_hold(origin: Origin) -> float:
+def longest_hold(origin: Origin, streams: Iterable[Stream]) -> float:
     """How many seconds the origin may hold a request: three target durations."""
-    return 3.0 * origin.target_duration(origin.segment) if origin.part is not None else 0.0
+    segments = [stream.segment for stream in streams]
+    if not segments or "segment" in origin.model_fields_set:
+        segments.append(origin.segment)
+    return 3.0 * max(map(origin.target_duration, segments))
 
 
 def with_parts(streams: tuple[Stream, ...], origin: Origin) -> tuple[Stream, ...]:
@@ -36,9 +41,11 @@ def with_parts(streams: tuple[Stream, ...], origin: Origin) -> tuple[Stream, ...
     )
 
 
-def with_patience(nodes: tuple[Node, ...], origin: Origin, profile: Waits) -> tuple[Node, ...]:
+def with_patience(
+    nodes: tuple[Node, ...], origin: Origin, streams: tuple[Stream, ...], profile: Waits
+) -> tuple[Node, ...]:
     """Nodes that wait for the first byte as long as the origin may hold a request, unless the file says how long."""
-    wanted = longest_hold(origin) + MARGIN_S
+    wanted = longest_hold(origin, streams) + MARGIN_S
     if origin.part is None or profile.first_byte >= wanted:
         return nodes
     return tuple(

@@ -13,7 +13,7 @@ from tests.kit.hurry import hurry
 from tests.kit.live_origin import Running
 
 REFUSALS = [  # given a path    status  its text
-    ("live/180p.ts", 400, "180p: found .ts, wanted .cmfv (video), .cmfa (audio) or .mp4.\n"),
+    ("live/180p.ts", 400, "180p: found .ts, wanted .cmfv (video), .cmfa (audio), .cmft (text) or .mp4.\n"),
     (
         "vod/180p.cmfv",
         400,

@@ -11,7 +11,6 @@ from starlette.types import Message
 
 from origin import Origin
 from origin.held import Found, Held, Unmet
-from origin.low_latency import LowLatency
 from origin.parts import Part
 from origin.publisher import Publisher
 from origin.responses import Resource
@@ -37,9 +36,7 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self.publisher = Publisher(Origin(storage=folder, segment=4.0, part=0.5), lambda: 1_800_000_000.0)
-        assert self.publisher.low_latency is not None
-        self.rules: LowLatency = self.publisher.low_latency
-        self.held = Held(self.publisher, self.rules)
+        self.held = Held(self.publisher)
         self.stream = self.publisher.streams["live"] = Stream(
             "live", length=4.0, target=TARGET, largest=2**20, part=0.5
         )
@@ -55,7 +52,7 @@ class Lab:
     def part(self, index: int) -> None:
         number = self.window.next_number
         part = Part(number, index, 7, 0, "aa", 4.0 * number, 0.5, index == 0, 4)
-        self.publisher.catalog.offer_part("live", "360p", VIDEO, part, b"part")
+        self.publisher.catalog.offer_part("live", "360p", VIDEO, part, b"part", 24.0)
         self.window.parts.add(part)
         self.window.parts.expect(number, 7, 4.0)
         self.publisher._relist(self.stream, self.window)
