@@ -28,6 +28,8 @@ from origin.mpd import TIME
 from origin.playlist import date_time
 from origin.publisher import Publisher
 from origin.responses import Resource, cache_control, cross_origin, respond
+from origin.uploads.objects import ObjectStream
+from origin.uploads.uploads import Uploads
 from origin.vod import find
 
 log = logging.getLogger("origin")
@@ -37,7 +39,7 @@ _METHODS = ["GET", "HEAD", "OPTIONS"]
 _REQUEST_FIELDS = "If-Match, If-Modified-Since, If-None-Match, If-Range, Range"
 
 
-def origin_app(publisher: Publisher) -> Starlette:
+def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
     """The application of the public listener."""
     allowed = publisher.settings.cors
     held = None if publisher.settings.part is None else Held(publisher)
@@ -51,17 +53,17 @@ def origin_app(publisher: Publisher) -> Starlette:
         else:
             found = await held.find(name, request.url.query, request.receive)
             if isinstance(found, Unmet):
-                return _unmet(publisher, name, found)
+                return _unmet(publisher, uploads, name, found)
             resource = found
         if resource is None:
-            return _not_found(publisher, name)
+            return _not_found(publisher, uploads, name)
         return await _send(request, resource, publisher.catalog.body(name, resource), allowed)
 
     async def time(request: Request) -> Response:
         if request.method == "OPTIONS":
             return _preflight(allowed)
         if (name := request.path_params["stream"]) not in publisher.streams:
-            return _not_found(publisher, f"{name}/{TIME}")
+            return _not_found(publisher, uploads, f"{name}/{TIME}")
         # A stored answer is a wrong clock.
         headers = {**dict(cross_origin(allowed)), "Cache-Control": "no-store"}
         return Response(date_time(publisher.clock()), 200, headers, "text/plain")
@@ -73,17 +75,17 @@ def origin_app(publisher: Publisher) -> Starlette:
         folder = publisher.settings.vod
         resource = await asyncio.to_thread(find, folder, name, publisher.settings.lifetimes.vod) if folder else None
         if resource is None:
-            return _not_found(publisher, f"vod/{name}")
+            return _not_found(publisher, uploads, f"vod/{name}")
         return await _send(request, resource, None, allowed)
 
     async def streams(request: Request) -> Response:
         if request.method == "OPTIONS":
             return _preflight(allowed)
-        return _json(_list(publisher), allowed)
+        return _json(_list(publisher, uploads), allowed)
 
     async def health(request: Request) -> Response:
-        status = 503 if publisher.trouble else 200
-        return _json({"ok": not publisher.trouble, "storage": publisher.trouble or "ok"}, allowed, status)
+        trouble = publisher.trouble or uploads.trouble
+        return _json({"ok": not trouble, "storage": trouble or "ok"}, allowed, 503 if trouble else 200)
 
     async def http_error(request: Request, error: Exception) -> Response:
         """404, 405 and the router's other refusals, in our words and with our fields."""
@@ -114,14 +116,14 @@ def _preflight(allowed: str) -> Response:
     return Response(status_code=204, headers=headers)
 
 
-def _not_found(publisher: Publisher, name: str) -> Response:
-    return _unmet(publisher, name, Unmet(404, "not here.", publisher.settings.lifetimes.not_found))
+def _not_found(publisher: Publisher, uploads: Uploads, name: str) -> Response:
+    return _unmet(publisher, uploads, name, Unmet(404, "not here.", publisher.settings.lifetimes.not_found))
 
 
-def _unmet(publisher: Publisher, name: str, unmet: Unmet) -> Response:
+def _unmet(publisher: Publisher, uploads: Uploads, name: str, unmet: Unmet) -> Response:
     headers = {**dict(cross_origin(publisher.settings.cors)), "Cache-Control": cache_control(unmet.lifetime)}
     stream = name.partition("/")[0]
-    if stream in publisher.streams:
+    if stream in publisher.streams or stream in uploads.streams:
         headers["Surrogate-Key"] = stream  # purging the stream makes caches forget what was not there, too
     return Response(f"/{printable(name)}: {unmet.text}\n", unmet.status, headers, "text/plain")
 
@@ -194,7 +196,7 @@ def _json(value: object, allowed: str, status: int = 200) -> Response:
     return Response(json.dumps(value, indent=2) + "\n", status, headers, "application/json")
 
 
-def _list(publisher: Publisher) -> dict[str, object]:
+def _list(publisher: Publisher, uploads: Uploads) -> dict[str, object]:
     return {
         "streams": [
             {
@@ -214,9 +216,22 @@ def _list(publisher: Publisher) -> dict[str, object]:
                 ],
             }
             for stream in publisher.streams.values()
-        ],
+        ]
+        + [_uploaded(stream) for stream in uploads.streams.values()],
         "vod": publisher.settings.vod is not None,
         **({"waiting": publisher.bells.count} if publisher.settings.part is not None else {}),
+    }
+
+
+def _uploaded(stream: ObjectStream) -> dict[str, object]:
+    playlists = [f"{stream.name}/{one.path}" for one in stream.outermost()]
+    return {
+        "name": stream.name,
+        "url": playlists[0] if playlists else None,
+        "playlists": playlists,
+        "ended": stream.ended,
+        "objects": len(stream.objects),
+        "bytes": stream.size,
     }
 
 

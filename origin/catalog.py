@@ -54,6 +54,13 @@ class Catalog:
         self._bodies.pop(path, None)
         self._deltas.pop(path, None)
 
+    def offer(self, path: str, resource: Resource, data: bytes | None) -> None:
+        """The path answers with this resource from now on; `data`: its bytes, if they are at hand."""
+        self._resources[path] = resource
+        self._bodies.pop(path, None)
+        if data is not None:
+            self._remember(path, data)
+
     def offer_init(self, stream: str, name: str, track: Track, init: str, data: bytes, *, stored: bool) -> None:
         """`stored`: the bytes can be read again when memory has no room for them."""
         path = f"{stream}/{name}/{init_name(init)}"

@@ -54,3 +54,13 @@ class StorageFailed(OriginError):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.found}, wanted {self.wanted}."
+
+
+class Refused(OriginError):
+    """An ingest request that is refused, with a status and a sentence for the person behind the encoder."""
+
+    def __init__(self, status: int, text: str, **fields: str) -> None:
+        """`fields`: fields of the response, such as `allow="PUT"` and `retry_after="1"`."""
+        super().__init__(text)
+        self.status = status
+        self.fields = {name.replace("_", "-"): value for name, value in fields.items()}

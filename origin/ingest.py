@@ -7,15 +7,17 @@ encoder runs. How the request ends says what happened: properly, the track has e
 import asyncio
 import logging
 import re
+from collections.abc import Mapping
 
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cdnkit.serving import Left
-from origin.errors import BadCodec, BadMedia, NoRoom, printable
+from origin.errors import BadCodec, BadMedia, NoRoom, Refused, printable
 from origin.faults import FaultSwitch
 from origin.fragments import FragmentReader
 from origin.publisher import Publisher
@@ -31,14 +33,6 @@ _ANY = ["GET", "PUT", "DELETE"]
 _WRONG_METHOD = b"Wanted POST or PUT.\n"
 _SPEND_S = 1.0
 """How long a refused body is read on after the answer."""
-
-
-class Refused(Exception):
-    """An ingest request that is refused, with a status and a sentence for the person behind the encoder."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 def check_names(stream: str, file: str) -> tuple[str, Kind | None]:
@@ -82,15 +76,15 @@ class Ingest:
         try:
             stream, file = request.path_params["stream"], request.path_params["file"]
             if request.method not in ("POST", "PUT"):
-                await send(_head(405, _WRONG_METHOD, allow="POST, PUT"))
+                await send(head(405, _WRONG_METHOD, {"allow": "POST, PUT", "connection": "close"}))
                 await send({"type": "http.response.body", "body": _WRONG_METHOD})
                 return
             await self._ingest(stream, file, receive)
-            await send(_head(200, b""))
+            await send(head(200, b""))
             await send({"type": "http.response.body", "body": b""})
         except Refused as refused:
             log.warning("%s: %s", printable(scope["path"]), refused)
-            await self._refuse(receive, send, refused.status, str(refused))
+            await refuse(receive, send, refused)
         except (_Gone, Left):
             pass
         except Exception as error:
@@ -98,7 +92,7 @@ class Ingest:
             log.error(
                 "%s: %s: %s", printable(scope["path"]), type(error).__name__, error, exc_info=log.isEnabledFor(10)
             )
-            await self._refuse(receive, send, 500, "The origin failed; its log says why.")
+            await refuse(receive, send, Refused(500, "The origin failed; its log says why."))
         finally:
             self.open -= 1
             if not self.open:
@@ -112,19 +106,6 @@ class Ingest:
             raise Refused(503, str(error)) from None
         with self.publisher.posting(stream_name, track) as stream:
             await _Post(self, track, promised, receive).run(stream)
-
-    async def _refuse(self, receive: Receive, send: Send, status: int, text: str) -> None:
-        """Refuses, and reads on for a moment: a client that still sends loses the response if its connection closes."""
-        body = f"{text}\n".encode()
-        await send(_head(status, body))
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        # The server hands a body on through a bounded queue: unless that is read until the response has ended, neither
-        # this end nor the connection's gets past it.
-        spending = asyncio.create_task(_spend(receive))
-        await asyncio.wait((spending,), timeout=_SPEND_S if status != 503 else 0)
-        if not spending.done() or spending.result():
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        spending.cancel()
 
 
 class _Gone(Exception):
@@ -236,6 +217,20 @@ def _describe(session: Session) -> str:
     return f"{what}, generation {session.generation.id}"
 
 
+async def refuse(receive: Receive, send: Send, refused: Refused) -> None:
+    """Refuses, and reads on for a moment: a client that still sends loses the response if its connection closes."""
+    body = f"{refused}\n".encode()
+    await send(head(refused.status, body, {**refused.fields, "connection": "close"}))
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    # The server hands a body on through a bounded queue: unless that is read until the response has ended, neither
+    # this end nor the connection's gets past it.
+    spending = asyncio.create_task(_spend(receive))
+    await asyncio.wait((spending,), timeout=_SPEND_S if refused.status != 503 else 0)
+    if not spending.done() or spending.result():
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    spending.cancel()
+
+
 async def _receive(receive: Receive) -> Message:
     return await receive()
 
@@ -250,10 +245,11 @@ async def _spend(receive: Receive) -> bool:
             return True
 
 
-def _head(status: int, body: bytes, allow: str = "") -> Message:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    headers += [(b"connection", b"close")] if status >= 400 else []
-    headers += [(b"allow", allow.encode())] if allow else []
+def head(status: int, body: bytes, fields: Mapping[str, str] | None = None) -> Message:
+    """The head of an answer to an encoder."""
+    headers = [(b"content-length", str(len(body)).encode())] if status != 204 else []
+    headers += [(b"content-type", b"text/plain; charset=utf-8")] if body else []
+    headers += [(name.lower().encode(), value.encode()) for name, value in (fields or {}).items()]
     return {"type": "http.response.start", "status": status, "headers": headers}
 
 
@@ -261,9 +257,18 @@ async def _no_switch(request: Request) -> Response:
     return Response("This origin has no faults to switch on: wanted `cdnlab up`, or `cdnlab origin --faults`.\n", 404)
 
 
-def ingest_app(ingest: Ingest, switch: FaultSwitch | None) -> Starlette:
+class _Rest(StringConvertor):
+    """The rest of a path, with whatever is in it: Starlette's own ends at a line's end."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("rest", _Rest())
+
+
+def ingest_app(interfaces: ASGIApp, switch: FaultSwitch | None) -> Starlette:
     """The application of the ingest listener; `switch` None: this origin has no switch for faults."""
     faults = Route("/faults", endpoint=switch) if switch else Route("/faults", _no_switch, methods=_ANY)
-    app = Starlette(routes=[Route("/ingest/{stream}/{file}", endpoint=ingest), faults])
+    app = Starlette(routes=[Route("/ingest/{stream}/{path:rest}", endpoint=interfaces), faults])
     app.router.redirect_slashes = False  # a path with another slash is another path, and is not here
     return app

@@ -6,14 +6,15 @@ Period to the next, and caches answer for hours with the same bytes. Every URL i
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, groupby, zip_longest
 from math import ceil
 
 from cdnkit.settings.origin import Origin
+from origin.period import Period, Representation, Run
 from origin.playlist import date_time, init_name
-from origin.presentation import Period, Presentation, Representation, Run
+from origin.presentation import Presentation
 from origin.tracks import Kind
 from origin.window import Entry, TrackWindow
 from origin.xml import Xml
@@ -119,7 +120,7 @@ def _by_number(entries: Iterable[Entry]) -> dict[int, Entry]:
 
 def _stretches(period: Period, *, by_run: bool) -> Iterator[_Stretch]:
     """What becomes a Period element: the whole Period, or each of its runs."""
-    runs = period.runs if by_run else [replace(period.runs[0], start=period.zero)]
+    runs = period.runs if by_run else [Run(period.first, period.zero, period.runs[0].step)]
     for run, after in zip_longest(runs, runs[1:]):
         until, end_us = (after.first, period.at_us(after.start)) if after else (period.until, period.end_us)
         yield _Stretch(period, run, until, period.at_us(run.start), end_us, period.over or after is not None)
@@ -130,11 +131,17 @@ def _first_of(stretch: _Stretch, tables: Tables, cut_us: int) -> int | None:
 
     None: there is nothing to list.
     """
-    period, numbers = stretch.period, range(stretch.run.first, stretch.until)
+    period = stretch.period
+    mine = [tables.get(one.name, {}) for one in period.representations]
+    # A Period may go on for months: only what the windows hold is looked at.
+    lowest = max(next(iter(table), stretch.until) for table in mine)
     missing = [
-        number for number in numbers if any(number not in tables.get(one.name, ()) for one in period.representations)
+        number
+        for number in range(max(lowest, stretch.run.first), stretch.until)
+        if any(number not in table for table in mine)
     ]
-    for number in range(missing[-1] + 1 if missing else numbers.start, stretch.until):
+    start = missing[-1] + 1 if missing else max(lowest, stretch.run.first)
+    for number in range(start, stretch.until):
         ends = [
             Fraction(sum(tables[one.name][number].ticks_at(one.track.timescale)), one.track.timescale)
             for one in period.representations

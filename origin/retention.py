@@ -63,6 +63,20 @@ class Retention:
                 raise NoRoom(f"{name}/{track}", f"{len(stream.tracks)} tracks", f"at most {MOST_TRACKS}")
             await self._forget_track(stream, min(spare, key=lambda window: window.until))
 
+    def is_idle(self, name: str) -> bool:
+        """Nobody has fed the stream for `ingest_stalled`."""
+        publisher = self._publisher
+        stream = publisher.streams[name]
+        fed = publisher.clock() - stream.listed_until < publisher.settings.ingest_stalled
+        return not fed and self._is_over(stream)
+
+    async def give_up(self, name: str) -> bool:
+        """Forget a stream that is idle, because another one wants its name; False: it is not."""
+        if not self.is_idle(name):
+            return False
+        await self._forget_stream(self._publisher.streams[name])
+        return name not in self._publisher.streams
+
     async def sweep(self) -> None:
         """Forgets what nobody may ask for any more."""
         for stream in list(self._publisher.streams.values()):

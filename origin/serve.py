@@ -13,6 +13,8 @@ from origin.faults import FaultSwitch, Faulty
 from origin.ingest import Ingest, ingest_app
 from origin.publisher import Publisher
 from origin.retention import Retention
+from origin.uploads.interfaces import Interfaces
+from origin.uploads.uploads import Uploads
 
 log = logging.getLogger("origin")
 
@@ -40,31 +42,36 @@ async def serve(
     except PortInUse:
         public.close()
         raise
+    uploads = Uploads(settings, publisher.catalog, publisher.clock)
     try:
         await publisher.resume()
+        await uploads.resume()
     except BaseException:
         public.close()
         private.close()
         publisher.storage.release()
         raise
     retention = Retention(publisher)
-    ingest = Ingest(publisher, retention)
+    public_app = origin_app(publisher, uploads)
+    interfaces = Interfaces(Ingest(publisher, retention), uploads, public_app)
     addresses: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
     switch = FaultSwitch()
-    public_side = Listener(Faulty(origin_app(publisher), switch), log, limits=settings.limits)
+    public_side = Listener(Faulty(public_app, switch), log, limits=settings.limits)
     known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
-    listeners = [public_side, Listener(Guarded(ingest_app(ingest, switch if faults else None), known, log), log)]
-    sweeping = asyncio.create_task(retention.keep_sweeping())
+    listeners = [public_side, Listener(Guarded(ingest_app(interfaces, switch if faults else None), known, log), log)]
+    sweeping = [asyncio.create_task(one.keep_sweeping()) for one in (retention, uploads)]
     try:
         for listener, on in zip(listeners, (public, private), strict=True):
             await listener.start(on)
         ready(addresses)
         await shutdown.wait()
     finally:
-        sweeping.cancel()
+        for task in sweeping:
+            task.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
-                await ingest.stop()
+                await interfaces.stop()
         publisher.bells.stop()
         await asyncio.gather(*(listener.close() for listener in listeners))
+        uploads.close()
         publisher.storage.release()

@@ -120,10 +120,11 @@ HELD = [  # module, folder, its files
     ("unit/origin/test_stream_parts", "origin", "key_frames part_maker parts"),
     ("unit/origin/test_low_latency", "origin", "part_window"),
     ("unit/origin/test_held", "origin", "waiting"),
-    ("unit/origin/test_presentation", "origin", "manifests"),
+    ("unit/origin/test_presentation", "origin", "manifests period"),
     ("unit/origin/test_mpd", "origin", "xml"),
     ("unit/origin/test_edit_lists", "origin", "presented"),
     ("real/origin/test_faults", "origin", "faults"),
+    ("real/origin/test_uploads", "origin/uploads", "body endpoint files interfaces uploads"),
     ("real/origin/test_retention", "origin", "retention"),
     ("real/origin/test_http", "origin", "app ingest serve storage vod"),
     # real ffmpegs, a real locust

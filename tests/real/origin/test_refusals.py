@@ -13,7 +13,13 @@ from tests.kit.hurry import hurry
 from tests.kit.live_origin import Running
 
 REFUSALS = [  # given a path    status  its text
-    ("live/180p.ts", 400, "180p: found .ts, wanted .cmfv (video), .cmfa (audio), .cmft (text) or .mp4.\n"),
+    (
+        "live/180p.avi",
+        415,
+        "/ingest/live/180p.avi: found .avi, wanted one of .m3u8 .mpd .init .header .mp4 .m4v .cmfv .m4i .mp4v .dash "
+        ".m4a .mp4a .cmfa .cmft .cmfm .m4s .ts .webm .aac .ac3 .ec3 .mp3 .vtt .webvtt .ttml .key .jpg .jpeg .png "
+        ".webp.\n",
+    ),
     (
         "vod/180p.cmfv",
         400,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from origin import Origin
@@ -214,6 +214,18 @@ def test_a_steady_stream_is_one_period_that_slides() -> None:
     assert [s.url for s in ended.periods[0].representations[0].segments][-1] == "720p/seg-1800000000-29.m4s"
 
 
+def test_what_a_period_keeps_is_bounded_however_long_it_lasts() -> None:
+    """An encoder with a GOP that is never twice as long: each change of pace is a run of number templates."""
+    lab = Lab()
+    lab.start("720p", at=Fraction(0))
+    for number in range(120):
+        lab.senders["720p"].sent = 0  # the next fragment begins with a key frame
+        lab.run(2 + number % 2)
+    (period,) = lab.manifests._of(lab.stream).presentation.periods
+    assert period.first == 0 and period.until > 100
+    assert 1 < len(period.runs) < 20
+
+
 def test_number_templates_stay_as_they_are() -> None:
     lab = Lab()
     lab.start(*TRACKS)
@@ -365,6 +377,26 @@ EVENTS: dict[str, Callable[[Lab], None]] = {
 }  # fmt: skip
 
 
+@example(
+    [
+        ("another rung", 15),
+        ("pictures are not stored", 0),
+        ("pictures are not stored", 10),
+        ("encoder ends", 1),
+        ("encoder starts", 5),
+    ]
+)
+@example(
+    [
+        ("a rung stalls", 15),
+        ("pictures are not stored", 6),
+        ("pictures are not stored", 5),
+        ("encoder ends", 0),
+        ("encoder starts", 5),
+    ]
+)
+@example([("another rung", 15), ("sound is not stored", 5), ("encoder ends", 0), ("encoder starts", 9)])
+@example([("a rung stalls", 0), ("silence", 15)])
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(EVENTS)), st.integers(0, 24)), max_size=12))
 def test_the_rules_hold_whatever_happens(events: list[tuple[str, int]]) -> None:
