@@ -42,19 +42,15 @@ _REQUEST_FIELDS = "If-Match, If-Modified-Since, If-None-Match, If-Range, Range"
 def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
     """The application of the public listener."""
     allowed = publisher.settings.cors
-    held = None if publisher.settings.part is None else Held(publisher)
+    held = Held(publisher)
 
     async def live(request: Request) -> Response:
         if request.method == "OPTIONS":
             return _preflight(allowed)
         name = request.path_params["name"]
-        if held is None:
-            resource = publisher.catalog.get(name)
-        else:
-            found = await held.find(name, request.url.query, request.receive)
-            if isinstance(found, Unmet):
-                return _unmet(publisher, uploads, name, found)
-            resource = found
+        resource = await held.find(name, request.scope["query_string"].decode("latin-1"), request.receive)
+        if isinstance(resource, Unmet):
+            return _unmet(publisher, uploads, name, resource)
         if resource is None:
             return _not_found(publisher, uploads, name)
         return await _send(request, resource, publisher.catalog.body(name, resource), allowed)

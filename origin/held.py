@@ -36,7 +36,7 @@ Found = Resource | Unmet | None
 
 
 class Held:
-    """The requests of one origin with parts."""
+    """The requests of one origin; those of a stream without parts are answered at once."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
