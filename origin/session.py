@@ -13,6 +13,7 @@ from cdnkit.hls import instream_ids
 from origin.account import Account
 from origin.errors import BadMedia
 from origin.fragments import Fragment
+from origin.part_maker import PartMaker
 from origin.presented import present
 from origin.segmenter import Segment, Segmenter
 from origin.timeline import Timeline
@@ -21,6 +22,9 @@ from origin.window import Numbered
 
 if TYPE_CHECKING:
     from origin.stream import Stream
+
+_ROUNDING = Fraction(1, 500)
+"""What timescales of milliseconds make of one instant in two rungs; less than a frame at 240/s."""
 
 
 class State(Enum):
@@ -59,6 +63,7 @@ class Session:
         self.supersede = supersede
         self.generation: Generation
         self.segmenter: Segmenter
+        self.parts: PartMaker | None = None
         self.index: int | None = None
         """The index of the segment being gathered; None until the track has found its place among its siblings."""
         self.end: int | None = None
@@ -80,6 +85,10 @@ class Session:
         if (before := getattr(self, "segmenter", None)) is not None:
             before.drop("left over from an older timeline")
         self.segmenter = self.stream.segmenter(self.name, self.track)
+        self.parts = None
+        if self.stream.part is not None and self.track.kind is not Kind.TEXT:
+            self.parts = PartMaker(self.segmenter, self.stream.part)
+            self.segmenter.last_chance = self._is_last_chance
         self.index = None
         self.carried = carried
         self.unplaced = Fraction(0)
@@ -121,6 +130,9 @@ class Session:
             self._refuse(fragment, "before a key frame where the stream's other tracks are cut")
             self._check_unplaced(fragment)
             return
+        if self.track.kind is Kind.VIDEO:
+            for key in fragment.cut_points():
+                generation.timeline.keys.seen(self.segmenter.seconds(fragment.time_of(key)))
         for segment in self.segmenter.push(fragment):
             # Only a cut at a key frame counts: where one rung broke off, the others go on.
             assert self.index is not None
@@ -170,13 +182,41 @@ class Session:
                 "one encoder whose tracks share decode times and key frames",
             )
 
+    def _is_last_chance(self, at: Fraction, latest: Fraction) -> bool:
+        """Whether the key frame at `at` has to end the segment in hand, which may last until `latest`."""
+        timeline = self.generation.timeline
+        if self.index is not None and timeline.first <= self.index < timeline.count:
+            return abs(at - timeline.end_of(self.index)) < _ROUNDING
+        if timeline.reached is not None and timeline.reached > at:
+            return False  # another rung has gone on behind it
+        return timeline.keys.next_after(at, Fraction(self.stream.length).limit_denominator(1_000_000)) >= latest
+
     def number(self, segment: Segment) -> None:
         """Gives a finished segment its number."""
         assert self.index is not None
         self.carried = False
+        if self.parts is not None:
+            self._list(self.parts.finish(segment))
+            self.parts.begin()
         self.account.published += segment.samples
         self.stream.place(self, segment, self.index)
         self.index += 1
+
+    def list_parts(self, until: Fraction | None) -> None:
+        """Numbers the parts that end at `until` or before; None: all that can be made."""
+        if self.parts is None or self.index is None or self.carried or self.state is not State.LIVE:
+            return
+        if until is not None:
+            # Sound that began before its pictures: what the first segment cannot hold, the next one takes over.
+            until = min(until, self.segmenter.latest - self.segmenter.seconds(1))
+        knew = self.parts.misfit
+        self._list(self.parts.make(until))
+        if self.parts.misfit and not knew:
+            self.stream.without_parts.append(self.name)
+
+    def _list(self, parts: list[list[Fragment]]) -> None:
+        for fragments in parts:
+            self.stream.place_part(self, fragments)
 
     def flush(self) -> None:
         """Numbers all that is complete."""

@@ -27,9 +27,10 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from origin.account import Account
+from origin.account import MOST_COMPLAINTS, Account
 from origin.feeds import Feeds
 from origin.fragments import Fragment
+from origin.parts import Part, is_independent
 from origin.segmenter import Segment, Segmenter
 from origin.session import Generation, Session, State
 from origin.timeline import WAIT_S
@@ -40,15 +41,28 @@ from origin.window import Entry, Numbered, TrackWindow
 class Stream:
     """One stream's state. Mutable; one event loop's."""
 
-    def __init__(self, name: str, *, length: float, target: int, largest: int, stalled: float = 60.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        length: float,
+        target: int,
+        largest: int,
+        part: float | None = None,
+        stalled: float = 60.0,
+    ) -> None:
         """`stalled`: seconds after which an encoder that is silent is gone."""
         self.name = name
         self.length = length
         self.target = target
+        self.part = None if part is None else Fraction(part).limit_denominator(1_000_000)
+        """The part target in seconds; None: segments only."""
         self.largest = largest
         self.windows: dict[str, TrackWindow] = {}
         self.outbox: dict[str, deque[Numbered]] = {}
         self.accounts: dict[str, Account] = {}
+        self.without_parts: deque[str] = deque(maxlen=MOST_COMPLAINTS)
+        """Tracks that no lawful part can be made of, not logged yet."""
         self.generation: Generation | None = None
         self.feeds = Feeds(self, stalled)
         self.awaited: dict[object, Kind] = {}
@@ -187,9 +201,61 @@ class Stream:
             while segmenter.held > patience and segmenter.reaches() and not (ending and segmenter.fits):
                 if segment := segmenter.take():
                     session.number(segment)
+        if self.part is not None:
+            self._list_parts(generation, video=video)
+
+    def _list_parts(self, generation: Generation, *, video: bool) -> None:
+        """Parts of pictures as they come, then those of sound that pictures have reached."""
+        timeline = generation.timeline
+        for session in generation.sessions.values():
+            if session.track.kind is Kind.VIDEO:
+                session.list_parts(None)
+                if session.index == timeline.count and (until := session.segmenter.settled_until) is not None:
+                    timeline.reach(until)
+        for session in generation.sessions.values():
+            if session.track.kind is Kind.AUDIO and session.index is not None:
+                if timeline.first <= session.index < timeline.count:
+                    session.list_parts(timeline.end_of(session.index))
+                elif video:
+                    session.list_parts(timeline.reached or Fraction(0))
+                else:
+                    session.list_parts(session.segmenter.next_boundary)
 
     def place(self, session: Session, segment: Segment, index: int) -> None:
         """Makes the entry of segment `index` of the session's generation, gaps before it filled."""
+        entry = self._entry(session, index, segment.start, segment.duration, segment.size)
+        self._fill(session.name, entry)
+        self._last_numbers[session.name] = entry.number
+        self._numbered[entry.number] = entry
+        if len(self._numbered) > 256:
+            del self._numbered[min(self._numbered)]
+        self.numbered(session.name, Numbered(entry=entry, segment=segment))
+
+    def place_part(self, session: Session, fragments: list[Fragment]) -> None:
+        """Makes the next part of the session's segment in hand, gaps before the segment filled."""
+        assert session.parts is not None and session.index is not None
+        maker, duration = session.parts, sum(fragment.duration for fragment in fragments)
+        begun = fragments[-1].end - maker.start
+        head = self._entry(session, session.index, maker.start, begun, 0)
+        if maker.count == 0:
+            self._fill(session.name, head)
+            self._last_numbers[session.name] = head.number - 1
+        part = Part(
+            number=head.number,
+            index=maker.count,
+            generation=head.generation,
+            discontinuity=head.discontinuity,
+            init=head.init,
+            at=head.at,
+            duration=float(session.segmenter.seconds(duration)),
+            independent=is_independent(fragments, session.track.kind),
+            size=sum(len(fragment.data) for fragment in fragments),
+        )
+        maker.count += 1
+        self.numbered(session.name, Numbered(part=part, fragments=fragments))
+
+    def _entry(self, session: Session, index: int, start: int, duration: int, size: int) -> Entry:
+        """Of segment `index` of the session's generation, or of what there is of it; times in ticks."""
         generation = session.generation
         assert generation.anchor is not None
         if generation.discontinuity is None:
@@ -197,28 +263,22 @@ class Stream:
             self.next_discontinuity += 1
         number = generation.base + index
         seconds = session.segmenter.seconds
-        start, duration = seconds(segment.start), seconds(segment.duration)
         wall, media = generation.anchor
         entry = Entry(
             number=number,
             generation=generation.id,
             discontinuity=generation.discontinuity,
-            start=float(start),
-            duration=float(duration),
-            at=wall + float(start - media),
-            size=segment.size,
+            start=float(seconds(start)),
+            duration=float(seconds(duration)),
+            at=wall + float(seconds(start) - media),
+            size=size,
             init=session.init.id,
-            decode_time=segment.start,
-            ticks=segment.duration,
+            decode_time=start,
+            ticks=duration,
         )
-        self._fill(session.name, entry)
-        self._last_numbers[session.name] = number
         self.next_number = max(self.next_number, number + 1)
         self.listed_until = max(self.listed_until, entry.at + entry.duration)
-        self._numbered[number] = entry
-        if len(self._numbered) > 256:
-            del self._numbered[min(self._numbered)]
-        self.numbered(session.name, Numbered(entry=entry, segment=segment))
+        return entry
 
     def _fill(self, name: str, entry: Entry) -> None:
         last = self._last_numbers.get(name)

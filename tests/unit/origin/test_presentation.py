@@ -18,8 +18,9 @@ from origin.fragments import Fragment, of_samples
 from origin.manifests import Manifests
 from origin.mpd import MANIFEST, NUMBER_MANIFEST
 from origin.samples import NON_SYNC, Samples
+from origin.session import Session, State
 from origin.storage import Storage
-from origin.stream import Session, State, Stream
+from origin.stream import Stream
 from origin.tracks import InitSection, Kind, Track
 from origin.window import TrackWindow
 from tests.kit.dash_invariants import DashWatch, Mpd, read_mpd
