@@ -46,7 +46,7 @@ def test_every_class_has_its_fields(origins: Callable[..., Running], encoded: di
         ("live/v0/live.m3u8", PLAYLIST, hls, short, "live live/v0 media-playlist"),
         ("live/v1/live.m3u8", PLAYLIST + b"#EXT-X-ENDLIST\n", hls, "public, max-age=60", "live live/v1 media-playlist"),
         ("live/master.m3u8", MASTER, hls, "public, max-age=1", "live multivariant"),
-        ("live/manifest.mpd", b'<MPD type="dynamic"/>', "application/dash+xml", "public, max-age=1", "live mpd"),
+        ("live/manifest.mpd", b'<MPD type="dynamic"/>', "application/dash+xml", "public, max-age=1", "live manifest"),
         ("live/v0/init.mp4", header, "video/mp4", long, "live live/v0 init"),
         ("live/v0/live0.ts", TS, "video/mp2t", long, "live live/v0 segment"),
         ("live/chunk-0-1.m4s", b"\0" * 3_000_000, "video/iso.segment", long, "live segment"),
