@@ -19,6 +19,7 @@ from origin.errors import BadMedia, NoRoom, printable
 from origin.faults import FaultSwitch
 from origin.fragments import FragmentReader
 from origin.publisher import Publisher
+from origin.refusing import head, refuse
 from origin.retention import Retention
 from origin.stream import Session, State, Stream
 from origin.tracks import InitSection, Kind
@@ -29,8 +30,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _KINDS = {"cmfv": Kind.VIDEO, "cmfa": Kind.AUDIO, "mp4": None}
 _ANY = ["GET", "PUT", "DELETE"]
 _WRONG_METHOD = b"Wanted POST or PUT.\n"
-_SPEND_S = 1.0
-"""How long a refused body is read on after the answer."""
 
 
 class Refused(Exception):
@@ -46,12 +45,12 @@ def check_names(stream: str, file: str) -> tuple[str, Kind | None]:
     track, _, extension = file.rpartition(".")
     if not _NAME.fullmatch(stream) or stream == "vod" or not _NAME.fullmatch(track):
         raise Refused(
-            400,
+            403,
             f"/ingest/{printable(stream)}/{printable(file)}: found a name that cannot be used, wanted letters, digits, "
             '- and _ (64 at most, a letter or digit first; "vod" is taken).',
         )
     if extension not in _KINDS:
-        raise Refused(400, f"{track}: found .{printable(extension, 30)}, wanted .cmfv (video), .cmfa (audio) or .mp4.")
+        raise Refused(415, f"{track}: found .{printable(extension, 30)}, wanted .cmfv (video), .cmfa (audio) or .mp4.")
     return track, _KINDS[extension]
 
 
@@ -79,15 +78,15 @@ class Ingest:
         try:
             stream, file = request.path_params["stream"], request.path_params["file"]
             if request.method not in ("POST", "PUT"):
-                await send(_head(405, _WRONG_METHOD, allow="POST, PUT"))
+                await send(head(405, _WRONG_METHOD, [(b"allow", b"POST, PUT")]))
                 await send({"type": "http.response.body", "body": _WRONG_METHOD})
                 return
-            await self._ingest(stream, file, receive)
-            await send(_head(200, b""))
+            await self._ingest(stream, file, request)
+            await send(head(200, b""))
             await send({"type": "http.response.body", "body": b""})
         except Refused as refused:
             log.warning("%s: %s", printable(scope["path"]), refused)
-            await self._refuse(receive, send, refused.status, str(refused))
+            await refuse(receive, send, refused.status, str(refused))
         except (_Gone, Left):
             pass
         except Exception as error:
@@ -95,33 +94,22 @@ class Ingest:
             log.error(
                 "%s: %s: %s", printable(scope["path"]), type(error).__name__, error, exc_info=log.isEnabledFor(10)
             )
-            await self._refuse(receive, send, 500, "The origin failed; its log says why.")
+            await refuse(receive, send, 500, "The origin failed; its log says why.")
         finally:
             self.open -= 1
             if not self.open:
                 self._idle.set()
 
-    async def _ingest(self, stream_name: str, file: str, receive: Receive) -> None:
+    async def _ingest(self, stream_name: str, file: str, request: Request) -> None:
         track, promised = check_names(stream_name, file)
+        if request.headers.get("content-length") == "0":
+            return  # a source that only asks whether its URL and credentials are good
         try:
             await self.retention.make_room(stream_name, track)
         except NoRoom as error:
             raise Refused(503, str(error)) from None
         with self.publisher.posting(stream_name, track) as stream:
-            await _Post(self, track, promised, receive).run(stream)
-
-    async def _refuse(self, receive: Receive, send: Send, status: int, text: str) -> None:
-        """Refuses, and reads on for a moment: a client that still sends loses the response if its connection closes."""
-        body = f"{text}\n".encode()
-        await send(_head(status, body))
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        # The server hands a body on through a bounded queue: unless that is read until the response has ended, neither
-        # this end nor the connection's gets past it.
-        spending = asyncio.create_task(_spend(receive))
-        await asyncio.wait((spending,), timeout=_SPEND_S if status != 503 else 0)
-        if not spending.done() or spending.result():
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        spending.cancel()
+            await _Post(self, track, promised, request.receive).run(stream)
 
 
 class _Gone(Exception):
@@ -230,23 +218,6 @@ def _describe(session: Session) -> str:
 
 async def _receive(receive: Receive) -> Message:
     return await receive()
-
-
-async def _spend(receive: Receive) -> bool:
-    """Reads a body to its end; False: the connection ended before it."""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return False
-        if not message.get("more_body", False):
-            return True
-
-
-def _head(status: int, body: bytes, allow: str = "") -> Message:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    headers += [(b"connection", b"close")] if status >= 400 else []
-    headers += [(b"allow", allow.encode())] if allow else []
-    return {"type": "http.response.start", "status": status, "headers": headers}
 
 
 async def _no_switch(request: Request) -> Response:

@@ -9,10 +9,13 @@ from contextlib import suppress
 from cdnkit.serving import GRACE_S, Guarded, Listener, PortInUse, bind, guard_of, url_of
 from cdnkit.settings.origin import Origin
 from origin.app import origin_app
+from origin.authentication import Authenticated
+from origin.credentials import encoders_of
 from origin.faults import FaultSwitch, Faulty
 from origin.ingest import Ingest, ingest_app
 from origin.publisher import Publisher
 from origin.retention import Retention
+from origin.tls import context_of
 
 log = logging.getLogger("origin")
 
@@ -28,10 +31,17 @@ async def serve(
 
     `faults`: whether the ingest listener has the switch for them. `ready` is called once both listeners accept, with
     `{"ready": "origin", "url": ..., "ingest": ...}`. `PortInUse`: an address is taken, or is not this machine's;
-    `StorageFailed`: the storage folder cannot be used.
+    `StorageFailed`: the storage folder cannot be used; `BadCredentials`, `BadAuthority`: those of encoders, or the
+    certificates of ingest.
     """
     began, wall = time.monotonic(), time.time()
-    publisher = Publisher(settings, lambda: wall + time.monotonic() - began)
+
+    def clock() -> float:
+        return wall + time.monotonic() - began
+
+    encoders = encoders_of(settings.encoders) if settings.encoders else None
+    tls = context_of(settings, clock)
+    publisher = Publisher(settings, clock)
     public = bind(settings.listen, "origin.listen")
     try:
         private = bind(settings.ingest, "origin.ingest")
@@ -47,15 +57,21 @@ async def serve(
         raise
     retention = Retention(publisher)
     ingest = Ingest(publisher, retention)
-    addresses: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
+    addresses: dict[str, object] = {
+        "ready": "origin",
+        "url": url_of(public),
+        "ingest": url_of(private, tls=tls is not None),
+    }
     switch = FaultSwitch()
     public_side = Listener(Faulty(origin_app(publisher), switch), log, limits=settings.limits)
+    behind = ingest_app(ingest, switch if faults else None)
     known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
-    listeners = [public_side, Listener(Guarded(ingest_app(ingest, switch if faults else None), known, log), log)]
+    front = Guarded(Authenticated(behind, encoders, settings.ingest_streams, clock), known, log)
+    private_side = Listener(front, log, per_source=settings.ingest_limits.connections)
     sweeping = asyncio.create_task(retention.keep_sweeping())
     try:
-        for listener, on in zip(listeners, (public, private), strict=True):
-            await listener.start(on)
+        await public_side.start(public)
+        await private_side.start(private, tls)
         ready(addresses)
         await shutdown.wait()
     finally:
@@ -63,5 +79,5 @@ async def serve(
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
                 await ingest.stop()
-        await asyncio.gather(*(listener.close() for listener in listeners))
+        await asyncio.gather(public_side.close(), private_side.close())
         publisher.storage.release()
