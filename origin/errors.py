@@ -1,6 +1,7 @@
 """What can go wrong at the origin, each with where, what was found and what was wanted."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from cdnkit.units import visible
 
@@ -18,6 +19,9 @@ class OriginError(Exception):
 class BadMedia(OriginError):
     """Bytes that are not the media they should be."""
 
+    status: ClassVar[int] = 400
+    """With which a request that brought them is refused (DASH-IF ingest 1.2)."""
+
     where: str
     """Byte offset in the request body and the box there: `byte 2048, moof/traf/trun`."""
     found: str
@@ -27,9 +31,29 @@ class BadMedia(OriginError):
         return printable(f"{self.where}: found {self.found}, wanted {self.wanted}.", 600)
 
 
+class NeedsInit(BadMedia):
+    """A fragment without its init section: the source is to send that again."""
+
+    status = 412
+
+
+class NotSupported(BadMedia):
+    """Media of a container or a codec that is not taken."""
+
+    status = 415
+
+
+class TooLarge(BadMedia):
+    """More bytes, or samples, than are taken at once."""
+
+    status = 413
+
+
 @dataclass
 class NoRoom(OriginError):
-    """One stream or track too many."""
+    """One stream, track or request too many."""
+
+    status: ClassVar[int] = 429
 
     where: str
     found: str

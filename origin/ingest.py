@@ -18,6 +18,7 @@ from cdnkit.serving import Left
 from origin.errors import BadMedia, NoRoom, printable
 from origin.faults import FaultSwitch
 from origin.fragments import FragmentReader
+from origin.memory import Memory
 from origin.publisher import Publisher
 from origin.refusing import head, refuse
 from origin.retention import Retention
@@ -29,6 +30,7 @@ log = logging.getLogger("origin")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _KINDS = {"cmfv": Kind.VIDEO, "cmfa": Kind.AUDIO, "mp4": None}
 _ANY = ["GET", "PUT", "DELETE"]
+WHERE = "/ingest/STREAM/TRACK.cmfv (video), .cmfa (audio) or .mp4"
 _WRONG_METHOD = b"Wanted POST or PUT.\n"
 
 
@@ -60,6 +62,7 @@ class Ingest:
     def __init__(self, publisher: Publisher, retention: Retention) -> None:
         self.publisher = publisher
         self.retention = retention
+        self.memory = Memory(publisher.settings.ingest_limits.memory)
         self.stopping = asyncio.Event()
         """Set at shutdown: open requests are ended, what they sent is published."""
         self.open = 0
@@ -107,7 +110,7 @@ class Ingest:
         try:
             await self.retention.make_room(stream_name, track)
         except NoRoom as error:
-            raise Refused(503, str(error)) from None
+            raise Refused(error.status, str(error)) from None
         with self.publisher.posting(stream_name, track) as stream:
             await _Post(self, track, promised, request.receive).run(stream)
 
@@ -129,6 +132,9 @@ class _Post:
         self.reader = FragmentReader(ingest.publisher.settings.largest)
         self.session: Session | None = None
         self.superseded = asyncio.Event()
+        self.memory = ingest.memory
+        self.crowded_out = asyncio.Event()
+        self.why_crowded_out = ""
 
     async def run(self, stream: Stream) -> None:
         """Reads the request to its end. `Refused`, `_Gone`: it did not end properly."""
@@ -139,9 +145,10 @@ class _Post:
             await self._read(stream)
             how = State.ENDED
         except BadMedia as error:
-            raise Refused(400, f"{stream.name}/{self.track}: {error}") from None
+            raise Refused(error.status, f"{stream.name}/{self.track}: {error}") from None
         finally:
             stream.stop_awaiting(self)
+            self.memory.release(self)
             if self.session is not None:
                 self.session.finish(how)
                 await self.publisher.close(stream)
@@ -151,6 +158,7 @@ class _Post:
         interruptions = [
             asyncio.create_task(self.superseded.wait()),
             asyncio.create_task(self.stopping.wait()),
+            asyncio.create_task(self.crowded_out.wait()),
         ]
         received: asyncio.Task[Message] | None = None
         patience = max(self.publisher.settings.ingest_stalled, 2 * stream.length)
@@ -163,6 +171,7 @@ class _Post:
                 await asyncio.wait((received, *interruptions), timeout=left, return_when=asyncio.FIRST_COMPLETED)
                 if self.superseded.is_set():
                     raise Refused(409, f"{stream.name}/{self.track}: a newer encoder has taken over.")
+                self._check_room(stream)
                 if self.stopping.is_set():
                     raise Refused(503, f"{stream.name}/{self.track}: the origin is shutting down.")
                 if not received.done():
@@ -170,7 +179,9 @@ class _Post:
                 message = received.result()
                 if message["type"] == "http.disconnect":
                     raise _Gone
-                if self._take(stream, message.get("body", b"")):
+                came = self._take(stream, message.get("body", b""))
+                self._hold(stream)
+                if came:
                     await self.publisher.drain(stream)
                     last_media_at = self.clock()
                 elif self.clock() >= last_media_at + patience:
@@ -182,6 +193,20 @@ class _Post:
             for task in (*interruptions, received):
                 if task is not None:
                     task.cancel()
+
+    def _hold(self, stream: Stream) -> None:
+        """Says how much memory this request takes. `Refused`: it is the one that must give it up."""
+        size = self.reader.held + (self.session.segmenter.memory if self.session is not None else 0)
+        self.memory.hold(self, size, self._give_up)
+        self._check_room(stream)
+
+    def _give_up(self, why: str) -> None:
+        self.why_crowded_out = why
+        self.crowded_out.set()
+
+    def _check_room(self, stream: Stream) -> None:
+        if self.crowded_out.is_set():
+            raise Refused(429, f"{stream.name}/{self.track}: {self.why_crowded_out}.")
 
     def _take(self, stream: Stream, data: bytes) -> bool:
         """Takes a piece of the body; True: it completed a fragment or an init section."""
@@ -224,9 +249,18 @@ async def _no_switch(request: Request) -> Response:
     return Response("This origin has no faults to switch on: wanted `cdnlab up`, or `cdnlab origin --faults`.\n", 404)
 
 
+async def _no_such_path(request: Request) -> Response:
+    """Whoever wants to publish is told where (DASH-IF ingest 1.2: 403 for a wrong path)."""
+    path = printable(request.scope["path"])
+    if request.method in ("POST", "PUT"):
+        return Response(f"{path}: found no such path, wanted POST or PUT to {WHERE}.\n", 403)
+    return Response(f"{path}: not here.\n", 404)
+
+
 def ingest_app(ingest: Ingest, switch: FaultSwitch | None) -> Starlette:
     """The application of the ingest listener; `switch` None: this origin has no switch for faults."""
     faults = Route("/faults", endpoint=switch) if switch else Route("/faults", _no_switch, methods=_ANY)
-    app = Starlette(routes=[Route("/ingest/{stream}/{file}", endpoint=ingest), faults])
+    elsewhere = Route("/{path:path}", _no_such_path, methods=[*_ANY, "POST", "PATCH", "OPTIONS"])
+    app = Starlette(routes=[Route("/ingest/{stream}/{file}", endpoint=ingest), faults, elsewhere])
     app.router.redirect_slashes = False  # a path with another slash is another path, and is not here
     return app

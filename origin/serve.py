@@ -13,6 +13,7 @@ from origin.authentication import Authenticated
 from origin.credentials import encoders_of
 from origin.faults import FaultSwitch, Faulty
 from origin.ingest import Ingest, ingest_app
+from origin.open_requests import OpenRequests
 from origin.publisher import Publisher
 from origin.retention import Retention
 from origin.tls import context_of
@@ -64,9 +65,9 @@ async def serve(
     }
     switch = FaultSwitch()
     public_side = Listener(Faulty(origin_app(publisher), switch), log, limits=settings.limits)
-    behind = ingest_app(ingest, switch if faults else None)
+    bounded = OpenRequests(ingest_app(ingest, switch if faults else None), settings.ingest_limits.requests)
     known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
-    front = Guarded(Authenticated(behind, encoders, settings.ingest_streams, clock), known, log)
+    front = Guarded(Authenticated(bounded, encoders, settings.ingest_streams, clock), known, log)
     private_side = Listener(front, log, per_source=settings.ingest_limits.connections)
     sweeping = asyncio.create_task(retention.keep_sweeping())
     try:

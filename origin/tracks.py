@@ -9,7 +9,7 @@ from enum import StrEnum
 from hashlib import sha256
 
 from origin.boxes import Box, Fields, children
-from origin.errors import BadMedia
+from origin.errors import BadMedia, NotSupported
 
 
 class Kind(StrEnum):
@@ -74,7 +74,7 @@ def read_init(ftyp: bytes, moov: Box) -> InitSection:
     if len(traks) != 1:
         raise BadMedia(where, f"{len(traks)} tracks", "one track a request")
     if not fragmented:
-        raise BadMedia(where, "no mvex", "fragmented MP4 (ffmpeg: -movflags cmaf+empty_moov)")
+        raise NotSupported(where, "no mvex", "fragmented MP4 (ffmpeg: -movflags cmaf+empty_moov)")
     track = _read_trak(traks[0], f"{where}/trak")
     track.default_duration, track.default_size, track.default_flags = defaults.get(track.track_id, (0, 0, 0))
     return InitSection(ftyp + moov.data, track)
@@ -128,7 +128,7 @@ def _read_trak(trak: memoryview, where: str) -> Track:
         codec = _mp4a_codec(Fields(_only(fields.rest(), "esds", fields.where), f"{fields.where}/esds"))
         return Track(Kind.AUDIO, track_id, timescale, codec, sample_rate=sample_rate, channels=channels)
     found = f"sample entry {kind!r} of handler {handler.decode('latin-1')!r}"
-    raise BadMedia(stsd.where, found, "H.264 (avc1, avc3) or AAC (mp4a), not encrypted")
+    raise NotSupported(stsd.where, found, "H.264 (avc1, avc3) or AAC (mp4a), not encrypted")
 
 
 def _avc_codec(kind: str, fields: Fields) -> str:
