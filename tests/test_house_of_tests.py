@@ -115,9 +115,13 @@ HELD = [  # module, folder, its files
     # the origin, over sockets and with a real encoder
     ("unit/origin/test_fragments", "origin", "boxes errors tracks"),
     ("unit/origin/test_playlist", "origin", "catalog window"),
-    ("unit/origin/test_stream_frames", "origin", "account samples segmenter"),
+    ("unit/origin/test_stream_frames", "origin", "account samples"),
     ("unit/origin/test_stream", "origin", "timeline"),
     ("real/origin/test_faults", "origin", "faults"),
+    ("real/origin/test_authentication", "origin", "authentication refusing tls"),
+    ("real/origin/test_ingest_bounds", "origin", "open_requests"),
+    ("unit/origin/test_credentials", "cdnkit/settings", "ingest"),
+    ("unit/cdnlab/settings/test_document", "cdnkit/settings", "certificate"),
     ("real/origin/test_retention", "origin", "publisher retention"),
     ("real/origin/test_http", "origin", "app ingest serve storage vod"),
     # real ffmpegs, a real locust

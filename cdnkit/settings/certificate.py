@@ -13,3 +13,7 @@ class Certificate(Settings):
 
     key: Path
     """PEM file with the private key, without a passphrase."""
+
+    def beneath(self, folder: Path) -> "Certificate":
+        """With its files relative to a folder."""
+        return self.model_copy(update={"certificate": folder / self.certificate, "key": folder / self.key})

@@ -44,7 +44,7 @@ class Encoder(Settings):
     def _proves_itself(self) -> Self:
         for name in ("password", "token"):
             if getattr(self, name) is not None and getattr(self, f"{name}_file") is not None:
-                raise ValueError(f"found {name} and {name}_file, wanted one of them")
+                raise ValueError(f"found {name} and {name}_file; wanted one of them")
         if self == Encoder.model_construct(streams=self.streams):
             raise ValueError("wanted a password, a password_file, a token, a token_file or a certificate")
         return self

@@ -120,12 +120,12 @@ class Origin(Settings):
                 "with a password or a token, an address on loopback, or anybody_may_publish = true"
             )
         if self.encoders and self.anybody_may_publish:
-            raise ValueError("found encoders and anybody_may_publish, wanted one of them")
+            raise ValueError("found encoders and anybody_may_publish; wanted one of them")
         if self.ingest_client_ca is not None and self.ingest_tls is None:
-            raise ValueError("found ingest_client_ca without ingest_tls, wanted both: HTTP has no certificates")
+            raise ValueError("found ingest_client_ca without ingest_tls; wanted both: HTTP has no certificates")
         proven = [name for name, encoder in self.encoders.items() if encoder.certificate is not None]
         if proven and self.ingest_client_ca is None:
-            raise ValueError(f"found encoders.{proven[0]}.certificate, wanted ingest_client_ca, too")
+            raise ValueError(f"found encoders.{proven[0]}.certificate; wanted ingest_client_ca, too")
         return self
 
     def target_duration(self, segment: float) -> int:
