@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from cdnkit.policy.gate.hosts import DEFAULT
 from cdnkit.policy.gate.limits import measured
-from cdnkit.policy.http.messages import Headers, target_of
+from cdnkit.policy.http.messages import Headers, get_for_url
 from cdnkit.policy.http.place import address_of
 from cdnkit.policy.machine.explain import explain
 from cdnkit.policy.plan import PurgeOrder
@@ -83,7 +83,7 @@ def admin_app(
         url = request.query_params.get("url", "")
         if not names_target(url):
             return _error(f'url: found {url!r}, wanted a URL or a path such as "/live/multivariant.m3u8"')
-        subject = target_of(url)
+        subject = get_for_url(url)
         subject.method = request.query_params.get("method", "GET")
         wanted = request.query_params.getlist("header")
         subject.headers = Headers(

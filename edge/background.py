@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from cdnkit.policy.machine.propagation import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from cdnkit.policy.machine.purge_log import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from edge.errors import EdgeError
 
 Step = Callable[[], Awaitable[None]]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from cdnkit.policy.freshness.storable import content_length, passed_on
 from cdnkit.policy.http.messages import RequestHead, ResponseHead
 from cdnkit.policy.machine.machine import EdgeMachine
-from cdnkit.policy.machine.purge_marks import worth_asking
+from cdnkit.policy.machine.purge_marks import may_ask_tier
 from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.plan import Fetch, Landing, Relay, Serve
 from cdnkit.policy.record.lines import FetchRecord
@@ -84,7 +84,7 @@ class Fills:
         """Carry a fetch to its end. However it ends, the machine learns of it, so that nobody waits for ever."""
         counter: int | None = None
         try:
-            if self._tier is not None and worth_asking(fetch):
+            if self._tier is not None and may_ask_tier(fetch):
                 found = await self._tier.ask(fetch)
                 if found is not None and self._land_found(fetch, found):
                     return

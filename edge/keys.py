@@ -15,8 +15,8 @@ def read_keys(service: Service) -> dict[str, dict[str, str]]:
 
 def keys_of(name: str, token: Token, folder: Path = Path()) -> dict[str, str]:
     """One token's keys by key id, relative files from `folder`; BadKeyFile says which is bad, and why."""
-    keys = token.texts()
-    for key_id, file in token.files().items():
+    keys = token.inline_keys()
+    for key_id, file in token.key_files().items():
         where = f"token.{name}.keys.{key_id}" if isinstance(token, CloudFront) else f"token.{name}.key_file"
         try:
             keys[key_id] = (folder / file).read_text(encoding="ascii").strip()
@@ -28,6 +28,6 @@ def keys_of(name: str, token: Token, folder: Path = Path()) -> dict[str, str]:
         scheme_of(token, keys)
     except ValueError as error:
         # Never the value itself: it may be a key with a typing error.
-        files = ", ".join(map(str, token.files().values()))
+        files = ", ".join(map(str, token.key_files().values()))
         raise BadKeyFile(f"token.{name}", files or "key", str(error)) from error
     return keys

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from cdnkit.policy.record.lines import LostRecord, PartRecord, Told, last_seq, line_of, lost_of
+from cdnkit.policy.record.lines import EventRecord, LostRecord, PartRecord, last_seq, line_of, lost_of
 from edge.record_files import RecordFile
 
 logger = logging.getLogger("cdnlab.edge")
@@ -34,7 +34,7 @@ class RecordLog:
     """
 
     def __init__(self, path: Path | None, room_bytes: int = 2**31) -> None:
-        self._pending: list[Told] = []
+        self._pending: list[EventRecord] = []
         self._path = path
         self._room_bytes = room_bytes
         self._part_bytes = max(1, room_bytes // PARTS)
@@ -66,7 +66,7 @@ class RecordLog:
             except OSError as error:
                 self._fails(error)
 
-    def add(self, record: Told) -> None:
+    def add(self, record: EventRecord) -> None:
         if self._path is not None:
             self._pending.append(record)
             if len(self._pending) >= BATCH_LINES:
@@ -75,7 +75,7 @@ class RecordLog:
     def flush(self) -> None:
         if self._path is None or not self._pending:
             return
-        records: list[Told | LostRecord] = [*self._pending]
+        records: list[EventRecord | LostRecord] = [*self._pending]
         if self._gap is not None:
             records.insert(0, self._gap)
         self._pending = []
@@ -106,7 +106,7 @@ class RecordLog:
             os.close(self._file)
         self._file, self._path = -1, None
 
-    def _put(self, records: Sequence[Told | LostRecord]) -> None:
+    def _put(self, records: Sequence[EventRecord | LostRecord]) -> None:
         """Write them; `_whole` says how far it came."""
         if self._file < 0:
             assert self._path is not None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.upstream.failover import fails_over
-from cdnkit.policy.upstream.health import Health, Trial, verdict
+from cdnkit.policy.upstream.health import Health, Trial, assess
 from edge.errors import UpstreamFailed
 from edge.parent.exchange import Exchange, OnInterim
 from edge.upstream import Upstream
@@ -74,12 +74,12 @@ class Parents:
             try:
                 exchange = await parent.upstream.exchange(request, body, body_length=body_length, on_interim=on_interim)
                 came, failure = exchange.head.status, None
-                good = verdict(came)
+                good = assess(came)
             except UpstreamFailed as failed:
                 came, failure = failed.why, failed
-                good = verdict(came, failed.reach)
+                good = assess(came, failed.reach)
             finally:
-                parent.health.told(trial, good, self._clock())
+                parent.health.on_result(trial, good, self._clock())
             over = fails_over(request.method, came, self._statuses, body=body is not None)
             asked = next(others, None) if over else None
             if asked is None:
@@ -94,7 +94,7 @@ class Parents:
     def _well(self) -> Iterator[tuple[Parent, Trial]]:
         """Those that may be asked, in order, each looked at when its turn comes."""
         for parent in self._parents:
-            trial = parent.health.ask(self._clock())
+            trial = parent.health.start_trial(self._clock())
             if trial is not None:
                 yield parent, trial
 

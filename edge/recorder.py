@@ -95,7 +95,7 @@ class Recorder:
 
     def write(self, record: RequestRecord, request: RequestHead) -> None:
         """The request is over; it is without its token."""
-        record.headers = self._blind.kept(request, self._fields | self._machine.varying)
+        record.headers = self._blind.kept(request, self._fields | self._machine.vary_fields)
         record.duration_ms = round((self._clock() - record.at) * 1000, 3)
         self._log.add(record)
 

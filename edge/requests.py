@@ -17,8 +17,8 @@ from edge.viewers import Viewers
 
 Scope = MutableMapping[str, Any]
 
-ASTRAY = "cdnlab.astray"
-"""A member of a scope: the request is for a host that is not here (`RequestHead.astray`)."""
+MISDIRECTED = "cdnlab.misdirected"
+"""A member of a scope: the refusal of a request for a host that is not served here (`RequestHead.misdirected`)."""
 
 
 def request_of(scope: Scope, viewers: Viewers, *, placed: bool) -> RequestHead:
@@ -46,7 +46,7 @@ def request_of(scope: Scope, viewers: Viewers, *, placed: bool) -> RequestHead:
         trusted=viewers.is_trusted(peer),
         version=scope["http_version"],
         peer_ip=peer,
-        astray=scope.get(ASTRAY),
+        misdirected=scope.get(MISDIRECTED),
     )
     return measured(request)
 

@@ -250,7 +250,7 @@ def parents_of(node: Node, waits: Waits, urls: Sequence[str], background: Backgr
         patience = Waits(check.timeout, check.timeout, check.timeout)
         for one in made:
             checks.append(own := connect(one.upstream.url, patience, 1))
-            step = partial(check_once, own, check, lines_of(node.parent_headers), one.health.checked)
+            step = partial(check_once, own, check, lines_of(node.parent_headers), one.health.on_check)
             background.keep(f"checks of {one.upstream.url}", step)
     return Parents(made, frozenset(node.failover.statuses), checks)
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdnkit.policy.gate.hosts import DEFAULT, SERVICE, Hosts, misdirected, unknown
-from cdnkit.policy.http.messages import RequestHead, target_of
+from cdnkit.policy.http.messages import RequestHead, get_for_url
 from cdnkit.policy.http.target import origin_form
 from cdnkit.policy.plan import Purged, PurgeKind, PurgeOrder
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Service
 from cdnkit.serving import TLS_NAMES
 from edge.driver import Driver
-from edge.requests import ASTRAY
+from edge.requests import MISDIRECTED
 from edge.viewers import Viewers
 
 Scope = MutableMapping[str, Any]
@@ -52,24 +52,24 @@ class Services:
         host = origin_form((scope.get("raw_path") or b"/").decode("latin-1"), host)[1]
         shown = scope.get("extensions", {}).get(TLS_NAMES)
         # Edges reach a shield by its own name, whatever host their viewers named.
-        astray = None if shown is None or not self.faces_viewers else misdirected(host, *shown)
+        refusal = None if shown is None or not self.faces_viewers else misdirected(host, *shown)
         service: str | None = DEFAULT
         if self.faces_viewers:
             service = self._hosts.service_of(host)
-            if service is None and astray is None:
-                astray = unknown(host, self._profile.unknown_host)
+            if service is None and refusal is None:
+                refusal = unknown(host, self._profile.unknown_host)
         elif scope.get("client") and self._viewers.is_trusted(scope["client"][0]):
             named = next((value for name, value in scope["headers"] if name == SERVICE), b"").decode("latin-1")
             service = named if named in self.drivers else DEFAULT
-        if astray is not None:
-            scope[ASTRAY] = astray
+        if refusal is not None:
+            scope[MISDIRECTED] = refusal
         await self.drivers[service or DEFAULT](scope, receive, send)
 
     def of(self, request: RequestHead) -> tuple[str, Driver]:
-        """The service that responds to a request for its host; a host that no service has is marked as astray."""
+        """The service for the request's host. A request for a host that no service has is marked as misdirected."""
         service = self._hosts.service_of(request.host)
         if service is None and self.faces_viewers:
-            request.astray = unknown(request.host, self._profile.unknown_host)
+            request.misdirected = unknown(request.host, self._profile.unknown_host)
         return service or DEFAULT, self.drivers[service or DEFAULT]
 
     # ---- purges ------------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ class Services:
         """The services that carry an order out."""
         if order.service:
             return self.drivers.keys() & {order.service}
-        if order.kind in (PurgeKind.URL, PurgeKind.PREFIX) and (host := target_of(order.value).host):
+        if order.kind in (PurgeKind.URL, PurgeKind.PREFIX) and (host := get_for_url(order.value).host):
             return self._hosts.concerned(host)
         return self.drivers.keys()
 

@@ -110,7 +110,7 @@ class AssembledResponse:
             if current is None:
                 return
             head, reader = current.response.head, current.response.reader
-            place = self._assembly.place(head.entry, block.span) if isinstance(head, Serve) else None
+            place = self._assembly.locate(head.entry, block.span) if isinstance(head, Serve) else None
             if reader is None or place is None:
                 raise BodyBroken
             following = next(blocks, None)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from cdnkit.policy.plan import Refuse
-from cdnkit.policy.token.playlist import LARGEST, Inherited, Propagation, coding_in
+from cdnkit.policy.token.playlist import LARGEST, Inheritance, Inherited, coding_in
 from edge.bodies import Body, Reader
 from edge.codings import DECODERS
 from edge.response import Response
@@ -13,11 +13,11 @@ async def with_token(inherited: Inherited, response: Response) -> Response:
     """The response, rewritten if it has children; what is stored stays as it is."""
     if isinstance(response.head, Refuse) or response.blocks is not None:
         return response
-    carried = inherited.by_answer(response.head.status, response.content_type())
+    carried = inherited.for_response(response.head.status, response.content_type())
     return response if carried is None else await _rewritten(carried, response)
 
 
-async def _rewritten(carried: Propagation, response: Response) -> Response:
+async def _rewritten(carried: Inheritance, response: Response) -> Response:
     head, reader = response.head, response.reader
     assert not isinstance(head, Refuse)
     if reader is None or not carried.rewrites(head.status, head.headers, DECODERS):

@@ -15,7 +15,7 @@ from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.rules.profile import Waits
 from cdnkit.policy.upstream.link import Link
-from cdnkit.policy.upstream.retry import SAFE, Broken, Reach, asked_again, asked_apart, crosses_harmlessly
+from cdnkit.policy.upstream.retry import SAFE, FailedTry, Reach, may_retry, may_reuse_connection, needs_own_connection
 from cdnkit.settings.parent_url import WANTED, parent_url
 from edge.errors import UpstreamFailed
 from edge.parent.dialer import Dialer, ParentConnection
@@ -120,11 +120,11 @@ class Upstream:
         await kept.once()
         return exchange
 
-    def _weigh(self, failed: UpstreamFailed, method: str, tries: list[Broken], body: object) -> None:
+    def _weigh(self, failed: UpstreamFailed, method: str, tries: list[FailedTry], body: object) -> None:
         """Raise it again unless the request may be sent once more."""
         tries.append((failed.why, failed.reach))
         kept = isinstance(body, Repeatable) and body.whole
-        if not asked_again(method, tries, self._waits, body=body is not None, kept=kept):
+        if not may_retry(method, tries, self._waits, body=body is not None, replayable=kept):
             raise failed
 
     async def close(self) -> None:
@@ -142,7 +142,7 @@ class Upstream:
     async def _exchange_http1(
         self,
         request: RequestHead,
-        tries: list[Broken],
+        tries: list[FailedTry],
         body: AsyncIterator[bytes] | None,
         body_length: int | None,
         on_interim: OnInterim | None,
@@ -150,7 +150,7 @@ class Upstream:
         head = self._request_head(request, body is not None, body_length)
         await self._slot(self._clock() + self._waits.connect)
         connection: Http1Connection | None = None
-        may_cross = crosses_harmlessly(request.method, self._waits, body=body is not None)
+        may_cross = may_reuse_connection(request.method, self._waits, body=body is not None)
         try:
             while True:
                 try:
@@ -220,11 +220,11 @@ class Upstream:
         self, request: RequestHead, body: Repeatable | None, body_length: int | None, on_interim: OnInterim | None
     ) -> Exchange:
         """As `exchange`. It ends as HTTP/1.1 where that is what TLS negotiates."""
-        tries: list[Broken] = []
+        tries: list[FailedTry] = []
         until = self._clock() + self._waits.connect
         connection: Http2Connection | None = None
         while self._http != "1.1":
-            apart = asked_apart(tries) or len(self._all) >= DRAINING * self._most > len(self._taking())
+            apart = needs_own_connection(tries) or len(self._all) >= DRAINING * self._most > len(self._taking())
             try:
                 connection = await (self._connection_apart(until) if apart else self._multiplexed(until))
                 if connection is None:

@@ -73,7 +73,7 @@ class Viewers:
         if is_public(address):
             for database in self.databases:
                 add(database.facts(address).items(), database.name)
-        return Place(**known, told_by=tuple(told_by.items())) if known else NOWHERE
+        return Place(**known, sources=tuple(told_by.items())) if known else NOWHERE
 
 
 def _rows(geo: Whereabouts) -> Iterable[tuple[str, list[tuple[str, dict[str, Any]]]]]:

@@ -1,4 +1,4 @@
-"""The caching law, pure: no I/O, no clock, no event loop. `EdgeMachine` is its one stateful part."""
+"""The rules of HTTP caching as pure functions: no I/O, no clock, no event loop. `EdgeMachine` alone has state."""
 
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.machine.machine import EdgeMachine

@@ -1,7 +1,8 @@
-"""The machine's answers: what the shell is to do.
+"""Plans: what the machine tells the shell to do.
 
-A request is answered at once (`Serve`, `Refuse`) or it holds a ticket and waits (`Fetch`, `Join`). When the answer of
-the origin lands, `Landing.answers` gives every ticket its answer: the leader of a fill is only the first who waited.
+A request is answered at once (`Serve`, `Refuse`) or it has a ticket and waits (`Fetch`, `Join`). When the origin's
+response lands, `Landing.answers` has an answer for every ticket; the leader of a fill is only the first of those who
+wait.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from cdnkit.policy.store.slices import Assembly, Block
 
 @dataclass(slots=True)
 class Refuse:
-    """Answer without the cache: a check of the gate refused, or the parent failed."""
+    """Respond without the cache: a check of the gate refused, or the parent failed."""
 
     status: int
     reason: str
@@ -30,9 +31,9 @@ class Refuse:
     body: bytes = b""
     """A page or a line that says why."""
     words: str = ""
-    """The profile's words for a failure of the parent."""
+    """The vendor's words for a failure of the parent."""
     silent: bool = False
-    """The parent gave no answer at all."""
+    """The parent did not respond at all."""
     admitted: Admitted | None = None
     """What the gate made of the request, with its token; None: the request goes on as it came."""
     refusal: Refusal | None = None
@@ -41,32 +42,32 @@ class Refuse:
 
 @dataclass(slots=True)
 class Fetch:
-    """An obligation: exactly one response or failure settles it, however its first asker ends."""
+    """An upstream request to make. It ends with exactly one response or failure, even if the first client leaves."""
 
     id: int
     ticket: int
-    """The request that waits for it first; 0 for a refresh, for which nobody waits."""
+    """Of the first request that waits for it; 0 for a refresh, for which nobody waits."""
     purpose: Purpose
     request: RequestHead
-    """What to send to the parent, under the Host that its fields name, or under the parent's own."""
+    """What to send to the parent, with the Host among its fields, or else with the parent's own."""
     key: str
     rule: Rule
     cause: Cause | None
     entry: Entry | None = None
-    """The stored response it validates."""
+    """The stored response that it validates."""
     collapsible: bool = True
-    """Others may wait on it."""
+    """Other requests may join it."""
     sent_at: float = 0.0
     flight_key: str = ""
-    """What others must ask for to wait on it: the cache key, and the range where one was passed on."""
+    """Identifies the requests that may join it: the cache key, and the range where one is forwarded."""
     refusal: Refusal | None = None
-    """The gate's, where it asks for the page that its client is shown instead."""
+    """The gate's, where it fetches the error page for a refusal."""
     admitted: Admitted | None = None
     """As of a `Refuse`."""
 
     @property
     def outcome(self) -> Outcome:
-        """What the record says if its asker leaves before anything landed."""
+        """The outcome in the record if the client leaves before anything landed."""
         if self.refusal is not None:
             return Outcome.REFUSED
         return Outcome.PASS if self.purpose is Purpose.PASS else Outcome.MISS
@@ -92,7 +93,7 @@ class Join:
 
 @dataclass(slots=True)
 class Serve:
-    """Answer from a stored response, whole or filling: the shell has its body under `entry.id`."""
+    """Respond with a stored response, complete or still filling: the shell has its body under `entry.id`."""
 
     entry: Entry
     status: int
@@ -105,11 +106,11 @@ class Serve:
     span: Span | None = None
     """The part of the stored body to send; None: all of it."""
     pieces: list[bytes | Span] | None = None
-    """Of a multipart/byteranges answer: its framing and the parts of the stored body, in order."""
+    """Of a multipart/byteranges response: its framing and the parts of the stored body, in order."""
     blocks: Iterator[Block] | None = None
-    """Of an answer put together from slices: the blocks whose bytes follow, in order."""
+    """Of a response put together from slices: the blocks whose bytes follow, in order."""
     refresh: Fetch | None = None
-    """To be started behind the viewer's back."""
+    """A fetch to start in the background."""
     fetch_id: int = 0
     """The fill that brought it, for the record; 0 for a hit."""
     refusal: Refusal | None = None
@@ -124,7 +125,7 @@ class Serve:
 
 @dataclass(slots=True)
 class Relay:
-    """Pass the parent's answer on to one viewer as it comes; nothing is stored."""
+    """Pass the parent's response on to one viewer as it comes; nothing is stored."""
 
     status: int
     headers: Lines
@@ -143,15 +144,15 @@ class Relay:
 
 @dataclass(slots=True)
 class Assemble:
-    """The answer is put together from blocks: ask the machine for each as `assembly` says, the opening one first.
+    """Put the response together from blocks: a request to the machine for each, by `assembly`, the opening one first.
 
-    `EdgeMachine.assembled` makes the head of what the opening block was answered with.
+    `EdgeMachine.assembled` makes the head, from the response to the opening block.
     """
 
     assembly: Assembly
     rule: Rule
     outcome: Outcome = Outcome.HIT
-    """What the record says while no block needed the parent; the first that does has the word."""
+    """The outcome in the record while no block needed the parent; the first block that does decides it."""
     cause: Cause | None = None
     admitted: Admitted | None = None
     """As of a `Refuse`."""
@@ -164,25 +165,25 @@ Answer = Serve | Relay | Fetch | Refuse
 
 @dataclass(slots=True)
 class Landing:
-    """What an answer (or a failure) of the parent means for everyone concerned."""
+    """What follows from a response (or a failure) of the parent, for the store and for all who wait."""
 
     answers: dict[int, Answer] = field(default_factory=dict)
     """Ticket -> answer. A `Fetch` here is a new obligation, for a request that may not share what came; so is the
     `refresh` of a `Serve`, whether its viewer is still there or not."""
     store: Entry | None = None
-    """Keep (or share) the body that follows under this entry's id; None: relay it or throw it away."""
+    """Store (or share) the body that follows under this entry's id; None: relay it or discard it."""
     prefix: int | None = None
-    """The body that follows is kept behind the whole body of this entry: a part is being completed."""
+    """The body that follows is stored behind the body of this entry: a part is being completed."""
     coding: str = ""
     """The content coding to put on the body that follows; "": as it comes."""
     cut_at: int | None = None
-    """The body is broken off where it grows beyond so many bytes; None: however long it is."""
+    """The most bytes that the body may have, which is cut off there; None: no bound."""
     dropped: list[int] = field(default_factory=list)
-    """Entry ids whose bodies nobody will ask for again."""
+    """Ids of entries whose bodies are no longer needed."""
     changed: list[Entry] = field(default_factory=list)
-    """Stored responses whose heads or lifetimes are not what they were: a shell that keeps heads keeps them anew."""
+    """Stored responses with a new head or lifetime, for a shell that also stores heads."""
     marks: list[str] = field(default_factory=list)
-    """What a tier that nodes share must not answer with any more (cdnkit/policy/machine/purge_marks.py)."""
+    """Marks on what is purged in a shared tier (cdnkit/policy/machine/purge_marks.py)."""
 
 
 class PurgeKind(StrEnum):
@@ -190,9 +191,9 @@ class PurgeKind(StrEnum):
 
     URL = "url"
     SURROGATE_KEYS = "surrogate-keys"
-    """Whatever has any of them: one order, however many they are."""
+    """All that has any of them: one order for any number of keys."""
     PREFIX = "prefix"
-    """Every URL that begins so: what a wildcard at the end of a path says."""
+    """Every URL with this prefix: a wildcard at the end of a path."""
     EVERYTHING = "everything"
 
     @classmethod
@@ -203,28 +204,28 @@ class PurgeKind(StrEnum):
 
 @dataclass(slots=True)
 class PurgeOrder:
-    """Take stored responses away (hard), or make them stale so that they are asked for again (soft)."""
+    """Remove stored responses (hard), or make them stale so that they are revalidated (soft)."""
 
     kind: PurgeKind
     value: str = ""
-    """A path with its query for `URL`, the beginning of one for `PREFIX` (scheme and host say no more than whose of
-    several services it is), keys separated by spaces as in the field `Surrogate-Key`, or ""."""
+    """For `URL` a path with its query, for `PREFIX` the beginning of one (scheme and host only choose among several
+    services), for `SURROGATE_KEYS` keys separated by spaces, as in the field `Surrogate-Key`; else ""."""
     soft: bool = False
     service: str = ""
-    """Of one of several services alone; "": of the one that has the URL's host by name, else of all."""
+    """Of several services, the one that it is for; "": the one that names the URL's host, or else all."""
 
 
 @dataclass(slots=True)
 class Purged:
-    """What a purge touched."""
+    """The result of a purge."""
 
     count: int
-    """Stored responses it took away or made stale."""
+    """The number of stored responses that it removed or made stale."""
     dropped: list[int]
-    """Entry ids whose bodies nobody will ask for again."""
+    """Ids of entries whose bodies are no longer needed."""
     changed: list[Entry] = field(default_factory=list)
-    """Stored responses it made stale."""
+    """Stored responses that it made stale."""
     everything: bool = False
-    """Nobody will ask again for any body there is; `dropped` does not name them."""
+    """No body is needed any more; `dropped` does not list them."""
     lasting: bool = True
-    """For the shell to say: False when it could not be made to outlive the process."""
+    """Set by the shell: False if the purge will not outlive the process."""

@@ -1,7 +1,6 @@
-"""A rule: one behavior as a node runs it, with everything that requests under it need, compiled once.
+"""A rule: one behavior compiled for a node, with its key function, checks and response policy.
 
-What belongs to a behavior travels with it: its key, its checks, what it puts on responses. Nothing is looked up beside
-it, so two behaviors that were given the same settings still have a bucket each.
+Nothing about a behavior is looked up elsewhere, so two behaviors with equal settings still have a bucket each.
 """
 
 from dataclasses import dataclass, field
@@ -10,27 +9,27 @@ from itertools import takewhile
 from cdnkit.policy.gate.admission import Admission
 from cdnkit.policy.gate.check import Check, Concerns
 from cdnkit.policy.gate.gate import Gate, Node
-from cdnkit.policy.rules.response_policy import CorsRules, Decoration
+from cdnkit.policy.rules.response_policy import CorsRules, ResponsePolicy
 from cdnkit.policy.rules.service import Behavior, Geo, Service
-from cdnkit.policy.store.key import KeyOf, plain_key
+from cdnkit.policy.store.key import KeyFunction, plain_key
 
 
 @dataclass(slots=True, eq=False)
 class Rule:
-    """What rules a request."""
+    """The rule that a request is under."""
 
     behavior: Behavior
-    """The settings, as the profile settles them."""
+    """The settings, resolved with the profile."""
     checks: tuple[Check, ...]
-    """Who may ask: all checks, in their order. The parts of it below leave out none that could refuse."""
+    """All checks, in their order. The parts of it below leave out none that could refuse."""
     admission: Admission | None
     """Takes the tokens out of requests; None: they go on as they came."""
-    plain_key: KeyOf | None
-    """Makes the keys of plain requests (`cdnkit/policy/machine/fast_path.py`); None where there is no short way."""
-    decoration: Decoration | None
-    """What is put on answers; None at a node that faces no viewers."""
+    plain_key: KeyFunction | None
+    """Makes the keys of plain requests (`cdnkit/policy/machine/fast_path.py`); None where there is no fast path."""
+    response_policy: ResponsePolicy | None
+    """Changes response headers; None at a node that faces no viewers."""
     cors: CorsRules | None
-    """The part of it that depends on the request."""
+    """The part of the response policy that depends on the request."""
 
     first_checks: tuple[Check, ...] = field(init=False)
     """The beginning of `checks`: all requests are asked, before the short way to the store."""
@@ -60,22 +59,22 @@ class Rule:
         return self.behavior.geo
 
 
-def compiled(behavior: Behavior, node: Node, gate: Gate, decoration: Decoration | None) -> Rule:
-    """The rule of a behavior that is settled (`cdnkit/policy/rules/resolve.py`)."""
-    decoration = decoration if node.service.gate else None
-    cors = None if decoration is None else decoration.cors
+def compile_rule(behavior: Behavior, node: Node, gate: Gate, response_policy: ResponsePolicy | None) -> Rule:
+    """The rule of a resolved behavior (`cdnkit/policy/rules/resolve.py`)."""
+    response_policy = response_policy if node.service.gate else None
+    cors = None if response_policy is None else response_policy.cors
     return Rule(
         behavior=behavior,
         checks=gate.checks_of(behavior, cors, node),
         admission=gate.admission_of(behavior),
         plain_key=_plain_key(behavior, node.service),
-        decoration=decoration,
+        response_policy=response_policy,
         cors=cors,
     )
 
 
-def _plain_key(behavior: Behavior, service: Service) -> KeyOf | None:
-    # A page may stand in for an error that is stored; with Server-Timing for some, some hits carry it, others do not.
+def _plain_key(behavior: Behavior, service: Service) -> KeyFunction | None:
+    # An error page may replace a stored error; and with Server-Timing on a share of responses, hits are not all alike.
     if not behavior.cache or service.error_pages or behavior.server_timing not in ("off", 0):
         return None
     return plain_key(behavior)

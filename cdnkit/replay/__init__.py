@@ -1,7 +1,7 @@
-"""A live run's records, told again to the same machines in virtual time."""
+"""A live run's records, replayed through the same machines in virtual time."""
 
 from cdnkit.replay.jump import replay_node
-from cdnkit.replay.node import Difference, Replayed, tell_each
+from cdnkit.replay.node import Difference, Replayed, replay_each
 from cdnkit.replay.trace import BadTrace, Missing, Trace, read_trace, trace_of
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
     "Replayed",
     "Trace",
     "read_trace",
+    "replay_each",
     "replay_node",
-    "tell_each",
     "trace_of",
 ]

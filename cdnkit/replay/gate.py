@@ -1,7 +1,7 @@
-"""The gate in a replay: what the live gate refused is refused again, and no more.
+"""The gate in a replay: a request that the live gate refused is refused again.
 
-A record holds no token, not all of the head whose size and form were checked, and nothing of the connection. So these
-checks cannot be made again: the record says what came of them. The others are made anew, by the rules of the replay.
+A record holds no token, nothing of the connection, and only a part of the head whose size and form were checked. So
+these checks cannot be repeated: their result is read from the record. The other checks are made by the replay's rules.
 """
 
 from cdnkit.policy.gate.admission import Admission
@@ -13,18 +13,18 @@ from cdnkit.policy.record.lines import Requested
 from cdnkit.policy.rules.response_policy import CorsRules
 from cdnkit.policy.rules.service import Behavior
 
-_NOT_AGAIN = frozenset({RefusalKind.RATE, RefusalKind.PROTOCOL, RefusalKind.GEO, RefusalKind.TOKEN})
-"""What the live gate alone can say of a client."""
+_NOT_REPEATED = frozenset({RefusalKind.RATE, RefusalKind.PROTOCOL, RefusalKind.GEO, RefusalKind.TOKEN})
+"""Kinds of checks that only the live gate can make."""
 
-_EARLIER_WORDS = {kind.value: kind for kind in RefusalKind} | {
+_FIRST_WORDS = {kind.value: kind for kind in RefusalKind} | {
     "request": RefusalKind.MALFORMED,
     "body": RefusalKind.CONTENT,
 }
-"""How reasons began in records of earlier versions, which have no kind."""
+"""Kinds by the first word of the reason, for records of earlier versions, which have no kind."""
 
 
 class RecordedGate:
-    """The gate of every behavior, and the one check that it has of its own."""
+    """The gate of every behavior: one check that reads the record, and the checks that can be repeated."""
 
     prefixes: tuple[str, ...] = ()
     params: frozenset[str] = frozenset()
@@ -32,26 +32,26 @@ class RecordedGate:
 
     def __init__(self) -> None:
         self.record: Requested | None = None
-        """Of the request that the machine is asked about."""
+        """The record of the request that the machine gets next."""
         self._check = _Recorded(self)
 
     def path_proper(self, path: str) -> str:
         return path
 
     def checks_of(self, behavior: Behavior, cors: CorsRules | None, node: Node) -> tuple[Check, ...]:
-        again = ordered(behavior, cors, node, self.path_proper, rates=(), scheme=None)
-        return (self._check, *(check for check in again if check.kind not in _NOT_AGAIN))
+        repeated = ordered(behavior, cors, node, self.path_proper, rates=(), scheme=None)
+        return (self._check, *(check for check in repeated if check.kind not in _NOT_REPEATED))
 
     def admission_of(self, behavior: Behavior) -> Admission | None:
         return None
 
 
 class _Recorded(Check):
-    """Refuses what the record says was refused, for whatever it was."""
+    """Refuses a request that was refused live, with the recorded kind and reason."""
 
     __slots__ = ("_gate",)
     name = "recorded"
-    kind = RefusalKind.TOKEN  # the usual one; a refusal has its record's
+    kind = RefusalKind.TOKEN  # the most frequent one; each refusal has the kind of its record
 
     def __init__(self, gate: RecordedGate) -> None:
         self._gate = gate
@@ -61,13 +61,13 @@ class _Recorded(Check):
         if record is None or record.outcome is not Outcome.REFUSED:
             return None
         kind = kind_of(record)
-        # The status in the record may be a page's that stood in for it, or 0, when the viewer had left.
+        # The recorded status may be that of an error page, or 0 if the viewer had left.
         status = 403 if kind is RefusalKind.GEO else record.status or 403
         return Refusal(kind, status, record.reason)
 
 
 def kind_of(record: Requested) -> RefusalKind:
-    """What of a refused request was refused."""
+    """The kind of refusal in the record of a refused request."""
     if record.refusal is not None:
         return record.refusal
-    return _EARLIER_WORDS.get(record.reason.partition(":")[0], RefusalKind.TOKEN)
+    return _FIRST_WORDS.get(record.reason.partition(":")[0], RefusalKind.TOKEN)

@@ -1,20 +1,20 @@
-"""A trace replayed by jumps: what decides something is told to the machine, the hits between are counted.
+"""A trace replayed by jumps: the machine gets the events that can change something; the hits between them are counted.
 
-Theory. Nothing but an event that is no plain request changes what plain requests for a key get: a landing or the end of
-a body (its own key), an eviction (the entry's key), a purge or an unsafe method's landing (any key). So when a stored
-response answers a plain request it answers all that follow in its run (`runs.py`), until it is fresh no more or
-such an event breaks the run off. The next request of each run that is to be looked at waits in a heap; the trace is
-gone through from one event that decides to the next, in its order:
+Theory. What plain requests for a key get is changed only by other events: a landing or the end of a body (for its own
+key), an eviction (for the entry's key), a purge or the landing of an unsafe method (for any key). So a stored response
+that serves one plain request serves all that follow in its run (`runs.py`), until it is stale or such an event
+interrupts the run. A heap holds the position of each run's next request to look up. The replay takes the events at
+these positions and all other events in the order of the trace:
 
-    next is                              then
+    next event                           then
     -----------------------------------  -------------------------------------------------------------------------------
-    a run's request, the key answers     the run jumps to the first request at or after `fresh_until`
-    a run's request, the key does not    it is told; the run's next request waits
-    any other event                      the runs it may change are broken off before it; it is told
+    a run's request, served by its key   the run jumps to the first request at or after `fresh_until`
+    a run's request, not served          it goes to the machine; the run's next request goes into the heap
+    any other event                      the runs that it may change are interrupted; then it goes to the machine
 
-A run that is broken off, or arrives where it jumped to, is settled: its hits are counted, and those requests that were
-no hit live are compared. Every jumped event is a plain hit, so the machine's event number is known at every position;
-the order of uses, by which room is made, is kept exactly (`recency.py`).
+When a run is interrupted, or reaches the request that it jumped to, its hits are counted, and the requests that were no
+hit live are compared. Every event that was jumped is a plain hit, so the machine's event number is known at every
+position. The order of uses, which eviction follows, is exact (`recency.py`).
 """
 
 import heapq
@@ -28,18 +28,18 @@ from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Service
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.upstream.invalidation import SAFE_METHODS
-from cdnkit.replay.late import tell_late
-from cdnkit.replay.node import Replayed, ReplayNode, tell_each, told
+from cdnkit.replay.gaps import replay_with_gaps
+from cdnkit.replay.node import Replayed, ReplayNode, brief, replay_each
 from cdnkit.replay.recency import LateRoom
 from cdnkit.replay.runs import Run, runs_of
 from cdnkit.replay.trace import Ended, Landed, Ordered, Trace
 
 REPORT_EVERY = 1 << 10
-"""Told events between two reports of progress."""
+"""Events at the machine between two reports of progress."""
 
 
 class JumpingNode(ReplayNode):
-    """Replays one trace, in the same way as `ReplayNode.tell` for each of its events, to the same end."""
+    """Replays one trace, with the same result as `ReplayNode.on_event` for each of its events."""
 
     def __init__(self, trace: Trace, service: Service, profile: Profile) -> None:
         late_room = partial(LateRoom, service.room, service.block, used=self._used, leaves=self._leaves)
@@ -47,16 +47,16 @@ class JumpingNode(ReplayNode):
         self._events = trace.events
         self._runs, self._others = runs_of(trace, self.machine.view.plain_key_of)
         self._waits: dict[int, Run] = {}
-        """Position -> the run whose request there is to be looked at, if it still waits there."""
+        """Position -> the run whose request there is the next to look up."""
         self._ahead: list[int] = []
-        """These positions, a heap."""
-        self._answered: set[Run] = set()
-        """Runs that jump, as far as they are not settled."""
+        """A heap of these positions, and of some where no run waits any more."""
+        self._jumping: set[Run] = set()
+        """Runs that have jumped, and whose hits are not counted yet."""
         self._next = 0
-        """The position behind the last event that was told."""
+        """The position after the last event that went to the machine."""
 
     def run(self, progress: Callable[[int], None] | None = None) -> Replayed:
-        """Replay to the end. `progress` is told now and then how many events are done."""
+        """Replay to the end. `progress` is called now and then with the number of events done."""
         for run in self._runs.values():
             self._wait(run)
         end = len(self._events)
@@ -66,76 +66,76 @@ class JumpingNode(ReplayNode):
         while True:
             ahead = self._ahead[0] if self._ahead else end
             if other < ahead:
-                self._tell_other(other)
+                self._take_other(other)
                 other = next(others, end)
             elif ahead < end:
-                self._look(heapq.heappop(self._ahead))
+                self._look_up(heapq.heappop(self._ahead))
             else:
                 break
             steps += 1
             if progress is not None and steps % REPORT_EVERY == 0:
                 progress(self._next)
-        for run in list(self._answered):
-            self._settle_run(run, end)
+        for run in list(self._jumping):
+            self._count_run(run, end)
         self._pass_over(end)
         if progress is not None:
             progress(end)
         return self.finish()
 
-    def _look(self, position: int) -> None:
-        """At a request of a run: does what is stored answer it, and as many after it?"""
+    def _look_up(self, position: int) -> None:
+        """The request of a run at this position: jump if a stored response serves it, else give it to the machine."""
         run = self._waits.pop(position)
         if run.stop == len(run.positions) or run.positions[run.stop] != position:
-            return  # it was broken off, and waits elsewhere or for nothing
-        self._settle_run(run, position)
+            return  # the run was interrupted: it waits elsewhere, or has ended
+        self._count_run(run, position)
         event = self._events[position]
         assert isinstance(event, Requested)
         entry = self.machine.view.plain_answer(run.key, event.at)
         if entry is not None:
             run.entry, run.stop = entry, run.first_at(entry.life.fresh_until, run.done)
-            self._answered.add(run)
+            self._jumping.add(run)
         else:
-            self._tell(position)
+            self._take(position)
             run.done = run.stop = run.done + 1
         self._wait(run)
 
-    def _tell_other(self, position: int) -> None:
+    def _take_other(self, position: int) -> None:
         match self._events[position]:
             case Landed(exchange=exchange) | Ended(exchange=exchange):
                 fetch = self._fetches.get(exchange.fetch)
                 if fetch is not None:
-                    self._break_off_for(fetch, position)
+                    self._interrupt_for(fetch, position)
             case Ordered():
-                self._break_off_all(position)
-        self._tell(position)
+                self._interrupt_all(position)
+        self._take(position)
 
-    def _tell(self, position: int) -> None:
+    def _take(self, position: int) -> None:
         self._pass_over(position)
         self._room.position = position
         self._next = position + 1
-        self.tell(self._events[position])
+        self.on_event(self._events[position])
 
     def _pass_over(self, position: int) -> None:
-        """What lies between was jumped: plain hits, of which the machine would have counted each."""
+        """Count the events up to this position: plain hits, each of which the machine would have counted."""
         jumped = position - self._next
         self.machine.skip(jumped)
         self._result.requests += jumped
         self._next = position
 
-    def _break_off_for(self, fetch: Fetch, position: int) -> None:
+    def _interrupt_for(self, fetch: Fetch, position: int) -> None:
         if fetch.request.method not in SAFE_METHODS:
-            self._break_off_all(position)  # it may invalidate more than its own target
+            self._interrupt_all(position)  # it may invalidate more than its own target
             return
         run = self._runs.get(fetch.key)
         if run is not None and run.entry is not None:
-            self._break_off(run, position)
+            self._interrupt(run, position)
 
-    def _break_off_all(self, position: int) -> None:
-        for run in list(self._answered):
-            self._break_off(run, position)
+    def _interrupt_all(self, position: int) -> None:
+        for run in list(self._jumping):
+            self._interrupt(run, position)
 
-    def _break_off(self, run: Run, position: int) -> None:
-        self._settle_run(run, position)
+    def _interrupt(self, run: Run, position: int) -> None:
+        self._count_run(run, position)
         self._wait(run)
 
     def _wait(self, run: Run) -> None:
@@ -146,8 +146,8 @@ class JumpingNode(ReplayNode):
             heapq.heappush(self._ahead, position)
         self._waits[position] = run
 
-    def _settle_run(self, run: Run, position: int) -> None:
-        """Count the requests before that position that the run's entry answers; none is answered any more."""
+    def _count_run(self, run: Run, position: int) -> None:
+        """Count the hits of the run's entry before that position; then the run has no entry."""
         entry, stop = run.entry, run.before(position)
         if entry is not None and stop > run.done:
             entry.hits += stop - run.done
@@ -157,23 +157,23 @@ class JumpingNode(ReplayNode):
                 assert isinstance(record, Requested)
                 live = (record.outcome, record.cause)
                 if live != (Outcome.HIT, None) or record.status not in (0, entry.status):
-                    self._differs(record, told(Outcome.HIT, None, entry.status if record.status else 0))
+                    self._differs(record, brief(Outcome.HIT, None, entry.status if record.status else 0))
             self._room.used(entry, run.positions[stop - 1])
         run.done = run.stop = stop
         run.entry = None
-        self._answered.discard(run)
+        self._jumping.discard(run)
 
     @property
     def _room(self) -> LateRoom:
-        """A purge of everything puts a new one in its place."""
+        """The machine's room of now: a purge of everything replaces it."""
         room = self.machine.room
         assert isinstance(room, LateRoom)
         return room
 
-    # ---- what the room asks ------------------------------------------------------------------------------------
+    # ---- called by the room ------------------------------------------------------------------------------------
 
     def _used(self, entry: Entry) -> int | None:
-        """Position of the last jumped request up to now that the entry answered, of those not settled."""
+        """Position of the entry's last hit up to now, among those that are not counted yet."""
         run = self._runs.get(entry.key)
         if run is None or run.entry is not entry:
             return None
@@ -183,20 +183,20 @@ class JumpingNode(ReplayNode):
     def _leaves(self, entry: Entry) -> None:
         run = self._runs.get(entry.key)
         if run is not None and run.entry is entry:
-            self._break_off(run, self._room.position)
+            self._interrupt(run, self._room.position)
 
 
 def replay_node(
     trace: Trace, service: Service, profile: Profile, progress: Callable[[int], None] | None = None
 ) -> Replayed:
-    """Tell a fresh machine what a live one was told; `service` and `profile` as the live node had them.
+    """Replay a trace through a new machine; `service` and `profile` as the live node had them.
 
-    Exactly as `cdnkit.replay.node.tell_each`, sooner; but by it for a node whose room is not LRU's, whose order no late
-    word tells, and by `cdnkit.replay.late.tell_late` for a trace with gaps. `progress` is told now and then how many of
-    the events are done.
+    The result is that of `cdnkit.replay.node.replay_each`, but sooner. A node whose eviction is not LRU is replayed by
+    `replay_each` itself, since only LRU's order can be found out afterwards; a trace with gaps by
+    `cdnkit.replay.gaps.replay_with_gaps`. `progress` is called now and then with the number of events done.
     """
     if trace.gaps:
-        return tell_late(trace.events, service, profile)
+        return replay_with_gaps(trace.events, service, profile)
     if service.eviction != "lru":
-        return tell_each(trace.events, service, profile)
+        return replay_each(trace.events, service, profile)
     return JumpingNode(trace, service, profile).run(progress)

@@ -1,9 +1,9 @@
-"""One node in virtual time: a live run's events told to a fresh `EdgeMachine`, its answers held against the log."""
+"""One node in virtual time: a new `EdgeMachine` gets a live run's events; its results are compared with the records."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead, target_of
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead, get_for_url
 from cdnkit.policy.http.place import Place
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.outcomes import Cause, Failure, Outcome
@@ -18,7 +18,7 @@ from cdnkit.replay.trace import Ended, Event, Gap, Landed, Ordered
 
 @dataclass(slots=True, order=True)
 class Difference:
-    """A line on which the replay and the live run disagree."""
+    """A record on which the replay and the live run disagree."""
 
     seq: int
     url: str
@@ -31,24 +31,24 @@ class Difference:
 
 @dataclass(slots=True)
 class Replayed:
-    """What came of it."""
+    """The result of a replay."""
 
     requests: int
     outcomes: dict[Outcome, int]
     differences: list[Difference]
     """In the order of the live run."""
     not_compared: int = 0
-    """Requests whose answer depends on what the records do not tell."""
+    """Requests whose outcome depends on missing records."""
 
 
 class ReplayNode:
     """The shell of a machine in virtual time."""
 
     def __init__(self, service: Service, profile: Profile, fresh_room: Callable[[], Room] | None = None) -> None:
-        """`fresh_room`: as a machine takes it."""
+        """`fresh_room`: as `EdgeMachine` has it."""
         self._gate = RecordedGate()
-        # Request ids are random live and in no record: one for all is as good, and costs nothing to make. Whichever
-        # coding was put on a body, its record has the size that came of it.
+        # Live request ids are random, and no record has them: one id for all requests will do, and costs nothing.
+        # Whichever coding a body was compressed with, its record has the resulting size.
         self.machine = EdgeMachine(
             service, profile, gate=self._gate, fresh_id=lambda: "replayed",
             codings=("br", "gzip"), fresh_room=fresh_room,
@@ -57,7 +57,7 @@ class ReplayNode:
         self._waiting: dict[int, Requested] = {}
         self._result = Replayed(0, {}, [])
 
-    def tell(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         match event:
             case Requested():
                 self._request(event)
@@ -71,10 +71,10 @@ class ReplayNode:
                 self._gap(event)
 
     def _gap(self, gap: Gap) -> None:
-        """Nothing is made of it here: `cdnkit.replay.late` does."""
+        """Ignored here: `cdnkit.replay.gaps` overrides it."""
 
     def finish(self) -> Replayed:
-        """Requests that never got an answer in the replay, though they got one live, are differences too."""
+        """The result. Requests that got a response live and none in the replay are differences, too."""
         for record in self._waiting.values():
             if record.status:
                 self._differs(record, "no answer")
@@ -92,22 +92,22 @@ class ReplayNode:
                 self._begin(plan.refresh)
             return
         if isinstance(plan, Assemble):
-            # Its blocks are requests with lines of their own; the viewer's line says what came of them together.
+            # Each block is a request with a record of its own; the viewer's record has the outcome of all of them.
             self._count(record.outcome)
             return
         if isinstance(plan, Fetch):
             self._begin(plan)
         if record.status == 0:
-            self._compare(record, plan)  # the viewer left before an answer: the plan is all there is to compare
+            self._compare(record, plan)  # the viewer left before a response: only the plan can be compared
         else:
             self._waiting[plan.ticket] = record
 
     def _begin(self, fetch: Fetch) -> None:
-        """The machine asks its parent; the log has what came."""
+        """The machine makes an upstream request; the records have its exchange."""
         self._fetches[fetch.id] = fetch
 
-    def _unasked(self, event: Landed) -> None:
-        """Live, the parent was asked for what the replay did not ask."""
+    def _unexpected(self, event: Landed) -> None:
+        """The live node made an upstream request that the replay did not make."""
         exchange = event.exchange
         missing = Difference(event.seq, exchange.url, f"fetch {exchange.fetch}", "no such fetch")
         self._result.differences.append(missing)
@@ -116,7 +116,7 @@ class ReplayNode:
         exchange = event.exchange
         fetch = self._fetches.get(exchange.fetch)
         if fetch is None:
-            self._unasked(event)
+            self._unexpected(event)
             return
         if exchange.shared:
             found = self.machine.on_found(fetch, exchange.shared, exchange.size_bytes, event.at)
@@ -124,12 +124,12 @@ class ReplayNode:
                 no_use = Difference(event.seq, exchange.url, "found in the shared tier", "of no use")
                 self._result.differences.append(no_use)
                 return
-            self._settle(found)
+            self._resolve(found)
         elif exchange.status:
             head = ResponseHead(exchange.status, Headers(exchange.headers))
-            self._settle(self.machine.on_response(fetch, head, event.at))
+            self._resolve(self.machine.on_response(fetch, head, event.at))
         else:
-            self._settle(self.machine.on_failure(fetch, Failure(exchange.failure), event.at))
+            self._resolve(self.machine.on_failure(fetch, Failure(exchange.failure), event.at))
 
     def _ended(self, event: Ended) -> None:
         exchange = event.exchange
@@ -137,57 +137,57 @@ class ReplayNode:
         if fetch is None:
             return
         if exchange.failure:
-            self._settle(self.machine.on_failure(fetch, Failure(exchange.failure), event.at))
+            self._resolve(self.machine.on_failure(fetch, Failure(exchange.failure), event.at))
         else:
-            self._settle(self.machine.on_body_end(fetch, exchange.size_bytes, event.at))
+            self._resolve(self.machine.on_body_end(fetch, exchange.size_bytes, event.at))
 
-    def _settle(self, landing: Landing) -> None:
-        for ticket, answer in landing.answers.items():
-            if isinstance(answer, Fetch):
-                self._begin(answer)
+    def _resolve(self, landing: Landing) -> None:
+        for ticket, decision in landing.answers.items():
+            if isinstance(decision, Fetch):
+                self._begin(decision)
                 continue
-            if isinstance(answer, Serve) and answer.refresh is not None:
-                self._begin(answer.refresh)
+            if isinstance(decision, Serve) and decision.refresh is not None:
+                self._begin(decision.refresh)
             record = self._waiting.pop(ticket, None)
             if record is not None:
-                self._compare(record, answer)
+                self._compare(record, decision)
 
-    def _compare(self, record: Requested, answer: Decision | Relay) -> None:
-        outcome = answer.outcome
+    def _compare(self, record: Requested, decision: Decision | Relay) -> None:
+        outcome = decision.outcome
         self._count(outcome)
-        cause = None if isinstance(answer, Refuse) else answer.cause
-        status = answer.status if isinstance(answer, Serve | Refuse | Relay) else 0
-        live_cause = None if isinstance(answer, Refuse) else record.cause
-        # Status 0: the viewer left before there was one.
+        cause = None if isinstance(decision, Refuse) else decision.cause
+        status = decision.status if isinstance(decision, Serve | Refuse | Relay) else 0
+        live_cause = None if isinstance(decision, Refuse) else record.cause
+        # Status 0: the viewer left before a response.
         if (outcome, cause) != (record.outcome, live_cause) or record.status not in (0, status):
-            self._differs(record, told(outcome, cause, status if record.status else 0))
+            self._differs(record, brief(outcome, cause, status if record.status else 0))
 
     def _count(self, outcome: Outcome, times: int = 1) -> None:
         self._result.outcomes[outcome] = self._result.outcomes.get(outcome, 0) + times
 
     def _differs(self, record: Requested, replayed: str) -> None:
-        live = told(record.outcome, record.cause, record.status)
+        live = brief(record.outcome, record.cause, record.status)
         self._result.differences.append(Difference(record.seq, record.url, live, replayed))
 
 
-def told(outcome: Outcome, cause: Cause | None, status: int) -> str:
-    """An answer in a few words: "miss/cold 200"."""
+def brief(outcome: Outcome, cause: Cause | None, status: int) -> str:
+    """Outcome, cause and status in short: "miss/cold 200"."""
     return f"{outcome.value}/{cause.value if cause else '-'} {status}"
 
 
-def tell_each(events: Iterable[Event], service: Service, profile: Profile) -> Replayed:
-    """Tell a fresh machine everything a live one was told; `service` and `profile` as the live node had them.
+def replay_each(events: Iterable[Event], service: Service, profile: Profile) -> Replayed:
+    """Replay every event through a new machine; `service` and `profile` as the live node had them.
 
-    What `replay_node` does sooner; here because it is plain, and for tests to hold the other against.
+    `replay_node` gives the same result sooner. Tests compare it with this one, which is simple.
     """
     node = ReplayNode(service, profile)
     for event in events:
-        node.tell(event)
+        node.on_event(event)
     return node.finish()
 
 
 def request_of(record: Requested) -> RequestHead:
-    request = target_of(record.url)
+    request = get_for_url(record.url)
     request.method = record.method
     request.scheme = record.url.partition("://")[0]
     request.headers = Headers(record.headers)

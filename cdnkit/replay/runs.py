@@ -1,7 +1,7 @@
-"""The plain requests of a trace, by key: what can be counted where it need not be told.
+"""The plain requests of a trace, by key: hits among them can be counted without the machine.
 
-A *run* is all plain requests for one key, in the order of the trace: of behaviors whose keys hold path, query and host
-at most. While a stored response answers them, they are all answered alike, so how many there are says all.
+A *run* is all plain requests for one key, in the order of the trace, of behaviors whose keys have at most path, query
+and host. While one stored response serves them, they all get the same, so their number is enough.
 """
 
 from bisect import bisect_left
@@ -16,9 +16,9 @@ from cdnkit.replay.trace import Alike, Event, Trace
 
 
 class Run:
-    """The plain requests for one key, and how far a replay has come with them.
+    """The plain requests for one key, and how many of them a replay has done.
 
-    Requests are named by their index here, events by their position in the trace.
+    A request's number is its index in this run; an event's number is its position in the trace.
     """
 
     __slots__ = ("done", "entry", "key", "odd", "positions", "status", "stop", "times")
@@ -27,10 +27,11 @@ class Run:
         self.key = key
         self.positions, self.times, self.status, self.odd = alike.positions, alike.times, alike.status, alike.odd
         self.done = 0
-        """So many requests are told or counted."""
+        """The number of requests that went to the machine or were counted."""
         self.stop = 0
-        """The first request that is to be looked at; those from `done` on before it, `entry` answers."""
+        """The next request to look up; `entry` serves those from `done` up to it."""
         self.entry: Entry | None = None
+        """The stored response that serves the run at present."""
 
     def before(self, position: int) -> int:
         """How many of the requests up to `stop` arrived before that event."""
@@ -41,14 +42,14 @@ class Run:
         return bisect_left(self.times, instant, start)
 
     def suspects(self, stop: int, status: int) -> Sequence[int]:
-        """Of the requests from `done` to `stop`, all that were not answered live by a hit with that status."""
+        """The requests from `done` to `stop` that were no hit with that status live."""
         if self.status not in (0, status):
             return range(self.done, stop)
         return self.odd[bisect_left(self.odd, self.done) : bisect_left(self.odd, stop)]
 
 
 def runs_of(trace: Trace, plain_key_of: Callable[[RequestHead], str | None]) -> tuple[dict[str, Run], list[int]]:
-    """Runs by key, and the positions of all other events. `plain_key_of`: `EdgeMachine.plain_key_of`."""
+    """Runs by key, and the positions of all other events. `plain_key_of`: that of the machine's view."""
     by_key: dict[str, list[Alike]] = {}
     others = list(trace.others)
     for alike in trace.plain.values():
@@ -60,7 +61,7 @@ def runs_of(trace: Trace, plain_key_of: Callable[[RequestHead], str | None]) -> 
             by_key.setdefault(key, []).append(alike)
     runs = {key: Run(key, some[0] if len(some) == 1 else _merged(some, trace.events)) for key, some in by_key.items()}
     for run in [run for run in runs.values() if run.times != sorted(run.times)]:
-        # A live clock never steps back. Should a trace's do so, the runs in which it does are told event by event.
+        # A live clock never steps back. If a trace's does, the requests of that run go to the machine one by one.
         others += run.positions
         del runs[run.key]
     others.sort()
@@ -68,7 +69,7 @@ def runs_of(trace: Trace, plain_key_of: Callable[[RequestHead], str | None]) -> 
 
 
 def _merged(some: Iterable[Alike], events: Sequence[Event]) -> Alike:
-    """Several URLs, one key."""
+    """The requests for several URLs that have one key, in the order of the trace."""
     merged = Alike()
     for position in sorted(position for alike in some for position in alike.positions):
         merged.add(position, cast(Requested, events[position]))

@@ -1,11 +1,11 @@
-"""A node's record file as the events its machine was told, in their order; and which of them are alike.
+"""A node's record file as the events of its machine, in their order, with the plain requests grouped by URL.
 
-A request is *plain* if it is a GET without a field that may decide something. Plain requests for one URL are alike to
-any rules, as long as one stored response answers them; so a trace is put in order by URL once, when it is read, and
-replayed by as many rules as wanted.
+A request is *plain* if it is a GET without a decisive field (`DECISIVE`). Whatever the rules, plain requests for one
+URL get the same while one stored response serves them. So a trace is grouped by URL once, when it is read, and can then
+be replayed by any number of rules.
 
-Of a request's line, only what a replay needs is read (`Requested` in `cdnkit/policy/record/lines.py`): reading costs
-more than replaying, and msgspec makes the line into its object in one step, without a dictionary between.
+Only the part of a request record that a replay needs is read (`Requested` in `cdnkit/policy/record/lines.py`): reading
+costs more than replaying, and msgspec makes an object of a line in one step, without a dictionary between.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ from cdnkit.policy.plan import PurgeKind
 from cdnkit.policy.record.lines import FetchRecord, FieldLines, LostRecord, PartRecord, PurgeRecord, Requested
 
 CHUNK_BYTES = 1 << 22
-"""Read at once: about 10,000 lines, so that progress moves and a long file is never twice in memory."""
+"""Bytes per read: about 10,000 lines, so that progress is visible and a long file is not twice in memory."""
 
 
 class BadTrace(Exception):
@@ -34,7 +34,7 @@ class Exchange(FetchRecord):
 
     def __post_init__(self) -> None:
         if self.failure or not self.status:
-            Failure(self.failure)  # ValueError, which msgspec tells as its own
+            Failure(self.failure)  # ValueError, which msgspec raises as its ValidationError
 
 
 class Ordered(PurgeRecord):
@@ -44,12 +44,12 @@ class Ordered(PurgeRecord):
 
 
 class Torn(msgspec.Struct, gc=False):
-    """A line that is not JSON: it was being written when the disk was full, or the node was killed."""
+    """A line that is not JSON: cut off because the disk was full or the node was killed."""
 
 
 @dataclass(slots=True)
 class Landed:
-    """A fetch's head came, or it failed without one."""
+    """The head of a fetch's response arrived, or the fetch failed without one."""
 
     seq: int
     at: float
@@ -58,7 +58,7 @@ class Landed:
 
 @dataclass(slots=True)
 class Ended:
-    """A landed fetch's body came to its end, good or bad."""
+    """The body of a landed fetch ended, completely or not."""
 
     seq: int
     at: float
@@ -66,7 +66,7 @@ class Ended:
 
 
 class Missing(Enum):
-    """Why records are not there."""
+    """Why records are missing."""
 
     OLD = "are not kept any more"
     LOST = "could not be written"
@@ -75,7 +75,7 @@ class Missing(Enum):
 
 @dataclass(slots=True)
 class Gap:
-    """From one event to another, what happened is not all known."""
+    """Between two events, some records are missing."""
 
     seq: int
     until: int
@@ -91,14 +91,16 @@ _LINES: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 @dataclass(slots=True, eq=False)
 class Alike:
-    """Plain requests in the order of the trace: each is named by its index here, and has a position in the trace."""
+    """Plain requests for one URL or key, in the order of the trace; the lists have one item per request."""
 
     positions: list[int] = field(default_factory=list)
+    """Positions in the trace."""
     times: list[float] = field(default_factory=list)
+    """Arrivals, in Unix seconds."""
     status: int = 0
-    """The status that hits had live: of the first that had one."""
+    """The status of the first live hit that has one."""
     odd: list[int] = field(default_factory=list)
-    """Requests that were no hit with that status live (or with none: the viewer left)."""
+    """Indices of the requests that were no live hit with that status (or with 0: the viewer left)."""
 
     def add(self, position: int, record: Requested) -> None:
         hit = record.outcome is Outcome.HIT and record.cause is None
@@ -116,7 +118,7 @@ class Trace:
 
     events: Sequence[Event]
     plain: dict[str, Alike]
-    """By URL, the plain requests that the gate let in: what it refuses is its to say, request by request."""
+    """By URL, the plain requests that the gate did not refuse: refusals are replayed one by one."""
     others: list[int]
     """Positions of all other events, ascending."""
 
@@ -125,25 +127,25 @@ class Trace:
 
     @property
     def gaps(self) -> list[Gap]:
-        """Where records are missing; without any, all that the machine was told is known."""
+        """Where records are missing; if empty, every event of the machine is known."""
         return [event for event in map(self.events.__getitem__, self.others) if isinstance(event, Gap)]
 
     @property
     def begins(self) -> float | None:
-        """Unix seconds of the first event that is told; None without any."""
+        """Unix seconds of the first event; None if there is none."""
         return next((event.at for event in self.events if not isinstance(event, Gap)), None)
 
     def missing(self, why: Missing) -> int:
-        """How many records are."""
+        """How many records are missing for this reason."""
         return sum(gap.lines for gap in self.gaps if gap.why is why)
 
 
 def trace_of(events: Sequence[Event]) -> Trace:
     plain: dict[str, Alike] = {}
     others: list[int] = []
-    hit, refused, decisive, asked = Outcome.HIT, Outcome.REFUSED, DECISIVE, Requested
-    for position, event in enumerate(events):  # once for every line of a trace: `Alike.add` is written out
-        if type(event) is asked and event.method == "GET" and event.block is None and event.outcome is not refused:
+    hit, refused, decisive, requested = Outcome.HIT, Outcome.REFUSED, DECISIVE, Requested
+    for position, event in enumerate(events):  # runs for every line of a trace, so `Alike.add` is inlined
+        if type(event) is requested and event.method == "GET" and event.block is None and event.outcome is not refused:
             for name, _ in event.headers:
                 if name.lower() in decisive:
                     break
@@ -163,10 +165,10 @@ def trace_of(events: Sequence[Event]) -> Trace:
 
 
 def read_trace(*paths: Path, read: Callable[[int], None] | None = None) -> Trace:
-    """All events of one life of a node, which these files tell of in their order. BadTrace names the file and the line.
-    `read` is told of bytes as they are read.
+    """All events of one life of a node, from its files in their order. BadTrace names the file and the line. `read` is
+    called with the number of bytes of each read.
 
-    Lines that are no JSON, as a full disk and a killed node leave them, are passed over and counted.
+    Lines that are not JSON, as a full disk or a killed node leaves them, are skipped and counted.
     """
     return trace_of(events_of(line for path in paths for line in _lines(path, read)))
 
@@ -192,14 +194,14 @@ def _lines(path: Path, read: Callable[[int], None] | None) -> Iterator[Line | To
 
 
 def _decoded(lines: bytes, path: Path, first: int) -> Sequence[Line | Torn]:
-    """All at once; when that fails, one by one: what is no JSON is torn, what is no record is an error."""
+    """All lines at once; if that fails, one by one: what is not JSON is torn, JSON that is no record is an error."""
     try:
         return _LINES.decode_lines(lines)
     except (msgspec.DecodeError, UnicodeDecodeError):
         found: list[Line | Torn] = []
         for number, line in enumerate(lines.split(b"\n"), start=first):
             if not line.strip():
-                continue  # passed over before, too
+                continue  # `decode_lines` skips them, too
             try:
                 found.append(_LINES.decode(line))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -218,7 +220,7 @@ def _is_json(line: bytes) -> bool:
 
 
 def _sharing(lines: Sequence[Line | Torn]) -> Sequence[Line | Torn]:
-    """Equal URLs and fields of neighbours are one object: four tenths of the memory of a long trace less."""
+    """Equal URLs and fields of neighbours become one object, which saves four tenths of a long trace's memory."""
     urls: dict[str, str] = {}
     fields: dict[FieldLines, FieldLines] = {}
     for line in lines:
@@ -229,7 +231,7 @@ def _sharing(lines: Sequence[Line | Torn]) -> Sequence[Line | Torn]:
 
 
 def events_of(lines: Iterable[Line | Torn]) -> list[Event]:
-    """An exchange is two events; everything is ordered by the number the live machine gave it."""
+    """The events in the order of the numbers that the live machine gave them; an exchange is two events."""
     events: list[Event] = []
     records = highest = 0
     for line in lines:

@@ -15,7 +15,7 @@ from cdnkit.policy.gate.limits import RequestLimits
 from cdnkit.policy.http.client import ClientField
 from cdnkit.policy.rules.eviction import Eviction
 from cdnkit.policy.rules.parent_headers import ParentHeaders
-from cdnkit.policy.rules.places import Kind, kind_of
+from cdnkit.policy.rules.places import PlaceKind, kind_of
 from cdnkit.policy.rules.profile import Waits
 from cdnkit.policy.rules.rate_limit import RateLimit
 from cdnkit.policy.upstream import health, link
@@ -76,7 +76,7 @@ class Whereabouts(Settings):
     def _places(cls, countries: dict[str, str]) -> dict[str, str]:
         _networks(tuple(countries))
         for network, place in countries.items():
-            if kind_of(place) not in (Kind.COUNTRY, Kind.REGION):
+            if kind_of(place) not in (PlaceKind.COUNTRY, PlaceKind.REGION):
                 raise ValueError(
                     f'{network} is in {place!r}; wanted an upper-case ISO 3166 code such as "DE" or "US-CA"'
                 )

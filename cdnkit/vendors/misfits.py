@@ -12,7 +12,7 @@ from cdnkit.policy.http.messages import HOP_BY_HOP
 from cdnkit.policy.http.target import is_token
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior
-from cdnkit.policy.upstream.forward import ENDING
+from cdnkit.policy.upstream.forward import NOT_FORWARDED
 from cdnkit.vendors import PROFILES
 
 VIEWER_PREFIXES = tuple(prefix for profile in PROFILES.values() for prefix in profile.viewer_prefixes)
@@ -62,7 +62,7 @@ def _keyed_headers(behavior: Behavior, profile: Profile) -> Iterator[Misfit]:
         lower = name.lower()
         if not is_token(name):
             yield Misfit(("key", "headers", number), name, "the name of a field (RFC 9110 §5.1)")
-        elif lower in HOP_BY_HOP | frozenset(ENDING):
+        elif lower in HOP_BY_HOP | frozenset(NOT_FORWARDED):
             yield Misfit(
                 ("key", "headers", number), name, "a field that goes on to the origin; this one ends at the node"
             )
@@ -115,7 +115,7 @@ def _query_names(behavior: Behavior, profile: Profile) -> Iterator[Misfit]:
 
 def _error_ttls(behavior: Behavior, profile: Profile) -> Iterator[Misfit]:
     errors = profile.error_caching
-    kept = NEGATIVE_STATUSES if errors is None else errors.always | errors.if_told
+    kept = NEGATIVE_STATUSES if errors is None else errors.always | errors.if_explicit
     for status in behavior.error_ttls:
         if status not in kept:
             statuses = ", ".join(map(str, sorted(kept)))

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from cdnkit.policy.rules.matching import Matcher
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.rules.tokens import CloudFront, Token
-from cdnlab.client.tokens import Grant, Signed, sign
+from cdnlab.client.tokens import Grant, SignedResponse, sign
 from cdnlab.client.viewer import split_url
 from cdnlab.errors import BadUsage
 from cdnlab.settings.complaints import nearest
@@ -96,7 +96,7 @@ def signed(document: Document, url: str, *, expires_at: int) -> str:
 
 def _sign(
     name: str, token: Token, url: str, grant: Grant, key: Path | None = None, key_id: str | None = None
-) -> Signed:
+) -> SignedResponse:
     """As `sign`, with the keys read from their files. Raises `BadUsage` for what is not a key."""
     try:
         return sign(token, _signing_keys(name, token, key, key_id), url, grant)

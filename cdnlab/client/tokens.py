@@ -28,7 +28,7 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class Signed:
+class SignedResponse:
     """A signed URL, and its token as cookies and as a request field where the scheme has those."""
 
     url: str
@@ -37,7 +37,7 @@ class Signed:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def sign(token: Token, keys: Mapping[str, str], url: str, grant: Grant) -> Signed:
+def sign(token: Token, keys: Mapping[str, str], url: str, grant: Grant) -> SignedResponse:
     """Signs a URL. `keys`: key id, "" where there is one key, to the key a node has; for a key pair the private one.
 
     Raises `BadUsage` when the scheme cannot express the grant, ValueError when the key is not one.
@@ -75,7 +75,7 @@ def sign(token: Token, keys: Mapping[str, str], url: str, grant: Grant) -> Signe
         numbered |= {cat.Claim.CATNIP: [grant.ip]} if grant.ip else {}
         numbered |= {cat.Claim.CATGEOISO3166: list(grant.countries)} if grant.countries else {}
         text = cat.signed({int(name): value for name, value in numbered.items()}, keys[""], token.key_id)
-    return Signed(
+    return SignedResponse(
         _with_token(url, token.param, token.path_prefix, text),
         grant.expires_at,
         {token.cookie: text} if token.cookie else {},
@@ -83,7 +83,7 @@ def sign(token: Token, keys: Mapping[str, str], url: str, grant: Grant) -> Signe
     )
 
 
-def _cloudfront(keys: Mapping[str, str], url: str, grant: Grant) -> Signed:
+def _cloudfront(keys: Mapping[str, str], url: str, grant: Grant) -> SignedResponse:
     """A canned policy where the grant has only an end, else a custom policy."""
     from cdnkit.policy.token import cloudfront
     from cdnkit.policy.token.cloudfront_policy import custom
@@ -100,7 +100,7 @@ def _cloudfront(keys: Mapping[str, str], url: str, grant: Grant) -> Signed:
         hash_name=grant.hash_name or "SHA1",
     )  # fmt: skip
     text = "&".join(f"{name}={value}" for name, value in made.items())
-    return Signed(
+    return SignedResponse(
         f"{url}{'&' if parts.query else '?'}{text}",
         grant.expires_at,
         {f"CloudFront-{name}": value for name, value in made.items()},

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from cdnkit.policy.machine.propagation import PATIENCE_S, Order
+from cdnkit.policy.machine.purge_log import PATIENCE_S, Order
 from cdnkit.policy.store.index import is_surrogate_key
 from cdnlab.control.fleet import Fleet
 from cdnlab.control.settings import Control

@@ -7,7 +7,7 @@ the orders out before it serves again (docs/purging.md).
 import logging
 from collections.abc import Collection, Sequence
 
-from cdnkit.policy.machine.propagation import Order
+from cdnkit.policy.machine.purge_log import Order
 from edge.purges.log import PurgeLog
 from edge.purges.progress import Standing, carried
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from cdnkit.policy.machine.propagation import Order
+from cdnkit.policy.machine.purge_log import Order
 from cdnlab.control.rest_xml import ApiError
 
 MOST_PATHS, MOST_WILDCARDS = 3000, 15

@@ -350,7 +350,7 @@ def _anchored_node(node: Node, folder: Path) -> Node:
 def _anchored_token(token: Token, folder: Path) -> Token:
     absolute: dict[str, Any] = {}
     if isinstance(token, CloudFront):
-        absolute["keys"] = {**token.keys, **{key_id: str(folder / file) for key_id, file in token.files().items()}}
+        absolute["keys"] = {**token.keys, **{key_id: str(folder / file) for key_id, file in token.key_files().items()}}
     elif token.key_file is not None:
         absolute["key_file"] = folder / token.key_file
     signing_key: Path | None = getattr(token, "signing_key", None)

@@ -17,8 +17,8 @@ from rich.status import Status
 from rich.text import Text
 
 from cdnkit.policy.gate.hosts import Hosts
-from cdnkit.policy.http.messages import parts_of
-from cdnkit.policy.machine.propagation import UNTAKEN_S, Order
+from cdnkit.policy.http.messages import split_url
+from cdnkit.policy.machine.purge_log import UNTAKEN_S, Order
 from cdnkit.policy.store.index import is_surrogate_key
 from cdnlab.client.viewer import ask
 from cdnlab.errors import UNFINISHED, BadUsage, Failed, LabError
@@ -98,7 +98,7 @@ def find_log(purge_log: str | None, node: str | None, what: Order, runs: Path) -
     if service is not None and service not in services:
         raise BadUsage(f"--service: no service {service!r} is running. {nearest(service, list(services), keys=False)}")
     target = what.get("url") or what.get("prefix") or ""
-    host = parts_of(target)[1]
+    host = split_url(target)[1]
     if host and services and not Hosts(services).concerned(host):
         known = ", ".join(name for names in services.values() for name in names)
         raise BadUsage(f"no running service has the host {host!r}: nothing is stored for it. Hosts: {known}.")

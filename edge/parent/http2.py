@@ -408,7 +408,7 @@ class Http2Connection(asyncio.Protocol):
         if stream is None:
             return
         stream.remote_ended = True
-        self._note(code)
+        self._check_version(code)
         stream.unprocessed = code in (h2.errors.ErrorCodes.REFUSED_STREAM, h2.errors.ErrorCodes.HTTP_1_1_REQUIRED)
         if stream.sending is not None:
             stream.sending.cancel()
@@ -416,11 +416,11 @@ class Http2Connection(asyncio.Protocol):
             UpstreamFailed(Failure.TRUNCATED if stream.head.done() else Failure.RESET, f"RST_STREAM {_name(code)}")
         )
 
-    def _note(self, code: int) -> None:
+    def _check_version(self, code: int) -> None:
         self.wants_http1 = self.wants_http1 or code == h2.errors.ErrorCodes.HTTP_1_1_REQUIRED
 
     def _on_goaway(self, last_stream_id: int, code: int) -> None:
-        self._note(code)
+        self._check_version(code)
         for stream_id, stream in tuple(self._streams.items()):
             if stream_id > last_stream_id:
                 del self._streams[stream_id]

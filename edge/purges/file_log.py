@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from cdnkit.policy.machine.propagation import UNREAD, Batch, Extent, Follower, Logged
+from cdnkit.policy.machine.purge_log import UNREAD, Batch, Extent, Follower, LoggedOrder
 from edge.purges.log import BATCH, IDLE_S, KEPT, BadLog, LogLost, body_of, follower_of, logged, members_of
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ class FileLog:
                 "INSERT OR IGNORE INTO about VALUES (?, ?)", [("log", secrets.token_hex(8)), ("last", 0)]
             )
 
-    async def append(self, orders: Sequence[Logged]) -> list[int]:
+    async def append(self, orders: Sequence[LoggedOrder]) -> list[int]:
         def work() -> list[int]:
             # On the device when this returns: a node that is down may need it after a power cut.
             self._db.execute("PRAGMA synchronous = FULL")

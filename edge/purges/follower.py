@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from cdnkit.policy.machine.propagation import (
+from cdnkit.policy.machine.purge_log import (
     ALL_BEFORE,
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
@@ -24,11 +24,11 @@ from cdnkit.policy.machine.propagation import (
     UNREAD,
     Batch,
     Follower,
-    Logged,
+    LoggedOrder,
     Position,
     Turn,
     lateness,
-    overtaken,
+    orders_to_repeat,
     resumes_after,
     turn,
 )
@@ -55,7 +55,7 @@ EVERYTHING = PurgeOrder(PurgeKind.EVERYTHING)
 class _Delivery:
     """An order that the node has read."""
 
-    order: Logged
+    order: LoggedOrder
     came: float
     """When it reaches the node, losses included, on the loop's clock."""
 
@@ -82,7 +82,7 @@ class LogFollower:
         self._read_to = 0
         self._coming: deque[_Delivery] = deque()
         self._waiting: deque[_Delivery] = deque()
-        self._unreported: list[Logged] = []
+        self._unreported: list[LoggedOrder] = []
         """Orders that are carried out, and not reported to the log yet."""
         self._counts: dict[int, int] = {}
         self._lasting = True
@@ -146,7 +146,7 @@ class LogFollower:
         missed = at is None or not (reported is None or extent.holds_after(reported))
         if missed and not self._services.faces_viewers:
             # A shield: nodes behind it may have carried out what it missed, and filled again from what it had.
-            await self._log.append([Logged(0, {"everything": True}, again=ALL_BEFORE)])
+            await self._log.append([LoggedOrder(0, {"everything": True}, again=ALL_BEFORE)])
         if at is None:
             logger.warning("%s: what was missed %s no longer has: all is purged", self._self.name, self._log.where)
             at = extent.last
@@ -223,7 +223,7 @@ class LogFollower:
 
     async def _carry_out(self) -> float:
         """Does what is due and whose turn it is; seconds until something else may be."""
-        ready: list[Logged] = []
+        ready: list[LoggedOrder] = []
         wait, followers, early = IDLE_S, None, False
         for one in self._waiting:
             left = one.came + self._delay - _now()
@@ -249,7 +249,7 @@ class LogFollower:
             await self._report()
         return wait
 
-    async def _go(self, orders: Sequence[Logged]) -> None:
+    async def _go(self, orders: Sequence[LoggedOrder]) -> None:
         """Carries them out, each by itself if all together fail."""
         try:
             await self._go_at_once(orders)
@@ -262,7 +262,7 @@ class LogFollower:
             why = f"{type(error).__name__}: {error}"
             await self._go_at_once([replace(orders[0], order={"everything": True}, unread=why)])
 
-    async def _go_at_once(self, orders: Sequence[Logged]) -> None:
+    async def _go_at_once(self, orders: Sequence[LoggedOrder]) -> None:
         assert self._log_id is not None
         here = [(one.number, *_named(one)) for one in orders if one.concerns(self._self.name)]
         counts = await self._purge([order for _, order, _ in here], Position(self._log_id, orders[-1].number))
@@ -292,7 +292,7 @@ class LogFollower:
     async def _report(self) -> None:
         """Reports to the log how far the node has come, once it has ordered again for those that went too early."""
         if self._unreported:
-            again = overtaken(self._self.name, self._unreported, await self._log.followers())
+            again = orders_to_repeat(self._self.name, self._unreported, await self._log.followers())
             if again:
                 await self._log.append(again)
         self._unreported.clear()
@@ -306,7 +306,7 @@ class LogFollower:
         return self._services.is_empty()
 
 
-def _named(one: Logged) -> tuple[PurgeOrder, str]:
+def _named(one: LoggedOrder) -> tuple[PurgeOrder, str]:
     """What an order names; everything, and why, where the order cannot be read."""
     try:
         return (EVERYTHING, one.unread) if one.unread else (purge_order(one.order), "")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from cdnkit.policy.machine.propagation import Batch, Follower, Logged
+from cdnkit.policy.machine.purge_log import Batch, Follower, LoggedOrder
 from edge.errors import EdgeError
 
 KEPT = 100_000
@@ -47,7 +47,7 @@ class PurgeLog(Protocol):
     where: str
     """The file, or the server without its password."""
 
-    async def append(self, orders: Sequence[Logged]) -> list[int]:
+    async def append(self, orders: Sequence[LoggedOrder]) -> list[int]:
         """Their numbers, rising. In a file they are on the device then; a server keeps them as it is set up to."""
 
     async def read(self, after: int, most: int = BATCH) -> Batch:
@@ -91,20 +91,20 @@ def open_log(where: str) -> PurgeLog:
     return FileLog(Path(where))
 
 
-def body_of(one: Logged) -> str:
+def body_of(one: LoggedOrder) -> str:
     """How an order stands in a log: `{"order": {...}, "only": [name], "again": number}`; earlier ones have `tiers`."""
     return json.dumps({"order": one.order, "only": one.only, "again": one.again})
 
 
-def logged(number: int, body: Any) -> Logged:
+def logged(number: int, body: Any) -> LoggedOrder:
     """The reverse of `body_of`. What cannot be read is an order to purge everything, as it may have named that."""
     try:
         values = json.loads(body)
-        one = Logged(number, values["order"], tuple(_names(values["only"])), int(values["again"]))
+        one = LoggedOrder(number, values["order"], tuple(_names(values["only"])), int(values["again"]))
         if not isinstance(one.order, dict):
             raise TypeError(f"order: found {one.order!r:.80}")
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
-        return Logged(number, {"everything": True}, unread=f"found {body!r:.80} ({type(error).__name__}: {error})")
+        return LoggedOrder(number, {"everything": True}, unread=f"found {body!r:.80} ({type(error).__name__}: {error})")
     return one
 
 

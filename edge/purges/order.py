@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from cdnkit.policy.http.messages import parts_of
+from cdnkit.policy.http.messages import split_url
 from cdnkit.policy.http.target import names_host
-from cdnkit.policy.machine.propagation import Order
+from cdnkit.policy.machine.purge_log import Order
 from cdnkit.policy.plan import PurgeKind, PurgeOrder
 from cdnkit.policy.store.index import is_surrogate_key
 
@@ -80,7 +80,7 @@ def order_as_json(order: PurgeOrder) -> Order:
 
 def names_target(value: str) -> bool:
     """Whether it is a path, or a URL with a host that can be one."""
-    scheme, host, _ = parts_of(value)
+    scheme, host, _ = split_url(value)
     return value.startswith("/") or (scheme.lower() in ("http", "https") and host != "" and names_host(host))
 
 

@@ -5,15 +5,15 @@ import logging
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 
-from cdnkit.policy.machine.propagation import (
+from cdnkit.policy.machine.purge_log import (
     ALL_BEFORE,
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
     UNREAD,
     Follower,
-    Logged,
+    LoggedOrder,
     Order,
-    places,
+    depths,
 )
 from edge.purges.log import BATCH, LogLost, PurgeLog
 from edge.purges.order import purge_order
@@ -75,7 +75,7 @@ class Sent:
         purged = await self.log.purged(self.numbers)
         self.expecting -= followers.keys()
         last = self.numbers[-1]
-        found = {name: _standing(followers[name], last, purged.get(name, 0)) for name in places(followers.values())} | {
+        found = {name: _standing(followers[name], last, purged.get(name, 0)) for name in depths(followers.values())} | {
             name: Standing() for name in sorted(self.expecting)
         }
         return {name: one for name, one in found.items() if not self.only or name in self.only}
@@ -116,7 +116,7 @@ async def put(
     for one in orders:
         purge_order(one)
     identity = (await log.read(0, 1)).extent.log
-    numbers = await log.append([Logged(0, one, tuple(only)) for one in orders])
+    numbers = await log.append([LoggedOrder(0, one, tuple(only)) for one in orders])
     return Sent(log, identity, numbers, only, set(expecting))
 
 

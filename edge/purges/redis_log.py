@@ -21,7 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from cdnkit.policy.machine.propagation import UNREAD, Batch, Extent, Follower, Logged
+from cdnkit.policy.machine.purge_log import UNREAD, Batch, Extent, Follower, LoggedOrder
 from edge.cancellation import cancellable
 from edge.purges.log import BATCH, IDLE_S, KEPT, LogLost, body_of, count_of, follower_of, logged, members_of
 
@@ -64,7 +64,7 @@ class RedisLog:
             url, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S, retry=Retry(NoBackoff(), 0)
         )
 
-    async def append(self, orders: Sequence[Logged]) -> list[int]:
+    async def append(self, orders: Sequence[LoggedOrder]) -> list[int]:
         bodies = [body_of(one) for one in orders]
         keys = [f"{PREFIX}:{name}" for name in ("log", "id", "last")]
         numbers: list[int] = []

@@ -170,7 +170,7 @@ class DiskStore:
         """Into memory, and out of it what has to make room."""
         if self._room.admit(entry):
             self._hot[entry.id] = body
-        for gone in self._room.take_pushed_out():
+        for gone in self._room.take_evicted():
             self._hot.pop(gone.id, None)
 
     def _unpend(self, entry_id: int) -> bool:

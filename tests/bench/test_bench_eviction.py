@@ -42,7 +42,7 @@ def test_an_admission_that_pushes_out(benchmark: BenchmarkFixture, policy: Evict
     def admit() -> None:
         n = next(ids)
         room.admit(Entry(n, f"/{n}", 200, Headers(), LIFE))
-        room.take_pushed_out()
+        room.take_evicted()
 
     benchmark(admit)
     assert len(room) == SLOTS

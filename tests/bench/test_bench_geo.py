@@ -19,6 +19,7 @@ from cdnkit.policy.plan import Fetch, Serve
 from cdnkit.policy.rules.service import Behavior, Geo, Service
 from cdnkit.settings.edge import Whereabouts
 from edge.viewers import Viewers
+from tests.kit.refusals import first_refusal
 
 NOW = 1_795_000_000.0
 LAB = {"203.0.113.0/24": "DE", "198.51.100.0/24": "US-CA", "192.0.2.0/24": "KP"}
@@ -82,7 +83,7 @@ RULES = {
 @pytest.mark.benchmark(group="geo on a hit")
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_a_hit_with_geo_costs_little_more_than_without(benchmark: BenchmarkFixture, rule: Geo) -> None:
-    """Address, place and verdict together. With a token besides, a hit may cost 6 µs more than without."""
+    """Address, place and check together. With a token besides, a hit may cost 6 µs more than without."""
     who = viewers("CDNLab-Client-IP")
     headers = Headers([*PLAYER, ("cdnlab-client-ip", "203.0.113.9")])
 
@@ -104,15 +105,15 @@ def test_a_hit_with_geo_costs_little_more_than_without(benchmark: BenchmarkFixtu
 
     asked = RequestHead("GET", "http", "h", "/a", None, headers, "203.0.113.9", who.place_of("203.0.113.9"))
 
-    def verdict(edge: EdgeMachine) -> object:
-        return edge.view.rule_of(asked).guard.refusal(asked, NOW)
+    def check(edge: EdgeMachine) -> object:
+        return first_refusal(edge.view.rule_of(asked).checks, asked, NOW)
 
     guarded, open_to_all = node(Behavior(path="*", geo=rule)), node(Behavior(path="*"))
     turns = {
         "hit, geo on": (hit, guarded),
         "hit, address and place found": (hit, open_to_all),
         "hit, none of it": (plain_hit, open_to_all),
-        "verdict alone": (verdict, guarded),
+        "geo check alone": (check, guarded),
     }
     least = dict.fromkeys(turns, 1.0)
     for _ in range(300):

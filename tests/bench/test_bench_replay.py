@@ -18,14 +18,14 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from cdnkit.policy import Behavior, EdgeMachine, Fetch, Headers, ResponseHead, Service
-from cdnkit.policy.http.messages import target_of
+from cdnkit.policy.http.messages import get_for_url
 from cdnkit.policy.http.place import Place
 from cdnkit.policy.outcomes import Outcome
 from cdnkit.policy.record.lines import FetchRecord, Record, RequestRecord, line_of
 from cdnkit.policy.record.object_class import ObjectClass
 from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Geo, Ttl
-from cdnkit.replay import Trace, read_trace, replay_node, tell_each, trace_of
+from cdnkit.replay import Trace, read_trace, replay_each, replay_node, trace_of
 from cdnkit.replay.trace import Line, events_of
 
 NOW = 1_795_000_000.0
@@ -47,7 +47,7 @@ def record_run(viewers: int, write: Callable[[Record], object]) -> None:
         heappush(happenings, (when, next(order), what, about))
 
     def ask(now: float, viewer: int, target: str) -> None:
-        request = target_of(f"http://127.0.0.1:8081{target}")
+        request = get_for_url(f"http://127.0.0.1:8081{target}")
         request.headers = Headers([("accept-encoding", "gzip, deflate, br")])
         request.client_ip, request.place = f"198.51.100.{viewer % 250}", Place("US")
         plan = machine.on_request(request, now)
@@ -127,7 +127,7 @@ def test_a_live_trace_told_again(benchmark: BenchmarkFixture, viewers: int) -> N
     """Beside it, in the same run: each event told, once; and what finding the plain requests adds to the reading."""
     trace = trace_with(viewers)
     start = time.process_time()
-    expected = tell_each(trace.events, SERVICE, RFC9111)
+    expected = replay_each(trace.events, SERVICE, RFC9111)
     each = time.process_time() - start
     replayed = benchmark.pedantic(replay_node, (trace, SERVICE, RFC9111), rounds=3)
     assert replayed == expected

@@ -66,6 +66,13 @@ class Client(QuicConnectionProtocol):
         self.h3.send_data(stream.id, data, last)
         self.transmit()
 
+    async def until_acknowledged(self, stream: Stream) -> None:
+        """Until the server has all that was sent on a stream, or ended it."""
+        sender = self._quic._streams[stream.id].sender
+        async with asyncio.timeout(GUARD_S):
+            while sender._buffer_start < sender._buffer_stop and stream.reset is None:  # noqa: ASYNC110  # no event
+                await asyncio.sleep(0.005)
+
     def leaves(self, stream: Stream) -> None:
         self._quic.stop_stream(stream.id, 0x10C)
         self._quic.reset_stream(stream.id, 0x10C)

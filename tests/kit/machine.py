@@ -7,7 +7,7 @@ from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.plan import Fetch, Landing, Plan
 from cdnkit.policy.rules.profile import Profile
-from cdnkit.policy.rules.resolve import settled
+from cdnkit.policy.rules.resolve import resolve
 from cdnkit.policy.rules.service import Behavior, Service, Ttl
 
 NOW = 1_795_000_000.0
@@ -54,11 +54,11 @@ def kept_for(
     response: ResponseHead, profile: Profile, behavior: Behavior | None = None, request: RequestHead | None = None
 ) -> float | str:
     """Seconds that the answer is served without asking, or the reason why it is not stored."""
-    rules = settled(behavior or Behavior(path="*"), profile)
+    rules = resolve(behavior or Behavior(path="*"), profile)
     why = why_not_store(request or get(), response, rules, profile, largest=10**9, now=NOW)
     if why is not None:
         return why
-    life = lifetime_of(response, rules, profile, asked_at=NOW, now=NOW)
+    life = lifetime_of(response, rules, profile, sent_at=NOW, now=NOW)
     return 0.0 if life.revalidate_always else max(0.0, life.fresh_until - NOW)
 
 

@@ -49,7 +49,7 @@ def main() -> int:
     if given.list:
         for mutant in chosen:
             show(console, mutant)
-            console.print("  by", ", ".join(nearest.of(mutant.file)) or "no test", markup=False)
+            console.print("  by", ", ".join(nearest.of(mutant)) or "no test", markup=False)
         return 0
     trials = try_all(console, chosen, nearest, given.jobs, given.limit)
     report(console, trials, given.seed)
@@ -71,7 +71,7 @@ def try_all(console: Console, mutants: list[Mutant], nearest: Nearest, jobs: int
         def try_one(mutant: Mutant) -> Trial:
             workshop = free.get()
             try:
-                return workshop.try_one(mutant, nearest.of(mutant.file))
+                return workshop.try_one(mutant, nearest.of(mutant))
             finally:
                 free.put(workshop)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants.__main__ import SOURCES
 from tests.mutants.nearest import MOST, Nearest
 from tests.mutants.places import Mutant, Source, mutants_of
 from tests.mutants.sample import PACKAGES, all_mutants, equivalents, sample
@@ -73,12 +74,23 @@ def test_what_is_called_equivalent_is_a_mutant_of_today_and_says_why() -> None:
         assert len(row.reason) > 20, row
 
 
-def test_nearest_is_the_test_that_imports_the_file() -> None:
-    nearest = Nearest(ROOT, ("cdnkit", "edge", "origin", "transcode", "loadtests", "cdnlab"))
-    first = nearest.of("cdnkit/policy/http/etags.py")[0]
-    assert "etags" in (ROOT / first).read_text(encoding="utf-8")
-    for file in ("edge/log.py", "origin/boxes.py", "transcode/progress.py", "cdnkit/serving/patience.py"):
-        assert 1 <= len(nearest.of(file)) <= MOST
+NEAREST = [  # a file, a word of its line, and the test that must be among the first that are tried
+    ("cdnkit/policy/http/etags.py", "", "etags"),
+    ("cdnkit/policy/rules/resolve.py", "key_query", "test_who_shares_an_answer"),  # reached by nearly all
+    ("edge/log.py", "", "log"),
+    ("origin/boxes.py", "", "boxes"),
+    ("transcode/progress.py", "", "progress"),
+]
+
+
+@pytest.mark.parametrize(("file", "word", "spoken"), NEAREST)
+def test_nearest_are_those_that_import_the_file_and_speak_of_the_line(file: str, word: str, spoken: str) -> None:
+    nearest = Nearest(ROOT, SOURCES)
+    mutant = next(one for one in all_mutants(ROOT, (file,)) if word in one.before)
+    reader, *tests = nearest.of(mutant)
+    assert reader == "tests/test_bounds.py"  # it reads every file
+    assert 1 <= len(tests) <= MOST
+    assert any(spoken in (ROOT / test).read_text(encoding="utf-8") for test in tests[:8])
 
 
 TREE = {

@@ -46,6 +46,8 @@ class Workshop:
         self.copy = copy
         self.limit = limit
         self.broken: set[str] = set()
+        self.sound: set[str] = set()
+        """Tests that pass without a fault."""
         self.child: subprocess.Popen[bytes] | None = None
         self.stopped = False
         shutil.copytree(root, copy, ignore=SKIPPED, symlinks=True)
@@ -60,7 +62,8 @@ class Workshop:
             # A test that fails without the fault too is left out from then on. Where none is named, it was a hang, or
             # the machine's own trouble, which does not come every time.
             named = by.partition("::")[0] in tests
-            if named and self.run([by])[0] is not Verdict.NOTICED:
+            if by in self.sound or (named and self.run([by])[0] is not Verdict.NOTICED):
+                self.sound.add(by)
                 return Trial(mutant, verdict, by)
             if named:
                 self.broken.add(by)

@@ -1,7 +1,7 @@
-"""Compressing what the origin sent as it is: whether, with which coding, and what becomes of the head.
+"""Compression of responses that came without a content coding: whether, with which coding, and what the head becomes.
 
-Source: CloudFront, "Serving compressed files". The shell does the bytes while the body fills; what is stored, and what
-everybody gets, is compressed, under a key that holds the codings their requests accept.
+Source: CloudFront, "Serving compressed files". The shell compresses the body while it fills. The stored response is the
+compressed one, under a key with the codings that the requests accept.
 """
 
 from cdnkit.policy.freshness.storable import content_length
@@ -15,19 +15,19 @@ PREFERENCE = ("br", "gzip")
 def coding_for(request: RequestHead, response: ResponseHead, rules: Compression, *, able: frozenset[str]) -> str | None:
     """The coding to put on a response that will be stored; None: it stays as it is.
 
-    `request`: as it went to the parent: its Accept-Encoding is what the key holds. `able`: what the shell can do.
+    `request`: the upstream request, whose Accept-Encoding is that of the key. `able`: the codings that the shell has.
     """
     headers = response.headers
     length = content_length(headers)
     if response.status not in rules.statuses or "content-encoding" in headers or request.version == "1.0":
         return None
-    if length is None or not rules.least_bytes <= length <= rules.most_bytes:
+    if length is None or not rules.min_bytes <= length <= rules.max_bytes:
         return None
     media_type = (headers.first("content-type") or "").partition(";")[0].strip().lower()
     if media_type not in rules.types:
         return None
     if "no-transform" in cache_control.directives(headers.joined("cache-control") or ""):
-        # Ours, CloudFront's page does not speak of it: RFC 9110 §7.7 forbids.
+        # Ours: CloudFront's page does not mention it, but RFC 9110 §7.7 forbids it.
         return None
     accepted = (request.headers.joined("accept-encoding") or "").replace(" ", "").split(",")
     return next((coding for coding in PREFERENCE if coding in accepted and coding in able), None)
@@ -36,7 +36,7 @@ def coding_for(request: RequestHead, response: ResponseHead, rules: Compression,
 def compressed(response: ResponseHead, coding: str) -> ResponseHead:
     """The head over a compressed body: a strong ETag becomes weak, a malformed one goes, the length is not known yet.
 
-    The same again for a head that is so already.
+    A head that is already changed so stays the same.
     """
     headers = response.headers.without(("content-encoding", "content-length", "etag", "accept-ranges"))
     tag = response.headers.first("etag")

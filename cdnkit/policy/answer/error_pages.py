@@ -1,7 +1,7 @@
-"""A page in place of an error: which, and the request for it.
+"""Error pages: which page is served in place of an error, and the request for it.
 
 Source: CloudFront, "Generating custom error responses": the page is fetched through the cache behaviors by its path; if
-that fails, the viewer gets the status which that fetch produced.
+that fails, the viewer gets the status of that fetch.
 """
 
 from dataclasses import dataclass, replace
@@ -14,15 +14,15 @@ from cdnkit.policy.rules.service import ErrorPage, Service
 
 
 @dataclass(slots=True)
-class Instead:
-    """What is told with a page that stands in for something."""
+class Substitution:
+    """What an error page that was fetched stands in for."""
 
     status: int
     refusal: Refusal | None = None
     """The gate's, where it stands in for one."""
 
-    def told_with(self, answer: Serve | Relay | Refuse) -> None:
-        """Make the page's answer tell it; a page that failed keeps the status of that."""
+    def apply_to(self, answer: Serve | Relay | Refuse) -> None:
+        """Set status and reason of the page's answer; a page that failed keeps its own status."""
         if answer.status == 200:
             answer.status = self.status
         if self.refusal is not None:
@@ -34,7 +34,7 @@ class Instead:
 
 
 class Pages:
-    """The pages of one service, by the status they stand in for."""
+    """The error pages of one service, by the status they stand in for."""
 
     __slots__ = ("_by_status",)
 
@@ -46,12 +46,12 @@ class Pages:
     def __bool__(self) -> bool:
         return bool(self._by_status)
 
-    def instead_of(self, status: int, request: RequestHead) -> ErrorPage | None:
-        """The page that a viewer of this request is shown for this status; unsafe methods are told the error itself."""
+    def page_for(self, status: int, request: RequestHead) -> ErrorPage | None:
+        """The error page for this request and status; None for unsafe methods, which get the error itself."""
         return self._by_status.get(status) if request.method in ("GET", "HEAD") else None
 
 
 def request_for(page: ErrorPage, request: RequestHead) -> RequestHead:
-    """The viewer's request, asking for the whole page."""
+    """The viewer's request, changed into one for the whole page."""
     headers = request.headers.without(("range", *CONDITIONS))
     return replace(request, path=page.page, query=None, headers=headers, block=None)

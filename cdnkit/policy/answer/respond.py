@@ -3,26 +3,26 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from cdnkit.policy.answer.status import Signer, cache_status, numbered, quoted
+from cdnkit.policy.answer.status import Signer, cache_status, numbered_ids, quoted
 from cdnkit.policy.http import ranges
 from cdnkit.policy.http.cache_control import delta_seconds
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead, ResponseHead
 from cdnkit.policy.outcomes import Cause, Failure, Outcome, RefusalKind
 from cdnkit.policy.plan import Fetch, Refuse, Relay, Serve
 from cdnkit.policy.rule import Rule
-from cdnkit.policy.rules.profile import FailureAnswer, Profile
+from cdnkit.policy.rules.profile import FailureResponse, Profile
 from cdnkit.policy.store.index import Entry
-from cdnkit.policy.store.revalidate import IN_A_304, NEVER_TAKEN_OVER, holds, keeps_fields, range_applies
+from cdnkit.policy.store.revalidate import BODY_FIELDS, FIELDS_OF_304, is_not_modified, range_applies, wants_all_fields
 from cdnkit.policy.store.slices import Assembly, may_be_sliced
 
 _UNREACHED = frozenset({Failure.NAME, Failure.CONNECT, Failure.RESET})
-"""The parent has given no answer, not even a bad one."""
+"""The parent sent no response, not even a bad one."""
 
 _PLAIN_GET = RequestHead("GET", "", "", "", None, Headers())
 
 
-class Answering:
-    """Makes the answers of one node, signed with its name."""
+class Responder:
+    """Makes the responses of one node, signed with its name."""
 
     def __init__(
         self,
@@ -34,36 +34,39 @@ class Answering:
     ) -> None:
         self._name = name
         self._profile = profile
-        self.fresh_id = fresh_id or numbered(name)
+        self.fresh_id = fresh_id or numbered_ids(name)
         self._signer = signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
-        self._by_request, self._tells = signer.signature.by_request, signer.signature.tells
-        self._in_a_304 = IN_A_304 | signer.signature.names
+        self._by_request, self._wants_extras = signer.signature.by_request, signer.signature.wants_extras
+        self._fields_of_304 = FIELDS_OF_304 | signer.signature.names
         self.same_for_all = signer.same_for_all
-        """Two answers of the same kind and second have the same head."""
+        """Two responses of the same kind in the same second have the same head."""
 
-    def fetched(self, response: ResponseHead, now: float) -> None:
-        """Note on what the parent sent that this node fetched it, where the profile keeps such notes."""
+    def mark_fetched(self, response: ResponseHead, now: float) -> None:
+        """Mark in the parent's response that this node fetched it, where the profile has such marks."""
         if not self.same_for_all:
-            self._signer.signature.fetched(response.headers, now)
+            self._signer.signature.mark_fetched(response.headers, now)
 
     def from_store(self, entry: Entry, request: RequestHead, rule: Rule, outcome: Outcome, now: float) -> Serve:
-        """A hit, fresh or stale: the parent was not asked."""
+        """A hit, fresh or stale: without an upstream request."""
         member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
         age = int(entry.life.age(now))
         return self._serve(entry, request, rule, outcome, None, member, age, None, now)
 
     def plain_hit(self, entry: Entry, request: RequestHead, rule: Rule, now: float) -> Serve:
         """A whole fresh response to a plain GET. Its head is made at most twice a second: when Age or ttl ticks."""
-        if now >= entry.ready_until:
+        if now >= entry.prepared_until:
             member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
             age = int(entry.life.age(now))
             served = self._serve(entry, _PLAIN_GET, rule, Outcome.HIT, None, member, age, None, now, plain=True)
             life = entry.life
             age_ticks = life.born_at + int(life.age(now)) + 1 if now >= life.born_at else now
             ttl_ticks = life.fresh_until - (-(-(life.fresh_until - now) // 1) - 1)
-            date_ticks = now // 1 + 1 if self._profile.date_of_answers == "now" else ttl_ticks
-            entry.ready, entry.ready_until = served.headers, min(age_ticks, ttl_ticks, date_ticks, life.fresh_until)
-        lines = entry.ready
+            date_ticks = now // 1 + 1 if self._profile.date_of_responses == "now" else ttl_ticks
+            entry.prepared, entry.prepared_until = (
+                served.headers,
+                min(age_ticks, ttl_ticks, date_ticks, life.fresh_until),
+            )
+        lines = entry.prepared
         if rule.cors is not None:
             lines = rule.cors.applied(lines, request)
         if not self.same_for_all:
@@ -86,9 +89,9 @@ class Answering:
         detail: str | None = None,
         headers: Headers | None = None,
     ) -> Serve:
-        """The parent was asked, by this request or by one it waited for.
+        """The response after an upstream request, made for this request or for one that it joined.
 
-        `headers`: what came, for the one who asked; the stored ones lack fields that are for him alone.
+        `headers`: those that came, for the leader; the stored ones lack fields that are for it alone.
         """
         if detail is None and cause in (Cause.EVICTED, Cause.PURGED, Cause.LOST, Cause.ABORTED):
             detail = cause.value
@@ -117,43 +120,43 @@ class Answering:
         *,
         detail: str | None = None,
     ) -> Relay:
-        """The parent's answer as it is, for one viewer."""
+        """The parent's response as it is, for one viewer."""
         member = cache_status(self._name, cause=cause, detail=detail)
         age = delta_seconds(response.headers.first("age"))
         lines = self._signer.signed(
-            response.headers, fetch.rule.decoration, response.status, outcome, member,
+            response.headers, fetch.rule.response_policy, response.status, outcome, member,
             age, now,
         )  # fmt: skip
-        lines = _open_to(lines, request, fetch.rule)
+        lines = _with_cors(lines, request, fetch.rule)
         if not self.same_for_all:
             lines += self._by_request(response.headers, hits=0, started_at=fetch.sent_at, now=now, asked=True)
-            if self._tells(request, fetch.rule.behavior):
-                lines = self._signer.told(
+            if self._wants_extras(request, fetch.rule.behavior):
+                lines = self._signer.with_extras(
                     lines, response.headers, request, fetch.rule.behavior, fetch.key, None, outcome,
                     started_at=fetch.sent_at, now=now,
                 )  # fmt: skip
         bodiless = request.method == "HEAD" or response.status in (204, 304)
         return Relay(response.status, lines, outcome, cause, fetch.rule, fetch.id, body=not bodiless)
 
-    def failure(self, why: Failure, *, must_ask: bool = False) -> FailureAnswer:
-        """What a viewer is told of a parent that failed, when nothing stored can stand in.
+    def failure(self, why: Failure, *, must_revalidate: bool = False) -> FailureResponse:
+        """The response for a failure of the parent, when no stored response can stand in.
 
-        `must_ask`: what is stored may be used only once the parent has been asked about it (RFC 9111 §5.2.2.2).
+        `must_revalidate`: the stored response may be used only after validation (RFC 9111 §5.2.2.2).
         """
-        told = self._profile.failures.get(why.value)
-        if told is not None:
-            return told
+        own = self._profile.failures.get(why.value)
+        if own is not None:
+            return own
         if why.by_viewer:
-            return FailureAnswer(why.status, "")
+            return FailureResponse(why.status, "")
         status = self._profile.failure_status
         if status is None:
-            status = 504 if must_ask and why in _UNREACHED else why.status
-        return FailureAnswer(status, "")
+            status = 504 if must_revalidate and why in _UNREACHED else why.status
+        return FailureResponse(status, "")
 
-    def failed(
+    def failure_member(
         self, fetch: Fetch, cause: Cause | None, reason: str, forward_status: int | None, *, collapsed: bool
     ) -> str:
-        """Our member of Cache-Status where the parent was asked and what it said, if anything, is not passed on."""
+        """Our member of Cache-Status after an upstream request whose response, if any, is not passed on."""
         return cache_status(
             self._name, cause=cause, had_stale=fetch.entry is not None, forward_status=forward_status,
             collapsed=collapsed, detail=quoted(reason),
@@ -169,9 +172,11 @@ class Answering:
         `request`: None where there is none that could be read. `member`: ours of Cache-Status, where the parent was
         asked (`failed`). `kind`: of a refusal.
         """
-        lines, body = self._signer.own(status, reason, words, outcome, now, rule.decoration, member=member, kind=kind)
+        lines, body = self._signer.generated(
+            status, reason, words, outcome, now, rule.response_policy, member=member, kind=kind
+        )
         if request is not None:
-            lines = _open_to(lines, request, rule, ours=True)
+            lines = _with_cors(lines, request, rule, ours=True)
         if page is not None:
             lines = [("content-type", page[0]) if name == "content-type" else (name, value) for name, value in lines]
             body = page[1]
@@ -192,16 +197,16 @@ class Answering:
         *,
         plain: bool = False,
     ) -> Serve:
-        """`fetch`: the parent was asked; `plain`: without the lines that no two requests share."""
+        """`fetch`: the upstream request, if there was one; `plain`: without the lines that no two requests share."""
         came = headers or entry.headers
-        lines = self._signer.signed(came, rule.decoration, entry.status, outcome, member, age, now)
+        lines = self._signer.signed(came, rule.response_policy, entry.status, outcome, member, age, now)
         if not plain:
-            lines = _open_to(lines, request, rule)
+            lines = _with_cors(lines, request, rule)
         if not plain and not self.same_for_all:
             started_at = now if fetch is None else fetch.sent_at
             lines += self._by_request(came, hits=entry.hits, started_at=started_at, now=now, asked=fetch is not None)
-            if self._tells(request, rule.behavior):
-                lines = self._signer.told(
+            if self._wants_extras(request, rule.behavior):
+                lines = self._signer.with_extras(
                     lines, came, request, rule.behavior, entry.key, entry, outcome, started_at=started_at, now=now
                 )
         served = Serve(entry, entry.status, lines, outcome, cause, rule, fetch_id=fetch.id if fetch else 0)
@@ -209,7 +214,7 @@ class Answering:
 
     def _passed_on(self, fetch: Fetch | None, outcome: Outcome) -> bool:
         """Whether this is the whole that came for the asker's own range, which some CDNs do not cut."""
-        if fetch is None or outcome is Outcome.COLLAPSED or not self._profile.range_answered_as_it_came:
+        if fetch is None or outcome is Outcome.COLLAPSED or not self._profile.range_served_as_it_came:
             return False
         return fetch.request.block is None and "range" in fetch.request.headers
 
@@ -217,7 +222,7 @@ class Answering:
         """The answer as this request wants it: 304 to a condition that holds, a part for a range, if it is `cut`."""
         entry = served.entry
         served.body = request.method != "HEAD" and entry.status not in (204, 304)
-        if entry.status in (200, 206) and holds(request, entry, now):
+        if entry.status in (200, 206) and is_not_modified(request, entry, now):
             return self._not_modified(served, request)
         wanted = request.headers.first("range") if request.method == "GET" else None
         if entry.part is not None:
@@ -231,9 +236,9 @@ class Answering:
         return served
 
     def assembled(self, assembly: Assembly, opening: Serve, now: float) -> Serve | None:
-        """The viewer's answer, by the block that was asked for first; None: the object cannot be sliced.
+        """The viewer's response, from the opening block's; None: the object cannot be sliced.
 
-        A whole answer (the object is smaller than a block, or its origin answers no ranges) answers as it is.
+        A whole response (the object is smaller than a block, or its origin ignores ranges) is served as it is.
         """
         entry, request = opening.entry, assembly.request
         lines = Headers.wrap(opening.headers).without(("content-range", "content-length")).lines
@@ -245,7 +250,7 @@ class Answering:
         assert entry.total is not None
         assembly.opening = entry
         served.body = request.method != "HEAD"
-        if holds(request, entry, now):
+        if is_not_modified(request, entry, now):
             return self._not_modified(served, request)
         wanted = request.headers.first("range") if request.method == "GET" else None
         spans = ranges.spans(wanted, entry.total) if wanted and range_applies(request, entry, now) else None
@@ -260,29 +265,29 @@ class Answering:
             served.headers.append(("content-length", str(entry.total)))
         return served
 
-    def apart(self, request: RequestHead, rule: Rule) -> object:
-        """All of a plain request that its answer's fields depend on."""
-        return None if rule.cors is None else rule.cors.of(request)
+    def cors_inputs(self, request: RequestHead, rule: Rule) -> object:
+        """All of a plain request that the fields of its response depend on."""
+        return None if rule.cors is None else rule.cors.inputs_of(request)
 
     def _not_modified(self, served: Serve, request: RequestHead) -> Serve:
         served.status, served.body = 304, False
-        if keeps_fields(request):
-            served.headers = [line for line in served.headers if line[0] not in NEVER_TAKEN_OVER]
+        if wants_all_fields(request):
+            served.headers = [line for line in served.headers if line[0] not in BODY_FIELDS]
             return served
-        decoration = served.rule.decoration
-        kept = self._in_a_304 if decoration is None else self._in_a_304 | decoration.names
+        response_policy = served.rule.response_policy
+        kept = self._fields_of_304 if response_policy is None else self._fields_of_304 | response_policy.names
         served.headers = [line for line in served.headers if line[0] in kept]
         return served
 
     def _may_cut(self, entry: Entry, wanted: str) -> bool:
-        """Whether this CDN answers those ranges of that response with less than the whole."""
+        """Whether this CDN serves those ranges of that response, and not the whole."""
         profile = self._profile
         if profile.range_needs_length and "content-length" not in entry.headers:
             return False
         return not profile.ranges_in_order or ranges.in_order(wanted, entry.length or 0)
 
     def _cut(self, served: Serve, wanted: str, request: RequestHead, length: int, now: float) -> None:
-        """Answer byte ranges from a stored 200 (RFC 9110 §14.2): one as itself, several as multipart/byteranges."""
+        """Serve byte ranges of a stored 200 (RFC 9110 §14.2): one as it is, several as multipart/byteranges."""
         if not range_applies(request, served.entry, now):
             return
         spans = ranges.spans(wanted, length)
@@ -302,7 +307,7 @@ class Answering:
             self._frame(served, ("content-type", f"multipart/byteranges; boundary={boundary}"), size)
 
     def _cut_part(self, served: Serve, wanted: str, part: ranges.Span) -> None:
-        """Answer from a stored 206 what lies inside it; the stored body begins at the part's first byte."""
+        """Serve the part of a range that is in a stored 206; the stored body begins at the part's first byte."""
         total = served.entry.total
         span = ranges.within(wanted, part, total) or part
         served.status = 206
@@ -314,8 +319,8 @@ class Answering:
         served.headers = [*kept.lines, extra, ("content-length", str(length))]
 
 
-def _open_to(lines: Lines, request: RequestHead, rule: Rule, *, ours: bool = False) -> Lines:
-    """The lines with what CORS this request is told."""
+def _with_cors(lines: Lines, request: RequestHead, rule: Rule, *, ours: bool = False) -> Lines:
+    """The lines with the CORS fields for this request."""
     return lines if rule.cors is None else rule.cors.applied(lines, request, ours=ours)
 
 

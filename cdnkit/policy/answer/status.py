@@ -1,18 +1,18 @@
-"""What a response says of its own making: Cache-Status (RFC 9211), Via (RFC 9110 §7.6.3), and the profile's fields."""
+"""Fields about how a response was made: Cache-Status (RFC 9211), Via (RFC 9110 §7.6.3), and the profile's."""
 
 from collections.abc import Callable
 from hashlib import sha256
 from itertools import count
 
-from cdnkit.policy.freshness.directives import ruling
+from cdnkit.policy.freshness.directives import response_directives
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead
-from cdnkit.policy.outcomes import NOT_ASKED, Cause, Outcome, RefusalKind
+from cdnkit.policy.outcomes import NOT_FORWARDED, Cause, Outcome, RefusalKind
 from cdnkit.policy.rules.profile import Incident, Profile
 from cdnkit.policy.rules.response_headers import NODES_OWN
-from cdnkit.policy.rules.response_policy import Decoration
+from cdnkit.policy.rules.response_policy import ResponsePolicy
 from cdnkit.policy.rules.service import Behavior
-from cdnkit.policy.rules.signature import Node, Signature, Signed
+from cdnkit.policy.rules.signature import Node, Signature, SignedResponse
 from cdnkit.policy.store.index import Entry
 
 FORWARD_REASON = {
@@ -47,7 +47,7 @@ def cache_status(
     """One member of the list: `fra; hit; ttl=12` or `fra; fwd=uri-miss; stored`.
 
     `detail` is an RFC 9651 token, or a `quoted` string.
-    `had_stale`: something was stored for the key, so that a miss is not one of the URI.
+    `had_stale`: a stale response was stored for the key, so a `uri-miss` becomes `stale`.
     """
     parts = [name]
     if hit:
@@ -58,7 +58,7 @@ def cache_status(
     if forward_status is not None:
         parts.append(f"fwd-status={forward_status}")
     if ttl is not None:
-        # A remaining lifetime of half a second is not yet 0: that would say stale.
+        # A remaining lifetime of half a second is rounded up: 0 would mean stale.
         parts.append(f"ttl={int(ttl) if ttl < 0 else -int(-ttl // 1)}")
     if stored:
         parts.append("stored")
@@ -70,10 +70,11 @@ def cache_status(
 
 
 class Signer:
-    """Writes on an answer who made it and how, in the profile's words, after what nodes nearer the origin wrote."""
+    """Adds to a response which node made it and how, in the profile's words, behind the members of nodes nearer the
+    origin."""
 
     def __init__(self, name: str, profile: Profile, *, faces_viewers: bool, fresh_id: Callable[[], str]) -> None:
-        """`faces_viewers`: fields that only nodes may see end here. `fresh_id`: a new request id at every call."""
+        """`faces_viewers`: fields that only nodes may see are removed. `fresh_id`: a new request id at every call."""
         self._name = name
         self._profile = profile
         self._fresh_id = fresh_id
@@ -82,14 +83,14 @@ class Signer:
         self.signature = signature = (profile.signature or Signature)(Node(name, faces_viewers, fresh_id))
         hidden = profile.kept_from_viewers if faces_viewers else frozenset[str]()
         self._ends_here = NODES_OWN | signature.names | hidden
-        self._date_is_now = profile.date_of_answers == "now"
+        self._date_is_now = profile.date_of_responses == "now"
         self.same_for_all = profile.signature is None
-        """Two hits of the same second have the same head."""
+        """Two hits in the same second have the same head."""
 
     def signed(
         self,
         headers: Headers,
-        decoration: Decoration | None,
+        response_policy: ResponsePolicy | None,
         status: int,
         outcome: Outcome,
         member: str,
@@ -98,8 +99,8 @@ class Signer:
     ) -> Lines:
         """The response's lines with our own; `Signature.by_request` adds those that no two requests share.
 
-        `decoration`: what the behavior puts on answers beside. `member` is ours of Cache-Status, `age` whole seconds,
-        None where Age is not said.
+        `response_policy`: what the behavior puts on answers beside. `member` is ours of Cache-Status, `age` whole
+        seconds, None where Age is not said.
         """
         lines: Lines = []
         via: str | None = None
@@ -116,10 +117,10 @@ class Signer:
                 lines.append(line)
         if self._date_is_now:
             lines = [("date", format_date(now)) if line[0] == "date" else line for line in lines]
-        if decoration is not None:
-            lines = decoration.applied(lines)
+        if response_policy is not None:
+            lines = response_policy.applied(lines)
             if not self._date_is_now and not any(name == "date" for name, _ in lines):
-                # Taken off: then the node's own stands there, as its `Server` does.
+                # The policy removed it: then the node's own Date is sent, as its `Server` is.
                 lines.append(("date", format_date(now)))
         if age is not None:
             lines.append(("age", str(age)))
@@ -133,7 +134,7 @@ class Signer:
         lines.append(("cache-status", f"{cache_status}, {member}" if cache_status else member))
         return lines
 
-    def told(
+    def with_extras(
         self,
         lines: Lines,
         headers: Headers,
@@ -152,19 +153,21 @@ class Signer:
         """
 
         def stale_if_error() -> float:
-            said = ruling(headers, self._profile).control.stale_if_error
+            said = response_directives(headers, self._profile).control.stale_if_error
             return float(said) if said is not None else behavior.stale_if_error or self._profile.stale_if_error
 
         fresh_until = None if entry is None else entry.life.fresh_until
-        return self.signature.told(
-            Signed(request, behavior, outcome, headers, lines, key, fresh_until, stale_if_error, started_at, now)
+        return self.signature.with_extras(
+            SignedResponse(
+                request, behavior, outcome, headers, lines, key, fresh_until, stale_if_error, started_at, now
+            )
         )
 
-    def own(
-        self, status: int, reason: str, words: str, outcome: Outcome, now: float, decoration: Decoration | None = None,
-        *, member: str | None = None, kind: RefusalKind | None = None,
+    def generated(
+        self, status: int, reason: str, words: str, outcome: Outcome, now: float,
+        response_policy: ResponsePolicy | None = None, *, member: str | None = None, kind: RefusalKind | None = None,
     ) -> tuple[Lines, str]:  # fmt: skip
-        """Lines and body of an answer that this node makes by itself; `words` as `FailureAnswer` has them.
+        """Lines and body of an answer that this node makes by itself; `words` as `FailureResponse` has them.
 
         `member`: ours of Cache-Status, where there is more to say than the reason; `kind`: of a refusal.
         """
@@ -181,9 +184,9 @@ class Signer:
                 ("via", self._via),
                 ("cache-status", member),
             ]
-            return lines if decoration is None else decoration.applied(lines), page.body
+            return lines if response_policy is None else response_policy.applied(lines), page.body
         nothing = Headers.wrap(lines)
-        lines = self.signed(nothing, decoration, status, outcome, member, None, now)
+        lines = self.signed(nothing, response_policy, status, outcome, member, None, now)
         return lines + self.signature.by_request(
             nothing, hits=0, started_at=now, now=now, asked=False, request_id=request_id
         ), page.body
@@ -193,14 +196,14 @@ class Signer:
             return self._profile.x_cache_error
         if outcome is Outcome.REFUSED and 300 <= status < 400 and self._profile.x_cache_redirect is not None:
             return self._profile.x_cache_redirect
-        if outcome in NOT_ASKED:
-            # A refusal, too: it is synthetic, and Fastly counts those as hits.
+        if outcome in NOT_FORWARDED:
+            # Refusals too: they are synthetic, and Fastly counts those as hits.
             return self._profile.x_cache[0]
         return self._profile.x_cache_revalidated if outcome is Outcome.REVALIDATED else self._profile.x_cache[1]
 
 
-def numbered(name: str) -> Callable[[], str]:
-    """Request ids that look the part, the same in every run: 56 characters, the last two "=="."""
+def numbered_ids(name: str) -> Callable[[], str]:
+    """Request ids in CloudFront's form, the same in every run: 56 characters, the last two "=="."""
     counter = count(1)
     return lambda: sha256(f"{name} {next(counter)}".encode()).hexdigest()[:54] + "=="
 

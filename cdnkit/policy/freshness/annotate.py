@@ -1,22 +1,23 @@
-"""What a stored response's fields said about its caching, and what became of each word: read, or ignored and why.
+"""What a stored response's fields say about its caching, and what became of each word: read, or ignored and why.
 
-Tells in words what `lifetime.py`, `storing.py` and `directives.py` decided, by asking their own functions where a value
-or a winner is in question. Only responses that were stored come here, so nothing is said of what forbids storing.
+The annotations put into words what `lifetime.py`, `storable.py` and `directives.py` decided. Where a value or a winner
+is in question, their own functions answer. Only stored responses are annotated, so nothing here speaks of what forbids
+storing.
 """
 
 from dataclasses import dataclass
 
 from cdnkit.policy.freshness import surrogate
-from cdnkit.policy.freshness.directives import Ruling, parse_targeted, ruling
+from cdnkit.policy.freshness.directives import ResponseDirectives, parse_targeted, response_directives
 from cdnkit.policy.freshness.lifetime import (
-    OUR_BOUNDS,
+    SETTING_RULES,
     StaleWindows,
-    freshness,
-    heard,
-    kept_against_its_will,
+    effective_directives,
+    explicit_lifetime,
+    freshness_lifetime,
     lifetime_of,
+    overridden_by_min_ttl,
     stale_windows,
-    stated,
 )
 from cdnkit.policy.http import cache_control
 from cdnkit.policy.http.dates import parse_date
@@ -37,7 +38,7 @@ _FOR_OTHERS = {
 
 
 @dataclass(slots=True, frozen=True)
-class Note:
+class Annotation:
     """One word of the response, and what became of it."""
 
     field: str
@@ -49,56 +50,56 @@ class Note:
     """What it does here, or why it does nothing."""
 
 
-class Reader:
-    """One stored response under the behavior and profile that keep it."""
+class Annotator:
+    """Reads one stored response under the behavior and profile that keep it."""
 
     def __init__(self, head: ResponseHead, behavior: Behavior, profile: Profile, rule: str, now: float) -> None:
         """`rule`: what set its freshness lifetime (`Lifetime.rule`)."""
         self._head, self._behavior, self._profile, self._rule = head, behavior, profile, rule
-        self._ruling: Ruling = ruling(head.headers, profile)
+        self._directives: ResponseDirectives = response_directives(head.headers, profile)
         self._errors = profile.error_caching is not None and head.status >= 400
-        self._overridden = not self._errors and kept_against_its_will(self._ruling.control, behavior, profile)
+        self._overridden = not self._errors and overridden_by_min_ttl(self._directives.control, behavior, profile)
         # An Expires counts from the arrival or from Date; of an answer kept since then Date is the better guess.
         date = parse_date(head.headers.first("date"), now)
         arrived = now if date is None else date
-        fresh_for = lifetime_of(head, behavior, profile, asked_at=arrived, now=arrived).fresh_until - arrived
+        fresh_for = lifetime_of(head, behavior, profile, sent_at=arrived, now=arrived).fresh_until - arrived
         self.windows: StaleWindows = stale_windows(
-            heard(head, behavior, profile), behavior, profile, fresh_for=fresh_for
+            effective_directives(head, behavior, profile), behavior, profile, fresh_for=fresh_for
         )
-        self._stated, self._source = stated(head, self._ruling, profile, arrived)
-        self._seconds, self._bound = freshness(head, behavior, profile, arrived)
+        self._explicit, self._source = explicit_lifetime(head, self._directives, profile, arrived)
+        self._seconds, self._bound = freshness_lifetime(head, behavior, profile, arrived)
 
     def lifetime(self) -> str:
         """In words, how the freshness lifetime came to be."""
-        rule, told, seconds = self._rule, f"{self._stated or 0:g} s", f"{self._seconds or 0:g} s"
+        rule, stated, seconds = self._rule, f"{self._explicit or 0:g} s", f"{self._seconds or 0:g} s"
         if rule == "soft-purge":
             return f"soft purge: it ended a lifetime of {seconds}"
         if rule == "none":
             return "none: nothing names a lifetime"
         if rule == "heuristic":
             return f"heuristic: {seconds}, a share of the time since Last-Modified"
-        if rule not in OUR_BOUNDS:
+        if rule not in SETTING_RULES:
             return f"{rule}: {seconds}"
         if self._overridden:
             return f"{rule}: {seconds}, against the origin's will"
-        if self._stated is None:
+        if self._explicit is None:
             return f"{rule}: {seconds}, as the origin names none"
         if rule != self._bound:
-            return f"{rule}: {self._behavior.ttl.min:g} s from its arrival, as its age leaves less of {told}"
-        return f"{rule} {'cut' if rule == 'ttl.max' else 'raised'} {told} to {seconds}"
+            return f"{rule}: {self._behavior.ttl.min:g} s from its arrival, as its age leaves less of {stated}"
+        return f"{rule} {'cut' if rule == 'ttl.max' else 'raised'} {stated} to {seconds}"
 
-    def notes(self) -> list[Note]:
+    def annotations(self) -> list[Annotation]:
         """Every word of the response that speaks of caching, in the order in which the fields are looked at."""
         found = [note for name in self._targeted_names() for note in self._targeted(name)]
         found += self._surrogate()
         text = self._head.headers.joined("cache-control")
         for name, argument in self._words(text or "").items():
             word = name if argument is None else f"{name}={argument}"
-            if self._ruling.targeted:
-                found.append(Note("cache-control", word, False, f"{self._ruler()} rules alone"))
+            if self._directives.targeted:
+                found.append(Annotation("cache-control", word, False, f"{self._ruler()} rules alone"))
             else:
-                found.append(Note("cache-control", word, *self._directive(name, argument)))
-        for name, say in (
+                found.append(Annotation("cache-control", word, *self._directive(name, argument)))
+        for name, explain in (
             ("expires", self._expires),
             ("age", self._age),
             ("pragma", self._pragma),
@@ -106,14 +107,14 @@ class Reader:
         ):
             value = self._head.headers.joined(name)
             if value is not None:
-                found.append(Note(name, value, *say()))
+                found.append(Annotation(name, value, *explain()))
         modified = self._head.headers.first("last-modified")
         if modified is not None and self._rule == "heuristic":
-            found.append(Note("last-modified", modified, True, "the lifetime is a share of the time since then"))
+            found.append(Annotation("last-modified", modified, True, "the lifetime is a share of the time since then"))
         return found
 
     def _words(self, text: str) -> dict[str, str | None]:
-        """Cache-Control's directives, those that are found in others' quotes behind them."""
+        """Cache-Control's directives, followed by those found inside other directives' quotes."""
         as_written = self._profile.directive_case
         words = cache_control.directives(text, as_written=as_written)
         return (
@@ -126,24 +127,24 @@ class Reader:
         return [*self._profile.targeted_fields, *({TARGETED} - set(self._profile.targeted_fields))]
 
     def _ruler(self) -> str:
-        """The targeted field that rules."""
-        if self._ruling.surrogate:
+        """The targeted field whose directives count."""
+        if self._directives.surrogate:
             return "surrogate-control"
         headers = self._head.headers
         return next(n for n in self._profile.targeted_fields if parse_targeted(headers.joined(n) or "") is not None)
 
-    def _targeted(self, name: str) -> list[Note]:
+    def _targeted(self, name: str) -> list[Annotation]:
         text = self._head.headers.joined(name)
         if text is None:
             return []
         if name not in self._profile.targeted_fields:
-            return [Note(name, text, False, f"{self._profile.name} does not read it")]
+            return [Annotation(name, text, False, f"{self._profile.name} does not read it")]
         if parse_targeted(text) is None:
-            return [Note(name, text, False, "no valid dictionary, so as if it were not there (RFC 9213 §2.1)")]
+            return [Annotation(name, text, False, "no valid dictionary, so as if it were not there (RFC 9213 §2.1)")]
         if name != self._ruler():
-            return [Note(name, text, False, f"{self._ruler()} comes first")]
+            return [Annotation(name, text, False, f"{self._ruler()} comes first")]
         return [
-            Note(
+            Annotation(
                 name,
                 directive if argument is None else f"{directive}={argument}",
                 *self._directive(directive, argument),
@@ -151,45 +152,45 @@ class Reader:
             for directive, argument in cache_control.directives(text).items()
         ]
 
-    def _surrogate(self) -> list[Note]:
+    def _surrogate(self) -> list[Annotation]:
         text = self._head.headers.joined("surrogate-control")
         if text is None:
             return []
         if self._profile.surrogate:
             return self._as_surrogate(text)
         if not self._profile.surrogate_control:
-            return [Note("surrogate-control", text, False, f"{self._profile.name} does not read it")]
+            return [Annotation("surrogate-control", text, False, f"{self._profile.name} does not read it")]
         found = []
         for name, argument in cache_control.directives(text).items():
             if name == "max-age":
-                verdict = (True, self._sets())
+                result = (True, self._sets())
             elif name in _LIFETIMES - {"s-maxage"}:
-                verdict = self._window(name)
+                result = self._window(name)
             else:
-                verdict = (False, "not read in this field")
-            found.append(Note("surrogate-control", name if argument is None else f"{name}={argument}", *verdict))
+                result = (False, "not read in this field")
+            found.append(Annotation("surrogate-control", name if argument is None else f"{name}={argument}", *result))
         return found
 
-    def _as_surrogate(self, text: str) -> list[Note]:
-        """Surrogate-Control as the W3C's note has it."""
-        if self._ruling.targeted and not self._ruling.surrogate:
-            return [Note("surrogate-control", text, False, f"{self._ruler()} comes first")]
-        if not self._ruling.surrogate:
-            return [Note("surrogate-control", text, False, "says nothing of caching to this node")]
-        heard, found = surrogate.heard(text), []
+    def _as_surrogate(self, text: str) -> list[Annotation]:
+        """Surrogate-Control by the W3C Note's rules."""
+        if self._directives.targeted and not self._directives.surrogate:
+            return [Annotation("surrogate-control", text, False, f"{self._ruler()} comes first")]
+        if not self._directives.surrogate:
+            return [Annotation("surrogate-control", text, False, "says nothing of caching to this node")]
+        effective, found = surrogate.effective(text), []
         for name, argument, device in surrogate.members(text):
             word = f"{name}={argument}" if argument is not None else name
             if device not in (None, surrogate.DEVICE):
-                verdict = (False, "meant for another")
-            elif heard[name] != argument:
-                verdict = (False, f"{name}={heard[name]} comes before it")
+                result = (False, "meant for another")
+            elif effective[name] != argument:
+                result = (False, f"{name}={effective[name]} comes before it")
             elif name == "max-age":
-                verdict = (True, self._sets())
+                result = (True, self._sets())
             elif name in _LIFETIMES - {"s-maxage"}:
-                verdict = self._window(name)
+                result = self._window(name)
             else:
-                verdict = (False, "not read in this field")
-            found.append(Note("surrogate-control", word if device is None else f"{word};{device}", *verdict))
+                result = (False, "not read in this field")
+            found.append(Annotation("surrogate-control", word if device is None else f"{word};{device}", *result))
         return found
 
     # ---- directives --------------------------------------------------------------------------------------------
@@ -204,16 +205,19 @@ class Reader:
         if name in ("must-revalidate", "proxy-revalidate"):
             return True, "never served stale"
         if name == "immutable":
-            heard = self._profile.request_directives
-            return heard, "no reload asks about it while it is fresh" if heard else "no reload asks about anything here"
+            honoured = self._profile.request_directives
+            return (
+                honoured,
+                "no reload asks about it while it is fresh" if honoured else "no reload asks about anything here",
+            )
         if name == "public":
-            by_default = self._rule in OUR_BOUNDS | {"heuristic"}
+            by_default = self._rule in SETTING_RULES | {"heuristic"}
             return by_default, "may be stored without a lifetime" if by_default else "it may be stored without it"
         if name == "no-transform":
             kept = self._behavior.compress
             return kept, "not compressed here" if kept else "nothing is transformed here"
         if name == "must-understand":
-            both = self._ruling.control.no_store
+            both = self._directives.control.no_store
             return both, "the status is understood, so no-store does not count" if both else "stands without no-store"
         if name != name.lower():
             return False, f"{self._profile.name} hears directives in lower case alone"
@@ -222,8 +226,8 @@ class Reader:
     def _lifetime_directive(self, name: str, argument: str | None) -> tuple[bool, str]:
         if self._overridden:
             return False, "ttl.min keeps it against the origin's will"
-        control = self._ruling.control
-        if self._ruling.surrogate:
+        control = self._directives.control
+        if self._directives.surrogate:
             return False, "surrogate-control wins"
         if name == "max-age" and control.s_maxage is not None:
             return False, "s-maxage wins"
@@ -233,7 +237,7 @@ class Reader:
         return True, ("unreadable, so it counts as 0: " if unreadable else "") + self._sets()
 
     def _sets(self) -> str:
-        if self._rule in OUR_BOUNDS | {"soft-purge"}:
+        if self._rule in SETTING_RULES | {"soft-purge"}:
             return f"names the lifetime; {self._rule} sets it"
         return "sets the lifetime"
 
@@ -261,7 +265,7 @@ class Reader:
     # ---- other fields ------------------------------------------------------------------------------------------
 
     def _expires(self) -> tuple[bool, str]:
-        if self._ruling.targeted:
+        if self._directives.targeted:
             return False, f"{self._ruler()} rules alone"
         if self._overridden:
             return False, "ttl.min keeps it against the origin's will"
@@ -270,7 +274,7 @@ class Reader:
     def _age(self) -> tuple[bool, str]:
         if self._rule == "expires" and self._profile.expires_restarts_age:
             return False, "a lifetime from Expires starts at age 0"
-        if self._profile.bounds_from_arrival and self._rule in OUR_BOUNDS:
+        if self._profile.bounds_from_arrival and self._rule in SETTING_RULES:
             return False, f"{self._rule} counts from the arrival"
         return True, "so old was it on arrival"
 

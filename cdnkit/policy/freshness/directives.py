@@ -1,7 +1,7 @@
-"""The directives that rule a response here: a targeted field's, where a valid one is sent, else Cache-Control's.
+"""The directives that count for a response: a targeted field's where it has a valid one, else Cache-Control's.
 
-Source: RFC 9213. A targeted field is a structured dictionary (RFC 9651), read by those rules and not by
-Cache-Control's: any error anywhere, or nothing in it, and the whole field is as if it were not there.
+Source: RFC 9213. A targeted field is a structured dictionary (RFC 9651), parsed by those rules and not by
+Cache-Control's. A field that is empty, or has an error anywhere, is ignored as a whole.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ import http_sf
 
 from cdnkit.policy.freshness.surrogate import parse_surrogate
 from cdnkit.policy.http.cache_control import LONGEST, NOTHING, CacheControl, parse
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 from cdnkit.policy.http.messages import Headers
 from cdnkit.policy.rules.profile import Profile
 
@@ -23,17 +23,17 @@ _LIFETIMES = frozenset({"max_age", "s_maxage", "stale_while_revalidate", "stale_
 
 
 @dataclass(slots=True, frozen=True)
-class Ruling:
-    """What a response says of its own caching."""
+class ResponseDirectives:
+    """The directives that count, and which field they come from."""
 
     control: CacheControl
     targeted: bool
-    """A targeted field rules alone: `Cache-Control` and `Expires` of the same response are not looked at (§2.2)."""
+    """They are a targeted field's: `Cache-Control` and `Expires` of the same response are ignored (§2.2)."""
     surrogate: bool = False
-    """The lifetime is `Surrogate-Control`'s."""
+    """The lifetime comes from `Surrogate-Control`."""
 
 
-@remembered(1024)
+@memoized(1024)
 def parse_targeted(text: str) -> CacheControl | None:
     """A targeted field's members as directives; None when the field is to be ignored.
 
@@ -55,38 +55,38 @@ def parse_targeted(text: str) -> CacheControl | None:
     return CacheControl(**found)  # type: ignore[arg-type]
 
 
-def ruling(headers: Headers, profile: Profile) -> Ruling:
+def response_directives(headers: Headers, profile: Profile) -> ResponseDirectives:
     """The first valid targeted field of the profile's list, else Surrogate-Control, else Cache-Control."""
     for name in profile.targeted_fields:
         text = headers.joined(name)
         targeted = None if text is None else parse_targeted(text)
         if targeted is not None:
-            return Ruling(targeted, True)
-    aimed = headers.joined("surrogate-control") if profile.surrogate else None
-    surrogate = None if aimed is None else parse_surrogate(aimed)
+            return ResponseDirectives(targeted, True)
+    surrogate_text = headers.joined("surrogate-control") if profile.surrogate else None
+    surrogate = None if surrogate_text is None else parse_surrogate(surrogate_text)
     if surrogate is not None:
-        return Ruling(surrogate, True, True)
+        return ResponseDirectives(surrogate, True, True)
     text = headers.joined("cache-control")
     if profile.surrogate_control or profile.pass_words is not None or profile.directive_case:
         beside = headers.joined("surrogate-control") if profile.surrogate_control else None
-        return _vendor_ruling(
-            text, beside, own_pass_rule=profile.pass_words is not None, as_written=profile.directive_case,
+        return _vendor_directives(
+            text, beside, pass_words=profile.pass_words is not None, as_written=profile.directive_case,
             search=profile.directives_searched,
         )  # fmt: skip
-    return Ruling(NOTHING if text is None else parse(text), False)
+    return ResponseDirectives(NOTHING if text is None else parse(text), False)
 
 
 @lru_cache(maxsize=4096)
-def _vendor_ruling(
-    text: str | None, surrogate_text: str | None, *, own_pass_rule: bool, as_written: bool, search: bool
-) -> Ruling:
-    """Cache-Control under Fastly's rules: each of Surrogate-Control's lifetimes comes before its own.
+def _vendor_directives(
+    text: str | None, surrogate_text: str | None, *, pass_words: bool, as_written: bool, search: bool
+) -> ResponseDirectives:
+    """Cache-Control under Fastly's rules: each lifetime in Surrogate-Control overrides the same one in it.
 
-    `own_pass_rule`: `private`, `no-store` and `no-cache` mean what the profile's pass words say, and nothing else.
+    `pass_words`: `private`, `no-store` and `no-cache` count only as the profile's pass words.
     Source: Fastly, "Cache freshness"; boilerplate vcl_fetch.
     """
     control = NOTHING if text is None else parse(text, as_written=as_written, search=search)
-    if own_pass_rule:
+    if pass_words:
         control = replace(control, private=False, no_store=False, no_cache=False, must_understand=False)
         control = replace(control, private_fields=(), no_cache_fields=())
     surrogate = NOTHING if surrogate_text is None else parse(surrogate_text)
@@ -96,4 +96,4 @@ def _vendor_ruling(
         control = replace(control, stale_while_revalidate=surrogate.stale_while_revalidate)
     if surrogate.stale_if_error is not None:
         control = replace(control, stale_if_error=surrogate.stale_if_error)
-    return Ruling(control, False, surrogate.max_age is not None)
+    return ResponseDirectives(control, False, surrogate.max_age is not None)

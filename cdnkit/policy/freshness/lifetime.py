@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import NamedTuple
 
-from cdnkit.policy.freshness.directives import Ruling, ruling
+from cdnkit.policy.freshness.directives import ResponseDirectives, response_directives
 from cdnkit.policy.http import cache_control, dates
 from cdnkit.policy.http.cache_control import CacheControl
 from cdnkit.policy.http.messages import ResponseHead
@@ -18,12 +18,12 @@ from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior
 
 HEURISTIC_STATUSES = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501})
-"""Statuses whose answers may be kept without explicit freshness (RFC 9110 §15.1)."""
+"""Statuses whose responses may be stored without explicit freshness (RFC 9110 §15.1)."""
 
 NEGATIVE_STATUSES = frozenset({404, 410})
 
-OUR_BOUNDS = frozenset({"ttl.min", "ttl.default", "ttl.max", "error_ttl"})
-"""Rules that are settings of ours, not the origin's word."""
+SETTING_RULES = frozenset({"ttl.min", "ttl.default", "ttl.max", "error_ttl"})
+"""Rules that come from our settings, not from the origin."""
 
 
 @dataclass(slots=True)
@@ -40,13 +40,13 @@ class Lifetime:
     unreachable_until: float
     """It may stand in for an origin that does not answer at all."""
     sick_until: float
-    """It may stand in for an origin that is known to be sick, and not asked."""
+    """It may stand in for an origin that is known to be sick, and so is sent nothing."""
     rule: str
     """What set the freshness lifetime: "s-maxage", "max-age", "expires", "heuristic", "default", "min", ..."""
     revalidate_always: bool = False
-    """`no-cache`: never reused without asking."""
+    """`no-cache`: never reused without validation."""
     may_be_stale: bool = True
-    """False: its own directives forbid stale use, whoever allows it (RFC 9111 §4.2.4)."""
+    """False: its own directives forbid serving it stale, whatever else allows that (RFC 9111 §4.2.4)."""
 
     def age(self, now: float) -> float:
         # An origin whose clock runs ahead of ours must not make us send a negative Age.
@@ -55,8 +55,8 @@ class Lifetime:
     def made_stale(self, now: float) -> "Lifetime":
         """After a soft purge: no longer fresh, the stale windows begin now.
 
-        It has aged by what it had left. An Age that said less would let the next cache, or a browser, take for fresh
-        what was purged here: it knows nothing of the purge.
+        Its age grows by the lifetime that it had left. With a smaller Age the next cache, or a browser, which knows
+        nothing of the purge, would take the purged response for fresh.
         """
         if self.fresh_until <= now:
             return self
@@ -74,11 +74,11 @@ class Lifetime:
         )
 
 
-def initial_age(head: ResponseHead, asked_at: float, now: float, *, from_date: bool = True) -> float:
+def initial_age(head: ResponseHead, sent_at: float, now: float, *, from_date: bool = True) -> float:
     """Age on arrival (RFC 9111 §4.2.3): the larger of what Date (if it counts) and what Age plus the wait say."""
     age_field = head.headers.first("age")
     age_value = cache_control.delta_seconds(age_field.partition(",")[0].strip(" \t")) if age_field else None
-    corrected = (age_value or 0) + max(0.0, now - asked_at)
+    corrected = (age_value or 0) + max(0.0, now - sent_at)
     if not from_date:
         return float(age_value or 0)
     date = dates.parse_date(head.headers.first("date"), now)
@@ -87,20 +87,22 @@ def initial_age(head: ResponseHead, asked_at: float, now: float, *, from_date: b
     return max(apparent, corrected)
 
 
-def freshness(head: ResponseHead, behavior: Behavior, profile: Profile, now: float) -> tuple[float | None, str]:
+def freshness_lifetime(
+    head: ResponseHead, behavior: Behavior, profile: Profile, now: float
+) -> tuple[float | None, str]:
     """(freshness lifetime in seconds, the rule that set it); None when nothing gives the answer a lifetime.
 
     Precedence: s-maxage, max-age, Expires - Date, then what stands in where the origin is silent. `ttl.min` and
     `ttl.max` of the behavior hold the result.
     """
-    ruled = ruling(head.headers, profile)
+    directives = response_directives(head.headers, profile)
     if profile.error_caching is not None and head.status >= 400:
-        return _of_error(head, ruled, behavior, profile, now)
-    if kept_against_its_will(ruled.control, behavior, profile):
+        return _error_lifetime(head, directives, behavior, profile, now)
+    if overridden_by_min_ttl(directives.control, behavior, profile):
         return behavior.ttl.min, "ttl.min"
-    lifetime, rule = stated(head, ruled, profile, now)
+    lifetime, rule = explicit_lifetime(head, directives, profile, now)
     if lifetime is None:
-        return _unstated(head, behavior, profile, ruled.control.public, now)
+        return _implicit_lifetime(head, behavior, profile, directives.control.public, now)
     longest = behavior.ttl.max if behavior.ttl.max is not None else profile.max_ttl
     if longest is not None and lifetime > longest:
         lifetime, rule = longest, "ttl.max"
@@ -109,44 +111,46 @@ def freshness(head: ResponseHead, behavior: Behavior, profile: Profile, now: flo
     return lifetime, rule
 
 
-def stated(head: ResponseHead, ruled: Ruling, profile: Profile, now: float) -> tuple[float | None, str]:
-    """(seconds, field or directive) as the origin itself names them, before any bound; (None, "") if it names none."""
-    if ruled.control.s_maxage is not None:
-        return float(ruled.control.s_maxage), "s-maxage"
-    if ruled.control.max_age is not None:
-        return float(ruled.control.max_age), "surrogate-control" if ruled.surrogate else "max-age"
-    if "expires" in head.headers and not ruled.targeted:
+def explicit_lifetime(
+    head: ResponseHead, directives: ResponseDirectives, profile: Profile, now: float
+) -> tuple[float | None, str]:
+    """(seconds, field or directive) that the origin names, before any bound; (None, "") if it names none."""
+    if directives.control.s_maxage is not None:
+        return float(directives.control.s_maxage), "s-maxage"
+    if directives.control.max_age is not None:
+        return float(directives.control.max_age), "surrogate-control" if directives.surrogate else "max-age"
+    if "expires" in head.headers and not directives.targeted:
         return _until_expiry(head, now, from_now=profile.expires_from_now), "expires"
     return None, ""
 
 
-def kept_against_its_will(directives: CacheControl, behavior: Behavior, profile: Profile) -> bool:
-    """Whether a `ttl.min` above 0 keeps what says no-store, no-cache or private (CloudFront)."""
+def overridden_by_min_ttl(directives: CacheControl, behavior: Behavior, profile: Profile) -> bool:
+    """Whether a `ttl.min` above 0 stores the response in spite of no-store, no-cache or private (CloudFront)."""
     forbidden = directives.no_store or directives.no_cache or directives.private
     return profile.min_ttl_overrides and behavior.ttl.min > 0 and forbidden
 
 
 def error_ttl_of(status: int, behavior: Behavior, profile: Profile) -> float | None:
-    """How long an error of this status is kept; None: as other answers are."""
-    told = behavior.error_ttls.get(status, behavior.error_ttl)
-    return profile.error_ttl if told is None else told
+    """How long an error of this status is kept; None: as long as other responses."""
+    configured = behavior.error_ttls.get(status, behavior.error_ttl)
+    return profile.error_ttl if configured is None else configured
 
 
-def _of_error(
-    head: ResponseHead, ruled: Ruling, behavior: Behavior, profile: Profile, now: float
+def _error_lifetime(
+    head: ResponseHead, directives: ResponseDirectives, behavior: Behavior, profile: Profile, now: float
 ) -> tuple[float | None, str]:
-    """An error's lifetime: the larger of ErrorCachingMinTTL and the origin's word; no other directive counts.
+    """An error's lifetime: the larger of ErrorCachingMinTTL and the origin's lifetime; no other directive counts.
 
     Source: CloudFront, "How CloudFront processes HTTP 4xx and 5xx status codes from your origin".
     """
     least = error_ttl_of(head.status, behavior, profile) or 0.0
-    told, rule = stated(head, ruled, profile, now)
-    if told is None:
+    stated, rule = explicit_lifetime(head, directives, profile, now)
+    if stated is None:
         return least, "error_ttl"
     longest = behavior.ttl.max if behavior.ttl.max is not None else profile.max_ttl
-    if longest is not None and told > longest:
-        told, rule = longest, "ttl.max"
-    return (told, rule) if told > least else (least, "error_ttl")
+    if longest is not None and stated > longest:
+        stated, rule = longest, "ttl.max"
+    return (stated, rule) if stated > least else (least, "error_ttl")
 
 
 def _until_expiry(head: ResponseHead, now: float, *, from_now: bool) -> float:
@@ -159,10 +163,10 @@ def _until_expiry(head: ResponseHead, now: float, *, from_now: bool) -> float:
     return max(0.0, expires - (now if date is None else date))
 
 
-def _unstated(
+def _implicit_lifetime(
     head: ResponseHead, behavior: Behavior, profile: Profile, public: bool, now: float
 ) -> tuple[float | None, str]:
-    """The lifetime of an answer whose origin names none."""
+    """The lifetime of a response whose origin names none."""
     error_ttl = error_ttl_of(head.status, behavior, profile)
     if head.status in NEGATIVE_STATUSES and error_ttl is not None:
         return error_ttl, "error_ttl"
@@ -186,14 +190,14 @@ def _unstated(
     return (0.0 if "etag" in head.headers else None), "none"
 
 
-def lifetime_of(head: ResponseHead, behavior: Behavior, profile: Profile, *, asked_at: float, now: float) -> Lifetime:
-    """The instants of a response that arrived at `now` to a question asked at `asked_at`."""
-    directives = heard(head, behavior, profile)
-    seconds, rule = freshness(head, behavior, profile, now)
-    born_at = now - initial_age(head, asked_at, now, from_date=profile.age_from_date)
+def lifetime_of(head: ResponseHead, behavior: Behavior, profile: Profile, *, sent_at: float, now: float) -> Lifetime:
+    """The instants of a response that arrived at `now` to a request sent at `sent_at`."""
+    directives = effective_directives(head, behavior, profile)
+    seconds, rule = freshness_lifetime(head, behavior, profile, now)
+    born_at = now - initial_age(head, sent_at, now, from_date=profile.age_from_date)
     if rule == "expires" and profile.expires_restarts_age:
         born_at = now
-    from_arrival = profile.bounds_from_arrival and rule in OUR_BOUNDS
+    from_arrival = profile.bounds_from_arrival and rule in SETTING_RULES
     fresh_until = (now if from_arrival or (rule == "expires" and profile.expires_from_now) else born_at) + (
         seconds or 0.0
     )
@@ -213,11 +217,11 @@ def lifetime_of(head: ResponseHead, behavior: Behavior, profile: Profile, *, ask
     )
 
 
-def heard(head: ResponseHead, behavior: Behavior, profile: Profile) -> CacheControl:
-    """The directives that rule the response here, less those that a `ttl.min`, or an error's own rule, overrides."""
-    directives = ruling(head.headers, profile).control
+def effective_directives(head: ResponseHead, behavior: Behavior, profile: Profile) -> CacheControl:
+    """The directives that count, without those that a `ttl.min`, or the rule for errors, overrides."""
+    directives = response_directives(head.headers, profile).control
     error = profile.error_caching is not None and head.status >= 400
-    if error or kept_against_its_will(directives, behavior, profile):
+    if error or overridden_by_min_ttl(directives, behavior, profile):
         return replace(directives, no_cache=False, no_store=False, private=False)
     return directives
 
@@ -235,12 +239,12 @@ class StaleWindows(NamedTuple):
     """When the origin does not answer at all."""
     unreachable_rule: str
     sick: float
-    """When the origin is known to be sick, and not asked."""
+    """When the origin is known to be sick, and so is sent nothing."""
     allowed: bool
-    """False: its own directives forbid stale use, whoever allows it."""
+    """False: its own directives forbid serving it stale, whatever else allows that."""
 
     def within(self, seconds: float) -> "StaleWindows":
-        """None of them longer than that; what is cut says so."""
+        """The same windows, none longer than that; one that is cut has `ttl.max` as its rule."""
         seconds = max(0.0, seconds)
         return self._replace(
             refresh=min(self.refresh, seconds),
@@ -263,7 +267,7 @@ class StaleWindows(NamedTuple):
 
 
 def stale_windows(directives: CacheControl, behavior: Behavior, profile: Profile, *, fresh_for: float) -> StaleWindows:
-    """The origin's own word comes first, then the behavior's, then the profile's; `fresh_for`: from the arrival on."""
+    """The origin's directives come first, then the behavior, then the profile; `fresh_for`: from the arrival on."""
     allowed = _allowed(directives, behavior, profile, fresh_for)
     longest = behavior.ttl.max if profile.stale_within_max_ttl else None
     return allowed if longest is None else allowed.within(longest - fresh_for)
@@ -280,9 +284,9 @@ def _allowed(directives: CacheControl, behavior: Behavior, profile: Profile, fre
         nothing = StaleWindows(0.0, ban, 0.0, ban, 0.0, ban, 0.0, False)
         if ban != "no-cache" or not profile.no_cache_stands_in:
             return nothing
-        # It is stale from the beginning, so that a window of its own counts from the arrival.
-        told = directives.stale_if_error
-        silence, rule = (inf, "disconnected operation") if told is None else (told - fresh_for, "stale-if-error")
+        # It is stale from the beginning, so a window of its own counts from the arrival.
+        window = directives.stale_if_error
+        silence, rule = (inf, "disconnected operation") if window is None else (window - fresh_for, "stale-if-error")
         return nothing._replace(unreachable=silence, unreachable_rule=rule, sick=silence)
     # s-maxage carries proxy-revalidate with it (RFC 9111 §5.2.2.10): only what the origin allows beside it counts.
     banned = directives.s_maxage is not None and profile.s_maxage_forbids_stale
@@ -296,17 +300,17 @@ def _allowed(directives: CacheControl, behavior: Behavior, profile: Profile, fre
     if profile.stale_when_unreachable and not banned and directives.stale_if_error is None:
         return StaleWindows(refresh, refresh_rule, error, error_rule, inf, "disconnected operation", inf, True)
     rules = StaleWindows(refresh, refresh_rule, error, error_rule, 0.0, "", 0.0, not banned)
-    told = directives.stale_if_error if profile.origin_stale_if_error_when_sick and not banned else None
-    sick = max(rules.fallback, float(told or 0))
+    when_sick = directives.stale_if_error if profile.origin_stale_if_error_when_sick and not banned else None
+    sick = max(rules.fallback, float(when_sick or 0))
     return rules._replace(unreachable=rules.fallback, unreachable_rule=rules.fallback_rule, sick=sick)
 
 
 def _window(
-    directive: str, told: int | None, configured: float | None, otherwise: float, *, banned: bool
+    directive: str, stated: int | None, configured: float | None, otherwise: float, *, banned: bool
 ) -> tuple[float, str]:
     """(seconds, rule) of one stale window: the origin's, the behavior's, the profile's."""
-    if told is not None:
-        return float(told), directive
+    if stated is not None:
+        return float(stated), directive
     if banned:
         return 0.0, "s-maxage"
     if configured is not None:

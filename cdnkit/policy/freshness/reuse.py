@@ -12,7 +12,7 @@ class Standing(Enum):
 
     FRESH = "fresh"  # serve it
     REFRESHABLE = "refreshable"  # serve it, and refresh it behind the viewer's back
-    FALLBACK = "fallback"  # ask the origin; serve this only if the origin fails
+    FALLBACK = "fallback"  # send a request to the origin; serve this only if that fails
     SPENT = "spent"  # good for a conditional request, nothing more
 
 
@@ -29,11 +29,11 @@ def standing(life: Lifetime, now: float) -> Standing:
     return Standing.SPENT
 
 
-def asked(request: RequestHead) -> CacheControl | None:
+def request_control(request: RequestHead) -> CacheControl | None:
     """The request's own directives; None when it has none, which is nearly always."""
-    control = request.headers.joined("cache-control")
-    if control is not None:
-        return of(control)
+    text = request.headers.joined("cache-control")
+    if text is not None:
+        return of(text)
     # Pragma counts only where Cache-Control is absent (RFC 9111 §5.4).
     pragma = request.headers.joined("pragma")
     if pragma is not None and "no-cache" in pragma.lower():
@@ -41,21 +41,22 @@ def asked(request: RequestHead) -> CacheControl | None:
     return None
 
 
-def forbids_reuse(wish: CacheControl, life: Lifetime, now: float, *, immutable: bool = False) -> bool:
-    """Whether the request's directives want the origin asked although the stored response is fresh.
+def forbids_reuse(control: CacheControl, life: Lifetime, now: float, *, immutable: bool = False) -> bool:
+    """Whether the request's directives demand a response of the origin although the stored one is fresh.
 
-    `immutable`: it says so of itself, and then a reload (`max-age=0`) of what is fresh needs no question (RFC 8246 §2).
+    `immutable`: the stored response has this directive, so that a reload (`max-age=0`) is answered with it while it is
+    fresh (RFC 8246 §2).
     """
-    if wish.no_cache or wish.no_store:
+    if control.no_cache or control.no_store:
         return True
-    reload = immutable and wish.max_age == 0 and now < life.fresh_until
-    if wish.max_age is not None and life.age(now) > wish.max_age and not reload:
+    reload = immutable and control.max_age == 0 and now < life.fresh_until
+    if control.max_age is not None and life.age(now) > control.max_age and not reload:
         return True
-    return wish.min_fresh is not None and life.fresh_until - now < wish.min_fresh
+    return control.min_fresh is not None and life.fresh_until - now < control.min_fresh
 
 
-def takes_stale(wish: CacheControl, life: Lifetime, now: float) -> bool:
-    """Whether `max-stale` accepts a response as stale as this; the origin's own ban still stands."""
-    if wish.max_stale is None or wish.no_cache or not life.may_be_stale:
+def takes_stale(control: CacheControl, life: Lifetime, now: float) -> bool:
+    """Whether `max-stale` accepts a response as stale as this; the origin can still forbid it."""
+    if control.max_stale is None or control.no_cache or not life.may_be_stale:
         return False
-    return now - life.fresh_until <= wish.max_stale
+    return now - life.fresh_until <= control.max_stale

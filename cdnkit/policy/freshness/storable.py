@@ -1,7 +1,7 @@
 """May this response be stored? (RFC 9111 §3)"""
 
-from cdnkit.policy.freshness.directives import ruling
-from cdnkit.policy.freshness.lifetime import freshness, kept_against_its_will
+from cdnkit.policy.freshness.directives import response_directives
+from cdnkit.policy.freshness.lifetime import freshness_lifetime, overridden_by_min_ttl
 from cdnkit.policy.http import cache_control
 from cdnkit.policy.http.cache_control import CacheControl
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead, end_to_end
@@ -15,8 +15,8 @@ UNDERSTOOD_STATUSES = frozenset(
 """Statuses whose caching rules this cache implements, for `must-understand`. 206 and 304 have rules of their own."""
 
 NEVER_STORED = frozenset({304, 416, 428, 429, 431, 511})
-"""RFC 6585 §3 to §6: what one request lacked, was too many of, had too much of, or must pay for first is no answer to
-another."""
+"""These are about one request: RFC 9110 (304, 416), RFC 6585 §3 to §6 (a condition is missing, too many requests,
+fields too large, a log-in first)."""
 
 
 def why_not_store(
@@ -31,11 +31,11 @@ def why_not_store(
 ) -> str | None:
     """The rule that forbids storing, as a token for `Cache-Status; detail`; None when it may be stored.
 
-    `part`: the caller keeps parts, so a 206 may be one.
+    `part`: the caller stores parts, so a 206 may be stored.
     """
     kept = request.method == "GET" or (request.method == "OPTIONS" and "OPTIONS" in behavior.cached_methods)
-    kept = kept or (request.method == "HEAD" and profile.head_answers_kept)
-    if not kept and not (profile.post_answers_kept and _answers_later_gets(request, response)):
+    kept = kept or (request.method == "HEAD" and profile.head_responses_stored)
+    if not kept and not (profile.post_responses_stored and _answers_later_gets(request, response)):
         return "method"
     status = response.status
     # A 412 answers one request's condition and a 416 its Range, not the target (CloudFront may keep a 412).
@@ -48,13 +48,13 @@ def why_not_store(
     headers = response.headers
     if status in profile.cache_control_needed and "cache-control" not in headers:
         return "status"
-    directives = ruling(headers, profile).control
+    directives = response_directives(headers, profile).control
     errors = profile.error_caching
     if errors is not None and status >= 400:
-        told = directives.max_age is not None or directives.s_maxage is not None
-        if status not in errors.always and not (told and status in errors.if_told):
+        explicit = directives.max_age is not None or directives.s_maxage is not None
+        if status not in errors.always and not (explicit and status in errors.if_explicit):
             return "status"
-    elif not kept_against_its_will(directives, behavior, profile):
+    elif not overridden_by_min_ttl(directives, behavior, profile):
         why = _forbidden(directives, status)
         if why is not None:
             return why
@@ -75,7 +75,7 @@ def why_not_store(
         return "set-cookie"
     if "*" in (headers.joined("vary") or "") and not profile.vary_star_stored:
         return "vary-star"
-    if freshness(response, behavior, profile, now)[0] is None:
+    if freshness_lifetime(response, behavior, profile, now)[0] is None:
         return "no-lifetime"
     length = content_length(headers)
     if length is not None and length > largest and request.method != "HEAD":
@@ -84,7 +84,7 @@ def why_not_store(
 
 
 def _forbidden(directives: CacheControl, status: int) -> str | None:
-    """The response's own directive that forbids a shared cache to store it."""
+    """The response's own directive that forbids a shared cache to store it; None: none does."""
     if directives.must_understand:
         if status not in UNDERSTOOD_STATUSES:
             return "must-understand"
@@ -94,7 +94,7 @@ def _forbidden(directives: CacheControl, status: int) -> str | None:
 
 
 def received(response: ResponseHead, behavior: Behavior, profile: Profile) -> ResponseHead:
-    """The parent's answer as this CDN lets it in: end-to-end fields, less those that it never passes on.
+    """The parent's response as this CDN takes it in: its end-to-end fields, without those that the CDN never passes on.
 
     Source, CloudFront: "Request and response behavior, custom origins": Set-Cookie where no cookies are forwarded;
     Vary cut to Accept-Encoding, Cookie and the fields that are forwarded.
@@ -118,15 +118,17 @@ def received(response: ResponseHead, behavior: Behavior, profile: Profile) -> Re
 
 
 def passed_on(response: ResponseHead, profile: Profile) -> Headers:
-    """The fields of an answer, interim or final, that go on: those of the message, less those that this CDN never
-    passes on. No length where there can be no content: a recipient that does not know the status would wait for so many
-    bytes (RFC 9110 §8.6)."""
+    """The fields of a response, interim or final, that are passed on: the end-to-end ones that this CDN does not keep.
+
+    Content-Length goes where there can be no content: a recipient that does not know the status would wait for that
+    many bytes (RFC 9110 §8.6).
+    """
     headers = end_to_end(response.headers, named=profile.connection_names_fields).without(profile.ends_here)
     return headers.without(("content-length",)) if response.status < 200 or response.status == 204 else headers
 
 
 def forwards_cookies(behavior: Behavior, profile: Profile) -> bool:
-    """Whether the origin is shown any cookie of a request ruled by this behavior."""
+    """Whether the origin receives any cookie of a request under this behavior."""
     if behavior.key.cookies != "none":
         return True
     policy = profile.origin_request_policies.get(behavior.origin_request_policy)
@@ -143,8 +145,8 @@ def content_length(headers: Headers) -> int | None:
 
 
 def _answers_later_gets(request: RequestHead, response: ResponseHead) -> bool:
-    """A POST's answer that says it is what a GET of its target would give: it names itself as the content's location,
-    and its lifetime (RFC 9110 §9.3.3)."""
+    """Whether a POST's response says that later GETs of its target may have it: its Content-Location is the target, and
+    it names a lifetime (RFC 9110 §9.3.3)."""
     if request.method != "POST":
         return False
     location = response.headers.first("content-location")
@@ -156,7 +158,7 @@ def _answers_later_gets(request: RequestHead, response: ResponseHead) -> bool:
 
 
 def stored_headers(response: ResponseHead, profile: Profile) -> Headers:
-    """The fields to keep: end-to-end ones, less those that `private` and `no-cache` name (RFC 9111 §3.1, §5.2.2)."""
-    directives = ruling(response.headers, profile).control
+    """The end-to-end fields, without those that `private` and `no-cache` name (RFC 9111 §3.1, §5.2.2)."""
+    directives = response_directives(response.headers, profile).control
     headers = end_to_end(response.headers, named=profile.connection_names_fields)
     return headers.without((*directives.private_fields, *directives.no_cache_fields))

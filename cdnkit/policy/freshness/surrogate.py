@@ -1,25 +1,25 @@
-"""What an origin says to its surrogates alone: `Surrogate-Control`, in the standard's profile.
+"""`Surrogate-Control`: directives of an origin for its surrogates alone, as the standard's profile reads them.
 
 Source: W3C Note "Edge Architecture Specification" (4 August 2001), §2. It is older than targeted fields (RFC 9213) and
-no structured field, but rules as they do: alone. A surrogate shows itself to the origin in `Surrogate-Capability`, and
-the origin may aim a directive at it by the token it finds there: "max-age=3600;cdnlab".
+not a structured field, but like them it overrides Cache-Control. A surrogate announces itself to the origin in
+`Surrogate-Capability`, and the origin may address a directive to it by the token found there: "max-age=3600;cdnlab".
 
     max-age=60       fresh for 60 s               max-age=60+30   and stale for 30 s more, while it is refreshed
-    no-store         not kept                     no-store-remote the same: a CDN is remote from its origin
-    content="ESI/1.0"  a processor of the body is wanted: there is none here, nothing said of caching
+    no-store         not stored                   no-store-remote the same: a CDN is remote from its origin
+    content="ESI/1.0"  asks for a processor of the body: there is none here, and it says nothing of caching
 
-`stale-while-revalidate` and `stale-if-error` are heard, too, as origins behind Fastly send them.
+`stale-while-revalidate` and `stale-if-error` count too, since origins behind Fastly send them.
 """
 
 import re
 from collections.abc import Iterator
 
 from cdnkit.policy.http.cache_control import CacheControl, delta_seconds, end_of_member
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 from cdnkit.policy.http.messages import Headers
 
 DEVICE = "cdnlab"
-"""The token of every node of ours: what an origin says to one edge it says to all."""
+"""The token of every node: what an origin says to one edge applies to all."""
 
 CAPABILITY = f'{DEVICE}="Surrogate/1.0"'
 
@@ -28,7 +28,7 @@ _MEMBER = re.compile(rf'({_TOKEN})(?:=(?:"([^"]*)"|({_TOKEN})))?(?:[ \t]*;[ \t]*
 
 
 def members(text: str) -> Iterator[tuple[str, str | None, str | None]]:
-    """(directive in lower case, argument unquoted, the device it is aimed at); what cannot be read is left out."""
+    """(directive in lower case, argument unquoted, the device it is addressed to); unreadable members are left out."""
     position = 0
     while position < len(text):
         end = end_of_member(text, position)
@@ -38,8 +38,8 @@ def members(text: str) -> Iterator[tuple[str, str | None, str | None]]:
         position = end + 1
 
 
-def heard(text: str) -> dict[str, str | None]:
-    """The directives that count here, with their arguments: one aimed at us comes before one for everybody (§2.3)."""
+def effective(text: str) -> dict[str, str | None]:
+    """The directives that count here, with their arguments: one addressed to us overrides one for everybody (§2.3)."""
     for_all: dict[str, str | None] = {}
     for_us: dict[str, str | None] = {}
     for name, argument, device in members(text):
@@ -50,10 +50,10 @@ def heard(text: str) -> dict[str, str | None]:
     return for_all | for_us
 
 
-@remembered(1024)
+@memoized(1024)
 def parse_surrogate(text: str) -> CacheControl | None:
     """The field as directives; None when it leaves caching to the other fields. An unreadable lifetime counts as 0."""
-    found = heard(text)
+    found = effective(text)
     no_store = "no-store" in found or "no-store-remote" in found
     if "max-age" not in found and not no_store:
         return None
@@ -68,8 +68,8 @@ def parse_surrogate(text: str) -> CacheControl | None:
 
 
 def capability(headers: Headers) -> tuple[str, str]:
-    """The `Surrogate-Capability` that a request goes on with: those of the surrogates before us, and ours (§2.1)."""
-    told = headers.joined("surrogate-capability")
-    if told is None:
+    """The `Surrogate-Capability` that is forwarded: that of the surrogates before us, and ours (§2.1)."""
+    received = headers.joined("surrogate-capability")
+    if received is None:
         return "surrogate-capability", CAPABILITY
-    return "surrogate-capability", told if CAPABILITY in told else f"{told}, {CAPABILITY}"
+    return "surrogate-capability", received if CAPABILITY in received else f"{received}, {CAPABILITY}"

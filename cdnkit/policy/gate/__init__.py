@@ -1,1 +1,1 @@
-"""Who may ask: limits, hosts, HTTPS, countries, rates and tokens, judged before the cache. The first refusal wins."""
+"""Which requests are refused before the cache: limits, hosts, HTTPS, countries, rates, tokens."""

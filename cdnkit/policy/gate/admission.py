@@ -1,4 +1,4 @@
-"""What a request goes on as behind the gate: without its token, and with what a playlist's children inherit of it."""
+"""The request after the gate: without its token, which a playlist's children may inherit."""
 
 from dataclasses import dataclass
 
@@ -9,30 +9,30 @@ from cdnkit.policy.token.scheme import Carriers, Scheme
 
 @dataclass(slots=True)
 class Admitted:
-    """A request that carried a token, as it goes on."""
+    """A request that had a token, as it goes to the cache."""
 
     public: RequestHead
-    """As cache, origin and record may see it: without its token, wherever that stood."""
+    """What cache, origin and record may see: the request without its token, wherever that was."""
     inherited: Inherited | None = None
-    """The token, for the children of a playlist; None where they inherit none, which is nearly always."""
+    """The token for the children of a playlist; None, which is usual, if they inherit none."""
 
 
 class Admission:
-    """Takes the tokens out of the requests of one behavior, good ones or not."""
+    """Removes the tokens from the requests of one behavior, valid or not."""
 
     __slots__ = ("_foreign", "_propagate", "_scheme")
 
     def __init__(self, scheme: Scheme | None, propagate: str, prefixes: tuple[str, ...]) -> None:
-        """`propagate`: as the token's settings have it; `prefixes`: beginnings of paths that go on with a token,
-        whichever behavior asks for it."""
+        """`propagate`: as in the token's settings; `prefixes`: beginnings of paths after which a token comes, of all
+        behaviors."""
         self._scheme, self._propagate = scheme, propagate
         own = "" if scheme is None else scheme.carriers.prefix
         self._foreign = tuple(Carriers(prefix=prefix) for prefix in prefixes if prefix != own)
 
     def admitted(self, request: RequestHead) -> Admitted | None:
-        """The request without its token; None: it goes on as it came.
+        """The request without its token; None if it has none and does not change.
 
-        A playlist that is rewritten on its way out is requested whole, plain, and by its own entity tag.
+        A playlist that will be rewritten is requested whole, uncoded, and with the stored entity tag.
         """
         came = request
         for carriers in self._foreign:
@@ -43,6 +43,6 @@ class Admission:
         bare = scheme.carriers.stripped(request)
         if self._propagate == "none":
             return None if bare is came else Admitted(bare)
-        # Also with another token before its path: by that path the viewer requests the children.
+        # `came` may have another token before its path: the viewer requests the children under that path.
         inherited = Inherited(came, scheme, self._propagate)
-        return Admitted(inherited.asked(bare), inherited)
+        return Admitted(inherited.cache_request(bare), inherited)

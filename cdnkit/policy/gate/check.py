@@ -1,10 +1,10 @@
-"""What all checks are: one reason for which a request may be refused, asked in one way.
+"""What all checks have in common: each is one reason for which a request may be refused.
 
-The gate of a behavior is a tuple of checks (`cdnkit/policy/gate/gate.py`). The machine asks them in their order until
-one refuses, and `explain` asks the same tuple.
+The gate of a behavior is a tuple of checks (`cdnkit/policy/gate/gate.py`). The machine runs them in their order until
+one refuses, and `explain` runs the same tuple.
 
-Most requests are plain GETs for something stored (`cdnkit/policy/machine/fast_path.py`). So each check says which
-requests it may refuse at all, and the others are not asked about it.
+Most requests are plain GETs for a stored response (`cdnkit/policy/machine/fast_path.py`). So each check says which
+requests it may refuse at all, and does not run for the others.
 """
 
 from enum import Enum
@@ -17,8 +17,8 @@ from cdnkit.policy.outcomes import Refusal, RefusalKind
 class Concerns(Enum):
     """Which requests a check may refuse."""
 
-    ALL = "any request, also a plain one that a stored response answers"
-    NOT_STORED = "any request, but no plain one that a stored response answers: nothing like it is ever stored"
+    ALL = "any request, also a plain one that a stored response serves"
+    NOT_STORED = "any request but a plain one that a stored response serves: nothing is ever stored for what it refuses"
     NOT_PLAIN = "no plain request: it looks at methods other than GET, or at a field that is decisive"
 
 
@@ -28,12 +28,12 @@ class Check:
     __slots__ = ()
 
     name: ClassVar[str]
-    """Which check it is, for people: docs/gate.md lists them."""
+    """For people; docs/gate.md lists all checks."""
     kind: ClassVar[RefusalKind]
     concerns: ClassVar[Concerns] = Concerns.ALL
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
-        """Why the request is refused; None: this check lets it pass. `now` in Unix seconds."""
+        """The refusal of the request; None: it passes this check. `now` in Unix seconds."""
         raise NotImplementedError
 
     def preview(self, request: RequestHead, now: float) -> Refusal | None:

@@ -1,7 +1,7 @@
-"""The checks that a request is refused by for what it is: malformed, in a loop, of a method that goes no further.
+"""Checks of the request itself: is it malformed, in a loop, or has it a method that is not forwarded?
 
-`cdnkit/policy/gate/gate.py` has their order. They stand before place and token: those read the request, and are shown
-only what can be read in one way.
+`cdnkit/policy/gate/gate.py` has their order. They come before the checks of place and token, which may then rely on a
+request that can be read in one way only.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ NEVER_FORWARDED = frozenset({"TRACE", "CONNECT"})
 
 
 class Malformed(Check):
-    """What HTTP does not have (RFC 9110 §5, RFC 9112 §3.2; `cdnkit/policy/http/target.py`)."""
+    """What HTTP does not allow (RFC 9110 §5, RFC 9112 §3.2; `cdnkit/policy/http/target.py`)."""
 
     __slots__ = ()
     name = "malformed"
@@ -32,7 +32,7 @@ class Malformed(Check):
 
 
 class AmbiguousPath(Check):
-    """A path written so that it would pass another behavior's gate (`cdnkit/policy/http/path_forms.py`)."""
+    """A path that could also be read as one under another behavior's gate (`cdnkit/policy/http/path_forms.py`)."""
 
     __slots__ = ("_ambiguity", "_path_proper")
     name = "path"
@@ -40,8 +40,8 @@ class AmbiguousPath(Check):
     concerns = Concerns.NOT_STORED
 
     def __init__(self, ambiguity: Callable[[str], str | None], path_proper: Callable[[str], str]) -> None:
-        """`ambiguity`: how else a path may be read (`Matcher.ambiguity`); `path_proper`: the path without a token that
-        stands before it."""
+        """`ambiguity`: in which other way a path may be read (`Matcher.ambiguity`); `path_proper`: the path without
+        the token before it."""
         self._ambiguity, self._path_proper = ambiguity, path_proper
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
@@ -50,7 +50,7 @@ class AmbiguousPath(Check):
 
 
 class Loop(Check):
-    """A request that has been here before (RFC 9110 §7.6.3)."""
+    """A request that this node has already forwarded (RFC 9110 §7.6.3)."""
 
     __slots__ = ("_node",)
     name = "loop"
@@ -81,7 +81,7 @@ class NeverForwarded(Check):
 
 
 class MaxForwards(Check):
-    """An OPTIONS that may go no further (RFC 9110 §7.6.2)."""
+    """An OPTIONS that may not be forwarded (RFC 9110 §7.6.2)."""
 
     __slots__ = ()
     name = "max-forwards"
@@ -95,7 +95,7 @@ class MaxForwards(Check):
 
 
 class Methods(Check):
-    """A method that the behavior does not take (CloudFront's allowed methods)."""
+    """A method that the behavior does not allow (CloudFront's allowed methods)."""
 
     __slots__ = ("_methods",)
     name = "methods"
@@ -103,7 +103,7 @@ class Methods(Check):
     concerns = Concerns.NOT_PLAIN
 
     def __init__(self, methods: str) -> None:
-        """`methods`: as a behavior has them, but not "all"."""
+        """`methods`: as in the behavior's settings, but not "all"."""
         self._methods = frozenset(methods.split(", "))
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
@@ -113,7 +113,7 @@ class Methods(Check):
 
 
 class Preflight(Check):
-    """A preflight that the node answers by itself (Fetch standard, CORS protocol)."""
+    """A preflight to which the node responds itself (Fetch standard, CORS protocol)."""
 
     __slots__ = ("_cors",)
     name = "preflight"
@@ -124,7 +124,7 @@ class Preflight(Check):
         self._cors = cors
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
-        return Refusal(self.kind, 204, "preflight: answered here") if self._cors.answers(request) else None
+        return Refusal(self.kind, 204, "preflight: answered here") if self._cors.answers_preflight(request) else None
 
 
 class ContentOfGet(Check):

@@ -1,7 +1,7 @@
-"""The gate: all checks of a behavior, in their order. The first that refuses wins, and they stand before the cache.
+"""The gate: all checks of a behavior, in their order. They come before the cache, and the first refusal wins.
 
-A gate is compiled once: each rule carries the tuple of its checks (`cdnkit/policy/rule.py`). `ordered` is the one place
-that knows their order; the table in docs/gate.md is held against it by a test.
+A gate is compiled once: each rule has the tuple of its checks (`cdnkit/policy/rule.py`). Their order is in `ordered`
+alone; a test compares it with the table in docs/gate.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,13 +35,13 @@ from cdnkit.policy.token.scheme import Scheme, split_path
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What the checks of a node are made from, whatever the behavior."""
+    """What the checks of all behaviors of a node are made from."""
 
     service: Service
     profile: Profile
     limits: RequestLimits
     ambiguity: Callable[[str], str | None]
-    """How else a path may be read (`Matcher.ambiguity`)."""
+    """In which other way a path may be read (`Matcher.ambiguity`)."""
 
 
 def ordered(
@@ -52,13 +52,13 @@ def ordered(
     rates: Sequence[Rates],
     scheme: Scheme | None,
 ) -> tuple[Check, ...]:
-    """The checks of one behavior, as the machine asks them. `cors`: what depends on the request in what its answers
-    carry; `rates`: the limits that its requests are counted by; `scheme`: its token's."""
+    """The checks of one behavior, in the order in which they run. `cors`: its CORS fields, which depend on the request;
+    `rates`: the limits that count its requests; `scheme`: that of its token."""
     profile, faces_viewers = node.profile, node.service.gate
     moved = behavior.viewer_protocol
     checks = (
         HostCheck(),
-        None if profile.limits is None else QuotaCheck(profile.limits),
+        None if profile.quotas is None else QuotaCheck(profile.quotas),
         None if node.limits == UNLIMITED else node.limits,
         Malformed(),
         AmbiguousPath(node.ambiguity, path_proper) if faces_viewers else None,
@@ -79,25 +79,25 @@ def ordered(
 
 
 class Gate(Protocol):
-    """Makes the checks of behaviors. `cdnkit/replay/` puts a gate in its place that repeats what a live one refused."""
+    """Makes the checks of behaviors. `cdnkit/replay/` has another gate, which repeats the refusals of a live one."""
 
     prefixes: tuple[str, ...]
-    """Beginnings of paths that go on with a token, whichever behavior rules the rest."""
+    """Beginnings of paths after which a token comes, of all behaviors."""
     params: frozenset[str]
-    """Query parameters that carry tokens anywhere in the service: no record shows their values."""
+    """Query parameters that hold tokens anywhere in the service: no record shows their values."""
     headers: frozenset[str]
-    """Request fields that do."""
+    """Request fields that hold tokens, likewise."""
 
     def path_proper(self, path: str) -> str:
-        """The path without a token that stands before it; the same object where none does."""
+        """The path without the token before it; the same object if there is none."""
         ...
 
     def checks_of(self, behavior: Behavior, cors: CorsRules | None, node: Node) -> tuple[Check, ...]:
-        """The checks of one behavior, as `ordered`; called once for each, since some count requests."""
+        """The checks of one behavior, as `ordered` gives them; called once for each, since some count requests."""
         ...
 
     def admission_of(self, behavior: Behavior) -> Admission | None:
-        """What takes the tokens out of its requests; None: they go on as they came."""
+        """What removes the tokens from its requests; None: its requests do not change."""
         ...
 
 
@@ -105,13 +105,14 @@ class ServiceGate:
     """The gate that a service's settings describe."""
 
     def __init__(self, service: Service, keys: Mapping[str, Mapping[str, str]]) -> None:
-        """`keys` by token name and key id, for those the settings keep in files. ValueError when one is no key."""
+        """`keys` by token name and key id, those that the settings keep in files. ValueError if one is no key."""
         self._open = not service.gate
         self._tokens = service.tokens
         self._rates = () if self._open or service.rate_limit is None else (Rates(service.rate_limit),)
-        """The node's own limit, by which the requests of all behaviors are counted."""
+        """The node's own limit, which counts the requests of all behaviors."""
         self.schemes = {
-            name: scheme_of(token, {**token.texts(), **keys.get(name, {})}) for name, token in service.tokens.items()
+            name: scheme_of(token, {**token.inline_keys(), **keys.get(name, {})})
+            for name, token in service.tokens.items()
         }
         carriers = [scheme.carriers for scheme in self.schemes.values()]
         self.prefixes = () if self._open else tuple(dict.fromkeys(one.prefix for one in carriers if one.prefix))

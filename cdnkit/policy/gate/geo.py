@@ -1,7 +1,6 @@
-"""Whether a behavior serves a place: what its `geo` says, compiled once and asked for every request.
+"""Whether a behavior serves a place: its `geo`, compiled once and checked for every request.
 
-The answer depends on the settings, the place and the address alone, never on what is stored: a hit is checked as a miss
-is.
+The result depends on the settings, the place and the address alone, not on the store: a hit is checked like a miss.
 """
 
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from cdnkit.policy.gate.check import Check
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.place import NetworkTable, Place, address_of
 from cdnkit.policy.outcomes import Refusal, RefusalKind
-from cdnkit.policy.rules.places import Kind, kind_of
+from cdnkit.policy.rules.places import PlaceKind, kind_of
 
 if TYPE_CHECKING:
     from cdnkit.policy.rules.service import Geo
@@ -59,15 +58,15 @@ class GeoCheck(Check):
 
 
 class _Listed:
-    """The entries of one list, by how they are looked up."""
+    """The entries of one list, prepared for lookups."""
 
     __slots__ = ("_asns", "_names", "_networks")
 
     def __init__(self, entries: Iterable[str]) -> None:
         kinds = [(entry, kind_of(entry)) for entry in entries]
-        self._names = frozenset(entry for entry, kind in kinds if kind in (Kind.COUNTRY, Kind.REGION))
-        self._asns = {int(entry[2:]): entry for entry, kind in kinds if kind is Kind.ASN}
-        networks = [(entry, entry) for entry, kind in kinds if kind is Kind.NETWORK]
+        self._names = frozenset(entry for entry, kind in kinds if kind in (PlaceKind.COUNTRY, PlaceKind.REGION))
+        self._asns = {int(entry[2:]): entry for entry, kind in kinds if kind is PlaceKind.ASN}
+        networks = [(entry, entry) for entry, kind in kinds if kind is PlaceKind.NETWORK]
         self._networks = NetworkTable(networks) if networks else None
 
     def entry_for(self, place: Place, client_ip: str) -> str | None:

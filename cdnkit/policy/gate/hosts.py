@@ -1,9 +1,9 @@
-"""Which service a host belongs to, and how a request for another host is refused: several names on one address.
+"""Which service a host belongs to, and how a request for any other host is refused.
 
-A name is exact, or `*.example.com` for all names beneath that one, however deep; the exact name, then the longest
-wildcard, wins. Case and port are of no account (RFC 9110 §4.2.3, §7.2).
+A name is exact, or a wildcard: `*.example.com` matches all names below `example.com`, at any depth. The exact name
+wins, then the longest wildcard. Case and port do not count (RFC 9110 §4.2.3, §7.2).
 
-Source: CloudFront, "Alternate domain names": a wildcard stands for all subdomains, and the more specific name wins.
+Source: CloudFront, "Alternate domain names": a wildcard covers all subdomains, and the more specific name wins.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,14 +16,14 @@ from cdnkit.policy.http.messages import RequestHead, without_port
 from cdnkit.policy.http.place import address_of
 from cdnkit.policy.http.target import names_host
 from cdnkit.policy.outcomes import Refusal, RefusalKind
-from cdnkit.policy.rules.profile import FailureAnswer
+from cdnkit.policy.rules.profile import FailureResponse
 
 DEFAULT = "default"
-"""The name of the service that the settings' top level describes."""
+"""The name of the service at the top level of the settings."""
 
 
 def host_of(authority: str) -> str:
-    """The host as names are compared: in lower case, without port and final dot."""
+    """The host as it is compared: in lower case, without port and final dot."""
     return without_port(authority).lower().removesuffix(".")
 
 
@@ -36,20 +36,20 @@ def _hostname(text: str) -> str:
 
 
 Hostname = Annotated[str, AfterValidator(_hostname)]
-"""A host that viewers ask for, or `*.` and what all of them end in."""
+"""A host of viewers' requests, or `*.` and the end of all such hosts."""
 
 
 class Hosts:
-    """Services by the hosts that they answer for."""
+    """Services by the hosts that they serve."""
 
     def __init__(self, names: Mapping[str, Collection[str]]) -> None:
-        """`names`: each service's hosts. Without any for `DEFAULT`, that takes what is nobody else's."""
+        """`names`: each service's hosts. If `DEFAULT` has none, it serves all hosts that no other service has."""
         self._services = {host: service for service, hosts in names.items() for host in hosts}
         self._names = tuple(names)
         self._takes_all = not names.get(DEFAULT)
 
     def named(self, authority: str) -> str | None:
-        """The service that has this host by name; None: no service has."""
+        """The service that has this host among its names; None: no service has it."""
         host = host_of(authority)
         if host in self._services:
             return self._services[host]
@@ -60,13 +60,13 @@ class Hosts:
         return None
 
     def service_of(self, authority: str) -> str | None:
-        """The service that answers for this host; None: nobody does here."""
+        """The service that serves this host; None: none does."""
         return self.named(authority) or (DEFAULT if self._takes_all else None)
 
     def concerned(self, authority: str) -> Collection[str]:
-        """The services that a purge of a URL with this host may have meant: rather too many than too few.
+        """The services that a purge of a URL with this host may mean: in doubt, more rather than fewer.
 
-        An address is a node's own, by which every service of it may have been meant.
+        An address is the node's own, and may mean any of its services.
         """
         service = self.named(authority)
         if service is not None:
@@ -76,7 +76,7 @@ class Hosts:
 
 
 class HostCheck(Check):
-    """A Host that names none (RFC 9112 §3.2), or one that is not served here (`RequestHead.astray`)."""
+    """A Host that names no host (RFC 9112 §3.2), or one that is not served here (`RequestHead.misdirected`)."""
 
     __slots__ = ()
     name = "host"
@@ -85,34 +85,34 @@ class HostCheck(Check):
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         if not names_host(request.host):
             return Refusal(self.kind, 400, "request: Host names no host")
-        return request.astray
+        return request.misdirected
 
 
-def misdirected(authority: str, asked_for: str, shown: Collection[str]) -> Refusal | None:
-    """Why a request over TLS is refused whose host this connection was not opened for; None: it was.
+def misdirected(authority: str, opened_for: str, shown: Collection[str]) -> Refusal | None:
+    """The refusal of a request over TLS for a host that its connection is not for; None: it is for this host.
 
-    `asked_for`: the host that the client named at the handshake, "" if none; `shown`: names of the certificate that it
-    got. A connection may be used for every host of its certificate (RFC 9110 §15.5.20, RFC 9113 §9.1.1); CloudFront and
-    Fastly answer others with 421, too ("domain fronting").
+    `opened_for`: the host that the client named in the handshake, "" if none; `shown`: the names in the certificate
+    that it got. A connection may be used for every host of its certificate (RFC 9110 §15.5.20, RFC 9113 §9.1.1).
+    CloudFront and Fastly, too, respond to others with 421 ("domain fronting").
     """
     host = host_of(authority)
-    if not (asked_for and host) or host == asked_for.lower() or covered(host, shown):
+    if not (opened_for and host) or host == opened_for.lower() or covered(host, shown):
         return None
-    return Refusal(RefusalKind.HOST, 421, f"host: this connection is for {asked_for}")
+    return Refusal(RefusalKind.HOST, 421, f"host: this connection is for {opened_for}")
 
 
 def covered(host: str, names: Collection[str]) -> bool:
-    """Whether a certificate with these names is one for the host: a wildcard is one label (RFC 6125 §6.4.3)."""
+    """Whether a certificate with these names covers the host: a wildcard stands for one label (RFC 6125 §6.4.3)."""
     return host.strip("[]") in names or f"*.{host.partition('.')[2]}" in names
 
 
-def unknown(authority: str, said: FailureAnswer) -> Refusal:
-    """How a request is refused whose host no service has here; `said` as a profile has it."""
+def unknown(authority: str, response: FailureResponse) -> Refusal:
+    """The refusal of a request for a host that no service has; `response`: the profile's."""
     host = host_of(authority)
     reason = f"host: no service here has {host!r}"
-    return Refusal(RefusalKind.HOST, said.status, reason, words=said.words.format(host=host))
+    return Refusal(RefusalKind.HOST, response.status, reason, words=response.words.format(host=host))
 
 
 SERVICE = b"cdnlab-service"
-"""A field in which an edge names the service to its shield, which is asked by its own address, whatever the viewer's
-host was."""
+"""The field in which an edge names the service to its shield: the edge sends requests to the shield's own address,
+whatever the viewer's host is."""

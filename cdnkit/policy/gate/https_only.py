@@ -1,8 +1,8 @@
-"""Requests that come over HTTP where HTTPS is wanted: refused, or redirected.
+"""Requests over HTTP to a behavior that requires HTTPS: they are refused or redirected.
 
 Source: CloudFront, "Require HTTPS between viewers and CloudFront"; Fastly's "force TLS", a synthetic 301, here for any
-method (unverified). That this stands before place and token is ours (unverified): a token that came over HTTP is not
-looked at.
+method (unverified). That this check comes before place and token is ours (unverified): a token that came over HTTP is
+not read.
 """
 
 from typing import Literal
@@ -12,7 +12,7 @@ from cdnkit.policy.http.messages import RequestHead, without_port
 from cdnkit.policy.outcomes import Refusal, RefusalKind
 
 MOVED = 301
-"""What a GET or HEAD is answered with (RFC 9110 §15.4.2): clients remember it."""
+"""The status for a GET or HEAD (RFC 9110 §15.4.2): clients store the redirect."""
 
 
 class HttpsOnly(Check):
@@ -32,8 +32,8 @@ class HttpsOnly(Check):
         if request.scheme == "https":
             return None
         status = MOVED if request.method in ("GET", "HEAD") else self._status_of_others
-        # 307 keeps the method, and is unknown to HTTP/1.0 (RFC 9110 section 15.4.8 came with HTTP/1.1). Without a Host,
-        # as HTTP/1.0 may leave it out, nobody knows where to redirect to.
+        # 307 keeps the method, but HTTP/1.0 does not have it (RFC 9110 section 15.4.8 came with HTTP/1.1). Without a
+        # Host, which HTTP/1.0 may leave out, there is nowhere to redirect to.
         if not self._redirects or (status == 307 and request.version == "1.0") or not request.host:
             return Refusal(self.kind, 403, "protocol: HTTPS alone is served here")
         port = "" if self._port == 443 else f":{self._port}"

@@ -1,9 +1,9 @@
-"""How large a message may be, and what a client is sent for a larger one: the limits of a profile and those of a node.
+"""How large a message may be, and the refusal of a larger one: the quotas of a profile and the limits of a node.
 
-A profile's are its CDN's; a node's are its own, and guard it whatever the profile. How long a request may take, and how
-many there may be at once, is the listener's to say: it is no fact of the request.
+A profile's quotas are its CDN's. A node's limits are its own, and protect it whatever the profile. The listener limits
+how long a request may take and how many there may be at once: these are not facts of one request.
 
-Sizes are those of HTTP/1.1, whatever version the message came by: what fits over one connection fits over all.
+Sizes are those in HTTP/1.1, whatever version the message came by: what fits over one connection fits over all.
 """
 
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from typing import ClassVar
 from cdnkit.policy.gate.check import Check
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.outcomes import Refusal, RefusalKind
-from cdnkit.policy.rules.profile import Limit, Limits
+from cdnkit.policy.rules.profile import Quota, Quotas
 
 
 def measured(request: RequestHead) -> RequestHead:
-    """The request with the size of its head and the number of its fields: facts of the wire that a record keeps, since
-    it does not keep every field."""
+    """The request with the size of its head and the number of its fields. A record has both, since it does not have
+    every field."""
     request.head_bytes = len(request.method) + len(request.target) + 12 + _fields_bytes(request.headers) + 2
     request.head_fields = len(request.headers.lines)
     return request
 
 
 class QuotaCheck(Check):
-    """A request that is larger than the CDN takes, as `measured` says."""
+    """A request that is larger than the CDN accepts; `measured` gives its size."""
 
     __slots__ = ("_limits",)
     name = "quotas"
     kind = RefusalKind.LIMIT
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Quotas) -> None:
         self._limits = limits
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
@@ -42,21 +42,21 @@ class QuotaCheck(Check):
         )
 
 
-def response_over(head: ResponseHead, limits: Limits) -> Refusal | None:
-    """Why this head is larger than the CDN takes from its origin."""
+def response_over(head: ResponseHead, limits: Quotas) -> Refusal | None:
+    """The refusal of a response head that is larger than the CDN accepts from its origin."""
     size_bytes = 17 + _fields_bytes(head.headers) + 2
     return _over("origin: a response head of", size_bytes, "bytes", limits.response_head) or _over(
         "origin: a response of", len(head.headers.lines), "fields", limits.response_fields
     )
 
 
-def object_over(length: int | None, limits: Limits) -> Refusal | None:
-    """Why a body of this length is larger than the CDN stores; of an unknown length nothing can be said."""
+def object_over(length: int | None, limits: Quotas) -> Refusal | None:
+    """The refusal of a body that is larger than the CDN stores; None if its length is unknown."""
     return None if length is None else _over("origin: an object of", length, "bytes", limits.object)
 
 
-def with_short_cookies(request: RequestHead, limits: Limits) -> RequestHead:
-    """The request without its cookies where they are too long, and marked so where the CDN has a field for it.
+def with_short_cookies(request: RequestHead, limits: Quotas) -> RequestHead:
+    """The request; if its cookies are too long, without them, and with the CDN's field that says so, if it has one.
 
     Source: Fastly, "Constraints and limitations".
     """
@@ -70,12 +70,12 @@ def with_short_cookies(request: RequestHead, limits: Limits) -> RequestHead:
     return request.with_fields(headers.plus((limits.cookie_overflow, "1")))
 
 
-def _over(what: str, found: int, unit: str, limit: Limit | None) -> Refusal | None:
+def _over(what: str, found: int, unit: str, limit: Quota | None) -> Refusal | None:
     if limit is None or found <= limit.most:
         return None
-    said = limit.said
+    response = limit.response
     reason = f"{what} {found} {unit}, {limit.most} are taken"
-    return Refusal(RefusalKind.LIMIT, said.status, reason, words=said.words, ends=said.ends)
+    return Refusal(RefusalKind.LIMIT, response.status, reason, words=response.words, ends=response.ends)
 
 
 def _fields_bytes(headers: Headers) -> int:
@@ -86,19 +86,19 @@ def _fields_bytes(headers: Headers) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits(Check):
-    """The largest request that a node answers. Sizes in bytes; None: no limit."""
+    """The largest request that a node accepts. Sizes in bytes; None: no limit."""
 
     name: ClassVar[str] = "node limits"
     kind: ClassVar[RefusalKind] = RefusalKind.LIMIT
 
     url: int | None = None
-    """Path and query. CloudFront and Fastly take 8192."""
+    """Path and query. CloudFront and Fastly accept 8192."""
     head: int | None = None
-    """The request line and all fields, as HTTP/1.1 writes them, whichever version brought them."""
+    """The request line and all fields as in HTTP/1.1, whatever the version."""
     fields: int | None = None
     """Field lines."""
     content: int | None = None
-    """The content, where its length is said ahead; otherwise, the reader of the content counts."""
+    """The content, if the request has a Content-Length; otherwise the reader of the content counts."""
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         """414 (RFC 9110 §15.5.15), 431 (RFC 6585 §5), 413 (RFC 9110 §15.5.14)."""

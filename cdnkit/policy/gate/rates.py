@@ -1,13 +1,13 @@
 """How many requests one client may make: a token bucket for each, in a bounded table.
 
-A bucket holds `burst` tokens and gets `requests` back each `per`; a request takes one, and where there is none it is
-refused. Only one instant is kept of a bucket, when it will be full again: all else follows from it (the generic cell
-rate algorithm, ITU-T I.371). With a penalty, a client that was refused once is refused until the penalty ends (Fastly's
-penalty box).
+A bucket holds `burst` tokens and gets `requests` of them back each `per`. A request takes one; if there is none, it is
+refused. The table holds one instant for each bucket, when it will be full again: everything else follows from it (the
+generic cell rate algorithm, ITU-T I.371). With a penalty, a client that was refused once is refused until the penalty
+ends (Fastly's penalty box).
 
-The table forgets the clients whose last request is the oldest. So a flood from ever new addresses makes it forget
-others, which then begin with a full bucket; it never grows. In IPv6, a whole /64 is one client: a client that has one
-of its addresses has them all.
+The table never grows beyond its bound: it forgets the clients whose last request is the oldest. So a flood from ever
+new addresses makes it forget others, which then begin with a full bucket. In IPv6, a whole /64 counts as one client,
+since a client with one of its addresses has them all.
 """
 
 from collections import OrderedDict
@@ -17,7 +17,7 @@ from cdnkit.policy.gate.check import Check
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.place import address_of
 from cdnkit.policy.outcomes import Refusal, RefusalKind
-from cdnkit.policy.rules.profile import FailureAnswer
+from cdnkit.policy.rules.profile import FailureResponse
 from cdnkit.policy.rules.rate_limit import RateLimit
 
 REMEMBERED_CLIENTS = 65_536
@@ -36,7 +36,7 @@ class Rates:
         self._penalty = settings.penalty
         self._most = most
         self._full_at: OrderedDict[str, float] = OrderedDict()
-        """Client -> when its bucket will be full again; the client that asked last stands last."""
+        """Client -> when its bucket will be full again; the client with the latest request comes last."""
         self._out_until: OrderedDict[str, float] = OrderedDict()
         """Client -> when its penalty ends."""
 
@@ -44,7 +44,7 @@ class Rates:
         return len(self._full_at)
 
     def take(self, client_ip: str, now: float) -> float:
-        """Take a token: 0 where there is one, else for how many seconds there is none."""
+        """Take a token: 0 if there is one, else the seconds until there is one."""
         client = client_of(client_ip)
         if self._penalty and now < (out_until := self._out_until.get(client, now)):
             self._out_until.move_to_end(client)
@@ -55,13 +55,13 @@ class Rates:
             self._full_at.move_to_end(client)
             if self._penalty:
                 wait = self._penalty
-                self._note(self._out_until, client, now + wait)
+                self._remember(self._out_until, client, now + wait)
             return wait
-        self._note(self._full_at, client, (full_at if full_at > now else now) + self._interval)
+        self._remember(self._full_at, client, (full_at if full_at > now else now) + self._interval)
         return 0.0
 
     def left(self, client_ip: str, now: float) -> tuple[int, float]:
-        """(requests that it could make at once, seconds until it could make one); nothing is taken."""
+        """(requests that it could make now, seconds until it could make one); takes no token."""
         client = client_of(client_ip)
         out_until = self._out_until.get(client, now)
         if now < out_until:
@@ -69,7 +69,7 @@ class Rates:
         room = self._tolerance + now - max(now, self._full_at.get(client, now))
         return (0, -room) if room < 0 else (int(room // self._interval) + 1, 0.0)
 
-    def _note(self, table: OrderedDict[str, float], client: str, instant: float) -> None:
+    def _remember(self, table: OrderedDict[str, float], client: str, instant: float) -> None:
         table[client] = instant
         table.move_to_end(client)
         if len(table) > self._most:
@@ -77,14 +77,14 @@ class Rates:
 
 
 class RateCheck(Check):
-    """A client that asks more often than a limit lets it."""
+    """A client that sends more requests than a limit allows."""
 
     __slots__ = ("_too_many", "rates")
     name = "rate"
     kind = RefusalKind.RATE
 
-    def __init__(self, rates: Rates, too_many: FailureAnswer) -> None:
-        """`too_many`: what a profile answers."""
+    def __init__(self, rates: Rates, too_many: FailureResponse) -> None:
+        """`too_many`: the profile's response."""
         self.rates, self._too_many = rates, too_many
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
@@ -97,12 +97,12 @@ class RateCheck(Check):
         return self._refused(wait) if wait else None
 
     def _refused(self, wait: float) -> Refusal:
-        said = self._too_many
+        response = self._too_many
         facts = {"wait": round(wait, 3)}
         reason = f"rate: more than {self.rates.settings.words}"
         # Retry-After belongs to a 429 (RFC 6585 section 4).
-        retry_after = wait if said.status == 429 else None
-        return Refusal(self.kind, said.status, reason, facts, said.words, retry_after=retry_after)
+        retry_after = wait if response.status == 429 else None
+        return Refusal(self.kind, response.status, reason, facts, response.words, retry_after=retry_after)
 
 
 @lru_cache(maxsize=REMEMBERED_CLIENTS)
@@ -112,5 +112,5 @@ def _network(text: str) -> str:
 
 
 def client_of(client_ip: str) -> str:
-    """Whom an address counts for: itself, of IPv6 its /64."""
+    """The client of an address: the address itself, in IPv6 its /64."""
     return _network(client_ip) if ":" in client_ip else client_ip

@@ -1,4 +1,4 @@
-"""A behavior's token: whether a request carries one that is good for it."""
+"""Whether a request has a token that its behavior accepts."""
 
 from cdnkit.policy.gate.check import Check
 from cdnkit.policy.http.messages import RequestHead
@@ -7,7 +7,7 @@ from cdnkit.policy.token.scheme import Scheme
 
 
 class TokenCheck(Check):
-    """A request's token, as its scheme says (`cdnkit/policy/token/`)."""
+    """A request without a token, or with one that its scheme refuses (`cdnkit/policy/token/`)."""
 
     __slots__ = ("_scheme",)
     name = "token"

@@ -1,1 +1,1 @@
-"""Field values of HTTP: text to values, strict, memoised where the same text comes again and again."""
+"""HTTP messages and their field values: strict parsers from text to values, memoized where the same text recurs."""

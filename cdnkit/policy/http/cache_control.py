@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 
 LONGEST = 2**31
 """What a delta-seconds too big to hold counts as (RFC 9111 §1.2.2)."""
@@ -50,7 +50,7 @@ def directives(text: str, *, as_written: bool = False) -> dict[str, str | None]:
 
     A directive is `token`, `token=token` or `token="quoted"`, without white space around "=". Any other text up to the
     next comma is skipped as a whole; commas inside a quoted string belong to that string, wherever it stands, and what
-    follows a quote that never ends is nobody's. One pass, whatever the text.
+    follows a quote that never ends belongs to no directive. One pass, whatever the text.
     """
     found: dict[str, str | None] = {}
     position = 0
@@ -108,7 +108,7 @@ _LIFETIMES = ("max-age", "s-maxage", "stale-while-revalidate", "stale-if-error")
 def searched(text: str, *, as_written: bool = False) -> dict[str, str | None]:
     """As `directives`, but lifetimes are looked for anywhere, in quotes too, with or without white space around "=".
 
-    The first of a name whose argument is a token counts; one whose argument is in quotes is not there.
+    The first of a name with a token as argument counts; one with an argument in quotes is ignored.
     """
     found = directives(text, as_written=as_written)
     for name in _LIFETIMES:
@@ -121,11 +121,11 @@ def searched(text: str, *, as_written: bool = False) -> dict[str, str | None]:
     return found
 
 
-@remembered(4096)
+@memoized(4096)
 def parse(text: str, *, as_written: bool = False, search: bool = False) -> CacheControl:
-    """All lines of the field, joined, as values. Never fails: what cannot be read is not there.
+    """All lines of the field, joined, as values. Never fails: unreadable directives are ignored.
 
-    `as_written`: names in other than lower case are none of these. `search`: lifetimes are `searched` for.
+    `as_written`: only names in lower case count. `search`: lifetimes are `searched` for.
     """
     found = (searched if search else directives)(text, as_written=as_written)
 

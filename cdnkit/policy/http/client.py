@@ -1,10 +1,10 @@
-"""Whose address a request counts for: the socket's, or the one that a proxy names, if the proxy may be believed.
+"""The client's address of a request: the socket's, or the one that a trusted proxy names.
 
-Source: RFC 7239 (Forwarded); X-Forwarded-For as every proxy writes it: each adds on the right whom it heard it from.
-So a list is read from the right, and ends at the first address that is not a trusted proxy's: all that stands left of
-it may be the viewer's own invention. What cannot be read names nobody, and the nearest address that is known stands.
+Source: RFC 7239 (Forwarded); X-Forwarded-For as every proxy writes it: each adds its own peer's address on the right.
+So a list is read from the right, and ends at the first address that is not a trusted proxy's: the viewer may have
+invented all that is left of it. An unreadable element names nobody; then the nearest address that is known counts.
 
-Which field a proxy writes must be said in the settings. One that a proxy passes on as it came is the viewer's.
+The settings must name the field that a proxy writes. A field that a proxy passes on unchanged is the viewer's.
 """
 
 import re
@@ -32,7 +32,7 @@ def canonical(peer: str) -> str:
 
 
 def claim_in(headers: Headers, believed: Sequence[ClientField]) -> Claim | None:
-    """Of the fields `believed` the first that the request has. One that is there counts, whatever it says."""
+    """The first of the fields `believed` that the request has. It counts even if it is unreadable."""
     for name in believed:
         lines = headers.all(_LOWER[name])
         if lines:
@@ -41,7 +41,7 @@ def claim_in(headers: Headers, believed: Sequence[ClientField]) -> Claim | None:
 
 
 def named_in(claim: Claim, peer: str, is_trusted: Callable[[str], bool]) -> str:
-    """Whom a trusted peer's claim names: the nearest address that is not trusted itself, or the last that is known."""
+    """The address that a trusted peer's claim names: the nearest that is not trusted itself, or the last known."""
     name, lines = claim
     nearest = peer
     for reported in _READERS[name](lines):
@@ -60,7 +60,7 @@ Reported = Iterator[str | None]
 
 
 def _single(lines: Lines) -> Reported:
-    """One address and no more: where there are two lines, one of them is somebody else's."""
+    """Exactly one address: of two lines, one is somebody else's."""
     yield _node(lines[0]) if len(lines) == 1 else None
 
 
@@ -122,8 +122,8 @@ def _node(text: str, *, bare_ipv6: bool = True, port: re.Pattern[str] = _PORT) -
 
 
 def _elements_from_the_right(line: str) -> Iterator[str]:
-    """The list's elements, last first. Read backwards, so that a quote a viewer left open swallows nothing that a proxy
-    wrote behind it."""
+    """The list's elements, last first. It is read backwards, so that a quote that a viewer left open swallows nothing
+    that a proxy wrote behind it."""
     end, quoted = len(line), False
     for at in range(len(line) - 1, -1, -1):
         if line[at] == '"':

@@ -67,7 +67,7 @@ def has_body(request: RequestHead) -> bool:
 def has_content(request: RequestHead) -> bool:
     """Whether the request carries content that goes on with it.
 
-    Content in a GET or HEAD has no defined meaning (RFC 9110 §9.3.1) and is not passed on: a cache answers such
-    requests without having read it.
+    Content in a GET or HEAD has no defined meaning (RFC 9110 §9.3.1) and is not forwarded: a cache answers such
+    requests without reading it.
     """
     return request.method not in ("GET", "HEAD") and has_body(request)

@@ -2,7 +2,7 @@
 
 import re
 
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 
 # A tag's opaque part may hold commas, so a list is tokenised, not split.
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
@@ -26,7 +26,7 @@ def strongly_equal(one: str, other: str) -> bool:
     return one == other and is_strong(one)
 
 
-@remembered(1024)
+@memoized(1024)
 def tag_list(text: str) -> tuple[str, ...]:
     """The tags of `If-None-Match`; `("*",)` for the star; a malformed value stands as the one tag it is."""
     if text.strip() == "*":

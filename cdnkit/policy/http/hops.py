@@ -1,11 +1,11 @@
-"""The way of a request through proxies: Via and Max-Forwards (RFC 9110 §7.6)."""
+"""The path of a request through proxies: Via and Max-Forwards (RFC 9110 §7.6)."""
 
 from cdnkit.policy.http.cache_control import delta_seconds
 from cdnkit.policy.http.messages import RequestHead
 
 
 def visited(request: RequestHead, name: str) -> bool:
-    """Whether Via says the request has been here before: a forwarding loop."""
+    """Whether Via has this node's name already: a forwarding loop."""
     via = request.headers.joined("via")
     return via is not None and any(part.split()[1:2] == [name] for part in via.split(","))
 

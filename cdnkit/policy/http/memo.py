@@ -1,7 +1,7 @@
-"""Answers remembered by the text that was asked about, bounded in letters too.
+"""Results of functions of a text, memoized by that text and bounded in bytes too.
 
-`functools.lru_cache` counts answers and not what they are remembered by: 4,096 field values of 90 kB, which anybody may
-send, are 370 MB. A text that long is the rare one; it is looked at anew.
+`functools.lru_cache` bounds the number of results, not the size of their arguments: 4,096 field values of 90 kB, which
+any client may send, are 370 MB. Such long texts are rare, and are parsed every time.
 """
 
 from collections.abc import Callable
@@ -12,21 +12,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LONGEST = 1024
-"""Letters of a text that is remembered: above what browsers send in such fields, and CDNs have in paths."""
+"""Characters of the longest text that is memoized: more than browsers send in such fields, or CDNs have in paths."""
 
 OfText = Callable[Concatenate[str, P], T]
 
 
-def remembered(most: int) -> Callable[[OfText[P, T]], OfText[P, T]]:
-    """Remember the answers to the `most` questions asked last, of those whose text, the first argument, is not long."""
+def memoized(most: int) -> Callable[[OfText[P, T]], OfText[P, T]]:
+    """Memoize the `most` latest results; not those of a long text, which is the first argument."""
 
     def decorate(function: OfText[P, T]) -> OfText[P, T]:
         known = lru_cache(maxsize=most)(function)
 
         @wraps(function)
-        def answer(text: str, /, *rest: P.args, **named: P.kwargs) -> T:
+        def memo(text: str, /, *rest: P.args, **named: P.kwargs) -> T:
             return (known if len(text) <= LONGEST else function)(text, *rest, **named)
 
-        return answer
+        return memo
 
     return decorate

@@ -4,13 +4,13 @@ Members of `Accept-Language`, `Accept-Encoding` and `Accept` are a set of prefer
 weights differ, which the weights themselves say; language tags and codings have no case.
 """
 
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 
 _PREFERENCES = frozenset({"accept-language", "accept-encoding", "accept-charset", "accept"})
 
 
 def normalised(name: str, value: str | None) -> str | None:
-    """A field value as Vary compares it; of unknown fields only white space around list commas is of no account."""
+    """A field value as Vary compares it; in unknown fields only white space around list commas is ignored."""
     if value is None:
         return None
     if name in _PREFERENCES:
@@ -18,13 +18,13 @@ def normalised(name: str, value: str | None) -> str | None:
     return ",".join(part.strip() for part in value.split(",")) if "," in value else value.strip()
 
 
-@remembered(4096)
+@memoized(4096)
 def _preferences(value: str) -> str:
     members = sorted(weighted(value), key=lambda member: (-member[1], member[0]))
     return ",".join(f"{what};q={weight:g}" for what, weight in members)
 
 
-@remembered(4096)
+@memoized(4096)
 def weighted(value: str) -> tuple[tuple[str, float], ...]:
     """(member in lower case, weight) of a list of preferences, in the order given; an unreadable weight counts as 1."""
     found = []
@@ -46,7 +46,7 @@ def weighted(value: str) -> tuple[tuple[str, float], ...]:
 
 
 def preferred_language(value: str | None) -> str | None:
-    """The language tag a request wants most; None when it names none, or when two are wanted alike."""
+    """The language tag a request wants most; None when it names none, or two with equal weight."""
     members = sorted(weighted(value or ""), key=lambda member: -member[1])
     if not members or members[0][0] == "*" or (len(members) > 1 and members[1][1] == members[0][1]):
         return None

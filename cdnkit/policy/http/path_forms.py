@@ -1,9 +1,9 @@
-"""One path, many spellings: which behavior a request is under, whoever may read its path how (RFC 3986 §6.2.2).
+"""The forms of a path: its normal form (RFC 3986 §6.2.2), and what lenient origins may read it as.
 
-A behavior is chosen by the path's normal form, key and parent get it as it came: so CloudFront does it ("Cache behavior
-settings", Path normalization). An origin may take more liberties than the standard: decode what stands for "/", decode
-twice, take "\\" for "/", cut at ";" or NUL. What one of those could take for a path under a guarded behavior is refused
-there (`Matcher.ambiguity`), or a gate would be walked around by spelling.
+A behavior is chosen by the path's normal form; key and parent get the path as it came, as in CloudFront ("Cache
+behavior settings", Path normalization). An origin may be more lenient than the standard: decode "%2F" to "/", decode
+twice, take "\\" for "/", cut at ";" or NUL. A path that such an origin could read as one under a guarded behavior is
+refused (`Matcher.ambiguity`); otherwise a viewer could pass a gate by the form of a path.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _PLAIN = re.compile(r"(?:/(?!/|\.\.?(?:/|$))[^%;\\/]*)+")
-"""Paths of one spelling: the usual ones."""
+"""Paths with one form: the usual ones."""
 _ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
 _LENIENT = re.compile(r"%u([0-9A-Fa-f]{4})|%([cC][01])%([89abAB][0-9A-Fa-f])|%[eE]0%80%([89abAB][0-9A-Fa-f])")
 """What some decoders take besides: %uXXXX, and characters of one octet written as two or three (RFC 3629 §3)."""
@@ -21,28 +21,28 @@ _ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
-    """How a path may be read."""
+class PathForms:
+    """The forms of one path."""
 
     normal: str
     """Its normal form: unreserved characters decoded, dot segments gone, runs of "/" one."""
-    others: tuple[str, ...] = ()
-    """What lenient origins may make of it, if anything else."""
-    climbs: bool = False
-    """In one of these it has dot segments."""
+    lenient: tuple[str, ...] = ()
+    """Other forms that lenient origins may read."""
+    has_dot_segments: bool = False
+    """One of the forms has dot segments."""
 
 
-def spelling_of(path: str) -> Spelling:
+def path_forms(path: str) -> PathForms:
     if _PLAIN.fullmatch(path):
-        return Spelling(path)
-    normal, climbs = _resolved(decoded(path))
-    others: dict[str, None] = {}
-    for reading in _readings(path):
-        resolved, up = _resolved(reading)
-        others[resolved] = None
+        return PathForms(path)
+    normal, climbs = _without_dot_segments(decoded(path))
+    lenient: dict[str, None] = {}
+    for reading in _lenient_forms(path):
+        resolved, up = _without_dot_segments(reading)
+        lenient[resolved] = None
         climbs = climbs or up
-    others.pop(normal, None)
-    return Spelling(normal, tuple(others), climbs)
+    lenient.pop(normal, None)
+    return PathForms(normal, tuple(lenient), climbs)
 
 
 def decoded(path: str) -> str:
@@ -55,7 +55,7 @@ def _unreserved(found: re.Match[str]) -> str:
     return character if character.isascii() and (character.isalnum() or character in "-._~") else found[0].upper()
 
 
-def _readings(path: str) -> Iterator[str]:
+def _lenient_forms(path: str) -> Iterator[str]:
     """After each round of decoding, of both kinds: as it stands, and with all liberties taken."""
     for _ in range(_ROUNDS):
         path = _ENCODED.sub(lambda found: chr(int(found[1], 16)), _LENIENT.sub(_overlong, path))
@@ -73,7 +73,7 @@ def _overlong(found: re.Match[str]) -> str:
     return chr(int(found[4], 16) & 0x3F)
 
 
-def _resolved(path: str) -> tuple[str, bool]:
+def _without_dot_segments(path: str) -> tuple[str, bool]:
     """(without dot segments and empty ones, whether there were dot segments). Source: RFC 3986 §5.2.4."""
     out: list[str] = []
     climbs = False

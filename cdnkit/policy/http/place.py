@@ -1,6 +1,6 @@
 """Addresses, networks of them, and the place that one stands for.
 
-What is known of a place is found by the shell, in databases; what it means is for `cdnkit/policy/gate/geo.py`.
+The shell looks places up in databases; `cdnkit/policy/gate/geo.py` decides what they mean.
 """
 
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Generic, TypeVar
 
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 
 Address = IPv4Address | IPv6Address
 
@@ -17,7 +17,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an address is, as far as anybody told; what nobody told is empty."""
+    """Where an address is, as far as the databases know; unknown facts are empty."""
 
     country: str = ""
     """ISO 3166-1 alpha-2: "US"."""
@@ -29,8 +29,8 @@ class Place:
     """Known as an exit of a VPN, a proxy or Tor."""
     hosting: bool = False
     """Known as a hosting provider's: a machine rather than a person."""
-    told_by: tuple[tuple[str, str], ...] = field(default=(), compare=False)
-    """(fact, who told it), for `explain`: ("country", "iptocc 3.3.170")."""
+    sources: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """(fact, its source), for `explain`: ("country", "iptocc 3.3.170")."""
 
     @property
     def name(self) -> str:
@@ -41,9 +41,9 @@ class Place:
 NOWHERE = Place()
 
 
-@remembered(65_536)
+@memoized(65_536)
 def address_of(text: str) -> Address | None:
-    """The address, `::ffff:a.b.c.d` unwrapped to its IPv4 self (RFC 4291 §2.5.5.2); None when it is none."""
+    """The address, `::ffff:a.b.c.d` as its IPv4 address (RFC 4291 §2.5.5.2); None when the text is no address."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -52,7 +52,7 @@ def address_of(text: str) -> Address | None:
 
 
 def is_public(address: Address) -> bool:
-    """Whether the address may be somebody's on the internet: a database's word on any other means nothing."""
+    """Whether the address may be in use on the internet: of any other, databases know nothing."""
     return address.is_global and not address.is_multicast
 
 
@@ -71,7 +71,7 @@ class NetworkTable(Generic[V]):
             version: sorted(((s, table) for (v, s), table in tables.items() if v == version), key=lambda one: one[0])
             for version in (4, 6)
         }
-        """By IP version: (bits that do not count, first bits -> value), the longest prefixes first."""
+        """By IP version: (number of host bits, prefix -> value), the longest prefixes first."""
 
     def __bool__(self) -> bool:
         return any(self._prefixes.values())

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 
 _SPEC = re.compile(r"([0-9]{0,18})-([0-9]{0,18})")
 
@@ -16,7 +16,7 @@ class Span:
     stop: int
 
 
-@remembered(1024)
+@memoized(1024)
 def specs(text: str) -> tuple[tuple[int | None, int | None], ...]:
     """(first, last) of each byte range, None where left out; () when the field must be ignored.
 
@@ -38,13 +38,14 @@ def specs(text: str) -> tuple[tuple[int | None, int | None], ...]:
 
 
 MOST_SPANS = 16
-"""More ranges than this in one request are not worth their framing: the whole is sent (RFC 9110 §14.2, §17.15)."""
+"""With more ranges than this, the whole is sent instead (RFC 9110 §14.2, §17.15)."""
 
 
 def spans(text: str, length: int) -> tuple[Span, ...] | None:
-    """What `text` asks of `length` bytes, in order of place; those that overlap or touch are one (RFC 9110 §15.3.7.2).
+    """The spans of `length` bytes that `text` names, in order; those that overlap or touch are joined (RFC 9110
+    §15.3.7.2).
 
-    None: ignore the field, send the whole. (): nothing it asks for exists, answer 416.
+    None: ignore the field, send the whole. (): none of them exists, respond with 416.
     """
     wanted = specs(text)
     if not wanted or len(wanted) > MOST_SPANS:
@@ -68,7 +69,7 @@ def spans(text: str, length: int) -> tuple[Span, ...] | None:
 
 
 def in_order(text: str, length: int) -> bool:
-    """Whether the ranges `text` asks for stand as they lie, none reaching into the next."""
+    """Whether the ranges of `text` ascend and do not overlap."""
     reached = 0
     for first, last in specs(text):
         start = max(0, length - (last or 0)) if first is None else first
@@ -80,7 +81,7 @@ def in_order(text: str, length: int) -> bool:
 
 @dataclass(slots=True, frozen=True)
 class ContentRange:
-    """Which bytes a 206 carries, of how many; `total` None where the origin says `*`."""
+    """The bytes that a 206 carries, and the length of the whole; `total` None where the origin sent `*`."""
 
     span: Span
     total: int | None
@@ -102,7 +103,7 @@ def content_range(text: str | None) -> ContentRange | None:
 
 
 def within(text: str, part: Span, total: int | None) -> Span | None:
-    """The one span `text` asks for, where it lies wholly inside a stored part of `total` bytes; None otherwise."""
+    """The one span of `text`, where it is wholly inside `part` of a whole of `total` bytes; None otherwise."""
     wanted = specs(text)
     if len(wanted) != 1:
         return None

@@ -1,14 +1,14 @@
-"""What a request names, as it came: the target's form, the host, and whether it can be one.
+"""The target and host of a request as it came, and whether they are well-formed.
 
-A hop behind this one reads what is written here with a parser of its own. What the grammar does not have is refused, so
-that no two of them can take it for different things.
+The next hop reads a request with a parser of its own. What the grammar does not allow is refused, so that no two
+parsers can read different things in it.
 """
 
 import re
 from functools import lru_cache
 from urllib.parse import urljoin
 
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 from cdnkit.policy.http.messages import RequestHead
 
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
@@ -28,11 +28,12 @@ def origin_form(target: str, host: str) -> tuple[str, str]:
     return (target[absolute.end() :] or "/", absolute[1]) if absolute is not None else (target, host)
 
 
-@remembered(4096)
+@memoized(4096)
 def names_host(host: str) -> bool:
-    """Whether it is a host, with a port or without; "" is one where a client named none (RFC 9112 §3.2).
+    """Whether it is a host, with a port or without; "" is allowed, where a client named none (RFC 9112 §3.2).
 
-    RFC 3986 has sub-delims such as "," in names, too: no name of a host has ever held one, and lists are made with it.
+    RFC 3986 allows sub-delims such as "," in names too; they are refused, since no host name has one, and "," separates
+    lists.
     """
     found = _HOST.fullmatch(host)
     return found is not None and int(found[1] or 0) < 65_536
@@ -44,7 +45,7 @@ def is_token(name: str) -> bool:
 
 
 def malformed(request: RequestHead) -> str | None:
-    """What of a request HTTP does not have, though its bytes could be read; None when nothing.
+    """Why a request that could be parsed is still malformed; None: it is not.
 
     Source: RFC 9110 §5.1 (names), §5.5 (control characters), §9.1; RFC 9112 §3.2; RFC 9113 §8.3.1.
     """
@@ -53,7 +54,7 @@ def malformed(request: RequestHead) -> str | None:
     if _TARGET.fullmatch(request.path) is None and not (request.path == "*" and request.method == "OPTIONS"):
         return 'a target that is no path: "/" begins one, and it holds neither spaces nor "#"'
     query = request.query
-    # A signed URL's query has hundreds of characters, and taking out what may be there is the quickest look at them.
+    # A signed URL's query has hundreds of characters, and deleting the allowed ones is the fastest check.
     if query is not None and (not query.isascii() or query.encode().translate(None, _IN_QUERY)):
         return "a query with a space or a control character in it"
     for name, value in request.headers.lines:

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from math import isinf
 from typing import Any
 
-from cdnkit.policy.freshness.annotate import Reader
+from cdnkit.policy.freshness.annotate import Annotator
 from cdnkit.policy.freshness.reuse import standing
 from cdnkit.policy.gate.check import Check
 from cdnkit.policy.gate.geo import GeoCheck
@@ -18,7 +18,7 @@ from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.key import further_parts, keyed_query
-from cdnkit.policy.store.lookup import Judgement, Way
+from cdnkit.policy.store.lookup import Lookup, LookupAction
 from cdnkit.policy.store.slices import Assembly
 from cdnkit.units.secret import hidden
 
@@ -35,12 +35,12 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
     refusal = checked[-1][1]
     rates = _rates(request, rule, now)
     admitted = None if rule.admission is None else rule.admission.admitted(request)
-    request = machine.view.seen(request if admitted is None else admitted.public)
+    request = machine.view.normalized(request if admitted is None else admitted.public)
     if behavior.slice is not None:
         request = Assembly(request, behavior.slice).opening_request()
-    judgement = machine.view.judged(request, rule, now)
-    key = judgement.key
-    alone, failing = machine.view.alone(key, now), machine.view.failing(key, now)
+    lookup = machine.view.lookup(request, rule, now)
+    key = lookup.key
+    alone, failing = machine.view.uncollapsed(key, now), machine.view.failing(key, now)
     return {
         "node": machine.service.name,
         "profile": machine.profile.name,
@@ -64,18 +64,18 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
         "key": veil.key(key),
         **_key_parts(request, behavior, veil),
         "stored": [
-            _entry(entry, machine, behavior, now, veil, selected=entry is judgement.entry)
+            _entry(entry, machine, behavior, now, veil, selected=entry is lookup.entry)
             for entry in machine.index.variants(key)
         ],
-        "in_flight": machine.flights.to_join(judgement.flight_key or key) is not None,
+        "in_flight": machine.flights.to_join(lookup.flight_key or key) is not None,
         "alone": None if alone is None else {"for": round(alone[0] - now, 3), "why": alone[1]},
         "failing": None
         if failing is None
         else {"for": round(failing[0] - now, 3), "status": failing[1].status, "reason": failing[1].reason},
         "pages": [page.model_dump(mode="json") for page in machine.service.error_pages],
         "room": {"used_bytes": machine.room.currsize, "bytes": machine.service.room},
-        "cause": judgement.cause.value if judgement.cause is not None else None,
-        "next": _refused(machine, request, refusal) if refusal else _next(machine, request, judgement, now),
+        "cause": lookup.cause.value if lookup.cause is not None else None,
+        "next": _refused(machine, request, refusal) if refusal else _next(machine, request, lookup, now),
     }
 
 
@@ -110,7 +110,7 @@ def _viewer(request: RequestHead, rule: Rule) -> dict[str, Any]:
         "asn": place.asn or None,
         "anonymous": place.anonymous,
         "hosting": place.hosting,
-        "told_by": dict(place.told_by),
+        "told_by": dict(place.sources),
         "geo": geo,
     }
 
@@ -131,7 +131,7 @@ def _entry(
 ) -> dict[str, Any]:
     life = entry.life
     head = ResponseHead(entry.status, entry.headers)
-    reader = Reader(head, behavior, machine.profile, life.rule, now)
+    reader = Annotator(head, behavior, machine.profile, life.rule, now)
     windows = reader.windows
     return {
         "status": entry.status,
@@ -150,7 +150,7 @@ def _entry(
         "unreachable_by": windows.unreachable_rule,
         "may_be_stale": life.may_be_stale,
         "revalidate_always": life.revalidate_always,
-        "read": [asdict(note) for note in reader.notes()],
+        "read": [asdict(note) for note in reader.annotations()],
         "etag": entry.etag,
         "last_modified": entry.last_modified,
         "surrogate_keys": list(entry.surrogate_keys),
@@ -167,27 +167,27 @@ def _refused(machine: EdgeMachine, request: RequestHead, refusal: Refusal) -> st
     return said if page is None else f"{said}; shown {page.page} instead, as a {page.response_status}"
 
 
-def _next(machine: EdgeMachine, request: RequestHead, judgement: Judgement, now: float) -> str:
+def _next(machine: EdgeMachine, request: RequestHead, lookup: Lookup, now: float) -> str:
     """In words, what the very next such request would get."""
-    entry = judgement.entry
-    if judgement.way is not Way.ASK:
-        said = judgement.way.value
-        served = judgement.way in (Way.HIT, Way.STALE) and entry is not None
+    entry = lookup.entry
+    if lookup.action is not LookupAction.FETCH:
+        said = lookup.action.value
+        served = lookup.action in (LookupAction.HIT, LookupAction.STALE) and entry is not None
         page = machine.view.page_for(entry.status, request) if served and entry is not None else None
         return said if page is None else f"{said}; shown {page.page} instead, as a {page.response_status}"
-    failing = machine.view.failing(judgement.key, now)
+    failing = machine.view.failing(lookup.key, now)
     if failing is not None:
         until, said_then = failing
         left = f"for {until - now:.1f} s more, as the parent has just failed"
-        if entry is not None and machine.view.stands_in_while_held(entry, said_then, now):
+        if entry is not None and machine.view.may_stand_in(entry, said_then, now):
             return f"hit, stale, without asking {left}"
         return f"{said_then.status} {said_then.reason}, without asking {left}"
-    if not judgement.alone and machine.flights.to_join(judgement.flight_key) is not None:
+    if not lookup.alone and machine.flights.to_join(lookup.flight_key) is not None:
         return "wait for the fill that is in flight"
-    cause = judgement.cause.value if judgement.cause is not None else ""
+    cause = lookup.cause.value if lookup.cause is not None else ""
     if entry is None:
         return f"fetch from the parent ({cause})"
-    if judgement.cause is Cause.PARTIAL:
+    if lookup.cause is Cause.PARTIAL:
         return "fetch from the parent what the stored part lacks"
     asking = "revalidate with the parent" if entry.has_validator else "fetch anew from the parent"
     return f"{asking} ({cause}){_stand_in(entry, machine.profile, now)}"

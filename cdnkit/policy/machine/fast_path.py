@@ -1,7 +1,7 @@
-"""The plain request: a GET for the whole of what its URL names, without a field that could change the answer.
+"""The plain request: a GET for the whole of its target, without a field that could change the response.
 
-Nearly all that a cache is asked for is of this kind. Of a fresh response that varies on nothing, each such request gets
-the same; so a short way leads to it (`Rule.plain_key`), and a thousand who wait for one fill share one answer.
+Nearly all requests to a cache are of this kind. Each of them gets the same from a fresh response that does not vary; so
+there is a fast path to it (`Rule.plain_key`), and a thousand that wait for one fill share one answer.
 """
 
 from cdnkit.policy.http.messages import RequestHead
@@ -14,13 +14,13 @@ DECISIVE = frozenset(
     }
 )  # fmt: skip
 """Request fields that may change what a fresh stored response is good for, or what is told with it; without them, and
-without those that the profile `asks_more` by, a hit is a hit. A record keeps them all (`edge/recorder.py`), so that a
-replay takes the same way."""
+without those that the profile `extra_fields` by, a hit is a hit. A record keeps them all (`edge/recorder.py`), so that
+a replay takes the same way."""
 
 
 def is_plain(request: RequestHead, decisive: frozenset[str] = DECISIVE) -> bool:
-    """A GET that asks for nothing but the whole of what its URL names, and that is nowhere written so that it would
-    have to be looked at twice (`cdnkit.policy.http.target.malformed`)."""
+    """Whether it is a plain request, all of whose fields are well-formed beyond doubt
+    (`cdnkit.policy.http.target.malformed`)."""
     query = request.query
     if request.method != "GET" or not (query is None or (query.isascii() and query.isprintable() and " " not in query)):
         return False

@@ -1,4 +1,4 @@
-"""What comes is kept, and shared with those who waited: what lies between a landing and the store.
+"""Storing a response that landed, and sharing it with the requests that waited.
 
 See `cdnkit/policy/machine/machine.py` for the theory and the table.
 """
@@ -10,7 +10,7 @@ from cdnkit.policy.freshness.storable import content_length, stored_headers, why
 from cdnkit.policy.http.messages import ResponseHead
 from cdnkit.policy.machine.fast_path import is_plain
 from cdnkit.policy.machine.flights import Flight, Waiter
-from cdnkit.policy.machine.notes import Note
+from cdnkit.policy.machine.key_facts import KeyFact
 from cdnkit.policy.machine.purges import Purges
 from cdnkit.policy.machine.requests import Requests
 from cdnkit.policy.machine.state import NodeState
@@ -21,29 +21,29 @@ from cdnkit.policy.store.index import Entry, selecting_fields, surrogate_keys_of
 from cdnkit.policy.store.lookup import NOT_FRESH
 from cdnkit.policy.store.parts import covers
 from cdnkit.policy.store.revalidate import range_applies
-from cdnkit.policy.upstream.request import MOST_ASKS
+from cdnkit.policy.upstream.request import MAX_UPSTREAM_REQUESTS
 
 Alike = tuple[Rule, Cause | None, object]
-"""Rule, cause, what CORS looks at: with these, plain GETs that waited are answered alike."""
+"""Rule, cause, and the inputs of CORS: plain GETs that waited and agree in these get the same answer."""
 
 
 class Fills:
-    """How an answer becomes a stored response, and who of those who waited may have it."""
+    """How a response is stored, and which of the waiting requests may have it."""
 
     def __init__(self, state: NodeState, requests: Requests, purges: Purges) -> None:
         self._state, self._requests, self._purges = state, requests, purges
-        self._answering = state.answering
+        self._responder = state.responder
         self._service = state.service
         self._profile = state.profile
 
-    def why_not(
+    def why_not_store(
         self, flight: Flight, response: ResponseHead, now: float, *, part: bool = False, entry: Entry | None = None
     ) -> str | None:
-        """Why `response` may not be kept; of `entry`, after a 304: why it may no longer be."""
+        """Why `response` may not be stored; with `entry`, after a 304: why it may no longer be."""
         fetch = flight.fetch
         request = fetch.request
         if entry is not None:
-            # As the GET it is stored for: a HEAD may have told of it, and it may have been sent with Authorization.
+            # As for the GET it is stored for: this may be a HEAD, and that GET may have had Authorization.
             authorization = [("authorization", "")] if entry.for_authorization else []
             request = request.with_fields(request.headers.plus(*authorization))
             request.method = "GET"
@@ -51,10 +51,10 @@ class Fills:
         return why_not_store(request, response, fetch.rule.behavior, self._profile, largest=largest, now=now, part=part)
 
     def store(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """Keep what came (or, if it was purged while it came, share it with those who wait and no more)."""
+        """Store what came. If it was purged on its way, it is only shared with those who wait."""
         entry = self.entry(flight, response, now)
         rules = self._profile.compression
-        if rules is None or not flight.fetch.rule.behavior.compress or entry.life.fresh_until <= now or entry.of_head:
+        if rules is None or not flight.fetch.rule.behavior.compress or entry.life.fresh_until <= now or entry.is_head:
             return self.keep(flight, entry, response, now)
         coding = coding_for(flight.fetch.request, response, rules, able=self._state.codings)
         if coding is None:
@@ -71,8 +71,8 @@ class Fills:
     ) -> Landing:
         fetch, landing = flight.fetch, Landing()
         landing.store = entry
-        if entry.length is None and self._profile.limits is not None and self._profile.limits.object is not None:
-            landing.cut_at = self._profile.limits.object.most
+        if entry.length is None and self._profile.quotas is not None and self._profile.quotas.object is not None:
+            landing.cut_at = self._profile.quotas.object.most
         self._state.filling[fetch.id] = entry
         purged = self._purges.purged_meanwhile(flight, entry)
         if purged is not None and not purged.soft:
@@ -81,24 +81,24 @@ class Fills:
         if purged is not None:
             entry.life = entry.life.made_stale(now)
         if fetch.request.block is not None:
-            self._state.versions.note(entry)
+            self._state.versions.record(entry)
         if self._state.room.admit(entry):
             for replaced in self._state.index.add(entry):
                 self._state.room.pop(replaced.id, None)
                 landing.dropped.append(replaced.id)
         landing.dropped += self.make_room()
-        self.note_sharing(flight, entry, now)
+        self.record_sharing(flight, entry, now)
         self.answer_waiters(flight, entry, response, landing, now, stored=True, share_always=False, detail=detail)
         return landing
 
-    def note_sharing(self, flight: Flight, entry: Entry, now: float) -> None:
-        """Whether those who ask for this key next should wait for one another's answer."""
+    def record_sharing(self, flight: Flight, entry: Entry, now: float) -> None:
+        """Record whether the next requests for this key are to be collapsed."""
         if standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE):
-            self._state.alone_until.drop(entry.key)
+            self._state.uncollapsed.drop(entry.key)
         else:
-            # Every use of it asks the parent, so nobody should wait for somebody else's answer.
-            note = Note(now + self._profile.hit_for_pass, NOT_FRESH, flight.opened_at)
-            self._state.alone_until.add(entry.key, note)
+            # Every use of it needs the parent, so nobody should wait for another's response.
+            fact = KeyFact(now + self._profile.hit_for_pass, NOT_FRESH, flight.opened_at)
+            self._state.uncollapsed.add(entry.key, fact)
 
     def entry(self, flight: Flight, response: ResponseHead, now: float) -> Entry:
         headers = stored_headers(response, self._profile)
@@ -108,35 +108,35 @@ class Fills:
             status=response.status,
             headers=headers,
             life=lifetime_of(
-                response, flight.fetch.rule.behavior, self._profile, asked_at=flight.fetch.sent_at, now=now
+                response, flight.fetch.rule.behavior, self._profile, sent_at=flight.fetch.sent_at, now=now
             ),
         )
-        entry.length = None if entry.of_head else content_length(headers)
+        entry.length = None if entry.is_head else content_length(headers)
         entry.size_bytes = entry.length or 0
         entry.for_authorization = "authorization" in flight.fetch.request.headers
         self.read_stored(entry, response, flight)
         return entry
 
     def read_stored(self, entry: Entry, response: ResponseHead, flight: Flight) -> None:
-        """Everything beside the lifetime that a later request will compare, read once (again after a 304)."""
+        """Read all that later requests compare, except the lifetime: once, and again after a 304."""
         headers = response.headers
-        entry.ready_until = 0.0
+        entry.prepared_until = 0.0
         entry.etag, entry.last_modified = headers.first("etag"), headers.first("last-modified")
         names = vary_names(headers) if self._profile.vary_selects else ()
-        self._state.varying.update(names)
+        self._state.vary_fields.update(names)
         if names:
             self._state.varies[hash(entry.key)] = names
         else:
             self._state.varies.pop(hash(entry.key), None)
         entry.selecting = selecting_fields(names, flight.fetch.request.headers, as_sent=self._profile.vary_as_sent)
-        keys = surrogate_keys_of(headers, self._profile.limits)
+        keys = surrogate_keys_of(headers, self._profile.quotas)
         if entry.indexed:
-            self._state.index.retag(entry, keys)
+            self._state.index.set_surrogate_keys(entry, keys)
         else:
             entry.surrogate_keys = keys
 
     def make_room(self) -> list[int]:
-        gone = self._state.room.take_pushed_out()
+        gone = self._state.room.take_evicted()
         for entry in gone:
             self._state.index.remove(entry, Cause.EVICTED)
         return [entry.id for entry in gone]
@@ -164,8 +164,8 @@ class Fills:
         alike: dict[Alike, Serve] = {}
         for waiter in flight.waiters:
             if waiter.plan is fetch:
-                # He sees all that came; what is kept lacks the fields that are for him alone.
-                landing.answers[waiter.ticket] = self._answering.after_fetch(
+                # The leader gets every field that came; the stored response lacks the fields that are for it alone.
+                landing.answers[waiter.ticket] = self._responder.after_fetch(
                     entry, waiter.request, fetch, waiter.rule, outcome, fetch.cause, now,
                     stored=stored, headers=response.headers, detail=detail,
                 )  # fmt: skip
@@ -183,33 +183,33 @@ class Fills:
         share_always: bool = False,
         alike: dict[Alike, Serve] | None = None,
     ) -> None:
-        """Answer one who joined: with what landed if it may be reused for it, else on its own.
+        """Answer a request that joined: with what landed, if that may be reused for it; otherwise decide again.
 
-        `alike`: what plain GETs that joined before were answered with; a thousand of them share one answer.
+        `alike`: the answers to plain GETs that joined before; a thousand of them share one.
         """
         fits = self.answers(entry, waiter, now)
         if not (fits and (share_always or standing(entry.life, now) in (Standing.FRESH, Standing.REFRESHABLE))):
-            # What may not be shared now may not be shared after another such wait either.
-            self.decide_for(waiter, landing, now, alone=fits)
+            # What may not be shared now could not be shared after another such wait either.
+            self.decide_again(waiter, landing, now, alone=fits)
             return
         request, rule, cause = waiter.request, waiter.rule, waiter.plan.cause
-        # With pages, an answer's status may yet be told otherwise, for one of them.
+        # With error pages, the status of one of the answers may yet change.
         plain = (
             alike is not None
-            and self._answering.same_for_all
+            and self._responder.same_for_all
             and not self._state.pages
             and is_plain(request, self._state.decisive)
         )
-        kind = (rule, cause, self._answering.apart(request, rule)) if plain else None
+        kind = (rule, cause, self._responder.cors_inputs(request, rule)) if plain else None
         answer = alike.get(kind) if alike is not None and kind is not None else None
         if answer is None:
-            answer = self._answering.after_fetch(entry, request, fetch, rule, Outcome.COLLAPSED, cause, now)
+            answer = self._responder.after_fetch(entry, request, fetch, rule, Outcome.COLLAPSED, cause, now)
             if alike is not None and kind is not None:
                 alike[kind] = answer
         landing.answers[waiter.ticket] = answer
 
     def answers(self, entry: Entry, waiter: Waiter, now: float) -> bool:
-        """Whether the entry is the one this request selects, and holds what it asks for."""
+        """Whether the entry is the one that this request selects, and holds the range it wants."""
         headers = waiter.request.headers
         if entry.part is not None and not covers(entry, headers.first("range")):
             return False
@@ -220,24 +220,25 @@ class Fills:
             (name for name, _ in selecting), headers, as_sent=self._profile.vary_as_sent
         )
 
-    def decide_for(
+    def decide_again(
         self, waiter: Waiter, landing: Landing, now: float, *, alone: bool = False, conditions: bool = True
     ) -> None:
-        """A second decision for one who waited in vain, under the same ticket; a `Join` simply waits on."""
+        """A second decision for a request that waited in vain, under the same ticket; after a `Join` it simply waits
+        on."""
         plan: Decision
-        if waiter.asks >= MOST_ASKS:
-            reason = f"origin: {waiter.asks} answers, and none to the request"
+        if waiter.upstream_count >= MAX_UPSTREAM_REQUESTS:
+            reason = f"origin: {waiter.upstream_count} answers, and none to the request"
             plan = self._requests.refuse(502, reason, waiter.rule, waiter.request, now, Outcome.FAILED)
         else:
             plan = self._requests.plan(
                 waiter.request, waiter.rule, waiter.ticket, now,
-                alone=alone, conditions=conditions, asks=waiter.asks,
+                alone=alone, conditions=conditions, upstream_count=waiter.upstream_count,
             )  # fmt: skip
         if not isinstance(plan, Join):
             landing.answers[waiter.ticket] = plan
 
     def pass_for(self, waiter: Waiter, landing: Landing, now: float) -> None:
-        """One who waited, and asks for itself now: whatever it is told is passed on."""
+        """A request that waited gets a fetch of its own now: whatever comes is passed on to it."""
         landing.answers[waiter.ticket] = self._requests.fetch_alone(
-            waiter.request, waiter.rule, waiter.ticket, Cause.UNCACHEABLE, now, asks=waiter.asks
+            waiter.request, waiter.rule, waiter.ticket, Cause.UNCACHEABLE, now, upstream_count=waiter.upstream_count
         )

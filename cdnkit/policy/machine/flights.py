@@ -1,7 +1,7 @@
 """Fills in flight: who waits for what (RFC 9111 §4, collapsed forwarding).
 
-A flight opens with the `Fetch` of the first who missed, gathers the tickets of those who come while it is under way,
-and ends when its head lands or it fails. After that, newcomers find the entry in the index, filling or whole.
+A flight opens with the `Fetch` of the first request that missed, collects the tickets of requests that join it, and
+ends when its head lands or it fails. Later requests find the entry in the index, still filling or complete.
 """
 
 from collections.abc import Iterable
@@ -20,8 +20,8 @@ class Waiter:
     request: RequestHead
     rule: Rule
     plan: Fetch | Join
-    asks: int = 0
-    """Questions to the parent that it has cost so far (`cdnkit.policy.upstream.request.MOST_ASKS`)."""
+    upstream_count: int = 0
+    """The upstream requests it has caused so far (`cdnkit.policy.upstream.request.MAX_UPSTREAM_REQUESTS`)."""
 
 
 @dataclass(slots=True)
@@ -63,7 +63,8 @@ class FlightTable:
         return flight
 
     def close_to_newcomers(self, keys: Iterable[str] | None = None) -> None:
-        """What is under way for these cache keys (None: for any) was asked for too early for who comes from now on."""
+        """No request from now on joins a flight for one of these cache keys (None: any): its request was made too
+        early."""
         if keys is None:
             self._open.clear()
             return

@@ -1,4 +1,4 @@
-"""What comes from the parent, and what it means for everyone who waits: heads, bodies' ends and failures.
+"""What comes from the parent (heads, ends of bodies, failures), and what the waiting requests get of it.
 
 See `cdnkit/policy/machine/machine.py` for the theory and the table.
 """
@@ -15,8 +15,8 @@ from cdnkit.policy.http.ranges import Span, content_range, within
 from cdnkit.policy.machine.fallback import Fallback
 from cdnkit.policy.machine.fills import Fills
 from cdnkit.policy.machine.flights import Flight
-from cdnkit.policy.machine.notes import Note
-from cdnkit.policy.machine.purge_marks import may_be_used, url_mark, worth_asking
+from cdnkit.policy.machine.key_facts import KeyFact
+from cdnkit.policy.machine.purge_marks import may_ask_tier, may_be_used, url_mark
 from cdnkit.policy.machine.purges import Purges
 from cdnkit.policy.machine.requests import Requests
 from cdnkit.policy.machine.state import NodeState
@@ -24,13 +24,13 @@ from cdnkit.policy.outcomes import Cause, Failure, Outcome, Purpose
 from cdnkit.policy.plan import Fetch, Join, Landing
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.parts import continues, covers, whole_fields
-from cdnkit.policy.store.revalidate import freshened, names_another, same_representation
+from cdnkit.policy.store.revalidate import freshened, same_representation, validators_differ
 from cdnkit.policy.store.serialise import from_values
-from cdnkit.policy.upstream.invalidation import also_doubtful, invalidates
-from cdnkit.policy.upstream.request import asks_for_part, misfit, same_part
+from cdnkit.policy.upstream.invalidation import invalidates, related_targets
+from cdnkit.policy.upstream.request import has_range, mismatch, same_part
 
 NOT_PRIVATE = frozenset({"no-lifetime", "status"})
-"""Reasons not to store that do not forbid answering those who wait with the same."""
+"""Reasons not to store a response with which it may still be shared with those who wait."""
 
 PASSED_ON = frozenset({102, 103})
 """Interim responses that are for the viewer; 100 and 101 are of one connection (RFC 9110 §15.2, RFC 8297)."""
@@ -41,13 +41,13 @@ class Landings:
 
     def __init__(self, state: NodeState, requests: Requests, purges: Purges, fills: Fills, fallback: Fallback) -> None:
         self._state, self._requests, self._purges = state, requests, purges
-        self._answering = state.answering
+        self._responder = state.responder
         self._service = state.service
         self._profile = state.profile
         self._fills, self._fallback = fills, fallback
 
     def on_interim(self, fetch: Fetch, head: ResponseHead) -> list[int]:
-        """An interim response came: the tickets of those to whom it is passed on. Never kept, never said again."""
+        """An interim response came: the tickets of those to whom it is passed on. It is never stored, nor repeated."""
         flight = self._state.flights.flight_of(fetch)
         if flight is None or head.status not in PASSED_ON or not self._profile.interim_passed_on:
             return []
@@ -60,45 +60,45 @@ class Landings:
         if flight is None:
             return Landing()
         response = received(head, fetch.rule.behavior, self._profile)
-        if "date" not in response.headers and self._profile.date_of_answers == "origin":
+        if "date" not in response.headers and self._profile.date_of_responses == "origin":
             # A recipient with a clock adds it when it stores or forwards (RFC 9110 §6.6.1).
             response.headers.lines.append(("date", format_date(now)))
-        self._answering.fetched(response, now)
-        limits = self._profile.limits
+        self._responder.mark_fetched(response, now)
+        limits = self._profile.quotas
         over = None if limits is None else response_over(head, limits)
         if over is not None:
             landing = self._fallback.land_failure(flight, over.reason, over.status, now, head.status, over.words)
-        elif response.status in self._profile.failed_statuses and self._fallback.covered(flight, now):
+        elif response.status in self._profile.failed_statuses and self._fallback.has_stand_in(flight, now):
             landing = self._fallback.land_failure(flight, f"origin: {response.status}", 502, now, response.status)
         elif fetch.purpose is Purpose.PASS:
             landing = self._land_pass(flight, response, now)
-        elif (why := misfit(fetch.request, response)) is not None:
-            landing = self._fallback.land_misfit(flight, why, response.status, now)
+        elif (why := mismatch(fetch.request, response)) is not None:
+            landing = self._fallback.land_mismatch(flight, why, response.status, now)
         elif response.status == 304 and fetch.entry is not None:
             landing = self._land_not_modified(flight, fetch.entry, response, now)
         elif response.status == 206 and fetch.request.method != "HEAD":
             landing = self._land_part(flight, response, now)
-        elif response.status == 416 and self._fallback.asked_for_the_rest(flight):
+        elif response.status == 416 and self._fallback.requested_rest(flight):
             landing = self._land_unkept_part(flight, response, now)
         elif response.status == 304:
-            landing = self._land_to_its_asker(flight, response, now)
+            landing = self._land_for_leader(flight, response, now)
         else:
             landing = self._land_full(flight, response, now)
         replaced = fetch.entry
         if replaced is not None and not replaced.indexed and landing.store is None:
             landing.marks.append(url_mark(replaced.key.partition("\n")[0]))
-        self._show_pages(flight, landing, now)
+        self._apply_error_pages(flight, landing, now)
         self._purges.forget_purges()
         return landing
 
     def on_found(self, fetch: Fetch, values: dict[str, Any], size_bytes: int, now: float) -> Landing | None:
-        """A tier that nodes share has a response (`cdnkit.policy.store.serialise` values). None: of no use here, ask
-        the parent.
+        """A shared tier has a response (`cdnkit.policy.store.serialise` values). None: it is of no use here; the fetch
+        goes to the parent.
 
-        It lands with the life it has, in the place of the parent's answer; `on_body_end` follows as always.
+        It lands with the lifetime it has, in place of the parent's response; `on_body_end` follows as always.
         """
         flight = self._state.flights.flight_of(fetch)
-        if flight is None or not worth_asking(fetch) or size_bytes > min(self._service.largest, self._service.room):
+        if flight is None or not may_ask_tier(fetch) or size_bytes > min(self._service.largest, self._service.room):
             return None
         entry = from_values(0, values, size_bytes)
         if not may_be_used(entry, fetch, now, vary_as_sent=self._profile.vary_as_sent):
@@ -106,10 +106,10 @@ class Landings:
         self._state.events += 1
         self._state.flights.close(fetch)
         entry.id, entry.complete = self._state.next_id(), False
-        self._state.varying.update(name for name, _ in entry.selecting)
+        self._state.vary_fields.update(name for name, _ in entry.selecting)
         head = ResponseHead(entry.status, entry.headers)
         landing = self._fills.keep(flight, entry, head, now, detail="shared-tier")
-        self._show_pages(flight, landing, now)
+        self._apply_error_pages(flight, landing, now)
         self._purges.forget_purges()
         return landing
 
@@ -117,13 +117,13 @@ class Landings:
         fetch, landing = flight.fetch, Landing()
         request = fetch.request
         if self._profile.unsafe_invalidates and invalidates(request, response):
-            for target in (request.target, *also_doubtful(request, response)):
+            for target in (request.target, *related_targets(request, response)):
                 landing.dropped += self._purges.invalidate(target)
                 landing.marks.append(url_mark(self._purges.purge_key(target)))
         if (
             request.method == "POST"
             and fetch.rule.behavior.cache
-            and self._fills.why_not(flight, response, now) is None
+            and self._fills.why_not_store(flight, response, now) is None
         ):
             kept = self._fills.store(flight, response, now)
             kept.dropped += landing.dropped
@@ -136,18 +136,18 @@ class Landings:
                 if fetch.entry.life.fresh_until <= now:
                     landing.marks.append(url_mark(fetch.entry.key.partition("\n")[0]))
         for waiter in flight.waiters:
-            landing.answers[waiter.ticket] = self._answering.relayed(
+            landing.answers[waiter.ticket] = self._responder.relayed(
                 waiter.request, response, fetch, Outcome.PASS, fetch.cause, now
             )
         return landing
 
     def _learn_from_head(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> list[int]:
-        """A HEAD's 200 tells of the stored GET: the same representation is freshened, another makes it stale.
+        """A HEAD's 200 updates the stored GET: the same representation is freshened, another makes it stale.
 
         Source: RFC 9111 §4.3.5.
         """
         if not entry.indexed or response.status != entry.status or entry.coding:
-            return []  # of what was compressed here, length and tag of the origin's say nothing
+            return []  # compressed here: the origin's length and tag are of another body
         if not same_representation(entry, response.headers):
             entry.life = entry.life.made_stale(now)
             return []
@@ -156,52 +156,52 @@ class Landings:
     def _land_not_modified(self, flight: Flight, entry: Entry, response: ResponseHead, now: float) -> Landing:
         fetch = flight.fetch
         landing = Landing()
-        another = self._profile.renewed_by_304 == "fields" and names_another(response.headers, entry)
+        another = self._profile.renewed_by_304 == "fields" and validators_differ(response.headers, entry)
         if not entry.indexed or another:
-            # The body it speaks of is gone (purged or evicted meanwhile), or it speaks of another: ask for a new one.
+            # The stored body is gone (purged or evicted meanwhile), or the 304 is about another: fetch a new one.
             if entry.indexed:
                 landing.dropped.append(self._state.take_out(entry, Cause.EXPIRED))
             for waiter in flight.waiters:
-                self._fills.decide_for(waiter, landing, now)
+                self._fills.decide_again(waiter, landing, now)
             return landing
-        # It may no longer be shared now: then the one who asked has it, the others ask for themselves.
+        # It may no longer be shared now: then the leader gets it, and the others get fetches of their own.
         landing.dropped += self._freshen(flight, entry, response, now)
         landing.changed += [entry] if entry.indexed else []
         self._state.room.touch(entry)
         if entry.indexed:
-            self._fills.note_sharing(flight, entry, now)
+            self._fills.record_sharing(flight, entry, now)
         for waiter in flight.waiters:
             if waiter.plan is fetch:
-                landing.answers[waiter.ticket] = self._answering.after_fetch(
+                landing.answers[waiter.ticket] = self._responder.after_fetch(
                     entry, waiter.request, fetch, waiter.rule, Outcome.REVALIDATED, fetch.cause, now,
                     forward_status=304,
                 )  # fmt: skip
             elif entry.indexed:
                 self._fills.share(waiter, entry, fetch, landing, now)
             else:
-                self._fills.decide_for(waiter, landing, now)
+                self._fills.decide_again(waiter, landing, now)
         return landing
 
-    def _land_to_its_asker(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """An answer to the leader's own condition: it is the leader's alone.
+    def _land_for_leader(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
+        """A response to the leader's own condition is for the leader alone.
 
-        The others decide again, and ask without conditions: a thousand who come back with copies of their own would
-        else be told so one after the other.
+        The others are decided again, without conditions: otherwise a thousand viewers with copies of their own would
+        get their 304s one after the other.
         """
         landing = Landing()
         for waiter in flight.waiters:
             if waiter.plan is flight.fetch:
-                landing.answers[waiter.ticket] = self._answering.relayed(
+                landing.answers[waiter.ticket] = self._responder.relayed(
                     waiter.request, response, flight.fetch, Outcome.PASS, flight.fetch.cause, now
                 )
             else:
-                self._fills.decide_for(waiter, landing, now, conditions=False)
+                self._fills.decide_again(waiter, landing, now, conditions=False)
         return landing
 
     def _freshen(self, flight: Flight, entry: Entry, update: ResponseHead, now: float) -> list[int]:
-        """Take over what an update says of a stored response; its id, if it may no longer be kept.
+        """Freshen a stored response by a 304 or HEAD; its id, if it may no longer be stored.
 
-        Where a purge came after the question was asked, it is stale all the same.
+        If a purge came after the upstream request was made, the response is stale all the same.
         """
         purged = self._purges.purged_meanwhile(flight, entry)  # by the surrogate keys that it had
         merged = freshened(entry.headers, update.headers)
@@ -211,29 +211,27 @@ class Landings:
         if self._profile.renewed_by_304 == "fields":
             entry.headers = head.headers
         else:
-            # Its lifetime is what the 304 says, and Age with it; what is told of it stays.
+            # The 304 renews its lifetime and Age alone; its other fields stay.
             age = [line for line in head.headers.lines if line[0] == "age"]
             entry.headers = entry.headers.without(("age",)).plus(*age)
-        entry.life = lifetime_of(
-            head, flight.fetch.rule.behavior, self._profile, asked_at=flight.fetch.sent_at, now=now
-        )
+        entry.life = lifetime_of(head, flight.fetch.rule.behavior, self._profile, sent_at=flight.fetch.sent_at, now=now)
         head = ResponseHead(entry.status, entry.headers)
         self._fills.read_stored(entry, head, flight)
-        if self._fills.why_not(flight, head, now, part=entry.part is not None, entry=entry) is None:
+        if self._fills.why_not_store(flight, head, now, part=entry.part is not None, entry=entry) is None:
             if purged is not None or self._purges.purged_meanwhile(flight, entry) is not None:
                 entry.life = entry.life.made_stale(now)
             return []
         return [self._state.take_out(entry, Cause.UNCACHEABLE)]
 
     def _land_part(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """A 206: kept as a part, joined to the part it continues, never mistaken for the whole."""
+        """A 206 is stored as a part, joined to the part it continues, and never taken for the whole."""
         fetch = flight.fetch
         came = content_range(response.headers.first("content-range"))
         asked_for = fetch.request.headers.first("range")
         fits = came is not None and asked_for is not None and within(asked_for, came.span, came.total) is not None
         if came is not None and content_length(response.headers) not in (None, came.span.stop - came.span.start):
-            fits = False  # it carries other bytes than it says: nothing of it is kept
-        if came is None or not fits or self._fills.why_not(flight, response, now, part=True) is not None:
+            fits = False  # its length contradicts its range: it is not stored
+        if came is None or not fits or self._fills.why_not_store(flight, response, now, part=True) is not None:
             return self._land_unkept_part(flight, response, now)
         entry = self._fills.entry(flight, response, now)
         entry.part, entry.total = came.span, came.total
@@ -251,31 +249,32 @@ class Landings:
         if entry.size_bytes > min(self._service.largest, self._service.room):
             return self._land_unkept_part(flight, response, now)
         if entry.part is not None and any(not covers(entry, w.request.headers.first("range")) for w in flight.waiters):
-            # Someone wants what this part and what it continues do not give: start over, without the old part.
+            # A request that waits wants bytes outside this part and the one it continues: start over, without the old
+            # part.
             return self._land_unkept_part(flight, response, now)
         landing = self._fills.keep(flight, entry, ResponseHead(entry.status, entry.headers), now)
         landing.prefix = prefix
         return landing
 
     def _land_unkept_part(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
-        """A 206 that is not kept goes to the one who asked for that part; the others ask anew."""
+        """A 206 that is not stored goes to the leader, if it wants that part; the others are decided again."""
         fetch, landing = flight.fetch, Landing()
         landing.dropped = self._fills.retire(fetch)
         for waiter in flight.waiters:
             if waiter.plan is fetch and same_part(fetch.request, waiter.request):
-                landing.answers[waiter.ticket] = self._answering.relayed(
+                landing.answers[waiter.ticket] = self._responder.relayed(
                     waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, now, detail="part-not-kept"
                 )
-            elif waiter.plan is not fetch and asks_for_part(waiter.request):
+            elif waiter.plan is not fetch and has_range(waiter.request):
                 self._fills.pass_for(waiter, landing, now)
             else:
-                self._fills.decide_for(waiter, landing, now)
+                self._fills.decide_again(waiter, landing, now)
         return landing
 
     def _land_full(self, flight: Flight, response: ResponseHead, now: float) -> Landing:
         fetch, landing = flight.fetch, Landing()
-        why_not = self._fills.why_not(flight, response, now)
-        limits = self._profile.limits
+        why_not = self._fills.why_not_store(flight, response, now)
+        limits = self._profile.quotas
         if limits is not None and why_not in (None, "too-large") and fetch.request.method != "HEAD":
             over = object_over(content_length(response.headers), limits)
             if over is not None:
@@ -288,20 +287,23 @@ class Landings:
                 # of what is stored in part.
                 landing.dropped = self._fills.retire(fetch)
             if response.status in self._profile.failed_statuses and why_not in NOT_PRIVATE:
-                # One clear error for all who waited, not one more question each to an origin in trouble.
+                # One error for all who waited, and no further requests to an origin in trouble.
                 shared = self._fills.entry(flight, response, now)
                 landing.store = shared
                 self._fills.answer_waiters(flight, shared, response, landing, now, stored=False, share_always=True)
                 return landing
             one_error = response.status in self._profile.failed_statuses and why_not == "no-store"
-            marked = why_not not in self._profile.unmarked
+            marked = why_not not in self._profile.no_hit_for_pass
             if marked and not one_error and response.status != 412:
-                # A 412 tells of one request's condition, a 416 of its range; anything else of all that ask for the key.
-                about = fetch.flight_key if response.status == 416 else fetch.key
-                self._state.alone_until.add(about, Note(now + self._profile.hit_for_pass, why_not, flight.opened_at))
+                # A 412 is about one request's condition, a 416 about its range; anything else about all requests for
+                # the key.
+                subject = fetch.flight_key if response.status == 416 else fetch.key
+                self._state.uncollapsed.add(
+                    subject, KeyFact(now + self._profile.hit_for_pass, why_not, flight.opened_at)
+                )
             for waiter in flight.waiters:
                 if one_error and waiter.plan is not fetch:
-                    # The same here, in our own words: what came may be used for nobody else.
+                    # The same status, generated here: the response that came may be used for nobody else.
                     landing.answers[waiter.ticket] = self._requests.refuse(
                         response.status,
                         f"origin: {response.status}",
@@ -311,9 +313,9 @@ class Landings:
                         Outcome.FAILED,
                     )
                 elif not marked and waiter.plan is not fetch:
-                    self._fills.decide_for(waiter, landing, now)
+                    self._fills.decide_again(waiter, landing, now)
                 elif waiter.plan is fetch:
-                    landing.answers[waiter.ticket] = self._answering.relayed(
+                    landing.answers[waiter.ticket] = self._responder.relayed(
                         waiter.request, response, fetch, Outcome.PASS, Cause.UNCACHEABLE, now, detail=why_not
                     )
                 else:
@@ -328,8 +330,8 @@ class Landings:
         entry = self._state.filling.pop(fetch.id, None)
         if entry is None:
             return landing
-        promised, entry.length, entry.complete = entry.length, None if entry.of_head else size_bytes, True
-        entry.ready_until = 0.0
+        promised, entry.length, entry.complete = entry.length, None if entry.is_head else size_bytes, True
+        entry.prepared_until = 0.0
         if not entry.indexed:
             landing.dropped.append(entry.id)
         elif promised is not None and promised != size_bytes:
@@ -343,15 +345,15 @@ class Landings:
         return landing
 
     def counts_as_whole(self, why: Failure, head: ResponseHead) -> bool:
-        """Whether a body that broke off so is taken for all of it: then it ends with `on_body_end`.
+        """Whether a body that broke off like this counts as complete: then it ends with `on_body_end`.
 
-        Where a length was told, viewers wait for that much, and see that it is not there.
+        With a Content-Length it does not: viewers wait for that many bytes, and notice what is missing.
         """
         stalled = why is Failure.BETWEEN_BYTES_TIMEOUT and "content-length" not in head.headers
         return stalled and self._profile.stalled_body_counts
 
     def on_failure(self, fetch: Fetch, why: Failure, now: float) -> Landing:
-        """The exchange failed: before its head came (everyone gets an answer) or in mid-body (nothing is kept)."""
+        """The exchange failed: before its head came (everyone gets an answer) or in mid-body (nothing is stored)."""
         self._state.events += 1
         flight = self._state.flights.close(fetch)
         if flight is None:
@@ -362,26 +364,26 @@ class Landings:
                 self._state.take_out(entry, Cause.UNCACHEABLE if why is Failure.TOO_LARGE else Cause.ABORTED)
             return Landing(dropped=[entry.id])
         held = fetch.entry
-        told = self._answering.failure(why, must_ask=held is not None and not held.life.may_be_stale)
+        response = self._responder.failure(why, must_revalidate=held is not None and not held.life.may_be_stale)
         sick = why is Failure.SICK
-        landing = self._fallback.land_failure(flight, why.reason, told.status, now, None, told.words, sick=sick)
-        self._show_pages(flight, landing, now)
+        landing = self._fallback.land_failure(flight, why.reason, response.status, now, None, response.words, sick=sick)
+        self._apply_error_pages(flight, landing, now)
         self._purges.forget_purges()
         return landing
 
-    def _show_pages(self, flight: Flight, landing: Landing, now: float) -> None:
-        """Errors that a page stands in for become requests for it; pages that came get the status to tell with them."""
+    def _apply_error_pages(self, flight: Flight, landing: Landing, now: float) -> None:
+        """Errors with an error page become requests for that page; pages that came get the status to send with them."""
         if not self._state.pages:
             return
         for waiter in flight.waiters:
             answer = landing.answers.get(waiter.ticket)
             if answer is None or isinstance(answer, Fetch):
                 continue
-            told = self._state.paging.pop(waiter.ticket, None)
-            if told is not None:
-                told.told_with(answer)
+            substitution = self._state.substitutions.pop(waiter.ticket, None)
+            if substitution is not None:
+                substitution.apply_to(answer)
                 continue
-            instead = self._requests.paged(answer, waiter.request, waiter.ticket, now)
+            instead = self._requests.with_error_page(answer, waiter.request, waiter.ticket, now)
             if isinstance(instead, Join):
                 del landing.answers[waiter.ticket]
             else:

@@ -1,8 +1,8 @@
-"""EdgeMachine: one cache node's mind. Told what happened and when, it says what to do next.
+"""EdgeMachine: the decisions of one cache node. Events and their times go in; what the shell has to do comes out.
 
 Theory. A request finds a stored response and is served, or it needs the parent: then it opens a *flight*, or joins the
-one that is open for its key. A flight ends with exactly one landing: a head, or a failure. At the landing every ticket
-that waited gets its answer, and the leader is only the first of them.
+one that is open for its key. A flight ends with exactly one landing: a response head, or a failure. At the landing
+every waiting ticket gets its answer; the leader is only the first of them.
 
     what a GET finds                        what it gets                        outcome
     --------------------------------------  ----------------------------------  -----------------------------
@@ -17,22 +17,21 @@ that waited gets its answer, and the leader is only the first of them.
     the parent failed, stale is allowed     Serve                               hit-stale
     the parent failed                       Refuse 502/504                      failed
 
-The machine holds heads, sizes and instants; the shell holds bodies, sockets and futures, by id. One `NodeState` is what
-it knows; its parts hold that and change it:
+The machine holds heads, sizes and instants; the shell holds bodies, sockets and futures, by id. All that the machine
+knows is in one `NodeState`, which its parts share and change:
 
     requests   what a request gets                                    on_request
     landings   how a flight ends                                      on_interim, on_response, on_body_end, on_failure,
                                                                       on_found
-    fills      what came is stored, and shared with those who waited
-    fallback   what they get when the parent fails
-    purges     what is taken away                                     on_purge, on_lost, restore
+    fills      storing a response, and sharing it with those who waited
+    fallback   what those who waited get when the parent fails
+    purges     removing stored responses                               on_purge, on_lost, restore
 """
 
-from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Unpack
 
 from cdnkit.policy.gate.gate import Gate
-from cdnkit.policy.gate.limits import UNLIMITED, RequestLimits
 from cdnkit.policy.http.messages import RequestHead, ResponseHead
 from cdnkit.policy.machine.fallback import Fallback
 from cdnkit.policy.machine.fills import Fills
@@ -40,7 +39,7 @@ from cdnkit.policy.machine.flights import FlightTable
 from cdnkit.policy.machine.landings import Landings
 from cdnkit.policy.machine.purges import Purges
 from cdnkit.policy.machine.requests import Requests
-from cdnkit.policy.machine.state import NodeState, View
+from cdnkit.policy.machine.state import NodeOptions, NodeState, View
 from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.plan import Answer, Fetch, Landing, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
 from cdnkit.policy.rules.profile import RFC9111, Profile
@@ -51,23 +50,15 @@ from cdnkit.policy.store.slices import Assembly
 
 
 class EdgeMachine:
-    """One cache node's mind. Not thread-safe: one loop tells it everything, in order."""
+    """The decisions of one cache node. Not thread-safe: one loop calls it, in the order of events."""
 
     def __init__(
         self,
         service: Service,
         profile: Profile = RFC9111,
-        *,
-        gate: Gate | None = None,
-        limits: RequestLimits = UNLIMITED,
-        fresh_id: Callable[[], str] | None = None,
-        codings: Collection[str] = ("gzip",),
-        fresh_room: Callable[[], Room] | None = None,
+        **options: Unpack[NodeOptions],
     ) -> None:
-        """As a `NodeState`."""
-        self.state = state = NodeState(
-            service, profile, gate=gate, limits=limits, fresh_id=fresh_id, codings=codings, fresh_room=fresh_room
-        )
+        self.state = state = NodeState(service, profile, **options)
         self.view = view = View(state)
         self._requests = Requests(state, view)
         self._purges = Purges(state)
@@ -75,14 +66,14 @@ class EdgeMachine:
         self._fallback = Fallback(state, view, self._requests, self._fills)
         self._landings = Landings(state, self._requests, self._purges, self._fills, self._fallback)
 
-    # ---- what it is told ---------------------------------------------------------------------------------------
+    # ---- events ---------------------------------------------------------------------------------------
 
     def on_request(self, request: RequestHead, now: float) -> Plan:
         """What to do with a request that arrived at `now`."""
         return self._requests.on_request(request, now)
 
     def on_interim(self, fetch: Fetch, head: ResponseHead) -> list[int]:
-        """An interim response came: the tickets of those to whom it is passed on. Never kept, never said again."""
+        """An interim response came: the tickets of those to whom it is passed on. It is never stored, nor repeated."""
         return self._landings.on_interim(fetch, head)
 
     def on_response(self, fetch: Fetch, head: ResponseHead, now: float) -> Landing:
@@ -90,8 +81,8 @@ class EdgeMachine:
         return self._landings.on_response(fetch, head, now)
 
     def on_found(self, fetch: Fetch, values: dict[str, Any], size_bytes: int, now: float) -> Landing | None:
-        """A tier that nodes share has a response (`cdnkit.policy.store.serialise` values). None: of no use here, ask
-        the parent."""
+        """A shared tier has a response (`cdnkit.policy.store.serialise` values). None: it is of no use here; the fetch
+        goes to the parent."""
         return self._landings.on_found(fetch, values, size_bytes, now)
 
     def on_body_end(self, fetch: Fetch, size_bytes: int, now: float) -> Landing:
@@ -99,44 +90,44 @@ class EdgeMachine:
         return self._landings.on_body_end(fetch, size_bytes, now)
 
     def on_failure(self, fetch: Fetch, why: Failure, now: float) -> Landing:
-        """The exchange failed: before its head came (everyone gets an answer) or in mid-body (nothing is kept)."""
+        """The exchange failed: before its head came (everyone gets an answer) or in mid-body (nothing is stored)."""
         return self._landings.on_failure(fetch, why, now)
 
     def on_purge(self, order: PurgeOrder, now: float) -> Purged:
-        """Take away, or make stale, what the order names; what is in flight is bound by it too."""
+        """Remove, or make stale, what the order names; fills in flight obey it too."""
         return self._purges.on_purge(order, now)
 
     def on_lost(self, entry: Entry) -> list[int]:
-        """The shell cannot give the body back: the response is not stored any more."""
+        """The shell has lost the body: the response is no longer stored."""
         return self._purges.on_lost(entry)
 
     def restore(self, entries: Iterable[Entry]) -> list[int]:
-        """Take in, before anything else, what an earlier run left, oldest first; ids of what there is no room for."""
+        """Take in what an earlier run left, oldest first, before any other event; ids of what there is no room for."""
         return self._purges.restore(entries)
 
     def skip(self, events: int) -> None:
-        """Count events that changed nothing and are not told one by one: the plain hits of a replay."""
+        """Count events that change nothing and are not passed in one by one: the plain hits of a replay."""
         self.state.events += events
 
-    # ---- what a shell asks beside, and nothing is touched ------------------------------------------------------
+    # ---- questions of the shell, which change nothing ---------------------------------------------------------
 
     def assembled(self, assembly: Assembly, opening: Answer, now: float) -> Serve | Relay | Refuse | None:
-        """The viewer's answer, from what the opening block of an assembly was answered with.
+        """The viewer's response, from the response to the opening block of an assembly.
 
-        None: it cannot be sliced, so the machine is to be asked for `Assembly.whole_request`.
+        None: it cannot be sliced, so the shell goes on with `Assembly.whole_request`.
         """
         return self._requests.assembled(assembly, opening, now)
 
     def unreadable(self, status: int, reason: str, now: float) -> Refuse:
-        """What is answered to one whose request could not be read, and so is none."""
+        """The response to a request that could not be parsed."""
         return self._requests.unreadable(status, reason, now)
 
     def counts_as_whole(self, why: Failure, head: ResponseHead) -> bool:
-        """Whether a body that broke off so is taken for all of it: then it ends with `on_body_end`."""
+        """Whether a body that broke off like this counts as complete: then it ends with `on_body_end`."""
         return self._landings.counts_as_whole(why, head)
 
     def marks_left_by(self, order: PurgeOrder) -> list[str]:
-        """What the order leaves, wherever that is kept (cdnkit/policy/machine/purge_marks.py)."""
+        """The marks that the order leaves in a shared tier (cdnkit/policy/machine/purge_marks.py)."""
         return self._purges.marks_left_by(order)
 
     @property
@@ -164,8 +155,8 @@ class EdgeMachine:
         return self.state.flights
 
     @property
-    def varying(self) -> set[str]:
-        return self.state.varying
+    def vary_fields(self) -> set[str]:
+        return self.state.vary_fields
 
     @property
     def decisive(self) -> frozenset[str]:
@@ -174,5 +165,5 @@ class EdgeMachine:
 
     @property
     def events(self) -> int:
-        """How many things this machine was told; the `seq` of records."""
+        """How many events this machine has had; the `seq` of records."""
         return self.state.events

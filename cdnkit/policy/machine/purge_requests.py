@@ -1,7 +1,7 @@
-"""PURGE where viewers come: the URL it is sent to is purged. Some CDNs take that beside their API.
+"""PURGE requests of viewers: each purges the URL that it is sent to. Some CDNs take them beside their API.
 
-Which method it is, and which fields carry a token and ask for a soft purge, the profile says (`PurgeMethod`). To a CDN
-that has none it is a method like any other.
+The profile's `PurgeMethod` says which method it is, and which fields carry a token or ask for a soft purge. To a CDN
+without one, PURGE is a method like any other.
 """
 
 import hmac
@@ -22,7 +22,7 @@ def purge_request(
         return None
     if who == "token":
         given = request.headers.first(how.token_field) or ""
-        # Without a token of the service's own nobody can have the right one.
+        # A service without a token of its own accepts none.
         wanted = service.purge_token or ""
         if not wanted or not hmac.compare_digest(given.encode("latin-1"), wanted.encode()):
             return Refusal(RefusalKind.PURGE, 401, "Provided credentials are missing or invalid")

@@ -1,33 +1,33 @@
-"""Taking away: purges by URL, by prefix, by surrogate key, of everything; and what they mean for what is under way.
+"""Removing stored responses: purges by URL, prefix or surrogate key, or of everything; and their effect on fills.
 
-A purge binds the fills in flight: they were asked for before it, so what they bring is shared with those who waited
-already and not stored, and nobody joins them any more.
+A purge also applies to fills in flight, whose requests were made before it: what they bring is shared with those who
+already wait and is not stored, and nobody joins them any more.
 """
 
 from collections.abc import Iterable
 
-from cdnkit.policy.http.messages import parts_of, target_of
+from cdnkit.policy.http.messages import get_for_url, split_url
 from cdnkit.policy.machine.flights import Flight
 from cdnkit.policy.machine.purge_marks import EVERYTHING, marks_of, prefix_mark, surrogate_mark, url_mark
 from cdnkit.policy.machine.state import NodeState
 from cdnkit.policy.outcomes import Cause
 from cdnkit.policy.plan import Purged, PurgeKind, PurgeOrder
 from cdnkit.policy.store.index import Entry
-from cdnkit.policy.store.key import HEADS, keyed_query, plain_key
+from cdnkit.policy.store.key import HEAD_SUFFIX, keyed_query, plain_key
 
 
 class Purges:
-    """What a node is told to forget."""
+    """How a node purges."""
 
     def __init__(self, state: NodeState) -> None:
         self._state = state
         self._profile = state.profile
 
     def on_purge(self, order: PurgeOrder, now: float) -> Purged:
-        """Take away, or make stale, what the order names; what is in flight is bound by it too."""
+        """Remove, or make stale, what the order names; fills in flight obey it too."""
         self._state.events += 1
         self._bind_flights(order)
-        self._end_notes(order)
+        self._end_key_facts(order)
         if order.kind is PurgeKind.EVERYTHING and not order.soft:
             count = self._state.index.clear(self._state.room)
             self._state.room = self._state.fresh_room()
@@ -36,9 +36,9 @@ class Purges:
             case PurgeKind.URL:
                 entries = self._named(order.value)
             case PurgeKind.SURROGATE_KEYS:
-                entries = self._state.index.tagged(*order.value.split())
+                entries = self._state.index.by_surrogate_keys(*order.value.split())
             case PurgeKind.PREFIX:
-                entries = self._state.index.under(_beginning(order.value))
+                entries = self._state.index.by_prefix(_beginning(order.value))
             case PurgeKind.EVERYTHING:
                 entries = list(self._state.index)  # soft: no CDN has it
         if order.soft:
@@ -48,7 +48,7 @@ class Purges:
         return Purged(len(entries), [self._state.take_out(entry, Cause.PURGED) for entry in entries])
 
     def restore(self, entries: Iterable[Entry]) -> list[int]:
-        """Take in, before anything else, what an earlier run left, oldest first; ids of what there is no room for."""
+        """Take in what an earlier run left, oldest first, before any other event; ids of what there is no room for."""
         dropped = []
         for entry in entries:
             self._state.ids = max(self._state.ids, entry.id)
@@ -56,30 +56,32 @@ class Purges:
                 self._state.room.pop(replaced.id, None)
                 dropped.append(replaced.id)
             gone = [] if self._state.room.admit(entry) else [entry]
-            for one in (*gone, *self._state.room.take_pushed_out()):
+            for one in (*gone, *self._state.room.take_evicted()):
                 self._state.index.remove(one, Cause.EVICTED)
                 dropped.append(one.id)
-            self._state.varying.update(name for name, _ in entry.selecting)
+            self._state.vary_fields.update(name for name, _ in entry.selecting)
         return dropped
 
     def on_lost(self, entry: Entry) -> list[int]:
-        """The shell cannot give the body back: the response is not stored any more."""
+        """The shell has lost the body: the response is no longer stored."""
         if not entry.indexed:
             return []
         self._state.events += 1
         return [self._state.take_out(entry, Cause.LOST)]
 
     def _bind_flights(self, order: PurgeOrder) -> None:
-        """What is under way was asked for before the order: it is not stored, and nobody joins it any more."""
+        """Fills in flight, whose requests were made before the order, are not stored, and nobody joins them any
+        more."""
         if not len(self._state.flights):
             return
         self._state.purges.append((self._state.events, order))
         exact = order.kind is PurgeKind.URL and self._plain_purge(order.value)
         key = self.purge_key(order.value) if exact else ""
-        self._state.flights.close_to_newcomers([key, key + HEADS] if exact else None)
+        self._state.flights.close_to_newcomers([key, key + HEAD_SUFFIX] if exact else None)
 
-    def _end_notes(self, order: PurgeOrder) -> None:
-        """A failure that is held ends like the stored error that it is; that keys go alone, by a hard purge only.
+    def _end_key_facts(self, order: PurgeOrder) -> None:
+        """End the facts about the purged keys: a held failure, as the stored error it stands for; hit-for-pass, by a
+        hard purge only.
 
         Neither has surrogate keys. Source: CloudFront, "Control how long errors are cached": to clear one, invalidate
         its path. What Fastly does with a hit-for-pass object by a soft purge is written nowhere; here it stays.
@@ -89,11 +91,11 @@ class Purges:
         marks = self.marks_left_by(order)
         self._state.failing.purge(marks, self._state.events)
         if not order.soft:
-            self._state.alone_until.purge(marks, self._state.events)
+            self._state.uncollapsed.purge(marks, self._state.events)
 
     def marks_left_by(self, order: PurgeOrder) -> list[str]:
-        """What the order leaves, wherever that is kept (cdnkit/policy/machine/purge_marks.py): what has any of these is
-        gone."""
+        """The marks that the order leaves (cdnkit/policy/machine/purge_marks.py): whatever has one of them is
+        purged."""
         match order.kind:
             case PurgeKind.URL:
                 host = self._purged_host(order.value)
@@ -107,36 +109,36 @@ class Purges:
 
     def purge_key(self, url: str) -> str:
         """Path and query as they stand in a key: its first line."""
-        request = target_of(url)
+        request = get_for_url(url)
         query = keyed_query(request.query, self._state.matcher.match(request.path).behavior)
         return request.path if query is None else f"{request.path}?{query}"
 
     def _purged_host(self, url: str) -> str:
-        """The line of a key that the purge of a URL is for; "": it is for every host's."""
-        named = target_of(url)
+        """The line of a key with the host that a purge of a URL is for; "": every host."""
+        named = get_for_url(url)
         meant = self._profile.purge_names_host and self._state.matcher.match(named.path).behavior.key.host
         return f"host: {named.host.lower()}" if meant and named.host else ""
 
     def _plain_purge(self, url: str) -> bool:
-        """Whether a key holds no more than what the URL says, so that it names one."""
-        behavior = self._state.matcher.match(target_of(url).path).behavior
+        """Whether keys hold no more than the URL, so that the URL names exactly one key."""
+        behavior = self._state.matcher.match(get_for_url(url).path).behavior
         return plain_key(behavior) is not None and not behavior.key.host
 
     def _named(self, url: str) -> list[Entry]:
-        """What is stored under a URL, whatever fields and cookies its keys hold beside (both vendors' rule); of every
-        host, or of the URL's.
+        """What is stored under a URL, with any fields and cookies in the keys (both vendors' rule); of every host, or
+        of the URL's.
 
-        Nothing is scanned: the index knows its entries by the first line of their keys, too.
+        Nothing is scanned: the index also finds entries by the first line of their keys.
         """
-        found, host = self._state.index.named(self.purge_key(url)), self._purged_host(url)
+        found, host = self._state.index.by_url(self.purge_key(url)), self._purged_host(url)
         return [entry for entry in found if entry.key.split("\n", 2)[1] == host] if host else found
 
     def purged_meanwhile(self, flight: Flight, entry: Entry) -> PurgeOrder | None:
-        """The purge, if any, that was ordered after this flight began and names what it brings; hard ones first."""
+        """The purge, if any, that was ordered after this flight opened and names what it brings; hard ones first."""
         bound = [
             order
             for at, order in self._state.purges
-            # What this very landing invalidates, it may replace.
+            # A landing may replace what it invalidates itself.
             if flight.opened_at < at < self._state.events and self._is_named(entry, order)
         ]
         return min(bound, key=lambda order: order.soft, default=None)
@@ -151,11 +153,12 @@ class Purges:
             self._state.purges.clear()
 
     def invalidate(self, target: str) -> list[int]:
-        """All stored responses of a target, every variant; and what is in flight for it is not stored (§4.4)."""
+        """Remove all stored responses of a target, every variant; what is in flight for it is not stored (§4.4)."""
         self._bind_flights(PurgeOrder(PurgeKind.URL, target))
         return [self._state.take_out(entry, Cause.PURGED) for entry in self._named(target)]
 
 
 def _beginning(prefix: str) -> str:
-    """Of a first line: the prefix without scheme and host. An empty path is "/", as in a target."""
-    return parts_of(prefix)[2] or "/"
+    """How the first lines of keys begin that have this prefix: it goes without scheme and host. An empty path is
+    "/"."""
+    return split_url(prefix)[2] or "/"

@@ -6,7 +6,7 @@ See `cdnkit/policy/machine/machine.py` for the theory and the table.
 from math import ceil
 from typing import TypeVar
 
-from cdnkit.policy.answer.error_pages import Instead, request_for
+from cdnkit.policy.answer.error_pages import Substitution, request_for
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.machine.fast_path import is_plain
 from cdnkit.policy.machine.flights import Flight, Waiter
@@ -16,24 +16,24 @@ from cdnkit.policy.plan import Answer, Assemble, Decision, Fetch, Join, Plan, Re
 from cdnkit.policy.rule import Rule
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.key import (
-    HEADS,
-    KeyOf,
+    HEAD_SUFFIX,
+    KeyFunction,
     cache_key,
 )
-from cdnkit.policy.store.lookup import Judgement, Way
+from cdnkit.policy.store.lookup import Lookup, LookupAction
 from cdnkit.policy.store.slices import Assembly
 
 A = TypeVar("A", bound=Decision | Relay)
 
 
 class Requests:
-    """A node's decisions about requests."""
+    """Decides what each request gets."""
 
     def __init__(self, state: NodeState, view: View) -> None:
         self._state, self._view = state, view
         self._gate, self._matcher = state.gate, state.matcher
         self._decisive = state.decisive
-        self._answering = state.answering
+        self._responder = state.responder
         self._profile = state.profile
 
     def on_request(self, request: RequestHead, now: float) -> Plan:
@@ -55,7 +55,7 @@ class Requests:
                 return served
         if ours:
             ticket = self._state.next_id()
-            return self.paged(self.plan(request, rule, ticket, now), request, ticket, now)
+            return self.with_error_page(self.plan(request, rule, ticket, now), request, ticket, now)
         for check in rule.plain_checks if plain else rule.other_checks:
             refusal = check.refusal(request, now)
             if refusal is not None:
@@ -74,17 +74,17 @@ class Requests:
             served = self._plain_hit(request, rule, key_of, now)
             if served is not None:
                 return served
-        request = self._view.seen(request)
+        request = self._view.normalized(request)
         behavior = rule.behavior
         if behavior.slice is not None and behavior.cache and request.method in ("GET", "HEAD"):
             return Assemble(Assembly(request, behavior.slice), rule)
         ticket = self._state.next_id()
-        return self.paged(self.plan(request, rule, ticket, now), request, ticket, now)
+        return self.with_error_page(self.plan(request, rule, ticket, now), request, ticket, now)
 
     def _refused(self, refusal: Refusal, request: RequestHead, rule: Rule, now: float) -> Decision:
         """What the client of a refused request is sent: a line, where to come instead, when to come again, or a
         page."""
-        refused = self._answering.refusal(
+        refused = self._responder.refusal(
             refusal.status, refusal.reason, rule, request, Outcome.REFUSED, now, refusal.words, refusal.page,
             kind=refusal.kind,
         )  # fmt: skip
@@ -97,15 +97,16 @@ class Requests:
             refused.headers.append(("connection", "close"))  # a field of HTTP/1.1 alone (RFC 9113 §8.2.2)
         plan: Decision = refused
         if refusal.paged and self._state.pages:
-            plan = self.paged(refused, self._view.seen(request), self._state.next_id(), now, refusal)
+            ticket = self._state.next_id()
+            plan = self.with_error_page(refused, self._view.normalized(request), ticket, now, refusal)
         plan.admitted = None if rule.admission is None else rule.admission.admitted(request)
         return plan
 
     def unreadable(self, status: int, reason: str, now: float) -> Refuse:
         """What is answered to one whose request could not be read, and so is none. Nothing is changed."""
-        return self.refuse(status, reason, self._matcher.otherwise, None, now)
+        return self.refuse(status, reason, self._matcher.default, None, now)
 
-    def _plain_hit(self, request: RequestHead, rule: Rule, key_of: KeyOf, now: float) -> Serve | None:
+    def _plain_hit(self, request: RequestHead, rule: Rule, key_of: KeyFunction, now: float) -> Serve | None:
         """The usual case, short: a plain request, and a fresh response that varies on nothing.
 
         None: not that case; the long way decides, and would decide the same.
@@ -115,7 +116,7 @@ class Requests:
             return None
         entry.hits += 1
         self._state.room.touch(entry)
-        return self._answering.plain_hit(entry, request, rule, now)
+        return self._responder.plain_hit(entry, request, rule, now)
 
     def assembled(self, assembly: Assembly, opening: Answer, now: float) -> Serve | Relay | Refuse | None:
         """The viewer's answer, from what the opening block of an assembly was answered with; nothing is changed.
@@ -124,7 +125,7 @@ class Requests:
         """
         assert not isinstance(opening, Fetch)
         if isinstance(opening, Serve):
-            return self._answering.assembled(assembly, opening, now)
+            return self._responder.assembled(assembly, opening, now)
         if isinstance(opening, Relay):
             # No block of it: not to be kept (206), or (416) an empty object, or an origin that takes no range beyond
             # the end of what is smaller than a block. Of a later block a 416 answers the viewer's own range.
@@ -134,7 +135,7 @@ class Requests:
             opening.body = opening.body and assembly.request.method != "HEAD"
         return opening
 
-    def paged(
+    def with_error_page(
         self, answer: A, request: RequestHead, ticket: int, now: float, refusal: Refusal | None = None
     ) -> A | Decision:
         """The answer, or what gets the page that stands in for it; `refusal`: one that a page may stand in for."""
@@ -142,17 +143,17 @@ class Requests:
             return answer
         if answer.outcome is Outcome.REFUSED and refusal is None:
             return answer
-        page = self._state.pages.instead_of(answer.status, request)
+        page = self._state.pages.page_for(answer.status, request)
         if page is None or (isinstance(answer, Serve) and answer.refresh is not None):
             return answer
         rule = self._matcher.match(page.page)
         plan = self.plan(request_for(page, request), rule, ticket, now)
-        instead = Instead(page.response_status, refusal)
+        instead = Substitution(page.response_status, refusal)
         if isinstance(plan, Fetch | Join):
-            self._state.paging[ticket] = instead
+            self._state.substitutions[ticket] = instead
             plan.refusal = refusal
         else:
-            instead.told_with(plan)
+            instead.apply_to(plan)
         return plan
 
     def plan(
@@ -164,57 +165,57 @@ class Requests:
         *,
         alone: bool = False,
         conditions: bool = True,
-        asks: int = 0,
+        upstream_count: int = 0,
     ) -> Decision:
-        """`alone`: it waits for nobody, whatever the store says. `conditions` False: what must be asked is asked
-        without the client's own conditions. `asks`: how often it has asked before."""
-        judgement = self._view.judged(request, rule, now)
-        judgement.alone = judgement.alone or alone
-        entry, cause = judgement.entry, judgement.cause
+        """`alone`: it joins no fill, whatever the store says. `conditions` False: the upstream request goes without the
+        client's conditions. `upstream_count`: the upstream requests that it has caused before."""
+        lookup = self._view.lookup(request, rule, now)
+        lookup.alone = lookup.alone or alone
+        entry, cause = lookup.entry, lookup.cause
         if cause is None:
             assert entry is not None
-            return self.hit(judgement, entry, request, rule, now)
-        if judgement.way is Way.NOT_CACHED_ONLY:
-            return self.refuse(504, f"only-if-cached: {judgement.way.value}", rule, request, now, Outcome.FAILED)
-        if judgement.way is Way.PASS:
-            return self.fetch_alone(request, rule, ticket, cause, now, asks=asks)
-        held = self._held(judgement.key, entry, request, rule, now)
+            return self.hit(lookup, entry, request, rule, now)
+        if lookup.action is LookupAction.ONLY_IF_CACHED:
+            return self.refuse(504, f"only-if-cached: {lookup.action.value}", rule, request, now, Outcome.FAILED)
+        if lookup.action is LookupAction.PASS:
+            return self.fetch_alone(request, rule, ticket, cause, now, upstream_count=upstream_count)
+        held = self._while_failing(lookup.key, entry, request, rule, now)
         if held is not None:
             return held
-        if not judgement.alone:
-            flight = self._state.flights.to_join(judgement.flight_key)
+        if not lookup.alone:
+            flight = self._state.flights.to_join(lookup.flight_key)
             if flight is not None:
                 join = Join(ticket, flight.fetch.id, rule, cause)
-                flight.waiters.append(Waiter(ticket, request, rule, join, asks))
+                flight.waiters.append(Waiter(ticket, request, rule, join, upstream_count))
                 return join
-        if request.method == "HEAD" and not self._profile.head_as_get and not judgement.key.endswith(HEADS):
-            # A HEAD's answer has no body to store: it goes as it is, alone, and tells of the stored GET (§4.3.5).
-            return self.fetch_alone(request, rule, ticket, cause, now, entry, asks=asks)
-        return self._fetch(request, rule, ticket, judgement, now, conditions=conditions, asks=asks)
+        if request.method == "HEAD" and not self._profile.head_as_get and not lookup.key.endswith(HEAD_SUFFIX):
+            # A HEAD's response has no body to store: it goes as it is, alone, and updates the stored GET (§4.3.5).
+            return self.fetch_alone(request, rule, ticket, cause, now, entry, upstream_count=upstream_count)
+        return self._fetch(request, rule, ticket, lookup, now, conditions=conditions, upstream_count=upstream_count)
 
-    def hit(self, judgement: Judgement, entry: Entry, request: RequestHead, rule: Rule, now: float) -> Serve:
+    def hit(self, lookup: Lookup, entry: Entry, request: RequestHead, rule: Rule, now: float) -> Serve:
         entry.hits += 1
         self._state.room.touch(entry)
         outcome = Outcome.HIT if now < entry.life.fresh_until else Outcome.HIT_STALE
-        served = self._answering.from_store(entry, request, rule, outcome, now)
-        if judgement.way is Way.REFRESH and self._state.flights.to_join(judgement.flight_key) is None:
+        served = self._responder.from_store(entry, request, rule, outcome, now)
+        if lookup.action is LookupAction.REFRESH and self._state.flights.to_join(lookup.flight_key) is None:
             ranged = entry.part is not None
-            behind = Judgement(Way.ASK, entry.key, entry, None, ranged=ranged, flight_key=judgement.flight_key)
+            behind = Lookup(LookupAction.FETCH, entry.key, entry, None, ranged=ranged, flight_key=lookup.flight_key)
             served.refresh = self._fetch(request, rule, 0, behind, now)
         return served
 
-    def _held(
+    def _while_failing(
         self, key: str, entry: Entry | None, request: RequestHead, rule: Rule, now: float
     ) -> Serve | Refuse | None:
-        """What stands in for a parent that failed a moment ago and is not asked again so soon."""
+        """What stands in for a parent that failed a moment ago and gets no request for the key so soon."""
         failing = self._view.failing(key, now)
         if failing is None:
             return None
-        said = failing[1]
-        if entry is not None and self._view.stands_in_while_held(entry, said, now):
+        refusal = failing[1]
+        if entry is not None and self._view.may_stand_in(entry, refusal, now):
             self._state.room.touch(entry)
-            return self._answering.from_store(entry, request, rule, Outcome.HIT_STALE, now)
-        return self.refuse(said.status, said.reason, rule, request, now, Outcome.FAILED, said.words)
+            return self._responder.from_store(entry, request, rule, Outcome.HIT_STALE, now)
+        return self.refuse(refusal.status, refusal.reason, rule, request, now, Outcome.FAILED, refusal.words)
 
     def refuse(
         self,
@@ -227,7 +228,7 @@ class Requests:
         words: str = "",
         member: str | None = None,
     ) -> Refuse:
-        return self._answering.refusal(status, reason, rule, request, outcome, now, words, member=member)
+        return self._responder.refusal(status, reason, rule, request, outcome, now, words, member=member)
 
     def fetch_alone(
         self,
@@ -238,46 +239,46 @@ class Requests:
         now: float,
         entry: Entry | None = None,
         *,
-        asks: int = 0,
+        upstream_count: int = 0,
     ) -> Fetch:
-        """Open a flight for one viewer's request as he asks it."""
-        upstream = self._state.asking.as_asked(request, rule.behavior)
+        """Open a flight for one viewer's request as it is."""
+        upstream = self._state.upstream_requests.for_viewer(request, rule.behavior)
         key = cache_key(request, rule.behavior)
         fetch = Fetch(self._state.next_id(), ticket, Purpose.PASS, upstream, key, rule, cause, entry, False, now)
-        return self._open(fetch, request, rule, asks)
+        return self._open(fetch, request, rule, upstream_count)
 
     def _fetch(
         self,
         request: RequestHead,
         rule: Rule,
         ticket: int,
-        judgement: Judgement,
+        lookup: Lookup,
         now: float,
         *,
         conditions: bool = True,
-        asks: int = 0,
+        upstream_count: int = 0,
     ) -> Fetch:
-        """Open a flight for what the judgement found missing; ticket 0: nobody waits, it refreshes."""
-        upstream, purpose = self._state.asking.for_missing(
-            judgement, request, rule.behavior, conditions=conditions and ticket != 0, plainly=asks > 0
+        """Open a flight for the response that is missing; ticket 0: nobody waits, it is a refresh."""
+        upstream, purpose = self._state.upstream_requests.for_missing(
+            lookup, request, rule.behavior, conditions=conditions and ticket != 0, plain=upstream_count > 0
         )
         fetch = Fetch(
             id=self._state.next_id(),
             ticket=ticket,
             purpose=purpose if ticket else Purpose.REFRESH,
             request=upstream,
-            key=judgement.key,
+            key=lookup.key,
             rule=rule,
-            cause=judgement.cause,
-            entry=judgement.entry,
-            collapsible=not judgement.alone,
+            cause=lookup.cause,
+            entry=lookup.entry,
+            collapsible=not lookup.alone,
             sent_at=now,
-            flight_key=judgement.flight_key,
+            flight_key=lookup.flight_key,
         )
-        return self._open(fetch, request, rule, asks)
+        return self._open(fetch, request, rule, upstream_count)
 
-    def _open(self, fetch: Fetch, request: RequestHead, rule: Rule, asks: int) -> Fetch:
-        """The one place where a question is made; `asks`: those that its request has cost before."""
-        waiters = [Waiter(fetch.ticket, request, rule, fetch, asks + 1)] if fetch.ticket else []
+    def _open(self, fetch: Fetch, request: RequestHead, rule: Rule, upstream_count: int) -> Fetch:
+        """The one place where upstream requests begin; `upstream_count`: those that its request has caused before."""
+        waiters = [Waiter(fetch.ticket, request, rule, fetch, upstream_count + 1)] if fetch.ticket else []
         self._state.flights.open(Flight(fetch, self._state.events, waiters))
         return fetch

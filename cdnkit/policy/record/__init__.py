@@ -1,1 +1,1 @@
-"""One line for each thing that happened at a node, and what no line may show."""
+"""The records of a node, one line each, and the secrets that no record may show."""

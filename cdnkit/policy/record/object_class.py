@@ -1,7 +1,6 @@
-"""What a response of a stream is, as records and reports count it (`cdnkit/policy/http/content.py` says how it is
-written).
+"""The class of a stream's response, as records and reports count it (`cdnkit/policy/http/content.py` has its format).
 
-cdnlab's own origin uses `multivariant.m3u8`, `media.m3u8`, `init-*.mp4`, `seg-*.m4s`, `part-*.m4s`; the other spellings
+cdnlab's own origin uses `multivariant.m3u8`, `media.m3u8`, `init-*.mp4`, `seg-*.m4s`, `part-*.m4s`; the other names
 are those of common packagers.
 """
 
@@ -13,7 +12,7 @@ from cdnkit.policy.http.content import Form, form_of, name_of
 
 
 class ObjectClass(StrEnum):
-    """What a URL of a stream is."""
+    """The class of a URL of a stream."""
 
     MULTIVARIANT = "multivariant"
     MEDIA_PLAYLIST = "media-playlist"
@@ -24,12 +23,12 @@ class ObjectClass(StrEnum):
 
 
 LONGEST_REMEMBERED = 512
-"""A longer path (and type) is looked at anew: 16,384 of 8 KiB would take 128 MiB."""
+"""Characters of path and type. The class of longer ones is not cached: 16,384 of 8 KiB would take 128 MiB."""
 
 
 _MULTIVARIANT = re.compile(r"(multivariant|master|main|index-all)\b.*|manifest\(.*", re.IGNORECASE)
 _ONE_RENDITION = re.compile(r"QualityLevels\([^/]*", re.IGNORECASE)
-"""A folder of Azure Media Services: `manifest(...)` in it is of one rendition."""
+"""A folder of Azure Media Services: `manifest(...)` in it is for one rendition."""
 _INIT = re.compile(r"init.*\.(mp4|m4[sva]|cmf[va])|init[^.]*", re.IGNORECASE)
 _PART = re.compile(r"(part|.*[._-]part)[._-].*\.(m4[sva]|cmf[va]|ts)", re.IGNORECASE)
 

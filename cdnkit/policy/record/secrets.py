@@ -1,11 +1,11 @@
-"""What of a request nobody is shown: tokens, credentials, signatures, wherever they stand.
+"""The secrets of a request, which nobody is shown: tokens, credentials, signatures, wherever they are.
 
-A record keeps a mark in a secret's place, since a replay must tell equal ones from others (`edge/blind.py`);
-`explain` keeps nothing, unless one who may asks for it.
+A record has a mark in place of a secret, since a replay must distinguish equal secrets from others (`edge/blind.py`).
+`explain` hides secrets, unless it may reveal them and is asked to.
 
-Who misspells a parameter's name has sent his token all the same, and is refused for want of one. So a name is known in
-any spelling that some reader might take for it: in another case, percent-encoded once or more, with brackets behind it,
-behind a semicolon, in a URL within a parameter, as a parameter of a path.
+A client that misspells a parameter's name has sent its token all the same, although it is refused because none was
+found. So a name is recognised in every form that some program might accept: in another case, percent-encoded once or
+more, followed by brackets, after a semicolon, in a URL within a parameter, as a parameter of a path.
 """
 
 import re
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from html import unescape
 from urllib.parse import unquote_plus
 
-from cdnkit.policy.http.memo import remembered
+from cdnkit.policy.http.memo import memoized
 
 FIELDS = frozenset(
     {
@@ -32,21 +32,21 @@ PARAMS = frozenset(
         "password", "hdntl",
     }
 )  # fmt: skip
-"""Query parameters that are, by what the usual schemes call them; a service's own come on top."""
+"""Query parameters with secret values in the usual schemes; a service's own are added."""
 
 URLS = frozenset({"referer", "location", "content-location"})
-"""Fields that name a URL: its query may carry such parameters, as after a sign-in elsewhere."""
+"""Fields that hold a URL: its query may have such parameters, as after a sign-in at another site."""
 
 HIDDEN = "(hidden)"
 
 _MOST_DECODED = 4
-"""Times that a text is decoded: proxies in a row that each decode once are rarely more."""
+"""Times that a text is decoded: there are rarely more proxies in a row that each decode once."""
 
 _NAMED = re.compile(r"([^=:&;,?#/\s{}()\"']{1,64})[\"']?\s*[=:]")
-"""What may be a name, by what stands before it and behind."""
+"""What may be a name, by the characters before and after it."""
 
 _HINTS = frozenset("=:%")
-"""Without any of these a text names nothing."""
+"""A text without any of these has no name in it."""
 
 
 def _decoded(text: str) -> str:
@@ -58,15 +58,15 @@ def _decoded(text: str) -> str:
     return text
 
 
-@remembered(4096)
+@memoized(4096)
 def _plain(name: str) -> frozenset[str]:
-    """What all spellings of a name have in common, its letters and digits; of `user[token]`, of each part too."""
+    """The letters and digits that all forms of a name have in common; those of each part, too, as in `user[token]`."""
     text = unicodedata.normalize("NFKC", _decoded(name)).casefold()
     return frozenset("".join(filter(str.isalnum, part)) for part in (text, *re.split(r"[.\[\]]", text)))
 
 
 _LONGEST_NAME = 256
-"""Of a longer one the end is looked at: what was put before a name is no reason to pass over it."""
+"""Only the end of a longer name is compared, so that a name is found whatever was put before it."""
 
 
 def _any_spelling(names: Iterable[str]) -> frozenset[str]:
@@ -74,7 +74,7 @@ def _any_spelling(names: Iterable[str]) -> frozenset[str]:
 
 
 class Veil:
-    """Takes secrets out of texts; one for a node."""
+    """Removes secrets from texts; a node has one."""
 
     __slots__ = ("_fields", "_hide", "_params", "_plain", "_prefixes")
 
@@ -85,8 +85,8 @@ class Veil:
         prefixes: Iterable[str] = (),
         hide: Callable[[str], str] = lambda _: HIDDEN,
     ) -> None:
-        """Names of query parameters and, in lower case, of fields, beside the usual ones; beginnings of paths that a
-        token follows. `hide`: what stands in a secret's place."""
+        """`params`, `fields` (in lower case): names in addition to the usual ones; `prefixes`: beginnings of paths
+        before a token; `hide`: gives what replaces a secret."""
         self._params = PARAMS | frozenset(params)
         self._plain = _any_spelling(self._params)
         self._fields = FIELDS | frozenset(fields)
@@ -95,11 +95,11 @@ class Veil:
 
     def is_secret(self, name: str) -> bool:
         if name.startswith("#"):
-            name = f"&{name}"  # a letter as HTML writes it, parted as a query is: `&#116;oken`
+            name = f"&{name}"  # a character reference of HTML, split as a query is: `&#116;oken`
         return name in self._params or not self._plain.isdisjoint(_plain(name[-_LONGEST_NAME:]))
 
     def target(self, target: str) -> str:
-        """A path, or a whole URL, with its query and fragment."""
+        """A path or a whole URL, with its query and fragment."""
         if self._prefixes:
             target = self._without_tokens_after(target)
         if _HINTS.isdisjoint(target):
@@ -114,7 +114,7 @@ class Veil:
         return "&".join(map(self.pair, query.split("&")))
 
     def pair(self, pair: str) -> str:
-        """`name=value` of a query, or what else stands between two marks of a URL."""
+        """`name=value` of a query, or any other text between two delimiters of a URL."""
         if _HINTS.isdisjoint(pair):
             return pair
         name, mark, value = pair.partition("=")
@@ -122,11 +122,11 @@ class Veil:
             return f"{name}={self._hide(value)}"
         if not any(self.is_secret(found) for found in _NAMED.findall(_decoded(pair))):
             return pair
-        # It lies deeper: behind a semicolon, in a URL within, under an encoded sign. What is before it goes, too.
+        # The name is nested: after a semicolon, in an inner URL, behind an encoded sign. What is before it goes, too.
         return f"{name}={self._hide(value)}" if mark else self._hide(pair)
 
     def value(self, name: str, value: str) -> str:
-        """The value of a field, or of a part of a cache key that is named like one."""
+        """The value of a field, or of a part of a cache key with a field's name."""
         if name == "query":
             return self.query(value)
         if name == "path" or name in URLS:
@@ -143,7 +143,7 @@ class Veil:
         return "\n".join(lines)
 
     def _without_tokens_after(self, target: str) -> str:
-        """A token behind a prefix that is spelled otherwise: `/T/TOKEN/a`, `//t/TOKEN/a`, `/%74/TOKEN/a`."""
+        """Hides a token after another form of a prefix: `/T/TOKEN/a`, `//t/TOKEN/a`, `/%74/TOKEN/a`."""
         path, mark, query = target.partition("?")
         parts = path.split("/")
         places = [at for at, part in enumerate(parts) if part not in ("", ".")]
@@ -156,7 +156,7 @@ class Veil:
 
 
 class Bare(Veil):
-    """Takes nothing out."""
+    """Removes nothing."""
 
     __slots__ = ()
 

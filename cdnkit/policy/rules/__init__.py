@@ -1,1 +1,1 @@
-"""What a service's settings and a CDN's profile say, and which behavior rules a request."""
+"""The settings of a service, the profile of a CDN, and the behavior that a request is under."""

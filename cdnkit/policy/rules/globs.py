@@ -1,15 +1,15 @@
-"""Globs: in them `*` stands for any characters, "/" too, and `?` for exactly one.
+"""Globs: `*` matches any characters, "/" too, and `?` exactly one.
 
-Operators write them, and any viewer may send what they are compared with, so the time must not grow with each star.
-What stands between two stars is taken at its first place and never looked for again (an atomic group): if the rest fits
-behind a later place, it fits behind the first one, too.
+Operators write globs, and viewers choose the texts they are matched with, so the time must not grow with each star. The
+text between two stars is matched at its first place and never again (an atomic group): if the rest matches behind a
+later place, it also matches behind the first.
 """
 
 import re
 
 
 def glob(*globs: str, one: str = ".") -> re.Pattern[str]:
-    """What `match`es a whole text that one of them covers; `one`: the expression that a `?` stands for."""
+    """A pattern that matches whole texts that one of the globs covers; `one`: the expression for `?`."""
     return re.compile("|".join(_expression(text, one) for text in globs), re.DOTALL)
 
 

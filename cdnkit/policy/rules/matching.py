@@ -1,4 +1,4 @@
-"""Which behavior rules a request: globs on the path's normal form, first match wins.
+"""The behavior that a request is under: globs on the path's normal form, first match wins.
 
 Source: CloudFront's path patterns: `*` zero or more characters including "/", `?` exactly one, case-sensitive, the
 query is not looked at, a leading "/" is optional; "Path normalization" of its cache behaviors.
@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
-from cdnkit.policy.http.memo import remembered
-from cdnkit.policy.http.path_forms import decoded, spelling_of
+from cdnkit.policy.http.memo import memoized
+from cdnkit.policy.http.path_forms import decoded, path_forms
 from cdnkit.policy.rules.globs import glob
 from cdnkit.policy.rules.service import Behavior, Geo
 
@@ -19,7 +19,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 class Matched(Protocol):
-    """What is matched by path: a behavior as it is written, or a rule that was compiled from it."""
+    """What is matched by path: a behavior, or a rule compiled from one."""
 
     @property
     def path(self) -> str: ...
@@ -33,45 +33,45 @@ M = TypeVar("M", bound=Matched)
 
 
 class Matcher(Generic[M]):
-    """Ordered behaviors, asked by path; answers are remembered, since a CDN sees the same paths again and again."""
+    """Finds the first behavior for a path; results are memoized, since a CDN sees the same paths again and again."""
 
-    __slots__ = ("_find", "otherwise")
+    __slots__ = ("_find", "default")
 
     def __init__(self, behaviors: Sequence[M], otherwise: M) -> None:
         compiled = [(_pattern(behavior.path), behavior) for behavior in behaviors]
-        self.otherwise = otherwise
+        self.default = otherwise
 
         def first(path: str) -> M:
             return next((behavior for pattern, behavior in compiled if pattern.match(path)), otherwise)
 
-        @remembered(16_384)
+        @memoized(16_384)
         def find(path: str) -> tuple[M, str | None]:
-            spelling = spelling_of(path)
+            spelling = path_forms(path)
             behavior = first(spelling.normal)
-            others = (first(other) for other in spelling.others)
+            others = (first(other) for other in spelling.lenient)
             if any(one is not behavior and (one.token is not None or one.geo is not None) for one in others):
                 return behavior, "a path that may be read as one under another behavior's gate"
-            if spelling.climbs and behavior.token is not None:
-                # A token says by their beginnings which paths it is for.
+            if spelling.has_dot_segments and behavior.token is not None:
+                # A token is for paths with a common prefix.
                 return behavior, "a path with dot segments, under a token"
             return behavior, None
 
         self._find = find
 
     def match(self, path: str) -> M:
-        """The first that the path matches."""
+        """The first behavior that the path matches."""
         return self._find(path)[0]
 
     def ambiguity(self, path: str) -> str | None:
-        """How the path is written, if an origin that takes liberties in reading it could be led past a gate with it."""
+        """Why the path is refused, if a lenient origin could read it as one behind a gate; None: it is not."""
         return self._find(path)[1]
 
 
 def covers(wide: str, narrow: str) -> bool:
     """Whether every path that glob `narrow` matches, `wide` matches too.
 
-    Read `narrow` as a text in which its own `*` is a letter only a `*` can swallow: exact for globs of this kind but
-    for one corner (`?*` against `*?`), which is answered False, the safe side.
+    `narrow` is read as a text in which its `*` is a character that only a `*` matches. That is exact for these globs,
+    except for `?*` against `*?`, which gives False, the safe side.
     """
     star, any_one = "\0", "\1"
     text = "".join(
@@ -83,7 +83,7 @@ def covers(wide: str, narrow: str) -> bool:
 
 
 def shadowed(behaviors: Sequence[Behavior]) -> list[tuple[int, int]]:
-    """Pairs (i, j), j < i: behavior i can never match, because behavior j takes all that it would."""
+    """Pairs (i, j), j < i: behavior i can never match, because behavior j matches all that it would."""
     found = []
     for i, behavior in enumerate(behaviors):
         for j in range(i):

@@ -5,7 +5,7 @@ from enum import Enum
 from ipaddress import ip_network
 
 
-class Kind(Enum):
+class PlaceKind(Enum):
     """What an entry of `allow` or `deny` names."""
 
     COUNTRY = "country"
@@ -15,14 +15,14 @@ class Kind(Enum):
 
 
 _FORMS = (
-    (re.compile(r"[A-Z]{2}"), Kind.COUNTRY),
-    (re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}"), Kind.REGION),
-    (re.compile(r"AS[1-9][0-9]{0,9}"), Kind.ASN),
+    (re.compile(r"[A-Z]{2}"), PlaceKind.COUNTRY),
+    (re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}"), PlaceKind.REGION),
+    (re.compile(r"AS[1-9][0-9]{0,9}"), PlaceKind.ASN),
 )
 
 
-def kind_of(entry: str) -> Kind | None:
-    """By its form: "US", "US-CA" (ISO 3166-2), "AS64500", "203.0.113.0/24"; None when it is none of these."""
+def kind_of(entry: str) -> PlaceKind | None:
+    """The kind of an entry, by its form: "US", "US-CA" (ISO 3166-2), "AS64500", "203.0.113.0/24"; None for others."""
     for form, kind in _FORMS:
         if form.fullmatch(entry):
             return kind
@@ -30,4 +30,4 @@ def kind_of(entry: str) -> Kind | None:
         ip_network(entry)
     except ValueError:
         return None
-    return Kind.NETWORK
+    return PlaceKind.NETWORK

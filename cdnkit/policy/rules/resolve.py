@@ -1,7 +1,7 @@
-"""A behavior with everything it leaves open filled in from the profile: done once, when a node starts.
+"""Fills in from the profile what a behavior leaves open: once, when a node starts.
 
-What is settled here no decision has to ask the profile for: the bounds of lifetimes, what is in the key, whether the
-behavior caches at all.
+So no later decision needs the profile for the bounds of lifetimes, the parts of the key, or whether the behavior caches
+at all.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from cdnkit.policy.rules.response_headers import ResponseHeaders
 from cdnkit.policy.rules.service import Behavior, Geo, Key, Ttl
 
 
-def settled(
+def resolve(
     behavior: Behavior, profile: Profile, response_headers: Mapping[str, ResponseHeaders] | None = None
 ) -> Behavior:
-    """The behavior as this profile runs it. ValueError names a policy that there is not.
+    """The behavior, complete for this profile. ValueError names a policy that does not exist.
 
     `response_headers`: the policies that it may name; None: the profile's.
     """

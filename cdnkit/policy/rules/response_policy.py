@@ -1,7 +1,7 @@
-"""A response headers policy at work: the lines of an answer on its way out, changed as the settings say.
+"""A response headers policy: it changes the field lines of a response on its way out, by the settings.
 
-Two steps: what is the same for every request, and CORS, which depends on the request's `Origin`. The first can stand in
-a head that is kept ready, the second is added to it.
+It has two steps: changes that are the same for every request, and CORS, which depends on the request's `Origin`. The
+first can be part of a prepared head, to which the second is added.
 
 Source: CloudFront, "Understand response headers policies": fields are removed first, then added; CORS fields are for
 CORS requests, three of them for preflight requests alone. Fetch, "CORS protocol".
@@ -19,13 +19,13 @@ REQUEST_METHOD = "access-control-request-method"
 
 
 def is_preflight(request: RequestHead) -> bool:
-    """Whether a browser asks if it may ask (Fetch, "CORS-preflight request")."""
+    """Whether it is a CORS-preflight request (Fetch standard)."""
     headers = request.headers
     return request.method == "OPTIONS" and "origin" in headers and REQUEST_METHOD in headers
 
 
-class Decoration:
-    """What one policy does to the lines of an answer. Made once."""
+class ResponsePolicy:
+    """One policy, compiled once."""
 
     __slots__ = ("_absent", "_added", "_gone", "cors", "names")
 
@@ -43,7 +43,7 @@ class Decoration:
         """Every field that it may add, in lower case."""
 
     def applied(self, lines: Lines) -> Lines:
-        """The origin's lines with what is added to every answer."""
+        """The origin's lines with the changes that every response gets."""
         kept = [line for line in lines if line[0] not in self._gone] if self._gone else list(lines)
         if self._absent:
             present = {name for name, _ in kept}
@@ -52,7 +52,7 @@ class Decoration:
 
 
 class CorsRules:
-    """What of CORS a request's answer carries."""
+    """The CORS fields of responses."""
 
     __slots__ = ("_answers", "_hosts", "_override", "_preflight", "_simple", "_star", "names", "preflight")
 
@@ -75,22 +75,22 @@ class CorsRules:
         self.names = frozenset({ALLOW_ORIGIN, "vary", *(name for name, _ in self._preflight)})
         self._answers: LRUCache[tuple[str | None, bool], Lines] = LRUCache(1024)
 
-    def of(self, request: RequestHead) -> tuple[str | None, bool]:
-        """All of a request that its CORS fields depend on."""
+    def inputs_of(self, request: RequestHead) -> tuple[str | None, bool]:
+        """All of a request that the CORS fields depend on."""
         return request.headers.first("origin"), request.method == "OPTIONS" and is_preflight(request)
 
-    def answers(self, request: RequestHead) -> bool:
-        """Whether the node answers a browser's question by itself."""
+    def answers_preflight(self, request: RequestHead) -> bool:
+        """Whether the node itself answers this preflight request."""
         return self.preflight == "answer" and is_preflight(request)
 
     def applied(self, lines: Lines, request: RequestHead, *, ours: bool = False) -> Lines:
-        """An answer's lines with its CORS fields. `ours`: the answer is the node's own, and no origin has spoken."""
-        asked = self.of(request)
+        """A response's lines with its CORS fields. `ours`: the node generated the response, so no origin wrote any."""
+        asked = self.inputs_of(request)
         added = self._answers.get(asked)
         if added is None:
             added = self._answers[asked] = self._made(*asked)
         if self._override or ours:
-            # Its own word alone: what another origin was told is nobody else's, allowed or not.
+            # Only the policy's fields: those in the response may be for another origin.
             names = self.names if asked[0] is not None else frozenset()
             kept = [line for line in lines if line[0] not in names or line[0] == "vary"] if names else list(lines)
         else:
@@ -101,8 +101,8 @@ class CorsRules:
     def _made(self, origin: str | None, preflight: bool) -> Lines:
         if origin is None or not (self._star or any(pattern.fullmatch(origin) for pattern in self._hosts)):
             return []
-        told = (ALLOW_ORIGIN, "*" if self._star else origin)
-        return [told, *(self._preflight if preflight else self._simple)]
+        allowed = (ALLOW_ORIGIN, "*" if self._star else origin)
+        return [allowed, *(self._preflight if preflight else self._simple)]
 
 
 _ALL = ("GET", "DELETE", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
@@ -117,7 +117,7 @@ def _matcher(origin: str) -> re.Pattern[str]:
 
 
 def _varying(lines: Lines) -> Lines:
-    """The lines with `Origin` in Vary: another origin may be told otherwise."""
+    """The lines with `Origin` in Vary: another origin may get other fields."""
     vary = [value for name, value in lines if name == "vary"]
     members = {member.strip().lower() for value in vary for member in value.split(",")}
     if members & {"origin", "*"}:
@@ -126,7 +126,7 @@ def _varying(lines: Lines) -> Lines:
 
 
 def _security(settings: Security) -> tuple[Lines, Lines]:
-    """(those that the origin's own stand before, those that stand instead of the origin's)"""
+    """(lines that the origin's own override, lines that override the origin's)"""
     hsts = settings.strict_transport_security
     fields = [
         ("Content-Security-Policy", settings.content_security_policy),

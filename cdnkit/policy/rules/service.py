@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cdnkit.policy.rules.eviction import Eviction
 from cdnkit.policy.rules.parent_headers import ParentHeaders
-from cdnkit.policy.rules.places import Kind, kind_of
+from cdnkit.policy.rules.places import PlaceKind, kind_of
 from cdnkit.policy.rules.rate_limit import RateLimit
 from cdnkit.policy.rules.response_headers import ResponseHeaders
 from cdnkit.policy.rules.tokens import Token
@@ -134,7 +134,9 @@ class Geo(Settings):
 
     @model_validator(mode="after")
     def _one_list(self) -> Self:
-        both = [[entry for entry in entries if kind_of(entry) is Kind.COUNTRY] for entries in (self.allow, self.deny)]
+        both = [
+            [entry for entry in entries if kind_of(entry) is PlaceKind.COUNTRY] for entries in (self.allow, self.deny)
+        ]
         if all(both):
             raise ValueError("wanted countries in allow or in deny, not in both: the vendors take one list")
         return self

@@ -1,11 +1,11 @@
-"""What the nodes of a CDN write on their answers beside Via, Age, X-Cache and Cache-Status.
+"""Fields that the nodes of a CDN write on their responses beside Via, Age, X-Cache and Cache-Status.
 
 A profile names a subclass of `Signature`, and each node makes one. A stored response's head is prepared once and sent
-for up to a second, so a signature comes in three parts:
+for up to a second, so a signature has three parts:
 
-    sign         into the head, whenever it is prepared
-    by_request   behind it, on every answer: no two answers share these lines
-    told         behind both, for a request that asks for more (`tells`)
+    sign          in the head, whenever it is prepared
+    by_request    behind it, on every response: no two responses share these lines
+    with_extras   behind both, for a request that wants more (`wants_extras`)
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from cdnkit.policy.rules.service import Behavior
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Whose answers are signed."""
+    """The node whose responses are signed."""
 
     name: str
     faces_viewers: bool
@@ -29,8 +29,8 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """An answer whose request asks for more: all facts are handed in."""
+class SignedResponse:
+    """A response whose request wants more fields, with all facts for them."""
 
     request: RequestHead
     behavior: Behavior
@@ -60,29 +60,29 @@ class Signature:
     def __init__(self, node: Node) -> None:
         self.node = node
 
-    def fetched(self, headers: Headers, now: float) -> None:
-        """Note on what the parent sent that this node fetched it."""
+    def mark_fetched(self, headers: Headers, now: float) -> None:
+        """Mark in the parent's response that this node fetched it."""
 
     def sign(self, lines: Lines, headers: Headers, x_cache: str) -> str:
-        """Add to `lines`, which end with Via; return what X-Cache says. `headers`: as they came from the parent."""
+        """Add to `lines`, which end with Via; return the value of X-Cache. `headers`: as they came from the parent."""
         return x_cache
 
     def by_request(
         self, headers: Headers, *, hits: int, started_at: float, now: float, asked: bool, request_id: str = ""
     ) -> Lines:
-        """Lines of this one answer. `hits`: how often the object was hit here; `asked`: the parent was."""
+        """Lines of this one response. `hits`: the hits of the object here; `asked`: whether the parent was asked."""
         return []
 
-    def tells(self, request: RequestHead, behavior: Behavior) -> bool:
+    def wants_extras(self, request: RequestHead, behavior: Behavior) -> bool:
         """Whether `told` may have something to add for this request."""
         return False
 
-    def told(self, answer: Signed) -> Lines:
-        """All lines of the answer, with what its request asks for."""
+    def with_extras(self, answer: SignedResponse) -> Lines:
+        """All lines of the response, with those that its request wants."""
         return answer.lines
 
 
-def behind(headers: Headers, name: str, own: str) -> str:
-    """Our member at the end of the parent's list."""
+def appended(headers: Headers, name: str, own: str) -> str:
+    """The parent's list with our member at the end."""
     above = headers.joined(name)
     return own if above is None else f"{above}, {own}"

@@ -25,11 +25,11 @@ class _Token(Settings):
     """How requests for a playlist's children get its token: "query", the node adds it to the URIs in the playlist;
     "cookie", the response sets a cookie; "none", the player adds it."""
 
-    def files(self) -> dict[str, Path]:
+    def key_files(self) -> dict[str, Path]:
         """Key files that a node reads, by key id ("" where there is one key)."""
         return {}
 
-    def texts(self) -> dict[str, str]:
+    def inline_keys(self) -> dict[str, str]:
         """Keys that stand in the settings themselves."""
         return {}
 
@@ -74,10 +74,10 @@ class _OneKey(_Token):
             raise ValueError('wanted a name in cookie with propagate = "cookie"')
         return self
 
-    def files(self) -> dict[str, Path]:
+    def key_files(self) -> dict[str, Path]:
         return {} if self.key_file is None else {"": self.key_file}
 
-    def texts(self) -> dict[str, str]:
+    def inline_keys(self) -> dict[str, str]:
         return {} if self.key is None else {"": self.key}
 
 
@@ -119,10 +119,10 @@ class CloudFront(_Token):
             raise ValueError("wanted a key-pair id before each key")
         return keys
 
-    def files(self) -> dict[str, Path]:
+    def key_files(self) -> dict[str, Path]:
         return {key_id: Path(text) for key_id, text in self.keys.items() if not text.startswith("-----BEGIN")}
 
-    def texts(self) -> dict[str, str]:
+    def inline_keys(self) -> dict[str, str]:
         return {key_id: text for key_id, text in self.keys.items() if text.startswith("-----BEGIN")}
 
 

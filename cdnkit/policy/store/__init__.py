@@ -1,1 +1,1 @@
-"""What is stored: entries by key, variant and part; what a request finds; and what goes when there is no room."""
+"""The store of response heads: entries by cache key, variant and part; what a request finds; what is evicted."""

@@ -1,8 +1,8 @@
-"""What is stored: entries by cache key, by variant, by surrogate key; and why what is gone has gone.
+"""The index of stored responses by cache key, variant and surrogate key, and the causes of removals.
 
-Purging never scans: an entry is reachable from each of its surrogate keys, and URLs are kept in order, so that those
-with a common beginning lie side by side. A purge of everything begins a new generation: what was stored is no longer,
-all at once, and is taken apart later, a little whenever something is stored.
+A purge never scans: an entry is reachable from each of its surrogate keys, and URLs are kept in order, so that those
+with a common prefix are neighbours. A purge of everything begins a new generation: all entries are gone at once, and
+their memory is released later, a little whenever a response is stored.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,35 +20,35 @@ from cdnkit.policy.http.messages import Headers, Lines
 from cdnkit.policy.http.negotiation import normalised, preferred_language
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.outcomes import Cause
-from cdnkit.policy.rules.profile import Limits
+from cdnkit.policy.rules.profile import Quotas
 from cdnkit.policy.store.eviction.room import Room
-from cdnkit.policy.store.key import HEADS
+from cdnkit.policy.store.key import HEAD_SUFFIX
 
 Selecting = tuple[tuple[str, str | None], ...]
 """The request fields that Vary names, with their values; a stored response is selected by equal ones."""
 
 REMEMBERED_KEYS = 65_536
-"""Of so many keys that are gone the index can still say why. About 10 MiB: a key is known by its hash, since a
-key itself may be as long as a URL and the fields that enter it."""
+"""The index remembers why they are gone for this many keys. About 10 MiB: only the hash of a key is held, since a key
+may be as long as a URL with all the fields that enter it."""
 
 
 MOST_PARTS = 8
-"""Parts kept of one representation: players and readers of archives begin at both ends. More is for slices."""
+"""Parts stored of one representation: players and readers of archives begin at both ends. For more there are slices."""
 
-LET_GO = 16
-"""Keys of a former generation taken apart when one response is stored: some 20 us."""
+RELEASED_AT_ONCE = 16
+"""Keys of a purged generation that are released when one response is stored: some 20 us."""
 
 
 @dataclass(slots=True, eq=False)
 class Generation:
-    """What is stored between two purges of everything."""
+    """Marks the entries stored between two purges of everything."""
 
     current: bool = True
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One stored response. The body lies with the shell, under `id`."""
+    """One stored response. Its body is with the shell, under `id`."""
 
     id: int
     key: str
@@ -58,37 +58,36 @@ class Entry:
     selecting: Selecting = ()
     surrogate_keys: tuple[str, ...] = ()
     size_bytes: int = 0
-    """Body length: what Content-Length promises while it fills, what came once it is complete; 0 if not known yet."""
+    """Body length: by Content-Length while it fills, the real one once it is complete; 0 if not known yet."""
     length: int | None = None
     """Body length once known, None before."""
     complete: bool = False
     part: Span | None = None
     """The bytes of the representation it holds, where it is a stored 206; None: all of them."""
     total: int | None = None
-    """Of a part: how long the whole is, if the origin said so."""
+    """Of a part: the length of the whole, if the origin named it."""
     coding: str = ""
     """The content coding this node put on its body; "" where it is as it came."""
     etag: str | None = field(default=None)
     last_modified: str | None = field(default=None)
     for_authorization: bool = False
-    """It answered a request with Authorization: what allowed storing it must stay true (RFC 9111 §3.5)."""
+    """Its request had Authorization: the directive that allowed storing it must stay there (RFC 9111 §3.5)."""
     hits: int = 0
-    ready: Lines = field(default_factory=list)
+    prepared: Lines = field(default_factory=list)
     """The head of a plain hit, good until `ready_until`; whoever changes the entry sets that back to 0."""
-    ready_until: float = 0.0
-    home: Generation | None = None
-    """The generation of the index that it is in."""
+    prepared_until: float = 0.0
+    generation: Generation | None = None
+    """The index's generation that it belongs to."""
 
     @property
     def indexed(self) -> bool:
-        """False for what is gone, and for a shared answer that is nobody's to find: an error given to those who waited
-        for it."""
-        return self.home is not None and self.home.current
+        """False once it is removed, and for a response that was only shared with waiting requests: an error, say."""
+        return self.generation is not None and self.generation.current
 
     @property
-    def of_head(self) -> bool:
-        """It is an answer to HEAD: its length is that of a body which is not here."""
-        return self.key.endswith(HEADS)
+    def is_head(self) -> bool:
+        """It is a stored response to HEAD: its length is that of a body which is not here."""
+        return self.key.endswith(HEAD_SUFFIX)
 
     @property
     def has_body(self) -> bool:
@@ -107,21 +106,21 @@ def vary_names(headers: Headers) -> tuple[str, ...]:
 
 
 def selecting_fields(names: Iterable[str], request: Headers, *, as_sent: bool = False) -> Selecting:
-    """`as_sent`: lines of one name are one list, and nothing else is of no account."""
+    """`as_sent`: values are compared as sent; only the lines of one field are joined to one list."""
     if as_sent:
         return tuple((name, request.joined(name)) for name in names)
     return tuple((name, normalised(name, request.joined(name))) for name in names)
 
 
-def surrogate_keys_of(headers: Headers, limits: Limits | None = None) -> tuple[str, ...]:
-    """Keys of `Surrogate-Key`, each once (Fastly: separated by spaces, printable ASCII; others are ignored), as far as
-    the limits let them count."""
+def surrogate_keys_of(headers: Headers, quotas: Quotas | None = None) -> tuple[str, ...]:
+    """Keys of `Surrogate-Key`, each once (Fastly: separated by spaces, printable ASCII; others are ignored), within the
+    quotas."""
     value = " ".join(headers.all("surrogate-key"))
     keys = value.split()
-    if limits is not None and limits.surrogate_keys_bytes is not None and len(value) > limits.surrogate_keys_bytes:
-        keys = value[: limits.surrogate_keys_bytes + 1].rpartition(" ")[0].split()
-    if limits is not None and limits.surrogate_key_bytes is not None:
-        longest = limits.surrogate_key_bytes
+    if quotas is not None and quotas.surrogate_keys_bytes is not None and len(value) > quotas.surrogate_keys_bytes:
+        keys = value[: quotas.surrogate_keys_bytes + 1].rpartition(" ")[0].split()
+    if quotas is not None and quotas.surrogate_key_bytes is not None:
+        longest = quotas.surrogate_key_bytes
         keys = list(takewhile(lambda key: len(key) <= longest, keys))
     return tuple(dict.fromkeys(key for key in keys if is_surrogate_key(key)))
 
@@ -140,7 +139,8 @@ def _stands_beside(old: Entry, entry: Entry) -> bool:
 
 
 def _better(best: Entry | None, other: Entry, request: Headers) -> Entry:
-    """Of two that a request selects: the whole, the part that holds what it asks for, the one that can be completed."""
+    """The better of two entries that a request selects: a whole one; a part with the range it wants; one that begins at
+    0 and so can be completed."""
     if best is None or other.part is None:
         return other
     if best.part is None:
@@ -154,8 +154,8 @@ def _better(best: Entry | None, other: Entry, request: Headers) -> Entry:
     return other if other.part.start == 0 < best.part.start else best
 
 
-class Former:
-    """A generation that a purge of everything ended. To let go of all of it at once would hold up everybody."""
+class PurgedGeneration:
+    """A generation that a purge of everything ended. To release all of it at once would delay every request."""
 
     __slots__ = ("_rest", "_room", "by_key")
 
@@ -165,8 +165,8 @@ class Former:
         self._room = room
         self._rest = rest
 
-    def let_go(self) -> str | None:
-        """Of one key, which is returned; "" for what has none; None: nothing is left."""
+    def release_one(self) -> str | None:
+        """Release one key and return it; "" for memory without a key; None: nothing is left."""
         if self.by_key:
             key, entries = self.by_key.popitem()
             for entry in entries:
@@ -196,9 +196,9 @@ class EntryIndex:
         self._urls: SortedList[str] = SortedList()
         """The first lines of all keys, each once."""
         self._generation = Generation()
-        self._former: list[Former] = []
-        """What purges of everything took away, as far as it is not taken apart."""
-        self._gone: LRUCache[int, Cause] = LRUCache(REMEMBERED_KEYS)
+        self._purged: list[PurgedGeneration] = []
+        """Generations that are not yet released."""
+        self._removal_causes: LRUCache[int, Cause] = LRUCache(REMEMBERED_KEYS)
         self.size = 0
 
     def __len__(self) -> int:
@@ -215,12 +215,12 @@ class EntryIndex:
     def select(self, key: str, request: Headers) -> Entry | Cause:
         """The stored response this request selects, or why there is none.
 
-        One without Vary is for whom no other fits: origins leave it out by mistake, of what they send to those who have
-        no preference (RFC 9111 §4.1).
+        A stored response without Vary answers requests that no other variant matches: origins leave Vary out by mistake
+        in the response to a request without preferences (RFC 9111 §4.1).
         """
         entries = self._by_key.get(key)
         if not entries:
-            return self._why_gone(key)
+            return self._miss_cause(key)
         varied: Entry | None = None
         unvaried: Entry | None = None
         for entry in entries:
@@ -238,9 +238,9 @@ class EntryIndex:
         return varied or unvaried or self._by_language(entries, request) or Cause.VARY
 
     def _by_language(self, entries: list[Entry], request: Headers) -> Entry | None:
-        """A stored response in the very language the request wants most, where only languages are varied on.
+        """A stored response in the language that the request prefers, where Vary names only Accept-Language.
 
-        Source: RFC 9111 §4.1: a field's own way of selecting may be used.
+        Source: RFC 9111 §4.1: a field's own selection rules may be used.
         """
         wanted = None if self._vary_as_sent else preferred_language(request.joined("accept-language"))
         if wanted is None:
@@ -253,7 +253,7 @@ class EntryIndex:
         return None
 
     def add(self, entry: Entry) -> list[Entry]:
-        """Put it in front; the entries it replaces are taken out and returned."""
+        """Add it as the latest of its key; the entries it replaces are removed and returned."""
         same = self.same_variant(entry)
         beside = [old for old in same if _stands_beside(old, entry)][: MOST_PARTS - 1]
         replaced = [old for old in same if old not in beside]
@@ -268,56 +268,56 @@ class EntryIndex:
             self._urls.add(url)
         if more:
             self._by_url.setdefault(url, {})[entry.id] = entry
-        entry.home = self._generation
+        entry.generation = self._generation
         self.size += 1
-        self._gone.pop(hash(entry.key), None)
-        if self._former:
-            self._let_go()
+        self._removal_causes.pop(hash(entry.key), None)
+        if self._purged:
+            self._release()
         return replaced
 
     def same_variant(self, entry: Entry) -> list[Entry]:
-        """What is stored of the same key and variant: one whole response, or parts of one representation."""
+        """The entries of the same key and variant: one whole response, or parts of one representation."""
         return [one for one in self.variants(entry.key) if one.selecting == entry.selecting]
 
     def clear(self, room: Room) -> int:
-        """Everything is gone by a purge, at once, also from the room; how many those were."""
+        """Remove all entries at once, also from the room, by a purge; how many they were."""
         count, self.size = self.size, 0
         if count:
             urls = [self._by_surrogate_key, self._by_url, self._urls]
-            self._former.append(Former(self._by_key, room, urls))
+            self._purged.append(PurgedGeneration(self._by_key, room, urls))
             self._by_key, self._by_surrogate_key, self._by_url, self._urls = {}, {}, {}, SortedList()
             self._generation.current = False
             self._generation = Generation()
         return count
 
-    def _why_gone(self, key: str) -> Cause:
-        why = self._gone.get(hash(key))
+    def _miss_cause(self, key: str) -> Cause:
+        why = self._removal_causes.get(hash(key))
         if why is None:
-            why = Cause.PURGED if any(key in former.by_key for former in self._former) else Cause.COLD
+            why = Cause.PURGED if any(key in former.by_key for former in self._purged) else Cause.COLD
         return why
 
-    def _let_go(self) -> None:
-        """Take some of the oldest former generation apart. What was purged is remembered, but not for ever."""
-        former = self._former[0]
-        for _ in range(LET_GO):
-            key = former.let_go()
+    def _release(self) -> None:
+        """Release some of the oldest purged generation. That its keys were purged is remembered, but not for ever."""
+        former = self._purged[0]
+        for _ in range(RELEASED_AT_ONCE):
+            key = former.release_one()
             if key is None:
-                del self._former[0]
+                del self._purged[0]
                 return
             if key and key not in self._by_key:
-                self._gone.setdefault(hash(key), Cause.PURGED)
+                self._removal_causes.setdefault(hash(key), Cause.PURGED)
 
-    def retag(self, entry: Entry, surrogate_keys: tuple[str, ...]) -> None:
-        """A 304 brought other surrogate keys."""
+    def set_surrogate_keys(self, entry: Entry, surrogate_keys: tuple[str, ...]) -> None:
+        """Replace the surrogate keys of an entry, after a 304."""
         if surrogate_keys == entry.surrogate_keys:
             return
-        self._untag(entry)
+        self._drop_surrogate_keys(entry)
         entry.surrogate_keys = surrogate_keys
         for surrogate_key in surrogate_keys:
             self._by_surrogate_key.setdefault(surrogate_key, {})[entry.id] = entry
 
     def remove(self, entry: Entry, why: Cause | None) -> None:
-        """Take it out; `why` answers the next request that misses it."""
+        """Remove it; `why` is the cause of the next miss of its key."""
         if not entry.indexed:
             return
         entries = self._by_key[entry.key]
@@ -325,8 +325,8 @@ class EntryIndex:
         if not entries:
             del self._by_key[entry.key]
             if why is not None:
-                self._gone[hash(entry.key)] = why
-        self._untag(entry)
+                self._removal_causes[hash(entry.key)] = why
+        self._drop_surrogate_keys(entry)
         url = entry.key.partition("\n")[0]
         if url in self._by_url:
             self._by_url[url].pop(entry.id, None)
@@ -334,30 +334,30 @@ class EntryIndex:
                 del self._by_url[url]
         if url not in self._by_url and url not in self._by_key:
             self._urls.remove(url)
-        entry.home = None
+        entry.generation = None
         self.size -= 1
 
-    def named(self, url: str) -> list[Entry]:
-        """All entries of a path and query, whatever else their keys hold."""
+    def by_url(self, url: str) -> list[Entry]:
+        """All entries with this path and query, whatever else is in their keys."""
         return [*self._by_key.get(url, []), *self._by_url.get(url, {}).values()]
 
-    def under(self, prefix: str) -> list[Entry]:
-        """All entries whose path and query begin so."""
+    def by_prefix(self, prefix: str) -> list[Entry]:
+        """All entries whose path and query begin with the prefix."""
         urls = takewhile(lambda url: url.startswith(prefix), self._urls.irange(prefix))
-        return [entry for url in urls for entry in self.named(url)]
+        return [entry for url in urls for entry in self.by_url(url)]
 
     def surrogate_keys(self) -> Iterable[str]:
-        """Those of all that is stored."""
+        """The surrogate keys of all entries."""
         return self._by_surrogate_key.keys()
 
-    def tagged(self, *surrogate_keys: str) -> list[Entry]:
-        """All entries that have any of these, each once."""
+    def by_surrogate_keys(self, *surrogate_keys: str) -> list[Entry]:
+        """All entries with any of these surrogate keys, each once."""
         found: dict[int, Entry] = {}
         for surrogate_key in surrogate_keys:
             found |= self._by_surrogate_key.get(surrogate_key, {})
         return list(found.values())
 
-    def _untag(self, entry: Entry) -> None:
+    def _drop_surrogate_keys(self, entry: Entry) -> None:
         for surrogate_key in entry.surrogate_keys:
             tagged = self._by_surrogate_key.get(surrogate_key)
             if tagged is not None:

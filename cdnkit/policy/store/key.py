@@ -1,4 +1,4 @@
-"""The cache key: what two requests must share to share an answer (RFC 9111 §2)."""
+"""The cache key: what two requests must have in common to share a response (RFC 9111 §2)."""
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -8,14 +8,14 @@ from cdnkit.policy.http.negotiation import weighted
 from cdnkit.policy.rules.globs import glob
 from cdnkit.policy.rules.service import Behavior
 
-SLICE = "\nslice: "
-"""What stands in a key before the number of a block; always last."""
+SLICE_PREFIX = "\nslice: "
+"""In a key: what stands before the number of a block; always the last line."""
 
-HEADS = "\nHEAD"
-"""What stands at the end of the key of an answer to HEAD that is kept as one; no field can bring it there."""
+HEAD_SUFFIX = "\nHEAD"
+"""In the key of a stored response to HEAD: its end, which no request field can produce."""
 
 
-KeyOf = Callable[[RequestHead], str]
+KeyFunction = Callable[[RequestHead], str]
 
 
 @lru_cache(maxsize=1024)
@@ -46,7 +46,7 @@ def keyed_query(query: str | None, behavior: Behavior) -> str | None:
 
 
 def keyed_cookies(request: RequestHead, behavior: Behavior) -> str | None:
-    """The cookies that enter the key, sorted: their order is of no account; None when there is none."""
+    """The cookies that enter the key, sorted, since their order does not matter; None when there is none."""
     wanted, unwanted = behavior.key.cookies, behavior.key.cookies_except
     if wanted == "none":
         return None
@@ -61,12 +61,12 @@ def _cookies(request: RequestHead) -> list[str]:
 
 
 def has_cookies_in_pairs(request: RequestHead) -> bool:
-    """Whether each cookie has a name and a value, as RFC 6265 §4.1.1 writes them; so it is where there is none."""
+    """Whether each cookie has a name and a value, as in RFC 6265 §4.1.1; true where there is none."""
     return all(pair.find("=") > 0 for pair in _cookies(request))
 
 
 def keyed_coding(request: RequestHead, behavior: Behavior) -> str | None:
-    """Accept-Encoding as it enters the key: `br,gzip` or one of the two, as far as the behavior tells them apart.
+    """Accept-Encoding as it enters the key: `br,gzip` or one of the two, without codings that the behavior ignores.
 
     Source: CloudFront, "Understand cache policies": EnableAcceptEncodingGzip and -Brotli.
     """
@@ -79,9 +79,9 @@ def keyed_coding(request: RequestHead, behavior: Behavior) -> str | None:
 
 
 def with_viewer_fields(request: RequestHead, fields: Mapping[str, Callable[[RequestHead], str]]) -> RequestHead:
-    """The request with what this node knows of its viewer in those fields, whatever the viewer wrote there himself.
+    """The request with what this node knows of the viewer in those fields, in place of what the viewer wrote there.
 
-    Which of them enter the key or go on to the origin is the behavior's to say.
+    Which of them enter the key or go on to the origin depends on the behavior.
     """
     made = ((name, value_of(request)) for name, value_of in fields.items())
     return request.with_fields(request.headers.without(fields).plus(*(line for line in made if line[1])))
@@ -90,7 +90,7 @@ def with_viewer_fields(request: RequestHead, fields: Mapping[str, Callable[[Requ
 def cache_key(request: RequestHead, behavior: Behavior) -> str:
     """`/path?query`, then a line for each further part: host, header fields, cookies, codings, the block of a slice.
 
-    Without the host where one node asks one parent and overwrites Host: the key covers what reaches the origin.
+    There is no host where one node has one parent and overwrites Host: the key covers what reaches the origin.
     """
     query = keyed_query(request.query, behavior)
     text = request.path if query is None else f"{request.path}?{query}"
@@ -100,7 +100,7 @@ def cache_key(request: RequestHead, behavior: Behavior) -> str:
 
 
 def further_parts(request: RequestHead, behavior: Behavior) -> list[tuple[str, str]]:
-    """(name, value) of what enters the key behind path and query, in its order; "" for what the request lacks."""
+    """(name, value) of each further part of the key, in order; "" where the request lacks it."""
     key = behavior.key
     parts = [("host", request.host.lower())] if key.host else []
     if request.method == "OPTIONS" and "OPTIONS" in behavior.cached_methods:
@@ -119,8 +119,8 @@ def further_parts(request: RequestHead, behavior: Behavior) -> list[tuple[str, s
     return parts
 
 
-def plain_key(behavior: Behavior) -> KeyOf | None:
-    """A short way to the same key, where it holds no more than path, query and host; None where it holds more."""
+def plain_key(behavior: Behavior) -> KeyFunction | None:
+    """A faster function for the same key, where that has only path, query and host; None where it has more."""
     key = behavior.key
     if (
         behavior.slice is not None

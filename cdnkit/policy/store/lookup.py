@@ -1,14 +1,14 @@
-"""What a request would get from what is stored, decided without touching anything (RFC 9111 §4).
+"""What a request finds in the store, decided without changing anything (RFC 9111 §4).
 
-`machine/requests.py` acts on it and `machine/explain.py` tells it: one judgement, so the two cannot disagree.
+`machine/requests.py` acts on the look-up and `machine/explain.py` shows it, so the two cannot disagree.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from cdnkit.policy.freshness.directives import ruling
-from cdnkit.policy.freshness.reuse import Standing, asked, forbids_reuse, standing, takes_stale
+from cdnkit.policy.freshness.directives import response_directives
+from cdnkit.policy.freshness.reuse import Standing, forbids_reuse, request_control, standing, takes_stale
 from cdnkit.policy.freshness.storable import forwards_cookies
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.ranges import specs
@@ -21,44 +21,45 @@ from cdnkit.policy.store.revalidate import range_applies
 from cdnkit.policy.store.slices import WHOLE, Versions
 
 NOT_FRESH = "not-fresh"
-"""The mark on a key whose answer was stored, and every use of it asks the parent."""
+"""Why requests for a key are not collapsed: its response is stored, but every use of it needs the parent."""
 
 
-class Way(Enum):
-    """Where the answer comes from. The value says it to a person."""
+class LookupAction(Enum):
+    """Where the response comes from. The values are for people."""
 
     HIT = "hit"
     REFRESH = "hit, stale, and a refresh behind it"
     STALE = "hit, stale, because the request accepts it"
-    ASK = "ask the parent"
+    FETCH = "ask the parent"
     PASS = "pass: ask the parent for this request alone"
-    NOT_CACHED_ONLY = "504: only-if-cached, and nothing stored may answer"
+    ONLY_IF_CACHED = "504: only-if-cached, and nothing stored may answer"
 
 
 @dataclass(slots=True)
-class Judgement:
-    """The way a request goes, with the facts that decided it."""
+class Lookup:
+    """The action for a request, with the facts that decided it."""
 
-    way: Way
+    action: LookupAction
     key: str
     entry: Entry | None
     """The stored response it selects, whatever its standing."""
     cause: Cause | None
-    """Why the store alone does not answer; None where it does."""
+    """Why the store alone cannot answer; None where it can."""
     alone: bool = False
-    """It waits for nobody and nobody for it."""
+    """It is not collapsed: it joins no fill, and no request joins its own."""
     ranged: bool = False
-    """Its Range is passed on."""
+    """Its Range is forwarded."""
     flight_key: str = ""
-    """What a fill in flight must be for, to be waited on."""
+    """Identifies the fills in flight that it may join."""
 
 
 def answered_from_store(method: str, behavior: Behavior) -> bool:
-    """OPTIONS only where the behavior says so (CloudFront's cached methods)."""
+    """Whether the method may have stored responses: OPTIONS only where the behavior says so (CloudFront's cached
+    methods)."""
     return method in ("GET", "HEAD") or (method == "OPTIONS" and "OPTIONS" in behavior.cached_methods)
 
 
-def judge(
+def look_up(
     request: RequestHead,
     behavior: Behavior,
     *,
@@ -66,20 +67,20 @@ def judge(
     profile: Profile,
     key: str,
     versions: Versions,
-    mark_on: Callable[[str], str],
+    why_uncollapsed: Callable[[str], str],
     varies: tuple[str, ...] = (),
     now: float,
-) -> Judgement:
-    """`mark_on`: why requests for a key, or for a range of it, do not wait for one another now, its answers not being
-    shared; "" where they do.
+) -> Lookup:
+    """`why_uncollapsed`: why requests for a key, or for a range of it, do not wait for one another now, its answers not
+    being shared; "" where they do.
 
-    `varies`: the fields that the key's last answer varied on, as far as it is known.
+    `varies`: the names in Vary of the key's last response, as far as they are known.
     """
     if not answered_from_store(request.method, behavior):
-        return Judgement(Way.PASS, key, None, Cause.METHOD)
+        return Lookup(LookupAction.PASS, key, None, Cause.METHOD)
     if not behavior.cache:
-        return Judgement(Way.PASS, key, None, Cause.BYPASS)
-    wish = asked(request) if profile.request_directives else None
+        return Lookup(LookupAction.PASS, key, None, Cause.BYPASS)
+    control = request_control(request) if profile.request_directives else None
     wanted = request.headers.first("range") if request.method == "GET" else None
     found = index.select(key, request.headers)
     block = request.block is not None and request.block != WHOLE
@@ -92,29 +93,29 @@ def judge(
         entry = found
         if entry.part is not None and not (covers(entry, wanted) and range_applies(request, entry, now)):
             cause = Cause.PARTIAL
-        elif wish is not None and forbids_reuse(
-            wish, entry.life, now, immutable=ruling(entry.headers, profile).control.immutable
+        elif control is not None and forbids_reuse(
+            control, entry.life, now, immutable=response_directives(entry.headers, profile).control.immutable
         ):
             cause = Cause.REQUEST
         else:
             match standing(entry.life, now):
                 case Standing.FRESH:
-                    return Judgement(Way.HIT, key, entry, None)
+                    return Lookup(LookupAction.HIT, key, entry, None)
                 case Standing.REFRESHABLE:
-                    asked_for = _flight_key(key, request, varies, profile)
-                    return Judgement(Way.REFRESH, key, entry, None, flight_key=asked_for)
-            if wish is not None and takes_stale(wish, entry.life, now):
-                return Judgement(Way.STALE, key, entry, None)
+                    flight_key = _flight_key(key, request, varies, profile)
+                    return Lookup(LookupAction.REFRESH, key, entry, None, flight_key=flight_key)
+            if control is not None and takes_stale(control, entry.life, now):
+                return Lookup(LookupAction.STALE, key, entry, None)
             cause = Cause.PURGED if entry.life.rule == "soft-purge" else Cause.EXPIRED
-    if wish is not None and wish.only_if_cached:
-        return Judgement(Way.NOT_CACHED_ONLY, key, entry, cause)
-    if wish is not None and wish.no_store:
-        return Judgement(Way.PASS, key, entry, Cause.REQUEST)
-    mark = mark_on(key)
+    if control is not None and control.only_if_cached:
+        return Lookup(LookupAction.ONLY_IF_CACHED, key, entry, cause)
+    if control is not None and control.no_store:
+        return Lookup(LookupAction.PASS, key, entry, Cause.REQUEST)
+    mark = why_uncollapsed(key)
     if mark and mark != NOT_FRESH and profile.hit_for_pass_sticks:
-        return Judgement(Way.PASS, key, entry, Cause.UNCACHEABLE)
-    # "Validate first" is not answered by a question that was asked before this request came.
-    alone = cause is Cause.REQUEST or (wish is not None and wish.no_cache) or mark != ""
+        return Lookup(LookupAction.PASS, key, entry, Cause.UNCACHEABLE)
+    # A request that demands validation cannot join an upstream request from before it came.
+    alone = cause is Cause.REQUEST or (control is not None and control.no_cache) or mark != ""
     alone = alone or (not profile.collapse_beside_cookies and forwards_cookies(behavior, profile))
     nothing_whole = entry is None or entry.part is not None
     forwards = profile.range_forwarded or block
@@ -122,15 +123,16 @@ def judge(
     flight_key = _flight_key(key, request, varies, profile)
     if ranged:
         flight_key += f"\nrange: {wanted}; {request.headers.first('if-range')}"
-        alone = alone or mark_on(flight_key) != ""
-    return Judgement(Way.ASK, key, entry, cause, alone, ranged, flight_key)
+        alone = alone or why_uncollapsed(flight_key) != ""
+    return Lookup(LookupAction.FETCH, key, entry, cause, alone, ranged, flight_key)
 
 
 def _flight_key(key: str, request: RequestHead, varies: tuple[str, ...], profile: Profile) -> str:
-    """What those who wait for one fill have in common: the key, and the variant where it is known that there are some.
+    """What the requests that wait for one fill have in common: the key, and the variant where the key is known to have
+    some.
 
-    By the key alone, ten variants would be asked for one after the other: each answer serves its own and lets the next
-    one go.
+    By the key alone, ten variants would be fetched one after the other: each response would answer its own requests and
+    leave the others to the next.
     """
     if not varies:
         return key

@@ -1,4 +1,4 @@
-"""Stored parts: a 206 kept as what it is, grown by what follows it, complete when nothing is missing.
+"""Stored parts: a 206 is stored as a part, grows by the part that follows it, and ends as the whole when complete.
 
 A part answers only ranges wholly inside it (RFC 9111 §3.3); two are combined only under the same strong validator
 (§3.4). Neither ever answers a request for the whole.
@@ -15,7 +15,7 @@ def covers(entry: Entry, wanted: str | None) -> bool:
 
 
 def may_be_completed(entry: Entry) -> bool:
-    """Whether the rest of a stored part can be asked for: it begins at 0, is whole in itself, and is strongly named."""
+    """Whether the rest of a stored part can be fetched: it begins at 0, is complete, and has a strong ETag."""
     return (
         entry.part is not None
         and entry.part.start == 0
@@ -25,13 +25,13 @@ def may_be_completed(entry: Entry) -> bool:
     )
 
 
-def continues(entry: Entry | None, came: ranges.ContentRange, head: ResponseHead) -> bool:
-    """Whether what came is the bytes right behind a stored part, of the same representation."""
+def continues(entry: Entry | None, received: ranges.ContentRange, head: ResponseHead) -> bool:
+    """Whether a 206 has the bytes right behind a stored part, of the same representation."""
     if entry is None or entry.part is None or not entry.indexed or not entry.complete:
         return False
     tag = head.headers.first("etag")
     return (
-        came.span.start == entry.part.stop
+        received.span.start == entry.part.stop
         and tag is not None
         and entry.etag is not None
         and etags.strongly_equal(tag, entry.etag)

@@ -1,15 +1,15 @@
-"""Validation, both ways: what a client's conditions find in the store, and what a 304 does to a stored response."""
+"""Validation, both ways: a client's conditions against the store, and a 304's effect on a stored response."""
 
 from cdnkit.policy.http import dates, etags
 from cdnkit.policy.http.hops import last_node
 from cdnkit.policy.http.messages import Headers, RequestHead
 from cdnkit.policy.store.index import Entry
 
-NEVER_TAKEN_OVER = frozenset({"content-length", "content-encoding", "content-range"})
-"""How the stored body is framed and coded is settled by its bytes, which an update does not bring (RFC 9111 §3.2): a
-304 that names another coding would have every viewer decode what is not so coded."""
+BODY_FIELDS = frozenset({"content-length", "content-encoding", "content-range"})
+"""Fields about the stored bytes, which an update leaves as they are (RFC 9111 §3.2): with the coding of a 304 that
+names another, every viewer would decode the body wrongly."""
 
-IN_A_304 = frozenset(
+FIELDS_OF_304 = frozenset(
     {
         "etag", "date", "cache-control", "cdn-cache-control", "surrogate-control", "expires", "vary",
         "content-location", "last-modified", "age", "cache-status", "via", "x-cache", "server", "surrogate-key",
@@ -17,23 +17,23 @@ IN_A_304 = frozenset(
         "set-cookie", "server-timing",
     }
 )  # fmt: skip
-"""Fields a 304 from the store carries (RFC 9110 §15.4.5), and those browsers need to be allowed to see it. Those of
-the node's signature are beside, and a cache of ours gets all the others too (`keeps_fields`)."""
+"""Fields of a 304 from the store (RFC 9110 §15.4.5), with those that browsers need to let a page see it. The fields of
+the node's signature are added; a node of ours gets all the others too (`wants_all_fields`)."""
 
 
-def keeps_fields(request: RequestHead) -> bool:
-    """Whether a 304 is for a cache of ours: it came by a node, over a network that is trusted.
+def wants_all_fields(request: RequestHead) -> bool:
+    """Whether a 304 is for a node of ours: the request came through a node, over a trusted network.
 
-    It validates what it has with the tier above, and learns of what a 304 of the origin has changed there from nobody
-    else. Metadata that guides a cache's update is what RFC 9110 §15.4.5 lets a 304 carry.
+    Such a node validates its copy with this one, and learns from nobody else what a 304 of the origin changed here. RFC
+    9110 §15.4.5 lets a 304 carry metadata that guides a cache's update.
     """
     return request.trusted and last_node(request) != ""
 
 
-def holds(request: RequestHead, entry: Entry, now: float) -> bool:
+def is_not_modified(request: RequestHead, entry: Entry, now: float) -> bool:
     """Whether the client's own copy is still good, so that a 304 answers it (RFC 9110 §13.2.2).
 
-    `If-None-Match` silences `If-Modified-Since`, matched or not.
+    With `If-None-Match`, matched or not, `If-Modified-Since` is ignored.
     """
     if request.method not in ("GET", "HEAD"):
         return False
@@ -60,13 +60,13 @@ def range_applies(request: RequestHead, entry: Entry, now: float) -> bool:
         return entry.etag is not None and etags.strongly_equal(condition, entry.etag)
     if entry.last_modified is None or condition != entry.last_modified.strip():
         return False
-    # A second may hold two versions: its date is strong only where the answer is younger (RFC 9110 §8.8.2.2).
+    # Two versions may have the same second: a date is strong only if the response is younger (RFC 9110 §8.8.2.2).
     modified, date = dates.parse_date(condition, now), dates.parse_date(entry.headers.first("date"), now)
     return modified is not None and date is not None and date - modified >= 1
 
 
-def names_another(not_modified: Headers, entry: Entry) -> bool:
-    """Whether a 304 has validators, but not the stored ones: then it must not freshen it (RFC 9111 §4.3.4)."""
+def validators_differ(not_modified: Headers, entry: Entry) -> bool:
+    """Whether a 304 has other validators than the stored response: then it must not freshen that (RFC 9111 §4.3.4)."""
     tag = not_modified.first("etag")
     if tag is None or not (etags.is_strong(tag) or etags.is_weak(tag)):
         return False
@@ -76,12 +76,12 @@ def names_another(not_modified: Headers, entry: Entry) -> bool:
 
 
 def same_representation(entry: Entry, headers: Headers) -> bool:
-    """Whether a HEAD's fields are those of the stored response: validators and length, as far as they are there."""
+    """Whether a HEAD's fields match the stored response: validators and length, as far as the HEAD has them."""
     for name in ("etag", "last-modified", "content-length"):
-        told, stored = headers.first(name), entry.headers.first(name)
+        received, stored = headers.first(name), entry.headers.first(name)
         if name == "content-length" and stored is None and entry.length is not None:
             stored = str(entry.length)
-        if told is not None and told != stored:
+        if received is not None and received != stored:
             return False
     return True
 
@@ -90,8 +90,8 @@ def freshened(stored: Headers, update: Headers) -> Headers:
     """Stored fields after a 304: each field it has replaces all stored lines of that name (RFC 9111 §3.2),
     but for those that belong to the stored body.
 
-    An Age that the 304 does not repeat is gone: it belonged to the old answer.
+    An Age that the 304 does not repeat goes: it belonged to the old response.
     """
-    names = {name for name, _ in update.lines} - NEVER_TAKEN_OVER
+    names = {name for name, _ in update.lines} - BODY_FIELDS
     kept = [line for line in stored.lines if line[0] not in names and line[0] != "age"]
     return Headers.wrap(kept + [line for line in update.lines if line[0] in names])

@@ -1,7 +1,7 @@
 """A stored response's head as plain values, and back: what a disk or another node can keep of an `Entry`.
 
-All that later decisions read is in it, instants included, so that nothing is decided anew when it is read: freshness is
-not granted twice. The body's bytes, the entry's id and what was counted on it are not. The values are those of JSON; an
+It holds all that later decisions need, instants included, so that nothing is decided again when it is read, and no
+freshness is granted twice. It does not hold the body, the entry's id or its counters. The values are those of JSON; an
 instant that never comes is null.
 
     key status headers [[name, value], ...] selecting [[name, value or null], ...] surrogate_keys [key, ...]
@@ -20,7 +20,7 @@ from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.store.index import Entry
 
 FORMAT = 1
-"""Of these values. Whoever changes what they are or mean counts it up: others are discarded, never guessed at."""
+"""The version of these values: raise it when they change in form or meaning. Other versions are discarded unread."""
 
 
 def to_values(entry: Entry) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def from_values(entry_id: int, values: dict[str, Any], size_bytes: int) -> Entry
         id=entry_id,
         key=values["key"],
         status=values["status"],
-        # Of a hundred thousand heads, the names are the same few.
+        # A hundred thousand heads share the same few names.
         headers=Headers.wrap([(intern(name), value) for name, value in values["headers"]]),
         life=life,
         selecting=tuple((name, value) for name, value in values["selecting"]),

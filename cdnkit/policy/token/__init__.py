@@ -1,7 +1,7 @@
-"""Token schemes: who may have what, decided before the cache and kept out of its key."""
+"""Token schemes: which requests a token allows. Tokens are checked before the cache and are no part of its key."""
 
+from cdnkit.policy.token.factory import scheme_of
 from cdnkit.policy.token.fastly import FastlyToken
-from cdnkit.policy.token.making import scheme_of
-from cdnkit.policy.token.scheme import Carried, Carriers, Scheme, TokenFault
+from cdnkit.policy.token.scheme import Carriers, ChildToken, Scheme, TokenFault
 
-__all__ = ["Carried", "Carriers", "FastlyToken", "Scheme", "TokenFault", "scheme_of"]
+__all__ = ["Carriers", "ChildToken", "FastlyToken", "Scheme", "TokenFault", "scheme_of"]

@@ -1,7 +1,7 @@
 """Akamai EdgeAuth 2.0: `st=..~exp=..~acl=/live/*~hmac=<hex>`, an HMAC over the fields that stand before it.
 
-A token is for ACLs (`acl=`, globs joined by `!`) or for one URL, whose path is signed but does not stand in the token.
-Source: `EdgeAuth-Token-Python`; the order of fields is the signer's, and signed as it stands.
+A token is for ACLs (`acl=`, globs joined by `!`) or for one URL, whose path is signed but is not in the token.
+Source: `EdgeAuth-Token-Python`. The signer chooses the order of the fields; the signature covers them in that order.
 """
 
 import binascii
@@ -18,7 +18,7 @@ from cdnkit.policy.rules.globs import glob
 from cdnkit.policy.token.scheme import Carriers, Memo, OneToken, TokenFault, refused, untimely, within
 
 FIELDS = ("ip", "st", "exp", "acl", "id", "data", "hmac")
-"""In the signer's order; any other field is refused, since what it asks for is not known."""
+"""In the signer's order. A token with any other field is refused, since it may demand a check that is unknown here."""
 
 _EPOCH = re.compile(r"[0-9]{1,11}")
 
@@ -30,13 +30,13 @@ class Grant:
     expires_at: int
     starts_at: int | None
     address: str | None
-    """The one address it is for."""
+    """The only client address that may use it."""
     acls: tuple[str, ...]
-    """Globs on the path; empty: the signature itself is of one path."""
+    """Globs on the path; empty: the signature covers one path."""
 
     def covers(self, path: str) -> bool:
-        """Whether one of the globs does, where there are any."""
-        for acl in self.acls:  # quicker than any(), before every request
+        """Whether the path matches one of the globs, if there are any."""
+        for acl in self.acls:  # runs for every request; faster than any()
             if matches(acl, path):
                 return True
         return not self.acls
@@ -106,10 +106,10 @@ class AkamaiToken(OneToken):
         if isinstance(value, Refusal):
             return value
         path = self.carriers.path(request)
-        # Only a URL token's signature is of the path: an ACL token is verified once for all of them.
+        # Only the signature of a URL token covers the path: an ACL token is verified once for all paths.
         grant = self._memo(value, "" if "~acl=" in value or value.startswith("acl=") else path)
         if isinstance(grant, Refusal) and "%" in value:
-            # A client may have percent-encoded what stood in its query.
+            # A client may have percent-encoded the token in its query.
             decoded = unquote(value)
             grant = self._memo(decoded, "" if "~acl=" in decoded or decoded.startswith("acl=") else path)
         if isinstance(grant, Refusal):

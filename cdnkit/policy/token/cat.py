@@ -1,7 +1,7 @@
-"""Common Access Token (CTA-5007): a CWT (RFC 8392) under a COSE MAC or signature; the claims that rule a delivery.
+"""Common Access Token (CTA-5007): a CWT (RFC 8392) with a COSE MAC or signature, and the claims that limit its use.
 
-What a claim demands is checked or refused, never ignored: a token that asks for a check not made here opens nothing.
-COSE is the `cwt` package's to verify. The claims' numbers are those of the IANA CWT registry.
+Every claim is checked, or the token is refused: no claim that demands a check is ignored. The `cwt` package verifies
+COSE. The claims' numbers are those of the IANA CWT registry.
 """
 
 import base64
@@ -30,8 +30,8 @@ ALGORITHM = {5: "HS256", -7: "ES256", -8: "EdDSA", -37: "PS256"}
 
 
 class Claim(IntEnum):
-    """Claims that are known. SUB, IAT, CTI, CATIF, CATIFDATA and CATR tell who and when, how to renew, or what to do
-    after a refusal: nothing of them narrows what is allowed."""
+    """Known claims. SUB, IAT, CTI, CATIF, CATIFDATA and CATR name the holder, a time, how to renew, or what to do
+    after a refusal: none of them restricts a request."""
 
     ISS, SUB, AUD, EXP, NBF, IAT, CTI = 1, 2, 3, 4, 5, 6, 7
     CATREPLAY, CATV, CATNIP, CATU, CATM, CATH, CATGEOISO3166 = 308, 310, 311, 312, 313, 315, 316
@@ -62,17 +62,17 @@ _MATCHES = {
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What a verified token says."""
+    """What a verified token allows."""
 
     claims: Mapping[Any, Any]
     networks: tuple[IPv4Network | IPv6Network, ...] | None
-    """Of `catnip`; None where the claim is not made."""
+    """Networks in `catnip`; None without that claim."""
     operators: tuple[int, ...] = ()
     """Numbers of autonomous systems in `catnip`."""
 
 
 class CatToken(OneToken):
-    """Checks."""
+    """Checks tokens; it cannot sign them."""
 
     __slots__ = ("_audience", "_issuer", "_keys", "_leeway", "_memo")
 
@@ -118,9 +118,9 @@ class CatToken(OneToken):
             return refused(
                 TokenFault.AUDIENCE, ", ".join(map(str, _list(claims.get(Claim.AUD, "no aud")))), self._audience
             )
-        return self._of_request(granted, request)
+        return self._claims_refusal(granted, request)
 
-    def _of_request(self, granted: Granted, request: RequestHead) -> Refusal | None:
+    def _claims_refusal(self, granted: Granted, request: RequestHead) -> Refusal | None:
         claims = granted.claims
         if Claim.CATM in claims and request.method not in claims[Claim.CATM]:
             return refused(TokenFault.METHOD, request.method, " or ".join(claims[Claim.CATM]))
@@ -148,7 +148,9 @@ class CatToken(OneToken):
             value = request.headers.joined(name.lower())
             if value is None or not all(_met(kind, operand, value) for kind, operand in demands.items()):
                 return refused(
-                    TokenFault.FIELD, f"{name}: {'absent' if value is None else 'another value'}", f"{name} as told"
+                    TokenFault.FIELD,
+                    f"{name}: {'absent' if value is None else 'another value'}",
+                    "the value in the token",
                 )
         return None
 
@@ -179,20 +181,20 @@ class CatToken(OneToken):
             protected = cbor2.loads(message.value[0])
             kid = protected.get(4, message.value[1].get(4))
             algorithm = protected.get(1)
-        except Exception:  # whatever a hostile text makes a CBOR reader say
+        except Exception:  # a hostile text can make the CBOR reader raise anything
             return refused(TokenFault.MALFORMED, f"{len(value)} characters", "base64url of a COSE_Mac0 or COSE_Sign1")
         name = kid.decode("utf-8", "replace") if isinstance(kid, bytes) else None
         if name is not None and name not in self._keys and len(self._keys) > 1:
             return refused(TokenFault.UNKNOWN_KEY, f"kid {name}", " or ".join(self._keys))
         candidates = [self._keys[name]] if name in self._keys else list(self._keys.values())
         for key in candidates:
-            # The key's own algorithm, never the token's word for it.
+            # The key fixes the algorithm; the token may not choose it.
             if key.alg != algorithm:
                 continue
             try:
                 payload = COSE.new().decode(cbor2.dumps(message), key)
                 claims = cbor2.loads(payload)
-            except Exception:  # the libraries also say TypeError of a hostile message: it is not verified, that is all
+            except Exception:  # the libraries may raise TypeError, too: the message is not verified
                 continue
             return _granted(claims)
         wanted = " or ".join(ALGORITHM.get(key.alg or 0, "?") for key in candidates)
@@ -202,14 +204,14 @@ class CatToken(OneToken):
 
 
 def _granted(claims: Any) -> Granted | Refusal:
-    """The claims, if each is one that is checked here and has the form it must have."""
+    """The claims, if each is known here and has the form of CTA-5007."""
     if not isinstance(claims, dict):
         return refused(TokenFault.MALFORMED, "claims that are no map", "a CBOR map")
     unknown = sorted(str(name) for name in claims if name not in set(Claim))
     if unknown:
         return refused(TokenFault.UNSUPPORTED, f"claim {', '.join(unknown)}", "only claims that are checked here")
     if claims.get(Claim.CATREPLAY, 0) != 0:
-        return refused(TokenFault.UNSUPPORTED, "catreplay", "0: no node knows what was asked of the others")
+        return refused(TokenFault.UNSUPPORTED, "catreplay", "0: no node knows which tokens the others have seen")
     if claims.get(Claim.CATV, 1) != 1:
         return refused(TokenFault.UNSUPPORTED, f"catv {claims[Claim.CATV]}", "1")
     try:
@@ -224,7 +226,9 @@ def _granted(claims: Any) -> Granted | Refusal:
             _demand(isinstance(claims.get(name, {}), dict), name)
             for part, demands in claims.get(name, {}).items():
                 _demand((part in PARTS if name is Claim.CATU else isinstance(part, str)), name)
-                _demand(isinstance(demands, dict) and all(_reads(k, operand) for k, operand in demands.items()), name)
+                _demand(
+                    isinstance(demands, dict) and all(_is_match(k, operand) for k, operand in demands.items()), name
+                )
         named = _list(claims.get(Claim.CATNIP, []))
         operators = tuple(one for one in named if isinstance(one, int) and not isinstance(one, bool) and one > 0)
         networks = tuple(_network(one) for one in named if one not in operators)
@@ -234,7 +238,7 @@ def _granted(claims: Any) -> Granted | Refusal:
 
 
 def of_glob(glob: str) -> dict[int, dict[int, Any]]:
-    """A path's demand in `catu`'s words: exact without a `*`, a prefix with one at the end, else a pattern."""
+    """A glob on the path, for `catu`: exact without wildcards, a prefix with one `*` at the end, else a pattern."""
     if "*" not in glob and "?" not in glob:
         return {3: {0: glob}}
     if glob.endswith("*") and not any(c in glob[:-1] for c in "*?"):
@@ -253,7 +257,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _network(value: Any) -> IPv4Network | IPv6Network:
-    """An address or prefix as RFC 9164 tags it (52, 54), or as a text."""
+    """An address or prefix, with a tag of RFC 9164 (52, 54) or as text."""
     if isinstance(value, cbor2.CBORTag) and value.tag in (52, 54):
         if isinstance(value.value, bytes):
             return ip_network(value.value)
@@ -271,8 +275,8 @@ def _regex(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def _reads(kind: Any, operand: Any) -> bool:
-    """Whether a match of this kind can be made with this operand."""
+def _is_match(kind: Any, operand: Any) -> bool:
+    """Whether the kind of match is known and the operand has its form."""
     if kind in (-1, -2):
         return isinstance(operand, bytes)
     if kind == 4:
@@ -306,7 +310,7 @@ def _shown(operand: Any) -> str:
 
 
 def read_key(text: str, kid: str) -> Any:
-    """A key that knows its one algorithm; ValueError says what is wrong."""
+    """A key for one algorithm; ValueError says what is wrong."""
     text = text.strip()
     if "PRIVATE KEY" in text:
         raise ValueError(f"{kid}: found a private key, wanted the public one: a node checks, it does not sign")
@@ -332,7 +336,7 @@ def read_key(text: str, kid: str) -> Any:
 
 
 def signed(claims: Mapping[int, Any], key: str, kid: str) -> str:
-    """A token by a shared secret in base64 or a private key in PEM; ValueError says what else it is."""
+    """A token signed with a shared secret in base64 or a private key in PEM; ValueError says what is wrong."""
     if "PRIVATE KEY" not in key:
         by = read_key(key, kid)
         if "-----BEGIN" in key:

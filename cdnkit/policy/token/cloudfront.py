@@ -1,9 +1,9 @@
 """CloudFront's signed URLs and signed cookies: RSA or ECDSA over a canned or a custom policy.
 
-Checks, in order: a key id; one of the behavior's keys; a signature that decodes; a policy that reads; the signature;
-the resource; not before; not after; the address. A URL with any of the four parameters is judged by them alone,
-whatever its cookies say.
-Source: CloudFront developer guide, "Serve private content"; codes and messages from recorded answers.
+The checks, in order: there is a key id; the behavior has this key; the signature decodes; the policy can be read; the
+signature is right; then the resource, the start, the end and the address. If a URL has one of the four decisive
+parameters, its cookies are ignored.
+Source: CloudFront developer guide, "Serve private content"; codes and messages from recorded responses.
 """
 
 from cryptography.exceptions import InvalidSignature
@@ -15,8 +15,8 @@ from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.token.cloudfront_policy import BadPolicy, Policy, canned, decoded, encoded, read_policy
 from cdnkit.policy.token.scheme import (
     LONGEST,
-    Carried,
     Carriers,
+    ChildToken,
     Memo,
     Pairs,
     TokenFault,
@@ -28,10 +28,10 @@ from cdnkit.policy.token.scheme import (
 )
 
 PARAMS = frozenset({"Expires", "Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm"})
-"""Reserved: they leave the URL before anything else reads it."""
+"""Reserved: they are removed from the URL before anything else reads it."""
 
 DECISIVE = PARAMS - {"Hash-Algorithm"}
-"""A URL with one of these is not judged by its cookies."""
+"""If a URL has one of these, its cookies are ignored."""
 
 COOKIES = frozenset(f"CloudFront-{name}" for name in PARAMS)
 
@@ -50,19 +50,19 @@ _PAGES = {
         ("AccessDenied", "Access denied"),
     )
 }
-"""By CloudFront's own code: content type and body."""
+"""Content type and body, by CloudFront's code."""
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
 class CloudFrontToken:
-    """Checks with public keys by their key-pair ids."""
+    """Checks tokens with public keys, by their key-pair ids."""
 
     __slots__ = ("_keys", "_leeway", "_memo", "carriers")
 
     def __init__(self, keys: dict[str, str], *, leeway: float = 0.0) -> None:
-        """`keys`: PEM by key-pair id, several while keys are changed. ValueError names the one that is no key."""
+        """`keys`: PEM by key-pair id, several while keys are replaced. ValueError names a bad one."""
         self._keys = {key_id: public_key(pem, key_id) for key_id, pem in keys.items()}
         self._leeway = leeway
         self.carriers = Carriers(params=PARAMS, cookies=COOKIES)
@@ -82,7 +82,7 @@ class CloudFrontToken:
             return _refused(
                 TokenFault.MALFORMED, f"only {', '.join(sorted(given))}", "Signature, and Policy or Expires"
             )
-        # The URL as its signer wrote it: without the reserved parameters, all else in its order.
+        # The URL that was signed: without the reserved parameters, all else unchanged.
         target = request.path if bare_query is None else f"{request.path}?{bare_query}"
         url = f"{request.scheme}://{request.host.lower()}{target}"
         hash_name = given.get("Hash-Algorithm", "SHA1")
@@ -125,8 +125,8 @@ class CloudFrontToken:
             return _refused(TokenFault.FORGED, "a signature of something else", wanted)
         return policy
 
-    def carried(self, request: RequestHead) -> Carried | None:
-        """A custom policy as it came. A canned one is of one URL, and only its signer could sign the children."""
+    def child_token(self, request: RequestHead) -> ChildToken | None:
+        """A custom policy, unchanged. A canned one is for one URL, and only its signer could sign the children."""
         found = split_off(request.query, PARAMS)[0] if request.query is not None else ()
         given = _given(found, request)
         if isinstance(given, Refusal) or "Policy" not in given:
@@ -134,19 +134,19 @@ class CloudFrontToken:
         sent = [
             (name, given[name]) for name in ("Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm") if name in given
         ]
-        return Carried(
+        return ChildToken(
             query="&".join(f"{name}={value}" for name, value in sent),
             cookies=tuple((f"CloudFront-{name}", value) for name, value in sent),
         )
 
 
 def _refused(fault: TokenFault, found: str = "", wanted: str = "", code: str = "AccessDenied") -> Refusal:
-    """`code`: CloudFront's own word, in its page."""
+    """`code`: CloudFront's code, which its page shows."""
     return refused(fault, found, wanted, page=_PAGES[code])
 
 
 def _given(found: Pairs, request: RequestHead) -> dict[str, str] | Refusal:
-    """The reserved parameters `found` in the URL, or the cookies where that has none of the decisive ones."""
+    """The reserved parameters `found` in the URL, or the cookies if the URL has no decisive one."""
     given = dict(found)
     if given.keys().isdisjoint(DECISIVE):
         found = tuple((name[11:], value) for name, value in cookies(request.headers) if name in COOKIES)
@@ -178,7 +178,7 @@ def verifies(key: PublicKey, signature: bytes, text: bytes, algorithm: hashes.Ha
 
 
 def public_key(pem: str, name: str) -> PublicKey:
-    """A key as CloudFront takes them, RSA of 2048 bits or ECDSA on P-256; ValueError says what else it is."""
+    """A key that CloudFront accepts, RSA with 2048 bits or ECDSA on P-256; ValueError says what is wrong with it."""
     if "PRIVATE KEY" in pem:
         raise ValueError(f"{name}: found a private key, wanted the public one: a node checks, it does not sign")
     try:
@@ -193,7 +193,7 @@ def public_key(pem: str, name: str) -> PublicKey:
 
 
 def private_key(pem: bytes) -> PrivateKey:
-    """The signer's half; ValueError when it is none."""
+    """A private key; ValueError if it is none."""
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError) as error:
@@ -206,9 +206,9 @@ def private_key(pem: bytes) -> PrivateKey:
 def signed(
     key: PrivateKey, key_id: str, *, expires_at: int, url: str = "", policy: str = "", hash_name: str = "SHA1"
 ) -> dict[str, str]:
-    """The parameters of a signed URL, in order: for `cdnkit.policy` where there is one, else canned for `url`.
+    """The parameters of a signed URL, in order: with the custom `policy` if it is given, else canned for `url`.
 
-    The names of the cookies are the same behind `CloudFront-`.
+    The cookies have the same names, with `CloudFront-` before them.
     """
     text = (policy or canned(url, expires_at)).encode()
     algorithm = _HASHES[hash_name]

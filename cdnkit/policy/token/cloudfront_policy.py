@@ -1,4 +1,4 @@
-"""CloudFront's policies: the text that is signed, what it demands, and which URLs its `Resource` covers.
+"""CloudFront's policies: the signed text, its conditions, and the URLs that its `Resource` covers.
 
 Source: CloudFront developer guide, "Create a signed URL using a canned policy", "... using a custom policy".
 """
@@ -12,19 +12,19 @@ from ipaddress import IPv4Network
 from typing import Any
 
 LAST_EPOCH = 2_147_483_647
-"""The latest instant a policy may name."""
+"""The latest time that a policy may have."""
 
 _TO_URL = bytes.maketrans(b"+=/", b"-_~")
 _SAFE = re.compile(r"[A-Za-z0-9~_-]+")
 
 
 class BadPolicy(ValueError):
-    """A text that is no policy; says why."""
+    """The text is not a policy; says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One statement, read."""
+    """The one statement of a policy."""
 
     resource: str | None
     """None: any URL."""
@@ -32,16 +32,16 @@ class Policy:
     starts_at: int | None = None
     network: IPv4Network | None = None
     covers: re.Pattern[str] | None = None
-    """`resource` as a pattern; None: it names one URL or any."""
+    """`resource` as a pattern; None: the policy is canned, or covers any URL."""
 
 
 def encoded(octets: bytes) -> str:
-    """Base64 in the characters CloudFront takes in URLs: `+` as `-`, `=` as `_`, `/` as `~`."""
+    """Base64 as CloudFront writes it in URLs: `+` as `-`, `=` as `_`, `/` as `~`."""
     return base64.b64encode(octets).translate(_TO_URL).decode("ascii")
 
 
 def decoded(text: str) -> bytes:
-    """The octets; ValueError when the text is none of `encoded`'s."""
+    """The inverse of `encoded`; ValueError if the text is not in its form."""
     if _SAFE.fullmatch(text) is None:
         raise ValueError("wanted base64 with - for +, _ for =, ~ for /")
     try:
@@ -51,7 +51,7 @@ def decoded(text: str) -> bytes:
 
 
 def canned(url: str, ends_at: int) -> str:
-    """The canned policy, byte for byte as every signer and every edge writes it."""
+    """The canned policy, byte for byte: signer and edge must write the same."""
     return f'{{"Statement":[{{"Resource":"{url}","Condition":{{"DateLessThan":{{"AWS:EpochTime":{ends_at}}}}}}}]}}'
 
 
@@ -66,7 +66,7 @@ def custom(resource: str, ends_at: int, *, starts_at: int | None = None, network
 
 
 def read_policy(text: bytes) -> Policy:
-    """A custom policy; BadPolicy says what it lacks. What a signer demands is carried out or refused, never ignored."""
+    """A custom policy; BadPolicy says what is wrong. A policy with an unknown condition is refused."""
     try:
         document = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
@@ -91,7 +91,7 @@ def read_policy(text: bytes) -> Policy:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """No key twice: which of the two counts would be anybody's guess."""
+    """No key may occur twice: the standard does not say which one counts."""
     if len({name for name, _ in pairs}) != len(pairs):
         raise ValueError("a key stands twice")
     return dict(pairs)
@@ -124,8 +124,8 @@ def _network(value: Any) -> IPv4Network:
 def resource_pattern(resource: str) -> re.Pattern[str]:
     r"""The URLs a `Resource` covers.
 
-    `*` is any characters and `?` one, within protocol, domain, path or query; a `*` at the end covers all that follows.
-    `\?` is the question mark before the query. Without a protocol, any is good.
+    `*` stands for any characters and `?` for one, within protocol, domain, path or query; a `*` at the end covers the
+    rest. `\?` is the question mark before the query. Without a protocol, any protocol matches.
     """
     if resource == "*":
         return re.compile(".*", re.DOTALL)
@@ -153,7 +153,7 @@ def _path(text: str) -> str:
             pattern, any_character, index = pattern + r"\?", ".", index + 2
             continue
         c = text[index]
-        # A `?` that is not escaped also stands for the question mark itself: AWS's signers take a URL with a query so.
+        # An unescaped `?` also matches the question mark itself: AWS's signers sign a URL with a query like that.
         last = index == len(text) - 1
         pattern += (".*" if last else f"{any_character}*") if c == "*" else "." if c == "?" else re.escape(c)
         index += 1

@@ -1,10 +1,10 @@
 """A token in the references of a DASH manifest (ISO/IEC 23009-1).
 
-A query is not inherited by what is relative to a BaseURL (RFC 3986 §5.3), so it goes where a URL ends: `media`,
-`initialization`, `index` and `bitstreamSwitching` of SegmentTemplate, the URLs of SegmentList and SegmentBase, and a
-BaseURL that names a file, not a folder. The text is changed in place, by the byte positions that expat tells; a
-manifest that is no well-formed XML, or that has a DOCTYPE, stays as it is. A token that is for one path only cannot go
-into a template: whoever uses one propagates it in HLS.
+A relative reference does not inherit the query of its base (RFC 3986 §5.3), so the token is added where URLs end:
+`media`, `initialization`, `index` and `bitstreamSwitching` of SegmentTemplate, the URLs of SegmentList and SegmentBase,
+and a BaseURL that names a file, not a folder. The text is changed in place, at the byte positions that expat reports. A
+manifest that is not well-formed XML, or that has a DOCTYPE, stays as it is. A token for one path cannot be added to a
+template, so such tokens work with HLS only.
 """
 
 import re
@@ -27,11 +27,11 @@ def is_manifest(text: bytes) -> bool:
 
 
 class _Doctype(Exception):
-    """It has one: entities are not for a cache to expand."""
+    """The manifest has a DOCTYPE: a cache must not expand entities."""
 
 
 def rewritten(manifest: bytes, base: str, query: str) -> bytes:
-    """The manifest with `query` in each reference to the same origin; all else stays byte for byte."""
+    """The manifest with `query` in each reference to the same origin; the rest does not change."""
     try:
         edits = list(_edits(manifest, base, query))
     except (expat.ExpatError, _Doctype):
@@ -44,7 +44,7 @@ def rewritten(manifest: bytes, base: str, query: str) -> bytes:
 
 
 def _edits(manifest: bytes, base: str, query: str) -> Iterator[tuple[int, int, bytes]]:
-    """Pieces to be replaced: first byte, the byte behind the last, what comes instead."""
+    """The changes: first byte, the byte after the last, the new text."""
     starts: list[tuple[str, int]] = []
     addresses: list[tuple[int, int]] = []
     parser = expat.ParserCreate(namespace_separator=" ")
@@ -80,13 +80,13 @@ def _edits(manifest: bytes, base: str, query: str) -> Iterator[tuple[int, int, b
 
 
 def _tag_end(manifest: bytes, at: int) -> int:
-    """The byte behind the `>` that ends the tag at `at`: one inside an attribute's quotes does not."""
+    """The byte after the `>` that ends the tag at `at`, not counting a `>` inside an attribute's quotes."""
     match = re.compile(rb"""<(?:[^"'>]|"[^"]*"|'[^']*')*>""").match(manifest, at)
     return match.end() if match is not None else at
 
 
 def _with_token(reference: bytes, base: str, query: str) -> bytes:
-    """In XML's spelling; a `$` would begin an identifier of the template (§5.3.9.4.4)."""
+    """The reference, escaped for XML. A `$` would begin an identifier of the template (§5.3.9.4.4)."""
     plain = reference.decode("latin-1").replace("&amp;", "&")
     made = with_token(plain, base, lambda _: query.replace("$", "%24"))
     return made.replace("&", "&amp;").encode("latin-1") if made != plain else reference

@@ -1,7 +1,7 @@
 """Fastly's signed-URL pattern: `?token=<expiry>_<hex HMAC of path + expiry>`.
 
-A pattern of its VCL tutorials, not a product feature: the hash is HMAC-SHA1 or HMAC-SHA256 over the URL path followed
-by the decimal expiry, keyed with a base64 secret; `digest.hmac_*` yields the hex (its `0x` is stripped in VCL).
+This is a pattern from Fastly's VCL tutorials, not a product feature. The hash is HMAC-SHA1 or HMAC-SHA256 over the URL
+path followed by the decimal expiry, with a base64 secret as key. `digest.hmac_*` gives the hex (VCL strips its `0x`).
 """
 
 import base64
@@ -11,7 +11,7 @@ import re
 
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.outcomes import Refusal
-from cdnkit.policy.token.scheme import Carried, Carriers, Memo, OneToken, TokenFault, refused, untimely
+from cdnkit.policy.token.scheme import Carriers, ChildToken, Memo, OneToken, TokenFault, refused, untimely
 
 _TOKEN = re.compile(r"([0-9]{10,11})_([0-9a-fA-F]{40}|[0-9a-fA-F]{64})")
 
@@ -31,7 +31,7 @@ class FastlyToken(OneToken):
         leeway: float = 0.0,
         expired_status: int = 403,
     ) -> None:
-        """`key` is base64; ValueError when it is not, or is empty. `carriers`: where else than in `param`."""
+        """`key` is base64; ValueError if it is not, or is empty. `carriers`: where tokens are, if not in `param`."""
         try:
             self._secret = base64.b64decode(key.strip(), validate=True)
         except (binascii.Error, ValueError) as error:
@@ -46,12 +46,12 @@ class FastlyToken(OneToken):
         self._memo: Memo[int] = Memo(self._verify)
 
     def sign(self, path: str, expires_at: int) -> str:
-        """The token for `path` (no query), good until `expires_at` (Unix seconds)."""
+        """The token for `path` (no query), valid until `expires_at` (Unix seconds)."""
         digest = hmac.digest(self._secret, f"{path}{expires_at}".encode("latin-1"), self._hash)
         return f"{expires_at}_{digest.hex()}"
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
-        """The signature first, then the time: a forged expiry must not be told from a forged anything else."""
+        """Checks the signature, then the time: a forged expiry must be refused like any other forgery."""
         value = self.carriers.one(request)
         if isinstance(value, Refusal):
             return value
@@ -70,10 +70,10 @@ class FastlyToken(OneToken):
             return refused(TokenFault.FORGED, f"one that is not for {path}", f"HMAC-{self._hash} of path and expiry")
         return int(match[1])
 
-    def carried(self, request: RequestHead) -> Carried | None:
-        """A token of this kind is for one path: each child gets its own, good as long."""
+    def child_token(self, request: RequestHead) -> ChildToken | None:
+        """A token of this kind is for one path, so each child gets a token of its own with the same expiry."""
         value = self.carriers.one(request)
         if isinstance(value, Refusal) or not self.param or _TOKEN.fullmatch(value) is None:
             return None
         expires_at = int(value.partition("_")[0])
-        return Carried(for_path=lambda path: f"{self.param}={self.sign(path, expires_at)}")
+        return ChildToken(for_path=lambda path: f"{self.param}={self.sign(path, expires_at)}")

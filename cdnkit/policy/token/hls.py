@@ -2,7 +2,7 @@
 
 References are URI lines and the attributes that hold a URI: `URI` of any tag (EXT-X-KEY, EXT-X-MAP, EXT-X-MEDIA,
 EXT-X-PART, EXT-X-PRELOAD-HINT, EXT-X-RENDITION-REPORT, EXT-X-I-FRAME-STREAM-INF, EXT-X-SESSION-DATA, ...), and those
-of content steering and interstitials. Only the same origin's: a token is shown to nobody else.
+of content steering and interstitials. Only references to the same origin get the token: no other origin may see it.
 """
 
 import re
@@ -17,9 +17,9 @@ _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 
 
 def rewritten(playlist: bytes, base: str, parameters_for: Callable[[str], str]) -> bytes:
-    """The playlist with the parameters that `parameters_for` gives for a path in each reference.
+    """The playlist, each reference with the parameters that `parameters_for` gives for its path.
 
-    All else stays byte for byte. `base`: the playlist's own URL.
+    The rest does not change. `base`: the playlist's own URL.
     """
     lines = playlist.decode("latin-1").split("\n")
     return "\n".join(_line(line, base, parameters_for) for line in lines).encode("latin-1")
@@ -43,7 +43,7 @@ def _line(line: str, base: str, parameters_for: Callable[[str], str]) -> str:
 
 
 def with_token(reference: str, base: str, parameters_for: Callable[[str], str]) -> str:
-    """The reference with a token in its query, if it leads to the same origin; a token that it had is replaced."""
+    """The reference with a token in its query, if it points to the same origin; a token in it is replaced."""
     try:
         target, own = urlsplit(urljoin(base, reference)), urlsplit(base)
     except ValueError:

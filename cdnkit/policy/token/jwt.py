@@ -1,8 +1,8 @@
-"""JSON Web Tokens (RFC 7519): who signed is PyJWT's to say, what the claims allow is judged here.
+"""JSON Web Tokens (RFC 7519): PyJWT verifies the signature; this module checks what the claims allow.
 
-A key's own type fixes the algorithms it may be used with, so a token can neither choose `none` nor have a public key
-taken for a shared secret (RFC 8725 §3.1). Beside the registered claims two are read, whose names the settings choose:
-the paths a token is for, globs as in ACLs, and the countries.
+A key's type fixes the algorithms that it may be used with, so a token can neither choose `none` nor have a public key
+used as a shared secret (RFC 8725 §3.1). Two claims are read in addition to the registered ones; the settings choose
+their names: the paths that a token is for (globs, as in ACLs), and the countries.
 """
 
 import json
@@ -22,14 +22,14 @@ from cdnkit.policy.token.scheme import Carriers, Memo, OneToken, TokenFault, ref
 _OF_CURVE = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 SHORTEST_SECRET = 32
-"""Octets: a shared secret is no shorter than its hash (RFC 7518 §3.2)."""
+"""In octets: a shared secret may not be shorter than its hash (RFC 7518 §3.2)."""
 
 _JWS = jwt.PyJWS()
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key and the only algorithms it is ever used with."""
+    """A key and the only algorithms that it may be used with."""
 
     key: Any
     algorithms: tuple[str, ...]
@@ -38,7 +38,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says, as far as it is read here."""
+    """The claims of a verified token that are read here."""
 
     ends_at: float
     starts_at: float | None
@@ -49,7 +49,7 @@ class Claims:
 
 
 class JwtToken(OneToken):
-    """Checks."""
+    """Checks tokens; it cannot sign them."""
 
     __slots__ = (
         "_audience", "_country_claim", "_issuer", "_keys", "_leeway", "_memo", "_path_claim",
@@ -154,7 +154,7 @@ def _date(claims: dict[str, Any], name: str, *, required: bool = False) -> float
 
 
 def _texts(claims: dict[str, Any], name: str) -> tuple[str, ...] | None:
-    """A claim that is one text or a list of them (RFC 7519 §4.1.3); None when it is not there."""
+    """A claim that is a text or a list of texts (RFC 7519 §4.1.3); None if it is absent."""
     value = claims.get(name) if name else None
     if value is None:
         return None
@@ -217,7 +217,8 @@ def _jwks(text: str) -> list[Key]:
 
 
 def signed(claims: Mapping[str, Any], key: str) -> str:
-    """A token by a shared secret (the first of a JWK Set) or a private key in PEM; ValueError says what else it is."""
+    """A token signed with a shared secret (the first of a JWK Set) or a private key in PEM; ValueError says what is
+    wrong with the key."""
     if "PRIVATE KEY" not in key:
         by = read_keys(key)[0]
         if not isinstance(by.key, bytes):

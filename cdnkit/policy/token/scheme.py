@@ -1,8 +1,8 @@
-"""What all token schemes share: where a token stands in a request, what a check can find, what was verified before.
+"""What all token schemes share: where a token is in a request, what may be wrong with it, which are verified already.
 
-A check has two halves. *Verification* asks whether the key's holder wrote these very bytes: a pure function of what was
-signed, dear (an RSA signature takes 30 µs and more), and remembered. *Judgement* asks whether what he wrote allows this
-request: the time, the address and the country are compared anew every time, also for a hit and for every range.
+A check has two halves. The first verifies that the holder of the key signed these bytes: a pure function of what was
+signed, expensive (an RSA signature takes 30 µs or more), and memoized. The second decides whether the signed text
+allows this request: the time, the address and the country are compared for every request, also for a hit or a range.
 """
 
 from collections.abc import Callable, Hashable
@@ -17,11 +17,11 @@ from cdnkit.policy.http.messages import Headers, Lines, RequestHead
 from cdnkit.policy.outcomes import Refusal, RefusalKind
 
 LONGEST = 8192
-"""Characters of a token or signed policy that are read: CloudFront's longest URL. A longer one is refused unread."""
+"""Characters of the longest token or signed policy that is read: CloudFront's longest URL. A longer one is refused."""
 
 
 class TokenFault(Enum):
-    """What a check may find wrong with a token; the value is the word that viewers and records see."""
+    """What may be wrong with a token; viewers and records see the value."""
 
     MISSING = "missing"
     MALFORMED = "malformed"
@@ -49,11 +49,10 @@ def refused(
     expired_status: int = 403,
     page: tuple[str, str] | None = None,
 ) -> Refusal:
-    """Why a request is refused for its token. What was found and what is wanted is for an operator (`explain`); no
-    secret is among it.
+    """The refusal of a request for its token. `found` and `wanted` are for an operator (`explain`), and hold no secret.
 
-    `seconds`: how long past its end, or how long before its start; `expired_status`: the status for a token that was
-    good once; `page`: the vendor's own content type and body.
+    `seconds`: how long past its end, or how long before its start; `expired_status`: the status for an expired token;
+    `page`: the vendor's own content type and body.
     """
     facts: dict[str, object] = {"check": fault.value}
     if found:
@@ -68,7 +67,7 @@ def refused(
 
 @dataclass(frozen=True, slots=True)
 class Carriers:
-    """Where a scheme's secrets stand in a request; all of it leaves the request before key, origin and record."""
+    """Where a scheme's secrets are in a request. All of them are removed before cache key, origin and record."""
 
     params: frozenset[str] = frozenset()
     """Names of query parameters."""
@@ -76,15 +75,15 @@ class Carriers:
     headers: frozenset[str] = frozenset()
     """Names of request fields, lower case."""
     prefix: str = ""
-    """A path that begins so goes on with the token and the path proper: "/t/" for `/t/TOKEN/live/a.m3u8`."""
+    """After this beginning of a path come the token and the path proper: "/t/" for `/t/TOKEN/live/a.m3u8`."""
     _fields: frozenset[str] = field(init=False, repr=False, compare=False)
-    """Request fields that may have something of it."""
+    """Request fields that may hold a secret."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_fields", self.headers | {"cookie"} if self.cookies else self.headers)
 
     def stripped(self, request: RequestHead) -> RequestHead:
-        """The request without its secrets; the same object where it holds none."""
+        """The request without its secrets; the same object if it has none."""
         path, query, lines = self.path(request), request.query, request.headers.lines
         if query is not None and self.params:
             query = split_off(query, self.params)[1]
@@ -96,7 +95,7 @@ class Carriers:
         headers = request.headers if lines is request.headers.lines else Headers.wrap(lines)
         if path is request.path and query is request.query and headers is request.headers:
             return request
-        return request.asking(path, query, headers)
+        return request.with_target(path, query, headers)
 
     def _public_lines(self, lines: Lines) -> Lines:
         kept: Lines = []
@@ -115,13 +114,13 @@ class Carriers:
         return lines if kept == lines else kept
 
     def path(self, request: RequestHead) -> str:
-        """The path proper: what the origin has, what is signed, what is cached."""
+        """The path proper: the origin has it, signatures cover it, and the cache key has it."""
         if self.prefix and request.path.startswith(self.prefix):
             return split_path(request.path, self.prefix)[1]
         return request.path
 
     def one(self, request: RequestHead) -> str | Refusal:
-        """The token of a scheme that has just one: from the path, else the query, a request field, a cookie."""
+        """The token of a scheme that has one text: from the path, else the query, a request field, a cookie."""
         found: list[str] = []
         if self.prefix and request.path.startswith(self.prefix):
             found = [split_path(request.path, self.prefix)[0]]
@@ -134,14 +133,14 @@ class Carriers:
         if not found:
             return refused(TokenFault.MISSING, wanted=self.described())
         if len(found) > 1:
-            # Two readers may each take another one: neither is believed.
+            # Two readers might each read another one, so both are refused.
             return refused(TokenFault.MALFORMED, f"{len(found)} tokens", "one")
         if len(found[0]) > LONGEST:
             return refused(TokenFault.TOO_LONG, f"{len(found[0])} characters", f"at most {LONGEST}")
         return found[0]
 
     def by_cookie(self, request: RequestHead) -> bool:
-        """Whether the token stands in cookies and nowhere else."""
+        """Whether the token is in cookies and nowhere else."""
         if self.path(request) is not request.path or any(name in self.headers for name, _ in request.headers.lines):
             return False
         if request.query is not None and split_off(request.query, self.params)[0]:
@@ -158,50 +157,50 @@ class Carriers:
 
 
 class Scheme(Protocol):
-    """One way to say in a request that it may be answered."""
+    """One format and signature of tokens."""
 
     carriers: Carriers
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
-        """Why the request's token is not good for it. The request is as it came, its secrets in it; `now` in Unix
+        """Why the request's token does not allow it; None: it does. The request still has its secrets; `now` in Unix
         seconds."""
         ...
 
-    def carried(self, request: RequestHead) -> "Carried | None":
-        """What takes this (good) request's token on to the URLs of a playlist; None where nothing can."""
+    def child_token(self, request: RequestHead) -> "ChildToken | None":
+        """What the children of a playlist inherit of this request's (valid) token; None: nothing."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """A token on its way to children: the same for all of them, or one made for each."""
+class ChildToken:
+    """The token that children inherit: one for all, or one made for each."""
 
     query: str = ""
-    """Parameters, as they stand in a query: `token=abc`."""
+    """Parameters as in a query: `token=abc`."""
     cookies: tuple[tuple[str, str], ...] = ()
     """Names and values."""
     for_path: Callable[[str], str] | None = None
-    """The parameters for one child's path, where a token is for one path only."""
+    """Gives the parameters for one child's path, if a token is for one path only."""
 
     def parameters_for(self, path: str) -> str:
         return self.query if self.for_path is None else self.for_path(path)
 
 
 class OneToken:
-    """What schemes share whose token is one text: as it came it goes on to the children, where it is good for them."""
+    """The part of all schemes whose token is one text. Children inherit it unchanged."""
 
     __slots__ = ("_expired_status", "carriers", "param")
 
     carriers: Carriers
     param: str
-    """The query parameter that carries it on; "" for none."""
+    """The query parameter in which children inherit it; "" for none."""
     _expired_status: int
 
-    def carried(self, request: RequestHead) -> Carried | None:
+    def child_token(self, request: RequestHead) -> ChildToken | None:
         value = self.carriers.one(request)
         if isinstance(value, Refusal):
             return None
-        return Carried(
+        return ChildToken(
             query=f"{self.param}={for_query(value)}" if self.param else "",
             cookies=tuple((name, value) for name in sorted(self.carriers.cookies)),
         )
@@ -224,7 +223,7 @@ def _split_off(query: str, names: frozenset[str]) -> tuple[Pairs, str | None]:
             found.append((name, value))
         else:
             kept.append(part)
-    # The very same text where there is nothing to take out: callers compare by identity.
+    # The same object if nothing was removed: callers compare by identity.
     return tuple(found), (query if not found else "&".join(kept) or None)
 
 
@@ -232,9 +231,9 @@ _remembered = lru_cache(maxsize=1024)(_split_off)
 
 
 def split_off(query: str, names: frozenset[str]) -> tuple[Pairs, str | None]:
-    """The parameters of those names, nothing decoded, and the query without them, all else byte for byte.
+    """The parameters with those names, not decoded, and the query without them (None if nothing is left).
 
-    None when nothing is left. Each request asks two or three times, and a viewer's requests often have the same query.
+    It is called two or three times for each request, and a viewer's requests often have the same query.
     """
     return _remembered(query, names) if len(query) <= LONGEST else _split_off(query, names)
 
@@ -246,7 +245,7 @@ def cookies(headers: Headers) -> list[tuple[str, str]]:
 
 
 def for_query(value: str) -> str:
-    """A token's text as it may stand in a query, and between the quotation marks of a playlist's attribute."""
+    """A token's text, escaped for a query and for the quotation marks of a playlist's attribute."""
     return quote(value, safe="%~=*!/:,.-_@;$+")
 
 
@@ -265,7 +264,7 @@ def untimely(
     expired_status: int = 403,
     page: tuple[str, str] | None = None,
 ) -> Refusal | None:
-    """Why `now` is outside [start, end), either bound moved out by `leeway`. All in seconds. The rest as `refused`."""
+    """The refusal if `now` is outside [start, end), each bound moved out by `leeway`; the rest as for `refused`."""
     if start is not None and now < start - leeway:
         return refused(TokenFault.EARLY, f"now {now:.0f}", f"{start:.0f} or later", seconds=start - now, page=page)
     if now >= end + leeway:
@@ -288,16 +287,17 @@ V = TypeVar("V")
 
 
 class Memo(Generic[V]):
-    """What was verified before, by everything that was signed: a good signature stays one, whatever the time.
+    """The results of earlier verifications, by everything that was signed: a valid signature stays valid.
 
-    Only good ones are kept, so that a flood of forgeries pushes no viewer out. Two generations: what is asked for moves
-    to the younger, and when that is full the older goes. It finds in a third of the time that an `LRUCache` takes.
+    Only valid ones are kept, so a flood of forgeries evicts nothing. There are two generations: an entry that is used
+    moves to the younger one, and when that is full, the older one is dropped. A lookup takes a third of an `LRUCache`'s
+    time.
     """
 
     __slots__ = ("_half", "_old", "_verify", "_young")
 
     def __init__(self, verify: Callable[..., V | Refusal], room: int = 16_384) -> None:
-        """`verify` gives what was signed as read values, or a Refusal; its arguments are all that it looks at."""
+        """`verify` parses what was signed, or gives a Refusal; the result depends on its arguments alone."""
         self._verify = verify
         self._half = room // 2
         self._young: dict[Hashable, V] = {}

@@ -1,1 +1,2 @@
-"""How the parent is asked, how often, whom else, and whether it is well (RFC 9110 §7.6)."""
+"""Upstream requests: what the parent is sent, how often, which parent is next, and whether it is well (RFC 9110
+§7.6)."""

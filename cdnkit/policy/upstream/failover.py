@@ -1,4 +1,4 @@
-"""Origin groups: when a request that one parent could not answer goes to the next.
+"""Origin groups: when a request that one parent failed to answer goes to the next.
 
 Source: CloudFront, "Optimize high availability with origin failover": the primary is always tried first, for each
 request anew; failures to connect and time-outs fail over, and the statuses that the group names; only GET, HEAD and
@@ -12,7 +12,7 @@ MAY_NAME = frozenset({400, 403, 404, 416, 500, 502, 503, 504})
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-ANSWERLESS = frozenset(
+NO_RESPONSE = frozenset(
     {
         Failure.NAME, Failure.CONNECT, Failure.CONNECT_TIMEOUT, Failure.FIRST_BYTE_TIMEOUT,
         Failure.BETWEEN_BYTES_TIMEOUT, Failure.RESET, Failure.GARBAGE,
@@ -21,11 +21,11 @@ ANSWERLESS = frozenset(
 """Failures that are the parent's: it cannot be reached, is late, or speaks no HTTP."""
 
 
-def fails_over(method: str, came: int | Failure, statuses: frozenset[int], *, body: bool = False) -> bool:
-    """Whether the next parent is asked after one gave this status, or failed so before any head came.
+def fails_over(method: str, result: int | Failure, statuses: frozenset[int], *, body: bool = False) -> bool:
+    """Whether the request goes to the next parent after one gave this status, or failed like this before any head came.
 
-    `statuses`: those the group names. `body`: the request has one, so that it cannot be sent twice.
+    `statuses`: those the group names. `body`: the request has one, so it cannot be sent twice.
     """
     if method not in METHODS or body:
         return False
-    return came in ANSWERLESS if isinstance(came, Failure) else came in statuses
+    return result in NO_RESPONSE if isinstance(result, Failure) else result in statuses

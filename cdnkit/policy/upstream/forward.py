@@ -1,19 +1,19 @@
-"""The request a node sends on, and what it adds on the way (RFC 9110 §7.6)."""
+"""The forwarded request: which fields go on to the parent, and which the node adds (RFC 9110 §7.6)."""
 
 from cdnkit.policy.freshness.surrogate import capability
 from cdnkit.policy.http.conditions import CONDITIONS
 from cdnkit.policy.http.hops import hops_left
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead, end_to_end
-from cdnkit.policy.rules.profile import RFC9111, Hop, Onward, Profile
+from cdnkit.policy.rules.profile import RFC9111, ForwardedRequest, Hop, Profile
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.store.key import keyed_coding
 
-ENDING = ("cdnlab-client-ip", "cdnlab-debug", "cdnlab-service", "expect", "client-cert", "client-cert-chain")
-"""Fields that end here: `Expect` is settled with the client (RFC 9110 §10.1.1), and what a client says of its own
-certificate counts for nothing (RFC 9440 §2.4): no node asks for one."""
+NOT_FORWARDED = ("cdnlab-client-ip", "cdnlab-debug", "cdnlab-service", "expect", "client-cert", "client-cert-chain")
+"""Fields that end at a node: `Expect` is between it and the client (RFC 9110 §10.1.1), and a client's own claims about
+its certificate do not count, since no node asks for one (RFC 9440 §2.4)."""
 
-OURS = ("host", "via", "x-forwarded-for", *ENDING)
-"""Those, and fields that a node writes itself."""
+NODE_FIELDS = ("host", "via", "x-forwarded-for", *NOT_FORWARDED)
+"""Those, and the fields that a node writes itself."""
 
 
 def forwarded(
@@ -29,22 +29,22 @@ def forwarded(
     faces_viewers: bool = True,
 ) -> RequestHead:
     """The request as it goes to the parent: the fields that the profile lets through, our Via, the client's address,
-    one hop less. A `host` field among them is the Host to ask under; without one it is the parent's own name.
+    and Max-Forwards less one. A `host` field among them is sent as Host; without one, Host is the parent's own name.
 
-    Without `conditions` and `ranges` it asks for the complete representation, unconditionally. `request_id`: fresh.
-    `added`: fields of the node's settings, in the place of the viewer's. `faces_viewers`: False at a shield.
+    Without `conditions` and `ranges` it is for the complete representation, unconditionally. `request_id`: fresh.
+    `added`: fields of the node's settings, which replace the viewer's. `faces_viewers`: False at a shield.
     """
-    came = request.with_fields(end_to_end(request.headers))
-    headers = came.headers.without(OURS)
+    received = request.with_fields(end_to_end(request.headers))
+    headers = received.headers.without(NODE_FIELDS)
     if behavior is not None and profile.viewer_fields:
         named = {*behavior.key.headers, *behavior.viewer_headers}
         headers = headers.without(name for name in profile.viewer_fields if name not in named)
     if behavior is not None and profile.request_fields is not None:
         policy = profile.origin_request_policies.get(behavior.origin_request_policy)
-        query, headers = profile.request_fields(Onward(request, headers, behavior, policy, request_id))
-        request = request.asking(request.path, query, request.headers)
+        query, headers = profile.request_fields(ForwardedRequest(request, headers, behavior, policy, request_id))
+        request = request.with_target(request.path, query, request.headers)
     elif behavior is not None and behavior.key.accept_encoding and "accept-encoding" in headers:
-        # An answer in a coding that the key does not tell would be given to who does not know it.
+        # A response in a coding that is not in the key would be served to clients that cannot decode it.
         coding = keyed_coding(request, behavior) or "identity"
         headers = headers.without(("accept-encoding",)).plus(("accept-encoding", coding))
     if profile.surrogate:
@@ -57,7 +57,7 @@ def forwarded(
     if hops is not None and request.method == "OPTIONS":
         headers = headers.without(("max-forwards",)).plus(("max-forwards", str(max(0, hops - 1))))
     if profile.hop_fields is not None:
-        lines = profile.hop_fields(Hop(came, name, faces_viewers, request_id))
+        lines = profile.hop_fields(Hop(received, name, faces_viewers, request_id))
         headers = headers.without(line[0] for line in lines).plus(*lines)
     if behavior is not None and request.host and _takes_host(behavior, profile):
         headers = headers.plus(("host", request.host.lower() if profile.host_sent == "viewer" else request.host))
@@ -81,7 +81,7 @@ def _takes_host(behavior: Behavior, profile: Profile) -> bool:
 
 
 def conditional(request: RequestHead, etag: str | None, last_modified: str | None) -> RequestHead:
-    """A forwarded request that asks whether a stored response still holds; validators go exactly as they came.
+    """A forwarded request that revalidates a stored response; the validators go exactly as they came.
 
     Source: RFC 9111 §4.3.1.
     """

@@ -1,17 +1,17 @@
-"""Whether a parent is well enough to be asked: what its answers say (ejection), and what health checks say.
+"""Whether a parent is well enough for requests, by its responses (ejection) and by health checks.
 
 Ejection, for each parent (a circuit breaker):
 
-| state    | who asks it                     | then                                                        |
+| state    | requests to it                  | then                                                        |
 |----------|---------------------------------|-------------------------------------------------------------|
-| well     | everyone                        | `failures` in a row within `within` seconds: resting        |
-| resting  | nobody, for `rest` seconds      | time over: the next request is its probe                    |
-| probing  | the probe alone                 | a good answer: well; a bad one: resting; no verdict: again  |
+| well     | all                             | `failures` in a row within `within` seconds: resting        |
+| resting  | none, for `rest` seconds        | time over: the next request is its probe                    |
+| probing  | the probe alone                 | a good result: well; a bad one: resting; neither: again     |
 
-Only the requests of the present state count: an answer that was under way when the parent was ejected says nothing new.
+Only requests of the present state count: one that was under way when the parent was ejected brings no news.
 
-Checks are Fastly's (and Varnish's): the last `window` results are kept, `initial` good ones stand in before the first,
-and the parent is well while `threshold` of them are good. A parent must be well by both.
+Health checks work as Fastly's (and Varnish's): of the last `window` results `threshold` must be good, and at the start
+`initial` results count as good. A parent must be well by both measures.
 """
 
 from collections import deque
@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from math import inf
 
 from cdnkit.policy.outcomes import Failure
-from cdnkit.policy.upstream.failover import ANSWERLESS
+from cdnkit.policy.upstream.failover import NO_RESPONSE
 from cdnkit.policy.upstream.retry import Reach
 
-ILL = frozenset({502, 503, 504})
-"""Statuses that speak of the parent itself; 500 is often one URL's."""
+SICK_STATUSES = frozenset({502, 503, 504})
+"""Statuses that mean the parent itself is sick; a 500 is often about one URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +46,31 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Leave to ask a parent once: its outcome must be told."""
+    """Permission for one request to a parent; its outcome is due in `Health.on_result`."""
 
     period: int
-    """Which state of the parent it belongs to."""
+    """The period of the parent's state in which it was given."""
     probe: bool
 
 
-def verdict(came: int | Failure, reach: Reach = Reach.ANSWERED) -> bool | None:
-    """What a status, or a failure before any head came, says of a parent: good, bad, or (None) nothing."""
-    if isinstance(came, Failure):
-        return False if came in ANSWERLESS and reach is not Reach.QUEUED else None
-    return came not in ILL
+def assess(result: int | Failure, reach: Reach = Reach.ANSWERED) -> bool | None:
+    """Whether a status, or a failure before any head came, is a good result of a parent; None: it is neither."""
+    if isinstance(result, Failure):
+        return False if result in NO_RESPONSE and reach is not Reach.QUEUED else None
+    return result not in SICK_STATUSES
 
 
 class Health:
     """What is known of one parent. Instants are seconds on any one clock."""
 
     def __init__(self, ejection: Ejection | None = None, checks: Checks | None = None) -> None:
-        """`ejection` None: answers say nothing of it. `checks` None: none are made."""
+        """`ejection` None: responses do not count. `checks` None: no health checks are made."""
         self._ejection = ejection
         self._checks = checks
         self._failed: deque[float] = deque(maxlen=ejection.failures if ejection else 0)
         """When it failed last, since its last good answer."""
         self._rests_until = -inf
-        """-inf: it is well, as far as its answers go."""
+        """-inf: it is well, by its responses."""
         self._probed = False
         self._period = 0
         self._results: deque[bool] = deque(maxlen=checks.window if checks else 0)
@@ -78,13 +78,13 @@ class Health:
             self._results.extend([True] * checks.initial)
 
     def sick(self, now: float) -> bool:
-        """Whether it may not be asked now."""
+        """Whether no request may be sent to it now."""
         if self._checks is not None and sum(self._results) < self._checks.threshold:
             return True
         return self._rests_until > -inf and (self._probed or now < self._rests_until)
 
-    def ask(self, now: float) -> Trial | None:
-        """Leave to ask it once; None: it is sick."""
+    def start_trial(self, now: float) -> Trial | None:
+        """Permission for one request; None: it is sick."""
         if self.sick(now):
             return None
         probe = self._rests_until > -inf
@@ -92,8 +92,8 @@ class Health:
             self._probed = True
         return Trial(self._period, probe)
 
-    def told(self, trial: Trial, good: bool | None, now: float) -> None:
-        """What came of a trial, by `verdict`."""
+    def on_result(self, trial: Trial, good: bool | None, now: float) -> None:
+        """The result of a trial, as `assess` has it."""
         if trial.period != self._period or self._ejection is None:
             return
         if trial.probe:
@@ -107,7 +107,7 @@ class Health:
             if len(self._failed) == self._ejection.failures and now - self._failed[0] <= self._ejection.within:
                 self._turn(now + self._ejection.rest)
 
-    def checked(self, good: bool) -> None:
+    def on_check(self, good: bool) -> None:
         """The result of a health check."""
         self._results.append(good)
 

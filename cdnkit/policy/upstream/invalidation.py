@@ -1,4 +1,4 @@
-"""What an unsafe request makes doubtful beside its own target (RFC 9111 §4.4)."""
+"""What the success of an unsafe request invalidates (RFC 9111 §4.4)."""
 
 from urllib.parse import urlsplit
 
@@ -13,8 +13,9 @@ def invalidates(request: RequestHead, response: ResponseHead) -> bool:
     return request.method not in SAFE_METHODS and 200 <= response.status < 400
 
 
-def also_doubtful(request: RequestHead, response: ResponseHead) -> list[str]:
-    """Targets that `Location` and `Content-Location` name, of the same origin only: another's are not ours to judge."""
+def related_targets(request: RequestHead, response: ResponseHead) -> list[str]:
+    """Targets that `Location` and `Content-Location` name, of the same origin only: for another origin's the response
+    has no authority."""
     here = urlsplit(request.url)
     found = []
     for name in ("location", "content-location"):

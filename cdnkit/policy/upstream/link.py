@@ -6,8 +6,8 @@ One `Link` is a node's wire to its parents, and each direction of each connectio
              (one for each direction,                        (+ a stall, where
              shared by all connections)                      a packet was lost)
 
-Bytes of one lane arrive in the order in which they were sent. What a lost packet costs is its retransmission time-out,
-for its own lane alone; the sharper things that TCP does (fast retransmit, slow start) are not simulated.
+Bytes of one lane arrive in the order in which they were sent. A lost packet costs its retransmission time-out, on its
+own lane alone; what else TCP does (fast retransmit, slow start) is not simulated.
 """
 
 from dataclasses import dataclass
@@ -48,30 +48,30 @@ class Link:
     """One wire that many connections share. Instants are seconds on any one clock."""
 
     def __init__(self, wire: Wire, dice: Dice) -> None:
-        """`dice` decides jitter and loss: seeded, so that a run can be had again."""
+        """`dice` decides jitter and loss; a seeded one repeats a run."""
         self.wire = wire
         self._dice = dice
         self._up = _Queue(wire.bandwidth)
         self._down = _Queue(wire.bandwidth)
 
     def lanes(self) -> "tuple[Lane, Lane]":
-        """Of a new connection: towards the parent, and from it."""
+        """The two lanes of a new connection: towards the parent, and from it."""
         return Lane(self, self._up), Lane(self, self._down)
 
     def connects_in(self, *, tls: bool) -> float:
-        """Seconds a connection takes to be made: a round trip for TCP, one more for TLS 1.3."""
+        """Seconds that connecting takes: a round trip for TCP, one more for TLS 1.3."""
         seconds = 0.0
         for _ in range(4 if tls else 2):
             seconds += self.delay() + (FIRST_RTO_S if self._dice.random() < self.wire.loss else 0.0)
         return seconds
 
     def delay(self) -> float:
-        """One way, this time."""
+        """Seconds to the other end, drawn anew at each call."""
         wire = self.wire
         return max(0.0, wire.latency + (self._dice.uniform(-wire.jitter, wire.jitter) if wire.jitter else 0.0))
 
     def stall(self, size_bytes: int) -> float:
-        """Seconds that so many bytes stand still because one of their packets was lost; mostly 0."""
+        """Seconds that these bytes are late because one of their packets was lost; mostly 0."""
         if not self.wire.loss:
             return 0.0
         packets = -(-size_bytes // PACKET_BYTES)
@@ -90,14 +90,14 @@ class Lane:
         self._last = 0.0
 
     def arrives(self, size_bytes: int, now: float) -> float:
-        """When the last of so many bytes, sent now, is at the other end; never before what was sent earlier."""
+        """When the last of these bytes, sent now, is at the other end; never before bytes that were sent earlier."""
         at = self._queue.left(size_bytes, now) + self._link.delay() + self._link.stall(size_bytes)
         self._last = max(self._last, at)
         return self._last
 
 
 class _Queue:
-    """One direction of the wire: bytes leave it one after another, whoever's they are."""
+    """One direction of the wire: bytes of all lanes leave it one after another."""
 
     __slots__ = ("_free_at", "_seconds_a_byte")
 
@@ -106,6 +106,6 @@ class _Queue:
         self._free_at = 0.0
 
     def left(self, size_bytes: int, now: float) -> float:
-        """When the last of so many bytes has left."""
+        """When the last of these bytes has left."""
         self._free_at = max(self._free_at, now) + size_bytes * self._seconds_a_byte
         return self._free_at

@@ -1,11 +1,11 @@
-"""How the parent is asked: for one viewer as he asks, or for what a judgement found missing, to be stored for all.
+"""Requests to the parent: on behalf of one viewer, or for a missing response that is then stored for all.
 
-`cdnkit/policy/upstream/forward.py` has what becomes of single fields; here is which of them go along, and how often a
-request may ask.
+Here is which fields go along, and how many upstream requests one viewer's request may cause; what becomes of each field
+is in `cdnkit/policy/upstream/forward.py`.
 
-A request asks at most `MOST_ASKS` times. The first question may be about what is stored: whether it still holds, or
-for the rest of it. If its answer is of no use, the second is plain: no condition, and no Range but the viewer's own.
-So every answer that fits it (`misfit`) is an answer to the viewer, and one that does not is the parent's failure.
+A viewer's request causes at most `MAX_UPSTREAM_REQUESTS`. The first may revalidate a stored response, or ask for the
+rest of a stored part. If its response is of no use, the second is plain: it has no condition, and no Range but the
+viewer's. So a response to it either answers the viewer or is a failure of the parent (`mismatch`).
 """
 
 from collections.abc import Callable
@@ -17,47 +17,47 @@ from cdnkit.policy.outcomes import Cause, Purpose
 from cdnkit.policy.rules.parent_headers import lines_of
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Behavior, Service
-from cdnkit.policy.store.key import HEADS
-from cdnkit.policy.store.lookup import Judgement
+from cdnkit.policy.store.key import HEAD_SUFFIX
+from cdnkit.policy.store.lookup import Lookup
 from cdnkit.policy.store.parts import may_be_completed
 from cdnkit.policy.upstream.forward import conditional, for_the_rest, forwarded
 
-MOST_ASKS = 2
-"""Questions to the parent that one request of a viewer may cost (of the page that it is shown instead, as many more).
-What is tried again because an exchange failed counts as one (`cdnkit/policy/upstream/retry.py`)."""
+MAX_UPSTREAM_REQUESTS = 2
+"""One viewer's request may cause this many, and as many more for an error page shown in its place. Retries of a failed
+exchange count as one (`cdnkit/policy/upstream/retry.py`)."""
 
 
-def misfit(question: RequestHead, answer: ResponseHead) -> str | None:
-    """Why this answers nothing that was asked; None: it does. Source: RFC 9110 §15.3.7, §15.4.5.
+def mismatch(request: RequestHead, response: ResponseHead) -> str | None:
+    """Why the response is none to this request; None: it is one. Source: RFC 9110 §15.3.7, §15.4.5.
 
-    A 412 or a 416 that nobody asked for is an error like another, and is passed on; so is whatever answers a HEAD, of
-    which nobody would get a body.
+    A 412 or 416 without a condition or range is an error like any other, and is passed on. So is every response to a
+    HEAD: nobody would get a body of it.
     """
-    if question.method == "HEAD":
+    if request.method == "HEAD":
         return None
-    if answer.status == 206 and not asks_for_part(question):
+    if response.status == 206 and not has_range(request):
         return "206 to a request without Range"
-    if answer.status == 304 and not asks_whether(question):
+    if response.status == 304 and not is_conditional(request):
         return "304 to a request without conditions"
     return None
 
 
-def asks_for_part(request: RequestHead) -> bool:
+def has_range(request: RequestHead) -> bool:
     return request.method == "GET" and "range" in request.headers
 
 
-def same_part(question: RequestHead, request: RequestHead) -> bool:
-    """Whether the parent was asked for the very part that a viewer asks for."""
-    return asks_for_part(request) and question.headers.first("range") == request.headers.first("range")
+def same_part(upstream: RequestHead, request: RequestHead) -> bool:
+    """Whether an upstream request is for the very part that the viewer's request is for."""
+    return has_range(request) and upstream.headers.first("range") == request.headers.first("range")
 
 
-def asks_whether(question: RequestHead) -> bool:
-    """Whether it asks if a copy still holds."""
-    return "if-none-match" in question.headers or "if-modified-since" in question.headers
+def is_conditional(request: RequestHead) -> bool:
+    """Whether a 304 may answer it."""
+    return "if-none-match" in request.headers or "if-modified-since" in request.headers
 
 
-class Asking:
-    """Makes one node's requests to its parent."""
+class UpstreamRequests:
+    """Makes one node's upstream requests."""
 
     __slots__ = ("_added", "_faces_viewers", "_fresh_id", "_name", "_profile")
 
@@ -68,10 +68,10 @@ class Asking:
         with_id = profile.request_fields is not None or profile.hop_fields is not None
         self._fresh_id = fresh_id if with_id else None
 
-    def as_asked(
+    def for_viewer(
         self, request: RequestHead, behavior: Behavior, *, conditions: bool = True, ranges: bool = True
     ) -> RequestHead:
-        """The viewer's request as it goes on; his conditions and ranges with it, or not."""
+        """The viewer's request as it is forwarded, with or without its conditions and ranges."""
         return forwarded(
             request, self._name, conditions=conditions, ranges=ranges, behavior=behavior, profile=self._profile,
             request_id=self._fresh_id() if self._fresh_id is not None else "", added=self._added,
@@ -79,22 +79,22 @@ class Asking:
         )  # fmt: skip
 
     def for_missing(
-        self, judgement: Judgement, request: RequestHead, behavior: Behavior, *, conditions: bool, plainly: bool = False
+        self, lookup: Lookup, request: RequestHead, behavior: Behavior, *, conditions: bool, plain: bool = False
     ) -> tuple[RequestHead, Purpose]:
-        """The request for what is stored from its answer, and whether it asks for that or only whether it still holds.
+        """A request whose response is to be stored, and whether it fetches a new one or revalidates the stored one.
 
-        `conditions`: the client's own may go along, where nothing stored has validators to ask with: then his are
-        answered from the outcome. `plainly`: without conditions, and not for the rest of a part.
+        `conditions`: the client's may be forwarded, where no stored response has validators; the outcome then answers
+        them. `plain`: without conditions, and not for the rest of a part.
         """
-        entry, ranged = judgement.entry, judgement.ranged
-        own = entry is None and conditions and not plainly
+        entry, ranged = lookup.entry, lookup.ranged
+        own = entry is None and conditions and not plain
         own = own and has_conditions(request) and self._passes_conditions(behavior)
-        upstream = self.as_asked(request, behavior, conditions=own, ranges=ranged)
-        if request.method != "OPTIONS" and not judgement.key.endswith(HEADS):
+        upstream = self.for_viewer(request, behavior, conditions=own, ranges=ranged)
+        if request.method != "OPTIONS" and not lookup.key.endswith(HEAD_SUFFIX):
             upstream.method = "GET"
-        if plainly:
+        if plain:
             return upstream, Purpose.MISS
-        if entry is not None and judgement.cause is Cause.PARTIAL:
+        if entry is not None and lookup.cause is Cause.PARTIAL:
             if not ranged and may_be_completed(entry):
                 assert entry.part is not None and entry.etag is not None
                 upstream = for_the_rest(upstream, entry.part.stop, entry.etag)

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cdnkit.policy.rules.matching import shadowed
 from cdnkit.policy.rules.parent_headers import ParentHeaders
-from cdnkit.policy.rules.resolve import settled
+from cdnkit.policy.rules.resolve import resolve
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo, Key, Ttl
 from cdnkit.policy.upstream.failover import MAY_NAME
 from cdnkit.vendors.cloudfront.profile import CLOUDFRONT
@@ -376,7 +376,7 @@ def _behavior(part: _Part, path: str, geo: Geo | None, error_ttls: dict[int, flo
         raise NotHonoured(f"{part.where}.PathPattern", f"found {len(path)} characters, wanted at most 255.")
     try:
         behavior = Behavior.model_validate(values)
-        settled(behavior, CLOUDFRONT)
+        resolve(behavior, CLOUDFRONT)
     except ValidationError as error:
         raise NotHonoured(part.where, _first(error)) from None
     except ValueError as error:

@@ -5,7 +5,7 @@ Source: CloudFront, "Control origin requests with a policy"; "Request and respon
 
 from cdnkit.policy.http.conditions import CONDITIONS
 from cdnkit.policy.http.messages import Headers, RequestHead
-from cdnkit.policy.rules.profile import Onward
+from cdnkit.policy.rules.profile import ForwardedRequest
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.store.key import keyed_coding, keyed_cookies, keyed_query
 from cdnkit.vendors.cloudfront.signature import ID
@@ -22,7 +22,7 @@ _LEGACY_REMOVED = frozenset(
 """"Request and response behavior, custom origins" (2023): taken out unless forwarded by name."""
 
 
-def request_fields(onward: Onward) -> tuple[str | None, Headers]:
+def request_fields(onward: ForwardedRequest) -> tuple[str | None, Headers]:
     """The query and the fields: what is in the key, what the origin request policy lists, and a request id of ours."""
     request, behavior, policy = onward.request, onward.behavior, onward.policy
     everything = policy is not None and policy.query
@@ -30,7 +30,7 @@ def request_fields(onward: Onward) -> tuple[str | None, Headers]:
     return query, _fields(onward).without((ID,)).plus((ID, onward.request_id))
 
 
-def _fields(onward: Onward) -> Headers:
+def _fields(onward: ForwardedRequest) -> Headers:
     """With a cache or origin request policy, the fields that the two list; without, by the legacy table."""
     request, headers, behavior, policy = onward.request, onward.headers, onward.behavior, onward.policy
     keyed = frozenset(behavior.key.headers)

@@ -7,10 +7,10 @@ read in copies made after November 2025 (they mention trust stores and connectio
 from cdnkit.policy.rules.profile import (
     Compression,
     ErrorCaching,
-    FailureAnswer,
-    Limit,
-    Limits,
+    FailureResponse,
     Profile,
+    Quota,
+    Quotas,
     Waits,
 )
 from cdnkit.vendors.cloudfront.origin_request import request_fields
@@ -19,8 +19,8 @@ from cdnkit.vendors.cloudfront.policies import CACHE_POLICIES, ORIGIN_REQUEST_PO
 from cdnkit.vendors.cloudfront.signature import CloudFrontSignature
 from cdnkit.vendors.cloudfront.viewer import VIEWER_FIELDS
 
-_CONNECT = FailureAnswer(502, "OriginConnectError")  # "HTTP 502 status code (Bad gateway)": refused, TLS
-_LATE = FailureAnswer(504, "OriginCommError")  # "HTTP 504 status code (Gateway timeout)"
+_CONNECT = FailureResponse(502, "OriginConnectError")  # "HTTP 502 status code (Bad gateway)": refused, TLS
+_LATE = FailureResponse(504, "OriginCommError")  # "HTTP 504 status code (Gateway timeout)"
 
 NEVER_KEYED = frozenset(
     {
@@ -61,7 +61,7 @@ CLOUDFRONT = Profile(
     error_ttl=10.0,  # "HTTP 4xx and 5xx status codes" (2026): ErrorCachingMinTTL's default
     error_caching=ErrorCaching(  # same page
         always=frozenset({404, 414, 500, 501, 502, 503, 504}),
-        if_told=frozenset({400, 403, 405, 412, 415}),
+        if_explicit=frozenset({400, 403, 405, 412, 415}),
     ),
     # ---- storing ---------------------------------------------------------------------------------------------------
     cache_control_needed=frozenset({307, 308}),  # "How CloudFront processes HTTP 3xx status codes" (2026)
@@ -71,8 +71,8 @@ CLOUDFRONT = Profile(
     compression=Compression(  # "Serve compressed files" (2026)
         statuses=frozenset({200, 403, 404}),
         types=COMPRESSED_TYPES,
-        least_bytes=1000,
-        most_bytes=10_000_000,
+        min_bytes=1000,
+        max_bytes=10_000_000,
     ),
     # ---- key ---------------------------------------------------------------------------------------------------------
     key_query="none",  # "Understand the cache key": by default, the distribution's domain name and the path
@@ -82,21 +82,21 @@ CLOUDFRONT = Profile(
     cookies_in_pairs=True,  # "Cache content based on cookies" (2023): forwarded in the standard name-value format alone
     vary_selects=False,  # "Request and response behavior" (2023): only what the cache policy lists makes variants
     # ---- requests ----------------------------------------------------------------------------------------------------
-    range_answered_as_it_came=True,  # "How CloudFront processes partial requests for an object": the current request
+    range_served_as_it_came=True,  # "How CloudFront processes partial requests for an object": the current request
     # gets the entire object, new range requests the range
     range_needs_length=True,  # "How CloudFront processes range GETs": an origin that sends chunks: the whole object
     ranges_in_order=True,  # same page: invalid, descending or overlapping ranges: 200 and the whole object
     collapse_beside_cookies=False,  # "Simultaneous requests" (2026): none where cookies are forwarded
     conditions_beside_cookies=False,  # "Request and response behavior" (2023): not when cookies are forwarded
-    head_answers_kept=True,  # "HTTP methods", "HTTP 4xx and 5xx status codes" (2026): GET and HEAD are cached
-    post_answers_kept=False,  # "HTTP methods" (2026): no answer to another method than GET, HEAD and OPTIONS is cached
+    head_responses_stored=True,  # "HTTP methods", "HTTP 4xx and 5xx status codes" (2026): GET and HEAD are cached
+    post_responses_stored=False,  # "HTTP methods" (2026): only responses to GET, HEAD and OPTIONS are cached
     get_body_refused=True,  # "GET requests that include a body" (2026): 403
-    limits=Limits(  # "Quotas" (2026); the status of a head that is too large, and of an object, is ours, and unverified
+    quotas=Quotas(  # "Quotas" (2026); the status of a head that is too large, and of an object, is ours, and unverified
         # "Request and response behavior" (2026): 413 for a URL as for a request, then the connection is terminated
-        url=Limit(8192, FailureAnswer(413, "InvalidRequest", ends=True)),
-        request_head=Limit(20_480, FailureAnswer(413, "InvalidRequest", ends=True)),
-        response_head=Limit(20_480, FailureAnswer(502, "OriginHeaderTooBigError")),
-        object=Limit(50 * 10**9, FailureAnswer(502, "OriginError")),  # "closed with an error"; which: undocumented
+        url=Quota(8192, FailureResponse(413, "InvalidRequest", ends=True)),
+        request_head=Quota(20_480, FailureResponse(413, "InvalidRequest", ends=True)),
+        response_head=Quota(20_480, FailureResponse(502, "OriginHeaderTooBigError")),
+        object=Quota(50 * 10**9, FailureResponse(502, "OriginError")),  # "closed with an error"; which: undocumented
     ),
     request_directives=False,  # "Manage how long content stays" (2026): viewers' Cache-Control and Pragma are ignored
     viewer_fields=VIEWER_FIELDS,  # "Add CloudFront request headers"
@@ -114,15 +114,15 @@ CLOUDFRONT = Profile(
     s_maxage_forbids_stale=False,  # same page: that holds without regard to what set the lifetime
     failures_held=True,  # same page: the origin is asked again after ErrorCachingMinTTL
     failures={  # "HTTP 502 status code", "HTTP 504 status code", detailed types of "Standard logging"
-        "name-not-resolved": FailureAnswer(502, "OriginDnsError"),
+        "name-not-resolved": FailureResponse(502, "OriginDnsError"),
         "connect-refused": _CONNECT,
         "connect-timeout": _LATE,
         "first-byte-timeout": _LATE,
         "between-bytes-timeout": _LATE,
-        "not-http": FailureAnswer(502, "OriginInvalidResponseError"),  # the status is unverified
+        "not-http": FailureResponse(502, "OriginInvalidResponseError"),  # the status is unverified
     },
-    too_many=FailureAnswer(403, ""),  # AWS WAF, a rate-based rule whose action is Block: 403
-    unknown_host=FailureAnswer(403, ""),  # no distribution has it as an alternate domain name (unverified)
+    too_many=FailureResponse(403, ""),  # AWS WAF, a rate-based rule whose action is Block: 403
+    unknown_host=FailureResponse(403, ""),  # no distribution has it as an alternate domain name (unverified)
     geo_unknown="allow",  # "Restrict the geographic distribution": a viewer of unknown place is served
     page=error_page,
     waits=Waits(connect=10.0, first_byte=30.0, between_bytes=30.0, attempts=3, retry_reads=True),  # CustomOriginConfig

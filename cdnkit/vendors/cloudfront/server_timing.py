@@ -3,8 +3,8 @@
 from hashlib import sha256
 
 from cdnkit.policy.http.messages import RequestHead
-from cdnkit.policy.outcomes import NOT_ASKED, Outcome
-from cdnkit.policy.rules.signature import Signed
+from cdnkit.policy.outcomes import NOT_FORWARDED, Outcome
+from cdnkit.policy.rules.signature import SignedResponse
 
 SERVER_TIMING = "server-timing"
 
@@ -20,7 +20,7 @@ def wants_server_timing(request: RequestHead, percent: float, request_id: str) -
     return percent > 0 and int(sha256(request_id.encode()).hexdigest()[:8], 16) < percent / 100 * 2**32
 
 
-def server_timing(answer: Signed, *, pop: str, request_id: str) -> str:
+def server_timing(answer: SignedResponse, *, pop: str, request_id: str) -> str:
     """CloudFront's metrics of one response of an edge; on a miss, after those that the origin sent.
 
     X-Cache on a response from a shield says whether the shield had the object. The times to the first byte from
@@ -32,8 +32,8 @@ def server_timing(answer: Signed, *, pop: str, request_id: str) -> str:
     above = (headers.first("x-cache") or "").partition(" from cloudfront")
     shield = above[0] if above[1] else ""
     common = f'cdn-pop;desc="{pop}",cdn-rid;desc="{request_id}"'
-    if outcome in NOT_ASKED or (shield == "Hit" and outcome is not Outcome.REVALIDATED):
-        layer = "EDGE" if outcome in NOT_ASKED else "Origin Shield"
+    if outcome in NOT_FORWARDED or (shield == "Hit" and outcome is not Outcome.REVALIDATED):
+        layer = "EDGE" if outcome in NOT_FORWARDED else "Origin Shield"
         return f'cdn-cache-hit,{common},cdn-hit-layer;desc="{layer}",cdn-downstream-fbl;dur={took}'
     refreshed = outcome is Outcome.REVALIDATED or shield == "RefreshHit"
     layer = "Origin Shield" if shield else "EDGE"

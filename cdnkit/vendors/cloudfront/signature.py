@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead
 from cdnkit.policy.rules.service import Behavior
-from cdnkit.policy.rules.signature import Node, Signature, Signed
+from cdnkit.policy.rules.signature import Node, Signature, SignedResponse
 from cdnkit.vendors.cloudfront.server_timing import SERVER_TIMING, server_timing, wants_server_timing
 
 ID, POP = "x-amz-cf-id", "x-amz-cf-pop"
@@ -34,10 +34,10 @@ class CloudFrontSignature(Signature):
     ) -> Lines:
         return [(ID, request_id or self._fresh_id())]
 
-    def tells(self, request: RequestHead, behavior: Behavior) -> bool:
+    def wants_extras(self, request: RequestHead, behavior: Behavior) -> bool:
         return self.node.faces_viewers and behavior.server_timing != "off"
 
-    def told(self, answer: Signed) -> Lines:
+    def with_extras(self, answer: SignedResponse) -> Lines:
         request_id = next(value for name, value in answer.lines if name == ID)
         percent = answer.behavior.server_timing
         if percent == "off" or not wants_server_timing(answer.request, percent, request_id):

@@ -8,8 +8,8 @@ arrives, which is so kept with the object, and the delivering half (D) when the 
 from hashlib import sha256
 
 from cdnkit.policy.http.messages import Headers, Lines
-from cdnkit.policy.outcomes import HELD, NOT_ASKED
-from cdnkit.policy.rules.signature import Signed
+from cdnkit.policy.outcomes import HELD, NOT_FORWARDED
+from cdnkit.policy.rules.signature import SignedResponse
 
 PATH, TTL, DIGEST = "fastly-debug-path", "fastly-debug-ttl", "fastly-debug-digest"
 DEBUG = frozenset({PATH, TTL, DIGEST})
@@ -24,11 +24,11 @@ def fetched_by(headers: Headers, node: str, now: float) -> None:
     headers.lines[:] = [*(line for line in headers.lines if line[0] != PATH), (PATH, step)]
 
 
-def debug(answer: Signed, node: str) -> Lines:
+def debug(answer: SignedResponse, node: str) -> Lines:
     """The three fields, with what the nodes above wrote behind our own."""
     headers, now = answer.headers, answer.now
     age = next((value for name, value in answer.lines if name == "age"), "0")
-    hit = "H" if answer.outcome in NOT_ASKED else "M"
+    hit = "H" if answer.outcome in NOT_FORWARDED else "M"
     left = "- -"
     if answer.fresh_until is not None and answer.outcome in HELD:
         # For how long it may be served stale "if no backends are available".

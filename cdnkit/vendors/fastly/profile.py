@@ -6,7 +6,7 @@ are switches, not promises.
 
 from dataclasses import replace
 
-from cdnkit.policy.rules.profile import FailureAnswer, Limit, Limits, Profile, PurgeMethod, Waits
+from cdnkit.policy.rules.profile import FailureResponse, Profile, PurgeMethod, Quota, Quotas, Waits
 from cdnkit.vendors.fastly.coding import with_reduced_coding
 from cdnkit.vendors.fastly.debug import ASKED_BY
 from cdnkit.vendors.fastly.hop import hop_fields
@@ -40,7 +40,7 @@ FASTLY = Profile(
     authorization_guarded=False,  # (observed)
     hit_for_pass_sticks=True,  # "HTTP caching semantics": the result of a hit-for-pass is not cacheable
     hit_for_pass=120.0,  # "Request collapsing"; the exact rule of its lifetime is unverified
-    unmarked=frozenset({"status", "no-lifetime"}),  # "Request collapsing": return(deliver) leaves no marker
+    no_hit_for_pass=frozenset({"status", "no-lifetime"}),  # "Request collapsing": return(deliver) leaves no marker
     connection_names_fields=False,  # (observed)
     renewed_by_304="lifetime",  # "Age": a 304 renews TTL and Age; that all else stays as it was, ETag too: (observed)
     stalled_body_counts=True,  # Backend API, between_bytes_timeout: what came is considered complete; of a body whose
@@ -51,25 +51,25 @@ FASTLY = Profile(
     vary_as_sent=True,  # (observed); "Vary": the fields must match the values recorded
     vary_star_stored=True,  # (observed)
     # ---- requests: "Header reference", "Constraints and limitations" (2026) ------------------------------------------
-    limits=Limits(  # "Constraints and limitations"; the statuses beside 503 are ours
-        url=Limit(8 * 1024, FailureAnswer(414, "Too long request string")),
-        request_head=Limit(69 * 1024, FailureAnswer(503, "Header overflow")),
-        request_fields=Limit(255, FailureAnswer(503, "Header overflow")),
+    quotas=Quotas(  # "Constraints and limitations"; the statuses beside 503 are ours
+        url=Quota(8 * 1024, FailureResponse(414, "Too long request string")),
+        request_head=Quota(69 * 1024, FailureResponse(503, "Header overflow")),
+        request_fields=Quota(255, FailureResponse(503, "Header overflow")),
         # "Surrogate-Key": the key at which a limit is met, and all behind it, are ignored; "Constraints": 1 KB, 16 KB
         surrogate_key_bytes=1024,
         surrogate_keys_bytes=16 * 1024,
         cookie_bytes=32 * 1024,
         cookie_overflow="fastly-cookie-overflow",
-        response_head=Limit(69 * 1024, FailureAnswer(503, "backend read error")),
-        response_fields=Limit(96, FailureAnswer(503, "Header overflow")),
-        object=Limit(20_971_520, FailureAnswer(503, "Response object too large")),  # without segmented caching
+        response_head=Quota(69 * 1024, FailureResponse(503, "backend read error")),
+        response_fields=Quota(96, FailureResponse(503, "Header overflow")),
+        object=Quota(20_971_520, FailureResponse(503, "Response object too large")),  # without segmented caching
     ),
     interim_passed_on=False,  # (observed)
     request_directives=False,  # (observed)
     forward_conditions=False,  # (observed) a miss is fetched unconditionally
     range_forwarded=False,  # (observed) a range that misses fetches the whole
     head_as_get=True,  # (observed)
-    post_answers_kept=False,  # boilerplate vcl_recv: any method but GET, HEAD and FASTLYPURGE is passed
+    post_responses_stored=False,  # boilerplate vcl_recv: any method but GET, HEAD and FASTLYPURGE is passed
     unsafe_invalidates=False,  # (observed)
     viewer_fields={  # request setting geo_headers; listing one in a key stands for VCL that hashes it
         "fastly-geo-country": lambda request: request.place.country,
@@ -86,24 +86,24 @@ FASTLY = Profile(
     origin_stale_if_error_when_sick=True,  # same page: an unhealthy backend, inside either window: stale, at once
     stale_when_unreachable=False,  # off unless general.stale_if_error says so, here a behavior's stale_if_error
     failures={  # "Fastly generated errors": 503 with these words
-        "connect-timeout": FailureAnswer(503, "connection timed out"),
-        "first-byte-timeout": FailureAnswer(503, "first byte timeout"),
-        "between-bytes-timeout": FailureAnswer(503, "backend read error"),
-        "connection-reset": FailureAnswer(503, "backend read error"),
-        "not-http": FailureAnswer(503, "backend read error"),
-        "parent-sick": FailureAnswer(503, "Backend is unhealthy"),
+        "connect-timeout": FailureResponse(503, "connection timed out"),
+        "first-byte-timeout": FailureResponse(503, "first byte timeout"),
+        "between-bytes-timeout": FailureResponse(503, "backend read error"),
+        "connection-reset": FailureResponse(503, "backend read error"),
+        "not-http": FailureResponse(503, "backend read error"),
+        "parent-sick": FailureResponse(503, "Backend is unhealthy"),
     },
     failure_status=503,
-    unknown_host=FailureAnswer(
+    unknown_host=FailureResponse(
         500, "unknown domain: {host}. Please check that this domain has been added to a service."
     ),  # as its error page says (unverified here)
-    too_many=FailureAnswer(429, "Too many requests"),  # "ratelimit.penaltybox_has": `error 429` in its example
+    too_many=FailureResponse(429, "Too many requests"),  # "ratelimit.penaltybox_has": `error 429` in its example
     page=error_page,
     waits=Waits(connect=1.0, first_byte=15.0, between_bytes=10.0),  # backend defaults of the Terraform provider
     # ---- what answers carry: "Header reference" (2026) ---------------------------------------------------------------
     signature=FastlySignature,
-    asks_more=ASKED_BY,  # "Fastly-Debug"; a node asks its shield too, so that the fields are of both
-    date_of_answers="now",  # "Date": updated to the current time where it is present, else not added
+    extra_fields=ASKED_BY,  # "Fastly-Debug"; a node asks its shield too, so that the fields are of both
+    date_of_responses="now",  # "Date": updated to the current time where it is present, else not added
     ends_here=frozenset({"x-compress-hint"}),  # "X-Compress-Hint": removed, whether it made the node compress or not
     kept_from_viewers=KEPT_FROM_VIEWERS,  # "Surrogate-Control", "Surrogate-Key"
     redirect_others=301,  # "force TLS" answers with a synthetic 301; for any method: unverified

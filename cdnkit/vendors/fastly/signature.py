@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead
 from cdnkit.policy.rules.service import Behavior
-from cdnkit.policy.rules.signature import Node, Signature, Signed, behind
+from cdnkit.policy.rules.signature import Node, Signature, SignedResponse, appended
 from cdnkit.vendors.fastly.debug import DEBUG, debug, fetched_by
 from cdnkit.vendors.fastly.names import server_identity
 
@@ -26,12 +26,12 @@ class FastlySignature(Signature):
         self._identity = server_identity(node.name)
         self._hidden = KEPT_FROM_VIEWERS if node.faces_viewers else frozenset[str]()
 
-    def fetched(self, headers: Headers, now: float) -> None:
+    def mark_fetched(self, headers: Headers, now: float) -> None:
         fetched_by(headers, self._identity, now)
 
     def sign(self, lines: Lines, headers: Headers, x_cache: str) -> str:
-        lines.append(("x-served-by", behind(headers, "x-served-by", self._identity)))
-        return behind(headers, "x-cache", x_cache)
+        lines.append(("x-served-by", appended(headers, "x-served-by", self._identity)))
+        return appended(headers, "x-cache", x_cache)
 
     def by_request(
         self, headers: Headers, *, hits: int, started_at: float, now: float, asked: bool, request_id: str = ""
@@ -39,11 +39,11 @@ class FastlySignature(Signature):
         took = f"VS0,VE{max(0, round((now - started_at) * 1000))}"
         above = (headers.first("x-timer") or "").partition(",")[2] if asked else ""
         timer = f"S{started_at:.6f},{above},{took}" if above else f"S{started_at:.6f},{took}"
-        return [("x-cache-hits", behind(headers, "x-cache-hits", str(hits))), ("x-timer", timer)]
+        return [("x-cache-hits", appended(headers, "x-cache-hits", str(hits))), ("x-timer", timer)]
 
-    def tells(self, request: RequestHead, behavior: Behavior) -> bool:
+    def wants_extras(self, request: RequestHead, behavior: Behavior) -> bool:
         return request.trusted and ("fastly-debug" in request.headers or "fastly-ff" in request.headers)
 
-    def told(self, answer: Signed) -> Lines:
+    def with_extras(self, answer: SignedResponse) -> Lines:
         hidden = [line for line in answer.headers.lines if line[0] in self._hidden]
         return answer.lines + hidden + debug(answer, self._identity)

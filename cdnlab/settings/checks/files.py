@@ -92,7 +92,7 @@ _NEW_KEY = {
 
 def keys(draft: Draft) -> Iterator[Finding]:
     for name, token in draft.tokens.items():
-        recipe, keys = _NEW_KEY.get(token.scheme), token.texts()
+        recipe, keys = _NEW_KEY.get(token.scheme), token.inline_keys()
         if any("${" in text for text in keys.values()):
             continue  # an unset variable: reported already
         if isinstance(token, CloudFront):
@@ -100,7 +100,7 @@ def keys(draft: Draft) -> Iterator[Finding]:
         else:
             place = ("token", name, "key" if token.key_file is None else "key_file")
         unread = False
-        for key_id, file in token.files().items():
+        for key_id, file in token.key_files().items():
             try:
                 keys[key_id] = (draft.folder / file).read_text(encoding="ascii")
             except (OSError, UnicodeDecodeError) as error:
@@ -120,7 +120,7 @@ def keys(draft: Draft) -> Iterator[Finding]:
                 "pip install 'cdnlab[tokens]'",
             )  # fmt: skip
         except ValueError as error:
-            found = ", ".join(shown(str(file)) for file in token.files().values()) or "something else"
+            found = ", ".join(shown(str(file)) for file in token.key_files().values()) or "something else"
             why, _, wanted = str(error).rpartition("wanted ")
             why = why.strip(" ,:")
             hints = [f"{why[:1].upper()}{why[1:]}."] if why else []

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from cdnkit.geo.databases import IPTOCC
 from cdnkit.policy.rules import matching
-from cdnkit.policy.rules.places import Kind, kind_of
+from cdnkit.policy.rules.places import PlaceKind, kind_of
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.settings.edge import Node
 from cdnkit.vendors import OBSERVED, PROFILES
@@ -109,8 +109,8 @@ def _places(draft: Draft) -> Iterator[Finding]:
     if geo is None or any(name != IPTOCC for name in geo.databases):
         return
     known = {
-        Kind.REGION: any(kind_of(place) is Kind.REGION for place in geo.countries.values()),
-        Kind.ASN: bool(geo.asns),
+        PlaceKind.REGION: any(kind_of(place) is PlaceKind.REGION for place in geo.countries.values()),
+        PlaceKind.ASN: bool(geo.asns),
     }
     hint = "iptocc has countries only: add an MMDB file that has more to geo.databases, or fill the tables of [geo]."
     for index, behavior in draft.behaviors.items():

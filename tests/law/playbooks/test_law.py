@@ -111,6 +111,20 @@ def test_head_freshens_the_same_representation_and_retires_another() -> None:
             assert header(again, "x-a") == "2" and header(again, "content-length") == "10"
 
 
+@pytest.mark.parametrize(("fields", "fresh"), [({"etag": '"1"'}, True), ({"etag": '"2"'}, False)])
+def test_a_head_retires_another_representation_also_while_that_is_fresh(fields: dict[str, str], fresh: bool) -> None:
+    edge = machine()
+    fill(edge, get(), says(cache_control="max-age=60", etag='"1"'))
+    asked = edge.on_request(get(method="HEAD", cache_control="no-cache"), START + 2)
+    assert isinstance(asked, Fetch)
+    landing = edge.on_response(asked, says(cache_control="max-age=60", **fields), START + 2)
+    assert [bool(landing.changed), bool(landing.marks)] == [True, not fresh]  # other nodes must not use it either
+    again = edge.on_request(get(), START + 3)
+    assert isinstance(again, Serve) is fresh
+    if isinstance(again, Fetch):
+        assert again.request.headers.first("if-none-match") == '"1"', "it is stale, not gone"
+
+
 INVALIDATED = [  # method, status, Location, Content-Location, is /b gone?
     ("POST", 201, "/b", "", True),
     ("PUT", 200, "", "http://h/b", True),

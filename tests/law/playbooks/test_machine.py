@@ -198,8 +198,8 @@ def test_what_an_earlier_run_left_is_found_again_and_its_ids_are_not_given_twice
     before = machine()
     left = [kept(before, "/a"), kept(before, "/v", vary="accept", surrogate_key="all")]
     edge = machine()
-    assert edge.restore([replace(entry, home=None) for entry in left]) == []
-    assert isinstance(edge.on_request(get("/a"), START), Serve) and edge.varying == {"accept"}
+    assert edge.restore([replace(entry, generation=None) for entry in left]) == []
+    assert isinstance(edge.on_request(get("/a"), START), Serve) and edge.vary_fields == {"accept"}
     assert edge.on_purge(PurgeOrder(PurgeKind.SURROGATE_KEYS, "all"), START).dropped == [left[1].id]
     assert kept(edge, "/new").id > left[1].id
 
@@ -207,8 +207,8 @@ def test_what_an_earlier_run_left_is_found_again_and_its_ids_are_not_given_twice
 def test_what_an_earlier_run_left_obeys_todays_room_and_of_one_key_the_latest_stays() -> None:
     before = machine()
     first, second = kept(before, "/a", 1000), kept(before, "/b", 1000)
-    third = replace(second, id=second.id + 1, home=None)
-    left = [replace(entry, home=None) for entry in (first, second)]
+    third = replace(second, id=second.id + 1, generation=None)
+    left = [replace(entry, generation=None) for entry in (first, second)]
     assert machine(room=2 * 2024, largest=4096).restore([*left, third]) == [second.id]
     assert machine(room=2024, largest=4096).restore(left) == [first.id]
     assert machine(room=2000, largest=4096).restore(left) == [first.id, second.id]

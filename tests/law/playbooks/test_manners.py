@@ -1,4 +1,4 @@
-"""Playbooks of an origin of bad manners: whatever it answers, one request asks it at most `MOST_ASKS` times."""
+"""Playbooks of an origin of bad manners: whatever it answers, one request asks it at most `MAX_UPSTREAM_REQUESTS` times."""
 
 from collections.abc import Callable
 from itertools import count
@@ -20,7 +20,7 @@ from cdnkit.policy import (
 )
 from cdnkit.policy.plan import Landing
 from cdnkit.policy.rules.profile import RFC9111, Profile
-from cdnkit.policy.upstream.request import MOST_ASKS, misfit
+from cdnkit.policy.upstream.request import MAX_UPSTREAM_REQUESTS, mismatch
 from cdnkit.vendors.cloudfront.profile import CLOUDFRONT
 from cdnkit.vendors.fastly.profile import FASTLY
 from tests.kit.machine import NOW as START
@@ -75,7 +75,7 @@ STORED: dict[str, ResponseHead | None] = {
 
 
 def lived(
-    edge: EdgeMachine, requests: list[RequestHead], origin: Origin, most: int = MOST_ASKS
+    edge: EdgeMachine, requests: list[RequestHead], origin: Origin, most: int = MAX_UPSTREAM_REQUESTS
 ) -> list[tuple[int, Answer]]:
     """(How often each asked, what it was answered), whatever the origin says to all that is asked of it."""
     asks: dict[int, int] = {}
@@ -192,9 +192,9 @@ def test_the_second_question_is_plain() -> None:
 def test_the_bound_holds_even_where_nobody_sees_that_an_answer_does_not_fit(
     origin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cdnkit.policy.machine.landings.misfit", lambda question, answer: None)
+    monkeypatch.setattr("cdnkit.policy.machine.landings.mismatch", lambda question, answer: None)
     told = lived(holding(None), [get()] * 3, RUDE[origin])
-    assert all(asks <= MOST_ASKS for asks, _ in told)
+    assert all(asks <= MAX_UPSTREAM_REQUESTS for asks, _ in told)
 
 
 MISFITS = [  # fields of the question, status of the answer, whether it fits
@@ -215,7 +215,7 @@ MISFITS = [  # fields of the question, status of the answer, whether it fits
 
 @pytest.mark.parametrize(("fields", "status", "fits"), MISFITS)
 def test_whether_an_answer_is_one_to_the_question(fields: dict[str, str], status: int, fits: bool) -> None:
-    assert (misfit(get(**fields), ResponseHead(status, Headers())) is None) is fits  # type: ignore[arg-type]
+    assert (mismatch(get(**fields), ResponseHead(status, Headers())) is None) is fits  # type: ignore[arg-type]
 
 
 def test_a_range_goes_on_with_the_if_range_that_bounds_it() -> None:
@@ -231,8 +231,8 @@ def test_a_range_goes_on_with_the_if_range_that_bounds_it() -> None:
 def test_a_page_in_place_of_an_error_is_asked_for_no_oftener(origin: str) -> None:
     pages = [{"status": status, "page": f"/{status}.html", "response_status": status} for status in (416, 502)]
     edge = EdgeMachine(Service.model_validate({"name": "fra", "error_pages": pages}))
-    lived(edge, [get(), get(), get("/b")], RUDE[origin], most=2 * MOST_ASKS)
-    assert not edge.state.paging
+    lived(edge, [get(), get(), get("/b")], RUDE[origin], most=2 * MAX_UPSTREAM_REQUESTS)
+    assert not edge.state.substitutions
 
 
 # ---- as others have met it: what is stored, what is asked, what the origin says to the question; status, Content-Range ----

@@ -7,7 +7,7 @@ from cdnkit.policy.http.messages import ResponseHead
 from cdnkit.policy.outcomes import Failure, Outcome
 from cdnkit.policy.plan import Fetch, Join, Refuse, Relay, Serve
 from cdnkit.policy.rules.profile import RFC9111, Profile
-from cdnkit.policy.rules.resolve import settled
+from cdnkit.policy.rules.resolve import resolve
 from cdnkit.policy.rules.service import Behavior, Key, Ttl
 from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.kit.machine import NOW, at, bounds, fetched, filled, kept_for, node
@@ -120,7 +120,7 @@ DEFAULTS = [  # ttl as written, (min, default, max) as run: CachePolicyConfig
 
 @pytest.mark.parametrize(("written", "run"), DEFAULTS)
 def test_bounds_left_out_follow_those_given(written: Ttl, run: tuple[float, float, float]) -> None:
-    ttl = settled(Behavior(path="*", ttl=written), CLOUDFRONT).ttl
+    ttl = resolve(Behavior(path="*", ttl=written), CLOUDFRONT).ttl
     assert (ttl.min, ttl.default, ttl.max) == run
 
 

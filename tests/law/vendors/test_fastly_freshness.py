@@ -90,7 +90,7 @@ def test_fa_t02_surrogate_fields_end_at_the_viewer_and_go_on_from_a_shield() -> 
         hit = machine.on_request(ask(), NOW + 100)
         assert isinstance(hit, Serve)
         assert {name for name, _ in hit.headers} & {"cache-control", "surrogate-control", "surrogate-key"} == expected
-        assert machine.index.tagged("a") != []
+        assert machine.index.by_surrogate_keys("a") != []
 
 
 def test_fa_t06_age_starts_where_the_received_one_stood() -> None:

@@ -12,7 +12,7 @@ from cdnkit.policy.gate.limits import measured
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.outcomes import Failure, Outcome
 from cdnkit.policy.plan import Fetch, Refuse, Serve
-from cdnkit.policy.rules.profile import RFC9111, Limit, Profile
+from cdnkit.policy.rules.profile import RFC9111, Profile, Quota
 from cdnkit.policy.rules.service import Behavior, Service
 from cdnkit.replay import read_trace, replay_node
 from cdnkit.vendors import CLOUDFRONT, FASTLY
@@ -184,8 +184,8 @@ def test_a_body_of_unknown_length_is_cut_where_it_grows_too_large() -> None:
 def test_limits_on_the_wire_and_replayed(tmp_path: Path) -> None:
     """A long URL, a large head where a hit lies ready, and a chunked body that is cut; the replay says the same."""
     records = tmp_path / "fra.jsonl"
-    small = replace(FASTLY.limits, object=Limit(100_000, FASTLY.limits.object.said))  # type: ignore[union-attr, type-var]
-    profile = replace(FASTLY, limits=small)
+    small = replace(FASTLY.quotas, object=Quota(100_000, FASTLY.quotas.object.response))  # type: ignore[union-attr, type-var]
+    profile = replace(FASTLY, quotas=small)
 
     async def endless(asked: Asked, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ntransfer-encoding: chunked\r\n\r\n")

@@ -3,7 +3,7 @@
 import pytest
 
 from cdnkit.policy.http.messages import RequestHead, ResponseHead
-from cdnkit.policy.machine.notes import MOST_MARKS
+from cdnkit.policy.machine.key_facts import MOST_MARKS
 from cdnkit.policy.outcomes import Cause, Failure, Outcome
 from cdnkit.policy.plan import Assemble, Fetch, Join, Plan, PurgeKind, PurgeOrder, Refuse, Serve
 from cdnkit.policy.rules.profile import Profile
@@ -96,7 +96,7 @@ def test_a_fill_or_a_mark_is_bound_by_the_purge_of_its_own_host(url: str, stored
     passed = fetched(edge, edge.on_request(ask("/b", host="a.test"), NOW))
     edge.on_response(passed, says(cache_control="private"), NOW)
     edge.on_purge(PurgeOrder(PurgeKind.URL, f"{url.removesuffix('/a')}/b"), NOW + 1)
-    assert (edge.view.alone("/b\nhost: a.test", NOW + 2) is not None) is stored
+    assert (edge.view.uncollapsed("/b\nhost: a.test", NOW + 2) is not None) is stored
 
 
 def test_a_fill_under_way_is_bound_by_a_purge_of_its_url_whatever_its_host() -> None:
@@ -136,6 +136,18 @@ def test_cloudfront_holds_an_error_as_long_as_its_status_says(why: Failure, held
     edge.on_failure(plan, why, NOW)
     assert isinstance(edge.on_request(ask(), NOW + held - 0.1), Refuse)
     assert isinstance(edge.on_request(ask(), NOW + held), Fetch)
+
+
+@pytest.mark.parametrize("came", [503, Failure.CONNECT])
+def test_cloudfront_holds_no_error_where_it_is_to_be_kept_for_no_time(came: int | Failure) -> None:
+    edge = node(CLOUDFRONT, Behavior(path="*", error_ttl=0.0))
+    plan = fetched(edge, edge.on_request(ask(), NOW))
+    if isinstance(came, Failure):
+        edge.on_failure(plan, came, NOW)
+    else:
+        edge.on_response(plan, says(came), NOW)
+        edge.on_body_end(plan, 0, NOW)
+    assert isinstance(edge.on_request(ask(), NOW), Fetch)
 
 
 def test_cloudfront_leaves_an_origin_alone_as_long_as_the_status_it_answered_says() -> None:
@@ -310,7 +322,7 @@ def test_a_hit_for_pass_mark_goes_by_a_hard_purge_of_its_url(order: PurgeOrder, 
     edge = node(FASTLY)
     plan = fetched(edge, edge.on_request(ask("/live/a"), NOW))
     edge.on_response(plan, says(cache_control="private, max-age=60", surrogate_key="k"), NOW + 1)
-    assert edge.view.alone("/live/a\nhost: h", NOW + 2) is not None
+    assert edge.view.uncollapsed("/live/a\nhost: h", NOW + 2) is not None
     edge.on_purge(order, NOW + 3)
     leader, next_one = (edge.on_request(ask("/live/a"), NOW + 4) for _ in range(2))
     assert isinstance(leader, Fetch) and isinstance(next_one, Join) == mark

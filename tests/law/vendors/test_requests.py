@@ -11,7 +11,7 @@ from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.outcomes import Purpose
 from cdnkit.policy.plan import Fetch, Join, PurgeKind, PurgeOrder, Refuse, Relay, Serve
 from cdnkit.policy.rules.profile import RFC9111, Profile
-from cdnkit.policy.rules.resolve import settled
+from cdnkit.policy.rules.resolve import resolve
 from cdnkit.policy.rules.service import Behavior, Key, Service
 from cdnkit.policy.store.key import cache_key, plain_key
 from cdnkit.replay import read_trace, replay_node
@@ -27,7 +27,7 @@ from tests.kit.origin import running_origin
 
 
 def same(profile: Profile, key: Key, one: RequestHead, other: RequestHead) -> bool:
-    behavior = settled(Behavior(path="*", key=key), profile)
+    behavior = resolve(Behavior(path="*", key=key), profile)
     return cache_key(one, behavior) == cache_key(other, behavior)
 
 
@@ -140,7 +140,7 @@ def test_cookies_that_a_pattern_names_reach_the_origin_and_no_others() -> None:
 @pytest.mark.parametrize("profile", [RFC9111, CLOUDFRONT, FASTLY], ids=lambda profile: profile.name)
 @pytest.mark.parametrize("key", [Key(), Key(query="all"), Key(query="none", host=True), Key(host=False)])
 def test_the_short_way_to_a_key_is_the_same_key(profile: Profile, key: Key) -> None:
-    behavior = settled(Behavior(path="*", key=key), profile)
+    behavior = resolve(Behavior(path="*", key=key), profile)
     short = plain_key(behavior)
     assert short is not None
     for request in (ask(), ask(query="a=1", host="B"), ask(query="")):
@@ -539,7 +539,7 @@ MANAGED = [  # name, min, default, max, query, headers, cookies, codings
 
 @pytest.mark.parametrize("row", MANAGED, ids=[row[0] for row in MANAGED])
 def test_managed_cache_policies(row: tuple[object, ...]) -> None:
-    behavior = settled(Behavior(path="*", cache_policy=row[0]), CLOUDFRONT)  # type: ignore[arg-type]
+    behavior = resolve(Behavior(path="*", cache_policy=row[0]), CLOUDFRONT)  # type: ignore[arg-type]
     ttl, key = behavior.ttl, behavior.key
     assert (ttl.min, ttl.default, ttl.max, key.query, key.headers, key.cookies, key.accept_encoding) == row[1:]
     assert behavior.cache is (row[0] != "CachingDisabled")

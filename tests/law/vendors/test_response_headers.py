@@ -17,7 +17,7 @@ from cdnkit.policy.outcomes import Failure, Outcome
 from cdnkit.policy.plan import Fetch, Join, Plan, Refuse, Relay, Serve
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.response_headers import Cors, Hsts, ResponseHeaders, Security
-from cdnkit.policy.rules.response_policy import CorsRules, Decoration
+from cdnkit.policy.rules.response_policy import CorsRules, ResponsePolicy
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo, Key
 from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.kit.machine import NOW, fetched, filled, node
@@ -386,10 +386,10 @@ def test_a_preflight_is_answered_here_where_the_policy_says_so(profile: Profile)
 def test_a_policys_two_steps_are_the_same_as_one() -> None:
     """A ready head has the first step in it; the second comes to each request."""
     settings = ResponseHeaders(cors=Cors(origins=(ORIGIN,)), set={"X-A": "1"}, remove=("X-B",))
-    decoration = Decoration(settings)
+    response_policy = ResponsePolicy(settings)
     lines: Lines = [("x-b", "1"), ("vary", "accept-encoding")]
-    assert decoration.cors is not None
-    assert decoration.cors.applied(decoration.applied(lines), ask(**SITE)) == [
+    assert response_policy.cors is not None
+    assert response_policy.cors.applied(response_policy.applied(lines), ask(**SITE)) == [
         ("x-a", "1"), (ACAO, ORIGIN), ("vary", "accept-encoding, Origin"),
     ]  # fmt: skip
     assert lines == [("x-b", "1"), ("vary", "accept-encoding")]

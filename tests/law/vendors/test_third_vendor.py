@@ -15,9 +15,9 @@ from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.machine.purge_requests import purge_request
 from cdnkit.policy.outcomes import Failure, Outcome, Refusal
 from cdnkit.policy.plan import PurgeKind, PurgeOrder, Refuse, Serve
-from cdnkit.policy.rules.profile import Incident, Onward, Page, Profile, PurgeMethod
+from cdnkit.policy.rules.profile import ForwardedRequest, Incident, Page, Profile, PurgeMethod
 from cdnkit.policy.rules.service import Behavior, Service
-from cdnkit.policy.rules.signature import Signature, Signed, behind
+from cdnkit.policy.rules.signature import Signature, SignedResponse, appended
 from cdnkit.vendors import CLOUDFRONT, FASTLY, PROFILES, RFC9111, purge_method_of
 from tests.kit.machine import NOW, fetched, node
 from tests.kit.machine import dated as says
@@ -29,11 +29,11 @@ class AcmeSignature(Signature):
 
     names = frozenset({"acme-nodes", "acme-hits", "acme-outcome", "acme-fetched"})
 
-    def fetched(self, headers: Headers, now: float) -> None:
+    def mark_fetched(self, headers: Headers, now: float) -> None:
         headers.lines.append(("acme-fetched", f"{self.node.name} {int(now)}"))
 
     def sign(self, lines: Lines, headers: Headers, x_cache: str) -> str:
-        lines.append(("acme-nodes", behind(headers, "acme-nodes", self.node.name)))
+        lines.append(("acme-nodes", appended(headers, "acme-nodes", self.node.name)))
         return f"{x_cache} at Acme"
 
     def by_request(
@@ -41,15 +41,15 @@ class AcmeSignature(Signature):
     ) -> Lines:
         return [("acme-hits", str(hits))]
 
-    def tells(self, request: RequestHead, behavior: Behavior) -> bool:
+    def wants_extras(self, request: RequestHead, behavior: Behavior) -> bool:
         return "acme-why" in request.headers
 
-    def told(self, answer: Signed) -> Lines:
+    def with_extras(self, answer: SignedResponse) -> Lines:
         left = "" if answer.fresh_until is None else f" {answer.fresh_until - answer.now:g}"
         return [*answer.lines, ("acme-outcome", f"{answer.outcome.value} {answer.key}{left}")]
 
 
-def onward(onward: Onward) -> tuple[str | None, Headers]:
+def onward(onward: ForwardedRequest) -> tuple[str | None, Headers]:
     """No query, no cookies, and the id of the request."""
     return None, onward.headers.without(("cookie",)).plus(("acme-request", onward.request_id))
 
@@ -69,7 +69,7 @@ ACME = Profile(
     failure_status=599,
     page=page,
     signature=AcmeSignature,
-    asks_more=frozenset({"acme-why"}),
+    extra_fields=frozenset({"acme-why"}),
 )
 
 

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from cdnkit.policy.http.messages import RequestHead, target_of
+from cdnkit.policy.http.messages import RequestHead, get_for_url
 from cdnkit.policy.token import TokenFault
 from cdnkit.policy.token.akamai import AkamaiToken
 from cdnkit.policy.token.cat import CatToken, Claim, signed
@@ -43,7 +43,7 @@ def by_node(*wishes: dict[str, Any]) -> list[str]:
 
 
 def request(url: str, *, ip: str = "192.0.2.7", **fields: str) -> RequestHead:
-    made = target_of(url)
+    made = get_for_url(url)
     made.client_ip, made.headers.lines = ip, list(fields.items())
     return made
 

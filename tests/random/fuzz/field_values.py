@@ -13,7 +13,7 @@ from cdnkit.policy.http import cache_control, dates, etags, ranges
 from cdnkit.policy.http.hops import visited
 from cdnkit.policy.http.negotiation import normalised, preferred_language
 from cdnkit.policy.store.index import surrogate_keys_of, vary_names
-from cdnkit.policy.upstream.invalidation import also_doubtful
+from cdnkit.policy.upstream.invalidation import related_targets
 
 NOW = 1_795_000_000.0
 LONGEST_BYTES = 16_384
@@ -105,7 +105,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "via": lambda text: visited(_request("via", text), "fra"),
     "accept-language": lambda text: (normalised("accept-language", text), preferred_language(text)),
     "x-any": lambda text: normalised("x-any", text),
-    "location": lambda text: also_doubtful(_request("a", "b"), ResponseHead(200, _head("location", text))),
+    "location": lambda text: related_targets(_request("a", "b"), ResponseHead(200, _head("location", text))),
 }
 
 

@@ -120,13 +120,13 @@ class LosesTickets(EdgeMachine):
 class AsksForEver(EdgeMachine):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._fallback.land_misfit = self._asked_again  # type: ignore[method-assign]
+        self._fallback.land_mismatch = self._asked_again  # type: ignore[method-assign]
 
     def _asked_again(self, flight: Flight, why: str, status: int, now: float) -> Landing:
         landing = Landing()
         for waiter in flight.waiters:
-            waiter.asks = 0
-            self._fills.decide_for(waiter, landing, now)
+            waiter.upstream_count = 0
+            self._fills.decide_again(waiter, landing, now)
         return landing
 
 

@@ -61,7 +61,7 @@ RULES = {
 }
 HOPS = frozenset({"connection", "keep-alive", "x-hop", "transfer-encoding"})
 FAILED_STATUSES = frozenset({500, 502, 503, 504})
-MOST_ASKS = 2
+MAX_UPSTREAM_REQUESTS = 2
 """Questions that one viewer's request may cost, whatever the origin says."""
 
 
@@ -390,7 +390,12 @@ class World:
         if asker is not None:
             asker.fetches.add(fetch.id)
             asker.joined = False
-            claim(len(asker.fetches) <= MOST_ASKS, "asks", f"one request asked {len(asker.fetches)} times", name)
+            claim(
+                len(asker.fetches) <= MAX_UPSTREAM_REQUESTS,
+                "asks",
+                f"one request asked {len(asker.fetches)} times",
+                name,
+            )
         self.open.append(Open(fetch, name, self.step))
 
     def _land(self, landing: Landing, owed: Open, *, failed: str | None) -> None:
@@ -419,7 +424,7 @@ class World:
         lines = answer.headers
         if failed is not None and answer.status in FAILED_STATUSES:
             request = self.requests[asker.step]
-            found = self.edge.view.judged(request, self.edge.view.rule_of(request), self.now)
+            found = self.edge.view.lookup(request, self.edge.view.rule_of(request), self.now)
             better = found.cause is None and found.entry is not None and found.entry.status < 500
             claim(not better, "needless-error", f"{answer.status}, and {found.entry} is fresh", name)
         if isinstance(answer, Refuse):

@@ -71,7 +71,7 @@ def test_the_room_holds_reports_once_and_is_the_papers(policy: Eviction, steps: 
             if admitted:
                 inside.add(one.id)
                 assert one.id in room, "what was just admitted went to make room for itself"
-        pushed_out = [gone.id for gone in room.take_pushed_out()]
+        pushed_out = [gone.id for gone in room.take_evicted()]
         assert len(set(pushed_out)) == len(pushed_out) and set(pushed_out) <= inside, "reported once, and was inside"
         inside -= set(pushed_out)
         assert room.currsize == model.bytes() <= room_bytes

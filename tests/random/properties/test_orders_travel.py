@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cdnkit.policy.machine.propagation import Batch, Extent, Follower, Logged
+from cdnkit.policy.machine.purge_log import Batch, Extent, Follower, LoggedOrder
 from cdnkit.policy.plan import Purged, PurgeKind, PurgeOrder
 from cdnkit.settings.edge import Node as NodeSettings
 from edge.background import Background
@@ -48,7 +48,7 @@ class World:
         self.lives += 1
         self.ordered = dict.fromkeys(PATHS, 0)
         """Path -> what was published when an order for what was before it came into the log."""
-        self.orders: list[Logged] = []
+        self.orders: list[LoggedOrder] = []
         self.last = 0
         self.followers: dict[str, Follower] = {}
         self.counts: dict[tuple[int, str], int] = {}
@@ -72,7 +72,7 @@ class Log:
             raise LogLost(self.where, "cut off")
         return self.world
 
-    async def append(self, orders: Sequence[Logged]) -> list[int]:
+    async def append(self, orders: Sequence[LoggedOrder]) -> list[int]:
         world = await self._reached()
         numbers = []
         for one in orders:

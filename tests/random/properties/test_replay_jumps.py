@@ -260,10 +260,10 @@ WRONG = st.lists(st.tuples(st.integers(0, 200), st.sampled_from(Outcome), st.sam
 """Lines that say what did not happen: which, and what."""
 
 
-def told_each(events: list[Event], service: Service, profile: Any) -> tuple[Replayed, EdgeMachine]:
+def replayed_each(events: list[Event], service: Service, profile: Any) -> tuple[Replayed, EdgeMachine]:
     node = ReplayNode(service, profile)
     for one in events:
-        node.tell(one)
+        node.on_event(one)
     return node.finish(), node.machine
 
 
@@ -275,12 +275,12 @@ def state(machine: EdgeMachine) -> dict[str, Any]:
     ]
     flights = machine.flights
     facts = {
-        "events": machine.events, "ids": machine.state.ids, "entries": entries, "gone": list(machine.index._gone.items()),
+        "events": machine.events, "ids": machine.state.ids, "entries": entries, "gone": list(machine.index._removal_causes.items()),
         "flights": [(i, f.opened_at, [w.ticket for w in f.waiters]) for i, f in flights._by_id.items()],
         "joinable": [(key, flight.fetch.id) for key, flight in flights._open.items()],
-        "alone": list(machine.state.alone_until._by_key.items()), "failing": list(machine.state.failing._by_key),
-        "marks": (machine.state.alone_until._marks, machine.state.failing._marks),
-        "purges": machine.state.purges, "varying": machine.varying, "filling": {i: e.id for i, e in machine.state.filling.items()},
+        "alone": list(machine.state.uncollapsed._by_key.items()), "failing": list(machine.state.failing._by_key),
+        "marks": (machine.state.uncollapsed._marks, machine.state.failing._marks),
+        "purges": machine.state.purges, "varying": machine.vary_fields, "filling": {i: e.id for i, e in machine.state.filling.items()},
         "stored": machine.room.currsize,
     }  # fmt: skip
     return facts | {"order of uses": [machine.room.popitem()[0] for _ in range(len(machine.room))]}
@@ -306,19 +306,19 @@ def test_both_ways_come_to_the_same_end(
     events = events_of(live.lines)
     # The same settings again, or others: then much comes out otherwise, and fetches are missing.
     again, law = other_service or service, PROFILES[other_profile or profile]
-    expected, machine = told_each(events, again, law)
+    expected, machine = replayed_each(events, again, law)
     node = JumpingNode(trace_of(events), again, law)
-    told = 0
-    tell = node.tell
+    count = 0
+    on_event = node.on_event
 
     def counting(one: Event) -> None:
-        nonlocal told
-        told += 1
-        tell(one)
+        nonlocal count
+        count += 1
+        on_event(one)
 
-    node.tell = counting  # type: ignore[method-assign]
+    node.on_event = counting  # type: ignore[method-assign]
     assert node.run() == expected
     assert state(node.machine) == state(machine)
     if not wrong and other_service is None and other_profile is None:
         assert expected.differences == []
-    event(f"jumped over {'nothing' if told == len(events) else 'some' if told > len(events) / 2 else 'most'}")
+    event(f"jumped over {'nothing' if count == len(events) else 'some' if count > len(events) / 2 else 'most'}")

@@ -26,7 +26,7 @@ from cdnkit.policy import (
 )
 from cdnkit.policy.store.eviction import HEAD_COST_BYTES
 from cdnkit.policy.store.index import Entry
-from cdnkit.policy.upstream.request import MOST_ASKS
+from cdnkit.policy.upstream.request import MAX_UPSTREAM_REQUESTS
 
 LATENCY = 0.02
 """Seconds on each wire, each way."""
@@ -165,7 +165,7 @@ class Node:
         exchange = self.open[fetch.id] = Exchange(fetch, purges=self.purged)
         if fetch.ticket:
             self.asks[fetch.ticket] += 1
-            assert self.asks[fetch.ticket] <= MOST_ASKS, f"{self.name}: one request asks again and again"
+            assert self.asks[fetch.ticket] <= MAX_UPSTREAM_REQUESTS, f"{self.name}: one request asks again and again"
         life = self.life
         request = replace(fetch.request, trusted=True)
 

@@ -119,7 +119,7 @@ def test_init_writes_once(tmp_path: Path) -> None:
 
 
 def test_a_signed_url_opens_the_gate_it_is_for(tmp_path: Path) -> None:
-    from cdnkit.policy.http.messages import target_of
+    from cdnkit.policy.http.messages import get_for_url
     from cdnkit.policy.token import FastlyToken
 
     (tmp_path / "cdn.toml").write_text('[[behavior]]\npath="*"\ntoken="v"\n[token.v]\nkey="${KEY}"\nparam="t"\n')
@@ -130,12 +130,12 @@ def test_a_signed_url_opens_the_gate_it_is_for(tmp_path: Path) -> None:
     base, _, query = told["url"].partition("?")
     assert base == "http://h:1/live/multivariant.m3u8"
     token = FastlyToken("c2VjcmV0", param="t")
-    assert token.refusal(target_of(told["url"]), told["expires_at"] - 1) is None
+    assert token.refusal(get_for_url(told["url"]), told["expires_at"] - 1) is None
     for url, now, why in (
         (told["url"], told["expires_at"], "expired"),
         (f"http://h:1/live/other.m3u8?{query}", told["expires_at"] - 1, "signature does not match"),
     ):
-        refusal = token.refusal(target_of(url), now)
+        refusal = token.refusal(get_for_url(url), now)
         assert refusal is not None
         assert refusal.facts["check"] == why
     unset = cdnlab("sign", "/x", cwd=tmp_path)

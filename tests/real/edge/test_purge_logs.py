@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cdnkit.policy.machine.propagation import Follower, Logged
+from cdnkit.policy.machine.purge_log import Follower, LoggedOrder
 from edge.purges import file_log
 from edge.purges.file_log import FileLog
 from edge.purges.log import BadLog, LogLost, PurgeLog, body_of, logged
@@ -25,10 +25,10 @@ Promise = Callable[[Opened], Awaitable[None]]
 
 async def numbers_are_in_order_and_without_a_gap(opened: Opened) -> None:
     log = opened()
-    assert await log.append([Logged(0, {"url": "/a"}), Logged(0, {"url": "/b"})]) == [1, 2]
-    assert await log.append([Logged(0, {"everything": True}, only=("fra",), again=2)]) == [3]
+    assert await log.append([LoggedOrder(0, {"url": "/a"}), LoggedOrder(0, {"url": "/b"})]) == [1, 2]
+    assert await log.append([LoggedOrder(0, {"everything": True}, only=("fra",), again=2)]) == [3]
     batch = await log.read(1)
-    assert batch.orders == (Logged(2, {"url": "/b"}), Logged(3, {"everything": True}, only=("fra",), again=2))
+    assert batch.orders == (LoggedOrder(2, {"url": "/b"}), LoggedOrder(3, {"everything": True}, only=("fra",), again=2))
     assert (batch.extent.first, batch.extent.last) == (1, 3)
     assert [one.number for one in (await log.read(0, 2)).orders] == [1, 2]
 
@@ -37,7 +37,7 @@ async def two_who_order_at_the_same_time_make_one_order(opened: Opened) -> None:
     one, other = opened(), opened()
     given = await asyncio.gather(
         *(
-            log.append([Logged(0, {"url": f"/{name}{n}"})])
+            log.append([LoggedOrder(0, {"url": f"/{name}{n}"})])
             for n in range(50)
             for name, log in (("a", one), ("b", other))
         )
@@ -52,10 +52,19 @@ async def what_is_trimmed_shows(opened: Opened) -> None:
     log = opened(kept=3)
     assert (await log.read(0)).extent.first == 1
     for n in range(5):
-        await log.append([Logged(0, {"url": f"/{n}"})])
+        await log.append([LoggedOrder(0, {"url": f"/{n}"})])
     batch = await log.read(1)
     assert (batch.extent.first, batch.extent.last) == (3, 5)
     assert [one.number for one in batch.orders] == [3, 4, 5]
+
+
+async def what_is_trimmed_altogether_is_counted_on_from(opened: Opened) -> None:
+    """Or a node would take the next orders for those that it has carried out."""
+    log = opened(kept=0)
+    assert await log.append([LoggedOrder(0, {"url": "/a"})]) == [1]
+    assert await log.append([LoggedOrder(0, {"url": "/b"}), LoggedOrder(0, {"url": "/c"})]) == [2, 3]
+    batch = await log.read(0)
+    assert (batch.orders, batch.extent.first, batch.extent.last) == ((), 4, 3)
 
 
 async def somebody_waits(log: PurgeLog) -> None:
@@ -78,7 +87,7 @@ async def news_comes_at_once(opened: Opened) -> None:
         await somebody_waits(orderer)
         assert not waiting.done()
         began = time.monotonic()
-        await orderer.append([Logged(0, {"url": "/a"})])
+        await orderer.append([LoggedOrder(0, {"url": "/a"})])
         await waiting
         took.append(time.monotonic() - began)
         assert len((await reader.read(number)).orders) == 1
@@ -113,6 +122,7 @@ PROMISES = [
     numbers_are_in_order_and_without_a_gap,
     two_who_order_at_the_same_time_make_one_order,
     what_is_trimmed_shows,
+    what_is_trimmed_altogether_is_counted_on_from,
     news_comes_at_once,
     followers_tell_how_far_they_are,
     a_cancellation_ends_a_call_whenever_it_comes,
@@ -151,7 +161,7 @@ def test_in_redis(promise: Promise, tmp_path: Path) -> None:
 def test_a_file_outlives_those_who_opened_it(tmp_path: Path) -> None:
     async def run() -> None:
         first = FileLog(tmp_path / "purges.sqlite3")
-        await first.append([Logged(0, {"url": "/a"})])
+        await first.append([LoggedOrder(0, {"url": "/a"})])
         before = await first.read(0)
         await first.close()
         second = FileLog(tmp_path / "purges.sqlite3")
@@ -168,14 +178,14 @@ def test_a_file_that_is_deleted_is_made_anew_once_for_all(left: str, tmp_path: P
 
     async def run() -> None:
         logs = [FileLog(path) for _ in range(4)]
-        before = await logs[0].append([Logged(0, {"url": f"/{n}"}) for n in range(3)])
+        before = await logs[0].append([LoggedOrder(0, {"url": f"/{n}"}) for n in range(3)])
         for log in logs:
             assert (await log.read(0)).extent.last == before[-1]
         waiting = asyncio.create_task(logs[0].news(3, 30.0))
         for part in {"", "-wal", "-shm"} - ({left} - {""}):
             path.with_name(path.name + part).unlink()
         await asyncio.wait_for(waiting, 10.0)
-        given = await asyncio.gather(*(log.append([Logged(0, {"everything": True})]) for log in logs))
+        given = await asyncio.gather(*(log.append([LoggedOrder(0, {"everything": True})]) for log in logs))
         assert sorted(given) == [[1], [2], [3], [4]]
         new = FileLog(path)  # opened as `cdnlab purge` would
         assert [(await log.read(0)) for log in logs] == [await new.read(0)] * 4
@@ -193,15 +203,15 @@ def test_who_orders_is_told_that_nothing_can_be_written_and_may_again_later(tmp_
 
     async def run() -> None:
         first = FileLog(path)
-        await first.append([Logged(0, {"url": "/a"})])
+        await first.append([LoggedOrder(0, {"url": "/a"})])
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             second = FileLog(path)  # opening writes nothing
             with pytest.raises(LogLost, match="locked"):
-                await second.append([Logged(0, {"url": "/b"})])
+                await second.append([LoggedOrder(0, {"url": "/b"})])
             assert (await second.read(0)).extent.last == 1
             other.execute("ROLLBACK")
-        assert await second.append([Logged(0, {"url": "/b"})]) == [2]
+        assert await second.append([LoggedOrder(0, {"url": "/b"})]) == [2]
         for log in (first, second):
             await log.close()
 
@@ -224,13 +234,13 @@ def test_what_is_no_log_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
 @needs_redis
 def test_a_server_that_is_gone_is_said_to_be_and_one_that_forgot_is_another_log(tmp_path: Path) -> None:
     async def lost(log: RedisLog, server: RedisServer) -> None:
-        await log.append([Logged(0, {"url": "/a"})])
+        await log.append([LoggedOrder(0, {"url": "/a"})])
         before = (await log.read(0)).extent
         await server.kill()
         with pytest.raises(LogLost, match=f"127.0.0.1:{server.port}"):
             await log.read(0)
         with pytest.raises(LogLost):
-            await log.append([Logged(0, {"url": "/b"})])
+            await log.append([LoggedOrder(0, {"url": "/b"})])
         await server.start()
         after = (await log.read(0)).extent
         assert after.log != before.log and after.last == 0
@@ -257,8 +267,8 @@ def test_an_order_is_complete_when_what_repeats_it_is_and_what_repeats_that(tmp_
         sent = await put(log, [{"url": "/a"}])
         await log.report("fra", taken=1, done=1, purged={1: 3})
         assert await sent.look() == {"fra": Standing(True, True, 3)}
-        again = Logged(0, {"url": "/a"}, only=("fra",), again=1)
-        await log.append([again, Logged(0, {"url": "/b"}), replace(again, again=2)])
+        again = LoggedOrder(0, {"url": "/a"}, only=("fra",), again=1)
+        await log.append([again, LoggedOrder(0, {"url": "/b"}), replace(again, again=2)])
         assert await sent.look() == {"fra": Standing(False, False, 3)}
         await log.report("fra", taken=3, done=3, purged={2: 1, 3: 9})
         assert not (await sent.look())["fra"].done
@@ -272,5 +282,5 @@ def test_an_order_is_complete_when_what_repeats_it_is_and_what_repeats_that(tmp_
 @pytest.mark.parametrize("tiers", ["shields-first", "edges-first", "together"])
 def test_an_order_as_an_earlier_version_logged_it_is_carried_out(tiers: str) -> None:
     body = f'{{"order": {{"url": "/a"}}, "tiers": "{tiers}", "only": ["fra"], "again": 3}}'
-    assert logged(7, body) == Logged(7, {"url": "/a"}, only=("fra",), again=3)
+    assert logged(7, body) == LoggedOrder(7, {"url": "/a"}, only=("fra",), again=3)
     assert logged(7, body_of(logged(7, body))) == logged(7, body)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cdnkit.policy.machine.propagation import Follower, Logged
+from cdnkit.policy.machine.purge_log import Follower, LoggedOrder
 from cdnkit.policy.plan import Purged, PurgeOrder
 from edge.purges.file_log import FileLog
 from edge.purges.log import open_log
@@ -100,10 +100,10 @@ def test_a_log_full_of_them_is_read_in_batches_and_told_in_a_line_for_each(
         async with running_origin() as origin, a_log(kind, tmp_path) as log:
             opened = open_log(log.where)
             for _ in range(3):
-                await opened.append([Logged(0, {"later\x1b\n": n}) for n in range(1000)])
+                await opened.append([LoggedOrder(0, {"later\x1b\n": n}) for n in range(1000)])
             async with running_node(origin.url, name="fra", purge_log=log.where) as fra:
                 assert (await ordered(log.where, {"url": "/a"}))["fra"].obeyed  # it was empty, and missed nothing
-                await opened.append([Logged(0, {"later\x1b\n": n}) for n in range(3000)])
+                await opened.append([LoggedOrder(0, {"later\x1b\n": n}) for n in range(3000)])
                 assert (await ordered(log.where, {"url": "/a"}))["fra"].obeyed
                 assert (await fra.health())["purges"]["unread"] == 3000
             await opened.close()
@@ -125,7 +125,7 @@ def test_who_ordered_what_a_node_cannot_read_is_told_so(kind: str, tmp_path: Pat
             running_node(origin.url, name="fra", purge_log=log.where, purge_delay=0.5) as fra,
         ):
             opened = open_log(log.where)
-            await opened.append([Logged(0, {"later": "than this version"})])
+            await opened.append([LoggedOrder(0, {"later": "than this version"})])
             await healthy(fra, lambda told: bool(told["unread"] == 1))
             sent = await put(opened, [{"url": "/a"}])
             sent.numbers.insert(0, sent.numbers[0] - 1)  # as if both had been of one order

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from cdnkit.policy.machine import propagation
-from cdnkit.policy.machine.propagation import lateness
+from cdnkit.policy.machine import purge_log
+from cdnkit.policy.machine.purge_log import lateness
 from edge.purges.log import open_log
 from edge.purges.progress import Standing, carried
 from tests.kit.http import ask
@@ -297,11 +297,11 @@ def test_losses_make_an_order_late_and_no_more(tmp_path: Path, monkeypatch: pyte
                 raise Late(f"{late} for {wanted}")
 
     def attempt(pause: float) -> None:
-        monkeypatch.setattr(propagation, "FIRST_PAUSE_S", pause)
-        monkeypatch.setattr(propagation, "LONGEST_PAUSE_S", 40 * pause)
+        monkeypatch.setattr(purge_log, "FIRST_PAUSE_S", pause)
+        monkeypatch.setattr(purge_log, "LONGEST_PAUSE_S", 40 * pause)
         asyncio.run(run(pause))
 
-    judged(attempt, propagation.FIRST_PAUSE_S)
+    judged(attempt, purge_log.FIRST_PAUSE_S)
 
 
 @needs_redis

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cdnkit.policy.rules.service import Behavior
-from cdnkit.policy.upstream.request import MOST_ASKS
+from cdnkit.policy.upstream.request import MAX_UPSTREAM_REQUESTS
 from tests.kit.http import ask
 from tests.kit.node import running_node
 from tests.kit.origin import Asked, Origin, response, running_origin
@@ -187,7 +187,7 @@ def test_an_origin_of_bad_manners_is_not_asked_for_ever(rude: str, tiers: int) -
             assert reply.status == status and reply.whole
             if body == b"":
                 assert b"origin: " in reply.body and str(fields["status"]).encode() in reply.body
-            assert len(origin.asked) <= questions * MOST_ASKS
+            assert len(origin.asked) <= questions * MAX_UPSTREAM_REQUESTS
             assert (await node.health())["fills_in_flight"] == 0
             await asyncio.sleep(0)
             asked = len(origin.asked)

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from cdnkit.policy.machine.propagation import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from cdnkit.policy.machine.purge_log import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from cdnkit.policy.record.lines import PurgeRecord
 from edge.log import FLUSH_SECONDS, RecordLog
 from edge.parent.deadline import Deadline

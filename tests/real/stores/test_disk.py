@@ -169,6 +169,21 @@ def test_what_everything_was_purged_of_leaves_the_disk_in_time_also_over_a_resta
     asyncio.run(run())
 
 
+def test_what_everything_was_purged_of_leaves_the_disk_while_the_node_serves_on(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url, **disk(tmp_path)) as node:
+            for n in range(600):
+                origin.says(f"/{n}", b"old", cache_control=LONG)
+            for _ in range(2):  # also when nothing has been to do for a while
+                for n in range(600):
+                    await node.get(f"/{n}")
+                assert (await node.purge(everything=True))["purged"] >= 600
+                await node.get("/1")  # a batch of its own, behind the purge
+                await until(lambda: len(body_files(tmp_path)) == 1)
+
+    asyncio.run(run())
+
+
 def test_heads_of_former_generations_count_no_more_and_are_deleted_in_steps(tmp_path: Path) -> None:
     def heads(*ids: int) -> list[Head]:
         return [Head(entry_id, {"n": entry_id}, 1, b"c") for entry_id in ids]

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from cdnkit.policy.machine.propagation import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from cdnkit.policy.machine.purge_log import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from edge.background import Background
 from edge.purges.log import LogLost
 from tests.kit.virtual_time import run_virtually

@@ -1,4 +1,4 @@
-"""Room-keeping: which stored response goes when there is no more room. One protocol, five policies."""
+"""Eviction: which stored response goes when the room is full. One protocol, five policies."""
 
 from cdnkit.policy.rules.eviction import Eviction
 from cdnkit.policy.store.eviction.room import HEAD_COST_BYTES, Room

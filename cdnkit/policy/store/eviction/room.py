@@ -1,10 +1,10 @@
-"""What a room is: entries by id, bounded in bytes, with a policy that says who goes next.
+"""What a room is: entries by id, bounded in bytes, with a policy that says which is evicted next.
 
-Room is made *before* something is admitted, so what was just admitted never goes to make room for itself. An entry
+Entries are evicted *before* another is admitted, so a new entry is never evicted to make room for itself. An entry
 whose size has changed is admitted again, as the newest.
 
-Why no policy by lifetime (cachetools' `TTLCache`): it drops stale entries, and those are what revalidation and
-stale-if-error live on.
+Why no policy by lifetime (cachetools' `TTLCache`): it drops stale entries, and revalidation and stale-if-error
+need those.
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 HEAD_COST_BYTES = 1024
-"""What an entry costs beside its body: its head, its instants, its places in the index. An estimate on the safe side:
-a head of twelve fields measures about 900 bytes."""
+"""The memory of an entry beside its body: its head, its instants, its places in the index. An estimate on the safe
+side: a head of twelve fields measures about 900 bytes."""
 
 
 class Room(Protocol):
@@ -37,13 +37,13 @@ class Room(Protocol):
         """Make room for `entry` (again, when its size has changed); False when it can never fit, and is not in."""
 
     def touch(self, entry: "Entry") -> None:
-        """It was used. Nothing happens to one that is not in."""
+        """Count a use of it. Nothing happens if it is not in."""
 
     def pop(self, entry_id: int, default: None, /) -> "Entry | None":
-        """Take it out for another reason than room: it is not reported as pushed out, nor remembered."""
+        """Remove it for another reason than room: it is not reported as evicted, nor remembered."""
 
-    def take_pushed_out(self) -> list["Entry"]:
-        """What had to go since this was last asked, each exactly once, in order."""
+    def take_evicted(self) -> list["Entry"]:
+        """The entries evicted since the last call, each exactly once, in order."""
 
 
 def cost_of(entry: "Entry", block_bytes: int) -> int:

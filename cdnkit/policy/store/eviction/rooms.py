@@ -18,5 +18,5 @@ _ROOMS: dict[Eviction, Callable[[int, int], Room]] = {
 
 
 def room_for(eviction: Eviction, maxsize_bytes: int, block_bytes: int = 1) -> Room:
-    """An empty room of so many bytes; bodies are counted in whole blocks of `block_bytes`."""
+    """An empty room of `maxsize_bytes`; bodies are counted in whole blocks of `block_bytes`."""
     return _ROOMS[eviction](maxsize_bytes, block_bytes)

@@ -70,7 +70,7 @@ class S3FifoRoom:
         self._ghost: OrderedDict[Remembered, int] = OrderedDict()
         """What it stood for -> bytes it took."""
         self._ghost_bytes = 0
-        self._pushed_out: list[Entry] = []
+        self._evicted: list[Entry] = []
 
     @property
     def currsize(self) -> float:
@@ -106,8 +106,8 @@ class S3FifoRoom:
         held = self._small.take(entry_id) or self._main.take(entry_id)
         return default if held is None else held.entry
 
-    def take_pushed_out(self) -> list["Entry"]:
-        gone, self._pushed_out = self._pushed_out, []
+    def take_evicted(self) -> list["Entry"]:
+        gone, self._evicted = self._evicted, []
         return gone
 
     def _evict(self) -> None:
@@ -125,14 +125,14 @@ class S3FifoRoom:
                 self._main.push(held)
                 continue
             self._remember(held)
-            self._pushed_out.append(held.entry)
+            self._evicted.append(held.entry)
             return
 
     def _evict_main(self) -> None:
         while True:
             held = self._main.oldest()
             if held.uses == 0:
-                self._pushed_out.append(held.entry)
+                self._evicted.append(held.entry)
                 return
             held.uses -= 1
             self._main.push(held)

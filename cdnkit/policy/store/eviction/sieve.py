@@ -1,7 +1,7 @@
 """SIEVE: a queue in order of arrival, a mark on what was used, and a hand that passes once over the marked.
 
 The hand walks from the oldest towards the newest. It takes the mark off what was used and leaves it *where it is*, and
-throws out the first it meets without a mark; newcomers go in at the other end. So what proved useful stays in the old
+evicts the first it meets without a mark; new entries go in at the other end. So what proved useful stays in the old
 part, and the hand sifts the new. A hit sets one flag.
 
 Source: Zhang et al., "SIEVE is Simpler than LRU", NSDI 2024, algorithm 1; here bounded in bytes, so that one admission
@@ -40,7 +40,7 @@ class SieveRoom:
         self._oldest: _Held | None = None
         self._newest: _Held | None = None
         self._hand: _Held | None = None
-        self._pushed_out: list[Entry] = []
+        self._evicted: list[Entry] = []
 
     def __len__(self) -> int:
         return len(self._held)
@@ -76,8 +76,8 @@ class SieveRoom:
         self._unlink(held)
         return held.entry
 
-    def take_pushed_out(self) -> list["Entry"]:
-        gone, self._pushed_out = self._pushed_out, []
+    def take_evicted(self) -> list["Entry"]:
+        gone, self._evicted = self._evicted, []
         return gone
 
     def _evict(self) -> None:
@@ -88,7 +88,7 @@ class SieveRoom:
         assert at is not None, "room is made only where something takes it"
         self._hand = at
         self._unlink(at)
-        self._pushed_out.append(at.entry)
+        self._evicted.append(at.entry)
 
     def _unlink(self, held: _Held) -> None:
         if self._hand is held:

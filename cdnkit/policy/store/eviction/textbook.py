@@ -1,4 +1,4 @@
-"""LRU, LFU and FIFO, by cachetools: the order is theirs, the bytes and the report of what went are ours."""
+"""LRU, LFU and FIFO by cachetools, with a count of bytes and a report of what was evicted."""
 
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,11 @@ class _Reporting(Cache[int, "Entry"]):
     def __init__(self, maxsize_bytes: int, block_bytes: int = 1) -> None:
         super().__init__(maxsize_bytes, getsizeof=lambda entry: cost_of(entry, block_bytes))
         self._block_bytes = block_bytes
-        self._pushed_out: list[Entry] = []
+        self._evicted: list[Entry] = []
 
     def popitem(self) -> tuple[int, "Entry"]:
         entry_id, entry = super().popitem()
-        self._pushed_out.append(entry)
+        self._evicted.append(entry)
         return entry_id, entry
 
     def admit(self, entry: "Entry") -> bool:
@@ -34,8 +34,8 @@ class _Reporting(Cache[int, "Entry"]):
         if entry.id in self:
             self[entry.id]  # a look-up is a use
 
-    def take_pushed_out(self) -> list["Entry"]:
-        gone, self._pushed_out = self._pushed_out, []
+    def take_evicted(self) -> list["Entry"]:
+        gone, self._evicted = self._evicted, []
         return gone
 
 

@@ -72,7 +72,7 @@ def test_the_settings_tables_come_first_and_say_so(tmp_path: Path) -> None:
     )  # fmt: skip
     # The file's region is one of the country it tells, so it does not go with another country.
     assert who.place_of("1.2.9.9") == Place("FR", "", 64500, hosting=True)
-    told = dict(who.place_of("1.2.9.9").told_by)
+    told = dict(who.place_of("1.2.9.9").sources)
     today = datetime.now(UTC)
     assert told["country"] == "[geo] countries 1.2.9.0/24" and told["hosting"] == "[geo] hosting 1.2.9.9/32"
     assert told["asn"] == f"asn.mmdb (Test-ASN, {today:%Y-%m-%d})"
@@ -93,7 +93,7 @@ def test_iptocc_is_what_there_is_by_default() -> None:
     # well-known allocations
     for ip, country in [("8.8.8.8", "US"), ("175.45.176.1", "KP"), ("2001:4860:4860::8888", "US"), ("10.0.0.1", "")]:
         assert who.place_of(ip).country == country
-    ((fact, by),) = who.place_of("8.8.8.8").told_by
+    ((fact, by),) = who.place_of("8.8.8.8").sources
     assert fact == "country" and by.startswith("iptocc 3.")
 
 
@@ -150,8 +150,8 @@ def test_records_of_several_makers(record: object, facts: dict[str, Any]) -> Non
 
 def test_what_a_file_says_of_itself(tmp_path: Path) -> None:
     database = Mmdb(Path(written(tmp_path / "city.mmdb", CITY)), "geo.databases[0]")
-    assert (database.made.kind, database.made.ip_version) == ("Test-City", 6)
-    assert abs((datetime.now(UTC) - database.made.built_at).total_seconds()) < 60 and database.made.nodes > 10
+    assert (database.metadata.kind, database.metadata.ip_version) == ("Test-City", 6)
+    assert abs((datetime.now(UTC) - database.metadata.built_at).total_seconds()) < 60 and database.metadata.nodes > 10
 
 
 def test_what_is_no_database_is_said_at_the_start(tmp_path: Path) -> None:
@@ -159,10 +159,10 @@ def test_what_is_no_database_is_said_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     bad = {
         "gone.mmdb": (None, "No such file or directory"),
-        "empty.mmdb": (b"", "is none or is damaged"),
-        "text.mmdb": (b"country,code\n" * 100, "is none or is damaged"),
-        "cut.mmdb": (good[: len(good) // 2], "is none or is damaged"),
-        "head.mmdb": (good[:-40], "is none or is damaged"),
+        "empty.mmdb": (b"", "is no MMDB file or is damaged"),
+        "text.mmdb": (b"country,code\n" * 100, "is no MMDB file or is damaged"),
+        "cut.mmdb": (good[: len(good) // 2], "is no MMDB file or is damaged"),
+        "head.mmdb": (good[:-40], "is no MMDB file or is damaged"),
         "folder": (None, ""),
     }
     for name, (content, why) in bad.items():

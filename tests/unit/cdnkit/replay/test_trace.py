@@ -22,7 +22,7 @@ from cdnkit.policy.record.lines import (
 from cdnkit.policy.record.object_class import ObjectClass
 from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo
-from cdnkit.replay import BadTrace, read_trace, replay_node, tell_each, trace_of
+from cdnkit.replay import BadTrace, read_trace, replay_each, replay_node, trace_of
 from cdnkit.replay.gate import kind_of
 from cdnkit.replay.node import ReplayNode, request_of
 from cdnkit.replay.trace import Ended, Event, Exchange, Gap, Landed, Missing, Ordered, events_of
@@ -174,7 +174,7 @@ def test_times_that_step_back_are_told_one_by_one() -> None:
         + [asked(4 + n, AT + after) for n, after in enumerate((1, 6, 2, 4.9, 5, 3))]
     )
     replayed = replay_node(trace_of(trace), service, RFC9111)
-    assert replayed == tell_each(trace, service, RFC9111)
+    assert replayed == replay_each(trace, service, RFC9111)
     assert len(replayed.differences) == 3  # live these were hits, and the first was answered at once
 
 
@@ -213,7 +213,7 @@ def test_a_refusal_is_replayed_by_its_kind_whatever_its_words(
     record = Requested(1, AT, "GET", "http://h/a", status, Outcome.REFUSED, None, reason=reason, refusal=kind)
     for service in (Service(name="fra"), GEO):
         node = ReplayNode(service, RFC9111)
-        node.tell(record)
+        node.on_event(record)
         assert node.finish().differences == []
         node._gate.record = record
         plan = node.machine.on_request(request_of(record), AT)

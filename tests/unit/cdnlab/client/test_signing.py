@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from cdnkit.policy.http.messages import RequestHead, target_of
+from cdnkit.policy.http.messages import RequestHead, get_for_url
 from cdnkit.policy.http.place import Place
 from cdnkit.policy.token import TokenFault, scheme_of
 from cdnlab.cli import main
@@ -95,7 +95,7 @@ def lab(tmp_path: Path) -> Path:
 
 
 def request_of(url: str, *, ip: str = "192.0.2.7", country: str = "DE", **fields: str) -> RequestHead:
-    request = target_of(url)
+    request = get_for_url(url)
     request.client_ip, request.place = ip, Place(country)
     request.headers.lines = list(fields.items())
     return request

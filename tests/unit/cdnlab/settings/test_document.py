@@ -262,7 +262,7 @@ def test_geo_databases_are_files_beside_it_or_iptocc(tmp_path: Path) -> None:
     (tmp_path / "country.mmdb").write_bytes(b"country,network\n")
     (complaint,) = complaints_of(text, tmp_path)
     assert complaint.startswith("cdn.toml:5:14: geo.databases[0]: found ")
-    assert "country.mmdb, which is none or is damaged, wanted an MMDB file" in complaint
+    assert "country.mmdb, which is no MMDB file or is damaged, wanted an MMDB file" in complaint
 
 
 def test_the_origin_cuts_as_the_encoder_is_told() -> None:

@@ -1,19 +1,20 @@
 """When a follower of the log of purges wakes up, and how often: in virtual time, beside a log that counts."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from cdnkit.policy.machine.propagation import UNDONE_S, UNTAKEN_S, Batch, Extent, Follower, Logged
+from cdnkit.policy.machine.purge_log import ALL_BEFORE, UNDONE_S, UNTAKEN_S, Batch, Extent, Follower, LoggedOrder
 from cdnkit.policy.plan import Purged, PurgeOrder
 from cdnkit.settings.edge import Node
 from edge.background import Background
 from edge.purges.follower import LOOK_S, PURGES, LogFollower, logger
-from edge.purges.log import IDLE_S, LogLost
+from edge.purges.log import BATCH, IDLE_S, LogLost
 from tests.kit.virtual_time import run_virtually
 
 
@@ -23,7 +24,7 @@ class Log:
     where = "the log"
 
     def __init__(self) -> None:
-        self.orders: list[Logged] = []
+        self.orders: list[LoggedOrder] = []
         self.known: dict[str, Follower] = {}
         self.calls: list[tuple[str, float]] = []
         self.lost = False
@@ -35,16 +36,24 @@ class Log:
             raise LogLost(self.where, "gone")
 
     def order(self) -> None:
-        self.orders.append(Logged(len(self.orders) + 1, {"url": "/a"}))
+        self.orders.append(LoggedOrder(len(self.orders) + 1, {"url": "/a"}))
         self.new.set()
+
+    async def append(self, orders: Sequence[LoggedOrder]) -> list[int]:
+        self.called("append")
+        first = len(self.orders) + 1
+        self.orders += [replace(one, number=number) for number, one in enumerate(orders, first)]
+        return [one.number for one in self.orders[first - 1 :]]
 
     async def read(self, after: int, most: int = 1000) -> Batch:
         self.called("read")
         self.new.clear()
-        return Batch(Extent("1", 1, len(self.orders)), tuple(self.orders[after:]))
+        return Batch(Extent("1", 1, len(self.orders)), tuple(self.orders[after : after + most]))
 
     async def news(self, after: int, within: float = IDLE_S) -> None:
         self.called("news")
+        if after < len(self.orders):
+            return
         with suppress(TimeoutError):
             await asyncio.wait_for(self.new.wait(), within)
 
@@ -63,11 +72,12 @@ class Log:
 class Lab:
     """One node on one log, and when it purged."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, mark: str | None = "1 0", faces_viewers: bool = True, **settings: Any) -> None:
+        """`mark`: how far what it has stored has come, the log's name and a number; None: that is not known."""
         self.log = Log()
         self.purged_at: list[float] = []
         services = SimpleNamespace(
-            purge_all=self.purge_all, marks=lambda: ["1 0"], is_empty=lambda: False, faces_viewers=True
+            purge_all=self.purge_all, marks=lambda: [mark], is_empty=lambda: False, faces_viewers=faces_viewers
         )
         self.background = Background(logger, "fra")
         node = Node.model_validate({"name": "fra", **settings})
@@ -93,6 +103,68 @@ def test_an_idle_follower_looks_once_in_its_idle_time() -> None:
         assert 100 <= lab.count("news") <= 102
         assert 99 <= lab.count("followers") <= 101  # whether its row still stands
         assert lab.count("report") == lab.count("join") == 0, "nothing has changed"
+        await lab.background.close()
+
+    run_virtually(run())
+
+
+def test_it_is_one_of_those_who_follow_before_it_serves(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        lab = Lab()
+        await lab.following.start()
+        assert lab.log.known == {"fra": Follower("fra", "http://fra", ("shield",))}
+        await asyncio.sleep(10 * IDLE_S)
+        assert lab.count("join") == 1
+        await lab.background.close()
+
+    run_virtually(run())
+    assert caplog.messages == []
+
+
+AGAIN = [LoggedOrder(2, {"everything": True}, again=ALL_BEFORE)]
+MISSED = [  # how far what is stored has come, is it an edge, what it orders when it starts
+    ("1 1", True, []),
+    ("1 1", False, []),
+    (None, True, []),  # all that it has goes; nobody has filled from it
+    (None, False, AGAIN),
+    ("2 1", False, AGAIN),  # of another log
+]
+
+
+@pytest.mark.parametrize(("mark", "faces_viewers", "again"), MISSED)
+def test_a_shield_that_missed_orders_has_what_was_filled_from_it_purged(
+    mark: str | None, faces_viewers: bool, again: list[LoggedOrder]
+) -> None:
+    async def run() -> None:
+        lab = Lab(mark=mark, faces_viewers=faces_viewers)
+        lab.log.order()
+        await lab.following.start()
+        assert lab.log.orders[1:] == again
+        assert bool(lab.purged_at) is (mark != "1 1"), "all that it has itself is purged before it serves"
+        await lab.background.close()
+
+    run_virtually(run())
+
+
+ORDERS = [  # orders that wait in the log    questions until they are carried out: reads, waits for news
+    (BATCH - 1, 1, 1),
+    (BATCH, 2, 1),  # there may be more: it reads on
+    (2 * BATCH + 1, 3, 1),
+]
+
+
+@pytest.mark.parametrize(("orders", "reads", "waits"), ORDERS)
+def test_many_orders_are_read_in_batches_and_without_a_pause(orders: int, reads: int, waits: int) -> None:
+    async def run() -> None:
+        lab = Lab()
+        await lab.following.start()
+        await asyncio.sleep(0.5)
+        lab.log.orders += [LoggedOrder(number, {"url": "/a"}) for number in range(1, orders + 1)]
+        lab.log.calls.clear()
+        lab.log.new.set()
+        await asyncio.sleep(IDLE_S / 4)
+        assert lab.purged_at == [0.5] * orders
+        assert (lab.count("read"), lab.count("news")) == (reads, waits)
         await lab.background.close()
 
     run_virtually(run())

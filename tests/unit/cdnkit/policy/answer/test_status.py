@@ -1,5 +1,7 @@
 """Cache-Status, a row for each way an answer comes to be (RFC 9211)."""
 
+import re
+
 import http_sf
 import pytest
 
@@ -17,6 +19,7 @@ from cdnkit.policy import (
     Serve,
     Service,
 )
+from cdnkit.policy.answer.status import numbered_ids
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.plan import PurgeKind, PurgeOrder
 from tests.kit.machine import NOW, fill, get
@@ -134,3 +137,12 @@ def test_an_answer_of_the_nodes_own_says_why() -> None:
     failed = edge.on_failure(fetch, Failure.CONNECT, NOW + 9).answers[fetch.ticket]
     assert of(failed) == 'fra; fwd=stale; detail="origin: connect-refused"'
     assert of(edge.on_request(get(method="TRACE"), NOW)) == 'fra; detail="method: TRACE is not for a cache to forward"'
+
+
+def test_request_ids_are_of_one_form_another_each_time_and_the_same_in_each_run() -> None:
+    fra, again, iad = numbered_ids("fra"), numbered_ids("fra"), numbered_ids("iad")
+    ids = [fra() for _ in range(100)]
+    assert all(re.fullmatch("[0-9a-f]{54}==", one) for one in ids)
+    assert len(set(ids)) == 100
+    assert ids == [again() for _ in range(100)]
+    assert iad() not in ids

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdnkit.policy.freshness.annotate import Reader
+from cdnkit.policy.freshness.annotate import Annotator
 from cdnkit.policy.freshness.lifetime import lifetime_of
 from cdnkit.policy.freshness.storable import why_not_store
 from cdnkit.policy.http.messages import Headers, ResponseHead
 from cdnkit.policy.rules.profile import Profile
-from cdnkit.policy.rules.resolve import settled
+from cdnkit.policy.rules.resolve import resolve
 from cdnkit.policy.rules.service import Behavior, Ttl
 from cdnkit.vendors import CLOUDFRONT, FASTLY, RFC9111
 from tests.kit.machine import NOW, at
@@ -18,10 +18,10 @@ from tests.kit.machine import get as ask
 
 def reader(
     profile: Profile, lines: list[tuple[str, str]], status: int = 200, behavior: Behavior | None = None
-) -> Reader:
-    rules = settled(behavior or Behavior(path="*"), profile)
+) -> Annotator:
+    rules = resolve(behavior or Behavior(path="*"), profile)
     head = ResponseHead(status, Headers([("date", at(0)), *lines]))
-    return Reader(head, rules, profile, lifetime_of(head, rules, profile, asked_at=NOW, now=NOW).rule, NOW)
+    return Annotator(head, rules, profile, lifetime_of(head, rules, profile, sent_at=NOW, now=NOW).rule, NOW)
 
 
 def cc(text: str) -> list[tuple[str, str]]:
@@ -104,7 +104,7 @@ def test_what_becomes_of_a_word(
     used: bool,
     why: str,
 ) -> None:
-    found = [note for note in reader(profile, lines, status, behavior).notes() if note.word == word]
+    found = [note for note in reader(profile, lines, status, behavior).annotations() if note.word == word]
     assert [note.used for note in found] == [used], found
     assert why in found[0].why
 
@@ -164,15 +164,15 @@ def test_what_is_told_is_what_was_decided(
     profile: Profile, behavior: Behavior | None, status: int, lines: list[tuple[str, str]]
 ) -> None:
     """Of what is stored: one word sets the lifetime if and only if the rule is the origin's, and it is the rule's."""
-    rules = settled(behavior or Behavior(path="*"), profile)
+    rules = resolve(behavior or Behavior(path="*"), profile)
     head = ResponseHead(status, Headers([("date", at(0)), *lines]))
     if why_not_store(ask(), head, rules, profile, largest=10**9, now=NOW) is not None:
         return
-    life = lifetime_of(head, rules, profile, asked_at=NOW, now=NOW)
+    life = lifetime_of(head, rules, profile, sent_at=NOW, now=NOW)
     told = reader(profile, lines, status, behavior)
     setting = [
         note.field if note.field in ("expires", "surrogate-control") else note.word.partition("=")[0]
-        for note in told.notes()
+        for note in told.annotations()
         if note.why.endswith("sets the lifetime") and note.used
     ]
     assert setting == ([life.rule] if life.rule in ("s-maxage", "max-age", "expires", "surrogate-control") else [])
@@ -180,4 +180,4 @@ def test_what_is_told_is_what_was_decided(
     assert life.fresh_until + told.windows.refresh == life.refreshable_until
     assert life.fresh_until + told.windows.fallback == life.fallback_until
     assert life.fresh_until + told.windows.unreachable == life.unreachable_until
-    assert any(note.word == "no-cache" and note.used for note in told.notes()) is life.revalidate_always
+    assert any(note.word == "no-cache" and note.used for note in told.annotations()) is life.revalidate_always

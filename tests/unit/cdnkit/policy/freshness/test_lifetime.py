@@ -19,7 +19,7 @@ def head(status: int = 200, **fields: str) -> ResponseHead:
 
 
 def fresh_for(response: ResponseHead, behavior: Behavior, profile: Profile = RFC9111) -> float:
-    life = lifetime_of(response, behavior, profile, asked_at=NOW, now=NOW)
+    life = lifetime_of(response, behavior, profile, sent_at=NOW, now=NOW)
     return life.fresh_until - NOW
 
 
@@ -42,7 +42,7 @@ REUSE = [  # given Cache-Control                after  then
 
 @pytest.mark.parametrize(("control", "after", "expected"), REUSE)
 def test_standing(control: str, after: float, expected: Standing) -> None:
-    life = lifetime_of(head(cache_control=control), PLAIN, RFC9111, asked_at=NOW, now=NOW)
+    life = lifetime_of(head(cache_control=control), PLAIN, RFC9111, sent_at=NOW, now=NOW)
     assert standing(life, NOW + after) is expected
 
 
@@ -114,11 +114,11 @@ def test_heuristics_are_for_the_statuses_of_the_list_and_for_what_says_public() 
 
 def test_age_counts_from_date_and_from_the_wait() -> None:
     old = ResponseHead(200, Headers([("date", format_date(NOW - 30)), ("cache-control", "max-age=60")]))
-    assert lifetime_of(old, PLAIN, RFC9111, asked_at=NOW, now=NOW).fresh_until == NOW + 30
-    slow = lifetime_of(head(cache_control="max-age=60"), PLAIN, RFC9111, asked_at=NOW - 5, now=NOW)
+    assert lifetime_of(old, PLAIN, RFC9111, sent_at=NOW, now=NOW).fresh_until == NOW + 30
+    slow = lifetime_of(head(cache_control="max-age=60"), PLAIN, RFC9111, sent_at=NOW - 5, now=NOW)
     assert slow.fresh_until == NOW + 55
     ahead = ResponseHead(200, Headers([("date", format_date(NOW + 99)), ("cache-control", "max-age=60")]))
-    assert lifetime_of(ahead, PLAIN, RFC9111, asked_at=NOW, now=NOW).age(NOW) == 0
+    assert lifetime_of(ahead, PLAIN, RFC9111, sent_at=NOW, now=NOW).age(NOW) == 0
 
 
 def ttl(least: float, default: float, most: float) -> Behavior:
@@ -160,7 +160,7 @@ def test_fastly_and_negative_lifetimes() -> None:
 
 def test_a_soft_purge_begins_the_stale_windows_now() -> None:
     life = lifetime_of(
-        head(cache_control="max-age=60, stale-while-revalidate=10"), PLAIN, RFC9111, asked_at=NOW, now=NOW
+        head(cache_control="max-age=60, stale-while-revalidate=10"), PLAIN, RFC9111, sent_at=NOW, now=NOW
     )
     purged = life.made_stale(NOW + 5)
     assert standing(purged, NOW + 5) is Standing.REFRESHABLE

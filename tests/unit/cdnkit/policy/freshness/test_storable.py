@@ -110,6 +110,16 @@ def test_fastly_stores_only_its_statuses_and_never_cookies() -> None:
     assert verdict(302, FRESH, profile=FASTLY) is None
 
 
+def test_fastly_knows_no_must_understand() -> None:
+    """It is no pass word of its VCL. Of the statuses that it stores, 206 alone would be none that is understood."""
+    request = RequestHead("GET", "http", "h", "/a", None, Headers())
+    for words, why in (("must-understand", "must-understand"), ("public", None)):
+        response = ResponseHead(206, Headers({"cache-control": f"{words}, max-age=60"}.items()))
+        for profile, expected in ((RFC9111, why), (FASTLY, None)):
+            told = why_not_store(request, response, Behavior(path="*"), profile, largest=1000, now=NOW, part=True)
+            assert told == expected, (profile.name, words)
+
+
 def test_stored_fields_are_end_to_end_ones_without_those_it_may_not_keep() -> None:
     fields = [
         ("connection", "close, X-Hop"), ("x-hop", "1"), ("transfer-encoding", "chunked"), ("trailer", "x"),

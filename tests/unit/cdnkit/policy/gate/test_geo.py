@@ -16,7 +16,7 @@ from cdnkit.policy.http.place import NOWHERE, NetworkTable, Place, address_of, i
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.outcomes import RefusalKind
 from cdnkit.policy.plan import Fetch, Refuse, Serve
-from cdnkit.policy.rules.places import Kind, kind_of
+from cdnkit.policy.rules.places import PlaceKind, kind_of
 from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Behavior, Geo, Service
 from cdnkit.vendors import CLOUDFRONT
@@ -85,15 +85,15 @@ def test_who_cannot_be_placed_is_the_profiles_to_judge(profile: object, unknown:
 
 
 KINDS = [
-    ("DE", Kind.COUNTRY), ("US-CA", Kind.REGION), ("GB-ENG", Kind.REGION), ("FR-75", Kind.REGION), ("AS", Kind.COUNTRY),
-    ("AS1", Kind.ASN), ("AS4294967295", Kind.ASN), ("10.0.0.0/8", Kind.NETWORK), ("10.0.0.1", Kind.NETWORK),
-    ("2001:db8::/32", Kind.NETWORK),
+    ("DE", PlaceKind.COUNTRY), ("US-CA", PlaceKind.REGION), ("GB-ENG", PlaceKind.REGION), ("FR-75", PlaceKind.REGION), ("AS", PlaceKind.COUNTRY),
+    ("AS1", PlaceKind.ASN), ("AS4294967295", PlaceKind.ASN), ("10.0.0.0/8", PlaceKind.NETWORK), ("10.0.0.1", PlaceKind.NETWORK),
+    ("2001:db8::/32", PlaceKind.NETWORK),
     ("de", None), ("DEU", None), ("US_CA", None), ("US-", None), ("AS0", None), ("as1", None), ("10.0.0.1/8", None), ("", None),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("entry", "kind"), KINDS)
-def test_an_entry_says_by_its_form_what_it_names(entry: str, kind: Kind | None) -> None:
+def test_an_entry_says_by_its_form_what_it_names(entry: str, kind: PlaceKind | None) -> None:
     assert kind_of(entry) is kind
 
 

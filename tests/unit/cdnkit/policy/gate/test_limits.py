@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdnkit.policy.gate.limits import UNLIMITED, RequestLimits
+from cdnkit.policy.gate.limits import UNLIMITED, RequestLimits, measured
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.outcomes import Failure, Outcome, Purpose, Refusal, RefusalKind
@@ -70,3 +70,18 @@ def test_a_request_that_cannot_be_read_changes_nothing() -> None:
     told = machine.unreadable(431, "limit: the request's head is too large", 5.0)
     assert told.status == 431 and "fra; detail=" in dict(told.headers)["cache-status"]
     assert machine.events == 0
+
+
+WRITTEN = [  # method, target, fields: the head as HTTP/1.1 writes it is as long as it is measured
+    ("GET", "/", []),
+    ("GET", "/a?b=c", [("host", "x")]),
+    ("OPTIONS", "/a?", [("host", "x"), ("x-empty", ""), ("x-long", "v" * 1000), ("x-long", "w")]),
+]
+
+
+@pytest.mark.parametrize(("method", "target", "lines"), WRITTEN)
+def test_a_head_is_measured_as_it_is_written(method: str, target: str, lines: list[tuple[str, str]]) -> None:
+    text = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines) + "\r\n"
+    path, mark, query = target.partition("?")
+    head = measured(RequestHead(method, "http", "x", path, query if mark else None, Headers(lines)))
+    assert (head.head_bytes, head.head_fields) == (len(text), len(lines))

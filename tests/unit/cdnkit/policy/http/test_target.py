@@ -95,4 +95,4 @@ def test_a_field_is_named_by_a_token(name: str) -> None:
 def test_asking_for_another_target_keeps_all_else() -> None:
     request = RequestHead(**{field.name: object() for field in fields(RequestHead)})  # type: ignore[arg-type]
     bare = Headers([("a", "b")])
-    assert request.asking("/b", "q", bare) == replace(request, path="/b", query="q", headers=bare)
+    assert request.with_target("/b", "q", bare) == replace(request, path="/b", query="q", headers=bare)

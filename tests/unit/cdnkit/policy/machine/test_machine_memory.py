@@ -10,7 +10,7 @@ from cdnkit.policy import Behavior, EdgeMachine, Fetch, Headers, ResponseHead, S
 from cdnkit.policy.http.cache_control import parse
 from cdnkit.policy.http.dates import parse_date
 from cdnkit.policy.http.etags import tag_list
-from cdnkit.policy.http.messages import target_of
+from cdnkit.policy.http.messages import get_for_url
 from cdnkit.policy.http.negotiation import weighted
 from cdnkit.policy.http.place import address_of
 from cdnkit.policy.http.ranges import specs
@@ -24,7 +24,7 @@ ROOM = 64 * HEAD_COST_BYTES
 
 
 def ask(machine: EdgeMachine, number: int, tail: str, control: str) -> None:
-    request = target_of(f"http://h/{number}/{tail}")
+    request = get_for_url(f"http://h/{number}/{tail}")
     plan = machine.on_request(request, float(number))
     assert isinstance(plan, Fetch)
     machine.on_response(plan, ResponseHead(200, Headers([("cache-control", control), ("vary", "x-a")])), float(number))
@@ -53,7 +53,7 @@ def test_beyond_so_many_keys_nothing_grows(monkeypatch: pytest.MonkeyPatch) -> N
     machine = EdgeMachine(Service(name="fra", room=ROOM))
     for number in range(1000):
         ask(machine, number, "a.m4s", "max-age=60")
-    assert (len(machine.index), len(machine.index._gone)) == (ROOM // HEAD_COST_BYTES, 500)
+    assert (len(machine.index), len(machine.index._removal_causes)) == (ROOM // HEAD_COST_BYTES, 500)
 
 
 LONG: list[tuple[Callable[[str], object], str]] = [  # what remembers, and what anybody may send: a number and a tail

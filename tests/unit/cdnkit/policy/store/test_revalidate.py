@@ -10,7 +10,13 @@ from cdnkit.policy.plan import Fetch, Serve
 from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Behavior, Service
 from cdnkit.policy.store.index import Entry
-from cdnkit.policy.store.revalidate import freshened, holds, names_another, range_applies, same_representation
+from cdnkit.policy.store.revalidate import (
+    freshened,
+    is_not_modified,
+    range_applies,
+    same_representation,
+    validators_differ,
+)
 
 NOW = 1_795_000_000.0  # Wed, 18 Nov 2026 11:06:40 GMT
 MODIFIED, EARLIER, LATER = (format_date(NOW + seconds) for seconds in (-1000, -1001, -999))
@@ -19,7 +25,7 @@ MODIFIED, EARLIER, LATER = (format_date(NOW + seconds) for seconds in (-1000, -1
 def stored(**fields: str) -> Entry:
     lines = [("date", format_date(NOW)), *((name.replace("_", "-"), value) for name, value in fields.items())]
     head = ResponseHead(200, Headers(lines))
-    life = lifetime_of(head, Behavior(path="*"), RFC9111, asked_at=NOW, now=NOW)
+    life = lifetime_of(head, Behavior(path="*"), RFC9111, sent_at=NOW, now=NOW)
     entry = Entry(1, "/a", 200, head.headers, life)
     entry.etag, entry.last_modified = head.headers.first("etag"), head.headers.first("last-modified")
     return entry
@@ -62,11 +68,11 @@ CONDITIONS = [  # stored, the request's fields, is it a 304?
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize(("held", "fields", "expected"), CONDITIONS)
 def test_conditions(held: dict[str, str], fields: dict[str, str], expected: bool, method: str) -> None:
-    assert holds(asking(method, **fields), stored(**held), NOW) is expected
+    assert is_not_modified(asking(method, **fields), stored(**held), NOW) is expected
 
 
 def test_a_condition_of_another_method_is_not_for_the_store() -> None:
-    assert not holds(asking("PUT", if_none_match="*"), stored(**BOTH), NOW)
+    assert not is_not_modified(asking("PUT", if_none_match="*"), stored(**BOTH), NOW)
 
 
 IF_RANGE = [  # stored, If-Range, does Range count?
@@ -137,7 +143,7 @@ ANOTHER = [  # stored, what the 304 says, does it speak of another representatio
 
 @pytest.mark.parametrize(("held", "told", "another"), ANOTHER)
 def test_whose_304_it_is(held: dict[str, str], told: dict[str, str], another: bool) -> None:
-    assert names_another(Headers(told.items()), stored(**held)) is another
+    assert validators_differ(Headers(told.items()), stored(**held)) is another
 
 
 ALIKE = [  # stored, what a HEAD's 200 says, the same representation? (§4.3.5)

@@ -87,7 +87,7 @@ class Lab:
             sent = b""
             for block in told.blocks:
                 got, held = self.answer(plan.assembly.block_request(block.number))
-                place = plan.assembly.place(got.entry, block.span) if isinstance(got, Serve) else None
+                place = plan.assembly.locate(got.entry, block.span) if isinstance(got, Serve) else None
                 if place is None:
                     return told.status, Headers(told.headers), None
                 sent += held[place.start : place.stop]

@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from cdnkit.policy.token import TokenFault
 from cdnkit.policy.token.cloudfront import CloudFrontToken, private_key, public_key, signed
@@ -150,6 +151,28 @@ ANSWERS = [  # query, cookie, now, address; the vendor's code
 ]
 
 
+EXPIRES = [  # as it stands in a canned policy that is signed so, whether it is taken
+    ("1767139200", True),
+    ("9999999999", True),
+    ("10000000000", False),  # ten digits at most
+    ("00001767139200", False),
+    ("", False),
+    ("-1", False),
+    ("+1", False),
+    ("1e9", False),
+    ("1767139200.0", False),
+    ("\u0661\u0662", False),  # digits, but of another script
+]
+
+
+@pytest.mark.parametrize(("expires", "taken"), EXPIRES)
+def test_when_a_canned_policy_expires_is_written_in_at_most_ten_digits(expires: str, taken: bool) -> None:
+    text = f'{{"Statement":[{{"Resource":"{URL}","Condition":{{"DateLessThan":{{"AWS:EpochTime":{expires}}}}}}}]}}'
+    signature = RSA_KEY.sign(text.encode(), padding.PKCS1v15(), hashes.SHA1())  # the vendor's
+    query = f"Expires={expires}&Signature={encoded(signature)}&Key-Pair-Id={KEY_ID}"
+    assert fault(f"{URL}?{query}", now=0.0) is (None if taken else TokenFault.MALFORMED)
+
+
 @pytest.mark.parametrize(("query", "cookies", "now", "ip", "code"), ANSWERS)
 def test_the_vendors_answers(query: str, cookies: str, now: float, ip: str, code: str | None) -> None:
     request = get(URL, ip=ip, **({"cookie": cookies} if cookies else {}))
@@ -198,10 +221,15 @@ COVERS = [  # Resource, URL; the documentation's own examples and their neighbou
     ("http*://h/live/*", "http://h/live/a", True),
     ("h/live/*", "http://h/live/a", True),  # no protocol: any
     ("https://*/live/*", "https://any.example/live/a", True),
+    ("https://*/live/*", "https://any.example/vod/a", False),
+    ("https://h*/live/a", "https://h.example/live/a", True),
+    ("https://h*/live/a", "https://h.example/vod/a", False),  # at the end of the domain, and not of the whole
     ("https://*.example/a", "https://x.example/a", True),
     ("https://*.example/a", "https://evil/x.example/a", False),  # a star does not cross a section
     ("https://h*", "https://h.example/a?b", True),  # at the end of the domain: path and query too
     ("https://h", "https://h/", True),
+    ("https://h", "https://h/a", False),
+    ("https://h", "https://h.evil/", False),
     ("https://H/a", "https://h/a", True),
     ("https://h/*.m4s", "https://h/a/b.m4s", True),
     ("https://h/*.m4s", "https://h/a?b.m4s", False),

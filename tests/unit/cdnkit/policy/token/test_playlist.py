@@ -9,7 +9,7 @@ from cdnkit.policy.token.cloudfront import CloudFrontToken
 from cdnkit.policy.token.dash import rewritten as dash_rewritten
 from cdnkit.policy.token.hls import rewritten
 from cdnkit.policy.token.playlist import Inherited
-from cdnkit.policy.token.scheme import Carried, Carriers
+from cdnkit.policy.token.scheme import Carriers, ChildToken
 from tests.kit.tokens import BASE64_SECRET, END, HEX_KEY, KEY_ID, RSA_KEY, by_botocore, get, public
 
 BASE = "https://h/live/720p/media.m3u8"
@@ -107,7 +107,7 @@ HEAD = [
 
 
 def test_an_acl_token_goes_on_as_it_is() -> None:
-    carries = Inherited(get(f"{BASE}?__token__={LIVE}"), AKAMAI, "query").by_path()
+    carries = Inherited(get(f"{BASE}?__token__={LIVE}"), AKAMAI, "query").for_response(200, "")
     assert carries is not None
     assert carries.body(PLAYLIST).decode().splitlines()[2] == f"seg-1.m4s?__token__={LIVE}"
     child = get(f"https://h/live/720p/seg-1.m4s?__token__={LIVE}")
@@ -116,7 +116,9 @@ def test_an_acl_token_goes_on_as_it_is() -> None:
 
 def test_a_token_for_one_path_is_made_anew_for_each_child() -> None:
     token = FastlyToken(BASE64_SECRET)
-    carries = Inherited(get(f"{BASE}?token={token.sign('/live/720p/media.m3u8', END)}"), token, "query").by_path()
+    carries = Inherited(get(f"{BASE}?token={token.sign('/live/720p/media.m3u8', END)}"), token, "query").for_response(
+        200, ""
+    )
     assert carries is not None
     lines = carries.body(PLAYLIST).decode().splitlines()
     for path, line in (("/live/720p/init.mp4", lines[1].split('"')[1]), ("/live/720p/seg-1.m4s", lines[2])):
@@ -130,11 +132,11 @@ def test_a_token_for_one_path_is_made_anew_for_each_child() -> None:
 def test_a_custom_policy_goes_on_and_a_canned_one_cannot() -> None:
     token = CloudFrontToken({KEY_ID: public(RSA_KEY)})
     query = by_botocore("https://h/live/*", END, custom=True).partition("?")[2]
-    carries = Inherited(get(f"{BASE}?a=1&{query}"), token, "query").by_path()
+    carries = Inherited(get(f"{BASE}?a=1&{query}"), token, "query").for_response(200, "")
     assert carries is not None
     line = carries.body(PLAYLIST).decode().splitlines()[2]
     assert token.refusal(get(f"https://h/live/720p/{line}"), END - 1.0) is None
-    assert Inherited(get(by_botocore(BASE, END)), token, "query").by_path() is None
+    assert Inherited(get(by_botocore(BASE, END)), token, "query").for_response(200, "") is None
 
 
 @pytest.mark.parametrize(
@@ -148,12 +150,12 @@ def test_a_custom_policy_goes_on_and_a_canned_one_cannot() -> None:
     ],
 )
 def test_what_is_a_playlist(path: str, method: str, carries: bool) -> None:
-    found = Inherited(get(f"https://h{path}?__token__={LIVE}", method=method), AKAMAI, "query").by_path()
+    found = Inherited(get(f"https://h{path}?__token__={LIVE}", method=method), AKAMAI, "query").for_response(200, "")
     assert (found is not None) is carries
 
 
 def test_the_viewers_head() -> None:
-    carries = Inherited(get(f"{BASE}?__token__={LIVE}"), AKAMAI, "query").by_path()
+    carries = Inherited(get(f"{BASE}?__token__={LIVE}"), AKAMAI, "query").for_response(200, "")
     assert carries is not None
     told = Headers(carries.head(200, HEAD, 99))
     tag = told.first("etag")
@@ -165,7 +167,7 @@ def test_the_viewers_head() -> None:
     assert carries.head(404, HEAD) == HEAD
     # The mark is of the token: a viewer with a new one is not told that the text of the old one still holds.
     renewed = AkamaiToken(HEX_KEY).sign(expires_at=END + 1, acls=("/live/*",))
-    other = Inherited(get(f"{BASE}?__token__={renewed}"), AKAMAI, "query").by_path()
+    other = Inherited(get(f"{BASE}?__token__={renewed}"), AKAMAI, "query").for_response(200, "")
     assert other is not None
     for condition, one, another in (
         (tag, '"abc"', None),
@@ -177,14 +179,16 @@ def test_the_viewers_head() -> None:
         request = get(
             BASE, if_none_match=condition, range="bytes=0-1", if_modified_since="x", accept_encoding="gzip", a="b"
         )
-        assert carries.asked(request).headers == Headers([("a", "b"), *([("if-none-match", one)] if one else [])])
-        assert other.asked(request).headers.first("if-none-match") == another
+        assert carries.cache_request(request).headers == Headers(
+            [("a", "b"), *([("if-none-match", one)] if one else [])]
+        )
+        assert other.cache_request(request).headers.first("if-none-match") == another
     assert Headers(carries.head(304, [("etag", '"abc"')])).first("etag") == tag
     assert not carries.rewrites(200, [("content-encoding", "gzip")])
 
 
 def test_the_cookie() -> None:
-    carries = Inherited(get(f"{BASE}?__token__={LIVE}"), AKAMAI, "cookie").by_path()
+    carries = Inherited(get(f"{BASE}?__token__={LIVE}"), AKAMAI, "cookie").for_response(200, "")
     assert carries is not None
     told = Headers(carries.head(200, HEAD))
     assert told.all("set-cookie") == [f"edge={LIVE}; Path=/live/720p/; HttpOnly; Secure; SameSite=None"]
@@ -193,24 +197,24 @@ def test_the_cookie() -> None:
     child = get("https://h/live/720p/media.m3u8", cookie=f"edge={LIVE}")
     assert AKAMAI.refusal(child, END - 1.0) is None
     # Who came with the cookie has it.
-    has_it = Inherited(child, AKAMAI, "cookie").by_path()
+    has_it = Inherited(child, AKAMAI, "cookie").for_response(200, "")
     assert has_it is not None
     assert has_it.head(200, HEAD) == HEAD
-    plain = Inherited(get(f"http://h/a.m3u8?__token__={LIVE}"), AKAMAI, "cookie").by_path()
+    plain = Inherited(get(f"http://h/a.m3u8?__token__={LIVE}"), AKAMAI, "cookie").for_response(200, "")
     assert plain is not None
     assert Headers(plain.head(200, HEAD)).all("set-cookie") == [f"edge={LIVE}; Path=/; HttpOnly; SameSite=Lax"]
 
 
 def test_how_a_token_is_carried_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[str] = []
-    carried = type(AKAMAI).carried
+    carried = type(AKAMAI).child_token
 
-    def counted(scheme: AkamaiToken, request: RequestHead) -> Carried | None:
+    def counted(scheme: AkamaiToken, request: RequestHead) -> ChildToken | None:
         found.append(request.path)
         return carried(scheme, request)
 
-    monkeypatch.setattr(type(AKAMAI), "carried", counted)
+    monkeypatch.setattr(type(AKAMAI), "child_token", counted)
     inherited = Inherited(get(f"{BASE}?__token__={LIVE}"), AKAMAI, "query")
-    inherited.asked(get(BASE))
-    assert inherited.by_answer(200, "") is inherited.by_answer(200, "application/vnd.apple.mpegurl") is not None
+    inherited.cache_request(get(BASE))
+    assert inherited.for_response(200, "") is inherited.for_response(200, "application/vnd.apple.mpegurl") is not None
     assert len(found) == 1

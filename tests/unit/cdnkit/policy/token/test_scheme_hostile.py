@@ -45,7 +45,7 @@ def test_no_text_raises_or_opens(query: list[tuple[str, str]], cookies: list[tup
         assert 400 <= refusal.status < 500
         assert refusal.facts
         scheme.carriers.stripped(request)
-        scheme.carried(request)
+        scheme.child_token(request)
 
 
 def test_claims_nested_without_end() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from cdnkit.policy.outcomes import Failure
-from cdnkit.policy.upstream.health import Checks, Ejection, Health, Trial, verdict
+from cdnkit.policy.upstream.health import Checks, Ejection, Health, Trial, assess
 from cdnkit.policy.upstream.retry import Reach
 
 VERDICTS = [
@@ -27,7 +27,7 @@ VERDICTS = [
 
 @pytest.mark.parametrize(("came", "reach", "expected"), VERDICTS)
 def test_what_an_answer_says_of_a_parent(came: int | Failure, reach: Reach, expected: bool | None) -> None:
-    assert verdict(came, reach) is expected
+    assert assess(came, reach) is expected
 
 
 G, B, N = True, False, None
@@ -56,24 +56,24 @@ ANSWERS = [  # (at, what came), ...                                then at    is
 def test_ejection(told: list[tuple[float, bool | None]], at: float, expected: bool) -> None:
     health = Health(EJECTION)
     for now, good in told:
-        trial = health.ask(now)
+        trial = health.start_trial(now)
         assert trial is not None
-        health.told(trial, good, now)
+        health.on_result(trial, good, now)
     assert health.sick(at) is expected
 
 
 def test_one_probe_and_what_was_under_way_says_nothing() -> None:
     health = Health(Ejection(failures=1, within=1, rest=5))
-    early, late = health.ask(0), health.ask(0)
+    early, late = health.start_trial(0), health.start_trial(0)
     assert early and late and not early.probe
-    health.told(early, False, 1)
-    health.told(late, True, 2)  # asked before it was ejected
-    assert health.ask(5.9) is None
-    probe = health.ask(6)
+    health.on_result(early, False, 1)
+    health.on_result(late, True, 2)  # asked before it was ejected
+    assert health.start_trial(5.9) is None
+    probe = health.start_trial(6)
     assert probe is not None and probe.probe
-    assert health.ask(7) is None  # until the probe is back
-    health.told(probe, True, 8)
-    assert health.ask(8) is not None
+    assert health.start_trial(7) is None  # until the probe is back
+    health.on_result(probe, True, 8)
+    assert health.start_trial(8) is not None
 
 
 FASTLY = Checks(window=5, threshold=3, initial=3)
@@ -96,9 +96,9 @@ CHECKS = [  # results                      sick?
 def test_checks(checks: Checks, results: list[bool], expected: bool) -> None:
     health = Health(checks=checks)
     for good in results:
-        health.checked(good)
+        health.on_check(good)
     assert health.sick(0) is expected
-    assert (health.ask(0) is None) is expected
+    assert (health.start_trial(0) is None) is expected
 
 
 class Ejecting(RuleBasedStateMachine):
@@ -118,8 +118,8 @@ class Ejecting(RuleBasedStateMachine):
         self.now += seconds
 
     @rule()
-    def ask(self) -> None:
-        trial = self.health.ask(self.now)
+    def start_trial(self) -> None:
+        trial = self.health.start_trial(self.now)
         if self.ejected_at is None:
             assert trial is not None and not trial.probe
         elif self.now < self.ejected_at + EJECTION.rest:
@@ -136,7 +136,7 @@ class Ejecting(RuleBasedStateMachine):
     def tell(self, data: st.DataObject, good: bool | None) -> None:
         trial = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
         current = trial.probe or trial.period == self.health._period
-        self.health.told(trial, good, self.now)
+        self.health.on_result(trial, good, self.now)
         if good is None or not current:
             return
         if trial.probe:

@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.rules.profile import RFC9111, Waits
-from cdnkit.policy.upstream.retry import HARMLESS_LIMIT, SAFE, Reach, asked_again, asked_apart, crosses_harmlessly
+from cdnkit.policy.upstream.retry import (
+    HARMLESS_LIMIT,
+    SAFE,
+    Reach,
+    may_retry,
+    may_reuse_connection,
+    needs_own_connection,
+)
 from cdnkit.vendors import CLOUDFRONT, FASTLY
 
 REFUSED = (Failure.CONNECT, Reach.CONNECTING)
@@ -62,7 +69,7 @@ ROWS = [  # waits, method, body, what has failed so far, once more?
 
 @pytest.mark.parametrize(("waits", "method", "body", "tries", "expected"), ROWS)
 def test_once_more(waits: Waits, method: str, body: bool, tries: list[tuple[Failure, Reach]], expected: bool) -> None:
-    assert asked_again(method, tries, waits, body=body) is expected
+    assert may_retry(method, tries, waits, body=body) is expected
 
 
 KEPT = [  # a body that can be sent once more: only where the parent itself says that it has done nothing
@@ -78,7 +85,7 @@ KEPT = [  # a body that can be sent once more: only where the parent itself says
 
 @pytest.mark.parametrize(("method", "tries", "expected"), KEPT)
 def test_once_more_with_a_body_that_is_kept(method: str, tries: list[tuple[Failure, Reach]], expected: bool) -> None:
-    assert asked_again(method, tries, CF, body=True, kept=True) is expected
+    assert may_retry(method, tries, CF, body=True, replayable=True) is expected
 
 
 APART = [([GOAWAY], False), ([GOAWAY, GOAWAY], True), ([DIED, GOAWAY], True), ([REFUSED, REFUSED], False)]
@@ -86,7 +93,7 @@ APART = [([GOAWAY], False), ([GOAWAY, GOAWAY], True), ([DIED, GOAWAY], True), ([
 
 @pytest.mark.parametrize(("tries", "expected"), APART)
 def test_the_last_time_it_is_the_first_on_a_connection(tries: list[tuple[Failure, Reach]], expected: bool) -> None:
-    assert asked_apart(tries) is expected
+    assert needs_own_connection(tries) is expected
 
 
 @pytest.mark.parametrize(
@@ -100,7 +107,7 @@ def test_the_last_time_it_is_the_first_on_a_connection(tries: list[tuple[Failure
     ],
 )
 def test_what_may_be_sent_on_a_kept_connection(method: str, body: bool, expected: bool) -> None:
-    assert crosses_harmlessly(method, FY, body=body) is expected
+    assert may_reuse_connection(method, FY, body=body) is expected
 
 
 BROKEN = st.tuples(st.sampled_from(Failure), st.sampled_from(Reach))
@@ -117,7 +124,7 @@ def test_whatever_fails_it_ends_and_harms_nobody(
     tries: list[tuple[Failure, Reach]] = []
     for one in fate:
         tries.append(one)
-        if not asked_again(method, tries, waits, body=body, kept=kept):
+        if not may_retry(method, tries, waits, body=body, replayable=kept):
             break
     assert len(tries) <= attempts + HARMLESS_LIMIT + 1
     acted_on = [one for one in tries if one[1] in (Reach.SENT, Reach.ANSWERED, Reach.DROPPED)]

@@ -1,4 +1,4 @@
-"""From settings and keys to a scheme that checks. The keys are handed in: nothing here reads a file."""
+"""Makes token schemes from settings and keys. The keys are passed in: this module reads no files."""
 
 from collections.abc import Mapping
 
@@ -9,8 +9,8 @@ from cdnkit.policy.token.scheme import Carriers, Scheme
 
 
 def scheme_of(token: Token, keys: Mapping[str, str]) -> Scheme:
-    """`keys` by key id, "" where the scheme has one. ValueError says what is wrong with a key, never the key itself;
-    ModuleNotFoundError names the package that the scheme needs and this installation lacks.
+    """`keys` by key id, or by "" if the scheme has only one. ValueError says what is wrong with a key, but not the key;
+    ModuleNotFoundError names the missing package that the scheme needs.
     """
     if isinstance(token, CloudFront):
         from cdnkit.policy.token.cloudfront import CloudFrontToken

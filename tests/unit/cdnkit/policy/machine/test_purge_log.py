@@ -2,17 +2,17 @@
 
 import pytest
 
-from cdnkit.policy.machine.propagation import (
+from cdnkit.policy.machine.purge_log import (
     UNDONE_S,
     UNTAKEN_S,
     Extent,
     Follower,
-    Logged,
+    LoggedOrder,
     Position,
     Turn,
+    depths,
     lateness,
-    overtaken,
-    places,
+    orders_to_repeat,
     resumes_after,
     turn,
 )
@@ -55,12 +55,12 @@ NODES = [
 
 
 def test_a_node_stands_behind_the_furthest_of_its_parents() -> None:
-    assert list(places(NODES).items()) == [("shield", 0), ("fra", 1), ("region", 1), ("nyc", 2)]
+    assert list(depths(NODES).items()) == [("shield", 0), ("fra", 1), ("region", 1), ("nyc", 2)]
 
 
 def test_parents_in_a_circle_have_an_end() -> None:
     circle = [Follower("a", "http://a", ("http://b",)), Follower("b", "http://b", ("http://a",))]
-    assert places(circle).keys() == {"a", "b"}
+    assert depths(circle).keys() == {"a", "b"}
 
 
 TURNS = [  # the shield (taken, done), seconds since an edge read order 5, then
@@ -82,7 +82,7 @@ def pair(shield: tuple[int, int], edge: tuple[int, int]) -> dict[str, Follower]:
 
 @pytest.mark.parametrize(("shield", "waited", "then"), TURNS)
 def test_an_edge_waits_for_its_shield(shield: tuple[int, int], waited: float, then: Turn) -> None:
-    assert turn("fra", Logged(5, {}), pair(shield, (5, 4)), waited) is then
+    assert turn("fra", LoggedOrder(5, {}), pair(shield, (5, 4)), waited) is then
 
 
 WHO = [  # for whom the order is, who waits while nobody has it
@@ -94,18 +94,18 @@ WHO = [  # for whom the order is, who waits while nobody has it
 
 @pytest.mark.parametrize(("only", "then"), WHO)
 def test_who_waits(only: tuple[str, ...], then: set[str]) -> None:
-    known, one = pair((4, 4), (4, 4)), Logged(5, {}, only)
+    known, one = pair((4, 4), (4, 4)), LoggedOrder(5, {}, only)
     assert {name for name in known if turn(name, one, known, 0.0) is Turn.WAITS} == then
 
 
 def test_who_is_late_orders_again_for_those_who_went_before_it() -> None:
-    orders = [Logged(4, {"url": "/a"}), Logged(5, {"url": "/b"})]
-    assert overtaken("shield", orders, pair((6, 3), (6, 3))) == []
-    again = overtaken("shield", orders, pair((6, 3), (6, 4)))
-    assert again == [Logged(0, {"url": "/a"}, only=("fra",), again=4)]
-    assert len(overtaken("shield", orders, pair((6, 3), (6, 6)))) == 2
-    assert overtaken("shield", [Logged(4, {"url": "/a"}, only=("fra",))], pair((6, 3), (6, 6))) == []
-    assert overtaken("fra", orders, pair((6, 6), (6, 6))) == []  # nobody is behind it
+    orders = [LoggedOrder(4, {"url": "/a"}), LoggedOrder(5, {"url": "/b"})]
+    assert orders_to_repeat("shield", orders, pair((6, 3), (6, 3))) == []
+    again = orders_to_repeat("shield", orders, pair((6, 3), (6, 4)))
+    assert again == [LoggedOrder(0, {"url": "/a"}, only=("fra",), again=4)]
+    assert len(orders_to_repeat("shield", orders, pair((6, 3), (6, 6)))) == 2
+    assert orders_to_repeat("shield", [LoggedOrder(4, {"url": "/a"}, only=("fra",))], pair((6, 3), (6, 6))) == []
+    assert orders_to_repeat("fra", orders, pair((6, 6), (6, 6))) == []  # nobody is behind it
 
 
 LATE = [  # deliveries lost in a row, seconds

@@ -1,0 +1,69 @@
+"""How long a connection is kept open for one who was refused: his answer must reach him, and no longer."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+
+from tests.kit.http2 import narrow
+from tests.kit.hurry import hurry
+from tests.kit.listener import hello, listening
+
+STEP_S = 0.25
+
+
+def over_http2() -> bytes:
+    """A request that nobody answers, and a frame that breaks the rules: DATA on no stream."""
+    wire = H2Connection(H2Configuration(client_side=True))
+    wire.initiate_connection()
+    head = [(":method", "GET"), (":path", "/waits"), (":scheme", "http"), (":authority", "x")]
+    wire.send_headers(1, head, end_stream=True)
+    return wire.data_to_send() + b"\0\0\1\0\0\0\0\0\0x"
+
+
+REFUSED = [  # what is sent, what the answer has in it
+    pytest.param(b"NO HTTP\r\n\r\n", b"HTTP/1.1 400", id="at once"),
+    pytest.param(b"GET / HTTP/1.1\r\nhost: x\r\n\r\nNO HTTP\r\n\r\n", b"HTTP/1.1 400", id="behind a request"),
+    pytest.param(over_http2(), b"\0\0\x08\x07\0", id="HTTP/2, in the middle of an answer"),  # GOAWAY
+]
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    if scope["path"] == "/waits":
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    await hello(scope, receive, send)
+
+
+STALLED = [  # the listener's `stalled`   for how many seconds the connection stays, the client having read everything
+    (60.0, 2.0),
+    (1.0, 1.0),  # no longer than it waits for anybody
+]
+
+
+@pytest.mark.parametrize(("sent", "answered"), REFUSED)
+@pytest.mark.parametrize(("stalled", "stays"), STALLED)
+def test_one_who_was_refused_may_send_for_a_moment_and_is_cut_off_then(
+    stalled: float, stays: float, sent: bytes, answered: bytes
+) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        async with listening(app, stalled=stalled) as url:
+            before = len(asyncio.all_tasks())
+            async with narrow(url) as client:
+                await loop.sock_sendall(client, sent)
+                answer = b""
+                while more := await loop.sock_recv(client, 4096):
+                    answer += more
+                assert answer.count(answered) == 1
+                began = loop.time()
+                while len(asyncio.all_tasks()) > before:  # those of the connection end with it
+                    if loop.time() < began + stays / 2:
+                        await loop.sock_sendall(client, b"what is thrown away")
+                    await asyncio.sleep(STEP_S)
+                    assert loop.time() < began + 60.0
+                assert stays <= loop.time() - began <= stays + 2 * STEP_S
+
+    hurry(run())

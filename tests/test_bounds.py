@@ -1,0 +1,345 @@
+"""Every number with a name, as it is documented: bounds, patience, statuses, versions of formats.
+
+A test that fills a table to its bound takes a small one, or the number from where it stands, so that the number itself
+could become another unnoticed. Here it is written a second time. A new one asks for a row; a row whose number is gone
+asks to go.
+"""
+
+import ast
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+Number = int | float | Fraction | tuple["Number", ...] | frozenset["Number"]
+
+NUMBERS: dict[str, list[tuple[str, Number]]] = {
+    "cdnkit/policy": [
+        ("cache of _vendor_directives", 4_096),
+        ("HEURISTIC_STATUSES", frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501})),
+        ("NEGATIVE_STATUSES", frozenset({404, 410})),
+        (
+            "UNDERSTOOD_STATUSES",
+            frozenset(
+                {
+                    200,
+                    203,
+                    204,
+                    300,
+                    301,
+                    302,
+                    303,
+                    307,
+                    308,
+                    400,
+                    401,
+                    403,
+                    404,
+                    405,
+                    410,
+                    414,
+                    500,
+                    501,
+                    502,
+                    503,
+                    504,
+                }
+            ),
+        ),
+        ("NEVER_STORED", frozenset({304, 416, 428, 429, 431, 511})),
+        ("MOVED", 301),
+        ("REMEMBERED_CLIENTS", 65_536),
+        ("LONGEST", 2 * 2**30),
+        ("_LONGEST", 45),
+        ("_LONGER", 64),
+        ("cache of _parse", 4_096),
+        ("cache of _format", 256),
+        ("LONGEST", 1_024),
+        ("_ROUNDS", 3),
+        ("MOST_SPANS", 16),
+        ("cache of is_token", 512),
+        ("MOST_MARKS", 4_096),
+        ("PASSED_ON", frozenset({102, 103})),
+        ("UNREAD", -1),
+        ("ALL_BEFORE", -1),
+        ("UNTAKEN_S", 1.0),
+        ("UNDONE_S", 120.0),
+        ("PATIENCE_S", 2.0),
+        ("DEEPEST", 16),
+        ("LONGEST_REMEMBERED", 512),
+        ("cache of _classify", 16_384),
+        ("_MOST_DECODED", 4),
+        ("_LONGEST_NAME", 256),
+        ("HEAD_COST_BYTES", 1_024),
+        ("SMALL_SHARE", 0.1),
+        ("MOST_USES", 3),
+        ("REMEMBERED_KEYS", 65_536),
+        ("MOST_PARTS", 8),
+        ("RELEASED_AT_ONCE", 16),
+        ("cache of _among", 1_024),
+        ("FORMAT", 1),
+        ("WHOLE", -1),
+        ("REMEMBERED_VERSIONS", 16_384),
+        ("cache of _glob", 4_096),
+        ("cache of _regex", 1_024),
+        ("LAST_EPOCH", 2_147_483_647),
+        ("SHORTEST_SECRET", 32),
+        ("LARGEST", 4 * 2**20),
+        ("LONGEST", 8_192),
+        ("cache of _remembered", 1_024),
+        ("MAY_NAME", frozenset({400, 403, 404, 416, 500, 502, 503, 504})),
+        ("SICK_STATUSES", frozenset({502, 503, 504})),
+        ("PACKET_BYTES", 1_460),
+        ("FIRST_RTO_S", 1.0),
+        ("LEAST_RTO_S", 0.2),
+        ("MAX_UPSTREAM_REQUESTS", 2),
+        ("HARMLESS_LIMIT", 2),
+    ],
+    "cdnkit/replay": [
+        ("REPORT_EVERY", 1_024),
+        ("CHUNK_BYTES", 4 * 2**20),
+    ],
+    "cdnkit/serving": [
+        ("YEARS", 5),
+        ("LEAF_DAYS", 30),
+        ("CONTEXTS", 256),
+        ("RESETS", (1_000, 33.0)),
+        ("ODDITIES", (10_000, 330.0)),
+        ("LINGER_S", 2.0),
+        ("HIGH_WATER_BYTES", 65_536),
+        ("DECODED_HEADS", 4),
+        ("UNTAKEN_BYTES", 524_288),
+        ("UNREAD_BYTES", 4 * 2**20),
+        ("FULL_BYTES", 65_536),
+        ("BACKLOG", 1_024),
+        ("UNSENT_BYTES", 131_072),
+        ("GRACE_S", 0.4),
+        ("TURNED_AWAY", 64),
+        ("DESCRIPTORS", 65_536),
+    ],
+    "cdnkit/settings": [
+        ("_TOO_SHORT", 4),
+        ("FILE_BLOCK_BYTES", 4_096),
+        ("FORGOTTEN_BYTES", 65_536),
+        ("PIXELS_PER_CORE", 60_000_000),
+        ("ENCODER_SHARE", Fraction(1, 4)),
+    ],
+    "cdnkit/vendors": [
+        ("_YEAR", 31536000.0),
+        ("_DAY", 86400.0),
+    ],
+    "edge": [
+        ("MOST_KEYS", 1_000),
+        ("LARGEST_ORDER", 2**20),
+        ("LONGEST_COOKIE_NAME", 64),
+        ("WINDOW_BYTES", 262_144),
+        ("PIECE_BYTES", 65_536),
+        ("LAGGING_S", 1.0),
+        ("GZIP_LEVEL", 6),
+        ("BROTLI_QUALITY", 5),
+        ("BATCH_LINES", 1_000),
+        ("FLUSH_SECONDS", 0.25),
+        ("PARTS", 8),
+        ("FRAME_LIMIT_BYTES", 65_536),
+        ("HEAD_LIMIT_BYTES", 65_536),
+        ("FIELD_LIMIT", 256),
+        ("OF_ITS_REST", 0.8),
+        ("CONNECTION_WINDOW_BYTES", 16 * 2**20),
+        ("STREAMS_LIMIT", 1_000),
+        ("PIECE_BYTES", 16_384),
+        ("KEPT_BYTES", 65_535),
+        ("APPLICATION", 1_667_526_256),
+        ("LOCK_WAIT_S", 5.0),
+        ("LOOK_S", 0.02),
+        ("LOOK_S", 0.02),
+        ("KEPT", 100_000),
+        ("BATCH", 1_000),
+        ("IDLE_S", 1.0),
+        ("LOOK_S", 0.01),
+        ("ANSWER_S", 5.0),
+        ("RESULTS_S", 3_600),
+        ("_OF_THE_OBJECT", (200, 206, 304)),
+        ("FAILURES", 3),
+        ("PAUSE_S", 5.0),
+        ("AT_ONCE", 128),
+        ("READERS", 4),
+        ("PENDING_BYTES", 64 * 2**20),
+        ("FOLDERS", 256),
+        ("APPLICATION", 1_667_526_252),
+        ("FORMAT", 1),
+        ("LOCK_WAIT_S", 2.0),
+        ("FORMAT", 1),
+        ("ASK_S", 0.25),
+        ("PUT_S", 2.0),
+        ("LARGEST_BYTES", 8 * 2**20),
+        ("PENDING_BYTES", 32 * 2**20),
+        ("LONGEST_S", 86400.0),
+        ("EPOCH", 1_000_000_000_000_000),
+        ("UNSENT_MARKS", 10_000),
+        ("BATCH_BYTES", 16 * 2**20),
+        ("BATCH_OPERATIONS", 4_096),
+        ("FEW", 256),
+        ("KEEP_ALIVE_S", 4.0),
+        ("DRAINING", 2),
+        ("_WORTH_REMEMBERING", 512),
+        ("cache of self.place_of", 65_536),
+        ("cache of self.is_trusted", 65_536),
+        ("cache of self._peer", 65_536),
+        ("cache of self._named_in", 4_096),
+    ],
+    "origin": [
+        ("CHUNK", 262_144),
+        ("LARGEST", 65_536),
+        ("LARGEST_INIT", 2**20),
+        ("MOST_COMPLAINTS", 64),
+        ("MOST_SAMPLES", 262_144),
+        ("NON_SYNC", 65_536),
+        ("_SPEND_S", 1.0),
+        ("MOST_STREAMS", 1_000),
+        ("MOST_TRACKS", 64),
+        ("SWEEP_S", 5.0),
+        ("JUMP", Fraction(1, 20)),
+        ("_OFF_GRID", Fraction(1, 4)),
+        ("WAIT_S", 10),
+        ("REMEMBERED", 4_096),
+    ],
+    "transcode": [
+        ("_PR_SET_PDEATHSIG", 1),
+        ("START", 10),
+        ("AUDIO_FRAGMENT_US", 85_000),
+        ("TICKS_PER_FRAME", 1_000),
+        ("VBV_SECONDS", 2),
+        ("OLDEST", 6),
+        ("_LIBAVUTIL_OF_OLDEST", 58),
+        ("LOOK_AGAIN", 0.25),
+    ],
+    "loadtests": [
+        ("_STOP_SECONDS", 5.0),
+        ("MOST_UNANSWERED", 0.01),
+        ("MOST_REBUFFERING", 0.2),
+        ("_RETRIES", 6),
+        ("_RETRY_FIRST", 1.0),
+        ("_RETRY_MOST", 8.0),
+        ("_DRY", 1e-06),
+        ("_NOTICED", 0.1),
+        ("_MIX_STEP", 0.6180339887498949),
+        ("_ARRIVAL_STEP", 0.4142135623730951),
+        ("GENERATOR_BOUND", 0.8),
+        ("_READ_BYTES", 65_536),
+        ("cache of _read", 256),
+    ],
+    "cdnlab": [
+        ("LARGEST_BODY", 16 * 2**20),
+        ("MOST_KEYS", 256),
+        ("LONGEST_KEY", 1_024),
+        ("LARGEST_BODY", 2**20),
+        ("PAGE", 100),
+        ("DEEPEST", 50),
+        ("SKEW_S", 300.0),
+        ("RESOLVED_WITHIN_S", 5.0),
+        ("FAILED", 1),
+        ("USAGE", 2),
+        ("UNFINISHED", 3),
+        ("INTERRUPTED", 130),
+        ("LAST_GRACE", 0.7),
+        ("EVERY", 1.0),
+        ("LEAST_BYTES", 65_536),
+        ("TRIED_BYTES", 2**20),
+        ("LATE", 2.0),
+        ("MOST_PENDING", 64),
+        ("REFUSALS", frozenset({401, 403, 421, 451})),
+        ("EVERY", 5.0),
+        ("MOST_BYTES", 32 * 2**20),
+        ("_MOST_BINS", 600),
+        ("MOST_REFUSALS", 10),
+        ("PLAYABLE_WITHIN", 60.0),
+        ("_LONGER", 3_600),
+        ("ADMIN_S", 70.0),
+        ("HEALTH_S", 2.0),
+        ("SHOWN", 10),
+    ],
+}
+
+ARITHMETIC: dict[type[ast.operator], Callable[..., int]] = {
+    ast.Add: operator.add,
+    ast.Mult: operator.mul,
+    ast.Pow: operator.pow,
+    ast.LShift: operator.lshift,
+}
+
+
+class NoNumber(Exception):
+    """What is written is no number, and nothing made of numbers alone."""
+
+
+def number(node: ast.expr) -> Number:
+    match node:
+        case ast.Constant(int(value) | float(value)) if not isinstance(value, bool):
+            return value
+        case ast.UnaryOp(ast.USub(), ast.Constant(int(value) | float(value))):
+            return -value
+        case ast.BinOp(left, sign, right) if type(sign) in ARITHMETIC:
+            return ARITHMETIC[type(sign)](number(left), number(right))
+        case ast.Tuple(parts) if parts:
+            return tuple(map(number, parts))
+        case ast.Set(parts) | ast.Call(ast.Name("frozenset"), [ast.Set(parts)]):
+            return frozenset(map(number, parts))
+        case ast.Call(ast.Name("Fraction"), [ast.Constant(int(above)), ast.Constant(int(below))]):
+            return Fraction(above, below)
+    raise NoNumber
+
+
+def numbers(tree: ast.Module) -> Iterator[tuple[str, Number]]:
+    """(name, value) of a file's constants, and of what its caches remember at most, by the name of what is cached."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, ast.expr() as value) if (
+                name.strip("_").isupper()
+            ):
+                with suppress(NoNumber):
+                    yield name, number(value)
+            case ast.FunctionDef(name, decorator_list=[ast.Call() as cached, *_]):
+                yield from ((f"cache of {name}", most) for most in cache_size(cached))
+            case ast.Assign([target], value):
+                for call in ast.walk(value):
+                    yield from ((f"cache of {ast.unparse(target)}", most) for most in cache_size(call))
+
+
+def cache_size(node: ast.AST) -> Iterator[Number]:
+    match node:
+        case ast.Call(keywords=[ast.keyword("maxsize", ast.Constant(int(most)))]):
+            yield most
+
+
+@pytest.mark.parametrize("package", NUMBERS)
+def test_every_number_with_a_name_is_the_documented_one(package: str) -> None:
+    files = sorted((ROOT / package).rglob("*.py"))
+    found = Counter(row for file in files for row in numbers(ast.parse(file.read_bytes())))
+    known = Counter(NUMBERS[package])
+    assert (found - known, known - found) == (Counter(), Counter()), (
+        "found and not in the table; in the table and not found"
+    )
+
+
+WRITTEN: list[tuple[str, list[tuple[str, Number]]]] = [  # given a line   then
+    ("MOST = 16", [("MOST", 16)]),
+    ("MOST: int = 4 * 2**20", [("MOST", 4 * 2**20)]),
+    ("_UNREAD = -1", [("_UNREAD", -1)]),
+    ("SHARE = Fraction(1, 4)", [("SHARE", Fraction(1, 4))]),
+    ("RATE = (1000, 33.0)", [("RATE", (1000, 33.0))]),
+    ("ILL = frozenset({502, 503})", [("ILL", frozenset({502, 503}))]),
+    ("@lru_cache(maxsize=8)\ndef f(): ...", [("cache of f", 8)]),
+    ("g = lru_cache(maxsize=8)(f)", [("cache of g", 8)]),
+    ("OPEN = True\nNAME = 'a'\nTWICE = MOST * 2\nsmall = 3", []),
+]
+
+
+@pytest.mark.parametrize(("line", "then"), WRITTEN)
+def test_what_is_read_of_a_file(line: str, then: list[tuple[str, Number]]) -> None:
+    assert list(numbers(ast.parse(line))) == then
