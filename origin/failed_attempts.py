@@ -24,7 +24,7 @@ class FailedAttempts:
         self._lines: deque[float] = deque()
         self._unnamed = 0
 
-    def note(self, address: str, now: float) -> str | None:
+    def on_attempt(self, address: str, now: float) -> str | None:
         """One more attempt. What its line says beside the attempt itself, "" or more; None: it gets no line."""
         source = source_of(address)
         at, since = self._sources.get(source, (-QUIET_S, 0))

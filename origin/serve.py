@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from cdnkit.serving import GRACE_S, Guarded, Listener, PortInUse, bind, guard_of, url_of
 from cdnkit.settings.origin import Origin
+from cdnkit.units import is_loopback
 from origin.app import origin_app
 from origin.authentication import Authenticated
 from origin.credentials import encoders_of
@@ -42,6 +43,8 @@ async def serve(
 
     encoders = encoders_of(settings.encoders) if settings.encoders else None
     tls = context_of(settings, clock)
+    if encoders is not None and encoders.challenges and tls is None and not is_loopback(settings.ingest):
+        log.warning("origin.ingest: passwords and tokens come over HTTP, for all to read on the way: see ingest_tls")
     publisher = Publisher(settings, clock)
     public = bind(settings.listen, "origin.listen")
     try:

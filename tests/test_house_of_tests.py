@@ -125,6 +125,7 @@ HELD = [  # module, folder, its files
     ("real/origin/test_retention", "origin", "retention"),
     ("real/origin/test_http", "origin", "app ingest serve storage vod"),
     # real ffmpegs, a real locust
+    ("real/transcode/test_posts", "transcode", "posts"),
     ("real/transcode/test_find", "transcode", "encoders errors ffmpeg source"),
     ("real/transcode/test_live", "transcode", "events process"),
     ("real/transcode/test_vod", "transcode", "child vod"),
@@ -144,7 +145,7 @@ HELD = [  # module, folder, its files
     ("real/live/test_commands", "cdnlab/tasks", "demo load"),
     ("real/live/test_cluster", "cdnlab/commands", "up"),
     ("real/live/test_cluster", "cdnlab/tasks", "up"),
-    ("real/live/test_cluster", "cdnlab/lab", "cluster distribution_rules event_loop foreground nodes ports session"),
+    ("real/live/test_cluster", "cdnlab/lab", "cluster distribution_rules door event_loop foreground nodes ports session"),
     ("real/cdnlab/test_children", "cdnlab/lab", "children"),
     ("unit/cdnlab/client/test_signing", "cdnlab/client", "tokens"),
     ("real/live/test_playback", "cdnlab/client", "viewer"),

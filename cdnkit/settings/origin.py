@@ -116,8 +116,8 @@ class Origin(Settings):
     def _knows_its_encoders(self) -> Self:
         if not (self.encoders or self.anybody_may_publish or is_loopback(self.ingest)):
             raise ValueError(
-                f"found ingest = {self.ingest!r} and no encoders: anybody could publish; wanted [origin.encoders.NAME] "
-                "with a password or a token, an address on loopback, or anybody_may_publish = true"
+                f"found ingest = {self.ingest!r} and no encoders: anybody could publish; wanted an "
+                "[origin.encoders.NAME] (--encoder NAME=FILE), an address on loopback, or anybody_may_publish = true"
             )
         if self.encoders and self.anybody_may_publish:
             raise ValueError("found encoders and anybody_may_publish; wanted one of them")

@@ -19,15 +19,15 @@ from cdnkit.serving.folder import authority_folder
 from origin.errors import BadCredentials
 from tests.kit.client_certificates import Clients
 from tests.kit.late import GUARD_S
-from tests.kit.live_origin import Feeder, Running, encoder_command, pieces, request, until
+from tests.kit.live_origin import Feeder, Running, basic, encoder_command, pieces, request, until
 
 PASSWORD, TOKEN = "p%ss/w@rd of:studio", "T0ken-of-news"
 ENCODERS = {"studio": {"password": PASSWORD}, "news": {"token": TOKEN, "streams": ("news",)}}
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def basic(user: str = "studio", password: str = PASSWORD) -> dict[str, str]:
-    return {"Authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
+def studio(password: str = PASSWORD) -> dict[str, str]:
+    return basic("studio", password)
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def test_only_encoders_that_are_known_publish(guarded: Running, encoded: dict[st
     media = encoded["180p.cmfv"]
     rows = [  # stream, fields, status
         ("live", {}, 401),
-        ("live", basic(password="guessed it"), 401),
+        ("live", studio("guessed it"), 401),
         ("live", BEARER, 403),
         ("news", BEARER, 200),
-        ("live", basic(), 200),
+        ("live", studio(), 200),
     ]
     for stream, fields, status in rows:
         reply = request(f"{guarded.ingest}/ingest/{stream}/180p.cmfv", "POST", fields, media)
@@ -61,20 +61,20 @@ def test_the_answer_comes_on_the_head(guarded: Running) -> None:
         with socket.create_connection((parts.hostname, parts.port), timeout=GUARD_S) as client:
             client.sendall(f"{head}{asked}\r\n".encode())
             assert client.recv(12) == b"HTTP/1.1 401"
-    allowed = f"Authorization: {basic()['Authorization']}\r\nExpect: 100-continue\r\n\r\n"
+    allowed = f"Authorization: {studio()['Authorization']}\r\nExpect: 100-continue\r\n\r\n"
     with socket.create_connection((parts.hostname, parts.port), timeout=GUARD_S) as client:
         client.sendall(f"{head}{allowed}".encode())
         assert client.recv(12) == b"HTTP/1.1 100"
 
 
 EMPTY = [  # fields, path, status
-    (basic(), "live/180p.cmfv", 200),
-    (basic(), "live/other.cmfa", 200),
-    (basic(), "fresh/180p.cmfv", 200),
+    (studio(), "live/180p.cmfv", 200),
+    (studio(), "live/other.cmfa", 200),
+    (studio(), "fresh/180p.cmfv", 200),
     ({}, "live/180p.cmfv", 401),
     (BEARER, "live/180p.cmfv", 403),
-    (basic(), "closed/180p.cmfv", 404),
-    (basic(), "vod/180p.cmfv", 403),
+    (studio(), "closed/180p.cmfv", 404),
+    (studio(), "vod/180p.cmfv", 403),
 ]
 
 
@@ -86,7 +86,7 @@ def test_an_empty_request_learns_whether_url_and_credentials_are_good_and_change
     """DASH-IF ingest 1.2: while a stream is live, and after it has ended."""
     origin = origins(encoders=ENCODERS, ingest_streams=("live", "fresh", "news", "vod"))
     video = pieces(encoded["180p.cmfv"])
-    feeder = Feeder(origin, "live/180p.cmfv", fields=basic())
+    feeder = Feeder(origin, "live/180p.cmfv", fields=studio())
     for piece in video[:6]:
         feeder.send(piece)
     until(lambda: origin.get("live/180p/media.m3u8").status == 200)
@@ -111,20 +111,20 @@ def test_an_empty_request_learns_whether_url_and_credentials_are_good_and_change
 def test_the_switch_for_faults_needs_an_encoder_of_every_stream(guarded: Running) -> None:
     url = f"{guarded.ingest}/faults"
     for method in ("GET", "PUT", "DELETE"):
-        for fields, status in (({}, 401), (BEARER, 403), (basic(), 200)):
+        for fields, status in (({}, 401), (BEARER, 403), (studio(), 200)):
             assert request(url, method, fields, b"{}" if method == "PUT" else None).status == status
 
 
 @pytest.mark.parametrize("path", ["ingest/news/../live/a.cmfv", "ingest//live/a.cmfv", "ingest/news/./a.cmfv"])
 def test_no_path_leads_from_one_stream_into_another(guarded: Running, path: str) -> None:
-    reply = request(f"{guarded.ingest}/{path}", "POST", basic(), b"")
+    reply = request(f"{guarded.ingest}/{path}", "POST", studio(), b"")
     assert reply.status == 403 and "wanted /ingest/STREAM/TRACK.cmfv" in reply.text
     assert request(f"{guarded.ingest}/{path.replace('/', '%2f')}", "POST", BEARER, b"").status == 403
 
 
 def test_web_pages_are_still_refused_first(guarded: Running) -> None:
-    assert request(f"{guarded.ingest}/faults", "GET", {**basic(), "Origin": "http://evil.example"}).status == 403
-    assert request(f"{guarded.ingest}/faults", "GET", {**basic(), "Host": "evil.example"}).status == 421
+    assert request(f"{guarded.ingest}/faults", "GET", {**studio(), "Origin": "http://evil.example"}).status == 403
+    assert request(f"{guarded.ingest}/faults", "GET", {**studio(), "Host": "evil.example"}).status == 421
 
 
 def test_failed_attempts_take_one_line_of_the_log_and_no_secret_is_in_it(
@@ -133,7 +133,7 @@ def test_failed_attempts_take_one_line_of_the_log_and_no_secret_is_in_it(
     caplog.set_level(logging.INFO)
     guess = "hunter2hunter2"
     for number in range(40):
-        fields = basic(password=guess) if number % 2 else {"Authorization": f"Bearer {guess}"}
+        fields = studio(guess) if number % 2 else {"Authorization": f"Bearer {guess}"}
         assert request(f"{guarded.ingest}/ingest/live/{number}.cmfv", "POST", fields, b"x").status == 401
     guarded.stop()
     (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -190,7 +190,7 @@ def test_ffmpeg_with_a_name_in_its_url(guarded: Running, ffmpeg: str, caplog: py
 def test_ffmpeg_with_credentials_from_the_start(guarded: Running, ffmpeg: str, how: str) -> None:
     user, options = "studio:p%25ss%2Fw%40rd%20of%3Astudio", ["-auth_type", "basic"]
     if how == "headers":
-        user, options = "", ["-headers", f"Authorization: {basic()['Authorization']}\r\n"]
+        user, options = "", ["-headers", f"Authorization: {studio()['Authorization']}\r\n"]
     elif how == "send_expect_100":
         options += ["-send_expect_100", "1"]
     done = _post_by_ffmpeg(ffmpeg, _url(guarded, "live/90p.cmfv", user), *options)
@@ -262,7 +262,7 @@ def test_a_client_certificate_is_as_good_as_a_password(
     truck = clients.issue("truck7")
     assert post("outside", truck) == 200
     assert post("live", truck) == 403
-    assert post("live", truck, basic()) == 200
+    assert post("live", truck, studio()) == 200
     assert post("outside", clients.issue("truck8")) == 401
     assert post("outside") == 401
     assert post("news", None, BEARER) == 200
