@@ -107,6 +107,11 @@ class Ingest:
         track, promised = check_names(stream_name, file)
         if request.headers.get("content-length") == "0":
             return  # a source that only asks whether its URL and credentials are good
+        framed = "content-length" in request.headers or "transfer-encoding" in request.headers
+        if not framed and request.scope["http_version"].startswith("1"):
+            # By HTTP it is empty; the media that follow would be taken for the next request (ffmpeg: -chunked_post 0).
+            found = "found neither Content-Length nor Transfer-Encoding"
+            raise Refused(411, f"{stream_name}/{track}: {found}, wanted chunked content (ffmpeg: -chunked_post 1).")
         try:
             await self.retention.make_room(stream_name, track)
         except NoRoom as error:

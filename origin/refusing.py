@@ -19,10 +19,12 @@ async def refuse(receive: Receive, send: Send, status: int, text: str, fields: F
     # The server hands a body on through a bounded queue: unless that is read until the response has ended, neither
     # this end nor the connection's gets past it.
     spending = asyncio.create_task(_spend(receive))
-    await asyncio.wait((spending,), timeout=SPEND_S if status != 503 else 0)
-    if not spending.done() or spending.result():
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-    spending.cancel()
+    try:
+        await asyncio.wait((spending,), timeout=SPEND_S if status != 503 else 0)
+        if not spending.done() or spending.result():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        spending.cancel()
 
 
 async def _spend(receive: Receive) -> bool:

@@ -1,6 +1,7 @@
-"""Checks that the encoders and the origin agree on the segment duration."""
+"""Checks that the encoders and the origin agree on the streams and the segment duration."""
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from cdnkit.units.quantities import write_seconds
 from cdnlab.settings.checks.draft import Draft, Finding
@@ -21,6 +22,10 @@ def segments(draft: Draft) -> Iterator[Finding]:
             )  # fmt: skip
     if draft.origin is None:
         return
+    for index, stream in draft.streams.items():
+        if not any(fnmatchcase(stream.name, one) for one in draft.origin.ingest_streams):
+            known = ", ".join(draft.origin.ingest_streams)
+            yield Finding(("stream", index, "name"), shown(stream.name), f"one of origin.ingest_streams ({known})")
     if "segment" in draft.origin.model_fields_set and draft.origin.segment != first:
         yield Finding(
             ("origin", "segment"), shown(write_seconds(draft.origin.segment)),

@@ -1,13 +1,17 @@
 """The statuses of DASH-IF ingest 1.2, interface 1, a row each; docs/origin.md has them as a table."""
 
+import socket
 import struct
+import subprocess
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
 
 from origin.fragments import LARGEST_INIT, LARGEST_MOOF
 from origin.samples import MOST_SAMPLES
-from tests.kit.live_origin import Running, pieces, request
+from tests.kit.late import GUARD_S
+from tests.kit.live_origin import Running, encoder_command, pieces, request, until
 
 
 def box(kind: bytes, payload: bytes = b"") -> bytes:
@@ -122,6 +126,21 @@ def test_the_status_says_what_the_source_is_to_do(
         assert (reply.status, words in reply.text) == (status, True), reply.text
     published = status == 200 or body == "cut off"
     assert origin.get("live/180p/media.m3u8").status == (200 if published else 404)
+
+
+@pytest.mark.live
+def test_content_without_a_length_is_not_taken_for_an_empty_request(
+    origins: Callable[..., Running], ffmpeg: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Media that were answered with 200, and lost: by HTTP such a request has no content (RFC 9112 section 6.3)."""
+    origin = origins()
+    command = encoder_command(ffmpeg, {"90p": f"{origin.ingest}/ingest/live/90p.cmfv"}, seconds=1)
+    subprocess.run([*command[:-1], "-chunked_post", "0", command[-1]], capture_output=True, timeout=60)
+    assert "found neither Content-Length nor Transfer-Encoding, wanted chunked content" in until(lambda: caplog.text)
+    parts = urlsplit(origin.ingest)
+    with socket.create_connection((parts.hostname, parts.port), timeout=GUARD_S) as client:
+        client.sendall(b"POST /ingest/live/90p.cmfv HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.1 411"
 
 
 def test_as_many_samples_as_may_be(encoded: dict[str, bytes]) -> None:

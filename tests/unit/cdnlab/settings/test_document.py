@@ -32,6 +32,7 @@ BAD = [  # given                                                         then: l
     ('profile = "akamai"', "1:1", ['found "akamai"', "rfc9111", "cloudfront"]),
     ('[[stream]]\nname = "a"\nladder = ["721p"]', "3:1", ['stream[0].ladder', "No rung '721p'", "720p"]),
     ('[[stream]]\nname = "Big Name"', "2:1", ["stream[0].name", "wanted text that matches"]),
+    ('[[stream]]\nname = "live"\n[origin]\ningest_streams = ["news-*"]', "2:1", ["stream[0].name", "one of origin.ingest_streams (news-*)"]),
     ('[[stream]]\nsegment = "5 parsecs"', "2:1", ['found "5 parsecs"', "a duration such as", "Unknown unit 'parsecs'"]),
     ('[[stream]]\nsegment = "1s"\npart = "2s"', "1:1", ["stream[0]", "wanted part <= segment"]),
     ('[[stream]]\nsegment = "1010ms"\nframe_rate = 30', "1:1", ["wanted a whole number", "30.3 frames"]),
