@@ -70,6 +70,6 @@ class Authenticated:
         if refusal.status == 401 and not refusal.is_wrong and asks_first:
             return
         address = scope["client"][0] if scope.get("client") else "unknown"
-        if (more := self._failed.on_attempt(address, self._clock())) is not None:
+        if (more := self._failed.on_attempt(address, refusal.status, self._clock())) is not None:
             path = printable(scope["path"])
             log.warning("%s from %s: %d: %s%s", path, printable(address, 60), refusal.status, refusal.text, more)

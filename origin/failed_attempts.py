@@ -1,4 +1,4 @@
-"""Which failed attempts get a line of the log: the first of each source in a while, and so many of all sources.
+"""Which failed attempts get a line of the log: the first of each source and status in a while, and so many of all.
 
 An encoder with an old password tries again every few seconds, and whoever guesses passwords does so by the thousand: a
 line each would fill the log and hide the rest of it. Pure: `now` is an argument.
@@ -19,14 +19,15 @@ class FailedAttempts:
     """The attempts of one listener's clients. Mutable; one event loop's."""
 
     def __init__(self) -> None:
-        self._sources: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        """Source -> when it was logged, and its attempts since then; the longest ago first."""
+        self._sources: OrderedDict[tuple[str, int], tuple[float, int]] = OrderedDict()
+        """Source and status -> when it was logged, and its attempts since then; the longest ago first."""
         self._lines: deque[float] = deque()
         self._unnamed = 0
 
-    def on_attempt(self, address: str, now: float) -> str | None:
-        """One more attempt. What its line says beside the attempt itself, "" or more; None: it gets no line."""
-        source = source_of(address)
+    def on_attempt(self, address: str, status: int, now: float) -> str | None:
+        """One more attempt, refused with `status`. What its line says beside that, "" or more; None: it gets no
+        line."""
+        source = source_of(address), status
         at, since = self._sources.get(source, (-QUIET_S, 0))
         if now < at + QUIET_S:
             self._sources[source] = at, since + 1
