@@ -53,19 +53,30 @@ class Timeline:
         for number, boundary in enumerate(self.boundaries, self.first):
             if abs(at - boundary) < frame:
                 index = number + 1
-        last = self.boundaries[-1]
-        step = last - (self.boundaries[-2] if len(self.boundaries) > 1 else self.start)
+        last, step = self._last_step()
         ahead = round((at - last) / step) if step > 0 else 0
         if 0 < ahead <= 3 and abs(at - last - ahead * step) < frame:
             index = self.count + ahead
         return index
+
+    def _last_step(self) -> tuple[Fraction, Fraction]:
+        """Where the last segment that was cut ends, and how long it is: the ones to come are taken to be as long."""
+        assert self.start is not None
+        before = self.boundaries[-2] if len(self.boundaries) > 1 else self.start
+        return self.boundaries[-1], self.boundaries[-1] - before
 
     def place_sound(self, start: Fraction, began: Fraction, length: Fraction) -> int | None:
         """The segment that sound from `start` belongs to; `began`: where the generation did. None: to none."""
         if self._opens(start, began, length):
             return 0
         latest = max((began, *self.boundaries[-1:])) + WAIT_S
-        return self.index_at(start) if began < start <= latest else None
+        if not began < start <= latest:
+            return None
+        index = self.index_at(start)
+        if index < self.count:
+            return index
+        last, step = self._last_step() if self.boundaries else (began if self.start is None else self.start, length)
+        return index + (int((start - last) / step) if step > 0 else 0)
 
     def place_pictures(self, start: Fraction, began: Fraction, length: Fraction, frame: Fraction) -> int | None:
         """The segment that pictures from `start` begin; None: they begin none.

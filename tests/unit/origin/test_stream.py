@@ -117,6 +117,19 @@ def test_audio_alone_is_cut_by_length() -> None:
     assert lab.stream.ended
 
 
+@pytest.mark.parametrize("pictures_until", [0.5, 2.0, 4.0])
+def test_sound_that_joins_ahead_of_the_pictures_has_their_number(pictures_until: float) -> None:
+    """It used to have the number of the segment in hand, however far ahead it began; its date-times then went back."""
+    lab = Lab()
+    pictures = lab.begin("720p", video_init())
+    lab.push(pictures, video(pictures_until, frame=1000))
+    joining = lab.begin("audio-128k", audio_init())
+    lab.push(joining, audio(3, start=round(6.1 * AUDIO_RATE)))
+    lab.push(pictures, video(10, frame=1000)[round(2 * pictures_until) :])
+    assert lab.numbers("audio-128k") == [6, 7, 8]
+    assert lab.starts("audio-128k") == pytest.approx([6.1, 7.0, 8.0], abs=512 / 48_000)
+
+
 def test_audio_waits_for_video_that_is_on_its_way_and_not_for_ever() -> None:
     lab = Lab()
     lab.stream.awaiting("post", Kind.VIDEO)
