@@ -92,7 +92,7 @@ async def _transcode(settings: dict[str, Any], shutdown: asyncio.Event, send: Se
                 print(event, file=sys.stderr, flush=True)
         send({"event": type(event).__name__, "text": str(event), "routine": routine, "important": important})
 
-    door = settings["door"]
+    door = settings.get("door")
     door = None if door is None else Door(door["token"], None if door["trust"] is None else Path(door["trust"]))
     await run_live(stream, settings["ingest"], shutdown=shutdown, on_event=on_event, plan=plan, door=door)
 
