@@ -5,7 +5,8 @@ line each would fill the log and hide the rest of it. Pure: `now` is an argument
 """
 
 from collections import OrderedDict, deque
-from ipaddress import IPv6Address, ip_address
+
+from cdnkit.units import source_of
 
 QUIET_S = 600.0
 """A source's further attempts are counted, and its next line says how many there were."""
@@ -46,14 +47,3 @@ class FailedAttempts:
         said += [f"{self._unnamed} of other sources not logged"] if self._unnamed else []
         self._unnamed = 0
         return f" ({', '.join(said)})" if said else ""
-
-
-def source_of(address: str) -> str:
-    """Who an address belongs to: itself, or for IPv6 the network of 64 bits that one site has."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address):
-        return str(parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64))
-    return address

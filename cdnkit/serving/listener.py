@@ -25,7 +25,7 @@ from cdnkit.serving.http1 import phrase_of
 from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.patience import Left
 from cdnkit.serving.roles import Page
-from cdnkit.units import split_address, visible
+from cdnkit.units import source_of, split_address, visible
 
 BACKLOG = 1024
 UNSENT_BYTES = 128 * 1024
@@ -258,9 +258,9 @@ class Listener:
 
 
 def _source_of(writer: asyncio.StreamWriter) -> str:
-    """The client's address; "" where it has hung up already."""
+    """Whom the client's address belongs to; "" where it has hung up already."""
     peer = writer.get_extra_info("peername")
-    return str(peer[0]) if peer else ""
+    return source_of(str(peer[0])) if peer else ""
 
 
 def _raised_descriptor_limit() -> int:

@@ -273,15 +273,20 @@ def test_a_client_certificate_is_as_good_as_a_password(
 
 
 @pytest.mark.live
-def test_ffmpeg_over_tls_with_a_certificate(
-    origins: Callable[..., Running], ffmpeg: str, authority: Authority, tmp_path: Path
+@pytest.mark.parametrize("proof", ["a certificate", "a name in its URL"])
+def test_ffmpeg_over_tls(
+    origins: Callable[..., Running], ffmpeg: str, authority: Authority, tmp_path: Path, proof: str
 ) -> None:
     clients = Clients(tmp_path / "clients")
     certificate, key = clients.issue("truck7")
-    origin = origins(ingest_tls="local", ingest_client_ca=clients.file, encoders={"truck": {"certificate": "truck7"}})
-    ca = ["-ca_file", str(authority.certificate_file), "-tls_verify", "1"]
-    done = _post_by_ffmpeg(
-        ffmpeg, _url(origin, "live/90p.cmfv"), *ca, "-cert_file", str(certificate), "-key_file", str(key)
+    origin = origins(
+        ingest_tls="local",
+        ingest_client_ca=clients.file,
+        encoders={"truck": {"certificate": "truck7"}, "studio": {"password": "correct-horse"}},
     )
+    user, options = "studio:correct-horse", ["-ca_file", str(authority.certificate_file), "-tls_verify", "1"]
+    if proof == "a certificate":
+        user, options = "", [*options, "-cert_file", str(certificate), "-key_file", str(key)]
+    done = _post_by_ffmpeg(ffmpeg, _url(origin, "live/90p.cmfv", user), *options)
     assert done.returncode == 0, done.stderr
     until(lambda: _has_ended(origin))

@@ -4,6 +4,8 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cdnkit.settings.ingest import Encoder
@@ -69,6 +71,24 @@ def test_who_is_let_in(authorization: list[bytes], names: frozenset[str], stream
         assert "wanted" in refusal.text
         for secret in (PASSWORD, TOKEN, "battery staple", *(one.decode("latin-1") for one in authorization if one)):
             assert secret not in refusal.text
+
+
+FIELDS = st.one_of(
+    st.binary(max_size=100),
+    st.builds(
+        lambda scheme, rest: scheme + b" " + rest,
+        st.sampled_from([b"Basic", b"bearer", b"BASIC", b"Digest", b""]),
+        st.one_of(st.binary(max_size=60), st.binary(max_size=60).map(b64encode)),
+    ),
+)
+
+
+@given(st.lists(FIELDS, max_size=3), st.text(max_size=80))
+def test_whatever_they_send_nobody_gets_in_by_it(authorization: list[bytes], stream: str) -> None:
+    """Nor does it raise, or come back in the answer, which stays short and on one line."""
+    refusal = ENCODERS.refusal(authorization, NO_NAMES, stream)
+    assert refusal is not None and refusal.status == 401
+    assert len(refusal.text) < 400 and refusal.text.isprintable()
 
 
 def test_the_challenge_names_each_scheme_that_somebody_has() -> None:

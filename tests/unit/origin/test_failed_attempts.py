@@ -1,8 +1,6 @@
 """Failed attempts in the log: once a source in a while, and so many of all sources."""
 
-import pytest
-
-from origin.failed_attempts import MOST_LINES, MOST_SOURCES, QUIET_S, FailedAttempts, source_of
+from origin.failed_attempts import MOST_LINES, MOST_SOURCES, QUIET_S, FailedAttempts
 
 NOW = 1_800_000_000.0
 
@@ -34,19 +32,3 @@ def test_so_many_sources_are_remembered() -> None:
         attempts.on_attempt(f"10.0.{number >> 8}.{number & 255}", 401, NOW + 60 * number)
     assert len(attempts._sources) == MOST_SOURCES
     assert len(attempts._lines) <= MOST_LINES
-
-
-@pytest.mark.parametrize(
-    ("address", "source"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),  # one site's
-        ("2001:db8:1:2:ffff::", "2001:db8:1:2::"),
-        ("2001:db8:1:3::", "2001:db8:1:3::"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("fe80::1%eth0", "fe80::"),
-        ("unknown", "unknown"),
-    ],
-)
-def test_who_is_one_source(address: str, source: str) -> None:
-    assert source_of(address) == source
