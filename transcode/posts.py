@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 from transcode.child import Exit
 
 PIECE_BYTES = 64 * 1024
-ANSWER_S, FLUSH_S = 0.5, 1.0
-"""How long the origin's answer to the end of a body is waited for, and how long it may take what ffmpeg left."""
+FLUSH_S, DRAIN_S = 30.0, 1.0
+"""How long the origin may take what ffmpeg left, and answer: where that ended by itself, and where it was drained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,13 @@ class Posts:
 
     async def finish(self, gone: Exit | None) -> None:
         """ffmpeg has ended so: ends the bodies likewise. None: it could not be started."""
-        self._ended.set_result(gone is not None and (gone.status == 0 or gone.drained_by in ("q", "SIGTERM")))
-        await asyncio.wait(self._posting, timeout=FLUSH_S)
-        for task in self._posting:
+        properly = gone is not None and (gone.status == 0 or gone.drained_by in ("q", "SIGTERM"))
+        self._ended.set_result(properly)
+        by_itself = properly and gone is not None and not gone.drained_by
+        _, late = await asyncio.wait(self._posting, timeout=FLUSH_S if by_itself else DRAIN_S)
+        if late and properly:
+            self.trouble = self.trouble or "the origin did not take the last of the media in time"
+        for task in late:
             task.cancel()
         await asyncio.gather(*self._posting, return_exceptions=True)
 
@@ -109,13 +113,12 @@ class Posts:
             await writer.drain()
         if await self._ended:
             writer.write(b"0\r\n\r\n")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(ANSWER_S):
-                    await answer
+            if not (await answer).startswith("2"):
+                raise _Refused(answer.result())
 
 
 class _Refused(Exception):
-    """The origin has answered before the body's end."""
+    """The origin has answered before the body's end, or does not take it."""
 
 
 async def _status_line(answers: asyncio.StreamReader) -> str:

@@ -93,6 +93,8 @@ async def run_live(
             gone = await encode(live_command(plan, ingest_url))
         else:
             gone, trouble = await _encode_into(door, plan, ingest_url, encode)
+        if trouble and (gone.drained_by or gone.status == 0):
+            on_event(Notice(trouble))
         if gone.drained_by:
             on_event(Drained(gone.drained_by))
             return

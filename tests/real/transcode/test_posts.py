@@ -1,6 +1,7 @@
 """An origin that asks its encoders who they are: a real ffmpeg gets in, and no argument of it says how."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,10 @@ from tests.kit.live_origin import Running, until
 from tests.real.origin.conftest import origins as origins  # a fixture
 from tests.real.transcode.sink import Sink
 from tests.real.transcode.test_live import FAST, of_kind, small
+from transcode import posts
+from transcode.child import Exit
 from transcode.events import Died, Drained, Ended, Event, Started
-from transcode.posts import Door
+from transcode.posts import Door, Posts
 from transcode.process import run_live
 
 pytestmark = pytest.mark.live
@@ -110,3 +113,36 @@ def test_over_tls_it_trusts_the_origins_certificate_alone(origins: Callable[...,
     for trust in (files[0], authority.certificate_file):
         assert isinstance(encoded(trust)[-1], Ended)
         until(lambda: origin.get("live/180p/media.m3u8").text.endswith("#EXT-X-ENDLIST\n"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "trouble"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", ""),
+        (b"HTTP/1.1 409 Conflict\r\n\r\na newer encoder\n", "409 a newer encoder"),
+        (b"", "did not take the last of the media in time"),
+    ],
+)
+def test_an_end_that_is_not_taken_is_told(answer: bytes, trouble: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(posts, "FLUSH_S", 0.5)
+
+    async def takes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard = await reader.readuntil(b"0\r\n\r\n")
+        assert heard.endswith(b"\r\n5\r\nmedia\r\n0\r\n\r\n")
+        writer.write(answer)
+        if not answer:
+            await reader.read()
+        writer.close()
+
+    async def test() -> str:
+        server = await asyncio.start_server(takes, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/ingest/live/a.cmfv"
+        async with server, asyncio.timeout(GUARD_S):
+            made = Posts(Door(TOKEN, None), [url], ["video/mp4"])
+            os.write(made.write_ends[0], b"media")
+            os.close(made.write_ends[0])
+            await made.finish(Exit(0, "", ()))
+            return made.trouble
+
+    told = asyncio.run(test())
+    assert trouble in told and bool(told) == bool(trouble)
