@@ -21,7 +21,7 @@ class Complaint:
     why: str
 
     def __str__(self) -> str:
-        what = "pictures" if self.kind is Kind.VIDEO else "samples of sound"
+        what = {Kind.VIDEO: "pictures", Kind.AUDIO: "samples of sound", Kind.TEXT: "samples of text"}[self.kind]
         return f"{self.samples} {what} from {self.start:.3f} s to {self.end:.3f} s are not published: {self.why}"
 
 
@@ -39,7 +39,7 @@ class Account:
         """The fragments follow one another; what continues the last complaint makes it longer."""
         if not fragments:
             return
-        samples = sum(fragment.samples for fragment in fragments)
+        samples = sum(fragment.samples - fragment.continued for fragment in fragments)
         start, end = (ticks / track.timescale for ticks in (fragments[0].start, fragments[-1].end))
         self.refused += samples
         last = self.complaints[-1] if self.complaints else None

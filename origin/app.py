@@ -1,7 +1,8 @@
 """What caches and players reach: playlists, init sections and segments of live streams, and the VOD folder.
 
     /{stream}/multivariant.m3u8    /{stream}/{track}/media.m3u8    /{stream}/{track}/init-{id}.mp4
-    /{stream}/{track}/seg-{generation}-{number}.m4s    /vod/...    /  (the streams)    /healthz
+    /{stream}/{track}/seg-{generation}-{number}.m4s    /{stream}/manifest.mpd    /{stream}/manifest-number.mpd
+    /{stream}/time    /vod/...    /  (the streams)    /healthz
 
 Live resources are looked up by their whole path in one table; a request's path never becomes a file's.
 """
@@ -21,8 +22,12 @@ from starlette.types import Receive, Scope, Send
 
 from origin.account import Account
 from origin.errors import printable
+from origin.mpd import TIME
+from origin.playlist import date_time
 from origin.publisher import Publisher
 from origin.responses import Resource, cache_control, cross_origin, respond
+from origin.uploads.objects import ObjectStream
+from origin.uploads.uploads import Uploads
 from origin.vod import find
 
 log = logging.getLogger("origin")
@@ -32,7 +37,7 @@ _METHODS = ["GET", "HEAD", "OPTIONS"]
 _REQUEST_FIELDS = "If-Match, If-Modified-Since, If-None-Match, If-Range, Range"
 
 
-def origin_app(publisher: Publisher) -> Starlette:
+def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
     """The application of the public listener."""
     allowed = publisher.settings.cors
 
@@ -42,8 +47,17 @@ def origin_app(publisher: Publisher) -> Starlette:
         name = request.path_params["name"]
         resource = publisher.catalog.get(name)
         if resource is None:
-            return _not_found(publisher, name)
+            return _not_found(publisher, uploads, name)
         return await _send(request, resource, publisher.catalog.body(name, resource), allowed)
+
+    async def time(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return _preflight(allowed)
+        if (name := request.path_params["stream"]) not in publisher.streams:
+            return _not_found(publisher, uploads, f"{name}/{TIME}")
+        # A stored answer is a wrong clock.
+        headers = {**dict(cross_origin(allowed)), "Cache-Control": "no-store"}
+        return Response(date_time(publisher.clock()), 200, headers, "text/plain")
 
     async def vod(request: Request) -> Response:
         if request.method == "OPTIONS":
@@ -52,17 +66,17 @@ def origin_app(publisher: Publisher) -> Starlette:
         folder = publisher.settings.vod
         resource = await asyncio.to_thread(find, folder, name, publisher.settings.lifetimes.vod) if folder else None
         if resource is None:
-            return _not_found(publisher, f"vod/{name}")
+            return _not_found(publisher, uploads, f"vod/{name}")
         return await _send(request, resource, None, allowed)
 
     async def streams(request: Request) -> Response:
         if request.method == "OPTIONS":
             return _preflight(allowed)
-        return _json(_list(publisher), allowed)
+        return _json(_list(publisher, uploads), allowed)
 
     async def health(request: Request) -> Response:
-        status = 503 if publisher.trouble else 200
-        return _json({"ok": not publisher.trouble, "storage": publisher.trouble or "ok"}, allowed, status)
+        trouble = publisher.trouble or uploads.trouble
+        return _json({"ok": not trouble, "storage": trouble or "ok"}, allowed, 503 if trouble else 200)
 
     async def http_error(request: Request, error: Exception) -> Response:
         """404, 405 and the router's other refusals, in our words and with our fields."""
@@ -75,6 +89,7 @@ def origin_app(publisher: Publisher) -> Starlette:
             Route("/", streams, methods=_METHODS),
             Route("/healthz", health, methods=_METHODS),
             Route("/vod/{name:path}", vod, methods=_METHODS),
+            Route(f"/{{stream}}/{TIME}", time, methods=_METHODS),
             Route("/{name:path}", live, methods=_METHODS),
         ],
         exception_handlers={HTTPException: http_error},
@@ -92,13 +107,13 @@ def _preflight(allowed: str) -> Response:
     return Response(status_code=204, headers=headers)
 
 
-def _not_found(publisher: Publisher, name: str) -> Response:
+def _not_found(publisher: Publisher, uploads: Uploads, name: str) -> Response:
     headers = {
         **dict(cross_origin(publisher.settings.cors)),
         "Cache-Control": cache_control(publisher.settings.lifetimes.not_found),
     }
     stream = name.partition("/")[0]
-    if stream in publisher.streams:
+    if stream in publisher.streams or stream in uploads.streams:
         headers["Surrogate-Key"] = stream  # purging the stream makes caches forget what was not there, too
     return Response(f"/{printable(name)}: not here.\n", 404, headers, "text/plain")
 
@@ -171,7 +186,7 @@ def _json(value: object, allowed: str, status: int = 200) -> Response:
     return Response(json.dumps(value, indent=2) + "\n", status, headers, "application/json")
 
 
-def _list(publisher: Publisher) -> dict[str, object]:
+def _list(publisher: Publisher, uploads: Uploads) -> dict[str, object]:
     return {
         "streams": [
             {
@@ -191,8 +206,21 @@ def _list(publisher: Publisher) -> dict[str, object]:
                 ],
             }
             for stream in publisher.streams.values()
-        ],
+        ]
+        + [_uploaded(stream) for stream in uploads.streams.values()],
         "vod": publisher.settings.vod is not None,
+    }
+
+
+def _uploaded(stream: ObjectStream) -> dict[str, object]:
+    playlists = [f"{stream.name}/{one.path}" for one in stream.outermost()]
+    return {
+        "name": stream.name,
+        "url": playlists[0] if playlists else None,
+        "playlists": playlists,
+        "ended": stream.ended,
+        "objects": len(stream.objects),
+        "bytes": stream.size,
     }
 
 

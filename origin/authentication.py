@@ -14,13 +14,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cdnkit.serving import CLIENT_NAMES
 from origin.credentials import Encoders, Refusal
-from origin.errors import printable
+from origin.errors import Refused, printable
 from origin.failed_attempts import FailedAttempts
 from origin.refusing import refuse
 
 log = logging.getLogger("origin")
 
-NO_PATH = "found a path with empty or dot segments, wanted /ingest/STREAM/TRACK.cmfv and the like"
+NO_PATH = "found a path with empty or dot segments, wanted /ingest/STREAM/TRACK.cmfv, /ingest/STREAM/PATH and the like"
 
 
 class Authenticated:
@@ -43,8 +43,7 @@ class Authenticated:
             return
         self._report(scope, refusal)
         challenges = self._encoders.challenges if refusal.status == 401 and self._encoders is not None else ()
-        fields = [(b"www-authenticate", one.encode()) for one in challenges]
-        await refuse(receive, send, refusal.status, refusal.text, fields)
+        await refuse(receive, send, Refused(refusal.status, refusal.text, www_authenticate=challenges))
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         steps = str(scope["path"]).split("/")[1:]

@@ -13,10 +13,11 @@ from origin.tracks import Kind, Track
 from origin.window import Entry
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+MANIFEST_TYPE = "application/dash+xml"
 
 
 def track_type(kind: Kind) -> str:
-    return "video/mp4" if kind is Kind.VIDEO else "audio/mp4"
+    return {Kind.VIDEO: "video/mp4", Kind.AUDIO: "audio/mp4", Kind.TEXT: "application/mp4"}[kind]
 
 
 class Catalog:
@@ -40,6 +41,13 @@ class Catalog:
         """The path answers 404 from now on."""
         self._resources.pop(path, None)
         self._bodies.pop(path, None)
+
+    def offer(self, path: str, resource: Resource, data: bytes | None) -> None:
+        """The path answers with this resource from now on; `data`: its bytes, if they are at hand."""
+        self._resources[path] = resource
+        self._bodies.pop(path, None)
+        if data is not None:
+            self._remember(path, data)
 
     def offer_init(self, stream: str, name: str, track: Track, init: str, data: bytes, *, stored: bool) -> None:
         """`stored`: the bytes can be read again when memory has no room for them."""
@@ -83,14 +91,20 @@ class Catalog:
     def offer_multivariant_playlist(self, stream: str, text: str, lifetime: float) -> None:
         self._offer_playlist(f"{stream}/{MULTIVARIANT}", text, lifetime, f"{stream} multivariant")
 
-    def _offer_playlist(self, path: str, text: str, lifetime: float, keys: str) -> None:
+    def offer_manifest(self, stream: str, name: str, text: str, lifetime: float) -> None:
+        """A DASH manifest."""
+        self._offer_playlist(f"{stream}/{name}", text, lifetime, f"{stream} manifest", MANIFEST_TYPE)
+
+    def _offer_playlist(
+        self, path: str, text: str, lifetime: float, keys: str, media_type: str = PLAYLIST_TYPE
+    ) -> None:
         body = text.encode()
         etag = f'"{sha256(body).hexdigest()[:16]}"'
         old = self._resources.get(path)
         if old is not None and old.etag == etag and old.lifetime == lifetime:
             return
         self._resources[path] = Resource(
-            media_type=PLAYLIST_TYPE,
+            media_type=media_type,
             size=len(body),
             etag=etag,
             modified=self._clock(),

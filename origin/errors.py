@@ -88,3 +88,17 @@ class BadCredentials(OriginError):
 
     def __str__(self) -> str:
         return f"origin.{self.where}: found {self.found}, wanted {self.wanted}."
+
+
+class Refused(OriginError):
+    """An ingest request that is refused, with a status and a sentence for the person behind the encoder."""
+
+    def __init__(self, status: int, text: str, **fields: str | tuple[str, ...]) -> None:
+        """`fields`: fields of the response, such as `allow="PUT"`, `retry_after="1"`; a tuple has a line for each."""
+        super().__init__(text)
+        self.status = status
+        self.fields = [
+            (name.replace("_", "-"), value)
+            for name, values in fields.items()
+            for value in ((values,) if isinstance(values, str) else values)
+        ]

@@ -4,8 +4,9 @@
 their bytes: a segment is fragments in a row, and they will be its parts.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 
 from origin.boxes import Box, BoxReader, Fields, children
@@ -37,6 +38,8 @@ class Fragment:
     """Where in `data` the first sample's bytes begin."""
     keys: tuple[int, ...] = ()
     """Of video: which samples are sync samples, the first one left out."""
+    continued: int = 0
+    """Of text: 1 where the last sample is repeated at the start of the next fragment, and counts there."""
 
     @property
     def end(self) -> int:
@@ -67,7 +70,35 @@ class Fragment:
         if self.keys:
             head.keys = tuple(key for key in self.keys if key < index)
             tail.keys = tuple(key - index for key in self.keys if key > index)
+        tail.continued = self.continued
         return head, tail
+
+    def split(self, at: int, track_id: int) -> tuple["Fragment", "Fragment"]:
+        """What is shown before `at` ticks, inside the fragment, and from then on: text that lasts longer is in both."""
+        table, starts = self.table, self.starts()
+        assert table is not None and self.start < at < self.end
+        index = bisect_right(starts, at) - 1
+        if starts[index] == at:
+            return self.divide(index, track_id)
+        media = memoryview(self.data)[self.media : self.media + sum(table.sizes)]
+        first, last = sum(table.sizes[:index]), sum(table.sizes[: index + 1])
+        before, after = table.part(0, index + 1), table.part(index, self.samples)
+        before = replace(before, durations=(*before.durations[:-1], at - starts[index]))
+        after = replace(after, durations=(starts[index + 1] - at, *after.durations[1:]))
+        head = of_samples(before, track_id, self.start, media[:last])
+        tail = of_samples(after, track_id, at, media[first:])
+        head.continued, tail.continued = 1, self.continued
+        return head, tail
+
+    def moved(self, later: int, shown_earlier: int, track_id: int) -> "Fragment":
+        """The same samples, decoded at other times and composed at other offsets, in ticks; written anew."""
+        table = self.table
+        assert table is not None
+        table = replace(table, shifts=tuple(shift - shown_earlier for shift in table.shifts))
+        media = memoryview(self.data)[self.media : self.media + sum(table.sizes)]
+        moved = of_samples(table, track_id, self.start + later, media)
+        moved.keys = self.keys
+        return moved
 
 
 def of_samples(samples: Samples, track_id: int, start: int, media: bytes | memoryview) -> Fragment:

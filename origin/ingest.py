@@ -1,4 +1,4 @@
-"""Where encoders post: `POST|PUT /ingest/{stream}/{track}.cmfv|.cmfa|.mp4`, one long request a track.
+"""Where encoders post: `POST|PUT /ingest/{stream}/{track}.cmfv|.cmfa|.cmft|.mp4`, one long request a track.
 
 The body is the DASH-IF live media ingest protocol's CMAF: `ftyp moov (moof mdat)*`, in one request for as long as the
 encoder runs. How the request ends says what happened: properly, the track has ended; broken off, it was interrupted.
@@ -9,16 +9,18 @@ import logging
 import re
 
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cdnkit.serving import Left
-from origin.errors import BadMedia, NoRoom, printable
+from origin.content import is_empty
+from origin.errors import BadMedia, NoRoom, Refused, printable
 from origin.faults import FaultSwitch
 from origin.fragments import FragmentReader
-from origin.memory import Memory
+from origin.memory import Memory, Share
 from origin.publisher import Publisher
 from origin.refusing import head, refuse
 from origin.retention import Retention
@@ -28,18 +30,10 @@ from origin.tracks import InitSection, Kind
 log = logging.getLogger("origin")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_KINDS = {"cmfv": Kind.VIDEO, "cmfa": Kind.AUDIO, "mp4": None}
+_KINDS = {"cmfv": Kind.VIDEO, "cmfa": Kind.AUDIO, "cmft": Kind.TEXT, "mp4": None}
 _ANY = ["GET", "PUT", "DELETE"]
-WHERE = "/ingest/STREAM/TRACK.cmfv (video), .cmfa (audio) or .mp4"
+WHERE = "/ingest/STREAM/TRACK.cmfv (video), .cmfa (audio), .cmft (text) or .mp4, or /ingest/STREAM/PATH of an object"
 _WRONG_METHOD = b"Wanted POST or PUT.\n"
-
-
-class Refused(Exception):
-    """An ingest request that is refused, with a status and a sentence for the person behind the encoder."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 def check_names(stream: str, file: str) -> tuple[str, Kind | None]:
@@ -52,7 +46,10 @@ def check_names(stream: str, file: str) -> tuple[str, Kind | None]:
             '- and _ (64 at most, a letter or digit first; "vod" is taken).',
         )
     if extension not in _KINDS:
-        raise Refused(415, f"{track}: found .{printable(extension, 30)}, wanted .cmfv (video), .cmfa (audio) or .mp4.")
+        raise Refused(
+            415,
+            f"{track}: found .{printable(extension, 30)}, wanted .cmfv (video), .cmfa (audio), .cmft (text) or .mp4.",
+        )
     return track, _KINDS[extension]
 
 
@@ -81,7 +78,7 @@ class Ingest:
         try:
             stream, file = request.path_params["stream"], request.path_params["file"]
             if request.method not in ("POST", "PUT"):
-                await send(head(405, _WRONG_METHOD, [(b"allow", b"POST, PUT")]))
+                await send(head(405, _WRONG_METHOD, [("allow", "POST, PUT"), ("connection", "close")]))
                 await send({"type": "http.response.body", "body": _WRONG_METHOD})
                 return
             await self._ingest(stream, file, request)
@@ -89,7 +86,7 @@ class Ingest:
             await send({"type": "http.response.body", "body": b""})
         except Refused as refused:
             log.warning("%s: %s", printable(scope["path"]), refused)
-            await refuse(receive, send, refused.status, str(refused))
+            await refuse(receive, send, refused)
         except (_Gone, Left):
             pass
         except Exception as error:
@@ -97,7 +94,7 @@ class Ingest:
             log.error(
                 "%s: %s: %s", printable(scope["path"]), type(error).__name__, error, exc_info=log.isEnabledFor(10)
             )
-            await refuse(receive, send, 500, "The origin failed; its log says why.")
+            await refuse(receive, send, Refused(500, "The origin failed; its log says why."))
         finally:
             self.open -= 1
             if not self.open:
@@ -105,19 +102,14 @@ class Ingest:
 
     async def _ingest(self, stream_name: str, file: str, request: Request) -> None:
         track, promised = check_names(stream_name, file)
-        if request.headers.get("content-length") == "0":
-            return  # a source that only asks whether its URL and credentials are good
-        framed = "content-length" in request.headers or "transfer-encoding" in request.headers
-        if not framed and request.scope["http_version"].startswith("1"):
-            # By HTTP it is empty; the media that follow would be taken for the next request (ffmpeg: -chunked_post 0).
-            found = "found neither Content-Length nor Transfer-Encoding"
-            raise Refused(411, f"{stream_name}/{track}: {found}, wanted chunked content (ffmpeg: -chunked_post 1).")
+        if is_empty(request):
+            return
         try:
             await self.retention.make_room(stream_name, track)
         except NoRoom as error:
             raise Refused(error.status, str(error)) from None
         with self.publisher.posting(stream_name, track) as stream:
-            await _Post(self, track, promised, request.receive).run(stream)
+            await _Post(self, stream_name, track, promised, request.receive).run(stream)
 
 
 class _Gone(Exception):
@@ -127,7 +119,7 @@ class _Gone(Exception):
 class _Post:
     """One ingest request."""
 
-    def __init__(self, ingest: Ingest, track: str, promised: Kind | None, receive: Receive) -> None:
+    def __init__(self, ingest: Ingest, stream: str, track: str, promised: Kind | None, receive: Receive) -> None:
         self.publisher = ingest.publisher
         self.clock = ingest.publisher.clock
         self.stopping = ingest.stopping
@@ -137,9 +129,7 @@ class _Post:
         self.reader = FragmentReader(ingest.publisher.settings.largest)
         self.session: Session | None = None
         self.superseded = asyncio.Event()
-        self.memory = ingest.memory
-        self.crowded_out = asyncio.Event()
-        self.why_crowded_out = ""
+        self.share = Share(ingest.memory, f"{stream}/{track}")
 
     async def run(self, stream: Stream) -> None:
         """Reads the request to its end. `Refused`, `_Gone`: it did not end properly."""
@@ -153,7 +143,7 @@ class _Post:
             raise Refused(error.status, f"{stream.name}/{self.track}: {error}") from None
         finally:
             stream.stop_awaiting(self)
-            self.memory.release(self)
+            self.share.release()
             if self.session is not None:
                 self.session.finish(how)
                 await self.publisher.close(stream)
@@ -163,7 +153,7 @@ class _Post:
         interruptions = [
             asyncio.create_task(self.superseded.wait()),
             asyncio.create_task(self.stopping.wait()),
-            asyncio.create_task(self.crowded_out.wait()),
+            asyncio.create_task(self.share.gone.wait()),
         ]
         received: asyncio.Task[Message] | None = None
         patience = max(self.publisher.settings.ingest_stalled, 2 * stream.length)
@@ -176,7 +166,7 @@ class _Post:
                 await asyncio.wait((received, *interruptions), timeout=left, return_when=asyncio.FIRST_COMPLETED)
                 if self.superseded.is_set():
                     raise Refused(409, f"{stream.name}/{self.track}: a newer encoder has taken over.")
-                self._check_room(stream)
+                self.share.check()
                 if self.stopping.is_set():
                     raise Refused(503, f"{stream.name}/{self.track}: the origin is shutting down.")
                 if not received.done():
@@ -185,7 +175,7 @@ class _Post:
                 if message["type"] == "http.disconnect":
                     raise _Gone
                 came = self._take(stream, message.get("body", b""))
-                self._hold(stream)
+                self.share.hold(self.reader.held + (self.session.segmenter.memory if self.session is not None else 0))
                 if came:
                     await self.publisher.drain(stream)
                     last_media_at = self.clock()
@@ -198,20 +188,6 @@ class _Post:
             for task in (*interruptions, received):
                 if task is not None:
                     task.cancel()
-
-    def _hold(self, stream: Stream) -> None:
-        """Says how much memory this request takes. `Refused`: it is the one that must give it up."""
-        size = self.reader.held + (self.session.segmenter.memory if self.session is not None else 0)
-        self.memory.hold(self, size, self._give_up)
-        self._check_room(stream)
-
-    def _give_up(self, why: str) -> None:
-        self.why_crowded_out = why
-        self.crowded_out.set()
-
-    def _check_room(self, stream: Stream) -> None:
-        if self.crowded_out.is_set():
-            raise Refused(429, f"{stream.name}/{self.track}: {self.why_crowded_out}.")
 
     def _take(self, stream: Stream, data: bytes) -> bool:
         """Takes a piece of the body; True: it completed a fragment or an init section."""
@@ -229,7 +205,7 @@ class _Post:
                     raise Refused(
                         400,
                         f"{stream.name}/{self.track}: found {found.track.kind.value}, wanted {self.promised.value} "
-                        "(.cmfv holds video, .cmfa audio).",
+                        "(.cmfv holds video, .cmfa audio, .cmft text).",
                     )
                 self.session = stream.begin(self.track, found, now, self.superseded.set)
                 stream.stop_awaiting(self)
@@ -241,8 +217,12 @@ def _describe(session: Session) -> str:
     track = session.track
     if track.kind is Kind.VIDEO:
         what = f"{track.codec} {track.width}x{track.height}"
-    else:
+    elif track.kind is Kind.AUDIO:
         what = f"{track.codec} {track.sample_rate} Hz, {track.channels} channel(s)"
+    else:
+        what = track.codec
+    if track.language:
+        what += f", {track.language}"
     return f"{what}, generation {session.generation.id}"
 
 
@@ -262,10 +242,19 @@ async def _no_such_path(request: Request) -> Response:
     return Response(f"{path}: not here.\n", 404)
 
 
-def ingest_app(ingest: Ingest, switch: FaultSwitch | None) -> Starlette:
+class _Rest(StringConvertor):
+    """The rest of a path, with whatever is in it: Starlette's own ends at a line's end."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("rest", _Rest())
+
+
+def ingest_app(interfaces: ASGIApp, switch: FaultSwitch | None) -> Starlette:
     """The application of the ingest listener; `switch` None: this origin has no switch for faults."""
     faults = Route("/faults", endpoint=switch) if switch else Route("/faults", _no_switch, methods=_ANY)
-    elsewhere = Route("/{path:path}", _no_such_path, methods=[*_ANY, "POST", "PATCH", "OPTIONS"])
-    app = Starlette(routes=[Route("/ingest/{stream}/{file}", endpoint=ingest), faults, elsewhere])
+    elsewhere = Route("/{path:rest}", _no_such_path, methods=[*_ANY, "POST", "PATCH", "OPTIONS"])
+    app = Starlette(routes=[Route("/ingest/{stream}/{path:rest}", endpoint=interfaces), faults, elsewhere])
     app.router.redirect_slashes = False  # a path with another slash is another path, and is not here
     return app

@@ -2,6 +2,7 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from origin.errors import Refused
 from origin.refusing import refuse
 
 
@@ -16,7 +17,7 @@ class OpenRequests:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._open >= self._most:
             text = f"found {self._open} open requests, wanted at most {self._most} (ingest_limits.requests)."
-            await refuse(receive, send, 429, text, [(b"retry-after", b"1")])
+            await refuse(receive, send, Refused(429, text, retry_after="1"))
             return
         self._open += 1
         try:

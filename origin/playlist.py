@@ -1,13 +1,10 @@
-"""HLS playlists from windows: text, and nothing else (RFC 8216; EXT-X-GAP from its second edition's draft).
+"""HLS media playlists from windows: text, and nothing else (RFC 8216; EXT-X-GAP from its second edition's draft).
 
 Every URI is relative, so that a player keeps coming through the cache that it came through first.
 """
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from cdnkit.settings.ladder import pairing
-from origin.tracks import Kind
 from origin.window import Entry, TrackWindow
 
 MULTIVARIANT = "multivariant.m3u8"
@@ -52,57 +49,3 @@ def date_time(at: float) -> str:
     """ISO 8601 with milliseconds and zone (RFC 8216 4.3.2.6)."""
     # Rounded, not cut: cutting makes neighbours that touch look a millisecond apart.
     return datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def multivariant_playlist(windows: Iterable[TrackWindow]) -> str:
-    """The multivariant playlist of tracks that have each a segment; video tallest first, each with its audio.
-
-    Bandwidths are measured: the largest segment rate so far and the average of what is listed, video and audio added.
-    """
-    windows = list(windows)
-    videos = sorted(
-        (w for w in windows if w.track.kind is Kind.VIDEO),
-        key=lambda w: (-w.track.height, -w.average_bps),
-    )
-    audios = [w for w in windows if w.track.kind is Kind.AUDIO]
-    lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    chosen = {video.name: _audio_for(video, videos, audios) for video in videos}
-    if videos:
-        for audio in audios:
-            if audio in chosen.values():
-                lines.append(
-                    f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{audio.name}",NAME="audio",DEFAULT=YES,AUTOSELECT=YES,'
-                    f'CHANNELS="{audio.track.channels}",URI="{audio.name}/{MEDIA}"'
-                )
-    for video in videos:
-        lines += _variant(video, chosen[video.name])
-    if not videos:
-        for audio in sorted(audios, key=lambda w: -w.average_bps):
-            lines += _variant(audio, None)
-    return "\n".join(lines) + "\n"
-
-
-def _audio_for(video: TrackWindow, videos: list[TrackWindow], audios: list[TrackWindow]) -> TrackWindow | None:
-    """The ladder's audio for this rung where track names are the ladder's; else the richest there is."""
-    by_name = {audio.name: audio for audio in audios}
-    paired = pairing([*(window.name for window in videos), *by_name]).get(video.name, "")
-    return by_name.get(paired) or max(audios, key=lambda w: w.average_bps, default=None)
-
-
-def _variant(main: TrackWindow, audio: TrackWindow | None) -> list[str]:
-    both = [main] if audio is None else [main, audio]
-    # Rounded up to whole kilobits: a later segment a hair larger would otherwise make the attribute a lie.
-    peak = -(-sum(window.peak_bps or window.average_bps for window in both) // 1000) * 1000
-    average = sum(window.average_bps for window in both)
-    attributes = [
-        f"BANDWIDTH={int(max(peak, average))}",
-        f"AVERAGE-BANDWIDTH={round(average)}",
-        f'CODECS="{",".join(window.track.codec for window in both)}"',
-    ]
-    if main.track.kind is Kind.VIDEO:
-        attributes.append(f"RESOLUTION={main.track.width}x{main.track.height}")
-        if main.frame_rate:
-            attributes.append(f"FRAME-RATE={main.frame_rate:.3f}")
-    if audio is not None:
-        attributes.append(f'AUDIO="{audio.name}"')
-    return [f"#EXT-X-STREAM-INF:{','.join(attributes)}", f"{main.name}/{MEDIA}"]

@@ -8,13 +8,15 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from cdnkit.settings.origin import Origin
 from origin.catalog import Catalog
 from origin.errors import StorageFailed
-from origin.playlist import init_name, media_playlist, multivariant_playlist
+from origin.manifests import Manifests
+from origin.multivariant import multivariant_playlist
+from origin.playlist import init_name, media_playlist
 from origin.storage import Storage
 from origin.stream import State, Stream
 from origin.tracks import InitSection, Kind
@@ -28,11 +30,16 @@ STATE = "state.json"
 class Publisher:
     """The streams of one origin: their machines, their files and what their URLs answer."""
 
-    def __init__(self, settings: Origin, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Origin, clock: Callable[[], float], lengths: Mapping[str, float] | None = None
+    ) -> None:
+        """`lengths`: segment lengths of streams that have one of their own."""
         self.settings = settings
+        self.lengths = lengths or {}
         self.clock = clock
         self.storage = Storage(settings.storage)
         self.catalog = Catalog(settings, self.storage, clock)
+        self.manifests = Manifests(settings, self.catalog, clock)
         self.streams: dict[str, Stream] = {}
         self.trouble: str = ""
         """What went wrong with storage last, until a segment is stored again."""
@@ -41,7 +48,7 @@ class Publisher:
     def stream(self, name: str) -> Stream:
         """The stream of this name, new if need be."""
         if name not in self.streams:
-            length = self.settings.segment
+            length = self.lengths.get(name, self.settings.segment)
             target = self.settings.target_duration(length)
             self.streams[name] = Stream(name, length=length, target=target, largest=self.settings.largest)
         return self.streams[name]
@@ -65,7 +72,10 @@ class Publisher:
             stream = self.stream(name)
             try:
                 saved = await asyncio.to_thread(self.storage.read, f"{name}/{track}/{STATE}")
-                stream.resume(track, json.loads(saved or b""))
+                values = json.loads(saved or b"")
+                stream.resume(track, values)
+                if "dash" in values:  # an older version saved nothing of it
+                    self.manifests.resume(stream, values["dash"])
             except (StorageFailed, ValueError, KeyError, TypeError, AttributeError) as error:
                 log.error("%s/%s/%s: cannot be read (%r); the track begins anew", name, track, STATE, error)
         for stream in list(self.streams.values()):
@@ -75,6 +85,9 @@ class Publisher:
             for window in stream.windows.values():
                 self._offer_saved(stream, window)
                 self._relist(stream, window)
+            self.manifests.settle(stream)
+            for window in stream.windows.values():
+                await self.save(stream, window.name)
             self.relist_stream(stream)
             log.info("%s: resumed at media sequence number %d", stream.name, stream.next_number)
 
@@ -114,6 +127,7 @@ class Publisher:
                 changed = True
             if changed:
                 window = stream.windows[name]
+                self.manifests.settle(stream)
                 await self.save(stream, name)
                 self._relist(stream, window)
                 self.relist_stream(stream)
@@ -140,8 +154,7 @@ class Publisher:
                 self.trouble = ""
                 self.catalog.offer_segment(stream.name, track, window.track, entry, data, now)
                 if window.track.kind is Kind.VIDEO:
-                    samples = sum(fragment.samples for fragment in item.segment.fragments)
-                    window.frame_rate = samples / entry.duration
+                    window.measure_frame_rate(entry, item.segment)
             else:
                 # Players skip a gap and go on; a segment that is listed and absent stalls them.
                 entry.gap = True
@@ -160,6 +173,8 @@ class Publisher:
             window = stream.windows[track] = TrackWindow(track, init.track, init.id)
         stored = await self._write(f"{stream.name}/{track}/{init_name(init.id)}", init.data)
         before, window.track, window.init = window.init, init.track, init.id
+        window.tracks = {one: track for one, track in window.tracks.items() if one in window.inits}
+        window.tracks[init.id] = init.track
         self.catalog.offer_init(stream.name, track, init.track, init.id, init.data, stored=stored)
         await self._discard(stream, window, [], {before})
 
@@ -188,12 +203,15 @@ class Publisher:
 
     async def save(self, stream: Stream, track: str) -> None:
         """Saves the track's state. Under its lock, so that an older state never overwrites a newer one."""
-        state = json.dumps(stream.to_json(track), separators=(",", ":")).encode()
-        await self._write(f"{stream.name}/{track}/{STATE}", state)
+        revision = self.manifests.revision(stream)
+        values = {**stream.to_json(track), "dash": self.manifests.to_json(stream)}
+        await self._write(f"{stream.name}/{track}/{STATE}", json.dumps(values, separators=(",", ":")).encode())
+        self.manifests.saved(stream, revision)
 
     async def close(self, stream: Stream) -> None:
         """A POST is over: stores and lists what it left, and whether the stream has ended."""
         await self.drain(stream)
+        self.manifests.settle(stream)
         for track, window in list(stream.windows.items()):
             async with self.lock(stream, track):
                 if stream.windows.get(track) is window:
@@ -208,7 +226,8 @@ class Publisher:
         self.catalog.offer_media_playlist(stream.name, window.name, text, self._lifetime(stream))
 
     def relist_stream(self, stream: Stream) -> None:
-        """The multivariant playlist, once every track that is being sent has its first segment."""
+        """The DASH manifests; the multivariant playlist, once every track that is sent has its first segment."""
+        self.manifests.offer(stream, self._lifetime(stream))
         current = stream.generation.sessions if stream.generation else {}
         live = {name for name, session in current.items() if session.state is State.LIVE}
         listed = [window for window in stream.windows.values() if window.listed]
@@ -220,6 +239,8 @@ class Publisher:
         # After a restart with fewer rungs, those that are no longer sent are not offered to new players.
         if any(session.index for session in current.values()):
             listed = [window for window in listed if window.name in current] or listed
+        if all(window.track.kind is Kind.TEXT for window in listed):
+            return  # nothing that subtitles could be shown with
         self.catalog.offer_multivariant_playlist(stream.name, multivariant_playlist(listed), self._lifetime(stream))
 
     def _lifetime(self, stream: Stream) -> float:

@@ -34,6 +34,8 @@ class Resource:
     """False where the bytes may change twice within a second: a Last-Modified then says too little to compare by."""
     immutable: bool = False
     """The URL has these bytes for ever (RFC 8246)."""
+    secret: bool = False
+    """No cache may store it: a key."""
 
 
 @dataclass(slots=True)
@@ -61,7 +63,10 @@ def respond(resource: Resource, method: str, request: Mapping[str, str], allowed
     headers: Headers = [
         ("ETag", resource.etag),
         ("Last-Modified", formatdate(resource.modified, usegmt=True)),
-        ("Cache-Control", cache_control(resource.lifetime, immutable=resource.immutable)),
+        (
+            "Cache-Control",
+            "no-store" if resource.secret else cache_control(resource.lifetime, immutable=resource.immutable),
+        ),
         *cross_origin(allowed),
     ]
     if resource.surrogate_key:
@@ -84,6 +89,16 @@ def respond(resource: Resource, method: str, request: Mapping[str, str], allowed
 
 
 _TAGS = re.compile(r'(?:W/)?("[^"]*")')
+_WEAK_TAG = re.compile(r'W/"[^"]*"')
+
+
+def matches(request: Mapping[str, str], etag: str | None) -> bool:
+    """Whether a request to replace a resource may go on (RFC 9110 13.1.1, 13.1.2); `etag` None: there is none."""
+    if (wanted := request.get("if-match")) is not None:
+        return etag is not None and (wanted.strip() == "*" or etag in _TAGS.findall(_WEAK_TAG.sub("", wanted)))
+    if (unwanted := request.get("if-none-match")) is not None:
+        return etag is None or not (unwanted.strip() == "*" or etag in _TAGS.findall(unwanted))
+    return True
 
 
 def _unchanged(resource: Resource, request: Mapping[str, str]) -> bool:

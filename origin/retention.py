@@ -59,6 +59,20 @@ class Retention:
                 raise NoRoom(f"{name}/{track}", f"{len(stream.tracks)} tracks", f"at most {most.tracks}")
             await self._forget_track(stream, min(spare, key=lambda window: window.until))
 
+    def is_idle(self, name: str) -> bool:
+        """Nobody has fed the stream for `ingest_stalled`."""
+        publisher = self._publisher
+        stream = publisher.streams[name]
+        fed = publisher.clock() - stream.listed_until < publisher.settings.ingest_stalled
+        return not fed and self._is_over(stream)
+
+    async def give_up(self, name: str) -> bool:
+        """Forget a stream that is idle, because another one wants its name; False: it is not."""
+        if not self.is_idle(name):
+            return False
+        await self._forget_stream(self._publisher.streams[name])
+        return name not in self._publisher.streams
+
     async def sweep(self) -> None:
         """Forgets what nobody may ask for any more."""
         for stream in list(self._publisher.streams.values()):
@@ -100,6 +114,7 @@ class Retention:
         if self._is_over(stream) and not stream.windows:
             self._publisher.streams.pop(stream.name, None)
             self._publisher.catalog.withdraw(f"{stream.name}/{MULTIVARIANT}")
+            self._publisher.manifests.forget(stream.name)
             # At once, in no thread: a POST that comes now must not find the folder that is about to go.
             self._publisher.storage.delete_folder(stream.name)
             log.info("%s: forgotten", stream.name)

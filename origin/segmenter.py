@@ -6,7 +6,8 @@ one before. Audio has no key frames to wait for: it is cut where the video was, 
 behind the boundary, and is so never out of step by more than half a sample. Without video it is cut by length, on a
 grid from its start. A cut may lie inside a fragment, which is then divided; one that cannot be divided goes to the side
 that its middle is on. Audio usually runs ahead of the video (no look-ahead, no B-frames): its fragments wait until the
-boundary is known.
+boundary is known. Text is cut as audio is, but exactly: a sample that is shown longer is in both segments (RFC 8216
+3.5), and counts in the last one.
 
 Pure: no clock, no I/O. Times are seconds as exact fractions where tracks of different timescales meet.
 """
@@ -29,6 +30,9 @@ _OFF_GRID = Fraction(1, 4)
 MOST_FRAGMENTS = 2**14
 """In one segment: one a picture, of a minute at 240 pictures a second. Small ones cost more than their bytes."""
 _PER_FRAGMENT, _PER_SAMPLE = 1024, 128
+_LONGEST_TEXT_S = 60
+_LARGEST_TEXT = 2**20
+"""Of one fragment of text: a thousand times what subtitles need."""
 
 Refuse = Callable[[list[Fragment], str], None]
 """What is called with fragments that no segment takes, and why."""
@@ -56,7 +60,7 @@ class Segment:
 
     @property
     def samples(self) -> int:
-        return sum(fragment.samples for fragment in self.fragments)
+        return sum(fragment.samples - fragment.continued for fragment in self.fragments)
 
 
 class Segmenter:
@@ -124,6 +128,8 @@ class Segmenter:
                 yield self._cut(len(self._pending))
         if fragment.table is None and self.seconds(fragment.duration) >= self._limit:
             raise self._indivisible(fragment)
+        if self.track.kind is Kind.TEXT:
+            self._bound_text(fragment)
         self._hold(fragment)
         while self.track.kind is Kind.VIDEO and not self.fits:
             if not (count := self._divide_at_last_key()):
@@ -156,13 +162,14 @@ class Segmenter:
         count = self._divide_at(self._due)
         if count and self._length_of(count) >= self._limit:
             # The track began before its video, or its video late: the next segments take over what is too much.
-            count = self._divide_within()
+            latest = self.seconds(self._pending[0].start) + self._length
+            count = self._split_at(latest) if self.track.kind is Kind.TEXT else self._divide_within()
         return self._cut(count) if count else None
 
     def flush(self) -> list[Segment]:
         """All that is held, in segments no longer than the target duration: the track has ended."""
         segments: list[Segment] = []
-        while self.track.kind is Kind.AUDIO and not self.fits:
+        while self.track.kind is not Kind.VIDEO and not self.fits:
             if (segment := self.take()) is None:
                 break
             segments.append(segment)
@@ -182,7 +189,7 @@ class Segmenter:
     def _hold(self, fragment: Fragment) -> None:
         self._pending.append(fragment)
         self._pending_size += len(fragment.data)
-        self._pending_samples += fragment.samples
+        self._pending_samples += fragment.samples - fragment.continued
 
     def _drop(self, count: int, why: str) -> None:
         if dropped := self._remove(count):
@@ -199,7 +206,7 @@ class Segmenter:
         fragments = self._pending[:count]
         del self._pending[:count]
         self._pending_size -= sum(len(fragment.data) for fragment in fragments)
-        self._pending_samples -= sum(fragment.samples for fragment in fragments)
+        self._pending_samples -= sum(fragment.samples - fragment.continued for fragment in fragments)
         return fragments
 
     def _length_of(self, count: int) -> Fraction:
@@ -236,6 +243,8 @@ class Segmenter:
 
     def _divide_at(self, at: Fraction) -> int:
         """How many pending fragments lie before `at` seconds: what cannot be divided lies where its middle is."""
+        if self.track.kind is Kind.TEXT:
+            return self._split_at(at)
         ticks = 2 * at * self.track.timescale
         for index, fragment in enumerate(self._pending):
             if 2 * fragment.end > ticks:
@@ -254,10 +263,23 @@ class Segmenter:
 
     def _divide_where(self, at: Fraction) -> int:
         """How many pending fragments start before `at` seconds, once the one around it is divided."""
+        if self.track.kind is Kind.TEXT:
+            return self._split_at(at)
         ticks = at * self.track.timescale
         for index, fragment in enumerate(self._pending):
             if fragment.end > ticks:
                 return self._divide(index, bisect_left(fragment.starts(), ticks))
+        return len(self._pending)
+
+    def _split_at(self, at: Fraction) -> int:
+        """How many pending fragments are shown before `at` seconds: of text, also half of a sample can be."""
+        ticks = round(at * self.track.timescale)
+        for index, fragment in enumerate(self._pending):
+            if fragment.start >= ticks or (fragment.end > ticks and fragment.table is None):
+                return index
+            if fragment.end > ticks:
+                self._replace(index, fragment.split(ticks, self.track.track_id))
+                return index + 1
         return len(self._pending)
 
     def _divide(self, index: int, sample: int) -> int:
@@ -266,10 +288,23 @@ class Segmenter:
         if sample == 0:
             return index
         if fragment.table is not None and sample < fragment.samples:
-            halves = fragment.divide(sample, self.track.track_id)
-            self._pending[index : index + 1] = halves
-            self._pending_size += sum(len(half.data) for half in halves) - len(fragment.data)
+            self._replace(index, fragment.divide(sample, self.track.track_id))
         return index + 1
+
+    def _replace(self, index: int, halves: tuple[Fragment, Fragment]) -> None:
+        self._pending_size += sum(len(half.data) for half in halves) - len(self._pending[index].data)
+        self._pending[index : index + 1] = halves
+
+    def _bound_text(self, fragment: Fragment) -> None:
+        """A sample is repeated in every segment that shows it: a long one of many bytes would fill the storage."""
+        duration, size = self.seconds(fragment.duration), len(fragment.data)
+        if duration > _LONGEST_TEXT_S or size > _LARGEST_TEXT:
+            self._refuse([fragment], "larger than a fragment of text may be")
+            raise TooLarge(
+                f"decode time {float(self.seconds(fragment.start)):.3f} s",
+                f"a fragment of text of {float(duration):.3f} s and {size} bytes",
+                f"at most {_LONGEST_TEXT_S} s and {_LARGEST_TEXT} bytes",
+            )
 
     def _indivisible(self, fragment: Fragment) -> BadMedia:
         self._refuse([fragment], "longer than the target duration, and it cannot be divided")

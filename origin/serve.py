@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from cdnkit.serving import GRACE_S, Guarded, Listener, PortInUse, bind, guard_of, url_of
@@ -18,6 +18,8 @@ from origin.open_requests import OpenRequests
 from origin.publisher import Publisher
 from origin.retention import Retention
 from origin.tls import context_of
+from origin.uploads.interfaces import Interfaces
+from origin.uploads.uploads import Uploads
 
 log = logging.getLogger("origin")
 
@@ -25,13 +27,15 @@ log = logging.getLogger("origin")
 async def serve(
     settings: Origin,
     *,
+    lengths: Mapping[str, float] | None = None,
     shutdown: asyncio.Event,
     ready: Callable[[dict[str, object]], None],
     faults: bool = False,
 ) -> None:
     """Serves until `shutdown` is set, then ends open ingests, stores what they sent and returns within a second.
 
-    `faults`: whether the ingest listener has the switch for them. `ready` is called once both listeners accept, with
+    `lengths`: segment lengths in seconds, by name, of streams that have one of their own. `faults`: whether the ingest
+    listener has the switch for them. `ready` is called once both listeners accept, with
     `{"ready": "origin", "url": ..., "ingest": ...}`. `PortInUse`: an address is taken, or is not this machine's;
     `StorageFailed`: the storage folder cannot be used; `BadCredentials`, `BadAuthority`: those of encoders, or the
     certificates of ingest.
@@ -45,43 +49,48 @@ async def serve(
     tls = context_of(settings, clock)
     if encoders is not None and encoders.challenges and tls is None and not is_loopback(settings.ingest):
         log.warning("origin.ingest: passwords and tokens come over HTTP, for all to read on the way: see ingest_tls")
-    publisher = Publisher(settings, clock)
+    publisher = Publisher(settings, clock, lengths)
     public = bind(settings.listen, "origin.listen")
     try:
         private = bind(settings.ingest, "origin.ingest")
     except PortInUse:
         public.close()
         raise
+    uploads = Uploads(settings, publisher.catalog, publisher.clock)
     try:
         await publisher.resume()
+        await uploads.resume()
     except BaseException:
         public.close()
         private.close()
         publisher.storage.release()
         raise
     retention = Retention(publisher)
-    ingest = Ingest(publisher, retention)
+    public_app = origin_app(publisher, uploads)
+    interfaces = Interfaces(Ingest(publisher, retention), uploads, public_app)
     addresses: dict[str, object] = {
         "ready": "origin",
         "url": url_of(public),
         "ingest": url_of(private, tls=tls is not None),
     }
     switch = FaultSwitch()
-    public_side = Listener(Faulty(origin_app(publisher), switch), log, limits=settings.limits)
-    bounded = OpenRequests(ingest_app(ingest, switch if faults else None), settings.ingest_limits.requests)
+    public_side = Listener(Faulty(public_app, switch), log, limits=settings.limits)
+    bounded = OpenRequests(ingest_app(interfaces, switch if faults else None), settings.ingest_limits.requests)
     known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
     front = Guarded(Authenticated(bounded, encoders, settings.ingest_streams, clock), known, log)
     private_side = Listener(front, log, per_source=settings.ingest_limits.connections)
-    sweeping = asyncio.create_task(retention.keep_sweeping())
+    sweeping = [asyncio.create_task(one.keep_sweeping()) for one in (retention, uploads)]
     try:
         await public_side.start(public)
         await private_side.start(private, tls)
         ready(addresses)
         await shutdown.wait()
     finally:
-        sweeping.cancel()
+        for task in sweeping:
+            task.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
-                await ingest.stop()
+                await interfaces.stop()
         await asyncio.gather(public_side.close(), private_side.close())
+        uploads.close()
         publisher.storage.release()

@@ -39,7 +39,7 @@ class Storage:
             self.write("writable", b"")
             self.delete("writable")
         except OSError as error:
-            raise _failed(self.root, error) from error
+            raise storage_failed(self.root, error) from error
 
     def _take(self) -> None:
         """Locks the folder; the system unlocks it when this process ends, however it does."""
@@ -80,7 +80,7 @@ class Storage:
         except OSError as error:
             with suppress(OSError):
                 part.unlink()
-            raise _failed(path, error, len(data)) from error
+            raise storage_failed(path, error, len(data)) from error
 
     def read(self, name: str) -> bytes | None:
         """The file's bytes, None where there is none. `StorageFailed`: it is there and cannot be read."""
@@ -89,7 +89,7 @@ class Storage:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _failed(self.path(name), error) from error
+            raise storage_failed(self.path(name), error) from error
 
     def delete(self, name: str) -> None:
         """Removes a file; one that is not there, or cannot be removed, is left for later."""
@@ -124,8 +124,10 @@ class Storage:
         return sorted((path.parent.parent.name, path.parent.name) for path in self.root.glob(f"*/*/{file}"))
 
 
-def _failed(path: Path, error: OSError, size: int = 0) -> StorageFailed:
-    found = os.strerror(error.errno) if error.errno else str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def storage_failed(path: Path, error: Exception, size: int = 0) -> StorageFailed:
+    """What a person should know of a file at `path` that could not be used."""
+    number = error.errno if isinstance(error, OSError) else None
+    found = os.strerror(number) if number else str(error)
+    if number in (errno.ENOSPC, errno.EDQUOT):
         return StorageFailed(str(path), f"disk full ({found})", f"room for {size} bytes")
     return StorageFailed(str(path), found, "a folder that can be written to")

@@ -26,9 +26,11 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
+from cdnkit.hls import instream_ids
 from origin.account import Account
 from origin.errors import BadMedia
 from origin.fragments import Fragment
+from origin.presented import present
 from origin.segmenter import Segment, Segmenter
 from origin.timeline import WAIT_S, Timeline
 from origin.tracks import InitSection, Kind, Track
@@ -103,6 +105,14 @@ class Session:
         if self.state is not State.LIVE:
             return
         self.account.received += fragment.samples
+        self._find_captions(fragment)
+        if self.init.edit is not None:
+            left_out, moved = present(fragment, self.track, self.init.edit)
+            if left_out is not None:
+                self._refuse(left_out, "left out by the edit list")
+            if moved is None:
+                return
+            fragment = moved
         if self.end is not None and self.segmenter.jump(fragment, self.end):
             if self.carried:
                 # The sibling's jump has reached this track: what it still held is of the old timeline.
@@ -132,6 +142,12 @@ class Session:
             self.number(segment)
         self.stream.follow(generation)
 
+    def _find_captions(self, fragment: Fragment) -> None:
+        if self.track.length_size:
+            media = memoryview(fragment.data)[fragment.media :]
+            found = instream_ids(media, self.track.length_size, hevc=self.track.codec.startswith("h"))
+            self.track.captions = tuple(sorted({*self.track.captions, *found}))
+
     def _refuse(self, fragment: Fragment, why: str) -> None:
         self.stream.refuse(self.name, self.track, [fragment], why)
 
@@ -150,7 +166,7 @@ class Session:
         assert generation.anchor is not None
         start, began = self.segmenter.seconds(fragment.start), generation.anchor[1]
         length = Fraction(self.stream.length).limit_denominator(1_000_000)
-        if self.track.kind is Kind.AUDIO:
+        if self.track.kind is not Kind.VIDEO:
             self.index = generation.timeline.place_sound(start, began, length)
         else:
             frame = self.segmenter.seconds(fragment.duration) / fragment.samples
@@ -231,6 +247,18 @@ class Stream:
         """Whether a track may publish more: its POST is open, or something of it is yet to be listed."""
         return name in self.posts or bool(self.outbox.get(name))
 
+    def may_list(self, name: str, number: int) -> bool:
+        """Whether the track may yet list this number: numbered and not listed, or still to come."""
+        if self.outbox.get(name):
+            return True
+        session = self.generation.sessions.get(name) if self.generation is not None else None
+        if session is None or number < session.generation.base:
+            return False
+        if session.state is State.LIVE:
+            return True
+        # Sound that has ended waits for the pictures to be cut.
+        return session.segmenter.samples > 0 and number == session.generation.base + (session.index or 0)
+
     def forget(self, name: str) -> None:
         """Forget a track. Its name stays taken in this generation: a new POST of it begins another generation."""
         self.windows.pop(name, None)
@@ -299,7 +327,7 @@ class Stream:
         ) or (generation is self.generation and Kind.VIDEO in self.awaited.values())
         timeline = generation.timeline
         for session in generation.sessions.values():
-            if session.track.kind is not Kind.AUDIO or session.index is None:
+            if session.track.kind is Kind.VIDEO or session.index is None:
                 continue
             segmenter = session.segmenter
             if session.index == 0 and timeline.start is not None:
@@ -316,8 +344,8 @@ class Stream:
                     session.number(segment)
                 else:  # everything held belongs behind it
                     session.index += 1
-            if not video and session.state is not State.LIVE:
-                session.flush()
+            if session.state is not State.LIVE and (not video or session.index < timeline.count):
+                session.flush()  # what is left ends before the pictures' next cut
                 continue
             # Video that lags by more than it should is not waited for: sound goes on. Where the pictures have ended, a
             # little more sound is waited for: the end of the last segment is no segment by itself.
@@ -347,6 +375,8 @@ class Stream:
             at=wall + float(start - media),
             size=segment.size,
             init=session.init.id,
+            decode_time=segment.start,
+            ticks=segment.duration,
         )
         self._fill(session.name, entry)
         self._last_numbers[session.name] = number
@@ -370,7 +400,7 @@ class Stream:
                 )
                 self._numbered[number] = like
             duration = min(like.duration, float(self.target))
-            gap = replace(like, duration=duration, size=0, init=entry.init, gap=True)
+            gap = replace(like, duration=duration, size=0, init=entry.init, gap=True, ticks=0)
             self.numbered(name, Numbered(entry=gap))
             before = like
 

@@ -1,15 +1,29 @@
 """What an init section says about its track: the `moov` box (ISO/IEC 14496-12 8.2), read for HLS attributes.
 
-Codec names are those of RFC 6381, from the bitstream's own configuration records: `avc1.64001f` from avcC
-(ISO/IEC 14496-15 5.3.3.1), `mp4a.40.2` from the esds descriptors (ISO/IEC 14496-1 7.2.6).
+What its samples are is in its sample entry (`sample_entries`). Its language is in `elng`, else in `mdhd`; its name is
+that of its handler, unless it is a multiplexer's; its role stands in `udta/kind` boxes (8.4.6, 8.4.2, 8.10.4).
 """
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 
+from cdnkit.hls import language_tag
 from origin.boxes import Box, Fields, children
+from origin.edit_lists import Edit, read_edit, without_edit_list
 from origin.errors import BadMedia, NotSupported
+from origin.sample_entries import read_sample_entry
+
+_ROLES = "urn:mpeg:dash:role:2011"
+_HTML_KINDS = {"translation": "dub", "descriptions": "description", "captions": "caption", "subtitles": "subtitle"}
+"""What "about:html-kind" calls otherwise than DASH (ISO/IEC 23000-19 7.5.3)."""
+_MULTIPLEXERS = re.compile(
+    r"handler|core media|media file|gpac|^(?:video|audio|sound|text|subtitles?)?$", re.IGNORECASE
+)
+"""Names that no person gave."""
+_LONGEST_LABEL = 64
 
 
 class Kind(StrEnum):
@@ -17,6 +31,7 @@ class Kind(StrEnum):
 
     VIDEO = "video"
     AUDIO = "audio"
+    TEXT = "text"
 
 
 @dataclass(slots=True)
@@ -39,14 +54,32 @@ class Track:
     default_size: int = 0
     default_flags: int = 0
     """What trex says of samples whose fragment does not."""
+    language: str = ""
+    """BCP 47; "": not known."""
+    label: str = ""
+    """A name that a person gave it."""
+    role: str = ""
+    """DASH's word (ISO/IEC 23009-1 5.8.5.5)."""
+    enabled: bool = True
+    max_bps: int = 0
+    average_bps: int = 0
+    """The bit rates that its encoder declares; 0: it does not."""
+    video_range: str = ""
+    """SDR, HLG or PQ; "": not known."""
+    length_size: int = 0
+    """Bytes of the length before each NAL unit of its samples; 0: they are no NAL units."""
+    captions: tuple[str, ...] = ()
+    """INSTREAM-IDs of the closed captions that its pictures carried so far."""
 
 
 @dataclass(slots=True)
 class InitSection:
-    """`ftyp` and `moov` as received, and what they say."""
+    """`ftyp` and `moov` as received, but for an edit list, and what they say."""
 
     data: bytes
     track: Track
+    edit: Edit | None = None
+    """What the edit list said: for the times of the samples to say."""
     id: str = field(init=False)
     """Named after its content: equal bytes, equal name."""
 
@@ -55,7 +88,7 @@ class InitSection:
 
 
 def read_init(ftyp: bytes, moov: Box) -> InitSection:
-    """The init section these two boxes make. `BadMedia`: not exactly one H.264 or AAC track."""
+    """The init section these two boxes make. `BadMedia`: not exactly one track, or not of CMAF."""
     where = f"byte {moov.offset}, moov"
     traks: list[memoryview] = []
     defaults: dict[int, tuple[int, int, int]] = {}
@@ -77,7 +110,8 @@ def read_init(ftyp: bytes, moov: Box) -> InitSection:
         raise NotSupported(where, "no mvex", "fragmented MP4 (ffmpeg: -movflags cmaf+empty_moov)")
     track = _read_trak(traks[0], f"{where}/trak")
     track.default_duration, track.default_size, track.default_flags = defaults.get(track.track_id, (0, 0, 0))
-    return InitSection(ftyp + moov.data, track)
+    edit = read_edit(moov.payload, track.timescale, where)
+    return InitSection(ftyp + (without_edit_list(moov.payload, where) if edit else moov.data), track, edit)
 
 
 def _only(data: memoryview, path: str, where: str) -> memoryview:
@@ -95,75 +129,78 @@ def _only(data: memoryview, path: str, where: str) -> memoryview:
 
 def _read_trak(trak: memoryview, where: str) -> Track:
     tkhd = Fields(_only(trak, "tkhd", where), f"{where}/tkhd")
-    version, _ = tkhd.version_and_flags()
+    version, flags = tkhd.version_and_flags()
     tkhd.take(16 if version == 1 else 8)
     track_id = tkhd.uint(4)
+    mdia = _only(trak, "mdia", where)
     mdhd = Fields(_only(trak, "mdia/mdhd", where), f"{where}/mdia/mdhd")
     version, _ = mdhd.version_and_flags()
     mdhd.take(16 if version == 1 else 8)
     timescale = mdhd.uint(4)
     if timescale == 0:
         raise BadMedia(mdhd.where, "timescale 0", "ticks a second")
+    mdhd.take(8 if version == 1 else 4)
+    language = language_tag(_letters(mdhd.uint(2)))
     hdlr = Fields(_only(trak, "mdia/hdlr", where), f"{where}/mdia/hdlr")
     hdlr.take(8)
     handler = bytes(hdlr.take(4))
+    hdlr.take(12)
     stsd = Fields(_only(trak, "mdia/minf/stbl/stsd", where), f"{where}/mdia/minf/stbl/stsd")
     stsd.take(8)
     entries = list(children(stsd.rest(), stsd.where))
     if len(entries) != 1:
         raise BadMedia(stsd.where, f"{len(entries)} sample entries", "one")
-    kind, entry = entries[0]
-    fields = Fields(entry, f"{stsd.where}/{kind}")
-    if handler == b"vide" and kind in ("avc1", "avc3"):
-        fields.take(24)
-        width, height = fields.uint(2), fields.uint(2)
-        fields.take(50)
-        codec = _avc_codec(kind, Fields(_only(fields.rest(), "avcC", fields.where), f"{fields.where}/avcC"))
-        return Track(Kind.VIDEO, track_id, timescale, codec, width=width, height=height)
-    if handler == b"soun" and kind == "mp4a":
-        fields.take(16)
-        channels = fields.uint(2)
-        fields.take(6)
-        sample_rate = fields.uint(4) >> 16  # 16.16 fixed point
-        codec = _mp4a_codec(Fields(_only(fields.rest(), "esds", fields.where), f"{fields.where}/esds"))
-        return Track(Kind.AUDIO, track_id, timescale, codec, sample_rate=sample_rate, channels=channels)
-    found = f"sample entry {kind!r} of handler {handler.decode('latin-1')!r}"
-    raise NotSupported(stsd.where, found, "H.264 (avc1, avc3) or AAC (mp4a), not encrypted")
+    entry = read_sample_entry(handler, *entries[0], stsd.where)
+    for kind, payload in children(mdia, f"{where}/mdia"):
+        if kind == "elng":  # beside mdhd's language, and better: it may say a region
+            language = language_tag(_text(payload[4:])) or language
+    return Track(
+        Kind(_KINDS[handler]),
+        track_id,
+        timescale,
+        entry.codec,
+        width=entry.width,
+        height=entry.height,
+        sample_rate=entry.sample_rate,
+        channels=entry.channels,
+        language=language,
+        label=_label(_text(hdlr.rest())),
+        role=_role(trak, where),
+        enabled=bool(flags & 1),
+        max_bps=entry.max_bps,
+        average_bps=entry.average_bps,
+        video_range=entry.video_range,
+        length_size=entry.length_size,
+    )
 
 
-def _avc_codec(kind: str, fields: Fields) -> str:
-    fields.take(1)
-    profile, compatibility, level = fields.take(3)
-    return f"{kind}.{profile:02x}{compatibility:02x}{level:02x}"
+_KINDS = {b"vide": Kind.VIDEO, b"soun": Kind.AUDIO, b"text": Kind.TEXT}
 
 
-def _mp4a_codec(fields: Fields) -> str:
-    fields.take(4)
-    _enter(fields, 3)  # ES_Descriptor
-    fields.take(2)
-    flags = fields.uint(1)
-    fields.take(2 if flags & 0x80 else 0)
-    if flags & 0x40:
-        fields.take(fields.uint(1))
-    fields.take(2 if flags & 0x20 else 0)
-    _enter(fields, 4)  # DecoderConfigDescriptor
-    object_type = fields.uint(1)
-    if object_type != 0x40:
-        return f"mp4a.{object_type:02x}"
-    fields.take(12)
-    _enter(fields, 5)  # DecoderSpecificInfo: an AudioSpecificConfig
-    bits = fields.uint(2)
-    audio_object_type = bits >> 11
-    if audio_object_type == 31:
-        audio_object_type = 32 + ((bits >> 5) & 0x3F)
-    return f"mp4a.40.{audio_object_type}"
+def _letters(packed: int) -> str:
+    """The three letters of ISO 639-2 in a language field, each its place in the alphabet (8.4.2.3)."""
+    return "".join(chr(0x60 + (packed >> shift & 0x1F)) for shift in (10, 5, 0))
 
 
-def _enter(fields: Fields, wanted: int) -> None:
-    """Into a descriptor: its tag, then a length of up to four bytes of seven bits."""
-    tag = fields.uint(1)
-    if tag != wanted:
-        raise BadMedia(fields.where, f"descriptor {tag}", f"descriptor {wanted}")
-    for _ in range(4):
-        if not fields.uint(1) & 0x80:
-            return
+def _text(data: memoryview) -> str:
+    """UTF-8 up to a zero."""
+    return bytes(data).partition(b"\0")[0].decode("utf-8", "replace").strip()
+
+
+def _label(name: str) -> str:
+    return "" if _MULTIPLEXERS.search(name) else name[:_LONGEST_LABEL]
+
+
+def _role(trak: memoryview, where: str) -> str:
+    """The first role of `udta/kind`; "main" counts where there is no other."""
+    roles = []
+    with suppress(BadMedia):  # QuickTime ends user data with four bytes of zero
+        for inner, said in children(_only(trak, "udta", where), f"{where}/udta"):
+            scheme, _, rest = bytes(said[4:]).decode("utf-8", "replace").partition("\0")
+            value = rest.partition("\0")[0]
+            if inner == "kind" and scheme == _ROLES:
+                roles.append(value)
+            elif inner == "kind" and scheme == "about:html-kind":
+                roles.append(_HTML_KINDS.get(value, value))
+    known = [role for role in roles if re.fullmatch("[a-z-]{1,32}", role)]
+    return next((role for role in known if role != "main"), "main" if known else "")

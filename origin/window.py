@@ -8,9 +8,11 @@ discontinuity sequence number (RFC 8216 6.2.1), and a tag stands wherever it cha
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
+from itertools import takewhile
 from operator import attrgetter
 from typing import Any
 
+from cdnkit.hls import average_bps, peak_at_end
 from origin.segmenter import Segment
 from origin.tracks import InitSection, Kind, Track
 
@@ -31,6 +33,9 @@ class Entry:
     init: str
     """Id of its init section."""
     gap: bool = False
+    decode_time: int = 0
+    ticks: int = 0
+    """Start and duration again, exactly, in ticks of the track's timescale; no ticks: not known."""
 
     @property
     def name(self) -> str:
@@ -39,6 +44,12 @@ class Entry:
     @property
     def rate_bps(self) -> float:
         return 8 * self.size / self.duration
+
+    def ticks_at(self, timescale: int) -> tuple[int, int]:
+        """Decode time and duration in ticks."""
+        if self.ticks:
+            return self.decode_time, self.ticks
+        return round(self.start * timescale), max(1, round(self.duration * timescale))
 
 
 @dataclass(slots=True)
@@ -67,15 +78,19 @@ class TrackWindow:
     gone: deque[tuple[Entry, float]] = field(default_factory=deque)
     """No longer listed, with the time until which each stays fetchable."""
     peak_bps: float = 0.0
-    """Largest rate of a segment so far. It never falls: BANDWIDTH must hold for what is still to come."""
+    """Largest rate of neighbouring segments so far. It never falls: BANDWIDTH must hold for what is still to come."""
     next_number: int = 0
     """One past the last number listed."""
+    tracks: dict[str, Track] = field(default_factory=dict)
+    """What init sections since the origin's start say, by id: `track` may be newer than what is listed."""
+
+    def track_of(self, entry: Entry) -> Track:
+        """The track as it was for this segment."""
+        return self.tracks.get(entry.init, self.track)
 
     @property
     def average_bps(self) -> float:
-        sized = [entry for entry in self.listed if not entry.gap]
-        duration = sum(entry.duration for entry in sized)
-        return 8 * sum(entry.size for entry in sized) / duration if duration else 0.0
+        return average_bps((entry.size, entry.duration) for entry in self.listed if not entry.gap)
 
     @property
     def duration(self) -> float:
@@ -101,9 +116,14 @@ class TrackWindow:
             raise ValueError(f"{self.name}: number {entry.number} after {self.next_number - 1}")
         self.listed.append(entry)
         self.next_number = entry.number + 1
-        # RFC 8216 4.3.4.2 measures stretches of half a target duration and more; a short tail is mostly key frame.
-        if not entry.gap and entry.duration >= target / 2:
-            self.peak_bps = max(self.peak_bps, entry.rate_bps)
+        neighbours = takewhile(lambda one: not one.gap, reversed(self.listed))
+        self.peak_bps = max(self.peak_bps, peak_at_end(((one.size, one.duration) for one in neighbours), target))
+
+    def measure_frame_rate(self, entry: Entry, segment: Segment) -> None:
+        """Before `add`. The highest of this init section's segments (HLS draft 4.4.6.2)."""
+        rate = segment.samples * self.track.timescale / sum(fragment.duration for fragment in segment.fragments)
+        begun = bool(self.listed) and self.listed[-1].init == entry.init
+        self.frame_rate = max(rate, self.frame_rate) if begun else rate
 
     def slide(self, length: float, linger: float, now: float, most: int) -> None:
         """Takes segments off the playlist's head while `length` seconds, or `most` segments, stay behind them."""
@@ -140,6 +160,7 @@ class TrackWindow:
     def from_json(cls, name: str, values: dict[str, Any]) -> "TrackWindow":
         """The window as it was saved. KeyError, TypeError or ValueError: it was not saved by `to_json`."""
         track = Track(**{**values["track"], "kind": Kind(values["track"]["kind"])})
+        track.captions = tuple(track.captions)
         columns = values["columns"]
         return cls(
             name=name,

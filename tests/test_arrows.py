@@ -17,6 +17,7 @@ KIT = {
     "replay": {"policy"},
     "settings": {"units", "serving", "policy"},
     "geo": {"policy"},
+    "hls": {"units"},
 }
 """What the programs are made of: part -> parts that it may import, itself aside."""
 

@@ -1,8 +1,12 @@
-"""A file to a folder of VOD: the ladder as fMP4 HLS, written by ffmpeg's own hls muxer.
+"""A file to a folder of VOD: the ladder as fMP4 HLS; ffmpeg's hls muxer writes all but the multivariant playlist.
 
 The folder appears whole or not at all: everything is written to `DIR.partial` beside it and renamed at the
 end. What is inside has the origin's layout: `multivariant.m3u8`, `{track}/media.m3u8`,
 `{track}/seg-{number}.m4s`.
+
+Times stand in the media itself, as in a live stream (`command`). ffmpeg would say by edit lists that the pictures begin
+two frames late and the sound with 1024 samples of priming; players in browsers ignore them, and played the sound 45 ms
+early.
 """
 
 import asyncio
@@ -15,13 +19,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cdnkit.settings.discretion import hiding
-from cdnkit.settings.ladder import RUNG_NAMES, audio_of
+from cdnkit.settings.ladder import RUNG_NAMES
 from cdnkit.settings.transcode import Stream
 from transcode.child import Exit, run
-from transcode.command import encoding_arguments, filter_graph, label
+from transcode.command import START, encoding_arguments, filter_graph, label
 from transcode.completeness import is_full, lacking
 from transcode.errors import OutputError, SourceError
 from transcode.events import Event, Notice, Progress
+from transcode.multivariant import multivariant
 from transcode.plan import Plan, prepare
 from transcode.progress import Pace, Report
 from transcode.source import input_arguments
@@ -63,6 +68,7 @@ async def transcode(
         )
         if complaint := _complaint(plan, partial, out, gone, watch.media_time):
             raise complaint
+        await asyncio.to_thread(_write_multivariant, plan, partial, out)
         if length is not None and watch.media_time < 0.95 * length:
             on_event(Notice(f"the source ended at {watch.media_time:.1f} s of {length:.1f} s: it may be cut short"))
         _put_in_place(partial, out)
@@ -90,15 +96,16 @@ def vod_command(plan: Plan, folder: Path) -> list[str]:
         command += [
             "-map", f"[{label(number)}]", *_for_stream(encoding_arguments(plan, track), specifier)
         ]  # fmt: skip
-        group = track.name if track.rung is None else audio_of(track.rung, stream.shared_audio_bps)
-        variants.append(f"{specifier},agroup:{group},name:{track.name}")
+        variants.append(f"{specifier},name:{track.name}")
     if stream.duration is not None:
         command += ["-t", f"{stream.duration:g}"]
     return [
         *command,
         "-f", "hls", "-hls_time", f"{stream.segment:g}", "-hls_playlist_type", "vod",
         "-hls_segment_type", "fmp4", "-hls_flags", "independent_segments", "-start_number", "0",
-        "-master_pl_name", MULTIVARIANT, "-var_stream_map", " ".join(variants),
+        "-hls_segment_options", "movflags=+cmaf+frag_discont:use_editlist=0",
+        "-avoid_negative_ts", "disabled", "-output_ts_offset", str(START),
+        "-var_stream_map", " ".join(variants),
         "-hls_fmp4_init_filename", "init.mp4", "-hls_segment_filename", f"{folder}/%v/seg-%d.m4s",
         f"{folder}/%v/media.m3u8",
     ]  # fmt: skip
@@ -202,8 +209,6 @@ def _complaint(plan: Plan, folder: Path, out: Path, gone: Exit, media_time: floa
     """What is wrong with what ffmpeg made, or None."""
     where, wanted = f"folder {out}", "a whole rendition"
     missing = lacking(folder, [f"{track.name}/media.m3u8" for track in plan.tracks], media_time)
-    if not (folder / MULTIVARIANT).is_file():
-        missing.append(f"{MULTIVARIANT} is missing")
     if gone.status == 0 and not missing:
         return None
     if is_full(folder) or any("No space left" in line for line in gone.errors):
@@ -211,6 +216,14 @@ def _complaint(plan: Plan, folder: Path, out: Path, gone: Exit, media_time: floa
     if gone.status != 0:
         return OutputError(where, f"an ffmpeg that failed ({gone.why})", wanted)
     return OutputError(where, "; ".join(missing[:5]), wanted)
+
+
+def _write_multivariant(plan: Plan, folder: Path, out: Path) -> None:
+    try:
+        (folder / MULTIVARIANT).write_text(multivariant(plan, folder), encoding="utf-8")
+    except OSError as error:
+        found = "a full disk" if is_full(folder) else f"{error.strerror}"
+        raise OutputError(f"folder {out}", found, "room for the multivariant playlist") from error
 
 
 def _put_in_place(partial: Path, out: Path) -> None:

@@ -100,6 +100,17 @@ DESCRIPTORS = 65_536
 """No node needs more open files than this."""
 
 
+class Reader(asyncio.StreamReader):
+    """What a client sends. A connection that breaks ends it: what came before is still read, unlike asyncio has it.
+
+    ffmpeg sends the last objects that it uploads in one go, reads no response, and closes its connection; the first
+    response then breaks it.
+    """
+
+    def set_exception(self, exc: Exception) -> None:
+        self.feed_eof()
+
+
 class Listener:
     """One application on one socket, from `start` to `close`: accepts connections, and ends them at shutdown.
 
@@ -152,8 +163,10 @@ class Listener:
         # A handshake has as long as a request's head.
         patience = None if tls is None else self.limits.head_within
         farewell = None if tls is None else self.limits.stalled
-        self._server = await asyncio.start_server(
-            self._accept, sock=listener, backlog=BACKLOG, ssl=tls,
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: asyncio.StreamReaderProtocol(Reader(loop=loop), self._accept, loop=loop),
+            sock=listener, backlog=BACKLOG, ssl=tls,
             ssl_handshake_timeout=patience, ssl_shutdown_timeout=farewell,
         )  # fmt: skip
 

@@ -73,5 +73,5 @@ class IngestLimits(Settings):
     """The most open connections from one address."""
 
     memory: Bytes = Field(default=512 * 2**20, ge=2**20)
-    """The most memory for media that is no segment yet, of all open requests together. If it is full, the request that
-    holds most of it is refused."""
+    """The most memory for media that is no segment, and in no file, yet, of all open requests together. If it is full,
+    the request that holds most of it is refused."""

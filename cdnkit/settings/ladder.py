@@ -4,6 +4,7 @@ Values only, no I/O, so that the origin can use the same track names. The video 
 (see `encoders`).
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -53,6 +54,8 @@ LADDER: tuple[Rung, ...] = (
     Rung("360p", 640, 360, 600_000, 64_000),
 )
 """The default preset, tallest first."""
+
+_BY_NAME = {rung.name: rung for rung in LADDER}
 
 RUNG_NAMES: tuple[str, ...] = tuple(rung.name for rung in LADDER)
 
@@ -114,7 +117,7 @@ def _affordable(rungs: tuple[Rung, ...], cores: int, frame_rate: int, relative_c
 def _fit(rung: Rung, source: tuple[int, int]) -> Rung:
     width, height = source
     # A source of the ladder's own shape keeps the ladder's own width: 854x480 is not quite 16:9.
-    if abs(width / height - rung.width / rung.height) < 0.01:
+    if abs(width / height - rung.width / rung.height) < 0.01 and rung.width <= width:
         return rung
     return Rung(rung.name, _even(rung.height * width / height), rung.height, rung.video_bps, rung.audio_bps)
 
@@ -150,26 +153,18 @@ def tracks(rungs: Iterable[Rung], shared_audio_bps: int | None = None) -> tuple[
     return video + audio
 
 
-def pairing(names: Iterable[str]) -> dict[str, str]:
-    """Which audio track plays with which video track, from the names alone: video name -> audio name.
+def rate_in_name(name: str) -> int:
+    """The bit rate that a track's name says, bits per second: a rung's, or that at the end of `audio-128k`; else 0.
 
-    For an origin that has only what was posted to it. A rung of the preset gets its own audio rate where that
-    was posted; any other video gets the nearest of what there is, the lower one of two equally near. Video of
-    a stream without audio is absent from the answer.
+    For an origin that has only what was posted to it.
     """
-    names = tuple(names)
-    rates = {name: _audio_rate(name) for name in names}
-    audio = {name: rate for name, rate in rates.items() if rate is not None}
-    own = {rung.name: rung.audio_bps for rung in LADDER}
-    if not audio:
-        return {}
-    return {
-        name: min(audio, key=lambda one: (abs(audio[one] - own.get(name, LADDER[-1].audio_bps)), audio[one]))
-        for name in names
-        if rates[name] is None
-    }
+    if (rung := _BY_NAME.get(name)) is not None:
+        return rung.video_bps
+    _, dash, digits = name.removesuffix("k").rpartition("-")
+    return int(digits) * 1000 if dash and name.endswith("k") and re.fullmatch("[1-9][0-9]{0,3}", digits) else 0
 
 
-def _audio_rate(name: str) -> int | None:
-    digits = name.removeprefix("audio-").removesuffix("k")
-    return int(digits) * 1000 if name == f"audio-{digits}k" and digits.isdecimal() else None
+def suited_audio_bps(name: str, height: int) -> int:
+    """The audio bit rate that suits a video: its rung's, by its name; else that of the rung of its height or below."""
+    own = _BY_NAME.get(name) or next((rung for rung in LADDER if rung.height <= height), LADDER[-1])
+    return own.audio_bps

@@ -28,11 +28,32 @@ class Lifetimes(Settings):
     init: Seconds = 365 * 86_400.0
     """Init sections. They are named after their content."""
 
+    uploaded: Seconds = 120.0
+    """Segments and init sections that encoders upload ready-made. Short, because an encoder that starts again under the
+    same stream name often uses the same names for other bytes (ffmpeg: `live0.ts`): caches must have forgotten them."""
+
     vod: Seconds = 86_400.0
     """Files of the VOD folder, playlists too."""
 
     not_found: Seconds = 1.0
     """404 responses. Short: a segment that is requested too early must appear soon."""
+
+
+class Uploads(Settings):
+    """Ready-made HLS and DASH that encoders upload object by object, such as `ffmpeg -f hls -method PUT`."""
+
+    streams: int = Field(default=64, ge=1)
+    """The most streams of uploaded objects. For one more, the stream that has been idle longest is deleted; if all are
+    in use, the encoder gets 507."""
+
+    objects: int = Field(default=10_000, ge=1)
+    """The most objects of a stream. One more is refused with 507."""
+
+    stream_size: Bytes = Field(default=4 * 2**30, ge=1)
+    """The most bytes of a stream's objects. What would pass it is refused with 507."""
+
+    largest: Bytes = Field(default=64 * 2**20, ge=1)
+    """A larger object is refused with 413. A playlist or MPD has at most 2 MiB."""
 
 
 class Origin(Settings):
@@ -81,7 +102,8 @@ class Origin(Settings):
     """Folder whose files are served unchanged under `/vod/`."""
 
     segment: Seconds = Field(default=4.0, ge=0.5, le=60.0)
-    """The encoder's segment duration: the interval of its key frames, or a multiple of it."""
+    """Segment duration of streams that have no `[[stream]]`: the interval of their encoders' key frames, or a multiple
+    of it. Each `[[stream]]` has its own. Left out: the first one's."""
 
     window: Seconds = 60.0
     """Media time that a live playlist lists, at least three segments (RFC 8216 section 6.2.2)."""
@@ -98,6 +120,9 @@ class Origin(Settings):
 
     memory: Bytes = 256 * 2**20
     """Memory for segments. Beyond it the least recently used are served from storage."""
+
+    uploads: Uploads = Uploads()
+    """Bounds of what encoders upload ready-made."""
 
     limits: ListenerLimits = ListenerLimits()
     """How much of the public listener one client may use, and for how long."""

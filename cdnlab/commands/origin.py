@@ -50,7 +50,7 @@ def origin(
     from cdnlab.settings.alone import origin_settings
     from origin.serve import serve
 
-    settings = origin_settings(
+    settings, lengths = origin_settings(
         listen=listen,
         ingest=ingest,
         ingest_hosts=ingest_hosts,
@@ -63,6 +63,6 @@ def origin(
     )
 
     async def server(shutdown: asyncio.Event, ready: Ready) -> None:
-        await serve(settings, shutdown=shutdown, ready=ready, faults=faults)
+        await serve(settings, lengths=lengths, shutdown=shutdown, ready=ready, faults=faults)
 
     return serve_here(server, as_json=as_json)

@@ -68,7 +68,8 @@ async def _origin(settings: dict[str, Any], shutdown: asyncio.Event, send: Send)
     from cdnkit.settings.origin import Origin
     from origin.serve import serve
 
-    await serve(Origin.model_validate(settings["origin"]), shutdown=shutdown, ready=send, faults=True)
+    origin = Origin.model_validate(settings["origin"])
+    await serve(origin, lengths=settings["lengths"], shutdown=shutdown, ready=send, faults=True)
 
 
 async def _transcode(settings: dict[str, Any], shutdown: asyncio.Event, send: Send) -> None:

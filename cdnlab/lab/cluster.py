@@ -252,7 +252,8 @@ class Cluster:
         def pin(settings: dict[str, Any], ready: dict[str, Any]) -> None:
             settings["origin"] |= {"listen": _address(ready["url"]), "ingest": _address(ready["ingest"])}
 
-        await self.origin.begin({"origin": origin.model_dump(mode="json")}, pin)
+        lengths = self.document.segment_lengths()
+        await self.origin.begin({"origin": origin.model_dump(mode="json"), "lengths": lengths}, pin)
 
     async def _begin_node(self, node: Node) -> None:
         parent, *others = [await self._url_of(parent) for parent in node.parents]

@@ -144,31 +144,33 @@ def origin_settings(
     storage: Path | None,
     vod: Path | None,
     config: Path | None,
-) -> Any:
-    """The origin's settings (`cdnkit.settings.origin.Origin`). `BadUsage` names the option that is wrong."""
+) -> tuple[Any, dict[str, float]]:
+    """The origin's settings (`cdnkit.settings.origin.Origin`), and the segment durations of the file's streams.
+
+    `BadUsage` names the option that is wrong.
+    """
     from cdnkit.settings.origin import Origin
 
     if config is None:
-        base = Origin()
+        base, lengths = Origin(), {}
     else:
         from cdnlab.settings.document import read
 
-        base = read(config).document.origin
+        document = read(config).document
+        base, lengths = document.origin, document.segment_lengths()
     if vod is not None and not vod.is_dir():
         raise BadUsage(f"--vod: found {str(vod)!r}, wanted a folder that exists")
-    return _changed(
-        base,
-        {
-            "listen": listen,
-            "ingest": ingest,
-            "ingest_hosts": ingest_hosts,
-            "ingest_tls": None if ingest_tls is None else _tls(ingest_tls),
-            "encoders": {**base.encoders, **_encoders(encoders)} if encoders else None,
-            "anybody_may_publish": anybody_may_publish or None,
-            "storage": storage,
-            "vod": vod,
-        },
-    )
+    options = {
+        "listen": listen,
+        "ingest": ingest,
+        "ingest_hosts": ingest_hosts,
+        "ingest_tls": None if ingest_tls is None else _tls(ingest_tls),
+        "encoders": {**base.encoders, **_encoders(encoders)} if encoders else None,
+        "anybody_may_publish": anybody_may_publish or None,
+        "storage": storage,
+        "vod": vod,
+    }
+    return _changed(base, options), lengths
 
 
 def _tls(text: str) -> object:

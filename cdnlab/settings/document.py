@@ -172,6 +172,10 @@ class Document(Settings):
         """The hosts of each service, by its name."""
         return {DEFAULT: self.hostnames, **{name: one.hostnames for name, one in self.services.items()}}
 
+    def segment_lengths(self) -> dict[str, float]:
+        """The segment duration of each stream, by its name, in seconds."""
+        return {stream.name: float(stream.segment) for stream in self.streams}
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -309,7 +313,7 @@ def _anchored(document: Document, folder: Path) -> Document:
         for stream in document.streams
     )
     origin = document.origin
-    if streams:
+    if streams and "segment" not in origin.model_fields_set:
         origin = origin.model_copy(update={"segment": streams[0].segment})
     if origin.vod is not None:
         origin = origin.model_copy(update={"vod": folder / origin.vod})

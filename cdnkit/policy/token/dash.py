@@ -2,9 +2,9 @@
 
 A relative reference does not inherit the query of its base (RFC 3986 §5.3), so the token is added where URLs end:
 `media`, `initialization`, `index` and `bitstreamSwitching` of SegmentTemplate, the URLs of SegmentList and SegmentBase,
-and a BaseURL that names a file, not a folder. The text is changed in place, at the byte positions that expat reports. A
-manifest that is not well-formed XML, or that has a DOCTYPE, stays as it is. A token for one path cannot be added to a
-template, so such tokens work with HLS only.
+a UTCTiming whose value is one URL, and a BaseURL that names a file, not a folder. The text is changed in place, at the
+byte positions that expat reports. A manifest that is not well-formed XML, or that has a DOCTYPE, stays as it is. A
+token for one path cannot be added to a template, so such tokens work with HLS only.
 """
 
 import re
@@ -19,7 +19,10 @@ _REFERENCES = {
     "Initialization": ("sourceURL",),
     "RepresentationIndex": ("sourceURL",),
     "BitstreamSwitching": ("sourceURL",),
+    "UTCTiming": ("value",),
 }
+_CLOCK = re.compile(r"urn:mpeg:dash:utc:http-\w+:20\d\d")
+"""Schemes of UTCTiming whose value is a URL; others have a time there, or names of NTP servers."""
 
 
 def is_manifest(text: bytes) -> bool:
@@ -49,8 +52,12 @@ def _edits(manifest: bytes, base: str, query: str) -> Iterator[tuple[int, int, b
     addresses: list[tuple[int, int]] = []
     parser = expat.ParserCreate(namespace_separator=" ")
 
-    def start(name: str, _: dict[str, str]) -> None:
+    def start(name: str, attributes: dict[str, str]) -> None:
         local = name.rpartition(" ")[2]
+        if local == "UTCTiming" and not (
+            _CLOCK.fullmatch(attributes.get("schemeIdUri", "")) and len(attributes.get("value", "").split()) == 1
+        ):
+            return
         if local in _REFERENCES:
             starts.append((local, parser.CurrentByteIndex))
         elif local == "BaseURL":

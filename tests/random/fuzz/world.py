@@ -1,4 +1,4 @@
-"""A node's life in virtual time: steps through a real `EdgeMachine`, with a shell and an origin that remember all.
+"""A node's life in virtual time: steps through a `VirtualNode`, beside an origin that remembers all.
 
 Every answer a viewer gets is held against the oracle, and every line of the life can be printed as a playbook.
 """
@@ -9,27 +9,13 @@ from urllib.parse import urljoin
 
 import http_sf
 
-from cdnkit.policy import (
-    Behavior,
-    EdgeMachine,
-    Failure,
-    Fetch,
-    Headers,
-    Join,
-    Landing,
-    PurgeKind,
-    PurgeOrder,
-    Refuse,
-    Relay,
-    RequestHead,
-    ResponseHead,
-    Serve,
-    Service,
-)
+from cdnkit.policy import Behavior, EdgeMachine, Headers, RequestHead, ResponseHead, Service
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.outcomes import Outcome, Purpose
+from cdnkit.policy.plan import Fetch, Join, Landing, PurgeKind, PurgeOrder, Refuse, Relay, Serve
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.service import Ttl
+from tests.kit.virtual_node import BrokenPlan, Exchange, VirtualNode, pick
 from tests.random.fuzz.form import judge_form, opaque
 from tests.random.fuzz.oracle import (
     Asker,
@@ -61,27 +47,6 @@ RULES = {
 }
 HOPS = frozenset({"connection", "keep-alive", "x-hop", "transfer-encoding"})
 FAILED_STATUSES = frozenset({500, 502, 503, 504})
-MAX_UPSTREAM_REQUESTS = 2
-"""Questions that one viewer's request may cost, whatever the origin says."""
-
-
-@dataclass(slots=True)
-class Open:
-    """A fetch that is owed an answer."""
-
-    fetch: Fetch
-    name: str
-    opened: int
-
-
-@dataclass(slots=True)
-class Filling:
-    """A body on its way."""
-
-    fetch: Fetch
-    name: str
-    body: Body | None
-    content: bytes
 
 
 @dataclass
@@ -93,13 +58,16 @@ class World:
     make: type[EdgeMachine] = EdgeMachine
     now: float = START
     step: int = 0
-    open: list[Open] = field(default_factory=list)
-    filling: list[Filling] = field(default_factory=list)
-    waiting: dict[int, Asker] = field(default_factory=dict)
-    bodies: dict[int, Body] = field(default_factory=dict)
-    """What the shell keeps, by entry id."""
-    landed: list[Body] = field(default_factory=list)
+    subject: str = "edge"
+    """What the last line of the playbook is about."""
+    failed: str | None = None
+    """How the origin failed the fetch that this step ends: "silent", "error", or not."""
+    names: dict[int, str] = field(default_factory=dict)
+    """Fetch -> its expression in the playbook."""
     opened_at: dict[int, int] = field(default_factory=dict)
+    """Fetch -> the step that opened it."""
+    landed: list[Body] = field(default_factory=list)
+    """All that was ever stored."""
     rude: set[int] = field(default_factory=set)
     """Fetches whose answers did not fit the question."""
     requests: dict[int, RequestHead] = field(default_factory=dict)
@@ -113,47 +81,48 @@ class World:
     lines: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.edge = self.make(Service(name="fra", behaviors=BEHAVIORS, room=self.room, largest=self.room), self.profile)
+        service = Service(name="fra", behaviors=BEHAVIORS, room=self.room, largest=self.room)
+        self.node: VirtualNode[Asker, Body] = VirtualNode(self.make(service, self.profile), self)
 
     # ---- steps -------------------------------------------------------------------------------------------------
 
     def live(self, steps: list[Step]) -> None:
         """All of it, then every debt is paid. `Wrong` at the first wrong answer."""
-        for step in steps:
-            self.take(step)
-        for _ in range(200):
-            if not self.open:
-                break
-            self.take(Answer(control={"no-store": None}))
-        claim(not self.open, "endless", "every answer makes a new question", "edge")
-        claim(not self.waiting, "waits-forever", f"no answer for {[a.name for a in self.waiting.values()]}", "edge")
-        claim(len(self.edge.flights) == 0, "flight-left", "a flight is open and nobody owes it", "edge")
-        while self.filling:
-            self.take(Finish())
-        claim(self.edge.room.currsize <= self.edge.room.maxsize, "too-much", "more stored than there is room", "edge")
+        try:
+            for step in steps:
+                self.take(step)
+            for _ in range(200):
+                if not self.node.open:
+                    break
+                self.take(Answer(control={"no-store": None}))
+            claim(not self.node.open, "endless", "every answer makes a new question", "edge")
+            waiting = [asker.name for asker in self.node.waiting.values()]
+            claim(not waiting, "waits-forever", f"no answer for {waiting}", "edge")
+            while self.node.filling:
+                self.take(Finish())
+            self.node.check()
+        except BrokenPlan as broken:
+            raise Wrong(Complaint(broken.kind, broken.sentence), self.subject) from None
 
     def take(self, step: Step) -> None:
         self.step += 1
+        self.failed = None
         match step:
             case Wait():
                 self.now += step.seconds
             case Ask():
                 self._ask(step)
-            case Answer():
-                self._answer(step)
-            case Fail() if self.open:
-                gone = self.open.pop(step.which % len(self.open))
-                self._tell(
-                    f"landing{self.step} = edge.on_failure({gone.name}, Failure.{step.why.name}, {self._instant})"
-                )
-                self._land(self.edge.on_failure(gone.fetch, step.why, self.now), gone, failed="silent")
-            case Finish() if self.filling:
-                self._finish(step, self.filling.pop(step.which % len(self.filling)))
+            case Answer() if self.node.open:
+                self._answer(step, pick(self.node.open, step.which))
+            case Fail() if self.node.open:
+                self._fail(step, pick(self.node.open, step.which))
+            case Finish() if self.node.filling:
+                self._finish(step, pick(self.node.filling, step.which))
             case Purge():
                 self._purge(step)
 
     def _ask(self, ask: Ask) -> None:
-        name = f"ask{self.step}"
+        name = self.subject = f"ask{self.step}"
         lines = dict(ask.fields)
         control = spelled(ask.control, 0)
         if control is not None:
@@ -165,30 +134,14 @@ class World:
         )
         asker = Asker(ask, self.step, self.now, name)
         self.requests[self.step] = request
-        plan = self.edge.on_request(request, self.now)
-        if isinstance(plan, Fetch | Join):
-            if "only-if-cached" in ask.control and ask.method in ("GET", "HEAD") and not ask.target.startswith("/pass"):
-                raise Wrong(Complaint("only-if-cached", "the origin was asked"), name)
-            claim(plan.ticket not in self.waiting, "ticket-twice", "a ticket was given out twice", name)
-            self.waiting[plan.ticket] = asker
-            if isinstance(plan, Fetch):
-                self._owe(plan, name, asker)
-            else:
-                asker.joined = True
-                claim(
-                    any(owed.fetch.id == plan.fetch_id for owed in self.open),
-                    "dead-flight",
-                    "joined what has landed",
-                    name,
-                )
-        else:
-            self._judge(asker, plan, name, None)
+        plan = self.node.ask(request, asker)
+        asker.joined = isinstance(plan, Join)
+        if isinstance(plan, Fetch | Join) and not ask.target.startswith("/pass"):
+            cached_only = "only-if-cached" in ask.control and ask.method in ("GET", "HEAD")
+            claim(not cached_only, "only-if-cached", "the origin was asked", name)
 
-    def _answer(self, step: Answer) -> None:
-        if not self.open:
-            return
-        owed = self.open.pop(step.which % len(self.open))
-        fetch = owed.fetch
+    def _answer(self, step: Answer, exchange: Exchange[Body]) -> None:
+        fetch = exchange.fetch
         asked = fetch.request.headers
         self.versions += 1
         version, status = self.versions, step.status
@@ -249,46 +202,41 @@ class World:
             lines["content-length"] = str(len(content))
         if fetch.request.method == "HEAD":
             content = b""
-        self._tell(f"landing{self.step} = edge.on_response({owed.name}, {says_text(status, lines)}, {self._instant})")
+        self.subject = f"landing{self.step}"
+        self._tell(
+            f"{self.subject} = edge.on_response({self.names[fetch.id]}, {says_text(status, lines)}, {self._instant})"
+        )
         age_text = lines.get("age", "").partition(",")[0]
         view = View(
             dict(step.control), lines.get("vary"), date, expires, modified, float(age_text) if age_text.isdigit() else 0.0,
             fetch.sent_at, self.now,
         )  # fmt: skip
-        self._believe(owed, status, view, etag, lines)
-        landing = self.edge.on_response(fetch, ResponseHead(status, Headers(lines.items())), self.now)
+        self._believe(fetch, status, view, etag, lines)
         body = Body(
             fetch.request.target, version, content, status, fetch.id,
             # A POST's answer stands for the state after it.
-            self.step + 1 if fetch.request.method == "POST" else owed.opened,
+            self.step + 1 if fetch.request.method == "POST" else self.opened_at[fetch.id],
             etag, "authorization" in asked, [dict(asked.lines)], [view],
             frozenset(lines.get("surrogate-key", "").split()), whole, first,
         )  # fmt: skip
-        if landing.prefix is not None:
-            before = self.bodies[landing.prefix]
-            claim(
-                before.first + len(before.content) == first and before.broken is None,
-                "bad-prefix",
-                f"{before} {first}",
-                owed.name,
-            )
-            body.first, body.content = before.first, before.content + content
+        self.failed = "error" if status in FAILED_STATUSES or (not fits and status in (206, 304)) else None
+        self.node.respond(exchange, ResponseHead(status, Headers(lines.items())), body)
+
+    def on_landing(self, exchange: Exchange[Body], head: ResponseHead, landing: Landing, before: Body | None) -> None:
+        body = exchange.body
+        if before is not None:
+            continued = before.first + len(before.content) == body.first and before.broken is None
+            claim(continued, "bad-prefix", f"{before} {body.first}", self.names[exchange.fetch.id])
+            body.first, body.content = before.first, before.content + body.content
             body.opened = min(body.opened, before.opened)
             body.authorized = body.authorized or before.authorized
         if landing.store is not None:
-            body.status = landing.store.status if landing.store.status in (200, 206) else status
-            self._purged_on_the_way(body, owed)
-            self.bodies[landing.store.id] = body
+            body.status = landing.store.status if landing.store.status in (200, 206) else head.status
+            self._purged_on_the_way(body)
             self.landed.append(body)
-        self.filling.append(Filling(fetch, owed.name, body if landing.store is not None else None, body.content))
-        failed = "error" if status in FAILED_STATUSES or (not fits and status in (206, 304)) else None
-        self._land(landing, owed, failed=failed)
-        if landing.store is not None and not landing.store.indexed:
-            self.bodies.pop(landing.store.id, None)
 
-    def _believe(self, owed: Open, status: int, view: View, etag: str | None, lines: dict[str, str]) -> None:
+    def _believe(self, fetch: Fetch, status: int, view: View, etag: str | None, lines: dict[str, str]) -> None:
         """What the origin's answer says of bodies that are here already."""
-        fetch = owed.fetch
         if fetch.request.method not in ("GET", "HEAD", "OPTIONS", "TRACE") and 200 <= status < 400:
             doubtful = {fetch.request.target}
             for name in ("location", "content-location"):
@@ -297,7 +245,7 @@ class World:
             self._remove_all(doubtful)
         if fetch.entry is None or (status == 304 and (fetch.purpose is Purpose.PASS or fetch.id in self.rude)):
             return  # what is passed on asks about the client's own copy; what was not asked tells of nothing
-        body = self.bodies.get(fetch.entry.id)
+        body = self.node.bodies.get(fetch.entry.id)
         if body is None:
             return
         # Only a HEAD tells of a stored GET by an answer other than 304, and only if it is the same representation.
@@ -319,7 +267,7 @@ class World:
                 return
         keys = frozenset(lines["surrogate-key"].split()) if "surrogate-key" in lines else body.surrogate_keys
         both = replace(body, surrogate_keys=body.surrogate_keys | keys)  # an order may name it by what the 304 brings
-        purged = any(step > owed.opened and _names(order, both) for step, order, _ in self.orders)
+        purged = any(step > self.opened_at[fetch.id] and _names(order, both) for step, order, _ in self.orders)
         # What may not be kept any longer need not be made stale for the one who asked.
         gone = bool({"no-store", "private"} & view.control.keys()) or "*" in (view.vary or "")
         gone = gone or body.authorized or "authorization" in fetch.request.headers
@@ -347,7 +295,7 @@ class World:
             if body.target in targets:
                 body.removed.append((self.step, "invalidation"))
 
-    def _purged_on_the_way(self, body: Body, owed: Open) -> None:
+    def _purged_on_the_way(self, body: Body) -> None:
         bound = [one for one in self.orders if one[0] > body.opened and _names(one[1], body)]
         hard = [(step, why) for step, order, why in bound if not order.soft]
         body.removed += hard
@@ -367,64 +315,47 @@ class World:
                         view.stale_from = min(view.stale_from, self.now)
                 else:
                     body.removed.append((self.step, "purge"))
-        purged = self.edge.on_purge(order, self.now)
-        for entry_id in list(self.bodies) if purged.everything else purged.dropped:
-            self.bodies.pop(entry_id, None)
+        self.node.purge(order)
 
-    def _finish(self, step: Finish, ended: Filling) -> None:
+    def _fail(self, step: Fail, exchange: Exchange[Body]) -> None:
+        self.failed, self.subject = "silent", f"landing{self.step}"
+        name = self.names[exchange.fetch.id]
+        self._tell(f"{self.subject} = edge.on_failure({name}, Failure.{step.why.name}, {self._instant})")
+        self.node.fail(exchange, step.why)
+
+    def _finish(self, step: Finish, exchange: Exchange[Body]) -> None:
+        name, body = self.names[exchange.fetch.id], exchange.body
         if step.whole:
-            self._tell(f"edge.on_body_end({ended.name}, {len(ended.content)}, {self._instant})")
-            landing = self.edge.on_body_end(ended.fetch, len(ended.content), self.now)
+            self._tell(f"edge.on_body_end({name}, {len(body.content)}, {self._instant})")
         else:
-            self._tell(f"edge.on_failure({ended.name}, Failure.TRUNCATED, {self._instant})")
-            landing = self.edge.on_failure(ended.fetch, Failure.TRUNCATED, self.now)
-            if ended.body is not None:
-                ended.body.broken = self.step
-        self._land(landing, Open(ended.fetch, ended.name, 0), failed=None)
+            self._tell(f"edge.on_failure({name}, Failure.TRUNCATED, {self._instant})")
+            body.broken = self.step
+        self.node.end(exchange, len(body.content) if step.whole else None)
 
-    def _owe(self, fetch: Fetch, name: str, asker: Asker | None) -> None:
-        claim(fetch.id not in self.opened_at, "fetch-twice", "a fetch id was used twice", name)
+    def on_fetch(self, exchange: Exchange[Body], asker: Asker) -> None:
+        fetch, name = exchange.fetch, self._name(asker)
         self.opened_at[fetch.id] = self.step
+        self.names[fetch.id] = name if fetch.ticket else f"{name}.refresh"
         if fetch.purpose is Purpose.PASS:
             self.passed.add(fetch.id)
-        if asker is not None:
+        if fetch.ticket:
             asker.fetches.add(fetch.id)
             asker.joined = False
-            claim(
-                len(asker.fetches) <= MAX_UPSTREAM_REQUESTS,
-                "asks",
-                f"one request asked {len(asker.fetches)} times",
-                name,
-            )
-        self.open.append(Open(fetch, name, self.step))
 
-    def _land(self, landing: Landing, owed: Open, *, failed: str | None) -> None:
-        for ticket, answer in landing.answers.items():
-            asker = self.waiting.get(ticket)
-            claim(asker is not None, "for-nobody", f"an answer for ticket {ticket}, which nobody holds", owed.name)
-            assert asker is not None
-            name = f"landing{self.step}.answers[{asker.name}.ticket]"
-            if isinstance(answer, Fetch):
-                self._owe(answer, name, asker)
-                continue
-            del self.waiting[ticket]
-            asker.joined = owed.fetch.id not in asker.fetches
-            self._judge(asker, answer, name, failed)
-        for entry_id in landing.dropped:
-            self.bodies.pop(entry_id, None)
+    def _name(self, asker: Asker) -> str:
+        """What the machine returns for one who asks, or has waited, in this step."""
+        return asker.name if asker.step == self.step else f"{self.subject}.answers[{asker.name}.ticket]"
 
     # ---- answers -----------------------------------------------------------------------------------------------
 
-    def _judge(
-        self, asker: Asker, answer: Serve | Relay | Refuse | Fetch | Join, name: str, failed: str | None
-    ) -> None:
-        assert not isinstance(answer, Fetch | Join)
-        if isinstance(answer, Serve) and answer.refresh is not None:
-            self._owe(answer.refresh, f"{name}.refresh", None)
+    def on_answer(self, asker: Asker, answer: Serve | Relay | Refuse, exchange: Exchange[Body] | None) -> None:
+        asker.joined = exchange is not None and exchange.fetch.id not in asker.fetches
+        name, failed = self._name(asker), self.failed
         lines = answer.headers
         if failed is not None and answer.status in FAILED_STATUSES:
             request = self.requests[asker.step]
-            found = self.edge.view.lookup(request, self.edge.view.rule_of(request), self.now)
+            view = self.node.machine.view
+            found = view.lookup(request, view.rule_of(request), self.now)
             better = found.cause is None and found.entry is not None and found.entry.status < 500
             claim(not better, "needless-error", f"{answer.status}, and {found.entry} is fresh", name)
         if isinstance(answer, Refuse):
@@ -462,9 +393,7 @@ class World:
         if isinstance(answer, Relay):
             claim(answer.fetch_id in asker.fetches, "another's-answer", "relayed to one who did not ask it", name)
             return
-        body = self.bodies.get(answer.entry.id)
-        if body is None:
-            raise Wrong(Complaint("no-body", "served an entry whose body the shell was told to drop"), name)
+        body = self.node.bodies[answer.entry.id]
         own = body.fetch_id in asker.fetches
         if not own and not body.validated_by & asker.fetches and self.profile is RFC9111:
             rules = next((rules for path, rules in RULES.items() if body.target.startswith(path)), Rules())

@@ -7,21 +7,9 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from cdnkit.policy import (
-    Behavior,
-    EdgeMachine,
-    Failure,
-    Fetch,
-    Headers,
-    Landing,
-    PurgeKind,
-    PurgeOrder,
-    ResponseHead,
-    Serve,
-    Service,
-)
+from cdnkit.policy import Behavior, EdgeMachine, Failure, Headers, ResponseHead, Service
 from cdnkit.policy.outcomes import Cause, Outcome
-from cdnkit.policy.plan import Join
+from cdnkit.policy.plan import Fetch, Join, PurgeKind, PurgeOrder
 from cdnkit.policy.record.lines import Requested
 from cdnkit.policy.rules.service import Geo, Ttl
 from cdnkit.policy.store.eviction import HEAD_COST_BYTES
@@ -29,6 +17,8 @@ from cdnkit.replay.jump import JumpingNode
 from cdnkit.replay.node import Replayed, ReplayNode, request_of
 from cdnkit.replay.trace import Event, Exchange, Line, Ordered, events_of, trace_of
 from cdnkit.vendors import PROFILES
+from tests.kit import virtual_node
+from tests.kit.virtual_node import Surroundings, VirtualNode, pick
 
 pytestmark = pytest.mark.long
 
@@ -143,15 +133,17 @@ STEPS = st.one_of(
 
 
 @dataclass
-class Live:
-    """A live node without its sockets: keeps obligations, and writes the lines."""
+class Live(Surroundings[Requested, None]):
+    """A live node without its sockets: it writes the lines."""
 
     machine: EdgeMachine
     now: float = 1_795_000_000.0
     lines: list[Line] = field(default_factory=list)
-    waiting: dict[int, Requested] = field(default_factory=dict)
-    flying: list[Fetch] = field(default_factory=list)
-    filling: list[tuple[Fetch, Exchange]] = field(default_factory=list)
+    landed: dict[int, Exchange] = field(default_factory=dict)
+    """Fetch -> its line."""
+
+    def __post_init__(self) -> None:
+        self.node: VirtualNode[Requested, None] = VirtualNode(self.machine, self)
 
     def step(self, step: Any) -> None:
         match step:
@@ -166,23 +158,21 @@ class Live:
                     self.now += step.apart
                     if time == 0 and step.filled is not None:
                         self.step(step.filled)
-            case Land() if self.flying:
-                self.land(self.flying.pop(step.which % len(self.flying)), step)
+            case Land() if self.node.open:
+                self.land(pick(self.node.open, step.which), step)
             case Fill():
-                for fetch in self.flying[:]:
-                    self.flying.remove(fetch)
-                    self.land(fetch, Land(0, 200, step.control, step.size, sized=False))
-                for fetch, exchange in self.filling:
-                    self.end(fetch, exchange, step.size)
-                self.filling.clear()
-            case End() if self.filling:
-                self.end(*self.filling.pop(step.which % len(self.filling)), step.size)
+                for exchange in list(self.node.open.values()):
+                    self.land(exchange, Land(0, 200, step.control, step.size, sized=False))
+                for exchange in list(self.node.filling.values()):
+                    self.end(exchange, step.size)
+            case End() if self.node.filling:
+                self.end(pick(self.node.filling, step.which), step.size)
             case Purge():
                 value = {
                     PurgeKind.URL: step.url, PurgeKind.PREFIX: step.url[:-1],
                     PurgeKind.SURROGATE_KEYS: "none all",
                 }.get(step.kind, "")  # fmt: skip
-                self.machine.on_purge(PurgeOrder(step.kind, value, step.soft), self.now)
+                self.node.purge(PurgeOrder(step.kind, value, step.soft))
                 self.lines.append(Ordered("fra", self.machine.events, self.now, step.kind, value, step.soft, 0))
 
     def ask(self, ask: Ask) -> None:
@@ -200,55 +190,38 @@ class Live:
             ask.fields,
         )
         self.lines.append(record)
-        plan = self.machine.on_request(request_of(record), self.now)
-        self.answered(record, plan)
+        plan = self.node.ask(request_of(record), record)
         if isinstance(plan, Fetch | Join):
-            self.waiting[plan.ticket] = record
-        self.owe(plan)
+            self.on_answer(record, plan)
 
-    def answered(self, record: Requested, answer: Any) -> None:
-        record.outcome, record.cause = answer.outcome, getattr(answer, "cause", None)
-        record.status, record.reason = getattr(answer, "status", 0), getattr(answer, "reason", "")
+    def on_answer(self, asker: Requested, answer: Any, exchange: virtual_node.Exchange[None] | None = None) -> None:
+        asker.outcome, asker.cause = answer.outcome, getattr(answer, "cause", None)
+        asker.status, asker.reason = getattr(answer, "status", 0), getattr(answer, "reason", "")
 
-    def owe(self, answer: Any) -> None:
-        if isinstance(answer, Fetch):
-            self.flying.append(answer)
-        elif isinstance(answer, Serve) and answer.refresh is not None:
-            self.flying.append(answer.refresh)
-
-    def settle(self, landing: Landing) -> None:
-        for ticket, answer in landing.answers.items():
-            self.owe(answer)
-            if not isinstance(answer, Fetch):
-                self.answered(self.waiting.pop(ticket), answer)
-
-    def land(self, fetch: Fetch, land: Land) -> None:
+    def land(self, exchange: virtual_node.Exchange[None], land: Land) -> None:
+        fetch = exchange.fetch
         fields = [("cache-control", land.control), ("etag", '"1"'), ("surrogate-key", "all")]
         fields += [("content-length", str(land.size))] if land.sized else []
         fields += [("location", "/b")] if fetch.request.method == "POST" else []
         fields += [("vary", "accept-language")] if "vary" in fetch.key else []
-        if not land.status:
-            landing = self.machine.on_failure(fetch, Failure.RESET, self.now)
+        if land.status:
+            self.node.respond(exchange, ResponseHead(land.status, Headers(fields)), None)
         else:
-            landing = self.machine.on_response(fetch, ResponseHead(land.status, Headers(fields)), self.now)
-        exchange = Exchange(
+            self.node.fail(exchange, Failure.RESET)
+        self.landed[fetch.id] = Exchange(
             "fra", fetch.id, fetch.request.target, fetch.purpose.value, fetch.sent_at, self.machine.events, self.now,
             land.status, tuple(fields) if land.status else (), failure="" if land.status else Failure.RESET.value,
         )  # fmt: skip
-        self.lines.append(exchange)
-        self.settle(landing)
-        if land.status:
-            self.filling.append((fetch, exchange))
+        self.lines.append(self.landed[fetch.id])
 
-    def end(self, fetch: Fetch, exchange: Exchange, size: int | None) -> None:
+    def end(self, exchange: virtual_node.Exchange[None], size: int | None) -> None:
+        self.node.end(exchange, size)
+        line = self.landed.pop(exchange.fetch.id)
+        line.ended_seq, line.ended_at = self.machine.events, self.now
         if size is None:
-            landing = self.machine.on_failure(fetch, Failure.TRUNCATED, self.now)
-            exchange.failure = Failure.TRUNCATED.value
+            line.failure = Failure.TRUNCATED.value
         else:
-            landing = self.machine.on_body_end(fetch, size, self.now)
-            exchange.size_bytes = size
-        exchange.ended_seq, exchange.ended_at = self.machine.events, self.now
-        self.settle(landing)
+            line.size_bytes = size
 
 
 SERVICES = st.builds(

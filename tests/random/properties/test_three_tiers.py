@@ -1,7 +1,7 @@
 """Three tiers with faults: whatever happens in whatever order, no viewer is owed an answer or given a wrong one.
 
-What is held is in `tests/random/tiers`: `judge.py` for every answer a viewer sees, `virtual.py`'s `check` for every node after
-every step. The same scripts run over real sockets in `tests/real/edge/test_tiers.py`.
+What is held: `tests/random/tiers/judge.py` for every answer a viewer sees, `VirtualNode.check` for every node after every
+step. The same scripts run over real sockets in `tests/real/edge/test_tiers.py`.
 """
 
 import pytest

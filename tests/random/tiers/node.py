@@ -1,32 +1,13 @@
-"""One node in virtual time: a real machine, and a shell that obeys it as `edge/driver.py` does over HTTP.
+"""A `VirtualNode` in its place: what it wants from above goes over a wire that takes time and breaks, and it may die."""
 
-What comes from below is asked of the machine; what it wants from above goes over a wire that takes time and breaks.
-"""
-
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from cdnkit.policy import (
-    Behavior,
-    EdgeMachine,
-    Failure,
-    Fetch,
-    Headers,
-    Join,
-    Landing,
-    PurgeOrder,
-    Refuse,
-    Relay,
-    RequestHead,
-    ResponseHead,
-    Serve,
-    Service,
-)
-from cdnkit.policy.store.eviction import HEAD_COST_BYTES
+from cdnkit.policy import Behavior, EdgeMachine, Failure, Headers, RequestHead, ResponseHead, Service
+from cdnkit.policy.plan import Fetch, Landing, Refuse, Relay, Serve
 from cdnkit.policy.store.index import Entry
-from cdnkit.policy.upstream.request import MAX_UPSTREAM_REQUESTS
+from tests.kit.virtual_node import Exchange, VirtualNode
 
 LATENCY = 0.02
 """Seconds on each wire, each way."""
@@ -34,26 +15,26 @@ LATENCY = 0.02
 
 @dataclass(eq=False)
 class Stream:
-    """A body on its way: its bytes, and what becomes of them. Whoever wants the end is told of it."""
+    """A body on its way: its bytes, and what becomes of them. The listeners are called at its end."""
 
     content: bytes
     state: str = "coming"
     """"coming", "whole" or "broken": then half of it came."""
-    heard: list[Callable[[], None]] = field(default_factory=list)
+    listeners: list[Callable[[], None]] = field(default_factory=list)
 
     def end(self, state: str) -> None:
         if self.state == "coming":
             self.state = state
             self.content = self.content if state == "whole" else self.content[: len(self.content) // 2]
-            heard, self.heard = self.heard, []
-            for tell in heard:
-                tell()
+            listeners, self.listeners = self.listeners, []
+            for listener in listeners:
+                listener()
 
-    def when_over(self, tell: Callable[[], None]) -> None:
+    def when_over(self, listener: Callable[[], None]) -> None:
         if self.state == "coming":
-            self.heard.append(tell)
+            self.listeners.append(listener)
         else:
-            tell()
+            listener()
 
 
 @dataclass(eq=False)
@@ -70,17 +51,6 @@ class Asked:
     answered: bool = False
 
 
-@dataclass(eq=False)
-class Exchange:
-    """A node's question to its parent."""
-
-    fetch: Fetch
-    upward: Asked | None = None
-    body: Stream | None = None
-    purges: int = 0
-    """How many purges the node had carried out when it opened."""
-
-
 class Around(Protocol):
     """The world a node lives in."""
 
@@ -92,27 +62,20 @@ class Around(Protocol):
 
 
 class Node:
-    """One cache node: a machine, and the shell that obeys it."""
+    """One cache node: its wire to its parent, its clock, and its lives one after the other."""
 
     def __init__(self, lab: Around, name: str, room: int) -> None:
         self.lab, self.name, self.room = lab, name, room
         self.link_up = True
         self.ahead = 0.0
         self.purge_delay = 0.0
-        self.life = 0
-        self.purged = 0
-        self.born()
+        self._be_born()
 
-    def born(self) -> None:
-        self.life += 1
+    def _be_born(self) -> None:
         rules = Service(name=self.name, behaviors=(Behavior(path="*"),), room=self.room, largest=self.room)
-        self.machine = EdgeMachine(rules)
-        self.bodies: dict[int, Stream] = {}
-        self.waiting: dict[int, Asked] = {}
-        self.open: dict[int, Exchange] = {}
-        self.filling: dict[int, Exchange] = {}
+        self.life: VirtualNode[Asked, Stream] = VirtualNode(EdgeMachine(rules), self)
+        self.upward: dict[int, Asked] = {}
         self.serving: list[Stream] = []
-        self.asks: Counter[int] = Counter()
 
     @property
     def now(self) -> float:
@@ -121,37 +84,27 @@ class Node:
     # ---- from below --------------------------------------------------------------------------------------------
 
     def ask(self, asked: Asked) -> None:
-        plan = self.machine.on_request(asked.request, self.now)
-        if isinstance(plan, Serve | Refuse):
-            self._answer(asked, plan, None)
-            return
-        assert isinstance(plan, Fetch | Join)
-        assert plan.ticket not in self.waiting, "a ticket was given out twice"
-        self.waiting[plan.ticket] = asked
-        if isinstance(plan, Fetch):
-            self._fetch(plan)
+        self.life.ask(asked.request, asked)
 
-    def _answer(self, asked: Asked, answer: Serve | Relay | Refuse, incoming: Stream | None) -> None:
-        if isinstance(answer, Serve) and answer.refresh is not None:
-            self._fetch(answer.refresh)
-        if asked.left:
+    def on_answer(self, asker: Asked, answer: Serve | Relay | Refuse, exchange: Exchange[Stream] | None) -> None:
+        if asker.left:
             return
-        assert not asked.answered, "answered twice"
-        asked.answered = True
+        assert not asker.answered, "answered twice"
+        asker.answered = True
         body, entry = None, None
         if isinstance(answer, Serve):
             entry = answer.entry
             if answer.body:
-                assert entry.id in self.bodies, "served what the shell was told to drop"
-                body = self.bodies[entry.id]
+                body = self.life.bodies[entry.id]
                 if answer.span is not None:
                     body = self._cut(body, answer.span.start, answer.span.stop)
         elif isinstance(answer, Relay) and answer.body:
-            body = incoming
+            assert exchange is not None
+            body = exchange.body
         if body is not None:
             self.serving = [other for other in self.serving if other.state == "coming"]
             self.serving.append(body)
-        asked.head(answer.status, Headers.wrap(list(answer.headers)), body, entry)
+        asker.head(answer.status, Headers.wrap(list(answer.headers)), body, entry)
 
     @staticmethod
     def _cut(whole: Stream, start: int, stop: int) -> Stream:
@@ -161,126 +114,80 @@ class Node:
 
     # ---- upwards -----------------------------------------------------------------------------------------------
 
-    def _fetch(self, fetch: Fetch) -> None:
-        exchange = self.open[fetch.id] = Exchange(fetch, purges=self.purged)
-        if fetch.ticket:
-            self.asks[fetch.ticket] += 1
-            assert self.asks[fetch.ticket] <= MAX_UPSTREAM_REQUESTS, f"{self.name}: one request asks again and again"
-        life = self.life
-        request = replace(fetch.request, trusted=True)
+    def on_fetch(self, exchange: Exchange[Stream], asker: Asked) -> None:
+        fetch, life = exchange.fetch, self.life
 
-        def alive(then: Callable[[], None]) -> Callable[[], None]:
-            return lambda: then() if self.life == life and fetch.id in self.open | self.filling else None
+        def later(then: Callable[[], None]) -> None:
+            self.lab.later(LATENCY, lambda: then() if fetch.id in life.open else None)
 
         def head(status: int, fields: Headers, body: Stream | None, _: Entry | None) -> None:
-            self.lab.later(LATENCY, alive(lambda: self._landed(exchange, status, fields, body)))
-
-        def broken() -> None:
-            self.lab.later(LATENCY, alive(lambda: self._failed(exchange, Failure.RESET)))
+            later(lambda: self._landed(exchange, status, fields, body))
 
         if not self.link_up:
-            self.lab.later(LATENCY, alive(lambda: self._failed(exchange, Failure.CONNECT)))
-            return
-        exchange.upward = Asked(request, head, broken)
-        above = self.lab.above(self.name)
-        self.lab.later(LATENCY, lambda: above(exchange.upward) if not exchange.upward.left else None)
+            later(lambda: self._failed(exchange, Failure.CONNECT))
+        else:
+            request = replace(fetch.request, trusted=True)
+            upward = self.upward[fetch.id] = Asked(
+                request, head, lambda: later(lambda: self._failed(exchange, Failure.RESET))
+            )
+            above = self.lab.above(self.name)
+            self.lab.later(LATENCY, lambda: above(upward) if not upward.left else None)
+        if fetch.ticket and asker.left and not fetch.collapsible:
+            self.life.fail(exchange, Failure.ABANDONED)
 
-    def _landed(self, exchange: Exchange, status: int, fields: Headers, body: Stream | None) -> None:
-        fetch = exchange.fetch
-        del self.open[fetch.id]
-        landing = self.machine.on_response(fetch, ResponseHead(status, fields), self.now)
-        content = body.content if body is not None else b""
-        if landing.prefix is not None:
-            content = self.bodies[landing.prefix].content + content
-        mine = exchange.body = Stream(content)
-        if landing.store is not None:
-            self.bodies[landing.store.id] = mine
-        self.filling[fetch.id] = exchange
-        self._settle(landing, mine)
-        if landing.store is not None and not landing.store.indexed:
-            self.bodies.pop(landing.store.id, None)
+    def _landed(self, exchange: Exchange[Stream], status: int, fields: Headers, body: Stream | None) -> None:
         life = self.life
+        mine = Stream(body.content if body is not None else b"")
+        life.respond(exchange, ResponseHead(status, fields), mine)
 
         def over() -> None:
-            self.lab.later(LATENCY, lambda: self._ended(exchange, body) if self.life == life else None)
+            self.lab.later(LATENCY, lambda: self._ended(life, exchange, body is None or body.state == "whole"))
 
         if body is None:
-            self._ended(exchange, None)
+            self._ended(life, exchange, whole=True)
         else:
             body.when_over(over)
 
-    def _ended(self, exchange: Exchange, body: Stream | None) -> None:
-        fetch, mine = exchange.fetch, exchange.body
-        if self.filling.pop(fetch.id, None) is None or mine is None:
+    def on_landing(
+        self, exchange: Exchange[Stream], head: ResponseHead, landing: Landing, before: Stream | None
+    ) -> None:
+        if before is not None:
+            exchange.body.content = before.content + exchange.body.content
+
+    def _ended(self, life: VirtualNode[Asked, Stream], exchange: Exchange[Stream], whole: bool) -> None:
+        if exchange.fetch.id not in life.filling:
             return
-        if body is None or body.state == "whole":
-            mine.end("whole")
-            landing = self.machine.on_body_end(fetch, len(mine.content), self.now)
-        else:
-            self.lab.fault(fetch, "silent")
-            mine.end("broken")
-            landing = self.machine.on_failure(fetch, Failure.TRUNCATED, self.now)
-        self._settle(landing, None)
+        body = exchange.body
+        if not whole:
+            self.lab.fault(exchange.fetch, "silent")
+        body.end("whole" if whole else "broken")
+        life.end(exchange, len(body.content) if whole else None)
 
-    def _failed(self, exchange: Exchange, why: Failure) -> None:
-        fetch = exchange.fetch
-        if self.open.pop(fetch.id, None) is not None:
-            if why is not Failure.ABANDONED:
-                self.lab.fault(fetch, "silent")
-            self._settle(self.machine.on_failure(fetch, why, self.now), None)
-
-    def _settle(self, landing: Landing, incoming: Stream | None) -> None:
-        for ticket, answer in landing.answers.items():
-            assert ticket in self.waiting, "an answer for nobody"
-            asked = self.waiting[ticket]
-            if isinstance(answer, Fetch):
-                self._fetch(answer)
-                if asked.left and not answer.collapsible:
-                    self._failed(self.open[answer.id], Failure.ABANDONED)
-                continue
-            del self.waiting[ticket]
-            self._answer(asked, answer, incoming)
-        for entry_id in landing.dropped:
-            self.bodies.pop(entry_id, None)
+    def _failed(self, exchange: Exchange[Stream], why: Failure) -> None:
+        self.lab.fault(exchange.fetch, "silent")
+        self.life.fail(exchange, why)
 
     # ---- operators and faults ----------------------------------------------------------------------------------
-
-    def purge(self, order: PurgeOrder) -> None:
-        self.purged += 1
-        purged = self.machine.on_purge(order, self.now)
-        for entry_id in list(self.bodies) if purged.everything else purged.dropped:
-            self.bodies.pop(entry_id, None)
 
     def cut_link(self) -> None:
         """What is under way on the wire to the parent breaks."""
         self.link_up = False
-        for exchange in list(self.open.values()):
-            if exchange.upward is not None:
-                exchange.upward.left = True
+        for exchange in list(self.life.open.values()):
+            if exchange.fetch.id in self.upward:
+                self.upward[exchange.fetch.id].left = True
             self._failed(exchange, Failure.RESET)
-        for exchange in list(self.filling.values()):
-            self._ended(exchange, Stream(b"", "broken"))
+        for exchange in list(self.life.filling.values()):
+            self._ended(self.life, exchange, whole=False)
 
     def die(self, ahead: float) -> None:
-        for asked in self.waiting.values():
+        for asked in self.life.waiting.values():
             if not asked.left:
                 asked.broken()
-        for exchange in self.open.values():
-            if exchange.upward is not None:
-                exchange.upward.left = True
+        for fetch_id in self.life.open.keys() & self.upward.keys():
+            self.upward[fetch_id].left = True
         for body in self.serving:
             body.end("broken")
+        self.life.open.clear()  # nothing that is under way reaches it any more
+        self.life.filling.clear()
         self.ahead = ahead
-        self.born()
-
-    # ---- what always holds -------------------------------------------------------------------------------------
-
-    def check(self) -> None:
-        stored = sum(entry.size_bytes + HEAD_COST_BYTES for entry in self.machine.index)
-        assert stored <= self.room, f"{self.name} stores {stored} bytes in {self.room}"
-        assert all(entry.id in self.bodies for entry in self.machine.index), f"{self.name} lost a body"
-        assert len(self.machine.flights) == len(self.open), f"{self.name}: a flight that nobody owes"
-        fills = Counter(
-            one.fetch.flight_key for one in self.open.values() if one.fetch.collapsible and one.purges == self.purged
-        )
-        assert all(number == 1 for number in fills.values()), f"{self.name}: two fills of one key: {fills}"
+        self._be_born()

@@ -7,6 +7,7 @@ from itertools import count
 from cdnkit.policy import Fetch, Headers, PurgeOrder, RequestHead
 from cdnkit.policy.store.eviction import HEAD_COST_BYTES
 from cdnkit.policy.store.index import Entry
+from tests.kit.virtual_node import VirtualNode
 from tests.random.tiers.judge import History, Purged, Seen
 from tests.random.tiers.node import Asked, Node, Stream
 from tests.random.tiers.origin import Answered, Contents
@@ -30,8 +31,8 @@ class Lab:
         self.contents = Contents()
         self.history = History()
         self.viewers: list[Seen] = []
-        self.ages: dict[tuple[str, int, int, float], int] = {}
-        """(edge, its life, entry, its birth as the last validation tells it) -> the last Age it was given out with."""
+        self.ages: dict[tuple[VirtualNode[Asked, Stream], int, float], int] = {}
+        """(an edge's life, entry, its birth as the last validation tells it) -> the last Age it was given out with."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._watching: dict[int, Asked] = {}
@@ -59,8 +60,9 @@ class Lab:
         for seen in self.viewers:
             assert seen.over or (seen.answers and not seen.whole), f"waits for ever: {seen}"
         for node in self.nodes.values():
-            assert not node.open and not node.filling and not node.waiting, f"{node.name} has debts"
-            node.check()
+            life = node.life
+            assert not life.open and not life.filling and not life.waiting, f"{node.name} has debts"
+            life.check()
 
     # ---- the script --------------------------------------------------------------------------------------------
 
@@ -88,7 +90,7 @@ class Lab:
             case Restart():
                 self.nodes[step.node].die(step.ahead)
         for node in self.nodes.values():
-            node.check()
+            node.life.check()
 
     def _viewer(self, ask: Ask) -> None:
         seen = Seen(ask, self.now, len(self.history.purges))
@@ -113,7 +115,7 @@ class Lab:
                 self.history.judge(seen)
 
             if entry is not None and "age" in seen.fields:
-                key = (ask.edge, life, entry.id, entry.life.born_at)
+                key = (life, entry.id, entry.life.born_at)
                 age = int(seen.fields["age"])
                 assert age >= self.ages.get(key, 0), f"Age went back from {self.ages[key]}: {seen}"
                 self.ages[key] = age
@@ -137,7 +139,7 @@ class Lab:
         for name in ORDERS[step.order] or PARENTS:
             before = 0.0 if step.order == "together" else max(at.values(), default=0.0)
             at[name] = before + self.nodes[name].purge_delay
-            self.later(at[name], lambda name=name: self.nodes[name].purge(order))
+            self.later(at[name], lambda name=name: self.nodes[name].life.purge(order))
         purged.began = self.now + at["parent"]
         if all(at[above] <= at[name] for name, above in PARENTS.items() if above != "origin"):
             purged.done = self.now + max(at.values())

@@ -53,6 +53,26 @@ def test_only_encoders_that_are_known_publish(guarded: Running, encoded: dict[st
         assert published == (200 if status == 200 else 404)
 
 
+def test_objects_are_their_encoders_alone(guarded: Running) -> None:
+    """To put, to read back, and to delete them; viewers need nothing of it."""
+    url = f"{guarded.ingest}/ingest/live/v0/live0.ts"
+    rows = [  # method, its status with leave
+        ("PUT", 201),
+        ("GET", 200),
+        ("HEAD", 200),
+        ("DELETE", 200),
+        ("POST", 201),
+    ]
+    for method, status in rows:
+        body = b"G" * 188 if method in ("PUT", "POST") else None
+        for fields, refused in (({}, 401), (studio("guessed it"), 401), (BEARER, 403)):
+            before = guarded.get("live/v0/live0.ts").status
+            assert request(url, method, fields, body).status == refused
+            assert guarded.get("live/v0/live0.ts").status == before
+        assert request(url, method, studio(), body).status == status
+    assert request(f"{guarded.ingest}/ingest/news/live0.ts", "PUT", BEARER, b"G").status == 201
+
+
 def test_the_answer_comes_on_the_head(guarded: Running) -> None:
     """Before any content; also to who asks first, who must get no 100 before it."""
     parts = urlsplit(guarded.ingest)
@@ -75,6 +95,15 @@ EMPTY = [  # fields, path, status
     (BEARER, "live/180p.cmfv", 403),
     (studio(), "closed/180p.cmfv", 404),
     (studio(), "vod/180p.cmfv", 403),
+    # objects
+    (studio(), "fresh/live.m3u8", 200),
+    (studio(), "fresh/v0/live0.ts", 200),
+    (studio(), "fresh/180p.mp4", 200),
+    (studio(), "live/live.m3u8", 409),
+    ({}, "fresh/live.m3u8", 401),
+    (BEARER, "fresh/v0/live0.ts", 403),
+    (studio(), "closed/live.m3u8", 404),
+    (studio(), "vod/live.m3u8", 403),
 ]
 
 

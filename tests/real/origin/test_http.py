@@ -117,9 +117,9 @@ def test_the_list_of_streams_and_health(live: Running) -> None:
 
 REFUSED = [  # given a path and a body, then the status and the words of the answer
     ("live/180p.cmfv", b"GET / HTTP/1.1\r\n\r\n", 415, "live/180p: byte 0: found bytes 47 45"),
-    ("live/180p.avi", b"", 415, "found .avi, wanted .cmfv"),
-    ("live/180p", b"", 403, "found a name that cannot be used"),
-    ("li%2Fve/180p.cmfv", b"", 403, "wanted POST or PUT to /ingest/STREAM"),
+    ("live/180p.avi", b"", 415, "found .avi, wanted one of .m3u8 .mpd"),
+    ("live/180p", b"", 415, "found ., wanted one of .m3u8 .mpd"),
+    ("li%2Fve/180p.cmfv", b"", 403, "a path that leads elsewhere"),
     ("live/%2e%2e%2fx.cmfv", b"", 403, "dot segments"),
     ("..%5c/x.cmfv", b"", 403, "found a name that cannot be used"),
     (".hidden/180p.cmfv", b"", 403, "found a name that cannot be used"),

@@ -107,6 +107,33 @@ def test_the_memory_of_all_requests_is_bounded_and_who_hoards_goes(
     assert text.count("#EXTINF") == 5 and text.endswith("#EXT-X-ENDLIST\n")
 
 
+def test_objects_that_are_on_their_way_count_too(origins: Callable[..., Running], encoded: dict[str, bytes]) -> None:
+    """What is not in a file yet. An encoder that holds less goes on, whichever interface it uses."""
+    origin = origins(ingest_limits={"memory": "1MiB"})
+    init, *fragments = pieces(encoded["180p.cmfv"])
+    track = Feeder(origin, "live/180p.cmfv")
+    track.send(init + fragments[0])
+    small, large = (Feeder(origin, f"{name}/live0.ts", "PUT") for name in ("small", "large"))
+    small.send(bytes(300_000))
+    large.send(bytes(600_000))
+    until(lambda: '"bytes": 300000' in origin.get("").text and '"bytes": 600000' in origin.get("").text)
+    hoard = Feeder(origin, "more/180p.mp4", "PUT")
+    hoard.send((400_000).to_bytes(4, "big") + b"free" + bytes(150_000))
+    reply = large.reply()
+    assert reply.status == 429 and "large/live0.ts: found" in reply.text
+    assert f"wanted at most {2**20} in all (ingest_limits.memory)" in reply.text
+    assert small.end().status == 201, "who holds most, not who asks last"
+    track.send(b"".join(fragments[1:]))
+    assert track.end().status == 200
+    hoard.break_off()
+
+
+def test_an_object_holds_no_more_than_what_is_in_no_file_yet(origins: Callable[..., Running]) -> None:
+    origin = origins(ingest_limits={"memory": "3MiB"})
+    reply = request(f"{origin.ingest}/ingest/live/live0.ts", "PUT", body=bytes(16 * 2**20))
+    assert reply.status == 201
+
+
 def test_the_defaults_take_fifty_streams_of_eight_tracks_from_one_address() -> None:
     limits = Origin().ingest_limits
     assert min(limits.requests, limits.connections) >= 50 * 8 * 2, "each encoder may come back before it is missed"

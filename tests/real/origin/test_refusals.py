@@ -7,12 +7,19 @@ from typing import cast
 import pytest
 from starlette.types import Message
 
+from origin.errors import Refused
 from origin.refusing import refuse
 from tests.kit.hurry import hurry
 from tests.kit.live_origin import Running
 
 REFUSALS = [  # given a path    status  its text
-    ("live/180p.ts", 415, "180p: found .ts, wanted .cmfv (video), .cmfa (audio) or .mp4.\n"),
+    (
+        "live/180p.avi",
+        415,
+        "/ingest/live/180p.avi: found .avi, wanted one of .m3u8 .mpd .init .header .mp4 .m4v .cmfv .m4i .mp4v .dash "
+        ".m4a .mp4a .cmfa .cmft .cmfm .m4s .ts .webm .aac .ac3 .ec3 .mp3 .vtt .webvtt .ttml .key .jpg .jpeg .png "
+        ".webp.\n",
+    ),
     (
         "vod/180p.cmfv",
         403,
@@ -63,7 +70,7 @@ def test_a_refused_body_is_read_on_for_a_second(coming: list[Message], every: fl
 
     async def run() -> float:
         began = asyncio.get_running_loop().time()
-        await refuse(receive, send, 400, "no")
+        await refuse(receive, send, Refused(400, "no"))
         return asyncio.get_running_loop().time() - began
 
     assert hurry(run()) == pytest.approx(after)

@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from socket import SO_LINGER, SOL_SOCKET
+from typing import Any
 
 import psutil
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from cdnkit.serving import Listener, PortInUse, bind, url_of
+from cdnkit.serving import Left, Listener, PortInUse, bind, url_of
 from tests.kit.http import ask
 from tests.kit.http2 import http2
 from tests.kit.hurry import hurry
@@ -65,6 +68,55 @@ def test_a_client_that_leaves_during_a_request_leaves_no_socket_behind() -> None
                     await asyncio.sleep(0)
 
     asyncio.run(run())
+
+
+def test_what_came_before_a_connection_broke_is_read() -> None:
+    """An encoder sends its last objects in one go, reads no response, and resets the connection by closing it."""
+    bodies: list[bytes] = []
+    broken = asyncio.Event()
+
+    async def takes(scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+        while message := await receive():
+            if message["type"] == "http.disconnect":
+                return
+            body += message["body"]
+            if not message["more_body"]:
+                break
+        bodies.append(body)
+        await broken.wait()
+        for part in (
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]},
+            {"type": "http.response.body", "body": b""},
+        ):
+            with suppress(Left):
+                await send(part)
+
+    async def run() -> None:
+        async with serving(takes) as (url, listener):
+            host, port = url.removeprefix("http://").split(":")
+            _, writer = await asyncio.open_connection(host, int(port))
+            one = b"PUT /%d HTTP/1.1\r\nhost: x\r\ncontent-length: 9000\r\n\r\n" + b"x" * 9000
+            for number in range(10):
+                writer.write(one.replace(b"%d", b"%d" % number))
+            await writer.drain()
+            (connection,) = await _until(lambda: list(listener._connections.values()))
+            await _until(lambda: len(connection.reader._buffer) > 4096)
+            writer.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+            await _until(lambda: connection.transport.is_closing())
+            broken.set()
+            await _until(lambda: len(bodies) == 10)
+            assert set(bodies) == {b"x" * 9000}
+
+    asyncio.run(run())
+
+
+async def _until(what: Callable[[], Any]) -> Any:
+    async with asyncio.timeout(GUARD_S):
+        while not (found := what()):  # noqa: ASYNC110  (nothing tells of it)
+            await asyncio.sleep(0)
+    return found
 
 
 def test_closing_does_not_wait_for_those_who_never_read() -> None:

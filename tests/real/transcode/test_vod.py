@@ -1,15 +1,20 @@
 """A file to a folder, by a real ffmpeg: whole or not at all."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import m3u8
 import pytest
 
 from cdnkit.settings.transcode import Stream
+from tests.kit.captions import with_captions
 from tests.kit.late import GUARD_S
-from tests.real.transcode.boxes import fragments
+from tests.real.transcode.boxes import fragments, inside, timescale
+from transcode.command import START
 from transcode.completeness import lacking
 from transcode.errors import OutputError, SourceError
 from transcode.events import Event, Notice, Progress, Started
@@ -53,11 +58,67 @@ def test_the_whole_ladder_up_to_the_source(rendition: tuple[Path, list[Event]]) 
 
 
 def test_the_multivariant_playlist_says_what_there_is(rendition: tuple[Path, list[Event]]) -> None:
-    text = (rendition[0] / MULTIVARIANT).read_text()
-    assert 'RESOLUTION=854x480,CODECS="avc1.' in text
-    assert 'RESOLUTION=640x360,CODECS="avc1.' in text
-    assert text.count("mp4a.40.2") >= 2
-    assert text.count("#EXT-X-MEDIA:TYPE=AUDIO") == 2
+    found = m3u8.load(str(rendition[0] / MULTIVARIANT))
+    assert [(one.uri, one.stream_info.resolution, one.stream_info.audio) for one in found.playlists] == [
+        ("480p/media.m3u8", (854, 480), "audio-96k"),
+        ("360p/media.m3u8", (640, 360), "audio-64k"),
+    ]
+    assert [(one.group_id, one.name, one.uri, one.default, one.channels) for one in found.media] == [
+        ("audio-96k", "audio", "audio-96k/media.m3u8", "YES", "2"),
+        ("audio-64k", "audio", "audio-64k/media.m3u8", "YES", "2"),
+    ]
+    for one in found.playlists:
+        assert one.stream_info.frame_rate == 30.0
+        assert re.fullmatch(r"avc1\.[0-9a-f]{6},mp4a\.40\.2", one.stream_info.codecs)
+        assert one.stream_info.closed_captions == "NONE"
+
+
+def test_4_4_6_2_the_rates_are_those_of_all_segments(rendition: tuple[Path, list[Event]]) -> None:
+    """Read anew: the largest rate of a segment of each of the two tracks, and all bytes by all seconds."""
+    out = rendition[0]
+
+    def measured(uri: str) -> tuple[float, float]:
+        segments = [
+            (8 * (out / uri).with_name(one.uri).stat().st_size, one.duration)
+            for one in m3u8.load(str(out / uri)).segments
+        ]
+        # A segment of a second is a whole set at a target duration of a second; the sound's last frame is none.
+        peak = max(bits / seconds for bits, seconds in segments if seconds >= 0.5)
+        return peak, sum(bits for bits, _ in segments) / sum(seconds for _, seconds in segments)
+
+    for one in m3u8.load(str(out / MULTIVARIANT)).playlists:
+        video, audio = measured(one.uri), measured(f"{one.stream_info.audio}/media.m3u8")
+        assert one.stream_info.bandwidth == pytest.approx(video[0] + audio[0], rel=0.002)
+        assert one.stream_info.average_bandwidth == pytest.approx(video[1] + audio[1], abs=2)
+
+
+def test_sound_and_picture_begin_together_for_players_that_ignore_edit_lists(
+    rendition: tuple[Path, list[Event]],
+) -> None:
+    """The time of a track's first sample, without `elst`; AAC begins a frame early, with its priming."""
+    begins = {}
+    for track in ("480p", "360p", "audio-96k", "audio-64k"):
+        init = next((rendition[0] / track).glob("init*.mp4")).read_bytes()
+        assert list(inside(init, "moov/trak/edts/elst")) == []
+        first = fragments((rendition[0] / track / "seg-0.m4s").read_bytes())[0]
+        ticks = first.first_decode_time + (first.composition_offsets or [0])[0]
+        begins[track] = Fraction(ticks + (0 if track.endswith("p") else 1024), timescale(init))
+    assert set(begins.values()) == {Fraction(START)}
+
+
+def test_captions_of_the_source_are_declared(clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+    """The encoder keeps them; a playlist that says NONE hides them (shaka-packager 986)."""
+    plain, captioned, source = clip("plain.h264", sound=False), tmp_path / "captioned.h264", tmp_path / "captioned.mp4"
+    captioned.write_bytes(with_captions(plain.read_bytes()))
+    subprocess.run(
+        [ffmpeg.path, "-v", "error", "-nostdin", "-r", "30", "-i", captioned, "-c", "copy", source],
+        check=True,
+        timeout=30,
+    )
+    run(stream(source), tmp_path / "out")
+    found = m3u8.load(str(tmp_path / "out" / MULTIVARIANT))
+    assert [(one.type, one.instream_id) for one in found.media if one.type != "AUDIO"] == [("CLOSED-CAPTIONS", "CC1")]
+    assert {one.stream_info.closed_captions for one in found.playlists} == {'"captions"'}
 
 
 def test_segments_are_cut_at_the_same_times_in_every_rung(rendition: tuple[Path, list[Event]]) -> None:

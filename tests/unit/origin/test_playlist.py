@@ -9,7 +9,7 @@ from cdnkit.policy.outcomes import Cause, Outcome
 from cdnkit.policy.record.object_class import ObjectClass, classify
 from origin import Origin
 from origin.catalog import Catalog
-from origin.playlist import init_name, media_playlist, multivariant_playlist
+from origin.playlist import init_name, media_playlist
 from origin.storage import Storage
 from origin.tracks import Kind, Track
 from origin.window import Entry, TrackWindow
@@ -40,15 +40,6 @@ seg-4-43.m4s
 #EXT-X-ENDLIST
 """
 
-MULTIVARIANT_PLAYLIST = """\
-#EXTM3U
-#EXT-X-VERSION:7
-#EXT-X-INDEPENDENT-SEGMENTS
-#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio-128k",NAME="audio",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="audio-128k/media.m3u8"
-#EXT-X-STREAM-INF:BANDWIDTH=16000,AVERAGE-BANDWIDTH=15500,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=29.970,AUDIO="audio-128k"
-720p/media.m3u8
-"""
-
 
 def window() -> TrackWindow:
     at = 1_790_000_000.0
@@ -63,12 +54,6 @@ def test_a_media_playlist_to_the_letter() -> None:
     assert media_playlist(window(), 2, ended=True) == MEDIA_PLAYLIST
     live = MEDIA_PLAYLIST.removesuffix("#EXT-X-ENDLIST\n")
     assert media_playlist(window(), 2, ended=False) == live
-
-
-def test_a_multivariant_playlist_to_the_letter() -> None:
-    sound = TrackWindow("audio-128k", AUDIO, "cc")
-    sound.add(Entry(41, 3, 3, 0.0, 2.0, 1_790_000_000.0, 1375, "cc"), target=2)
-    assert multivariant_playlist([sound, window()]) == MULTIVARIANT_PLAYLIST
 
 
 def test_paths_types_and_surrogate_keys(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import Headers
 
-from origin.responses import Resource, respond
+from origin.responses import Resource, matches, respond
 
 MODIFIED = 1_800_000_000.7
 HTTP_DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
@@ -81,3 +81,30 @@ def test_head_says_what_get_would_and_sends_nothing() -> None:
     assert (reply.status, reply.first, reply.end) == (200, 0, 0)  # RFC 9110 14.2: Range is for GET alone
     assert headers["Content-Length"] == "1000"
     assert "Access-Control-Allow-Origin" not in headers
+
+
+REPLACEMENTS = [  # given fields of a PUT, and the ETag of what is there, then whether it may go on (RFC 9110 13.1)
+    ({}, None, True),
+    ({}, '"a"', True),
+    ({"if-none-match": "*"}, None, True),
+    ({"if-none-match": "*"}, '"a"', False),
+    ({"if-none-match": 'W/"a"'}, '"a"', False),
+    ({"if-none-match": '"b"'}, '"a"', True),
+    ({"if-match": "*"}, None, False),
+    ({"if-match": "*"}, '"a"', True),
+    ({"if-match": '"b", "a"'}, '"a"', True),
+    ({"if-match": '"b"'}, '"a"', False),
+    ({"if-match": 'W/"a"'}, '"a"', False),  # strong comparison
+    ({"if-match": 'W/"b", "a"'}, '"a"', True),
+    ({"if-match": '"a"', "if-none-match": "*"}, '"a"', True),  # If-Match goes first, and alone
+]
+
+
+@pytest.mark.parametrize(("fields", "etag", "goes_on"), REPLACEMENTS)
+def test_whether_a_resource_may_be_replaced(fields: dict[str, str], etag: str | None, goes_on: bool) -> None:
+    assert matches(fields, etag) is goes_on
+
+
+def test_a_secret_is_stored_nowhere() -> None:
+    key = Resource("application/octet-stream", 16, '"k"', 0.0, 60.0, secret=True)
+    assert ("Cache-Control", "no-store") in respond(key, "GET", {}, "").headers

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from origin.errors import BadMedia
 from origin.fragments import Fragment, of_samples
-from origin.playlist import media_playlist, multivariant_playlist
+from origin.multivariant import multivariant_playlist
+from origin.playlist import media_playlist
 from origin.samples import NON_SYNC, Samples
 from origin.stream import Session, State, Stream
 from origin.tracks import InitSection, Kind, Track
@@ -321,7 +322,7 @@ def test_the_multivariant_pairs_rungs_with_the_ladders_audio() -> None:
     assert 'AUDIO="audio-64k"' in lines[lines.index("360p/media.m3u8") - 1]
     assert sum(line.startswith("#EXT-X-MEDIA:") for line in lines) == 2
     assert lines.index("720p/media.m3u8") < lines.index("360p/media.m3u8"), "tallest first"
-    # Another encoder's names: every rung gets the richest sound there is.
+    # Another encoder's names: all there is.
     other = Lab()
     other.push(other.begin("hi", video_init(720)), video(3))
     other.push(other.begin("sound", audio_init()), audio(3))

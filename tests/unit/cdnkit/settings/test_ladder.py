@@ -1,10 +1,20 @@
 """The preset, the choice of rungs, and which audio goes with which."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cdnkit.settings.ladder import LADDER, RUNG_NAMES, Rung, audio_of, choose, pairing, tracks
+from cdnkit.settings.ladder import (
+    LADDER,
+    RUNG_NAMES,
+    Rung,
+    audio_name,
+    audio_of,
+    choose,
+    rate_in_name,
+    suited_audio_bps,
+    tracks,
+)
 
 PRESET = [  # the table of the architecture notes
     # name    width  height  video         audio
@@ -73,6 +83,7 @@ def test_auto(cores: int, frames: int, cost: float, source: tuple[int, int] | No
     height=st.integers(2, 8000),
     cores=st.integers(1, 256),
 )
+@example(wanted="auto", width=1273, height=720, cores=4)  # nearly the ladder's own shape
 def test_nothing_is_upscaled_odd_or_bent(wanted: str | list[str], width: int, height: int, cores: int) -> None:
     rungs = choose(wanted, source=(width, height), cores=cores)
     assert rungs
@@ -107,24 +118,39 @@ def test_a_shared_audio_track() -> None:
     assert audio_of(LADDER[0], 96_000) == "audio-96k"
 
 
-PAIRS = [
-    # posted                                              paired
-    (["720p", "360p", "audio-128k", "audio-64k"], {"720p": "audio-128k", "360p": "audio-64k"}),
-    (["720p", "360p", "audio-96k"], {"720p": "audio-96k", "360p": "audio-96k"}),
-    (["480p", "audio-128k", "audio-64k"], {"480p": "audio-64k"}),  # 96 is as near to both: the lower
-    (["camera-2", "audio-192k", "audio-64k"], {"camera-2": "audio-64k"}),
-    (["720p"], {}),
-    (["audio-64k"], {}),
-    (["720p", "audio-fr"], {}),  # not a name of ours: the origin decides
+RATES = [  # name of a track, the bit rate that it says
+    ("720p", 2_500_000),
+    ("audio-128k", 128_000),
+    ("audio-en-96k", 96_000),
+    ("9000p", 0),
+    ("audio-fr", 0),
+    ("128k", 0),
+    ("audio-0k", 0),
+    ("audio-99999999999k", 0),
+    ("audio-12\u0663k", 0),  # a digit elsewhere
 ]
 
 
-@pytest.mark.parametrize(("posted", "paired"), PAIRS)
-def test_pairing_by_names(posted: list[str], paired: dict[str, str]) -> None:
-    assert pairing(posted) == paired
+@pytest.mark.parametrize(("name", "rate"), RATES)
+def test_the_bit_rate_in_a_name(name: str, rate: int) -> None:
+    assert rate_in_name(name) == rate
+
+
+SUITED = [
+    ("720p", 0, 128_000),
+    ("360p", 0, 64_000),
+    ("camera-2", 1080, 128_000),
+    ("camera-2", 600, 96_000),
+    ("x", 90, 64_000),
+]
+
+
+@pytest.mark.parametrize(("name", "height", "rate"), SUITED)
+def test_the_audio_that_suits_a_video(name: str, height: int, rate: int) -> None:
+    assert suited_audio_bps(name, height) == rate
 
 
 @given(st.lists(st.sampled_from(RUNG_NAMES), min_size=1, unique=True))
-def test_pairing_agrees_with_what_was_encoded(wanted: list[str]) -> None:
-    rungs = choose(wanted)
-    assert pairing(track.name for track in tracks(rungs)) == {rung.name: audio_of(rung) for rung in rungs}
+def test_what_suits_is_what_was_encoded(wanted: list[str]) -> None:
+    for rung in choose(wanted):
+        assert audio_of(rung) == audio_name(suited_audio_bps(rung.name, rung.height))

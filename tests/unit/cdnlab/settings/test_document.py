@@ -132,9 +132,8 @@ BAD = [  # given                                                         then: l
     ('[token.v]\nkey="not base64!"', "2:1", ["a shared secret in base64"]),
     ('[[behavior]]\npath="*"\n[[behavior]]\npath="/live/*.m3u8"', "4:1", ["behavior[0], \"*\", comes first", "narrower"]),
     ('[[stream]]\nname="a"\nsource="no-such-clip.mp4"', "3:1", ['"testcard", a URL, or a file that exists']),
-    ('[[stream]]\nsegment="2s"\n[origin]\nsegment="4s"', "4:1", ["wanted 2s, as in the streams"]),
-    ('[[stream]]\nname="a"\nsegment="2s"\n[[stream]]\nname="b"\nsegment="4s"', "6:1", ["wanted 2s like the first stream"]),
     ('[[stream]]\nsegment="10s"\n[origin]\nwindow="20s"', "4:1", ["at least three segments (30s"]),
+    ('[[stream]]\nname="a"\nsegment="2s"\n[[stream]]\nname="b"\nsegment="10s"\n[origin]\nwindow="20s"', "8:1", ["at least three segments (30s"]),
     ('[token.v]\nkey="${NO_SUCH_KEY}"', "2:1", ["the environment variable NO_SUCH_KEY to be set"]),
 ]  # fmt: skip
 
@@ -268,6 +267,11 @@ def test_geo_databases_are_files_beside_it_or_iptocc(tmp_path: Path) -> None:
 
 def test_the_origin_cuts_as_the_encoder_is_told() -> None:
     assert load('[[stream]]\nsegment="2s"').document.origin.segment == 2.0
+    both = load(
+        '[[stream]]\nname="a"\nsegment="2s"\n[[stream]]\nname="b"\nsegment="6s"\n[origin]\nsegment="4s"'
+    ).document
+    assert both.segment_lengths() == {"a": 2.0, "b": 6.0}
+    assert both.origin.segment == 4.0, "of streams that are not ours"
 
 
 def test_a_shield_has_no_gate() -> None:

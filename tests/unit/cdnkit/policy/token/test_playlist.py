@@ -106,6 +106,23 @@ HEAD = [
 ]
 
 
+CLOCKS = [  # UTCTiming: scheme              value                    with a token
+    ("urn:mpeg:dash:utc:http-xsdate:2014",   b"time",                 b"time?t=1"),
+    ("urn:mpeg:dash:utc:http-head:2014",     b"https://h/time?a=1",   b"https://h/time?a=1&amp;t=1"),
+    ("urn:mpeg:dash:utc:http-iso:2014",      b"https://other/time",   b"https://other/time"),
+    ("urn:mpeg:dash:utc:http-iso:2014",      b"a b",                  b"a b"),  # a list: the first may be another's
+    ("urn:mpeg:dash:utc:direct:2014",        b"2026-09-21T13:40:00Z", b"2026-09-21T13:40:00Z"),
+    ("urn:mpeg:dash:utc:ntp:2014",           b"ntp.example",          b"ntp.example"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("scheme", "value", "made"), CLOCKS)
+def test_the_clock_of_a_manifest(scheme: str, value: bytes, made: bytes) -> None:
+    text = b'<MPD><UTCTiming schemeIdUri="%b" value="%b"/></MPD>'
+    given, wanted = (text % (scheme.encode(), one) for one in (value, made))
+    assert dash_rewritten(given, "https://h/live/a.mpd", "t=1") == wanted
+
+
 def test_an_acl_token_goes_on_as_it_is() -> None:
     carries = Inherited(get(f"{BASE}?__token__={LIVE}"), AKAMAI, "query").for_response(200, "")
     assert carries is not None

@@ -1,0 +1,25 @@
+"""HLS's multivariant playlist: one writer for whoever publishes tracks, live or VOD. Pure: values in, text out.
+
+`multivariant` writes it; `audio_groups` says which sound goes with which; `rates`, `languages` and `captions` find
+what its attributes say.
+"""
+
+from cdnkit.hls.captions import instream_ids
+from cdnkit.hls.languages import language_tag
+from cdnkit.hls.multivariant import multivariant_playlist
+from cdnkit.hls.rates import Rates, average_bps, measured, peak_at_end
+from cdnkit.hls.renditions import Audio, Subtitles, Video, video_range
+
+__all__ = [
+    "Audio",
+    "Rates",
+    "Subtitles",
+    "Video",
+    "average_bps",
+    "instream_ids",
+    "language_tag",
+    "measured",
+    "multivariant_playlist",
+    "peak_at_end",
+    "video_range",
+]
