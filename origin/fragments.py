@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 
 from origin.boxes import Box, BoxReader, Fields, children
-from origin.errors import BadMedia, NoInit
+from origin.errors import BadMedia, NeedsInit, TooLarge
 from origin.samples import MOST_SAMPLES, NON_SYNC, Runs, Samples
 from origin.tracks import InitSection, Kind, Track, read_init
 
@@ -21,6 +21,10 @@ LARGEST_INIT = 2**20
 """Of each of an init section's two boxes. Encoders' are of about a kilobyte; DRM adds some more."""
 LARGEST_LEAD = 2**20
 """Of all `prft` and `emsg` boxes before a fragment."""
+LARGEST_MOOF = 2**22
+"""A sample takes up to 16 bytes of it: as many as a fragment may have."""
+
+_INIT_FIRST = "an init section (ftyp, moov) before it"
 
 
 @dataclass(slots=True)
@@ -130,7 +134,8 @@ class FragmentReader:
         self.is_closed = False
         """`mfra` has come: there is no more."""
         self._known = known
-        self._boxes = BoxReader(largest, {kind: min(largest, LARGEST_INIT) for kind in ("ftyp", "moov", "styp")})
+        smaller = dict.fromkeys(("ftyp", "moov", "styp"), min(largest, LARGEST_INIT))
+        self._boxes = BoxReader(largest, {**smaller, "moof": min(largest, LARGEST_MOOF)})
         self._largest = largest
         self._ftyp: bytes | None = None
         self._track: Track | None = None if known is None else known.track
@@ -141,6 +146,11 @@ class FragmentReader:
     def offset(self) -> int:
         """Where in the body the next box begins."""
         return self._boxes.offset
+
+    @property
+    def held(self) -> int:
+        """Bytes of the body that are no whole fragment or init section yet."""
+        return self._boxes.held + (len(self._moof[0].data) if self._moof is not None else 0)
 
     def feed(self, data: bytes) -> Iterator[InitSection | Fragment]:
         """What `data` completes; run it to its end before the next call. `BadMedia` says where and what."""
@@ -170,17 +180,19 @@ class FragmentReader:
                 return init
             case "moof":
                 if self._track is None:
-                    raise NoInit(where, "a fragment", "an init section (ftyp, moov) before it")
+                    raise NeedsInit(where, "a fragment", _INIT_FIRST)
                 fragment, first, end = read_moof(box, self._track)
                 self._moof = (box, fragment, first, end)
             case "mdat":
                 return self._join(box, where)
             case "styp":
                 self.is_last = self.is_last or b"lmsg" in _brands(box)
+            case "prft" | "emsg" | "sidx" if self._track is None:
+                raise NeedsInit(where, f"the {box.kind} of a fragment", _INIT_FIRST)
             case "prft" | "emsg":
                 self._lead += box.data
                 if len(self._lead) > LARGEST_LEAD:
-                    raise BadMedia(where, f"{len(self._lead)} bytes of prft and emsg", f"at most {LARGEST_LEAD}")
+                    raise TooLarge(where, f"{len(self._lead)} bytes of prft and emsg", f"at most {LARGEST_LEAD}")
             case "mfra":
                 self.is_closed = True
             case "sidx" | "free":
@@ -247,9 +259,11 @@ def read_moof(moof: Box, track: Track) -> tuple[Fragment, int, int]:
     if not seen_header or start is None or not truns:
         raise BadMedia(where, "a track fragment without tfhd, tfdt or trun", "all three")
     first = at = len(moof.data) + 8
-    runs = []
+    runs: list[_Run] = []
+    room = MOST_SAMPLES
     for index, payload in enumerate(truns):
-        run = _read_trun(Fields(payload, f"{where}/trun"), *defaults)
+        run = _read_trun(Fields(payload, f"{where}/trun"), *defaults, room)
+        room -= len(run.sizes)
         if run.offset is not None:
             divisible = divisible and (index == 0 or run.offset == at)
             at = run.offset
@@ -279,7 +293,7 @@ def _read_tfhd(fields: Fields, track: Track) -> tuple[int, int, int]:
     """Duration, size and flags of samples whose run does not say them."""
     _, given = fields.version_and_flags()
     if (track_id := fields.uint(4)) != track.track_id:
-        raise BadMedia(fields.where, f"track {track_id}", f"the init section's track {track.track_id}")
+        raise NeedsInit(fields.where, f"track {track_id}", f"the init section's track {track.track_id}")
     if given & 0x1:
         # Absolute offsets are only right in the one file the muxer had in mind.
         raise BadMedia(fields.where, "a base data offset", "default-base-is-moof")
@@ -306,10 +320,12 @@ class _Run:
     shifts: tuple[int, ...]
 
 
-def _read_trun(fields: Fields, duration: int, size: int, flags: int) -> _Run:
+def _read_trun(fields: Fields, duration: int, size: int, flags: int, room: int) -> _Run:
+    """`room`: the samples that the fragment may still have."""
     version, given = fields.version_and_flags()
-    if (samples := fields.uint(4)) > MOST_SAMPLES:
-        raise BadMedia(fields.where, f"{samples} samples", f"at most {MOST_SAMPLES}")
+    if (samples := fields.uint(4)) > room:
+        found = MOST_SAMPLES - room + samples
+        raise TooLarge(fields.where, f"{found} samples in one fragment", f"at most {MOST_SAMPLES}")
     offset = int.from_bytes(fields.take(4), "big", signed=True) if given & 0x1 else None
     first_flags = fields.uint(4) if given & 0x4 else None
     columns = [bit for bit in (0x100, 0x200, 0x400, 0x800) if given & bit]

@@ -14,7 +14,6 @@ This is interface 1 of DASH-IF live media ingest; `ingest_paths` says which path
 
 import asyncio
 import logging
-from collections.abc import Mapping
 
 from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
@@ -24,13 +23,16 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cdnkit.serving import Left
-from origin.errors import BadCodec, BadMedia, NoInit, NoRoom, Refused, printable
+from origin.content import is_empty
+from origin.errors import BadMedia, NoRoom, Refused, printable
 from origin.faults import FaultSwitch
 from origin.feeds import Connection, Sender
 from origin.fragments import Fragment, FragmentReader
 from origin.ingest_paths import LARGEST_MPD, NAME, Names, Place, place_of, read_names
+from origin.memory import Memory, Share
 from origin.publisher import Publisher
 from origin.reception import Way
+from origin.refusing import head, refuse
 from origin.retention import Retention
 from origin.session import State
 from origin.stream import Stream
@@ -39,25 +41,29 @@ from origin.tracks import InitSection, Kind, Track
 log = logging.getLogger("origin")
 
 _ANY = ["GET", "PUT", "DELETE"]
+WHERE = "/ingest/STREAM/TRACK.cmfv (video), .cmfa (audio), .cmft (text) or .mp4, or /ingest/STREAM/PATH of an object"
 _WRONG_METHOD = b"Wanted POST or PUT.\n"
-_SPEND_S = 1.0
-"""How long a refused body is read on after the answer."""
 TICK_S = 0.5
 """How often the streams are told what time it is: half of what the shortest segments take."""
 
 
-def check_names(stream: str, path: str, names: Names | None = None) -> Place:
-    """What a path is for. `Refused`: a name that could not stand in a path, or is reserved."""
+def check_stream(stream: str, path: str) -> None:
+    """`Refused`: a name of a stream that could not stand in a path, or is reserved."""
     if not NAME.fullmatch(stream) or stream == "vod":
         raise Refused(
-            400,
+            403,
             f"/ingest/{printable(stream)}/{printable(path)}: found a name that cannot be used, wanted letters, digits, "
             '- and _ (64 at most, a letter or digit first; "vod" is taken).',
         )
+
+
+def check_names(stream: str, path: str, names: Names | None = None) -> Place:
+    """What a path is for. `Refused`: names that could not stand in a path, or are reserved."""
+    check_stream(stream, path)
     try:
         return place_of(path, names)
     except BadMedia as error:
-        raise Refused(400, f"/ingest/{stream}/{error}") from None
+        raise Refused(403, f"/ingest/{stream}/{error}") from None
 
 
 class Ingest:
@@ -66,6 +72,7 @@ class Ingest:
     def __init__(self, publisher: Publisher, retention: Retention) -> None:
         self.publisher = publisher
         self.retention = retention
+        self.memory = Memory(publisher.settings.ingest_limits.memory)
         self.stopping = asyncio.Event()
         """Set at shutdown: open requests are ended, what they sent is published."""
         self.open = 0
@@ -98,12 +105,12 @@ class Ingest:
         try:
             stream, path = request.path_params["stream"], request.path_params["path"]
             if request.method not in ("POST", "PUT"):
-                await send(head(405, _WRONG_METHOD, {"allow": "POST, PUT", "connection": "close"}))
+                await send(head(405, _WRONG_METHOD, [("allow", "POST, PUT"), ("connection", "close")]))
                 await send({"type": "http.response.body", "body": _WRONG_METHOD})
                 return
             if b"%2f" in scope["raw_path"].lower():
                 raise Refused(403, "Found a path that leads elsewhere, wanted one without encoded slashes.")
-            await self._ingest(stream, path, tuple(scope["client"] or ()), receive)
+            await self._ingest(stream, path, tuple(scope["client"] or ()), request)
             await send(head(200, b""))
             await send({"type": "http.response.body", "body": b""})
         except Refused as refused:
@@ -127,17 +134,20 @@ class Ingest:
         found = self.publisher.streams.get(stream)
         return found.feeds.names if found is not None else None
 
-    async def _ingest(self, name: str, path: str, connection: Connection, receive: Receive) -> None:
+    async def _ingest(self, name: str, path: str, connection: Connection, request: Request) -> None:
         if path.endswith(".mpd"):
-            await self._name_tracks(name, path, receive)
+            check_stream(name, path)
+            await self._name_tracks(name, path, request.receive)
             return
         place = check_names(name, path, self.names_of(name))
+        if is_empty(request):
+            return
         try:
             await self.retention.make_room(name, place.track)
         except NoRoom as error:
-            raise Refused(503, str(error)) from None
+            raise Refused(error.status, str(error)) from None
         with self.publisher.posting(name, place.track) as stream:
-            await _Post(self, place.track, place.kind, connection, receive).run(stream)
+            await _Post(self, name, place, connection, request.receive).run(stream)
 
     async def _name_tracks(self, name: str, path: str, receive: Receive) -> None:
         """An MPD: those of interface 1 name the tracks' requests, others say nothing that is needed here."""
@@ -156,7 +166,7 @@ class Ingest:
         try:
             await self.retention.make_room(name, names.patterns[0][1])
         except NoRoom as error:
-            raise Refused(503, str(error)) from None
+            raise Refused(error.status, str(error)) from None
         self.publisher.stream(name).feeds.name(names, self.publisher.clock())
 
 
@@ -167,20 +177,19 @@ class _Gone(Exception):
 class _Post:
     """One ingest request."""
 
-    def __init__(
-        self, ingest: Ingest, track: str, promised: Kind | None, connection: Connection, receive: Receive
-    ) -> None:
+    def __init__(self, ingest: Ingest, stream: str, place: Place, connection: Connection, receive: Receive) -> None:
         self.publisher = ingest.publisher
         self.clock = ingest.publisher.clock
         self.stopping = ingest.stopping
-        self.track = track
-        self.promised = promised
+        self.track = place.track
+        self.promised = place.kind
         self.connection = connection
         self.receive = receive
         self.sender: Sender | None = None
         """Of the init section that this request brought, or of its fragments."""
         self.fragments = 0
         self.superseded = asyncio.Event()
+        self.share = Share(ingest.memory, f"{stream}/{place.track}")
 
     async def run(self, stream: Stream) -> None:
         """Reads the request to its end. `Refused`, `_Gone`: it did not end properly."""
@@ -193,18 +202,15 @@ class _Post:
         try:
             await self._read(stream)
             ended = True
-        except NoInit as error:
-            refused = True
-            raise Refused(412, f"{stream.name}/{self.track}: {error}") from None
         except BadMedia as error:
             refused = True
-            status = 415 if isinstance(error, BadCodec) else 400
-            raise Refused(status, f"{stream.name}/{self.track}: {error}") from None
+            raise Refused(error.status, f"{stream.name}/{self.track}: {error}") from None
         except Refused:
             refused = True
             raise
         finally:
             stream.stop_awaiting(self)
+            self.share.release()
             before = stream.feeds.live
             self._end(ended=ended, refused=refused)
             await self.publisher.settle(stream, before)
@@ -229,6 +235,7 @@ class _Post:
         interruptions = [
             asyncio.create_task(self.superseded.wait()),
             asyncio.create_task(self.stopping.wait()),
+            asyncio.create_task(self.share.gone.wait()),
         ]
         received: asyncio.Task[Message] | None = None
         patience = max(self.publisher.settings.ingest_stalled, 2 * stream.length)
@@ -241,6 +248,7 @@ class _Post:
                 await asyncio.wait((received, *interruptions), timeout=left, return_when=asyncio.FIRST_COMPLETED)
                 if self.superseded.is_set():
                     raise Refused(409, f"{stream.name}/{self.track}: a newer encoder has taken over.")
+                self.share.check()
                 if self.stopping.is_set():
                     raise Refused(503, f"{stream.name}/{self.track}: the origin is shutting down.")
                 if not received.done():
@@ -248,7 +256,9 @@ class _Post:
                 message = received.result()
                 if message["type"] == "http.disconnect":
                     raise _Gone
-                if self._take(stream, message.get("body", b"")):
+                came = self._take(stream, message.get("body", b""))
+                self.share.hold(self.reader.held + stream.memory_of(self.track))
+                if came:
                     await self.publisher.drain(stream)
                     last_media_at = self.clock()
                 elif self.clock() >= last_media_at + patience:
@@ -313,20 +323,6 @@ def _describe(track: Track) -> str:
     return f"{what}, {track.language}" if track.language else what
 
 
-async def refuse(receive: Receive, send: Send, refused: Refused) -> None:
-    """Refuses, and reads on for a moment: a client that still sends loses the response if its connection closes."""
-    body = f"{refused}\n".encode()
-    await send(head(refused.status, body, {**refused.fields, "connection": "close"}))
-    await send({"type": "http.response.body", "body": body, "more_body": True})
-    # The server hands a body on through a bounded queue: unless that is read until the response has ended, neither
-    # this end nor the connection's gets past it.
-    spending = asyncio.create_task(_spend(receive))
-    await asyncio.wait((spending,), timeout=_SPEND_S if refused.status != 503 else 0)
-    if not spending.done() or spending.result():
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-    spending.cancel()
-
-
 async def _read_mpd(receive: Receive) -> bytes:
     body = b""
     while True:
@@ -344,26 +340,16 @@ async def _receive(receive: Receive) -> Message:
     return await receive()
 
 
-async def _spend(receive: Receive) -> bool:
-    """Reads a body to its end; False: the connection ended before it."""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return False
-        if not message.get("more_body", False):
-            return True
-
-
-def head(status: int, body: bytes, fields: Mapping[str, str] | None = None) -> Message:
-    """The head of an answer to an encoder."""
-    headers = [(b"content-length", str(len(body)).encode())] if status != 204 else []
-    headers += [(b"content-type", b"text/plain; charset=utf-8")] if body else []
-    headers += [(name.lower().encode(), value.encode()) for name, value in (fields or {}).items()]
-    return {"type": "http.response.start", "status": status, "headers": headers}
-
-
 async def _no_switch(request: Request) -> Response:
     return Response("This origin has no faults to switch on: wanted `cdnlab up`, or `cdnlab origin --faults`.\n", 404)
+
+
+async def _no_such_path(request: Request) -> Response:
+    """Whoever wants to publish is told where (DASH-IF ingest 1.2: 403 for a wrong path)."""
+    path = printable(request.scope["path"])
+    if request.method in ("POST", "PUT"):
+        return Response(f"{path}: found no such path, wanted POST or PUT to {WHERE}.\n", 403)
+    return Response(f"{path}: not here.\n", 404)
 
 
 class _Rest(StringConvertor):
@@ -378,6 +364,7 @@ register_url_convertor("rest", _Rest())
 def ingest_app(interfaces: ASGIApp, switch: FaultSwitch | None) -> Starlette:
     """The application of the ingest listener; `switch` None: this origin has no switch for faults."""
     faults = Route("/faults", endpoint=switch) if switch else Route("/faults", _no_switch, methods=_ANY)
-    app = Starlette(routes=[Route("/ingest/{stream}/{path:rest}", endpoint=interfaces), faults])
+    elsewhere = Route("/{path:rest}", _no_such_path, methods=[*_ANY, "POST", "PATCH", "OPTIONS"])
+    app = Starlette(routes=[Route("/ingest/{stream}/{path:rest}", endpoint=interfaces), faults, elsewhere])
     app.router.redirect_slashes = False  # a path with another slash is another path, and is not here
     return app

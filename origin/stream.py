@@ -106,6 +106,11 @@ class Stream:
         # Sound that has ended waits for the pictures to be cut.
         return session.segmenter.samples > 0 and number == session.generation.base + (session.index or 0)
 
+    def memory_of(self, name: str) -> int:
+        """Bytes, about, of a track's media that no segment has taken yet."""
+        session = self.generation.sessions.get(name) if self.generation else None
+        return session.segmenter.memory if session is not None else 0
+
     def forget(self, name: str) -> None:
         """Forget a track. Its name stays taken in this generation: a new POST of it begins another generation."""
         self.windows.pop(name, None)

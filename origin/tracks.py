@@ -13,7 +13,7 @@ from hashlib import sha256
 from cdnkit.hls import language_tag
 from origin.boxes import Box, Fields, children
 from origin.edit_lists import Edit, read_edit, without_edit_list
-from origin.errors import BadMedia
+from origin.errors import BadMedia, NotSupported
 from origin.sample_entries import read_sample_entry
 
 _ROLES = "urn:mpeg:dash:role:2011"
@@ -118,7 +118,7 @@ def read_init(ftyp: bytes, moov: Box) -> InitSection:
     if len(traks) != 1:
         raise BadMedia(where, f"{len(traks)} tracks", "one track a request")
     if not fragmented:
-        raise BadMedia(where, "no mvex", "fragmented MP4 (ffmpeg: -movflags cmaf+empty_moov)")
+        raise NotSupported(where, "no mvex", "fragmented MP4 (ffmpeg: -movflags cmaf+empty_moov)")
     track = _read_trak(traks[0], f"{where}/trak")
     track.default_duration, track.default_size, track.default_flags = defaults.get(track.track_id, (0, 0, 0))
     edit = read_edit(moov.payload, track.timescale, where)

@@ -28,9 +28,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cdnkit.serving import Left
+from origin.content import is_empty
 from origin.errors import BadMedia, NoRoom, Refused, StorageFailed, printable
-from origin.ingest import Ingest, check_names, head, refuse
+from origin.ingest import Ingest, check_names
 from origin.ingest_paths import LARGEST_MPD, read_names
+from origin.memory import Share
+from origin.refusing import head, refuse
 from origin.uploads.body import Gone, messages, replay
 from origin.uploads.endpoint import ObjectEndpoint
 from origin.uploads.names import Class, check_path
@@ -48,7 +51,7 @@ class Interfaces:
         self._ingest = ingest
         self._uploads = uploads
         self._public = public
-        self._objects = ObjectEndpoint(uploads, ingest.stopping)
+        self._objects = ObjectEndpoint(uploads, ingest.memory, ingest.stopping)
         self._undecided: Counter[str] = Counter()
         """Requests by stream that may yet turn out to be objects, while they are among its open POSTs."""
         self._deciding: dict[str, dict[asyncio.Event, None]] = {}
@@ -114,6 +117,9 @@ class Interfaces:
             return None
         if stream is not None and not stream.undecided and not self._uploads.is_idle(stream):
             return await self._to_objects(request, receive, send)
+        if is_empty(request):
+            await self._to_tracks(request, receive, send)
+            return None
         return await self._decide(request, receive, send)
 
     def _is_of_tracks(self, name: str, path: str) -> bool:
@@ -132,12 +138,17 @@ class Interfaces:
         already: list[Message] = []
         data = b""
         patience = self._uploads.settings.ingest_stalled
-        async with aclosing(messages(receive, self._ingest.stopping, patience)) as body:
-            async for message in body:
-                already.append(message)
-                data += message.get("body", b"")
-                if len(data) > LARGEST_MPD:
-                    break
+        share = Share(self._ingest.memory, printable(request.scope["path"]))
+        try:
+            async with aclosing(messages(receive, self._ingest.stopping, patience, share)) as body:
+                async for message in body:
+                    already.append(message)
+                    data += message.get("body", b"")
+                    share.hold(2 * len(data))
+                    if len(data) > LARGEST_MPD:
+                        break
+        finally:
+            share.release()
         names = None
         if len(data) <= LARGEST_MPD:
             with suppress(BadMedia):
@@ -153,8 +164,9 @@ class Interfaces:
         try:
             await self._ingest.retention.make_room(name, track)
         except NoRoom as error:
-            raise Refused(503, str(error)) from None
+            raise Refused(error.status, str(error)) from None
         already: list[Message] = []
+        share = Share(self._ingest.memory, f"{name}/{track}")
         deciding = self._deciding.setdefault(name, {})
         before, decided = list(deciding), asyncio.Event()
         deciding[decided] = None
@@ -162,8 +174,9 @@ class Interfaces:
             with self._ingest.publisher.posting(name, track):
                 self._undecided[name] += 1
                 try:
-                    found = await self._opening(receive, already)
+                    found = await self._opening(receive, already, share)
                 finally:
+                    share.release()
                     self._undecided -= Counter((name,))
             if found is Opening.HEADER:
                 return await self._to_objects(request, replay(already, receive), send)
@@ -186,13 +199,14 @@ class Interfaces:
         await self._to_tracks(request, replay(already, receive), send)
         return None
 
-    async def _opening(self, receive: Receive, already: list[Message]) -> Opening:
+    async def _opening(self, receive: Receive, already: list[Message], share: Share) -> Opening:
         data = bytearray()
         patience = self._uploads.settings.ingest_stalled
-        async with aclosing(messages(receive, self._ingest.stopping, patience)) as body:
+        async with aclosing(messages(receive, self._ingest.stopping, patience, share)) as body:
             async for message in body:
                 already.append(message)
                 data += message.get("body", b"")
+                share.hold(2 * len(data))
                 if found := opening(data, ended=not message.get("more_body", False)):
                     return found
         raise AssertionError("a body that has ended is something")
@@ -204,8 +218,13 @@ class Interfaces:
             if not path.endswith(".mpd"):
                 check_names(name, path, self._ingest.names_of(name))
             if stream.undecided or self._uploads.is_idle(stream):
-                await self._uploads.forget(name)
-            if name in self._uploads.streams:
+                receive, asks = await self._asks(request, receive)
+                if asks:
+                    stream = None
+                elif name in self._uploads.streams:
+                    await self._uploads.forget(name)
+                    stream = self._uploads.streams.get(name)
+            if stream is not None:
                 raise Refused(409, f"{name}: found objects that an encoder uploads (interface 2), {_WANTED}.")
         await self._ingest(request.scope, receive, send)
 
@@ -218,9 +237,24 @@ class Interfaces:
             await self._public({**request.scope, "path": f"/{name}/{path}"}, receive, send)
             return None
         puts = request.method in ("PUT", "POST")
-        if puts and self._has_tracks(name) and not await self._ingest.retention.give_up(name):
-            raise Refused(409, f"{name}: found tracks that an encoder posts (interface 1), {_WANTED}.")
+        if puts and self._has_tracks(name):
+            free = False
+            if self._ingest.retention.is_idle(name):
+                receive, asks = await self._asks(request, receive)
+                free = asks or not self._has_tracks(name) or await self._ingest.retention.give_up(name)
+            if not free:
+                raise Refused(409, f"{name}: found tracks that an encoder posts (interface 1), {_WANTED}.")
         return await self._objects.answer(request, receive)
+
+    async def _asks(self, request: Request, receive: Receive) -> tuple[Receive, bool]:
+        """(the whole body, whether it has no byte: then the request is a question, for which no stream goes)."""
+        path, patience = printable(request.scope["path"]), self._uploads.settings.ingest_stalled
+        share = Share(self._ingest.memory, path)
+        async with aclosing(messages(receive, self._ingest.stopping, patience, share)) as body:
+            async for message in body:
+                if message.get("body", b""):
+                    return replay([message], receive), False
+        return replay([{"type": "http.request", "body": b"", "more_body": False}], receive), True
 
     def _has_tracks(self, name: str) -> bool:
         stream = self._ingest.publisher.streams.get(name)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from origin.errors import BadMedia, NoInit
+from origin.errors import BadMedia, NeedsInit
 from origin.fragments import LARGEST_LEAD, Fragment, FragmentReader
 from origin.tracks import InitSection, Kind
 
@@ -173,7 +173,9 @@ def test_prft_and_emsg_go_out_with_the_fragment_they_stand_before(encoded: dict[
 
 def test_what_stands_before_a_fragment_is_bounded(encoded: dict[str, bytes]) -> None:
     emsg = box(b"emsg", bytes(2**18))
-    reader = FragmentReader(MIB)
+    init = next(FragmentReader(MIB).feed(encoded["90p.cmfv"]))
+    assert isinstance(init, InitSection)
+    reader = FragmentReader(MIB, init)
     with pytest.raises(BadMedia, match=f"bytes of prft and emsg, wanted at most {LARGEST_LEAD}"):
         for _ in range(5):
             list(reader.feed(emsg))
@@ -183,7 +185,7 @@ def test_a_segment_without_an_init_section_needs_one_that_is_known(encoded: dict
     init, *fragments = FragmentReader(MIB).feed(encoded["90p.cmfv"])
     assert isinstance(init, InitSection)
     segment = box(b"styp", b"msdh\0\0\0\0msdhmsix") + fragments[0].data
-    with pytest.raises(NoInit, match="wanted an init section"):
+    with pytest.raises(NeedsInit, match="wanted an init section"):
         list(FragmentReader(MIB).feed(segment))
     assert list(FragmentReader(MIB, init).feed(segment)) == fragments[:1]
 
