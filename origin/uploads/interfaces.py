@@ -37,6 +37,7 @@ from origin.refusing import head, refuse
 from origin.uploads.body import Gone, messages, replay
 from origin.uploads.endpoint import ObjectEndpoint
 from origin.uploads.names import Class, check_path
+from origin.uploads.objects import ObjectStream
 from origin.uploads.opening import Opening, opening
 from origin.uploads.uploads import WAIT_S, Uploads
 
@@ -217,14 +218,14 @@ class Interfaces:
         if stream is not None and request.method in ("PUT", "POST"):
             if not path.endswith(".mpd"):
                 check_names(name, path, self._ingest.names_of(name))
-            if stream.undecided or self._uploads.is_idle(stream):
+            asks = False
+            if self._may_go(stream):
                 receive, asks = await self._asks(request, receive)
-                if asks:
-                    stream = None
-                elif name in self._uploads.streams:
+                stream = self._uploads.streams.get(name)
+                if not asks and stream is not None and self._may_go(stream):
                     await self._uploads.forget(name)
                     stream = self._uploads.streams.get(name)
-            if stream is not None:
+            if stream is not None and not asks:
                 raise Refused(409, f"{name}: found objects that an encoder uploads (interface 2), {_WANTED}.")
         await self._ingest(request.scope, receive, send)
 
@@ -245,6 +246,10 @@ class Interfaces:
             if not free:
                 raise Refused(409, f"{name}: found tracks that an encoder posts (interface 1), {_WANTED}.")
         return await self._objects.answer(request, receive)
+
+    def _may_go(self, stream: ObjectStream) -> bool:
+        """Whether a track may take an uploaded stream's name."""
+        return stream.undecided or self._uploads.is_idle(stream)
 
     async def _asks(self, request: Request, receive: Receive) -> tuple[Receive, bool]:
         """(the whole body, whether it has no byte: then the request is a question, for which no stream goes)."""

@@ -345,6 +345,18 @@ def test_no_stream_goes_for_a_question(origins: Callable[..., Running], encoded:
     assert origin.get("objects/a.ts").status == 200
 
 
+def test_an_encoder_that_comes_back_keeps_its_name(origins: Callable[..., Running], encoded: dict[str, bytes]) -> None:
+    """Another one has asked for the name meanwhile, and sent nothing yet."""
+    origin = origins(ingest_stalled="500ms")
+    assert put(origin, "live/a.ts").status == 201
+    until(lambda: put(origin, "live/180p.cmfv", b"", "POST").status == 200)
+    other = Feeder(origin, "live/180p.cmfv")
+    assert put(origin, "live/b.ts").status == 201
+    other.send(encoded["180p.cmfv"])
+    assert other.reply().status == 409
+    assert origin.get("live/a.ts").status == origin.get("live/b.ts").status == 200
+
+
 @pytest.mark.parametrize("method", ["PUT", "POST"])
 def test_mp4_is_a_track_or_an_object_by_what_it_holds(
     origins: Callable[..., Running], encoded: dict[str, bytes], method: str
