@@ -9,6 +9,9 @@ that its middle is on. Audio usually runs ahead of the video (no look-ahead, no 
 boundary is known. Text is cut as audio is, but exactly: a sample that is shown longer is in both segments (RFC 8216
 3.5), and counts in the last one.
 
+With parts (`origin/part_maker.py`), fragments that are listed in parts are *settled*: they are not divided again, and
+no cut moves them to another segment. Video is then also cut at a key frame after which the next one may come too late.
+
 Pure: no clock, no I/O. Times are seconds as exact fractions where tracks of different timescales meet.
 """
 
@@ -16,22 +19,28 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 
-from origin.errors import BadMedia
+from origin.errors import BadMedia, TooLarge
 from origin.fragments import Fragment
+from origin.samples import MOST_SAMPLES
 from origin.tracks import Kind, Track
 
 # Rounding in muxers moves a decode time by a tick or two; 50 ms is more than that and less than two frames at 25/s.
 JUMP = Fraction(1, 20)
 _OFF_GRID = Fraction(1, 4)
 """Less than what a segment may be longer than its length; more than a sample of sound."""
+MOST_FRAGMENTS = 2**14
+"""In one segment: one a picture, of a minute at 240 pictures a second. Small ones cost more than their bytes."""
+_PER_FRAGMENT, _PER_SAMPLE = 1024, 128
 _LONGEST_TEXT_S = 60
 _LARGEST_TEXT = 2**20
 """Of one fragment of text: a thousand times what subtitles need."""
 
 Refuse = Callable[[list[Fragment], str], None]
 """What is called with fragments that no segment takes, and why."""
+LastChance = Callable[[Fraction, Fraction], bool]
+"""Whether no key frame after the one at the first second is sure to come before the second one."""
 
 
 @dataclass(slots=True)
@@ -41,6 +50,8 @@ class Segment:
     start: int
     duration: int
     fragments: list[Fragment]
+    settled: int = 0
+    """Of the fragments: how many are listed as parts."""
 
     @property
     def data(self) -> bytes:
@@ -74,8 +85,12 @@ class Segmenter:
         self._refuse = refuse
         self._pending: list[Fragment] = []
         self._pending_size = 0
+        self._pending_samples = 0
+        self._settled = 0
         self._due: Fraction | None = None
         """Where audio was cut last, in seconds, or should have been."""
+        self.last_chance: LastChance | None = None
+        """With parts; without, a key frame that was passed can still be returned to."""
 
     @property
     def held(self) -> Fraction:
@@ -87,12 +102,43 @@ class Segmenter:
     @property
     def samples(self) -> int:
         """Samples that no segment has taken yet."""
-        return sum(fragment.samples - fragment.continued for fragment in self._pending)
+        return self._pending_samples
+
+    @property
+    def memory(self) -> int:
+        """Bytes, about, that all of it takes: the tables of its samples cost more than they did on the wire."""
+        return self._pending_size + _PER_FRAGMENT * len(self._pending) + _PER_SAMPLE * self._pending_samples
 
     @property
     def fits(self) -> bool:
         """Whether all that is held can be one segment."""
         return self.held < self._limit
+
+    @property
+    def loose(self) -> list[Fragment]:
+        """What is held and not settled."""
+        return self._pending[self._settled :]
+
+    @property
+    def settled_until(self) -> Fraction | None:
+        """Where the settled fragments end, in seconds; None: there are none."""
+        return self.seconds(self._pending[self._settled - 1].end) if self._settled else None
+
+    @property
+    def next_boundary(self) -> Fraction:
+        """Where sound by itself is cut next, in seconds; 0 where nothing is held."""
+        return self._boundary(None) if self._pending else Fraction(0)
+
+    @property
+    def latest(self) -> Fraction:
+        """Before this second the segment in hand has to end, by the target duration; 0 where nothing is held."""
+        return self.seconds(self._pending[0].start) + self._limit if self._pending else Fraction(0)
+
+    def settle(self, parts: list[list[Fragment]], rest: list[Fragment]) -> None:
+        """The loose fragments are these from now on, and those of `parts` are settled."""
+        self._pending[self._settled :] = [*chain.from_iterable(parts), *rest]
+        self._pending_size = sum(len(fragment.data) for fragment in self._pending)
+        self._settled += sum(len(part) for part in parts)
 
     def seconds(self, ticks: int) -> Fraction:
         return Fraction(ticks, self.track.timescale)
@@ -126,7 +172,11 @@ class Segmenter:
                 raise self._no_key_frame()
             yield self._cut(count)
         if self._pending_size > self._largest:
-            raise self._too_large()
+            raise self._too_large(f"{self._pending_size} bytes", self._largest)
+        if self._pending_samples > MOST_SAMPLES:
+            raise self._too_large(f"{self._pending_samples} samples", MOST_SAMPLES)
+        if len(self._pending) > MOST_FRAGMENTS:
+            raise self._too_large(f"{len(self._pending)} fragments", MOST_FRAGMENTS)
 
     def _open(self, fragment: Fragment) -> Fragment | None:
         """What can be decoded of a fragment that begins with no key frame, and has nothing before it."""
@@ -159,14 +209,17 @@ class Segmenter:
             if (segment := self.take()) is None:
                 break
             segments.append(segment)
-        if self._pending and self.fits:
+        if not self.fits and self._settled:
+            segments.append(self._cut(self._settled))
+        if self._pending and self.fits and (segments == [] or self.track.kind is not Kind.VIDEO):
             segments.append(self._cut(len(self._pending)))
         self.drop("no segment of the target duration can hold them")
         return segments
 
     def drop_before(self, at: Fraction, why: str) -> None:
-        """Refuse the samples that start before `at` seconds."""
-        self._drop(self._divide_where(at), why)
+        """Refuse the samples that start before `at` seconds, unless they are settled."""
+        if not self._settled:
+            self._drop(self._divide_where(at), why)
 
     def drop(self, why: str) -> None:
         """Refuse what is held."""
@@ -175,22 +228,26 @@ class Segmenter:
     def _hold(self, fragment: Fragment) -> None:
         self._pending.append(fragment)
         self._pending_size += len(fragment.data)
+        self._pending_samples += fragment.samples - fragment.continued
 
     def _drop(self, count: int, why: str) -> None:
         if dropped := self._remove(count):
             self._refuse(dropped, why)
 
     def _cut(self, count: int) -> Segment:
+        settled = min(count, self._settled)
         fragments = self._remove(count)
         start, end = fragments[0].start, fragments[-1].end
         if self._pending and 0 < self.seconds(self._pending[0].start - start) < self._limit:
             end = self._pending[0].start  # segments touch, where muxers round
-        return Segment(start, max(1, end - start), fragments)
+        return Segment(start, max(1, end - start), fragments, settled)
 
     def _remove(self, count: int) -> list[Fragment]:
         fragments = self._pending[:count]
         del self._pending[:count]
+        self._settled = max(0, self._settled - count)
         self._pending_size -= sum(len(fragment.data) for fragment in fragments)
+        self._pending_samples -= sum(fragment.samples - fragment.continued for fragment in fragments)
         return fragments
 
     def _length_of(self, count: int) -> Fraction:
@@ -213,12 +270,16 @@ class Segmenter:
             length = self.seconds(fragment.time_of(key) - start)
             if length > 0 and length > self._length - frame:
                 return key if length < self._limit else None
+            if length > 0 and self.last_chance is not None:
+                at = self.seconds(fragment.time_of(key))
+                if self.last_chance(at, at - length + self._limit):
+                    return key
         return None
 
     def _divide_at_last_key(self) -> int:
         """How many pending fragments lie before the last key frame that is not too late; 0: there is none."""
         start = self._pending[0].start
-        for index in reversed(range(len(self._pending))):
+        for index in reversed(range(self._settled, len(self._pending))):
             fragment = self._pending[index]
             for key in reversed(fragment.cut_points()):
                 if 0 < self.seconds(fragment.time_of(key) - start) < self._limit:
@@ -230,7 +291,7 @@ class Segmenter:
         if self.track.kind is Kind.TEXT:
             return self._split_at(at)
         ticks = 2 * at * self.track.timescale
-        for index, fragment in enumerate(self._pending):
+        for index, fragment in enumerate(self.loose, self._settled):
             if 2 * fragment.end > ticks:
                 starts = fragment.starts()
                 sample = bisect_right([before + after for before, after in pairwise(starts)], ticks)
@@ -240,7 +301,7 @@ class Segmenter:
     def _divide_within(self) -> int:
         """How many pending fragments make the longest segment that fits."""
         latest = (self.seconds(self._pending[0].start) + self._limit) * self.track.timescale
-        for index, fragment in enumerate(self._pending):
+        for index, fragment in enumerate(self.loose, self._settled):
             if fragment.end >= latest:
                 return self._divide(index, max(0, bisect_left(fragment.starts(), latest) - 1))
         return len(self._pending)
@@ -284,7 +345,7 @@ class Segmenter:
         duration, size = self.seconds(fragment.duration), len(fragment.data)
         if duration > _LONGEST_TEXT_S or size > _LARGEST_TEXT:
             self._refuse([fragment], "larger than a fragment of text may be")
-            raise BadMedia(
+            raise TooLarge(
                 f"decode time {float(self.seconds(fragment.start)):.3f} s",
                 f"a fragment of text of {float(duration):.3f} s and {size} bytes",
                 f"at most {_LONGEST_TEXT_S} s and {_LARGEST_TEXT} bytes",
@@ -298,11 +359,11 @@ class Segmenter:
             f"fragments that can be cut every {float(self._length):g} s (ffmpeg: -frag_duration)",
         )
 
-    def _too_large(self) -> BadMedia:
-        return BadMedia(
+    def _too_large(self, found: str, most: int) -> BadMedia:
+        return TooLarge(
             f"decode time {float(self.seconds(self._pending[0].start)):.3f} s",
-            f"{self._pending_size} bytes in one segment",
-            f"at most {self._largest}",
+            f"{found} in one segment",
+            f"at most {most}",
         )
 
     def _no_key_frame(self) -> BadMedia:
