@@ -1,8 +1,9 @@
 """What caches and players reach: playlists, init sections and segments of live streams, and the VOD folder.
 
     /{stream}/multivariant.m3u8    /{stream}/{track}/media.m3u8    /{stream}/{track}/init-{id}.mp4
-    /{stream}/{track}/seg-{generation}-{number}.m4s    /{stream}/manifest.mpd    /{stream}/manifest-number.mpd
-    /{stream}/time    /vod/...    /  (the streams)    /healthz
+    /{stream}/{track}/seg-{generation}-{number}.m4s    /{stream}/{track}/part-{generation}-{number}-{index}.m4s
+    /{stream}/manifest.mpd    /{stream}/manifest-number.mpd    /{stream}/time
+    /vod/...    /  (the streams)    /healthz
 
 Live resources are looked up by their whole path in one table; a request's path never becomes a file's.
 """
@@ -22,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from origin.account import Account
 from origin.errors import printable
+from origin.held import Held, Unmet
 from origin.mpd import TIME
 from origin.playlist import date_time
 from origin.publisher import Publisher
@@ -40,12 +42,15 @@ _REQUEST_FIELDS = "If-Match, If-Modified-Since, If-None-Match, If-Range, Range"
 def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
     """The application of the public listener."""
     allowed = publisher.settings.cors
+    held = Held(publisher)
 
     async def live(request: Request) -> Response:
         if request.method == "OPTIONS":
             return _preflight(allowed)
         name = request.path_params["name"]
-        resource = publisher.catalog.get(name)
+        resource = await held.find(name, request.scope["query_string"].decode("latin-1"), request.receive)
+        if isinstance(resource, Unmet):
+            return _unmet(publisher, uploads, name, resource)
         if resource is None:
             return _not_found(publisher, uploads, name)
         return await _send(request, resource, publisher.catalog.body(name, resource), allowed)
@@ -108,14 +113,15 @@ def _preflight(allowed: str) -> Response:
 
 
 def _not_found(publisher: Publisher, uploads: Uploads, name: str) -> Response:
-    headers = {
-        **dict(cross_origin(publisher.settings.cors)),
-        "Cache-Control": cache_control(publisher.settings.lifetimes.not_found),
-    }
+    return _unmet(publisher, uploads, name, Unmet(404, "not here.", publisher.settings.lifetimes.not_found))
+
+
+def _unmet(publisher: Publisher, uploads: Uploads, name: str, unmet: Unmet) -> Response:
+    headers = {**dict(cross_origin(publisher.settings.cors)), "Cache-Control": cache_control(unmet.lifetime)}
     stream = name.partition("/")[0]
     if stream in publisher.streams or stream in uploads.streams:
         headers["Surrogate-Key"] = stream  # purging the stream makes caches forget what was not there, too
-    return Response(f"/{printable(name)}: not here.\n", 404, headers, "text/plain")
+    return Response(f"/{printable(name)}: {unmet.text}\n", unmet.status, headers, "text/plain")
 
 
 def _unreadable(request: Request, error: OSError) -> Response:
@@ -170,7 +176,7 @@ async def _read(resource: Resource, at: int, end: int) -> AsyncGenerator[bytes, 
     assert resource.path is not None
     file = await asyncio.to_thread(resource.path.open, "rb")
     try:
-        file.seek(at)
+        file.seek(resource.offset + at)
         while at < end:
             chunk = await asyncio.to_thread(file.read, min(CHUNK, end - at))
             if not chunk:
@@ -209,6 +215,7 @@ def _list(publisher: Publisher, uploads: Uploads) -> dict[str, object]:
         ]
         + [_uploaded(stream) for stream in uploads.streams.values()],
         "vod": publisher.settings.vod is not None,
+        **({"waiting": publisher.bells.count} if publisher.settings.part is not None else {}),
     }
 
 

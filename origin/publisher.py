@@ -14,12 +14,15 @@ from contextlib import contextmanager
 from cdnkit.settings.origin import Origin
 from origin.catalog import Catalog
 from origin.errors import StorageFailed
+from origin.low_latency import LowLatency
 from origin.manifests import Manifests
 from origin.multivariant import multivariant_playlist
-from origin.playlist import init_name, media_playlist
+from origin.parts import Part
+from origin.playlist import MEDIA, init_name, media_playlist
 from origin.storage import Storage
 from origin.stream import State, Stream
 from origin.tracks import InitSection, Kind
+from origin.waiting import Bells
 from origin.window import Numbered, TrackWindow
 
 log = logging.getLogger("origin")
@@ -43,6 +46,8 @@ class Publisher:
         self.streams: dict[str, Stream] = {}
         self.trouble: str = ""
         """What went wrong with storage last, until a segment is stored again."""
+        self.bells = Bells()
+        """Rung, by a media playlist's path, whenever it has changed."""
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 
     def stream(self, name: str) -> Stream:
@@ -50,8 +55,14 @@ class Publisher:
         if name not in self.streams:
             length = self.lengths.get(name, self.settings.segment)
             target = self.settings.target_duration(length)
-            self.streams[name] = Stream(name, length=length, target=target, largest=self.settings.largest)
+            self.streams[name] = Stream(
+                name, length=length, target=target, largest=self.settings.largest, part=self.settings.part
+            )
         return self.streams[name]
+
+    def low_latency(self, stream: Stream) -> LowLatency | None:
+        """What is promised of this stream; None: no low latency."""
+        return None if self.settings.part is None else LowLatency(self.settings.part, stream.target)
 
     @contextmanager
     def posting(self, name: str, track: str) -> Iterator[Stream]:
@@ -114,22 +125,28 @@ class Publisher:
         for name, account in stream.accounts.items():
             while account.complaints:
                 log.warning("%s/%s: %s", stream.name, name, account.complaints.popleft())
+        while stream.without_parts:
+            log.warning(
+                "%s/%s: no part of 85 to 100 %% of %g s can be made of its fragments: whole segments only",
+                stream.name, stream.without_parts.popleft(), self.settings.part or 0,
+            )  # fmt: skip
         await asyncio.gather(*(self._drain(stream, name) for name, box in stream.outbox.items() if box))
 
     async def _drain(self, stream: Stream, name: str) -> None:
         async with self.lock(stream, name):
-            changed = False
+            changed = stored = False
             # The box is gone where the track was forgotten in the meantime.
             while box := stream.outbox.get(name):
                 # An item stays in the box until it is listed: who waits for the lock may trust an empty box.
                 await self._publish(stream, name, box[0])
-                box.popleft()
                 changed = True
-            if changed:
-                window = stream.windows[name]
+                stored |= box.popleft().part is None
+            if stored:
                 self.manifests.settle(stream)
                 await self.save(stream, name)
-                self._relist(stream, window)
+            if changed:
+                self._relist(stream, stream.windows[name])
+            if stored:
                 self.relist_stream(stream)
 
     def lock(self, stream: Stream, track: str) -> asyncio.Lock:
@@ -147,12 +164,16 @@ class Publisher:
             await self._publish_init(stream, track, item.init)
             return
         window, entry = stream.windows[track], item.entry
+        if item.part is not None:
+            self._publish_part(stream, window, item.part, b"".join(fragment.data for fragment in item.fragments))
+            return
         assert entry is not None
         if item.segment is not None:
             data = item.segment.data
             if await self._write(f"{stream.name}/{track}/{entry.name}", data):
                 self.trouble = ""
                 self.catalog.offer_segment(stream.name, track, window.track, entry, data, now)
+                self.catalog.fold_parts(stream.name, track, entry.name, window.parts.of(entry.number))
                 if window.track.kind is Kind.VIDEO:
                     window.measure_frame_rate(entry, item.segment)
             else:
@@ -163,7 +184,26 @@ class Publisher:
             window.restart(linger, now)
         window.add(entry, target=stream.target)
         window.slide(self.settings.window_of(stream.target), linger, now, most)
+        self._slide_parts(stream, window, now)
         await self.expire(stream, window, now)
+
+    def _publish_part(self, stream: Stream, window: TrackWindow, part: Part, data: bytes) -> None:
+        if not window.listed:
+            window.next_number = max(window.next_number, part.number)
+        if part.number != window.next_number:
+            return  # a window that begins anew begins with a whole segment
+        lifetime = self.settings.part_lifetime(stream.length)
+        self.catalog.offer_part(stream.name, window.name, window.track, part, data, lifetime)
+        window.parts.add(part)
+        self._slide_parts(stream, window, self.clock())
+
+    def _slide_parts(self, stream: Stream, window: TrackWindow, now: float) -> None:
+        if (rules := self.low_latency(stream)) is None:
+            return
+        window.slide_parts(rules.parts_for, now + self.settings.part_linger(stream.length))
+        session = stream.generation.sessions.get(window.name) if stream.generation else None
+        if session is not None and session.state is State.LIVE:
+            window.parts.expect(window.next_number, session.generation.id, stream.length)
 
     async def _publish_init(self, stream: Stream, track: str, init: InitSection) -> None:
         window = stream.windows.get(track)
@@ -181,6 +221,9 @@ class Publisher:
     async def expire(self, stream: Stream, window: TrackWindow, now: float) -> None:
         """Under the track's lock: removes the segments that are no longer fetchable."""
         expired = window.expire(now, self.settings.most_segments(stream.length))
+        first = next((entry.number for entry in window.fetchable()), 0)
+        for part in window.parts.expire(now, first):
+            self.catalog.withdraw(f"{stream.name}/{window.name}/{part.name}")
         await self._discard(stream, window, [entry.name for entry in expired], {entry.init for entry in expired})
 
     async def _discard(self, stream: Stream, window: TrackWindow, names: list[str], inits: set[str]) -> None:
@@ -222,8 +265,21 @@ class Publisher:
     def _relist(self, stream: Stream, window: TrackWindow) -> None:
         if not window.listed:
             return
-        text = media_playlist(window, stream.target, ended=stream.ended)
-        self.catalog.offer_media_playlist(stream.name, window.name, text, self._lifetime(stream))
+        lifetime, rules = self._lifetime(stream), self.low_latency(stream)
+        if rules is None:
+            text = media_playlist(window, stream.target, ended=stream.ended)
+            self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime)
+            return
+        if not stream.is_live(window.name):
+            window.parts.hint = ""
+        others = [other for other in stream.windows.values() if other is not window and other.listed]
+        text, delta = (
+            media_playlist(window, stream.target, ended=stream.ended, low_latency=rules, others=others, delta=part)
+            for part in (False, True)
+        )
+        window.parts.show(window.next_number)
+        self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime, delta if delta != text else "")
+        self.bells.ring(f"{stream.name}/{window.name}/{MEDIA}")
 
     def relist_stream(self, stream: Stream) -> None:
         """The DASH manifests; the multivariant playlist, once every track that is sent has its first segment."""

@@ -30,6 +30,10 @@ class Resource:
     body: bytes | None = None
     path: Path | None = None
     """Where the bytes lie if they are not in `body`."""
+    offset: int = 0
+    """Where in `path` they begin."""
+    within: str = ""
+    """The path of the segment that they are a part of: where it lies in memory, they do."""
     dated: bool = True
     """False where the bytes may change twice within a second: a Last-Modified then says too little to compare by."""
     immutable: bool = False

@@ -94,6 +94,7 @@ class Retention:
             if window.listed and self._is_left_behind(stream, window):
                 window.restart(publisher.settings.linger_after(stream.length), now)
                 publisher.catalog.withdraw(f"{stream.name}/{window.name}/{MEDIA}")
+                publisher.bells.ring(f"{stream.name}/{window.name}/{MEDIA}")
                 publisher.relist_stream(stream)
                 await publisher.save(stream, window.name)
             await publisher.expire(stream, window, now)
@@ -130,8 +131,9 @@ class Retention:
                 return
             stream.forget(window.name)
             names = {entry.name for entry in window.fetchable()} | {init_name(init) for init in window.inits} | {MEDIA}
-            for name in names:
+            for name in names | {part.name for part in window.parts.fetchable()}:
                 publisher.catalog.withdraw(f"{folder}/{name}")
+            publisher.bells.ring(f"{folder}/{MEDIA}")
             publisher.relist_stream(stream)
             await asyncio.to_thread(publisher.storage.delete, f"{folder}/{STATE}")
             await asyncio.to_thread(publisher.storage.delete_media, folder, set())

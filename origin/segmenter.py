@@ -9,6 +9,9 @@ that its middle is on. Audio usually runs ahead of the video (no look-ahead, no 
 boundary is known. Text is cut as audio is, but exactly: a sample that is shown longer is in both segments (RFC 8216
 3.5), and counts in the last one.
 
+With parts (`origin/part_maker.py`), fragments that are listed in parts are *settled*: they are not divided again, and
+no cut moves them to another segment. Video is then also cut at a key frame after which the next one may come too late.
+
 Pure: no clock, no I/O. Times are seconds as exact fractions where tracks of different timescales meet.
 """
 
@@ -16,7 +19,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from origin.errors import BadMedia
 from origin.fragments import Fragment
@@ -32,6 +35,8 @@ _LARGEST_TEXT = 2**20
 
 Refuse = Callable[[list[Fragment], str], None]
 """What is called with fragments that no segment takes, and why."""
+LastChance = Callable[[Fraction, Fraction], bool]
+"""Whether no key frame after the one at the first second is sure to come before the second one."""
 
 
 @dataclass(slots=True)
@@ -41,6 +46,8 @@ class Segment:
     start: int
     duration: int
     fragments: list[Fragment]
+    settled: int = 0
+    """Of the fragments: how many are listed as parts."""
 
     @property
     def data(self) -> bytes:
@@ -74,8 +81,11 @@ class Segmenter:
         self._refuse = refuse
         self._pending: list[Fragment] = []
         self._pending_size = 0
+        self._settled = 0
         self._due: Fraction | None = None
         """Where audio was cut last, in seconds, or should have been."""
+        self.last_chance: LastChance | None = None
+        """With parts; without, a key frame that was passed can still be returned to."""
 
     @property
     def held(self) -> Fraction:
@@ -93,6 +103,32 @@ class Segmenter:
     def fits(self) -> bool:
         """Whether all that is held can be one segment."""
         return self.held < self._limit
+
+    @property
+    def loose(self) -> list[Fragment]:
+        """What is held and not settled."""
+        return self._pending[self._settled :]
+
+    @property
+    def settled_until(self) -> Fraction | None:
+        """Where the settled fragments end, in seconds; None: there are none."""
+        return self.seconds(self._pending[self._settled - 1].end) if self._settled else None
+
+    @property
+    def next_boundary(self) -> Fraction:
+        """Where sound by itself is cut next, in seconds; 0 where nothing is held."""
+        return self._boundary(None) if self._pending else Fraction(0)
+
+    @property
+    def latest(self) -> Fraction:
+        """Before this second the segment in hand has to end, by the target duration; 0 where nothing is held."""
+        return self.seconds(self._pending[0].start) + self._limit if self._pending else Fraction(0)
+
+    def settle(self, parts: list[list[Fragment]], rest: list[Fragment]) -> None:
+        """The loose fragments are these from now on, and those of `parts` are settled."""
+        self._pending[self._settled :] = [*chain.from_iterable(parts), *rest]
+        self._pending_size = sum(len(fragment.data) for fragment in self._pending)
+        self._settled += sum(len(part) for part in parts)
 
     def seconds(self, ticks: int) -> Fraction:
         return Fraction(ticks, self.track.timescale)
@@ -159,14 +195,17 @@ class Segmenter:
             if (segment := self.take()) is None:
                 break
             segments.append(segment)
-        if self._pending and self.fits:
+        if not self.fits and self._settled:
+            segments.append(self._cut(self._settled))
+        if self._pending and self.fits and (segments == [] or self.track.kind is not Kind.VIDEO):
             segments.append(self._cut(len(self._pending)))
         self.drop("no segment of the target duration can hold them")
         return segments
 
     def drop_before(self, at: Fraction, why: str) -> None:
-        """Refuse the samples that start before `at` seconds."""
-        self._drop(self._divide_where(at), why)
+        """Refuse the samples that start before `at` seconds, unless they are settled."""
+        if not self._settled:
+            self._drop(self._divide_where(at), why)
 
     def drop(self, why: str) -> None:
         """Refuse what is held."""
@@ -181,15 +220,17 @@ class Segmenter:
             self._refuse(dropped, why)
 
     def _cut(self, count: int) -> Segment:
+        settled = min(count, self._settled)
         fragments = self._remove(count)
         start, end = fragments[0].start, fragments[-1].end
         if self._pending and 0 < self.seconds(self._pending[0].start - start) < self._limit:
             end = self._pending[0].start  # segments touch, where muxers round
-        return Segment(start, max(1, end - start), fragments)
+        return Segment(start, max(1, end - start), fragments, settled)
 
     def _remove(self, count: int) -> list[Fragment]:
         fragments = self._pending[:count]
         del self._pending[:count]
+        self._settled = max(0, self._settled - count)
         self._pending_size -= sum(len(fragment.data) for fragment in fragments)
         return fragments
 
@@ -213,12 +254,16 @@ class Segmenter:
             length = self.seconds(fragment.time_of(key) - start)
             if length > 0 and length > self._length - frame:
                 return key if length < self._limit else None
+            if length > 0 and self.last_chance is not None:
+                at = self.seconds(fragment.time_of(key))
+                if self.last_chance(at, at - length + self._limit):
+                    return key
         return None
 
     def _divide_at_last_key(self) -> int:
         """How many pending fragments lie before the last key frame that is not too late; 0: there is none."""
         start = self._pending[0].start
-        for index in reversed(range(len(self._pending))):
+        for index in reversed(range(self._settled, len(self._pending))):
             fragment = self._pending[index]
             for key in reversed(fragment.cut_points()):
                 if 0 < self.seconds(fragment.time_of(key) - start) < self._limit:
@@ -230,7 +275,7 @@ class Segmenter:
         if self.track.kind is Kind.TEXT:
             return self._split_at(at)
         ticks = 2 * at * self.track.timescale
-        for index, fragment in enumerate(self._pending):
+        for index, fragment in enumerate(self.loose, self._settled):
             if 2 * fragment.end > ticks:
                 starts = fragment.starts()
                 sample = bisect_right([before + after for before, after in pairwise(starts)], ticks)
@@ -240,7 +285,7 @@ class Segmenter:
     def _divide_within(self) -> int:
         """How many pending fragments make the longest segment that fits."""
         latest = (self.seconds(self._pending[0].start) + self._limit) * self.track.timescale
-        for index, fragment in enumerate(self._pending):
+        for index, fragment in enumerate(self.loose, self._settled):
             if fragment.end >= latest:
                 return self._divide(index, max(0, bisect_left(fragment.starts(), latest) - 1))
         return len(self._pending)

@@ -71,6 +71,7 @@ async def serve(
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
                 await interfaces.stop()
+        publisher.bells.stop()
         await asyncio.gather(*(listener.close() for listener in listeners))
         uploads.close()
         publisher.storage.release()

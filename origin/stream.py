@@ -27,14 +27,19 @@ from functools import partial
 from typing import Any
 
 from cdnkit.hls import instream_ids
-from origin.account import Account
+from origin.account import MOST_COMPLAINTS, Account
 from origin.errors import BadMedia
 from origin.fragments import Fragment
+from origin.part_maker import PartMaker
+from origin.parts import Part, is_independent
 from origin.presented import present
 from origin.segmenter import Segment, Segmenter
 from origin.timeline import WAIT_S, Timeline
 from origin.tracks import InitSection, Kind, Track
 from origin.window import Entry, Numbered, TrackWindow
+
+_ROUNDING = Fraction(1, 500)
+"""What timescales of milliseconds make of one instant in two rungs; less than a frame at 240/s."""
 
 
 class State(Enum):
@@ -73,6 +78,7 @@ class Session:
         self.supersede = supersede
         self.generation: Generation
         self.segmenter: Segmenter
+        self.parts: PartMaker | None = None
         self.index: int | None = None
         """The index of the segment being gathered; None until the track has found its place among its siblings."""
         self.end: int | None = None
@@ -94,6 +100,10 @@ class Session:
         if (before := getattr(self, "segmenter", None)) is not None:
             before.drop("left over from an older timeline")
         self.segmenter = self.stream.segmenter(self.name, self.track)
+        self.parts = None
+        if self.stream.part is not None and self.track.kind is not Kind.TEXT:
+            self.parts = PartMaker(self.segmenter, self.stream.part)
+            self.segmenter.last_chance = self._is_last_chance
         self.index = None
         self.carried = carried
         self.unplaced = Fraction(0)
@@ -135,6 +145,9 @@ class Session:
             self._refuse(fragment, "before a key frame where the stream's other tracks are cut")
             self._check_unplaced(fragment)
             return
+        if self.track.kind is Kind.VIDEO:
+            for key in fragment.cut_points():
+                generation.timeline.keys.seen(self.segmenter.seconds(fragment.time_of(key)))
         for segment in self.segmenter.push(fragment):
             # Only a cut at a key frame counts: where one rung broke off, the others go on.
             assert self.index is not None
@@ -184,13 +197,41 @@ class Session:
                 "one encoder whose tracks share decode times and key frames",
             )
 
+    def _is_last_chance(self, at: Fraction, latest: Fraction) -> bool:
+        """Whether the key frame at `at` has to end the segment in hand, which may last until `latest`."""
+        timeline = self.generation.timeline
+        if self.index is not None and timeline.first <= self.index < timeline.count:
+            return abs(at - timeline.end_of(self.index)) < _ROUNDING
+        if timeline.reached is not None and timeline.reached > at:
+            return False  # another rung has gone on behind it
+        return timeline.keys.next_after(at, Fraction(self.stream.length).limit_denominator(1_000_000)) >= latest
+
     def number(self, segment: Segment) -> None:
         """Gives a finished segment its number."""
         assert self.index is not None
         self.carried = False
+        if self.parts is not None:
+            self._list(self.parts.finish(segment))
+            self.parts.begin()
         self.account.published += segment.samples
         self.stream.place(self, segment, self.index)
         self.index += 1
+
+    def list_parts(self, until: Fraction | None) -> None:
+        """Numbers the parts that end at `until` or before; None: all that can be made."""
+        if self.parts is None or self.index is None or self.carried or self.state is not State.LIVE:
+            return
+        if until is not None:
+            # Sound that began before its pictures: what the first segment cannot hold, the next one takes over.
+            until = min(until, self.segmenter.latest - self.segmenter.seconds(1))
+        knew = self.parts.misfit
+        self._list(self.parts.make(until))
+        if self.parts.misfit and not knew:
+            self.stream.without_parts.append(self.name)
+
+    def _list(self, parts: list[list[Fragment]]) -> None:
+        for fragments in parts:
+            self.stream.place_part(self, fragments)
 
     def flush(self) -> None:
         """Numbers all that is complete."""
@@ -211,14 +252,18 @@ class Session:
 class Stream:
     """One stream's state. Mutable; one event loop's."""
 
-    def __init__(self, name: str, *, length: float, target: int, largest: int) -> None:
+    def __init__(self, name: str, *, length: float, target: int, largest: int, part: float | None = None) -> None:
         self.name = name
         self.length = length
         self.target = target
+        self.part = None if part is None else Fraction(part).limit_denominator(1_000_000)
+        """The part target in seconds; None: segments only."""
         self.largest = largest
         self.windows: dict[str, TrackWindow] = {}
         self.outbox: dict[str, deque[Numbered]] = {}
         self.accounts: dict[str, Account] = {}
+        self.without_parts: deque[str] = deque(maxlen=MOST_COMPLAINTS)
+        """Tracks that no lawful part can be made of, not logged yet."""
         self.generation: Generation | None = None
         self.awaited: dict[object, Kind] = {}
         """POSTs that are open and have sent no init section yet, and the kind their names promise."""
@@ -354,9 +399,61 @@ class Stream:
             while segmenter.held > patience and segmenter.reaches() and not (ending and segmenter.fits):
                 if segment := segmenter.take():
                     session.number(segment)
+        if self.part is not None:
+            self._list_parts(generation, video=video)
+
+    def _list_parts(self, generation: Generation, *, video: bool) -> None:
+        """Parts of pictures as they come, then those of sound that pictures have reached."""
+        timeline = generation.timeline
+        for session in generation.sessions.values():
+            if session.track.kind is Kind.VIDEO:
+                session.list_parts(None)
+                if session.index == timeline.count and (until := session.segmenter.settled_until) is not None:
+                    timeline.reach(until)
+        for session in generation.sessions.values():
+            if session.track.kind is Kind.AUDIO and session.index is not None:
+                if timeline.first <= session.index < timeline.count:
+                    session.list_parts(timeline.end_of(session.index))
+                elif video:
+                    session.list_parts(timeline.reached or Fraction(0))
+                else:
+                    session.list_parts(session.segmenter.next_boundary)
 
     def place(self, session: Session, segment: Segment, index: int) -> None:
         """Makes the entry of segment `index` of the session's generation, gaps before it filled."""
+        entry = self._entry(session, index, segment.start, segment.duration, segment.size)
+        self._fill(session.name, entry)
+        self._last_numbers[session.name] = entry.number
+        self._numbered[entry.number] = entry
+        if len(self._numbered) > 256:
+            del self._numbered[min(self._numbered)]
+        self.numbered(session.name, Numbered(entry=entry, segment=segment))
+
+    def place_part(self, session: Session, fragments: list[Fragment]) -> None:
+        """Makes the next part of the session's segment in hand, gaps before the segment filled."""
+        assert session.parts is not None and session.index is not None
+        maker, duration = session.parts, sum(fragment.duration for fragment in fragments)
+        begun = fragments[-1].end - maker.start
+        head = self._entry(session, session.index, maker.start, begun, 0)
+        if maker.count == 0:
+            self._fill(session.name, head)
+            self._last_numbers[session.name] = head.number - 1
+        part = Part(
+            number=head.number,
+            index=maker.count,
+            generation=head.generation,
+            discontinuity=head.discontinuity,
+            init=head.init,
+            at=head.at,
+            duration=float(session.segmenter.seconds(duration)),
+            independent=is_independent(fragments, session.track.kind),
+            size=sum(len(fragment.data) for fragment in fragments),
+        )
+        maker.count += 1
+        self.numbered(session.name, Numbered(part=part, fragments=fragments))
+
+    def _entry(self, session: Session, index: int, start: int, duration: int, size: int) -> Entry:
+        """Of segment `index` of the session's generation, or of what there is of it; times in ticks."""
         generation = session.generation
         assert generation.anchor is not None
         if generation.discontinuity is None:
@@ -364,28 +461,22 @@ class Stream:
             self.next_discontinuity += 1
         number = generation.base + index
         seconds = session.segmenter.seconds
-        start, duration = seconds(segment.start), seconds(segment.duration)
         wall, media = generation.anchor
         entry = Entry(
             number=number,
             generation=generation.id,
             discontinuity=generation.discontinuity,
-            start=float(start),
-            duration=float(duration),
-            at=wall + float(start - media),
-            size=segment.size,
+            start=float(seconds(start)),
+            duration=float(seconds(duration)),
+            at=wall + float(seconds(start) - media),
+            size=size,
             init=session.init.id,
-            decode_time=segment.start,
-            ticks=segment.duration,
+            decode_time=start,
+            ticks=duration,
         )
-        self._fill(session.name, entry)
-        self._last_numbers[session.name] = number
         self.next_number = max(self.next_number, number + 1)
         self.listed_until = max(self.listed_until, entry.at + entry.duration)
-        self._numbered[number] = entry
-        if len(self._numbered) > 256:
-            del self._numbered[min(self._numbered)]
-        self.numbered(session.name, Numbered(entry=entry, segment=segment))
+        return entry
 
     def _fill(self, name: str, entry: Entry) -> None:
         last = self._last_numbers.get(name)

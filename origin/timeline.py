@@ -4,6 +4,8 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from origin.key_frames import KeyFrames
+
 REMEMBERED = 4096
 """At least this many cuts of a generation are remembered: four and a half hours of segments of 4 s. No sound is as late
 as that."""
@@ -23,6 +25,9 @@ class Timeline:
     """The first segment whose end is remembered."""
     boundaries: list[Fraction] = field(default_factory=list)
     """`boundaries[i]` ends segment `first + i`."""
+    reached: Fraction | None = None
+    """With parts: up to here the video is listed, so that it is cut nowhere before it but at `boundaries`."""
+    keys: KeyFrames = field(default_factory=KeyFrames)
 
     @property
     def count(self) -> int:
@@ -37,6 +42,10 @@ class Timeline:
         if len(self.boundaries) > 2 * REMEMBERED:
             del self.boundaries[:REMEMBERED]
             self.first += REMEMBERED
+
+    def reach(self, at: Fraction) -> None:
+        """Video of a segment that has no end yet is listed up to `at`."""
+        self.reached = at if self.reached is None else max(self.reached, at)
 
     def end_of(self, index: int) -> Fraction:
         """Where segment `index`, at least `first`, ends."""

@@ -13,6 +13,9 @@ from operator import attrgetter
 from typing import Any
 
 from cdnkit.hls import average_bps, peak_at_end
+from origin.fragments import Fragment
+from origin.part_window import PartWindow
+from origin.parts import Part
 from origin.segmenter import Segment
 from origin.tracks import InitSection, Kind, Track
 
@@ -54,11 +57,14 @@ class Entry:
 
 @dataclass(slots=True)
 class Numbered:
-    """What the publisher is to store and list: an init section, or a segment with its entry, or a gap."""
+    """What the publisher is to store and list: an init section, or a segment with its entry, or a gap, or a part."""
 
     init: InitSection | None = None
     entry: Entry | None = None
     segment: Segment | None = None
+    part: Part | None = None
+    """Of a segment that comes later, with the fragments that it has."""
+    fragments: list[Fragment] = field(default_factory=list)
 
 
 _COLUMNS = tuple(one.name for one in fields(Entry))
@@ -81,6 +87,8 @@ class TrackWindow:
     """Largest rate of neighbouring segments so far. It never falls: BANDWIDTH must hold for what is still to come."""
     next_number: int = 0
     """One past the last number listed."""
+    parts: PartWindow = field(default_factory=PartWindow)
+    """Empty without parts; not saved: whoever comes back after a restart begins with a segment."""
     tracks: dict[str, Track] = field(default_factory=dict)
     """What init sections since the origin's start say, by id: `track` may be newer than what is listed."""
 
@@ -105,6 +113,11 @@ class TrackWindow:
     def until(self) -> float:
         """Program date-time at the end of what is listed; 0 where nothing is."""
         return self.listed[-1].at + self.listed[-1].duration if self.listed else 0.0
+
+    @property
+    def in_hand(self) -> list[Part]:
+        """Listed parts of the segment that is not complete yet."""
+        return self.parts.of(self.next_number)
 
     def fetchable(self) -> Iterator[Entry]:
         yield from (entry for entry, _ in self.gone)
@@ -136,6 +149,7 @@ class TrackWindow:
         """Takes everything off the playlist: what comes next does not follow it by number."""
         while self.listed:
             self.gone.append((self.listed.popleft(), now + linger))
+        self.parts.clear(now + linger)
 
     def expire(self, now: float, most: int) -> list[Entry]:
         """Forgets the segments whose `linger` is over, and those beyond `most`; returns them: their files can go."""
@@ -143,6 +157,14 @@ class TrackWindow:
         while self.gone and (self.gone[0][1] <= now or len(self.gone) > most):
             expired.append(self.gone.popleft()[0])
         return expired
+
+    def slide_parts(self, length: float, until: float) -> None:
+        """Takes parts off the playlist whose segment ends more than `length` seconds before its end."""
+        behind = sum(part.duration for part in self.in_hand)
+        for entry in reversed(self.listed):
+            if behind > length and entry.number in self.parts.listed:
+                self.parts.drop(entry.number, until)
+            behind += entry.duration
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -90,8 +90,14 @@ def encoding_arguments(plan: Plan, track: Track) -> list[str]:
     return ["-c:a", "aac", "-b:a", str(track.bitrate_bps)]
 
 
+def _video_fragment_us(plan: Plan) -> int:
+    """Whole frames, and no longer than a part: ffmpeg ends a fragment at the first frame behind its duration."""
+    frames = max(1, int(plan.stream.part * plan.stream.frame_rate + 1e-6))
+    return round(frames * 1e6 / plan.stream.frame_rate)
+
+
 def _fragmenting(plan: Plan, track: Track) -> list[str]:
-    fragment_us = round(plan.stream.part * 1e6) if track.kind == "video" else AUDIO_FRAGMENT_US
+    fragment_us = _video_fragment_us(plan) if track.kind == "video" else AUDIO_FRAGMENT_US
     scale = ["-video_track_timescale", str(plan.stream.frame_rate * TICKS_PER_FRAME)]
     return [
         "-f", "mp4", "-movflags", _MOVFLAGS, "-use_editlist", "0", "-frag_duration", str(fragment_us),

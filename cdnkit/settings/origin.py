@@ -82,6 +82,11 @@ class Origin(Settings):
     """Segment duration of streams that have no `[[stream]]`: the interval of their encoders' key frames, or a multiple
     of it. Each `[[stream]]` has its own. Left out: the first one's."""
 
+    part: Seconds | None = Field(default=None, ge=0.1, le=2.0)
+    """Low-Latency HLS: the part target, the longest part of a segment that is listed before the segment is complete.
+    Encoders should send fragments of this duration; other fragments are joined or divided. Left out: no parts, and no
+    blocking playlist reloads."""
+
     window: Seconds = 60.0
     """Media time that a live playlist lists, at least three segments (RFC 8216 section 6.2.2)."""
 
@@ -112,6 +117,9 @@ class Origin(Settings):
         if self.window < 3 * self.segment:
             found = f"window is {write_seconds(self.window)}, segment is {write_seconds(self.segment)}"
             raise ValueError(f"{found}; wanted window >= 3 * segment")
+        if self.part is not None and self.part > self.segment:
+            found = f"part is {write_seconds(self.part)}, segment is {write_seconds(self.segment)}"
+            raise ValueError(f"{found}; wanted part <= segment")
         return self
 
     def target_duration(self, segment: float) -> int:
@@ -135,9 +143,19 @@ class Origin(Settings):
         return 4 * ceil((self.window + self.linger_after(length)) / length)
 
     def linger_after(self, segment: float) -> float:
+        """How long a segment of this stream can be fetched after it left the playlist; its parts are in it."""
         if self.linger is not None:
-            return self.linger
+            return self.linger if self.part is None else max(self.linger, self.part_linger(segment))
         return self.window + self.target_duration(segment) + self.playlist_lifetime(segment)
+
+    def part_linger(self, segment: float) -> float:
+        """How long a part can be fetched after it left the playlist: three target durations (RFC 8216 2nd ed. 6.2.2),
+        and while a cache may have that playlist."""
+        return 3 * self.target_duration(segment) + self.playlist_lifetime(segment)
+
+    def part_lifetime(self, segment: float) -> float:
+        """In caches: six target durations (RFC 8216 2nd ed. appendix B.1)."""
+        return 6.0 * self.target_duration(segment)
 
     def playlist_lifetime(self, segment: float) -> int:
         chosen = self.lifetimes.playlist

@@ -24,7 +24,7 @@ from cdnkit.settings.origin import Origin
 from cdnkit.settings.transcode import Stream
 from cdnkit.units import SecretUrl, Settings
 from cdnkit.units.secret import VARIABLE, hidden, mark_at, marks
-from cdnkit.vendors import ProfileName
+from cdnkit.vendors import PROFILES, ProfileName
 from cdnlab.control.settings import Control
 from cdnlab.errors import BadDocument, BadUsage, Complaint
 from cdnlab.settings.checks.draft import Draft, salvaged
@@ -32,6 +32,7 @@ from cdnlab.settings.checks.files import is_file_source
 from cdnlab.settings.checks.run import run
 from cdnlab.settings.complaints import NOT_SHOWN, complaints, nearest, shown, spelled
 from cdnlab.settings.hosted import HostedService, ServiceName
+from cdnlab.settings.low_latency import MEDIA_BEHAVIORS, with_parts, with_patience
 from cdnlab.settings.positions import Path as KeyPath
 from cdnlab.settings.positions import Positions
 
@@ -51,8 +52,9 @@ class Document(Settings):
     streams: tuple[Stream, ...] = Field(default=(), alias="stream")
     """Streams to encode and push to the origin, one `[[stream]]` each."""
 
-    behaviors: tuple[Behavior, ...] = Field(default=(Behavior(path="*"),), alias="behavior")
-    """Rules for requests, one `[[behavior]]` each; the first whose `path` matches a request applies."""
+    behaviors: tuple[Behavior, ...] = Field(default=MEDIA_BEHAVIORS, alias="behavior")
+    """Rules for requests, one `[[behavior]]` each; the first whose `path` matches a request applies. Without any, the
+    cache key has all of the query but CMCD, _HLS_primary_id and _HLS_throughput, which differ from viewer to viewer."""
 
     response_headers: dict[str, ResponseHeaders] = {}
     """Response headers policies, `[response_headers.NAME]`; behaviors refer to them by name."""
@@ -314,11 +316,13 @@ def _anchored(document: Document, folder: Path) -> Document:
     origin = document.origin
     if streams and "segment" not in origin.model_fields_set:
         origin = origin.model_copy(update={"segment": streams[0].segment})
+    streams = with_parts(streams, origin)
     if origin.vod is not None:
         origin = origin.model_copy(update={"vod": folder / origin.vod})
     if "storage" in origin.model_fields_set:
         origin = origin.model_copy(update={"storage": folder / origin.storage})
     nodes = tuple(_anchored_node(node, folder) for node in document.nodes)
+    nodes = with_patience(nodes, origin, streams, PROFILES[document.profile].waits)
     databases = tuple(name if name == IPTOCC else str(folder / name) for name in document.geo.databases)
     geo = document.geo.model_copy(update={"databases": databases})
     log = document.purge_log

@@ -7,7 +7,7 @@ from cdnlab.settings.checks.draft import Draft, Finding
 from cdnlab.settings.checks.files import certificates, databases, keys, sources
 from cdnlab.settings.checks.parents import idle, override_hosts, parents
 from cdnlab.settings.checks.rules import hosted, observations, rules_of
-from cdnlab.settings.checks.streams import segments
+from cdnlab.settings.checks.streams import patience, segments
 
 
 def run(draft: Draft) -> Iterator[Finding]:
@@ -26,3 +26,4 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from databases(draft)
     yield from sources(draft)
     yield from segments(draft)
+    yield from patience(draft)

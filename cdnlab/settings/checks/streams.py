@@ -1,10 +1,11 @@
-"""Checks that the origin's window holds three segments of every stream."""
+"""Checks that the origin's window and parts fit the segments of every stream, and the nodes wait for them."""
 
 from collections.abc import Iterator
 
 from cdnkit.units.quantities import write_seconds
 from cdnlab.settings.checks.draft import Draft, Finding
 from cdnlab.settings.complaints import shown
+from cdnlab.settings.low_latency import longest_hold
 
 
 def segments(draft: Draft) -> Iterator[Finding]:
@@ -15,3 +16,24 @@ def segments(draft: Draft) -> Iterator[Finding]:
             ("origin", "window"), shown(write_seconds(draft.origin.window)),
             f"at least three segments ({write_seconds(3 * longest)}; RFC 8216 section 6.2.2)",
         )  # fmt: skip
+    shortest = min((float(stream.segment) for stream in draft.streams.values()), default=float("inf"))
+    if draft.origin is not None and draft.origin.part is not None and draft.origin.part > shortest:
+        yield Finding(
+            ("origin", "part"),
+            shown(write_seconds(draft.origin.part)),
+            f"at most a segment ({write_seconds(shortest)})",
+        )
+
+
+def patience(draft: Draft) -> Iterator[Finding]:
+    """A node that waits for less than the origin may hold a request breaks off what it is about to get."""
+    if draft.origin is None or draft.origin.part is None:
+        return
+    longest = longest_hold(draft.origin, draft.streams.values())
+    for index, node in draft.nodes.items():
+        if node.timeouts.first_byte is not None and node.timeouts.first_byte <= longest:
+            yield Finding(
+                ("node", index, "timeouts", "first_byte"), shown(write_seconds(node.timeouts.first_byte)),
+                f"more than {write_seconds(longest)}: with [origin] part, the origin may hold a request for three "
+                "target durations",
+            )  # fmt: skip

@@ -62,6 +62,8 @@ ROWS = [
     (Stream(ladder=["720p", "480p"], audio="128kbit"), FILE, "asplit=1[t2]"),
     (Stream(ladder=["720p"], segment="2s", frame_rate=50), FILE, "-g 100 -keyint_min 100"),
     (Stream(ladder=["720p"], part="1s"), FILE, "-frag_duration 1000000 -video_track_timescale 30000"),
+    # whole frames: 13 of 25 a second are more than half a second
+    (Stream(ladder=["720p"], frame_rate=25), FILE, "-frag_duration 480000 -video_track_timescale 25000"),
     (Stream(name="cam-2"), FILE, "http://127.0.0.1:9001/ingest/cam-2/480p.cmfv"),
     (Stream(duration="8s"), FILE, "-t 8 -f mp4"),
     (Stream(preset="slow"), FILE, "-preset slow"),

@@ -245,7 +245,7 @@ def test_a_service_has_rules_of_its_own_and_a_part_of_each_node() -> None:
     assert (
         [one.path for one in other.behaviors] == ["*.ts"] == [one.path for one in document.behaviors_at("x.a.test:80")]
     )
-    assert [one.path for one in document.behaviors_at("elsewhere.test")] == ["*"]
+    assert [one.path for one in document.behaviors_at("elsewhere.test")] == ["*.m3u8", "*.mpd", "*"]
     assert (len(first.error_pages), len(other.error_pages), len(document.service(shield, "a").error_pages)) == (0, 1, 0)
     assert document.service(shield, "a").room == document.service(shield).room == 50 * 2**20
     # A shield is asked by its own address, so its edges name the service; the origin need not know.
