@@ -125,6 +125,7 @@ HELD = [  # module, folder, its files
     ("unit/origin/test_edit_lists", "origin", "presented"),
     ("real/origin/test_faults", "origin", "faults"),
     ("real/origin/test_uploads", "origin/uploads", "body endpoint files interfaces uploads"),
+    ("real/origin/test_mpegts", "origin/mpegts", "alternative"),
     ("real/origin/test_retention", "origin", "retention"),
     ("real/origin/test_http", "origin", "app ingest serve storage vod"),
     # real ffmpegs, a real locust

@@ -112,7 +112,7 @@ def _avc(record: Fields) -> H264:
     record.take(4)
     length_size = (record.uint(1) & 3) + 1
     sps = [bytes(record.take(record.uint(2))) for _ in range(record.uint(1) & 0x1F)]
-    pps = [bytes(record.take(record.uint(2))) for _ in range(record.uint(1))]
+    pps = [bytes(record.take(record.uint(2))) for _ in range(record.uint(1) if record.rest() else 0)]
     extensions: list[bytes] = []
     if len(record.rest()) >= 4:  # chroma format and bit depths, of the high profiles (ISO/IEC 14496-15 5.3.3.1)
         record.take(3)

@@ -18,7 +18,7 @@ from itertools import accumulate
 from origin.errors import BadMedia
 from origin.fragments import Fragment, FragmentReader
 from origin.mpegts.elementary import H264, Aac, Codec
-from origin.mpegts.packets import Packets, adaptation, pes_header
+from origin.mpegts.packets import PACKET, Packets, adaptation, pes_header
 from origin.mpegts.tables import MEDIA_PID, PAT_PID, PMT_PID, pat, pmt
 from origin.samples import NON_SYNC
 from origin.tracks import InitSection
@@ -51,8 +51,9 @@ def remux(init: bytes, codec: Codec, segment: bytes, number: int, most: int) -> 
     `BadMedia`: what cannot be remuxed, or would have more than `most` bytes.
     """
     timescale, samples = _read(init, segment)
-    tables = (Packets(PAT_PID, number).section(pat()), Packets(PMT_PID, number).section(pmt(codec.stream_type)))
-    pieces: list[bytes | memoryview] = [*tables]
+    # Once each in a segment, so that their counters go on with its number.
+    pieces: list[bytes | memoryview] = [Packets(PAT_PID, number).section(pat())]
+    pieces.append(Packets(PMT_PID, number).section(pmt(codec.stream_type)))
     size = 0
     packets = Packets(MEDIA_PID)
     media = _pictures(codec, samples, timescale) if isinstance(codec, H264) else _sound(codec, samples, timescale)
@@ -88,7 +89,7 @@ def _write(packets: Packets, pes: _Pes, following: int | None, pieces: list[byte
     pause = 0 if following is None else min(following - pes.dts, _LONGEST_PAUSE)
     between = range(PCR_EVERY, pause, PCR_EVERY) if pause > CLOCK // 10 else range(0)
     pieces += [packets.clock(clock + later) for later in between]
-    return len(pes.data) + 188 * (1 + len(between))
+    return len(pes.data) + PACKET * (1 + len(between))
 
 
 def _read(init: bytes, segment: bytes) -> tuple[int, list[_Sample]]:

@@ -1,7 +1,7 @@
 """Packets whatever the sizes: no byte of a PES packet is lost, and counters go on over segments."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from origin.mpegts.packets import PACKET, Packets, adaptation, pes_header
@@ -25,6 +25,7 @@ def segment(number: int, sizes: list[int], start: int, *, keys: bool) -> tuple[b
     return b"".join(pieces), media
 
 
+@settings(deadline=None)
 @given(
     segments=st.lists(st.lists(SIZES, min_size=1, max_size=20), min_size=1, max_size=4),
     number=st.integers(0, 2**40),

@@ -1,6 +1,7 @@
 """An MPEG-TS segment has the samples of its fMP4 segment, at their times: real ones, and ones of bad manners."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -70,6 +71,21 @@ def _without_sets(sample: bytes) -> bytes:
         kept += sample[at:end] if sample[at + 4] & 0x1F not in (7, 8, 9) else b""
         at = end
     return kept
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_a_segment_without_reordering_has_the_delay_of_the_others(encoded: Mapping[str, bytes], shift: int) -> None:
+    """Otherwise DTS would go back where the next segment reorders again; `shift`: without and with an edit list."""
+    init, fragments = fragments_of(encoded["180p.cmfv"])
+    frame, track_id = init.track.timescale // 30, init.track.track_id
+    first, second = (one.moved(0, -shift * frame, track_id) for one in fragments[:2])
+    assert first.row is not None and second.row is not None
+    plain = replace(second.row, shifts=(shift * frame,) * second.samples)
+    codec = H264(4, (), 2)
+    still = of_samples(plain, track_id, second.start, second.data[second.media :])
+    pes = [*TsReader().read(remux(init.data, codec, first.data, 0, MOST)).pes]
+    pes += TsReader().read(remux(init.data, codec, still.data, 1, MOST)).pes
+    assert {after.dts - before.dts for before, after in pairwise(pes)} == {3000}
 
 
 def test_the_same_bytes_each_time(encoded: Mapping[str, bytes]) -> None:
