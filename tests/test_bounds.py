@@ -208,7 +208,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("WRAP", 2**33),
         ("_POLYNOMIAL", 0x04C11DB7),
         ("_START", 0x4000),
-        ("_SETS", frozenset({7, 8, 13})),
+        ("_SLICES", frozenset({1, 2, 5})),
         (
             "_RATES",
             (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350),

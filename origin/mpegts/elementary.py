@@ -15,7 +15,7 @@ from origin.h264 import reordered_frames
 _START_CODE = b"\0\0\0\1"
 _AUD = _START_CODE + b"\x09\xf0"
 """An access unit delimiter; primary_pic_type 7 allows all slices."""
-_SETS = frozenset({7, 8, 13})
+_SLICES = frozenset({1, 2, 5})
 _RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 _LONGEST_FRAME = 2**13 - 1
 """aac_frame_length has 13 bits; its header counts."""
@@ -35,10 +35,15 @@ class H264:
     stream_id = 0xE0
 
     def access_unit(self, sample: memoryview, *, key: bool) -> Iterator[bytes | memoryview]:
-        """The sample with start codes: AUD, parameter sets if it is a key frame without, and its NAL units."""
+        """The sample with start codes: an AUD, its NAL units, and before a key frame's the parameter sets.
+
+        A key frame that has both kinds before its first slice gets no more. Some encoders put the next one's last.
+        """
         units = list(self._units(sample))
+        kinds = [unit[0] & 0x1F for unit in units]
+        before = set(kinds[: next((at for at, kind in enumerate(kinds) if kind in _SLICES), None)])
         yield _AUD
-        if key and not any(unit[0] & 0x1F == 7 for unit in units):
+        if key and not before >= {7, 8}:
             for one in self.sets:
                 yield _START_CODE
                 yield one

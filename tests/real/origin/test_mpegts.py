@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from origin.mpegts.elementary import read_codec
 from origin.mpegts.segments import OFFSET, remux
 from origin.tracks import InitSection
 from tests.kit.live_origin import Feeder, Running, request, until
-from tests.kit.mpegts import TsReader
+from tests.kit.mpegts import TsReader, adts_frames
+from tests.real.origin.test_packagings import frames
 
 pytestmark = pytest.mark.live
 
@@ -230,3 +232,50 @@ def test_an_encoder_that_starts_again(origins: Callable[..., Running], encoded: 
     back = [number for number in range(1, len(names)) if starts[number] < starts[number - 1]]
     assert len(back) == 1
     assert re.search(rf"#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM[^\n]*\n#EXTINF[^\n]*\n{names[back[0]]}", text)
+
+
+CUT = "+frag_keyframe+empty_moov+default_base_moof"
+ENCODINGS = [  # extension, encoder, movflags
+    ("cmfv", ["-bf", "3", "-x264-params", "b-pyramid=normal"], CUT),  # an edit list
+    ("cmfv", ["-bf", "3"], f"{CUT}+cmaf"),  # negative composition offsets
+    ("cmfv", ["-bf", "2", "-x264-params", "open-gop=1"], CUT),
+    ("cmfv", ["-bf", "0"], CUT),
+    ("cmfv", ["-bf", "2", "-x264-params", "aud=1:slices=4"], CUT),
+    ("cmfv", ["-bf", "2", "-bsf:v", "dump_extra=freq=keyframe"], CUT),  # parameter sets in the init section and in band
+    ("cmfv", ["-bf", "2", "-bsf:v", "filter_units=remove_types=6"], CUT),
+    ("cmfa", ["-c:a", "aac", "-ar", "44100"], "+empty_moov+default_base_moof"),  # priming in an edit list
+    ("cmfa", ["-c:a", "aac", "-ar", "22050", "-ac", "1", "-b:a", "16k"], "+cmaf+empty_moov"),
+    ("cmfa", ["-c:a", "aac", "-ac", "6"], "+cmaf+empty_moov"),
+]
+
+
+@pytest.mark.parametrize(("extension", "how", "movflags"), ENCODINGS)
+def test_any_encoding_has_the_times_and_frames_of_its_fmp4(
+    origins: Callable[..., Running], ffmpeg: str, tmp_path: Path, extension: str, how: list[str], movflags: str
+) -> None:
+    sound = extension == "cmfa"
+    source = "sine=r=48000:d=5" if sound else "testsrc2=s=160x90:r=30000/1001:d=5"
+    command = [ffmpeg, "-nostdin", "-v", "error", "-f", "lavfi", "-i", source]
+    command += [] if sound else ["-c:v", "libx264", "-preset", "veryfast", "-g", "30", "-pix_fmt", "yuv420p"]
+    command += [*how, "-f", "mp4", "-movflags", movflags, "-frag_duration", "1000000", str(tmp_path / "it")]
+    subprocess.run(command, check=True, timeout=60, stdin=subprocess.DEVNULL)
+    origin = origins()
+    publish(origin, {f"it.{extension}": (tmp_path / "it").read_bytes()})
+    text = origin.get("live/it/media.m3u8").text
+    names = [re.findall('URI="([^"]+)"', text)[0], *listed(origin, "live/it/media.m3u8")]
+    fmp4 = b"".join(origin.get(f"live/it/{name}").body for name in names)
+    (tmp_path / "it.mp4").write_bytes(fmp4)
+    reader, segments = TsReader(), [origin.get(f"live/it/{name}").body for name in listed(origin, "live/it/ts.m3u8")]
+    (tmp_path / "it.ts").write_bytes(b"".join(segments))
+    streams = [reader.read(one) for one in segments]
+    init = next(FragmentReader(2**26).feed(fmp4))
+    assert isinstance(init, InitSection)
+    wanted = [Fraction(start + shift, init.track.timescale) for start, shift, _ in frames(fmp4)]
+    pes = [one for stream in streams for one in stream.pes]
+    got = [pts for stream in streams for pts, _ in adts_frames(stream)] if sound else [one.pts for one in pes]
+    assert len(got) == len(wanted)
+    assert max(abs(one - OFFSET - 90_000 * at) for one, at in zip(got, wanted, strict=True)) <= 1
+    assert all(before.dts < after.dts for before, after in pairwise(pes)), "over segments, too"
+    hashes = [[frame for _, frame in decoded(ffmpeg, tmp_path / f"it.{kind}", audio=sound)] for kind in ("mp4", "ts")]
+    assert hashes[0] == hashes[1]
+    assert len(hashes[0]) >= 100

@@ -23,6 +23,8 @@ UNITS = [  # given a key frame or not of these NAL units, wanted these
     (True, (SEI, IDR, IDR), (AUD, SPS, PPS, SEI, IDR, IDR)),  # before SEI, which may speak of the sets
     (False, (SLICE,), (AUD, SLICE)),
     (True, (b"\x67own", b"\x68own", IDR), (AUD, b"\x67own", b"\x68own", IDR)),  # avc3, or both
+    (True, (IDR, b"\x67nxt", b"\x68nxt"), (AUD, SPS, PPS, IDR, b"\x67nxt", b"\x68nxt")),  # the next one's, at the end
+    (True, (b"\x67own", IDR), (AUD, SPS, PPS, b"\x67own", IDR)),  # one that keeps its PPS in the init section
     (True, (b"\x09\x10", IDR), (AUD, SPS, PPS, IDR)),  # never two AUDs: QuickTime shows frames out of order
     (False, (b"\x09\x30\x80", SLICE), (AUD, SLICE)),  # one of 3 bytes, as Edius writes it
     (False, (SLICE, b"", b"\x0cfill"), (AUD, SLICE, b"\x0cfill")),
