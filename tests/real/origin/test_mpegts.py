@@ -15,7 +15,7 @@ from origin.fragments import Fragment, FragmentReader
 from origin.mpegts.elementary import read_codec
 from origin.mpegts.segments import OFFSET, remux
 from origin.tracks import InitSection
-from tests.kit.live_origin import Feeder, Running, request, until
+from tests.kit.live_origin import Feeder, Running, pieces, request, until
 from tests.kit.mpegts import TsReader, adts_frames
 from tests.real.origin.test_packagings import frames
 
@@ -90,7 +90,9 @@ def publish(origin: Running, encoded: Mapping[str, bytes], stream: str = "live")
 
 
 def listed(origin: Running, path: str) -> list[str]:
-    return [line for line in origin.get(path).text.splitlines() if not line.startswith("#")]
+    """URIs of a playlist; none where there is none yet."""
+    reply = origin.get(path)
+    return [line for line in reply.text.splitlines() if not line.startswith("#")] if reply.status == 200 else []
 
 
 def test_every_class_has_its_fields(origins: Callable[..., Running], encoded: dict[str, bytes]) -> None:
@@ -219,6 +221,20 @@ def test_many_requests_make_a_segment_once_and_a_restart_makes_the_same(
     origin.stop()
     again = origins().get(path)
     assert (again.status, again.body, again.headers["etag"]) == (200, replies[0].body, replies[0].headers["etag"])
+
+
+def test_what_has_expired_is_gone_as_mpegts_too(origins: Callable[..., Running], encoded: dict[str, bytes]) -> None:
+    origin = origins(window=3.0, linger=0.0)
+    feeder = Feeder(origin, "live/180p.cmfv")
+    parts = pieces(encoded["180p.cmfv"])
+    feeder.send(b"".join(parts[:4]))
+    first = until(lambda: listed(origin, "live/180p/ts.m3u8"))[0]
+    assert origin.get(f"live/180p/{first}").status == 200
+    feeder.send(b"".join(parts[4:]))
+    assert feeder.end().status == 200
+    until(lambda: origin.get(f"live/180p/{first.replace('.ts', '.m4s')}").status == 404)
+    assert origin.get(f"live/180p/{first}").status == 404
+    assert first not in listed(origin, "live/180p/ts.m3u8")
 
 
 def test_an_encoder_that_starts_again(origins: Callable[..., Running], encoded: dict[str, bytes]) -> None:
