@@ -1,4 +1,7 @@
-"""What became of a track's samples: what was received is published, or refused, or still held."""
+"""What became of a track's samples: what was received is published, or refused, or still held.
+
+Samples that came a second time are `repeated`, and are in none of the other numbers.
+"""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -26,13 +29,25 @@ class Complaint:
 
 
 @dataclass(slots=True)
+class Hole:
+    """Time for which no sender had samples. Decode times in seconds."""
+
+    start: float
+    end: float
+
+    def __str__(self) -> str:
+        return f"nothing came for {self.start:.3f} s to {self.end:.3f} s: a discontinuity"
+
+
+@dataclass(slots=True)
 class Account:
     """One track's, over all the POSTs that fed it."""
 
     received: int = 0
     published: int = 0
     refused: int = 0
-    complaints: deque[Complaint] = field(default_factory=lambda: deque(maxlen=MOST_COMPLAINTS))
+    repeated: int = 0
+    complaints: deque[Complaint | Hole] = field(default_factory=lambda: deque(maxlen=MOST_COMPLAINTS))
     """Not logged yet."""
 
     def refuse(self, track: Track, fragments: list[Fragment], why: str) -> None:
@@ -43,7 +58,7 @@ class Account:
         start, end = (ticks / track.timescale for ticks in (fragments[0].start, fragments[-1].end))
         self.refused += samples
         last = self.complaints[-1] if self.complaints else None
-        if last is not None and last.why == why and abs(start - last.end) < 0.001:
+        if isinstance(last, Complaint) and last.why == why and abs(start - last.end) < 0.001:
             last.samples, last.end = last.samples + samples, end
         else:
             self.complaints.append(Complaint(samples, start, end, track.kind, why))

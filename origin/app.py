@@ -239,4 +239,9 @@ def _samples(account: Account | None) -> dict[str, int] | None:
     """Frames of picture or of sound since the origin started; None: nothing of the track was posted since then."""
     if account is None:
         return None
-    return {"received": account.received, "published": account.published, "refused": account.refused}
+    return {
+        "received": account.received,
+        "published": account.published,
+        "refused": account.refused,
+        "repeated": account.repeated,
+    }

@@ -9,10 +9,13 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from origin.errors import BadMedia
+from origin.errors import BadMedia, NotSupported, TooLarge
 
 _HEADER = struct.Struct(">I4s")
 _LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 -_.\xa9")
+
+_FIRST = frozenset({"ftyp", "styp", "moov", "moof", "prft", "emsg", "sidx", "mdat", "free", "skip"})
+"""What the media of an encoder begin with."""
 
 
 @dataclass(slots=True)
@@ -45,6 +48,11 @@ class BoxReader:
         """Where the next box begins."""
         return self._offset
 
+    @property
+    def held(self) -> int:
+        """Bytes that are no whole box yet."""
+        return len(self._buffer)
+
     def feed(self, data: bytes) -> Iterator[Box]:
         """The boxes completed by `data`. `BadMedia`: what cannot be a box, or one larger than allowed.
 
@@ -57,7 +65,8 @@ class BoxReader:
             header = 8
             where = f"byte {self._offset}"
             if not _LETTERS.issuperset(letters):
-                raise BadMedia(where, f"bytes {bytes(buffer[:8]).hex(' ')}", "an ISO BMFF box")
+                kind_of_error = BadMedia if self._offset else NotSupported
+                raise kind_of_error(where, f"bytes {bytes(buffer[:8]).hex(' ')}", "an ISO BMFF box")
             kind = letters.decode("latin-1")
             if size == 1:
                 header = 16
@@ -69,7 +78,9 @@ class BoxReader:
             if size < header:
                 raise BadMedia(f"{where}, {kind}", f"size {size}", f"at least the header's {header} bytes")
             if size > (most := self._smaller.get(kind, self._largest)):
-                raise BadMedia(f"{where}, {kind}", f"size {size}", f"at most {most} bytes")
+                # Text and other containers look like boxes of any size.
+                too_large = TooLarge if self._offset or kind in _FIRST else NotSupported
+                raise too_large(f"{where}, {kind}", f"size {size}", f"at most {most} bytes")
             if len(buffer) < size:
                 return
             box = Box(kind, self._offset, bytes(memoryview(buffer)[:size]), header)

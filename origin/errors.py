@@ -1,6 +1,7 @@
 """What can go wrong at the origin, each with where, what was found and what was wanted."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from cdnkit.units import visible
 
@@ -18,6 +19,9 @@ class OriginError(Exception):
 class BadMedia(OriginError):
     """Bytes that are not the media they should be."""
 
+    status: ClassVar[int] = 400
+    """With which a request that brought them is refused (DASH-IF ingest 1.2)."""
+
     where: str
     """Byte offset in the request body and the box there: `byte 2048, moof/traf/trun`."""
     found: str
@@ -27,14 +31,29 @@ class BadMedia(OriginError):
         return printable(f"{self.where}: found {self.found}, wanted {self.wanted}.", 600)
 
 
-@dataclass
-class BadCodec(BadMedia):
-    """Media of a kind that this origin cannot publish."""
+class NeedsInit(BadMedia):
+    """A fragment without its init section: the source is to send that again."""
+
+    status = 412
+
+
+class NotSupported(BadMedia):
+    """Media of a container or a codec that is not taken."""
+
+    status = 415
+
+
+class TooLarge(BadMedia):
+    """More bytes, or samples, than are taken at once."""
+
+    status = 413
 
 
 @dataclass
 class NoRoom(OriginError):
-    """One stream or track too many."""
+    """One stream, track or request too many."""
+
+    status: ClassVar[int] = 429
 
     where: str
     found: str
@@ -56,11 +75,30 @@ class StorageFailed(OriginError):
         return f"{self.where}: {self.found}, wanted {self.wanted}."
 
 
+@dataclass
+class BadCredentials(OriginError):
+    """An encoder's credentials, or a certificate of ingest, that cannot be used."""
+
+    where: str
+    """The setting: "encoders.studio.password_file"."""
+    found: str
+    wanted: str
+
+    exit_status = 2
+
+    def __str__(self) -> str:
+        return f"origin.{self.where}: found {self.found}, wanted {self.wanted}."
+
+
 class Refused(OriginError):
     """An ingest request that is refused, with a status and a sentence for the person behind the encoder."""
 
-    def __init__(self, status: int, text: str, **fields: str) -> None:
-        """`fields`: fields of the response, such as `allow="PUT"` and `retry_after="1"`."""
+    def __init__(self, status: int, text: str, **fields: str | tuple[str, ...]) -> None:
+        """`fields`: fields of the response, such as `allow="PUT"`, `retry_after="1"`; a tuple has a line for each."""
         super().__init__(text)
         self.status = status
-        self.fields = {name.replace("_", "-"): value for name, value in fields.items()}
+        self.fields = [
+            (name.replace("_", "-"), value)
+            for name, values in fields.items()
+            for value in ((values,) if isinstance(values, str) else values)
+        ]

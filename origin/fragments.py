@@ -1,7 +1,10 @@
 """CMAF fragments out of an ingest body: `ftyp moov (moof mdat)*` (ISO/IEC 14496-12 8.8, 23000-19 7.3.2).
 
-`styp`, `sidx`, `prft`, `emsg`, `free`, `mfra` and other boxes between fragments are passed over. Fragments keep
-their bytes: a segment is fragments in a row, and they will be its parts.
+Fragments keep their bytes: a segment is fragments in a row, and they will be its parts. The `prft` and `emsg` boxes
+before a fragment go with it. `styp` and `sidx` are passed over, because they are about the sender's segments, and the
+origin cuts its own: a brand or an index of other bytes would be wrong. What `styp` says of the track is read: brand
+`lmsg`, this is the last segment (ISO/IEC 23009-1 7.3.1); brand `slat`, filler for lost input (DASH-IF live media
+ingest), which is media like any other. `mfra` ends the track. `free` and other boxes are passed over.
 """
 
 from bisect import bisect_right
@@ -10,12 +13,18 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 
 from origin.boxes import Box, BoxReader, Fields, children
-from origin.errors import BadMedia
+from origin.errors import BadMedia, NeedsInit, TooLarge
 from origin.samples import MOST_SAMPLES, NON_SYNC, Runs, Samples
 from origin.tracks import InitSection, Kind, Track, read_init
 
 LARGEST_INIT = 2**20
 """Of each of an init section's two boxes. Encoders' are of about a kilobyte; DRM adds some more."""
+LARGEST_LEAD = 2**20
+"""Of all `prft` and `emsg` boxes before a fragment."""
+LARGEST_MOOF = 2**22
+"""A sample takes up to 16 bytes of it: as many as a fragment may have."""
+
+_INIT_FIRST = "an init section (ftyp, moov) before it"
 
 
 @dataclass(slots=True)
@@ -38,6 +47,8 @@ class Fragment:
     """Of video: which samples are sync samples, the first one left out."""
     continued: int = 0
     """Of text: 1 where the last sample is repeated at the start of the next fragment, and counts there."""
+    lead: int = 0
+    """Length of the `prft` and `emsg` boxes that `data` begins with."""
 
     @property
     def end(self) -> int:
@@ -69,7 +80,7 @@ class Fragment:
             head.keys = tuple(key for key in self.keys if key < index)
             tail.keys = tuple(key - index for key in self.keys if key > index)
         tail.continued = self.continued
-        return head, tail
+        return self._led(head), tail
 
     def split(self, at: int, track_id: int) -> tuple["Fragment", "Fragment"]:
         """What is shown before `at` ticks, inside the fragment, and from then on: text that lasts longer is in both."""
@@ -86,7 +97,7 @@ class Fragment:
         head = of_samples(before, track_id, self.start, media[:last])
         tail = of_samples(after, track_id, at, media[first:])
         head.continued, tail.continued = 1, self.continued
-        return head, tail
+        return self._led(head), tail
 
     def moved(self, later: int, shown_earlier: int, track_id: int) -> "Fragment":
         """The same samples, decoded at other times and composed at other offsets, in ticks; written anew."""
@@ -96,7 +107,13 @@ class Fragment:
         media = memoryview(self.data)[self.media : self.media + sum(table.sizes)]
         moved = of_samples(table, track_id, self.start + later, media)
         moved.keys = self.keys
-        return moved
+        return self._led(moved)
+
+    def _led(self, first: "Fragment") -> "Fragment":
+        """What begins this fragment, written anew, with what stands before it."""
+        first.data = self.data[: self.lead] + first.data
+        first.lead, first.media = self.lead, first.media + self.lead
+        return first
 
 
 def of_samples(samples: Samples, track_id: int, start: int, media: bytes | memoryview) -> Fragment:
@@ -110,20 +127,33 @@ def of_samples(samples: Samples, track_id: int, start: int, media: bytes | memor
 class FragmentReader:
     """Push parser of one track's body: init sections and fragments, whatever the pieces.
 
-    `largest` bounds a box and so the memory one request can take.
+    `largest` bounds a box and so the memory one request can take. `known` is the init section of fragments that come
+    without one.
     """
 
-    def __init__(self, largest: int) -> None:
-        self._boxes = BoxReader(largest, {kind: min(largest, LARGEST_INIT) for kind in ("ftyp", "moov", "styp")})
+    def __init__(self, largest: int, known: InitSection | None = None) -> None:
+        self.is_last = False
+        """A segment of brand `lmsg` has begun."""
+        self.is_closed = False
+        """`mfra` has come: there is no more."""
+        self._known = known
+        smaller = dict.fromkeys(("ftyp", "moov", "styp"), min(largest, LARGEST_INIT))
+        self._boxes = BoxReader(largest, {**smaller, "moof": min(largest, LARGEST_MOOF)})
         self._largest = largest
         self._ftyp: bytes | None = None
-        self._track: Track | None = None
+        self._track: Track | None = None if known is None else known.track
         self._moof: tuple[Box, Fragment, int, int] | None = None
+        self._lead = b""
 
     @property
     def offset(self) -> int:
         """Where in the body the next box begins."""
         return self._boxes.offset
+
+    @property
+    def held(self) -> int:
+        """Bytes of the body that are no whole fragment or init section yet."""
+        return self._boxes.held + (len(self._moof[0].data) if self._moof is not None else 0)
 
     def feed(self, data: bytes) -> Iterator[InitSection | Fragment]:
         """What `data` completes; run it to its end before the next call. `BadMedia` says where and what."""
@@ -153,12 +183,24 @@ class FragmentReader:
                 return init
             case "moof":
                 if self._track is None:
-                    raise BadMedia(where, "a fragment", "an init section (ftyp, moov) before it")
+                    raise NeedsInit(where, "a fragment", _INIT_FIRST)
                 fragment, first, end = read_moof(box, self._track)
                 self._moof = (box, fragment, first, end)
             case "mdat":
                 return self._join(box, where)
-            case _ if self._ftyp is None and box.kind != "styp":
+            case "styp":
+                self.is_last = self.is_last or b"lmsg" in _brands(box)
+            case "prft" | "emsg" | "sidx" if self._track is None:
+                raise NeedsInit(where, f"the {box.kind} of a fragment", _INIT_FIRST)
+            case "prft" | "emsg":
+                self._lead += box.data
+                if len(self._lead) > LARGEST_LEAD:
+                    raise TooLarge(where, f"{len(self._lead)} bytes of prft and emsg", f"at most {LARGEST_LEAD}")
+            case "mfra":
+                self.is_closed = True
+            case "sidx" | "free":
+                pass
+            case _ if self._ftyp is None and self._known is None:
                 raise BadMedia(where, f"{box.kind!r}", "ftyp at the start of the body")
         return None
 
@@ -171,8 +213,17 @@ class FragmentReader:
             found = f"samples at bytes {first} to {end} from their moof"
             raise BadMedia(where, found, f"them inside this mdat, {low} to {high}")
         self._moof = None
-        fragment.data = moof.data + mdat.data
+        fragment.data = self._lead + moof.data + mdat.data
+        fragment.lead = len(self._lead)
+        fragment.media += fragment.lead
+        self._lead = b""
         return fragment
+
+
+def _brands(styp: Box) -> list[bytes]:
+    """The major brand and the compatible ones."""
+    payload = bytes(styp.payload)
+    return [payload[at : at + 4] for at in (0, *range(8, len(payload), 4))]
 
 
 def read_moof(moof: Box, track: Track) -> tuple[Fragment, int, int]:
@@ -211,9 +262,11 @@ def read_moof(moof: Box, track: Track) -> tuple[Fragment, int, int]:
     if not seen_header or start is None or not truns:
         raise BadMedia(where, "a track fragment without tfhd, tfdt or trun", "all three")
     first = at = len(moof.data) + 8
-    runs = []
+    runs: list[_Run] = []
+    room = MOST_SAMPLES
     for index, payload in enumerate(truns):
-        run = _read_trun(Fields(payload, f"{where}/trun"), *defaults)
+        run = _read_trun(Fields(payload, f"{where}/trun"), *defaults, room)
+        room -= len(run.sizes)
         if run.offset is not None:
             in_a_row = in_a_row and (index == 0 or run.offset == at)
             at = run.offset
@@ -245,7 +298,7 @@ def _read_tfhd(fields: Fields, track: Track) -> tuple[int, int, int]:
     """Duration, size and flags of samples whose run does not say them."""
     _, given = fields.version_and_flags()
     if (track_id := fields.uint(4)) != track.track_id:
-        raise BadMedia(fields.where, f"track {track_id}", f"the init section's track {track.track_id}")
+        raise NeedsInit(fields.where, f"track {track_id}", f"the init section's track {track.track_id}")
     if given & 0x1:
         # Absolute offsets are only right in the one file the muxer had in mind.
         raise BadMedia(fields.where, "a base data offset", "default-base-is-moof")
@@ -272,10 +325,12 @@ class _Run:
     shifts: tuple[int, ...]
 
 
-def _read_trun(fields: Fields, duration: int, size: int, flags: int) -> _Run:
+def _read_trun(fields: Fields, duration: int, size: int, flags: int, room: int) -> _Run:
+    """`room`: the samples that the fragment may still have."""
     version, given = fields.version_and_flags()
-    if (samples := fields.uint(4)) > MOST_SAMPLES:
-        raise BadMedia(fields.where, f"{samples} samples", f"at most {MOST_SAMPLES}")
+    if (samples := fields.uint(4)) > room:
+        found = MOST_SAMPLES - room + samples
+        raise TooLarge(fields.where, f"{found} samples in one fragment", f"at most {MOST_SAMPLES}")
     offset = int.from_bytes(fields.take(4), "big", signed=True) if given & 0x1 else None
     first_flags = fields.uint(4) if given & 0x4 else None
     columns = [bit for bit in (0x100, 0x200, 0x400, 0x800) if given & bit]

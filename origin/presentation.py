@@ -9,12 +9,13 @@ and a Period is a stretch of numbers that the same tracks have:
 | the same tracks have a segment                 | it continues the Period                                       |
 | a track is missing, or one more is there       | the Period ends; the next one begins at once, with those      |
 | all video, or all audio, is missing            | the Period ends; the next one begins when both are there      |
+| no instant is in the segments of all tracks    | the Period ends; the next one begins where there is one       |
 | another generation (encoder restart, jump)     | the Period ends; the next one begins by the clock             |
 | nobody may list anything more                  | the Period ends                                               |
 
-The third row leaves a hole between two Periods (an early terminated Period, ISO/IEC 23009-1 5.3.2.1) rather than make
-a Period without pictures: some players never recover from one. A track that lags by more than `PATIENCE` segments is
-not waited for, and what it lists later for numbers that are settled is in HLS alone.
+The third and fourth rows leave a hole between two Periods (an early terminated Period, ISO/IEC 23009-1 5.3.2.1) rather
+than make a Period without pictures: some players never recover from one. A track that lags by more than `PATIENCE`
+segments is not waited for, and what it lists later for numbers that are settled is in HLS alone.
 
 The MPD's timeline is the encoder's, laid so that a segment is listed `ahead` seconds before the instant at which it
 counts as available (`Timing`). A client is therefore never in want of a segment that its copy of the MPD does not list,
@@ -178,12 +179,15 @@ class Presentation:
             return
         generation = max(entry.generation for entry in present.values())
         present = {name: entry for name, entry in present.items() if entry.generation == generation}
+        last = min(_end(windows[name], entry) for name, entry in present.items())
+        if last <= max(_start(windows[name], entry) for name, entry in present.items()):
+            self._end()  # no instant is in all of them: a track broke off as the generation began
+            return
         period = self.open
         if period is None or period.generation != generation or period.names != present.keys():
             period = self._begin(number, generation, present, windows, now)
         period.until = number + 1
         # Where the first track ends: every Representation lasts for the whole Period.
-        last = min(_end(windows[name], entry) for name, entry in present.items())
         period.end_us = max(period.end_us, period.at_us(last))
         self._extend_run(period, number, present)
         for name, entry in present.items():

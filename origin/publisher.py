@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 
 from cdnkit.settings.origin import Origin
@@ -19,8 +19,9 @@ from origin.manifests import Manifests
 from origin.multivariant import multivariant_playlist
 from origin.parts import Part
 from origin.playlist import MEDIA, init_name, media_playlist
+from origin.session import State
 from origin.storage import Storage
-from origin.stream import State, Stream
+from origin.stream import Stream
 from origin.tracks import InitSection, Kind
 from origin.waiting import Bells
 from origin.window import Numbered, TrackWindow
@@ -56,7 +57,12 @@ class Publisher:
             length = self.lengths.get(name, self.settings.segment)
             target = self.settings.target_duration(length)
             self.streams[name] = Stream(
-                name, length=length, target=target, largest=self.settings.largest, part=self.settings.part
+                name,
+                length=length,
+                target=target,
+                largest=self.settings.largest,
+                part=self.settings.part,
+                stalled=max(self.settings.ingest_stalled, 2 * length),
             )
         return self.streams[name]
 
@@ -73,8 +79,13 @@ class Publisher:
             yield stream
         finally:
             stream.posts -= Counter((track,))
-            if not stream.posts and stream.generation is None and not stream.windows:
-                del self.streams[name]
+            self._drop_empty(stream)
+
+    def _drop_empty(self, stream: Stream) -> None:
+        """A stream that got no fragment goes with those that might have sent one."""
+        empty = not stream.posts and stream.generation is None and not stream.windows and stream.feeds.is_idle
+        if empty and self.streams.get(stream.name) is stream:
+            del self.streams[stream.name]
 
     async def resume(self) -> None:
         """Takes up the streams of an earlier run. `StorageFailed`: the folder cannot be used."""
@@ -119,6 +130,23 @@ class Publisher:
         # Files that were written and never listed: the origin was killed between the two.
         known = {entry.name for entry in window.fetchable()} | {init_name(init) for init in window.inits}
         self.storage.delete_media(folder, known)
+
+    async def tick(self, stream: Stream) -> None:
+        """What time brings to a stream: a few times a second."""
+        before = stream.feeds.live
+        stream.feeds.tick(self.clock())
+        await self.settle(stream, before)
+        self._drop_empty(stream)
+
+    async def settle(self, stream: Stream, before: Set[str]) -> None:
+        """Some time has passed, or a request; `before`: the tracks that were fed then."""
+        over = before - stream.feeds.live
+        if not over:
+            await self.drain(stream)
+            return
+        for track in sorted(over):
+            log.info("%s/%s: %s", stream.name, track, stream.feeds.state_of(track).value)
+        await self.close(stream)
 
     async def drain(self, stream: Stream) -> None:
         """Stores and lists everything the stream has numbered."""
@@ -286,6 +314,7 @@ class Publisher:
         self.manifests.offer(stream, self._lifetime(stream))
         current = stream.generation.sessions if stream.generation else {}
         live = {name for name, session in current.items() if session.state is State.LIVE}
+        live |= stream.feeds.expected
         listed = [window for window in stream.windows.values() if window.listed]
         # A player that came between the first video segment and the first audio segment would stay mute for
         # good. A track that sends nothing while the others go on is not waited for.

@@ -23,10 +23,6 @@ from origin.window import TrackWindow
 
 log = logging.getLogger("origin")
 
-MOST_STREAMS = 1_000
-MOST_TRACKS = 64
-"""The most tracks in a stream, and in one run of its encoder. A ladder has ten, with sound in many languages perhaps
-thirty."""
 SWEEP_S = 5.0
 
 
@@ -48,19 +44,19 @@ class Retention:
 
     async def make_room(self, name: str, track: str) -> None:
         """Make room for a track whose POST begins. `NoRoom`: the limit is reached, and all are in use."""
-        streams = self._publisher.streams
-        while name not in streams and len(streams) >= MOST_STREAMS:
+        streams, most = self._publisher.streams, self._publisher.settings.ingest_limits
+        while name not in streams and len(streams) >= most.streams:
             idle = [one for one in streams.values() if self._is_over(one)]
             if not idle:
-                raise NoRoom(name, f"{len(streams)} streams", f"at most {MOST_STREAMS}")
+                raise NoRoom(name, f"{len(streams)} streams", f"at most {most.streams}")
             await self._forget_stream(min(idle, key=lambda one: one.listed_until))
-        if name in streams and (posts := streams[name].posts.total()) >= 2 * MOST_TRACKS:
-            raise NoRoom(name, f"{posts} open requests", f"at most {2 * MOST_TRACKS}")
-        while (stream := streams.get(name)) and track not in stream.tracks and len(stream.tracks) >= MOST_TRACKS:
+        if name in streams and (posts := streams[name].posts.total()) >= 2 * most.tracks:
+            raise NoRoom(name, f"{posts} open requests", f"at most {2 * most.tracks}")
+        while (stream := streams.get(name)) and track not in stream.tracks and len(stream.tracks) >= most.tracks:
             taken = stream.tracks_in_use
             spare = [one for one in stream.windows.values() if one.name not in taken and not stream.is_live(one.name)]
             if not spare:
-                raise NoRoom(f"{name}/{track}", f"{len(stream.tracks)} tracks", f"at most {MOST_TRACKS}")
+                raise NoRoom(f"{name}/{track}", f"{len(stream.tracks)} tracks", f"at most {most.tracks}")
             await self._forget_track(stream, min(spare, key=lambda window: window.until))
 
     def is_idle(self, name: str) -> bool:
@@ -109,7 +105,7 @@ class Retention:
 
     def _is_over(self, stream: Stream) -> bool:
         # Its name may come back: what it then publishes must be of a generation that was never there.
-        busy = stream.posts or any(stream.outbox.values())
+        busy = stream.posts or any(stream.outbox.values()) or not stream.feeds.is_idle
         return not busy and stream.last_generation < int(self._publisher.clock())
 
     async def _forget_stream(self, stream: Stream) -> None:

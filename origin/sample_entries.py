@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cdnkit.hls import video_range
 from origin.boxes import Fields, children
-from origin.errors import BadCodec, BadMedia
+from origin.errors import BadMedia, NotSupported
 from origin.h264 import transfer_characteristics
 
 
@@ -36,12 +36,12 @@ Boxes = dict[str, memoryview]
 
 
 def read_sample_entry(handler: bytes, kind: str, entry: memoryview, where: str) -> SampleEntry:
-    """The sample entry `kind` of a track with this handler. `BadCodec`: this origin cannot publish it."""
+    """The sample entry `kind` of a track with this handler. `NotSupported`: this origin cannot publish it."""
     reader = _READERS.get((handler, kind))
     if reader is None:
         found = f"sample entry {kind!r} of handler {handler.decode('latin-1')!r}"
         wanted = "H.264 (avc1, avc3), HEVC (hvc1, hev1), AV1 (av01), AAC (mp4a), Opus, AC-3 or WebVTT (wvtt)"
-        raise BadCodec(where, found, f"{wanted}, not encrypted")
+        raise NotSupported(where, found, f"{wanted}, not encrypted")
     return reader(kind, Fields(entry, f"{where}/{kind}"))
 
 

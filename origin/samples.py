@@ -12,7 +12,8 @@ from itertools import chain
 NON_SYNC = 0x10000
 """sample_is_non_sync_sample (8.8.3.1)."""
 MOST_SAMPLES = 2**18
-"""In one run: an hour and a half of AAC. A run may be a few bytes and claim four thousand million."""
+"""In one fragment, and in one segment: an hour and a half of AAC. A run may be a few bytes and claim four thousand
+million."""
 
 Runs = tuple[tuple[int, int], ...]
 """Of an `sbgp` box: how many samples, and their group."""

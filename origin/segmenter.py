@@ -21,14 +21,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, pairwise
 
-from origin.errors import BadMedia
+from origin.errors import BadMedia, TooLarge
 from origin.fragments import Fragment
+from origin.samples import MOST_SAMPLES
 from origin.tracks import Kind, Track
 
 # Rounding in muxers moves a decode time by a tick or two; 50 ms is more than that and less than two frames at 25/s.
 JUMP = Fraction(1, 20)
 _OFF_GRID = Fraction(1, 4)
 """Less than what a segment may be longer than its length; more than a sample of sound."""
+MOST_FRAGMENTS = 2**14
+"""In one segment: one a picture, of a minute at 240 pictures a second. Small ones cost more than their bytes."""
+_PER_FRAGMENT, _PER_SAMPLE = 1024, 128
 _LONGEST_TEXT_S = 60
 _LARGEST_TEXT = 2**20
 """Of one fragment of text: a thousand times what subtitles need."""
@@ -81,6 +85,7 @@ class Segmenter:
         self._refuse = refuse
         self._pending: list[Fragment] = []
         self._pending_size = 0
+        self._pending_samples = 0
         self._settled = 0
         self._due: Fraction | None = None
         """Where audio was cut last, in seconds, or should have been."""
@@ -97,7 +102,12 @@ class Segmenter:
     @property
     def samples(self) -> int:
         """Samples that no segment has taken yet."""
-        return sum(fragment.samples - fragment.continued for fragment in self._pending)
+        return self._pending_samples
+
+    @property
+    def memory(self) -> int:
+        """Bytes, about, that all of it takes: the tables of its samples cost more than they did on the wire."""
+        return self._pending_size + _PER_FRAGMENT * len(self._pending) + _PER_SAMPLE * self._pending_samples
 
     @property
     def fits(self) -> bool:
@@ -162,7 +172,11 @@ class Segmenter:
                 raise self._no_key_frame()
             yield self._cut(count)
         if self._pending_size > self._largest:
-            raise self._too_large()
+            raise self._too_large(f"{self._pending_size} bytes", self._largest)
+        if self._pending_samples > MOST_SAMPLES:
+            raise self._too_large(f"{self._pending_samples} samples", MOST_SAMPLES)
+        if len(self._pending) > MOST_FRAGMENTS:
+            raise self._too_large(f"{len(self._pending)} fragments", MOST_FRAGMENTS)
 
     def _open(self, fragment: Fragment) -> Fragment | None:
         """What can be decoded of a fragment that begins with no key frame, and has nothing before it."""
@@ -214,6 +228,7 @@ class Segmenter:
     def _hold(self, fragment: Fragment) -> None:
         self._pending.append(fragment)
         self._pending_size += len(fragment.data)
+        self._pending_samples += fragment.samples - fragment.continued
 
     def _drop(self, count: int, why: str) -> None:
         if dropped := self._remove(count):
@@ -232,6 +247,7 @@ class Segmenter:
         del self._pending[:count]
         self._settled = max(0, self._settled - count)
         self._pending_size -= sum(len(fragment.data) for fragment in fragments)
+        self._pending_samples -= sum(fragment.samples - fragment.continued for fragment in fragments)
         return fragments
 
     def _length_of(self, count: int) -> Fraction:
@@ -329,7 +345,7 @@ class Segmenter:
         duration, size = self.seconds(fragment.duration), len(fragment.data)
         if duration > _LONGEST_TEXT_S or size > _LARGEST_TEXT:
             self._refuse([fragment], "larger than a fragment of text may be")
-            raise BadMedia(
+            raise TooLarge(
                 f"decode time {float(self.seconds(fragment.start)):.3f} s",
                 f"a fragment of text of {float(duration):.3f} s and {size} bytes",
                 f"at most {_LONGEST_TEXT_S} s and {_LARGEST_TEXT} bytes",
@@ -343,11 +359,11 @@ class Segmenter:
             f"fragments that can be cut every {float(self._length):g} s (ffmpeg: -frag_duration)",
         )
 
-    def _too_large(self) -> BadMedia:
-        return BadMedia(
+    def _too_large(self, found: str, most: int) -> BadMedia:
+        return TooLarge(
             f"decode time {float(self.seconds(self._pending[0].start)):.3f} s",
-            f"{self._pending_size} bytes in one segment",
-            f"at most {self._largest}",
+            f"{found} in one segment",
+            f"at most {most}",
         )
 
     def _no_key_frame(self) -> BadMedia:

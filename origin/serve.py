@@ -8,11 +8,16 @@ from contextlib import suppress
 
 from cdnkit.serving import GRACE_S, Guarded, Listener, PortInUse, bind, guard_of, url_of
 from cdnkit.settings.origin import Origin
+from cdnkit.units import is_loopback
 from origin.app import origin_app
+from origin.authentication import Authenticated
+from origin.credentials import encoders_of
 from origin.faults import FaultSwitch, Faulty
 from origin.ingest import Ingest, ingest_app
+from origin.open_requests import OpenRequests
 from origin.publisher import Publisher
 from origin.retention import Retention
+from origin.tls import context_of
 from origin.uploads.interfaces import Interfaces
 from origin.uploads.uploads import Uploads
 
@@ -32,10 +37,19 @@ async def serve(
     `lengths`: segment lengths in seconds, by name, of streams that have one of their own. `faults`: whether the ingest
     listener has the switch for them. `ready` is called once both listeners accept, with
     `{"ready": "origin", "url": ..., "ingest": ...}`. `PortInUse`: an address is taken, or is not this machine's;
-    `StorageFailed`: the storage folder cannot be used.
+    `StorageFailed`: the storage folder cannot be used; `BadCredentials`, `BadAuthority`: those of encoders, or the
+    certificates of ingest.
     """
     began, wall = time.monotonic(), time.time()
-    publisher = Publisher(settings, lambda: wall + time.monotonic() - began, lengths)
+
+    def clock() -> float:
+        return wall + time.monotonic() - began
+
+    encoders = encoders_of(settings.encoders) if settings.encoders else None
+    tls = context_of(settings, clock)
+    if encoders is not None and encoders.challenges and tls is None and not is_loopback(settings.ingest):
+        log.warning("origin.ingest: passwords and tokens come over HTTP, for all to read on the way: see ingest_tls")
+    publisher = Publisher(settings, clock, lengths)
     public = bind(settings.listen, "origin.listen")
     try:
         private = bind(settings.ingest, "origin.ingest")
@@ -53,25 +67,34 @@ async def serve(
         raise
     retention = Retention(publisher)
     public_app = origin_app(publisher, uploads)
-    interfaces = Interfaces(Ingest(publisher, retention), uploads, public_app)
-    addresses: dict[str, object] = {"ready": "origin", "url": url_of(public), "ingest": url_of(private)}
+    ingest = Ingest(publisher, retention)
+    interfaces = Interfaces(ingest, uploads, public_app)
+    addresses: dict[str, object] = {
+        "ready": "origin",
+        "url": url_of(public),
+        "ingest": url_of(private, tls=tls is not None),
+    }
     switch = FaultSwitch()
     public_side = Listener(Faulty(public_app, switch), log, limits=settings.limits)
+    bounded = OpenRequests(ingest_app(interfaces, switch if faults else None), settings.ingest_limits.requests)
     known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
-    listeners = [public_side, Listener(Guarded(ingest_app(interfaces, switch if faults else None), known, log), log)]
-    sweeping = [asyncio.create_task(one.keep_sweeping()) for one in (retention, uploads)]
+    front = Guarded(Authenticated(bounded, encoders, settings.ingest_streams, clock), known, log)
+    private_side = Listener(front, log, per_source=settings.ingest_limits.connections)
+    chores = [
+        asyncio.create_task(one) for one in (retention.keep_sweeping(), uploads.keep_sweeping(), ingest.keep_ticking())
+    ]
     try:
-        for listener, on in zip(listeners, (public, private), strict=True):
-            await listener.start(on)
+        await public_side.start(public)
+        await private_side.start(private, tls)
         ready(addresses)
         await shutdown.wait()
     finally:
-        for task in sweeping:
-            task.cancel()
+        for chore in chores:
+            chore.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
                 await interfaces.stop()
         publisher.bells.stop()
-        await asyncio.gather(*(listener.close() for listener in listeners))
+        await asyncio.gather(public_side.close(), private_side.close())
         uploads.close()
         publisher.storage.release()

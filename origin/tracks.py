@@ -6,14 +6,14 @@ that of its handler, unless it is a multiplexer's; its role stands in `udta/kind
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 
 from cdnkit.hls import language_tag
 from origin.boxes import Box, Fields, children
 from origin.edit_lists import Edit, read_edit, without_edit_list
-from origin.errors import BadMedia
+from origin.errors import BadMedia, NotSupported
 from origin.sample_entries import read_sample_entry
 
 _ROLES = "urn:mpeg:dash:role:2011"
@@ -68,6 +68,8 @@ class Track:
     """SDR, HLG or PQ; "": not known."""
     length_size: int = 0
     """Bytes of the length before each NAL unit of its samples; 0: they are no NAL units."""
+    configuration: str = ""
+    """A hash of its sample entry: decoders set up for one track play another that has the same."""
     captions: tuple[str, ...] = ()
     """INSTREAM-IDs of the closed captions that its pictures carried so far."""
 
@@ -84,7 +86,16 @@ class InitSection:
     """Named after its content: equal bytes, equal name."""
 
     def __post_init__(self) -> None:
-        self.id = sha256(self.data).hexdigest()[:12]
+        self.id = _hash(self.data)
+
+    def is_like(self, other: "InitSection") -> bool:
+        """Whether fragments that belong to the other one can be played after this one."""
+        tracks = [replace(one.track, captions=()) for one in (self, other)]
+        return self.edit == other.edit and (self.id == other.id or tracks[0] == tracks[1])
+
+
+def _hash(data: bytes | memoryview) -> str:
+    return sha256(data).hexdigest()[:12]
 
 
 def read_init(ftyp: bytes, moov: Box) -> InitSection:
@@ -107,7 +118,7 @@ def read_init(ftyp: bytes, moov: Box) -> InitSection:
     if len(traks) != 1:
         raise BadMedia(where, f"{len(traks)} tracks", "one track a request")
     if not fragmented:
-        raise BadMedia(where, "no mvex", "fragmented MP4 (ffmpeg: -movflags cmaf+empty_moov)")
+        raise NotSupported(where, "no mvex", "fragmented MP4 (ffmpeg: -movflags cmaf+empty_moov)")
     track = _read_trak(traks[0], f"{where}/trak")
     track.default_duration, track.default_size, track.default_flags = defaults.get(track.track_id, (0, 0, 0))
     edit = read_edit(moov.payload, track.timescale, where)
@@ -171,6 +182,7 @@ def _read_trak(trak: memoryview, where: str) -> Track:
         average_bps=entry.average_bps,
         video_range=entry.video_range,
         length_size=entry.length_size,
+        configuration=_hash(entries[0][1]),
     )
 
 

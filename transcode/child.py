@@ -13,7 +13,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,21 +56,28 @@ async def run(
     patience: Patience | None = None,
     attempt: int = 1,
     hide: Callable[[str], str] = str,
+    hand_over: Sequence[int] = (),
 ) -> Exit:
     """Runs one ffmpeg until it ends, or until `stop` is set and it is drained.
 
     `on_event` gets `Started` and every line that ffmpeg logs, each through `hide`; `on_report` gets every
-    report of `-progress pipe:1`. A cancelled call, or a callback that raises, leaves no process behind.
+    report of `-progress pipe:1`. `hand_over`: file descriptors that are ffmpeg's from now on. A cancelled call, or a
+    callback that raises, leaves no process behind.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        # A Ctrl-C in the terminal is for us: ffmpeg is drained in order, not hit at the same time.
-        start_new_session=True,
-        preexec_fn=_die_with_parent(),
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            pass_fds=hand_over,
+            # A Ctrl-C in the terminal is for us: ffmpeg is drained in order, not hit at the same time.
+            start_new_session=True,
+            preexec_fn=_die_with_parent(),
+        )
+    finally:
+        for descriptor in hand_over:
+            os.close(descriptor)
     errors: deque[str] = deque(maxlen=50)
     gone = asyncio.create_task(process.wait())
     stopping = asyncio.create_task((stop or asyncio.Event()).wait())

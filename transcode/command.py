@@ -12,6 +12,8 @@ A pure function from a plan to arguments. The timeline is made so that nothing h
   late.
 """
 
+from collections.abc import Sequence
+
 from cdnkit.settings.ladder import Track
 from transcode.plan import Plan
 from transcode.source import audio_input, input_arguments
@@ -30,10 +32,13 @@ TICKS_PER_FRAME = 1000
 _MOVFLAGS = "+cmaf+empty_moov+default_base_moof+skip_trailer+frag_keyframe+frag_discont"
 
 
-def live_command(plan: Plan, ingest_url: str) -> list[str]:
-    """The arguments, binary first. `ingest_url` is the origin's ingest listener: `http://127.0.0.1:9001`."""
+def live_command(plan: Plan, ingest_url: str, pipes: Sequence[int] = ()) -> list[str]:
+    """The arguments, binary first. `ingest_url` is the origin's ingest listener: `http://127.0.0.1:9001`.
+
+    `pipes`: the file descriptors that the tracks are written to, one each; without, ffmpeg posts them itself.
+    """
     stream, tracks = plan.stream, plan.tracks
-    base = f"{ingest_url.rstrip('/')}/ingest/{stream.name}"
+    urls = track_urls(plan, ingest_url)
     top = plan.rungs[0]
     command = [
         plan.ffmpeg.path, "-hide_banner", "-nostats", "-loglevel", "level+warning",
@@ -49,8 +54,19 @@ def live_command(plan: Plan, ingest_url: str) -> list[str]:
         if stream.duration is not None:
             command += ["-t", f"{stream.duration:g}"]
         command += _fragmenting(plan, track)
-        command += ["-method", "POST", "-content_type", f"{track.kind}/mp4", f"{base}/{track.file_name}"]
+        post = ["-method", "POST", "-content_type", media_type(track), urls[number]]
+        command += [f"pipe:{pipes[number]}"] if pipes else post
     return command
+
+
+def track_urls(plan: Plan, ingest_url: str) -> list[str]:
+    """Where each track is posted."""
+    base = f"{ingest_url.rstrip('/')}/ingest/{plan.stream.name}"
+    return [f"{base}/{track.file_name}" for track in plan.tracks]
+
+
+def media_type(track: Track) -> str:
+    return f"{track.kind}/mp4"
 
 
 def label(number: int) -> str:

@@ -13,16 +13,18 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlsplit
 
 from cdnkit.settings.discretion import hiding
 from cdnkit.settings.transcode import Stream
-from transcode.child import run
-from transcode.command import live_command
+from transcode.child import Exit, run
+from transcode.command import live_command, media_type, track_urls
 from transcode.events import Died, Drained, Ended, Event, Notice, Progress
 from transcode.plan import Plan, prepare
+from transcode.posts import Door, Posts
 from transcode.progress import Pace, Report
 
 OnEvent = Callable[[Event], None]
@@ -58,33 +60,41 @@ async def run_live(
     shutdown: asyncio.Event,
     on_event: OnEvent,
     plan: Plan | None = None,
+    door: Door | None = None,
     backoff: Backoff | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Encodes `stream` and posts it to `ingest_url` until its source ends or `shutdown` is set.
 
-    `ingest_url` is the origin's ingest listener, such as `http://127.0.0.1:9001`; `plan` spares the probes if
-    they were made already. Raises `FfmpegMissing`, `SourceError` or `EncoderRefused` before anything is
-    started; later failures are reported as `Died`, and ffmpeg is started again for as long as it takes. A
-    cancelled call leaves no ffmpeg.
+    `ingest_url` is the origin's ingest listener, such as `http://127.0.0.1:9001`; `plan` spares the probes if they
+    were made already; `door`: how the origin lets this encoder in, None: as anybody. Raises `FfmpegMissing`,
+    `SourceError` or `EncoderRefused` before anything is started; later failures are reported as `Died`, and ffmpeg is
+    started again for as long as it takes. A cancelled call leaves no ffmpeg.
     """
     if plan is None:
         plan = await asyncio.to_thread(prepare, stream)
     for text in plan.notices:
         on_event(Notice(text))
-    command, backoff, attempt = live_command(plan, ingest_url), backoff or Backoff(), 0
+    backoff, attempt = backoff or Backoff(), 0
     while not shutdown.is_set():
         attempt += 1
         started_at = clock()
         watch = _Watch(plan, on_event, clock)
-        gone = await run(
-            command,
+        encode = partial(
+            run,
             on_event=on_event,
             on_report=watch.on_report,
             stop=shutdown,
             attempt=attempt,
             hide=hiding(plan.source.location),
         )
+        trouble = ""
+        if door is None:
+            gone = await encode(live_command(plan, ingest_url))
+        else:
+            gone, trouble = await _encode_into(door, plan, ingest_url, encode)
+        if trouble and (gone.drained_by or gone.status == 0):
+            on_event(Notice(trouble))
         if gone.drained_by:
             on_event(Drained(gone.drained_by))
             return
@@ -92,10 +102,24 @@ async def run_live(
             on_event(Ended(watch.media_time))
             return
         wait = backoff.after(clock() - started_at)
-        on_event(Died(gone.status, gone.why, wait))
+        on_event(Died(gone.status, trouble or gone.why, wait))
         if await _wait(wait, shutdown, ingest_url):
             backoff.reset()
     on_event(Drained("q"))
+
+
+async def _encode_into(
+    door: Door, plan: Plan, ingest_url: str, encode: Callable[..., Awaitable[Exit]]
+) -> tuple[Exit, str]:
+    """Runs one ffmpeg whose tracks this process posts; how it ended, and why a post failed."""
+    posts = Posts(door, track_urls(plan, ingest_url), [media_type(track) for track in plan.tracks])
+    gone = None
+    try:
+        pipes = posts.write_ends
+        gone = await encode(live_command(plan, ingest_url, pipes), hand_over=pipes)
+    finally:
+        await posts.finish(gone)
+    return gone, posts.trouble
 
 
 LOOK_AGAIN = 0.25

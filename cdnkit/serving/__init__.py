@@ -1,6 +1,6 @@
 """Sockets and servers: how every program of ours listens. It knows nothing of what is served."""
 
-from cdnkit.serving.certificates import TLS_NAMES
+from cdnkit.serving.certificates import CLIENT_NAMES, TLS_NAMES
 from cdnkit.serving.guard import Guarded, HostName, guard_of
 from cdnkit.serving.inbox import EMPTY_QUERY, INTERIM
 from cdnkit.serving.limits import ListenerLimits
@@ -8,6 +8,7 @@ from cdnkit.serving.listener import GRACE_S, Listener, PortInUse, bind, bind_udp
 from cdnkit.serving.patience import Left, Stalled
 
 __all__ = [
+    "CLIENT_NAMES",
     "EMPTY_QUERY",
     "GRACE_S",
     "INTERIM",

@@ -144,10 +144,11 @@ class Authority:
 class Contexts:
     """TLS contexts signed by the local CA: one for each host that clients name."""
 
-    def __init__(self, authority: Authority, clock: Callable[[], float]) -> None:
-        """`clock`: Unix seconds."""
+    def __init__(self, authority: Authority, clock: Callable[[], float], clients: Path | None = None) -> None:
+        """`clock`: Unix seconds. `clients`: as for `server_context`."""
         self._authority = authority
         self._clock = clock
+        self._clients = clients
         self._made: LRUCache[str, tuple[float, ServerContext]] = LRUCache(CONTEXTS)
         self.context = self._context_of("")
         self.context.sni_callback = self._on_server_name
@@ -163,18 +164,18 @@ class Contexts:
         renew_at, context = self._made.get(host, (now, None))
         if context is None or now >= renew_at:
             hosts = dict.fromkeys((host, *ALWAYS)) if host else ALWAYS
-            context = _context(*self._authority.issue(tuple(hosts), now))
+            context = _context(*self._authority.issue(tuple(hosts), now), self._clients)
             self._made[host] = now + LEAF_DAYS * 86_400 * 2 / 3, context
         return context
 
 
-def _context(certificate: bytes, key: bytes) -> ServerContext:
+def _context(certificate: bytes, key: bytes, clients: Path | None) -> ServerContext:
     # `ssl` reads certificates from files alone: these two are deleted once it has.
     with TemporaryDirectory(prefix="cdnlab-leaf-") as folder:
         files = Path(folder, "leaf.pem"), Path(folder, "leaf-key.pem")
         for file, pem in zip(files, (certificate, key), strict=True):
             write_new(file, pem, secret=True)
-        return server_context(*files)
+        return server_context(*files, clients)
 
 
 def make(folder: Path, now: float) -> Authority:

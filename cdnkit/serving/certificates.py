@@ -3,6 +3,7 @@
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
@@ -13,6 +14,9 @@ ALPN = ["h2", "http/1.1"]
 TLS_NAMES = "cdnlab.tls_names"
 """ASGI extension of scopes over TLS: the host that the client named at the handshake, "" if none, and the names in the
 certificate that it got."""
+
+CLIENT_NAMES = "cdnlab.client_names"
+"""ASGI extension of scopes over TLS, where the client has proven a certificate of its own: the names in it."""
 
 
 def flaw_of(certificate: Path, key: Path, now: float) -> tuple[Path, str] | None:
@@ -85,8 +89,24 @@ def names_of(certificate: bytes) -> frozenset[str]:
     return frozenset([*hosts, *(str(address) for address in names.get_values_for_type(x509.IPAddress))])
 
 
-def server_context(certificate: Path, key: Path) -> ServerContext:
-    """TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1. OSError (SSLError is one): a bad pair."""
+def client_names(connection: ssl.SSLObject) -> frozenset[str]:
+    """The names in the certificate that the client has proven, in lower case; none if it showed none.
+
+    They are those of `subjectAltName` and the common name, which encoders' certificates often have alone.
+    """
+    shown: Any = connection.getpeercert()
+    if not shown:
+        return frozenset()
+    others = [value for _, value in shown.get("subjectAltName", ())]
+    subject = [value for pairs in shown.get("subject", ()) for name, value in pairs if name == "commonName"]
+    return frozenset(str(name).lower() for name in (*others, *subject))
+
+
+def server_context(certificate: Path, key: Path, clients: Path | None = None) -> ServerContext:
+    """TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1. OSError (SSLError is one): a bad pair.
+
+    `clients`: the authorities of clients' certificates; a client may show one, and a bad one fails its handshake.
+    """
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.names = names_of(certificate.read_bytes())
     context.sni_callback = keep_server_name
@@ -95,4 +115,7 @@ def server_context(certificate: Path, key: Path) -> ServerContext:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.load_cert_chain(certificate, key)
     context.set_alpn_protocols(ALPN)
+    if clients is not None:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(clients)
     return context

@@ -16,7 +16,7 @@ from hypercorn.protocol.h11 import H2ProtocolAssumedError
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from cdnkit.serving.certificates import TLS_NAMES, ServerContext, server_name
+from cdnkit.serving.certificates import CLIENT_NAMES, TLS_NAMES, ServerContext, client_names, server_name
 from cdnkit.serving.http1 import Http1
 from cdnkit.serving.http2 import Http2
 from cdnkit.serving.limits import ListenerLimits
@@ -56,6 +56,7 @@ class Connection(TCPServer):
         self._timer: asyncio.TimerHandle | None = None
         self._awaits_first_byte = False
         self._tls_names: tuple[str, frozenset[str]] | None = None
+        self._client_names: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Until the client leaves or has been sent away, and all that was begun for it has ended."""
@@ -67,6 +68,7 @@ class Connection(TCPServer):
             self.tls = ssl_object is not None
             if ssl_object is not None and isinstance(ssl_object.context, ServerContext):
                 self._tls_names = server_name(ssl_object), ssl_object.context.names
+                self._client_names = client_names(ssl_object)
             async with TaskGroup(self.loop) as group:
                 self._task_group = group
                 if ssl_object is not None and ssl_object.selected_alpn_protocol() == "h2":
@@ -178,6 +180,8 @@ class Connection(TCPServer):
 
         if self._tls_names is not None:
             scope.setdefault("extensions", {})[TLS_NAMES] = self._tls_names
+        if self._client_names:
+            scope["extensions"][CLIENT_NAMES] = self._client_names
         await self._listener.call(scope, receive, send_or_raise)
 
     def _unsent(self) -> int:

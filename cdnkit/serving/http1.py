@@ -42,6 +42,9 @@ class Requests(h11.Connection):
     (§9.6). h11 takes both for a fault of the request that is being served.
     """
 
+    asks_first = False
+    """The client sends its content only once it gets 100, or has waited for a while (RFC 9110 §10.1.1)."""
+
     def next_event(self) -> Any:
         came = self._receive_buffer
         if self.their_state in _SENT_ALL:
@@ -52,7 +55,11 @@ class Requests(h11.Connection):
             if came._data == b"\r" and not self._receive_buffer_closed:
                 return h11.NEED_DATA
         event = super().next_event()
-        if isinstance(event, h11.Request):
+        if isinstance(event, h11.Data | h11.EndOfMessage):
+            self.asks_first = False
+        elif isinstance(event, h11.Request):
+            # Not left to hypercorn, which sends 100 before the application has seen the request.
+            self.asks_first, self.client_is_waiting_for_100_continue = self.client_is_waiting_for_100_continue, False
             status = _refusal_status(event)
             if status is not None:
                 raise h11.RemoteProtocolError(REASONS[status], error_status_hint=status)
@@ -75,11 +82,11 @@ class Http1(H11Protocol):
 
     def __init__(self, tcp: ConnectionRole, group: TaskGroup) -> None:
         super().__init__(
-            tcp.app, tcp.config, tcp.context, Starter(tcp, group, self._interim), tcp.connection_state, tcp.tls,
-            tcp.client, tcp.server, tcp.protocol_send,
+            tcp.app, tcp.config, tcp.context, Starter(tcp, group, self._interim, awaited=self._go_on),
+            tcp.connection_state, tcp.tls, tcp.client, tcp.server, tcp.protocol_send,
         )  # fmt: skip
         self._tcp = tcp
-        self.connection = Requests(h11.SERVER, max_incomplete_event_size=tcp.config.h11_max_incomplete_size)
+        self.connection: Requests = Requests(h11.SERVER, max_incomplete_event_size=tcp.config.h11_max_incomplete_size)
 
     def _interim(self, status: int, lines: Iterable[tuple[str, str]]) -> None:
         """Send an interim response, if the final one's head is not out."""
@@ -87,6 +94,15 @@ class Http1(H11Protocol):
             return
         head = "".join(f"{name}: {value}\r\n" for name, value in lines)
         self._tcp.writer.write(f"HTTP/1.1 {status} {phrase_of(status)}\r\n{head}\r\n".encode("latin-1"))
+
+    def _go_on(self) -> None:
+        """The application waits for content: a client that asked first is told to send it (RFC 9110 §10.1.1).
+
+        One that is refused by its head alone gets the refusal in place of the 100, and its connection ends.
+        """
+        if self.connection.asks_first and self.connection.our_state is h11.SEND_RESPONSE:
+            self.connection.asks_first = False
+            self._tcp.writer.write(self.connection.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
 
     async def _create_stream(self, request: h11.Request) -> None:
         # hypercorn takes `get` for GET, though methods are case-sensitive (RFC 9110 §9.1). And it upgrades to WebSocket

@@ -35,10 +35,11 @@ Interim = Callable[[int, Iterable[tuple[str, str]]], None]
 class Inbox:
     """The messages that one application is yet to receive."""
 
-    def __init__(self, taken: Callable[[int], None] | None = None) -> None:
+    def __init__(self, taken: Callable[[int], None] | None = None, awaited: Callable[[], None] | None = None) -> None:
         """`taken`: called with the bytes that the application has received. The protocol's windows then hold the
-        sender, and `put` does not."""
+        sender, and `put` does not. `awaited`: called when the application begins to wait for a message."""
         self._taken = taken
+        self._awaited = awaited
         self._messages: deque[Message] = deque()
         self._bytes = 0
         self._over = False
@@ -66,6 +67,8 @@ class Inbox:
     async def get(self) -> Message:
         """The next message; once the request is over, the disconnect, at every call."""
         while not self._messages:
+            if self._awaited is not None:
+                self._awaited()
             self._came.clear()
             await self._came.wait()
         if self._over and len(self._messages) == 1:
@@ -88,20 +91,26 @@ class Starter(TaskGroup):
     """hypercorn's task group of a connection, whose applications read from inboxes."""
 
     def __init__(
-        self, tcp: ConnectionRole, group: TaskGroup, interim: Interim, taken: Callable[[int], None] | None = None
+        self,
+        tcp: ConnectionRole,
+        group: TaskGroup,
+        interim: Interim,
+        taken: Callable[[int], None] | None = None,
+        awaited: Callable[[], None] | None = None,
     ) -> None:
         self._loop = group._loop
         self._task_group = group._task_group
         self._tcp = tcp
         self._interim = interim
         self._taken = taken
+        self._awaited = awaited
 
     async def spawn_app(
         self, app: Any, config: Any, scope: Any, send: Callable[[Message | None], Awaitable[None]]
     ) -> Callable[[Message], Awaitable[None]]:
         if scope["http_version"] != "1.0":  # HTTP/1.0 has no interim responses (RFC 9110 §15.2)
             scope["extensions"][INTERIM] = self._interim
-        inbox = Inbox(self._taken)
+        inbox = Inbox(self._taken, self._awaited)
         self._tcp.open_requests += 1
         self.spawn(self._run, app, scope, inbox, send)
         return inbox.put

@@ -11,8 +11,10 @@ import os
 import resource
 import socket
 import ssl
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
@@ -23,7 +25,7 @@ from cdnkit.serving.http1 import phrase_of
 from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.patience import Left
 from cdnkit.serving.roles import Page
-from cdnkit.units import split_address, visible
+from cdnkit.units import source_of, split_address, visible
 
 BACKLOG = 1024
 UNSENT_BYTES = 128 * 1024
@@ -31,7 +33,7 @@ UNSENT_BYTES = 128 * 1024
 GRACE_S = 0.4
 """How long responses that are being sent may still take at shutdown."""
 TURNED_AWAY = 64
-"""Connections beyond the bound that get their 503 at the same time; more are closed without one."""
+"""Connections beyond a bound that get their response at the same time; more are closed without one."""
 
 
 @dataclass
@@ -125,10 +127,12 @@ class Listener:
         limits: ListenerLimits | None = None,
         page: Page | None = None,
         alt_svc: str = "",
+        per_source: int | None = None,
     ) -> None:
         """`date_header` False: the application's responses, and `page`s, carry their own Date. `page`: makes responses
         to requests that cannot be read; by default, one plain line. `alt_svc`: sent with every response, where else
-        the application is served (RFC 7838)."""
+        the application is served (RFC 7838). `per_source`: the most connections at once from one address; one more
+        gets 429."""
         self._app = app
         self._log = log
         self.limits = limits or ListenerLimits()
@@ -137,6 +141,8 @@ class Listener:
         self.waiting: dict[Connection, None] = {}
         """Connections without a request, the longest waiting first."""
         self._most = self.limits.connections
+        self._per_source = per_source
+        self._sources: Counter[str] = Counter()
         self._connections: dict[asyncio.Task[None], Connection] = {}
         self._turned_away: set[asyncio.Task[None]] = set()
         self._requests: set[asyncio.Task[object]] = set()
@@ -165,18 +171,32 @@ class Listener:
         )  # fmt: skip
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        source = _source_of(writer)
+        if self._per_source is not None and self._sources[source] >= self._per_source:
+            self._refuse(reader, writer, 429, f"limit: {self._per_source} connections are open from this address")
+            return
         if len(self._connections) >= self._most and not self._make_room():
-            if len(self._turned_away) < TURNED_AWAY:
-                turned_away = asyncio.create_task(self._turn_away(reader, writer))
-                self._turned_away.add(turned_away)
-                turned_away.add_done_callback(self._turned_away.discard)
-            else:
-                writer.transport.abort()
+            self._refuse(reader, writer, 503, f"limit: {self._most} connections are open and busy")
             return
         connection = Connection(self, reader, writer)
         task = asyncio.create_task(self._run(connection))
         self._connections[task] = connection
-        task.add_done_callback(lambda ended: self._connections.pop(ended, None))
+        self._sources[source] += 1
+        task.add_done_callback(partial(self._forget, source))
+
+    def _forget(self, source: str, ended: asyncio.Task[None]) -> None:
+        self._connections.pop(ended, None)
+        self._sources[source] -= 1
+        if not self._sources[source]:
+            del self._sources[source]
+
+    def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: int, reason: str) -> None:
+        if len(self._turned_away) >= TURNED_AWAY:
+            writer.transport.abort()
+            return
+        turned_away = asyncio.create_task(self._turn_away(reader, writer, status, reason))
+        self._turned_away.add(turned_away)
+        turned_away.add_done_callback(self._turned_away.discard)
 
     def _make_room(self) -> bool:
         """Close the connection that has waited longest without a request; False: all of them are busy."""
@@ -188,9 +208,11 @@ class Listener:
         idle.cut()
         return True
 
-    async def _turn_away(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection too many: it gets a short 503, and a moment to read it."""
-        status, lines, body = self.page(503, f"limit: {self._most} connections are open and busy")
+    async def _turn_away(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: int, reason: str
+    ) -> None:
+        """One connection too many: it gets a short response, and a moment to read it."""
+        status, lines, body = self.page(status, reason)
         lines = [*lines, (b"retry-after", b"1"), (b"connection", b"close"), (b"content-length", b"%d" % len(body))]
         head = b"".join(b"%b: %b\r\n" % line for line in lines)
         writer.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, phrase_of(status).encode(), head, body))
@@ -246,6 +268,12 @@ class Listener:
             connection.cut()
         if self._connections:
             await asyncio.wait(list(self._connections), timeout=GRACE_S / 4)
+
+
+def _source_of(writer: asyncio.StreamWriter) -> str:
+    """Whom the client's address belongs to; "" where it has hung up already."""
+    peer = writer.get_extra_info("peername")
+    return source_of(str(peer[0])) if peer else ""
 
 
 def _raised_descriptor_limit() -> int:

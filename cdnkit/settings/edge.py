@@ -20,6 +20,7 @@ from cdnkit.policy.rules.profile import Waits
 from cdnkit.policy.rules.rate_limit import RateLimit
 from cdnkit.policy.upstream import health, link
 from cdnkit.policy.upstream.failover import MAY_NAME
+from cdnkit.settings.certificate import Certificate
 from cdnkit.units import (
     BitsPerSecond,
     Bytes,
@@ -286,16 +287,6 @@ class Disk(Settings):
 
     size: Bytes = 10 * 2**30
     """Room for stored responses on disk; `memory` then holds the bodies most in use."""
-
-
-class Certificate(Settings):
-    """A certificate of the user's own."""
-
-    certificate: Path
-    """PEM file with the certificate, followed by the chain to its CA."""
-
-    key: Path
-    """PEM file with the private key, without a passphrase."""
 
 
 class Node(Settings):

@@ -2,12 +2,14 @@
 
 from math import ceil
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from cdnkit.serving import HostName, ListenerLimits
-from cdnkit.units import Bytes, ListenAddress, Seconds, Settings
+from cdnkit.settings.certificate import Certificate
+from cdnkit.settings.ingest import Encoder, EncoderName, IngestLimits
+from cdnkit.units import Bytes, ListenAddress, Seconds, Settings, is_loopback
 from cdnkit.units.quantities import write_seconds
 
 
@@ -61,8 +63,29 @@ class Origin(Settings):
     """Address for caches or players; port 0 picks a free port."""
 
     ingest: ListenAddress = "127.0.0.1:9001"
-    """Address to which encoders post. It is a separate listener, so that no cache in front of the origin can reach
-    it."""
+    """Address to which encoders post: on loopback, or with `encoders`. It is a separate listener, so that no cache in
+    front of the origin can reach it."""
+
+    ingest_tls: Literal["local"] | Certificate | None = None
+    """HTTPS in place of HTTP on `ingest`: "local", with certificates from the local CA that `cdnlab ca` makes, or a
+    pair of your own: `{ certificate = "tls/ingest.pem", key = "tls/ingest-key.pem" }`. Left out: HTTP."""
+
+    ingest_client_ca: Path | None = None
+    """PEM file with the authorities that sign encoders' client certificates (mutual TLS). Needs `ingest_tls`."""
+
+    encoders: dict[EncoderName, Encoder] = {}
+    """Encoders that may publish, `[origin.encoders.NAME]`. Left out: anybody who reaches `ingest`, which must then be
+    on loopback."""
+
+    anybody_may_publish: bool = False
+    """Take media without credentials also beyond loopback: whoever reaches `ingest` can then publish, replace and end
+    every stream. Only for networks that nobody else reaches, such as one of containers."""
+
+    ingest_streams: tuple[str, ...] = Field(default=("*",), min_length=1)
+    """The streams that exist (publishing points): names, or patterns such as "news-*". Others get 404."""
+
+    ingest_limits: IngestLimits = IngestLimits()
+    """How much of the origin encoders may use at once."""
 
     ingest_hosts: tuple[HostName, ...] = ()
     """Host names by which clients reach `ingest`, besides IP addresses, localhost and this machine's own names. A
@@ -121,6 +144,22 @@ class Origin(Settings):
         if self.part is not None and self.part > self.segment:
             found = f"part is {write_seconds(self.part)}, segment is {write_seconds(self.segment)}"
             raise ValueError(f"{found}; wanted part <= segment")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_its_encoders(self) -> Self:
+        if not (self.encoders or self.anybody_may_publish or is_loopback(self.ingest)):
+            raise ValueError(
+                f"found ingest = {self.ingest!r} and no encoders: anybody could publish; wanted an "
+                "[origin.encoders.NAME] (--encoder NAME=FILE), an address on loopback, or anybody_may_publish = true"
+            )
+        if self.encoders and self.anybody_may_publish:
+            raise ValueError("found encoders and anybody_may_publish; wanted one of them")
+        if self.ingest_client_ca is not None and self.ingest_tls is None:
+            raise ValueError("found ingest_client_ca without ingest_tls; wanted both: HTTP has no certificates")
+        proven = [name for name, encoder in self.encoders.items() if encoder.certificate is not None]
+        if proven and self.ingest_client_ca is None:
+            raise ValueError(f"found encoders.{proven[0]}.certificate; wanted ingest_client_ca, too")
         return self
 
     def target_duration(self, segment: float) -> int:

@@ -17,6 +17,7 @@ from cdnkit.units.quantities import (
     split_address,
 )
 from cdnkit.units.secret import HIDDEN, SECRET, Secret, SecretUrl, ServerUrl
+from cdnkit.units.source import source_of
 from cdnkit.units.visible import visible
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Settings",
     "Share",
     "is_loopback",
+    "source_of",
     "split_address",
     "visible",
 ]

@@ -25,6 +25,20 @@ def origin(
         list[str] | None,
         typer.Option("--ingest-hosts", help="A host name by which encoders reach it, besides IP addresses; repeat it."),
     ] = None,
+    ingest_tls: Annotated[
+        str | None,
+        typer.Option("--ingest-tls", metavar="local|CERT,KEY", help="HTTPS for encoders: the local CA, or PEM files."),
+    ] = None,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--encoder", metavar="NAME=FILE", help="Who may publish, and the file with the password; repeat it."
+        ),
+    ] = None,
+    anybody_may_publish: Annotated[
+        bool,
+        typer.Option("--anybody-may-publish", help="Ask no encoder for credentials, not even beyond loopback."),
+    ] = False,
     faults: Annotated[
         bool,
         typer.Option("--faults", help="Serve /faults on --ingest, which makes the origin slow or fail on request."),
@@ -37,7 +51,15 @@ def origin(
     from origin.serve import serve
 
     settings, lengths = origin_settings(
-        listen=listen, ingest=ingest, ingest_hosts=ingest_hosts, storage=storage, vod=vod, config=config
+        listen=listen,
+        ingest=ingest,
+        ingest_hosts=ingest_hosts,
+        ingest_tls=ingest_tls,
+        encoders=encoder,
+        anybody_may_publish=anybody_may_publish,
+        storage=storage,
+        vod=vod,
+        config=config,
     )
 
     async def server(shutdown: asyncio.Event, ready: Ready) -> None:

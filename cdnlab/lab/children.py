@@ -76,6 +76,7 @@ async def _transcode(settings: dict[str, Any], shutdown: asyncio.Event, send: Se
     from cdnkit.settings.transcode import Stream
     from transcode.events import Event, LogLine, Progress, Started
     from transcode.plan import prepare
+    from transcode.posts import Door
     from transcode.process import run_live
 
     stream = Stream.model_validate(settings["stream"])
@@ -92,7 +93,9 @@ async def _transcode(settings: dict[str, Any], shutdown: asyncio.Event, send: Se
                 print(event, file=sys.stderr, flush=True)
         send({"event": type(event).__name__, "text": str(event), "routine": routine, "important": important})
 
-    await run_live(stream, settings["ingest"], shutdown=shutdown, on_event=on_event, plan=plan)
+    door = settings.get("door")
+    door = None if door is None else Door(door["token"], None if door["trust"] is None else Path(door["trust"]))
+    await run_live(stream, settings["ingest"], shutdown=shutdown, on_event=on_event, plan=plan, door=door)
 
 
 KINDS: dict[str, Callable[[dict[str, Any], asyncio.Event, Send], Awaitable[None]]] = {

@@ -22,6 +22,7 @@ from cdnkit.units.secret import hidden
 from cdnlab.lab import ports
 from cdnlab.lab.disk_watch import DiskWatch
 from cdnlab.lab.distribution_rules import node_under, service_under
+from cdnlab.lab.door import own_encoders
 from cdnlab.lab.process import UNWRITTEN, Child, State
 from cdnlab.lab.run_folder import RunFolder
 from cdnlab.lab.run_logs import keep_bounded
@@ -69,6 +70,7 @@ class Cluster:
         self._distribution: Translated | None = None
         self.purges: PurgeLog | None = None
         """The purge log; from `start` to `stop`."""
+        self._encoders = own_encoders(tuple(stream.name for stream in self.document.streams))
         self._disks = DiskWatch(folder, _folders(self.document), lambda name, text: self._report(name, {"text": text}))
         self._watching: list[asyncio.Task[None]] = []
         self.origin = self._child("origin", "origin")
@@ -243,7 +245,7 @@ class Cluster:
         self._disks.write("cluster.json", self.describe())
 
     async def _begin_origin(self) -> None:
-        origin: Origin = self.document.origin
+        origin: Origin = self._encoders.admitted(self.document.origin)
         if "storage" not in origin.model_fields_set:
             origin = origin.model_copy(update={"storage": self.folder.media.absolute()})
 
@@ -360,7 +362,11 @@ class Cluster:
 
     async def _begin_transcoder(self, stream: Stream) -> None:
         await self.origin.serving()
-        settings = {"stream": stream.model_dump(mode="json"), "ingest": self.origin.ready["ingest"]}
+        settings = {
+            "stream": stream.model_dump(mode="json"),
+            "ingest": self.origin.ready["ingest"],
+            "door": self._encoders.door(self.document.origin),
+        }
         await self.transcoders[stream.name].begin(settings, lambda settings, ready: None)
 
 

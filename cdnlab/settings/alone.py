@@ -138,6 +138,9 @@ def origin_settings(
     listen: str | None,
     ingest: str | None,
     ingest_hosts: list[str] | None,
+    ingest_tls: str | None,
+    encoders: list[str] | None,
+    anybody_may_publish: bool,
     storage: Path | None,
     vod: Path | None,
     config: Path | None,
@@ -157,8 +160,36 @@ def origin_settings(
         base, lengths = document.origin, document.segment_lengths()
     if vod is not None and not vod.is_dir():
         raise BadUsage(f"--vod: found {str(vod)!r}, wanted a folder that exists")
-    options = {"listen": listen, "ingest": ingest, "ingest_hosts": ingest_hosts, "storage": storage, "vod": vod}
+    options = {
+        "listen": listen,
+        "ingest": ingest,
+        "ingest_hosts": ingest_hosts,
+        "ingest_tls": None if ingest_tls is None else _tls(ingest_tls),
+        "encoders": {**base.encoders, **_encoders(encoders)} if encoders else None,
+        "anybody_may_publish": anybody_may_publish or None,
+        "storage": storage,
+        "vod": vod,
+    }
     return _changed(base, options), lengths
+
+
+def _tls(text: str) -> object:
+    """The value of `--ingest-tls`."""
+    certificate, comma, key = text.partition(",")
+    if text != "local" and not comma:
+        raise BadUsage(f'--ingest-tls: found {text!r}, wanted "local" or CERTIFICATE,KEY')
+    return {"certificate": certificate, "key": key} if comma else text
+
+
+def _encoders(texts: list[str]) -> dict[str, object]:
+    """The values of `--encoder`: a name and the file with its password, so that no secret is in an argument."""
+    found: dict[str, object] = {}
+    for text in texts:
+        name, equals, file = text.partition("=")
+        if not (name and equals and file):
+            raise BadUsage(f"--encoder: found {text!r}, wanted NAME=FILE, the file with its password")
+        found[name] = {"password_file": file}
+    return found
 
 
 def _pick(nodes: tuple[Node, ...], name: str | None) -> Node:

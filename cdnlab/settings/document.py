@@ -18,6 +18,7 @@ from cdnkit.policy.gate.hosts import DEFAULT, SERVICE, Hostname, Hosts
 from cdnkit.policy.rules.response_headers import ResponseHeaders
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Service
 from cdnkit.policy.rules.tokens import CloudFront, Token
+from cdnkit.settings.certificate import Certificate
 from cdnkit.settings.edge import Node, Whereabouts, check_server
 from cdnkit.settings.load import Load
 from cdnkit.settings.origin import Origin
@@ -321,6 +322,7 @@ def _anchored(document: Document, folder: Path) -> Document:
         origin = origin.model_copy(update={"vod": folder / origin.vod})
     if "storage" in origin.model_fields_set:
         origin = origin.model_copy(update={"storage": folder / origin.storage})
+    origin = origin.model_copy(update=_anchored_ingest(origin, folder))
     nodes = tuple(_anchored_node(node, folder) for node in document.nodes)
     nodes = with_patience(nodes, origin, streams, PROFILES[document.profile].waits)
     databases = tuple(name if name == IPTOCC else str(folder / name) for name in document.geo.databases)
@@ -333,6 +335,15 @@ def _anchored(document: Document, folder: Path) -> Document:
     )
 
 
+def _anchored_ingest(origin: Origin, folder: Path) -> dict[str, Any]:
+    absolute: dict[str, Any] = {"encoders": {name: one.beneath(folder) for name, one in origin.encoders.items()}}
+    if origin.ingest_client_ca is not None:
+        absolute["ingest_client_ca"] = folder / origin.ingest_client_ca
+    if isinstance(origin.ingest_tls, Certificate):
+        absolute["ingest_tls"] = origin.ingest_tls.beneath(folder)
+    return absolute
+
+
 def _anchored_node(node: Node, folder: Path) -> Node:
     absolute: dict[str, Any] = {}
     if node.disk is not None:
@@ -340,8 +351,7 @@ def _anchored_node(node: Node, folder: Path) -> Node:
     if node.parent_ca not in ("system", "local"):
         absolute["parent_ca"] = folder / node.parent_ca
     if node.tls != "local":
-        pair = {"certificate": folder / node.tls.certificate, "key": folder / node.tls.key}
-        absolute["tls"] = node.tls.model_copy(update=pair)
+        absolute["tls"] = node.tls.beneath(folder)
     return node.model_copy(update=absolute) if absolute else node
 
 

@@ -10,7 +10,6 @@ at a time, each of at most twice `largest` bytes; those made last are kept in a 
 import asyncio
 import logging
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 
@@ -174,8 +173,7 @@ class Alternative:
             return None
         if (data := catalog.body(path, resource)) is not None:
             return data
-        read: Callable[[], bytes] | None = resource.path.read_bytes if resource.path is not None else None
-        return await asyncio.to_thread(read) if read is not None else None
+        return await asyncio.to_thread(resource.path.read_bytes) if resource.path is not None else None
 
 
 def _playlist(source: Resource, text: str) -> Resource:

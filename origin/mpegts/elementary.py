@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from origin.boxes import Fields, children
-from origin.errors import BadCodec, BadMedia
+from origin.errors import BadMedia, NotSupported
 from origin.h264 import reordered_frames
 
 _START_CODE = b"\0\0\0\1"
 _AUD = _START_CODE + b"\x09\xf0"
 """An access unit delimiter; primary_pic_type 7 allows all slices."""
 _SLICES = frozenset({1, 2, 5})
+_HIGH = frozenset({100, 110, 122, 144})
+"""Profiles whose configuration record has more."""
 _RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 _LONGEST_FRAME = 2**13 - 1
 """aac_frame_length has 13 bits; its header counts."""
@@ -89,14 +91,14 @@ Codec = H264 | Aac
 
 
 def read_codec(init: bytes) -> Codec:
-    """What the init section of a track says. `BadCodec`: a transport stream is not made of it here."""
+    """What the init section of a track says. `NotSupported`: a transport stream is not made of it here."""
     kind, entry = _sample_entry(memoryview(init))
     match kind:
         case "avc1" | "avc3":
             return _avc(Fields(_box(entry[78:], "avcC"), "avcC"))
         case "mp4a":
             return _aac(Fields(_box(entry[28:], "esds"), "esds"))
-    raise BadCodec("init section", f"sample entry {kind!r}", "H.264 (avc1, avc3) or AAC (mp4a) for MPEG-TS")
+    raise NotSupported("init section", f"sample entry {kind!r}", "H.264 (avc1, avc3) or AAC (mp4a) for MPEG-TS")
 
 
 def _box(data: memoryview, path: str) -> memoryview:
@@ -114,12 +116,12 @@ def _sample_entry(init: memoryview) -> tuple[str, memoryview]:
 
 
 def _avc(record: Fields) -> H264:
-    record.take(4)
+    _, profile, *_ = record.take(4)
     length_size = (record.uint(1) & 3) + 1
     sps = [bytes(record.take(record.uint(2))) for _ in range(record.uint(1) & 0x1F)]
     pps = [bytes(record.take(record.uint(2))) for _ in range(record.uint(1) if record.rest() else 0)]
     extensions: list[bytes] = []
-    if len(record.rest()) >= 4:  # chroma format and bit depths, of the high profiles (ISO/IEC 14496-15 5.3.3.1)
+    if profile in _HIGH and len(record.rest()) >= 4:  # chroma format, bit depths (ISO/IEC 14496-15 5.3.3.1)
         record.take(3)
         extensions = [bytes(record.take(record.uint(2))) for _ in range(record.uint(1))]
     depths = [reordered_frames(one) for one in sps]
@@ -138,7 +140,7 @@ def _aac(esds: Fields) -> Aac:
     esds.take(2 if flags & 0x20 else 0)
     _enter(esds, 4)
     if (kind := esds.uint(1)) != 0x40:
-        raise BadCodec("esds", f"object type {kind:#x}", "AAC (0x40) for MPEG-TS")
+        raise NotSupported("esds", f"object type {kind:#x}", "AAC (0x40) for MPEG-TS")
     esds.take(12)
     _enter(esds, 5)
     return _audio_config(bytes(esds.rest()[:8]))
@@ -168,6 +170,6 @@ def _audio_config(config: bytes) -> Aac:
     short = take(1)  # frames of 960 samples
     if not 1 <= kind <= 4 or rate >= len(_RATES) or not 1 <= channels <= 7 or short:
         found = f"AAC object type {kind}, rate index {rate}, channel configuration {channels}, short frames {short}"
-        raise BadCodec("AudioSpecificConfig", found, "what ADTS can say: types 1 to 4, a usual rate, 1 to 7, 0")
+        raise NotSupported("AudioSpecificConfig", found, "what ADTS can say: types 1 to 4, a usual rate, 1 to 7, 0")
     head = 0xFFF1 << 40 | (kind - 1) << 38 | rate << 34 | channels << 30 | 0x7FF << 2
     return Aac(head, Fraction(1024, _RATES[rate]))

@@ -5,15 +5,17 @@ interface 2).
 |----------|--------------------------------------------------------------------------------------------------------|
 | 201, 204 | the object is served from now on; 204: in place of another one                                         |
 | 200      | an empty body, which is a question whether this would work; a DELETE                                   |
-| 400      | a name that cannot be used; a playlist that is none; a part of an object (Content-Range)               |
-| 403      | a path that leads out of the stream                                                                    |
+| 400      | a playlist that is none; a part of an object (Content-Range)                                           |
+| 403      | a path that leads out of the stream; a name that cannot be used                                        |
 | 404      | DELETE of what is not there                                                                            |
 | 405      | another method                                                                                         |
 | 408      | no byte for `ingest_stalled`                                                                           |
 | 409      | the stream is fed by tracks (interface 1)                                                              |
+| 411      | neither Content-Length nor chunked content                                                             |
 | 412      | `If-None-Match` or `If-Match`, and they do not hold                                                    |
 | 413, 507 | a bound is met: of an object; of a stream, or of all                                                   |
 | 415      | an extension that no media has; a content coding                                                       |
+| 429      | one open request too many, or it holds most of a full memory                                           |
 | 503      | storage failed, or the origin shuts down: the same request may succeed later (Retry-After)             |
 """
 
@@ -25,7 +27,9 @@ from functools import partial
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
+from origin.content import is_empty
 from origin.errors import BadMedia, Refused, printable
+from origin.memory import Memory, Share
 from origin.responses import matches
 from origin.uploads.body import messages
 from origin.uploads.objects import StoredObject
@@ -35,9 +39,10 @@ from origin.uploads.uploads import Uploads
 class ObjectEndpoint:
     """Answers the requests about objects."""
 
-    def __init__(self, uploads: Uploads, stopping: asyncio.Event) -> None:
-        """`stopping`: set at shutdown."""
+    def __init__(self, uploads: Uploads, memory: Memory, stopping: asyncio.Event) -> None:
+        """`memory`: that of all open requests; `stopping`: set at shutdown."""
         self.uploads = uploads
+        self.memory = memory
         self.stopping = stopping
 
     async def answer(self, request: Request, receive: Receive) -> int:
@@ -53,36 +58,43 @@ class ObjectEndpoint:
 
     async def _put(self, request: Request, name: str, path: str, receive: Receive) -> int:
         uploads = self.uploads
+        if is_empty(request):
+            there = uploads.streams.get(name)
+            _check_conditions(request, there.objects.get(path) if there else None)
+            return 200
         stream = await uploads.stream(name)
         upload, spool = uploads.begin(stream, path)
+        share = Share(self.memory, f"{name}/{path}")
         stored = False
         try:
             _check_conditions(request, stream.objects.get(path))
             if (length := request.headers.get("content-length", "")).isdecimal():
                 stream.check_size(path, int(length), uploads.largest(path))
-            async with aclosing(self._messages(receive)) as body:
+            async with aclosing(self._messages(receive, share)) as body:
                 async for message in body:
                     if data := message.get("body", b""):
                         await uploads.take(stream, upload, spool, data)
+                        share.hold(spool.held)
             if not spool.size:
                 return 200
             try:
                 created = await uploads.store(stream, upload, spool, partial(_check_conditions, request))
             except BadMedia as error:
-                raise Refused(400, f"{_name(request)}: {error}") from None
+                raise Refused(error.status, f"{_name(request)}: {error}") from None
             stored = True
             return 201 if created else 204
         finally:
+            share.release()
             if not stored:
                 spool.discard()
             uploads.over(stream, upload)
 
-    def _messages(self, receive: Receive) -> AsyncGenerator[Message, None]:
-        return messages(receive, self.stopping, self.uploads.settings.ingest_stalled)
+    def _messages(self, receive: Receive, share: Share) -> AsyncGenerator[Message, None]:
+        return messages(receive, self.stopping, self.uploads.settings.ingest_stalled, share)
 
     async def _delete(self, name: str, path: str, receive: Receive) -> int:
         # ffmpeg ends its DELETE as it ends a PUT, with a last chunk: it is read, so that the connection lives on.
-        async with aclosing(self._messages(receive)) as body:
+        async with aclosing(self._messages(receive, Share(self.memory, f"{name}/{path}"))) as body:
             async for message in body:
                 if message.get("body", b""):
                     raise Refused(400, f"{name}/{path}: found a DELETE with content, wanted none.")

@@ -48,9 +48,14 @@ class Spool:
         self._out: BinaryIO | None = None
 
     @property
+    def held(self) -> int:
+        """Bytes in memory."""
+        return len(self._held)
+
+    @property
     def full(self) -> bool:
         """`flush` is due."""
-        return len(self._held) > IN_MEMORY
+        return self.held > IN_MEMORY
 
     @property
     def data(self) -> bytes | None:

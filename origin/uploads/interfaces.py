@@ -2,7 +2,12 @@
 
 | the path in its stream                    | belongs to                                                               |
 |-------------------------------------------|--------------------------------------------------------------------------|
-| `{track}.cmfv`, `.cmfa`, `.cmft`          | tracks                                                                   |
+| `{track}.cmfv`, `.cmfa`, `.cmft`; in a    | tracks                                                                   |
+|   folder, too; `Streams({track}.cmfv)`    |                                                                          |
+| `{track}/{name}.m4s`, `.mp4`, `.init`,    | tracks, if the stream is fed by tracks; else objects                     |
+|   `.header`                               |                                                                          |
+| a name that an MPD of interface 1 gives   | tracks                                                                   |
+| `{name}.mpd`                              | what it says: names of tracks, or a presentation, which is an object     |
 | `{name}.mp4`, the stream is fed by tracks | tracks                                                                   |
 | `{name}.mp4`, the stream has objects      | objects                                                                  |
 | `{name}.mp4`, neither                     | what its body says: a CMAF header and media is a track; a header alone   |
@@ -23,11 +28,16 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cdnkit.serving import Left
-from origin.errors import NoRoom, Refused, StorageFailed, printable
-from origin.ingest import Ingest, check_names, head, refuse
+from origin.content import is_empty
+from origin.errors import BadMedia, NoRoom, Refused, StorageFailed, printable
+from origin.ingest import Ingest, check_names
+from origin.ingest_paths import LARGEST_MPD, read_names
+from origin.memory import Share
+from origin.refusing import head, refuse
 from origin.uploads.body import Gone, messages, replay
 from origin.uploads.endpoint import ObjectEndpoint
 from origin.uploads.names import Class, check_path
+from origin.uploads.objects import ObjectStream
 from origin.uploads.opening import Opening, opening
 from origin.uploads.uploads import WAIT_S, Uploads
 
@@ -42,7 +52,7 @@ class Interfaces:
         self._ingest = ingest
         self._uploads = uploads
         self._public = public
-        self._objects = ObjectEndpoint(uploads, ingest.stopping)
+        self._objects = ObjectEndpoint(uploads, ingest.memory, ingest.stopping)
         self._undecided: Counter[str] = Counter()
         """Requests by stream that may yet turn out to be objects, while they are among its open POSTs."""
         self._deciding: dict[str, dict[asyncio.Event, None]] = {}
@@ -94,11 +104,13 @@ class Interfaces:
     async def _answer(self, request: Request, receive: Receive, send: Send) -> int | None:
         """The status to answer with; None: it has been answered."""
         name, path = request.path_params["stream"], request.path_params["path"]
-        extension = "" if "/" in path else path.rpartition(".")[2]
-        if extension in ("cmfv", "cmfa", "cmft"):
+        puts = request.method in ("PUT", "POST")
+        if self._is_of_tracks(name, path):
             await self._to_tracks(request, receive, send)
             return None
-        if extension != "mp4" or request.method not in ("PUT", "POST"):
+        if puts and path.endswith(".mpd") and name not in self._uploads.streams:
+            return await self._name_tracks(request, receive, send)
+        if not puts or "/" in path or not path.endswith(".mp4"):
             return await self._to_objects(request, receive, send)
         stream = self._uploads.streams.get(name)
         if self._has_tracks(name) and not self._ingest.retention.is_idle(name):
@@ -106,16 +118,56 @@ class Interfaces:
             return None
         if stream is not None and not stream.undecided and not self._uploads.is_idle(stream):
             return await self._to_objects(request, receive, send)
+        if is_empty(request):
+            await self._to_tracks(request, receive, send)
+            return None
         return await self._decide(request, receive, send)
+
+    def _is_of_tracks(self, name: str, path: str) -> bool:
+        """Whether a path belongs to interface 1, whatever its body is."""
+        extension = path.rpartition(".")[2]
+        if path.count("/") <= 1 and extension.rstrip(")") in ("cmfv", "cmfa", "cmft"):
+            return True
+        names = self._ingest.names_of(name)
+        if names is not None and names.track_of(path) is not None:
+            return True
+        in_folder = path.count("/") == 1 and extension in ("m4s", "mp4", "init", "header")
+        return in_folder and self._has_tracks(name) and not self._ingest.retention.is_idle(name)
+
+    async def _name_tracks(self, request: Request, receive: Receive, send: Send) -> int | None:
+        """An MPD of interface 1 names the tracks' requests; any other is an object."""
+        already: list[Message] = []
+        data = b""
+        patience = self._uploads.settings.ingest_stalled
+        share = Share(self._ingest.memory, printable(request.scope["path"]))
+        try:
+            async with aclosing(messages(receive, self._ingest.stopping, patience, share)) as body:
+                async for message in body:
+                    already.append(message)
+                    data += message.get("body", b"")
+                    share.hold(2 * len(data))
+                    if len(data) > LARGEST_MPD:
+                        break
+        finally:
+            share.release()
+        names = None
+        if len(data) <= LARGEST_MPD:
+            with suppress(BadMedia):
+                names = read_names(data)
+        if names is None:
+            return await self._to_objects(request, replay(already, receive), send)
+        await self._to_tracks(request, replay(already, receive), send)
+        return None
 
     async def _decide(self, request: Request, receive: Receive, send: Send) -> int | None:
         name, path = request.path_params["stream"], request.path_params["path"]
-        track, _ = check_names(name, path)
+        track = check_names(name, path).track
         try:
             await self._ingest.retention.make_room(name, track)
         except NoRoom as error:
-            raise Refused(503, str(error)) from None
+            raise Refused(error.status, str(error)) from None
         already: list[Message] = []
+        share = Share(self._ingest.memory, f"{name}/{track}")
         deciding = self._deciding.setdefault(name, {})
         before, decided = list(deciding), asyncio.Event()
         deciding[decided] = None
@@ -123,8 +175,9 @@ class Interfaces:
             with self._ingest.publisher.posting(name, track):
                 self._undecided[name] += 1
                 try:
-                    found = await self._opening(receive, already)
+                    found = await self._opening(receive, already, share)
                 finally:
+                    share.release()
                     self._undecided -= Counter((name,))
             if found is Opening.HEADER:
                 return await self._to_objects(request, replay(already, receive), send)
@@ -147,13 +200,14 @@ class Interfaces:
         await self._to_tracks(request, replay(already, receive), send)
         return None
 
-    async def _opening(self, receive: Receive, already: list[Message]) -> Opening:
+    async def _opening(self, receive: Receive, already: list[Message], share: Share) -> Opening:
         data = bytearray()
         patience = self._uploads.settings.ingest_stalled
-        async with aclosing(messages(receive, self._ingest.stopping, patience)) as body:
+        async with aclosing(messages(receive, self._ingest.stopping, patience, share)) as body:
             async for message in body:
                 already.append(message)
                 data += message.get("body", b"")
+                share.hold(2 * len(data))
                 if found := opening(data, ended=not message.get("more_body", False)):
                     return found
         raise AssertionError("a body that has ended is something")
@@ -162,12 +216,18 @@ class Interfaces:
         name, path = request.path_params["stream"], request.path_params["path"]
         stream = self._uploads.streams.get(name)
         if stream is not None and request.method in ("PUT", "POST"):
-            check_names(name, path)
-            if stream.undecided or self._uploads.is_idle(stream):
-                await self._uploads.forget(name)
-            if name in self._uploads.streams:
+            if not path.endswith(".mpd"):
+                check_names(name, path, self._ingest.names_of(name))
+            asks = False
+            if self._may_go(stream):
+                receive, asks = await self._asks(request, receive)
+                stream = self._uploads.streams.get(name)
+                if not asks and stream is not None and self._may_go(stream):
+                    await self._uploads.forget(name)
+                    stream = self._uploads.streams.get(name)
+            if stream is not None and not asks:
                 raise Refused(409, f"{name}: found objects that an encoder uploads (interface 2), {_WANTED}.")
-        await self._ingest({**request.scope, "path_params": {"stream": name, "file": path}}, receive, send)
+        await self._ingest(request.scope, receive, send)
 
     async def _to_objects(self, request: Request, receive: Receive, send: Send) -> int | None:
         name, path = request.path_params["stream"], request.path_params["path"]
@@ -178,16 +238,35 @@ class Interfaces:
             await self._public({**request.scope, "path": f"/{name}/{path}"}, receive, send)
             return None
         puts = request.method in ("PUT", "POST")
-        if puts and self._has_tracks(name) and not await self._ingest.retention.give_up(name):
-            raise Refused(409, f"{name}: found tracks that an encoder posts (interface 1), {_WANTED}.")
+        if puts and self._has_tracks(name):
+            free = False
+            if self._ingest.retention.is_idle(name):
+                receive, asks = await self._asks(request, receive)
+                free = asks or not self._has_tracks(name) or await self._ingest.retention.give_up(name)
+            if not free:
+                raise Refused(409, f"{name}: found tracks that an encoder posts (interface 1), {_WANTED}.")
         return await self._objects.answer(request, receive)
+
+    def _may_go(self, stream: ObjectStream) -> bool:
+        """Whether a track may take an uploaded stream's name."""
+        return stream.undecided or self._uploads.is_idle(stream)
+
+    async def _asks(self, request: Request, receive: Receive) -> tuple[Receive, bool]:
+        """(the whole body, whether it has no byte: then the request is a question, for which no stream goes)."""
+        path, patience = printable(request.scope["path"]), self._uploads.settings.ingest_stalled
+        share = Share(self._ingest.memory, path)
+        async with aclosing(messages(receive, self._ingest.stopping, patience, share)) as body:
+            async for message in body:
+                if message.get("body", b""):
+                    return replay([message], receive), False
+        return replay([{"type": "http.request", "body": b"", "more_body": False}], receive), True
 
     def _has_tracks(self, name: str) -> bool:
         stream = self._ingest.publisher.streams.get(name)
         if stream is None:
             return False
         posted = stream.posts.total() > self._undecided[name]
-        return posted or stream.generation is not None or bool(stream.windows)
+        return posted or stream.generation is not None or bool(stream.windows) or not stream.feeds.is_idle
 
 
 _WANTED = "wanted one of both in a stream: another stream name, or this one when nobody has fed it for ingest_stalled"

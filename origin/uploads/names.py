@@ -1,6 +1,6 @@
 """What the path of an uploaded object may be, and what it says: its media type and its class.
 
-Source: DASH-IF live media ingest 1.2, interface 2 (media types by extension; 403 outside the publishing point).
+Source: DASH-IF live media ingest 1.2, interface 2 (media types by extension; 403 for a wrong path).
 """
 
 import re
@@ -80,14 +80,14 @@ def check_path(stream: str, path: str, target: str) -> None:
         )
     if not _STREAM.fullmatch(stream) or stream == "vod":
         wanted = 'letters, digits, - and _ (64 at most, a letter or digit first; "vod" is taken)'
-        raise Refused(400, f"{where}: found a stream name that cannot be used, wanted {wanted}.")
+        raise Refused(403, f"{where}: found a stream name that cannot be used, wanted {wanted}.")
     parts = path.split("/")
     if "%" in target or not all(map(_PART.fullmatch, parts)):
         wanted = "folders and a file of letters, digits and ._~+=@:- (a letter, digit or _ first)"
-        raise Refused(400, f"{where}: found a name that cannot be used, wanted {wanted}.")
+        raise Refused(403, f"{where}: found a name that cannot be used, wanted {wanted}.")
     if len(parts) > MOST_FOLDERS or len(path) > LONGEST_PATH:
         found = f"{len(parts) - 1} folders, {len(path)} characters"
-        raise Refused(400, f"{where}: found {found}, wanted at most {MOST_FOLDERS - 1} and {LONGEST_PATH}.")
+        raise Refused(403, f"{where}: found {found}, wanted at most {MOST_FOLDERS - 1} and {LONGEST_PATH}.")
     if extension(path) not in TYPES:
         known = " ".join(f".{one}" for one in TYPES)
         raise Refused(415, f"{where}: found .{printable(extension(path), 30)}, wanted one of {known}.")

@@ -91,7 +91,7 @@ class ObjectStream:
     def begin(self, path: str, now: float) -> Upload:
         """A PUT begins. `Refused`: there is no room for one more."""
         if len(self.open) >= MOST_OPEN:
-            self._refuse(503, path, f"{len(self.open)} open requests", f"at most {MOST_OPEN}")
+            self._refuse(429, path, f"{len(self.open)} open requests", f"at most {MOST_OPEN}")
         fresh = {one.path for one in self.open} - self.objects.keys()
         if path not in self.objects and path not in fresh and len(self.objects) + len(fresh) >= self.bounds.objects:
             wanted = f"at most {self.bounds.objects} (origin.uploads.objects): delete some, or list fewer"

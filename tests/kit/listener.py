@@ -12,9 +12,9 @@ LOG = logging.getLogger("test")
 
 
 @asynccontextmanager
-async def listening(app: Any, **limits: Any) -> AsyncIterator[str]:
+async def listening(app: Any, *, per_source: int | None = None, **limits: Any) -> AsyncIterator[str]:
     """Serve `app` under `limits`; the URL."""
-    listener = Listener(app, LOG, limits=ListenerLimits(**limits))
+    listener = Listener(app, LOG, limits=ListenerLimits(**limits), per_source=per_source)
     socket = bind("127.0.0.1:0", "test.listen")
     await listener.start(socket)
     try:

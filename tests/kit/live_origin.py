@@ -4,9 +4,11 @@ import asyncio
 import http.client
 import re
 import shutil
+import ssl
 import subprocess
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -75,10 +77,20 @@ class Reply:
         return self.body.decode()
 
 
-def request(url: str, method: str = "GET", headers: dict[str, str] | None = None, body: Any = None) -> Reply:
+def request(
+    url: str,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
+    body: Any = None,
+    tls: ssl.SSLContext | None = None,
+) -> Reply:
     """One HTTP request on a connection of its own; header names come back in lower case."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=GUARD_S)
+    host = parts.hostname or ""
+    if tls is None:
+        connection = http.client.HTTPConnection(host, parts.port, timeout=GUARD_S)
+    else:
+        connection = http.client.HTTPSConnection(host, parts.port, timeout=GUARD_S, context=tls)
     try:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         connection.request(method, path, body=body, headers=headers or {})
@@ -86,6 +98,11 @@ def request(url: str, method: str = "GET", headers: dict[str, str] | None = None
         return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
     finally:
         connection.close()
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    """The field with these Basic credentials."""
+    return {"Authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
 
 
 @dataclass
@@ -171,11 +188,13 @@ def until(what: Callable[[], Any], seconds: float = GUARD_S) -> Any:
 class Feeder:
     """One ingest request whose body is sent piece by piece, as an encoder would."""
 
-    def __init__(self, origin: Running, path: str, method: str = "POST") -> None:
+    def __init__(self, origin: Running, path: str, method: str = "POST", fields: dict[str, str] | None = None) -> None:
         parts = urlsplit(origin.ingest)
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=GUARD_S)
         self._connection.putrequest(method, f"/ingest/{path}")
         self._connection.putheader("Transfer-Encoding", "chunked")
+        for name, value in (fields or {}).items():
+            self._connection.putheader(name, value)
         self._connection.endheaders()
 
     def send(self, data: bytes) -> None:

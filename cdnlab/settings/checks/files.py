@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from cdnkit.geo.databases import IPTOCC, BadDatabase, open_databases
 from cdnkit.policy.rules.tokens import CloudFront
@@ -10,10 +11,14 @@ from cdnkit.policy.token import scheme_of
 from cdnkit.serving.authority import Authority, BadAuthority
 from cdnkit.serving.certificates import flaw_of, flaw_of_authorities
 from cdnkit.serving.folder import authority_folder
+from cdnkit.settings.certificate import Certificate
 from cdnkit.settings.edge import Node
+from cdnkit.settings.origin import Origin
 from cdnlab.settings.checks.draft import Draft, Finding
 from cdnlab.settings.complaints import shown
 from cdnlab.settings.positions import Path as KeyPath
+from origin.credentials import secrets_of
+from origin.errors import BadCredentials
 
 
 def certificates(draft: Draft) -> Iterator[Finding]:
@@ -21,21 +26,46 @@ def certificates(draft: Draft) -> Iterator[Finding]:
         yield from _trust(draft.folder, index, node)
         if node.listen_tls is None:
             continue
-        if node.tls == "local":
-            try:
-                Authority(authority_folder())
-            except BadAuthority as bad:
-                found = f"no CA that can be used ({bad.where}: {bad.why})"
-                yield Finding(
-                    ("node", index, "listen_tls"), found, "the local CA, or tls with a pair of files", bad.hint
-                )
-            continue
-        pair = draft.folder / node.tls.certificate, draft.folder / node.tls.key
-        flaw = flaw_of(*pair, time.time())
+        yield from _certificate(draft.folder, ("node", index, "listen_tls"), ("node", index, "tls"), node.tls)
+    origin: Origin | None = draft.origin
+    if origin is not None and origin.ingest_tls is not None:
+        path: KeyPath = ("origin", "ingest_tls")
+        yield from _certificate(draft.folder, path, path, origin.ingest_tls)
+
+
+def _certificate(
+    folder: Path, where: KeyPath, table: KeyPath, tls: Literal["local"] | Certificate
+) -> Iterator[Finding]:
+    """`where`: the setting that asks for TLS; `table`: the one that has the pair of files."""
+    if tls == "local":
+        try:
+            Authority(authority_folder())
+        except BadAuthority as bad:
+            found = f"no CA that can be used ({bad.where}: {bad.why})"
+            yield Finding(where, found, f"the local CA, or {table[-1]} with a pair of files", bad.hint)
+        return
+    pair = tls.beneath(folder)
+    flaw = flaw_of(pair.certificate, pair.key, time.time())
+    if flaw is not None:
+        path: KeyPath = (*table, "certificate" if flaw[0] == pair.certificate else "key")
+        yield Finding(path, f"{shown(str(flaw[0]))} ({flaw[1]})", "a certificate that is valid today, and its key")
+
+
+def encoders(draft: Draft) -> Iterator[Finding]:
+    """The files with the credentials of encoders, and with their authorities."""
+    origin: Origin | None = draft.origin
+    if origin is None:
+        return
+    if origin.ingest_client_ca is not None:
+        flaw = flaw_of_authorities(draft.folder / origin.ingest_client_ca)
         if flaw is not None:
-            name = "certificate" if flaw[0] == pair[0] else "key"
-            path: KeyPath = ("node", index, "tls", name)
-            yield Finding(path, f"{shown(str(flaw[0]))} ({flaw[1]})", "a certificate that is valid today, and its key")
+            found = f"{shown(str(origin.ingest_client_ca))} ({flaw})"
+            yield Finding(("origin", "ingest_client_ca"), found, "a file of certificates in PEM")
+    for name, encoder in origin.encoders.items():
+        try:
+            tuple(secrets_of(name, encoder, draft.folder))
+        except BadCredentials as bad:
+            yield Finding(("origin", "encoders", name, bad.where.rpartition(".")[2]), bad.found, bad.wanted)
 
 
 def _trust(folder: Path, index: int, node: Node) -> Iterator[Finding]:

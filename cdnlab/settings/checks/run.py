@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from cdnlab.settings.checks.addresses import addresses, folders, names
 from cdnlab.settings.checks.draft import Draft, Finding
-from cdnlab.settings.checks.files import certificates, databases, keys, sources
+from cdnlab.settings.checks.files import certificates, databases, encoders, keys, sources
 from cdnlab.settings.checks.parents import idle, override_hosts, parents
 from cdnlab.settings.checks.rules import hosted, observations, rules_of
 from cdnlab.settings.checks.streams import patience, segments
@@ -16,6 +16,7 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from addresses(draft)
     yield from folders(draft)
     yield from certificates(draft)
+    yield from encoders(draft)
     yield from parents(draft)
     yield from idle(draft)
     yield from keys(draft)

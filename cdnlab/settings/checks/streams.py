@@ -1,6 +1,7 @@
-"""Checks that the origin's window and parts fit the segments of every stream, and the nodes wait for them."""
+"""Checks that the origin takes every stream, its window and parts fit their segments, and the nodes wait for them."""
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from cdnkit.units.quantities import write_seconds
 from cdnlab.settings.checks.draft import Draft, Finding
@@ -10,14 +11,20 @@ from cdnlab.settings.low_latency import longest_hold
 
 def segments(draft: Draft) -> Iterator[Finding]:
     """The origin cuts each stream at its own segment duration."""
+    if draft.origin is None:
+        return
+    for index, stream in draft.streams.items():
+        if not any(fnmatchcase(stream.name, one) for one in draft.origin.ingest_streams):
+            known = ", ".join(draft.origin.ingest_streams)
+            yield Finding(("stream", index, "name"), shown(stream.name), f"one of origin.ingest_streams ({known})")
     longest = max((float(stream.segment) for stream in draft.streams.values()), default=0.0)
-    if draft.origin is not None and draft.origin.window < 3 * longest:
+    if draft.origin.window < 3 * longest:
         yield Finding(
             ("origin", "window"), shown(write_seconds(draft.origin.window)),
             f"at least three segments ({write_seconds(3 * longest)}; RFC 8216 section 6.2.2)",
         )  # fmt: skip
     shortest = min((float(stream.segment) for stream in draft.streams.values()), default=float("inf"))
-    if draft.origin is not None and draft.origin.part is not None and draft.origin.part > shortest:
+    if draft.origin.part is not None and draft.origin.part > shortest:
         yield Finding(
             ("origin", "part"),
             shown(write_seconds(draft.origin.part)),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from origin.mpd import MANIFEST, NUMBER_MANIFEST
-from origin.stream import State
+from origin.session import State
 from tests.unit.origin.test_presentation import TRACKS, Lab
 
 HERE = Path(__file__).parent

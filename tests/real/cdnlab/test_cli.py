@@ -57,6 +57,13 @@ BAD = [  # given                                                    then: words 
     (["origin", "--vod", "no-such-folder"], ["--vod", "a folder that exists"]),
     (["origin", "--listen", "nowhere"], ["--listen"]),
     (["origin", "--ingest-hosts", "a:1"], ["--ingest-hosts", "without a port"]),
+    (
+        ["origin", "--ingest", "0.0.0.0:0"],
+        ["anybody could publish", "--encoder NAME=FILE", "anybody_may_publish = true"],
+    ),
+    (["origin", "--encoder", "studio"], ["--encoder: found 'studio'", "NAME=FILE"]),
+    (["origin", "--encoder", "studio=no-such-file"], ["origin.encoders.studio.password_file", "no-such-file"]),
+    (["origin", "--ingest-tls", "cert.pem"], ["--ingest-tls", '"local" or CERTIFICATE,KEY']),
     (["transcode", "no-such.mp4", "--out", "vod"], ["no-such.mp4"]),
     (["transcode", "no-such.mp4"], ["--out"]),
     (["explain", "http://127.0.0.1:1/"], ["no cluster is running", "cdnlab up"]),

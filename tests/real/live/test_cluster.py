@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -14,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from cdnkit.serving.authority import make
+from cdnkit.serving.folder import authority_folder
 from cdnlab.client.viewer import ask
 from tests.kit.late import GUARD_S, Late, again
+from tests.kit.live_origin import basic, request
 from tests.kit.ports import free_port
 from tests.real.live.lab import NO_STREAM, QUICK, Up, alive, until
 
@@ -272,3 +276,27 @@ def test_an_order_reaches_a_node_that_is_down_and_a_cluster_that_was_stopped(sta
     last.wait_for("Ctrl-C ends it")
     assert ask(url).text() == "three"
     last.stop()
+
+
+def test_encoders_of_the_lab_get_into_an_origin_that_asks_who_they_are(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over TLS, by a token that is in no argument, no log and no file; others need credentials of the settings."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    make(authority_folder(), time.time())
+    password = "correct-horse"
+    up = start(f'{QUICK}ingest_tls = "local"\n[origin.encoders.studio]\npassword = "{password}"\n')
+    up.wait_for("Ctrl-C ends it")
+    url = f"{up.cluster['origin']['url']}/live/360p/media.m3u8"
+    until(lambda: "#EXTINF" in ask(url).body.decode(), up.said)
+    ingest = up.cluster["origin"]["ingest"]
+    assert ingest.startswith("https://127.0.0.1:")
+    context = ssl.create_default_context(cafile=str(authority_folder() / "ca.pem"))
+    for fields, status in (({}, 401), (basic("studio", password), 200)):
+        assert request(f"{ingest}/faults", headers=fields, tls=context).status == status
+    commands = [" ".join(one.cmdline()) for one in up.descendants()]
+    assert sum("pipe:" in one for one in commands) == 1, "ffmpeg does not post itself"
+    up.stop()
+    everything = [path.read_text() for path in up.run.rglob("*") if path.suffix in (".json", ".jsonl", ".log")]
+    assert password not in "".join((*everything, *commands, up.said()))
+    assert "Bearer" not in "".join((*everything, *commands, up.said()))

@@ -139,7 +139,7 @@ def test_nobody_writes_lines_of_their_own_into_the_log(
         case "host":
             fields = {"Host": "x\x1b[2J"}
     reply = request(f"{origin.ingest}/ingest/{path}", "POST", fields, body)
-    assert reply.status in (400, 421)
+    assert reply.status in (400, 403, 415, 421)
     origin.stop()
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert told, "it is told"
@@ -161,7 +161,7 @@ def test_a_long_name_takes_one_short_line_of_the_log(
 ) -> None:
     origin = origins()
     for fields in ({}, {"Host": "x" * 10_000}):
-        assert request(f"{origin.ingest}/ingest/{'x' * 20_000}/a.cmfv", "POST", fields).status in (400, 421)
+        assert request(f"{origin.ingest}/ingest/{'x' * 20_000}/a.cmfv", "POST", fields).status in (403, 421)
     origin.stop()
     assert all(len(record.getMessage()) < 1_000 for record in caplog.records)
 

@@ -268,7 +268,7 @@ def test_requests_that_wait_do_not_keep_the_origin_from_stopping(fed: Fed) -> No
     assert replies == [503] * 3
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("fed", [6.0], indirect=True)  # held for 18 s: time to open so many connections
 def test_two_thousand_waiting_reloads_wake_within_a_part(fed: Fed, capsys: pytest.CaptureFixture[str]) -> None:
     """On sockets of their own, in the same process: the client's work is in the figure, too."""

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from starlette.types import Message
 
-from origin.ingest import Ingest
+from origin.errors import Refused
+from origin.refusing import refuse
 from tests.kit.hurry import hurry
 from tests.kit.live_origin import Running
 
@@ -22,7 +22,7 @@ REFUSALS = [  # given a path    status  its text
     ),
     (
         "vod/180p.cmfv",
-        400,
+        403,
         "/ingest/vod/180p.cmfv: found a name that cannot be used, wanted letters, digits, - and _ "
         '(64 at most, a letter or digit first; "vod" is taken).\n',
     ),
@@ -43,7 +43,6 @@ def body(*pieces: bytes, ends: bool = True) -> list[Message]:
 
 
 GONE: Message = {"type": "http.disconnect"}
-NAMES = {"stream": "live", "file": "180p.ts"}
 ENDS = [  # what still comes of a refused body    how often   the answer ends after, whole
     (body(b"x"), 0.0, 0.0, True),
     (body(b"x", b"y", b""), 0.25, 0.75, True),  # it is read to its end
@@ -70,10 +69,8 @@ def test_a_refused_body_is_read_on_for_a_second(coming: list[Message], every: fl
         sent.append(message)
 
     async def run() -> float:
-        ingest = Ingest(cast(Any, SimpleNamespace()), cast(Any, SimpleNamespace()))
-        scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "path_params": NAMES}
         began = asyncio.get_running_loop().time()
-        await ingest(scope, receive, send)
+        await refuse(receive, send, Refused(400, "no"))
         return asyncio.get_running_loop().time() - began
 
     assert hurry(run()) == pytest.approx(after)

@@ -17,7 +17,7 @@ from origin.fragments import LARGEST_INIT, Fragment
 from origin.playlist import init_name
 from origin.publisher import Publisher
 from origin.retention import Retention
-from origin.stream import Session, State
+from origin.session import Session, State
 from origin.timeline import REMEMBERED, Timeline
 from origin.tracks import InitSection
 from origin.window import Numbered
@@ -178,11 +178,7 @@ def test_segments_that_are_too_short_take_no_more_room(tmp_path: Path) -> None:
     in_lab(tmp_path, test)
 
 
-def test_a_track_too_many_takes_the_place_of_the_one_that_has_waited_longest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "MOST_TRACKS", 3)
-
+def test_a_track_too_many_takes_the_place_of_the_one_that_has_waited_longest(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         for name in ("a", "b", "c"):
             await lab.post(name, video_init(), video(3))
@@ -197,14 +193,10 @@ def test_a_track_too_many_takes_the_place_of_the_one_that_has_waited_longest(
                 await lab.retention.make_room("live", "g")
             await lab.retention.make_room("live", "b")
 
-    in_lab(tmp_path, test)
+    in_lab(tmp_path, test, ingest_limits={"tracks": 3})
 
 
-def test_a_stream_too_many_takes_the_place_of_the_one_that_has_waited_longest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "MOST_STREAMS", 2)
-
+def test_a_stream_too_many_takes_the_place_of_the_one_that_has_waited_longest(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         await lab.post("720p", video_init(), video(3), stream="first")
         await lab.post("720p", video_init(), video(3), stream="second")
@@ -220,7 +212,7 @@ def test_a_stream_too_many_takes_the_place_of_the_one_that_has_waited_longest(
         await lab.post("720p", video_init(), video(3), stream="first")
         assert lab.publisher.streams["first"].last_generation >= int(NOW) + 9
 
-    in_lab(tmp_path, test)
+    in_lab(tmp_path, test, ingest_limits={"streams": 2})
 
 
 def test_what_a_restart_finds_and_nobody_needs_goes(tmp_path: Path) -> None:
@@ -261,9 +253,8 @@ def test_a_source_whose_clock_is_corrupt_takes_no_more_room(tmp_path: Path) -> N
     in_lab(tmp_path, test)
 
 
-def test_more_posts_than_tracks_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_posts_than_tracks_are_refused(tmp_path: Path) -> None:
     """Posts of one track that send nothing: each would hold a connection, and what it has sent so far."""
-    monkeypatch.setattr(retention, "MOST_TRACKS", 2)
 
     async def test(lab: Lab) -> None:
         with ExitStack() as posts:
@@ -274,7 +265,7 @@ def test_more_posts_than_tracks_are_refused(tmp_path: Path, monkeypatch: pytest.
                 await lab.retention.make_room("live", "720p")
         await lab.retention.make_room("live", "720p")
 
-    in_lab(tmp_path, test)
+    in_lab(tmp_path, test, ingest_limits={"tracks": 2})
 
 
 def test_a_track_that_goes_while_others_wait_for_it_is_no_defect(tmp_path: Path) -> None:
@@ -381,5 +372,5 @@ def test_an_init_section_too_large_is_refused(
     feeder = Feeder(origins(), "live/180p.cmfv")
     feeder.send(before + size.to_bytes(4, "big") + kind.encode())
     reply = feeder.reply()
-    assert reply.status == 400, "before it is read"
+    assert reply.status == 413, "before it is read"
     assert f"{kind}: found size {size}, wanted at most {LARGEST_INIT} bytes" in reply.text

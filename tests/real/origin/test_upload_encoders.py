@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -108,6 +109,32 @@ def test_every_frame_comes_through_the_origin_and_an_edge(
                         assert found == sent[kind], f"{url}/live/{one}"
 
     asyncio.run(through_an_edge())
+
+
+PASSWORD, TOKEN = "p%ss/w@rd of:studio", "T0ken-of-news"
+BEARER = f"Authorization: Bearer {TOKEN}\r\n"
+IN_URL = f"studio:{quote(PASSWORD, safe='')}@"
+LET_IN: list[tuple[list[str], str, str]] = [  # given ffmpeg's output options, what its URL says of it, the path
+    (HLS, IN_URL, "live.m3u8"),
+    ([*FMP4, "-http_persistent", "1", "-hls_flags", "delete_segments"], IN_URL, "live.m3u8"),
+    (DASH, IN_URL, "manifest.mpd"),
+    ([*DASH, "-http_persistent", "1"], IN_URL, "manifest.mpd"),
+    ([*HLS, "-headers", BEARER], "", "live.m3u8"),
+    ([*DASH, "-http_opts", f"headers={BEARER.replace(':', chr(92) + ':')}"], "", "manifest.mpd"),
+]
+
+
+@pytest.mark.parametrize(("options", "user", "path"), LET_IN)
+def test_an_origin_that_knows_its_encoders_takes_every_object(
+    origins: Callable[..., Running], ffmpeg: str, sent: dict[str, int], options: list[str], user: str, path: str
+) -> None:
+    """None is lost to the 401 that ffmpeg, which asks without credentials, gets first."""
+    origin = origins(encoders={"studio": {"password": PASSWORD}, "news": {"token": TOKEN, "streams": ("live",)}})
+    point = f"{origin.ingest}/ingest/live".replace("://", f"://{user}")
+    run(command(ffmpeg, *options, f"{point}/{path}"))
+    until(lambda: '"name": "live"' in origin.get("").text and listed(origin)["ended"])
+    for kind in "va":
+        assert frames(ffmpeg, f"{origin.url}/live/{path}", kind) == sent[kind]
 
 
 def uris(text: str) -> list[str]:

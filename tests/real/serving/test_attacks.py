@@ -149,6 +149,30 @@ def test_an_http2_head_that_never_ends_ends_with_its_connection() -> None:
 # ---- too many connections ------------------------------------------------------------------------------------------
 
 
+def test_one_source_may_open_so_many_connections_and_others_still_come_in() -> None:
+    async def run() -> None:
+        async with listening(hello, per_source=2) as url, asyncio.timeout(GUARD_S):
+            host, _, port = url.removeprefix("http://").partition(":")
+
+            async def came(source: str) -> tuple[bytes, asyncio.StreamWriter]:
+                reader, writer = await asyncio.open_connection(host, int(port), local_addr=(source, 0))
+                writer.write(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+                return await reader.readuntil(b"\r\n\r\n"), writer
+
+            opened = [await came("127.0.0.1") for _ in range(2)]
+            assert [head[9:12] for head, _ in opened] == [b"200", b"200"]
+            refused = await ask(url, "/")
+            assert (refused.status, refused.body) == (429, b"429 limit: 2 connections are open from this address\n")
+            other, writer = await came("127.0.0.2")
+            assert other[9:12] == b"200"
+            for _, one in (*opened, (other, writer)):
+                one.close()
+            while (await ask(url, "/")).status == 429:
+                pass
+
+    asyncio.run(run())
+
+
 def test_one_connection_too_many_is_told_so_and_no_descriptor_is_lost() -> None:
     async def run() -> None:
         held = Held(awaited=8)

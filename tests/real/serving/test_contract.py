@@ -90,7 +90,10 @@ MADE: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "hypercorn HTTPStream": (_stream, "state handle"),
     "hypercorn ASGIHTTPState": (lambda: ASGIHTTPState, "REQUEST"),
-    "h11 Connection": (lambda: h11.Connection(h11.SERVER), "_receive_buffer _receive_buffer_closed next_event"),
+    "h11 Connection": (
+        lambda: h11.Connection(h11.SERVER),
+        "_receive_buffer _receive_buffer_closed next_event client_is_waiting_for_100_continue",
+    ),
     "h11 ReceiveBuffer": (
         lambda: h11.Connection(h11.SERVER)._receive_buffer,
         "_data maybe_extract_at_most",

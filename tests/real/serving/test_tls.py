@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from cdnkit.serving import Listener, ListenerLimits, bind
+from cdnkit.serving import CLIENT_NAMES, Listener, ListenerLimits, bind
 from cdnkit.serving.authority import LEAF_DAYS, Authority, BadAuthority, Contexts, NotOurs, make, may_sign, write_new
 from cdnkit.serving.certificates import flaw_of, server_context
+from tests.kit.client_certificates import Clients
 from tests.kit.http import read_reply
 from tests.kit.late import GUARD_S, Late, judged
 from tests.kit.listener import LOG, Pouring, hello
@@ -303,3 +304,43 @@ async def test_one_who_takes_nothing_is_dropped(authority: Authority, wall: Now)
         # Two pieces in the kernel, what it could not send, and asyncio's own buffers for TLS: no more.
         assert pouring.sent_bytes < 2 * 2**20
         tls.close()
+
+
+async def _who(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with the names in the client's certificate."""
+    body = " ".join(sorted(scope["extensions"].get(CLIENT_NAMES, ()))).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("made", ["by the local CA", "of files"])
+@in_a_loop
+async def test_a_client_may_prove_who_it_is(
+    authority: Authority, wall: Now, tmp_path: Path, made: str, version: ssl.TLSVersion
+) -> None:
+    """Also by the leaf that the local CA makes for the host that the client names."""
+    clients, strangers = Clients(tmp_path / "clients"), Clients(tmp_path / "strangers")
+    if made == "of files":
+        context: ssl.SSLContext = server_context(*_pair(authority, tmp_path, wall()), clients.file)
+    else:
+        context = Contexts(authority, wall, clients.file).context
+
+    async def ask(shown: tuple[Path, Path] | None) -> bytes:
+        own = client(authority, "http/1.1")
+        own.minimum_version = own.maximum_version = version
+        if shown is not None:
+            own.load_cert_chain(*shown)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=own, server_hostname="localhost")
+        writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        try:
+            return (await read_reply(reader)).body
+        finally:
+            writer.close()
+
+    async with over_tls(context, _who) as port:
+        assert await ask(None) == b""
+        assert await ask(clients.issue("Encoder7")) == b"encoder7"
+        assert await ask(clients.issue("e8", "e8.test", "e8.example")) == b"e8 e8.example e8.test"
+        with pytest.raises((OSError, asyncio.IncompleteReadError)):
+            await ask(strangers.issue("Encoder7"))

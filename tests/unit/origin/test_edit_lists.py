@@ -10,7 +10,8 @@ from origin.boxes import children
 from origin.edit_lists import Edit
 from origin.errors import BadMedia
 from origin.fragments import Fragment, FragmentReader
-from origin.stream import Session, State, Stream
+from origin.session import Session, State
+from origin.stream import Stream
 from origin.tracks import InitSection, read_init
 from tests.unit.origin.test_fragments import FTYP, box
 from tests.unit.origin.test_sample_entries import avcc, pictures

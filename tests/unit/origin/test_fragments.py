@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from origin.errors import BadMedia
-from origin.fragments import Fragment, FragmentReader
+from origin.errors import BadMedia, NeedsInit
+from origin.fragments import LARGEST_LEAD, Fragment, FragmentReader
 from origin.tracks import InitSection, Kind
 
 MIB = 2**20
@@ -151,9 +151,63 @@ def test_samples_outside_their_mdat_are_refused(encoded: dict[str, bytes]) -> No
 def test_boxes_between_fragments_are_passed_over(encoded: dict[str, bytes]) -> None:
     data = encoded["90p.cmfv"]
     plain = parse([data])
-    for kind in (b"styp", b"sidx", b"prft", b"emsg", b"free", b"uuid", b"mfra"):
+    for kind in (b"styp", b"sidx", b"free", b"uuid", b"mfra"):
         dressed = data.replace(struct.pack(">I4s", *moof_head(data)), box(kind, b"12345678") + head(data), 1)
         assert parse([dressed]) == plain, kind
+
+
+def test_prft_and_emsg_go_out_with_the_fragment_they_stand_before(encoded: dict[str, bytes]) -> None:
+    data = encoded["90p.cmfv"]
+    lead = box(b"prft", bytes(24)) + box(b"emsg", b"splice")
+    at = data.index(b"moof") - 4
+    init, first, *_ = FragmentReader(MIB).feed(data[:at] + lead + data[at:])
+    plain = list(FragmentReader(MIB).feed(data))[1]
+    assert isinstance(init, InitSection) and isinstance(first, Fragment) and isinstance(plain, Fragment)
+    assert first.data == lead + plain.data
+    assert first.data[first.media :] == plain.data[plain.media :]
+    halves = first.divide(7, init.track.track_id)
+    assert [half.data.count(lead) for half in halves] == [1, 0] and halves[0].data.startswith(lead)
+    (again, *_) = FragmentReader(MIB, init).feed(halves[0].data)
+    assert isinstance(again, Fragment) and again.media == halves[0].media and again.lead == len(lead)
+
+
+def test_what_stands_before_a_fragment_is_bounded(encoded: dict[str, bytes]) -> None:
+    emsg = box(b"emsg", bytes(2**18))
+    init = next(FragmentReader(MIB).feed(encoded["90p.cmfv"]))
+    assert isinstance(init, InitSection)
+    reader = FragmentReader(MIB, init)
+    with pytest.raises(BadMedia, match=f"bytes of prft and emsg, wanted at most {LARGEST_LEAD}"):
+        for _ in range(5):
+            list(reader.feed(emsg))
+
+
+def test_a_segment_without_an_init_section_needs_one_that_is_known(encoded: dict[str, bytes]) -> None:
+    init, *fragments = FragmentReader(MIB).feed(encoded["90p.cmfv"])
+    assert isinstance(init, InitSection)
+    segment = box(b"styp", b"msdh\0\0\0\0msdhmsix") + fragments[0].data
+    with pytest.raises(NeedsInit, match="wanted an init section"):
+        list(FragmentReader(MIB).feed(segment))
+    assert list(FragmentReader(MIB, init).feed(segment)) == fragments[:1]
+
+
+@pytest.mark.parametrize(
+    ("before", "is_last", "is_closed"),
+    [
+        (b"", False, False),
+        (box(b"styp", b"msdh\0\0\0\0msdhmsix"), False, False),
+        (box(b"styp", b"lmsg\0\0\0\0msdh"), True, False),
+        (box(b"styp", b"msdh\0\0\0\0msixlmsg"), True, False),
+        (box(b"styp", b"msdhlmsg"), False, False),  # a minor version is no brand
+        (box(b"styp", b"slat\0\0\0\0slat"), False, False),  # filler: media like any other
+        (box(b"mfra", b""), False, True),
+    ],
+)
+def test_what_ends_a_track(encoded: dict[str, bytes], before: bytes, is_last: bool, is_closed: bool) -> None:
+    init, fragment, *_ = FragmentReader(MIB).feed(encoded["90p.cmfv"])
+    assert isinstance(init, InitSection)
+    reader = FragmentReader(MIB, init)
+    assert list(reader.feed(before + fragment.data)) == [fragment]
+    assert (reader.is_last, reader.is_closed) == (is_last, is_closed)
 
 
 def moof_head(data: bytes) -> tuple[int, bytes]:

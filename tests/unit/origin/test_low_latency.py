@@ -10,7 +10,8 @@ import pytest
 from origin.blocking import Answer, BadDirectives, Directives, decide
 from origin.low_latency import LowLatency
 from origin.playlist import media_playlist
-from origin.stream import Session, State, Stream
+from origin.session import Session, State
+from origin.stream import Stream
 from origin.tracks import InitSection, Kind
 from origin.window import TrackWindow
 from tests.unit.origin.test_stream_frames import NOW, Sender, pictures, sound

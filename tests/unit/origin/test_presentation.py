@@ -18,8 +18,9 @@ from origin.fragments import Fragment, of_samples
 from origin.manifests import Manifests
 from origin.mpd import MANIFEST, NUMBER_MANIFEST
 from origin.samples import NON_SYNC, Samples
+from origin.session import Session, State
 from origin.storage import Storage
-from origin.stream import Session, State, Stream
+from origin.stream import Stream
 from origin.tracks import InitSection, Kind, Track
 from origin.window import TrackWindow
 from tests.kit.dash_invariants import DashWatch, Mpd, read_mpd
@@ -397,6 +398,7 @@ EVENTS: dict[str, Callable[[Lab], None]] = {
 )
 @example([("another rung", 15), ("sound is not stored", 5), ("encoder ends", 0), ("encoder starts", 9)])
 @example([("a rung stalls", 0), ("silence", 15)])
+@example([("a long silence", 7), ("jump", 3), ("sound breaks", 9)])
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(EVENTS)), st.integers(0, 24)), max_size=12))
 def test_the_rules_hold_whatever_happens(events: list[tuple[str, int]]) -> None:

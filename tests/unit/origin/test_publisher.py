@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cdnkit.settings.origin import Origin
 from origin.publisher import Publisher
-from origin.stream import State
+from origin.session import State
 from tests.unit.origin.test_stream import NOW, audio, audio_init, video, video_init
 
 

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from origin.errors import BadCodec, BadMedia
+from origin.errors import BadMedia, NotSupported
 from origin.sample_entries import SampleEntry, read_sample_entry
 from tests.unit.origin.test_fragments import box
 from tests.unit.origin.test_h264 import parameter_set
@@ -124,7 +124,9 @@ REFUSED = [
 
 @pytest.mark.parametrize(("handler", "kind"), REFUSED)
 def test_what_cannot_be_published_is_refused_by_name(handler: bytes, kind: str) -> None:
-    with pytest.raises(BadCodec, match=f"found sample entry '{kind}' of handler '{handler.decode()}', wanted H.264"):
+    with pytest.raises(
+        NotSupported, match=f"found sample entry '{kind}' of handler '{handler.decode()}', wanted H.264"
+    ):
         read_sample_entry(handler, kind, memoryview(pictures()), "x")
 
 

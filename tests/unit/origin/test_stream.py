@@ -14,7 +14,8 @@ from origin.fragments import Fragment, of_samples
 from origin.multivariant import multivariant_playlist
 from origin.playlist import media_playlist
 from origin.samples import NON_SYNC, Samples
-from origin.stream import Session, State, Stream
+from origin.session import Session, State
+from origin.stream import Stream
 from origin.tracks import InitSection, Kind, Track
 from origin.window import TrackWindow
 

@@ -12,7 +12,8 @@ from origin.errors import BadMedia
 from origin.fragments import Fragment, FragmentReader, of_samples
 from origin.samples import NON_SYNC, Samples
 from origin.segmenter import Segment
-from origin.stream import Session, State, Stream
+from origin.session import Session, State
+from origin.stream import Stream
 from origin.tracks import InitSection, Kind, Track
 
 NOW = 1_800_000_000.0

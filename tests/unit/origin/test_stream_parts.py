@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from origin.errors import BadMedia
 from origin.parts import Part
 from origin.segmenter import Segment
-from origin.stream import State, Stream
+from origin.session import State
+from origin.stream import Stream
 from origin.tracks import InitSection, Kind
 from tests.unit.origin.test_stream_frames import NOW, Sender, pictures, read, samples_of, sound
 

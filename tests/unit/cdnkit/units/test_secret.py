@@ -27,6 +27,8 @@ WHERE = {  # secret setting -> a document with it, `{}` in its place
     "node.parent_headers": '[[node]]\nname = "a"\nparent_headers = {{ "X-A" = {} }}',
     "control.secret_access_key": "[control]\nsecret_access_key = {}",
     "control.fastly_token": "[control]\nfastly_token = {}",
+    "origin.encoders.password": "[origin.encoders.a]\npassword = {}",
+    "origin.encoders.token": "[origin.encoders.a]\ntoken = {}",
     "purge_log": "purge_log = {}",
     "stream.source": "[[stream]]\nsource = {}",
 }
@@ -43,6 +45,8 @@ def good(where: str) -> str:
         return SHARED
     if where == "stream.source":
         return f"rtsp://u:{PIN}@h/"
+    if where.startswith("origin."):
+        return f"{PIN}-{PIN}"
     return PIN.encode().hex() * 8 if where == "token.key" else PIN
 
 

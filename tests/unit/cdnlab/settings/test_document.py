@@ -32,6 +32,7 @@ BAD = [  # given                                                         then: l
     ('profile = "akamai"', "1:1", ['found "akamai"', "rfc9111", "cloudfront"]),
     ('[[stream]]\nname = "a"\nladder = ["721p"]', "3:1", ['stream[0].ladder', "No rung '721p'", "720p"]),
     ('[[stream]]\nname = "Big Name"', "2:1", ["stream[0].name", "wanted text that matches"]),
+    ('[[stream]]\nname = "live"\n[origin]\ningest_streams = ["news-*"]', "2:1", ["stream[0].name", "one of origin.ingest_streams (news-*)"]),
     ('[[stream]]\nsegment = "5 parsecs"', "2:1", ['found "5 parsecs"', "a duration such as", "Unknown unit 'parsecs'"]),
     ('[[stream]]\nsegment = "1s"\npart = "2s"', "1:1", ["stream[0]", "wanted part <= segment"]),
     ('[[stream]]\nsegment = "1010ms"\nframe_rate = 30', "1:1", ["wanted a whole number", "30.3 frames"]),
@@ -300,6 +301,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ('[control]\nlisten = "[::]:0"\nsecret_access_key = "x"', "wanted fastly_token of your own"),
         ('[[node]]\nname = "a"\nadmin = "0.0.0.0:8180"', "wanted an admin_token"),
         ('[[node]]\nname = "a"\nadmin = "192.0.2.1:8180"', "wanted an admin_token"),
+        ('[origin]\ningest = "0.0.0.0:9001"', r"wanted an \[origin.encoders.NAME\]"),
+        (
+            '[origin]\nanybody_may_publish = true\nencoders.a.token = "12345678"',
+            "Found encoders and anybody_may_publish",
+        ),
     ],
 )
 def test_who_listens_beyond_loopback_asks_who_is_there(text: str, wanted: str) -> None:
@@ -315,6 +321,25 @@ def test_credentials_are_in_no_run_folder() -> None:
     loaded = parse(text, file="cdn.toml", folder=Path(), environ={})
     assert loaded.document.nodes[0].admin_token == "s3cr3t"
     assert "s3cr3t" not in str(loaded.public())
+
+
+def test_the_files_of_encoders_are_read_with_the_settings(tmp_path: Path) -> None:
+    text = """
+[origin]
+ingest_tls = { certificate = "cert.pem", key = "key.pem" }
+ingest_client_ca = "ca.pem"
+encoders.a.password_file = "password"
+encoders.b.token_file = "token"
+encoders.c.certificate = "c"
+"""
+    (tmp_path / "token").write_text("no token")
+    found = complaints_of(text, tmp_path)
+    wanted = ["origin.ingest_tls", "origin.ingest_client_ca", "encoders.a.password_file", "encoders.b.token_file"]
+    assert [one for one in wanted if not any(one in line for line in found)] == []
+    assert "no token" in str(found) and "ca.pem" in str(found)
+    (tmp_path / "token").write_text("a-real-token")
+    origin = load('[origin]\nencoders.b.token_file = "token"', tmp_path).document.origin
+    assert origin.encoders["b"].token_file == tmp_path / "token", "as the origin's process finds it"
 
 
 def test_a_behavior_with_a_policy_can_be_read_again_where_it_was_written_out() -> None:

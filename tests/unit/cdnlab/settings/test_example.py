@@ -17,8 +17,8 @@ from cdnkit.policy.rules.response_headers import ResponseHeaders
 from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.rules.tokens import Akamai, Cat, CloudFront, Fastly, Jwt
 from cdnkit.serving.authority import make
-from cdnkit.serving.folder import authority_folder
 from cdnkit.settings.edge import Node, Whereabouts
+from cdnkit.settings.ingest import Encoder
 from cdnkit.settings.load import Load
 from cdnkit.settings.origin import Origin
 from cdnkit.settings.transcode import Stream
@@ -56,7 +56,7 @@ THE_USERS_OWN = {
 def keys_in(data: Any, path: str = "") -> set[str]:
     found: set[str] = set()
     for key, value in data.items():
-        if path in ("token.", "response_headers.", "service."):
+        if path in ("token.", "response_headers.", "service.", "origin.encoders."):
             key = "NAME"
         if isinstance(value, dict) and path + key not in THE_USERS_OWN:
             found |= keys_in(value, f"{path}{key}.")
@@ -96,14 +96,23 @@ def test_each_option_can_be_uncommented(line: str, tmp_path: Path, monkeypatch: 
         (tmp_path / "keys").mkdir()
         (tmp_path / "keys" / "viewer.b64").write_text("c2VjcmV0")
         text = re.sub(r'(?m)^key = ".*$', "", text)
-    if line.startswith(("#listen_tls", "#tls")):
+    if line.startswith(("#listen_tls", "#tls", "#ingest_tls", "#ingest_client_ca")):
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-        pair = make(authority_folder(), time.time()).issue(["localhost"], time.time())
-        text = text.replace("#listen_tls", "listen_tls")
-        (tmp_path / "tls").mkdir()
-        for name, pem in zip(("cdn.pem", "cdn-key.pem"), pair, strict=True):
-            (tmp_path / "tls" / name).write_bytes(pem)
+        _write_certificates(tmp_path)
+        if line.startswith("#ingest"):
+            text = text.replace("#ingest_tls", "ingest_tls")
+        else:
+            text = text.replace("#listen_tls", "listen_tls")
     parse(text, file="cdn.toml", folder=tmp_path, environ={})
+
+
+def _write_certificates(folder: Path) -> None:
+    """Those that the example names; the local CA is in the folder, too."""
+    authority = make(folder / "cdnlab" / "ca", time.time())
+    certificate, key = authority.issue(["localhost"], time.time())
+    (folder / "tls").mkdir()
+    for name, pem in (("cdn.pem", certificate), ("cdn-key.pem", key), ("encoders.pem", certificate)):
+        (folder / "tls" / name).write_bytes(pem)
 
 
 PUBLIC = rsa.generate_private_key(65537, 2048).public_key()
@@ -112,15 +121,21 @@ KEYS = {
     "keys/jwt.pem": PUBLIC.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
     "keys/akamai.hex": "52a152a152a152a152a152a152a1",
     "keys/cat.b64": base64.b64encode(bytes(32)).decode(),
+    "keys/studio": "correct horse",
+    "keys/studio-token": "T0ken-of-studio",
 }
 
 
 @pytest.mark.parametrize("table", TABLES, ids=[table.splitlines()[0] for table in TABLES])
 def test_each_commented_table_can_be_uncommented(table: str, tmp_path: Path) -> None:
+    text = example.text()
+    if "#certificate" in table:
+        text = re.sub(r"(?m)^#(?=ingest_client_ca|ingest_tls)", "", text)
+        _write_certificates(tmp_path)
     (tmp_path / "keys").mkdir()
-    for name, text in KEYS.items():
-        (tmp_path / name).write_text(text)
-    parse(example.text().replace(table, uncommented(table)), file="cdn.toml", folder=tmp_path, environ={})
+    for name, key in KEYS.items():
+        (tmp_path / name).write_text(key)
+    parse(text.replace(table, uncommented(table)), file="cdn.toml", folder=tmp_path, environ={})
 
 
 def test_a_commented_default_is_the_default() -> None:
@@ -136,6 +151,8 @@ def test_a_commented_default_is_the_default() -> None:
         "token.common": Cat,
         "node": Node,
         "origin": Origin,
+        "origin.encoders.studio": Encoder,
+        "origin.encoders.truck": Encoder,
         "control": Control,
         "load": Load,
         "geo": Whereabouts,
@@ -148,6 +165,7 @@ def test_a_commented_default_is_the_default() -> None:
         "token.claims": {"scheme": "jwt", "key": "k"},
         "token.common": {"scheme": "cat", "key": "k"},
         "node": {"name": "a"},
+        "origin.encoders.studio": {"token_file": "t"},
     }
     samples = {
         "header",

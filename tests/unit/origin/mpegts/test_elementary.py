@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from origin.errors import BadCodec, BadMedia
+from origin.errors import BadMedia, NotSupported
 from origin.mpegts.elementary import H264, Aac, _audio_config, read_codec
 from origin.samples import box
 from tests.unit.origin.test_fragments import FTYP
@@ -73,7 +73,7 @@ UNFIT = [  # AudioSpecificConfigs that ADTS cannot say
 
 @pytest.mark.parametrize("config", UNFIT)
 def test_what_adts_cannot_say(config: str) -> None:
-    with pytest.raises(BadCodec):
+    with pytest.raises(NotSupported):
         _audio_config(bytes.fromhex(config))
 
 
@@ -84,10 +84,27 @@ def test_a_frame_too_long_for_its_header() -> None:
         list(codec.adts(memoryview(bytes(8185))))
 
 
+RECORDS = [  # given what stands behind the profile in avcC, wanted parameter sets
+    (0x64, b"\xff\xe1\0\4\x67one\1\0\4\x68two", (SPS, PPS)),
+    (0x64, b"\xff\xe1\0\4\x67one\1\0\4\x68two\xfd\xf8\xf8\1\0\4\x6dext", (SPS, b"\x6dext", PPS)),
+    (0x64, b"\xff\xe2\0\4\x67one\0\4\x67six\2\0\4\x68two\0\4\x68ten", (SPS, b"\x67six", PPS, b"\x68ten")),
+    (0x42, b"\xff\xe1\0\4\x67one\1\0\4\x68two\xff\xff\xff\xff\xff", (SPS, PPS)),  # what is not of this profile
+    (0x64, b"\xff\xe0", ()),  # avc3
+]
+
+
+@pytest.mark.parametrize(("profile", "rest", "sets"), RECORDS)
+def test_parameter_sets_of_a_record(profile: int, rest: bytes, sets: tuple[bytes, ...]) -> None:
+    data = box(b"stsd", bytes(8) + box(b"avc1", bytes(78) + box(b"avcC", bytes((1, profile, 0, 31)) + rest)))
+    for outer in (b"stbl", b"minf", b"mdia", b"trak", b"moov"):
+        data = box(outer, data)
+    assert read_codec(FTYP + data) == H264(4, sets, None)
+
+
 @pytest.mark.parametrize("kind", [b"Opus", b"av01", b"hvc1", b"ac-3", b"wvtt"])
 def test_codecs_that_a_transport_stream_has_not_here(kind: bytes) -> None:
     data = box(b"stsd", bytes(8) + box(kind, bytes(60)))
     for outer in (b"stbl", b"minf", b"mdia", b"trak", b"moov"):
         data = box(outer, data)
-    with pytest.raises(BadCodec, match=r"wanted H\.264 \(avc1, avc3\) or AAC"):
+    with pytest.raises(NotSupported, match=r"wanted H\.264 \(avc1, avc3\) or AAC"):
         read_codec(FTYP + data)

@@ -24,17 +24,17 @@ REFUSED = [  # given the path, its form in the request, then the status, and wor
     ("v0/x.ts", "v0%2Fx.ts", 403, "leads elsewhere"),
     ("v0\\x.ts", "v0%5cx.ts", 403, "leads elsewhere"),
     ("x\0.ts", "x%00.ts", 403, "leads elsewhere"),
-    ("a b.ts", "a%20b.ts", 400, "a name that cannot be used"),
-    ("a.ts", "%61.ts", 400, "a name that cannot be used"),  # two spellings of one URL are two entries in a cache
-    ("film€.ts", "film%E2%82%AC.ts", 400, "a name that cannot be used"),
-    ("", "", 400, "a name that cannot be used"),
-    ("v0//x.ts", "v0//x.ts", 400, "a name that cannot be used"),
-    ("v0/", "v0/", 400, "a name that cannot be used"),
-    (".hidden.ts", ".hidden.ts", 400, "a name that cannot be used"),
-    ("a,b.ts", "a,b.ts", 400, "a name that cannot be used"),  # a comma parts CloudFront's cache tags
-    ("x" * 201 + ".ts", "x" * 201 + ".ts", 400, "a name that cannot be used"),
-    ("a/b/c/d/e/f/g/h/x.ts", "a/b/c/d/e/f/g/h/x.ts", 400, "found 8 folders"),
-    ("/".join(["x" * 150] * 3) + ".ts", "", 400, "wanted at most 7 and 400"),
+    ("a b.ts", "a%20b.ts", 403, "a name that cannot be used"),
+    ("a.ts", "%61.ts", 403, "a name that cannot be used"),  # two spellings of one URL are two entries in a cache
+    ("film€.ts", "film%E2%82%AC.ts", 403, "a name that cannot be used"),
+    ("", "", 403, "a name that cannot be used"),
+    ("v0//x.ts", "v0//x.ts", 403, "a name that cannot be used"),
+    ("v0/", "v0/", 403, "a name that cannot be used"),
+    (".hidden.ts", ".hidden.ts", 403, "a name that cannot be used"),
+    ("a,b.ts", "a,b.ts", 403, "a name that cannot be used"),  # a comma parts CloudFront's cache tags
+    ("x" * 201 + ".ts", "x" * 201 + ".ts", 403, "a name that cannot be used"),
+    ("a/b/c/d/e/f/g/h/x.ts", "a/b/c/d/e/f/g/h/x.ts", 403, "found 8 folders"),
+    ("/".join(["x" * 150] * 3) + ".ts", "", 403, "wanted at most 7 and 400"),
     ("page.html", "page.html", 415, "found .html, wanted one of .m3u8"),
     ("x.js", "x.js", 415, "found .js"),
     ("drawing.svg", "drawing.svg", 415, "found .svg"),

@@ -143,7 +143,7 @@ def test_puts_at_once_are_bounded() -> None:
         lab.begin("a.ts")
     with pytest.raises(Refused) as refused:
         lab.begin("a.ts")
-    assert refused.value.status == 503
+    assert refused.value.status == 429
 
 
 def test_what_no_playlist_lists_goes_after_the_linger() -> None:
