@@ -21,6 +21,7 @@ from origin.mpegts.elementary import Codec, read_codec
 from origin.mpegts.playlists import (
     TS_MEDIA,
     TS_MULTIVARIANT,
+    is_encrypted,
     named_in,
     ts_media_playlist,
     ts_multivariant_playlist,
@@ -77,16 +78,20 @@ class Alternative:
 
     # ---- playlists ---------------------------------------------------------------------------------------------------
 
+    def _encrypted(self, stream: str, track: str) -> bool:
+        source = self._publisher.catalog.get(f"{stream}/{track}/{MEDIA}")
+        return source is not None and source.body is not None and is_encrypted(source.body.decode())
+
     async def _media(self, stream: str, track: str) -> Found:
         window = self._window(stream, track)
         if window is None or await self._codec(stream, track, window.init) is None:
             return None
         source = self._publisher.catalog.get(f"{stream}/{track}/{MEDIA}")
-        if source is None or source.body is None:
+        if source is None or source.body is None or is_encrypted(text := source.body.decode()):
             return None
         folder = f"{stream}/{track}/"
         unfit = {path.removeprefix(folder) for path in self._unfit if path.startswith(folder)}
-        return _playlist(source, ts_media_playlist(source.body.decode(), unfit))
+        return _playlist(source, ts_media_playlist(text, unfit))
 
     async def _multivariant(self, stream: str) -> Found:
         source = self._publisher.catalog.get(f"{stream}/{MULTIVARIANT}")
@@ -94,7 +99,8 @@ class Alternative:
             return None
         tracks = []
         for name in sorted(named_in(source.body.decode())):
-            if (window := self._window(stream, name)) is not None and window.listed:
+            window = self._window(stream, name)
+            if window is not None and window.listed and not self._encrypted(stream, name):
                 codec = await self._codec(stream, name, window.init)
                 if codec is not None:
                     tracks.append((window, codec))
@@ -113,7 +119,7 @@ class Alternative:
         window = self._window(stream, track)
         entries = window.fetchable() if window is not None else ()
         entry = next((one for one in entries if (one.generation, one.number) == (generation, number)), None)
-        if entry is None:
+        if entry is None or self._encrypted(stream, track):
             return None
         making = self._making.get(path)
         if making is None:

@@ -22,6 +22,8 @@ TS_MEDIA = "ts.m3u8"
 _HEAD = ("#EXT-X-TARGETDURATION:", "#EXT-X-MEDIA-SEQUENCE:", "#EXT-X-DISCONTINUITY-SEQUENCE:")
 _OF_SEGMENT = ("#EXT-X-DISCONTINUITY", "#EXT-X-PROGRAM-DATE-TIME:", "#EXT-X-GAP", "#EXTINF:")
 """Tags that both have. Those of init sections and of parts are left out."""
+_OF_PLAYLIST = ("#EXT-X-DATERANGE:", "#EXT-X-START:", "#EXT-X-ENDLIST")
+"""They stand where they stood."""
 
 _PES = 14 + 5 + 8 + 183
 """At most, of a PES packet: header with two time stamps, adaptation field with the PCR, stuffing of its last packet."""
@@ -44,9 +46,14 @@ def ts_media_playlist(text: str, unfit: Collection[str] = ()) -> str:
                 tags.insert(-1, "#EXT-X-GAP")  # before EXTINF
             lines += [*tags, name]
             tags = []
-        elif line == "#EXT-X-ENDLIST":
+        elif line.startswith(_OF_PLAYLIST):
             lines.append(line)
     return "\n".join(lines) + "\n"
+
+
+def is_encrypted(text: str) -> bool:
+    """A media playlist's segments need a key, and what is made of them would be open to all, or to nobody."""
+    return "\n#EXT-X-KEY:" in text
 
 
 def named_in(multivariant: str) -> set[str]:

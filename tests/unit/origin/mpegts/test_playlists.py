@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from origin.mpegts.elementary import H264, Aac, Codec, read_codec
-from origin.mpegts.playlists import named_in, ts_media_playlist, ts_multivariant_playlist, ts_rates
+from origin.mpegts.playlists import is_encrypted, named_in, ts_media_playlist, ts_multivariant_playlist, ts_rates
 from origin.mpegts.segments import remux
 from origin.multivariant import multivariant_playlist
 from origin.playlist import media_playlist
@@ -76,6 +76,18 @@ def test_what_could_not_be_made_is_a_gap() -> None:
     unfit = {"seg-1-7.ts", "seg-1-8.ts"}
     wanted = TS.replace("#EXTINF:4.000000,\nseg-1-7", "#EXT-X-GAP\n#EXTINF:4.000000,\nseg-1-7")
     assert ts_media_playlist(FMP4, unfit) == wanted
+
+
+def test_what_is_of_the_whole_playlist_stays() -> None:
+    more = '#EXT-X-DATERANGE:ID="ad",START-DATE="2026-01-01T00:00:05Z"\n#EXT-X-START:TIME-OFFSET=-9\n'
+    assert ts_media_playlist(FMP4.replace("#EXT-X-MAP", f"{more}#EXT-X-MAP", 1)) == TS.replace(
+        "SEGMENTS\n", f"SEGMENTS\n{more}"
+    )
+
+
+def test_what_needs_a_key_is_known() -> None:
+    assert not is_encrypted(FMP4)
+    assert is_encrypted(FMP4.replace("#EXT-X-MAP", '#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXT-X-MAP', 1))
 
 
 def test_each_segment_of_a_window_is_there() -> None:
