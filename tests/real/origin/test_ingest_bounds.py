@@ -14,7 +14,7 @@ from tests.kit.live_origin import Feeder, Running, pieces, request, until
 
 
 def _open(origin: Running) -> int:
-    """Tracks that have sent their init section."""
+    """Tracks that have sent their first fragment."""
     return origin.get("").text.count('"codec"')
 
 
@@ -25,13 +25,13 @@ def test_so_many_requests_are_open_and_one_more_is_told(
     init, *fragments = pieces(encoded["180p.cmfv"])
     feeders = [Feeder(origin, f"live/{number}.cmfv") for number in range(2)]
     for feeder in feeders:
-        feeder.send(init)
+        feeder.send(init + fragments[0])
     until(lambda: _open(origin) == 2)
     reply = origin.post("live/more.cmfv", encoded["180p.cmfv"])
     assert reply.status == 429 and reply.headers["retry-after"] == "1"
     assert "found 2 open requests, wanted at most 2 (ingest_limits.requests)" in reply.text
     for feeder in feeders:
-        feeder.send(b"".join(fragments))
+        feeder.send(b"".join(fragments[1:]))
         assert feeder.end().status == 200
     assert origin.post("live/more.cmfv", encoded["180p.cmfv"]).status == 200
 
@@ -51,10 +51,10 @@ def test_a_request_that_fails_gives_its_place_back() -> None:
 
 def test_so_many_tracks_and_streams(origins: Callable[..., Running], encoded: dict[str, bytes]) -> None:
     origin = origins(ingest_limits={"tracks": 2, "streams": 2})
-    init = pieces(encoded["180p.cmfv"])[0]
+    begun = b"".join(pieces(encoded["180p.cmfv"])[:2])
     feeders = [Feeder(origin, f"{path}.cmfv") for path in ("a/1", "a/2", "b/1")]
     for feeder in feeders:
-        feeder.send(init)
+        feeder.send(begun)
     until(lambda: _open(origin) == 3)
     reply = origin.post("a/3.cmfv", encoded["180p.cmfv"])
     assert (reply.status, reply.text) == (429, "a/3: found 2 tracks, all in use, wanted at most 2.\n")
@@ -89,7 +89,7 @@ def test_the_memory_of_all_requests_is_bounded_and_who_hoards_goes(
 
     def hoard(name: str, size: int) -> Feeder:
         feeder = Feeder(origin, f"{name}/180p.cmfv")
-        feeder.send(init + (2**20).to_bytes(4, "big") + b"free" + bytes(size))
+        feeder.send(init + fragments[0] + (2**20).to_bytes(4, "big") + b"free" + bytes(size))
         return feeder
 
     small, large = hoard("small", 300_000), hoard("large", 600_000)
