@@ -11,7 +11,7 @@ FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg vers
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test lint check live slow bench crash fuzz soak mutants differential signers manifests clients format docs clean
+.PHONY: help install dev demo test lint check live slow bench crash fuzz soak mutants differential signers manifests players clients format docs clean
 
 help:  ## List the verbs
 	@awk -F ':.*## +' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ signers: dev  ## Tokens by the vendors' own JavaScript signers, which npm instal
 manifests: dev  ## DASH manifests by the reader of Video.js, which npm installs
 	npm install --prefix tests/outside/manifests --no-audit --no-fund --no-package-lock
 	$(BIN)/pytest tests/outside/manifests -m slow
+
+players: dev  ## hls.js, Shaka Player, Video.js and dash.js, which npm installs, in a Chromium; `make test` then runs them, too
+	npm install --prefix tests/outside/players --ignore-scripts --no-audit --no-fund --no-package-lock
+	$(BIN)/pytest tests/outside/players -rs
 
 clients: dev  ## The vendors' command lines, from PyPI and npm, against the control API
 	$(BIN)/python -m venv tests/outside/clients/.venv && tests/outside/clients/.venv/bin/python -m pip install --quiet awscli==1.46.3

@@ -1,0 +1,125 @@
+"""Players of others, in an unmodified Chromium, play what an edge behind a shield gives them. `make players` installs them.
+
+Each plays for 20 s at its own defaults, goes up a rung and down again. A flash and a beep are in step by the media clock of
+the browser; when a screen shows a picture is the browser's own affair, and a headless one is a picture late by chance.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import async_playwright
+
+from tests.kit.late import GUARD_S
+from tests.outside.players.stage import HEIGHTS, LATE_S, SEGMENT, Stage
+
+CHROMIUM = shutil.which("chromium")
+LOW, HIGH = HEIGHTS
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.long,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
+    pytest.mark.skipif(not (Path(__file__).parent / "node_modules").is_dir(), reason="`make players` installs them"),
+]
+
+SECONDS = 20
+AUDIO_FRAME_S = 1024 / 48_000 + 1e-5  # times in a page are rounded to microseconds
+IN_STEP_S = 0.015
+"""Well under the 21 ms of an audio frame and the 40 ms that a viewer notices; mostly 2 ms are found."""
+STALL_S = 0.6
+"""A position that stands still for less is a busy machine's."""
+
+PRIMING_S = 1024 / 48_000
+"""Shaka Player takes the first sample of each track of a VOD for its zero, where no EXT-X-PROGRAM-DATE-TIME says better.
+Ours begins with the frame of silence that an AAC encoder puts before the sound."""
+
+UP_AND_DOWN = [LOW, HIGH, LOW]
+UP = [LOW, HIGH]
+"""Video.js and dash.js play what they have loaded before they go down, and of what is stored they load half a minute."""
+
+ROWS = [  # player, what, protocol, heights of the pictures, seconds by which sound is behind
+    ("hls.js", "VOD", "HLS", UP_AND_DOWN, 0.0),
+    ("hls.js", "ended", "HLS", UP_AND_DOWN, 0.0),
+    ("hls.js", "live", "HLS", UP_AND_DOWN, 0.0),
+    ("shaka", "VOD", "HLS", UP_AND_DOWN, PRIMING_S),
+    ("shaka", "live", "HLS", UP_AND_DOWN, 0.0),
+    ("shaka", "ended", "DASH", UP_AND_DOWN, 0.0),
+    ("shaka", "live", "DASH", UP_AND_DOWN, 0.0),
+    ("shaka", "live", "DASH by numbers", UP_AND_DOWN, 0.0),
+    ("video.js", "VOD", "HLS", UP, 0.0),
+    ("video.js", "live", "HLS", UP_AND_DOWN, 0.0),
+    ("video.js", "ended", "DASH", UP, 0.0),
+    ("video.js", "live", "DASH", UP_AND_DOWN, 0.0),
+    ("video.js", "live", "DASH by numbers", UP_AND_DOWN, 0.0),
+    ("dash.js", "ended", "DASH", UP, 0.0),
+    ("dash.js", "live", "DASH", UP_AND_DOWN, 0.0),
+    ("dash.js", "live", "DASH by numbers", UP_AND_DOWN, 0.0),
+]
+
+
+def watched(stage: Stage, player: str, kind: str, protocol: str, *, heights: list[int], seconds: int) -> dict[str, Any]:
+    """What the page told: see `watch.js`."""
+
+    async def run() -> dict[str, Any]:
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(
+                executable_path=CHROMIUM,
+                env={**os.environ},
+                args=["--no-proxy-server", "--autoplay-policy=no-user-gesture-required"],
+            )
+            page = await browser.new_page()
+            await page.goto(f"{stage.pages}/{player}")
+            arguments = json.dumps([player, stage.url(kind, protocol), heights, seconds])
+            watching = page.evaluate(f"watch(...{arguments}).then(JSON.stringify)")
+            told: dict[str, Any] = json.loads(await asyncio.wait_for(watching, seconds + 2 * GUARD_S))
+            await browser.close()
+            return told
+
+    return asyncio.run(run())
+
+
+def stood_still(samples: list[tuple[float, float]]) -> float:
+    """The longest time in seconds for which the position was the same."""
+    since, longest = samples[0], 0.0
+    for now, position in samples:
+        if position != since[1]:
+            since = (now, position)
+        longest = max(longest, now - since[0])
+    return longest
+
+
+def behind(told: dict[str, Any]) -> float:
+    """Seconds by which the beeps are behind the flashes: the middle one, since a picture may be dropped."""
+    distances = [min((beep - flash for flash in told["flashes"]), key=abs) for beep in told["beeps"]]
+    return statistics.median(distances)
+
+
+@pytest.mark.parametrize(
+    ("player", "kind", "protocol", "heights", "late"), ROWS, ids=[" ".join(row[:3]) for row in ROWS]
+)
+def test_a_player_plays(stage: Stage, player: str, kind: str, protocol: str, heights: list[int], late: float) -> None:
+    told = watched(stage, player, kind, protocol, heights=UP_AND_DOWN, seconds=SECONDS)
+    assert told["fatal"] == []
+    assert told["seen"] == heights
+    samples = told["samples"]
+    assert stood_still(samples) < STALL_S, told["waits"]
+    assert samples[-1][1] - samples[0][1] == pytest.approx(SECONDS, rel=0.1)
+    # Sound is cut at the frame nearest to the picture's cut. A player may begin the one a segment before the other.
+    apart = told["firstTimes"]["audio"] - told["firstTimes"]["video"]
+    assert abs(apart - SEGMENT * round(apart / SEGMENT)) <= AUDIO_FRAME_S
+    assert min(len(told["beeps"]), len(told["flashes"])) >= SECONDS - 3
+    assert behind(told) == pytest.approx(late, abs=IN_STEP_S)
+
+
+@pytest.mark.parametrize(("kind", "late"), [("file", 0.0), ("file late", LATE_S)])
+def test_the_measurement_itself(stage: Stage, kind: str, late: float) -> None:
+    """A whole file, played by the browser: a sound that is late is found to be."""
+    told = watched(stage, "browser", kind, "MP4", heights=[HIGH], seconds=6)
+    assert told["fatal"] == []
+    assert behind(told) == pytest.approx(late, abs=IN_STEP_S)
