@@ -3,6 +3,7 @@
     /{stream}/multivariant.m3u8    /{stream}/{track}/media.m3u8    /{stream}/{track}/init-{id}.mp4
     /{stream}/{track}/seg-{generation}-{number}.m4s    /{stream}/{track}/part-{generation}-{number}-{index}.m4s
     /{stream}/manifest.mpd    /{stream}/manifest-number.mpd    /{stream}/time
+    /{stream}/multivariant-ts.m3u8    /{stream}/{track}/ts.m3u8    /{stream}/{track}/seg-{generation}-{number}.ts
     /vod/...    /  (the streams)    /healthz
 
 Live resources are looked up by their whole path in one table; a request's path never becomes a file's.
@@ -25,6 +26,7 @@ from origin.account import Account
 from origin.errors import printable
 from origin.held import Held, Unmet
 from origin.mpd import TIME
+from origin.mpegts.alternative import Alternative
 from origin.playlist import date_time
 from origin.publisher import Publisher
 from origin.responses import Resource, cache_control, cross_origin, respond
@@ -43,12 +45,14 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
     """The application of the public listener."""
     allowed = publisher.settings.cors
     held = Held(publisher)
+    mpegts = Alternative(publisher)
 
     async def live(request: Request) -> Response:
         if request.method == "OPTIONS":
             return _preflight(allowed)
         name = request.path_params["name"]
         resource = await held.find(name, request.scope["query_string"].decode("latin-1"), request.receive)
+        resource = resource or await mpegts.find(name)
         if isinstance(resource, Unmet):
             return _unmet(publisher, uploads, name, resource)
         if resource is None:

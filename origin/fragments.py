@@ -39,6 +39,8 @@ class Fragment:
     data: bytes
     table: Samples | None = None
     """The samples; None: it cannot be divided."""
+    row: Samples | None = None
+    """The samples, whose bytes lie in a row from `media` on; None: they lie apart."""
     media: int = 0
     """Where in `data` the first sample's bytes begin."""
     keys: tuple[int, ...] = ()
@@ -118,7 +120,8 @@ def of_samples(samples: Samples, track_id: int, start: int, media: bytes | memor
     """The fragment of these samples; `start` is the first one's decode time, `media` their bytes."""
     data = samples.written(track_id, start, media)
     independent = not samples.flags[0] & NON_SYNC
-    return Fragment(start, sum(samples.durations), independent, len(samples), data, samples, len(data) - len(media))
+    media_at = len(data) - len(media)
+    return Fragment(start, sum(samples.durations), independent, len(samples), data, samples, samples, media_at)
 
 
 class FragmentReader:
@@ -238,7 +241,7 @@ def read_moof(moof: Box, track: Track) -> tuple[Fragment, int, int]:
     descriptions: list[bytes] = []
     groups: list[tuple[bytes, Runs]] = []
     seen_header = False
-    divisible = True
+    divisible = in_a_row = True
     for kind, payload in children(trafs[0], where):
         fields = Fields(payload, f"{where}/{kind}")
         match kind:
@@ -265,7 +268,7 @@ def read_moof(moof: Box, track: Track) -> tuple[Fragment, int, int]:
         run = _read_trun(Fields(payload, f"{where}/trun"), *defaults, room)
         room -= len(run.sizes)
         if run.offset is not None:
-            divisible = divisible and (index == 0 or run.offset == at)
+            in_a_row = in_a_row and (index == 0 or run.offset == at)
             at = run.offset
         if index == 0:
             first = at
@@ -283,7 +286,9 @@ def read_moof(moof: Box, track: Track) -> tuple[Fragment, int, int]:
     samples, total = len(table), sum(table.durations)
     if samples == 0 or total == 0:
         raise BadMedia(where, f"{samples} samples of {total} ticks", "samples that last")
-    fragment = Fragment(start, total, not table.flags[0] & NON_SYNC, samples, b"", table if divisible else None, first)
+    row = table if in_a_row else None
+    independent = not table.flags[0] & NON_SYNC
+    fragment = Fragment(start, total, independent, samples, b"", row if divisible else None, row, first)
     if track.kind is Kind.VIDEO:
         fragment.keys = tuple(key for key in table.sync_samples() if key)
     return fragment, first, at

@@ -1,4 +1,4 @@
-"""Of an H.264 sequence parameter set: the transfer characteristics in its VUI (ITU-T H.264 7.3.2.1.1, E.1.1)."""
+"""Of an H.264 sequence parameter set: what its VUI says of colours and of reordering (ITU-T H.264 7.3.2.1.1, E.1.1)."""
 
 _WITH_CHROMA = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 """Profiles whose parameter sets say a chroma format."""
@@ -37,13 +37,31 @@ def transfer_characteristics(parameter_set: bytes) -> int:
 
     `parameter_set` is the NAL unit with its header.
     """
+    bits = _bits_of(parameter_set)
     try:
-        return _transfer(_Bits(parameter_set.replace(b"\0\0\3", b"\0\0")))
+        return _transfer(bits) if _enter_vui(bits) else _UNSPECIFIED
     except EOFError:
         return _UNSPECIFIED
 
 
-def _transfer(bits: _Bits) -> int:
+def reordered_frames(parameter_set: bytes) -> int | None:
+    """max_num_reorder_frames; None where the set does not say, or cannot be read.
+
+    `parameter_set` is the NAL unit with its header.
+    """
+    bits = _bits_of(parameter_set)
+    try:
+        return _reordered(bits) if _enter_vui(bits) else None
+    except EOFError:
+        return None
+
+
+def _bits_of(parameter_set: bytes) -> _Bits:
+    return _Bits(parameter_set.replace(b"\0\0\3", b"\0\0"))
+
+
+def _enter_vui(bits: _Bits) -> bool:
+    """Reads up to the VUI; False: there is none."""
     bits.u(8)
     profile = bits.u(8)
     bits.u(16)
@@ -70,7 +88,7 @@ def _transfer(bits: _Bits) -> int:
     if bits.u(1):  # frame_cropping_flag
         for _ in range(4):
             bits.ue()
-    return _vui_transfer(bits) if bits.u(1) else _UNSPECIFIED
+    return bool(bits.u(1))
 
 
 def _skip_chroma(bits: _Bits) -> None:
@@ -94,7 +112,7 @@ def _skip_scaling_list(bits: _Bits, size: int) -> None:
         last = following or last
 
 
-def _vui_transfer(bits: _Bits) -> int:
+def _transfer(bits: _Bits) -> int:
     if bits.u(1) and bits.u(8) == 255:  # aspect_ratio_info_present_flag, Extended_SAR
         bits.u(32)
     if bits.u(1):  # overscan_info_present_flag
@@ -105,4 +123,37 @@ def _vui_transfer(bits: _Bits) -> int:
     if not bits.u(1):  # colour_description_present_flag
         return _UNSPECIFIED
     bits.u(8)
-    return bits.u(8)
+    transfer = bits.u(8)
+    bits.u(8)
+    return transfer
+
+
+def _reordered(bits: _Bits) -> int | None:
+    _transfer(bits)
+    if bits.u(1):  # chroma_loc_info_present_flag
+        bits.ue()
+        bits.ue()
+    if bits.u(1):  # timing_info_present_flag
+        bits.u(65)
+    hrd = [_skip_hrd(bits) for _ in range(2) if bits.u(1)]  # of NAL units, then of slices
+    if hrd:
+        bits.u(1)
+    bits.u(1)
+    if not bits.u(1):  # bitstream_restriction_flag
+        return None
+    bits.u(1)
+    for _ in range(4):
+        bits.ue()
+    return bits.ue()
+
+
+def _skip_hrd(bits: _Bits) -> bool:
+    """hrd_parameters (E.1.2)."""
+    count = min(bits.ue(), 31) + 1
+    bits.u(8)
+    for _ in range(count):
+        bits.ue()
+        bits.ue()
+        bits.u(1)
+    bits.u(20)
+    return True

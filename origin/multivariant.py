@@ -5,7 +5,7 @@ same settings" (HLS draft 4.4.6.2). So BANDWIDTH is never less than the maximum 
 highest peak so far: a stream that begins in black would announce a tenth of its rate. It never falls.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import ceil
 
 from cdnkit import hls
@@ -18,24 +18,35 @@ _CREDIBLE_BPS = 10**9
 """No encoder needs more; some write 2^32 - 1 for "not known"."""
 
 
-def multivariant_playlist(windows: Iterable[TrackWindow]) -> str:
-    """The multivariant playlist of tracks that have each a segment."""
-    windows = list(windows)
+def multivariant_playlist(
+    windows: Iterable[TrackWindow],
+    *,
+    media: str = MEDIA,
+    rates_of: Callable[[TrackWindow], hls.Rates] | None = None,
+    version: int = 7,
+) -> str:
+    """The multivariant playlist of tracks that have each a segment.
+
+    `media` is the file name of their media playlists, `rates_of` what is announced for each, `version` the protocol's.
+    """
+    windows, rates_of = list(windows), rates_of or rates
+    found = {kind: [window for window in windows if window.track.kind is kind] for kind in Kind}
     return hls.multivariant_playlist(
-        [_video(window) for window in windows if window.track.kind is Kind.VIDEO],
-        [_audio(window) for window in windows if window.track.kind is Kind.AUDIO],
-        [_subtitles(window) for window in windows if window.track.kind is Kind.TEXT],
-        _captions([window for window in windows if window.track.kind is Kind.VIDEO]),
+        [_video(window, f"{window.name}/{media}", rates_of(window)) for window in found[Kind.VIDEO]],
+        [_audio(window, f"{window.name}/{media}", rates_of(window)) for window in found[Kind.AUDIO]],
+        [_subtitles(window, f"{window.name}/{media}", rates_of(window)) for window in found[Kind.TEXT]],
+        _captions(found[Kind.VIDEO]),
+        version=version,
     )
 
 
-def _video(window: TrackWindow) -> hls.Video:
+def _video(window: TrackWindow, uri: str, announced: hls.Rates) -> hls.Video:
     track = window.track
     return hls.Video(
         window.name,
-        f"{window.name}/{MEDIA}",
+        uri,
         track.codec,
-        rates(window),
+        announced,
         width=track.width,
         height=track.height,
         frame_rate=window.frame_rate,
@@ -44,13 +55,13 @@ def _video(window: TrackWindow) -> hls.Video:
     )
 
 
-def _audio(window: TrackWindow) -> hls.Audio:
+def _audio(window: TrackWindow, uri: str, announced: hls.Rates) -> hls.Audio:
     track = window.track
     return hls.Audio(
         window.name,
-        f"{window.name}/{MEDIA}",
+        uri,
         track.codec,
-        rates(window),
+        announced,
         language=track.language,
         label=track.label,
         role=track.role,
@@ -60,13 +71,13 @@ def _audio(window: TrackWindow) -> hls.Audio:
     )
 
 
-def _subtitles(window: TrackWindow) -> hls.Subtitles:
+def _subtitles(window: TrackWindow, uri: str, announced: hls.Rates) -> hls.Subtitles:
     track = window.track
     return hls.Subtitles(
         window.name,
-        f"{window.name}/{MEDIA}",
+        uri,
         track.codec,
-        rates(window),
+        announced,
         language=track.language,
         label=track.label,
         role=track.role,

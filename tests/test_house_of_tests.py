@@ -131,6 +131,7 @@ HELD = [  # module, folder, its files
     ("unit/origin/test_credentials", "cdnkit/settings", "ingest"),
     ("unit/cdnlab/settings/test_document", "cdnkit/settings", "certificate"),
     ("real/origin/test_uploads", "origin/uploads", "body endpoint files interfaces uploads"),
+    ("real/origin/test_mpegts", "origin/mpegts", "alternative"),
     ("real/origin/test_retention", "origin", "retention"),
     ("real/origin/test_http", "origin", "app ingest serve storage vod"),
     # real ffmpegs, a real locust

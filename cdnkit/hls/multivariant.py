@@ -16,6 +16,8 @@ def multivariant_playlist(
     audios: Iterable[Audio] = (),
     subtitles: Iterable[Subtitles] = (),
     captions: Sequence[str] | None = (),
+    *,
+    version: int = 7,
 ) -> str:
     """The playlist of these tracks; the tallest video first, each with the sound that suits it.
 
@@ -32,7 +34,7 @@ def multivariant_playlist(
         variants = [(group.members[0].rendition, group) for groups in families for group in groups]
     # A single track of sound needs no group where no video refers to it.
     groups = {group.id: group for _, group in variants if group and (videos or len(group.members) > 1)}
-    lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{version}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     lines += [_media("AUDIO", group.id, member) for group in groups.values() for member in group.members]
     lines += [_media("SUBTITLES", SUBTITLES, text) for text in texts]
     captions = captions if videos else None

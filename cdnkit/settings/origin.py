@@ -124,7 +124,8 @@ class Origin(Settings):
     """`Access-Control-Allow-Origin`; `*` lets players on any page read the stream."""
 
     memory: Bytes = 256 * 2**20
-    """Memory for segments. Beyond it the least recently used are served from storage."""
+    """Memory for segments. Beyond it the least recently used are served from storage. MPEG-TS segments that were
+    requested take up to a quarter of it more."""
 
     uploads: Uploads = Uploads()
     """Bounds of what encoders upload ready-made."""

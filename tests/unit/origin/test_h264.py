@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from origin.h264 import transfer_characteristics
+from origin.h264 import reordered_frames, transfer_characteristics
 
 
 def ue(value: int) -> str:
@@ -26,6 +26,8 @@ def parameter_set(
     cropped: bool = True,
     sar: int | None = 1,
     overscan: bool = False,
+    hrd: int = 0,
+    reordered: int | None = None,
 ) -> bytes:
     """The NAL unit, emulation prevention in it; `transfer` None: no colour description."""
     bits = f"{0x67:08b}{profile:08b}{0:08b}{31:08b}" + ue(0)
@@ -44,7 +46,13 @@ def parameter_set(
     bits += "0" if sar is None else f"1{sar:08b}" + (f"{4:016b}{3:016b}" if sar == 255 else "")
     bits += "11" if overscan else "0"
     bits += "0" if transfer is None else f"1{5:03b}01{9:08b}{transfer:08b}{9:08b}"
-    bits += "0" * 8 + "1"
+    if reordered is None:
+        bits += "0" * 8 + "1"
+    else:
+        bits += "1" + ue(0) + ue(5) + "1" + f"{1001:032b}{60_000:032b}1"  # chroma location, timing
+        for place in (1, 2):
+            bits += "1" + ue(1) + "0" * 8 + (ue(4) + ue(700) + "1") * 2 + "10111" * 4 if hrd & place else "0"
+        bits += ("0" if hrd else "") + "1" + "11" + ue(2) + ue(1) + ue(11) + ue(11) + ue(reordered) + ue(4) + "1"
     data = int(bits.ljust((len(bits) + 7) // 8 * 8, "0"), 2).to_bytes((len(bits) + 7) // 8, "big")
     for last in (0, 1, 2, 3):
         data = data.replace(bytes((0, 0, last)), bytes((0, 0, 3, last)))
@@ -73,3 +81,17 @@ def test_none_is_unspecified() -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_to_an_end(data: bytes) -> None:
     assert 0 <= transfer_characteristics(data) <= 255
+
+
+@given(
+    reordered=st.integers(0, 16),
+    transfer=st.sampled_from([None, 1, 16]),
+    hrd=st.integers(0, 3),
+    sar=st.sampled_from([None, 1, 255]),
+)
+def test_how_many_frames_are_reordered(reordered: int, transfer: int | None, hrd: int, sar: int | None) -> None:
+    said = parameter_set(transfer, hrd=hrd, sar=sar, reordered=reordered)
+    assert reordered_frames(said) == reordered
+    assert transfer_characteristics(said) == (2 if transfer is None else transfer)
+    assert reordered_frames(said[:12]) is None
+    assert reordered_frames(parameter_set(transfer)) is None
