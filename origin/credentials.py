@@ -15,18 +15,16 @@ Every known credential is compared, each in constant time: neither a secret nor 
 import base64
 import binascii
 import hmac
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from hashlib import sha256
-from pathlib import Path
 
-from cdnkit.settings.ingest import PASSWORD, TOKEN, Encoder
-from origin.errors import BadCredentials, printable
+from cdnkit.settings.encoder_secrets import secrets_of
+from cdnkit.settings.ingest import Encoder
+from origin.errors import printable
 
 REALM = "cdnlab ingest"
-LARGEST_FILE = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,30 +139,3 @@ def _credentials(name: str, encoder: Encoder) -> Credentials:
         certificate=None if encoder.certificate is None else encoder.certificate.lower(),
         streams=encoder.streams,
     )
-
-
-_FORMS = {"password": PASSWORD, "token": TOKEN}
-
-
-def secrets_of(name: str, encoder: Encoder, folder: Path = Path()) -> Iterable[tuple[str, str]]:
-    """(password or token, the secret) of one encoder; relative files from `folder`. `BadCredentials` as above."""
-    for kind, form in _FORMS.items():
-        secret, file = getattr(encoder, kind), getattr(encoder, f"{kind}_file")
-        if file is not None:
-            secret = _read(f"encoders.{name}.{kind}_file", folder / file, kind, form)
-        if secret is not None:
-            yield kind, secret
-
-
-def _read(where: str, file: Path, kind: str, form: str) -> str:
-    try:
-        with file.open("rb") as opened:
-            text = opened.read(LARGEST_FILE + 1).decode("ascii").rstrip("\r\n")
-    except OSError as error:
-        raise BadCredentials(where, f"{str(file)!r} ({error.strerror or error})", "a file that can be read") from error
-    except UnicodeDecodeError as error:
-        raise BadCredentials(where, f"{str(file)!r} (not ASCII)", f"a {kind}") from error
-    if len(text) > LARGEST_FILE or not re.fullmatch(form, text):
-        # Never the value itself: it may be the secret with a typing error.
-        raise BadCredentials(where, f"{str(file)!r} (no {kind})", f"a {kind} in one line, at least 8 characters")
-    return text

@@ -75,21 +75,6 @@ class StorageFailed(OriginError):
         return f"{self.where}: {self.found}, wanted {self.wanted}."
 
 
-@dataclass
-class BadCredentials(OriginError):
-    """An encoder's credentials, or a certificate of ingest, that cannot be used."""
-
-    where: str
-    """The setting: "encoders.studio.password_file"."""
-    found: str
-    wanted: str
-
-    exit_status = 2
-
-    def __str__(self) -> str:
-        return f"origin.{self.where}: found {self.found}, wanted {self.wanted}."
-
-
 class Refused(OriginError):
     """An ingest request that is refused, with a status and a sentence for the person behind the encoder."""
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from cdnkit.serving.authority import Authority, Contexts
 from cdnkit.serving.certificates import flaw_of, flaw_of_authorities, server_context
 from cdnkit.serving.folder import authority_folder
+from cdnkit.settings.encoder_secrets import BadCredentials
 from cdnkit.settings.origin import Origin
-from origin.errors import BadCredentials
 
 
 def context_of(settings: Origin, clock: Callable[[], float]) -> ssl.SSLContext | None:

@@ -124,6 +124,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("DESCRIPTORS", 65_536),
     ],
     "cdnkit/settings": [
+        ("LARGEST_FILE", 65_536),
         ("_TOO_SHORT", 4),
         ("FILE_BLOCK_BYTES", 4_096),
         ("FORGOTTEN_BYTES", 65_536),
@@ -223,7 +224,6 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("LARGEST", 65_536),
         ("LARGEST_INIT", 2**20),
         ("LARGEST_MOOF", 2**22),
-        ("LARGEST_FILE", 65_536),
         ("QUIET_S", 600.0),
         ("MOST_SOURCES", 1_000),
         ("MOST_LINES", 20),

@@ -128,7 +128,7 @@ HELD = [  # module, folder, its files
     ("real/origin/test_ingest_bounds", "origin", "open_requests"),
     ("real/origin/test_refusals", "origin", "refusing"),
     ("real/origin/test_statuses", "origin", "content"),
-    ("unit/origin/test_credentials", "cdnkit/settings", "ingest"),
+    ("unit/origin/test_credentials", "cdnkit/settings", "encoder_secrets ingest"),
     ("unit/cdnlab/settings/test_document", "cdnkit/settings", "certificate"),
     ("real/origin/test_uploads", "origin/uploads", "body endpoint files interfaces uploads"),
     ("real/origin/test_mpegts", "origin/mpegts", "alternative"),

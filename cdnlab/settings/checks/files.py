@@ -13,12 +13,11 @@ from cdnkit.serving.certificates import flaw_of, flaw_of_authorities
 from cdnkit.serving.folder import authority_folder
 from cdnkit.settings.certificate import Certificate
 from cdnkit.settings.edge import Node
+from cdnkit.settings.encoder_secrets import BadCredentials, secrets_of
 from cdnkit.settings.origin import Origin
 from cdnlab.settings.checks.draft import Draft, Finding
 from cdnlab.settings.complaints import shown
 from cdnlab.settings.positions import Path as KeyPath
-from origin.credentials import secrets_of
-from origin.errors import BadCredentials
 
 
 def certificates(draft: Draft) -> Iterator[Finding]:

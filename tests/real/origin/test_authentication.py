@@ -16,7 +16,7 @@ import pytest
 
 from cdnkit.serving.authority import Authority, BadAuthority, make
 from cdnkit.serving.folder import authority_folder
-from origin.errors import BadCredentials
+from cdnkit.settings.encoder_secrets import BadCredentials
 from tests.kit.client_certificates import Clients
 from tests.kit.late import GUARD_S
 from tests.kit.live_origin import Feeder, Running, basic, encoder_command, pieces, request, until

@@ -116,8 +116,8 @@ def test_parts_are_no_longer_than_asked(finite: tuple[Sink, list[Event]]) -> Non
     sink, _ = finite
     for rung in SMALL:
         lengths = {sum(one.durations) for one in fragments(bytes(sink.of(rung.name)[0].body))}
-        # 250 ms are seven and a half frames: eight, and six at the end of a second.
-        assert lengths == {8_000, 6_000}
+        # 250 ms are seven and a half frames: seven, and two at the end of a second.
+        assert lengths == {7_000, 2_000}
     audio = fragments(bytes(sink.of("audio-64k")[0].body))
     assert {len(one.durations) for one in audio[:-1]} == {4}
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from cdnkit.settings.encoder_secrets import BadCredentials
 from cdnkit.settings.ingest import Encoder
 from cdnkit.settings.origin import Origin
 from origin.credentials import Encoders, encoders_of
-from origin.errors import BadCredentials
 
 PASSWORD, TOKEN = "correct horse", "T0ken-of-news"
 ENCODERS = encoders_of(
