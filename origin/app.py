@@ -85,7 +85,9 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
 
     async def health(request: Request) -> Response:
         trouble = publisher.trouble or uploads.trouble
-        return _json({"ok": not trouble, "storage": trouble or "ok"}, allowed, 503 if trouble else 200)
+        well = not (trouble or publisher.ended)
+        answer = {"ok": well, "storage": trouble or "ok", "background": publisher.ended or "ok"}
+        return _json(answer, allowed, 200 if well else 503)
 
     async def http_error(request: Request, error: Exception) -> Response:
         """404, 405 and the router's other refusals, in our words and with our fields."""

@@ -89,14 +89,18 @@ class Ingest:
                 await self.publisher.close(stream)
 
     async def keep_ticking(self) -> None:
-        """For as long as the origin serves: what time brings to the streams."""
+        """For as long as the origin serves: what time brings to the streams. A fault is logged when it begins."""
+        failing: dict[str, str] = {}
         while True:
             await asyncio.sleep(TICK_S)
+            before, failing = failing, {}
             for stream in list(self.publisher.streams.values()):
                 try:
                     await self.publisher.tick(stream)
                 except Exception as error:
-                    log.error("%s: %s: %s", stream.name, type(error).__name__, error)
+                    failing[stream.name] = fault = f"{type(error).__name__}: {error}"
+                    if before.get(stream.name) != fault:
+                        log.error("%s: %s", stream.name, fault)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)

@@ -47,6 +47,8 @@ class Publisher:
         self.streams: dict[str, Stream] = {}
         self.trouble: str = ""
         """What went wrong with storage last, until a segment is stored again."""
+        self.ended: str = ""
+        """Which work in the background has ended although the origin serves, and why."""
         self.bells = Bells()
         """Rung, by a media playlist's path, whenever it has changed."""
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}

@@ -80,9 +80,19 @@ async def serve(
     known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
     front = Guarded(Authenticated(bounded, encoders, settings.ingest_streams, clock), known, log)
     private_side = Listener(front, log, per_source=settings.ingest_limits.connections)
+
+    def ended(chore: asyncio.Task[None]) -> None:
+        if not chore.cancelled():
+            publisher.ended = f"{chore.get_name()} has ended: {chore.exception()!r}"
+            log.error("%s", publisher.ended)
+
     chores = [
-        asyncio.create_task(one) for one in (retention.keep_sweeping(), uploads.keep_sweeping(), ingest.keep_ticking())
+        asyncio.create_task(retention.keep_sweeping(), name="retention"),
+        asyncio.create_task(uploads.keep_sweeping(), name="uploads"),
+        asyncio.create_task(ingest.keep_ticking(), name="ingest"),
     ]
+    for chore in chores:
+        chore.add_done_callback(ended)
     try:
         await public_side.start(public)
         await private_side.start(private, tls)

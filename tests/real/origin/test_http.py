@@ -1,5 +1,6 @@
 """The two listeners as they are reached: real sockets, real media."""
 
+import json
 import os
 import random
 import socket
@@ -16,7 +17,10 @@ import pytest
 
 from cdnkit.serving import PortInUse
 from origin import Origin, StorageFailed
+from origin.publisher import Publisher
+from origin.retention import Retention
 from origin.storage import Storage
+from origin.stream import Stream
 from tests.kit.late import GUARD_S, PROMPT_S, Late, again
 from tests.kit.live_origin import Feeder, Running, encoder_command, pieces, request, until
 from tests.real.origin.playlists import read_playlist
@@ -504,3 +508,36 @@ def test_it_serves_on_uvloop_as_well(encoded: dict[str, bytes], tmp_path: Path) 
         assert origin.stop() < PROMPT_S
     open_one.break_off()
     assert origin.error is None
+
+
+def test_work_in_the_background_that_ends_is_logged_and_seen_in_health(
+    origins: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def ends(retention: Retention) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Retention, "keep_sweeping", ends)
+    reply = origins().get("healthz")
+    assert reply.status == 503
+    assert json.loads(reply.text) == {
+        "ok": False, "storage": "ok", "background": "retention has ended: RuntimeError('a defect')"
+    }  # fmt: skip
+    assert "retention has ended" in caplog.text
+
+
+def test_a_stream_that_time_hurts_is_logged_once(
+    origins: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ticks = 0
+
+    async def hurts(publisher: Publisher, stream: Stream) -> None:
+        nonlocal ticks
+        ticks += 1
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Publisher, "tick", hurts)
+    origin = origins()
+    feeder = Feeder(origin, "live/180p.cmfv")
+    until(lambda: ticks >= 3)
+    feeder.break_off()
+    assert caplog.text.count("live: RuntimeError: a defect") == 1
