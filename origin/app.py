@@ -22,14 +22,14 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from origin.account import Account
+from origin.dash.mpd import TIME
 from origin.errors import printable
-from origin.held import Held, Unmet
-from origin.mpd import TIME
+from origin.hls.playlist import date_time
+from origin.live.account import Account
 from origin.mpegts.alternative import Alternative
-from origin.playlist import date_time
-from origin.publisher import Publisher
-from origin.responses import Resource, cache_control, cross_origin, respond
+from origin.publishing.held import Held, Unmet
+from origin.publishing.publisher import Publisher
+from origin.publishing.responses import Resource, cache_control, cross_origin, respond
 from origin.uploads.objects import ObjectStream
 from origin.uploads.uploads import Uploads
 from origin.vod import find

@@ -10,13 +10,13 @@ from cdnkit.serving import GRACE_S, Guarded, Listener, PortInUse, bind, guard_of
 from cdnkit.settings.origin import Origin
 from cdnkit.units import is_loopback
 from origin.app import origin_app
-from origin.authentication import Authenticated
-from origin.credentials import encoders_of
 from origin.faults import FaultSwitch, Faulty
-from origin.ingest import Ingest, ingest_app
-from origin.open_requests import OpenRequests
-from origin.publisher import Publisher
-from origin.retention import Retention
+from origin.ingest.authentication import Authenticated
+from origin.ingest.credentials import encoders_of
+from origin.ingest.endpoint import Ingest, ingest_app
+from origin.ingest.open_requests import OpenRequests
+from origin.publishing.publisher import Publisher
+from origin.publishing.retention import Retention
 from origin.tls import context_of
 from origin.uploads.interfaces import Interfaces
 from origin.uploads.uploads import Uploads

@@ -3,7 +3,7 @@
 from pathlib import Path
 from stat import S_ISREG
 
-from origin.responses import Resource
+from origin.publishing.responses import Resource
 
 TYPES = {
     # streams

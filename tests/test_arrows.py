@@ -65,6 +65,24 @@ LAB_ROOMS = {
 }
 """Room of cdnlab -> its floor, likewise."""
 
+ORIGIN_ROOMS = {
+    "errors": 0,
+    "faults": 1,
+    "tls": 1,
+    "media": 1,
+    "live": 2,
+    "hls": 3,
+    "dash": 4,
+    "publishing": 5,
+    "ingest": 6,
+    "mpegts": 7,
+    "uploads": 7,
+    "vod": 7,
+    "app": 8,
+    "serve": 9,
+}
+"""Room of the origin -> its floor, likewise."""
+
 MOST_LINES = 400
 """In a file of cdnlab."""
 
@@ -123,6 +141,14 @@ def test_the_rooms_of_cdnlab() -> None:
     assert rooms == set(LAB_ROOMS)
     found = arrows(lab, "cdnlab.", rooms)
     assert [where for a, b, where in found if LAB_ROOMS[a] <= LAB_ROOMS[b]] == [], "up, or on the same floor"
+
+
+def test_the_rooms_of_the_origin() -> None:
+    origin = ROOT / "origin"
+    rooms = packages_in(origin) | {file.stem for file in origin.glob("[a-z]*.py")}
+    assert rooms == set(ORIGIN_ROOMS)
+    found = arrows(origin, "origin.", rooms)
+    assert [where for a, b, where in found if ORIGIN_ROOMS[a] <= ORIGIN_ROOMS[b]] == [], "up, or on the same floor"
 
 
 def test_a_verb_is_a_file_of_its_name() -> None:

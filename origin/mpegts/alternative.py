@@ -16,7 +16,8 @@ from hashlib import sha256
 from cachetools import LRUCache
 
 from origin.errors import BadMedia
-from origin.held import Unmet
+from origin.hls.playlist import MEDIA, MULTIVARIANT, init_name
+from origin.live.window import TrackWindow
 from origin.mpegts.elementary import Codec, read_codec
 from origin.mpegts.playlists import (
     TS_MEDIA,
@@ -27,10 +28,9 @@ from origin.mpegts.playlists import (
     ts_multivariant_playlist,
 )
 from origin.mpegts.segments import remux
-from origin.playlist import MEDIA, MULTIVARIANT, init_name
-from origin.publisher import Publisher
-from origin.responses import Resource
-from origin.window import TrackWindow
+from origin.publishing.held import Unmet
+from origin.publishing.publisher import Publisher
+from origin.publishing.responses import Resource
 
 log = logging.getLogger("origin")
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from origin.boxes import Fields, children
 from origin.errors import BadMedia, NotSupported
-from origin.h264 import reordered_frames
+from origin.media.boxes import Fields, children
+from origin.media.h264 import reordered_frames
 
 _START_CODE = b"\0\0\0\1"
 _AUD = _START_CODE + b"\x09\xf0"

@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterable
 from fractions import Fraction
 
 from cdnkit import hls
+from origin.hls.multivariant import multivariant_playlist, rates
+from origin.hls.playlist import MEDIA
+from origin.live.window import TrackWindow
 from origin.mpegts.elementary import Aac, Codec
 from origin.mpegts.packets import PACKET, ROOM
 from origin.mpegts.segments import CLOCK, PCR_EVERY
-from origin.multivariant import multivariant_playlist, rates
-from origin.playlist import MEDIA
-from origin.window import TrackWindow
 
 TS_MULTIVARIANT = "multivariant-ts.m3u8"
 TS_MEDIA = "ts.m3u8"

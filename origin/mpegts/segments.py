@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from origin.errors import BadMedia
-from origin.fragments import Fragment, FragmentReader
+from origin.media.fragments import Fragment, FragmentReader
+from origin.media.samples import NON_SYNC
+from origin.media.tracks import InitSection
 from origin.mpegts.elementary import H264, Aac, Codec
 from origin.mpegts.packets import PACKET, Packets, adaptation, pes_header
 from origin.mpegts.tables import MEDIA_PID, PAT_PID, PMT_PID, pat, pmt
-from origin.samples import NON_SYNC
-from origin.tracks import InitSection
 
 CLOCK = 90_000
 OFFSET = 10 * CLOCK

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from starlette.types import Message, Receive
 
 from origin.errors import Refused
-from origin.memory import Share
+from origin.ingest.memory import Share
 
 
 class Gone(Exception):

@@ -27,10 +27,10 @@ from functools import partial
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
-from origin.content import is_empty
 from origin.errors import BadMedia, Refused, printable
-from origin.memory import Memory, Share
-from origin.responses import matches
+from origin.ingest.content import is_empty
+from origin.ingest.memory import Memory, Share
+from origin.publishing.responses import matches
 from origin.uploads.body import messages
 from origin.uploads.objects import StoredObject
 from origin.uploads.uploads import Uploads

@@ -28,12 +28,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cdnkit.serving import Left
-from origin.content import is_empty
 from origin.errors import BadMedia, NoRoom, Refused, StorageFailed, printable
-from origin.ingest import Ingest, check_names
-from origin.ingest_paths import LARGEST_MPD, read_names
-from origin.memory import Share
-from origin.refusing import head, refuse
+from origin.ingest.content import is_empty
+from origin.ingest.endpoint import Ingest, check_names
+from origin.ingest.memory import Share
+from origin.ingest.refusing import head, refuse
+from origin.live.ingest_paths import LARGEST_MPD, read_names
 from origin.uploads.body import Gone, messages, replay
 from origin.uploads.endpoint import ObjectEndpoint
 from origin.uploads.names import Class, check_path

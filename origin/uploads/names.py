@@ -6,8 +6,8 @@ Source: DASH-IF live media ingest 1.2, interface 2 (media types by extension; 40
 import re
 from enum import StrEnum
 
-from origin.boxes import children
 from origin.errors import BadMedia, Refused, printable
+from origin.media.boxes import children
 
 HLS = "application/vnd.apple.mpegurl"
 

@@ -3,7 +3,7 @@
 import struct
 from enum import Enum
 
-from origin.fragments import LARGEST_INIT
+from origin.media.fragments import LARGEST_INIT
 
 _HEADER = struct.Struct(">I4s")
 _BEFORE_MEDIA = {b"ftyp", b"moov", b"free", b"skip", b"uuid", b"meta"}

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cdnkit.settings.origin import Origin
-from origin.catalog import Catalog
 from origin.errors import BadMedia, Refused, StorageFailed
-from origin.responses import Resource
-from origin.storage import storage_failed
+from origin.publishing.catalog import Catalog
+from origin.publishing.responses import Resource
+from origin.publishing.storage import storage_failed
 from origin.uploads.files import ObjectFiles, Spool
 from origin.uploads.lists import LARGEST_LIST, Listing, read_playlist
 from origin.uploads.mpd import read_mpd

@@ -5,8 +5,8 @@ import struct
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from origin.fragments import Fragment, FragmentReader, read_moof
-from origin.tracks import Kind, Track
+from origin.media.fragments import Fragment, FragmentReader, read_moof
+from origin.media.tracks import Kind, Track
 
 PIECE = 65_536
 
@@ -60,7 +60,7 @@ def test_read_one_moof(benchmark: BenchmarkFixture) -> None:
     reader = FragmentReader(2**26)
     found = list(reader.feed(init() + fragment(0, 15, 100)))
     assert isinstance(found[1], Fragment)
-    from origin.boxes import BoxReader
+    from origin.media.boxes import BoxReader
 
     (moof,) = [one for one in BoxReader(2**26).feed(found[1].data) if one.kind == "moof"]
     track = Track(Kind.VIDEO, 1, 15_360, "avc1.640028")

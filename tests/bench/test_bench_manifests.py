@@ -3,11 +3,11 @@
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from origin.mpd import Timing, manifest
-from origin.playlist import media_playlist
-from origin.presentation import Presentation
-from origin.tracks import Kind, Track
-from origin.window import Entry, TrackWindow
+from origin.dash.mpd import Timing, manifest
+from origin.dash.presentation import Presentation
+from origin.hls.playlist import media_playlist
+from origin.live.window import Entry, TrackWindow
+from origin.media.tracks import Kind, Track
 
 NOW = 1_800_000_000.0
 TIMING = Timing(update=2, ahead=6.0, depth=1e6, delay=8.0, longest=4.5)

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from origin.fragments import FragmentReader, of_samples
+from origin.media.fragments import FragmentReader, of_samples
+from origin.media.samples import NON_SYNC, Samples
+from origin.media.tracks import read_init
 from origin.mpegts.elementary import read_codec
 from origin.mpegts.segments import remux
-from origin.samples import NON_SYNC, Samples
-from origin.storage import Storage
-from origin.tracks import read_init
-from tests.unit.origin.test_fragments import FTYP, box
-from tests.unit.origin.test_sample_entries import asc, avcc, esds, pictures, sound
-from tests.unit.origin.test_tracks import init
+from origin.publishing.storage import Storage
+from tests.unit.origin.media.test_fragments import FTYP, box
+from tests.unit.origin.media.test_sample_entries import asc, avcc, esds, pictures, sound
+from tests.unit.origin.media.test_tracks import init
 
 PIECE = 65_536
 AVC = init(box(b"avc1", pictures(avcc())), b"vide")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 
-from origin.fragments import Fragment, FragmentReader
+from origin.media.fragments import Fragment, FragmentReader
 
 _NS = "{urn:mpeg:dash:schema:mpd:2011}"
 SYNC = {f"urn:mpeg:dash:utc:{kind}:2014" for kind in ("http-xsdate", "http-iso", "http-head", "direct")}

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from origin import Origin, serve
-from origin.fragments import FragmentReader
+from origin.media.fragments import FragmentReader
 from tests.kit.late import GUARD_S
 
 RATE = 30

@@ -78,7 +78,7 @@ NEAREST = [  # a file, a word of its line, and the test that must be among the f
     ("cdnkit/policy/http/etags.py", "", "etags"),
     ("cdnkit/policy/rules/resolve.py", "key_query", "test_who_shares_an_answer"),  # reached by nearly all
     ("edge/log.py", "", "log"),
-    ("origin/boxes.py", "", "boxes"),
+    ("origin/media/boxes.py", "", "boxes"),
     ("transcode/progress.py", "", "progress"),
 ]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from origin.mpd import MANIFEST, NUMBER_MANIFEST
-from origin.session import State
-from tests.unit.origin.test_presentation import TRACKS, Lab
+from origin.dash.mpd import MANIFEST, NUMBER_MANIFEST
+from origin.live.session import State
+from tests.unit.origin.dash.test_presentation import TRACKS, Lab
 
 HERE = Path(__file__).parent
 pytestmark = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdnkit.settings.transcode import Stream
-from origin.mpd import MANIFEST, NUMBER_MANIFEST
+from origin.dash.mpd import MANIFEST, NUMBER_MANIFEST
 from tests.kit.late import GUARD_S
 from tests.kit.live_origin import Running, request, until
 from tests.kit.node import running_node

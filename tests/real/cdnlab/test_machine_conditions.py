@@ -13,7 +13,7 @@ from cdnkit.serving.listener import bind_udp
 from edge.log import RecordLog
 from edge.purges.file_log import FileLog
 from edge.stores.files import BodyFiles
-from origin.storage import Storage
+from origin.publishing.storage import Storage
 
 
 def record_log(path: Path) -> None:

@@ -17,7 +17,7 @@ from edge.parent.deadline import Deadline
 from edge.parent.slots import Slots
 from edge.purges.log import LogLost
 from edge.purges.progress import LOOK_S, carried
-from origin.retention import SWEEP_S, Retention
+from origin.publishing.retention import SWEEP_S, Retention
 from tests.kit.virtual_time import run_virtually
 
 SET, CLEAR, STOP = "set", "clear", "stop"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 
-from origin.fragments import Fragment, FragmentReader
-from origin.tracks import InitSection, Track
+from origin.media.fragments import Fragment, FragmentReader
+from origin.media.tracks import InitSection, Track
 
 
 @dataclass

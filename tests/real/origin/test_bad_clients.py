@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from origin.app import CHUNK, _FileResponse, _read
-from origin.responses import Resource
+from origin.publishing.responses import Resource
 from tests.kit.late import GUARD_S
 from tests.kit.live_origin import Feeder, Running, pieces, request, until
 from tests.real.origin.playlists import read_playlist

@@ -17,10 +17,10 @@ import pytest
 
 from cdnkit.serving import PortInUse
 from origin import Origin, StorageFailed
-from origin.publisher import Publisher
-from origin.retention import Retention
-from origin.storage import Storage
-from origin.stream import Stream
+from origin.live.stream import Stream
+from origin.publishing.publisher import Publisher
+from origin.publishing.retention import Retention
+from origin.publishing.storage import Storage
 from tests.kit.late import GUARD_S, PROMPT_S, Late, again
 from tests.kit.live_origin import Feeder, Running, encoder_command, pieces, request, until
 from tests.real.origin.playlists import read_playlist
@@ -463,7 +463,7 @@ def test_a_lock_that_points_elsewhere_is_not_followed(tmp_path: Path, origins: C
 
 
 def test_an_origin_that_was_killed_leaves_its_folder_free(tmp_path: Path, origins: Callable[..., Running]) -> None:
-    program = "import sys, time; from pathlib import Path; from origin.storage import Storage\n"
+    program = "import sys, time; from pathlib import Path; from origin.publishing.storage import Storage\n"
     program += "Storage(Path(sys.argv[1])).prepare(); print('ready', flush=True); time.sleep(600)"
     command = [sys.executable, "-c", program, str(tmp_path / "media")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cdnkit.settings.origin import Origin
-from origin.open_requests import OpenRequests
+from origin.ingest.open_requests import OpenRequests
 from tests.kit.late import GUARD_S
 from tests.kit.live_origin import Feeder, Running, pieces, request, until
 

@@ -16,15 +16,15 @@ import pytest
 
 from cdnlab.settings.low_latency import MEDIA_BEHAVIORS
 from origin import Origin
-from origin.publisher import Publisher
-from origin.tracks import InitSection
+from origin.media.tracks import InitSection
+from origin.publishing.publisher import Publisher
 from tests.kit import ll_player
 from tests.kit.http import Reply, ask
 from tests.kit.late import GUARD_S, PROMPT_S, Late, again
 from tests.kit.live_origin import Feeder, Running, encoder, encoder_command, pieces, until
 from tests.kit.ll_player import LowLatencyPlayer
 from tests.kit.node import running_node
-from tests.unit.origin.test_stream_frames import NOW, pictures, sound
+from tests.unit.origin.live.test_stream_frames import NOW, pictures, sound
 
 PART = 0.5
 CONTENT = {"180p": "cmfv", "90p": "cmfv", "audio-64k": "cmfa"}

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from origin.fragments import Fragment, FragmentReader
+from origin.media.fragments import Fragment, FragmentReader
+from origin.media.tracks import InitSection
 from origin.mpegts.elementary import read_codec
 from origin.mpegts.segments import OFFSET, remux
-from origin.tracks import InitSection
 from tests.kit.live_origin import Feeder, Running, pieces, request, until
 from tests.kit.mpegts import TsReader, adts_frames
 from tests.real.origin.test_packagings import frames

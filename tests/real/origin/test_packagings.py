@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from origin.fragments import FragmentReader
+from origin.media.fragments import FragmentReader
 from tests.kit.late import GUARD_S
 from tests.kit.live_origin import Running
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Message
 
 from origin.errors import Refused
-from origin.refusing import refuse
+from origin.ingest.refusing import refuse
 from tests.kit.hurry import hurry
 from tests.kit.live_origin import Running
 

@@ -11,18 +11,19 @@ from typing import Any
 
 import pytest
 
-from origin import Origin, retention
+from origin import Origin
 from origin.errors import NoRoom
-from origin.fragments import LARGEST_INIT, Fragment
-from origin.playlist import init_name
-from origin.publisher import Publisher
-from origin.retention import Retention
-from origin.session import Session, State
-from origin.timeline import REMEMBERED, Timeline
-from origin.tracks import InitSection
-from origin.window import Numbered
+from origin.hls.playlist import init_name
+from origin.live.session import Session, State
+from origin.live.timeline import REMEMBERED, Timeline
+from origin.live.window import Numbered
+from origin.media.fragments import LARGEST_INIT, Fragment
+from origin.media.tracks import InitSection
+from origin.publishing import retention
+from origin.publishing.publisher import Publisher
+from origin.publishing.retention import Retention
 from tests.kit.live_origin import Feeder, Running, pieces, until
-from tests.unit.origin.test_stream import NOW, audio, audio_init, video, video_init
+from tests.unit.origin.live.test_stream import NOW, audio, audio_init, video, video_init
 
 
 class Lab:
@@ -323,7 +324,7 @@ def test_a_generation_remembers_its_last_cuts_only(tmp_path: Path) -> None:
 def test_sound_that_is_later_than_all_cuts_goes_on_where_they_are_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("origin.timeline.REMEMBERED", 8)
+    monkeypatch.setattr("origin.live.timeline.REMEMBERED", 8)
 
     async def test(lab: Lab) -> None:
         with lab.publisher.posting("live", "720p") as stream, lab.publisher.posting("live", "audio"):

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from origin.fragments import LARGEST_INIT, LARGEST_MOOF
-from origin.samples import MOST_SAMPLES
+from origin.media.fragments import LARGEST_INIT, LARGEST_MOOF
+from origin.media.samples import MOST_SAMPLES
 from tests.kit.late import GUARD_S
 from tests.kit.live_origin import Running, encoder_command, pieces, request, until
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import m3u8
 import pytest
 
-from origin.fragments import Fragment, FragmentReader
+from origin.media.fragments import Fragment, FragmentReader
 from tests.kit.captions import with_captions
 from tests.kit.late import GUARD_S
 from tests.kit.live_origin import Running
 from tests.real.transcode.boxes import fragments, inside, timescale
-from tests.unit.origin.test_tracks import WVTT, init, packed
+from tests.unit.origin.media.test_tracks import WVTT, init, packed
 
 pytestmark = pytest.mark.live
 

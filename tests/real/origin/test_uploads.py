@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdnkit.settings.origin import Origin
-from origin.catalog import Catalog
 from origin.errors import Refused, StorageFailed
-from origin.publisher import Publisher
-from origin.storage import Storage
+from origin.publishing.catalog import Catalog
+from origin.publishing.publisher import Publisher
+from origin.publishing.storage import Storage
 from origin.uploads import uploads
 from origin.uploads.files import FOLDER, INDEX, Spool
 from origin.uploads.uploads import Uploads

@@ -5,9 +5,9 @@ from fractions import Fraction
 import pytest
 
 from origin.errors import BadMedia, NotSupported
+from origin.media.samples import box
 from origin.mpegts.elementary import H264, Aac, _audio_config, read_codec
-from origin.samples import box
-from tests.unit.origin.test_fragments import FTYP
+from tests.unit.origin.media.test_fragments import FTYP
 
 SPS, PPS, IDR, SLICE, SEI = b"\x67one", b"\x68two", b"\x65key", b"\x41rest", b"\x06sei"
 CODEC = H264(4, (SPS, PPS), 2)

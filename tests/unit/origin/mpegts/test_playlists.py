@@ -6,15 +6,15 @@ from fractions import Fraction
 
 import pytest
 
+from origin.hls.multivariant import multivariant_playlist
+from origin.hls.playlist import media_playlist
+from origin.live.window import Entry, TrackWindow
+from origin.media.tracks import Kind
 from origin.mpegts.elementary import H264, Aac, Codec, read_codec
 from origin.mpegts.playlists import is_encrypted, named_in, ts_media_playlist, ts_multivariant_playlist, ts_rates
 from origin.mpegts.segments import remux
-from origin.multivariant import multivariant_playlist
-from origin.playlist import media_playlist
-from origin.tracks import Kind
-from origin.window import Entry, TrackWindow
+from tests.unit.origin.hls.test_multivariant import AUDIO, TEXT, VIDEO, window
 from tests.unit.origin.mpegts.test_segments import fragments_of
-from tests.unit.origin.test_multivariant import AUDIO, TEXT, VIDEO, window
 
 FMP4 = """\
 #EXTM3U

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from origin.errors import BadMedia
-from origin.fragments import Fragment, FragmentReader, of_samples
+from origin.media.fragments import Fragment, FragmentReader, of_samples
+from origin.media.samples import NON_SYNC, Samples
+from origin.media.tracks import InitSection
 from origin.mpegts.elementary import H264, Aac, Codec, read_codec
 from origin.mpegts.segments import OFFSET, at_90khz, remux
-from origin.samples import NON_SYNC, Samples
-from origin.tracks import InitSection
 from tests.kit.mpegts import Stream, TsReader, access_units, adts_frames
 
 MOST = 2**26

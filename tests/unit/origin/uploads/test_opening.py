@@ -2,7 +2,7 @@
 
 import pytest
 
-from origin.fragments import LARGEST_INIT
+from origin.media.fragments import LARGEST_INIT
 from origin.uploads.opening import Opening, opening
 from tests.unit.origin.uploads.test_names import box
 

@@ -1,0 +1,265 @@
+"""DASH manifests from Periods and windows: text, and nothing else (ISO/IEC 23009-1; DASH-IF restricted timing model).
+
+One presentation, two manifests of the same segments. With `SegmentTimeline` (`manifest.mpd`) the times are exact, and
+every new segment is a new manifest. With number templates (`manifest-number.mpd`) the manifest stays as it is from one
+Period to the next, and caches answer for hours with the same bytes. Every URL is relative.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, groupby, zip_longest
+from math import ceil
+
+from cdnkit.settings.origin import Origin
+from origin.dash.period import Period, Representation, Run
+from origin.dash.presentation import Presentation
+from origin.dash.xml import Xml
+from origin.hls.playlist import date_time, init_name
+from origin.live.window import Entry, TrackWindow
+from origin.media.tracks import Kind
+
+MANIFEST = "manifest.mpd"
+NUMBER_MANIFEST = "manifest-number.mpd"
+TIME = "time"
+"""Beside the manifests: the origin's clock, for UTCTiming."""
+
+_CHANNELS = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What a manifest promises, in seconds."""
+
+    update: int
+    """minimumUpdatePeriod: as long as a manifest is fresh in a cache; asked earlier, it is the same one."""
+    ahead: float
+    """From when a segment is listed to when it counts as available: a manifest that has lain in a cache for its whole
+    lifetime, and is then used for `update`, still lists all that becomes available meanwhile, half a segment of delay
+    included."""
+    depth: float
+    """timeShiftBufferDepth."""
+    delay: float
+    """suggestedPresentationDelay: two target durations behind the live edge; what HLS has as a third is in `ahead`."""
+    longest: float
+    """maxSegmentDuration: a segment rounds to the target duration at most."""
+
+
+Tables = Mapping[str, Mapping[int, Entry]]
+"""Segments by track and number."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """What one Period element speaks of: segments `run.first` to before `until`."""
+
+    period: Period
+    run: Run
+    until: int
+    start_us: int
+    end_us: int
+    over: bool
+
+
+def timing_of(settings: Origin, length: float) -> Timing:
+    """For segments of `length` seconds."""
+    target, update = settings.target_duration(length), max(1, settings.playlist_lifetime(length))
+    ahead, longest = 2 * update + length / 2, target + 0.5
+    # A segment that is about to leave the buffer is still fetched with a manifest as old as may be.
+    kept = settings.window_of(target) + settings.linger_after(length) - ahead - 2 * update - longest
+    return Timing(update, ahead, max(length, min(settings.window_of(target), kept)), 2.0 * target, longest)
+
+
+def manifest(
+    presentation: Presentation,
+    windows: Mapping[str, TrackWindow],
+    timing: Timing,
+    now: float,
+    *,
+    published: str,
+    ended: bool,
+    numbers: bool,
+) -> str | None:
+    """The MPD of a stream; static once it has `ended`. None: there is nothing to list.
+
+    `published` stands as it is in publishTime. `numbers`: with number templates; a static one has a timeline all the
+    same, because a number template cannot begin with segments that have left the window.
+    """
+    tables = {window.name: _by_number(window.listed if ended else window.fetchable()) for window in windows.values()}
+    cut_us = 0 if ended else presentation.now_us(now) - round(timing.depth * 1_000_000)
+    stretches = chain.from_iterable(_stretches(period, by_run=numbers) for period in presentation.periods)
+    shown = [(one, first) for one in stretches if (first := _first_of(one, tables, cut_us)) is not None]
+    if not shown or presentation.available_from_us is None:
+        return None
+    xml = Xml()
+    xml.open(
+        "MPD",
+        xmlns="urn:mpeg:dash:schema:mpd:2011",
+        profiles="urn:mpeg:dash:profile:isoff-live:2011",
+        type="static" if ended else "dynamic",
+        availabilityStartTime=date_time(presentation.available_from_us / 1_000_000),
+        publishTime=published,
+        mediaPresentationDuration=_duration(shown[-1][0].end_us) if ended else None,
+        minimumUpdatePeriod=None if ended else f"PT{timing.update}S",
+        timeShiftBufferDepth=None if ended else f"PT{timing.depth:g}S",
+        suggestedPresentationDelay=None if ended else f"PT{timing.delay:g}S",
+        maxSegmentDuration=f"PT{timing.longest:g}S",
+        minBufferTime=f"PT{timing.longest:g}S",
+    )
+    for stretch, first in shown:
+        _period(xml, stretch, presentation.rates_bps, tables, None if numbers and not ended else first)
+    if not ended:
+        xml.leaf("UTCTiming", schemeIdUri="urn:mpeg:dash:utc:http-xsdate:2014", value=TIME)
+    xml.close()
+    return xml.text()
+
+
+def _by_number(entries: Iterable[Entry]) -> dict[int, Entry]:
+    return {entry.number: entry for entry in entries if not entry.gap}
+
+
+def _stretches(period: Period, *, by_run: bool) -> Iterator[_Stretch]:
+    """What becomes a Period element: the whole Period, or each of its runs."""
+    runs = period.runs if by_run else [Run(period.first, period.zero, period.runs[0].step)]
+    for run, after in zip_longest(runs, runs[1:]):
+        until, end_us = (after.first, period.at_us(after.start)) if after else (period.until, period.end_us)
+        yield _Stretch(period, run, until, period.at_us(run.start), end_us, period.over or after is not None)
+
+
+def _first_of(stretch: _Stretch, tables: Tables, cut_us: int) -> int | None:
+    """The first number from which every Representation has all that follows, and nothing is over at `cut_us`.
+
+    None: there is nothing to list.
+    """
+    period = stretch.period
+    mine = [tables.get(one.name, {}) for one in period.representations]
+    # A Period may go on for months: only what the windows hold is looked at.
+    lowest = max(next(iter(table), stretch.until) for table in mine)
+    missing = [
+        number
+        for number in range(max(lowest, stretch.run.first), stretch.until)
+        if any(number not in table for table in mine)
+    ]
+    start = missing[-1] + 1 if missing else max(lowest, stretch.run.first)
+    for number in range(start, stretch.until):
+        ends = [
+            Fraction(sum(tables[one.name][number].ticks_at(one.track.timescale)), one.track.timescale)
+            for one in period.representations
+        ]
+        if period.at_us(max(ends)) >= cut_us:
+            return number
+    return None
+
+
+def _period(xml: Xml, stretch: _Stretch, rates_bps: Mapping[str, float], tables: Tables, first: int | None) -> None:
+    """`first`: the first number of the timeline; None: without one."""
+    xml.open(
+        "Period",
+        id=f"{stretch.period.generation}-{stretch.run.first}",
+        start=_duration(stretch.start_us),
+        duration=_duration(stretch.end_us - stretch.start_us) if stretch.over else None,
+    )
+    for index, members in enumerate(_sets(stretch.period), 1):
+        _open_set(xml, index, members)
+        for one in members:
+            _open_representation(xml, one, rates_bps.get(one.name, 0.0))
+            if first is None:
+                xml.leaf("SegmentTemplate", **_regular(stretch.run, one), **_names(stretch, one, stretch.run.first))
+            else:
+                timescale = one.track.timescale
+                offset = round(stretch.run.start * timescale)
+                names = _names(stretch, one, first)
+                xml.open("SegmentTemplate", timescale=timescale, presentationTimeOffset=offset, **names)
+                numbers = range(first, stretch.until)
+                _timeline(xml, (tables[one.name][number].ticks_at(timescale) for number in numbers))
+                xml.close()
+            xml.close()
+        xml.close()
+    xml.close()
+
+
+def _timeline(xml: Xml, segments: Iterable[tuple[int, int]]) -> None:
+    """One S for segments in a row that are equally long."""
+    rows: list[tuple[int | None, int, int]] = []
+    due = None
+    for start, ticks in segments:
+        if start == due and rows[-1][1] == ticks:
+            rows[-1] = (rows[-1][0], ticks, rows[-1][2] + 1)
+        else:
+            rows.append((None if start == due else start, ticks, 0))
+        due = start + ticks
+    xml.open("SegmentTimeline")
+    for at, ticks, repeats in rows:
+        xml.leaf("S", t=at, d=ticks, r=repeats or None)
+    xml.close()
+
+
+def _regular(run: Run, one: Representation) -> dict[str, int]:
+    # A step that is no whole number of the track's ticks would drift: the template then counts in the step's own.
+    scale = one.track.timescale * (run.step * one.track.timescale).denominator
+    return {
+        "timescale": scale,
+        "presentationTimeOffset": round(run.start * scale),
+        "duration": int(run.step * scale),
+    }
+
+
+def _names(stretch: _Stretch, one: Representation, first: int) -> dict[str, str | int]:
+    return {
+        "initialization": f"$RepresentationID$/{init_name(one.init)}",
+        "media": f"$RepresentationID$/seg-{stretch.period.generation}-$Number$.m4s",
+        "startNumber": first,
+    }
+
+
+def _sets(period: Period) -> list[list[Representation]]:
+    """The AdaptationSets of a Period: what a player may switch between. Pictures first, the tallest first."""
+    ordered = sorted(period.representations, key=lambda one: (_set_of(one), -one.track.height, one.name))
+    return [list(members) for _, members in groupby(ordered, key=_set_of)]
+
+
+def _set_of(one: Representation) -> tuple[object, ...]:
+    """What the Representations of one AdaptationSet have in common."""
+    track = one.track
+    return (track.kind is not Kind.VIDEO, track.kind.value, track.codec.partition(".")[0], track.channels)
+
+
+def _open_set(xml: Xml, number: int, members: list[Representation]) -> None:
+    kind = members[0].track.kind
+    xml.open(
+        "AdaptationSet",
+        id=number,
+        contentType=kind.value,
+        mimeType="video/mp4" if kind is Kind.VIDEO else "audio/mp4",
+        segmentAlignment="true",
+        startWithSAP=1,
+    )
+
+
+def _open_representation(xml: Xml, one: Representation, rate_bps: float) -> None:
+    track = one.track
+    xml.open(
+        "Representation",
+        id=one.name,
+        codecs=track.codec,
+        bandwidth=max(1, ceil(rate_bps / 1000)) * 1000,
+        width=track.width or None,
+        height=track.height or None,
+        frameRate=_rate(one.frame_rate),
+        audioSamplingRate=track.sample_rate or None,
+    )
+    if track.channels:
+        xml.leaf("AudioChannelConfiguration", schemeIdUri=_CHANNELS, value=track.channels)
+
+
+def _rate(measured: float) -> str | None:
+    """30 or 30000/1001: what is measured over a segment is a rate of television within a thousandth."""
+    if measured <= 0:
+        return None
+    return str(Fraction(measured).limit_denominator(1001))
+
+
+def _duration(us: int) -> str:
+    """xs:duration, exact."""
+    seconds, rest = divmod(us, 1_000_000)
+    return f"PT{seconds}.{rest:06d}".rstrip("0").rstrip(".") + "S"

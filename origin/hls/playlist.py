@@ -1,0 +1,85 @@
+"""HLS media playlists from windows: text, and nothing else (RFC 8216, and its second edition's draft).
+
+Every URI is relative, so that a player keeps coming through the cache that it came through first.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from origin.hls.low_latency import VERSION, LowLatency, head_of, part_line, position, report_lines
+from origin.live.window import Entry, TrackWindow
+
+MULTIVARIANT = "multivariant.m3u8"
+MEDIA = "media.m3u8"
+
+
+def init_name(init: str) -> str:
+    return f"init-{init}.mp4"
+
+
+def media_playlist(
+    window: TrackWindow,
+    target: int,
+    *,
+    ended: bool,
+    low_latency: LowLatency | None = None,
+    others: Iterable[TrackWindow] = (),
+    delta: bool = False,
+) -> str:
+    """The media playlist of one track; `target` is its target duration in seconds.
+
+    With `low_latency`, `others` are the stream's other tracks, which it reports on; `delta` leaves out what lies behind
+    the skip boundary (2nd ed. 6.2.5.1).
+    """
+    entries = list(window.listed)
+    first = entries[0]
+    lines = [
+        "#EXTM3U",
+        f"#EXT-X-VERSION:{VERSION if low_latency else 7}",
+        f"#EXT-X-TARGETDURATION:{target}",
+        *(low_latency.header() if low_latency else ()),
+        f"#EXT-X-MEDIA-SEQUENCE:{first.number}",
+        f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.discontinuity}",
+        "#EXT-X-INDEPENDENT-SEGMENTS",
+    ]
+    skipped = low_latency.skippable(window) if low_latency and delta and not ended else 0
+    if skipped:
+        lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")
+    before = entries[skipped - 1] if skipped else None
+    for entry in entries[skipped:]:
+        # Once more behind a skip: a player that merges the delta may not look for it in what it has.
+        lines += _opening(entry, before, with_map=entry is entries[skipped])
+        lines += map(part_line, window.parts.of(entry.number))
+        if entry.gap:
+            lines.append("#EXT-X-GAP")
+        lines.append(f"#EXTINF:{entry.duration:.6f},")
+        lines.append(entry.name)
+        before = entry
+    if window.in_hand:
+        lines += _opening(head_of(window.in_hand[0]), before)
+        lines += map(part_line, window.in_hand)
+    if low_latency and window.parts.hint and not ended:
+        lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{window.parts.hint}"')
+    if low_latency:
+        lines += report_lines(
+            (f"../{one.name}/{MEDIA}", position(one.parts.shown)) for one in others if one.parts.shown
+        )
+    if ended:
+        lines.append("#EXT-X-ENDLIST")
+    return "\n".join(lines) + "\n"
+
+
+def _opening(entry: Entry, before: Entry | None, *, with_map: bool = False) -> list[str]:
+    """The tags that stand before a segment, and before its first part."""
+    broken = before is not None and entry.discontinuity != before.discontinuity
+    lines = ["#EXT-X-DISCONTINUITY"] if broken else []
+    if before is None or broken or with_map or entry.init != before.init:
+        lines.append(f'#EXT-X-MAP:URI="{init_name(entry.init)}"')
+    lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time(entry.at)}")
+    return lines
+
+
+def date_time(at: float) -> str:
+    """ISO 8601 with milliseconds and zone (RFC 8216 4.3.2.6)."""
+    # Rounded, not cut: cutting makes neighbours that touch look a millisecond apart.
+    return datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,334 @@
+"""Stores what a stream has numbered, then lists it: never the other way round.
+
+For each segment: its file is written whole, the window takes it, the state that survives a restart is saved, and only
+then is the playlist replaced. Playlists are built when a window changes and served from memory.
+"""
+
+import asyncio
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
+
+from cdnkit.settings.origin import Origin
+from origin.errors import StorageFailed
+from origin.hls.low_latency import LowLatency
+from origin.hls.multivariant import multivariant_playlist
+from origin.hls.playlist import MEDIA, init_name, media_playlist
+from origin.live.parts import Part
+from origin.live.session import State
+from origin.live.stream import Stream
+from origin.live.window import Numbered, TrackWindow
+from origin.media.tracks import InitSection, Kind
+from origin.publishing.catalog import Catalog
+from origin.publishing.manifests import Manifests
+from origin.publishing.storage import Storage
+from origin.publishing.waiting import Bells
+
+log = logging.getLogger("origin")
+
+STATE = "state.json"
+
+
+class Publisher:
+    """The streams of one origin: their machines, their files and what their URLs answer."""
+
+    def __init__(
+        self, settings: Origin, clock: Callable[[], float], lengths: Mapping[str, float] | None = None
+    ) -> None:
+        """`lengths`: segment lengths of streams that have one of their own."""
+        self.settings = settings
+        self.lengths = lengths or {}
+        self.clock = clock
+        self.storage = Storage(settings.storage)
+        self.catalog = Catalog(settings, self.storage, clock)
+        self.manifests = Manifests(settings, self.catalog, clock)
+        self.streams: dict[str, Stream] = {}
+        self.trouble: str = ""
+        """What went wrong with storage last, until a segment is stored again."""
+        self.ended: str = ""
+        """Which work in the background has ended although the origin serves, and why."""
+        self.bells = Bells()
+        """Rung, by a media playlist's path, whenever it has changed."""
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+
+    def stream(self, name: str) -> Stream:
+        """The stream of this name, new if need be."""
+        if name not in self.streams:
+            length = self.lengths.get(name, self.settings.segment)
+            target = self.settings.target_duration(length)
+            self.streams[name] = Stream(
+                name,
+                length=length,
+                target=target,
+                largest=self.settings.largest,
+                part=self.settings.part,
+                stalled=max(self.settings.ingest_stalled, 2 * length),
+            )
+        return self.streams[name]
+
+    def low_latency(self, stream: Stream) -> LowLatency | None:
+        """What is promised of this stream; None: no low latency."""
+        return None if self.settings.part is None else LowLatency(self.settings.part, stream.target)
+
+    @contextmanager
+    def posting(self, name: str, track: str) -> Iterator[Stream]:
+        """The stream of this name while a POST to it is open; one that got no init section goes with its last POST."""
+        stream = self.stream(name)
+        stream.posts[track] += 1
+        try:
+            yield stream
+        finally:
+            stream.posts -= Counter((track,))
+            self._drop_empty(stream)
+
+    def _drop_empty(self, stream: Stream) -> None:
+        """A stream that got no fragment goes with those that might have sent one."""
+        empty = not stream.posts and stream.generation is None and not stream.windows and stream.feeds.is_idle
+        if empty and self.streams.get(stream.name) is stream:
+            del self.streams[stream.name]
+
+    async def resume(self) -> None:
+        """Takes up the streams of an earlier run. `StorageFailed`: the folder cannot be used."""
+        await asyncio.to_thread(self.storage.prepare)
+        for name, track in await asyncio.to_thread(self.storage.find, STATE):
+            stream = self.stream(name)
+            try:
+                saved = await asyncio.to_thread(self.storage.read, f"{name}/{track}/{STATE}")
+                values = json.loads(saved or b"")
+                stream.resume(track, values)
+                if "dash" in values:  # an older version saved nothing of it
+                    self.manifests.resume(stream, values["dash"])
+            except (StorageFailed, ValueError, KeyError, TypeError, AttributeError) as error:
+                log.error("%s/%s/%s: cannot be read (%r); the track begins anew", name, track, STATE, error)
+        for stream in list(self.streams.values()):
+            if not stream.windows:
+                del self.streams[stream.name]
+                continue
+            for window in stream.windows.values():
+                self._offer_saved(stream, window)
+                self._relist(stream, window)
+            self.manifests.settle(stream)
+            for window in stream.windows.values():
+                await self.save(stream, window.name)
+            self.relist_stream(stream)
+            log.info("%s: resumed at media sequence number %d", stream.name, stream.next_number)
+
+    def _offer_saved(self, stream: Stream, window: TrackWindow) -> None:
+        folder = f"{stream.name}/{window.name}"
+        for init in window.inits:
+            if data := self.storage.read(f"{folder}/{init_name(init)}"):
+                self.catalog.offer_init(stream.name, window.name, window.track, init, data, stored=True)
+        for entry in window.fetchable():
+            if entry.gap:
+                continue
+            there = self.catalog.get(f"{folder}/{init_name(entry.init)}") is not None
+            if there and self.storage.has(f"{folder}/{entry.name}", entry.size):
+                self.catalog.offer_segment(stream.name, window.name, window.track, entry, None, entry.at)
+            else:
+                log.error("%s/%s: missing from storage; listed as a gap", folder, entry.name)
+                entry.gap = True
+        # Files that were written and never listed: the origin was killed between the two.
+        known = {entry.name for entry in window.fetchable()} | {init_name(init) for init in window.inits}
+        self.storage.delete_media(folder, known)
+
+    async def tick(self, stream: Stream) -> None:
+        """What time brings to a stream: a few times a second."""
+        before = stream.feeds.live
+        stream.feeds.tick(self.clock())
+        await self.settle(stream, before)
+        self._drop_empty(stream)
+
+    async def settle(self, stream: Stream, before: Set[str]) -> None:
+        """Some time has passed, or a request; `before`: the tracks that were fed then."""
+        over = before - stream.feeds.live
+        if not over:
+            await self.drain(stream)
+            return
+        for track in sorted(over):
+            log.info("%s/%s: %s", stream.name, track, stream.feeds.state_of(track).value)
+        await self.close(stream)
+
+    async def drain(self, stream: Stream) -> None:
+        """Stores and lists everything the stream has numbered."""
+        for name, account in stream.accounts.items():
+            while account.complaints:
+                log.warning("%s/%s: %s", stream.name, name, account.complaints.popleft())
+        while stream.without_parts:
+            log.warning(
+                "%s/%s: no part of 85 to 100 %% of %g s can be made of its fragments: whole segments only",
+                stream.name, stream.without_parts.popleft(), self.settings.part or 0,
+            )  # fmt: skip
+        await asyncio.gather(*(self._drain(stream, name) for name, box in stream.outbox.items() if box))
+
+    async def _drain(self, stream: Stream, name: str) -> None:
+        async with self.lock(stream, name):
+            changed = stored = False
+            # The box is gone where the track was forgotten in the meantime.
+            while box := stream.outbox.get(name):
+                # An item stays in the box until it is listed: who waits for the lock may trust an empty box.
+                await self._publish(stream, name, box[0])
+                changed = True
+                stored |= box.popleft().part is None
+            if stored:
+                self.manifests.settle(stream)
+                await self.save(stream, name)
+            if changed:
+                self._relist(stream, stream.windows[name])
+            if stored:
+                self.relist_stream(stream)
+
+    def lock(self, stream: Stream, track: str) -> asyncio.Lock:
+        """One writer a track at a time."""
+        return self._locks.setdefault((stream.name, track), asyncio.Lock())
+
+    def drop_lock(self, stream: Stream, track: str) -> None:
+        """The track has been forgotten."""
+        if not stream.is_live(track):
+            self._locks.pop((stream.name, track), None)
+
+    async def _publish(self, stream: Stream, track: str, item: Numbered) -> None:
+        now = self.clock()
+        if item.init is not None:
+            await self._publish_init(stream, track, item.init)
+            return
+        window, entry = stream.windows[track], item.entry
+        if item.part is not None:
+            self._publish_part(stream, window, item.part, b"".join(fragment.data for fragment in item.fragments))
+            return
+        assert entry is not None
+        if item.segment is not None:
+            data = item.segment.data
+            if await self._write(f"{stream.name}/{track}/{entry.name}", data):
+                self.trouble = ""
+                self.catalog.offer_segment(stream.name, track, window.track, entry, data, now)
+                self.catalog.fold_parts(stream.name, track, entry.name, window.parts.of(entry.number))
+                if window.track.kind is Kind.VIDEO:
+                    window.measure_frame_rate(entry, item.segment)
+            else:
+                # Players skip a gap and go on; a segment that is listed and absent stalls them.
+                entry.gap = True
+        linger, most = self.settings.linger_after(stream.length), self.settings.most_segments(stream.length)
+        if window.listed and entry.number != window.next_number:
+            window.restart(linger, now)
+        window.add(entry, target=stream.target)
+        window.slide(self.settings.window_of(stream.target), linger, now, most)
+        self._slide_parts(stream, window, now)
+        await self.expire(stream, window, now)
+
+    def _publish_part(self, stream: Stream, window: TrackWindow, part: Part, data: bytes) -> None:
+        if not window.listed:
+            window.next_number = max(window.next_number, part.number)
+        if part.number != window.next_number:
+            return  # a window that begins anew begins with a whole segment
+        lifetime = self.settings.part_lifetime(stream.length)
+        self.catalog.offer_part(stream.name, window.name, window.track, part, data, lifetime)
+        window.parts.add(part)
+        self._slide_parts(stream, window, self.clock())
+
+    def _slide_parts(self, stream: Stream, window: TrackWindow, now: float) -> None:
+        if (rules := self.low_latency(stream)) is None:
+            return
+        window.slide_parts(rules.parts_for, now + self.settings.part_linger(stream.length))
+        session = stream.generation.sessions.get(window.name) if stream.generation else None
+        if session is not None and session.state is State.LIVE:
+            window.parts.expect(window.next_number, session.generation.id, stream.length)
+
+    async def _publish_init(self, stream: Stream, track: str, init: InitSection) -> None:
+        window = stream.windows.get(track)
+        if window is None:
+            # What lies there is of a track that was forgotten, or could not be read.
+            await asyncio.to_thread(self.storage.delete_media, f"{stream.name}/{track}", set())
+            window = stream.windows[track] = TrackWindow(track, init.track, init.id)
+        stored = await self._write(f"{stream.name}/{track}/{init_name(init.id)}", init.data)
+        before, window.track, window.init = window.init, init.track, init.id
+        window.tracks = {one: track for one, track in window.tracks.items() if one in window.inits}
+        window.tracks[init.id] = init.track
+        self.catalog.offer_init(stream.name, track, init.track, init.id, init.data, stored=stored)
+        await self._discard(stream, window, [], {before})
+
+    async def expire(self, stream: Stream, window: TrackWindow, now: float) -> None:
+        """Under the track's lock: removes the segments that are no longer fetchable."""
+        expired = window.expire(now, self.settings.most_segments(stream.length))
+        first = next((entry.number for entry in window.fetchable()), 0)
+        for part in window.parts.expire(now, first):
+            self.catalog.withdraw(f"{stream.name}/{window.name}/{part.name}")
+        await self._discard(stream, window, [entry.name for entry in expired], {entry.init for entry in expired})
+
+    async def _discard(self, stream: Stream, window: TrackWindow, names: list[str], inits: set[str]) -> None:
+        """Removes segments, and those of `inits` that no segment needs any more, from memory and storage."""
+        if inits - {window.init}:
+            names = [*names, *(init_name(init) for init in inits - window.inits)]
+        for name in names:
+            path = f"{stream.name}/{window.name}/{name}"
+            self.catalog.withdraw(path)
+            await asyncio.to_thread(self.storage.delete, path)
+
+    async def _write(self, name: str, data: bytes) -> bool:
+        try:
+            await asyncio.to_thread(self.storage.write, name, data)
+        except StorageFailed as error:
+            log.error("%s", error)
+            self.trouble = str(error)
+            return False
+        return True
+
+    async def save(self, stream: Stream, track: str) -> None:
+        """Saves the track's state. Under its lock, so that an older state never overwrites a newer one."""
+        revision = self.manifests.revision(stream)
+        values = {**stream.to_json(track), "dash": self.manifests.to_json(stream)}
+        await self._write(f"{stream.name}/{track}/{STATE}", json.dumps(values, separators=(",", ":")).encode())
+        self.manifests.saved(stream, revision)
+
+    async def close(self, stream: Stream) -> None:
+        """A POST is over: stores and lists what it left, and whether the stream has ended."""
+        await self.drain(stream)
+        self.manifests.settle(stream)
+        for track, window in list(stream.windows.items()):
+            async with self.lock(stream, track):
+                if stream.windows.get(track) is window:
+                    await self.save(stream, track)
+                    self._relist(stream, window)
+        self.relist_stream(stream)
+
+    def _relist(self, stream: Stream, window: TrackWindow) -> None:
+        if not window.listed:
+            return
+        lifetime, rules = self._lifetime(stream), self.low_latency(stream)
+        if rules is None:
+            text = media_playlist(window, stream.target, ended=stream.ended)
+            self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime)
+            return
+        if not stream.is_live(window.name):
+            window.parts.hint = ""
+        others = [other for other in stream.windows.values() if other is not window and other.listed]
+        text, delta = (
+            media_playlist(window, stream.target, ended=stream.ended, low_latency=rules, others=others, delta=part)
+            for part in (False, True)
+        )
+        window.parts.show(window.next_number)
+        self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime, delta if delta != text else "")
+        self.bells.ring(f"{stream.name}/{window.name}/{MEDIA}")
+
+    def relist_stream(self, stream: Stream) -> None:
+        """The DASH manifests; the multivariant playlist, once every track that is sent has its first segment."""
+        self.manifests.offer(stream, self._lifetime(stream))
+        current = stream.generation.sessions if stream.generation else {}
+        live = {name for name, session in current.items() if session.state is State.LIVE}
+        live |= stream.feeds.expected
+        listed = [window for window in stream.windows.values() if window.listed]
+        # A player that came between the first video segment and the first audio segment would stay mute for
+        # good. A track that sends nothing while the others go on is not waited for.
+        late = live - {window.name for window in listed}
+        if not listed or (late and max(len(window.listed) for window in listed) < 3):
+            return
+        # After a restart with fewer rungs, those that are no longer sent are not offered to new players.
+        if any(session.index for session in current.values()):
+            listed = [window for window in listed if window.name in current] or listed
+        if all(window.track.kind is Kind.TEXT for window in listed):
+            return  # nothing that subtitles could be shown with
+        self.catalog.offer_multivariant_playlist(stream.name, multivariant_playlist(listed), self._lifetime(stream))
+
+    def _lifetime(self, stream: Stream) -> float:
+        return self.settings.lifetimes.ended if stream.ended else self.settings.playlist_lifetime(stream.length)

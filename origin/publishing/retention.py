@@ -1,0 +1,138 @@
+"""What an origin forgets, and how much it holds at most: tracks, streams, init sections, on disk as in memory.
+
+| is forgotten                                    | when                                                              |
+|-------------------------------------------------|-------------------------------------------------------------------|
+| a segment                                       | it has left the playlist, and its `linger` is over                |
+| an init section                                 | no segment that can be fetched needs it, and it is not the newest |
+| a track nobody posts any more                   | the stream's other tracks have gone on by a whole window          |
+| a track without a segment                       | nobody posts it any more                                          |
+| a stream                                        | its last track was                                                |
+| the track, the stream that has waited longest   | there is no room for another one                                  |
+
+A stream that has ended, or whose encoder is away, keeps its last window.
+"""
+
+import asyncio
+import logging
+
+from origin.errors import NoRoom
+from origin.hls.playlist import MEDIA, MULTIVARIANT, init_name
+from origin.live.stream import Stream
+from origin.live.window import TrackWindow
+from origin.publishing.publisher import STATE, Publisher
+
+log = logging.getLogger("origin")
+
+SWEEP_S = 5.0
+
+
+class Retention:
+    """Forgets for one publisher."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    async def keep_sweeping(self) -> None:
+        """For as long as the origin serves."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                await self.sweep()
+            except Exception as error:
+                # A track that is forgotten late costs room; an end of the sweeping would cost it for good.
+                log.error("sweeping: %s: %s", type(error).__name__, error)
+
+    async def make_room(self, name: str, track: str) -> None:
+        """Make room for a track whose POST begins. `NoRoom`: the limit is reached, and all are in use."""
+        streams, most = self._publisher.streams, self._publisher.settings.ingest_limits
+        while name not in streams and len(streams) >= most.streams:
+            idle = [one for one in streams.values() if self._is_over(one)]
+            if not idle:
+                raise NoRoom(name, f"{len(streams)} streams", f"at most {most.streams}")
+            await self._forget_stream(min(idle, key=lambda one: one.listed_until))
+        if name in streams and (posts := streams[name].posts.total()) >= 2 * most.tracks:
+            raise NoRoom(name, f"{posts} open requests", f"at most {2 * most.tracks}")
+        while (stream := streams.get(name)) and track not in stream.tracks and len(stream.tracks) >= most.tracks:
+            taken = stream.tracks_in_use
+            spare = [one for one in stream.windows.values() if one.name not in taken and not stream.is_live(one.name)]
+            if not spare:
+                raise NoRoom(f"{name}/{track}", f"{len(stream.tracks)} tracks", f"at most {most.tracks}")
+            await self._forget_track(stream, min(spare, key=lambda window: window.until))
+
+    def is_idle(self, name: str) -> bool:
+        """Nobody has fed the stream for `ingest_stalled`."""
+        publisher = self._publisher
+        stream = publisher.streams[name]
+        fed = publisher.clock() - stream.listed_until < publisher.settings.ingest_stalled
+        return not fed and self._is_over(stream)
+
+    async def give_up(self, name: str) -> bool:
+        """Forget a stream that is idle, because another one wants its name; False: it is not."""
+        if not self.is_idle(name):
+            return False
+        await self._forget_stream(self._publisher.streams[name])
+        return name not in self._publisher.streams
+
+    async def sweep(self) -> None:
+        """Forgets what nobody may ask for any more."""
+        for stream in list(self._publisher.streams.values()):
+            for window in list(stream.windows.values()):
+                await self._sweep_track(stream, window)
+            if not stream.windows and self._is_over(stream):
+                await self._forget_stream(stream)
+
+    async def _sweep_track(self, stream: Stream, window: TrackWindow) -> None:
+        publisher = self._publisher
+        async with publisher.lock(stream, window.name):
+            now = publisher.clock()
+            if stream.windows.get(window.name) is not window:
+                return
+            if window.listed and self._is_left_behind(stream, window):
+                window.restart(publisher.settings.linger_after(stream.length), now)
+                publisher.catalog.withdraw(f"{stream.name}/{window.name}/{MEDIA}")
+                publisher.bells.ring(f"{stream.name}/{window.name}/{MEDIA}")
+                publisher.relist_stream(stream)
+                await publisher.save(stream, window.name)
+            await publisher.expire(stream, window, now)
+        if not window.listed and not window.gone and not stream.is_live(window.name):
+            await self._forget_track(stream, window)
+
+    def _is_left_behind(self, stream: Stream, window: TrackWindow) -> bool:
+        """Nobody posts the track, and every track that is posted has gone on by a whole window."""
+        others = [one for one in stream.windows.values() if one.listed and stream.is_live(one.name)]
+        gone = all(one.listed[0].number >= window.next_number for one in others)
+        return bool(others) and gone and not stream.is_live(window.name)
+
+    def _is_over(self, stream: Stream) -> bool:
+        # Its name may come back: what it then publishes must be of a generation that was never there.
+        busy = stream.posts or any(stream.outbox.values()) or not stream.feeds.is_idle
+        return not busy and stream.last_generation < int(self._publisher.clock())
+
+    async def _forget_stream(self, stream: Stream) -> None:
+        """Forget a stream that is over, unless a POST comes in between."""
+        for window in list(stream.windows.values()):
+            await self._forget_track(stream, window)
+        if self._is_over(stream) and not stream.windows:
+            self._publisher.streams.pop(stream.name, None)
+            self._publisher.catalog.withdraw(f"{stream.name}/{MULTIVARIANT}")
+            self._publisher.manifests.forget(stream.name)
+            # At once, in no thread: a POST that comes now must not find the folder that is about to go.
+            self._publisher.storage.delete_folder(stream.name)
+            log.info("%s: forgotten", stream.name)
+
+    async def _forget_track(self, stream: Stream, window: TrackWindow) -> None:
+        publisher, folder = self._publisher, f"{stream.name}/{window.name}"
+        async with publisher.lock(stream, window.name):
+            if stream.is_live(window.name) or stream.windows.get(window.name) is not window:
+                return
+            stream.forget(window.name)
+            names = {entry.name for entry in window.fetchable()} | {init_name(init) for init in window.inits} | {MEDIA}
+            for name in names | {part.name for part in window.parts.fetchable()}:
+                publisher.catalog.withdraw(f"{folder}/{name}")
+            publisher.bells.ring(f"{folder}/{MEDIA}")
+            publisher.relist_stream(stream)
+            await asyncio.to_thread(publisher.storage.delete, f"{folder}/{STATE}")
+            await asyncio.to_thread(publisher.storage.delete_media, folder, set())
+            await asyncio.to_thread(publisher.storage.delete_folder, folder)
+        publisher.drop_lock(stream, window.name)
+        log.info("%s: forgotten", folder)

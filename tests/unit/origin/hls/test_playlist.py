@@ -1,0 +1,103 @@
+"""The names that an origin publishes, letter by letter: caches keep them for a year, players and reports read them."""
+
+from enum import Enum
+from pathlib import Path
+
+import pytest
+
+from cdnkit.policy.outcomes import Cause, Outcome
+from cdnkit.policy.record.object_class import ObjectClass, classify
+from origin import Origin
+from origin.hls.playlist import init_name, media_playlist
+from origin.live.window import Entry, TrackWindow
+from origin.media.tracks import Kind, Track
+from origin.publishing.catalog import Catalog
+from origin.publishing.storage import Storage
+
+VIDEO = Track(Kind.VIDEO, 1, 30_000, "avc1.64001f", width=1280, height=720)
+AUDIO = Track(Kind.AUDIO, 1, 48_000, "mp4a.40.2", sample_rate=48_000, channels=2)
+
+MEDIA_PLAYLIST = """\
+#EXTM3U
+#EXT-X-VERSION:7
+#EXT-X-TARGETDURATION:2
+#EXT-X-MEDIA-SEQUENCE:41
+#EXT-X-DISCONTINUITY-SEQUENCE:3
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-MAP:URI="init-aa.mp4"
+#EXT-X-PROGRAM-DATE-TIME:2026-09-21T13:40:00.000Z
+#EXTINF:2.000000,
+seg-3-41.m4s
+#EXT-X-PROGRAM-DATE-TIME:2026-09-21T13:40:02.000Z
+#EXTINF:1.500000,
+seg-3-42.m4s
+#EXT-X-DISCONTINUITY
+#EXT-X-MAP:URI="init-bb.mp4"
+#EXT-X-PROGRAM-DATE-TIME:2026-09-21T13:40:03.500Z
+#EXT-X-GAP
+#EXTINF:2.000000,
+seg-4-43.m4s
+#EXT-X-ENDLIST
+"""
+
+
+def window() -> TrackWindow:
+    at = 1_790_000_000.0
+    one = TrackWindow("720p", VIDEO, "bb", frame_rate=29.97)
+    one.add(Entry(41, 3, 3, 0.0, 2.0, at - 2000.0, 2500, "aa"), target=2)
+    one.add(Entry(42, 3, 3, 2.0, 1.5, at - 1998.0, 1875, "aa"), target=2)
+    one.add(Entry(43, 4, 4, 0.0, 2.0, at - 1996.5, 0, "bb", gap=True), target=2)
+    return one
+
+
+def test_a_media_playlist_to_the_letter() -> None:
+    assert media_playlist(window(), 2, ended=True) == MEDIA_PLAYLIST
+    live = MEDIA_PLAYLIST.removesuffix("#EXT-X-ENDLIST\n")
+    assert media_playlist(window(), 2, ended=False) == live
+
+
+def test_paths_types_and_surrogate_keys(tmp_path: Path) -> None:
+    catalog = Catalog(Origin(storage=tmp_path), Storage(tmp_path), lambda: 1_790_000_000.0)
+    catalog.offer_init("live", "720p", VIDEO, "aa", b"init", stored=True)
+    catalog.offer_segment("live", "720p", VIDEO, Entry(41, 3, 3, 0.0, 2.0, 0.0, 7, "aa"), b"segment", 1_790_000_000.0)
+    catalog.offer_segment("live", "audio-128k", AUDIO, Entry(41, 3, 3, 0.0, 2.0, 0.0, 7, "cc"), None, 0.0)
+    catalog.offer_media_playlist("live", "720p", "#EXTM3U\n", 1.0)
+    catalog.offer_multivariant_playlist("live", "#EXTM3U\n", 1.0)
+    hls = "application/vnd.apple.mpegurl"
+    for path, media_type, key, found in [
+        ("live/720p/init-aa.mp4", "video/mp4", "live live/720p init", ObjectClass.INIT),
+        ("live/720p/seg-3-41.m4s", "video/mp4", "live live/720p segment", ObjectClass.SEGMENT),
+        ("live/audio-128k/seg-3-41.m4s", "audio/mp4", "live live/audio-128k segment", ObjectClass.SEGMENT),
+        ("live/720p/media.m3u8", hls, "live live/720p media-playlist", ObjectClass.MEDIA_PLAYLIST),
+        ("live/multivariant.m3u8", hls, "live multivariant", ObjectClass.MULTIVARIANT),
+    ]:
+        resource = catalog.get(path)
+        assert resource is not None, path
+        assert (resource.media_type, resource.surrogate_key) == (media_type, key)
+        assert key.split(" ")[-1] == found.value
+        assert (
+            classify("/" + path)
+            == classify("/" + path, media_type)
+            == (found, path.split("/")[-2] if found is not ObjectClass.MULTIVARIANT else "")
+        )
+    segment = catalog.get("live/720p/seg-3-41.m4s")
+    assert segment is not None and segment.etag == '"3-29-7"'
+    assert init_name("aa") == "init-aa.mp4"
+
+
+WORDS: list[tuple[type[Enum], list[str]]] = [  # what records, reports and surrogate keys call them: their words are read by programs of others
+    (ObjectClass, ["multivariant", "media-playlist", "init", "segment", "part", "other"]),
+    (Outcome, ["hit", "hit-stale", "miss", "revalidated", "collapsed", "pass", "refused", "failed"]),
+    (
+        Cause,
+        [
+            "cold", "expired", "evicted", "purged", "lost", "vary", "uncacheable", "bypass", "method", "request",
+            "partial", "aborted",
+        ],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "said"), WORDS)
+def test_words_of_records(words: type[Enum], said: list[str]) -> None:
+    assert [one.value for one in words] == said

@@ -1,0 +1,43 @@
+"""What one segment may be made of: on, under and over each bound; and what it costs in memory."""
+
+import pytest
+
+from origin.errors import TooLarge
+from origin.live import segmenter
+from origin.live.segmenter import MOST_FRAGMENTS, Segmenter
+from origin.media.fragments import Fragment
+from origin.media.samples import MOST_SAMPLES
+from origin.media.tracks import Kind, Track
+
+TRACK = Track(Kind.AUDIO, 1, 1_000_000, "mp4a.40.2", sample_rate=48_000, channels=2)
+
+
+def _pushed(count: int, *, samples: int = 1, size: int = 1, largest: int = 2**20) -> Segmenter:
+    """A segmenter that was given so many fragments of a microsecond each."""
+    one = Segmenter(TRACK, 4.0, 4, largest, lambda fragments, why: None)
+    for start in range(count):
+        for _ in one.push(Fragment(start, 1, True, samples, bytes(size))):
+            raise AssertionError("too short for a segment")
+    return one
+
+
+@pytest.mark.parametrize(
+    ("at", "over", "words"),
+    [
+        ((MOST_FRAGMENTS, {}), (MOST_FRAGMENTS + 1, {}), f"{MOST_FRAGMENTS + 1} fragments in one segment"),
+        ((2, {"samples": MOST_SAMPLES // 2}), (3, {"samples": MOST_SAMPLES // 2}), "samples in one segment"),
+        ((4, {"size": 25, "largest": 100}), (4, {"size": 26, "largest": 100}), "104 bytes in one segment"),
+    ],
+)
+def test_a_segment_has_so_much(at: tuple[int, dict[str, int]], over: tuple[int, dict[str, int]], words: str) -> None:
+    held = _pushed(at[0], **at[1])
+    assert held.memory > held.samples
+    with pytest.raises(TooLarge, match=words):
+        _pushed(over[0], **over[1])
+
+
+def test_its_memory_is_that_of_what_it_holds() -> None:
+    one = _pushed(3, samples=10, size=7)
+    assert one.memory == 3 * 7 + 3 * segmenter._PER_FRAGMENT + 30 * segmenter._PER_SAMPLE
+    one.drop("enough")
+    assert (one.memory, one.samples) == (0, 0)

@@ -1,0 +1,40 @@
+"""When the lists of a stream change: tracks that end one after the other, as POSTs do."""
+
+import asyncio
+from pathlib import Path
+
+from cdnkit.settings.origin import Origin
+from origin.live.session import State
+from origin.publishing.publisher import Publisher
+from tests.unit.origin.live.test_stream import NOW, audio, audio_init, video, video_init
+
+
+def test_every_track_says_that_the_stream_has_ended_once_the_last_has(tmp_path: Path) -> None:
+    """A player of one that ended earlier would ask for its playlist for ever."""
+
+    async def run() -> None:
+        publisher = Publisher(Origin(storage=tmp_path, segment=1.0, window=10.0), lambda: NOW)
+        await publisher.resume()
+
+        def ended() -> dict[str, bool]:
+            found = {track: publisher.catalog.get(f"live/{track}/media.m3u8") for track in ("720p", "audio-64k")}
+            return {
+                track: (one.body or b"").endswith(b"#EXT-X-ENDLIST\n")
+                for track, one in found.items()
+                if one is not None
+            }
+
+        with publisher.posting("live", "720p") as stream, publisher.posting("live", "audio-64k"):
+            picture = stream.begin("720p", video_init(), NOW, lambda: None)
+            sound = stream.begin("audio-64k", audio_init(), NOW, lambda: None)
+            for session, fragments in ((picture, video(5.0)), (sound, audio(5.0))):
+                for fragment in fragments:
+                    session.push(fragment, NOW)
+            await publisher.drain(stream)
+            for session, last in ((picture, False), (sound, True)):
+                session.finish(State.ENDED)
+                await publisher.close(stream)
+                assert ended() == {"720p": last, "audio-64k": last}
+        publisher.storage.release()
+
+    asyncio.run(run())
