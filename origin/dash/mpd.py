@@ -224,13 +224,17 @@ def _set_of(one: Representation) -> tuple[object, ...]:
     return (track.kind is not Kind.VIDEO, track.kind.value, track.codec.partition(".")[0], track.channels)
 
 
+_MEDIA_TYPES = {Kind.VIDEO: "video/mp4", Kind.AUDIO: "audio/mp4", Kind.TEXT: "application/mp4"}
+"""ISO/IEC 23000-19 annex B, and RFC 4337 where there are neither pictures nor sound."""
+
+
 def _open_set(xml: Xml, number: int, members: list[Representation]) -> None:
     kind = members[0].track.kind
     xml.open(
         "AdaptationSet",
         id=number,
         contentType=kind.value,
-        mimeType="video/mp4" if kind is Kind.VIDEO else "audio/mp4",
+        mimeType=_MEDIA_TYPES[kind],
         segmentAlignment="true",
         startWithSAP=1,
     )

@@ -198,13 +198,16 @@ class Presentation:
     def _lacks_a_kind(
         self, number: int, present: Mapping[str, Entry], windows: Mapping[str, TrackWindow], may_list: MayList
     ) -> bool:
-        """Whether the Period so far has video, or audio, that is missing here and has not ended for good."""
+        """Whether the Period so far has video, or audio, that is missing here and has not ended for good.
+
+        Text may be missing: whoever sends it may send none for a while, and the pictures go on.
+        """
         period = self.periods[-1] if self.periods else None
         generation = max(entry.generation for entry in present.values())
         if period is None or period.generation != generation:
             return False
         kinds = {windows[name].track.kind for name in present}
-        lacking = [one.name for one in period.representations if one.track.kind not in kinds]
+        lacking = [one.name for one in period.representations if one.track.kind not in {*kinds, Kind.TEXT}]
         if not lacking:
             return False
         # Sound that goes on for a moment when all else has ended is no Period of its own; a whole stream without

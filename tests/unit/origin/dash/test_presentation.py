@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,13 @@ LENGTH = 2.0
 START = 1_800_000_000.0
 SETTINGS = Origin(segment=LENGTH, window=12.0, storage=Path("nowhere"))
 TRACKS = {"720p": Kind.VIDEO, "360p": Kind.VIDEO, "audio-64k": Kind.AUDIO}
+TEXT = "de"
 
 
 def init_of(name: str) -> InitSection:
-    if TRACKS[name] is Kind.VIDEO:
+    if name == TEXT:
+        track = Track(Kind.TEXT, 1, 48_000, "wvtt", language="de")
+    elif TRACKS[name] is Kind.VIDEO:
         height = int(name.removesuffix("p"))
         track = Track(Kind.VIDEO, 1, 12_800, "avc1.64001f", width=height * 16 // 9, height=height)
     else:
@@ -58,7 +62,7 @@ class Sender:
         return found
 
     def next(self) -> Fragment:
-        if TRACKS[self.name] is Kind.VIDEO:
+        if TRACKS.get(self.name) is Kind.VIDEO:
             count, ticks, scale = 13 - self.sent % 2, 512, 12_800  # 13 and 12 frames of 1/25 s: one second
             # A new GOP each two seconds: the fragment that begins on one starts with a key frame.
             key = self.sent % 4 == 0
@@ -282,6 +286,22 @@ def test_a_rung_that_joins_late_begins_a_period_without_a_break() -> None:
     assert shapes(mpd) == [["720p", "audio-64k"], ["720p", "360p", "audio-64k"]]
     before, after = mpd.periods
     assert before.start + before.duration == after.start, "the timeline goes on"
+
+
+def test_without_text_the_pictures_go_on() -> None:
+    """A sender of subtitles that is silent for ten seconds: the Periods leave no hole."""
+    lab = Lab()
+    lab.start("720p", "audio-64k", TEXT)
+    lab.run(6)
+    lab.senders[TEXT].alive = False
+    lab.run(10)
+    lab.senders[TEXT].alive = True
+    lab.run(6)
+    mpd = lab.mpd()
+    assert shapes(mpd)[-2:] == [["720p", "audio-64k"], ["720p", "audio-64k", TEXT]]
+    for before, after in pairwise(mpd.periods):
+        assert before.start + before.duration == after.start
+    assert 'contentType="text" mimeType="application/mp4"' in lab.watches[MANIFEST].text
 
 
 def test_a_segment_that_is_missing_ends_the_period_and_the_rung_comes_back() -> None:
