@@ -4,6 +4,7 @@
     /{stream}/{track}/seg-{generation}-{number}.m4s    /{stream}/{track}/part-{generation}-{number}-{index}.m4s
     /{stream}/manifest.mpd    /{stream}/manifest-number.mpd    /{stream}/time
     /{stream}/multivariant-ts.m3u8    /{stream}/{track}/ts.m3u8    /{stream}/{track}/seg-{generation}-{number}.ts
+    /{stream}/{track}/vtt.m3u8    /{stream}/{track}/seg-{generation}-{number}.vtt
     /vod/...    /  (the streams)    /healthz
 
 Live resources are looked up by their whole path in one table; a request's path never becomes a file's.
@@ -33,6 +34,7 @@ from origin.publishing.responses import Resource, cache_control, cross_origin, r
 from origin.uploads.objects import ObjectStream
 from origin.uploads.uploads import Uploads
 from origin.vod import find
+from origin.webvtt.subtitles import Subtitles
 
 log = logging.getLogger("origin")
 
@@ -46,13 +48,15 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
     allowed = publisher.settings.cors
     held = Held(publisher)
     mpegts = Alternative(publisher)
+    subtitles = Subtitles(publisher, held)
 
     async def live(request: Request) -> Response:
         if request.method == "OPTIONS":
             return _preflight(allowed)
         name = request.path_params["name"]
-        resource = await held.find(name, request.scope["query_string"].decode("latin-1"), request.receive)
-        resource = resource or await mpegts.find(name)
+        query = request.scope["query_string"].decode("latin-1")
+        resource = await held.find(name, query, request.receive)
+        resource = resource or await mpegts.find(name) or await subtitles.find(name, query, request.receive)
         if isinstance(resource, Unmet):
             return _unmet(publisher, uploads, name, resource)
         if resource is None:

@@ -78,6 +78,7 @@ ORIGIN_ROOMS = {
     "mpegts": 7,
     "uploads": 7,
     "vod": 7,
+    "webvtt": 7,
     "app": 8,
     "serve": 9,
 }

@@ -200,6 +200,8 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
     "origin": [
         ("CHUNK", 262_144),
         ("CLOCK", 90_000),
+        ("_CLOCK", 90_000),
+        ("_WRAP", 2**33),
         ("MEDIA_PID", 0x100),
         ("PAT_PID", 0),
         ("PMT_PID", 0x1000),
@@ -219,6 +221,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("_PES", 210),
         ("_SEGMENT", 3_452),
         ("MOST_AT_ONCE", 2),
+        ("MOST_AT_ONCE", 2),  # of WebVTT
         ("_MOST_CODECS", 1_024),
         ("_MOST_UNFIT", 4_096),
         ("LARGEST", 65_536),

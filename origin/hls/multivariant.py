@@ -10,7 +10,7 @@ from math import ceil
 
 from cdnkit import hls
 from cdnkit.settings.ladder import rate_in_name, suited_audio_bps
-from origin.hls.playlist import MEDIA
+from origin.hls.playlist import MEDIA, media_of
 from origin.live.window import TrackWindow
 from origin.media.tracks import Kind
 
@@ -27,14 +27,15 @@ def multivariant_playlist(
 ) -> str:
     """The multivariant playlist of tracks that have each a segment.
 
-    `media` is the file name of their media playlists, `rates_of` what is announced for each, `version` the protocol's.
+    `media` is the file name of the media playlists of pictures and sound, `rates_of` what is announced for each track,
+    `version` the protocol's.
     """
     windows, rates_of = list(windows), rates_of or rates
     found = {kind: [window for window in windows if window.track.kind is kind] for kind in Kind}
     return hls.multivariant_playlist(
         [_video(window, f"{window.name}/{media}", rates_of(window)) for window in found[Kind.VIDEO]],
         [_audio(window, f"{window.name}/{media}", rates_of(window)) for window in found[Kind.AUDIO]],
-        [_subtitles(window, f"{window.name}/{media}", rates_of(window)) for window in found[Kind.TEXT]],
+        [_subtitles(window, f"{window.name}/{media_of(window)}", rates_of(window)) for window in found[Kind.TEXT]],
         _captions(found[Kind.VIDEO]),
         version=version,
     )

@@ -8,13 +8,21 @@ from datetime import UTC, datetime
 
 from origin.hls.low_latency import VERSION, LowLatency, head_of, part_line, position, report_lines
 from origin.live.window import Entry, TrackWindow
+from origin.media.tracks import Kind
 
 MULTIVARIANT = "multivariant.m3u8"
 MEDIA = "media.m3u8"
+VTT_MEDIA = "vtt.m3u8"
+"""Of a text track, the playlist that players of HLS are given: of WebVTT segments (`origin/webvtt`)."""
 
 
 def init_name(init: str) -> str:
     return f"init-{init}.mp4"
+
+
+def media_of(window: TrackWindow) -> str:
+    """The file name of the media playlist that a multivariant playlist names."""
+    return VTT_MEDIA if window.track.kind is Kind.TEXT else MEDIA
 
 
 def media_playlist(
@@ -62,7 +70,7 @@ def media_playlist(
         lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{window.parts.hint}"')
     if low_latency:
         lines += report_lines(
-            (f"../{one.name}/{MEDIA}", position(one.parts.shown)) for one in others if one.parts.shown
+            (f"../{one.name}/{media_of(one)}", position(one.parts.shown)) for one in others if one.parts.shown
         )
     if ended:
         lines.append("#EXT-X-ENDLIST")

@@ -188,7 +188,7 @@ def test_subtitles_pass_through(origins: Callable[..., Running], pictures: bytes
     assert origin.post("r/untertitel.cmft", body).status == 200
     found = multivariant(origin)
     assert [(one.type, one.name, one.language, one.uri) for one in found.media] == [
-        ("SUBTITLES", "Deutsch", "de", "untertitel/media.m3u8")
+        ("SUBTITLES", "Deutsch", "de", "untertitel/vtt.m3u8")
     ]
     assert found.playlists[0].stream_info.subtitles == "subtitles"
     assert found.playlists[0].stream_info.codecs.endswith(",wvtt")
