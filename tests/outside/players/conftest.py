@@ -20,7 +20,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     )
     origin = Running(settings).start()
     try:
-        prepare(origin.ingest, vod, source)
+        prepare(origin, vod, source)
         with staged(origin, source) as one:
             yield one
     finally:

@@ -1,4 +1,5 @@
-// How each player is told to play a URL, to stay on one rung, and to go to another. Everything else is its own default.
+// How each player is told to play a URL, to stay on one rung, to go to another, and to show text, which it returns the
+// tracks of. Everything else is its own default.
 const PLAYERS = {
   async "hls.js"(video, url, height, fail) {
     const hls = new Hls({ autoStartLoad: false });
@@ -11,7 +12,9 @@ const PLAYERS = {
     });
     hls.loadLevel = rung(height);
     hls.startLoad();
-    return wanted => { hls.nextLevel = rung(wanted); };
+    return Object.assign(wanted => { hls.nextLevel = rung(wanted); }, {
+      text() { hls.subtitleTrack = 0; hls.subtitleDisplay = true; return () => video.textTracks; },
+    });
   },
 
   async shaka(video, url, height, fail) {
@@ -23,7 +26,9 @@ const PLAYERS = {
     await player.attach(video);
     player.configure({ abr: { enabled: false, useNetworkInformation: false, defaultBandwidthEstimate: 1 } });
     await player.load(url);
-    return wanted => select(wanted, true);
+    return Object.assign(wanted => select(wanted, true), {
+      text() { player.selectTextTrack(player.getTextTracks()[0]); return () => video.textTracks; },
+    });
   },
 
   async "video.js"(video, url, height, fail) {
@@ -39,7 +44,12 @@ const PLAYERS = {
       all.forEach(one => one.enabled(one.height === wanted));
     };
     video.addEventListener("playing", () => select(height), { once: true });
-    return select;
+    return Object.assign(select, {
+      text() {
+        Array.from(player.textTracks()).find(track => track.kind === "subtitles").mode = "showing";
+        return () => player.textTracks();
+      },
+    });
   },
 
   async "dash.js"(video, url, height, fail) {
@@ -55,10 +65,12 @@ const PLAYERS = {
     player.attachView(video);
     player.attachSource(url);
     await new Promise(ready => player.on(dashjs.MediaPlayer.events.STREAM_INITIALIZED, ready));
-    return wanted => {
+    return Object.assign(wanted => {
       const there = player.getRepresentationsByType("video").find(one => one.height === wanted);
       player.setRepresentationForTypeById("video", there.id);
-    };
+    }, {
+      text() { player.setTextTrack(0); return () => video.textTracks; },
+    });
   },
 
   // No player: a whole file, as a browser plays it. What it tells is the error of the measurement.

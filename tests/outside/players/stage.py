@@ -10,11 +10,14 @@ from pathlib import Path
 
 from cdnkit.settings.transcode import Stream
 from origin.dash.mpd import MANIFEST, NUMBER_MANIFEST
+from origin.mpegts.playlists import TS_MULTIVARIANT
 from tests.kit.late import GUARD_S
-from tests.kit.live_origin import Running, request, until
+from tests.kit.live_origin import Feeder, Running, request, until
 from tests.kit.node import running_node
+from tests.kit.origin import Origin as Upstream
 from tests.kit.origin import running_origin
-from transcode.command import live_command
+from tests.kit.subtitles import Shown, text_fragment, text_init
+from transcode.command import START, live_command
 from transcode.ffmpeg import find
 from transcode.plan import prepare as plan_of
 from transcode.process import run_live
@@ -27,6 +30,7 @@ SEGMENT = 2.0
 LENGTH = 60
 """Seconds of what is stored: no player has loaded all of it when it is to go to another rung."""
 FLASH_S = 0.1
+CUE_S = 0.5
 LATE_S = 0.1
 """How late the sound is in a file that is wrong on purpose."""
 JOINABLE = 4
@@ -39,14 +43,17 @@ SCRIPTS = {
     "dash.js": "dashjs/dist/modern/umd/dash.all.min.js",
 }
 PAGE = """<!doctype html><meta charset="utf-8"><video width="320" height="180" playsinline></video>
-<script src="watch.js"></script><script src="players.js"></script>"""
+<script src="watch.js"></script><script src="clock.js"></script><script src="captions.js"></script>
+<script src="players.js"></script>"""
 SCRIPT = '<script src="{}"></script>'
 
 ADDRESSES = {
     ("live", "HLS"): "/live/multivariant.m3u8",
+    ("live", "HLS in MPEG-TS"): f"/live/{TS_MULTIVARIANT}",
     ("live", "DASH"): f"/live/{MANIFEST}",
     ("live", "DASH by numbers"): f"/live/{NUMBER_MANIFEST}",
     ("ended", "HLS"): "/ended/multivariant.m3u8",
+    ("ended", "HLS in MPEG-TS"): f"/ended/{TS_MULTIVARIANT}",
     ("ended", "DASH"): f"/ended/{MANIFEST}",
     ("VOD", "HLS"): "/vod/clip/multivariant.m3u8",
     ("file", "MP4"): "/vod/file.mp4",
@@ -85,14 +92,27 @@ class Stage:
         return f"{self.edge}{ADDRESSES[kind, protocol]}"
 
 
-def prepare(ingest: str, vod: Path, source: Path) -> None:
+def prepare(origin: Running, vod: Path, source: Path) -> None:
     """All that is no live stream: a VOD by `cdnlab transcode`, a stream that has ended, whole files of a browser's own."""
     asyncio.run(transcode(ladder(source, "clip"), vod / "clip"))
     plan = plan_of(ladder(source, "ended"))
-    command = [word for word in live_command(plan, ingest) if word != "-re"]  # as fast as it can be encoded
-    subprocess.run(command, check=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+    command = [word for word in live_command(plan, origin.ingest) if word != "-re"]  # as fast as it can be encoded
+    text = Feeder(origin, "ended/untertitel.cmft")
+    text.send(text_init())
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet) as process:
+        until(lambda: origin.get("ended/360p/media.m3u8").status == 200)
+        for second in range(LENGTH):
+            text.send(text_fragment(cues(LENGTH), START + second, START + second + 1))
+        assert process.wait(GUARD_S) == 0
+        assert text.end().status == 200
     clip(vod / "file.mp4", 12)
     clip(vod / "late.mp4", 12, late=LATE_S)
+
+
+def cues(count: int) -> list[Shown]:
+    """Of the stream that has ended: with each flash a cue, for half a second."""
+    return [Shown(START + second, START + second + CUE_S, f"Sekunde {second}") for second in range(count)]
 
 
 @contextmanager
@@ -112,6 +132,17 @@ def staged(origin: Running, source: Path) -> Iterator[Stage]:
             running.result(GUARD_S)
 
 
+def say_pages(pages: Upstream) -> None:
+    """A page for each player at `/{player}`, and one without any at `/browser`."""
+    for name in ("watch.js", "clock.js", "captions.js", "players.js"):
+        pages.says(f"/{name}", (HERE / name).read_bytes(), content_type="text/javascript")
+    installed = (HERE / "node_modules").is_dir()
+    for name, file in SCRIPTS.items() if installed else ():
+        pages.says(f"/{file}", (HERE / "node_modules" / file).read_bytes(), content_type="text/javascript")
+        pages.says(f"/{name}", (PAGE + SCRIPT.format(file)).encode(), content_type="text/html")
+    pages.says("/browser", PAGE.encode(), content_type="text/html")
+
+
 async def _stage(origin: Running, source: Path, shutdown: asyncio.Event, ready: "Future[Stage]") -> None:
     async with (
         running_origin() as pages,
@@ -119,12 +150,7 @@ async def _stage(origin: Running, source: Path, shutdown: asyncio.Event, ready: 
         running_node(shield.url, name="edge") as edge,
         asyncio.TaskGroup() as tasks,
     ):
-        for name in ("watch.js", "players.js"):
-            pages.says(f"/{name}", (HERE / name).read_bytes(), content_type="text/javascript")
-        for name, file in SCRIPTS.items():
-            pages.says(f"/{file}", (HERE / "node_modules" / file).read_bytes(), content_type="text/javascript")
-            pages.says(f"/{name}", (PAGE + SCRIPT.format(file)).encode(), content_type="text/html")
-        pages.says("/browser", PAGE.encode(), content_type="text/html")
+        say_pages(pages)
         stream = ladder(source, "live", loop=True)
         tasks.create_task(run_live(stream, origin.ingest, shutdown=shutdown, on_event=lambda event: None))
         ready.set_result(Stage(pages.url, edge.url))

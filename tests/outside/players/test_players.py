@@ -4,36 +4,22 @@ Each plays for 20 s at its own defaults, goes up a rung and down again. A flash 
 the browser; when a screen shows a picture is the browser's own affair, and a headless one is a picture late by chance.
 """
 
-import asyncio
-import json
-import os
-import shutil
 import statistics
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import async_playwright
 
-from tests.kit.late import GUARD_S
+from tests.outside.players.browser import BROWSER, STALL_S, opened, stood_still
 from tests.outside.players.stage import HEIGHTS, LATE_S, SEGMENT, Stage
 
-CHROMIUM = shutil.which("chromium")
 LOW, HIGH = HEIGHTS
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.long,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
-    pytest.mark.skipif(not (Path(__file__).parent / "node_modules").is_dir(), reason="`make players` installs them"),
-]
+pytestmark = BROWSER
 
 SECONDS = 20
 AUDIO_FRAME_S = 1024 / 48_000 + 1e-5  # times in a page are rounded to microseconds
 IN_STEP_S = 0.015
 """Well under the 21 ms of an audio frame and the 40 ms that a viewer notices; mostly 2 ms are found."""
-STALL_S = 0.6
-"""A position that stands still for less is a busy machine's."""
 
 PRIMING_S = 1024 / 48_000
 """Shaka Player takes the first sample of each track of a VOD for its zero, where no EXT-X-PROGRAM-DATE-TIME says better.
@@ -65,33 +51,7 @@ ROWS = [  # player, what, protocol, heights of the pictures, seconds by which so
 
 def watched(stage: Stage, player: str, kind: str, protocol: str, *, heights: list[int], seconds: int) -> dict[str, Any]:
     """What the page told: see `watch.js`."""
-
-    async def run() -> dict[str, Any]:
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
-                executable_path=CHROMIUM,
-                env={**os.environ},
-                args=["--no-proxy-server", "--autoplay-policy=no-user-gesture-required"],
-            )
-            page = await browser.new_page()
-            await page.goto(f"{stage.pages}/{player}")
-            arguments = json.dumps([player, stage.url(kind, protocol), heights, seconds])
-            watching = page.evaluate(f"watch(...{arguments}).then(JSON.stringify)")
-            told: dict[str, Any] = json.loads(await asyncio.wait_for(watching, seconds + 2 * GUARD_S))
-            await browser.close()
-            return told
-
-    return asyncio.run(run())
-
-
-def stood_still(samples: list[tuple[float, float]]) -> float:
-    """The longest time in seconds for which the position was the same."""
-    since, longest = samples[0], 0.0
-    for now, position in samples:
-        if position != since[1]:
-            since = (now, position)
-        longest = max(longest, now - since[0])
-    return longest
+    return opened(f"{stage.pages}/{player}", "watch", player, stage.url(kind, protocol), heights, seconds)
 
 
 def behind(told: dict[str, Any]) -> float:

@@ -61,25 +61,31 @@ function where({ currentTime, readyState, paused, seeking, buffered, seekable })
   return JSON.stringify({ currentTime, readyState, paused, seeking, buffered: ranges(buffered), seekable: ranges(seekable) });
 }
 
-// Plays for `seconds` after the first picture, goes to each of `heights` in turn; says what happened.
-async function watch(name, url, heights, seconds) {
+// Plays from the first picture on, by one player; `told` gets what goes wrong. `elapsed`: seconds since that picture.
+async function begin(name, url, height, told) {
   const video = document.querySelector("video");
-  const told = { fatal: [], minor: [], waits: [], seen: [], samples: [], beeps: [], flashes: [] };
   const fail = (fatal, text) => (fatal ? told.fatal : told.minor).push(text);
   const moved = new Promise(done => video.addEventListener("timeupdate", () => {
     if (video.currentTime > 0 && !video.paused && !video.seeking && video.readyState > 2) done();
   }));
   video.addEventListener("error", () => fail(true, video.error.message));
-  const sensed = await senses(video);
   let begun = false;
   const late = new Promise(done => setTimeout(done, PATIENCE_MS)).then(() => begun || fail(true, `it does not begin: ${where(video)}`));
-  const select = await Promise.race([PLAYERS[name](video, url, heights[0], fail), late]);
+  const select = await Promise.race([PLAYERS[name](video, url, height, fail), late]);
   await video.play().catch(error => fail(false, String(error)));
   await Promise.race([moved, late]);
   begun = true;
   const began = performance.now();
   const elapsed = () => (performance.now() - began) / 1000;
   video.addEventListener("waiting", () => told.waits.push(`after ${elapsed()} s: ${where(video)}`));
+  return { video, select, elapsed };
+}
+
+// Plays for `seconds` after the first picture, goes to each of `heights` in turn; says what happened.
+async function watch(name, url, heights, seconds) {
+  const told = { fatal: [], minor: [], waits: [], seen: [], samples: [], beeps: [], flashes: [] };
+  const sensed = await senses(document.querySelector("video"));
+  const { video, select, elapsed } = await begin(name, url, heights[0], told);
   let step = 0;
   while (elapsed() < seconds && !told.fatal.length) {
     const due = Math.floor(elapsed() / (seconds / heights.length));
