@@ -63,11 +63,12 @@ signers: dev  ## Tokens by the vendors' own JavaScript signers, which npm instal
 	npm install --prefix tests/outside/signers --no-audit --no-fund --no-package-lock
 	$(BIN)/pytest tests/outside/signers -m slow
 
-manifests: dev  ## DASH manifests by the reader of Video.js, which npm installs
+manifests: dev  ## Playlists and DASH manifests by the readers of Video.js, which npm installs
 	npm install --prefix tests/outside/manifests --no-audit --no-fund --no-package-lock
 	$(BIN)/pytest tests/outside/manifests -m slow
 
-players: dev  ## hls.js, Shaka Player, Video.js and dash.js, which npm installs, in a Chromium; `make test` then runs them, too
+players: dev  ## hls.js, Shaka Player, Video.js and dash.js, which npm installs, in a Chromium; streamlink, mpv, GStreamer; `make test` then runs them, too
+	$(BIN)/python -m venv tests/outside/players/.venv && tests/outside/players/.venv/bin/python -m pip install --quiet streamlink==8.6.3
 	npm install --prefix tests/outside/players --ignore-scripts --no-audit --no-fund --no-package-lock
 	$(BIN)/pytest tests/outside/players -rs
 
