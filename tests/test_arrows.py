@@ -18,6 +18,7 @@ KIT = {
     "settings": {"units", "serving", "policy"},
     "geo": {"policy"},
     "hls": {"units"},
+    "dash": {"units"},
 }
 """What the programs are made of: part -> parts that it may import, itself aside."""
 

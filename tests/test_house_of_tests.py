@@ -125,7 +125,6 @@ HELD = [  # module, folder, its files
     ("unit/origin/publishing/test_held", "origin/publishing", "waiting"),
     ("unit/origin/dash/test_presentation", "origin/publishing", "manifests"),
     ("unit/origin/dash/test_presentation", "origin/dash", "period"),
-    ("unit/origin/dash/test_mpd", "origin/dash", "xml"),
     ("unit/origin/media/test_edit_lists", "origin/media", "presented"),
     ("real/origin/test_faults", "origin", "faults"),
     ("real/origin/test_authentication", "origin/ingest", "authentication"),
