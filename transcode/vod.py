@@ -1,8 +1,8 @@
-"""A file to a folder of VOD: the ladder as fMP4 HLS; ffmpeg's hls muxer writes all but the multivariant playlist.
+"""A file to a folder of VOD: the ladder as HLS and DASH, of the same CMAF segments, which ffmpeg's hls muxer writes.
 
 The folder appears whole or not at all: everything is written to `DIR.partial` beside it and renamed at the
-end. What is inside has the origin's layout: `multivariant.m3u8`, `{track}/media.m3u8`,
-`{track}/seg-{number}.m4s`.
+end. What is inside has the origin's layout: `multivariant.m3u8`, `manifest.mpd`, `{track}/media.m3u8`,
+`{track}/init.mp4`, `{track}/seg-{number}.m4s`; or `{track}/{track}.mp4` (`.m4a` for sound) in place of the last two.
 
 Times stand in the media itself, as in a live stream (`command`). ffmpeg would say by edit lists that the pictures begin
 two frames late and the sound with 1024 samples of priming; players in browsers ignore them, and played the sound 45 ms
@@ -13,6 +13,7 @@ import asyncio
 import fcntl
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,24 +21,23 @@ from pathlib import Path
 
 from cdnkit.settings.discretion import hiding
 from cdnkit.settings.ladder import RUNG_NAMES
-from cdnkit.settings.transcode import Stream
+from cdnkit.settings.transcode import Packaging, Stream
 from transcode.child import Exit, run
 from transcode.command import START, encoding_arguments, filter_graph, label
 from transcode.completeness import is_full, lacking
 from transcode.errors import OutputError, SourceError
 from transcode.events import Event, Notice, Progress
-from transcode.multivariant import multivariant
+from transcode.packaging import MEDIA, MULTIVARIANT, package
 from transcode.plan import Plan, prepare
 from transcode.progress import Pace, Report
 from transcode.source import input_arguments
-
-MULTIVARIANT = "multivariant.m3u8"
 
 
 async def transcode(
     stream: Stream,
     out: Path | str,
     *,
+    packaging: Packaging | None = None,
     force: bool = False,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> Path:
@@ -59,6 +59,9 @@ async def transcode(
     length = _length(plan)
     if length is None and plan.source.kind == "testcard":
         raise SourceError("source testcard", "no end", "a duration", 'Set duration = "10s", or give a file.')
+    packaging = packaging or Packaging()
+    if length is not None and packaging.start is not None and abs(packaging.start) > length:
+        raise OutputError("start", f"{packaging.start:g} s", f"an offset within the {length:.1f} s of the source")
     for text in plan.notices:
         on_event(Notice(text))
     with _partial(out) as partial:
@@ -68,7 +71,8 @@ async def transcode(
         )
         if complaint := _complaint(plan, partial, out, gone, watch.media_time):
             raise complaint
-        await asyncio.to_thread(_write_multivariant, plan, partial, out)
+        for text in await _to_its_end(lambda check: _package(plan, partial, packaging, out, check)):
+            on_event(Notice(text))
         if length is not None and watch.media_time < 0.95 * length:
             on_event(Notice(f"the source ended at {watch.media_time:.1f} s of {length:.1f} s: it may be cut short"))
         _put_in_place(partial, out)
@@ -218,12 +222,38 @@ def _complaint(plan: Plan, folder: Path, out: Path, gone: Exit, media_time: floa
     return OutputError(where, "; ".join(missing[:5]), wanted)
 
 
-def _write_multivariant(plan: Plan, folder: Path, out: Path) -> None:
+def _package(plan: Plan, folder: Path, packaging: Packaging, out: Path, check: Callable[[], None]) -> list[str]:
+    where, wanted = f"folder {out}", "room for playlists and single files"
     try:
-        (folder / MULTIVARIANT).write_text(multivariant(plan, folder), encoding="utf-8")
+        remarks = package(plan, folder, packaging, check)
     except OSError as error:
-        found = "a full disk" if is_full(folder) else f"{error.strerror}"
-        raise OutputError(f"folder {out}", found, "room for the multivariant playlist") from error
+        raise OutputError(where, "a full disk" if is_full(folder) else f"{error.strerror}", wanted) from error
+    if missing := lacking(folder, [f"{track.name}/{MEDIA}" for track in plan.tracks], 0.0):
+        raise OutputError(where, "; ".join(missing[:5]), "a whole rendition")
+    return remarks
+
+
+class _Cancelled(Exception):
+    """Ends work in a thread whose caller was cancelled."""
+
+
+async def _to_its_end(work: Callable[[Callable[[], None]], list[str]]) -> list[str]:
+    """What `work` returns, in a thread. Cancelled, it ends at its next check, and only then does this: a thread that
+    goes on would write into a folder that is being deleted."""
+    cancelled = threading.Event()
+
+    def check() -> None:
+        if cancelled.is_set():
+            raise _Cancelled
+
+    working = asyncio.ensure_future(asyncio.to_thread(work, check))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        cancelled.set()
+        await asyncio.wait({working})
+        working.exception()
+        raise
 
 
 def _put_in_place(partial: Path, out: Path) -> None:

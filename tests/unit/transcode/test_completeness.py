@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from transcode.child import Exit, Patience, run
-from transcode.completeness import ends_with_a_box, is_full, lacking
+from transcode.completeness import box_starts, is_full, lacking
 from transcode.encoders import Encoder
 from transcode.events import Died, Drained, Event, LogLine, Progress, Started
 from transcode.progress import Pace, Report
@@ -32,8 +32,8 @@ FILES = [  # what is in a file            is a row of whole boxes
 @pytest.mark.parametrize(("data", "whole"), FILES)
 def test_a_row_of_whole_boxes(data: bytes, whole: bool, tmp_path: Path) -> None:
     (tmp_path / "seg-0.m4s").write_bytes(data)
-    assert ends_with_a_box(tmp_path / "seg-0.m4s") is whole
-    assert not ends_with_a_box(tmp_path / "seg-1.m4s") and not ends_with_a_box(tmp_path)
+    assert bool(box_starts(tmp_path / "seg-0.m4s")) is whole
+    assert not box_starts(tmp_path / "seg-1.m4s") and not box_starts(tmp_path)
 
 
 LENGTHS = [  # seconds made     said of a playlist of 3.5 s
