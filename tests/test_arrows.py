@@ -15,7 +15,7 @@ KIT = {
     "policy": {"units"},
     "vendors": {"policy"},
     "replay": {"policy"},
-    "settings": {"units", "serving", "policy"},
+    "settings": {"units", "serving", "policy", "hls"},
     "geo": {"policy"},
     "hls": {"units"},
     "dash": {"units"},
