@@ -137,7 +137,8 @@ HELD = [  # module, folder, its files
     ("real/origin/test_uploads", "origin/uploads", "body endpoint files interfaces uploads"),
     ("real/origin/test_mpegts", "origin/mpegts", "alternative"),
     ("real/origin/test_retention", "origin/publishing", "retention"),
-    ("real/origin/test_http", "origin", "app serve vod"),
+    ("real/origin/test_http", "origin", "app serve"),
+    ("real/origin/test_vod", "origin", "vod"),
     ("real/origin/test_http", "origin/ingest", "endpoint"),
     ("real/origin/test_http", "origin/publishing", "storage"),
     # real ffmpegs, a real locust

@@ -15,9 +15,13 @@ from transcode.media import Init, Segment
 MOST_SEGMENTS = 65_535
 """References of a `sidx`: they are counted in 16 bits. At two seconds a segment that is a day and a half."""
 LARGEST_SEGMENT = 2_147_483_647
-"""Bytes of a subsegment: 31 bits."""
+"""Bytes of a subsegment: they are counted in 31 bits."""
 COPIED_BYTES = 2**20
 """Copied at a time."""
+
+GAP = struct.pack(">I4s", 8, b"free")
+"""Before each segment, so that no range of the playlist touches the next one. ffmpeg 9.0.2 joins those that do into one
+request, and then plays the first alone. A subsegment of the index begins with it: players ignore the box."""
 
 _STARTS_WITH_SAP_1 = 0x90000000
 """Each begins with a key frame of a closed group, or with sound."""
@@ -25,12 +29,12 @@ _STARTS_WITH_SAP_1 = 0x90000000
 
 def index(init: Init, segments: Sequence[Segment]) -> bytes:
     """The `sidx` box of these segments, which stand right behind it. `OutputError`: they do not fit into one."""
-    if len(segments) > MOST_SEGMENTS or any(one.size > LARGEST_SEGMENT for one in segments):
+    if len(segments) > MOST_SEGMENTS or any(len(GAP) + one.size > LARGEST_SEGMENT for one in segments):
         found = f"{len(segments)} segments, the largest of {max(one.size for one in segments)} bytes"
         wanted = f"at most {MOST_SEGMENTS} segments of at most {LARGEST_SEGMENT} bytes"
         raise OutputError("a single file", found, wanted, "Choose another segment duration, or segments in files.")
     head = struct.pack(">IIIQQHH", 1 << 24, init.track_id, init.timescale, segments[0].start, 0, 0, len(segments))
-    references = b"".join(struct.pack(">III", one.size, one.ticks, _STARTS_WITH_SAP_1) for one in segments)
+    references = b"".join(struct.pack(">III", len(GAP) + one.size, one.ticks, _STARTS_WITH_SAP_1) for one in segments)
     return struct.pack(">I4s", 8 + len(head) + len(references), b"sidx") + head + references
 
 
@@ -46,6 +50,7 @@ def join(
         file.write(init.data + index(init, segments))
         for segment in segments:
             check()
+            file.write(GAP)
             found.append(replace(segment, path=path, offset=file.tell()))
             _copy(segment, file.write)
             segment.path.unlink()

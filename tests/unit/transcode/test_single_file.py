@@ -24,9 +24,9 @@ def test_an_index_counts_its_references_in_16_bits() -> None:
 
 
 def test_a_segment_has_31_bits_for_its_size() -> None:
-    assert index(INIT, [segment(size=LARGEST_SEGMENT)])
+    assert index(INIT, [segment(size=LARGEST_SEGMENT - 8)])
     with pytest.raises(OutputError, match="wanted at most"):
-        index(INIT, [segment(size=LARGEST_SEGMENT + 1)])
+        index(INIT, [segment(size=LARGEST_SEGMENT - 7)])
 
 
 class Stop(Exception):
@@ -41,7 +41,7 @@ def test_segments_are_joined_and_deleted_one_by_one(tmp_path: Path) -> None:
     behind = len(INIT.data) + len(index(INIT, parts))
     found = join(tmp_path / "all.mp4", INIT, parts)
     assert [one.name for one in tmp_path.iterdir()] == ["all.mp4"]
-    assert [(one.offset, one.size) for one in found] == [(behind, 100), (behind + 100, 100), (behind + 200, 100)]
+    assert [(one.offset, one.size) for one in found] == [(behind + 8 + 108 * number, 100) for number in range(3)]
     assert [one.read() for one in found] == [bytes([number]) * 100 for number in range(3)]
 
 
