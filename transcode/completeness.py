@@ -7,22 +7,31 @@ status 0 and logs no line about it.
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 _ENDED = "#EXT-X-ENDLIST"
 _MAP = re.compile(r'URI="([^"]*)"(?:,BYTERANGE="([^"]*)")?')
 
 
-def lacking(folder: Path, playlists: Iterable[str], media_time: float) -> list[str]:
+def lacking(folder: Path, kinds: Iterable[Sequence[str]], media_time: float) -> list[str]:
     """What a rendition of `media_time` seconds lacks, one phrase each; empty if it is whole.
 
-    `playlists` are the media playlists that must be there, relative to `folder`.
+    `kinds` are the media playlists that must be there, relative to `folder`: those of pictures, those of sound. Those
+    of one kind are equally long, and those of one kind at least as long as the whole.
     """
-    return [phrase for name in playlists for phrase in _of_playlist(folder / name, name, media_time)]
+    lengths: dict[str, float] = {}
+    wrong = []
+    for names in kinds:
+        for name in names:
+            wrong += _of_playlist(folder / name, name, lengths)
+        wrong += _too_short(lengths, names, max((lengths.get(name, 0.0) for name in names), default=0.0))
+    if not wrong and not any(_whole(length, media_time) for length in lengths.values()):
+        wrong = _too_short(lengths, lengths, media_time)
+    return wrong
 
 
-def _of_playlist(path: Path, name: str, media_time: float) -> list[str]:
+def _of_playlist(path: Path, name: str, lengths: dict[str, float]) -> list[str]:
     if not path.is_file():
         return [f"{name} is missing"]
     lines = path.read_text().splitlines()
@@ -38,11 +47,21 @@ def _of_playlist(path: Path, name: str, media_time: float) -> list[str]:
             wrong.append(f"{Path(name).parent / uri} is cut short")
         elif span is not None and not starts[file].issuperset(span):
             wrong.append(f"{Path(name).parent / uri} has no boxes at bytes {span[0]} to {span[1]}")
-    length = sum(float(line[8:].partition(",")[0]) for line in lines if line.startswith("#EXTINF:"))
-    # Half a second: sound and picture of one file seldom end together.
-    if length < media_time - 0.5:
-        wrong.append(f"{name} is {length:.1f} s long, not {media_time:.1f} s")
+    lengths[name] = sum(float(line[8:].partition(",")[0]) for line in lines if line.startswith("#EXTINF:"))
     return list(dict.fromkeys(wrong))
+
+
+def _too_short(lengths: Mapping[str, float], names: Iterable[str], wanted: float) -> list[str]:
+    return [
+        f"{name} is {lengths[name]:.1f} s long, not {wanted:.1f} s"
+        for name in names
+        if name in lengths and not _whole(lengths[name], wanted)
+    ]
+
+
+def _whole(length: float, wanted: float) -> bool:
+    # Half a second: sound and picture of one file seldom end together.
+    return length >= wanted - 0.5
 
 
 def _named(lines: Iterable[str]) -> Iterator[tuple[str, tuple[int, int] | None]]:

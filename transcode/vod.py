@@ -62,7 +62,7 @@ async def transcode(
     packaging = packaging or Packaging()
     if length is not None and packaging.start is not None and abs(packaging.start) > length:
         raise OutputError("start", f"{packaging.start:g} s", f"an offset within the {length:.1f} s of the source")
-    for text in plan.notices:
+    for text in (*plan.notices, *_filling(plan.source.shorter)):
         on_event(Notice(text))
     with _partial(out) as partial:
         watch = _Watch(length, on_event, time.monotonic)
@@ -80,6 +80,15 @@ async def transcode(
     return out / MULTIVARIANT
 
 
+def _filling(kind: str | None) -> list[str]:
+    """A player would stop where the first kind of media ends."""
+    said = {
+        "audio": "the sound ends before the pictures: silence follows",
+        "video": "the pictures end before the sound: the last one stays",
+    }
+    return [said[kind]] if kind else []
+
+
 def vod_command(plan: Plan, folder: Path) -> list[str]:
     """The arguments, binary first: one hls output whose variant streams are the tracks."""
     stream, tracks, top = plan.stream, plan.tracks, plan.rungs[0]
@@ -90,7 +99,7 @@ def vod_command(plan: Plan, folder: Path) -> list[str]:
             plan.source, plan.ffmpeg,
             size=(top.width, top.height), frame_rate=stream.frame_rate, live=False, loop=False,
         ),
-        "-filter_complex", filter_graph(plan),
+        "-filter_complex", filter_graph(plan, filled=plan.source.shorter),
     ]  # fmt: skip
     variants: list[str] = []
     count = {"video": 0, "audio": 0}
@@ -103,8 +112,10 @@ def vod_command(plan: Plan, folder: Path) -> list[str]:
         variants.append(f"{specifier},name:{track.name}")
     if stream.duration is not None:
         command += ["-t", f"{stream.duration:g}"]
+    # What is filled goes on for ever: the other kind ends it.
     return [
         *command,
+        *(["-shortest"] if plan.source.shorter else []),
         "-f", "hls", "-hls_time", f"{stream.segment:g}", "-hls_playlist_type", "vod",
         "-hls_segment_type", "fmp4", "-hls_flags", "independent_segments", "-start_number", "0",
         "-hls_segment_options", "movflags=+cmaf+frag_discont:use_editlist=0",
@@ -209,10 +220,16 @@ def _empty(folder: Path) -> None:
             one.unlink()
 
 
+def _playlists(plan: Plan) -> list[list[str]]:
+    """The media playlists, those of pictures and those of sound."""
+    kinds = ("video", "audio")
+    return [[f"{track.name}/{MEDIA}" for track in plan.tracks if track.kind == kind] for kind in kinds]
+
+
 def _complaint(plan: Plan, folder: Path, out: Path, gone: Exit, media_time: float) -> OutputError | None:
     """What is wrong with what ffmpeg made, or None."""
     where, wanted = f"folder {out}", "a whole rendition"
-    missing = lacking(folder, [f"{track.name}/media.m3u8" for track in plan.tracks], media_time)
+    missing = lacking(folder, _playlists(plan), media_time)
     if gone.status == 0 and not missing:
         return None
     if is_full(folder) or any("No space left" in line for line in gone.errors):
@@ -228,7 +245,7 @@ def _package(plan: Plan, folder: Path, packaging: Packaging, out: Path, check: C
         remarks = package(plan, folder, packaging, check)
     except OSError as error:
         raise OutputError(where, "a full disk" if is_full(folder) else f"{error.strerror}", wanted) from error
-    if missing := lacking(folder, [f"{track.name}/{MEDIA}" for track in plan.tracks], 0.0):
+    if missing := lacking(folder, _playlists(plan), 0.0):
         raise OutputError(where, "; ".join(missing[:5]), "a whole rendition")
     return remarks
 

@@ -194,6 +194,43 @@ def test_a_start_that_what_was_made_does_not_reach_is_left_out_and_noted(
     assert "EXT-X-START" not in (tmp_path / "out/360p/media.m3u8").read_text()
 
 
+UNEQUAL = [  # seconds of pictures and of sound, the file's extension, said
+    (2, 4, "mp4", "the pictures end before the sound: the last one stays"),
+    (4, 2, "mp4", "the sound ends before the pictures: silence follows"),
+    (4, 2, "ts", "the sound ends before the pictures: silence follows"),
+]
+
+
+@pytest.mark.parametrize(("pictures", "sound", "extension", "said"), UNEQUAL)
+def test_what_ends_first_is_filled(
+    pictures: int, sound: int, extension: str, said: str, tmp_path: Path, ffmpeg: Ffmpeg
+) -> None:
+    """A player stops where the first of the two ends."""
+    clip = tmp_path / f"clip.{extension}"
+    subprocess.run(
+        [ffmpeg.path, "-v", "error", "-nostdin", "-f", "lavfi", "-t", str(pictures), "-i", "testsrc2=size=854x480:rate=30",
+         "-f", "lavfi", "-t", str(sound), "-i", "sine", "-preset", "ultrafast", clip],
+        stdin=subprocess.DEVNULL, check=True, timeout=30,
+    )  # fmt: skip
+    events = make(clip, tmp_path / "out", Packaging())
+    assert any(isinstance(event, Notice) and event.text == said for event in events)
+    for track in TRACKS:
+        durations = [one.duration for one in m3u8.load(str(tmp_path / "out" / track / "media.m3u8")).segments]
+        assert sum(durations) == pytest.approx(4, abs=0.1)
+
+
+def test_a_file_whose_header_says_no_ends_is_written_as_it_is(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
+    clip = tmp_path / "clip.mkv"
+    subprocess.run(
+        [ffmpeg.path, "-v", "error", "-nostdin", "-f", "lavfi", "-t", "3", "-i", "testsrc2=size=640x360:rate=30",
+         "-f", "lavfi", "-t", "1", "-i", "sine", "-preset", "ultrafast", clip],
+        stdin=subprocess.DEVNULL, check=True, timeout=30,
+    )  # fmt: skip
+    make(clip, tmp_path / "out", Packaging())
+    mpd = read_mpd((tmp_path / "out/manifest.mpd").read_text())
+    assert mpd.seconds("mediaPresentationDuration") == 3
+
+
 def test_what_a_single_file_lacks(folders: tuple[Path, Path], tmp_path: Path) -> None:
     track = tmp_path / "480p"
     track.mkdir()
@@ -201,14 +238,14 @@ def test_what_a_single_file_lacks(folders: tuple[Path, Path], tmp_path: Path) ->
     (track / "480p.mp4").write_bytes(data)
     playlist = (folders[1] / "480p/media.m3u8").read_text()
     (track / "media.m3u8").write_text(playlist)
-    assert lacking(tmp_path, ["480p/media.m3u8"], 3.0) == []
+    assert lacking(tmp_path, [["480p/media.m3u8"]], 3.0) == []
     (track / "480p.mp4").write_bytes(data[:-1])
-    assert lacking(tmp_path, ["480p/media.m3u8"], 3.0) == ["480p/480p.mp4 is cut short"]
+    assert lacking(tmp_path, [["480p/media.m3u8"]], 3.0) == ["480p/480p.mp4 is cut short"]
     (track / "480p.mp4").write_bytes(data)
     first = m3u8.loads(playlist).segments[0].byterange
     size, offset = map(int, first.split("@"))
     (track / "media.m3u8").write_text(playlist.replace(first, f"{size - 1}@{offset}"))
-    assert lacking(tmp_path, ["480p/media.m3u8"], 3.0) == [
+    assert lacking(tmp_path, [["480p/media.m3u8"]], 3.0) == [
         f"480p/480p.mp4 has no boxes at bytes {offset} to {offset + size - 1}"
     ]
 

@@ -298,9 +298,9 @@ def test_what_a_rendition_lacks(harm: Callable[[Path], object], said: str, tmp_p
     track.mkdir()
     (track / "media.m3u8").write_text("#EXTM3U\n#EXTINF:2.0,\nseg-0.m4s\n#EXT-X-ENDLIST\n")
     (track / "seg-0.m4s").write_bytes(b"\0\0\0\x08moof\0\0\0\x0cmdat1234")
-    assert lacking(tmp_path, ["a/media.m3u8"], 2.0) == []
+    assert lacking(tmp_path, [["a/media.m3u8"]], 2.0) == []
     harm(track)
-    assert lacking(tmp_path, ["a/media.m3u8"], 2.0) == [said]
+    assert lacking(tmp_path, [["a/media.m3u8"]], 2.0) == [said]
 
 
 def _edit(track: Path, old: str, new: str) -> None:

@@ -49,7 +49,34 @@ def test_a_playlist_may_be_half_a_second_short(media_time: float, said: list[str
     (tmp_path / "a" / "seg-0.m4s").write_bytes(BOX)
     text = "#EXTM3U\n#EXTINF:2.000000,\nseg-0.m4s\n\n#EXTINF:1.500000,\nseg-0.m4s\n#EXT-X-ENDLIST\n"
     (tmp_path / "a" / "media.m3u8").write_text(text)
-    assert lacking(tmp_path, ["a/media.m3u8"], media_time) == said
+    assert lacking(tmp_path, [["a/media.m3u8"]], media_time) == said
+
+
+KINDS = [  # seconds of two videos, of a sound, that were made        what is lacking
+    ((4.0, 4.0), 4.0, 4.0, []),
+    ((4.0, 4.0), 2.0, 4.0, []),  # a source whose sound ends first, and whose header does not say so
+    ((2.0, 2.0), 4.0, 4.0, []),
+    ((4.0, 3.0), 4.0, 4.0, ["b/media.m3u8 is 3.0 s long, not 4.0 s"]),
+    (
+        (3.0, 3.0),
+        3.0,
+        4.0,
+        [f"{name}/media.m3u8 is 3.0 s long, not 4.0 s" for name in "abc"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("videos", "sound", "media_time", "said"), KINDS)
+def test_playlists_of_one_kind_are_equally_long(
+    videos: tuple[float, float], sound: float, media_time: float, said: list[str], tmp_path: Path
+) -> None:
+    for name, length in zip("abc", (*videos, sound), strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "seg-0.m4s").write_bytes(BOX)
+        text = f"#EXTM3U\n#EXTINF:{length},\nseg-0.m4s\n#EXT-X-ENDLIST\n"
+        (tmp_path / name / "media.m3u8").write_text(text)
+    kinds = [["a/media.m3u8", "b/media.m3u8"], ["c/media.m3u8"]]
+    assert lacking(tmp_path, kinds, media_time) == said
 
 
 DISKS = [  # blocks free   of          of bytes each    full
