@@ -16,7 +16,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cdnkit.settings.discretion import hiding
@@ -268,7 +268,9 @@ async def _to_its_end(work: Callable[[Callable[[], None]], list[str]]) -> list[s
         return await asyncio.shield(working)
     except asyncio.CancelledError:
         cancelled.set()
-        await asyncio.wait({working})
+        while not working.done():  # cancelled again, it still takes at most a segment
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({working})
         working.exception()
         raise
 

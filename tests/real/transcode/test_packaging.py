@@ -4,9 +4,11 @@ import asyncio
 import re
 import struct
 import subprocess
+import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import m3u8
 import pytest
@@ -16,6 +18,7 @@ from cdnkit.settings.transcode import Packaging, Stream
 from tests.kit.dash_invariants import read_mpd
 from tests.kit.late import GUARD_S
 from tests.real.transcode.boxes import boxes, fragments, inside, timescale
+from transcode import vod
 from transcode.command import START
 from transcode.completeness import lacking
 from transcode.errors import OutputError
@@ -251,26 +254,28 @@ def test_what_a_single_file_lacks(folders: tuple[Path, Path], tmp_path: Path) ->
 
 
 async def _cancelled_while_it_is_packaged(source: Stream, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import transcode.vod as vod
-
-    loop, begun = asyncio.get_running_loop(), asyncio.Event()
+    loop, begun, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
     package = vod.package
 
-    def slow(*arguments: object) -> list[str]:
+    def halting(*arguments: Any) -> list[str]:
         *most, check = arguments
 
-        def checked() -> None:
+        def halt() -> None:
             loop.call_soon_threadsafe(begun.set)
-            check()  # type: ignore[operator]
+            assert go_on.wait(GUARD_S)
+            check()
 
-        while True:  # what it made is taken for more and more segments, until it is told to end
-            package(*most, checked)  # type: ignore[arg-type]
+        return package(*most, halt)
 
-    monkeypatch.setattr(vod, "package", slow)
+    monkeypatch.setattr(vod, "package", halting)
     task = asyncio.create_task(transcode(source, out, packaging=Packaging(single_file=True)))
     async with asyncio.timeout(GUARD_S):
         await begun.wait()
-    task.cancel()
+    for _ in range(2):  # a hand on Ctrl-C
+        task.cancel()
+        await asyncio.sleep(0)
+    assert not task.done(), "the thread still has the folder"
+    go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await task
 
