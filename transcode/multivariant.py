@@ -32,7 +32,7 @@ class Measured:
 def multivariant(plan: Plan, tracks: Mapping[str, Measured], check: Callable[[], None] = lambda: None) -> str:
     """The playlist of what `plan` made; `check` is called before each segment is read."""
     videos = [_video(plan, track, tracks[track.name]) for track in plan.tracks if track.kind == "video"]
-    audios = [_audio(track, tracks[track.name]) for track in plan.tracks if track.kind == "audio"]
+    audios = [_audio(plan, track, tracks[track.name]) for track in plan.tracks if track.kind == "audio"]
     # Every rung is of the same pictures: the smallest has the captions of all.
     return hls.multivariant_playlist(videos, audios, captions=_captions(tracks[plan.rungs[-1].name], check))
 
@@ -53,9 +53,15 @@ def _video(plan: Plan, track: Track, measured: Measured) -> hls.Video:
     )
 
 
-def _audio(track: Track, measured: Measured) -> hls.Audio:
-    uri = f"{track.name}/media.m3u8"
-    return hls.Audio(track.name, uri, measured.codec, measured.rates, declared_bps=track.bitrate_bps)
+def _audio(plan: Plan, track: Track, measured: Measured) -> hls.Audio:
+    return hls.Audio(
+        track.name,
+        f"{track.name}/media.m3u8",
+        measured.codec,
+        measured.rates,
+        language=plan.source.language,
+        declared_bps=track.bitrate_bps,
+    )
 
 
 def _captions(measured: Measured, check: Callable[[], None]) -> list[str]:

@@ -5,7 +5,7 @@ say the same.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -126,19 +126,9 @@ def _stored(plan: Plan, one: Packaged) -> Stored:
 
 
 def _described(plan: Plan, one: Packaged) -> sets.Representation:
-    rate = one.rates.peak_bps
-    measured = Measured(one.init, one.rates, one.segments)
-    if one.track.rung is None:
-        return sets.Representation(
-            one.track.name, "audio", measured.codec, rate, sample_rate=48_000, channels=2, role="main"
-        )
-    return sets.Representation(
-        one.track.name,
-        "video",
-        measured.codec,
-        rate,
-        width=one.track.rung.width,
-        height=one.track.rung.height,
-        frame_rate=plan.stream.frame_rate,
-        role="main",
-    )
+    codec = Measured(one.init, one.rates, one.segments).codec
+    track = sets.Representation(one.track.name, one.track.kind, codec, one.rates.peak_bps, role="main")
+    if (rung := one.track.rung) is not None:
+        return replace(track, width=rung.width, height=rung.height, frame_rate=plan.stream.frame_rate)
+    # As `command.filter_graph` makes it.
+    return replace(track, sample_rate=48_000, channels=2, language=plan.source.language)

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from cdnkit.hls import language_tag
 from cdnkit.settings.discretion import shown
 from transcode.errors import SourceError
 from transcode.ffmpeg import Ffmpeg
@@ -51,6 +52,8 @@ class Source:
 
     shorter: Literal["video", "audio"] | None = None
     """The kind of a file that ends more than `UNEQUAL_S` before the other, as its header says."""
+    language: str = ""
+    """Of the sound, as BCP 47; "": the file says none."""
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -114,6 +117,7 @@ def _read(location: str, kind: Literal["file", "url"]) -> Source:
                 video.index,
                 audio,
                 _shorter(video, container.streams.audio[0]) if container.streams.audio else None,
+                language_tag(container.streams.audio[0].language or "") if container.streams.audio else "",
             )
     except (OSError, ValueError, av.FFmpegError) as error:
         why = getattr(error, "strerror", None) or str(error)

@@ -197,6 +197,13 @@ def test_a_start_that_what_was_made_does_not_reach_is_left_out_and_noted(
     assert "EXT-X-START" not in (tmp_path / "out/360p/media.m3u8").read_text()
 
 
+def test_the_language_of_the_sound_is_said(clip: Callable[..., Path], tmp_path: Path) -> None:
+    make(clip("clip.mp4", more=("-metadata:s:a", "language=deu")), tmp_path / "out", Packaging())
+    (media,) = m3u8.load(str(tmp_path / "out" / MULTIVARIANT)).media
+    assert (media.language, media.name) == ("de", "Deutsch")
+    assert 'contentType="audio" lang="de" mimeType="audio/mp4"' in (tmp_path / "out/manifest.mpd").read_text()
+
+
 UNEQUAL = [  # seconds of pictures and of sound, the file's extension, said
     (2, 4, "mp4", "the pictures end before the sound: the last one stays"),
     (4, 2, "mp4", "the sound ends before the pictures: silence follows"),
