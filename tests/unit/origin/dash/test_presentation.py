@@ -301,7 +301,7 @@ def test_without_text_the_pictures_go_on() -> None:
     assert shapes(mpd)[-2:] == [["720p", "audio-64k"], ["720p", "audio-64k", TEXT]]
     for before, after in pairwise(mpd.periods):
         assert before.start + before.duration == after.start
-    assert 'contentType="text" mimeType="application/mp4"' in lab.watches[MANIFEST].text
+    assert 'contentType="text" lang="de" mimeType="application/mp4"' in lab.watches[MANIFEST].text
 
 
 def test_a_segment_that_is_missing_ends_the_period_and_the_rung_comes_back() -> None:
