@@ -35,6 +35,7 @@ _NAMES = (
     (re.compile(r".*\.m3u8?", re.IGNORECASE), Form.HLS),
     (re.compile(r".*\.mpd", re.IGNORECASE), Form.DASH),
     (re.compile(r".*\.(m4[sva]|cmf[va]|ts|aac|mp4)", re.IGNORECASE), Form.MEDIA),
+    (re.compile(r"seg-[0-9]+-[0-9]+\.vtt"), Form.MEDIA),  # our own origin's; others' WebVTT is mostly a whole file
 )
 
 

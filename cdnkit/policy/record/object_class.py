@@ -1,7 +1,8 @@
 """The class of a stream's response, as records and reports count it (`cdnkit/policy/http/content.py` has its format).
 
-cdnlab's own origin uses `multivariant.m3u8`, `media.m3u8`, `init-*.mp4`, `seg-*.m4s`, `part-*.m4s`, and for MPEG-TS
-`multivariant-ts.m3u8`, `ts.m3u8`, `seg-*.ts`; the other names are those of common packagers.
+cdnlab's own origin uses `multivariant.m3u8`, `media.m3u8`, `init-*.mp4`, `seg-*.m4s`, `part-*.m4s`, for MPEG-TS
+`multivariant-ts.m3u8`, `ts.m3u8`, `seg-*.ts`, and for subtitles `vtt.m3u8`, `seg-*.vtt`; the other names are those of
+common packagers.
 """
 
 import re

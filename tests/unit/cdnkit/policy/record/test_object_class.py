@@ -54,6 +54,8 @@ ROWS = [  # path                              Content-Type              class   
     ("/live/a.mpd", "application/xml", MULTIVARIANT, ""),
     ("/live/page", "text/html", OTHER, ""),
     ("/live/subtitles.vtt", "text/vtt", OTHER, ""),
+    ("/live/de/vtt.m3u8", "application/vnd.apple.mpegurl", MEDIA, "de"),
+    ("/live/de/seg-1795952531-7.vtt", "text/vtt", SEGMENT, "de"),
     ("/live/720p/media.m3u8", ";", MEDIA, "720p"),
 ]  # fmt: skip
 
