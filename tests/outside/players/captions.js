@@ -1,11 +1,11 @@
 // The text that a player shows, and where the flashes of the pictures are.
 
-// Plays for `seconds` after the first picture, with the first subtitles; says which cues were active.
-async function reading(name, url, height, seconds) {
+// Plays for `seconds` after the first picture, with the first subtitles ("text") or "captions"; says which cues were active.
+async function reading(name, url, height, what, seconds) {
   const told = { fatal: [], minor: [], waits: [], samples: [], beeps: [], flashes: [] };
   const sensed = await senses(document.querySelector("video"));
   const { video, select, elapsed } = await begin(name, url, height, told);
-  const tracks = select.text();
+  const tracks = select[what]();
   const shown = new Map();
   while (elapsed() < seconds && !told.fatal.length) {
     told.samples.push([elapsed(), video.currentTime]);

@@ -14,6 +14,7 @@ const PLAYERS = {
     hls.startLoad();
     return Object.assign(wanted => { hls.nextLevel = rung(wanted); }, {
       text() { hls.subtitleTrack = 0; hls.subtitleDisplay = true; return () => video.textTracks; },
+      captions: () => () => Array.from(video.textTracks, track => Object.assign(track, { mode: "showing" })),
     });
   },
 
@@ -28,6 +29,7 @@ const PLAYERS = {
     await player.load(url);
     return Object.assign(wanted => select(wanted, true), {
       text() { player.selectTextTrack(player.getTextTracks()[0]); return () => video.textTracks; },
+      captions() { return this.text(); },
     });
   },
 

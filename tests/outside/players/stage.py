@@ -11,6 +11,7 @@ from pathlib import Path
 from cdnkit.settings.transcode import Packaging, Stream
 from origin.dash.mpd import MANIFEST, NUMBER_MANIFEST
 from origin.mpegts.playlists import TS_MULTIVARIANT
+from tests.kit.captions import shown_each_second, with_captions
 from tests.kit.late import GUARD_S
 from tests.kit.live_origin import Feeder, Running, request, until
 from tests.kit.node import running_node
@@ -55,6 +56,7 @@ ADDRESSES = {
     ("ended", "HLS"): "/ended/multivariant.m3u8",
     ("ended", "HLS in MPEG-TS"): f"/ended/{TS_MULTIVARIANT}",
     ("ended", "DASH"): f"/ended/{MANIFEST}",
+    ("captioned", "HLS"): "/captioned/multivariant.m3u8",
     ("VOD", "HLS"): "/vod/clip/multivariant.m3u8",
     ("VOD", "DASH"): "/vod/clip/manifest.mpd",
     ("VOD in single files", "HLS"): "/vod/single/multivariant.m3u8",
@@ -110,6 +112,7 @@ def prepare(origin: Running, vod: Path, source: Path) -> None:
             text.send(text_fragment(cues(LENGTH), START + second, START + second + 1))
         assert process.wait(GUARD_S) == 0
         assert text.end().status == 200
+    assert origin.post(f"captioned/{HEIGHTS[0]}p.cmfv", captioned(vod.parent, source)).status == 200
     clip(vod / "file.mp4", 12)
     clip(vod / "late.mp4", 12, late=LATE_S)
 
@@ -117,6 +120,21 @@ def prepare(origin: Running, vod: Path, source: Path) -> None:
 def cues(count: int) -> list[Shown]:
     """Of the stream that has ended: with each flash a cue, for half a second."""
     return [Shown(START + second, START + second + CUE_S, f"Sekunde {second}") for second in range(count)]
+
+
+def captioned(folder: Path, source: Path) -> bytes:
+    """A track of pictures with closed captions: with each flash but the first another one."""
+    bare, said, track = folder / "bare.h264", folder / "captioned.h264", folder / "captioned.mp4"
+    program, quiet = [str(find().path), "-nostdin", "-v", "error", "-y"], {"check": True, "stdin": subprocess.DEVNULL}
+    encode = ["-vf", f"scale=-2:{HEIGHTS[0]}", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-slices", "1"]
+    subprocess.run(
+        [*program, "-t", "30", "-i", str(source), "-an", *encode, "-g", "30", str(bare)], timeout=60, **quiet
+    )
+    pairs = shown_each_second([f"Sekunde {second + 1}" for second in range(29)], RATE)
+    said.write_bytes(with_captions(bare.read_bytes(), pairs))
+    cmaf = ["-c", "copy", "-movflags", "+cmaf+empty_moov+frag_keyframe", "-f", "mp4"]
+    subprocess.run([*program, "-r", str(RATE), "-i", str(said), *cmaf, str(track)], timeout=60, **quiet)
+    return track.read_bytes()
 
 
 @contextmanager

@@ -1,7 +1,10 @@
-"""Subtitles in players of others: WebVTT in CMAF, posted beside the pictures, shown with the flashes that it names.
+"""Subtitles and closed captions in players of others, shown with the flashes that they name.
 
-HLS has it as WebVTT text, DASH as it came.
+WebVTT in CMAF, posted beside the pictures: HLS has it as text, DASH as it came. CEA-608 in the pictures: as it came.
 """
+
+import re
+from typing import Any
 
 import pytest
 
@@ -25,14 +28,27 @@ ROWS = [
 
 @pytest.mark.parametrize(("player", "protocol"), ROWS, ids=[" ".join(row) for row in ROWS])
 def test_a_player_shows_text(stage: Stage, player: str, protocol: str) -> None:
-    url = stage.url("ended", protocol)
-    told = opened(f"{stage.pages}/{player}", "reading", player, url, HEIGHTS[0], SECONDS)
+    told = opened(
+        f"{stage.pages}/{player}", "reading", player, stage.url("ended", protocol), HEIGHTS[0], "text", SECONDS
+    )
+    check(told, CUE_S)
+
+
+@pytest.mark.parametrize("player", ["hls.js", "shaka"])
+def test_a_player_shows_closed_captions(stage: Stage, player: str) -> None:
+    """CEA-608 in the pictures, which the multivariant playlist declares."""
+    url = stage.url("captioned", "HLS")
+    told = opened(f"{stage.pages}/{player}", "reading", player, url, HEIGHTS[0], "captions", SECONDS)
+    check(told, 1.0)
+
+
+def check(told: dict[str, Any], lasts: float) -> None:
     assert told["fatal"] == []
     shown = sorted(told["shown"])
     assert len(shown) >= SECONDS - 4, told["minor"]
-    numbers = [int(text.removeprefix("Sekunde ")) for _, _, text in shown]
+    numbers = [int(re.sub("<[^>]*>", "", text).removeprefix("Sekunde ")) for _, _, text in shown]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     for start, end, _ in shown:
-        assert end - start == pytest.approx(CUE_S, abs=0.002)
+        assert end - start == pytest.approx(lasts, abs=0.002)
     apart = [min((start - flash for flash in told["flashes"]), key=abs) for start, _, _ in shown]
     assert sorted(map(abs, apart))[len(apart) // 2] < NEAR_S, apart
