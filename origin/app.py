@@ -52,7 +52,7 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
             return _preflight(allowed)
         name = request.path_params["name"]
         resource = await held.find(name, request.scope["query_string"].decode("latin-1"), request.receive)
-        resource = resource or await mpegts.find(name)
+        resource = resource or await mpegts.find(name) or publisher.asset_list(name)
         if isinstance(resource, Unmet):
             return _unmet(publisher, uploads, name, resource)
         if resource is None:

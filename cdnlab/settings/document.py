@@ -55,7 +55,8 @@ class Document(Settings):
 
     behaviors: tuple[Behavior, ...] = Field(default=MEDIA_BEHAVIORS, alias="behavior")
     """Rules for requests, one `[[behavior]]` each; the first whose `path` matches a request applies. Without any, the
-    cache key has all of the query but CMCD, _HLS_primary_id and _HLS_throughput, which differ from viewer to viewer."""
+    cache key has all of the query but what players add and what changes no response: CMCD, _HLS_primary_id,
+    _HLS_interstitial_id, _HLS_start_offset, _HLS_pathway, _HLS_throughput, _DASH_pathway and _DASH_throughput."""
 
     response_headers: dict[str, ResponseHeaders] = {}
     """Response headers policies, `[response_headers.NAME]`; behaviors refer to them by name."""

@@ -25,8 +25,9 @@ def media_playlist(
     low_latency: LowLatency | None = None,
     others: Iterable[TrackWindow] = (),
     delta: bool = False,
+    dates: Iterable[str] = (),
 ) -> str:
-    """The media playlist of one track; `target` is its target duration in seconds.
+    """The media playlist of one track; `target` is its target duration in seconds; `dates` are the tags of date ranges.
 
     With `low_latency`, `others` are the stream's other tracks, which it reports on; `delta` leaves out what lies behind
     the skip boundary (2nd ed. 6.2.5.1).
@@ -41,6 +42,7 @@ def media_playlist(
         f"#EXT-X-MEDIA-SEQUENCE:{first.number}",
         f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.discontinuity}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
+        *dates,
     ]
     skipped = low_latency.skippable(window) if low_latency and delta and not ended else 0
     if skipped:

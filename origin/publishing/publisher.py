@@ -9,11 +9,11 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 
 from cdnkit.settings.origin import Origin
 from origin.errors import StorageFailed
-from origin.hls.low_latency import LowLatency
+from origin.hls.low_latency import LowLatency, without_dates
 from origin.hls.multivariant import multivariant_playlist
 from origin.hls.playlist import MEDIA, init_name, media_playlist
 from origin.live.parts import Part
@@ -22,7 +22,9 @@ from origin.live.stream import Stream
 from origin.live.window import Numbered, TrackWindow
 from origin.media.tracks import InitSection, Kind
 from origin.publishing.catalog import Catalog
+from origin.publishing.date_ranges import DateRanges, Edit, slide
 from origin.publishing.manifests import Manifests
+from origin.publishing.responses import Resource
 from origin.publishing.storage import Storage
 from origin.publishing.waiting import Bells
 
@@ -44,6 +46,7 @@ class Publisher:
         self.storage = Storage(settings.storage)
         self.catalog = Catalog(settings, self.storage, clock)
         self.manifests = Manifests(settings, self.catalog, clock)
+        self.dates = DateRanges(self.storage, clock)
         self.streams: dict[str, Stream] = {}
         self.trouble: str = ""
         """What went wrong with storage last, until a segment is stored again."""
@@ -106,6 +109,7 @@ class Publisher:
             if not stream.windows:
                 del self.streams[stream.name]
                 continue
+            self.dates.resume(stream.name)
             for window in stream.windows.values():
                 self._offer_saved(stream, window)
                 self._relist(stream, window)
@@ -161,6 +165,28 @@ class Publisher:
                 stream.name, stream.without_parts.popleft(), self.settings.part or 0,
             )  # fmt: skip
         await asyncio.gather(*(self._drain(stream, name) for name, box in stream.outbox.items() if box))
+        if self.dates.is_due(stream):
+            await self.change_dates(stream, slide)
+
+    def asset_list(self, path: str) -> Resource | None:
+        """The list of an interstitial's assets; as fresh as the playlist that names it. None: there is none."""
+        stream = self.streams.get(path.partition("/")[0])
+        return None if stream is None else self.dates.asset_list(path, self._lifetime(stream))
+
+    async def change_dates(self, stream: Stream, edit: Edit) -> None:
+        """Saves other date ranges of a stream, then lists them in all its media playlists at one instant (6.2.4).
+
+        `Refused`: the edit is; `StorageFailed`: nothing has changed.
+        """
+        async with self.dates.lock(stream.name), AsyncExitStack() as locks:
+            if (schedule := await self.dates.save(stream, edit)) is None:
+                return
+            tracks = sorted(stream.windows)
+            for track in tracks:
+                await locks.enter_async_context(self.lock(stream, track))
+            self.dates.show(stream.name, schedule)
+            for window in (stream.windows[track] for track in tracks if track in stream.windows):
+                self._relist(stream, window)
 
     async def _drain(self, stream: Stream, name: str) -> None:
         async with self.lock(stream, name):
@@ -295,20 +321,25 @@ class Publisher:
     def _relist(self, stream: Stream, window: TrackWindow) -> None:
         if not window.listed:
             return
-        lifetime, rules = self._lifetime(stream), self.low_latency(stream)
+        lifetime, rules, dates = self._lifetime(stream), self.low_latency(stream), self.dates.of(stream.name)
         if rules is None:
-            text = media_playlist(window, stream.target, ended=stream.ended)
+            text = media_playlist(window, stream.target, ended=stream.ended, dates=dates.lines())
             self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime)
             return
         if not stream.is_live(window.name):
             window.parts.hint = ""
         others = [other for other in stream.windows.values() if other is not window and other.listed]
         text, delta = (
-            media_playlist(window, stream.target, ended=stream.ended, low_latency=rules, others=others, delta=part)
+            media_playlist(
+                window, stream.target, ended=stream.ended, low_latency=rules, others=others, delta=part,
+                dates=dates.lines(),
+            )
             for part in (False, True)
-        )
+        )  # fmt: skip
         window.parts.show(window.next_number)
-        self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime, delta if delta != text else "")
+        boundary = self.clock() - rules.skip_until
+        short = without_dates(delta, dates.lines_since(boundary), dates.gone_since(boundary)) if delta != text else ""
+        self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime, (delta, short) if short else None)
         self.bells.ring(f"{stream.name}/{window.name}/{MEDIA}")
 
     def relist_stream(self, stream: Stream) -> None:
