@@ -128,6 +128,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("_TOO_SHORT", 4),
         ("FILE_BLOCK_BYTES", 4_096),
         ("FORGOTTEN_BYTES", 65_536),
+        ("MOST_PATHWAYS", 32),
         ("PIXELS_PER_CORE", 60_000_000),
         ("ENCODER_SHARE", Fraction(1, 4)),
     ],

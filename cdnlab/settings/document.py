@@ -36,6 +36,7 @@ from cdnlab.settings.hosted import HostedService, ServiceName
 from cdnlab.settings.low_latency import MEDIA_BEHAVIORS, with_parts, with_patience
 from cdnlab.settings.positions import Path as KeyPath
 from cdnlab.settings.positions import Positions
+from cdnlab.settings.steering import with_pathways
 
 
 class Document(Settings):
@@ -325,6 +326,7 @@ def _anchored(document: Document, folder: Path) -> Document:
         origin = origin.model_copy(update={"storage": folder / origin.storage})
     origin = origin.model_copy(update=_anchored_ingest(origin, folder))
     nodes = tuple(_anchored_node(node, folder) for node in document.nodes)
+    origin = with_pathways(origin, document.edges())
     nodes = with_patience(nodes, origin, streams, PROFILES[document.profile].waits)
     databases = tuple(name if name == IPTOCC else str(folder / name) for name in document.geo.databases)
     geo = document.geo.model_copy(update={"databases": databases})

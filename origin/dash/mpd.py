@@ -16,6 +16,7 @@ from origin.dash.period import Period, Representation, Run
 from origin.dash.presentation import Presentation
 from origin.dash.xml import Xml
 from origin.hls.playlist import date_time, init_name
+from origin.hls.steering import STEERING, Steering
 from origin.live.window import Entry, TrackWindow
 from origin.media.tracks import Kind
 
@@ -50,6 +51,19 @@ Tables = Mapping[str, Mapping[int, Entry]]
 
 
 @dataclass(frozen=True, slots=True)
+class Locations:
+    """Where the presentation is served, and who says which of the places to use (ETSI TS 103 998)."""
+
+    bases: dict[str, str]
+    """The stream's folder at each serviceLocation, the preferred one first; at least one."""
+
+    @classmethod
+    def of(cls, steering: Steering | None, stream: str) -> "Locations | None":
+        """Those of a stream whose players are steered; None: they are not."""
+        return None if steering is None else cls({one: steering.base(one, stream) for one in steering.listed()})
+
+
+@dataclass(frozen=True, slots=True)
 class _Stretch:
     """What one Period element speaks of: segments `run.first` to before `until`."""
 
@@ -79,6 +93,7 @@ def manifest(
     published: str,
     ended: bool,
     numbers: bool,
+    locations: Locations | None = None,
 ) -> str | None:
     """The MPD of a stream; static once it has `ended`. None: there is nothing to list.
 
@@ -106,6 +121,10 @@ def manifest(
         maxSegmentDuration=f"PT{timing.longest:g}S",
         minBufferTime=f"PT{timing.longest:g}S",
     )
+    if locations is not None:
+        for one, base in locations.bases.items():
+            xml.word("BaseURL", base, serviceLocation=one)
+        xml.word("ContentSteering", STEERING, defaultServiceLocation=next(iter(locations.bases)))
     for stretch, first in shown:
         _period(xml, stretch, presentation.rates_bps, tables, None if numbers and not ended else first)
     if not ended:

@@ -1,4 +1,4 @@
-"""The date ranges of an origin's streams: saved, then listed; and the asset lists that it serves for them.
+"""The date ranges of an origin's streams: saved, then listed.
 
 `origin/hls/schedule.py` decides; the publisher lists what is shown here. Mutable; one event loop's.
 """
@@ -8,13 +8,10 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable
-from hashlib import sha256
 
 from origin.errors import Refused, StorageFailed
-from origin.hls.interstitials import list_name
 from origin.hls.schedule import Schedule, Span
 from origin.live.stream import Stream
-from origin.publishing.responses import Resource
 from origin.publishing.storage import Storage
 
 log = logging.getLogger("origin")
@@ -97,16 +94,3 @@ class DateRanges:
         self._locks.pop(stream, None)
         if self._shown.pop(stream, None) is not None:
             self._storage.delete(f"{stream}/{SAVED}")
-
-    def asset_list(self, path: str, lifetime: float) -> Resource | None:
-        """The asset list at this path; None: there is none."""
-        stream, _, file = path.partition("/")
-        if (schedule := self._shown.get(stream)) is None:
-            return None
-        for one in schedule.ranges:
-            if one.assets and file == list_name(one.id):
-                body = one.assets.encode()
-                etag = f'"{sha256(body).hexdigest()[:16]}"'
-                keys = f"{stream} asset-list"
-                return Resource("application/json", len(body), etag, one.added_at, lifetime, keys, body, dated=False)
-        return None

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cdnkit.settings.origin import Origin
-from origin.dash.mpd import MANIFEST, NUMBER_MANIFEST, Timing, manifest, timing_of
+from origin.dash.mpd import MANIFEST, NUMBER_MANIFEST, Locations, Timing, manifest, timing_of
 from origin.dash.presentation import Presentation
 from origin.hls.playlist import date_time
 from origin.live.stream import Stream
 from origin.publishing.catalog import Catalog
+from origin.publishing.steering import SteeringState
 
 _UNDATED = "-"
 """Stands for publishTime while two manifests are compared: it changes when, and only when, another word does."""
@@ -23,8 +24,8 @@ class _Offered:
     timing: Timing
     saved: int = 0
     """The revision that a restart would find again."""
-    shown: tuple[int, bool] | None = None
-    """The revision that is served, and whether as one that has ended."""
+    shown: tuple[int, bool, float] | None = None
+    """The revision that is served, whether as one that has ended, and when its steering was changed."""
     texts: dict[str, str] = field(default_factory=dict)
     """By file name, without their publishTime."""
     published: float = 0.0
@@ -34,10 +35,17 @@ class _Offered:
 class Manifests:
     """By stream. Mutable; one event loop's."""
 
-    def __init__(self, settings: Origin, catalog: Catalog, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: Origin,
+        catalog: Catalog,
+        clock: Callable[[], float],
+        steering: SteeringState | None = None,
+    ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._clock = clock
+        self._steering = steering
         self._streams: dict[str, _Offered] = {}
 
     def settle(self, stream: Stream) -> None:
@@ -70,9 +78,11 @@ class Manifests:
         """Serve the manifests of what is settled and saved, if they changed."""
         offered = self._of(stream)
         revision = offered.presentation.revision
-        if offered.saved < revision or offered.shown == (revision, stream.ended):
+        steering, changed_at = (None, 0.0) if (it := self._steering) is None else (it.now, it.changed_at)
+        shown = (revision, stream.ended, changed_at)
+        if offered.saved < revision or offered.shown == shown:
             return
-        offered.shown = (revision, stream.ended)
+        offered.shown = shown
         now = self._clock()
         offered.published = max(now, offered.published + 0.001)  # two within a millisecond are two
         for name in (MANIFEST, NUMBER_MANIFEST):
@@ -84,6 +94,7 @@ class Manifests:
                 published=_UNDATED,
                 ended=stream.ended,
                 numbers=name == NUMBER_MANIFEST,
+                locations=Locations.of(steering, stream.name),
             )
             if text is None:
                 self._withdraw(stream.name, offered, name)

@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import AsyncExitStack, contextmanager
+from typing import Any
 
 from cdnkit.settings.origin import Origin
 from origin.errors import StorageFailed
@@ -24,7 +25,7 @@ from origin.media.tracks import InitSection, Kind
 from origin.publishing.catalog import Catalog
 from origin.publishing.date_ranges import DateRanges, Edit, slide
 from origin.publishing.manifests import Manifests
-from origin.publishing.responses import Resource
+from origin.publishing.steering import SteeringState
 from origin.publishing.storage import Storage
 from origin.publishing.waiting import Bells
 
@@ -45,7 +46,8 @@ class Publisher:
         self.clock = clock
         self.storage = Storage(settings.storage)
         self.catalog = Catalog(settings, self.storage, clock)
-        self.manifests = Manifests(settings, self.catalog, clock)
+        self.steering = SteeringState(settings.steering, self.storage, clock)
+        self.manifests = Manifests(settings, self.catalog, clock, self.steering)
         self.dates = DateRanges(self.storage, clock)
         self.streams: dict[str, Stream] = {}
         self.trouble: str = ""
@@ -95,6 +97,7 @@ class Publisher:
     async def resume(self) -> None:
         """Takes up the streams of an earlier run. `StorageFailed`: the folder cannot be used."""
         await asyncio.to_thread(self.storage.prepare)
+        self.steering.resume()
         for name, track in await asyncio.to_thread(self.storage.find, STATE):
             stream = self.stream(name)
             try:
@@ -168,10 +171,11 @@ class Publisher:
         if self.dates.is_due(stream):
             await self.change_dates(stream, slide)
 
-    def asset_list(self, path: str) -> Resource | None:
-        """The list of an interstitial's assets; as fresh as the playlist that names it. None: there is none."""
-        stream = self.streams.get(path.partition("/")[0])
-        return None if stream is None else self.dates.asset_list(path, self._lifetime(stream))
+    async def steer(self, values: Mapping[str, Any] | None) -> None:
+        """Changes where players are sent, in all streams; None: nowhere. `Refused`, `StorageFailed`: nothing did."""
+        await self.steering.change(values)
+        for stream in self.streams.values():
+            self.relist_stream(stream)
 
     async def change_dates(self, stream: Stream, edit: Edit) -> None:
         """Saves other date ranges of a stream, then lists them in all its media playlists at one instant (6.2.4).
@@ -321,7 +325,7 @@ class Publisher:
     def _relist(self, stream: Stream, window: TrackWindow) -> None:
         if not window.listed:
             return
-        lifetime, rules, dates = self._lifetime(stream), self.low_latency(stream), self.dates.of(stream.name)
+        lifetime, rules, dates = self.lifetime(stream), self.low_latency(stream), self.dates.of(stream.name)
         if rules is None:
             text = media_playlist(window, stream.target, ended=stream.ended, dates=dates.lines())
             self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime)
@@ -344,7 +348,7 @@ class Publisher:
 
     def relist_stream(self, stream: Stream) -> None:
         """The DASH manifests; the multivariant playlist, once every track that is sent has its first segment."""
-        self.manifests.offer(stream, self._lifetime(stream))
+        self.manifests.offer(stream, self.lifetime(stream))
         current = stream.generation.sessions if stream.generation else {}
         live = {name for name, session in current.items() if session.state is State.LIVE}
         live |= stream.feeds.expected
@@ -359,7 +363,9 @@ class Publisher:
             listed = [window for window in listed if window.name in current] or listed
         if all(window.track.kind is Kind.TEXT for window in listed):
             return  # nothing that subtitles could be shown with
-        self.catalog.offer_multivariant_playlist(stream.name, multivariant_playlist(listed), self._lifetime(stream))
+        text = self.steering.steered(multivariant_playlist(listed), stream.name)
+        self.catalog.offer_multivariant_playlist(stream.name, text, self.lifetime(stream))
 
-    def _lifetime(self, stream: Stream) -> float:
+    def lifetime(self, stream: Stream) -> float:
+        """Of the stream's playlists in caches, seconds."""
         return self.settings.lifetimes.ended if stream.ended else self.settings.playlist_lifetime(stream.length)
