@@ -238,6 +238,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("MOST_ASSETS", 64),
         ("LONGEST_URI", 2_048),
         ("_VERSION_OF_DATES", 10),
+        ("_TIMESCALE", 1_000),
         ("MOST", 100),
         ("MOST_BYTES", 65_536),
         ("REMEMBERED", 1_024),

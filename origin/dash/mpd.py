@@ -5,13 +5,14 @@ every new segment is a new manifest. With number templates (`manifest-number.mpd
 Period to the next, and caches answer for hours with the same bytes. Every URL is relative.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, groupby, zip_longest
 from math import ceil
 
 from cdnkit.settings.origin import Origin
+from origin.dash.events import Event, event_stream
 from origin.dash.period import Period, Representation, Run
 from origin.dash.presentation import Presentation
 from origin.dash.xml import Xml
@@ -94,6 +95,7 @@ def manifest(
     ended: bool,
     numbers: bool,
     locations: Locations | None = None,
+    events: Sequence[Event] = (),
 ) -> str | None:
     """The MPD of a stream; static once it has `ended`. None: there is nothing to list.
 
@@ -126,7 +128,7 @@ def manifest(
             xml.word("BaseURL", base, serviceLocation=one)
         xml.word("ContentSteering", STEERING, defaultServiceLocation=next(iter(locations.bases)))
     for stretch, first in shown:
-        _period(xml, stretch, presentation.rates_bps, tables, None if numbers and not ended else first)
+        _period(xml, stretch, presentation.rates_bps, tables, events, first, by_number=numbers and not ended)
     if not ended:
         xml.leaf("UTCTiming", schemeIdUri="urn:mpeg:dash:utc:http-xsdate:2014", value=TIME)
     xml.close()
@@ -170,19 +172,31 @@ def _first_of(stretch: _Stretch, tables: Tables, cut_us: int) -> int | None:
     return None
 
 
-def _period(xml: Xml, stretch: _Stretch, rates_bps: Mapping[str, float], tables: Tables, first: int | None) -> None:
-    """`first`: the first number of the timeline; None: without one."""
+def _period(
+    xml: Xml,
+    stretch: _Stretch,
+    rates_bps: Mapping[str, float],
+    tables: Tables,
+    events: Sequence[Event],
+    first: int,
+    *,
+    by_number: bool,
+) -> None:
+    """`first`: the first number that is listed; `by_number`: without a timeline."""
     xml.open(
         "Period",
         id=f"{stretch.period.generation}-{stretch.run.first}",
         start=_duration(stretch.start_us),
         duration=_duration(stretch.end_us - stretch.start_us) if stretch.over else None,
     )
+    if events:
+        began = _date_of(stretch, tables[stretch.period.representations[0].name][first])
+        event_stream(xml, events, began, began + (stretch.end_us - stretch.start_us) / 1e6 if stretch.over else None)
     for index, members in enumerate(_sets(stretch.period), 1):
         _open_set(xml, index, members)
         for one in members:
             _open_representation(xml, one, rates_bps.get(one.name, 0.0))
-            if first is None:
+            if by_number:
                 xml.leaf("SegmentTemplate", **_regular(stretch.run, one), **_names(stretch, one, stretch.run.first))
             else:
                 timescale = one.track.timescale
@@ -195,6 +209,11 @@ def _period(xml: Xml, stretch: _Stretch, rates_bps: Mapping[str, float], tables:
             xml.close()
         xml.close()
     xml.close()
+
+
+def _date_of(stretch: _Stretch, entry: Entry) -> float:
+    """The date at which the stretch begins, in Unix seconds, from that of a segment of it."""
+    return entry.at - (stretch.period.at_us(Fraction(entry.start)) - stretch.start_us) / 1_000_000
 
 
 def _timeline(xml: Xml, segments: Iterable[tuple[int, int]]) -> None:

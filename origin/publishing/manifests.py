@@ -1,10 +1,11 @@
 """The DASH manifests of an origin: Periods are settled, then saved, and only then served."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cdnkit.settings.origin import Origin
+from origin.dash.events import Event
 from origin.dash.mpd import MANIFEST, NUMBER_MANIFEST, Locations, Timing, manifest, timing_of
 from origin.dash.presentation import Presentation
 from origin.hls.playlist import date_time
@@ -24,8 +25,8 @@ class _Offered:
     timing: Timing
     saved: int = 0
     """The revision that a restart would find again."""
-    shown: tuple[int, bool, float] | None = None
-    """The revision that is served, whether as one that has ended, and when its steering was changed."""
+    shown: tuple[int, bool, float, Sequence[Event]] | None = None
+    """The revision that is served, whether as one that has ended, when its steering was changed, and its events."""
     texts: dict[str, str] = field(default_factory=dict)
     """By file name, without their publishTime."""
     published: float = 0.0
@@ -74,12 +75,12 @@ class Manifests:
         """Takes up what one track's state has. KeyError, TypeError, ValueError: it is not what `to_json` gave."""
         self._of(stream).presentation.resume(values)
 
-    def offer(self, stream: Stream, lifetime: float) -> None:
-        """Serve the manifests of what is settled and saved, if they changed."""
+    def offer(self, stream: Stream, lifetime: float, events: Sequence[Event] = ()) -> None:
+        """Serve the manifests of what is settled and saved, with these events, if they changed."""
         offered = self._of(stream)
         revision = offered.presentation.revision
         steering, changed_at = (None, 0.0) if (it := self._steering) is None else (it.now, it.changed_at)
-        shown = (revision, stream.ended, changed_at)
+        shown = (revision, stream.ended, changed_at, events)
         if offered.saved < revision or offered.shown == shown:
             return
         offered.shown = shown
@@ -95,6 +96,7 @@ class Manifests:
                 ended=stream.ended,
                 numbers=name == NUMBER_MANIFEST,
                 locations=Locations.of(steering, stream.name),
+                events=events,
             )
             if text is None:
                 self._withdraw(stream.name, offered, name)

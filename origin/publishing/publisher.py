@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 from cdnkit.settings.origin import Origin
+from origin.dash.events import events_of
 from origin.errors import StorageFailed
 from origin.hls.low_latency import LowLatency, without_dates
 from origin.hls.multivariant import multivariant_playlist
@@ -191,6 +192,7 @@ class Publisher:
             self.dates.show(stream.name, schedule)
             for window in (stream.windows[track] for track in tracks if track in stream.windows):
                 self._relist(stream, window)
+            self.relist_stream(stream)
 
     async def _drain(self, stream: Stream, name: str) -> None:
         async with self.lock(stream, name):
@@ -348,7 +350,7 @@ class Publisher:
 
     def relist_stream(self, stream: Stream) -> None:
         """The DASH manifests; the multivariant playlist, once every track that is sent has its first segment."""
-        self.manifests.offer(stream, self.lifetime(stream))
+        self.manifests.offer(stream, self.lifetime(stream), events_of(self.dates.of(stream.name)))
         current = stream.generation.sessions if stream.generation else {}
         live = {name for name, session in current.items() if session.state is State.LIVE}
         live |= stream.feeds.expected

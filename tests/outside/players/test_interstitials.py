@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.async_api import Page, async_playwright
 
 from cdnkit.settings.steering import Steering
@@ -20,7 +19,10 @@ from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 from tests.kit.ports import free_port
 from tests.outside.players.stage import HERE, SCRIPTS
-from tests.outside.players.test_players import CHROMIUM, pytestmark  # noqa: F401: what it needs is the same
+from tests.outside.players.test_players import CHROMIUM
+from tests.outside.players.test_players import pytestmark as needs
+
+pytestmark = needs
 
 AD_S = 4
 PAGE = f"""<!doctype html><meta charset="utf-8"><video width="320" height="180" muted playsinline></video>

@@ -171,6 +171,17 @@ def test_it_leaves_all_playlists_at_once_when_its_time_has(
     assert order(origin, "PUT", "live/first", {"DURATION": 600})[0] == 409, "an ID that was used"
 
 
+def test_scte_35_is_in_the_mpds_too(origins: Callable[..., Running], encoded: dict[str, bytes]) -> None:
+    origin = origins()
+    Live(origin, encoded).listed(4)
+    out = {"PLANNED-DURATION": 30, "SCTE35-OUT": "0xFC002F"}
+    assert order(origin, "PUT", "live/splice-1", out)[0] == 201
+    for name in ("manifest.mpd", "manifest-number.mpd"):
+        mpd = origin.get(f"live/{name}").text
+        assert mpd.count("<Binary>/AAv</Binary>") == 1
+        assert 'duration="30000"' in mpd
+
+
 def test_a_restart_finds_them_again(origins: Callable[..., Running], encoded: dict[str, bytes], tmp_path: Path) -> None:
     origin = origins(storage=tmp_path / "kept")
     live = Live(origin, encoded)
