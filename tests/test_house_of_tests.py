@@ -129,7 +129,7 @@ HELD = [  # module, folder, its files
     ("unit/origin/media/test_edit_lists", "origin/media", "presented"),
     ("real/origin/test_faults", "origin", "faults"),
     ("unit/origin/hls/test_date_ranges", "origin/hls", "attributes interstitials"),
-    ("real/origin/test_date_ranges", "origin/publishing", "date_ranges documents"),
+    ("real/origin/test_date_ranges", "origin/publishing", "date_ranges documents splices"),
     ("real/origin/test_steering", "origin/publishing", "steering"),
     ("real/origin/test_steering", "origin/ingest", "steering"),
     ("unit/cdnlab/settings/test_steering", "cdnkit/settings", "steering"),

@@ -48,6 +48,8 @@ class Schedule:
         """With this date range, or with more attributes of it. `Refused`: why not."""
         before = self.get(id)
         one = changed(id, before, values, now)
+        if one == before:
+            return self
         if before is not None:
             made = tuple(one if other.id == id else other for other in self.ranges)
         else:

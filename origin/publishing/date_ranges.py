@@ -23,11 +23,6 @@ Edit = Callable[[Schedule, Span, float], Schedule]
 """Another schedule from this one, what is listed, and the time. The same object: nothing is to change."""
 
 
-def slide(schedule: Schedule, span: Span, now: float) -> Schedule:
-    """What time brings: date ranges leave with the segments that they map to."""
-    return schedule.slid(span, now)
-
-
 def span_of(stream: Stream) -> Span | None:
     """What the media playlists list; None: nothing."""
     listed = [window for window in stream.windows.values() if window.listed]
@@ -69,12 +64,7 @@ class DateRanges:
         if (after := edit(before, span, self._clock())) is before:
             return None
         data = json.dumps(after.to_json(), separators=(",", ":")).encode()
-        try:
-            await asyncio.to_thread(self._storage.write, f"{stream.name}/{SAVED}", data)
-        except StorageFailed as error:
-            if edit is not slide:
-                raise
-            log.error("%s", error)  # after a restart it leaves once more
+        await asyncio.to_thread(self._storage.write, f"{stream.name}/{SAVED}", data)
         return after
 
     def show(self, stream: str, schedule: Schedule) -> None:

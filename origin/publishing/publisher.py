@@ -14,18 +14,20 @@ from typing import Any
 
 from cdnkit.settings.origin import Origin
 from origin.dash.events import events_of
-from origin.errors import StorageFailed
+from origin.errors import Refused, StorageFailed
 from origin.hls.low_latency import LowLatency, without_dates
 from origin.hls.multivariant import multivariant_playlist
 from origin.hls.playlist import MEDIA, init_name, media_playlist
+from origin.hls.schedule import Schedule, Span
 from origin.live.parts import Part
 from origin.live.session import State
 from origin.live.stream import Stream
 from origin.live.window import Numbered, TrackWindow
 from origin.media.tracks import InitSection, Kind
 from origin.publishing.catalog import Catalog
-from origin.publishing.date_ranges import DateRanges, Edit, slide
+from origin.publishing.date_ranges import DateRanges, Edit
 from origin.publishing.manifests import Manifests
+from origin.publishing.splices import Splices
 from origin.publishing.steering import SteeringState
 from origin.publishing.storage import Storage
 from origin.publishing.waiting import Bells
@@ -50,6 +52,7 @@ class Publisher:
         self.steering = SteeringState(settings.steering, self.storage, clock)
         self.manifests = Manifests(settings, self.catalog, clock, self.steering)
         self.dates = DateRanges(self.storage, clock)
+        self.splices = Splices()
         self.streams: dict[str, Stream] = {}
         self.trouble: str = ""
         """What went wrong with storage last, until a segment is stored again."""
@@ -169,8 +172,22 @@ class Publisher:
                 stream.name, stream.without_parts.popleft(), self.settings.part or 0,
             )  # fmt: skip
         await asyncio.gather(*(self._drain(stream, name) for name, box in stream.outbox.items() if box))
-        if self.dates.is_due(stream):
-            await self.change_dates(stream, slide)
+        await self._update_dates(stream)
+
+    async def _update_dates(self, stream: Stream) -> None:
+        """Date ranges leave with the segments that they map to, and come with the splices of an encoder."""
+        due = self.splices.pending(stream.name)
+        if not due and not self.dates.is_due(stream):
+            return
+
+        def edit(before: Schedule, span: Span, now: float) -> Schedule:
+            return self.splices.added(before.slid(span, now), stream.name, due, span, now)
+
+        try:
+            await self.change_dates(stream, edit)
+            self.splices.listed(stream.name, due)
+        except (Refused, StorageFailed) as error:
+            log.error("%s", error)  # and once more with the next segment
 
     async def steer(self, values: Mapping[str, Any] | None) -> None:
         """Changes where players are sent, in all streams; None: nowhere. `Refused`, `StorageFailed`: nothing did."""
@@ -235,6 +252,7 @@ class Publisher:
             if await self._write(f"{stream.name}/{track}/{entry.name}", data):
                 self.trouble = ""
                 self.catalog.offer_segment(stream.name, track, window.track, entry, data, now)
+                self.splices.gather(stream.name, window.track.timescale, entry, item.segment)
                 self.catalog.fold_parts(stream.name, track, entry.name, window.parts.of(entry.number))
                 if window.track.kind is Kind.VIDEO:
                     window.measure_frame_rate(entry, item.segment)

@@ -16,6 +16,7 @@ from origin.hls.schedule import MOST
 from origin.publishing.storage import Storage
 from tests.kit.live_origin import Feeder, Running, basic, pieces, request, until
 from tests.real.origin.playlists import read_playlist
+from tests.unit.origin.media.test_splices import BACK, OUT, emsg
 
 JSON = {"Content-Type": "application/json"}
 ASSETS = [{"URI": "http://127.0.0.1:9000/vod/ad/multivariant.m3u8", "DURATION": 4.0}]
@@ -180,6 +181,32 @@ def test_scte_35_is_in_the_mpds_too(origins: Callable[..., Running], encoded: di
         mpd = origin.get(f"live/{name}").text
         assert mpd.count("<Binary>/AAv</Binary>") == 1
         assert 'duration="30000"' in mpd
+
+
+def test_splices_of_an_encoder_become_date_ranges(
+    origins: Callable[..., Running], encoded: dict[str, bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Out at the second second of media, in at the third; every track brings them, and one is damaged."""
+    origin = origins()
+    boxes = {1: emsg(1, 2.0, OUT), 3: emsg(1, 3.0, BACK) + emsg(1, 3.0, b"\xfc\0")}
+    for name, data in encoded.items():
+        first, *fragments = pieces(data)
+        body = first + b"".join(boxes.get(at, b"") + one for at, one in enumerate(fragments))
+        assert origin.post(f"live/{name}", body).status == 200
+    (tag, *_), *others = tags(origin)
+    assert all(one == [tag] for one in others)
+    assert re.fullmatch(
+        r'#EXT-X-DATERANGE:ID="splice-6FFFFFF0-\d+",START-DATE="[^"]*",SCTE35-OUT=0xFC002F.*,PLANNED-DURATION=59\.993267,'
+        r"SCTE35-IN=0xFC002A.*,DURATION=1",
+        tag,
+    )
+    start = re.search(r'START-DATE="([^"]*)"', tag)
+    assert start is not None
+    segment = read_playlist(origin.get("live/180p/media.m3u8").text).segments[2]
+    assert read_date(start[1]) == pytest.approx(segment.at, abs=0.11), "the media begins at 0 or a few frames later"
+    lines = [one.getMessage() for one in caplog.records if "SCTE-35" in one.getMessage()]
+    assert len(lines) == 1, "said once"
+    assert "found it ends too early, wanted a whole splice_info_section" in lines[0]
 
 
 def test_a_restart_finds_them_again(origins: Callable[..., Running], encoded: dict[str, bytes], tmp_path: Path) -> None:
