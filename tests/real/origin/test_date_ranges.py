@@ -255,3 +255,16 @@ def test_6_2_5_1_delta_updates_skip_date_ranges(origins: Callable[..., Running],
     assert "CAN-SKIP-DATERANGES=YES" in whole
     assert tags(origin, query="?_HLS_skip=v2") == tags(origin), "nothing is old enough to be skipped"
     assert live.sent
+
+
+def test_a_stream_that_is_forgotten_takes_its_date_ranges_along(
+    origins: Callable[..., Running], encoded: dict[str, bytes], tmp_path: Path
+) -> None:
+    origin = origins(storage=tmp_path / "kept", ingest_limits={"streams": 1})
+    assert origin.post("live/180p.cmfv", encoded["180p.cmfv"]).status == 200
+    assert order(origin, "PUT", "live/ad", AD)[0] == 201
+    assert (tmp_path / "kept/live/date-ranges.json").exists()
+    until(lambda: origin.post("other/180p.cmfv", encoded["180p.cmfv"]).status == 200)
+    assert not (tmp_path / "kept/live").exists()
+    assert order(origin, "GET", "live")[0] == 404
+    assert origin.get("live/asset-list-ad.json").status == 404
