@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from zlib import crc32
 
-from origin.dash.xml import Xml
+from cdnkit.dash.xml import Xml
 from origin.hls.schedule import Schedule
 
 SCHEME = "urn:scte:scte35:2014:xml+bin"
@@ -51,7 +51,7 @@ def event_stream(xml: Xml, events: Iterable[Event], began: float, until: float |
         duration = None if one.duration is None else round(one.duration * _TIMESCALE)
         xml.open("Event", presentationTime=round((one.at - began) * _TIMESCALE), duration=duration, id=one.id)
         xml.open("Signal", xmlns=_SCTE_35)
-        xml.word("Binary", b64encode(one.section).decode())
+        xml.words("Binary", b64encode(one.section).decode())
         xml.close()
         xml.close()
     xml.close()

@@ -345,9 +345,10 @@ class Publisher:
     def _relist(self, stream: Stream, window: TrackWindow) -> None:
         if not window.listed:
             return
-        lifetime, rules, dates = self.lifetime(stream), self.low_latency(stream), self.dates.of(stream.name)
+        lifetime, rules, start = self.lifetime(stream), self.low_latency(stream), self.settings.starts_at
+        dates = self.dates.of(stream.name)
         if rules is None:
-            text = media_playlist(window, stream.target, ended=stream.ended, dates=dates.lines())
+            text = media_playlist(window, stream.target, ended=stream.ended, start=start, dates=dates.lines())
             self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime)
             return
         if not stream.is_live(window.name):
@@ -355,7 +356,7 @@ class Publisher:
         others = [other for other in stream.windows.values() if other is not window and other.listed]
         text, delta = (
             media_playlist(
-                window, stream.target, ended=stream.ended, low_latency=rules, others=others, delta=part,
+                window, stream.target, ended=stream.ended, low_latency=rules, others=others, start=start, delta=part,
                 dates=dates.lines(),
             )
             for part in (False, True)

@@ -2,9 +2,9 @@
 
 from xml.etree import ElementTree
 
+from cdnkit.dash.xml import Xml
 from origin.dash.events import Event, event_stream, events_of
 from origin.dash.mpd import manifest
-from origin.dash.xml import Xml
 from origin.hls.playlist import date_time
 from origin.hls.schedule import Schedule, Span
 from tests.unit.origin.dash.test_mpd import DYNAMIC, NOW, TIMING, settled, windows
