@@ -49,7 +49,13 @@ def test_playlists_manifests_and_mpds_offer_the_pathways(
         f"{one}/live/180p/media.m3u8" for one in (FRA, NYC)
     }
     assert f"{NYC}/live/180p/ts.m3u8" in origin.get("live/multivariant-ts.m3u8").text
-    for query in ("", "?_HLS_pathway=%22fra%22&_HLS_throughput=5140000", "?_DASH_pathway=%22fra%22"):
+    # Strangers': dash.js sent _DASH_throughput in quotes for a while.
+    for query in (
+        "",
+        "?_DASH_throughput=%2210443250%22",
+        "?_HLS_pathway=%22fra%22&_HLS_throughput=5140000",
+        "?_DASH_pathway=%22fra%22",
+    ):
         reply = origin.get(f"live/steering.json{query}")
         assert reply.status == 200
         assert json.loads(reply.text)["PATHWAY-PRIORITY"] == ["fra", "nyc"]

@@ -146,7 +146,8 @@ def test_an_id_can_stand_in_a_path(id: str) -> None:
 
 
 def test_4_4_5_1_a_date_range_gets_more_attributes_and_keeps_those_it_has() -> None:
-    """The draft's example 9.10, and strangers': packagers that change START-DATE or DURATION of what players know."""
+    """The draft's example 9.10. Strangers': packagers change START-DATE or DURATION of what players know; ExoPlayer fails
+    on a second tag of an ID that has no START-DATE, so there is one tag with all."""
     out = made({"START-DATE": AT, "PLANNED-DURATION": 59.993, "SCTE35-OUT": "0xFC002F"})
     back = made({"DURATION": 59.993, "SCTE35-IN": "0xFC002A"}, out, now=NOW + 60)
     assert back.line == f"{out.line},DURATION=59.993,SCTE35-IN=0xFC002A"

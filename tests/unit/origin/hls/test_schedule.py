@@ -39,6 +39,7 @@ def test_6_2_1_it_stays_while_a_date_of_it_maps_to_a_segment() -> None:
 
 
 def test_6_2_1_what_is_under_way_is_not_removed_and_no_id_comes_twice() -> None:
+    """Strangers': hls.js stood still when the date range of an interstitial that it played was removed."""
     schedule = put(put(put(Schedule(), "now", 30, DURATION=60), "soon", 60, DURATION=5), "open", 10)
     assert refusal(schedule.without, "now", SPAN, AT + 60) == 409
     assert refusal(schedule.without, "open", SPAN, AT + 60) == 409

@@ -64,6 +64,7 @@ def test_the_manifest_says_where_to_go_and_whom_to_ask_next() -> None:
 
 
 def test_a_pathway_that_is_added_is_a_clone_for_those_who_have_the_playlist_already() -> None:
+    """Strangers': hls.js lost a clone where the playlist had a single pathway; here new playlists list it in full."""
     order = {"PATHWAYS": {"ams": "https://ams.example.com:8443/"}, "PATHWAY-PRIORITY": ["ams", "fra"]}
     steering = steering_of(CHOSEN, order)
     assert json.loads(steering.manifest("live"))["PATHWAY-CLONES"] == [
