@@ -28,6 +28,7 @@ from origin.errors import printable
 from origin.hls.playlist import date_time
 from origin.live.account import Account
 from origin.mpegts.alternative import Alternative
+from origin.publishing import documents
 from origin.publishing.held import Held, Unmet
 from origin.publishing.publisher import Publisher
 from origin.publishing.responses import Resource, cache_control, cross_origin, respond
@@ -57,6 +58,7 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
         query = request.scope["query_string"].decode("latin-1")
         resource = await held.find(name, query, request.receive)
         resource = resource or await mpegts.find(name) or await subtitles.find(name, query, request.receive)
+        resource = resource or documents.find(publisher, name)
         if isinstance(resource, Unmet):
             return _unmet(publisher, uploads, name, resource)
         if resource is None:
