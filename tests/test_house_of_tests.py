@@ -137,6 +137,8 @@ HELD = [  # module, folder, its files
     ("unit/cdnlab/settings/test_document", "cdnkit/settings", "certificate"),
     ("real/origin/test_uploads", "origin/uploads", "body endpoint files interfaces uploads"),
     ("real/origin/test_mpegts", "origin/mpegts", "alternative"),
+    ("real/origin/test_encryption", "origin/publishing", "protection"),
+    ("real/origin/test_slice_headers", "origin/encryption", "slice_headers"),
     ("real/origin/test_retention", "origin/publishing", "retention"),
     ("real/origin/test_http", "origin", "app serve vod"),
     ("real/origin/test_http", "origin/ingest", "endpoint"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, groupby, zip_longest
 from math import ceil
+from uuid import UUID
 
 from cdnkit.settings.origin import Origin
 from origin.dash.period import Period, Representation, Run
@@ -24,6 +25,11 @@ NUMBER_MANIFEST = "manifest-number.mpd"
 TIME = "time"
 """Beside the manifests: the origin's clock, for UTCTiming."""
 
+LICENSE = "license.key"
+"""Beside the manifests, too: the keys, for ClearKey."""
+
+_NAMESPACES = {"xmlns:cenc": "urn:mpeg:cenc:2013", "xmlns:dashif": "https://dashif.org/CPS"}
+_CLEARKEY = "urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e"
 _CHANNELS = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
 
 
@@ -95,6 +101,7 @@ def manifest(
     xml.open(
         "MPD",
         xmlns="urn:mpeg:dash:schema:mpd:2011",
+        **(_NAMESPACES if any(map(_kids, (one for one, _ in shown))) else {}),
         profiles="urn:mpeg:dash:profile:isoff-live:2011",
         type="static" if ended else "dynamic",
         availabilityStartTime=date_time(presentation.available_from_us / 1_000_000),
@@ -112,6 +119,10 @@ def manifest(
         xml.leaf("UTCTiming", schemeIdUri="urn:mpeg:dash:utc:http-xsdate:2014", value=TIME)
     xml.close()
     return xml.text()
+
+
+def _kids(stretch: _Stretch) -> set[str]:
+    return {one.track.default_kid for one in stretch.period.representations} - {""}
 
 
 def _by_number(entries: Iterable[Entry]) -> dict[int, Entry]:
@@ -221,7 +232,8 @@ def _sets(period: Period) -> list[list[Representation]]:
 def _set_of(one: Representation) -> tuple[object, ...]:
     """What the Representations of one AdaptationSet have in common."""
     track = one.track
-    return (track.kind is not Kind.VIDEO, track.kind.value, track.codec.partition(".")[0], track.channels)
+    codec = track.codec.partition(".")[0]
+    return (track.kind is not Kind.VIDEO, track.kind.value, codec, track.channels, track.default_kid)
 
 
 def _open_set(xml: Xml, number: int, members: list[Representation]) -> None:
@@ -234,6 +246,18 @@ def _open_set(xml: Xml, number: int, members: list[Representation]) -> None:
         segmentAlignment="true",
         startWithSAP=1,
     )
+    if kid := members[0].track.default_kid:
+        _protection(xml, kid)
+
+
+def _protection(xml: Xml, kid: str) -> None:
+    """cbcs with this key, and where ClearKey finds it (DASH-IF IOP 5 part 6, 8). Each key is a Period's."""
+    uuid = str(UUID(kid))
+    scheme = "urn:mpeg:dash:mp4protection:2011"
+    xml.leaf("ContentProtection", schemeIdUri=scheme, value="cbcs", **{"cenc:default_KID": uuid})
+    xml.open("ContentProtection", schemeIdUri=_CLEARKEY, value="ClearKey1.0")
+    xml.text_leaf("dashif:Laurl", LICENSE, Lic_type="EME-1.0")
+    xml.close()
 
 
 def _open_representation(xml: Xml, one: Representation, rate_bps: float) -> None:

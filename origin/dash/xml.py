@@ -1,6 +1,6 @@
 """XML, written an element at a time: every attribute is escaped, and what is opened is closed."""
 
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 Attribute = str | int | None
 """None: the element goes without it."""
@@ -21,6 +21,10 @@ class Xml:
     def leaf(self, name: str, **attributes: Attribute) -> None:
         """An element with nothing inside."""
         self._lines.append(f"{self._tag(name, attributes)}/>")
+
+    def text_leaf(self, name: str, text: str, **attributes: Attribute) -> None:
+        """An element with text inside."""
+        self._lines.append(f"{self._tag(name, attributes)}>{escape(text)}</{name}>")
 
     def close(self) -> None:
         """End the element that was opened last."""
