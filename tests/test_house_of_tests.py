@@ -136,6 +136,7 @@ HELD = [  # module, folder, its files
     ("unit/origin/ingest/test_credentials", "cdnkit/settings", "encoder_secrets ingest"),
     ("unit/cdnlab/settings/test_document", "cdnkit/settings", "certificate"),
     ("real/origin/test_uploads", "origin/uploads", "body endpoint files interfaces uploads"),
+    ("unit/cdnlab/settings/test_document", "cdnlab/settings/checks", "encryption"),
     ("real/origin/test_mpegts", "origin/mpegts", "alternative"),
     ("real/origin/test_encryption", "origin/publishing", "protection"),
     ("real/origin/test_slice_headers", "origin/encryption", "slice_headers"),
