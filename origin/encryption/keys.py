@@ -75,9 +75,12 @@ class KeyRing:
             last = self.keys[id.hex()] = Key(id.hex(), secret, method, number, at)
             self.saved = False
         self.newest = max(self.newest, number)
-        return next(
-            (key for key in reversed(self.keys.values()) if key.first <= number), next(iter(self.keys.values()))
-        )
+        return self.at(number)
+
+    def at(self, number: int) -> Key:
+        """The key of a segment: the oldest one where all are used from later on. There is one at least."""
+        used = (key for key in reversed(self.keys.values()) if key.first <= number)
+        return next(used, next(iter(self.keys.values())))
 
     def forget(self, needed: Collection[str]) -> list[Key]:
         """Forgets the keys that no segment needs, but the newest; returns them."""

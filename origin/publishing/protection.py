@@ -170,10 +170,13 @@ class Protection:
 
     async def forget(self, stream: str, windows: Iterable[TrackWindow]) -> None:
         """Deletes the keys that nothing of these tracks needs, the stream's only ones."""
-        if (ring := self._rings.get(stream)) is None:
+        if (ring := self._rings.get(stream)) is None or not ring.keys:
             return
+        windows = list(windows)
         needed = {entry.key for window in windows for entry in window.fetchable()}
         needed |= {part.key for window in windows for part in window.parts.fetchable()}
+        # What is being written now is in no window yet.
+        needed |= {ring.at(window.next_number).id for window in windows}
         gone = ring.forget(needed)
         for key in gone:
             self._catalog.withdraw(f"{stream}/{key_name(key.id)}")

@@ -242,6 +242,10 @@ class Publisher:
         except StorageFailed as error:
             log.error("%s", error)
             self.trouble = str(error)
+            window = stream.windows.get(track)
+            if item.entry is not None and window is not None and window.listed:
+                # Of a gap, nothing is fetched: tags that change for it would name what is not there.
+                item.entry.init, item.entry.key = window.listed[-1].init, window.listed[-1].key
         except BadMedia as error:
             log.error("%s/%s: cannot be encrypted, and is not published: %s", stream.name, track, error)
         return None
@@ -251,6 +255,8 @@ class Publisher:
             window.next_number = max(window.next_number, part.number)
         if part.number != window.next_number:
             return  # a window that begins anew begins with a whole segment
+        if part.index != len(window.in_hand):
+            return  # one before it could not be encrypted: only the whole segment can be listed
         lifetime = self.settings.part_lifetime(stream.length)
         self.catalog.offer_part(stream.name, window.name, window.track, part, data, lifetime)
         window.parts.add(part)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.kit.cbcs_reader import clear_samples
 from tests.kit.live_origin import Feeder, Running, pieces, request, until
-from tests.real.origin.test_mpegts import decoded, publish
+from tests.real.origin.test_mpegts import decoded, listed, publish
 from tests.real.origin.test_packagings import frames
 from tests.unit.origin.media.test_fragments import FTYP, box
 from tests.unit.origin.media.test_sample_entries import hvcc, pictures
@@ -100,9 +100,31 @@ def test_parts_are_the_bytes_of_their_segment(origins: Callable[..., Running], e
         assert origin.get(f"live/180p/{name}").body == data
 
 
-def test_ffmpeg_plays_dash_with_rotating_keys(
-    origins: Callable[..., Running], encoded: dict[str, bytes], ffmpeg: str
+def test_ffmpeg_decodes_what_each_key_has_encrypted(
+    origins: Callable[..., Running], encoded: dict[str, bytes], ffmpeg: str, tmp_path: Path
 ) -> None:
+    origin = origins(encryption=rule("SAMPLE-AES", rotate="2s"))
+    publish(origin, encoded)
+    for track in TRACKS:
+        audio = track.startswith("audio")
+        (tmp_path / "clear.mp4").write_bytes(encoded[next(one for one in encoded if one.startswith(f"{track}."))])
+        wanted = [frame for _, frame in decoded(ffmpeg, tmp_path / "clear.mp4", audio=audio)]
+        runs: list[bytes] = []
+        for line in origin.get(f"live/{track}/media.m3u8").text.splitlines():
+            if line.startswith("#EXT-X-MAP"):
+                runs.append(origin.get(f"live/{track}/{line.split(chr(34))[1]}").body)
+            elif line.endswith(".m4s"):
+                runs[-1] += origin.get(f"live/{track}/{line}").body
+        got = []
+        for key, run in zip(keys_of(origin, track).values(), runs, strict=True):
+            (tmp_path / "run.mp4").write_bytes(run)
+            got.append(decoded(ffmpeg, tmp_path / "run.mp4", audio=audio, options=["-decryption_key", key.hex()]))
+        assert sum(map(len, got)) == len(wanted)
+        if not audio:  # a decoder of sound that begins anew has nothing to overlap with
+            assert [frame for run in got for _, frame in run] == wanted
+
+
+def test_dash_names_each_key_and_clearkey_gives_it(origins: Callable[..., Running], encoded: dict[str, bytes]) -> None:
     origin = origins(encryption=rule("SAMPLE-AES", rotate="2s"))
     publish(origin, encoded)
     text = origin.get("live/manifest.mpd").text
@@ -177,6 +199,25 @@ def test_a_lost_key_makes_gaps(origins: Callable[..., Running], encoded: dict[st
     again = origins(encryption=rule("AES-128"))
     text = again.get("live/180p/media.m3u8").text
     assert text.count("#EXT-X-GAP") == text.count("#EXTINF") and "#EXT-X-KEY" not in text
+
+
+def test_nothing_is_listed_before_its_key_is_stored(
+    origins: Callable[..., Running], encoded: dict[str, bytes], tmp_path: Path
+) -> None:
+    origin = origins(encryption=rule("SAMPLE-AES"))
+    (tmp_path / "media" / ".keys").write_text("in the way of a folder")
+    feeder = Feeder(origin, "live/180p.cmfv")
+    init, *fragments = pieces(encoded["180p.cmfv"])
+    feeder.send(init + b"".join(fragments[:5]))
+    until(lambda: origin.get("healthz").status == 503)
+    assert origin.get("live/180p/media.m3u8").status == 404
+    assert not list((tmp_path / "media" / "live").rglob("*.m4s"))
+    (tmp_path / "media" / ".keys").unlink()
+    feeder.send(b"".join(fragments[5:]))
+    assert feeder.end().status == 200
+    until(lambda: "ENDLIST" in origin.get("live/180p/media.m3u8").text)
+    assert origin.get("healthz").status == 200
+    assert len(keys_of(origin, "180p")) == 1 and len(listed(origin, "live/180p/media.m3u8")) >= 2
 
 
 def test_keys_go_with_the_last_segment_that_needs_them(
