@@ -76,6 +76,8 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
         if request.method == "OPTIONS":
             return _preflight(allowed, "GET, HEAD, POST, OPTIONS", f"Content-Type, {_REQUEST_FIELDS}")
         stream, wanted = request.path_params["stream"], None
+        if (uploaded := publisher.catalog.get(f"{stream}/{LICENSE}")) is not None and request.method != "POST":
+            return await _send(request, uploaded, uploaded.body, allowed)
         headers = {**dict(cross_origin(allowed)), "Cache-Control": "private, no-store"}
         if request.method == "POST":
             asked = read_license_request(await _body(request))

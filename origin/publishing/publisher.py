@@ -247,7 +247,8 @@ class Publisher:
                 # Of a gap, nothing is fetched: tags that change for it would name what is not there.
                 item.entry.init, item.entry.key = window.listed[-1].init, window.listed[-1].key
         except BadMedia as error:
-            log.error("%s/%s: cannot be encrypted, and is not published: %s", stream.name, track, error)
+            name = (item.part or item.entry or stream).name
+            log.error("%s/%s/%s: cannot be encrypted, and is not published: %s", stream.name, track, name, error)
         return None
 
     def _publish_part(self, stream: Stream, window: TrackWindow, part: Part, data: bytes) -> None:

@@ -284,3 +284,30 @@ def test_license_requests_of_bad_manners(origins: Callable[..., Running], body: 
     assert (reply.status, reply.headers["cache-control"]) == (status, "private, no-store")
     asked = request(f"{origin.url}/live/license.key", "OPTIONS")
     assert "POST" in asked.headers["access-control-allow-methods"]
+
+
+def test_an_object_of_that_name_is_served_as_it_was_uploaded(origins: Callable[..., Running]) -> None:
+    origin = origins()
+    assert origin.post("live/license.key", b"an encoder's own", "PUT").status == 201
+    assert origin.get("live/license.key").body == b"an encoder's own"
+
+
+def test_a_fragment_that_cannot_be_encrypted_is_a_gap_and_is_named(
+    origins: Callable[..., Running], encoded: dict[str, bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The length of a NAL unit does not fit its sample: what is behind it might be published as it is."""
+    origin = origins(encryption=rule("SAMPLE-AES"))
+    init, *fragments = pieces(encoded["180p.cmfv"])
+    at = fragments[4].index(b"mdat") + 4
+    fragments[4] = fragments[4][:at] + b"\x7f\xff\xff\xff" + fragments[4][at + 4 :]
+    feeder = Feeder(origin, "live/180p.cmfv")
+    feeder.send(init + b"".join(fragments))
+    assert feeder.end().status == 200
+    until(lambda: "ENDLIST" in origin.get("live/180p/media.m3u8").text)
+    text = origin.get("live/180p/media.m3u8").text
+    assert text.count("#EXT-X-GAP") == 1
+    gap = text.split("#EXT-X-GAP")[1].split("\n")[2]
+    assert origin.get(f"live/180p/{gap}").status == 404
+    assert (
+        f"live/180p/{gap}: cannot be encrypted, and is not published: a NAL unit: found 2147483647 bytes" in caplog.text
+    )
