@@ -11,7 +11,7 @@ from origin.encryption.slice_headers import ParameterSets
 from origin.errors import BadMedia, NotSupported
 from origin.media.boxes import Fields, children
 from origin.media.samples import box
-from origin.media.tracks import InitSection, Kind, Track
+from origin.media.tracks import InitSection, Kind
 
 COMMON_SYSTEM = bytes.fromhex("1077efecc0b24d02ace33c1e52e2fb4b")
 """Of the `pssh` box that only lists keys (W3C, "cenc" initialization data format)."""
@@ -20,11 +20,14 @@ _FIXED = {Kind.VIDEO: 78, Kind.AUDIO: 28}
 _PATH = ("trak", "mdia", "minf", "stbl", "stsd")
 
 
-def check(track: Track, where: str) -> None:
-    """`NotSupported`: the samples of such a track cannot be encrypted here. Text is not: it stays clear."""
-    if track.kind is Kind.VIDEO and not track.codec.startswith("avc"):
+def check(init: InitSection, where: str) -> None:
+    """`NotSupported`: the samples of such a track cannot be encrypted here. `BadMedia`: nor can those of this one."""
+    if init.track.kind is not Kind.VIDEO:
+        return
+    if not init.track.codec.startswith("avc"):
         wanted = 'H.264, or method = "AES-128"'
-        raise NotSupported(where, f"{track.codec} in a stream that is encrypted with SAMPLE-AES", wanted)
+        raise NotSupported(where, f"{init.track.codec} in a stream that is encrypted with SAMPLE-AES", wanted)
+    parameter_sets(init)
 
 
 def protected(init: InitSection, id: bytes, iv: bytes) -> InitSection:

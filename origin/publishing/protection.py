@@ -26,7 +26,7 @@ from origin.errors import StorageFailed
 from origin.hls.playlist import key_name
 from origin.live.window import Numbered, TrackWindow
 from origin.media.fragments import Fragment
-from origin.media.tracks import InitSection, Kind, Track
+from origin.media.tracks import InitSection, Kind
 from origin.publishing.catalog import Catalog
 from origin.publishing.responses import Resource
 from origin.publishing.storage import Storage
@@ -70,11 +70,11 @@ class Protection:
         rule = self._settings.encryption_of(stream)
         return None if rule is not None and rule.method == "SAMPLE-AES" and kind is Kind.TEXT else rule
 
-    def check(self, stream: str, track: Track, where: str) -> None:
-        """`NotSupported`: a track that would be published unencrypted, because no cipher here knows its samples."""
-        rule = self.rule(stream, track.kind)
+    def check(self, stream: str, init: InitSection, where: str) -> None:
+        """`BadMedia`: a track that could only be published unencrypted."""
+        rule = self.rule(stream, init.track.kind)
         if rule is not None and rule.method == "SAMPLE-AES":
-            check(track, where)
+            check(init, where)
 
     def methods(self, stream: str) -> dict[str, str]:
         """METHOD by id of key, of all keys that the stream's segments need."""

@@ -20,7 +20,7 @@ from tests.kit.http import ask
 from tests.kit.live_origin import Running
 from tests.kit.node import Running as Node
 from tests.kit.node import running_node
-from tests.real.origin.test_mpegts import publish
+from tests.real.origin.test_mpegts import decoded, publish
 
 pytestmark = pytest.mark.live
 
@@ -105,3 +105,20 @@ def test_a_license_request_goes_through(
         assert lab.seen(path) == 4
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("method", ["AES-128", "SAMPLE-AES"])
+def test_ffmpeg_plays_what_an_edge_gives_to_a_token(
+    origins: Callable[..., Running], encoded: dict[str, bytes], ffmpeg: str, tmp_path: Path, method: str
+) -> None:
+    origin = origins(encryption=({"method": method},))
+    publish(origin, encoded)
+    (tmp_path / "clear.mp4").write_bytes(encoded["180p.cmfv"])
+    media = "/live/180p/media.m3u8"
+
+    async def run() -> list[str]:
+        async with running_lab(origin, tmp_path, "cloudfront", Ttl(default=60.0)) as lab:
+            url = f"{lab.edge.url}{media}?token={FastlyToken(SECRET).sign(media, END)}"
+            return [frame for _, frame in await asyncio.to_thread(decoded, ffmpeg, url)]
+
+    assert asyncio.run(run()) == [frame for _, frame in decoded(ffmpeg, tmp_path / "clear.mp4")]

@@ -3,12 +3,13 @@
 import pytest
 
 from origin.encryption.init_sections import check, parameter_sets, protected
-from origin.errors import NotSupported
+from origin.errors import BadMedia, NotSupported
 from origin.media.boxes import Box
-from origin.media.tracks import InitSection, Kind, Track, read_init
+from origin.media.tracks import InitSection, Kind, read_init
 from tests.kit.cbcs_reader import boxes, only, tenc_of
+from tests.unit.origin.encryption.test_fragments import read
 from tests.unit.origin.media.test_fragments import FTYP, box
-from tests.unit.origin.media.test_sample_entries import asc, avcc, esds, pictures, sound
+from tests.unit.origin.media.test_sample_entries import asc, avcc, esds, hvcc, pictures, sound
 from tests.unit.origin.media.test_tracks import init
 
 ID, IV = bytes(range(16)), bytes(range(16, 32))
@@ -41,28 +42,31 @@ def test_each_key_has_its_own() -> None:
 
 
 def test_parameter_sets_are_found(encoded: dict[str, bytes]) -> None:
-    from tests.unit.origin.encryption.test_fragments import read
-
     sets = parameter_sets(read(encoded["180p.cmfv"])[0])
     assert list(sets.sequences) == [0] and list(sets.pictures) == [0]
 
 
 @pytest.mark.parametrize(
-    ("kind", "codec", "fits"),
+    ("moov", "fits"),
     [
-        (Kind.VIDEO, "avc1.64001f", True),
-        (Kind.VIDEO, "avc3.64001f", True),
-        (Kind.VIDEO, "hvc1.1.6.L93.b0", False),
-        (Kind.VIDEO, "av01.0.04M.08", False),
-        (Kind.AUDIO, "mp4a.40.2", True),
-        (Kind.AUDIO, "opus", True),
-        (Kind.AUDIO, "ec-3", True),
+        (AAC, True),
+        (init(box(b"wvtt", bytes(8) + box(b"vttC", b"WEBVTT")), b"text"), True),
+        (init(box(b"hvc1", pictures(hvcc(0x01, 0x60000000, b"\xb0", 93))), b"vide"), False),
     ],
 )
-def test_codecs(kind: Kind, codec: str, fits: bool) -> None:
-    track = Track(kind, 1, 1000, codec)
+def test_codecs(moov: Box, fits: bool) -> None:
     if fits:
-        check(track, "live/1")
+        check(section(moov), "live/1")
     else:
-        with pytest.raises(NotSupported, match=r"live/1.*wanted H\.264"):
-            check(track, "live/1")
+        with pytest.raises(NotSupported, match=r"live/1.*hvc1.*wanted H\.264"):
+            check(section(moov), "live/1")
+
+
+def test_slice_groups_are_refused_with_the_init_section(encoded: dict[str, bytes]) -> None:
+    head, _ = read(encoded["180p.cmfv"])
+    check(head, "live/180p")
+    at = head.data.index(b"\0\x04\x68") + 3  # the picture parameter set, of four bytes
+    assert head.data[at] >> 3 & 1, "one slice group"
+    head.data = head.data[:at] + bytes([head.data[at] & 0xF0 | 0b0100]) + head.data[at + 1 :]
+    with pytest.raises(BadMedia, match="2 slice groups"):
+        check(head, "live/180p")
