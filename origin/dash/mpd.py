@@ -8,29 +8,24 @@ Period to the next, and caches answer for hours with the same bytes. Every URL i
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, groupby, zip_longest
-from math import ceil
-from uuid import UUID
+from itertools import chain, zip_longest
 
+from cdnkit.dash import sets
+from cdnkit.dash.xml import Xml
 from cdnkit.settings.origin import Origin
 from origin.dash.period import Period, Representation, Run
 from origin.dash.presentation import Presentation
-from origin.dash.xml import Xml
 from origin.hls.playlist import date_time, init_name
 from origin.live.window import Entry, TrackWindow
-from origin.media.tracks import Kind
 
 MANIFEST = "manifest.mpd"
 NUMBER_MANIFEST = "manifest-number.mpd"
 TIME = "time"
 """Beside the manifests: the origin's clock, for UTCTiming."""
 
+
 LICENSE = "license.key"
 """Beside the manifests, too: the keys, for ClearKey."""
-
-_NAMESPACES = {"xmlns:cenc": "urn:mpeg:cenc:2013", "xmlns:dashif": "https://dashif.org/CPS"}
-_CLEARKEY = "urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e"
-_CHANNELS = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +96,12 @@ def manifest(
     xml.open(
         "MPD",
         xmlns="urn:mpeg:dash:schema:mpd:2011",
-        **(_NAMESPACES if any(map(_kids, (one for one, _ in shown))) else {}),
+        **(sets.PROTECTED if any(map(_kids, (one for one, _ in shown))) else {}),
         profiles="urn:mpeg:dash:profile:isoff-live:2011",
         type="static" if ended else "dynamic",
         availabilityStartTime=date_time(presentation.available_from_us / 1_000_000),
         publishTime=published,
-        mediaPresentationDuration=_duration(shown[-1][0].end_us) if ended else None,
+        mediaPresentationDuration=sets.duration(shown[-1][0].end_us) if ended else None,
         minimumUpdatePeriod=None if ended else f"PT{timing.update}S",
         timeShiftBufferDepth=None if ended else f"PT{timing.depth:g}S",
         suggestedPresentationDelay=None if ended else f"PT{timing.delay:g}S",
@@ -167,13 +162,16 @@ def _period(xml: Xml, stretch: _Stretch, rates_bps: Mapping[str, float], tables:
     xml.open(
         "Period",
         id=f"{stretch.period.generation}-{stretch.run.first}",
-        start=_duration(stretch.start_us),
-        duration=_duration(stretch.end_us - stretch.start_us) if stretch.over else None,
+        start=sets.duration(stretch.start_us),
+        duration=sets.duration(stretch.end_us - stretch.start_us) if stretch.over else None,
     )
-    for index, members in enumerate(_sets(stretch.period), 1):
-        _open_set(xml, index, members)
-        for one in members:
-            _open_representation(xml, one, rates_bps.get(one.name, 0.0))
+    by_name = {one.name: one for one in stretch.period.representations}
+    described = [_described(one, rates_bps.get(one.name, 0.0)) for one in by_name.values()]
+    for index, members in enumerate(sets.adaptation_sets(described), 1):
+        sets.open_set(xml, index, members)
+        for member in members:
+            one = by_name[member.id]
+            sets.open_representation(xml, member)
             if first is None:
                 xml.leaf("SegmentTemplate", **_regular(stretch.run, one), **_names(stretch, one, stretch.run.first))
             else:
@@ -182,26 +180,10 @@ def _period(xml: Xml, stretch: _Stretch, rates_bps: Mapping[str, float], tables:
                 names = _names(stretch, one, first)
                 xml.open("SegmentTemplate", timescale=timescale, presentationTimeOffset=offset, **names)
                 numbers = range(first, stretch.until)
-                _timeline(xml, (tables[one.name][number].ticks_at(timescale) for number in numbers))
+                sets.timeline(xml, (tables[one.name][number].ticks_at(timescale) for number in numbers))
                 xml.close()
             xml.close()
         xml.close()
-    xml.close()
-
-
-def _timeline(xml: Xml, segments: Iterable[tuple[int, int]]) -> None:
-    """One S for segments in a row that are equally long."""
-    rows: list[tuple[int | None, int, int]] = []
-    due = None
-    for start, ticks in segments:
-        if start == due and rows[-1][1] == ticks:
-            rows[-1] = (rows[-1][0], ticks, rows[-1][2] + 1)
-        else:
-            rows.append((None if start == due else start, ticks, 0))
-        due = start + ticks
-    xml.open("SegmentTimeline")
-    for at, ticks, repeats in rows:
-        xml.leaf("S", t=at, d=ticks, r=repeats or None)
     xml.close()
 
 
@@ -223,67 +205,21 @@ def _names(stretch: _Stretch, one: Representation, first: int) -> dict[str, str 
     }
 
 
-def _sets(period: Period) -> list[list[Representation]]:
-    """The AdaptationSets of a Period: what a player may switch between. Pictures first, the tallest first."""
-    ordered = sorted(period.representations, key=lambda one: (_set_of(one), -one.track.height, one.name))
-    return [list(members) for _, members in groupby(ordered, key=_set_of)]
-
-
-def _set_of(one: Representation) -> tuple[object, ...]:
-    """What the Representations of one AdaptationSet have in common."""
+def _described(one: Representation, rate_bps: float) -> sets.Representation:
     track = one.track
-    codec = track.codec.partition(".")[0]
-    return (track.kind is not Kind.VIDEO, track.kind.value, codec, track.channels, track.default_kid)
-
-
-def _open_set(xml: Xml, number: int, members: list[Representation]) -> None:
-    kind = members[0].track.kind
-    xml.open(
-        "AdaptationSet",
-        id=number,
-        contentType=kind.value,
-        mimeType="video/mp4" if kind is Kind.VIDEO else "audio/mp4",
-        segmentAlignment="true",
-        startWithSAP=1,
+    return sets.Representation(
+        one.name,
+        track.kind.value,
+        track.codec,
+        rate_bps,
+        width=track.width,
+        height=track.height,
+        frame_rate=one.frame_rate,
+        sample_rate=track.sample_rate,
+        channels=track.channels,
+        language=track.language,
+        label=track.label,
+        role=track.role,
+        default_kid=track.default_kid,
+        license=LICENSE,
     )
-    if kid := members[0].track.default_kid:
-        _protection(xml, kid)
-
-
-def _protection(xml: Xml, kid: str) -> None:
-    """cbcs with this key, and where ClearKey finds it (DASH-IF IOP 5 part 6, 8). Each key is a Period's."""
-    uuid = str(UUID(kid))
-    scheme = "urn:mpeg:dash:mp4protection:2011"
-    xml.leaf("ContentProtection", schemeIdUri=scheme, value="cbcs", **{"cenc:default_KID": uuid})
-    xml.open("ContentProtection", schemeIdUri=_CLEARKEY, value="ClearKey1.0")
-    xml.text_leaf("dashif:Laurl", LICENSE, Lic_type="EME-1.0")
-    xml.close()
-
-
-def _open_representation(xml: Xml, one: Representation, rate_bps: float) -> None:
-    track = one.track
-    xml.open(
-        "Representation",
-        id=one.name,
-        codecs=track.codec,
-        bandwidth=max(1, ceil(rate_bps / 1000)) * 1000,
-        width=track.width or None,
-        height=track.height or None,
-        frameRate=_rate(one.frame_rate),
-        audioSamplingRate=track.sample_rate or None,
-    )
-    if track.channels:
-        xml.leaf("AudioChannelConfiguration", schemeIdUri=_CHANNELS, value=track.channels)
-
-
-def _rate(measured: float) -> str | None:
-    """30 or 30000/1001: what is measured over a segment is a rate of television within a thousandth."""
-    if measured <= 0:
-        return None
-    return str(Fraction(measured).limit_denominator(1001))
-
-
-def _duration(us: int) -> str:
-    """xs:duration, exact."""
-    seconds, rest = divmod(us, 1_000_000)
-    return f"PT{seconds}.{rest:06d}".rstrip("0").rstrip(".") + "S"

@@ -332,10 +332,10 @@ class Publisher:
     def _relist(self, stream: Stream, window: TrackWindow) -> None:
         if not window.listed:
             return
-        lifetime, rules = self._lifetime(stream), self.low_latency(stream)
+        lifetime, rules, start = self._lifetime(stream), self.low_latency(stream), self.settings.starts_at
         methods = self.protection.methods(stream.name)
         if rules is None:
-            text = media_playlist(window, stream.target, ended=stream.ended, methods=methods)
+            text = media_playlist(window, stream.target, ended=stream.ended, start=start, methods=methods)
             self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime)
             return
         if not stream.is_live(window.name):
@@ -348,6 +348,7 @@ class Publisher:
                 ended=stream.ended,
                 low_latency=rules,
                 others=others,
+                start=start,
                 delta=part,
                 methods=methods,
             )

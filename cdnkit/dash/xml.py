@@ -2,6 +2,8 @@
 
 from xml.sax.saxutils import escape, quoteattr
 
+from cdnkit.units import visible
+
 Attribute = str | int | None
 """None: the element goes without it."""
 
@@ -22,9 +24,9 @@ class Xml:
         """An element with nothing inside."""
         self._lines.append(f"{self._tag(name, attributes)}/>")
 
-    def text_leaf(self, name: str, text: str, **attributes: Attribute) -> None:
+    def words(self, name: str, text: str, **attributes: Attribute) -> None:
         """An element with text inside."""
-        self._lines.append(f"{self._tag(name, attributes)}>{escape(text)}</{name}>")
+        self._lines.append(f"{self._tag(name, attributes)}>{escape(visible(text))}</{name}>")
 
     def close(self) -> None:
         """End the element that was opened last."""
