@@ -8,6 +8,7 @@ from cdnlab.settings.checks.encryption import encryption
 from cdnlab.settings.checks.files import certificates, databases, encoders, keys, sources
 from cdnlab.settings.checks.parents import idle, override_hosts, parents
 from cdnlab.settings.checks.rules import hosted, observations, rules_of
+from cdnlab.settings.checks.steering import pathways
 from cdnlab.settings.checks.streams import patience, segments
 
 
@@ -30,3 +31,4 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from segments(draft)
     yield from patience(draft)
     yield from encryption(draft)
+    yield from pathways(draft)
