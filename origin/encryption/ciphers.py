@@ -26,6 +26,13 @@ def encrypt_whole(data: bytes, key: bytes, number: int) -> bytes:
     return _cbc(key, number.to_bytes(BLOCK, "big"), padded)
 
 
+def decrypt_whole(data: bytes, key: bytes, number: int) -> bytes:
+    """What `encrypt_whole` was given. `ValueError`: this is not what it made."""
+    decryptor = Cipher(AES(key), CBC(number.to_bytes(BLOCK, "big"))).decryptor()
+    unpadder = PKCS7(8 * BLOCK).unpadder()
+    return unpadder.update(decryptor.update(data) + decryptor.finalize()) + unpadder.finalize()
+
+
 def encrypt_pattern(media: bytearray, ranges: Iterable[Range], key: bytes, iv: bytes) -> None:
     """One block in ten of each range, in place. Each range begins with the constant IV; what fills no block stays."""
     for first, end in ranges:

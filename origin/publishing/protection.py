@@ -85,6 +85,10 @@ class Protection:
         rule = self._settings.encryption_of(stream)
         return "AES-128" in self.methods(stream).values() or (rule is not None and rule.method == "AES-128")
 
+    def secret(self, stream: str, key: str) -> bytes | None:
+        """The secret of a key, by its id; None: no segment needs it any more."""
+        return next((one.secret for one in self._keys(stream) if one.id == key), None)
+
     def _keys(self, stream: str) -> Iterable[Key]:
         ring = self._rings.get(stream)
         return ring.keys.values() if ring is not None else ()

@@ -2,8 +2,9 @@
 
     /{stream}/{track}/vtt.m3u8    /{stream}/{track}/seg-{generation}-{number}.vtt
 
-A playlist is the other one's text, without init sections: blocking reloads and delta updates work as they do there. A
-segment is made when it is requested, which takes less than a millisecond; at most `MOST_AT_ONCE` are made at a time.
+A playlist is the other one's text, without init sections: blocking reloads, delta updates and keys are as they are
+there. A segment is made when it is requested, which takes less than a millisecond; at most `MOST_AT_ONCE` are made at a
+time.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from hashlib import sha256
 
 from starlette.types import Receive
 
+from origin.encryption.ciphers import decrypt_whole, encrypt_whole
 from origin.errors import BadMedia
 from origin.hls.playlist import MEDIA, VTT_MEDIA, init_name
 from origin.live.window import TrackWindow
@@ -75,8 +77,11 @@ class Subtitles:
                 head, data = await self._bytes(f"{folder}/{init_name(entry.init)}"), await self._bytes(fmp4)
                 if head is None or data is None:
                     return None
+                secret = self._publisher.protection.secret(path.partition("/")[0], entry.key) if entry.key else b""
+                if secret is None:
+                    return None
                 most = 2 * self._publisher.settings.largest
-                body = await asyncio.to_thread(webvtt_segment, head, data, most)
+                body = await asyncio.to_thread(_made, head, data, number, secret, most)
             except OSError as error:
                 log.error("%s: %s", path, error)
                 return Unmet(500, "the origin cannot read its segment.", 0.0)
@@ -93,6 +98,13 @@ class Subtitles:
         if (data := catalog.body(path, resource)) is not None:
             return data
         return await asyncio.to_thread(resource.path.read_bytes) if resource.path is not None else None
+
+
+def _made(head: bytes, data: bytes, number: int, secret: bytes, most: int) -> bytes:
+    """The WebVTT segment; with a secret, of an encrypted one, and encrypted alike (METHOD=AES-128)."""
+    if not secret:
+        return webvtt_segment(head, data, most)
+    return encrypt_whole(webvtt_segment(head, decrypt_whole(data, secret, number), most), secret, number)
 
 
 def _playlist(source: Resource) -> Resource:

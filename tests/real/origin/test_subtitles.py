@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import m3u8
 import pytest
 
+from origin.encryption.ciphers import decrypt_whole
 from tests.kit.live_origin import Feeder, Running, pieces, until
 from tests.kit.subtitles import Shown, text_fragment, text_init
 
@@ -55,6 +56,24 @@ def test_what_is_not_there_is_404(ended: Running, encoded: dict[str, bytes]) -> 
         "r2/audio-64k/vtt.m3u8", f"r2/audio-64k/{sound}.vtt",
     ):  # fmt: skip
         assert ended.get(path).status == 404, path
+
+
+@pytest.mark.parametrize("method", ["AES-128", "SAMPLE-AES"])
+def test_of_an_encrypted_stream_text_is_encrypted_as_whole_segments_are(
+    origins: Callable[..., Running], method: str
+) -> None:
+    origin = origins(segment=1.0, encryption=({"method": method},))
+    fragments = [text_fragment(CUES, second, second + 1) for second in range(SECONDS)]
+    assert origin.post("r/de.cmft", text_init() + b"".join(fragments)).status == 200
+    playlist = origin.get("r/de/vtt.m3u8").text
+    keys = re.findall(r'#EXT-X-KEY:METHOD=(.*),URI="\.\./(key-.*\.key)"', playlist)
+    assert [one for one, _ in keys] == (["AES-128"] if method == "AES-128" else [])
+    for second, name in enumerate(re.findall(r"^seg-.*", playlist, re.MULTILINE)):
+        body = origin.get(f"r/de/{name}").body
+        if keys:
+            number = int(re.findall(r"-(\d+)\.vtt", name)[0])
+            body = decrypt_whole(body, origin.get(f"r/{keys[0][1]}").body, number)
+        assert body.decode().splitlines()[-1] == f"Sekunde {second}"
 
 
 @pytest.fixture

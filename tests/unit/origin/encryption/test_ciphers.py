@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
 from hypothesis import given
 from hypothesis import strategies as st
 
-from origin.encryption.ciphers import encrypt_blocks, encrypt_pattern, encrypt_whole
+from origin.encryption.ciphers import decrypt_whole, encrypt_blocks, encrypt_pattern, encrypt_whole
 
 KEY, IV = bytes(range(16)), bytes(range(16, 32))
 
@@ -19,6 +19,7 @@ def test_a_whole_segment_is_padded_and_its_number_is_the_iv(data: bytes, number:
     clear = decryptor.update(made) + decryptor.finalize()
     assert len(made) == (len(data) // 16 + 1) * 16
     assert clear == data + bytes([len(made) - len(data)]) * (len(made) - len(data))
+    assert decrypt_whole(made, KEY, number) == data
 
 
 def by_hand(data: bytes, period: int) -> bytes:
