@@ -263,6 +263,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("SPEND_S", 1.0),
         ("SWEEP_S", 5.0),
         ("JUMP", Fraction(1, 20)),
+        ("LATE", Fraction(3, 2)),
         ("_OFF_GRID", Fraction(1, 4)),
         ("WAIT_S", 10),
         ("REMEMBERED", 4_096),

@@ -242,6 +242,40 @@ def test_rounding_is_no_jump() -> None:
     assert {one.discontinuity for one in lab.listed("720p").listed} == {0}
 
 
+LATE = [  # ticks between two fragments   after samples of    generations
+    (1500, 3000, {0}),  # 50 ms: rounding
+    (3000, 3000, {0}),  # a picture of a camera at 10/s, whose last duration was not known
+    (4500, 3000, {0}),
+    (4501, 3000, {0, 1}),
+    (3000, 1001, {0, 1}),  # three pictures are missing
+    (-1500, 3000, {0}),
+    (-3000, 3000, {0, 1}),  # times that come a second time are others
+]
+
+
+@pytest.mark.parametrize(("ticks", "frame", "discontinuities"), LATE)
+def test_a_fragment_may_begin_a_sample_and_a_half_late(ticks: int, frame: int, discontinuities: set[int]) -> None:
+    lab = Lab()
+    session = lab.begin("720p", video_init())
+    for n, fragment in enumerate(video(4, gop=10, frame=frame)):
+        fragment.start += ticks if n >= 2 else 0
+        session.push(fragment, NOW)
+    assert {one.discontinuity for one in lab.listed("720p").listed} == discontinuities
+
+
+def test_a_last_sample_of_duration_0_loses_no_picture() -> None:
+    """nginx-rtmp writes fragments whose last sample ends when the next one begins."""
+    lab = Lab()
+    session = lab.begin("720p", video_init())
+    for n in range(40):
+        session.push(pictures(n * 15_000, [3000, 3000, 3000, 3000, 0], key=n % 2 == 0), NOW)
+    session.finish(State.ENDED)
+    window, account = lab.listed("720p"), lab.stream.accounts["720p"]
+    assert (account.received, account.published, account.refused) == (200, 200, 0)
+    assert {one.discontinuity for one in window.listed} == {0}
+    assert {one.duration for one in list(window.listed)[:-1]} == {1.0}, "EXTINF reaches to the next segment"
+
+
 def test_an_equal_init_section_changes_nothing_and_another_does() -> None:
     lab = Lab()
     session = lab.begin("720p", video_init())
