@@ -40,6 +40,21 @@ class Hole:
 
 
 @dataclass(slots=True)
+class Misalignment:
+    """Pictures are cut elsewhere than the stream's other pictures. Decode times in seconds."""
+
+    at: float
+    wanted: float
+
+    def __str__(self) -> str:
+        return (
+            f"a segment ends at {self.at:.3f} s, where the other pictures end one at {self.wanted:.3f} s: players "
+            "cannot switch there; wanted key frames at the same times in all tracks "
+            "(ffmpeg: -g, -keyint_min, -sc_threshold 0)"
+        )
+
+
+@dataclass(slots=True)
 class Account:
     """One track's, over all the POSTs that fed it."""
 
@@ -47,7 +62,7 @@ class Account:
     published: int = 0
     refused: int = 0
     repeated: int = 0
-    complaints: deque[Complaint | Hole] = field(default_factory=lambda: deque(maxlen=MOST_COMPLAINTS))
+    complaints: deque[Complaint | Hole | Misalignment] = field(default_factory=lambda: deque(maxlen=MOST_COMPLAINTS))
     """Not logged yet."""
 
     def refuse(self, track: Track, fragments: list[Fragment], why: str) -> None:

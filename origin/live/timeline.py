@@ -51,6 +51,12 @@ class Timeline:
         """Where segment `index`, at least `first`, ends."""
         return self.boundaries[index - self.first]
 
+    def start_of(self, index: int) -> Fraction | None:
+        """Where a segment that has been cut starts; None: not known any more."""
+        if index == 0:
+            return self.start
+        return self.end_of(index - 1) if index > self.first else None
+
     def index_at(self, at: Fraction) -> int:
         """The segment that `at` lies in."""
         return self.first + bisect_right(self.boundaries, at)

@@ -276,6 +276,41 @@ def test_a_last_sample_of_duration_0_loses_no_picture() -> None:
     assert {one.duration for one in list(window.listed)[:-1]} == {1.0}, "EXTINF reaches to the next segment"
 
 
+def test_pictures_that_are_cut_elsewhere_are_named_once_and_sound_follows_the_others() -> None:
+    """x264 puts key frames at cuts of scenes, and not at the same ones in every rung."""
+    lab = Lab()
+    a, b = lab.begin("720p", video_init()), lab.begin("360p", video_init(360))
+    c = lab.begin("audio-128k", audio_init())
+    fragments = [
+        *((one, a) for one in video(12, frame=1000)),
+        *((one, b) for one in video(12, frame=1000, gop=40)),  # 1.333 s
+        *((one, c) for one in audio(12)),
+    ]
+    for fragment, session in sorted(fragments, key=lambda row: row[0].end / row[1].track.timescale):
+        session.push(fragment, NOW)
+    for session in (a, b, c):
+        session.finish(State.ENDED)
+    assert [len(lab.stream.accounts[name].complaints) for name in ("720p", "360p", "audio-128k")] == [0, 1, 0]
+    assert str(lab.stream.accounts["360p"].complaints[0]).startswith(
+        "a segment ends at 1.333 s, where the other pictures end one at 1.000 s: players cannot switch there"
+    )
+    cuts = [round(one.start) for one in lab.listed("audio-128k").listed]
+    assert cuts == list(range(12)), "no segment of a third of a second"
+    assert sum(account.refused for account in lab.stream.accounts.values()) == 0
+
+
+@pytest.mark.parametrize(("gop", "shift"), [(30, 2000), (30, -2000), (10, 0)])
+def test_pictures_that_are_reordered_otherwise_are_cut_at_the_same_key_frames(gop: int, shift: int) -> None:
+    lab = Lab()
+    a, b = lab.begin("720p", video_init()), lab.begin("360p", video_init(360))
+    later = video(8, frame=1000, gop=gop, start=30_000 + shift)
+    for n, fragment in enumerate(video(8, frame=1000, start=30_000)):
+        first, then = ([fragment], later[n : n + 1]) if n % 4 < 2 else (later[n : n + 1], [fragment])
+        lab.push(a if n % 4 < 2 else b, first)
+        lab.push(b if n % 4 < 2 else a, then)
+    assert [list(one.complaints) for one in lab.stream.accounts.values()] == [[], []]
+
+
 def test_an_equal_init_section_changes_nothing_and_another_does() -> None:
     lab = Lab()
     session = lab.begin("720p", video_init())
@@ -299,6 +334,20 @@ def test_a_rung_that_joins_late_begins_where_the_others_are_cut() -> None:
     for number, start in zip(lab.numbers("360p"), lab.starts("360p"), strict=True):
         assert both[number] == start
     assert lab.numbers("360p")[0] == 4
+
+
+def test_a_rung_whose_key_frame_is_inside_its_first_fragment_begins_there() -> None:
+    lab = Lab()
+    early, late = lab.begin("720p", video_init()), lab.begin("360p", video_init(360))
+    lab.push(early, video(6))
+    table = Samples((1001,) * 30, (3,) * 30, tuple(0 if n == 15 else NON_SYNC for n in range(30)), (0,) * 30)
+    half = of_samples(table, 1, 45 * 1001, b"vid" * 30)
+    half.keys = (15,)
+    lab.push(late, [half, *video(3, start=60 * 1001)[1:]])
+    both = dict(zip(lab.numbers("720p"), lab.starts("720p"), strict=True))
+    starts = dict(zip(lab.numbers("360p"), lab.starts("360p"), strict=True))
+    assert min(starts) == 2 and starts[2] == both[2], "not at the next key frame"
+    assert lab.stream.accounts["360p"].refused == 15
 
 
 def test_a_track_of_another_timeline_is_refused_in_words() -> None:
