@@ -65,11 +65,16 @@ class Account:
     complaints: deque[Complaint | Hole | Misalignment] = field(default_factory=lambda: deque(maxlen=MOST_COMPLAINTS))
     """Not logged yet."""
 
+    def withdraw(self, track: Track, fragments: list[Fragment], why: str) -> None:
+        """A segment of these counts as published, and will not be."""
+        self.published -= _samples(fragments)
+        self.refuse(track, fragments, why)
+
     def refuse(self, track: Track, fragments: list[Fragment], why: str) -> None:
         """The fragments follow one another; what continues the last complaint makes it longer."""
         if not fragments:
             return
-        samples = sum(fragment.samples - fragment.continued for fragment in fragments)
+        samples = _samples(fragments)
         start, end = (ticks / track.timescale for ticks in (fragments[0].start, fragments[-1].end))
         self.refused += samples
         last = self.complaints[-1] if self.complaints else None
@@ -77,3 +82,7 @@ class Account:
             last.samples, last.end = last.samples + samples, end
         else:
             self.complaints.append(Complaint(samples, start, end, track.kind, why))
+
+
+def _samples(fragments: list[Fragment]) -> int:
+    return sum(fragment.samples - fragment.continued for fragment in fragments)
