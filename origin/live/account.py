@@ -54,6 +54,10 @@ class Misalignment:
         )
 
 
+Remark = Complaint | Hole | Misalignment
+"""What is wrong with a track's media."""
+
+
 @dataclass(slots=True)
 class Account:
     """One track's, over all the POSTs that fed it."""
@@ -62,7 +66,7 @@ class Account:
     published: int = 0
     refused: int = 0
     repeated: int = 0
-    complaints: deque[Complaint | Hole | Misalignment] = field(default_factory=lambda: deque(maxlen=MOST_COMPLAINTS))
+    complaints: deque[Remark] = field(default_factory=lambda: deque(maxlen=MOST_COMPLAINTS))
     """Not logged yet."""
 
     def withdraw(self, track: Track, fragments: list[Fragment], why: str) -> None:

@@ -350,6 +350,17 @@ def test_a_rung_whose_key_frame_is_inside_its_first_fragment_begins_there() -> N
     assert lab.stream.accounts["360p"].refused == 15
 
 
+def test_a_track_that_is_forgotten_says_what_it_held() -> None:
+    lab = Lab()
+    pictures_session, sound_session = lab.begin("720p", video_init()), lab.begin("audio-128k", audio_init())
+    lab.push(pictures_session, video(0.5))
+    lab.push(sound_session, audio(0.5))
+    sound_session.finish(State.ENDED)  # it waits for the pictures to be cut
+    assert [str(one) for one in lab.stream.forget("audio-128k")] == [
+        "24 samples of sound from 0.000 s to 0.512 s are not published: the track has been forgotten"
+    ]
+
+
 def test_a_track_of_another_timeline_is_refused_in_words() -> None:
     lab = Lab()
     lab.push(lab.begin("720p", video_init()), video(3))
