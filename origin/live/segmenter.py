@@ -32,6 +32,8 @@ LATE = Fraction(3, 2)
 """Samples by which a fragment may begin late all the same. The last sample of the one before has duration 0 where a
 multiplexer does not know the next one yet (nginx-rtmp), or a guessed one: a picture of a camera at 10/s lasts 100 ms.
 """
+LATEST = 1
+"""Seconds, whatever the samples: players wait before they pass over a hole of this length."""
 _OFF_GRID = Fraction(1, 4)
 """Less than what a segment may be longer than its length; more than a sample of sound."""
 MOST_FRAGMENTS = 2**14
@@ -76,8 +78,8 @@ class Segment:
 
 def late(fragment: Fragment, track: Track) -> Fraction:
     """Seconds after it was due that a fragment may begin, and continue the track; samples of text may be minutes."""
-    samples = Fraction(0) if track.kind is Kind.TEXT else Fraction(fragment.longest, track.timescale)
-    return max(JUMP, LATE * samples)
+    sample = Fraction(0) if track.kind is Kind.TEXT else Fraction(fragment.longest, track.timescale)
+    return max(JUMP, min(LATE * sample, Fraction(LATEST)))
 
 
 class Segmenter:
