@@ -264,6 +264,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("SWEEP_S", 5.0),
         ("JUMP", Fraction(1, 20)),
         ("LATE", Fraction(3, 2)),
+        ("_REORDERED", Fraction(1, 2)),
         ("LATEST", 1),
         ("_OBJECT_TYPES", (0x66, 0x67, 0x68, 0x69, 0x6B)),
         ("_OFF_GRID", Fraction(1, 4)),

@@ -101,6 +101,8 @@ class Segmenter:
         self._settled = 0
         self._due: Fraction | None = None
         """Where audio was cut last, in seconds, or should have been."""
+        self.begun: Fraction | None = None
+        """Where the siblings of the segment in hand start, in seconds: its length counts from there."""
         self.last_chance: LastChance | None = None
         """With parts; without, a key frame that was passed can still be returned to."""
 
@@ -249,6 +251,7 @@ class Segmenter:
     def _cut(self, count: int, following: Fragment | None = None) -> Segment:
         """`following`: what comes behind all that is held."""
         settled = min(count, self._settled)
+        self.begun = None
         fragments = self._remove(count)
         start, end = fragments[0].start, fragments[-1].end
         following = self._pending[0] if self._pending else following
@@ -279,15 +282,16 @@ class Segmenter:
         """The sample of `fragment` that begins a segment: a key frame at the segment length, or after it."""
         # A GOP is a whole number of frames: it may fall short of the length by less than one.
         frame = self.seconds(fragment.duration) / fragment.samples
-        start = self._pending[0].start if self._pending else fragment.start
+        first = self.seconds(self._pending[0].start if self._pending else fragment.start)
+        start = first if self.begun is None else min(first, self.begun)
         for key in fragment.cut_points():
-            length = self.seconds(fragment.time_of(key) - start)
-            if length > 0 and length > self._length - frame:
-                return key if length < self._limit else None
-            if length > 0 and self.last_chance is not None:
-                at = self.seconds(fragment.time_of(key))
-                if self.last_chance(at, at - length + self._limit):
-                    return key
+            at = self.seconds(fragment.time_of(key))
+            if at <= first:
+                continue
+            if at - start > self._length - frame:
+                return key if at - start < self._limit else None
+            if self.last_chance is not None and self.last_chance(at, start + self._limit):
+                return key
         return None
 
     def _divide_at_last_key(self) -> int:

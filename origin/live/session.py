@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _ROUNDING = Fraction(1, 500)
 """What timescales of milliseconds make of one instant in two rungs; less than a frame at 240/s."""
+_REORDERED = Fraction(1, 2)
+"""Seconds: by less than this, rungs are decoded earlier or later because of how they are reordered."""
 
 
 class State(Enum):
@@ -151,7 +153,7 @@ class Session:
         assert index is not None
         start, end = self.segmenter.seconds(segment.start), self.segmenter.seconds(segment.end)
         if self.shift is None and index <= timeline.count and (begun := timeline.start_of(index)) is not None:
-            self.shift = start - begun
+            self.shift = start - begun if abs(start - begun) < _REORDERED else Fraction(0)
         shift = self.shift or Fraction(0)
         if not self.is_misaligned or not any(one.leads for one in self.generation.sessions.values()):
             timeline.mark(index, end - shift)
@@ -198,6 +200,7 @@ class Session:
             start = self.segmenter.seconds(fragment.time_of(fragment.cut_points()[0]))
             frame = self.segmenter.seconds(fragment.duration) / fragment.samples
             self.index = generation.timeline.place_pictures(start, began, length, frame)
+            self.segmenter.begun = generation.timeline.start if self.index == 0 else None
         return self.index is not None
 
     def _check_unplaced(self, fragment: Fragment) -> None:

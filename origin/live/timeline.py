@@ -102,9 +102,8 @@ class Timeline:
         if self.start is None and -length / 2 < start - began < WAIT_S:
             self.start = start
             return 0
-        if self._opens(start, began, length):
-            return 0
-        return self.index_near(start, frame) if self.boundaries else None
+        index = self.index_near(start, frame) if self.boundaries else None
+        return 0 if index is None and self._opens(start, began, length) else index
 
     def _opens(self, start: Fraction, began: Fraction, length: Fraction) -> bool:
         return abs(start - (began if self.start is None else self.start)) < length / 2

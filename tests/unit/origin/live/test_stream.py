@@ -361,6 +361,32 @@ def test_a_track_that_is_forgotten_says_what_it_held() -> None:
     ]
 
 
+@pytest.mark.parametrize("part", [None, 0.5])
+def test_a_rung_that_begins_inside_the_first_segment_is_cut_where_the_others_are(part: float | None) -> None:
+    """Segments of a request each, after a restart of the origin: rungs begin with different ones."""
+    lab = Lab(Stream("live", length=4.0, target=4, largest=2**20, part=part))
+    early, late = lab.begin("720p", video_init()), lab.begin("360p", video_init(360))
+    for n, fragment in enumerate(video(16, frame=1000)):
+        lab.push(early, [fragment])
+        lab.push(late, [fragment] if n >= 2 else [])
+    starts = {
+        name: [item.segment.start / 30_000 for item in box if item.segment is not None]
+        for name, box in lab.stream.outbox.items()
+    }
+    _, *others = starts["720p"]
+    assert starts["360p"] == ([1, 4, 8] if part is None else others), "with parts, the first segments are short"
+    assert part is not None or others == [4, 8]
+    assert [list(one.complaints) for one in lab.stream.accounts.values()] == [[], []]
+
+
+def test_a_rung_that_begins_long_before_the_others_is_named() -> None:
+    lab = Lab(Stream("live", length=4.0, target=4, largest=2**20))
+    late, early = lab.begin("720p", video_init()), lab.begin("360p", video_init(360))
+    lab.push(late, video(16, frame=1000, start=45_000))
+    lab.push(early, video(16, frame=1000))
+    assert [len(one.complaints) for one in lab.stream.accounts.values()] == [0, 1]
+
+
 def test_a_track_of_another_timeline_is_refused_in_words() -> None:
     lab = Lab()
     lab.push(lab.begin("720p", video_init()), video(3))
