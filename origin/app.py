@@ -4,6 +4,7 @@
     /{stream}/{track}/seg-{generation}-{number}.m4s    /{stream}/{track}/part-{generation}-{number}-{index}.m4s
     /{stream}/manifest.mpd    /{stream}/manifest-number.mpd    /{stream}/time
     /{stream}/multivariant-ts.m3u8    /{stream}/{track}/ts.m3u8    /{stream}/{track}/seg-{generation}-{number}.ts
+    /{stream}/key-{id}.key    /{stream}/license.key
     /vod/...    /  (the streams)    /healthz
 
 Live resources are looked up by their whole path in one table; a request's path never becomes a file's.
@@ -22,13 +23,14 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from origin.dash.mpd import TIME
+from origin.dash.mpd import LICENSE, MANIFEST, NUMBER_MANIFEST, TIME
 from origin.errors import printable
 from origin.hls.playlist import date_time
 from origin.live.account import Account
 from origin.mpegts.alternative import Alternative
 from origin.publishing import documents
 from origin.publishing.held import Held, Unmet
+from origin.publishing.protection import read_license_request
 from origin.publishing.publisher import Publisher
 from origin.publishing.responses import Resource, cache_control, cross_origin, respond
 from origin.uploads.objects import ObjectStream
@@ -38,6 +40,8 @@ from origin.vod import find
 log = logging.getLogger("origin")
 
 CHUNK = 256 * 1024
+LARGEST_REQUEST = 16 * 1024
+"""Of a license: 64 ids of keys in JSON have 2 KiB."""
 _METHODS = ["GET", "HEAD", "OPTIONS"]
 _REQUEST_FIELDS = "If-Match, If-Modified-Since, If-None-Match, If-Range, Range"
 
@@ -57,7 +61,7 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
         if isinstance(resource, Unmet):
             return _unmet(publisher, uploads, name, resource)
         if resource is None:
-            return _not_found(publisher, uploads, name)
+            return _not_found(publisher, uploads, name, _why_not(publisher, name))
         return await _send(request, resource, publisher.catalog.body(name, resource), allowed)
 
     async def time(request: Request) -> Response:
@@ -68,6 +72,22 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
         # A stored answer is a wrong clock.
         headers = {**dict(cross_origin(allowed)), "Cache-Control": "no-store"}
         return Response(date_time(publisher.clock()), 200, headers, "text/plain")
+
+    async def license(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return _preflight(allowed, "GET, HEAD, POST, OPTIONS", f"Content-Type, {_REQUEST_FIELDS}")
+        stream, wanted = request.path_params["stream"], None
+        if (uploaded := publisher.catalog.get(f"{stream}/{LICENSE}")) is not None and request.method != "POST":
+            return await _send(request, uploaded, uploaded.body, allowed)
+        headers = {**dict(cross_origin(allowed)), "Cache-Control": "private, no-store"}
+        if request.method == "POST":
+            asked = read_license_request(await _body(request))
+            if isinstance(asked, str):
+                return Response(f"/{printable(stream)}/{LICENSE}: {asked}.\n", 400, headers, "text/plain")
+            wanted = asked
+        if (found := publisher.protection.license(stream, wanted)) is None:
+            return Response(f"/{printable(stream)}/{LICENSE}: no such key.\n", 404, headers, "text/plain")
+        return Response(json.dumps(found), 200, {**headers, "Surrogate-Key": f"{stream} key"}, "application/json")
 
     async def vod(request: Request) -> Response:
         if request.method == "OPTIONS":
@@ -102,25 +122,44 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
             Route("/healthz", health, methods=_METHODS),
             Route("/vod/{name:path}", vod, methods=_METHODS),
             Route(f"/{{stream}}/{TIME}", time, methods=_METHODS),
+            Route(f"/{{stream}}/{LICENSE}", license, methods=[*_METHODS, "POST"]),
             Route("/{name:path}", live, methods=_METHODS),
         ],
         exception_handlers={HTTPException: http_error},
     )
 
 
-def _preflight(allowed: str) -> Response:
+def _preflight(allowed: str, methods: str = "GET, HEAD, OPTIONS", fields: str = _REQUEST_FIELDS) -> Response:
     headers = {
         **dict(cross_origin(allowed)),
-        "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-        "Access-Control-Allow-Headers": _REQUEST_FIELDS,
+        "Access-Control-Allow-Methods": methods,
+        "Access-Control-Allow-Headers": fields,
         "Access-Control-Max-Age": "86400",
-        "Allow": "GET, HEAD, OPTIONS",
+        "Allow": methods,
     }
     return Response(status_code=204, headers=headers)
 
 
-def _not_found(publisher: Publisher, uploads: Uploads, name: str) -> Response:
-    return _unmet(publisher, uploads, name, Unmet(404, "not here.", publisher.settings.lifetimes.not_found))
+async def _body(request: Request) -> bytes:
+    """What a license request has, up to a byte more than one may have."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > LARGEST_REQUEST:
+            return b""
+    return body
+
+
+def _why_not(publisher: Publisher, name: str) -> str:
+    """Of a path that nothing is at."""
+    stream, _, file = name.partition("/")
+    if file in (MANIFEST, NUMBER_MANIFEST) and publisher.protection.is_whole(stream):
+        return "the stream is encrypted with AES-128, which DASH has not; wanted SAMPLE-AES."
+    return "not here."
+
+
+def _not_found(publisher: Publisher, uploads: Uploads, name: str, why: str = "not here.") -> Response:
+    return _unmet(publisher, uploads, name, Unmet(404, why, publisher.settings.lifetimes.not_found))
 
 
 def _unmet(publisher: Publisher, uploads: Uploads, name: str, unmet: Unmet) -> Response:

@@ -71,6 +71,7 @@ ORIGIN_ROOMS = {
     "faults": 1,
     "tls": 1,
     "media": 1,
+    "encryption": 2,
     "live": 2,
     "hls": 3,
     "dash": 4,

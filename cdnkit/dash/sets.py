@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from math import ceil
+from uuid import UUID
 
 from cdnkit.dash.xml import Attribute, Xml
 
+PROTECTED: dict[str, Attribute] = {"xmlns:cenc": "urn:mpeg:cenc:2013", "xmlns:dashif": "https://dashif.org/CPS"}
+"""Namespaces of an MPD with Representations that are encrypted."""
+_CLEARKEY = "urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e"
 _CHANNELS = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
 _ROLE = "urn:mpeg:dash:role:2011"
 
@@ -35,6 +39,10 @@ class Representation:
     """A name for people; "": there is none."""
     role: str = ""
     """Of 5.8.5.5, such as `main` or `commentary`; "": none is given."""
+    default_kid: str = ""
+    """16 bytes in hex: the key with which its samples are encrypted (cbcs); "": they are not."""
+    license: str = ""
+    """URL at which ClearKey finds that key."""
 
 
 def adaptation_sets(representations: Iterable[Representation]) -> list[list[Representation]]:
@@ -45,7 +53,7 @@ def adaptation_sets(representations: Iterable[Representation]) -> list[list[Repr
 
 def _set_of(one: Representation) -> tuple[object, ...]:
     """What the Representations of one AdaptationSet have in common."""
-    what = one.codec.partition(".")[0], one.channels
+    what = one.codec.partition(".")[0], one.channels, one.default_kid
     return (one.kind != "video", one.kind, *what, one.role not in ("", "main"), one.language, one.role, one.label)
 
 
@@ -62,10 +70,21 @@ def open_set(xml: Xml, number: int, members: list[Representation], *, indexed: b
         mimeType=f"{first.kind if first.kind in ('video', 'audio') else 'application'}/mp4",
         **(subsegments if indexed else segments),
     )
+    if first.default_kid:
+        _protection(xml, first)
     if first.label:
         xml.words("Label", first.label)
     if first.role:
         xml.leaf("Role", schemeIdUri=_ROLE, value=first.role)
+
+
+def _protection(xml: Xml, one: Representation) -> None:
+    """How it is encrypted, and where ClearKey finds the key (DASH-IF IOP 5 part 6, 8)."""
+    scheme = "urn:mpeg:dash:mp4protection:2011"
+    xml.leaf("ContentProtection", schemeIdUri=scheme, value="cbcs", **{"cenc:default_KID": str(UUID(one.default_kid))})
+    xml.open("ContentProtection", schemeIdUri=_CLEARKEY, value="ClearKey1.0")
+    xml.words("dashif:Laurl", one.license, Lic_type="EME-1.0")
+    xml.close()
 
 
 def open_representation(xml: Xml, one: Representation) -> None:

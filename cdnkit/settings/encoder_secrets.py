@@ -16,7 +16,7 @@ LARGEST_FILE = 64 * 1024
 
 @dataclass
 class BadCredentials(Exception):
-    """An encoder's credentials, or a certificate of ingest, that cannot be used."""
+    """An encoder's credentials, a certificate of ingest, or a secret of encryption, that cannot be used."""
 
     where: str
     """The setting: "encoders.studio.password_file"."""

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from cdnkit.hls import Start
 from cdnkit.serving import HostName, ListenerLimits
 from cdnkit.settings.certificate import Certificate
+from cdnkit.settings.encryption import Encryption
 from cdnkit.settings.ingest import Encoder, EncoderName, IngestLimits
 from cdnkit.settings.steering import Steering
 from cdnkit.units import Bytes, ListenAddress, Offset, Seconds, Settings, is_loopback
@@ -97,6 +98,9 @@ class Origin(Settings):
     """An encoder that sends no complete fragment for this long is treated as disconnected, but never sooner than after
     two segments."""
 
+    encryption: tuple[Encryption, ...] = ()
+    """Streams that are encrypted. Repeat `[[origin.encryption]]` for more. Left out: none."""
+
     storage: Path = Path("media")
     """Folder for segments, init sections and the state needed to resume after a restart."""
 
@@ -178,6 +182,20 @@ class Origin(Settings):
         if proven and self.ingest_client_ca is None:
             raise ValueError(f"found encoders.{proven[0]}.certificate; wanted ingest_client_ca, too")
         return self
+
+    @model_validator(mode="after")
+    def _can_encrypt(self) -> Self:
+        whole = next((index for index, one in enumerate(self.encryption) if one.method == "AES-128"), None)
+        if whole is not None and self.part is not None:
+            raise ValueError(
+                f'found encryption[{whole}].method = "AES-128" and part: a part of a segment that is encrypted as a '
+                'whole cannot be decrypted; wanted method = "SAMPLE-AES", or no part'
+            )
+        return self
+
+    def encryption_of(self, stream: str) -> Encryption | None:
+        """How the tracks of a stream are encrypted; None: they are not."""
+        return next((one for one in self.encryption if one.applies_to(stream)), None)
 
     def target_duration(self, segment: float) -> int:
         """EXT-X-TARGETDURATION for segments of `segment` seconds: constant while the stream lives.

@@ -340,6 +340,7 @@ def _anchored(document: Document, folder: Path) -> Document:
 
 def _anchored_ingest(origin: Origin, folder: Path) -> dict[str, Any]:
     absolute: dict[str, Any] = {"encoders": {name: one.beneath(folder) for name, one in origin.encoders.items()}}
+    absolute["encryption"] = tuple(one.beneath(folder) for one in origin.encryption)
     if origin.ingest_client_ca is not None:
         absolute["ingest_client_ca"] = folder / origin.ingest_client_ca
     if isinstance(origin.ingest_tls, Certificate):

@@ -22,11 +22,13 @@ PER_VIEWER = (
 content steering; ETSI TS 103 998): in a cache key, they would make each request a miss."""
 
 MEDIA_BEHAVIORS = (
+    Behavior(path="*.key", cache=False, key=Key(query_except=PER_VIEWER)),
     Behavior(path="*.m3u8", key=Key(query="all", query_except=PER_VIEWER)),
     Behavior(path="*.mpd", key=Key(query="all", query_except=PER_VIEWER)),
     Behavior(path="*", key=Key(query_except=PER_VIEWER)),
 )
-"""The behaviors of a file that has none. `_HLS_msn`, `_HLS_part` and `_HLS_skip` are in the key."""
+"""The behaviors of a file that has none. `_HLS_msn`, `_HLS_part` and `_HLS_skip` are in the key. Keys are for
+no cache, whatever a lifetime's minimum says."""
 
 MARGIN_S = 2.0
 """What a node waits longer than the origin holds a request: its own way there and back."""

@@ -26,6 +26,10 @@ TIME = "time"
 """Beside the manifests: the origin's clock, for UTCTiming."""
 
 
+LICENSE = "license.key"
+"""Beside the manifests, too: the keys, for ClearKey."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """What a manifest promises, in seconds."""
@@ -109,6 +113,7 @@ def manifest(
     xml.open(
         "MPD",
         xmlns="urn:mpeg:dash:schema:mpd:2011",
+        **(sets.PROTECTED if any(map(_kids, (one for one, _ in shown))) else {}),
         profiles="urn:mpeg:dash:profile:isoff-live:2011",
         type="static" if ended else "dynamic",
         availabilityStartTime=date_time(presentation.available_from_us / 1_000_000),
@@ -130,6 +135,10 @@ def manifest(
         xml.leaf("UTCTiming", schemeIdUri="urn:mpeg:dash:utc:http-xsdate:2014", value=TIME)
     xml.close()
     return xml.text()
+
+
+def _kids(stretch: _Stretch) -> set[str]:
+    return {one.track.default_kid for one in stretch.period.representations} - {""}
 
 
 def _by_number(entries: Iterable[Entry]) -> dict[int, Entry]:
@@ -249,4 +258,6 @@ def _described(one: Representation, rate_bps: float) -> sets.Representation:
         language=track.language,
         label=track.label,
         role=track.role,
+        default_kid=track.default_kid,
+        license=LICENSE,
     )

@@ -184,7 +184,10 @@ class Presentation:
             self._end()  # no instant is in all of them: a track broke off as the generation began
             return
         period = self.open
-        if period is None or period.generation != generation or period.names != present.keys():
+        same = period is not None and {one.name: one.init for one in period.representations} == {
+            name: entry.init for name, entry in present.items()
+        }
+        if period is None or period.generation != generation or not same:
             period = self._begin(number, generation, present, windows, now)
         period.until = number + 1
         # Where the first track ends: every Representation lasts for the whole Period.

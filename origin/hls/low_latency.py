@@ -124,4 +124,4 @@ def without_dates(delta: str, kept: Collection[str], gone: Iterable[str]) -> str
 
 def head_of(part: Part) -> Entry:
     """The segment in hand, as far as its first part tells."""
-    return Entry(part.number, part.generation, part.discontinuity, 0.0, 0.0, part.at, 0, part.init)
+    return Entry(part.number, part.generation, part.discontinuity, 0.0, 0.0, part.at, 0, part.init, key=part.key)

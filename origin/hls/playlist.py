@@ -3,7 +3,7 @@
 Every URI is relative, so that a player keeps coming through the cache that it came through first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from cdnkit.hls import Start
@@ -18,6 +18,10 @@ def init_name(init: str) -> str:
     return f"init-{init}.mp4"
 
 
+def key_name(id: str) -> str:
+    return f"key-{id}.key"
+
+
 def media_playlist(
     window: TrackWindow,
     target: int,
@@ -28,8 +32,10 @@ def media_playlist(
     start: Start | None = None,
     delta: bool = False,
     dates: Iterable[str] = (),
+    methods: Mapping[str, str] | None = None,
 ) -> str:
     """The media playlist of one track; `target` is its target duration in seconds; `dates` are the tags of date ranges.
+    `methods`: METHOD by id of key.
 
     With `low_latency`, `others` are the stream's other tracks, which it reports on; `delta` leaves out what lies behind
     the skip boundary (2nd ed. 6.2.5.1).
@@ -56,7 +62,7 @@ def media_playlist(
     before = entries[skipped - 1] if skipped else None
     for entry in entries[skipped:]:
         # Once more behind a skip: a player that merges the delta may not look for it in what it has.
-        lines += _opening(entry, before, with_map=entry is entries[skipped])
+        lines += _opening(entry, before, methods or {}, with_map=entry is entries[skipped])
         lines += map(part_line, window.parts.of(entry.number))
         if entry.gap:
             lines.append("#EXT-X-GAP")
@@ -64,7 +70,7 @@ def media_playlist(
         lines.append(entry.name)
         before = entry
     if window.in_hand:
-        lines += _opening(head_of(window.in_hand[0]), before)
+        lines += _opening(head_of(window.in_hand[0]), before, methods or {})
         lines += map(part_line, window.in_hand)
     if low_latency and window.parts.hint and not ended:
         lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{window.parts.hint}"')
@@ -77,14 +83,38 @@ def media_playlist(
     return "\n".join(lines) + "\n"
 
 
-def _opening(entry: Entry, before: Entry | None, *, with_map: bool = False) -> list[str]:
-    """The tags that stand before a segment, and before its first part."""
+def _opening(entry: Entry, before: Entry | None, methods: Mapping[str, str], *, with_map: bool = False) -> list[str]:
+    """The tags that stand before a segment, and before its first part.
+
+    A key behind an EXT-X-MAP does not concern it, and one before it does. With AES-128, init sections are clear: not
+    all players decrypt them. With SAMPLE-AES, each key has an init section of its own, and its key stands before that.
+    """
     broken = before is not None and entry.discontinuity != before.discontinuity
+    in_force = before.key if before is not None else ""
+    mapped = before is None or broken or with_map or entry.init != before.init
+    init = [f'#EXT-X-MAP:URI="{init_name(entry.init)}"'] if mapped else []
+    key = [key_tag(entry.key, methods[entry.key])] if entry.key else []
+    none = ["#EXT-X-KEY:METHOD=NONE"] if in_force else []
     lines = ["#EXT-X-DISCONTINUITY"] if broken else []
-    if before is None or broken or with_map or entry.init != before.init:
-        lines.append(f'#EXT-X-MAP:URI="{init_name(entry.init)}"')
+    if not entry.key:
+        lines += [*none, *init]
+    elif methods[entry.key] == "SAMPLE-AES":
+        lines += [*(key if mapped or entry.key != in_force else []), *init]
+    elif mapped:
+        lines += [*none, *init, *key]
+    elif entry.key != in_force:
+        lines += key
     lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time(entry.at)}")
     return lines
+
+
+def key_tag(id: str, method: str) -> str:
+    """The EXT-X-KEY of a track's media playlist.
+
+    Without IV, that of AES-128 is the media sequence number; that of SAMPLE-AES stands in the init section.
+    """
+    known = ',KEYFORMAT="identity",KEYFORMATVERSIONS="1"' if method == "SAMPLE-AES" else ""
+    return f'#EXT-X-KEY:METHOD={method},URI="../{key_name(id)}"{known}'
 
 
 def date_time(at: float) -> str:

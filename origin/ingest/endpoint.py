@@ -289,6 +289,7 @@ class _Post:
 
     def _take_init(self, stream: Stream, init: InitSection) -> None:
         self._check_kind(stream, init)
+        self.publisher.protection.check(stream.name, init, f"{stream.name}/{self.track}")
         now = self.clock()
         if self.sender is not None:
             self.feeds.renew(self.sender, init, now)

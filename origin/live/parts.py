@@ -31,6 +31,8 @@ class Part:
     independent: bool
     """It has a frame that decoding can begin with."""
     size: int
+    key: str = ""
+    """Id of the key that it is encrypted with; "": it is not."""
 
     @property
     def name(self) -> str:

@@ -39,6 +39,8 @@ class Entry:
     decode_time: int = 0
     ticks: int = 0
     """Start and duration again, exactly, in ticks of the track's timescale; no ticks: not known."""
+    key: str = ""
+    """Id of the key that it is encrypted with; "": it is not."""
 
     @property
     def name(self) -> str:

@@ -49,6 +49,8 @@ class Fragment:
     """Of text: 1 where the last sample is repeated at the start of the next fragment, and counts there."""
     lead: int = 0
     """Length of the `prft` and `emsg` boxes that `data` begins with."""
+    encrypted: bool = False
+    """`data` is what is published, and no longer what came."""
 
     @property
     def end(self) -> int:

@@ -7,12 +7,17 @@ _LONGEST = 32
 """Zeros before an Exp-Golomb code: no value is longer."""
 
 
-class _Bits:
+class Bits:
     """Fixed-length and Exp-Golomb codes, in order; EOFError past the end."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data, "big")
-        self._left = 8 * len(data)
+        self._size = self._left = 8 * len(data)
+
+    @property
+    def position(self) -> int:
+        """Bits that have been read."""
+        return self._size - self._left
 
     def u(self, count: int) -> int:
         if count > self._left:
@@ -56,18 +61,17 @@ def reordered_frames(parameter_set: bytes) -> int | None:
         return None
 
 
-def _bits_of(parameter_set: bytes) -> _Bits:
-    return _Bits(parameter_set.replace(b"\0\0\3", b"\0\0"))
+def _bits_of(parameter_set: bytes) -> Bits:
+    return Bits(parameter_set.replace(b"\0\0\3", b"\0\0"))
 
 
-def _enter_vui(bits: _Bits) -> bool:
+def _enter_vui(bits: Bits) -> bool:
     """Reads up to the VUI; False: there is none."""
     bits.u(8)
     profile = bits.u(8)
     bits.u(16)
     bits.ue()
-    if profile in _WITH_CHROMA:
-        _skip_chroma(bits)
+    skip_chroma(bits, profile)
     bits.ue()
     order = bits.ue()
     if order == 0:
@@ -91,10 +95,12 @@ def _enter_vui(bits: _Bits) -> bool:
     return bool(bits.u(1))
 
 
-def _skip_chroma(bits: _Bits) -> None:
+def skip_chroma(bits: Bits, profile: int) -> tuple[int, bool]:
+    """(chroma_format_idc, separate_colour_plane_flag); reads on to behind the scaling lists."""
+    if profile not in _WITH_CHROMA:
+        return 1, False
     chroma = bits.ue()
-    if chroma == 3:
-        bits.u(1)
+    separate = chroma == 3 and bool(bits.u(1))
     bits.ue()
     bits.ue()
     bits.u(1)
@@ -102,9 +108,10 @@ def _skip_chroma(bits: _Bits) -> None:
         for number in range(12 if chroma == 3 else 8):
             if bits.u(1):
                 _skip_scaling_list(bits, 16 if number < 6 else 64)
+    return chroma, separate
 
 
-def _skip_scaling_list(bits: _Bits, size: int) -> None:
+def _skip_scaling_list(bits: Bits, size: int) -> None:
     last = following = 8
     for _ in range(size):
         if following:
@@ -112,7 +119,7 @@ def _skip_scaling_list(bits: _Bits, size: int) -> None:
         last = following or last
 
 
-def _transfer(bits: _Bits) -> int:
+def _transfer(bits: Bits) -> int:
     if bits.u(1) and bits.u(8) == 255:  # aspect_ratio_info_present_flag, Extended_SAR
         bits.u(32)
     if bits.u(1):  # overscan_info_present_flag
@@ -128,7 +135,7 @@ def _transfer(bits: _Bits) -> int:
     return transfer
 
 
-def _reordered(bits: _Bits) -> int | None:
+def _reordered(bits: Bits) -> int | None:
     _transfer(bits)
     if bits.u(1):  # chroma_loc_info_present_flag
         bits.ue()
@@ -147,7 +154,7 @@ def _reordered(bits: _Bits) -> int | None:
     return bits.ue()
 
 
-def _skip_hrd(bits: _Bits) -> bool:
+def _skip_hrd(bits: Bits) -> bool:
     """hrd_parameters (E.1.2)."""
     count = min(bits.ue(), 31) + 1
     bits.u(8)

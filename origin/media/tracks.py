@@ -72,6 +72,8 @@ class Track:
     """A hash of its sample entry: decoders set up for one track play another that has the same."""
     captions: tuple[str, ...] = ()
     """INSTREAM-IDs of the closed captions that its pictures carried so far."""
+    default_kid: str = ""
+    """Id of the key that its samples are encrypted with (cbcs), in hex; "": they are not."""
 
 
 @dataclass(slots=True)

@@ -105,6 +105,13 @@ class Manifests:
                 dated = text.replace(f'publishTime="{_UNDATED}"', f'publishTime="{date_time(offered.published)}"', 1)
                 self._catalog.offer_manifest(stream.name, name, dated, lifetime)
 
+    def withdraw(self, stream: Stream) -> None:
+        """Serve none: DASH cannot say how the stream is encrypted."""
+        offered = self._of(stream)
+        offered.shown = None
+        for name in list(offered.texts):
+            self._withdraw(stream.name, offered, name)
+
     def forget(self, stream: str) -> None:
         """The stream has been forgotten."""
         if (offered := self._streams.pop(stream, None)) is not None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from cdnkit.settings.origin import Origin
 from origin.dash.events import events_of
-from origin.errors import Refused, StorageFailed
+from origin.errors import BadMedia, Refused, StorageFailed
 from origin.hls.low_latency import LowLatency, without_dates
 from origin.hls.multivariant import multivariant_playlist
 from origin.hls.playlist import MEDIA, init_name, media_playlist
@@ -27,6 +27,7 @@ from origin.media.tracks import InitSection, Kind
 from origin.publishing.catalog import Catalog
 from origin.publishing.date_ranges import DateRanges, Edit
 from origin.publishing.manifests import Manifests
+from origin.publishing.protection import Protection
 from origin.publishing.splices import Splices
 from origin.publishing.steering import SteeringState
 from origin.publishing.storage import Storage
@@ -51,6 +52,7 @@ class Publisher:
         self.catalog = Catalog(settings, self.storage, clock)
         self.steering = SteeringState(settings.steering, self.storage, clock)
         self.manifests = Manifests(settings, self.catalog, clock, self.steering)
+        self.protection = Protection(settings, self.storage, self.catalog, clock)
         self.dates = DateRanges(self.storage, clock)
         self.splices = Splices()
         self.streams: dict[str, Stream] = {}
@@ -116,6 +118,7 @@ class Publisher:
             if not stream.windows:
                 del self.streams[stream.name]
                 continue
+            await self.protection.resume(stream.name)
             self.dates.resume(stream.name)
             for window in stream.windows.values():
                 self._offer_saved(stream, window)
@@ -125,6 +128,7 @@ class Publisher:
                 await self.save(stream, window.name)
             self.relist_stream(stream)
             log.info("%s: resumed at media sequence number %d", stream.name, stream.next_number)
+        await self.protection.clean(self.streams)
 
     def _offer_saved(self, stream: Stream, window: TrackWindow) -> None:
         folder = f"{stream.name}/{window.name}"
@@ -135,11 +139,14 @@ class Publisher:
             if entry.gap:
                 continue
             there = self.catalog.get(f"{folder}/{init_name(entry.init)}") is not None
-            if there and self.storage.has(f"{folder}/{entry.name}", entry.size):
+            opens = self.protection.has(stream.name, entry.key)
+            if opens and there and self.storage.has(f"{folder}/{entry.name}", entry.size):
                 self.catalog.offer_segment(stream.name, window.name, window.track, entry, None, entry.at)
             else:
-                log.error("%s/%s: missing from storage; listed as a gap", folder, entry.name)
+                missing = "missing from storage" if opens else "its key is missing"
+                log.error("%s/%s: %s; listed as a gap", folder, entry.name, missing)
                 entry.gap = True
+                entry.key = entry.key if opens else ""
         # Files that were written and never listed: the origin was killed between the two.
         known = {entry.name for entry in window.fetchable()} | {init_name(init) for init in window.inits}
         self.storage.delete_media(folder, known)
@@ -225,6 +232,8 @@ class Publisher:
                 await self._publish(stream, name, box[0])
                 changed = True
                 stored |= box.popleft().part is None
+            if name not in stream.windows:
+                return  # encrypted, and its first key has yet to come
             if stored:
                 self.manifests.settle(stream)
                 await self.save(stream, name)
@@ -245,16 +254,22 @@ class Publisher:
     async def _publish(self, stream: Stream, track: str, item: Numbered) -> None:
         now = self.clock()
         if item.init is not None:
-            await self._publish_init(stream, track, item.init)
+            if self.protection.begin(stream.name, track, item.init):
+                await self._publish_init(stream, track, item.init)
             return
-        window, entry = stream.windows[track], item.entry
+        data = await self._protect(stream, track, item)
+        if (window := stream.windows.get(track)) is None:
+            return  # no init section, and so no window, as long as its first key cannot be stored
+        entry = item.entry
         if item.part is not None:
-            self._publish_part(stream, window, item.part, b"".join(fragment.data for fragment in item.fragments))
+            if data is not None:
+                item.part.size = len(data)
+                self._publish_part(stream, window, item.part, data)
             return
         assert entry is not None
         if item.segment is not None:
-            data = item.segment.data
-            if await self._write(f"{stream.name}/{track}/{entry.name}", data):
+            if data is not None and await self._write(f"{stream.name}/{track}/{entry.name}", data):
+                entry.size = len(data)
                 self.trouble = ""
                 self.catalog.offer_segment(stream.name, track, window.track, entry, data, now)
                 self.splices.gather(stream.name, window.track.timescale, entry, item.segment)
@@ -274,11 +289,32 @@ class Publisher:
         self._slide_parts(stream, window, now)
         await self.expire(stream, window, now)
 
+    async def _protect(self, stream: Stream, track: str, item: Numbered) -> bytes | None:
+        """The bytes to publish of a segment or part, with its key and init section; None: it must not be published."""
+        try:
+            init = await self.protection.prepare(stream.name, track, item)
+            if init is not None and ((window := stream.windows.get(track)) is None or window.init != init.id):
+                await self._publish_init(stream, track, init)
+            return await self.protection.encrypt(stream.name, track, item)
+        except StorageFailed as error:
+            log.error("%s", error)
+            self.trouble = str(error)
+            window = stream.windows.get(track)
+            if item.entry is not None and window is not None and window.listed:
+                # Of a gap, nothing is fetched: tags that change for it would name what is not there.
+                item.entry.init, item.entry.key = window.listed[-1].init, window.listed[-1].key
+        except BadMedia as error:
+            name = (item.part or item.entry or stream).name
+            log.error("%s/%s/%s: cannot be encrypted, and is not published: %s", stream.name, track, name, error)
+        return None
+
     def _publish_part(self, stream: Stream, window: TrackWindow, part: Part, data: bytes) -> None:
         if not window.listed:
             window.next_number = max(window.next_number, part.number)
         if part.number != window.next_number:
             return  # a window that begins anew begins with a whole segment
+        if part.index != len(window.in_hand):
+            return  # one before it could not be encrypted: only the whole segment can be listed
         lifetime = self.settings.part_lifetime(stream.length)
         self.catalog.offer_part(stream.name, window.name, window.track, part, data, lifetime)
         window.parts.add(part)
@@ -312,6 +348,7 @@ class Publisher:
         for part in window.parts.expire(now, first):
             self.catalog.withdraw(f"{stream.name}/{window.name}/{part.name}")
         await self._discard(stream, window, [entry.name for entry in expired], {entry.init for entry in expired})
+        await self.protection.forget(stream.name, stream.windows.values())
 
     async def _discard(self, stream: Stream, window: TrackWindow, names: list[str], inits: set[str]) -> None:
         """Removes segments, and those of `inits` that no segment needs any more, from memory and storage."""
@@ -353,9 +390,11 @@ class Publisher:
         if not window.listed:
             return
         lifetime, rules, start = self.lifetime(stream), self.low_latency(stream), self.settings.starts_at
-        dates = self.dates.of(stream.name)
+        dates, methods = self.dates.of(stream.name), self.protection.methods(stream.name)
         if rules is None:
-            text = media_playlist(window, stream.target, ended=stream.ended, start=start, dates=dates.lines())
+            text = media_playlist(
+                window, stream.target, ended=stream.ended, start=start, dates=dates.lines(), methods=methods
+            )
             self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime)
             return
         if not stream.is_live(window.name):
@@ -364,7 +403,7 @@ class Publisher:
         text, delta = (
             media_playlist(
                 window, stream.target, ended=stream.ended, low_latency=rules, others=others, start=start, delta=part,
-                dates=dates.lines(),
+                dates=dates.lines(), methods=methods,
             )
             for part in (False, True)
         )  # fmt: skip
@@ -376,7 +415,10 @@ class Publisher:
 
     def relist_stream(self, stream: Stream) -> None:
         """The DASH manifests; the multivariant playlist, once every track that is sent has its first segment."""
-        self.manifests.offer(stream, self.lifetime(stream), events_of(self.dates.of(stream.name)))
+        if self.protection.is_whole(stream.name):
+            self.manifests.withdraw(stream)
+        else:
+            self.manifests.offer(stream, self.lifetime(stream), events_of(self.dates.of(stream.name)))
         current = stream.generation.sessions if stream.generation else {}
         live = {name for name, session in current.items() if session.state is State.LIVE}
         live |= stream.feeds.expected

@@ -69,7 +69,8 @@ def respond(resource: Resource, method: str, request: Mapping[str, str], allowed
         ("Last-Modified", formatdate(resource.modified, usegmt=True)),
         (
             "Cache-Control",
-            "no-store" if resource.secret else cache_control(resource.lifetime, immutable=resource.immutable),
+            # `private` for CDNs that heed no `no-store` by default, such as Fastly.
+            "private, no-store" if resource.secret else cache_control(resource.lifetime, immutable=resource.immutable),
         ),
         *cross_origin(allowed),
     ]

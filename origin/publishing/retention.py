@@ -3,6 +3,7 @@
 | is forgotten                                    | when                                                              |
 |-------------------------------------------------|-------------------------------------------------------------------|
 | a segment                                       | it has left the playlist, and its `linger` is over                |
+| a key                                           | no segment that can be fetched needs it, and it is not the newest |
 | an init section                                 | no segment that can be fetched needs it, and it is not the newest |
 | a track nobody posts any more                   | the stream's other tracks have gone on by a whole window          |
 | a track without a segment                       | nobody posts it any more                                          |
@@ -116,6 +117,7 @@ class Retention:
             self._publisher.streams.pop(stream.name, None)
             self._publisher.catalog.withdraw(f"{stream.name}/{MULTIVARIANT}")
             self._publisher.manifests.forget(stream.name)
+            self._publisher.protection.drop(stream.name)
             self._publisher.dates.forget(stream.name)
             # At once, in no thread: a POST that comes now must not find the folder that is about to go.
             self._publisher.storage.delete_folder(stream.name)
@@ -136,5 +138,7 @@ class Retention:
             await asyncio.to_thread(publisher.storage.delete, f"{folder}/{STATE}")
             await asyncio.to_thread(publisher.storage.delete_media, folder, set())
             await asyncio.to_thread(publisher.storage.delete_folder, folder)
+            publisher.protection.drop_track(stream.name, window.name)
+            await publisher.protection.forget(stream.name, stream.windows.values())
         publisher.drop_lock(stream, window.name)
         log.info("%s: forgotten", folder)

@@ -69,13 +69,17 @@ class Storage:
         """Where `live/720p/seg-1-0.m4s` lies. Names are the origin's own, never taken from a request."""
         return self.root / name
 
-    def write(self, name: str, data: bytes) -> None:
-        """Puts a whole file in its place. `StorageFailed`: nothing was put there, what was there still is."""
+    def write(self, name: str, data: bytes, *, secret: bool = False) -> None:
+        """Puts a whole file in its place, a `secret` one for this user alone.
+
+        `StorageFailed`: nothing was put there, what was there still is.
+        """
         path = self.path(name)
         part = path.with_name(f"{path.name}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(data)
+            path.parent.mkdir(0o700 if secret else 0o777, parents=True, exist_ok=True)
+            with open(part, "wb", opener=_for_this_user if secret else None) as file:
+                file.write(data)
             part.replace(path)
         except OSError as error:
             with suppress(OSError):
@@ -122,6 +126,10 @@ class Storage:
     def find(self, file: str) -> list[tuple[str, str]]:
         """(stream, track) of every track that has a file of this name."""
         return sorted((path.parent.parent.name, path.parent.name) for path in self.root.glob(f"*/*/{file}"))
+
+
+def _for_this_user(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def storage_failed(path: Path, error: Exception, size: int = 0) -> StorageFailed:

@@ -2,9 +2,10 @@
 
 A relative reference does not inherit the query of its base (RFC 3986 §5.3), so the token is added where URLs end:
 `media`, `initialization`, `index` and `bitstreamSwitching` of SegmentTemplate, the URLs of SegmentList and SegmentBase,
-a UTCTiming whose value is one URL, a ContentSteering, and a BaseURL that names a file, not a folder. The text is
-changed in place, at the byte positions that expat reports. A manifest that is not well-formed XML, or that has a
-DOCTYPE, stays as it is. A token for one path cannot be added to a template, so such tokens work with HLS only.
+a UTCTiming whose value is one URL, a ContentSteering, a BaseURL that names a file, not a folder, and a Laurl, where
+licenses are. The text is changed in place, at the byte positions that expat reports. A manifest that is not well-formed
+XML, or that has a DOCTYPE, stays as it is. A token for one path cannot be added to a template, so such tokens work with
+HLS only.
 """
 
 import re
@@ -21,7 +22,7 @@ _REFERENCES = {
     "BitstreamSwitching": ("sourceURL",),
     "UTCTiming": ("value",),
 }
-_ADDRESSES = ("BaseURL", "ContentSteering")
+_ADDRESSES = ("BaseURL", "ContentSteering", "Laurl", "laurl")
 """Elements whose text is a URL."""
 _CLOCK = re.compile(r"urn:mpeg:dash:utc:http-\w+:20\d\d")
 """Schemes of UTCTiming whose value is a URL; others have a time there, or names of NTP servers."""

@@ -14,6 +14,7 @@ from cdnkit.serving.folder import authority_folder
 from cdnkit.settings.certificate import Certificate
 from cdnkit.settings.edge import Node
 from cdnkit.settings.encoder_secrets import BadCredentials, secrets_of
+from cdnkit.settings.encryption import read_secret
 from cdnkit.settings.origin import Origin
 from cdnlab.settings.checks.draft import Draft, Finding
 from cdnlab.settings.complaints import shown
@@ -51,7 +52,7 @@ def _certificate(
 
 
 def encoders(draft: Draft) -> Iterator[Finding]:
-    """The files with the credentials of encoders, and with their authorities."""
+    """The files with the credentials of encoders, with their authorities, and with secrets of encryption."""
     origin: Origin | None = draft.origin
     if origin is None:
         return
@@ -65,6 +66,12 @@ def encoders(draft: Draft) -> Iterator[Finding]:
             tuple(secrets_of(name, encoder, draft.folder))
         except BadCredentials as bad:
             yield Finding(("origin", "encoders", name, bad.where.rpartition(".")[2]), bad.found, bad.wanted)
+    for index, one in enumerate(origin.encryption):
+        try:
+            if one.secret_file is not None:
+                read_secret("", draft.folder / one.secret_file)
+        except BadCredentials as bad:
+            yield Finding(("origin", "encryption", index, "secret_file"), bad.found, bad.wanted)
 
 
 def _trust(folder: Path, index: int, node: Node) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from cdnlab.settings.checks.addresses import addresses, folders, names
 from cdnlab.settings.checks.draft import Draft, Finding
+from cdnlab.settings.checks.encryption import encryption
 from cdnlab.settings.checks.files import certificates, databases, encoders, keys, sources
 from cdnlab.settings.checks.parents import idle, override_hosts, parents
 from cdnlab.settings.checks.rules import hosted, observations, rules_of
@@ -29,4 +30,5 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from sources(draft)
     yield from segments(draft)
     yield from patience(draft)
+    yield from encryption(draft)
     yield from pathways(draft)

@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import pairwise
@@ -25,11 +25,23 @@ Frames = list[tuple[Fraction, str]]
 """(presentation time in seconds, hash of the decoded frame)."""
 
 
-def decoded(ffmpeg: str, source: Path | str, *, audio: bool = False) -> Frames:
-    """Every frame that ffmpeg decodes; whatever it warns of is an error."""
+def decoded(ffmpeg: str, source: Path | str, *, audio: bool = False, options: Sequence[str] = ()) -> Frames:
+    """Every frame that ffmpeg decodes; whatever it warns of is an error. `options` are those of the input."""
     kind = ["-vn", "-f", "framemd5"] if audio else ["-an", "-f", "framemd5"]
     # The decoder's own frames, no edit list applied, and the container's times.
-    command = [ffmpeg, "-nostdin", "-hide_banner", "-v", "warning", "-copyts", "-i", str(source), "-fps_mode", "vfr"]
+    command = [
+        ffmpeg,
+        "-nostdin",
+        "-hide_banner",
+        "-v",
+        "warning",
+        "-copyts",
+        *options,
+        "-i",
+        str(source),
+        "-fps_mode",
+        "vfr",
+    ]
     command += ["-enc_time_base", "1:90000", *kind, "-"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
     assert done.returncode == 0

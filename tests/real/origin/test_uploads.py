@@ -50,7 +50,7 @@ def test_every_class_has_its_fields(origins: Callable[..., Running], encoded: di
         ("live/v0/init.mp4", header, "video/mp4", long, "live live/v0 init"),
         ("live/v0/live0.ts", TS, "video/mp2t", long, "live live/v0 segment"),
         ("live/chunk-0-1.m4s", b"\0" * 3_000_000, "video/iso.segment", long, "live segment"),
-        ("live/enc.key", b"\0" * 16, "application/octet-stream", "no-store", "live key"),
+        ("live/enc.key", b"\0" * 16, "application/octet-stream", "private, no-store", "live key"),
     ]:
         assert put(origin, path, body).status == 201, path
         reply = origin.get(path)

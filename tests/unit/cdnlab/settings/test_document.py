@@ -250,7 +250,7 @@ def test_a_service_has_rules_of_its_own_and_a_part_of_each_node() -> None:
     assert (
         [one.path for one in other.behaviors] == ["*.ts"] == [one.path for one in document.behaviors_at("x.a.test:80")]
     )
-    assert [one.path for one in document.behaviors_at("elsewhere.test")] == ["*.m3u8", "*.mpd", "*"]
+    assert [one.path for one in document.behaviors_at("elsewhere.test")] == ["*.key", "*.m3u8", "*.mpd", "*"]
     assert (len(first.error_pages), len(other.error_pages), len(document.service(shield, "a").error_pages)) == (0, 1, 0)
     assert document.service(shield, "a").room == document.service(shield).room == 50 * 2**20
     # A shield is asked by its own address, so its edges name the service; the origin need not know.
@@ -344,6 +344,40 @@ encoders.c.certificate = "c"
     (tmp_path / "token").write_text("a-real-token")
     origin = load('[origin]\nencoders.b.token_file = "token"', tmp_path).document.origin
     assert origin.encoders["b"].token_file == tmp_path / "token", "as the origin's process finds it"
+
+
+ENCRYPTED = '[[origin.encryption]]\nstreams = ["paid-*"]\n'
+TOKEN = '[token.t]\nkey = "c2VjcmV0c2VjcmV0"\n'
+KEYS_OPEN = [  # behaviors, then words of the complaint, "": there is none
+    ('[[behavior]]\npath = "*"\ntoken = "t"\n', ""),
+    ('[[behavior]]\npath = "*.m3u8"\ntoken = "t"\n[[behavior]]\npath = "*"\n', 'no token, for keys of "paid-*"'),
+    ('[[behavior]]\npath = "*.key"\n[[behavior]]\npath = "*"\ntoken = "t"\n', 'the token of its playlists: "t"'),
+    ('[[behavior]]\npath = "/paid-*"\ntoken = "t"\n[[behavior]]\npath = "*"\n', ""),
+    ('[[behavior]]\npath = "*"\nttl = { min = "5s", default = "1m" }\n', "would be stored in spite of no-store"),
+    ('[[behavior]]\npath = "*.key"\ncache = false\n[[behavior]]\npath = "*"\nttl = { min = "5s" }\n', ""),
+]
+
+
+@pytest.mark.parametrize(("behaviors", "found"), KEYS_OPEN)
+def test_keys_are_behind_the_token_of_playlists_and_are_not_stored(behaviors: str, found: str) -> None:
+    text = f'profile = "cloudfront"\n{behaviors}{TOKEN}{ENCRYPTED}'
+    if not found:
+        load(text)
+        return
+    assert [found in line for line in complaints_of(text)] == [True]
+    load(text.replace(ENCRYPTED, ""))
+
+
+def test_a_secret_of_encryption_is_read_with_the_settings(tmp_path: Path) -> None:
+    text = ENCRYPTED + 'secret_file = "secret"\n[[origin.encryption]]\nsecret_file = "other"\n'
+    found = complaints_of(text, tmp_path)
+    assert ["encryption[0].secret_file" in found[0], "encryption[1].secret_file" in found[1]] == [True, True]
+    (tmp_path / "other").write_text("short")
+    found = complaints_of(f'{text}rotate = "0s"\nmethod = "SAMPLE"\n', tmp_path)
+    assert ["encryption[1].rotate" in found[0], "encryption[1].method" in found[1]] == [True, True]
+    (tmp_path / "secret").write_text("sixteen characters")
+    origin = load(ENCRYPTED + 'secret_file = "secret"', tmp_path).document.origin
+    assert origin.encryption[0].secret_file == tmp_path / "secret"
 
 
 def test_a_behavior_with_a_policy_can_be_read_again_where_it_was_written_out() -> None:

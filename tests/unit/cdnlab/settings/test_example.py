@@ -18,6 +18,7 @@ from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.rules.tokens import Akamai, Cat, CloudFront, Fastly, Jwt
 from cdnkit.serving.authority import make
 from cdnkit.settings.edge import Node, Whereabouts
+from cdnkit.settings.encryption import Encryption
 from cdnkit.settings.ingest import Encoder
 from cdnkit.settings.load import Load
 from cdnkit.settings.origin import Origin
@@ -123,6 +124,7 @@ KEYS = {
     "keys/akamai.hex": "52a152a152a152a152a152a152a1",
     "keys/cat.b64": base64.b64encode(bytes(32)).decode(),
     "keys/studio": "correct horse",
+    "keys/streams": "a secret of streams",
     "keys/studio-token": "T0ken-of-studio",
 }
 
@@ -152,6 +154,7 @@ def test_a_commented_default_is_the_default() -> None:
         "token.common": Cat,
         "node": Node,
         "origin": Origin,
+        "origin.encryption": Encryption,
         "origin.encoders.studio": Encoder,
         "origin.encoders.truck": Encoder,
         "control": Control,
@@ -169,6 +172,7 @@ def test_a_commented_default_is_the_default() -> None:
         "origin.encoders.studio": {"token_file": "t"},
     }
     samples = {
+        "streams",
         "header",
         "hostnames",
         "segment",

@@ -1,5 +1,7 @@
 """A manifest letter by letter, and its arithmetic: caches keep it, players of others read it."""
 
+import re
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -143,6 +145,22 @@ def test_rungs_are_one_set_and_kinds_of_sound_are_sets_of_their_own() -> None:
     sets = read_mpd(text(tracks, settled(tracks))).periods[0].sets
     names = [[one.id for one in members] for members in sets]
     assert names == [["720p", "360p"], ["audio-384k"], ["audio-128k"]]
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_each_key_is_a_period_that_says_where_it_is_found(numbers: bool) -> None:
+    tracks = windows()
+    for window in tracks.values():
+        window.tracks = {kid: replace(window.track, default_kid=kid) for kid in ("aa" * 16, "bb" * 16)}
+        for entry in window.listed:
+            entry.init = "aa" * 16 if entry.number < 43 else "bb" * 16
+    found = text(tracks, settled(tracks), numbers=numbers)
+    assert len(read_mpd(found).periods) == 2
+    assert 'xmlns:cenc="urn:mpeg:cenc:2013" xmlns:dashif="https://dashif.org/CPS"' in found
+    kid_a, kid_b = ("-".join([x * 4, x * 2, x * 2, x * 2, x * 6]) for x in ("aa", "bb"))
+    assert re.findall('cenc:default_KID="([^"]+)"', found) == [kid_a, kid_a, kid_b, kid_b]
+    assert found.count('<dashif:Laurl Lic_type="EME-1.0">license.key</dashif:Laurl>') == 4
+    assert found.index("<ContentProtection") < found.index("<Representation")
 
 
 def test_times_of_a_ten_megahertz_clock_since_1970_are_exact() -> None:

@@ -59,6 +59,60 @@ def test_a_media_playlist_to_the_letter() -> None:
     assert media_playlist(window(), 2, ended=False) == live
 
 
+A, B = "aa" * 16, "bb" * 16
+KEYS = {A: "AES-128", B: "AES-128"}
+WHOLE_A = f'#EXT-X-KEY:METHOD=AES-128,URI="../key-{A}.key"'
+WHOLE_B = f'#EXT-X-KEY:METHOD=AES-128,URI="../key-{B}.key"'
+SAMPLES_A, SAMPLES_B = (
+    f'#EXT-X-KEY:METHOD=SAMPLE-AES,URI="../key-{id}.key",KEYFORMAT="identity",KEYFORMATVERSIONS="1"' for id in (A, B)
+)
+NONE, MAP, MAP_2 = "#EXT-X-KEY:METHOD=NONE", '#EXT-X-MAP:URI="init-1.mp4"', '#EXT-X-MAP:URI="init-2.mp4"'
+SAMPLES = dict.fromkeys(KEYS, "SAMPLE-AES")
+
+ENCRYPTED = [  # (init section, key, discontinuity) of each segment, then the tags before each
+    ("none", KEYS, [("1", "", 0), ("1", "", 0)], [[MAP], []]),
+    ("one", KEYS, [("1", A, 0), ("1", A, 0)], [[MAP, WHOLE_A], []]),
+    ("rotated: the init section is clear", KEYS, [("1", A, 0), ("1", B, 0)], [[MAP, WHOLE_A], [WHOLE_B]]),
+    ("another init section, clear", KEYS, [("1", A, 0), ("2", A, 1)], [[MAP, WHOLE_A], [NONE, MAP_2, WHOLE_A]]),
+    ("switched on", KEYS, [("1", "", 0), ("1", A, 0)], [[MAP], [WHOLE_A]]),
+    ("switched off", KEYS, [("1", A, 0), ("2", "", 1)], [[MAP, WHOLE_A], [NONE, MAP_2]]),
+    ("samples: an init section each", SAMPLES, [("1", A, 0), ("2", B, 0)], [[SAMPLES_A, MAP], [SAMPLES_B, MAP_2]]),
+    ("samples, one key", SAMPLES, [("1", A, 0), ("1", A, 0)], [[SAMPLES_A, MAP], []]),
+    ("samples, then none", SAMPLES, [("1", A, 0), ("2", "", 1)], [[SAMPLES_A, MAP], [NONE, MAP_2]]),
+    (
+        "another method",
+        {A: "AES-128", B: "SAMPLE-AES"},
+        [("1", A, 0), ("2", B, 0)],
+        [[MAP, WHOLE_A], [SAMPLES_B, MAP_2]],
+    ),
+    (
+        "and back",
+        {A: "SAMPLE-AES", B: "AES-128"},
+        [("1", A, 0), ("2", B, 1)],
+        [[SAMPLES_A, MAP], [NONE, MAP_2, WHOLE_B]],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("methods", "entries", "wanted"), [row[1:] for row in ENCRYPTED], ids=[r[0] for r in ENCRYPTED]
+)
+def test_keys_and_init_sections(
+    methods: dict[str, str], entries: list[tuple[str, str, int]], wanted: list[list[str]]
+) -> None:
+    """What a key stands before, it is for; an init section of AES-128 is for none (HLS draft 4.4.4.4, 4.4.4.5)."""
+    one = TrackWindow("720p", VIDEO, "1")
+    for number, (init, key, discontinuity) in enumerate(entries):
+        one.add(Entry(number, 3, discontinuity, 0.0, 2.0, 0.0, 9, init, key=key), target=2)
+    tags: list[list[str]] = [[]]
+    for line in media_playlist(one, 2, ended=True, methods=methods).splitlines():
+        if line.startswith(("#EXT-X-KEY", "#EXT-X-MAP")):
+            tags[-1].append(line)
+        elif line.endswith(".m4s"):
+            tags.append([])
+    assert tags[:-1] == wanted
+
+
 def test_6_2_1_a_start_is_there_from_the_first_playlist_to_the_last() -> None:
     """Also while the playlist is shorter than the offset, which then means its beginning (4.4.2.2)."""
     start = Start(-30.0, precise=True)

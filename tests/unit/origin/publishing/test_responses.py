@@ -107,4 +107,4 @@ def test_whether_a_resource_may_be_replaced(fields: dict[str, str], etag: str | 
 
 def test_a_secret_is_stored_nowhere() -> None:
     key = Resource("application/octet-stream", 16, '"k"', 0.0, 60.0, secret=True)
-    assert ("Cache-Control", "no-store") in respond(key, "GET", {}, "").headers
+    assert ("Cache-Control", "private, no-store") in respond(key, "GET", {}, "").headers

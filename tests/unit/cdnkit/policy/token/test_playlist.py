@@ -130,6 +130,13 @@ def test_the_clock_of_a_manifest(scheme: str, value: bytes, made: bytes) -> None
     assert dash_rewritten(given, "https://h/live/a.mpd", "t=1") == wanted
 
 
+@pytest.mark.parametrize("element", [b"dashif:Laurl", b"clearkey:Laurl", b"dashif:laurl", b"BaseURL"])
+def test_the_license_of_a_manifest(element: bytes) -> None:
+    text = b'<MPD xmlns:dashif="d" xmlns:clearkey="c"><%b a="1">license.key%b</%b></MPD>'
+    given, wanted = (text % (element, one, element) for one in (b"", b"?t=1"))
+    assert dash_rewritten(given, "https://h/live/a.mpd", "t=1") == wanted
+
+
 STEERINGS = [  # text of ContentSteering                with a token
     (b"steering.json",                       b"steering.json?t=1"),
     (b"https://steering.elsewhere/app?a=1",  b"https://steering.elsewhere/app?a=1"),
