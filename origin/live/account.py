@@ -40,6 +40,25 @@ class Hole:
 
 
 @dataclass(slots=True)
+class Misalignment:
+    """Pictures are cut elsewhere than the stream's other pictures. Decode times in seconds."""
+
+    at: float
+    wanted: float
+
+    def __str__(self) -> str:
+        return (
+            f"a segment ends at {self.at:.3f} s, where the other pictures end one at {self.wanted:.3f} s: players "
+            "cannot switch there; wanted key frames at the same times in all tracks "
+            "(ffmpeg: -g, -keyint_min, -sc_threshold 0)"
+        )
+
+
+Remark = Complaint | Hole | Misalignment
+"""What is wrong with a track's media."""
+
+
+@dataclass(slots=True)
 class Account:
     """One track's, over all the POSTs that fed it."""
 
@@ -47,14 +66,19 @@ class Account:
     published: int = 0
     refused: int = 0
     repeated: int = 0
-    complaints: deque[Complaint | Hole] = field(default_factory=lambda: deque(maxlen=MOST_COMPLAINTS))
+    complaints: deque[Remark] = field(default_factory=lambda: deque(maxlen=MOST_COMPLAINTS))
     """Not logged yet."""
+
+    def withdraw(self, track: Track, fragments: list[Fragment], why: str) -> None:
+        """A segment of these counts as published, and will not be."""
+        self.published -= _samples(fragments)
+        self.refuse(track, fragments, why)
 
     def refuse(self, track: Track, fragments: list[Fragment], why: str) -> None:
         """The fragments follow one another; what continues the last complaint makes it longer."""
         if not fragments:
             return
-        samples = sum(fragment.samples - fragment.continued for fragment in fragments)
+        samples = _samples(fragments)
         start, end = (ticks / track.timescale for ticks in (fragments[0].start, fragments[-1].end))
         self.refused += samples
         last = self.complaints[-1] if self.complaints else None
@@ -62,3 +86,7 @@ class Account:
             last.samples, last.end = last.samples + samples, end
         else:
             self.complaints.append(Complaint(samples, start, end, track.kind, why))
+
+
+def _samples(fragments: list[Fragment]) -> int:
+    return sum(fragment.samples - fragment.continued for fragment in fragments)

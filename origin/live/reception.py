@@ -33,7 +33,7 @@ from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 from fractions import Fraction
 
-from origin.live.segmenter import JUMP, Refuse
+from origin.live.segmenter import JUMP, Refuse, late
 from origin.media.fragments import Fragment
 from origin.media.tracks import Kind, Track
 
@@ -87,6 +87,8 @@ class Reception:
         self._patience = int(self._patience_s * track.timescale)
         self._largest = largest
         self._senders = senders
+        self._is_open = False
+        """What was taken last ends when the next one begins: its last sample has duration 0."""
         self._leader: object = None
         """Who sent what was taken last."""
         self._refuse, self._repeat, self._hole = refuse, repeat, hole
@@ -126,19 +128,20 @@ class Reception:
             return
         ahead = self._ahead(fragment)
         waits = way is Way.SEGMENTS or len(self._senders) > 1
-        if waits and ahead > self._jump and self._ahead(fragment, after=self.last) <= self._patience:
+        latest = self._late(fragment)
+        if waits and ahead > latest and self._ahead(fragment, after=self.last) <= self._patience:
             self._hold(fragment, sender, now)
         elif ahead < -self._jump and self._is_known(fragment, now, way):
             yield from self._take_rest(fragment, sender, now)
-        elif abs(ahead) > self._jump and self._held:
+        elif not -self._jump <= ahead <= latest and self._held:
             # Another timeline: what waits is of this one.
             yield from self.drain(now)
             yield from self.take(fragment, now, sender=sender, way=way)
             return
-        elif abs(ahead) <= self._jump and not self._may_follow(fragment, sender):
+        elif -self._jump <= ahead <= latest and not self._may_follow(fragment, sender):
             self._hold(fragment, sender, now)
         else:
-            if waits and ahead > self._jump:
+            if waits and ahead > latest:
                 self._hole(self.due, fragment.start)
             yield self._accept(fragment, sender, now)
         yield from self._release(now)
@@ -186,7 +189,7 @@ class Reception:
         ahead = self._ahead(fragment)
         if self.has(fragment, exactly=True):
             return ahead >= -self._patience
-        return ahead >= -self._jump and ahead <= (self._patience if way is Way.SEGMENTS else self._jump)
+        return ahead >= -self._jump and ahead <= (self._patience if way is Way.SEGMENTS else self._late(fragment))
 
     def _near(self, fragment: Fragment, now: float) -> bool:
         return abs(fragment.start / self.track.timescale - now) <= EPOCH_S
@@ -196,6 +199,10 @@ class Reception:
         after = self.due if after is None else after
         assert after is not None
         return fragment.start - after
+
+    def _late(self, fragment: Fragment) -> int:
+        """Ticks after the due time that nothing is missing in."""
+        return int(late(fragment, self.track) * self.track.timescale) if self._is_open else self._jump
 
     def _is_known(self, fragment: Fragment, now: float, way: Way) -> bool:
         """Whether the time of a fragment that lies behind is one that has passed, and not another timeline's."""
@@ -268,6 +275,7 @@ class Reception:
             self._holes.clear()
             self._beginning = fragment.start
         self.due = fragment.end
+        self._is_open = fragment.row is not None and fragment.row.durations[-1] == 0
         self._taken[fragment.start, fragment.duration] = hash(fragment.data)
         if len(self._taken) > REMEMBERED:
             del self._taken[next(iter(self._taken))]
@@ -286,7 +294,7 @@ class Reception:
 
     def _release(self, now: float) -> Iterator[Fragment]:
         """What was held and is due."""
-        while self._held and (ahead := self._ahead(self._held[0][0])) <= self._jump:
+        while self._held and (ahead := self._ahead(self._held[0][0])) <= self._late(self._held[0][0]):
             if ahead >= -self._jump and not self._may_follow(*self._held[0]):
                 return
             fragment, sender = self._pop()
@@ -299,7 +307,7 @@ class Reception:
         """What the first one that is held waits for will not come."""
         assert self.due is not None
         fragment, sender = self._pop()
-        if self._ahead(fragment) > self._jump:
+        if self._ahead(fragment) > self._late(fragment):
             self._hole(self.due, fragment.start)
         yield self._accept(fragment, sender, now)
         yield from self._release(now)

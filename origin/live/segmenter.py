@@ -28,6 +28,12 @@ from origin.media.tracks import Kind, Track
 
 # Rounding in muxers moves a decode time by a tick or two; 50 ms is more than that and less than two frames at 25/s.
 JUMP = Fraction(1, 20)
+LATE = Fraction(3, 2)
+"""Samples by which a fragment may begin late all the same. The last sample of the one before has duration 0 where a
+multiplexer does not know the next one yet (nginx-rtmp), or a guessed one: a picture of a camera at 10/s lasts 100 ms.
+"""
+LATEST = 1
+"""Seconds, whatever the samples: players wait before they pass over a hole of this length."""
 _OFF_GRID = Fraction(1, 4)
 """Less than what a segment may be longer than its length; more than a sample of sound."""
 MOST_FRAGMENTS = 2**14
@@ -70,6 +76,12 @@ class Segment:
         return sum(fragment.samples - fragment.continued for fragment in self.fragments)
 
 
+def late(fragment: Fragment, track: Track) -> Fraction:
+    """Seconds after it was due that a fragment may begin, and continue the track; samples of text may be minutes."""
+    sample = Fraction(0) if track.kind is Kind.TEXT else Fraction(fragment.longest, track.timescale)
+    return max(JUMP, min(LATE * sample, Fraction(LATEST)))
+
+
 class Segmenter:
     """One track of one generation.
 
@@ -89,6 +101,8 @@ class Segmenter:
         self._settled = 0
         self._due: Fraction | None = None
         """Where audio was cut last, in seconds, or should have been."""
+        self.begun: Fraction | None = None
+        """Where the siblings of the segment in hand start, in seconds: its length counts from there."""
         self.last_chance: LastChance | None = None
         """With parts; without, a key frame that was passed can still be returned to."""
 
@@ -145,7 +159,7 @@ class Segmenter:
 
     def jump(self, fragment: Fragment, after: int) -> bool:
         """Whether the fragment does not continue a track that ended at `after` ticks."""
-        return abs(self.seconds(fragment.start - after)) > JUMP
+        return not -JUMP <= self.seconds(fragment.start - after) <= late(fragment, self.track)
 
     def push(self, fragment: Fragment) -> Iterator[Segment]:
         """Takes the next fragment; for video, gives the segments it completes. Run it to its end.
@@ -161,7 +175,7 @@ class Segmenter:
                 if key:
                     head, fragment = fragment.divide(key, self.track.track_id)
                     self._hold(head)
-                yield self._cut(len(self._pending))
+                yield self._cut(len(self._pending), fragment)
         if fragment.table is None and self.seconds(fragment.duration) >= self._limit:
             raise self._indivisible(fragment)
         if self.track.kind is Kind.TEXT:
@@ -234,12 +248,15 @@ class Segmenter:
         if dropped := self._remove(count):
             self._refuse(dropped, why)
 
-    def _cut(self, count: int) -> Segment:
+    def _cut(self, count: int, following: Fragment | None = None) -> Segment:
+        """`following`: what comes behind all that is held."""
         settled = min(count, self._settled)
+        self.begun = None
         fragments = self._remove(count)
         start, end = fragments[0].start, fragments[-1].end
-        if self._pending and 0 < self.seconds(self._pending[0].start - start) < self._limit:
-            end = self._pending[0].start  # segments touch, where muxers round
+        following = self._pending[0] if self._pending else following
+        if following is not None and 0 < self.seconds(following.start - start) < self._limit:
+            end = following.start  # segments touch, where muxers round
         return Segment(start, max(1, end - start), fragments, settled)
 
     def _remove(self, count: int) -> list[Fragment]:
@@ -265,15 +282,16 @@ class Segmenter:
         """The sample of `fragment` that begins a segment: a key frame at the segment length, or after it."""
         # A GOP is a whole number of frames: it may fall short of the length by less than one.
         frame = self.seconds(fragment.duration) / fragment.samples
-        start = self._pending[0].start if self._pending else fragment.start
+        first = self.seconds(self._pending[0].start if self._pending else fragment.start)
+        start = first if self.begun is None else min(first, self.begun)
         for key in fragment.cut_points():
-            length = self.seconds(fragment.time_of(key) - start)
-            if length > 0 and length > self._length - frame:
-                return key if length < self._limit else None
-            if length > 0 and self.last_chance is not None:
-                at = self.seconds(fragment.time_of(key))
-                if self.last_chance(at, at - length + self._limit):
-                    return key
+            at = self.seconds(fragment.time_of(key))
+            if at <= first:
+                continue
+            if at - start > self._length - frame:
+                return key if at - start < self._limit else None
+            if self.last_chance is not None and self.last_chance(at, start + self._limit):
+                return key
         return None
 
     def _divide_at_last_key(self) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cdnkit.hls import instream_ids
 from origin.errors import BadMedia
-from origin.live.account import Account
+from origin.live.account import Account, Misalignment
 from origin.live.part_maker import PartMaker
 from origin.live.segmenter import Segment, Segmenter
 from origin.live.timeline import Timeline
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _ROUNDING = Fraction(1, 500)
 """What timescales of milliseconds make of one instant in two rungs; less than a frame at 240/s."""
+_REORDERED = Fraction(1, 2)
+"""Seconds: by less than this, rungs are decoded earlier or later because of how they are reordered."""
 
 
 class State(Enum):
@@ -71,6 +73,11 @@ class Session:
         self.carried = False
         """It was moved over from an older generation by a sibling's jump; its own jump has not come yet."""
         self.unplaced = Fraction(0)
+        self.is_misaligned = False
+        """Of pictures: it is cut elsewhere than its siblings."""
+        self.shift: Fraction | None = None
+        """Of pictures: how much later than its siblings it is cut, in seconds; None: not known yet. Rungs are decoded a
+        few pictures apart where they are reordered differently."""
 
     @property
     def account(self) -> Account:
@@ -92,6 +99,7 @@ class Session:
         self.index = None
         self.carried = carried
         self.unplaced = Fraction(0)
+        self.is_misaligned, self.shift = False, None
         generation.sessions[self.name] = self
         self.stream.numbered(self.name, Numbered(init=self.init))
 
@@ -135,10 +143,32 @@ class Session:
                 generation.timeline.keys.seen(self.segmenter.seconds(fragment.time_of(key)))
         for segment in self.segmenter.push(fragment):
             # Only a cut at a key frame counts: where one rung broke off, the others go on.
-            assert self.index is not None
-            generation.timeline.mark(self.index, self.segmenter.seconds(segment.end))
+            self._mark(segment, self.segmenter.seconds(fragment.longest))
             self.number(segment)
         self.stream.follow(generation)
+
+    def _mark(self, segment: Segment, frame: Fraction) -> None:
+        """Where a segment of pictures ends, its siblings end theirs, unless this track is the odd one out."""
+        timeline, index = self.generation.timeline, self.index
+        assert index is not None
+        start, end = self.segmenter.seconds(segment.start), self.segmenter.seconds(segment.end)
+        if self.shift is None and index <= timeline.count and (begun := timeline.start_of(index)) is not None:
+            self.shift = start - begun if abs(start - begun) < _REORDERED else Fraction(0)
+        shift = self.shift or Fraction(0)
+        if not self.is_misaligned or not any(one.leads for one in self.generation.sessions.values()):
+            timeline.mark(index, end - shift)
+        if self.is_misaligned or not timeline.first <= index < timeline.count:
+            return
+        wanted = timeline.end_of(index) + shift
+        if abs(end - wanted) >= frame:
+            self.is_misaligned = True
+            self.account.complaints.append(Misalignment(float(end), float(wanted)))
+
+    @property
+    def leads(self) -> bool:
+        """Whether the sound is cut where this track is."""
+        goes_on = self.state in (State.LIVE, State.ENDED)
+        return self.track.kind is Kind.VIDEO and goes_on and not self.is_misaligned
 
     def _find_captions(self, fragment: Fragment) -> None:
         if self.track.length_size:
@@ -167,8 +197,10 @@ class Session:
         if self.track.kind is not Kind.VIDEO:
             self.index = generation.timeline.place_sound(start, began, length)
         else:
+            start = self.segmenter.seconds(fragment.time_of(fragment.cut_points()[0]))
             frame = self.segmenter.seconds(fragment.duration) / fragment.samples
             self.index = generation.timeline.place_pictures(start, began, length, frame)
+            self.segmenter.begun = generation.timeline.start if self.index == 0 else None
         return self.index is not None
 
     def _check_unplaced(self, fragment: Fragment) -> None:

@@ -27,7 +27,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from origin.live.account import MOST_COMPLAINTS, Account
+from origin.live.account import MOST_COMPLAINTS, Account, Remark
 from origin.live.feeds import Feeds
 from origin.live.parts import Part, is_independent
 from origin.live.segmenter import Segment, Segmenter
@@ -111,14 +111,18 @@ class Stream:
         session = self.generation.sessions.get(name) if self.generation else None
         return session.segmenter.memory if session is not None else 0
 
-    def forget(self, name: str) -> None:
-        """Forget a track. Its name stays taken in this generation: a new POST of it begins another generation."""
+    def forget(self, name: str) -> list[Remark]:
+        """Forget a track. Its name stays taken in this generation: a new POST of it begins another generation.
+
+        Returns what is yet to be logged of it.
+        """
         self.windows.pop(name, None)
         self.outbox.pop(name, None)
         self._last_numbers.pop(name, None)
         if self.generation is not None and name in self.generation.sessions:
             self.generation.sessions[name].segmenter.drop("the track has been forgotten")
-        self.accounts.pop(name, None)
+        account = self.accounts.pop(name, None)
+        return list(account.complaints) if account is not None else []
 
     def segmenter(self, name: str, track: Track) -> Segmenter:
         refuse = partial(self.refuse, name, track)

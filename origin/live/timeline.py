@@ -51,6 +51,12 @@ class Timeline:
         """Where segment `index`, at least `first`, ends."""
         return self.boundaries[index - self.first]
 
+    def start_of(self, index: int) -> Fraction | None:
+        """Where a segment that has been cut starts; None: not known any more."""
+        if index == 0:
+            return self.start
+        return self.end_of(index - 1) if index > self.first else None
+
     def index_at(self, at: Fraction) -> int:
         """The segment that `at` lies in."""
         return self.first + bisect_right(self.boundaries, at)
@@ -96,9 +102,8 @@ class Timeline:
         if self.start is None and -length / 2 < start - began < WAIT_S:
             self.start = start
             return 0
-        if self._opens(start, began, length):
-            return 0
-        return self.index_near(start, frame) if self.boundaries else None
+        index = self.index_near(start, frame) if self.boundaries else None
+        return 0 if index is None and self._opens(start, began, length) else index
 
     def _opens(self, start: Fraction, began: Fraction, length: Fraction) -> bool:
         return abs(start - (began if self.start is None else self.start)) < length / 2

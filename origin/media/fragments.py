@@ -56,6 +56,11 @@ class Fragment:
     def end(self) -> int:
         return self.start + self.duration
 
+    @property
+    def longest(self) -> int:
+        """Ticks of its longest sample; of an average one where the samples lie apart."""
+        return max(self.row.durations) if self.row is not None else self.duration // self.samples
+
     def starts(self) -> list[int]:
         """When each sample is decoded, and the end; what cannot be divided is like one sample."""
         durations = (self.duration,) if self.table is None else self.table.durations
@@ -208,7 +213,7 @@ class FragmentReader:
 
     def _join(self, mdat: Box, where: str) -> Fragment:
         if self._moof is None:
-            raise BadMedia(where, "mdat", "a moof before it")
+            raise BadMedia(where, "mdat", "a moof before it (ffmpeg: -movflags cmaf+empty_moov)")
         moof, fragment, first, end = self._moof
         low, high = len(moof.data) + mdat.header, len(moof.data) + len(mdat.data)
         if first < low or end > high:
@@ -303,7 +308,9 @@ def _read_tfhd(fields: Fields, track: Track) -> tuple[int, int, int]:
         raise NeedsInit(fields.where, f"track {track_id}", f"the init section's track {track.track_id}")
     if given & 0x1:
         # Absolute offsets are only right in the one file the muxer had in mind.
-        raise BadMedia(fields.where, "a base data offset", "default-base-is-moof")
+        raise BadMedia(
+            fields.where, "a base data offset", "default-base-is-moof (ffmpeg: -movflags +default_base_moof)"
+        )
     fields.take(4 if given & 0x2 else 0)
     duration = fields.uint(4) if given & 0x8 else track.default_duration
     size = fields.uint(4) if given & 0x10 else track.default_size

@@ -40,7 +40,7 @@ def read_sample_entry(handler: bytes, kind: str, entry: memoryview, where: str) 
     reader = _READERS.get((handler, kind))
     if reader is None:
         found = f"sample entry {kind!r} of handler {handler.decode('latin-1')!r}"
-        wanted = "H.264 (avc1, avc3), HEVC (hvc1, hev1), AV1 (av01), AAC (mp4a), Opus, AC-3 or WebVTT (wvtt)"
+        wanted = "H.264 (avc1, avc3), HEVC (hvc1, hev1), AV1 (av01), AAC or MP3 (mp4a), Opus, AC-3 or WebVTT (wvtt)"
         raise NotSupported(where, found, f"{wanted}, not encrypted")
     return reader(kind, Fields(entry, f"{where}/{kind}"))
 
@@ -142,6 +142,10 @@ def _sound(kind: str, fields: Fields) -> SampleEntry:
     return _declare(read, boxes, fields)
 
 
+_OBJECT_TYPES = (0x66, 0x67, 0x68, 0x69, 0x6B)
+"""Besides that of MPEG-4 AAC: AAC of MPEG-2, and MP3 (mp4ra.org). Vorbis, DTS and others come in `mp4a`, too."""
+
+
 def _aac(fields: Fields) -> SampleEntry:
     fields.take(4)
     _enter(fields, 3)  # ES_Descriptor
@@ -155,6 +159,10 @@ def _aac(fields: Fields) -> SampleEntry:
     object_type = fields.uint(1)
     fields.take(4)
     max_bps, average_bps = fields.words(2)
+    if object_type not in (0x40, *_OBJECT_TYPES):
+        raise NotSupported(
+            fields.where, f"object type {object_type:#04x}", "AAC (0x40, 0x66 to 0x68) or MP3 (0x69, 0x6b)"
+        )
     if object_type != 0x40:
         return SampleEntry(f"mp4a.{object_type:02x}", max_bps=max_bps, average_bps=average_bps)
     _enter(fields, 5)  # DecoderSpecificInfo: an AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1)

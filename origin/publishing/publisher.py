@@ -170,16 +170,21 @@ class Publisher:
 
     async def drain(self, stream: Stream) -> None:
         """Stores and lists everything the stream has numbered."""
-        for name, account in stream.accounts.items():
-            while account.complaints:
-                log.warning("%s/%s: %s", stream.name, name, account.complaints.popleft())
+        self._complain(stream)
         while stream.without_parts:
             log.warning(
                 "%s/%s: no part of 85 to 100 %% of %g s can be made of its fragments: whole segments only",
                 stream.name, stream.without_parts.popleft(), self.settings.part or 0,
             )  # fmt: skip
         await asyncio.gather(*(self._drain(stream, name) for name, box in stream.outbox.items() if box))
+        self._complain(stream)
         await self._update_dates(stream)
+
+    def _complain(self, stream: Stream) -> None:
+        """Logs what is wrong with the media."""
+        for name, account in stream.accounts.items():
+            while account.complaints:
+                log.warning("%s/%s: %s", stream.name, name, account.complaints.popleft())
 
     async def _update_dates(self, stream: Stream) -> None:
         """Date ranges leave with the segments that they map to, and come with the splices of an encoder."""
@@ -274,6 +279,8 @@ class Publisher:
             else:
                 # Players skip a gap and go on; a segment that is listed and absent stalls them.
                 entry.gap = True
+                if (account := stream.accounts.get(track)) is not None:
+                    account.withdraw(window.track, item.segment.fragments, "they could not be stored")
         linger, most = self.settings.linger_after(stream.length), self.settings.most_segments(stream.length)
         if window.listed and entry.number != window.next_number:
             window.restart(linger, now)

@@ -128,7 +128,8 @@ class Retention:
         async with publisher.lock(stream, window.name):
             if stream.is_live(window.name) or stream.windows.get(window.name) is not window:
                 return
-            stream.forget(window.name)
+            for remark in stream.forget(window.name):
+                log.warning("%s: %s", folder, remark)
             names = {entry.name for entry in window.fetchable()} | {init_name(init) for init in window.inits} | {MEDIA}
             for name in names | {part.name for part in window.parts.fetchable()}:
                 publisher.catalog.withdraw(f"{folder}/{name}")

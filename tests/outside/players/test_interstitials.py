@@ -18,11 +18,10 @@ from tests.kit.live_origin import Running, encoder, encoder_command, ffmpeg_prog
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 from tests.kit.ports import free_port
+from tests.outside.players.browser import BROWSER, CHROMIUM
 from tests.outside.players.stage import HERE, SCRIPTS
-from tests.outside.players.test_players import CHROMIUM
-from tests.outside.players.test_players import pytestmark as needs
 
-pytestmark = needs
+pytestmark = BROWSER
 
 AD_S = 4
 PAGE = f"""<!doctype html><meta charset="utf-8"><video width="320" height="180" muted playsinline></video>

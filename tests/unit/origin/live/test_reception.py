@@ -107,6 +107,23 @@ def test_a_hole_is_waited_for_three_segments_and_then_named() -> None:
     assert desk.take(piece(6000)) == [(6000, 7000)]
 
 
+def test_a_last_sample_of_duration_0_is_nothing_to_wait_for() -> None:
+    desk = Desk()
+
+    def open_ended(start: int) -> Fragment:
+        table = Samples((100,) * 9 + (0,), (4,) * 10, (0,) * 10, (0,) * 10)
+        return of_samples(table, 1, start, bytes(40))
+
+    assert desk.take(*map(open_ended, (0, 1000, 2000))) == [(0, 900), (1000, 1900), (2000, 2900)]
+    assert desk.take(open_ended(4000)) == [], "more than a sample is missing"
+    assert desk.take(piece(3000)) == [(3000, 4000), (4000, 4900)] and desk.holes == []
+
+
+def test_fragments_of_one_sample_in_any_order() -> None:
+    desk = Desk()
+    assert desk.take(*(piece(100 * n, 100) for n in (0, 2, 1, 3))) == [(n * 100, n * 100 + 100) for n in range(4)]
+
+
 def test_a_fragment_far_ahead_is_a_jump_and_not_a_hole() -> None:
     desk = Desk()
     desk.take(piece(0))

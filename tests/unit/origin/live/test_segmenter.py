@@ -4,9 +4,9 @@ import pytest
 
 from origin.errors import TooLarge
 from origin.live import segmenter
-from origin.live.segmenter import MOST_FRAGMENTS, Segmenter
-from origin.media.fragments import Fragment
-from origin.media.samples import MOST_SAMPLES
+from origin.live.segmenter import MOST_FRAGMENTS, Segmenter, late
+from origin.media.fragments import Fragment, of_samples
+from origin.media.samples import MOST_SAMPLES, Samples
 from origin.media.tracks import Kind, Track
 
 TRACK = Track(Kind.AUDIO, 1, 1_000_000, "mp4a.40.2", sample_rate=48_000, channels=2)
@@ -34,6 +34,25 @@ def test_a_segment_has_so_much(at: tuple[int, dict[str, int]], over: tuple[int, 
     assert held.memory > held.samples
     with pytest.raises(TooLarge, match=words):
         _pushed(over[0], **over[1])
+
+
+HOW_LATE = [  # kind, longest of the samples (ms), and seconds that a fragment of them may be late
+    (Kind.VIDEO, [40, 40], 0.06),
+    (Kind.VIDEO, [20, 20], 0.05),  # rounding
+    (Kind.VIDEO, [40, 100, 0], 0.15),
+    (Kind.VIDEO, [600], 0.9),
+    (Kind.VIDEO, [5000], 1),  # a picture every five seconds
+    (Kind.AUDIO, [64, 64], 0.096),  # AAC at 16 kHz
+    (Kind.TEXT, [4000], 0.05),
+]
+
+
+@pytest.mark.parametrize(("kind", "durations", "seconds"), HOW_LATE)
+def test_how_late_a_fragment_may_begin(kind: Kind, durations: list[int], seconds: float) -> None:
+    count = len(durations)
+    table = Samples(tuple(durations), (1,) * count, (0,) * count, (0,) * count)
+    track = Track(kind, 1, 1000, "x")
+    assert float(late(of_samples(table, 1, 0, bytes(count)), track)) == seconds
 
 
 def test_its_memory_is_that_of_what_it_holds() -> None:

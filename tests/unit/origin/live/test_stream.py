@@ -242,6 +242,75 @@ def test_rounding_is_no_jump() -> None:
     assert {one.discontinuity for one in lab.listed("720p").listed} == {0}
 
 
+LATE = [  # ticks between two fragments   after samples of    generations
+    (1500, 3000, {0}),  # 50 ms: rounding
+    (3000, 3000, {0}),  # a picture of a camera at 10/s, whose last duration was not known
+    (4500, 3000, {0}),
+    (4501, 3000, {0, 1}),
+    (3000, 1001, {0, 1}),  # three pictures are missing
+    (-1500, 3000, {0}),
+    (-3000, 3000, {0, 1}),  # times that come a second time are others
+]
+
+
+@pytest.mark.parametrize(("ticks", "frame", "discontinuities"), LATE)
+def test_a_fragment_may_begin_a_sample_and_a_half_late(ticks: int, frame: int, discontinuities: set[int]) -> None:
+    lab = Lab()
+    session = lab.begin("720p", video_init())
+    for n, fragment in enumerate(video(4, gop=10, frame=frame)):
+        fragment.start += ticks if n >= 2 else 0
+        session.push(fragment, NOW)
+    assert {one.discontinuity for one in lab.listed("720p").listed} == discontinuities
+
+
+def test_a_last_sample_of_duration_0_loses_no_picture() -> None:
+    """nginx-rtmp writes fragments whose last sample ends when the next one begins."""
+    lab = Lab()
+    session = lab.begin("720p", video_init())
+    for n in range(40):
+        session.push(pictures(n * 15_000, [3000, 3000, 3000, 3000, 0], key=n % 2 == 0), NOW)
+    session.finish(State.ENDED)
+    window, account = lab.listed("720p"), lab.stream.accounts["720p"]
+    assert (account.received, account.published, account.refused) == (200, 200, 0)
+    assert {one.discontinuity for one in window.listed} == {0}
+    assert {one.duration for one in list(window.listed)[:-1]} == {1.0}, "EXTINF reaches to the next segment"
+
+
+def test_pictures_that_are_cut_elsewhere_are_named_once_and_sound_follows_the_others() -> None:
+    """x264 puts key frames at cuts of scenes, and not at the same ones in every rung."""
+    lab = Lab()
+    a, b = lab.begin("720p", video_init()), lab.begin("360p", video_init(360))
+    c = lab.begin("audio-128k", audio_init())
+    fragments = [
+        *((one, a) for one in video(12, frame=1000)),
+        *((one, b) for one in video(12, frame=1000, gop=40)),  # 1.333 s
+        *((one, c) for one in audio(12)),
+    ]
+    for fragment, session in sorted(fragments, key=lambda row: row[0].end / row[1].track.timescale):
+        session.push(fragment, NOW)
+    for session in (a, b, c):
+        session.finish(State.ENDED)
+    assert [len(lab.stream.accounts[name].complaints) for name in ("720p", "360p", "audio-128k")] == [0, 1, 0]
+    assert str(lab.stream.accounts["360p"].complaints[0]).startswith(
+        "a segment ends at 1.333 s, where the other pictures end one at 1.000 s: players cannot switch there"
+    )
+    cuts = [round(one.start) for one in lab.listed("audio-128k").listed]
+    assert cuts == list(range(12)), "no segment of a third of a second"
+    assert sum(account.refused for account in lab.stream.accounts.values()) == 0
+
+
+@pytest.mark.parametrize(("gop", "shift"), [(30, 2000), (30, -2000), (10, 0)])
+def test_pictures_that_are_reordered_otherwise_are_cut_at_the_same_key_frames(gop: int, shift: int) -> None:
+    lab = Lab()
+    a, b = lab.begin("720p", video_init()), lab.begin("360p", video_init(360))
+    later = video(8, frame=1000, gop=gop, start=30_000 + shift)
+    for n, fragment in enumerate(video(8, frame=1000, start=30_000)):
+        first, then = ([fragment], later[n : n + 1]) if n % 4 < 2 else (later[n : n + 1], [fragment])
+        lab.push(a if n % 4 < 2 else b, first)
+        lab.push(b if n % 4 < 2 else a, then)
+    assert [list(one.complaints) for one in lab.stream.accounts.values()] == [[], []]
+
+
 def test_an_equal_init_section_changes_nothing_and_another_does() -> None:
     lab = Lab()
     session = lab.begin("720p", video_init())
@@ -265,6 +334,57 @@ def test_a_rung_that_joins_late_begins_where_the_others_are_cut() -> None:
     for number, start in zip(lab.numbers("360p"), lab.starts("360p"), strict=True):
         assert both[number] == start
     assert lab.numbers("360p")[0] == 4
+
+
+def test_a_rung_whose_key_frame_is_inside_its_first_fragment_begins_there() -> None:
+    lab = Lab()
+    early, late = lab.begin("720p", video_init()), lab.begin("360p", video_init(360))
+    lab.push(early, video(6))
+    table = Samples((1001,) * 30, (3,) * 30, tuple(0 if n == 15 else NON_SYNC for n in range(30)), (0,) * 30)
+    half = of_samples(table, 1, 45 * 1001, b"vid" * 30)
+    half.keys = (15,)
+    lab.push(late, [half, *video(3, start=60 * 1001)[1:]])
+    both = dict(zip(lab.numbers("720p"), lab.starts("720p"), strict=True))
+    starts = dict(zip(lab.numbers("360p"), lab.starts("360p"), strict=True))
+    assert min(starts) == 2 and starts[2] == both[2], "not at the next key frame"
+    assert lab.stream.accounts["360p"].refused == 15
+
+
+def test_a_track_that_is_forgotten_says_what_it_held() -> None:
+    lab = Lab()
+    pictures_session, sound_session = lab.begin("720p", video_init()), lab.begin("audio-128k", audio_init())
+    lab.push(pictures_session, video(0.5))
+    lab.push(sound_session, audio(0.5))
+    sound_session.finish(State.ENDED)  # it waits for the pictures to be cut
+    assert [str(one) for one in lab.stream.forget("audio-128k")] == [
+        "24 samples of sound from 0.000 s to 0.512 s are not published: the track has been forgotten"
+    ]
+
+
+@pytest.mark.parametrize("part", [None, 0.5])
+def test_a_rung_that_begins_inside_the_first_segment_is_cut_where_the_others_are(part: float | None) -> None:
+    """Segments of a request each, after a restart of the origin: rungs begin with different ones."""
+    lab = Lab(Stream("live", length=4.0, target=4, largest=2**20, part=part))
+    early, late = lab.begin("720p", video_init()), lab.begin("360p", video_init(360))
+    for n, fragment in enumerate(video(16, frame=1000)):
+        lab.push(early, [fragment])
+        lab.push(late, [fragment] if n >= 2 else [])
+    starts = {
+        name: [item.segment.start / 30_000 for item in box if item.segment is not None]
+        for name, box in lab.stream.outbox.items()
+    }
+    _, *others = starts["720p"]
+    assert starts["360p"] == ([1, 4, 8] if part is None else others), "with parts, the first segments are short"
+    assert part is not None or others == [4, 8]
+    assert [list(one.complaints) for one in lab.stream.accounts.values()] == [[], []]
+
+
+def test_a_rung_that_begins_long_before_the_others_is_named() -> None:
+    lab = Lab(Stream("live", length=4.0, target=4, largest=2**20))
+    late, early = lab.begin("720p", video_init()), lab.begin("360p", video_init(360))
+    lab.push(late, video(16, frame=1000, start=45_000))
+    lab.push(early, video(16, frame=1000))
+    assert [len(one.complaints) for one in lab.stream.accounts.values()] == [0, 1]
 
 
 def test_a_track_of_another_timeline_is_refused_in_words() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from origin.errors import BadMedia
+from origin.live.account import Complaint
 from origin.live.segmenter import Segment
 from origin.live.session import Session, State
 from origin.live.stream import Stream
@@ -240,3 +241,31 @@ def test_frames_out_are_frames_in(
     if all(divisible) and gop <= 25 * length and abs(offset) < 400 * length and offset > -500:
         assert not lab.stream.accounts[audio.name].complaints
         assert not lab.stream.accounts[video.name].complaints
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    gops=st.tuples(st.integers(10, 60), st.integers(10, 60)),
+    shift=st.integers(-3, 3),
+    lengths=packagings,
+    video_lengths=packagings,
+)
+def test_rungs_with_key_frames_of_their_own_lose_nothing(
+    gops: tuple[int, int], shift: int, lengths: list[int], video_lengths: list[int]
+) -> None:
+    lab = new(2.0)
+    audio = sound(21, start=10).pack(lengths)
+    one = pictures(21, gop=gops[0], start=10).pack(video_lengths)
+    other = pictures(21, gop=gops[1], start=10 + shift / 25).pack(video_lengths)
+    other.name = "180p"
+    lab.run(one, other, audio)
+    for sender in (audio, one, other):
+        account = lab.stream.accounts[sender.name]
+        assert account.received == account.published + account.refused
+        refused = [said for said in account.complaints if isinstance(said, Complaint)]
+        assert account.refused == sum(said.samples for said in refused)
+        missing = set(samples_of(sender)) - set(lab.samples(sender.name, sender.track))
+        assert len(missing) == account.refused
+    if gops[0] == gops[1]:
+        named = [len(lab.stream.accounts[name].complaints) for name in ("360p", "180p")]
+        assert named == [0, 0], "a shift of three pictures is reordering"

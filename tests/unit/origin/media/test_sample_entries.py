@@ -82,6 +82,7 @@ AUDIO = [  # kind, boxes, codec, CHANNELS
     ("mp4a", [esds(asc(42, 2))], "mp4a.40.42", 2),
     ("mp4a", [esds(asc(2, 6, rate=15))], "mp4a.40.2", 6),
     ("mp4a", [esds(b"\0\0", object_type=0x6B)], "mp4a.6b", 2),
+    ("mp4a", [esds(b"\0\0", object_type=0x67)], "mp4a.67", 2),
     ("Opus", [box(b"dOps", b"\0\x06" + bytes(9))], "opus", 6),
     ("ac-3", [box(b"dac3", (0b00_01000_000_111_1_01111_00000).to_bytes(3, "big"))], "ac-3", 6),
     ("ac-3", [box(b"dac3", (0b00_01000_000_010_0_01111_00000).to_bytes(3, "big"))], "ac-3", 2),
@@ -94,6 +95,14 @@ AUDIO = [  # kind, boxes, codec, CHANNELS
 def test_audio(kind: str, boxes: list[bytes], codec: str, channels: int) -> None:
     read = read_sample_entry(b"soun", kind, memoryview(sound(*boxes)), "x")
     assert (read.codec, read.channels, read.sample_rate) == (codec, channels, 48_000)
+
+
+@pytest.mark.parametrize("object_type", [0xA9, 0xDD, 0x6A, 0x20, 0])
+def test_what_else_comes_in_mp4a_is_no_aac(object_type: int) -> None:
+    """DTS, Vorbis, pictures: no player knows them by the CODECS that they would get."""
+    entry = memoryview(sound(esds(b"\0\0", object_type=object_type)))
+    with pytest.raises(NotSupported, match=rf"found object type {object_type:#04x}, wanted AAC \("):
+        read_sample_entry(b"soun", "mp4a", entry, "x")
 
 
 def test_rates_of_the_esds_and_of_btrt() -> None:

@@ -3,7 +3,10 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from cdnkit.settings.origin import Origin
+from origin.errors import StorageFailed
 from origin.live.session import State
 from origin.publishing.publisher import Publisher
 from tests.unit.origin.live.test_stream import NOW, audio, audio_init, video, video_init
@@ -35,6 +38,33 @@ def test_every_track_says_that_the_stream_has_ended_once_the_last_has(tmp_path: 
                 session.finish(State.ENDED)
                 await publisher.close(stream)
                 assert ended() == {"720p": last, "audio-64k": last}
+        publisher.storage.release()
+
+    asyncio.run(run())
+
+
+def test_what_could_not_be_stored_is_refused_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        publisher = Publisher(Origin(storage=tmp_path, segment=1.0, window=10.0), lambda: NOW)
+        await publisher.resume()
+        write = publisher.storage.write
+
+        def full(name: str, data: bytes) -> None:
+            if name.endswith(("-1.m4s", "-2.m4s")):
+                raise StorageFailed(name, "disk full", "room")
+            write(name, data)
+
+        publisher.storage.write = full  # type: ignore[method-assign]
+        with publisher.posting("live", "720p") as stream:
+            session = stream.begin("720p", video_init(), NOW, lambda: None)
+            for fragment in video(5.0):
+                session.push(fragment, NOW)
+            session.finish(State.ENDED)
+            await publisher.close(stream)
+        account = stream.accounts["720p"]
+        assert account.received == account.published + account.refused and account.refused == 60
+        said = "720p: 60 pictures from 1.001 s to 3.003 s are not published: they could not be stored"
+        assert [one for one in caplog.messages if "pictures" in one] == [f"live/{said}"]
         publisher.storage.release()
 
     asyncio.run(run())
