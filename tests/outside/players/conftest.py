@@ -6,7 +6,7 @@ import pytest
 
 from origin import Origin
 from tests.kit.live_origin import Running
-from tests.outside.players.stage import LENGTH, SEGMENT, Stage, clip, prepare, staged
+from tests.outside.players.stage import ENCRYPTED, LENGTH, SEGMENT, Stage, clip, prepare, staged
 
 
 @pytest.fixture(scope="package")
@@ -16,7 +16,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     vod = folder / "vod"
     vod.mkdir()
     settings = Origin(
-        listen="127.0.0.1:0", ingest="127.0.0.1:0", storage=folder / "media", vod=vod, segment=SEGMENT, window=LENGTH
+        listen="127.0.0.1:0",
+        ingest="127.0.0.1:0",
+        storage=folder / "media",
+        vod=vod,
+        segment=SEGMENT,
+        window=LENGTH,
+        encryption=tuple({"streams": (name,), "method": method} for name, method in ENCRYPTED.items()),
     )
     origin = Running(settings).start()
     try:

@@ -1,6 +1,7 @@
 """Pages with players, and what they play: a flash and a beep each second, live and stored, behind a shield and an edge."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,6 +38,9 @@ LATE_S = 0.1
 JOINABLE = 4
 """Segments that are there before the first player comes: three are what a player stays behind the live edge."""
 
+ENCRYPTED = {"whole": "AES-128", "cbcs": "SAMPLE-AES"}
+"""Streams, and how they are encrypted."""
+
 SCRIPTS = {
     "hls.js": "hls.js/dist/hls.min.js",
     "shaka": "shaka-player/dist/shaka-player.compiled.js",
@@ -56,6 +60,9 @@ ADDRESSES = {
     ("ended", "HLS"): "/ended/multivariant.m3u8",
     ("ended", "HLS in MPEG-TS"): f"/ended/{TS_MULTIVARIANT}",
     ("ended", "DASH"): f"/ended/{MANIFEST}",
+    ("AES-128", "HLS"): "/whole/multivariant.m3u8",
+    ("cbcs", "HLS"): "/cbcs/multivariant.m3u8",
+    ("cbcs", "DASH"): f"/cbcs/{MANIFEST}",
     ("captioned", "HLS"): "/captioned/multivariant.m3u8",
     ("VOD", "HLS"): "/vod/clip/multivariant.m3u8",
     ("VOD", "DASH"): "/vod/clip/manifest.mpd",
@@ -112,6 +119,8 @@ def prepare(origin: Running, vod: Path, source: Path) -> None:
             text.send(text_fragment(cues(LENGTH), START + second, START + second + 1))
         assert process.wait(GUARD_S) == 0
         assert text.end().status == 200
+    for name in ENCRYPTED:
+        republish(origin, "ended", name)
     assert origin.post(f"captioned/{HEIGHTS[0]}p.cmfv", captioned(vod.parent, source)).status == 200
     clip(vod / "file.mp4", 12)
     clip(vod / "late.mp4", 12, late=LATE_S)
@@ -120,6 +129,16 @@ def prepare(origin: Running, vod: Path, source: Path) -> None:
 def cues(count: int) -> list[Shown]:
     """Of the stream that has ended: with each flash a cue, for half a second."""
     return [Shown(START + second, START + second + CUE_S, f"Sekunde {second}") for second in range(count)]
+
+
+def republish(origin: Running, name: str, other: str) -> None:
+    """Another stream of the same pictures and sound, which are posted track by track."""
+    for track in (*(f"{height}p" for height in HEIGHTS), "audio-64k"):
+        playlist = origin.get(f"{name}/{track}/media.m3u8").text
+        files = re.findall(r'^#EXT-X-MAP:URI="(.+)"|^(seg-.+)', playlist, re.MULTILINE)
+        body = b"".join(origin.get(f"{name}/{track}/{init or segment}").body for init, segment in files)
+        kind = "cmfa" if track.startswith("audio") else "cmfv"
+        assert origin.post(f"{other}/{track}.{kind}", body).status == 200
 
 
 def captioned(folder: Path, source: Path) -> bytes:
