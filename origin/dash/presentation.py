@@ -32,7 +32,8 @@ from origin.live.window import Entry, TrackWindow
 from origin.media.tracks import Kind
 
 PATIENCE = 3
-"""Segments that a track may lag behind the others. The multivariant playlist waits as long for a track's first one."""
+"""Segments that a track may lag behind the others, and as long by the clock: encoders that send files faster than these
+play are no further behind than that. The multivariant playlist waits as long for a track's first one."""
 IRREGULAR = Fraction(1, 4)
 """Of a segment: how far a segment may start from where `@duration` says. The standard allows half of one."""
 
@@ -60,6 +61,8 @@ class Presentation:
         """Where the last generation began, once it has ended: nobody asks for its manifest again."""
         self._there: set[str] = set()
         """Tracks that had listed something by then."""
+        self._listed_at: dict[int, float] = {}
+        """When the first track listed each number that is not settled."""
         self.revision = 0
         """Grows with every change: what is saved and what is served can be told apart."""
 
@@ -87,14 +90,19 @@ class Presentation:
         listed = [window for window in windows.values() if window.listed]
         number = max(self.next, min((window.listed[0].number for window in listed), default=0))
         newest = max((window.next_number for window in listed), default=0)
+        for one in range(number, newest):
+            self._listed_at.setdefault(one, now)
         while number < newest:
             entries = {window.name: entry for window in listed if (entry := _entry(window, number))}
-            if newest - number <= PATIENCE and self._waits(number, entries, windows, tracks, may_list):
+            patience = PATIENCE * max((entry.duration for entry in entries.values()), default=0.0)
+            patient = newest - number <= PATIENCE or now - self._listed_at[number] <= patience
+            if patient and self._waits(number, entries, windows, tracks, may_list):
                 break
             self._take(number, entries, windows, may_list, now)
             number += 1
             self.next = number
             self.revision += 1
+        self._listed_at = {one: at for one, at in self._listed_at.items() if one >= number}
         names = {*tracks, *windows}
         if self.open is not None and number >= newest and not any(may_list(name, number) for name in names):
             self._end()
@@ -115,6 +123,7 @@ class Presentation:
             self._there |= late
             self.periods = [one for one in self.periods if one.generation != begun.generation]
             self.next = begun.first
+            self._listed_at.clear()
             self.revision += 1
 
     def forget(self, first: Mapping[str, int], now: float, depth: float) -> None:

@@ -288,6 +288,22 @@ def test_a_rung_that_joins_late_begins_a_period_without_a_break() -> None:
     assert before.start + before.duration == after.start, "the timeline goes on"
 
 
+def test_a_stream_that_is_posted_faster_than_it_plays_is_one_period() -> None:
+    """Ten seconds in a third of one; sound and text come when all pictures are there."""
+    lab = Lab()
+    names = ("720p", "audio-64k", TEXT)
+    lab.start(*names, at=Fraction(0))
+    for name in names:
+        for fragment in lab.senders[name].fragments_until(Fraction(10)):
+            lab.senders[name].session.push(fragment, lab.now)
+            lab.publish()
+        lab.now += 0.1
+    lab.finish_all(State.ENDED)
+    (period,) = lab.mpd().periods
+    assert [one.id for one in period.representations] == list(names)
+    assert period.duration == pytest.approx(10, abs=0.5), "until the first track ends"
+
+
 def test_without_text_the_pictures_go_on() -> None:
     """A sender of subtitles that is silent for ten seconds: the Periods leave no hole."""
     lab = Lab()
