@@ -24,6 +24,10 @@ LARGEST_LEAD = 2**20
 LARGEST_MOOF = 2**22
 """A sample takes up to 16 bytes of it: as many as a fragment may have."""
 
+LATEST = 2**63
+"""Where a fragment ends at most, in ticks. A decode time beyond it is a negative one in 64 bits without a sign, and
+what lies behind it could not be written any more."""
+
 _INIT_FIRST = "an init section (ftyp, moov) before it"
 
 
@@ -286,6 +290,8 @@ def read_moof(moof: Box, track: Track) -> tuple[Fragment, int, int]:
     samples, total = len(table), sum(table.durations)
     if samples == 0 or total == 0:
         raise BadMedia(where, f"{samples} samples of {total} ticks", "samples that last")
+    if start + total > LATEST:
+        raise BadMedia(f"{where}/tfdt", f"decode time {start}", "one of 63 bits: none is before 0")
     row = table if in_a_row else None
     independent = not table.flags[0] & NON_SYNC
     fragment = Fragment(start, total, independent, samples, b"", row if divisible else None, row, first)

@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from origin.errors import BadMedia, NeedsInit
-from origin.media.fragments import LARGEST_LEAD, Fragment, FragmentReader
-from origin.media.tracks import InitSection, Kind
+from origin.media.boxes import BoxReader
+from origin.media.fragments import LARGEST_LEAD, Fragment, FragmentReader, of_samples, read_moof
+from origin.media.samples import Samples
+from origin.media.tracks import InitSection, Kind, Track
 
 MIB = 2**20
 
@@ -238,3 +240,16 @@ def test_damaged_media_never_raises_anything_else(encoded: dict[str, bytes]) -> 
             for _ in range(chance.randrange(1, 6)):
                 data[chance.randrange(1500)] = chance.randrange(256)
             parse([bytes(data)])
+
+
+def test_a_decode_time_before_0_is_refused() -> None:
+    """Without a sign in 64 bits it is one at the end of all time, and what follows could not be written."""
+    track = Track(Kind.AUDIO, 7, 48_000, "mp4a.40.2")
+    for start in (0, 2**63 - 1024, 2**63 - 1023, 2**64 - 1024):
+        written = of_samples(Samples((1024,), (1,), (0,), (0,)), 7, start, b"x").data
+        (moof, _) = BoxReader(MIB).feed(written)
+        if start + 1024 <= 2**63:
+            assert read_moof(moof, track)[0].start == start
+        else:
+            with pytest.raises(BadMedia, match=f"tfdt: found decode time {start}, wanted one of 63 bits"):
+                read_moof(moof, track)
