@@ -224,7 +224,6 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("LARGEST", 65_536),
         ("LARGEST_INIT", 2**20),
         ("LARGEST_MOOF", 2**22),
-        ("LATEST", 2**63),
         ("QUIET_S", 600.0),
         ("MOST_SOURCES", 1_000),
         ("MOST_LINES", 20),

@@ -11,7 +11,9 @@ from tests.random.ingest.world import wrong_with
 
 FOUND: list[tuple[str, Case]] = [
     ("well", tuple(Post(path) for path in TRACKS)),
-    # A decode time before 0, in 64 bits without a sign: it was taken, and could not be written anew. A 500.
+    # The first sample of sound claims to last for twelve hours: it was cut again and again, and never ended. A hang.
+    ("endless", (Post("a.cmfa", damages=(Damage("field", 0.06321, 0.4),)),)),
+    # A decode time before 0, in 64 bits without a sign: it was taken for the end of all time, and a 500.
     ("negative", (Post("a.cmfa", damages=(Damage("later", 0.167, 0.079),)),)),
 ]
 
