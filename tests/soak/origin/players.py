@@ -3,6 +3,7 @@
 import hashlib
 import random
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,22 +61,26 @@ def hls(base: str, track: str, window: float, target: int) -> tuple[Player, Watc
     """A media playlist of fMP4."""
     fetched = Fetched()
     watch = Watch(lambda uri: fetched.get(f"{base}/{track}/{uri}"))
-    gone: list[str] = []
+    left: dict[str, float] = {}
+    """Segments that are no longer listed, and when they were listed last."""
+    polled = 0.0
 
     def check() -> None:
-        before = watch.last
+        nonlocal polled
+        before, now = watch.last, time.time()
         playlist = watch.check(get(f"{base}/{track}/media.m3u8").decode())
         assert playlist.target == target
         listed = sum(one.duration for one in playlist.segments)
         assert playlist.number == 0 or listed >= 3 * target, f"{listed:g} s are listed"
-        if before is not None:
-            gone.extend(
-                f"{base}/{track}/{one.uri}" for one in before.segments if one.number < playlist.number and not one.gap
-            )
-            # RFC 8216 6.2.2: fetchable for its own duration and that of the longest playlist that had it.
-            del gone[: -max(1, int(window / target))]
-        fetched.again(gone)
+        for one in before.segments if before is not None else ():
+            if one.number < playlist.number and not one.gap:
+                left[f"{base}/{track}/{one.uri}"] = polled
+        # RFC 8216 6.2.2: there for its own duration and that of the longest playlist that had it.
+        for url in [url for url, at in left.items() if now > at + window]:
+            del left[url]
+        fetched.again(list(left))
         fetched.again([f"{base}/{track}/{one.uri}" for one in playlist.segments if not one.gap])
+        polled = now
 
     return Player(f"HLS {base}/{track}", check, 1.0), watch
 

@@ -24,8 +24,6 @@ from tests.soak.watch import slope
 SEGMENT_S = 2.0
 MOST_CPU = 0.7
 """Of one core, in real time: what is left is for playlists and for a busy machine."""
-MOST_SLOPE = 8.0
-"""MiB a minute once the windows are full and memory for segments is used up: the allocator's, not the origin's."""
 REQUESTS = 2000
 
 

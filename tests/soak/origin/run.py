@@ -137,7 +137,7 @@ async def _poll(player: Player, over: asyncio.Event, downs: list[Down], soaked: 
             begins = not player.known and isinstance(error, Absent)
             if not (excused or begins or _waits_for_encoder(error)):
                 wrong += 1
-                soaked.complaints.append(f"{player.name} at {began:.1f}: {type(error).__name__} {error}")
+                soaked.complaints.append(f"{player.name} at {began:.1f}: {type(error).__name__} {error}".rstrip())
         player.polls += 1
         soaked.polls += 1
         with suppress(TimeoutError):
