@@ -162,7 +162,7 @@ class Segmenter:
                     head, fragment = fragment.divide(key, self.track.track_id)
                     self._hold(head)
                 yield self._cut(len(self._pending))
-        if self.seconds(self._indivisible_ticks(fragment)) >= self._limit:
+        if self.seconds(self._longest_piece(fragment)) >= self._limit:
             raise self._indivisible(fragment)
         if self.track.kind is Kind.TEXT:
             self._bound_text(fragment)
@@ -353,19 +353,22 @@ class Segmenter:
                 f"at most {_LONGEST_TEXT_S} s and {_LARGEST_TEXT} bytes",
             )
 
-    def _indivisible_ticks(self, fragment: Fragment) -> int:
-        """How long the longest piece of it is that one segment has to take. Pictures that last are nobody's fault
-        before the next key frame is late; text can be divided anywhere."""
+    def _longest_piece(self, fragment: Fragment) -> int:
+        """Ticks of the longest piece that one segment has to take: of a fragment that cannot be divided, or of sound a
+        sample. Text is divided anywhere; with pictures, it is the next key frame that comes too late."""
         if fragment.table is None:
             return fragment.duration
         return max(fragment.table.durations) if self.track.kind is Kind.AUDIO else 0
 
     def _indivisible(self, fragment: Fragment) -> BadMedia:
         self._refuse([fragment], "longer than the target duration, and it cannot be divided")
-        what = "fragment" if fragment.table is None else "sample of sound"
+        where = f"decode time {float(self.seconds(fragment.start)):.3f} s"
+        length = f"{float(self.seconds(self._longest_piece(fragment))):.3f} s"
+        if fragment.table is not None:
+            return BadMedia(where, f"a sample of sound of {length}", f"shorter ones than {float(self._limit):g} s")
         return BadMedia(
-            f"decode time {float(self.seconds(fragment.start)):.3f} s",
-            f"a {what} of {float(self.seconds(self._indivisible_ticks(fragment))):.3f} s that cannot be divided",
+            where,
+            f"a fragment of {length} that cannot be divided",
             f"fragments that can be cut every {float(self._length):g} s (ffmpeg: -frag_duration)",
         )
 

@@ -110,7 +110,7 @@ class Fragment:
         rest = of_samples(table, track_id, start, media[: sum(table.sizes)])
         rest.keys = tuple(key - early for key in self.keys if key > early)
         rest.continued = self.continued
-        return Fragment(self.start, start - self.start, self.independent, early, b""), rest
+        return Fragment(self.start, start - self.start, self.independent, early, b""), self._led(rest)
 
     def moved(self, later: int, shown_earlier: int, track_id: int) -> "Fragment":
         """The same samples, decoded at other times and composed at other offsets, in ticks; written anew."""
