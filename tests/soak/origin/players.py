@@ -91,10 +91,7 @@ def multivariant(base: str) -> Player:
     def check() -> None:
         for file in ("multivariant.m3u8", "multivariant-ts.m3u8"):
             text = get(f"{base}/{file}").decode()
-            listed = set(re.findall(r'^[^#\n].*$|URI="([^"]+)"', text, re.M)) | set(
-                re.findall(r"^[^#\n].*$", text, re.M)
-            )
-            listed.discard("")
+            listed = {*re.findall(r"^[^#\n].*$", text, re.M), *re.findall(r'URI="([^"]+)"', text)}
             assert listed, text
             for one in listed:
                 get(f"{base}/{one}")

@@ -199,7 +199,7 @@ def _account(
         named.setdefault(f"{stream}/{track}", []).append((float(first), float(end)))
         soaked.notes.append(f"named: {stream}/{track} {first} to {end}: {why}")
     for sender in senders:
-        name = sender._path.removeprefix("/ingest/").partition(".")[0]
+        name = sender.name
         published = _ranges(watches[name])
         sent = lost = in_hand = told = 0
         missing: list[str] = []
@@ -227,11 +227,8 @@ def _account(
 
 
 def _ranges(watch: Watch) -> list[tuple[Fraction, Fraction]]:
-    """Decode times that are published, joined."""
-    found: list[tuple[Fraction, Fraction]] = []
-    for number in watch.starts:
-        found.append((watch.starts[number], watch._ends[number]))
-    return sorted(found)
+    """Decode times that are published, a segment each."""
+    return sorted((watch.starts[number], watch._ends[number]) for number in watch.starts)
 
 
 def _covered(piece: Piece, ranges: list[tuple[Fraction, Fraction]]) -> bool:

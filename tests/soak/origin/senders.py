@@ -33,6 +33,7 @@ class Stubborn:
     def __init__(
         self, ingest: str, stream: str, track: LoopedTrack, length: Fraction, *, segments: int = 0, began: float
     ) -> None:
+        self.name = f"{stream}/{track.name.partition('.')[0]}"
         self._parts, self._path = urlsplit(ingest), f"/ingest/{stream}/{track.name}"
         self._track, self._segments, self._began = track, segments, began
         self._source = track.pieces(length, FRAGMENT)
