@@ -108,6 +108,12 @@ class Session:
         if self.state is not State.LIVE:
             return
         self.account.received += fragment.samples
+        if fragment.start < 0:
+            early, rest = fragment.from_zero(self.track.track_id)
+            self._refuse(early, "decoded before time 0")
+            if rest is None:
+                return
+            fragment = rest
         self._find_captions(fragment)
         if self.init.edit is not None:
             left_out, moved = present(fragment, self.track, self.init.edit)
