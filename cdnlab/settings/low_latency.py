@@ -12,9 +12,12 @@ PER_VIEWER = ("CMCD", "_HLS_primary_id", "_HLS_throughput")
 """Query parameters that differ from viewer to viewer and change no response (CTA-5004; RFC 8216 2nd ed. appendix D and
 content steering): in a cache key, they would make each request a miss."""
 
+_TEXT = Key(query="all", query_except=PER_VIEWER, accept_encoding=("gzip", "br"))
+"""Browsers write Accept-Encoding in many ways, and playlists vary by it: reduced, those that say the same share one."""
+
 MEDIA_BEHAVIORS = (
-    Behavior(path="*.m3u8", key=Key(query="all", query_except=PER_VIEWER)),
-    Behavior(path="*.mpd", key=Key(query="all", query_except=PER_VIEWER)),
+    Behavior(path="*.m3u8", key=_TEXT),
+    Behavior(path="*.mpd", key=_TEXT),
     Behavior(path="*", key=Key(query_except=PER_VIEWER)),
 )
 """The behaviors of a file that has none. `_HLS_msn`, `_HLS_part` and `_HLS_skip` are in the key."""

@@ -13,6 +13,7 @@ from origin.live.window import Entry
 from origin.media.tracks import Kind, Track
 from origin.publishing.responses import Resource
 from origin.publishing.storage import Storage
+from origin.publishing.urgency import urgency
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 MANIFEST_TYPE = "application/dash+xml"
@@ -78,6 +79,7 @@ class Catalog:
             body=None if stored else data,
             path=self._storage.path(path),
             immutable=True,
+            urgency=urgency(track),
         )
 
     def offer_segment(
@@ -95,6 +97,7 @@ class Catalog:
             surrogate_key=f"{stream} {stream}/{name} segment",
             path=self._storage.path(path),
             immutable=True,
+            urgency=urgency(track),
         )
 
     def offer_part(self, stream: str, name: str, track: Track, part: Part, data: bytes, lifetime: float) -> None:
@@ -108,6 +111,7 @@ class Catalog:
             surrogate_key=f"{stream} {stream}/{name} part",
             body=data,
             immutable=True,
+            urgency=urgency(track),
         )
 
     def fold_parts(self, stream: str, name: str, segment: str, parts: list[Part]) -> None:
