@@ -196,6 +196,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
     ],
     "cdnkit/hls": [
         ("_REGISTERED", 4),
+        ("VERSION", 5),
     ],
     "origin": [
         ("CHUNK", 262_144),
@@ -250,6 +251,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("MOST_SEGMENTS_AHEAD", 2),
         ("MOST_WAITING", 20_000),
         ("SHORTEST", Fraction(17, 20)),
+        ("CLOSEST", Fraction(1, 4)),
         ("STALLED_LIFETIME", 1.0),
         ("VERSION", 9),
         ("_ROUNDING", Fraction(1, 500)),

@@ -145,7 +145,7 @@ HELD = [  # module, folder, its files
     ("real/transcode/test_posts", "transcode", "posts"),
     ("real/transcode/test_find", "transcode", "encoders errors ffmpeg source"),
     ("real/transcode/test_live", "transcode", "events process"),
-    ("real/transcode/test_vod", "transcode", "child multivariant vod"),
+    ("real/transcode/test_vod", "transcode", "i_frames child multivariant vod"),
     ("real/loadtests/test_live", "loadtests", "errors session user"),
     # cdnlab: as a process, and as a cluster
     ("real/cdnlab/test_cli", "cdnlab", "cli errors"),

@@ -5,10 +5,12 @@ in common. What is encoded is known from the plan, and what came of it is in the
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 from cdnkit import hls
 from cdnkit.settings.ladder import Track
+from transcode.i_frames import i_frames_of
 from transcode.plan import Plan
 
 
@@ -21,6 +23,15 @@ def multivariant(plan: Plan, folder: Path) -> str:
     return hls.multivariant_playlist(videos, audios, captions=_captions(listed[plan.rungs[-1].name]))
 
 
+def i_frame_playlists(plan: Plan, folder: Path) -> dict[str, str]:
+    """The I-frame playlist of each track of pictures, by its path in `folder`."""
+    return {
+        f"{track.name}/{hls.I_FRAMES}": hls.i_frame_playlist(listed.pictures, listed.target, ended=True, vod=True)
+        for track in plan.tracks
+        if track.kind == "video" and (listed := _Listed(folder / track.name)).has_i_frames
+    }
+
+
 class _Listed:
     """What a track's media playlist lists."""
 
@@ -29,8 +40,22 @@ class _Listed:
         self.segments = [folder / line for line in lines if line and not line.startswith("#")]
         self.durations = [float(line[8:].partition(",")[0]) for line in lines if line.startswith("#EXTINF:")]
         self.target = int(next(line for line in lines if line.startswith("#EXT-X-TARGETDURATION:"))[22:])
-        name = next(line for line in lines if line.startswith("#EXT-X-MAP:")).partition('URI="')[2].partition('"')[0]
-        self.init = (folder / name).read_bytes()
+        self.map = (
+            next(line for line in lines if line.startswith("#EXT-X-MAP:")).partition('URI="')[2].partition('"')[0]
+        )
+        self.init = (folder / self.map).read_bytes()
+
+    @cached_property
+    def pictures(self) -> list[hls.Pictures]:
+        """Its segments as an I-frame playlist lists them."""
+        return [
+            hls.Pictures(segment.name, self.map, i_frames_of(segment, duration), duration)
+            for segment, duration in zip(self.segments, self.durations, strict=True)
+        ]
+
+    @property
+    def has_i_frames(self) -> bool:
+        return any(one.i_frames for one in self.pictures)
 
     @property
     def rates(self) -> hls.Rates:
@@ -55,6 +80,11 @@ def _video(plan: Plan, track: Track, listed: _Listed) -> hls.Video:
         frame_rate=plan.stream.frame_rate,
         video_range=hls.video_range(int.from_bytes(colours[2:4], "big")),
         audio_bps=plan.stream.shared_audio_bps or track.rung.audio_bps,
+        i_frames=hls.IFrames(
+            f"{track.name}/{hls.I_FRAMES}", hls.i_frame_rates((one.i_frames for one in listed.pictures), listed.target)
+        )
+        if listed.has_i_frames
+        else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 The folder appears whole or not at all: everything is written to `DIR.partial` beside it and renamed at the
 end. What is inside has the origin's layout: `multivariant.m3u8`, `{track}/media.m3u8`,
-`{track}/seg-{number}.m4s`.
+`{track}/iframes.m3u8` of pictures, `{track}/seg-{number}.m4s`.
 
 Times stand in the media itself, as in a live stream (`command`). ffmpeg would say by edit lists that the pictures begin
 two frames late and the sound with 1024 samples of priming; players in browsers ignore them, and played the sound 45 ms
@@ -26,7 +26,7 @@ from transcode.command import START, encoding_arguments, filter_graph, label
 from transcode.completeness import is_full, lacking
 from transcode.errors import OutputError, SourceError
 from transcode.events import Event, Notice, Progress
-from transcode.multivariant import multivariant
+from transcode.multivariant import i_frame_playlists, multivariant
 from transcode.plan import Plan, prepare
 from transcode.progress import Pace, Report
 from transcode.source import input_arguments
@@ -220,6 +220,8 @@ def _complaint(plan: Plan, folder: Path, out: Path, gone: Exit, media_time: floa
 
 def _write_multivariant(plan: Plan, folder: Path, out: Path) -> None:
     try:
+        for path, text in i_frame_playlists(plan, folder).items():
+            (folder / path).write_text(text, encoding="utf-8")
         (folder / MULTIVARIANT).write_text(multivariant(plan, folder), encoding="utf-8")
     except OSError as error:
         found = "a full disk" if is_full(folder) else f"{error.strerror}"

@@ -298,7 +298,7 @@ class Stream:
                 )
                 self._numbered[number] = like
             duration = min(like.duration, float(self.target))
-            gap = replace(like, duration=duration, size=0, init=entry.init, gap=True, ticks=0)
+            gap = replace(like, duration=duration, size=0, init=entry.init, gap=True, ticks=0, i_frames=())
             self.numbered(name, Numbered(entry=gap))
             before = like
 

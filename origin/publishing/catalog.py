@@ -128,9 +128,11 @@ class Catalog:
         """The delta update of the media playlist at `path`; the whole one where nothing can be left out."""
         return self._deltas.get(path) or self._resources.get(path)
 
-    def offer_media_playlist(self, stream: str, name: str, text: str, lifetime: float, delta: str = "") -> None:
+    def offer_media_playlist(
+        self, stream: str, name: str, text: str, lifetime: float, delta: str = "", *, file: str = MEDIA
+    ) -> None:
         """`delta`: its delta update; "": it has none."""
-        path = f"{stream}/{name}/{MEDIA}"
+        path = f"{stream}/{name}/{file}"
         self._offer_playlist(path, text, lifetime, f"{stream} {stream}/{name} media-playlist")
         self._deltas.pop(path, None)
         if delta:

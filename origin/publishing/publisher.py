@@ -11,11 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 
+from cdnkit.hls import I_FRAMES
 from cdnkit.settings.origin import Origin
 from origin.errors import StorageFailed
+from origin.hls.i_frames import has_i_frames, i_frame_playlist
 from origin.hls.low_latency import LowLatency
 from origin.hls.multivariant import multivariant_playlist
 from origin.hls.playlist import MEDIA, init_name, media_playlist
+from origin.live.i_frames import i_frames_of
 from origin.live.parts import Part
 from origin.live.session import State
 from origin.live.stream import Stream
@@ -206,6 +209,7 @@ class Publisher:
                 self.catalog.fold_parts(stream.name, track, entry.name, window.parts.of(entry.number))
                 if window.track.kind is Kind.VIDEO:
                     window.measure_frame_rate(entry, item.segment)
+                    entry.i_frames = i_frames_of(item.segment, window.track.timescale)
             else:
                 # Players skip a gap and go on; a segment that is listed and absent stalls them.
                 entry.gap = True
@@ -296,6 +300,12 @@ class Publisher:
         if not window.listed:
             return
         lifetime, rules = self._lifetime(stream), self.low_latency(stream)
+        if (has_i_frames(window) or window.i_frames_shown is not None) and (
+            stream.ended or window.i_frames_shown != window.next_i_frame
+        ):
+            text = i_frame_playlist(window, stream.target, ended=stream.ended, low_latency=rules)
+            window.i_frames_shown = window.next_i_frame
+            self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime, file=I_FRAMES)
         if rules is None:
             text = media_playlist(window, stream.target, ended=stream.ended)
             self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime)

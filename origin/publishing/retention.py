@@ -15,6 +15,7 @@ A stream that has ended, or whose encoder is away, keeps its last window.
 import asyncio
 import logging
 
+from cdnkit.hls import I_FRAMES
 from origin.errors import NoRoom
 from origin.hls.playlist import MEDIA, MULTIVARIANT, init_name
 from origin.live.stream import Stream
@@ -89,7 +90,8 @@ class Retention:
                 return
             if window.listed and self._is_left_behind(stream, window):
                 window.restart(publisher.settings.linger_after(stream.length), now)
-                publisher.catalog.withdraw(f"{stream.name}/{window.name}/{MEDIA}")
+                for name in (MEDIA, I_FRAMES):
+                    publisher.catalog.withdraw(f"{stream.name}/{window.name}/{name}")
                 publisher.bells.ring(f"{stream.name}/{window.name}/{MEDIA}")
                 publisher.relist_stream(stream)
                 await publisher.save(stream, window.name)
@@ -126,8 +128,8 @@ class Retention:
             if stream.is_live(window.name) or stream.windows.get(window.name) is not window:
                 return
             stream.forget(window.name)
-            names = {entry.name for entry in window.fetchable()} | {init_name(init) for init in window.inits} | {MEDIA}
-            for name in names | {part.name for part in window.parts.fetchable()}:
+            names = {entry.name for entry in window.fetchable()} | {init_name(init) for init in window.inits}
+            for name in names | {MEDIA, I_FRAMES} | {part.name for part in window.parts.fetchable()}:
                 publisher.catalog.withdraw(f"{folder}/{name}")
             publisher.bells.ring(f"{folder}/{MEDIA}")
             publisher.relist_stream(stream)
