@@ -128,7 +128,7 @@ HELD = [  # module, folder, its files
     ("unit/origin/dash/test_mpd", "origin/dash", "xml"),
     ("unit/origin/media/test_edit_lists", "origin/media", "presented"),
     ("real/origin/test_faults", "origin", "faults"),
-    ("real/origin/test_authentication", "origin/ingest", "authentication"),
+    ("real/origin/test_authentication", "origin/ingest", "authentication strangers"),
     ("real/origin/test_authentication", "origin", "tls"),
     ("real/origin/test_ingest_bounds", "origin/ingest", "open_requests"),
     ("real/origin/test_refusals", "origin/ingest", "refusing"),
