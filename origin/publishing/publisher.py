@@ -100,7 +100,7 @@ class Publisher:
             try:
                 saved = await asyncio.to_thread(self.storage.read, f"{name}/{track}/{STATE}")
                 values = json.loads(saved or b"")
-                stream.resume(track, values)
+                stream.resume(track, values, self.clock())
                 if "dash" in values:  # an older version saved nothing of it
                     self.manifests.resume(stream, values["dash"])
             except (StorageFailed, ValueError, KeyError, TypeError, AttributeError) as error:
