@@ -146,12 +146,44 @@ class Ingest:
         place = check_names(name, path, self.names_of(name))
         if is_empty(request):
             return
+        receive = request.receive
+        if not self.retention.has_room(name, place.track):
+            # What is idle goes for media alone: a chunked body that is empty is a question, too.
+            if (first := await self._first(f"{name}/{place.track}", receive)) is None:
+                return
+            receive = _continued(first, receive)
         try:
             await self.retention.make_room(name, place.track)
         except NoRoom as error:
             raise Refused(error.status, str(error)) from None
         with self.publisher.posting(name, place.track) as stream:
-            await _Post(self, name, place, connection, request.receive).run(stream)
+            await _Post(self, name, place, connection, receive).run(stream)
+
+    async def _first(self, where: str, receive: Receive) -> Message | None:
+        """The first piece of a body; None: it is empty. `Refused`, `_Gone`: it does not come."""
+        patience = self.publisher.settings.ingest_stalled
+        stopping = asyncio.create_task(self.stopping.wait())
+        received: asyncio.Task[Message] | None = None
+        try:
+            async with asyncio.timeout(patience):
+                while True:
+                    received = asyncio.create_task(_receive(receive))
+                    await asyncio.wait((received, stopping), return_when=asyncio.FIRST_COMPLETED)
+                    if stopping.done():
+                        raise Refused(503, f"{where}: the origin is shutting down.")
+                    message = received.result()
+                    if message["type"] == "http.disconnect":
+                        raise _Gone
+                    if message.get("body"):
+                        return message
+                    if not message.get("more_body", False):
+                        return None
+        except TimeoutError:
+            raise Refused(408, f"{where}: found no media for {patience:g} s.") from None
+        finally:
+            for task in (stopping, received):
+                if task is not None:
+                    task.cancel()
 
     async def _name_tracks(self, name: str, path: str, receive: Receive) -> None:
         """An MPD: those of interface 1 name the tracks' requests, others say nothing that is needed here."""
@@ -342,6 +374,16 @@ async def _read_mpd(receive: Receive) -> bytes:
 
 async def _receive(receive: Receive) -> Message:
     return await receive()
+
+
+def _continued(first: Message, rest: Receive) -> Receive:
+    """What receives the first piece again, and then the rest."""
+    waiting = [first]
+
+    async def receive() -> Message:
+        return waiting.pop() if waiting else await rest()
+
+    return receive
 
 
 async def _no_switch(request: Request) -> Response:

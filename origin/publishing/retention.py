@@ -43,6 +43,13 @@ class Retention:
                 # A track that is forgotten late costs room; an end of the sweeping would cost it for good.
                 log.error("sweeping: %s: %s", type(error).__name__, error)
 
+    def has_room(self, name: str, track: str) -> bool:
+        """Whether `make_room` would forget nothing."""
+        most = self._publisher.settings.ingest_limits
+        if (stream := self._publisher.streams.get(name)) is None:
+            return len(self._publisher.streams) < most.streams
+        return track in stream.tracks or len(stream.tracks) < most.tracks
+
     async def make_room(self, name: str, track: str) -> None:
         """Make room for a track whose POST begins. `NoRoom`: the limit is reached, and all are in use."""
         streams, most = self._publisher.streams, self._publisher.settings.ingest_limits

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -62,6 +63,28 @@ def test_so_many_tracks_and_streams(origins: Callable[..., Running], encoded: di
     assert (reply.status, reply.text) == (429, "c: found 2 streams, all in use, wanted at most 2.\n")
     feeders[-1].break_off()
     until(lambda: origin.post("c/1.cmfv", encoded["180p.cmfv"]).status == 200)
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["no length", "chunked"])
+def test_a_question_takes_nobodys_place(
+    origins: Callable[..., Running], encoded: dict[str, bytes], chunked: bool
+) -> None:
+    """A request without media, however HTTP says so: only media make an idle stream or track go."""
+    origin = origins(ingest_limits={"tracks": 1, "streams": 1}, ingest_stalled=0.5)
+    assert origin.post("a/1.cmfv", encoded["180p.cmfv"]).status == 200
+    until(lambda: "seg-" in origin.get("a/1/media.m3u8").text)
+    time.sleep(1.1)  # a stream is idle from the second after the one in which it began
+    for path in ("b/1.cmfv", "a/2.cmfv"):
+        feeder = Feeder(origin, path) if chunked else None
+        assert (feeder.end() if feeder else origin.post(path, b"")).status == 200
+        assert origin.get("a/1/media.m3u8").status == 200
+    gone = Feeder(origin, "b/1.cmfv")
+    gone.break_off()
+    silent = Feeder(origin, "b/1.cmfv")
+    assert silent.reply().status == 408, "nobody waits for ever for the first byte"
+    assert origin.get("a/1/media.m3u8").status == 200
+    assert origin.post("b/1.cmfv", encoded["180p.cmfv"]).status == 200
+    assert origin.get("a/1/media.m3u8").status == 404
 
 
 def test_so_many_connections_from_one_address(origins: Callable[..., Running]) -> None:
