@@ -110,7 +110,7 @@ class Stream:
     def memory_of(self, name: str) -> int:
         """Bytes, about, of a track's media that no segment has taken yet."""
         session = self.generation.sessions.get(name) if self.generation else None
-        return session.segmenter.memory if session is not None else 0
+        return (session.segmenter.memory if session is not None else 0) + self.feeds.held_by(name)
 
     def forget(self, name: str) -> None:
         """Forget a track. Its name stays taken in this generation: a new POST of it begins another generation."""

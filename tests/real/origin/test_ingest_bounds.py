@@ -130,6 +130,22 @@ def test_the_memory_of_all_requests_is_bounded_and_who_hoards_goes(
     assert text.count("#EXTINF") == 5 and text.endswith("#EXT-X-ENDLIST\n")
 
 
+def test_what_tracks_hold_between_their_requests_counts_too(
+    origins: Callable[..., Running], encoded: dict[str, bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A request for each segment, and no segment of the origin's is whole: it is held, and nobody is connected."""
+    origin = origins(segment=10.0, ingest_limits={"memory": "1MiB"})
+    init, *fragments = pieces(encoded["180p.cmfv"])
+    for number in range(12):
+        assert origin.post(f"live-{number}/180p.cmfv", init).status == 200
+        assert origin.post(f"live-{number}/180p.cmfv", b"".join(fragments[: 4 - (number > 0)])).status == 200
+    broken_off = [one.getMessage() for one in caplog.records if "broken off" in one.getMessage()]
+    assert broken_off and broken_off[0].startswith("live-0/180p: found "), "who holds most"
+    assert "wanted at most 1048576 in all (ingest_limits.memory); the track is broken off" in broken_off[0]
+    until(lambda: origin.get("live-0/180p/media.m3u8").status == 200)
+    assert origin.get("live-11/180p/media.m3u8").status == 404, "the others are not"
+
+
 def test_objects_that_are_on_their_way_count_too(origins: Callable[..., Running], encoded: dict[str, bytes]) -> None:
     """What is not in a file yet. An encoder that holds less goes on, whichever interface it uses."""
     origin = origins(ingest_limits={"memory": "1MiB"})
