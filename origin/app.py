@@ -40,7 +40,8 @@ log = logging.getLogger("origin")
 CHUNK = 256 * 1024
 _METHODS = ["GET", "HEAD", "OPTIONS"]
 _REQUEST_FIELDS = (
-    "CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status, "  # players send CMCD so if told to (CTA-5004)
+    "*, "  # players add fields such as Cache-Control; nothing here depends on who asks
+    "CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status, "  # CTA-5004; for browsers that do not know `*`
     "If-Match, If-Modified-Since, If-None-Match, If-Range, Range"
 )
 

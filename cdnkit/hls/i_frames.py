@@ -34,7 +34,7 @@ class Pictures:
     init: str
     """URI of its init section."""
     i_frames: tuple[IFrame, ...]
-    """None: none can be found in it, and it is a gap."""
+    """Empty: none can be found in it, and it is a gap."""
     duration: float
     discontinuity: int = 0
     date: str = ""
