@@ -4,18 +4,18 @@ ffmpeg writes one fragment a segment, which begins with a key frame: that one is
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from cdnkit.hls import IFrame
+from transcode.media import Segment
 
 
-def i_frames_of(segment: Path, duration: float) -> tuple[IFrame, ...]:
+def i_frames_of(segment: Segment, duration: float) -> tuple[IFrame, ...]:
     """The key frame that the segment of `duration` seconds begins with; none where it says nothing of it."""
-    data = segment.read_bytes()
+    data = segment.read()
     for kind, at, end in boxes(data, 0, len(data)):
         if kind == b"moof":
             size = _first_sample(data, at, end)
-            return (IFrame(at, size, duration),) if size is not None else ()
+            return (IFrame(segment.offset + at, size, duration),) if size is not None else ()
     return ()
 
 

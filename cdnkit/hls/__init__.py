@@ -1,7 +1,7 @@
 """HLS's multivariant playlist: one writer for whoever publishes tracks, live or VOD. Pure: values in, text out.
 
 `multivariant` writes it, `i_frames` the I-frame playlists beside it; `audio_groups` says which sound goes with which;
-`rates`, `languages` and `captions` find what its attributes say.
+`rates`, `languages` and `captions` find what its attributes say. `start` is a tag of both kinds of playlists.
 """
 
 from cdnkit.hls.captions import instream_ids
@@ -10,6 +10,7 @@ from cdnkit.hls.languages import language_tag
 from cdnkit.hls.multivariant import multivariant_playlist
 from cdnkit.hls.rates import Rates, average_bps, measured, peak_at_end
 from cdnkit.hls.renditions import Audio, IFrames, Subtitles, Video, video_range
+from cdnkit.hls.start import Start
 
 __all__ = [
     "I_FRAMES",
@@ -18,6 +19,7 @@ __all__ = [
     "IFrames",
     "Pictures",
     "Rates",
+    "Start",
     "Subtitles",
     "Video",
     "average_bps",

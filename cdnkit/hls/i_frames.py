@@ -40,6 +40,8 @@ class Pictures:
     date: str = ""
     """Program date-time of its start; "": not known."""
     gap: bool = False
+    init_range: str = ""
+    """Where the init section lies in `init`, as EXT-X-MAP says it; "": it is all of it."""
 
 
 def i_frame_playlist(
@@ -79,7 +81,8 @@ def _opening(one: Pictures, before: Pictures | None) -> list[str]:
     broken = before is not None and one.discontinuity != before.discontinuity
     lines = ["#EXT-X-DISCONTINUITY"] if broken else []
     if before is None or broken or one.init != before.init:
-        lines.append(f'#EXT-X-MAP:URI="{one.init}"')
+        part = f',BYTERANGE="{one.init_range}"' if one.init_range else ""
+        lines.append(f'#EXT-X-MAP:URI="{one.init}"{part}')
     if one.date:
         lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{one.date}")
     return lines
