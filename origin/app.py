@@ -27,6 +27,7 @@ from origin.errors import printable
 from origin.hls.playlist import date_time
 from origin.live.account import Account
 from origin.mpegts.alternative import Alternative
+from origin.publishing import documents
 from origin.publishing.codings import Gzipped
 from origin.publishing.held import Held, Unmet
 from origin.publishing.publisher import Publisher
@@ -58,7 +59,7 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
             return _preflight(allowed)
         name = request.path_params["name"]
         resource = await held.find(name, request.scope["query_string"].decode("latin-1"), request.receive)
-        resource = resource or await mpegts.find(name)
+        resource = resource or await mpegts.find(name) or documents.find(publisher, name)
         if isinstance(resource, Unmet):
             return _unmet(publisher, uploads, name, resource)
         if resource is None:

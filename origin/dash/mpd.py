@@ -5,7 +5,7 @@ every new segment is a new manifest. With number templates (`manifest-number.mpd
 Period to the next, and caches answer for hours with the same bytes. Every URL is relative.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, zip_longest
@@ -13,9 +13,11 @@ from itertools import chain, zip_longest
 from cdnkit.dash import sets
 from cdnkit.dash.xml import Xml
 from cdnkit.settings.origin import Origin
+from origin.dash.events import Event, event_stream
 from origin.dash.period import Period, Representation, Run
 from origin.dash.presentation import Presentation
 from origin.hls.playlist import date_time, init_name
+from origin.hls.steering import STEERING, Steering
 from origin.live.window import Entry, TrackWindow
 
 MANIFEST = "manifest.mpd"
@@ -44,6 +46,19 @@ class Timing:
 
 Tables = Mapping[str, Mapping[int, Entry]]
 """Segments by track and number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locations:
+    """Where the presentation is served, and who says which of the places to use (ETSI TS 103 998)."""
+
+    bases: dict[str, str]
+    """The stream's folder at each serviceLocation, the preferred one first; at least one."""
+
+    @classmethod
+    def of(cls, steering: Steering | None, stream: str) -> "Locations | None":
+        """Those of a stream whose players are steered; None: they are not."""
+        return None if steering is None else cls({one: steering.base(one, stream) for one in steering.listed()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +91,8 @@ def manifest(
     published: str,
     ended: bool,
     numbers: bool,
+    locations: Locations | None = None,
+    events: Sequence[Event] = (),
 ) -> str | None:
     """The MPD of a stream; static once it has `ended`. None: there is nothing to list.
 
@@ -103,8 +120,12 @@ def manifest(
         maxSegmentDuration=f"PT{timing.longest:g}S",
         minBufferTime=f"PT{timing.longest:g}S",
     )
+    if locations is not None:
+        for one, base in locations.bases.items():
+            xml.words("BaseURL", base, serviceLocation=one)
+        xml.words("ContentSteering", STEERING, defaultServiceLocation=next(iter(locations.bases)))
     for stretch, first in shown:
-        _period(xml, stretch, presentation.rates_bps, tables, None if numbers and not ended else first)
+        _period(xml, stretch, presentation.rates_bps, tables, events, first, by_number=numbers and not ended)
     if not ended:
         xml.leaf("UTCTiming", schemeIdUri="urn:mpeg:dash:utc:http-xsdate:2014", value=TIME)
     xml.close()
@@ -148,14 +169,26 @@ def _first_of(stretch: _Stretch, tables: Tables, cut_us: int) -> int | None:
     return None
 
 
-def _period(xml: Xml, stretch: _Stretch, rates_bps: Mapping[str, float], tables: Tables, first: int | None) -> None:
-    """`first`: the first number of the timeline; None: without one."""
+def _period(
+    xml: Xml,
+    stretch: _Stretch,
+    rates_bps: Mapping[str, float],
+    tables: Tables,
+    events: Sequence[Event],
+    first: int,
+    *,
+    by_number: bool,
+) -> None:
+    """`first`: the first number that is listed; `by_number`: without a timeline."""
     xml.open(
         "Period",
         id=f"{stretch.period.generation}-{stretch.run.first}",
         start=sets.duration(stretch.start_us),
         duration=sets.duration(stretch.end_us - stretch.start_us) if stretch.over else None,
     )
+    if events:
+        began = _date_of(stretch, tables[stretch.period.representations[0].name][first])
+        event_stream(xml, events, began, began + (stretch.end_us - stretch.start_us) / 1e6 if stretch.over else None)
     by_name = {one.name: one for one in stretch.period.representations}
     described = [_described(one, rates_bps.get(one.name, 0.0)) for one in by_name.values()]
     for index, members in enumerate(sets.adaptation_sets(described), 1):
@@ -163,7 +196,7 @@ def _period(xml: Xml, stretch: _Stretch, rates_bps: Mapping[str, float], tables:
         for member in members:
             one = by_name[member.id]
             sets.open_representation(xml, member)
-            if first is None:
+            if by_number:
                 xml.leaf("SegmentTemplate", **_regular(stretch.run, one), **_names(stretch, one, stretch.run.first))
             else:
                 timescale = one.track.timescale
@@ -176,6 +209,11 @@ def _period(xml: Xml, stretch: _Stretch, rates_bps: Mapping[str, float], tables:
             xml.close()
         xml.close()
     xml.close()
+
+
+def _date_of(stretch: _Stretch, entry: Entry) -> float:
+    """The date at which the stretch begins, in Unix seconds, from that of a segment of it."""
+    return entry.at - (stretch.period.at_us(Fraction(entry.start)) - stretch.start_us) / 1_000_000
 
 
 def _regular(run: Run, one: Representation) -> dict[str, int]:
