@@ -29,6 +29,7 @@ from origin.hls.playlist import date_time
 from origin.live.account import Account
 from origin.mpegts.alternative import Alternative
 from origin.publishing import documents
+from origin.publishing.codings import Gzipped
 from origin.publishing.held import Held, Unmet
 from origin.publishing.protection import read_license_request
 from origin.publishing.publisher import Publisher
@@ -43,7 +44,11 @@ CHUNK = 256 * 1024
 LARGEST_REQUEST = 16 * 1024
 """Of a license: 64 ids of keys in JSON have 2 KiB."""
 _METHODS = ["GET", "HEAD", "OPTIONS"]
-_REQUEST_FIELDS = "If-Match, If-Modified-Since, If-None-Match, If-Range, Range"
+_REQUEST_FIELDS = (
+    "*, "  # players add fields such as Cache-Control; nothing here depends on who asks
+    "CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status, "  # CTA-5004; for browsers that do not know `*`
+    "If-Match, If-Modified-Since, If-None-Match, If-Range, Range"
+)
 
 
 def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
@@ -51,6 +56,7 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
     allowed = publisher.settings.cors
     held = Held(publisher)
     mpegts = Alternative(publisher)
+    gzipped = Gzipped()
 
     async def live(request: Request) -> Response:
         if request.method == "OPTIONS":
@@ -62,7 +68,7 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
             return _unmet(publisher, uploads, name, resource)
         if resource is None:
             return _not_found(publisher, uploads, name, _why_not(publisher, name))
-        return await _send(request, resource, publisher.catalog.body(name, resource), allowed)
+        return await _send(request, resource, publisher.catalog.body(name, resource), allowed, gzipped)
 
     async def time(request: Request) -> Response:
         if request.method == "OPTIONS":
@@ -78,7 +84,7 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
             return _preflight(allowed, "GET, HEAD, POST, OPTIONS", f"Content-Type, {_REQUEST_FIELDS}")
         stream, wanted = request.path_params["stream"], None
         if (uploaded := publisher.catalog.get(f"{stream}/{LICENSE}")) is not None and request.method != "POST":
-            return await _send(request, uploaded, uploaded.body, allowed)
+            return await _send(request, uploaded, uploaded.body, allowed, gzipped)
         headers = {**dict(cross_origin(allowed)), "Cache-Control": "private, no-store"}
         if request.method == "POST":
             asked = read_license_request(await _body(request))
@@ -97,7 +103,7 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
         resource = await asyncio.to_thread(find, folder, name, publisher.settings.lifetimes.vod) if folder else None
         if resource is None:
             return _not_found(publisher, uploads, f"vod/{name}")
-        return await _send(request, resource, None, allowed)
+        return await _send(request, resource, None, allowed, gzipped)
 
     async def streams(request: Request) -> Response:
         if request.method == "OPTIONS":
@@ -105,6 +111,8 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
         return _json(_list(publisher, uploads), allowed)
 
     async def health(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return _preflight(allowed)
         trouble = publisher.trouble or uploads.trouble
         well = not (trouble or publisher.ended)
         answer = {"ok": well, "storage": trouble or "ok", "background": publisher.ended or "ok"}
@@ -170,12 +178,17 @@ def _unmet(publisher: Publisher, uploads: Uploads, name: str, unmet: Unmet) -> R
     return Response(f"/{printable(name)}: {unmet.text}\n", unmet.status, headers, "text/plain")
 
 
-def _unreadable(request: Request, error: OSError) -> Response:
+def _unreadable(request: Request, error: OSError, allowed: str) -> Response:
     log.error("%s: %s", printable(request.scope["path"]), error)
-    return Response("The origin cannot read this file.\n", 500, {"Cache-Control": "no-store"}, "text/plain")
+    headers = {**dict(cross_origin(allowed)), "Cache-Control": "no-store"}
+    return Response("The origin cannot read this file.\n", 500, headers, "text/plain")
 
 
-async def _send(request: Request, resource: Resource, body: bytes | None, allowed: str) -> Response:
+async def _send(request: Request, resource: Resource, body: bytes | None, allowed: str, gzipped: Gzipped) -> Response:
+    try:
+        resource, body = await gzipped.chosen(request.scope["path"], resource, body, request.headers)
+    except OSError as error:
+        return _unreadable(request, error, allowed)
     reply = respond(resource, request.method, request.headers, allowed)
     response: Response
     if reply.first == reply.end:
@@ -191,7 +204,7 @@ async def _send(request: Request, resource: Resource, body: bytes | None, allowe
         try:
             first = await anext(chunks)
         except OSError as error:
-            return _unreadable(request, error)
+            return _unreadable(request, error, allowed)
         response = _FileResponse(first, chunks, reply.status)
     response.raw_headers = [
         (field.lower().encode("latin-1"), value.encode("latin-1")) for field, value in reply.headers

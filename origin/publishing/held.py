@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 from starlette.types import Receive
 
+from cdnkit.hls import I_FRAMES
 from origin.hls.blocking import Answer, BadDirectives, decide, read_directives
+from origin.hls.i_frames import shown_i_frames
 from origin.hls.low_latency import LowLatency
 from origin.hls.playlist import MEDIA
 from origin.live.window import TrackWindow
@@ -46,11 +48,11 @@ class Held:
         folder, _, file = path.rpartition("/")
         stream = self._publisher.streams.get(path.partition("/")[0])
         rules = None if stream is None else self._publisher.low_latency(stream)
-        if rules is None or not (file == MEDIA or file.startswith("part-")):
+        if rules is None or not (file in (MEDIA, I_FRAMES) or file.startswith("part-")):
             return self._publisher.catalog.get(path)
         waiting = _Wait(self._publisher, f"{folder}/{MEDIA}", rules.waits, receive)
         try:
-            if file == MEDIA:
+            if file in (MEDIA, I_FRAMES):
                 return await self._playlist(path, query, rules, waiting)
             return await self._part(path, rules, waiting)
         finally:
@@ -67,11 +69,13 @@ class Held:
             return Unmet(400, f"{asked}.", rules.failed_playlist_lifetime)
         while True:
             whole = self._publisher.catalog.get(path)
-            window = self._window(path.rpartition("/")[0])
-            if whole is None or window is None or window.parts.shown is None:
+            folder, _, file = path.rpartition("/")
+            window = self._window(folder)
+            shown = None if window is None else shown_i_frames(window) if file == I_FRAMES else window.parts.shown
+            if whole is None or shown is None:
                 return Unmet(404, "not here.", rules.failed_playlist_lifetime) if asked.blocks else None
             ended = self._publisher.streams[path.partition("/")[0]].ended
-            answer = decide(asked, window.parts.shown, rules, ended=ended)
+            answer = decide(asked, shown, rules, ended=ended)
             if isinstance(answer, BadDirectives):
                 return Unmet(400, f"{answer}.", rules.failed_playlist_lifetime)
             if answer is Answer.NOW:

@@ -9,10 +9,16 @@ from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 
+from origin.publishing.urgency import PLAYLIST
+
 Headers = list[tuple[str, str]]
 
 EXPOSED = "Age, Cache-Status, Content-Length, Content-Range, Date, ETag, Last-Modified, Via, X-Cache"
 """Fields that scripts of other origins may read: a player measures age and finds what the caches did."""
+
+PLAYLISTS = frozenset({"application/vnd.apple.mpegurl", "application/dash+xml"})
+TEXT = PLAYLISTS | {"text/vtt", "application/ttml+xml"}
+"""Media types of which clients may have gzip (`codings.py`)."""
 
 
 @dataclass(slots=True)
@@ -40,6 +46,15 @@ class Resource:
     """The URL has these bytes for ever (RFC 8246)."""
     secret: bool = False
     """No cache may store it: a key."""
+    coding: str = ""
+    """Content coding of the bytes; "": none."""
+    urgency: int | None = None
+    """Of media (`urgency.py`); None: not known."""
+
+    @property
+    def is_text(self) -> bool:
+        """There is a representation of it with a content coding, and one without."""
+        return self.media_type in TEXT
 
 
 @dataclass(slots=True)
@@ -76,9 +91,15 @@ def respond(resource: Resource, method: str, request: Mapping[str, str], allowed
     ]
     if resource.surrogate_key:
         headers.append(("Surrogate-Key", resource.surrogate_key))
+    if resource.is_text:
+        headers.append(("Vary", "Accept-Encoding"))
+    if (urgency := PLAYLIST if resource.media_type in PLAYLISTS else resource.urgency) is not None:
+        headers.append(("Priority", f"u={urgency}"))
     if _unchanged(resource, request):
         return ResponseHead(304, headers)
     headers += [("Content-Type", resource.media_type), ("Accept-Ranges", "bytes")]
+    if resource.coding:
+        headers.append(("Content-Encoding", resource.coding))
     if method == "GET" and (span := _range(resource, request)) is not None:
         first, end = span
         if first >= end:
