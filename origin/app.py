@@ -27,7 +27,8 @@ from origin.errors import printable
 from origin.hls.playlist import date_time
 from origin.live.account import Account
 from origin.mpegts.alternative import Alternative
-from origin.publishing.held import Held, Unmet
+from origin.publishing.growing import Growing, GrowingResponse, find_growing
+from origin.publishing.held import Found, Held, Unmet
 from origin.publishing.publisher import Publisher
 from origin.publishing.responses import Resource, cache_control, cross_origin, respond
 from origin.uploads.objects import ObjectStream
@@ -51,8 +52,12 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
         if request.method == "OPTIONS":
             return _preflight(allowed)
         name = request.path_params["name"]
+        resource: Growing | Found
         resource = await held.find(name, request.scope["query_string"].decode("latin-1"), request.receive)
-        resource = resource or await mpegts.find(name)
+        if resource is None:
+            resource = await find_growing(publisher, name, request.receive) or await mpegts.find(name)
+        if isinstance(resource, Growing):
+            return GrowingResponse(resource, request.method)
         if isinstance(resource, Unmet):
             return _unmet(publisher, uploads, name, resource)
         if resource is None:

@@ -247,6 +247,8 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("PATIENCE", 3),
         ("REMEMBERED", 1_024),
         ("TICK_S", 0.5),
+        ("MOST_AHEAD", 1),
+        ("MOST_SILENT_S", 8.0),
         ("MOST_SEGMENTS_AHEAD", 2),
         ("MOST_WAITING", 20_000),
         ("SHORTEST", Fraction(17, 20)),

@@ -138,6 +138,7 @@ HELD = [  # module, folder, its files
     ("real/origin/test_uploads", "origin/uploads", "body endpoint files interfaces uploads"),
     ("real/origin/test_mpegts", "origin/mpegts", "alternative"),
     ("real/origin/test_retention", "origin/publishing", "retention"),
+    ("real/origin/test_growing", "origin/publishing", "growing"),
     ("real/origin/test_http", "origin", "app serve vod"),
     ("real/origin/test_http", "origin/ingest", "endpoint"),
     ("real/origin/test_http", "origin/publishing", "storage"),
