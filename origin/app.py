@@ -2,7 +2,7 @@
 
     /{stream}/multivariant.m3u8    /{stream}/{track}/media.m3u8    /{stream}/{track}/init-{id}.mp4
     /{stream}/{track}/seg-{generation}-{number}.m4s    /{stream}/{track}/part-{generation}-{number}-{index}.m4s
-    /{stream}/manifest.mpd    /{stream}/manifest-number.mpd    /{stream}/time
+    /{stream}/manifest.mpd    /{stream}/manifest-number.mpd    /{stream}/manifest-low-latency.mpd    /{stream}/time
     /{stream}/multivariant-ts.m3u8    /{stream}/{track}/ts.m3u8    /{stream}/{track}/seg-{generation}-{number}.ts
     /vod/...    /  (the streams)    /healthz
 

@@ -1,10 +1,12 @@
 """DASH manifests from Periods and windows: text, and nothing else (ISO/IEC 23009-1; DASH-IF restricted timing model).
 
-One presentation, two manifests of the same segments. With `SegmentTimeline` (`manifest.mpd`) the times are exact, and
+One presentation, three manifests of the same segments. With `SegmentTimeline` (`manifest.mpd`) the times are exact, and
 every new segment is a new manifest. With number templates (`manifest-number.mpd`) the manifest stays as it is from one
-Period to the next, and caches answer for hours with the same bytes. Every URL is relative.
+Period to the next, and caches answer for hours with the same bytes. With parts there is a third one, for low latency
+(`origin/dash/low_latency.py`). Every URL is relative.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +14,7 @@ from itertools import chain, groupby, zip_longest
 from math import ceil
 
 from cdnkit.settings.origin import Origin
+from origin.dash.low_latency import LowLatencyDash
 from origin.dash.period import Period, Representation, Run
 from origin.dash.presentation import Presentation
 from origin.dash.xml import Xml
@@ -24,6 +27,7 @@ NUMBER_MANIFEST = "manifest-number.mpd"
 TIME = "time"
 """Beside the manifests: the origin's clock, for UTCTiming."""
 
+_UTC = ("urn:mpeg:dash:utc:http-xsdate:2014", TIME)
 _CHANNELS = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
 
 
@@ -79,37 +83,48 @@ def manifest(
     published: str,
     ended: bool,
     numbers: bool,
+    part: float | None = None,
 ) -> str | None:
     """The MPD of a stream; static once it has `ended`. None: there is nothing to list.
 
     `published` stands as it is in publishTime. `numbers`: with number templates; a static one has a timeline all the
-    same, because a number template cannot begin with segments that have left the window.
+    same, because a number template cannot begin with segments that have left the window. `part`: of low latency, with
+    parts of so many seconds.
     """
-    tables = {window.name: _by_number(window.listed if ended else window.fetchable()) for window in windows.values()}
-    cut_us = 0 if ended else presentation.now_us(now) - round(timing.depth * 1_000_000)
-    stretches = chain.from_iterable(_stretches(period, by_run=numbers) for period in presentation.periods)
-    shown = [(one, first) for one in stretches if (first := _first_of(one, tables, cut_us)) is not None]
-    if not shown or presentation.available_from_us is None:
+    periods, from_us = presentation.periods, presentation.available_from_us
+    if part is not None:
+        periods, from_us = [one.by_capture() for one in periods], presentation.captured_from_us
+    if from_us is None:
         return None
+    tables = {window.name: _by_number(window.listed if ended else window.fetchable()) for window in windows.values()}
+    cut_us = 0 if ended else round((now - timing.depth) * 1_000_000) - from_us
+    stretches = chain.from_iterable(_stretches(period, by_run=numbers) for period in periods)
+    shown = [(one, first) for one in stretches if (first := _first_of(one, tables, cut_us)) is not None]
+    if not shown:
+        return None
+    low = LowLatencyDash(part, _UTC, from_us) if part is not None and not ended else None
+    latency = timing.delay if low is None else low.latency([one.period for one, _ in shown])
     xml = Xml()
     xml.open(
         "MPD",
         xmlns="urn:mpeg:dash:schema:mpd:2011",
         profiles="urn:mpeg:dash:profile:isoff-live:2011",
         type="static" if ended else "dynamic",
-        availabilityStartTime=date_time(presentation.available_from_us / 1_000_000),
+        availabilityStartTime=date_time(from_us / 1_000_000),
         publishTime=published,
         mediaPresentationDuration=_duration(shown[-1][0].end_us) if ended else None,
         minimumUpdatePeriod=None if ended else f"PT{timing.update}S",
         timeShiftBufferDepth=None if ended else f"PT{timing.depth:g}S",
-        suggestedPresentationDelay=None if ended else f"PT{timing.delay:g}S",
+        suggestedPresentationDelay=None if ended else f"PT{latency:g}S",
         maxSegmentDuration=f"PT{timing.longest:g}S",
-        minBufferTime=f"PT{timing.longest:g}S",
+        minBufferTime=f"PT{timing.longest if low is None else low.part:g}S",
     )
+    if low is not None:
+        low.describe(xml, latency)
     for stretch, first in shown:
-        _period(xml, stretch, presentation.rates_bps, tables, None if numbers and not ended else first)
+        _period(xml, stretch, presentation.rates_bps, tables, None if numbers and not ended else first, low)
     if not ended:
-        xml.leaf("UTCTiming", schemeIdUri="urn:mpeg:dash:utc:http-xsdate:2014", value=TIME)
+        xml.leaf("UTCTiming", schemeIdUri=_UTC[0], value=_UTC[1])
     xml.close()
     return xml.text()
 
@@ -151,8 +166,16 @@ def _first_of(stretch: _Stretch, tables: Tables, cut_us: int) -> int | None:
     return None
 
 
-def _period(xml: Xml, stretch: _Stretch, rates_bps: Mapping[str, float], tables: Tables, first: int | None) -> None:
+def _period(
+    xml: Xml,
+    stretch: _Stretch,
+    rates_bps: Mapping[str, float],
+    tables: Tables,
+    first: int | None,
+    low: LowLatencyDash | None,
+) -> None:
     """`first`: the first number of the timeline; None: without one."""
+    count = itertools.count()
     xml.open(
         "Period",
         id=f"{stretch.period.generation}-{stretch.run.first}",
@@ -164,7 +187,11 @@ def _period(xml: Xml, stretch: _Stretch, rates_bps: Mapping[str, float], tables:
         for one in members:
             _open_representation(xml, one, rates_bps.get(one.name, 0.0))
             if first is None:
-                xml.leaf("SegmentTemplate", **_regular(stretch.run, one), **_names(stretch, one, stretch.run.first))
+                regular, early = _regular(stretch.run, one), dict[str, str]()
+                if low is not None:
+                    low.refer(xml, next(count), stretch.period, one, regular["timescale"])
+                    early = low.offset(one, stretch.run.step)
+                xml.leaf("SegmentTemplate", **regular, **early, **_names(stretch, one, stretch.run.first))
             else:
                 timescale = one.track.timescale
                 offset = round(stretch.run.start * timescale)

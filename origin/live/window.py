@@ -17,6 +17,7 @@ from origin.live.part_window import PartWindow
 from origin.live.parts import Part
 from origin.live.segmenter import Segment
 from origin.media.fragments import Fragment
+from origin.media.reference_times import ReferenceTime, reference_time
 from origin.media.tracks import InitSection, Kind, Track
 
 
@@ -89,6 +90,8 @@ class TrackWindow:
     """One past the last number listed."""
     parts: PartWindow = field(default_factory=PartWindow)
     """Empty without parts; not saved: whoever comes back after a restart begins with a segment."""
+    reference: ReferenceTime | None = None
+    """What the encoder has said first of when its media was captured; not saved: it is that of one run."""
     tracks: dict[str, Track] = field(default_factory=dict)
     """What init sections since the origin's start say, by id: `track` may be newer than what is listed."""
 
@@ -137,6 +140,11 @@ class TrackWindow:
         rate = segment.samples * self.track.timescale / sum(fragment.duration for fragment in segment.fragments)
         begun = bool(self.listed) and self.listed[-1].init == entry.init
         self.frame_rate = max(rate, self.frame_rate) if begun else rate
+
+    def find_reference(self, segment: Segment) -> None:
+        """Before the first `add` of a run of an encoder."""
+        found = (reference_time(one.data[: one.lead]) for one in segment.fragments if one.lead)
+        self.reference = next((one for one in found if one is not None), None)
 
     def slide(self, length: float, linger: float, now: float, most: int) -> None:
         """Takes segments off the playlist's head while `length` seconds, or `most` segments, stay behind them."""

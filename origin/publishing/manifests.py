@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cdnkit.settings.origin import Origin
+from origin.dash.low_latency import LOW_LATENCY_MANIFEST
 from origin.dash.mpd import MANIFEST, NUMBER_MANIFEST, Timing, manifest, timing_of
 from origin.dash.presentation import Presentation
 from origin.hls.playlist import date_time
@@ -75,7 +76,8 @@ class Manifests:
         offered.shown = (revision, stream.ended)
         now = self._clock()
         offered.published = max(now, offered.published + 0.001)  # two within a millisecond are two
-        for name in (MANIFEST, NUMBER_MANIFEST):
+        part = self._settings.part
+        for name in (MANIFEST, NUMBER_MANIFEST, *((LOW_LATENCY_MANIFEST,) if part is not None else ())):
             text = manifest(
                 offered.presentation,
                 stream.windows,
@@ -83,7 +85,8 @@ class Manifests:
                 now,
                 published=_UNDATED,
                 ended=stream.ended,
-                numbers=name == NUMBER_MANIFEST,
+                numbers=name != MANIFEST,
+                part=part if name == LOW_LATENCY_MANIFEST else None,
             )
             if text is None:
                 self._withdraw(stream.name, offered, name)

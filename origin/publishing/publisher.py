@@ -210,6 +210,8 @@ class Publisher:
                 # Players skip a gap and go on; a segment that is listed and absent stalls them.
                 entry.gap = True
         linger, most = self.settings.linger_after(stream.length), self.settings.most_segments(stream.length)
+        if item.segment is not None and not (window.listed and window.listed[-1].generation == entry.generation):
+            window.find_reference(item.segment)
         if window.listed and entry.number != window.next_number:
             window.restart(linger, now)
         window.add(entry, target=stream.target)

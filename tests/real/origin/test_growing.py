@@ -4,8 +4,8 @@ import asyncio
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from tests.kit.http2 import http2
 from tests.kit.late import GUARD_S
 from tests.kit.live_origin import Feeder, Running, encoder_command, pieces, until
 from tests.kit.node import running_node
+from tests.kit.streaming import streaming
 
 PART = 0.5
 SEGMENT = 2.0
@@ -76,63 +77,6 @@ def fed(origins: Callable[..., Running], encoded: dict[str, bytes]) -> Iterator[
         until(lambda: origin.get("live/180p/media.m3u8").status == 200)
         until(lambda: one.playlist().next_part == (1, 2))
         yield one
-
-
-@dataclass
-class Stream:
-    """A response that comes chunk by chunk."""
-
-    status: int = 0
-    fields: dict[str, str] = field(default_factory=dict)
-    chunks: list[bytes] = field(default_factory=list)
-    whole: bool = False
-    broken: bool = False
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(self.chunks)
-
-    @property
-    def over(self) -> bool:
-        return self.whole or self.broken
-
-    async def has(self, size: int) -> None:
-        async with asyncio.timeout(GUARD_S):
-            while len(self.body) < size and not self.over:
-                self.changed.clear()
-                await self.changed.wait()
-
-    async def end(self) -> None:
-        await self.has(2**40)
-
-
-@asynccontextmanager
-async def streaming(url: str, target: str) -> Any:
-    """The response to a GET, read as it comes."""
-    address, _, port = url.removeprefix("http://").partition(":")
-    reader, writer = await asyncio.open_connection(address, int(port))
-    writer.write(f"GET {target} HTTP/1.1\r\nhost: {address}:{port}\r\n\r\n".encode())
-    head, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
-    got = Stream(int(head.split()[1]), {k.lower(): v.strip() for k, _, v in (one.partition(":") for one in lines)})
-
-    async def read() -> None:
-        try:
-            while size := int(await reader.readuntil(b"\r\n"), 16):
-                got.chunks.append(await reader.readexactly(size))
-                await reader.readexactly(2)
-                got.changed.set()
-            got.whole = True
-        except (asyncio.IncompleteReadError, ConnectionError):
-            got.broken = True
-        got.changed.set()
-
-    task = asyncio.create_task(read())
-    try:
-        yield got
-    finally:
-        task.cancel()
-        writer.close()
 
 
 def sizes(fed: Fed, number: int = 1) -> list[int]:
