@@ -248,6 +248,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("REMEMBERED", 1_024),
         ("TICK_S", 0.5),
         ("MOST_AHEAD", 1),
+        ("MOST_ARRIVALS", 4_096),
         ("_PARTS_BEHIND", 4),
         ("_MOST_BEHIND_S", 10.0),
         ("_MOST_AHEAD_S", 0.5),

@@ -31,6 +31,8 @@ class Part:
     independent: bool
     """It has a frame that decoding can begin with."""
     size: int
+    received: float = 0.0
+    """When the last of it came, Unix seconds; 0: not known."""
 
     @property
     def name(self) -> str:

@@ -40,6 +40,8 @@ class Entry:
     decode_time: int = 0
     ticks: int = 0
     """Start and duration again, exactly, in ticks of the track's timescale; no ticks: not known."""
+    received: float = 0.0
+    """When the last of it came, Unix seconds; 0: not known."""
 
     @property
     def name(self) -> str:

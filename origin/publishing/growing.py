@@ -14,9 +14,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from cdnkit.serving import Left
+from origin.dash.growth import Growth, growth_of, read_name
 from origin.errors import OriginError
 from origin.hls.playlist import MEDIA
-from origin.live.growth import Growth, growth_of, read_name
 from origin.live.stream import Stream
 from origin.live.window import TrackWindow
 from origin.publishing.catalog import track_type

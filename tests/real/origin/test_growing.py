@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
@@ -280,3 +282,15 @@ def test_over_http_2_it_comes_in_data_frames_and_breaks_off_with_a_reset(fed: Fe
             assert broken.reset is not None and not broken.whole
 
     asyncio.run(run())
+
+
+def test_parts_and_segments_say_how_long_they_took(fed: Fed) -> None:
+    began = time.time()
+    part = fed.playlist().parts[-1]
+    whole = next(line for line in fed.origin.get("live/180p/media.m3u8").text.splitlines() if line.startswith("seg-"))
+    for name in (part.uri, whole):
+        took = fed.origin.get(f"live/180p/{name}").headers["server-timing"]
+        match = re.fullmatch(r'origin;dur=([0-9.]+);desc="received ([0-9.]+)"', took)
+        assert match is not None and 0 <= float(match[1]) < 30_000
+        assert began - 60 < float(match[2]) <= began
+    assert "server-timing" not in fed.origin.get("live/180p/media.m3u8").headers

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpegdash.parser import MPEGDASHParser
 
+from origin.dash.growth import Growth, growth_of
 from origin.dash.low_latency import LOW_LATENCY_MANIFEST
-from origin.live.growth import Growth, growth_of
 from origin.live.session import State
 from origin.live.stream import Stream
 from tests.kit.cmaf_sender import box

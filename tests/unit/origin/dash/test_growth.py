@@ -2,7 +2,7 @@
 
 import pytest
 
-from origin.live.growth import Growth, growth_of, read_name
+from origin.dash.growth import Growth, growth_of, read_name
 from origin.live.parts import Part
 from origin.live.session import State
 from origin.live.stream import Stream
