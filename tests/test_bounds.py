@@ -310,6 +310,13 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("cache of _read", 256),
     ],
     "cdnlab": [
+        ("_NTP_EPOCH_S", 2_208_988_800),
+        ("_TOLD", frozenset({0, 24})),
+        ("LARGEST", 64 * 2**20),
+        ("_PIECE", 65_536),
+        ("PAUSE_S", 0.1),
+        ("MOST_PARTS", 128),
+        ("MOST_MISSES", 5),
         ("MARGIN_S", 2.0),
         ("LARGEST_BODY", 16 * 2**20),
         ("MOST_KEYS", 256),

@@ -93,7 +93,7 @@ class TrackWindow:
     parts: PartWindow = field(default_factory=PartWindow)
     """Empty without parts; not saved: whoever comes back after a restart begins with a segment."""
     reference: ReferenceTime | None = None
-    """What the encoder has said first of when its media was captured; not saved: it is that of one run."""
+    """What the encoder has said in its first segment of when that was captured; not saved: it is that of one run."""
     tracks: dict[str, Track] = field(default_factory=dict)
     """What init sections since the origin's start say, by id: `track` may be newer than what is listed."""
 
@@ -144,8 +144,8 @@ class TrackWindow:
         self.frame_rate = max(rate, self.frame_rate) if begun else rate
 
     def find_reference(self, segment: Segment) -> None:
-        """Before the first `add` of a run of an encoder."""
-        found = (reference_time(one.data[: one.lead]) for one in segment.fragments if one.lead)
+        """Before the first `add` of a run of an encoder, which may begin with a burst: what it says last counts."""
+        found = (reference_time(one.data[: one.lead]) for one in reversed(segment.fragments) if one.lead)
         self.reference = next((one for one in found if one is not None), None)
 
     def slide(self, length: float, linger: float, now: float, most: int) -> None:
