@@ -15,9 +15,10 @@ KIT = {
     "policy": {"units"},
     "vendors": {"policy"},
     "replay": {"policy"},
-    "settings": {"units", "serving", "policy"},
+    "settings": {"units", "serving", "policy", "hls"},
     "geo": {"policy"},
     "hls": {"units"},
+    "dash": {"units"},
 }
 """What the programs are made of: part -> parts that it may import, itself aside."""
 

@@ -293,6 +293,12 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("_LIBAVUTIL_OF_OLDEST", 58),
         ("LOOK_AGAIN", 0.25),
         ("PIECE_BYTES", 65_536),
+        ("UNEQUAL_S", 0.5),
+        ("VERSION", 7),
+        ("MOST_SEGMENTS", 65_535),
+        ("LARGEST_SEGMENT", 2_147_483_647),
+        ("COPIED_BYTES", 2**20),
+        ("_STARTS_WITH_SAP_1", 0x90000000),
     ],
     "loadtests": [
         ("_STOP_SECONDS", 5.0),

@@ -125,7 +125,6 @@ HELD = [  # module, folder, its files
     ("unit/origin/publishing/test_held", "origin/publishing", "waiting"),
     ("unit/origin/dash/test_presentation", "origin/publishing", "manifests"),
     ("unit/origin/dash/test_presentation", "origin/dash", "period"),
-    ("unit/origin/dash/test_mpd", "origin/dash", "xml"),
     ("unit/origin/media/test_edit_lists", "origin/media", "presented"),
     ("real/origin/test_faults", "origin", "faults"),
     ("real/origin/test_authentication", "origin/ingest", "authentication"),
@@ -139,7 +138,8 @@ HELD = [  # module, folder, its files
     ("real/origin/test_mpegts", "origin/mpegts", "alternative"),
     ("real/origin/test_retention", "origin/publishing", "retention"),
     ("real/origin/test_growing", "origin/publishing", "growing"),
-    ("real/origin/test_http", "origin", "app serve vod"),
+    ("real/origin/test_http", "origin", "app serve"),
+    ("real/origin/test_vod", "origin", "vod"),
     ("real/origin/test_http", "origin/ingest", "endpoint"),
     ("real/origin/test_http", "origin/publishing", "storage"),
     # real ffmpegs, a real locust
@@ -147,6 +147,7 @@ HELD = [  # module, folder, its files
     ("real/transcode/test_find", "transcode", "encoders errors ffmpeg source"),
     ("real/transcode/test_live", "transcode", "events process"),
     ("real/transcode/test_vod", "transcode", "child multivariant vod"),
+    ("real/transcode/test_packaging", "transcode", "manifest media packaging"),
     ("real/loadtests/test_live", "loadtests", "errors session user"),
     # cdnlab: as a process, and as a cluster
     ("real/cdnlab/test_cli", "cdnlab", "cli errors"),

@@ -78,15 +78,16 @@ def label(number: int) -> str:
     return f"t{number}"
 
 
-def filter_graph(plan: Plan) -> str:
+def filter_graph(plan: Plan, *, filled: str | None = None) -> str:
     """Decode once: one chain brings the source to the stream's frame rate and sound, a split feeds each
-    track."""
+    track. `filled`: the kind that goes on behind its end, with its last picture or with silence."""
     stream, tracks = plan.stream, plan.tracks
     video = [(number, track) for number, track in enumerate(tracks) if track.kind == "video"]
     audio = [number for number, track in enumerate(tracks) if track.kind == "audio"]
     chains = [
         # start_time=0: where the first picture comes late it is shown from the start; gaps repeat a frame.
         f"[0:{plan.source.video_index}]fps=fps={stream.frame_rate}:start_time=0,format=yuv420p,"
+        f"{'tpad=stop=-1:stop_mode=clone,' if filled == 'video' else ''}"
         f"split={len(video)}{''.join(f'[v{number}]' for number, _ in video)}"
     ]
     for number, track in video:
@@ -98,6 +99,7 @@ def filter_graph(plan: Plan) -> str:
         # async: holes and overlaps in the source's audio times are filled and cut, so that it never drifts.
         f"[{audio_input(plan.source)}]aresample=48000:async=1000:first_pts=0,"
         f"aformat=sample_fmts=fltp:channel_layouts=stereo,"
+        f"{'apad,' if filled == 'audio' else ''}"
         f"asplit={len(audio)}{''.join(f'[{label(number)}]' for number in audio)}"
     )
     return ";".join(chains)

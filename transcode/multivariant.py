@@ -4,52 +4,47 @@ ffmpeg's own playlist has the nominal rates of some tracks, no frame rates, and 
 in common. What is encoded is known from the plan, and what came of it is in the folder.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from cdnkit import hls
 from cdnkit.settings.ladder import Track
+from transcode.media import Init, Segment
 from transcode.plan import Plan
 
 
-def multivariant(plan: Plan, folder: Path) -> str:
-    """The playlist of what `plan` made in `folder`, where every track lies whole."""
-    listed = {track.name: _Listed(folder / track.name) for track in plan.tracks}
-    videos = [_video(plan, track, listed[track.name]) for track in plan.tracks if track.kind == "video"]
-    audios = [_audio(track, listed[track.name]) for track in plan.tracks if track.kind == "audio"]
-    # Every rung is of the same pictures: the smallest has the captions of all.
-    return hls.multivariant_playlist(videos, audios, captions=_captions(listed[plan.rungs[-1].name]))
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came of a track."""
 
-
-class _Listed:
-    """What a track's media playlist lists."""
-
-    def __init__(self, folder: Path) -> None:
-        lines = (folder / "media.m3u8").read_text().splitlines()
-        self.segments = [folder / line for line in lines if line and not line.startswith("#")]
-        self.durations = [float(line[8:].partition(",")[0]) for line in lines if line.startswith("#EXTINF:")]
-        self.target = int(next(line for line in lines if line.startswith("#EXT-X-TARGETDURATION:"))[22:])
-        name = next(line for line in lines if line.startswith("#EXT-X-MAP:")).partition('URI="')[2].partition('"')[0]
-        self.init = (folder / name).read_bytes()
+    init: Init
+    rates: hls.Rates
+    segments: list[Segment]
 
     @property
-    def rates(self) -> hls.Rates:
-        sizes = [segment.stat().st_size for segment in self.segments]
-        return hls.measured(list(zip(sizes, self.durations, strict=True)), self.target)
-
-    def after(self, name: bytes) -> bytes:
-        """What follows the name of a box in the init section; nothing where there is none."""
-        return self.init.partition(name)[2]
+    def codec(self) -> str:
+        """RFC 6381."""
+        # Sound is AAC-LC in stereo: `command.encoding_arguments` and `command.filter_graph`.
+        profile = self.init.after(b"avcC")[1:4].hex()
+        return f"avc1.{profile}" if profile else "mp4a.40.2"
 
 
-def _video(plan: Plan, track: Track, listed: _Listed) -> hls.Video:
+def multivariant(plan: Plan, tracks: Mapping[str, Measured], check: Callable[[], None] = lambda: None) -> str:
+    """The playlist of what `plan` made; `check` is called before each segment is read."""
+    videos = [_video(plan, track, tracks[track.name]) for track in plan.tracks if track.kind == "video"]
+    audios = [_audio(plan, track, tracks[track.name]) for track in plan.tracks if track.kind == "audio"]
+    # Every rung is of the same pictures: the smallest has the captions of all.
+    return hls.multivariant_playlist(videos, audios, captions=_captions(tracks[plan.rungs[-1].name], check))
+
+
+def _video(plan: Plan, track: Track, measured: Measured) -> hls.Video:
     assert track.rung is not None
-    colours = listed.after(b"colrnclx")
+    colours = measured.init.after(b"colrnclx")
     return hls.Video(
         track.name,
         f"{track.name}/media.m3u8",
-        f"avc1.{listed.after(b'avcC')[1:4].hex()}",
-        listed.rates,
+        measured.codec,
+        measured.rates,
         width=track.rung.width,
         height=track.rung.height,
         frame_rate=plan.stream.frame_rate,
@@ -58,17 +53,23 @@ def _video(plan: Plan, track: Track, listed: _Listed) -> hls.Video:
     )
 
 
-def _audio(track: Track, listed: _Listed) -> hls.Audio:
-    # AAC-LC in stereo: `command.encoding_arguments` and `command.filter_graph`.
-    uri = f"{track.name}/media.m3u8"
-    return hls.Audio(track.name, uri, "mp4a.40.2", listed.rates, declared_bps=track.bitrate_bps)
+def _audio(plan: Plan, track: Track, measured: Measured) -> hls.Audio:
+    return hls.Audio(
+        track.name,
+        f"{track.name}/media.m3u8",
+        measured.codec,
+        measured.rates,
+        language=plan.source.language,
+        declared_bps=track.bitrate_bps,
+    )
 
 
-def _captions(listed: _Listed) -> list[str]:
-    length_size = (listed.after(b"avcC")[4] & 3) + 1
+def _captions(measured: Measured, check: Callable[[], None]) -> list[str]:
+    length_size = (measured.init.after(b"avcC")[4] & 3) + 1
     found: set[str] = set()
-    for segment in listed.segments:
-        for media in _media(segment.read_bytes()):
+    for segment in measured.segments:
+        check()
+        for media in _media(segment.read()):
             found |= hls.instream_ids(media, length_size)
     return sorted(found)
 

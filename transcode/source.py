@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from cdnkit.hls import language_tag
 from cdnkit.settings.discretion import shown
 from transcode.errors import SourceError
 from transcode.ffmpeg import Ffmpeg
@@ -25,6 +26,10 @@ _FONTS = (
     "/System/Library/Fonts/Menlo.ttc",
     "C:/Windows/Fonts/consola.ttf",
 )
+
+
+UNEQUAL_S = 0.5
+"""Sound and pictures of one file seldom end together; so much earlier, one of them is missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,11 @@ class Source:
     """The stream of the container that is encoded."""
     audio_index: int | None = 1
     """None: no audio; silence is encoded in its place, so that a stream's tracks are always the same."""
+
+    shorter: Literal["video", "audio"] | None = None
+    """The kind of a file that ends more than `UNEQUAL_S` before the other, as its header says."""
+    language: str = ""
+    """Of the sound, as BCP 47; "": the file says none."""
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -106,10 +116,22 @@ def _read(location: str, kind: Literal["file", "url"]) -> Source:
                 None if length is None or length <= 0 else length / av.time_base,
                 video.index,
                 audio,
+                _shorter(video, container.streams.audio[0]) if container.streams.audio else None,
+                language_tag(container.streams.audio[0].language or "") if container.streams.audio else "",
             )
     except (OSError, ValueError, av.FFmpegError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise SourceError(where, f"something that cannot be read as media ({why})", _WANTED) from error
+
+
+def _shorter(video: Any, audio: Any) -> Literal["video", "audio"] | None:
+    ends = [
+        None if one.duration is None else float(((one.start_time or 0) + one.duration) * one.time_base)
+        for one in (video, audio)
+    ]
+    if ends[0] is None or ends[1] is None or abs(ends[0] - ends[1]) <= UNEQUAL_S:
+        return None
+    return "video" if ends[0] < ends[1] else "audio"
 
 
 def _as_shown(width: int, height: int, pixel_shape: Fraction | None, rotation: int) -> tuple[int, int]:

@@ -1,8 +1,8 @@
-"""A file to a folder of VOD: the ladder as fMP4 HLS; ffmpeg's hls muxer writes all but the multivariant playlist.
+"""A file to a folder of VOD: the ladder as HLS and DASH, of the same CMAF segments, which ffmpeg's hls muxer writes.
 
 The folder appears whole or not at all: everything is written to `DIR.partial` beside it and renamed at the
-end. What is inside has the origin's layout: `multivariant.m3u8`, `{track}/media.m3u8`,
-`{track}/seg-{number}.m4s`.
+end. What is inside has the origin's layout: `multivariant.m3u8`, `manifest.mpd`, `{track}/media.m3u8`,
+`{track}/init.mp4`, `{track}/seg-{number}.m4s`; or `{track}/{track}.mp4` (`.m4a` for sound) in place of the last two.
 
 Times stand in the media itself, as in a live stream (`command`). ffmpeg would say by edit lists that the pictures begin
 two frames late and the sound with 1024 samples of priming; players in browsers ignore them, and played the sound 45 ms
@@ -13,31 +13,31 @@ import asyncio
 import fcntl
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cdnkit.settings.discretion import hiding
 from cdnkit.settings.ladder import RUNG_NAMES
-from cdnkit.settings.transcode import Stream
+from cdnkit.settings.transcode import Packaging, Stream
 from transcode.child import Exit, run
 from transcode.command import START, encoding_arguments, filter_graph, label
 from transcode.completeness import is_full, lacking
 from transcode.errors import OutputError, SourceError
 from transcode.events import Event, Notice, Progress
-from transcode.multivariant import multivariant
+from transcode.packaging import MEDIA, MULTIVARIANT, package
 from transcode.plan import Plan, prepare
 from transcode.progress import Pace, Report
 from transcode.source import input_arguments
-
-MULTIVARIANT = "multivariant.m3u8"
 
 
 async def transcode(
     stream: Stream,
     out: Path | str,
     *,
+    packaging: Packaging | None = None,
     force: bool = False,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> Path:
@@ -59,7 +59,10 @@ async def transcode(
     length = _length(plan)
     if length is None and plan.source.kind == "testcard":
         raise SourceError("source testcard", "no end", "a duration", 'Set duration = "10s", or give a file.')
-    for text in plan.notices:
+    packaging = packaging or Packaging()
+    if length is not None and packaging.start is not None and abs(packaging.start) > length:
+        raise OutputError("start", f"{packaging.start:g} s", f"an offset within the {length:.1f} s of the source")
+    for text in (*plan.notices, *_filling(plan.source.shorter)):
         on_event(Notice(text))
     with _partial(out) as partial:
         watch = _Watch(length, on_event, time.monotonic)
@@ -68,12 +71,22 @@ async def transcode(
         )
         if complaint := _complaint(plan, partial, out, gone, watch.media_time):
             raise complaint
-        await asyncio.to_thread(_write_multivariant, plan, partial, out)
+        for text in await _to_its_end(lambda check: _package(plan, partial, packaging, out, check)):
+            on_event(Notice(text))
         if length is not None and watch.media_time < 0.95 * length:
             on_event(Notice(f"the source ended at {watch.media_time:.1f} s of {length:.1f} s: it may be cut short"))
         _put_in_place(partial, out)
     watch.finish()
     return out / MULTIVARIANT
+
+
+def _filling(kind: str | None) -> list[str]:
+    """A player would stop where the first kind of media ends."""
+    said = {
+        "audio": "the sound ends before the pictures: silence follows",
+        "video": "the pictures end before the sound: the last one stays",
+    }
+    return [said[kind]] if kind else []
 
 
 def vod_command(plan: Plan, folder: Path) -> list[str]:
@@ -86,7 +99,7 @@ def vod_command(plan: Plan, folder: Path) -> list[str]:
             plan.source, plan.ffmpeg,
             size=(top.width, top.height), frame_rate=stream.frame_rate, live=False, loop=False,
         ),
-        "-filter_complex", filter_graph(plan),
+        "-filter_complex", filter_graph(plan, filled=plan.source.shorter),
     ]  # fmt: skip
     variants: list[str] = []
     count = {"video": 0, "audio": 0}
@@ -99,8 +112,10 @@ def vod_command(plan: Plan, folder: Path) -> list[str]:
         variants.append(f"{specifier},name:{track.name}")
     if stream.duration is not None:
         command += ["-t", f"{stream.duration:g}"]
+    # What is filled goes on for ever: the other kind ends it.
     return [
         *command,
+        *(["-shortest"] if plan.source.shorter else []),
         "-f", "hls", "-hls_time", f"{stream.segment:g}", "-hls_playlist_type", "vod",
         "-hls_segment_type", "fmp4", "-hls_flags", "independent_segments", "-start_number", "0",
         "-hls_segment_options", "movflags=+cmaf+frag_discont:use_editlist=0",
@@ -205,10 +220,16 @@ def _empty(folder: Path) -> None:
             one.unlink()
 
 
+def _playlists(plan: Plan) -> list[list[str]]:
+    """The media playlists, those of pictures and those of sound."""
+    kinds = ("video", "audio")
+    return [[f"{track.name}/{MEDIA}" for track in plan.tracks if track.kind == kind] for kind in kinds]
+
+
 def _complaint(plan: Plan, folder: Path, out: Path, gone: Exit, media_time: float) -> OutputError | None:
     """What is wrong with what ffmpeg made, or None."""
     where, wanted = f"folder {out}", "a whole rendition"
-    missing = lacking(folder, [f"{track.name}/media.m3u8" for track in plan.tracks], media_time)
+    missing = lacking(folder, _playlists(plan), media_time)
     if gone.status == 0 and not missing:
         return None
     if is_full(folder) or any("No space left" in line for line in gone.errors):
@@ -218,12 +239,40 @@ def _complaint(plan: Plan, folder: Path, out: Path, gone: Exit, media_time: floa
     return OutputError(where, "; ".join(missing[:5]), wanted)
 
 
-def _write_multivariant(plan: Plan, folder: Path, out: Path) -> None:
+def _package(plan: Plan, folder: Path, packaging: Packaging, out: Path, check: Callable[[], None]) -> list[str]:
+    where, wanted = f"folder {out}", "room for playlists and single files"
     try:
-        (folder / MULTIVARIANT).write_text(multivariant(plan, folder), encoding="utf-8")
+        remarks = package(plan, folder, packaging, check)
     except OSError as error:
-        found = "a full disk" if is_full(folder) else f"{error.strerror}"
-        raise OutputError(f"folder {out}", found, "room for the multivariant playlist") from error
+        raise OutputError(where, "a full disk" if is_full(folder) else f"{error.strerror}", wanted) from error
+    if missing := lacking(folder, _playlists(plan), 0.0):
+        raise OutputError(where, "; ".join(missing[:5]), "a whole rendition")
+    return remarks
+
+
+class _Cancelled(Exception):
+    """Ends work in a thread whose caller was cancelled."""
+
+
+async def _to_its_end(work: Callable[[Callable[[], None]], list[str]]) -> list[str]:
+    """What `work` returns, in a thread. Cancelled, it ends at its next check, and only then does this: a thread that
+    goes on would write into a folder that is being deleted."""
+    cancelled = threading.Event()
+
+    def check() -> None:
+        if cancelled.is_set():
+            raise _Cancelled
+
+    working = asyncio.ensure_future(asyncio.to_thread(work, check))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        cancelled.set()
+        while not working.done():  # cancelled again, it still takes at most a segment
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({working})
+        working.exception()
+        raise
 
 
 def _put_in_place(partial: Path, out: Path) -> None:

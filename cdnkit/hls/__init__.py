@@ -1,7 +1,7 @@
 """HLS's multivariant playlist: one writer for whoever publishes tracks, live or VOD. Pure: values in, text out.
 
 `multivariant` writes it; `audio_groups` says which sound goes with which; `rates`, `languages` and `captions` find
-what its attributes say.
+what its attributes say. `start` is a tag of both kinds of playlists.
 """
 
 from cdnkit.hls.captions import instream_ids
@@ -9,10 +9,12 @@ from cdnkit.hls.languages import language_tag
 from cdnkit.hls.multivariant import multivariant_playlist
 from cdnkit.hls.rates import Rates, average_bps, measured, peak_at_end
 from cdnkit.hls.renditions import Audio, Subtitles, Video, video_range
+from cdnkit.hls.start import Start
 
 __all__ = [
     "Audio",
     "Rates",
+    "Start",
     "Subtitles",
     "Video",
     "average_bps",

@@ -6,11 +6,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from cdnkit.hls import Start
 from cdnkit.serving import HostName, ListenerLimits
 from cdnkit.settings.certificate import Certificate
 from cdnkit.settings.ingest import Encoder, EncoderName, IngestLimits
-from cdnkit.units import Bytes, ListenAddress, Seconds, Settings, is_loopback
-from cdnkit.units.quantities import write_seconds
+from cdnkit.units import Bytes, ListenAddress, Offset, Seconds, Settings, is_loopback
+from cdnkit.units.quantities import write_offset, write_seconds
 
 
 class Lifetimes(Settings):
@@ -113,6 +114,14 @@ class Origin(Settings):
     window: Seconds = 60.0
     """Media time that a live playlist lists, at least three segments (RFC 8216 section 6.2.2)."""
 
+    start: Offset | None = None
+    """Where players begin a live stream (EXT-X-START): seconds from the beginning of the playlist or, negative, from
+    its end; within the window, and at least three target durations (with `part`: three parts) from the end. Left out:
+    their own choice."""
+
+    start_precise: bool = False
+    """Players show nothing of a segment that is before `start`."""
+
     linger: Seconds | None = None
     """How long a segment can still be fetched after it left the playlist. Left out: the window plus the target duration
     (RFC 8216 section 6.2.2) plus a playlist's lifetime in caches."""
@@ -144,6 +153,9 @@ class Origin(Settings):
         if self.part is not None and self.part > self.segment:
             found = f"part is {write_seconds(self.part)}, segment is {write_seconds(self.segment)}"
             raise ValueError(f"{found}; wanted part <= segment")
+        # Left out, it is each stream's own: `cdnlab/settings/checks/streams.py` knows these.
+        if "segment" in self.model_fields_set and (wanted := self.start_wanted(self.segment)):
+            raise ValueError(f"start is {write_offset(self.start or 0.0)}; wanted {wanted}")
         return self
 
     @model_validator(mode="after")
@@ -169,6 +181,19 @@ class Origin(Settings):
         (RFC 8216 4.3.3.1).
         """
         return max(1, ceil(segment - 0.01))
+
+    @property
+    def starts_at(self) -> Start | None:
+        return None if self.start is None else Start(self.start, self.start_precise)
+
+    def start_wanted(self, segment: float) -> str:
+        """What `start` may be for segments of `segment` seconds, if it is not that; else "" (HLS draft 4.4.2.2)."""
+        target = self.target_duration(segment)
+        length, hold_back = self.window_of(target), 3.0 * (target if self.part is None else self.part)
+        if self.starts_at is None or self.starts_at.fits(length, hold_back):
+            return ""
+        least, most = write_seconds(hold_back), write_seconds(length)
+        return f"0s to {write_seconds(length - hold_back)}, or -{most} to -{least} (window; three target durations)"
 
     def window_of(self, target: int) -> float:
         """Seconds of media that a playlist of this target duration lists at least."""

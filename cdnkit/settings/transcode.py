@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cdnkit.settings import discretion
 from cdnkit.settings.ladder import RUNG_NAMES
-from cdnkit.units import BitsPerSecond, Seconds, Settings
+from cdnkit.units import BitsPerSecond, Offset, Seconds, Settings
 from cdnkit.units.secret import Redaction
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
@@ -96,3 +96,17 @@ class Stream(Settings):
     def shared_audio_bps(self) -> int | None:
         """The one audio bit rate, or None when each rung has its own."""
         return None if self.audio == "per-rung" else self.audio
+
+
+class Packaging(Settings):
+    """How a VOD is laid out in its folder."""
+
+    single_file: bool = False
+    """One file for each track, of which playlists and MPD name byte ranges; False: a file for each segment."""
+
+    start: Offset | None = None
+    """Where players begin (EXT-X-START): seconds from the beginning or, negative, from the end. Left out: their own
+    choice."""
+
+    start_precise: bool = False
+    """Players show nothing of a segment that is before `start`."""

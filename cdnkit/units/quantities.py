@@ -61,6 +61,19 @@ def read_seconds(value: Any) -> float:
     return _read(value, _SECONDS, 'a duration such as "500ms", "6s", "2m" or "1d"')
 
 
+def read_offset(value: Any) -> float:
+    wanted = 'an offset such as "12s", or "-30s" from the end'
+    if isinstance(value, str) and value.strip().startswith("-"):
+        return -_read(value.strip()[1:], _SECONDS, wanted)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return _read(value, _SECONDS, wanted)
+
+
+def write_offset(value: float) -> str:
+    return f"-{write_seconds(-value)}" if value < 0 else write_seconds(value)
+
+
 def write_seconds(value: float) -> str:
     return _write(value, {unit: _SECONDS[unit] for unit in ("ms", "s", "m", "h", "d")})
 
@@ -134,6 +147,13 @@ Seconds = Annotated[
     PlainSerializer(write_seconds, return_type=str, when_used="json"),
     WithJsonSchema({"type": ["string", "number"], "title": "duration", "examples": ["500ms", "6s", "1d"]}),
 ]
+Offset = Annotated[
+    float,
+    BeforeValidator(read_offset),
+    PlainSerializer(write_offset, return_type=str, when_used="json"),
+    WithJsonSchema({"type": ["string", "number"], "title": "offset", "examples": ["12s", "-30s"]}),
+]
+"""Seconds from a beginning; negative: from an end."""
 Bytes = Annotated[
     int,
     BeforeValidator(read_bytes),

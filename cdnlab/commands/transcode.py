@@ -18,10 +18,21 @@ def transcode(
     ] = "auto",
     segment: Annotated[str, typer.Option("--segment", help="Segment duration.")] = "4s",
     encoder: Annotated[str, typer.Option("--encoder", help="auto, nvenc or x264.")] = "auto",
+    single_file: Annotated[
+        bool, typer.Option("--single-file", help="One file for each track, with byte ranges, instead of segments.")
+    ] = False,
+    start: Annotated[
+        str | None, typer.Option("--start", help="Where players begin: 12s, or -30s from the end (EXT-X-START).")
+    ] = None,
+    start_precise: Annotated[
+        bool, typer.Option("--start-precise", help="Players show nothing that is before --start.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing folder.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print ffmpeg's command.")] = False,
 ) -> int:
-    """Transcode a file to a ladder of HLS renditions (VOD)."""
+    """Transcode a file to a ladder of renditions (VOD), for HLS and DASH."""
     from cdnlab.tasks.transcode import run
 
-    return run(clip, out, ladder=ladder, segment=segment, encoder=encoder, force=force, verbose=verbose)
+    packaging = {"single_file": single_file, "start": start, "start_precise": start_precise}
+    stream = {"ladder": ladder, "segment": segment, "encoder": encoder}
+    return run(clip, out, stream, packaging, force=force, verbose=verbose)

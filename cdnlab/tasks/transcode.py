@@ -1,4 +1,4 @@
-"""`cdnlab transcode`: encodes a file into a folder of HLS renditions, with a progress bar."""
+"""`cdnlab transcode`: encodes a file into a folder of renditions, with a progress bar."""
 
 import asyncio
 import signal
@@ -8,26 +8,25 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from cdnkit.settings.transcode import Stream
+from cdnkit.settings.transcode import Packaging, Stream
 from cdnlab.errors import INTERRUPTED
 from cdnlab.screen import terminal
 from cdnlab.settings.options import checked
 from transcode import events, vod
 
 
-def run(clip: Path, out: Path, *, ladder: str, segment: str, encoder: str, force: bool, verbose: bool) -> int:
-    """Encodes to the end; returns the exit status. After Ctrl-C nothing is left behind."""
-    values: dict[str, Any] = {
-        "source": str(clip),
-        "ladder": ladder if ladder == "auto" else tuple(name.strip() for name in ladder.split(",")),
-        "segment": segment,
-        "encoder": encoder,
-        "loop": False,
-    }
-    stream = checked(Stream, values)
+def run(clip: Path, out: Path, values: dict[str, Any], packaging: dict[str, Any], *, force: bool, verbose: bool) -> int:
+    """Encodes to the end; returns the exit status. After Ctrl-C nothing is left behind.
+
+    `values` and `packaging` are what options gave: of the stream, and of how it is laid out.
+    """
+    ladder = values["ladder"]
+    rungs = ladder if ladder == "auto" else tuple(name.strip() for name in ladder.split(","))
+    stream = checked(Stream, {**values, "source": str(clip), "ladder": rungs, "loop": False})
+    layout = checked(Packaging, packaging)
     console = terminal.console()
     try:
-        playlist = asyncio.run(_encode(stream, out, force=force, verbose=verbose, console=console))
+        playlist = asyncio.run(_encode(stream, out, layout, force=force, verbose=verbose, console=console))
     except asyncio.CancelledError:
         console.print("interrupted: nothing was written", style="yellow")
         return INTERRUPTED
@@ -36,7 +35,9 @@ def run(clip: Path, out: Path, *, ladder: str, segment: str, encoder: str, force
     return 0
 
 
-async def _encode(stream: Stream, out: Path, *, force: bool, verbose: bool, console: Console) -> Path:
+async def _encode(
+    stream: Stream, out: Path, packaging: Packaging, *, force: bool, verbose: bool, console: Console
+) -> Path:
     task = asyncio.current_task()
     assert task is not None
     loop = asyncio.get_running_loop()
@@ -59,4 +60,4 @@ async def _encode(stream: Stream, out: Path, *, force: bool, verbose: bool, cons
             elif verbose or not isinstance(event, events.Started | events.LogLine):
                 console.print(str(event), soft_wrap=True)
 
-        return await vod.transcode(stream, out, force=force, on_event=on_event)
+        return await vod.transcode(stream, out, packaging=packaging, force=force, on_event=on_event)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
+from cdnkit.dash.xml import Xml
 from origin.dash.period import Period, Representation
-from origin.dash.xml import Xml
 from origin.hls.playlist import date_time
 
 LOW_LATENCY_MANIFEST = "manifest-low-latency.mpd"

@@ -10,17 +10,16 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, groupby, zip_longest
-from math import ceil
+from itertools import chain, zip_longest
 
+from cdnkit.dash import sets
+from cdnkit.dash.xml import Xml
 from cdnkit.settings.origin import Origin
 from origin.dash.low_latency import LowLatencyDash
 from origin.dash.period import Period, Representation, Run
 from origin.dash.presentation import Presentation
-from origin.dash.xml import Xml
 from origin.hls.playlist import date_time, init_name
 from origin.live.window import Entry, TrackWindow
-from origin.media.tracks import Kind
 
 MANIFEST = "manifest.mpd"
 NUMBER_MANIFEST = "manifest-number.mpd"
@@ -28,7 +27,6 @@ TIME = "time"
 """Beside the manifests: the origin's clock, for UTCTiming."""
 
 _UTC = ("urn:mpeg:dash:utc:http-xsdate:2014", TIME)
-_CHANNELS = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,7 @@ def manifest(
         type="static" if ended else "dynamic",
         availabilityStartTime=date_time(from_us / 1_000_000),
         publishTime=published,
-        mediaPresentationDuration=_duration(shown[-1][0].end_us) if ended else None,
+        mediaPresentationDuration=sets.duration(shown[-1][0].end_us) if ended else None,
         minimumUpdatePeriod=None if ended else f"PT{timing.update}S",
         timeShiftBufferDepth=None if ended else f"PT{timing.depth:g}S",
         suggestedPresentationDelay=None if ended else f"PT{latency:g}S",
@@ -179,13 +177,16 @@ def _period(
     xml.open(
         "Period",
         id=f"{stretch.period.generation}-{stretch.run.first}",
-        start=_duration(stretch.start_us),
-        duration=_duration(stretch.end_us - stretch.start_us) if stretch.over else None,
+        start=sets.duration(stretch.start_us),
+        duration=sets.duration(stretch.end_us - stretch.start_us) if stretch.over else None,
     )
-    for index, members in enumerate(_sets(stretch.period), 1):
-        _open_set(xml, index, members)
-        for one in members:
-            _open_representation(xml, one, rates_bps.get(one.name, 0.0))
+    by_name = {one.name: one for one in stretch.period.representations}
+    described = [_described(one, rates_bps.get(one.name, 0.0)) for one in by_name.values()]
+    for index, members in enumerate(sets.adaptation_sets(described), 1):
+        sets.open_set(xml, index, members)
+        for member in members:
+            one = by_name[member.id]
+            sets.open_representation(xml, member)
             if first is None:
                 regular, early = _regular(stretch.run, one), dict[str, str]()
                 if low is not None:
@@ -198,26 +199,10 @@ def _period(
                 names = _names(stretch, one, first)
                 xml.open("SegmentTemplate", timescale=timescale, presentationTimeOffset=offset, **names)
                 numbers = range(first, stretch.until)
-                _timeline(xml, (tables[one.name][number].ticks_at(timescale) for number in numbers))
+                sets.timeline(xml, (tables[one.name][number].ticks_at(timescale) for number in numbers))
                 xml.close()
             xml.close()
         xml.close()
-    xml.close()
-
-
-def _timeline(xml: Xml, segments: Iterable[tuple[int, int]]) -> None:
-    """One S for segments in a row that are equally long."""
-    rows: list[tuple[int | None, int, int]] = []
-    due = None
-    for start, ticks in segments:
-        if start == due and rows[-1][1] == ticks:
-            rows[-1] = (rows[-1][0], ticks, rows[-1][2] + 1)
-        else:
-            rows.append((None if start == due else start, ticks, 0))
-        due = start + ticks
-    xml.open("SegmentTimeline")
-    for at, ticks, repeats in rows:
-        xml.leaf("S", t=at, d=ticks, r=repeats or None)
     xml.close()
 
 
@@ -239,54 +224,19 @@ def _names(stretch: _Stretch, one: Representation, first: int) -> dict[str, str 
     }
 
 
-def _sets(period: Period) -> list[list[Representation]]:
-    """The AdaptationSets of a Period: what a player may switch between. Pictures first, the tallest first."""
-    ordered = sorted(period.representations, key=lambda one: (_set_of(one), -one.track.height, one.name))
-    return [list(members) for _, members in groupby(ordered, key=_set_of)]
-
-
-def _set_of(one: Representation) -> tuple[object, ...]:
-    """What the Representations of one AdaptationSet have in common."""
+def _described(one: Representation, rate_bps: float) -> sets.Representation:
     track = one.track
-    return (track.kind is not Kind.VIDEO, track.kind.value, track.codec.partition(".")[0], track.channels)
-
-
-def _open_set(xml: Xml, number: int, members: list[Representation]) -> None:
-    kind = members[0].track.kind
-    xml.open(
-        "AdaptationSet",
-        id=number,
-        contentType=kind.value,
-        mimeType="video/mp4" if kind is Kind.VIDEO else "audio/mp4",
-        segmentAlignment="true",
-        startWithSAP=1,
+    return sets.Representation(
+        one.name,
+        track.kind.value,
+        track.codec,
+        rate_bps,
+        width=track.width,
+        height=track.height,
+        frame_rate=one.frame_rate,
+        sample_rate=track.sample_rate,
+        channels=track.channels,
+        language=track.language,
+        label=track.label,
+        role=track.role,
     )
-
-
-def _open_representation(xml: Xml, one: Representation, rate_bps: float) -> None:
-    track = one.track
-    xml.open(
-        "Representation",
-        id=one.name,
-        codecs=track.codec,
-        bandwidth=max(1, ceil(rate_bps / 1000)) * 1000,
-        width=track.width or None,
-        height=track.height or None,
-        frameRate=_rate(one.frame_rate),
-        audioSamplingRate=track.sample_rate or None,
-    )
-    if track.channels:
-        xml.leaf("AudioChannelConfiguration", schemeIdUri=_CHANNELS, value=track.channels)
-
-
-def _rate(measured: float) -> str | None:
-    """30 or 30000/1001: what is measured over a segment is a rate of television within a thousandth."""
-    if measured <= 0:
-        return None
-    return str(Fraction(measured).limit_denominator(1001))
-
-
-def _duration(us: int) -> str:
-    """xs:duration, exact."""
-    seconds, rest = divmod(us, 1_000_000)
-    return f"PT{seconds}.{rest:06d}".rstrip("0").rstrip(".") + "S"

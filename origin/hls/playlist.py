@@ -6,6 +6,7 @@ Every URI is relative, so that a player keeps coming through the cache that it c
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from cdnkit.hls import Start
 from origin.hls.low_latency import VERSION, LowLatency, head_of, part_line, position, report_lines
 from origin.live.window import Entry, TrackWindow
 
@@ -24,6 +25,7 @@ def media_playlist(
     ended: bool,
     low_latency: LowLatency | None = None,
     others: Iterable[TrackWindow] = (),
+    start: Start | None = None,
     delta: bool = False,
 ) -> str:
     """The media playlist of one track; `target` is its target duration in seconds.
@@ -42,6 +44,10 @@ def media_playlist(
         f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.discontinuity}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
     ]
+    if start is not None:
+        # From the first playlist to the last: a server must not change it (6.2.1). What is longer than the playlist
+        # is its beginning or end (4.4.2.2).
+        lines.append(start.line)
     skipped = low_latency.skippable(window) if low_latency and delta and not ended else 0
     if skipped:
         lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")

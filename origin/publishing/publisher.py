@@ -297,16 +297,18 @@ class Publisher:
     def _relist(self, stream: Stream, window: TrackWindow) -> None:
         if not window.listed:
             return
-        lifetime, rules = self._lifetime(stream), self.low_latency(stream)
+        lifetime, rules, start = self._lifetime(stream), self.low_latency(stream), self.settings.starts_at
         if rules is None:
-            text = media_playlist(window, stream.target, ended=stream.ended)
+            text = media_playlist(window, stream.target, ended=stream.ended, start=start)
             self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime)
             return
         if not stream.is_live(window.name):
             window.parts.hint = ""
         others = [other for other in stream.windows.values() if other is not window and other.listed]
         text, delta = (
-            media_playlist(window, stream.target, ended=stream.ended, low_latency=rules, others=others, delta=part)
+            media_playlist(
+                window, stream.target, ended=stream.ended, low_latency=rules, others=others, start=start, delta=part
+            )
             for part in (False, True)
         )
         window.parts.show(window.next_number)

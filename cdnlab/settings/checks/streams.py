@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from cdnkit.units.quantities import write_seconds
+from cdnkit.units.quantities import write_offset, write_seconds
 from cdnlab.settings.checks.draft import Draft, Finding
 from cdnlab.settings.complaints import shown
 from cdnlab.settings.low_latency import longest_hold
@@ -23,6 +23,10 @@ def segments(draft: Draft) -> Iterator[Finding]:
             ("origin", "window"), shown(write_seconds(draft.origin.window)),
             f"at least three segments ({write_seconds(3 * longest)}; RFC 8216 section 6.2.2)",
         )  # fmt: skip
+    length = longest or draft.origin.segment
+    if wanted := draft.origin.start_wanted(length):
+        found = shown(write_offset(draft.origin.start or 0.0))
+        yield Finding(("origin", "start"), found, f"{wanted} with segments of {write_seconds(length)}")
     shortest = min((float(stream.segment) for stream in draft.streams.values()), default=float("inf"))
     if draft.origin.part is not None and draft.origin.part > shortest:
         yield Finding(

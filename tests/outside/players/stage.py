@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdnkit.settings.transcode import Stream
+from cdnkit.settings.transcode import Packaging, Stream
 from origin.dash.mpd import MANIFEST, NUMBER_MANIFEST
 from tests.kit.late import GUARD_S
 from tests.kit.live_origin import Running, request, until
@@ -49,10 +49,13 @@ ADDRESSES = {
     ("ended", "HLS"): "/ended/multivariant.m3u8",
     ("ended", "DASH"): f"/ended/{MANIFEST}",
     ("VOD", "HLS"): "/vod/clip/multivariant.m3u8",
+    ("VOD", "DASH"): "/vod/clip/manifest.mpd",
+    ("VOD in single files", "HLS"): "/vod/single/multivariant.m3u8",
+    ("VOD in single files", "DASH"): "/vod/single/manifest.mpd",
     ("file", "MP4"): "/vod/file.mp4",
     ("file late", "MP4"): "/vod/late.mp4",
 }
-"""Where the edge has what is played. A `/vod/` folder has no MPD; a stream that has ended has one."""
+"""Where the edge has what is played."""
 
 
 def clip(path: Path, seconds: int, late: float = 0.0) -> Path:
@@ -86,8 +89,9 @@ class Stage:
 
 
 def prepare(ingest: str, vod: Path, source: Path) -> None:
-    """All that is no live stream: a VOD by `cdnlab transcode`, a stream that has ended, whole files of a browser's own."""
+    """All that is no live stream: two VODs by `cdnlab transcode`, a stream that has ended, whole files of a browser's own."""
     asyncio.run(transcode(ladder(source, "clip"), vod / "clip"))
+    asyncio.run(transcode(ladder(source, "single"), vod / "single", packaging=Packaging(single_file=True)))
     plan = plan_of(ladder(source, "ended"))
     command = [word for word in live_command(plan, ingest) if word != "-re"]  # as fast as it can be encoded
     subprocess.run(command, check=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL)

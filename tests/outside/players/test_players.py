@@ -35,28 +35,33 @@ IN_STEP_S = 0.015
 STALL_S = 0.6
 """A position that stands still for less is a busy machine's."""
 
-PRIMING_S = 1024 / 48_000
-"""Shaka Player takes the first sample of each track of a VOD for its zero, where no EXT-X-PROGRAM-DATE-TIME says better.
-Ours begins with the frame of silence that an AAC encoder puts before the sound."""
-
 UP_AND_DOWN = [LOW, HIGH, LOW]
 UP = [LOW, HIGH]
 """Video.js and dash.js play what they have loaded before they go down, and of what is stored they load half a minute."""
 
 ROWS = [  # player, what, protocol, heights of the pictures, seconds by which sound is behind
     ("hls.js", "VOD", "HLS", UP_AND_DOWN, 0.0),
+    ("hls.js", "VOD in single files", "HLS", UP_AND_DOWN, 0.0),
     ("hls.js", "ended", "HLS", UP_AND_DOWN, 0.0),
     ("hls.js", "live", "HLS", UP_AND_DOWN, 0.0),
-    ("shaka", "VOD", "HLS", UP_AND_DOWN, PRIMING_S),
+    ("shaka", "VOD", "HLS", UP_AND_DOWN, 0.0),
+    ("shaka", "VOD", "DASH", UP_AND_DOWN, 0.0),
+    ("shaka", "VOD in single files", "HLS", UP_AND_DOWN, 0.0),
+    ("shaka", "VOD in single files", "DASH", UP_AND_DOWN, 0.0),
     ("shaka", "live", "HLS", UP_AND_DOWN, 0.0),
     ("shaka", "ended", "DASH", UP_AND_DOWN, 0.0),
     ("shaka", "live", "DASH", UP_AND_DOWN, 0.0),
     ("shaka", "live", "DASH by numbers", UP_AND_DOWN, 0.0),
     ("video.js", "VOD", "HLS", UP, 0.0),
+    ("video.js", "VOD", "DASH", UP, 0.0),
+    ("video.js", "VOD in single files", "HLS", UP, 0.0),
+    ("video.js", "VOD in single files", "DASH", UP, 0.0),
     ("video.js", "live", "HLS", UP_AND_DOWN, 0.0),
     ("video.js", "ended", "DASH", UP, 0.0),
     ("video.js", "live", "DASH", UP_AND_DOWN, 0.0),
     ("video.js", "live", "DASH by numbers", UP_AND_DOWN, 0.0),
+    ("dash.js", "VOD", "DASH", UP, 0.0),
+    ("dash.js", "VOD in single files", "DASH", UP, 0.0),
     ("dash.js", "ended", "DASH", UP, 0.0),
     ("dash.js", "live", "DASH", UP_AND_DOWN, 0.0),
     ("dash.js", "live", "DASH by numbers", UP_AND_DOWN, 0.0),

@@ -72,6 +72,7 @@ BAD = [  # given                                                    then: words 
     (["origin", "--ingest-tls", "cert.pem"], ["--ingest-tls", '"local" or CERTIFICATE,KEY']),
     (["transcode", "no-such.mp4", "--out", "vod"], ["no-such.mp4"]),
     (["transcode", "no-such.mp4"], ["--out"]),
+    (["transcode", "no-such.mp4", "--out", "vod", "--start", "soon"], ["--start: found 'soon'", 'such as "12s"']),
     (["explain", "http://127.0.0.1:1/"], ["no cluster is running", "cdnlab up"]),
     (["explain", "http://[::1"], ["found 'http://[::1'", "wanted a URL"]),
     (["explain", "/x", "--admin", "127.0.0.1:1"], ["--admin: found '127.0.0.1:1'", "http://127.0.0.1:8181"]),

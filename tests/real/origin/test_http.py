@@ -298,67 +298,6 @@ def test_a_slow_reader_keeps_nobody(origins: Callable[..., Running], tmp_path: P
     again(attempt)
 
 
-def test_vod_files_are_served_as_they_are(origins: Callable[..., Running], tmp_path: Path) -> None:
-    folder = tmp_path / "vod"
-    (folder / "film").mkdir(parents=True)
-    (folder / "film/multivariant.m3u8").write_text("#EXTM3U\n")
-    (folder / "film/seg.m4s").write_bytes(bytes(range(256)) * 4096)
-    (folder / ".secret").write_text("no")
-    (tmp_path / "outside.mp4").write_text("no")
-    (folder / "link.mp4").symlink_to(tmp_path / "outside.mp4")
-    (folder / "empty.vtt").touch()
-    origin = origins(vod=folder)
-    reply = origin.get("vod/film/multivariant.m3u8")
-    assert reply.headers["content-type"] == "application/vnd.apple.mpegurl"
-    assert reply.headers["cache-control"] == "public, max-age=86400"
-    assert reply.headers["surrogate-key"] == "vod vod/film"
-    part = origin.get("vod/film/seg.m4s", Range="bytes=262140-262149")
-    assert (part.status, part.body) == (206, bytes([252, 253, 254, 255, 0, 1, 2, 3, 4, 5]))
-    assert len(origin.get("vod/film/seg.m4s").body) == 2**20
-    assert origin.get("vod/empty.vtt").body == b""
-    for path in ("vod/.secret", "vod/link.mp4", "vod/film", "vod/../outside.mp4", "vod/%2e%2e/outside.mp4", "vod/a%00"):
-        assert origin.get(path).status == 404, path
-
-
-TYPED = [  # files of a page that plays a stream, beside the stream itself
-    ("player.js", "text/javascript; charset=utf-8"),
-    ("player.mjs", "text/javascript; charset=utf-8"),
-    ("player.css", "text/css; charset=utf-8"),
-    ("INDEX.HTML", "text/html; charset=utf-8"),
-    ("poster.jpg", "image/jpeg"),
-    ("logo.svg", "image/svg+xml"),
-    ("player.js.map", "application/json"),
-    ("decoder.wasm", "application/wasm"),
-    ("font.woff2", "font/woff2"),
-    ("captions.vtt", "text/vtt"),
-    ("film.cmfv", "video/mp4"),
-    ("film.ts", "video/mp2t"),
-    ("player.js.gz", "application/octet-stream"),
-    ("noextension", "application/octet-stream"),
-]
-
-
-def test_files_of_the_vod_folder_say_what_they_are(origins: Callable[..., Running], tmp_path: Path) -> None:
-    for name, _ in TYPED:
-        (tmp_path / name).touch()
-    origin = origins(vod=tmp_path)
-    for name, media_type in TYPED:
-        assert origin.get(f"vod/{name}").headers["content-type"] == media_type, name
-
-
-def test_a_folder_with_an_odd_name_gives_no_surrogate_key(origins: Callable[..., Running], tmp_path: Path) -> None:
-    for name, path in [
-        ("t\tab", "t%09ab"),
-        ("del\x7f", "del%7f"),
-        ("sp ace", "sp%20ace"),
-        ("gr\xfc\xdfe", "gr%C3%BC%C3%9Fe"),
-    ]:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "a.mp4").touch()
-        reply = origins(vod=tmp_path, storage=tmp_path / f"media-{path[:1]}").get(f"vod/{path}/a.mp4")
-        assert (reply.status, reply.headers["surrogate-key"]) == (200, "vod")
-
-
 def test_a_disk_that_fails_costs_a_gap_and_nothing_else(
     origins: Callable[..., Running], encoded: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from transcode.child import Exit, Patience, run
-from transcode.completeness import ends_with_a_box, is_full, lacking
+from transcode.completeness import box_starts, is_full, lacking
 from transcode.encoders import Encoder
 from transcode.events import Died, Drained, Event, LogLine, Progress, Started
 from transcode.progress import Pace, Report
@@ -32,8 +32,8 @@ FILES = [  # what is in a file            is a row of whole boxes
 @pytest.mark.parametrize(("data", "whole"), FILES)
 def test_a_row_of_whole_boxes(data: bytes, whole: bool, tmp_path: Path) -> None:
     (tmp_path / "seg-0.m4s").write_bytes(data)
-    assert ends_with_a_box(tmp_path / "seg-0.m4s") is whole
-    assert not ends_with_a_box(tmp_path / "seg-1.m4s") and not ends_with_a_box(tmp_path)
+    assert bool(box_starts(tmp_path / "seg-0.m4s")) is whole
+    assert not box_starts(tmp_path / "seg-1.m4s") and not box_starts(tmp_path)
 
 
 LENGTHS = [  # seconds made     said of a playlist of 3.5 s
@@ -49,7 +49,34 @@ def test_a_playlist_may_be_half_a_second_short(media_time: float, said: list[str
     (tmp_path / "a" / "seg-0.m4s").write_bytes(BOX)
     text = "#EXTM3U\n#EXTINF:2.000000,\nseg-0.m4s\n\n#EXTINF:1.500000,\nseg-0.m4s\n#EXT-X-ENDLIST\n"
     (tmp_path / "a" / "media.m3u8").write_text(text)
-    assert lacking(tmp_path, ["a/media.m3u8"], media_time) == said
+    assert lacking(tmp_path, [["a/media.m3u8"]], media_time) == said
+
+
+KINDS = [  # seconds of two videos, of a sound, that were made        what is lacking
+    ((4.0, 4.0), 4.0, 4.0, []),
+    ((4.0, 4.0), 2.0, 4.0, []),  # a source whose sound ends first, and whose header does not say so
+    ((2.0, 2.0), 4.0, 4.0, []),
+    ((4.0, 3.0), 4.0, 4.0, ["b/media.m3u8 is 3.0 s long, not 4.0 s"]),
+    (
+        (3.0, 3.0),
+        3.0,
+        4.0,
+        [f"{name}/media.m3u8 is 3.0 s long, not 4.0 s" for name in "abc"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("videos", "sound", "media_time", "said"), KINDS)
+def test_playlists_of_one_kind_are_equally_long(
+    videos: tuple[float, float], sound: float, media_time: float, said: list[str], tmp_path: Path
+) -> None:
+    for name, length in zip("abc", (*videos, sound), strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "seg-0.m4s").write_bytes(BOX)
+        text = f"#EXTM3U\n#EXTINF:{length},\nseg-0.m4s\n#EXT-X-ENDLIST\n"
+        (tmp_path / name / "media.m3u8").write_text(text)
+    kinds = [["a/media.m3u8", "b/media.m3u8"], ["c/media.m3u8"]]
+    assert lacking(tmp_path, kinds, media_time) == said
 
 
 DISKS = [  # blocks free   of          of bytes each    full

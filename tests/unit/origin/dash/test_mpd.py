@@ -3,7 +3,6 @@
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 from mpegdash.parser import MPEGDASHParser
@@ -11,7 +10,6 @@ from mpegdash.parser import MPEGDASHParser
 from origin import Origin
 from origin.dash.mpd import MANIFEST, NUMBER_MANIFEST, Timing, manifest, timing_of
 from origin.dash.presentation import Presentation
-from origin.dash.xml import Xml
 from origin.live.window import Entry, TrackWindow
 from origin.media.tracks import Kind, Track
 from tests.kit.dash_invariants import DashWatch, read_mpd
@@ -187,18 +185,6 @@ def test_mpegdash_reads_it_and_writes_it_again(name: str, tmp_path: Path) -> Non
     assert read.type == "dynamic" and [one.id for one in read.periods[0].adaptation_sets[0].representations] == ["720p"]
     again = MPEGDASHParser.get_as_doc(read).toxml()
     assert read_mpd(again).periods == read_mpd(ours).periods
-
-
-def test_xml_escapes_and_closes() -> None:
-    xml = Xml()
-    xml.open("a", b='<&">', c=None, d=3)
-    xml.leaf("e")
-    xml.close()
-    root = ElementTree.fromstring(xml.text())
-    assert root.attrib == {"b": '<&">', "d": "3"} and [one.tag for one in root] == ["e"]
-    xml.open("f")
-    with pytest.raises(AssertionError):
-        xml.text()
 
 
 def test_the_checker_notices() -> None:

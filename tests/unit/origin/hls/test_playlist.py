@@ -1,16 +1,19 @@
 """The names that an origin publishes, letter by letter: caches keep them for a year, players and reports read them."""
 
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
 
 import pytest
 
+from cdnkit.hls import Start
 from cdnkit.policy.outcomes import Cause, Outcome
 from cdnkit.policy.record.object_class import ObjectClass, classify
 from origin import Origin
 from origin.hls.playlist import init_name, media_playlist
 from origin.live.window import Entry, TrackWindow
 from origin.media.tracks import Kind, Track
+from origin.mpegts.playlists import ts_media_playlist
 from origin.publishing.catalog import Catalog
 from origin.publishing.storage import Storage
 
@@ -54,6 +57,33 @@ def test_a_media_playlist_to_the_letter() -> None:
     assert media_playlist(window(), 2, ended=True) == MEDIA_PLAYLIST
     live = MEDIA_PLAYLIST.removesuffix("#EXT-X-ENDLIST\n")
     assert media_playlist(window(), 2, ended=False) == live
+
+
+def test_6_2_1_a_start_is_there_from_the_first_playlist_to_the_last() -> None:
+    """Also while the playlist is shorter than the offset, which then means its beginning (4.4.2.2)."""
+    start = Start(-30.0, precise=True)
+    lines = [media_playlist(window(), 2, ended=ended, start=start).splitlines() for ended in (False, True)]
+    assert [one[6] for one in lines] == ["#EXT-X-START:TIME-OFFSET=-30,PRECISE=YES"] * 2
+    assert lines[0] == lines[1][:-1]
+    assert "#EXT-X-START:TIME-OFFSET=-30,PRECISE=YES" in ts_media_playlist("\n".join(lines[0])).splitlines()
+
+
+START = [  # start, part, segment, may be: the window is 60 s
+    ("-12s", None, "4s", True),
+    ("-11s", None, "4s", False),
+    ("48s", None, "4s", True),
+    ("49s", None, "4s", False),
+    ("-60s", None, "4s", True),
+    ("-61s", None, "4s", False),
+    ("-1.5s", "500ms", "4s", True),  # low latency: three parts, as PART-HOLD-BACK
+    ("-1.4s", "500ms", "4s", False),
+]
+
+
+@pytest.mark.parametrize(("start", "part", "segment", "may"), START)
+def test_4_4_2_2_a_start_that_cannot_be_is_refused(start: str, part: str | None, segment: str, may: bool) -> None:
+    with nullcontext() if may else pytest.raises(ValueError, match=r"start is .*; wanted 0s to"):
+        Origin.model_validate({"start": start, "part": part, "segment": segment})
 
 
 def test_paths_types_and_surrogate_keys(tmp_path: Path) -> None:

@@ -38,3 +38,25 @@ def test_every_track_says_that_the_stream_has_ended_once_the_last_has(tmp_path: 
         publisher.storage.release()
 
     asyncio.run(run())
+
+
+def test_every_media_playlist_says_where_players_begin(tmp_path: Path) -> None:
+    async def run() -> None:
+        settings = Origin(storage=tmp_path, segment=1.0, window=10.0, start=-4.0, start_precise=True)
+        publisher = Publisher(settings, lambda: NOW)
+        await publisher.resume()
+        with publisher.posting("live", "720p") as stream:
+            session = stream.begin("720p", video_init(), NOW, lambda: None)
+            for fragment in video(5.0):
+                session.push(fragment, NOW)
+            await publisher.drain(stream)
+            for state in (None, State.ENDED):
+                if state is not None:
+                    session.finish(state)
+                    await publisher.close(stream)
+                resource = publisher.catalog.get("live/720p/media.m3u8")
+                assert resource is not None and resource.body is not None
+                assert resource.body.count(b"#EXT-X-START:TIME-OFFSET=-4,PRECISE=YES\n") == 1
+        publisher.storage.release()
+
+    asyncio.run(run())

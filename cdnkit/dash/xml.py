@@ -1,6 +1,8 @@
 """XML, written an element at a time: every attribute is escaped, and what is opened is closed."""
 
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
+
+from cdnkit.units import visible
 
 Attribute = str | int | None
 """None: the element goes without it."""
@@ -21,6 +23,10 @@ class Xml:
     def leaf(self, name: str, **attributes: Attribute) -> None:
         """An element with nothing inside."""
         self._lines.append(f"{self._tag(name, attributes)}/>")
+
+    def words(self, name: str, text: str) -> None:
+        """An element with text inside."""
+        self._lines.append(f"{self._tag(name, {})}>{escape(visible(text))}</{name}>")
 
     def close(self) -> None:
         """End the element that was opened last."""
