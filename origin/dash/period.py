@@ -27,7 +27,8 @@ class Representation:
 
     @classmethod
     def from_json(cls, values: list[Any]) -> "Representation":
-        name, track, init, frame_rate, growing, reference = values
+        name, track, init, frame_rate, *low_latency = values
+        growing, reference = low_latency or (False, None)  # an older version knew no low latency
         return cls(
             str(name),
             Track(**{**track, "kind": Kind(track["kind"])}),
@@ -109,7 +110,7 @@ class Period:
             start_us=int(values["start_us"]),
             end_us=int(values["end_us"]),
             zero=Fraction(*values["zero"]),
-            captured_us=int(values["captured_us"]),
+            captured_us=int(values.get("captured_us", values["start_us"])),
             representations=tuple(Representation.from_json(one) for one in values["representations"]),
             runs=[Run(first, Fraction(a, b), Fraction(c, d)) for first, a, b, c, d in values["runs"]],
             over=bool(values["over"]),

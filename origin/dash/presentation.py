@@ -296,7 +296,7 @@ class Presentation:
             return
         periods = [Period.from_json(one) for one in values["periods"]]
         self.available_from_us = values["available_from_us"]
-        self.captured_from_us = values["captured_from_us"]
+        self.captured_from_us = values.get("captured_from_us", self.available_from_us)
         self.rates_bps = {str(name): float(rate) for name, rate in values["rates_bps"].items()}
         self.next, self.revision, self.periods = int(values["next"]), int(values["revision"]), periods
 

@@ -155,6 +155,26 @@ def test_a_rung_that_joins_late_begins_a_period_without_a_break() -> None:
     assert before.start + before.duration == after.start
 
 
+def test_what_a_version_without_low_latency_has_saved_is_taken_up() -> None:
+    lab = Lab()
+    lab.start("720p", "audio-64k")
+    lab.run(8)
+    before = lab.mpd()
+    saved = json.loads(lab.saved)
+    for track in saved.values():
+        del track["dash"]["captured_from_us"]
+        for period in track["dash"]["periods"]:
+            del period["captured_us"]
+            period["representations"] = [one[:4] for one in period["representations"]]
+    lab.saved = json.dumps(saved)
+    lab.watches.clear()
+    lab.restart_origin()
+    assert lab.mpd().periods[0].start == before.periods[0].start
+    lab.start("720p", "audio-64k", at=Fraction(70))
+    lab.run(8)
+    assert len(lab.low().periods) == 2
+
+
 def prft(wall: float, media: int, flags: int = 24) -> bytes:
     return box(b"prft", struct.pack(">IIQQ", 1 << 24 | flags, 1, round((wall + 2_208_988_800) * 2**32), media))
 
