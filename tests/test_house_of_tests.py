@@ -137,7 +137,6 @@ HELD = [  # module, folder, its files
     ("real/origin/test_uploads", "origin/uploads", "body endpoint files interfaces uploads"),
     ("real/origin/test_mpegts", "origin/mpegts", "alternative"),
     ("real/origin/test_retention", "origin/publishing", "retention"),
-    ("real/origin/test_growing", "origin/publishing", "growing"),
     ("real/origin/test_http", "origin", "app serve"),
     ("real/origin/test_vod", "origin", "vod"),
     ("real/origin/test_http", "origin/ingest", "endpoint"),
