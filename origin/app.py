@@ -27,6 +27,7 @@ from origin.errors import printable
 from origin.hls.playlist import date_time
 from origin.live.account import Account
 from origin.mpegts.alternative import Alternative
+from origin.publishing import documents
 from origin.publishing.growing import Growing, GrowingResponse, find_growing
 from origin.publishing.held import Found, Held, Unmet
 from origin.publishing.publisher import Publisher
@@ -55,9 +56,10 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
         resource: Growing | Found
         resource = await held.find(name, request.scope["query_string"].decode("latin-1"), request.receive)
         if resource is None:
-            resource = await find_growing(publisher, name, request.receive) or await mpegts.find(name)
+            resource = await find_growing(publisher, name, request.receive)
         if isinstance(resource, Growing):
             return GrowingResponse(resource, request.method)
+        resource = resource or await mpegts.find(name) or documents.find(publisher, name)
         if isinstance(resource, Unmet):
             return _unmet(publisher, uploads, name, resource)
         if resource is None:

@@ -13,8 +13,10 @@ from origin.app import origin_app
 from origin.faults import FaultSwitch, Faulty
 from origin.ingest.authentication import Authenticated
 from origin.ingest.credentials import encoders_of
+from origin.ingest.date_ranges import date_range_routes
 from origin.ingest.endpoint import Ingest, ingest_app
 from origin.ingest.open_requests import OpenRequests
+from origin.ingest.steering import steering_route
 from origin.publishing.publisher import Publisher
 from origin.publishing.retention import Retention
 from origin.tls import context_of
@@ -76,7 +78,8 @@ async def serve(
     }
     switch = FaultSwitch()
     public_side = Listener(Faulty(public_app, switch), log, limits=settings.limits)
-    bounded = OpenRequests(ingest_app(interfaces, switch if faults else None), settings.ingest_limits.requests)
+    orders = [*date_range_routes(publisher), steering_route(publisher)]
+    bounded = OpenRequests(ingest_app(interfaces, switch if faults else None, orders), settings.ingest_limits.requests)
     known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
     front = Guarded(Authenticated(bounded, encoders, settings.ingest_streams, clock), known, log)
     private_side = Listener(front, log, per_source=settings.ingest_limits.connections)

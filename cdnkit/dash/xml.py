@@ -24,9 +24,9 @@ class Xml:
         """An element with nothing inside."""
         self._lines.append(f"{self._tag(name, attributes)}/>")
 
-    def words(self, name: str, text: str) -> None:
+    def words(self, name: str, text: str, **attributes: Attribute) -> None:
         """An element with text inside."""
-        self._lines.append(f"{self._tag(name, {})}>{escape(visible(text))}</{name}>")
+        self._lines.append(f"{self._tag(name, attributes)}>{escape(visible(text))}</{name}>")
 
     def close(self) -> None:
         """End the element that was opened last."""

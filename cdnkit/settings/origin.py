@@ -10,6 +10,7 @@ from cdnkit.hls import Start
 from cdnkit.serving import HostName, ListenerLimits
 from cdnkit.settings.certificate import Certificate
 from cdnkit.settings.ingest import Encoder, EncoderName, IngestLimits
+from cdnkit.settings.steering import Steering
 from cdnkit.units import Bytes, ListenAddress, Offset, Seconds, Settings, is_loopback
 from cdnkit.units.quantities import write_offset, write_seconds
 
@@ -128,6 +129,10 @@ class Origin(Settings):
 
     lifetimes: Lifetimes = Lifetimes()
     """How long caches may store each class of resource."""
+
+    steering: Steering | None = None
+    """Content steering: which edge players use. Left out: they stay where they came. `{}` in place of a table: the
+    edges of the settings file, in its order."""
 
     cors: str = "*"
     """`Access-Control-Allow-Origin`; `*` lets players on any page read the stream."""

@@ -36,6 +36,7 @@ from cdnlab.settings.hosted import HostedService, ServiceName
 from cdnlab.settings.low_latency import MEDIA_BEHAVIORS, with_parts, with_patience
 from cdnlab.settings.positions import Path as KeyPath
 from cdnlab.settings.positions import Positions
+from cdnlab.settings.steering import with_pathways
 
 
 class Document(Settings):
@@ -55,7 +56,8 @@ class Document(Settings):
 
     behaviors: tuple[Behavior, ...] = Field(default=MEDIA_BEHAVIORS, alias="behavior")
     """Rules for requests, one `[[behavior]]` each; the first whose `path` matches a request applies. Without any, the
-    cache key has all of the query but CMCD, _HLS_primary_id and _HLS_throughput, which differ from viewer to viewer."""
+    cache key has all of the query but what players add and what changes no response: CMCD, _HLS_primary_id,
+    _HLS_interstitial_id, _HLS_start_offset, _HLS_pathway, _HLS_throughput, _DASH_pathway and _DASH_throughput."""
 
     response_headers: dict[str, ResponseHeaders] = {}
     """Response headers policies, `[response_headers.NAME]`; behaviors refer to them by name."""
@@ -324,6 +326,7 @@ def _anchored(document: Document, folder: Path) -> Document:
         origin = origin.model_copy(update={"storage": folder / origin.storage})
     origin = origin.model_copy(update=_anchored_ingest(origin, folder))
     nodes = tuple(_anchored_node(node, folder) for node in document.nodes)
+    origin = with_pathways(origin, document.edges())
     nodes = with_patience(nodes, origin, streams, PROFILES[document.profile].waits)
     databases = tuple(name if name == IPTOCC else str(folder / name) for name in document.geo.databases)
     geo = document.geo.model_copy(update={"databases": databases})

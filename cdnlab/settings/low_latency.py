@@ -8,9 +8,18 @@ from cdnkit.settings.edge import Node
 from cdnkit.settings.origin import Origin
 from cdnkit.settings.transcode import Stream
 
-PER_VIEWER = ("CMCD", "_HLS_primary_id", "_HLS_throughput")
-"""Query parameters that differ from viewer to viewer and change no response (CTA-5004; RFC 8216 2nd ed. appendix D and
-content steering): in a cache key, they would make each request a miss."""
+PER_VIEWER = (
+    "CMCD",
+    "_HLS_primary_id",
+    "_HLS_interstitial_id",
+    "_HLS_start_offset",
+    "_HLS_pathway",
+    "_HLS_throughput",
+    "_DASH_pathway",
+    "_DASH_throughput",
+)
+"""Query parameters that players add, and that change no response of our origin (CTA-5004; HLS draft -22, appendix D;
+content steering; ETSI TS 103 998): in a cache key, they would make each request a miss."""
 
 MEDIA_BEHAVIORS = (
     Behavior(path="*.m3u8", key=Key(query="all", query_except=PER_VIEWER)),

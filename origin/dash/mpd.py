@@ -7,7 +7,7 @@ Period to the next, and caches answer for hours with the same bytes. With parts 
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, zip_longest
@@ -15,10 +15,12 @@ from itertools import chain, zip_longest
 from cdnkit.dash import sets
 from cdnkit.dash.xml import Xml
 from cdnkit.settings.origin import Origin
+from origin.dash.events import Event, event_stream
 from origin.dash.low_latency import LowLatencyDash
 from origin.dash.period import Period, Representation, Run
 from origin.dash.presentation import Presentation
 from origin.hls.playlist import date_time, init_name
+from origin.hls.steering import STEERING, Steering
 from origin.live.window import Entry, TrackWindow
 
 MANIFEST = "manifest.mpd"
@@ -52,6 +54,19 @@ Tables = Mapping[str, Mapping[int, Entry]]
 
 
 @dataclass(frozen=True, slots=True)
+class Locations:
+    """Where the presentation is served, and who says which of the places to use (ETSI TS 103 998)."""
+
+    bases: dict[str, str]
+    """The stream's folder at each serviceLocation, the preferred one first; at least one."""
+
+    @classmethod
+    def of(cls, steering: Steering | None, stream: str) -> "Locations | None":
+        """Those of a stream whose players are steered; None: they are not."""
+        return None if steering is None else cls({one: steering.base(one, stream) for one in steering.listed()})
+
+
+@dataclass(frozen=True, slots=True)
 class _Stretch:
     """What one Period element speaks of: segments `run.first` to before `until`."""
 
@@ -81,6 +96,8 @@ def manifest(
     published: str,
     ended: bool,
     numbers: bool,
+    locations: Locations | None = None,
+    events: Sequence[Event] = (),
     part: float | None = None,
 ) -> str | None:
     """The MPD of a stream; static once it has `ended`. None: there is nothing to list.
@@ -117,10 +134,14 @@ def manifest(
         maxSegmentDuration=f"PT{timing.longest:g}S",
         minBufferTime=f"PT{timing.longest if low is None else low.part:g}S",
     )
+    if locations is not None:
+        for one, base in locations.bases.items():
+            xml.words("BaseURL", base, serviceLocation=one)
+        xml.words("ContentSteering", STEERING, defaultServiceLocation=next(iter(locations.bases)))
     if low is not None:
         low.describe(xml, latency)
     for stretch, first in shown:
-        _period(xml, stretch, presentation.rates_bps, tables, None if numbers and not ended else first, low)
+        _period(xml, stretch, presentation.rates_bps, tables, events, first, by_number=numbers and not ended, low=low)
     if not ended:
         xml.leaf("UTCTiming", schemeIdUri=_UTC[0], value=_UTC[1])
     xml.close()
@@ -169,10 +190,13 @@ def _period(
     stretch: _Stretch,
     rates_bps: Mapping[str, float],
     tables: Tables,
-    first: int | None,
+    events: Sequence[Event],
+    first: int,
+    *,
+    by_number: bool,
     low: LowLatencyDash | None,
 ) -> None:
-    """`first`: the first number of the timeline; None: without one."""
+    """`first`: the first number that is listed; `by_number`: without a timeline."""
     count = itertools.count()
     xml.open(
         "Period",
@@ -180,6 +204,9 @@ def _period(
         start=sets.duration(stretch.start_us),
         duration=sets.duration(stretch.end_us - stretch.start_us) if stretch.over else None,
     )
+    if events:
+        began = _date_of(stretch, tables[stretch.period.representations[0].name][first])
+        event_stream(xml, events, began, began + (stretch.end_us - stretch.start_us) / 1e6 if stretch.over else None)
     by_name = {one.name: one for one in stretch.period.representations}
     described = [_described(one, rates_bps.get(one.name, 0.0)) for one in by_name.values()]
     for index, members in enumerate(sets.adaptation_sets(described), 1):
@@ -187,7 +214,7 @@ def _period(
         for member in members:
             one = by_name[member.id]
             sets.open_representation(xml, member)
-            if first is None:
+            if by_number:
                 regular, early = _regular(stretch.run, one), dict[str, str]()
                 if low is not None:
                     low.refer(xml, next(count), stretch.period, one, regular["timescale"])
@@ -204,6 +231,11 @@ def _period(
             xml.close()
         xml.close()
     xml.close()
+
+
+def _date_of(stretch: _Stretch, entry: Entry) -> float:
+    """The date at which the stretch begins, in Unix seconds, from that of a segment of it."""
+    return entry.at - (stretch.period.at_us(Fraction(entry.start)) - stretch.start_us) / 1_000_000
 
 
 def _regular(run: Run, one: Representation) -> dict[str, int]:

@@ -10,6 +10,7 @@
 | any other                                              | wait: the playlist once it is listed       |
 | ... for three target durations                         | 503                                        |
 | `_HLS_skip=YES` or `v2`                                | a delta update, if something can be left out|
+|                                                        | (`v2`: of date ranges, too)                |
 """
 
 import re
@@ -50,6 +51,8 @@ class Directives:
     msn: int | None = None
     part: int | None = None
     skip: bool = False
+    skip_dates: bool = False
+    """Date ranges, too: `v2`."""
 
     @property
     def blocks(self) -> bool:
@@ -72,7 +75,8 @@ def read_directives(query: str) -> Directives | BadDirectives:
         return BadDirectives("_HLS_part alone", "_HLS_msn with it")
     numbers = {name: int(value) for name, value in found.items() if name != "_HLS_skip"}
     # What a later version may add for the value is not understood, and a whole playlist is always right.
-    return Directives(numbers.get("_HLS_msn"), numbers.get("_HLS_part"), found.get("_HLS_skip") in ("YES", "v2"))
+    skip = found.get("_HLS_skip")
+    return Directives(numbers.get("_HLS_msn"), numbers.get("_HLS_part"), skip in ("YES", "v2"), skip == "v2")
 
 
 def decide(asked: Directives, shown: Shown, rules: LowLatency, *, ended: bool) -> Answer | BadDirectives:

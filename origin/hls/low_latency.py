@@ -1,6 +1,6 @@
 """Low-Latency HLS as a media playlist states it (RFC 8216 2nd ed. 4.4.3.7, 4.4.3.8, 4.4.5): lines of text. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from origin.live.part_window import Shown
@@ -9,6 +9,8 @@ from origin.live.window import Entry, TrackWindow
 
 VERSION = 9
 """EXT-X-VERSION where EXT-X-SKIP may stand (section 8)."""
+_VERSION_OF_DATES = 10
+"""Where it replaces date ranges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ class LowLatency:
     def header(self) -> list[str]:
         """EXT-X-SERVER-CONTROL and EXT-X-PART-INF."""
         control = (
-            f"CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={self.skip_until:.3f},HOLD-BACK={self.hold_back:.3f},"
-            f"PART-HOLD-BACK={self.part_hold_back:.3f}"
+            f"CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={self.skip_until:.3f},CAN-SKIP-DATERANGES=YES,"
+            f"HOLD-BACK={self.hold_back:.3f},PART-HOLD-BACK={self.part_hold_back:.3f}"
         )
         return [f"#EXT-X-SERVER-CONTROL:{control}", f"#EXT-X-PART-INF:PART-TARGET={self.part:.6f}"]
 
@@ -105,6 +107,19 @@ def report_lines(others: Iterable[tuple[str, Position]]) -> list[str]:
         part = "" if at.part is None else f",LAST-PART={at.part}"
         lines.append(f'#EXT-X-RENDITION-REPORT:URI="{uri}",LAST-MSN={at.msn}{part}')
     return lines
+
+
+def without_dates(delta: str, kept: Collection[str], gone: Iterable[str]) -> str:
+    """The delta update that skips date ranges, too (`_HLS_skip=v2`), from the one that does not.
+
+    `kept`: the tags that stay, those that were added since the skip boundary; `gone`: IDs that were removed since then.
+    """
+    head, skip, rest = delta.partition("#EXT-X-SKIP:")
+    lines = [line for line in head.splitlines() if not line.startswith("#EXT-X-DATERANGE:") or line in kept]
+    lines[1] = f"#EXT-X-VERSION:{_VERSION_OF_DATES}"
+    skipped, _, rest = rest.partition("\n")
+    removed = "\t".join(gone)
+    return "\n".join([*lines, f'{skip}{skipped},RECENTLY-REMOVED-DATERANGES="{removed}"', rest])
 
 
 def head_of(part: Part) -> Entry:

@@ -27,8 +27,9 @@ def media_playlist(
     others: Iterable[TrackWindow] = (),
     start: Start | None = None,
     delta: bool = False,
+    dates: Iterable[str] = (),
 ) -> str:
-    """The media playlist of one track; `target` is its target duration in seconds.
+    """The media playlist of one track; `target` is its target duration in seconds; `dates` are the tags of date ranges.
 
     With `low_latency`, `others` are the stream's other tracks, which it reports on; `delta` leaves out what lies behind
     the skip boundary (2nd ed. 6.2.5.1).
@@ -43,6 +44,7 @@ def media_playlist(
         f"#EXT-X-MEDIA-SEQUENCE:{first.number}",
         f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.discontinuity}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
+        *dates,
     ]
     if start is not None:
         # From the first playlist to the last: a server must not change it (6.2.1). What is longer than the playlist

@@ -3,7 +3,7 @@
 The answer depends on a request's head alone, and comes before its content is read: a client that asked first
 (`Expect: 100-continue`) sends none for nothing, and an empty request learns whether a URL and credentials are good.
 
-A path is `/INTERFACE/STREAM/...`; what has no stream, such as `/faults`, concerns every stream.
+A path is `/INTERFACE/STREAM`, or longer; what has no stream, such as `/faults`, concerns every stream.
 """
 
 import logging
@@ -47,7 +47,7 @@ class Authenticated:
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         steps = str(scope["path"]).split("/")[1:]
-        stream = steps[1] if len(steps) > 2 else None
+        stream = steps[1] if len(steps) > 1 else None
         if self._encoders is not None:
             authorization = [value for name, value in scope["headers"] if name == b"authorization"]
             names: frozenset[str] = scope.get("extensions", {}).get(CLIENT_NAMES, frozenset())

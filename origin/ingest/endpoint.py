@@ -14,6 +14,7 @@ This is interface 1 of DASH-IF live media ingest; `ingest_paths` says which path
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
@@ -365,10 +366,13 @@ class _Rest(StringConvertor):
 register_url_convertor("rest", _Rest())
 
 
-def ingest_app(interfaces: ASGIApp, switch: FaultSwitch | None) -> Starlette:
-    """The application of the ingest listener; `switch` None: this origin has no switch for faults."""
+def ingest_app(interfaces: ASGIApp, switch: FaultSwitch | None, orders: Sequence[Route] = ()) -> Starlette:
+    """The application of the ingest listener; `switch` None: this origin has no switch for faults.
+
+    `orders`: what else can be asked for on this listener.
+    """
     faults = Route("/faults", endpoint=switch) if switch else Route("/faults", _no_switch, methods=_ANY)
     elsewhere = Route("/{path:rest}", _no_such_path, methods=[*_ANY, "POST", "PATCH", "OPTIONS"])
-    app = Starlette(routes=[Route("/ingest/{stream}/{path:rest}", endpoint=interfaces), faults, elsewhere])
+    app = Starlette(routes=[Route("/ingest/{stream}/{path:rest}", endpoint=interfaces), faults, *orders, elsewhere])
     app.router.redirect_slashes = False  # a path with another slash is another path, and is not here
     return app

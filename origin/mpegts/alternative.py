@@ -104,7 +104,9 @@ class Alternative:
                 codec = await self._codec(stream, name, window.init)
                 if codec is not None:
                     tracks.append((window, codec))
-        return _playlist(source, ts_multivariant_playlist(tracks)) if tracks else None
+        if not tracks:
+            return None
+        return _playlist(source, self._publisher.steering.steered(ts_multivariant_playlist(tracks), stream))
 
     # ---- segments ----------------------------------------------------------------------------------------------------
 

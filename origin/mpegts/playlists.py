@@ -58,7 +58,7 @@ def is_encrypted(text: str) -> bool:
 
 def named_in(multivariant: str) -> set[str]:
     """The tracks that a multivariant playlist of ours offers."""
-    return set(re.findall(rf'(?:^|")([^"\n#]+)/{re.escape(MEDIA)}', multivariant, re.MULTILINE))
+    return set(re.findall(rf'(?:^|["/])([^"\n#/]+)/{re.escape(MEDIA)}', multivariant, re.MULTILINE))
 
 
 def ts_multivariant_playlist(tracks: Iterable[tuple[TrackWindow, Codec]]) -> str:

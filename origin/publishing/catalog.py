@@ -35,8 +35,9 @@ class Catalog:
         self._clock = clock
         self._resources: dict[str, Resource] = {}
         self._bodies: LRUCache[str, bytes] = LRUCache(max(1, settings.memory), getsizeof=len)
-        self._deltas: dict[str, Resource] = {}
-        """Of media playlists that have one, by the playlist's path."""
+        self._deltas: dict[str, tuple[Resource, Resource]] = {}
+        """Of media playlists that have them, by the playlist's path: without old segments; without old date ranges,
+        too."""
 
     def get(self, path: str) -> Resource | None:
         return self._resources.get(path)
@@ -122,18 +123,28 @@ class Catalog:
             )
             offset += part.size
 
-    def delta(self, path: str) -> Resource | None:
-        """The delta update of the media playlist at `path`; the whole one where nothing can be left out."""
-        return self._deltas.get(path) or self._resources.get(path)
+    def delta(self, path: str, *, dates: bool) -> Resource | None:
+        """The delta update of the media playlist at `path`; the whole one where nothing can be left out.
 
-    def offer_media_playlist(self, stream: str, name: str, text: str, lifetime: float, delta: str = "") -> None:
-        """`delta`: its delta update; "": it has none."""
+        `dates`: without old date ranges, too.
+        """
+        found = self._deltas.get(path)
+        return found[dates] if found else self._resources.get(path)
+
+    def offer_media_playlist(
+        self, stream: str, name: str, text: str, lifetime: float, deltas: tuple[str, str] | None = None
+    ) -> None:
+        """`deltas`: its delta updates, the second one without old date ranges; None: it has none."""
         path = f"{stream}/{name}/{MEDIA}"
         self._offer_playlist(path, text, lifetime, f"{stream} {stream}/{name} media-playlist")
         self._deltas.pop(path, None)
-        if delta:
-            body = delta.encode()
-            self._deltas[path] = replace(self._resources[path], size=len(body), etag=_etag(body), body=body)
+        if deltas is not None:
+            segments, dates = (one.encode() for one in deltas)
+            whole = self._resources[path]
+            self._deltas[path] = (
+                replace(whole, size=len(segments), etag=_etag(segments), body=segments),
+                replace(whole, size=len(dates), etag=_etag(dates), body=dates),
+            )
 
     def offer_multivariant_playlist(self, stream: str, text: str, lifetime: float) -> None:
         self._offer_playlist(f"{stream}/{MULTIVARIANT}", text, lifetime, f"{stream} multivariant")

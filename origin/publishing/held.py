@@ -75,7 +75,9 @@ class Held:
             if isinstance(answer, BadDirectives):
                 return Unmet(400, f"{answer}.", rules.failed_playlist_lifetime)
             if answer is Answer.NOW:
-                resource = (self._publisher.catalog.delta(path) if asked.skip else None) or whole
+                resource = (
+                    self._publisher.catalog.delta(path, dates=asked.skip_dates) if asked.skip else None
+                ) or whole
                 blocked = asked.blocks and not ended
                 return replace(resource, lifetime=rules.blocked_lifetime) if blocked else resource
             if (unmet := await waiting.more()) is not None:

@@ -1,16 +1,18 @@
 """The DASH manifests of an origin: Periods are settled, then saved, and only then served."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cdnkit.settings.origin import Origin
+from origin.dash.events import Event
 from origin.dash.low_latency import LOW_LATENCY_MANIFEST
-from origin.dash.mpd import MANIFEST, NUMBER_MANIFEST, Timing, manifest, timing_of
+from origin.dash.mpd import MANIFEST, NUMBER_MANIFEST, Locations, Timing, manifest, timing_of
 from origin.dash.presentation import Presentation
 from origin.hls.playlist import date_time
 from origin.live.stream import Stream
 from origin.publishing.catalog import Catalog
+from origin.publishing.steering import SteeringState
 
 _UNDATED = "-"
 """Stands for publishTime while two manifests are compared: it changes when, and only when, another word does."""
@@ -24,8 +26,8 @@ class _Offered:
     timing: Timing
     saved: int = 0
     """The revision that a restart would find again."""
-    shown: tuple[int, bool] | None = None
-    """The revision that is served, and whether as one that has ended."""
+    shown: tuple[int, bool, float, Sequence[Event]] | None = None
+    """The revision that is served, whether as one that has ended, when its steering was changed, and its events."""
     texts: dict[str, str] = field(default_factory=dict)
     """By file name, without their publishTime."""
     published: float = 0.0
@@ -35,10 +37,17 @@ class _Offered:
 class Manifests:
     """By stream. Mutable; one event loop's."""
 
-    def __init__(self, settings: Origin, catalog: Catalog, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: Origin,
+        catalog: Catalog,
+        clock: Callable[[], float],
+        steering: SteeringState | None = None,
+    ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._clock = clock
+        self._steering = steering
         self._streams: dict[str, _Offered] = {}
 
     def settle(self, stream: Stream) -> None:
@@ -67,13 +76,15 @@ class Manifests:
         """Takes up what one track's state has. KeyError, TypeError, ValueError: it is not what `to_json` gave."""
         self._of(stream).presentation.resume(values)
 
-    def offer(self, stream: Stream, lifetime: float) -> None:
-        """Serve the manifests of what is settled and saved, if they changed."""
+    def offer(self, stream: Stream, lifetime: float, events: Sequence[Event] = ()) -> None:
+        """Serve the manifests of what is settled and saved, with these events, if they changed."""
         offered = self._of(stream)
         revision = offered.presentation.revision
-        if offered.saved < revision or offered.shown == (revision, stream.ended):
+        steering, changed_at = (None, 0.0) if (it := self._steering) is None else (it.now, it.changed_at)
+        shown = (revision, stream.ended, changed_at, events)
+        if offered.saved < revision or offered.shown == shown:
             return
-        offered.shown = (revision, stream.ended)
+        offered.shown = shown
         now = self._clock()
         offered.published = max(now, offered.published + 0.001)  # two within a millisecond are two
         part = self._settings.part
@@ -87,6 +98,8 @@ class Manifests:
                 ended=stream.ended,
                 numbers=name != MANIFEST,
                 part=part if name == LOW_LATENCY_MANIFEST else None,
+                locations=Locations.of(steering, stream.name),
+                events=events,
             )
             if text is None:
                 self._withdraw(stream.name, offered, name)

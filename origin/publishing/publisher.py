@@ -9,20 +9,26 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
+from typing import Any
 
 from cdnkit.settings.origin import Origin
-from origin.errors import StorageFailed
-from origin.hls.low_latency import LowLatency
+from origin.dash.events import events_of
+from origin.errors import Refused, StorageFailed
+from origin.hls.low_latency import LowLatency, without_dates
 from origin.hls.multivariant import multivariant_playlist
 from origin.hls.playlist import MEDIA, init_name, media_playlist
+from origin.hls.schedule import Schedule, Span
 from origin.live.parts import Part
 from origin.live.session import State
 from origin.live.stream import Stream
 from origin.live.window import Numbered, TrackWindow
 from origin.media.tracks import InitSection, Kind
 from origin.publishing.catalog import Catalog
+from origin.publishing.date_ranges import DateRanges, Edit
 from origin.publishing.manifests import Manifests
+from origin.publishing.splices import Splices
+from origin.publishing.steering import SteeringState
 from origin.publishing.storage import Storage
 from origin.publishing.waiting import Bells
 
@@ -43,7 +49,10 @@ class Publisher:
         self.clock = clock
         self.storage = Storage(settings.storage)
         self.catalog = Catalog(settings, self.storage, clock)
-        self.manifests = Manifests(settings, self.catalog, clock)
+        self.steering = SteeringState(settings.steering, self.storage, clock)
+        self.manifests = Manifests(settings, self.catalog, clock, self.steering)
+        self.dates = DateRanges(self.storage, clock)
+        self.splices = Splices()
         self.streams: dict[str, Stream] = {}
         self.trouble: str = ""
         """What went wrong with storage last, until a segment is stored again."""
@@ -92,6 +101,7 @@ class Publisher:
     async def resume(self) -> None:
         """Takes up the streams of an earlier run. `StorageFailed`: the folder cannot be used."""
         await asyncio.to_thread(self.storage.prepare)
+        self.steering.resume()
         for name, track in await asyncio.to_thread(self.storage.find, STATE):
             stream = self.stream(name)
             try:
@@ -106,6 +116,7 @@ class Publisher:
             if not stream.windows:
                 del self.streams[stream.name]
                 continue
+            self.dates.resume(stream.name)
             for window in stream.windows.values():
                 self._offer_saved(stream, window)
                 self._relist(stream, window)
@@ -161,6 +172,44 @@ class Publisher:
                 stream.name, stream.without_parts.popleft(), self.settings.part or 0,
             )  # fmt: skip
         await asyncio.gather(*(self._drain(stream, name) for name, box in stream.outbox.items() if box))
+        await self._update_dates(stream)
+
+    async def _update_dates(self, stream: Stream) -> None:
+        """Date ranges leave with the segments that they map to, and come with the splices of an encoder."""
+        due = self.splices.pending(stream.name)
+        if not due and not self.dates.is_due(stream):
+            return
+
+        def edit(before: Schedule, span: Span, now: float) -> Schedule:
+            return self.splices.added(before.slid(span, now), stream.name, due, span, now)
+
+        try:
+            await self.change_dates(stream, edit)
+            self.splices.listed(stream.name, due)
+        except (Refused, StorageFailed) as error:
+            log.error("%s", error)  # and once more with the next segment
+
+    async def steer(self, values: Mapping[str, Any] | None) -> None:
+        """Changes where players are sent, in all streams; None: nowhere. `Refused`, `StorageFailed`: nothing did."""
+        await self.steering.change(values)
+        for stream in self.streams.values():
+            self.relist_stream(stream)
+
+    async def change_dates(self, stream: Stream, edit: Edit) -> None:
+        """Saves other date ranges of a stream, then lists them in all its media playlists at one instant (6.2.4).
+
+        `Refused`: the edit is; `StorageFailed`: nothing has changed.
+        """
+        async with self.dates.lock(stream.name), AsyncExitStack() as locks:
+            if (schedule := await self.dates.save(stream, edit)) is None:
+                return
+            tracks = sorted(stream.windows)
+            for track in tracks:
+                await locks.enter_async_context(self.lock(stream, track))
+            self.dates.show(stream.name, schedule)
+            for window in (stream.windows[track] for track in tracks if track in stream.windows):
+                self._relist(stream, window)
+            self.relist_stream(stream)
 
     async def _drain(self, stream: Stream, name: str) -> None:
         async with self.lock(stream, name):
@@ -203,6 +252,7 @@ class Publisher:
             if await self._write(f"{stream.name}/{track}/{entry.name}", data):
                 self.trouble = ""
                 self.catalog.offer_segment(stream.name, track, window.track, entry, data, now)
+                self.splices.gather(stream.name, window.track.timescale, entry, item.segment)
                 self.catalog.fold_parts(stream.name, track, entry.name, window.parts.of(entry.number))
                 if window.track.kind is Kind.VIDEO:
                     window.measure_frame_rate(entry, item.segment)
@@ -297,9 +347,10 @@ class Publisher:
     def _relist(self, stream: Stream, window: TrackWindow) -> None:
         if not window.listed:
             return
-        lifetime, rules, start = self._lifetime(stream), self.low_latency(stream), self.settings.starts_at
+        lifetime, rules, start = self.lifetime(stream), self.low_latency(stream), self.settings.starts_at
+        dates = self.dates.of(stream.name)
         if rules is None:
-            text = media_playlist(window, stream.target, ended=stream.ended, start=start)
+            text = media_playlist(window, stream.target, ended=stream.ended, start=start, dates=dates.lines())
             self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime)
             return
         if not stream.is_live(window.name):
@@ -307,17 +358,20 @@ class Publisher:
         others = [other for other in stream.windows.values() if other is not window and other.listed]
         text, delta = (
             media_playlist(
-                window, stream.target, ended=stream.ended, low_latency=rules, others=others, start=start, delta=part
+                window, stream.target, ended=stream.ended, low_latency=rules, others=others, start=start, delta=part,
+                dates=dates.lines(),
             )
             for part in (False, True)
-        )
+        )  # fmt: skip
         window.parts.show(window.next_number)
-        self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime, delta if delta != text else "")
+        boundary = self.clock() - rules.skip_until
+        short = without_dates(delta, dates.lines_since(boundary), dates.gone_since(boundary)) if delta != text else ""
+        self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime, (delta, short) if short else None)
         self.bells.ring(f"{stream.name}/{window.name}/{MEDIA}")
 
     def relist_stream(self, stream: Stream) -> None:
         """The DASH manifests; the multivariant playlist, once every track that is sent has its first segment."""
-        self.manifests.offer(stream, self._lifetime(stream))
+        self.manifests.offer(stream, self.lifetime(stream), events_of(self.dates.of(stream.name)))
         current = stream.generation.sessions if stream.generation else {}
         live = {name for name, session in current.items() if session.state is State.LIVE}
         live |= stream.feeds.expected
@@ -332,7 +386,9 @@ class Publisher:
             listed = [window for window in listed if window.name in current] or listed
         if all(window.track.kind is Kind.TEXT for window in listed):
             return  # nothing that subtitles could be shown with
-        self.catalog.offer_multivariant_playlist(stream.name, multivariant_playlist(listed), self._lifetime(stream))
+        text = self.steering.steered(multivariant_playlist(listed), stream.name)
+        self.catalog.offer_multivariant_playlist(stream.name, text, self.lifetime(stream))
 
-    def _lifetime(self, stream: Stream) -> float:
+    def lifetime(self, stream: Stream) -> float:
+        """Of the stream's playlists in caches, seconds."""
         return self.settings.lifetimes.ended if stream.ended else self.settings.playlist_lifetime(stream.length)

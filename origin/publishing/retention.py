@@ -116,6 +116,7 @@ class Retention:
             self._publisher.streams.pop(stream.name, None)
             self._publisher.catalog.withdraw(f"{stream.name}/{MULTIVARIANT}")
             self._publisher.manifests.forget(stream.name)
+            self._publisher.dates.forget(stream.name)
             # At once, in no thread: a POST that comes now must not find the folder that is about to go.
             self._publisher.storage.delete_folder(stream.name)
             log.info("%s: forgotten", stream.name)

@@ -2,9 +2,9 @@
 
 A relative reference does not inherit the query of its base (RFC 3986 §5.3), so the token is added where URLs end:
 `media`, `initialization`, `index` and `bitstreamSwitching` of SegmentTemplate, the URLs of SegmentList and SegmentBase,
-a UTCTiming whose value is one URL, and a BaseURL that names a file, not a folder. The text is changed in place, at the
-byte positions that expat reports. A manifest that is not well-formed XML, or that has a DOCTYPE, stays as it is. A
-token for one path cannot be added to a template, so such tokens work with HLS only.
+a UTCTiming whose value is one URL, a ContentSteering, and a BaseURL that names a file, not a folder. The text is
+changed in place, at the byte positions that expat reports. A manifest that is not well-formed XML, or that has a
+DOCTYPE, stays as it is. A token for one path cannot be added to a template, so such tokens work with HLS only.
 """
 
 import re
@@ -21,6 +21,8 @@ _REFERENCES = {
     "BitstreamSwitching": ("sourceURL",),
     "UTCTiming": ("value",),
 }
+_ADDRESSES = ("BaseURL", "ContentSteering")
+"""Elements whose text is a URL."""
 _CLOCK = re.compile(r"urn:mpeg:dash:utc:http-\w+:20\d\d")
 """Schemes of UTCTiming whose value is a URL; others have a time there, or names of NTP servers."""
 
@@ -60,11 +62,11 @@ def _edits(manifest: bytes, base: str, query: str) -> Iterator[tuple[int, int, b
             return
         if local in _REFERENCES:
             starts.append((local, parser.CurrentByteIndex))
-        elif local == "BaseURL":
+        elif local in _ADDRESSES:
             addresses.append((parser.CurrentByteIndex, 0))
 
     def end(name: str) -> None:
-        if name.rpartition(" ")[2] == "BaseURL":
+        if name.rpartition(" ")[2] in _ADDRESSES:
             addresses[-1] = (addresses[-1][0], parser.CurrentByteIndex)
 
     def doctype(*_: object) -> None:

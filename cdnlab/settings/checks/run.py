@@ -7,6 +7,7 @@ from cdnlab.settings.checks.draft import Draft, Finding
 from cdnlab.settings.checks.files import certificates, databases, encoders, keys, sources
 from cdnlab.settings.checks.parents import idle, override_hosts, parents
 from cdnlab.settings.checks.rules import hosted, observations, rules_of
+from cdnlab.settings.checks.steering import pathways
 from cdnlab.settings.checks.streams import patience, segments
 
 
@@ -28,3 +29,4 @@ def run(draft: Draft) -> Iterator[Finding]:
     yield from sources(draft)
     yield from segments(draft)
     yield from patience(draft)
+    yield from pathways(draft)

@@ -48,9 +48,10 @@ AS_AT_THE_TOP = {"service.NAME.behavior", "service.NAME.error_page"}
 
 THE_USERS_OWN = {
     "geo.countries", "geo.asns", "token.NAME.keys", "node.parent_headers", "behavior.error_ttls",
+    "origin.steering.pathways",
     *(f"response_headers.NAME.{key}" for key in ("set", "set_if_absent", "append")),
 }  # fmt: skip
-"""Tables that are values: their keys are networks, key ids, fields, statuses."""
+"""Tables that are values: their keys are networks, key ids, fields, statuses, pathways."""
 
 
 def keys_in(data: Any, path: str = "") -> set[str]:

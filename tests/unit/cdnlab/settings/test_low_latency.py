@@ -14,6 +14,13 @@ from cdnlab.settings.document import Document, parse
 from cdnlab.settings.low_latency import MEDIA_BEHAVIORS
 
 NODE = '[[node]]\nname = "fra"\n'
+ADDED_BY_PLAYERS = (
+    "_HLS_interstitial_id=ad-1",
+    "_HLS_start_offset=4.5",
+    "_HLS_pathway=%22fra%22",
+    "_DASH_pathway=%22fra%22",
+    "_DASH_throughput=5000000",
+)
 STREAM = '[[stream]]\nsource = "testcard"\nsegment = "6s"\n'
 
 
@@ -33,7 +40,7 @@ def test_what_differs_by_viewer_is_not_in_the_key_and_what_differs_by_response_i
 ) -> None:
     path, ours = "/live/720p/media.m3u8", "_HLS_msn=7&_HLS_part=2&_HLS_skip=YES"
     plain = key(path, ours, behavior, profile)
-    for more in ("CMCD=bl%3D1", "_HLS_primary_id=42", "_HLS_throughput=5000000"):
+    for more in ("CMCD=bl%3D1", "_HLS_primary_id=42", "_HLS_throughput=5000000", *ADDED_BY_PLAYERS):
         assert key(path, f"{more}&{ours}", behavior, profile) == key(path, f"{ours}&{more}", behavior, profile) == plain
     others = ["_HLS_msn=8&_HLS_part=2&_HLS_skip=YES", "_HLS_msn=7&_HLS_part=3&_HLS_skip=YES", "_HLS_msn=7&_HLS_part=2"]
     assert len({plain, *(key(path, one, behavior, profile) for one in others)}) == 4

@@ -19,7 +19,7 @@ QUERIES = [  # query, then
     ("_HLS_part=2&_HLS_msn=7", Directives(7, 2)),  # the order is the client's to keep, for the sake of caches
     ("_HLS_msn=7&_HLS_part=2&_HLS_skip=YES", Directives(7, 2, True)),
     ("_HLS_skip=YES", Directives(skip=True)),
-    ("_HLS_skip=v2", Directives(skip=True)),  # no date ranges are skipped: there are none
+    ("_HLS_skip=v2", Directives(skip=True, skip_dates=True)),
     ("_HLS_skip=v3", Directives()),  # what is not understood: a whole playlist is always right
     ("CMCD=bl%3D1&_HLS_msn=7&token=x", Directives(7)),
     ("%5FHLS_msn=7", Directives(7)),

@@ -2,13 +2,14 @@
 
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import pytest
 
 from origin.hls.blocking import Answer, BadDirectives, Directives, decide
-from origin.hls.low_latency import LowLatency
+from origin.hls.low_latency import LowLatency, without_dates
 from origin.hls.playlist import media_playlist
 from origin.live.session import Session, State
 from origin.live.stream import Stream
@@ -76,11 +77,11 @@ class Origin:
                     window.parts.expect(window.next_number, session.generation.id, self.stream.length)
                 window.parts.show(window.next_number)
 
-    def playlist(self, name: str = "360p", *, delta: bool = False) -> list[str]:
+    def playlist(self, name: str = "360p", *, delta: bool = False, dates: Sequence[str] = ()) -> list[str]:
         windows = self.stream.windows
         others = [one for one in windows.values() if one.name != name]
         return media_playlist(
-            windows[name], TARGET, ended=self.stream.ended, low_latency=RULES, others=others, delta=delta
+            windows[name], TARGET, ended=self.stream.ended, low_latency=RULES, others=others, delta=delta, dates=dates
         ).splitlines()
 
 
@@ -117,6 +118,7 @@ def test_4_4_3_7_part_inf_tells_the_part_target_and_4_4_3_8_server_control_what_
         assert control == {
             "CAN-BLOCK-RELOAD": "YES",
             "CAN-SKIP-UNTIL": "12.000",  # six target durations at least
+            "CAN-SKIP-DATERANGES": "YES",
             "HOLD-BACK": "6.000",  # three
             "PART-HOLD-BACK": "1.200",  # three part targets, two at least
         }
@@ -230,6 +232,22 @@ def test_6_2_5_1_a_delta_update_skips_what_is_behind_the_skip_boundary() -> None
     )
     assert delta.index("#EXT-X-DISCONTINUITY-SEQUENCE:0") < delta.index(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")
     assert delta[delta.index(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}") + 1].startswith("#EXT-X-MAP:")
+
+
+def test_6_2_5_1_an_update_that_skips_date_ranges_has_the_new_ones_and_says_which_are_gone() -> None:
+    """Version 10 (section 8). RECENTLY-REMOVED-DATERANGES is REQUIRED there, and may be empty (4.4.5.2)."""
+    live = Origin().run(video(60), audio(60), until=39.6)
+    old, new = (f'#EXT-X-DATERANGE:ID="{id}",START-DATE="2026-09-21T14:13:20.000Z"' for id in ("old", "new"))
+    whole, delta = live.playlist(dates=[old, new]), live.playlist(delta=True, dates=[old, new])
+    at = whole.index(old)
+    assert whole[at : at + 2] == delta[at : at + 2] == [old, new]
+    assert whole[:at] + whole[at + 2 :] == live.playlist()
+    short = without_dates("\n".join(delta) + "\n", [new], ["gone", "too"]).splitlines()
+    assert (delta[1], short[1]) == ("#EXT-X-VERSION:9", "#EXT-X-VERSION:10")
+    assert short[at] == new
+    assert short[at + 1] == f'{delta[at + 2]},RECENTLY-REMOVED-DATERANGES="gone\ttoo"'
+    assert short[2:at] + short[at + 2 :] == delta[2:at] + delta[at + 3 :]
+    assert ',RECENTLY-REMOVED-DATERANGES=""' in without_dates("\n".join(delta), [], [])
 
 
 def test_6_2_5_1_without_anything_to_skip_the_update_is_the_playlist() -> None:

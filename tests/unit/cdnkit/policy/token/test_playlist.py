@@ -46,6 +46,13 @@ LINES = [  # a line of a playlist, and with the token in it (None: as it was)
     ('#EXT-X-SESSION-DATA:DATA-ID="x",URI="data.json"', '#EXT-X-SESSION-DATA:DATA-ID="x",URI="data.json?t=1"'),
     ('#EXT-X-CONTENT-STEERING:SERVER-URI="/steer",PATHWAY-ID="a"', '#EXT-X-CONTENT-STEERING:SERVER-URI="/steer?t=1",PATHWAY-ID="a"'),
     ('#EXT-X-DATERANGE:ID="ad",X-ASSET-LIST="list.json"', '#EXT-X-DATERANGE:ID="ad",X-ASSET-LIST="list.json?t=1"'),
+    ('#EXT-X-DATERANGE:ID="ad",X-ASSET-LIST="../asset-list-ad.json?_HLS_interstitial_id=ad"', '#EXT-X-DATERANGE:ID="ad",X-ASSET-LIST="../asset-list-ad.json?_HLS_interstitial_id=ad&t=1"'),
+    ('#EXT-X-DATERANGE:ID="ad",X-ASSET-LIST="https://ads.elsewhere/list.json"', None),
+    ('#EXT-X-DATERANGE:ID="ad",X-ASSET-URI="https://h/vod/ad.m3u8"', '#EXT-X-DATERANGE:ID="ad",X-ASSET-URI="https://h/vod/ad.m3u8?t=1"'),
+    ('#EXT-X-DATERANGE:ID="ad",X-ASSET-URI="https://ads.elsewhere/ad.m3u8"', None),
+    ('#EXT-X-CONTENT-STEERING:SERVER-URI="https://steering.elsewhere/m",PATHWAY-ID="a"', None),
+    ('#EXT-X-CONTENT-STEERING:SERVER-URI="data:application/json,{}",PATHWAY-ID="a"', None),
+    ("https://nyc.elsewhere/live/720p/media.m3u8", None),  # the same stream by another pathway
     ('#EXT-X-DATERANGE:ID="ad",X-COM-EXAMPLE="list.json"', None),
     ("#EXT-X-STREAM-INF:BANDWIDTH=1", None),
 ]  # fmt: skip
@@ -121,6 +128,18 @@ def test_the_clock_of_a_manifest(scheme: str, value: bytes, made: bytes) -> None
     text = b'<MPD><UTCTiming schemeIdUri="%b" value="%b"/></MPD>'
     given, wanted = (text % (scheme.encode(), one) for one in (value, made))
     assert dash_rewritten(given, "https://h/live/a.mpd", "t=1") == wanted
+
+
+STEERINGS = [  # text of ContentSteering                with a token
+    (b"steering.json",                       b"steering.json?t=1"),
+    (b"https://steering.elsewhere/app?a=1",  b"https://steering.elsewhere/app?a=1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "made"), STEERINGS)
+def test_the_steering_manifest_of_a_manifest(text: bytes, made: bytes) -> None:
+    mpd = b'<MPD><BaseURL serviceLocation="a">https://h/live/</BaseURL><ContentSteering>%b</ContentSteering></MPD>'
+    assert dash_rewritten(mpd % text, "https://h/live/a.mpd", "t=1") == mpd % made
 
 
 def test_an_acl_token_goes_on_as_it_is() -> None:
