@@ -2,7 +2,7 @@
 
     /{stream}/multivariant.m3u8    /{stream}/{track}/media.m3u8    /{stream}/{track}/init-{id}.mp4
     /{stream}/{track}/seg-{generation}-{number}.m4s    /{stream}/{track}/part-{generation}-{number}-{index}.m4s
-    /{stream}/manifest.mpd    /{stream}/manifest-number.mpd    /{stream}/time
+    /{stream}/manifest.mpd    /{stream}/manifest-number.mpd    /{stream}/manifest-low-latency.mpd    /{stream}/time
     /{stream}/multivariant-ts.m3u8    /{stream}/{track}/ts.m3u8    /{stream}/{track}/seg-{generation}-{number}.ts
     /{stream}/key-{id}.key    /{stream}/license.key
     /vod/...    /  (the streams)    /healthz
@@ -30,7 +30,8 @@ from origin.live.account import Account
 from origin.mpegts.alternative import Alternative
 from origin.publishing import documents
 from origin.publishing.codings import Gzipped
-from origin.publishing.held import Held, Unmet
+from origin.publishing.growing import Growing, GrowingResponse, find_growing
+from origin.publishing.held import Found, Held, Unmet
 from origin.publishing.protection import read_license_request
 from origin.publishing.publisher import Publisher
 from origin.publishing.responses import Resource, cache_control, cross_origin, respond
@@ -62,7 +63,12 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
         if request.method == "OPTIONS":
             return _preflight(allowed)
         name = request.path_params["name"]
+        resource: Growing | Found
         resource = await held.find(name, request.scope["query_string"].decode("latin-1"), request.receive)
+        if resource is None:
+            resource = await find_growing(publisher, name, request.receive)
+        if isinstance(resource, Growing):
+            return GrowingResponse(resource, request.method)
         resource = resource or await mpegts.find(name) or documents.find(publisher, name)
         if isinstance(resource, Unmet):
             return _unmet(publisher, uploads, name, resource)

@@ -234,6 +234,7 @@ class Stream:
     def place(self, session: Session, segment: Segment, index: int) -> None:
         """Makes the entry of segment `index` of the session's generation, gaps before it filled."""
         entry = self._entry(session, index, segment.start, segment.duration, segment.size)
+        entry.received = session.arrivals.of(segment.fragments[-1].end)
         self._fill(session.name, entry)
         self._last_numbers[session.name] = entry.number
         self._numbered[entry.number] = entry
@@ -260,6 +261,7 @@ class Stream:
             duration=float(session.segmenter.seconds(duration)),
             independent=is_independent(fragments, session.track.kind),
             size=sum(len(fragment.data) for fragment in fragments),
+            received=session.arrivals.of(fragments[-1].end),
         )
         maker.count += 1
         self.numbered(session.name, Numbered(part=part, fragments=fragments))

@@ -17,6 +17,7 @@ from origin.live.part_window import PartWindow
 from origin.live.parts import Part
 from origin.live.segmenter import Segment
 from origin.media.fragments import Fragment
+from origin.media.reference_times import ReferenceTime, reference_time
 from origin.media.tracks import InitSection, Kind, Track
 
 
@@ -45,6 +46,8 @@ class Entry:
     """Of video: its key frames that can be listed."""
     first_i_frame: int = 0
     """Media sequence number of the first one in the track's I-frame playlist; one that has none is one gap there."""
+    received: float = 0.0
+    """When the last of it came, Unix seconds; 0: not known."""
 
     @property
     def name(self) -> str:
@@ -108,6 +111,8 @@ class TrackWindow:
     """As `peak_bps`, of key frames alone."""
     parts: PartWindow = field(default_factory=PartWindow)
     """Empty without parts; not saved: whoever comes back after a restart begins with a segment."""
+    reference: ReferenceTime | None = None
+    """What the encoder has said in its first segment of when that was captured; not saved: it is that of one run."""
     tracks: dict[str, Track] = field(default_factory=dict)
     """What init sections since the origin's start say, by id: `track` may be newer than what is listed."""
 
@@ -162,6 +167,11 @@ class TrackWindow:
         rate = segment.samples * self.track.timescale / sum(fragment.duration for fragment in segment.fragments)
         begun = bool(self.listed) and self.listed[-1].init == entry.init
         self.frame_rate = max(rate, self.frame_rate) if begun else rate
+
+    def find_reference(self, segment: Segment) -> None:
+        """Before the first `add` of a run of an encoder, which may begin with a burst: what it says last counts."""
+        found = (reference_time(one.data[: one.lead]) for one in reversed(segment.fragments) if one.lead)
+        self.reference = next((one for one in found if one is not None), None)
 
     def slide(self, length: float, linger: float, now: float, most: int) -> None:
         """Takes segments off the playlist's head while `length` seconds, or `most` segments, stay behind them."""

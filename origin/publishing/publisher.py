@@ -287,6 +287,8 @@ class Publisher:
                 if (account := stream.accounts.get(track)) is not None:
                     account.withdraw(window.track, item.segment.fragments, "they could not be stored")
         linger, most = self.settings.linger_after(stream.length), self.settings.most_segments(stream.length)
+        if item.segment is not None and not (window.listed and window.listed[-1].generation == entry.generation):
+            window.find_reference(item.segment)
         if window.listed and entry.number != window.next_number:
             window.restart(linger, now)
         window.add(entry, target=stream.target)

@@ -42,6 +42,8 @@ class Resource:
     """The path of the segment that they are a part of: where it lies in memory, they do."""
     dated: bool = True
     """False where the bytes may change twice within a second: a Last-Modified then says too little to compare by."""
+    received: float = 0.0
+    """Of media: when the last of it came, Unix seconds; 0: not known. It was published at `modified`."""
     immutable: bool = False
     """The URL has these bytes for ever (RFC 8246)."""
     secret: bool = False
@@ -71,6 +73,15 @@ def cache_control(lifetime: float, *, immutable: bool = False) -> str:
     return f"public, max-age={int(lifetime)}{', immutable' if immutable else ''}"
 
 
+def server_timing(received: float, published: float) -> str:
+    """How long media took at the origin, in milliseconds, from when its last byte came (W3C Server-Timing).
+
+    It belongs to the media and not to the response: caches may store it.
+    """
+    took = max(0.0, 1000 * (published - received))
+    return f'origin;dur={took:.1f};desc="received {received:.3f}"'
+
+
 def cross_origin(allowed: str) -> Headers:
     fields = [("Access-Control-Allow-Origin", allowed), ("Access-Control-Expose-Headers", EXPOSED)]
     # One named origin makes no difference between requests, so no Vary: it would split every cache for nothing.
@@ -89,6 +100,8 @@ def respond(resource: Resource, method: str, request: Mapping[str, str], allowed
         ),
         *cross_origin(allowed),
     ]
+    if resource.received:
+        headers.append(("Server-Timing", server_timing(resource.received, resource.modified)))
     if resource.surrogate_key:
         headers.append(("Surrogate-Key", resource.surrogate_key))
     if resource.is_text:
