@@ -11,10 +11,10 @@ FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg vers
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test lint check live slow bench crash fuzz soak mutants differential signers manifests players clients format docs clean
+.PHONY: help install dev demo test lint check live slow bench crash fuzz fuzz-ingest soak soak-origin republish mutants differential signers manifests players clients format docs clean
 
 help:  ## List the verbs
-	@awk -F ':.*## +' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## +' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed  ## Make .venv with cdnlab in it (and an ffmpeg, if the system's is missing or old)
 
@@ -50,8 +50,18 @@ crash: dev  ## kill -9 of a node with a disk store in mid-fill, a hundred times
 fuzz: dev  ## Random lives and bytes for ten minutes (FUZZ_SECONDS=60 for one)
 	$(BIN)/python -m tests.random.fuzz --seconds $${FUZZ_SECONDS:-600}
 
+fuzz-ingest: dev  ## Random ingest requests for ten minutes (FUZZ_SECONDS=60 for one)
+	$(BIN)/python -m tests.random.ingest --seconds $${FUZZ_SECONDS:-600}
+
 soak: dev  ## The demo's cluster under viewers and faults for ten minutes (SOAK_SECONDS=20 for a short one)
 	$(BIN)/python -m tests.soak --seconds $${SOAK_SECONDS:-600}
+
+soak-origin: dev  ## The origin's streams watched in every format, with encoders and origin killed, for ten minutes (SOAK_SECONDS=60)
+	$(BIN)/python -m tests.soak.origin --seconds $${SOAK_SECONDS:-600}
+
+republish: dev  ## What 50 streams of four rungs and sound cost the origin, in real time; and 2,000 waiting requests
+	$(BIN)/python -m tests.soak.origin.republish
+	$(BIN)/python -m tests.soak.origin.wake
 
 mutants: dev  ## Would the tests notice? Small faults in a copy of the source, tried one at a time (SEED=7 NUMBER=50)
 	nice -n 10 $(BIN)/python -m tests.mutants --seed $${SEED:-1} --number $${NUMBER:-20}

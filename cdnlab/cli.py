@@ -21,6 +21,7 @@ from cdnlab.commands import (
     edge,
     explain,
     init,
+    latency,
     load,
     origin,
     purge,
@@ -59,7 +60,24 @@ def cdnlab(
     """A CDN that runs on your laptop: a live origin, shields and edge caches, and the cause of every miss."""
 
 
-VERBS = (up, demo, edge, origin, transcode, init, schema, ca, explain, purge, sign, load, report, replay, doctor)
+VERBS = (
+    up,
+    demo,
+    edge,
+    origin,
+    transcode,
+    init,
+    schema,
+    ca,
+    explain,
+    purge,
+    sign,
+    load,
+    latency,
+    report,
+    replay,
+    doctor,
+)
 """In the order of `cdnlab --help`: the cluster, single parts, settings, querying a running cluster, measuring."""
 
 for verb in VERBS:

@@ -2,7 +2,7 @@
 
     /{stream}/multivariant.m3u8    /{stream}/{track}/media.m3u8    /{stream}/{track}/init-{id}.mp4
     /{stream}/{track}/seg-{generation}-{number}.m4s    /{stream}/{track}/part-{generation}-{number}-{index}.m4s
-    /{stream}/manifest.mpd    /{stream}/manifest-number.mpd    /{stream}/time
+    /{stream}/manifest.mpd    /{stream}/manifest-number.mpd    /{stream}/manifest-low-latency.mpd    /{stream}/time
     /{stream}/multivariant-ts.m3u8    /{stream}/{track}/ts.m3u8    /{stream}/{track}/seg-{generation}-{number}.ts
     /{stream}/{track}/vtt.m3u8    /{stream}/{track}/seg-{generation}-{number}.vtt
     /{stream}/key-{id}.key    /{stream}/license.key
@@ -30,7 +30,9 @@ from origin.hls.playlist import date_time
 from origin.live.account import Account
 from origin.mpegts.alternative import Alternative
 from origin.publishing import documents
-from origin.publishing.held import Held, Unmet
+from origin.publishing.codings import Gzipped
+from origin.publishing.growing import Growing, GrowingResponse, find_growing
+from origin.publishing.held import Found, Held, Unmet
 from origin.publishing.protection import read_license_request
 from origin.publishing.publisher import Publisher
 from origin.publishing.responses import Resource, cache_control, cross_origin, respond
@@ -45,7 +47,11 @@ CHUNK = 256 * 1024
 LARGEST_REQUEST = 16 * 1024
 """Of a license: 64 ids of keys in JSON have 2 KiB."""
 _METHODS = ["GET", "HEAD", "OPTIONS"]
-_REQUEST_FIELDS = "If-Match, If-Modified-Since, If-None-Match, If-Range, Range"
+_REQUEST_FIELDS = (
+    "*, "  # players add fields such as Cache-Control; nothing here depends on who asks
+    "CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status, "  # CTA-5004; for browsers that do not know `*`
+    "If-Match, If-Modified-Since, If-None-Match, If-Range, Range"
+)
 
 
 def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
@@ -54,20 +60,26 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
     held = Held(publisher)
     mpegts = Alternative(publisher)
     subtitles = Subtitles(publisher, held)
+    gzipped = Gzipped()
 
     async def live(request: Request) -> Response:
         if request.method == "OPTIONS":
             return _preflight(allowed)
         name = request.path_params["name"]
         query = request.scope["query_string"].decode("latin-1")
+        resource: Growing | Found
         resource = await held.find(name, query, request.receive)
+        if resource is None:
+            resource = await find_growing(publisher, name, request.receive)
+        if isinstance(resource, Growing):
+            return GrowingResponse(resource, request.method)
         resource = resource or await mpegts.find(name) or await subtitles.find(name, query, request.receive)
         resource = resource or documents.find(publisher, name)
         if isinstance(resource, Unmet):
             return _unmet(publisher, uploads, name, resource)
         if resource is None:
             return _not_found(publisher, uploads, name, _why_not(publisher, name))
-        return await _send(request, resource, publisher.catalog.body(name, resource), allowed)
+        return await _send(request, resource, publisher.catalog.body(name, resource), allowed, gzipped)
 
     async def time(request: Request) -> Response:
         if request.method == "OPTIONS":
@@ -83,7 +95,7 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
             return _preflight(allowed, "GET, HEAD, POST, OPTIONS", f"Content-Type, {_REQUEST_FIELDS}")
         stream, wanted = request.path_params["stream"], None
         if (uploaded := publisher.catalog.get(f"{stream}/{LICENSE}")) is not None and request.method != "POST":
-            return await _send(request, uploaded, uploaded.body, allowed)
+            return await _send(request, uploaded, uploaded.body, allowed, gzipped)
         headers = {**dict(cross_origin(allowed)), "Cache-Control": "private, no-store"}
         if request.method == "POST":
             asked = read_license_request(await _body(request))
@@ -102,7 +114,7 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
         resource = await asyncio.to_thread(find, folder, name, publisher.settings.lifetimes.vod) if folder else None
         if resource is None:
             return _not_found(publisher, uploads, f"vod/{name}")
-        return await _send(request, resource, None, allowed)
+        return await _send(request, resource, None, allowed, gzipped)
 
     async def streams(request: Request) -> Response:
         if request.method == "OPTIONS":
@@ -110,6 +122,8 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
         return _json(_list(publisher, uploads), allowed)
 
     async def health(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return _preflight(allowed)
         trouble = publisher.trouble or uploads.trouble
         well = not (trouble or publisher.ended)
         answer = {"ok": well, "storage": trouble or "ok", "background": publisher.ended or "ok"}
@@ -175,12 +189,17 @@ def _unmet(publisher: Publisher, uploads: Uploads, name: str, unmet: Unmet) -> R
     return Response(f"/{printable(name)}: {unmet.text}\n", unmet.status, headers, "text/plain")
 
 
-def _unreadable(request: Request, error: OSError) -> Response:
+def _unreadable(request: Request, error: OSError, allowed: str) -> Response:
     log.error("%s: %s", printable(request.scope["path"]), error)
-    return Response("The origin cannot read this file.\n", 500, {"Cache-Control": "no-store"}, "text/plain")
+    headers = {**dict(cross_origin(allowed)), "Cache-Control": "no-store"}
+    return Response("The origin cannot read this file.\n", 500, headers, "text/plain")
 
 
-async def _send(request: Request, resource: Resource, body: bytes | None, allowed: str) -> Response:
+async def _send(request: Request, resource: Resource, body: bytes | None, allowed: str, gzipped: Gzipped) -> Response:
+    try:
+        resource, body = await gzipped.chosen(request.scope["path"], resource, body, request.headers)
+    except OSError as error:
+        return _unreadable(request, error, allowed)
     reply = respond(resource, request.method, request.headers, allowed)
     response: Response
     if reply.first == reply.end:
@@ -196,7 +215,7 @@ async def _send(request: Request, resource: Resource, body: bytes | None, allowe
         try:
             first = await anext(chunks)
         except OSError as error:
-            return _unreadable(request, error)
+            return _unreadable(request, error, allowed)
         response = _FileResponse(first, chunks, reply.status)
     response.raw_headers = [
         (field.lower().encode("latin-1"), value.encode("latin-1")) for field, value in reply.headers

@@ -17,6 +17,7 @@ from origin.ingest.date_ranges import date_range_routes
 from origin.ingest.endpoint import Ingest, ingest_app
 from origin.ingest.open_requests import OpenRequests
 from origin.ingest.steering import steering_route
+from origin.ingest.strangers import name_strangers
 from origin.publishing.publisher import Publisher
 from origin.publishing.retention import Retention
 from origin.tls import context_of
@@ -49,6 +50,8 @@ async def serve(
 
     encoders = encoders_of(settings.encoders) if settings.encoders else None
     tls = context_of(settings, clock)
+    if tls is not None:
+        name_strangers(tls, clock)
     if encoders is not None and encoders.challenges and tls is None and not is_loopback(settings.ingest):
         log.warning("origin.ingest: passwords and tokens come over HTTP, for all to read on the way: see ingest_tls")
     publisher = Publisher(settings, clock, lengths)

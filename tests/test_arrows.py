@@ -59,6 +59,7 @@ LAB_ROOMS = {
     "client": 3,
     "lab": 4,
     "report": 5,
+    "latency": 5,
     "screen": 6,
     "tasks": 7,
     "commands": 8,

@@ -29,6 +29,10 @@ half a second."""
 TICKS_PER_FRAME = 1000
 """Video timescale per frame. Exact for any whole frame rate, unlike 90 kHz."""
 
+_REFERENCE_TIMES = ("-export_side_data", "prft", "-write_prft", "wallclock")
+"""Each fragment says when its first picture was put into the encoder (`prft`). Without the first option, ffmpeg says
+when the fragment was written, and calls that the capture."""
+
 _MOVFLAGS = "+cmaf+empty_moov+default_base_moof+skip_trailer+frag_keyframe+frag_discont"
 
 
@@ -119,6 +123,6 @@ def _fragmenting(plan: Plan, track: Track) -> list[str]:
     scale = ["-video_track_timescale", str(plan.stream.frame_rate * TICKS_PER_FRAME)]
     return [
         "-f", "mp4", "-movflags", _MOVFLAGS, "-use_editlist", "0", "-frag_duration", str(fragment_us),
-        *(scale if track.kind == "video" else []),
+        *([*scale, *_REFERENCE_TIMES] if track.kind == "video" else []),
         "-avoid_negative_ts", "disabled", "-output_ts_offset", str(START), "-flush_packets", "1",
     ]  # fmt: skip

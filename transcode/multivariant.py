@@ -20,6 +20,7 @@ class Measured:
     init: Init
     rates: hls.Rates
     segments: list[Segment]
+    i_frames: hls.IFrames | None = None
 
     @property
     def codec(self) -> str:
@@ -50,6 +51,7 @@ def _video(plan: Plan, track: Track, measured: Measured) -> hls.Video:
         frame_rate=plan.stream.frame_rate,
         video_range=hls.video_range(int.from_bytes(colours[2:4], "big")),
         audio_bps=plan.stream.shared_audio_bps or track.rung.audio_bps,
+        i_frames=measured.i_frames,
     )
 
 

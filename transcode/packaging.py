@@ -14,11 +14,12 @@ from cdnkit.dash import sets
 from cdnkit.settings.ladder import Track
 from cdnkit.settings.transcode import Packaging
 from transcode.command import START
+from transcode.i_frames import i_frames_of
 from transcode.manifest import InFiles, InOneFile, Stored, manifest
 from transcode.media import Init, Segment, read_init, read_segment, seconds
 from transcode.multivariant import Measured, multivariant
 from transcode.plan import Plan
-from transcode.playlist import Listed, Resource, media_playlist, target_duration
+from transcode.playlist import Listed, Resource, date_time, media_playlist, target_duration
 from transcode.single_file import index, join
 
 MULTIVARIANT = "multivariant.m3u8"
@@ -70,7 +71,7 @@ def package(plan: Plan, folder: Path, how: Packaging, check: Callable[[], None] 
         tracks.append(_read(folder / track.name, track))
     if how.single_file:
         tracks = [_joined(folder / one.track.name, one, check) for one in tracks]
-    measured = {one.track.name: Measured(one.init, one.rates, one.segments) for one in tracks}
+    measured = {one.track.name: Measured(one.init, one.rates, one.segments, _i_frames(folder, one)) for one in tracks}
     (folder / MULTIVARIANT).write_text(multivariant(plan, measured, check), encoding="utf-8")
     length = max(one.ends for one in tracks) - START
     start = None if how.start is None else hls.Start(how.start, how.start_precise)
@@ -103,6 +104,31 @@ def _joined(folder: Path, one: Packaged, check: Callable[[], None]) -> Packaged:
     segments = join(folder / name, one.init, one.segments, check)
     (folder / INIT).unlink()
     return Packaged(one.track, one.init, segments, name)
+
+
+def _i_frames(folder: Path, one: Packaged) -> hls.IFrames | None:
+    """Writes the I-frame playlist of a track of pictures; None: it has none."""
+    if one.track.kind != "video":
+        return None
+    pictures = [
+        hls.Pictures(
+            segment.path.name,
+            one.file or INIT,
+            i_frames_of(segment, float(duration)),
+            float(duration),
+            date=date_time(one.begins) if number == 0 else "",
+            init_range=f"{len(one.init.data)}@0" if one.file else "",
+        )
+        for number, (segment, duration) in enumerate(zip(one.segments, one.durations, strict=True))
+    ]
+    if not any(picture.i_frames for picture in pictures):
+        return None
+    target = target_duration(one.durations)
+    text = hls.i_frame_playlist(pictures, target, ended=True, vod=True)
+    (folder / one.track.name / hls.I_FRAMES).write_text(text, encoding="utf-8")
+    return hls.IFrames(
+        f"{one.track.name}/{hls.I_FRAMES}", hls.i_frame_rates((picture.i_frames for picture in pictures), target)
+    )
 
 
 def _playlist(one: Packaged, target: int, start: hls.Start | None) -> str:

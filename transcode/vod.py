@@ -2,7 +2,8 @@
 
 The folder appears whole or not at all: everything is written to `DIR.partial` beside it and renamed at the
 end. What is inside has the origin's layout: `multivariant.m3u8`, `manifest.mpd`, `{track}/media.m3u8`,
-`{track}/init.mp4`, `{track}/seg-{number}.m4s`; or `{track}/{track}.mp4` (`.m4a` for sound) in place of the last two.
+`{track}/iframes.m3u8` of pictures, `{track}/init.mp4`, `{track}/seg-{number}.m4s`; or `{track}/{track}.mp4` (`.m4a` for
+sound) in place of the last two.
 
 Times stand in the media itself, as in a live stream (`command`). ffmpeg would say by edit lists that the pictures begin
 two frames late and the sound with 1024 samples of priming; players in browsers ignore them, and played the sound 45 ms

@@ -12,7 +12,7 @@ than a tenth; where these are equal or not declared, nothing says that they soun
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import chain, count, groupby
 
 from cdnkit.hls.languages import own_name
 from cdnkit.hls.renditions import Alternative, Audio
@@ -97,7 +97,7 @@ def name_all(renditions: Sequence[Alternative], word: str, *, default: bool) -> 
         base = one.label or (own_name(one.language) if one.language else word if len(renditions) == 1 else stem)
         if not one.label and one.role in _LAST:
             base = f"{base} ({one.role})"
-        name = next(name for name in (base, *(f"{base} {n}" for n in range(2, 10_000))) if name not in taken)
+        name = next(name for name in chain([base], (f"{base} {n}" for n in count(2))) if name not in taken)
         taken.add(name)
         characteristics = _CHARACTERISTICS.get(one.role, "")
         combination = (one.language, characteristics)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from math import ceil
 
 from cdnkit.hls.audio_groups import Group, Named, audio_groups, name_all, nearest
-from cdnkit.hls.renditions import Audio, Rendition, Subtitles, Video
+from cdnkit.hls.renditions import Audio, IFrames, Rendition, Subtitles, Video
 from cdnkit.units import visible
 
 SUBTITLES = "subtitles"
@@ -41,6 +41,7 @@ def multivariant_playlist(
     lines += [_caption(channel, first=number == 0) for number, channel in enumerate(captions or ())]
     for main, group in variants:
         lines += _variant(main, group, group is not None and group.id in groups, texts, captions)
+    lines += [_i_frames(video, video.i_frames) for video in videos if video.i_frames]
     return "\n".join(lines) + "\n"
 
 
@@ -93,6 +94,19 @@ def _variant(
         # All Variant Streams or none (4.4.6.2): a player keeps its captions when it switches.
         attributes.append(f"CLOSED-CAPTIONS={quoted(CAPTIONS) if captions else 'NONE'}")
     return [f"#EXT-X-STREAM-INF:{','.join(attributes)}", main.uri]
+
+
+def _i_frames(video: Video, i_frames: IFrames) -> str:
+    """EXT-X-I-FRAME-STREAM-INF: of the pictures alone, and without a frame rate (4.4.6.3)."""
+    average = i_frames.rates.average_bps
+    attributes = [
+        f"BANDWIDTH={ceil(max(i_frames.rates.peak_bps, average))}",
+        f"AVERAGE-BANDWIDTH={ceil(average)}",
+        f"CODECS={quoted(video.codec)}",
+        f"RESOLUTION={video.width}x{video.height}",
+    ]
+    attributes += [f"VIDEO-RANGE={video.video_range}"] if video.video_range else []
+    return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)},URI={quoted(i_frames.uri)}"
 
 
 def quoted(text: str) -> str:

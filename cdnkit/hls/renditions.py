@@ -19,6 +19,15 @@ class Rendition:
 
 
 @dataclass(frozen=True, slots=True)
+class IFrames:
+    """A video's I-frame playlist (`i_frames.py`)."""
+
+    uri: str
+    """Relative to the multivariant playlist."""
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
 class Video(Rendition):
     """Pictures."""
 
@@ -30,6 +39,8 @@ class Video(Rendition):
     """SDR, HLG or PQ; "": not known."""
     audio_bps: int | None = None
     """The bit rate of the sound that suits it; None: the richest that there is."""
+    i_frames: IFrames | None = None
+    """None: it has no I-frame playlist."""
 
 
 @dataclass(frozen=True, slots=True)

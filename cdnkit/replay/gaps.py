@@ -71,7 +71,8 @@ class NodeWithGaps(ReplayNode):
             return True
         if record.seq <= self._gap_until or request.path in self._left:
             return False
-        key = cache_key(self.machine.view.normalized(request), self.machine.view.rule_of(request).behavior)
+        behavior = self.machine.view.rule_of(request).behavior
+        key = cache_key(self.machine.view.normalized(request, behavior), behavior)
         if record.outcome is Outcome.MISS and record.cause is Cause.COLD:
             self._known.add(key)
         return key in self._known

@@ -21,10 +21,13 @@ PER_VIEWER = (
 """Query parameters that players add, and that change no response of our origin (CTA-5004; HLS draft -22, appendix D;
 content steering; ETSI TS 103 998): in a cache key, they would make each request a miss."""
 
+_TEXT = Key(query="all", query_except=PER_VIEWER, accept_encoding=("gzip", "br"))
+"""Browsers write Accept-Encoding in many ways, and playlists vary by it: reduced, those that say the same share one."""
+
 MEDIA_BEHAVIORS = (
     Behavior(path="*.key", cache=False, key=Key(query_except=PER_VIEWER)),
-    Behavior(path="*.m3u8", key=Key(query="all", query_except=PER_VIEWER)),
-    Behavior(path="*.mpd", key=Key(query="all", query_except=PER_VIEWER)),
+    Behavior(path="*.m3u8", key=_TEXT),
+    Behavior(path="*.mpd", key=_TEXT),
     Behavior(path="*", key=Key(query_except=PER_VIEWER)),
 )
 """The behaviors of a file that has none. `_HLS_msn`, `_HLS_part` and `_HLS_skip` are in the key. Keys are for

@@ -1,10 +1,12 @@
 """DASH manifests from Periods and windows: text, and nothing else (ISO/IEC 23009-1; DASH-IF restricted timing model).
 
-One presentation, two manifests of the same segments. With `SegmentTimeline` (`manifest.mpd`) the times are exact, and
+One presentation, three manifests of the same segments. With `SegmentTimeline` (`manifest.mpd`) the times are exact, and
 every new segment is a new manifest. With number templates (`manifest-number.mpd`) the manifest stays as it is from one
-Period to the next, and caches answer for hours with the same bytes. Every URL is relative.
+Period to the next, and caches answer for hours with the same bytes. With parts there is a third one, for low latency
+(`origin/dash/low_latency.py`). Every URL is relative.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +16,7 @@ from cdnkit.dash import sets
 from cdnkit.dash.xml import Xml
 from cdnkit.settings.origin import Origin
 from origin.dash.events import Event, event_stream
+from origin.dash.low_latency import LowLatencyDash
 from origin.dash.period import Period, Representation, Run
 from origin.dash.presentation import Presentation
 from origin.hls.playlist import date_time, init_name
@@ -24,6 +27,8 @@ MANIFEST = "manifest.mpd"
 NUMBER_MANIFEST = "manifest-number.mpd"
 TIME = "time"
 """Beside the manifests: the origin's clock, for UTCTiming."""
+
+_UTC = ("urn:mpeg:dash:utc:http-xsdate:2014", TIME)
 
 
 LICENSE = "license.key"
@@ -97,18 +102,27 @@ def manifest(
     numbers: bool,
     locations: Locations | None = None,
     events: Sequence[Event] = (),
+    part: float | None = None,
 ) -> str | None:
     """The MPD of a stream; static once it has `ended`. None: there is nothing to list.
 
     `published` stands as it is in publishTime. `numbers`: with number templates; a static one has a timeline all the
-    same, because a number template cannot begin with segments that have left the window.
+    same, because a number template cannot begin with segments that have left the window. `part`: of low latency, with
+    parts of so many seconds.
     """
-    tables = {window.name: _by_number(window.listed if ended else window.fetchable()) for window in windows.values()}
-    cut_us = 0 if ended else presentation.now_us(now) - round(timing.depth * 1_000_000)
-    stretches = chain.from_iterable(_stretches(period, by_run=numbers) for period in presentation.periods)
-    shown = [(one, first) for one in stretches if (first := _first_of(one, tables, cut_us)) is not None]
-    if not shown or presentation.available_from_us is None:
+    periods, from_us = presentation.periods, presentation.available_from_us
+    if part is not None:
+        periods, from_us = [one.by_capture() for one in periods], presentation.captured_from_us
+    if from_us is None:
         return None
+    tables = {window.name: _by_number(window.listed if ended else window.fetchable()) for window in windows.values()}
+    cut_us = 0 if ended else round((now - timing.depth) * 1_000_000) - from_us
+    stretches = chain.from_iterable(_stretches(period, by_run=numbers) for period in periods)
+    shown = [(one, first) for one in stretches if (first := _first_of(one, tables, cut_us)) is not None]
+    if not shown:
+        return None
+    low = LowLatencyDash(part, _UTC, from_us) if part is not None and not ended else None
+    latency = timing.delay if low is None else low.latency([one.period for one, _ in shown])
     xml = Xml()
     xml.open(
         "MPD",
@@ -116,23 +130,25 @@ def manifest(
         **(sets.PROTECTED if any(map(_kids, (one for one, _ in shown))) else {}),
         profiles="urn:mpeg:dash:profile:isoff-live:2011",
         type="static" if ended else "dynamic",
-        availabilityStartTime=date_time(presentation.available_from_us / 1_000_000),
+        availabilityStartTime=date_time(from_us / 1_000_000),
         publishTime=published,
         mediaPresentationDuration=sets.duration(shown[-1][0].end_us) if ended else None,
         minimumUpdatePeriod=None if ended else f"PT{timing.update}S",
         timeShiftBufferDepth=None if ended else f"PT{timing.depth:g}S",
-        suggestedPresentationDelay=None if ended else f"PT{timing.delay:g}S",
+        suggestedPresentationDelay=None if ended else f"PT{latency:g}S",
         maxSegmentDuration=f"PT{timing.longest:g}S",
-        minBufferTime=f"PT{timing.longest:g}S",
+        minBufferTime=f"PT{timing.longest if low is None else low.part:g}S",
     )
     if locations is not None:
         for one, base in locations.bases.items():
             xml.words("BaseURL", base, serviceLocation=one)
         xml.words("ContentSteering", STEERING, defaultServiceLocation=next(iter(locations.bases)))
+    if low is not None:
+        low.describe(xml, latency)
     for stretch, first in shown:
-        _period(xml, stretch, presentation.rates_bps, tables, events, first, by_number=numbers and not ended)
+        _period(xml, stretch, presentation.rates_bps, tables, events, first, by_number=numbers and not ended, low=low)
     if not ended:
-        xml.leaf("UTCTiming", schemeIdUri="urn:mpeg:dash:utc:http-xsdate:2014", value=TIME)
+        xml.leaf("UTCTiming", schemeIdUri=_UTC[0], value=_UTC[1])
     xml.close()
     return xml.text()
 
@@ -187,8 +203,10 @@ def _period(
     first: int,
     *,
     by_number: bool,
+    low: LowLatencyDash | None,
 ) -> None:
     """`first`: the first number that is listed; `by_number`: without a timeline."""
+    count = itertools.count()
     xml.open(
         "Period",
         id=f"{stretch.period.generation}-{stretch.run.first}",
@@ -206,7 +224,11 @@ def _period(
             one = by_name[member.id]
             sets.open_representation(xml, member)
             if by_number:
-                xml.leaf("SegmentTemplate", **_regular(stretch.run, one), **_names(stretch, one, stretch.run.first))
+                regular, early = _regular(stretch.run, one), dict[str, str]()
+                if low is not None:
+                    low.refer(xml, next(count), stretch.period, one, regular["timescale"])
+                    early = low.offset(one, stretch.run.step)
+                xml.leaf("SegmentTemplate", **regular, **early, **_names(stretch, one, stretch.run.first))
             else:
                 timescale = one.track.timescale
                 offset = round(stretch.run.start * timescale)

@@ -52,6 +52,8 @@ class Presentation:
         """Seconds from when a segment is listed to when it counts as available."""
         self.available_from_us: int | None = None
         """availabilityStartTime in Unix microseconds, for good; None before the first Period."""
+        self.captured_from_us: int | None = None
+        """Likewise where low latency is offered: the program date-time at which the first Period starts."""
         self.periods: list[Period] = []
         self.next = 0
         """The next number to settle."""
@@ -239,11 +241,12 @@ class Presentation:
         windows: Mapping[str, TrackWindow],
         now: float,
     ) -> Period:
-        zero = min(_start(windows[name], entry) for name, entry in present.items())
+        zero, captured_at = min((_start(windows[name], entry), entry.at) for name, entry in present.items())
         before = self.periods[-1] if self.periods else None
         same = next((one for one in (before, self._ended) if one is not None and one.generation == generation), None)
         if same is not None:
             start_us = max(0, same.at_us(zero))  # the same timeline goes on
+            captured_us = same.captured_us + start_us - same.start_us
             if same is before and not before.over and abs(start_us - before.end_us) <= TOUCH_US:
                 before.end_us = start_us
         else:
@@ -254,14 +257,26 @@ class Presentation:
             if self.available_from_us is None:
                 self.available_from_us = begins
             start_us = begins - self.available_from_us
+            captured = round(captured_at * 1000) * 1000
+            if self.captured_from_us is None:
+                self.captured_from_us = captured
+            captured_us = captured - self.captured_from_us
         self._end()
         if before is not None:
             start_us = max(start_us, before.end_us)
+            captured_us = max(captured_us, before.by_capture().end_us)
         representations = tuple(
-            Representation(name, windows[name].track_of(entry), entry.init, windows[name].frame_rate)
+            Representation(
+                name,
+                windows[name].track_of(entry),
+                entry.init,
+                windows[name].frame_rate,
+                bool(windows[name].parts.of(entry.number)),
+                windows[name].reference,
+            )
             for name, entry in sorted(present.items())
         )
-        period = Period(generation, number, number, start_us, start_us, zero, representations)
+        period = Period(generation, number, number, start_us, start_us, zero, captured_us, representations)
         self.periods.append(period)
         return period
 
@@ -283,6 +298,7 @@ class Presentation:
     def to_json(self) -> dict[str, Any]:
         return {
             "available_from_us": self.available_from_us,
+            "captured_from_us": self.captured_from_us,
             "next": self.next,
             "revision": self.revision,
             "rates_bps": self.rates_bps,
@@ -295,6 +311,7 @@ class Presentation:
             return
         periods = [Period.from_json(one) for one in values["periods"]]
         self.available_from_us = values["available_from_us"]
+        self.captured_from_us = values.get("captured_from_us", self.available_from_us)
         self.rates_bps = {str(name): float(rate) for name, rate in values["rates_bps"].items()}
         self.next, self.revision, self.periods = int(values["next"]), int(values["revision"]), periods
 

@@ -10,6 +10,7 @@ from math import ceil
 
 from cdnkit import hls
 from cdnkit.settings.ladder import rate_in_name, suited_audio_bps
+from origin.hls.i_frames import has_i_frames, i_frame_rates
 from origin.hls.playlist import MEDIA, media_of
 from origin.live.window import TrackWindow
 from origin.media.tracks import Kind
@@ -28,12 +29,12 @@ def multivariant_playlist(
     """The multivariant playlist of tracks that have each a segment.
 
     `media` is the file name of the media playlists of pictures and sound, `rates_of` what is announced for each track,
-    `version` the protocol's.
+    `version` the protocol's. I-frame playlists are of fMP4, and so beside `MEDIA` alone.
     """
     windows, rates_of = list(windows), rates_of or rates
     found = {kind: [window for window in windows if window.track.kind is kind] for kind in Kind}
     return hls.multivariant_playlist(
-        [_video(window, f"{window.name}/{media}", rates_of(window)) for window in found[Kind.VIDEO]],
+        [_video(window, media, rates_of(window)) for window in found[Kind.VIDEO]],
         [_audio(window, f"{window.name}/{media}", rates_of(window)) for window in found[Kind.AUDIO]],
         [_subtitles(window, f"{window.name}/{media_of(window)}", rates_of(window)) for window in found[Kind.TEXT]],
         _captions(found[Kind.VIDEO]),
@@ -41,11 +42,12 @@ def multivariant_playlist(
     )
 
 
-def _video(window: TrackWindow, uri: str, announced: hls.Rates) -> hls.Video:
+def _video(window: TrackWindow, media: str, announced: hls.Rates) -> hls.Video:
     track = window.track
+    listed = media == MEDIA and has_i_frames(window)
     return hls.Video(
         window.name,
-        uri,
+        f"{window.name}/{media}",
         track.codec,
         announced,
         width=track.width,
@@ -53,6 +55,7 @@ def _video(window: TrackWindow, uri: str, announced: hls.Rates) -> hls.Video:
         frame_rate=window.frame_rate,
         video_range=track.video_range,
         audio_bps=suited_audio_bps(window.name, track.height),
+        i_frames=hls.IFrames(f"{window.name}/{hls.I_FRAMES}", i_frame_rates(window)) if listed else None,
     )
 
 

@@ -27,7 +27,9 @@ from cdnkit.serving import Left
 from origin.errors import BadMedia, NoRoom, Refused, printable
 from origin.faults import FaultSwitch
 from origin.ingest.content import is_empty
+from origin.ingest.first_piece import Gone, continued, first_piece, receive_one
 from origin.ingest.memory import Memory, Share
+from origin.ingest.parked import Parked
 from origin.ingest.refusing import head, refuse
 from origin.live.feeds import Connection, Sender
 from origin.live.ingest_paths import LARGEST_MPD, NAME, Names, Place, place_of, read_names
@@ -74,6 +76,7 @@ class Ingest:
         self.publisher = publisher
         self.retention = retention
         self.memory = Memory(publisher.settings.ingest_limits.memory)
+        self.parked = Parked(self.memory, publisher.clock)
         self.stopping = asyncio.Event()
         """Set at shutdown: open requests are ended, what they sent is published."""
         self.open = 0
@@ -95,6 +98,7 @@ class Ingest:
         while True:
             await asyncio.sleep(TICK_S)
             before, failing = failing, {}
+            self.parked.tick()
             for stream in list(self.publisher.streams.values()):
                 try:
                     await self.publisher.tick(stream)
@@ -121,7 +125,7 @@ class Ingest:
         except Refused as refused:
             log.warning("%s: %s", printable(scope["path"]), refused)
             await refuse(receive, send, refused)
-        except (_Gone, Left):
+        except (Gone, Left):
             pass
         except Exception as error:
             # A defect of ours: one line for the log, one response, and the other tracks go on.
@@ -147,12 +151,19 @@ class Ingest:
         place = check_names(name, path, self.names_of(name))
         if is_empty(request):
             return
+        receive = request.receive
+        if not self.retention.has_room(name, place.track):
+            # What is idle goes for media alone: a chunked body that is empty is a question, too.
+            where, patience = f"{name}/{place.track}", self.publisher.settings.ingest_stalled
+            if (first := await first_piece(where, receive, self.stopping, patience)) is None:
+                return
+            receive = continued(first, receive)
         try:
             await self.retention.make_room(name, place.track)
         except NoRoom as error:
             raise Refused(error.status, str(error)) from None
         with self.publisher.posting(name, place.track) as stream:
-            await _Post(self, name, place, connection, request.receive).run(stream)
+            await _Post(self, name, place, connection, receive).run(stream)
 
     async def _name_tracks(self, name: str, path: str, receive: Receive) -> None:
         """An MPD: those of interface 1 name the tracks' requests, others say nothing that is needed here."""
@@ -175,15 +186,12 @@ class Ingest:
         self.publisher.stream(name).feeds.name(names, self.publisher.clock())
 
 
-class _Gone(Exception):
-    """The encoder's connection broke: there is nobody to respond to."""
-
-
 class _Post:
     """One ingest request."""
 
     def __init__(self, ingest: Ingest, stream: str, place: Place, connection: Connection, receive: Receive) -> None:
         self.publisher = ingest.publisher
+        self.parked = ingest.parked
         self.clock = ingest.publisher.clock
         self.stopping = ingest.stopping
         self.track = place.track
@@ -197,14 +205,16 @@ class _Post:
         self.share = Share(ingest.memory, f"{stream}/{place.track}")
 
     async def run(self, stream: Stream) -> None:
-        """Reads the request to its end. `Refused`, `_Gone`: it did not end properly."""
+        """Reads the request to its end. `Refused`, `Gone`: it did not end properly."""
         self.feeds = stream.feeds
+        self.parked.release(stream, self.track)
         self.known = self.feeds.sender_of(self.track, self.connection, self.clock())
         self.reader = FragmentReader(self.publisher.settings.largest, self.known.init if self.known else None)
         if self.promised is not None:
             stream.awaiting(self, self.promised)
         ended = refused = False
         try:
+            self.share.hold(stream.memory_of(self.track))
             await self._read(stream)
             ended = True
         except BadMedia as error:
@@ -218,6 +228,8 @@ class _Post:
             self.share.release()
             before = stream.feeds.live
             self._end(ended=ended, refused=refused)
+            if stream.posts[self.track] == 1:  # this one
+                self.parked.park(stream, self.track)
             await self.publisher.settle(stream, before)
 
     def _end(self, *, ended: bool, refused: bool) -> None:
@@ -248,7 +260,7 @@ class _Post:
         last_media_at = self.clock()
         try:
             while True:
-                received = asyncio.create_task(_receive(self.receive))
+                received = asyncio.create_task(receive_one(self.receive))
                 left = max(0.0, last_media_at + patience - self.clock())
                 await asyncio.wait((received, *interruptions), timeout=left, return_when=asyncio.FIRST_COMPLETED)
                 if self.superseded.is_set():
@@ -260,7 +272,7 @@ class _Post:
                     raise silence
                 message = received.result()
                 if message["type"] == "http.disconnect":
-                    raise _Gone
+                    raise Gone
                 came = self._take(stream, message.get("body", b""))
                 self.share.hold(self.reader.held + stream.memory_of(self.track))
                 if came:
@@ -334,16 +346,12 @@ async def _read_mpd(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise _Gone
+            raise Gone
         body += bytes(message.get("body", b""))
         if len(body) > LARGEST_MPD:
             raise Refused(413, f"Found an MPD of {len(body)} bytes, wanted at most {LARGEST_MPD}.")
         if not message.get("more_body", False):
             return body
-
-
-async def _receive(receive: Receive) -> Message:
-    return await receive()
 
 
 async def _no_switch(request: Request) -> Response:

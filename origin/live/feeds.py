@@ -154,6 +154,16 @@ class Feeds:
     def is_fed(self, track: str) -> bool:
         return track in self.expected or ((feed := self._feeds.get(track)) is not None and feed.is_live)
 
+    def held_by(self, track: str) -> int:
+        """Bytes of a track's fragments that wait for what lies before them."""
+        feed = self._feeds.get(track)
+        return feed.reception.held_bytes if feed is not None else 0
+
+    def interrupt(self, track: str, now: float) -> None:
+        """Break a track off at the next tick, unless something more of it comes before."""
+        if (feed := self._feeds.get(track)) is not None and feed.is_live:
+            feed.waits_until, feed.outcome = now, State.BROKEN
+
     def name(self, names: Names, now: float) -> None:
         """An MPD says what the tracks' requests are called."""
         self.names, self._named_at = names, now

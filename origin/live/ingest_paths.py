@@ -77,6 +77,17 @@ class Names:
     def track_of(self, path: str) -> str | None:
         return next((track for pattern, track in self.patterns if pattern.fullmatch(path)), None)
 
+    def to_json(self) -> list[tuple[str, str]]:
+        return [(pattern.pattern, track) for pattern, track in self.patterns]
+
+    @classmethod
+    def from_json(cls, values: list[tuple[str, str]]) -> "Names":
+        """The names as they were saved. TypeError or ValueError: they were not saved by `to_json`."""
+        try:
+            return cls([(re.compile(pattern), track) for pattern, track in values])
+        except re.error as error:
+            raise ValueError(str(error)) from None
+
 
 def read_names(mpd: bytes) -> Names | None:
     """The names that this MPD gives; None: it is no MPD of interface 1, and gives none. `BadMedia`: it is no MPD."""

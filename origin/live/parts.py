@@ -33,6 +33,8 @@ class Part:
     size: int
     key: str = ""
     """Id of the key that it is encrypted with; "": it is not."""
+    received: float = 0.0
+    """When the last of it came, Unix seconds; 0: not known."""
 
     @property
     def name(self) -> str:

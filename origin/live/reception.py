@@ -112,6 +112,10 @@ class Reception:
         return len(self._held)
 
     @property
+    def held_bytes(self) -> int:
+        return self._held_bytes
+
+    @property
     def remembered(self) -> int:
         return len(self._taken)
 

@@ -176,7 +176,7 @@ class Segmenter:
                     head, fragment = fragment.divide(key, self.track.track_id)
                     self._hold(head)
                 yield self._cut(len(self._pending), fragment)
-        if fragment.table is None and self.seconds(fragment.duration) >= self._limit:
+        if self.seconds(self._longest_piece(fragment)) >= self._limit:
             raise self._indivisible(fragment)
         if self.track.kind is Kind.TEXT:
             self._bound_text(fragment)
@@ -210,6 +210,8 @@ class Segmenter:
         """
         self._due = self._boundary(boundary)
         count = self._divide_at(self._due)
+        if count == 0 and boundary is None:
+            count = self._divide(0, 1)  # a sample that lasts for more than two segments is one by itself
         if count and self._length_of(count) >= self._limit:
             # The track began before its video, or its video late: the next segments take over what is too much.
             latest = self.seconds(self._pending[0].start) + self._length
@@ -369,11 +371,22 @@ class Segmenter:
                 f"at most {_LONGEST_TEXT_S} s and {_LARGEST_TEXT} bytes",
             )
 
+    def _longest_piece(self, fragment: Fragment) -> int:
+        """Ticks of the longest piece that one segment has to take: of a fragment that cannot be divided, or of sound a
+        sample. Text is divided anywhere; with pictures, it is the next key frame that comes too late."""
+        if fragment.table is None:
+            return fragment.duration
+        return max(fragment.table.durations) if self.track.kind is Kind.AUDIO else 0
+
     def _indivisible(self, fragment: Fragment) -> BadMedia:
         self._refuse([fragment], "longer than the target duration, and it cannot be divided")
+        where = f"decode time {float(self.seconds(fragment.start)):.3f} s"
+        length = f"{float(self.seconds(self._longest_piece(fragment))):.3f} s"
+        if fragment.table is not None:
+            return BadMedia(where, f"a sample of sound of {length}", f"shorter ones than {float(self._limit):g} s")
         return BadMedia(
-            f"decode time {float(self.seconds(fragment.start)):.3f} s",
-            f"a fragment of {float(self.seconds(fragment.duration)):.3f} s that cannot be divided",
+            where,
+            f"a fragment of {length} that cannot be divided",
             f"fragments that can be cut every {float(self._length):g} s (ffmpeg: -frag_duration)",
         )
 

@@ -16,6 +16,7 @@ from origin.live.part_maker import PartMaker
 from origin.live.segmenter import Segment, Segmenter
 from origin.live.timeline import Timeline
 from origin.live.window import Numbered
+from origin.media.arrivals import Arrivals
 from origin.media.fragments import Fragment
 from origin.media.presented import present
 from origin.media.tracks import InitSection, Kind, Track
@@ -66,6 +67,7 @@ class Session:
         self.generation: Generation
         self.segmenter: Segmenter
         self.parts: PartMaker | None = None
+        self.arrivals = Arrivals()
         self.index: int | None = None
         """The index of the segment being gathered; None until the track has found its place among its siblings."""
         self.end: int | None = None
@@ -97,6 +99,7 @@ class Session:
             self.parts = PartMaker(self.segmenter, self.stream.part)
             self.segmenter.last_chance = self._is_last_chance
         self.index = None
+        self.arrivals = Arrivals()
         self.carried = carried
         self.unplaced = Fraction(0)
         self.is_misaligned, self.shift = False, None
@@ -108,6 +111,12 @@ class Session:
         if self.state is not State.LIVE:
             return
         self.account.received += fragment.samples
+        if fragment.start < 0:
+            early, rest = fragment.from_zero(self.track.track_id)
+            self._refuse(early, "decoded before time 0")
+            if rest is None:
+                return
+            fragment = rest
         self._find_captions(fragment)
         if self.init.edit is not None:
             left_out, moved = present(fragment, self.track, self.init.edit)
@@ -124,6 +133,7 @@ class Session:
             else:
                 self.stream.reopen(self, now)
         self.end = fragment.end
+        self.arrivals.arrived(fragment.end, now)
         generation = self.generation
         if self.index is None and not fragment.cut_points():
             self._refuse(fragment, "before the first key frame, where no decoding can begin")

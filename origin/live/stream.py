@@ -29,6 +29,7 @@ from typing import Any
 
 from origin.live.account import MOST_COMPLAINTS, Account, Remark
 from origin.live.feeds import Feeds
+from origin.live.ingest_paths import Names
 from origin.live.parts import Part, is_independent
 from origin.live.segmenter import Segment, Segmenter
 from origin.live.session import Generation, Session, State
@@ -109,7 +110,7 @@ class Stream:
     def memory_of(self, name: str) -> int:
         """Bytes, about, of a track's media that no segment has taken yet."""
         session = self.generation.sessions.get(name) if self.generation else None
-        return session.segmenter.memory if session is not None else 0
+        return (session.segmenter.memory if session is not None else 0) + self.feeds.held_by(name)
 
     def forget(self, name: str) -> list[Remark]:
         """Forget a track. Its name stays taken in this generation: a new POST of it begins another generation.
@@ -233,6 +234,7 @@ class Stream:
     def place(self, session: Session, segment: Segment, index: int) -> None:
         """Makes the entry of segment `index` of the session's generation, gaps before it filled."""
         entry = self._entry(session, index, segment.start, segment.duration, segment.size)
+        entry.received = session.arrivals.of(segment.fragments[-1].end)
         self._fill(session.name, entry)
         self._last_numbers[session.name] = entry.number
         self._numbered[entry.number] = entry
@@ -259,6 +261,7 @@ class Stream:
             duration=float(session.segmenter.seconds(duration)),
             independent=is_independent(fragments, session.track.kind),
             size=sum(len(fragment.data) for fragment in fragments),
+            received=session.arrivals.of(fragments[-1].end),
         )
         maker.count += 1
         self.numbered(session.name, Numbered(part=part, fragments=fragments))
@@ -302,7 +305,7 @@ class Stream:
                 )
                 self._numbered[number] = like
             duration = min(like.duration, float(self.target))
-            gap = replace(like, duration=duration, size=0, init=entry.init, gap=True, ticks=0)
+            gap = replace(like, duration=duration, size=0, init=entry.init, gap=True, ticks=0, i_frames=())
             self.numbered(name, Numbered(entry=gap))
             before = like
 
@@ -322,10 +325,11 @@ class Stream:
             "ended": self.ended,
             "next_discontinuity": self.next_discontinuity,
             "last_generation": self.last_generation,
+            "names": self.feeds.names.to_json() if self.feeds.names is not None else None,
             "window": self.windows[name].to_json(),
         }
 
-    def resume(self, name: str, values: dict[str, Any]) -> None:
+    def resume(self, name: str, values: dict[str, Any], now: float) -> None:
         """Takes one track up where `to_json` left it; the next POST begins a new generation.
 
         KeyError, TypeError, ValueError: the values are not what `to_json` gave.
@@ -336,6 +340,8 @@ class Stream:
         self.next_discontinuity = max(self.next_discontinuity, int(values["next_discontinuity"]))
         self.last_generation = max(self.last_generation, int(values["last_generation"]))
         self.windows[name] = window
+        if (names := values.get("names")) is not None:
+            self.feeds.name(Names.from_json(names), now)
         self.next_number = max(self.next_number, window.next_number)
         if window.listed:
             self._last_numbers[name] = window.next_number - 1

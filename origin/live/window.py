@@ -8,15 +8,16 @@ discontinuity sequence number (RFC 8216 6.2.1), and a tag stands wherever it cha
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
-from itertools import takewhile
+from itertools import islice, takewhile
 from operator import attrgetter
 from typing import Any
 
-from cdnkit.hls import average_bps, peak_at_end
+from cdnkit.hls import IFrame, average_bps, i_frame_rates, peak_at_end
 from origin.live.part_window import PartWindow
 from origin.live.parts import Part
 from origin.live.segmenter import Segment
 from origin.media.fragments import Fragment
+from origin.media.reference_times import ReferenceTime, reference_time
 from origin.media.tracks import InitSection, Kind, Track
 
 
@@ -41,6 +42,12 @@ class Entry:
     """Start and duration again, exactly, in ticks of the track's timescale; no ticks: not known."""
     key: str = ""
     """Id of the key that it is encrypted with; "": it is not."""
+    i_frames: tuple[IFrame, ...] = ()
+    """Of video: its key frames that can be listed."""
+    first_i_frame: int = 0
+    """Media sequence number of the first one in the track's I-frame playlist; one that has none is one gap there."""
+    received: float = 0.0
+    """When the last of it came, Unix seconds; 0: not known."""
 
     @property
     def name(self) -> str:
@@ -70,7 +77,14 @@ class Numbered:
 
 
 _COLUMNS = tuple(one.name for one in fields(Entry))
-_row = attrgetter(*_COLUMNS)  # saved with every segment: dataclasses.asdict takes twenty times as long
+_I_FRAMES = _COLUMNS.index("i_frames")
+_columns = attrgetter(*_COLUMNS)  # saved with every segment: dataclasses.asdict takes twenty times as long
+
+
+def _row(entry: Entry) -> list[Any]:
+    row = list(_columns(entry))
+    row[_I_FRAMES] = [(one.offset, one.size, one.duration) for one in entry.i_frames]
+    return row
 
 
 @dataclass(slots=True)
@@ -89,8 +103,16 @@ class TrackWindow:
     """Largest rate of neighbouring segments so far. It never falls: BANDWIDTH must hold for what is still to come."""
     next_number: int = 0
     """One past the last number listed."""
+    next_i_frame: int = 0
+    """Likewise in the I-frame playlist."""
+    i_frames_shown: int | None = None
+    """What `next_i_frame` was for the I-frame playlist that is served; None: none is."""
+    i_frame_peak_bps: float = 0.0
+    """As `peak_bps`, of key frames alone."""
     parts: PartWindow = field(default_factory=PartWindow)
     """Empty without parts; not saved: whoever comes back after a restart begins with a segment."""
+    reference: ReferenceTime | None = None
+    """What the encoder has said in its first segment of when that was captured; not saved: it is that of one run."""
     tracks: dict[str, Track] = field(default_factory=dict)
     """What init sections since the origin's start say, by id: `track` may be newer than what is listed."""
 
@@ -131,14 +153,25 @@ class TrackWindow:
             raise ValueError(f"{self.name}: number {entry.number} after {self.next_number - 1}")
         self.listed.append(entry)
         self.next_number = entry.number + 1
+        entry.first_i_frame = self.next_i_frame
+        self.next_i_frame += max(1, len(entry.i_frames))
         neighbours = takewhile(lambda one: not one.gap, reversed(self.listed))
         self.peak_bps = max(self.peak_bps, peak_at_end(((one.size, one.duration) for one in neighbours), target))
+        if entry.i_frames and not entry.gap:
+            newest = list(takewhile(lambda one: not one.gap, islice(reversed(self.listed), 3)))
+            peak = i_frame_rates((one.i_frames for one in reversed(newest)), target).peak_bps
+            self.i_frame_peak_bps = max(self.i_frame_peak_bps, peak)
 
     def measure_frame_rate(self, entry: Entry, segment: Segment) -> None:
         """Before `add`. The highest of this init section's segments (HLS draft 4.4.6.2)."""
         rate = segment.samples * self.track.timescale / sum(fragment.duration for fragment in segment.fragments)
         begun = bool(self.listed) and self.listed[-1].init == entry.init
         self.frame_rate = max(rate, self.frame_rate) if begun else rate
+
+    def find_reference(self, segment: Segment) -> None:
+        """Before the first `add` of a run of an encoder, which may begin with a burst: what it says last counts."""
+        found = (reference_time(one.data[: one.lead]) for one in reversed(segment.fragments) if one.lead)
+        self.reference = next((one for one in found if one is not None), None)
 
     def slide(self, length: float, linger: float, now: float, most: int) -> None:
         """Takes segments off the playlist's head while `length` seconds, or `most` segments, stay behind them."""
@@ -175,6 +208,8 @@ class TrackWindow:
             "frame_rate": self.frame_rate,
             "peak_bps": self.peak_bps,
             "next_number": self.next_number,
+            "next_i_frame": self.next_i_frame,
+            "i_frame_peak_bps": self.i_frame_peak_bps,
             "columns": _COLUMNS,
             "listed": [_row(entry) for entry in self.listed],
             "gone": [[_row(entry), until] for entry, until in self.gone],
@@ -186,13 +221,25 @@ class TrackWindow:
         track = Track(**{**values["track"], "kind": Kind(values["track"]["kind"])})
         track.captions = tuple(track.captions)
         columns = values["columns"]
-        return cls(
+
+        def entry(row: list[Any]) -> Entry:
+            saved = dict(zip(columns, row, strict=True))
+            saved["i_frames"] = tuple(IFrame(*each) for each in saved.get("i_frames", ()))
+            return Entry(**saved)
+
+        window = cls(
             name=name,
             track=track,
             init=str(values["init"]),
             frame_rate=float(values["frame_rate"]),
             peak_bps=float(values["peak_bps"]),
             next_number=int(values["next_number"]),
-            listed=deque(Entry(**dict(zip(columns, row, strict=True))) for row in values["listed"]),
-            gone=deque((Entry(**dict(zip(columns, row, strict=True))), float(until)) for row, until in values["gone"]),
+            next_i_frame=int(values.get("next_i_frame", 0)),
+            i_frame_peak_bps=float(values.get("i_frame_peak_bps", 0.0)),
+            listed=deque(map(entry, values["listed"])),
+            gone=deque((entry(row), float(until)) for row, until in values["gone"]),
         )
+        if "next_i_frame" not in values:  # an older version counted none
+            for one in window.listed:
+                one.first_i_frame, window.next_i_frame = window.next_i_frame, window.next_i_frame + 1
+        return window

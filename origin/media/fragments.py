@@ -7,7 +7,7 @@ origin cuts its own: a brand or an index of other bytes would be wrong. What `st
 ingest), which is media like any other. `mfra` ends the track. `free` and other boxes are passed over.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
@@ -105,6 +105,19 @@ class Fragment:
         tail = of_samples(after, track_id, at, media[first:])
         head.continued, tail.continued = 1, self.continued
         return self._led(head), tail
+
+    def from_zero(self, track_id: int) -> tuple["Fragment", "Fragment | None"]:
+        """What is decoded before time 0, which no fragment can say, and without bytes; and the rest, written anew."""
+        starts = self.starts()[:-1]
+        early = bisect_left(starts, 0) if self.table is not None else self.samples
+        if early == self.samples or self.table is None:
+            return replace(self, data=b""), None
+        media = memoryview(self.data)[self.media + sum(self.table.sizes[:early]) :]
+        table, start = self.table.part(early, self.samples), starts[early]
+        rest = of_samples(table, track_id, start, media[: sum(table.sizes)])
+        rest.keys = tuple(key - early for key in self.keys if key > early)
+        rest.continued = self.continued
+        return Fragment(self.start, start - self.start, self.independent, early, b""), self._led(rest)
 
     def moved(self, later: int, shown_earlier: int, track_id: int) -> "Fragment":
         """The same samples, decoded at other times and composed at other offsets, in ticks; written anew."""
@@ -258,6 +271,8 @@ def read_moof(moof: Box, track: Track) -> tuple[Fragment, int, int]:
             case "tfdt":
                 version, _ = fields.version_and_flags()
                 start = fields.uint(8 if version == 1 else 4)
+                if start >= 2**63:
+                    start -= 2**64  # the field has no sign, and ffmpeg writes -336 into it all the same
             case "trun":
                 truns.append(payload)
             case "sgpd":

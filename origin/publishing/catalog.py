@@ -13,6 +13,7 @@ from origin.live.window import Entry
 from origin.media.tracks import Kind, Track
 from origin.publishing.responses import Resource
 from origin.publishing.storage import Storage
+from origin.publishing.urgency import urgency
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 MANIFEST_TYPE = "application/dash+xml"
@@ -79,6 +80,7 @@ class Catalog:
             body=None if stored else data,
             path=self._storage.path(path),
             immutable=True,
+            urgency=urgency(track),
         )
 
     def offer_segment(
@@ -93,9 +95,11 @@ class Catalog:
             etag=f'"{entry.generation:x}-{entry.number:x}-{entry.size:x}"',
             modified=modified,
             lifetime=self._settings.lifetimes.segment,
+            received=entry.received if data is not None else 0.0,
             surrogate_key=f"{stream} {stream}/{name} segment",
             path=self._storage.path(path),
             immutable=True,
+            urgency=urgency(track),
         )
 
     def offer_part(self, stream: str, name: str, track: Track, part: Part, data: bytes, lifetime: float) -> None:
@@ -106,9 +110,11 @@ class Catalog:
             etag=f'"{part.generation:x}-{part.number:x}-{part.index:x}-{part.size:x}"',
             modified=self._clock(),
             lifetime=lifetime,
+            received=part.received,
             surrogate_key=f"{stream} {stream}/{name} part",
             body=data,
             immutable=True,
+            urgency=urgency(track),
         )
 
     def fold_parts(self, stream: str, name: str, segment: str, parts: list[Part]) -> None:
@@ -130,10 +136,17 @@ class Catalog:
         return found[dates] if found else self._resources.get(path)
 
     def offer_media_playlist(
-        self, stream: str, name: str, text: str, lifetime: float, deltas: tuple[str, str] | None = None
+        self,
+        stream: str,
+        name: str,
+        text: str,
+        lifetime: float,
+        deltas: tuple[str, str] | None = None,
+        *,
+        file: str = MEDIA,
     ) -> None:
         """`deltas`: its delta updates, the second one without old date ranges; None: it has none."""
-        path = f"{stream}/{name}/{MEDIA}"
+        path = f"{stream}/{name}/{file}"
         self._offer_playlist(path, text, lifetime, f"{stream} {stream}/{name} media-playlist")
         self._deltas.pop(path, None)
         if deltas is not None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 from starlette.types import Receive
 
+from cdnkit.hls import I_FRAMES
 from origin.hls.blocking import Answer, BadDirectives, decide, read_directives
+from origin.hls.i_frames import shown_i_frames
 from origin.hls.low_latency import LowLatency
 from origin.hls.playlist import MEDIA
 from origin.live.window import TrackWindow
@@ -46,11 +48,11 @@ class Held:
         folder, _, file = path.rpartition("/")
         stream = self._publisher.streams.get(path.partition("/")[0])
         rules = None if stream is None else self._publisher.low_latency(stream)
-        if rules is None or not (file == MEDIA or file.startswith("part-")):
+        if rules is None or not (file in (MEDIA, I_FRAMES) or file.startswith("part-")):
             return self._publisher.catalog.get(path)
-        waiting = _Wait(self._publisher, f"{folder}/{MEDIA}", rules.waits, receive)
+        waiting = Wait(self._publisher, f"{folder}/{MEDIA}", rules.waits, receive)
         try:
-            if file == MEDIA:
+            if file in (MEDIA, I_FRAMES):
                 return await self._playlist(path, query, rules, waiting)
             return await self._part(path, rules, waiting)
         finally:
@@ -61,17 +63,19 @@ class Held:
         found = self._publisher.streams.get(stream)
         return None if found is None else found.windows.get(track)
 
-    async def _playlist(self, path: str, query: str, rules: LowLatency, waiting: "_Wait") -> Found:
+    async def _playlist(self, path: str, query: str, rules: LowLatency, waiting: "Wait") -> Found:
         asked = read_directives(query)
         if isinstance(asked, BadDirectives):
             return Unmet(400, f"{asked}.", rules.failed_playlist_lifetime)
         while True:
             whole = self._publisher.catalog.get(path)
-            window = self._window(path.rpartition("/")[0])
-            if whole is None or window is None or window.parts.shown is None:
+            folder, _, file = path.rpartition("/")
+            window = self._window(folder)
+            shown = None if window is None else shown_i_frames(window) if file == I_FRAMES else window.parts.shown
+            if whole is None or shown is None:
                 return Unmet(404, "not here.", rules.failed_playlist_lifetime) if asked.blocks else None
             ended = self._publisher.streams[path.partition("/")[0]].ended
-            answer = decide(asked, window.parts.shown, rules, ended=ended)
+            answer = decide(asked, shown, rules, ended=ended)
             if isinstance(answer, BadDirectives):
                 return Unmet(400, f"{answer}.", rules.failed_playlist_lifetime)
             if answer is Answer.NOW:
@@ -83,7 +87,7 @@ class Held:
             if (unmet := await waiting.more()) is not None:
                 return unmet
 
-    async def _part(self, path: str, rules: LowLatency, waiting: "_Wait") -> Found:
+    async def _part(self, path: str, rules: LowLatency, waiting: "Wait") -> Found:
         folder, _, file = path.rpartition("/")
         while True:
             window = self._window(folder)
@@ -95,8 +99,8 @@ class Held:
                 return Unmet(404, "not here in time.", rules.failed_part_lifetime)
 
 
-class _Wait:
-    """One request's, over all the changes that it waits for."""
+class Wait:
+    """One request's, over all the changes that it waits for: `longest` seconds in all, unless it is renewed."""
 
     def __init__(self, publisher: Publisher, bell: str, longest: float, receive: Receive) -> None:
         self._bells = publisher.bells
@@ -122,6 +126,16 @@ class _Wait:
                 return Unmet(503, "the origin is shutting down.", 0.0)
             case Waited.LATE:
                 return Unmet(503, f"nothing new for {self._longest:g} s.", STALLED_LIFETIME)
+
+    @property
+    def is_left(self) -> bool:
+        """Whoever asked has gone."""
+        return self._left is not None and self._left.done()
+
+    def renew(self, longest: float) -> None:
+        """Something has come: from now on it waits for so many seconds more."""
+        self._longest = longest
+        self._deadline = asyncio.get_running_loop().time() + longest
 
     def close(self) -> None:
         if self._left is not None:

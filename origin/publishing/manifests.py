@@ -6,6 +6,7 @@ from typing import Any
 
 from cdnkit.settings.origin import Origin
 from origin.dash.events import Event
+from origin.dash.low_latency import LOW_LATENCY_MANIFEST
 from origin.dash.mpd import MANIFEST, NUMBER_MANIFEST, Locations, Timing, manifest, timing_of
 from origin.dash.presentation import Presentation
 from origin.hls.playlist import date_time
@@ -86,7 +87,8 @@ class Manifests:
         offered.shown = shown
         now = self._clock()
         offered.published = max(now, offered.published + 0.001)  # two within a millisecond are two
-        for name in (MANIFEST, NUMBER_MANIFEST):
+        part = self._settings.part
+        for name in (MANIFEST, NUMBER_MANIFEST, *((LOW_LATENCY_MANIFEST,) if part is not None else ())):
             text = manifest(
                 offered.presentation,
                 stream.windows,
@@ -94,7 +96,8 @@ class Manifests:
                 now,
                 published=_UNDATED,
                 ended=stream.ended,
-                numbers=name == NUMBER_MANIFEST,
+                numbers=name != MANIFEST,
+                part=part if name == LOW_LATENCY_MANIFEST else None,
                 locations=Locations.of(steering, stream.name),
                 events=events,
             )

@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
+from cdnkit.hls import I_FRAMES
 from cdnkit.settings.origin import Origin
 from origin.dash.events import events_of
 from origin.errors import BadMedia, Refused, StorageFailed
+from origin.hls.i_frames import has_i_frames, i_frame_playlist
 from origin.hls.low_latency import LowLatency, without_dates
 from origin.hls.multivariant import multivariant_playlist
 from origin.hls.playlist import MEDIA, init_name, media_playlist
 from origin.hls.schedule import Schedule, Span
+from origin.live.i_frames import i_frames_of
 from origin.live.parts import Part
 from origin.live.session import State
 from origin.live.stream import Stream
@@ -109,7 +112,7 @@ class Publisher:
             try:
                 saved = await asyncio.to_thread(self.storage.read, f"{name}/{track}/{STATE}")
                 values = json.loads(saved or b"")
-                stream.resume(track, values)
+                stream.resume(track, values, self.clock())
                 if "dash" in values:  # an older version saved nothing of it
                     self.manifests.resume(stream, values["dash"])
             except (StorageFailed, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -276,12 +279,16 @@ class Publisher:
                 self.catalog.fold_parts(stream.name, track, entry.name, window.parts.of(entry.number))
                 if window.track.kind is Kind.VIDEO:
                     window.measure_frame_rate(entry, item.segment)
+                    if not entry.key:  # its byte ranges are encrypted, with the rest of the segment or by themselves
+                        entry.i_frames = i_frames_of(item.segment, window.track.timescale)
             else:
                 # Players skip a gap and go on; a segment that is listed and absent stalls them.
                 entry.gap = True
                 if (account := stream.accounts.get(track)) is not None:
                     account.withdraw(window.track, item.segment.fragments, "they could not be stored")
         linger, most = self.settings.linger_after(stream.length), self.settings.most_segments(stream.length)
+        if item.segment is not None and not (window.listed and window.listed[-1].generation == entry.generation):
+            window.find_reference(item.segment)
         if window.listed and entry.number != window.next_number:
             window.restart(linger, now)
         window.add(entry, target=stream.target)
@@ -391,6 +398,12 @@ class Publisher:
             return
         lifetime, rules, start = self.lifetime(stream), self.low_latency(stream), self.settings.starts_at
         dates, methods = self.dates.of(stream.name), self.protection.methods(stream.name)
+        if (has_i_frames(window) or window.i_frames_shown is not None) and (
+            stream.ended or window.i_frames_shown != window.next_i_frame
+        ):
+            text = i_frame_playlist(window, stream.target, ended=stream.ended, low_latency=rules)
+            window.i_frames_shown = window.next_i_frame
+            self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime, file=I_FRAMES)
         if rules is None:
             text = media_playlist(
                 window, stream.target, ended=stream.ended, start=start, dates=dates.lines(), methods=methods

@@ -9,10 +9,16 @@ from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 
+from origin.publishing.urgency import PLAYLIST
+
 Headers = list[tuple[str, str]]
 
 EXPOSED = "Age, Cache-Status, Content-Length, Content-Range, Date, ETag, Last-Modified, Via, X-Cache"
 """Fields that scripts of other origins may read: a player measures age and finds what the caches did."""
+
+PLAYLISTS = frozenset({"application/vnd.apple.mpegurl", "application/dash+xml"})
+TEXT = PLAYLISTS | {"text/vtt", "application/ttml+xml"}
+"""Media types of which clients may have gzip (`codings.py`)."""
 
 
 @dataclass(slots=True)
@@ -36,10 +42,21 @@ class Resource:
     """The path of the segment that they are a part of: where it lies in memory, they do."""
     dated: bool = True
     """False where the bytes may change twice within a second: a Last-Modified then says too little to compare by."""
+    received: float = 0.0
+    """Of media: when the last of it came, Unix seconds; 0: not known. It was published at `modified`."""
     immutable: bool = False
     """The URL has these bytes for ever (RFC 8246)."""
     secret: bool = False
     """No cache may store it: a key."""
+    coding: str = ""
+    """Content coding of the bytes; "": none."""
+    urgency: int | None = None
+    """Of media (`urgency.py`); None: not known."""
+
+    @property
+    def is_text(self) -> bool:
+        """There is a representation of it with a content coding, and one without."""
+        return self.media_type in TEXT
 
 
 @dataclass(slots=True)
@@ -54,6 +71,15 @@ class ResponseHead:
 
 def cache_control(lifetime: float, *, immutable: bool = False) -> str:
     return f"public, max-age={int(lifetime)}{', immutable' if immutable else ''}"
+
+
+def server_timing(received: float, published: float) -> str:
+    """How long media took at the origin, in milliseconds, from when its last byte came (W3C Server-Timing).
+
+    It belongs to the media and not to the response: caches may store it.
+    """
+    took = max(0.0, 1000 * (published - received))
+    return f'origin;dur={took:.1f};desc="received {received:.3f}"'
 
 
 def cross_origin(allowed: str) -> Headers:
@@ -74,11 +100,19 @@ def respond(resource: Resource, method: str, request: Mapping[str, str], allowed
         ),
         *cross_origin(allowed),
     ]
+    if resource.received:
+        headers.append(("Server-Timing", server_timing(resource.received, resource.modified)))
     if resource.surrogate_key:
         headers.append(("Surrogate-Key", resource.surrogate_key))
+    if resource.is_text:
+        headers.append(("Vary", "Accept-Encoding"))
+    if (urgency := PLAYLIST if resource.media_type in PLAYLISTS else resource.urgency) is not None:
+        headers.append(("Priority", f"u={urgency}"))
     if _unchanged(resource, request):
         return ResponseHead(304, headers)
     headers += [("Content-Type", resource.media_type), ("Accept-Ranges", "bytes")]
+    if resource.coding:
+        headers.append(("Content-Encoding", resource.coding))
     if method == "GET" and (span := _range(resource, request)) is not None:
         first, end = span
         if first >= end:

@@ -16,6 +16,7 @@ A stream that has ended, or whose encoder is away, keeps its last window.
 import asyncio
 import logging
 
+from cdnkit.hls import I_FRAMES
 from origin.errors import NoRoom
 from origin.hls.playlist import MEDIA, MULTIVARIANT, init_name
 from origin.live.stream import Stream
@@ -42,6 +43,13 @@ class Retention:
             except Exception as error:
                 # A track that is forgotten late costs room; an end of the sweeping would cost it for good.
                 log.error("sweeping: %s: %s", type(error).__name__, error)
+
+    def has_room(self, name: str, track: str) -> bool:
+        """Whether `make_room` would forget nothing."""
+        most = self._publisher.settings.ingest_limits
+        if (stream := self._publisher.streams.get(name)) is None:
+            return len(self._publisher.streams) < most.streams
+        return track in stream.tracks or len(stream.tracks) < most.tracks
 
     async def make_room(self, name: str, track: str) -> None:
         """Make room for a track whose POST begins. `NoRoom`: the limit is reached, and all are in use."""
@@ -90,7 +98,8 @@ class Retention:
                 return
             if window.listed and self._is_left_behind(stream, window):
                 window.restart(publisher.settings.linger_after(stream.length), now)
-                publisher.catalog.withdraw(f"{stream.name}/{window.name}/{MEDIA}")
+                for name in (MEDIA, I_FRAMES):
+                    publisher.catalog.withdraw(f"{stream.name}/{window.name}/{name}")
                 publisher.bells.ring(f"{stream.name}/{window.name}/{MEDIA}")
                 publisher.relist_stream(stream)
                 await publisher.save(stream, window.name)
@@ -130,8 +139,8 @@ class Retention:
                 return
             for remark in stream.forget(window.name):
                 log.warning("%s: %s", folder, remark)
-            names = {entry.name for entry in window.fetchable()} | {init_name(init) for init in window.inits} | {MEDIA}
-            for name in names | {part.name for part in window.parts.fetchable()}:
+            names = {entry.name for entry in window.fetchable()} | {init_name(init) for init in window.inits}
+            for name in names | {MEDIA, I_FRAMES} | {part.name for part in window.parts.fetchable()}:
                 publisher.catalog.withdraw(f"{folder}/{name}")
             publisher.bells.ring(f"{folder}/{MEDIA}")
             publisher.relist_stream(stream)

@@ -1,10 +1,11 @@
-"""What a new segment costs the origin in text: a media playlist for each track, and the DASH manifest of all of them."""
+"""What a new segment costs the origin in text: the playlist of its track, the stream's own, and the DASH manifest of all."""
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from origin.dash.mpd import Timing, manifest
 from origin.dash.presentation import Presentation
+from origin.hls.multivariant import multivariant_playlist
 from origin.hls.playlist import media_playlist
 from origin.live.window import Entry, TrackWindow
 from origin.media.tracks import Kind, Track
@@ -41,6 +42,11 @@ SIZES = pytest.mark.parametrize("segments", [15, 900], ids=["a minute", "an hour
 def test_media_playlist(benchmark: BenchmarkFixture, segments: int) -> None:
     window = windows(segments)["720p"]
     assert benchmark(media_playlist, window, 4, ended=False).count("#EXTINF") == segments
+
+
+def test_multivariant_playlist(benchmark: BenchmarkFixture) -> None:
+    listed = list(windows(15).values())
+    assert benchmark(multivariant_playlist, listed).count("#EXT-X-STREAM-INF") == 4
 
 
 @SIZES

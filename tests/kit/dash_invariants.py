@@ -26,6 +26,19 @@ class Segment:
     url: str
 
 
+@dataclass(frozen=True)
+class Reference:
+    """ProducerReferenceTime."""
+
+    id: str
+    what: str
+    inband: bool
+    wall: Fraction
+    """Unix seconds."""
+    at: Fraction
+    """Of the encoder's timeline, in seconds."""
+
+
 @dataclass
 class Representation:
     id: str
@@ -39,6 +52,11 @@ class Representation:
     regular: Fraction | None = None
     """@duration in seconds; None: a SegmentTimeline."""
     media: str = ""
+    early: Fraction = Fraction(0)
+    """availabilityTimeOffset, in seconds."""
+    reference: "Reference | None" = None
+    resync: Fraction | None = None
+    """Seconds from one chunk to the next, at most."""
 
     def url(self, number: int) -> str:
         return self.media.replace("$RepresentationID$", self.id).replace("$Number$", str(number))
@@ -56,6 +74,10 @@ class Period:
         return [one for members in self.sets for one in members]
 
     @property
+    def ids(self) -> list[str]:
+        return [one.id for one in self.representations]
+
+    @property
     def shape(self) -> list[list[tuple[str, str]]]:
         """What never changes: order and ids of sets and Representations, and their init sections."""
         return [[(one.id, one.init) for one in members] for members in self.sets]
@@ -70,6 +92,16 @@ class Mpd:
     attributes: dict[str, str]
     periods: list[Period]
     timing: list[tuple[str, str]]
+    latency: dict[str, str] = field(default_factory=dict)
+    """Attributes of Latency, in milliseconds."""
+    rates: tuple[float, float] = (1.0, 1.0)
+    """PlaybackRate: min, max."""
+
+    def due(self, period: Period, one: Representation, now: float) -> int:
+        """The newest number of a template that may be requested, its first chunk at least."""
+        assert one.regular is not None
+        since = Fraction(now) - when(self.attributes["availabilityStartTime"]) - period.start
+        return one.first - 1 + int((since + one.early) // one.regular)
 
     @property
     def static(self) -> bool:
@@ -99,7 +131,12 @@ def read_mpd(text: str) -> Mpd:
     assert root.tag == f"{_NS}MPD"
     periods = [_period(one) for one in root.findall(f"{_NS}Period")]
     timing = [(one.attrib["schemeIdUri"], one.attrib["value"]) for one in root.findall(f"{_NS}UTCTiming")]
-    return Mpd(dict(root.attrib), periods, timing)
+    mpd = Mpd(dict(root.attrib), periods, timing)
+    if (described := root.find(f"{_NS}ServiceDescription")) is not None:
+        latency, rate = described.find(f"{_NS}Latency"), described.find(f"{_NS}PlaybackRate")
+        assert latency is not None and rate is not None
+        mpd.latency, mpd.rates = dict(latency.attrib), (float(rate.attrib["min"]), float(rate.attrib["max"]))
+    return mpd
 
 
 def _period(element: ET.Element) -> Period:
@@ -129,6 +166,20 @@ def _representation(element: ET.Element) -> Representation:
         regular=Fraction(int(regular), scale) if regular else None,
         media=template.attrib["media"],
     )
+    found.early = Fraction(template.get("availabilityTimeOffset", "0"))
+    assert template.get("availabilityTimeComplete") == ("false" if found.early else None)
+    if (reference := element.find(f"{_NS}ProducerReferenceTime")) is not None:
+        found.reference = Reference(
+            id=reference.attrib["id"],
+            what=reference.attrib["type"],
+            inband=reference.get("inband") == "true",
+            wall=when(reference.attrib["wallClockTime"]),
+            at=Fraction(int(reference.attrib["presentationTime"]), scale),
+        )
+        assert reference.find(f"{_NS}UTCTiming") is not None
+    if (resync := element.find(f"{_NS}Resync")) is not None:
+        assert resync.attrib["type"] == "0"
+        found.resync = Fraction(int(resync.attrib["dT"]), scale)
     for url in (found.init, found.media):
         assert not re.match(r"[a-z]+:|/", url), "URLs are relative"
     timelines = template.findall(f"{_NS}SegmentTimeline")
@@ -176,6 +227,7 @@ class DashWatch:
         self._depth(mpd)
         for period in mpd.periods:
             self._inside(mpd, period)
+            self._low_latency(mpd, period)
         for before, after in zip(mpd.periods, mpd.periods[1:], strict=False):
             assert before.duration is not None, "only the last Period is open"
             assert before.start + before.duration <= after.start, "Periods do not overlap"
@@ -232,6 +284,28 @@ class DashWatch:
                     "and no segment is beyond"
                 )
 
+    def _low_latency(self, mpd: Mpd, period: Period) -> None:
+        """ISO/IEC 23009-1 K.3.2, 5.12: chunks of segments whose duration is known, and what latency is measured by."""
+        early = [one for one in period.representations if one.early]
+        if not mpd.latency:
+            assert not early and all(one.reference is None and one.resync is None for one in period.representations)
+            return
+        assert not mpd.static
+        target = Fraction(mpd.latency["target"]) / 1000
+        assert Fraction(mpd.latency["min"]) <= target * 1000 <= Fraction(mpd.latency["max"])
+        assert target == mpd.seconds("suggestedPresentationDelay") and mpd.rates[0] < 1 < mpd.rates[1] < 1.1
+        ids = [one.reference.id for one in period.representations if one.reference is not None]
+        assert len(ids) == len(set(ids)) == len(period.representations) and mpd.latency["referenceId"] in ids
+        for one in period.representations:
+            assert one.regular is not None and one.reference is not None, "number templates"
+            assert 0 <= one.early < one.regular
+            assert (one.resync is not None) == bool(one.early)
+            off = Fraction(1, 1000)  # what is written is rounded
+            assert one.resync is None or abs(one.early + one.resync - one.regular) < off, "the first chunk"
+            here = self._available_from(mpd) + period.at(one, one.reference.at)
+            assert -0.501 < here - one.reference.wall < 10.001, "the encoder's clock is about ours"
+            assert one.reference.inband or abs(here - one.reference.wall) < Fraction(1, 400)
+
     def _since(self, last: Mpd, mpd: Mpd, text: str, now: float) -> None:
         for name in ("availabilityStartTime", "profiles", "maxSegmentDuration"):
             assert mpd.attributes[name] == last.attributes[name], f"{name} must not change"
@@ -257,6 +331,7 @@ class DashWatch:
                 ended = mpd.static
                 assert ended or one.regular == then.regular
                 assert one.offset == then.offset or (ended and abs(one.offset - then.offset) < Fraction(1, 1000))
+                assert ended or (one.early, one.reference, one.resync) == (then.early, then.reference, then.resync)
                 assert int(one.attributes["bandwidth"]) >= int(then.attributes["bandwidth"])
                 same = {k: v for k, v in one.attributes.items() if k != "bandwidth"}
                 assert same == {k: v for k, v in then.attributes.items() if k != "bandwidth"}

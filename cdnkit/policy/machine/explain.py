@@ -35,7 +35,7 @@ def explain(machine: EdgeMachine, request: RequestHead, now: float, *, reveal: b
     refusal = checked[-1][1]
     rates = _rates(request, rule, now)
     admitted = None if rule.admission is None else rule.admission.admitted(request)
-    request = machine.view.normalized(request if admitted is None else admitted.public)
+    request = machine.view.normalized(request if admitted is None else admitted.public, behavior)
     if behavior.slice is not None:
         request = Assembly(request, behavior.slice).opening_request()
     lookup = machine.view.lookup(request, rule, now)

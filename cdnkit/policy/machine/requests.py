@@ -74,7 +74,7 @@ class Requests:
             served = self._plain_hit(request, rule, key_of, now)
             if served is not None:
                 return served
-        request = self._view.normalized(request)
+        request = self._view.normalized(request, rule.behavior)
         behavior = rule.behavior
         if behavior.slice is not None and behavior.cache and request.method in ("GET", "HEAD"):
             return Assemble(Assembly(request, behavior.slice), rule)
@@ -98,7 +98,7 @@ class Requests:
         plan: Decision = refused
         if refusal.paged and self._state.pages:
             ticket = self._state.next_id()
-            plan = self.with_error_page(refused, self._view.normalized(request), ticket, now, refusal)
+            plan = self.with_error_page(refused, self._view.normalized(request, rule.behavior), ticket, now, refusal)
         plan.admitted = None if rule.admission is None else rule.admission.admitted(request)
         return plan
 

@@ -33,6 +33,7 @@ from cdnkit.policy.store.key import (
     HEAD_SUFFIX,
     cache_key,
     has_cookies_in_pairs,
+    keyed_coding,
     with_viewer_fields,
 )
 from cdnkit.policy.store.lookup import Lookup, LookupAction, look_up
@@ -127,11 +128,12 @@ class View:
         """The rule that a request is under, by its path without a token."""
         return self._state.matcher.match(self._state.gate.path_proper(request.path))
 
-    def normalized(self, request: RequestHead) -> RequestHead:
+    def normalized(self, request: RequestHead, behavior: Behavior) -> RequestHead:
         """The request as key, rules and origin see it: without cookies that are too long or malformed, with its codings
         reduced, and with this node's own fields about the viewer.
 
-        A shield leaves those as its edges wrote them.
+        A shield leaves those as its edges wrote them. Where codings are in the key, Accept-Encoding has no others: a
+        response that varies by it would be stored for what is sent upstream, and not be found for what viewers send.
         """
         if self._profile.quotas is not None:
             request = with_short_cookies(request, self._profile.quotas)
@@ -141,6 +143,15 @@ class View:
             request = request.with_fields(request.headers.without(("accept-encoding",)))
         if self._profile.normalized is not None:
             request = self._profile.normalized(request)
+        if (
+            behavior.key.accept_encoding
+            and self._profile.request_fields is None
+            and "accept-encoding" in request.headers
+        ):
+            headers = request.headers.without(("accept-encoding",))
+            request = request.with_fields(
+                headers.plus(("accept-encoding", keyed_coding(request, behavior) or "identity"))
+            )
         if self._service.gate and self._profile.viewer_fields:
             request = with_viewer_fields(request, self._profile.viewer_fields)
         return request

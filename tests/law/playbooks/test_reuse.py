@@ -2,10 +2,11 @@
 
 import pytest
 
-from cdnkit.policy import EdgeMachine, Failure, Fetch, Headers, Refuse, Relay, RequestHead, ResponseHead, Serve
+from cdnkit.policy import EdgeMachine, Failure, Fetch, Headers, Join, Refuse, Relay, RequestHead, ResponseHead, Serve
 from cdnkit.policy.http.dates import format_date
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.outcomes import Cause, Outcome
+from cdnkit.policy.rules.service import Behavior, Key
 from cdnkit.policy.store.index import MOST_PARTS
 from tests.kit.machine import NOW as START
 from tests.kit.machine import dated as says
@@ -471,3 +472,18 @@ def test_the_whole_in_place_of_the_rest_replaces_the_part() -> None:
     whole = only(fill(edge, get(), says(cache_control="max-age=60", etag='"2"', content_length="12"), 12))
     assert isinstance(whole, Serve) and whole.status == 200 and lines(whole, "etag") == ['"2"']
     assert [entry.part for entry in edge.index] == [None]
+
+
+# ---- codings in the key (RFC 9110 §12.5.3) -------------------------------------------------------------------------------
+
+
+def test_what_varies_by_codings_that_are_in_the_key_is_found_however_a_viewer_writes_them() -> None:
+    edge = machine(behaviors=(Behavior(path="*", key=Key(accept_encoding=("gzip", "br"))),))
+    varies = says(cache_control="max-age=60", vary="Accept-Encoding", content_encoding="gzip")
+    fill(edge, get(accept_encoding="gzip, deflate, br, zstd"), varies)
+    for accepted in ("gzip, deflate, br, zstd", "br, gzip", "gzip;q=0.5, deflate, br"):
+        assert isinstance(edge.on_request(get(accept_encoding=accepted), START + 1), Serve), accepted
+    for accepted in ("gzip, deflate", "identity"):
+        assert isinstance(edge.on_request(get(accept_encoding=accepted), START + 1), Fetch), accepted
+    assert isinstance(edge.on_request(get(accept_encoding="gzip, br;q=0"), START + 1), Join)
+    assert not isinstance(edge.on_request(get(), START + 1), Serve), "a client that says nothing gets no gzip"

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from origin.dash.low_latency import LOW_LATENCY_MANIFEST
 from origin.dash.mpd import MANIFEST, NUMBER_MANIFEST
 from origin.live.session import State
+from tests.unit.origin.dash import test_low_latency
 from tests.unit.origin.dash.test_presentation import TRACKS, Lab
 
 HERE = Path(__file__).parent
@@ -62,3 +64,15 @@ def test_number_templates_name_what_a_timeline_lists() -> None:
     named = {url for track in read(lab, NUMBER_MANIFEST)["tracks"] for url in track["urls"]}
     assert named <= timed, "a segment is listed before it is available"
     assert len(named) >= 2 * len(TRACKS)
+
+
+def test_low_latency_names_the_segments_that_have_begun() -> None:
+    """The reader knows no offset: it names what is complete on the timeline of captures, and nothing that is not there."""
+    lab = test_low_latency.Lab()
+    lab.start(*TRACKS)
+    lab.run(9.5)
+    listed = {f"http://edge/live/{w.name}/{one.name}" for w in lab.stream.windows.values() for one in w.listed}
+    found = read(lab, LOW_LATENCY_MANIFEST)
+    named = {url for track in found["tracks"] for url in track["urls"]}
+    assert named <= listed and len(named) >= 2 * len(TRACKS)
+    assert found["clock"]["value"] == "time"

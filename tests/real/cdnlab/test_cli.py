@@ -17,7 +17,7 @@ pytestmark = pytest.mark.long
 
 COMMANDS = (
     "up", "demo", "edge", "origin", "transcode", "init", "schema", "ca",
-    "explain", "purge", "sign", "load", "report", "replay", "doctor",
+    "explain", "purge", "sign", "load", "latency", "report", "replay", "doctor",
 )  # fmt: skip
 
 
@@ -33,6 +33,12 @@ def test_every_help_has_an_example(command: str, tmp_path: Path) -> None:
     assert done.returncode == 0
     example = done.stdout.partition("Example")[2]
     assert f"cdnlab {command}" in example
+
+
+def test_a_latency_that_cannot_be_measured_is_a_failure(tmp_path: Path) -> None:
+    done = cdnlab("latency", "http://127.0.0.1:1/live/multivariant.m3u8", "--timeout", "5s", cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "127.0.0.1:1" in done.stderr
 
 
 BAD = [  # given                                                    then: words on standard error; the status is 2
@@ -73,6 +79,10 @@ BAD = [  # given                                                    then: words 
     (["explain", "/x", "--admin", "http://[::1"], ["--admin: found 'http://[::1'"]),
     (["purge", "--all", "--admin", "http://[::1"], ["--admin: found 'http://[::1'"]),
     (["purge", "--all", "--purge-log", "redis://[::1"], ["--purge-log", "wanted a server such as"]),
+    (["latency", "live"], ["no cluster is running", "cdnlab up"]),
+    (["latency", "live", "--protocol", "dash"], ["--protocol: found 'dash'", "hls, ll-hls, ll-dash"]),
+    (["latency", "live", "--timeout", "soon"], ["--timeout: found 'soon'"]),
+    (["latency", "ftp://127.0.0.1/live"], ["found 'ftp://127.0.0.1/live'", "wanted the name of a stream"]),
     (["purge"], ["exactly one of a URL, --prefix, --key and --all"]),
     (["purge", "--all", "--key", "live"], ["exactly one of"]),
     (["purge", "--all", "--key", "live", "--key", "vod"], ["exactly one of"]),

@@ -127,6 +127,29 @@ def test_an_mpd_names_the_requests(
     check_whole(origin, cmaf)
 
 
+def test_the_names_of_an_mpd_survive_a_restart(
+    origins: Callable[..., Running], senders: Callable[..., CmafSender], cmaf: dict[str, Cmaf]
+) -> None:
+    """A source sends the MPD when it starts, and not because the origin did."""
+    mpd = (
+        '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" availabilityStartTime="1970-01-01T00:00:00Z"><Period><AdaptationSet>'
+        '<SegmentTemplate media="$RepresentationID$-$Number$.m4s" initialization="$RepresentationID$-init.mp4"/>'
+        '<Representation id="180p"/></AdaptationSet></Period></MPD>'
+    )
+    origin, media = origins(), cmaf["180p"]
+    way = senders(origin)
+    assert way.send("live/manifest.mpd", mpd.encode()).status == 200
+    assert way.send("live/180p-init.mp4", media.header).status == 200
+    assert way.send_all([f"live/180p-{n}.m4s" for n in range(3)], media.segments()[:3]) == [200] * 3
+    origin.stop()
+    origin = origins()
+    way = senders(origin)
+    assert way.send("live/180p-3.m4s", media.segments()[3]).status == 412, "its init section again"
+    assert way.send("live/180p-init.mp4", media.header).status == 200
+    assert way.send("live/180p-3.m4s", media.segments()[3]).status == 200
+    assert [one["name"] for one in json.loads(origin.get("").text)["streams"][0]["tracks"]] == ["180p"]
+
+
 def test_mpds_that_are_none(origins: Callable[..., Running], senders: Callable[..., CmafSender]) -> None:
     """They belong to interface 2: a presentation is an object, and what is none is refused there."""
     origin = origins()

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -64,6 +65,28 @@ def test_so_many_tracks_and_streams(origins: Callable[..., Running], encoded: di
     until(lambda: origin.post("c/1.cmfv", encoded["180p.cmfv"]).status == 200)
 
 
+@pytest.mark.parametrize("chunked", [False, True], ids=["no length", "chunked"])
+def test_a_question_takes_nobodys_place(
+    origins: Callable[..., Running], encoded: dict[str, bytes], chunked: bool
+) -> None:
+    """A request without media, however HTTP says so: only media make an idle stream or track go."""
+    origin = origins(ingest_limits={"tracks": 1, "streams": 1}, ingest_stalled=0.5)
+    assert origin.post("a/1.cmfv", encoded["180p.cmfv"]).status == 200
+    until(lambda: "seg-" in origin.get("a/1/media.m3u8").text)
+    time.sleep(1.1)  # a stream is idle from the second after the one in which it began
+    for path in ("b/1.cmfv", "a/2.cmfv"):
+        feeder = Feeder(origin, path) if chunked else None
+        assert (feeder.end() if feeder else origin.post(path, b"")).status == 200
+        assert origin.get("a/1/media.m3u8").status == 200
+    gone = Feeder(origin, "b/1.cmfv")
+    gone.break_off()
+    silent = Feeder(origin, "b/1.cmfv")
+    assert silent.reply().status == 408, "nobody waits for ever for the first byte"
+    assert origin.get("a/1/media.m3u8").status == 200
+    assert origin.post("b/1.cmfv", encoded["180p.cmfv"]).status == 200
+    assert origin.get("a/1/media.m3u8").status == 404
+
+
 def test_so_many_connections_from_one_address(origins: Callable[..., Running]) -> None:
     origin = origins(ingest_limits={"connections": 2})
     parts = urlsplit(origin.ingest)
@@ -105,6 +128,22 @@ def test_the_memory_of_all_requests_is_bounded_and_who_hoards_goes(
     assert honest.end().status == 200
     text = origin.get("live/180p/media.m3u8").text
     assert text.count("#EXTINF") == 5 and text.endswith("#EXT-X-ENDLIST\n")
+
+
+def test_what_tracks_hold_between_their_requests_counts_too(
+    origins: Callable[..., Running], encoded: dict[str, bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A request for each segment, and no segment of the origin's is whole: it is held, and nobody is connected."""
+    origin = origins(segment=10.0, ingest_limits={"memory": "1MiB"})
+    init, *fragments = pieces(encoded["180p.cmfv"])
+    for number in range(12):
+        assert origin.post(f"live-{number}/180p.cmfv", init).status == 200
+        assert origin.post(f"live-{number}/180p.cmfv", b"".join(fragments[: 4 - (number > 0)])).status == 200
+    broken_off = [one.getMessage() for one in caplog.records if "broken off" in one.getMessage()]
+    assert broken_off and broken_off[0].startswith("live-0/180p: found "), "who holds most"
+    assert "wanted at most 1048576 in all (ingest_limits.memory); the track is broken off" in broken_off[0]
+    until(lambda: origin.get("live-0/180p/media.m3u8").status == 200)
+    assert origin.get("live-11/180p/media.m3u8").status == 404, "the others are not"
 
 
 def test_objects_that_are_on_their_way_count_too(origins: Callable[..., Running], encoded: dict[str, bytes]) -> None:

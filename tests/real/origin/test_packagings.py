@@ -1,5 +1,6 @@
 """A real ffmpeg's fragments of any length, posted and read back frame for frame."""
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -88,3 +89,54 @@ def test_sound_beside_pictures(
         out, durations = published(origin, track)
         assert out == frames(body), track
         assert max(durations) < 4.5
+
+
+def test_a_decode_time_before_zero_leaves_out_what_no_fragment_can_say(
+    origins: Callable[..., Running], ffmpeg: str, tmp_path: Path
+) -> None:
+    """Opus begins 312 samples early, and without shifting, ffmpeg writes 2^64 - 336 into `tfdt` (Jellyfin's 18049)."""
+    opus = [
+        ffmpeg,
+        "-nostdin",
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=r=48000:d=20",
+        "-c:a",
+        "libopus",
+        "-f",
+        "matroska",
+    ]
+    subprocess.run([*opus, f"file:{tmp_path / 'a.mkv'}"], check=True, timeout=GUARD_S)
+    early = [
+        ffmpeg,
+        "-nostdin",
+        "-v",
+        "error",
+        "-i",
+        f"file:{tmp_path / 'a.mkv'}",
+        "-c",
+        "copy",
+        "-copyts",
+        "-f",
+        "mp4",
+    ]
+    early += [
+        "-avoid_negative_ts",
+        "disabled",
+        "-movflags",
+        "+cmaf+empty_moov+frag_discont",
+        "-frag_duration",
+        "500000",
+    ]
+    subprocess.run([*early, f"file:{tmp_path / 'a.cmfa'}"], check=True, timeout=GUARD_S)
+    body = (tmp_path / "a.cmfa").read_bytes()
+    sent = frames(body)
+    assert sent[0][0] == -336
+    origin = origins(segment=4.0, window=60.0)
+    assert origin.post("r/audio-64k.cmfa", body).status == 200
+    assert published(origin, "audio-64k")[0] == sent[1:]
+    (track,) = json.loads(origin.get("").text)["streams"][0]["tracks"]
+    assert track["samples"] == {"received": len(sent), "published": len(sent) - 1, "refused": 1, "repeated": 0}

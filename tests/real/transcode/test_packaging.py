@@ -58,9 +58,24 @@ def test_a_single_file_has_a_files_init_section_index_and_fragments_and_nothing_
 ) -> None:
     assert sorted(one.name for one in folders[1].iterdir()) == [*sorted(TRACKS), "manifest.mpd", MULTIVARIANT]
     for track, name in TRACKS.items():
-        assert sorted(one.name for one in (folders[1] / track).iterdir()) == sorted([name, "media.m3u8"])
+        lists = ["iframes.m3u8", "media.m3u8"] if name.endswith(".mp4") else ["media.m3u8"]
+        assert sorted(one.name for one in (folders[1] / track).iterdir()) == sorted([name, *lists])
         kinds = [kind for kind, _, _ in boxes((folders[1] / track / name).read_bytes())]
         assert re.fullmatch("ftyp moov sidx( free moof mdat)+", " ".join(kinds))
+
+
+def test_key_frames_are_the_same_bytes_in_both_forms(folders: tuple[Path, Path]) -> None:
+    for track in (one for one, name in TRACKS.items() if name.endswith(".mp4")):
+        found = []
+        for folder in folders:
+            listed = m3u8.load(str(folder / track / "iframes.m3u8"))
+            ranges = [(one.uri, *map(int, one.byterange.split("@"))) for one in listed.segments]
+            found.append([(folder / track / uri).read_bytes()[at : at + size] for uri, size, at in ranges])
+            init = listed.segments[0].init_section
+            size = int((init.byterange or "0@0").partition("@")[0]) or None
+            found[-1].append((folder / track / init.uri).read_bytes()[:size])
+        assert found[0] == found[1]
+        assert all(one[4:8] == b"moof" for one in found[0][:-1])
 
 
 @pytest.mark.parametrize("track", TRACKS)

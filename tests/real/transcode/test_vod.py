@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Callable
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 
 import m3u8
@@ -71,6 +72,34 @@ def test_the_multivariant_playlist_says_what_there_is(rendition: tuple[Path, lis
         assert one.stream_info.frame_rate == 30.0
         assert re.fullmatch(r"avc1\.[0-9a-f]{6},mp4a\.40\.2", one.stream_info.codecs)
         assert one.stream_info.closed_captions == "NONE"
+
+
+def test_4_3_6_each_segment_has_a_key_frame_that_can_be_fetched_alone(
+    rendition: tuple[Path, list[Event]], ffmpeg: Ffmpeg, tmp_path: Path
+) -> None:
+    out = rendition[0]
+    found = m3u8.load(str(out / MULTIVARIANT))
+    assert [one.uri for one in found.iframe_playlists] == ["480p/iframes.m3u8", "360p/iframes.m3u8"]
+    for one in found.iframe_playlists:
+        listed, media = m3u8.load(str(out / one.uri)), m3u8.load(str(out / one.uri.replace("iframes", "media")))
+        assert listed.is_i_frames_only and listed.is_endlist and listed.playlist_type == "vod"
+        assert [(each.uri, each.duration) for each in listed.segments] == [
+            (each.uri, each.duration) for each in media.segments
+        ]
+        sizes = []
+        for each in listed.segments:
+            size, offset = map(int, each.byterange.split("@"))
+            folder = out / Path(one.uri).parent
+            piece = tmp_path / "piece.mp4"
+            data = (folder / each.uri).read_bytes()[offset : offset + size]
+            piece.write_bytes((folder / each.init_section.uri).read_bytes() + data)
+            command = [ffmpeg.path, "-v", "error", "-i", piece, "-fps_mode", "passthrough", "-f", "framehash", "-"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+            assert len([line for line in done.stdout.splitlines() if not line.startswith("#")]) == 1, done.stderr
+            assert "decode" not in done.stderr
+            sizes.append(size)
+        info = one.iframe_stream_info
+        assert info.average_bandwidth == ceil(8 * sum(sizes) / sum(each.duration for each in media.segments))
 
 
 def test_4_4_6_2_the_rates_are_those_of_all_segments(rendition: tuple[Path, list[Event]]) -> None:

@@ -35,7 +35,7 @@ def test_the_test_card_in_full() -> None:
         "-map [t0] -c:v libx264 -preset veryfast -sc_threshold 0 -profile:v high -bf 2 -g 120 -keyint_min 120 "
         "-flags +cgop -force_key_frames expr:gte(n,n_forced*120) -b:v 600000 -maxrate 600000 -bufsize 1200000 "
         "-f mp4 -movflags +cmaf+empty_moov+default_base_moof+skip_trailer+frag_keyframe+frag_discont "
-        "-use_editlist 0 -frag_duration 500000 -video_track_timescale 30000 "
+        "-use_editlist 0 -frag_duration 500000 -video_track_timescale 30000 -export_side_data prft -write_prft wallclock "
         "-avoid_negative_ts disabled -output_ts_offset 10 -flush_packets 1 "
         "-method POST -content_type video/mp4 http://127.0.0.1:9001/ingest/live/360p.cmfv "
         "-map [t1] -c:a aac -b:a 64000 "
@@ -61,7 +61,11 @@ ROWS = [
     (Stream(ladder=["720p", "480p"]), FILE, "split=2[v0][v1];[v0]scale=1280:720"),
     (Stream(ladder=["720p", "480p"], audio="128kbit"), FILE, "asplit=1[t2]"),
     (Stream(ladder=["720p"], segment="2s", frame_rate=50), FILE, "-g 100 -keyint_min 100"),
-    (Stream(ladder=["720p"], part="1s"), FILE, "-frag_duration 1000000 -video_track_timescale 30000"),
+    (
+        Stream(ladder=["720p"], part="1s"),
+        FILE,
+        "-frag_duration 1000000 -video_track_timescale 30000 -export_side_data prft -write_prft wallclock",
+    ),
     # whole frames: 13 of 25 a second are more than half a second
     (Stream(ladder=["720p"], frame_rate=25), FILE, "-frag_duration 480000 -video_track_timescale 25000"),
     (Stream(name="cam-2"), FILE, "http://127.0.0.1:9001/ingest/cam-2/480p.cmfv"),

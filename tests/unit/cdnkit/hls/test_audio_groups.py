@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdnkit.hls import Audio, Rates
-from cdnkit.hls.audio_groups import Group, audio_groups, nearest
+from cdnkit.hls.audio_groups import Group, audio_groups, name_all, nearest
 
 
 def audio(name: str, rate: int = 128_000, language: str = "", codec: str = "mp4a.40.2", **more: object) -> Audio:
@@ -179,3 +179,21 @@ def test_4_4_6_1_1_rules_of_rendition_groups(tracks: list[Audio]) -> None:
 @given(tracks_of_any_kind)
 def test_the_order_in_which_tracks_come_changes_nothing(tracks: list[Audio]) -> None:
     assert audio_groups(tracks) == audio_groups(sorted(tracks, key=lambda one: one.name, reverse=True))
+
+
+def test_a_name_is_made_only_if_those_before_it_are_taken() -> None:
+    """The playlist is written with each segment: of a name's ten thousand alternatives, it is not to make them all."""
+    made: list[str] = []
+
+    class Label(str):
+        __slots__ = ()
+
+        def __format__(self, spec: str) -> str:
+            made.append(self)
+            return super().__format__(spec)
+
+    assert [one.name for one in name_all([audio("a", label=Label("Director"))], "audio", default=True)] == ["Director"]
+    assert not made
+    three = [audio(name, label=Label("Director")) for name in "abc"]
+    assert [one.name for one in name_all(three, "audio", default=True)] == ["Director", "Director 2", "Director 3"]
+    assert len(made) == 3

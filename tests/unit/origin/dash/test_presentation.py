@@ -173,7 +173,7 @@ class Lab:
         self.stream = self._stream()
         self.catalog, self.manifests = self._manifests()
         for name, values in json.loads(self.saved).items():
-            self.stream.resume(name, values)
+            self.stream.resume(name, values, self.now)
             self.manifests.resume(self.stream, values["dash"])
         self.now += 1.0
         self.publish()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from origin.errors import TooLarge
+from origin.errors import BadMedia, TooLarge
 from origin.live import segmenter
 from origin.live.segmenter import MOST_FRAGMENTS, Segmenter, late
 from origin.media.fragments import Fragment, of_samples
@@ -60,3 +60,28 @@ def test_its_memory_is_that_of_what_it_holds() -> None:
     assert one.memory == 3 * 7 + 3 * segmenter._PER_FRAGMENT + 30 * segmenter._PER_SAMPLE
     one.drop("enough")
     assert (one.memory, one.samples) == (0, 0)
+
+
+@pytest.mark.parametrize(("seconds", "segments"), [(0.9, [0.9]), (1.2, [1.2, 1.2, 1.2]), (1.49, [1.49] * 3)])
+def test_a_sample_that_lasts_for_more_than_two_segments_is_one_by_itself(seconds: float, segments: list[float]) -> None:
+    """A damaged duration, or a still of sound: whoever cuts it must get on."""
+    one, ticks = Segmenter(TRACK, 0.5, 1, 2**20, lambda fragments, why: None), round(1e6 * seconds)
+    for index in range(len(segments)):
+        assert not list(one.push(_long(index * ticks, ticks)))
+    taken = []
+    while one.reaches() and (segment := one.take()):
+        taken.append(segment.duration / 1e6)
+    assert taken == segments
+
+
+def test_a_sample_longer_than_the_target_duration_is_refused() -> None:
+    refused: list[Fragment] = []
+    one = Segmenter(TRACK, 0.5, 1, 2**20, lambda fragments, why: refused.extend(fragments))
+    with pytest.raises(BadMedia, match=r"found a sample of sound of 2147\.484 s, wanted shorter ones than 1\.5 s"):
+        list(one.push(_long(0, 2**31)))
+    assert [fragment.duration for fragment in refused] == [2**31]
+    assert one.samples == 0
+
+
+def _long(start: int, ticks: int) -> Fragment:
+    return Fragment(start, ticks, True, 1, b"", Samples((ticks,), (0,), (0,), (0,)))

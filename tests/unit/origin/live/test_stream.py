@@ -421,7 +421,7 @@ def test_a_stream_resumes_from_what_it_saved() -> None:
     before = list(lab.listed("720p").listed)
     again = Lab()
     saved = json.loads(json.dumps(lab.stream.to_json("720p")))
-    again.stream.resume("720p", saved)
+    again.stream.resume("720p", saved, NOW)
     assert list(again.listed("720p").listed) == before
     again.push(again.begin("720p", video_init()), video(3))
     entries = list(again.listed("720p").listed)

@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from origin.errors import BadMedia, NeedsInit
-from origin.media.fragments import LARGEST_LEAD, Fragment, FragmentReader
-from origin.media.tracks import InitSection, Kind
+from origin.media.boxes import BoxReader
+from origin.media.fragments import LARGEST_LEAD, Fragment, FragmentReader, of_samples, read_moof
+from origin.media.samples import Samples
+from origin.media.tracks import InitSection, Kind, Track
 
 MIB = 2**20
 
@@ -238,3 +240,31 @@ def test_damaged_media_never_raises_anything_else(encoded: dict[str, bytes]) -> 
             for _ in range(chance.randrange(1, 6)):
                 data[chance.randrange(1500)] = chance.randrange(256)
             parse([bytes(data)])
+
+
+BEFORE_ZERO = [  # decode time, samples of 1024 ticks that are left out, where the rest begins
+    (-336, 1, 688),
+    (-1024, 1, 0),
+    (-2100, 3, 972),
+    (-4096, 4, None),
+    (-(2**40), 4, None),
+]
+
+
+@pytest.mark.parametrize(("start", "early", "begins"), BEFORE_ZERO)
+def test_what_is_decoded_before_0_is_left_out(start: int, early: int, begins: int | None) -> None:
+    """tfdt has no sign: `ffmpeg -avoid_negative_ts disabled -movflags frag_discont` writes 2^64 - 336."""
+    track = Track(Kind.AUDIO, 7, 48_000, "mp4a.40.2")
+    written = of_samples(Samples((1024,) * 4, (1, 2, 3, 4), (0,) * 4, (0,) * 4), 7, start % 2**64, b"abbcccdddd").data
+    moof, mdat = BoxReader(MIB).feed(written)
+    fragment = read_moof(moof, track)[0]
+    fragment.data = moof.data + mdat.data
+    assert fragment.start == start
+    left_out, rest = fragment.from_zero(7)
+    assert (left_out.start, left_out.samples) == (start, early)
+    if begins is None:
+        assert rest is None
+    else:
+        assert rest is not None and (rest.start, rest.samples, rest.end) == (begins, 4 - early, start + 4096)
+        assert rest.data.endswith({1: b"bbcccdddd", 3: b"dddd"}[early])
+        assert left_out.end == begins

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
+from cdnkit.hls import IFrame
 from origin import Origin
 from origin.live.parts import Part
 from origin.live.stream import Stream
@@ -281,3 +282,34 @@ def test_two_thousand_waiters_wake_in_one_turn_of_the_loop() -> None:
     woken, took = run_virtually(run())
     assert woken == 2000
     assert took < 0.5
+
+
+def test_6_2_5_2_a_blocking_request_for_an_i_frame_playlist_is_about_its_own_numbers(tmp_path: Path) -> None:
+    path = "live/360p/iframes.m3u8"
+
+    def segment(lab: Lab, number: int) -> None:
+        entry = Entry(number, 7, 0, 4.0 * number, 4.0, 4.0 * number, 10, "aa")
+        entry.i_frames = (IFrame(0, 5, 2.0), IFrame(5, 5, 2.0))
+        lab.window.add(entry, target=TARGET)
+        lab.publisher._relist(lab.stream, lab.window)
+
+    async def script(lab: Lab) -> None:
+        assert await lab.ask("_HLS_msn=3", path) == Unmet(404, "not here.", 16.0)
+        segment(lab, 4)  # four segments before it have no key frames that are known: gaps 0 to 3
+        assert "#EXT-X-MEDIA-SEQUENCE:0\n" in text(await lab.ask("", path))
+        at_once = await lab.ask("_HLS_msn=5&_HLS_skip=YES", path)
+        assert text(at_once).endswith("#EXT-X-BYTERANGE:5@5\nseg-7-4.m4s\n")
+        assert isinstance(at_once, Resource) and at_once.lifetime == 24.0
+        waits, further, too_far = (lab.ask(f"_HLS_msn={number}", path) for number in (6, 7, 8))
+        await asyncio.sleep(1)
+        assert isinstance(await too_far, Unmet) and (await too_far).status == 400  # type: ignore[union-attr]
+        lab.part(0)  # wakes it, and is none of its own
+        await asyncio.sleep(1)
+        assert not waits.done() and not further.done()
+        segment(lab, 5)
+        assert text(await waits) == text(await further)
+        assert text(await waits).count("#EXT-X-BYTERANGE") == 4
+        late = lab.ask("_HLS_msn=8", path)
+        assert isinstance(await late, Unmet) and (await late).status == 503  # type: ignore[union-attr]
+
+    play(tmp_path, script)

@@ -108,3 +108,21 @@ def test_whether_a_resource_may_be_replaced(fields: dict[str, str], etag: str | 
 def test_a_secret_is_stored_nowhere() -> None:
     key = Resource("application/octet-stream", 16, '"k"', 0.0, 60.0, secret=True)
     assert ("Cache-Control", "private, no-store") in respond(key, "GET", {}, "").headers
+
+
+SENT = [  # given                                                           then Vary       Priority
+    (Resource("video/mp4", 9, '"e"', 0.0, 1.0, urgency=4),                   None,              "u=4"),
+    (Resource("video/mp4", 9, '"e"', 0.0, 1.0),                              None,              None),
+    (Resource("application/vnd.apple.mpegurl", 9, '"e"', 0.0, 1.0),          "Accept-Encoding", "u=1"),
+    (Resource("application/dash+xml", 9, '"e"', 0.0, 1.0),                   "Accept-Encoding", "u=1"),
+    (Resource("text/vtt", 9, '"e"', 0.0, 1.0),                               "Accept-Encoding", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("resource", "vary", "priority"), SENT)
+@pytest.mark.parametrize("fields", [{}, {"if-none-match": '"e"'}, {"range": "bytes=0-1"}, {"range": "bytes=9-"}])
+def test_what_depends_on_the_resource_is_said_whatever_the_status(
+    resource: Resource, vary: str | None, priority: str | None, fields: dict[str, str]
+) -> None:
+    headers = dict(respond(resource, "GET", Headers(fields), "*").headers)
+    assert (headers.get("Vary"), headers.get("Priority")) == (vary, priority)
