@@ -85,7 +85,7 @@ class Subtitles:
             except OSError as error:
                 log.error("%s: %s", path, error)
                 return Unmet(500, "the origin cannot read its segment.", 0.0)
-            except BadMedia as error:
+            except (BadMedia, ValueError) as error:  # ValueError: it cannot be decrypted
                 log.error("%s: not as WebVTT: %s", path, error)
                 return Unmet(404, f"not as WebVTT: {error}", self._publisher.settings.lifetimes.not_found)
         return _resource(source, body, MEDIA_TYPE)

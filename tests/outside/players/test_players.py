@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.late import Late, again
 from tests.outside.players.browser import BROWSER, STALL_S, opened, stood_still
 from tests.outside.players.stage import HEIGHTS, LATE_S, SEGMENT, Stage
 
@@ -73,17 +74,21 @@ def behind(told: dict[str, Any]) -> float:
     ("player", "kind", "protocol", "heights", "late"), ROWS, ids=[" ".join(row[:3]) for row in ROWS]
 )
 def test_a_player_plays(stage: Stage, player: str, kind: str, protocol: str, heights: list[int], late: float) -> None:
-    told = watched(stage, player, kind, protocol, heights=UP_AND_DOWN, seconds=SECONDS)
-    assert told["fatal"] == []
-    assert told["seen"] == heights
-    samples = told["samples"]
-    assert stood_still(samples) < STALL_S, told["waits"]
-    assert samples[-1][1] - samples[0][1] == pytest.approx(SECONDS, rel=0.1)
-    # Sound is cut at the frame nearest to the picture's cut. A player may begin the one a segment before the other.
-    apart = told["firstTimes"]["audio"] - told["firstTimes"]["video"]
-    assert abs(apart - SEGMENT * round(apart / SEGMENT)) <= AUDIO_FRAME_S
-    assert min(len(told["beeps"]), len(told["flashes"])) >= SECONDS - 3
-    assert behind(told) == pytest.approx(late, abs=IN_STEP_S)
+    def attempt() -> None:
+        told = watched(stage, player, kind, protocol, heights=UP_AND_DOWN, seconds=SECONDS)
+        assert told["fatal"] == []
+        # Sound is cut at the frame nearest to the picture's cut. A player may begin the one a segment before the other.
+        apart = told["firstTimes"]["audio"] - told["firstTimes"]["video"]
+        assert abs(apart - SEGMENT * round(apart / SEGMENT)) <= AUDIO_FRAME_S
+        samples = told["samples"]
+        # Bounds on waiting, in the seconds of this machine: a busy one is asked again, and what is ours comes again.
+        stood, played = stood_still(samples), samples[-1][1] - samples[0][1]
+        if told["seen"] != heights or stood >= STALL_S or abs(played - SECONDS) > SECONDS / 10:
+            raise Late(f"{told['seen']}, stood still for {stood} s, {played} s played: {told['waits']}")
+        assert min(len(told["beeps"]), len(told["flashes"])) >= SECONDS - 3
+        assert behind(told) == pytest.approx(late, abs=IN_STEP_S)
+
+    again(attempt)
 
 
 @pytest.mark.parametrize(("kind", "late"), [("file", 0.0), ("file late", LATE_S)])
