@@ -285,7 +285,7 @@ def _list(publisher: Publisher, uploads: Uploads) -> dict[str, object]:
         ]
         + [_uploaded(stream) for stream in uploads.streams.values()],
         "vod": publisher.settings.vod is not None,
-        **({"waiting": publisher.bells.count} if publisher.settings.part is not None else {}),
+        **({"waiting": publisher.listing.bells.count} if publisher.settings.part is not None else {}),
     }
 
 

@@ -110,7 +110,7 @@ async def serve(
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
                 await interfaces.stop()
-        publisher.bells.stop()
+        publisher.listing.bells.stop()
         await asyncio.gather(public_side.close(), private_side.close())
         uploads.close()
         publisher.storage.release()

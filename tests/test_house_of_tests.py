@@ -122,7 +122,7 @@ HELD = [  # module, folder, its files
     ("unit/origin/live/test_stream", "origin/live", "session timeline"),
     ("unit/origin/live/test_stream_parts", "origin/live", "key_frames part_maker parts"),
     ("unit/origin/hls/test_low_latency", "origin/live", "part_window"),
-    ("unit/origin/publishing/test_held", "origin/publishing", "waiting"),
+    ("unit/origin/publishing/test_held", "origin/publishing", "listing waiting"),
     ("unit/origin/dash/test_presentation", "origin/publishing", "manifests"),
     ("unit/origin/dash/test_presentation", "origin/dash", "period"),
     ("unit/origin/media/test_edit_lists", "origin/media", "presented"),

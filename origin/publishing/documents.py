@@ -21,7 +21,7 @@ def find(publisher: Publisher, path: str) -> Resource | Unmet | None:
     for one in publisher.dates.of(name).ranges:
         if one.assets and file == list_name(one.id):
             # As fresh as the playlist that names it: the list may change until it is played.
-            return _json(one.assets, one.added_at, publisher.lifetime(stream), f"{name} asset-list")
+            return _json(one.assets, one.added_at, publisher.listing.lifetime(stream), f"{name} asset-list")
     return None
 
 

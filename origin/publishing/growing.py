@@ -105,7 +105,7 @@ async def find_growing(publisher: Publisher, path: str, receive: Receive) -> Gro
     folder, _, file = path.rpartition("/")
     name, _, track = folder.partition("/")
     asked, stream = read_name(file), publisher.streams.get(name)
-    rules = None if stream is None else publisher.low_latency(stream)
+    rules = None if stream is None else publisher.listing.low_latency(stream)
     window = None if stream is None else stream.windows.get(track)
     if asked is None or stream is None or rules is None or window is None:
         return None

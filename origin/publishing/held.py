@@ -47,7 +47,7 @@ class Held:
         """What answers a request for `path`, a stream's; it may take three target durations."""
         folder, _, file = path.rpartition("/")
         stream = self._publisher.streams.get(path.partition("/")[0])
-        rules = None if stream is None else self._publisher.low_latency(stream)
+        rules = None if stream is None else self._publisher.listing.low_latency(stream)
         if rules is None or not (file in (MEDIA, I_FRAMES) or file.startswith("part-")):
             return self._publisher.catalog.get(path)
         waiting = Wait(self._publisher, f"{folder}/{MEDIA}", rules.waits, receive)
@@ -103,7 +103,7 @@ class Wait:
     """One request's, over all the changes that it waits for: `longest` seconds in all, unless it is renewed."""
 
     def __init__(self, publisher: Publisher, bell: str, longest: float, receive: Receive) -> None:
-        self._bells = publisher.bells
+        self._bells = publisher.listing.bells
         self._bell = bell
         self._longest = longest
         self._receive = receive

@@ -12,14 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
-from cdnkit.hls import I_FRAMES
 from cdnkit.settings.origin import Origin
-from origin.dash.events import events_of
 from origin.errors import BadMedia, Refused, StorageFailed
-from origin.hls.i_frames import has_i_frames, i_frame_playlist
-from origin.hls.low_latency import LowLatency, without_dates
-from origin.hls.multivariant import multivariant_playlist
-from origin.hls.playlist import MEDIA, init_name, media_playlist
+from origin.hls.playlist import init_name
 from origin.hls.schedule import Schedule, Span
 from origin.live.i_frames import i_frames_of
 from origin.live.parts import Part
@@ -29,12 +24,12 @@ from origin.live.window import Numbered, TrackWindow
 from origin.media.tracks import InitSection, Kind
 from origin.publishing.catalog import Catalog
 from origin.publishing.date_ranges import DateRanges, Edit
+from origin.publishing.listing import Listing
 from origin.publishing.manifests import Manifests
 from origin.publishing.protection import Protection
 from origin.publishing.splices import Splices
 from origin.publishing.steering import SteeringState
 from origin.publishing.storage import Storage
-from origin.publishing.waiting import Bells
 
 log = logging.getLogger("origin")
 
@@ -63,8 +58,9 @@ class Publisher:
         """What went wrong with storage last, until a segment is stored again."""
         self.ended: str = ""
         """Which work in the background has ended although the origin serves, and why."""
-        self.bells = Bells()
-        """Rung, by a media playlist's path, whenever it has changed."""
+        self.listing = Listing(
+            settings, self.catalog, self.manifests, self.protection, self.dates, self.steering, clock
+        )
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 
     def stream(self, name: str) -> Stream:
@@ -81,10 +77,6 @@ class Publisher:
                 stalled=max(self.settings.ingest_stalled, 2 * length),
             )
         return self.streams[name]
-
-    def low_latency(self, stream: Stream) -> LowLatency | None:
-        """What is promised of this stream; None: no low latency."""
-        return None if self.settings.part is None else LowLatency(self.settings.part, stream.target)
 
     @contextmanager
     def posting(self, name: str, track: str) -> Iterator[Stream]:
@@ -125,11 +117,11 @@ class Publisher:
             self.dates.resume(stream.name)
             for window in stream.windows.values():
                 self._offer_saved(stream, window)
-                self._relist(stream, window)
+                self.listing.relist(stream, window)
             self.manifests.settle(stream)
             for window in stream.windows.values():
                 await self.save(stream, window.name)
-            self.relist_stream(stream)
+            self.listing.relist_stream(stream)
             log.info("%s: resumed at media sequence number %d", stream.name, stream.next_number)
         await self.protection.clean(self.streams)
 
@@ -208,7 +200,7 @@ class Publisher:
         """Changes where players are sent, in all streams; None: nowhere. `Refused`, `StorageFailed`: nothing did."""
         await self.steering.change(values)
         for stream in self.streams.values():
-            self.relist_stream(stream)
+            self.listing.relist_stream(stream)
 
     async def change_dates(self, stream: Stream, edit: Edit) -> None:
         """Saves other date ranges of a stream, then lists them in all its media playlists at one instant (6.2.4).
@@ -223,8 +215,8 @@ class Publisher:
                 await locks.enter_async_context(self.lock(stream, track))
             self.dates.show(stream.name, schedule)
             for window in (stream.windows[track] for track in tracks if track in stream.windows):
-                self._relist(stream, window)
-            self.relist_stream(stream)
+                self.listing.relist(stream, window)
+            self.listing.relist_stream(stream)
 
     async def _drain(self, stream: Stream, name: str) -> None:
         async with self.lock(stream, name):
@@ -241,9 +233,9 @@ class Publisher:
                 self.manifests.settle(stream)
                 await self.save(stream, name)
             if changed:
-                self._relist(stream, stream.windows[name])
+                self.listing.relist(stream, stream.windows[name])
             if stored:
-                self.relist_stream(stream)
+                self.listing.relist_stream(stream)
 
     def lock(self, stream: Stream, track: str) -> asyncio.Lock:
         """One writer a track at a time."""
@@ -328,7 +320,7 @@ class Publisher:
         self._slide_parts(stream, window, self.clock())
 
     def _slide_parts(self, stream: Stream, window: TrackWindow, now: float) -> None:
-        if (rules := self.low_latency(stream)) is None:
+        if (rules := self.listing.low_latency(stream)) is None:
             return
         window.slide_parts(rules.parts_for, now + self.settings.part_linger(stream.length))
         session = stream.generation.sessions.get(window.name) if stream.generation else None
@@ -390,65 +382,5 @@ class Publisher:
             async with self.lock(stream, track):
                 if stream.windows.get(track) is window:
                     await self.save(stream, track)
-                    self._relist(stream, window)
-        self.relist_stream(stream)
-
-    def _relist(self, stream: Stream, window: TrackWindow) -> None:
-        if not window.listed:
-            return
-        lifetime, rules, start = self.lifetime(stream), self.low_latency(stream), self.settings.starts_at
-        dates, methods = self.dates.of(stream.name), self.protection.methods(stream.name)
-        if (has_i_frames(window) or window.i_frames_shown is not None) and (
-            stream.ended or window.i_frames_shown != window.next_i_frame
-        ):
-            text = i_frame_playlist(window, stream.target, ended=stream.ended, low_latency=rules)
-            window.i_frames_shown = window.next_i_frame
-            self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime, file=I_FRAMES)
-        if rules is None:
-            text = media_playlist(
-                window, stream.target, ended=stream.ended, start=start, dates=dates.lines(), methods=methods
-            )
-            self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime)
-            return
-        if not stream.is_live(window.name):
-            window.parts.hint = ""
-        others = [other for other in stream.windows.values() if other is not window and other.listed]
-        text, delta = (
-            media_playlist(
-                window, stream.target, ended=stream.ended, low_latency=rules, others=others, start=start, delta=part,
-                dates=dates.lines(), methods=methods,
-            )
-            for part in (False, True)
-        )  # fmt: skip
-        window.parts.show(window.next_number)
-        boundary = self.clock() - rules.skip_until
-        short = without_dates(delta, dates.lines_since(boundary), dates.gone_since(boundary)) if delta != text else ""
-        self.catalog.offer_media_playlist(stream.name, window.name, text, lifetime, (delta, short) if short else None)
-        self.bells.ring(f"{stream.name}/{window.name}/{MEDIA}")
-
-    def relist_stream(self, stream: Stream) -> None:
-        """The DASH manifests; the multivariant playlist, once every track that is sent has its first segment."""
-        if self.protection.is_whole(stream.name):
-            self.manifests.withdraw(stream)
-        else:
-            self.manifests.offer(stream, self.lifetime(stream), events_of(self.dates.of(stream.name)))
-        current = stream.generation.sessions if stream.generation else {}
-        live = {name for name, session in current.items() if session.state is State.LIVE}
-        live |= stream.feeds.expected
-        listed = [window for window in stream.windows.values() if window.listed]
-        # A player that came between the first video segment and the first audio segment would stay mute for
-        # good. A track that sends nothing while the others go on is not waited for.
-        late = live - {window.name for window in listed}
-        if not listed or (late and max(len(window.listed) for window in listed) < 3):
-            return
-        # After a restart with fewer rungs, those that are no longer sent are not offered to new players.
-        if any(session.index for session in current.values()):
-            listed = [window for window in listed if window.name in current] or listed
-        if all(window.track.kind is Kind.TEXT for window in listed):
-            return  # nothing that subtitles could be shown with
-        text = self.steering.steered(multivariant_playlist(listed), stream.name)
-        self.catalog.offer_multivariant_playlist(stream.name, text, self.lifetime(stream))
-
-    def lifetime(self, stream: Stream) -> float:
-        """Of the stream's playlists in caches, seconds."""
-        return self.settings.lifetimes.ended if stream.ended else self.settings.playlist_lifetime(stream.length)
+                    self.listing.relist(stream, window)
+        self.listing.relist_stream(stream)

@@ -100,8 +100,8 @@ class Retention:
                 window.restart(publisher.settings.linger_after(stream.length), now)
                 for name in (MEDIA, I_FRAMES):
                     publisher.catalog.withdraw(f"{stream.name}/{window.name}/{name}")
-                publisher.bells.ring(f"{stream.name}/{window.name}/{MEDIA}")
-                publisher.relist_stream(stream)
+                publisher.listing.bells.ring(f"{stream.name}/{window.name}/{MEDIA}")
+                publisher.listing.relist_stream(stream)
                 await publisher.save(stream, window.name)
             await publisher.expire(stream, window, now)
         if not window.listed and not window.gone and not stream.is_live(window.name):
@@ -142,8 +142,8 @@ class Retention:
             names = {entry.name for entry in window.fetchable()} | {init_name(init) for init in window.inits}
             for name in names | {MEDIA, I_FRAMES} | {part.name for part in window.parts.fetchable()}:
                 publisher.catalog.withdraw(f"{folder}/{name}")
-            publisher.bells.ring(f"{folder}/{MEDIA}")
-            publisher.relist_stream(stream)
+            publisher.listing.bells.ring(f"{folder}/{MEDIA}")
+            publisher.listing.relist_stream(stream)
             await asyncio.to_thread(publisher.storage.delete, f"{folder}/{STATE}")
             await asyncio.to_thread(publisher.storage.delete_media, folder, set())
             await asyncio.to_thread(publisher.storage.delete_folder, folder)

@@ -353,7 +353,7 @@ def test_parts_take_the_memory_of_one_segment_and_a_bounded_time(tmp_path: Path)
                     for part in window.parts.fetchable()
                 }
                 assert parts.keys() == listed, "what is withdrawn is forgotten, and nothing else"
-                seen.append((len(parts), len(publisher.catalog._resources), len(publisher.bells._waiting)))
+                seen.append((len(parts), len(publisher.catalog._resources), len(publisher.listing.bells._waiting)))
         publisher.storage.release()
         return seen
 

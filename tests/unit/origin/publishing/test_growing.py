@@ -35,7 +35,7 @@ def test_a_response_without_a_part_for_8_s_breaks_off_and_each_part_buys_as_long
             await anext(pieces)
         assert loop.time() - began == pytest.approx(MOST_SILENT_S)
         found.wait.close()
-        assert lab.publisher.bells.count == 0
+        assert lab.publisher.listing.bells.count == 0
 
     play(tmp_path, script)
 
@@ -47,14 +47,14 @@ def test_one_that_does_not_begin_is_held_for_three_target_durations(tmp_path: Pa
         found = await find_growing(lab_of(lab).publisher, HAND, stays)
         assert isinstance(found, Unmet) and found.status == 503
         assert loop.time() - began == pytest.approx(3 * TARGET)
-        assert lab.publisher.bells.count == 0
+        assert lab.publisher.listing.bells.count == 0
 
     play(tmp_path, script)
 
 
 def test_it_shares_its_room_with_all_that_wait(tmp_path: Path) -> None:
     async def script(lab: Lab) -> None:
-        lab_of(lab).publisher.bells.count = MOST_WAITING
+        lab_of(lab).publisher.listing.bells.count = MOST_WAITING
         found = await find_growing(lab.publisher, HAND, stays)
         assert isinstance(found, Unmet) and (found.status, found.lifetime) == (503, 1.0)
 

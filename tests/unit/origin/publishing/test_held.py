@@ -48,7 +48,7 @@ class Lab:
 
     def segment(self, number: int) -> None:
         self.window.add(Entry(number, 7, 0, 4.0 * number, 4.0, 4.0 * number, 10, "aa"), target=TARGET)
-        self.publisher._relist(self.stream, self.window)
+        self.publisher.listing.relist(self.stream, self.window)
 
     def part(self, index: int) -> None:
         number = self.window.next_number
@@ -56,7 +56,7 @@ class Lab:
         self.publisher.catalog.offer_part("live", "360p", VIDEO, part, b"part", 24.0)
         self.window.parts.add(part)
         self.window.parts.expect(number, 7, 4.0)
-        self.publisher._relist(self.stream, self.window)
+        self.publisher.listing.relist(self.stream, self.window)
 
     def ask(
         self, query: str = "", path: str = MEDIA, receive: Callable[[], Awaitable[Message]] = stays
@@ -117,7 +117,7 @@ def test_6_2_5_2_after_three_target_durations_the_answer_is_503(tmp_path: Path) 
         found = await asked
         assert isinstance(found, Unmet) and found.status == 503
         assert loop.time() - began == pytest.approx(3 * TARGET)
-        assert lab.publisher.bells.count == 0
+        assert lab.publisher.listing.bells.count == 0
 
     play(tmp_path, script)
 
@@ -138,7 +138,7 @@ def test_6_2_5_2_the_end_of_the_stream_answers_whoever_waits(tmp_path: Path) -> 
         asked = [lab.ask("_HLS_msn=5"), lab.ask("_HLS_msn=4&_HLS_part=2")]
         await asyncio.sleep(1)
         lab.stream.ended = True
-        lab.publisher._relist(lab.stream, lab.window)
+        lab.publisher.listing.relist(lab.stream, lab.window)
         for one in asked:
             assert text(await one).endswith("#EXT-X-ENDLIST\n")
         assert "#EXT-X-ENDLIST" in text(await lab.ask("_HLS_msn=10000&_HLS_skip=YES")), "directives are ignored then"
@@ -217,11 +217,11 @@ def test_a_client_that_leaves_waits_no_longer(tmp_path: Path) -> None:
 
         asked = lab.ask("_HLS_msn=5", receive=leaves)
         await asyncio.sleep(1.5)
-        assert lab.publisher.bells.count == 1
+        assert lab.publisher.listing.bells.count == 1
         found = await asked
         assert isinstance(found, Unmet)
         assert asyncio.get_running_loop().time() == pytest.approx(2)
-        assert lab.publisher.bells.count == 0 and not lab.publisher.bells._waiting
+        assert lab.publisher.listing.bells.count == 0 and not lab.publisher.listing.bells._waiting
 
     play(tmp_path, script)
 
@@ -238,7 +238,7 @@ def test_no_more_wait_than_there_is_room_for(tmp_path: Path, monkeypatch: pytest
         assert sum(one.done() for one in asked) == 1
         lab.part(0)
         assert {text(await one) for one in asked[:100]} == {text(await lab.ask())}, "the rest got the one playlist"
-        assert lab.publisher.bells.count == 0
+        assert lab.publisher.listing.bells.count == 0
 
     play(tmp_path, script)
 
@@ -250,7 +250,7 @@ def test_a_track_that_is_forgotten_is_waited_for_by_nobody(tmp_path: Path) -> No
         await asyncio.sleep(1)
         del lab.publisher.streams["live"]
         lab.publisher.catalog.withdraw(MEDIA)
-        lab.publisher.bells.ring(MEDIA)
+        lab.publisher.listing.bells.ring(MEDIA)
         playlist, part = [await one for one in asked]
         assert isinstance(playlist, Unmet) and playlist.status == 404
         assert part is None
@@ -291,7 +291,7 @@ def test_6_2_5_2_a_blocking_request_for_an_i_frame_playlist_is_about_its_own_num
         entry = Entry(number, 7, 0, 4.0 * number, 4.0, 4.0 * number, 10, "aa")
         entry.i_frames = (IFrame(0, 5, 2.0), IFrame(5, 5, 2.0))
         lab.window.add(entry, target=TARGET)
-        lab.publisher._relist(lab.stream, lab.window)
+        lab.publisher.listing.relist(lab.stream, lab.window)
 
     async def script(lab: Lab) -> None:
         assert await lab.ask("_HLS_msn=3", path) == Unmet(404, "not here.", 16.0)
