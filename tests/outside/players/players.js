@@ -26,8 +26,6 @@ const PLAYERS = {
     player.addEventListener("error", event => fail(event.detail.severity === 2, `${event.detail.code} ${event.detail.data}`));
     await player.attach(video);
     player.configure({ abr: { enabled: false, useNetworkInformation: false, defaultBandwidthEstimate: 1 } });
-    // The MPD's own word is relative, and Shaka Player resolves it by the page.
-    if (url.includes("/cbcs/")) player.configure({ drm: { servers: { "org.w3.clearkey": String(new URL("license.key", url)) } } });
     await player.load(url);
     return Object.assign(wanted => select(wanted, true), {
       text() { player.selectTextTrack(player.getTextTracks()[0]); return () => video.textTracks; },

@@ -21,7 +21,7 @@ from tests.outside.players.stage import RATE
 from transcode.ffmpeg import find
 
 STREAMLINK = Path(__file__).parent / ".venv" / "bin" / "streamlink"
-PATIENCE_S = 100
+PATIENCE_S = 60
 """For one run: a stored minute takes seconds, a live one as long as it is."""
 SOUND_RATE = 48_000
 SOUND_FRAME = 1024

@@ -62,7 +62,6 @@ ADDRESSES = {
     ("ended", "DASH"): f"/ended/{MANIFEST}",
     ("AES-128", "HLS"): "/whole/multivariant.m3u8",
     ("cbcs", "HLS"): "/cbcs/multivariant.m3u8",
-    ("cbcs", "DASH"): f"/cbcs/{MANIFEST}",
     ("captioned", "HLS"): "/captioned/multivariant.m3u8",
     ("VOD", "HLS"): "/vod/clip/multivariant.m3u8",
     ("VOD", "DASH"): "/vod/clip/manifest.mpd",
@@ -111,12 +110,12 @@ def prepare(origin: Running, vod: Path, source: Path) -> None:
     plan = plan_of(ladder(source, "ended"))
     command = [word for word in live_command(plan, origin.ingest) if word != "-re"]  # as fast as it can be encoded
     text = Feeder(origin, "ended/untertitel.cmft")
-    text.send(text_init())
+    seconds = [text_fragment(cues(LENGTH), START + second, START + second + 1) for second in range(LENGTH)]
+    text.send(text_init() + seconds[0])  # a track is there, and is waited for, from its first fragment on
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet) as process:
         until(lambda: origin.get("ended/360p/media.m3u8").status == 200)
-        for second in range(LENGTH):
-            text.send(text_fragment(cues(LENGTH), START + second, START + second + 1))
+        text.send(b"".join(seconds[1:]))
         assert process.wait(GUARD_S) == 0
         assert text.end().status == 200
     for name in ENCRYPTED:

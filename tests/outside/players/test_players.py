@@ -42,7 +42,6 @@ ROWS = [  # player, what, protocol, heights of the pictures, seconds by which so
     ("hls.js", "AES-128", "HLS", UP_AND_DOWN, 0.0),
     ("shaka", "AES-128", "HLS", UP_AND_DOWN, 0.0),
     ("shaka", "cbcs", "HLS", UP_AND_DOWN, 0.0),
-    ("shaka", "cbcs", "DASH", UP_AND_DOWN, 0.0),
     ("video.js", "VOD", "HLS", UP, 0.0),
     ("video.js", "VOD", "DASH", UP, 0.0),
     ("video.js", "VOD in single files", "HLS", UP, 0.0),
@@ -85,7 +84,10 @@ def test_a_player_plays(stage: Stage, player: str, kind: str, protocol: str, hei
         stood, played = stood_still(samples), samples[-1][1] - samples[0][1]
         if told["seen"] != heights or stood >= STALL_S or abs(played - SECONDS) > SECONDS / 10:
             raise Late(f"{told['seen']}, stood still for {stood} s, {played} s played: {told['waits']}")
-        assert min(len(told["beeps"]), len(told["flashes"])) >= SECONDS - 3
+        assert len(told["beeps"]) >= SECONDS - 3
+        if kind == "cbcs":
+            return  # a browser shows nobody's script the pictures of protected media
+        assert len(told["flashes"]) >= SECONDS - 3
         assert behind(told) == pytest.approx(late, abs=IN_STEP_S)
 
     again(attempt)

@@ -3,11 +3,13 @@
 Judged by the times that the media have in them, so that a busy machine fails nothing.
 """
 
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.kit.late import Late, again
 from tests.outside.players.programs import READERS, Decoded, missing
 from tests.outside.players.stage import LENGTH, RATE, SEGMENT, Stage
 
@@ -38,9 +40,16 @@ def test_a_program_reads(stage: Stage, program: str, kind: str, protocol: str, t
     if why := missing(program):
         pytest.skip(why)
     seconds = LIVE_S if kind == "live" else None
-    found = READERS[program](stage.url(kind, protocol), seconds, tmp_path)
-    assert (found.status, found.complaints) == (0, [])
-    check(found, seconds or LENGTH, exact=not (program == "GStreamer" and seconds))
+
+    def attempt() -> None:
+        try:
+            found = READERS[program](stage.url(kind, protocol), seconds, tmp_path)
+        except subprocess.TimeoutExpired as late:
+            raise Late(str(late)) from late
+        assert (found.status, found.complaints) == (0, [])
+        check(found, seconds or LENGTH, exact=not (program == "GStreamer" and seconds))
+
+    again(attempt)
 
 
 def check(found: Decoded, seconds: float, *, exact: bool) -> None:
