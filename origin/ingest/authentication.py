@@ -3,7 +3,7 @@
 The answer depends on a request's head alone, and comes before its content is read: a client that asked first
 (`Expect: 100-continue`) sends none for nothing, and an empty request learns whether a URL and credentials are good.
 
-A path is `/INTERFACE/STREAM`, or longer; what has no stream, such as `/faults`, concerns every stream.
+A path is `/INTERFACE/STREAM/...` or `/date-ranges/STREAM`; what has no stream, such as `/faults`, concerns every one.
 """
 
 import logging
@@ -20,6 +20,8 @@ from origin.ingest.refusing import refuse
 
 log = logging.getLogger("origin")
 
+DATE_RANGES = "date-ranges"
+"""The interface by which a whole stream is addressed (`date_ranges.py`)."""
 NO_PATH = "found a path with empty or dot segments, wanted /ingest/STREAM/TRACK.cmfv, /ingest/STREAM/PATH and the like"
 
 
@@ -47,7 +49,7 @@ class Authenticated:
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         steps = str(scope["path"]).split("/")[1:]
-        stream = steps[1] if len(steps) > 1 else None
+        stream = steps[1] if len(steps) > 2 or (len(steps) == 2 and steps[0] == DATE_RANGES) else None
         if self._encoders is not None:
             authorization = [value for name, value in scope["headers"] if name == b"authorization"]
             names: frozenset[str] = scope.get("extensions", {}).get(CLIENT_NAMES, frozenset())

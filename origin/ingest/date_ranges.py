@@ -20,6 +20,7 @@ from starlette.routing import Route
 from origin.errors import Refused, printable
 from origin.hls.date_ranges import check_id
 from origin.hls.schedule import Schedule, Span
+from origin.ingest.authentication import DATE_RANGES
 from origin.ingest.orders import Orders, content_of, shown, wrong_method
 from origin.live.stream import Stream
 from origin.publishing.date_ranges import Edit
@@ -30,8 +31,8 @@ def date_range_routes(publisher: Publisher) -> list[Route]:
     """The routes of this API on the ingest listener."""
     api = _DateRangeApi(publisher)
     return [
-        Route("/date-ranges/{stream}", endpoint=Orders(api.answer_stream)),
-        Route("/date-ranges/{stream}/{id}", endpoint=Orders(api.answer)),
+        Route(f"/{DATE_RANGES}/{{stream}}", endpoint=Orders(api.answer_stream)),
+        Route(f"/{DATE_RANGES}/{{stream}}/{{id}}", endpoint=Orders(api.answer)),
     ]
 
 
