@@ -234,7 +234,7 @@ class Stream:
     def place(self, session: Session, segment: Segment, index: int) -> None:
         """Makes the entry of segment `index` of the session's generation, gaps before it filled."""
         entry = self._entry(session, index, segment.start, segment.duration, segment.size)
-        entry.received = session.arrivals.of(segment.fragments[-1].end)
+        entry.received = session.arrivals.of_segment(segment.fragments[-1].end)
         self._fill(session.name, entry)
         self._last_numbers[session.name] = entry.number
         self._numbered[entry.number] = entry

@@ -7,7 +7,8 @@ from bisect import bisect_left
 from collections import deque
 
 MOST_ARRIVALS = 4_096
-"""Fragments of a track that are remembered: a minute of one a picture, at 60 pictures a second."""
+"""Fragments of a track that are remembered until their segment is cut: a minute of one a picture, at 60 pictures a
+second."""
 
 
 class Arrivals:
@@ -27,3 +28,11 @@ class Arrivals:
         """When all of the media up to `end` was there, Unix seconds; 0: that is not known."""
         index = bisect_left(self._ends, end)
         return self._instants[index] if index < len(self._instants) else 0.0
+
+    def of_segment(self, end: int) -> float:
+        """The same for a segment that ends there; nothing before its end is asked about again."""
+        instant = self.of(end)
+        while self._ends and self._ends[0] < end:
+            self._ends.popleft()
+            self._instants.popleft()
+        return instant

@@ -19,3 +19,11 @@ def test_the_oldest_are_forgotten() -> None:
         arrivals.arrived(n + 1, float(n))
     assert len(arrivals._ends) == len(arrivals._instants) == MOST_ARRIVALS
     assert arrivals.of(3 * MOST_ARRIVALS) == 3 * MOST_ARRIVALS - 1
+
+
+def test_what_lies_before_a_segment_that_was_cut_is_forgotten() -> None:
+    arrivals = Arrivals()
+    for n in range(1, 11):
+        arrivals.arrived(100 * n, float(n))
+    assert arrivals.of_segment(550) == 6.0
+    assert (len(arrivals._ends), arrivals.of(550), arrivals.of(601)) == (5, 6.0, 7.0)

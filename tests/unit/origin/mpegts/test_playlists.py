@@ -100,7 +100,8 @@ def test_each_segment_of_a_window_is_there() -> None:
 def test_the_same_groups() -> None:
     windows = [window("cam", VIDEO, 2500), window("en", replace(AUDIO, language="en"), 99), window("low", VIDEO, 200)]
     fmp4 = multivariant_playlist([*windows, window("t", TEXT, 9)])
-    assert named_in(fmp4) == {"cam", "en", "low", "t"}
+    assert named_in(fmp4) == {"cam", "en", "low"}
+    assert 'URI="t/vtt.m3u8"' in fmp4
     codecs: dict[str, Codec] = {"en": Aac(0, Fraction(1024, 48_000))}
     text = ts_multivariant_playlist([(one, codecs.get(one.name, H264(4, (), 2))) for one in windows])
     assert named_in(text) == set(), "none of fMP4"

@@ -68,5 +68,5 @@ def test_what_a_stream_holds_is_flat(tmp_path: Path, part: float | None) -> None
     finally:
         tracemalloc.stop()
     before, after = held
-    assert before < 2**20, "one megabyte for two tracks, without their segments"
+    assert before < 1.25 * 2**20, "for two tracks, without their segments"
     assert after - before < MORE_S / 2 * CUT_BYTES + 2**14, held
