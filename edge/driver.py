@@ -14,14 +14,15 @@ The life of a request, from top to bottom:
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cdnkit.policy.http.content import has_content
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.machine.explain import explain
 from cdnkit.policy.machine.machine import EdgeMachine
-from cdnkit.policy.plan import Assemble
+from cdnkit.policy.plan import Assemble, Plan
+from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.serving import INTERIM, Left, Stalled
 from cdnkit.settings.edge import Limits
 from edge.delivery import FieldBytes, Send, deliver, field_bytes
@@ -38,7 +39,7 @@ from edge.slices import AssembledResponse, Blocks
 from edge.stored_bodies import StoredBodies
 from edge.stores import Store
 from edge.tickets import Tickets
-from edge.token_children import with_token
+from edge.token_children import passes_unchanged, with_token
 from edge.viewer import Receive, Viewer
 from edge.viewers import Viewers
 
@@ -47,6 +48,19 @@ if TYPE_CHECKING:
 
 DEBUG = "cdnlab-debug"
 """A request field of trusted clients: a response field of the same name says what `cdnlab explain` would."""
+
+
+@dataclass(slots=True)
+class Decided:
+    """A request of which the machine has decided what is to be done."""
+
+    driver: "Driver"
+    request: RequestHead
+    public: RequestHead
+    """Without its token."""
+    plan: Plan
+    record: RequestRecord
+    debug: FieldBytes | None
 
 
 class Driver:
@@ -87,11 +101,43 @@ class Driver:
         if order is not None:
             await self.purge_requests.respond(order, send)
             return
+        await self.carry_out(self.decide(request), scope, receive, send)
+
+    def decide(self, request: RequestHead) -> Decided:
+        """What to do with a request that is no purge; `at_once` or `carry_out` must follow."""
         now = self.clock()
         debug = self._debug(request, now)
         plan = self.machine.on_request(request, now)
         public = request if plan.admitted is None else plan.admitted.public
-        record = self._recorder.request(public, plan, now)
+        return Decided(self, request, public, plan, self._recorder.request(public, plan, now), debug)
+
+    def at_once(self, decided: Decided) -> Response | None:
+        """The response, if nothing of it has to be waited for: `written` must follow. None: `carry_out` must."""
+        plan = decided.plan
+        if isinstance(plan, Assemble):
+            return None
+        response = self._responses.at_once(plan)
+        if (
+            response is None
+            or decided.debug is not None
+            or (plan.admitted is not None and not passes_unchanged(plan.admitted.inherited, response))
+        ):
+            return None
+        self._recorder.responded(decided.record, response, decided.public.path)
+        return response
+
+    def written(self, decided: Decided, sent: int, why: str | None) -> None:
+        """The client took so many bytes of the body, and (`why`, which may be "") left before it had all."""
+        record = decided.record
+        record.bytes_sent = sent
+        if why is not None:
+            record.aborted, record.reason = True, why or record.reason
+        self._recorder.write(record, decided.public)
+
+    async def carry_out(self, decided: Decided, scope: Scope, receive: Receive, send: Send) -> None:
+        """Respond to a request as was decided."""
+        request, public, plan = decided.request, decided.public, decided.plan
+        record, debug = decided.record, decided.debug
         viewer = Viewer(receive, scope.get("extensions", {}).get(INTERIM))
         assembled: AssembledResponse | None = None
         response: Response | None = None
