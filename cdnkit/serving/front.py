@@ -314,7 +314,7 @@ class Front(asyncio.Protocol):
         """The client has taken the whole response, or (`why`) has left."""
         answer, self._unfinished = self._unfinished, None
         assert answer is not None
-        size, unsent = len(answer.body), len(self._rest) + self._unsent()
+        size, unsent = len(answer.body), self._unsent()
         self._rest = b""
         if self._stall is not None:
             self._stall.cancel()
@@ -327,7 +327,7 @@ class Front(asyncio.Protocol):
         """Drop a client that takes nothing of a response for as long as it may."""
 
         def look() -> None:
-            left = len(self._rest) + self._unsent()
+            left = self._unsent()
             if left == unsent:
                 self._finish(f"viewer: {Stalled(self._listener.limits.stalled)}")
                 self.transport.abort()
@@ -337,9 +337,10 @@ class Front(asyncio.Protocol):
         self._stall = self._loop.call_later(self._listener.limits.stalled, look)
 
     def _unsent(self) -> int:
+        """Bytes of the response that the kernel has not taken yet."""
         with suppress(AttributeError):  # asyncio's TLS transports cannot say once they are closed
-            return self.transport.get_write_buffer_size()
-        return 0
+            return len(self._rest) + self.transport.get_write_buffer_size()
+        return len(self._rest)
 
     def pause_writing(self) -> None:
         self._full = True
