@@ -21,7 +21,7 @@ from cdnkit.policy.http.content import has_content
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.machine.explain import explain
 from cdnkit.policy.machine.machine import EdgeMachine
-from cdnkit.policy.plan import Assemble, Plan
+from cdnkit.policy.plan import Assemble, Plan, Serve
 from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.serving import INTERIM, Left, Stalled
 from cdnkit.settings.edge import Limits
@@ -80,6 +80,7 @@ class Driver:
         """`store`: where bodies are kept; the machine gets back what it recovers. `tier`: asked before the parents.
         `limits`: those of a request's content."""
         self.machine = machine
+        self.faces_viewers = machine.service.gate
         self.parents = parents
         self.log = log
         self.clock = clock
@@ -87,12 +88,13 @@ class Driver:
         self._viewers = viewers
         self._tier = tier
         self._limits = limits
-        self._recorder = Recorder(machine, log, clock)
+        self.recorder = Recorder(machine, log, clock)
         bodies, tickets = StoredBodies(machine, store), Tickets()
-        self._fills = Fills(machine, parents, tier, bodies, tickets, self._recorder, clock)
+        self._bodies = bodies
+        self._fills = Fills(machine, parents, tier, bodies, tickets, self.recorder, clock)
         self._responses = Responses(machine, bodies, self._fills, tickets, clock)
-        self._blocks = Blocks(machine, self._responses, self._recorder, clock)
-        self.purges = NodePurges(machine, store, tier, self._recorder, clock)
+        self._blocks = Blocks(machine, self._responses, self.recorder, clock)
+        self.purges = NodePurges(machine, store, tier, self.recorder, clock)
         self.purge_requests = PurgeRequests(machine, self.purges, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,13 +105,27 @@ class Driver:
             return
         await self.carry_out(self.decide(request), scope, receive, send)
 
+    def hit(self, request: RequestHead, plan: Plan, now: float) -> tuple[Serve, bytes, RequestRecord] | None:
+        """A plain hit with its body; None: it is something else, or its body is not at hand."""
+        if type(plan) is not Serve or not plan.prepared:
+            return None
+        admitted = plan.admitted
+        if admitted is not None and admitted.inherited is not None:
+            return None
+        whole = self._bodies.whole(plan.entry) if plan.body else b""
+        if whole is None:
+            return None
+        return plan, whole, self.recorder.hit(request if admitted is None else admitted.public, plan, now)
+
     def decide(self, request: RequestHead) -> Decided:
         """What to do with a request that is no purge; `at_once` or `carry_out` must follow."""
         now = self.clock()
         debug = self._debug(request, now)
-        plan = self.machine.on_request(request, now)
+        return self.decided(request, self.machine.on_request(request, now), now, debug)
+
+    def decided(self, request: RequestHead, plan: Plan, now: float, debug: FieldBytes | None = None) -> Decided:
         public = request if plan.admitted is None else plan.admitted.public
-        return Decided(self, request, public, plan, self._recorder.request(public, plan, now), debug)
+        return Decided(self, request, public, plan, self.recorder.request(public, plan, now), debug)
 
     def at_once(self, decided: Decided) -> Response | None:
         """The response, if nothing of it has to be waited for: `written` must follow. None: `carry_out` must."""
@@ -123,7 +139,7 @@ class Driver:
             or (plan.admitted is not None and not passes_unchanged(plan.admitted.inherited, response))
         ):
             return None
-        self._recorder.responded(decided.record, response, decided.public.path)
+        self.recorder.responded(decided.record, response, decided.public.path)
         return response
 
     def written(self, decided: Decided, sent: int, why: str | None) -> None:
@@ -132,7 +148,7 @@ class Driver:
         record.bytes_sent = sent
         if why is not None:
             record.aborted, record.reason = True, why or record.reason
-        self._recorder.write(record, decided.public)
+        self.recorder.write(record, decided.public)
 
     async def carry_out(self, decided: Decided, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to a request as was decided."""
@@ -153,7 +169,7 @@ class Driver:
                 return
             if plan.admitted is not None and plan.admitted.inherited is not None:
                 response = await with_token(plan.admitted.inherited, response)
-            self._recorder.responded(record, response, public.path)
+            self.recorder.responded(record, response, public.path)
             await deliver(response, viewer, send, record, also=debug)
         except Left as left:
             record.aborted = True
@@ -165,7 +181,7 @@ class Driver:
                 assembled.leave()
             if response is not None:
                 response.leave()
-            self._recorder.write(record, public)
+            self.recorder.write(record, public)
 
     def unreadable(self, status: int, reason: str) -> tuple[int, FieldBytes, bytes]:
         """The response to what could not be read as a request: a `cdnkit.serving.Page`, signed as all responses are."""

@@ -26,6 +26,11 @@ class StoredBodies:
         """A body that needs no waiting."""
         return self._store.look(entry)
 
+    def whole(self, entry: Entry) -> bytes | None:
+        """All of a body that needs no waiting."""
+        body = self._store.look(entry)
+        return None if body is None else body.whole
+
     async def load(self, entry: Entry) -> Body | None:
         """A body, however far away it lies. What the store has lost, the machine forgets."""
         body = self._store.look(entry) or await self._store.load(entry)

@@ -50,22 +50,19 @@ class Client:
 
 
 class Whole:
-    """A response that is all there."""
+    """A response that is all there; the application has a class of its own for it."""
 
-    __slots__ = ("body", "done", "ends", "head")
+    __slots__ = ("body", "ends", "head")
 
-    def __init__(
-        self, head: bytes, body: bytes | memoryview, done: Callable[[int, str | None], None], *, ends: bool = False
-    ) -> None:
-        """`head`: status line and fields, without the listener's and the empty line.
+    head: bytes
+    """Status line and fields, without the listener's and the empty line."""
+    body: bytes | memoryview
+    ends: bool
+    """It is the last response of its connection."""
 
-        `done`: called once, when the client has it: with the bytes of the body that it took, and why it has no more, if
-        it has not all. `ends`: the last response of its connection.
-        """
-        self.head = head
-        self.body = body
-        self.done = done
-        self.ends = ends
+    def done(self, sent: int, why: str | None) -> None:
+        """Called once: the client took so many bytes of the body, and (`why`, which may be "") left before the end."""
+        raise NotImplementedError
 
 
 class FrontApplication(Protocol):

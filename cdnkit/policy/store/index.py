@@ -76,6 +76,8 @@ class Entry:
     prepared: Lines = field(default_factory=list)
     """The head of a plain hit, good until `ready_until`; whoever changes the entry sets that back to 0."""
     prepared_until: float = 0.0
+    prepared_bytes: bytes = b""
+    """What a shell made of `prepared`; b"" since that was made anew."""
     generation: Generation | None = None
     """The index's generation that it belongs to."""
 
@@ -88,6 +90,11 @@ class Entry:
     def is_head(self) -> bool:
         """It is a stored response to HEAD: its length is that of a body which is not here."""
         return self.key.endswith(HEAD_SUFFIX)
+
+    @property
+    def content_type(self) -> str:
+        """ "" where it has none."""
+        return self.headers.first("content-type") or ""
 
     @property
     def has_body(self) -> bool:
