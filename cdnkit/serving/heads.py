@@ -68,6 +68,10 @@ class FieldSections:
         self._known: dict[bytes, Fields | None] = {}
         self._older: dict[bytes, Fields | None] = {}
 
+    @property
+    def remembered(self) -> int:
+        return len(self._known) + len(self._older)
+
     def read(self, section: bytes) -> Fields | None:
         """As `fields_of`."""
         try:
