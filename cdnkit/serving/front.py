@@ -27,7 +27,8 @@ from cdnkit.serving.patience import Stalled
 JOINED_BYTES = 64 * 1024
 """A body up to this size is copied behind its head, into one write."""
 PIECE_BYTES = 256 * 1024
-"""Of a larger body, where it is copied on its way (over TLS): a client that is slow holds as much memory."""
+"""What is written at once of a larger body. Over TLS it is copied, so that a slow client holds as much memory; and so
+exactly is known how much a client took that has left."""
 LATE_S = 0.05
 """How long hypercorn has to read the beginning of a head whose time is over, before it says so."""
 WAITING_BYTES = 64 * 1024
@@ -126,8 +127,8 @@ class Front(asyncio.Protocol):
         """The transport takes no more for now."""
         self._ended = False
         """The client sends no more."""
-        self._shares = False
-        """What waits to be sent is not copied: neither encrypted, nor in a buffer of asyncio's own."""
+        self._buffered = 0
+        """Bytes that the transport held when the last piece was written: once it is closed, it cannot say."""
         self._closing = False
         self.cut_off = False
         self._drain: asyncio.Future[None] | None = None
@@ -152,7 +153,6 @@ class Front(asyncio.Protocol):
         socket = transport.get_extra_info("socket")
         address, port = parse_socket_addr(socket.family, peer) or ("", 0)
         self.client = Client(address, port, "http" if tls is None else "https", names)
-        self._shares = tls is None and not isinstance(self._loop, asyncio.BaseEventLoop)
         transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         self._wait(listener.limits.head_within)
 
@@ -288,8 +288,6 @@ class Front(asyncio.Protocol):
         body, end = answer.body, self._listener.end_of_head
         if len(body) <= JOINED_BYTES:
             self.transport.write(b"".join((answer.head, end, body)))
-        elif self._shares:
-            self.transport.writelines((answer.head, end, body))
         else:
             self.transport.write(answer.head + end)
             self._rest = memoryview(body)
@@ -306,17 +304,18 @@ class Front(asyncio.Protocol):
         while self._rest and not self._full:
             piece, self._rest = self._rest[:PIECE_BYTES], self._rest[PIECE_BYTES:]
             self.transport.write(piece)
+        self._buffered = self.transport.get_write_buffer_size()
 
     def _finish(self, why: str | None) -> None:
         """The client has taken the whole response, or (`why`) has left."""
         answer, self._unfinished = self._unfinished, None
         assert answer is not None
-        size, unsent = len(answer.body), self._unsent()
+        unsent = len(self._rest) + self._buffered
         self._rest = b""
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
-        answer.done(size if why is None else max(0, size - unsent), why)
+        answer.done(len(answer.body) if why is None else max(0, len(answer.body) - unsent), why)
         if answer.ends:
             self.hang_up()
 
