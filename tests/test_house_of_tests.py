@@ -83,6 +83,8 @@ HELD = [  # module, folder, its files
     ("real/serving/test_lines", "cdnkit/serving", "http1"),
     ("real/serving/test_listener", "cdnkit/serving", "connection inbox listener roles"),
     ("real/serving/test_guard", "cdnkit/serving", "guard"),
+    ("real/edge/test_front", "cdnkit/serving", "exchange front"),
+    ("real/edge/test_front", "edge", "at_once"),
     ("real/attacks/test_protocols", "cdnkit/serving", "fields"),
     ("real/edge/test_http3", "cdnkit/serving", "http3"),
     ("real/transcode/test_find", "cdnkit/settings", "discretion"),
