@@ -10,6 +10,7 @@ All that one read brings is answered in one write.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from hypercorn.utils import parse_socket_addr
@@ -96,6 +97,8 @@ class Http2Front(asyncio.Protocol):
         """The client opens no more streams."""
         self._answered = False
         """A request was answered since it was last looked at."""
+        self._beginning: list[Callable[[], None]] = []
+        """Requests that came in this read. A fault behind them, in their content perhaps, and they do not begin."""
         self._closing = False
         self.cut_off = False
         self._deadline = 0.0
@@ -200,11 +203,14 @@ class Http2Front(asyncio.Protocol):
         sender.held = True
         try:
             self._reader.feed(data)
+            for begin in self._beginning:
+                begin()
         except ConnectionFault as fault:
             self.hang_up(fault.code)
             return
         finally:
             sender.held = False
+            self._beginning.clear()
         if self._credit >= CREDIT_BYTES:
             sender.put(window_update(0, self._credit))
             self._credit = 0
@@ -324,10 +330,10 @@ class Http2Front(asyncio.Protocol):
             if isinstance(answer, Whole):
                 self._answer(stream_id, answer, head)
             else:
-                self._begin(stream_id, head, answer, ended=True)
+                self._begin(stream_id, head, answer, ended=True)()
         else:
             scope = scope_of(head, path, self.client.scheme, (self.client.address, self.client.port), self._server())
-            self._begin(stream_id, head, scope, ended=ended)
+            self._beginning.append(self._begin(stream_id, head, scope, ended=ended))
 
     def _on_trailers(self, stream_id: int, came: list[tuple[bytes, bytes]], *, ended: bool) -> None:
         stream = self._streams.get(stream_id)
@@ -376,8 +382,8 @@ class Http2Front(asyncio.Protocol):
         stream.push(body, last=True)
         sender.push(stream)
 
-    def _begin(self, stream_id: int, head: Head, scope: Scope, *, ended: bool) -> None:
-        """Have the application respond."""
+    def _begin(self, stream_id: int, head: Head, scope: Scope, *, ended: bool) -> Callable[[], None]:
+        """What has the application respond, when it is called."""
         stream = self._open(stream_id, head)
         stream.receiving, stream.expects = not ended, head.length
         exchange = stream.exchange = StreamExchange(self, stream, head.method)
@@ -389,7 +395,11 @@ class Http2Front(asyncio.Protocol):
             names = client_names(self.transport.get_extra_info("ssl_object"))
             if names:
                 extensions[CLIENT_NAMES] = names
-        self._running += 1
+
+        def begin() -> None:
+            if stream.left is None:
+                self._running += 1
+                self._listener.run(scope, exchange, over)
 
         def over() -> None:
             self._running -= 1
@@ -399,7 +409,7 @@ class Http2Front(asyncio.Protocol):
                 self._reset(stream, Code.INTERNAL_ERROR, Left(_RESET))  # it must not be taken for whole
             exchange.leave()
 
-        self._listener.run(scope, exchange, over)
+        return begin
 
     def _server(self) -> tuple[str, int] | None:
         found, own = self.transport.get_extra_info("socket"), self.transport.get_extra_info("sockname")
