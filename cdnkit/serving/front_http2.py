@@ -406,6 +406,7 @@ class Http2Front(asyncio.Protocol):
             if stream.left is None and not exchange.begun:
                 exchange.fail()
             elif stream.left is None and not exchange.complete:
+                self._sender.flush()  # the client gets what there is
                 self._reset(stream, Code.INTERNAL_ERROR, Left(_RESET))  # it must not be taken for whole
             exchange.leave()
 

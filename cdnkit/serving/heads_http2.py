@@ -3,8 +3,8 @@
 | what is wrong with it                                             | then                       |
 |-------------------------------------------------------------------|----------------------------|
 | octets, order, number or names of fields; framing of HTTP/1.1     | the connection ends        |
-| a length that is none, is not alone, or is not that of no content | the connection ends        |
-| a scheme, path or authority that is none                          | the stream is reset        |
+| a length that is none, or is not alone                            | the connection ends        |
+| a scheme, path or authority that is none; a length of no content  | the stream is reset        |
 | nothing, but it is not canonical                                  | the application is called  |
 | nothing                                                           | it may be answered at once |
 
@@ -119,8 +119,6 @@ def head_of(came: FieldLines, *, ended: bool) -> Head:
     pseudo = check(came, trailers=False)
     lengths = [value for name, value in came if name == b"content-length"]
     if len(lengths) > 1 or not all(value.isdigit() for value in lengths):
-        raise ConnectionFault(Code.PROTOCOL_ERROR)
-    if ended and lengths and lengths[0].strip(b"0"):
         raise ConnectionFault(Code.PROTOCOL_ERROR)
     if malformed(came, ended=ended) or not pseudo.get(b":path", b"/").isascii():
         return Head("", [], malformed=True)

@@ -3,14 +3,14 @@
 What is written leaves the client's table alone: names of the static table, and literal values that are not indexed. So
 one block serves every connection, and can be made once for a stored response.
 
-jh2's decoder trusts that a block is whole: it panics at one that ends within a string, and takes a table size update
-anywhere. So the frame of each block is checked here, before jh2 sees it.
+jh2's decoder trusts its block: it panics at one that ends within a string, takes a table size update anywhere, and any
+bits behind a Huffman string. So the frame of each block is checked before jh2 sees it, and the padding after.
 """
 
 import re
 from collections.abc import Iterable
 
-from jh2._hazmat import Decoder, HPACKError, OversizedHeaderListError  # type: ignore[import-untyped]
+from jh2._hazmat import Decoder, Encoder, HPACKError, OversizedHeaderListError  # type: ignore[import-untyped]
 
 from cdnkit.serving.frames import Code, ConnectionFault
 
@@ -39,6 +39,10 @@ _NAMES = (
 _STATIC = {name: index for index, name in enumerate(_NAMES.split(), 15)}
 """Names of the static table (RFC 7541, appendix A)."""
 
+_encode = Encoder().add
+_BITS = bytes(len(_encode((b"", bytes((octet,)) * 8), True, True)) - 3 for octet in range(256))
+"""Of the Huffman code of each octet: eight of the same take as many octets as one takes bits."""
+
 _INDEXED = re.compile(rb"[\x81-\xfe]*")
 
 
@@ -51,7 +55,8 @@ class FieldDecoder:
         self._decode = Decoder(largest).decode
 
     def decode(self, block: bytes) -> Came:
-        if not is_whole(block):
+        compressed = huffman_strings(block)
+        if compressed is None:
             raise ConnectionFault(Code.COMPRESSION_ERROR)
         try:
             came: Came = self._decode(block, True)
@@ -59,23 +64,31 @@ class FieldDecoder:
             raise ConnectionFault(Code.ENHANCE_YOUR_CALM) from None
         except HPACKError:
             raise ConnectionFault(Code.COMPRESSION_ERROR) from None
+        for field, part, end, size in compressed:
+            padding = 8 * size - sum(came[field][part].translate(_BITS))
+            if not 0 <= padding < 8 or ~block[end - 1] & ((1 << padding) - 1):
+                raise ConnectionFault(Code.COMPRESSION_ERROR)  # it is of ones, and shorter than an octet (§5.2)
         return came
 
 
-def is_whole(block: bytes) -> bool:
-    """Whether the last representation ends where the block does, and table sizes come before all fields."""
+def huffman_strings(block: bytes) -> list[tuple[int, int, int, int]] | None:
+    """Of each one: the number of its field, 0 for its name or 1 for its value, its end, and its size in octets.
+
+    None: the last representation does not end where the block does, or a table size comes behind a field.
+    """
     found = _INDEXED.match(block)
-    at, end = found.end() if found else 0, len(block)
-    fields = at > 0
+    fields = at = found.end() if found else 0
+    end = len(block)
+    compressed = []
     while at < end:
         first = block[at]
         at += 1
         if first & 0xE0 == 0x20:
             if fields:
-                return False
+                return None
             at += _integer(block, at)[0] if first == 0x3F else 0
             continue
-        fields = True
+        fields += 1
         if first & 0x80:
             at += _integer(block, at)[0] if first == 0xFF else 0
             continue
@@ -83,16 +96,19 @@ def is_whole(block: bytes) -> bool:
         index = first & prefix
         if index == prefix:
             at += _integer(block, at)[0]
-        for _ in range(1 if index else 2):
+        for part in (1,) if index else (0, 1):
             if at >= end:
-                return False
-            size = block[at] & 0x7F
+                return None
+            form = block[at]
+            size = form & 0x7F
             at += 1
             if size == 0x7F:
                 more, beyond = _integer(block, at)
                 at, size = at + more, size + beyond
             at += size
-    return at == end
+            if form & 0x80 and size:
+                compressed.append((fields - 1, part, at, size))
+    return compressed if at == end else None
 
 
 def _integer(block: bytes, at: int) -> tuple[int, int]:
