@@ -46,7 +46,9 @@ class AtOnce:
             plan = driver.machine.on_request(request, now)
             hit = driver.hit(request, plan, now)
             if hit is not None:
-                return (Hit2 if client.version == "2" else Hit)(*hit, driver.recorder)
+                served, body, record = hit
+                head = _prepared_block(served) if client.version == "2" else _prepared_lines(served)
+                return Hit(head, body, record, driver.recorder)
             decided = driver.decided(request, plan, now)
         response = driver.at_once(decided)
         if response is None:
@@ -84,13 +86,7 @@ class Hit(Whole):
 
     __slots__ = ("_record", "_recorder")
 
-    def __init__(self, served: Serve, body: bytes, record: RequestRecord, recorder: Recorder) -> None:
-        entry = served.entry
-        head = entry.prepared_bytes
-        if not head:
-            head = entry.prepared_bytes = status_line(entry.status) + _field_lines(entry.prepared)
-        if len(served.headers) > len(entry.prepared):
-            head += _field_lines(served.headers[len(entry.prepared) :])
+    def __init__(self, head: bytes, body: bytes, record: RequestRecord, recorder: Recorder) -> None:
         self.head = head
         self.body = body
         self.ends = False
@@ -99,25 +95,6 @@ class Hit(Whole):
 
     def done(self, sent: int, why: str | None) -> None:
         self._recorder.sent(self._record, sent, why)
-
-
-class Hit2(Hit):
-    """A plain hit over HTTP/2."""
-
-    __slots__ = ()
-
-    def __init__(self, served: Serve, body: bytes, record: RequestRecord, recorder: Recorder) -> None:
-        entry = served.entry
-        head = entry.prepared_block
-        if not head:
-            head = entry.prepared_block = status_block(entry.status) + field_block(entry.prepared)
-        if len(served.headers) > len(entry.prepared):
-            head += field_block(served.headers[len(entry.prepared) :])
-        self.head = head
-        self.body = body
-        self.ends = False
-        self._record = record
-        self._recorder = recorder
 
 
 class AnswerAtOnce(Whole):
@@ -133,6 +110,28 @@ class AnswerAtOnce(Whole):
 
     def done(self, sent: int, why: str | None) -> None:
         self._decided.driver.written(self._decided, sent, why)
+
+
+def _prepared_lines(served: Serve) -> bytes:
+    """The head of a plain hit; most of it was made for an earlier one."""
+    entry = served.entry
+    head = entry.prepared_bytes
+    if not head:
+        head = entry.prepared_bytes = status_line(entry.status) + _field_lines(entry.prepared)
+    if len(served.headers) > len(entry.prepared):
+        head += _field_lines(served.headers[len(entry.prepared) :])
+    return head
+
+
+def _prepared_block(served: Serve) -> bytes:
+    """The same for HTTP/2."""
+    entry = served.entry
+    head = entry.prepared_block
+    if not head:
+        head = entry.prepared_block = status_block(entry.status) + field_block(entry.prepared)
+    if len(served.headers) > len(entry.prepared):
+        head += field_block(served.headers[len(entry.prepared) :])
+    return head
 
 
 def _whole(decided: Decided, response: Response, version: str) -> Whole:

@@ -65,7 +65,7 @@ class FieldDecoder:
         except HPACKError:
             raise ConnectionFault(Code.COMPRESSION_ERROR) from None
         for field, part, end, size in compressed:
-            padding = 8 * size - sum(came[field][part].translate(_BITS))
+            padding = 8 * size - sum((came[field][1] if part else came[field][0]).translate(_BITS))
             if not 0 <= padding < 8 or ~block[end - 1] & ((1 << padding) - 1):
                 raise ConnectionFault(Code.COMPRESSION_ERROR)  # it is of ones, and shorter than an octet (§5.2)
         return came

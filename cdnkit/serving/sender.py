@@ -35,6 +35,8 @@ class Sender:
         """Bytes of DATA, of all streams together."""
         self.held = False
         """What is put out waits: more comes in this moment."""
+        self.buffered = 0
+        """Bytes that the transport held after the last write: once it is closed, it cannot say."""
         self._out: list[bytes | memoryview] = []
         self._out_bytes = 0
         self._awaited = False
@@ -114,6 +116,7 @@ class Sender:
             self._transport.write(b"".join(out))
         else:
             self._transport.writelines(out)
+        self.buffered = self._transport.get_write_buffer_size()
 
     def widen(self, stream: Stream | None, increment: int) -> None:
         """The client takes more, on a stream or on the connection."""

@@ -184,18 +184,22 @@ def heads(seed: int) -> Iterator[tuple[list[tuple[str, str]], bytes | None]]:
 
 async def answers_over_http2(node: Running, seed: int) -> list[tuple[object, ...]]:
     """What comes back on each stream, and how the connection ends; some windows are small, or open late."""
-    rng, method = random.Random(~seed), ""
+    rng, method, under_way = random.Random(~seed), "", set[str]()
     async with http2(node.url) as client:
         wire = client.h2
         wire.config.validate_outbound_headers = wire.config.normalize_outbound_headers = False
         if rng.random() < 0.3:
             wire.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: rng.choice((1000, 100_000, 2**31 - 1))})
         for at, (head, content) in enumerate(heads(seed)):
-            if set(head) & set(ODD_HEADS) or {"POST", "DELETE"} & {head[0][1], method}:  # which invalidate
+            url = dict(head).get(":path", "").partition("?")[0]
+            # Streams have no order. So of one URL one is under way, and alone if it invalidates or ends all.
+            if set(head) & set(ODD_HEADS) or {"POST", "DELETE"} & {head[0][1], method} or url in under_way:
                 await client.flush()
                 await client.until(*client.streams.values())
                 if client.closed:
                     break
+                under_way.clear()
+            under_way.add(url)
             method = head[0][1]
             stream_id = 2 * at + 1
             client.streams[stream_id] = Stream()

@@ -6,8 +6,18 @@ from collections.abc import Callable
 
 import pytest
 from hyperframe.frame import (
-    ContinuationFrame, DataFrame, ExtensionFrame, Frame, GoAwayFrame, HeadersFrame, PingFrame, PriorityFrame,
-    PushPromiseFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame,
+    ContinuationFrame,
+    DataFrame,
+    ExtensionFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    PriorityFrame,
+    PushPromiseFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
 )  # fmt: skip
 
 from cdnkit.serving.budget import ODDITIES, RESETS
