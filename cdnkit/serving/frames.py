@@ -1,7 +1,8 @@
 """HTTP/2's frames, as octets (RFC 9113 §4.1, §6)."""
 
 import struct
-from enum import IntEnum
+
+from h2.errors import ErrorCodes
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """The first octets of a client's connection (§3.4)."""
@@ -16,37 +17,22 @@ INITIAL_WINDOW = 65_535
 LARGEST_WINDOW = 2**31 - 1
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0, 1, 2, 3, 4
-PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 5, 6, 7, 8, 9
-PRIORITY_UPDATE = 16
-"""RFC 9218 §7.1."""
+PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION, PRIORITY_UPDATE = 5, 6, 7, 8, 9, 16
+"""Types; the last is RFC 9218's (§7.1)."""
 
-END_STREAM = ACK = 0x1
-END_HEADERS = 0x4
-PADDED = 0x8
-WITH_PRIORITY = 0x20
+END_STREAM, END_HEADERS, PADDED, WITH_PRIORITY = 0x1, 0x4, 0x8, 0x20
+ACK = END_STREAM
+"""Flags."""
 
 HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE = 1, 2, 3, 4
-MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 5, 6
-NO_RFC7540_PRIORITIES = 9
-"""RFC 9218 §2.1."""
+MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE, NO_RFC7540_PRIORITIES = 5, 6, 9
+"""Settings; the last is RFC 9218's (§2.1)."""
+
+Code = ErrorCodes
+"""Why a stream or a connection ends (§7)."""
 
 _WINDOW_UPDATE = struct.Struct(">IBII")
 _SETTING = struct.Struct(">HI")
-
-
-class Code(IntEnum):
-    """Error codes (§7)."""
-
-    NO_ERROR = 0
-    PROTOCOL_ERROR = 1
-    INTERNAL_ERROR = 2
-    FLOW_CONTROL_ERROR = 3
-    STREAM_CLOSED = 5
-    FRAME_SIZE_ERROR = 6
-    REFUSED_STREAM = 7
-    CANCEL = 8
-    COMPRESSION_ERROR = 9
-    ENHANCE_YOUR_CALM = 11
 
 
 class ConnectionFault(Exception):
