@@ -35,6 +35,8 @@ from cdnkit.serving.frames import (
 CONTINUATIONS = 64
 """Frames of one head, at most: h2's bound."""
 
+_WHOLE = END_STREAM | END_HEADERS
+
 
 class Receiver(Protocol):
     """A connection, as its reader sees it. Each may raise ConnectionFault."""
@@ -102,7 +104,10 @@ class FrameReader:
             if begin + size > end:
                 break
             at = begin + size
-            self._take(kind, flags, stream_id, data[begin:at])
+            if kind == HEADERS and flags == _WHOLE and stream_id and self._set and not self._block:
+                self._receiver.on_block(stream_id, data[begin:at], ended=True)  # what most clients send, and most often
+            else:
+                self._take(kind, flags, stream_id, data[begin:at])
         self._kept = data[at:]
 
     def count_reset(self) -> None:

@@ -195,7 +195,8 @@ async def answers_over_http2(node: Running, seed: int) -> list[tuple[object, ...
             # Streams have no order. So of one URL one is under way, and alone if it invalidates or ends all.
             if set(head) & set(ODD_HEADS) or {"POST", "DELETE"} & {head[0][1], method} or url in under_way:
                 await client.flush()
-                await client.until(*client.streams.values())
+                if client.streams:
+                    await client.until(*client.streams.values())
                 if client.closed:
                     break
                 under_way.clear()
@@ -220,7 +221,7 @@ async def answers_over_http2(node: Running, seed: int) -> list[tuple[object, ...
         return [*ends, (client.goaway is not None,)]
 
 
-@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 1500), marks=pytest.mark.long)])
+@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 700), marks=pytest.mark.long)])
 def test_the_same_streams_get_the_same_answers(seeds: range, tmp_path: Path) -> None:
     rules = (Behavior(path="/no*", geo=Geo(deny=("KP",), unknown="allow")), Behavior(path="*"))
 
