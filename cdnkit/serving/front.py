@@ -17,13 +17,13 @@ from typing import Any, Protocol
 from hypercorn.utils import parse_socket_addr
 from starlette.types import Scope
 
-from cdnkit.serving.certificates import ServerContext, server_name
+from cdnkit.serving.certificates import CLIENT_NAMES, TLS_NAMES, ServerContext, client_names, server_name
 from cdnkit.serving.connection import HIGH_WATER_BYTES, LINGER_S, Connection
 from cdnkit.serving.exchange import CLOSES, Exchange
 from cdnkit.serving.frames import PREFACE
 from cdnkit.serving.heads import END, LARGEST_HEAD, REQUEST_LINE, Fields, FieldSections
 from cdnkit.serving.heads_http2 import Heads
-from cdnkit.serving.inbox import INTERIM
+from cdnkit.serving.inbox import INTERIM, Interim
 from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.patience import Stalled
 
@@ -395,7 +395,7 @@ class Front(asyncio.Protocol):
     def _begin(self, method: str, scope: Scope, *, closes: bool) -> None:
         self._listener.waiting.pop(self, None)
         exchange = self._exchange = Exchange(self, method, closes=closes)
-        scope["extensions"] = {INTERIM: exchange.interim}
+        scope["extensions"] = extensions_of(self.client, self.transport, exchange.interim)
         self._listener.run(scope, exchange, self._over)
 
     def _over(self) -> None:
@@ -476,6 +476,17 @@ class Front(asyncio.Protocol):
         self._stop_waiting()
         self._closing = True
         self.transport.close()
+
+
+def extensions_of(client: Client, transport: asyncio.Transport, interim: Interim) -> dict[str, Any]:
+    """Of a request's scope: interim responses, and the names that TLS has shown to either side."""
+    extensions: dict[str, Any] = {INTERIM: interim}
+    if client.tls_names is not None:
+        extensions[TLS_NAMES] = client.tls_names
+        names = client_names(transport.get_extra_info("ssl_object"))
+        if names:
+            extensions[CLIENT_NAMES] = names
+    return extensions
 
 
 def _may_become_canonical(begun: bytes) -> bool:

@@ -13,15 +13,13 @@ from hypercorn.utils import parse_socket_addr
 from starlette.types import Scope
 
 from cdnkit.serving import frames
-from cdnkit.serving.certificates import CLIENT_NAMES, TLS_NAMES, client_names
 from cdnkit.serving.exchange_http2 import StreamExchange
 from cdnkit.serving.frame_reader import FrameReader
 from cdnkit.serving.frames import FRAME_HEAD, LARGEST_FRAME, LARGEST_WINDOW, Code, ConnectionFault
-from cdnkit.serving.front import Client, FrontListener, Whole
+from cdnkit.serving.front import Client, FrontListener, Whole, extensions_of
 from cdnkit.serving.heads_http2 import PATH, Head, Priority, check, priority_of, scope_of
 from cdnkit.serving.hpack import TABLE_SIZE_0, FieldDecoder
 from cdnkit.serving.http2 import DECODED_HEADS
-from cdnkit.serving.inbox import INTERIM
 from cdnkit.serving.patience import Left, Stalled
 from cdnkit.serving.sender import Sender
 from cdnkit.serving.streams import Stream
@@ -291,12 +289,7 @@ class OpenStreams:
         exchange = stream.exchange = StreamExchange(self, stream, head.method)
         if ended:
             exchange.inbox.give({"type": "http.request", "body": b"", "more_body": False})
-        extensions = scope["extensions"] = {INTERIM: exchange.interim}
-        if self._client.tls_names is not None:
-            extensions[TLS_NAMES] = self._client.tls_names
-            names = client_names(self._transport.get_extra_info("ssl_object"))
-            if names:
-                extensions[CLIENT_NAMES] = names
+        scope["extensions"] = extensions_of(self._client, self._transport, exchange.interim)
 
         def begin() -> None:
             if stream.left is None:
