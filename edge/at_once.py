@@ -12,6 +12,7 @@ from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.plan import Refuse, Serve
 from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.serving import Client, Fields, Whole, status_line
+from edge.collector import leave_out
 from edge.driver import DEBUG, Decided, Driver
 from edge.recorder import Recorder
 from edge.response import Response
@@ -88,6 +89,7 @@ class Hit(Whole):
         entry = served.entry
         head = entry.prepared_bytes
         if not head:
+            leave_out(entry.prepared)
             head = entry.prepared_bytes = status_line(entry.status) + _field_lines(entry.prepared)
         if len(served.headers) > len(entry.prepared):
             head += _field_lines(served.headers[len(entry.prepared) :])

@@ -3,10 +3,17 @@
 Each is a stall of every client of the node, since one loop does all.
 """
 
+import asyncio
+import gc
+from collections.abc import Iterator
+
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from cdnkit.policy import EdgeMachine, Fetch, Headers, PurgeKind, PurgeOrder, RequestHead, ResponseHead, Serve, Service
+from edge.collector import left_out
+from edge.stored_bodies import StoredBodies
+from edge.stores import MemoryStore
 
 NOW = 1_795_000_000.0
 STORED = 100_000
@@ -52,3 +59,52 @@ def test_a_hit_on_one_of_many_variants(benchmark: BenchmarkFixture, variants: in
         assert isinstance(edge.on_request(asked, NOW + 1), Serve)
 
     benchmark(hit)
+
+
+def filled(edge: EdgeMachine, bodies: StoredBodies, count: int) -> None:
+    """As a driver fills: head, body, end."""
+    for n in range(count):
+        plan = edge.on_request(get(f"/live/{n // 10}/seg-{n % 10}.m4s"), NOW)
+        assert isinstance(plan, Fetch)
+        lines = [*FIELDS, ("surrogate-key", f"live one-{n}"), ("etag", f'"{n}"')]
+        entry = edge.on_response(plan, ResponseHead(200, Headers(lines)), NOW).store
+        assert entry is not None
+        body = bodies.begin(entry)
+        body.write(b"x" * 1000)
+        body.finish()
+        bodies.update(edge.on_body_end(plan, 1000, NOW).dropped)
+        bodies.keep(entry)
+
+
+@pytest.fixture(scope="module")
+def full() -> Iterator[tuple[EdgeMachine, MemoryStore]]:
+    async def fill() -> tuple[EdgeMachine, MemoryStore]:
+        edge, store = EdgeMachine(Service(name="fra", room=2**40)), MemoryStore()
+        gc.freeze()  # what the bench itself is made of
+        filled(edge, StoredBodies(edge, store), STORED)
+        return edge, store
+
+    yield asyncio.run(fill())
+    gc.unfreeze()
+
+
+@pytest.mark.timeout(300)
+def test_a_full_pass_of_the_cycle_collector(benchmark: BenchmarkFixture, full: tuple[EdgeMachine, MemoryStore]) -> None:
+    benchmark.group = "beside 100,000 stored responses"
+    edge, store = full
+
+    def tables() -> Iterator[object]:
+        yield from edge.index.tables()
+        yield from vars(edge.room).values()
+        yield from store.tables()
+
+    with left_out(tables):
+        gc.collect()
+        benchmark.pedantic(gc.collect, rounds=10)
+
+
+@pytest.mark.timeout(300)
+def test_what_healthz_asks(benchmark: BenchmarkFixture, full: tuple[EdgeMachine, MemoryStore]) -> None:
+    benchmark.group = "beside 100,000 stored responses"
+    edge, store = full
+    assert benchmark(lambda: (len(edge.index), edge.room.currsize, store.memory_bytes))[2] == STORED * 1000

@@ -25,6 +25,7 @@ from cdnkit.policy.store.entry import (
     vary_names,
 )
 from cdnkit.policy.store.eviction.room import Room
+from cdnkit.policy.store.groups import Groups
 from cdnkit.policy.store.purged import PurgedGeneration, PurgedKey
 from cdnkit.policy.store.variants import Variants, best, names_of
 
@@ -68,8 +69,8 @@ class EntryIndex:
         self._vary_as_sent = vary_as_sent
         self._by_key: dict[str, Entry | Variants] = {}
         """Most keys have one response, which is held without a table of its own."""
-        self._by_surrogate_key: dict[str, dict[int, Entry]] = {}
-        self._by_url: dict[str, dict[int, Entry]] = {}
+        self._by_surrogate_key = Groups()
+        self._by_url = Groups()
         """By the first line of the key (path and query), entries whose keys hold more."""
         self._urls: SortedList[str] = SortedList()
         """The first lines of all keys, each once."""
@@ -138,12 +139,12 @@ class EntryIndex:
         else:
             one.add(entry)
         for surrogate_key in entry.surrogate_keys:
-            self._by_surrogate_key.setdefault(surrogate_key, {})[entry.id] = entry
+            self._by_surrogate_key.add(surrogate_key, entry)
         url, _, more = entry.key.partition("\n")
         if one is None and not (url in self._by_url or (more and url in self._by_key)):
             self._urls.add(url)
         if more:
-            self._by_url.setdefault(url, {})[entry.id] = entry
+            self._by_url.add(url, entry)
         entry.generation = self._generation
         entry.purges_outlived = self._generation.purges
         self.size += 1
@@ -185,9 +186,9 @@ class EntryIndex:
         """Remove all entries at once, also from the room, by a purge; how many they were."""
         count, self.size = self.size, 0
         if self._by_key:
-            rest = [self._by_surrogate_key, self._by_url, self._urls]
+            rest = [self._by_surrogate_key.by_name, self._by_url.by_name, self._urls]
             self._purged.append(PurgedGeneration(self._by_key, room, rest))
-            self._by_key, self._by_surrogate_key, self._by_url, self._urls = {}, {}, {}, SortedList()
+            self._by_key, self._by_surrogate_key, self._by_url, self._urls = {}, Groups(), Groups(), SortedList()
             self._generation.current = False
             self._generation = Generation()
         return count
@@ -197,7 +198,7 @@ class EntryIndex:
 
         None: they are few, or none, and nothing is done.
         """
-        shared = {key: self._by_surrogate_key[key] for key in surrogate_keys if key in self._by_surrogate_key}
+        shared = {key: tagged for key in surrogate_keys if (tagged := self._by_surrogate_key.of(key))}
         if sum(map(len, shared.values())) <= PURGED_AT_ONCE:
             return None
         found: dict[int, Entry] = {}
@@ -206,7 +207,7 @@ class EntryIndex:
         generation = self._generation
         ids = [id for id, entry in found.items() if entry.indexed] if generation.purged else list(found)
         for surrogate_key, tagged in shared.items():
-            del self._by_surrogate_key[surrogate_key]
+            del self._by_surrogate_key.by_name[surrogate_key]
             generation.purges += 1
             generation.purged[surrogate_key] = generation.purges
             self._purged.append(PurgedKey(surrogate_key, tagged, generation))
@@ -253,10 +254,11 @@ class EntryIndex:
         """Replace the surrogate keys of an entry, after a 304."""
         if surrogate_keys == entry.surrogate_keys:
             return
-        self._drop_surrogate_keys(entry)
+        for surrogate_key in entry.surrogate_keys:
+            self._by_surrogate_key.discard(surrogate_key, entry)
         entry.surrogate_keys = surrogate_keys
         for surrogate_key in surrogate_keys:
-            self._by_surrogate_key.setdefault(surrogate_key, {})[entry.id] = entry
+            self._by_surrogate_key.add(surrogate_key, entry)
 
     def remove(self, entry: Entry, why: Cause | None) -> None:
         """Remove it; `why` is the cause of the next miss of its key."""
@@ -276,12 +278,10 @@ class EntryIndex:
             del self._by_key[entry.key]
             if why is not None:
                 self._removal_causes[hash(entry.key)] = why
-        self._drop_surrogate_keys(entry)
+        for surrogate_key in entry.surrogate_keys:
+            self._by_surrogate_key.discard(surrogate_key, entry)
         url = entry.key.partition("\n")[0]
-        if url in self._by_url:
-            self._by_url[url].pop(entry.id, None)
-            if not self._by_url[url]:
-                del self._by_url[url]
+        self._by_url.discard(url, entry)
         if url not in self._by_url and url not in self._by_key:
             self._urls.remove(url)
         entry.generation = None
@@ -290,7 +290,7 @@ class EntryIndex:
 
     def by_url(self, url: str) -> list[Entry]:
         """All entries with this path and query, whatever else is in their keys."""
-        return [*self._there(self._all_of(url)), *self._there(self._by_url.get(url, {}).values())]
+        return [*self._there(self._all_of(url)), *self._there(self._by_url.of(url).values())]
 
     def by_prefix(self, prefix: str) -> list[Entry]:
         """All entries whose path and query begin with the prefix."""
@@ -299,19 +299,25 @@ class EntryIndex:
 
     def surrogate_keys(self) -> Iterable[str]:
         """The surrogate keys of all entries."""
-        return self._by_surrogate_key.keys()
+        return self._by_surrogate_key.by_name.keys()
 
     def by_surrogate_keys(self, *surrogate_keys: str) -> list[Entry]:
         """All entries with any of these surrogate keys, each once."""
         found: dict[int, Entry] = {}
         for surrogate_key in surrogate_keys:
-            found |= self._by_surrogate_key.get(surrogate_key, {})
+            found |= self._by_surrogate_key.of(surrogate_key)
         return list(self._there(found.values()))
 
-    def _drop_surrogate_keys(self, entry: Entry) -> None:
-        for surrogate_key in entry.surrogate_keys:
-            tagged = self._by_surrogate_key.get(surrogate_key)
-            if tagged is not None:
-                tagged.pop(entry.id, None)
-                if not tagged:
-                    del self._by_surrogate_key[surrogate_key]
+    # ---- memory ------------------------------------------------------------------------------------------------
+
+    def tables(self) -> Iterator[object]:
+        """The tables that have all entries, for a shell that hides them from a collector of cycles."""
+        yield from (self._by_key, self._by_surrogate_key.by_name, self._by_url.by_name)
+        yield from self._urls._lists
+
+    def tables_of(self, entry: Entry) -> list[object]:
+        """The further tables that have this entry."""
+        tables = self._by_surrogate_key.tables_of(entry.surrogate_keys)
+        tables += self._by_url.tables_of((entry.key.partition("\n")[0],))
+        one = self._by_key.get(entry.key)
+        return tables + one.tables_of(entry.selecting) if isinstance(one, Variants) else tables

@@ -31,8 +31,8 @@ class Variants:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._by_id: dict[int, Entry] = {}
         """In the order in which they were stored."""
-        self._by_names: dict[Names, dict[Selecting, list[Entry]]] = {}
-        """One whole response of each variant, or parts of one representation."""
+        self._by_names: dict[Names, dict[Selecting, Entry | list[Entry]]] = {}
+        """One response of each variant, or several parts of one representation."""
         for entry in entries:
             self.add(entry)
 
@@ -51,22 +51,34 @@ class Variants:
 
     def add(self, entry: Entry) -> None:
         self._by_id[entry.id] = entry
-        self._by_names.setdefault(names_of(entry.selecting), {}).setdefault(entry.selecting, []).append(entry)
+        by_values = self._by_names.setdefault(names_of(entry.selecting), {})
+        one = by_values.setdefault(entry.selecting, entry)
+        if isinstance(one, list):
+            one.append(entry)
+        elif one is not entry:
+            by_values[entry.selecting] = [one, entry]
 
     def remove(self, entry: Entry) -> None:
         del self._by_id[entry.id]
         names = names_of(entry.selecting)
         by_values = self._by_names[names]
-        alike = by_values[entry.selecting]
-        alike.remove(entry)
-        if not alike:
+        one = by_values[entry.selecting]
+        if isinstance(one, list):
+            one.remove(entry)
+        if one is entry or not one:
             del by_values[entry.selecting]
             if not by_values:
                 del self._by_names[names]
 
     def alike(self, selecting: Selecting) -> list[Entry]:
         """The responses of one variant, the latest first."""
-        return self._by_names.get(names_of(selecting), {}).get(selecting, [])[::-1]
+        one = self._by_names.get(names_of(selecting), {}).get(selecting, [])
+        return [one] if isinstance(one, Entry) else one[::-1]
+
+    def tables_of(self, selecting: Selecting) -> list[object]:
+        """The tables that lead to the responses of one variant."""
+        alike = self._by_names.get(names_of(selecting), {}).get(selecting)
+        return [self, self._by_id, self._by_names, *self._by_names.values(), alike]
 
     def oldest(self) -> Selecting:
         """The variant that was stored longest ago."""
@@ -76,7 +88,8 @@ class Variants:
         """All that the request selects, and those without Vary; the latest first."""
         found: list[Entry] = []
         for names, by_values in self._by_names.items():
-            found += by_values.get(selecting_fields(names, request, as_sent=as_sent), ())
+            one = by_values.get(selecting_fields(names, request, as_sent=as_sent), ())
+            found += (one,) if isinstance(one, Entry) else one
         if len(found) > 1:
             found.sort(key=lambda entry: entry.id, reverse=True)
         return found

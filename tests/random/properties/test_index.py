@@ -217,5 +217,6 @@ def test_the_index_and_a_list_agree(at_once: int, steps: list[tuple[object, ...]
         assert len(both.room) == len(both.index) == sum(1 for _ in both.index)
         for entry in list(both.index):
             both.index.remove(entry, None)
-        tables = (both.index._by_key, both.index._by_surrogate_key, both.index._by_url, both.index._urls)
+        groups = (both.index._by_surrogate_key.by_name, both.index._by_url.by_name)
+        tables = (both.index._by_key, *groups, both.index._urls)
         assert not any(tables), "something is left of what was removed"
