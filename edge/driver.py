@@ -13,15 +13,16 @@ The life of a request, from top to bottom:
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cdnkit.policy.http.content import has_content
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.machine.explain import explain
 from cdnkit.policy.machine.machine import EdgeMachine
-from cdnkit.policy.plan import Assemble
+from cdnkit.policy.plan import Assemble, Plan, Serve
+from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.serving import INTERIM, Left, Stalled
 from cdnkit.settings.edge import Limits
 from edge.delivery import FieldBytes, Send, deliver, field_bytes
@@ -38,7 +39,7 @@ from edge.slices import AssembledResponse, Blocks
 from edge.stored_bodies import StoredBodies
 from edge.stores import Store
 from edge.tickets import Tickets
-from edge.token_children import with_token
+from edge.token_children import passes_unchanged, with_token
 from edge.viewer import Receive, Viewer
 from edge.viewers import Viewers
 
@@ -47,6 +48,19 @@ if TYPE_CHECKING:
 
 DEBUG = "cdnlab-debug"
 """A request field of trusted clients: a response field of the same name says what `cdnlab explain` would."""
+
+
+@dataclass(slots=True)
+class Decided:
+    """A request of which the machine has decided what is to be done."""
+
+    driver: "Driver"
+    request: RequestHead
+    public: RequestHead
+    """Without its token."""
+    plan: Plan
+    record: RequestRecord
+    debug: FieldBytes | None
 
 
 class Driver:
@@ -66,6 +80,7 @@ class Driver:
         """`store`: where bodies are kept; the machine gets back what it recovers. `tier`: asked before the parents.
         `limits`: those of a request's content."""
         self.machine = machine
+        self.faces_viewers = machine.service.gate
         self.parents = parents
         self.log = log
         self.clock = clock
@@ -73,12 +88,13 @@ class Driver:
         self._viewers = viewers
         self._tier = tier
         self._limits = limits
-        self._recorder = Recorder(machine, log, clock)
+        self.recorder = Recorder(machine, log, clock)
         bodies, tickets = StoredBodies(machine, store), Tickets()
-        self._fills = Fills(machine, parents, tier, bodies, tickets, self._recorder, clock)
+        self._bodies = bodies
+        self._fills = Fills(machine, parents, tier, bodies, tickets, self.recorder, clock)
         self._responses = Responses(machine, bodies, self._fills, tickets, clock)
-        self._blocks = Blocks(machine, self._responses, self._recorder, clock)
-        self.purges = NodePurges(machine, store, tier, self._recorder, clock)
+        self._blocks = Blocks(machine, self._responses, self.recorder, clock)
+        self.purges = NodePurges(machine, store, tier, self.recorder, clock)
         self.purge_requests = PurgeRequests(machine, self.purges, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,11 +103,57 @@ class Driver:
         if order is not None:
             await self.purge_requests.respond(order, send)
             return
+        await self.carry_out(self.decide(request), scope, receive, send)
+
+    def hit(self, request: RequestHead, plan: Plan, now: float) -> tuple[Serve, bytes, RequestRecord] | None:
+        """A plain hit with its body; None: it is something else, or its body is not at hand."""
+        if type(plan) is not Serve or not plan.prepared:
+            return None
+        admitted = plan.admitted
+        if admitted is not None and admitted.inherited is not None:
+            return None
+        whole = self._bodies.whole(plan.entry) if plan.body else b""
+        if whole is None:
+            return None
+        return plan, whole, self.recorder.hit(request if admitted is None else admitted.public, plan, now)
+
+    def decide(self, request: RequestHead) -> Decided:
+        """What to do with a request that is no purge; `at_once` or `carry_out` must follow."""
         now = self.clock()
         debug = self._debug(request, now)
-        plan = self.machine.on_request(request, now)
+        return self.decided(request, self.machine.on_request(request, now), now, debug)
+
+    def decided(self, request: RequestHead, plan: Plan, now: float, debug: FieldBytes | None = None) -> Decided:
         public = request if plan.admitted is None else plan.admitted.public
-        record = self._recorder.request(public, plan, now)
+        return Decided(self, request, public, plan, self.recorder.request(public, plan, now), debug)
+
+    def at_once(self, decided: Decided) -> Response | None:
+        """The response, if nothing of it has to be waited for: `written` must follow. None: `carry_out` must."""
+        plan = decided.plan
+        if isinstance(plan, Assemble):
+            return None
+        response = self._responses.at_once(plan)
+        if (
+            response is None
+            or decided.debug is not None
+            or (plan.admitted is not None and not passes_unchanged(plan.admitted.inherited, response))
+        ):
+            return None
+        self.recorder.responded(decided.record, response, decided.public.path)
+        return response
+
+    def written(self, decided: Decided, sent: int, why: str | None) -> None:
+        """The client took so many bytes of the body, and (`why`, which may be "") left before it had all."""
+        record = decided.record
+        record.bytes_sent = sent
+        if why is not None:
+            record.aborted, record.reason = True, why or record.reason
+        self.recorder.write(record, decided.public)
+
+    async def carry_out(self, decided: Decided, scope: Scope, receive: Receive, send: Send) -> None:
+        """Respond to a request as was decided."""
+        request, public, plan = decided.request, decided.public, decided.plan
+        record, debug = decided.record, decided.debug
         viewer = Viewer(receive, scope.get("extensions", {}).get(INTERIM))
         assembled: AssembledResponse | None = None
         response: Response | None = None
@@ -107,7 +169,7 @@ class Driver:
                 return
             if plan.admitted is not None and plan.admitted.inherited is not None:
                 response = await with_token(plan.admitted.inherited, response)
-            self._recorder.responded(record, response, public.path)
+            self.recorder.responded(record, response, public.path)
             await deliver(response, viewer, send, record, also=debug)
         except Left as left:
             record.aborted = True
@@ -119,7 +181,7 @@ class Driver:
                 assembled.leave()
             if response is not None:
                 response.leave()
-            self._recorder.write(record, public)
+            self.recorder.write(record, public)
 
     def unreadable(self, status: int, reason: str) -> tuple[int, FieldBytes, bytes]:
         """The response to what could not be read as a request: a `cdnkit.serving.Page`, signed as all responses are."""
@@ -134,6 +196,12 @@ class Driver:
         if self._tier is not None:
             await self._tier.close()
         self.log.close()
+
+    def tables(self) -> Iterator[object]:
+        """The tables that have all that is stored, which the collector of cycles need not walk over."""
+        yield from self.machine.index.tables()
+        yield from vars(self.machine.room).values()
+        yield from self.store.tables()
 
     def _debug(self, request: RequestHead, now: float) -> FieldBytes | None:
         """What `explain` says of this request before it is decided, for a trusted client that asks; a line of JSON."""

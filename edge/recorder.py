@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from cdnkit.policy.http.hops import last_node
-from cdnkit.policy.http.messages import RequestHead, ResponseHead
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.machine.machine import EdgeMachine
+from cdnkit.policy.outcomes import Outcome
 from cdnkit.policy.plan import Assemble, Fetch, Join, Plan, PurgeOrder, Refuse, Serve
-from cdnkit.policy.record.lines import FetchRecord, PurgeRecord, RequestRecord
+from cdnkit.policy.record.lines import FetchRecord, FieldLines, PurgeRecord, RequestRecord
 from cdnkit.policy.record.object_class import classify
 from edge.blind import Blind
 from edge.log import RecordLog
@@ -42,6 +43,7 @@ class Recorder:
         self._log = log
         self._clock = clock
         self._node = machine.service.name
+        self._gate = machine.service.gate
         self._blind = Blind(machine.gate)
         self._fields = _fields_recorded(machine)
 
@@ -69,9 +71,9 @@ class Recorder:
             region=request.place.region,
             asn=request.place.asn,
             version=request.version,
-            from_node="" if self._machine.service.gate else last_node(request),
+            from_node="" if self._gate else last_node(request),
             fetch=plan.id if isinstance(plan, Fetch) else plan.fetch_id if isinstance(plan, Join | Serve) else 0,
-            session=_session(request),
+            session=_session(request.headers),
             block=request.block,
             head_bytes=request.head_bytes,
             head_fields=request.head_fields,
@@ -95,9 +97,59 @@ class Recorder:
 
     def write(self, record: RequestRecord, request: RequestHead) -> None:
         """The request is over; it is without its token."""
-        record.headers = self._blind.kept(request, self._fields | self._machine.vary_fields)
+        record.headers = self._kept(request)
         record.duration_ms = round((self._clock() - record.at) * 1000, 3)
         self._log.add(record)
+
+    def hit(self, request: RequestHead, served: Serve, now: float) -> RequestRecord:
+        """As `request` and `responded`, of a plain hit that goes out at once."""
+        entry = served.entry
+        object_class, rendition = classify(request.path, entry.content_type if entry.status in _OF_THE_OBJECT else "")
+        return RequestRecord(
+            node=self._node,
+            seq=self._machine.state.events,
+            at=now,
+            method=request.method,
+            url=f"{request.scheme}://{request.host}{self._blind.target(request.target)}",
+            status=entry.status,
+            outcome=Outcome.HIT,
+            cause=None,
+            behavior=served.rule.behavior.path,
+            object_class=object_class,
+            rendition=rendition,
+            bytes_sent=0,
+            ttfb_ms=0.0,
+            duration_ms=0.0,
+            client_ip=request.client_ip,
+            client_port=request.client_port,
+            country=request.place.country,
+            region=request.place.region,
+            asn=request.place.asn,
+            version=request.version,
+            from_node="" if self._gate else last_node(request),
+            session=_session(request.headers),
+            headers=self._kept(request),
+            head_bytes=request.head_bytes,
+            head_fields=request.head_fields,
+        )
+
+    def sent(self, record: RequestRecord, sent: int, why: str | None) -> None:
+        """A response that went out at once is over: the client took so many bytes, and (`why`) left before the end."""
+        record.duration_ms = round((self._clock() - record.at) * 1000, 3)
+        record.ttfb_ms = record.ttfb_ms or record.duration_ms
+        record.bytes_sent = sent
+        if why is not None:
+            record.aborted, record.reason = True, why or record.reason
+        self._log.add(record)
+
+    def _kept(self, request: RequestHead) -> FieldLines:
+        """The fields that the record keeps."""
+        facts, vary = request.headers.facts, self._machine.state.vary_fields
+        if facts is None:
+            return self._blind.kept(request, self._fields | vary)
+        if facts.recorded is None or facts.recorded[0] != len(vary):
+            facts.recorded = len(vary), self._blind.kept(request, self._fields | vary)
+        return facts.recorded[1]
 
     def fetch(self, fetch: Fetch, now: float, head: ResponseHead | None = None, failure: str = "") -> FetchRecord:
         """An exchange as its head (or its failure) leaves it; whoever reads the body adds its end, and then `add`s."""
@@ -142,10 +194,19 @@ def _fields_recorded(machine: EdgeMachine) -> frozenset[str]:
     return names
 
 
-def _session(request: RequestHead) -> str:
+def _session(headers: Headers) -> str:
     """The session that a player names (CTA-5004)."""
+    facts = headers.facts
+    if facts is None:
+        return _session_in(headers)
+    if facts.session is None:
+        facts.session = _session_in(headers)
+    return facts.session
+
+
+def _session_in(headers: Headers) -> str:
     session = ""
-    for part in (request.headers.first("cmcd-session") or "").split(","):
+    for part in (headers.first("cmcd-session") or "").split(","):
         name, _, value = part.strip().partition("=")
         if name == "sid":
             session = value.strip('"')

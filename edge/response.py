@@ -20,6 +20,8 @@ class Response:
     """None: no body follows, or (until it is loaded) none that is at hand."""
     blocks: AsyncIterator[bytes] | None = None
     """The body of a response that is assembled from slices, in the reader's place."""
+    whole: bytes = b""
+    """The stored body, where a response is made at once: it has neither reader nor blocks."""
 
     def small_body(self) -> bytes | None:
         """All of the body, if it is at hand and small; None: it comes in `pieces`."""

@@ -30,6 +30,22 @@ class Responses:
         self._tickets = tickets
         self._clock = clock
 
+    def at_once(self, plan: Decision) -> Response | None:
+        """The response that this plan makes without any waiting, its body whole. None: there is no such, and `get` must
+        follow."""
+        if isinstance(plan, Refuse):
+            return Response(plan)
+        if not isinstance(plan, Serve):
+            # It may land before the task begins that waits for it.
+            self._tickets.hold(plan.ticket)
+            return None
+        if plan.pieces is not None or plan.refresh is not None:
+            return None
+        body = self._bodies.at_hand(plan.entry) if plan.body else None
+        if plan.body and (body is None or body.whole is None):
+            return None
+        return Response(plan, whole=b"" if body is None else body.whole or b"")
+
     async def get(
         self, request: RequestHead, plan: Plan, viewer: Viewer, content: AsyncIterator[bytes] | None = None
     ) -> Response | None:

@@ -23,9 +23,11 @@ from cdnkit.policy.store.eviction import room_for
 from cdnkit.serving import Guarded, Listener, bind, bind_udp, guard_of, url_of
 from cdnkit.settings.edge import Node, Whereabouts
 from edge.admin import admin_app
+from edge.at_once import AtOnce
 from edge.background import Background
 from edge.clock import Clock
 from edge.codings import ENCODERS
+from edge.collector import left_out
 from edge.driver import Driver
 from edge.health_checks import check_once
 from edge.keys import read_keys
@@ -119,6 +121,8 @@ async def serve(
     faced = partial(Listener, services, logger, date_header=False, limits=node.limits, page=services.default.unreadable)
     # In CloudFront's words, and for a day, as there.
     alt_svc = f'h3=":{rules["https_port"]}"; ma=86400' if node.http3 else ""
+    at_once = AtOnce(services, who)
+    faced = partial(faced, front=at_once if node.front else None)
     fronts = [faced(), *(faced(alt_svc=alt_svc) for _ in secured)]
     quic = None if datagrams is None else _http3(fronts[-1], *pair)
     follower = None
@@ -141,8 +145,9 @@ async def serve(
         if quic is not None and datagrams is not None:
             await quic.start(datagrams)
         await back.start(operators)
-        ready({"ready": node.name, **urls, "parent": parent})
-        await shutdown.wait()
+        with left_out(services.tables):
+            ready({"ready": node.name, **urls, "parent": parent})
+            await shutdown.wait()
     finally:
         await asyncio.gather(*(front.close() for front in fronts), back.close())
         if quic is not None:

@@ -3,24 +3,30 @@
 Host, :authority, SNI  ->  cdnkit/policy/gate/hosts.py  ->  the service's `Driver`
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from cdnkit.policy.gate.hosts import DEFAULT, SERVICE, Hosts, misdirected, unknown
-from cdnkit.policy.http.messages import RequestHead, get_for_url
+from cdnkit.policy.http.messages import Headers, RequestHead, get_for_url
 from cdnkit.policy.http.target import origin_form
+from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.plan import Purged, PurgeKind, PurgeOrder
 from cdnkit.policy.rules.profile import Profile
 from cdnkit.policy.rules.service import Service
 from cdnkit.serving import TLS_NAMES
-from edge.driver import Driver
+from edge.driver import Decided, Driver
 from edge.requests import MISDIRECTED
 from edge.viewers import Viewers
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+DECIDED = "cdnlab.decided"
+"""A member of a scope: a `Decided`, where a front has read the request."""
 
 
 @dataclass(frozen=True)
@@ -48,22 +54,34 @@ class Services:
         self._profile = self.default.machine.profile
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        decided: Decided | None = scope.get(DECIDED)
+        if decided is not None:
+            await decided.driver.carry_out(decided, scope, receive, send)
+            return
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
         host = origin_form((scope.get("raw_path") or b"/").decode("latin-1"), host)[1]
-        shown = scope.get("extensions", {}).get(TLS_NAMES)
-        # Edges reach a shield by its own name, whatever host their viewers named.
-        refusal = None if shown is None or not self.faces_viewers else misdirected(host, *shown)
-        service: str | None = DEFAULT
-        if self.faces_viewers:
-            service = self._hosts.service_of(host)
-            if service is None and refusal is None:
-                refusal = unknown(host, self._profile.unknown_host)
-        elif scope.get("client") and self._viewers.is_trusted(scope["client"][0]):
-            named = next((value for name, value in scope["headers"] if name == SERVICE), b"").decode("latin-1")
-            service = named if named in self.drivers else DEFAULT
+        fields = Headers.wrap([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
+        peer = (scope.get("client") or ("", 0))[0]
+        driver, refusal = self.selected(host, fields, peer, scope.get("extensions", {}).get(TLS_NAMES))
         if refusal is not None:
             scope[MISDIRECTED] = refusal
-        await self.drivers[service or DEFAULT](scope, receive, send)
+        await driver(scope, receive, send)
+
+    def selected(
+        self, host: str, fields: Headers, peer: str, shown: tuple[str, frozenset[str]] | None
+    ) -> tuple[Driver, Refusal | None]:
+        """The driver of the service that a request is for, and why none should serve it here, if so.
+
+        `shown`: over TLS, the name that the client asked for, and those of the certificate that it was shown."""
+        if not self.faces_viewers:
+            # Edges reach a shield by its own name, whatever host their viewers named.
+            named = fields.first(SERVICE) if peer and self._viewers.is_trusted(peer) else None
+            return self.drivers.get(named or DEFAULT, self.default), None
+        refusal = None if shown is None else misdirected(host, *shown)
+        service = self._hosts.service_of(host)
+        if service is None and refusal is None:
+            refusal = unknown(host, self._profile.unknown_host)
+        return self.drivers[service or DEFAULT], refusal
 
     def of(self, request: RequestHead) -> tuple[str, Driver]:
         """The service for the request's host. A request for a host that no service has is marked as misdirected."""
@@ -71,6 +89,10 @@ class Services:
         if service is None and self.faces_viewers:
             request.misdirected = unknown(request.host, self._profile.unknown_host)
         return service or DEFAULT, self.drivers[service or DEFAULT]
+
+    def tables(self) -> Iterator[object]:
+        """The tables of all services, as `Driver.tables`."""
+        return chain.from_iterable(driver.tables() for driver in self.drivers.values())
 
     # ---- purges ------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,13 @@ from edge.codings import DECODERS
 from edge.response import Response
 
 
+def passes_unchanged(inherited: Inherited | None, response: Response) -> bool:
+    """Whether `with_token` would change nothing."""
+    if inherited is None or isinstance(response.head, Refuse):
+        return True
+    return inherited.for_response(response.head.status, response.content_type()) is None
+
+
 async def with_token(inherited: Inherited, response: Response) -> Response:
     """The response, rewritten if it has children; what is stored stays as it is."""
     if isinstance(response.head, Refuse) or response.blocks is not None:

@@ -113,6 +113,8 @@ class Serve:
     """A fetch to start in the background."""
     fetch_id: int = 0
     """The fill that brought it, for the record; 0 for a hit."""
+    prepared: bool = False
+    """A plain hit: `entry.prepared` are the first of the headers."""
     refusal: Refusal | None = None
     """The gate's, where it is the page of a refusal."""
     admitted: Admitted | None = None

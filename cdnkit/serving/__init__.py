@@ -1,7 +1,11 @@
 """Sockets and servers: how every program of ours listens. It knows nothing of what is served."""
 
 from cdnkit.serving.certificates import CLIENT_NAMES, TLS_NAMES
+from cdnkit.serving.exchange import status_line
+from cdnkit.serving.front import Client, Whole
 from cdnkit.serving.guard import Guarded, HostName, guard_of
+from cdnkit.serving.heads import Fields
+from cdnkit.serving.hpack import field_block, status_block
 from cdnkit.serving.inbox import EMPTY_QUERY, INTERIM
 from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.listener import GRACE_S, Listener, PortInUse, bind, bind_udp, url_of
@@ -13,6 +17,8 @@ __all__ = [
     "GRACE_S",
     "INTERIM",
     "TLS_NAMES",
+    "Client",
+    "Fields",
     "Guarded",
     "HostName",
     "Left",
@@ -20,8 +26,12 @@ __all__ = [
     "ListenerLimits",
     "PortInUse",
     "Stalled",
+    "Whole",
     "bind",
     "bind_udp",
+    "field_block",
     "guard_of",
+    "status_block",
+    "status_line",
     "url_of",
 ]

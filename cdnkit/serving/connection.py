@@ -21,7 +21,7 @@ from cdnkit.serving.http1 import Http1
 from cdnkit.serving.http2 import Http2
 from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.patience import Left, Stalled, wait_for_client
-from cdnkit.serving.roles import ListenerRole, Page
+from cdnkit.serving.roles import FrontRole, ListenerRole, Page
 
 LINGER_S = 2.0
 """How long a client may go on sending after the server has hung up and the client has taken the rest. nginx gives 5 s
@@ -31,18 +31,41 @@ HIGH_WATER_BYTES = 64 * 1024
 """A writer waits while more than this is written and not yet taken by the kernel."""
 
 
+class Reader(asyncio.StreamReader):
+    """What a client sends. A connection that breaks ends it: what came before is still read, unlike asyncio has it.
+
+    ffmpeg sends the last objects that it uploads in one go, reads no response, and closes its connection; the first
+    response then breaks it.
+    """
+
+    def set_exception(self, exc: Exception) -> None:
+        self.feed_eof()
+
+    def is_empty(self) -> bool:
+        """Whether all that came was read."""
+        return not self._buffer  # type: ignore[attr-defined]
+
+
 class Connection(TCPServer):
     """One client's connection, from the first byte to the last."""
 
     protocol: Http1 | Http2  # type: ignore[assignment]
 
-    def __init__(self, listener: ListenerRole, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        listener: ListenerRole,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        front: FrontRole | None = None,
+    ) -> None:
+        """`front`: what takes the connection back when it is idle."""
         loop = asyncio.get_running_loop()
         super().__init__(
             self.call,  # type: ignore[arg-type]  # without hypercorn's two arguments for WSGI
             loop, listener.config, listener.context, ConnectionState({}), reader, writer,
         )  # fmt: skip
         self._listener = listener
+        self._front = front
         self.limits: ListenerLimits = listener.limits
         self.page: Page = listener.page
         self.connection_state = ConnectionState({})
@@ -75,7 +98,8 @@ class Connection(TCPServer):
                     await self._speak_http2()
                 else:
                     self.protocol = Http1(self, group)
-                    self._start_timer(self.limits.head_within)
+                    if self._timer is None:
+                        self._start_timer(self.limits.head_within)
                 await self._read_data()
         except OSError:
             pass
@@ -132,6 +156,19 @@ class Connection(TCPServer):
         self._awaits_first_byte = False
         self._listener.waiting.pop(self, None)
 
+    def rests(self) -> bool:
+        """Whether nothing of a request is here; if so, whoever takes the connection back has the timer."""
+        if not isinstance(self.protocol, Http1) or self._hung_up or not self.protocol.rests():
+            return False
+        if self.reader.at_eof() or not isinstance(self.reader, Reader) or not self.reader.is_empty():
+            return False
+        self._stop_timer()
+        return True
+
+    def go_on(self, within: float) -> None:
+        """A head follows, which must be complete within these seconds."""
+        self._start_timer(within)
+
     def _on_timeout(self) -> None:
         self.hang_up(self.protocol.farewell())
 
@@ -145,6 +182,8 @@ class Connection(TCPServer):
         elif isinstance(event, Updated) and not self._hung_up and not self.reader.at_eof():
             if event.idle:
                 self._start_timer(self.limits.idle, first_byte=isinstance(self.protocol, Http1))
+                if self._front is not None:
+                    self.loop.call_soon(self._front.take_back)
             else:
                 self._stop_timer()
 

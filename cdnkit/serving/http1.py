@@ -134,6 +134,11 @@ class Http1(H11Protocol):
             status_code = 414
         await self._tcp.send_bytes(self._refusal(status_code))
 
+    def rests(self) -> bool:
+        """Whether no request is under way, and no byte of one is here."""
+        states = self.connection.our_state, self.connection.their_state
+        return states == (h11.IDLE, h11.IDLE) and not self.connection.trailing_data[0]
+
     def farewell(self) -> bytes:
         """The last bytes for a client whose time for a head is over: 408, or none if its request had not begun."""
         begun = self.connection.our_state is h11.IDLE and self.connection.trailing_data[0]

@@ -12,15 +12,20 @@ import resource
 import socket
 import ssl
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cdnkit.serving.connection import Connection
+from cdnkit.serving.connection import Connection, Reader
+from cdnkit.serving.front import Asgi, Front, FrontApplication
+from cdnkit.serving.front_http2 import Http2Front
+from cdnkit.serving.heads import FieldSections
+from cdnkit.serving.heads_http2 import Heads
+from cdnkit.serving.hpack import lines_block
 from cdnkit.serving.http1 import phrase_of
 from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.patience import Left
@@ -100,17 +105,6 @@ DESCRIPTORS = 65_536
 """No node needs more open files than this."""
 
 
-class Reader(asyncio.StreamReader):
-    """What a client sends. A connection that breaks ends it: what came before is still read, unlike asyncio has it.
-
-    ffmpeg sends the last objects that it uploads in one go, reads no response, and closes its connection; the first
-    response then breaks it.
-    """
-
-    def set_exception(self, exc: Exception) -> None:
-        self.feed_eof()
-
-
 class Listener:
     """One application on one socket, from `start` to `close`: accepts connections, and ends them at shutdown.
 
@@ -128,22 +122,32 @@ class Listener:
         page: Page | None = None,
         alt_svc: str = "",
         per_source: int | None = None,
+        front: FrontApplication | None = None,
     ) -> None:
         """`date_header` False: the application's responses, and `page`s, carry their own Date. `page`: makes responses
         to requests that cannot be read; by default, one plain line. `alt_svc`: sent with every response, where else
         the application is served (RFC 7838). `per_source`: the most connections at once from one address; one more
-        gets 429."""
+        gets 429. `front`: the application, where it can answer plain requests at once."""
         self._app = app
         self._log = log
         self.limits = limits or ListenerLimits()
         self.page = page or plain_page
         self.context = WorkerContext(None)
-        self.waiting: dict[Connection, None] = {}
+        self.waiting: dict[Connection | Front | Http2Front, None] = {}
         """Connections without a request, the longest waiting first."""
         self._most = self.limits.connections
         self._per_source = per_source
+        self._open = 0
+        """Connections."""
         self._sources: Counter[str] = Counter()
         self._connections: dict[asyncio.Task[None], Connection] = {}
+        self._fronts: dict[Front | Http2Front, str] = {}
+        """With the address that each counts for."""
+        self._no_fronts = asyncio.Event()
+        self._front = front
+        self.sections = FieldSections()
+        self.heads = Heads()
+        self.closing = False
         self._turned_away: set[asyncio.Task[None]] = set()
         self._requests: set[asyncio.Task[object]] = set()
         self._server: asyncio.Server | None = None
@@ -164,31 +168,102 @@ class Listener:
         patience = None if tls is None else self.limits.head_within
         farewell = None if tls is None else self.limits.stalled
         loop = asyncio.get_running_loop()
+        self.end_of_head = b"".join(b"%b: %b\r\n" % line for line in self.config.response_headers("h11")) + b"\r\n"
+
+        self.end_of_block = lines_block(self.config.response_headers("h2"))
+
+        def connection() -> asyncio.Protocol:
+            if self._front is None:
+                return asyncio.StreamReaderProtocol(Reader(loop=loop), self._accept, loop=loop)
+            return Front(self, loop)
+
         self._server = await loop.create_server(
-            lambda: asyncio.StreamReaderProtocol(Reader(loop=loop), self._accept, loop=loop),
+            connection,
             sock=listener, backlog=BACKLOG, ssl=tls,
             ssl_handshake_timeout=patience, ssl_shutdown_timeout=farewell,
         )  # fmt: skip
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         source = _source_of(writer)
-        if self._per_source is not None and self._sources[source] >= self._per_source:
-            self._refuse(reader, writer, 429, f"limit: {self._per_source} connections are open from this address")
+        refusal = self._one_too_many(source)
+        if refusal is not None:
+            self._refuse(reader, writer, *refusal)
             return
-        if len(self._connections) >= self._most and not self._make_room():
-            self._refuse(reader, writer, 503, f"limit: {self._most} connections are open and busy")
-            return
-        connection = Connection(self, reader, writer)
+        task = self._begin(Connection(self, reader, writer))
+        self._open += 1
+        self._sources[source] += 1
+        task.add_done_callback(lambda _: self._count_out(source))
+
+    def _begin(self, connection: Connection) -> asyncio.Task[None]:
         task = asyncio.create_task(self._run(connection))
         self._connections[task] = connection
-        self._sources[source] += 1
-        task.add_done_callback(partial(self._forget, source))
+        task.add_done_callback(lambda ended: self._connections.pop(ended, None))
+        return task
 
-    def _forget(self, source: str, ended: asyncio.Task[None]) -> None:
-        self._connections.pop(ended, None)
+    def _one_too_many(self, source: str) -> tuple[int, str] | None:
+        """Why a connection more is refused; None: there is room for it."""
+        if self._per_source is not None and self._sources[source] >= self._per_source:
+            return 429, f"limit: {self._per_source} connections are open from this address"
+        if self._open >= self._most and not self._make_room():
+            return 503, f"limit: {self._most} connections are open and busy"
+        return None
+
+    def _count_out(self, source: str) -> None:
+        self._open -= 1
         self._sources[source] -= 1
         if not self._sources[source]:
             del self._sources[source]
+
+    # ---- fronts ------------------------------------------------------------------------------------------------
+
+    @property
+    def application(self) -> FrontApplication:
+        assert self._front is not None
+        return self._front
+
+    def admit(self, front: Front, address: str) -> tuple[int, str] | None:
+        """Count a front in; why it is one too many, if it is."""
+        source = source_of(address) if address else ""
+        refusal = self._one_too_many(source)
+        if refusal is None:
+            self._fronts[front] = source
+            self._open += 1
+            self._sources[source] += 1
+        return refusal
+
+    def forget(self, front: Front | Http2Front) -> None:
+        source = self._fronts.pop(front, None)
+        if source is not None:
+            self._count_out(source)
+        if not self._fronts:
+            self._no_fronts.set()
+
+    def speak_http2(self, front: Front, first: bytes) -> None:
+        """Another front takes the place of this one."""
+        other = Http2Front(self, asyncio.get_running_loop(), front.transport, front.client)
+        self._fronts[other] = self._fronts.pop(front)
+        front.transport.set_protocol(other)
+        other.begin(first)
+
+    def run(self, scope: Scope, exchange: Asgi, over: Callable[[], None]) -> None:
+        """Have the application respond to a request that a front took."""
+        task = asyncio.create_task(self.call(scope, exchange.receive, exchange.send))
+        task.add_done_callback(lambda _: over())
+
+    def left_to_hypercorn(self, front: Front, refusal: tuple[int, str] | None) -> asyncio.StreamReaderProtocol:
+        """A reader and writer whose connection is hypercorn's, or (`refusal`) one that is turned away."""
+
+        def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if refusal is not None:
+                self._refuse(reader, writer, *refusal)
+                return
+            front.connection = Connection(self, reader, writer, front)
+            self._begin(front.connection)
+
+        loop = asyncio.get_running_loop()
+        return asyncio.StreamReaderProtocol(Reader(loop=loop), begin, loop=loop)
+
+    # ---- bounds ------------------------------------------------------------------------------------------------
 
     def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: int, reason: str) -> None:
         if len(self._turned_away) >= TURNED_AWAY:
@@ -200,7 +275,7 @@ class Listener:
 
     def _make_room(self) -> bool:
         """Close the connection that has waited longest without a request; False: all of them are busy."""
-        idle = next(iter(self.waiting), None) or next(
+        idle = next((one for one in self.waiting if not one.cut_off), None) or next(
             (one for one in self._connections.values() if not one.open_requests and not one.cut_off), None
         )
         if idle is None:
@@ -255,19 +330,30 @@ class Listener:
         """Accept no more, give the responses that are being sent their grace, then end every connection."""
         if self._server is not None:
             self._server.close()
+        self.closing = True
         await self.context.terminated.set()
         for connection in list(self.waiting):
             connection.hang_up()
         for connection in list(self.waiting):
             connection.cut()
-        if self._connections:
-            await asyncio.wait(list(self._connections), timeout=GRACE_S)
+        await self._all_gone(GRACE_S)
         for request in list(self._requests):
             request.cancel()
         for connection in list(self._connections.values()):
             connection.cut()
-        if self._connections:
-            await asyncio.wait(list(self._connections), timeout=GRACE_S / 4)
+        for front in list(self._fronts):
+            front.cut()
+        await self._all_gone(GRACE_S / 4)
+
+    async def _all_gone(self, within: float) -> None:
+        """Until all connections have ended, or for `within` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                if self._connections:
+                    await asyncio.wait(list(self._connections))
+                if self._fronts:
+                    self._no_fronts.clear()
+                    await self._no_fronts.wait()
 
 
 def _source_of(writer: asyncio.StreamWriter) -> str:

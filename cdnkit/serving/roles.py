@@ -35,6 +35,14 @@ class ListenerRole(Protocol):
         ...
 
 
+class FrontRole(Protocol):
+    """A front, as the connection sees it that takes its place for a while."""
+
+    def take_back(self) -> None:
+        """The connection is idle."""
+        ...
+
+
 class ConnectionRole(Protocol):
     """A connection, as the protocol that is spoken on it sees it."""
 

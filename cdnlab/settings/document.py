@@ -146,7 +146,7 @@ class Document(Settings):
         hosted = self.services.get(name)
         rules = node.rules(1 + len(self.services))
         if hosted is not None and not self.parents().isdisjoint(node.parents):
-            rules["parent_headers"] = {**node.parent_headers, SERVICE.decode(): name}
+            rules["parent_headers"] = {**node.parent_headers, SERVICE: name}
         error_pages = self.error_pages if hosted is None else hosted.error_pages
         return Service(
             profile=self.profile_of(name),

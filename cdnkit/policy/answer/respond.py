@@ -62,17 +62,15 @@ class Responder:
             age_ticks = life.born_at + int(life.age(now)) + 1 if now >= life.born_at else now
             ttl_ticks = life.fresh_until - (-(-(life.fresh_until - now) // 1) - 1)
             date_ticks = now // 1 + 1 if self._profile.date_of_responses == "now" else ttl_ticks
-            entry.prepared, entry.prepared_until = (
-                served.headers,
-                min(age_ticks, ttl_ticks, date_ticks, life.fresh_until),
-            )
-        lines = entry.prepared
+            entry.prepared, entry.prepared_bytes, entry.prepared_block = served.headers, b"", b""
+            entry.prepared_until = min(age_ticks, ttl_ticks, date_ticks, life.fresh_until)
+        lines, prepared = entry.prepared, True
         if rule.cors is not None:
-            lines = rule.cors.applied(lines, request)
+            lines, prepared = rule.cors.applied(lines, request), False
         if not self.same_for_all:
             own = self._by_request(entry.headers, hits=entry.hits, started_at=now, now=now, asked=False)
             lines = lines + own
-        return Serve(entry, entry.status, lines, Outcome.HIT, None, rule, entry.has_body)
+        return Serve(entry, entry.status, lines, Outcome.HIT, None, rule, entry.has_body, prepared=prepared)
 
     def after_fetch(
         self,

@@ -113,6 +113,6 @@ def unknown(authority: str, response: FailureResponse) -> Refusal:
     return Refusal(RefusalKind.HOST, response.status, reason, words=response.words.format(host=host))
 
 
-SERVICE = b"cdnlab-service"
+SERVICE = "cdnlab-service"
 """The field in which an edge names the service to its shield: the edge sends requests to the shield's own address,
 whatever the viewer's host is."""

@@ -13,22 +13,46 @@ Lines = list[tuple[str, str]]
 """Field lines in the order received: (lower-case name, value). Values are octets decoded as Latin-1."""
 
 
+class FieldFacts:
+    """What was found out about the field lines of requests that share them. Each is None until somebody wanted it."""
+
+    __slots__ = ("all_well_formed", "plain", "recorded", "session")
+
+    def __init__(self) -> None:
+        self.all_well_formed: bool | None = None
+        """`cdnkit.policy.http.target.malformed` finds no fault in any."""
+        self.plain: tuple[frozenset[str], bool] | None = None
+        """Whether none is in that set of names, and all are well-formed (`cdnkit/policy/machine/fast_path.py`)."""
+        self.recorded: tuple[int, tuple[tuple[str, str], ...]] | None = None
+        """As a record has them, made when so many fields were in some Vary."""
+        self.session: str | None = None
+
+
 class Headers:
     """A header section: field lines in order, looked up without regard to case.
 
     Names are held in lower case (HTTP/2 demands it, HTTP/1.1 does not mind), so callers look up lower-case names.
     """
 
-    __slots__ = ("lines",)
+    __slots__ = ("facts", "lines")
 
     def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
         self.lines: Lines = [(name.lower(), value) for name, value in lines]
+        self.facts: FieldFacts | None = None
 
     @classmethod
     def wrap(cls, lines: Lines) -> "Headers":
         """Headers over lines whose names are known to be lower case; the list is kept, not copied."""
         headers = cls.__new__(cls)
         headers.lines = lines
+        headers.facts = None
+        return headers
+
+    @classmethod
+    def remembered(cls, lines: Lines) -> "Headers":
+        """As `wrap`, for a header section that many requests share: what is found out about it is kept."""
+        headers = cls.wrap(lines)
+        headers.facts = FieldFacts()
         return headers
 
     def __iter__(self) -> Iterator[tuple[str, str]]:

@@ -57,11 +57,16 @@ def malformed(request: RequestHead) -> str | None:
     # A signed URL's query has hundreds of characters, and deleting the allowed ones is the fastest check.
     if query is not None and (not query.isascii() or query.encode().translate(None, _IN_QUERY)):
         return "a query with a space or a control character in it"
+    facts = request.headers.facts
+    if facts is not None and facts.all_well_formed:
+        return None
     for name, value in request.headers.lines:
         if not is_token(name):
             return "a field whose name is no token"
         if not value.isprintable() and _CONTROL.search(value) is not None:
             return f"a control character in {name}"
+    if facts is not None:
+        facts.all_well_formed = True
     return None
 
 

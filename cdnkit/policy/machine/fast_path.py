@@ -4,7 +4,7 @@ Nearly all requests to a cache are of this kind. Each of them gets the same from
 there is a fast path to it (`Rule.plain_key`), and a thousand that wait for one fill share one answer.
 """
 
-from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.http.messages import Lines, RequestHead
 from cdnkit.policy.http.target import is_token
 
 DECISIVE = frozenset(
@@ -24,7 +24,16 @@ def is_plain(request: RequestHead, decisive: frozenset[str] = DECISIVE) -> bool:
     query = request.query
     if request.method != "GET" or not (query is None or (query.isascii() and query.isprintable() and " " not in query)):
         return False
-    for name, value in request.headers.lines:
+    facts = request.headers.facts
+    if facts is None:
+        return _are_plain(request.headers.lines, decisive)
+    if facts.plain is None or facts.plain[0] is not decisive:
+        facts.plain = decisive, _are_plain(request.headers.lines, decisive)
+    return facts.plain[1]
+
+
+def _are_plain(lines: Lines, decisive: frozenset[str]) -> bool:
+    for name, value in lines:  # noqa: SIM110  (half the time of all())
         if name in decisive or not value.isprintable() or not is_token(name):
             return False
     return True

@@ -64,6 +64,7 @@ MADE: dict[str, tuple[Callable[[], Any], str]] = {
         _tcp,
         "app config context loop reader writer send_lock run protocol_send _read_data _close",
     ),
+    "asyncio StreamReader": (lambda: asyncio.StreamReader(loop=asyncio.new_event_loop()), "_buffer"),
     "hypercorn TaskGroup": (lambda: TaskGroup(None), "_loop _task_group spawn spawn_app"),  # type: ignore[arg-type]
     "hypercorn WorkerContext": (lambda: WorkerContext(None), "event_class terminated mark_request"),
     "hypercorn EventWrapper": (EventWrapper, "_event set clear wait"),

@@ -1,0 +1,496 @@
+"""The front of a connection: answers plain requests as they come in, and leaves every other one to hypercorn.
+
+    bytes ─► Front ── canonical GET or HEAD ─► application.respond ─┬─► a whole response: written at once
+               │                                                   └─► one that takes time: a task
+               └── anything else, byte for byte ─► Connection (hypercorn), until that is idle again
+
+A whole response costs no task, no future and no timer. What is read here and what is left alone, `heads.py` says; what
+is written here is what hypercorn and h11 write of the same response. HTTP/2 has a front of its own
+(`front_http2.py`).
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from hypercorn.utils import parse_socket_addr
+from starlette.types import Scope
+
+from cdnkit.serving.certificates import CLIENT_NAMES, TLS_NAMES, ServerContext, client_names, server_name
+from cdnkit.serving.connection import HIGH_WATER_BYTES, LINGER_S, Connection
+from cdnkit.serving.exchange import CLOSES, Exchange
+from cdnkit.serving.frames import PREFACE
+from cdnkit.serving.heads import END, LARGEST_HEAD, REQUEST_LINE, Fields, FieldSections
+from cdnkit.serving.heads_http2 import Heads
+from cdnkit.serving.inbox import INTERIM, Interim
+from cdnkit.serving.limits import ListenerLimits
+from cdnkit.serving.patience import Stalled
+
+JOINED_BYTES = 64 * 1024
+"""A body up to this size is copied behind its head, into one write."""
+PIECE_BYTES = 256 * 1024
+"""What is written at once of a larger body. Over TLS it is copied, so that a slow client holds as much memory; and so
+exactly is known how much a client took that has left."""
+LATE_S = 0.05
+"""How long hypercorn has to read the beginning of a head whose time is over, before it says so."""
+WAITING_BYTES = 64 * 1024
+"""Requests that wait for the response before them, at most; then nothing more is read."""
+
+
+class Client:
+    """Who is at the other end of a connection."""
+
+    __slots__ = ("address", "known", "port", "scheme", "tls_names", "version")
+
+    def __init__(self, address: str, port: int, scheme: str, tls_names: tuple[str, frozenset[str]] | None) -> None:
+        self.address = address
+        self.port = port
+        self.scheme = scheme
+        self.tls_names = tls_names
+        """Over TLS: the name that the client asked for, and those of the certificate that it was shown."""
+        self.version = "1.1"
+        """HTTP's, on this connection: "1.1", "2"."""
+        self.known: Any = None
+        """What the application has found out about it."""
+
+
+class Whole:
+    """A response that is all there; the application has a class of its own for it."""
+
+    __slots__ = ("body", "ends", "head")
+
+    head: bytes
+    """Status line and fields, without the listener's and the empty line; over HTTP/2 a field block (`hpack.py`)."""
+    body: bytes | memoryview
+    ends: bool
+    """It is the last response of its connection."""
+
+    def done(self, sent: int, why: str | None) -> None:
+        """Called once: the client took so many bytes of the body, and (`why`, which may be "") left before the end."""
+        raise NotImplementedError
+
+
+class FrontApplication(Protocol):
+    """An ASGI application that can also answer at once."""
+
+    def respond(self, method: str, target: str, fields: Fields, client: Client) -> Whole | Scope:
+        """A response that is there, or the scope with which the application is to be called."""
+        ...
+
+
+class Asgi(Protocol):
+    """The two callables that an application gets with a scope."""
+
+    async def receive(self) -> Any: ...
+
+    async def send(self, message: Any) -> None: ...
+
+
+class FrontListener(Protocol):
+    """A listener, as its fronts see it."""
+
+    limits: ListenerLimits
+    waiting: dict[Any, None]
+    sections: FieldSections
+    heads: Heads
+    end_of_head: bytes
+    """The fields that the listener adds to every head, and the empty line."""
+    end_of_block: bytes
+    """The same for HTTP/2."""
+    closing: bool
+
+    @property
+    def application(self) -> FrontApplication: ...
+
+    def admit(self, front: "Front", source: str) -> tuple[int, str] | None:
+        """Count it in; why it is one too many, if it is."""
+        ...
+
+    def forget(self, front: Any) -> None: ...
+
+    def speak_http2(self, front: "Front", first: bytes) -> None:
+        """The client's connection speaks HTTP/2; `first` has come."""
+        ...
+
+    def run(self, scope: Scope, exchange: Asgi, over: Callable[[], None]) -> None:
+        """Call the application; `over` is called when it has ended."""
+        ...
+
+    def left_to_hypercorn(self, front: "Front", refusal: tuple[int, str] | None) -> asyncio.StreamReaderProtocol:
+        """A reader and writer whose connection is hypercorn's, or (`refusal`) one that is turned away."""
+        ...
+
+
+class Front(asyncio.Protocol):
+    """One client's connection."""
+
+    transport: asyncio.Transport
+    client: Client
+
+    def __init__(self, listener: FrontListener, loop: asyncio.AbstractEventLoop) -> None:
+        self._listener = listener
+        self._loop = loop
+        self._inner: asyncio.StreamReaderProtocol | None = None
+        """hypercorn's reader and writer, once there was something for it."""
+        self.connection: Connection | None = None
+        self._left = False
+        """hypercorn has the connection."""
+        self._kept = b""
+        """What came and waits: the beginning of a head, or requests behind one that takes time."""
+        self._exchange: Exchange | None = None
+        self._unfinished: Whole | None = None
+        """A response of which the client has not taken all."""
+        self._rest: memoryview | bytes = b""
+        """What of its body is not written yet."""
+        self._full = False
+        """The transport takes no more for now."""
+        self._ended = False
+        """The client sends no more."""
+        self._buffered = 0
+        """Bytes that the transport held when the last piece was written: once it is closed, it cannot say."""
+        self._closing = False
+        self.cut_off = False
+        self._drain: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+
+    # ---- the connection's beginning and end ------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.transport = transport
+        listener = self._listener
+        tls = transport.get_extra_info("ssl_object")
+        peer = transport.get_extra_info("peername")
+        refusal = listener.admit(self, str(peer[0]) if peer else "")
+        if refusal is not None:
+            self._leave(b"", refusal)
+            return
+        names = None
+        if tls is not None and isinstance(tls.context, ServerContext):
+            names = server_name(tls), tls.context.names
+        socket = transport.get_extra_info("socket")
+        address, port = parse_socket_addr(socket.family, peer) or ("", 0)
+        self.client = Client(address, port, "http" if tls is None else "https", names)
+        if tls is not None and tls.selected_alpn_protocol() == "h2":
+            listener.speak_http2(self, b"")
+            return
+        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        self._wait(listener.limits.head_within)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        self._listener.forget(self)
+        if self._inner is not None:
+            self._inner.connection_lost(exc)
+        if self._unfinished is not None:
+            self._finish("")
+        if self._exchange is not None:
+            self._exchange.leave()
+            self._wake()
+
+    def eof_received(self) -> bool:
+        if self._left:
+            assert self._inner is not None
+            return bool(self._inner.eof_received())
+        self._ended = True
+        if self._exchange is not None:
+            self._exchange.leave()
+        elif self._unfinished is None:
+            self._close()
+        return self.client.scheme == "http"  # TLS has no half-closed connections
+
+    # ---- waiting for a request -------------------------------------------------------------------------------------
+
+    def _wait(self, seconds: float) -> None:
+        """No request is under way: hang up after `seconds`. One timer runs on from request to request."""
+        self._deadline = self._loop.time() + seconds
+        self._listener.waiting[self] = None
+        if self._timer is None:
+            self._timer = self._loop.call_later(seconds, self._look_at_the_time)
+        elif self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = self._loop.call_later(seconds, self._look_at_the_time)
+
+    def _stop_waiting(self) -> None:
+        self._listener.waiting.pop(self, None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look_at_the_time(self) -> None:
+        left = self._deadline - self._loop.time()
+        self._timer = None
+        if self._exchange is not None or self._unfinished is not None:
+            return  # whoever ends it waits anew
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look_at_the_time)
+        elif self._kept:
+            kept, self._kept = self._kept, b""
+            self._leave(kept, late=True)
+        else:
+            self.hang_up()
+
+    # ---- reading ---------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        if self._left:
+            assert self._inner is not None
+            self._inner.data_received(data)
+        elif self._closing:
+            pass
+        elif self._exchange is not None or self._unfinished is not None:
+            self._kept += data
+            if len(self._kept) > WAITING_BYTES:
+                self.transport.pause_reading()
+        else:
+            self._take(self._kept + data if self._kept else data)
+
+    def _take(self, data: bytes) -> None:
+        """Answer the requests in `data`, one after the other, as far as they go."""
+        begin, respond, read = 0, self._listener.application.respond, self._listener.sections.read
+        while begin < len(data):
+            end = data.find(END, begin)
+            if end < 0:
+                self._kept = data[begin:]
+                if PREFACE.startswith(self._kept):
+                    pass
+                elif not _may_become_canonical(self._kept):
+                    self._kept = b""
+                    self._leave(data[begin:])
+                elif begin or self._deadline - self._loop.time() > self._listener.limits.head_within:
+                    self._wait(self._listener.limits.head_within)
+                return
+            line = REQUEST_LINE.match(data, begin)
+            fields = None
+            if line is not None and end - begin <= LARGEST_HEAD:
+                fields = read(data[line.end() : end + 2])
+            if line is None or fields is None:
+                self._kept = b""
+                self._take_other(data[begin:])
+                return
+            begin = end + 4
+            method = "GET" if line[1] == b"GET" else "HEAD"
+            answer = respond(method, line[2].decode("ascii"), fields, self.client)
+            if not isinstance(answer, Whole):
+                self._kept = data[begin:]
+                self._begin(method, answer, closes=fields.closes)
+                return
+            if fields.closes and not answer.ends:
+                answer.ends = True
+                answer.head += CLOSES
+            if not self._write(answer):
+                self._kept = data[begin:]
+                return
+            if answer.ends or self._listener.closing:
+                self.hang_up()
+                return
+        self._kept = b""
+        waiting = self._listener.waiting
+        waiting.pop(self, None)
+        waiting[self] = None
+        self._deadline = self._loop.time() + self._listener.limits.idle
+        if self._timer is None:
+            self._wait(self._listener.limits.idle)
+
+    def _take_other(self, data: bytes) -> None:
+        """What came is no canonical request of HTTP/1.1."""
+        if data.startswith(PREFACE):
+            self._stop_waiting()
+            self._listener.speak_http2(self, data)
+        elif PREFACE.startswith(data):
+            self._kept = data
+        else:
+            self._leave(data)
+
+    def _go_on(self) -> None:
+        """A response is over: take the requests behind it."""
+        if self._closing:
+            return
+        if self._listener.closing:
+            self.hang_up()
+            return
+        self.transport.resume_reading()
+        self._take(self._kept)
+        if self._ended and self._exchange is None and self._unfinished is None and not self._left:
+            self._close()
+
+    # ---- writing ---------------------------------------------------------------------------------------------------
+
+    def _write(self, answer: Whole) -> bool:
+        """Whether the client has taken it all, or soon will have."""
+        body, end = answer.body, self._listener.end_of_head
+        if len(body) <= JOINED_BYTES:
+            self.transport.write(b"".join((answer.head, end, body)))
+        else:
+            self.transport.write(answer.head + end)
+            self._rest = memoryview(body)
+            self._write_rest()
+        if not self._full and not self._rest:
+            answer.done(len(body), None)
+            return True
+        self._unfinished = answer
+        self._listener.waiting.pop(self, None)
+        self._watch(self._unsent())
+        return False
+
+    def _write_rest(self) -> None:
+        while self._rest and not self._full:
+            piece, self._rest = self._rest[:PIECE_BYTES], self._rest[PIECE_BYTES:]
+            self.transport.write(piece)
+        self._buffered = self.transport.get_write_buffer_size()
+
+    def _finish(self, why: str | None) -> None:
+        """The client has taken the whole response, or (`why`) has left."""
+        answer, self._unfinished = self._unfinished, None
+        assert answer is not None
+        unsent = len(self._rest) + self._buffered
+        self._rest = b""
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        answer.done(len(answer.body) if why is None else max(0, len(answer.body) - unsent), why)
+        if answer.ends:
+            self.hang_up()
+
+    def _watch(self, unsent: int) -> None:
+        """Drop a client that takes nothing of a response for as long as it may."""
+
+        def look() -> None:
+            left = self._unsent()
+            if left == unsent:
+                self._finish(f"viewer: {Stalled(self._listener.limits.stalled)}")
+                self.transport.abort()
+            else:
+                self._watch(left)
+
+        self._stall = self._loop.call_later(self._listener.limits.stalled, look)
+
+    def _unsent(self) -> int:
+        """Bytes of the response that the kernel has not taken yet."""
+        with suppress(AttributeError):  # asyncio's TLS transports cannot say once they are closed
+            return len(self._rest) + self.transport.get_write_buffer_size()
+        return len(self._rest)
+
+    def pause_writing(self) -> None:
+        self._full = True
+        if self._left and self._inner is not None:
+            self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if self._left and self._inner is not None:
+            self._inner.resume_writing()
+        elif self._exchange is not None:
+            self._wake()
+        elif self._unfinished is not None:
+            self._write_rest()
+            if not self._full:
+                self._finish(None)
+                self._go_on()
+
+    # ---- a response that takes time --------------------------------------------------------------------------------
+
+    def _begin(self, method: str, scope: Scope, *, closes: bool) -> None:
+        self._listener.waiting.pop(self, None)
+        exchange = self._exchange = Exchange(self, method, closes=closes)
+        scope["extensions"] = extensions_of(self.client, self.transport, exchange.interim)
+        self._listener.run(scope, exchange, self._over)
+
+    def _over(self) -> None:
+        """The application has ended."""
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None
+        exchange.leave()
+        if not exchange.complete:
+            exchange.fail()
+        if self.transport.is_closing():
+            return
+        if not exchange.complete or exchange.ends:
+            self.hang_up()
+            return
+        self._deadline = self._loop.time() + self._listener.limits.idle
+        self._go_on()
+
+    @property
+    def end_of_head(self) -> bytes:
+        return self._listener.end_of_head
+
+    @property
+    def stalled_after(self) -> float:
+        return self._listener.limits.stalled
+
+    async def drained(self) -> None:
+        """Until the transport takes more, or is gone."""
+        if self._full and not self.transport.is_closing():
+            self._drain = self._loop.create_future()
+            await self._drain
+
+    def _wake(self) -> None:
+        if self._drain is not None and not self._drain.done():
+            self._drain.set_result(None)
+
+    # ---- hypercorn -------------------------------------------------------------------------------------------------
+
+    def _leave(self, first: bytes, refusal: tuple[int, str] | None = None, *, late: bool = False) -> None:
+        """Leave the connection to hypercorn, from `first` on; `late`: the time for this head is over."""
+        self._stop_waiting()
+        self._left = True
+        if self._inner is None:
+            self._inner = self._listener.left_to_hypercorn(self, refusal)
+            self._inner.connection_made(self.transport)
+        if self.connection is not None and (late or first):
+            self.connection.go_on(LATE_S if late else self._listener.limits.head_within)
+        if first:
+            self._inner.data_received(first)
+
+    def take_back(self) -> None:
+        """hypercorn's connection is idle: the next request is ours to look at."""
+        if self._left and self.connection is not None and self.connection.rests():
+            self._left = False
+            self._wait(self._listener.limits.idle)
+
+    # ---- ending ----------------------------------------------------------------------------------------------------
+
+    def hang_up(self) -> None:
+        """Send nothing more. What the client still sends is thrown away, for a moment."""
+        if self._closing or self.transport.is_closing():
+            return
+        self._stop_waiting()
+        self._closing = True
+        if self.client.scheme != "http":
+            self.transport.close()
+            return
+        with suppress(OSError, RuntimeError):
+            self.transport.write_eof()
+        self._listener.waiting[self] = None
+        self._timer = self._loop.call_later(LINGER_S, self.transport.abort)
+
+    def cut(self) -> None:
+        """End it at once."""
+        self._closing = self.cut_off = True
+        self.transport.abort()
+
+    def _close(self) -> None:
+        self._stop_waiting()
+        self._closing = True
+        self.transport.close()
+
+
+def extensions_of(client: Client, transport: asyncio.Transport, interim: Interim) -> dict[str, Any]:
+    """Of a request's scope: interim responses, and the names that TLS has shown to either side."""
+    extensions: dict[str, Any] = {INTERIM: interim}
+    if client.tls_names is not None:
+        extensions[TLS_NAMES] = client.tls_names
+        names = client_names(transport.get_extra_info("ssl_object"))
+        if names:
+            extensions[CLIENT_NAMES] = names
+    return extensions
+
+
+def _may_become_canonical(begun: bytes) -> bool:
+    """Whether more bytes could make a canonical head of these."""
+    if len(begun) > LARGEST_HEAD or begun.count(b"\n") != begun.count(b"\r\n"):
+        return False
+    return REQUEST_LINE.match(begun) is not None or (b"\n" not in begun and begun[:1] in (b"G", b"H"))

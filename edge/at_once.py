@@ -1,0 +1,157 @@
+"""Plain requests, as a front reads them: answered at once where that is possible (`cdnkit/serving/front.py`).
+
+A plain hit takes the short way: nothing is made anew but what differs from request to request. All others go the way
+of the requests that hypercorn reads.
+"""
+
+from starlette.types import Scope
+
+from cdnkit.policy.http.messages import Headers, Lines, RequestHead
+from cdnkit.policy.http.place import NOWHERE
+from cdnkit.policy.outcomes import Refusal
+from cdnkit.policy.plan import Refuse, Serve
+from cdnkit.policy.record.lines import RequestRecord
+from cdnkit.serving import Client, Fields, Whole, field_block, status_block, status_line
+from edge.collector import leave_out
+from edge.driver import DEBUG, Decided, Driver
+from edge.recorder import Recorder
+from edge.response import Response
+from edge.services import DECIDED, Services
+from edge.viewers import Viewers
+
+
+class AtOnce:
+    """The services of a node, as an application that answers at once what it can."""
+
+    def __init__(self, services: Services, viewers: Viewers) -> None:
+        self._services = services
+        self._viewers = viewers
+
+    def respond(self, method: str, target: str, fields: Fields, client: Client) -> Whole | Scope:
+        known: _Section = fields.known or self._read(fields)
+        viewers, headers = self._viewers, known.headers
+        trusted = viewers.is_trusted(client.address)
+        client_ip = viewers.address(client.address, headers)
+        driver, misdirected = known.selected or self._select(known, client)
+        path, mark, query = target.partition("?")
+        request = RequestHead(
+            method, client.scheme, known.host, path, query if mark else None, headers, client_ip,
+            viewers.place_of(client_ip) if driver.faces_viewers else NOWHERE, client.port,
+            len(method) + len(target) + known.size_bytes, known.count, trusted, None, client.version, client.address,
+            misdirected,
+        )  # fmt: skip
+        if known.debug:
+            decided = driver.decide(request)
+        else:
+            now = driver.clock()
+            plan = driver.machine.on_request(request, now)
+            hit = driver.hit(request, plan, now)
+            if hit is not None:
+                served, body, record = hit
+                head = _prepared_block(served) if client.version == "2" else _prepared_lines(served)
+                return Hit(head, body, record, driver.recorder)
+            decided = driver.decided(request, plan, now)
+        response = driver.at_once(decided)
+        if response is None:
+            return {"type": "http", "path": path, DECIDED: decided}
+        return _whole(decided, response, client.version)
+
+    @staticmethod
+    def _read(fields: Fields) -> "_Section":
+        known = fields.known = _Section(fields)
+        return known
+
+    def _select(self, known: "_Section", client: Client) -> tuple[Driver, Refusal | None]:
+        selected = self._services.selected(known.host, known.headers, client.address, client.tls_names)
+        if client.tls_names is None and self._services.faces_viewers:
+            known.selected = selected  # by its host alone
+        return selected
+
+
+class _Section:
+    """What all requests with these fields have in common."""
+
+    __slots__ = ("count", "debug", "headers", "host", "selected", "size_bytes")
+
+    def __init__(self, fields: Fields) -> None:
+        self.headers = Headers.remembered(fields.lines)
+        self.host = fields.host
+        self.count = len(fields.lines)
+        self.size_bytes = 14 + sum(len(name) + len(value) + 4 for name, value in fields.lines)
+        self.debug = DEBUG in self.headers
+        self.selected: tuple[Driver, Refusal | None] | None = None
+
+
+class Hit(Whole):
+    """A plain hit."""
+
+    __slots__ = ("_record", "_recorder")
+
+    def __init__(self, head: bytes, body: bytes, record: RequestRecord, recorder: Recorder) -> None:
+        self.head = head
+        self.body = body
+        self.ends = False
+        self._record = record
+        self._recorder = recorder
+
+    def done(self, sent: int, why: str | None) -> None:
+        self._recorder.sent(self._record, sent, why)
+
+
+class AnswerAtOnce(Whole):
+    """Any other response that is all there."""
+
+    __slots__ = ("_decided",)
+
+    def __init__(self, decided: Decided, head: bytes, body: bytes | memoryview, *, ends: bool) -> None:
+        self.head = head
+        self.body = body
+        self.ends = ends
+        self._decided = decided
+
+    def done(self, sent: int, why: str | None) -> None:
+        self._decided.driver.written(self._decided, sent, why)
+
+
+def _prepared_lines(served: Serve) -> bytes:
+    """The head of a plain hit; most of it was made for an earlier one."""
+    entry = served.entry
+    head = entry.prepared_bytes
+    if not head:
+        leave_out(entry.prepared)
+        head = entry.prepared_bytes = status_line(entry.status) + _field_lines(entry.prepared)
+    if len(served.headers) > len(entry.prepared):
+        head += _field_lines(served.headers[len(entry.prepared) :])
+    return head
+
+
+def _prepared_block(served: Serve) -> bytes:
+    """The same for HTTP/2."""
+    entry = served.entry
+    head = entry.prepared_block
+    if not head:
+        leave_out(entry.prepared)
+        head = entry.prepared_block = status_block(entry.status) + field_block(entry.prepared)
+    if len(served.headers) > len(entry.prepared):
+        head += field_block(served.headers[len(entry.prepared) :])
+    return head
+
+
+def _whole(decided: Decided, response: Response, version: str) -> Whole:
+    head = response.head
+    lines = head.headers
+    body: bytes | memoryview = response.whole
+    if isinstance(head, Refuse):
+        if head.status != 204:
+            lines = [*lines, ("content-length", str(len(head.body)))]
+        body = b"" if decided.request.method == "HEAD" else head.body
+    elif isinstance(head, Serve) and head.span is not None and head.body:
+        body = memoryview(body)[head.span.start : head.span.stop]
+    if version == "2":
+        return AnswerAtOnce(decided, status_block(head.status) + field_block(lines), body, ends=False)
+    ends = ("connection", "close") in head.headers
+    return AnswerAtOnce(decided, status_line(head.status) + _field_lines(lines), body, ends=ends)
+
+
+def _field_lines(lines: Lines) -> bytes:
+    return "".join([f"{name}: {value}\r\n" for name, value in lines]).encode("latin-1")

@@ -1,0 +1,250 @@
+"""The front and hypercorn give the same answers: the same bytes go to two nodes that differ in nothing else."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from h2.settings import SettingCodes
+
+from cdnkit.policy.rules.service import Behavior, Geo
+from tests.kit.http2 import Stream, http2
+from tests.kit.late import GUARD_S
+from tests.kit.node import Running, running_node
+from tests.kit.origin import Origin, running_origin
+
+PATHS = (
+    "/a",
+    "/a?x=1",
+    "/a?",
+    "/big",
+    "/gzip",
+    "/vary",
+    "/chunked",
+    "/none",
+    "/moved",
+    "/no-store",
+    "/empty",
+    "/%41",
+    "//a",
+)
+METHODS = (*("GET",) * 12, *("HEAD",) * 4, "POST", "OPTIONS", "DELETE", "get", "TRACE")
+VERSIONS = (*("HTTP/1.1",) * 14, "HTTP/1.0", "HTTP/2.0", "http/1.1")
+FIELDS = (
+    "Range: bytes=0-1", "Range: bytes=2-", "range: bytes=0-0,2-3", "Range: bytes=99999-", "If-None-Match: \"1\"",
+    "If-None-Match: *", "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT", "Accept-Encoding: gzip", "X: y", "X:y",
+    "X:  y ", "X: a\tb", "X: é", "Cache-Control: no-cache", "Cache-Control: only-if-cached", "Cookie: a=b; c=d",
+    "Connection: keep-alive", "Connection: close", "Connection: x", "Content-Length: 0", "Expect: 100-continue",
+    "Origin: https://a.example", "Via: 1.1 fra", "Max-Forwards: 0", "X\0: y", "X : y", "Upgrade: h2c",
+    "Transfer-Encoding: chunked", "Host: b", "Authorization: Bearer x", "A-Language: en", f"Long: {'x' * 20_000}",
+)  # fmt: skip
+HOSTS = (*("Host: a.example",) * 12, "host: A.example:80", "Host:a.example", "", "Host: a b", "Host: ", "Host: a,b")
+
+
+def requests(seed: int) -> Iterator[bytes]:
+    """Requests for one connection, most of them as players write them, each with what may be wrong with it."""
+    rng = random.Random(seed)
+    for _ in range(rng.randint(1, 12)):
+        line = f"{rng.choice(METHODS)} {rng.choice(PATHS)} {rng.choice(VERSIONS)}"
+        fields = [rng.choice(HOSTS), *rng.sample(FIELDS, rng.choice((0, 0, 0, 1, 1, 2, 3)))]
+        end = "\r\n" if rng.random() < 0.95 else "\n"
+        yield (end.join([line, *filter(None, fields)]) + end * 2).encode("latin-1")
+        if rng.random() < 0.04:
+            yield rng.choice((b"\r\n", b"x", b"\n\n", b"\0"))
+
+
+def pieces(seed: int, stream: bytes) -> Iterator[bytes]:
+    """The stream, cut anywhere: mostly not at all."""
+    rng = random.Random(~seed)
+    while stream:
+        size = rng.choice((1, 7, 100, *(len(stream),) * 5))
+        yield stream[:size]
+        stream = stream[size:]
+
+
+async def answers(node: Running, seed: int) -> list[bytes]:
+    """All that comes back, until the node hangs up or has answered all."""
+    address, _, port = node.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(address, int(port))
+    stream = b"".join(requests(seed)) + b"GET /last HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
+    with suppress(ConnectionError):
+        for piece in pieces(seed, stream):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+    came = b""
+    with suppress(ConnectionError):
+        came = await asyncio.wait_for(reader.read(-1), GUARD_S)
+    writer.close()
+    return normalised(came)
+
+
+def normalised(came: bytes) -> list[bytes]:
+    """Heads with their fields in order of their names, in lower case: in neither order nor case is any meaning."""
+    parts = []
+    for block in came.split(b"\r\n\r\n"):
+        first, *lines = block.split(b"\r\n")
+        parts.append(
+            b"\n".join([first, *sorted(line.partition(b":")[0].lower() + line.partition(b":")[2] for line in lines)])
+        )
+    return parts
+
+
+def fill(origin: Origin) -> None:
+    origin.says("/a", b"hello", cache_control="max-age=60", etag='"1"', last_modified="Sun, 06 Nov 1994 08:49:37 GMT")
+    origin.says("/big", b"x" * 300_000, cache_control="max-age=60")
+    origin.says("/gzip", b"<html>" * 500, cache_control="max-age=60", content_type="text/html")
+    origin.says("/vary", b"v", cache_control="max-age=60", vary="A-Language")
+    origin.says("/none", b"", status=204, cache_control="max-age=60")
+    origin.says("/moved", b"", status=301, location="/a", cache_control="max-age=60")
+    origin.says("/no-store", b"n", cache_control="no-store")
+    origin.says("/empty", b"", cache_control="max-age=60")
+
+    async def chunked(_: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncache-control: no-cache\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+        )
+
+    origin.does("/chunked", chunked)
+
+
+WHAT = {"seq", "url", "method", "status", "outcome", "cause", "reason", "headers", "head_bytes", "head_fields", "bytes_sent",
+        "aborted", "refusal", "object_class", "version", "behavior", "from_node", "session"}  # fmt: skip
+"""Of a record: all but times, ports and ids."""
+
+
+@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 1500), marks=pytest.mark.long)])
+def test_the_same_bytes_get_the_same_answers(seeds: range, tmp_path: Path) -> None:
+    rules = (Behavior(path="/no*", geo=Geo(deny=("KP",), unknown="allow")), Behavior(path="*"))
+
+    async def run() -> None:
+        async with running_origin() as origin, running_origin() as other:
+            fill(origin)
+            fill(other)
+            options: dict[str, Any] = {"clock": lambda: 1_700_000_000.0, "limits": {"idle": "2s"}}
+            async with (
+                running_node(origin.url, *rules, records=tmp_path / "front.jsonl", front=True, **options) as front,
+                running_node(other.url, *rules, records=tmp_path / "plain.jsonl", front=False, **options) as plain,
+            ):
+                for seed in seeds:
+                    got, wanted = await answers(front, seed), await answers(plain, seed)
+                    assert got == wanted, seed
+                for node in (front, plain):
+                    await node.stop()
+                recorded = [
+                    [{k: v for k, v in line.items() if k in WHAT} for line in node.records()] for node in (front, plain)
+                ]
+                assert recorded[0] == recorded[1]
+            assert [(one.method, one.target) for one in origin.asked] == [
+                (one.method, one.target) for one in other.asked
+            ]
+
+    asyncio.run(run())
+
+
+# ---- HTTP/2 ------------------------------------------------------------------------------------------------------------
+
+HEADS = (
+    ("range", "bytes=0-1"), ("range", "bytes=2-"), ("range", "bytes=99999-"), ("if-none-match", '"1"'),
+    ("if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT"), ("accept-encoding", "gzip"), ("x", "y"), ("x", ""),
+    ("x", "a\tb"), ("x", "é"), ("cache-control", "no-cache"), ("cache-control", "only-if-cached"), ("cookie", "a=b"),
+    ("cookie", "c=d"), ("content-length", "0"), ("expect", "100-continue"), ("origin", "https://a.example"),
+    ("te", "trailers"), ("via", "1.1 fra"), ("max-forwards", "0"), ("priority", "u=0, i"), ("priority", "u=9"),
+    ("host", "a.example"), ("a-language", "en"), ("authorization", "Bearer x"), ("long", "x" * 20_000),
+)  # fmt: skip
+ODD_HEADS = (
+    ("host", "b"), ("connection", "close"), ("te", "gzip"), ("X", "y"), ("x", " y"), ("x", "y\r\nz: a"), ("x y", "z"),
+    ("x:y", "z"), ("", "z"), ("content-length", "3"), ("content-length", "-1"), (":path", "/a"), (":status", "200"),
+    ("transfer-encoding", "chunked"), ("upgrade", "h2c"), (":protocol", "websocket"),
+)  # fmt: skip
+AUTHORITIES = (*("a.example",) * 12, "A.example:80", "", "a b", "a,b")
+SCHEMES = (*("http",) * 12, "https", "ftp", "HTTP")
+
+
+def heads(seed: int) -> Iterator[tuple[list[tuple[str, str]], bytes | None]]:
+    """Requests of one connection: their fields, and the content of some; the last one may be no request."""
+    rng = random.Random(seed)
+    for _ in range(rng.randint(1, 12)):
+        method = rng.choice(METHODS)
+        head = [(":method", method), (":scheme", rng.choice(SCHEMES)), (":path", rng.choice((*PATHS, "a", "*", "/é")))]
+        head.append((":authority", authority := rng.choice(AUTHORITIES)))
+        head += rng.sample(HEADS, rng.choice((0, 0, 0, 1, 1, 2, 3)))
+        content = b"abc" if method in ("POST", "DELETE") and rng.random() < 0.5 else None
+        not_here = {"host"} if authority != "a.example" else set()
+        not_here |= {"content-length"} if content else set()
+        yield [line for line in head if line[0] not in not_here], content
+    if rng.random() < 0.5:
+        head = [(":method", "GET"), (":scheme", "http"), (":path", "/a"), (":authority", "a.example")]
+        head.insert(rng.choice((0, 4)), rng.choice(ODD_HEADS))
+        yield head, None
+
+
+async def answers_over_http2(node: Running, seed: int) -> list[tuple[object, ...]]:
+    """What comes back on each stream, and how the connection ends; some windows are small, or open late."""
+    rng, method, under_way = random.Random(~seed), "", set[str]()
+    async with http2(node.url) as client:
+        wire = client.h2
+        wire.config.validate_outbound_headers = wire.config.normalize_outbound_headers = False
+        if rng.random() < 0.3:
+            wire.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: rng.choice((1000, 100_000, 2**31 - 1))})
+        for at, (head, content) in enumerate(heads(seed)):
+            url = dict(head).get(":path", "").partition("?")[0]
+            # Streams have no order. So of one URL one is under way, and alone if it invalidates or ends all.
+            if set(head) & set(ODD_HEADS) or {"POST", "DELETE"} & {head[0][1], method} or url in under_way:
+                await client.flush()
+                if client.streams:
+                    await client.until(*client.streams.values())
+                if client.closed:
+                    break
+                under_way.clear()
+            under_way.add(url)
+            method = head[0][1]
+            stream_id = 2 * at + 1
+            client.streams[stream_id] = Stream()
+            wire.send_headers(
+                stream_id, [(n.encode("latin-1"), v.encode("latin-1")) for n, v in head], end_stream=content is None
+            )
+            if content is not None:
+                wire.send_data(stream_id, content, end_stream=True)
+            if rng.random() < 0.3:
+                await client.flush()
+                await asyncio.sleep(0)
+        await client.flush()
+        await client.until(*client.streams.values())
+        ends = [
+            (one.status, sorted(one.headers.items()), bytes(one.body), one.whole, one.reset)
+            for one in client.streams.values()
+        ]
+        return [*ends, (client.goaway is not None,)]
+
+
+@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 700), marks=pytest.mark.long)])
+def test_the_same_streams_get_the_same_answers(seeds: range, tmp_path: Path) -> None:
+    rules = (Behavior(path="/no*", geo=Geo(deny=("KP",), unknown="allow")), Behavior(path="*"))
+
+    async def run() -> None:
+        async with running_origin() as origin, running_origin() as other:
+            fill(origin)
+            fill(other)
+            options: dict[str, Any] = {"clock": lambda: 1_700_000_000.0, "limits": {"idle": "2s"}}
+            async with (
+                running_node(origin.url, *rules, records=tmp_path / "front.jsonl", front=True, **options) as front,
+                running_node(other.url, *rules, records=tmp_path / "plain.jsonl", front=False, **options) as plain,
+            ):
+                for seed in seeds:
+                    got, wanted = await answers_over_http2(front, seed), await answers_over_http2(plain, seed)
+                    assert got == wanted, seed
+                for node in (front, plain):
+                    await node.stop()
+                recorded = [
+                    sorted(str({k: v for k, v in line.items() if k in WHAT - {"seq"}}) for line in node.records())
+                    for node in (front, plain)
+                ]
+                assert recorded[0] == recorded[1]
+            asked = [sorted((one.method, one.target) for one in each.asked) for each in (origin, other)]
+            assert asked[0] == asked[1]  # in no order: streams have none
+
+    asyncio.run(run())
