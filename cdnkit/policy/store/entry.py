@@ -72,6 +72,8 @@ class Entry:
     prepared_until: float = 0.0
     prepared_bytes: bytes = b""
     """What a shell made of `prepared`; b"" since that was made anew."""
+    prepared_block: bytes = b""
+    """The same for HTTP/2."""
     generation: Generation | None = None
     """The index's generation that it belongs to."""
     purges_outlived: int = 0
