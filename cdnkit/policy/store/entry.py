@@ -89,7 +89,8 @@ class Entry:
         return self.purges_outlived == generation.purges or generation.outlived_by(self)
 
     def forget_prepared(self) -> None:
-        self.prepared, self.prepared_until, self.prepared_bytes = NOTHING_PREPARED, 0.0, b""
+        self.prepared, self.prepared_until = NOTHING_PREPARED, 0.0
+        self.prepared_bytes = self.prepared_block = b""
 
     @property
     def is_head(self) -> bool:
