@@ -62,7 +62,7 @@ def test_windows_hold_and_everything_arrives(
 ) -> None:
     loop = asyncio.new_event_loop()
     wire, finished = Wire(), list[Stream]()
-    sender = Sender(wire, loop, finished.append)
+    sender = Sender(wire, loop, finished.append, lambda: None)
     sender.held = True
     sender.stream_window = window
     opened = [Stream(2 * at + 1, window, (urgency, shares)) for at, (_, urgency, shares) in enumerate(streams)]
