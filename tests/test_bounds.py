@@ -106,6 +106,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("CHUNK_BYTES", 4 * 2**20),
     ],
     "cdnkit/serving": [
+        ("GRAIN_S", 0.05),
         ("YEARS", 5),
         ("LEAF_DAYS", 30),
         ("CONTEXTS", 256),

@@ -20,6 +20,7 @@ from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cdnkit.serving.alarms import Alarms
 from cdnkit.serving.connection import Connection, Reader
 from cdnkit.serving.exchange import Exchange
 from cdnkit.serving.front import Front, FrontApplication
@@ -165,6 +166,7 @@ class Listener:
         patience = None if tls is None else self.limits.head_within
         farewell = None if tls is None else self.limits.stalled
         loop = asyncio.get_running_loop()
+        self.alarms = Alarms(loop)
         self.end_of_head = b"".join(b"%b: %b\r\n" % line for line in self.config.response_headers("h11")) + b"\r\n"
 
         def connection() -> asyncio.Protocol:
