@@ -23,7 +23,7 @@ from cdnkit.policy.machine.explain import explain
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.plan import Assemble, Plan, Serve
 from cdnkit.policy.record.lines import RequestRecord
-from cdnkit.serving import INTERIM, Left, Stalled
+from cdnkit.serving import GONE, INTERIM, Left, Stalled
 from cdnkit.settings.edge import Limits
 from edge.delivery import FieldBytes, Send, deliver, field_bytes
 from edge.fills import Fills
@@ -154,7 +154,8 @@ class Driver:
         """Respond to a request as was decided."""
         request, public, plan = decided.request, decided.public, decided.plan
         record, debug = decided.record, decided.debug
-        viewer = Viewer(receive, scope.get("extensions", {}).get(INTERIM))
+        extensions = scope.get("extensions", {})
+        viewer = Viewer(receive, extensions.get(INTERIM), extensions.get(GONE))
         assembled: AssembledResponse | None = None
         response: Response | None = None
         try:

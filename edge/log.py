@@ -126,6 +126,7 @@ class RecordLog:
         if self._gap is not None:
             logger.warning("records: %s: the disk is fast enough again; %d lines are lost", writer.path, self.lost)
         self._writing = Future()
+        self._writing.set_running_or_notify_cancel()  # who waits for it may be cancelled, and it goes on
         self._writes.put((Batch(self._lines, self._until, self._gap), self._writing))
         self._lines, self._size, self._gap = [], 0, None
 

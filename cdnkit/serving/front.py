@@ -20,7 +20,7 @@ from cdnkit.serving.certificates import ServerContext, server_name
 from cdnkit.serving.connection import HIGH_WATER_BYTES, LINGER_S, Connection
 from cdnkit.serving.exchange import CLOSES, Exchange
 from cdnkit.serving.heads import END, LARGEST_HEAD, REQUEST_LINE, Fields, FieldSections
-from cdnkit.serving.inbox import INTERIM
+from cdnkit.serving.inbox import GONE, INTERIM
 from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.patience import Stalled
 
@@ -369,7 +369,7 @@ class Front(asyncio.Protocol):
     def _begin(self, method: str, scope: Scope, *, closes: bool) -> None:
         self._listener.waiting.pop(self, None)
         exchange = self._exchange = Exchange(self, method, closes=closes)
-        scope["extensions"] = {INTERIM: exchange.interim}
+        scope["extensions"] = {INTERIM: exchange.interim, GONE: exchange.gone}
         self._listener.run(scope, exchange, self._over)
 
     def _over(self) -> None:

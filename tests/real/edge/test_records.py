@@ -19,7 +19,7 @@ from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Behavior, Service
 from cdnkit.replay import Missing, read_trace, replay_node
 from cdnkit.replay.trace import Landed, Requested
-from edge.log import RecordLog
+from edge.log import FLUSH_SECONDS, RecordLog
 from edge.record_files import Life, RecordFile, lives_of
 from edge.record_writer import PARTS
 from tests.kit.node import running_node
@@ -245,6 +245,28 @@ def test_a_disk_that_is_stuck_holds_up_nobody_and_what_it_cost_is_counted(
     assert gap["lines"] == log.lost and log.failing == ""
     assert sorted(kept | set(range(gap["since"], gap["until"] + 1))) == list(range(1, next(seqs)))
     assert [one.levelno for one in caplog.records] == [logging.ERROR, logging.WARNING]
+
+
+def test_a_node_that_ends_while_lines_are_being_written_loses_none(tmp_path: Path) -> None:
+    path = tmp_path / "fra.jsonl"
+    os.mkfifo(path)
+    log = RecordLog(path, ROOM)
+
+    async def run() -> None:
+        flushing = asyncio.create_task(log.flush_later())
+        for seq in range(1, 2001):
+            log.add(record(seq))
+        await asyncio.sleep(1.5 * FLUSH_SECONDS)
+        assert not log._writing.done()
+        flushing.cancel()
+        await asyncio.wait({flushing})
+
+    asyncio.run(run())
+    with path.open("rb") as pipe:
+        closing = Thread(target=log.close)
+        closing.start()
+        assert [json.loads(line)["seq"] for line in pipe] == list(range(1, 2001))
+        closing.join()
 
 
 def test_a_disk_that_stays_stuck_does_not_keep_a_node_from_ending(
