@@ -102,6 +102,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("HARMLESS_LIMIT", 2),
     ],
     "cdnkit/replay": [
+        ("MOST_DIFFERENCES", 1_000),
         ("REPORT_EVERY", 1_024),
         ("CHUNK_BYTES", 4 * 2**20),
     ],

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import cdnkit.replay.trace
@@ -24,7 +25,7 @@ from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo
 from cdnkit.replay import BadTrace, read_trace, replay_each, replay_node, trace_of
 from cdnkit.replay.gate import kind_of
-from cdnkit.replay.node import ReplayNode, request_of
+from cdnkit.replay.node import MOST_DIFFERENCES, ReplayNode, request_of
 from cdnkit.replay.trace import Ended, Event, Exchange, Gap, Landed, Missing, Ordered, events_of
 from cdnkit.vendors import PROFILES
 
@@ -234,3 +235,14 @@ def test_a_refusal_whose_viewer_had_left_before_its_head_is_replayed() -> None:
     left = Requested(1, AT, "GET", "http://h/a", 0, Outcome.REFUSED, None, reason="token: expired")
     for profile in PROFILES.values():
         assert replay_node(trace_of([left]), Service(name="fra"), profile).differences == []
+
+
+@pytest.mark.parametrize("how_many", [3, 1999, 2000, 4001])
+def test_the_first_differences_are_kept_and_the_others_counted(how_many: int) -> None:
+    service = Service(name="fra")
+    # Live these were hits; here nothing is ever stored, since no exchange is recorded.
+    events = [msgspec.structs.replace(asked(1 + n, AT + n), url=f"http://h/{n}") for n in range(how_many)]
+    replayed = replay_node(trace_of(events), service, RFC9111)
+    assert replayed == replay_each(events, service, RFC9111)
+    assert replayed.differed == how_many
+    assert [one.seq for one in replayed.differences] == list(range(1, 1 + min(how_many, MOST_DIFFERENCES)))
