@@ -316,6 +316,8 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("cache of _read", 256),
     ],
     "cdnlab": [
+        ("IN_MEMORY_BYTES", 64 * 2**20),
+        ("DATABASE_BYTES", 300_000_000),
         ("MARGIN_S", 2.0),
         ("LARGEST_BODY", 16 * 2**20),
         ("MOST_KEYS", 256),
