@@ -105,6 +105,8 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("MOST_DIFFERENCES", 1_000),
         ("REPORT_EVERY", 1_024),
         ("CHUNK_BYTES", 4 * 2**20),
+        ("REMEMBERED", 65_536),
+        ("READ_BYTES", 2_048),
     ],
     "cdnkit/serving": [
         ("GRAIN_S", 0.05),

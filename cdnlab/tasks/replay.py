@@ -109,11 +109,11 @@ def _replay(life: Life, service: Service, profile: Profile, bar: Progress) -> No
     start = time.perf_counter()
     try:
         trace = read_trace(*life.files, read=lambda size: bar.advance(reading, size))
+        read = time.perf_counter()
+        replaying = bar.add_task(f"{life.name}: replaying", total=len(trace))
+        replayed = replay_node(trace, service, profile, lambda done: bar.update(replaying, completed=done))
     except BadTrace as error:
         raise BadUsage(visible(str(error))) from None
-    read = time.perf_counter()
-    replaying = bar.add_task(f"{life.name}: replaying", total=len(trace))
-    replayed = replay_node(trace, service, profile, lambda done: bar.update(replaying, completed=done))
     missing = {why: lines for why in Missing if (lines := trace.missing(why))}
     return NodeReplay(replayed, read - start, time.perf_counter() - read, trace.begins, missing)
 
