@@ -46,13 +46,23 @@ class Responses:
             return None
         return Response(plan, whole=b"" if body is None else body.whole or b"")
 
+    def begun(self, plan: Serve) -> Response:
+        """A response that goes out later; what happens to the store meanwhile changes nothing of it."""
+        return Response(plan, reader_of(plan, self._bodies.at_hand(plan.entry)) if plan.body else None)
+
     async def get(
-        self, request: RequestHead, plan: Plan, viewer: Viewer, content: AsyncIterator[bytes] | None = None
+        self,
+        request: RequestHead,
+        plan: Plan,
+        viewer: Viewer,
+        content: AsyncIterator[bytes] | None = None,
+        begun: Response | None = None,
     ) -> Response | None:
-        """The response to a request of which the machine made this plan; None if the viewer left first."""
+        """The response to a request of which the machine made this plan; None if the viewer left first. `begun`: what
+        was begun of it when it was planned."""
         while True:
             assert not isinstance(plan, Assemble)
-            response = await self._carry_out(plan, viewer, content)
+            response, begun = await self._carry_out(plan, viewer, content, begun), None
             if response is None or response.reader is not None:
                 return response
             head = response.head
@@ -64,14 +74,16 @@ class Responses:
             # The store has lost the body, so that the machine has forgotten the entry and decides anew.
             plan = self._machine.on_request(request, self._clock())
 
-    async def _carry_out(self, plan: Decision, viewer: Viewer, content: AsyncIterator[bytes] | None) -> Response | None:
+    async def _carry_out(
+        self, plan: Decision, viewer: Viewer, content: AsyncIterator[bytes] | None, begun: Response | None
+    ) -> Response | None:
         """As `get`, without a reader where the body is not at hand."""
         if isinstance(plan, Refuse):
             return Response(plan)
         if isinstance(plan, Serve):
             if plan.refresh is not None:
                 self._fills.start(plan.refresh)
-            return Response(plan, reader_of(plan, self._bodies.at_hand(plan.entry)) if plan.body else None)
+            return begun or self.begun(plan)
         coming = self._tickets.open(plan.ticket, viewer.interim)
         if isinstance(plan, Fetch):
             self._fills.start(plan, content)
