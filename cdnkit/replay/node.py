@@ -115,7 +115,7 @@ class ReplayNode:
         """The live node made an upstream request that the replay did not make."""
         exchange = event.exchange
         missing = Difference(event.seq, exchange.url, f"fetch {exchange.fetch}", "no such fetch")
-        self._note(missing)
+        self._add(missing)
 
     def _landed(self, event: Landed) -> None:
         exchange = event.exchange
@@ -127,7 +127,7 @@ class ReplayNode:
             found = self.machine.on_found(fetch, exchange.shared, exchange.size_bytes, event.at)
             if found is None:
                 no_use = Difference(event.seq, exchange.url, "found in the shared tier", "of no use")
-                self._note(no_use)
+                self._add(no_use)
                 return
             self._resolve(found)
         elif exchange.status:
@@ -172,9 +172,9 @@ class ReplayNode:
 
     def _differs(self, record: Requested, replayed: str) -> None:
         live = brief(record.outcome, record.cause, record.status)
-        self._note(Difference(record.seq, record.url, live, replayed))
+        self._add(Difference(record.seq, record.url, live, replayed))
 
-    def _note(self, difference: Difference) -> None:
+    def _add(self, difference: Difference) -> None:
         self._result.differed += 1
         self._result.differences.append(difference)
         if len(self._result.differences) >= 2 * MOST_DIFFERENCES:

@@ -62,7 +62,7 @@ class Responder:
             age_ticks = life.born_at + int(life.age(now)) + 1 if now >= life.born_at else now
             ttl_ticks = life.fresh_until - (-(-(life.fresh_until - now) // 1) - 1)
             date_ticks = now // 1 + 1 if self._profile.date_of_responses == "now" else ttl_ticks
-            entry.prepared, entry.prepared_bytes = served.headers, b""
+            entry.prepared, entry.prepared_bytes, entry.prepared_block = served.headers, b"", b""
             entry.prepared_until = min(age_ticks, ttl_ticks, date_ticks, life.fresh_until)
         lines, prepared = entry.prepared, True
         if rule.cors is not None:
