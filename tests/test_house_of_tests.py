@@ -30,6 +30,7 @@ HELD = [  # module, folder, its files
     ("unit/cdnkit/policy/gate/test_checks", "cdnkit/policy/machine", "fast_path"),
     ("unit/cdnkit/policy/gate/test_gate_order", "cdnkit/policy/gate", "admission check tokens"),
     ("unit/cdnkit/replay/test_trace_of_old_records", "cdnkit/replay", "gate"),
+    ("unit/cdnkit/replay/test_trace", "cdnkit/replay", "trace_files"),
     ("random/properties/test_index", "cdnkit/policy/store", "entry groups index purged variants"),
     ("law/playbooks/test_reuse", "cdnkit/policy/store", "parts"),
     ("law/vendors/test_requests", "cdnkit/policy/store", "key"),

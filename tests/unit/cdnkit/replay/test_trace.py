@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import cdnkit.replay.trace
+import cdnkit.replay.trace_files
 from cdnkit.policy import Headers, PurgeKind, ResponseHead, Service
 from cdnkit.policy.outcomes import Cause, Failure, Outcome, RefusalKind
 from cdnkit.policy.plan import Fetch, Refuse
@@ -70,7 +70,7 @@ def test_a_file_is_read_in_pieces_of_any_size(tmp_path: Path, monkeypatch: pytes
     path = written(tmp_path / "fra.jsonl", REQUEST, FETCH, PURGE)
     whole = list(read_trace(path).events)
     for size in (1, 7, 300, 1000):
-        monkeypatch.setattr(cdnkit.replay.trace, "CHUNK_BYTES", size)
+        monkeypatch.setattr(cdnkit.replay.trace_files, "CHUNK_BYTES", size)
         told: list[int] = []
         assert list(read_trace(path, read=told.append).events) == whole
         assert sum(told) == path.stat().st_size
@@ -98,7 +98,7 @@ TORN = [  # between two lines
 def test_a_torn_line_is_passed_over_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes, chunk_bytes: int
 ) -> None:
-    monkeypatch.setattr(cdnkit.replay.trace, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(cdnkit.replay.trace_files, "CHUNK_BYTES", chunk_bytes)
     path = written(tmp_path / "fra.jsonl", REQUEST)
     path.write_bytes(path.read_bytes() + line + b"\n" + json.dumps(to_json(PURGE)).encode() + b"\n")
     trace = read_trace(path)
@@ -142,7 +142,7 @@ BAD = [  # the third line                                                       
 def test_what_is_no_record_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, said: str, chunk_bytes: int
 ) -> None:
-    monkeypatch.setattr(cdnkit.replay.trace, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(cdnkit.replay.trace_files, "CHUNK_BYTES", chunk_bytes)
     path = written(tmp_path / "fra.jsonl", REQUEST, FETCH)
     path.write_text(path.read_text() + line + "\n\n" + json.dumps(to_json(PURGE)) + "\n")
     with pytest.raises(BadTrace, match=r"fra\.jsonl: line 3") as caught:
@@ -261,7 +261,7 @@ ODD_ONES = [  # what a line may have beside those of plain hits
 def test_events_that_are_left_in_the_files_are_the_same(
     chunk_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cdnkit.replay.trace, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(cdnkit.replay.trace_files, "CHUNK_BYTES", chunk_bytes)
     hits = [msgspec.structs.replace(REQUEST, outcome=Outcome.HIT, cause=None, status=200, headers=(), block=None)]
     records = [msgspec.structs.replace(hits[0], **odd) for one in ODD_ONES for odd in ({}, one, {"url": "http://h/b"})]
     for number, record in enumerate(records):
