@@ -62,7 +62,7 @@ class Decided:
     record: RequestRecord
     debug: FieldBytes | None
     begun: Response | None = None
-    """Its response, as far as it is there, where `carry_out` follows later."""
+    """Of a stored response, where `at_once` has left it to `carry_out`."""
 
 
 class Driver:
@@ -141,7 +141,7 @@ class Driver:
             or (plan.admitted is not None and not passes_unchanged(plan.admitted.inherited, response))
         ):
             if isinstance(plan, Serve):
-                decided.begun = self._responses.begun(plan)
+                decided.begun = self._responses.begin(plan)
             return None
         self.recorder.responded(decided.record, response, decided.public.path)
         return response

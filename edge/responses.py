@@ -46,8 +46,11 @@ class Responses:
             return None
         return Response(plan, whole=b"" if body is None else body.whole or b"")
 
-    def begun(self, plan: Serve) -> Response:
-        """A response that goes out later; what happens to the store meanwhile changes nothing of it."""
+    def begin(self, plan: Serve) -> Response:
+        """The response, without a reader where the body is not at hand. As long as its reader is there, so is the body,
+        whatever is purged meanwhile."""
+        if plan.refresh is not None:
+            self._fills.start(plan.refresh)
         return Response(plan, reader_of(plan, self._bodies.at_hand(plan.entry)) if plan.body else None)
 
     async def get(
@@ -59,10 +62,10 @@ class Responses:
         begun: Response | None = None,
     ) -> Response | None:
         """The response to a request of which the machine made this plan; None if the viewer left first. `begun`: what
-        was begun of it when it was planned."""
+        `begin` made of the plan, if it was called."""
         while True:
             assert not isinstance(plan, Assemble)
-            response, begun = await self._carry_out(plan, viewer, content, begun), None
+            response, begun = begun or await self._carry_out(plan, viewer, content), None
             if response is None or response.reader is not None:
                 return response
             head = response.head
@@ -74,16 +77,12 @@ class Responses:
             # The store has lost the body, so that the machine has forgotten the entry and decides anew.
             plan = self._machine.on_request(request, self._clock())
 
-    async def _carry_out(
-        self, plan: Decision, viewer: Viewer, content: AsyncIterator[bytes] | None, begun: Response | None
-    ) -> Response | None:
+    async def _carry_out(self, plan: Decision, viewer: Viewer, content: AsyncIterator[bytes] | None) -> Response | None:
         """As `get`, without a reader where the body is not at hand."""
         if isinstance(plan, Refuse):
             return Response(plan)
         if isinstance(plan, Serve):
-            if plan.refresh is not None:
-                self._fills.start(plan.refresh)
-            return begun or self.begun(plan)
+            return self.begin(plan)
         coming = self._tickets.open(plan.ticket, viewer.interim)
         if isinstance(plan, Fetch):
             self._fills.start(plan, content)

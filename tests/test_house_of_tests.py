@@ -86,7 +86,6 @@ HELD = [  # module, folder, its files
     ("real/serving/test_guard", "cdnkit/serving", "guard"),
     ("real/edge/test_front", "cdnkit/serving", "exchange front"),
     ("real/serving/test_front_http2", "cdnkit/serving", "exchange_http2 front_http2 open_streams"),
-    ("real/serving/test_front_http2", "cdnkit/serving", "sender"),
     ("real/serving/test_lingering", "cdnkit/serving", "stalls"),
     ("unit/cdnkit/serving/test_frame_reader", "cdnkit/serving", "frames"),
     ("unit/cdnkit/serving/test_turns", "cdnkit/serving", "streams"),
