@@ -6,7 +6,7 @@ of the requests that hypercorn reads.
 
 from starlette.types import Scope
 
-from cdnkit.policy.http.messages import Headers, Lines, RequestHead
+from cdnkit.policy.http.messages import Headers, RequestHead
 from cdnkit.policy.http.place import NOWHERE
 from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.plan import Refuse, Serve
@@ -16,6 +16,7 @@ from edge.driver import DEBUG, Decided, Driver
 from edge.recorder import Recorder
 from edge.response import Response
 from edge.services import DECIDED, Services
+from edge.short import Short, field_lines
 from edge.viewers import Viewers
 
 
@@ -27,31 +28,42 @@ class AtOnce:
         self._viewers = viewers
 
     def respond(self, method: str, target: str, fields: Fields, client: Client) -> Whole | Scope:
-        known: _Section = fields.known or self._read(fields)
-        viewers, headers = self._viewers, known.headers
-        trusted = viewers.is_trusted(client.address)
-        client_ip = viewers.address(client.address, headers)
-        driver, misdirected = known.selected or self._select(known, client)
-        path, mark, query = target.partition("?")
-        request = RequestHead(
-            method, client.scheme, known.host, path, query if mark else None, headers, client_ip,
-            viewers.place_of(client_ip) if driver.faces_viewers else NOWHERE, client.port,
-            len(method) + len(target) + known.size_bytes, known.count, trusted, None, "1.1", client.address,
-            misdirected,
-        )  # fmt: skip
-        if known.debug:
+        asker: _Asker | None = client.known
+        if asker is None or asker.fields is not fields or asker.method != method:
+            asker = client.known = self._asker(method, fields, client)
+        short = asker.short
+        if short is not None and (hit := short.hit(target)) is not None:
+            return hit
+        driver, path, mark, query = asker.driver, *target.partition("?")
+        request = asker.request.with_target(path, query if mark else None, asker.request.headers)
+        request.head_bytes += len(target)
+        if short is None:
             decided = driver.decide(request)
         else:
             now = driver.clock()
             plan = driver.machine.on_request(request, now)
-            hit = driver.hit(request, plan, now)
-            if hit is not None:
-                return Hit(*hit, driver.recorder)
+            plain = driver.hit(request, plan, now)
+            if plain is not None:
+                return Hit(*plain, driver.recorder)
             decided = driver.decided(request, plan, now)
         response = driver.at_once(decided)
         if response is None:
             return {"type": "http", "path": path, DECIDED: decided}
         return _whole(decided, response)
+
+    def _asker(self, method: str, fields: Fields, client: Client) -> "_Asker":
+        known: _Section = fields.known or self._read(fields)
+        viewers = self._viewers
+        client_ip = viewers.address(client.address, known.headers)
+        driver, misdirected = known.selected or self._select(known, client)
+        request = RequestHead(
+            method, client.scheme, known.host, "/", None, known.headers, client_ip,
+            viewers.place_of(client_ip) if driver.faces_viewers else NOWHERE, client.port,
+            len(method) + known.size_bytes, known.count, viewers.is_trusted(client.address), None, "1.1",
+            client.address, misdirected,
+        )  # fmt: skip
+        short = None if known.debug else Short(driver, driver.machine.short_way.alike(request))
+        return _Asker(method, fields, driver, request, short)
 
     @staticmethod
     def _read(fields: Fields) -> "_Section":
@@ -63,6 +75,20 @@ class AtOnce:
         if client.tls_names is None and self._services.faces_viewers:
             known.selected = selected  # by its host alone
         return selected
+
+
+class _Asker:
+    """What all requests with these fields and this method on one connection have in common."""
+
+    __slots__ = ("driver", "fields", "method", "request", "short")
+
+    def __init__(self, method: str, fields: Fields, driver: Driver, request: RequestHead, short: Short | None) -> None:
+        self.method = method
+        self.fields = fields
+        self.driver = driver
+        self.request = request
+        """One of them, with the target "/", and measured without one."""
+        self.short = short
 
 
 class _Section:
@@ -88,9 +114,9 @@ class Hit(Whole):
         entry = served.entry
         head = entry.prepared_bytes
         if not head:
-            head = entry.prepared_bytes = status_line(entry.status) + _field_lines(entry.prepared)
+            head = entry.prepared_bytes = status_line(entry.status) + field_lines(entry.prepared)
         if len(served.headers) > len(entry.prepared):
-            head += _field_lines(served.headers[len(entry.prepared) :])
+            head += field_lines(served.headers[len(entry.prepared) :])
         self.head = head
         self.body = body
         self.ends = False
@@ -118,7 +144,7 @@ class AnswerAtOnce(Whole):
 
 def _whole(decided: Decided, response: Response) -> Whole:
     head = response.head
-    lines = status_line(head.status) + _field_lines(head.headers)
+    lines = status_line(head.status) + field_lines(head.headers)
     body: bytes | memoryview = response.whole
     if isinstance(head, Refuse):
         if head.status != 204:
@@ -127,7 +153,3 @@ def _whole(decided: Decided, response: Response) -> Whole:
     elif isinstance(head, Serve) and head.span is not None and head.body:
         body = memoryview(body)[head.span.start : head.span.stop]
     return AnswerAtOnce(decided, lines, body, ends=("connection", "close") in head.headers)
-
-
-def _field_lines(lines: Lines) -> bytes:
-    return "".join([f"{name}: {value}\r\n" for name, value in lines]).encode("latin-1")

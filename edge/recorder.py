@@ -9,7 +9,7 @@ from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.outcomes import Outcome
 from cdnkit.policy.plan import Assemble, Fetch, Join, Plan, PurgeOrder, Refuse, Serve
 from cdnkit.policy.record.lines import FetchRecord, FieldLines, PurgeRecord, RequestRecord
-from cdnkit.policy.record.object_class import classify
+from cdnkit.policy.record.object_class import ObjectClass, classify
 from edge.blind import Blind
 from edge.log import RecordLog
 from edge.response import Response
@@ -129,6 +129,48 @@ class Recorder:
             session=_session(request.headers),
             headers=self._kept(request),
             head_bytes=request.head_bytes,
+            head_fields=request.head_fields,
+        )
+
+    @property
+    def seq(self) -> int:
+        return self._machine.state.events
+
+    @property
+    def vary_count(self) -> int:
+        """The number of fields that were in some Vary: with more of them, records keep more fields."""
+        return len(self._machine.state.vary_fields)
+
+    def shown(self, target: str) -> str:
+        """A target without its secrets."""
+        return self._blind.target(target)
+
+    def template(self, request: RequestHead) -> RequestRecord:
+        """A hit's record, but for what follows from target, response and time."""
+        return RequestRecord(
+            node=self._node,
+            seq=0,
+            at=0.0,
+            method=request.method,
+            url="",
+            status=0,
+            outcome=Outcome.HIT,
+            cause=None,
+            behavior="",
+            object_class=ObjectClass.OTHER,
+            rendition="",
+            bytes_sent=0,
+            ttfb_ms=0.0,
+            duration_ms=0.0,
+            client_ip=request.client_ip,
+            client_port=request.client_port,
+            country=request.place.country,
+            region=request.place.region,
+            asn=request.place.asn,
+            version=request.version,
+            from_node="" if self._gate else last_node(request),
+            session=_session(request.headers),
+            headers=self._kept(request),
             head_fields=request.head_fields,
         )
 

@@ -78,6 +78,8 @@ class Entry:
     prepared_until: float = 0.0
     prepared_bytes: bytes = b""
     """What a shell made of `prepared`; b"" since that was made anew."""
+    prepared_parts: Any = None
+    """What it made of them for a 304, and for a 206; None likewise."""
     generation: Generation | None = None
     """The index's generation that it belongs to."""
 

@@ -82,6 +82,10 @@ class Carriers:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_fields", self.headers | {"cookie"} if self.cookies else self.headers)
 
+    def may_be_in(self, headers: Headers) -> bool:
+        """Whether a field of these may hold a secret."""
+        return any(name in self._fields for name, _ in headers.lines)
+
     def stripped(self, request: RequestHead) -> RequestHead:
         """The request without its secrets; the same object if it has none."""
         path, query, lines = self.path(request), request.query, request.headers.lines
@@ -166,6 +170,11 @@ class Scheme(Protocol):
         seconds."""
         ...
 
+    def good_until(self, request: RequestHead) -> float:
+        """The request has a good token: until when one for this URL has, whatever its fields and its client; 0: not
+        known, or these decide, too."""
+        ...
+
     def child_token(self, request: RequestHead) -> "ChildToken | None":
         """What the children of a playlist inherit of this request's (valid) token; None: nothing."""
         ...
@@ -195,6 +204,9 @@ class OneToken:
     param: str
     """The query parameter in which children inherit it; "" for none."""
     _expired_status: int
+
+    def good_until(self, request: RequestHead) -> float:
+        return 0.0
 
     def child_token(self, request: RequestHead) -> ChildToken | None:
         value = self.carriers.one(request)
