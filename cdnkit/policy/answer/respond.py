@@ -37,6 +37,7 @@ class Responder:
         self.fresh_id = fresh_id or numbered_ids(name)
         self._signer = signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
         self._by_request, self._wants_extras = signer.signature.by_request, signer.signature.wants_extras
+        self._date_is_now = profile.date_of_responses == "now"
         self._fields_of_304 = FIELDS_OF_304 | signer.signature.names
         self.same_for_all = signer.same_for_all
         """Two responses of the same kind in the same second have the same head."""
@@ -63,15 +64,20 @@ class Responder:
         return Serve(entry, entry.status, lines, Outcome.HIT, None, rule, entry.has_body, prepared=prepared)
 
     def prepare(self, entry: Entry, rule: Rule, now: float) -> None:
-        """Make the head of a plain hit, and say until when it is good."""
-        member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
-        age = int(entry.life.age(now))
-        served = self._serve(entry, _PLAIN_GET, rule, Outcome.HIT, None, member, age, None, now, plain=True)
+        """Make the head of a plain hit, and say until when it is good. Of one that was good, only Age and ttl are made
+        anew: an object that is asked for once in a while is prepared for every hit."""
         life = entry.life
-        age_ticks = life.born_at + int(life.age(now)) + 1 if now >= life.born_at else now
-        ttl_ticks = life.fresh_until - (-(-(life.fresh_until - now) // 1) - 1)
-        date_ticks = now // 1 + 1 if self._profile.date_of_responses == "now" else ttl_ticks
-        entry.prepared, entry.prepared_bytes, entry.prepared_parts = served.headers, b"", None
+        age, ttl = int(life.age(now)), life.fresh_until - now
+        if entry.prepared_until and self.same_for_all and not self._date_is_now:
+            entry.prepared = _ticked(entry.prepared, age, ttl)
+        else:
+            member = cache_status(self._name, hit=True, ttl=ttl)
+            served = self._serve(entry, _PLAIN_GET, rule, Outcome.HIT, None, member, age, None, now, plain=True)
+            entry.prepared = served.headers
+        entry.prepared_bytes, entry.prepared_parts = b"", None
+        age_ticks = life.born_at + age + 1 if now >= life.born_at else now
+        ttl_ticks = life.fresh_until - (-(-ttl // 1) - 1)
+        date_ticks = now // 1 + 1 if self._date_is_now else ttl_ticks
         entry.prepared_until = min(age_ticks, ttl_ticks, date_ticks, life.fresh_until)
 
     def own_lines(self, entry: Entry, now: float) -> Lines:
@@ -327,6 +333,24 @@ class Responder:
     def _frame(self, served: Serve, extra: tuple[str, str], length: int) -> None:
         kept = Headers.wrap(served.headers).without(("content-length", "content-range", extra[0]))
         served.headers = [*kept.lines, extra, ("content-length", str(length))]
+
+
+def _ticked(lines: Lines, age: int, ttl: float) -> Lines:
+    """The lines of a plain hit some time later: ours are the last Age, and the last ttl of Cache-Status."""
+    lines = lines.copy()
+    left = 2
+    for at in range(len(lines) - 1, -1, -1):
+        name, value = lines[at]
+        if name == "cache-status":
+            lines[at] = (name, f"{value.rpartition('ttl=')[0]}ttl={-int(-ttl // 1)}")
+        elif name == "age":
+            lines[at] = (name, str(age))
+        else:
+            continue
+        left -= 1
+        if not left:
+            break
+    return lines
 
 
 def _with_cors(lines: Lines, request: RequestHead, rule: Rule, *, ours: bool = False) -> Lines:
