@@ -31,7 +31,7 @@ READ_BY_POLICY = frozenset(
 )
 """Request fields the policy reads whatever the settings; those of keys and of Vary come on top."""
 
-_OF_THE_OBJECT = (200, 206, 304)
+OF_THE_OBJECT = (200, 206, 304)
 """Statuses whose content type is that of the object: an error's page says nothing of it."""
 
 
@@ -92,7 +92,7 @@ class Recorder:
             return
         record.cause = head.cause
         record.fetch = head.fetch_id
-        if head.status in _OF_THE_OBJECT:
+        if head.status in OF_THE_OBJECT:
             record.object_class, record.rendition = classify(path, response.content_type())
 
     def write(self, record: RequestRecord, request: RequestHead) -> None:
@@ -104,7 +104,7 @@ class Recorder:
     def hit(self, request: RequestHead, served: Serve, now: float) -> RequestRecord:
         """As `request` and `responded`, of a plain hit that goes out at once."""
         entry = served.entry
-        object_class, rendition = classify(request.path, entry.content_type if entry.status in _OF_THE_OBJECT else "")
+        object_class, rendition = classify(request.path, entry.content_type if entry.status in OF_THE_OBJECT else "")
         return RequestRecord(
             node=self._node,
             seq=self._machine.state.events,
@@ -132,21 +132,12 @@ class Recorder:
             head_fields=request.head_fields,
         )
 
-    @property
-    def seq(self) -> int:
-        return self._machine.state.events
-
-    @property
-    def vary_count(self) -> int:
-        """The number of fields that were in some Vary: with more of them, records keep more fields."""
-        return len(self._machine.state.vary_fields)
-
     def shown(self, target: str) -> str:
         """A target without its secrets."""
         return self._blind.target(target)
 
     def template(self, request: RequestHead) -> RequestRecord:
-        """A hit's record, but for what follows from target, response and time."""
+        """A hit's record, but for what follows from target, response and time. The head's size is without the target."""
         return RequestRecord(
             node=self._node,
             seq=0,
@@ -171,6 +162,7 @@ class Recorder:
             from_node="" if self._gate else last_node(request),
             session=_session(request.headers),
             headers=self._kept(request),
+            head_bytes=request.head_bytes,
             head_fields=request.head_fields,
         )
 

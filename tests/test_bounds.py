@@ -176,7 +176,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("LOOK_S", 0.01),
         ("ANSWER_S", 5.0),
         ("RESULTS_S", 3_600),
-        ("_OF_THE_OBJECT", (200, 206, 304)),
+        ("OF_THE_OBJECT", (200, 206, 304)),
         ("FAILURES", 3),
         ("PAUSE_S", 5.0),
         ("AT_ONCE", 128),

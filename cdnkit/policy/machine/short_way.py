@@ -175,6 +175,8 @@ class ShortWay:
         request = alike.request.with_target(path, query if mark else None, alike.request.headers)
         rule = self._view.rule_of(request)
         key_of, until = rule.plain_key, float("inf")
+        if not mark and rule.token is not None:
+            return None  # it has none, or one that is not in the query
         if key_of is None or self._most(alike, rule) < len(text) or _refused(rule.checks, request, now):
             return None
         for check in rule.checks:

@@ -79,7 +79,7 @@ class Entry:
     prepared_bytes: bytes = b""
     """What a shell made of `prepared`; b"" since that was made anew."""
     prepared_parts: Any = None
-    """What it made of them for a 304, and for a 206; None likewise."""
+    """What else it made of them; None likewise."""
     generation: Generation | None = None
     """The index's generation that it belongs to."""
 

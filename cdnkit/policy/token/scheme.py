@@ -78,8 +78,10 @@ class Carriers:
     """After this beginning of a path come the token and the path proper: "/t/" for `/t/TOKEN/live/a.m3u8`."""
     _fields: frozenset[str] = field(init=False, repr=False, compare=False)
     """Request fields that may hold a secret."""
+    _described: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_described", self._places())
         object.__setattr__(self, "_fields", self.headers | {"cookie"} if self.cookies else self.headers)
 
     def may_be_in(self, headers: Headers) -> bool:
@@ -153,6 +155,9 @@ class Carriers:
 
     def described(self) -> str:
         """The places, for people: "query parameter token, cookie token"."""
+        return self._described
+
+    def _places(self) -> str:
         places = [f"a path under {self.prefix}"] if self.prefix else []
         places += [f"query parameter {name}" for name in sorted(self.params)]
         places += [f"field {name}" for name in sorted(self.headers)]
