@@ -137,7 +137,7 @@ class Recorder:
         return self._blind.target(target)
 
     def template(self, request: RequestHead) -> RequestRecord:
-        """A hit's record, but for what follows from target, response and time. The head's size is without the target."""
+        """A hit's record, but for what follows from target, response and time; the head's size without the target."""
         return RequestRecord(
             node=self._node,
             seq=0,
