@@ -11,7 +11,7 @@ from cdnkit.policy.http.place import NOWHERE
 from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.plan import Refuse, Serve
 from cdnkit.policy.record.lines import RequestRecord
-from cdnkit.serving import Client, Fields, Whole, status_line
+from cdnkit.serving import Client, Fields, Whole, field_block, status_block, status_line
 from edge.driver import DEBUG, Decided, Driver
 from edge.recorder import Recorder
 from edge.response import Response
@@ -44,12 +44,14 @@ class AtOnce:
             plan = driver.machine.on_request(request, now)
             plain = driver.hit(request, plan, now)
             if plain is not None:
-                return Hit(*plain, driver.recorder)
+                served, body, record = plain
+                head = _prepared_block(served) if client.version == "2" else _prepared_lines(served)
+                return Hit(head, body, record, driver.recorder)
             decided = driver.decided(request, plan, now)
         response = driver.at_once(decided)
         if response is None:
             return {"type": "http", "path": path, DECIDED: decided}
-        return _whole(decided, response)
+        return _whole(decided, response, client.version)
 
     def _asker(self, method: str, fields: Fields, client: Client) -> "_Asker":
         known: _Section = fields.known or self._read(fields)
@@ -59,7 +61,7 @@ class AtOnce:
         request = RequestHead(
             method, client.scheme, known.host, "/", None, known.headers, client_ip,
             viewers.place_of(client_ip) if driver.faces_viewers else NOWHERE, client.port,
-            len(method) + known.size_bytes, known.count, viewers.is_trusted(client.address), None, "1.1",
+            len(method) + known.size_bytes, known.count, viewers.is_trusted(client.address), None, client.version,
             client.address, misdirected,
         )  # fmt: skip
         short = None if known.debug else Short(driver, driver.machine.short_way.alike(request))
@@ -110,13 +112,7 @@ class Hit(Whole):
 
     __slots__ = ("_record", "_recorder")
 
-    def __init__(self, served: Serve, body: bytes, record: RequestRecord, recorder: Recorder) -> None:
-        entry = served.entry
-        head = entry.prepared_bytes
-        if not head:
-            head = entry.prepared_bytes = status_line(entry.status) + field_lines(entry.prepared)
-        if len(served.headers) > len(entry.prepared):
-            head += field_lines(served.headers[len(entry.prepared) :])
+    def __init__(self, head: bytes, body: bytes, record: RequestRecord, recorder: Recorder) -> None:
         self.head = head
         self.body = body
         self.ends = False
@@ -142,14 +138,39 @@ class AnswerAtOnce(Whole):
         self._decided.driver.written(self._decided, sent, why)
 
 
-def _whole(decided: Decided, response: Response) -> Whole:
+def _prepared_lines(served: Serve) -> bytes:
+    """The head of a plain hit; most of it was made for an earlier one."""
+    entry = served.entry
+    head = entry.prepared_bytes
+    if not head:
+        head = entry.prepared_bytes = status_line(entry.status) + field_lines(entry.prepared)
+    if len(served.headers) > len(entry.prepared):
+        head += field_lines(served.headers[len(entry.prepared) :])
+    return head
+
+
+def _prepared_block(served: Serve) -> bytes:
+    """The same for HTTP/2."""
+    entry = served.entry
+    head = entry.prepared_block
+    if not head:
+        head = entry.prepared_block = status_block(entry.status) + field_block(entry.prepared)
+    if len(served.headers) > len(entry.prepared):
+        head += field_block(served.headers[len(entry.prepared) :])
+    return head
+
+
+def _whole(decided: Decided, response: Response, version: str) -> Whole:
     head = response.head
-    lines = status_line(head.status) + field_lines(head.headers)
+    lines = head.headers
     body: bytes | memoryview = response.whole
     if isinstance(head, Refuse):
         if head.status != 204:
-            lines += b"content-length: %d\r\n" % len(head.body)
+            lines = [*lines, ("content-length", str(len(head.body)))]
         body = b"" if decided.request.method == "HEAD" else head.body
     elif isinstance(head, Serve) and head.span is not None and head.body:
         body = memoryview(body)[head.span.start : head.span.stop]
-    return AnswerAtOnce(decided, lines, body, ends=("connection", "close") in head.headers)
+    if version == "2":
+        return AnswerAtOnce(decided, status_block(head.status) + field_block(lines), body, ends=False)
+    ends = ("connection", "close") in head.headers
+    return AnswerAtOnce(decided, status_line(head.status) + field_lines(lines), body, ends=ends)

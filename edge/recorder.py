@@ -125,6 +125,7 @@ class Recorder:
             country=request.place.country,
             region=request.place.region,
             asn=request.place.asn,
+            version=request.version,
             from_node="" if self._gate else last_node(request),
             session=_session(request.headers),
             headers=self._kept(request),

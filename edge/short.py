@@ -5,6 +5,7 @@ that are alike share.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from cdnkit.policy.http.messages import Lines
 from cdnkit.policy.http.ranges import Span
@@ -12,7 +13,7 @@ from cdnkit.policy.machine.short_way import Alike, Target
 from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.policy.record.object_class import ObjectClass, classify
 from cdnkit.policy.store.index import Entry
-from cdnkit.serving import Whole, status_line
+from cdnkit.serving import Whole, field_block, status_block, status_line
 from edge.driver import Driver
 from edge.recorder import OF_THE_OBJECT, Recorder
 
@@ -33,9 +34,11 @@ class Short:
         "_state",
         "_vary_count",
         "_way",
+        "_wire",
     )
 
     def __init__(self, driver: Driver, alike: Alike) -> None:
+        self._wire = HTTP2 if alike.request.version == "2" else HTTP1
         self._alike = alike
         self._bodies, self._clock, self._recorder = driver.bodies, driver.clock, driver.recorder
         self._state = state = driver.machine.state
@@ -63,16 +66,18 @@ class Short:
                 return None
             body = whole
         way.hit(entry, target.rule, now, conditional=alike.conditional)
-        ready: _Ready = entry.prepared_parts or self._ready(target, entry)
+        ready: _Ready | None = entry.prepared_parts
+        if ready is None or ready.wire is not self._wire:
+            ready = self._ready(target, entry)
         if status == 304:
             head = ready.not_modified or ready.of_304(self._responder.lines_of_304(entry.prepared, target.rule))
         elif span is not None:
-            head = (ready.partial or ready.of_206(entry.prepared)) + _framing(span, entry.length)
+            head = (ready.partial or ready.of_206(entry.prepared)) + ready.wire.fields(_framing(span, entry.length))
             body = memoryview(body)[span.start : span.stop]
         else:
             head = ready.whole
         if not self._responder.same_for_all:
-            head += field_lines(self._responder.own_lines(entry, now))
+            head += ready.wire.fields(self._responder.own_lines(entry, now))
         template = self._record
         if template is None or self._vary_count != len(self._state.vary_fields):
             template = self._fresh_template()
@@ -87,12 +92,17 @@ class Short:
         record.head_bytes += len(text)
         return ShortHit(head, body, record, self._recorder)
 
-    @staticmethod
-    def _ready(target: Target, entry: Entry) -> "_Ready":
+    def _ready(self, target: Target, entry: Entry) -> "_Ready":
+        first: _Ready | None = entry.prepared_parts
+        if first is not None and first.other is not None:
+            return first.other
         content_type = entry.content_type if entry.status in OF_THE_OBJECT else ""
-        head = status_line(entry.status) + field_lines(entry.prepared)
-        ready = entry.prepared_parts = _Ready(head, *classify(target.path, content_type))
-        return ready
+        made = _Ready(self._wire, entry, *classify(target.path, content_type))
+        if first is None:
+            entry.prepared_parts = made
+        else:
+            first.other = made
+        return made
 
     def _fresh_template(self) -> RequestRecord:
         self._vary_count = len(self._state.vary_fields)
@@ -107,31 +117,33 @@ class Short:
 
 
 class _Ready:
-    """What is made of an entry's prepared head, until that is made anew."""
+    """What is made of an entry's prepared head for one version of HTTP, until that head is made anew."""
 
-    __slots__ = ("not_modified", "object_class", "partial", "rendition", "whole")
+    __slots__ = ("not_modified", "object_class", "other", "partial", "rendition", "whole", "wire")
 
-    def __init__(self, whole: bytes, object_class: ObjectClass, rendition: str) -> None:
-        self.whole = whole
+    def __init__(self, wire: "Wire", entry: Entry, object_class: ObjectClass, rendition: str) -> None:
+        self.wire = wire
+        self.whole = wire.status(entry.status) + wire.fields(entry.prepared)
         self.object_class = object_class
         self.rendition = rendition
         self.not_modified = self.partial = b""
+        self.other: _Ready | None = None
+        """The same for the other version."""
 
     def of_304(self, lines: Lines) -> bytes:
-        self.not_modified = status_line(304) + field_lines(lines)
+        self.not_modified = self.wire.status(304) + self.wire.fields(lines)
         return self.not_modified
 
     def of_206(self, lines: Lines) -> bytes:
         """Without the fields of the part."""
         unframed = [line for line in lines if line[0] not in ("content-length", "content-range")]
-        self.partial = status_line(206) + field_lines(unframed)
+        self.partial = self.wire.status(206) + self.wire.fields(unframed)
         return self.partial
 
 
-def _framing(span: Span, length: int | None) -> bytes:
-    assert length is not None
-    size = span.stop - span.start
-    return b"content-range: bytes %d-%d/%d\r\ncontent-length: %d\r\n" % (span.start, span.stop - 1, length, size)
+def _framing(span: Span, length: int | None) -> Lines:
+    size = str(span.stop - span.start)
+    return [("content-range", f"bytes {span.start}-{span.stop - 1}/{length}"), ("content-length", size)]
 
 
 class ShortHit(Whole):
@@ -153,3 +165,14 @@ class ShortHit(Whole):
 def field_lines(lines: Lines) -> bytes:
     """As HTTP/1.1 has them."""
     return "".join([f"{name}: {value}\r\n" for name, value in lines]).encode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How a version of HTTP writes a head."""
+
+    status: Callable[[int], bytes]
+    fields: Callable[[Lines], bytes]
+
+
+HTTP1, HTTP2 = Wire(status_line, field_lines), Wire(status_block, field_block)

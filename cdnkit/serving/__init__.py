@@ -5,6 +5,7 @@ from cdnkit.serving.exchange import status_line
 from cdnkit.serving.front import Client, Whole
 from cdnkit.serving.guard import Guarded, HostName, guard_of
 from cdnkit.serving.heads import Fields
+from cdnkit.serving.hpack import field_block, status_block
 from cdnkit.serving.inbox import EMPTY_QUERY, INTERIM
 from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.listener import GRACE_S, Listener, PortInUse, bind, bind_udp, url_of
@@ -28,7 +29,9 @@ __all__ = [
     "Whole",
     "bind",
     "bind_udp",
+    "field_block",
     "guard_of",
+    "status_block",
     "status_line",
     "url_of",
 ]

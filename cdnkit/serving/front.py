@@ -5,7 +5,8 @@
                └── anything else, byte for byte ─► Connection (hypercorn), until that is idle again
 
 A whole response costs no task, no future and no timer. What is read here and what is left alone, `heads.py` says; what
-is written here is what hypercorn and h11 write of the same response. HTTP/2 is hypercorn's for good.
+is written here is what hypercorn and h11 write of the same response. HTTP/2 has a front of its own
+(`front_http2.py`).
 """
 
 import asyncio
@@ -16,11 +17,13 @@ from typing import Any, Protocol
 from hypercorn.utils import parse_socket_addr
 from starlette.types import Scope
 
-from cdnkit.serving.certificates import ServerContext, server_name
+from cdnkit.serving.certificates import CLIENT_NAMES, TLS_NAMES, ServerContext, client_names, server_name
 from cdnkit.serving.connection import HIGH_WATER_BYTES, LINGER_S, Connection
 from cdnkit.serving.exchange import CLOSES, Exchange
+from cdnkit.serving.frames import PREFACE
 from cdnkit.serving.heads import END, LARGEST_HEAD, REQUEST_LINE, Fields, FieldSections
-from cdnkit.serving.inbox import INTERIM
+from cdnkit.serving.heads_http2 import Heads
+from cdnkit.serving.inbox import INTERIM, Interim
 from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.patience import Stalled
 
@@ -38,7 +41,7 @@ WAITING_BYTES = 64 * 1024
 class Client:
     """Who is at the other end of a connection."""
 
-    __slots__ = ("address", "known", "port", "scheme", "tls_names")
+    __slots__ = ("address", "known", "port", "scheme", "tls_names", "version")
 
     def __init__(self, address: str, port: int, scheme: str, tls_names: tuple[str, frozenset[str]] | None) -> None:
         self.address = address
@@ -46,6 +49,8 @@ class Client:
         self.scheme = scheme
         self.tls_names = tls_names
         """Over TLS: the name that the client asked for, and those of the certificate that it was shown."""
+        self.version = "1.1"
+        """HTTP's, on this connection: "1.1", "2"."""
         self.known: Any = None
         """What the application has found out about it."""
 
@@ -56,7 +61,7 @@ class Whole:
     __slots__ = ("body", "ends", "head")
 
     head: bytes
-    """Status line and fields, without the listener's and the empty line."""
+    """Status line and fields, without the listener's and the empty line; over HTTP/2 a field block (`hpack.py`)."""
     body: bytes | memoryview
     ends: bool
     """It is the last response of its connection."""
@@ -74,14 +79,25 @@ class FrontApplication(Protocol):
         ...
 
 
+class Asgi(Protocol):
+    """The two callables that an application gets with a scope."""
+
+    async def receive(self) -> Any: ...
+
+    async def send(self, message: Any) -> None: ...
+
+
 class FrontListener(Protocol):
     """A listener, as its fronts see it."""
 
     limits: ListenerLimits
     waiting: dict[Any, None]
     sections: FieldSections
+    heads: Heads
     end_of_head: bytes
     """The fields that the listener adds to every head, and the empty line."""
+    end_of_block: bytes
+    """The same for HTTP/2."""
     closing: bool
 
     @property
@@ -91,9 +107,13 @@ class FrontListener(Protocol):
         """Count it in; why it is one too many, if it is."""
         ...
 
-    def forget(self, front: "Front") -> None: ...
+    def forget(self, front: Any) -> None: ...
 
-    def run(self, scope: Scope, exchange: Exchange, over: Callable[[], None]) -> None:
+    def speak_http2(self, front: "Front", first: bytes) -> None:
+        """The client's connection speaks HTTP/2; `first` has come."""
+        ...
+
+    def run(self, scope: Scope, exchange: Asgi, over: Callable[[], None]) -> None:
         """Call the application; `over` is called when it has ended."""
         ...
 
@@ -144,7 +164,7 @@ class Front(asyncio.Protocol):
         tls = transport.get_extra_info("ssl_object")
         peer = transport.get_extra_info("peername")
         refusal = listener.admit(self, str(peer[0]) if peer else "")
-        if refusal is not None or (tls is not None and tls.selected_alpn_protocol() == "h2"):
+        if refusal is not None:
             self._leave(b"", refusal)
             return
         names = None
@@ -153,6 +173,9 @@ class Front(asyncio.Protocol):
         socket = transport.get_extra_info("socket")
         address, port = parse_socket_addr(socket.family, peer) or ("", 0)
         self.client = Client(address, port, "http" if tls is None else "https", names)
+        if tls is not None and tls.selected_alpn_protocol() == "h2":
+            listener.speak_http2(self, b"")
+            return
         transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         self._wait(listener.limits.head_within)
 
@@ -231,7 +254,9 @@ class Front(asyncio.Protocol):
             end = data.find(END, begin)
             if end < 0:
                 self._kept = data[begin:]
-                if not _may_become_canonical(self._kept):
+                if PREFACE.startswith(self._kept):
+                    pass
+                elif not _may_become_canonical(self._kept):
                     self._kept = b""
                     self._leave(data[begin:])
                 elif begin or self._deadline - self._loop.time() > self._listener.limits.head_within:
@@ -243,7 +268,7 @@ class Front(asyncio.Protocol):
                 fields = read(data[line.end() : end + 2])
             if line is None or fields is None:
                 self._kept = b""
-                self._leave(data[begin:])
+                self._take_other(data[begin:])
                 return
             begin = end + 4
             verb, target = line.groups()
@@ -269,6 +294,16 @@ class Front(asyncio.Protocol):
         self._deadline = self._loop.time() + self._listener.limits.idle
         if self._timer is None:
             self._wait(self._listener.limits.idle)
+
+    def _take_other(self, data: bytes) -> None:
+        """What came is no canonical request of HTTP/1.1."""
+        if data.startswith(PREFACE):
+            self._stop_waiting()
+            self._listener.speak_http2(self, data)
+        elif PREFACE.startswith(data):
+            self._kept = data
+        else:
+            self._leave(data)
 
     def _go_on(self) -> None:
         """A response is over: take the requests behind it."""
@@ -361,7 +396,7 @@ class Front(asyncio.Protocol):
     def _begin(self, method: str, scope: Scope, *, closes: bool) -> None:
         self._listener.waiting.pop(self, None)
         exchange = self._exchange = Exchange(self, method, closes=closes)
-        scope["extensions"] = {INTERIM: exchange.interim}
+        scope["extensions"] = extensions_of(self.client, self.transport, exchange.interim)
         self._listener.run(scope, exchange, self._over)
 
     def _over(self) -> None:
@@ -442,6 +477,17 @@ class Front(asyncio.Protocol):
         self._stop_waiting()
         self._closing = True
         self.transport.close()
+
+
+def extensions_of(client: Client, transport: asyncio.Transport, interim: Interim) -> dict[str, Any]:
+    """Of a request's scope: interim responses, and the names that TLS has shown to either side."""
+    extensions: dict[str, Any] = {INTERIM: interim}
+    if client.tls_names is not None:
+        extensions[TLS_NAMES] = client.tls_names
+        names = client_names(transport.get_extra_info("ssl_object"))
+        if names:
+            extensions[CLIENT_NAMES] = names
+    return extensions
 
 
 def _may_become_canonical(begun: bytes) -> bool:

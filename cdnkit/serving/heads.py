@@ -25,7 +25,7 @@ REMEMBERED = 4096
 """Field sections: at most 4 MiB of text, and about three times as much when they are read."""
 
 _ONCE = frozenset({"host", "connection"})
-_LEFT_TO_H11 = frozenset({"content-length", "transfer-encoding", "expect", "upgrade"})
+LEFT_TO_H11 = frozenset({"content-length", "transfer-encoding", "expect", "upgrade"})
 
 
 class Fields:
@@ -50,7 +50,7 @@ def fields_of(section: bytes) -> Fields | None:
     lines = [(name.lower(), value) for name, value in _EACH.findall(section.decode("ascii"))]
     found: dict[str, str] = {}
     for name, value in lines:
-        if name in _LEFT_TO_H11 or (name in _ONCE and name in found):
+        if name in LEFT_TO_H11 or (name in _ONCE and name in found):
             return None
         found[name] = value
     connection = found.get("connection", "keep-alive").lower()

@@ -21,9 +21,11 @@ from hypercorn.config import Config
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cdnkit.serving.connection import Connection, Reader
-from cdnkit.serving.exchange import Exchange
-from cdnkit.serving.front import Front, FrontApplication
+from cdnkit.serving.front import Asgi, Front, FrontApplication
+from cdnkit.serving.front_http2 import Http2Front
 from cdnkit.serving.heads import FieldSections
+from cdnkit.serving.heads_http2 import Heads
+from cdnkit.serving.hpack import lines_block
 from cdnkit.serving.http1 import phrase_of
 from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.patience import Left
@@ -131,7 +133,7 @@ class Listener:
         self.limits = limits or ListenerLimits()
         self.page = page or plain_page
         self.context = WorkerContext(None)
-        self.waiting: dict[Connection | Front, None] = {}
+        self.waiting: dict[Connection | Front | Http2Front, None] = {}
         """Connections without a request, the longest waiting first."""
         self._most = self.limits.connections
         self._per_source = per_source
@@ -139,11 +141,12 @@ class Listener:
         """Connections."""
         self._sources: Counter[str] = Counter()
         self._connections: dict[asyncio.Task[None], Connection] = {}
-        self._fronts: dict[Front, str] = {}
+        self._fronts: dict[Front | Http2Front, str] = {}
         """With the address that each counts for."""
         self._no_fronts = asyncio.Event()
         self._front = front
         self.sections = FieldSections()
+        self.heads = Heads()
         self.closing = False
         self._turned_away: set[asyncio.Task[None]] = set()
         self._requests: set[asyncio.Task[object]] = set()
@@ -166,6 +169,8 @@ class Listener:
         farewell = None if tls is None else self.limits.stalled
         loop = asyncio.get_running_loop()
         self.end_of_head = b"".join(b"%b: %b\r\n" % line for line in self.config.response_headers("h11")) + b"\r\n"
+
+        self.end_of_block = lines_block(self.config.response_headers("h2"))
 
         def connection() -> asyncio.Protocol:
             if self._front is None:
@@ -226,14 +231,21 @@ class Listener:
             self._sources[source] += 1
         return refusal
 
-    def forget(self, front: Front) -> None:
+    def forget(self, front: Front | Http2Front) -> None:
         source = self._fronts.pop(front, None)
         if source is not None:
             self._count_out(source)
         if not self._fronts:
             self._no_fronts.set()
 
-    def run(self, scope: Scope, exchange: Exchange, over: Callable[[], None]) -> None:
+    def speak_http2(self, front: Front, first: bytes) -> None:
+        """Another front takes the place of this one."""
+        other = Http2Front(self, asyncio.get_running_loop(), front.transport, front.client)
+        self._fronts[other] = self._fronts.pop(front)
+        front.transport.set_protocol(other)
+        other.begin(first)
+
+    def run(self, scope: Scope, exchange: Asgi, over: Callable[[], None]) -> None:
         """Have the application respond to a request that a front took."""
         task = asyncio.create_task(self.call(scope, exchange.receive, exchange.send))
         task.add_done_callback(lambda _: over())

@@ -302,8 +302,8 @@ class Node(Settings):
     """Address for HTTPS (HTTP/1.1 and HTTP/2), beside `listen`. Left out: no HTTPS."""
 
     front: bool = True
-    """Plain requests are answered by a front of our own, a hit in a tenth of the time; false leaves every request to
-    hypercorn, and no response differs."""
+    """Plain requests, and all of HTTP/2, are answered by a front of our own, a hit in a tenth of the time; false leaves
+    every request to hypercorn, and no response differs."""
 
     http3: bool = False
     """Whether to serve HTTP/3, too, on the UDP port of `listen_tls`; `Alt-Svc` announces it."""

@@ -2,25 +2,64 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
+from urllib.parse import unquote
 
-from cdnkit.serving import Listener, ListenerLimits, bind, url_of
+import pytest
+
+from cdnkit.serving import Client, Fields, Listener, ListenerLimits, bind, url_of
 
 LOG = logging.getLogger("test")
 
 
+class Fronted:
+    """An application that a front calls for every request."""
+
+    def respond(self, method: str, target: str, fields: Fields, client: Client) -> dict[str, Any]:
+        path, _, query = target.partition("?")
+        return {
+            "type": "http", "http_version": client.version, "method": method, "scheme": client.scheme,
+            "path": unquote(path), "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
+            "headers": [(name.encode(), value.encode()) for name, value in fields.lines],
+            "client": (client.address, client.port),
+        }  # fmt: skip
+
+
+FRONTED: ContextVar[bool] = ContextVar("FRONTED", default=False)
+"""Listeners have fronts."""
+
+
 @asynccontextmanager
-async def listening(app: Any, *, per_source: int | None = None, **limits: Any) -> AsyncIterator[str]:
-    """Serve `app` under `limits`; the URL."""
-    listener = Listener(app, LOG, limits=ListenerLimits(**limits), per_source=per_source)
+async def listening_on(
+    app: Any, *, per_source: int | None = None, **limits: Any
+) -> AsyncIterator[tuple[Listener, str]]:
+    """Serve `app` under `limits`; its listener and the URL."""
+    front = Fronted() if FRONTED.get() else None
+    listener = Listener(app, LOG, limits=ListenerLimits(**limits), per_source=per_source, front=front)
     socket = bind("127.0.0.1:0", "test.listen")
     await listener.start(socket)
     try:
-        yield url_of(socket)
+        yield listener, url_of(socket)
     finally:
         await listener.close()
+
+
+@asynccontextmanager
+async def listening(app: Any, *, per_source: int | None = None, **limits: Any) -> AsyncIterator[str]:
+    """As `listening_on`; the URL."""
+    async with listening_on(app, per_source=per_source, **limits) as (_, url):
+        yield url
+
+
+@pytest.fixture(params=["hypercorn", "front"], autouse=True)
+def served_by(request: pytest.FixtureRequest) -> Iterator[None]:
+    """For a module that imports it: its tests run without fronts, and with them."""
+    before = FRONTED.set(request.param == "front")
+    yield
+    FRONTED.reset(before)
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:

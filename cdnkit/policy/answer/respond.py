@@ -74,7 +74,8 @@ class Responder:
             member = cache_status(self._name, hit=True, ttl=ttl)
             served = self._serve(entry, _PLAIN_GET, rule, Outcome.HIT, None, member, age, None, now, plain=True)
             entry.prepared = served.headers
-        entry.prepared_bytes, entry.prepared_parts = b"", None
+        entry.prepared_bytes = entry.prepared_block = b""
+        entry.prepared_parts = None
         age_ticks = life.born_at + age + 1 if now >= life.born_at else now
         ttl_ticks = life.fresh_until - (-(-ttl // 1) - 1)
         date_ticks = now // 1 + 1 if self._date_is_now else ttl_ticks

@@ -6,9 +6,9 @@ follows from the rest is found once for all that are `Alike`, and all that follo
     of those that are alike    which checks pass whatever the target; how long a target may be
     of a target                its rule, its key, the request without its token; until when the token is good
 
-What is left for each request is a look-up, and what counts or ages: rates, the token's end, the response's. A request
-that is not sure to be a hit, or to pass all checks but those that count, is left to `Requests.on_request`, which would
-do with this one the same.
+What is left for each request is a look-up, and what ages: the token and the response. A request that is not sure to be
+a hit, or to pass all checks, is left to `Requests.on_request`, which would do the same with all others, too. So are the
+requests under a rate limit, each of which counts.
 """
 
 from collections.abc import Sequence

@@ -78,8 +78,10 @@ class Entry:
     prepared_until: float = 0.0
     prepared_bytes: bytes = b""
     """What a shell made of `prepared`; b"" since that was made anew."""
+    prepared_block: bytes = b""
+    """The same for HTTP/2."""
     prepared_parts: Any = None
-    """What else it made of them; None likewise."""
+    """What else it made of it; None likewise."""
     generation: Generation | None = None
     """The index's generation that it belongs to."""
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from h2.settings import SettingCodes
 
 from cdnkit.policy.rules.service import Behavior, Geo
+from tests.kit.http2 import Stream, http2
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Origin, running_origin
@@ -175,5 +177,108 @@ def test_a_proxys_connection_carries_many_clients_and_each_request_counts_for_it
                 places = {"192.0.2.1": "DE", "198.51.100.7": "KP", "": ""}
                 wanted = [(client or "127.0.0.1", places[client]) for client in clients]
                 assert told == [(*client, status) for client, status in zip(wanted, statuses, strict=True)]
+
+
+# ---- HTTP/2 ------------------------------------------------------------------------------------------------------------
+
+HEADS = (
+    ("range", "bytes=0-1"), ("range", "bytes=2-"), ("range", "bytes=99999-"), ("if-none-match", '"1"'),
+    ("if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT"), ("accept-encoding", "gzip"), ("x", "y"), ("x", ""),
+    ("x", "a\tb"), ("x", "é"), ("cache-control", "no-cache"), ("cache-control", "only-if-cached"), ("cookie", "a=b"),
+    ("cookie", "c=d"), ("content-length", "0"), ("expect", "100-continue"), ("origin", "https://a.example"),
+    ("te", "trailers"), ("via", "1.1 fra"), ("max-forwards", "0"), ("priority", "u=0, i"), ("priority", "u=9"),
+    ("host", "a.example"), ("a-language", "en"), ("authorization", "Bearer x"), ("long", "x" * 20_000),
+)  # fmt: skip
+ODD_HEADS = (
+    ("host", "b"), ("connection", "close"), ("te", "gzip"), ("X", "y"), ("x", " y"), ("x", "y\r\nz: a"), ("x y", "z"),
+    ("x:y", "z"), ("", "z"), ("content-length", "3"), ("content-length", "-1"), (":path", "/a"), (":status", "200"),
+    ("transfer-encoding", "chunked"), ("upgrade", "h2c"), (":protocol", "websocket"),
+)  # fmt: skip
+AUTHORITIES = (*("a.example",) * 12, "A.example:80", "", "a b", "a,b")
+SCHEMES = (*("http",) * 12, "https", "ftp", "HTTP")
+
+
+def heads(seed: int) -> Iterator[tuple[list[tuple[str, str]], bytes | None]]:
+    """Requests of one connection: their fields, and the content of some; the last one may be no request."""
+    rng = random.Random(seed)
+    for _ in range(rng.randint(1, 12)):
+        method = rng.choice(METHODS)
+        head = [(":method", method), (":scheme", rng.choice(SCHEMES)), (":path", rng.choice((*PATHS, "a", "*", "/é")))]
+        head.append((":authority", authority := rng.choice(AUTHORITIES)))
+        head += rng.sample(HEADS, rng.choice((0, 0, 0, 1, 1, 2, 3)))
+        content = b"abc" if method in ("POST", "DELETE") and rng.random() < 0.5 else None
+        not_here = {"host"} if authority != "a.example" else set()
+        not_here |= {"content-length"} if content else set()
+        yield [line for line in head if line[0] not in not_here], content
+    if rng.random() < 0.5:
+        head = [(":method", "GET"), (":scheme", "http"), (":path", "/a"), (":authority", "a.example")]
+        head.insert(rng.choice((0, 4)), rng.choice(ODD_HEADS))
+        yield head, None
+
+
+async def answers_over_http2(node: Running, seed: int) -> list[tuple[object, ...]]:
+    """What comes back on each stream, and how the connection ends; some windows are small, or open late."""
+    rng, method, under_way = random.Random(~seed), "", set[str]()
+    async with http2(node.url) as client:
+        wire = client.h2
+        wire.config.validate_outbound_headers = wire.config.normalize_outbound_headers = False
+        if rng.random() < 0.3:
+            wire.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: rng.choice((1000, 100_000, 2**31 - 1))})
+        for at, (head, content) in enumerate(heads(seed)):
+            url = dict(head).get(":path", "").partition("?")[0]
+            # Streams have no order. So of one URL one is under way, and alone if it invalidates or ends all.
+            if set(head) & set(ODD_HEADS) or {"POST", "DELETE"} & {head[0][1], method} or url in under_way:
+                await client.flush()
+                if client.streams:
+                    await client.until(*client.streams.values())
+                if client.closed:
+                    break
+                under_way.clear()
+            under_way.add(url)
+            method = head[0][1]
+            stream_id = 2 * at + 1
+            client.streams[stream_id] = Stream()
+            wire.send_headers(
+                stream_id, [(n.encode("latin-1"), v.encode("latin-1")) for n, v in head], end_stream=content is None
+            )
+            if content is not None:
+                wire.send_data(stream_id, content, end_stream=True)
+            if rng.random() < 0.3:
+                await client.flush()
+                await asyncio.sleep(0)
+        await client.flush()
+        await client.until(*client.streams.values())
+        ends = [
+            (one.status, sorted(one.headers.items()), bytes(one.body), one.whole, one.reset)
+            for one in client.streams.values()
+        ]
+        return [*ends, (client.goaway is not None,)]
+
+
+@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 700), marks=pytest.mark.long)])
+def test_the_same_streams_get_the_same_answers(seeds: range, tmp_path: Path) -> None:
+    rules = (Behavior(path="/no*", geo=Geo(deny=("KP",), unknown="allow")), Behavior(path="*"))
+
+    async def run() -> None:
+        async with running_origin() as origin, running_origin() as other:
+            fill(origin)
+            fill(other)
+            options: dict[str, Any] = {"clock": lambda: 1_700_000_000.0, "limits": {"idle": "2s"}}
+            async with (
+                running_node(origin.url, *rules, records=tmp_path / "front.jsonl", front=True, **options) as front,
+                running_node(other.url, *rules, records=tmp_path / "plain.jsonl", front=False, **options) as plain,
+            ):
+                for seed in seeds:
+                    got, wanted = await answers_over_http2(front, seed), await answers_over_http2(plain, seed)
+                    assert got == wanted, seed
+                for node in (front, plain):
+                    await node.stop()
+                recorded = [
+                    sorted(str({k: v for k, v in line.items() if k in WHAT - {"seq"}}) for line in node.records())
+                    for node in (front, plain)
+                ]
+                assert recorded[0] == recorded[1]
+            asked = [sorted((one.method, one.target) for one in each.asked) for each in (origin, other)]
+            assert asked[0] == asked[1]  # in no order: streams have none
 
     asyncio.run(run())

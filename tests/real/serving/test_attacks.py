@@ -17,7 +17,7 @@ from tests.kit.http import ask, read_reply
 from tests.kit.http2 import Client, http2, narrow
 from tests.kit.hurry import hurry
 from tests.kit.late import GUARD_S
-from tests.kit.listener import hello, listening
+from tests.kit.listener import hello, listening, served_by  # noqa: F401  (a fixture)
 
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

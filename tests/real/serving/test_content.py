@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.kit.late import GUARD_S
-from tests.kit.listener import listening
+from tests.kit.listener import listening, served_by  # noqa: F401  (a fixture)
 
 
 def test_a_client_that_has_said_all_may_hang_up() -> None:

@@ -9,7 +9,7 @@ from h2.connection import H2Connection
 
 from tests.kit.http2 import narrow
 from tests.kit.hurry import hurry
-from tests.kit.listener import hello, listening
+from tests.kit.listener import hello, listening_on, served_by  # noqa: F401  (a fixture)
 
 STEP_S = 0.25
 
@@ -50,20 +50,18 @@ def test_one_who_was_refused_may_send_for_a_moment_and_is_cut_off_then(
 ) -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        async with listening(app, stalled=stalled) as url:
-            before = len(asyncio.all_tasks())
-            async with narrow(url) as client:
-                await loop.sock_sendall(client, sent)
-                answer = b""
-                while more := await loop.sock_recv(client, 4096):
-                    answer += more
-                assert answer.count(answered) == 1
-                began = loop.time()
-                while len(asyncio.all_tasks()) > before:  # those of the connection end with it
-                    if loop.time() < began + stays / 2:
-                        await loop.sock_sendall(client, b"what is thrown away")
-                    await asyncio.sleep(STEP_S)
-                    assert loop.time() < began + 60.0
-                assert stays <= loop.time() - began <= stays + 2 * STEP_S
+        async with listening_on(app, stalled=stalled) as (listener, url), narrow(url) as client:
+            await loop.sock_sendall(client, sent)
+            answer = b""
+            while more := await loop.sock_recv(client, 4096):
+                answer += more
+            assert answer.count(answered) == 1
+            began = loop.time()
+            while listener._open:
+                if loop.time() < began + stays / 2:
+                    await loop.sock_sendall(client, b"what is thrown away")
+                await asyncio.sleep(STEP_S)
+                assert loop.time() < began + 60.0
+            assert stays <= loop.time() - began <= stays + 2 * STEP_S
 
     hurry(run())

@@ -13,7 +13,7 @@ from cdnkit.serving import Left, Stalled
 from tests.kit.http import ask
 from tests.kit.http2 import http2, narrow
 from tests.kit.late import GUARD_S, Late, judged
-from tests.kit.listener import Pouring, hello, listening
+from tests.kit.listener import Pouring, hello, listening, served_by  # noqa: F401  (a fixture)
 
 ENDLESS = b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n"
 WINDOW_BYTES = 65_535

@@ -20,7 +20,7 @@ from cdnkit.serving.certificates import flaw_of, server_context
 from tests.kit.client_certificates import Clients
 from tests.kit.http import read_reply
 from tests.kit.late import GUARD_S, Late, judged
-from tests.kit.listener import LOG, Pouring, hello
+from tests.kit.listener import FRONTED, LOG, Fronted, Pouring, hello, served_by  # noqa: F401  (a fixture)
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -62,7 +62,8 @@ def authority(tmp_path: Path, wall: Now) -> Authority:
 @asynccontextmanager
 async def over_tls(context: ssl.SSLContext, app: Any = hello, **limits: Any) -> AsyncIterator[int]:
     """Serve `app` over TLS; the port."""
-    listener = Listener(app, LOG, limits=ListenerLimits(**limits))
+    front = Fronted() if FRONTED.get() else None
+    listener = Listener(app, LOG, limits=ListenerLimits(**limits), front=front)
     listening = bind("127.0.0.1:0", "test.listen_tls")
     await listener.start(listening, context)
     try:
