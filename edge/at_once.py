@@ -12,6 +12,7 @@ from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.plan import Refuse, Serve
 from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.serving import Client, Fields, Whole, field_block, status_block, status_line
+from edge.collector import leave_out
 from edge.driver import DEBUG, Decided, Driver
 from edge.recorder import Recorder
 from edge.response import Response
@@ -143,6 +144,7 @@ def _prepared_lines(served: Serve) -> bytes:
     entry = served.entry
     head = entry.prepared_bytes
     if not head:
+        leave_out(entry.prepared)
         head = entry.prepared_bytes = status_line(entry.status) + field_lines(entry.prepared)
     if len(served.headers) > len(entry.prepared):
         head += field_lines(served.headers[len(entry.prepared) :])
@@ -154,6 +156,7 @@ def _prepared_block(served: Serve) -> bytes:
     entry = served.entry
     head = entry.prepared_block
     if not head:
+        leave_out(entry.prepared)
         head = entry.prepared_block = status_block(entry.status) + field_block(entry.prepared)
     if len(served.headers) > len(entry.prepared):
         head += field_block(served.headers[len(entry.prepared) :])

@@ -27,6 +27,7 @@ from edge.at_once import AtOnce
 from edge.background import Background
 from edge.clock import Clock
 from edge.codings import ENCODERS
+from edge.collector import left_out
 from edge.driver import Driver
 from edge.health_checks import check_once
 from edge.keys import read_keys
@@ -144,8 +145,9 @@ async def serve(
         if quic is not None and datagrams is not None:
             await quic.start(datagrams)
         await back.start(operators)
-        ready({"ready": node.name, **urls, "parent": parent})
-        await shutdown.wait()
+        with left_out(services.tables):
+            ready({"ready": node.name, **urls, "parent": parent})
+            await shutdown.wait()
     finally:
         await asyncio.gather(*(front.close() for front in fronts), back.close())
         if quic is not None:

@@ -3,8 +3,9 @@
 Host, :authority, SNI  ->  cdnkit/policy/gate/hosts.py  ->  the service's `Driver`
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from cdnkit.policy.gate.hosts import DEFAULT, SERVICE, Hosts, misdirected, unknown
@@ -88,6 +89,10 @@ class Services:
         if service is None and self.faces_viewers:
             request.misdirected = unknown(request.host, self._profile.unknown_host)
         return service or DEFAULT, self.drivers[service or DEFAULT]
+
+    def tables(self) -> Iterator[object]:
+        """The tables of all services, as `Driver.tables`."""
+        return chain.from_iterable(driver.tables() for driver in self.drivers.values())
 
     # ---- purges ------------------------------------------------------------------------------------------------
 

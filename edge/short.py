@@ -12,8 +12,9 @@ from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.machine.short_way import Alike, Target
 from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.policy.record.object_class import ObjectClass, classify
-from cdnkit.policy.store.index import Entry
+from cdnkit.policy.store.entry import Entry
 from cdnkit.serving import Whole, field_block, status_block, status_line
+from edge.collector import leave_out
 from edge.driver import Driver
 from edge.recorder import OF_THE_OBJECT, Recorder
 
@@ -98,6 +99,7 @@ class Short:
             return first.other
         content_type = entry.content_type if entry.status in OF_THE_OBJECT else ""
         made = _Ready(self._wire, entry, *classify(target.path, content_type))
+        leave_out(entry.prepared)
         if first is None:
             entry.prepared_parts = made
         else:

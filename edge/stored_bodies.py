@@ -1,11 +1,12 @@
 """The bodies of stored responses: the machine says what is stored, the store has the bytes, and here the two agree."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.plan import Serve
 from cdnkit.policy.store.index import Entry
 from edge.bodies import Body, Reader
+from edge.collector import leave_out, leave_out_head
 from edge.stores import Store
 
 
@@ -20,6 +21,7 @@ class StoredBodies:
 
     def begin(self, entry: Entry) -> Body:
         """The body that a fill writes."""
+        leave_out(*self._machine.index.tables_of(entry))
         return self._store.begin(entry)
 
     def at_hand(self, entry: Entry) -> Body | None:
@@ -28,8 +30,7 @@ class StoredBodies:
 
     def whole(self, entry: Entry) -> bytes | None:
         """All of a body that needs no waiting."""
-        body = self._store.look(entry)
-        return None if body is None else body.whole
+        return self._store.whole(entry)
 
     async def load(self, entry: Entry) -> Body | None:
         """A body, however far away it lies. What the store has lost, the machine forgets."""
@@ -43,12 +44,15 @@ class StoredBodies:
         if entry is None or not entry.complete or not entry.indexed:
             return False
         self._store.keep(entry)
+        leave_out_head(entry)
         return True
 
-    def update(self, dropped: Iterable[int], changed: Iterable[Entry] = ()) -> None:
+    def update(self, dropped: Collection[int], changed: Iterable[Entry] = ()) -> None:
         """Do as a landing says."""
         self._store.drop(dropped)
         for entry in changed:
+            leave_out(*self._machine.index.tables_of(entry))
+            leave_out_head(entry)
             self._store.changed(entry)
 
 

@@ -82,6 +82,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("REMEMBERED_KEYS", 65_536),
         ("MOST_PARTS", 8),
         ("RELEASED_AT_ONCE", 16),
+        ("PURGED_AT_ONCE", 128),
         ("cache of _among", 1_024),
         ("FORMAT", 1),
         ("WHOLE", -1),

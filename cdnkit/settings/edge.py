@@ -356,6 +356,11 @@ class Node(Settings):
     largest: Bytes = 64 * 2**20
     """A larger response is passed through and not stored."""
 
+    variants: int = Field(default=128, ge=1)
+    """The most variants that are stored of one URL. One more takes the place of the variant that was stored longest
+    ago, and its `Cache-Status` has `detail=variant-dropped`. Without such a bound, whoever sends random values of a
+    field that `Vary` names could fill the store with one URL."""
+
     records: Bytes = Field(default=2 * 2**30, ge=2**20)
     """Room for the node's records on disk; the default holds about two million requests. Beyond it the oldest are
     deleted, an eighth at a time. Several services each get an equal part."""
@@ -432,6 +437,7 @@ class Node(Settings):
         room = int(self.memory if self.disk is None else self.disk.size) // services
         rules = {
             "name": self.name, "room": room, "largest": min(int(self.largest), room), "eviction": self.eviction,
+            "variants": self.variants,
             "rate_limit": self.rate_limit, "parent_headers": self.parent_headers,
         }  # fmt: skip
         return rules if self.disk is None else rules | {"block": FILE_BLOCK_BYTES}

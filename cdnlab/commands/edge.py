@@ -46,6 +46,7 @@ def edge(
     from cdnkit.vendors import profile_of
     from cdnlab.lab.foreground import Ready, serve_here
     from cdnlab.settings.alone import edge_settings, named_log
+    from edge.collector import settled
     from edge.serve import serve
 
     alone = edge_settings(origin=origin, listen=listen, admin=admin, profile=profile, config=config, node=node)
@@ -53,7 +54,7 @@ def edge(
 
     async def server(shutdown: asyncio.Event, ready: Ready) -> None:
         await serve(
-            alone.node, alone.service, parent=alone.parent, records=records, shutdown=shutdown, ready=ready,
+            alone.node, alone.service, parent=alone.parent, records=records, shutdown=shutdown, ready=settled(ready),
             others=alone.others, hostnames=alone.hostnames, hosted=alone.hosted, geo=alone.geo,
             purge_log=log, profile=profile_of(alone.service),
         )  # fmt: skip

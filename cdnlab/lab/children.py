@@ -35,6 +35,7 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, send: Send) -
     from cdnkit.policy.rules.service import Service
     from cdnkit.settings.edge import Node, Whereabouts
     from cdnkit.vendors import profile_of
+    from edge.collector import settled
     from edge.serve import serve
 
     service = Service.model_validate(settings["service"])
@@ -48,7 +49,7 @@ async def _node(settings: dict[str, Any], shutdown: asyncio.Event, send: Send) -
         hosted=[_hosted(**one) for one in settings["hosted"]],
         records=Path(settings["records"]),
         shutdown=shutdown,
-        ready=send,
+        ready=settled(send),
         geo=Whereabouts.model_validate(settings["geo"]),
         profile=profile_of(service),
         purge_log=settings["purge_log"],

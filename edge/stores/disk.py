@@ -11,7 +11,7 @@ What cannot be written, because the disk is full or slow, is stored in memory al
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from cdnkit.policy.store.eviction import Room
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.serialise import to_values
 from edge.bodies import Body
-from edge.stores.discards import Discards
+from edge.stores.discards import AT_ONCE, Discards
 from edge.stores.files import BodyFiles
 from edge.stores.ledger import Ledger
 from edge.stores.writer import Change, Drop, Empty, Keep, Sync, Writer
@@ -47,7 +47,9 @@ class DiskStore:
         self._name = name
         self._loop = asyncio.get_running_loop()
         self._filling: dict[int, Body] = {}
-        self._hot: dict[int, Body] = {}
+        self._hot: dict[int, bytes] = {}
+        """Bare bytes, as in `MemoryStore`."""
+        self._hot_bytes = 0
         self._pending: dict[int, Body] = {}
         """On their way to the disk."""
         self._pending_bytes = 0
@@ -83,7 +85,7 @@ class DiskStore:
         body = self._filling.pop(entry.id, None)
         if body is None or body.whole is None:
             return
-        self._heat(entry, body)
+        self._heat(entry, body.whole)
         if self._pending_bytes + body.size_bytes > PENDING_BYTES:
             self.unwritten += 1
             return
@@ -95,8 +97,16 @@ class DiskStore:
         hot = self._hot.get(entry.id)
         if hot is not None:
             self._room.touch(entry)
-            return hot
+            return Body.of(hot)
         return self._filling.get(entry.id) or self._pending.get(entry.id)
+
+    def whole(self, entry: Entry) -> bytes | None:
+        hot = self._hot.get(entry.id)
+        if hot is not None:
+            self._room.touch(entry)
+            return hot
+        body = self.look(entry)
+        return None if body is None else body.whole
 
     async def load(self, entry: Entry) -> Body | None:
         loading = self._loading.get(entry.id)
@@ -120,30 +130,37 @@ class DiskStore:
             return None
         body = Body.of(data)
         if entry.id in self._checksums:
-            self._heat(entry, body)
+            self._heat(entry, data)
         return body
 
     def changed(self, entry: Entry) -> None:
         if entry.id in self._pending or entry.id in self._checksums:
             self._writer.add(Change(entry.id, to_values(entry)))
 
-    def drop(self, ids: Iterable[int]) -> None:
-        written = []
-        for entry_id in ids:
-            self._filling.pop(entry_id, None)
-            self._hot.pop(entry_id, None)
-            self._room.pop(entry_id, None)
-            if self._unpend(entry_id) or self._checksums.pop(entry_id, None) is not None:
-                written.append(entry_id)
+    def drop(self, ids: Collection[int]) -> None:
+        if len(ids) > AT_ONCE:
+            # The disk learns at once, memory little by little: none of them is asked for any more.
+            self._writer.add(Drop(list(ids)))
+            self._discards.take(dict.fromkeys(ids), self._forget)
+            return
+        written = [entry_id for entry_id in ids if self._forget(entry_id)]
         if written:
             self._writer.add(Drop(written))
+
+    def _forget(self, entry_id: int) -> bool:
+        """Let go of it in memory; whether it is on disk, or on its way there."""
+        self._filling.pop(entry_id, None)
+        self._cool(entry_id)
+        self._room.pop(entry_id, None)
+        return self._unpend(entry_id) or self._checksums.pop(entry_id, None) is not None
 
     def empty(self) -> None:
         # Bodies in memory take room there until they have left it, and are the first that must when room is short.
         self._discards.take(self._hot, lambda entry_id: self._room.pop(entry_id, None))
         self._discards.take(self._filling)
         self._writer.add(Empty([self._checksums, self._pending]))
-        self._hot, self._filling, self._checksums, self._pending, self._pending_bytes = {}, {}, {}, {}, 0
+        self._hot, self._filling, self._checksums, self._pending = {}, {}, {}, {}
+        self._hot_bytes = self._pending_bytes = 0
 
     async def settled(self, mark: str | None = None) -> bool:
         future: asyncio.Future[bool] = self._loop.create_future()
@@ -155,10 +172,14 @@ class DiskStore:
         self._writer.add(Sync(lambda lasting: self._on_loop(settle, lasting), mark))
         return await future
 
+    def tables(self) -> Iterable[object]:
+        return (self._hot, self._pending, self._checksums)
+
     @property
     def memory_bytes(self) -> int:
-        bodies = {id(body): body for held in (self._filling, self._pending, self._hot) for body in held.values()}
-        return sum(body.size_bytes for body in bodies.values())
+        coming = sum(body.size_bytes for body in self._filling.values())
+        written = sum(body.size_bytes for entry_id, body in self._pending.items() if entry_id not in self._hot)
+        return self._hot_bytes + coming + written
 
     async def close(self) -> None:
         await asyncio.gather(*self._loading.values(), return_exceptions=True)
@@ -166,12 +187,18 @@ class DiskStore:
         self._readers.shutdown()
         await asyncio.to_thread(self._writer.finish)
 
-    def _heat(self, entry: Entry, body: Body) -> None:
+    def _heat(self, entry: Entry, octets: bytes) -> None:
         """Into memory, and out of it what has to make room."""
+        self._cool(entry.id)
         if self._room.admit(entry):
-            self._hot[entry.id] = body
+            self._hot[entry.id] = octets
+            self._hot_bytes += len(octets)
         for gone in self._room.take_evicted():
-            self._hot.pop(gone.id, None)
+            self._cool(gone.id)
+
+    def _cool(self, entry_id: int) -> None:
+        """Out of memory."""
+        self._hot_bytes -= len(self._hot.pop(entry_id, b""))
 
     def _unpend(self, entry_id: int) -> bool:
         body = self._pending.pop(entry_id, None)

@@ -6,6 +6,7 @@ file) costs a miss, never an error: only a bug raises here. One loop calls it, i
     landing.store          begin(entry)   ─► a Body that readers follow while it fills
     filled, still indexed  keep(entry)       from now on it is a stored response
     a hit                  look(entry)    ─► its Body, if it is at hand ...
+                           whole(entry)   ─► the same, as bytes, if all of it is there
                            load(entry)    ─► ... else from further away; None: lost, so the machine forgets it
     a 304, a soft purge    changed(entry)    its head is not what it was
     dropped                drop(ids)
@@ -14,7 +15,7 @@ file) costs a miss, never an error: only a bug raises here. One loop calls it, i
     acknowledged           settled(mark)     what was dropped or changed stays so, whatever becomes of the process
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from cdnkit.policy.store.index import Entry
@@ -39,14 +40,18 @@ class Store(Protocol):
     def look(self, entry: Entry) -> Body | None:
         """Its body, filling or whole, if that needs no waiting."""
 
+    def whole(self, entry: Entry) -> bytes | None:
+        """All of its body, if that needs no waiting."""
+
     async def load(self, entry: Entry) -> Body | None:
         """Its whole body from further away; None when that is lost or damaged."""
 
     def changed(self, entry: Entry) -> None:
         """The head of a kept entry was freshened or made stale."""
 
-    def drop(self, ids: Iterable[int]) -> None:
-        """Nobody will ask for these again; who reads one now reads on."""
+    def drop(self, ids: Collection[int]) -> None:
+        """Nobody will ask for these again; who reads one now reads on. What many took is given back later, a little at
+        a time."""
 
     def empty(self) -> None:
         """As `drop` of all there are, at once; what they took is given back later, a little at a time."""
@@ -55,6 +60,9 @@ class Store(Protocol):
         """Wait until every change so far would outlive the process. False when that could not be done.
 
         `mark`: a text that is kept with the changes, and never without them."""
+
+    def tables(self) -> Iterable[object]:
+        """Its tables that have all bodies, which the collector of cycles need not walk over."""
 
     @property
     def memory_bytes(self) -> int:

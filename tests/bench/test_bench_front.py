@@ -83,7 +83,7 @@ def signed(path: str) -> str:
 def store_more(driver: Driver) -> None:
     """Copies of the one stored response, under other names."""
     machine = driver.machine
-    first = machine.index.variants("/0.m3u8")[0]
+    first = machine.index.only("/0.m3u8")
     body = driver.store.look(first)
     for number in range(1, OBJECTS):
         entry = copy(first)

@@ -82,7 +82,11 @@ class Fills:
             entry.life = entry.life.made_stale(now)
         if fetch.request.block is not None:
             self._state.versions.record(entry)
+        self._state.index.release(self._state.room)
         if self._state.room.admit(entry):
+            for one in self._state.index.beyond(entry, self._service.variants):
+                detail = detail or "variant-dropped"
+                landing.dropped.append(self._state.take_out(one, Cause.EVICTED))
             for replaced in self._state.index.add(entry):
                 self._state.room.pop(replaced.id, None)
                 landing.dropped.append(replaced.id)
@@ -128,7 +132,8 @@ class Fills:
             self._state.varies[hash(entry.key)] = names
         else:
             self._state.varies.pop(hash(entry.key), None)
-        entry.selecting = selecting_fields(names, flight.fetch.request.headers, as_sent=self._profile.vary_as_sent)
+        selecting = selecting_fields(names, flight.fetch.request.headers, as_sent=self._profile.vary_as_sent)
+        self._state.index.reselect(entry, selecting)
         keys = surrogate_keys_of(headers, self._profile.quotas)
         if entry.indexed:
             self._state.index.set_surrogate_keys(entry, keys)

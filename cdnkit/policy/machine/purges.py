@@ -36,7 +36,11 @@ class Purges:
             case PurgeKind.URL:
                 entries = self._named(order.value)
             case PurgeKind.SURROGATE_KEYS:
-                entries = self._state.index.by_surrogate_keys(*order.value.split())
+                keys = order.value.split()
+                ids = None if order.soft else self._state.index.purge_shared(*keys)
+                if ids is not None:
+                    return Purged(len(ids), ids)
+                entries = self._state.index.by_surrogate_keys(*keys)
             case PurgeKind.PREFIX:
                 entries = self._state.index.by_prefix(_beginning(order.value))
             case PurgeKind.EVERYTHING:

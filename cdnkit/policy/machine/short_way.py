@@ -23,7 +23,7 @@ from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.machine.state import NodeState, View
 from cdnkit.policy.rule import Rule
-from cdnkit.policy.store.index import Entry
+from cdnkit.policy.store.entry import Entry
 from cdnkit.policy.store.revalidate import is_not_modified, range_applies
 
 REMEMBERED_TARGETS = 32_768

@@ -163,10 +163,9 @@ class View:
     def plain_answer(self, key: str, now: float) -> Entry | None:
         """The response that every plain GET for the key gets, once past the gate, from `now` until its `fresh_until`,
         unless another kind of event comes between; None: each request is decided by itself."""
-        entries = self._state.index.variants(key)
-        if len(entries) != 1:
+        entry = self._state.index.only(key)
+        if entry is None:
             return None
-        entry = entries[0]
         life = entry.life
         if now >= life.fresh_until or life.revalidate_always or entry.selecting or entry.part is not None:
             return None

@@ -4,18 +4,17 @@ Source: CloudFront's path patterns: `*` zero or more characters including "/", `
 query is not looked at, a leading "/" is optional; "Path normalization" of its cache behaviors.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
 from cdnkit.policy.http.memo import memoized
 from cdnkit.policy.http.path_forms import decoded, path_forms
-from cdnkit.policy.rules.globs import glob
+from cdnkit.policy.rules.first_glob import FirstGlob
 from cdnkit.policy.rules.service import Behavior, Geo
 
 
-def _pattern(path: str) -> re.Pattern[str]:
-    return glob(decoded(path if path.startswith(("/", "*")) else "/" + path))
+def _anchored(path: str) -> str:
+    return path if path.startswith(("/", "*")) else "/" + path
 
 
 class Matched(Protocol):
@@ -38,11 +37,14 @@ class Matcher(Generic[M]):
     __slots__ = ("_find", "default")
 
     def __init__(self, behaviors: Sequence[M], otherwise: M) -> None:
-        compiled = [(_pattern(behavior.path), behavior) for behavior in behaviors]
+        globs: FirstGlob[M] = FirstGlob()
+        for one in behaviors:
+            globs.add(decoded(_anchored(one.path)), one)
         self.default = otherwise
 
         def first(path: str) -> M:
-            return next((behavior for pattern, behavior in compiled if pattern.match(path)), otherwise)
+            found = globs.first(path)
+            return otherwise if found is None else found
 
         @memoized(16_384)
         def find(path: str) -> tuple[M, str | None]:
@@ -67,27 +69,22 @@ class Matcher(Generic[M]):
         return self._find(path)[1]
 
 
-def covers(wide: str, narrow: str) -> bool:
-    """Whether every path that glob `narrow` matches, `wide` matches too.
-
-    `narrow` is read as a text in which its `*` is a character that only a `*` matches. That is exact for these globs,
-    except for `?*` against `*?`, which gives False, the safe side.
-    """
-    star, any_one = "\0", "\1"
-    text = "".join(
-        star if c == "*" else any_one if c == "?" else c
-        for c in (narrow if narrow.startswith(("/", "*")) else "/" + narrow)
-    )
-    anchored = wide if wide.startswith(("/", "*")) else "/" + wide
-    return glob(anchored, one=f"[^{star}]").match(text) is not None
+_STAR, _ANY_ONE = "\0", "\1"
+"""Characters that stand for the wildcards of a glob that is read as a text."""
 
 
 def shadowed(behaviors: Sequence[Behavior]) -> list[tuple[int, int]]:
-    """Pairs (i, j), j < i: behavior i can never match, because behavior j matches all that it would."""
+    """Pairs (i, j), j < i: behavior i can never match, because behavior j matches every path that it would.
+
+    The later glob is read as a text in which its `*` is a character that only a `*` matches. That is exact for these
+    globs, except for `?*` behind `*?`, which is not named: the safe side.
+    """
     found = []
+    before: FirstGlob[int] = FirstGlob(one=f"[^{_STAR}]")
     for i, behavior in enumerate(behaviors):
-        for j in range(i):
-            if covers(behaviors[j].path, behavior.path):
-                found.append((i, j))
-                break
+        path = _anchored(behavior.path)
+        j = before.first(path.replace("*", _STAR).replace("?", _ANY_ONE))
+        if j is not None:
+            found.append((i, j))
+        before.add(path, i)
     return found

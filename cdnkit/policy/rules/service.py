@@ -297,6 +297,9 @@ class Service(Settings):
     room: Bytes = 512 * 2**20
     """Room for stored responses, in bytes."""
 
+    variants: int = Field(default=128, ge=1)
+    """The most stored responses of one cache key that `Vary` tells apart."""
+
     block: Bytes = Field(default=1, ge=1)
     """A body takes room in whole blocks of this many bytes: those of the file system, where bodies are files."""
 

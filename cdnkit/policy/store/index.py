@@ -2,30 +2,42 @@
 
 A purge never scans: an entry is reachable from each of its surrogate keys, and URLs are kept in order, so that those
 with a common prefix are neighbours. A purge of everything begins a new generation: all entries are gone at once, and
-their memory is released later, a little whenever a response is stored.
+their memory is released later, a little whenever a response is stored. So is that of entries purged by a surrogate key
+that many of them share: an entry is gone once one of its keys was purged after it was stored.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Any
 
 from cachetools import LRUCache
 from sortedcontainers import SortedList
 
-from cdnkit.policy.freshness.lifetime import Lifetime
-from cdnkit.policy.http import ranges
 from cdnkit.policy.http.etags import strongly_equal
-from cdnkit.policy.http.messages import Headers, Lines
-from cdnkit.policy.http.negotiation import normalised, preferred_language
-from cdnkit.policy.http.ranges import Span
+from cdnkit.policy.http.messages import Headers
 from cdnkit.policy.outcomes import Cause
-from cdnkit.policy.rules.profile import Quotas
+from cdnkit.policy.store.entry import (
+    Entry,
+    Generation,
+    Selecting,
+    is_surrogate_key,
+    selecting_fields,
+    surrogate_keys_of,
+    vary_names,
+)
 from cdnkit.policy.store.eviction.room import Room
-from cdnkit.policy.store.key import HEAD_SUFFIX
+from cdnkit.policy.store.groups import Groups
+from cdnkit.policy.store.purged import PurgedGeneration, PurgedKey
+from cdnkit.policy.store.variants import Variants, best, names_of
 
-Selecting = tuple[tuple[str, str | None], ...]
-"""The request fields that Vary names, with their values; a stored response is selected by equal ones."""
+__all__ = [
+    "Entry",
+    "EntryIndex",
+    "Selecting",
+    "is_surrogate_key",
+    "selecting_fields",
+    "surrogate_keys_of",
+    "vary_names",
+]
 
 REMEMBERED_KEYS = 65_536
 """The index remembers why they are gone for this many keys. About 10 MiB: only the hash of a key is held, since a key
@@ -36,109 +48,10 @@ MOST_PARTS = 8
 """Parts stored of one representation: players and readers of archives begin at both ends. For more there are slices."""
 
 RELEASED_AT_ONCE = 16
-"""Keys of a purged generation that are released when one response is stored: some 20 us."""
+"""Cache keys, or entries, of what was purged that are released when one response is stored: 20 to 100 us."""
 
-
-@dataclass(slots=True, eq=False)
-class Generation:
-    """Marks the entries stored between two purges of everything."""
-
-    current: bool = True
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One stored response. Its body is with the shell, under `id`."""
-
-    id: int
-    key: str
-    status: int
-    headers: Headers
-    life: Lifetime
-    selecting: Selecting = ()
-    surrogate_keys: tuple[str, ...] = ()
-    size_bytes: int = 0
-    """Body length: by Content-Length while it fills, the real one once it is complete; 0 if not known yet."""
-    length: int | None = None
-    """Body length once known, None before."""
-    complete: bool = False
-    part: Span | None = None
-    """The bytes of the representation it holds, where it is a stored 206; None: all of them."""
-    total: int | None = None
-    """Of a part: the length of the whole, if the origin named it."""
-    coding: str = ""
-    """The content coding this node put on its body; "" where it is as it came."""
-    etag: str | None = field(default=None)
-    last_modified: str | None = field(default=None)
-    for_authorization: bool = False
-    """Its request had Authorization: the directive that allowed storing it must stay there (RFC 9111 §3.5)."""
-    hits: int = 0
-    prepared: Lines = field(default_factory=list)
-    """The head of a plain hit, good until `ready_until`; whoever changes the entry sets that back to 0."""
-    prepared_until: float = 0.0
-    prepared_bytes: bytes = b""
-    """What a shell made of `prepared`; b"" since that was made anew."""
-    prepared_block: bytes = b""
-    """The same for HTTP/2."""
-    prepared_parts: Any = None
-    """What else it made of it; None likewise."""
-    generation: Generation | None = None
-    """The index's generation that it belongs to."""
-
-    @property
-    def indexed(self) -> bool:
-        """False once it is removed, and for a response that was only shared with waiting requests: an error, say."""
-        return self.generation is not None and self.generation.current
-
-    @property
-    def is_head(self) -> bool:
-        """It is a stored response to HEAD: its length is that of a body which is not here."""
-        return self.key.endswith(HEAD_SUFFIX)
-
-    @property
-    def content_type(self) -> str:
-        """ "" where it has none."""
-        return self.headers.first("content-type") or ""
-
-    @property
-    def has_body(self) -> bool:
-        return self.status not in (204, 304)
-
-    @property
-    def has_validator(self) -> bool:
-        return self.etag is not None or self.last_modified is not None
-
-
-def vary_names(headers: Headers) -> tuple[str, ...]:
-    vary = headers.joined("vary")
-    if vary is None:
-        return ()
-    return tuple(sorted({name.strip().lower() for name in vary.split(",") if name.strip()}))
-
-
-def selecting_fields(names: Iterable[str], request: Headers, *, as_sent: bool = False) -> Selecting:
-    """`as_sent`: values are compared as sent; only the lines of one field are joined to one list."""
-    if as_sent:
-        return tuple((name, request.joined(name)) for name in names)
-    return tuple((name, normalised(name, request.joined(name))) for name in names)
-
-
-def surrogate_keys_of(headers: Headers, quotas: Quotas | None = None) -> tuple[str, ...]:
-    """Keys of `Surrogate-Key`, each once (Fastly: separated by spaces, printable ASCII; others are ignored), within the
-    quotas."""
-    value = " ".join(headers.all("surrogate-key"))
-    keys = value.split()
-    if quotas is not None and quotas.surrogate_keys_bytes is not None and len(value) > quotas.surrogate_keys_bytes:
-        keys = value[: quotas.surrogate_keys_bytes + 1].rpartition(" ")[0].split()
-    if quotas is not None and quotas.surrogate_key_bytes is not None:
-        longest = quotas.surrogate_key_bytes
-        keys = list(takewhile(lambda key: len(key) <= longest, keys))
-    return tuple(dict.fromkeys(key for key in keys if is_surrogate_key(key)))
-
-
-def is_surrogate_key(text: str) -> bool:
-    """Printable ASCII, 0x21 to 0x7E."""
-    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+PURGED_AT_ONCE = 128
+"""The most entries that a purge of surrogate keys removes one by one: under a millisecond. More are released later."""
 
 
 def _stands_beside(old: Entry, entry: Entry) -> bool:
@@ -149,66 +62,21 @@ def _stands_beside(old: Entry, entry: Entry) -> bool:
     return strongly_equal(old.etag, entry.etag) and not within
 
 
-def _better(best: Entry | None, other: Entry, request: Headers) -> Entry:
-    """The better of two entries that a request selects: a whole one; a part with the range it wants; one that begins at
-    0 and so can be completed."""
-    if best is None or other.part is None:
-        return other
-    if best.part is None:
-        return best
-    wanted = request.first("range")
-    if wanted is not None:
-        if ranges.within(wanted, best.part, best.total) is not None:
-            return best
-        if ranges.within(wanted, other.part, other.total) is not None:
-            return other
-    return other if other.part.start == 0 < best.part.start else best
-
-
-class PurgedGeneration:
-    """A generation that a purge of everything ended. To release all of it at once would delay every request."""
-
-    __slots__ = ("_rest", "_room", "by_key")
-
-    def __init__(self, by_key: dict[str, list[Entry]], room: Room, rest: list[Any]) -> None:
-        """`rest`: dicts (also of dicts) and lists that lead to the same entries."""
-        self.by_key = by_key
-        self._room = room
-        self._rest = rest
-
-    def release_one(self) -> str | None:
-        """Release one key and return it; "" for memory without a key; None: nothing is left."""
-        if self.by_key:
-            key, entries = self.by_key.popitem()
-            for entry in entries:
-                self._room.pop(entry.id, None)
-            return key
-        while self._rest:
-            last = self._rest[-1]
-            if not last:
-                self._rest.pop()
-                continue
-            inner = last.popitem()[1] if isinstance(last, dict) else last.pop()
-            if isinstance(inner, dict):
-                self._rest.append(inner)
-            return ""
-        return None
-
-
 class EntryIndex:
     """All entries of one node."""
 
     def __init__(self, *, vary_as_sent: bool = False) -> None:
         self._vary_as_sent = vary_as_sent
-        self._by_key: dict[str, list[Entry]] = {}
-        self._by_surrogate_key: dict[str, dict[int, Entry]] = {}
-        self._by_url: dict[str, dict[int, Entry]] = {}
+        self._by_key: dict[str, Entry | Variants] = {}
+        """Most keys have one response, which is held without a table of its own."""
+        self._by_surrogate_key = Groups()
+        self._by_url = Groups()
         """By the first line of the key (path and query), entries whose keys hold more."""
         self._urls: SortedList[str] = SortedList()
         """The first lines of all keys, each once."""
         self._generation = Generation()
-        self._purged: list[PurgedGeneration] = []
-        """Generations that are not yet released."""
+        self._purged: list[PurgedGeneration | PurgedKey] = []
+        """What is purged and not yet released. Entries of a `PurgedKey` are still in the tables above."""
         self._removal_causes: LRUCache[int, Cause] = LRUCache(REMEMBERED_KEYS)
         self.size = 0
 
@@ -216,101 +84,156 @@ class EntryIndex:
         return self.size
 
     def __iter__(self) -> Iterator[Entry]:
-        for entries in self._by_key.values():
-            yield from entries
+        for one in self._by_key.values():
+            yield from self._there((one,) if isinstance(one, Entry) else one)
+
+    def _there(self, entries: Iterable[Entry]) -> Iterable[Entry]:
+        """Those that are not purged."""
+        return [entry for entry in entries if entry.indexed] if self._generation.purged else entries
+
+    def _all_of(self, key: str) -> Iterable[Entry]:
+        """All entries of the key, the latest first, with those that are purged and not yet released."""
+        one = self._by_key.get(key, ())
+        return (one,) if isinstance(one, Entry) else one
 
     def variants(self, key: str) -> list[Entry]:
         """All stored responses of the key, latest first."""
-        return self._by_key.get(key, [])
+        return list(self._there(self._all_of(key)))
+
+    def only(self, key: str) -> Entry | None:
+        """The stored response of a key that has one; None: it has none or several."""
+        one = self._by_key.get(key)
+        return one if type(one) is Entry and one.indexed else None
 
     def select(self, key: str, request: Headers) -> Entry | Cause:
-        """The stored response this request selects, or why there is none.
-
-        A stored response without Vary answers requests that no other variant matches: origins leave Vary out by mistake
-        in the response to a request without preferences (RFC 9111 §4.1).
-        """
-        entries = self._by_key.get(key)
-        if not entries:
+        """The stored response this request selects, or why there is none (RFC 9111 §4.1)."""
+        one = self._by_key.get(key)
+        if one is None:
             return self._miss_cause(key)
-        varied: Entry | None = None
-        unvaried: Entry | None = None
-        for entry in entries:
-            if not entry.selecting:
-                unvaried = _better(unvaried, entry, request)
-                continue
-            for name, value in entry.selecting:
-                sent = request.joined(name)
-                if (sent if self._vary_as_sent else normalised(name, sent)) != value:
-                    break
-            else:
-                if entry.part is None:
-                    return entry
-                varied = _better(varied, entry, request)
-        return varied or unvaried or self._by_language(entries, request) or Cause.VARY
-
-    def _by_language(self, entries: list[Entry], request: Headers) -> Entry | None:
-        """A stored response in the language that the request prefers, where Vary names only Accept-Language.
-
-        Source: RFC 9111 §4.1: a field's own selection rules may be used.
-        """
-        wanted = None if self._vary_as_sent else preferred_language(request.joined("accept-language"))
-        if wanted is None:
-            return None
-        for entry in entries:
-            varied = {name for name, _ in entry.selecting}
-            language = entry.headers.first("content-language")
-            if varied == {"accept-language"} and language is not None and language.strip().lower() == wanted:
-                return entry
-        return None
+        if isinstance(one, Entry):
+            if not one.indexed:
+                return Cause.PURGED
+            fields = selecting_fields(names_of(one.selecting), request, as_sent=self._vary_as_sent)
+            if fields == one.selecting:
+                return one
+            one = Variants((one,))
+        found = best(self._there(one.matches(request, as_sent=self._vary_as_sent)), request)
+        if found is None and not self._vary_as_sent:
+            found = next(iter(self._there(one.in_preferred_language(request))), None)
+        if found is None:
+            return Cause.VARY if any(entry.indexed for entry in one) else Cause.PURGED
+        return found
 
     def add(self, entry: Entry) -> list[Entry]:
         """Add it as the latest of its key; the entries it replaces are removed and returned."""
-        same = self.same_variant(entry)
-        beside = [old for old in same if _stands_beside(old, entry)][: MOST_PARTS - 1]
+        same = self._alike(entry.key, entry.selecting)
+        beside = [old for old in same if old.indexed and _stands_beside(old, entry)][: MOST_PARTS - 1]
         replaced = [old for old in same if old not in beside]
         for old in replaced:
             self.remove(old, None)
-        entries = self._by_key.setdefault(entry.key, [])
-        entries.insert(0, entry)
+        one = self._by_key.get(entry.key)
+        if one is None:
+            self._by_key[entry.key] = entry
+        elif isinstance(one, Entry):
+            self._by_key[entry.key] = Variants((one, entry))
+        else:
+            one.add(entry)
         for surrogate_key in entry.surrogate_keys:
-            self._by_surrogate_key.setdefault(surrogate_key, {})[entry.id] = entry
+            self._by_surrogate_key.add(surrogate_key, entry)
         url, _, more = entry.key.partition("\n")
-        if len(entries) == 1 and not (url in self._by_url or (more and url in self._by_key)):
+        if one is None and not (url in self._by_url or (more and url in self._by_key)):
             self._urls.add(url)
         if more:
-            self._by_url.setdefault(url, {})[entry.id] = entry
+            self._by_url.add(url, entry)
         entry.generation = self._generation
+        entry.purges_outlived = self._generation.purges
         self.size += 1
         self._removal_causes.pop(hash(entry.key), None)
-        if self._purged:
-            self._release()
         return replaced
+
+    def _alike(self, key: str, selecting: Selecting) -> list[Entry]:
+        one = self._by_key.get(key)
+        if isinstance(one, Variants):
+            return one.alike(selecting)
+        return [one] if one is not None and one.selecting == selecting else []
 
     def same_variant(self, entry: Entry) -> list[Entry]:
         """The entries of the same key and variant: one whole response, or parts of one representation."""
-        return [one for one in self.variants(entry.key) if one.selecting == entry.selecting]
+        return list(self._there(self._alike(entry.key, entry.selecting)))
+
+    def beyond(self, entry: Entry, most: int) -> list[Entry]:
+        """The entries that must go before this one is added, if its key may have `most` variants: the variant that was
+        stored longest ago."""
+        one = self._by_key.get(entry.key)
+        if one is None or self._alike(entry.key, entry.selecting):
+            return []
+        if isinstance(one, Entry):
+            return [one] if most <= 1 else []
+        return one.alike(one.oldest()) if one.count >= most else []
+
+    def reselect(self, entry: Entry, selecting: Selecting) -> None:
+        """Replace the selecting fields of an entry, after a 304."""
+        one = self._by_key.get(entry.key)
+        if entry.indexed and selecting != entry.selecting and isinstance(one, Variants):
+            entries = list(one)[::-1]
+            entry.selecting = selecting
+            self._by_key[entry.key] = Variants(entries)
+        entry.selecting = selecting
+
+    # ---- purges ------------------------------------------------------------------------------------------------
 
     def clear(self, room: Room) -> int:
         """Remove all entries at once, also from the room, by a purge; how many they were."""
         count, self.size = self.size, 0
-        if count:
-            urls = [self._by_surrogate_key, self._by_url, self._urls]
-            self._purged.append(PurgedGeneration(self._by_key, room, urls))
-            self._by_key, self._by_surrogate_key, self._by_url, self._urls = {}, {}, {}, SortedList()
+        if self._by_key:
+            rest = [self._by_surrogate_key.by_name, self._by_url.by_name, self._urls]
+            self._purged.append(PurgedGeneration(self._by_key, room, rest))
+            self._by_key, self._by_surrogate_key, self._by_url, self._urls = {}, Groups(), Groups(), SortedList()
             self._generation.current = False
             self._generation = Generation()
         return count
 
-    def _miss_cause(self, key: str) -> Cause:
-        why = self._removal_causes.get(hash(key))
-        if why is None:
-            why = Cause.PURGED if any(key in former.by_key for former in self._purged) else Cause.COLD
-        return why
+    def purge_shared(self, *surrogate_keys: str) -> list[int] | None:
+        """Remove all entries with any of these surrogate keys at once, if they are many; their ids.
 
-    def _release(self) -> None:
-        """Release some of the oldest purged generation. That its keys were purged is remembered, but not for ever."""
+        None: they are few, or none, and nothing is done.
+        """
+        shared = {key: tagged for key in surrogate_keys if (tagged := self._by_surrogate_key.of(key))}
+        if sum(map(len, shared.values())) <= PURGED_AT_ONCE:
+            return None
+        found: dict[int, Entry] = {}
+        for tagged in shared.values():
+            found = found | tagged if found else tagged
+        generation = self._generation
+        ids = [id for id, entry in found.items() if entry.indexed] if generation.purged else list(found)
+        for surrogate_key, tagged in shared.items():
+            del self._by_surrogate_key.by_name[surrogate_key]
+            generation.purges += 1
+            generation.purged[surrogate_key] = generation.purges
+            self._purged.append(PurgedKey(surrogate_key, tagged, generation))
+        self.size -= len(ids)
+        return ids
+
+    @property
+    def releasing(self) -> bool:
+        """Whether some of what was purged is still to be released."""
+        return bool(self._purged)
+
+    def release(self, room: Room) -> None:
+        """Release some of what was purged first, also from the room. That its keys were purged is remembered, but not
+        for ever."""
+        if not self._purged:
+            return
         former = self._purged[0]
         for _ in range(RELEASED_AT_ONCE):
+            if isinstance(former, PurgedKey):
+                entry = former.release_one()
+                if entry is None:
+                    del self._purged[0]
+                    return
+                self.remove(entry, Cause.PURGED)
+                room.pop(entry.id, None)
+                continue
             key = former.release_one()
             if key is None:
                 del self._purged[0]
@@ -318,39 +241,56 @@ class EntryIndex:
             if key and key not in self._by_key:
                 self._removal_causes.setdefault(hash(key), Cause.PURGED)
 
+    def _miss_cause(self, key: str) -> Cause:
+        why = self._removal_causes.get(hash(key))
+        if why is None:
+            purged = any(isinstance(former, PurgedGeneration) and key in former.by_key for former in self._purged)
+            why = Cause.PURGED if purged else Cause.COLD
+        return why
+
+    # ---- changes and removals ----------------------------------------------------------------------------------
+
     def set_surrogate_keys(self, entry: Entry, surrogate_keys: tuple[str, ...]) -> None:
         """Replace the surrogate keys of an entry, after a 304."""
         if surrogate_keys == entry.surrogate_keys:
             return
-        self._drop_surrogate_keys(entry)
+        for surrogate_key in entry.surrogate_keys:
+            self._by_surrogate_key.discard(surrogate_key, entry)
         entry.surrogate_keys = surrogate_keys
         for surrogate_key in surrogate_keys:
-            self._by_surrogate_key.setdefault(surrogate_key, {})[entry.id] = entry
+            self._by_surrogate_key.add(surrogate_key, entry)
 
     def remove(self, entry: Entry, why: Cause | None) -> None:
         """Remove it; `why` is the cause of the next miss of its key."""
-        if not entry.indexed:
+        generation = entry.generation
+        if generation is None or not generation.current:
             return
-        entries = self._by_key[entry.key]
-        entries.remove(entry)
-        if not entries:
+        if entry.indexed:
+            self.size -= 1
+        else:
+            why = Cause.PURGED
+        one = self._by_key[entry.key]
+        if isinstance(one, Variants):
+            one.remove(entry)
+            if len(one) == 1:
+                self._by_key[entry.key] = next(iter(one))
+        else:
             del self._by_key[entry.key]
             if why is not None:
                 self._removal_causes[hash(entry.key)] = why
-        self._drop_surrogate_keys(entry)
+        for surrogate_key in entry.surrogate_keys:
+            self._by_surrogate_key.discard(surrogate_key, entry)
         url = entry.key.partition("\n")[0]
-        if url in self._by_url:
-            self._by_url[url].pop(entry.id, None)
-            if not self._by_url[url]:
-                del self._by_url[url]
+        self._by_url.discard(url, entry)
         if url not in self._by_url and url not in self._by_key:
             self._urls.remove(url)
         entry.generation = None
-        self.size -= 1
+
+    # ---- what a purge names ------------------------------------------------------------------------------------
 
     def by_url(self, url: str) -> list[Entry]:
         """All entries with this path and query, whatever else is in their keys."""
-        return [*self._by_key.get(url, []), *self._by_url.get(url, {}).values()]
+        return [*self._there(self._all_of(url)), *self._there(self._by_url.of(url).values())]
 
     def by_prefix(self, prefix: str) -> list[Entry]:
         """All entries whose path and query begin with the prefix."""
@@ -359,19 +299,25 @@ class EntryIndex:
 
     def surrogate_keys(self) -> Iterable[str]:
         """The surrogate keys of all entries."""
-        return self._by_surrogate_key.keys()
+        return self._by_surrogate_key.by_name.keys()
 
     def by_surrogate_keys(self, *surrogate_keys: str) -> list[Entry]:
         """All entries with any of these surrogate keys, each once."""
         found: dict[int, Entry] = {}
         for surrogate_key in surrogate_keys:
-            found |= self._by_surrogate_key.get(surrogate_key, {})
-        return list(found.values())
+            found |= self._by_surrogate_key.of(surrogate_key)
+        return list(self._there(found.values()))
 
-    def _drop_surrogate_keys(self, entry: Entry) -> None:
-        for surrogate_key in entry.surrogate_keys:
-            tagged = self._by_surrogate_key.get(surrogate_key)
-            if tagged is not None:
-                tagged.pop(entry.id, None)
-                if not tagged:
-                    del self._by_surrogate_key[surrogate_key]
+    # ---- memory ------------------------------------------------------------------------------------------------
+
+    def tables(self) -> Iterator[object]:
+        """The tables that have all entries, for a shell that hides them from a collector of cycles."""
+        yield from (self._by_key, self._by_surrogate_key.by_name, self._by_url.by_name)
+        yield from self._urls._lists
+
+    def tables_of(self, entry: Entry) -> list[object]:
+        """The further tables that have this entry."""
+        tables = self._by_surrogate_key.tables_of(entry.surrogate_keys)
+        tables += self._by_url.tables_of((entry.key.partition("\n")[0],))
+        one = self._by_key.get(entry.key)
+        return tables + one.tables_of(entry.selecting) if isinstance(one, Variants) else tables

@@ -158,7 +158,7 @@ class Servers:
         )
         user = "user root; " if os.geteuid() == 0 else ""
         settings = folder / "nginx.conf"
-        settings.write_text(f"""daemon off; {user}worker_processes 1; worker_rlimit_nofile 8192; pid {folder}/pid;
+        settings.write_text(f"""daemon off; {user}worker_processes 1; worker_rlimit_nofile 65536; pid {folder}/pid;
 error_log {folder}/error.log warn; events {{ worker_connections 4096; }}
 http {{
 {scratch}  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; keepalive_timeout 75s;

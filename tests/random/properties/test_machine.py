@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from cdnkit.policy import EdgeMachine, Failure, Headers, RequestHead, ResponseHead, Service
 from cdnkit.policy.outcomes import Outcome
 from cdnkit.policy.plan import Landing, PurgeKind, PurgeOrder, Refuse, Relay, Serve
+from cdnkit.policy.store import index
 from cdnkit.policy.store.eviction import HEAD_COST_BYTES, Eviction
 from tests.kit.virtual_node import Exchange, VirtualNode
 
@@ -141,6 +142,20 @@ TestMachine.settings = settings(
 )
 
 
+class LaterShell(Shell):
+    """What a purge of a surrogate key takes away is released later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.later = pytest.MonkeyPatch()
+        self.later.setattr(index, "PURGED_AT_ONCE", 0)
+        self.later.setattr(index, "RELEASED_AT_ONCE", 1)
+
+    def teardown(self) -> None:
+        self.later.undo()
+        super().teardown()
+
+
 class SieveShell(Shell):
     eviction = "sieve"
 
@@ -150,6 +165,8 @@ class S3FifoShell(Shell):
 
 
 TestMachineWithSieve = SieveShell.TestCase
+TestMachineThatReleasesLater = LaterShell.TestCase
+TestMachineThatReleasesLater.settings = settings(TestMachine.settings, max_examples=120)
 TestMachineWithSieve.settings = settings(TestMachine.settings, max_examples=60)
 TestMachineWithS3Fifo = S3FifoShell.TestCase
 TestMachineWithS3Fifo.settings = settings(TestMachine.settings, max_examples=60)
