@@ -99,7 +99,10 @@ def _measure(load: Load, asked: list[Server], row: Row, over: str, rounds: int) 
             if server.name == HYPERCORN and row.channel is Channel.TLS:
                 continue
             own = load.drawn(row, turn, hot=False) if row.fresh else numbers
-            found.slices.setdefault(server.name, []).append(load.slice(server, row, own, etag))
+            try:
+                found.slices.setdefault(server.name, []).append(load.slice(server, row, own, etag))
+            except (OSError, RuntimeError) as error:
+                found.skipped[server.name] = repr(error)
     return found
 
 
