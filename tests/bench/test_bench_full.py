@@ -5,7 +5,11 @@ Each is a stall of every client of the node, since one loop does all.
 
 import asyncio
 import gc
+import resource
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -61,16 +65,18 @@ def test_a_hit_on_one_of_many_variants(benchmark: BenchmarkFixture, variants: in
     benchmark(hit)
 
 
-def filled(edge: EdgeMachine, bodies: StoredBodies, count: int) -> None:
-    """As a driver fills: head, body, end."""
-    for n in range(count):
+def filled(edge: EdgeMachine, bodies: StoredBodies, count: int, keys: int = 2, *, start: int = 0) -> None:
+    """As a driver fills: head, body, end; the strings are new for each, as a parser makes them."""
+    for n in range(start, start + count):
         plan = edge.on_request(get(f"/live/{n // 10}/seg-{n % 10}.m4s"), NOW)
         assert isinstance(plan, Fetch)
-        lines = [*FIELDS, ("surrogate-key", f"live one-{n}"), ("etag", f'"{n}"')]
+        surrogate_keys = " ".join(["live", *(f"one-{n}-{at}" for at in range(1, keys))][:keys])
+        lines = [*FIELDS, ("surrogate-key", surrogate_keys), ("etag", f'"{n}"')]
+        lines = [("".join([*name]), "".join([*value])) for name, value in lines if value]
         entry = edge.on_response(plan, ResponseHead(200, Headers(lines)), NOW).store
         assert entry is not None
         body = bodies.begin(entry)
-        body.write(b"x" * 1000)
+        body.write(bytes(1000))
         body.finish()
         bodies.update(edge.on_body_end(plan, 1000, NOW).dropped)
         bodies.keep(entry)
@@ -108,3 +114,38 @@ def test_what_healthz_asks(benchmark: BenchmarkFixture, full: tuple[EdgeMachine,
     benchmark.group = "beside 100,000 stored responses"
     edge, store = full
     assert benchmark(lambda: (len(edge.index), edge.room.currsize, store.memory_bytes))[2] == STORED * 1000
+
+
+MEMORY = [  # surrogate keys of each, responses
+    (0, 50_000),
+    (2, 50_000),
+    (10, 20_000),
+    (1000, 1000),
+]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("keys", "count"), MEMORY)
+def test_the_memory_of_a_stored_response(benchmark: BenchmarkFixture, keys: int, count: int) -> None:
+    """In a process of its own. It prints resident bytes and counted bytes, each of one response."""
+    benchmark.group = "resident memory"
+    code = f"from tests.bench.test_bench_full import resident; resident({keys}, {count})"
+    done = benchmark.pedantic(subprocess.check_output, args=([sys.executable, "-c", code],), rounds=1)
+    taken, counted = map(float, done.split())
+    print(f"{keys} surrogate keys: {taken:.0f} bytes each, {counted:.0f} counted: {taken / counted:.2f}")
+    benchmark.extra_info.update(taken=taken, counted=counted)
+
+
+def resident(keys: int, count: int) -> None:
+    def pages() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    async def fill() -> None:
+        edge, store = EdgeMachine(Service(name="fra", room=2**40)), MemoryStore()
+        bodies = StoredBodies(edge, store)
+        filled(edge, bodies, 100)
+        before, counted = pages(), edge.room.currsize
+        filled(edge, bodies, count, keys, start=100)
+        print((pages() - before) / count, (edge.room.currsize - counted) / count)
+
+    asyncio.run(fill())

@@ -1,5 +1,6 @@
 """From a decision to a ready head: status, fields, and which part of the body goes with it."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -14,6 +15,9 @@ from cdnkit.policy.rules.profile import FailureResponse, Profile
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.revalidate import BODY_FIELDS, FIELDS_OF_304, is_not_modified, range_applies, wants_all_fields
 from cdnkit.policy.store.slices import Assembly, may_be_sliced
+
+MOST_PREPARED = 8192
+"""Stored responses with a prepared head, at most: 1.5 kB each, which a store that is full of small ones would feel."""
 
 _UNREACHED = frozenset({Failure.NAME, Failure.CONNECT, Failure.RESET})
 """The parent sent no response, not even a bad one."""
@@ -41,6 +45,8 @@ class Responder:
         self._fields_of_304 = FIELDS_OF_304 | signer.signature.names
         self.same_for_all = signer.same_for_all
         """Two responses of the same kind in the same second have the same head."""
+        self._prepared: deque[Entry] = deque()
+        """Those whose heads were prepared last, some of them several times."""
 
     def mark_fetched(self, response: ResponseHead, now: float) -> None:
         """Mark in the parent's response that this node fetched it, where the profile has such marks."""
@@ -80,6 +86,9 @@ class Responder:
         ttl_ticks = life.fresh_until - (-(-ttl // 1) - 1)
         date_ticks = now // 1 + 1 if self._date_is_now else ttl_ticks
         entry.prepared_until = min(age_ticks, ttl_ticks, date_ticks, life.fresh_until)
+        self._prepared.append(entry)
+        if len(self._prepared) > MOST_PREPARED and (oldest := self._prepared.popleft()) is not entry:
+            oldest.forget_prepared()
 
     def own_lines(self, entry: Entry, now: float) -> Lines:
         """The lines of a hit that no two requests share."""

@@ -207,14 +207,19 @@ def lifetime_of(head: ResponseHead, behavior: Behavior, profile: Profile, *, sen
     return Lifetime(
         born_at=born_at,
         fresh_until=fresh_until,
-        refreshable_until=fresh_until + stale.refresh,
-        fallback_until=fresh_until + stale.fallback,
-        unreachable_until=fresh_until + stale.unreachable,
-        sick_until=fresh_until + stale.sick,
+        refreshable_until=_after(fresh_until, stale.refresh),
+        fallback_until=_after(fresh_until, stale.fallback),
+        unreachable_until=_after(fresh_until, stale.unreachable),
+        sick_until=_after(fresh_until, stale.sick),
         rule=rule,
         revalidate_always=directives.no_cache,
         may_be_stale=stale.allowed,
     )
+
+
+def _after(instant: float, seconds: float) -> float:
+    """So many seconds later. Most windows are empty or without end: a stored response then has no number of its own."""
+    return instant if seconds == 0 else inf if seconds == inf else instant + seconds
 
 
 def effective_directives(head: ResponseHead, behavior: Behavior, profile: Profile) -> CacheControl:

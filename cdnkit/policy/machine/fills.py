@@ -8,7 +8,7 @@ from cdnkit.policy.freshness.lifetime import lifetime_of
 from cdnkit.policy.freshness.reuse import Standing, standing
 from cdnkit.policy.freshness.storable import content_length, stored_headers, why_not_store
 from cdnkit.policy.gate.plain import is_plain
-from cdnkit.policy.http.messages import ResponseHead
+from cdnkit.policy.http.messages import Headers, ResponseHead
 from cdnkit.policy.machine.flights import Flight, Waiter
 from cdnkit.policy.machine.key_facts import KeyFact
 from cdnkit.policy.machine.purges import Purges
@@ -17,6 +17,7 @@ from cdnkit.policy.machine.state import NodeState
 from cdnkit.policy.outcomes import Cause, Outcome, Purpose
 from cdnkit.policy.plan import Decision, Fetch, Join, Landing, Serve
 from cdnkit.policy.rule import Rule
+from cdnkit.policy.store.entry import shared_lines
 from cdnkit.policy.store.index import Entry, selecting_fields, surrogate_keys_of, vary_names
 from cdnkit.policy.store.lookup import NOT_FRESH
 from cdnkit.policy.store.parts import covers
@@ -105,7 +106,7 @@ class Fills:
             self._state.uncollapsed.add(entry.key, fact)
 
     def entry(self, flight: Flight, response: ResponseHead, now: float) -> Entry:
-        headers = stored_headers(response, self._profile)
+        headers = Headers.wrap(shared_lines(stored_headers(response, self._profile)))
         entry = Entry(
             id=self._state.next_id(),
             key=flight.fetch.key,

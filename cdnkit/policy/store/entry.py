@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import takewhile
+from sys import intern
 from typing import Any
 
 from cdnkit.policy.freshness.lifetime import Lifetime
@@ -89,6 +91,11 @@ class Entry:
             return False
         return self.purges_outlived == generation.purges or generation.outlived_by(self)
 
+    def forget_prepared(self) -> None:
+        self.prepared, self.prepared_until = NOTHING_PREPARED, 0.0
+        self.prepared_bytes = self.prepared_block = b""
+        self.prepared_parts = None
+
     @property
     def is_head(self) -> bool:
         """It is a stored response to HEAD: its length is that of a body which is not here."""
@@ -106,6 +113,21 @@ class Entry:
     @property
     def has_validator(self) -> bool:
         return self.etag is not None or self.last_modified is not None
+
+
+LONGEST_SHARED = 1024
+"""Characters of the longest value whose field line is shared."""
+
+
+@lru_cache(maxsize=4096)
+def _shared(line: tuple[str, str]) -> tuple[str, str]:
+    return intern(line[0]), line[1]
+
+
+def shared_lines(lines: Iterable[tuple[str, str]]) -> Lines:
+    """The same lines, in less memory: a hundred thousand heads have the same few names, and most of their lines in
+    common."""
+    return [_shared(line) if len(line[1]) <= LONGEST_SHARED else (intern(line[0]), line[1]) for line in lines]
 
 
 def vary_names(headers: Headers) -> tuple[str, ...]:

@@ -11,13 +11,12 @@ instant that never comes is null.
 """
 
 from math import inf
-from sys import intern
 from typing import Any
 
 from cdnkit.policy.freshness.lifetime import Lifetime
 from cdnkit.policy.http.messages import Headers
 from cdnkit.policy.http.ranges import Span
-from cdnkit.policy.store.index import Entry
+from cdnkit.policy.store.entry import Entry, shared_lines
 
 FORMAT = 1
 """The version of these values: raise it when they change in form or meaning. Other versions are discarded unread."""
@@ -59,8 +58,7 @@ def from_values(entry_id: int, values: dict[str, Any], size_bytes: int) -> Entry
         id=entry_id,
         key=values["key"],
         status=values["status"],
-        # A hundred thousand heads share the same few names.
-        headers=Headers.wrap([(intern(name), value) for name, value in values["headers"]]),
+        headers=Headers.wrap(shared_lines((name, value) for name, value in values["headers"])),
         life=life,
         selecting=tuple((name, value) for name, value in values["selecting"]),
         surrogate_keys=tuple(values["surrogate_keys"]),

@@ -19,6 +19,7 @@ from cdnkit.policy import (
     Serve,
 )
 from cdnkit.policy.outcomes import Cause, Outcome
+from cdnkit.policy.store.eviction import HEAD_COST_BYTES
 from cdnkit.policy.store.index import Entry
 from tests.kit.machine import NOW as START
 from tests.kit.machine import get, machine, says
@@ -209,9 +210,10 @@ def test_what_an_earlier_run_left_obeys_todays_room_and_of_one_key_the_latest_st
     first, second = kept(before, "/a", 1000), kept(before, "/b", 1000)
     third = replace(second, id=second.id + 1, generation=None)
     left = [replace(entry, generation=None) for entry in (first, second)]
-    assert machine(room=2 * 2024, largest=4096).restore([*left, third]) == [second.id]
-    assert machine(room=2024, largest=4096).restore(left) == [first.id]
-    assert machine(room=2000, largest=4096).restore(left) == [first.id, second.id]
+    one = 1000 + HEAD_COST_BYTES
+    assert machine(room=2 * one, largest=4096).restore([*left, third]) == [second.id]
+    assert machine(room=one, largest=4096).restore(left) == [first.id]
+    assert machine(room=one - 1, largest=4096).restore(left) == [first.id, second.id]
 
 
 def test_a_body_the_shell_has_lost_is_a_miss_and_the_cause_says_so() -> None:
@@ -270,7 +272,7 @@ def test_a_purge_of_everything_is_done_at_once_and_its_remains_leave_later(evict
     new = [kept(edge, f"/new/{n:02}", 100, surrogate_key="all") for n in range(80)]
     causes += Counter(edge.on_request(get(f"/{eviction}/{n}"), START).cause for n in range(1, 200, 2))
     assert causes == {Cause.PURGED: 200}
-    assert len(edge.index) == len(edge.room) == 80 and edge.room.currsize == 80 * (100 + 1024)
+    assert len(edge.index) == len(edge.room) == 80 and edge.room.currsize == 80 * (100 + HEAD_COST_BYTES)
     assert edge.on_purge(PurgeOrder(PurgeKind.PREFIX, "/new"), START).dropped == [entry.id for entry in new]
 
     def old_ones() -> int:

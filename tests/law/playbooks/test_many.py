@@ -5,8 +5,10 @@ from collections import Counter
 import pytest
 
 from cdnkit.policy import EdgeMachine, Fetch, PurgeKind, PurgeOrder, Serve
+from cdnkit.policy.answer import respond
 from cdnkit.policy.outcomes import Cause
 from cdnkit.policy.store.entry import Entry
+from cdnkit.policy.store.eviction import HEAD_COST_BYTES
 from tests.kit.machine import NOW as START
 from tests.kit.machine import get, machine, says
 
@@ -49,13 +51,13 @@ def test_a_purge_of_what_many_share_is_done_at_once_and_its_remains_leave_later(
     new = [stored(edge, f"/new/{n}", surrogate_key="live")[0] for n in range(40)]
     causes += Counter(edge.on_request(get(f"/old/{n}"), START).cause for n in range(1, 200, 2))
     assert causes == {Cause.PURGED: 200}
-    assert len(edge.index) == len(edge.room) == 41 and edge.room.currsize == 41 * (100 + 1024)
+    assert len(edge.index) == len(edge.room) == 41 and edge.room.currsize == 41 * (100 + HEAD_COST_BYTES)
     assert set(edge.on_purge(LIVE, START).dropped) == {entry.id for entry in new}
 
 
 def test_the_rest_of_a_purge_makes_way_for_what_comes() -> None:
     """The room is full of what was purged: what is still good is not evicted for a newcomer."""
-    edge = machine(room=200 * (100 + 1024))
+    edge = machine(room=200 * (100 + HEAD_COST_BYTES))
     good = stored(edge, "/good", surrogate_key="vod")[0]
     for n in range(199):
         stored(edge, f"/old/{n}", surrogate_key="live")
@@ -105,7 +107,7 @@ def test_one_variant_alone_where_the_bound_is_one() -> None:
 def test_random_values_of_a_field_in_vary_do_not_drive_other_urls_out() -> None:
     """Varnish's issue 1120, and its change 3520 (a notice above ten variants): each bot brings a User-Agent of its
     own."""
-    edge = machine(room=400 * (100 + 1024))
+    edge = machine(room=400 * (100 + HEAD_COST_BYTES))
     others = [stored(edge, f"/other/{n}")[0] for n in range(200)]
     for n in range(1000):
         stored(edge, "/", {"user_agent": f"bot/{n}"}, vary="user-agent")
@@ -124,3 +126,42 @@ def test_a_304_that_names_another_vary_moves_the_response_to_where_it_is_found()
     served = edge.on_request(get("/a", x_device="none", accept_language="de"), later + 1)
     assert isinstance(served, Serve) and served.entry is plan.entry
     assert edge.on_request(get("/a", x_device="none", accept_language="fr"), later + 1).cause is Cause.VARY
+
+
+# ---- memory --------------------------------------------------------------------------------------------------------------
+
+COSTS = [  # surrogate keys, further fields, bytes beyond those of a small head
+    ("a b", 0, 0),
+    ("a b c", 0, 104 + 2),
+    (" ".join(f"{n:03}" for n in range(1000)), 0, 998 * (104 + 6)),
+    ("a", 20, (20 - 4) * 160),  # with Cache-Control, Content-Length, Date and Surrogate-Key they are 24
+]
+
+
+@pytest.mark.parametrize(("keys", "fields", "further"), COSTS)
+def test_a_head_counts_as_what_it_costs(keys: str, fields: int, further: int) -> None:
+    edge = machine()
+    stored(edge, "/a", surrogate_key=keys, **{f"x_{n}": "v" for n in range(fields)})
+    assert edge.room.currsize == 100 + HEAD_COST_BYTES + further
+
+
+def test_heads_share_the_lines_that_they_have_in_common() -> None:
+    edge = machine()
+    first, second = (stored(edge, path, x="v" * 100, y="w" * 2000)[0] for path in ("/a", "/b"))
+    shared = [one is other for one, other in zip(first.headers.lines, second.headers.lines, strict=True)]
+    assert dict(zip([name for name, _ in first.headers.lines], shared, strict=True)) == {
+        "cache-control": True, "content-length": True, "date": True, "x": True, "y": False,
+    }  # fmt: skip
+
+
+def test_few_heads_are_prepared_and_each_hit_is_like_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(respond, "MOST_PREPARED", 3)
+    edge = machine()
+    entries = [stored(edge, f"/{n}")[0] for n in range(10)]
+    for _ in range(3):
+        for n in range(10):
+            served = edge.on_request(get(f"/{n}"), START + 1)
+            assert isinstance(served, Serve) and served.headers == served.entry.prepared != []
+            assert dict(served.headers)["cache-status"] == "fra; hit; ttl=59"
+        assert sum(entry.prepared_until > 0 for entry in entries) == 3
+        assert all((entry.prepared_until > 0) == bool(entry.prepared) for entry in entries)
