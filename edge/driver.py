@@ -61,6 +61,8 @@ class Decided:
     plan: Plan
     record: RequestRecord
     debug: FieldBytes | None
+    begun: Response | None = None
+    """Of a stored response, where `at_once` has left it to `carry_out`."""
 
 
 class Driver:
@@ -138,6 +140,8 @@ class Driver:
             or decided.debug is not None
             or (plan.admitted is not None and not passes_unchanged(plan.admitted.inherited, response))
         ):
+            if isinstance(plan, Serve):
+                decided.begun = self._responses.begin(plan)
             return None
         self.recorder.responded(decided.record, response, decided.public.path)
         return response
@@ -163,7 +167,7 @@ class Driver:
                 response = await assembled.begin()
             else:
                 content = content_of(receive, self._limits) if has_content(request) else None
-                response = await self._responses.get(request, plan, viewer, content)
+                response = await self._responses.get(request, plan, viewer, content, decided.begun)
             if response is None:
                 record.aborted = True
                 return

@@ -46,13 +46,26 @@ class Responses:
             return None
         return Response(plan, whole=b"" if body is None else body.whole or b"")
 
+    def begin(self, plan: Serve) -> Response:
+        """The response, without a reader where the body is not at hand. As long as its reader is there, so is the body,
+        whatever is purged meanwhile."""
+        if plan.refresh is not None:
+            self._fills.start(plan.refresh)
+        return Response(plan, reader_of(plan, self._bodies.at_hand(plan.entry)) if plan.body else None)
+
     async def get(
-        self, request: RequestHead, plan: Plan, viewer: Viewer, content: AsyncIterator[bytes] | None = None
+        self,
+        request: RequestHead,
+        plan: Plan,
+        viewer: Viewer,
+        content: AsyncIterator[bytes] | None = None,
+        begun: Response | None = None,
     ) -> Response | None:
-        """The response to a request of which the machine made this plan; None if the viewer left first."""
+        """The response to a request of which the machine made this plan; None if the viewer left first. `begun`: what
+        `begin` made of the plan, if it was called."""
         while True:
             assert not isinstance(plan, Assemble)
-            response = await self._carry_out(plan, viewer, content)
+            response, begun = begun or await self._carry_out(plan, viewer, content), None
             if response is None or response.reader is not None:
                 return response
             head = response.head
@@ -69,9 +82,7 @@ class Responses:
         if isinstance(plan, Refuse):
             return Response(plan)
         if isinstance(plan, Serve):
-            if plan.refresh is not None:
-                self._fills.start(plan.refresh)
-            return Response(plan, reader_of(plan, self._bodies.at_hand(plan.entry)) if plan.body else None)
+            return self.begin(plan)
         coming = self._tickets.open(plan.ticket, viewer.interim)
         if isinstance(plan, Fetch):
             self._fills.start(plan, content)

@@ -146,6 +146,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("CREDIT_BYTES", 16_384),
         ("REMEMBERED_RESETS", 256),
         ("WRITTEN_BYTES", 262_144),
+        ("BEYOND_BYTES", 65_536),
         ("FEW_BYTES", 65_536),
         ("TURN_BYTES", 65_536),
         ("BACKLOG", 1_024),

@@ -87,7 +87,6 @@ HELD = [  # module, folder, its files
     ("real/edge/test_front", "edge", "at_once short"),
     ("random/properties/test_short_way", "cdnkit/policy/machine", "short_way"),
     ("real/serving/test_front_http2", "cdnkit/serving", "exchange_http2 front_http2 open_streams"),
-    ("real/serving/test_front_http2", "cdnkit/serving", "sender"),
     ("real/serving/test_lingering", "cdnkit/serving", "stalls"),
     ("unit/cdnkit/serving/test_frame_reader", "cdnkit/serving", "frames"),
     ("unit/cdnkit/serving/test_turns", "cdnkit/serving", "streams"),

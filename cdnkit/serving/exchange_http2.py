@@ -55,6 +55,8 @@ class StreamExchange:
         stream = self._stream
         if stream.left is not None:
             raise stream.left
+        if self.complete:
+            raise ValueError("more of a response that has ended")
         if message["type"] == "http.response.start":
             self._start(message["status"], message["headers"])
             return

@@ -77,15 +77,10 @@ class Http2Front(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._sender.full = True
-        self.transport.pause_reading()  # whoever takes no answers asks no more
         self._stalls.begin()
 
     def resume_writing(self) -> None:
-        self._sender.full = False
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
-        self._streams.confirm()
-        self._sender.flush()
+        self._sender.resume()
 
     # ---- waiting for a request -------------------------------------------------------------------------------------
 

@@ -65,7 +65,7 @@ class OpenStreams:
         self._client = client
         limits = self._limits = listener.limits
         self.reader = FrameReader(self, loop, DECODED_HEADS * limits.head)
-        self.sender = Sender(transport, loop, self._sent)
+        self.sender = Sender(transport, loop, self._sent, self._confirm)
         self._decoder = FieldDecoder(DECODED_HEADS * limits.head)
         self.open: dict[int, Stream] = {}
         """Those that are open or half-closed."""
@@ -82,7 +82,7 @@ class OpenStreams:
         self._priorities: dict[int, Priority] = {}
         """Of streams that are not open yet."""
         self._confirming: list[tuple[Whole, int]] = []
-        """Responses that are written, of which the transport still has some."""
+        """Responses that are put out, of which the transport may still have some."""
         self._beginning: list[Callable[[], None]] = []
         """Requests that came in this read. A fault behind them, in their content perhaps, and they do not begin."""
         self.leaving = False
@@ -104,14 +104,15 @@ class OpenStreams:
             self._credit = 0
         sender.flush()
 
-    def confirm(self) -> None:
-        """The transport has taken all that was written."""
+    def _confirm(self) -> None:
         confirmed, self._confirming = self._confirming, []
         for answer, size in confirmed:
             answer.done(size, None)
 
     def leave(self, why: Left) -> None:
         """The connection ends."""
+        if not self.sender.full:
+            self._confirm()
         held = self.sender.buffered if self.sender.full else 0  # not taken yet, of whichever response
         confirming, self._confirming = self._confirming, []
         for answer, size in confirming:
@@ -275,7 +276,7 @@ class OpenStreams:
             sender.put(FRAME_HEAD.pack(len(block) << 8 | frames.HEADERS, frames.END_HEADERS, stream_id) + block)
         self._table_update = b""
         if not size:
-            answer.done(len(body), None)
+            self._confirming.append((answer, len(body)))
             return
         stream = self._open(stream_id, head)
         stream.answer = answer
@@ -336,10 +337,8 @@ class OpenStreams:
             stream.receiving = False
             self._remember_reset(stream.id)
             self.sender.put(frames.reset(stream.id, Code.NO_ERROR))
-        if stream.answer is not None and self.sender.full:
+        if stream.answer is not None:
             self._confirming.append((stream.answer, stream.taken))
-        elif stream.answer is not None:
-            stream.answer.done(stream.taken, None)
         self._connection.rest()
 
     # ---- ending ----------------------------------------------------------------------------------------------------

@@ -9,6 +9,9 @@ from cdnkit.serving.turns import TURN_BYTES, Turns
 
 JOINED_BYTES = 64 * 1024
 """Up to this much is copied into one write."""
+BEYOND_BYTES = 64 * 1024
+"""Heads and acknowledgements for a client that takes nothing; then nothing more is read of it. Until then it may reset
+streams that it does not want any more."""
 WRITTEN_BYTES = 256 * 1024
 """What is written at once; then it is looked whether the client takes it."""
 
@@ -17,12 +20,18 @@ class Sender:
     """The writing half of a connection."""
 
     def __init__(
-        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, finished: Callable[[Stream], None]
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        finished: Callable[[Stream], None],
+        taken: Callable[[], None],
     ) -> None:
-        """`finished`: called with a stream whose last byte has gone."""
+        """`finished`: called with a stream whose last byte is put out. `taken`: called when the transport has taken all
+        that was."""
         self._transport = transport
         self._loop = loop
         self._finished = finished
+        self._taken = taken
         self._secure = transport.get_extra_info("ssl_object") is not None
         self.window = INITIAL_WINDOW
         """Bytes of DATA that the client takes on the connection."""
@@ -31,6 +40,8 @@ class Sender:
         self.turns: Turns[Stream] = Turns()
         self.full = False
         """The transport takes no more for now."""
+        self._beyond = 0
+        """Bytes that were put out since."""
         self.sent = 0
         """Bytes of DATA, of all streams together."""
         self.held = False
@@ -45,11 +56,22 @@ class Sender:
         """Send whole frames, soon."""
         self._out.append(frames)
         self._out_bytes += len(frames)
+        if self.full:
+            self._beyond += len(frames)
+            if self._beyond > BEYOND_BYTES and not self._transport.is_closing():
+                self._transport.pause_reading()
         if self._out_bytes > WRITTEN_BYTES:
             self.write()
         elif not self.held and not self._awaited:
             self._awaited = True
             self._loop.call_soon(self.flush)
+
+    def resume(self) -> None:
+        """The transport takes more."""
+        self.full, self._beyond = False, 0
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+        self.flush()
 
     def put_whole(self, head: bytes, body: bytes | memoryview) -> None:
         """As `put`: a head, and a body that the windows were found to let through."""
@@ -102,6 +124,8 @@ class Sender:
             if self._out_bytes > WRITTEN_BYTES:
                 self.write()
         self.write()
+        if not self.full:
+            self._taken()
 
     def write(self) -> None:
         if not self._out:

@@ -27,8 +27,8 @@ class Stream:
     """From the request's head to the last byte in both directions."""
 
     __slots__ = (
-        "_pieces", "answer", "drain", "ends", "exchange", "expects", "id", "incremental", "left", "pending", "queued",
-        "receiving", "room", "seen", "taken", "urgency", "window",
+        "_pieces", "answer", "drain", "ends", "exchange", "expects", "id", "incremental", "left", "over", "pending",
+        "queued", "receiving", "room", "seen", "taken", "urgency", "window",
     )  # fmt: skip
 
     def __init__(self, stream_id: int, window: int, priority: Priority) -> None:
@@ -47,6 +47,8 @@ class Stream:
         """`taken` when a stall was looked for last."""
         self.ends = False
         """No more bytes come."""
+        self.over = False
+        """The last byte has gone."""
         self.receiving = False
         """The request has not ended."""
         self.room = INITIAL_WINDOW
@@ -63,7 +65,7 @@ class Stream:
     @property
     def has_turn(self) -> bool:
         """There is something to send that the window lets through."""
-        return self.window > 0 if self.pending else self.ends
+        return self.window > 0 if self.pending else self.ends and not self.over
 
     def push(self, data: bytes | memoryview, *, last: bool) -> None:
         if data:
@@ -93,6 +95,7 @@ class Stream:
             out.append(FRAME_HEAD.pack(DATA, END_STREAM, stream_id))
         self.taken += most
         self.window -= most
+        self.over = self.ends and not self.pending
         if self.drain is not None and (self.pending <= FEW_BYTES // 2 and (not self.ends or not self.pending)):
             self.wake()
         return most

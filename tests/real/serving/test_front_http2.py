@@ -19,12 +19,23 @@ from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from hyperframe.frame import DataFrame, Frame, HeadersFrame, PriorityFrame, SettingsFrame, WindowUpdateFrame
 
-from cdnkit.serving import INTERIM, Left, Stalled
+from cdnkit.serving import (
+    INTERIM,
+    Fields,
+    Left,
+    Listener,
+    ListenerLimits,
+    Stalled,
+    Whole,
+    bind,
+    status_block,
+    url_of,
+)  # fmt: skip
 from cdnkit.serving.budget import RESETS
 from cdnkit.serving.hpack import TABLE_SIZE_0
 from tests.kit.http2 import Client, http2
 from tests.kit.late import GUARD_S
-from tests.kit.listener import FRONTED, hello, listening, listening_on
+from tests.kit.listener import FRONTED, LOG, hello, listening, listening_on
 
 SIZE = 300_000
 
@@ -344,6 +355,58 @@ def test_whatever_frames_come_the_connection_ends_or_answers(seed: int, caplog: 
 
     asyncio.run(run())
     assert "Traceback" not in caplog.text and "Fatal error" not in caplog.text
+
+
+class Noted(Whole):
+    """A large response, and what became of it."""
+
+    def __init__(self, ended: "asyncio.Future[tuple[int, str | None]]") -> None:
+        self.head, self.body, self.ends = status_block(200), bytes(50_000_000), False
+        self.ended = ended
+
+    def done(self, sent: int, why: str | None) -> None:
+        self.ended.set_result((sent, why))  # which fails if it is called twice
+
+
+class Large:
+    """Always that response."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[tuple[int, str | None]] = asyncio.get_running_loop().create_future()
+
+    def respond(self, method: str, target: str, fields: Fields, client: object) -> Whole:
+        return Noted(self.ended)
+
+
+LEAVES = [  # how a client that has taken a part of a response goes    why, as its record has it
+    ("leaves", ""), ("resets", ""), ("takes nothing", "viewer: took nothing for 0.3 s"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("goes", "why"), LEAVES)
+def test_who_leaves_in_the_middle_has_had_a_part(goes: str, why: str) -> None:
+    async def run() -> None:
+        application = Large()
+        listener = Listener(hello, LOG, limits=ListenerLimits(stalled=0.3), front=application)
+        socket = bind("127.0.0.1:0", "test.listen")
+        await listener.start(socket)
+        async with http2(url_of(socket)) as client:
+            await settings(client, INITIAL_WINDOW_SIZE=2**31 - 1)
+            client.h2.increment_flow_control_window(2**30)
+            stream = await client.ask("/")
+            await client.until(or_when=lambda: len(stream.body) > 100_000)
+            if goes == "leaves":
+                client._writer.transport.abort()
+            elif goes == "resets":
+                client.h2.reset_stream(1)
+                await client.flush()
+                await client.until(or_when=application.ended.done)
+            async with asyncio.timeout(GUARD_S):
+                sent, because = await application.ended
+        assert 100_000 <= sent < 50_000_000 and because == why
+        await listener.close()
+
+    asyncio.run(run())
 
 
 # ---- the end -------------------------------------------------------------------------------------------------------
