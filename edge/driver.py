@@ -92,7 +92,7 @@ class Driver:
         self._limits = limits
         self.recorder = Recorder(machine, log, clock)
         bodies, tickets = StoredBodies(machine, store), Tickets()
-        self._bodies = bodies
+        self.bodies = bodies
         self._fills = Fills(machine, parents, tier, bodies, tickets, self.recorder, clock)
         self._responses = Responses(machine, bodies, self._fills, tickets, clock)
         self._blocks = Blocks(machine, self._responses, self.recorder, clock)
@@ -114,7 +114,7 @@ class Driver:
         admitted = plan.admitted
         if admitted is not None and admitted.inherited is not None:
             return None
-        whole = self._bodies.whole(plan.entry) if plan.body else b""
+        whole = self.bodies.whole(plan.entry) if plan.body else b""
         if whole is None:
             return None
         return plan, whole, self.recorder.hit(request if admitted is None else admitted.public, plan, now)

@@ -16,7 +16,7 @@ from operator import attrgetter
 
 import msgspec
 
-from cdnkit.policy.machine.fast_path import DECISIVE
+from cdnkit.policy.gate.plain import DECISIVE
 from cdnkit.policy.outcomes import Failure, Outcome
 from cdnkit.policy.plan import PurgeKind
 from cdnkit.policy.record.lines import FetchRecord, FieldLines, LostRecord, PartRecord, PurgeRecord, Requested

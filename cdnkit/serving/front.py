@@ -277,8 +277,9 @@ class Front(asyncio.Protocol):
                 self._take_other(data[begin:])
                 return
             begin = end + 4
-            method = "GET" if line[1] == b"GET" else "HEAD"
-            answer = respond(method, line[2].decode("ascii"), fields, self.client)
+            verb, target = line.groups()
+            method = "GET" if verb == b"GET" else "HEAD"
+            answer = respond(method, target.decode("ascii"), fields, self.client)
             if not isinstance(answer, Whole):
                 self._kept = data[begin:]
                 self._begin(method, answer, closes=fields.closes)
