@@ -11,7 +11,7 @@ FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg vers
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test lint check live slow bench crash fuzz fuzz-ingest soak soak-origin republish mutants differential signers manifests players clients format docs clean
+.PHONY: help install dev demo test lint check live slow bench bench-peers crash fuzz fuzz-ingest soak soak-origin republish mutants differential signers manifests players clients format docs clean
 
 help:  ## List the verbs
 	@awk -F ':.*## +' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ slow: dev  ## The tests that take minutes
 bench: dev  ## Benchmarks, beside the last run on this machine
 	$(BIN)/pytest tests/bench -o addopts="-q --strict-markers" --benchmark-only --benchmark-autosave \
 		$$(ls .benchmarks/*/*.json >/dev/null 2>&1 && echo --benchmark-compare)
+
+bench-peers: dev  ## Our edge beside nginx, Varnish and Traffic Server; half an hour, or a minute or two with PEERS=--quick
+	$(BIN)/python -m tests.bench.peers $(PEERS)
 
 crash: dev  ## kill -9 of a node with a disk store in mid-fill, a hundred times
 	$(BIN)/pytest tests/real/stores/test_crash.py -m slow -s --timeout 900

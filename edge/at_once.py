@@ -6,7 +6,7 @@ of the requests that hypercorn reads.
 
 from starlette.types import Scope
 
-from cdnkit.policy.http.messages import Headers, Lines, RequestHead
+from cdnkit.policy.http.messages import Headers, RequestHead
 from cdnkit.policy.http.place import NOWHERE
 from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.plan import Refuse, Serve
@@ -17,6 +17,7 @@ from edge.driver import DEBUG, Decided, Driver
 from edge.recorder import Recorder
 from edge.response import Response
 from edge.services import DECIDED, Services
+from edge.short import Short, field_lines
 from edge.viewers import Viewers
 
 
@@ -28,26 +29,23 @@ class AtOnce:
         self._viewers = viewers
 
     def respond(self, method: str, target: str, fields: Fields, client: Client) -> Whole | Scope:
-        known: _Section = fields.known or self._read(fields)
-        viewers, headers = self._viewers, known.headers
-        trusted = viewers.is_trusted(client.address)
-        client_ip = viewers.address(client.address, headers)
-        driver, misdirected = known.selected or self._select(known, client)
-        path, mark, query = target.partition("?")
-        request = RequestHead(
-            method, client.scheme, known.host, path, query if mark else None, headers, client_ip,
-            viewers.place_of(client_ip) if driver.faces_viewers else NOWHERE, client.port,
-            len(method) + len(target) + known.size_bytes, known.count, trusted, None, client.version, client.address,
-            misdirected,
-        )  # fmt: skip
-        if known.debug:
+        asker: _Asker | None = client.known
+        if asker is None or asker.fields is not fields or asker.method != method:
+            asker = client.known = self._asker(method, fields, client)
+        short = asker.short
+        if short is not None and (hit := short.hit(target)) is not None:
+            return hit
+        driver, path, mark, query = asker.driver, *target.partition("?")
+        request = asker.request.with_target(path, query if mark else None, asker.request.headers)
+        request.head_bytes += len(target)
+        if short is None:
             decided = driver.decide(request)
         else:
             now = driver.clock()
             plan = driver.machine.on_request(request, now)
-            hit = driver.hit(request, plan, now)
-            if hit is not None:
-                served, body, record = hit
+            plain = driver.hit(request, plan, now)
+            if plain is not None:
+                served, body, record = plain
                 head = _prepared_block(served) if client.version == "2" else _prepared_lines(served)
                 return Hit(head, body, record, driver.recorder)
             decided = driver.decided(request, plan, now)
@@ -55,6 +53,20 @@ class AtOnce:
         if response is None:
             return {"type": "http", "path": path, DECIDED: decided}
         return _whole(decided, response, client.version)
+
+    def _asker(self, method: str, fields: Fields, client: Client) -> "_Asker":
+        known: _Section = fields.known or self._read(fields)
+        viewers = self._viewers
+        client_ip = viewers.address(client.address, known.headers)
+        driver, misdirected = known.selected or self._select(known, client)
+        request = RequestHead(
+            method, client.scheme, known.host, "/", None, known.headers, client_ip,
+            viewers.place_of(client_ip) if driver.faces_viewers else NOWHERE, client.port,
+            len(method) + known.size_bytes, known.count, viewers.is_trusted(client.address), None, client.version,
+            client.address, misdirected,
+        )  # fmt: skip
+        short = None if known.debug else Short(driver, driver.machine.short_way.alike(request))
+        return _Asker(method, fields, driver, request, short)
 
     @staticmethod
     def _read(fields: Fields) -> "_Section":
@@ -66,6 +78,20 @@ class AtOnce:
         if client.tls_names is None and self._services.faces_viewers:
             known.selected = selected  # by its host alone
         return selected
+
+
+class _Asker:
+    """What all requests with these fields and this method on one connection have in common."""
+
+    __slots__ = ("driver", "fields", "method", "request", "short")
+
+    def __init__(self, method: str, fields: Fields, driver: Driver, request: RequestHead, short: Short | None) -> None:
+        self.method = method
+        self.fields = fields
+        self.driver = driver
+        self.request = request
+        """One of them, with the target "/", and measured without one."""
+        self.short = short
 
 
 class _Section:
@@ -119,9 +145,9 @@ def _prepared_lines(served: Serve) -> bytes:
     head = entry.prepared_bytes
     if not head:
         leave_out(entry.prepared)
-        head = entry.prepared_bytes = status_line(entry.status) + _field_lines(entry.prepared)
+        head = entry.prepared_bytes = status_line(entry.status) + field_lines(entry.prepared)
     if len(served.headers) > len(entry.prepared):
-        head += _field_lines(served.headers[len(entry.prepared) :])
+        head += field_lines(served.headers[len(entry.prepared) :])
     return head
 
 
@@ -150,8 +176,4 @@ def _whole(decided: Decided, response: Response, version: str) -> Whole:
     if version == "2":
         return AnswerAtOnce(decided, status_block(head.status) + field_block(lines), body, ends=False)
     ends = ("connection", "close") in head.headers
-    return AnswerAtOnce(decided, status_line(head.status) + _field_lines(lines), body, ends=ends)
-
-
-def _field_lines(lines: Lines) -> bytes:
-    return "".join([f"{name}: {value}\r\n" for name, value in lines]).encode("latin-1")
+    return AnswerAtOnce(decided, status_line(head.status) + field_lines(lines), body, ends=ends)

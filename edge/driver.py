@@ -23,7 +23,7 @@ from cdnkit.policy.machine.explain import explain
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.plan import Assemble, Plan, Serve
 from cdnkit.policy.record.lines import RequestRecord
-from cdnkit.serving import INTERIM, Left, Stalled
+from cdnkit.serving import GONE, INTERIM, Left, Stalled
 from cdnkit.settings.edge import Limits
 from edge.delivery import FieldBytes, Send, deliver, field_bytes
 from edge.fills import Fills
@@ -92,7 +92,7 @@ class Driver:
         self._limits = limits
         self.recorder = Recorder(machine, log, clock)
         bodies, tickets = StoredBodies(machine, store), Tickets()
-        self._bodies = bodies
+        self.bodies = bodies
         self._fills = Fills(machine, parents, tier, bodies, tickets, self.recorder, clock)
         self._responses = Responses(machine, bodies, self._fills, tickets, clock)
         self._blocks = Blocks(machine, self._responses, self.recorder, clock)
@@ -114,7 +114,7 @@ class Driver:
         admitted = plan.admitted
         if admitted is not None and admitted.inherited is not None:
             return None
-        whole = self._bodies.whole(plan.entry) if plan.body else b""
+        whole = self.bodies.whole(plan.entry) if plan.body else b""
         if whole is None:
             return None
         return plan, whole, self.recorder.hit(request if admitted is None else admitted.public, plan, now)
@@ -158,7 +158,8 @@ class Driver:
         """Respond to a request as was decided."""
         request, public, plan = decided.request, decided.public, decided.plan
         record, debug = decided.record, decided.debug
-        viewer = Viewer(receive, scope.get("extensions", {}).get(INTERIM))
+        extensions = scope.get("extensions", {})
+        viewer = Viewer(receive, extensions.get(INTERIM), extensions.get(GONE))
         assembled: AssembledResponse | None = None
         response: Response | None = None
         try:

@@ -1,191 +1,143 @@
-"""Records on disk: gathered in memory, written in batches, one JSON line each, in files that share a room.
+"""Records on their way to the disk: lines are made on the loop, a few at a time, and written by a thread.
 
-When a file is full, the next part is begun (`edge/record_files.py`); when all files of a node exceed their room, the
-oldest are deleted. When a line cannot be written (a full disk), serving goes on: the line is counted as lost, and a
-record of the loss is written as soon as there is room again.
+    add ─► records ── SLICE_RECORDS ─► lines ── WRITE_BYTES, or FLUSH_SECONDS ─► RecordWriter, in a thread
+
+So no turn of the loop makes more lines than a slice has, and none waits for the disk. Lines are made here and not in
+the thread, which would need the interpreter's lock for it: a loop that wakes up would wait for that. While the thread
+writes, further lines are gathered for its next write, at most WAITING_BYTES. If the disk is slower, records are lost
+and counted, and a record of the loss follows.
 """
 
 import asyncio
 import logging
-import os
-import stat
-from collections.abc import Sequence
-from dataclasses import replace
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 
-import msgspec
-
-from cdnkit.policy.record.lines import EventRecord, LostRecord, PartRecord, last_seq, line_of, lost_of
-from edge.record_files import RecordFile
+from cdnkit.policy.record.lines import EventRecord, LostRecord, last_seq, lines_of, lost_of
+from edge.record_writer import Batch, RecordWriter
 
 logger = logging.getLogger("cdnlab.edge")
 
-BATCH_LINES = 1000
+SLICE_RECORDS = 64
+"""Records made lines at once: 40 µs of the loop's time."""
+WRITE_BYTES = 256 * 1024
+"""Lines written at once where many come: 500 of them. nginx's `access_log` has 64 kB where a buffer is asked for."""
 FLUSH_SECONDS = 0.25
+WAITING_BYTES = 16 * 2**20
+"""Lines that are gathered while others are written: what the fastest node makes in half a second."""
+LAST_WRITE_S = 10.0
+"""How long the last lines may take when a node ends: it does not wait for ever for a disk or a pipe that is stuck."""
 
-PARTS = 8
-"""Files that a node's room is divided into: an eighth of it goes at once. multilog and svlogd keep 10."""
+Writes = SimpleQueue[tuple[Batch, Future[None]] | None]
 
 
 class RecordLog:
-    """The record files of one node, or of one of its services; None as a path keeps nothing.
-
-    `room_bytes`: for all its files together, with those of earlier lives in the same folder.
-    """
+    """The records of one node, or of one of its services; None as a path keeps nothing."""
 
     def __init__(self, path: Path | None, room_bytes: int = 2**31) -> None:
-        self._pending: list[EventRecord] = []
-        self._path = path
-        self._room_bytes = room_bytes
-        self._part_bytes = max(1, room_bytes // PARTS)
-        self._file = -1
+        """`room_bytes`: for all its files together, with those of earlier lives in the same folder."""
+        self._writer = None if path is None else RecordWriter(path, room_bytes)
+        self._writes: Writes = SimpleQueue()
+        self._writing: Future[None] = Future()
+        """The last write."""
+        self._writing.set_result(None)
+        self._records: list[EventRecord] = []
+        self._lines: list[bytes] = []
         self._size = 0
-        self._whole = 0
-        """Lines written by this flush, whole."""
-        self._earlier = PartRecord("", 1, 0, 0)
-        """What all files up to now contain."""
-        self._has_parts = False
-        self._is_fresh = True
-        """No record is in the file yet."""
-        self._is_torn = False
-        """The last line in the file has no end."""
+        """Bytes of `_lines`."""
+        self._until = 0
+        """The highest `seq` in them and before."""
         self._gap: LostRecord | None = None
-        """What was lost since a line could be written."""
-        self.lost = 0
-        """Lines that could not be written, in all."""
-        self.failing = ""
+        """What was lost here, and the writer does not know of yet."""
+        self._lost = 0
+        if self._writer is not None:
+            # A daemon: the end of the process waits for no disk that is stuck.
+            Thread(target=_write, args=(self._writer, self._writes), name="records", daemon=True).start()
+
+    @property
+    def lost(self) -> int:
+        """Records that could not be written, in all."""
+        return self._lost + (0 if self._writer is None else self._writer.lost)
+
+    @property
+    def failing(self) -> str:
         """Why none can be written now; "" where all is well."""
-        if path is not None:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                named = RecordFile.of(path)
-                parts = [one for name, one in named.beside(path.parent) if name.life == named.life]
-                self._open(parts[-1] if parts else path)
-                if self._has_parts:
-                    self._make_room()
-            except OSError as error:
-                self._fails(error)
+        if self._gap is not None:
+            return "the disk is too slow"
+        return "" if self._writer is None else self._writer.failing
 
     def add(self, record: EventRecord) -> None:
-        if self._path is not None:
-            self._pending.append(record)
-            if len(self._pending) >= BATCH_LINES:
-                self.flush()
-
-    def flush(self) -> None:
-        if self._path is None or not self._pending:
-            return
-        records: list[EventRecord | LostRecord] = [*self._pending]
-        if self._gap is not None:
-            records.insert(0, self._gap)
-        self._pending = []
-        self._whole = 0
-        try:
-            self._put(records)
-        except OSError as error:
-            self._fails(error)
-        if self._whole:
-            self._gap = None
-        lost = [record for record in records[self._whole :] if not isinstance(record, LostRecord)]
-        if lost:
-            self.lost += len(lost)
-            self._gap = lost_of(lost, self._gap)
-        elif self.failing:
-            logger.warning("records: %s: written again; %d lines are lost", self._path, self.lost)
-            self.failing = ""
+        if self._writer is not None:
+            self._records.append(record)
+            if len(self._records) >= SLICE_RECORDS:
+                self._make_lines(self._writer)
+                if self._size >= WRITE_BYTES:
+                    self._hand_over(self._writer)
 
     async def flush_later(self) -> None:
+        """Write what is here by then."""
         await asyncio.sleep(FLUSH_SECONDS)
-        self.flush()
+        if self._writer is not None:
+            self._make_lines(self._writer)
+            self._hand_over(self._writer)
+        await asyncio.wrap_future(self._writing)
+
+    def flush(self) -> None:
+        """Write all that is here, and wait for it: for the end, when nobody is served any more."""
+        if self._writer is not None:
+            self._make_lines(self._writer)
+            self._writing.result(LAST_WRITE_S)
+            self._hand_over(self._writer)
+            self._writing.result(LAST_WRITE_S)
 
     def close(self) -> None:
-        self.flush()
+        if self._writer is None:
+            return
+        with suppress(TimeoutError):
+            self.flush()
+        self._writes.put(None)
+        if self._writing.done():
+            self._writer.close()
+        else:
+            logger.error("records: %s: is stuck, the last lines are lost", self._writer.path)
+
+    def _make_lines(self, writer: RecordWriter) -> None:
+        records, self._records = self._records, []
+        if not records:
+            return
+        if self._size > WAITING_BYTES:
+            if self._gap is None:
+                logger.error("records: %s: the disk is too slow, lines are lost", writer.path)
+            self._gap = lost_of(records, self._gap)
+            self._lost += len(records)
+            return
+        lines = lines_of(records)
+        self._lines.append(lines)
+        self._size += len(lines)
+        self._until = max(self._until, *map(last_seq, records))
+
+    def _hand_over(self, writer: RecordWriter) -> None:
+        """Have the lines written, unless others are."""
+        if not self._lines or not self._writing.done():
+            return
         if self._gap is not None:
-            logger.error("records: %s: %d lines are lost", self._path, self._gap.lines)
-        if self._file >= 0:
-            os.close(self._file)
-        self._file, self._path = -1, None
+            logger.warning("records: %s: the disk is fast enough again; %d lines are lost", writer.path, self.lost)
+        self._writing = Future()
+        self._writing.set_running_or_notify_cancel()  # who waits for it may be cancelled, and it goes on
+        self._writes.put((Batch(self._lines, self._until, self._gap), self._writing))
+        self._lines, self._size, self._gap = [], 0, None
 
-    def _put(self, records: Sequence[EventRecord | LostRecord]) -> None:
-        """Write them; `_whole` says how far it came."""
-        if self._file < 0:
-            assert self._path is not None
-            self._open(self._path)
-        while self._whole < len(records):
-            begun, size = self._whole, self._size
-            lines: list[bytes] = []
-            for record in records[begun:]:
-                lines.append(line_of(record))
-                size += len(lines[-1])
-                if size > self._part_bytes and self._has_parts and (not self._is_fresh or len(lines) > 1):
-                    lines.pop()  # for the next part; a line that is larger than any has one for itself
-                    break
-            if not lines:
-                self._begin_next_part(records[begun].node)
-                continue  # this part is full
-            try:
-                self._append(b"".join(lines))
-            finally:
-                self._is_fresh = False
-                for record in records[begun : self._whole]:
-                    if not isinstance(record, LostRecord):
-                        self._earlier.lines += 1
-                        self._earlier.until = max(self._earlier.until, last_seq(record))
 
-    def _append(self, text: bytes) -> None:
-        if self._is_torn:
-            self._size += os.write(self._file, b"\n")
-            self._is_torn = False
-        rest = memoryview(text)
-        while rest:
-            count = os.write(self._file, rest)
-            self._size += count
-            self._whole += bytes(rest[:count]).count(b"\n")
-            self._is_torn = rest[count - 1] != ord("\n")
-            rest = rest[count:]
-
-    def _fails(self, error: OSError) -> None:
-        """Serving goes on; logged once, and once more when it is over."""
-        if not self.failing:
-            # `error`: for a handler that shows full disks elsewhere than in this log.
-            text = "records: %s: cannot be written, lines are lost: %s"
-            logger.error(text, self._path, error.strerror, extra={"error": error})
-        self.failing = error.strerror or str(error)
-
-    # ---- files -------------------------------------------------------------------------------------------------
-
-    def _open(self, path: Path) -> None:
-        """Append to that file from now on."""
-        # For reading too: else a pipe that nobody reads would hold up the node.
-        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        if self._file >= 0:
-            os.close(self._file)
-        status = os.fstat(file)
-        self._file, self._path, self._size, self._is_fresh = file, path, status.st_size, status.st_size == 0
-        self._has_parts = stat.S_ISREG(status.st_mode)
-        self._is_torn = self._has_parts and self._size > 0 and os.pread(file, 1, self._size - 1) != b"\n"
-
-    def _begin_next_part(self, node: str) -> None:
-        assert self._path is not None
-        named = RecordFile.of(self._path)
-        self._make_room()
-        self._open(self._path.with_name(replace(named, part=named.part + 1).name))
-        self._earlier = msgspec.structs.replace(self._earlier, node=node, part=named.part + 1)
-        begun = self._whole
+def _write(writer: RecordWriter, writes: Writes) -> None:
+    """The thread's work, until None comes."""
+    while (given := writes.get()) is not None:
+        batch, done = given
         try:
-            self._append(line_of(self._earlier))
-        finally:
-            self._whole = begun
-
-    def _make_room(self) -> None:
-        """Delete the oldest files until another part fits, but never the one that is written."""
-        assert self._path is not None
-        files = [path for _, path in RecordFile.of(self._path).beside(self._path.parent)]
-        sizes = {path: path.stat().st_size for path in files}
-        over = sum(sizes.values()) + self._part_bytes - self._room_bytes
-        for path in files:
-            if over <= 0:
-                return
-            if path != self._path:
-                path.unlink()
-                over -= sizes[path]
+            writer.write(batch)
+        except Exception as error:
+            done.set_exception(error)  # a bug of ours, which `flush_later` raises
+        else:
+            done.set_result(None)

@@ -9,7 +9,7 @@ from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.outcomes import Outcome
 from cdnkit.policy.plan import Assemble, Fetch, Join, Plan, PurgeOrder, Refuse, Serve
 from cdnkit.policy.record.lines import FetchRecord, FieldLines, PurgeRecord, RequestRecord
-from cdnkit.policy.record.object_class import classify
+from cdnkit.policy.record.object_class import ObjectClass, classify
 from edge.blind import Blind
 from edge.log import RecordLog
 from edge.response import Response
@@ -31,7 +31,7 @@ READ_BY_POLICY = frozenset(
 )
 """Request fields the policy reads whatever the settings; those of keys and of Vary come on top."""
 
-_OF_THE_OBJECT = (200, 206, 304)
+OF_THE_OBJECT = (200, 206, 304)
 """Statuses whose content type is that of the object: an error's page says nothing of it."""
 
 
@@ -92,7 +92,7 @@ class Recorder:
             return
         record.cause = head.cause
         record.fetch = head.fetch_id
-        if head.status in _OF_THE_OBJECT:
+        if head.status in OF_THE_OBJECT:
             record.object_class, record.rendition = classify(path, response.content_type())
 
     def write(self, record: RequestRecord, request: RequestHead) -> None:
@@ -104,7 +104,7 @@ class Recorder:
     def hit(self, request: RequestHead, served: Serve, now: float) -> RequestRecord:
         """As `request` and `responded`, of a plain hit that goes out at once."""
         entry = served.entry
-        object_class, rendition = classify(request.path, entry.content_type if entry.status in _OF_THE_OBJECT else "")
+        object_class, rendition = classify(request.path, entry.content_type if entry.status in OF_THE_OBJECT else "")
         return RequestRecord(
             node=self._node,
             seq=self._machine.state.events,
@@ -117,6 +117,40 @@ class Recorder:
             behavior=served.rule.behavior.path,
             object_class=object_class,
             rendition=rendition,
+            bytes_sent=0,
+            ttfb_ms=0.0,
+            duration_ms=0.0,
+            client_ip=request.client_ip,
+            client_port=request.client_port,
+            country=request.place.country,
+            region=request.place.region,
+            asn=request.place.asn,
+            version=request.version,
+            from_node="" if self._gate else last_node(request),
+            session=_session(request.headers),
+            headers=self._kept(request),
+            head_bytes=request.head_bytes,
+            head_fields=request.head_fields,
+        )
+
+    def shown(self, target: str) -> str:
+        """A target without its secrets."""
+        return self._blind.target(target)
+
+    def template(self, request: RequestHead) -> RequestRecord:
+        """A hit's record, but for what follows from target, response and time; the head's size without the target."""
+        return RequestRecord(
+            node=self._node,
+            seq=0,
+            at=0.0,
+            method=request.method,
+            url="",
+            status=0,
+            outcome=Outcome.HIT,
+            cause=None,
+            behavior="",
+            object_class=ObjectClass.OTHER,
+            rendition="",
             bytes_sent=0,
             ttfb_ms=0.0,
             duration_ms=0.0,

@@ -25,7 +25,7 @@ class Rule:
     admission: Admission | None
     """Takes the tokens out of requests; None: they go on as they came."""
     plain_key: KeyFunction | None
-    """Makes the keys of plain requests (`cdnkit/policy/machine/fast_path.py`); None where there is no fast path."""
+    """Makes the keys of plain requests (`cdnkit/policy/gate/plain.py`); None where there is no fast path."""
     response_policy: ResponsePolicy | None
     """Changes response headers; None at a node that faces no viewers."""
     cors: CorsRules | None

@@ -2,7 +2,8 @@
 
 from cdnkit.replay.jump import replay_node
 from cdnkit.replay.node import Difference, Replayed, replay_each
-from cdnkit.replay.trace import BadTrace, Missing, Trace, read_trace, trace_of
+from cdnkit.replay.trace import BadTrace, Missing, Trace, trace_of
+from cdnkit.replay.trace_files import read_trace
 
 __all__ = [
     "BadTrace",

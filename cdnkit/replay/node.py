@@ -15,6 +15,9 @@ from cdnkit.policy.store.eviction import Room
 from cdnkit.replay.gate import RecordedGate
 from cdnkit.replay.trace import Ended, Event, Gap, Landed, Ordered
 
+MOST_DIFFERENCES = 1000
+"""Differences that are kept. With other rules than the live node had, every request may be one."""
+
 
 @dataclass(slots=True, order=True)
 class Difference:
@@ -36,7 +39,9 @@ class Replayed:
     requests: int
     outcomes: dict[Outcome, int]
     differences: list[Difference]
-    """In the order of the live run."""
+    """The first MOST_DIFFERENCES, in the order of the live run."""
+    differed: int = 0
+    """The number of all differences."""
     not_compared: int = 0
     """Requests whose outcome depends on missing records."""
 
@@ -79,7 +84,7 @@ class ReplayNode:
             if record.status:
                 self._differs(record, "no answer")
         self._waiting.clear()
-        self._result.differences.sort()
+        self._keep_the_first()
         return self._result
 
     def _request(self, record: Requested) -> None:
@@ -110,7 +115,7 @@ class ReplayNode:
         """The live node made an upstream request that the replay did not make."""
         exchange = event.exchange
         missing = Difference(event.seq, exchange.url, f"fetch {exchange.fetch}", "no such fetch")
-        self._result.differences.append(missing)
+        self._add(missing)
 
     def _landed(self, event: Landed) -> None:
         exchange = event.exchange
@@ -122,7 +127,7 @@ class ReplayNode:
             found = self.machine.on_found(fetch, exchange.shared, exchange.size_bytes, event.at)
             if found is None:
                 no_use = Difference(event.seq, exchange.url, "found in the shared tier", "of no use")
-                self._result.differences.append(no_use)
+                self._add(no_use)
                 return
             self._resolve(found)
         elif exchange.status:
@@ -167,7 +172,17 @@ class ReplayNode:
 
     def _differs(self, record: Requested, replayed: str) -> None:
         live = brief(record.outcome, record.cause, record.status)
-        self._result.differences.append(Difference(record.seq, record.url, live, replayed))
+        self._add(Difference(record.seq, record.url, live, replayed))
+
+    def _add(self, difference: Difference) -> None:
+        self._result.differed += 1
+        self._result.differences.append(difference)
+        if len(self._result.differences) >= 2 * MOST_DIFFERENCES:
+            self._keep_the_first()
+
+    def _keep_the_first(self) -> None:
+        self._result.differences.sort()
+        del self._result.differences[MOST_DIFFERENCES:]
 
 
 def brief(outcome: Outcome, cause: Cause | None, status: int) -> str:

@@ -6,6 +6,7 @@ and host. While one stored response serves them, they all get the same, so their
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import cast
 
 from cdnkit.policy.http.messages import RequestHead
@@ -60,7 +61,7 @@ def runs_of(trace: Trace, plain_key_of: Callable[[RequestHead], str | None]) -> 
         else:
             by_key.setdefault(key, []).append(alike)
     runs = {key: Run(key, some[0] if len(some) == 1 else _merged(some, trace.events)) for key, some in by_key.items()}
-    for run in [run for run in runs.values() if run.times != sorted(run.times)]:
+    for run in [run for run in runs.values() if any(late < early for early, late in pairwise(run.times))]:
         # A live clock never steps back. If a trace's does, the requests of that run go to the machine one by one.
         others += run.positions
         del runs[run.key]

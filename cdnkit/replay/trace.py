@@ -8,21 +8,18 @@ Only the part of a request record that a replay needs is read (`Requested` in `c
 costs more than replaying, and msgspec makes an object of a line in one step, without a dictionary between.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from operator import attrgetter
-from pathlib import Path
 
 import msgspec
 
-from cdnkit.policy.machine.fast_path import DECISIVE
+from cdnkit.policy.gate.plain import DECISIVE
 from cdnkit.policy.outcomes import Failure, Outcome
 from cdnkit.policy.plan import PurgeKind
 from cdnkit.policy.record.lines import FetchRecord, FieldLines, LostRecord, PartRecord, PurgeRecord, Requested
-
-CHUNK_BYTES = 1 << 22
-"""Bytes per read: about 10,000 lines, so that progress is visible and a long file is not twice in memory."""
 
 
 class BadTrace(Exception):
@@ -86,16 +83,14 @@ class Gap:
 Line = Requested | Exchange | Ordered | LostRecord | PartRecord
 Event = Requested | Landed | Ended | Ordered | Gap
 
-_LINES: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
-
 
 @dataclass(slots=True, eq=False)
 class Alike:
     """Plain requests for one URL or key, in the order of the trace; the lists have one item per request."""
 
-    positions: list[int] = field(default_factory=list)
+    positions: "array[int]" = field(default_factory=lambda: array("q"))
     """Positions in the trace."""
-    times: list[float] = field(default_factory=list)
+    times: "array[float]" = field(default_factory=lambda: array("d"))
     """Arrivals, in Unix seconds."""
     status: int = 0
     """The status of the first live hit that has one."""
@@ -143,91 +138,22 @@ class Trace:
 def trace_of(events: Sequence[Event]) -> Trace:
     plain: dict[str, Alike] = {}
     others: list[int] = []
-    hit, refused, decisive, requested = Outcome.HIT, Outcome.REFUSED, DECISIVE, Requested
-    for position, event in enumerate(events):  # runs for every line of a trace, so `Alike.add` is inlined
-        if type(event) is requested and event.method == "GET" and event.block is None and event.outcome is not refused:
-            for name, _ in event.headers:
-                if name.lower() in decisive:
-                    break
-            else:
-                try:
-                    alike = plain[event.url]
-                except KeyError:
-                    alike = plain[event.url] = Alike()
-                if event.status == alike.status and event.outcome is hit and event.cause is None:
-                    alike.positions.append(position)
-                    alike.times.append(event.at)
-                else:
-                    alike.add(position, event)
-                continue
-        others.append(position)
+    for position, event in enumerate(events):
+        if type(event) is Requested and is_plain(event):
+            plain.setdefault(event.url, Alike()).add(position, event)
+        else:
+            others.append(position)
     return Trace(events, plain, others)
 
 
-def read_trace(*paths: Path, read: Callable[[int], None] | None = None) -> Trace:
-    """All events of one life of a node, from its files in their order. BadTrace names the file and the line. `read` is
-    called with the number of bytes of each read.
-
-    Lines that are not JSON, as a full disk or a killed node leaves them, are skipped and counted.
-    """
-    return trace_of(events_of(line for path in paths for line in _lines(path, read)))
-
-
-def _lines(path: Path, read: Callable[[int], None] | None) -> Iterator[Line | Torn]:
-    first, rest = 1, b""
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                if read is not None:
-                    read(len(chunk))
-                whole, newline, rest_of_chunk = chunk.rpartition(b"\n")
-                if not newline:
-                    rest += chunk
-                    continue
-                whole, rest = rest + whole, rest_of_chunk
-                yield from _sharing(_decoded(whole, path, first))
-                first += whole.count(b"\n") + 1
-    except OSError as error:
-        raise BadTrace(f"{path}: {error.strerror}") from error
-    if rest.strip():
-        yield Torn()
-
-
-def _decoded(lines: bytes, path: Path, first: int) -> Sequence[Line | Torn]:
-    """All lines at once; if that fails, one by one: what is not JSON is torn, JSON that is no record is an error."""
-    try:
-        return _LINES.decode_lines(lines)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        found: list[Line | Torn] = []
-        for number, line in enumerate(lines.split(b"\n"), start=first):
-            if not line.strip():
-                continue  # `decode_lines` skips them, too
-            try:
-                found.append(_LINES.decode(line))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                if _is_json(line):
-                    raise BadTrace(f"{path}: line {number}: no record: {error}") from error
-                found.append(Torn())
-        return found
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+def is_plain(request: Requested) -> bool:
+    if request.method != "GET" or request.block is not None or request.outcome is Outcome.REFUSED:
         return False
-    return True
+    return are_plain(request.headers)
 
 
-def _sharing(lines: Sequence[Line | Torn]) -> Sequence[Line | Torn]:
-    """Equal URLs and fields of neighbours become one object, which saves four tenths of a long trace's memory."""
-    urls: dict[str, str] = {}
-    fields: dict[FieldLines, FieldLines] = {}
-    for line in lines:
-        if type(line) is Requested:
-            line.url = urls.setdefault(line.url, line.url)
-            line.headers = fields.setdefault(line.headers, line.headers)
-    return lines
+def are_plain(headers: FieldLines) -> bool:
+    return DECISIVE.isdisjoint([name.lower() for name, _ in headers])
 
 
 def events_of(lines: Iterable[Line | Torn]) -> list[Event]:
@@ -235,25 +161,24 @@ def events_of(lines: Iterable[Line | Torn]) -> list[Event]:
     events: list[Event] = []
     records = highest = 0
     for line in lines:
-        if type(line) is Requested or isinstance(line, Ordered):
-            events.append(line)
-            highest = max(highest, line.seq)
-        elif isinstance(line, Exchange):
-            events.append(Landed(line.landed_seq, line.landed_at, line))
-            if line.ended_seq:
-                events.append(Ended(line.ended_seq, line.ended_at, line))
-            highest = max(highest, line.landed_seq, line.ended_seq)
-        elif isinstance(line, LostRecord):
-            events.append(Gap(line.since, line.until, line.lines, Missing.LOST))
-            continue
-        elif isinstance(line, PartRecord):
-            if line.lines > records:
-                events.append(Gap(0, line.until, line.lines - records, Missing.OLD))
-                records = line.lines
-            continue
-        else:
-            events.append(Gap(highest, highest, 1, Missing.TORN))
-            continue
-        records += 1
+        found, records, highest = events_in(line, records, highest)
+        events += found
     events.sort(key=attrgetter("seq"))
     return events
+
+
+def events_in(line: Line | Torn, records: int, highest: int) -> tuple[Sequence[Event], int, int]:
+    """The events of one line; and the records up to it, and the highest number of their events."""
+    if type(line) is Requested or isinstance(line, Ordered):
+        return (line,), records + 1, max(highest, line.seq)
+    if isinstance(line, Exchange):
+        landed = Landed(line.landed_seq, line.landed_at, line)
+        events = (landed, Ended(line.ended_seq, line.ended_at, line)) if line.ended_seq else (landed,)
+        return events, records + 1, max(highest, line.landed_seq, line.ended_seq)
+    if isinstance(line, LostRecord):
+        return (Gap(line.since, line.until, line.lines, Missing.LOST),), records, highest
+    if isinstance(line, PartRecord):
+        if line.lines <= records:
+            return (), records, highest
+        return (Gap(0, line.until, line.lines - records, Missing.OLD),), line.lines, highest
+    return (Gap(highest, highest, 1, Missing.TORN),), records + 1, highest

@@ -6,7 +6,7 @@ from cdnkit.serving.front import Client, Whole
 from cdnkit.serving.guard import Guarded, HostName, guard_of
 from cdnkit.serving.heads import Fields
 from cdnkit.serving.hpack import field_block, status_block
-from cdnkit.serving.inbox import EMPTY_QUERY, INTERIM
+from cdnkit.serving.inbox import EMPTY_QUERY, GONE, INTERIM
 from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.listener import GRACE_S, Listener, PortInUse, bind, bind_udp, url_of
 from cdnkit.serving.patience import Left, Stalled
@@ -14,6 +14,7 @@ from cdnkit.serving.patience import Left, Stalled
 __all__ = [
     "CLIENT_NAMES",
     "EMPTY_QUERY",
+    "GONE",
     "GRACE_S",
     "INTERIM",
     "TLS_NAMES",

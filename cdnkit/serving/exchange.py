@@ -35,6 +35,10 @@ def status_line(status: int) -> bytes:
 class Exchange:
     """One request and its response."""
 
+    __slots__ = (
+        "_bodiless", "_closes", "_front", "_head", "_left", "_method", "_received", "begun", "complete", "ends", "gone",
+    )  # fmt: skip
+
     def __init__(self, front: FrontWriter, method: str, *, closes: bool) -> None:
         """`closes`: the client wants the response to be the last."""
         self._front = front

@@ -14,16 +14,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-from hypercorn.utils import parse_socket_addr
 from starlette.types import Scope
 
+from cdnkit.serving.alarms import GRAIN_S, Alarms
 from cdnkit.serving.certificates import CLIENT_NAMES, TLS_NAMES, ServerContext, client_names, server_name
 from cdnkit.serving.connection import HIGH_WATER_BYTES, LINGER_S, Connection
 from cdnkit.serving.exchange import CLOSES, Exchange
 from cdnkit.serving.frames import PREFACE
 from cdnkit.serving.heads import END, LARGEST_HEAD, REQUEST_LINE, Fields, FieldSections
 from cdnkit.serving.heads_http2 import Heads
-from cdnkit.serving.inbox import INTERIM, Interim
+from cdnkit.serving.inbox import GONE, INTERIM, Interim
 from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.patience import Stalled
 
@@ -92,6 +92,7 @@ class FrontListener(Protocol):
 
     limits: ListenerLimits
     waiting: dict[Any, None]
+    alarms: Alarms
     sections: FieldSections
     heads: Heads
     end_of_head: bytes
@@ -123,7 +124,12 @@ class FrontListener(Protocol):
 
 
 class Front(asyncio.Protocol):
-    """One client's connection."""
+    """One client's connection. Thousands of them are idle: each attribute counts."""
+
+    __slots__ = (
+        "_alarm", "_buffered", "_closing", "_deadline", "_drain", "_ended", "_exchange", "_full", "_inner", "_kept",
+        "_left", "_listener", "_loop", "_rest", "_timer", "_unfinished", "client", "connection", "cut_off", "transport",
+    )  # fmt: skip
 
     transport: asyncio.Transport
     client: Client
@@ -153,8 +159,10 @@ class Front(asyncio.Protocol):
         self.cut_off = False
         self._drain: asyncio.Future[None] | None = None
         self._deadline = 0.0
+        self._alarm = 0
+        """When it rings, at the deadline or before."""
         self._timer: asyncio.TimerHandle | None = None
-        self._stall: asyncio.TimerHandle | None = None
+        """That of a client which takes nothing, or is not heard any more."""
 
     # ---- the connection's beginning and end ------------------------------------------------------------------------
 
@@ -170,8 +178,7 @@ class Front(asyncio.Protocol):
         names = None
         if tls is not None and isinstance(tls.context, ServerContext):
             names = server_name(tls), tls.context.names
-        socket = transport.get_extra_info("socket")
-        address, port = parse_socket_addr(socket.family, peer) or ("", 0)
+        address, port = peer[:2] if peer else ("", 0)
         self.client = Client(address, port, "http" if tls is None else "https", names)
         if tls is not None and tls.selected_alpn_protocol() == "h2":
             listener.speak_http2(self, b"")
@@ -181,6 +188,7 @@ class Front(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._stop_timer()
         self._listener.forget(self)
         if self._inner is not None:
             self._inner.connection_lost(exc)
@@ -204,28 +212,26 @@ class Front(asyncio.Protocol):
     # ---- waiting for a request -------------------------------------------------------------------------------------
 
     def _wait(self, seconds: float) -> None:
-        """No request is under way: hang up after `seconds`. One timer runs on from request to request."""
+        """No request is under way: hang up after `seconds`. One alarm stays set from request to request."""
         self._deadline = self._loop.time() + seconds
         self._listener.waiting[self] = None
-        if self._timer is None:
-            self._timer = self._loop.call_later(seconds, self._look_at_the_time)
-        elif self._timer.when() > self._deadline:
-            self._timer.cancel()
-            self._timer = self._loop.call_later(seconds, self._look_at_the_time)
+        alarms = self._listener.alarms
+        if self._alarm * GRAIN_S > self._deadline:
+            alarms.cancel(self, self._alarm)
+            self._alarm = 0
+        self._alarm = self._alarm or alarms.set(self, self._deadline)
 
     def _stop_waiting(self) -> None:
         self._listener.waiting.pop(self, None)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._listener.alarms.cancel(self, self._alarm)
+        self._alarm = 0
 
-    def _look_at_the_time(self) -> None:
-        left = self._deadline - self._loop.time()
-        self._timer = None
+    def on_alarm(self) -> None:
+        self._alarm = 0
         if self._exchange is not None or self._unfinished is not None:
             return  # whoever ends it waits anew
-        if left > 0:
-            self._timer = self._loop.call_later(left, self._look_at_the_time)
+        if self._deadline > self._loop.time():
+            self._alarm = self._listener.alarms.set(self, self._deadline)
         elif self._kept:
             kept, self._kept = self._kept, b""
             self._leave(kept, late=True)
@@ -271,8 +277,9 @@ class Front(asyncio.Protocol):
                 self._take_other(data[begin:])
                 return
             begin = end + 4
-            method = "GET" if line[1] == b"GET" else "HEAD"
-            answer = respond(method, line[2].decode("ascii"), fields, self.client)
+            verb, target = line.groups()
+            method = "GET" if verb == b"GET" else "HEAD"
+            answer = respond(method, target.decode("ascii"), fields, self.client)
             if not isinstance(answer, Whole):
                 self._kept = data[begin:]
                 self._begin(method, answer, closes=fields.closes)
@@ -291,7 +298,7 @@ class Front(asyncio.Protocol):
         waiting.pop(self, None)
         waiting[self] = None
         self._deadline = self._loop.time() + self._listener.limits.idle
-        if self._timer is None:
+        if not self._alarm:
             self._wait(self._listener.limits.idle)
 
     def _take_other(self, data: bytes) -> None:
@@ -347,12 +354,15 @@ class Front(asyncio.Protocol):
         assert answer is not None
         unsent = len(self._rest) + self._buffered
         self._rest = b""
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
+        self._stop_timer()
         answer.done(len(answer.body) if why is None else max(0, len(answer.body) - unsent), why)
         if answer.ends:
             self.hang_up()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _watch(self, unsent: int) -> None:
         """Drop a client that takes nothing of a response for as long as it may."""
@@ -365,7 +375,7 @@ class Front(asyncio.Protocol):
             else:
                 self._watch(left)
 
-        self._stall = self._loop.call_later(self._listener.limits.stalled, look)
+        self._timer = self._loop.call_later(self._listener.limits.stalled, look)
 
     def _unsent(self) -> int:
         """Bytes of the response that the kernel has not taken yet."""
@@ -396,6 +406,7 @@ class Front(asyncio.Protocol):
         self._listener.waiting.pop(self, None)
         exchange = self._exchange = Exchange(self, method, closes=closes)
         scope["extensions"] = extensions_of(self.client, self.transport, exchange.interim)
+        scope["extensions"][GONE] = exchange.gone
         self._listener.run(scope, exchange, self._over)
 
     def _over(self) -> None:

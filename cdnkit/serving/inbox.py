@@ -25,6 +25,9 @@ INTERIM = "cdnlab.interim"
 """ASGI extension, where the client knows interim responses: a callable `(status, field lines)` that sends one at once,
 and nothing once the response's head is out. ASGI's own extension has 103 with Link alone."""
 
+GONE = "cdnlab.gone"
+"""ASGI extension: a future that is done when the client has left, for who would rather not wait for a message."""
+
 EMPTY_QUERY = "cdnlab.empty_query"
 """In a scope's `state` where the target ends with "?". ASGI's `query_string` is the same for an empty query and for
 none, and a proxy may not take one for the other (RFC 9110 §7.7)."""

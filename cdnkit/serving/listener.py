@@ -20,6 +20,7 @@ from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cdnkit.serving.alarms import Alarms
 from cdnkit.serving.connection import Connection, Reader
 from cdnkit.serving.front import Asgi, Front, FrontApplication
 from cdnkit.serving.front_http2 import Http2Front
@@ -168,6 +169,7 @@ class Listener:
         patience = None if tls is None else self.limits.head_within
         farewell = None if tls is None else self.limits.stalled
         loop = asyncio.get_running_loop()
+        self.alarms = Alarms(loop)
         self.end_of_head = b"".join(b"%b: %b\r\n" % line for line in self.config.response_headers("h11")) + b"\r\n"
 
         self.end_of_block = lines_block(self.config.response_headers("h2"))

@@ -10,6 +10,7 @@ by all requests.
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from cdnkit.units import visible
@@ -32,6 +33,10 @@ OFFLOAD = (
 )
 
 _MOST_BINS = 600
+IN_MEMORY_BYTES = 64 * 2**20
+"""Records of up to this size are counted in memory; larger ones in a temporary file, a fortieth of their size."""
+DATABASE_BYTES = 300_000_000
+"""The database's memory, or a tenth of the records' size if that is more: quantiles need eight bytes a request."""
 _GLOBBING = re.compile(r"[*?\[]")
 """Characters that DuckDB reads as a pattern in a file name, unless they are in brackets."""
 
@@ -120,10 +125,24 @@ def build(directory: Path) -> Report:
         import duckdb
     except ModuleNotFoundError as error:
         raise ExtraMissing("duckdb") from error
-    with duckdb.connect() as db:
+    with TemporaryDirectory(prefix="cdnlab-report-") as folder, _database(duckdb, files, folder) as db:
         db.execute(sql.LOAD, {"files": [_GLOBBING.sub(r"[\g<0>]", str(file)) for file in files]})
         db.execute(sql.VIEWS)
         return _count(db, directory, left_out)
+
+
+def _database(duckdb: Any, files: list[Path], folder: str) -> "DuckDBPyConnection":
+    """A new database, in memory or in the folder."""
+    size = sum(file.stat().st_size for file in files)
+    settings = {
+        "memory_limit": f"{max(DATABASE_BYTES, size // 10)}B",
+        "temp_directory": folder,
+        "preserve_insertion_order": "false",
+    }
+    made: DuckDBPyConnection = duckdb.connect(
+        ":memory:" if size <= IN_MEMORY_BYTES else f"{folder}/records.duckdb", config=settings
+    )
+    return made
 
 
 def _count(db: "DuckDBPyConnection", directory: Path, left_out: list[str]) -> Report:

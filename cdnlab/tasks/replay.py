@@ -79,7 +79,7 @@ def run(folder: Path, *, as_json: bool) -> int:
         print(json.dumps({name: _as_json(node) for name, node in results.items()}, indent=2))
     else:
         _show(results)
-    return FAILED if any(node.replayed.differences for node in results.values()) else 0
+    return FAILED if any(node.replayed.differed for node in results.values()) else 0
 
 
 def _document(folder: Path) -> Document:
@@ -109,11 +109,11 @@ def _replay(life: Life, service: Service, profile: Profile, bar: Progress) -> No
     start = time.perf_counter()
     try:
         trace = read_trace(*life.files, read=lambda size: bar.advance(reading, size))
+        read = time.perf_counter()
+        replaying = bar.add_task(f"{life.name}: replaying", total=len(trace))
+        replayed = replay_node(trace, service, profile, lambda done: bar.update(replaying, completed=done))
     except BadTrace as error:
         raise BadUsage(visible(str(error))) from None
-    read = time.perf_counter()
-    replaying = bar.add_task(f"{life.name}: replaying", total=len(trace))
-    replayed = replay_node(trace, service, profile, lambda done: bar.update(replaying, completed=done))
     missing = {why: lines for why in Missing if (lines := trace.missing(why))}
     return NodeReplay(replayed, read - start, time.perf_counter() - read, trace.begins, missing)
 
@@ -137,6 +137,7 @@ def _as_json(node: NodeReplay) -> dict[str, Any]:
         "requests": result.requests,
         "outcomes": {outcome.value: count for outcome, count in result.outcomes.items()},
         "differences": [str(difference) for difference in result.differences],
+        "differed": result.differed,
         "not_compared": result.not_compared,
         "missing": {why.name.lower(): lines for why, lines in node.missing.items()},
         "begins": node.begins,
@@ -153,7 +154,7 @@ def _show(results: dict[str, NodeReplay]) -> None:
     for name, node in results.items():
         result = node.replayed
         outcomes = ", ".join(f"{count} {outcome.value}" for outcome, count in sorted(result.outcomes.items()))
-        table.add_row(name, str(result.requests), f"{node.pace:,}", str(len(result.differences)), outcomes)
+        table.add_row(name, str(result.requests), f"{node.pace:,}", str(result.differed), outcomes)
     console.print(table)
     for name, node in results.items():
         for note in _notes(node):
@@ -162,5 +163,5 @@ def _show(results: dict[str, NodeReplay]) -> None:
         differences = node.replayed.differences
         for difference in differences[:SHOWN]:
             console.print(f"{name}: {visible(str(difference))}", soft_wrap=True)
-        if len(differences) > SHOWN:
-            console.print(f"{name}: and {len(differences) - SHOWN} more")
+        if node.replayed.differed > SHOWN:
+            console.print(f"{name}: and {node.replayed.differed - SHOWN} more")

@@ -41,6 +41,7 @@ class Responder:
         self.fresh_id = fresh_id or numbered_ids(name)
         self._signer = signer = Signer(name, profile, faces_viewers=faces_viewers, fresh_id=self.fresh_id)
         self._by_request, self._wants_extras = signer.signature.by_request, signer.signature.wants_extras
+        self._date_is_now = profile.date_of_responses == "now"
         self._fields_of_304 = FIELDS_OF_304 | signer.signature.names
         self.same_for_all = signer.same_for_all
         """Two responses of the same kind in the same second have the same head."""
@@ -61,25 +62,45 @@ class Responder:
     def plain_hit(self, entry: Entry, request: RequestHead, rule: Rule, now: float) -> Serve:
         """A whole fresh response to a plain GET. Its head is made at most twice a second: when Age or ttl ticks."""
         if now >= entry.prepared_until:
-            member = cache_status(self._name, hit=True, ttl=entry.life.fresh_until - now)
-            age = int(entry.life.age(now))
-            served = self._serve(entry, _PLAIN_GET, rule, Outcome.HIT, None, member, age, None, now, plain=True)
-            life = entry.life
-            age_ticks = life.born_at + int(life.age(now)) + 1 if now >= life.born_at else now
-            ttl_ticks = life.fresh_until - (-(-(life.fresh_until - now) // 1) - 1)
-            date_ticks = now // 1 + 1 if self._profile.date_of_responses == "now" else ttl_ticks
-            entry.prepared, entry.prepared_bytes, entry.prepared_block = served.headers, b"", b""
-            entry.prepared_until = min(age_ticks, ttl_ticks, date_ticks, life.fresh_until)
-            self._prepared.append(entry)
-            if len(self._prepared) > MOST_PREPARED and (oldest := self._prepared.popleft()) is not entry:
-                oldest.forget_prepared()
+            self.prepare(entry, rule, now)
         lines, prepared = entry.prepared, True
         if rule.cors is not None:
             lines, prepared = rule.cors.applied(lines, request), False
-        if not self.same_for_all:
-            own = self._by_request(entry.headers, hits=entry.hits, started_at=now, now=now, asked=False)
-            lines = lines + own
+        lines = lines + self.own_lines(entry, now)
         return Serve(entry, entry.status, lines, Outcome.HIT, None, rule, entry.has_body, prepared=prepared)
+
+    def prepare(self, entry: Entry, rule: Rule, now: float) -> None:
+        """Make the head of a plain hit, and say until when it is good. Of one that was good, only Age and ttl are made
+        anew: an object that is asked for once in a while is prepared for every hit."""
+        life = entry.life
+        age, ttl = int(life.age(now)), life.fresh_until - now
+        if entry.prepared_until and self.same_for_all and not self._date_is_now:
+            entry.prepared = _ticked(entry.prepared, age, ttl)
+        else:
+            member = cache_status(self._name, hit=True, ttl=ttl)
+            served = self._serve(entry, _PLAIN_GET, rule, Outcome.HIT, None, member, age, None, now, plain=True)
+            entry.prepared = served.headers
+        entry.prepared_bytes = entry.prepared_block = b""
+        entry.prepared_parts = None
+        age_ticks = life.born_at + age + 1 if now >= life.born_at else now
+        ttl_ticks = life.fresh_until - (-(-ttl // 1) - 1)
+        date_ticks = now // 1 + 1 if self._date_is_now else ttl_ticks
+        entry.prepared_until = min(age_ticks, ttl_ticks, date_ticks, life.fresh_until)
+        self._prepared.append(entry)
+        if len(self._prepared) > MOST_PREPARED and (oldest := self._prepared.popleft()) is not entry:
+            oldest.forget_prepared()
+
+    def own_lines(self, entry: Entry, now: float) -> Lines:
+        """The lines of a hit that no two requests share."""
+        if self.same_for_all:
+            return []
+        return self._by_request(entry.headers, hits=entry.hits, started_at=now, now=now, asked=False)
+
+    def lines_of_304(self, lines: Lines, rule: Rule) -> Lines:
+        """Of those of a plain hit."""
+        response_policy = rule.response_policy
+        kept = self._fields_of_304 if response_policy is None else self._fields_of_304 | response_policy.names
+        return [line for line in lines if line[0] in kept]
 
     def after_fetch(
         self,
@@ -234,7 +255,7 @@ class Responder:
         wanted = request.headers.first("range") if request.method == "GET" else None
         if entry.part is not None:
             self._cut_part(served, wanted or "", entry.part)
-        elif cut and entry.status == 200 and wanted and entry.length is not None and self._may_cut(entry, wanted):
+        elif cut and entry.status == 200 and wanted and entry.length is not None and self.may_cut(entry, wanted):
             self._cut(served, wanted, request, entry.length, now)
         # Stored from a chunked answer: now its length is known. A 204 has none.
         unsized = served.status == entry.status != 204 and entry.part is None
@@ -281,12 +302,10 @@ class Responder:
         if wants_all_fields(request):
             served.headers = [line for line in served.headers if line[0] not in BODY_FIELDS]
             return served
-        response_policy = served.rule.response_policy
-        kept = self._fields_of_304 if response_policy is None else self._fields_of_304 | response_policy.names
-        served.headers = [line for line in served.headers if line[0] in kept]
+        served.headers = self.lines_of_304(served.headers, served.rule)
         return served
 
-    def _may_cut(self, entry: Entry, wanted: str) -> bool:
+    def may_cut(self, entry: Entry, wanted: str) -> bool:
         """Whether this CDN serves those ranges of that response, and not the whole."""
         profile = self._profile
         if profile.range_needs_length and "content-length" not in entry.headers:
@@ -324,6 +343,24 @@ class Responder:
     def _frame(self, served: Serve, extra: tuple[str, str], length: int) -> None:
         kept = Headers.wrap(served.headers).without(("content-length", "content-range", extra[0]))
         served.headers = [*kept.lines, extra, ("content-length", str(length))]
+
+
+def _ticked(lines: Lines, age: int, ttl: float) -> Lines:
+    """The lines of a plain hit some time later: ours are the last Age, and the last ttl of Cache-Status."""
+    lines = lines.copy()
+    left = 2
+    for at in range(len(lines) - 1, -1, -1):
+        name, value = lines[at]
+        if name == "cache-status":
+            lines[at] = (name, f"{value.rpartition('ttl=')[0]}ttl={-int(-ttl // 1)}")
+        elif name == "age":
+            lines[at] = (name, str(age))
+        else:
+            continue
+        left -= 1
+        if not left:
+            break
+    return lines
 
 
 def _with_cors(lines: Lines, request: RequestHead, rule: Rule, *, ours: bool = False) -> Lines:

@@ -6,6 +6,7 @@ from itertools import count
 
 from cdnkit.policy.freshness.directives import response_directives
 from cdnkit.policy.http.dates import format_date
+from cdnkit.policy.http.memo import memoized
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead
 from cdnkit.policy.outcomes import NOT_FORWARDED, Cause, Outcome, RefusalKind
 from cdnkit.policy.rules.profile import Incident, Profile
@@ -208,6 +209,7 @@ def numbered_ids(name: str) -> Callable[[], str]:
     return lambda: sha256(f"{name} {next(counter)}".encode()).hexdigest()[:54] + "=="
 
 
+@memoized(256)
 def quoted(text: str) -> str:
     """An RFC 9651 string."""
     printable = "".join(c if 0x20 <= ord(c) < 0x7F else "?" for c in text)

@@ -29,6 +29,11 @@ class Admission:
         own = "" if scheme is None else scheme.carriers.prefix
         self._foreign = tuple(Carriers(prefix=prefix) for prefix in prefixes if prefix != own)
 
+    def reads_fields_of(self, request: RequestHead) -> bool:
+        """Whether a token may be among the request's fields."""
+        own = () if self._scheme is None else (self._scheme.carriers,)
+        return any(carriers.may_be_in(request.headers) for carriers in (*own, *self._foreign))
+
     def admitted(self, request: RequestHead) -> Admitted | None:
         """The request without its token; None if it has none and does not change.
 

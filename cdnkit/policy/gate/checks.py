@@ -6,7 +6,7 @@ request that can be read in one way only.
 
 from collections.abc import Callable
 
-from cdnkit.policy.gate.check import Check, Concerns
+from cdnkit.policy.gate.check import Check, Concerns, Reads
 from cdnkit.policy.http.content import has_body
 from cdnkit.policy.http.hops import hops_left, visited
 from cdnkit.policy.http.messages import RequestHead
@@ -25,6 +25,7 @@ class Malformed(Check):
     name = "malformed"
     kind = RefusalKind.MALFORMED
     concerns = Concerns.NOT_STORED
+    reads = Reads.FORM
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         fault = None if request.method in NEVER_FORWARDED else malformed(request)
@@ -38,6 +39,7 @@ class AmbiguousPath(Check):
     name = "path"
     kind = RefusalKind.PATH
     concerns = Concerns.NOT_STORED
+    reads = Reads.FORM
 
     def __init__(self, ambiguity: Callable[[str], str | None], path_proper: Callable[[str], str]) -> None:
         """`ambiguity`: in which other way a path may be read (`Matcher.ambiguity`); `path_proper`: the path without
@@ -56,6 +58,7 @@ class Loop(Check):
     name = "loop"
     kind = RefusalKind.LOOP
     concerns = Concerns.NOT_PLAIN
+    reads = Reads.CLIENT
 
     def __init__(self, node: str) -> None:
         self._node = node
@@ -73,6 +76,7 @@ class NeverForwarded(Check):
     name = "never forwarded"
     kind = RefusalKind.METHOD
     concerns = Concerns.NOT_PLAIN
+    reads = Reads.CLIENT
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         if request.method not in NEVER_FORWARDED:
@@ -87,6 +91,7 @@ class MaxForwards(Check):
     name = "max-forwards"
     kind = RefusalKind.MAX_FORWARDS
     concerns = Concerns.NOT_PLAIN
+    reads = Reads.CLIENT
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         if request.method != "OPTIONS" or hops_left(request) != 0:
@@ -101,6 +106,7 @@ class Methods(Check):
     name = "methods"
     kind = RefusalKind.METHOD
     concerns = Concerns.NOT_PLAIN
+    reads = Reads.CLIENT
 
     def __init__(self, methods: str) -> None:
         """`methods`: as in the behavior's settings, but not "all"."""
@@ -119,6 +125,7 @@ class Preflight(Check):
     name = "preflight"
     kind = RefusalKind.PREFLIGHT
     concerns = Concerns.NOT_PLAIN
+    reads = Reads.CLIENT
 
     def __init__(self, cors: CorsRules) -> None:
         self._cors = cors
@@ -134,6 +141,7 @@ class ContentOfGet(Check):
     name = "content"
     kind = RefusalKind.CONTENT
     concerns = Concerns.NOT_PLAIN
+    reads = Reads.CLIENT
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         if request.method not in ("GET", "HEAD") or not has_body(request):

@@ -6,7 +6,7 @@ The result depends on the settings, the place and the address alone, not on the 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from cdnkit.policy.gate.check import Check
+from cdnkit.policy.gate.check import Check, Reads
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.place import NetworkTable, Place, address_of
 from cdnkit.policy.outcomes import Refusal, RefusalKind
@@ -22,6 +22,7 @@ class GeoCheck(Check):
     __slots__ = ("_allow", "_deny", "_geo")
     name = "geo"
     kind = RefusalKind.GEO
+    reads = Reads.CLIENT
 
     def __init__(self, geo: "Geo") -> None:
         self._geo = geo

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from cdnkit.policy.gate.check import Check
+from cdnkit.policy.gate.check import Check, Reads
 from cdnkit.policy.http.messages import RequestHead, without_port
 from cdnkit.policy.http.place import address_of
 from cdnkit.policy.http.target import names_host
@@ -81,6 +81,7 @@ class HostCheck(Check):
     __slots__ = ()
     name = "host"
     kind = RefusalKind.HOST
+    reads = Reads.CLIENT
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         if not names_host(request.host):

@@ -7,7 +7,7 @@ not read.
 
 from typing import Literal
 
-from cdnkit.policy.gate.check import Check
+from cdnkit.policy.gate.check import Check, Reads
 from cdnkit.policy.http.messages import RequestHead, without_port
 from cdnkit.policy.outcomes import Refusal, RefusalKind
 
@@ -21,6 +21,7 @@ class HttpsOnly(Check):
     __slots__ = ("_port", "_redirects", "_status_of_others")
     name = "HTTPS"
     kind = RefusalKind.PROTOCOL
+    reads = Reads.CLIENT
 
     def __init__(self, wanted: Literal["https-only", "redirect-to-https"], status_of_others: int, port: int) -> None:
         """`status_of_others`: the redirect for methods other than GET and HEAD; `port`: where the node listens with

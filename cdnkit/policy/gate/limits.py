@@ -9,10 +9,13 @@ Sizes are those in HTTP/1.1, whatever version the message came by: what fits ove
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cdnkit.policy.gate.check import Check
+from cdnkit.policy.gate.check import Check, Reads
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.outcomes import Refusal, RefusalKind
 from cdnkit.policy.rules.profile import Quota, Quotas
+
+UNBOUNDED = 2**31
+"""Characters of a target for which there is no limit."""
 
 
 def measured(request: RequestHead) -> RequestHead:
@@ -29,6 +32,7 @@ class QuotaCheck(Check):
     __slots__ = ("_limits",)
     name = "quotas"
     kind = RefusalKind.LIMIT
+    reads = Reads.SIZE
 
     def __init__(self, limits: Quotas) -> None:
         self._limits = limits
@@ -40,6 +44,12 @@ class QuotaCheck(Check):
             or _over("limit: a request head of", request.head_bytes, "bytes", limits.request_head)
             or _over("limit: a request of", request.head_fields, "fields", limits.request_fields)
         )
+
+    def longest_target(self, request: RequestHead) -> int:
+        limits = self._limits
+        of_url = UNBOUNDED if limits.url is None else limits.url.most - len(request.url) + 1
+        of_head = UNBOUNDED if limits.request_head is None else limits.request_head.most - request.head_bytes
+        return min(of_url, of_head)
 
 
 def response_over(head: ResponseHead, limits: Quotas) -> Refusal | None:
@@ -90,6 +100,7 @@ class RequestLimits(Check):
 
     name: ClassVar[str] = "node limits"
     kind: ClassVar[RefusalKind] = RefusalKind.LIMIT
+    reads: ClassVar[Reads] = Reads.SIZE
 
     url: int | None = None
     """Path and query. CloudFront and Fastly accept 8192."""
@@ -115,6 +126,10 @@ class RequestLimits(Check):
             if promised.isdigit() and int(promised[:20]) > self.content:
                 return _refused(413, f"the content has {promised} bytes", self.content)
         return None
+
+    def longest_target(self, request: RequestHead) -> int:
+        of_head = UNBOUNDED if self.head is None else self.head - request.head_bytes
+        return min(UNBOUNDED if self.url is None else self.url, of_head)
 
 
 UNLIMITED = RequestLimits()

@@ -13,7 +13,7 @@ since a client with one of its addresses has them all.
 from collections import OrderedDict
 from functools import lru_cache
 
-from cdnkit.policy.gate.check import Check
+from cdnkit.policy.gate.check import Check, Reads
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.place import address_of
 from cdnkit.policy.outcomes import Refusal, RefusalKind
@@ -82,6 +82,7 @@ class RateCheck(Check):
     __slots__ = ("_too_many", "rates")
     name = "rate"
     kind = RefusalKind.RATE
+    reads = Reads.COUNT
 
     def __init__(self, rates: Rates, too_many: FailureResponse) -> None:
         """`too_many`: the profile's response."""

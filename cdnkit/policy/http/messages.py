@@ -22,7 +22,7 @@ class FieldFacts:
         self.all_well_formed: bool | None = None
         """`cdnkit.policy.http.target.malformed` finds no fault in any."""
         self.plain: tuple[frozenset[str], bool] | None = None
-        """Whether none is in that set of names, and all are well-formed (`cdnkit/policy/machine/fast_path.py`)."""
+        """Whether none is in that set of names, and all are well-formed (`cdnkit/policy/gate/plain.py`)."""
         self.recorded: tuple[int, tuple[tuple[str, str], ...]] | None = None
         """As a record has them, made when so many fields were in some Vary."""
         self.session: str | None = None

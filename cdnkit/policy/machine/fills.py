@@ -7,8 +7,8 @@ from cdnkit.policy.answer.compression import coding_for, compressed
 from cdnkit.policy.freshness.lifetime import lifetime_of
 from cdnkit.policy.freshness.reuse import Standing, standing
 from cdnkit.policy.freshness.storable import content_length, stored_headers, why_not_store
+from cdnkit.policy.gate.plain import is_plain
 from cdnkit.policy.http.messages import Headers, ResponseHead
-from cdnkit.policy.machine.fast_path import is_plain
 from cdnkit.policy.machine.flights import Flight, Waiter
 from cdnkit.policy.machine.key_facts import KeyFact
 from cdnkit.policy.machine.purges import Purges

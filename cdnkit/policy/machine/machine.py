@@ -39,6 +39,7 @@ from cdnkit.policy.machine.flights import FlightTable
 from cdnkit.policy.machine.landings import Landings
 from cdnkit.policy.machine.purges import Purges
 from cdnkit.policy.machine.requests import Requests
+from cdnkit.policy.machine.short_way import ShortWay
 from cdnkit.policy.machine.state import NodeOptions, NodeState, View
 from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.plan import Answer, Fetch, Landing, Plan, Purged, PurgeOrder, Refuse, Relay, Serve
@@ -61,6 +62,7 @@ class EdgeMachine:
         self.state = state = NodeState(service, profile, **options)
         self.view = view = View(state)
         self._requests = Requests(state, view)
+        self.short_way = ShortWay(state, view)
         self._purges = Purges(state)
         self._fills = Fills(state, self._requests, self._purges)
         self._fallback = Fallback(state, view, self._requests, self._fills)
@@ -160,7 +162,7 @@ class EdgeMachine:
 
     @property
     def decisive(self) -> frozenset[str]:
-        """Request fields without which a request is plain (`cdnkit/policy/machine/fast_path.py`)."""
+        """Request fields without which a request is plain (`cdnkit/policy/gate/plain.py`)."""
         return self.state.decisive
 
     @property

@@ -7,8 +7,8 @@ from math import ceil
 from typing import TypeVar
 
 from cdnkit.policy.answer.error_pages import Substitution, request_for
+from cdnkit.policy.gate.plain import is_plain
 from cdnkit.policy.http.messages import RequestHead
-from cdnkit.policy.machine.fast_path import is_plain
 from cdnkit.policy.machine.flights import Flight, Waiter
 from cdnkit.policy.machine.state import NodeState, View
 from cdnkit.policy.outcomes import Cause, Outcome, Purpose, Refusal

@@ -14,8 +14,8 @@ from cdnkit.policy.answer.error_pages import Pages, Substitution
 from cdnkit.policy.answer.respond import Responder
 from cdnkit.policy.gate.gate import Gate, Node, ServiceGate
 from cdnkit.policy.gate.limits import UNLIMITED, RequestLimits, with_short_cookies
+from cdnkit.policy.gate.plain import DECISIVE
 from cdnkit.policy.http.messages import RequestHead
-from cdnkit.policy.machine.fast_path import DECISIVE
 from cdnkit.policy.machine.flights import FlightTable
 from cdnkit.policy.machine.key_facts import KeyFacts
 from cdnkit.policy.outcomes import Cause, Refusal

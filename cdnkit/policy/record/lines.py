@@ -169,10 +169,43 @@ def last_seq(record: EventRecord) -> int:
 
 def lost_of(records: Sequence[EventRecord], before: LostRecord | None) -> LostRecord:
     """The record that stands for these lost ones and for those `before` them."""
-    lines, since, until = len(records), min(map(first_seq, records)), max(map(last_seq, records))
-    if before is not None:
-        lines, since, until = lines + before.lines, min(since, before.since), max(until, before.until)
-    return LostRecord(records[0].node, lines, since, until)
+    since, until = min(map(first_seq, records)), max(map(last_seq, records))
+    lost = LostRecord(records[0].node, len(records), since, until)
+    return lost if before is None else joined(before, lost)
+
+
+class _Numbers(msgspec.Struct, gc=False):
+    """What a loss needs of a line."""
+
+    node: str
+    seq: int = 0
+    landed_seq: int = 0
+    ended_seq: int = 0
+
+
+_NUMBERS = msgspec.json.Decoder(_Numbers)
+
+
+def node_of(line: bytes) -> str:
+    return _NUMBERS.decode(line).node
+
+
+def lost_lines(lines: bytes, before: LostRecord | None) -> LostRecord:
+    """As `lost_of`, of records that are lines already."""
+    found = _NUMBERS.decode_lines(lines)
+    since = min(one.seq or one.landed_seq for one in found)
+    lost = LostRecord(found[0].node, len(found), since, highest_seq(lines))
+    return lost if before is None else joined(before, lost)
+
+
+def joined(one: LostRecord, other: LostRecord) -> LostRecord:
+    """The record that stands for both."""
+    lines, since, until = one.lines + other.lines, min(one.since, other.since), max(one.until, other.until)
+    return LostRecord(one.node, lines, since, until)
+
+
+def highest_seq(lines: bytes) -> int:
+    return max((max(one.seq, one.landed_seq, one.ended_seq) for one in _NUMBERS.decode_lines(lines)), default=0)
 
 
 def to_json(record: Record) -> dict[str, Any]:
@@ -182,6 +215,7 @@ def to_json(record: Record) -> dict[str, Any]:
 
 
 _encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 def line_of(record: Record) -> bytes:
@@ -193,3 +227,12 @@ def line_of(record: Record) -> bytes:
     if not line.isascii():  # rare; `json` escapes such letters, but takes ten times as long
         line = json.dumps(to_json(record), separators=(",", ":")).encode("ascii")
     return line + b"\n"
+
+
+def lines_of(records: Sequence[Record]) -> bytes:
+    """As `line_of`, for several, and in half the time for each."""
+    try:
+        lines = _encode_lines(records)
+    except UnicodeEncodeError:
+        lines = b"\xff"
+    return lines if lines.isascii() else b"".join(map(line_of, records))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import takewhile
 from sys import intern
+from typing import Any
 
 from cdnkit.policy.freshness.lifetime import Lifetime
 from cdnkit.policy.http.messages import Headers, Lines
@@ -74,6 +75,8 @@ class Entry:
     """What a shell made of `prepared`; b"" since that was made anew."""
     prepared_block: bytes = b""
     """The same for HTTP/2."""
+    prepared_parts: Any = None
+    """What else it made of it; None likewise."""
     generation: Generation | None = None
     """The index's generation that it belongs to."""
     purges_outlived: int = 0
@@ -91,6 +94,7 @@ class Entry:
     def forget_prepared(self) -> None:
         self.prepared, self.prepared_until = NOTHING_PREPARED, 0.0
         self.prepared_bytes = self.prepared_block = b""
+        self.prepared_parts = None
 
     @property
     def is_head(self) -> bool:

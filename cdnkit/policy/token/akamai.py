@@ -15,7 +15,7 @@ from urllib.parse import quote_plus, unquote, unquote_plus
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.rules.globs import glob
-from cdnkit.policy.token.scheme import Carriers, Memo, OneToken, TokenFault, refused, untimely, within
+from cdnkit.policy.token.scheme import Carriers, Memo, OneToken, TokenFault, refused, split_off, untimely, within
 
 FIELDS = ("ip", "st", "exp", "acl", "id", "data", "hmac")
 """In the signer's order. A token with any other field is refused, since it may demand a check that is unknown here."""
@@ -122,6 +122,18 @@ class AkamaiToken(OneToken):
         if late is None and grant.address is not None and not within(request.client_ip, (ip_network(grant.address),)):
             return refused(TokenFault.ADDRESS, request.client_ip or "no address", grant.address)
         return late
+
+    def good_until(self, request: RequestHead) -> float:
+        if request.query is None or len(split_off(request.query, self.carriers.params)[0]) != 1:
+            return 0.0
+        value = self.carriers.one(request)
+        if isinstance(value, Refusal):
+            return 0.0
+        path = self.carriers.path(request)
+        grant = self._memo(value, "" if "~acl=" in value or value.startswith("acl=") else path)
+        if isinstance(grant, Refusal) or grant.address is not None:
+            return 0.0
+        return grant.expires_at + self._leeway
 
     def _verify(self, value: str, path: str) -> Grant | Refusal:
         text, mark, digest = value.rpartition("~hmac=")

@@ -68,6 +68,14 @@ class CloudFrontToken:
         self.carriers = Carriers(params=PARAMS, cookies=COOKIES)
         self._memo: Memo[Policy] = Memo(self._verify)
 
+    def good_until(self, request: RequestHead) -> float:
+        found, bare_query = split_off(request.query, PARAMS) if request.query is not None else ((), None)
+        given = dict(found)
+        if given.keys().isdisjoint(DECISIVE):
+            return 0.0  # it is in cookies
+        policy = self._policy(given, self._url(request, bare_query))
+        return 0.0 if isinstance(policy, Refusal) or policy.network is not None else policy.ends_at + self._leeway
+
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         found, bare_query = split_off(request.query, PARAMS) if request.query is not None else ((), None)
         given = _given(found, request)
@@ -82,15 +90,8 @@ class CloudFrontToken:
             return _refused(
                 TokenFault.MALFORMED, f"only {', '.join(sorted(given))}", "Signature, and Policy or Expires"
             )
-        # The URL that was signed: without the reserved parameters, all else unchanged.
-        target = request.path if bare_query is None else f"{request.path}?{bare_query}"
-        url = f"{request.scheme}://{request.host.lower()}{target}"
-        hash_name = given.get("Hash-Algorithm", "SHA1")
-        stated = given.get("Policy")
-        if stated is not None:
-            policy = self._memo(key_id, hash_name, given["Signature"], stated, "", "")
-        else:
-            policy = self._memo(key_id, hash_name, given["Signature"], None, given["Expires"], url)
+        url = self._url(request, bare_query)
+        policy = self._policy(given, url)
         if isinstance(policy, Refusal):
             return policy
         if policy.covers is not None and policy.covers.fullmatch(url) is None:
@@ -101,6 +102,18 @@ class CloudFrontToken:
         if late is None and policy.network is not None and not within(request.client_ip, (policy.network,)):
             return _refused(TokenFault.ADDRESS, request.client_ip or "no address", str(policy.network))
         return late
+
+    @staticmethod
+    def _url(request: RequestHead, bare_query: str | None) -> str:
+        """The URL that was signed: without the reserved parameters, all else unchanged."""
+        target = request.path if bare_query is None else f"{request.path}?{bare_query}"
+        return f"{request.scheme}://{request.host.lower()}{target}"
+
+    def _policy(self, given: dict[str, str], url: str) -> Policy | Refusal:
+        key_id, hash_name, stated = given["Key-Pair-Id"], given.get("Hash-Algorithm", "SHA1"), given.get("Policy")
+        if stated is not None:
+            return self._memo(key_id, hash_name, given["Signature"], stated, "", "")
+        return self._memo(key_id, hash_name, given["Signature"], None, given["Expires"], url)
 
     def _verify(
         self, key_id: str, hash_name: str, signature: str, stated: str | None, expires: str, url: str

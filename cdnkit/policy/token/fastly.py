@@ -11,7 +11,7 @@ import re
 
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.outcomes import Refusal
-from cdnkit.policy.token.scheme import Carriers, ChildToken, Memo, OneToken, TokenFault, refused, untimely
+from cdnkit.policy.token.scheme import Carriers, ChildToken, Memo, OneToken, TokenFault, refused, split_off, untimely
 
 _TOKEN = re.compile(r"([0-9]{10,11})_([0-9a-fA-F]{40}|[0-9a-fA-F]{64})")
 
@@ -59,6 +59,14 @@ class FastlyToken(OneToken):
         if isinstance(expires_at, Refusal):
             return expires_at
         return untimely(now, end=expires_at, leeway=self._leeway, expired_status=self._expired_status)
+
+    def good_until(self, request: RequestHead) -> float:
+        """A token covers the path and the expiry, and nothing else."""
+        if request.query is None or len(split_off(request.query, self.carriers.params)[0]) != 1:
+            return 0.0
+        value = self.carriers.one(request)
+        expires_at = self._memo(self.carriers.path(request), value)
+        return 0.0 if isinstance(expires_at, Refusal) else expires_at + self._leeway
 
     def _verify(self, path: str, value: str) -> int | Refusal:
         match = _TOKEN.fullmatch(value)

@@ -78,9 +78,15 @@ class Carriers:
     """After this beginning of a path come the token and the path proper: "/t/" for `/t/TOKEN/live/a.m3u8`."""
     _fields: frozenset[str] = field(init=False, repr=False, compare=False)
     """Request fields that may hold a secret."""
+    _described: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_described", self._places())
         object.__setattr__(self, "_fields", self.headers | {"cookie"} if self.cookies else self.headers)
+
+    def may_be_in(self, headers: Headers) -> bool:
+        """Whether a field of these may hold a secret."""
+        return any(name in self._fields for name, _ in headers.lines)
 
     def stripped(self, request: RequestHead) -> RequestHead:
         """The request without its secrets; the same object if it has none."""
@@ -149,6 +155,9 @@ class Carriers:
 
     def described(self) -> str:
         """The places, for people: "query parameter token, cookie token"."""
+        return self._described
+
+    def _places(self) -> str:
         places = [f"a path under {self.prefix}"] if self.prefix else []
         places += [f"query parameter {name}" for name in sorted(self.params)]
         places += [f"field {name}" for name in sorted(self.headers)]
@@ -164,6 +173,11 @@ class Scheme(Protocol):
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         """Why the request's token does not allow it; None: it does. The request still has its secrets; `now` in Unix
         seconds."""
+        ...
+
+    def good_until(self, request: RequestHead) -> float:
+        """The request has a good token: until when one for this URL has, whatever its fields and its client; 0: not
+        known, or these decide, too."""
         ...
 
     def child_token(self, request: RequestHead) -> "ChildToken | None":
@@ -195,6 +209,9 @@ class OneToken:
     param: str
     """The query parameter in which children inherit it; "" for none."""
     _expired_status: int
+
+    def good_until(self, request: RequestHead) -> float:
+        return 0.0
 
     def child_token(self, request: RequestHead) -> ChildToken | None:
         value = self.carriers.one(request)

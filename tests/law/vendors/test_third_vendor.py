@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import cdnkit
+from cdnkit.policy.gate.plain import is_plain
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead
-from cdnkit.policy.machine.fast_path import is_plain
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.machine.purge_requests import purge_request
 from cdnkit.policy.outcomes import Failure, Outcome, Refusal

@@ -145,6 +145,40 @@ def test_the_same_bytes_get_the_same_answers(seeds: range, tmp_path: Path) -> No
     asyncio.run(run())
 
 
+def test_a_proxys_connection_carries_many_clients_and_each_request_counts_for_its_own(tmp_path: Path) -> None:
+    """Servers that remember the client of a connection's first request let the next one in by its address."""
+    rule = Behavior(path="*", geo=Geo(deny=("KP",), unknown="allow"))
+    clients = ["192.0.2.1", "198.51.100.7", "192.0.2.1", "", "198.51.100.7", "198.51.100.7", "192.0.2.1"]
+
+    async def run() -> None:
+        async with running_origin() as origin:
+            fill(origin)
+            node = running_node(
+                origin.url, rule, records=tmp_path / "fra.jsonl", trusted=["127.0.0.0/8"],
+                countries={"198.51.100.0/24": "KP", "192.0.2.0/24": "DE"},
+            )  # fmt: skip
+            async with node as edge:
+                address, _, port = edge.url.removeprefix("http://").partition(":")
+                reader, writer = await asyncio.open_connection(address, int(port))
+                statuses = []
+                for client in clients:
+                    named = f"CDNLab-Client-IP: {client}\r\n" if client else ""
+                    writer.write(f"HEAD /a HTTP/1.1\r\nHost: a.example\r\n{named}\r\n".encode())
+                    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), GUARD_S)
+                    statuses.append(int(head.split()[1]))
+                writer.close()
+                await edge.stop()
+                assert statuses == [403 if client.startswith("198.") else 200 for client in clients]
+                told = [
+                    (line["client_ip"], line["country"], line["status"])
+                    for line in edge.records()
+                    if "url" in line and "client_ip" in line
+                ]
+                places = {"192.0.2.1": "DE", "198.51.100.7": "KP", "": ""}
+                wanted = [(client or "127.0.0.1", places[client]) for client in clients]
+                assert told == [(*client, status) for client, status in zip(wanted, statuses, strict=True)]
+
+
 # ---- HTTP/2 ------------------------------------------------------------------------------------------------------------
 
 HEADS = (

@@ -7,7 +7,9 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -17,8 +19,9 @@ from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Behavior, Service
 from cdnkit.replay import Missing, read_trace, replay_node
 from cdnkit.replay.trace import Landed, Requested
-from edge.log import PARTS, RecordLog
+from edge.log import FLUSH_SECONDS, RecordLog
 from edge.record_files import Life, RecordFile, lives_of
+from edge.record_writer import PARTS
 from tests.kit.node import running_node
 from tests.kit.origin import running_origin
 
@@ -199,6 +202,7 @@ def test_nothing_is_held_while_the_disk_is_full() -> None:
     log = RecordLog(Path("/dev/full"))
     for seq in range(1, 10_001):
         log.add(record(seq))
+    log.flush()
     assert log.lost == 10_000 and log.failing == "No space left on device"
     log.close()
 
@@ -208,6 +212,73 @@ def test_a_pipe_that_nobody_reads_does_not_hold_up_the_node(tmp_path: Path) -> N
     log = RecordLog(tmp_path / "fra.jsonl", ROOM)
     log.add(record(1))
     log.close()
+
+
+def test_a_disk_that_is_stuck_holds_up_nobody_and_what_it_cost_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pipe stands for it: when 64 KiB are in it, writing waits until somebody reads."""
+    monkeypatch.setattr("edge.log.WAITING_BYTES", 500_000)
+    path = tmp_path / "fra.jsonl"
+    os.mkfifo(path)
+    log = RecordLog(path, ROOM)
+    seqs = count(1)
+    while log.lost < 1000:
+        log.add(record(next(seqs)))
+    assert log.failing == "the disk is too slow" and len(caplog.records) == 1, "said once"
+    lines: list[dict[str, Any]] = []
+    reader = os.open(path, os.O_RDONLY)
+
+    def read() -> None:
+        with os.fdopen(reader, "rb") as pipe:
+            lines.extend(map(json.loads, pipe))
+
+    reading = Thread(target=read)
+    reading.start()
+    for _ in range(100):
+        log.flush()
+        log.add(record(next(seqs)))
+    log.close()
+    reading.join()
+    (gap,) = [line for line in lines if line["kind"] == "lost"]
+    kept = {line["seq"] for line in lines if line["kind"] == "purge"}
+    assert gap["lines"] == log.lost and log.failing == ""
+    assert sorted(kept | set(range(gap["since"], gap["until"] + 1))) == list(range(1, next(seqs)))
+    assert [one.levelno for one in caplog.records] == [logging.ERROR, logging.WARNING]
+
+
+def test_a_node_that_ends_while_lines_are_being_written_loses_none(tmp_path: Path) -> None:
+    path = tmp_path / "fra.jsonl"
+    os.mkfifo(path)
+    log = RecordLog(path, ROOM)
+
+    async def run() -> None:
+        flushing = asyncio.create_task(log.flush_later())
+        for seq in range(1, 2001):
+            log.add(record(seq))
+        await asyncio.sleep(1.5 * FLUSH_SECONDS)
+        assert not log._writing.done()
+        flushing.cancel()
+        await asyncio.wait({flushing})
+
+    asyncio.run(run())
+    with path.open("rb") as pipe:
+        closing = Thread(target=log.close)
+        closing.start()
+        assert [json.loads(line)["seq"] for line in pipe] == list(range(1, 2001))
+        closing.join()
+
+
+def test_a_disk_that_stays_stuck_does_not_keep_a_node_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edge.log.LAST_WRITE_S", 0.01)
+    os.mkfifo(tmp_path / "fra.jsonl")
+    log = RecordLog(tmp_path / "fra.jsonl", ROOM)
+    for seq in range(1, 2001):
+        log.add(record(seq))
+    log.close()
+    assert caplog.messages == [f"records: {tmp_path}/fra.jsonl: is stuck, the last lines are lost"]
 
 
 def test_a_node_serves_on_tells_of_it_and_loses_nothing_at_its_end(tmp_path: Path) -> None:

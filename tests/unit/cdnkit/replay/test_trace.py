@@ -1,11 +1,13 @@
 """Record files as traces: every line that the edge writes is read, and what is no record is named."""
 
 import json
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
-import cdnkit.replay.trace
+import cdnkit.replay.trace_files
 from cdnkit.policy import Headers, PurgeKind, ResponseHead, Service
 from cdnkit.policy.outcomes import Cause, Failure, Outcome, RefusalKind
 from cdnkit.policy.plan import Fetch, Refuse
@@ -24,8 +26,8 @@ from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo
 from cdnkit.replay import BadTrace, read_trace, replay_each, replay_node, trace_of
 from cdnkit.replay.gate import kind_of
-from cdnkit.replay.node import ReplayNode, request_of
-from cdnkit.replay.trace import Ended, Event, Exchange, Gap, Landed, Missing, Ordered, events_of
+from cdnkit.replay.node import MOST_DIFFERENCES, ReplayNode, request_of
+from cdnkit.replay.trace import Ended, Event, Exchange, Gap, Landed, Line, Missing, Ordered, events_of
 from cdnkit.vendors import PROFILES
 
 AT = 1_795_000_000.25
@@ -59,18 +61,18 @@ def test_records_are_events_in_the_order_of_their_numbers(tmp_path: Path) -> Non
         (("range", "bytes=0-9"),),
     )
     exchange = Exchange("fra", 2, "/a", "miss", AT, 2, AT + 1, 200, (("etag", '"1"'),), 4, AT + 3, 10)
-    assert trace.events == [
+    assert list(trace.events) == [
         request, Landed(2, AT + 1, exchange), Ordered("fra", 3, AT + 2, PurgeKind.SURROGATE_KEYS, "live", True, 1), Ended(4, AT + 3, exchange),
     ]  # fmt: skip
 
 
 def test_a_file_is_read_in_pieces_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "fra.jsonl", REQUEST, FETCH, PURGE)
-    whole = read_trace(path).events
+    whole = list(read_trace(path).events)
     for size in (1, 7, 300, 1000):
-        monkeypatch.setattr(cdnkit.replay.trace, "CHUNK_BYTES", size)
+        monkeypatch.setattr(cdnkit.replay.trace_files, "CHUNK_BYTES", size)
         told: list[int] = []
-        assert read_trace(path, read=told.append).events == whole
+        assert list(read_trace(path, read=told.append).events) == whole
         assert sum(told) == path.stat().st_size
 
 
@@ -78,7 +80,7 @@ def test_a_line_that_was_being_written_is_passed_over_and_counted(tmp_path: Path
     path = written(tmp_path / "fra.jsonl", REQUEST, PURGE)
     path.write_bytes(path.read_bytes()[:-20])
     trace = read_trace(path)
-    assert trace.events == [trace.events[0], Gap(1, 1, 1, Missing.TORN)]
+    assert list(trace.events) == [trace.events[0], Gap(1, 1, 1, Missing.TORN)]
 
 
 TORN = [  # between two lines
@@ -96,7 +98,7 @@ TORN = [  # between two lines
 def test_a_torn_line_is_passed_over_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes, chunk_bytes: int
 ) -> None:
-    monkeypatch.setattr(cdnkit.replay.trace, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(cdnkit.replay.trace_files, "CHUNK_BYTES", chunk_bytes)
     path = written(tmp_path / "fra.jsonl", REQUEST)
     path.write_bytes(path.read_bytes() + line + b"\n" + json.dumps(to_json(PURGE)).encode() + b"\n")
     trace = read_trace(path)
@@ -107,7 +109,8 @@ def test_a_torn_line_is_passed_over_and_counted(
 def test_parts_are_read_as_one_file(tmp_path: Path) -> None:
     first = written(tmp_path / "fra.jsonl", REQUEST)
     second = written(tmp_path / "fra.part-2.jsonl", PartRecord("fra", 2, 1, 1), FETCH, PURGE)
-    assert read_trace(first, second).events == read_trace(written(tmp_path / "all", REQUEST, FETCH, PURGE)).events
+    whole = read_trace(written(tmp_path / "all", REQUEST, FETCH, PURGE))
+    assert list(read_trace(first, second).events) == list(whole.events)
 
 
 def test_what_is_not_kept_any_more_is_a_gap(tmp_path: Path) -> None:
@@ -139,7 +142,7 @@ BAD = [  # the third line                                                       
 def test_what_is_no_record_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, said: str, chunk_bytes: int
 ) -> None:
-    monkeypatch.setattr(cdnkit.replay.trace, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(cdnkit.replay.trace_files, "CHUNK_BYTES", chunk_bytes)
     path = written(tmp_path / "fra.jsonl", REQUEST, FETCH)
     path.write_text(path.read_text() + line + "\n\n" + json.dumps(to_json(PURGE)) + "\n")
     with pytest.raises(BadTrace, match=r"fra\.jsonl: line 3") as caught:
@@ -234,3 +237,48 @@ def test_a_refusal_whose_viewer_had_left_before_its_head_is_replayed() -> None:
     left = Requested(1, AT, "GET", "http://h/a", 0, Outcome.REFUSED, None, reason="token: expired")
     for profile in PROFILES.values():
         assert replay_node(trace_of([left]), Service(name="fra"), profile).differences == []
+
+
+@pytest.mark.parametrize("how_many", [3, 1999, 2000, 4001])
+def test_the_first_differences_are_kept_and_the_others_counted(how_many: int) -> None:
+    service = Service(name="fra")
+    # Live these were hits; here nothing is ever stored, since no exchange is recorded.
+    events = [msgspec.structs.replace(asked(1 + n, AT + n), url=f"http://h/{n}") for n in range(how_many)]
+    replayed = replay_node(trace_of(events), service, RFC9111)
+    assert replayed == replay_each(events, service, RFC9111)
+    assert replayed.differed == how_many
+    assert [one.seq for one in replayed.differences] == list(range(1, 1 + min(how_many, MOST_DIFFERENCES)))
+
+
+ODD_ONES = [  # what a line may have beside those of plain hits
+    {"status": 206}, {"status": 0}, {"outcome": Outcome.MISS, "cause": Cause.COLD}, {"method": "HEAD"}, {"block": 3},
+    {"headers": (("Range", "bytes=0-1"),)}, {"outcome": Outcome.REFUSED}, {"headers": (("accept-encoding", "br"),)},
+    {"url": "http://h/" + "x" * 5000},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("chunk_bytes", [300, 1 << 22])
+def test_events_that_are_left_in_the_files_are_the_same(
+    chunk_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cdnkit.replay.trace_files, "CHUNK_BYTES", chunk_bytes)
+    hits = [msgspec.structs.replace(REQUEST, outcome=Outcome.HIT, cause=None, status=200, headers=(), block=None)]
+    records = [msgspec.structs.replace(hits[0], **odd) for one in ODD_ONES for odd in ({}, one, {"url": "http://h/b"})]
+    for number, record in enumerate(records):
+        record.seq, record.at = (number * 7) % len(records), AT + number  # not in their order
+    files = (written(tmp_path / "a", *records[:9]), written(tmp_path / "b", FETCH, *records[9:]))
+    whole = b"".join(path.read_bytes() for path in files)
+    trace = read_trace(*files)
+    expected = trace_of(events_of(msgspec.json.decode(line, type=Line) for line in whole.splitlines()))
+    assert list(trace.events) == expected.events == trace.events[:]
+    assert trace.others == expected.others
+    told = {url: (one.positions, one.times, one.status, one.odd) for url, one in trace.plain.items()}
+    assert told == {url: (one.positions, one.times, one.status, one.odd) for url, one in expected.plain.items()}
+
+
+def test_a_line_that_is_read_again_and_is_no_record_is_named(tmp_path: Path) -> None:
+    hit = msgspec.structs.replace(REQUEST, outcome=Outcome.HIT, cause=None, status=200, headers=(), block=None)
+    path = written(tmp_path / "fra.jsonl", hit)
+    path.write_bytes(re.sub(rb'"head_fields": ?\d+', b'"head_fields":"many"', path.read_bytes()))
+    with pytest.raises(BadTrace, match="no record"):
+        list(read_trace(path).events)

@@ -143,6 +143,15 @@ def test_the_same_as_counted_by_hand(tmp_path: Path, seed: int, requests: int, n
     ]
 
 
+def test_a_run_that_is_counted_in_a_file_has_the_same_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = lay(tmp_path / "run", records(1), nodes=("fra", "nyc", "shield"))
+    in_memory = report.build(run)
+    monkeypatch.setattr("cdnlab.report.facts.IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert report.build(run) == in_memory
+    assert [one.name for one in tmp_path.iterdir()] == ["run"], "and leaves nothing"
+
+
 def test_causes_sum_to_all_the_misses(tmp_path: Path) -> None:
     found = report.build(lay(tmp_path / "run", records(5)))
     for node in found.nodes:

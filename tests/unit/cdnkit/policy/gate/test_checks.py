@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cdnkit.policy import Behavior, EdgeMachine, Fetch, Headers, Refuse, RequestHead, ResponseHead, Serve, Service
 from cdnkit.policy.gate.check import Concerns
-from cdnkit.policy.machine.fast_path import DECISIVE, is_plain
+from cdnkit.policy.gate.plain import DECISIVE, is_plain
 from cdnkit.policy.rules.service import Geo, Key
 from cdnkit.vendors import PROFILES
 from tests.kit.refusals import first_refusal

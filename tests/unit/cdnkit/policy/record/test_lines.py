@@ -15,6 +15,7 @@ from cdnkit.policy.record.lines import (
     Requested,
     RequestRecord,
     line_of,
+    lines_of,
 )
 from cdnkit.policy.record.object_class import ObjectClass
 from cdnkit.replay.trace import Line
@@ -69,3 +70,9 @@ def test_the_report_has_a_column_of_its_type_for_each_field_it_reads() -> None:
         "kind": "VARCHAR", "at": "DOUBLE", "cause": "VARCHAR", "block": "BIGINT", "soft": "BOOLEAN",
         "object_class": "VARCHAR", "lines": "BIGINT",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("targets", [("/a", "/b"), ("/a", "/caf\u00e9"), ("/a", "/\udc80", "/b"), ("/\u2028",), ()])
+def test_lines_of_several_are_those_of_each(targets: tuple[str, ...]) -> None:
+    records = [msgspec.structs.replace(REQUEST, url=target) for target in targets]
+    assert lines_of(records) == b"".join(map(line_of, records))

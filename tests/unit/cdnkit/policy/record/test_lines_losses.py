@@ -2,7 +2,16 @@
 
 import pytest
 
-from cdnkit.policy.record.lines import FetchRecord, LostRecord, PurgeRecord, lost_of
+from cdnkit.policy.record.lines import (
+    FetchRecord,
+    LostRecord,
+    PurgeRecord,
+    highest_seq,
+    lines_of,
+    lost_lines,
+    lost_of,
+    node_of,
+)
 
 
 def purge(seq: int) -> PurgeRecord:
@@ -31,3 +40,16 @@ def test_losses_add_up(
     now: list[PurgeRecord | FetchRecord], before: LostRecord | None, told: tuple[int, int, int]
 ) -> None:
     assert lost_of(now, before) == LostRecord("fra", *told)
+
+
+@pytest.mark.parametrize(("now", "before", "told"), LOSSES)
+def test_lines_that_are_lost_add_up_like_their_records(
+    now: list[PurgeRecord | FetchRecord], before: LostRecord | None, told: tuple[int, int, int]
+) -> None:
+    lines = lines_of(now)
+    assert lost_lines(lines, before) == LostRecord("fra", *told)
+    assert (node_of(lines.splitlines()[0]), highest_seq(lines)) == ("fra", lost_of(now, None).until)
+
+
+def test_the_highest_of_no_line_is_none() -> None:
+    assert highest_seq(b"") == 0

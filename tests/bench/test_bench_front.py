@@ -1,0 +1,137 @@
+"""What a response costs inside `Front.data_received`, with a token, a country and a record, without sockets.
+
+Process time, since the machine has other work: `pytest tests/bench/test_bench_front.py -o addopts= --benchmark-only`.
+"""
+
+import asyncio
+import hmac
+import logging
+import random
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
+from itertools import accumulate, cycle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import edge.serve
+from cdnkit.policy.rules.service import Behavior, Geo
+from cdnkit.serving.front import Front
+from cdnkit.serving.listener import Listener
+from edge.at_once import AtOnce
+from edge.driver import Driver
+from tests.kit.node import running_node
+from tests.kit.origin import running_origin
+
+SECRET, KEY = b"k" * 32, "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
+OBJECTS = 20_000
+CALLS = 5_000
+KINDS = {  # request line, fields, status
+    "hit": ("GET", "", 200),
+    "304": ("GET", 'If-None-Match: "1"\r\n', 304),
+    "206": ("GET", "Range: bytes=0-599\r\n", 206),
+    "HEAD": ("HEAD", "", 200),
+    "403": ("GET", "", 403),
+    "hits by Zipf's law": ("GET", "", 200),
+}
+
+
+class Nowhere:
+    """A transport that takes everything."""
+
+    def __init__(self) -> None:
+        self.last = b""
+        self._socket = socket.socket()
+
+    def get_extra_info(self, name: str) -> Any:
+        return {"peername": ("127.0.0.1", 5), "socket": self._socket}.get(name)
+
+    def set_write_buffer_limits(self, high: int) -> None: ...
+
+    def write(self, data: bytes) -> None:
+        self.last = data
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@contextmanager
+def kept(made: list[AtOnce], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def make(*of: Any) -> AtOnce:
+        made.append(AtOnce(*of))
+        return made[-1]
+
+    monkeypatch.setattr(edge.serve, "AtOnce", make)
+    yield
+
+
+def signed(path: str) -> str:
+    expires = f"{int(time.time()) + 3600}"
+    return f"{path}?token={expires}_{hmac.digest(SECRET, (path + expires).encode(), 'sha256').hex()}"
+
+
+def store_more(driver: Driver) -> None:
+    """Copies of the one stored response, under other names."""
+    machine = driver.machine
+    first = machine.index.only("/0.m3u8")
+    body = driver.store.look(first)
+    for number in range(1, OBJECTS):
+        entry = copy(first)
+        entry.id, entry.key, entry.generation = machine.state.next_id(), f"/{number}.m3u8", None
+        machine.index.add(entry)
+        machine.room.admit(entry)
+        driver.store._bodies[entry.id] = body  # type: ignore[attr-defined]
+
+
+@pytest.mark.benchmark(group="front", timer=time.process_time)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_response_of_the_front(benchmark: Any, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    method, fields, status = KINDS[kind]
+    made: list[AtOnce] = []
+
+    async def run() -> None:
+        rule = Behavior(path="*", token="v", geo=Geo(deny=("KP",), unknown="allow"))
+        tokens = {"tokens": {"v": {"scheme": "fastly", "key": KEY}}}
+        async with (
+            running_origin() as origin,
+            running_node(origin.url, rule, records=tmp_path / "fra.jsonl", service=tokens) as node,
+        ):
+            origin.says(
+                "/0.m3u8", b"x" * 1200, cache_control="max-age=3600", content_type="application/x-mpegurl", etag='"1"'
+            )
+            assert (await node.get(signed("/0.m3u8"))).status == 200
+            services = made[0]._services
+            numbers = [0]
+            if "Zipf" in kind:
+                store_more(services.default)
+                weights = list(accumulate(1 / rank for rank in range(1, OBJECTS + 1)))
+                numbers = random.Random(1).choices(range(OBJECTS), cum_weights=weights, k=CALLS)
+            paths = (f"/{number}.m3u8" for number in numbers)
+            requests = [
+                f"{method} {path if status == 403 else signed(path)} HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n".encode()
+                for path in paths
+            ]
+            listener = Listener(services, logging.getLogger("bench"), date_header=False, front=made[0])
+            listener.end_of_head = b"\r\n"
+            front, transport = Front(listener, asyncio.get_running_loop()), Nowhere()
+            front.connection_made(transport)  # type: ignore[arg-type]
+            front.data_received(requests[0])
+            assert transport.last.startswith(b"HTTP/1.1 %d" % status)
+            following = cycle(requests).__next__
+            take: Callable[[bytes], None] = front.data_received
+            benchmark.pedantic(lambda: take(following()), rounds=10, iterations=CALLS, warmup_rounds=1)
+            front.connection_lost(None)
+            transport.close()
+
+    with kept(made, monkeypatch):
+        asyncio.run(run())

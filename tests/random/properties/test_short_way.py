@@ -1,0 +1,244 @@
+"""What the short way serves, the long way would serve, too; and whatever the long way refuses, the short way leaves to
+it: for generated requests under all rules, in any order, at any time."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cdnkit.policy import (
+    Behavior,
+    EdgeMachine,
+    Fetch,
+    Headers,
+    PurgeKind,
+    PurgeOrder,
+    RequestHead,
+    ResponseHead,
+    Serve,
+    Service,
+)
+from cdnkit.policy.gate.limits import RequestLimits
+from cdnkit.policy.http.place import Place
+from cdnkit.policy.machine.short_way import Alike
+from cdnkit.policy.outcomes import Outcome, Refusal, RefusalKind
+from cdnkit.policy.plan import Refuse
+from cdnkit.policy.rules.rate_limit import RateLimit
+from cdnkit.policy.rules.response_headers import Cors, ResponseHeaders
+from cdnkit.policy.rules.service import Geo, Key
+from cdnkit.policy.rules.tokens import Akamai, Fastly
+from cdnkit.policy.token import FastlyToken
+from cdnkit.policy.token.akamai import AkamaiToken
+from cdnkit.vendors import PROFILES
+
+START = 1_795_000_000.25
+HEX = "a1b2c3d4"
+FASTLY, AKAMAI = FastlyToken("c2VjcmV0"), AkamaiToken(HEX)
+TOKENS = {
+    "/live/a": FASTLY.sign("/live/a", int(START) + 4),
+    "/a": FASTLY.sign("/a", int(START) + 9),
+}
+GRANTS = (
+    AKAMAI.sign(expires_at=int(START) + 5, acls=("/*",)),
+    AKAMAI.sign(expires_at=int(START) + 9, starts_at=int(START) + 3, acls=("/live/*",)),
+    AKAMAI.sign(expires_at=int(START) + 9, acls=("/*",), ip="198.51.100.7"),
+)
+TARGETS = [
+    "/a", "/a?", "/a?q=1", "/a?q=1#2", "/b//c?q=1", "/b/%2e%2e/live/a", "/t/TOKEN/live/a", "/b/;x/a", "/b/c?x=" + "y" * 300,
+    *(f"{path}?token={token}{more}" for path, token in TOKENS.items() for more in ("", "", "&q=1", "&token=x")),
+    *(f"{path}?__token__={grant}" for path in ("/live/a", "/a") for grant in GRANTS),
+    f"/live/a?token={TOKENS['/a']}", "/live/a",
+]  # fmt: skip
+LINES = st.lists(
+    st.sampled_from([
+        ("if-none-match", '"1"'), ("if-none-match", '"2", W/"1"'), ("if-none-match", "*"), ("range", "bytes=0-3"),
+        ("range", "bytes=2-"), ("range", "bytes=40-"), ("range", "bytes=0-1,4-5"), ("range", "lines=1"),
+        ("if-range", '"1"'), ("if-range", '"2"'), ("if-modified-since", "Thu, 19 Nov 2026 12:00:00 GMT"),
+        ("cache-control", "no-cache"), ("cache-control", "only-if-cached"), ("pragma", "no-cache"),
+        ("via", "1.1 fra"), ("via", "1.1 proxy"), ("authorization", "Bearer x"), ("cookie", "token=x"),
+        ("origin", "https://a.example"), ("accept", "text/html"), ("accept-encoding", "gzip"), ("x-a", "b\x01"), ("x a", "b"),
+    ]),
+    max_size=2,
+)  # fmt: skip
+BEHAVIORS = [
+    Behavior(path="/live/*", token="fastly", geo=Geo(deny=("KP",), unknown="allow")),
+    Behavior(path="/live/*", token="akamai", methods="GET, HEAD"),
+    Behavior(path="/live/*", token="cookies", viewer_protocol="https-only"),
+    Behavior(path="/b/*", key=Key(query="none", host=True), geo=Geo(allow=("DE",))),
+    Behavior(path="/b/*", rate_limit=RateLimit(requests=3, per=5.0)),
+    Behavior(path="/a", token="fastly", response_headers_policy="open"),
+    Behavior(path="*", viewer_protocol="redirect-to-https"),
+    Behavior(path="*"),
+    Behavior(path="*", token="path"),
+    Behavior(path="*", cache=False),
+]  # fmt: skip
+TOKEN_SETTINGS = {
+    "fastly": Fastly(key="c2VjcmV0"),
+    "cookies": Fastly(key="c2VjcmV0", cookie="token"),
+    "path": Fastly(key="c2VjcmV0", path_prefix="/t/"),
+    "akamai": Akamai(scheme="akamai", key=HEX),
+}
+REQUESTS = st.lists(
+    st.tuples(
+        st.sampled_from(["GET", "GET", "GET", "HEAD"]),
+        LINES,
+        st.sampled_from([("198.51.100.7", "DE"), ("198.51.100.7", "DE"), ("192.0.2.1", "KP"), ("192.0.2.9", "")]),
+        st.sampled_from(["https", "https", "http"]),
+    ),
+    min_size=1,
+    max_size=4,
+)
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 0.0, 0.25, 0.75, 1.0, 2.5]),
+        st.integers(0, 3),
+        st.integers(0, 1),
+        st.sampled_from([*[""] * 12, "soft", "hard"]),
+    ),
+    min_size=6,
+    max_size=30,
+)
+STORED = st.fixed_dictionaries(
+    {
+        "cache-control": st.sampled_from(
+            ["max-age=60", "max-age=60", "max-age=5", "max-age=3, stale-while-revalidate=4", "no-cache"]
+        )
+    },
+    optional={
+        "age": st.sampled_from(["0", "2"]),
+        "vary": st.just("accept"),
+        "etag": st.just('"1"'),
+        "last-modified": st.just("Thu, 19 Nov 2026 11:00:00 GMT"),
+        "date": st.just("Thu, 19 Nov 2026 12:00:00 GMT"),
+        "content-length": st.just("10"),
+        "content-type": st.just("video/mp2t"),
+    },
+)
+
+
+@given(
+    st.lists(st.sampled_from(BEHAVIORS), min_size=1, max_size=4),
+    st.sampled_from(sorted(PROFILES)),
+    STORED,
+    st.sampled_from([200, 200, 200, 200, 200, 404, 204]),
+    st.lists(st.sampled_from(TARGETS), min_size=1, max_size=2),
+    REQUESTS,
+    STEPS,
+    st.sampled_from([RequestLimits(), RequestLimits(url=200, head=400, fields=2)]),
+)
+@settings(max_examples=500, deadline=None)
+def test_the_short_way_serves_what_the_long_way_would(
+    behaviors: list[Behavior],
+    profile: str,
+    fields: dict[str, str],
+    status: int,
+    targets: list[str],
+    requests: list[tuple[str, list[tuple[str, str]], tuple[str, str], str]],
+    steps: list[tuple[float, int, int, str]],
+    limits: RequestLimits,
+) -> None:
+    service = Service.model_validate(
+        {
+            "name": "fra", "behaviors": behaviors, "tokens": TOKEN_SETTINGS,
+            "response_headers": {"open": ResponseHeaders(cors=Cors(preflight="answer"))},
+        }
+    )  # fmt: skip
+    short, long = (EdgeMachine(service, PROFILES[profile], limits=limits) for _ in range(2))
+    known: dict[object, Alike] = {}
+    now = START
+    for wait, number, other_number, purge in steps:
+        now += wait
+        for edge in (short, long) if purge else ():
+            edge.on_purge(PurgeOrder(PurgeKind.EVERYTHING, soft=purge == "soft"), now)
+        method, fields_sent, (ip, country), scheme = requests[number % len(requests)]
+        text = targets[other_number % len(targets)]
+        lines = [("host", "h"), *fields_sent]
+        path, mark, query = text.partition("?")
+        size = len(method) + 14 + sum(len(name) + len(value) + 4 for name, value in lines)
+        one = RequestHead(
+            method, scheme, "h", "/", None, Headers(lines), ip, Place(country), head_bytes=size, head_fields=len(lines)
+        )
+        alike = known.setdefault((method, scheme, ip, tuple(lines)), short.short_way.alike(one))
+        request = replace(one, path=path, query=query if mark else None, head_bytes=size + len(text))
+        plan = long.on_request(request, now)
+        found = short.short_way.find(alike, text, now)
+        form = None if found is None else (found[1].status, None)
+        if found is not None and alike.conditional:
+            form = short.short_way.form(alike.request, found[1], now)
+        if found is None or form is None:
+            other = short.on_request(replace(request), now)
+            assert type(other) is type(plan)
+            if isinstance(plan, Refuse) and isinstance(other, Refuse):
+                assert (plan.status, plan.reason) == (other.status, other.reason)
+            for edge, what in ((short, other), (long, plan)):
+                fetch = what if isinstance(what, Fetch) else what.refresh if isinstance(what, Serve) else None
+                if fetch is not None:
+                    edge.on_response(fetch, ResponseHead(status, Headers(fields.items())), now)
+                    edge.on_body_end(fetch, 10, now)
+        else:
+            target, entry = found
+            assert isinstance(plan, Serve)
+            short.short_way.hit(entry, target.rule, now, conditional=alike.conditional)
+            assert (plan.outcome, plan.refresh, plan.pieces) == (Outcome.HIT, None, None)
+            assert (plan.status, plan.span) == form
+            assert plan.entry.key == entry.key == target.key
+            assert plan.rule.path == target.rule.path
+            responder = short.state.responder
+            sent = list(entry.prepared)
+            if form[0] == 304:
+                sent = responder.lines_of_304(sent, target.rule)
+            elif form[1] is not None:
+                sent = [line for line in sent if line[0] not in ("content-length", "content-range")]
+                size = form[1].stop - form[1].start
+                sent += [
+                    ("content-range", f"bytes {form[1].start}-{form[1].stop - 1}/10"),
+                    ("content-length", f"{size}"),
+                ]
+            sent += responder.own_lines(entry, now)
+            assert sent == plan.headers
+            public = request if plan.admitted is None else plan.admitted.public
+            assert (public.path, public.query) == (target.path, target.query)
+            assert plan.admitted is None or plan.admitted.inherited is None
+        assert (short.events, short.state.ids) == (long.events, long.state.ids)
+        assert [entry.hits for entry in short.index] == [entry.hits for entry in long.index]
+
+
+REFUSED = [  # what the other client's request has that differs, and for what it is refused
+    ({"place": Place("KP"), "client_ip": "192.0.2.1"}, "geo"),
+    ({"scheme": "http"}, "protocol"),
+    ({"headers": Headers([("host", "h"), ("x-a", "b"), ("x-b", "c")])}, "limit"),
+    ({"head_bytes": 390}, "limit"),
+    ({"headers": Headers([("x a", "b")])}, "malformed"),
+    ({"misdirected": Refusal(RefusalKind.HOST, 421, "host: another")}, "host"),
+]
+
+
+@pytest.mark.parametrize("differs, kind", REFUSED)
+def test_what_one_client_gets_the_short_way_refuses_nobody_else_nor_serves_it(
+    differs: dict[str, Any], kind: str
+) -> None:
+    behavior = Behavior(path="*", geo=Geo(deny=("KP",), unknown="allow"), viewer_protocol="https-only", token="fastly")
+    service = Service(name="fra", behaviors=(behavior,), tokens={"fastly": TOKEN_SETTINGS["fastly"]})
+    edge = EdgeMachine(service, limits=RequestLimits(head=400, fields=2))
+    text = f"/a?token={TOKENS['/a']}"
+    good = RequestHead(
+        "GET", "https", "h", "/", None, Headers([("host", "h")]), "198.51.100.7", Place("DE"), head_bytes=20
+    )
+    path, _, query = text.partition("?")
+    fetch = edge.on_request(replace(good, path=path, query=query), START)
+    assert isinstance(fetch, Fetch)
+    edge.on_response(fetch, ResponseHead(200, Headers([("cache-control", "max-age=60")])), START)
+    edge.on_body_end(fetch, 10, START)
+    other = replace(good, **differs)
+    way = edge.short_way
+    for now in (START + 1, START + 2):
+        assert way.find(way.alike(good), text, now) is not None
+        assert way.find(way.alike(other), text, now) is None
+        whole = replace(other, path=path, query=query, head_bytes=other.head_bytes + len(text))
+        refused = edge.on_request(whole, now)
+        assert isinstance(refused, Refuse) and refused.refusal is not None and refused.refusal.kind.value == kind
+    for tick in range(8):  # a token that is used all the time is not good for longer
+        assert way.find(way.alike(good), text, START + 8 + tick / 10) is not None
+    assert way.find(way.alike(good), text, START + 8.8) is None  # its token ends
