@@ -66,7 +66,8 @@ class Responder:
         lines, prepared = entry.prepared, True
         if rule.cors is not None:
             lines, prepared = rule.cors.applied(lines, request), False
-        lines = lines + self.own_lines(entry, now)
+        if not self.same_for_all:
+            lines = lines + self.own_lines(entry, now)
         return Serve(entry, entry.status, lines, Outcome.HIT, None, rule, entry.has_body, prepared=prepared)
 
     def prepare(self, entry: Entry, rule: Rule, now: float) -> None:
