@@ -84,7 +84,7 @@ HELD = [  # module, folder, its files
     ("real/serving/test_lines", "cdnkit/serving", "http1"),
     ("real/serving/test_listener", "cdnkit/serving", "connection inbox listener roles"),
     ("real/serving/test_guard", "cdnkit/serving", "guard"),
-    ("real/edge/test_front", "cdnkit/serving", "exchange front"),
+    ("real/edge/test_front", "cdnkit/serving", "exchange front front_roles"),
     ("real/edge/test_front", "edge", "at_once short"),
     ("random/properties/test_short_way", "cdnkit/policy/machine", "short_way"),
     ("real/serving/test_front_http2", "cdnkit/serving", "exchange_http2 front_http2 open_streams"),

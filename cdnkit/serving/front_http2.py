@@ -18,7 +18,7 @@ from cdnkit.serving.frames import (
     goaway,
     settings,
 )  # fmt: skip
-from cdnkit.serving.front import Client, FrontListener
+from cdnkit.serving.front_roles import Client, FrontListener
 from cdnkit.serving.open_streams import OpenStreams
 from cdnkit.serving.patience import Left, Stalled
 from cdnkit.serving.stalls import Lingering, StallWatch

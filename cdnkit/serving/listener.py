@@ -22,8 +22,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cdnkit.serving.alarms import Alarms
 from cdnkit.serving.connection import Connection, Reader
-from cdnkit.serving.front import Asgi, Front, FrontApplication
+from cdnkit.serving.front import Front
 from cdnkit.serving.front_http2 import Http2Front
+from cdnkit.serving.front_roles import Asgi, FrontApplication
 from cdnkit.serving.heads import FieldSections
 from cdnkit.serving.heads_http2 import Heads
 from cdnkit.serving.hpack import lines_block

@@ -16,7 +16,7 @@ from cdnkit.serving import frames
 from cdnkit.serving.exchange_http2 import StreamExchange
 from cdnkit.serving.frame_reader import FrameReader
 from cdnkit.serving.frames import FRAME_HEAD, LARGEST_FRAME, LARGEST_WINDOW, Code, ConnectionFault
-from cdnkit.serving.front import Client, FrontListener, Whole, extensions_of
+from cdnkit.serving.front_roles import Client, FrontListener, Whole, extensions_of
 from cdnkit.serving.heads_http2 import PATH, Head, Priority, check, priority_of, scope_of
 from cdnkit.serving.hpack import TABLE_SIZE_0, FieldDecoder
 from cdnkit.serving.http2 import DECODED_HEADS
