@@ -103,35 +103,13 @@ class Recorder:
 
     def hit(self, request: RequestHead, served: Serve, now: float) -> RequestRecord:
         """As `request` and `responded`, of a plain hit that goes out at once."""
-        entry = served.entry
-        object_class, rendition = classify(request.path, entry.content_type if entry.status in OF_THE_OBJECT else "")
-        return RequestRecord(
-            node=self._node,
-            seq=self._machine.state.events,
-            at=now,
-            method=request.method,
-            url=f"{request.scheme}://{request.host}{self._blind.target(request.target)}",
-            status=entry.status,
-            outcome=Outcome.HIT,
-            cause=None,
-            behavior=served.rule.behavior.path,
-            object_class=object_class,
-            rendition=rendition,
-            bytes_sent=0,
-            ttfb_ms=0.0,
-            duration_ms=0.0,
-            client_ip=request.client_ip,
-            client_port=request.client_port,
-            country=request.place.country,
-            region=request.place.region,
-            asn=request.place.asn,
-            version=request.version,
-            from_node="" if self._gate else last_node(request),
-            session=_session(request.headers),
-            headers=self._kept(request),
-            head_bytes=request.head_bytes,
-            head_fields=request.head_fields,
-        )
+        entry, record = served.entry, self.template(request)
+        record.seq, record.at, record.status = self._machine.state.events, now, entry.status
+        record.url = f"{request.scheme}://{request.host}{self._blind.target(request.target)}"
+        record.behavior = served.rule.behavior.path
+        content_type = entry.content_type if entry.status in OF_THE_OBJECT else ""
+        record.object_class, record.rendition = classify(request.path, content_type)
+        return record
 
     def shown(self, target: str) -> str:
         """A target without its secrets."""
