@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,19 +116,25 @@ WHAT = {"seq", "url", "method", "status", "outcome", "cause", "reason", "headers
 """Of a record: all but times, ports and ids."""
 
 
+@asynccontextmanager
+async def both(origin: Origin, other: Origin, folder: Path) -> AsyncIterator[tuple[Running, Running]]:
+    """Two nodes in front of two origins: the first has a front, the second has none, and they differ in nothing else."""
+    fill(origin)
+    fill(other)
+    rules = (Behavior(path="/no*", geo=Geo(deny=("KP",), unknown="allow")), Behavior(path="*"))
+    options: dict[str, Any] = {"clock": lambda: 1_700_000_000.0, "limits": {"idle": "2s"}}
+    async with (
+        running_node(origin.url, *rules, records=folder / "front.jsonl", front=True, **options) as front,
+        running_node(other.url, *rules, records=folder / "plain.jsonl", front=False, **options) as plain,
+    ):
+        yield front, plain
+
+
 @pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 1500), marks=pytest.mark.long)])
 def test_the_same_bytes_get_the_same_answers(seeds: range, tmp_path: Path) -> None:
-    rules = (Behavior(path="/no*", geo=Geo(deny=("KP",), unknown="allow")), Behavior(path="*"))
-
     async def run() -> None:
         async with running_origin() as origin, running_origin() as other:
-            fill(origin)
-            fill(other)
-            options: dict[str, Any] = {"clock": lambda: 1_700_000_000.0, "limits": {"idle": "2s"}}
-            async with (
-                running_node(origin.url, *rules, records=tmp_path / "front.jsonl", front=True, **options) as front,
-                running_node(other.url, *rules, records=tmp_path / "plain.jsonl", front=False, **options) as plain,
-            ):
+            async with both(origin, other, tmp_path) as (front, plain):
                 for seed in seeds:
                     got, wanted = await answers(front, seed), await answers(plain, seed)
                     assert got == wanted, seed
@@ -257,17 +263,9 @@ async def answers_over_http2(node: Running, seed: int) -> list[tuple[object, ...
 
 @pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 700), marks=pytest.mark.long)])
 def test_the_same_streams_get_the_same_answers(seeds: range, tmp_path: Path) -> None:
-    rules = (Behavior(path="/no*", geo=Geo(deny=("KP",), unknown="allow")), Behavior(path="*"))
-
     async def run() -> None:
         async with running_origin() as origin, running_origin() as other:
-            fill(origin)
-            fill(other)
-            options: dict[str, Any] = {"clock": lambda: 1_700_000_000.0, "limits": {"idle": "2s"}}
-            async with (
-                running_node(origin.url, *rules, records=tmp_path / "front.jsonl", front=True, **options) as front,
-                running_node(other.url, *rules, records=tmp_path / "plain.jsonl", front=False, **options) as plain,
-            ):
+            async with both(origin, other, tmp_path) as (front, plain):
                 for seed in seeds:
                     got, wanted = await answers_over_http2(front, seed), await answers_over_http2(plain, seed)
                     assert got == wanted, seed
