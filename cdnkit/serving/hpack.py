@@ -146,7 +146,7 @@ def field_block(lines: Iterable[tuple[str, str]]) -> bytes:
     """Field lines; those that belong to a connection of HTTP/1.1 are left out."""
     parts: list[bytes] = []
     for name, value in lines:
-        name = name.strip().lower()
+        name = name.strip(" \t").lower()
         if name in CONNECTION_FIELDS:
             continue
         index = _STATIC.get(name)
@@ -155,7 +155,7 @@ def field_block(lines: Iterable[tuple[str, str]]) -> bytes:
             parts += (b"\0", _number(len(octets), 7, 0), octets)
         else:
             parts.append(_number(index, 4, 0))
-        octets = value.strip().encode("latin-1")
+        octets = value.strip(" \t").encode("latin-1")
         parts += (_number(len(octets), 7, 0), octets)
     return b"".join(parts)
 
