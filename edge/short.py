@@ -1,15 +1,17 @@
-"""Hits by the short way (`cdnkit/policy/machine/short_way.py`), with their bytes and their records.
+"""Hits and refusals by the short way (`cdnkit/policy/machine/short_way.py`), with their bytes and their records.
 
-A head's bytes are kept with the entry for as long as the head is good. A record is the copy of one that all requests
-that are alike share.
+A head's bytes are kept with the entry, or the prepared refusal, for as long as the head is good. A record is the copy
+of one that all requests that are alike share.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cdnkit.policy.http.messages import Lines
+from cdnkit.policy.http.messages import Lines, RequestHead
 from cdnkit.policy.http.ranges import Span
-from cdnkit.policy.machine.short_way import Alike, Target
+from cdnkit.policy.machine.short_way import Alike, Target, Turned
+from cdnkit.policy.outcomes import Outcome
+from cdnkit.policy.plan import PreparedRefusal, Refuse
 from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.policy.record.object_class import ObjectClass, classify
 from cdnkit.policy.store.entry import Entry
@@ -23,7 +25,7 @@ _copied: Callable[[RequestRecord], RequestRecord] = RequestRecord.__copy__  # ty
 
 
 class Short:
-    """The hits of one driver for the requests that are alike."""
+    """The hits and refusals of one driver for the requests that are alike."""
 
     __slots__ = (
         "_alike",
@@ -31,6 +33,7 @@ class Short:
         "_clock",
         "_record",
         "_recorder",
+        "_refused",
         "_responder",
         "_state",
         "_vary_count",
@@ -44,15 +47,19 @@ class Short:
         self._bodies, self._clock, self._recorder = driver.bodies, driver.clock, driver.recorder
         self._state = state = driver.machine.state
         self._way, self._responder = driver.machine.short_way, state.responder
-        self._record: RequestRecord | None = None
+        self._record: RequestRecord
+        self._refused: RequestRecord
         self._vary_count = -1
+        """Those named in any Vary when the two templates of records were made."""
 
-    def hit(self, text: str) -> "ShortHit | None":
+    def answer(self, text: str) -> "Recorded | None":
         """The response to the one with this target; None: it takes the long way, and nothing has changed."""
         alike, now, way = self._alike, self._clock(), self._way
         found = way.find(alike, text, now)
         if found is None:
             return None
+        if isinstance(found, Turned):
+            return self.refusal(way.turn(found, now), found.request, len(text), now)
         target, entry = found
         status, span = entry.status, None
         body: bytes | memoryview = b""
@@ -79,10 +86,9 @@ class Short:
             head = ready.whole
         if not self._responder.same_for_all:
             head += ready.wire.fields(self._responder.own_lines(entry, now))
-        template = self._record
-        if template is None or self._vary_count != len(self._state.vary_fields):
-            template = self._fresh_template()
-        record: RequestRecord = _copied(template)
+        if self._vary_count != len(self._state.vary_fields):
+            self._fresh_templates()
+        record = _copied(self._record)
         record.seq = self._state.events
         record.at = now
         record.url = target.shell or self._url(target)
@@ -91,7 +97,32 @@ class Short:
         record.object_class = ready.object_class
         record.rendition = ready.rendition
         record.head_bytes += len(text)
-        return ShortHit(head, body, record, self._recorder)
+        return Recorded(head, body, record, self._recorder)
+
+    def refusal(self, plan: Refuse, request: RequestHead, target_bytes: int, now: float) -> "Recorded":
+        """The response to one that is refused. `request`: with its token; its target has so many bytes."""
+        wire, prepared, ends = self._wire, plan.prepared, False
+        if prepared is not None and len(plan.headers) == len(prepared.lines):
+            head = _refused_head(prepared, plan.status, wire)
+        else:
+            ends = ("connection", "close") in plan.headers
+            head = wire.status(plan.status) + wire.fields([*plan.headers, *_length(plan.status, plan.body)])
+        if self._vary_count != len(self._state.vary_fields):
+            self._fresh_templates()
+        public = request if plan.admitted is None else plan.admitted.public
+        record = _copied(self._refused)
+        record.seq = self._state.events
+        record.at = now
+        record.url = self._alike.origin + self._recorder.shown(public.target)
+        record.status = plan.status
+        record.behavior = plan.rule.behavior.path
+        record.reason = plan.reason
+        record.refusal = None if plan.refusal is None else plan.refusal.kind
+        record.object_class, record.rendition = classify(public.path)
+        record.head_bytes += target_bytes
+        if public.headers is not request.headers:
+            record.headers = self._recorder.kept(public)
+        return Recorded(head, b"" if request.method == "HEAD" else plan.body, record, self._recorder, ends=ends)
 
     def _ready(self, target: Target, entry: Entry) -> "_Ready":
         first: _Ready | None = entry.prepared_parts
@@ -106,10 +137,11 @@ class Short:
             first.other = made
         return made
 
-    def _fresh_template(self) -> RequestRecord:
+    def _fresh_templates(self) -> None:
         self._vary_count = len(self._state.vary_fields)
         self._record = template = self._recorder.template(self._alike.request)
-        return template
+        self._refused = _copied(template)
+        self._refused.outcome = Outcome.REFUSED
 
     def _url(self, target: Target) -> str:
         path = target.path if target.query is None else f"{target.path}?{target.query}"
@@ -148,15 +180,32 @@ def _framing(span: Span, length: int | None) -> Lines:
     return [("content-range", f"bytes {span.start}-{span.stop - 1}/{length}"), ("content-length", size)]
 
 
-class ShortHit(Whole):
-    """A response that was found by the short way."""
+def _refused_head(prepared: PreparedRefusal, status: int, wire: "Wire") -> bytes:
+    heads: dict[Wire, bytes] | None = prepared.parts
+    if heads is None:
+        heads = prepared.parts = {}
+    head = heads.get(wire)
+    if head is None:
+        lines = [*prepared.lines, *_length(status, prepared.body)]
+        head = heads[wire] = wire.status(status) + wire.fields(lines)
+    return head
+
+
+def _length(status: int, body: bytes) -> Lines:
+    return [] if status == 204 else [("content-length", str(len(body)))]
+
+
+class Recorded(Whole):
+    """A response whose record is there, but for its end."""
 
     __slots__ = ("_record", "_recorder")
 
-    def __init__(self, head: bytes, body: bytes | memoryview, record: RequestRecord, recorder: Recorder) -> None:
+    def __init__(
+        self, head: bytes, body: bytes | memoryview, record: RequestRecord, recorder: Recorder, *, ends: bool = False
+    ) -> None:
         self.head = head
         self.body = body
-        self.ends = False
+        self.ends = ends
         self._record = record
         self._recorder = recorder
 
@@ -169,7 +218,7 @@ def field_lines(lines: Lines) -> bytes:
     return "".join([f"{name}: {value}\r\n" for name, value in lines]).encode("latin-1")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Wire:
     """How a version of HTTP writes a head."""
 

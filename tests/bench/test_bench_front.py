@@ -127,7 +127,9 @@ def test_a_response_of_the_front(benchmark: Any, kind: str, tmp_path: Path, monk
 
     async def run() -> None:
         rule = Behavior(path="*", token="v", geo=Geo(deny=("KP",), unknown="allow"))
-        limited = rule.model_copy(update={"path": "/1.m3u8", "token": None, "rate_limit": RateLimit(requests=1, per=3600.0)})
+        limited = rule.model_copy(
+            update={"path": "/1.m3u8", "token": None, "rate_limit": RateLimit(requests=1, per=3600.0)}
+        )
         rules = (limited, rule) if kind == "429" else (rule,)
         tokens = {"tokens": {"v": {"scheme": "fastly", "key": KEY}}}
         async with (

@@ -4,14 +4,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from cdnkit.policy.answer.refusals import Refusals
 from cdnkit.policy.answer.status import Signer, cache_status, numbered_ids, quoted
 from cdnkit.policy.http import ranges
 from cdnkit.policy.http.cache_control import delta_seconds
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead, ResponseHead
-from cdnkit.policy.outcomes import Cause, Failure, Outcome, RefusalKind
+from cdnkit.policy.outcomes import Cause, Failure, Outcome, Refusal, RefusalKind
 from cdnkit.policy.plan import Fetch, Refuse, Relay, Serve
 from cdnkit.policy.rule import Rule
-from cdnkit.policy.rules.profile import FailureResponse, Profile
+from cdnkit.policy.rules.profile import FailureResponse, Profile, plain_page
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.revalidate import BODY_FIELDS, FIELDS_OF_304, is_not_modified, range_applies, wants_all_fields
 from cdnkit.policy.store.slices import Assembly, may_be_sliced
@@ -45,6 +46,8 @@ class Responder:
         self._fields_of_304 = FIELDS_OF_304 | signer.signature.names
         self.same_for_all = signer.same_for_all
         """Two responses of the same kind in the same second have the same head."""
+        # A page of another kind has the request's id in it, or the time.
+        self._refusals = Refusals(self._refusal) if self.same_for_all and profile.page is plain_page else None
         self._prepared: deque[Entry] = deque()
         """Those whose heads were prepared last, some of them several times."""
 
@@ -190,6 +193,28 @@ class Responder:
             self._name, cause=cause, had_stale=fetch.entry is not None, forward_status=forward_status,
             collapsed=collapsed, detail=quoted(reason),
         )  # fmt: skip
+
+    def refused(self, refusal: Refusal, rule: Rule, request: RequestHead, now: float) -> Refuse:
+        """The response to a request that the gate refused, without what the request itself adds to it."""
+        if self._refusals is None or rule.cors is not None:
+            refused = self.refusal(
+                refusal.status, refusal.reason, rule, request, Outcome.REFUSED, now, refusal.words, refusal.page,
+                kind=refusal.kind,
+            )  # fmt: skip
+            refused.refusal = refusal
+            return refused
+        prepared = self._refusals.response(refusal, rule, now)
+        return Refuse(
+            refusal.status, refusal.reason, prepared.lines.copy(), rule, body=prepared.body, words=refusal.words,
+            refusal=refusal, prepared=prepared,
+        )  # fmt: skip
+
+    def _refusal(self, refusal: Refusal, rule: Rule, now: float) -> tuple[Lines, bytes]:
+        refused = self.refusal(
+            refusal.status, refusal.reason, rule, None, Outcome.REFUSED, now, refusal.words, refusal.page,
+            kind=refusal.kind,
+        )  # fmt: skip
+        return refused.headers, refused.body
 
     def refusal(
         self, status: int, reason: str, rule: Rule, request: RequestHead | None, outcome: Outcome, now: float,

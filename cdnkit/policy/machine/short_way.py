@@ -1,4 +1,4 @@
-"""The short way to a hit, for a shell that knows which requests are alike.
+"""The short way to a hit or a refusal, for a shell that knows which requests are alike.
 
 Requests of one connection mostly differ in their targets alone; and the same targets come again and again. So all that
 follows from the rest is found once for all that are `Alike`, and all that follows from a target once for that target:
@@ -6,15 +6,16 @@ follows from the rest is found once for all that are `Alike`, and all that follo
     of those that are alike    which checks pass whatever the target; how long a target may be
     of a target                its rule, its key, the request without its token; until when the token is good
 
-What is left for each request is a look-up, and what ages: the token and the response. A request that is not sure to be
-a hit, or to pass all checks, is left to `Requests.on_request`, which would do the same with all others, too. So are the
-requests under a rate limit, each of which counts.
+What is left for each request is a look-up, and what ages: the token and the response. A target that a check refuses is
+not remembered, but its checks are not run a second time. Any other request is left to `Requests.on_request`, which
+would do the same with all others, too. So are the requests under a rate limit, each of which counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from cdnkit.policy.gate.check import Check, Reads
+from cdnkit.policy.gate.check import Reads
 from cdnkit.policy.gate.plain import is_plain
 from cdnkit.policy.gate.tokens import TokenCheck
 from cdnkit.policy.http import ranges
@@ -22,6 +23,8 @@ from cdnkit.policy.http.memo import LONGEST
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.machine.state import NodeState, View
+from cdnkit.policy.outcomes import Refusal
+from cdnkit.policy.plan import Plan, Refuse
 from cdnkit.policy.rule import Rule
 from cdnkit.policy.store.entry import Entry
 from cdnkit.policy.store.revalidate import is_not_modified, range_applies
@@ -73,11 +76,25 @@ class Target:
         """What a shell has found out about it."""
 
 
-class ShortWay:
-    """The hits of one node that need no thought."""
+@dataclass(slots=True)
+class Turned:
+    """A request that a check refuses."""
 
-    def __init__(self, state: NodeState, view: View) -> None:
-        self._state, self._view = state, view
+    rule: Rule
+    refusal: Refusal
+    request: RequestHead
+    """With its token, and measured without its target."""
+
+
+Refused = Callable[[Refusal, RequestHead, Rule, float], Plan]
+"""What a refused request gets (`Requests.refused`)."""
+
+
+class ShortWay:
+    """The hits and refusals of one node that need no thought."""
+
+    def __init__(self, state: NodeState, view: View, refused: Refused) -> None:
+        self._state, self._view, self._refused = state, view, refused
         self._young: dict[str, Target] = {}
         self._old: dict[str, Target] = {}
         """Two generations, as of a `cdnkit.policy.token.scheme.Memo`."""
@@ -88,8 +105,9 @@ class ShortWay:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def find(self, alike: Alike, text: str, now: float) -> tuple[Target, Entry] | None:
-        """The stored response that is all of the answer, and fresh; nothing has changed. None: take the long way.
+    def find(self, alike: Alike, text: str, now: float) -> tuple[Target, Entry] | Turned | None:
+        """The stored response that is all of the answer, and fresh; or why there is none for this request. Nothing has
+        changed. None: take the long way.
 
         `text`: a target of visible ASCII characters (RFC 9112 §3.2).
         """
@@ -97,9 +115,10 @@ class ShortWay:
             return None
         target = self._young.get(text)
         if target is None or target.origin != alike.origin or now >= target.until:
-            target = self._recall(alike, text, now)
-            if target is None:
-                return None
+            known = self._recall(alike, text, now)
+            if not isinstance(known, Target):
+                return known
+            target = known
         if len(text) > self._most(alike, target.rule):
             return None
         entry = self._view.plain_answer(target.key, now)
@@ -117,6 +136,13 @@ class ShortWay:
         state.room.touch(entry)
         if now >= entry.prepared_until:
             state.responder.prepare(entry, rule, now)
+
+    def turn(self, turned: Turned, now: float) -> Refuse:
+        """Count the request that is refused: what it gets."""
+        self._state.events += 1
+        plan = self._refused(turned.refusal, turned.request, turned.rule, now)
+        assert isinstance(plan, Refuse)
+        return plan
 
     def form(self, request: RequestHead, entry: Entry, now: float) -> tuple[int, Span | None] | None:
         """Status, and the part that is sent, of a response to a HEAD or to a request with conditions. None: take the
@@ -157,39 +183,37 @@ class ShortWay:
                     most = min(most, check.longest_target(request))
         return most
 
-    def _recall(self, alike: Alike, text: str, now: float) -> Target | None:
-        target = self._old.get(text)
-        if target is None or target.origin != alike.origin or now >= target.until:
-            target = self._learn(alike, text, now)
-            if target is None or len(text) > LONGEST:
-                return target
+    def _recall(self, alike: Alike, text: str, now: float) -> Target | Turned | None:
+        known: Target | Turned | None = self._old.get(text)
+        if not isinstance(known, Target) or known.origin != alike.origin or now >= known.until:
+            known = self._learn(alike, text, now)
+            if not isinstance(known, Target) or len(text) > LONGEST:
+                return known
         if len(self._young) >= REMEMBERED_TARGETS // 2:
             self._old, self._young = self._young, {}
-        self._young[text] = target
-        return target
+        self._young[text] = known
+        return known
 
-    def _learn(self, alike: Alike, text: str, now: float) -> Target | None:
+    def _learn(self, alike: Alike, text: str, now: float) -> Target | Turned | None:
         path, mark, query = text.partition("?")
-        if self._state.gate.path_proper(path) is not path:
+        state = self._state
+        if state.gate.path_proper(path) is not path:
             return None  # a token is in it
-        request = alike.request.with_target(path, query if mark else None, alike.request.headers)
-        rule = self._view.rule_of(request)
+        rule = state.matcher.match(path)
         key_of, until = rule.plain_key, float("inf")
-        if not mark and rule.token is not None:
-            return None  # it has none, or one that is not in the query
-        if key_of is None or self._most(alike, rule) < len(text) or _refused(rule.checks, request, now):
+        if key_of is None or self._most(alike, rule) < len(text):
             return None
-        for check in rule.checks:
-            if isinstance(check, TokenCheck):
-                until = check.good_until(request)
+        request = alike.request.with_target(path, query if mark else None, alike.request.headers)
+        for check in rule.checks:  # the others pass, whatever the target
+            if check.reads is Reads.FORM or check.reads is Reads.TOKEN:
+                refusal = check.refusal(request, now)
+                if refusal is not None:
+                    return None if refusal.paged else Turned(rule, refusal, request)
+                if isinstance(check, TokenCheck):
+                    until = check.good_until(request)
         admitted = None if rule.admission is None else rule.admission.admitted(request)
         if until == 0.0 or (admitted is not None and admitted.inherited is not None):
             alike.longest[rule] = _NEVER
             return None
         public = request if admitted is None else admitted.public
         return Target(rule, alike.origin, public, key_of(public), until)
-
-
-def _refused(checks: Sequence[Check], request: RequestHead, now: float) -> bool:
-    """Whether a check refuses that reads the target."""
-    return any(check.reads in (Reads.FORM, Reads.TOKEN) and check.refusal(request, now) is not None for check in checks)

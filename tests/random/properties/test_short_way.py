@@ -22,7 +22,7 @@ from cdnkit.policy import (
 )
 from cdnkit.policy.gate.limits import RequestLimits
 from cdnkit.policy.http.place import Place
-from cdnkit.policy.machine.short_way import Alike
+from cdnkit.policy.machine.short_way import Alike, Turned
 from cdnkit.policy.outcomes import Outcome, Refusal, RefusalKind
 from cdnkit.policy.plan import Refuse
 from cdnkit.policy.rules.rate_limit import RateLimit
@@ -164,6 +164,17 @@ def test_the_short_way_serves_what_the_long_way_would(
         request = replace(one, path=path, query=query if mark else None, head_bytes=size + len(text))
         plan = long.on_request(request, now)
         found = short.short_way.find(alike, text, now)
+        if isinstance(found, Turned):
+            turned = short.short_way.turn(found, now)
+            public, other_public = (
+                whole if one.admitted is None else one.admitted.public
+                for one, whole in ((turned, found.request), (plan, request))
+            )
+            assert replace(public, head_bytes=request.head_bytes) == other_public
+            assert isinstance(plan, Refuse)
+            assert told(turned) == told(plan)
+            assert (short.events, short.state.ids) == (long.events, long.state.ids)
+            continue
         form = None if found is None else (found[1].status, None)
         if found is not None and alike.conditional:
             form = short.short_way.form(alike.request, found[1], now)
@@ -171,7 +182,7 @@ def test_the_short_way_serves_what_the_long_way_would(
             other = short.on_request(replace(request), now)
             assert type(other) is type(plan)
             if isinstance(plan, Refuse) and isinstance(other, Refuse):
-                assert (plan.status, plan.reason) == (other.status, other.reason)
+                assert told(other) == told(plan)
             for edge, what in ((short, other), (long, plan)):
                 fetch = what if isinstance(what, Fetch) else what.refresh if isinstance(what, Serve) else None
                 if fetch is not None:
@@ -203,6 +214,12 @@ def test_the_short_way_serves_what_the_long_way_would(
             assert plan.admitted is None or plan.admitted.inherited is None
         assert (short.events, short.state.ids) == (long.events, long.state.ids)
         assert [entry.hits for entry in short.index] == [entry.hits for entry in long.index]
+
+
+def told(refuse: Refuse) -> tuple[object, ...]:
+    """All that client and record are told of a refusal."""
+    kind = None if refuse.refusal is None else refuse.refusal.kind
+    return refuse.status, refuse.reason, refuse.headers, refuse.body, refuse.outcome, kind, refuse.rule.path
 
 
 REFUSED = [  # what the other client's request has that differs, and for what it is refused
@@ -240,5 +257,6 @@ def test_what_one_client_gets_the_short_way_refuses_nobody_else_nor_serves_it(
         refused = edge.on_request(whole, now)
         assert isinstance(refused, Refuse) and refused.refusal is not None and refused.refusal.kind.value == kind
     for tick in range(8):  # a token that is used all the time is not good for longer
-        assert way.find(way.alike(good), text, START + 8 + tick / 10) is not None
-    assert way.find(way.alike(good), text, START + 8.8) is None  # its token ends
+        assert isinstance(way.find(way.alike(good), text, START + 8 + tick / 10), tuple)
+    ended = way.find(way.alike(good), text, START + 8.8)
+    assert isinstance(ended, Turned) and ended.refusal.reason == "token: expired"
