@@ -5,8 +5,10 @@ of one that all requests that are alike share.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from math import inf
+from typing import Any
 
+from cdnkit.policy.answer.prepared import ticking, ticks
 from cdnkit.policy.http.messages import Lines, RequestHead
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.machine.short_way import Alike, Target, Turned
@@ -29,22 +31,26 @@ class Short:
 
     __slots__ = (
         "_alike",
-        "_bodies",
+        "_asks",
         "_clock",
         "_record",
         "_recorder",
         "_refused",
         "_responder",
+        "_sends_bodies",
         "_state",
         "_vary_count",
         "_way",
+        "_whole",
         "_wire",
     )
 
     def __init__(self, driver: Driver, alike: Alike) -> None:
         self._wire = HTTP2 if alike.request.version == "2" else HTTP1
         self._alike = alike
-        self._bodies, self._clock, self._recorder = driver.bodies, driver.clock, driver.recorder
+        self._asks = alike.conditional and alike.condition != ()
+        self._sends_bodies = alike.request.method != "HEAD"
+        self._whole, self._clock, self._recorder = driver.bodies.whole, driver.clock, driver.recorder
         self._state = state = driver.machine.state
         self._way, self._responder = driver.machine.short_way, state.responder
         self._record: RequestRecord
@@ -61,29 +67,27 @@ class Short:
         if isinstance(found, Turned):
             return self.refusal(way.turn(found, now), found.request, len(text), now)
         target, entry = found
-        status, span = entry.status, None
-        body: bytes | memoryview = b""
-        if alike.conditional:
-            form = way.form(alike.request, entry, now)
-            if form is None:
+        ready: _Ready | None = entry.prepared_parts
+        if ready is None or ready.wire is not self._wire or now >= ready.until:
+            ready = self._ready(target, entry, now)
+        part = ready.whole
+        if self._asks:
+            asked = ready.part if alike.condition is not None and alike.condition == ready.condition else None
+            asked = asked or self._part(ready, target, entry, now)
+            if asked is None:
                 return None
-            status, span = form
-        if status != 304 and alike.request.method != "HEAD" and entry.has_body:
-            whole = self._bodies.whole(entry)
+            part = asked
+        body: bytes | memoryview = b""
+        if part.has_body and self._sends_bodies:
+            whole = self._whole(entry)
             if whole is None:
                 return None
-            body = whole
-        way.hit(entry, target.rule, now, conditional=alike.conditional)
-        ready: _Ready | None = entry.prepared_parts
-        if ready is None or ready.wire is not self._wire:
-            ready = self._ready(target, entry)
-        if status == 304:
-            head = ready.not_modified or ready.of_304(self._responder.lines_of_304(entry.prepared, target.rule))
-        elif span is not None:
-            head = (ready.partial or ready.of_206(entry.prepared)) + ready.wire.fields(_framing(span, entry.length))
-            body = memoryview(body)[span.start : span.stop]
-        else:
-            head = ready.whole
+            body = whole if part.span is None else memoryview(whole)[part.span.start : part.span.stop]
+        way.hit(entry, conditional=alike.conditional)
+        if now >= part.until:
+            age, ttl, part.until = ticks(entry.life, now)
+            part.text = self._wire.head(part.ingredients, age, ttl)
+        head = part.text
         if not self._responder.same_for_all:
             head += ready.wire.fields(self._responder.own_lines(entry, now))
         if self._vary_count != len(self._state.vary_fields):
@@ -92,7 +96,7 @@ class Short:
         record.seq = self._state.events
         record.at = now
         record.url = target.shell or self._url(target)
-        record.status = status
+        record.status = part.status
         record.behavior = target.rule.behavior.path
         record.object_class = ready.object_class
         record.rendition = ready.rendition
@@ -124,18 +128,41 @@ class Short:
             record.headers = self._recorder.kept(public)
         return Recorded(head, b"" if request.method == "HEAD" else plan.body, record, self._recorder, ends=ends)
 
-    def _ready(self, target: Target, entry: Entry) -> "_Ready":
+    def _ready(self, target: Target, entry: Entry, now: float) -> "_Ready":
+        prepared, wire = self._responder.prepared, self._wire
+        if entry.prepared_until == 0.0 or (now >= entry.prepared_until and not prepared.tick):
+            prepared.prepare(entry, target.rule, now)
+            leave_out(entry.prepared)
         first: _Ready | None = entry.prepared_parts
         if first is not None and first.other is not None:
             return first.other
         content_type = entry.content_type if entry.status in OF_THE_OBJECT else ""
-        made = _Ready(self._wire, entry, *classify(target.path, content_type))
-        leave_out(entry.prepared)
+        until = inf if prepared.tick else entry.prepared_until
+        made = _Ready(wire, entry, until, *classify(target.path, content_type))
         if first is None:
             entry.prepared_parts = made
         else:
             first.other = made
         return made
+
+    def _part(self, ready: "_Ready", target: Target, entry: Entry, now: float) -> "_Part | None":
+        """What of a response goes out to a request with conditions; None: it takes the long way."""
+        alike = self._alike
+        form = self._way.form(alike.request, entry, now)
+        if form is None:
+            return None
+        status, span = form
+        if status == 304:
+            lines = self._responder.lines_of_304(entry.prepared, target.rule)
+        elif span is not None:
+            lines = [line for line in entry.prepared if line[0] not in ("content-length", "content-range")]
+            lines += _framing(span, entry.length)
+        else:
+            return ready.whole
+        part = _Part(ready.wire, status, lines, span)
+        if alike.condition is not None:
+            ready.condition, ready.part = alike.condition, part
+        return part
 
     def _fresh_templates(self) -> None:
         self._vary_count = len(self._state.vary_fields)
@@ -150,29 +177,38 @@ class Short:
         return url
 
 
+class _Part:
+    """What of a stored response goes out: the whole, a part, or the head alone."""
+
+    __slots__ = ("has_body", "ingredients", "span", "status", "text", "until")
+
+    def __init__(self, wire: "Wire", status: int, lines: Lines, span: Span | None = None) -> None:
+        self.status, self.span = status, span
+        self.has_body = status not in (204, 304)
+        self.ingredients = wire.ingredients(status, lines)
+        """Of its head."""
+        self.text = b""
+        """Its head, for as long as Age and ttl are the same."""
+        self.until = 0.0
+
+
 class _Ready:
-    """What is made of an entry's prepared head for one version of HTTP, until that head is made anew."""
+    """What is made of an entry's prepared head for one version of HTTP."""
 
-    __slots__ = ("not_modified", "object_class", "other", "partial", "rendition", "whole", "wire")
+    __slots__ = ("condition", "object_class", "other", "part", "rendition", "until", "whole", "wire")
 
-    def __init__(self, wire: "Wire", entry: Entry, object_class: ObjectClass, rendition: str) -> None:
+    def __init__(self, wire: "Wire", entry: Entry, until: float, object_class: ObjectClass, rendition: str) -> None:
         self.wire = wire
-        self.whole = wire.status(entry.status) + wire.fields(entry.prepared)
+        self.until = until
+        """How long it is good for, if the profile's heads differ in more than Age and ttl."""
+        self.whole = _Part(wire, entry.status, entry.prepared)
+        self.condition: tuple[str, ...] | None = None
+        self.part: _Part | None = None
+        """What the last request with conditions got, and its `Alike.condition`."""
         self.object_class = object_class
         self.rendition = rendition
-        self.not_modified = self.partial = b""
         self.other: _Ready | None = None
         """The same for the other version."""
-
-    def of_304(self, lines: Lines) -> bytes:
-        self.not_modified = self.wire.status(304) + self.wire.fields(lines)
-        return self.not_modified
-
-    def of_206(self, lines: Lines) -> bytes:
-        """Without the fields of the part."""
-        unframed = [line for line in lines if line[0] not in ("content-length", "content-range")]
-        self.partial = self.wire.status(206) + self.wire.fields(unframed)
-        return self.partial
 
 
 def _framing(span: Span, length: int | None) -> Lines:
@@ -218,12 +254,42 @@ def field_lines(lines: Lines) -> bytes:
     return "".join([f"{name}: {value}\r\n" for name, value in lines]).encode("latin-1")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Wire:
     """How a version of HTTP writes a head."""
 
-    status: Callable[[int], bytes]
-    fields: Callable[[Lines], bytes]
+    __slots__ = ("fields", "status")
+
+    def __init__(self, status: Callable[[int], bytes], fields: Callable[[Lines], bytes]) -> None:
+        self.status = status
+        self.fields = fields
+
+    def ingredients(self, status: int, lines: Lines) -> Any:
+        """What of the head is the same at any time."""
+        age_at, ttl_at = ticking(lines)
+        member = lines[ttl_at][1].rpartition("ttl=")[0]
+        before = self.status(status) + self.fields(lines[:age_at])
+        return before, self.fields(lines[age_at + 1 : ttl_at]), member, self.fields(lines[ttl_at + 1 :])
+
+    def head(self, ingredients: Any, age: int, ttl: int) -> bytes:
+        before, between, member, behind = ingredients
+        ours = self.fields([("age", str(age))]), self.fields([("cache-status", f"{member}ttl={ttl}")])
+        return b"".join((before, ours[0], between, ours[1], behind))
 
 
-HTTP1, HTTP2 = Wire(status_line, field_lines), Wire(status_block, field_block)
+class Lines1(Wire):
+    """HTTP/1.1's: a template, which is faster."""
+
+    __slots__ = ()
+
+    def ingredients(self, status: int, lines: Lines) -> bytes:
+        age_at, ttl_at = ticking(lines)
+        text = [f"{name}: {value}\r\n".replace("%", "%%") for name, value in lines]
+        text[age_at] = "age: %d\r\n"
+        text[ttl_at] = text[ttl_at].rpartition("ttl=")[0] + "ttl=%d\r\n"
+        return self.status(status) + "".join(text).encode("latin-1")
+
+    def head(self, ingredients: bytes, age: int, ttl: int) -> bytes:
+        return ingredients % (age, ttl)
+
+
+HTTP1, HTTP2 = Lines1(status_line, field_lines), Wire(status_block, field_block)

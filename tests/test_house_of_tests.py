@@ -35,7 +35,7 @@ HELD = [  # module, folder, its files
     ("law/playbooks/test_reuse", "cdnkit/policy/store", "parts"),
     ("law/vendors/test_requests", "cdnkit/policy/store", "key"),
     ("real/stores/test_disk", "cdnkit/policy/store", "serialise"),
-    ("random/properties/test_eviction", "cdnkit/policy/store/eviction", "room rooms s3fifo sieve textbook"),
+    ("random/properties/test_eviction", "cdnkit/policy/store/eviction", "lru room rooms s3fifo sieve textbook"),
     ("law/playbooks/test_reuse", "cdnkit/policy/freshness", "directives reuse"),
     ("law/vendors/test_fastly_freshness", "cdnkit/policy/freshness", "surrogate"),
     ("law/vendors/test_pages", "cdnkit/policy/answer", "error_pages"),

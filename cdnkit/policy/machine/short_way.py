@@ -34,13 +34,15 @@ REMEMBERED_TARGETS = 32_768
 
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since", "range", "if-range"})
 """Decisive fields that decide only what is sent of a fresh response."""
+_UNDATED = frozenset({"if-none-match", "range"})
+"""Those of them that are compared with the response alone, and not with the time."""
 _NEVER = -1
 
 
 class Alike:
     """Requests that differ in their targets alone. Who has the right facts about them is asked once."""
 
-    __slots__ = ("conditional", "longest", "never", "origin", "request")
+    __slots__ = ("condition", "conditional", "longest", "never", "origin", "request")
 
     def __init__(self, request: RequestHead, state: NodeState) -> None:
         """`request`: one of them, with the target "/", and measured without one."""
@@ -51,6 +53,10 @@ class Alike:
         plain = is_plain(request, state.decisive)
         self.conditional = not plain
         """It is a HEAD, or a GET with a condition or a range."""
+        asks = [line for line in request.headers.lines if line[0] in _CONDITIONS]
+        sole = asks[0] if len(asks) == 1 and asks[0][0] in _UNDATED else None
+        self.condition = () if not asks else None if sole is None else (request.method, *sole)
+        """What all ask for who have the same here: () is the whole response, None is something of their own."""
         good = state.responder.same_for_all and request.method in ("GET", "HEAD") and decisive <= _CONDITIONS
         self.never = not (plain or good)
         """All of them take the long way."""
@@ -126,16 +132,14 @@ class ShortWay:
             return None
         return target, entry
 
-    def hit(self, entry: Entry, rule: Rule, now: float, *, conditional: bool) -> None:
-        """Count the hit that was found, and see to its head."""
+    def hit(self, entry: Entry, *, conditional: bool) -> None:
+        """Count the hit that was found."""
         state = self._state
         state.events += 1
         if conditional:
             state.ids += 1  # as the long way, which opens a ticket
         entry.hits += 1
         state.room.touch(entry)
-        if now >= entry.prepared_until:
-            state.responder.prepare(entry, rule, now)
 
     def turn(self, turned: Turned, now: float) -> Refuse:
         """Count the request that is refused: what it gets."""

@@ -191,7 +191,9 @@ def test_the_short_way_serves_what_the_long_way_would(
         else:
             target, entry = found
             assert isinstance(plan, Serve)
-            short.short_way.hit(entry, target.rule, now, conditional=alike.conditional)
+            short.short_way.hit(entry, conditional=alike.conditional)
+            if now >= entry.prepared_until:
+                short.state.responder.prepared.prepare(entry, target.rule, now)
             assert (plan.outcome, plan.refresh, plan.pieces) == (Outcome.HIT, None, None)
             assert (plan.status, plan.span) == form
             assert plan.entry.key == entry.key == target.key
